@@ -1,0 +1,106 @@
+"""The lifecycle as pages: the diagram from the machine, the table by asking `decide`.
+
+`python -m models.lifecycle.pages` writes both into `models/lifecycle/README.md`; a test fails
+when the page is stale.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from models.events.event import Event
+from models.lifecycle.decide import decide
+from models.lifecycle.machine import TicketLifecycle
+from models.lifecycle.moves import MOVES
+from models.lifecycle.ticket import Terms, TicketState
+from models.lifecycle.words import INBOUND, Action, Outcome, Result, Status
+
+PAGE = Path(__file__).with_name("README.md")
+_GENERATED = re.compile(r"(<!-- (\w+): generated -->\n).*?(\n<!-- end -->)", re.DOTALL)
+_THEN = datetime(2026, 1, 1, tzinfo=UTC)
+_TERMS = Terms(1, "operator", "pam", announces_tickets=False, close_delay=timedelta(hours=24))
+_COLUMNS = (
+    (Status.ABSENT, Result.PENDING),
+    (Status.NEW, Result.PENDING),
+    (Status.RESERVED, Result.PENDING),
+    (Status.OPEN, Result.PENDING),
+    (Status.RESULTED, Result.WON),
+    (Status.CLOSED, Result.WON),
+    (Status.CANCELLED, Result.PENDING),
+)
+_MONEY = {
+    "price": 500,
+    "stake": 500,
+    "wht_amount": 0,
+    "wht": 0,
+    "ext_amount": 0,
+    "ext": 0,
+    "ext_type": "inclusive",
+    "gross_payout": 500,
+    "net_payout": 500,
+}
+
+
+def diagram() -> str:
+    """The machine as a mermaid state diagram, in the words of the wire."""
+    lines = [f"    [*] --> {Status.ABSENT}"]
+    lines += [
+        f"    {source} --> {target} : {trigger}" for (source, trigger), target in MOVES.items()
+    ]
+    lines += [f"    {state.value} --> [*]" for state in TicketLifecycle.states if state.final]
+    return "\n".join(["stateDiagram-v2", "    direction LR", *lines])
+
+
+def state_table() -> str:
+    """Every action against every status, as `decide` answers it to a timely event. Markdown."""
+    titles = [
+        status if result is Result.PENDING else f"{status} ({result})"
+        for status, result in _COLUMNS
+    ]
+    rows = [[f"`{action}`", *_answers(action)] for action in INBOUND]
+    rows.append([f"`{Action.LOST}`, `correction`", *_answers(Action.LOST, correction=True)])
+    rows.append(["close (the clock)", *_closings()])
+    lines = ["| event | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _answers(action: Action, *, correction: bool = False) -> list[str]:
+    return [_answer(status, result, action, correction) for status, result in _COLUMNS]
+
+
+def _answer(status: Status, result: Result, action: Action, correction: bool) -> str:  # noqa: FBT001 - private, one caller
+    ticket = TicketState(id=1, ticket_id="1", terms=_TERMS, status=status, result=result)
+    if status in (Status.RESULTED, Status.CLOSED):
+        ticket.generation, ticket.settled_at = 1, _THEN
+    decision = decide(ticket, _event(action, correction=correction))
+    told = "".join(f", tells `{owed.action}`" for owed in ticket.owed)
+    if decision.outcome is Outcome.APPLIED:
+        return f"→ {ticket.standing}{told}"
+    return f"{decision.outcome} ({decision.reason})"
+
+
+def _event(action: Action, *, correction: bool) -> Event:
+    data = {"operator": "operator", "ticket_id": "1", "correction": correction}
+    if action is Action.VOID:
+        data |= _MONEY
+    later = _THEN + timedelta(seconds=1)
+    return Event("id", action, "operator", "1", data, later, later, later)
+
+
+def _closings() -> list[str]:
+    return [
+        f"→ {MOVES[status, 'close']}, tells `{Action.CLOSED}`"
+        if (status, "close") in MOVES
+        else "-"
+        for status, _ in _COLUMNS
+    ]
+
+
+def refreshed(page: str) -> str:
+    """*page* with its generated parts made anew."""
+    made = {"diagram": f"```mermaid\n{diagram()}\n```", "table": state_table()}
+    return _GENERATED.sub(lambda found: f"{found[1]}{made[found[2]]}{found[3]}", page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(refreshed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

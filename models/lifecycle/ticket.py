@@ -1,0 +1,81 @@
+"""A ticket as decisions see it, and what a decision yields. Values only."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from models.lifecycle.words import Action, Outcome, Reason, Result, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an operator agreed to, as far as a ticket's moves depend on it."""
+
+    operator: int
+    code: str
+    protocol: str
+    announces_tickets: bool
+    close_delay: timedelta
+    agent: str | None = None  # a seamless wallet's name for us
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A notice the partner is owed. Its key is (ticket, action, generation)."""
+
+    action: Action
+    generation: int
+    data: dict[str, Any]  # what its body is made of
+    event_id: str | None
+    at: datetime | None = None  # when it truly happened
+    not_before: datetime | None = None
+    withheld: bool = False  # the partner was never told what this takes back (rule 18)
+
+
+@dataclass(slots=True)
+class TicketState:
+    """A locked ticket in memory. `decide` changes it in place; `models.tickets` stores it."""
+
+    id: int
+    ticket_id: str
+    terms: Terms
+    status: Status = Status.ABSENT
+    result: Result = Result.PENDING
+    generation: int = 0
+    settled_at: datetime | None = None
+    amounts: dict[str, Any] | None = None
+    amended_at: datetime | None = None
+    close_due_at: datetime | None = None
+    parked: int = 0
+    sequence: int = 0
+    notices: int = 0
+    unfinished: int = 0
+    untold: int | None = None
+    in_doubt: bool = False
+    cancelled_by: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)  # loaded where the protocol needs them
+    # What this transaction adds:
+    filled: dict[str, Any] | None = None  # details that were missing
+    amended: dict[str, Any] | None = None  # details that replace what stood there
+    owed: list[Owed] = field(default_factory=list)
+    held_until: datetime | None = None  # nothing is sent on this ticket before (rules 14, 15)
+    touched: bool = False
+
+    @property
+    def standing(self) -> str:
+        """The status for people and for the event log, like `resulted/won`."""
+        if self.result is Result.PENDING:
+            return self.status.value
+        return f"{self.status.value}/{self.result.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How an event ended, or that it waits; *message* is for people."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    message: str | None = None
+
+
+APPLIED = Decision(Outcome.APPLIED)

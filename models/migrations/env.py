@@ -1,0 +1,17 @@
+"""Alembic's entry: runs the migrations on the connection `models.migrate` hands over."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import models.tables  # noqa: F401 - fills the metadata
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=SQLModel.metadata,
+    transaction_per_migration=True,
+    compare_type=True,
+    compare_server_default=False,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,32 @@
+"""The text of a notice, whatever its partner's protocol."""
+
+from dataclasses import dataclass
+
+from models.lifecycle.ticket import Owed, TicketState
+from models.notices import pam, seamless
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: *path* behind the operator's URL, and the exact *body*.
+
+    *impossible* says why the protocol has no such call: the notice is dead from the start.
+    """
+
+    body: str
+    path: str = ""
+    impossible: str | None = None
+
+
+def message(ticket: TicketState, owed: Owed) -> Message:
+    """The message for *owed*, by the protocol of the ticket's operator."""
+    if ticket.terms.protocol == "seamless":
+        return Message(*seamless.call(ticket, owed))
+    return Message(
+        pam.body(
+            owed.action,
+            operator=ticket.terms.code,
+            ticket_id=ticket.ticket_id,
+            data=owed.data,
+        )
+    )

@@ -1,0 +1,95 @@
+"""Calls to seamless wallets (contracts: AMBSlot 2.2, 5.4): payout, cancel, and what has no call.
+
+A settlement's `transactionId` is derived from what the notice is, so that every retry carries the
+same one and no two settlements share one.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from models.lifecycle.ticket import Owed, TicketState
+from models.lifecycle.words import Action
+from models.money import to_decimal_units
+
+_TRANSACTIONS = UUID("5e84b48e-7393-4789-ad96-f1429e783068")  # the namespace; never change it
+PAYOUT, CANCEL = "/payout", "/cancel"
+NO_ROLLBACK = "a seamless wallet has no call that takes a settlement back; settle it by hand"
+
+
+def call(ticket: TicketState, owed: Owed) -> tuple[str, str, str | None]:
+    """(body, path, why it is impossible) of a result or rollback notice.
+
+    `decide` has refused what lacks the facts needed here.
+    """
+    if owed.action is Action.ROLLBACK:
+        return "", "", NO_ROLLBACK
+    facts = {**ticket.details, **(ticket.amended or {})}
+    facts.update({name: value for name, value in owed.data.items() if value is not None})
+    match owed.action:
+        case Action.WIN:
+            return _payout(ticket, owed, facts, facts["net_payout"])
+        case Action.LOST:
+            return _payout(ticket, owed, facts, 0)
+        case Action.VOID if owed.data.get("net_payout") not in (None, facts["price"]):
+            return _payout(ticket, owed, facts, owed.data["net_payout"])
+        case _:
+            fields = {
+                **_who_and_what(ticket, facts),
+                "amount": _units(facts["price"], facts),
+                **_when(ticket, owed, facts),
+            }
+            return _json(fields), CANCEL, None
+
+
+def _payout(
+    ticket: TicketState, owed: Owed, facts: dict[str, Any], cents: int
+) -> tuple[str, str, str | None]:
+    fields = {
+        **_who_and_what(ticket, facts),
+        "amount": _units(cents, facts),
+        "turnover": _units(facts["price"], facts),
+        **_when(ticket, owed, facts),
+        "isEndRound": "true",
+        "featureBuy": json.dumps(bool(facts.get("feature_buy"))),
+    }
+    return _json(fields), PAYOUT, None
+
+
+def _who_and_what(ticket: TicketState, facts: dict[str, Any]) -> dict[str, str]:
+    return {
+        "username": _text(facts["player_id"]),
+        "agent": _text(ticket.terms.agent),
+        "game": _text(facts["game"]),
+        "gameId": _text(facts["game_id"]),
+        "roundId": _text(ticket.ticket_id),
+    }
+
+
+def _when(ticket: TicketState, owed: Owed, facts: dict[str, Any]) -> dict[str, str]:
+    name = f"{ticket.terms.code}/{ticket.ticket_id}/{owed.action}/{owed.generation}"
+    assert owed.at is not None, "a settlement has its time"
+    return {
+        "currency": _text(facts["currency"]),
+        "transactionId": _text(str(uuid5(_TRANSACTIONS, name))),
+        "timestamp": _text(_milliseconds(owed.at)),
+    }
+
+
+def _milliseconds(at: datetime) -> str:
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def _units(cents: int, facts: dict[str, Any]) -> str:
+    """A JSON number in currency units, exact: written as decimal digits, never through a float."""
+    units = f"{to_decimal_units(cents, facts['currency']):f}"
+    return units.rstrip("0").rstrip(".") if "." in units else units
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _json(fields: dict[str, str]) -> str:
+    return "{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}"

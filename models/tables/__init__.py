@@ -1,0 +1,23 @@
+"""The tables: what Slipway remembers, one module per noun.
+
+They define the schema and serve single-row reads and writes. Bulk work goes through named SQL in
+`models.intake`, `models.outbox` and `models.closing`.
+"""
+
+from models.tables.event import RejectedInput, TicketEvent
+from models.tables.intervention import Intervention
+from models.tables.notice import DeliveryAttempt, Notice
+from models.tables.operator import Operator, Publisher, PublisherOperator
+from models.tables.ticket import Ticket
+
+__all__ = [
+    "DeliveryAttempt",
+    "Intervention",
+    "Notice",
+    "Operator",
+    "Publisher",
+    "PublisherOperator",
+    "RejectedInput",
+    "Ticket",
+    "TicketEvent",
+]

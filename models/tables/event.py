@@ -1,0 +1,79 @@
+"""The event log: every event and how it ended; and what could not even be read, kept raw."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+from models.lifecycle.words import INBOUND, Outcome
+from models.tables.columns import count, document, moment, one_of, word
+
+
+class TicketEvent(SQLModel, table=True):
+    """One event of one ticket. Its key is (ticket, event_id): it counts once (rule 2)."""
+
+    __tablename__ = "ticket_event"
+    __table_args__ = (
+        # Windows that end, oldest first (rule 8).
+        Index("ticket_event_parked", "park_until", postgresql_where=text("outcome = 'parked'")),
+        # What needs a person: `slipway events rejected|superseded list`.
+        Index(
+            "ticket_event_refused",
+            "decided_at",
+            postgresql_where=text("outcome IN ('rejected', 'superseded')"),
+        ),
+        one_of("action", INBOUND),
+        one_of("outcome", [end for end in Outcome if end is not Outcome.DUPLICATE]),
+        CheckConstraint("(outcome = 'parked') = (park_until IS NOT NULL)", name="parked_has_end"),
+        CheckConstraint("sequence > 0", name="sequence_positive"),
+    )
+
+    ticket: int = Field(sa_column=Column(BigInteger, ForeignKey("ticket.id"), primary_key=True))
+    event_id: str = Field(primary_key=True)
+    arrival: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(), nullable=False)
+    )
+    action: str = Field(sa_column=word())
+    data: dict[str, Any] = Field(sa_column=document())
+    occurred_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    order_time: datetime = Field(sa_column=moment())  # rule 3
+    sequence: int | None = None
+    entry_id: str | None = None  # the stream entry that brought it; none: another door
+    received_at: datetime = Field(sa_column=moment())
+    outcome: str = Field(sa_column=word())
+    reason: str | None = None  # a word from `models.lifecycle.words.Reason`
+    message: str | None = None  # the same for people, with the facts
+    status_before: str = Field(sa_column=word())
+    status_after: str = Field(sa_column=word())
+    decided_at: datetime = Field(sa_column=moment())
+    park_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    repeats: int = Field(sa_column=count())  # duplicates received since
+    repeated_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+
+
+class RejectedInput(SQLModel, table=True):
+    """What was refused before it became an event of a ticket: the raw bytes and what was wrong."""
+
+    __tablename__ = "rejected_input"
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
+    entry_id: str = Field(sa_column_kwargs={"unique": True})
+    kind: str | None = None  # the entry's `type` field
+    raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    reason: str  # a word from a closed list, for filters and metrics
+    message: str  # what was wrong, where, and what to do
+    operator: str | None = None  # as far as it could be read
+    ticket_id: str | None = None
+    event_id: str | None = None
+    received_at: datetime = Field(sa_column=moment())
+    rejected_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))

@@ -1,0 +1,64 @@
+"""Operators (the partners) and the publishers that may speak for them."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Integer, Interval, text
+from sqlmodel import Field, SQLModel
+
+from models.tables.columns import moment, one_of, word
+
+PROTOCOLS = ("pam", "seamless")
+
+
+class Operator(SQLModel, table=True):
+    """A partner: where its notices go, how they are signed, how long its tickets stay open."""
+
+    __tablename__ = "operator"
+    __table_args__ = (
+        one_of("protocol", PROTOCOLS),
+        one_of("lottery_ticket", ("ticket", "ticket+draw")),
+        CheckConstraint("close_delay >= interval '0'", name="close_delay_not_negative"),
+        CheckConstraint("in_flight BETWEEN 1 AND 10000", name="in_flight_sane"),
+        CheckConstraint("rate > 0", name="rate_positive"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, Identity(), primary_key=True))
+    code: str = Field(sa_column_kwargs={"unique": True})
+    protocol: str = Field(sa_column=word())
+    url: str
+    secret: str = Field(repr=False)  # sealed: `models.encryption`
+    agent: str | None = None  # the seamless wallet's name for us
+    close_delay: timedelta = Field(
+        sa_column=Column(Interval, nullable=False, server_default=text("interval '24 hours'"))
+    )
+    announces_tickets: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    rate: float | None = None  # notices per second; none: as fast as the partner answers
+    in_flight: int = Field(default=32, sa_column_kwargs={"server_default": "32"})
+    timezone: str = Field(sa_column=word(default="UTC"))
+    lottery_ticket: str = Field(sa_column=word(default="ticket"))
+    disabled_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
+
+
+class Publisher(SQLModel, table=True):
+    """A key for the gateway. Only its hash is kept; no operator listed: it may name any."""
+
+    __tablename__ = "publisher"
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, Identity(), primary_key=True))
+    name: str = Field(sa_column_kwargs={"unique": True})
+    key_hash: str = Field(repr=False, sa_column_kwargs={"unique": True})
+    read_only: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    created_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
+    revoked_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+
+
+class PublisherOperator(SQLModel, table=True):
+    """Which operators a publisher may speak for."""
+
+    __tablename__ = "publisher_operator"
+
+    publisher: int = Field(
+        sa_column=Column(ForeignKey("publisher.id", ondelete="CASCADE"), primary_key=True)
+    )
+    operator: int = Field(sa_column=Column(ForeignKey("operator.id"), primary_key=True))

@@ -1,0 +1,71 @@
+"""The ticket: one row holds all that the sweep and the next decision look at (protocol.md 1)."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    UniqueConstraint,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+from models.lifecycle.words import Result, Status
+from models.tables.columns import count, document, moment, one_of, word
+
+
+class Ticket(SQLModel, table=True):
+    """A betting slip of one operator. Its row's lock orders everything that happens to it."""
+
+    __tablename__ = "ticket"
+    __table_args__ = (
+        UniqueConstraint("operator", "ticket_id"),
+        # The sweep: closings that are due, nothing parked in the way (rule 17).
+        Index(
+            "ticket_close_due",
+            "close_due_at",
+            postgresql_where=text("close_due_at IS NOT NULL AND parked = 0"),
+        ),
+        one_of("status", Status),
+        one_of("result", Result),
+        CheckConstraint(
+            "(status IN ('resulted', 'closed')) = (result <> 'pending')", name="result_fits_status"
+        ),
+        CheckConstraint(
+            "close_due_at IS NULL OR status = 'resulted'", name="only_a_result_starts_the_clock"
+        ),
+        CheckConstraint(
+            "(status = 'closed') = (closed_at IS NOT NULL)", name="closed_has_its_time"
+        ),
+        CheckConstraint("parked BETWEEN 0 AND 32", name="parked_bounded"),
+        CheckConstraint("unfinished BETWEEN 0 AND notices", name="unfinished_bounded"),
+        # Room for the row's next versions on its own page: most changes touch no index (HOT).
+        {"postgresql_with": {"fillfactor": "75"}},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
+    operator: int = Field(sa_column=Column(ForeignKey("operator.id"), nullable=False))
+    ticket_id: str
+    status: str = Field(sa_column=word(default=Status.ABSENT))
+    result: str = Field(sa_column=word(default=Result.PENDING))
+    generation: int = Field(sa_column=count())  # settlements so far (rule 6)
+    settled_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # rule 4
+    amounts: dict[str, Any] | None = Field(default=None, sa_column=document(nullable=True))
+    amended_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # H8
+    close_due_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    closed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    parked: int = Field(sa_column=count())
+    sequence: int = Field(sa_column=count())  # last number decided (rule 9)
+    notices: int = Field(sa_column=count())  # numbers given to notices so far (rule 12)
+    unfinished: int = Field(sa_column=count())  # notices not yet delivered, skipped or withdrawn
+    untold: int | None = None  # the generation whose result was skipped (rule 18)
+    in_doubt: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})  # rule 10
+    cancelled_by: str | None = None  # what cancelled it, in words (H29)
+    details: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    created_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
+    changed_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
