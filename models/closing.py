@@ -1,0 +1,46 @@
+"""Close the tickets whose delay is over (rule 17): one set-based statement a batch."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+# All that is honoured stands on the ticket's own row (protocol H41). The body is built here as
+# `models.notices.pam.body` builds it; a test compares them.
+CLOSE_DUE = text("""
+    WITH due AS MATERIALIZED (
+        SELECT t.id FROM ticket t
+         WHERE t.close_due_at IS NOT NULL AND t.parked = 0 AND t.status = 'resulted'
+           AND t.close_due_at <= least(CAST(:horizon AS timestamptz), CAST(:now AS timestamptz))
+         ORDER BY t.close_due_at LIMIT :limit
+           FOR NO KEY UPDATE SKIP LOCKED),
+    closed AS (
+        UPDATE ticket t
+           SET status = 'closed', closed_at = :now, close_due_at = NULL, changed_at = :now,
+               notices = t.notices + CASE o.protocol WHEN 'pam' THEN 1 ELSE 0 END,
+               unfinished = t.unfinished + CASE o.protocol WHEN 'pam' THEN 1 ELSE 0 END
+          FROM due, operator o
+         WHERE t.id = due.id AND o.id = t.operator
+     RETURNING t.id, t.operator, t.ticket_id, t.notices, t.unfinished, t.generation, o.code,
+               o.protocol),
+    told AS (
+        INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
+                            created_at)
+        SELECT c.id, c.operator, c.notices, 'ticket_closed', c.generation,
+               '{"action":"ticket_closed","data":{"operator":' || CAST(to_json(c.code) AS text)
+               || ',"ticket_id":' || CAST(to_json(c.ticket_id) AS text) || '}}',
+               c.unfinished = 1, :now, :now
+          FROM closed c WHERE c.protocol = 'pam')
+    SELECT count(*) FROM closed""")
+
+
+def close_due(connection: Connection, *, now: datetime, horizon: datetime, limit: int) -> int:
+    """Close at most *limit* tickets that were due before *horizon*; how many.
+
+    *horizon* lies before the oldest unapplied work by Redis' clock, *now* is the database's: a
+    ticket is due when both say so. A ticket somebody has locked is left for the next round; a
+    seamless wallet is not told (contracts: AMBSlot has no such call).
+    """
+    found: int = connection.execute(
+        CLOSE_DUE, {"now": now, "horizon": horizon, "limit": limit}
+    ).scalar_one()
+    return found

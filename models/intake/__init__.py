@@ -1,0 +1,1 @@
+"""Apply a chunk of stream entries in one transaction; split it where its content is to blame."""

@@ -1,0 +1,135 @@
+"""Apply what was read from the stream: every entry ends as an event of a ticket or is kept raw."""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy.exc import DBAPIError
+
+from models.clock import Clock
+from models.database import Transaction, is_transient
+from models.events.event import Entry, Event, Unreadable
+from models.events.reading import read, unreadable
+from models.intake.chunk import apply_chunk
+from models.intake.rejects import keep
+from models.lifecycle.words import Outcome, Reason
+
+log = logging.getLogger(__name__)
+
+# Handed out this often without ever being finished: it takes its worker down (protocol H46).
+DELIVERIES_MAX = 6
+UNREADABLE = "unreadable"
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of the entries. *outcomes* counts by (action or `unreadable`, outcome)."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    due: bool = False  # a notice is due now: hint the deliverers
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Events, and entries that are none, which one transaction takes or refuses as a whole."""
+
+    events: Sequence[Event]
+    unreadable: Sequence[Unreadable] = ()
+
+
+def apply_entries(
+    transaction: Transaction, entries: Sequence[Entry], *, clock: Clock, parking_window: timedelta
+) -> Applied:
+    """Apply *entries*; all is committed when this returns.
+
+    Raises database errors that are nobody's fault (`is_transient`): nothing says how much of the
+    entries was applied, so the caller tries them all again, which is harmless (rule 21). Any
+    other error is pinned down by halving the chunk and ends as a row kept raw.
+    """
+    by_id = {entry.id: entry for entry in entries}
+    part = _read(entries)
+    applied = Applied()
+    parts = [part]
+    while parts:
+        part = parts.pop(0)
+        try:
+            _apply(transaction, part, by_id, applied, clock=clock, parking_window=parking_window)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            parts = _halves(part, by_id, error) + parts  # left before right (protocol H45)
+    return applied
+
+
+def _read(entries: Sequence[Entry]) -> _Part:
+    events: list[Event] = []
+    refused: list[Unreadable] = []
+    for entry in entries:
+        if entry.deliveries >= DELIVERIES_MAX:
+            message = f"handed out {entry.deliveries} times and never finished"
+            refused.append(unreadable(entry, Reason.POISON, message))
+            continue
+        found = read(entry)
+        if isinstance(found, Event):
+            events.append(found)
+        else:
+            refused.append(found)
+    return _Part(events, refused)
+
+
+def _apply(
+    transaction: Transaction,
+    part: _Part,
+    by_id: dict[str, Entry],
+    applied: Applied,
+    *,
+    clock: Clock,
+    parking_window: timedelta,
+) -> None:
+    with transaction() as connection:
+        now = clock.now(connection)
+        result = apply_chunk(connection, part.events, now=now, parking_window=parking_window)
+        refused = [
+            unreadable(by_id[one.event.entry_id or ""], one.reason, one.message)
+            for one in result.refused
+        ]
+        keep(connection, [*part.unreadable, *refused], now=now)
+    applied.outcomes.update(result.outcomes)
+    if part.unreadable:
+        applied.outcomes[UNREADABLE, Outcome.REJECTED.value] += len(part.unreadable)
+    applied.due = applied.due or result.due
+
+
+def _halves(part: _Part, by_id: dict[str, Entry], error: Exception) -> list[_Part]:
+    """Split between tickets first, then in order; what stands alone is kept raw (rule 21)."""
+    if part.unreadable and part.events:
+        return [_Part((), part.unreadable), _Part(part.events)]
+    if len(part.unreadable) > 1:
+        middle = len(part.unreadable) // 2
+        return [_Part((), part.unreadable[:middle]), _Part((), part.unreadable[middle:])]
+    if part.unreadable:
+        raise error  # a raw row that cannot even be stored: nothing more modest is left to try
+    if len(part.events) == 1:
+        event = part.events[0]
+        log.error("event_refused_as_poison", exc_info=error, extra={"entry_id": event.entry_id})
+        message = f"could not be applied: {_told(error)}"
+        return [_Part((), [unreadable(by_id[event.entry_id or ""], Reason.POISON, message)])]
+    by_ticket: defaultdict[tuple[str, str], list[Event]] = defaultdict(list)
+    for event in part.events:
+        by_ticket[event.operator, event.ticket_id].append(event)
+    groups = list(by_ticket.values())
+    if len(groups) == 1:
+        groups = [[event] for event in part.events]
+    middle = len(groups) // 2
+    return [
+        _Part([event for group in half for event in group])
+        for half in (groups[:middle], groups[middle:])
+    ]
+
+
+def _told(error: Exception) -> str:
+    """The error in a line, without the statement and its parameters."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}"[:500]

@@ -1,0 +1,130 @@
+"""One chunk of events, one transaction, a handful of set-based statements (design.md 5.1)."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from models.events.event import Event
+from models.intake.known import Arrived, count_repeats, sort_by_log
+from models.lifecycle.ticket import TicketState
+from models.lifecycle.turn import Waiting, take_turn
+from models.lifecycle.words import Action, Outcome, Reason, Status
+from models.outbox.unsent import withdraw_unsent
+from models.tickets.lock import lock_by_key, parked_of, terms_of
+from models.tickets.store import Turn, store
+
+# Fresh events arrive after all that is parked; their place in the chunk breaks ties.
+_FRESH = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that is not one of a ticket: to be kept raw, with this reason."""
+
+    event: Event
+    reason: Reason
+    message: str
+
+
+@dataclass(slots=True)
+class ChunkResult:
+    """What became of a chunk. *ended*: each event's outcome, in no particular order."""
+
+    ended: list[tuple[Event, Outcome]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    due: bool = False
+
+    @property
+    def outcomes(self) -> Counter[tuple[str, str]]:
+        """How many events of each action ended how."""
+        counts = Counter((event.action.value, outcome.value) for event, outcome in self.ended)
+        counts.update((one.event.action.value, Outcome.REJECTED.value) for one in self.refused)
+        return counts
+
+
+def apply_chunk(
+    connection: Connection, events: Sequence[Event], *, now: datetime, parking_window: timedelta
+) -> ChunkResult:
+    """Apply *events* inside the caller's transaction, under the locks of their tickets.
+
+    Each counts once per ticket (rule 2); those of a ticket are decided with what is parked on it,
+    oldest first (rule 5). Raises what the database raises; then nothing was applied.
+    """
+    result = ChunkResult()
+    arrived = _lock_tickets(connection, events, result, now=now)
+    log = sort_by_log(connection, arrived)
+    result.refused += [_reused(event) for _, event in log.reused]
+    result.ended += [(event, Outcome.DUPLICATE) for _, event in (*log.repeats, *log.redelivered)]
+    turns = _take_turns(connection, log.fresh, result, now=now, window=parking_window)
+    cancelled = [
+        turn.ticket.id
+        for turn in turns
+        if any(owed.action is Action.DISCARD for owed in turn.ticket.owed)
+    ]
+    result.due = store(connection, turns, now=now)
+    if withdraw_unsent(connection, cancelled, now=now):
+        result.due = True
+    count_repeats(connection, log.repeats, now=now)
+    return result
+
+
+def _lock_tickets(
+    connection: Connection, events: Sequence[Event], result: ChunkResult, *, now: datetime
+) -> list[Arrived]:
+    terms = terms_of(connection, (event.operator for event in events))
+    welcome: list[Event] = []
+    for event in events:
+        if event.operator in terms:
+            welcome.append(event)
+        else:
+            result.refused.append(_unknown_operator(event))
+    if not welcome:
+        return []
+    keys = [(terms[event.operator].operator, event.ticket_id) for event in welcome]
+    tickets = lock_by_key(connection, keys, now=now)
+    return [(tickets[key], event) for key, event in zip(keys, welcome, strict=True)]
+
+
+def _take_turns(
+    connection: Connection,
+    fresh: Sequence[Arrived],
+    result: ChunkResult,
+    *,
+    now: datetime,
+    window: timedelta,
+) -> list[Turn]:
+    by_ticket: defaultdict[int, list[Waiting]] = defaultdict(list)
+    tickets: dict[int, TicketState] = {}
+    for place, (ticket, event) in enumerate(fresh):
+        tickets[ticket.id] = ticket
+        by_ticket[ticket.id].append(Waiting(event, arrival=_FRESH + place))
+    for ticket_id, parked in parked_of(connection, tickets.values()).items():
+        by_ticket[ticket_id] += parked
+    turns: list[Turn] = []
+    for ticket_id, waiting in by_ticket.items():
+        ticket = tickets[ticket_id]
+        was_new = ticket.status is Status.NEW
+        decided = take_turn(ticket, waiting, now=now, window=window, was_new=was_new)
+        result.ended += [(one.waiting.event, one.decision.outcome) for one in decided]
+        turns.append(Turn(ticket, decided))
+    return turns
+
+
+def _unknown_operator(event: Event) -> Refused:
+    return Refused(
+        event,
+        Reason.UNKNOWN_OPERATOR,
+        f"no operator {event.operator!r}; add it with `slipway operators add`, then retry",
+    )
+
+
+def _reused(event: Event) -> Refused:
+    return Refused(
+        event,
+        Reason.EVENT_ID_REUSED,
+        f"event_id {event.event_id!r} was used on this ticket with another action or other data; "
+        "send it again under an id of its own",
+    )

@@ -1,0 +1,65 @@
+"""Give up creates and reserves without an answer: unsent too long, or the lease lost (rule 10)."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from models.lifecycle import answers
+from models.lifecycle.ticket import TicketState
+from models.lifecycle.words import NoticeEnd, Status
+from models.outbox.ledger import lock_notices, move_heads, update_notices
+from models.outbox.record import decide_parked
+from models.tickets.lock import lock_by_id
+from models.tickets.store import store
+
+UNANSWERED_CREATES = text("""
+    SELECT id, ticket, claims FROM notice
+     WHERE action IN ('ticket_create', 'ticket_reserve') AND ended IS NULL
+       AND ((claims = 0 AND created_at <= :born_before) OR leased_until <= :now)
+     ORDER BY created_at LIMIT :limit""")
+
+
+def abandon_creates(
+    connection: Connection,
+    *,
+    now: datetime,
+    age_max: timedelta,
+    parking_window: timedelta,
+    limit: int,
+) -> int:
+    """Cancel the tickets of creates that got no answer and owe their discard; how many.
+
+    At most *limit* at a time, oldest first; more may be left.
+    """
+    found = {
+        row.id: row
+        for row in connection.execute(
+            UNANSWERED_CREATES, {"now": now, "born_before": now - age_max, "limit": limit}
+        )
+    }
+    if not found:
+        return 0
+    tickets = lock_by_id(connection, (row.ticket for row in found.values()))
+    were_new = {ticket.id for ticket in tickets.values() if ticket.status is Status.NEW}
+    notices = lock_notices(connection, found)
+    given_up: list[TicketState] = []
+    for notice in notices.values():
+        ticket, claims = tickets[found[notice.id].ticket], found[notice.id].claims
+        leased = notice.leased_until is not None and notice.leased_until > now
+        if notice.ended is not None or leased:
+            continue  # somebody claimed or recorded it before we had the lock
+        notice.finish(NoticeEnd.REFUSED)
+        ticket.unfinished -= 1
+        ticket.touched = True
+        sent = claims > 0
+        why = "its sender was lost, and with it the answer" if sent else "unsent for too long"
+        answers.refused(ticket, notice.action, why=why, in_doubt=sent)
+        given_up.append(ticket)
+    followed = [ticket for ticket in given_up if ticket.unfinished]
+    turns = decide_parked(
+        connection, tickets.values(), were_new=were_new, now=now, window=parking_window
+    )
+    store(connection, turns, now=now)
+    update_notices(connection, notices.values(), now=now)
+    move_heads(connection, followed, now=now)
+    return len(given_up)

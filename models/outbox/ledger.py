@@ -1,0 +1,167 @@
+"""The rows behind `record`: notices locked and changed, heads moved on, attempts kept."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+from pydantic_core import to_json
+from sqlalchemy import Connection, text
+
+from models.lifecycle.ticket import TicketState
+from models.lifecycle.words import Action, NoticeEnd
+from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
+
+LOCK_NOTICES = text("""
+    SELECT id, action, generation, lease, leased_until, due_at, tries, first_tried_at, quiet_until,
+           perhaps_delivered, ended, head, reason
+      FROM notice WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE""")
+
+UPDATE_NOTICES = text("""
+    UPDATE notice n
+       SET lease = r.lease, leased_until = r.leased_until, due_at = r.due_at, tries = r.tries,
+           first_tried_at = r.first_tried_at, quiet_until = r.quiet_until,
+           perhaps_delivered = r.perhaps_delivered, ended = r.ended,
+           ended_at = CASE WHEN r.ended IS NOT NULL THEN :now END, head = r.head, reason = r.reason
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+               id bigint, lease uuid, leased_until timestamptz, due_at timestamptz, tries int,
+               first_tried_at timestamptz, quiet_until timestamptz, perhaps_delivered bool,
+               ended text, head bool, reason text)
+     WHERE n.id = r.id""")
+
+# The oldest notice that is not done becomes the head; a dead one does too, and blocks (H38).
+MOVE_HEADS = text("""
+    UPDATE notice n
+       SET head = true, due_at = greatest(n.due_at, r.held_until)
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(ticket bigint, held_until timestamptz)
+     WHERE n.id = (SELECT f.id FROM notice f
+                    WHERE f.ticket = r.ticket AND (f.ended IS NULL OR f.ended = 'dead')
+                    ORDER BY f.number LIMIT 1)
+ RETURNING n.due_at <= :now AND n.ended IS NULL AS due""")
+
+INSERT_ATTEMPTS = text("""
+    INSERT INTO delivery_attempt (notice, claim, verdict, took_ms, http_status, problem, answer,
+                                  remarks, recorded_at)
+    SELECT r.*, :now
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+               notice bigint, claim int, verdict text, took_ms int, http_status int, problem text,
+               answer text, remarks jsonb)
+        ON CONFLICT (notice, claim) DO NOTHING""")
+
+
+@dataclass(slots=True)
+class SentNotice:
+    """A locked notice, as recording changes it."""
+
+    id: int
+    action: Action
+    generation: int
+    lease: UUID | None
+    leased_until: datetime | None
+    due_at: datetime
+    tries: int
+    first_tried_at: datetime | None
+    quiet_until: datetime | None
+    perhaps_delivered: bool
+    ended: NoticeEnd | None
+    head: bool
+    reason: str | None
+    changed: bool = False
+
+    def finish(self, end: NoticeEnd) -> None:
+        """It is done: its follower may go."""
+        self.ended, self.head, self.changed = end, False, True
+        self.lease = self.leased_until = None
+        self.tries += 1
+
+    def postpone(self, verdict: Verdict, *, first_tried_at: datetime, now: datetime) -> None:
+        """It stays the head: due again later, or dead until a person acts."""
+        self.first_tried_at = self.first_tried_at or first_tried_at
+        self.tries += 1
+        self.lease = self.leased_until = None
+        self.changed = True
+        match verdict:
+            case Again(pause):
+                self.due_at = now + pause
+            case Unanswered(pause):
+                self.due_at = max(now + pause, self.quiet_until or now)
+            case Dead(reason):
+                self.ended, self.reason = NoticeEnd.DEAD, reason
+            case Delivered():
+                raise AssertionError("what was delivered is finished, not postponed")
+            case _:
+                assert_never(verdict)
+
+
+def lock_notices(connection: Connection, ids: Iterable[int]) -> dict[int, SentNotice]:
+    """The notices of *ids*, locked; their tickets are locked already (rule 19)."""
+    rows = connection.execute(LOCK_NOTICES, {"ids": sorted(set(ids))})
+    return {
+        row.id: SentNotice(
+            row.id,
+            Action(row.action),
+            row.generation,
+            row.lease,
+            row.leased_until,
+            row.due_at,
+            row.tries,
+            row.first_tried_at,
+            row.quiet_until,
+            row.perhaps_delivered,
+            None if row.ended is None else NoticeEnd(row.ended),
+            row.head,
+            row.reason,
+        )
+        for row in rows
+    }
+
+
+def update_notices(connection: Connection, notices: Iterable[SentNotice], *, now: datetime) -> None:
+    """Store the notices that were finished or postponed."""
+    rows = [
+        {
+            "id": one.id,
+            "lease": one.lease,
+            "leased_until": one.leased_until,
+            "due_at": one.due_at,
+            "tries": one.tries,
+            "first_tried_at": one.first_tried_at,
+            "quiet_until": one.quiet_until,
+            "perhaps_delivered": one.perhaps_delivered,
+            "ended": one.ended,
+            "head": one.head,
+            "reason": one.reason,
+        }
+        for one in notices
+        if one.changed
+    ]
+    if rows:
+        connection.execute(UPDATE_NOTICES, {"rows": to_json(rows).decode(), "now": now})
+
+
+def move_heads(connection: Connection, tickets: Sequence[TicketState], *, now: datetime) -> bool:
+    """Make the next notice of each ticket its head. True: one of them is due now."""
+    if not tickets:
+        return False
+    rows = [{"ticket": ticket.id, "held_until": ticket.held_until} for ticket in tickets]
+    moved = connection.execute(MOVE_HEADS, {"rows": to_json(rows).decode(), "now": now})
+    return any(row.due for row in moved.all())
+
+
+def insert_attempts(connection: Connection, attempts: Sequence[Attempt], *, now: datetime) -> None:
+    """Keep each attempt, also the late ones that changed nothing."""
+    rows = [
+        {
+            "notice": one.claim.notice,
+            "claim": one.claim.number,
+            "verdict": type(one.verdict).__name__.lower(),
+            "took_ms": round(one.took.total_seconds() * 1000),
+            "http_status": one.http_status,
+            "problem": one.problem,
+            "answer": one.answer,
+            "remarks": one.remarks,
+        }
+        for one in attempts
+    ]
+    connection.execute(INSERT_ATTEMPTS, {"rows": to_json(rows).decode(), "now": now})

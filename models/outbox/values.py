@@ -1,0 +1,103 @@
+"""What passes between the outbox and whoever delivers: partners, claims, attempts, verdicts."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from models.lifecycle.words import SENT_ONCE, Action
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """An enabled operator, as delivery needs it. *secret* is still sealed."""
+
+    id: int
+    code: str
+    protocol: str
+    url: str
+    secret: str = field(repr=False)
+    agent: str | None
+    rate: float | None  # notices per second
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A notice that is ours to send until the lease is over (rule 14)."""
+
+    notice: int
+    ticket: int
+    operator: int
+    operator_code: str
+    ticket_id: str
+    action: Action
+    generation: int
+    path: str
+    body: str  # the exact text to sign and send
+    number: int  # which claim of this notice it is, from 1
+    tries: int  # attempts before this one
+    first_tried_at: datetime | None
+    claimed_at: datetime  # the database's clock
+    lease: UUID
+
+    @property
+    def sent_once(self) -> bool:
+        """Create and reserve: never a second send, whatever happens (rule 10)."""
+        return self.action in SENT_ONCE
+
+    @property
+    def idempotency_key(self) -> str:
+        """What this notice is, once and for all (design.md 5.5, protocol H42)."""
+        return f"{self.operator_code}/{self.ticket_id}/{self.action}/{self.generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The partner took it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """It was not taken, and the partner said so, or was never reached. Try after *pause*."""
+
+    pause: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """It was sent and no answer came: perhaps delivered. Try after *pause* (rule 15)."""
+
+    pause: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """No further attempt can help; *reason* says why. A person decides (rule 18)."""
+
+    reason: str
+
+
+Verdict = Delivered | Again | Unanswered | Dead
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call and what was made of it. *answer* is at most the first 2,000 characters."""
+
+    claim: Claim
+    verdict: Verdict
+    took: timedelta
+    http_status: int | None = None
+    problem: str | None = None
+    answer: str | None = None
+    remarks: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording changed. *due*: a follower is due now, so look again at once."""
+
+    verdicts: Counter[str]
+    due: bool
