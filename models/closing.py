@@ -20,15 +20,15 @@ CLOSE_DUE = text("""
                unfinished = t.unfinished + CASE o.protocol WHEN 'pam' THEN 1 ELSE 0 END
           FROM due, operator o
          WHERE t.id = due.id AND o.id = t.operator
-     RETURNING t.id, t.operator, t.ticket_id, t.notices, t.unfinished, t.generation, o.code,
-               o.protocol),
+     RETURNING t.id, t.operator, t.ticket_id, t.notices, t.unfinished, t.generation,
+               t.held_until, o.code, o.protocol),
     told AS (
         INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
                             created_at)
         SELECT c.id, c.operator, c.notices, 'ticket_closed', c.generation,
                '{"action":"ticket_closed","data":{"operator":' || CAST(to_json(c.code) AS text)
                || ',"ticket_id":' || CAST(to_json(c.ticket_id) AS text) || '}}',
-               c.unfinished = 1, :now, :now
+               c.unfinished = 1, greatest(CAST(:now AS timestamptz), c.held_until), :now
           FROM closed c WHERE c.protocol = 'pam')
     SELECT count(*) FROM closed""")
 

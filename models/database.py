@@ -92,6 +92,7 @@ def open_engine(
                 lock_timeout=_milliseconds(lock_timeout),
                 idle_in_transaction_session_timeout=_milliseconds(idle_timeout),
                 timezone="UTC",
+                synchronous_commit="on",  # an entry is finished, or a partner believed, after it
             ),
             **_KEEPALIVE,
         },

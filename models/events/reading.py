@@ -19,7 +19,8 @@ RAW_BYTES_MAX = 8 * 1024 * 1024  # of a rejected entry: the start is kept, the r
 PROBLEMS_SHOWN_MAX = 5
 _WIRE = TypeAdapter(WireEvent)
 _FIELD = b"event"
-_SUSPICIOUS = re.compile(rb"\\u0000|\d[eE]|\d{300}")
+_SUSPICIOUS = re.compile(rb"\\u0000|\d[eE]|\d{300}|NaN|Infinity")
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # room for a window behind it
 _STRANGERS_NOTE = "unknown fields are kept, but must be storable as JSON"
 
 
@@ -30,8 +31,15 @@ class _Refusal(Exception):
 
 
 def received_at(entry_id: str) -> datetime:
-    """The moment a stream entry was added, by Redis' clock."""
-    return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
+    """The moment a stream entry was added, by Redis' clock.
+
+    An id may be given with XADD, and so lie beyond all dates: that counts as the year 9999.
+    """
+    try:
+        moment = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return _LATEST
+    return min(moment, _LATEST)
 
 
 def read(entry: Entry) -> Event | Unreadable:
@@ -116,7 +124,7 @@ def _check_storable(value: object, where: str) -> None:
             raise _Refusal(Reason.INVALID_EVENT, f"{where}: holds a NUL character; remove it")
         case float() if not isfinite(value):
             raise _Refusal(
-                Reason.INVALID_EVENT, f"{where}: the number is too large; {_STRANGERS_NOTE}"
+                Reason.INVALID_EVENT, f"{where}: the number is not finite; {_STRANGERS_NOTE}"
             )
         case dict():
             for name, inner in value.items():
@@ -139,11 +147,10 @@ def _explained(raw: bytes, error: ValidationError) -> _Refusal:
     for problem in problems:
         if problem["loc"] == ("action",) and isinstance(problem["input"], str):
             return _Refusal(Reason.UNKNOWN_ACTION, _unknown_action(problem["input"]))
-    said = [_problem(problem) for problem in problems[:PROBLEMS_SHOWN_MAX]]
-    more = len(problems) - len(said)
-    return _Refusal(
-        Reason.INVALID_EVENT, "; ".join(said) + (f"; and {more} more problems" if more else "")
-    )
+    said = list(dict.fromkeys(_problem(problem) for problem in problems))
+    more = len(said) - PROBLEMS_SHOWN_MAX
+    shown = "; ".join(said[:PROBLEMS_SHOWN_MAX])
+    return _Refusal(Reason.INVALID_EVENT, shown + (f"; and {more} more" if more > 0 else ""))
 
 
 def _not_json(raw: bytes, problem: ErrorDetails) -> _Refusal:
@@ -153,38 +160,49 @@ def _not_json(raw: bytes, problem: ErrorDetails) -> _Refusal:
         return _Refusal(
             Reason.NOT_UTF8, f"the event is not UTF-8: byte {broken.start} ({broken.reason})"
         )
-    return _Refusal(Reason.NOT_JSON, problem["msg"].replace("Invalid JSON", "not JSON"))
+    message = problem["msg"].replace("Invalid JSON", "not JSON")
+    if _TOO_DEEP in message:
+        place = message.partition(_TOO_DEEP)[2]
+        message = f"nested too deeply{place}; an event is an object with an object `data`"
+    return _Refusal(Reason.NOT_JSON, message)
 
 
 def _problem(problem: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in problem["loc"])[:200]
+    where = ".".join(str(part) for part in problem["loc"][:2])  # below: which type of a union
     if problem["type"] == "missing":
         return f"{where}: is missing"
     given = repr(problem["input"])
     shown = given if len(given) <= 80 else f"{given[:80]}… ({len(given)} characters)"  # noqa: PLR2004 - fits a line
-    rule = _PATTERNS.get(where.removeprefix("data."), problem["msg"])
+    rule = _RULES.get(where.removeprefix("data."), problem["msg"])
     return f"{where}: {rule} (was {shown})"
 
 
-_ID_RULE = "must be 1 to 64 printable characters without spaces"
-_PATTERNS = {
-    "event_id": _ID_RULE,
-    "operator": _ID_RULE,
-    "ticket_id": _ID_RULE,
-    "ticket_code": _ID_RULE,
+_TOO_DEEP = "not JSON: recursion limit exceeded"
+_IDS_RULE = "must be 1 to 64 printable characters without spaces"
+_WORDS_RULE = "must be at most 255 printable characters without spaces"
+_CENTS_RULE = "must be a whole number from 0 to 10**15, in the currency's minor unit"
+_PERCENT_RULE = "must be a number from 0 to 1000, in percent"
+_RULES = {
+    **dict.fromkeys(("event_id", "operator", "ticket_id", "ticket_code"), _IDS_RULE),
+    **dict.fromkeys(("player_id", "psp", "ext_type", "atag", "rtag", "ticket_type"), _WORDS_RULE),
+    **dict.fromkeys(("price", "stake", "wht_amount", "ext_amount"), _CENTS_RULE),
+    **dict.fromkeys(("gross_payout", "net_payout"), _CENTS_RULE),
+    **dict.fromkeys(("wht", "ext"), _PERCENT_RULE),
+    "currency": "must be a code of ISO 4217 in capitals, like EUR",
     "occurred_at": "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z",
+    "sequence": "must be a whole number: 1, 2, 3 ... per ticket, without gaps",
 }
 
 
 def _unknown_action(action: str) -> str:
     if action == Action.CLOSED:
         return "ticket_closed is the clock's own; it is never accepted from outside"
-    near = difflib.get_close_matches(action[:64], INBOUND, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(action[:64].lower(), INBOUND, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(INBOUND)}"
     return f"action {action[:64]!r} is not known; {hint}"
 
 
-_IDS = re.compile(r"^[^\s]{1,64}$")
+_ID = re.compile(r"[^\s\x00]{1,64}")
 
 
 def unreadable(entry: Entry, reason: Reason, message: str) -> Unreadable:
@@ -221,5 +239,5 @@ def _glimpse(raw: bytes) -> Mapping[str, str]:
     return {
         name: value
         for name in ("operator", "ticket_id", "event_id")
-        if isinstance(value := found.get(name), str) and _IDS.match(value) and "\x00" not in value
+        if isinstance(value := found.get(name), str) and _ID.fullmatch(value)
     }

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from pydantic_core import to_json
@@ -47,13 +48,37 @@ def sort_by_log(connection: Connection, arrived: Sequence[Arrived]) -> Sorted:
         if before is None:
             known[key] = (event.action, event.data, event.entry_id)
             found.fresh.append((ticket, event))
-        elif before[:2] != (event.action, event.data):
+        elif before[0] != event.action or not _same(before[1], event.data):
             found.reused.append((ticket, event))
         elif event.entry_id is not None and before[2] == event.entry_id:
             found.redelivered.append((ticket, event))
         else:
             found.repeats.append((ticket, event))
     return found
+
+
+def _same(stored: object, given: object) -> bool:
+    """Whether both are the same JSON, however jsonb writes it.
+
+    It gives 1e23 back as a whole number, which no float equals; and to Python, true is 1.
+    """
+    match stored, given:
+        case (bool(), _) | (_, bool()):
+            return stored is given
+        case int() | float(), int() | float():
+            return _exact(stored) == _exact(given)
+        case dict(), dict():
+            return stored.keys() == given.keys() and all(
+                _same(value, given[name]) for name, value in stored.items()
+            )
+        case list(), list():
+            return len(stored) == len(given) and all(map(_same, stored, given))
+        case _:
+            return stored == given
+
+
+def _exact(number: float) -> Decimal:
+    return Decimal(number if isinstance(number, int) else repr(number))
 
 
 def _known(

@@ -8,6 +8,7 @@ from models.lifecycle.words import RESULT_OF, RESULTS, Action, Outcome, Reason, 
 from models.notices.contract import refusal
 
 _WAITING = frozenset({Status.ABSENT, Status.NEW, Status.RESERVED})
+_FINAL = frozenset({Status.CLOSED, Status.CANCELLED})
 _CORRECTED = "correction"
 
 
@@ -15,9 +16,10 @@ def decide(ticket: TicketState, event: Event) -> Decision:
     """What *event* does to *ticket*, which is changed in place where it does something.
 
     A numbered event (`sequence`) waits for its turn and is then decided without times; one that
-    does not fit in its turn is rejected, unless the ticket itself is still to come (rule 9).
+    does not fit in its turn is rejected, unless the ticket itself is still to come (rule 9). A
+    closed or cancelled ticket answers at once, whatever the number (rule 7).
     """
-    if event.sequence is None:
+    if event.sequence is None or ticket.status in _FINAL:
         return _decide(ticket, event)
     if event.sequence <= ticket.sequence:
         return _rejected(

@@ -50,6 +50,7 @@ class TicketState:
     sequence: int = 0
     notices: int = 0
     unfinished: int = 0
+    held_until: datetime | None = None  # nothing is sent on this ticket before (rules 14, 15)
     untold: int | None = None
     in_doubt: bool = False
     cancelled_by: str | None = None
@@ -58,8 +59,12 @@ class TicketState:
     filled: dict[str, Any] | None = None  # details that were missing
     amended: dict[str, Any] | None = None  # details that replace what stood there
     owed: list[Owed] = field(default_factory=list)
-    held_until: datetime | None = None  # nothing is sent on this ticket before (rules 14, 15)
     touched: bool = False
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the slip, with what this transaction adds."""
+        return {**(self.filled or {}), **self.details, **(self.amended or {})}
 
     @property
     def standing(self) -> str:

@@ -2,7 +2,7 @@
 
 from models.events.event import Event
 from models.lifecycle.ticket import Decision, TicketState
-from models.lifecycle.words import Action, Outcome, Reason
+from models.lifecycle.words import Action, Outcome, Reason, Status
 
 _PAM_NEEDS: dict[Action, tuple[str, ...]] = {
     # contracts: BetStack 1.4; the one result with amounts.
@@ -38,7 +38,9 @@ def refusal(ticket: TicketState, event: Event) -> Decision | None:
     needs = (_SEAMLESS_NEEDS if seamless else _PAM_NEEDS).get(event.action)
     if needs is None:
         return None
-    known = {**ticket.details, **(ticket.amended or {})} if seamless else {}
+    if event.action is Action.WIN and ticket.status is Status.ABSENT:
+        return None  # it waits for the opening, which may bring them (rule 7)
+    known = ticket.facts if seamless else {}
     missing = [
         f"data.{name}" for name in needs if event.data.get(name) is None and known.get(name) is None
     ]

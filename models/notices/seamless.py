@@ -25,7 +25,7 @@ def call(ticket: TicketState, owed: Owed) -> tuple[str, str, str | None]:
     """
     if owed.action is Action.ROLLBACK:
         return "", "", NO_ROLLBACK
-    facts = {**ticket.details, **(ticket.amended or {})}
+    facts = ticket.facts
     facts.update({name: value for name, value in owed.data.items() if value is not None})
     match owed.action:
         case Action.WIN:

@@ -37,9 +37,16 @@ CLAIM = text("""
  RETURNING n.id, n.ticket, n.operator, o.code, t.ticket_id, n.action, n.generation, n.path, n.body,
            n.claims, n.tries, n.first_tried_at""")
 
+# Each with its own token: one notice may have been lost and claimed again by ourselves. Locked in
+# one order, as recording does.
 RELEASE = text("""
-    UPDATE notice SET lease = NULL, leased_until = NULL, claims = claims - 1
-     WHERE id = ANY(:ids) AND lease = ANY(:leases)""")
+    WITH ours AS MATERIALIZED (
+        SELECT n.id
+          FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS uuid[])) AS held(id, lease)
+          JOIN notice n ON n.id = held.id AND n.lease = held.lease
+         ORDER BY n.id FOR NO KEY UPDATE OF n)
+    UPDATE notice n SET lease = NULL, leased_until = NULL, claims = n.claims - 1
+      FROM ours WHERE n.id = ours.id""")
 
 # The head of each operator's queue; those under a lease are somebody's already.
 NEXT_DUE = text("""
@@ -107,8 +114,8 @@ def claim(
 def release(connection: Connection, claims: Sequence[Claim]) -> None:
     """Give back what was claimed but never started; no attempt is used up."""
     if claims:
-        ids = [one.notice for one in claims]
-        connection.execute(RELEASE, {"ids": ids, "leases": list({one.lease for one in claims})})
+        held = {"ids": [one.notice for one in claims], "leases": [one.lease for one in claims]}
+        connection.execute(RELEASE, held)
 
 
 def next_due(connection: Connection) -> datetime | None:

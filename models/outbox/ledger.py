@@ -75,6 +75,11 @@ class SentNotice:
         self.lease = self.leased_until = None
         self.tries += 1
 
+    def revive(self, *, now: datetime) -> None:
+        """From dead to due: a person wants it tried again, with a schedule of its own."""
+        self.ended = self.reason = self.first_tried_at = None
+        self.tries, self.due_at, self.changed = 0, now, True
+
     def postpone(self, verdict: Verdict, *, first_tried_at: datetime, now: datetime) -> None:
         """It stays the head: due again later, or dead until a person acts."""
         self.first_tried_at = self.first_tried_at or first_tried_at

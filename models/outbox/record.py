@@ -97,7 +97,7 @@ def _judge(
             return False
         if notice.lease != claim.lease and notice.leased_until is not None:
             _hold(ticket, notice.leased_until)  # somebody else is still sending it
-        _deliver(ticket, notice, now=now)
+        deliver(ticket, notice, now=now)
         return True
     if notice.ended is not None or notice.lease != claim.lease:
         return False
@@ -111,7 +111,8 @@ def _judge(
     return False
 
 
-def _deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
+def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
+    """The partner has it: the notice is done, and what depends on it happens, in memory."""
     if notice.quiet_until is not None:
         _hold(ticket, notice.quiet_until)
     notice.finish(NoticeEnd.DELIVERED)

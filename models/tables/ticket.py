@@ -63,6 +63,7 @@ class Ticket(SQLModel, table=True):
     sequence: int = Field(sa_column=count())  # last number decided (rule 9)
     notices: int = Field(sa_column=count())  # numbers given to notices so far (rule 12)
     unfinished: int = Field(sa_column=count())  # notices not yet delivered, skipped or withdrawn
+    held_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # rule 15
     untold: int | None = None  # the generation whose result was skipped (rule 18)
     in_doubt: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})  # rule 10
     cancelled_by: str | None = None  # what cancelled it, in words (H29)

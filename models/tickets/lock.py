@@ -29,8 +29,8 @@ MAKE_ABSENT = text("""
 # NO KEY: an insert that refers to the ticket need not wait (protocol E8).
 _COLUMNS = """
     t.id, t.operator, t.ticket_id, t.status, t.result, t.generation, t.settled_at, t.amounts,
-    t.amended_at, t.close_due_at, t.parked, t.sequence, t.notices, t.unfinished, t.untold,
-    t.in_doubt, t.cancelled_by, o.code, o.protocol, o.announces_tickets,
+    t.amended_at, t.close_due_at, t.parked, t.sequence, t.notices, t.unfinished,
+    t.held_until, t.untold, t.in_doubt, t.cancelled_by, o.code, o.protocol, o.announces_tickets,
     o.close_delay, o.agent,
     CASE WHEN o.protocol = 'seamless' THEN t.details END AS details"""
 LOCK_BY_KEY = text(f"""
@@ -110,6 +110,7 @@ def _state(row: Row[Any]) -> TicketState:
         sequence=row.sequence,
         notices=row.notices,
         unfinished=row.unfinished,
+        held_until=row.held_until,
         untold=row.untold,
         in_doubt=row.in_doubt,
         cancelled_by=row.cancelled_by,

@@ -18,16 +18,17 @@ UPDATE_TICKETS = text("""
        SET status = r.status, result = r.result, generation = r.generation,
            settled_at = r.settled_at, amounts = r.amounts, amended_at = r.amended_at,
            close_due_at = r.close_due_at, parked = r.parked, sequence = r.sequence,
-           notices = r.notices, unfinished = r.unfinished, untold = r.untold,
-           in_doubt = r.in_doubt, cancelled_by = r.cancelled_by, changed_at = :now,
+           notices = r.notices, unfinished = r.unfinished, held_until = r.held_until,
+           untold = r.untold, in_doubt = r.in_doubt, cancelled_by = r.cancelled_by,
+           changed_at = :now,
            details = CASE WHEN r.filled IS NULL AND r.amended IS NULL THEN t.details
                           ELSE coalesce(r.filled, '{}') || t.details || coalesce(r.amended, '{}')
                       END
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
                id bigint, status text, result text, generation int, settled_at timestamptz,
                amounts jsonb, amended_at timestamptz, close_due_at timestamptz, parked int,
-               sequence int, notices int, unfinished int, untold int, in_doubt bool,
-               cancelled_by text, filled jsonb, amended jsonb)
+               sequence int, notices int, unfinished int, held_until timestamptz, untold int,
+               in_doubt bool, cancelled_by text, filled jsonb, amended jsonb)
      WHERE t.id = r.id""")
 
 INSERT_EVENTS = text("""
@@ -108,6 +109,7 @@ def _ticket(ticket: TicketState) -> dict[str, Any]:
         "sequence": ticket.sequence,
         "notices": ticket.notices,
         "unfinished": ticket.unfinished,
+        "held_until": ticket.held_until,
         "untold": ticket.untold,
         "in_doubt": ticket.in_doubt,
         "cancelled_by": ticket.cancelled_by,

@@ -115,6 +115,7 @@ def _tickets() -> None:
         sa.Column("sequence", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("notices", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("unfinished", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("held_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("untold", sa.Integer(), nullable=True),
         sa.Column("in_doubt", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("cancelled_by", sa.String(), nullable=True),

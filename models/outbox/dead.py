@@ -1,0 +1,101 @@
+"""The ways out for a dead notice, by a person's word (rule 18). The caller keeps who and why."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection, text
+
+from models.lifecycle.ticket import TicketState
+from models.lifecycle.words import RESULTS, Action, NoticeEnd
+from models.outbox.ledger import SentNotice, lock_notices, move_heads, update_notices
+from models.outbox.record import decide_parked, deliver
+from models.tickets.lock import lock_by_id
+from models.tickets.store import store
+
+TICKET_OF = text("SELECT ticket FROM notice WHERE id = :id")
+
+# A result the partner never had takes its rollback along; whatever waits behind goes on.
+WITHDRAW_ROLLBACK = text("""
+    UPDATE notice SET ended = 'withdrawn', ended_at = :now, head = false,
+           reason = 'the partner was never told the result it takes back'
+     WHERE ticket = :ticket AND action = 'ticket_rollback' AND generation = :generation
+       AND (ended IS NULL OR ended = 'dead')""")
+
+
+class WayOut(StrEnum):
+    """What a person decided about a dead notice."""
+
+    RETRY = "retry"
+    SKIP_DELIVERED = "skip --delivered"  # the partner has it: success, recorded now
+    SKIP = "skip"  # the partner does not have it and is not to get it
+    SKIP_NOT_DELIVERED = "skip --not-delivered"  # the same, said of one perhaps delivered
+
+
+class NotPossible(Exception):
+    """This way out is not open for this notice; the message says why and what is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What was done. *due*: a notice of the ticket is due now."""
+
+    ticket: int
+    due: bool
+
+
+def free(connection: Connection, notice_id: int, way: WayOut, *, now: datetime) -> Freed:
+    """Take a dead notice out of the way inside the caller's transaction.
+
+    `retry`: due now, with a schedule of its own. `skip --delivered`: as if its success were
+    recorded now; a result's 24 hours start. `skip`: for results (which take their rollback along,
+    present or future, and start no clock), update, discard and closed; never for a rollback: what
+    follows it would not be true (H39). What was perhaps delivered is skipped only with one of the
+    two words. Raises NotPossible.
+    """
+    ticket_id = connection.execute(TICKET_OF, {"id": notice_id}).scalar_one_or_none()
+    if ticket_id is None:
+        raise NotPossible(f"there is no notice {notice_id}")
+    ticket = lock_by_id(connection, [ticket_id])[ticket_id]
+    notice = lock_notices(connection, [notice_id])[notice_id]
+    if notice.ended is not NoticeEnd.DEAD:
+        raise NotPossible(f"notice {notice_id} is not dead ({notice.ended or 'waiting'})")
+    match way:
+        case WayOut.RETRY:
+            notice.revive(now=now)
+        case WayOut.SKIP_DELIVERED:
+            deliver(ticket, notice, now=now)
+        case WayOut.SKIP | WayOut.SKIP_NOT_DELIVERED:
+            _skip(connection, ticket, notice, now=now, sure=way is WayOut.SKIP_NOT_DELIVERED)
+    # Nothing new is parked here, so no window is given.
+    turns = decide_parked(connection, [ticket], were_new=set(), now=now, window=timedelta(0))
+    due = store(connection, turns, now=now)
+    update_notices(connection, [notice], now=now)
+    if ticket.unfinished:
+        due = move_heads(connection, [ticket], now=now) or due
+    return Freed(ticket_id, due)
+
+
+def _skip(
+    connection: Connection, ticket: TicketState, notice: SentNotice, *, now: datetime, sure: bool
+) -> None:
+    if notice.action is Action.ROLLBACK:
+        raise NotPossible(
+            "a rollback is never skipped: what follows it would not be true for the partner; "
+            "retry it, or use --delivered once the partner has taken the result back"
+        )
+    if notice.perhaps_delivered and not sure:
+        raise NotPossible(
+            "an attempt had no answer, so the partner perhaps has it; ask, then say "
+            "--delivered or --not-delivered"
+        )
+    notice.finish(NoticeEnd.SKIPPED)
+    ticket.unfinished -= 1
+    ticket.touched = True
+    if notice.action in RESULTS:
+        ticket.untold = notice.generation
+        withdrawn = connection.execute(
+            WITHDRAW_ROLLBACK,
+            {"ticket": ticket.id, "generation": notice.generation, "now": now},
+        )
+        ticket.unfinished -= withdrawn.rowcount
