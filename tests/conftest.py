@@ -1,0 +1,95 @@
+"""One PostgreSQL and one Valkey per session (per worker under xdist), started when first wanted.
+
+Every test has a database of its own, copied from one that was migrated once, and an empty Valkey.
+A test that kills a server brings it back before it ends.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+from sqlalchemy import Engine
+
+from models.database import open_engine
+from tests.support import databases
+from tests.support.manual_clock import ManualClock
+from tests.support.places import passable_folder, roomy_memory
+from worker.embedded import Servers, embedded_servers
+
+TEMPLATE = "slipway_template"
+POOL_SIZE = 8  # more connections at once than any test has threads
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Addresses and handles of the session's PostgreSQL and Valkey."""
+    with embedded_servers(durable=False, within=roomy_memory()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(servers: Servers) -> str:
+    """The name of a migrated database without rows."""
+    from models.migrate import upgrade  # noqa: PLC0415 - spares the unit tests loading Alembic
+
+    upgrade(databases.create(servers.database_url, TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def database_names() -> Iterator[str]:
+    """Names that no other test of the session has."""
+    return (f"test_{number}" for number in count(1))
+
+
+@pytest.fixture
+def empty_database(servers: Servers, database_names: Iterator[str]) -> Iterator[str]:
+    """The address of a database of the test's own, without any table."""
+    name = next(database_names)
+    yield databases.create(servers.database_url, name)
+    databases.drop(servers.database_url, name)
+
+
+@pytest.fixture
+def database(servers: Servers, template: str, database_names: Iterator[str]) -> Iterator[str]:
+    """The address of a database of the test's own, with all tables and no rows."""
+    name = next(database_names)
+    yield databases.create(servers.database_url, name, template=template)
+    databases.drop(servers.database_url, name)
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    """An engine on the test's own database."""
+    opened = open_engine(database, application_name="tests", pool_size=POOL_SIZE)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def redis(servers: Servers) -> Iterator["redis_client.Redis"]:
+    """A client of the session's Valkey, which is empty when the test starts."""
+    with redis_client.Redis.from_url(servers.redis_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def redis_url(servers: Servers, redis: "redis_client.Redis") -> str:
+    """The address of the session's Valkey, which is empty when the test starts."""
+    return servers.redis_url
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can pass through, which pytest's `tmp_path` forbids."""
+    with passable_folder() as made:
+        yield made
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands still until the test moves it."""
+    return ManualClock()

@@ -1,0 +1,49 @@
+"""Rows that a test's database refuses, whatever they say."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Engine, text
+
+BREAK = text("""
+    CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'this row breaks the table' USING ERRCODE = TG_ARGV[0];
+    END $$""")
+NO_ATTEMPTS = text("""
+    CREATE TRIGGER refuse BEFORE INSERT ON delivery_attempt FOR EACH ROW
+   EXECUTE FUNCTION refuse('23514')""")
+ATTEMPTS_AGAIN = text("DROP TRIGGER refuse ON delivery_attempt")
+
+CHECK_VIOLATION = "23514"  # the row's own fault
+DISK_FULL = "53100"  # nobody's fault
+
+
+def refuse_events(
+    engine: Engine, like: str = "poison%", *, sqlstate: str = CHECK_VIOLATION
+) -> None:
+    """Make the database raise *sqlstate* for every event whose id is *like* this."""
+    trigger = f"""
+        CREATE TRIGGER "refuse {like}" BEFORE INSERT ON ticket_event FOR EACH ROW
+          WHEN (NEW.event_id LIKE '{like}') EXECUTE FUNCTION refuse('{sqlstate}')"""
+    with engine.begin() as connection:
+        connection.execute(BREAK)
+        connection.execute(text(trigger))
+
+
+def accept_events(engine: Engine, like: str = "poison%") -> None:
+    """Heal the database again."""
+    with engine.begin() as connection:
+        connection.execute(text(f'DROP TRIGGER "refuse {like}" ON ticket_event'))
+
+
+def refuse_attempts(engine: Engine) -> Callable[[], None]:
+    """Make the database refuse every delivery attempt, until the returned function is called."""
+    with engine.begin() as connection:
+        connection.execute(BREAK)
+        connection.execute(NO_ATTEMPTS)
+
+    def heal() -> None:
+        with engine.begin() as connection:
+            connection.execute(ATTEMPTS_AGAIN)
+
+    return heal

@@ -1,0 +1,33 @@
+"""Waiting for something that other processes do: on a condition, with a deadline."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+LOOK_AGAIN_SECONDS = 0.01
+
+Found = TypeVar("Found")
+
+
+def eventually(
+    condition: Callable[[], Found], *, within: timedelta = timedelta(seconds=10)
+) -> Found:
+    """Look until *condition* returns something true, and return that.
+
+    Fails the test after *within*, telling the condition and what it returned last. When it raises
+    AssertionError that counts as "not yet": it may hold plain asserts, and then returns True.
+    """
+    deadline = time.monotonic() + within.total_seconds()
+    while True:
+        try:
+            found = condition()
+            if found:
+                return found
+            last = f"last it returned {found!r}"
+        except AssertionError as not_yet:
+            last = str(not_yet)
+        if time.monotonic() > deadline:
+            name = getattr(condition, "__name__", repr(condition))
+            raise AssertionError(f"{name} did not come true within {within}: {last}")
+        time.sleep(LOOK_AGAIN_SECONDS)
