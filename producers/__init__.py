@@ -1,0 +1,1 @@
+"""Everything that puts events on the stream, and the simulated world around it."""
