@@ -1,0 +1,1 @@
+"""The simulated outside world: backends that publish ticket lives, a partner that receives."""

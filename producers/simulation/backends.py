@@ -1,0 +1,140 @@
+"""Simulated backends: they publish each step of many lives when its time has come."""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Protocol
+
+from producers.publisher import Event, PublishLater, event
+from producers.simulation.stories import Step, Story
+from producers.wall_clock import utc_now
+
+BATCH_MAX = 500
+PAUSE_SECONDS_MIN = 0.005  # what falls due within it shares a round trip
+PAUSE_SECONDS_MAX = 0.5  # how late a stop is noticed
+OUTAGE_MAX = timedelta(minutes=1)
+
+
+class PublishesMany(Protocol):
+    """The part of the publisher that backends need."""
+
+    def publish_many(self, events: Sequence[Event]) -> list[str]:
+        """Put events on the stream; raises `PublishLater` with what is left."""
+
+
+@dataclass(slots=True)
+class Published:
+    """What the backends told, in their order: one side of the reckoning."""
+
+    events: list[Event] = field(default_factory=list)
+    unconfirmed: list[Event] = field(default_factory=list)  # tried; perhaps on the stream
+
+    def actions(self) -> Counter[str]:
+        """Count the events by action."""
+        return Counter(told["action"] for told in self.events)
+
+
+class Agenda:
+    """Which steps are due when; takes stories in as they begin, so that any number may come."""
+
+    def __init__(self, stories: Iterable[Story], *, begins_at: datetime, speed: float) -> None:
+        """Lay out *stories*, sorted by their beginning, *speed* times as fast as they say."""
+        self._stories = iter(stories)
+        self._begins_at = begins_at
+        self._speed = speed
+        self._steps: list[tuple[datetime, int, Step]] = []
+        self._numbers = count()
+        self._latest_start = begins_at
+        self._lay_out()
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When the next step falls due; None when there is none."""
+        return self._steps[0][0] if self._steps else None
+
+    def due(self, now: datetime, *, limit: int) -> list[Event]:
+        """Take out up to *limit* steps whose time has come; each happened when it fell due."""
+        events: list[Event] = []
+        while self._steps and self._steps[0][0] <= now and len(events) < limit:
+            at, _, step = heapq.heappop(self._steps)
+            events.append(event(step.action, step.data, occurred_at=at))
+            self._lay_out()
+        return events
+
+    def _lay_out(self) -> None:
+        """Take stories in until those still to come begin after the next step."""
+        while not self._steps or self._latest_start <= self._steps[0][0]:
+            story = next(self._stories, None)
+            if story is None:
+                return
+            self._latest_start = self._begins_at + story.starts_after / self._speed
+            for step in story.steps:
+                at = self._latest_start + step.after / self._speed
+                heapq.heappush(self._steps, (at, next(self._numbers), step))
+
+
+def play(
+    stories: Iterable[Story],
+    publisher: PublishesMany,
+    *,
+    wait: Callable[[float], bool],
+    now: Callable[[], datetime] = utc_now,
+    speed: float = 1.0,
+    on_published: Callable[[Published], None] | None = None,
+) -> Published:
+    """Publish each step of *stories* when its time has come; return all that was published.
+
+    `occurred_at` is the moment at which a step fell due. *wait* is asked to let seconds pass and
+    answers True to stop early (`threading.Event().wait` does both). While Redis is full or away
+    the events are kept and published again; after a minute of that its `PublishLater` is raised.
+    *on_published* sees the account after every round.
+    """
+    agenda = Agenda(stories, begins_at=now(), speed=speed)
+    published = Published()
+    failing_since: datetime | None = None
+    while agenda.next_at is not None or published.unconfirmed:
+        moment = now()
+        waiting = published.unconfirmed
+        batch = waiting + agenda.due(moment, limit=BATCH_MAX - len(waiting))
+        refusal = _publish(batch, publisher, published)
+        if on_published is not None:
+            on_published(published)
+        if refusal is None:
+            failing_since = None
+        else:
+            failing_since = failing_since or moment
+            if moment - failing_since > OUTAGE_MAX:
+                raise refusal
+        if wait(_pause_seconds(agenda.next_at, now(), failing=refusal is not None)):
+            return published
+    return published
+
+
+def _publish(
+    batch: list[Event], publisher: PublishesMany, published: Published
+) -> PublishLater | None:
+    """Publish *batch* and note what became of it."""
+    published.unconfirmed = []
+    if not batch:
+        return None
+    try:
+        publisher.publish_many(batch)
+    except PublishLater as refusal:
+        left = {told["event_id"] for told in refusal.unpublished}
+        published.unconfirmed = [told for told in batch if told["event_id"] in left]
+        published.events += [told for told in batch if told["event_id"] not in left]
+        return refusal
+    published.events += batch
+    return None
+
+
+def _pause_seconds(next_at: datetime | None, now: datetime, *, failing: bool) -> float:
+    """Return how long to wait for the next step, or for Redis."""
+    if failing:
+        return PAUSE_SECONDS_MAX
+    if next_at is None:
+        return 0.0
+    return min(max((next_at - now).total_seconds(), PAUSE_SECONDS_MIN), PAUSE_SECONDS_MAX)

@@ -1,0 +1,172 @@
+"""What a partner received, in order, and what it did about it."""
+
+import base64
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from time import monotonic
+from typing import Protocol
+
+from producers.simulation.partner.behaviour import Behaviour
+
+ENTRIES_MAX = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request, and what became of it so far."""
+
+    number: int  # from 1, in the order of arrival
+    received_at: datetime
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]  # names in lower case
+    body: bytes
+    action: str | None  # None: the body is not an action
+    operator: str | None
+    ticket_id: str | None
+    idempotency_key: str | None
+    signature_ok: bool | None  # None: the action needs none (ping)
+    behaviour: Behaviour  # what the script chose; a refusal when there was nothing to choose
+    taken: bool = False  # the partner acted upon it
+    repeats: bool = False  # it had acted upon this Idempotency-Key before
+    status: int | None = None  # None: no answer so far
+    answered_at: datetime | None = None  # when the answer began to go out
+
+    def in_words(self) -> str:
+        """Return one line for a person to read."""
+        what = self.action or f"{self.method} {self.path}"
+        ticket = f" {self.operator}/{self.ticket_id}" if self.ticket_id else ""
+        answer = "no answer" if self.status is None else str(self.status)
+        flaw = ", bad signature" if self.signature_ok is False else ""
+        again = ", again" if self.repeats else ""
+        return f"{self.received_at:%H:%M:%S.%f} {what}{ticket} -> {answer}{flaw}{again}"
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as plain JSON values; a body that is not UTF-8 in base64."""
+        try:
+            body: dict[str, object] = {"body": self.body.decode("utf-8")}
+        except UnicodeDecodeError:
+            body = {"body_base64": base64.b64encode(self.body).decode("ascii")}
+        return {
+            "number": self.number,
+            "received_at": self.received_at.isoformat(),
+            "method": self.method,
+            "path": self.path,
+            "headers": [list(header) for header in self.headers],
+            **body,
+            "action": self.action,
+            "operator": self.operator,
+            "ticket_id": self.ticket_id,
+            "idempotency_key": self.idempotency_key,
+            "signature_ok": self.signature_ok,
+            "behaviour": repr(self.behaviour),
+            "taken": self.taken,
+            "repeats": self.repeats,
+            "status": self.status,
+            "answered_at": None if self.answered_at is None else self.answered_at.isoformat(),
+        }
+
+
+class Draw(Protocol):
+    """Makes the entry that gets this number."""
+
+    def __call__(self, number: int) -> Entry:
+        """Return the entry with this number."""
+
+
+class Ledger:
+    """Keeps the last *entries_max* entries; written by the partner, read from any thread."""
+
+    def __init__(self, *, entries_max: int = ENTRIES_MAX) -> None:
+        """Start empty."""
+        self._entries_max = entries_max
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._taken_by_key: dict[str, int] = {}
+        self._changed = threading.Condition()
+        self._last = 0
+        self._changes = 0
+
+    @property
+    def forgotten(self) -> int:
+        """How many entries had to make room; a verdict over the rest may then be unjust."""
+        return self._last - len(self._entries)
+
+    def entries(self, *, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
+        """Return entries in the order of arrival: those with a number above *after*."""
+        with self._changed:
+            chosen = [entry for entry in self._entries.values() if entry.number > after]
+        return tuple(chosen[:limit])
+
+    def wait_until(
+        self, condition: Callable[[tuple[Entry, ...]], bool], *, seconds: float
+    ) -> tuple[Entry, ...]:
+        """Wait until *condition* holds for all entries, and return them.
+
+        Raises TimeoutError, telling how many entries there are, when it does not within *seconds*.
+        """
+        deadline = monotonic() + seconds
+        while True:
+            with self._changed:
+                seen, entries = self._changes, tuple(self._entries.values())
+            if condition(entries):  # asked without the lock: the partner goes on meanwhile
+                return entries
+            if not self._wait_for_change(since=seen, seconds=deadline - monotonic()):
+                raise TimeoutError(f"not within {seconds} s; there are {len(entries)} entries")
+
+    def entry(self, number: int) -> Entry | None:
+        """Return the entry with this number; None when it was forgotten."""
+        with self._changed:
+            return self._entries.get(number)
+
+    def receive(self, draw: Draw) -> Entry:
+        """Add the next entry; the oldest one goes when there are too many."""
+        with self._changed:
+            self._last += 1
+            entry = draw(self._last)
+            self._entries[entry.number] = entry
+            if len(self._entries) > self._entries_max:
+                _, oldest = self._entries.popitem(last=False)
+                if self._taken_by_key.get(oldest.idempotency_key or "") == oldest.number:
+                    del self._taken_by_key[oldest.idempotency_key or ""]
+            self._note_change()
+        return entry
+
+    def settle(
+        self,
+        number: int,
+        *,
+        take: bool,
+        deduplicate: bool,
+        status: int | None = None,
+        answered_at: datetime | None = None,
+    ) -> None:
+        """Record what the partner does: acts upon the notice (*take*), answers it, or both.
+
+        With *deduplicate* a notice whose `Idempotency-Key` was taken before is not taken again.
+        """
+        with self._changed:
+            entry = self._entries.get(number)
+            if entry is None:
+                return  # forgotten meanwhile
+            key = entry.idempotency_key
+            first = self._taken_by_key.setdefault(key, number) if take and key else number
+            repeats = first != number
+            self._entries[number] = replace(
+                entry,
+                taken=take and not (repeats and deduplicate),
+                repeats=repeats,
+                status=status,
+                answered_at=answered_at,
+            )
+            self._note_change()
+
+    def _note_change(self) -> None:
+        self._changes += 1
+        self._changed.notify_all()
+
+    def _wait_for_change(self, *, since: int, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._changes != since, timeout=seconds)

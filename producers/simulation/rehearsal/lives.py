@@ -1,0 +1,161 @@
+"""Lives to rehearse: what truly happened, and how it reaches us: late, doubled, out of order."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from random import Random
+from typing import Any
+
+from producers.simulation.rehearsal.reference import Ideal, Truth, ideal
+from producers.simulation.slips import Data, Slips
+
+RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
+FAST = timedelta(days=365)
+
+
+class Kind(StrEnum):
+    """What can be promised of a life (protocol.md section 2)."""
+
+    IN_ORDER = "in-order"  # the partner sees the whole story
+    NUMBERED = "numbered"  # the same, in any order of arrival
+    DISORDERED = "disordered"  # the same end; overtaken pairs may be missing
+    CREATED = "created"  # debited at the partner first; told in order
+    CONTRADICTING = "contradicting"  # two plain results: one stands, the other is shown
+
+
+SHARES = {
+    Kind.IN_ORDER: 25,
+    Kind.NUMBERED: 20,
+    Kind.DISORDERED: 35,
+    Kind.CREATED: 12,
+    Kind.CONTRADICTING: 8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One event on its way: when it is put on the stream."""
+
+    at: datetime
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A ticket's true story, what is to come of it, and the events that tell it."""
+
+    kind: Kind
+    operator: str
+    ticket_id: str
+    ideal: Ideal
+    arrivals: tuple[Arrival, ...]
+
+
+def lives(
+    count: int, *, rng: Random, begin: datetime, operators: Sequence[str], announcing: str
+) -> Iterator[Life]:
+    """Invent *count* lives that begin around *begin*; those of *announcing* open explicitly."""
+    slips = Slips(rng)
+    for _ in range(count):
+        kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
+        operator = rng.choice([*operators, announcing])
+        slip = slips.slip(operator)
+        yield _life(kind, rng, begin, slip, announced=operator == announcing)
+
+
+def _life(kind: Kind, rng: Random, begin: datetime, slip: Data, *, announced: bool) -> Life:
+    truths = list(_truths(kind, rng, slip, announced=announced))
+    moments = _moments(len(truths), rng, begin)
+    named = {"operator": slip["operator"], "ticket_id": slip["ticket_id"]}
+    # Where a publisher's clock is fast, the entry's own time stands in (protocol H6).
+    fast = kind is Kind.IN_ORDER and rng.random() < 0.2  # noqa: PLR2004 - a share
+    events: list[dict[str, Any]] = []
+    for number, (truth, data) in enumerate(truths, start=1):
+        told_at = moments[number - 1] + (FAST if fast else timedelta())
+        event: dict[str, Any] = {
+            "event_id": f"{slip['ticket_id']}-{number}",
+            "occurred_at": told_at.isoformat(),
+            "action": truth.action,
+            "data": {**named, **data, **({"correction": True} if truth.correction else {})},
+        }
+        if kind is Kind.NUMBERED:
+            event["sequence"] = number
+        events.append(event)
+    return Life(
+        kind,
+        str(slip["operator"]),
+        str(slip["ticket_id"]),
+        ideal((truth for truth, _ in truths), announced=announced),
+        tuple(_arrivals(kind, rng, events, moments)),
+    )
+
+
+def _truths(
+    kind: Kind, rng: Random, slip: Data, *, announced: bool
+) -> Iterator[tuple[Truth, Data]]:
+    if kind is Kind.CREATED:
+        if rng.random() < 0.4:  # noqa: PLR2004 - a share
+            yield Truth("ticket_reserve"), slip
+            yield Truth("ticket_paid"), {}
+        else:
+            yield Truth("ticket_create"), slip
+    elif announced or rng.random() < 0.5:  # noqa: PLR2004 - a share
+        yield Truth("ticket_open"), slip
+    standing: Truth | None = None
+    for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
+        result, data = _result(rng)
+        if standing is not None and (kind is not Kind.CONTRADICTING):
+            if rng.random() < 0.3:  # noqa: PLR2004 - a share
+                result = Truth(result.action, result.amounts, correction=True)
+            else:
+                yield Truth("ticket_rollback"), {"reason": rng.choice(("odds-error", "late goal"))}
+        yield result, data
+        standing = result
+
+
+def _result(rng: Random) -> tuple[Truth, Data]:
+    action = rng.choice((*RESULTS, "ticket_void"))
+    if action != "ticket_void":
+        return Truth(action), {}
+    paid = rng.choice((0, 250, 500))
+    money = {
+        "price": 500,
+        "stake": 444,
+        "wht_amount": 0,
+        "wht": 10.0,
+        "ext_amount": 56,
+        "ext": 12.5,
+        "ext_type": "inclusive",
+        "gross_payout": paid,
+        "net_payout": paid,
+    }
+    return Truth(action, tuple(sorted(money.items()))), money
+
+
+def _moments(count: int, rng: Random, begin: datetime) -> list[datetime]:
+    """True times: each at least a moment after the one before."""
+    moments: list[datetime] = []
+    for _ in range(count):
+        begin += timedelta(milliseconds=rng.choice((2, 50, 900, 4000, 20_000)))
+        moments.append(begin)
+    return moments
+
+
+def _arrivals(
+    kind: Kind, rng: Random, events: Sequence[dict[str, Any]], moments: Sequence[datetime]
+) -> Iterator[Arrival]:
+    """On time, or late; in order where the kind says so; some come twice, some under a new id."""
+    in_order = kind in (Kind.IN_ORDER, Kind.CREATED)
+    before = moments[0]
+    for event, moment in zip(events, moments, strict=True):
+        late = rng.choice((0.0, 0.0, 0.01, 0.5, 3.0, 30.0, 240.0)) * rng.random()
+        at = moment + timedelta(seconds=late)
+        before = at = max(at, before + timedelta(milliseconds=1)) if in_order else at
+        yield Arrival(at, event)
+        if rng.random() < 0.1:  # noqa: PLR2004 - a share
+            again = at + timedelta(seconds=rng.random() * 60)
+            yield Arrival(again, event)
+        if rng.random() < 0.05 and not in_order:  # noqa: PLR2004 - a share
+            again = at + timedelta(seconds=rng.random() * 60)
+            yield Arrival(again, {**event, "event_id": f"{event['event_id']}-retold"})

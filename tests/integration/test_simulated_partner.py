@@ -1,0 +1,184 @@
+"""The simulated partner over real sockets: what it takes, refuses and keeps."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from producers.simulation.partner import (
+    Hang,
+    Rule,
+    SimulatedPartner,
+)
+from tests.support.partner_line import (
+    SECRET,
+    headers,
+    line_to,
+    notice,
+    raw_exchange,
+    read_until_silence,
+    send,
+)
+
+
+@pytest.fixture
+def partner() -> Iterator[SimulatedPartner]:
+    with SimulatedPartner(secret=SECRET) as partner:
+        yield partner
+
+
+@pytest.fixture
+def line(partner) -> Iterator[http.client.HTTPConnection]:
+    with line_to(partner) as connection:
+        yield connection
+
+
+def test_a_signed_notice_is_taken_and_kept_as_it_came(partner, line):
+    body = notice()
+
+    assert send(line, body, key="operator-code/1/ticket_win/1") == 200
+
+    [entry] = partner.ledger.entries()
+    assert (entry.body, entry.signature_ok, entry.taken, entry.status) == (body, True, True, 200)
+    assert (entry.action, entry.operator) == ("ticket_win", "operator-code")
+    assert entry.idempotency_key == "operator-code/1/ticket_win/1"
+    assert ("idempotency-key", "operator-code/1/ticket_win/1") in entry.headers
+    assert entry.answered_at is not None
+    assert entry.received_at <= entry.answered_at
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"signature": "0" * 64},
+        {"signature": ""},
+        {"timestamp": "1706191612"},  # years ago
+        {"timestamp": "soon"},
+        headers(notice(), secret="another"),
+    ],
+)
+def test_a_bad_signature_is_answered_403_and_never_taken(partner, line, forged):
+    body = notice()
+    line.request("POST", "/", body, headers(body) | forged)
+    response = line.getresponse()
+
+    assert response.status == 403
+    assert json.loads(response.read())["code"] == 403
+    [entry] = partner.ledger.entries()
+    assert (entry.signature_ok, entry.taken, entry.status) == (False, False, 403)
+
+
+def test_a_ping_needs_no_signature(line):
+    line.request("POST", "/", b'{"action":"ping"}')
+
+    assert line.getresponse().status == 200
+
+
+def test_identify_is_answered_with_a_player(line):
+    """contracts: BetStack 1.6."""
+    body = b'{"action":"identify","data":{"operator":"operator-code","token":"t"}}'
+    line.request("POST", "/", body, headers(body))
+
+    player = json.loads(line.getresponse().read())
+    assert set(player) == {"player_id", "lang", "balance", "currency", "feature_flags"}
+
+
+def test_one_connection_carries_many_notices(partner, line):
+    line.connect()
+    address = line.sock.getsockname()
+    for number in range(50):
+        assert send(line, notice(ticket=str(number))) == 200
+
+    assert line.sock.getsockname() == address
+    tickets = [entry.ticket_id for entry in partner.ledger.entries()]
+    assert tickets == [str(number) for number in range(50)]
+
+
+def test_a_body_that_is_no_action_is_answered_400(partner, line):
+    assert send(line, b"[1,2]") == 400
+    assert send(line, b'{"data":{}}') == 400
+    assert send(line, b"[" * 100_000) == 400
+    assert not any(entry.taken for entry in partner.ledger.entries())
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"GET  / HTTP/1.1\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.0\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nno colon\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"501"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", b"413"),
+        (b"POST / HTTP/1.1\r\n" + b"A: b\r\n" * 65 + b"\r\n", b"431"),
+        (b"POST / HTTP/1.1\r\nA: " + b"b" * 20_000 + b"\r\n\r\n", b"431"),
+    ],
+)
+def test_what_is_no_plain_request_is_refused_and_the_connection_closed(
+    partner, request_head, status
+):
+    with socket.create_connection(("127.0.0.1", partner.port), timeout=5) as wire:
+        wire.sendall(request_head)
+        answer, closed = read_until_silence(wire)
+
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert closed
+    assert partner.ledger.entries() == ()
+
+
+def test_a_partner_that_deduplicates_takes_each_key_once():
+    with SimulatedPartner(secret=SECRET, deduplicate=True) as partner:
+        line = http.client.HTTPConnection("127.0.0.1", partner.port, timeout=5)
+        assert [send(line, notice(), key=key) for key in ("a", "a", "b")] == [200, 200, 200]
+        line.close()
+
+    entries = partner.ledger.entries()
+    assert [entry.taken for entry in entries] == [True, False, True]
+    assert [entry.repeats for entry in entries] == [False, True, False]
+
+
+def test_a_partner_keeps_only_so_many_entries_and_says_so():
+    with SimulatedPartner(secret=SECRET, entries_max=2) as partner:
+        line = http.client.HTTPConnection("127.0.0.1", partner.port, timeout=5)
+        for ticket in ("1", "2", "3"):
+            send(line, notice(ticket=ticket), key=ticket)
+        line.close()
+
+    assert [entry.ticket_id for entry in partner.ledger.entries()] == ["2", "3"]
+    assert partner.ledger.forgotten == 1
+
+
+def test_a_taken_port_is_an_error_where_the_partner_is_started(partner):
+    with pytest.raises(OSError, match="address already in use"):  # noqa: SIM117 - one statement
+        with SimulatedPartner(secret=SECRET, port=partner.port):
+            pass
+
+
+def test_a_partner_stops_at_once_whatever_it_is_doing():
+    with SimulatedPartner(secret=SECRET) as partner:
+        partner.behave(Rule(Hang()))
+        with raw_exchange(partner, notice()) as wire:
+            partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
+            partner.stop()
+            assert wire.recv(1) == b""
+
+
+def test_a_partner_that_was_away_comes_back_on_its_port_with_its_ledger(partner, line):
+    send(line, notice(ticket="1"))
+    partner.stop()
+    line.close()
+    with pytest.raises(ConnectionRefusedError):
+        send(line, notice(ticket="2"))
+    line.close()
+
+    partner.start()
+
+    assert send(line, notice(ticket="3")) == 200
+    assert [entry.ticket_id for entry in partner.ledger.entries()] == ["1", "3"]
+
+
+def test_the_secret_is_not_in_what_can_be_printed(partner):
+    assert SECRET not in repr(vars(partner))

@@ -1,0 +1,152 @@
+"""Each way in which the simulated partner can misbehave, as a client sees it."""
+
+import http.client
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from producers.simulation.partner import (
+    Answer,
+    CloseWithoutAnswer,
+    Drip,
+    Hang,
+    HangAfterAccept,
+    HangMidBody,
+    HugeBody,
+    Rule,
+    SimulatedPartner,
+)
+from tests.support.partner_line import (
+    SECRET,
+    headers,
+    line_to,
+    notice,
+    raw_exchange,
+    read_until_silence,
+    send,
+)
+
+
+@pytest.fixture
+def partner() -> Iterator[SimulatedPartner]:
+    with SimulatedPartner(secret=SECRET) as partner:
+        yield partner
+
+
+@pytest.fixture
+def line(partner) -> Iterator[http.client.HTTPConnection]:
+    with line_to(partner) as connection:
+        yield connection
+
+
+def test_a_chosen_status_is_answered_so_many_times(partner, line):
+    partner.behave(Rule(Answer(503, headers=(("Retry-After", "7"),)), action="ticket_win", first=2))
+
+    body = notice()
+    line.request("POST", "/", body, headers(body))
+    response = line.getresponse()
+    response.read()
+    assert (response.status, response.headers["Retry-After"]) == (503, "7")
+    assert send(line, notice("ticket_lost")) == 200
+    assert [send(line, notice()) for _ in range(2)] == [503, 200]
+    assert [entry.taken for entry in partner.ledger.entries()] == [False, True, False, True]
+
+
+def test_the_first_n_can_be_counted_for_each_ticket(partner, line):
+    partner.behave(Rule(Answer(500), first=1, per_ticket=True))
+
+    statuses = [send(line, notice(ticket=ticket)) for ticket in ("1", "2", "1", "2")]
+    assert statuses == [500, 500, 200, 200]
+
+
+def test_one_ticket_can_be_treated_apart_and_the_newest_rule_applies(partner, line):
+    partner.behave(Rule(Answer(500)))
+    partner.behave(Rule(Answer(201), ticket_id="2"))
+
+    assert [send(line, notice(ticket=ticket)) for ticket in ("1", "2")] == [500, 201]
+    partner.behave_well()
+    assert send(line, notice(ticket="1")) == 200
+
+
+def test_a_rule_can_be_bound_to_a_time(line, partner):
+    now = datetime.now(UTC)  # noqa: TID251 - the partner goes by the wall clock
+    hour = timedelta(hours=1)
+    partner.behave(Rule(Answer(500), until=now - hour))
+    partner.behave(Rule(Answer(501), since=now + hour))
+    partner.behave(Rule(Answer(418), since=now - hour, until=now + hour))
+
+    assert send(line, notice()) == 418
+    assert [rule.behaviour for rule in partner.rules()] == [Answer(418), Answer(501), Answer(500)]
+
+
+def test_a_delayed_answer_comes_late_and_the_notice_is_kept_at_once(partner):
+    partner.behave(Rule(Answer(seconds=0.3)))
+    with raw_exchange(partner, notice()) as wire:
+        [entry] = partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
+        assert entry.status is None
+        assert wire.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+
+    [entry] = partner.ledger.entries()
+    assert entry.answered_at is not None
+    assert entry.answered_at - entry.received_at >= timedelta(seconds=0.29)
+
+
+@pytest.mark.parametrize("behaviour", [Hang(), HangAfterAccept()])
+def test_hanging_answers_nothing_and_keeps_the_connection(partner, behaviour):
+    partner.behave(Rule(behaviour))
+    with raw_exchange(partner, notice()) as wire:
+        assert read_until_silence(wire) == (b"", False)
+
+    assert not any(entry.taken for entry in partner.ledger.entries())
+
+
+def test_hanging_in_the_body_sends_half_of_it(partner):
+    partner.behave(Rule(HangMidBody(length=100)))
+    with raw_exchange(partner, notice()) as wire:
+        answer, closed = read_until_silence(wire)
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\n" + b" " * 50)
+    assert b"Content-Length: 100\r\n" in answer
+    assert not closed
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_closing_without_an_answer_hangs_up_whether_the_notice_was_taken_or_not(partner, taken):
+    partner.behave(Rule(CloseWithoutAnswer(taken=taken)))
+    with raw_exchange(partner, notice()) as wire:
+        assert read_until_silence(wire) == (b"", True)
+
+    [entry] = partner.ledger.entries()
+    assert (entry.taken, entry.status) == (taken, None)
+
+
+def test_answering_and_closing_does_not_announce_the_close(partner):
+    partner.behave(Rule(Answer(then_close=True)))
+    with raw_exchange(partner, notice()) as wire:
+        answer, closed = read_until_silence(wire)
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"close" not in answer.lower()
+    assert closed
+
+
+def test_a_huge_body_goes_on_for_as_long_as_the_client_reads(partner):
+    partner.behave(Rule(HugeBody()))
+    received = 0
+    with raw_exchange(partner, notice()) as wire:
+        head = wire.recv(65536)
+        while received < 8 * 1024 * 1024:
+            received += len(wire.recv(65536))
+
+    assert b"Content-Length: 10737418240\r\n" in head
+
+
+def test_a_dripping_body_comes_byte_by_byte(partner):
+    partner.behave(Rule(Drip(length=3, seconds=0.01)))
+    with raw_exchange(partner, notice()) as wire:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += wire.recv(1)
+        assert [wire.recv(1000) for _ in range(3)] == [b" ", b" ", b" "]

@@ -1,0 +1,36 @@
+"""A seeded schedule of everything at once; `slipway simulate` runs the same at any length."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Engine
+
+from models.database import open_engine
+from producers.simulation.rehearsal.rehearse import BATCH, rehearse
+from tests.support import databases
+from worker.embedded import Servers
+
+
+def test_thousands_of_lives_with_faults_break_no_promise(engine: Engine):
+    report = rehearse(engine, count=2000, seed=20_261_120)
+
+    assert report.words == []
+    assert report.lives == 2000
+    assert report.faults > 500
+    assert report.repeats > 50
+    assert report.contested > 20
+
+
+def test_the_same_seed_plays_the_same_lives(
+    engine: Engine, servers: Servers, template: str, database_names: Iterator[str]
+):
+    name = next(database_names)
+    other = open_engine(
+        databases.create(servers.database_url, name, template=template), application_name="tests"
+    )
+
+    once = rehearse(engine, count=BATCH, seed=7)
+    again = rehearse(other, count=BATCH, seed=7)
+
+    other.dispose()
+    databases.drop(servers.database_url, name)
+    assert once == again

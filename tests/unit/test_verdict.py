@@ -1,0 +1,176 @@
+"""What a partner's ledger says about a run: its verdict, and the reckoning with the backends."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from producers.publisher import event
+from producers.simulation.partner import Answer, Entry
+from producers.simulation.reckoning import reckon
+from producers.simulation.verdict import judge_all
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+DELAY = timedelta(seconds=10)
+
+
+def entry(
+    action: str,
+    *,
+    at: float,
+    ticket: str = "1",
+    key: str | None = None,
+    status: int | None = 200,
+) -> Entry:
+    """A notice that came *at* so many seconds and was answered at once; 2xx takes it."""
+    moment = NOON + timedelta(seconds=at)
+    return Entry(
+        number=0,
+        received_at=moment,
+        method="POST",
+        path="/",
+        headers=(),
+        body=f"{action} {ticket}".encode(),
+        action=action,
+        operator="acme",
+        ticket_id=ticket,
+        idempotency_key=key or f"acme/{ticket}/{action}/1",
+        signature_ok=True,
+        behaviour=Answer(),
+        taken=status == 200,
+        status=status,
+        answered_at=None if status is None else moment,
+    )
+
+
+WIN, CLOSED = entry("ticket_win", at=0), entry("ticket_closed", at=10)
+
+
+def judged(*entries: Entry, complete: bool = True):
+    return judge_all(entries, close_delay=DELAY, complete=complete)
+
+
+def test_a_lawful_run_is_legal_and_counted():
+    run = [
+        WIN,
+        entry("ticket_lost", at=1, ticket="2"),
+        entry("ticket_rollback", at=2, ticket="2"),
+        entry("ticket_void", at=3, ticket="2"),
+        CLOSED,
+        entry("ticket_closed", at=13, ticket="2"),
+    ]
+
+    verdict = judged(*run)
+
+    assert verdict.legal
+    assert (verdict.tickets, verdict.results, verdict.rollbacks, verdict.closed) == (2, 3, 1, 2)
+
+
+def test_a_repeat_is_counted_and_is_no_second_statement():
+    repeat = replace(entry("ticket_win", at=1), repeats=True)
+
+    verdict = judged(WIN, repeat, entry("ticket_closed", at=11))
+
+    assert verdict.legal
+    assert (verdict.results, verdict.repeats, verdict.late_repeats) == (1, 1, 0)
+
+
+def test_a_repeat_after_a_later_notice_is_late():
+    repeat = replace(entry("ticket_win", at=2), repeats=True)
+
+    verdict = judged(WIN, entry("ticket_rollback", at=1), repeat)
+
+    assert (verdict.repeats, verdict.late_repeats) == (1, 1)
+
+
+def test_the_same_key_with_other_bytes_is_a_violation():
+    repeat = replace(entry("ticket_win", at=1), repeats=True, body=b"other")
+
+    verdict = judged(WIN, repeat, entry("ticket_closed", at=11))
+
+    assert not verdict.legal
+    assert verdict.changed_repeats == 1
+
+
+def test_the_same_statement_without_a_key_is_made_twice():
+    keyless = replace(WIN, idempotency_key=None)
+
+    assert judged(keyless, keyless, CLOSED).illegal == 1
+
+
+def test_a_refused_notice_is_not_part_of_the_sequence():
+    refused = entry("ticket_win", at=0, status=503)
+
+    verdict = judged(refused, entry("ticket_win", at=5), entry("ticket_closed", at=15))
+
+    assert verdict.legal
+    assert verdict.results == 1
+
+
+def test_the_delay_runs_from_the_first_answer_that_could_be_heard():
+    """Taken at 0 with the answer lost, answered at 5: a close at 12 is early."""
+    lost = replace(WIN, status=None, answered_at=None)
+    repeat = replace(entry("ticket_win", at=5), repeats=True)
+
+    assert judged(lost, repeat, entry("ticket_closed", at=12)).early == 1
+    assert judged(lost, repeat, entry("ticket_closed", at=15)).early == 0
+
+
+def test_an_early_close_stays_early_when_it_is_refused_first():
+    refused = entry("ticket_closed", at=9, status=503)
+
+    assert judged(WIN, refused, entry("ticket_closed", at=20)).early == 1
+
+
+def test_a_result_without_its_close_is_missing_only_when_the_run_is_over():
+    assert judged(WIN).missing_close == 1
+    assert judged(WIN, complete=False).legal
+
+
+def test_bad_signatures_are_counted_and_never_believed():
+    forged = replace(entry("ticket_rollback", at=1), signature_ok=False, taken=False)
+
+    verdict = judged(WIN, forged, CLOSED)
+
+    assert verdict.legal
+    assert verdict.unsigned == 1
+
+
+def test_violations_are_told_in_words_with_the_story():
+    verdict = judged(WIN, entry("ticket_lost", at=1), CLOSED)
+
+    assert verdict.words == ("acme/1: ticket_lost to a ticket that is settled [win, lost, closed]",)
+
+
+def published(*actions: str, ticket: str = "1"):
+    data = {"operator": "acme", "ticket_id": ticket}
+    return [event(action, data, occurred_at=NOON) for action in actions]
+
+
+def test_a_ticket_that_the_partner_took_in_full_is_complete():
+    reckoning = reckon(published("ticket_open", "ticket_win"), [WIN, CLOSED])
+
+    assert reckoning.balanced
+    assert reckoning.complete == 1
+
+
+def test_a_story_without_its_overtaken_steps_is_shortened_not_wrong():
+    told = published("ticket_open", "ticket_lost", "ticket_rollback", "ticket_win")
+
+    reckoning = reckon(told, [WIN, CLOSED])
+
+    assert reckoning.balanced
+    assert reckoning.shortened == 1
+
+
+def test_lost_wrong_and_invented_tickets_are_named():
+    told = published("ticket_win") + published("ticket_lost", ticket="2")
+    invented = entry("ticket_win", at=0, ticket="3")
+
+    reckoning = reckon(told, [entry("ticket_lost", at=0), CLOSED, invented])
+
+    assert not reckoning.balanced
+    assert (reckoning.wrong, reckoning.missing, reckoning.unexpected) == (1, 1, 1)
+    assert len(reckoning.words) == 3
+
+
+def test_a_result_that_was_never_closed_is_wrong():
+    assert reckon(published("ticket_win"), [WIN]).wrong == 1
