@@ -1,0 +1,1 @@
+"""The HTTP gateway: what the outside may ask Slipway over HTTP."""

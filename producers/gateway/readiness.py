@@ -1,0 +1,55 @@
+"""Whether the gateway can do its work now: its servers answer, and the schema is new enough."""
+
+import logging
+from collections.abc import Iterator
+
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from models.migrate import current_revision, expected_revision
+
+log = logging.getLogger(__name__)
+
+
+class Readiness:
+    """Asks PostgreSQL and Redis, within seconds."""
+
+    def __init__(self, *, engine: Engine, redis: Redis) -> None:
+        """Prepare; nothing is asked before `faults`."""
+        self._engine = engine
+        self._redis = redis
+        self._expected = expected_revision()
+
+    def faults(self) -> list[str]:
+        """Name what is not ready, each in a sentence without secrets; empty when all is."""
+        return [*self._database_faults(), *self._redis_faults()]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+        self._redis.close()
+
+    def _database_faults(self) -> Iterator[str]:
+        try:
+            with self._engine.connect() as connection:
+                current = current_revision(connection)
+        except SQLAlchemyError as error:
+            log.warning("not_ready_postgresql", extra={"error": str(error)})
+            yield "PostgreSQL does not answer"
+            return
+        # Revisions are numbers of four digits. A newer one is fine: while a release rolls out, old
+        # processes work on the new schema.
+        if current is None or current < self._expected:
+            yield (
+                f"the schema is at revision {current or 'none'}, this code needs"
+                f" {self._expected}: run `slipway migrate`"
+            )
+
+    def _redis_faults(self) -> Iterator[str]:
+        try:
+            self._redis.ping()
+        except RedisError as error:
+            log.warning("not_ready_redis", extra={"error": str(error)})
+            yield "Redis does not answer"

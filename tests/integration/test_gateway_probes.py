@@ -1,0 +1,103 @@
+"""The gateway's probes, and the one shape of its errors."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+import uvicorn
+from sqlalchemy import text
+
+from producers.gateway.app import build_app
+from tests.support.closed_port import closed_port
+from tests.support.plain_settings import plain_settings
+from tests.support.wait import eventually
+
+Gateway = Callable[[str, str], httpx.Client]
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with ExitStack() as endings:
+
+        def connected(database_url: str, redis_url: str) -> httpx.Client:
+            settings = plain_settings(database_url=database_url, redis_url=redis_url)
+            server = uvicorn.Server(
+                uvicorn.Config(build_app(settings), port=0, ws="none", log_config=None)
+            )
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            endings.callback(thread.join, 10)
+            endings.callback(setattr, server, "should_exit", True)  # noqa: FBT003 - setattr's value
+            eventually(lambda: server.started)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            return endings.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+
+        yield connected
+
+
+@pytest.fixture
+def nobodys_redis() -> str:
+    return f"redis://:hidden@127.0.0.1:{closed_port()}/0"
+
+
+@pytest.fixture
+def nobodys_database() -> str:
+    return f"postgresql://slipway:hidden@127.0.0.1:{closed_port()}/slipway"
+
+
+def test_with_both_servers_and_the_schema_it_is_ready(gateway, database, redis_url):
+    answer = gateway(database, redis_url).get("/readyz")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
+
+
+def test_without_its_servers_it_is_alive_and_says_what_is_away(
+    gateway, nobodys_database, nobodys_redis
+):
+    client = gateway(nobodys_database, nobodys_redis)
+
+    assert client.get("/healthz").status_code == 200
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.json() == {
+        "code": 503,
+        "message": "PostgreSQL does not answer; Redis does not answer",
+    }
+
+
+def test_without_redis_alone_it_says_so(gateway, database, nobodys_redis):
+    answer = gateway(database, nobodys_redis).get("/readyz")
+
+    assert answer.json() == {"code": 503, "message": "Redis does not answer"}
+
+
+def test_without_the_schema_it_says_what_to_run(gateway, empty_database, redis_url):
+    answer = gateway(empty_database, redis_url).get("/readyz")
+
+    assert answer.status_code == 503
+    assert "run `slipway migrate`" in answer.json()["message"]
+
+
+def test_a_schema_newer_than_the_code_is_no_reason_to_refuse(gateway, database, engine, redis_url):
+    """While a release rolls out, old processes work on the new schema."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    assert gateway(database, redis_url).get("/readyz").status_code == 200
+
+
+def test_an_unknown_path_is_an_error_of_the_one_shape(gateway, database, redis_url):
+    answer = gateway(database, redis_url).get("/nowhere")
+
+    assert (answer.status_code, answer.json()) == (404, {"code": 404, "message": "Not Found"})
+
+
+def test_a_wrong_method_is_an_error_of_the_one_shape(gateway, database, redis_url):
+    answer = gateway(database, redis_url).post("/healthz")
+
+    assert answer.status_code == 405
+    assert answer.json()["code"] == 405
+    assert "GET" in answer.headers["Allow"]

@@ -1,0 +1,150 @@
+"""Hints to the deliverers, and beat's: on a real broker, and without one."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+from celery import Celery
+from celery.beat import ScheduleEntry
+from kombu import pools
+from redis import Redis
+from redis.exceptions import BusyLoadingError
+
+from tests.support.closed_port import closed_port
+from tests.support.plain_settings import plain_settings
+from tests.support.wait import eventually
+from worker.configuration import configuration
+from worker.hints import Hints, is_waiting
+from worker.scheduler import HintScheduler
+
+INTERVAL = timedelta(milliseconds=5)
+
+
+@pytest.fixture
+def make_app() -> Iterator[Callable[[str], Celery]]:
+    """Make Celery applications with our settings, and close them."""
+    with ExitStack() as endings:
+
+        def made(redis_url: str) -> Celery:
+            app = Celery("test", set_as_current=False)
+            app.conf.update(configuration(plain_settings(redis_url=redis_url)), include=[])
+            endings.callback(app.close)
+            return app
+
+        yield made
+    pools.reset()  # type: ignore[no-untyped-call]  # kombu; the pools belong to the process, and the next test has another broker
+
+
+@pytest.fixture
+def app(make_app, redis_url: str) -> Celery:
+    return make_app(redis_url)
+
+
+@pytest.fixture
+def hints(app: Celery) -> Iterator[Hints]:
+    made = Hints(app, INTERVAL)
+    yield made
+    made.close()
+
+
+def test_many_hints_become_one_message_while_nobody_takes_it(hints, redis):
+    for _ in range(1000):
+        hints.notices_due()
+    eventually(lambda: redis.llen("deliver"))
+    hints.notices_due()
+    hints.close()
+
+    assert redis.llen("deliver") == 1
+
+
+def test_a_hint_after_the_message_was_taken_is_sent_again(hints, redis):
+    hints.notices_due()
+    eventually(lambda: redis.lpop("deliver"))
+
+    hints.notices_due()
+
+    assert eventually(lambda: redis.llen("deliver")) == 1
+
+
+def test_a_hint_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis):
+    """Its notice may have been committed after the deliverer looked."""
+    hints = Hints(app, timedelta(milliseconds=300))
+    hints.notices_due()
+    eventually(lambda: redis.lpop("deliver"))
+
+    hints.notices_due()
+
+    assert redis.llen("deliver") == 0
+    assert eventually(lambda: redis.llen("deliver")) == 1
+    hints.close()
+
+
+def test_after_an_outage_hints_are_sent_again(hints, servers, redis):
+    hints.notices_due()
+    eventually(lambda: redis.lpop("deliver"))
+    servers.valkey.stop()
+    hints.notices_due()
+    servers.valkey.start()
+
+    eventually(lambda: hint_arrived(hints, redis))
+
+
+def hint_arrived(hints: Hints, redis: Redis) -> bool:
+    hints.notices_due()
+    try:
+        return redis.llen("deliver") == 1
+    except BusyLoadingError:
+        return False
+
+
+def test_without_a_broker_a_hint_is_lost_and_its_sender_is_not(make_app, caplog):
+    hints = Hints(make_app(f"redis://127.0.0.1:{closed_port()}/0"), INTERVAL)
+
+    with caplog.at_level(logging.WARNING):
+        hints.notices_due()
+        eventually(lambda: "hint_not_sent" in caplog.messages)
+
+    hints.close()
+
+
+def test_an_empty_queue_has_nothing_waiting(app, redis):
+    assert not is_waiting(app, "sweep")
+
+    app.send_task("sweep")
+
+    assert is_waiting(app, "sweep")
+
+
+def test_beat_sends_nothing_to_a_queue_that_nobody_empties(app, redis):
+    """A weekend without workers must not leave a list of hints behind."""
+    beat = HintScheduler(app, lazy=True)
+    entry = ScheduleEntry(name="sweep", task="sweep", app=app, schedule=1, options={"expires": 1})
+
+    for _ in range(5):
+        beat.apply_entry(entry)
+
+    assert redis.llen("sweep") == 1
+
+
+def test_without_a_broker_beat_says_so_in_a_line_and_ticks_on(make_app, caplog):
+    app = make_app(f"redis://127.0.0.1:{closed_port()}/0")
+    entry = ScheduleEntry(name="sweep", task="sweep", app=app, schedule=1)
+
+    HintScheduler(app, lazy=True).apply_entry(entry)
+
+    assert [record.message for record in caplog.records] == ["scheduled_hint_not_sent"]
+    assert caplog.records[0].exc_info is None
+
+
+def test_beat_keeps_no_file_and_shows_that_it_lives(app, redis, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    beat = HintScheduler(app)
+
+    eventually(lambda: (beat.tick(), redis.llen("sweep"))[1])
+
+    assert set(beat.schedule) == {"sweep", "deliver"}
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["beat.alive"]
+    beat.close()

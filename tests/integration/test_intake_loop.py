@@ -1,0 +1,220 @@
+"""The intake's loop on real servers: it never drops, never dies, hands back what it cannot do."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError
+from redis.retry import Retry
+from sqlalchemy import Engine, text
+
+from models.clock import DatabaseClock
+from models.database import open_engine
+from models.events.event import Entry
+from models.intake.apply import Applied, apply_entries
+from tests.support.closed_port import closed_port
+from tests.support.desk import OPERATOR, Desk
+from tests.support.wait import eventually
+from worker.intake.loop import Batch, Intake, Pace
+from worker.intake.stream import GROUP, STREAM, Stream
+
+PACE = Pace(
+    chunk_size=100, block=timedelta(milliseconds=20), claim_idle=timedelta(milliseconds=400)
+)
+WINDOW = timedelta(minutes=15)
+EVENTS = text("SELECT count(*) FROM ticket_event")
+
+Apply = Callable[[Sequence[Entry]], Applied]
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the loop told its surroundings."""
+
+    batches: list[Batch] = field(default_factory=list)
+    hints: int = 0
+    turns: int = 0
+
+    def hint(self) -> None:
+        self.hints += 1
+
+    def turn(self) -> None:
+        self.turns += 1
+
+
+def applying(engine: Engine) -> Apply:
+    return lambda entries: apply_entries(
+        engine.begin, entries, clock=DatabaseClock(), parking_window=WINDOW
+    )
+
+
+@contextmanager
+def running(redis_url: str, apply: Apply) -> Iterator[Heard]:
+    """Run the loop in a thread; at the end it must stop by itself."""
+    heard, stop = Heard(), threading.Event()
+    with Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
+        intake = Intake(
+            source=Stream(client, consumer="under-test"),
+            apply=apply,
+            pace=PACE,
+            notices_due=heard.hint,
+            report=heard.batches.append,
+            alive=heard.turn,
+        )
+        thread = threading.Thread(target=intake.run, args=(stop,))
+        thread.start()
+        try:
+            yield heard
+        finally:
+            stop.set()
+            thread.join(10)
+            assert not thread.is_alive(), "the loop did not stop"
+
+
+@pytest.fixture
+def operator(desk: Desk) -> str:
+    return OPERATOR
+
+
+def publish(redis: Redis, operator: str, *tickets: str) -> None:
+    for ticket in tickets:
+        event = {"action": "ticket_win", "data": {"operator": operator, "ticket_id": ticket}}
+        redis.xadd(STREAM, {"event": json.dumps(event)})
+
+
+def is_loaded(redis: Redis) -> bool:
+    try:
+        return redis.ping()
+    except BusyLoadingError:
+        return False
+
+
+def events(engine: Engine) -> int:
+    with engine.begin() as connection:
+        found: int = connection.execute(EVENTS).scalar_one()
+    return found
+
+
+def test_entries_are_applied_then_gone_and_the_deliverers_are_hinted(
+    redis, redis_url, engine, operator
+):
+    publish(redis, operator, "1", "2")
+
+    with running(redis_url, applying(engine)) as heard:
+        eventually(lambda: heard.batches)
+
+    assert events(engine) == 2
+    assert redis.xlen(STREAM) == 0
+    assert heard.hints == 1
+    assert heard.batches[0].entries == 2
+    assert heard.batches[0].applied.outcomes["ticket_win", "applied"] == 2
+
+
+def test_what_cannot_be_read_is_kept_raw_and_hints_nobody(redis, redis_url, engine):
+    redis.xadd(STREAM, {"event": "{"})
+
+    with running(redis_url, applying(engine)) as heard:
+        eventually(lambda: heard.batches)
+
+    assert redis.xlen(STREAM) == 0
+    assert heard.hints == 0
+
+
+def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_delivery(
+    redis, redis_url, engine, operator, caplog
+):
+    """Rule 21: the whole chunk again. Rule H46 counts processes that died, not outages."""
+    away = open_engine(
+        f"postgresql://nobody@127.0.0.1:{closed_port()}/none", application_name="tests"
+    )
+    doors = [applying(away)]
+    failures = 0
+
+    def apply(entries: Sequence[Entry]) -> Applied:
+        nonlocal failures
+        try:
+            return doors[0](entries)
+        except Exception:
+            failures += 1
+            raise
+
+    publish(redis, operator, "1", "2")
+    with caplog.at_level(logging.WARNING), running(redis_url, apply) as heard:
+        eventually(lambda: failures > 6)  # longer than it is held: handed back and taken again
+        doors[0] = applying(engine)
+        eventually(lambda: heard.batches)
+
+    away.dispose()
+    assert events(engine) == 2
+    assert redis.xlen(STREAM) == 0
+    assert set(caplog.messages) == {"intake_waits_for_database"}
+
+
+def test_told_to_stop_during_an_outage_it_hands_back_what_it_holds(
+    redis, redis_url, operator, caplog
+):
+    away = open_engine(
+        f"postgresql://nobody@127.0.0.1:{closed_port()}/none", application_name="tests"
+    )
+    publish(redis, operator, "1")
+
+    with caplog.at_level(logging.WARNING), running(redis_url, applying(away)):
+        eventually(lambda: caplog.messages)
+
+    away.dispose()
+    (pending,) = redis.xpending_range(STREAM, GROUP, min="-", max="+", count=10)
+    assert pending["times_delivered"] == 0
+    assert pending["time_since_delivered"] > timedelta(hours=1) / timedelta(milliseconds=1)
+
+
+def test_an_error_of_our_own_leaves_the_entries_pending_and_the_loop_alive(
+    redis, redis_url, engine, operator, caplog
+):
+    mistakes = [ZeroDivisionError("a mistake in the program")]
+
+    def apply(entries: Sequence[Entry]) -> Applied:
+        if mistakes:
+            raise mistakes.pop()
+        return applying(engine)(entries)
+
+    publish(redis, operator, "1")
+    with running(redis_url, apply) as heard:
+        eventually(lambda: not mistakes)
+        publish(redis, operator, "2")
+        eventually(lambda: heard.batches)
+
+    assert "intake_failed" in caplog.messages
+    assert events(engine) == 1
+    assert redis.xpending(STREAM, GROUP)["pending"] == 1
+
+
+def test_without_redis_it_waits_and_goes_on(servers, redis, redis_url, engine, operator):
+    with running(redis_url, applying(engine)) as heard:
+        eventually(lambda: heard.turns)
+        servers.valkey.stop()
+        servers.valkey.start()
+        eventually(lambda: is_loaded(redis))
+        publish(redis, operator, "1")
+        eventually(lambda: heard.batches)
+
+    assert events(engine) == 1
+
+
+def test_what_a_dead_intake_left_is_applied_first(redis, redis_url, engine, operator):
+    publish(redis, operator, "1")
+    redis.xgroup_create(STREAM, GROUP, id="0")
+    redis.xreadgroup(GROUP, "dead", {STREAM: ">"})
+    eventually(lambda: redis.xpending_range(STREAM, GROUP, "-", "+", 1, idle=400))
+
+    with running(redis_url, applying(engine)) as heard:
+        eventually(lambda: heard.batches)
+
+    assert events(engine) == 1
+    assert [one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)] == [b"dead"]

@@ -1,0 +1,229 @@
+"""The consumer group on the stream: nothing is lost, nothing is handed out for ever."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+from models.events.event import Entry
+from worker.intake.stream import GROUP, STREAM, Stream, consumer_name
+
+AT_ONCE = timedelta()
+BLOCK = timedelta(milliseconds=20)
+
+Consumer = Callable[[str], Stream]
+
+
+@pytest.fixture
+def consumer(redis_url: str) -> Iterator[Consumer]:
+    """Make a consumer with a connection of its own."""
+    with ExitStack() as endings:
+
+        def connected(name: str) -> Stream:
+            client = Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0))
+            endings.callback(client.close)
+            return Stream(client, consumer=name)
+
+        yield connected
+
+
+def add(redis: Redis, *texts: str) -> list[str]:
+    added: list[Any] = [redis.xadd(STREAM, {"event": text}) for text in texts]
+    return [id_.decode() for id_ in added]
+
+
+def read(stream: Stream, count: int = 100) -> list[Entry]:
+    return stream.read(count=count, block=BLOCK)
+
+
+def take_over(stream: Stream, idle: timedelta = AT_ONCE) -> list[Entry]:
+    return stream.claim_stale(min_idle=idle, count=100)
+
+
+def ids(entries: list[Entry]) -> list[str]:
+    return [entry.id for entry in entries]
+
+
+def left(redis: Redis) -> tuple[int, int]:
+    """How many entries are on the stream, and how many of them are pending."""
+    return redis.xlen(STREAM), redis.xpending(STREAM, GROUP)["pending"]
+
+
+def test_an_empty_stream_is_made_and_waited_for(redis, consumer):
+    assert read(consumer("a")) == []
+    assert redis.xinfo_groups(STREAM)[0]["name"] == GROUP.encode()
+
+
+def test_what_was_published_before_there_was_a_group_is_read(redis, consumer):
+    published = add(redis, "one", "two")
+
+    entries = read(consumer("a"))
+
+    assert ids(entries) == published
+    assert [entry.fields for entry in entries] == [{b"event": b"one"}, {b"event": b"two"}]
+    assert [entry.deliveries for entry in entries] == [1, 1]
+
+
+def test_a_read_takes_no_more_than_it_was_told(redis, consumer):
+    published = add(redis, "one", "two", "three")
+    stream = consumer("a")
+
+    assert ids(read(stream, 2)) == published[:2]
+    assert ids(read(stream, 2)) == published[2:]
+
+
+def test_two_consumers_share_the_entries(redis, consumer):
+    published = add(redis, "one", "two")
+
+    assert ids(read(consumer("a"), 1)) + ids(read(consumer("b"), 1)) == published
+
+
+def test_a_finished_entry_is_gone_from_the_group_and_from_the_stream(redis, consumer):
+    add(redis, "one", "two")
+    stream = consumer("a")
+
+    stream.finish(ids(read(stream, 1)))
+
+    assert left(redis) == (1, 0)
+
+
+def test_what_a_dead_consumer_left_is_taken_over_and_counted(redis, consumer):
+    published = add(redis, "one", "two")
+    read(consumer("dead"))
+
+    entries = take_over(consumer("b"))
+
+    assert ids(entries) == published
+    assert [entry.deliveries for entry in entries] == [2, 2]
+
+
+def test_a_living_consumer_keeps_what_it_has_in_hand(redis, consumer):
+    add(redis, "one")
+    read(consumer("a"))
+
+    assert take_over(consumer("b"), timedelta(minutes=1)) == []
+
+
+def test_the_third_delivery_comes_alone_and_its_neighbours_are_not_counted_with_it(redis, consumer):
+    """Rule H46: an entry that kills its reader must not drag its neighbours along."""
+    published = add(redis, "killer", "fine")
+    read(consumer("first"))
+    take_over(consumer("second"))
+
+    alone = take_over(consumer("third"))
+
+    assert ids(alone) == published[:1]
+    assert alone[0].deliveries == 3
+    counts = {one["message_id"].decode(): one["times_delivered"] for one in pending(redis)}
+    assert counts == {published[0]: 3, published[1]: 2}
+
+
+def test_what_is_handed_back_is_free_at_once_and_was_not_delivered(redis, consumer):
+    """An outage of the database must not look like an entry that kills its readers."""
+    published = add(redis, "one", "two")
+    first, second = consumer("a"), consumer("b")
+    first.hand_back(read(first))
+
+    for _ in range(5):
+        entries = take_over(second, timedelta(hours=1))
+        assert ids(entries) == published
+        assert [entry.deliveries for entry in entries] == [1, 1]
+        second.hand_back(entries)
+
+
+def test_an_entry_deleted_by_somebody_else_does_not_stay_pending(redis, consumer):
+    (published,) = add(redis, "one")
+    read(consumer("a"))
+    redis.xdel(STREAM, published)
+
+    assert take_over(consumer("b")) == []
+    assert left(redis) == (0, 0)
+
+
+def test_what_was_handed_out_in_an_answer_that_never_came_is_read_again(redis, consumer):
+    published = add(redis, "one")
+    stream = consumer("a")
+    read(consumer("a"))  # the same consumer, whose connection breaks before the answer arrives
+    redis.config_set("maxclients", redis.info("clients")["connected_clients"])
+    try:
+        with pytest.raises(RedisConnectionError):
+            read(stream)
+    finally:
+        redis.config_set("maxclients", 10_000)
+
+    assert ids(take_over(stream, timedelta(hours=1))) == published
+
+
+@pytest.mark.parametrize("lose", ["flushall", "delete", "destroy"])
+def test_the_group_is_made_anew_when_it_vanishes_while_running(redis, consumer, lose):
+    stream = consumer("a")
+    read(stream)
+    {
+        "flushall": redis.flushall,
+        "delete": lambda: redis.delete(STREAM),
+        "destroy": lambda: redis.xgroup_destroy(STREAM, GROUP),
+    }[lose]()
+    published = add(redis, "one")
+
+    assert take_over(stream) == []
+    assert ids(read(stream)) == published
+    stream.retire_consumers(idle=AT_ONCE)
+    stream.leave()
+
+
+def test_a_group_that_vanished_with_unfinished_entries_hands_them_out_again(redis, consumer):
+    published = add(redis, "one", "two")
+    stream = consumer("a")
+    read(stream)
+    redis.xgroup_destroy(STREAM, GROUP)
+
+    assert ids(read(stream)) == published
+
+
+def test_consumers_are_forgotten_only_when_idle_and_empty(redis, consumer):
+    add(redis, "one")
+    read(consumer("holds-one"))
+    read(consumer("idle"))
+    stream = consumer("a")
+
+    assert stream.retire_consumers(idle=timedelta(hours=1)) == 0
+    assert stream.retire_consumers(idle=AT_ONCE) == 1
+    assert {one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)} == {b"holds-one"}
+    assert left(redis) == (1, 1)
+
+
+def test_a_consumer_that_leaves_takes_only_its_own_empty_name(redis, consumer):
+    add(redis, "one")
+    stream = consumer("leaves")
+    entries = read(stream)
+    read(consumer("stays"))
+
+    stream.leave()
+    assert len(redis.xinfo_consumers(STREAM, GROUP)) == 2
+
+    stream.finish(ids(entries))
+    stream.leave()
+    assert [one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)] == [b"stays"]
+
+
+def test_the_answer_reads_the_same_in_both_versions_of_the_protocol(redis, redis_url):
+    published = add(redis, "one", "two")
+
+    with Redis.from_url(redis_url, protocol=2) as old, Redis.from_url(redis_url, protocol=3) as new:
+        found = [*read(Stream(old, consumer="a"), 1), *read(Stream(new, consumer="b"), 1)]
+
+    assert ids(found) == published
+
+
+def test_no_two_consumers_have_the_same_name():
+    assert consumer_name() != consumer_name()
+
+
+def pending(redis: Redis) -> Any:  # noqa: ANN401 - redis-py's own dictionaries
+    return redis.xpending_range(STREAM, GROUP, min="-", max="+", count=100)

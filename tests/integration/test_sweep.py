@@ -1,0 +1,134 @@
+"""The sweep's rounds: all that is due, in bounded batches, and not what the stream may stop."""
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine
+
+from models.settings import Settings
+from tests.support.books import Books
+from tests.support.closed_port import closed_port
+from tests.support.desk import CLOSE_DELAY, Desk
+from tests.support.manual_clock import ManualClock
+from tests.support.plain_settings import plain_settings
+from worker.intake.stream import STREAM
+from worker.sweep.horizon import StreamSight
+from worker.sweep.round import Sweep, Swept
+
+SOLD = datetime(2025, 1, 1, 10, 0, tzinfo=UTC)  # long past by Redis' clock, which is the real one
+DUE = SOLD + CLOSE_DELAY
+TICKETS = 5
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(SOLD)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return plain_settings(sweep_batch=2)
+
+
+@pytest.fixture
+def sweep(engine: Engine, redis: Redis, clock: ManualClock, settings: Settings) -> Sweep:
+    return Sweep(transaction=engine.begin, clock=clock, sight=StreamSight(redis), settings=settings)
+
+
+@pytest.fixture
+def due_tickets(desk: Desk) -> None:
+    """Tickets whose results the partner took a day ago."""
+    desk.publish(*(desk.event("ticket_win", str(number)) for number in range(TICKETS)))
+    desk.deliver()
+    desk.wait(CLOSE_DELAY)
+
+
+def closed(books: Books) -> int:
+    """How many tickets are closed, each of which must owe its partner that word once."""
+    tickets = [str(number) for number in range(TICKETS)]
+    done = [ticket for ticket in tickets if books.standing(ticket) == "closed/won"]
+    for ticket in done:
+        told = [notice.action for notice in books.notices(ticket)]
+        assert told == ["ticket_win", "ticket_closed"]
+    return len(done)
+
+
+@pytest.mark.usefixtures("due_tickets")
+def test_a_round_closes_all_that_is_due_whatever_the_batch(sweep, books):
+    swept = sweep.round()
+
+    assert (swept.closed, swept.due) == (TICKETS, True)
+    assert closed(books) == TICKETS
+
+
+def test_a_round_with_nothing_due_hints_nobody(sweep):
+    assert not sweep.round().due
+
+
+@pytest.mark.usefixtures("due_tickets")
+def test_what_came_before_the_due_time_and_is_not_applied_holds_the_close_back(sweep, redis):
+    """Rule 17: it may be a rollback, and a rollback counts from the moment it is on the stream."""
+    in_time = redis.xadd(STREAM, {"event": "x"}, id=f"{milliseconds(DUE) - 1}-0")
+
+    assert sweep.round().closed == 0
+
+    redis.xdel(STREAM, in_time)
+    assert sweep.round().closed == TICKETS
+
+
+@pytest.mark.usefixtures("due_tickets")
+def test_what_came_after_the_due_time_holds_nothing_back(sweep, redis):
+    redis.xadd(STREAM, {"event": "x"}, id=f"{milliseconds(DUE) + 1}-0")
+
+    assert sweep.round().closed == TICKETS
+
+
+@pytest.mark.usefixtures("due_tickets")
+def test_while_redis_is_away_nothing_closes(engine, clock, settings, books):
+    with Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away:
+        sweep = Sweep(
+            transaction=engine.begin, clock=clock, sight=StreamSight(away), settings=settings
+        )
+
+        assert sweep.round() == Swept(horizon=None)
+
+    assert closed(books) == 0
+
+
+@pytest.mark.usefixtures("due_tickets")
+def test_two_sweeps_at_once_close_every_ticket_once(sweep, books):
+    rounds: list[Swept] = []
+    threads = [threading.Thread(target=lambda: rounds.append(sweep.round())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    sweep.round()  # a row that both found locked is left for the next round
+    assert len(rounds) == 2
+    assert closed(books) == TICKETS
+
+
+@pytest.mark.usefixtures("due_tickets")
+def test_a_round_ends_when_its_time_is_over_and_the_next_goes_on(
+    engine, clock, settings, redis, books
+):
+    moments = iter([0.0, *[1000.0] * 100])
+    sweep = Sweep(
+        transaction=engine.begin,
+        clock=clock,
+        sight=StreamSight(redis),
+        settings=settings,
+        monotonic=lambda: next(moments),
+    )
+
+    assert sweep.round().closed == settings.sweep_batch
+    assert closed(books) == settings.sweep_batch
+
+
+def milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

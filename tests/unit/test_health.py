@@ -1,0 +1,73 @@
+"""File probes: alive, ready, and a private folder."""
+
+import logging
+import os
+import stat
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from worker import health
+from worker.health import Probes
+
+
+@pytest.fixture(autouse=True)
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    health.probes.cache_clear()
+    return tmp_path
+
+
+def names() -> set[str]:
+    return {file.name for file in health.folder().iterdir()}
+
+
+def test_a_worker_is_ready_from_its_start_until_it_is_told_to_stop():
+    health.heard(SimpleNamespace(eventer=SimpleNamespace(hostname="intake@pod")))
+    health.ready(SimpleNamespace(hostname="intake@pod"))
+
+    assert names() == {"intake@pod.alive", "intake@pod.ready"}
+
+    health.stopping("intake@pod")
+
+    assert names() == {"intake@pod.alive"}
+
+
+def test_each_turn_makes_the_alive_file_younger(tmp_path: Path):
+    probes = Probes(tmp_path / "probes", "beat")
+    probes.alive()
+    file = tmp_path / "probes" / "beat.alive"
+    long_ago = 1_000_000_000
+    os.utime(file, (long_ago, long_ago))
+
+    probes.alive()
+
+    assert file.stat().st_mtime > long_ago
+
+
+def test_the_folder_is_for_its_owner_alone():
+    health.probes("beat").alive()
+
+    assert stat.S_IMODE(health.folder().stat().st_mode) == 0o700
+
+
+def test_a_folder_laid_out_by_somebody_else_is_not_used(tmp_path: Path, caplog):
+    (tmp_path / "elsewhere").mkdir()
+    folder = tmp_path / "probes"
+    folder.symlink_to(tmp_path / "elsewhere")
+
+    with caplog.at_level(logging.WARNING):
+        Probes(folder, "beat").alive()
+
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert caplog.messages == ["probe_not_written"]
+
+
+def test_a_probe_that_cannot_be_removed_is_logged_and_not_raised(tmp_path: Path, caplog):
+    (tmp_path / "probes").write_text("a file where the folder should be")
+
+    with caplog.at_level(logging.WARNING):
+        Probes(tmp_path / "probes", "beat").not_ready()
+
+    assert caplog.messages == ["probe_not_removed"]

@@ -1,0 +1,20 @@
+"""The Celery application: `celery -A worker.app worker|beat|flower`.
+
+Importing it reads the settings and connects nowhere. The stream intake joins the blueprint of the
+Celery *worker*, which outlives every reconnect to the broker (the consumer's blueprint does not).
+"""
+
+from celery import Celery
+
+from models.settings import read_settings
+from worker import health, logs
+from worker.configuration import configuration
+
+app = Celery("slipway")
+app.conf.update(configuration(read_settings()))
+
+# By name, so that beat and Flower do not load what only the intake needs.
+app.steps["worker"].add("worker.intake.step:StreamIntake")
+
+logs.connect()
+health.connect()

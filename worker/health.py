@@ -1,0 +1,101 @@
+"""File probes: what a supervisor can check without asking the broker.
+
+`<folder>/<process>.alive` is touched every 2 s by a worker's event loop (it pauses while the broker
+is away), by each turn of the intake as `<process>.stream.alive`, and by each tick of beat.
+`<process>.ready` exists while a worker takes work. So: alive if younger than 10 min; ready if
+`ready` exists and `alive` is younger than 30 s.
+
+`celery inspect ping` is not used: it costs seconds of CPU and restarts healthy workers during an
+outage of the broker.
+"""
+
+import logging
+import os
+import stat
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from celery import signals
+from celery.worker.consumer import Consumer
+from celery.worker.heartbeat import Heart
+
+log = logging.getLogger(__name__)
+
+_PRIVATE: Final = 0o700
+
+
+class Probes:
+    """The probe files of one process. A file that cannot be written is logged, never raised."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Name the files; nothing is written yet."""
+        self._alive = folder / f"{name}.alive"
+        self._ready = folder / f"{name}.ready"
+
+    def alive(self) -> None:
+        """Say: this process made a turn just now."""
+        self._touch(self._alive)
+
+    def ready(self) -> None:
+        """Say: this process takes work."""
+        self._touch(self._ready)
+
+    def not_ready(self) -> None:
+        """Say: this process takes no more work."""
+        try:
+            self._ready.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("probe_not_removed", extra={"file": str(self._ready), "error": str(error)})
+
+    @staticmethod
+    def _touch(file: Path) -> None:
+        try:
+            _make_private(file.parent)
+            file.touch()
+        except OSError as error:
+            log.warning("probe_not_written", extra={"file": str(file), "error": str(error)})
+
+
+def folder() -> Path:
+    """Give the private folder of the probes: below TMPDIR, one per user."""
+    return Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}"
+
+
+@cache
+def probes(name: str) -> Probes:
+    """Give the probes of the process called *name* (the worker's node name, or `beat`)."""
+    return Probes(folder(), name.replace("/", "_"))
+
+
+def connect() -> None:
+    """Have Celery's signals keep the probes. The receivers are strong: nobody else holds them."""
+    signals.heartbeat_sent.connect(heard, weak=False)
+    signals.worker_ready.connect(ready, weak=False)
+    signals.worker_shutting_down.connect(stopping, weak=False)
+
+
+def heard(sender: Heart, **_newer: object) -> None:
+    """A worker's event loop turned."""
+    probes(sender.eventer.hostname).alive()
+
+
+def ready(sender: Consumer, **_newer: object) -> None:
+    """A worker began to take work."""
+    probes(sender.hostname).ready()
+    log.info("worker_ready", extra={"worker": sender.hostname})
+
+
+def stopping(sender: str, **_newer: object) -> None:
+    """A worker, named by *sender*, was told to stop."""
+    probes(sender).not_ready()
+    log.info("worker_stopping", extra={"worker": sender})
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder for ourselves alone; refuse one that another user laid out for us."""
+    folder.mkdir(mode=_PRIVATE, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else; set TMPDIR to a private folder")

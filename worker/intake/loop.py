@@ -1,0 +1,192 @@
+"""The endless loop of the intake: read a chunk, have it applied, finish it, hint the deliverers.
+
+It ends when told to and at no other time. Whatever goes wrong, an entry stays pending in Redis
+until the transaction that applied it is committed.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Event
+from typing import Final, Protocol
+
+import psycopg
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from models.events.event import Entry
+from models.intake.apply import Applied
+from worker.intake.pauses import Pauses
+
+log = logging.getLogger(__name__)
+
+RETIRE_INTERVAL: Final = timedelta(minutes=10)
+RETIRE_IDLE: Final = timedelta(hours=1)  # a living consumer asks every second
+
+_DATABASE_TROUBLE: Final = (SQLAlchemyError, psycopg.Error)
+
+
+class Source(Protocol):
+    """Where entries come from: `worker.intake.stream.Stream`, where each verb is explained."""
+
+    def read(self, *, count: int, block: timedelta) -> list[Entry]: ...  # noqa: D102 - see Stream
+    def claim_stale(  # noqa: D102 - see Stream
+        self, *, min_idle: timedelta, count: int
+    ) -> list[Entry]: ...
+    def hand_back(self, entries: Sequence[Entry]) -> None: ...  # noqa: D102 - see Stream
+    def finish(self, ids: Sequence[str]) -> None: ...  # noqa: D102 - see Stream
+    def retire_consumers(self, *, idle: timedelta) -> int: ...  # noqa: D102 - see Stream
+    def leave(self) -> None: ...  # noqa: D102 - see Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much at once, and how long for what."""
+
+    chunk_size: int
+    block: timedelta  # for a first entry
+    claim_idle: timedelta  # an entry pending for longer was left behind
+
+    @property
+    def claim_interval(self) -> timedelta:
+        """How often to look for what others left behind."""
+        return min(self.claim_idle, timedelta(seconds=5))
+
+    @property
+    def hold_max(self) -> timedelta:
+        """How long a chunk is kept while the database is away; then it is handed back."""
+        return self.claim_idle / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One chunk that is applied and finished."""
+
+    applied: Applied
+    entries: int
+    took: timedelta
+
+
+class Intake:
+    """Moves entries from the stream into the database until it is told to stop."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        apply: Callable[[Sequence[Entry]], Applied],
+        pace: Pace,
+        notices_due: Callable[[], None],
+        report: Callable[[Batch], None],
+        alive: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; *notices_due*, *report* and *alive* must neither block nor raise."""
+        self._source = source
+        self._apply = apply
+        self._pace = pace
+        self._notices_due = notices_due
+        self._report = report
+        self._alive = alive
+        self._monotonic = monotonic
+        self._next_claim = monotonic()  # at once: a predecessor may have died
+        self._next_retire = monotonic()
+
+    def run(self, stop: Event) -> None:
+        """Work until *stop*; then finish the chunk in hand and return. Raises nothing."""
+        pauses = Pauses()
+        while not stop.is_set():
+            self._alive()
+            try:
+                self._turn(stop)
+            except RedisError as error:
+                log.warning("intake_waits_for_redis", extra={"error": _name(error)})
+                stop.wait(pauses.next().total_seconds())
+            except Exception:
+                # What was read stays pending and is delivered again, alone from the third time on.
+                log.exception("intake_failed")
+                stop.wait(pauses.next().total_seconds())
+            else:
+                pauses.reset()
+        try:
+            self._source.leave()
+        except RedisError as error:  # somebody else forgets this consumer after an hour
+            log.info("intake_left_its_name", extra={"error": _name(error)})
+
+    def _turn(self, stop: Event) -> None:
+        entries = self._left_behind() or self._source.read(
+            count=self._pace.chunk_size, block=self._pace.block
+        )
+        if not entries:
+            return
+        started = self._monotonic()
+        applied = self._applied(entries, stop)
+        if applied is None:
+            self._next_claim = self._monotonic()  # they come first when we go on
+            self._source.hand_back(entries)
+            return
+        self._finished([entry.id for entry in entries], stop)
+        if applied.due:
+            self._notices_due()
+        took = timedelta(seconds=self._monotonic() - started)
+        self._report(Batch(applied, len(entries), took))
+
+    def _left_behind(self) -> list[Entry]:
+        if self._monotonic() >= self._next_retire:
+            self._next_retire = self._monotonic() + RETIRE_INTERVAL.total_seconds()
+            self._source.retire_consumers(idle=RETIRE_IDLE)
+        if self._monotonic() < self._next_claim:
+            return []
+        entries = self._source.claim_stale(
+            min_idle=self._pace.claim_idle, count=self._pace.chunk_size
+        )
+        if not entries:  # after a find there may be more: look again in the next turn
+            self._next_claim = self._monotonic() + self._pace.claim_interval.total_seconds()
+        if orphans := sum(entry.deliveries > 1 for entry in entries):  # not what was handed back
+            log.warning("entries_taken_over", extra={"entries": orphans})
+        return entries
+
+    def _applied(self, entries: Sequence[Entry], stop: Event) -> Applied | None:
+        """Apply the whole chunk, again and again while the database is the trouble (rule 21).
+
+        None: it is still away after `hold_max`, or we shall stop; nothing was applied, or it counts
+        once anyway. An error of the database that comes out of `apply` is never an entry's fault:
+        those end as rejected rows.
+        """
+        pauses = Pauses()
+        give_up = self._monotonic() + self._pace.hold_max.total_seconds()
+        while True:
+            try:
+                return self._apply(entries)
+            except _DATABASE_TROUBLE as error:
+                log.warning(
+                    "intake_waits_for_database",
+                    extra={"error": _name(error), "entries": len(entries)},
+                )
+            self._alive()
+            pause = pauses.next().total_seconds()
+            if self._monotonic() + pause > give_up or stop.wait(pause):
+                return None
+
+    def _finished(self, ids: Sequence[str], stop: Event) -> None:
+        """Finish what is committed. Tried until it works: they would all be done once more."""
+        pauses = Pauses()
+        while True:
+            try:
+                self._source.finish(ids)
+            except RedisError as error:
+                log.warning("intake_waits_for_redis", extra={"error": _name(error)})
+            else:
+                return
+            self._alive()
+            if stop.wait(pauses.next().total_seconds()):
+                return  # still pending; whoever takes them over finds duplicates
+
+
+def _name(error: Exception) -> str:
+    """Name an error without its text, which may hold a query's values."""
+    cause = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None)
+    return f"{type(cause).__name__} {state}" if state else type(cause).__name__

@@ -1,0 +1,90 @@
+"""The intake's place in a Celery worker: a thread, where the queue `intake` is consumed."""
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from celery import bootsteps
+from celery.exceptions import ImproperlyConfigured
+from celery.worker import WorkController
+
+from models.events.event import Entry
+from models.intake.apply import Applied, apply_entries
+from worker import health, wiring
+from worker.configuration import INTAKE_QUEUE
+from worker.intake.loop import Intake, Pace
+from worker.intake.reports import BatchReports
+from worker.intake.stream import Stream, consumer_name
+
+_FINISHING_MAX: Final = timedelta(seconds=30)  # the chunk in hand; each statement has its own limit
+
+
+class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
+    """Starts the intake with the worker and stops it with SIGTERM, after the chunk in hand."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: WorkController, **_newer: object) -> None:
+        """Prepare; nothing is connected before `start`."""
+        super().__init__(worker)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._reports: BatchReports | None = None
+
+    def include_if(self, worker: WorkController) -> bool:
+        """Say whether this worker is an intake. Raises ImproperlyConfigured on a forking pool."""
+        if INTAKE_QUEUE not in worker.app.amqp.queues.consume_from:
+            return False
+        if worker.pool_cls.__module__ == "celery.concurrency.prefork":
+            raise ImproperlyConfigured(
+                "the intake is a thread, and children must not be forked from a process with"
+                " threads: start this worker with -P threads (see Procfile)"
+            )
+        return True
+
+    def start(self, worker: WorkController) -> None:
+        """Begin to read the stream; a server that is away is waited for in the thread."""
+        settings = wiring.settings()
+        self._reports = BatchReports(worker.app, worker=worker.hostname)
+        self._reports.start()
+        intake = Intake(
+            source=Stream(
+                # No repetition inside redis-py: a repeated read could strand what the first got.
+                wiring.open_redis(settings.redis_url, retries=0),
+                consumer=consumer_name(),
+            ),
+            apply=_apply,
+            pace=Pace(
+                chunk_size=settings.chunk_size,
+                block=settings.intake_block,
+                claim_idle=settings.claim_idle,
+            ),
+            notices_due=wiring.hints().notices_due,
+            report=self._reports.add,
+            alive=health.probes(f"{worker.hostname}.stream").alive,
+        )
+        self._thread = threading.Thread(
+            target=intake.run, args=(self._stop,), name="intake", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
+        """Finish the chunk in hand and end."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_FINISHING_MAX.total_seconds())
+        if self._reports is not None:
+            self._reports.close()
+        wiring.hints().close()
+
+    terminate = stop  # cold or warm: what is cut off is done once more by another process
+
+
+def _apply(entries: Sequence[Entry]) -> Applied:
+    return apply_entries(
+        wiring.engine().begin,
+        entries,
+        clock=wiring.clock(),
+        parking_window=wiring.settings().parking_window,
+    )

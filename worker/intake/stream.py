@@ -1,0 +1,194 @@
+"""The consumer group `slipway` on the stream `ticket-events`: read, take over, finish.
+
+An entry is pending from the moment it is read until it is finished, in Redis itself, so a process
+that dies loses nothing: another one takes the entry over. Every method raises `redis.RedisError`
+when Redis cannot be asked; all of them may simply be called again.
+"""
+
+import os
+import secrets
+import socket
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from models.events.event import Entry
+from worker.intake.takeover import Pending, to_take
+
+STREAM: Final = "ticket-events"
+GROUP: Final = "slipway"
+
+Answer = TypeVar("Answer")
+_FREE_TO_TAKE: Final = timedelta(days=1)  # the idle time given to what is handed back
+# Checked and deleted in one step: DELCONSUMER throws away what its consumer has pending.
+_RETIRE: Final = """
+local retired = 0
+for _, raw in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for i = 1, #raw, 2 do consumer[raw[i]] = raw[i + 1] end
+  if consumer['pending'] == 0 and consumer['idle'] >= tonumber(ARGV[2])
+     and (ARGV[3] == '' or consumer['name'] == ARGV[3]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer['name'])
+    retired = retired + 1
+  end
+end
+return retired
+"""
+
+
+def consumer_name() -> str:
+    """Make a name no other process has or had, so that what is pending under it is ours alone."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+class Stream:
+    """One consumer of the group. Not for several threads at once."""
+
+    def __init__(self, redis: Redis, *, consumer: str) -> None:
+        """Use *redis*, whose socket timeout must be longer than any `block`."""
+        self._redis = redis
+        self._consumer = consumer
+        self._lost_answer = False  # Redis may have handed us entries that never arrived
+        self._retire = redis.register_script(_RETIRE)
+
+    def read(self, *, count: int, block: timedelta) -> list[Entry]:
+        """Read up to *count* new entries; with none there, wait up to *block* for the first."""
+        try:
+            answer: Any = self._in_group(
+                lambda: self._redis.xreadgroup(
+                    GROUP, self._consumer, {STREAM: ">"}, count=count, block=_milliseconds(block)
+                )
+            )
+        except ResponseError:  # an answer, and nothing was handed out
+            raise
+        except RedisError:
+            self._lost_answer = True
+            raise
+        if not answer:
+            return []
+        found = answer.values() if isinstance(answer, Mapping) else (part[1] for part in answer)
+        return [_entry(id_, fields) for part in found for id_, fields in _flat(part)]
+
+    def claim_stale(self, *, min_idle: timedelta, count: int) -> list[Entry]:
+        """Take over up to *count* entries that a consumer was handed *min_idle* ago or earlier.
+
+        Also what was handed to ourselves in an answer that never came. Call it with nothing in
+        hand. An entry handed out for the third time comes alone. `deliveries` counts this one too.
+        """
+        own = self._lost_answer
+        pending = self._pending(count, timedelta() if own else min_idle, mine=own)
+        taken = to_take(pending)
+        if not taken:
+            self._lost_answer = False
+            return []
+        claimed: Any = self._redis.xclaim(
+            STREAM,
+            GROUP,
+            self._consumer,
+            min_idle_time=0 if own else _milliseconds(min_idle),  # another one may have been faster
+            message_ids=[*(entry.id for entry in taken)],
+        )
+        deliveries = {entry.id: entry.deliveries + 1 for entry in taken}
+        entries = [_entry(id_, fields) for id_, fields in claimed if fields is not None]
+        return [Entry(one.id, one.fields, deliveries[one.id]) for one in entries]
+
+    def hand_back(self, entries: Sequence[Entry]) -> None:
+        """Give up entries untouched: anybody may take them now, and the handing out does not count.
+
+        For when not the entries but the database was the trouble: an outage must not look like an
+        entry that kills its readers.
+        """
+        by_deliveries: defaultdict[int, list[Any]] = defaultdict(list)
+        for entry in entries:
+            by_deliveries[entry.deliveries].append(entry.id)
+        for deliveries, ids in by_deliveries.items():
+            self._redis.xclaim(
+                STREAM,
+                GROUP,
+                self._consumer,
+                min_idle_time=0,
+                message_ids=ids,
+                idle=_milliseconds(_FREE_TO_TAKE),
+                retrycount=deliveries - 1,
+                justid=True,
+            )
+
+    def finish(self, ids: Iterable[str]) -> None:
+        """Take applied entries off the group and off the stream, in one step.
+
+        (Between two steps a dying process would leave an entry that is first of the stream for
+        ever and in nobody's pending list.) Never before the COMMIT.
+        """
+        done = list(ids)
+        with self._redis.pipeline(transaction=True) as both:
+            both.xack(STREAM, GROUP, *done)
+            both.xdel(STREAM, *done)
+            both.execute()
+
+    def retire_consumers(self, *, idle: timedelta) -> int:
+        """Forget consumers without anything pending that have not asked for *idle*; count them."""
+        return self._forget(idle, "")
+
+    def leave(self) -> None:
+        """Forget this consumer, unless something is pending under its name."""
+        self._forget(timedelta(), self._consumer)
+
+    def _forget(self, idle: timedelta, name: str) -> int:
+        return int(
+            self._in_group(lambda: self._retire([STREAM], [GROUP, _milliseconds(idle), name]))
+        )
+
+    def _pending(self, count: int, idle: timedelta, *, mine: bool) -> list[Pending]:
+        found: list[dict[str, Any]] = self._in_group(
+            lambda: self._redis.xpending_range(
+                STREAM,
+                GROUP,
+                min="-",
+                max="+",
+                count=count,
+                consumername=self._consumer if mine else None,
+                idle=_milliseconds(idle) or None,
+            )
+        )
+        return [
+            Pending(
+                id=one["message_id"].decode(),
+                idle=timedelta(milliseconds=one["time_since_delivered"]),
+                deliveries=one["times_delivered"],
+            )
+            for one in found
+        ]
+
+    def _in_group(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask; if stream or group are gone (or never were), make them and ask again.
+
+        The group begins at 0: what is on the stream and was not deleted was not finished.
+        """
+        try:
+            return ask()
+        except ResponseError as refusal:
+            if not any(word in str(refusal) for word in ("NOGROUP", "no such key", "UNBLOCKED")):
+                raise
+        try:
+            self._redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+        except ResponseError as refusal:
+            if "BUSYGROUP" not in str(refusal):  # another process was faster
+                raise
+        return ask()
+
+
+def _flat(part: list[Any]) -> Iterable[tuple[bytes, Mapping[bytes, bytes]]]:
+    """Give the entries of one stream; RESP3 wraps them in one more list."""
+    return part[0] if part and isinstance(part[0], list) else part
+
+
+def _entry(id_: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    return Entry(id=id_.decode(), fields=fields)
+
+
+def _milliseconds(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)

@@ -1,0 +1,103 @@
+"""One round of the sweep: bounded batches, each a transaction of its own, until nothing is left."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from models.clock import Clock
+from models.closing import close_due
+from models.database import Transaction
+from models.outbox.abandon import abandon_creates
+from models.parking import end_windows
+from models.settings import Settings
+from worker.sweep.horizon import Sight
+
+ROUND_MAX: Final = timedelta(seconds=20)  # then the next round goes on, with a newer horizon
+
+Step = Callable[[Connection, datetime], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How many tickets were closed, parked events decided, and creates given up."""
+
+    horizon: datetime | None
+    closed: int = 0
+    windows_ended: int = 0
+    creates_abandoned: int = 0
+
+    @property
+    def due(self) -> bool:
+        """Something changed, so a notice may be due."""
+        return bool(self.closed or self.windows_ended or self.creates_abandoned)
+
+
+class Sweep:
+    """Does in the clock's name what is due. Any number may run at once: they skip locked rows."""
+
+    def __init__(
+        self,
+        *,
+        transaction: Transaction,
+        clock: Clock,
+        sight: Sight,
+        settings: Settings,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; nothing is asked before `round`."""
+        self._transaction = transaction
+        self._clock = clock
+        self._sight = sight
+        self._settings = settings
+        self._monotonic = monotonic
+
+    def round(self) -> Swept:
+        """Sweep until nothing is due, or 20 s have passed.
+
+        The horizon is taken once, before anything is looked at in the database: it only gets more
+        cautious with age. Without one nothing is closed and no window ends. Raises what the
+        database raises; what was committed before stays.
+        """
+        horizon = self._sight.horizon()
+        give_up = self._monotonic() + ROUND_MAX.total_seconds()
+        abandoned = self._until_done(self._abandon_creates, give_up)
+        if horizon is None:
+            return Swept(None, creates_abandoned=abandoned)
+        ended = self._until_done(lambda at, now: self._end_windows(at, now, horizon), give_up)
+        closed = self._until_done(lambda at, now: self._close_due(at, now, horizon), give_up)
+        return Swept(horizon, closed, ended, abandoned)
+
+    def _until_done(self, step: Step, give_up: float) -> int:
+        """Repeat *step* until it finds nothing; give the sum."""
+        total = 0
+        while True:
+            with self._transaction() as connection:
+                done = step(connection, self._clock.now(connection))
+            total += done
+            if not done or self._monotonic() >= give_up:
+                return total
+
+    def _close_due(self, connection: Connection, now: datetime, horizon: datetime) -> int:
+        return close_due(connection, now=now, horizon=horizon, limit=self._settings.sweep_batch)
+
+    def _end_windows(self, connection: Connection, now: datetime, horizon: datetime) -> int:
+        return end_windows(
+            connection,
+            now=now,
+            horizon=horizon,
+            limit=self._settings.sweep_batch,
+            parking_window=self._settings.parking_window,
+        )
+
+    def _abandon_creates(self, connection: Connection, now: datetime) -> int:
+        return abandon_creates(
+            connection,
+            now=now,
+            age_max=self._settings.create_age_max,
+            parking_window=self._settings.parking_window,
+            limit=self._settings.sweep_batch,
+        )

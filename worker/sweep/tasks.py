@@ -1,0 +1,42 @@
+"""The Celery task `sweep`, sent by beat every SLIPWAY_SWEEP_INTERVAL."""
+
+import logging
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolIsExhausted
+
+from models.database import is_transient
+from worker import wiring
+from worker.app import app
+from worker.sweep.horizon import StreamSight
+from worker.sweep.round import Sweep
+
+log = logging.getLogger(__name__)
+
+
+@app.task(name="sweep")  # type: ignore[untyped-decorator]  # Celery carries no types
+def sweep(**_newer: object) -> dict[str, Any]:
+    """Sweep once; give the counts, which Flower shows. An outage is waited out by later rounds."""
+    try:
+        swept = Sweep(
+            transaction=wiring.engine().begin,
+            clock=wiring.clock(),
+            sight=StreamSight(wiring.redis_client()),
+            settings=wiring.settings(),
+        ).round()
+    except (DBAPIError, PoolIsExhausted) as error:
+        if not is_transient(error):
+            raise
+        log.warning("sweep_waits_for_database", extra={"error": type(error).__name__})
+        return {"waits_for": "database"}
+    if swept.due:
+        wiring.hints().notices_due()
+    if swept.horizon is None:
+        log.warning("sweep_without_horizon")
+    return {
+        "closed": swept.closed,
+        "windows_ended": swept.windows_ended,
+        "creates_abandoned": swept.creates_abandoned,
+        "horizon": swept.horizon and swept.horizon.isoformat(),
+    }

@@ -1,0 +1,110 @@
+"""What a process shares among its threads, built at first use and once per process.
+
+Never at import, and never handed over a fork: a connection made before a fork would be used by two
+processes at once. Everything else is passed what it needs; only entry points (tasks, the intake's
+bootstep) ask here.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from typing import Final, TypeVar
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine
+
+from models.clock import DatabaseClock
+from models.database import open_engine
+from models.encryption import Vault
+from models.settings import Settings, read_settings
+from worker.app import app
+from worker.delivery.courier import Courier
+from worker.hints import Hints
+
+Built = TypeVar("Built")
+
+_POOL_SIZE: Final = 4  # intake 1, sweep 1, delivery: its claims, its records, and one to spare
+_READ_TIMEOUT: Final = timedelta(seconds=5)
+
+
+def once_per_process(build: Callable[[], Built]) -> Callable[[], Built]:
+    """Make *build* run at its first call in each process; later calls get the same object."""
+    built: dict[int, Built] = {}
+    lock = threading.RLock()
+
+    def get() -> Built:
+        with lock:
+            process = os.getpid()
+            if process not in built:
+                built[process] = build()
+            return built[process]
+
+    return get
+
+
+@once_per_process
+def settings() -> Settings:
+    """Give the settings of this process."""
+    return read_settings()
+
+
+@once_per_process
+def engine() -> Engine:
+    """Give the engine; it connects when first used."""
+    return open_engine(
+        settings().database_url, pool_size=_POOL_SIZE, application_name=f"slipway {role()}"
+    )
+
+
+@once_per_process
+def clock() -> DatabaseClock:
+    """Give the clock that decides for leases and due times."""
+    return DatabaseClock()
+
+
+@once_per_process
+def vault() -> Vault:
+    """Give what opens the partners' secrets."""
+    return Vault.with_keys(settings().secret_key)
+
+
+@once_per_process
+def hints() -> Hints:
+    """Give what wakes the deliverers."""
+    return Hints(app, settings().hint_interval)
+
+
+@once_per_process
+def redis_client() -> Redis:
+    """Give a client for short commands. One retry: its connection may be from before a restart."""
+    return open_redis(settings().redis_url, retries=1)
+
+
+@once_per_process
+def courier() -> Courier:
+    """Give the one courier of this process; its loop serves all partners."""
+    return Courier(transaction=engine().begin, clock=clock(), settings=settings(), vault=vault())
+
+
+def open_redis(url: str, *, retries: int) -> Redis:
+    """Make a client that gives up after *retries* repetitions and waits 5 s at most each time.
+
+    redis-py's own default is ten silent repetitions, up to a minute on a server that hangs.
+    """
+    return Redis.from_url(
+        url,
+        socket_timeout=_READ_TIMEOUT.total_seconds(),
+        socket_connect_timeout=_READ_TIMEOUT.total_seconds(),
+        retry=Retry(NoBackoff(), retries),
+        client_name=f"slipway-{role()}",
+    )
+
+
+@cache
+def role() -> str:
+    """Name what this process does, by the queues it consumes: `intake`, `deliver`, `sweep`."""
+    return "+".join(sorted(app.amqp.queues.consume_from))
