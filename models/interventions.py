@@ -1,0 +1,52 @@
+"""Keeps what people change by hand: who, what and why (design.md 4, *Command line*)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+WHO_MAX: Final = 100
+WHY_MAX: Final = 1000
+
+KEEP: Final = text("""
+    INSERT INTO intervention (who, why, did, operator, ticket, facts)
+    VALUES (:who, :why, :did, :operator, :ticket, CAST(:facts AS jsonb))
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who changes something, and the reason given."""
+
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was done: *did* is the command as a word, `operator_added`. *facts* hold no secret."""
+
+    did: str
+    operator: str | None = None
+    ticket: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def keep(connection: Connection, change: Change, *, person: Person) -> None:
+    """Keep *change* in the caller's transaction, so that one is never there without the other.
+
+    Longer words than 100 (who) and 1,000 characters (why) are cut.
+    """
+    connection.execute(
+        KEEP,
+        {
+            "who": person.who[:WHO_MAX],
+            "why": person.why[:WHY_MAX],
+            "did": change.did,
+            "operator": change.operator,
+            "ticket": change.ticket,
+            "facts": json.dumps(dict(change.facts)),
+        },
+    )

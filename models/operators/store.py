@@ -1,0 +1,142 @@
+"""Operators in the database. Secrets go in sealed, API keys as a hash; neither comes out here."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from models.durations import format_duration
+from models.encryption import Vault, hash_key
+from models.interventions import Change, Person, keep
+from models.operators.draft import NewOperator, check
+
+ADD: Final = text("""
+    INSERT INTO operator (code, protocol, url, secret, agent, close_delay, announces_tickets,
+                          rate, in_flight, timezone, lottery_ticket)
+    VALUES (:code, :protocol, :url, :secret, :agent, :close_delay, :announces_tickets,
+            :rate, :in_flight, :timezone, :lottery_ticket)
+    ON CONFLICT (code) DO NOTHING
+    RETURNING id
+""")
+ADD_KEY: Final = text("""
+    INSERT INTO publisher (name, key_hash) VALUES (:name, :key_hash)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+""")
+BIND_KEY: Final = text("""
+    INSERT INTO publisher_operator (publisher, operator) VALUES (:publisher, :operator)
+""")
+LIST: Final = text("""
+    SELECT o.code, o.protocol, o.url, o.agent, o.close_delay, o.announces_tickets, o.rate,
+           o.in_flight, o.timezone, o.lottery_ticket, o.disabled_at, o.created_at,
+           ARRAY(SELECT p.name
+                   FROM publisher p JOIN publisher_operator po ON po.publisher = p.id
+                  WHERE po.operator = o.id AND p.revoked_at IS NULL
+                  ORDER BY p.name) AS keys
+      FROM operator o
+     ORDER BY o.code
+     LIMIT :limit
+""")
+LISTED_MAX: Final = 10_000
+
+
+class OperatorExists(ValueError):
+    """An operator with this code is there already; codes are for ever."""
+
+    def __init__(self, code: str) -> None:
+        """Name the code."""
+        super().__init__(
+            f"an operator {code!r} is there already; see `slipway operators list`, or take"
+            " another code"
+        )
+
+
+class ApiKeyTaken(ValueError):
+    """Another publisher has this API key: whose event it is could not be told."""
+
+    def __init__(self) -> None:
+        """Explain itself; the key stays unsaid."""
+        super().__init__("this API key belongs to a publisher already; use another one")
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A new operator's row, and the publisher its API key became, if one was given."""
+
+    id: int
+    publisher: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorLine:
+    """An operator as it may be shown: everything but its secret and its keys."""
+
+    code: str
+    protocol: str
+    url: str
+    agent: str | None
+    close_delay: timedelta
+    announces_tickets: bool
+    rate: float | None  # notices per second; none: no limit
+    in_flight: int
+    timezone: str
+    lottery_ticket: str
+    disabled_at: datetime | None
+    created_at: datetime
+    keys: tuple[str, ...]  # names of the publishers bound to it, revoked ones left out
+
+
+def add_operator(
+    connection: Connection, new: NewOperator, *, vault: Vault, person: Person
+) -> Added:
+    """Add *new* in the caller's transaction and keep who did it and why.
+
+    A seamless operator announces its tickets whatever *new* says: a payout needs their amounts
+    (design.md 3). Raises OperatorInvalid, OperatorExists, ApiKeyTaken; then nothing may be
+    committed.
+    """
+    check(new)
+    announces = new.announces_tickets or new.protocol == "seamless"
+    facts = {
+        "protocol": new.protocol,
+        "url": new.url,
+        "agent": new.agent,
+        "announces_tickets": announces,
+        "rate": new.rate,
+        "in_flight": new.in_flight,
+        "timezone": new.timezone,
+        "lottery_ticket": new.lottery_ticket,
+    }
+    row = {
+        **facts,
+        "code": new.code,
+        "close_delay": new.close_delay,
+        "secret": vault.seal(new.secret),
+    }
+    operator = connection.execute(ADD, row).scalar_one_or_none()
+    if operator is None:
+        raise OperatorExists(new.code)
+    publisher = None if new.api_key is None else _bind_key(connection, new, operator)
+    facts |= {"close_delay": format_duration(new.close_delay), "publisher": publisher}
+    keep(connection, Change("operator_added", operator=new.code, facts=facts), person=person)
+    return Added(operator, publisher)
+
+
+def list_operators(connection: Connection, *, limit: int = LISTED_MAX) -> list[OperatorLine]:
+    """All operators by code, at most *limit*."""
+    rows = connection.execute(LIST, {"limit": limit}).mappings()
+    return [OperatorLine(**{**row, "keys": tuple(row["keys"])}) for row in rows]
+
+
+def _bind_key(connection: Connection, new: NewOperator, operator: int) -> str:
+    """Keep the key's hash as a publisher that may speak for this operator alone."""
+    assert new.api_key is not None, "the caller asked"
+    name = f"operator/{new.code}"
+    publisher = connection.execute(
+        ADD_KEY, {"name": name, "key_hash": hash_key(new.api_key)}
+    ).scalar_one_or_none()
+    if publisher is None:
+        raise ApiKeyTaken
+    connection.execute(BIND_KEY, {"publisher": publisher, "operator": operator})
+    return name

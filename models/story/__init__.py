@@ -1,0 +1,34 @@
+"""A ticket's story for people: what happened, what it waits for, and when it closes.
+
+`values` are the facts, `reading` fetches them, `sentence` answers "why is this ticket not closed?",
+`timeline` puts everything in time order.
+"""
+
+from models.story.reading import Refusal, list_rejected, read_stories
+from models.story.sentence import why_not_closed
+from models.story.timeline import Moment, timeline
+from models.story.values import (
+    AttemptFact,
+    EventFact,
+    InterventionFact,
+    NoticeFact,
+    RefusedFact,
+    Story,
+    TicketFact,
+)
+
+__all__ = [
+    "AttemptFact",
+    "EventFact",
+    "InterventionFact",
+    "Moment",
+    "NoticeFact",
+    "Refusal",
+    "RefusedFact",
+    "Story",
+    "TicketFact",
+    "list_rejected",
+    "read_stories",
+    "timeline",
+    "why_not_closed",
+]

@@ -1,0 +1,43 @@
+"""`slipway demo` as a newcomer runs it: everything for real, once, with few tickets."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.inheritors import inheritors_of
+from tests.support.places import passable_folder
+from tests.support.processes import processes_of
+
+ROOT = Path(__file__).parents[2]
+LIVES = ("--tickets", "20", "--over", "2s", "--close-delay", "1s")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(40)
+def test_the_demo_ends_with_a_verdict_and_leaves_nothing_behind():
+    """Issue *Main road*: exit code 0 only if every promise was kept."""
+    with passable_folder() as folder:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from worker.cli import main; main()", "demo", "--json", *LIVES],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(folder)},
+        )
+        files = [path.name for path in folder.iterdir()]
+        processes = processes_of(folder) + inheritors_of(folder)
+
+    assert ended.returncode == 0, ended.stderr
+    judgement = json.loads(ended.stdout)
+    assert judgement["kept"] is True
+    assert judgement["partners"]["tickets"] == 20
+    assert judgement["partners"]["closed"] == 20
+    assert set(judgement["lives"]) == {
+        *("win", "lost", "void", "refund", "rolled back to another result")
+    }
+    assert (files, processes) == ([], [])

@@ -1,0 +1,193 @@
+"""A ticket's story, read from a real life: its facts, its order, its sentence; and the refusals."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from models.closing import close_due
+from models.encryption import Vault
+from models.events.event import Entry
+from models.intake.apply import apply_entries
+from models.interventions import Change, Person, keep
+from models.lifecycle.words import Action, NoticeEnd, Outcome, Status
+from models.operators import NewOperator, add_operator
+from models.outbox.claim import claim, partners
+from models.outbox.record import record
+from models.outbox.values import Again, Attempt, Delivered, Verdict
+from models.story import list_rejected, read_stories, timeline, why_not_closed
+from tests.support.manual_clock import ManualClock
+
+WINDOW = timedelta(minutes=15)
+DAY = timedelta(hours=24)
+
+
+class Life:
+    """A ticket of `acme`, lived one step at a time on a clock that the test moves."""
+
+    def __init__(self, engine: Engine, clock: ManualClock) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.entries = 0
+        vault = Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
+        for code in ("acme", "betsy"):
+            new = NewOperator(
+                code=code, url=f"https://{code}.example/", protocol="pam", secret="s" * 20
+            )
+            with engine.begin() as connection:
+                add_operator(connection, new, vault=vault, person=Person("anna", "test"))
+
+    def publish(self, text: str | bytes) -> None:
+        """Apply one entry, a second after the one before."""
+        now = self.clock.advance(timedelta(seconds=1))
+        self.entries += 1
+        raw = text.encode() if isinstance(text, str) else text
+        entry = Entry(f"{int(now.timestamp() * 1000)}-{self.entries}", {b"event": raw})
+        apply_entries(self.engine.begin, [entry], clock=self.clock, parking_window=WINDOW)
+
+    def happen(self, action: str, operator: str = "acme", **data: object) -> None:
+        named = {"operator": operator, "ticket_id": "T-1", **data}
+        event = {"event_id": f"e-{self.entries + 1}", "action": action, "data": named}
+        self.publish(json.dumps(event))
+
+    def attempt(self, verdict: Verdict, status: int) -> None:
+        """Send what is due, with *status* as the answer."""
+        now = self.clock.advance(timedelta(seconds=1))
+        with self.engine.begin() as connection:
+            claims = claim(
+                connection,
+                now=now,
+                lease=timedelta(seconds=25),
+                room={one.id: 10 for one in partners(connection)},
+                create_age_max=timedelta(seconds=60),
+            )
+            attempts = [
+                Attempt(one, verdict, took=timedelta(milliseconds=40), http_status=status)
+                for one in claims
+            ]
+            assert attempts, "nothing was due"
+            record(
+                connection,
+                attempts,
+                now=now,
+                partner_grace=timedelta(seconds=10),
+                parking_window=WINDOW,
+            )
+
+    def sentence(self) -> str:
+        with self.engine.begin() as connection:
+            (story,) = read_stories(connection, "T-1", operator="acme")
+        return why_not_closed(story, now=self.clock.now())
+
+
+@pytest.fixture
+def life(engine: Engine, clock: ManualClock) -> Life:
+    return Life(engine, clock)
+
+
+def test_a_whole_life_is_told_in_order(life, engine, clock):
+    life.happen("ticket_open", price=500)
+    life.happen("ticket_win")
+    life.attempt(Again(timedelta(seconds=10)), 500)
+    clock.advance(timedelta(seconds=10))
+    life.attempt(Delivered(), 200)
+    now = clock.advance(DAY)
+    with engine.begin() as connection:
+        assert close_due(connection, now=now, horizon=now, limit=10) == 1
+    life.attempt(Delivered(), 200)
+
+    with engine.begin() as connection:
+        (story,) = read_stories(connection, "T-1")
+    moments = timeline(story)
+
+    assert [event.outcome for event in story.events] == [Outcome.APPLIED, Outcome.APPLIED]
+    assert [notice.action for notice in story.notices] == [Action.WIN, Action.CLOSED]
+    assert [one.http_status for one in story.notices[0].attempts] == [500, 200]
+    assert all(notice.ended is NoticeEnd.DELIVERED for notice in story.notices)
+    assert story.ticket.status is Status.CLOSED
+    assert [moment.at for moment in moments] == sorted(moment.at for moment in moments)
+    assert [type(moment.what).__name__ for moment in moments] == [
+        *("EventFact", "EventFact", "Owed", "Tried", "Tried"),
+        *("Closed", "Owed", "Tried"),
+    ]
+    assert not story.cut
+
+
+def test_the_sentence_follows_the_ticket_through_its_life(life, clock):
+    life.happen("ticket_open")
+    assert life.sentence() == "open: no result has come yet."
+
+    life.happen("ticket_lost")
+    assert "the partner has not taken ticket_lost yet (not tried; due now)" in life.sentence()
+
+    life.attempt(Again(timedelta(seconds=10)), 503)
+    assert "(1 attempt, last: 503; next in 10s); the 24h have not started" in life.sentence()
+
+    clock.advance(timedelta(seconds=10))
+    life.attempt(Delivered(), 200)
+    assert "(in 24h), 24h after the partner took ticket_lost" in life.sentence()
+
+    life.happen("ticket_win")
+    assert "1 parked event (ticket_win) waits for a rollback" in life.sentence()
+
+
+def test_what_a_person_did_and_what_was_refused_belong_to_the_story(life, engine):
+    life.happen("ticket_open")
+    life.publish('{"action":"ticket_lose","data":{"operator":"acme","ticket_id":"T-1"}}')
+    with engine.begin() as connection:
+        (story,) = read_stories(connection, "T-1")
+        assert [refused.reason for refused in story.refused] == ["unknown_action"]
+        ticket = connection.exec_driver_sql("SELECT id FROM ticket").scalar_one()
+        keep(connection, Change("notice_skipped", ticket=ticket), person=Person("bo", "by phone"))
+        (story,) = read_stories(connection, "T-1")
+
+    assert [(one.who, one.did, one.why) for one in story.interventions] == [
+        ("bo", "notice_skipped", "by phone")
+    ]
+
+
+def test_the_same_id_at_two_operators_is_two_tickets(life, engine):
+    """protocol.md rule 1 and H14."""
+    life.happen("ticket_open")
+    life.happen("ticket_open", operator="betsy")
+
+    with engine.begin() as connection:
+        both = read_stories(connection, "T-1")
+        one = read_stories(connection, "T-1", operator="betsy")
+        none = read_stories(connection, "T-2")
+
+    assert [story.ticket.operator for story in both] == ["acme", "betsy"]
+    assert [story.ticket.operator for story in one] == ["betsy"]
+    assert none == []
+
+
+@pytest.fixture
+def since(life: Life, clock: ManualClock) -> datetime:
+    """Something unreadable is rejected, and after this time two events are."""
+    life.publish(b"{")
+    clock.advance(timedelta(hours=2))
+    life.happen("ticket_open")
+    after = clock.now()
+    life.happen("ticket_win", operator="nobody")
+    life.happen("ticket_paid")
+    return after
+
+
+def test_rejected_events_and_unreadable_input_are_one_list(engine, since):
+    with engine.begin() as connection:
+        everything = list_rejected(connection)
+        late = list_rejected(connection, since=since)
+        unknown = list_rejected(connection, reason="unknown_operator")
+        of_acme = list_rejected(connection, operator="acme")
+        newest = list_rejected(connection, limit=1)
+
+    assert sorted(one.reason or "" for one in everything) == [
+        *("not_json", "not_reserved", "unknown_operator")
+    ]
+    assert unknown[0].operator == "nobody"
+    assert [(one.action, one.status) for one in of_acme] == [("ticket_paid", "open")]
+    assert len(newest) == 1
+    assert sorted(one.reason or "" for one in late) == ["not_reserved", "unknown_operator"]

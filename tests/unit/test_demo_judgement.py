@@ -1,0 +1,129 @@
+"""The demo's verdict: computed, so every kind of wrong evidence must turn it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from producers.publisher import Event, event
+from producers.simulation.partner import Answer, Entry
+from worker.cli.demonstration.glance import Books
+from worker.cli.demonstration.judgement import Evidence, judge_demo
+
+NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+DELAY = timedelta(seconds=10)
+NAMED = {"operator": "acme", "ticket_id": "T-1"}
+
+
+def told(*actions: str) -> list[Event]:
+    return [event(action, NAMED, occurred_at=NOW) for action in actions]
+
+
+def took(*steps: tuple[str, float]) -> list[Entry]:
+    """Requests that the partner took, each so many seconds after the beginning."""
+    return [
+        Entry(
+            number=number,
+            received_at=NOW + timedelta(seconds=seconds),
+            method="POST",
+            path="/",
+            headers=(),
+            body=action.encode(),
+            action=action,
+            operator="acme",
+            ticket_id="T-1",
+            idempotency_key=f"acme/T-1/{action}/{number}",
+            signature_ok=True,
+            behaviour=Answer(),
+            taken=True,
+            status=200,
+            answered_at=NOW + timedelta(seconds=seconds),
+        )
+        for number, (action, seconds) in enumerate(steps, start=1)
+    ]
+
+
+def books(events: int, notices: int) -> Books:
+    return Books(
+        tickets={"closed": 1},
+        events={"applied": events},
+        unreadable=0,
+        delivered=notices,
+        undelivered=0,
+    )
+
+
+def evidence(published: Sequence[Event], received: Sequence[Entry]) -> Evidence:
+    return Evidence(
+        published=published,
+        received=received,
+        books=books(len(published), len(received)),
+        left_on_stream=0,
+        deaths=(),
+        close_delay=DELAY,
+        seconds=12.3,
+    )
+
+
+RIGHT = evidence(
+    told("ticket_open", "ticket_win", "ticket_rollback", "ticket_lost"),
+    took(("ticket_win", 1), ("ticket_rollback", 3), ("ticket_lost", 4), ("ticket_closed", 14)),
+)
+
+
+def test_a_legal_life_that_is_counted_alike_on_both_sides_is_right():
+    judgement = judge_demo(RIGHT)
+
+    assert judgement.kept
+    assert judgement.violations == ()
+    assert judgement.lives == {"lost": 1, "rolled back to another result": 1}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "broken"),
+    [
+        (replace(RIGHT, books=replace(RIGHT.books, events={"applied": 3})), "was applied"),
+        (
+            replace(RIGHT, books=replace(RIGHT.books, events={"applied": 3, "rejected": 1})),
+            "was applied",
+        ),
+        (replace(RIGHT, left_on_stream=1), "was applied"),
+        (replace(RIGHT, published=(), books=books(0, 4)), "was applied"),
+        (replace(RIGHT, received=RIGHT.received[:3], books=books(4, 3)), "exactly one"),
+        (
+            replace(RIGHT, received=took(*[("ticket_closed", 14)] * 2), books=books(4, 2)),
+            "sequence is legal",
+        ),
+        (
+            replace(
+                RIGHT,
+                received=took(
+                    *(("ticket_win", 1), ("ticket_rollback", 3)),
+                    *(("ticket_lost", 4), ("ticket_closed", 13.9)),
+                ),
+            ),
+            "before 10 s were over",
+        ),
+        (
+            replace(
+                RIGHT,
+                received=took(("ticket_win", 1), ("ticket_rollback", 3), ("ticket_closed", 14)),
+                books=books(4, 3),
+            ),
+            "after a rollback",
+        ),
+        (replace(RIGHT, books=replace(RIGHT.books, undelivered=1)), "both sides"),
+        (replace(RIGHT, books=replace(RIGHT.books, delivered=5)), "both sides"),
+        (
+            replace(RIGHT, received=[replace(one, signature_ok=False) for one in RIGHT.received]),
+            "was signed",
+        ),
+    ],
+)
+def test_whatever_is_wrong_turns_the_verdict(wrong, broken):
+    judgement = judge_demo(wrong)
+
+    assert not judgement.kept
+    assert any(broken in check.promise for check in judgement.checks if not check.kept)
+    assert judgement.violations

@@ -1,0 +1,198 @@
+"""The sentence at the top of `slipway ticket`, which says why a ticket is not closed."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from models.lifecycle.words import Action, NoticeEnd, Outcome, Result, Status
+from models.story.sentence import why_not_closed
+from models.story.values import AttemptFact, EventFact, NoticeFact, Story, TicketFact
+
+NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+DAY = timedelta(hours=24)
+
+
+def ticket(status: Status, result: Result = Result.PENDING, **facts: Any) -> TicketFact:
+    blank = TicketFact(
+        operator="acme",
+        ticket_id="T-1",
+        status=status,
+        result=result,
+        generation=0 if result is Result.PENDING else 1,
+        settled_at=None,
+        close_due_at=None,
+        closed_at=None,
+        parked=0,
+        unfinished=0,
+        cancelled_by=None,
+        created_at=NOW - DAY,
+        changed_at=NOW,
+        close_delay=DAY,
+        operator_disabled_at=None,
+    )
+    return replace(blank, **facts)
+
+
+def notice(action: Action = Action.WIN, **facts: Any) -> NoticeFact:
+    blank = NoticeFact(
+        number=1,
+        action=action,
+        generation=1,
+        event_id="e-1",
+        head=True,
+        created_at=NOW - DAY,
+        due_at=NOW,
+        leased_until=None,
+        tries=0,
+        perhaps_delivered=False,
+        ended=None,
+        ended_at=None,
+        reason=None,
+        attempts=(),
+    )
+    return replace(blank, **facts)
+
+
+def attempt(http_status: int | None, problem: str | None = None) -> AttemptFact:
+    return AttemptFact(
+        claim=1,
+        verdict="again",
+        took=timedelta(milliseconds=12),
+        http_status=http_status,
+        problem=problem,
+        answer=None,
+        recorded_at=NOW,
+    )
+
+
+def parked(action: Action, until: datetime) -> EventFact:
+    return EventFact(
+        event_id="e-2",
+        action=action,
+        data={},
+        occurred_at=NOW,
+        order_time=NOW,
+        sequence=None,
+        received_at=NOW,
+        outcome=Outcome.PARKED,
+        reason="waits_for_rollback",
+        status_before=Status.RESULTED,
+        status_after=Status.RESULTED,
+        decided_at=NOW,
+        park_until=until,
+        repeats=0,
+        repeated_at=None,
+    )
+
+
+def said(
+    about: TicketFact, notices: tuple[NoticeFact, ...] = (), events: tuple[EventFact, ...] = ()
+) -> str:
+    story = Story(about, events, notices, interventions=(), refused=(), cut=False)
+    return why_not_closed(story, now=NOW)
+
+
+def test_an_undelivered_result_says_what_the_partner_answered():
+    """The clock starts with the partner's success, not before (protocol.md rule 16)."""
+    tried = notice(
+        attempts=(attempt(None, "timed out"), attempt(503), attempt(500)),
+        due_at=NOW + timedelta(minutes=2),
+    )
+
+    assert said(ticket(Status.RESULTED, Result.WON), (tried,)) == (
+        "resulted (won); the partner has not taken ticket_win yet (3 attempts, last: 500; next in"
+        " 2m); the 24h have not started."
+    )
+
+
+def test_a_delivered_result_names_the_closing_time():
+    delivered = notice(ended=NoticeEnd.DELIVERED, ended_at=NOW - timedelta(hours=1), head=False)
+    due = ticket(Status.RESULTED, Result.WON, close_due_at=NOW + timedelta(hours=23))
+
+    assert said(due, (delivered,)) == (
+        "resulted (won); closes at 2026-11-21 09:00:00 UTC (in 23h), 24h after the partner took"
+        " ticket_win at 2026-11-20 09:00:00 UTC."
+    )
+
+
+@pytest.mark.parametrize(
+    ("about", "notices", "told"),
+    [
+        (ticket(Status.OPEN), (), "open: no result has come yet."),
+        (
+            ticket(Status.OPEN, generation=1),
+            (notice(Action.ROLLBACK),),
+            (
+                "open: its result was rolled back and no new one has come yet; the partner has not"
+                " taken ticket_rollback yet (not tried; due now)."
+            ),
+        ),
+        (
+            ticket(Status.NEW),
+            (notice(Action.CREATE, leased_until=NOW + timedelta(seconds=5)),),
+            (
+                "new: it opens when the partner answers 200; the partner has not taken"
+                " ticket_create yet (being sent now)."
+            ),
+        ),
+        (ticket(Status.RESERVED), (), "reserved: waits for ticket_paid."),
+        (
+            ticket(Status.CANCELLED, cancelled_by="ticket_create: 402"),
+            (),
+            "cancelled by ticket_create: 402: it never closes.",
+        ),
+        (
+            ticket(Status.CLOSED, Result.LOST, closed_at=NOW),
+            (),
+            "closed at 2026-11-20 10:00:00 UTC.",
+        ),
+        (ticket(Status.ABSENT), (), "not opened yet: every event that named it was rejected."),
+    ],
+)
+def test_every_status_says_what_the_ticket_waits_for(about, notices, told):
+    assert said(about, notices) == told
+
+
+def test_a_dead_notice_asks_for_a_person():
+    dead = notice(ended=NoticeEnd.DEAD, ended_at=NOW, reason="404 ten times")
+    behind = notice(Action.ROLLBACK, number=2, head=False)
+
+    told = said(ticket(Status.OPEN, generation=1), (dead, behind))
+
+    assert "ticket_win is dead (404 ten times): a person must retry or skip it" in told
+    assert "behind it wait ticket_rollback" in told
+
+
+def test_a_skipped_result_never_starts_the_clock():
+    """protocol.md rule 18: the partner does not have it, so nothing may close."""
+    skipped = notice(ended=NoticeEnd.SKIPPED, ended_at=NOW, head=False)
+
+    told = said(ticket(Status.RESULTED, Result.WON), (skipped,))
+
+    assert "ticket_win was skipped by hand, so the 24h have not started" in told
+
+
+def test_a_disabled_operator_is_named_as_the_reason():
+    held = ticket(Status.RESULTED, Result.WON, operator_disabled_at=NOW)
+
+    assert "the operator is disabled since 2026-11-20 10:00:00 UTC" in said(held, (notice(),))
+
+
+def test_a_parked_event_says_what_it_waits_for_and_until_when():
+    waiting = parked(Action.LOST, NOW + timedelta(minutes=10))
+    held = ticket(Status.RESULTED, Result.WON, parked=1, close_due_at=NOW - timedelta(seconds=5))
+
+    assert said(held, events=(waiting,)) == (
+        "resulted (won); its closing time 2026-11-20 09:59:55 UTC is over since 5s, but it is not"
+        " closed while events are parked; 1 parked event (ticket_lost) waits for a rollback of the"
+        " present result, until 2026-11-20 10:10:00 UTC."
+    )
+
+
+def test_an_overdue_close_points_at_the_sweep():
+    """protocol.md rule 17: not before what is older than the due time was applied."""
+    overdue = ticket(Status.RESULTED, Result.WON, close_due_at=NOW - timedelta(minutes=3))
+
+    assert "is over since 3m: the next sweep closes it" in said(overdue)

@@ -1,0 +1,42 @@
+"""The command `slipway`: its groups and the words of its front page."""
+
+import typer
+
+from worker.cli import (
+    demo,
+    events,
+    lifecycle,
+    migrate,
+    operators,
+    partner,
+    publish,
+    simulate,
+    ticket,
+    up,
+)
+
+app = typer.Typer(
+    help=(
+        "Slipway moves betting tickets through their life: it applies what backends publish, tells"
+        " the partner in order and signed, and closes each ticket after its delay."
+    ),
+    epilog=(
+        "Exit codes: 0 done, or the answer is yes; 1 failed, or the answer is no; 2 wrong usage or"
+        " set-up. Settings are environment variables: models/SETTINGS.md. Start with: slipway demo"
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command("up", epilog=up.EXAMPLE)(up.up)
+app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
+app.add_typer(operators.app, name="operators")
+app.command("publish", epilog=publish.EXAMPLE)(publish.publish)
+app.command("partner", epilog=partner.EXAMPLE)(partner.partner)
+app.command("ticket", epilog=ticket.EXAMPLE)(ticket.ticket)
+app.add_typer(events.app, name="events")
+app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
+app.command("lifecycle", epilog=lifecycle.EXAMPLE)(lifecycle.lifecycle)

@@ -1,0 +1,22 @@
+"""A connection for one command, with the settings that lead to it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from models.database import open_engine
+from models.settings import read_settings
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """Open a transaction on the configured database; it commits when the block ends well."""
+    engine = open_engine(
+        read_settings().database_url, pool_size=1, application_name="slipway command"
+    )
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()

@@ -1,0 +1,231 @@
+"""Plays the demo from beginning to end: start, publish, watch, judge."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rich.live import Live
+
+from producers.publisher import Publisher
+from producers.simulation.backends import Published, play
+from producers.simulation.stories import Pace, Plot, Story, stories
+from worker.cli.demonstration import glance, screen
+from worker.cli.demonstration.judgement import Evidence, Judgement, judge_demo
+from worker.cli.demonstration.stage import OPERATORS, Stage, hire, stage
+from worker.cli.errors import Failed
+from worker.cli.output import console, remark, show, show_json
+from worker.cli.running.everything import stopped_by_signals
+from worker.supervisor.runner import Stop
+
+START_MAX: Final = timedelta(seconds=60)
+AFTERPLAY_MAX: Final = timedelta(seconds=30)  # beyond the close delay, for what is still on its way
+_LOOK_SECONDS: Final = 0.25
+_LINE_SECONDS: Final = 3.0
+_CLOSINGS_SHOWN: Final = 5
+_LIVES_SHOWN: Final = 7
+_LINES_OF_A_FAILURE: Final = 40
+_ONE_REFUSED_OF: Final = 10  # tickets: retries are part of the show
+_REFUSED_MAX: Final = 100  # each is a rule in the partners' script
+_RATE_WINDOW_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What is played."""
+
+    tickets: int
+    seed: int
+    close_delay: timedelta
+    over: timedelta
+
+    def stories(self) -> list[Story]:
+        """The lives. A rollback comes well within the close delay, else it is rightly refused."""
+        delay = self.close_delay.total_seconds()
+        pace = Pace(
+            result_seconds=(0.3, min(2.0, 0.5 * delay)),
+            rollback_seconds=(0.05 * delay, min(3.5, 0.35 * delay)),
+            next_result_seconds=(0.02 * delay, min(1.5, 0.2 * delay)),
+        )
+        pace_per_second = self.tickets / max(self.over.total_seconds(), 0.1)
+        invented = stories(
+            self.tickets,
+            operators=OPERATORS,
+            seed=self.seed,
+            lives_per_second=pace_per_second,
+            pace=pace,
+        )
+        return list(invented)
+
+
+def perform(chosen: Play, *, as_json: bool) -> None:
+    """Play *chosen* and print the verdict. Raises Failed unless everything is right."""
+    began = time.monotonic()
+    with stopped_by_signals() as stop:
+        remark("starting PostgreSQL, Valkey and every process of the Procfile")
+        with stage(stop=stop) as the_stage:
+            performance = _Show(the_stage, chosen, chosen.stories(), began)
+            try:
+                judgement = performance.run(stop, quiet=as_json)
+            except Failed:
+                if not stop.asked:  # else the person knows why
+                    _tell_lines(the_stage)
+                raise
+            if not judgement.kept:
+                _tell_lines(the_stage)
+    if as_json:
+        show_json(judgement)
+    else:
+        show(screen.as_verdict(judgement))
+    if not judgement.kept:
+        raise Failed(f"the verdict: {judgement.violations[0]}")
+
+
+@dataclass(slots=True)
+class _Show:
+    """One performance, while it lasts."""
+
+    stage: Stage
+    chosen: Play
+    lives: list[Story]
+    began: float
+    published: int = 0
+    rates: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def run(self, stop: Stop, *, quiet: bool) -> Judgement:
+        """Wait for the processes, publish and watch until all is done, then judge."""
+        with _canvas(quiet=quiet) as draw:
+            self._wait_until_ready(stop)
+            unlucky = [one.ticket_id for one in self.lives[::_ONE_REFUSED_OF]][:_REFUSED_MAX]
+            hire(self.stage, close_delay=self.chosen.close_delay, refused_once=unlucky)
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="backends") as executor:
+                backends = executor.submit(self._publish, stop)
+                try:
+                    self._watch(backends, stop, draw)
+                except BaseException:
+                    stop.asked = True  # or the backends would play on
+                    raise
+            published = backends.result()
+        with self.stage.engine.begin() as connection:
+            books = glance.read_books(connection)
+        return judge_demo(
+            Evidence(
+                published=published.events,
+                received=self.stage.received(),
+                books=books,
+                left_on_stream=self.stage.left_on_stream(),
+                deaths=self.stage.backstage.deaths,
+                close_delay=self.chosen.close_delay,
+                seconds=time.monotonic() - self.began,
+            )
+        )
+
+    def _wait_until_ready(self, stop: Stop) -> None:
+        deadline = time.monotonic() + START_MAX.total_seconds()
+        while missing := self.stage.readiness.missing():
+            self._check(stop)
+            if time.monotonic() > deadline:
+                names = ", ".join(missing)
+                raise Failed(f"not ready within {START_MAX.total_seconds():.0f} s: {names}")
+            time.sleep(_LOOK_SECONDS)
+
+    def _publish(self, stop: Stop) -> Published:
+        """The backends' thread."""
+
+        def wait(seconds: float) -> bool:
+            time.sleep(seconds)
+            return stop.asked
+
+        def note(account: Published) -> None:
+            self.published = len(account.events)
+
+        publisher = Publisher.at(self.stage.redis_url)
+        try:
+            return play(self.lives, publisher, wait=wait, on_published=note)
+        finally:
+            publisher.close()
+
+    def _watch(
+        self, backends: Future[Published], stop: Stop, draw: Callable[[screen.Frame], None]
+    ) -> None:
+        deadline: float | None = None
+        patience = (self.chosen.close_delay + AFTERPLAY_MAX).total_seconds()
+        while True:
+            self._check(stop)
+            frame = self._frame("waiting for the last closings" if deadline else "tickets live")
+            draw(frame)
+            if backends.done():
+                deadline = deadline or time.monotonic() + patience
+                everyone = sum(frame.books.tickets.values()) == self.chosen.tickets
+                if (everyone and frame.books.finished) or time.monotonic() > deadline:
+                    return
+            time.sleep(_LOOK_SECONDS)
+
+    def _check(self, stop: Stop) -> None:
+        if stop.asked:
+            raise Failed("ended before the verdict")
+        if self.stage.running.done():
+            self.stage.running.result()  # raises what went wrong
+            raise Failed("the processes ended by themselves")
+
+    def _frame(self, phase: str) -> screen.Frame:
+        with self.stage.engine.begin() as connection:
+            books = glance.read_books(connection)
+            closings = glance.next_closings(connection, limit=_CLOSINGS_SHOWN)
+            watched = glance.lives(connection, self._watched())
+        return screen.Frame(
+            seconds=time.monotonic() - self.began,
+            now=datetime.now(UTC),
+            phase=phase,
+            tickets=self.chosen.tickets,
+            published=self.published,
+            books=books,
+            notices_per_second=self._rate(books.delivered),
+            closings=closings,
+            lives=watched,
+            where=self.stage.where,
+        )
+
+    def _rate(self, delivered: int) -> float:
+        now = time.monotonic()
+        self.rates.append((now, delivered))
+        while len(self.rates) > 2 and now - self.rates[1][0] > _RATE_WINDOW_SECONDS:  # noqa: PLR2004 - two make a difference
+            self.rates.popleft()
+        (since, before), seconds = self.rates[0], now - self.rates[0][0]
+        assert since <= now, "a monotonic clock"
+        return (delivered - before) / seconds if seconds else 0.0
+
+    def _watched(self) -> list[str]:
+        """Lives from all over the play; those with a rollback tell most."""
+        told = [one for one in self.lives if one.plot not in {Plot.LOST, Plot.WIN}] or self.lives
+        step = max(1, len(told) // _LIVES_SHOWN)
+        return [one.ticket_id for one in told[::step][:_LIVES_SHOWN]]
+
+
+@contextmanager
+def _canvas(*, quiet: bool) -> Iterator[Callable[[screen.Frame], None]]:
+    """Something to draw frames on: a live screen on a terminal, else lines on stderr."""
+    terminal = console()
+    if terminal.is_terminal and not quiet:
+        with Live(console=terminal, transient=True, auto_refresh=False) as live:
+            yield lambda frame: live.update(screen.as_screen(frame), refresh=True)
+        return
+    shown_at = -_LINE_SECONDS
+
+    def draw(frame: screen.Frame) -> None:
+        nonlocal shown_at
+        if frame.seconds - shown_at >= _LINE_SECONDS:
+            shown_at = frame.seconds
+            remark(screen.as_line(frame))
+
+    yield draw
+
+
+def _tell_lines(the_stage: Stage) -> None:
+    """What the processes wrote last, for whoever has to find out why."""
+    for line in list(the_stage.backstage.lines)[-_LINES_OF_A_FAILURE:]:
+        remark(line)

@@ -1,0 +1,116 @@
+"""Shows the demo: as a live screen on a terminal, else as a line every few seconds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from models.lifecycle.words import Status
+from worker.cli.demonstration.glance import Books, Closing, Life
+from worker.cli.demonstration.judgement import Judgement
+
+_BAR_WIDTH: Final = 40
+_COLOURS: Final[Mapping[str, str]] = {
+    Status.OPEN: "yellow",
+    Status.RESULTED: "cyan",
+    Status.CLOSED: "green",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is to be seen at one moment."""
+
+    seconds: float  # since the demo began
+    now: datetime
+    phase: str
+    tickets: int  # that are to live
+    published: int
+    books: Books
+    notices_per_second: float
+    closings: Sequence[Closing]
+    lives: Sequence[Life]
+    where: str
+
+
+def as_line(frame: Frame) -> str:
+    """One line of text."""
+    counts = frame.books.tickets
+    standing = ", ".join(f"{counts.get(s, 0)} {s}" for s in _COLOURS)
+    return (
+        f"{frame.seconds:5.1f} s  {frame.phase}: {frame.published} events published; of"
+        f" {frame.tickets} tickets {standing}; {frame.notices_per_second:.0f} notices/s"
+    )
+
+
+def as_screen(frame: Frame) -> RenderableType:
+    """The whole picture."""
+    head = Text(f"{frame.phase}, {frame.seconds:.0f} s   {frame.where}", style="dim")
+    return Group(
+        head,
+        Panel(_counts(frame), title="tickets by state", title_align="left"),
+        Panel(_closings(frame), title="next closings", title_align="left"),
+        Panel(_lives(frame), title="a few lives (the partner has taken: ✓)", title_align="left"),
+    )
+
+
+def as_verdict(judgement: Judgement) -> RenderableType:
+    """The verdict, check by check."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for check in judgement.checks:
+        mark = Text("✓", style="green") if check.kept else Text("✗", style="bold red")
+        table.add_row(mark, check.promise, Text(check.numbers, style="dim"))
+    lived = ", ".join(f"{count} {way}" for way, count in sorted(judgement.lives.items()))
+    said = "Everything is right." if judgement.kept else "Something is wrong:"
+    style = "bold green" if judgement.kept else "bold red"
+    words = [Text(one) for one in judgement.violations]
+    return Group(table, Text(f"lives: {lived}"), Text(said, style=style), *words)
+
+
+def _counts(frame: Frame) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    for status, colour in _COLOURS.items():
+        count = frame.books.tickets.get(status, 0)
+        width = round(_BAR_WIDTH * count / max(frame.tickets, 1))
+        table.add_row(status, f"{count:5}", Text("█" * width, style=colour))
+    table.add_row(
+        "notices",
+        f"{frame.books.delivered:5}",
+        f"{frame.notices_per_second:.0f}/s, {frame.books.undelivered} waiting;"
+        f" {frame.published} events published",
+    )
+    return table
+
+
+def _closings(frame: Frame) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for one in frame.closings:
+        left = (one.due_at - frame.now).total_seconds()
+        when = f"in {left:.0f} s" if left >= 1 else "now"
+        table.add_row(one.operator, one.ticket_id, one.result, when)
+    return table if frame.closings else Text("no ticket's clock runs", style="dim")
+
+
+def _lives(frame: Frame) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for life in frame.lives:
+        table.add_row(life.ticket_id, _timeline(life, frame.now))
+    return table if frame.lives else Text("no ticket yet", style="dim")
+
+
+def _timeline(life: Life, now: datetime) -> Text:
+    """`open → win ✓ → rollback ✓ → lost ✓ → closes in 4 s`."""
+    said = Text("open")
+    for step in life.steps:
+        said.append(" → ", style="dim")
+        said.append(step.action.removeprefix("ticket_"))
+        said.append(" ✓" if step.delivered else " …", style="green" if step.delivered else "yellow")
+    if life.close_due_at is not None:
+        left = max(0.0, (life.close_due_at - now).total_seconds())
+        said.append(f" → closes in {left:.0f} s", style="cyan")
+    return said

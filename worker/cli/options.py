@@ -1,0 +1,53 @@
+"""Options that several commands share, and how the words of an option are read."""
+
+import getpass
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+OneOperator = Annotated[
+    str | None, typer.Option("--operator", metavar="CODE", help="Only this operator's.")
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by", metavar="NAME", help="Who does it; kept with the change.", show_default="you"
+    ),
+]
+Why = Annotated[
+    str, typer.Option("--why", metavar="TEXT", help="The reason; kept with the change.")
+]
+NO_REASON = "no reason given"
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min|h)")
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+def person_name(given: str | None) -> str:
+    """Who is at the keyboard: as told by `--by`, else the system's word for the user."""
+    if given:
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id without a name
+        raise typer.BadParameter("this user has no name here; say who you are: --by NAME") from None
+
+
+def duration(text: str) -> timedelta:
+    """Read `24h` or `1h30m`."""
+    from models.durations import parse_duration  # noqa: PLC0415 - `--help` needs no Pydantic
+
+    try:
+        return parse_duration(text)
+    except ValueError as refusal:
+        raise typer.BadParameter(str(refusal)) from None
+
+
+def per_second(text: str) -> float:
+    """Read `50/s`, `600/min` or `1000/h` as a number per second."""
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"{text[:40]!r} is not a rate; write 50/s, 600/min or 1000/h")
+    return float(match[1]) / _SECONDS[match[2]]

@@ -1,0 +1,81 @@
+"""What commands print: JSON for programs, tables for people, remarks on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+import typer
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from models.durations import format_duration
+
+_WIDTH_WITHOUT_TERMINAL = 200  # in a file or a pipe nothing should be cut at 80 columns
+
+
+def show_json(value: object) -> None:
+    """Print *value* as one JSON document: dataclasses as objects, times in RFC 3339 and UTC."""
+    typer.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
+
+
+def plain(value: object) -> object:  # noqa: PLR0911 - one line for each kind of value
+    """Give *value* in JSON's own terms."""
+    match value:
+        case Enum():
+            return value.value
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case timedelta():
+            return format_duration(value)
+        case Mapping():
+            return {str(name): plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [plain(inner) for inner in value]
+        case _ if is_dataclass(value):
+            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            return value
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table for people; a cell is text, never markup."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(as_text(cell) for cell in row))
+    show(table)
+
+
+def show(picture: RenderableType) -> None:
+    """Print *picture*, without the spaces that fill up its lines."""
+    screen = console()
+    with screen.capture() as drawn:
+        screen.print(picture)
+    for line in drawn.get().splitlines():
+        typer.echo(line.rstrip())
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for people; colours only on a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+
+
+def remark(sentence: str) -> None:
+    """Tell the person something beside the result, on stderr."""
+    typer.echo(f"slipway: {sentence}", err=True)
+
+
+def as_text(cell: str) -> str:
+    """Without control characters: what partners and publishers write must not steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cell)
+
+
+def moment(at: datetime | None) -> str:
+    """A time for people, in UTC, to the second; a dash when there is none."""
+    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

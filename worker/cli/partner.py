@@ -1,0 +1,28 @@
+"""`slipway partner`: a simulated partner, for trying an integration."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker.cli.options import AsJson
+
+EXAMPLE = "Example: slipway partner --port 9000 --secret-file secret.txt"
+
+
+def partner(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 9000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    secret_file: Annotated[Path, typer.Option(help="The operator's secret, one line.")],
+    deduplicate: Annotated[
+        bool, typer.Option("--deduplicate", help="Act upon each Idempotency-Key once.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Be a partner: verify every signature, answer 200, and print each request, until Ctrl-C."""
+    from worker.cli.partner_house import keep_house  # noqa: PLC0415 - as worker.cli says
+
+    keep_house(
+        port=port, host=host, secret_file=secret_file, deduplicate=deduplicate, as_json=as_json
+    )

@@ -1,0 +1,40 @@
+"""Runs the simulated partner and prints what it receives."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from producers.simulation.partner import Entry, run
+from worker.cli.errors import Failed
+from worker.cli.output import remark
+from worker.cli.secret_file import read_line
+
+
+def keep_house(
+    *, port: int, host: str, secret_file: Path, deduplicate: bool, as_json: bool
+) -> None:
+    """Be the partner until SIGINT or SIGTERM. Raises Failed when the port is taken."""
+    secret = read_line(secret_file, option="--secret-file")
+    try:
+        run(
+            port=port,
+            host=host,
+            secret=secret,
+            deduplicate=deduplicate,
+            on_ready=lambda url: remark(f"the partner listens at {url}; Ctrl-C ends it"),
+            on_request=_show_json if as_json else _show,
+        )
+    except OSError as refusal:
+        raise Failed(
+            f"the partner cannot listen on {host}:{port} ({refusal.strerror});"
+            " take another --port, or 0 for any free one"
+        ) from None
+
+
+def _show(entry: Entry) -> None:
+    typer.echo(entry.in_words())
+
+
+def _show_json(entry: Entry) -> None:
+    typer.echo(json.dumps(entry.as_json(), ensure_ascii=False))
