@@ -1,0 +1,64 @@
+"""Delivery as a real process: a hint makes it deliver, and stopping loses no answer."""
+
+from datetime import timedelta
+
+import pytest
+from celery import Celery
+
+from producers.simulation.partner import Answer, Rule, SimulatedPartner
+from tests.support import databases
+from tests.support.celery_process import celery, end, environment, must_live
+from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.manual_clock import ManualClock
+from tests.support.wait import eventually
+
+WORKER = ("worker", "-n", "deliver@test", "-Q", "deliver", "-P", "threads", "-c", "2", "-E",
+          "--without-gossip", "--without-mingle")  # fmt: skip
+STARTING_MAX = timedelta(seconds=20)
+
+
+@pytest.mark.slow
+def test_it_delivers_when_hinted_and_records_the_last_answer_before_it_ends(
+    tmp_path, engine, database, redis_url
+):
+    """design.md 1: a task message is only a hint. protocol.md H43: no 200 is lost at a stop."""
+    env = environment(
+        tmp_path,
+        database_url=database,
+        redis_url=redis_url,
+        secret_key=KEY,
+        partner_networks="127.0.0.0/8",
+    )
+    (now,) = databases.ask(database, "SELECT clock_timestamp() - interval '1 minute'")
+    app = Celery("backend", broker=redis_url, set_as_current=False)
+    log = tmp_path / "deliver.log"
+    with (
+        SimulatedPartner(secret=SECRET) as partner,
+        scene_on(engine, ManualClock(now)) as scene,
+        celery(*WORKER, env=env, log=log) as worker,
+    ):
+
+        def received() -> int:
+            must_live(worker, log)
+            return len(partner.ledger.entries())
+
+        scene.operator("acme", partner.url)
+        partner.behave(Rule(Answer(seconds=1), ticket_id="slow"))
+
+        scene.publish("acme", ("ticket_win", "swift"))
+        app.send_task("deliver", queue="deliver")
+        eventually(lambda: received() == 1, within=STARTING_MAX)
+        scene.publish("acme", ("ticket_win", "slow"))
+        app.send_task("deliver", queue="deliver")
+        eventually(lambda: received() == 2)
+        code = end(worker)
+
+        ends = scene.rows(
+            "SELECT t.ticket_id, n.ended FROM notice n JOIN ticket t ON t.id = n.ticket ORDER BY 1"
+        )
+    app.close()
+
+    assert code == 0
+    assert ends == [("slow", "delivered"), ("swift", "delivered")]
+    assert all(entry.signature_ok for entry in partner.ledger.entries())
+    assert "Traceback" not in log.read_text()

@@ -1,0 +1,44 @@
+"""A wire, and a scene with a partner on it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from producers.simulation.partner import SimulatedPartner
+from tests.support.delivery_scene import SECRET, Scene, scene_on
+from tests.support.wires import Post, open_wire, post_over
+from worker.delivery.wire import Wire
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """A wire to this machine."""
+    with open_wire() as opened:
+        yield opened
+
+
+@pytest.fixture
+def post(wire: Wire) -> Post:
+    """One call over the wire: `post(url)` gives its reply."""
+    return lambda url, **more: post_over(wire, url, **more)
+
+
+@pytest.fixture
+def scene(engine, clock) -> Iterator[Scene]:
+    """A database with operators and tickets, and couriers."""
+    with scene_on(engine, clock) as made:
+        yield made
+
+
+@pytest.fixture
+def partner(clock) -> Iterator[SimulatedPartner]:
+    """A partner whose clock is the test's."""
+    with SimulatedPartner(secret=SECRET, now=clock.now) as made:
+        yield made
+
+
+@pytest.fixture
+def acme(scene: Scene, partner: SimulatedPartner) -> str:
+    """The operator whose partner `partner` is."""
+    scene.operator("acme", partner.url)
+    return "acme"

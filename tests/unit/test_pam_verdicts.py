@@ -1,0 +1,196 @@
+"""What a PAM partner's answer means for the notice (design.md 5.4), and what is sent to it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.lifecycle.words import Action
+from models.outbox.values import Again, Claim, Dead, Delivered, Unanswered, Verdict
+from tests.support.owed_notice import NOW, PARTNER, WIN
+from worker.delivery.calls import Answer, NoAnswer, NotReached, Reply
+from worker.delivery.judging import ANSWER_CHARS_MAX, judge, not_sent
+from worker.delivery.pam import Pam
+from worker.delivery.retry import RetryPolicy
+
+FIRST = timedelta(seconds=10)
+POLICY = RetryPolicy(
+    schedule=(FIRST, timedelta(hours=2)),
+    jitter=0.2,
+    limit=timedelta(hours=48),
+    discard_interval=timedelta(minutes=30),
+)
+CREATE = replace(WIN, action=Action.CREATE)
+RESERVE = replace(WIN, action=Action.RESERVE)
+DISCARD = replace(WIN, action=Action.DISCARD)
+
+
+def verdict(claim: Claim, reply: Reply) -> Verdict:
+    took = timedelta(milliseconds=20)
+    return judge(claim, reply, took=took, dialect=Pam(), policy=POLICY, chance=0).verdict
+
+
+def answer(status: int, *, retry_after: str | None = None, cut: bool = False) -> Answer:
+    return Answer(status, b"", retry_after=retry_after, cut=cut)
+
+
+def aged(claim: Claim) -> Claim:
+    return replace(claim, tries=30, first_tried_at=NOW - timedelta(hours=48))
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_any_2xx_delivers(status):
+    assert verdict(WIN, answer(status)) == Delivered()
+
+
+@pytest.mark.parametrize("claim", [CREATE, RESERVE])
+def test_create_and_reserve_are_accepted_by_200_alone(claim):
+    assert verdict(claim, answer(200)) == Delivered()
+    for status in (201, 202, 204):
+        assert isinstance(verdict(claim, answer(status)), Dead)
+
+
+@pytest.mark.parametrize("status", [101, 301, 302, 307, 308, 408, 425, 429, 500, 502, 503, 599])
+def test_what_may_pass_is_tried_again(status):
+    assert verdict(WIN, answer(status)) == Again(FIRST)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_signature_never_kills_a_notice(status):
+    """A wrong secret concerns everything that is due."""
+    assert verdict(WIN, answer(status)) == Again(FIRST)
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 410, 413, 422, 451, 499])
+def test_any_other_4xx_is_dead(status):
+    assert verdict(WIN, answer(status)) == Dead(f"answered {status}")
+
+
+@given(st.integers(min_value=100, max_value=999))
+def test_every_status_has_a_verdict(status):
+    assert isinstance(verdict(WIN, answer(status)), Delivered | Again | Dead)
+
+
+def test_an_answer_too_long_to_be_read_counts_by_its_status():
+    assert verdict(WIN, answer(200, cut=True)) == Delivered()
+    assert verdict(WIN, answer(503, cut=True)) == Again(FIRST)
+
+
+def test_a_partner_never_reached_is_tried_again():
+    assert verdict(WIN, NotReached("no route")) == Again(FIRST)
+
+
+def test_silence_is_not_the_same_as_no():
+    """protocol.md rule 15: perhaps delivered, so nothing is sent on that ticket for a while."""
+    assert verdict(WIN, NoAnswer("timed out")) == Unanswered(FIRST)
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 500])
+def test_a_discard_goes_on_whatever_the_answer(status):
+    """protocol.md rule 10: every 30 min until taken."""
+    assert verdict(DISCARD, answer(status)) == Again(timedelta(minutes=30))
+
+
+@pytest.mark.parametrize(
+    "reply", [answer(503), answer(401), NotReached("no route"), NoAnswer("timed out")]
+)
+def test_after_the_limit_the_notice_is_dead_and_says_why(reply):
+    ended = verdict(aged(WIN), reply)
+
+    assert isinstance(ended, Dead)
+    assert ended.reason.startswith("not taken within 48 h; at last: ")
+
+
+def test_a_discard_is_dead_after_the_limit_too():
+    assert isinstance(verdict(aged(DISCARD), answer(404)), Dead)
+
+
+def test_a_success_counts_at_any_age():
+    assert verdict(aged(WIN), answer(200)) == Delivered()
+
+
+@pytest.mark.parametrize("status", [429, 503, 302])
+def test_retry_after_is_honoured(status):
+    assert verdict(WIN, answer(status, retry_after="90")) == Again(timedelta(seconds=90))
+
+
+def test_a_date_in_retry_after_counts_from_the_answer():
+    claim = replace(WIN, claimed_at=NOW - timedelta(milliseconds=20))
+
+    told = answer(503, retry_after="Fri, 20 Nov 2026 10:01:00 GMT")
+
+    assert verdict(claim, told) == Again(timedelta(minutes=1))
+
+
+def test_what_could_not_be_sent_keeps_its_reason():
+    attempt = not_sent(WIN, "its secret cannot be opened", policy=POLICY, chance=0)
+
+    assert attempt.verdict == Again(FIRST)
+    assert attempt.problem == "its secret cannot be opened"
+    assert attempt.http_status is None
+
+
+@given(st.binary(max_size=12_000))
+def test_of_the_partners_words_the_beginning_is_kept_as_the_database_can_hold_it(body):
+    attempt = judge(
+        WIN,
+        Answer(500, body),
+        took=timedelta(),
+        dialect=Pam(),
+        policy=POLICY,
+        chance=0,
+    )
+
+    assert attempt.http_status == 500
+    assert attempt.problem == "answered 500"
+    if body:
+        assert attempt.answer is not None
+        assert "\x00" not in attempt.answer
+        assert len(attempt.answer) <= ANSWER_CHARS_MAX
+        attempt.answer.encode()  # no half of a pair
+
+
+def test_an_attempt_is_signed_as_the_contract_says():
+    """contracts: BetStack 1.3, the vector of ticket_win."""
+    at = datetime.fromtimestamp(1706191612, UTC) + timedelta(milliseconds=700)
+
+    request = Pam().request(WIN, PARTNER, secret="12345ABCDE", at=at)
+
+    assert request.url == "https://pam.example/hook"
+    assert request.body == WIN.body.encode()
+    assert request.headers == {
+        "Content-Type": "application/json",
+        "timestamp": "1706191612",
+        "signature": "d9df7456e857cf7d70450a8bccec4078a0373810ef02e2e267098ab25de7c73c",
+        "Idempotency-Key": "operator-code/1330556611374148608/ticket_win/2",
+    }
+
+
+def test_a_repeat_has_the_same_bytes_and_key_and_a_signature_of_its_own():
+    """design.md 5.5."""
+    first = Pam().request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
+    repeat = Pam().request(WIN, PARTNER, secret="12345ABCDE", at=NOW + timedelta(seconds=10))
+
+    assert repeat.body == first.body
+    assert repeat.headers["Idempotency-Key"] == first.headers["Idempotency-Key"]
+    assert repeat.headers["signature"] != first.headers["signature"]
+
+
+@given(st.text(min_size=1, max_size=64), st.text(min_size=1, max_size=64))
+def test_an_idempotency_key_fits_a_header_and_stays_unique(one, other):
+    def key(ticket_id: str) -> str:
+        claim = replace(WIN, ticket_id=ticket_id)
+        return Pam().request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
+
+    assert key(one).isascii()
+    assert key(one).isprintable()
+    assert (key(one) == key(other)) == (one == other)
+
+
+def test_nothing_secret_shows_in_a_request_s_repr():
+    request = Pam().request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
+
+    assert request.headers["signature"] not in repr(request)
+    assert "12345ABCDE" not in repr(request)

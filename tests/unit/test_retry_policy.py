@@ -1,0 +1,123 @@
+"""When a notice is tried again, and when it is given up."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.lifecycle.words import Action
+from worker.delivery.retry import ASKED_MAX, RetryPolicy, asked_pause
+
+NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+LIMIT = timedelta(hours=48)
+SECONDS = (10, 30, 120, 600, 1800, 3600, 7200)
+POLICY = RetryPolicy(
+    schedule=tuple(timedelta(seconds=s) for s in SECONDS),
+    jitter=0.2,
+    limit=LIMIT,
+    discard_interval=timedelta(minutes=30),
+)
+ages = st.timedeltas(min_value=timedelta(), max_value=timedelta(hours=100))
+chances = st.floats(min_value=0, max_value=1)
+asks = st.timedeltas(min_value=timedelta(), max_value=ASKED_MAX)
+counts = st.integers(min_value=0, max_value=1000)
+
+
+def test_the_schedule_is_the_designs():
+    """design.md 5.4: 10 s, 30 s, 2 min, 10 min, 30 min, 1 h, then every 2 h."""
+    pauses = [
+        POLICY.pause(Action.WIN, tries=tries, age=timedelta(), chance=0) for tries in range(10)
+    ]
+
+    assert pauses == [timedelta(seconds=s) for s in (*SECONDS, 7200, 7200, 7200)]
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+def test_a_partner_that_never_answers_is_given_up_at_the_limit(chance):
+    """The last attempt is made at 48 h: not hours before it, nor hours after it."""
+    age, tries = timedelta(), 0
+    while (pause := POLICY.pause(Action.WIN, tries=tries, age=age, chance=chance)) is not None:
+        age, tries = age + pause, tries + 1
+
+    assert LIMIT <= age <= LIMIT + timedelta(minutes=30)
+    assert 24 <= tries <= 30
+
+
+def test_a_discard_is_repeated_every_half_hour_up_to_the_limit():
+    """contracts: BetStack 1.6; design.md 5.4."""
+    age, tries = timedelta(), 0
+    while (pause := POLICY.pause(Action.DISCARD, tries=tries, age=age, chance=0)) is not None:
+        assert pause == timedelta(minutes=30)
+        age, tries = age + pause, tries + 1
+
+    assert age == LIMIT
+    assert tries == 96
+
+
+@given(st.sampled_from(Action), counts, ages, asks, chances)
+def test_chance_only_adds_and_never_more_than_its_part(action, tries, age, asked, chance):
+    """protocol.md rule 15: a pause may be a promise of silence, so nothing shortens it."""
+    least = POLICY.pause(action, tries=tries, age=age, asked=asked, chance=0)
+    pause = POLICY.pause(action, tries=tries, age=age, asked=asked, chance=chance)
+
+    if least is None or pause is None:
+        assert pause == least
+    else:
+        assert least <= pause <= least * 1.2
+
+
+@given(st.sampled_from(Action), counts, ages, asks, chances)
+def test_a_pause_is_never_below_the_first_nor_below_what_was_asked(
+    action, tries, age, asked, chance
+):
+    pause = POLICY.pause(action, tries=tries, age=age, asked=asked, chance=chance)
+
+    assert (pause is None) == (age >= LIMIT)
+    if pause is not None:
+        assert pause >= max(POLICY.schedule[0], asked)
+
+
+@given(counts, chances)
+def test_pauses_never_get_shorter_far_from_the_limit(tries, chance):
+    this = POLICY.pause(Action.LOST, tries=tries, age=timedelta(), chance=chance)
+    following = POLICY.pause(Action.LOST, tries=tries + 1, age=timedelta(), chance=chance)
+
+    assert this is not None
+    assert following is not None
+    assert this <= following
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, 0),
+        ("0", 0),
+        ("120", 120),
+        (" 120 ", 120),
+        ("7201", 7200),
+        ("99999999999999999999999999", 7200),
+        ("-5", 0),
+        ("1.5", 0),
+        ("soon", 0),
+        ("", 0),
+        ("\N{ARABIC-INDIC DIGIT FIVE}", 0),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
+        (format_datetime(NOW - timedelta(days=1), usegmt=True), 0),
+        (format_datetime(NOW + timedelta(days=1), usegmt=True), 7200),
+        ("Friday, 20-Nov-26 10:00:30 GMT", 30),  # RFC 850, which RFC 9110 obliges us to read
+        ("Fri Nov 20 10:00:30 2026", 30),  # asctime, likewise
+        ("Fri, 20 Nov 2026 10:00:30 -0000", 30),
+        ("Fri, 32 Nov 2026 10:00:30 GMT", 0),
+        ("Fri, 20 Nov 99999 10:00:30 GMT", 0),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_date_and_bounded(header, seconds):
+    """RFC 9110, 10.2.3. A partner cannot ask for silence without end."""
+    assert asked_pause(header, now=NOW) == timedelta(seconds=seconds)
+
+
+@given(st.text())
+def test_no_retry_after_breaks_anything(header):
+    assert timedelta() <= asked_pause(header, now=NOW) <= ASKED_MAX

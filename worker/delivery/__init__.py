@@ -1,0 +1,1 @@
+"""Delivery: what partners are owed is claimed, signed, sent, judged and recorded. See README.md."""

@@ -1,0 +1,189 @@
+"""Claims due notices, words and starts their calls, and makes attempts of what comes back."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from models.clock import Clock
+from models.database import Transaction
+from models.encryption import Vault
+from models.outbox.claim import claim, partners, release
+from models.outbox.values import Attempt, Claim
+from models.settings import Settings
+from worker.delivery.accounts import Accounts, Unusable
+from worker.delivery.calls import Answered, Call, NoAnswer
+from worker.delivery.dialect import Dialect
+from worker.delivery.judging import judge, not_sent
+from worker.delivery.lanes import Lanes, fill
+from worker.delivery.pam import Pam
+from worker.delivery.retry import RetryPolicy
+from worker.delivery.transfer import Terms
+from worker.delivery.wire import Wire
+
+log = logging.getLogger(__name__)
+
+REQUEST_NOT_WORDED: Final = "request_not_worded"
+ANSWER_NOT_READ: Final = "answer_not_read"
+
+_DIALECTS: Final[Mapping[str, Dialect]] = {"pam": Pam()}
+_PARTNERS_SECONDS: Final = 1.0  # a new or disabled operator is known after this time
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look for due notices gave: how many were claimed, and those that cannot be sent."""
+
+    claimed: int
+    unsendable: list[Attempt]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    claim: Claim
+    dialect: Dialect
+
+
+class Dispatch:
+    """The calls of one process. For one thread; `nudge` may come from any."""
+
+    def __init__(
+        self,
+        *,
+        transaction: Transaction,
+        clock: Clock,
+        settings: Settings,
+        vault: Vault,
+        monotonic: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self._transaction = transaction
+        self._clock = clock
+        self._settings = settings
+        self._monotonic = monotonic
+        self._chance = chance
+        self._policy = RetryPolicy.of(settings)
+        self._accounts = Accounts(vault, _DIALECTS)
+        self._renew_at = monotonic()
+        self._lanes = Lanes()
+        terms = Terms(
+            connect_timeout=settings.partner_connect_timeout,
+            networks=settings.partner_networks,
+            answer_bytes_max=settings.answer_bytes_max,
+        )
+        self._wire = Wire(terms, calls_max=settings.in_flight_max)
+        self._sent: dict[int, _Sent] = {}
+        self._tokens = 0
+        self._unstarted: list[Claim] = []
+
+    @property
+    def calls_open(self) -> int:
+        """How many calls are in flight, or answered and not yet handed out."""
+        return self._wire.calls_open
+
+    def look(self, places: int) -> Looked:
+        """Claim up to *places* due notices and start their calls. Raises errors of the database."""
+        before = self._monotonic()
+        with self._transaction() as connection:
+            claims = self._claim(connection, places)
+        # A lease counts from before the claim; the part a call may take must be left of it.
+        latest = before + (self._settings.lease - self._settings.call_needs).total_seconds()
+        unsendable: list[Attempt] = []
+        for one in claims:
+            if self._monotonic() > latest:
+                self._unstarted.append(one)
+            elif (attempt := self._send(one)) is not None:
+                unsendable.append(attempt)
+        return Looked(len(claims), unsendable)
+
+    def give_back(self) -> int:
+        """Release what was claimed too late to be started; how many. Raises errors of the database.
+
+        What cannot be released comes due again when its lease is over.
+        """
+        if not self._unstarted:
+            return 0
+        with self._transaction() as connection:
+            release(connection, self._unstarted)
+        given_back = len(self._unstarted)
+        self._unstarted.clear()
+        return given_back
+
+    def answered(self, wait: timedelta) -> list[Attempt]:
+        """Judge the calls that are over: at once if there are any, else after *wait* at most."""
+        return [self._judged(one) for one in self._wire.finished(wait)]
+
+    def nudge(self) -> None:
+        """Make whoever waits in `answered` come back. Safe in a signal handler."""
+        self._wire.nudge()
+
+    def close(self) -> None:
+        """Hang up. Calls that are still open get no answer; their leases run out."""
+        self._wire.close()
+
+    def _claim(self, connection: Connection, places: int) -> list[Claim]:
+        now = self._clock.now(connection)
+        if self._monotonic() >= self._renew_at:
+            self._accounts.renew(partners(connection))
+            self._renew_at = self._monotonic() + _PARTNERS_SECONDS
+        return fill(
+            self._lanes.wanted(self._accounts.partners),
+            places,
+            lambda room: claim(
+                connection,
+                now=now,
+                lease=self._settings.lease,
+                room=room,
+                create_age_max=self._settings.create_age_max,
+            ),
+        )
+
+    def _send(self, one: Claim) -> Attempt | None:
+        """Start the call, or say why it cannot be."""
+        account = self._accounts.of(one.operator)
+        if isinstance(account, Unusable):
+            return not_sent(one, account.problem, policy=self._policy, chance=self._chance())
+        try:
+            request = account.dialect.request(
+                one, account.partner, secret=account.secret, at=one.claimed_at
+            )
+        except Exception as error:  # its neighbours are claimed too, and must be sent
+            log.exception(REQUEST_NOT_WORDED, extra={"notice": one.notice})
+            problem = f"the request could not be worded ({type(error).__name__})"
+            return not_sent(one, problem, policy=self._policy, chance=self._chance())
+        self._tokens += 1
+        self._sent[self._tokens] = _Sent(one, account.dialect)
+        self._lanes.started(one.operator)
+        self._wire.start(
+            Call(
+                token=self._tokens,
+                url=request.url,
+                headers=request.headers,
+                body=request.body,
+                timeout=self._settings.partner_timeout,
+            )
+        )
+        return None
+
+    def _judged(self, answered: Answered) -> Attempt:
+        sent = self._sent.pop(answered.token)
+        self._lanes.ended(sent.claim.operator)
+        try:
+            return self._attempt(sent, answered)
+        except Exception as error:  # the neighbours' answers came too, and must be kept
+            log.exception(ANSWER_NOT_READ, extra={"notice": sent.claim.notice})
+            unread = NoAnswer(f"the answer could not be read ({type(error).__name__})")
+            return self._attempt(sent, replace(answered, reply=unread))
+
+    def _attempt(self, sent: _Sent, answered: Answered) -> Attempt:
+        return judge(
+            sent.claim,
+            answered.reply,
+            took=answered.took,
+            dialect=sent.dialect,
+            policy=self._policy,
+            chance=self._chance(),
+        )

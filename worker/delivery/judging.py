@@ -1,0 +1,109 @@
+"""From the reply to the verdict: what is recorded of an attempt. The same for every dialect."""
+
+from datetime import timedelta
+from typing import Final, assert_never
+
+from models.lifecycle.words import Action
+from models.outbox.values import (
+    Again,
+    Attempt,
+    Claim,
+    Dead,
+    Delivered,
+    Unanswered,
+    Verdict,
+)
+from worker.delivery.calls import Answer, NoAnswer, NotReached, Reply
+from worker.delivery.dialect import Dialect, Meaning, NotNow, Refused, Taken
+from worker.delivery.retry import RetryPolicy, asked_pause
+
+ANSWER_CHARS_MAX: Final = 2000  # kept with the attempt
+_NO_TIME: Final = timedelta()
+
+
+def judge(
+    claim: Claim,
+    reply: Reply,
+    *,
+    took: timedelta,
+    dialect: Dialect,
+    policy: RetryPolicy,
+    chance: float,
+) -> Attempt:
+    """Make of a reply what is recorded. *chance*: 0 to 1, for the jitter.
+
+    Not reached and not now: again. No answer: unanswered. Refused: dead, but a discard goes on
+    (protocol.md rule 10). When the time for attempts is over, dead with the last problem.
+    """
+    match reply:
+        case Answer():
+            meaning = dialect.read(claim, reply)
+            return Attempt(
+                claim=claim,
+                verdict=_verdict(claim, reply, meaning, took=took, policy=policy, chance=chance),
+                took=took,
+                http_status=reply.status,
+                problem=None if isinstance(meaning, Taken) else meaning.problem,
+                answer=_kept(reply),
+            )
+        case NotReached(problem):
+            return not_sent(claim, problem, took=took, policy=policy, chance=chance)
+        case NoAnswer(problem):
+            pause = _pause(claim, policy=policy, chance=chance)
+            return Attempt(
+                claim=claim,
+                verdict=_given_up(problem, policy) if pause is None else Unanswered(pause),
+                took=took,
+                problem=problem,
+            )
+        case _:
+            assert_never(reply)
+
+
+def not_sent(
+    claim: Claim, problem: str, *, took: timedelta = _NO_TIME, policy: RetryPolicy, chance: float
+) -> Attempt:
+    """Make an attempt of one that sent nothing: the partner certainly does not have it."""
+    pause = _pause(claim, policy=policy, chance=chance)
+    verdict = _given_up(problem, policy) if pause is None else Again(pause)
+    return Attempt(claim=claim, verdict=verdict, took=took, problem=problem)
+
+
+def _verdict(
+    claim: Claim,
+    answer: Answer,
+    meaning: Meaning,
+    *,
+    took: timedelta,
+    policy: RetryPolicy,
+    chance: float,
+) -> Verdict:
+    match meaning:
+        case Taken():
+            return Delivered()
+        case Refused(problem) if claim.action is not Action.DISCARD:
+            return Dead(problem)
+        case NotNow(problem) | Refused(problem):
+            asked = asked_pause(answer.retry_after, now=claim.claimed_at + took)
+            pause = _pause(claim, asked=asked, policy=policy, chance=chance)
+            return _given_up(problem, policy) if pause is None else Again(pause)
+        case _:
+            assert_never(meaning)
+
+
+def _pause(
+    claim: Claim, *, asked: timedelta = _NO_TIME, policy: RetryPolicy, chance: float
+) -> timedelta | None:
+    first = claim.first_tried_at
+    age = _NO_TIME if first is None else claim.claimed_at - first
+    return policy.pause(claim.action, tries=claim.tries, age=age, asked=asked, chance=chance)
+
+
+def _given_up(problem: str, policy: RetryPolicy) -> Dead:
+    return Dead(f"not taken within {policy.limit / timedelta(hours=1):g} h; at last: {problem}")
+
+
+def _kept(answer: Answer) -> str | None:
+    """The partner's words, as far as they are kept; PostgreSQL's text holds no NUL."""
+    text = answer.body[: 4 * ANSWER_CHARS_MAX].decode(errors="replace").replace("\x00", "\ufffd")
+    return text[:ANSWER_CHARS_MAX] or None

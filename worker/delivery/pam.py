@@ -1,0 +1,71 @@
+"""PAM, the protocol of operators' player account platforms (contracts: BetStack 1.1 to 1.6).
+
+One URL per operator takes every action as `{"action", "data"}`. The bytes that are sent are signed,
+with a timestamp of its own for each attempt.
+"""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+from models.outbox.values import Claim, Partner
+from models.signing import sign
+from worker.delivery.calls import Answer
+from worker.delivery.dialect import Meaning, NotNow, Refused, Request, Taken
+
+_TRY_AGAIN: Final = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        # Our key is wrong, not the notice: it must not die of that.
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+    }
+)
+# All printable ASCII but `%`, which introduces what is not: two keys never look the same.
+_KEPT_IN_KEYS: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+
+class Pam:
+    """The PAM dialect."""
+
+    def request(self, claim: Claim, partner: Partner, *, secret: str, at: datetime) -> Request:
+        """Sign the notice's body for an attempt made at *at* (contracts: BetStack 1.2, 1.3).
+
+        `Idempotency-Key` is operator, ticket, action and generation (design.md 5.5); what a header
+        cannot hold is percent-encoded in it.
+        """
+        body = claim.body.encode()
+        timestamp = int(at.timestamp())
+        return Request(
+            url=partner.url + claim.path,
+            headers={
+                "Content-Type": "application/json",
+                "timestamp": str(timestamp),
+                "signature": sign(body, timestamp=timestamp, secret=secret),
+                "Idempotency-Key": quote(claim.idempotency_key, safe=_KEPT_IN_KEYS),
+            },
+            body=body,
+        )
+
+    def read(self, claim: Claim, answer: Answer) -> Meaning:
+        """Judge by the status alone, as the contract does (design.md 5.4).
+
+        2xx is success; for create and reserve 200 alone is, and another 2xx a refusal. 408, 425,
+        429, 5xx and whatever is not a status of the contract (1xx, 3xx): later. So are 401 and 403,
+        because a wrong secret on either side must not kill everything that is due. The other 4xx:
+        refused. The body is not looked at: an answer that was too long to be read counts as much.
+        """
+        status = answer.status
+        if status == HTTPStatus.OK:
+            return Taken()
+        problem = f"answered {status}"
+        if 200 <= status <= 299:  # noqa: PLR2004 - the class of success, by its bounds
+            if claim.sent_once:
+                return Refused(f"{problem}; only 200 accepts a {claim.action}")
+            return Taken()
+        if 400 <= status <= 499 and status not in _TRY_AGAIN:  # noqa: PLR2004 - class of refusals
+            return Refused(problem)
+        return NotNow(problem)

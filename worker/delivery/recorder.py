@@ -1,0 +1,126 @@
+"""Keeps the results of attempts until they are recorded. None is dropped (protocol.md H43).
+
+A partner's 200 is the one thing that cannot be had a second time: its repeat may be answered 409.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from models.clock import Clock
+from models.database import Transaction, is_transient
+from models.outbox.record import record
+from models.outbox.values import Attempt, Dead, Delivered
+from models.settings import Settings
+from worker.delivery.telling import Telling, facts
+
+log = logging.getLogger(__name__)
+
+ATTEMPT_NOT_RECORDED: Final = "attempt_not_recorded"
+_BATCH_MAX: Final = 500
+_STUCK_PAUSE_SECONDS: Final = 10.0
+_WORDS_REFUSED: Final = "the database did not take the answer's text"
+
+
+class Recorder:
+    """Records attempts in bulk; what fails stays and is tried again. For one thread."""
+
+    def __init__(
+        self,
+        *,
+        transaction: Transaction,
+        clock: Clock,
+        settings: Settings,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._transaction = transaction
+        self._clock = clock
+        self._settings = settings
+        self._monotonic = monotonic
+        self._kept: dict[tuple[int, int], Attempt] = {}  # by notice and claim
+        # Those the database refuses for what they are; one for each notice, so they stay few.
+        self._stuck: dict[int, Attempt] = {}
+        self._stuck_until = 0.0
+        self._telling = Telling(monotonic)
+
+    def __len__(self) -> int:
+        """How many results are kept."""
+        return len(self._kept) + len(self._stuck)
+
+    @property
+    def waiting(self) -> int:
+        """How many of them the next `flush` will record, those apart that were refused before."""
+        return len(self._kept)
+
+    def add(self, attempts: Iterable[Attempt]) -> None:
+        """Keep *attempts* until they are recorded."""
+        for attempt in attempts:
+            self._kept[attempt.claim.notice, attempt.claim.number] = attempt
+
+    def flush(self) -> Counter[str]:
+        """Record all that is due, and say how many of each verdict.
+
+        Raises transient errors of the database; what is not recorded stays kept. Recording twice is
+        harmless: the second time, the notice is no longer ours or is done.
+        """
+        verdicts: Counter[str] = Counter()
+        if self._stuck and self._monotonic() >= self._stuck_until:
+            self.add(self._stuck.values())
+            self._stuck.clear()
+        while self._kept:
+            batch = list(self._kept.values())[:_BATCH_MAX]
+            verdicts += self._record(batch)
+        self._telling.tell()
+        return verdicts
+
+    def _record(self, batch: Sequence[Attempt]) -> Counter[str]:
+        """Record *batch*, in halves if it fails for its content: neighbours must go through."""
+        try:
+            verdicts = self._record_whole(batch)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                return self._record(batch[:middle]) + self._record(batch[middle:])
+            return self._record_bare(batch[0])
+        for attempt in batch:
+            del self._kept[attempt.claim.notice, attempt.claim.number]
+        self._telling.heard(batch)
+        return verdicts
+
+    def _record_whole(self, batch: Sequence[Attempt]) -> Counter[str]:
+        with self._transaction() as connection:
+            recorded = record(
+                connection,
+                batch,
+                now=self._clock.now(connection),
+                partner_grace=self._settings.partner_grace,
+                parking_window=self._settings.parking_window,
+            )
+        return recorded.verdicts
+
+    def _record_bare(self, attempt: Attempt) -> Counter[str]:
+        """Record one attempt without any of the partner's words; keep it aside if that fails."""
+        problem = None if isinstance(attempt.verdict, Delivered) else _WORDS_REFUSED
+        bare = replace(attempt, problem=problem, answer=None, remarks=None)
+        if isinstance(attempt.verdict, Dead):
+            bare = replace(bare, verdict=Dead(_WORDS_REFUSED))
+        try:
+            verdicts = self._record_whole([bare])
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.exception(ATTEMPT_NOT_RECORDED, extra=facts(attempt))
+            self._set_aside(attempt)
+            verdicts = Counter()
+        del self._kept[attempt.claim.notice, attempt.claim.number]
+        return verdicts
+
+    def _set_aside(self, attempt: Attempt) -> None:
+        before = self._stuck.get(attempt.claim.notice)
+        if before is None or not isinstance(before.verdict, Delivered):
+            self._stuck[attempt.claim.notice] = attempt
+        self._stuck_until = self._monotonic() + _STUCK_PAUSE_SECONDS

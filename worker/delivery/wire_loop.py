@@ -1,0 +1,200 @@
+"""The thread of the wire: one libcurl multi handle, woken by sockets, timers and new calls."""
+
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from datetime import timedelta
+from queue import SimpleQueue
+from typing import Final
+
+import pycurl
+
+from worker.delivery.calls import Answered, Call, NoAnswer, NotReached
+from worker.delivery.transfer import Terms, Transfer
+
+log = logging.getLogger(__name__)
+
+WIRE_BROKE: Final = "wire_broke"
+_WAKE_BYTES: Final = 4096
+_CLOSING_SECONDS_MAX: Final = 5.0  # libcurl waits for names that are still being resolved
+_AFTER_BREAK_SECONDS: Final = 0.5
+_READY: Final = selectors.EVENT_READ | selectors.EVENT_WRITE  # libcurl's numbers are the same
+
+
+class WireLoop(threading.Thread):
+    """Starts the calls of *to_start* and puts those that are over, as they come, on *over*.
+
+    Whatever goes wrong here, every call comes back: the calls of a loop that broke as unanswered.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        to_start: deque[Call],
+        over: SimpleQueue[list[Answered]],
+        *,
+        calls_max: int,
+    ) -> None:
+        super().__init__(name="wire", daemon=True)
+        self._terms = terms
+        self._to_start = to_start
+        self._over = over
+        self._calls_max = calls_max
+        self._closing = threading.Event()
+        self._waking = False
+        self._ear, self._bell = socket.socketpair()
+        self._ear.settimeout(0)
+        self._bell.settimeout(0)
+        self._build()
+
+    def wake(self) -> None:
+        """Let the loop look at its new calls."""
+        if not self._waking:  # one ring is enough until it was heard
+            self._waking = True
+            with suppress(BlockingIOError):  # full of rings unheard: it will look
+                self._bell.send(b"!")
+
+    def close(self) -> None:
+        """Drop the calls that are open, and end."""
+        self._closing.set()
+        self._waking = False
+        self.wake()
+        self.join(_CLOSING_SECONDS_MAX)
+        self._bell.close()
+        self._ear.close()
+
+    def run(self) -> None:
+        """Go round until closed."""
+        broken = False
+        while not self._closing.is_set():
+            try:
+                if broken:
+                    self._start_over()
+                    broken = False
+                self._turn()
+            except Exception:
+                log.exception(WIRE_BROKE, extra={"calls": len(self._carrying)})
+                broken = True
+                self._closing.wait(_AFTER_BREAK_SECONDS)
+        self._dismantle()
+
+    def _build(self) -> None:
+        self._due: float | None = None  # when libcurl wants to be called without any event
+        self._watched: dict[int, int] = {}
+        self._carrying: dict[pycurl.Curl, Transfer] = {}
+        self._idle: list[Transfer] = []
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._ear, selectors.EVENT_READ)
+        self._multi: pycurl.CurlMulti = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, self._calls_max)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+
+    def _turn(self) -> None:
+        """Wait for something to do, and do it."""
+        wait = None if self._due is None else max(0.0, self._due - time.monotonic())
+        for key, events in self._selector.select(wait):
+            if key.fileobj is self._ear:
+                self._ear.recv(_WAKE_BYTES)
+                self._waking = False
+                self._start_calls()
+            else:
+                self._multi.socket_action(key.fd, events)
+        if self._due is not None and time.monotonic() >= self._due:
+            self._due = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self._collect()
+
+    def _start_calls(self) -> None:
+        unable: list[Answered] = []
+        while self._to_start:
+            call = self._to_start.popleft()
+            transfer: Transfer | None = None
+            try:
+                transfer = self._idle.pop() if self._idle else Transfer(self._terms)
+                transfer.load(call)
+                self._multi.add_handle(transfer.easy)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the call must come back
+                if transfer is not None:
+                    transfer.close()
+                unable.append(Answered(call.token, NotReached(_told(error)), timedelta()))
+            else:
+                self._carrying[transfer.easy] = transfer
+        if unable:
+            self._over.put(unable)
+
+    def _collect(self) -> None:
+        over: list[Answered] = []
+        more = 1
+        while more:
+            more, done, failed = self._multi.info_read()
+            for easy in done:
+                transfer = self._taken_off(easy)
+                over.append(Answered(transfer.token, transfer.answer(), transfer.took))
+                transfer.unload()
+                self._idle.append(transfer)
+            for easy, code, message in failed:
+                transfer = self._taken_off(easy)
+                reply = transfer.failure(code, message)
+                over.append(Answered(transfer.token, reply, transfer.took))
+                transfer.close()
+        if over:
+            self._over.put(over)
+
+    def _taken_off(self, easy: pycurl.Curl) -> Transfer:
+        self._multi.remove_handle(easy)
+        return self._carrying.pop(easy)
+
+    def _watch(self, events: int, descriptor: int, _multi: object, _data: object) -> None:
+        """Watch a socket as libcurl wants: for what can be read, written, or no more at all."""
+        known = self._watched.pop(descriptor, None)
+        if known is not None and known == events:
+            self._watched[descriptor] = events
+            return
+        if known is not None:
+            self._selector.unregister(descriptor)
+        if events & _READY:
+            self._selector.register(descriptor, events & _READY)
+            self._watched[descriptor] = events
+
+    def _set_timer(self, milliseconds: int) -> None:
+        """Note when libcurl wants to be called without any event; -1: not at all."""
+        self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+    def _start_over(self) -> None:
+        """Hand every open call back as unanswered and build everything anew."""
+        open_calls = [transfer.token for transfer in self._carrying.values()]
+        self._dismantle()
+        self._over.put([_lost(token) for token in open_calls])
+        self._build()
+        self._waking = False
+        if self._to_start:
+            self.wake()
+
+    def _dismantle(self) -> None:
+        for transfer in self._carrying.values():
+            with suppress(pycurl.error):  # it may be what broke
+                self._multi.remove_handle(transfer.easy)
+        for transfer in (*self._carrying.values(), *self._idle):
+            transfer.close()
+        self._carrying.clear()
+        self._idle.clear()
+        self._multi.close()
+        self._selector.close()
+
+
+def _lost(token: int) -> Answered:
+    return Answered(token, NoAnswer("the wire broke and was built anew"), timedelta())
+
+
+def _told(error: Exception) -> str:
+    """Put libcurl's refusal in words; a ValueError would repeat what was refused."""
+    if isinstance(error, pycurl.error):
+        return str(error.args[-1])
+    if isinstance(error, ValueError):
+        return "the address or a header holds a character that cannot be sent"
+    return f"the call could not be started ({type(error).__name__})"
