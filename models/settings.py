@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     """A deliverer owns what it claimed for the partner timeout and this long. A call starts only
     while the timeout and the grace are left, so the margin must be longer than the grace."""
 
-    in_flight_max: Annotated[int, Ge(1), Le(1000)] = 128
+    in_flight_max: Annotated[int, Ge(1), Le(1000)] = 512
     """Calls one delivery process has open at once; it claims no more than it can start. What each
     partner bears stands with the partner (`slipway operators set --in-flight`)."""
 

@@ -101,7 +101,7 @@ def _judge(
         return True
     if notice.ended is not None or notice.lease != claim.lease:
         return False
-    if isinstance(verdict, Unanswered):
+    if isinstance(verdict, Unanswered) or (isinstance(verdict, Dead) and verdict.perhaps_delivered):
         notice.perhaps_delivered = True
         notice.quiet_until = now + partner_grace
     if notice.action in SENT_ONCE:

@@ -77,6 +77,7 @@ class Dead:
     """No further attempt can help; *reason* says why. A person decides (rule 18)."""
 
     reason: str
+    perhaps_delivered: bool = False  # the last attempt had no answer
 
 
 Verdict = Delivered | Again | Unanswered | Dead
