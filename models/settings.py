@@ -107,10 +107,6 @@ class Settings(BaseSettings):
     accepted (`WAITAOF`: Redis 7.2 or Valkey). `off`: a power cut of Redis may lose the last second.
     """
 
-    event_bytes_max: Annotated[int, Ge(1024)] = 256 * 1024
-    """Bytes an event may have; a larger one is rejected. 256 KiB is a thousand times what a ticket
-    needs."""
-
     event_age_max: PositiveDuration = timedelta(days=30)
     """An event that happened longer ago is rejected. Shorter than the retention, or a replay could
     bring a removed ticket back to life and pay it again."""

@@ -2,14 +2,13 @@
 
 from models.events.event import Event
 from models.events.format import amounts_of
-from models.lifecycle.moves import moved
-from models.lifecycle.ticket import APPLIED, Decision, Owed, TicketState
+from models.lifecycle.changes import amend, facts, move, note_time, owe, settle, withdraw
+from models.lifecycle.ticket import APPLIED, Decision, TicketState
 from models.lifecycle.words import RESULT_OF, RESULTS, Action, Outcome, Reason, Status
 from models.notices.contract import refusal
 
 _WAITING = frozenset({Status.ABSENT, Status.NEW, Status.RESERVED})
 _FINAL = frozenset({Status.CLOSED, Status.CANCELLED})
-_CORRECTED = "correction"
 
 
 def decide(ticket: TicketState, event: Event) -> Decision:
@@ -62,15 +61,15 @@ def _result(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return _cancelled(ticket)
         case Status.ABSENT if not ticket.terms.announces_tickets:
-            _move(ticket, "implied_open")
-            _settle(ticket, event)
+            move(ticket, "implied_open")
+            settle(ticket, event)
             return Decision(Outcome.APPLIED, Reason.OPENED_IMPLICITLY)
         case Status.ABSENT | Status.NEW | Status.RESERVED:
             return _waits_for_ticket(ticket)
         case Status.OPEN:
             if _is_older(ticket, event):
                 return _superseded(ticket, event, Reason.OLDER_DIFFERS)
-            _settle(ticket, event)
+            settle(ticket, event)
             return APPLIED
         case _:
             return _result_again(ticket, event)
@@ -82,11 +81,11 @@ def _result_again(ticket: TicketState, event: Event) -> Decision:
         reason = Reason.OLDER_SAME if same else Reason.OLDER_DIFFERS
         return _superseded(ticket, event, reason)
     if same:
-        _note_time(ticket, event)
+        note_time(ticket, event)
         return Decision(Outcome.CONFIRMED, Reason.SAME_RESULT)
     if event.is_correction:
-        _withdraw(ticket, event)
-        _settle(ticket, event)
+        withdraw(ticket, event)
+        settle(ticket, event)
         return Decision(Outcome.APPLIED, Reason.CORRECTION)
     return _parked(
         Reason.WAITS_FOR_ROLLBACK,
@@ -105,7 +104,7 @@ def _rollback(ticket: TicketState, event: Event) -> Decision:
         case Status.OPEN:
             return _parked(Reason.WAITS_FOR_RESULT, "there is no result to withdraw yet")
         case _:
-            _withdraw(ticket, event)
+            withdraw(ticket, event)
             return APPLIED
 
 
@@ -114,11 +113,11 @@ def _open(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return _cancelled(ticket)
         case Status.ABSENT:
-            _move(ticket, event.action)
-            _amend(ticket, event)
+            move(ticket, event.action)
+            amend(ticket, event)
             return APPLIED
         case _:
-            ticket.filled = {**_facts(event), **(ticket.filled or {})}
+            ticket.filled = {**facts(event), **(ticket.filled or {})}
             ticket.touched = True
             return Decision(
                 Outcome.APPLIED, Reason.LATE_OPEN, "fills in what was not known; moves nothing"
@@ -130,9 +129,9 @@ def _create(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return _cancelled(ticket)
         case Status.ABSENT:
-            _move(ticket, event.action)
-            _amend(ticket, event)
-            _owe(ticket, event, event.action, generation=0)
+            move(ticket, event.action)
+            amend(ticket, event)
+            owe(ticket, event, event.action, generation=0)
             return APPLIED
         case _:
             return _rejected(
@@ -147,7 +146,7 @@ def _paid(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return _cancelled(ticket)
         case Status.RESERVED:
-            _move(ticket, event.action)
+            move(ticket, event.action)
             return APPLIED
         case Status.ABSENT | Status.NEW:
             return _waits_for_ticket(ticket)
@@ -172,10 +171,10 @@ def _update(ticket: TicketState, event: Event) -> Decision:
                 f"an update of {ticket.amended_at.isoformat()} stands",
             )
         case Status.OPEN | Status.RESERVED:
-            _move(ticket, event.action)
-            _amend(ticket, event)
+            move(ticket, event.action)
+            amend(ticket, event)
             # An update has no generation of its own: the notice's number tells them apart.
-            _owe(ticket, event, event.action, generation=ticket.notices + len(ticket.owed) + 1)
+            owe(ticket, event, event.action, generation=ticket.notices + len(ticket.owed) + 1)
             return APPLIED
         case _:
             return _parked(Reason.WAITS_FOR_ROLLBACK, f"the ticket stands at {ticket.standing}")
@@ -186,10 +185,10 @@ def _discard(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return Decision(Outcome.CONFIRMED, Reason.ALREADY_CANCELLED, ticket.cancelled_by)
         case Status.ABSENT | Status.NEW | Status.RESERVED:
-            _move(ticket, event.action)
+            move(ticket, event.action)
             said = event.data.get("reason")
             ticket.cancelled_by = f"ticket_discard {event.event_id}" + (f": {said}" if said else "")
-            _owe(ticket, event, event.action, generation=0)
+            owe(ticket, event, event.action, generation=0)
             return APPLIED
         case _:
             return _rejected(
@@ -206,66 +205,6 @@ _HANDLERS = {
     Action.DISCARD: _discard,
     Action.ROLLBACK: _rollback,
 }
-
-
-def _settle(ticket: TicketState, event: Event) -> None:
-    """A result comes into force; the 24 hours start when the partner has taken it (rule 16)."""
-    _move(ticket, event.action)
-    ticket.generation += 1
-    ticket.amounts = amounts_of(event.data)
-    _note_time(ticket, event)
-    _owe(ticket, event, event.action, generation=ticket.generation)
-
-
-def _withdraw(ticket: TicketState, event: Event) -> None:
-    """The standing result is taken back, and the clock with it."""
-    _move(ticket, Action.ROLLBACK)
-    ticket.amounts = None
-    ticket.close_due_at = None
-    _note_time(ticket, event)
-    data = event.data
-    if event.action is not Action.ROLLBACK:
-        data = {"reason": event.data.get("reason") or _CORRECTED}
-    ticket.owed.append(
-        Owed(
-            Action.ROLLBACK,
-            ticket.generation,
-            data,
-            event.event_id,
-            at=event.occurred_at or event.order_time,
-            withheld=ticket.untold == ticket.generation,
-        )
-    )
-
-
-def _move(ticket: TicketState, trigger: str) -> None:
-    target = moved(ticket.status, ticket.result, trigger)
-    assert target is not None, "the callers ask the status first"
-    ticket.status, ticket.result = target
-    ticket.touched = True
-
-
-def _note_time(ticket: TicketState, event: Event) -> None:
-    if ticket.settled_at is None or event.order_time > ticket.settled_at:  # rule 4: it only grows
-        ticket.settled_at = event.order_time
-    ticket.touched = True
-
-
-def _amend(ticket: TicketState, event: Event) -> None:
-    ticket.amended = {**(ticket.amended or {}), **_facts(event)}
-    ticket.amended_at = max(ticket.amended_at or event.order_time, event.order_time)
-
-
-def _facts(event: Event) -> dict[str, object]:
-    facts = {name: value for name, value in event.data.items() if value is not None}
-    for name in ("operator", "ticket_id", "reason", "correction"):
-        facts.pop(name, None)
-    return facts
-
-
-def _owe(ticket: TicketState, event: Event, action: Action, *, generation: int) -> None:
-    at = event.occurred_at or event.order_time
-    ticket.owed.append(Owed(action, generation, event.data, event.event_id, at=at))
 
 
 def _is_older(ticket: TicketState, event: Event) -> bool:
@@ -287,7 +226,9 @@ def _superseded(ticket: TicketState, event: Event, reason: Reason) -> Decision:
 
 
 def _waits_for_ticket(ticket: TicketState) -> Decision:
-    return _parked(Reason.WAITS_FOR_TICKET, f"the ticket is {ticket.standing}; this needs it open")
+    return _parked(
+        Reason.WAITS_FOR_TICKET, f"the ticket is {ticket.standing}; this waits for its next step"
+    )
 
 
 def _cancelled(ticket: TicketState) -> Decision:

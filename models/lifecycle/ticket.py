@@ -27,7 +27,7 @@ class Owed:
     generation: int
     data: dict[str, Any]  # what its body is made of
     event_id: str | None
-    at: datetime | None = None  # when it truly happened
+    at: datetime | None = None  # when it happened, and never later than it was heard of (rule 3)
     not_before: datetime | None = None
     withheld: bool = False  # the partner was never told what this takes back (rule 18)
 

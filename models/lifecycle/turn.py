@@ -23,6 +23,7 @@ class Waiting:
     event: Event
     arrival: int
     park_until: datetime | None = None  # none: it has just arrived
+    reason: Reason | None = None  # what it has waited for so far
 
     @property
     def is_fresh(self) -> bool:
@@ -141,7 +142,7 @@ def _turn_away_the_excess(ticket: TicketState, left: list[Waiting]) -> list[Deci
 def _park(
     ticket: TicketState, left: list[Waiting], *, now: datetime, window: timedelta, was_new: bool
 ) -> list[Decided]:
-    """Store the fresh ones, and those whose window starts because the partner has answered."""
+    """Store the fresh ones, and those that wait for something else, or for longer, than before."""
     parked: list[Decided] = []
     for one in left:
         until = one.park_until
@@ -151,7 +152,7 @@ def _park(
             until = now + window
         elif until is None:
             until = one.event.received_at + window
-        if until != one.park_until:
-            decision = decide(ticket, one.event)
+        decision = decide(ticket, one.event)
+        if (until, decision.reason) != (one.park_until, one.reason):
             parked.append(Decided(one, decision, ticket.standing, ticket.standing, until))
     return parked

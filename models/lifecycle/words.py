@@ -87,6 +87,7 @@ class Reason(StrEnum):
     NUMBER_USED = "number_used"
     WINDOW_ENDED = "window_ended"
     TOO_MANY_PARKED = "too_many_parked"
+    DROPPED = "dropped"  # by a person, while it was parked
     # rejected for the partner's protocol
     MISSING_FIELDS = "missing_fields"
     NO_SUCH_CALL = "no_such_call"

@@ -3,6 +3,7 @@
 from models.events.event import Event
 from models.lifecycle.ticket import Decision, TicketState
 from models.lifecycle.words import Action, Outcome, Reason, Status
+from models.money import MINOR_DIGITS
 
 _PAM_NEEDS: dict[Action, tuple[str, ...]] = {
     # contracts: BetStack 1.4; the one result with amounts.
@@ -45,9 +46,21 @@ def refusal(ticket: TicketState, event: Event) -> Decision | None:
         f"data.{name}" for name in needs if event.data.get(name) is None and known.get(name) is None
     ]
     if not missing:
-        return None
+        return _unknown_currency(event) if seamless else None
     return Decision(
         Outcome.REJECTED,
         Reason.MISSING_FIELDS,
         f"{event.action} for a {ticket.terms.protocol} operator needs {', '.join(missing)}",
+    )
+
+
+def _unknown_currency(event: Event) -> Decision | None:
+    """A wallet is told decimal units, which only a currency of ISO 4217 has."""
+    currency = event.data.get("currency")
+    if currency is None or currency in MINOR_DIGITS:
+        return None
+    return Decision(
+        Outcome.REJECTED,
+        Reason.MISSING_FIELDS,
+        f"data.currency: {currency!r} is not an active currency of ISO 4217",
     )

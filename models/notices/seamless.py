@@ -25,11 +25,11 @@ def call(ticket: TicketState, owed: Owed) -> tuple[str, str, str | None]:
     """
     if owed.action is Action.ROLLBACK:
         return "", "", NO_ROLLBACK
-    facts = ticket.facts
-    facts.update({name: value for name, value in owed.data.items() if value is not None})
+    given = {name: value for name, value in owed.data.items() if value is not None}
+    facts = {**given, **ticket.facts}  # what was debited stands, whatever a result says of it
     match owed.action:
         case Action.WIN:
-            return _payout(ticket, owed, facts, facts["net_payout"])
+            return _payout(ticket, owed, facts, given.get("net_payout", facts["net_payout"]))
         case Action.LOST:
             return _payout(ticket, owed, facts, 0)
         case Action.VOID if owed.data.get("net_payout") not in (None, facts["price"]):

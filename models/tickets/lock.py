@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, text
 from models.events.event import Event
 from models.lifecycle.ticket import Terms, TicketState
 from models.lifecycle.turn import Waiting
-from models.lifecycle.words import Action, Result, Status
+from models.lifecycle.words import Action, Reason, Result, Status
 
 TERMS = text("""
     SELECT id, code, protocol, announces_tickets, close_delay, agent
@@ -47,7 +47,7 @@ LOCK_BY_ID = text(f"""
 
 PARKED = text("""
     SELECT ticket, event_id, arrival, action, data, occurred_at, order_time, received_at,
-           sequence, entry_id, park_until
+           sequence, entry_id, park_until, reason
       FROM ticket_event WHERE ticket = ANY(:tickets) AND outcome = 'parked'""")
 
 Key = tuple[int, str]
@@ -83,8 +83,25 @@ def parked_of(
     found: defaultdict[int, list[Waiting]] = defaultdict(list)
     if having:
         for row in connection.execute(PARKED, {"tickets": sorted(having)}):
-            found[row.ticket].append(_waiting(row, having[row.ticket]))
+            found[row.ticket].append(waiting(row, having[row.ticket]))
     return found
+
+
+def waiting(row: Row[Any], ticket: TicketState) -> Waiting:
+    """The event of a row of the log, with the columns that `PARKED` names."""
+    event = Event(
+        event_id=row.event_id,
+        action=Action(row.action),
+        operator=ticket.terms.code,
+        ticket_id=ticket.ticket_id,
+        data=row.data,
+        occurred_at=row.occurred_at,
+        order_time=row.order_time,
+        received_at=row.received_at,
+        sequence=row.sequence,
+        entry_id=row.entry_id,
+    )
+    return Waiting(event, row.arrival, row.park_until, Reason(row.reason))
 
 
 def _state(row: Row[Any]) -> TicketState:
@@ -116,19 +133,3 @@ def _state(row: Row[Any]) -> TicketState:
         cancelled_by=row.cancelled_by,
         details=row.details or {},
     )
-
-
-def _waiting(row: Row[Any], ticket: TicketState) -> Waiting:
-    event = Event(
-        event_id=row.event_id,
-        action=Action(row.action),
-        operator=ticket.terms.code,
-        ticket_id=ticket.ticket_id,
-        data=row.data,
-        occurred_at=row.occurred_at,
-        order_time=row.order_time,
-        received_at=row.received_at,
-        sequence=row.sequence,
-        entry_id=row.entry_id,
-    )
-    return Waiting(event, arrival=row.arrival, park_until=row.park_until)

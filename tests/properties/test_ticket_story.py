@@ -6,7 +6,6 @@ ticket is held against the reference.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -27,53 +26,23 @@ from sqlalchemy import Engine, text
 
 from models.outbox.values import Again, Dead, Delivered, Unanswered, Verdict
 from producers.simulation.rehearsal.judgement import breaches, judge_rehearsal
-from producers.simulation.rehearsal.lives import Kind, Life
 from producers.simulation.rehearsal.reference import Truth, ideal
 from producers.simulation.rehearsal.schedule import Held, Schedule
 from producers.simulation.rehearsal.world import CLOSE_DELAY, World
 from producers.simulation.verdict import judge_all
+from tests.support.told import WITHIN_WINDOW, Told
 
 TICKETS = 2
-WITHIN_WINDOW = timedelta(minutes=10)
 RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
 VOIDED = {
-    "price": 500,
-    "stake": 500,
-    "wht_amount": 0,
-    "wht": 0,
-    "ext_amount": 0,
-    "ext": 0,
+    **dict.fromkeys(("price", "stake", "gross_payout", "net_payout"), 500),
+    **dict.fromkeys(("wht_amount", "wht", "ext_amount", "ext"), 0),
     "ext_type": "inclusive",
-    "gross_payout": 500,
-    "net_payout": 500,
 }
 ADD_OPERATOR = text("""
     INSERT INTO operator (code, protocol, url, secret, announces_tickets)
     VALUES (:code, 'pam', 'http://partner', 'sealed', :announces) RETURNING id""")
 runs = count(1)
-
-
-@dataclass
-class Told:
-    """One ticket: what truly happened to it, and which of it is still on its way."""
-
-    operator: str
-    ticket_id: str
-    numbered: bool
-    truths: list[Truth] = field(default_factory=list)
-    on_the_way: list[dict[str, Any]] = field(default_factory=list)
-    arrived: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
-
-    def life(self) -> Life:
-        kind = Kind.NUMBERED if self.numbered else Kind.DISORDERED
-        truth = ideal(self.truths, announced=self.operator.endswith("a"))
-        return Life(kind, self.operator, self.ticket_id, truth, ())
-
-    @property
-    def in_time(self) -> bool:
-        """All of it came within one parking window: only then is its end promised."""
-        moments = [moment for moment, _ in self.arrived]
-        return not moments or max(moments) - min(moments) < WITHIN_WINDOW
 
 
 class TicketStory(RuleBasedStateMachine):

@@ -56,7 +56,6 @@ def test_the_servers_trouble_means_the_whole_chunk_again(kind: type[psycopg.Erro
         pytest.param(errors.CheckViolation, id="23514"),
         pytest.param(errors.UniqueViolation, id="23505"),
         pytest.param(errors.InFailedSqlTransaction, id="25P02"),
-        pytest.param(errors.SyntaxError, id="42601"),
         pytest.param(errors.ProgramLimitExceeded, id="54000"),
         pytest.param(psycopg.DataError, id="a NUL, refused before it is sent"),
         pytest.param(psycopg.ProgrammingError, id="a parameter that cannot be adapted"),

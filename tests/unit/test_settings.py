@@ -14,8 +14,7 @@ from models.settings import Settings, read_settings
 from models.settings_faults import WrongSettings
 from models.settings_table import PAGE, refreshed, settings_table
 
-KEY = Fernet.generate_key().decode()
-OLD_KEY = Fernet.generate_key().decode()
+KEY, OLD_KEY = (Fernet.generate_key().decode() for _ in range(2))
 
 Read = Callable[..., Settings]
 

@@ -1,0 +1,33 @@
+"""What truly happened to a ticket of a property test, and how much of it has arrived."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from producers.simulation.rehearsal.lives import Kind, Life
+from producers.simulation.rehearsal.reference import Truth, ideal
+
+WITHIN_WINDOW = timedelta(minutes=10)
+
+
+@dataclass
+class Told:
+    """One ticket: what truly happened to it, and which of it is still on its way."""
+
+    operator: str
+    ticket_id: str
+    numbered: bool
+    truths: list[Truth] = field(default_factory=list)
+    on_the_way: list[dict[str, Any]] = field(default_factory=list)
+    arrived: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
+
+    def life(self) -> Life:
+        kind = Kind.NUMBERED if self.numbered else Kind.DISORDERED
+        truth = ideal(self.truths, announced=self.operator.endswith("a"))
+        return Life(kind, self.operator, self.ticket_id, truth, ())
+
+    @property
+    def in_time(self) -> bool:
+        """All of it came within one parking window: only then is its end promised."""
+        moments = [moment for moment, _ in self.arrived]
+        return not moments or max(moments) - min(moments) < WITHIN_WINDOW

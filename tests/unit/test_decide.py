@@ -1,0 +1,190 @@
+"""The state table: every action against every status, for an event that comes in time.
+
+Source: design.md 3 and protocol.md, by hand. Other times, repeats, corrections, numbers and
+protocols: `test_decide_times.py` and `test_decide_terms.py`.
+"""
+
+import pytest
+
+from models.lifecycle.decide import decide
+from models.lifecycle.words import INBOUND, Outcome, Status
+from tests.support.decisions import check, rows
+from tests.support.tickets import event, ticket
+
+ABSENT = """
+ design 3, H17 | absent | open@2     | applied | -                 | open        | -
+ design 3      | absent | create@2   | applied | -                 | new         | create/0
+ design 3      | absent | reserve@2  | applied | -                 | new         | reserve/0
+ rule 7        | absent | paid@2     | parked  | waits_for_ticket  | =           | -
+ rule 7        | absent | update@2   | parked  | waits_for_ticket  | =           | -
+ rule 11       | absent | discard@2  | applied | -                 | cancelled   | discard/0
+ design 3      | absent | win@2      | applied | opened_implicitly | won@2       | win/1
+ design 3      | absent | lost@2     | applied | opened_implicitly | lost@2      | lost/1
+ design 3      | absent | void500@2  | applied | opened_implicitly | void500@2   | void/1
+ design 3      | absent | refund@2   | applied | opened_implicitly | refunded@2  | refund/1
+ design 3      | absent | lost*@2    | applied | opened_implicitly | lost@2      | lost/1
+ rule 7, H17   | absent | rollback@2 | parked  | waits_for_ticket  | =           | -
+"""
+
+NEW = """
+ rule 11       | new    | open@2     | applied | late_open         | new         | -
+ rule 11, H28  | new    | create@2   | rejected| already_known     | =           | -
+ rule 11, H28  | new    | reserve@2  | rejected| already_known     | =           | -
+ rule 7        | new    | paid@2     | parked  | waits_for_ticket  | =           | -
+ rule 7        | new    | update@2   | parked  | waits_for_ticket  | =           | -
+ design 3      | new    | discard@2  | applied | -                 | cancelled   | discard/0
+ rule 7, H18   | new    | win@2      | parked  | waits_for_ticket  | =           | -
+ rule 7, H18   | new    | lost@2     | parked  | waits_for_ticket  | =           | -
+ rule 7, H18   | new    | void500@2  | parked  | waits_for_ticket  | =           | -
+ rule 7, H18   | new    | refund@2   | parked  | waits_for_ticket  | =           | -
+ rule 7, H18   | new    | lost*@2    | parked  | waits_for_ticket  | =           | -
+ rule 7        | new    | rollback@2 | parked  | waits_for_ticket  | =           | -
+"""
+
+RESERVED = """
+ rule 11       | reserved | open@2     | applied | late_open        | reserved   | -
+ rule 11, H28  | reserved | create@2   | rejected| already_known    | =          | -
+ rule 11, H28  | reserved | reserve@2  | rejected| already_known    | =          | -
+ design 3      | reserved | paid@2     | applied | -                | open       | -
+ design 3      | reserved | update@2   | applied | -                | reserved   | update/1
+ design 3      | reserved | discard@2  | applied | -                | cancelled  | discard/0
+ design 3      | reserved | win@2      | parked  | waits_for_ticket | =          | -
+ design 3      | reserved | lost@2     | parked  | waits_for_ticket | =          | -
+ design 3      | reserved | void500@2  | parked  | waits_for_ticket | =          | -
+ design 3      | reserved | refund@2   | parked  | waits_for_ticket | =          | -
+ design 3      | reserved | lost*@2    | parked  | waits_for_ticket | =          | -
+ rule 7        | reserved | rollback@2 | parked  | waits_for_ticket | =          | -
+"""
+
+OPEN = """
+ rule 11       | open   | open@2     | applied | late_open         | open        | -
+ rule 11, H28  | open   | create@2   | rejected| already_known     | =           | -
+ rule 11, H28  | open   | reserve@2  | rejected| already_known     | =           | -
+ design 3      | open   | paid@2     | rejected| not_reserved      | =           | -
+ design 3      | open   | update@2   | applied | -                 | open        | update/1
+ H30           | open   | discard@2  | rejected| already_open      | =           | -
+ rule 6        | open   | win@2      | applied | -                 | won@2       | win/1
+ rule 6        | open   | lost@2     | applied | -                 | lost@2      | lost/1
+ rule 6        | open   | void500@2  | applied | -                 | void500@2   | void/1
+ rule 6        | open   | refund@2   | applied | -                 | refunded@2  | refund/1
+ rule 6        | open   | lost*@2    | applied | -                 | lost@2      | lost/1
+ rule 6        | open   | rollback@2 | parked  | waits_for_result  | =           | -
+"""
+
+RESULTED = """
+ rule 11       | won@1  | open@2     | applied | late_open          | won@1      | -
+ rule 11, H28  | won@1  | create@2   | rejected| already_known      | =          | -
+ rule 11, H28  | won@1  | reserve@2  | rejected| already_known      | =          | -
+ design 3      | won@1  | paid@2     | rejected| not_reserved       | =          | -
+ rule 7        | won@1  | update@2   | parked  | waits_for_rollback | =          | -
+ H30           | won@1  | discard@2  | rejected| already_open       | =          | -
+ rule 6        | won@1  | lost@2     | parked  | waits_for_rollback | =          | -
+ rule 6        | won@1  | void500@2  | parked  | waits_for_rollback | =          | -
+ rule 6        | won@1  | refund@2   | parked  | waits_for_rollback | =          | -
+ rule 6        | won@1  | rollback@2 | applied | -                  | open@2     | rollback/1
+ rule 6        | won@1  | lost*@2    | applied | correction         | lost@2     | rollback/1 lost/2
+ rule 6        | won@1  | void300*@2 | applied | correction         | void300@2  | rollback/1 void/2
+ rule 6       | won@1  | refund*@2  | applied | correction        | refunded@2 | rollback/1 refund/2
+ rule 6, H3    | won@1  | win@2      | confirmed| same_result       | won@2      | -
+ rule 6, H3    | won@1  | win*@2     | confirmed| same_result       | won@2      | -
+ rule 6        | lost@1 | lost@2     | confirmed| same_result       | lost@2     | -
+ rule 6        | lost@1 | win@2      | parked  | waits_for_rollback | =          | -
+ rule 6        | lost@1 | void500@2  | parked  | waits_for_rollback | =          | -
+ rule 6        | lost@1 | refund@2   | parked  | waits_for_rollback | =          | -
+ rule 6        | lost@1 | win*@2     | applied | correction         | won@2      | rollback/1 win/2
+ rule 6        | lost@1 | rollback@2 | applied | -                  | open@2     | rollback/1
+ rule 6        | void500@1 | void500@2 | confirmed | same_result    | void500@2  | -
+ rule 6        | void500@1 | win@2     | parked | waits_for_rollback | =         | -
+ rule 6        | void500@1 | lost@2    | parked | waits_for_rollback | =         | -
+ rule 6        | void500@1 | refund@2  | parked | waits_for_rollback | =         | -
+ rule 6        | void500@1 | rollback@2| applied | -                | open@2     | rollback/1
+ rule 6        | refunded@1 | refund@2 | confirmed | same_result    | refunded@2 | -
+ rule 6        | refunded@1 | win@2    | parked | waits_for_rollback | =         | -
+ rule 6        | refunded@1 | lost@2   | parked | waits_for_rollback | =         | -
+ rule 6        | refunded@1 | void500@2| parked | waits_for_rollback | =         | -
+ rule 6        | refunded@1 | rollback@2| applied | -               | open@2     | rollback/1
+"""
+
+EVERYTHING = [
+    *("open@2", "create@2", "reserve@2", "paid@2", "update@2", "discard@2"),
+    *("win@2", "lost@2", "void500@2", "refund@2", "rollback@2", "lost*@2"),
+    *("win@0", "lost@0", "rollback@0"),  # the standing result again, and older ones, too
+]
+CLOSED = "".join(
+    f" rule 7 | closed@1 | {one} | rejected | ticket_closed | = | -\n" for one in EVERYTHING
+)
+CANCELLED = "".join(
+    f" rule 7, H29 | cancelled | {one} | rejected | ticket_cancelled | = | -\n"
+    for one in EVERYTHING
+    if one != "discard@2"
+)
+DISCARDED_AGAIN = """
+ design 3 | cancelled | discard@2 | confirmed | already_cancelled | = | -
+"""
+TABLE = rows(ABSENT + NEW + RESERVED + OPEN + RESULTED + CLOSED + CANCELLED + DISCARDED_AGAIN)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_a_timely_event_does_what_the_state_table_says(row):
+    check(row)
+
+
+@pytest.mark.parametrize("action", INBOUND)
+def test_the_table_asks_every_status(action):
+    word = action.removeprefix("ticket_")
+    asked = {row.ticket.partition("@")[0] for row in TABLE if row.event.startswith(word)}
+
+    assert {"absent", "new", "reserved", "open", "won", "closed", "cancelled"} <= asked
+
+
+@pytest.mark.parametrize("status", ["open", "reserved", "won@1", "lost@1"])
+def test_a_late_create_is_told_how_to_prevent_it(status):
+    """H28: who publishes create or reserve sets `announces_tickets`."""
+    decision = decide(ticket(status), event("create@2"))
+
+    assert decision.message is not None
+    assert "--announces-tickets" in decision.message
+    assert "the partner is not asked to debit" in decision.message
+
+
+def test_a_result_for_a_cancelled_ticket_is_told_who_cancelled_it():
+    """H29: the reason says who cancelled and why."""
+    state = ticket()
+    decide(state, event("discard@1", reason="player left"))
+
+    decision = decide(state, event("win@2"))
+
+    assert decision.outcome is Outcome.REJECTED
+    assert decision.message == ("the ticket was cancelled by ticket_discard discard@1: player left")
+
+
+def test_a_rollback_after_closing_is_refused_with_the_standing_result():
+    decision = decide(ticket("closed@1"), event("rollback@2"))
+
+    assert decision.message == "the ticket is closed (won); that is final"
+
+
+def test_what_waits_says_for_what():
+    waits = {
+        "new": "the ticket is new; this waits for its next step",
+        "open": "there is no result to withdraw yet",
+    }
+    for status, message in waits.items():
+        assert decide(ticket(status), event("rollback@2")).message == message
+
+    other = decide(ticket("won@1"), event("lost@2"))
+    assert other.message == (
+        "the ticket stands at resulted/won; ticket_lost waits for a rollback of that"
+    )
+
+
+def test_a_tombstone_refuses_the_create_that_comes_after_it():
+    """Rule 11, H30: `discard@1 | create@2` ends cancelled, and the partner is told to discard."""
+    state = ticket()
+    decide(state, event("discard@1"))
+
+    decision = decide(state, event("create@2"))
+
+    assert decision.outcome is Outcome.REJECTED
+    assert state.status is Status.CANCELLED
+    assert [owed.action for owed in state.owed] == ["ticket_discard"]

@@ -1,0 +1,223 @@
+"""What depends on the operator's terms and protocol, and what a decision leaves behind.
+
+Sources: design.md 3, protocol.md rules 11 and 18, contracts.md 1.4, 2.2 and 5.4.
+"""
+
+import pytest
+
+from models.lifecycle.decide import decide
+from models.lifecycle.words import Action, Status
+from tests.support.decisions import check, decided, rows, told
+from tests.support.tickets import ANNOUNCING, MONEY, ROUND, SEAMLESS, at, event, ticket
+
+ANNOUNCED = rows("""
+ design 3 | absent | open@2     | applied | -                | open      | -
+ design 3 | absent | create@2   | applied | -                | new       | create/0
+ design 3 | absent | reserve@2  | applied | -                | new       | reserve/0
+ design 3 | absent | win@2      | parked  | waits_for_ticket | =         | -
+ design 3 | absent | lost@2     | parked  | waits_for_ticket | =         | -
+ design 3 | absent | lost*@2    | parked  | waits_for_ticket | =         | -
+ design 3 | absent | void500@2  | parked  | waits_for_ticket | =         | -
+ design 3 | absent | refund@2   | parked  | waits_for_ticket | =         | -
+ design 3 | absent | rollback@2 | parked  | waits_for_ticket | =         | -
+ rule 11  | absent | discard@2  | applied | -                | cancelled | discard/0
+ rule 6   | open   | win@2      | applied | -                | won@2     | win/1
+""")
+
+WALLET = rows("""
+ contracts 2.2 | absent | create@2   | rejected | no_such_call     | =           | -
+ contracts 2.2 | absent | reserve@2  | rejected | no_such_call     | =           | -
+ contracts 2.2 | absent | discard@2  | rejected | no_such_call     | =           | -
+ contracts 2.2 | absent | update@2   | rejected | no_such_call     | =           | -
+ contracts 2.2 | open   | update@2   | rejected | no_such_call     | =           | -
+ contracts 2.2 | open   | discard@2  | rejected | no_such_call     | =           | -
+ contracts 2.2 | absent | open@2     | rejected | missing_fields   | =           | -
+ design 3      | absent | win@2      | parked   | waits_for_ticket | =           | -
+ design 3      | absent | win900@2   | parked   | waits_for_ticket | =           | -
+ design 3      | absent | lost@2     | parked   | waits_for_ticket | =           | -
+ design 3      | absent | void300@2  | parked   | waits_for_ticket | =           | -
+ design 3      | absent | rollback@2 | parked   | waits_for_ticket | =           | -
+ design 3      | open   | win@2      | applied  | -                | won@2       | win/1
+ design 3      | open   | win900@2   | applied  | -                | won900@2    | win/1
+ design 3      | open   | lost@2     | applied  | -                | lost@2      | lost/1
+ design 3      | open   | void300@2  | applied  | -                | void300@2   | void/1
+ design 3      | open   | refund@2   | applied  | -                | refunded@2  | refund/1
+ design 3      | won@1  | rollback@2 | applied  | -                | open@2      | rollback/1
+ rule 7        | closed@1 | create@2 | rejected | ticket_closed    | =           | -
+""")
+
+
+@pytest.mark.parametrize("row", ANNOUNCED, ids=str)
+def test_an_announced_ticket_is_waited_for(row):
+    check(row, terms=ANNOUNCING)
+
+
+@pytest.mark.parametrize("row", WALLET, ids=str)
+def test_a_seamless_wallet_is_told_what_it_has_a_call_for(row):
+    check(row, terms=SEAMLESS)
+
+
+@pytest.mark.parametrize("missing", ["player_id", "price", "currency", "game", "game_id"])
+def test_a_wallet_s_ticket_is_opened_with_what_its_payout_will_need(missing):
+    """Contracts 2.2: username, amounts, currency, game and gameId."""
+    facts = {name: value for name, value in ROUND.items() if name != missing}
+
+    decision = decide(ticket("absent", SEAMLESS), event("open@1", **facts))
+
+    assert decision.reason == "missing_fields"
+    assert decision.message == f"ticket_open for a seamless operator needs data.{missing}"
+
+
+def test_a_wallet_s_win_brings_its_payout_or_finds_it_on_the_ticket():
+    state = ticket("absent", SEAMLESS)
+    placed = {name: value for name, value in ROUND.items() if name != "net_payout"}
+    decide(state, event("open@1", **placed))
+
+    assert decided(state, event("win@2")) == ("rejected", "missing_fields")
+
+    assert decided(state, event("open'@3", net_payout=900)) == ("applied", "late_open")
+    assert decided(state, event("win'@4")) == ("applied", None)
+
+
+@pytest.mark.parametrize("missing", MONEY)
+@pytest.mark.parametrize("status", ["absent", "new", "open", "won@1"])
+def test_a_void_without_its_amounts_is_refused_at_once(status, missing):
+    """Contracts 1.4: the one result with money; nothing that comes later could bring it."""
+    state = ticket(status)
+
+    decision = decide(state, event("void500@2", **{missing: None}))
+
+    assert (decision.outcome, decision.reason) == ("rejected", "missing_fields")
+    assert decision.message == f"ticket_void for a pam operator needs data.{missing}"
+    assert state == ticket(status)
+
+
+def test_amounts_of_nothing_are_amounts():
+    assert decided(ticket("open"), event("void@2", **dict.fromkeys(MONEY, 0))) == ("applied", None)
+
+
+# --- updates: a time of their own (H8) ----------------------------------------------------------
+
+
+def test_an_older_update_does_not_overwrite_a_newer_one():
+    """H8: `update@3 | update@2`."""
+    state = ticket("open")
+
+    assert decided(state, event("update@3")) == ("applied", None)
+    assert decided(state, event("update@2")) == ("superseded", "older_update")
+    assert told(state) == "update/1"
+
+
+def test_an_update_of_the_same_moment_or_later_is_told():
+    state = ticket("open")
+    for notation in ("update@3", "update'@3", "update@4"):
+        assert decided(state, event(notation)) == ("applied", None)
+
+    assert told(state) == "update/1 update/2 update/3"
+
+
+def test_an_update_older_than_the_slip_it_amends_is_superseded():
+    state = ticket("absent")
+    decide(state, event("open@3"))
+
+    assert decided(state, event("update@2")) == ("superseded", "older_update")
+
+
+def test_an_older_update_in_its_turn_is_told():
+    """Rule 9: by the table alone, without times."""
+    state = ticket("open")
+    decide(state, event("update#1@3"))
+
+    assert decided(state, event("update#2@2")) == ("applied", None)
+
+
+def test_the_time_of_the_newest_update_only_grows():
+    state = ticket("open")
+    for notation in ("update#1@5", "update#2@3"):
+        decide(state, event(notation))
+
+    assert decided(state, event("update@4")) == ("superseded", "older_update")
+
+
+def test_updates_and_results_do_not_compare_their_times():
+    state = ticket("open@9")
+
+    assert decided(state, event("update@3")) == ("applied", None)
+    assert decided(state, event("win@9")) == ("applied", None)
+
+
+# --- what a decision leaves behind --------------------------------------------------------------
+
+
+def test_a_notice_remembers_what_caused_it():
+    state = ticket("open")
+
+    decide(state, event("win@2", shop="12"))
+
+    (owed,) = state.owed
+    assert (owed.event_id, owed.at) == ("win@2", at(2))
+    assert owed.data["shop"] == "12"
+    assert (owed.not_before, owed.withheld) == (None, False)
+
+
+def test_a_correction_withdraws_with_a_reason_of_its_own():
+    """A rollback has a `reason` (contracts 1.4), and a correction need not bring one."""
+    state = ticket("won@1")
+    decide(state, event("lost*@2"))
+    assert state.owed[0].data == {"reason": "correction"}
+
+    state = ticket("won@1")
+    decide(state, event("lost*@2", reason="draw repeated"))
+    assert state.owed[0].data == {"reason": "draw repeated"}
+
+
+def test_a_rollback_of_what_the_partner_was_never_told_is_withheld():
+    """Rule 18: a skipped result takes its rollback along, present or future."""
+    state = ticket("won@1")
+    state.untold = 1
+    decide(state, event("rollback@2"))
+    assert [owed.withheld for owed in state.owed] == [True]
+
+    decide(state, event("lost@3"))
+    decide(state, event("rollback@4"))
+    assert [owed.withheld for owed in state.owed] == [True, False, False]
+
+
+def test_a_repeated_result_leaves_the_clock_alone():
+    """H3: nothing is sent, its time moves on."""
+    state = ticket("won@1")
+    due = state.close_due_at
+
+    decide(state, event("win@9"))
+
+    assert state.close_due_at == due is not None
+
+
+def test_a_late_open_fills_in_what_is_missing_and_overwrites_nothing():
+    """Design.md 3: fills in fields."""
+    state = ticket("absent")
+    decide(state, event("win@2"))
+    decide(state, event("open@1", player_id="p1", atag=None))
+    decide(state, event("open'@1", player_id="p2", shop="12"))
+
+    assert state.filled == {"player_id": "p1", "shop": "12"}
+    assert state.status is Status.RESULTED
+
+
+def test_the_slip_is_kept_without_what_belongs_to_the_event_alone():
+    state = ticket("absent")
+
+    decide(state, event("create@1", reason="why", correction=False, psp=None))
+
+    assert state.amended is not None
+    assert state.amended["ticket_code"] == "CD4BDD"
+    assert {"operator", "ticket_id", "reason", "correction", "psp"} & state.amended.keys() == set()
+
+
+def test_a_tombstone_remembers_its_discard():
+    state = ticket("absent")
+
+    decide(state, event("discard@1"))
+
+    assert state.cancelled_by == "ticket_discard discard@1"
+    assert [owed.action for owed in state.owed] == [Action.DISCARD]

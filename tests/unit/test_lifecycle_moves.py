@@ -1,0 +1,118 @@
+"""The state machine, and the table the hot path reads: the same moves, and no others.
+
+The expected moves are those of design.md 3, written down by hand.
+"""
+
+from dataclasses import dataclass
+
+import pytest
+from statemachine.exceptions import TransitionNotAllowed
+
+from models.lifecycle.machine import TicketLifecycle
+from models.lifecycle.moves import MOVES, moved
+from models.lifecycle.words import INBOUND, Action, Result, Status
+
+LISTED = """
+    absent    ticket_open      open
+    absent    implied_open     open
+    absent    ticket_create    new
+    absent    ticket_reserve   new
+    absent    ticket_discard   cancelled
+    new       create_taken     open
+    new       reserve_taken    reserved
+    new       refused          cancelled
+    new       ticket_discard   cancelled
+    reserved  ticket_paid      open
+    reserved  ticket_update    reserved
+    reserved  ticket_discard   cancelled
+    open      ticket_update    open
+    open      ticket_win       resulted
+    open      ticket_lost      resulted
+    open      ticket_void      resulted
+    open      ticket_refund    resulted
+    resulted  ticket_rollback  open
+    resulted  close            closed
+"""
+EXPECTED = {
+    (Status(start), trigger): Status(end)
+    for start, trigger, end in (line.split() for line in LISTED.split("\n") if line.strip())
+}
+NAMED_RESULT = {
+    "ticket_win": Result.WON,
+    "ticket_lost": Result.LOST,
+    "ticket_void": Result.VOID,
+    "ticket_refund": Result.REFUNDED,
+    "ticket_rollback": Result.PENDING,
+}
+OWN = ("implied_open", "create_taken", "reserve_taken", "refused", "close")
+TRIGGERS = (*(action.value for action in INBOUND), *OWN)
+
+
+@dataclass
+class Slip:
+    """What the machine needs of a model."""
+
+    status: Status
+    result: Result
+
+
+def send(trigger: str, slip: Slip) -> None:
+    TicketLifecycle(model=slip, state_field="status").send(trigger)
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+@pytest.mark.parametrize("status", list(Status))
+def test_machine_and_table_make_the_same_move_or_none(status, trigger):
+    """Every (status, result, trigger); source: design.md 3."""
+    for result in Result:
+        slip = Slip(status, result)
+        end = EXPECTED.get((status, trigger))
+
+        if end is None:
+            assert moved(status, result, trigger) is None
+            with pytest.raises(TransitionNotAllowed):
+                send(trigger, slip)
+            assert slip == Slip(status, result), "a refused move leaves the ticket as it was"
+        else:
+            expected = (end, NAMED_RESULT.get(trigger, result))
+            assert moved(status, result, trigger) == expected
+            send(trigger, slip)
+            assert (slip.status, slip.result) == expected
+
+
+def test_the_table_is_the_one_written_by_hand():
+    assert MOVES == EXPECTED
+
+
+def test_every_trigger_of_the_machine_is_tested_here():
+    moves = [move for state in TicketLifecycle.states for move in state.transitions]
+
+    assert {str(event) for move in moves for event in move.events} == set(TRIGGERS)
+
+
+@pytest.mark.parametrize("word", ["ticket_closed", "ticket_lose", "TICKET_WIN", "", "__initial__"])
+@pytest.mark.parametrize("status", list(Status))
+def test_a_word_the_machine_does_not_know_moves_nothing(status, word):
+    """`ticket_closed` is what the partner is told; nobody can say it to us."""
+    slip = Slip(status, Result.PENDING)
+
+    assert moved(status, Result.PENDING, word) is None
+    with pytest.raises(TransitionNotAllowed):
+        send(word, slip)
+    assert slip == Slip(status, Result.PENDING)
+
+
+def test_nothing_leads_out_of_closed_and_cancelled():
+    assert {start for start, _ in MOVES} & {Status.CLOSED, Status.CANCELLED} == set()
+
+
+def test_a_slip_begins_absent():
+    slip = Slip(status=None, result=Result.PENDING)  # type: ignore[arg-type]  # not begun yet
+
+    TicketLifecycle(model=slip, state_field="status")
+
+    assert slip.status == Status.ABSENT
+
+
+def test_whatever_the_outside_may_say_has_its_word():
+    assert set(INBOUND) == set(Action) - {Action.CLOSED}

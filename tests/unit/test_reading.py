@@ -1,0 +1,244 @@
+"""Reading a stream entry into an event (design.md 4): what is taken, and how it is understood.
+
+What is refused, and in which words: `test_reading_bad_input.py`.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from models.events.event import Entry, Event, Unreadable
+from models.events.format import amounts_of
+from models.events.reading import EVENT_BYTES_MAX, read, received_at
+from models.lifecycle.words import INBOUND
+from tests.support.entries import ENTRY_ID, accepted, entry, published, refused, with_data
+from tests.support.tickets import SLIP
+
+ENTERED = datetime(2024, 11, 20, 9, 20, tzinfo=UTC)
+
+
+def test_the_line_of_the_design_is_an_event():
+    """Design.md 4: the `redis-cli XADD` line."""
+    raw = b"""{"event_id":"7f","occurred_at":"2024-11-20T09:00:00Z","action":"ticket_win",
+   "data":{"operator":"operator-code","ticket_id":"1330556611374148608"}}"""
+
+    assert read(entry(raw)) == Event(
+        event_id="7f",
+        action=INBOUND[6],
+        operator="operator-code",
+        ticket_id="1330556611374148608",
+        data={"operator": "operator-code", "ticket_id": "1330556611374148608"},
+        occurred_at=datetime(2024, 11, 20, 9, tzinfo=UTC),
+        order_time=datetime(2024, 11, 20, 9, tzinfo=UTC),
+        received_at=ENTERED,
+        sequence=None,
+        entry_id=ENTRY_ID,
+    )
+
+
+def test_the_partner_s_own_sample_is_an_event():
+    """Issue text: without `event_id` and `occurred_at` it is the partner's sample request."""
+    found = accepted(published())
+
+    assert found.event_id == f"stream:{ENTRY_ID}"
+    assert found.occurred_at is None
+    assert found.order_time == found.received_at == ENTERED
+
+
+@pytest.mark.parametrize("action", INBOUND)
+def test_every_inbound_action_is_read(action):
+    assert accepted(published(action, **SLIP)).action is action
+
+
+@pytest.mark.parametrize(
+    ("stamp", "moment"),
+    [
+        ("2024-11-20T09:00:00Z", datetime(2024, 11, 20, 9, tzinfo=UTC)),
+        ("2024-11-20t09:00:00z", datetime(2024, 11, 20, 9, tzinfo=UTC)),
+        ("2024-11-20T09:00:00+00:00", datetime(2024, 11, 20, 9, tzinfo=UTC)),
+        ("2024-11-20T15:00:00+06:00", datetime(2024, 11, 20, 9, tzinfo=UTC)),
+        ("2024-11-20T09:00:00.5Z", datetime(2024, 11, 20, 9, 0, 0, 500_000, tzinfo=UTC)),
+        ("2024-11-20T09:00:00.123456789Z", datetime(2024, 11, 20, 9, 0, 0, 123_456, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_times_are_rfc_3339_with_an_offset(stamp, moment):
+    found = accepted(published(top={"occurred_at": stamp}))
+
+    assert found.occurred_at == found.order_time == moment
+    assert found.occurred_at is not None
+    assert found.occurred_at.tzinfo is UTC
+
+
+def test_an_event_is_never_later_than_its_entry():
+    """Rule 3: order time = min(occurred_at, the entry's own time)."""
+    found = accepted(published(top={"occurred_at": "2035-01-01T00:00:00Z"}))
+
+    assert found.order_time == ENTERED
+    assert found.occurred_at == datetime(2035, 1, 1, tzinfo=UTC)
+
+
+def test_unknown_fields_are_kept_and_do_no_harm():
+    """Design.md 4: kept in the log, never sent on, no error."""
+    strangers: dict[str, Any] = {"shop": "12", "nested": {"deep": [1, 2.5, None, {"ä": "☃"}]}}
+
+    found = accepted(published(top={"version": 3, "trace": "x"}, **strangers))
+
+    assert found.data == {"operator": "acme", "ticket_id": "t-1"} | strangers
+
+
+def test_null_is_a_value_not_given():
+    top = {"event_id": None, "occurred_at": None, "sequence": None}
+
+    found = accepted(published(top=top, price=None, psp=None, correction=None))
+
+    assert found.event_id == f"stream:{ENTRY_ID}"
+    assert found.sequence is None
+    assert not found.is_correction
+
+
+@pytest.mark.parametrize("optional", ["psp", "atag", "rtag"])
+def test_a_slip_may_lack_its_tags_and_payment_provider(optional):
+    """Contracts 1.3, 1.4: sent as null."""
+    assert accepted(published("ticket_reserve", **SLIP, **{optional: None})).data[optional] is None
+
+
+def test_numbers_keep_the_form_they_came_in():
+    """Contracts 5.1: `10` or `10.0`; what is signed are the bytes sent."""
+    found = accepted(with_data('"wht":10.0,"ext":10,"price":1000000000000000'))
+
+    assert json.dumps([found.data[name] for name in ("wht", "ext", "price")]) == (
+        "[10.0, 10, 1000000000000000]"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a", "x" * 64, "ü-é-漢", "0", "stream:1-1", "a/b\\c\"'", "💶", "\u0301"],
+)
+def test_an_id_is_1_to_64_printable_characters(name):
+    found = accepted(published(top={"event_id": name}, ticket_id=name, operator=name))
+
+    assert (found.event_id, found.ticket_id, found.operator) == (name, name, name)
+
+
+def test_an_event_may_have_256_kib():
+    room = EVENT_BYTES_MAX - len(published(note=""))
+
+    assert EVENT_BYTES_MAX == 256 * 1024
+    assert accepted(published(note="x" * room)).data["note"] == "x" * room
+    assert refused(published(note="x" * (room + 1))).reason == "too_large"
+
+
+@pytest.mark.parametrize("sequence", [1, 2**31 - 1])
+def test_a_number_is_kept(sequence):
+    assert accepted(published(top={"sequence": sequence})).sequence == sequence
+
+
+def test_an_entry_s_id_tells_its_time():
+    assert received_at("1732094400123-9") == ENTERED + timedelta(milliseconds=123)
+
+
+@pytest.mark.parametrize("entry_id", ["99999999999999999-0", f"{2**64 - 1}-{2**64 - 1}"])
+def test_an_entry_whose_id_lies_beyond_all_dates_is_read(entry_id):
+    """XADD takes any id, for instance nanoseconds; one such entry must not stop the intake."""
+    found = accepted(published(), entry_id=entry_id)
+    assert found.received_at.year == 9999
+    assert (found.received_at + timedelta(days=300)).year == 9999
+
+    assert refused(b"", entry_id=entry_id).received_at.year == 9999
+
+
+@pytest.mark.parametrize(
+    ("data", "amounts"),
+    [
+        ({}, None),
+        ({"shop": "12"}, None),
+        ({"net_payout": None}, None),
+        ({"net_payout": 0}, {"net_payout": 0}),
+        ({"price": 1, "ext_type": "inclusive", "shop": "2"}, {"price": 1, "ext_type": "inclusive"}),
+    ],
+)
+def test_the_amounts_of_a_result_are_its_money(data, amounts):
+    """H5."""
+    assert amounts_of({"operator": "acme", "ticket_id": "t-1", **data}) == amounts
+
+
+# --- whatever comes -------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+FIELDS = st.sampled_from(["event_id", "occurred_at", "action", "sequence", "data", "x"])
+FACTS = st.sampled_from(["operator", "ticket_id", "price", "wht", "reason", "correction", "y"])
+
+
+def judged(raw: bytes) -> Event | Unreadable:
+    """Read *raw*; whatever comes of it can be stored and says what was wrong."""
+    found = read(entry(raw))
+    if isinstance(found, Event):
+        stored = json.dumps(found.data, allow_nan=False)
+        assert "\\u0000" not in stored.replace("\\\\", ""), "jsonb takes no NUL"
+    else:
+        assert found.message
+        assert "\x00" not in found.message
+        assert found.raw == raw
+        assert found.received_at == ENTERED
+    return found
+
+
+@given(st.binary())
+@example(b"\x00" * 100)
+@example(b"{" * 100_000)
+@example(b"[" * 100_000)
+@example(b'"' + b"\\" * 1001)
+def test_arbitrary_bytes_never_raise(raw):
+    judged(raw)
+
+
+@given(JSON)
+def test_arbitrary_json_never_raises(document):
+    judged(json.dumps(document).encode("utf-8", "surrogatepass"))
+
+
+@given(st.dictionaries(FIELDS, JSON), st.dictionaries(FACTS, JSON))
+def test_json_that_almost_is_an_event_never_raises(document, data):
+    head = {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": "t", **data}}
+    for candidate in (head, {**head, **document}, {**document, "data": data}):
+        judged(json.dumps(candidate).encode("utf-8", "surrogatepass"))
+
+
+@given(st.dictionaries(st.binary(), st.binary(), max_size=3))
+def test_arbitrary_fields_never_raise(fields):
+    found = read(Entry(ENTRY_ID, fields))
+
+    assert isinstance(found, Unreadable)
+
+
+IDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=64)
+OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(
+    event_id=IDS,
+    ticket_id=IDS,
+    action=st.sampled_from(INBOUND),
+    moment=st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=OFFSETS),  # noqa: DTZ001 - Hypothesis asks for naive bounds
+    sequence=st.none() | st.integers(1, 2**31 - 1),
+    note=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=255),
+)
+def test_a_valid_event_survives(event_id, ticket_id, action, moment, sequence, note):
+    top = {"event_id": event_id, "occurred_at": moment.isoformat(), "sequence": sequence}
+
+    found = accepted(published(action, top=top, **{**SLIP, "ticket_id": ticket_id, "reason": note}))
+
+    assert (found.event_id, found.ticket_id, found.action) == (event_id, ticket_id, action)
+    assert (found.occurred_at, found.sequence) == (moment, sequence)
+    assert found.order_time == min(moment, ENTERED)
+    assert found.data == {"operator": "acme", **SLIP, "ticket_id": ticket_id, "reason": note}

@@ -1,0 +1,133 @@
+"""Promises 1 and 2 of protocol.md 2: every order of every small set of statements.
+
+The truth about a set is told by a dozen lines here that share nothing with the product.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations, product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.tickets import WINDOW, Life
+
+WORDS = ("win", "lost", "rollback", "lost*")
+LONG_AFTER = round(WINDOW.total_seconds()) * 10
+RESULT = {"win": "won", "lost": "lost"}
+
+
+def sets(size: int) -> Iterator[tuple[str, ...]]:
+    """Yield every list of *size* statements, in their true order."""
+    for words in product(WORDS, repeat=size):
+        yield tuple(f"{word}@{second}" for second, word in enumerate(words, 1))
+
+
+def truth(statements: Sequence[str]) -> set[str]:
+    """Return what a ticket may rightly end as: one word, or two where they contradict."""
+    ends: set[str] = set()
+    for statement in statements:
+        word = statement.partition("@")[0]
+        if word == "rollback":
+            ends = set()
+        elif word.endswith("*"):
+            ends = {RESULT[word[:-1]]}
+        else:
+            ends = ends | {RESULT[word]}
+    return ends or {"open"}
+
+
+def is_legal(story: list[str]) -> bool:
+    """Results and rollbacks take turns, beginning with a result."""
+    return all((word == "rollback") == (place % 2 == 1) for place, word in enumerate(story))
+
+
+def ends_as(story: list[str]) -> str:
+    return "open" if not story or story[-1] == "rollback" else RESULT[story[-1]]
+
+
+def lived(order: Sequence[str], *, chunks: Sequence[int] = ()) -> Life:
+    """Let the statements arrive one by one, or in chunks of these sizes; then end all windows."""
+    life = Life().arrive("open@0")
+    rest = list(order)
+    for size in chunks or [1] * len(rest):
+        life.arrive(*rest[:size])
+        rest = rest[size:]
+    assert not rest
+    return life.end_windows(now=LONG_AFTER)
+
+
+def end(life: Life) -> str:
+    word = life.ticket.result.value
+    return "open" if word == "pending" else word
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_every_order_of_a_lawful_set_ends_in_the_one_right_state(size):
+    """Promise 1, exhaustively: all sets, all orders."""
+    for statements in sets(size):
+        right = truth(statements)
+        if len(right) > 1:
+            continue
+        for order in permutations(statements):
+            life = lived(order)
+
+            assert {end(life)} == right, f"{' | '.join(order)} should end {right}"
+            assert is_legal(life.story), f"{' | '.join(order)} told {life.story}"
+            assert ends_as(life.story) == end(life)
+            assert life.parked == [], "nothing is parked for ever"
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_a_contradiction_never_ends_in_silence(size):
+    """Promise 1 and H23: the first applied stands, and the other is rejected and shown."""
+    for statements in sets(size):
+        if len(truth(statements)) == 1:
+            continue
+        for order in permutations(statements):
+            life = lived(order)
+
+            shown = {life.outcome(one)[0] for one in statements}
+            assert shown & {"rejected", "superseded"}, f"{' | '.join(order)} ended in silence"
+            assert end(life) in truth(statements)
+            assert is_legal(life.story)
+
+
+@pytest.mark.parametrize("words", list(product(("win", "rollback", "lost"), repeat=3)))
+def test_numbered_statements_tell_one_story_in_any_order(words):
+    """Promise 2: complete where events carry `sequence`; their times say nothing."""
+    numbered = [f"{word}#{number}@{9 - number}" for number, word in enumerate(words, 1)]
+    in_order = lived(numbered)
+
+    for order in permutations(numbered):
+        life = lived(order)
+
+        assert life.story == in_order.story
+        assert end(life) == end(in_order)
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> tuple[list[str], list[int]]:
+    """Draw a lawful set of up to 8 statements, some repeated under new ids, in any chunks."""
+    words = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6))
+    statements = [f"{word}@{second}" for second, word in enumerate(words, 1)]
+    again = draw(st.lists(st.sampled_from(statements), max_size=2, unique=True))
+    order = draw(st.permutations([*statements, *(one.replace("@", "'@") for one in again)]))
+    chunks: list[int] = []
+    while (left := len(order) - sum(chunks)) > 0:
+        chunks.append(draw(st.integers(1, left)))
+    return list(order), chunks
+
+
+@given(arrivals())
+def test_repeats_and_chunks_change_nothing_about_the_end(drawn):
+    order, chunks = drawn
+    in_true_order = sorted(order, key=lambda one: int(one.partition("@")[2]))
+    right = truth([one.replace("'", "") for one in in_true_order])
+
+    life = lived(order, chunks=chunks)
+
+    assert end(life) in right
+    assert is_legal(life.story)
+    assert ends_as(life.story) == end(life)
+    assert life.parked == []
