@@ -1,0 +1,108 @@
+"""The main road with every process: an event in, a signed notice out, the ticket closed."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from models.signing import sign
+from producers.simulation.partner import SimulatedPartner
+from tests.support.places import passable_folder
+from tests.support.running_slipway import RunningSlipway, running_slipway
+from tests.support.wait import eventually
+
+SECRET = "12345ABCDE-12345ABCDE"
+CLOSE_DELAY = timedelta(seconds=2)
+OPERATOR, TICKET = "operator-code", "1330556611374148608"  # of the partner's own sample requests
+
+
+@pytest.fixture(scope="module")
+def partner() -> Iterator[SimulatedPartner]:
+    with SimulatedPartner(secret=SECRET) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def slipway(partner: SimulatedPartner) -> Iterator[RunningSlipway]:
+    with passable_folder() as folder, running_slipway(folder) as running:
+        secret = folder / "partner.secret"
+        secret.write_text(SECRET)
+        running.command(
+            f"operators add {OPERATOR} --url {partner.url} --protocol pam --close-delay 2s"
+            f" --secret-file {secret} --why 'the main road'"
+        )
+        yield running
+
+
+def add(slipway: RunningSlipway, event: str) -> None:
+    """As a backend does in any language: `redis-cli XADD ticket-events '*' event EVENT`."""
+    slipway.redis().xadd("ticket-events", {"event": event})
+
+
+def told(partner: SimulatedPartner, ticket_id: str) -> list[str]:
+    entries = partner.ledger.entries()
+    return [str(one.action) for one in entries if one.ticket_id == ticket_id and one.taken]
+
+
+@pytest.mark.slow
+def test_the_documented_line_leads_to_the_partner_s_own_sample_requests(
+    slipway: RunningSlipway, partner: SimulatedPartner
+):
+    """contracts: BetStack 1.3, 1.4. Without event_id and occurred_at it is their sample itself."""
+    win = (
+        '{"action":"ticket_win","data":{"operator":"operator-code",' + f'"ticket_id":"{TICKET}"}}}}'
+    )
+    add(slipway, win)
+    eventually(
+        lambda: told(partner, TICKET) == ["ticket_win", "ticket_closed"],
+        within=timedelta(seconds=15),
+    )
+
+    sent, closed = (one for one in partner.ledger.entries() if one.ticket_id == TICKET)
+    assert sent.body == win.encode()
+    assert closed.body == win.replace("ticket_win", "ticket_closed").encode()
+    for one in (sent, closed):
+        headers = dict(one.headers)
+        timestamp = int(headers["timestamp"])
+        assert headers["signature"] == sign(one.body, timestamp=timestamp, secret=SECRET)
+        assert abs(timestamp - datetime.now(UTC).timestamp()) < 60  # noqa: TID251 - the partner's clock
+    assert sent.answered_at is not None
+    assert closed.received_at - sent.answered_at >= CLOSE_DELAY
+    assert [sent.idempotency_key, closed.idempotency_key] == [
+        f"{OPERATOR}/{TICKET}/ticket_win/1",
+        f"{OPERATOR}/{TICKET}/ticket_closed/1",
+    ]
+
+
+@pytest.mark.slow
+def test_a_rollback_in_between_prevents_the_close_and_the_next_result_starts_a_full_delay(
+    slipway: RunningSlipway, partner: SimulatedPartner
+):
+    def event(number: int, action: str) -> str:
+        return json.dumps(
+            {
+                "event_id": f"7f{number}",
+                "occurred_at": f"2026-11-20T05:00:0{number}Z",
+                "action": action,
+                "data": {"operator": OPERATOR, "ticket_id": "2"},
+            }
+        )
+
+    add(slipway, event(1, "ticket_win"))
+    eventually(lambda: told(partner, "2") == ["ticket_win"])
+    add(slipway, event(2, "ticket_rollback"))
+    eventually(lambda: told(partner, "2") == ["ticket_win", "ticket_rollback"])
+    add(slipway, event(3, "ticket_lost"))
+    eventually(
+        lambda: (
+            told(partner, "2") == ["ticket_win", "ticket_rollback", "ticket_lost", "ticket_closed"]
+        ),
+        within=timedelta(seconds=15),
+    )
+
+    _, _, lost, closed = (one for one in partner.ledger.entries() if one.ticket_id == "2")
+    assert lost.answered_at is not None
+    assert closed.received_at - lost.answered_at >= CLOSE_DELAY
+    story = json.loads(slipway.command("ticket 2 --json"))
+    assert "closed" in json.dumps(story)

@@ -1,0 +1,78 @@
+"""`slipway up` as a process, and commands in a second terminal."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import redis
+
+from tests.support.wait import eventually
+
+ROOT = Path(__file__).parents[2]
+SLIPWAY = f"{sys.executable} -c 'from worker.cli import main; main()'"
+READY_WITHIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSlipway:
+    """All processes, ready, with their data in *data*."""
+
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+    data: Path
+    screen: Path
+
+    def command(self, line: str) -> str:
+        """Run `slipway LINE` in a second terminal; what it prints."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", f". {self.data}/environment && exec {SLIPWAY} {line}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env=bare_environment(self.folder),
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def redis(self) -> "redis.Redis":
+        """A client of its Valkey."""
+        line = next(
+            line
+            for line in (self.data / "environment").read_text().splitlines()
+            if "SLIPWAY_REDIS_URL=" in line
+        )
+        return redis.Redis.from_url(line.partition("=")[2].strip("'\""))
+
+
+def bare_environment(folder: Path) -> dict[str, str]:
+    """An environment without settings but free ports."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
+    ports = {"SLIPWAY_GATEWAY_PORT": "0", "SLIPWAY_FLOWER_PORT": "0"}
+    return {**clean, **ports, "TMPDIR": str(folder)}
+
+
+@contextmanager
+def running_slipway(folder: Path) -> Iterator[RunningSlipway]:
+    """`slipway up --data` in *folder*, from nothing installed; killed if it is still there."""
+    data, screen = folder / "data", folder / "screen"
+    with (
+        screen.open("wb") as out,
+        subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {SLIPWAY} up --data {data}"],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=bare_environment(folder),
+        ) as process,
+    ):
+        try:
+            eventually(lambda: "slipway | ready: " in screen.read_text(), within=READY_WITHIN)
+            yield RunningSlipway(process, folder, data, screen)
+        finally:
+            process.terminate()
