@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -11,8 +12,9 @@ WHO_MAX: Final = 100
 WHY_MAX: Final = 1000
 
 KEEP: Final = text("""
-    INSERT INTO intervention (who, why, did, operator, ticket, facts)
-    VALUES (:who, :why, :did, :operator, :ticket, CAST(:facts AS jsonb))
+    INSERT INTO intervention (at, who, why, did, operator, ticket, facts)
+    VALUES (coalesce(CAST(:at AS timestamptz), now()), :who, :why, :did, :operator, :ticket,
+            CAST(:facts AS jsonb))
 """)
 
 
@@ -34,14 +36,18 @@ class Change:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def keep(connection: Connection, change: Change, *, person: Person) -> None:
+def keep(
+    connection: Connection, change: Change, *, person: Person, at: datetime | None = None
+) -> None:
     """Keep *change* in the caller's transaction, so that one is never there without the other.
 
-    Longer words than 100 (who) and 1,000 characters (why) are cut.
+    *at*: the moment the change itself carries; the transaction's start unless given. Longer words
+    than 100 (who) and 1,000 characters (why) are cut.
     """
     connection.execute(
         KEEP,
         {
+            "at": at,
             "who": person.who[:WHO_MAX],
             "why": person.why[:WHY_MAX],
             "did": change.did,

@@ -1,11 +1,14 @@
 """An event as the rest of the program sees it: read, checked, with its place in time."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from models.lifecycle.words import Action, Reason
+
+_DRAW = re.compile(r"[0-9]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,13 @@ class Event:
         """It replaces the standing result instead of contradicting it."""
         return self.data.get("correction") is True
 
+    @property
+    def draw(self) -> str | None:
+        """The lottery draw it speaks of; none for what is not a lottery's (contracts 3.2)."""
+        lottery = self.data.get("lottery")
+        draw = lottery.get("draw_id") if isinstance(lottery, dict) else None
+        return draw if isinstance(draw, str) and _DRAW.fullmatch(draw) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -48,6 +58,7 @@ class Unreadable:
     reason: Reason
     message: str
     received_at: datetime
+    whole: bool  # *raw* is the entry's field `event` from end to end: it can be read again
     operator: str | None = None
     ticket_id: str | None = None
     event_id: str | None = None

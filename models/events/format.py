@@ -11,6 +11,7 @@ from typing_extensions import TypedDict  # Pydantic reads the standard one only 
 
 from models.lifecycle.words import Action
 
+EVENT_BYTES_MAX = 256 * 1024
 # 1 to 64 printable characters without spaces: no control, format or separator characters.
 _PRINTABLE = r"^[^\p{C}\p{Z}]*$"
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]

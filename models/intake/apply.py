@@ -10,9 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from models.clock import Clock
 from models.database import Transaction, is_transient
+from models.durations import format_duration
 from models.events.event import Entry, Event, Unreadable
 from models.events.reading import read, unreadable
-from models.intake.chunk import apply_chunk
+from models.intake.chunk import ChunkResult, apply_chunk
 from models.intake.rejects import keep
 from models.lifecycle.words import Outcome, Reason
 
@@ -40,16 +41,22 @@ class _Part:
 
 
 def apply_entries(
-    transaction: Transaction, entries: Sequence[Entry], *, clock: Clock, parking_window: timedelta
+    transaction: Transaction,
+    entries: Sequence[Entry],
+    *,
+    clock: Clock,
+    parking_window: timedelta,
+    event_age_max: timedelta | None = None,
 ) -> Applied:
     """Apply *entries*; all is committed when this returns.
 
+    *event_age_max*: what happened longer before it came is refused; None: nothing is too old.
     Raises database errors that are nobody's fault (`is_transient`): nothing says how much of the
     entries was applied, so the caller tries them all again, which is harmless (rule 21). Any
     other error is pinned down by halving the chunk and ends as a row kept raw.
     """
     by_id = {entry.id: entry for entry in entries}
-    part = _read(entries)
+    part = _read(entries, event_age_max)
     applied = Applied()
     parts = [part]
     while parts:
@@ -63,7 +70,7 @@ def apply_entries(
     return applied
 
 
-def _read(entries: Sequence[Entry]) -> _Part:
+def _read(entries: Sequence[Entry], age_max: timedelta | None) -> _Part:
     events: list[Event] = []
     refused: list[Unreadable] = []
     for entry in entries:
@@ -72,11 +79,20 @@ def _read(entries: Sequence[Entry]) -> _Part:
             refused.append(unreadable(entry, Reason.POISON, message))
             continue
         found = read(entry)
-        if isinstance(found, Event):
-            events.append(found)
-        else:
+        if isinstance(found, Unreadable):
             refused.append(found)
+        elif age_max is not None and found.received_at - found.order_time > age_max:
+            refused.append(unreadable(entry, Reason.TOO_OLD, _too_old(found, age_max)))
+        else:
+            events.append(found)
     return _Part(events, refused)
+
+
+def _too_old(event: Event, age_max: timedelta) -> str:
+    return (
+        f"occurred_at {event.order_time.isoformat()} is more than {format_duration(age_max)} ago "
+        "(SLIPWAY_EVENT_AGE_MAX): its ticket may have been removed, and must not come to life again"
+    )
 
 
 def _apply(
@@ -100,6 +116,31 @@ def _apply(
     if part.unreadable:
         applied.outcomes[UNREADABLE, Outcome.REJECTED.value] += len(part.unreadable)
     applied.due = applied.due or result.due
+    if log.isEnabledFor(logging.DEBUG):
+        _tell(result, [*part.unreadable, *refused])
+
+
+def _tell(result: ChunkResult, kept: Sequence[Unreadable]) -> None:
+    """A line for each event: the beginning of a ticket's way through the log."""
+    for event, outcome in result.ended:
+        facts = {
+            "operator": event.operator,
+            "ticket_id": event.ticket_id,
+            "event_id": event.event_id,
+            "entry_id": event.entry_id,
+            "action": event.action.value,
+            "outcome": outcome.value,
+        }
+        log.debug("event_decided", extra=facts)
+    for one in kept:
+        facts = {
+            "operator": one.operator,
+            "ticket_id": one.ticket_id,
+            "event_id": one.event_id,
+            "entry_id": one.entry_id,
+            "reason": one.reason.value,
+        }
+        log.debug("event_kept_raw", extra=facts)
 
 
 def _halves(part: _Part, by_id: dict[str, Entry], error: Exception) -> list[_Part]:

@@ -2,14 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from models.events.event import Event
 from models.intake.known import Arrived, count_repeats, sort_by_log
-from models.lifecycle.ticket import TicketState
+from models.lifecycle.ticket import Terms, TicketState
 from models.lifecycle.turn import Waiting, take_turn
 from models.lifecycle.words import Action, Outcome, Reason, Status
 from models.outbox.unsent import withdraw_unsent
@@ -18,6 +18,7 @@ from models.tickets.store import Turn, store
 
 # Fresh events arrive after all that is parked; their place in the chunk breaks ties.
 _FRESH = 2**62
+TICKET_ID_MAX = 64  # characters, as of every id
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,15 @@ def _lock_tickets(
     terms = terms_of(connection, (event.operator for event in events))
     welcome: list[Event] = []
     for event in events:
-        if event.operator in terms:
-            welcome.append(event)
-        else:
+        agreed = terms.get(event.operator)
+        if agreed is None:
             result.refused.append(_unknown_operator(event))
+            continue
+        placed = _at_its_draw(event, agreed)
+        if len(placed.ticket_id) > TICKET_ID_MAX:
+            result.refused.append(_too_long(placed))
+        else:
+            welcome.append(placed)
     if not welcome:
         return []
     keys = [(terms[event.operator].operator, event.ticket_id) for event in welcome]
@@ -111,6 +117,22 @@ def _take_turns(
         result.ended += [(one.waiting.event, one.decision.outcome) for one in decided]
         turns.append(Turn(ticket, decided))
     return turns
+
+
+def _at_its_draw(event: Event, terms: Terms) -> Event:
+    """Where each draw of a lottery ticket is a ticket of its own, *event* on that (H11)."""
+    if terms.lottery_ticket != "ticket+draw" or event.draw is None:
+        return event
+    return replace(event, ticket_id=f"{event.ticket_id}.{event.draw}")
+
+
+def _too_long(event: Event) -> Refused:
+    return Refused(
+        event,
+        Reason.INVALID_EVENT,
+        f"ticket_id and draw_id together have {len(event.ticket_id)} characters; "
+        f"at most {TICKET_ID_MAX} are taken",
+    )
 
 
 def _unknown_operator(event: Event) -> Refused:

@@ -9,9 +9,9 @@ from models.events.event import Unreadable
 
 # Written last in its transaction, in key order: raw rows before tickets deadlock (rule 19).
 KEEP = text("""
-    INSERT INTO rejected_input (entry_id, kind, raw, reason, message, operator, ticket_id,
+    INSERT INTO rejected_input (entry_id, kind, raw, whole, reason, message, operator, ticket_id,
                                 event_id, received_at, rejected_at)
-    VALUES (:entry_id, :kind, :raw, :reason, :message, :operator, :ticket_id, :event_id,
+    VALUES (:entry_id, :kind, :raw, :whole, :reason, :message, :operator, :ticket_id, :event_id,
             :received_at, :now)
     ON CONFLICT (entry_id) DO NOTHING""")
 
@@ -25,6 +25,7 @@ def keep(connection: Connection, refused: Sequence[Unreadable], *, now: datetime
             "entry_id": one.entry_id,
             "kind": one.kind,
             "raw": one.raw,
+            "whole": one.whole,
             "reason": one.reason,
             "message": one.message,
             "operator": one.operator,

@@ -2,6 +2,7 @@
 
 from models.events.event import Event
 from models.events.format import amounts_of
+from models.lifecycle.draws import note_draw
 from models.lifecycle.moves import moved
 from models.lifecycle.ticket import Owed, TicketState
 from models.lifecycle.words import Action
@@ -52,18 +53,27 @@ def note_time(ticket: TicketState, event: Event) -> None:
     if ticket.settled_at is None or event.order_time > ticket.settled_at:  # rule 4: it only grows
         ticket.settled_at = event.order_time
     ticket.touched = True
+    note_draw(ticket, event)
 
 
 def amend(ticket: TicketState, event: Event) -> None:
     """Its facts replace what was known of the slip."""
     ticket.amended = {**(ticket.amended or {}), **facts(event)}
     ticket.amended_at = max(ticket.amended_at or event.order_time, event.order_time)
+    note_draw(ticket, event)
+
+
+def fill_in(ticket: TicketState, event: Event) -> None:
+    """Its facts stand where nothing was known of the slip."""
+    ticket.filled = {**facts(event), **(ticket.filled or {})}
+    ticket.touched = True
+    note_draw(ticket, event)
 
 
 def facts(event: Event) -> dict[str, object]:
     """What *event* tells about the slip itself, beside what happened to it."""
     facts = {name: value for name, value in event.data.items() if value is not None}
-    for name in ("operator", "ticket_id", "reason", "correction"):
+    for name in ("operator", "ticket_id", "reason", "correction", "lottery"):
         facts.pop(name, None)
     return facts
 

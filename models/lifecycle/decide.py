@@ -2,7 +2,8 @@
 
 from models.events.event import Event
 from models.events.format import amounts_of
-from models.lifecycle.changes import amend, facts, move, note_time, owe, settle, withdraw
+from models.lifecycle.changes import amend, fill_in, move, note_time, owe, settle, withdraw
+from models.lifecycle.draws import other_draw
 from models.lifecycle.ticket import APPLIED, Decision, TicketState
 from models.lifecycle.words import RESULT_OF, RESULTS, Action, Outcome, Reason, Status
 from models.notices.contract import refusal
@@ -44,6 +45,8 @@ def decide(ticket: TicketState, event: Event) -> Decision:
 
 
 def _decide(ticket: TicketState, event: Event) -> Decision:
+    if (elsewhere := other_draw(ticket, event)) is not None:
+        return elsewhere
     if ticket.status is Status.CLOSED:
         return _rejected(
             Reason.TICKET_CLOSED, f"the ticket is closed ({ticket.result}); that is final"
@@ -117,8 +120,7 @@ def _open(ticket: TicketState, event: Event) -> Decision:
             amend(ticket, event)
             return APPLIED
         case _:
-            ticket.filled = {**facts(event), **(ticket.filled or {})}
-            ticket.touched = True
+            fill_in(ticket, event)
             return Decision(
                 Outcome.APPLIED, Reason.LATE_OPEN, "fills in what was not known; moves nothing"
             )

@@ -17,6 +17,7 @@ class Terms:
     announces_tickets: bool
     close_delay: timedelta
     agent: str | None = None  # a seamless wallet's name for us
+    lottery_ticket: str = "ticket"  # or "ticket+draw": what is one ticket in its lottery feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class TicketState:
     untold: int | None = None
     in_doubt: bool = False
     cancelled_by: str | None = None
+    draw: str | None = None  # the one draw a lottery ticket takes part in (protocol H11)
     details: dict[str, Any] = field(default_factory=dict)  # loaded where the protocol needs them
     # What this transaction adds:
     filled: dict[str, Any] | None = None  # details that were missing

@@ -85,6 +85,7 @@ class Reason(StrEnum):
     ALREADY_OPEN = "already_open"
     OUT_OF_TURN = "out_of_turn"
     NUMBER_USED = "number_used"
+    OTHER_DRAW = "other_draw"
     WINDOW_ENDED = "window_ended"
     TOO_MANY_PARKED = "too_many_parked"
     DROPPED = "dropped"  # by a person, while it was parked
@@ -96,10 +97,12 @@ class Reason(StrEnum):
     UNKNOWN_OPERATOR = "unknown_operator"
     UNKNOWN_ACTION = "unknown_action"
     UNKNOWN_TYPE = "unknown_type"
+    TIMED = "timed"
     INVALID_EVENT = "invalid_event"
     NOT_JSON = "not_json"
     NOT_UTF8 = "not_utf8"
     TOO_LARGE = "too_large"
+    TOO_OLD = "too_old"
     POISON = "poison"
 
 

@@ -2,40 +2,97 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
 from uuid import uuid4
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from models.lifecycle.words import Action
-from models.outbox.values import Claim, Partner
+from models.outbox.values import Claim
 
-PARTNERS = text("""
-    SELECT id, code, protocol, url, secret, agent, rate, in_flight
-      FROM operator WHERE disabled_at IS NULL ORDER BY id""")
+_NONE: Final[Mapping[int, datetime]] = MappingProxyType({})
+_YOUNG: Final = 50  # among so many the youngest is looked for
+_WAITING: Final = """n.operator = room.operator AND n.head AND n.ended IS NULL
+                  AND (n.leased_until IS NULL OR n.leased_until <= :now)"""
 
-# MATERIALIZED: under an unlucky plan the inner LIMIT would be asked again and again (E9). A notice
-# whose lease ran out may have been sent: its next claim marks it so. Create and reserve are
-# claimed once, while they are young (rule 10).
-CLAIM = text("""
-    WITH due AS MATERIALIZED (
-        SELECT head.id
-          FROM jsonb_to_recordset(CAST(:room AS jsonb)) AS room(operator int, free int)
-         CROSS JOIN LATERAL (
-               SELECT n.id FROM notice n
-                WHERE n.operator = room.operator AND n.head AND n.ended IS NULL
-                  AND n.due_at <= :now AND (n.leased_until IS NULL OR n.leased_until <= :now)
-                  AND (n.action NOT IN ('ticket_create', 'ticket_reserve')
-                       OR (n.claims = 0 AND n.created_at > :born_after))
-                ORDER BY n.due_at LIMIT room.free
-                  FOR NO KEY UPDATE SKIP LOCKED) head)
+# Puts the lease on the ids that a CTE `chosen` found. They go through an array, because the planner
+# cannot know how few they are and would rather join them with the whole table. A notice whose lease
+# ran out may have been sent: its next claim marks it so. While a circuit was open, the time for a
+# notice's attempts stood still.
+_LEASE: Final = """
     UPDATE notice n
        SET lease = :lease, leased_until = :until, claims = n.claims + 1,
            perhaps_delivered = n.perhaps_delivered OR n.lease IS NOT NULL
-      FROM due, ticket t, operator o
-     WHERE n.id = due.id AND t.id = n.ticket AND o.id = n.operator
+      FROM ticket t, operator o LEFT JOIN circuit c ON c.operator = o.id
+     WHERE n.id = ANY (ARRAY(SELECT id FROM chosen)) AND t.id = n.ticket AND o.id = n.operator
  RETURNING n.id, n.ticket, n.operator, o.code, t.ticket_id, n.action, n.generation, n.path, n.body,
-           n.claims, n.tries, n.first_tried_at""")
+           n.claims, n.tries,
+           CASE WHEN n.first_tried_at < c.opened_at
+                THEN n.first_tried_at + (coalesce(c.closed_at, :now) - c.opened_at)
+                ELSE n.first_tried_at END AS first_tried_at"""
+
+# MATERIALIZED: under an unlucky plan the inner LIMIT would be asked again and again (E9). Create
+# and reserve are claimed once, while they are young (rule 10). What waits for a later time, and was
+# told to before the circuit closed, is due too; it takes the room that is left, by an index of its
+# own: nothing has to be written to a million rows when a circuit closes.
+CLAIM = text(f"""
+    WITH room AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(CAST(:room AS jsonb))
+                   AS room(operator int, free int, released timestamptz)),
+    due AS MATERIALIZED (
+        SELECT room.operator, head.id
+          FROM room CROSS JOIN LATERAL (
+               SELECT n.id FROM notice n
+                WHERE {_WAITING} AND n.due_at <= :now
+                  AND (n.action NOT IN ('ticket_create', 'ticket_reserve')
+                       OR (n.claims = 0 AND n.created_at > :born_after))
+                ORDER BY n.due_at LIMIT room.free
+                  FOR NO KEY UPDATE SKIP LOCKED) head),
+    released AS MATERIALIZED (
+        SELECT head.id
+          FROM room CROSS JOIN LATERAL (
+               SELECT n.id FROM notice n
+                WHERE {_WAITING} AND n.postponed_at < room.released AND n.due_at > :now
+                  AND (n.quiet_until IS NULL OR n.quiet_until <= :now)
+                ORDER BY n.postponed_at
+                LIMIT room.free - (SELECT count(*) FROM due d WHERE d.operator = room.operator)
+                  FOR NO KEY UPDATE SKIP LOCKED) head),
+    chosen AS (SELECT id FROM due UNION ALL SELECT id FROM released)
+    {_LEASE}""")  # noqa: S608 - constants of this module
+
+# One of each operator: what has waited longest, due or not; for the youngest, the last to be due,
+# rather one that was never put off. Never a create or reserve, which cannot wait (rule 10).
+PROBE = text(f"""
+    WITH found AS MATERIALIZED (
+        SELECT oldest.id
+          FROM jsonb_to_recordset(CAST(:room AS jsonb)) AS room(operator int, youngest bool)
+         CROSS JOIN LATERAL (
+               SELECT one.id FROM (
+                   (SELECT n.id, n.due_at AS since FROM notice n
+                     WHERE {_WAITING} AND n.due_at <= :now AND NOT room.youngest
+                       AND n.action NOT IN ('ticket_create', 'ticket_reserve')
+                     ORDER BY n.due_at LIMIT 1)
+                   UNION ALL
+                   (SELECT n.id, n.postponed_at FROM notice n
+                     WHERE {_WAITING} AND n.postponed_at IS NOT NULL AND NOT room.youngest
+                       AND (n.quiet_until IS NULL OR n.quiet_until <= :now)
+                     ORDER BY n.postponed_at LIMIT 1)
+                   UNION ALL
+                   (SELECT late.id, late.due_at FROM (
+                       SELECT n.id, n.due_at, n.postponed_at FROM notice n
+                        WHERE {_WAITING} AND n.due_at <= :now AND room.youngest
+                          AND n.action NOT IN ('ticket_create', 'ticket_reserve')
+                        ORDER BY n.due_at DESC LIMIT {_YOUNG}) late
+                     ORDER BY late.postponed_at IS NOT NULL, late.due_at DESC LIMIT 1)) one
+                ORDER BY one.since LIMIT 1) oldest),
+    chosen AS MATERIALIZED (
+        SELECT n.id FROM notice n
+         WHERE n.id = ANY (ARRAY(SELECT id FROM found)) AND n.ended IS NULL
+           AND (n.leased_until IS NULL OR n.leased_until <= :now)
+           FOR NO KEY UPDATE SKIP LOCKED)
+    {_LEASE}""")  # noqa: S608 - constants of this module
 
 # Each with its own token: one notice may have been lost and claimed again by ourselves. Locked in
 # one order, as recording does.
@@ -59,11 +116,6 @@ NEXT_DUE = text("""
      WHERE o.disabled_at IS NULL""")
 
 
-def partners(connection: Connection) -> list[Partner]:
-    """The enabled operators. Notices of a disabled one are held."""
-    return [Partner(*row) for row in connection.execute(PARTNERS)]
-
-
 def claim(
     connection: Connection,
     *,
@@ -71,23 +123,50 @@ def claim(
     lease: timedelta,
     room: Mapping[int, int],
     create_age_max: timedelta,
+    released: Mapping[int, datetime] = _NONE,
 ) -> list[Claim]:
     """Lease due notices, at most *room[operator]* of each operator, until *now* + *lease*.
 
-    Costs O(what it returns + what is in flight), whatever waits behind the heads.
+    What was postponed before *released[operator]*, when its circuit closed, is due as well. Costs
+    O(what it returns + what is in flight), whatever waits behind the heads or for its time.
     """
-    free = [{"operator": operator, "free": count} for operator, count in room.items() if count > 0]
-    if not free:
+    free = [
+        {"operator": operator, "free": count, "released": released.get(operator)}
+        for operator, count in room.items()
+        if count > 0
+    ]
+    more = {"born_after": now - create_age_max}
+    return _leased(connection, CLAIM, free, more, now=now, lease=lease)
+
+
+def claim_probes(
+    connection: Connection, *, now: datetime, lease: timedelta, youngest: Mapping[int, bool]
+) -> list[Claim]:
+    """Lease one notice of each operator in *youngest*: its oldest, or its youngest one."""
+    rows = [{"operator": operator, "youngest": end} for operator, end in youngest.items()]
+    return _leased(connection, PROBE, rows, {}, now=now, lease=lease)
+
+
+def _leased(
+    connection: Connection,
+    statement: TextClause,
+    room: Sequence[Mapping[str, object]],
+    more: Mapping[str, object],
+    *,
+    now: datetime,
+    lease: timedelta,
+) -> list[Claim]:
+    if not room:
         return []
     token = uuid4()
     rows = connection.execute(
-        CLAIM,
+        statement,
         {
-            "room": to_json(free).decode(),
+            "room": to_json(room).decode(),
             "now": now,
             "until": now + lease,
-            "born_after": now - create_age_max,
             "lease": token,
+            **more,
         },
     )
     return [

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import assert_never
 
 from sqlalchemy import Connection, text
 
@@ -13,7 +14,8 @@ from models.outbox.record import decide_parked, deliver
 from models.tickets.lock import lock_by_id
 from models.tickets.store import store
 
-TICKET_OF = text("SELECT ticket FROM notice WHERE id = :id")
+# Without a body the partner's protocol has no such call: there is nothing to send.
+TICKET_OF = text("SELECT ticket, body = '' AS unsendable, reason FROM notice WHERE id = :id")
 
 # A result the partner never had takes its rollback along; whatever waits behind goes on.
 WITHDRAW_ROLLBACK = text("""
@@ -53,27 +55,31 @@ def free(connection: Connection, notice_id: int, way: WayOut, *, now: datetime) 
     follows it would not be true (H39). What was perhaps delivered is skipped only with one of the
     two words. Raises NotPossible.
     """
-    ticket_id = connection.execute(TICKET_OF, {"id": notice_id}).scalar_one_or_none()
-    if ticket_id is None:
+    found = connection.execute(TICKET_OF, {"id": notice_id}).one_or_none()
+    if found is None:
         raise NotPossible(f"there is no notice {notice_id}")
-    ticket = lock_by_id(connection, [ticket_id])[ticket_id]
+    ticket = lock_by_id(connection, [found.ticket])[found.ticket]
     notice = lock_notices(connection, [notice_id])[notice_id]
     if notice.ended is not NoticeEnd.DEAD:
         raise NotPossible(f"notice {notice_id} is not dead ({notice.ended or 'waiting'})")
     match way:
+        case WayOut.RETRY if found.unsendable:
+            raise NotPossible(f"{found.reason}; then say skip --delivered")
         case WayOut.RETRY:
             notice.revive(now=now)
         case WayOut.SKIP_DELIVERED:
             deliver(ticket, notice, now=now)
         case WayOut.SKIP | WayOut.SKIP_NOT_DELIVERED:
             _skip(connection, ticket, notice, now=now, sure=way is WayOut.SKIP_NOT_DELIVERED)
+        case _:
+            assert_never(way)
     # Nothing new is parked here, so no window is given.
     turns = decide_parked(connection, [ticket], were_new=set(), now=now, window=timedelta(0))
     due = store(connection, turns, now=now)
     update_notices(connection, [notice], now=now)
     if ticket.unfinished:
         due = move_heads(connection, [ticket], now=now) or due
-    return Freed(ticket_id, due)
+    return Freed(ticket.id, due)
 
 
 def _skip(
@@ -89,11 +95,13 @@ def _skip(
             "an attempt had no answer, so the partner perhaps has it; ask, then say "
             "--delivered or --not-delivered"
         )
+    if notice.quiet_until is not None:  # the last attempt may still be on its way (rule 15)
+        ticket.held_until = max(notice.quiet_until, ticket.held_until or notice.quiet_until)
     notice.finish(NoticeEnd.SKIPPED)
     ticket.unfinished -= 1
     ticket.touched = True
     if notice.action in RESULTS:
-        ticket.untold = notice.generation
+        ticket.untold = max(notice.generation, ticket.untold or 0)
         withdrawn = connection.execute(
             WITHDRAW_ROLLBACK,
             {"ticket": ticket.id, "generation": notice.generation, "now": now},

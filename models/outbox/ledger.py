@@ -14,20 +14,21 @@ from models.lifecycle.words import Action, NoticeEnd
 from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
 
 LOCK_NOTICES = text("""
-    SELECT id, action, generation, lease, leased_until, due_at, tries, first_tried_at, quiet_until,
-           perhaps_delivered, ended, head, reason
+    SELECT id, action, generation, lease, leased_until, due_at, postponed_at, tries,
+           first_tried_at, quiet_until, perhaps_delivered, ended, head, reason
       FROM notice WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE""")
 
 UPDATE_NOTICES = text("""
     UPDATE notice n
-       SET lease = r.lease, leased_until = r.leased_until, due_at = r.due_at, tries = r.tries,
-           first_tried_at = r.first_tried_at, quiet_until = r.quiet_until,
+       SET lease = r.lease, leased_until = r.leased_until, due_at = r.due_at,
+           postponed_at = r.postponed_at, tries = r.tries, first_tried_at = r.first_tried_at,
+           quiet_until = r.quiet_until,
            perhaps_delivered = r.perhaps_delivered, ended = r.ended,
            ended_at = CASE WHEN r.ended IS NOT NULL THEN :now END, head = r.head, reason = r.reason
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-               id bigint, lease uuid, leased_until timestamptz, due_at timestamptz, tries int,
-               first_tried_at timestamptz, quiet_until timestamptz, perhaps_delivered bool,
-               ended text, head bool, reason text)
+               id bigint, lease uuid, leased_until timestamptz, due_at timestamptz,
+               postponed_at timestamptz, tries int, first_tried_at timestamptz,
+               quiet_until timestamptz, perhaps_delivered bool, ended text, head bool, reason text)
      WHERE n.id = r.id""")
 
 # The oldest notice that is not done becomes the head; a dead one does too, and blocks (H38).
@@ -35,18 +36,20 @@ MOVE_HEADS = text("""
     UPDATE notice n
        SET head = true, due_at = greatest(n.due_at, r.held_until)
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(ticket bigint, held_until timestamptz)
-     WHERE n.id = (SELECT f.id FROM notice f
-                    WHERE f.ticket = r.ticket AND (f.ended IS NULL OR f.ended = 'dead')
-                    ORDER BY f.number LIMIT 1)
+     CROSS JOIN LATERAL (
+           SELECT f.id FROM notice f
+            WHERE f.ticket = r.ticket AND (f.ended IS NULL OR f.ended = 'dead')
+            ORDER BY f.number LIMIT 1) oldest
+     WHERE n.id = oldest.id
  RETURNING n.due_at <= :now AND n.ended IS NULL AS due""")
 
 INSERT_ATTEMPTS = text("""
-    INSERT INTO delivery_attempt (notice, claim, verdict, took_ms, http_status, problem, answer,
-                                  remarks, recorded_at)
+    INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status, problem,
+                                  answer, remarks, recorded_at)
     SELECT r.*, :now
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-               notice bigint, claim int, verdict text, took_ms int, http_status int, problem text,
-               answer text, remarks jsonb)
+               notice bigint, claim int, operator int, verdict text, took_ms int, http_status int,
+               problem text, answer text, remarks jsonb)
         ON CONFLICT (notice, claim) DO NOTHING""")
 
 
@@ -60,6 +63,7 @@ class SentNotice:
     lease: UUID | None
     leased_until: datetime | None
     due_at: datetime
+    postponed_at: datetime | None  # a circuit that closed since then makes it due
     tries: int
     first_tried_at: datetime | None
     quiet_until: datetime | None
@@ -78,12 +82,19 @@ class SentNotice:
     def revive(self, *, now: datetime) -> None:
         """From dead to due: a person wants it tried again, with a schedule of its own."""
         self.ended = self.reason = self.first_tried_at = None
-        self.tries, self.due_at, self.changed = 0, now, True
+        self.tries, self.due_at, self.changed = 0, max(now, self.quiet_until or now), True
 
-    def postpone(self, verdict: Verdict, *, first_tried_at: datetime, now: datetime) -> None:
-        """It stays the head: due again later, or dead until a person acts."""
-        self.first_tried_at = self.first_tried_at or first_tried_at
-        self.tries += 1
+    def postpone(
+        self, verdict: Verdict, *, first_tried_at: datetime, now: datetime, counted: bool
+    ) -> None:
+        """It stays the head: due again later, or dead until a person acts.
+
+        *counted*: an attempt of its schedule is used up; not so while a circuit is open.
+        """
+        if counted:
+            self.first_tried_at = self.first_tried_at or first_tried_at
+            self.tries += 1
+        self.postponed_at = now
         self.lease = self.leased_until = None
         self.changed = True
         match verdict:
@@ -110,6 +121,7 @@ def lock_notices(connection: Connection, ids: Iterable[int]) -> dict[int, SentNo
             row.lease,
             row.leased_until,
             row.due_at,
+            row.postponed_at,
             row.tries,
             row.first_tried_at,
             row.quiet_until,
@@ -130,6 +142,7 @@ def update_notices(connection: Connection, notices: Iterable[SentNotice], *, now
             "lease": one.lease,
             "leased_until": one.leased_until,
             "due_at": one.due_at,
+            "postponed_at": one.postponed_at,
             "tries": one.tries,
             "first_tried_at": one.first_tried_at,
             "quiet_until": one.quiet_until,
@@ -160,6 +173,7 @@ def insert_attempts(connection: Connection, attempts: Sequence[Attempt], *, now:
         {
             "notice": one.claim.notice,
             "claim": one.claim.number,
+            "operator": one.claim.operator,
             "verdict": type(one.verdict).__name__.lower(),
             "took_ms": round(one.took.total_seconds() * 1000),
             "http_status": one.http_status,

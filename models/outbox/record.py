@@ -1,11 +1,13 @@
 """Record what came of attempts: one transaction under the tickets' locks (rules 13 to 16).
 
-Notice finished, head moved, clock set, create lane moved and parked events decided: together.
+Notice finished, head moved, clock set, create lane moved and parked events decided: together. The
+partner's circuit hears of each attempt before it counts.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -13,6 +15,8 @@ from models.lifecycle import answers
 from models.lifecycle.ticket import Owed, TicketState
 from models.lifecycle.turn import take_turn
 from models.lifecycle.words import RESULTS, SENT_ONCE, Action, NoticeEnd, Status
+from models.outbox.circuit import CircuitState
+from models.outbox.circuit_rows import circuits_of, store_circuits
 from models.outbox.ledger import (
     SentNotice,
     insert_attempts,
@@ -20,11 +24,20 @@ from models.outbox.ledger import (
     move_heads,
     update_notices,
 )
-from models.outbox.values import Attempt, Dead, Delivered, Recorded, Unanswered, Verdict
+from models.outbox.values import (
+    Attempt,
+    Dead,
+    Delivered,
+    Recorded,
+    Turned,
+    Unanswered,
+    Verdict,
+)
 from models.tickets.lock import lock_by_id, parked_of
 from models.tickets.store import Turn, store
 
 DISCARD_AGAIN_AFTER = timedelta(minutes=30)  # contracts: BetStack 1.6, discard
+_NOBODY: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 def record(
@@ -34,20 +47,36 @@ def record(
     now: datetime,
     partner_grace: timedelta,
     parking_window: timedelta,
+    given_up: Mapping[int, str] = _NOBODY,
 ) -> Recorded:
     """Record *attempts* inside the caller's transaction.
 
     A success counts from anyone while the notice is unfinished or dead; everything else needs the
     lease's token, so that one who was too slow changes nothing (rule 14). Create and reserve are
-    never sent twice: all but success cancels their ticket (rule 10).
+    never sent twice: all but success cancels their ticket (rule 10). *given_up*: operators of
+    these attempts whose circuit the deliverer wants open, each with its reason.
     """
     tickets = lock_by_id(connection, (one.claim.ticket for one in attempts))
     were_new = {ticket.id for ticket in tickets.values() if ticket.status is Status.NEW}
     notices = lock_notices(connection, (one.claim.notice for one in attempts))
+    circuits = circuits_of(connection, attempts, given_up=given_up)
+    were_open = {operator for operator, circuit in circuits.items() if circuit.is_open}
+    for operator, reason in given_up.items():
+        circuits[operator].open(reason, now=now)
     finished: dict[int, TicketState] = {}
+    counted: list[Attempt] = []
     for attempt in attempts:
         ticket, notice = tickets[attempt.claim.ticket], notices[attempt.claim.notice]
-        if _judge(ticket, notice, attempt, now=now, partner_grace=partner_grace):
+        circuit = circuits[attempt.claim.operator]
+        counted.append(_heard(circuit, notice, attempt, now=now))
+        if _judge(
+            ticket,
+            notice,
+            counted[-1],
+            now=now,
+            partner_grace=partner_grace,
+            uses_up=not circuit.is_open,
+        ):
             finished[ticket.id] = ticket
     followed = [ticket for ticket in finished.values() if ticket.unfinished]
     turns = decide_parked(
@@ -56,8 +85,9 @@ def record(
     due = store(connection, turns, now=now)
     update_notices(connection, notices.values(), now=now)
     due = move_heads(connection, followed, now=now) or due
-    insert_attempts(connection, attempts, now=now)
-    return Recorded(Counter(type(one.verdict).__name__.lower() for one in attempts), due=due)
+    insert_attempts(connection, counted, now=now)
+    store_circuits(connection, circuits.values())
+    return Recorded(counted, due=due, turned=_turned(attempts, circuits, were_open))
 
 
 def decide_parked(
@@ -82,6 +112,36 @@ def decide_parked(
     ]
 
 
+def _heard(
+    circuit: CircuitState, notice: SentNotice, attempt: Attempt, *, now: datetime
+) -> Attempt:
+    """Let the circuit hear of the attempt, and give it back as it counts.
+
+    A failure without the token changes nothing, no circuit either.
+    """
+    if isinstance(attempt.verdict, Delivered):
+        circuit.hear_success(attempt, now=now)
+    elif _is_held(notice, attempt):
+        return circuit.hear_failure(attempt, now=now)
+    return attempt
+
+
+def _turned(
+    attempts: Sequence[Attempt], circuits: Mapping[int, CircuitState], were_open: set[int]
+) -> list[Turned]:
+    """The circuits that were opened or closed."""
+    codes = {one.claim.operator: one.claim.operator_code for one in attempts}
+    return [
+        Turned(codes[operator], circuit.reason if circuit.is_open else None)
+        for operator, circuit in circuits.items()
+        if circuit.is_open != (operator in were_open)
+    ]
+
+
+def _is_held(notice: SentNotice, attempt: Attempt) -> bool:
+    return notice.ended is None and notice.lease == attempt.claim.lease
+
+
 def _judge(
     ticket: TicketState,
     notice: SentNotice,
@@ -89,6 +149,7 @@ def _judge(
     *,
     now: datetime,
     partner_grace: timedelta,
+    uses_up: bool,
 ) -> bool:
     """What the attempt does to its notice and ticket. True: the notice is finished by it."""
     verdict, claim = attempt.verdict, attempt.claim
@@ -99,7 +160,7 @@ def _judge(
             _hold(ticket, notice.leased_until)  # somebody else is still sending it
         deliver(ticket, notice, now=now)
         return True
-    if notice.ended is not None or notice.lease != claim.lease:
+    if not _is_held(notice, attempt):
         return False
     if isinstance(verdict, Unanswered) or (isinstance(verdict, Dead) and verdict.perhaps_delivered):
         notice.perhaps_delivered = True
@@ -107,7 +168,7 @@ def _judge(
     if notice.action in SENT_ONCE:
         _refuse(ticket, notice, verdict, attempt.problem or attempt.http_status)
         return True
-    notice.postpone(verdict, first_tried_at=claim.claimed_at, now=now)
+    notice.postpone(verdict, first_tried_at=claim.claimed_at, now=now, counted=uses_up)
     return False
 
 

@@ -1,6 +1,7 @@
 """What passes between the outbox and whoever delivers: partners, claims, attempts, verdicts."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from models.lifecycle.words import SENT_ONCE, Action
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """An enabled operator, as delivery needs it. *secret* is still sealed."""
+    """An enabled operator, as delivery needs it. *secret* signs, and is still sealed."""
 
     id: int
     code: str
@@ -21,6 +22,7 @@ class Partner:
     agent: str | None
     rate: float | None  # notices per second
     in_flight: int
+    sign_calls: bool = False  # seamless
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Dead:
 
     reason: str
     perhaps_delivered: bool = False  # the last attempt had no answer
+    out_of_time: bool = False  # tried for too long; the last answer alone would not have killed it
 
 
 Verdict = Delivered | Again | Unanswered | Dead
@@ -97,8 +100,25 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """What recording changed. *due*: a follower is due now, so look again at once."""
+class Turned:
+    """A partner's circuit was opened, with the *reason*, or closed (None)."""
 
-    verdicts: Counter[str]
+    operator_code: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording changed. *due*: a follower is due now, so look again at once.
+
+    *attempts* as they count: what would have died of a partner that is unwell is tried again.
+    """
+
+    attempts: Sequence[Attempt]
     due: bool
+    turned: Sequence[Turned] = ()
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """How many attempts of each verdict."""
+        return Counter(type(one.verdict).__name__.lower() for one in self.attempts)

@@ -4,11 +4,12 @@
 `timeline` puts everything in time order.
 """
 
-from models.story.reading import Refusal, list_rejected, read_stories
+from models.story.reading import read_stories
 from models.story.sentence import why_not_closed
 from models.story.timeline import Moment, timeline
 from models.story.values import (
     AttemptFact,
+    CausedNotice,
     EventFact,
     InterventionFact,
     NoticeFact,
@@ -19,15 +20,14 @@ from models.story.values import (
 
 __all__ = [
     "AttemptFact",
+    "CausedNotice",
     "EventFact",
     "InterventionFact",
     "Moment",
     "NoticeFact",
-    "Refusal",
     "RefusedFact",
     "Story",
     "TicketFact",
-    "list_rejected",
     "read_stories",
     "timeline",
     "why_not_closed",

@@ -1,9 +1,8 @@
-"""Fetches the facts of a ticket's story, and the list of what was rejected. Reads only."""
+"""Fetches the facts of a ticket's story. Reads only."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, text
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, text
 from models.lifecycle.words import Action, NoticeEnd, Outcome, Result, Status
 from models.story.values import (
     AttemptFact,
+    CausedNotice,
     EventFact,
     InterventionFact,
     NoticeFact,
@@ -33,7 +33,8 @@ TICKETS: Final = text("""
 """)
 EVENTS: Final = text("""
     SELECT event_id, action, data, occurred_at, order_time, sequence, received_at, outcome, reason,
-           status_before, status_after, decided_at, park_until, repeats, repeated_at
+           message, status_before, status_after, decided_at, park_until, repeats, repeated_at,
+           dropped_at
       FROM ticket_event WHERE ticket = :ticket ORDER BY arrival DESC LIMIT :limit
 """)
 NOTICES: Final = text("""
@@ -46,54 +47,15 @@ ATTEMPTS: Final = text("""
       FROM delivery_attempt WHERE notice = ANY(:notices) ORDER BY recorded_at DESC LIMIT :limit
 """)
 INTERVENTIONS: Final = text("""
-    SELECT at, who, why, did FROM intervention
+    SELECT at, who, why, did, facts FROM intervention
      WHERE ticket = :ticket ORDER BY id DESC LIMIT :limit
 """)
 REFUSED: Final = text("""
-    SELECT entry_id, event_id, reason, message, received_at, rejected_at
+    SELECT entry_id, event_id, reason, message, received_at, rejected_at, dropped_at
       FROM rejected_input
      WHERE ticket_id = :ticket_id AND operator = :operator
      ORDER BY id DESC LIMIT :limit
 """)
-REJECTED: Final = text("""
-    SELECT * FROM (
-        (SELECT e.decided_at AS at, o.code AS operator, t.ticket_id, e.event_id, e.action,
-                e.entry_id, e.reason, NULL AS message, t.status
-           FROM ticket_event e JOIN ticket t ON t.id = e.ticket JOIN operator o ON o.id = t.operator
-          WHERE e.outcome = 'rejected'
-            AND (CAST(:operator AS text) IS NULL OR o.code = :operator)
-            AND (CAST(:reason AS text) IS NULL OR e.reason = :reason)
-            AND (CAST(:since AS timestamptz) IS NULL OR e.decided_at >= :since)
-          ORDER BY e.decided_at DESC LIMIT :limit)
-        UNION ALL
-        (SELECT r.rejected_at, r.operator, r.ticket_id, r.event_id, NULL, r.entry_id, r.reason,
-                r.message, NULL
-           FROM rejected_input r
-          WHERE (CAST(:operator AS text) IS NULL OR r.operator = :operator)
-            AND (CAST(:reason AS text) IS NULL OR r.reason = :reason)
-            AND (CAST(:since AS timestamptz) IS NULL OR r.rejected_at >= :since)
-          ORDER BY r.id DESC LIMIT :limit)
-    ) AS both_kinds
-    ORDER BY at DESC LIMIT :limit
-""")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A rejected event, or what could not even be read; in the latter case some facts are missing.
-
-    *status* is the ticket's present one; *message* says what was wrong with unreadable input.
-    """
-
-    at: datetime
-    operator: str | None
-    ticket_id: str | None
-    event_id: str | None
-    action: str | None
-    entry_id: str | None
-    reason: str | None
-    message: str | None
-    status: str | None
 
 
 def read_stories(
@@ -102,19 +64,6 @@ def read_stories(
     """The ticket's story, one for each operator that has a ticket of this id (rule 1)."""
     asked = {"ticket_id": ticket_id, "operator": operator, "limit": TICKETS_MAX}
     return [_story(connection, row) for row in connection.execute(TICKETS, asked).mappings()]
-
-
-def list_rejected(
-    connection: Connection,
-    *,
-    operator: str | None = None,
-    reason: str | None = None,
-    since: datetime | None = None,
-    limit: int = 100,
-) -> list[Refusal]:
-    """What was rejected, newest first: events of tickets, and input kept raw."""
-    asked = {"operator": operator, "reason": reason, "since": since, "limit": limit}
-    return [Refusal(**row) for row in connection.execute(REJECTED, asked).mappings()]
 
 
 def _story(connection: Connection, row: RowMapping) -> Story:
@@ -137,7 +86,7 @@ def _story(connection: Connection, row: RowMapping) -> Story:
     read = (events, notices, interventions, refused)
     return Story(
         ticket=TicketFact(**facts),
-        events=tuple(map(_event, reversed(events))),
+        events=_events(events, notices),
         notices=tuple(_notice(one, attempts[one["id"]]) for one in reversed(notices)),
         interventions=tuple(InterventionFact(**one) for one in reversed(interventions)),
         refused=tuple(RefusedFact(**one) for one in reversed(refused)),
@@ -157,9 +106,18 @@ def _attempts(
     return found
 
 
-def _event(row: RowMapping) -> EventFact:
+def _events(events: Sequence[RowMapping], notices: Sequence[RowMapping]) -> tuple[EventFact, ...]:
+    """The events in order of arrival, each with the notices that came of it."""
+    caused: defaultdict[str | None, list[CausedNotice]] = defaultdict(list)
+    for one in reversed(notices):
+        notice = CausedNotice(one["number"], one["action"], one["generation"], one["ended"])
+        caused[one["event_id"]].append(notice)
+    return tuple(_event(one, caused[one["event_id"]]) for one in reversed(events))
+
+
+def _event(row: RowMapping, notices: Sequence[CausedNotice]) -> EventFact:
     words = {"action": Action(row["action"]), "outcome": Outcome(row["outcome"])}
-    return EventFact(**{**row, **words})
+    return EventFact(notices=tuple(notices), **{**row, **words})
 
 
 def _notice(row: RowMapping, attempts: Sequence[AttemptFact]) -> NoticeFact:

@@ -1,7 +1,7 @@
 """The facts a ticket's story is told from. Times are aware and in UTC."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,16 @@ class TicketFact:
 
 
 @dataclass(frozen=True, slots=True)
+class CausedNotice:
+    """A notice that came of an event. *ended*: how; none while the partner has not taken it."""
+
+    number: int  # its place in the ticket's order
+    action: str
+    generation: int
+    ended: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventFact:
     """One event and how it ended."""
 
@@ -46,8 +56,11 @@ class EventFact:
     status_after: str
     decided_at: datetime
     park_until: datetime | None
-    repeats: int
+    repeats: int  # duplicates received since; they changed nothing
     repeated_at: datetime | None
+    message: str | None = None  # the reason for people, with the facts
+    notices: tuple[CausedNotice, ...] = ()
+    dropped_at: datetime | None = None  # a person dealt with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +103,8 @@ class InterventionFact:
     at: datetime
     who: str
     why: str
-    did: str
+    did: str  # `event_retried`, `notice_skipped`, …
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,7 @@ class RefusedFact:
     message: str
     received_at: datetime
     rejected_at: datetime
+    dropped_at: datetime | None = None  # a person dealt with it
 
 
 @dataclass(frozen=True, slots=True)

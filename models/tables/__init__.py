@@ -4,13 +4,16 @@ They define the schema and serve single-row reads and writes. Bulk work goes thr
 `models.intake`, `models.outbox` and `models.closing`.
 """
 
+from models.tables.circuit import Circuit
 from models.tables.event import RejectedInput, TicketEvent
 from models.tables.intervention import Intervention
 from models.tables.notice import DeliveryAttempt, Notice
 from models.tables.operator import Operator, Publisher, PublisherOperator
+from models.tables.sweep import SweepRound
 from models.tables.ticket import Ticket
 
 __all__ = [
+    "Circuit",
     "DeliveryAttempt",
     "Intervention",
     "Notice",
@@ -18,6 +21,7 @@ __all__ = [
     "Publisher",
     "PublisherOperator",
     "RejectedInput",
+    "SweepRound",
     "Ticket",
     "TicketEvent",
 ]

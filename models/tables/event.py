@@ -26,12 +26,20 @@ class TicketEvent(SQLModel, table=True):
     __table_args__ = (
         # Windows that end, oldest first (rule 8).
         Index("ticket_event_parked", "park_until", postgresql_where=text("outcome = 'parked'")),
-        # What needs a person: `slipway events rejected|superseded list`.
+        # Those of a ticket, however many are parked on others (rule 5).
+        Index("ticket_event_waiting", "ticket", postgresql_where=text("outcome = 'parked'")),
+        # What needs a person: `slipway events parked|rejected|superseded list`, newest first.
         Index(
-            "ticket_event_refused",
+            "ticket_event_listed",
+            "outcome",
             "decided_at",
-            postgresql_where=text("outcome IN ('rejected', 'superseded')"),
+            postgresql_where=text(
+                "outcome IN ('parked', 'rejected', 'superseded') AND dropped_at IS NULL"
+            ),
         ),
+        # One event by its id alone: `slipway events ... show ID`, GET /events/{event_id}.
+        # With the ticket, so that it never serves the key's look-ups worse than the key does.
+        Index("ticket_event_event_id", "event_id", "ticket"),
         one_of("action", INBOUND),
         one_of("outcome", [end for end in Outcome if end is not Outcome.DUPLICATE]),
         CheckConstraint("(outcome = 'parked') = (park_until IS NOT NULL)", name="parked_has_end"),
@@ -59,17 +67,26 @@ class TicketEvent(SQLModel, table=True):
     park_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     repeats: int = Field(sa_column=count())  # duplicates received since
     repeated_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    dropped_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # dealt with
 
 
 class RejectedInput(SQLModel, table=True):
     """What was refused before it became an event of a ticket: the raw bytes and what was wrong."""
 
     __tablename__ = "rejected_input"
+    __table_args__ = (
+        # What needs a person: `slipway events rejected list`, newest first.
+        Index("rejected_input_listed", "rejected_at", postgresql_where=text("dropped_at IS NULL")),
+        # One by the id of the event it was to be: GET /events/{event_id}.
+        Index("rejected_input_event", "event_id", postgresql_where=text("event_id IS NOT NULL")),
+        Index("rejected_input_ticket", "ticket_id", "operator"),  # the ticket's story
+    )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
     entry_id: str = Field(sa_column_kwargs={"unique": True})
     kind: str | None = None  # the entry's `type` field
     raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    whole: bool  # `raw` is the entry's field `event` from end to end: it can be read again
     reason: str  # a word from a closed list, for filters and metrics
     message: str  # what was wrong, where, and what to do
     operator: str | None = None  # as far as it could be read
@@ -77,3 +94,4 @@ class RejectedInput(SQLModel, table=True):
     event_id: str | None = None
     received_at: datetime = Field(sa_column=moment())
     rejected_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
+    dropped_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # dealt with

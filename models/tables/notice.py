@@ -30,6 +30,13 @@ class Notice(SQLModel, table=True):
         UniqueConstraint("ticket", "action", "generation"),
         # The claim: each operator's due heads, whatever waits behind them.
         Index("notice_due", "operator", "due_at", postgresql_where=text("head AND ended IS NULL")),
+        # What becomes due when the partner's circuit closes, and its next probe.
+        Index(
+            "notice_postponed",
+            "operator",
+            "postponed_at",
+            postgresql_where=text("head AND ended IS NULL AND postponed_at IS NOT NULL"),
+        ),
         # Creates and reserves nobody answered (rule 10).
         Index(
             "notice_sent_once",
@@ -60,6 +67,7 @@ class Notice(SQLModel, table=True):
     body: str  # the exact text that is signed and sent, on every attempt
     head: bool
     due_at: datetime = Field(sa_column=moment())
+    postponed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     lease: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
     leased_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     claims: int = Field(sa_column=count())
@@ -77,10 +85,15 @@ class DeliveryAttempt(SQLModel, table=True):
     """One call to a partner: what it answered and what was made of it."""
 
     __tablename__ = "delivery_attempt"
-    __table_args__ = (one_of("verdict", ("delivered", "again", "unanswered", "dead")),)
+    __table_args__ = (
+        # The health of a partner over the last minutes.
+        Index("delivery_attempt_recent", "operator", "recorded_at"),
+        one_of("verdict", ("delivered", "again", "unanswered", "dead")),
+    )
 
     notice: int = Field(sa_column=Column(BigInteger, ForeignKey("notice.id"), primary_key=True))
     claim: int = Field(primary_key=True)  # the notice's claim it was made under
+    operator: int  # the notice's
     verdict: str = Field(sa_column=word())
     took_ms: int
     http_status: int | None = None

@@ -20,6 +20,12 @@ class Operator(SQLModel, table=True):
         CheckConstraint("close_delay >= interval '0'", name="close_delay_not_negative"),
         CheckConstraint("in_flight BETWEEN 1 AND 10000", name="in_flight_sane"),
         CheckConstraint("rate > 0", name="rate_positive"),
+        CheckConstraint(
+            "(next_secret IS NULL) = (switch_at IS NULL)"
+            " AND (next_secret IS NULL) = (forget_at IS NULL)",
+            name="exchange_is_whole",
+        ),
+        CheckConstraint("switch_at <= forget_at", name="exchange_in_order"),
     )
 
     id: int | None = Field(default=None, sa_column=Column(Integer, Identity(), primary_key=True))
@@ -27,7 +33,13 @@ class Operator(SQLModel, table=True):
     protocol: str = Field(sa_column=word())
     url: str
     secret: str = Field(repr=False)  # sealed: `models.encryption`
+    # While a secret is exchanged (`models.operators.secrets`): the new one, sealed, when it begins to
+    # sign, and when the old one is accepted no longer.
+    next_secret: str | None = Field(default=None, repr=False)
+    switch_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    forget_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     agent: str | None = None  # the seamless wallet's name for us
+    sign_calls: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})  # seamless
     close_delay: timedelta = Field(
         sa_column=Column(Interval, nullable=False, server_default=text("interval '24 hours'"))
     )

@@ -31,6 +31,27 @@ class Ticket(SQLModel, table=True):
             "close_due_at",
             postgresql_where=text("close_due_at IS NOT NULL AND parked = 0"),
         ),
+        # Retention: what ended long ago.
+        Index("ticket_closed", "closed_at", postgresql_where=text("closed_at IS NOT NULL")),
+        Index("ticket_cancelled", "changed_at", postgresql_where=text("status = 'cancelled'")),
+        # The Bet Engine API: an operator's newest tickets, a player's, and one by its code. None of
+        # these columns changes once the ticket is open. All are partial: an index of all tickets
+        # by their operator would tempt the planner away from the key (operator, ticket_id).
+        Index("ticket_newest", "operator", "id", postgresql_where=text("status <> 'absent'")),
+        Index(
+            "ticket_of_player",
+            "operator",
+            text("(details ->> 'player_id')"),
+            "id",
+            postgresql_where=text("(details ->> 'player_id') IS NOT NULL"),
+        ),
+        Index(
+            "ticket_code",
+            "operator",
+            text("(details ->> 'ticket_code')"),
+            "id",
+            postgresql_where=text("(details ->> 'ticket_code') IS NOT NULL"),
+        ),
         one_of("status", Status),
         one_of("result", Result),
         CheckConstraint(
@@ -67,6 +88,7 @@ class Ticket(SQLModel, table=True):
     untold: int | None = None  # the generation whose result was skipped (rule 18)
     in_doubt: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})  # rule 10
     cancelled_by: str | None = None  # what cancelled it, in words (H29)
+    draw: str | None = None  # the one draw a lottery ticket takes part in (H11)
     details: dict[str, Any] = Field(default_factory=dict, sa_column=document())
     created_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
     changed_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))

@@ -14,7 +14,7 @@ from models.lifecycle.turn import Waiting
 from models.lifecycle.words import Action, Reason, Result, Status
 
 TERMS = text("""
-    SELECT id, code, protocol, announces_tickets, close_delay, agent
+    SELECT id, code, protocol, announces_tickets, close_delay, agent, lottery_ticket
       FROM operator WHERE code = ANY(:codes)""")
 
 # Missing tickets are made first, in key order, and only then are all locked in one order: "lock
@@ -30,14 +30,16 @@ MAKE_ABSENT = text("""
 _COLUMNS = """
     t.id, t.operator, t.ticket_id, t.status, t.result, t.generation, t.settled_at, t.amounts,
     t.amended_at, t.close_due_at, t.parked, t.sequence, t.notices, t.unfinished,
-    t.held_until, t.untold, t.in_doubt, t.cancelled_by, o.code, o.protocol, o.announces_tickets,
-    o.close_delay, o.agent,
+    t.held_until, t.untold, t.in_doubt, t.cancelled_by, t.draw, o.code, o.protocol,
+    o.announces_tickets, o.close_delay, o.agent, o.lottery_ticket,
     CASE WHEN o.protocol = 'seamless' THEN t.details END AS details"""
+# OFFSET 0 keeps the operator out of the search for the ticket: on a table that is still small, the
+# planner would go through all tickets of the key's operator instead.
 LOCK_BY_KEY = text(f"""
     SELECT {_COLUMNS}
       FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(operator int, ticket_id text)
       JOIN ticket t ON t.operator = key.operator AND t.ticket_id = key.ticket_id
-      JOIN operator o ON o.id = t.operator
+     CROSS JOIN LATERAL (SELECT * FROM operator WHERE id = t.operator OFFSET 0) o
      ORDER BY t.id FOR NO KEY UPDATE OF t""")  # noqa: S608 - a constant list of columns
 LOCK_BY_ID = text(f"""
     SELECT {_COLUMNS}
@@ -115,6 +117,7 @@ def _state(row: Row[Any]) -> TicketState:
             row.announces_tickets,
             row.close_delay,
             row.agent,
+            row.lottery_ticket,
         ),
         status=Status(row.status),
         result=Result(row.result),
@@ -131,5 +134,6 @@ def _state(row: Row[Any]) -> TicketState:
         untold=row.untold,
         in_doubt=row.in_doubt,
         cancelled_by=row.cancelled_by,
+        draw=row.draw,
         details=row.details or {},
     )

@@ -20,7 +20,7 @@ UPDATE_TICKETS = text("""
            close_due_at = r.close_due_at, parked = r.parked, sequence = r.sequence,
            notices = r.notices, unfinished = r.unfinished, held_until = r.held_until,
            untold = r.untold, in_doubt = r.in_doubt, cancelled_by = r.cancelled_by,
-           changed_at = :now,
+           draw = r.draw, changed_at = :now,
            details = CASE WHEN r.filled IS NULL AND r.amended IS NULL THEN t.details
                           ELSE coalesce(r.filled, '{}') || t.details || coalesce(r.amended, '{}')
                       END
@@ -28,7 +28,7 @@ UPDATE_TICKETS = text("""
                id bigint, status text, result text, generation int, settled_at timestamptz,
                amounts jsonb, amended_at timestamptz, close_due_at timestamptz, parked int,
                sequence int, notices int, unfinished int, held_until timestamptz, untold int,
-               in_doubt bool, cancelled_by text, filled jsonb, amended jsonb)
+               in_doubt bool, cancelled_by text, draw text, filled jsonb, amended jsonb)
      WHERE t.id = r.id""")
 
 INSERT_EVENTS = text("""
@@ -113,6 +113,7 @@ def _ticket(ticket: TicketState) -> dict[str, Any]:
         "untold": ticket.untold,
         "in_doubt": ticket.in_doubt,
         "cancelled_by": ticket.cancelled_by,
+        "draw": ticket.draw,
         "filled": ticket.filled,
         "amended": ticket.amended,
     }

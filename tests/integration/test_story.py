@@ -1,7 +1,7 @@
-"""A ticket's story, read from a real life: its facts, its order, its sentence; and the refusals."""
+"""A ticket's story, read from a real life: its facts, its order, its sentence."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from cryptography.fernet import Fernet
@@ -15,10 +15,11 @@ from models.intake.apply import apply_entries
 from models.interventions import Change, Person, keep
 from models.lifecycle.words import Action, NoticeEnd, Outcome, Status
 from models.operators import NewOperator, add_operator
-from models.outbox.claim import claim, partners
+from models.outbox.claim import claim
+from models.outbox.partners import partners
 from models.outbox.record import record
 from models.outbox.values import Again, Attempt, Delivered, Verdict
-from models.story import list_rejected, read_stories, timeline, why_not_closed
+from models.story import read_stories, timeline, why_not_closed
 from tests.support.manual_clock import ManualClock
 
 WINDOW = timedelta(minutes=15)
@@ -61,7 +62,7 @@ class Life:
                 connection,
                 now=now,
                 lease=timedelta(seconds=25),
-                room={one.id: 10 for one in partners(connection)},
+                room={one.id: 10 for one in partners(connection, now=now)},
                 create_age_max=timedelta(seconds=60),
             )
             attempts = [
@@ -162,32 +163,3 @@ def test_the_same_id_at_two_operators_is_two_tickets(life, engine):
     assert [story.ticket.operator for story in both] == ["acme", "betsy"]
     assert [story.ticket.operator for story in one] == ["betsy"]
     assert none == []
-
-
-@pytest.fixture
-def since(life: Life, clock: ManualClock) -> datetime:
-    """Something unreadable is rejected, and after this time two events are."""
-    life.publish(b"{")
-    clock.advance(timedelta(hours=2))
-    life.happen("ticket_open")
-    after = clock.now()
-    life.happen("ticket_win", operator="nobody")
-    life.happen("ticket_paid")
-    return after
-
-
-def test_rejected_events_and_unreadable_input_are_one_list(engine, since):
-    with engine.begin() as connection:
-        everything = list_rejected(connection)
-        late = list_rejected(connection, since=since)
-        unknown = list_rejected(connection, reason="unknown_operator")
-        of_acme = list_rejected(connection, operator="acme")
-        newest = list_rejected(connection, limit=1)
-
-    assert sorted(one.reason or "" for one in everything) == [
-        *("not_json", "not_reserved", "unknown_operator")
-    ]
-    assert unknown[0].operator == "nobody"
-    assert [(one.action, one.status) for one in of_acme] == [("ticket_paid", "open")]
-    assert len(newest) == 1
-    assert sorted(one.reason or "" for one in late) == ["not_reserved", "unknown_operator"]

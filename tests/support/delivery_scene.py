@@ -41,9 +41,10 @@ class Scene:
     vault: Vault = field(default_factory=lambda: Vault.with_keys([SecretStr(KEY)]))
     entries: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def operator(self, code: str, url: str, *, in_flight: int = 32) -> int:
-        """Add an operator whose partner listens at *url*."""
-        new = NewOperator(code=code, url=url, protocol="pam", secret=SECRET, in_flight=in_flight)
+    def operator(self, code: str, url: str, **terms: object) -> int:
+        """Add an operator whose partner listens at *url*; PAM, unless *terms* say otherwise."""
+        given: dict[str, Any] = {"protocol": "pam", "secret": SECRET}
+        new = NewOperator(code=code, url=url, **(given | terms))
         with self.engine.begin() as connection:
             return add_operator(
                 connection, new, vault=self.vault, person=Person("test", "needed")

@@ -1,16 +1,19 @@
 """Tells a ticket's story on the screen, for support staff."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 import typer
 
 from models.clock import DatabaseClock
 from models.durations import format_duration
+from models.lifecycle.turn import NO_WINDOW
+from models.lifecycle.words import NoticeEnd, Outcome
 from models.story import (
     AttemptFact,
     EventFact,
     InterventionFact,
+    NoticeFact,
     RefusedFact,
     Story,
     TicketFact,
@@ -19,7 +22,7 @@ from models.story import (
     why_not_closed,
 )
 from models.story.sentence import said_by
-from models.story.timeline import Closed, Ended, Owed, Tried, What
+from models.story.timeline import AT_ONCE, Arrived, Closed, Ended, Owed, Repeated, Tried, What
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, moment, plain, remark, show_json, show_table
@@ -79,24 +82,40 @@ def _standing(ticket: TicketFact) -> Iterator[str]:
         yield f"closed at {moment(ticket.closed_at)}"
 
 
-def _row(what: What) -> tuple[str, str, str, str]:  # noqa: PLR0911 - one line for each kind
+def _row(what: What) -> tuple[str, str, str, str]:  # noqa: PLR0911 - a line for each kind
     match what:
+        case Arrived(event):
+            return "event", event.action, "arrived", f"id {event.event_id}; {_later(event)}"
         case EventFact():
-            return "event", what.action, _outcome(what), _details(what)
+            return "event", what.action, _outcome(what), "; ".join(_details(what))
+        case Repeated(event):
+            return "event", event.action, "duplicate", _repeats(event)
         case Owed(notice):
             return "notice", notice.action, f"number {notice.number}", "owed to the partner"
         case Tried(notice, attempt, number):
             return "attempt", notice.action, attempt.verdict, _answer(attempt, number)
         case Ended(notice):
-            return "notice", notice.action, str(notice.ended), notice.reason or ""
+            return "notice", notice.action, str(notice.ended), _end(notice)
         case InterventionFact():
-            return "person", what.did, f"by {what.who}", what.why
+            return "person", _deed(what), f"by {what.who}", "; ".join(_why(what))
         case RefusedFact():
-            return "refused", what.event_id or what.entry_id, what.reason, what.message
+            return "refused", what.event_id or what.entry_id, what.reason, _refused(what)
         case Closed():
             return "clock", "close", "closed", "the closing time has come"
         case _:
             assert_never(what)
+
+
+def _end(notice: NoticeFact) -> str:
+    """Why it ended without an attempt."""
+    match notice.ended:
+        case NoticeEnd.DELIVERED:
+            return "by a person's word"
+        case NoticeEnd.SKIPPED:
+            was = "" if notice.reason is None else f"; it was dead: {notice.reason}"
+            return f"by a person's word{was}"
+        case _:
+            return notice.reason or ""
 
 
 def _outcome(event: EventFact) -> str:
@@ -105,17 +124,70 @@ def _outcome(event: EventFact) -> str:
     return f"{event.outcome} ({event.status_before} to {event.status_after})"
 
 
-def _details(event: EventFact) -> str:
-    said = [f"id {event.event_id}"]
-    if event.reason is not None:
-        said.insert(0, event.reason)
-    if event.occurred_at is not None:
-        said.append(f"happened {moment(event.occurred_at)}")
+def _later(event: EventFact) -> str:
+    if event.outcome is Outcome.PARKED:
+        return f"it waits since {moment(event.decided_at)}"
+    return f"decided {moment(event.decided_at)}"
+
+
+def _details(event: EventFact) -> Iterator[str]:
+    yield f"id {event.event_id}"
+    if event.sequence is not None:
+        yield f"number {event.sequence}"
+    if event.message is not None:
+        yield event.message
+    elif event.reason is not None:
+        yield event.reason
+    if event.notices:
+        told = (f"{one.action} (number {one.number})" for one in event.notices)
+        yield f"the partner is owed {', '.join(told)}"
+    if event.occurred_at is not None and event.received_at - event.occurred_at > AT_ONCE:
+        yield f"happened {moment(event.occurred_at)}"
     if event.park_until is not None:
-        said.append(f"waits until {moment(event.park_until)}")
-    if event.repeats:
-        said.append(f"came {event.repeats} more times, last {moment(event.repeated_at)}")
-    return ", ".join(said)
+        answered = event.park_until >= NO_WINDOW
+        until = "the partner has answered" if answered else moment(event.park_until)
+        yield f"waits until {until}"
+    if event.dropped_at is not None:
+        yield f"dropped {moment(event.dropped_at)}"
+
+
+def _repeats(event: EventFact) -> str:
+    times = "once" if event.repeats == 1 else f"{event.repeats} times, the last time now"
+    return f"id {event.event_id} came again {times}; it counts once, so nothing changed"
+
+
+def _deed(fact: InterventionFact) -> str:
+    """What a person did, in words."""
+    facts = fact.facts
+    match fact.did:
+        case "event_retried" | "event_dropped":
+            return f"{fact.did.removeprefix('event_')} {facts['action']} {facts['event_id']}"
+        case "raw_event_retried" | "raw_event_dropped":
+            return f"{fact.did.removeprefix('raw_event_')} raw input {facts['entry_id']}"
+        case "notice_retried" | "notice_skipped":
+            word = "retried" if fact.did == "notice_retried" else "skipped"
+            return f"{word} {facts['action']} of generation {facts['generation']}"
+        case _:
+            return fact.did.replace("_", " ")
+
+
+def _why(fact: InterventionFact) -> Iterator[str]:
+    yield fact.why
+    facts = fact.facts
+    if facts.get("as_now"):
+        yield "as if it happened now (--as-now)"
+    way = str(facts.get("way", ""))
+    if "--" in way:
+        yield f"--{way.partition('--')[2]}"
+    was = facts.get("was")
+    if isinstance(was, Mapping):
+        reason = was.get("reason")
+        yield f"it was {was.get('outcome')}" + ("" if reason is None else f" ({reason})")
+
+
+def _refused(fact: RefusedFact) -> str:
+    dealt_with = "" if fact.dropped_at is None else f"; dealt with {moment(fact.dropped_at)}"
+    return f"{fact.message} (kept raw: entry {fact.entry_id}){dealt_with}"
 
 
 def _answer(attempt: AttemptFact, number: int) -> str:

@@ -11,8 +11,10 @@ from sqlalchemy import Connection
 from models.clock import Clock
 from models.closing import close_due
 from models.database import Transaction
+from models.operators import forget_old_secrets
 from models.outbox.abandon import abandon_creates
 from models.parking import end_windows
+from models.retention import forget
 from models.settings import Settings
 from worker.sweep.horizon import Sight
 
@@ -23,12 +25,14 @@ Step = Callable[[Connection, datetime], int]
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many tickets were closed, parked events decided, and creates given up."""
+    """How many tickets were closed, parked events decided, creates given up and rows removed."""
 
     horizon: datetime | None
     closed: int = 0
     windows_ended: int = 0
     creates_abandoned: int = 0
+    forgotten: int = 0
+    secrets_forgotten: int = 0
 
     @property
     def due(self) -> bool:
@@ -65,11 +69,13 @@ class Sweep:
         horizon = self._sight.horizon()
         give_up = self._monotonic() + ROUND_MAX.total_seconds()
         abandoned = self._until_done(self._abandon_creates, give_up)
+        secrets = self._until_done(self._forget_secrets, give_up)
         if horizon is None:
-            return Swept(None, creates_abandoned=abandoned)
+            return Swept(None, creates_abandoned=abandoned, secrets_forgotten=secrets)
         ended = self._until_done(lambda at, now: self._end_windows(at, now, horizon), give_up)
         closed = self._until_done(lambda at, now: self._close_due(at, now, horizon), give_up)
-        return Swept(horizon, closed, ended, abandoned)
+        forgotten = self._until_done(self._forget, give_up)
+        return Swept(horizon, closed, ended, abandoned, forgotten, secrets)
 
     def _until_done(self, step: Step, give_up: float) -> int:
         """Repeat *step* until it finds nothing; give the sum."""
@@ -92,6 +98,13 @@ class Sweep:
             limit=self._settings.sweep_batch,
             parking_window=self._settings.parking_window,
         )
+
+    def _forget(self, connection: Connection, now: datetime) -> int:
+        retention = self._settings.retention
+        return forget(connection, before=now - retention, limit=self._settings.sweep_batch)
+
+    def _forget_secrets(self, connection: Connection, now: datetime) -> int:
+        return forget_old_secrets(connection, now=now)
 
     def _abandon_creates(self, connection: Connection, now: datetime) -> int:
         return abandon_creates(

@@ -11,11 +11,13 @@ down_revision: str | None = None
 def upgrade() -> None:
     """Create everything; the reasons stand beside the columns in `models.tables`."""
     _operators()
+    _circuits()
     _publishers()
     _tickets()
     _events()
     _notices()
     _interventions()
+    _sweep_round()
 
 
 def _operators() -> None:
@@ -26,7 +28,11 @@ def _operators() -> None:
         sa.Column("protocol", sa.Text(), nullable=False),
         sa.Column("url", sa.String(), nullable=False),
         sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("next_secret", sa.String(), nullable=True),
+        sa.Column("switch_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("forget_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("agent", sa.String(), nullable=True),
+        sa.Column("sign_calls", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
             "close_delay",
             sa.Interval(),
@@ -55,8 +61,46 @@ def _operators() -> None:
         sa.CheckConstraint("protocol IN ('pam', 'seamless')", name=op.f("operator_protocol_known")),
         sa.CheckConstraint("in_flight BETWEEN 1 AND 10000", name=op.f("operator_in_flight_sane")),
         sa.CheckConstraint("rate > 0", name=op.f("operator_rate_positive")),
+        sa.CheckConstraint(
+            "(next_secret IS NULL) = (switch_at IS NULL)"
+            " AND (next_secret IS NULL) = (forget_at IS NULL)",
+            name=op.f("operator_exchange_is_whole"),
+        ),
+        sa.CheckConstraint("switch_at <= forget_at", name=op.f("operator_exchange_in_order")),
         sa.PrimaryKeyConstraint("id", name=op.f("operator_pkey")),
         sa.UniqueConstraint("code", name=op.f("operator_code_key")),
+    )
+
+
+def _circuits() -> None:
+    op.create_table(
+        "circuit",
+        sa.Column("operator", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("refused", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("probe_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("probe_youngest", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("tokens", sa.Double(), server_default=sa.text("0"), nullable=False),
+        sa.Column("tokens_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "in_flight",
+            postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.CheckConstraint(
+            "(probe_at IS NOT NULL) = (opened_at IS NOT NULL AND closed_at IS NULL)",
+            name=op.f("circuit_probed_while_open"),
+        ),
+        sa.CheckConstraint(
+            "opened_at IS NOT NULL OR closed_at IS NULL",
+            name=op.f("circuit_opened_before_closed"),
+        ),
+        sa.ForeignKeyConstraint(["operator"], ["operator.id"], name=op.f("circuit_operator_fkey")),
+        sa.PrimaryKeyConstraint("operator", name=op.f("circuit_pkey")),
+        postgresql_with={"fillfactor": "50"},
     )
 
 
@@ -119,6 +163,7 @@ def _tickets() -> None:
         sa.Column("untold", sa.Integer(), nullable=True),
         sa.Column("in_doubt", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("cancelled_by", sa.String(), nullable=True),
+        sa.Column("draw", sa.String(), nullable=True),
         sa.Column(
             "details",
             postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
@@ -172,6 +217,41 @@ def _tickets() -> None:
         unique=False,
         postgresql_where=sa.text("close_due_at IS NOT NULL AND parked = 0"),
     )
+    op.create_index(
+        "ticket_closed",
+        "ticket",
+        ["closed_at"],
+        unique=False,
+        postgresql_where=sa.text("closed_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ticket_cancelled",
+        "ticket",
+        ["changed_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'cancelled'"),
+    )
+    op.create_index(
+        "ticket_newest",
+        "ticket",
+        ["operator", "id"],
+        unique=False,
+        postgresql_where=sa.text("status <> 'absent'"),
+    )
+    op.create_index(
+        "ticket_of_player",
+        "ticket",
+        ["operator", sa.text("(details ->> 'player_id')"), "id"],
+        unique=False,
+        postgresql_where=sa.text("(details ->> 'player_id') IS NOT NULL"),
+    )
+    op.create_index(
+        "ticket_code",
+        "ticket",
+        ["operator", sa.text("(details ->> 'ticket_code')"), "id"],
+        unique=False,
+        postgresql_where=sa.text("(details ->> 'ticket_code') IS NOT NULL"),
+    )
 
 
 def _events() -> None:
@@ -201,6 +281,7 @@ def _events() -> None:
         sa.Column("park_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("repeats", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("repeated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("dropped_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "(outcome = 'parked') = (park_until IS NOT NULL)",
             name=op.f("ticket_event_parked_has_end"),
@@ -228,18 +309,29 @@ def _events() -> None:
         postgresql_where=sa.text("outcome = 'parked'"),
     )
     op.create_index(
-        "ticket_event_refused",
+        "ticket_event_waiting",
         "ticket_event",
-        ["decided_at"],
+        ["ticket"],
         unique=False,
-        postgresql_where=sa.text("outcome IN ('rejected', 'superseded')"),
+        postgresql_where=sa.text("outcome = 'parked'"),
     )
+    op.create_index(
+        "ticket_event_listed",
+        "ticket_event",
+        ["outcome", "decided_at"],
+        unique=False,
+        postgresql_where=sa.text(
+            "outcome IN ('parked', 'rejected', 'superseded') AND dropped_at IS NULL"
+        ),
+    )
+    op.create_index("ticket_event_event_id", "ticket_event", ["event_id", "ticket"], unique=False)
     op.create_table(
         "rejected_input",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("entry_id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=True),
         sa.Column("raw", sa.LargeBinary(), nullable=False),
+        sa.Column("whole", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("message", sa.String(), nullable=False),
         sa.Column("operator", sa.String(), nullable=True),
@@ -252,8 +344,26 @@ def _events() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
+        sa.Column("dropped_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("rejected_input_pkey")),
         sa.UniqueConstraint("entry_id", name=op.f("rejected_input_entry_id_key")),
+    )
+    op.create_index(
+        "rejected_input_listed",
+        "rejected_input",
+        ["rejected_at"],
+        unique=False,
+        postgresql_where=sa.text("dropped_at IS NULL"),
+    )
+    op.create_index(
+        "rejected_input_ticket", "rejected_input", ["ticket_id", "operator"], unique=False
+    )
+    op.create_index(
+        "rejected_input_event",
+        "rejected_input",
+        ["event_id"],
+        unique=False,
+        postgresql_where=sa.text("event_id IS NOT NULL"),
     )
 
 
@@ -271,6 +381,7 @@ def _notices() -> None:
         sa.Column("body", sa.String(), nullable=False),
         sa.Column("head", sa.Boolean(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("postponed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease", sa.Uuid(), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("claims", sa.Integer(), server_default=sa.text("0"), nullable=False),
@@ -324,6 +435,13 @@ def _notices() -> None:
         postgresql_where=sa.text("head AND ended IS NULL"),
     )
     op.create_index(
+        "notice_postponed",
+        "notice",
+        ["operator", "postponed_at"],
+        unique=False,
+        postgresql_where=sa.text("head AND ended IS NULL AND postponed_at IS NOT NULL"),
+    )
+    op.create_index(
         "notice_sent_once",
         "notice",
         ["created_at"],
@@ -334,6 +452,7 @@ def _notices() -> None:
         "delivery_attempt",
         sa.Column("notice", sa.BigInteger(), nullable=False),
         sa.Column("claim", sa.Integer(), nullable=False),
+        sa.Column("operator", sa.Integer(), nullable=False),
         sa.Column("verdict", sa.Text(), nullable=False),
         sa.Column("took_ms", sa.Integer(), nullable=False),
         sa.Column("http_status", sa.Integer(), nullable=True),
@@ -351,6 +470,9 @@ def _notices() -> None:
             ["notice"], ["notice.id"], name=op.f("delivery_attempt_notice_fkey")
         ),
         sa.PrimaryKeyConstraint("notice", "claim", name=op.f("delivery_attempt_pkey")),
+    )
+    op.create_index(
+        "delivery_attempt_recent", "delivery_attempt", ["operator", "recorded_at"], unique=False
     )
 
 
@@ -375,3 +497,14 @@ def _interventions() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("intervention_pkey")),
     )
     op.create_index("intervention_ticket", "intervention", ["ticket"], unique=False)
+
+
+def _sweep_round() -> None:
+    op.create_table(
+        "sweep_round",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("horizon", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("id = 1", name=op.f("sweep_round_is_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("sweep_round_pkey")),
+    )

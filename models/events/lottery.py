@@ -1,0 +1,224 @@
+"""A lottery message as an event (contracts: Fast Track 3, 5.5): `Bet` opens, `Settlement` results.
+
+The feed has no event id and no rollback. So the id is made from what a settlement says, which
+makes a repeated delivery the same event, and every settlement is a correction of the one before.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from models.events.event import Entry, Event
+from models.events.format import EVENT_BYTES_MAX, Id
+from models.events.lottery_format import LotteryMessage
+from models.events.moments import moment, received_at
+from models.events.published import field_of
+from models.events.refusal import Refusal
+from models.events.wording import IDS_RULE, check_storable, not_json, shown, told
+from models.lifecycle.words import Action, Reason
+from models.money import from_decimal_units
+
+KIND: Final = b"LOTTERY_V2"  # the entry's field `type`
+OPERATOR: Final = b"operator"  # and the field beside it
+_CENTS_MAX: Final = 10**15  # as for any other event (models.events.format)
+_MESSAGE: Final = TypeAdapter(LotteryMessage)
+_ID: Final = TypeAdapter(Id)
+_ONE_DIGIT_HOUR: Final = re.compile(r"^(.{10}).([0-9]):")
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A message that was understood. *cents*: its amount in the currency's minor unit."""
+
+    payload: dict[str, Any]
+    action: Action
+    at: datetime
+    cents: int
+
+
+def read_lottery(entry: Entry) -> Event:
+    """The event in a lottery message; all that was received is in its data. Raises Refusal."""
+    said = _understood(field_of(entry))
+    operator = _operator(entry)
+    entered = received_at(entry.id)
+    payload = said.payload
+    data = {"operator": operator, "ticket_id": payload["ticket_id"]} | _facts(said)
+    return Event(
+        event_id=_event_id(said),
+        action=said.action,
+        operator=operator,
+        ticket_id=payload["ticket_id"],
+        data=data | {"lottery": payload},
+        occurred_at=said.at,
+        order_time=min(said.at, entered),
+        received_at=entered,
+        entry_id=entry.id,
+    )
+
+
+def wrong_with(payload: bytes) -> Refusal | None:
+    """Why the message in *payload* would be rejected for its form; None where it would not be.
+
+    For a door that answers at once. What the ticket and its operator make of it is known later.
+    """
+    try:
+        _understood(payload)
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+def ids_in(entry: Entry) -> dict[str, object]:
+    """Whose message it seems to be, for those who search; the operator stands beside it."""
+    operator = entry.fields.get(OPERATOR, b"")
+    ids: dict[str, object] = {"operator": operator.decode("utf-8", "replace")}
+    try:
+        payload = from_json(field_of(entry))
+    except ValueError:
+        return ids
+    return ids | {"ticket_id": payload.get("ticket_id") if isinstance(payload, dict) else None}
+
+
+def _understood(raw: bytes) -> _Said:
+    if len(raw) > EVENT_BYTES_MAX:
+        raise Refusal(
+            Reason.TOO_LARGE,
+            f"the message has {len(raw)} bytes; at most {EVENT_BYTES_MAX} are taken",
+        )
+    try:
+        payload = from_json(raw)
+    except ValueError as error:
+        raise not_json(raw, str(error), what="the message") from None
+    if not isinstance(payload, dict):
+        raise Refusal(Reason.INVALID_EVENT, "the message is not a JSON object")
+    try:
+        _MESSAGE.validate_python(payload)
+    except ValidationError as error:
+        raise _explained(payload, error) from None
+    check_storable(raw, payload, "message")
+    _moment(payload, "draw_date")
+    at = _moment(payload, "timestamp")
+    return _Said(payload, _action(payload), at, _cents(raw, payload))
+
+
+def _action(payload: dict[str, Any]) -> Action:
+    if payload["type"] == "Bet":
+        return Action.OPEN
+    won = any(line["is_winning_line"] for line in payload["lines"])
+    return Action.WIN if won else Action.LOST
+
+
+def _facts(said: _Said) -> dict[str, Any]:
+    """What the message says in the words of an event."""
+    payload = said.payload
+    if said.action is Action.OPEN:
+        return {
+            "player_id": payload["user_id"],
+            "price": said.cents,
+            "currency": payload["currency"],
+            "game": payload["lottery_name"],
+            "game_id": payload["lottery_id"],
+        }
+    # The amount of a settlement is the win (contracts 5.5): on a lost one it says nothing.
+    paid = {"net_payout": said.cents} if said.action is Action.WIN else {}
+    return paid | {"correction": True}
+
+
+def _event_id(said: _Said) -> str:
+    """The same for the same statement, however often and however it is written.
+
+    The ticket is not in it: an id counts per ticket (rule 2).
+    """
+    payload = said.payload
+    parts = (
+        payload["type"],
+        payload["draw_id"],
+        said.at.isoformat(),
+        said.action,
+        str(said.cents),
+        payload["currency"],
+    )
+    return f"lottery:{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:40]}"
+
+
+def _moment(payload: dict[str, Any], name: str) -> datetime:
+    try:
+        return moment(_ONE_DIGIT_HOUR.sub(r"\1T0\2:", payload[name]))
+    except ValueError as error:
+        raise Refusal(
+            Reason.INVALID_EVENT, f"{name}: {error} (was {shown(payload[name])})"
+        ) from None
+
+
+def _cents(raw: bytes, payload: dict[str, Any]) -> int:
+    """The amount in the currency's minor unit: exact, from the digits as they were written."""
+    try:
+        cents = from_decimal_units(_exact(raw, payload["amount"]), payload["currency"])
+    except (ValueError, InvalidOperation) as error:
+        where = "currency" if "ISO 4217" in str(error) else "amount"
+        raise Refusal(
+            Reason.INVALID_EVENT, f"{where}: {error} (was {shown(payload[where])})"
+        ) from None
+    if cents > _CENTS_MAX:
+        raise Refusal(
+            Reason.INVALID_EVENT,
+            f"amount: at most {_CENTS_MAX} in the currency's minor unit are taken (it has {cents})",
+        )
+    return cents
+
+
+def _exact(raw: bytes, amount: float) -> Decimal:
+    """A whole number is exact already; any other is read again as text, past the float."""
+    if isinstance(amount, int):
+        return Decimal(amount)
+    written = json.loads(raw.decode(), parse_float=str)["amount"]
+    if not isinstance(written, str) or float(written) != amount:
+        raise ValueError("stands there twice")
+    return Decimal(written)
+
+
+def _operator(entry: Entry) -> str:
+    given = entry.fields.get(OPERATOR)
+    if given is None:
+        raise Refusal(
+            Reason.INVALID_EVENT,
+            "the entry has no field `operator`: name there whose lottery it is, "
+            "beside `type` and `event`",
+        )
+    try:
+        return _ID.validate_python(given.decode())
+    except (UnicodeDecodeError, ValidationError):
+        raise Refusal(
+            Reason.INVALID_EVENT,
+            f"the entry's field `operator` {IDS_RULE} (was {shown(given)[1:]})",
+        ) from None
+
+
+def _explained(payload: dict[str, Any], error: ValidationError) -> Refusal:
+    problems = error.errors(include_url=False, include_context=False)
+    if not problems[0]["loc"]:  # it is neither of the two kinds
+        given = shown(payload["type"]) if "type" in payload else None
+        wrong = "is missing" if given is None else f"must be Bet or Settlement (was {given})"
+        return Refusal(Reason.INVALID_EVENT, f"type: {wrong}")
+    return Refusal(Reason.INVALID_EVENT, told(problems, place=_place, rules=_RULES))
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc[1:])  # the first is the kind of message
+
+
+_MOMENT_RULE = "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z"
+_RULES = {
+    **dict.fromkeys(("ticket_id", "draw_id"), "must be text of 1 to 64 digits"),
+    "lottery_id": "must be text of 1 to 255 digits",
+    **dict.fromkeys(("timestamp", "draw_date"), _MOMENT_RULE),
+    "amount": "must be a number from 0, in units of the currency",
+    "user_id": "must be text of 1 to 255 characters",
+}

@@ -1,0 +1,106 @@
+"""A lottery message's wire format (contracts: Fast Track 3.2), as Pydantic types.
+
+We are the receiving side: required is what the vendor's page stars, forms are as lenient as its
+schema and its sample. What it does not name may be there, and is kept.
+"""
+
+from typing import Annotated, Any, Literal, Required
+
+from pydantic import ConfigDict, Field, StringConstraints
+from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
+
+from models.events.format import Text
+
+# The vendor's ids are digits. Those that become ids of ours have our length.
+Digits = Annotated[str, StringConstraints(max_length=64, pattern=r"^[0-9]+$")]
+LongDigits = Annotated[str, StringConstraints(max_length=255, pattern=r"^[0-9]+$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Number = Annotated[float, Field(allow_inf_nan=False)]  # validated, then kept as it was written
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Numbers = list[Number]
+# RFC 3339, but the hour may have one digit: so it is in the vendor's own sample (contracts 3.3).
+LenientMoment = Annotated[
+    str,
+    StringConstraints(
+        max_length=64,
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{1,2}:[0-9]{2}:[0-9]{2}"
+        r"([.,][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$",
+    ),
+]
+
+
+class Line(TypedDict, total=False):
+    """One line of a ticket: what both kinds of message may say of it."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # Pydantic's documented place for a TypedDict's settings
+
+    line_id: Required[Number]
+    special_numbers: Numbers | None
+    matched_special_numbers: Numbers | None
+    is_free_bet: bool | None
+    is_quick_pick: bool | None
+    meta: dict[str, Any] | None
+
+
+class BetLine(Line, total=False):
+    """What was bet on."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
+
+    numbers: Required[Numbers]
+
+
+class SettlementLine(Line, total=False):
+    """What came of it."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
+
+    matched_numbers: Required[Numbers]
+    is_winning_line: Required[bool]
+
+
+class Message(TypedDict, total=False):
+    """What both kinds of message say."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
+
+    ticket_id: Required[Digits]
+    lottery_id: Required[LongDigits]
+    lottery_name: Required[Text]
+    lottery_type: Required[Text]
+    draw_id: Required[Digits]
+    draw_date: Required[LenientMoment]
+    currency: Required[Text]  # which it is, is asked where its amount is counted
+    exchange_rate: Required[Amount]
+    draw_numbers: Numbers | None
+    draw_special_numbers: Numbers | None
+    bonus_code: Text | None
+    amount: Required[Amount]  # in units of the currency, not in cents
+    discount_amount: Amount | None
+    origin: Required[Text]
+    timestamp: Required[LenientMoment]
+    user_id: Required[Name]
+    device_type: Text | None
+    meta: dict[str, Any] | None
+    skip_publishing: bool | None
+
+
+class Bet(Message, total=False):
+    """A ticket was bought for a draw."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
+
+    type: Required[Literal["Bet"]]
+    lines: Required[list[BetLine]]
+
+
+class Settlement(Message, total=False):
+    """The draw was held. A later one replaces this one: the vendor has no rollback (3.4)."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
+
+    type: Required[Literal["Settlement"]]
+    lines: Required[list[SettlementLine]]
+
+
+LotteryMessage = Annotated[Bet | Settlement, Field(discriminator="type")]

@@ -1,0 +1,25 @@
+"""Moments on the wire: when an entry reached the stream, and when an event says it happened."""
+
+from datetime import UTC, datetime
+
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # room for a window behind it
+
+
+def received_at(entry_id: str) -> datetime:
+    """The moment a stream entry was added, by Redis' clock.
+
+    An id may be given with XADD, and so lie beyond all dates: that counts as the year 9999.
+    """
+    try:
+        moment = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return _LATEST
+    return min(moment, _LATEST)
+
+
+def moment(text: str) -> datetime:
+    """RFC 3339 as a moment in UTC; what form it has was checked. ValueError: there is none such."""
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,128 @@
+"""The event as any publisher writes it (design.md 4): one JSON object with an object `data`."""
+
+import difflib
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from models.events.event import Entry, Event
+from models.events.format import EVENT_BYTES_MAX, REQUIRED, WireEvent
+from models.events.moments import moment, received_at
+from models.events.refusal import Refusal
+from models.events.wording import IDS_RULE, check_storable, not_json, told
+from models.lifecycle.words import INBOUND, Action, Reason
+
+_WIRE = TypeAdapter(WireEvent)
+FIELD = b"event"
+
+
+def read_published(entry: Entry) -> Event:
+    """The event in the entry's field `event`. Raises Refusal."""
+    raw = field_of(entry)
+    if len(raw) > EVENT_BYTES_MAX:
+        raise Refusal(
+            Reason.TOO_LARGE, f"the event has {len(raw)} bytes; at most {EVENT_BYTES_MAX} are taken"
+        )
+    try:
+        wire = _WIRE.validate_json(raw)
+    except ValidationError as error:
+        raise _explained(raw, error) from None
+    return _event(wire, raw, entry.id)
+
+
+def event_in(document: object, raw: bytes, entry_id: str) -> Event:
+    """The event that *document* is, which was read from the JSON in *raw*. Raises Refusal."""
+    try:
+        wire = _WIRE.validate_python(document)
+    except ValidationError as error:
+        raise _explained(raw, error) from None
+    return _event(wire, raw, entry_id)
+
+
+def field_of(entry: Entry) -> bytes:
+    """The entry's field `event`. Raises Refusal where there is none."""
+    raw = entry.fields.get(FIELD)
+    if raw is None:
+        names = ", ".join(sorted(repr(name)[1:66] for name in entry.fields)) or "none"
+        raise Refusal(
+            Reason.INVALID_EVENT,
+            f"the entry has no field `event` (its fields: {names[:300]}); "
+            "add it as: XADD ticket-events * event '<json>'",
+        )
+    return raw
+
+
+def _event(wire: WireEvent, raw: bytes, entry_id: str) -> Event:
+    data: dict[str, Any] = wire["data"]  # type: ignore[assignment]  # a TypedDict is a dict
+    action = Action(wire["action"])
+    missing = [name for name in REQUIRED.get(action, ()) if data.get(name) is None]
+    if missing:
+        listed = ", ".join(f"data.{name}" for name in missing)
+        raise Refusal(Reason.INVALID_EVENT, f"{action} needs {listed}")
+    check_storable(raw, data, "data")
+    event_id = wire.get("event_id") or f"stream:{entry_id}"
+    entered = received_at(entry_id)
+    occurred_at = _occurred_at(wire.get("occurred_at"))
+    return Event(
+        event_id=event_id,
+        action=action,
+        operator=data["operator"],
+        ticket_id=data["ticket_id"],
+        data=data,
+        occurred_at=occurred_at,
+        order_time=entered if occurred_at is None else min(occurred_at, entered),
+        received_at=entered,
+        sequence=wire.get("sequence"),
+        entry_id=entry_id,
+    )
+
+
+def _occurred_at(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise Refusal(Reason.INVALID_EVENT, f"occurred_at: {text!r}: {error}") from None
+
+
+def _explained(raw: bytes, error: ValidationError) -> Refusal:
+    problems = error.errors(include_url=False, include_context=False)
+    first = problems[0]
+    if first["type"] == "json_invalid":
+        return not_json(raw, first["msg"])
+    if not first["loc"]:
+        return Refusal(Reason.INVALID_EVENT, "the event is not a JSON object")
+    for problem in problems:
+        if problem["loc"] == ("action",) and isinstance(problem["input"], str):
+            return Refusal(Reason.UNKNOWN_ACTION, unknown_action(problem["input"]))
+    return Refusal(Reason.INVALID_EVENT, told(problems, place=_place, rules=_RULES))
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc[:2])  # below: which type of a union
+
+
+_WORDS_RULE = "must be at most 255 printable characters without spaces"
+_CENTS_RULE = "must be a whole number from 0 to 10**15, in the currency's minor unit"
+_PERCENT_RULE = "must be a number from 0 to 1000, in percent"
+_RULES = {
+    **dict.fromkeys(("event_id", "operator", "ticket_id", "ticket_code"), IDS_RULE),
+    **dict.fromkeys(("player_id", "psp", "ext_type", "atag", "rtag", "ticket_type"), _WORDS_RULE),
+    **dict.fromkeys(("price", "stake", "wht_amount", "ext_amount"), _CENTS_RULE),
+    **dict.fromkeys(("gross_payout", "net_payout"), _CENTS_RULE),
+    **dict.fromkeys(("wht", "ext"), _PERCENT_RULE),
+    "currency": "must be a code of ISO 4217 in capitals, like EUR",
+    "occurred_at": "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z",
+    "sequence": "must be a whole number: 1, 2, 3 ... per ticket, without gaps",
+}
+
+
+def unknown_action(action: str) -> str:
+    """What to say of a word that is no action; the nearest one is named."""
+    if action == Action.CLOSED:
+        return "ticket_closed is the clock's own; it is never accepted from outside"
+    near = difflib.get_close_matches(action[:64].lower(), INBOUND, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(INBOUND)}"
+    return f"action {action[:64]!r} is not known; {hint}"

@@ -1,0 +1,117 @@
+"""When a partner's circuit opens and closes, decided from what came of attempts (design.md 5.4).
+
+"Dead needs proof": that a notice is refused for good is believed while the partner takes others.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+
+from models.lifecycle.words import SENT_ONCE
+from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered
+
+REFUSALS_MAX: Final = 10  # in a row: this one proves that something else is wrong
+PROBE_INTERVAL: Final = timedelta(seconds=15)
+_LOCKED_OUT: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+@dataclass(slots=True)
+class CircuitState:
+    """A partner's circuit, as recording changes it. *changed*: it must be stored."""
+
+    operator: int
+    refused: int = 0  # notices refused for good since the last success
+    opened_at: datetime | None = None
+    reason: str | None = None  # why it was opened last
+    closed_at: datetime | None = None
+    probe_at: datetime | None = None  # when the next probe may be claimed
+    probe_youngest: bool = False
+    changed: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Nothing but probes is sent, and no attempt is used up."""
+        return self.opened_at is not None and self.closed_at is None
+
+    @property
+    def is_calm(self) -> bool:
+        """A success changes nothing."""
+        return not self.is_open and not self.refused
+
+    def open(self, reason: str, *, now: datetime) -> None:
+        """From now on only probes go out; the first one after the interval."""
+        if not self.is_open:
+            self.opened_at, self.reason, self.closed_at = now, reason, None
+            self.probe_at, self.probe_youngest = now + PROBE_INTERVAL, False
+            self.refused, self.changed = 0, True
+
+    def hear_success(self, attempt: Attempt, *, now: datetime) -> None:
+        """The partner took something: it is well, and whatever waits for it is due.
+
+        What was sent before the circuit opened proves nothing about the time since.
+        """
+        if self.is_open and not self._is_probe(attempt):
+            return
+        if not self.is_calm:
+            self.changed = True
+        if self.is_open:
+            self.closed_at, self.probe_at = now, None
+        self.refused = 0
+
+    def hear_failure(self, attempt: Attempt, *, now: datetime) -> Attempt:
+        """Give the attempt as it counts: nothing is dead by the word of a partner that is unwell.
+
+        A create or reserve that is refused is answered: it says nothing about the partner.
+        """
+        refusal = is_refusal(attempt)
+        if is_locked_out(attempt):
+            self.open(f"answered {attempt.http_status}", now=now)
+        elif refusal and not self.is_open:
+            self.refused += 1
+            self.changed = True
+            if self.refused >= REFUSALS_MAX:
+                last = f"the last: {attempt.problem or 'no word'}"
+                self.open(f"refused {REFUSALS_MAX} notices in a row; {last}", now=now)
+        if self._is_probe(attempt):
+            # One that is refused for good may be refused for ever: then the other end is tried.
+            self.probe_youngest = refusal and not self.probe_youngest
+            self.probe_at = max(now, attempt.claim.claimed_at + PROBE_INTERVAL)
+            self.changed = True
+        return _spared(attempt) if self.is_open and not _is_sent_once(attempt) else attempt
+
+    def _is_probe(self, attempt: Attempt) -> bool:
+        """Whatever was claimed while the circuit is open is one."""
+        if self.opened_at is None or not self.is_open:
+            return False
+        return attempt.claim.claimed_at > self.opened_at
+
+
+def is_locked_out(attempt: Attempt) -> bool:
+    """The partner does not let us in: a secret is wrong, whatever was sent.
+
+    A wallet that says in its own words what came of the call has let us in, whatever the status.
+    """
+    if isinstance(attempt.verdict, Delivered) or is_refusal(attempt):
+        return False
+    return attempt.http_status in _LOCKED_OUT
+
+
+def is_refusal(attempt: Attempt) -> bool:
+    """The partner refused a notice for good, which would kill it."""
+    verdict = attempt.verdict
+    return isinstance(verdict, Dead) and not verdict.out_of_time and not _is_sent_once(attempt)
+
+
+def _spared(attempt: Attempt) -> Attempt:
+    match attempt.verdict:
+        case Dead(perhaps_delivered=True):
+            return replace(attempt, verdict=Unanswered(PROBE_INTERVAL))
+        case Dead():
+            return replace(attempt, verdict=Again(PROBE_INTERVAL))
+        case _:
+            return attempt
+
+
+def _is_sent_once(attempt: Attempt) -> bool:
+    return attempt.claim.action in SENT_ONCE

@@ -1,0 +1,42 @@
+"""The partners, as delivery needs them: where they live, how they are spoken to, how fast."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from models.operators.secrets import SealedSecrets
+from models.outbox.values import Partner
+
+_PARTNER: Final = """
+    SELECT id, code, protocol, url, secret, next_secret, switch_at, forget_at, agent, sign_calls,
+           rate, in_flight
+      FROM operator"""
+ENABLED: Final = text(f"{_PARTNER} WHERE disabled_at IS NULL ORDER BY id")
+ONE: Final = text(f"{_PARTNER} WHERE code = :code")
+
+
+def partners(connection: Connection, *, now: datetime) -> list[Partner]:
+    """The enabled operators, as of *now*. What a disabled one is owed is held."""
+    return [_partner(row, now) for row in connection.execute(ENABLED)]
+
+
+def find_partner(connection: Connection, code: str, *, now: datetime) -> Partner | None:
+    """The operator with this code, as of *now*, enabled or not."""
+    row = connection.execute(ONE, {"code": code}).one_or_none()
+    return None if row is None else _partner(row, now)
+
+
+def _partner(row: Row[Any], now: datetime) -> Partner:
+    secrets = SealedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
+    return Partner(
+        id=row.id,
+        code=row.code,
+        protocol=row.protocol,
+        url=row.url,
+        secret=secrets.signing(now),
+        agent=row.agent,
+        sign_calls=row.sign_calls,
+        rate=row.rate,
+        in_flight=row.in_flight,
+    )

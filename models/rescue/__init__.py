@@ -1,0 +1,55 @@
+"""Ways out for what needs a person: events that were refused or wait, dead notices.
+
+`listing` and `finding` read; `events`, `raw` and `notices` change, each under the ticket's lock and
+together with the record of who did it and why. `values` is what passes between them and a screen.
+"""
+
+from models.outbox.dead import NotPossible, WayOut
+from models.rescue.events import drop_events, retry_events
+from models.rescue.finding import find_events, find_raw, raw_naming
+from models.rescue.listing import choose_events, choose_raw, list_events, list_raw, list_rejected
+from models.rescue.notices import choose_dead, find_dead, free_dead, list_dead
+from models.rescue.raw import drop_raw, retry_raw
+from models.rescue.values import (
+    DeadNotice,
+    DeadNoticeStory,
+    EventEnd,
+    EventKey,
+    FreedNotice,
+    Listed,
+    LoggedEvent,
+    NoticeKey,
+    RawInput,
+    Selection,
+)
+
+__all__ = [
+    "DeadNotice",
+    "DeadNoticeStory",
+    "EventEnd",
+    "EventKey",
+    "FreedNotice",
+    "Listed",
+    "LoggedEvent",
+    "NotPossible",
+    "NoticeKey",
+    "RawInput",
+    "Selection",
+    "WayOut",
+    "choose_dead",
+    "choose_events",
+    "choose_raw",
+    "drop_events",
+    "drop_raw",
+    "find_dead",
+    "find_events",
+    "find_raw",
+    "free_dead",
+    "list_dead",
+    "list_events",
+    "list_raw",
+    "list_rejected",
+    "raw_naming",
+    "retry_events",
+    "retry_raw",
+]

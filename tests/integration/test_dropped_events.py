@@ -1,0 +1,107 @@
+"""Letting events go: they leave the lists, and stay in the log and in their ticket's story."""
+
+from datetime import timedelta
+
+import pytest
+
+from models.lifecycle.words import Outcome
+from models.rescue import NotPossible
+from models.story import read_stories
+from tests.support.desk import CLOSE_DELAY, SLIP
+from tests.support.ways_out import WaysOut
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def ways(desk, books) -> WaysOut:
+    return WaysOut(desk, books)
+
+
+def test_a_dropped_parked_event_ends_as_rejected_with_the_person_s_words(desk, books, ways):
+    desk.say("ticket_win")
+    desk.say("ticket_lost", event_id="other")
+    (ended,) = ways.drop("other", outcome=Outcome.PARKED)
+
+    assert (ended.outcome, ended.reason) == ("rejected", "dropped")
+    row = books.event("other")
+    assert (row.outcome, row.reason, row.park_until) == ("rejected", "dropped", None)
+    assert row.message == "dropped by anna: their clock was slow"
+    assert ways.listed(Outcome.PARKED) == ways.listed(Outcome.REJECTED) == []
+    assert [kept.did for kept in ways.kept()] == ["event_dropped"]
+
+
+def test_a_dropped_event_holds_up_the_closing_no_longer(desk, books, ways):
+    """Rule 17: no ticket closes while something is parked on it."""
+    desk.say("ticket_win")
+    desk.deliver()
+    desk.wait(CLOSE_DELAY)
+    desk.say("ticket_lost", event_id="other")
+    assert desk.close_due() == 0
+
+    ways.drop("other", outcome=Outcome.PARKED)
+
+    assert desk.close_due() == 1
+    assert books.ticket().parked == 0
+
+
+def test_the_number_of_a_dropped_event_is_used_up_and_the_next_ones_are_decided(desk, books, ways):
+    """Rule 9: they would wait for it in vain."""
+    desk.add_operator("careful", announces_tickets=True)
+    desk.say("ticket_rollback", event_id="one", sequence=1)
+    desk.say("ticket_win", event_id="two", sequence=2)
+    dropped, two = ways.drop("one", outcome=Outcome.PARKED)
+
+    assert (dropped.gives_up, books.ticket().sequence) == (1, 2)
+    assert (two.event_id, two.outcome, two.asked) == ("two", "applied", False)
+    again = ways.retry("one")
+    assert again[0].reason == "number_used"
+
+
+def test_a_number_whose_turn_has_not_come_is_not_used_up(desk, books, ways):
+    desk.say("ticket_rollback", event_id="three", sequence=3)
+    (dropped,) = ways.drop("three", outcome=Outcome.PARKED)
+
+    assert (dropped.gives_up, books.ticket().sequence) == (None, 0)
+
+
+def test_a_discard_that_is_decided_then_takes_the_unsent_create_back(desk, books, ways):
+    """As it does when it arrives: nothing is sent that was discarded before."""
+    desk.say("ticket_create", event_id="one", sequence=1, **SLIP)
+    desk.say("ticket_paid", event_id="two", sequence=2)
+    desk.say("ticket_discard", event_id="three", sequence=3)
+    ways.drop("two", outcome=Outcome.PARKED)
+
+    assert [row.ended for row in books.notices()] == ["withdrawn", None]
+    assert books.standing() == "cancelled/pending"
+    assert desk.deliver() == [("T", "ticket_discard")]
+
+
+def test_a_dropped_rejected_event_leaves_the_list_and_changes_nothing_else(
+    desk, books, ways, engine
+):
+    desk.say("ticket_open")
+    desk.say("ticket_paid", event_id="paid")
+    before = books.ticket()
+    (ended,) = ways.drop("paid")
+
+    assert (ended.outcome, ended.reason) == ("rejected", "not_reserved")
+    assert (books.event("paid").dropped_at, books.ticket()) == (desk.now, before)
+    assert ways.listed(Outcome.REJECTED) == []
+    with engine.begin() as connection:
+        (story,) = read_stories(connection, "T")
+    assert story.events[-1].dropped_at == desk.now
+    assert story.interventions[0].facts["event_id"] == "paid"
+    with pytest.raises(NotPossible, match="event paid was dropped at"):
+        ways.drop("paid")
+
+
+def test_a_dropped_event_can_still_be_taken_up_again(desk, books, ways):
+    desk.say("ticket_win")
+    desk.wait(SECOND)
+    desk.say("ticket_rollback", event_id="back", at=desk.now - 5 * SECOND)
+    ways.drop("back", outcome=Outcome.SUPERSEDED)
+    (ended,) = ways.retry("back", outcome=Outcome.SUPERSEDED, as_now=True)
+
+    assert ended.outcome == "applied"
+    assert books.event("back").dropped_at is None

@@ -1,0 +1,233 @@
+"""Claiming what partners are owed: heads only, under a lease, each operator for itself."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from models.outbox.partners import partners
+from models.outbox.values import Again, Claim, Dead, Unanswered
+from tests.support.desk import LEASE, SLIP, Desk
+
+MOMENT = timedelta(microseconds=1)
+PAUSE = timedelta(seconds=30)
+COPY_NOTICE = text("""
+    INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
+                        created_at)
+    SELECT ticket, operator, number + 1, action, generation, body, false, due_at, created_at
+      FROM notice""")
+
+
+@pytest.fixture
+def story(desk):
+    """A ticket that owes its partner three notices."""
+    desk.publish(*(desk.event(f"ticket_{word}") for word in ("win", "rollback", "lost")))
+
+
+@pytest.mark.usefixtures("story")
+def test_a_ticket_s_notices_go_out_one_after_the_other(desk):
+    """Rule 12: only the oldest unfinished one can be claimed."""
+    told = [desk.deliver() for _ in range(4)]
+
+    assert told == [[("T", "ticket_win")], [("T", "ticket_rollback")], [("T", "ticket_lost")], []]
+
+
+@pytest.mark.usefixtures("story")
+def test_a_follower_waits_while_its_head_is_being_sent_or_tried_again(desk):
+    head = desk.claim_one()
+    while_sending = desk.claim()
+    desk.record(head, Again(PAUSE))
+    while_waiting = desk.claim()
+    desk.wait(PAUSE)
+
+    assert (while_sending, while_waiting) == ([], [])
+    assert desk.claim_one().notice == head.notice
+
+
+def test_what_arrives_behind_an_unfinished_notice_is_no_head(desk, books):
+    """Rule 12, protocol H37."""
+    desk.say("ticket_win")
+    desk.claim()
+    desk.say("ticket_rollback")
+    assert [row.head for row in books.notices()] == [True, False]
+    assert desk.claim() == []
+
+
+def test_what_arrives_behind_finished_notices_is_the_head(desk, books):
+    desk.say("ticket_win")
+    desk.deliver()
+    desk.say("ticket_rollback")
+
+    assert [row.head for row in books.notices()] == [False, True]
+    assert desk.deliver() == [("T", "ticket_rollback")]
+
+
+def test_the_database_refuses_a_second_notice_of_the_same_name(desk, books, engine):
+    """Rule 12: unique (ticket, action, generation)."""
+    desk.say("ticket_win")
+
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(COPY_NOTICE)
+    assert len(books.notices()) == 1
+
+
+def test_a_second_win_has_the_bytes_of_the_first_and_a_key_of_its_own(desk):
+    """Protocol H42: the wire has no generation, the idempotency key has."""
+    desk.publish(*(desk.event(f"ticket_{word}") for word in ("win", "rollback", "win")))
+    first, back, second = (_claim_and_deliver(desk) for _ in range(3))
+
+    assert first.body == second.body
+    assert [one.idempotency_key for one in (first, back, second)] == [
+        "acme/T/ticket_win/1",
+        "acme/T/ticket_rollback/1",
+        "acme/T/ticket_win/2",
+    ]
+
+
+def test_a_lease_hides_a_notice_until_it_is_over_to_the_microsecond(desk):
+    desk.say("ticket_win")
+    first = desk.claim_one()
+
+    desk.wait(LEASE - MOMENT)
+    before = desk.claim()
+    desk.wait(MOMENT)
+    again = desk.claim_one()
+
+    assert before == []
+    assert (first.number, again.number) == (1, 2)
+    assert again.lease != first.lease
+    assert again.body == first.body
+
+
+def test_a_lost_lease_leaves_its_notice_perhaps_delivered(desk, books):
+    """The sender died: nobody knows how far it came."""
+    desk.say("ticket_win")
+    desk.claim()
+    assert not books.notice(1).perhaps_delivered
+    desk.wait(LEASE)
+    desk.claim()
+
+    assert books.notice(1).perhaps_delivered
+
+
+def test_two_deliverers_share_what_is_due_and_wait_for_nobody(desk, engine):
+    """Rule 19: SKIP LOCKED, while both transactions are open."""
+    desk.publish(*(desk.event("ticket_win", f"T{number}") for number in range(10)))
+    with engine.begin() as one, engine.begin() as other:
+        mine = desk.claim_within(one, {1: 6})
+        yours = desk.claim_within(other, {1: 6})
+
+    assert (len(mine), len(yours)) == (6, 4)
+    assert {each.notice for each in mine}.isdisjoint(each.notice for each in yours)
+
+
+def test_nobody_gets_more_than_there_is_room_for(desk, engine):
+    """design.md 5.4: claims are per operator."""
+    bravo, closed = desk.add_operator("bravo"), desk.add_operator("closed")
+    for operator in ("acme", "bravo", "closed"):
+        desk.publish(
+            *(desk.event("ticket_win", f"T{number}", operator=operator) for number in range(9))
+        )
+    with engine.begin() as connection:
+        claims = desk.claim_within(connection, {1: 4, bravo: 7, closed: 0, 999: 5})
+
+    got = [one.operator_code for one in claims]
+    assert {code: got.count(code) for code in set(got)} == {"acme": 4, "bravo": 7}
+
+
+def test_the_longest_due_goes_first(desk, engine):
+    for ticket in ("first", "second", "third"):
+        desk.say("ticket_win", ticket)
+        desk.wait(timedelta(seconds=1))
+
+    with engine.begin() as connection:
+        (only,) = desk.claim_within(connection, {1: 1})
+    assert only.ticket_id == "first"
+
+
+@pytest.mark.parametrize("action", ["ticket_win", "ticket_create"])
+def test_giving_a_claim_back_uses_up_nothing(desk, books, action):
+    """Also of a create, which is claimed once in its life: it was never sent."""
+    desk.say(action, **(SLIP if action == "ticket_create" else {}))
+    desk.release(desk.claim_one())
+
+    row = books.notice(1)
+    assert (row.claims, row.tries, row.lease, row.perhaps_delivered) == (0, 0, None, False)
+    assert desk.claim_one().number == 1
+
+
+def test_giving_back_a_lost_lease_leaves_its_new_owner_alone(desk, books):
+    desk.publish(desk.event("ticket_win", "A"))
+    lost = desk.claim_one()
+    desk.wait(LEASE)
+    desk.publish(desk.event("ticket_win", "B"))
+    owned = {one.ticket_id: one for one in desk.claim()}
+
+    desk.release(lost, owned["B"])
+
+    assert books.notice(1, "A").lease == owned["A"].lease
+    assert books.notice(1, "B").lease is None
+
+
+def test_a_disabled_operator_s_notices_are_held_and_go_out_later(desk, books, engine):
+    """design.md 4: events go on being applied."""
+    bravo = desk.add_operator("bravo")
+    desk.disable()
+    for operator in ("acme", "bravo"):
+        desk.say("ticket_win", operator=operator)
+
+    with engine.begin() as connection:
+        enabled = partners(connection, now=desk.clock.now())
+        claims = desk.claim_within(connection, {one.id: one.in_flight for one in enabled})
+    assert [one.id for one in enabled] == [bravo]
+    assert [one.operator_code for one in claims] == ["bravo"]
+    assert books.standing() == "resulted/won"
+
+
+@pytest.mark.usefixtures("story")
+def test_a_dead_notice_blocks_its_ticket_and_no_other(desk, books):
+    """Protocol H38: only a person moves it."""
+    desk.deliver(Dead("400 Bad Request"))
+    desk.say("ticket_win", "OTHER")
+    desk.wait(timedelta(days=3))
+
+    assert desk.deliver() == [("OTHER", "ticket_win")]
+    dead = books.notice(1)
+    assert (dead.ended, dead.reason, dead.head) == ("dead", "400 Bad Request", True)
+    desk.say("ticket_rollback")
+    assert desk.claim() == []
+
+
+def test_what_a_protocol_has_no_call_for_is_dead_from_the_start_and_blocks(desk, books):
+    """Contracts: AMBSlot takes no settlement back, so a person has to settle it."""
+    desk.add_operator("wallet", protocol="seamless")
+    game = {"player_id": "p", "price": 500, "currency": "EUR", "game": "g", "game_id": "1"}
+    desk.say("ticket_open", operator="wallet", **game)
+    for word in ("lost", "rollback", "void"):
+        desk.say(f"ticket_{word}", operator="wallet")
+
+    assert desk.deliver() == [("T", "ticket_lost")]
+    assert desk.deliver() == []
+    ended = [(row.ended, row.head) for row in books.notices(operator="wallet")]
+    assert ended == [("delivered", False), ("dead", True), (None, False)]
+
+
+def test_a_failure_keeps_the_notice_at_the_head_with_its_schedule(desk, books):
+    desk.say("ticket_win")
+    started = desk.now
+    for verdict in (Again(PAUSE), Unanswered(PAUSE), Again(PAUSE)):
+        assert desk.deliver(verdict) == [("T", "ticket_win")]
+        desk.wait(PAUSE - MOMENT)
+        assert desk.claim() == []
+        desk.wait(MOMENT)
+
+    claim = desk.claim_one()
+    assert (claim.tries, claim.first_tried_at) == (3, started)
+    assert [row.verdict for row in books.attempts()] == ["again", "unanswered", "again"]
+
+
+def _claim_and_deliver(desk: Desk) -> Claim:
+    claim = desk.claim_one()
+    desk.record(claim)
+    return claim

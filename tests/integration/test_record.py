@@ -1,0 +1,104 @@
+"""Recording what came of attempts: all of it in one transaction (rule 13)."""
+
+from datetime import timedelta
+
+import pytest
+
+from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
+from tests.support.desk import CLOSE_DELAY, TOOK
+from tests.support.poison import refuse_attempts
+
+SECOND = timedelta(seconds=1)
+PAUSE = timedelta(seconds=30)
+
+
+def test_what_one_recording_does_is_undone_as_a_whole(desk, books, engine):
+    """Rule 13, protocol H36: notice, head and clock move together or not at all."""
+    desk.publish(desk.event("ticket_win", "A"), desk.event("ticket_win", "B"))
+    claims = desk.claim()
+    attempts = [Attempt(one, Delivered(), TOOK) for one in claims]
+    with engine.connect() as connection:
+        desk.record_within(connection, *attempts)
+        connection.rollback()  # the process dies before its COMMIT
+    for ticket in ("A", "B"):
+        assert books.ticket(ticket).close_due_at is None
+        assert books.notice(1, ticket).ended is None
+    assert books.attempts() == []
+
+    desk.record_attempts(*attempts)
+
+    assert books.ticket("A").close_due_at == desk.now + CLOSE_DELAY
+
+
+def test_a_recording_that_fails_in_its_last_statement_leaves_nothing_behind(desk, books, engine):
+    """Rule 13: attempts are written last."""
+    desk.publish(desk.event("ticket_win"), desk.event("ticket_rollback"))
+    claim = desk.claim_one()
+    heal = refuse_attempts(engine)
+    with pytest.raises(Exception, match="this row breaks the table"):
+        desk.record(claim)
+    assert [(row.head, row.ended) for row in books.notices()] == [(True, None), (False, None)]
+    assert books.ticket().unfinished == 2
+
+    heal()
+    assert desk.record(claim).due
+
+    assert [row.head for row in books.notices()] == [False, True]
+
+
+def test_a_batch_may_hold_every_kind_of_verdict(desk, books):
+    desk.publish(*(desk.event("ticket_win", name) for name in ("A", "B", "C", "D")))
+    claims = {one.ticket_id: one for one in desk.claim()}
+    verdicts: dict[str, Verdict] = {
+        "A": Delivered(),
+        "B": Again(PAUSE),
+        "C": Unanswered(PAUSE),
+        "D": Dead("400"),
+    }
+
+    recorded = desk.record_attempts(
+        *(Attempt(claims[name], verdict, TOOK) for name, verdict in verdicts.items())
+    )
+
+    assert recorded.verdicts == {"delivered": 1, "again": 1, "unanswered": 1, "dead": 1}
+    assert not recorded.due
+    assert [books.notice(1, name).ended for name in "ABCD"] == ["delivered", None, None, "dead"]
+    assert [books.notice(1, name).perhaps_delivered for name in "ABCD"] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert [books.ticket(name).close_due_at is None for name in "ABCD"] == [False, True, True, True]
+
+
+def test_each_attempt_is_kept_with_what_the_partner_said(desk, books):
+    desk.say("ticket_win")
+    answer = Attempt(
+        desk.claim_one(),
+        Again(PAUSE),
+        TOOK,
+        http_status=503,
+        problem="503 Service Unavailable",
+        answer='{"busy":"ü"}',
+        remarks={"ref": "x"},
+    )
+    desk.record_attempts(answer)
+
+    (row,) = books.attempts()
+    assert (row.claim, row.verdict, row.took_ms, row.http_status) == (1, "again", 120, 503)
+    assert (row.problem, row.answer) == ("503 Service Unavailable", '{"busy":"ü"}')
+    assert (row.remarks, row.recorded_at) == ({"ref": "x"}, desk.now)
+
+
+def test_recording_the_same_twice_changes_nothing(desk, books):
+    """Protocol H43: a recording whose COMMIT was not heard is tried again."""
+    desk.publish(desk.event("ticket_win", "A"), desk.event("ticket_win", "B"))
+    first, second = desk.claim()
+    attempts = Attempt(first, Delivered(), TOOK), Attempt(second, Again(PAUSE), TOOK)
+    desk.record_attempts(*attempts)
+    before = [books.notice(1, name) for name in "AB"], books.ticket("A"), books.attempts()
+    desk.wait(SECOND)
+    desk.record_attempts(*attempts)
+
+    assert ([books.notice(1, name) for name in "AB"], books.ticket("A"), books.attempts()) == before

@@ -1,0 +1,106 @@
+"""What ended long ago is removed, never an unfinished one, and no replay brings it back (H16)."""
+
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from models.intake.apply import apply_entries
+from models.outbox.values import Dead, Delivered
+from models.retention import forget
+from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW
+
+RETENTION = timedelta(days=90)
+AGE_MAX = timedelta(days=30)
+COUNTS = text("""
+    SELECT (SELECT count(*) FROM ticket) AS tickets, (SELECT count(*) FROM ticket_event) AS events,
+           (SELECT count(*) FROM notice) AS notices,
+           (SELECT count(*) FROM delivery_attempt) AS attempts,
+           (SELECT count(*) FROM rejected_input) AS rejected""")
+
+
+def live_and_close(desk, ticket_id):
+    desk.say("ticket_win", ticket_id)
+    desk.deliver()
+    desk.wait(CLOSE_DELAY)
+    desk.close_due()
+
+
+def left(desk):
+    with desk.engine.begin() as connection:
+        return tuple(connection.execute(COUNTS).one())
+
+
+def forget_old(desk, *, limit=500):
+    with desk.engine.begin() as connection:
+        return forget(connection, before=desk.now - RETENTION, limit=limit)
+
+
+def test_a_closed_ticket_goes_with_all_that_belongs_to_it(desk):
+    live_and_close(desk, "old")
+    desk.deliver()
+    desk.publish(desk.raw(b"rubbish"))
+    desk.wait(RETENTION + timedelta(days=1))
+
+    assert forget_old(desk) == 2
+    assert left(desk) == (0, 0, 0, 0, 0)
+
+
+def test_a_cancelled_ticket_goes_too(desk):
+    desk.say("ticket_discard", "never-there")
+    desk.deliver()
+    desk.wait(RETENTION + timedelta(days=1))
+
+    assert forget_old(desk) == 1
+
+
+def test_what_is_younger_stays(desk):
+    live_and_close(desk, "young")
+    desk.deliver()
+    desk.wait(RETENTION - timedelta(seconds=1))
+
+    assert forget_old(desk) == 0
+
+
+def test_a_closed_ticket_whose_partner_was_not_told_stays(desk):
+    live_and_close(desk, "untold")
+    desk.deliver(Dead("400"))
+    desk.wait(RETENTION * 2)
+
+    assert forget_old(desk) == 0
+
+
+def test_what_never_closed_stays(desk):
+    desk.say("ticket_open", "open")
+    desk.say("ticket_win", "undelivered")
+    desk.wait(RETENTION * 2)
+
+    assert forget_old(desk) == 0
+
+
+def test_it_removes_a_bounded_batch_oldest_first(desk):
+    for ticket_id in ("first", "second", "third"):
+        live_and_close(desk, ticket_id)
+        desk.deliver(Delivered())
+    desk.wait(RETENTION * 2)
+
+    assert [forget_old(desk, limit=2), forget_old(desk, limit=2), forget_old(desk)] == [2, 1, 0]
+
+
+def test_an_old_event_is_refused_so_that_no_replay_revives_a_removed_ticket(desk, books):
+    happened = desk.now
+    desk.wait(AGE_MAX + timedelta(seconds=1))
+    replayed = desk.event("ticket_win", "removed", at=happened)
+    punctual = desk.event("ticket_win", "late", at=happened + timedelta(seconds=2))
+
+    apply_entries(
+        desk.engine.begin,
+        [replayed, punctual],
+        clock=desk.clock,
+        parking_window=PARKING_WINDOW,
+        event_age_max=AGE_MAX,
+    )
+
+    assert left(desk)[0] == 1
+    [refused] = books.rejected()
+    assert refused.reason == "too_old"
+    assert "SLIPWAY_EVENT_AGE_MAX" in refused.message

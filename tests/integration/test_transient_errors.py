@@ -1,0 +1,147 @@
+"""Trouble that no event is to blame for: the whole chunk again (rule 21, protocol H44, H45)."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
+
+from models.database import is_transient, open_engine
+from tests.support.books import Books
+from tests.support.desk import Desk
+from tests.support.poison import DISK_FULL, accept_events, refuse_events
+from tests.support.threads import beside, end_sessions, waiting_sessions
+
+LOCK = text("SELECT id FROM ticket WHERE ticket_id = :ticket_id FOR NO KEY UPDATE")
+FAST = timedelta(milliseconds=50)
+
+
+@pytest.fixture
+def hasty(database, desk):
+    """A desk that waits for a lock for 50 ms at most."""
+    engine = open_engine(database, application_name="hasty", lock_timeout=FAST)
+    yield Desk(engine, desk.clock)
+    engine.dispose()
+
+
+@pytest.fixture
+def chunk(desk):
+    """Twenty events, on tickets that were there before."""
+    desk.publish(*(desk.event("ticket_open", f"T{number:02}") for number in range(20)))
+    return [desk.event("ticket_win", f"T{number:02}") for number in range(20)]
+
+
+def assert_untouched(books: Books) -> None:
+    assert {books.standing(f"T{number:02}") for number in range(20)} == {"open/pending"}
+    assert books.rejected() == []
+
+
+def assert_applied_once(books: Books) -> None:
+    for number in range(20):
+        assert books.outcomes(f"T{number:02}")[1:] == [("ticket_win", "applied")]
+        assert books.owed(f"T{number:02}") == ["ticket_win"]
+    assert books.rejected() == []
+
+
+def test_a_lock_that_is_not_to_be_had_leaves_nothing_half_done(hasty, desk, books, engine, chunk):
+    """SQLSTATE 55P03, from a real lock."""
+    with engine.begin() as connection:
+        connection.execute(LOCK, {"ticket_id": "T13"})
+        with pytest.raises(DBAPIError) as trouble:
+            hasty.publish(*chunk)
+        assert is_transient(trouble.value)
+        assert_untouched(books)
+
+    hasty.publish(*chunk)
+
+    assert_applied_once(books)
+
+
+def test_a_connection_cut_in_the_middle_leaves_nothing_half_done(desk, books, engine, chunk):
+    """SQLSTATE 57P01, or none at all: the server went away while the chunk was at work."""
+    with engine.begin() as connection:
+        connection.execute(LOCK, {"ticket_id": "T13"})
+        with beside(lambda: desk.publish(*chunk)) as publishing:
+            end_sessions(engine, waiting_sessions(engine))
+            with pytest.raises(DBAPIError) as trouble:
+                publishing.result()
+        assert is_transient(trouble.value)
+        assert_untouched(books)
+
+    desk.publish(*chunk)
+
+    assert_applied_once(books)
+
+
+def test_a_deadlock_with_strangers_leaves_nothing_half_done(desk, books, engine, chunk, database):
+    """SQLSTATE 40P01: somebody locks tickets in another order, by hand."""
+    impatient = open_engine(database, application_name="impatient")
+    event.listen(impatient, "connect", _look_for_deadlocks_at_once)
+    worker = Desk(impatient, desk.clock)
+    with engine.connect() as gate, engine.connect() as stranger:
+        gate.execute(LOCK, {"ticket_id": "T10"})
+        stranger.execute(LOCK, {"ticket_id": "T19"})
+        with beside(lambda: worker.publish(*chunk)) as publishing:
+            waiting_sessions(engine)  # it holds T00 to T09 and waits at the gate
+            with beside(lambda: stranger.execute(LOCK, {"ticket_id": "T00"})) as wanting:
+                waiting_sessions(engine, 2)
+                gate.rollback()  # now it comes to T19, whose owner waits for T00
+                with pytest.raises(DBAPIError) as trouble:
+                    publishing.result()
+                wanting.result()
+        stranger.rollback()
+    assert "DeadlockDetected" in repr(trouble.value.orig)
+    assert is_transient(trouble.value)
+    assert_untouched(books)
+
+    worker.publish(*chunk)
+    impatient.dispose()
+
+    assert_applied_once(books)
+
+
+def test_a_full_disk_rejects_no_event(desk, books, engine, chunk):
+    """SQLSTATE 53: raised while rows are written."""
+    unlucky = f"stream:{chunk[13].id}"
+    refuse_events(engine, unlucky, sqlstate=DISK_FULL)
+    with pytest.raises(DBAPIError) as trouble:
+        desk.publish(*chunk)
+    assert is_transient(trouble.value)
+    assert_untouched(books)
+
+    accept_events(engine, unlucky)
+    desk.publish(*chunk)
+
+    assert_applied_once(books)
+
+
+def test_trouble_in_the_middle_of_a_split_loses_and_doubles_nothing(desk, books, engine):
+    """Protocol H45: poison splits the chunk, then the right part meets trouble; left stays done."""
+    refuse_events(engine)
+    refuse_events(engine, "unlucky", sqlstate=DISK_FULL)
+    chunk = [
+        desk.event("ticket_win", "LEFT"),
+        desk.event("ticket_win", "BAD", event_id="poison"),
+        desk.event("ticket_win", "MIDDLE"),
+        desk.event("ticket_win", "RIGHT", event_id="unlucky"),
+    ]
+    with pytest.raises(DBAPIError) as trouble:
+        desk.publish(*chunk)
+    assert is_transient(trouble.value)
+    assert books.standing("LEFT") == "resulted/won"
+    assert books.tickets() == ["LEFT"]
+
+    accept_events(engine, "unlucky")
+    desk.publish(*chunk)
+
+    assert [row.reason for row in books.rejected()] == ["poison"]
+    for ticket in ("LEFT", "MIDDLE", "RIGHT"):
+        assert books.owed(ticket) == ["ticket_win"]
+        (row,) = books.events(ticket)
+        assert (row.outcome, row.repeats) == ("applied", 0)
+
+
+def _look_for_deadlocks_at_once(connection: psycopg.Connection, _record: object) -> None:
+    connection.execute("SET deadlock_timeout = '1ms'")
+    connection.commit()

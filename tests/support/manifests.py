@@ -1,0 +1,94 @@
+"""What deploy/kubernetes and deploy/compose.yaml say, for tests that read them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from models.settings import Settings
+from tests.support.sources import ROOT
+
+OVERLAYS = ("small", "large")
+KUBERNETES = ROOT / "deploy/kubernetes"
+COMPOSE = ROOT / "deploy/compose.yaml"
+COMPONENT = "app.kubernetes.io/component"
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One overlay as it is rendered and kept."""
+
+    overlay: str
+    documents: tuple[Document, ...]
+
+    def of_kind(self, kind: str) -> Iterator[Document]:
+        """Yield the documents of a kind."""
+        return (document for document in self.documents if document["kind"] == kind)
+
+    def one(self, kind: str, name: str) -> Document:
+        """Return the document of this kind and name."""
+        (found,) = (one for one in self.of_kind(kind) if one["metadata"]["name"] == name)
+        return found
+
+    def deployments(self) -> dict[str, Document]:
+        """Return the Deployments by name."""
+        return {one["metadata"]["name"]: one for one in self.of_kind("Deployment")}
+
+    def pods(self) -> dict[str, Document]:
+        """Return the specifications of all pods, by the component they are."""
+        owners = [*self.of_kind("Deployment"), *self.of_kind("Job")]
+        templates = [one["spec"]["template"] for one in owners]
+        return {one["metadata"]["labels"][COMPONENT]: one["spec"] for one in templates}
+
+    def settings(self) -> Settings:
+        """Build the settings as the processes will: from the ConfigMap and the example Secret."""
+        (config,) = self.of_kind("ConfigMap")
+        given = config["data"] | example_secrets()["slipway"]
+        fields = {name.removeprefix("SLIPWAY_").lower(): value for name, value in given.items()}
+        return Settings.model_validate(fields)
+
+    def replicas_max(self) -> dict[str, int]:
+        """Return how many pods of each component there may be."""
+        fixed = {name: one["spec"].get("replicas", 1) for name, one in self.deployments().items()}
+        scaled = {
+            one["spec"]["scaleTargetRef"]["name"]: one["spec"]["maxReplicaCount"]
+            for one in self.of_kind("ScaledObject")
+        }
+        by_load = {
+            one["spec"]["scaleTargetRef"]["name"]: one["spec"]["maxReplicas"]
+            for one in self.of_kind("HorizontalPodAutoscaler")
+        }
+        return fixed | scaled | by_load
+
+
+def container(pod: Document) -> Document:
+    """Return the one container of a pod."""
+    (found,) = pod["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+@cache
+def cluster(overlay: str) -> Cluster:
+    """Read one overlay from the file that keeps it."""
+    text = (KUBERNETES / f"rendered/{overlay}.yaml").read_text(encoding="utf-8")
+    return Cluster(overlay, tuple(yaml.safe_load_all(text)))
+
+
+@cache
+def example_secrets() -> dict[str, dict[str, str]]:
+    """Return what deploy/kubernetes/secrets.example.yaml puts into each Secret."""
+    text = (KUBERNETES / "secrets.example.yaml").read_text(encoding="utf-8")
+    return {one["metadata"]["name"]: one["stringData"] for one in yaml.safe_load_all(text)}
+
+
+@cache
+def compose() -> Document:
+    """Return deploy/compose.yaml, merged, with its variables as they are written."""
+    document = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    assert isinstance(document, dict)
+    return document

@@ -1,0 +1,66 @@
+"""Processes of the Procfile, started by their lines as any supervisor starts them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from tests.support.sources import ROOT
+from worker.supervisor.procfile import read_procfile
+
+ENDING_MAX = timedelta(seconds=20)
+PROCFILE = read_procfile(ROOT / "Procfile")
+LINES = {line.name: line.command for line in PROCFILE.processes}
+
+
+class Running:
+    """One process of the Procfile; *number* tells several of a kind apart."""
+
+    def __init__(self, name: str, *, env: Mapping[str, str], folder: Path, number: int = 1) -> None:
+        self.name = name
+        self.node = name if number == 1 else f"{name}-{number}"
+        command = command_of(name).replace(f"-n {name}@", f"-n {self.node}@")
+        self._log = folder / f"{self.node}.log"
+        programs = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {command}"],
+                cwd=ROOT,
+                env={**env, "PATH": programs},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def tell_to_end(self) -> None:
+        """Send SIGTERM, and do not wait."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def code(self) -> int:
+        """Wait for its end; its exit code."""
+        return self._process.wait(ENDING_MAX.total_seconds())
+
+    def must_live(self) -> None:
+        """Raise, with what it wrote last, if it has ended. For use inside a wait."""
+        assert self._process.poll() is None or self.name == "release", self.wrote()
+
+    def wrote(self) -> str:
+        """What it wrote last."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
+
+    def kill(self) -> None:
+        """End it if it is still there."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+
+def command_of(name: str) -> str:
+    """The command of a process, `release` included."""
+    if name == "release":
+        assert PROCFILE.release is not None, "ours has one"
+        return PROCFILE.release.command
+    return LINES[name]

@@ -1,0 +1,116 @@
+"""A person at the ways out: retries, drops and skips, each in a transaction of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, text
+
+from models.interventions import Person
+from models.lifecycle.words import Outcome
+from models.outbox.dead import WayOut
+from models.rescue import (
+    EventEnd,
+    FreedNotice,
+    Listed,
+    Selection,
+    drop_events,
+    drop_raw,
+    free_dead,
+    list_events,
+    list_rejected,
+    retry_events,
+    retry_raw,
+)
+from tests.support.books import Books
+from tests.support.desk import OPERATOR, PARKING_WINDOW, Desk
+
+ANNA: Final = Person("anna", "their clock was slow")
+AGE_MAX: Final = timedelta(days=30)
+EVERYTHING: Final = Selection()
+
+INTERVENTIONS: Final = text("SELECT * FROM intervention ORDER BY id")
+
+
+@dataclass
+class WaysOut:
+    """Acts at the desk's present moment, as Anna."""
+
+    desk: Desk
+    books: Books
+
+    def retry(
+        self,
+        *event_ids: str,
+        outcome: Outcome = Outcome.REJECTED,
+        as_now: bool = False,
+        ticket: str = "T",
+        operator: str = OPERATOR,
+    ) -> list[EventEnd]:
+        """Take events of one ticket up again."""
+        with self.desk.engine.begin() as connection:
+            return retry_events(
+                connection,
+                self.books.ticket(ticket, operator=operator).id,
+                event_ids,
+                outcome=outcome,
+                as_now=as_now,
+                now=self.desk.now,
+                window=PARKING_WINDOW,
+                person=ANNA,
+            )
+
+    def drop(
+        self,
+        *event_ids: str,
+        outcome: Outcome = Outcome.REJECTED,
+        ticket: str = "T",
+    ) -> list[EventEnd]:
+        """Let events of one ticket go."""
+        with self.desk.engine.begin() as connection:
+            return drop_events(
+                connection,
+                self.books.ticket(ticket).id,
+                event_ids,
+                outcome=outcome,
+                now=self.desk.now,
+                window=PARKING_WINDOW,
+                person=ANNA,
+            )
+
+    def retry_raw(self, entry_id: str) -> EventEnd:
+        """Read raw input again."""
+        with self.desk.engine.begin() as connection:
+            return retry_raw(
+                connection,
+                entry_id,
+                age_max=AGE_MAX,
+                now=self.desk.now,
+                window=PARKING_WINDOW,
+                person=ANNA,
+            )
+
+    def drop_raw(self, entry_id: str) -> EventEnd:
+        """Let raw input go."""
+        with self.desk.engine.begin() as connection:
+            return drop_raw(connection, entry_id, now=self.desk.now, person=ANNA)
+
+    def free(self, notice_id: int, way: WayOut) -> FreedNotice:
+        """Take a dead notice out of the way."""
+        with self.desk.engine.begin() as connection:
+            return free_dead(connection, notice_id, way, now=self.desk.now, person=ANNA)
+
+    def listed(
+        self, outcome: Outcome, selection: Selection = EVERYTHING, *, limit: int = 100
+    ) -> list[Listed]:
+        """What `slipway events ... list` shows."""
+        with self.desk.engine.begin() as connection:
+            if outcome is Outcome.REJECTED:
+                return list_rejected(connection, selection, limit=limit)
+            return list_events(connection, outcome, selection, limit=limit)
+
+    def kept(self) -> Sequence[Row[Any]]:
+        """What people did, oldest first."""
+        with self.desk.engine.begin() as connection:
+            return connection.execute(INTERVENTIONS).all()

@@ -1,0 +1,125 @@
+"""`slipway notices`: what a partner would not take, and the ways out (protocol.md, rule 18)."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from worker.cli.options import NO_REASON, AsJson, By, OneOperator, Why, person_name
+from worker.cli.rescue.options import (
+    Choice,
+    Limit,
+    NeededWhy,
+    NoticeId,
+    NoticeIds,
+    NoticeReason,
+    OneTicket,
+    Since,
+    Teller,
+    Yes,
+)
+
+app = typer.Typer(help="Notices that need a person.", no_args_is_help=True)
+dead = typer.Typer(
+    help="Notices the partner does not take. Each holds up those of its ticket behind it.",
+    no_args_is_help=True,
+)
+app.add_typer(dead, name="dead")
+
+Delivered = Annotated[
+    bool,
+    typer.Option("--delivered", help="The partner has it: it counts as delivered from now on."),
+]
+NotDelivered = Annotated[
+    bool,
+    typer.Option(
+        "--not-delivered",
+        help="The partner was asked and does not have it, although an attempt had no answer.",
+    ),
+]
+
+
+@dead.command("list", epilog="Example: slipway notices dead list --operator acme --since 1h")
+def show_list(
+    *,
+    operator: OneOperator = None,
+    ticket: OneTicket = None,
+    reason: NoticeReason = None,
+    since: Since = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List dead notices, newest first, with what waits behind each."""
+    from worker.cli.rescue.lists import show_dead  # noqa: PLC0415 - as worker.cli says
+
+    show_dead(Choice((), operator, ticket, reason, since, limit), as_json=as_json)
+
+
+@dead.command("show", epilog="Example: slipway notices dead show 4711")
+def show(notice_id: NoticeId, *, as_json: AsJson = False) -> None:
+    """Show one dead notice: its text, every attempt, what waits behind it, the ways out."""
+    from worker.cli.rescue.pages import show_notice  # noqa: PLC0415 - as worker.cli says
+
+    show_notice(notice_id, as_json=as_json)
+
+
+@dead.command("retry", epilog="Example: slipway notices dead retry 4711 --why 'they mended it'")
+def retry(  # noqa: PLR0913 - one parameter for each option of the command
+    ids: NoticeIds = None,
+    *,
+    operator: OneOperator = None,
+    ticket: OneTicket = None,
+    reason: NoticeReason = None,
+    since: Since = None,
+    limit: Limit = 100,
+    yes: Yes = False,
+    by: By = None,
+    why: Why = NO_REASON,
+    as_json: AsJson = False,
+) -> None:
+    """Send dead notices again, from now on and as often as new ones."""
+    from models.outbox.dead import WayOut  # noqa: PLC0415 - as worker.cli says
+    from worker.cli.rescue.notice_changes import free_notices  # noqa: PLC0415 - as worker.cli says
+
+    choice = Choice(_words(ids), operator, ticket, reason, since, limit, yes)
+    free_notices(WayOut.RETRY, choice, Teller(person_name(by), why, as_json))
+
+
+@dead.command(
+    "skip", epilog="Example: slipway notices dead skip 4711 --delivered --why 'they showed me'"
+)
+def skip(  # noqa: PLR0913 - one parameter for each option of the command
+    ids: NoticeIds = None,
+    *,
+    why: NeededWhy,
+    delivered: Delivered = False,
+    not_delivered: NotDelivered = False,
+    operator: OneOperator = None,
+    ticket: OneTicket = None,
+    reason: NoticeReason = None,
+    since: Since = None,
+    limit: Limit = 100,
+    yes: Yes = False,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on without dead notices: the partner has them (--delivered), or never gets them.
+
+    A result that is skipped takes its rollback along, present or future, and starts no clock. A
+    rollback is never skipped: what follows it would not be true. What was perhaps delivered needs
+    one of the two words.
+    """
+    from models.outbox.dead import WayOut  # noqa: PLC0415 - as worker.cli says
+    from worker.cli.rescue.notice_changes import free_notices  # noqa: PLC0415 - as worker.cli says
+
+    if delivered and not_delivered:
+        raise typer.BadParameter("--delivered and --not-delivered exclude each other")
+    way = WayOut.SKIP_DELIVERED if delivered else WayOut.SKIP
+    if not_delivered:
+        way = WayOut.SKIP_NOT_DELIVERED
+    choice = Choice(_words(ids), operator, ticket, reason, since, limit, yes)
+    free_notices(way, choice, Teller(person_name(by), why, as_json))
+
+
+def _words(ids: Sequence[int] | None) -> tuple[str, ...]:
+    return tuple(map(str, ids or ()))
