@@ -26,8 +26,8 @@ FORGET_CLOSED = text(f"""
 FORGET_CANCELLED = text(f"""
     WITH old AS MATERIALIZED (
         SELECT id FROM ticket
-         WHERE status = 'cancelled' AND changed_at < :before AND unfinished = 0 AND parked = 0
-         ORDER BY changed_at LIMIT :limit FOR UPDATE SKIP LOCKED){_REMOVE}""")  # noqa: S608 - a constant
+         WHERE cancelled_at < :before AND unfinished = 0 AND parked = 0
+         ORDER BY cancelled_at LIMIT :limit FOR UPDATE SKIP LOCKED){_REMOVE}""")  # noqa: S608 - a constant
 
 FORGET_REJECTED = text("""
     WITH old AS MATERIALIZED (

@@ -33,7 +33,7 @@ class Ticket(SQLModel, table=True):
         ),
         # Retention: what ended long ago.
         Index("ticket_closed", "closed_at", postgresql_where=text("closed_at IS NOT NULL")),
-        Index("ticket_cancelled", "changed_at", postgresql_where=text("status = 'cancelled'")),
+        Index("ticket_cancelled", "cancelled_at", postgresql_where=text("cancelled_at IS NOT NULL")),
         # The Bet Engine API: an operator's newest tickets, a player's, and one by its code. None of
         # these columns changes once the ticket is open. All are partial: an index of all tickets
         # by their operator would tempt the planner away from the key (operator, ticket_id).
@@ -80,6 +80,7 @@ class Ticket(SQLModel, table=True):
     amended_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # H8
     close_due_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     closed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    cancelled_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     parked: int = Field(sa_column=count())
     sequence: int = Field(sa_column=count())  # last number decided (rule 9)
     notices: int = Field(sa_column=count())  # numbers given to notices so far (rule 12)

@@ -21,6 +21,7 @@ UPDATE_TICKETS = text("""
            notices = r.notices, unfinished = r.unfinished, held_until = r.held_until,
            untold = r.untold, in_doubt = r.in_doubt, cancelled_by = r.cancelled_by,
            draw = r.draw, changed_at = :now,
+           cancelled_at = CASE r.status WHEN 'cancelled' THEN coalesce(t.cancelled_at, :now) END,
            details = CASE WHEN r.filled IS NULL AND r.amended IS NULL THEN t.details
                           ELSE coalesce(r.filled, '{}') || t.details || coalesce(r.amended, '{}')
                       END

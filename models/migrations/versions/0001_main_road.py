@@ -80,6 +80,7 @@ def _circuits() -> None:
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("probe_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("probe_youngest", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("tokens", sa.Double(), server_default=sa.text("0"), nullable=False),
@@ -227,9 +228,9 @@ def _tickets() -> None:
     op.create_index(
         "ticket_cancelled",
         "ticket",
-        ["changed_at"],
+        ["cancelled_at"],
         unique=False,
-        postgresql_where=sa.text("status = 'cancelled'"),
+        postgresql_where=sa.text("cancelled_at IS NOT NULL"),
     )
     op.create_index(
         "ticket_newest",
