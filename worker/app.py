@@ -7,14 +7,19 @@ Celery *worker*, which outlives every reconnect to the broker (the consumer's bl
 from celery import Celery
 
 from models.settings import read_settings
-from worker import health, logs
+from worker import health, logs, transport
 from worker.configuration import configuration
+from worker.metrics import beat as beat_metrics
 
+transport.install()
 app = Celery("slipway")
 app.conf.update(configuration(read_settings()))
 
 # By name, so that beat and Flower do not load what only the intake needs.
 app.steps["worker"].add("worker.intake.step:StreamIntake")
+app.steps["worker"].add("worker.metrics.step:MetricsPage")
+app.steps["worker"].add("worker.metrics.step:Surveys")
 
 logs.connect()
 health.connect()
+beat_metrics.connect()

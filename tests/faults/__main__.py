@@ -1,0 +1,36 @@
+"""`python -m tests.faults`: one trial, and its report. Exit code 0 only if the books balance."""
+
+import argparse
+import sys
+from datetime import timedelta
+
+from tests.faults.chaos import Trial
+from tests.faults.report import in_words
+from tests.faults.stage import perform
+from tests.support.places import passable_folder
+
+
+def main() -> int:
+    """Run what the options say."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--seconds", type=float, default=600.0, help="of load")
+    options.add_argument("--lives", type=float, default=60.0, help="that begin each second")
+    options.add_argument("--every", type=float, default=1.5, help="seconds between faults")
+    options.add_argument("--close-delay", type=float, default=60.0, help="seconds")
+    given = options.parse_args()
+    trial = Trial(
+        seed=given.seed,
+        seconds=given.seconds,
+        lives_per_second=given.lives,
+        fault_every=given.every,
+        close_delay=timedelta(seconds=given.close_delay),
+    )
+    with passable_folder() as folder:
+        report = perform(trial, folder=folder)
+    sys.stdout.write(in_words(report) + "\n")
+    return 0 if report.books is not None and report.books.balanced else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The books after a trial: published against applied against told, ticket by ticket."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from redis import Redis
+from sqlalchemy import create_engine, text
+
+from producers.simulation.backends import Published
+from producers.simulation.partner import Entry
+from producers.simulation.reckoning import Reckoning, reckon
+from producers.simulation.verdict import Verdict, judge_all
+from worker.embedded import Servers
+
+OUTCOMES = text("SELECT outcome, count(*) FROM ticket_event GROUP BY outcome")
+EVENT_IDS = text("SELECT event_id FROM ticket_event")
+REPEATS = text("SELECT coalesce(sum(repeats), 0) FROM ticket_event")
+RAW = text("SELECT reason, count(*) FROM rejected_input GROUP BY reason")
+UNFINISHED = text("""
+    SELECT (SELECT count(*) FROM notice WHERE ended IS NULL OR ended = 'dead')
+         + (SELECT count(*) FROM ticket WHERE status = 'resulted' OR parked > 0)""")
+EARLY = text("""
+    SELECT count(*) FROM ticket t JOIN operator o ON o.id = t.operator
+      JOIN notice n ON n.ticket = t.id AND n.generation = t.generation
+       AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
+     WHERE t.status = 'closed' AND t.closed_at < n.ended_at + o.close_delay""")
+LATEST = text("""
+    SELECT coalesce(max(t.closed_at - n.ended_at - o.close_delay), interval '0')
+      FROM ticket t JOIN operator o ON o.id = t.operator
+      JOIN notice n ON n.ticket = t.id AND n.generation = t.generation
+       AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
+     WHERE t.status = 'closed'""")
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What each side says. *lost*: published, confirmed, and nowhere to be found."""
+
+    published: int
+    outcomes: Counter[str]
+    repeats: int
+    raw: Counter[str]
+    lost: tuple[str, ...]
+    left_on_stream: int
+    unfinished: int
+    early: int
+    latest_close: timedelta
+    verdict: Verdict
+    reckoning: Reckoning
+
+    @property
+    def balanced(self) -> bool:
+        """Nothing lost, nothing illegal, nothing early, everything at its end."""
+        return not (
+            self.lost
+            or self.left_on_stream
+            or self.unfinished
+            or self.early
+            or not self.verdict.legal
+            or not self.reckoning.balanced
+        )
+
+
+def drained(servers: Servers) -> bool:
+    """Whether stream and outbox are empty and every ticket is at its end."""
+    with Redis.from_url(servers.redis_url) as redis:
+        if redis.xlen("ticket-events"):
+            return False
+    engine = create_engine(servers.database_url)
+    with engine.connect() as connection:
+        left = int(connection.execute(UNFINISHED).scalar_one())
+    engine.dispose()
+    return left == 0
+
+
+def open_books(
+    servers: Servers,
+    published: Published,
+    received: Sequence[Entry],
+    *,
+    close_delay: timedelta,
+) -> Books:
+    """Compare what was published with the event log, the tickets and the partner's ledger."""
+    engine = create_engine(servers.database_url)
+    with engine.connect() as connection:
+        logged = set(connection.execute(EVENT_IDS).scalars())
+        counts = {
+            name: connection.execute(statement).scalar_one()
+            for name, statement in (
+                ("repeats", REPEATS),
+                ("unfinished", UNFINISHED),
+                ("early", EARLY),
+                ("latest", LATEST),
+            )
+        }
+        outcomes: Counter[str] = Counter(dict(connection.execute(OUTCOMES).tuples().all()))
+        raw: Counter[str] = Counter(dict(connection.execute(RAW).tuples().all()))
+    engine.dispose()
+    with Redis.from_url(servers.redis_url) as redis:
+        left_on_stream = int(redis.xlen("ticket-events"))
+    return Books(
+        published=len(published.events),
+        outcomes=outcomes,
+        repeats=counts["repeats"],
+        raw=raw,
+        lost=tuple(told["event_id"] for told in published.events if told["event_id"] not in logged),
+        left_on_stream=left_on_stream,
+        unfinished=counts["unfinished"],
+        early=counts["early"],
+        latest_close=counts["latest"],
+        verdict=judge_all(received, close_delay=close_delay),
+        reckoning=reckon(published.events, received),
+    )

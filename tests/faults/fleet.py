@@ -1,0 +1,101 @@
+"""A set of processes as in the Procfile, on private servers, restarted as an orchestrator would."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from worker.supervisor.procfile import read_procfile
+
+ROOT = Path(__file__).parents[2]
+STRENGTH = {"intake": 2, "deliver": 2, "sweep": 2, "beat": 2}
+GRACE_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Member:
+    """One process, and whether its end was wanted."""
+
+    role: str
+    number: int
+    process: "subprocess.Popen[bytes]"
+    asked_to_end: bool = False
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Processes by role. Whoever ends is started again by `mend`."""
+
+    environment: Mapping[str, str]
+    log: Path
+    members: list[Member] = field(default_factory=list)
+    bad_ends: list[str] = field(default_factory=list)  # exit codes that nobody provoked
+    restarts: Counter[str] = field(default_factory=Counter)
+
+    def start(self) -> None:
+        """Start every role at its strength."""
+        for role, strength in STRENGTH.items():
+            for number in range(strength):
+                self.members.append(self._launch(role, number))
+
+    def mend(self) -> None:
+        """Start again what has ended; an end nobody asked for is noted."""
+        for place, member in enumerate(self.members):
+            code = member.process.poll()
+            if code is None:
+                continue
+            # SIGTERM may meet a process that has not set up its handlers yet.
+            wanted = (0, -signal.SIGTERM) if member.asked_to_end else (-signal.SIGKILL,)
+            if code not in (*wanted, -signal.SIGKILL):
+                self.bad_ends.append(f"{member.role}: {code}")
+            self.restarts[member.role] += 1
+            self.members[place] = self._launch(member.role, member.number)
+
+    def strike(self, sign: signal.Signals, role: str, rng: Random) -> Member:
+        """Send *sign* to one process of *role*."""
+        member = rng.choice([one for one in self.members if one.role == role])
+        if member.process.poll() is None:
+            member.asked_to_end = sign is signal.SIGTERM
+            member.process.send_signal(sign)
+        return member
+
+    def stop(self) -> list[int]:
+        """SIGTERM to all; their exit codes. What does not end in its grace time is killed."""
+        for member in self.members:
+            if member.process.poll() is None:
+                member.process.send_signal(signal.SIGCONT)
+                member.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        codes: list[int] = []
+        for member in self.members:
+            try:
+                codes.append(member.process.wait(max(0.0, deadline - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                member.process.kill()
+                codes.append(member.process.wait())
+        return codes
+
+    def _launch(self, role: str, number: int) -> Member:
+        [line] = [one for one in read_procfile(ROOT / "Procfile").processes if one.name == role]
+        command = line.command.replace(f"{role}@%h", f"{role}{number}@%h")
+        with self.log.open("ab") as output:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {command}"],
+                cwd=ROOT,
+                env={**os.environ, **self.environment, "PATH": _path()},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        return Member(role, number, process)
+
+
+def _path() -> str:
+    """Where the Procfile's programs are found: beside this Python first."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))

@@ -1,0 +1,46 @@
+"""A trial's report as Markdown, as it stands in tests/faults/README.md."""
+
+from tests.faults.chaos import Report
+
+
+def in_words(report: Report) -> str:
+    """The counts of *report*, and what was wrong first."""
+    books, trial = report.books, report.trial
+    assert books is not None, "a trial ends with its books"
+    lines = [
+        f"Seed {trial.seed}: {trial.seconds:g} s of load, {trial.lives_per_second:g} lives/s,",
+        f"a fault every {trial.fault_every:g} s, closing after {trial.close_delay.seconds} s.",
+        "",
+        "| fault | times | slowest recovery |",
+        "|---|---|---|",
+    ]
+    for fault, times in sorted(report.faults.items()):
+        slowest = report.slowest_recovery.get(fault)
+        lines.append(f"| {fault} | {times} | {'-' if slowest is None else f'{slowest:.1f} s'} |")
+    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(books.outcomes.items()))
+    raw = ", ".join(f"{count} {name}" for name, count in sorted(books.raw.items())) or "none"
+    verdict, told = books.verdict, books.reckoning
+    restarts = ", ".join(f"{count} {role}" for role, count in sorted(report.restarts.items()))
+    rows = {
+        "events published": books.published,
+        "in the event log": outcomes,
+        "sent or read again": books.repeats,
+        "kept raw": raw,
+        "**lost**": len(books.lost),
+        "left on the stream; unfinished": f"{books.left_on_stream}; {books.unfinished}",
+        "repeats at the partner (after a follower)": f"{verdict.repeats} ({verdict.late_repeats})",
+        "**illegal sequences**; changed repeats": f"{verdict.illegal}; {verdict.changed_repeats}",
+        "**early closes** (partner; database)": f"{verdict.early}; {books.early}",
+        "latest close behind its time": f"{books.latest_close.total_seconds():.1f} s",
+        "told in full; shortened; wrong; missing": (
+            f"{told.complete}; {told.shortened}; {told.wrong}; {told.missing}"
+        ),
+        "restarts": restarts,
+        "ended by themselves": ", ".join(report.bad_ends) or "none",
+        "exit codes at the end": sorted(set(report.exit_codes)),
+        "drained": f"{report.drained_after:.1f} s after the load",
+    }
+    lines += ["", "| what | how many |", "|---|---|"]
+    lines += [f"| {what} | {count} |" for what, count in rows.items()]
+    lines += [f"- {word}" for word in (*verdict.words, *told.words)]
+    return "\n".join(lines)

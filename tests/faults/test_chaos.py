@@ -1,0 +1,34 @@
+"""The short form of `make chaos`: a minute of faults of every kind, and the books balance."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.faults.chaos import RECOVERED_SECONDS_MAX, Trial
+from tests.faults.report import in_words
+from tests.faults.schedule import Fault
+from tests.faults.stage import perform
+from tests.support.places import passable_folder
+
+SHORT = Trial(
+    seed=20_261_120,
+    seconds=35,
+    lives_per_second=30,
+    fault_every=1.2,
+    close_delay=timedelta(seconds=20),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_whatever_breaks_nothing_is_lost_out_of_order_or_early():
+    with passable_folder() as folder:
+        report = perform(SHORT, folder=folder)
+
+    said = in_words(report)
+    assert report.books is not None
+    assert report.books.balanced, said
+    assert set(report.faults) == set(Fault), said
+    assert report.bad_ends == [], said
+    assert set(report.exit_codes) == {0}, said
+    assert max(report.slowest_recovery.values()) < RECOVERED_SECONDS_MAX, said

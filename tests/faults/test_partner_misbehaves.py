@@ -1,0 +1,168 @@
+"""A partner that misbehaves, over real sockets and through the real courier (design.md 5.4).
+
+Each misbehaviour ends in its class, within the call's total time, and costs no memory.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from producers.simulation.partner import (
+    Answer,
+    Behaviour,
+    CloseWithoutAnswer,
+    Drip,
+    Hang,
+    HangAfterAccept,
+    HangMidBody,
+    HugeBody,
+    Rule,
+    SimulatedPartner,
+    Wallet,
+    WalletAnswer,
+)
+from tests.support.delivery_scene import RUN_MAX, SECRET, Scene, scene_on
+from tests.support.wallet_scene import settle
+
+TIMEOUT = timedelta(seconds=1)
+SLACK_MS = 500  # this machine may be busy
+GROWTH_MAX = 32 * 1024 * 1024  # bytes: of 10 GiB nothing stays
+
+# By what it is, for PAM: what the partner does, and the class it ends in. What was perhaps
+# delivered is `unanswered`; what certainly was not, and may be later, is `again`.
+PAM: dict[str, tuple[Behaviour, str]] = {
+    "200": (Answer(), "delivered"),
+    "201": (Answer(201), "delivered"),
+    "a page of HTML": (Answer(body=b"<p>It works", content_type="text/html"), "delivered"),
+    "answers, then closes": (Answer(then_close=True), "delivered"),
+    "answers slowly": (Answer(seconds=0.2), "delivered"),
+    "10 GB": (HugeBody(), "delivered"),  # the status came first, and PAM needs no body
+    "400": (Answer(400), "dead"),
+    "404, a page of HTML": (Answer(404, body=b"<p>?", content_type="text/html"), "dead"),
+    "429": (Answer(429, headers=(("Retry-After", "30"),)), "again"),
+    "500": (Answer(500), "again"),
+    "503, 10 GB": (Answer(503, body=b" " * 2_000_000), "again"),
+    "a redirect loop": (Answer(307, headers=(("Location", "/"),)), "again"),
+    "an answer too late": (Answer(seconds=3.0), "unanswered"),
+    "never answers": (Hang(), "unanswered"),
+    "half a body": (HangMidBody(), "unanswered"),
+    "drips": (Drip(), "unanswered"),
+    "hangs up": (CloseWithoutAnswer(), "unanswered"),
+    "takes it and hangs up": (CloseWithoutAnswer(taken=True), "unanswered"),
+}
+# The same for a wallet, whose word counts and not its status.
+WALLET: dict[str, tuple[Behaviour, str]] = {
+    "code 0": (WalletAnswer(), "delivered"),
+    "code 0, 500": (WalletAnswer(status=500), "delivered"),
+    "another refId": (WalletAnswer(ref_id="another"), "delivered"),
+    "code 997": (WalletAnswer(997), "dead"),
+    "code 999": (WalletAnswer(999), "again"),
+    "code 0 too late": (WalletAnswer(seconds=3.0), "unanswered"),
+    "200 without a code": (Answer(), "again"),
+    "10 GB": (HugeBody(), "again"),  # no code in what was read of it
+    "a redirect loop": (Answer(307, headers=(("Location", "/"),)), "again"),
+    "never answers": (Hang(), "unanswered"),
+    "half a body": (HangMidBody(), "unanswered"),
+    "drips": (Drip(), "unanswered"),
+    "hangs up": (CloseWithoutAnswer(), "unanswered"),
+}
+
+
+@pytest.fixture
+def scene(engine, clock) -> Iterator[Scene]:
+    with scene_on(engine, clock) as made:
+        yield made
+
+
+def deliver(scene: Scene) -> None:
+    run = scene.courier(partner_timeout=TIMEOUT).run(lasting=RUN_MAX)
+    assert run is not None
+    assert not run.more
+
+
+def ends(scene: Scene) -> dict[str, str]:
+    """The class each ticket's attempt ended in."""
+    rows = scene.rows(
+        "SELECT t.ticket_id, a.verdict, a.took_ms FROM delivery_attempt a"
+        " JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket"
+    )
+    assert max(row.took_ms for row in rows) <= TIMEOUT / timedelta(milliseconds=1) + SLACK_MS
+    return {row.ticket_id.replace("_", " "): row.verdict for row in rows}
+
+
+def resident() -> int:
+    """Bytes of memory this process, courier and partner, holds at the moment."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def misbehave(partner: SimulatedPartner, cases: dict[str, tuple[Behaviour, str]]) -> list[str]:
+    """Give each case a ticket of its own, named like it."""
+    names = [name.replace(" ", "_") for name in cases]
+    for name, (behaviour, _) in zip(names, cases.values(), strict=True):
+        partner.behave(Rule(behaviour, ticket_id=name))
+    return names
+
+
+def expected(cases: dict[str, tuple[Behaviour, str]]) -> dict[str, str]:
+    return {name: verdict for name, (_, verdict) in cases.items()}
+
+
+def test_every_misbehaviour_of_a_platform_ends_in_its_class(scene, clock):
+    with SimulatedPartner(secret=SECRET, now=clock.now) as partner:
+        scene.operator("acme", partner.url)
+        names = misbehave(partner, PAM)
+        scene.publish("acme", *(("ticket_win", name) for name in names))
+        before = resident()
+
+        deliver(scene)
+
+        assert ends(scene) == expected(PAM)
+        assert resident() - before < GROWTH_MAX
+        assert len(partner.ledger.entries()) == len(PAM), "no redirect is followed"
+
+
+def test_every_misbehaviour_of_a_wallet_ends_in_its_class(scene, clock):
+    with SimulatedPartner(wallet=Wallet(SECRET), now=clock.now) as partner:
+        scene.operator("house", partner.url, protocol="seamless", agent="agentId")
+        settle(scene, "ticket_win", *misbehave(partner, WALLET))
+        before = resident()
+
+        deliver(scene)
+
+        assert ends(scene) == expected(WALLET)
+        assert resident() - before < GROWTH_MAX
+        assert len(partner.ledger.entries()) == len(WALLET)
+
+
+def test_a_partner_that_accepts_and_reads_nothing_is_given_up_in_time(scene, clock):
+    with SimulatedPartner(secret=SECRET, now=clock.now) as partner:
+        scene.operator("acme", partner.url)
+        partner.behave(Rule(HangAfterAccept()))
+        scene.publish("acme", ("ticket_win", "t"))
+
+        deliver(scene)
+
+        assert ends(scene) == {"t": "unanswered"}
+
+
+def test_after_its_tantrum_the_partner_gets_all_that_it_is_owed_once(scene, clock):
+    """At least once on the wire, once at a partner that goes by the Idempotency-Key."""
+    with SimulatedPartner(secret=SECRET, deduplicate=True, now=clock.now) as partner:
+        scene.operator("acme", partner.url)
+        misbehaving = {name: case for name, case in PAM.items() if case[1] != "dead"}
+        names = misbehave(partner, misbehaving)
+        scene.publish("acme", *(("ticket_win", name) for name in names))
+        deliver(scene)
+        partner.behave_well()
+        clock.advance(timedelta(minutes=2))
+
+        deliver(scene)
+
+        taken = [entry.ticket_id for entry in partner.ledger.entries() if entry.taken]
+        verdict = partner.verdict(close_delay=timedelta(hours=24), complete=False)
+        assert sorted(map(str, taken)) == sorted(names)
+        assert (verdict.illegal, verdict.changed_repeats) == (0, 0)
