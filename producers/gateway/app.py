@@ -1,71 +1,67 @@
 """The gateway as an ASGI application: `uvicorn --factory producers.gateway.app:build_app`."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Final
 
-from fastapi import FastAPI, Response
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from fastapi import APIRouter, FastAPI
 
-from models.database import open_engine
+from models import logs
 from models.settings import Settings, read_settings
-from producers.gateway.errors import answer_errors, refusal
-from producers.gateway.readiness import Readiness
+from producers.gateway import asking, bet_engine, lottery, metrics, probes
+from producers.gateway.admission import Admission
+from producers.gateway.contract import described
+from producers.gateway.errors import answer_errors
+from producers.gateway.gateway import Gateway
+from producers.gateway.limits import Limits
+from producers.gateway.metrics import Counted, GatewayMetrics, RouteNoted
+from producers.gateway.paths import SlashesKept
+from producers.gateway.publishing import routes as publishing
 
-_POOL_SIZE: Final = 4
-_STATEMENT_MAX: Final = timedelta(seconds=3)  # a probe that waits longer has its answer
-_REDIS_SECONDS: Final = 3
-_ASK_AGAIN_SECONDS: Final = 5
+ROUTES: Final[tuple[APIRouter, ...]] = (
+    probes.routes,
+    metrics.routes,
+    bet_engine.routes,
+    lottery.routes,
+    publishing.routes,
+    asking.routes,
+)
 
 
-def build_app(settings: Settings | None = None) -> FastAPI:
-    """Build the application; *settings* are read from the environment when not given.
+def build_app(settings: Settings | None = None, limits: Limits | None = None) -> FastAPI:
+    """Build the application. Without *settings* it is a process' own: it reads the environment.
 
     It connects when it is first asked something, so it starts before its servers do. Raises
     WrongSettings when the environment cannot be used.
     """
-    readiness = _readiness(settings or read_settings())
+    if settings is None:
+        settings = read_settings()
+        logs.configure(settings, sys.stderr)
+    gateway = Gateway.prepare(settings, limits or Limits())
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        readiness.close()
+        gateway.close()
 
-    app = FastAPI(title="Slipway", docs_url="/docs", redoc_url=None, lifespan=life)
-    answer_errors(app)
-
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """This process answers. Says nothing about the servers behind it."""
-        return {"status": "alive"}
-
-    @app.get("/readyz", response_model=None)
-    def readyz() -> Response | dict[str, str]:
-        """PostgreSQL and Redis answer, and the schema is new enough; else 503 and which is not."""
-        faults = readiness.faults()
-        if not faults:
-            return {"status": "ready"}
-        return refusal(503, "; ".join(faults), {"Retry-After": str(_ASK_AGAIN_SECONDS)})
-
-    return app
-
-
-def _readiness(settings: Settings) -> Readiness:
-    return Readiness(
-        engine=open_engine(
-            settings.database_url,
-            application_name="slipway gateway",
-            pool_size=_POOL_SIZE,
-            statement_timeout=_STATEMENT_MAX,
-        ),
-        redis=Redis.from_url(
-            settings.redis_url,
-            socket_timeout=_REDIS_SECONDS,
-            socket_connect_timeout=_REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 1),  # a pooled connection may be from before a restart
-            client_name="slipway-gateway",
-        ),
+    app = FastAPI(
+        title="Slipway",
+        description="Moves betting tickets through their life.",
+        docs_url="/docs",
+        redoc_url=None,
+        redirect_slashes=False,  # a redirected body would have to be sent twice
+        lifespan=life,
     )
+    app.state.gateway = gateway
+    app.state.routes = [route for routes in ROUTES for route in routes.routes]
+    app.state.metrics = GatewayMetrics()
+    app.add_middleware(RouteNoted)
+    app.add_middleware(SlashesKept)
+    app.add_middleware(Admission, most=gateway.limits.requests)
+    app.add_middleware(Counted, metrics=app.state.metrics)
+    answer_errors(app)
+    for routes in ROUTES:
+        app.include_router(routes)
+    described(app)
+    return app

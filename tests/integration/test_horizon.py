@@ -1,4 +1,7 @@
-"""The horizon of rule 17, from a real stream."""
+"""The horizon of rule 17, from a real stream: the newest moment noted before what is unapplied.
+
+Sweeps have looked every minute so far, half a minute after each full one: `HALF`.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,10 +12,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.support.closed_port import closed_port
+from tests.support.moments import note, noted
 from worker.intake.stream import GROUP, STREAM
 from worker.sweep.horizon import StreamSight
 
 MINUTE = 60_000
+HALF = MINUTE // 2
 
 
 @pytest.fixture
@@ -22,9 +27,11 @@ def sight(redis: Redis) -> StreamSight:
 
 @pytest.fixture
 def now(redis: Redis) -> int:
-    """Redis' time in milliseconds."""
+    """Redis' time in milliseconds, after sweeps have looked every minute."""
     seconds, microseconds = redis.time()
-    return seconds * 1000 + microseconds // 1000
+    present: int = seconds * 1000 + microseconds // 1000
+    note(redis, *(present - HALF - back * MINUTE for back in range(4)))
+    return present
 
 
 @pytest.fixture
@@ -41,15 +48,18 @@ def hand_out(redis: Redis, reader: str, count: int) -> None:
     redis.xreadgroup(GROUP, reader, {STREAM: ">"}, count=count)
 
 
-def before(moment: int) -> datetime:
-    """The newest moment that is older than *moment*."""
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return epoch + timedelta(milliseconds=moment) - timedelta(microseconds=1)
+def moment(milliseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+
+
+def before(milliseconds: int) -> datetime:
+    """The newest moment that was noted before *milliseconds*, a full minute."""
+    return moment(milliseconds - HALF)
 
 
 def is_now(sight: StreamSight, now: int) -> bool:
     horizon = sight.horizon()
-    return horizon is not None and timedelta() <= horizon - before(now) < timedelta(seconds=5)
+    return horizon is not None and timedelta() <= horizon - moment(now) < timedelta(seconds=5)
 
 
 def test_without_a_stream_nothing_is_unapplied(sight, now):
@@ -124,10 +134,44 @@ def test_another_group_does_not_count(sight, redis, now, group):
     assert is_now(sight, now)
 
 
-def test_an_entry_from_the_future_hides_the_horizon(sight, redis, now, group):
-    add(redis, now + MINUTE)
+def test_without_a_moment_noted_before_it_an_entry_hides_the_horizon(sight, redis, now, group):
+    add(redis, now - 9 * MINUTE)
 
     assert sight.horizon() is None
+
+
+def test_an_entry_from_the_future_holds_the_horizon_where_it_was(sight, redis, now, group):
+    """Its id does not tell when it really arrived, so no moment counts while it is there."""
+    add(redis, now + MINUTE)
+
+    assert sight.horizon() == moment(now - HALF)
+    assert sight.horizon() == moment(now - HALF)
+
+
+def test_a_moment_from_the_future_is_forgotten(sight, redis, now):
+    """Redis' clock was set back: what was true by the old time says nothing about the new one."""
+    note(redis, now + MINUTE)
+
+    assert is_now(sight, now)
+
+
+def test_moments_older_than_the_horizon_are_forgotten(sight, redis, now, group):
+    add(redis, now - 2 * MINUTE)
+
+    sight.horizon()
+
+    assert min(noted(redis)) == now - 2 * MINUTE - HALF
+
+
+def test_while_nothing_is_applied_the_moments_do_not_pile_up(sight, redis, now, group):
+    """Three minutes behind, 180 ms more or less do not matter; after a day 90 s would not."""
+    add(redis, now - 3 * MINUTE)
+    looked_so_far = len(noted(redis))
+
+    for _ in range(50):
+        sight.horizon()
+
+    assert len(noted(redis)) <= looked_so_far + 3
 
 
 def test_without_redis_there_is_no_horizon():

@@ -14,6 +14,7 @@ from tests.support.books import Books
 from tests.support.closed_port import closed_port
 from tests.support.desk import CLOSE_DELAY, Desk
 from tests.support.manual_clock import ManualClock
+from tests.support.moments import note
 from tests.support.plain_settings import plain_settings
 from worker.intake.stream import STREAM
 from worker.sweep.horizon import StreamSight
@@ -72,6 +73,7 @@ def test_a_round_with_nothing_due_hints_nobody(sweep):
 @pytest.mark.usefixtures("due_tickets")
 def test_what_came_before_the_due_time_and_is_not_applied_holds_the_close_back(sweep, redis):
     """Rule 17: it may be a rollback, and a rollback counts from the moment it is on the stream."""
+    note(redis, milliseconds(DUE) - 2, milliseconds(DUE))
     in_time = redis.xadd(STREAM, {"event": "x"}, id=f"{milliseconds(DUE) - 1}-0")
 
     assert sweep.round().closed == 0
@@ -82,6 +84,7 @@ def test_what_came_before_the_due_time_and_is_not_applied_holds_the_close_back(s
 
 @pytest.mark.usefixtures("due_tickets")
 def test_what_came_after_the_due_time_holds_nothing_back(sweep, redis):
+    note(redis, milliseconds(DUE))
     redis.xadd(STREAM, {"event": "x"}, id=f"{milliseconds(DUE) + 1}-0")
 
     assert sweep.round().closed == TICKETS

@@ -141,7 +141,9 @@ def test_every_worker_of_the_procfile_consumes_its_own_queue_with_threads(celery
     lines = PROCFILE.read_text(encoding="utf-8").splitlines()
     workers = [line for line in lines if " worker " in line and not line.startswith("#")]
 
-    assert {line.partition(":")[0] for line in workers} == set(celery_settings["task_queues"])
+    assert {line.partition(":")[0] for line in workers} == {
+        queue.name for queue in celery_settings["task_queues"]
+    }
     for line in workers:
         name = line.partition(":")[0]
         assert f"-n {name}@%h -Q {name} -P threads -c " in line

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Final, Protocol
 
@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.events.event import Entry
+from models.events.moments import received_at
 from models.intake.apply import Applied
 from worker.intake.pauses import Pauses
 
@@ -36,7 +37,7 @@ class Source(Protocol):
         self, *, min_idle: timedelta, count: int
     ) -> list[Entry]: ...
     def hand_back(self, entries: Sequence[Entry]) -> None: ...  # noqa: D102 - see Stream
-    def finish(self, ids: Sequence[str]) -> None: ...  # noqa: D102 - see Stream
+    def finish(self, ids: Sequence[str]) -> datetime: ...  # noqa: D102 - see Stream
     def retire_consumers(self, *, idle: timedelta) -> int: ...  # noqa: D102 - see Stream
     def leave(self) -> None: ...  # noqa: D102 - see Stream
 
@@ -67,6 +68,7 @@ class Batch:
     applied: Applied
     entries: int
     took: timedelta
+    waited: timedelta | None = None  # its oldest entry, from XADD until finished, by Redis' clock
 
 
 class Intake:
@@ -127,11 +129,12 @@ class Intake:
             self._next_claim = self._monotonic()  # they come first when we go on
             self._source.hand_back(entries)
             return
-        self._finished([entry.id for entry in entries], stop)
+        finished_at = self._finished([entry.id for entry in entries], stop)
         if applied.due:
             self._notices_due()
         took = timedelta(seconds=self._monotonic() - started)
-        self._report(Batch(applied, len(entries), took))
+        waited = None if finished_at is None else finished_at - received_at(entries[0].id)
+        self._report(Batch(applied, len(entries), took, waited))
 
     def _left_behind(self) -> list[Entry]:
         if self._monotonic() >= self._next_retire:
@@ -170,19 +173,20 @@ class Intake:
             if self._monotonic() + pause > give_up or stop.wait(pause):
                 return None
 
-    def _finished(self, ids: Sequence[str], stop: Event) -> None:
-        """Finish what is committed. Tried until it works: they would all be done once more."""
+    def _finished(self, ids: Sequence[str], stop: Event) -> datetime | None:
+        """Finish what is committed; when. Tried until it works: they would all be done once more.
+
+        None: we shall stop. They are still pending; whoever takes them over finds duplicates.
+        """
         pauses = Pauses()
         while True:
             try:
-                self._source.finish(ids)
+                return self._source.finish(ids)
             except RedisError as error:
                 log.warning("intake_waits_for_redis", extra={"error": _name(error)})
-            else:
-                return
             self._alive()
             if stop.wait(pauses.next().total_seconds()):
-                return  # still pending; whoever takes them over finds duplicates
+                return None
 
 
 def _name(error: Exception) -> str:

@@ -1,7 +1,7 @@
-"""The intake's place in a Celery worker: a thread, where the queue `intake` is consumed."""
+"""The intake's place in a Celery worker: two threads, where the queue `intake` is consumed."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -13,10 +13,13 @@ from models.events.event import Entry
 from models.intake.apply import Applied, apply_entries
 from worker import health, wiring
 from worker.configuration import INTAKE_QUEUE
-from worker.intake.loop import Intake, Pace
+from worker.door.door import Door
+from worker.door.keeper import Keeper
+from worker.intake.loop import Batch, Intake, Pace
 from worker.intake.reports import BatchReports
 from worker.intake.stream import Stream, consumer_name
 
+Report = Callable[[Batch], None]
 _FINISHING_MAX: Final = timedelta(seconds=30)  # the chunk in hand; each statement has its own limit
 
 
@@ -29,7 +32,7 @@ class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery car
         """Prepare; nothing is connected before `start`."""
         super().__init__(worker)
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._reports: BatchReports | None = None
 
     def include_if(self, worker: WorkController) -> bool:
@@ -61,24 +64,37 @@ class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery car
                 claim_idle=settings.claim_idle,
             ),
             notices_due=wiring.hints().notices_due,
-            report=self._reports.add,
+            report=_both(self._reports.add, wiring.intake_metrics().applied),
             alive=health.probes(f"{worker.hostname}.stream").alive,
         )
-        self._thread = threading.Thread(
-            target=intake.run, args=(self._stop,), name="intake", daemon=True
-        )
-        self._thread.start()
+        keeper = Keeper(Door(wiring.open_redis(settings.redis_url, retries=0)))
+        self._threads = [
+            threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
+            for name, run in (("intake", intake.run), ("door", keeper.run))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
         """Finish the chunk in hand and end."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_FINISHING_MAX.total_seconds())
+        for thread in self._threads:
+            thread.join(_FINISHING_MAX.total_seconds())
         if self._reports is not None:
             self._reports.close()
         wiring.hints().close()
 
     terminate = stop  # cold or warm: what is cut off is done once more by another process
+
+
+def _both(first: Report, second: Report) -> Report:
+    """Tell both of each batch."""
+
+    def report(batch: Batch) -> None:
+        first(batch)
+        second(batch)
+
+    return report
 
 
 def _apply(entries: Sequence[Entry]) -> Applied:
@@ -87,4 +103,5 @@ def _apply(entries: Sequence[Entry]) -> Applied:
         entries,
         clock=wiring.clock(),
         parking_window=wiring.settings().parking_window,
+        event_age_max=wiring.settings().event_age_max,
     )

@@ -10,7 +10,7 @@ import secrets
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from redis import Redis
@@ -23,6 +23,7 @@ STREAM: Final = "ticket-events"
 GROUP: Final = "slipway"
 
 Answer = TypeVar("Answer")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FREE_TO_TAKE: Final = timedelta(days=1)  # the idle time given to what is handed back
 # Checked and deleted in one step: DELCONSUMER throws away what its consumer has pending.
 _RETIRE: Final = """
@@ -117,17 +118,20 @@ class Stream:
                 justid=True,
             )
 
-    def finish(self, ids: Iterable[str]) -> None:
-        """Take applied entries off the group and off the stream, in one step.
+    def finish(self, ids: Iterable[str]) -> datetime:
+        """Take applied entries off the group and off the stream, in one step; give its moment.
 
-        (Between two steps a dying process would leave an entry that is first of the stream for
-        ever and in nobody's pending list.) Never before the COMMIT.
+        The moment is told by Redis' clock, as are the entries' ids. (Between two steps a dying
+        process would leave an entry that is first of the stream for ever and in nobody's pending
+        list.) Never before the COMMIT.
         """
         done = list(ids)
         with self._redis.pipeline(transaction=True) as both:
             both.xack(STREAM, GROUP, *done)
             both.xdel(STREAM, *done)
-            both.execute()
+            both.time()
+            seconds, microseconds = both.execute()[-1]
+        return _EPOCH + timedelta(seconds=seconds, microseconds=microseconds)
 
     def retire_consumers(self, *, idle: timedelta) -> int:
         """Forget consumers without anything pending that have not asked for *idle*; count them."""

@@ -1,16 +1,19 @@
 """The Celery task `sweep`, sent by beat every SLIPWAY_SWEEP_INTERVAL."""
 
 import logging
+import time
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolIsExhausted
 
 from models.database import is_transient
+from models.sweep_round import Round, keep_round
 from worker import wiring
 from worker.app import app
 from worker.sweep.horizon import StreamSight
-from worker.sweep.round import Sweep
+from worker.sweep.round import Sweep, Swept
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +21,7 @@ log = logging.getLogger(__name__)
 @app.task(name="sweep")  # type: ignore[untyped-decorator]  # Celery carries no types
 def sweep(**_newer: object) -> dict[str, Any]:
     """Sweep once; give the counts, which Flower shows. An outage is waited out by later rounds."""
+    began = time.monotonic()
     try:
         swept = Sweep(
             transaction=wiring.engine().begin,
@@ -25,11 +29,13 @@ def sweep(**_newer: object) -> dict[str, Any]:
             sight=StreamSight(wiring.redis_client()),
             settings=wiring.settings(),
         ).round()
+        _keep(swept)
     except (DBAPIError, PoolIsExhausted) as error:
         if not is_transient(error):
             raise
         log.warning("sweep_waits_for_database", extra={"error": type(error).__name__})
         return {"waits_for": "database"}
+    wiring.sweep_metrics().swept(swept, took=timedelta(seconds=time.monotonic() - began))
     if swept.due:
         wiring.hints().notices_due()
     if swept.horizon is None:
@@ -38,5 +44,14 @@ def sweep(**_newer: object) -> dict[str, Any]:
         "closed": swept.closed,
         "windows_ended": swept.windows_ended,
         "creates_abandoned": swept.creates_abandoned,
+        "forgotten": swept.forgotten,
+        "secrets_forgotten": swept.secrets_forgotten,
         "horizon": swept.horizon and swept.horizon.isoformat(),
     }
+
+
+def _keep(swept: Swept) -> None:
+    """Leave word that the clock is kept: an alert watches how old it is."""
+    with wiring.engine().begin() as connection:
+        now = wiring.clock().now(connection)
+        keep_round(connection, Round(ended_at=now, horizon=swept.horizon))

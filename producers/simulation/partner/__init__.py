@@ -10,9 +10,11 @@ from producers.simulation.partner.behaviour import (
     HangMidBody,
     HugeBody,
     Rule,
+    WalletAnswer,
 )
 from producers.simulation.partner.ledger import Entry, Ledger
 from producers.simulation.partner.server import SimulatedPartner, run
+from producers.simulation.partner.wallet import Wallet
 
 __all__ = [
     "Answer",
@@ -27,5 +29,7 @@ __all__ = [
     "Ledger",
     "Rule",
     "SimulatedPartner",
+    "Wallet",
+    "WalletAnswer",
     "run",
 ]

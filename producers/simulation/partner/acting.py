@@ -7,8 +7,8 @@ from typing import Protocol, assert_never
 
 from producers.simulation.partner.behaviour import (
     Answer,
-    Behaviour,
     CloseWithoutAnswer,
+    Deed,
     Drip,
     Hang,
     HangAfterAccept,
@@ -19,7 +19,6 @@ from producers.simulation.partner.http_wire import head_of_answer
 
 HANG_SECONDS_MAX = 3600.0
 CHUNK_BYTES = 64 * 1024
-SUCCESS = range(200, 300)
 PLAIN = Answer()
 PLAIN_OK = head_of_answer(HTTPStatus.OK, length=0)
 
@@ -53,7 +52,7 @@ class Line:
             return
 
 
-async def act(behaviour: Behaviour, line: Line, settle: Settle) -> bool:
+async def act(behaviour: Deed, line: Line, settle: Settle) -> bool:
     """Behave; True when the connection may carry another request.
 
     Raises OSError when the client hangs up in the middle.
@@ -92,7 +91,7 @@ async def act(behaviour: Behaviour, line: Line, settle: Settle) -> bool:
 async def _answer(answer: Answer, line: Line, settle: Settle) -> bool:
     if answer.seconds:
         await asyncio.sleep(answer.seconds)
-    settle(take=answer.status in SUCCESS, status=answer.status)
+    settle(take=answer.takes, status=answer.status)
     if answer == PLAIN:
         await line.send(PLAIN_OK)
         return True

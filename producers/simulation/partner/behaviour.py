@@ -3,7 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
+SUCCESS = range(200, 300)
 RULES_MAX = 1000
 TICKETS_COUNTED_MAX = 1_000_000  # per rule: bounds what "the first n of each ticket" remembers
 HUGE_BYTES = 10 * 1024**3
@@ -11,7 +13,10 @@ HUGE_BYTES = 10 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer with a whole response after *seconds*. A status of 2xx takes the notice."""
+    """Answer with a whole response after *seconds*.
+
+    *taken*: whether the partner acts upon the notice; unless said, a status of 2xx does.
+    """
 
     status: int = 200
     seconds: float = 0.0
@@ -19,6 +24,34 @@ class Answer:
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     then_close: bool = False  # without having said `Connection: close`
+    taken: bool | None = None
+
+    @property
+    def takes(self) -> bool:
+        """The partner acts upon the notice."""
+        return self.status in SUCCESS if self.taken is None else self.taken
+
+
+@dataclass(frozen=True, slots=True)
+class WalletAnswer:
+    """Answer as a seamless wallet does, after *seconds* (contracts: AMBSlot 2.3).
+
+    *taken*: whether it acts upon the call; unless said, code 0 does. *ref_id* stands where the
+    `transactionId` belongs; *off_by* is added to the balance that it says it has afterwards.
+    """
+
+    code: int = 0
+    message: str | None = None
+    status: int = 200
+    seconds: float = 0.0
+    taken: bool | None = None
+    ref_id: str | None = None
+    off_by: Decimal = Decimal(0)
+
+    @property
+    def takes(self) -> bool:
+        """The wallet acts upon the call."""
+        return self.code == 0 if self.taken is None else self.taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +93,10 @@ class CloseWithoutAnswer:
     taken: bool = False
 
 
-Behaviour = Answer | HangAfterAccept | Hang | HangMidBody | HugeBody | Drip | CloseWithoutAnswer
+Deed = Answer | HangAfterAccept | Hang | HangMidBody | HugeBody | Drip | CloseWithoutAnswer
+"""What can be done on a socket."""
+
+Behaviour = Deed | WalletAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +127,13 @@ class Rule:
 class Script:
     """The rules in force. Of those that fit, the one added last applies."""
 
+    for_wallet: bool = False
     _rules: list[tuple[Rule, Counter[str]]] = field(default_factory=list)
 
     def add(self, rule: Rule) -> None:
-        """Add *rule* on top. ValueError when there are 1,000 already."""
+        """Add *rule* on top. ValueError when there are 1,000, or it is not for this protocol."""
+        if isinstance(rule.behaviour, WalletAnswer) and not self.for_wallet:
+            raise ValueError("codes, refId and balances are a wallet's; this partner speaks PAM")
         if len(self._rules) >= RULES_MAX:
             raise ValueError(f"the script has {RULES_MAX} rules already; clear it first")
         self._rules = [(rule, Counter()), *self._rules]  # a new list: others may be reading
@@ -114,8 +153,10 @@ class Script:
                 return rule.behaviour
         return None
 
-    def choose(self, *, action: str | None, ticket_id: str | None, now: datetime) -> Behaviour:
-        """Choose for a request; without a fitting rule it is answered with 200."""
+    def choose(
+        self, *, action: str | None, ticket_id: str | None, now: datetime
+    ) -> Behaviour | None:
+        """Choose for a request; None: no rule fits it."""
         for rule, used in self._rules:
             if (
                 not isinstance(rule.behaviour, HangAfterAccept)
@@ -124,7 +165,7 @@ class Script:
                 and _applies(rule, used, ticket_id or "", now)
             ):
                 return rule.behaviour
-        return Answer()
+        return None
 
 
 def _applies(rule: Rule, used: Counter[str], ticket_id: str, now: datetime) -> bool:

@@ -2,6 +2,7 @@
 
 GET /_ledger?after=N&limit=N&ticket_id=ID   entries as JSON lines; &format=json for an array
 GET /_verdict?close_delay=SECONDS           every ticket's sequence judged so far
+GET /_wallet                                a seamless wallet's accounts
 GET, POST, DELETE /_behave                  the rules in force; add one; clear them
 """
 
@@ -15,9 +16,11 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from producers.simulation.partner.behaviour import Answer, Script
+from producers.simulation.partner.call import Speech
 from producers.simulation.partner.http_wire import Request
 from producers.simulation.partner.ledger import Entry, Ledger
 from producers.simulation.partner.orders import Order
+from producers.simulation.partner.wallet import Wallet
 from producers.simulation.verdict import judge_all
 
 CONTROL_ENTRIES_MAX = 10_000
@@ -39,10 +42,10 @@ class _Terms(BaseModel):
     complete: bool = False
 
 
-def answer_control(ledger: Ledger, script: Script, request: Request) -> Answer:
+def answer_control(ledger: Ledger, script: Script, speech: Speech, request: Request) -> Answer:
     """Return the answer to a request whose path starts with `/_`."""
     try:
-        return _route(ledger, script, request)
+        return _route(ledger, script, speech, request)
     except ValidationError as flaw:
         words = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in flaw.errors())
     except ValueError as flaw:
@@ -50,13 +53,20 @@ def answer_control(ledger: Ledger, script: Script, request: Request) -> Answer:
     return _json({"code": 422, "message": words}, status=422)
 
 
-def _route(ledger: Ledger, script: Script, request: Request) -> Answer:
+def _route(ledger: Ledger, script: Script, speech: Speech, request: Request) -> Answer:
     target = urlsplit(request.target)
     query = dict(parse_qsl(target.query))
     match request.method, target.path:
         case "GET", "/_ledger":
             return _pages(ledger, _Pages.model_validate(query))
-        case "GET", "/_verdict":
+        case "GET", "/_wallet" if isinstance(speech, Wallet):
+            return _json(
+                {
+                    "accounts": {name: str(sum_) for name, sum_ in speech.balances.items()},
+                    "transactions": speech.transactions,
+                }
+            )
+        case "GET", "/_verdict" if not isinstance(speech, Wallet):  # whose calls tell no story
             return _verdict(ledger, _Terms.model_validate(query))
         case "GET", "/_behave":
             return _json([repr(rule) for rule in script.rules()])

@@ -4,9 +4,12 @@ Written by hand because this partner must be able to misbehave at each point of 
 """
 
 import asyncio
+import json
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
+
+from producers.simulation.partner.behaviour import Answer
 
 HEAD_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 64
@@ -132,3 +135,9 @@ def head_of_answer(
         *(f"{name}: {value}" for name, value in headers),
     ]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+
+
+def refusal(status: int, words: str) -> Answer:
+    """Make the answer to what no partner would take, in words."""
+    told = json.dumps({"code": int(status), "message": words})
+    return Answer(int(status), body=told.encode())

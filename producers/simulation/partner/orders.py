@@ -1,6 +1,7 @@
 """Behaviours by name, as `POST /_behave` takes them."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -16,6 +17,7 @@ from producers.simulation.partner.behaviour import (
     HangMidBody,
     HugeBody,
     Rule,
+    WalletAnswer,
 )
 
 Name = Literal[
@@ -31,6 +33,9 @@ Name = Literal[
     "drip",
     "wrong_content_type",
     "success_whose_answer_is_lost",
+    "wallet_code",
+    "wrong_ref_id",
+    "wrong_balance",
 ]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 
@@ -44,6 +49,8 @@ class Order(BaseModel):
     status: Annotated[int, Field(ge=200, le=599)] = 200
     seconds: Seconds | None = None
     length: Annotated[int, Field(ge=1, le=HUGE_BYTES)] | None = None
+    code: Annotated[int, Field(ge=0, le=999_999)] = 0
+    taken: bool | None = None
     retry_after: Annotated[str, Field(pattern=r"^[ -~]{1,64}$")] | None = None
     action: str | None = None
     ticket_id: str | None = None
@@ -67,7 +74,15 @@ class Order(BaseModel):
 
 def _answer(order: Order) -> Answer:
     retry_after = () if order.retry_after is None else (("Retry-After", order.retry_after),)
-    return Answer(order.status, seconds=order.seconds or 0.0, headers=retry_after)
+    return Answer(
+        order.status, seconds=order.seconds or 0.0, headers=retry_after, taken=order.taken
+    )
+
+
+def _wallet_code(order: Order) -> WalletAnswer:
+    return WalletAnswer(
+        order.code, status=order.status, seconds=order.seconds or 0.0, taken=order.taken
+    )
 
 
 _BEHAVIOURS: dict[Name, Callable[[Order], Behaviour]] = {
@@ -87,4 +102,7 @@ _BEHAVIOURS: dict[Name, Callable[[Order], Behaviour]] = {
         order.status, body=b"<!doctype html><p>It works", content_type="text/html"
     ),
     "success_whose_answer_is_lost": lambda _: CloseWithoutAnswer(taken=True),
+    "wallet_code": _wallet_code,
+    "wrong_ref_id": lambda _: WalletAnswer(ref_id="somebody-else-s"),
+    "wrong_balance": lambda _: WalletAnswer(off_by=Decimal("0.01")),
 }

@@ -11,9 +11,12 @@ from typing import Self
 
 from producers.simulation.partner.acting import Line
 from producers.simulation.partner.behaviour import Rule, Script
+from producers.simulation.partner.call import Speech
 from producers.simulation.partner.conversation import House, converse
 from producers.simulation.partner.http_wire import HEAD_BYTES_MAX
 from producers.simulation.partner.ledger import ENTRIES_MAX, Entry, Ledger
+from producers.simulation.partner.pam import Pam
+from producers.simulation.partner.wallet import Wallet
 from producers.simulation.verdict import Verdict, judge_all
 from producers.wall_clock import utc_now
 
@@ -26,13 +29,15 @@ class SimulatedPartner:
     """A partner on real sockets, in a thread of its own: `with SimulatedPartner(secret=...) as p:`.
 
     It verifies every signature, keeps what it received in `ledger`, and answers 200 unless told
-    to `behave` otherwise. With *deduplicate* it acts upon each `Idempotency-Key` once.
+    to `behave` otherwise. With *deduplicate* it acts upon each `Idempotency-Key` once. It is a PAM
+    platform with this *secret*, or the seamless *wallet*, which acts upon each call once anyway.
     """
 
     def __init__(
         self,
         *,
-        secret: str,
+        secret: str | None = None,
+        wallet: Wallet | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         deduplicate: bool = False,
@@ -42,13 +47,13 @@ class SimulatedPartner:
     ) -> None:
         """Port 0 takes a free one; *on_request* is called in the partner's thread."""
         self.ledger = Ledger(entries_max=entries_max)
-        self._script = Script()
+        self._script = Script(for_wallet=wallet is not None)
         self._house = House(
-            secret=secret,
+            speech=_speech(secret, wallet),
             now=now,
             ledger=self.ledger,
             script=self._script,
-            deduplicate=deduplicate,
+            deduplicate=deduplicate or wallet is not None,
             on_request=on_request,
         )
         self._host = host
@@ -133,9 +138,10 @@ class SimulatedPartner:
 def run(
     *,
     port: int,
-    secret: str,
     on_ready: Callable[[str], None],
     on_request: Callable[[Entry], None],
+    secret: str | None = None,
+    wallet: Wallet | None = None,
     host: str = "127.0.0.1",
     deduplicate: bool = False,
 ) -> None:
@@ -145,11 +151,11 @@ def run(
     (`Entry.in_words` makes a line of it). OSError when the port is taken.
     """
     house = House(
-        secret=secret,
+        speech=_speech(secret, wallet),
         now=utc_now,
         ledger=Ledger(),
-        script=Script(),
-        deduplicate=deduplicate,
+        script=Script(for_wallet=wallet is not None),
+        deduplicate=deduplicate or wallet is not None,
         on_request=on_request,
     )
 
@@ -204,3 +210,11 @@ async def serve(
 def url_of(host: str, port: int) -> str:
     """Write the address of a partner at *host*, which may be IPv6."""
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _speech(secret: str | None, wallet: Wallet | None) -> Speech:
+    if wallet is not None:
+        return wallet
+    if secret is None:
+        raise ValueError("a PAM partner needs the secret to verify with; or give it a wallet")
+    return Pam(secret)

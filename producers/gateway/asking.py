@@ -1,0 +1,165 @@
+"""`GET /events`, `GET /events/{event_id}`, `GET /tickets/{ticket_id}`: what became of them."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from pydantic import Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
+from sqlalchemy import Connection
+
+from models.event_log import LISTABLE, LogLine, Page, find_event, list_troubled
+from models.lifecycle.words import Outcome, Status
+from models.publishers import KeyHolder
+from models.story import Story, read_stories, why_not_closed
+from producers.gateway import cursor
+from producers.gateway.callers import Reader
+from producers.gateway.contract import answers
+from producers.gateway.errors import Fault, Refused, invalid
+from producers.gateway.gateway import TheGateway
+from producers.gateway.paths import EventId, TicketId
+from producers.gateway.stories import EventEnd, EventEnds, EventPage, TicketStories, TicketStory
+
+LISTED: Final = 100
+LISTED_MAX: Final = 500
+_NOT_FOUND: Final = 404
+_ID_CHARACTERS_MAX: Final = 64
+_ANY: Final = "|".join(LISTABLE)
+_ALL: Final = ",".join(LISTABLE)
+_MOMENT: Final = (
+    r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$"  # RFC 3339
+)
+
+Outcomes = Annotated[
+    str,
+    Query(
+        pattern=f"^({_ANY})(,({_ANY}))*$",
+        max_length=100,
+        description="Some of `parked`, `rejected`, `superseded`, separated by commas.",
+    ),
+]
+Since = Annotated[
+    Annotated[
+        str,
+        StringConstraints(pattern=_MOMENT),
+        Field(json_schema_extra={"format": "date-time"}),
+    ]
+    | SkipJsonSchema[None],
+    Query(
+        description="Only what ended, or was parked, at or after this time: RFC 3339 with an"
+        " offset (a plus sign in a URL is written %2B).",
+    ),
+]
+After = Annotated[
+    Annotated[str, StringConstraints(max_length=200)] | SkipJsonSchema[None],
+    Query(description="The `next` of the page before this one."),
+]
+Limit = Annotated[int, Query(ge=1, le=LISTED_MAX, description="The most that is listed.")]
+
+routes = APIRouter()
+
+
+@routes.get(
+    "/events", operation_id="list_events", tags=["Events"], responses=answers(401, 422, 429)
+)
+async def events(
+    gateway: TheGateway,
+    holder: Reader,
+    *,
+    outcome: Outcomes = _ALL,
+    since: Since = None,
+    after: After = None,
+    limit: Limit = LISTED,
+) -> EventPage:
+    """Events that did not go through, or not yet, newest first; those of the key's operators."""
+    wanted = [Outcome(word) for word in outcome.split(",")]
+    start = None if since is None else _moment(since)
+    place = None if after is None else cursor.read(after)
+
+    def read(connection: Connection) -> Page:
+        return list_troubled(
+            connection,
+            wanted,
+            operators=holder.operators or None,
+            since=start,
+            after=place,
+            limit=limit,
+        )
+
+    page = await gateway.in_transaction(read)
+    return EventPage(
+        events=[EventEnd.model_validate(line) for line in page.lines],
+        next=None if page.next is None else cursor.written(page.next),
+    )
+
+
+@routes.get(
+    "/events/{event_id}",
+    operation_id="get_event",
+    tags=["Events"],
+    responses=answers(401, 404, 422, 429),
+)
+async def event(gateway: TheGateway, holder: Reader, event_id: EventId) -> EventEnds:
+    """What became of the event with this id; one answer for each ticket it was used on."""
+
+    def read(connection: Connection) -> list[LogLine]:
+        return find_event(connection, event_id, operators=holder.operators or None)
+
+    found = await gateway.in_transaction(read) if _is_id(event_id) else []
+    if not found:
+        raise Refused(
+            _NOT_FOUND,
+            f"no event {event_id[:_ID_CHARACTERS_MAX]!r} is known to this key; one that was"
+            " accepted a moment ago may still be on the stream: ask again",
+        )
+    return EventEnds.of(found)
+
+
+@routes.get(
+    "/tickets/{ticket_id}",
+    operation_id="get_ticket",
+    tags=["Tickets"],
+    responses=answers(401, 404, 422, 429),
+)
+async def ticket(gateway: TheGateway, holder: Reader, ticket_id: TicketId) -> TicketStories:
+    """The whole story of the ticket with this id; one for each operator that has such a ticket."""
+
+    def read(connection: Connection) -> tuple[list[Story], datetime]:
+        return _stories(connection, holder, ticket_id), gateway.clock.now(connection)
+
+    stories, now = await gateway.in_transaction(read) if _is_id(ticket_id) else ([], holder.now)
+    shown = [story for story in stories if story.ticket.status is not Status.ABSENT]
+    if not shown:
+        message = f"no ticket {ticket_id[:_ID_CHARACTERS_MAX]!r} is known to this key"
+        if waiting := sum(story.ticket.parked for story in stories):
+            wait = "1 parked event waits" if waiting == 1 else f"{waiting} parked events wait"
+            message += f"; {wait} for it to be opened"
+        raise Refused(_NOT_FOUND, message)
+    return TicketStories(
+        tickets=[TicketStory.of(story, why_not_closed(story, now=now)) for story in shown]
+    )
+
+
+def _stories(connection: Connection, holder: KeyHolder, ticket_id: str) -> list[Story]:
+    if not holder.operators:
+        return read_stories(connection, ticket_id)
+    return [
+        story
+        for code in holder.operators
+        for story in read_stories(connection, ticket_id, operator=code)
+    ]
+
+
+def _is_id(text: str) -> bool:
+    """Whether anything can have this id: PostgreSQL is not even asked for anything else."""
+    return 1 <= len(text) <= _ID_CHARACTERS_MAX and text.isprintable()
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError:  # within a day of the calendar's ends
+        return datetime.min.replace(tzinfo=UTC)
+    except ValueError as error:
+        fault = Fault(at=["query", "since"], message=str(error))
+        raise invalid("`since` is not a time", [fault]) from None

@@ -1,0 +1,160 @@
+"""The Bet Engine API: `paid`, and an operator's own tickets (contracts: BetStack 1.7 to 1.9)."""
+
+from typing import Annotated, Final, assert_never
+
+from fastapi import APIRouter, Query
+from pydantic import StringConstraints
+from pydantic.json_schema import SkipJsonSchema
+
+from models.bet_engine import (
+    NotOffered,
+    NotReserved,
+    Paid,
+    TicketObject,
+    UnknownTicket,
+    find_ticket,
+    list_tickets,
+    pay,
+)
+from producers.gateway.callers import SignedCaller
+from producers.gateway.contract import SIGNED, answers
+from producers.gateway.errors import Error, Refused
+from producers.gateway.gateway import TheGateway
+from producers.gateway.paths import Identifier
+
+LISTED: Final = 10
+LISTED_MAX: Final = 100
+_REFUSED: Final = 400
+_NOT_OFFERED: Final = 100
+_UNKNOWN: Final = 102
+_NOT_RESERVED: Final = 117
+
+# What a player's id or a ticket's type may be: at most 255 characters without spaces.
+_WORD: Final = r"^[^\x00-\x20\x7f]*$"
+UserId = Annotated[
+    Annotated[str, StringConstraints(max_length=255, pattern=_WORD)] | SkipJsonSchema[None],
+    Query(description="Only this player's tickets."),
+]
+TicketType = Annotated[str, StringConstraints(max_length=255, pattern=_WORD)]
+SkipTypes = Annotated[
+    list[TicketType],
+    Query(
+        default_factory=list,
+        max_length=20,
+        description="Leave out tickets of this type; again for more.",
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=LISTED_MAX, description="The most that is listed.")]
+
+routes = APIRouter(prefix="/be", tags=["Bet Engine API"])
+
+
+@routes.post(
+    "/tickets/{identifier}/paid",
+    operation_id="be_paid",
+    responses=answers(400, 403, 408, 413, 415, 429),
+    openapi_extra=SIGNED,
+)
+async def paid(gateway: TheGateway, caller: SignedCaller, identifier: Identifier) -> TicketObject:
+    """The ticket has been paid: `reserved` becomes `open`.
+
+    Refused with 400 and the code 100 (`paid` does not exist for a seamless operator), 102 (no such
+    ticket) or 117 (it is not `reserved`; also the answer to the second of two calls).
+    """
+    outcome = await gateway.in_transaction(
+        lambda connection: pay(
+            connection,
+            caller,
+            identifier,
+            clock=gateway.clock,
+            parking_window=gateway.settings.parking_window,
+        )
+    )
+    match outcome:
+        case Paid(ticket):
+            return ticket
+        case UnknownTicket():
+            raise _unknown(identifier)
+        case NotReserved():
+            raise Refused(
+                _REFUSED,
+                "Ticket has to have `reserved` status in order to do this action",
+                code=_NOT_RESERVED,
+            )
+        case NotOffered():
+            raise _not_offered("paid")
+        case _:
+            assert_never(outcome)
+
+
+@routes.get(
+    "/tickets/{identifier}",
+    operation_id="be_ticket",
+    responses=answers(400, 403, 408, 413, 415, 429),
+    openapi_extra=SIGNED,
+)
+async def ticket(gateway: TheGateway, caller: SignedCaller, identifier: Identifier) -> TicketObject:
+    """One of the operator's own tickets; 400 with code 102 when there is none."""
+    found = await gateway.in_transaction(
+        lambda connection: find_ticket(connection, caller, identifier)
+    )
+    if found is None:
+        raise _unknown(identifier)
+    return found
+
+
+@routes.get(
+    "/tickets",
+    operation_id="be_tickets",
+    responses=answers(403, 408, 413, 415, 422, 429),
+    openapi_extra=SIGNED,
+)
+async def tickets(
+    gateway: TheGateway,
+    caller: SignedCaller,
+    *,
+    limit: Limit = LISTED,
+    user_id: UserId = None,
+    skip_types: SkipTypes,
+) -> list[TicketObject]:
+    """The operator's own tickets, newest first."""
+    return await gateway.in_transaction(
+        lambda connection: list_tickets(
+            connection, caller, limit=limit, user_id=user_id, skip_types=skip_types
+        )
+    )
+
+
+@routes.post(
+    "/tickets",
+    operation_id="be_create",
+    status_code=_REFUSED,
+    response_description="Code 100, always.",
+    responses=answers(403, 408, 413, 415, 429),
+    openapi_extra=SIGNED,
+)
+async def create(_caller: SignedCaller) -> Error:
+    """Not offered: tickets are placed upstream. 400 with code 100."""
+    raise _not_offered("create")
+
+
+@routes.post(
+    "/tickets/reserve",
+    operation_id="be_reserve",
+    status_code=_REFUSED,
+    response_description="Code 100, always.",
+    responses=answers(403, 408, 413, 415, 429),
+    openapi_extra=SIGNED,
+)
+async def reserve(_caller: SignedCaller) -> Error:
+    """Not offered: tickets are reserved upstream. 400 with code 100."""
+    raise _not_offered("reserve")
+
+
+def _unknown(identifier: str) -> Refused:
+    message = f"Ticket with `{identifier}` identifier is not found"
+    return Refused(_REFUSED, message, code=_UNKNOWN)
+
+
+def _not_offered(feature: str) -> Refused:
+    return Refused(_REFUSED, f"{feature} feature not implemented yet", code=_NOT_OFFERED)

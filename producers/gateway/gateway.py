@@ -1,0 +1,107 @@
+"""What the routes share: connections, threads and bounds, opened once per process."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Self, TypeVar
+
+import anyio
+from fastapi import Depends, Request
+from sqlalchemy import Connection, Engine
+
+from models.clock import Clock, DatabaseClock
+from models.database import open_engine
+from models.encryption import Vault
+from models.settings import Settings
+from producers.gateway.admission import Turnstile
+from producers.gateway.errors import BUSY_SECONDS, later
+from producers.gateway.limits import Limits
+from producers.gateway.readiness import Readiness
+from producers.gateway.stream import Stream
+from producers.gateway.threads import Threads
+
+log = logging.getLogger(__name__)
+
+_PROBES: Final = 2
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One process' means. Everything connects when it is first used."""
+
+    settings: Settings
+    limits: Limits
+    engine: Engine
+    stream: Stream
+    readiness: Readiness
+    threads: Threads
+    turnstile: Turnstile
+    uploads: anyio.Semaphore
+    vault: Vault = field(repr=False)
+    clock: Clock = field(default_factory=DatabaseClock)
+
+    @classmethod
+    def prepare(cls, settings: Settings, limits: Limits) -> Self:
+        """Build everything; nothing is asked of any server."""
+        stream = Stream.at(settings)
+        probes = _engine(settings, limits, "slipway gateway probe", _PROBES)
+        return cls(
+            settings=settings,
+            limits=limits,
+            engine=_engine(settings, limits, "slipway gateway", limits.threads),
+            stream=stream,
+            readiness=Readiness(engine=probes, redis=stream.redis),
+            threads=Threads(limits.threads, patience=limits.thread_wait),
+            turnstile=Turnstile(limits.requests_of_caller),
+            uploads=anyio.Semaphore(limits.uploads),
+            vault=Vault.with_keys(settings.secret_key),
+        )
+
+    async def in_transaction(self, work: Callable[[Connection], Found]) -> Found:
+        """Run *work* in a thread, in a transaction that is committed when it returns."""
+
+        def inside() -> Found:
+            with self.engine.begin() as connection:
+                return work(connection)
+
+        return await self.threads.run(inside)
+
+    @contextmanager
+    def upload(self) -> Iterator[None]:
+        """Hold one of the places for a body of many events. Raises Refused (503)."""
+        try:
+            self.uploads.acquire_nowait()
+        except anyio.WouldBlock:
+            message = "too many large bodies at once; nothing was read of this one"
+            raise later(message, seconds=BUSY_SECONDS) from None
+        try:
+            yield
+        finally:
+            self.uploads.release()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+        self.readiness.close()
+
+
+def _engine(settings: Settings, limits: Limits, name: str, connections: int) -> Engine:
+    return open_engine(
+        settings.database_url,
+        application_name=name,
+        pool_size=connections,
+        statement_timeout=limits.statement_time,
+        lock_timeout=limits.lock_wait,
+    )
+
+
+def _of(request: Request) -> Gateway:
+    gateway = request.app.state.gateway
+    assert isinstance(gateway, Gateway), "the application was built with one"
+    return gateway
+
+
+TheGateway = Annotated[Gateway, Depends(_of)]

@@ -1,0 +1,70 @@
+"""The lottery feed, `POST /v2/integration/lottery` (contracts: Fast Track 3)."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, TypeAdapter
+
+from models.events.lottery import KIND, OPERATOR, wrong_with
+from models.events.lottery_format import LotteryMessage
+from models.publishers import KeyHolder
+from producers.gateway.bodies import read_body
+from producers.gateway.callers import Publishing
+from producers.gateway.contract import answers, self_contained
+from producers.gateway.errors import Fault, Refused, invalid
+from producers.gateway.gateway import TheGateway
+from producers.publisher import FIELD
+
+_FORBIDDEN: Final = 403
+_WRONG_KIND: Final = 415
+_JSON: Final = "application/json"
+_KIND_FIELD: Final = "type"
+
+
+class Taken(BaseModel):
+    """The message is on the stream."""
+
+    accepted: int = 1
+
+
+def _body() -> dict[str, Any]:
+    schema = self_contained(TypeAdapter(LotteryMessage).json_schema())
+    return {"required": True, "content": {_JSON: {"schema": schema}}}
+
+
+routes = APIRouter(tags=["Lottery"])
+
+
+@routes.post(
+    "/v2/integration/lottery",
+    operation_id="lottery",
+    response_description="The message is on the stream.",
+    responses=answers(401, 403, 408, 413, 415, 422, 429),
+    openapi_extra={"requestBody": _body()},
+)
+async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> Taken:
+    """Take a `Bet` or a `Settlement`; whose it is says the key, which is bound to one operator.
+
+    A repeated delivery counts once. What the ticket makes of it is told by `GET /tickets/...`.
+    """
+    kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+    if kind != _JSON:
+        raise Refused(_WRONG_KIND, f"Content-Type must be {_JSON}; it is {kind[:100]}")
+    operator = _only_operator(holder)
+    body = await read_body(request, gateway.limits, most=gateway.limits.event_bytes)
+    if refusal := wrong_with(body):
+        fault = Fault(at=["body"], message=str(refusal))
+        raise invalid("the message is refused; nothing was published", [fault])
+    entry = {_KIND_FIELD: KIND, OPERATOR.decode(): operator.encode(), FIELD: body}
+    await gateway.threads.run(lambda: gateway.stream.add([entry]))
+    return Taken()
+
+
+def _only_operator(holder: KeyHolder) -> str:
+    if len(holder.operators) != 1:
+        raise Refused(
+            _FORBIDDEN,
+            "the lottery feed needs a key that is bound to one operator"
+            " (`slipway publishers add NAME --operator CODE`)",
+        )
+    return holder.operators[0]

@@ -1,0 +1,30 @@
+"""`/healthz` and `/readyz`: whether this process answers, and whether it can do its work."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from producers.gateway.contract import answers
+from producers.gateway.errors import later
+from producers.gateway.gateway import TheGateway
+
+routes = APIRouter(tags=["Probes"])
+
+
+class Standing(BaseModel):
+    """`alive` or `ready`."""
+
+    status: str
+
+
+@routes.get("/healthz", operation_id="healthz", responses={500: answers()[500]})
+async def healthz() -> Standing:
+    """This process answers. Says nothing about the servers behind it."""
+    return Standing(status="alive")
+
+
+@routes.get("/readyz", operation_id="readyz", responses=answers())
+def readyz(gateway: TheGateway) -> Standing:
+    """PostgreSQL and Redis answer, and the schema is new enough; else 503 and which is not."""
+    if faults := gateway.readiness.faults():
+        raise later("; ".join(faults))
+    return Standing(status="ready")

@@ -1,0 +1,249 @@
+"""The lottery feed in the database: one draw of a ticket is one life (protocol H4, H11)."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from models.events.event import Entry
+from models.interventions import Person
+from models.rescue import EventEnd, NotPossible, retry_raw
+from tests.support.books import Books
+from tests.support.desk import PARKING_WINDOW, Desk
+from tests.support.lottery import OPERATOR, SAMPLE, TICKET, bet, lottery_entry, settlement
+from tests.support.manual_clock import ManualClock
+
+PER_DRAW = text("UPDATE operator SET lottery_ticket = 'ticket+draw' WHERE code = :code")
+ANNOUNCED = text("UPDATE operator SET announces_tickets = true WHERE code = :code")
+DRAWN = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+SOMEBODY = Person("jane", "the operator is there now")
+
+
+@pytest.fixture
+def per_draw(desk: Desk, engine: Engine) -> Desk:
+    """The same desk; its operator was added with `--lottery-ticket ticket+draw`."""
+    with engine.begin() as connection:
+        connection.execute(PER_DRAW, {"code": OPERATOR})
+    return desk
+
+
+@pytest.fixture
+def announced(desk: Desk, engine: Engine) -> Desk:
+    """The same desk; its operator announces its tickets."""
+    with engine.begin() as connection:
+        connection.execute(ANNOUNCED, {"code": OPERATOR})
+    return desk
+
+
+class Feed:
+    """The vendor: each message is an entry of its own."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._numbers: Iterator[int] = count(1)
+
+    def entry(self, raw: bytes, *, operator: str = OPERATOR) -> Entry:
+        at = int(self._desk.now.timestamp() * 1000)
+        return lottery_entry(raw, operator=operator, entry_id=f"{at}-{next(self._numbers)}")
+
+    def send(self, *messages: bytes) -> dict[tuple[str, str], int]:
+        return dict(self._desk.publish(*(self.entry(raw) for raw in messages)).outcomes)
+
+
+@pytest.fixture
+def feed(desk: Desk) -> Feed:
+    return Feed(desk)
+
+
+def drawn(minute: int = 0, *, won: bool = True, **facts: object) -> bytes:
+    """A Settlement of that minute after the draw."""
+    at = DRAWN + timedelta(minutes=minute)
+    return settlement(won=won, timestamp=at.isoformat(), **facts)
+
+
+def reasons(books: Books, ticket: str = TICKET) -> list[tuple[str, str, str | None]]:
+    return [(row.action, row.outcome, row.reason) for row in books.events(ticket)]
+
+
+def test_a_ticket_is_bought_drawn_and_told_to_its_partner(feed, desk, books):
+    feed.send(bet())
+    assert books.standing(TICKET) == "open/pending"
+    assert books.ticket(TICKET).details == {
+        "player_id": "52530",
+        "price": 400,
+        "currency": "EUR",
+        "game": "Mega Millions",
+        "game_id": "1",
+    }
+
+    feed.send(drawn())
+
+    assert books.standing(TICKET) == "resulted/won"
+    assert books.ticket(TICKET).amounts == {"net_payout": 2450}
+    assert books.ticket(TICKET).draw == "1"
+    assert desk.deliver() == [(TICKET, "ticket_win")]
+
+
+def test_everything_received_is_kept_in_the_log(feed, books):
+    feed.send(SAMPLE)
+
+    (event,) = books.events(TICKET)
+    assert event.data["lottery"] == json.loads(SAMPLE)
+    assert event.reason == "opened_implicitly"
+
+
+def test_a_repeated_delivery_counts_once(feed, books):
+    feed.send(bet(), drawn(), drawn())
+    feed.send(bet(), drawn())
+
+    assert [(one.outcome, one.repeats) for one in books.events(TICKET)] == [
+        ("applied", 1),
+        ("applied", 2),
+    ]
+    assert books.owed(TICKET) == ["ticket_win"]
+
+
+@pytest.mark.parametrize(
+    ("again", "standing"),
+    [
+        ({"won": False}, "resulted/lost"),
+        ({"amount": 99}, "resulted/won"),
+    ],
+)
+def test_a_fresh_settlement_with_another_outcome_or_amount_is_a_correction(
+    feed, books, again, standing
+):
+    feed.send(bet(), drawn())
+
+    feed.send(drawn(1, **again))
+
+    assert books.standing(TICKET) == standing
+    second = "ticket_lost" if "won" in again else "ticket_win"
+    assert books.owed(TICKET) == ["ticket_win", "ticket_rollback", second]
+    assert reasons(books)[-1] == (second, "applied", "correction")
+
+
+def test_an_older_settlement_that_comes_late_corrects_nothing(feed, books):
+    """H4: the same comparison of times holds for corrections."""
+    feed.send(bet(), drawn(5))
+    feed.send(drawn(1, won=False))
+
+    assert books.standing(TICKET) == "resulted/won"
+    assert reasons(books)[-1] == ("ticket_lost", "superseded", "older_differs")
+
+
+def test_the_same_settlement_of_a_later_minute_confirms(feed, books):
+    feed.send(bet(), drawn(), drawn(1))
+
+    assert reasons(books)[-1] == ("ticket_win", "confirmed", "same_result")
+    assert books.owed(TICKET) == ["ticket_win"]
+
+
+def test_a_settlement_before_its_bet_opens_the_ticket(feed, books):
+    feed.send(drawn())
+    feed.send(bet())
+
+    assert books.standing(TICKET) == "resulted/won"
+    assert reasons(books) == [
+        ("ticket_win", "applied", "opened_implicitly"),
+        ("ticket_open", "applied", "late_open"),
+    ]
+    assert books.ticket(TICKET).details["player_id"] == "52530"
+
+
+def test_a_settlement_before_its_bet_waits_where_tickets_are_announced(announced, books):
+    feed = Feed(announced)
+
+    assert feed.send(drawn()) == {("ticket_win", "parked"): 1}
+    feed.send(bet())
+
+    assert books.standing(TICKET) == "resulted/won"
+
+
+def test_another_draw_of_the_same_ticket_is_rejected_with_that_reason(feed, books):
+    """H11: it would read as a correction of the first draw."""
+    feed.send(bet(), drawn(won=False))
+
+    feed.send(drawn(1, draw_id="2"), bet(draw_id="2"))
+
+    assert books.standing(TICKET) == "resulted/lost"
+    assert reasons(books)[2:] == [
+        ("ticket_open", "rejected", "other_draw"),
+        ("ticket_win", "rejected", "other_draw"),
+    ]
+    assert "takes part in draw 1, this speaks of draw 2" in books.events(TICKET)[-1].message
+
+
+def test_the_draw_of_what_only_waits_is_not_the_ticket_s(announced, books):
+    """The bet says which draw it is; a settlement of another one does not get in its way."""
+    feed = Feed(announced)
+    feed.send(drawn(draw_id="2"))
+
+    feed.send(bet(draw_id="1"))
+
+    assert books.ticket(TICKET).draw == "1"
+    assert reasons(books) == [
+        ("ticket_win", "rejected", "other_draw"),
+        ("ticket_open", "applied", None),
+    ]
+
+
+def test_an_event_that_names_no_draw_fits_any(feed, desk, books):
+    feed.send(bet(), drawn())
+
+    desk.say("ticket_rollback", TICKET)
+
+    assert books.standing(TICKET) == "open/pending"
+
+
+def test_with_a_ticket_for_each_draw_two_draws_are_two_lives(per_draw, books):
+    feed = Feed(per_draw)
+
+    feed.send(bet(), bet(draw_id="2"), drawn(won=False), drawn(1, draw_id="2"))
+
+    assert books.tickets() == [f"{TICKET}.1", f"{TICKET}.2"]
+    assert books.standing(f"{TICKET}.1") == "resulted/lost"
+    assert books.standing(f"{TICKET}.2") == "resulted/won"
+    assert [row.body for row in books.notices(f"{TICKET}.2")] == [
+        f'{{"action":"ticket_win","data":{{"operator":"acme","ticket_id":"{TICKET}.2"}}}}'
+    ]
+
+
+def test_with_a_ticket_for_each_draw_the_two_names_must_fit_an_id(per_draw, books):
+    Feed(per_draw).send(bet(ticket_id="1" * 60, draw_id="2" * 4))
+
+    (kept,) = books.rejected()
+    assert kept.message == (
+        "ticket_id and draw_id together have 65 characters; at most 64 are taken"
+    )
+
+
+def test_a_message_refused_for_its_operator_can_be_retried(engine, clock, books, per_draw):
+    """The operator stands beside the message, and is kept with it."""
+    stranger = Feed(per_draw).entry(drawn(), operator="globex")
+    per_draw.publish(stranger)
+    with engine.begin() as connection, pytest.raises(NotPossible, match="no operator 'globex'"):
+        again(connection, stranger, clock)
+    per_draw.add_operator("globex")
+    with engine.begin() as connection:
+        connection.execute(PER_DRAW, {"code": "globex"})
+
+    with engine.begin() as connection:
+        end = again(connection, stranger, clock)
+
+    assert (end.operator, end.ticket_id, end.outcome) == ("globex", f"{TICKET}.1", "applied")
+    assert books.standing(f"{TICKET}.1", operator="globex") == "resulted/won"
+
+
+def again(connection: Connection, entry: Entry, clock: ManualClock) -> EventEnd:
+    return retry_raw(
+        connection,
+        entry.id,
+        age_max=timedelta(days=30),
+        now=clock.now(),
+        window=PARKING_WINDOW,
+        person=SOMEBODY,
+    )

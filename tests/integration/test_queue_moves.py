@@ -1,0 +1,134 @@
+"""The way from the queue `tickets` to the stream: in order, bounded, and nothing is lost."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from celery import Celery
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from models.events.event import Entry
+from tests.support.bare_clients import celery_backend
+from tests.support.closed_port import closed_port
+from tests.support.envelopes import task
+from tests.support.ticket_queue import arrived, full, waiting
+from tests.support.wait import eventually
+from worker.door.door import Door
+from worker.door.keeper import Keeper
+from worker.door.script import LISTS, MESSAGES_MAX
+from worker.intake.stream import STREAM
+
+BIG = b"x" * 1024 * 1024
+
+
+@pytest.fixture
+def backend(redis_url: str) -> Iterator[Celery]:
+    with celery_backend(redis_url) as app:
+        yield app
+
+
+@pytest.fixture
+def door(redis: Redis) -> Door:
+    return Door(redis)
+
+
+def ids(entries: list[Entry]) -> list[str]:
+    return [json.loads(entry.fields[b"event"])["headers"]["id"] for entry in entries]
+
+
+@contextmanager
+def kept(redis: Redis) -> Iterator[None]:
+    """Run a keeper in a thread; at the end it must stop by itself."""
+    stop = threading.Event()
+    keeper = Keeper(Door(redis), interval=timedelta(milliseconds=10))
+    thread = threading.Thread(target=keeper.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive(), "the keeper did not stop"
+
+
+def test_the_most_urgent_moves_first_and_of_those_the_oldest(backend, redis, door):
+    for number, priority in enumerate([9, 0, 6, 3, 9, 0, 6, 3]):
+        backend.send_task(
+            "ticket_win", queue="tickets", priority=priority, task_id=f"{priority}/{number}"
+        )
+    assert waiting(redis) == [2, 2, 2, 2]
+
+    door.empty()
+
+    assert ids(arrived(redis)) == ["0/1", "0/5", "3/3", "3/7", "6/2", "6/6", "9/0", "9/4"]
+    assert waiting(redis) == [0, 0, 0, 0]
+
+
+def test_a_call_moves_a_bounded_number(redis, door):
+    redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(MESSAGES_MAX + 70)))
+
+    first, second = door.empty(), door.empty()
+
+    assert (first.messages, first.left) == (MESSAGES_MAX, 70)
+    assert (second.messages, second.left) == (70, 0)
+    assert ids(arrived(redis)) == [str(n) for n in range(MESSAGES_MAX + 70)]
+
+
+def test_a_call_moves_a_bounded_size(redis, door):
+    redis.lpush("tickets", *[BIG] * 10)
+
+    assert (door.empty().messages, door.empty().messages) == (8, 2)
+
+
+def test_while_redis_is_full_messages_stay_where_they_are(redis, door):
+    redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(3)))
+
+    with full(redis):
+        refused = door.empty()
+
+    assert (refused.messages, refused.left) == (0, 3)
+    assert refused.trouble is not None
+    assert refused.trouble.startswith("OOM")
+    assert waiting(redis) == [3, 0, 0, 0]
+    door.empty()
+    assert ids(arrived(redis)) == ["0", "1", "2"]
+
+
+def test_a_key_of_another_kind_stops_nothing(redis, door):
+    redis.set(LISTS[0], "not a list")
+    redis.lpush(LISTS[1], task())
+
+    moved = door.empty()
+
+    assert (moved.messages, moved.left, moved.trouble) == (1, 0, None)
+
+
+# --- the intake's keeper ---
+
+
+def test_the_keeper_waits_out_a_full_redis_and_says_so_once(redis, caplog):
+    redis.lpush("tickets", task())
+
+    with caplog.at_level(logging.WARNING), full(redis), kept(redis):
+        eventually(lambda: caplog.messages)
+        redis.config_set("maxmemory", 0)
+        eventually(lambda: redis.xlen(STREAM) == 1)
+
+    assert caplog.messages == ["door_waits_for_redis"]
+
+
+def test_the_keeper_lives_through_an_outage(caplog):
+    with (
+        Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away,
+        caplog.at_level(logging.WARNING),
+        kept(away),
+    ):
+        eventually(lambda: caplog.messages)
+
+    assert caplog.messages == ["door_waits_for_redis"]

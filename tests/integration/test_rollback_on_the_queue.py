@@ -1,0 +1,181 @@
+"""Rule 17 with two doors: a rollback counts from the moment it was published, wherever it waits.
+
+The ticket's clock is the test's, Redis' is the real one: results are taken so that the delay ends
+a moment ahead of Redis' present.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from celery import Celery
+from redis import Redis
+from sqlalchemy import Engine
+
+from models.events.event import Entry
+from tests.support.bare_clients import celery_backend
+from tests.support.books import Books
+from tests.support.desk import CLOSE_DELAY, OPERATOR, Desk
+from tests.support.manual_clock import ManualClock
+from tests.support.moments import noted
+from tests.support.plain_settings import plain_settings
+from tests.support.ticket_queue import full
+from tests.support.wait import eventually
+from worker.door.door import Door
+from worker.intake.stream import Stream
+from worker.sweep.horizon import StreamSight
+from worker.sweep.round import Sweep
+
+MOMENT = timedelta(milliseconds=500)
+LATER = timedelta(hours=1)
+FACTS = {"operator": OPERATOR, "ticket_id": "T"}
+
+
+@pytest.fixture
+def clock(redis: Redis) -> ManualClock:
+    return ManualClock(present(redis) - CLOSE_DELAY - LATER)
+
+
+@pytest.fixture
+def due(desk: Desk, redis: Redis, backend: Celery) -> datetime:
+    """When the ticket closes, a moment ahead of Redis' present; its partner has taken a win."""
+    backend.send_task("ticket_paid", queue="elsewhere")  # connected, it publishes without delay
+    desk.clock.advance(present(redis) - CLOSE_DELAY + MOMENT - desk.now)
+    desk.say("ticket_win")
+    desk.deliver()
+    return desk.now + CLOSE_DELAY
+
+
+@pytest.fixture
+def sweep(engine: Engine, redis: Redis, clock: ManualClock) -> Sweep:
+    return Sweep(
+        transaction=engine.begin,
+        clock=clock,
+        sight=StreamSight(redis),
+        settings=plain_settings(),
+    )
+
+
+@pytest.fixture
+def stream(redis: Redis) -> Stream:
+    """The intake's hands; nothing is read before the test does it."""
+    return Stream(redis, consumer="under-test")
+
+
+@pytest.fixture
+def backend(redis_url: str) -> Iterator[Celery]:
+    with celery_backend(redis_url) as app:
+        yield app
+
+
+def present(redis: Redis) -> datetime:
+    seconds, microseconds = redis.time()
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
+
+
+def pass_by(redis: Redis, clock: ManualClock, moment: datetime) -> None:
+    """Let both clocks go beyond *moment*."""
+    eventually(lambda: present(redis) > moment)
+    clock.advance(CLOSE_DELAY + LATER)
+
+
+def run_the_intake(stream: Stream, desk: Desk) -> None:
+    entries: list[Entry] = stream.read(count=100, block=timedelta(milliseconds=1))
+    desk.publish(*entries)
+    stream.finish([entry.id for entry in entries])
+
+
+def test_a_rollback_that_was_only_on_the_queue_when_its_ticket_fell_due_is_honoured(
+    due, sweep, backend, redis, clock, stream, desk, books: Books
+):
+    """The intake is stopped, the sweep runs: it moves the rollback, and closes nothing for it."""
+    sweep.round()
+    backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
+    assert present(redis) < due, "published in time"
+    pass_by(redis, clock, due)
+
+    rounds = [sweep.round() for _ in range(3)]
+
+    assert [one.closed for one in rounds] == [0, 0, 0]
+    assert redis.llen("tickets") == 0
+    run_the_intake(stream, desk)
+    assert sweep.round().closed == 0
+    assert books.standing() == "open/pending"
+    assert books.owed() == ["ticket_win", "ticket_rollback"]
+
+
+def test_so_it_is_when_no_sweep_ever_looked_before(
+    due, sweep, backend, redis, clock, stream, desk, books
+):
+    """Its entry's id is younger than the due time, and no moment says when it really came."""
+    backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
+    pass_by(redis, clock, due)
+
+    assert sweep.round().horizon is None
+
+    run_the_intake(stream, desk)
+    sweep.round()
+    assert books.standing() == "open/pending"
+
+
+def test_so_it_is_when_another_intake_moved_it_and_died(
+    due, sweep, backend, redis, clock, stream, desk, books
+):
+    """Between two sweeps: on the stream with a young id, in a dead consumer's hands."""
+    sweep.round()
+    backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
+    pass_by(redis, clock, due)
+    Door(redis).empty()
+    entries = Stream(redis, consumer="dead").read(count=10, block=timedelta(milliseconds=1))
+
+    assert sweep.round().closed == 0
+
+    desk.publish(*entries)
+    stream.finish([entry.id for entry in entries])
+    sweep.round()
+    assert books.standing() == "open/pending"
+
+
+def test_a_rollback_that_was_only_on_the_stream_is_honoured(
+    due, sweep, redis, clock, stream, desk, books
+):
+    sweep.round()
+    redis.xadd("ticket-events", desk.event("ticket_rollback").fields)
+    pass_by(redis, clock, due)
+
+    assert sweep.round().closed == 0
+
+    run_the_intake(stream, desk)
+    sweep.round()
+    assert books.standing() == "open/pending"
+
+
+def test_a_rollback_sent_to_the_queue_after_the_due_time_holds_nothing_up(
+    due, sweep, backend, redis, clock, stream, desk, books
+):
+    pass_by(redis, clock, due)
+    StreamSight(redis).horizon()  # a sweep looked, and found the queue empty
+    backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
+
+    assert sweep.round().closed == 1
+
+    run_the_intake(stream, desk)
+    assert books.standing() == "closed/won"
+    assert books.events()[-1].reason == "ticket_closed"
+
+
+def test_while_the_queue_cannot_be_emptied_no_moment_is_noted(
+    due, sweep, backend, redis, clock, desk, books
+):
+    """Redis is full: what waits there may be a rollback."""
+    sweep.round()
+    before = noted(redis)
+    backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
+    pass_by(redis, clock, due)
+
+    with full(redis):
+        swept = sweep.round()
+
+    assert swept.closed == 0
+    assert noted(redis) == before
+    assert redis.llen("tickets") == 1

@@ -1,0 +1,40 @@
+"""A million notices behind dead heads, and a million that wait: a look still reads what it claims.
+
+Issue: a claim for another ticket touches O(batch) rows. Takes a minute or two:
+
+    pytest tests/load/test_a_million_waits.py --timeout 600
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection
+
+from tests.support.desk import Desk
+from tests.support.waiting import SCENES, check_closing, check_look, crowd_of
+from worker.embedded import Servers
+
+SIZE = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def desk(servers: Servers, template: str) -> Iterator[Desk]:
+    with crowd_of(servers, template, SIZE) as made:
+        yield made
+
+
+@pytest.fixture
+def connection(desk: Desk) -> Iterator[Connection]:
+    """A transaction that is undone."""
+    with desk.engine.connect() as opened:
+        yield opened
+        opened.rollback()
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_look_reads_what_it_claims_and_not_what_waits(desk, connection, scene):
+    check_look(desk, connection, SCENES[scene])
+
+
+def test_closing_a_circuit_writes_its_row_and_nothing_of_what_waits(desk, connection):
+    check_closing(desk, connection)

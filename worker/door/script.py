@@ -1,0 +1,42 @@
+"""The Lua that moves messages from the lists of the queue `tickets` to the stream, in one step."""
+
+from typing import Final
+
+from models.events.celery_message import KIND
+from worker.intake.stream import STREAM
+
+QUEUE: Final = "tickets"
+# kombu keeps a list per priority step, each emptied before the next; 0 is the most urgent. Its own
+# separator stands between queue and step (celery-on-redis.md 5.1).
+LISTS: Final = (QUEUE, *(f"{QUEUE}\x06\x16{step}" for step in (3, 6, 9)))
+KEYS: Final = (STREAM, *LISTS)
+MESSAGES_MAX: Final = 1_000  # a call; Redis does nothing else meanwhile, some 5 ms
+BYTES_MAX: Final = 8 * 1024 * 1024  # a call, whatever the messages' size
+
+# Sets `moved`, `left` (what still waits) and `trouble` (why Redis refused, such as OOM). Written
+# first, removed after: what cannot be recorded stays where it is. A key of another kind holds no
+# message, so it counts as empty.
+MOVE: Final = f"""
+local moved, bytes, left, trouble = 0, 0, 0, ''
+for place = 2, {len(KEYS)} do
+  local length = redis.pcall('LLEN', KEYS[place])
+  if type(length) ~= 'number' then length = 0 end
+  while length > 0 and moved < {MESSAGES_MAX} and bytes < {BYTES_MAX} and trouble == '' do
+    local oldest = redis.call('LRANGE', KEYS[place], -math.min(50, {MESSAGES_MAX} - moved), -1)
+    local added = 0
+    while added < #oldest and bytes < {BYTES_MAX} do
+      local message = oldest[#oldest - added]
+      local entry = redis.pcall('XADD', KEYS[1], '*', 'type', '{KIND.decode()}', 'event', message)
+      if type(entry) == 'table' then
+        trouble = entry['err']
+        break
+      end
+      added, bytes = added + 1, bytes + #message
+    end
+    if added > 0 then redis.call('LTRIM', KEYS[place], 0, -added - 1) end
+    moved, length = moved + added, length - added
+  end
+  left = left + length
+end
+"""
+ANSWER: Final = "return {moved, left, trouble}"
