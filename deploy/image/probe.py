@@ -1,0 +1,133 @@
+#!/usr/bin/env python
+"""Says by its exit code whether a process of the Procfile is well: `probe alive|ready [PROCESS]`.
+
+Without PROCESS it is the one the container was started as. *ready*: it takes work now. *alive*: no
+restart would help it. The files are those of worker/health.py, the ages those of worker/README.md.
+
+A worker's event loop rests while Redis is away, so its file grows old without its fault. Then, and
+only then, this asks Redis itself: while Redis does not answer, everybody is alive.
+"""
+
+import http.client
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+WORKER_ALIVE_SECONDS: Final = 600
+READY_SECONDS: Final = 30
+STREAM_SECONDS: Final = 60
+BEAT_SECONDS: Final = 60
+HTTP_SECONDS: Final = 5
+REDIS_SECONDS: Final = 2
+
+PAGES: Final = {
+    "gateway": ("SLIPWAY_GATEWAY_PORT", 8000, {"alive": "/healthz", "ready": "/readyz"}),
+    "flower": ("SLIPWAY_FLOWER_PORT", 5555, {"alive": "/healthcheck", "ready": "/healthcheck"}),
+}
+STREAM: Final = ".stream.alive"
+WORKERS: Final = ("intake", "deliver", "sweep")
+
+
+def main() -> int:
+    """Judge as the command line says; print what is wrong. 0: well, 1: not, 2: wrong usage."""
+    match sys.argv[1:]:
+        case [("alive" | "ready") as question]:
+            process = _started_as()
+        case [("alive" | "ready") as question, process]:
+            pass
+        case _:
+            _say("usage: probe alive|ready [gateway|intake|deliver|sweep|beat|flower]")
+            return 2
+    faults = list(_faults(question, process))
+    if faults and question == "alive" and process not in PAGES and not _redis_answers():
+        _say("Redis does not answer, so a restart would not help:", *faults)
+        return 0
+    _say(*faults or [f"{process} is {question}"])
+    return 1 if faults else 0
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _faults(question: str, process: str) -> Iterator[str]:
+    if process in PAGES:
+        yield from _page_faults(question, process)
+    elif process == "beat":
+        yield from _too_old("beat", ".alive", BEAT_SECONDS)
+    elif process in WORKERS:
+        if question == "ready" and not _files(f"{process}@", ".ready"):
+            yield f"{process}@*.ready is not there: it is starting or stopping"
+        seconds = READY_SECONDS if question == "ready" else WORKER_ALIVE_SECONDS
+        yield from _too_old(f"{process}@", ".alive", seconds)
+        if process == "intake":
+            yield from _too_old("intake@", STREAM, STREAM_SECONDS)
+    # Any other command says nothing of itself: while it runs, it is well.
+
+
+def _too_old(start: str, end: str, seconds: int) -> Iterator[str]:
+    """Find fault with these files: none is there, or all are older than *seconds*."""
+    ages = [time.time() - file.stat().st_mtime for file in _files(start, end)]
+    if not ages:
+        yield f"{start}*{end} is not there"
+    elif min(ages) > seconds:
+        yield f"{start}*{end} is {min(ages):.0f} s old, and {seconds} s are the most"
+
+
+def _files(start: str, end: str) -> list[Path]:
+    """Give the files with this start and end of a name; the stream's are not the event loop's."""
+    found = [file for file in _folder().glob(f"{start}*") if file.name.endswith(end)]
+    return [file for file in found if end == STREAM or not file.name.endswith(STREAM)]
+
+
+def _folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}"
+
+
+def _page_faults(question: str, process: str) -> Iterator[str]:
+    variable, port, pages = PAGES[process]
+    call = http.client.HTTPConnection(
+        _host(os.environ), int(os.environ.get(variable) or port), timeout=HTTP_SECONDS
+    )
+    try:
+        call.request("GET", pages[question])
+        answer = call.getresponse()
+        if answer.status != HTTPStatus.OK:
+            yield f"{pages[question]} answers {answer.status} {answer.read(500)!r}"
+    except (OSError, http.client.HTTPException) as error:
+        yield f"{pages[question]} does not answer: {error}"
+    finally:
+        call.close()
+
+
+def _host(environment: Mapping[str, str]) -> str:
+    bound = environment.get("SLIPWAY_BIND_ADDRESS") or "127.0.0.1"
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104 - compared, not bound
+
+
+def _redis_answers() -> bool:
+    from redis import Redis, RedisError  # noqa: PLC0415 - seldom needed, and slow to load
+
+    environment = os.environ
+    url = environment.get("SLIPWAY_BROKER_URL") or environment.get("SLIPWAY_REDIS_URL") or ""
+    try:
+        with Redis.from_url(
+            url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS, retry=None
+        ) as client:
+            return bool(client.ping())
+    except (RedisError, ValueError):
+        return False
+
+
+def _started_as() -> str:
+    """Read the last word of the container's command: `tini -- start intake`."""
+    return Path("/proc/1/cmdline").read_bytes().rstrip(b"\0").split(b"\0")[-1].decode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

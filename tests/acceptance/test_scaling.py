@@ -1,0 +1,152 @@
+"""Every process of the Procfile, scaled up and down under load: nobody loses and nobody repeats."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine, TextClause, text
+
+from producers.simulation.partner import Answer, Rule, SimulatedPartner
+from tests.support.celery_process import environment
+from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.manual_clock import ManualClock
+from tests.support.procfile_processes import LINES, Running
+from tests.support.wait import eventually
+from worker.embedded.ports import free_port
+
+OPERATOR = "acme"
+SCALED = ("intake", "deliver")
+EACH = 3
+TICKETS = 300  # in each wave
+READY_MAX = timedelta(seconds=40)
+DONE_MAX = timedelta(seconds=30)
+# All notices that are owed, the deliveries on both sides, and what is left to do.
+OWED = text("SELECT t.ticket_id, n.action FROM notice n JOIN ticket t ON t.id = n.ticket"
+            " ORDER BY n.ticket, n.number")  # fmt: skip
+ENDS = text("SELECT coalesce(ended, 'waits'), count(*) FROM notice GROUP BY 1")
+EVENTS = text("SELECT event_id, outcome FROM ticket_event")
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """All processes, ready, and the world around them."""
+
+    redis: Redis
+    engine: Engine
+    partner: SimulatedPartner
+    running: dict[str, Running]
+
+    def publish(self, wave: int, action: str, tickets: range) -> set[str]:
+        """Put one event for each ticket onto the stream; their ids."""
+        at = datetime(2026, 11, 20, 5, tzinfo=UTC) + timedelta(minutes=wave)
+        ids = [f"{action}-{wave}-{number}" for number in tickets]
+        with self.redis.pipeline(transaction=False) as pipe:
+            for event_id, number in zip(ids, tickets, strict=True):
+                event = {
+                    "event_id": event_id,
+                    "occurred_at": at.isoformat(),
+                    "action": action,
+                    "data": {"operator": OPERATOR, "ticket_id": f"ticket-{number}"},
+                }
+                pipe.xadd("ticket-events", {"event": json.dumps(event)})
+            pipe.execute()
+        return set(ids)
+
+    def taken(self) -> dict[str | None, list[str | None]]:
+        """What the partner acted upon, by ticket, in its order."""
+        taken = defaultdict(list)
+        for entry in self.partner.ledger.entries():
+            if entry.taken:
+                taken[entry.ticket_id].append(entry.action)
+        return taken
+
+    def rows(self, question: TextClause) -> list[tuple[Any, Any]]:
+        """The answer of the database, in pairs."""
+        with self.engine.begin() as connection:
+            return [(first, second) for first, second in connection.execute(question)]
+
+
+@pytest.fixture
+def plant(
+    tmp_path: Path, engine: Engine, database: str, redis: Redis, redis_url: str
+) -> Iterator[Plant]:
+    env = environment(
+        tmp_path,
+        database_url=database,
+        redis_url=redis_url,
+        secret_key=KEY,
+        partner_networks="127.0.0.0/8",
+        gateway_port=str(free_port()),
+        flower_port=str(free_port()),
+        chunk_size="50",  # every intake gets its part of a wave
+    )
+    release = Running("release", env=env, folder=tmp_path)
+    assert release.code() == 0, release.wrote()
+    with ExitStack() as ending, SimulatedPartner(secret=SECRET) as partner:
+        with scene_on(engine, ManualClock()) as scene:
+            scene.operator(OPERATOR, partner.url)
+        numbers = {name: EACH if name in SCALED else 1 for name in LINES}
+        running = {}
+        for name, most in numbers.items():
+            for number in range(1, most + 1):
+                one = Running(name, env=env, folder=tmp_path, number=number)
+                ending.callback(one.kill)
+                running[one.node] = one
+        eventually(lambda: all_ready(tmp_path, running), within=READY_MAX)
+        eventually(lambda: len(redis.xinfo_consumers("ticket-events", "slipway")) == EACH)
+        partner.behave(Rule(Answer(seconds=0.02)))  # whoever is told to stop has calls in flight
+        yield Plant(redis, engine, partner, running)
+
+
+def has_come_to(plant: Plant, wave: int) -> bool:
+    """The partner heard of tickets of this wave."""
+    return len(plant.taken()) > wave * TICKETS
+
+
+def all_ready(folder: Path, running: dict[str, Running]) -> bool:
+    for one in running.values():
+        one.must_live()
+    ready = {path.name.partition("@")[0] for path in folder.glob("slipway-*/*.ready")}
+    return {"intake", "intake-2", "intake-3", "deliver", "deliver-2", "deliver-3", "sweep"} <= ready
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_scaled_up_and_down_under_load_the_ledgers_on_both_sides_agree(plant: Plant):
+    """Published = applied = delivered, whoever is stopped meanwhile; everybody ends well."""
+    published: set[str] = set()
+
+    # Each wave is on its way when somebody is told to stop, and nobody waits for that.
+    for wave, leaver in enumerate(("intake-2", "deliver-2", "intake-3", "deliver-3", "sweep")):
+        new = range(wave * TICKETS, (wave + 1) * TICKETS)
+        published |= plant.publish(wave, "ticket_win", new)
+        if wave:
+            before = range((wave - 1) * TICKETS, wave * TICKETS)
+            published |= plant.publish(wave, "ticket_rollback", before)
+        eventually(partial(has_come_to, plant, wave))
+        plant.running[leaver].tell_to_end()
+    done = {"delivered": len(published)}
+    eventually(lambda: dict(plant.rows(ENDS)) == done, within=DONE_MAX)
+    for node in ("beat", "flower", "gateway", "deliver", "intake"):
+        plant.running[node].tell_to_end()
+    codes = {node: one.code() for node, one in plant.running.items()}
+
+    # uvicorn ends cleanly, then raises the signal that it got; the image makes it a 0.
+    assert codes == dict.fromkeys(plant.running, 0) | {"gateway": -SIGTERM}
+    assert dict.fromkeys(published, "applied") == dict(plant.rows(EVENTS))
+    assert plant.redis.xlen("ticket-events") == 0
+    owed = defaultdict(list)
+    for ticket_id, action in plant.rows(OWED):
+        owed[ticket_id].append(action)
+    assert plant.taken() == owed
+    assert Counter(map(len, owed.values())) == {1: TICKETS, 2: 4 * TICKETS}
+    assert all("Traceback" not in one.wrote() for one in plant.running.values())

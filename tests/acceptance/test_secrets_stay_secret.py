@@ -1,0 +1,226 @@
+"""After a run with all kinds of errors, no secret stands anywhere in clear text.
+
+Read are: what the processes wrote (at the level debug), every table, everything in Redis, Flower's
+pages and its API, the gateway's pages and metrics, and what the command line shows.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis as redis_client
+from celery import Celery
+from cryptography.fernet import Fernet
+from sqlalchemy import Engine, inspect, make_url, text
+
+from models.interventions import Person
+from models.operators import rotate_secret
+from models.settings import Settings
+from producers.simulation.partner import Answer, Rule, SimulatedPartner, Wallet, WalletAnswer
+from tests.support.celery_process import environment
+from tests.support.command_line import CommandLine
+from tests.support.delivery_scene import KEY, Scene, scene_on
+from tests.support.manual_clock import ManualClock
+from tests.support.procfile_processes import Running
+from tests.support.wait import eventually
+from worker.embedded.ports import free_port
+
+PLATFORM, NEXT, WALLET = "pam-secret-in-clear", "next-secret-in-clear", "wallet-secret-in-clear"
+API_KEY, FLOWER = "api-key-of-acme-in-clear", "flower-password-in-clear"
+OLD_KEY = Fernet.generate_key().decode()
+STARTING_MAX = timedelta(seconds=30)
+
+
+@dataclass
+class Stage:
+    """What runs, and where it can be looked at."""
+
+    env: dict[str, str]
+    scene: Scene
+    redis: "redis_client.Redis"
+    processes: list[Running] = field(default_factory=list)
+
+    def address(self, process: str) -> str:
+        return f"http://127.0.0.1:{self.env[f'SLIPWAY_{process.upper()}_PORT']}"
+
+
+@pytest.fixture
+def stage(tmp_path, engine, database, redis_url, redis) -> Iterator[Stage]:
+    env = environment(
+        tmp_path,
+        database_url=database,
+        redis_url=redis_url,
+        secret_key=f"{KEY},{OLD_KEY}",
+        partner_networks="127.0.0.0/8",
+        log_level="debug",
+        gateway_port=str(free_port()),
+        flower_port=str(free_port()),
+    )
+    env["FLOWER_BASIC_AUTH"] = f"anna:{FLOWER}"
+    with engine.begin() as connection:
+        now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    with scene_on(engine, ManualClock(now - timedelta(minutes=1))) as scene:
+        yield Stage(env, scene, redis)
+
+
+@contextmanager
+def running(stage: Stage, folder: Path) -> Iterator[None]:
+    """The processes a secret passes through."""
+    names = ("gateway", "intake", "deliver", "flower")
+    stage.processes = [Running(name, env=stage.env, folder=folder) for name in names]
+    try:
+        yield
+    finally:
+        for process in stage.processes:
+            process.kill()
+
+
+def add_operators(stage: Stage, platform: str, wallet: str) -> None:
+    """One of each protocol, one whose secret is damaged, and an exchange that is going on."""
+    scene = stage.scene
+    scene.operator("acme", platform, secret=PLATFORM, api_key=API_KEY)
+    seamless: dict[str, Any] = {"protocol": "seamless", "agent": "us", "sign_calls": True}
+    scene.operator("house", wallet, secret=WALLET, **seamless)
+    scene.operator("damaged", platform, secret="unused")
+    scene.change("UPDATE operator SET secret = 'damaged' WHERE code = 'damaged'")
+    now = scene.clock.now()
+    with scene.engine.begin() as connection:
+        rotate_secret(
+            connection,
+            "acme",
+            NEXT,
+            switch_at=now + timedelta(hours=1),
+            forget_at=now + timedelta(hours=2),
+            now=now,
+            vault=scene.vault,
+            person=Person("anna", "they asked for it"),
+        )
+
+
+def settings_of(stage: Stage) -> dict[str, str]:
+    names = ("database_url", "redis_url", "secret_key")
+    return {name: stage.env[f"SLIPWAY_{name.upper()}"] for name in names}
+
+
+def make_trouble(stage: Stage, platform: SimulatedPartner, wallet: SimulatedPartner) -> None:
+    """Errors of every kind the processes know: partners, input, callers, servers."""
+    platform.behave(Rule(Answer(400, body=b"refused"), ticket_id="refused"))
+    platform.behave(Rule(Answer(500), ticket_id="failed"))
+    wallet.behave(Rule(WalletAnswer(908), ticket_id="refused"))
+    for operator in ("acme", "damaged"):
+        for ticket in ("fine", "refused", "failed"):
+            stage.scene.publish(operator, ("ticket_win", ticket))
+    for event in (b"{", b'{"action":"ticket_lose"}', json.dumps({"data": {"operator": "nobody"}})):
+        stage.redis.xadd("ticket-events", {"event": event})
+    app = Celery("backend", broker=stage.env["SLIPWAY_REDIS_URL"], set_as_current=False)
+    for task, arguments in (("deliver", []), ("no_such_task", [1]), ("deliver", [1, 2, 3])):
+        app.send_task(task, arguments, queue="deliver")
+    app.close()
+    with httpx.Client(base_url=stage.address("gateway")) as caller:
+        for key in (API_KEY, "wrong"):
+            caller.post("/events", headers={"X-Api-Key": key}, json={"action": "ticket_lose"})
+        wrong = {"operator-name": "acme", "timestamp": "1", "signature": "wrong"}
+        caller.get("/be/tickets", headers=wrong)
+        caller.post("/be/tickets/1/paid", headers=wrong, content=b"{")
+        caller.post("/v2/integration/lottery", headers={"X-Api-Key": API_KEY}, content=b"{")
+    eventually(lambda: {"fine", "refused", "failed"} <= told(platform), within=STARTING_MAX)
+    break_connections(stage)
+    app = Celery("backend", broker=stage.env["SLIPWAY_REDIS_URL"], set_as_current=False)
+    stage.scene.publish("acme", ("ticket_win", "after"))
+    app.send_task("deliver", queue="deliver")
+    app.close()
+    eventually(lambda: "after" in told(platform), within=STARTING_MAX)
+
+
+def told(partner: SimulatedPartner) -> set[str | None]:
+    return {entry.ticket_id for entry in partner.ledger.entries()}
+
+
+def break_connections(stage: Stage) -> None:
+    """Both servers hang up on everybody: what that writes may hold addresses."""
+    stage.scene.engine.dispose()
+    stage.scene.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    stage.redis.client_kill_filter(_type="normal", skipme=True)
+
+
+def pages(stage: Stage) -> Iterator[tuple[str, str]]:
+    """Flower's pages and API, and what the gateway shows to everybody."""
+    with httpx.Client(base_url=stage.address("flower"), auth=("anna", FLOWER)) as flower:
+        listed = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers")
+        ask_them = "/api/workers?refresh=1"  # what it shows of a worker, its settings among that
+        workers = eventually(lambda: list(flower.get(ask_them).json()), within=STARTING_MAX)
+        each = [f"/worker/{name}" for name in workers]
+        for path in (*listed, "/api/tasks", "/api/queues/length", *each):
+            yield f"flower {path}", flower.get(path).text
+    with httpx.Client(base_url=stage.address("gateway")) as gateway:
+        for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/nothing"):
+            yield f"gateway {path}", gateway.get(path).text
+
+
+def tables(engine: Engine) -> Iterator[tuple[str, str]]:
+    names = inspect(engine).get_table_names()
+    with engine.begin() as connection:
+        for name in names:
+            rows = connection.execute(text(f'SELECT t::text FROM "{name}" t')).scalars()  # noqa: S608 - names from the catalogue
+            yield f"table {name}", "\n".join(rows)
+
+
+def held_by_redis(redis: "redis_client.Redis") -> Iterator[tuple[str, str]]:
+    for key in redis.scan_iter():
+        yield f"redis {key!r}", repr(key) + repr(redis.dump(key))
+
+
+def shown(slipway: CommandLine, env: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """What commands print, of operators that have secrets and of such as have none."""
+    slipway.export(**{
+        name.removeprefix("SLIPWAY_").lower(): value
+        for name, value in env.items() if name.startswith("SLIPWAY_")
+    })  # fmt: skip
+    for words in ("list --json", "show acme --json", "show acme", "ping acme", "ping house"):
+        ended = slipway("operators", *words.split())
+        yield words, ended.out + ended.err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_no_secret_is_found_in_clear_text(stage, tmp_path, monkeypatch, capsys):
+    """design.md 4 and 5: encrypted at rest, and never in logs, errors, repr, Flower or metrics."""
+    with (
+        SimulatedPartner(secret=PLATFORM) as platform,
+        SimulatedPartner(wallet=Wallet(WALLET, demands_signature=True)) as wallet,
+        running(stage, tmp_path),
+    ):
+        add_operators(stage, platform.url, wallet.url)
+        for process in ("gateway", "flower"):
+            eventually(partial(answers, stage.address(process)), within=STARTING_MAX)
+        make_trouble(stage, platform, wallet)
+        found = [*pages(stage), *tables(stage.scene.engine), *held_by_redis(stage.redis)]
+        found += shown(CommandLine(monkeypatch, capsys), stage.env)
+        found += [("settings", repr(Settings.model_validate(settings_of(stage))))]
+    found += [(log.name, log.read_text(errors="replace")) for log in tmp_path.glob("*.log")]
+
+    password = make_url(stage.env["SLIPWAY_DATABASE_URL"]).password
+    assert password, "the servers of the tests have one"
+    secrets = [PLATFORM, NEXT, WALLET, API_KEY, FLOWER, KEY, OLD_KEY, str(password)]
+    leaks = [(place, secret[:8]) for place, what in found for secret in secrets if secret in what]
+    assert leaks == []
+    logs = dict(found)
+    for place in ("deliver.log", "flower /workers", "table operator", "table delivery_attempt"):
+        assert len(logs[place]) > 100, f"{place} holds what was looked for in it"
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/healthcheck").status_code < 500
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,124 @@
+"""Ports, names and numbers on the way from outside to a process, and to the servers behind it."""
+
+import re
+from typing import Any
+
+import pytest
+
+from deploy.image.dockerfile import read_steps
+from producers.gateway.app import build_app
+from producers.gateway.limits import Limits
+from tests.support.manifests import (
+    COMPONENT,
+    OVERLAYS,
+    Cluster,
+    cluster,
+    compose,
+    container,
+    number_in,
+)
+from tests.support.sources import ROOT
+from worker.intake.stream import GROUP, STREAM
+
+WORKERS = ("intake", "deliver", "sweep")
+INSIDE = {"/docs", "/healthz", "/metrics", "/openapi.json", "/readyz"}
+# Of one process, at most.
+SURVEYOR_CONNECTIONS = 1
+GATEWAY_CONNECTIONS = Limits().threads + 2  # two for its probes
+STEPS = read_steps((ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> Cluster:
+    return cluster(request.param)
+
+
+def test_ports_lead_from_the_settings_to_whoever_asks(overlay):
+    settings = overlay.settings()
+    ports = {name: container(pod).get("ports", []) for name, pod in overlay.pods().items()}
+    named = {port["name"]: port["containerPort"] for own in ports.values() for port in own}
+    expected = {
+        "http": settings.gateway_port,
+        "pages": settings.flower_port,
+        "metrics": settings.metrics_port,
+    }
+
+    assert named == expected
+    (exposed,) = (step.words() for step in STEPS if step.name == "EXPOSE")
+    assert {int(port) for port in exposed} == set(expected.values())
+    for service in overlay.of_kind("Service"):
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= expected.keys()
+    for service in ("gateway", "flower"):
+        (published,) = compose()["services"][service]["ports"]
+        port = {"gateway": settings.gateway_port, "flower": settings.flower_port}[service]
+        assert published == f"127.0.0.1:{port}:{port}"
+
+
+def test_prometheus_reaches_every_process(overlay):
+    service = overlay.one("Service", "metrics")
+    monitor = overlay.one("ServiceMonitor", "slipway")["spec"]
+    policy = overlay.one("NetworkPolicy", "metrics")["spec"]
+    names = {port["name"] for port in service["spec"]["ports"]}
+
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert {endpoint["port"] for endpoint in monitor["endpoints"]} == names
+    assert {port["port"] for port in policy["ingress"][0]["ports"]} == names
+    for name, deployment in overlay.deployments().items():
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert service["spec"]["selector"].items() <= labels.items(), name
+        assert {port["name"] for port in container(overlay.pods()[name])["ports"]} & names, name
+
+
+def test_what_is_for_outside_is_on_the_ingress_and_nothing_else(overlay):
+    """design.md section 4: probes, metrics and docs do not go through the ingress."""
+    (rule,) = overlay.one("Ingress", "gateway")["spec"]["rules"]
+    ways = [(path["path"], path["pathType"]) for path in rule["http"]["paths"]]
+    served = build_app(overlay.settings()).openapi()["paths"].keys() | INSIDE
+    outside = {path for path in served if any(leads(*way, to=path) for way in ways)}
+
+    assert outside == served - INSIDE
+    assert all(any(leads(*way, to=path) for path in outside) for way in ways)
+
+
+def test_nobody_is_let_in_or_out_but_by_name(overlay):
+    policies = {one["metadata"]["name"]: one["spec"] for one in overlay.of_kind("NetworkPolicy")}
+    components = overlay.pods().keys()
+
+    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    (names,) = policies["names"]["egress"][0]["to"]
+    assert names["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}, "not a label of ours"
+    assert chosen(policies["postgresql"]) == components - {"beat", "flower"}
+    assert chosen(policies["redis"]) == components - {"migrate"}
+    assert policies["partners"]["podSelector"] == {"matchLabels": {COMPONENT: "deliver"}}
+
+
+def test_postgresql_needs_as_many_connections_as_the_page_says(overlay):
+    most = overlay.replicas_max()
+    worker = number_in("worker/wiring.py", r"_POOL_SIZE: Final = (\d+)") + SURVEYOR_CONNECTIONS
+    each = {"gateway": GATEWAY_CONNECTIONS} | dict.fromkeys(WORKERS, worker)
+    # A deployment starts one pod of each kind before it stops one, the job and KEDA come on top.
+    needed = sum(connections * (most[name] + 1) for name, connections in each.items()) + 2
+
+    page = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
+    (told,) = re.findall(rf"\| `{overlay.overlay}` \|.*\| (\d+) \|$", page, flags=re.MULTILINE)
+    assert int(told) == needed
+
+
+def test_keda_counts_the_stream_and_the_group_that_are_read(overlay):
+    (trigger,) = overlay.one("ScaledObject", "intake")["spec"]["triggers"]
+
+    assert trigger["metadata"]["stream"] == STREAM
+    assert trigger["metadata"]["consumerGroup"] == GROUP
+    # One pod for what it applies in a fraction of a second would start pods for nothing.
+    assert int(trigger["metadata"]["lagCount"]) > 2 * overlay.settings().chunk_size
+
+
+def leads(way: str, kind: str, *, to: str) -> bool:
+    """Say whether an Ingress path of this kind takes in requests for *to*."""
+    return to == way or (kind == "Prefix" and to.startswith(f"{way}/"))
+
+
+def chosen(policy: dict[str, Any]) -> set[str]:
+    (expression,) = policy["podSelector"]["matchExpressions"]
+    assert (expression["key"], expression["operator"]) == (COMPONENT, "In")
+    return set(expression["values"])
