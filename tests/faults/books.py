@@ -1,12 +1,14 @@
 """The books after a trial: published against applied against told, ticket by ticket."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from redis import Redis
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, TextClause, create_engine, text
+from sqlalchemy.pool import NullPool
 
 from producers.simulation.backends import Published
 from producers.simulation.partner import Entry
@@ -68,11 +70,19 @@ def drained(servers: Servers) -> bool:
     with Redis.from_url(servers.redis_url) as redis:
         if redis.xlen("ticket-events"):
             return False
-    engine = create_engine(servers.database_url)
-    with engine.connect() as connection:
-        left = int(connection.execute(UNFINISHED).scalar_one())
-    engine.dispose()
-    return left == 0
+    with asking(servers.database_url) as connection:
+        return int(connection.execute(UNFINISHED).scalar_one()) == 0
+
+
+@contextmanager
+def asking(database_url: str) -> Iterator[Connection]:
+    """A connection that is closed for good afterwards, whatever happens to it."""
+    engine = create_engine(database_url, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def open_books(
@@ -83,8 +93,7 @@ def open_books(
     close_delay: timedelta,
 ) -> Books:
     """Compare what was published with the event log, the tickets and the partner's ledger."""
-    engine = create_engine(servers.database_url)
-    with engine.connect() as connection:
+    with asking(servers.database_url) as connection:
         logged = set(connection.execute(EVENT_IDS).scalars())
         counts = {
             name: connection.execute(statement).scalar_one()
@@ -95,9 +104,8 @@ def open_books(
                 ("latest", LATEST),
             )
         }
-        outcomes: Counter[str] = Counter(dict(connection.execute(OUTCOMES).tuples().all()))
-        raw: Counter[str] = Counter(dict(connection.execute(RAW).tuples().all()))
-    engine.dispose()
+        outcomes = _counted(connection, OUTCOMES)
+        raw = _counted(connection, RAW)
     with Redis.from_url(servers.redis_url) as redis:
         left_on_stream = int(redis.xlen("ticket-events"))
     return Books(
@@ -113,3 +121,7 @@ def open_books(
         verdict=judge_all(received, close_delay=close_delay),
         reckoning=reckon(published.events, received),
     )
+
+
+def _counted(connection: Connection, statement: TextClause) -> Counter[str]:
+    return Counter({str(row[0]): int(row[1]) for row in connection.execute(statement)})

@@ -18,7 +18,7 @@ from random import Random
 
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from models.events.reading import received_at
@@ -28,7 +28,7 @@ from producers.simulation.partner import Rule, SimulatedPartner
 from producers.simulation.partner import behaviour as acts
 from producers.simulation.stories import stories
 from producers.wall_clock import utc_now
-from tests.faults.books import Books, drained, open_books
+from tests.faults.books import Books, asking, drained, open_books
 from tests.faults.fleet import Fleet
 from tests.faults.schedule import Fault, Planned, plan
 from worker.embedded import Servers
@@ -188,10 +188,8 @@ class Chaos:
             return
 
     def _cut_database(self) -> None:
-        engine = create_engine(self._servers.database_url)
-        with engine.connect() as connection:
+        with asking(self._servers.database_url) as connection:
             connection.execute(CUT_DATABASE)
-        engine.dispose()
 
     def _forget_celery(self) -> None:
         for key in self._watch.scan_iter(count=1000):
