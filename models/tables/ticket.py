@@ -37,10 +37,10 @@ class Ticket(SQLModel, table=True):
         # The Bet Engine API: an operator's newest tickets, a player's, and one by its code. None of
         # these columns changes once the ticket is open, so that its updates stay HOT; a condition
         # on its status would undo that. All are partial: an index of all tickets by their operator
-        # would tempt the planner away from the key (operator, ticket_id). `id > 0` keeps it out of
-        # every statement that does not say so too, and only `-id` keeps the primary key's order from
-        # looking just as good, which it is not for an operator with few tickets.
-        Index("ticket_newest", "operator", text("(- id)"), postgresql_where=text("id > 0")),
+        # would tempt the planner away from the key (operator, ticket_id). `-id < 0` keeps it out of
+        # every statement that does not say so too; `id > 0` would have it look up the least id, and
+        # the primary key's order look just as good, which it is not for an operator with few.
+        Index("ticket_newest", "operator", text("(- id)"), postgresql_where=text("(- id) < 0")),
         Index(
             "ticket_of_player",
             "operator",

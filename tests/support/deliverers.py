@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from models.outbox.partners import partners
 from models.outbox.values import Again, Attempt, Claim, Delivered, Recorded, Unanswered, Verdict
 from tests.support.delivery_scene import scene_settings
-from tests.support.desk import TOOK, Desk
+from tests.support.desk import OPERATOR, TOOK, Desk
 from worker.delivery.turnstile import Passed, Turnstile
 
 PLACES = 512
@@ -72,3 +72,20 @@ class Deliverer:
 
     def _seconds(self) -> float:
         return self.desk.now.timestamp()
+
+
+def owe(desk: Desk, count: int, *, prefix: str = "T", operator: str = OPERATOR) -> list[str]:
+    """Win so many tickets; all are due in the same moment, a second before the present one."""
+    names = [f"{prefix}{number}" for number in range(count)]
+    desk.publish(*(desk.event("ticket_win", name, operator=operator) for name in names))
+    desk.wait(timedelta(seconds=1))
+    return names
+
+
+def lock_out(deliverer: Deliverer) -> list[str]:
+    """Owe the partner 36 notices, the last four one after the other, and have it answer 401."""
+    names = owe(deliverer.desk, 32)
+    for number in range(4):
+        names += owe(deliverer.desk, 1, prefix=f"later-{number}-")
+    assert len(deliverer.deliver(AGAIN, 401)) == 32
+    return names

@@ -1,11 +1,13 @@
 """What deploy/kubernetes and deploy/compose.yaml say, for tests that read them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import yaml
+from cryptography.fernet import Fernet
 
 from models.settings import Settings
 from tests.support.sources import ROOT
@@ -47,7 +49,9 @@ class Cluster:
     def settings(self) -> Settings:
         """Build the settings as the processes will: from the ConfigMap and the example Secret."""
         (config,) = self.of_kind("ConfigMap")
-        given = config["data"] | example_secrets()["slipway"]
+        # The example holds no key, or somebody would use it.
+        key = {"SLIPWAY_SECRET_KEY": Fernet.generate_key().decode()}
+        given = config["data"] | example_secrets()["slipway"] | key
         fields = {name.removeprefix("SLIPWAY_").lower(): value for name, value in given.items()}
         return Settings.model_validate(fields)
 
@@ -92,3 +96,9 @@ def compose() -> Document:
     document = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
     assert isinstance(document, dict)
     return document
+
+
+def number_in(file: str, pattern: str) -> int:
+    """Read a number from a module that cannot be imported without the settings of a process."""
+    (number,) = re.findall(pattern, (ROOT / file).read_text(encoding="utf-8"))
+    return int(number)

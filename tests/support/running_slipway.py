@@ -50,15 +50,16 @@ class RunningSlipway:
         return redis.Redis.from_url(line.partition("=")[2].strip("'\""))
 
 
-def bare_environment(folder: Path) -> dict[str, str]:
-    """An environment without settings but free ports."""
+def bare_environment(folder: Path, **settings: str) -> dict[str, str]:
+    """An environment with no settings but free ports and *settings*, `log_level="debug"`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
     ports = {"SLIPWAY_GATEWAY_PORT": "0", "SLIPWAY_FLOWER_PORT": "0"}
-    return {**clean, **ports, "TMPDIR": str(folder)}
+    given = {f"SLIPWAY_{name.upper()}": value for name, value in settings.items()}
+    return {**clean, **ports, **given, "TMPDIR": str(folder)}
 
 
 @contextmanager
-def running_slipway(folder: Path) -> Iterator[RunningSlipway]:
+def running_slipway(folder: Path, **settings: str) -> Iterator[RunningSlipway]:
     """`slipway up --data` in *folder*, from nothing installed; killed if it is still there."""
     data, screen = folder / "data", folder / "screen"
     with (
@@ -68,7 +69,7 @@ def running_slipway(folder: Path) -> Iterator[RunningSlipway]:
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env=bare_environment(folder),
+            env=bare_environment(folder, **settings),
         ) as process,
     ):
         try:

@@ -4,22 +4,32 @@ Of `blocked` every ticket is held back by a dead notice. Of `due` and `postponed
 notice that failed minutes ago: it is due again, or in an hour. `healthy` has something due.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import Connection, text
 
-from models.outbox.values import Claim
-from tests.support.deliverers import Deliverer
-from tests.support.desk import Desk
-from tests.support.plans import Plans, Touched, plans_of, touched_by
+from models.database import open_engine
+from models.outbox.values import Attempt, Claim, Delivered, Turned
+from tests.support import databases
+from tests.support.deliverers import AGAIN, Deliverer
+from tests.support.desk import TOOK, Desk
+from tests.support.manual_clock import ManualClock
+from tests.support.plans import plans_of, touched_by
+from worker.embedded import Servers
 
 OPERATORS: Final = ("blocked", "due", "postponed", "healthy")
 HEALTHY_TICKETS: Final = 200
 BEHIND_EACH: Final = 100  # notices on a ticket whose head is dead
 HOUR: Final = timedelta(hours=1)
+LANE: Final = 32  # what an operator has in flight at most
+QUIET_ROUNDS: Final = 12
+BIG: Final = {"ticket", "notice"}
+ROWS_EACH: Final = 6  # to see that it is there, find it, lock it, change it
 
 # The crowd is consistent by itself: no need to have every row checked.
 UNCHECKED = text("SET LOCAL session_replication_role = replica")
@@ -73,25 +83,88 @@ def close_circuits(connection: Connection, desk: Desk) -> None:
     connection.execute(CLOSE, {"at": desk.now - timedelta(seconds=60)})
 
 
+@contextmanager
+def crowd_of(servers: Servers, template: str, size: int) -> Iterator[Desk]:
+    """Gather a crowd in a database of its own, seen by a session that knew its tables when empty.
+
+    psycopg prepares a statement at its sixth use, and PostgreSQL plans it for good five later.
+    """
+    url = databases.create(servers.database_url, f"waiting_{size}", template=template)
+    engine = open_engine(
+        url, application_name="tests", pool_size=1, statement_timeout=timedelta(minutes=5)
+    )
+    desk = Desk(engine, ManualClock())
+    for code in OPERATORS:
+        desk.add_operator(code)
+    deliverer = Deliverer(desk)
+    for number in range(QUIET_ROUNDS):
+        desk.say("ticket_win", f"Q{number}", operator="due")
+        deliverer.deliver(AGAIN, 401)
+        desk.wait(timedelta(minutes=1))
+        deliverer.deliver()
+        desk.wait(timedelta(minutes=1))
+    gather(desk, size)
+    yield desk
+    engine.dispose()
+    databases.drop(servers.database_url, f"waiting_{size}")
+
+
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look for due notices: how many it claimed of whom, and what that took."""
+class Scene:
+    """What is done before a look, what the look must claim of whom, and by which indexes."""
 
-    claims: Sequence[Claim]
-    touched: Touched
-    plans: Plans
-
-    def claimed(self) -> dict[str, int]:
-        """How many were claimed, by operator."""
-        codes = [one.operator_code for one in self.claims]
-        return {code: codes.count(code) for code in sorted(set(codes))}
+    prepare: Callable[[Connection, Desk], None]
+    claimed: Mapping[str, int]
+    indexes: frozenset[str] = frozenset()
 
 
-def look(connection: Connection, deliverer: Deliverer) -> Look:
-    """Look within the caller's transaction, which should be undone."""
+SCENES: Final[Mapping[str, Scene]] = {
+    # The tickets of `postponed` wait for their time, those of `blocked` for a person.
+    "behind dead heads and pauses": Scene(lambda *_: None, {"due": LANE, "healthy": LANE}),
+    "at open circuits": Scene(
+        open_circuits,
+        {"due": 1, "healthy": LANE, "postponed": 1},
+        frozenset({"notice_postponed"}),
+    ),
+    "when circuits close": Scene(
+        close_circuits,
+        {"due": LANE, "healthy": LANE, "postponed": LANE},
+        frozenset({"notice_postponed"}),
+    ),
+}
+
+
+def check_look(desk: Desk, connection: Connection, scene: Scene) -> None:
+    """Look for due notices: what is read must fit what is claimed, not what waits."""
+    scene.prepare(connection, desk)
+    deliverer = Deliverer(desk)
     claims: list[Claim] = []
     with connection.begin_nested() as attempt:
         touched = touched_by(connection, lambda: claims.extend(deliverer.claim_within(connection)))
         attempt.rollback()
     plans = plans_of(connection, lambda: deliverer.claim_within(connection))
-    return Look(claims, touched, plans)
+
+    assert Counter(one.operator_code for one in claims) == scene.claimed
+    assert plans.indexes >= scene.indexes | {"notice_due"}
+    assert not BIG & plans.whole_tables
+    for name in BIG:
+        assert touched.one_by_one[name] == 0
+        assert touched.by_index[name] <= ROWS_EACH * len(claims), touched
+
+
+def check_closing(desk: Desk, connection: Connection) -> None:
+    """Have the probes succeed: that writes their own rows and the circuits', not all that wait."""
+    open_circuits(connection, desk)
+    desk.wait(timedelta(microseconds=1))
+    claims = Deliverer(desk).claim_within(connection)
+    probes = [one for one in claims if one.operator_code in {"due", "postponed"}]
+    attempts = [Attempt(one, Delivered(), TOOK, http_status=200) for one in probes]
+    closed: list[Turned] = []
+    touched = touched_by(
+        connection, lambda: closed.extend(desk.record_within(connection, *attempts).turned)
+    )
+
+    assert [one.reason for one in closed] == [None, None]
+    for name in BIG:
+        assert touched.one_by_one[name] == 0
+        assert touched.by_index[name] <= 10 * len(attempts), touched

@@ -20,10 +20,11 @@ ROUND: dict[str, Any] = {
 }
 
 
-def settle(scene: Scene, *actions: str, **data: object) -> None:
-    """Open a round for each action, named like it, and settle it so."""
-    scene.publish("house", *(("ticket_open", action) for action in actions), **ROUND)
-    scene.publish("house", *((action, action) for action in actions), **data)
+def settle(scene: Scene, action: str, *rounds: str, **data: object) -> None:
+    """Open rounds, or one that is named like *action*, and settle them so."""
+    names = rounds or (action,)
+    scene.publish("house", *(("ticket_open", name) for name in names), **ROUND)
+    scene.publish("house", *((action, name) for name in names), **data)
 
 
 def deliver(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[Entry]:
@@ -37,8 +38,9 @@ def deliver(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[E
 
 
 def attempts(scene: Scene) -> list[Any]:
-    """What was kept of each attempt, in order."""
+    """What was kept of each attempt, by the round's name and in order."""
     return scene.rows(
-        "SELECT verdict, http_status, problem, remarks FROM delivery_attempt"
-        " ORDER BY recorded_at, claim"
+        "SELECT t.ticket_id, a.verdict, a.http_status, a.remarks, n.ended, n.reason"
+        " FROM delivery_attempt a JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket"
+        " ORDER BY t.ticket_id, n.number, a.claim"
     )

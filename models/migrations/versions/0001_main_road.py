@@ -80,7 +80,6 @@ def _circuits() -> None:
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("probe_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("probe_youngest", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("tokens", sa.Double(), server_default=sa.text("0"), nullable=False),
@@ -156,6 +155,7 @@ def _tickets() -> None:
         sa.Column("amended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("close_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("parked", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("sequence", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("notices", sa.Integer(), server_default=sa.text("0"), nullable=False),
@@ -235,9 +235,9 @@ def _tickets() -> None:
     op.create_index(
         "ticket_newest",
         "ticket",
-        ["operator", "id"],
+        ["operator", sa.text("(- id)")],
         unique=False,
-        postgresql_where=sa.text("status <> 'absent'"),
+        postgresql_where=sa.text("(- id) < 0"),
     )
     op.create_index(
         "ticket_of_player",

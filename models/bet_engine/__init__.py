@@ -1,0 +1,31 @@
+"""The Bet Engine API's side of a ticket: who may ask, what is shown, and `paid` (contracts 1.7).
+
+`access` recognises an operator by its signature, `tickets` finds and shows, `payment` decides.
+"""
+
+from models.bet_engine.access import Caller, NoEntry, verify_caller
+from models.bet_engine.payment import (
+    NotOffered,
+    NotReserved,
+    Paid,
+    PaymentOutcome,
+    UnknownTicket,
+    pay,
+)
+from models.bet_engine.ticket_object import TicketObject
+from models.bet_engine.tickets import find_ticket, list_tickets
+
+__all__ = [
+    "Caller",
+    "NoEntry",
+    "NotOffered",
+    "NotReserved",
+    "Paid",
+    "PaymentOutcome",
+    "TicketObject",
+    "UnknownTicket",
+    "find_ticket",
+    "list_tickets",
+    "pay",
+    "verify_caller",
+]

@@ -1,0 +1,93 @@
+"""`paid`: a reserved ticket has been paid and becomes open (contracts: BetStack 1.7, 1.9)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from models.bet_engine.access import Caller
+from models.bet_engine.ticket_object import TicketObject
+from models.bet_engine.tickets import find_row, read_ticket
+from models.clock import Clock
+from models.events.event import Event
+from models.lifecycle.ticket import TicketState
+from models.lifecycle.turn import Waiting, take_turn
+from models.lifecycle.words import Action, Outcome, Status
+from models.tickets.lock import lock_by_id, parked_of
+from models.tickets.store import Turn, store
+
+_SEAMLESS: Final = "seamless"
+_LATEST: Final = 2**62  # beyond every arrival number of the log: it comes after what waits
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """It was reserved and is open now, or already beyond: what waited for that is decided too."""
+
+    ticket: TicketObject
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownTicket:
+    """The operator has no such ticket."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotReserved:
+    """The ticket is not `reserved`, so nothing was changed: paid before, cancelled, or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotOffered:
+    """A seamless wallet pays in the call that places the ticket; there is nothing to confirm."""
+
+
+PaymentOutcome = Paid | UnknownTicket | NotReserved | NotOffered
+
+
+def pay(
+    connection: Connection,
+    caller: Caller,
+    identifier: str,
+    *,
+    clock: Clock,
+    parking_window: timedelta,
+) -> PaymentOutcome:
+    """Open the caller's reserved ticket inside the caller's transaction, under the ticket's lock.
+
+    Of many at once one is `Paid` and the others are `NotReserved`; against a discard that is being
+    applied, whoever gets the lock first wins. A refusal changes nothing and is not kept.
+    """
+    if caller.protocol == _SEAMLESS:
+        return NotOffered()
+    row_id = find_row(connection, caller, identifier)
+    if row_id is None:
+        return UnknownTicket()
+    ticket = lock_by_id(connection, [row_id])[row_id]
+    if ticket.status is not Status.RESERVED:
+        return NotReserved()
+    now = clock.now(connection)
+    # What is parked is read after the lock was taken (rule 20), and decided along (rule 5).
+    waiting = [*parked_of(connection, [ticket])[row_id], _payment(ticket, now)]
+    decided = take_turn(ticket, waiting, now=now, window=parking_window, was_new=False)
+    paid = next(one for one in decided if one.waiting is waiting[-1])
+    assert paid.decision.outcome is Outcome.APPLIED, "a reserved ticket takes a payment"
+    store(connection, [Turn(ticket, decided)], now=now)
+    return Paid(read_ticket(connection, row_id, caller=caller))
+
+
+def _payment(ticket: TicketState, now: datetime) -> Waiting:
+    """The payment as an event of the log; it is no repeat of anything, so its id is new."""
+    event = Event(
+        event_id=f"paid:{uuid4()}",
+        action=Action.PAID,
+        operator=ticket.terms.code,
+        ticket_id=ticket.ticket_id,
+        data={"operator": ticket.terms.code, "ticket_id": ticket.ticket_id},
+        occurred_at=now,
+        order_time=now,
+        received_at=now,
+    )
+    return Waiting(event, arrival=_LATEST)

@@ -1,0 +1,92 @@
+"""Finds an operator's tickets for the Bet Engine API. What is `absent` is shown to nobody."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from models.bet_engine.access import Caller
+from models.bet_engine.ticket_object import TicketFacts, TicketObject, ticket_object
+from models.lifecycle.words import Result, Status
+
+_IDENTIFIER_CHARACTERS_MAX: Final = 64
+
+# An id is tried before a code. Codes are short and come again: the newest ticket has it.
+FIND_ID: Final = text("""
+    SELECT id FROM (
+        (SELECT t.id, 1 AS place FROM ticket t
+          WHERE t.operator = :operator AND t.ticket_id = :identifier AND t.status <> 'absent')
+        UNION ALL
+        (SELECT t.id, 2 FROM ticket t
+          WHERE t.operator = :operator AND t.details ->> 'ticket_code' = :identifier
+            AND t.status <> 'absent'
+          ORDER BY t.id DESC LIMIT 1)
+    ) AS found ORDER BY place LIMIT 1
+""")
+_FACTS = "t.ticket_id, t.status, t.result, t.details, t.amounts, t.created_at, t.changed_at"
+READ: Final = text(f"SELECT {_FACTS} FROM ticket t WHERE t.id = :id")  # noqa: S608 - constant
+# Newest first. Two statements, because each has its index: `ticket_newest`, which is asked for by
+# `-id`, and `ticket_of_player`.
+_LISTED = """
+       AND t.status <> 'absent'
+       AND NOT coalesce(t.details ->> 'ticket_type' = ANY(CAST(:skip_types AS text[])), false)"""
+LIST_ALL: Final = text(f"""
+    SELECT {_FACTS} FROM ticket t WHERE t.operator = :operator AND - t.id < 0 {_LISTED}
+     ORDER BY - t.id LIMIT :limit""")  # noqa: S608 - constant
+LIST_OF_PLAYER: Final = text(f"""
+    SELECT {_FACTS} FROM ticket t
+     WHERE t.operator = :operator AND t.details ->> 'player_id' = :user_id
+     {_LISTED}
+     ORDER BY t.id DESC LIMIT :limit""")  # noqa: S608 - constant
+
+
+def find_row(connection: Connection, caller: Caller, identifier: str) -> int | None:
+    """The row id of the caller's ticket with this id or, failing that, this code."""
+    if not 1 <= len(identifier) <= _IDENTIFIER_CHARACTERS_MAX or not identifier.isprintable():
+        return None  # no ticket has such an id, and PostgreSQL takes no NUL
+    asked = {"operator": caller.operator, "identifier": identifier}
+    found: int | None = connection.execute(FIND_ID, asked).scalar_one_or_none()
+    return found
+
+
+def read_ticket(connection: Connection, row_id: int, *, caller: Caller) -> TicketObject:
+    """The ticket in this row, which is the caller's."""
+    return _shown(connection.execute(READ, {"id": row_id}).one(), caller)
+
+
+def find_ticket(connection: Connection, caller: Caller, identifier: str) -> TicketObject | None:
+    """The caller's ticket with this id or code."""
+    row_id = find_row(connection, caller, identifier)
+    return None if row_id is None else read_ticket(connection, row_id, caller=caller)
+
+
+def list_tickets(
+    connection: Connection,
+    caller: Caller,
+    *,
+    limit: int,
+    user_id: str | None = None,
+    skip_types: Sequence[str] = (),
+) -> list[TicketObject]:
+    """The caller's tickets, newest first: of one player, or all; without those of some types."""
+    asked = {
+        "operator": caller.operator,
+        "user_id": user_id,
+        "skip_types": list(skip_types),
+        "limit": limit,
+    }
+    rows = connection.execute(LIST_ALL if user_id is None else LIST_OF_PLAYER, asked)
+    return [_shown(row, caller) for row in rows]
+
+
+def _shown(row: Row[Any], caller: Caller) -> TicketObject:
+    facts = TicketFacts(
+        ticket_id=row.ticket_id,
+        status=Status(row.status),
+        result=Result(row.result),
+        details=row.details,
+        amounts=row.amounts,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+    )
+    return ticket_object(facts, zone=caller.zone)

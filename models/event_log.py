@@ -1,0 +1,172 @@
+"""What became of events, for their publishers: one by its id, or those that did not go through."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, TextClause, text
+
+from models.lifecycle.words import Outcome
+
+FOUND_MAX: Final = 50  # of one id: it counts per ticket, so it may be on several (protocol H12)
+# What did not go through, or not yet. Only these have an index to list them by.
+LISTABLE: Final = (Outcome.PARKED, Outcome.REJECTED, Outcome.SUPERSEDED)
+
+_ALWAYS: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+_NEWEST: Final = 2**62
+# Where two lines have the same moment, events of tickets stand before raw input.
+_EVENT: Final = 2
+_RAW: Final = 1
+
+_EVENT_LINE: Final = f"""
+    e.decided_at AS at, {_EVENT} AS kind, e.arrival AS number, o.code AS operator, t.ticket_id,
+    e.event_id, e.entry_id, e.action, e.sequence, e.outcome, e.reason, e.message, e.occurred_at,
+    e.received_at, e.park_until, e.repeats,
+    t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS ticket_status,
+    t.close_due_at AS ticket_close_due_at, t.closed_at AS ticket_closed_at
+    FROM ticket_event e JOIN ticket t ON t.id = e.ticket JOIN operator o ON o.id = t.operator"""
+_RAW_LINE: Final = f"""
+    r.rejected_at AS at, {_RAW} AS kind, r.id AS number, r.operator, r.ticket_id,
+    r.event_id, r.entry_id, NULL AS action, NULL AS sequence, 'rejected' AS outcome, r.reason,
+    r.message, NULL AS occurred_at, r.received_at, NULL AS park_until, 0 AS repeats,
+    NULL AS ticket_status, NULL AS ticket_close_due_at, NULL AS ticket_closed_at
+    FROM rejected_input r"""
+_OF_OPERATORS = "(CAST(:operators AS text[]) IS NULL OR {} = ANY(CAST(:operators AS text[])))"
+
+FIND_EVENTS: Final = text(f"""
+    SELECT {_EVENT_LINE}
+     WHERE e.event_id = :event_id AND {_OF_OPERATORS.format("o.code")}
+     ORDER BY e.arrival DESC LIMIT :limit""")
+FIND_RAW: Final = text(f"""
+    SELECT {_RAW_LINE}
+     WHERE r.event_id = :event_id AND {_OF_OPERATORS.format("r.operator")}
+     ORDER BY r.id DESC LIMIT :limit""")
+
+
+def _page_of_events(outcome: Outcome) -> TextClause:
+    """The outcome stands in the text: only so is the partial index `ticket_event_listed` of use."""
+    return text(f"""
+        SELECT {_EVENT_LINE}
+         WHERE e.outcome = '{outcome}' AND e.dropped_at IS NULL
+           AND e.decided_at >= :since AND e.decided_at <= :at
+           AND (e.decided_at, {_EVENT}, e.arrival) < (:at, :kind, :number)
+           AND {_OF_OPERATORS.format("o.code")}
+         ORDER BY e.decided_at DESC, e.arrival DESC LIMIT :limit""")
+
+
+PAGES_OF_EVENTS: Final = {outcome: _page_of_events(outcome) for outcome in LISTABLE}
+PAGE_OF_RAW: Final = text(f"""
+    SELECT {_RAW_LINE}
+     WHERE r.dropped_at IS NULL AND r.rejected_at >= :since AND r.rejected_at <= :at
+       AND (r.rejected_at, {_RAW}, r.id) < (:at, :kind, :number)
+       AND {_OF_OPERATORS.format("r.operator")}
+     ORDER BY r.rejected_at DESC, r.id DESC LIMIT :limit""")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line's place in the list: newest first, and no two lines have the same."""
+
+    at: datetime
+    kind: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One event and how it ended or that it waits, or raw input that was no event of a ticket.
+
+    Raw input has the facts that could be made out, and no `ticket_…`. *at*: when it ended so, or
+    was parked. *ticket_status*: how its ticket stands now, like `resulted/won`.
+    """
+
+    place: Place
+    operator: str | None
+    ticket_id: str | None
+    event_id: str | None
+    entry_id: str | None
+    action: str | None
+    sequence: int | None
+    outcome: str
+    reason: str | None
+    message: str | None
+    occurred_at: datetime | None
+    received_at: datetime
+    park_until: datetime | None
+    repeats: int
+    ticket_status: str | None
+    ticket_close_due_at: datetime | None
+    ticket_closed_at: datetime | None
+
+    @property
+    def at(self) -> datetime:
+        """When it ended so, or was parked."""
+        return self.place.at
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some lines, and the place behind which the next page begins; None: there is no more."""
+
+    lines: tuple[LogLine, ...]
+    next: Place | None
+
+
+def find_event(
+    connection: Connection, event_id: str, *, operators: Sequence[str] | None
+) -> list[LogLine]:
+    """The events of this id, newest first; of these operators, or of all and of nobody (None)."""
+    asked = {"event_id": event_id, "operators": _listed(operators), "limit": FOUND_MAX}
+    events = _lines(connection, FIND_EVENTS, asked)
+    return events + _lines(connection, FIND_RAW, asked)
+
+
+def list_troubled(
+    connection: Connection,
+    outcomes: Sequence[Outcome],
+    *,
+    operators: Sequence[str] | None,
+    limit: int,
+    since: datetime | None = None,
+    after: Place | None = None,
+) -> Page:
+    """A page of events that did not go through, newest first, beginning behind *after*.
+
+    *outcomes* are among `LISTABLE`; `rejected` includes raw input. What a person has dealt with
+    (`slipway events … drop`) is left out. *operators*: as for `find_event`.
+    """
+    start = after or Place(_ALWAYS, _EVENT, _NEWEST)
+    asked = {
+        "operators": _listed(operators),
+        "since": since or _NEVER,
+        "at": start.at,
+        "kind": start.kind,
+        "number": start.number,
+        "limit": limit + 1,  # one more says whether there is a next page
+    }
+    lines: list[LogLine] = []
+    for outcome in set(outcomes):
+        lines += _lines(connection, PAGES_OF_EVENTS[outcome], asked)
+    if Outcome.REJECTED in outcomes:
+        lines += _lines(connection, PAGE_OF_RAW, asked)
+    lines.sort(key=_order, reverse=True)
+    shown = tuple(lines[:limit])
+    return Page(shown, shown[-1].place if len(lines) > limit else None)
+
+
+def _order(line: LogLine) -> tuple[datetime, int, int]:
+    return line.place.at, line.place.kind, line.place.number
+
+
+def _lines(connection: Connection, statement: TextClause, asked: dict[str, Any]) -> list[LogLine]:
+    return [_line(dict(row)) for row in connection.execute(statement, asked).mappings()]
+
+
+def _line(row: dict[str, Any]) -> LogLine:
+    return LogLine(place=Place(row.pop("at"), row.pop("kind"), row.pop("number")), **row)
+
+
+def _listed(operators: Sequence[str] | None) -> list[str] | None:
+    return None if operators is None else list(operators)

@@ -1,0 +1,47 @@
+"""One gateway for each module: its tests share a database and keep to names of their own."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from models.database import open_engine
+from tests.support import databases
+from tests.support.desk import Desk
+from tests.support.gateway_house import House, house_of
+from tests.support.manual_clock import ManualClock
+from tests.support.plain_settings import plain_settings
+from worker.embedded import Servers
+
+
+@pytest.fixture(scope="module")
+def shared_database(
+    servers: Servers, template: str, database_names: Iterator[str]
+) -> Iterator[str]:
+    """The address of a database that the tests of a module share."""
+    name = next(database_names)
+    yield databases.create(servers.database_url, name, template=template)
+    databases.drop(servers.database_url, name)
+
+
+@pytest.fixture(scope="module")
+def shared_engine(shared_database: str) -> Iterator[Engine]:
+    """An engine on it."""
+    opened = open_engine(shared_database, application_name="tests", pool_size=8)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="module")
+def built(servers: Servers, shared_database: str, shared_engine: Engine) -> Iterator[House]:
+    """A gateway on it."""
+    settings = plain_settings(database_url=shared_database, redis_url=servers.redis_url)
+    with house_of(settings, shared_engine, Desk(shared_engine, ManualClock())) as made:
+        yield made
+
+
+@pytest.fixture
+def house(built: House) -> House:
+    """The module's gateway, with an empty stream."""
+    built.redis.flushall()
+    return built

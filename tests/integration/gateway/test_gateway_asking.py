@@ -1,0 +1,173 @@
+"""`GET /events`, `GET /events/{event_id}`, `GET /tickets/{ticket_id}`: what became of them."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from tests.support.gateway_house import House
+
+DROP = text("UPDATE ticket_event SET dropped_at = now() WHERE event_id = :event_id")
+
+
+@pytest.fixture(scope="module")
+def acme(built: House) -> str:
+    return built.operator()
+
+
+@pytest.fixture(scope="module")
+def key(built: House, acme: str) -> str:
+    return built.key(acme, read_only=True)
+
+
+def ids(house: House, key: str, **query: object) -> list[str]:
+    answer = house.ask(key, "/events", **query)
+    assert answer.status_code == 200
+    return [one["event_id"] for one in answer.json()["events"]]
+
+
+def test_an_event_is_told_with_its_end_and_its_ticket_s_closing_time(house, key, acme):
+    ticket = house.name("ticket")
+    house.desk.say("ticket_win", ticket, operator=acme, event_id="won-it")
+    house.desk.deliver()
+
+    (told,) = house.ask(key, "/events/won-it").json()["events"]
+
+    assert (told["operator"], told["ticket_id"], told["outcome"]) == (acme, ticket, "applied")
+    assert (told["reason"], told["ticket_status"]) == ("opened_implicitly", "resulted/won")
+    assert told["ticket_close_due_at"] == "2026-11-21T10:00:00Z"
+
+
+def test_an_id_that_was_used_on_several_tickets_answers_several(house, acme):
+    """protocol.md H12: an id counts per ticket."""
+    other = house.operator()
+    for operator in (acme, other):
+        house.desk.say("ticket_win", "both", operator=operator, event_id="7")
+    house.desk.publish(house.desk.raw(b'{"event_id": "7", "action": "ticket_win"}'))
+
+    def asked(*operators: str) -> list[str | None]:
+        answer = house.ask(house.key(*operators), "/events/7")
+        return [one["operator"] for one in answer.json()["events"]]
+
+    assert asked(acme) == [acme]
+    assert asked(acme, other) == [other, acme]
+    assert asked() == [other, acme, None]
+
+
+def test_an_event_that_is_not_known_is_404(house, key, acme):
+    other = house.operator()
+    house.desk.say("ticket_win", "T", operator=other, event_id="not-yours")
+
+    for event_id in ("nobody-s", "not-yours", "%00", "x" * 65):
+        answer = house.ask(key, f"/events/{event_id}")
+        assert (answer.status_code, answer.json()["code"]) == (404, 404)
+        assert "still be on the stream" in answer.json()["message"]
+
+
+def test_what_did_not_go_through_is_listed_newest_first_in_pages(house):
+    operator = house.operator()
+    key = house.key(operator)
+    for number in range(7):  # 3 and 4 share a moment
+        house.desk.wait(timedelta(seconds=0 if number == 4 else 1))
+        action = "ticket_rollback" if number % 2 else "ticket_paid"
+        house.desk.say(action, f"T{number}", operator=operator, event_id=f"p{number}")
+    house.desk.wait(timedelta(seconds=1))
+    house.desk.say("ticket_discard", "gone", operator=operator, event_id="first")
+    house.desk.say("ticket_lose", "T", operator=operator, event_id="unread")
+    house.desk.say("ticket_win", "gone", operator=operator, event_id="late")
+
+    everything = ids(house, key)
+    parked = [f"p{number}" for number in range(6, -1, -1)]
+    assert everything[:2] == ["late", "unread"]  # at one moment: raw input comes last
+    assert everything[2:] == parked
+    assert ids(house, key, outcome="parked") == parked
+    assert set(ids(house, key, outcome="rejected,superseded")) == {"late", "unread"}
+    assert ids(house, key, since="2026-11-20T10:00:05Z", outcome="parked") == ["p6", "p5"]
+
+    paged: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        query = {"limit": 2, "after": after} if after else {"limit": 2}
+        page = house.ask(key, "/events", **query).json()
+        assert len(page["events"]) <= 2
+        paged += [one["event_id"] for one in page["events"]]
+        after = page["next"]
+    assert paged == everything
+
+
+def test_what_a_person_has_dealt_with_leaves_the_list(house, acme, key):
+    house.desk.say("ticket_rollback", house.name("ticket"), operator=acme, event_id="dealt-with")
+    assert "dealt-with" in ids(house, key)
+
+    with house.engine.begin() as connection:
+        connection.execute(DROP, {"event_id": "dealt-with"})
+
+    assert "dealt-with" not in ids(house, key)
+    assert house.ask(key, "/events/dealt-with").status_code == 200
+
+
+def test_a_key_sees_what_concerns_its_operators_only(house, acme):
+    stranger = house.key(house.operator())
+    house.desk.say("ticket_rollback", house.name("ticket"), operator=acme, event_id="acme-s")
+    house.desk.publish(house.desk.raw(b'{"event_id": "who-knows"}'))
+
+    assert ids(house, stranger) == []
+    assert {"acme-s", "who-knows"} <= set(ids(house, house.key()))
+
+
+@pytest.mark.parametrize(
+    ("query", "where"),
+    [
+        ({"outcome": "applied"}, "outcome"),
+        ({"since": "yesterday"}, "since"),
+        ({"since": "2026-02-30T10:00:00Z"}, "since"),
+        ({"after": "xyz"}, "after"),
+        ({"after": "ü"}, "after"),
+        ({"limit": "501"}, "limit"),
+    ],
+)
+def test_a_list_that_cannot_be_is_422(house, key, query, where):
+    answer = house.ask(key, "/events", **query)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["at"] == ["query", where]
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_the_calendar_s_ends_are_times_like_others(house, key, since):
+    assert house.ask(key, "/events", since=since).status_code == 200
+
+
+def test_a_ticket_s_whole_story_is_told_without_the_people_in_it(house, key, acme):
+    ticket = house.name("ticket")
+    house.desk.say("ticket_win", ticket, operator=acme, event_id="w")
+    house.desk.deliver()
+    house.desk.say("ticket_win", "elsewhere", operator=house.operator())
+
+    (story,) = house.ask(key, f"/tickets/{ticket}").json()["tickets"]
+
+    assert "closes at 2026-11-21" in story["sentence"]
+    assert (story["ticket"]["status"], story["ticket"]["close_delay"]) == ("resulted", "24h")
+    assert [one["event_id"] for one in story["events"]] == ["w"]
+    assert story["notices"][0]["attempts"][0]["http_status"] == 200
+    assert "interventions" not in story
+
+
+def test_a_ticket_of_another_operator_or_of_nobody_is_404(house, key):
+    other = house.operator()
+    ticket = house.name("ticket")
+    house.desk.say("ticket_win", ticket, operator=other)
+
+    assert house.ask(key, f"/tickets/{ticket}").status_code == 404
+    assert house.ask(house.key(), f"/tickets/{ticket}").status_code == 200
+    assert house.ask(key, "/tickets/%00").status_code == 404
+
+
+def test_a_ticket_that_is_not_there_yet_says_how_many_events_wait_for_it(house, key, acme):
+    ticket = house.name("ticket")
+    house.desk.say("ticket_rollback", ticket, operator=acme)
+
+    answer = house.ask(key, f"/tickets/{ticket}")
+
+    assert answer.status_code == 404
+    assert "1 parked event waits" in answer.json()["message"]

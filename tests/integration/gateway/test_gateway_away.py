@@ -1,0 +1,114 @@
+"""When Redis or PostgreSQL is away, full or slow: 503 with Retry-After, and nothing half done."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.support.closed_port import closed_port
+from tests.support.desk import Desk
+from tests.support.gateway_house import House, event, house_of
+from tests.support.manual_clock import ManualClock
+from tests.support.plain_settings import plain_settings
+from tests.support.wait import eventually
+
+
+@pytest.fixture
+def away() -> str:
+    return f"://:hidden@127.0.0.1:{closed_port()}/0"
+
+
+@contextmanager
+def configured(house: House, **settings: str | int) -> Iterator[None]:
+    """Change the Redis server, which is shared with other tests, for a moment."""
+    wanted = {name.replace("_", "-"): value for name, value in settings.items()}
+    before = {name: house.redis.config_get(name)[name] or "" for name in wanted}
+    try:
+        for name, value in wanted.items():
+            house.redis.config_set(name, value)
+        yield
+    finally:
+        for name, original in before.items():
+            house.redis.config_set(name, original)
+        eventually(lambda: not house.redis.info("persistence")["aof_rewrite_in_progress"])
+
+
+def come_again(answer: httpx.Response) -> str:
+    assert (answer.status_code, answer.json()["code"]) == (503, 503)
+    assert answer.headers["Retry-After"] == "5"
+    assert set(answer.json()) == {"code", "message"}
+    assert "hidden" not in answer.text
+    message: str = answer.json()["message"]
+    return message
+
+
+def test_without_postgresql_nobody_is_let_in(engine, redis_url, away):
+    settings = plain_settings(database_url=f"postgresql{away}", redis_url=redis_url)
+    with house_of(settings, engine, Desk(engine, ManualClock())) as house:
+        for answer in (
+            house.publish("any", event("acme", "T")),
+            house.publish_lines("any", b"{}"),
+            house.ask("any", "/events"),
+            house.paid("acme", "T"),
+        ):
+            assert come_again(answer) == "the database does not answer in time"
+        assert house.on_stream() == []
+
+
+def test_without_redis_events_are_told_to_come_again_and_tickets_are_served(engine, database, away):
+    settings = plain_settings(database_url=database, redis_url=f"redis{away}")
+    with house_of(settings, engine, Desk(engine, ManualClock())) as house:
+        acme = house.operator()
+        key = house.key(acme)
+        ticket = house.reserved(acme)
+        line = json.dumps(event(acme, "T"))
+
+        assert "does not answer" in come_again(house.publish(key, event(acme, "T")))
+        assert "does not answer" in come_again(house.publish_lines(key, line))
+        assert house.paid(acme, ticket).status_code == 200
+        assert house.ask(key, f"/tickets/{ticket}").status_code == 200
+
+
+def test_a_full_redis_takes_all_of_a_request_or_nothing(house):
+    acme = house.operator()
+    key = house.key(acme)
+    many = [event(acme, "T", event_id=f"e{number}", note="x" * 4_000) for number in range(1_500)]
+    room = house.redis.info("memory")["used_memory"] + 3_000_000
+
+    with configured(house, maxmemory_policy="noeviction", maxmemory=room):
+        assert "full" in come_again(house.publish(key, many))
+        assert house.on_stream() == []
+
+    assert house.publish(key, many).status_code == 202
+
+
+def test_lines_that_find_redis_full_in_the_middle_are_told_how_far_they_came(house):
+    acme = house.operator()
+    key = house.key(acme)
+
+    def lines() -> Iterator[bytes]:
+        for number in range(1_000):
+            yield json.dumps(event(acme, "T", event_id=f"e{number}")).encode() + b"\n"
+            if number == 499:
+                eventually(lambda: len(house.on_stream()) == 500)
+                house.redis.config_set("maxmemory", 1)
+
+    with configured(house, maxmemory_policy="noeviction", maxmemory=0):
+        message = come_again(house.publish_lines(key, lines()))
+
+    assert "lines 1 to 500 are done: 500 accepted, 0 refused; send the rest" in message
+    assert len(house.on_stream()) == 500
+
+
+def test_a_2xx_means_on_disk_where_that_is_asked_for(engine, database, redis_url):
+    """SLIPWAY_WAITAOF: 503 when it runs out."""
+    settings = plain_settings(database_url=database, redis_url=redis_url, waitaof=1000)
+    with house_of(settings, engine, Desk(engine, ManualClock())) as house:
+        acme = house.operator()
+        key = house.key(acme)
+        with configured(house, appendonly="yes", appendfsync="always"):
+            assert house.publish(key, event(acme, "T")).status_code == 202
+        with configured(house, appendonly="no"):
+            assert "set-up" in come_again(house.publish(key, event(acme, "T")))

@@ -1,0 +1,149 @@
+"""Everything has a limit, and whoever meets one is told, in the one shape of errors."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from threading import Event
+
+import httpx
+import pytest
+
+from producers.gateway.limits import Limits
+from tests.support.desk import Desk
+from tests.support.gateway_house import House, event, house_of
+from tests.support.manual_clock import ManualClock
+from tests.support.plain_settings import plain_settings
+from tests.support.threads import beside, waiting_sessions
+from tests.support.wait import eventually
+
+SOON = timedelta(seconds=0.05)
+Opened = Callable[..., House]
+
+
+@pytest.fixture
+def opened(redis_url, database, engine) -> Iterator[Opened]:
+    """A gateway with limits of the test's own."""
+    with ExitStack() as closing:
+
+        def build(**limits: object) -> House:
+            settings = plain_settings(database_url=database, redis_url=redis_url)
+            bounds = Limits(flush=SOON, **limits)  # type: ignore[arg-type]  # each test's own
+            desk = Desk(engine, ManualClock())
+            return closing.enter_context(house_of(settings, engine, desk, limits=bounds))
+
+        yield build
+
+
+@contextmanager
+def held_upload(house: House, key: str, operator: str) -> Iterator[None]:
+    """An upload that is under way, and ends well when the block does."""
+    go = Event()
+
+    def lines() -> Iterator[bytes]:
+        yield json.dumps(event(operator, "T")).encode() + b"\n"
+        assert go.wait(10)
+
+    before = len(house.on_stream())
+    with beside(lambda: house.publish_lines(key, lines())) as upload:
+        try:
+            eventually(lambda: len(house.on_stream()) > before)
+            yield
+        finally:
+            go.set()
+        assert upload.result().status_code == 202
+
+
+def turned_away(answer: httpx.Response, status: int) -> str:
+    """What somebody is told who should come again in a second."""
+    assert (answer.status_code, answer.json()["code"]) == (status, status)
+    assert answer.headers["Retry-After"] == "1"
+    message: str = answer.json()["message"]
+    return message
+
+
+def test_one_caller_cannot_take_all_places(opened):
+    house = opened(requests_of_caller=1)
+    acme = house.operator()
+    key, other = house.key(acme), house.key(acme)
+
+    with held_upload(house, key, acme):
+        answer = house.publish(key, event(acme, "T"))
+        assert "1 requests of yours are under way" in turned_away(answer, 429)
+        assert house.publish(other, event(acme, "T")).status_code == 202
+
+    assert house.publish(key, event(acme, "T")).status_code == 202
+
+
+def test_a_full_house_turns_away_everyone_but_the_probes(opened):
+    house = opened(requests=1)
+    acme = house.operator()
+    key = house.key(acme)
+
+    with held_upload(house, key, acme):
+        answer = house.publish(key, event(acme, "T"))
+        assert "too many requests at once" in turned_away(answer, 503)
+        assert house.client.get("/healthz").status_code == 200
+        assert house.client.get("/readyz").status_code == 200
+
+
+def test_uploads_of_many_events_have_places_of_their_own(opened):
+    house = opened(uploads=1)
+    acme = house.operator()
+    key = house.key(acme)
+    large = [event(acme, "T", note="x" * 100_000) for _ in range(3)]
+
+    with held_upload(house, key, acme):
+        turned_away(house.publish_lines(key, b"{}"), 503)
+        turned_away(house.publish(key, large), 503)
+        assert house.publish(key, event(acme, "T")).status_code == 202
+
+    assert house.publish(key, large).status_code == 202
+
+
+def test_whoever_waits_too_long_for_a_thread_is_turned_away_before_anything_is_done(opened):
+    house = opened(threads=1, thread_wait=SOON)
+    acme = house.operator()
+    ticket = house.reserved(acme)
+
+    with house.engine.connect() as obstacle:
+        obstacle.exec_driver_sql("SELECT 1 FROM ticket FOR UPDATE")
+        with beside(lambda: house.paid(acme, ticket)) as payment:
+            waiting_sessions(house.engine)
+            assert "too much to do" in turned_away(house.paid(acme, ticket), 503)
+            obstacle.rollback()
+            assert payment.result().status_code == 200
+
+
+def test_a_lock_that_nobody_lets_go_is_503_and_nothing_was_done(opened):
+    house = opened(lock_wait=SOON)
+    acme = house.operator()
+    ticket = house.reserved(acme)
+
+    with house.engine.connect() as obstacle:
+        obstacle.exec_driver_sql("SELECT 1 FROM ticket FOR UPDATE")
+        answer = house.paid(acme, ticket)
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert house.paid(acme, ticket).status_code == 200
+
+
+def test_a_body_that_does_not_come_is_408(opened):
+    house = opened(body_time=SOON, body_silence=SOON * 4)
+    acme = house.operator()
+    key = house.key(acme)
+    line = json.dumps(event(acme, "T")).encode()
+    go = Event()
+
+    def half(text: bytes) -> Iterator[bytes]:
+        yield text
+        go.wait(0.5)
+
+    headers = {"X-Api-Key": key, "Content-Type": "application/json"}
+    whole = house.client.post("/events", content=half(line[:9]), headers=headers)
+    lines = house.publish_lines(key, half(line + b"\n" + line[:9]))
+
+    assert (whole.status_code, whole.json()["code"]) == (408, 408)
+    assert lines.status_code == 408
+    assert "lines 1 to 1 are done: 1 accepted" in lines.json()["message"]
+    assert len(house.on_stream()) == 1

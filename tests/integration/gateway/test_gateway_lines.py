@@ -1,0 +1,120 @@
+"""`POST /events` with NDJSON: the good lines are published while they arrive, the others told."""
+
+import json
+import socket
+from collections.abc import Iterator
+from functools import partial
+from threading import Event
+
+import pytest
+from sqlalchemy import text
+
+from tests.support.gateway_house import House, event
+from tests.support.threads import beside
+from tests.support.wait import eventually
+
+REVOKE = text("UPDATE publisher SET revoked_at = :at")
+
+
+@pytest.fixture(scope="module")
+def acme(built: House) -> str:
+    return built.operator()
+
+
+@pytest.fixture(scope="module")
+def key(built: House, acme: str) -> str:
+    return built.key(acme)
+
+
+def line(operator: str, number: int) -> bytes:
+    return json.dumps(event(operator, f"T{number}", event_id=f"e{number}")).encode() + b"\n"
+
+
+def published(house: House, count: int) -> bool:
+    return len(house.on_stream()) == count
+
+
+def test_the_good_lines_are_published_and_the_others_are_told_by_number(house, key, acme):
+    content = b"".join(
+        [line(acme, 1), b"\n", b"{\n", line(acme, 4), b"x" * 300_000, b"\n", line("other", 6)]
+    )
+
+    answer = house.publish_lines(key, content + line(acme, 7).strip())
+
+    assert answer.status_code == 202
+    told = answer.json()
+    assert (told["accepted"], told["rejected_count"]) == (3, 3)
+    assert [one["line"] for one in told["rejected"]] == [3, 5, 6]
+    assert "not JSON" in told["rejected"][0]["error"]
+    assert "longer than an event may be" in told["rejected"][1]["error"]
+    assert "may not name operator 'other'" in told["rejected"][2]["error"]
+    assert [one["event_id"] for one in house.on_stream()] == ["e1", "e4", "e7"]
+
+
+def test_lines_of_any_number_arrive_in_their_order(house, key, acme):
+    count = 3_000
+
+    answer = house.publish_lines(key, (line(acme, number) for number in range(count)))
+
+    assert answer.json()["accepted"] == count
+    assert [one["event_id"] for one in house.on_stream()] == [f"e{n}" for n in range(count)]
+
+
+def test_with_no_good_line_it_is_422(house, key):
+    answer = house.publish_lines(key, b"{}\n[]\n" * 600)
+
+    assert answer.status_code == 422
+    assert answer.json()["message"] == "none of 1200 lines is an event; nothing was published"
+    assert len(answer.json()["errors"]) == 1000
+    assert answer.json()["errors"][1]["at"] == ["body", 2]
+    assert house.publish_lines(key, b"\n\n").status_code == 422
+
+
+def test_lines_are_published_before_the_body_ends(house, key, acme):
+    """A publisher may keep one request open and see its events go through."""
+    enough = Event()
+
+    def trickle() -> Iterator[bytes]:
+        yield line(acme, 1)
+        assert enough.wait(10)
+        yield line(acme, 2)
+
+    def on_stream() -> bool:
+        if len(house.on_stream()) == 1:
+            enough.set()
+        return enough.is_set()
+
+    with beside(lambda: house.publish_lines(key, trickle())) as upload:
+        eventually(on_stream)
+        assert upload.result().json()["accepted"] == 2
+
+
+def test_a_break_in_the_middle_leaves_a_first_part_and_the_next_upload_its_place(house, key, acme):
+    """A half line is never taken for a whole one, and the request's place is free again."""
+    host, port = house.client.base_url.host, house.client.base_url.port
+    head = f"POST /events HTTP/1.1\r\nHost: x\r\nX-Api-Key: {key}\r\n"
+    head += "Content-Type: application/x-ndjson\r\nContent-Length: 1000000\r\n\r\n"
+    whole = b"".join(line(acme, number) for number in range(500))
+    for broken in range(1, 11):  # more than there are places for uploads
+        with socket.create_connection((host, port)) as connection:
+            connection.sendall(head.encode() + whole + line(acme, 500)[:-20])
+            eventually(partial(published, house, broken * 500))
+
+    assert house.publish_lines(key, line(acme, 501)).status_code == 202
+    assert {one["event_id"] for one in house.on_stream()[:-1]} == {f"e{n}" for n in range(500)}
+
+
+def test_a_key_that_is_revoked_meanwhile_opens_nothing_further(house, key, acme):
+    def lines() -> Iterator[bytes]:
+        yield b"".join(line(acme, number) for number in range(500))
+        eventually(lambda: len(house.on_stream()) == 500)
+        with house.engine.begin() as connection:
+            connection.execute(REVOKE, {"at": "2026-11-20T10:00:00Z"})
+        yield line(acme, 500)
+
+    answer = house.publish_lines(key, lines())
+    with house.engine.begin() as connection:
+        connection.execute(REVOKE, {"at": None})
+
+    assert answer.status_code == 401
+    assert "lines 1 to 500 are done: 500 accepted, 0 refused" in answer.json()["message"]

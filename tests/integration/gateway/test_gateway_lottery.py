@@ -1,0 +1,91 @@
+"""`POST /v2/integration/lottery`: the vendor's own sample goes in, whose it is says the key."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from models.events.event import Entry
+from tests.support.gateway_house import SECRET, House
+from tests.support.lottery import SAMPLE, TICKET, bet, settlement
+
+FEED = "/v2/integration/lottery"
+
+
+@pytest.fixture(scope="module")
+def acme(built: House) -> str:
+    return built.operator()
+
+
+@pytest.fixture(scope="module")
+def key(built: House, acme: str) -> str:
+    return built.key(acme)
+
+
+def deliver(house: House, key: str, body: bytes, **headers: str) -> httpx.Response:
+    """Send one message, as the vendor's client does."""
+    given = {"Content-Type": "application/json"} | headers
+    return house.client.post(FEED, content=body, headers={"X-Api-Key": key} | given)
+
+
+def applied(house: House) -> Any:  # noqa: ANN401 - a counter of outcomes
+    """Have the intake apply what is on the stream."""
+    entries: Any = house.redis.xrange("ticket-events")
+    return house.desk.publish(*(Entry(id_.decode(), fields) for id_, fields in entries)).outcomes
+
+
+def test_the_vendor_s_sample_is_taken_byte_for_byte(house, key, acme):
+    answer = deliver(house, key, SAMPLE)
+
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 1})
+    ((_, fields),) = house.redis.xrange("ticket-events")
+    assert fields == {b"type": b"LOTTERY_V2", b"operator": acme.encode(), b"event": SAMPLE}
+
+
+def test_a_bet_and_its_settlement_are_a_ticket_that_was_opened_and_won(house, key, acme):
+    for message in (bet(), settlement(won=True), settlement(won=True)):
+        assert deliver(house, key, message).status_code == 200
+
+    assert dict(applied(house)) == {
+        ("ticket_open", "applied"): 1,
+        ("ticket_win", "applied"): 1,
+        ("ticket_win", "duplicate"): 1,
+    }
+    (story,) = house.ask(key, f"/tickets/{TICKET}").json()["tickets"]
+    assert (story["ticket"]["operator"], story["ticket"]["result"]) == (acme, "won")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (settlement(type="Refund"), "type: must be Bet or Settlement"),
+        (settlement(amount=1.001), "amount:"),
+        (settlement(ticket_id="668ef666333180bba97f0c93"), "ticket_id:"),
+    ],
+)
+def test_a_message_of_another_form_is_422_and_says_what_is_wrong(house, key, body, told):
+    answer = deliver(house, key, body)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, 422)
+    assert told in answer.json()["errors"][0]["message"]
+    assert house.on_stream() == []
+
+
+def test_only_a_key_of_one_operator_that_may_publish_opens_the_feed(house, key, acme):
+    both = house.key(acme, house.operator())
+
+    assert deliver(house, SECRET, SAMPLE).status_code == 401
+    assert deliver(house, house.key(acme, read_only=True), SAMPLE).status_code == 403
+    assert "bound to one operator" in deliver(house, both, SAMPLE).json()["message"]
+    assert deliver(house, house.key(), SAMPLE).status_code == 403
+    assert house.on_stream() == []
+
+
+def test_what_is_no_json_or_too_large_is_refused_in_the_one_shape(house, key):
+    large = deliver(house, key, settlement(meta={"x": "x" * 300_000}))
+    other = deliver(house, key, SAMPLE, **{"Content-Type": "text/plain"})
+
+    assert (large.status_code, large.json()["code"]) == (413, 413)
+    assert (other.status_code, other.json()["code"]) == (415, 415)

@@ -1,0 +1,110 @@
+"""What the gateway asks for costs what it shows, however many tickets and events there are."""
+
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from models.bet_engine import Caller, find_ticket, list_tickets
+from models.event_log import find_event, list_troubled
+from models.lifecycle.words import Outcome
+from tests.support.desk import Desk
+from tests.support.manual_clock import ManualClock
+from tests.support.plans import Plans, plans_of
+
+SHOWN = 10
+MANY = text("""
+    INSERT INTO ticket (operator, ticket_id, status, details)
+    SELECT 1 + n % 2, 'T' || n, 'open',
+           jsonb_build_object('ticket_code', 'C' || n, 'player_id', 'P' || n % 100,
+                              'ticket_type', 'quickbet')
+      FROM generate_series(1, 4000) AS n""")
+MANY_EVENTS = text("""
+    INSERT INTO ticket_event (ticket, event_id, action, order_time, received_at, outcome,
+                              status_before, status_after, decided_at)
+    SELECT id, 'e' || id, 'ticket_win', now(), now(),
+           CASE WHEN id % 10 = 0 THEN 'rejected' ELSE 'applied' END, 'open', 'open',
+           now() + id * interval '1 ms'
+      FROM ticket""")
+MANY_RAW = text("""
+    INSERT INTO rejected_input (entry_id, raw, whole, reason, message, event_id, received_at,
+                                rejected_at)
+    SELECT n || '-0', '', true, 'not_json', '', 'r' || n, now(), now() + n * interval '1 ms'
+      FROM generate_series(1, 2000) AS n""")
+NOT_HOT = text("""
+    SELECT n_tup_upd - n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'ticket'""")
+
+
+@pytest.fixture
+def crowded(engine: Engine) -> Iterator[Connection]:
+    desk = Desk(engine, ManualClock())
+    for code in ("acme", "beta"):
+        desk.add_operator(code)
+    with engine.begin() as connection:
+        for statement in (MANY, MANY_EVENTS, MANY_RAW, text("ANALYZE")):
+            connection.execute(statement)
+    with engine.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def caller() -> Caller:
+    return Caller(operator=1, code="acme", protocol="pam", zone=ZoneInfo("UTC"))
+
+
+def rows(plans: Plans, table: str) -> float:
+    assert plans.whole_tables == set()
+    return plans.rows.get(table, 0)
+
+
+def test_a_ticket_is_found_by_id_or_code_at_once(crowded, caller):
+    plans = plans_of(crowded, lambda: find_ticket(crowded, caller, "C100"))
+
+    assert {"ticket_operator_ticket_id_key", "ticket_code"} <= plans.indexes
+    assert rows(plans, "ticket") <= 3
+
+
+def test_a_list_reads_what_it_shows(crowded, caller):
+    everything = plans_of(crowded, lambda: list_tickets(crowded, caller, limit=SHOWN))
+    of_one = plans_of(
+        crowded, lambda: list_tickets(crowded, caller, limit=SHOWN, user_id="P2", skip_types=["x"])
+    )
+
+    assert (everything.indexes, of_one.indexes) == ({"ticket_newest"}, {"ticket_of_player"})
+    assert rows(everything, "ticket") == rows(of_one, "ticket") == SHOWN
+
+
+def test_a_page_of_what_did_not_go_through_reads_what_it_shows(crowded):
+    def page() -> object:
+        first = list_troubled(crowded, [Outcome.REJECTED], operators=None, limit=SHOWN)
+        return list_troubled(
+            crowded, [Outcome.REJECTED], operators=None, limit=SHOWN, after=first.next
+        )
+
+    plans = plans_of(crowded, page)
+
+    assert {"ticket_event_listed", "rejected_input_listed"} <= plans.indexes
+    assert rows(plans, "ticket_event") <= 3 * SHOWN  # two pages, and some that are read ahead
+    assert rows(plans, "rejected_input") <= 3 * SHOWN
+
+
+def test_an_event_is_found_by_its_id(crowded):
+    plans = plans_of(crowded, lambda: find_event(crowded, "e7", operators=["acme"]))
+
+    assert {"ticket_event_event_id", "rejected_input_event"} <= plans.indexes
+    assert rows(plans, "ticket_event") <= 1
+    assert rows(plans, "rejected_input") <= 1
+
+
+def test_once_a_ticket_is_open_what_happens_to_it_touches_none_of_these_indexes(engine):
+    """HOT updates: an index whose columns or condition change with a ticket costs them all."""
+    desk = Desk(engine, ManualClock())
+    desk.add_operator()
+    desk.say("ticket_open", ticket_code="C", player_id="P")
+
+    with engine.begin() as connection:
+        before = connection.execute(NOT_HOT).scalar_one()
+        for action in ("ticket_win", "ticket_rollback", "ticket_lost"):
+            desk.apply_within(connection, desk.event(action))
+        assert connection.execute(NOT_HOT).scalar_one() == before

@@ -1,0 +1,208 @@
+"""`POST /events`: a 2xx means it is on the stream, ids and times are fixed, errors say where."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from sqlalchemy import text
+
+from tests.support.gateway_house import SECRET, House, event
+
+EVENT_BYTES_MAX = 256 * 1024
+
+
+@pytest.fixture(scope="module")
+def acme(built: House) -> str:
+    return built.operator()
+
+
+@pytest.fixture(scope="module")
+def key(built: House, acme: str) -> str:
+    return built.key(acme)
+
+
+# --- one event, or an array ---
+
+
+def test_an_accepted_event_is_on_the_stream_as_it_came(house, key, acme):
+    given = event(acme, "T1", event_id="e1", occurred_at="2026-11-20T10:00:00Z", sequence=1)
+
+    answer = house.publish(key, given)
+
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 1
+    assert answer.json()["events"] == [
+        {"event_id": "e1", "occurred_at": "2026-11-20T10:00:00.000000Z"}
+    ]
+    assert house.on_stream() == [given]
+
+
+def test_what_it_leaves_out_is_fixed_before_the_first_try_and_told(house, key, acme):
+    answer = house.publish(key, event(acme, "T1", event_id=None))
+
+    (fixed,) = answer.json()["events"]
+    (published,) = house.on_stream()
+    assert published["event_id"] == fixed["event_id"] != ""
+    assert published["occurred_at"] == fixed["occurred_at"]
+    assert datetime.fromisoformat(fixed["occurred_at"]).tzinfo is not None
+
+
+def test_numbers_arrive_as_they_were_written(house, key, acme):
+    data = f'{{"operator": "{acme}", "ticket_id": "T", "wht": 10.0, "far": 12345678901234567890.5}}'
+    body = f'{{"event_id": "n", "occurred_at": "2026-11-20T10:00:00Z", "action": "ticket_win", "data": {data}}}'  # noqa: E501 - one line of JSON
+
+    house.client.post(
+        "/events", content=body, headers={"X-Api-Key": key, "Content-Type": "application/json"}
+    )
+
+    ((_, fields),) = house.redis.xrange("ticket-events")
+    assert fields[b"event"] == body.encode()
+
+
+def test_an_array_is_published_in_its_order(house, key, acme):
+    events = [event(acme, f"T{number}", event_id=f"a{number}") for number in range(700)]
+
+    answer = house.publish(key, events)
+
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 700)
+    assert [one["event_id"] for one in house.on_stream()] == [f"a{n}" for n in range(700)]
+
+
+def test_an_array_with_one_wrong_event_is_refused_as_a_whole(house, key, acme):
+    wrong = [event(acme, "T"), event(acme, "T", "ticket_lose"), event(acme, "a b")]
+
+    answer = house.publish(key, wrong)
+
+    assert answer.status_code == 422
+    assert answer.json()["message"] == "2 of 3 events are refused; nothing was published"
+    first, second = answer.json()["errors"]
+    assert (first["at"], "did you mean ticket_lost?" in first["message"]) == (["body", 1], True)
+    assert second["at"] == ["body", 2]
+    assert house.on_stream() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        (b"", 422, "the event is refused"),
+        (b"{", 422, "the event is refused"),
+        (b"[]", 422, "no event in the body"),
+        (b"[" * 100_000, 422, "not JSON"),
+        (b"[1, NaN, 1e999]", 422, "3 of 3 events"),
+        (b'"text"', 422, "the event is refused"),
+        (b"[" + b"{}," * 10_000 + b"{}]", 413, "at most 10,000 events"),
+        (b'{"x": "' + b"x" * EVENT_BYTES_MAX + b'"}', 413, "at most 262,144 bytes"),
+        (b'["' + b"x" * (8 * 1024 * 1024) + b'"]', 413, "at most 8,388,608 bytes"),
+        (b'[{"x": "' + b"x" * EVENT_BYTES_MAX + b'"}]', 413, "at most 262144 are taken"),
+        (b"\xff\xfe", 422, "the event is refused"),
+    ],
+    ids=[
+        *("nothing", "half", "empty array", "deep", "no numbers", "text", "too many"),
+        *("large event", "large array", "large event in an array", "not UTF-8"),
+    ],
+)
+def test_a_body_that_is_no_event_is_refused_and_says_why(house, key, body, status, told):
+    answer = house.client.post(
+        "/events", content=body, headers={"X-Api-Key": key, "Content-Type": "application/json"}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (status, status)
+    assert told in answer.json()["message"]
+    assert ("errors" in answer.json()) == (status == 422)
+    assert house.on_stream() == []
+
+
+def test_a_size_that_is_not_announced_is_counted_while_it_arrives(house, key):
+    def endless() -> Iterator[bytes]:
+        for _ in range(300):
+            yield b"x" * 1024
+
+    answer = house.client.post(
+        "/events", content=endless(), headers={"X-Api-Key": key, "Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": ""},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+def test_another_kind_of_body_is_415(house, key, headers):
+    answer = house.client.post("/events", content=b"{}", headers={"X-Api-Key": key, **headers})
+
+    assert (answer.status_code, answer.json()["code"]) == (415, 415)
+
+
+def test_a_dry_run_checks_and_publishes_nothing(house, key, acme):
+    fine = house.publish(key, [event(acme, "T")], dry_run="true")
+    lines = house.publish_lines(key, b"{}\n", dry_run="true")
+
+    assert (fine.status_code, fine.json()["accepted"]) == (200, 1)
+    assert lines.status_code == 422
+    assert house.on_stream() == []
+
+
+# --- keys ---
+
+
+def test_a_key_may_name_its_own_operators_only(house, key, acme):
+    other = house.operator()
+
+    answer = house.publish(key, [event(acme, "T"), event(other, "T")])
+    line = house.publish_lines(key, f'{{"action":"ticket_win","data":{{"operator":"{other}",'
+                                    '"ticket_id":"T"}}\n')  # fmt: skip
+
+    assert (answer.status_code, answer.json()["code"]) == (403, 403)
+    assert other in answer.json()["message"]
+    assert line.status_code == 422
+    assert house.on_stream() == []
+
+
+def test_a_key_for_all_operators_is_told_of_one_that_is_not_there(house, acme):
+    key = house.key()
+
+    answer = house.publish(key, event("nobody", "T"))
+
+    assert answer.status_code == 422
+    assert "no operator 'nobody'" in answer.json()["errors"][0]["message"]
+    assert house.publish(key, event(acme, "T")).status_code == 202
+
+
+def test_a_read_only_key_may_not_publish(house, acme):
+    answer = house.publish(house.key(acme, read_only=True), event(acme, "T"))
+
+    assert (answer.status_code, "read-only" in answer.json()["message"]) == (403, True)
+
+
+@pytest.mark.parametrize("given", ["", "slipway_nobody-s", SECRET, "x" * 5000])
+def test_without_a_key_that_is_known_nothing_opens(house, given):
+    """design.md 4: an operator's own secret, which the partner knows, opens none of these."""
+    for answer in (
+        house.publish(given, event("acme", "T")),
+        house.publish_lines(given, b"{}"),
+        house.ask(given, "/events"),
+        house.ask(given, "/events/e1"),
+        house.ask(given, "/tickets/T"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (401, 401)
+        assert "WWW-Authenticate" in answer.headers
+
+
+def test_a_revoked_key_opens_nothing_at_once(house, acme):
+    key = house.key(acme)
+    assert house.publish(key, event(acme, "T")).status_code == 202
+
+    with house.engine.begin() as connection:
+        connection.execute(text("UPDATE publisher SET revoked_at = now()"))
+    try:
+        answer = house.publish(key, event(acme, "T"))
+    finally:
+        with house.engine.begin() as connection:
+            connection.execute(text("UPDATE publisher SET revoked_at = NULL"))
+
+    assert answer.status_code == 401

@@ -1,0 +1,123 @@
+"""The ticket object and the list of the Bet Engine API, as contracts 1.7 and 1.8 have them."""
+
+import pytest
+
+from tests.support.desk import AMOUNTS
+from tests.support.gateway_house import House
+
+FIELDS = [
+    "id",
+    "code",
+    "psp",
+    "price",
+    "stake",
+    "gross_payout",
+    "net_payout",
+    "wht_amount",
+    "wht",
+    "ext_amount",
+    "ext",
+    "ext_type",
+    "currency",
+    "status",
+    "result",
+    "approved",
+    "source",
+    "type",
+    "atag",
+    "rtag",
+    "user_id",
+    "created",
+    "updated",
+    "operator_time_created",
+    "operator_time_updated",
+    "events",
+]
+
+
+@pytest.fixture(scope="module")
+def acme(built: House) -> str:
+    return built.operator()
+
+
+def test_the_ticket_object_has_the_contract_s_fields_in_their_order(house):
+    operator = house.operator(zone="Asia/Kolkata")
+    ticket = house.reserved(operator, psp="mobile", atag="a", rtag="r", player_id="p")
+
+    shown = house.signed("GET", f"/be/tickets/{ticket}", operator=operator)
+
+    told = shown.json()
+    assert list(told) == FIELDS
+    assert {name: told[name] for name in AMOUNTS} == AMOUNTS
+    assert b'"wht":10.0,' in shown.content
+    assert (told["status"], told["result"], told["approved"]) == ("reserved", "pending", True)
+    assert (told["source"], told["user_id"], told["events"]) == (None, "p", [])
+    assert told["created"] == "2026-11-20T10:00:00.000000"
+    assert told["operator_time_created"] == "2026-11-20T15:30:00.000000"
+
+
+@pytest.mark.parametrize(
+    ("action", "facts", "result", "payouts"),
+    [
+        ("ticket_win", {}, "won", (1200, 1145)),
+        ("ticket_win", {"net_payout": 700}, "won", (1200, 700)),
+        ("ticket_lost", {}, "lost", (0, 0)),
+        ("ticket_void", {**AMOUNTS, "gross_payout": 500, "net_payout": 500}, "void", (500, 500)),
+        ("ticket_refund", {"reason": "declined"}, "void", (1200, 1145)),
+    ],
+)
+def test_a_result_shows_in_the_contract_s_words(house, acme, action, facts, result, payouts):
+    """Contracts 1.7: both payouts of a lost ticket are 0. `refunded` is ours: it shows as void."""
+    ticket = house.reserved(acme)
+    house.paid(acme, ticket)
+    house.desk.say(action, ticket, operator=acme, **facts)
+
+    told = house.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
+
+    assert (told["status"], told["result"]) == ("resulted", result)
+    assert (told["gross_payout"], told["net_payout"]) == payouts
+
+
+def test_a_ticket_opened_by_its_result_has_null_for_what_nobody_told(house, acme):
+    ticket = house.name("ticket")
+    house.desk.say("ticket_win", ticket, operator=acme)
+
+    told = house.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
+
+    assert (told["id"], told["code"], told["price"], told["type"]) == (ticket, None, None, None)
+
+
+def test_the_list_is_newest_first_ten_at_a_time_and_can_be_narrowed(house):
+    operator = house.operator()
+    tickets = [
+        house.reserved(
+            operator,
+            player_id="anna" if number % 2 else "ben",
+            ticket_type="jackpot" if number < 3 else "quickbet",
+        )
+        for number in range(12)
+    ][::-1]
+
+    def listed(**query: str | int) -> list[str]:
+        words = "&".join(f"{name}={value}" for name, value in query.items())
+        answer = house.signed("GET", f"/be/tickets?{words}", operator=operator)
+        assert answer.status_code == 200
+        return [ticket["id"] for ticket in answer.json()]
+
+    assert listed() == tickets[:10]
+    assert listed(limit=100) == tickets
+    assert listed(limit=3) == tickets[:3]
+    assert listed(user_id="anna", limit=100) == tickets[::2]
+    assert listed(skip_types="jackpot", limit=100) == tickets[:9]
+    assert listed(skip_types="jackpot&skip_types=quickbet") == []
+    assert listed(user_id="nobody") == []
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "limit=x", "user_id=%00", "skip_types=a%20b"]
+)
+def test_a_list_that_cannot_be_is_422_with_what_is_wrong(house, acme, query):
+    answer = house.signed("GET", f"/be/tickets?{query}", operator=acme)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, 422)
+    assert answer.json()["errors"][0]["at"][:2] == ["query", query.partition("=")[0]]

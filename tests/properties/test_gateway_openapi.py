@@ -1,0 +1,170 @@
+"""The gateway keeps what its own OpenAPI says, whatever is sent: schemathesis asks it all.
+
+Each operation gets requests that fit its description and requests that do not, signed and with a
+key. None may end in a 500, and every answer must be one that is declared, with the declared
+headers and the declared form.
+"""
+
+import copy
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from requests import PreparedRequest
+from requests.auth import AuthBase
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import CHECKS
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
+from sqlalchemy import Engine
+
+from models.database import open_engine
+from models.signing import sign
+from producers.gateway.app import build_app
+from tests.support import databases
+from tests.support.desk import Desk
+from tests.support.gateway_house import SECRET, House, house_of
+from tests.support.manual_clock import ManualClock
+from tests.support.plain_settings import plain_settings
+
+EXAMPLES = 15
+OPENAPI = build_app(plain_settings()).openapi()
+
+
+def unlocked(openapi: dict[str, Any]) -> dict[str, Any]:
+    """The same without its locks: every request is let in, so that none stops at the door."""
+    opened = copy.deepcopy(openapi)
+    for path in opened["paths"].values():
+        for operation in path.values():
+            operation.pop("security", None)
+    return opened
+
+
+SCHEMA = schemathesis.openapi.from_dict(unlocked(OPENAPI))
+OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations() if isinstance(found, Ok)]
+# What fits the description may still be refused for what it says: an operator or a ticket nobody
+# knows, a page behind no other page.
+ALWAYS_TAKEN = [one for one in OPERATIONS if one.label in {"GET /readyz", "GET /be/tickets"}]
+# An id in a path is any text, so these can be asked for something that does not fit.
+CAN_BE_WRONG = [one for one in OPERATIONS if one.query or one.body]
+REFUSING: list[Any] = list(CHECKS.get_by_names(["positive_data_acceptance"]))
+LOCKED = [
+    (method, path)
+    for path, operations in OPENAPI["paths"].items()
+    for method, operation in operations.items()
+    if operation.get("security")
+]
+
+
+Operation = APIOperation[Any, Any, Any, Any]
+AnyCase = Case[Any]
+
+
+class Signed(AuthBase):
+    """Signs each request as it is about to be sent, and shows a key."""
+
+    def __init__(self, operator: str, key: str) -> None:
+        self._operator = operator
+        self._key = key
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the headers that both doors ask for."""
+        body = request.body or b""
+        assert isinstance(body, str | bytes), "nothing is streamed here"
+        raw = body.encode() if isinstance(body, str) else body
+        now = int(time.time())
+        signature = sign(raw, timestamp=now, secret=SECRET)
+        request.headers.update(
+            {"timestamp": str(now), "operator-name": self._operator, "signature": signature}
+        )
+        request.headers["X-Api-Key"] = self._key
+        return request
+
+
+@pytest.fixture(scope="module")
+def engine(servers, template, database_names) -> Iterator[Engine]:
+    url = databases.create(servers.database_url, next(database_names), template=template)
+    opened = open_engine(url, application_name="tests", pool_size=4)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="module")
+def house(servers, engine: Engine) -> Iterator[House]:
+    url = engine.url.render_as_string(hide_password=False)
+    given_ = plain_settings(database_url=url, redis_url=servers.redis_url)
+    with house_of(given_, engine, Desk(engine, ManualClock())) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def acme(house: House) -> str:
+    return house.operator()
+
+
+@pytest.fixture
+def auth(house: House, acme: str, operation: Operation) -> Signed:
+    key = house.key(acme) if "lottery" in operation.path else house.key()
+    return Signed(acme, key)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda found: found.label)
+def test_what_fits_is_answered_as_described(
+    house: House, acme: str, auth: Signed, operation: Operation
+):
+    ticket = house.reserved(acme)
+    excluded = [] if operation in ALWAYS_TAKEN else REFUSING
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE), known=st.booleans())
+    def ask(case: AnyCase, *, known: bool) -> None:
+        if known:
+            speak_of(case, operator=acme, ticket=ticket)
+        case.call_and_validate(
+            base_url=str(house.client.base_url), auth=auth, excluded_checks=excluded
+        )
+
+    ask()
+
+
+@pytest.mark.parametrize("operation", CAN_BE_WRONG, ids=lambda found: found.label)
+def test_what_does_not_fit_is_refused_as_described(
+    house: House, auth: Signed, operation: Operation
+):
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    def ask(case: AnyCase) -> None:
+        case.call_and_validate(base_url=str(house.client.base_url), auth=auth)
+
+    ask()
+
+
+@pytest.mark.parametrize(("method", "path"), LOCKED)
+def test_without_what_opens_it_nothing_is_told(house: House, method: str, path: str):
+    answer: httpx.Response = house.client.request(method, path)
+
+    described = OPENAPI["paths"][path][method]
+    assert answer.status_code == (403 if "signature" in described["security"][0] else 401)
+    assert str(answer.status_code) in described["responses"]
+
+
+def test_every_operation_but_the_probes_is_locked():
+    operations = {path for path in OPENAPI["paths"] if path not in ("/healthz", "/readyz")}
+
+    assert {path for _, path in LOCKED} == operations
+
+
+def speak_of(case: AnyCase, *, operator: str, ticket: str) -> None:
+    """Put names that are known in place of those made up, so that more than refusals is seen."""
+    for name in ("identifier", "ticket_id"):
+        if name in case.path_parameters:
+            case.path_parameters[name] = ticket
+    body: Any = case.body
+    for event in body if isinstance(body, list) else [body]:
+        if isinstance(event, dict) and isinstance(event.get("data"), dict):
+            event["data"] |= {"operator": operator, "ticket_id": ticket}

@@ -1,0 +1,72 @@
+"""Two deliverers and one partner over real HTTP: one can be kept waiting while the other works."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from producers.simulation.partner import Answer, CloseWithoutAnswer, Rule, SimulatedPartner
+from tests.support.delivery_scene import RUN_MAX, Scene
+from worker.delivery.courier import Courier, Run
+
+OPERATOR = "acme"
+
+
+@dataclass(frozen=True, slots=True)
+class Duet:
+    """Couriers 0 and 1, in threads of their own."""
+
+    scene: Scene
+    partner: SimulatedPartner
+    couriers: tuple[Courier, Courier]
+    threads: ThreadPoolExecutor
+
+    def publish(self, *words: str, ticket: str = "t", **data: object) -> None:
+        """Apply these events, `win` for `ticket_win`."""
+        events = [(f"ticket_{word}", ticket) for word in words]
+        self.scene.publish(OPERATOR, *events, **data)
+
+    def answers(self, *answers: Answer | CloseWithoutAnswer) -> None:
+        """The first request gets the first of *answers*, and so on; whatever follows is taken."""
+        for answer in reversed(answers):
+            self.partner.behave(Rule(answer, first=1))
+
+    def run(self, number: int) -> dict[str, int]:
+        """Let a courier deliver until nothing is due."""
+        done = self.couriers[number].run(lasting=RUN_MAX)
+        assert done is not None
+        return dict(done.counts)
+
+    def start(self, number: int, *, requests: int) -> "Future[Run | None]":
+        """Let a courier run, and return when so many requests in all have reached the partner."""
+        running: Future[Run | None] = self.threads.submit(
+            self.couriers[number].run, lasting=RUN_MAX
+        )
+        self.partner.ledger.wait_until(lambda entries: len(entries) >= requests, seconds=5)
+        return running
+
+    def run_both(self) -> None:
+        """Let both deliver at once."""
+        for running in [self.threads.submit(self.run, number) for number in (0, 1)]:
+            running.result()
+
+    def ends(self) -> list[str | None]:
+        """How the notices ended, in their order."""
+        rows = self.scene.rows("SELECT ended FROM notice ORDER BY ticket, number")
+        return [row.ended for row in rows]
+
+    def told(self, ticket: str = "t") -> list[str]:
+        """What the partner was sent about a ticket, in order: `win` for `ticket_win`."""
+        return [
+            (one.action or "").removeprefix("ticket_")
+            for one in self.partner.ledger.entries()
+            if one.ticket_id == ticket
+        ]
+
+
+@contextmanager
+def duet_on(scene: Scene, partner: SimulatedPartner) -> Iterator[Duet]:
+    """Set two couriers on *scene*; `acme` is *partner*'s operator."""
+    scene.operator(OPERATOR, partner.url)
+    with ThreadPoolExecutor(2) as threads:
+        yield Duet(scene, partner, (scene.courier(), scene.courier()), threads)
