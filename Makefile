@@ -26,7 +26,7 @@ demo: setup ## watch tickets live: real servers, simulated backends and partner,
 test: setup ## everything that must pass: lint, types, import contracts, tests
 	@lint=0; $(MAKE) --no-print-directory --keep-going lint || lint=$$?; \
 	if [ $$lint -ne 0 ]; then echo "==> lint failed, see above; the tests run all the same"; fi; \
-	echo "==> pytest"; $(BIN)/pytest && exit $$lint
+	echo "==> pytest"; $(BIN)/pytest -n 2 && exit $$lint
 
 lint: ruff format-check types imports ## the parts of `test` that run no test
 

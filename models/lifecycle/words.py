@@ -92,6 +92,7 @@ class Reason(StrEnum):
     # rejected for the partner's protocol
     MISSING_FIELDS = "missing_fields"
     NO_SUCH_CALL = "no_such_call"
+    OTHER_CURRENCY = "other_currency"
     # rejected before it became an event of a ticket: kept raw
     EVENT_ID_REUSED = "event_id_reused"
     UNKNOWN_OPERATOR = "unknown_operator"

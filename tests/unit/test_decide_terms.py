@@ -79,6 +79,15 @@ def test_a_wallet_s_win_brings_its_payout_or_finds_it_on_the_ticket():
     assert decided(state, event("win'@4")) == ("applied", None)
 
 
+@pytest.mark.parametrize("result", ["win@2", "lost@2"])
+def test_a_result_in_another_currency_than_the_bet_is_refused(result):
+    """Its amount would be paid out as if it were the ticket's own money."""
+    state = ticket("open", SEAMLESS)
+
+    assert decided(state, event(result, currency="JPY")) == ("rejected", "other_currency")
+    assert decided(state, event(result, currency="EUR")) == ("applied", None)
+
+
 @pytest.mark.parametrize("missing", MONEY)
 @pytest.mark.parametrize("status", ["absent", "new", "open", "won@1"])
 def test_a_void_without_its_amounts_is_refused_at_once(status, missing):
