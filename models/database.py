@@ -36,6 +36,18 @@ _KEEPALIVE: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+# Our statements look a batch of rows up by their keys. The planner cannot know how small a batch
+# is, and a prepared statement keeps the plan that suited a small table while the table grows:
+# joined with the whole of it, or sorted as a whole, each batch would cost more than the one before.
+# So it is to use an index, in its order, wherever there is one. Without `jit`: where there is none,
+# servers before 18 take the price of the forbidden for a reason to compile.
+_BY_KEY: Final = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 
 # protocol.md rule 21, by class of SQLSTATE
 _TRANSIENT_CLASSES: Final = frozenset(
@@ -93,6 +105,7 @@ def open_engine(
                 idle_in_transaction_session_timeout=_milliseconds(idle_timeout),
                 timezone="UTC",
                 synchronous_commit="on",  # an entry is finished, or a partner believed, after it
+                **_BY_KEY,
             ),
             **_KEEPALIVE,
         },

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 DEAD_LETTERS: Final = "slipway.dead"  # a list: malformed messages to our own queues, as they came
 DEAD_LETTERS_MAX: Final = 10_000
+REPLIES: Final = ".reply.celery.pidbox"  # to control commands (Flower's questions): no tasks
 
 
 class PatientQoS(kombu_redis.QoS):
@@ -62,7 +63,7 @@ class CheckedChannel(kombu_redis.Channel):
             queue = queue.decode().rsplit(self.sep, 1)[0]
             self._queue_cycle.rotate(queue)
             try:
-                envelope = checked(item)
+                envelope = json.loads(item) if queue.endswith(REPLIES) else checked(item)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is put aside
                 self._put_aside(queue, item, error)
             else:

@@ -1,24 +1,68 @@
-"""Operators, the partners: what a new one must be like, adding one, listing them."""
+"""Operators, the partners: what one must be like, adding, showing and changing one, its secrets."""
 
-from models.operators.draft import NewOperator, OperatorInvalid, cautions, check
-from models.operators.store import (
-    Added,
-    ApiKeyTaken,
-    OperatorExists,
-    OperatorLine,
-    add_operator,
-    list_operators,
+from models.operators.change import (
+    Changed,
+    Wishes,
+    change_operator,
+    disable_operator,
+    enable_operator,
 )
+from models.operators.draft import (
+    NewOperator,
+    OperatorInvalid,
+    OperatorTerms,
+    cautions,
+    check,
+    check_secret,
+    secret_cautions,
+)
+from models.operators.listing import (
+    OperatorChange,
+    OperatorLine,
+    OperatorPage,
+    OperatorUnknown,
+    list_operators,
+    show_operator,
+)
+from models.operators.rotation import (
+    Overtaken,
+    Resealed,
+    forget_old_secrets,
+    reseal,
+    rotate_secret,
+)
+from models.operators.secrets import SealedSecrets, signing_secret, verifying_secrets
+from models.operators.store import Added, ApiKeyTaken, OperatorExists, add_operator
 
 __all__ = [
     "Added",
     "ApiKeyTaken",
+    "Changed",
     "NewOperator",
+    "OperatorChange",
     "OperatorExists",
     "OperatorInvalid",
     "OperatorLine",
+    "OperatorPage",
+    "OperatorTerms",
+    "OperatorUnknown",
+    "Overtaken",
+    "Resealed",
+    "SealedSecrets",
+    "Wishes",
     "add_operator",
     "cautions",
+    "change_operator",
     "check",
+    "check_secret",
+    "disable_operator",
+    "enable_operator",
+    "forget_old_secrets",
     "list_operators",
+    "reseal",
+    "rotate_secret",
+    "secret_cautions",
+    "show_operator",
+    "signing_secret",
+    "verifying_secrets",
 ]

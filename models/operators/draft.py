@@ -1,4 +1,4 @@
-"""A new operator before it is stored: what it must be like, and what is allowed but doubtful."""
+"""An operator as a person describes it: what it must be like, what is allowed but doubtful."""
 
 import math
 import re
@@ -25,7 +25,7 @@ _ID_CHARACTERS_MAX: Final = 64
 
 
 class OperatorInvalid(ValueError):
-    """This operator cannot be added as described; *problems* are one sentence for each mistake."""
+    """An operator cannot be as described; *problems* are one sentence for each mistake."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         """Keep the problems; the message is all of them."""
@@ -33,20 +33,15 @@ class OperatorInvalid(ValueError):
         super().__init__("; ".join(self.problems))
 
 
-@dataclass(frozen=True, slots=True)
-class NewOperator:
-    """An operator as described by a person; the fields are those of the table `operator`.
-
-    *secret* signs and verifies (contracts: BetStack 1.3), *api_key* is the publisher key that its
-    lottery feed presents; both in clear, and in no repr.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorTerms:
+    """What holds for an operator, its secrets apart; the fields are columns of its table."""
 
     code: str
     url: str
     protocol: str
-    secret: str = field(repr=False)
-    api_key: str | None = field(default=None, repr=False)
     agent: str | None = None
+    sign_calls: bool = False  # seamless: calls carry `x-amb-signature` (contracts: AMBSlot 2.1)
     close_delay: timedelta = timedelta(hours=24)
     announces_tickets: bool = False
     rate: float | None = None  # notices per second
@@ -55,16 +50,35 @@ class NewOperator:
     lottery_ticket: str = "ticket"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOperator(OperatorTerms):
+    """An operator to be added, with its credentials.
+
+    *secret* signs and verifies (contracts: BetStack 1.3), *api_key* is the publisher key that its
+    lottery feed presents; both in clear, and in no repr.
+    """
+
+    secret: str = field(repr=False)
+    api_key: str | None = field(default=None, repr=False)
+
+
 def check(new: NewOperator) -> None:
     """Raise OperatorInvalid with every mistake in *new*, not only the first."""
-    problems = [*_name_problems(new), *_url_problems(new), *_limit_problems(new)]
-    problems += _credential_problems(new)
-    if problems:
-        raise OperatorInvalid(problems)
+    _refuse([*_terms_problems(new), *_secret_problems(new.secret), *_api_key_problems(new)])
+
+
+def check_terms(terms: OperatorTerms) -> None:
+    """Raise OperatorInvalid with every mistake in *terms*, not only the first."""
+    _refuse([*_terms_problems(terms)])
+
+
+def check_secret(secret: str) -> None:
+    """Raise OperatorInvalid if *secret* cannot be one; says nothing about it but its length."""
+    _refuse([*_secret_problems(secret)])
 
 
 def cautions(
-    new: NewOperator, *, parking_window: timedelta, refused: Sequence[str], public: bool
+    terms: OperatorTerms, *, parking_window: timedelta, refused: Sequence[str], public: bool
 ) -> list[str]:
     """What is allowed, but probably not meant.
 
@@ -72,30 +86,47 @@ def cautions(
     that is reached over the internet. Whoever may look names up and knows the networks says so.
     """
     found = []
-    if new.close_delay < parking_window:
+    if terms.close_delay < parking_window:
         # protocol.md 2.7
         found.append(
-            f"close delay {format_duration(new.close_delay)} is shorter than"
+            f"close delay {format_duration(terms.close_delay)} is shorter than"
             f" SLIPWAY_PARKING_WINDOW ({format_duration(parking_window)}): an event that arrives"
             " out of order may find its ticket closed"
         )
     if refused:
         found.append(
-            f"{urlsplit(new.url).hostname} is {refused[0]}, a private address outside"
+            f"{urlsplit(terms.url).hostname} is {refused[0]}, a private address outside"
             " SLIPWAY_PARTNER_NETWORKS: nothing will be sent there until that setting names its"
             " network"
         )
-    if public and urlsplit(new.url).scheme == "http":
+    if public and urlsplit(terms.url).scheme == "http":
         found.append("the URL is http, not https: notices travel readable for everyone on the way")
-    if len(new.secret) < SECRET_CHARACTERS_GOOD:
-        found.append(
-            f"the secret has {len(new.secret)} characters; with fewer than"
-            f" {SECRET_CHARACTERS_GOOD} its signatures can be forged by guessing"
-        )
     return found
 
 
-def _name_problems(new: NewOperator) -> Iterator[str]:
+def secret_cautions(secret: str) -> list[str]:
+    """What is doubtful about *secret*, without a word of it."""
+    if len(secret) >= SECRET_CHARACTERS_GOOD:
+        return []
+    short = (
+        f"the secret has {len(secret)} characters; with fewer than {SECRET_CHARACTERS_GOOD} its"
+        " signatures can be forged by guessing"
+    )
+    return [short]
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise OperatorInvalid(problems)
+
+
+def _terms_problems(terms: OperatorTerms) -> Iterator[str]:
+    yield from _name_problems(terms)
+    yield from _url_problems(terms)
+    yield from _limit_problems(terms)
+
+
+def _name_problems(new: OperatorTerms) -> Iterator[str]:
     if not _is_id(new.code):
         yield (
             f"code {new.code[:80]!r} must be 1 to {_ID_CHARACTERS_MAX} printable characters"
@@ -115,6 +146,8 @@ def _name_problems(new: NewOperator) -> Iterator[str]:
             f"agent {new.agent[:80]!r} must be 1 to {_ID_CHARACTERS_MAX} printable characters"
             " without spaces"
         )
+    if new.sign_calls and new.protocol != "seamless":
+        yield "--sign is for seamless operators; what goes to a PAM operator is always signed"
     try:
         ZoneInfo(new.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -122,7 +155,7 @@ def _name_problems(new: NewOperator) -> Iterator[str]:
         yield f"timezone {new.timezone[:80]!r} is not known; write one like Europe/Malta or UTC"
 
 
-def _url_problems(new: NewOperator) -> Iterator[str]:
+def _url_problems(new: OperatorTerms) -> Iterator[str]:
     if len(new.url) > URL_CHARACTERS_MAX:
         yield f"the URL has {len(new.url)} characters; at most {URL_CHARACTERS_MAX} are taken"
         return
@@ -153,7 +186,7 @@ def _part_problems(parts: SplitResult, shown: str, *, seamless: bool) -> Iterato
         yield f"URL {shown!r} must not have a query: a seamless call's path is put behind the URL"
 
 
-def _limit_problems(new: NewOperator) -> Iterator[str]:
+def _limit_problems(new: OperatorTerms) -> Iterator[str]:
     if not timedelta() <= new.close_delay <= CLOSE_DELAY_MAX:
         yield f"close delay must be from 0s to {format_duration(CLOSE_DELAY_MAX)}"
     if new.rate is not None and not (math.isfinite(new.rate) and 0 < new.rate <= RATE_MAX):
@@ -162,13 +195,17 @@ def _limit_problems(new: NewOperator) -> Iterator[str]:
         yield f"in flight must be from 1 to {IN_FLIGHT_MAX:,} requests"
 
 
-def _credential_problems(new: NewOperator) -> Iterator[str]:
+def _secret_problems(secret: str) -> Iterator[str]:
     """Sentences that say nothing about a secret but its length."""
-    if not 1 <= len(new.secret) <= SECRET_CHARACTERS_MAX or not new.secret.isprintable():
+    if not 1 <= len(secret) <= SECRET_CHARACTERS_MAX or not secret.isprintable():
         yield (
             f"the secret must be 1 to {SECRET_CHARACTERS_MAX} printable characters on one line"
-            f" (it has {len(new.secret)})"
+            f" (it has {len(secret)})"
         )
+
+
+def _api_key_problems(new: NewOperator) -> Iterator[str]:
+    """Sentences that say nothing about a key but its length."""
     if new.api_key is None:
         return
     length = len(new.api_key)

@@ -1,7 +1,6 @@
-"""Operators in the database. Secrets go in sealed, API keys as a hash; neither comes out here."""
+"""Adds an operator. Its secret goes in sealed, its API key as a hash."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -12,10 +11,10 @@ from models.interventions import Change, Person, keep
 from models.operators.draft import NewOperator, check
 
 ADD: Final = text("""
-    INSERT INTO operator (code, protocol, url, secret, agent, close_delay, announces_tickets,
-                          rate, in_flight, timezone, lottery_ticket)
-    VALUES (:code, :protocol, :url, :secret, :agent, :close_delay, :announces_tickets,
-            :rate, :in_flight, :timezone, :lottery_ticket)
+    INSERT INTO operator (code, protocol, url, secret, agent, sign_calls, close_delay,
+                          announces_tickets, rate, in_flight, timezone, lottery_ticket)
+    VALUES (:code, :protocol, :url, :secret, :agent, :sign_calls, :close_delay,
+            :announces_tickets, :rate, :in_flight, :timezone, :lottery_ticket)
     ON CONFLICT (code) DO NOTHING
     RETURNING id
 """)
@@ -27,18 +26,6 @@ ADD_KEY: Final = text("""
 BIND_KEY: Final = text("""
     INSERT INTO publisher_operator (publisher, operator) VALUES (:publisher, :operator)
 """)
-LIST: Final = text("""
-    SELECT o.code, o.protocol, o.url, o.agent, o.close_delay, o.announces_tickets, o.rate,
-           o.in_flight, o.timezone, o.lottery_ticket, o.disabled_at, o.created_at,
-           ARRAY(SELECT p.name
-                   FROM publisher p JOIN publisher_operator po ON po.publisher = p.id
-                  WHERE po.operator = o.id AND p.revoked_at IS NULL
-                  ORDER BY p.name) AS keys
-      FROM operator o
-     ORDER BY o.code
-     LIMIT :limit
-""")
-LISTED_MAX: Final = 10_000
 
 
 class OperatorExists(ValueError):
@@ -68,25 +55,6 @@ class Added:
     publisher: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class OperatorLine:
-    """An operator as it may be shown: everything but its secret and its keys."""
-
-    code: str
-    protocol: str
-    url: str
-    agent: str | None
-    close_delay: timedelta
-    announces_tickets: bool
-    rate: float | None  # notices per second; none: no limit
-    in_flight: int
-    timezone: str
-    lottery_ticket: str
-    disabled_at: datetime | None
-    created_at: datetime
-    keys: tuple[str, ...]  # names of the publishers bound to it, revoked ones left out
-
-
 def add_operator(
     connection: Connection, new: NewOperator, *, vault: Vault, person: Person
 ) -> Added:
@@ -102,6 +70,7 @@ def add_operator(
         "protocol": new.protocol,
         "url": new.url,
         "agent": new.agent,
+        "sign_calls": new.sign_calls,
         "announces_tickets": announces,
         "rate": new.rate,
         "in_flight": new.in_flight,
@@ -121,12 +90,6 @@ def add_operator(
     facts |= {"close_delay": format_duration(new.close_delay), "publisher": publisher}
     keep(connection, Change("operator_added", operator=new.code, facts=facts), person=person)
     return Added(operator, publisher)
-
-
-def list_operators(connection: Connection, *, limit: int = LISTED_MAX) -> list[OperatorLine]:
-    """All operators by code, at most *limit*."""
-    rows = connection.execute(LIST, {"limit": limit}).mappings()
-    return [OperatorLine(**{**row, "keys": tuple(row["keys"])}) for row in rows]
 
 
 def _bind_key(connection: Connection, new: NewOperator, operator: int) -> str:

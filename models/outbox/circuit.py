@@ -5,7 +5,6 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from typing import Final
 
 from models.lifecycle.words import SENT_ONCE
@@ -13,7 +12,7 @@ from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered
 
 REFUSALS_MAX: Final = 10  # in a row: this one proves that something else is wrong
 PROBE_INTERVAL: Final = timedelta(seconds=15)
-_LOCKED_OUT: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_LOCKED_OUT: Final = frozenset({401, 403})
 
 
 @dataclass(slots=True)

@@ -63,7 +63,7 @@ ONE: Final = text(f"""
       FROM notice n JOIN operator o ON o.id = n.operator {_AROUND}
      WHERE n.id = :id""")
 ATTEMPTS: Final = text("""
-    SELECT claim, verdict, took_ms, http_status, problem, answer, recorded_at
+    SELECT claim, verdict, took_ms, http_status, problem, answer, recorded_at, remarks
       FROM delivery_attempt WHERE notice = :notice ORDER BY claim DESC LIMIT :limit""")
 WAITING: Final = text("""
     SELECT id, number, action, generation, ended FROM notice

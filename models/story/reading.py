@@ -43,7 +43,7 @@ NOTICES: Final = text("""
       FROM notice WHERE ticket = :ticket ORDER BY number DESC LIMIT :limit
 """)
 ATTEMPTS: Final = text("""
-    SELECT notice, claim, verdict, took_ms, http_status, problem, answer, recorded_at
+    SELECT notice, claim, verdict, took_ms, http_status, problem, answer, recorded_at, remarks
       FROM delivery_attempt WHERE notice = ANY(:notices) ORDER BY recorded_at DESC LIMIT :limit
 """)
 INTERVENTIONS: Final = text("""

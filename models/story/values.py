@@ -74,6 +74,7 @@ class AttemptFact:
     problem: str | None
     answer: str | None
     recorded_at: datetime
+    remarks: Mapping[str, Any] | None = None  # what a wallet said it did, and what is odd about it
 
 
 @dataclass(frozen=True, slots=True)

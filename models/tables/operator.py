@@ -33,13 +33,14 @@ class Operator(SQLModel, table=True):
     protocol: str = Field(sa_column=word())
     url: str
     secret: str = Field(repr=False)  # sealed: `models.encryption`
-    # While a secret is exchanged (`models.operators.secrets`): the new one, sealed, when it begins to
-    # sign, and when the old one is accepted no longer.
+    # While a secret is exchanged (`models.operators.secrets`): the new one, sealed, when it begins
+    # to sign, and when the old one is accepted no longer.
     next_secret: str | None = Field(default=None, repr=False)
     switch_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     forget_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     agent: str | None = None  # the seamless wallet's name for us
-    sign_calls: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})  # seamless
+    # Seamless: calls carry a signature made with the secret (PAM's always do).
+    sign_calls: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     close_delay: timedelta = Field(
         sa_column=Column(Interval, nullable=False, server_default=text("interval '24 hours'"))
     )

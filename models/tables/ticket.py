@@ -33,7 +33,9 @@ class Ticket(SQLModel, table=True):
         ),
         # Retention: what ended long ago.
         Index("ticket_closed", "closed_at", postgresql_where=text("closed_at IS NOT NULL")),
-        Index("ticket_cancelled", "cancelled_at", postgresql_where=text("cancelled_at IS NOT NULL")),
+        Index(
+            "ticket_cancelled", "cancelled_at", postgresql_where=text("cancelled_at IS NOT NULL")
+        ),
         # The Bet Engine API: an operator's newest tickets, a player's, and one by its code. None of
         # these columns changes once the ticket is open, so that its updates stay HOT; a condition
         # on its status would undo that. All are partial: an index of all tickets by their operator

@@ -54,26 +54,6 @@ def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: _SAID[code] for code in sorted({*codes, 500, 503})}
 
 
-def self_contained(schema: dict[str, Any]) -> dict[str, Any]:
-    """Give *schema* with its definitions in place of what refers to them, for use anywhere."""
-    definitions = schema.get("$defs", {})
-
-    def resolved(part: object) -> object:
-        if isinstance(part, list):
-            return [resolved(one) for one in part]
-        if not isinstance(part, dict):
-            return part
-        if "$ref" in part:
-            return resolved(definitions[part["$ref"].removeprefix("#/$defs/")])
-        # A discriminator only repeats, with references, what the alternatives say themselves.
-        hidden = ("$defs", "discriminator")
-        return {name: resolved(inner) for name, inner in part.items() if name not in hidden}
-
-    made = resolved(schema)
-    assert isinstance(made, dict), "a schema is an object"
-    return made
-
-
 def described(app: FastAPI, schemes: Iterable[str] = SIGNED_HEADERS) -> None:
     """Have *app* describe itself with the headers that sign a request."""
 

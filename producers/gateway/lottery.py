@@ -3,14 +3,14 @@
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from models.events.lottery import KIND, OPERATOR, wrong_with
-from models.events.lottery_format import LotteryMessage
 from models.publishers import KeyHolder
+from producers.contract.schemas import lottery_schema
 from producers.gateway.bodies import read_body
 from producers.gateway.callers import Publishing
-from producers.gateway.contract import answers, self_contained
+from producers.gateway.contract import answers
 from producers.gateway.errors import Fault, Refused, invalid
 from producers.gateway.gateway import TheGateway
 from producers.publisher import FIELD
@@ -28,8 +28,7 @@ class Taken(BaseModel):
 
 
 def _body() -> dict[str, Any]:
-    schema = self_contained(TypeAdapter(LotteryMessage).json_schema())
-    return {"required": True, "content": {_JSON: {"schema": schema}}}
+    return {"required": True, "content": {_JSON: {"schema": lottery_schema()}}}
 
 
 routes = APIRouter(tags=["Lottery"])

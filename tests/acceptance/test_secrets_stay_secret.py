@@ -30,6 +30,7 @@ from tests.support.delivery_scene import KEY, Scene, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
+from tests.support.wallet_scene import settle
 from worker.embedded.ports import free_port
 
 PLATFORM, NEXT, WALLET = "pam-secret-in-clear", "next-secret-in-clear", "wallet-secret-in-clear"
@@ -111,12 +112,14 @@ def settings_of(stage: Stage) -> dict[str, str]:
 
 def make_trouble(stage: Stage, platform: SimulatedPartner, wallet: SimulatedPartner) -> None:
     """Errors of every kind the processes know: partners, input, callers, servers."""
-    platform.behave(Rule(Answer(400, body=b"refused"), ticket_id="refused"))
+    repeated = f"your secret {PLATFORM} is wrong".encode()
+    platform.behave(Rule(Answer(400, body=repeated), ticket_id="refused"))
     platform.behave(Rule(Answer(500), ticket_id="failed"))
     wallet.behave(Rule(WalletAnswer(908), ticket_id="refused"))
     for operator in ("acme", "damaged"):
         for ticket in ("fine", "refused", "failed"):
             stage.scene.publish(operator, ("ticket_win", ticket))
+    settle(stage.scene, "ticket_win", "refused")
     for event in (b"{", b'{"action":"ticket_lose"}', json.dumps({"data": {"operator": "nobody"}})):
         stage.redis.xadd("ticket-events", {"event": event})
     app = Celery("backend", broker=stage.env["SLIPWAY_REDIS_URL"], set_as_current=False)
@@ -136,7 +139,7 @@ def make_trouble(stage: Stage, platform: SimulatedPartner, wallet: SimulatedPart
     stage.scene.publish("acme", ("ticket_win", "after"))
     app.send_task("deliver", queue="deliver")
     app.close()
-    eventually(lambda: "after" in told(platform), within=STARTING_MAX)
+    eventually(lambda: "after" in told(platform) and told(wallet), within=STARTING_MAX)
 
 
 def told(partner: SimulatedPartner) -> set[str | None]:

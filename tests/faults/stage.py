@@ -16,6 +16,7 @@ from tests.faults.chaos import OPERATOR, Chaos, Report, Trial, log_of
 from tests.faults.fleet import Fleet
 from worker.embedded import embedded_servers
 
+LEDGER_MAX = 5_000_000  # everything is kept: the books need it all
 SETTINGS = {
     "SLIPWAY_PARTNER_NETWORKS": "127.0.0.0/8",
     "SLIPWAY_PARTNER_TIMEOUT": "1s",
@@ -30,7 +31,7 @@ def perform(trial: Trial, *, folder: Path) -> Report:
     secret, key = new_secret(), Fernet.generate_key().decode()
     with embedded_servers(durable=False, within=folder) as servers:
         upgrade(servers.database_url)
-        with SimulatedPartner(secret=secret) as partner:
+        with SimulatedPartner(secret=secret, entries_max=LEDGER_MAX) as partner:
             _add_operator(servers.database_url, partner.url, secret, key, trial.close_delay)
             environment = {
                 **SETTINGS,

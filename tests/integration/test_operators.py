@@ -20,6 +20,7 @@ from models.operators import (
     cautions,
     check,
     list_operators,
+    secret_cautions,
 )
 
 SECRET = "a-secret-of-many-characters"
@@ -113,6 +114,7 @@ def test_a_seamless_operator_always_announces_its_tickets(engine, vault):
             {"protocol": "seamless", "agent": "us", "url": "https://acme.example/?a=1"},
             "must not have a query",
         ),
+        ({"sign_calls": True}, "--sign is for seamless operators"),
         ({"close_delay": timedelta(days=-1)}, "close delay must be from 0s"),
         ({"rate": 0.0}, "rate must be above 0"),
         ({"rate": float("nan")}, "rate must be above 0"),
@@ -146,18 +148,14 @@ def test_every_mistake_is_told_and_no_password_of_a_url():
 
 def test_what_is_allowed_but_doubtful_is_a_caution():
     """protocol.md 2.7 for the close delay; design.md 4 for the networks."""
-    doubtful = replace(
-        ACME, url="http://10.0.0.7/hook", close_delay=timedelta(minutes=1), secret="short"
-    )
+    doubtful = replace(ACME, url="http://10.0.0.7/hook", close_delay=timedelta(minutes=1))
     window = timedelta(minutes=15)
 
     told = cautions(doubtful, parking_window=window, refused=["10.0.0.7"], public=False)
 
-    assert [words[:20] for words in told] == [
-        "close delay 1m is sh",
-        "10.0.0.7 is 10.0.0.7",
-        "the secret has 5 cha",
-    ]
+    assert [words[:20] for words in told] == ["close delay 1m is sh", "10.0.0.7 is 10.0.0.7"]
+    assert [words[:20] for words in secret_cautions("short")] == ["the secret has 5 cha"]
+    assert not secret_cautions(SECRET)
     assert not cautions(ACME, parking_window=window, refused=[], public=True)
     plain = replace(ACME, url="http://pam.acme.example/")
     assert "not https" in cautions(plain, parking_window=window, refused=[], public=True)[0]

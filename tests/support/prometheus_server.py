@@ -17,6 +17,7 @@ from tests.support.wait import eventually
 
 UNPACKING_SECONDS_MAX = 50
 PACKAGE = "prometheus"
+_TARGETS = "targets.json"
 
 
 class NotToBeHad(Exception):
@@ -72,6 +73,16 @@ class Prometheus:
     """A running server."""
 
     url: str
+    targets: Path
+
+    def aim(self, targets: Mapping[str, str]) -> None:
+        """Scrape *targets* (name to host:port) from now on."""
+        listed = [
+            {"targets": [address], "labels": {"name": name}} for name, address in targets.items()
+        ]
+        fresh = self.targets.with_suffix(".new")
+        fresh.write_text(json.dumps(listed), encoding="utf-8")
+        fresh.rename(self.targets)
 
     def ask(self, query: str) -> list[Any]:
         """Evaluate *query* now; its series."""
@@ -94,8 +105,7 @@ def running_prometheus(
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(rules)],
         "scrape_configs": [
-            {"job_name": name, "static_configs": [{"targets": [address]}]}
-            for name, address in targets.items()
+            {"job_name": "slipway", "file_sd_configs": [{"files": [str(folder / _TARGETS)]}]}
         ],
     }
     file = folder / "prometheus.yml"
@@ -106,10 +116,11 @@ def running_prometheus(
         f"--storage.tsdb.path={folder / 'series'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
+    server = Prometheus(f"http://127.0.0.1:{port}", folder / _TARGETS)
+    server.aim(targets)
     log = folder / "prometheus.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
-    server = Prometheus(f"http://127.0.0.1:{port}")
 
     def answers() -> bool:
         if process.poll() is not None:

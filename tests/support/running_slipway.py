@@ -1,6 +1,7 @@
 """`slipway up` as a process, and commands in a second terminal."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,7 +30,16 @@ class RunningSlipway:
 
     def command(self, line: str) -> str:
         """Run `slipway LINE` in a second terminal; what it prints."""
-        done = subprocess.run(
+        done = self._run(line)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def told(self, line: str) -> str:
+        """The same, whatever its exit code."""
+        return self._run(line).stdout
+
+    def _run(self, line: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
             ["/bin/sh", "-c", f". {self.data}/environment && exec {SLIPWAY} {line}"],
             capture_output=True,
             text=True,
@@ -37,17 +47,25 @@ class RunningSlipway:
             cwd=ROOT,
             env=bare_environment(self.folder),
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def redis(self) -> "redis.Redis":
         """A client of its Valkey."""
+        return redis.Redis.from_url(self.redis_url())
+
+    def redis_url(self) -> str:
+        """The address of its Valkey, password included."""
         line = next(
             line
             for line in (self.data / "environment").read_text().splitlines()
             if "SLIPWAY_REDIS_URL=" in line
         )
-        return redis.Redis.from_url(line.partition("=")[2].strip("'\""))
+        return line.partition("=")[2].strip("'\"")
+
+    def gateway_url(self) -> str:
+        """The address of its gateway, as the line says that all are ready."""
+        found = re.search(r"slipway \| ready: gateway (http://[^,\s]+)", self.screen.read_text())
+        assert found, "it is not ready"
+        return found[1]
 
 
 def bare_environment(folder: Path, **settings: str) -> dict[str, str]:

@@ -73,7 +73,7 @@ def watched_slipway(folder: Path) -> Iterator[WatchedSlipway]:
         screen = slipway.screen.read_text()
         (gateway,) = re.findall(r"gateway (http://[^\s,]+)", screen)
         (flower,) = re.findall(r"flower (http://[^\s,]+)", screen)
-        watched = WatchedSlipway(slipway, gateway, flower, _pages(folder, gateway))
+        watched = WatchedSlipway(slipway, gateway, flower, pages_of(folder, gateway))
         _publish(slipway)
         eventually(lambda: len(partner.ledger.entries()) == TICKETS)
         eventually(lambda: watched.value("deliver", "slipway_attempts_total", operator="busy"))
@@ -81,7 +81,9 @@ def watched_slipway(folder: Path) -> Iterator[WatchedSlipway]:
         yield watched
 
 
-def _pages(folder: Path, gateway: str) -> dict[str, str]:
+def pages_of(folder: Path, gateway: str) -> dict[str, str]:
+    """Where each process below *folder* shows its metrics, once all are there."""
+
     def found() -> dict[str, str]:
         files = {re.split(r"[@.]", file.name)[0]: file for file in folder.glob("**/*.metrics")}
         assert set(files) == _PROCESSES

@@ -1,109 +1,91 @@
-"""Places are shared out so that no partner takes another's, and none is claimed in excess."""
+"""Places are shared out so that no partner takes another's, and none is promised twice."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.outbox.values import Claim, Partner
-from tests.support.owed_notice import PARTNER, WIN
-from worker.delivery.lanes import Lanes, fill, share
+from worker.delivery.lanes import Lanes, share
 
-appetites = st.dictionaries(
-    st.integers(min_value=1, max_value=200), st.integers(min_value=1, max_value=64), max_size=80
-)
+operators = st.integers(min_value=1, max_value=60)
+appetites = st.dictionaries(operators, st.integers(min_value=1, max_value=64), max_size=60)
+in_flight = st.dictionaries(operators, st.integers(min_value=1, max_value=64)).map(Counter)
 place_counts = st.integers(min_value=0, max_value=300)
+NOTHING: Counter[int] = Counter()
 
 
-def partner(number: int, *, in_flight: int) -> Partner:
-    return replace(PARTNER, id=number, in_flight=in_flight)
-
-
-class Database:
-    """As much due as *due* says, claimed as `models.outbox.claim` would."""
-
-    def __init__(self, due: Mapping[int, int]) -> None:
-        self.due = dict(due)
-        self.asked = 0
-
-    def claim(self, room: Mapping[int, int]) -> Sequence[Claim]:
-        self.asked += 1
-        claims = []
-        for operator, count in room.items():
-            got = min(count, self.due.get(operator, 0))
-            self.due[operator] = self.due.get(operator, 0) - got
-            claims += [replace(WIN, operator=operator)] * got
-        return claims
-
-
-@given(appetites, place_counts)
-def test_shares_never_exceed_the_places_nor_anyone_s_wish(wanted, places):
-    rooms = share(wanted, places)
+@given(appetites, in_flight, place_counts)
+def test_shares_never_exceed_the_places_nor_anyone_s_wish(wanted, held, places):
+    rooms = share(wanted, held, places)
 
     assert rooms.keys() == wanted.keys()
-    assert sum(rooms.values()) == min(places, sum(wanted.values()))
+    assert sum(rooms.values()) <= places
     assert all(0 <= rooms[operator] <= wanted[operator] for operator in wanted)
 
 
-@given(appetites, place_counts)
-def test_nobody_gets_less_than_another_while_wanting_more(wanted, places):
-    rooms = share(wanted, places)
+@given(appetites, in_flight, place_counts)
+def test_nobody_comes_to_have_more_than_is_left_free_for_the_next(wanted, held, places):
+    rooms = share(wanted, held, places)
 
-    left_wanting = [rooms[operator] for operator in wanted if rooms[operator] < wanted[operator]]
-    if left_wanting:
-        assert max(rooms.values()) - min(left_wanting) <= 1
-
-
-@given(appetites, appetites, place_counts)
-def test_all_that_is_due_is_claimed_as_far_as_there_are_places(wanted, due, places):
-    database = Database(due)
-
-    claims = fill(wanted, places, database.claim)
-
-    reachable = sum(min(count, due.get(operator, 0)) for operator, count in wanted.items())
-    assert len(claims) == min(places, reachable)
+    left = places - sum(rooms.values())
+    for operator, room in rooms.items():
+        if room:
+            assert held[operator] + room <= max(1, left + 1)
 
 
-def test_a_few_partners_are_asked_about_in_one_go():
-    database = Database({1: 3})
+@given(appetites, in_flight, place_counts)
+def test_nobody_gets_less_than_another_while_wanting_more(wanted, held, places):
+    rooms = share(wanted, held, places)
 
-    fill(dict.fromkeys(range(1, 5), 32), 256, database.claim)
+    has = {operator: held[operator] + rooms[operator] for operator in wanted}
+    wanting = [has[operator] for operator in wanted if rooms[operator] < wanted[operator]]
+    grown = [has[operator] for operator in wanted if rooms[operator]]
+    if wanting and grown:
+        assert max(grown) - min(wanting) <= 1
 
-    assert database.asked == 1
+
+@given(appetites, st.integers(min_value=1, max_value=300))
+def test_there_is_always_a_place_for_who_has_none(wanted, places):
+    """A process with few places serves one partner after the other, but it serves."""
+    rooms = share(wanted, NOTHING, places)
+
+    assert sum(1 for room in rooms.values() if room) == min(len(wanted), places)
+
+
+def test_one_that_hangs_never_takes_more_than_half():
+    """However often it is asked for."""
+    held: Counter[int] = Counter()
+    for _ in range(20):
+        held += Counter(share({1: 1000}, held, 512 - held.total()))
+
+    assert held[1] == 256
+
+
+def test_each_further_one_that_hangs_leaves_half_of_the_rest():
+    held: Counter[int] = Counter()
+    for operator in range(1, 6):
+        held += Counter(share({operator: 1000}, held, 512 - held.total()))
+
+    assert list(held.values()) == [256, 128, 64, 32, 16]
+
+
+def test_many_with_little_due_all_get_what_they_want():
+    rooms = share(dict.fromkeys(range(20), 4), NOTHING, 512)
+
+    assert set(rooms.values()) == {4}
 
 
 def test_a_partner_with_little_due_goes_out_beside_one_with_a_million():
-    database = Database({1: 1_000_000, 2: 1})
-
-    claims = fill({1: 64, 2: 64}, 64, database.claim)
-
-    assert len(claims) == 64
-    assert sum(claim.operator == 2 for claim in claims) == 1
+    assert share({1: 1_000_000, 2: 1}, NOTHING, 64) == {1: 32, 2: 1}
 
 
-def test_a_partner_has_no_more_calls_in_flight_than_its_cap():
+def test_calls_are_counted_from_their_start_to_their_end():
     lanes = Lanes()
-    partners = [partner(1, in_flight=2), partner(2, in_flight=5)]
     lanes.started(1)
     lanes.started(1)
     lanes.started(2)
-
-    assert lanes.wanted(partners) == {2: 4}
-
-
-def test_a_call_that_is_over_makes_room():
-    lanes = Lanes()
-    lanes.started(1)
     lanes.ended(1)
+    lanes.ended(2)
 
-    assert lanes.wanted([partner(1, in_flight=2)]) == {1: 2}
-
-
-def test_each_partner_is_first_in_its_turn():
-    lanes = Lanes()
-    partners = [partner(number, in_flight=1) for number in (1, 2, 3)]
-
-    first = {next(iter(lanes.wanted(partners))) for _ in partners}
-
-    assert first == {1, 2, 3}
+    assert lanes.calls == {1: 1}
+    assert lanes.calls[2] == 0

@@ -103,6 +103,18 @@ def test_after_the_limit_the_notice_is_dead_and_says_why(reply):
     assert ended.reason.startswith("not taken within 48 h; at last: ")
 
 
+@pytest.mark.parametrize(
+    ("reply", "perhaps"),
+    [(answer(503), False), (NotReached("no route"), False), (NoAnswer("timed out"), True)],
+)
+def test_what_died_of_a_last_attempt_without_an_answer_is_perhaps_delivered(reply, perhaps):
+    """protocol.md rule 15: a person must ask before it is skipped."""
+    ended = verdict(aged(WIN), reply)
+
+    assert isinstance(ended, Dead)
+    assert (ended.perhaps_delivered, ended.out_of_time) == (perhaps, True)
+
+
 def test_a_discard_is_dead_after_the_limit_too():
     assert isinstance(verdict(aged(DISCARD), answer(404)), Dead)
 

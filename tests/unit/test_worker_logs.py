@@ -1,15 +1,18 @@
-"""What the workers log: one JSON object a line, a fixed name and the facts beside it."""
+"""What the processes log: one JSON object a line, a fixed name and the facts beside it."""
 
 import io
 import json
 import logging
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import pytest
 from celery import Celery
 
+from models import logs
 from tests.support.plain_settings import plain_settings
-from worker import logs
+from worker.logs import with_task
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +27,13 @@ def logging_as_before() -> Iterator[None]:
 
 def configured(log_format: str, level: str = "info") -> io.StringIO:
     stream = io.StringIO()
-    logs.configure(plain_settings(log_format=log_format, log_level=level), stream)
+    settings = plain_settings(log_format=log_format, log_level=level)
+    logs.configure(settings, stream, add=[with_task])
     return stream
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def test_a_line_is_a_json_object_with_the_events_name_and_its_facts():
@@ -33,14 +41,23 @@ def test_a_line_is_a_json_object_with_the_events_name_and_its_facts():
 
     logging.getLogger("worker.x").info("notice_delivered", extra={"ticket_id": "7"})
 
-    line = json.loads(stream.getvalue())
-    assert line.pop("time").endswith("+00:00")
+    (line,) = lines(stream)
+    assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
     assert line == {
-        "level": "INFO",
+        "level": "info",
         "logger": "worker.x",
         "event": "notice_delivered",
         "ticket_id": "7",
     }
+
+
+def test_no_fact_takes_the_place_of_what_every_line_has():
+    stream = configured("json")
+
+    logging.getLogger("worker.x").info("told", extra={"event": "win", "level": "9", "time": 1})
+
+    (line,) = lines(stream)
+    assert (line["event"], line["level"]) == ("told", "info")
 
 
 def test_a_line_written_inside_a_task_names_it():
@@ -54,7 +71,7 @@ def test_a_line_written_inside_a_task_names_it():
 
     sweep.apply(task_id="5d1f")
 
-    line = next(json.loads(line) for line in stream.getvalue().splitlines() if "swept" in line)
+    line = next(line for line in lines(stream) if line["event"] == "swept")
     assert (line["task_id"], line["task_name"]) == ("5d1f", "sweep")
     app.close()
 
@@ -64,7 +81,16 @@ def test_for_people_the_facts_follow_the_name():
 
     logging.getLogger("worker.x").warning("hint_not_sent", extra={"error": "TimeoutError"})
 
-    assert stream.getvalue().endswith("WARNING worker.x: hint_not_sent error=TimeoutError\n")
+    told = stream.getvalue().split()
+    assert told[1:] == ["[warning", "]", "hint_not_sent", "[worker.x]", "error=TimeoutError"]
+
+
+def test_what_comes_from_outside_cannot_steer_a_terminal():
+    stream = configured("text")
+
+    logging.getLogger("worker.x").info("refused", extra={"ticket_id": "7\x1b[2J"})
+
+    assert "\x1b" not in stream.getvalue()
 
 
 @pytest.mark.parametrize(("level", "shown"), [("info", False), ("debug", True)])
@@ -76,13 +102,55 @@ def test_libraries_are_heard_at_their_every_message_only_when_debugging(level, s
     assert bool(stream.getvalue()) is shown
 
 
-def test_an_exception_keeps_its_traceback_on_the_same_line():
+def test_uvicorn_writes_through_us_and_its_arguments_are_filled_in():
+    logging.getLogger("uvicorn.error").addHandler(logging.StreamHandler(io.StringIO()))
     stream = configured("json")
 
+    logging.getLogger("uvicorn.error").warning(
+        "stopped after %d s", 3, extra={"color_message": "\x1b[1mstopped"}
+    )
+
+    (line,) = lines(stream)
+    assert line["event"] == "stopped after 3 s"
+    assert "color_message" not in line
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_an_exception_keeps_its_traceback_and_shows_no_local_variable(log_format):
+    stream = configured(log_format)
+    secret = "12345ABCDE"
+
     try:
-        int("no number")
+        int("no number" * bool(secret))
     except ValueError:
         logging.getLogger("worker.x").exception("intake_failed")
 
-    (line,) = stream.getvalue().splitlines()
-    assert "ValueError: invalid literal" in json.loads(line)["exc_info"]
+    assert "ValueError: invalid literal" in stream.getvalue()
+    assert "12345ABCDE" not in stream.getvalue()
+    assert log_format == "text" or len(lines(stream)) == 1
+
+
+def test_warnings_are_tallied_by_our_own_names_and_those_of_libraries_together():
+    configured("json")
+    before = logs.TALLY.counts()
+
+    logging.getLogger("worker.x").error("tallied_once")
+    logging.getLogger("worker.x").info("not_tallied")
+    logging.getLogger("kombu.x").warning("a text of %s", "theirs")
+
+    gained = {
+        key: count - before.get(key, 0)
+        for key, count in logs.TALLY.counts().items()
+        if count != before.get(key, 0)
+    }
+    assert gained == {("error", "tallied_once"): 1, ("warning", logs.OTHERS): 1}
+
+
+def test_names_beyond_the_limit_are_tallied_as_others():
+    tally = logs.Tally()
+    for number in range(logs.TALLIED_MAX + 5):
+        record = logging.LogRecord("worker.x", logging.ERROR, "", 0, f"e{number}", None, None)
+        tally.handle(record)
+
+    assert len(tally.counts()) == logs.TALLIED_MAX + 1
+    assert tally.counts()["error", logs.OTHERS] == 5

@@ -4,12 +4,16 @@ import typer
 
 from worker.cli import (
     demo,
+    doctor,
     events,
     lifecycle,
     migrate,
+    notices,
+    operator_files,
     operators,
     partner,
     publish,
+    publishers,
     simulate,
     ticket,
     up,
@@ -33,10 +37,15 @@ app = typer.Typer(
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("up", epilog=up.EXAMPLE)(up.up)
 app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
+operators.app.command("apply", epilog=operator_files.APPLY_EXAMPLE)(operator_files.apply)
+operators.app.command("export", epilog=operator_files.EXPORT_EXAMPLE)(operator_files.export)
 app.add_typer(operators.app, name="operators")
+app.add_typer(publishers.app, name="publishers")
 app.command("publish", epilog=publish.EXAMPLE)(publish.publish)
 app.command("partner", epilog=partner.EXAMPLE)(partner.partner)
 app.command("ticket", epilog=ticket.EXAMPLE)(ticket.ticket)
 app.add_typer(events.app, name="events")
+app.add_typer(notices.app, name="notices")
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("lifecycle", epilog=lifecycle.EXAMPLE)(lifecycle.lifecycle)

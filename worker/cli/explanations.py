@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from models.encryption import NoKeyOpensIt
-from models.operators import ApiKeyTaken, OperatorExists, OperatorInvalid
+from models.operators import ApiKeyTaken, OperatorExists, OperatorInvalid, OperatorUnknown
 from models.settings_faults import WrongSettings
 from producers.publisher import PublishError, SetupRefused
 from worker.cli.errors import FAILED, WRONG_USAGE
@@ -22,7 +22,7 @@ _WRONG_SETUP = (
     SetupRefused,
     WrongSettings,
 )
-_FAILED = (ApiKeyTaken, OperatorExists, PublishError)
+_FAILED = (ApiKeyTaken, OperatorExists, OperatorUnknown, PublishError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,19 @@
-"""Adds an operator as typed: reads the files, resolves the host, tells what is doubtful."""
+"""Adds an operator as typed: reads the files, tells what is doubtful."""
 
-import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import typer
 
 from models.encryption import Vault, new_secret
 from models.interventions import Person
-from models.operators import NewOperator, add_operator, cautions, check
+from models.operators import NewOperator, add_operator, check, secret_cautions
 from models.settings import read_settings
 from worker.cli.database import transaction
+from worker.cli.operator_doubts import doubts
 from worker.cli.output import remark, show_json
 from worker.cli.secret_file import read_line
-from worker.delivery.networks import may_connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,7 @@ class Form:
     secret_file: Path | None
     api_key_file: Path | None
     agent: str | None
+    sign_calls: bool
     announces_tickets: bool
     rate: float | None
     in_flight: int
@@ -47,6 +46,7 @@ def add_from_form(form: Form, *, who: str, why: str, as_json: bool) -> None:
         secret=made or _given(form.secret_file, option="--secret-file"),
         api_key=_given(form.api_key_file, option="--api-key-file") or None,
         agent=form.agent,
+        sign_calls=form.sign_calls,
         close_delay=form.close_delay,
         announces_tickets=form.announces_tickets,
         rate=form.rate,
@@ -55,15 +55,7 @@ def add_from_form(form: Form, *, who: str, why: str, as_json: bool) -> None:
         lottery_ticket=str(form.lottery_ticket),
     )
     check(new)  # before the host is asked for: it may be no host at all
-    addresses, allowed = _addresses(new.url), settings.partner_networks
-    warnings = cautions(
-        new,
-        parking_window=settings.parking_window,
-        refused=[one for one in addresses if not may_connect(one, allowed=allowed)],
-        public=any(may_connect(one, allowed=()) for one in addresses),
-    )
-    if not addresses:
-        warnings.append(f"the host of {new.url} has no address at the moment")
+    warnings = [*doubts(new, settings), *secret_cautions(new.secret)]
     vault = Vault.with_keys(settings.secret_key)
     with transaction() as connection:
         added = add_operator(connection, new, vault=vault, person=Person(who, why))
@@ -81,13 +73,3 @@ def add_from_form(form: Form, *, who: str, why: str, as_json: bool) -> None:
 
 def _given(path: Path | None, *, option: str) -> str:
     return "" if path is None else read_line(path, option=option)
-
-
-def _addresses(url: str) -> list[str]:
-    host = urlsplit(url).hostname
-    assert host is not None, "checked before"
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # UnicodeError: a label longer than a name may have
-        return []
-    return sorted({str(entry[4][0]) for entry in found})

@@ -1,8 +1,10 @@
 """Options that several commands share, and how the words of an option are read."""
 
 import getpass
+import math
 import re
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -51,3 +53,36 @@ def per_second(text: str) -> float:
     if match is None:
         raise typer.BadParameter(f"{text[:40]!r} is not a rate; write 50/s, 600/min or 1000/h")
     return float(match[1]) / _SECONDS[match[2]]
+
+
+def rate_or_none(text: str) -> float:
+    """Read a rate as `per_second` does; `unlimited` is infinite."""
+    return math.inf if text == "unlimited" else per_second(text)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A moment as somebody typed it: a point in time, or so long after the command."""
+
+    at: datetime | None
+    after: timedelta = timedelta(0)
+
+    def moment(self, now: datetime) -> datetime:
+        """The moment that is meant by a command given at *now*."""
+        return now + self.after if self.at is None else self.at
+
+
+def when(text: str) -> When:
+    """Read `2026-11-20T10:00:00Z`, or `+1h30m` for a time from now."""
+    if text.startswith("+"):
+        return When(None, duration(text[1:]))
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise typer.BadParameter(
+            f"{text[:40]!r} is not a time; write one with its offset, 2026-11-20T10:00:00Z, or"
+            " +1h for a time from now"
+        )
+    return When(at)

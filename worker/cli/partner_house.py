@@ -1,33 +1,46 @@
 """Runs the simulated partner and prints what it receives."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from producers.simulation.partner import Entry, run
+from producers.simulation.partner import Entry, Wallet, run
 from worker.cli.errors import Failed
 from worker.cli.output import remark
 from worker.cli.secret_file import read_line
 
 
-def keep_house(
-    *, port: int, host: str, secret_file: Path, deduplicate: bool, as_json: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The options of `slipway partner`; the secret still in its file."""
+
+    port: int
+    host: str
+    secret_file: Path
+    protocol: str
+    agent: str | None
+    deduplicate: bool
+
+
+def keep_house(opening: Opening, *, as_json: bool) -> None:
     """Be the partner until SIGINT or SIGTERM. Raises Failed when the port is taken."""
-    secret = read_line(secret_file, option="--secret-file")
+    secret = read_line(opening.secret_file, option="--secret-file")
+    seamless = opening.protocol == "seamless"
     try:
         run(
-            port=port,
-            host=host,
+            port=opening.port,
+            host=opening.host,
             secret=secret,
-            deduplicate=deduplicate,
+            wallet=Wallet(secret, agent=opening.agent) if seamless else None,
+            deduplicate=opening.deduplicate,
             on_ready=lambda url: remark(f"the partner listens at {url}; Ctrl-C ends it"),
             on_request=_show_json if as_json else _show,
         )
     except OSError as refusal:
         raise Failed(
-            f"the partner cannot listen on {host}:{port} ({refusal.strerror});"
+            f"the partner cannot listen on {opening.host}:{opening.port} ({refusal.strerror});"
             " take another --port, or 0 for any free one"
         ) from None
 

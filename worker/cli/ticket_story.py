@@ -1,7 +1,7 @@
 """Tells a ticket's story on the screen, for support staff."""
 
 from collections.abc import Iterator, Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 import typer
 
@@ -193,4 +193,15 @@ def _refused(fact: RefusedFact) -> str:
 def _answer(attempt: AttemptFact, number: int) -> str:
     took = f"attempt {number}: {said_by(attempt)} in {attempt.took.total_seconds():.3f} s"
     words = (attempt.problem if attempt.http_status is not None else None) or attempt.answer
+    if attempt.remarks is not None:
+        words = "; ".join(_books(attempt.remarks)) or words
     return took if not words else f"{took}: {words[:_WORDS_MAX]}"
+
+
+def _books(remarks: Mapping[str, Any]) -> Iterator[str]:
+    """What a wallet said it did, and what is odd about that."""
+    if (doubts := remarks.get("doubts")) is not None:
+        yield f"doubtful ({', '.join(doubts)})"
+    yield f"code {remarks.get('code')} {remarks.get('message', '')}".rstrip()
+    if {"balance_before", "balance_after"} <= remarks.keys():
+        yield f"balance {remarks['balance_before']} to {remarks['balance_after']}"

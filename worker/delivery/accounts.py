@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from models.encryption import NoKeyOpensIt, Vault
 from models.outbox.values import Partner
+from worker.delivery.calls import Answer, Reply
 from worker.delivery.dialect import Dialect
 
 log = logging.getLogger(__name__)
 
 PARTNER_UNUSABLE: Final = "partner_unusable"
+_VEILED_CHARACTERS_MIN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,15 @@ class Usable:
     partner: Partner
     dialect: Dialect
     secret: str = field(repr=False)
+
+    def veiled(self, reply: Reply) -> Reply:
+        """Give *reply* without our secret: what a partner repeats of it must not be kept.
+
+        A secret of a few characters cannot be told from the rest of an answer.
+        """
+        if not isinstance(reply, Answer) or len(self.secret) < _VEILED_CHARACTERS_MIN:
+            return reply
+        return replace(reply, body=reply.body.replace(self.secret.encode(), b"(secret)"))
 
 
 @dataclass(frozen=True, slots=True)

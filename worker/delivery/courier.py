@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 from models.clock import Clock
 from models.database import Transaction, is_transient
 from models.encryption import Vault
+from models.outbox.values import Attempt
 from models.settings import Settings
 from worker.delivery.dispatch import Dispatch
 from worker.delivery.recorder import Recorder
@@ -59,8 +60,12 @@ class Courier:
         vault: Vault,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        recorded: Callable[[Sequence[Attempt]], None] = lambda _: None,
     ) -> None:
-        """Prepare; nothing connects before the first run. *chance*: 0 to 1, for the jitter."""
+        """Prepare; nothing connects before the first run. *chance*: 0 to 1, for the jitter.
+
+        *recorded* is told of each batch that is; it must neither block nor raise.
+        """
         self._places = settings.in_flight_max
         self._patience = settings.partner_timeout.total_seconds() + _STOP_MARGIN_SECONDS
         self._monotonic = monotonic
@@ -73,10 +78,15 @@ class Courier:
             chance=chance,
         )
         self._recorder = Recorder(
-            transaction=transaction, clock=clock, settings=settings, monotonic=monotonic
+            transaction=transaction,
+            clock=clock,
+            settings=settings,
+            monotonic=monotonic,
+            recorded=recorded,
         )
         self._running = threading.Lock()
         self._wanted = False  # something may be due that no look has seen
+        self._held_back = False  # something is due, and may go soon
         self._stopping = False
         self._look_at = 0.0
         self._away_until = 0.0
@@ -156,7 +166,7 @@ class Courier:
                 self._wanted = True  # followers may be due, and there are places again
             counts.update(recorded)
             counts.update(_some(released=self._dispatch.give_back()))
-            if not self._stopping and (self._wanted or self._monotonic() >= self._look_at):
+            if self._wanted or self._monotonic() >= self._look_at:
                 counts.update(_some(claimed=self._look()))
         except Exception as error:
             self._wanted = True
@@ -174,9 +184,10 @@ class Courier:
         self._wanted = False  # before the look: a hint that comes during it calls for another
         self._look_at = self._monotonic() + _LOOK_SECONDS
         places = self._places - self._dispatch.calls_open - len(self._recorder)
-        if places <= 0:
-            return 0  # what frees a place will want another look
-        looked = self._dispatch.look(places)
+        looked = self._dispatch.look(0 if self._stopping else max(0, places))
+        self._held_back = looked.again_in is not None
+        if looked.again_in is not None:
+            self._look_at = min(self._look_at, self._monotonic() + looked.again_in.total_seconds())
         if looked.unsendable:
             self._recorder.add(looked.unsendable)
             self._wanted = True
@@ -186,7 +197,7 @@ class Courier:
         """Nothing in flight, nothing to record, and nothing due as far as the last look saw."""
         if self._dispatch.calls_open or self._recorder.waiting:
             return False
-        return not self._hinted and (self._stopping or not self._away_times)
+        return self._stopping or not (self._wanted or self._held_back or self._away_times)
 
     def _pause(self, until: float) -> timedelta:
         """How long to wait for answers before the next turn."""

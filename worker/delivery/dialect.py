@@ -7,7 +7,7 @@ is kept is the same for all (`worker.delivery.judging`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from models.outbox.values import Claim, Partner
 from worker.delivery.calls import Answer
@@ -22,9 +22,15 @@ class Request:
     body: bytes = field(repr=False)
 
 
+Remarks = dict[str, Any]
+"""What else of an answer is kept with the attempt, in JSON's terms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """The partner has it."""
+
+    remarks: Remarks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +38,19 @@ class NotNow:
     """The partner does not have it, and a later attempt may help."""
 
     problem: str
+    remarks: Remarks | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The partner will not have it; the same request would be refused again."""
+    """The partner will not have it; the same request would be refused again.
+
+    *words* are the partner's own: for the person who decides what to do, never for a log.
+    """
 
     problem: str
+    words: str | None = None
+    remarks: Remarks | None = None
 
 
 Meaning = Taken | NotNow | Refused
@@ -53,4 +65,12 @@ class Dialect(Protocol):
 
     def read(self, claim: Claim, answer: Answer) -> Meaning:
         """Say what the partner's answer means for this notice."""
+        ...
+
+    def ping(self, partner: Partner, *, secret: str) -> Request:
+        """Word a call that shows whether the partner is there, and changes nothing at it."""
+        ...
+
+    def answers_ping(self, answer: Answer) -> bool:
+        """Say whether the answer to `ping` is one of a partner that speaks this protocol."""
         ...

@@ -1,9 +1,9 @@
 """Claims due notices, words and starts their calls, and makes attempts of what comes back."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
@@ -11,17 +11,18 @@ from sqlalchemy import Connection
 from models.clock import Clock
 from models.database import Transaction
 from models.encryption import Vault
-from models.outbox.claim import claim, partners, release
+from models.outbox.claim import release
+from models.outbox.partners import partners
 from models.outbox.values import Attempt, Claim
 from models.settings import Settings
-from worker.delivery.accounts import Accounts, Unusable
+from worker.delivery.accounts import Accounts, Unusable, Usable
 from worker.delivery.calls import Answered, Call, NoAnswer
-from worker.delivery.dialect import Dialect
+from worker.delivery.following import tell_sent
 from worker.delivery.judging import judge, not_sent
-from worker.delivery.lanes import Lanes, fill
-from worker.delivery.pam import Pam
+from worker.delivery.protocols import DIALECTS
 from worker.delivery.retry import RetryPolicy
 from worker.delivery.transfer import Terms
+from worker.delivery.turnstile import Turnstile
 from worker.delivery.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -29,22 +30,25 @@ log = logging.getLogger(__name__)
 REQUEST_NOT_WORDED: Final = "request_not_worded"
 ANSWER_NOT_READ: Final = "answer_not_read"
 
-_DIALECTS: Final[Mapping[str, Dialect]] = {"pam": Pam()}
 _PARTNERS_SECONDS: Final = 1.0  # a new or disabled operator is known after this time
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a look for due notices gave: how many were claimed, and those that cannot be sent."""
+    """What a look for due notices gave: how many were claimed, and those that cannot be sent.
+
+    *again_in*: more is due that may not go before (a rate) or was in another's hands.
+    """
 
     claimed: int
     unsendable: list[Attempt]
+    again_in: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
     claim: Claim
-    dialect: Dialect
+    account: Usable
 
 
 class Dispatch:
@@ -66,15 +70,10 @@ class Dispatch:
         self._monotonic = monotonic
         self._chance = chance
         self._policy = RetryPolicy.of(settings)
-        self._accounts = Accounts(vault, _DIALECTS)
+        self._accounts = Accounts(vault, DIALECTS)
         self._renew_at = monotonic()
-        self._lanes = Lanes()
-        terms = Terms(
-            connect_timeout=settings.partner_connect_timeout,
-            networks=settings.partner_networks,
-            answer_bytes_max=settings.answer_bytes_max,
-        )
-        self._wire = Wire(terms, calls_max=settings.in_flight_max)
+        self._turnstile = Turnstile(settings, monotonic)
+        self._wire = Wire(Terms.of(settings), calls_max=settings.in_flight_max)
         self._sent: dict[int, _Sent] = {}
         self._tokens = 0
         self._unstarted: list[Claim] = []
@@ -85,19 +84,29 @@ class Dispatch:
         return self._wire.calls_open
 
     def look(self, places: int) -> Looked:
-        """Claim up to *places* due notices and start their calls. Raises errors of the database."""
+        """Claim up to *places* due notices and start their calls. Raises errors of the database.
+
+        Without a place it only tells the other deliverers what is in flight here.
+        """
+        if not places and not self._turnstile.has_news:
+            return Looked(0, [], None)
         before = self._monotonic()
         with self._transaction() as connection:
-            claims = self._claim(connection, places)
+            now = self._clock.now(connection)
+            self._renew_partners(connection, now)
+            passed = self._turnstile.claim(
+                connection, self._accounts.partners, places=places, now=now
+            )
+        self._turnstile.keep(passed)
         # A lease counts from before the claim; the part a call may take must be left of it.
         latest = before + (self._settings.lease - self._settings.call_needs).total_seconds()
         unsendable: list[Attempt] = []
-        for one in claims:
+        for one in passed.claims:
             if self._monotonic() > latest:
                 self._unstarted.append(one)
             elif (attempt := self._send(one)) is not None:
                 unsendable.append(attempt)
-        return Looked(len(claims), unsendable)
+        return Looked(len(passed.claims), unsendable, passed.again_in)
 
     def give_back(self) -> int:
         """Release what was claimed too late to be started; how many. Raises errors of the database.
@@ -124,22 +133,10 @@ class Dispatch:
         """Hang up. Calls that are still open get no answer; their leases run out."""
         self._wire.close()
 
-    def _claim(self, connection: Connection, places: int) -> list[Claim]:
-        now = self._clock.now(connection)
+    def _renew_partners(self, connection: Connection, now: datetime) -> None:
         if self._monotonic() >= self._renew_at:
-            self._accounts.renew(partners(connection))
+            self._accounts.renew(partners(connection, now=now))
             self._renew_at = self._monotonic() + _PARTNERS_SECONDS
-        return fill(
-            self._lanes.wanted(self._accounts.partners),
-            places,
-            lambda room: claim(
-                connection,
-                now=now,
-                lease=self._settings.lease,
-                room=room,
-                create_age_max=self._settings.create_age_max,
-            ),
-        )
 
     def _send(self, one: Claim) -> Attempt | None:
         """Start the call, or say why it cannot be."""
@@ -151,12 +148,12 @@ class Dispatch:
                 one, account.partner, secret=account.secret, at=one.claimed_at
             )
         except Exception as error:  # its neighbours are claimed too, and must be sent
-            log.exception(REQUEST_NOT_WORDED, extra={"notice": one.notice})
+            log.exception(REQUEST_NOT_WORDED, extra={"notice_id": one.notice})
             problem = f"the request could not be worded ({type(error).__name__})"
             return not_sent(one, problem, policy=self._policy, chance=self._chance())
         self._tokens += 1
-        self._sent[self._tokens] = _Sent(one, account.dialect)
-        self._lanes.started(one.operator)
+        self._sent[self._tokens] = _Sent(one, account)
+        self._turnstile.lanes.started(one.operator)
         self._wire.start(
             Call(
                 token=self._tokens,
@@ -166,24 +163,25 @@ class Dispatch:
                 timeout=self._settings.partner_timeout,
             )
         )
+        tell_sent(one)
         return None
 
     def _judged(self, answered: Answered) -> Attempt:
         sent = self._sent.pop(answered.token)
-        self._lanes.ended(sent.claim.operator)
+        self._turnstile.lanes.ended(sent.claim.operator)
         try:
             return self._attempt(sent, answered)
         except Exception as error:  # the neighbours' answers came too, and must be kept
-            log.exception(ANSWER_NOT_READ, extra={"notice": sent.claim.notice})
+            log.exception(ANSWER_NOT_READ, extra={"notice_id": sent.claim.notice})
             unread = NoAnswer(f"the answer could not be read ({type(error).__name__})")
             return self._attempt(sent, replace(answered, reply=unread))
 
     def _attempt(self, sent: _Sent, answered: Answered) -> Attempt:
         return judge(
             sent.claim,
-            answered.reply,
+            sent.account.veiled(answered.reply),
             took=answered.took,
-            dialect=sent.dialect,
+            dialect=sent.account.dialect,
             policy=self._policy,
             chance=self._chance(),
         )

@@ -45,6 +45,7 @@ def judge(
                 http_status=reply.status,
                 problem=None if isinstance(meaning, Taken) else meaning.problem,
                 answer=_kept(reply),
+                remarks=meaning.remarks,
             )
         case NotReached(problem):
             return not_sent(claim, problem, took=took, policy=policy, chance=chance)
@@ -52,7 +53,9 @@ def judge(
             pause = _pause(claim, policy=policy, chance=chance)
             return Attempt(
                 claim=claim,
-                verdict=_given_up(problem, policy) if pause is None else Unanswered(pause),
+                verdict=_given_up(problem, policy, in_doubt=True)
+                if pause is None
+                else Unanswered(pause),
                 took=took,
                 problem=problem,
             )
@@ -81,8 +84,8 @@ def _verdict(
     match meaning:
         case Taken():
             return Delivered()
-        case Refused(problem) if claim.action is not Action.DISCARD:
-            return Dead(problem)
+        case Refused(problem, words) if claim.action is not Action.DISCARD:
+            return Dead(problem if words is None else f"{problem}: {words}")
         case NotNow(problem) | Refused(problem):
             asked = asked_pause(answer.retry_after, now=claim.claimed_at + took)
             pause = _pause(claim, asked=asked, policy=policy, chance=chance)
@@ -99,8 +102,12 @@ def _pause(
     return policy.pause(claim.action, tries=claim.tries, age=age, asked=asked, chance=chance)
 
 
-def _given_up(problem: str, policy: RetryPolicy) -> Dead:
-    return Dead(f"not taken within {policy.limit / timedelta(hours=1):g} h; at last: {problem}")
+def _given_up(problem: str, policy: RetryPolicy, *, in_doubt: bool = False) -> Dead:
+    return Dead(
+        f"not taken within {policy.limit / timedelta(hours=1):g} h; at last: {problem}",
+        perhaps_delivered=in_doubt,
+        out_of_time=True,
+    )
 
 
 def _kept(answer: Answer) -> str | None:

@@ -62,10 +62,26 @@ class Pam:
         if status == HTTPStatus.OK:
             return Taken()
         problem = f"answered {status}"
-        if 200 <= status <= 299:  # noqa: PLR2004 - the class of success, by its bounds
+        if _is_success(status):
             if claim.sent_once:
                 return Refused(f"{problem}; only 200 accepts a {claim.action}")
             return Taken()
         if 400 <= status <= 499 and status not in _TRY_AGAIN:  # noqa: PLR2004 - class of refusals
             return Refused(problem)
         return NotNow(problem)
+
+    def ping(self, partner: Partner, *, secret: str) -> Request:  # noqa: ARG002 - it is not signed
+        """Ask as the contract does: unsigned (contracts: BetStack 1.2; its shape: 5.2)."""
+        return Request(
+            url=partner.url,
+            headers={"Content-Type": "application/json"},
+            body=b'{"action":"ping"}',
+        )
+
+    def answers_ping(self, answer: Answer) -> bool:
+        """2xx, as for everything else."""
+        return _is_success(answer.status)
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status <= 299  # noqa: PLR2004 - the class of success, by its bounds

@@ -14,7 +14,9 @@ from models.database import Transaction, is_transient
 from models.outbox.record import record
 from models.outbox.values import Attempt, Dead, Delivered
 from models.settings import Settings
+from worker.delivery.following import tell_recorded
 from worker.delivery.telling import Telling, facts
+from worker.delivery.troubles import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +36,18 @@ class Recorder:
         clock: Clock,
         settings: Settings,
         monotonic: Callable[[], float],
+        recorded: Callable[[Sequence[Attempt]], None] = lambda _: None,
     ) -> None:
         self._transaction = transaction
         self._clock = clock
         self._settings = settings
         self._monotonic = monotonic
+        self._recorded = recorded
         self._kept: dict[tuple[int, int], Attempt] = {}  # by notice and claim
         # Those the database refuses for what they are; one for each notice, so they stay few.
         self._stuck: dict[int, Attempt] = {}
         self._stuck_until = 0.0
+        self._troubles = Troubles()
         self._telling = Telling(monotonic)
 
     def __len__(self) -> int:
@@ -88,10 +93,10 @@ class Recorder:
             return self._record_bare(batch[0])
         for attempt in batch:
             del self._kept[attempt.claim.notice, attempt.claim.number]
-        self._telling.heard(batch)
         return verdicts
 
     def _record_whole(self, batch: Sequence[Attempt]) -> Counter[str]:
+        troubles = self._troubles.after(batch)
         with self._transaction() as connection:
             recorded = record(
                 connection,
@@ -99,7 +104,12 @@ class Recorder:
                 now=self._clock.now(connection),
                 partner_grace=self._settings.partner_grace,
                 parking_window=self._settings.parking_window,
+                given_up=troubles.given_up,
             )
+        self._troubles = troubles
+        self._telling.heard(recorded)
+        tell_recorded(recorded.attempts)
+        self._recorded(recorded.attempts)
         return recorded.verdicts
 
     def _record_bare(self, attempt: Attempt) -> Counter[str]:
@@ -107,7 +117,7 @@ class Recorder:
         problem = None if isinstance(attempt.verdict, Delivered) else _WORDS_REFUSED
         bare = replace(attempt, problem=problem, answer=None, remarks=None)
         if isinstance(attempt.verdict, Dead):
-            bare = replace(bare, verdict=Dead(_WORDS_REFUSED))
+            bare = replace(bare, verdict=replace(attempt.verdict, reason=_WORDS_REFUSED))
         try:
             verdicts = self._record_whole([bare])
         except Exception as error:

@@ -12,10 +12,11 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import pycurl
 
+from models.settings import Settings
 from worker.delivery.calls import Answer, Call, NoAnswer, NotReached, Reply
 from worker.delivery.networks import Network, may_connect
 
@@ -48,6 +49,15 @@ class Terms:
     networks: Sequence[Network]  # private ones that partners may live in
     answer_bytes_max: int
     authorities: str | None = None  # a file of CA certificates instead of the system's
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Take the terms from the settings."""
+        return cls(
+            connect_timeout=settings.partner_connect_timeout,
+            networks=settings.partner_networks,
+            answer_bytes_max=settings.answer_bytes_max,
+        )
 
 
 class Transfer:

@@ -3,11 +3,10 @@
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import TypeAdapter
 
-from models.events.format import REQUIRED, WireEvent
+from producers.contract.schemas import event_schema
 from producers.gateway.callers import KEY_HEADER, Publishing
-from producers.gateway.contract import answers, self_contained
+from producers.gateway.contract import answers
 from producers.gateway.errors import Refused
 from producers.gateway.gateway import TheGateway
 from producers.gateway.publishing.answers import Accepted
@@ -21,21 +20,8 @@ _CHECKED: Final = 200
 _ON_THE_STREAM: Final = 202
 
 
-def _event_schema() -> dict[str, Any]:
-    """One event as JSON Schema, made from the types that read it."""
-    schema = self_contained(TypeAdapter(WireEvent).json_schema())
-    schema["allOf"] = [
-        {
-            "if": {"properties": {"action": {"const": action.value}}},
-            "then": {"properties": {"data": {"required": list(needed)}}},
-        }
-        for action, needed in REQUIRED.items()
-    ]
-    return schema
-
-
 def _body() -> dict[str, Any]:
-    event = _event_schema()
+    event = event_schema()
     lines = {"type": "string", "description": "One event in each line."}
     return {
         "required": True,

@@ -3,6 +3,9 @@
 import json
 from datetime import timedelta
 
+from models.interventions import Person
+from models.operators import rotate_secret
+from models.signing import sign
 from producers.simulation.partner import (
     Answer,
     CloseWithoutAnswer,
@@ -142,26 +145,17 @@ def test_a_partner_that_cannot_be_signed_for_says_so_and_harms_no_other(
 ):
     scene.operator("sealed", partner.url)
     scene.change("UPDATE operator SET secret = 'damaged' WHERE code = 'sealed'")
-    scene.operator("wallet", partner.url)
     scene.publish("sealed", ("ticket_win", "s"))
-    scene.publish("wallet", ("ticket_win", "w"))
-    scene.change("UPDATE operator SET protocol = 'seamless', agent = 'us' WHERE code = 'wallet'")
     scene.publish(acme, ("ticket_win", "t"))
 
     run = scene.deliver()
 
-    assert run.counts == {"claimed": 3, "delivered": 1, "again": 2}
+    assert run.counts == {"claimed": 2, "delivered": 1, "again": 1}
     assert received(partner) == [("ticket_win", "t")]
-    problems = dict(
-        scene.rows(
-            "SELECT o.code, a.problem FROM delivery_attempt a JOIN notice n ON n.id = a.notice"
-            " JOIN operator o ON o.id = n.operator WHERE a.verdict = 'again'"
-        )
-    )
-    assert problems["sealed"].startswith("its secret cannot be opened")
-    assert problems["wallet"] == "its protocol is seamless; spoken here: pam"
-    unusable = [record for record in caplog.records if record.message == "partner_unusable"]
-    assert {record.__dict__["operator"] for record in unusable} == {"sealed", "wallet"}
+    (attempt,) = scene.rows("SELECT problem FROM delivery_attempt WHERE verdict = 'again'")
+    assert attempt.problem.startswith("its secret cannot be opened")
+    (unusable,) = [record for record in caplog.records if record.message == "partner_unusable"]
+    assert unusable.__dict__["operator"] == "sealed"
 
 
 def test_a_wrong_secret_kills_nothing(scene, partner, acme):
@@ -173,6 +167,36 @@ def test_a_wrong_secret_kills_nothing(scene, partner, acme):
 
     (entry,) = partner.ledger.entries()
     assert entry.signature_ok is False
+
+
+def test_the_secret_of_the_moment_signs(scene, partner, acme, clock):
+    """design.md 4, rotate-secret: the old one signs until the switch, then the new one does."""
+    now = clock.now()
+    with scene.engine.begin() as connection:
+        rotate_secret(
+            connection,
+            acme,
+            "the-new-secret-of-acme",
+            switch_at=now + timedelta(minutes=1),
+            forget_at=now + timedelta(minutes=2),
+            now=now,
+            vault=scene.vault,
+            person=Person("test", "needed"),
+        )
+    seconds = [0.0]
+    courier = scene.courier(monotonic=lambda: seconds[0])
+
+    for ticket in ("before", "after"):
+        scene.publish(acme, ("ticket_win", ticket))
+        courier.run(lasting=RUN_MAX)
+        clock.advance(timedelta(minutes=1))
+        seconds[0] += 60.0
+
+    before, after = partner.ledger.entries()
+    assert before.signature_ok
+    stamped = int(dict(after.headers)["timestamp"])
+    signature = sign(after.body, timestamp=stamped, secret="the-new-secret-of-acme")
+    assert dict(after.headers)["signature"] == signature
 
 
 def test_nothing_secret_is_logged(scene, partner, acme, caplog):

@@ -1,0 +1,36 @@
+// Events onto the stream, one a line: node publish.mjs < events.ndjson    (npm install ioredis)
+//
+// A line is sent as it stands, so its event_id and occurred_at are the same in every try. When it
+// fails, send the same lines again: those that are on the stream already count once.
+import { createInterface } from "node:readline";
+import { Redis } from "ioredis";
+
+const GROUP = 500; // one round trip; on the stream together and in order, or not at all
+const redis = new Redis(process.env.SLIPWAY_REDIS_URL, { maxRetriesPerRequest: 3 });
+redis.on("error", () => {}); // what matters is told by the promise that fails
+
+async function publish(lines) {
+  const group = redis.multi();
+  for (const line of lines) group.xadd("ticket-events", "*", "event", line);
+  for (const [refusal] of await group.exec()) if (refusal) throw refusal;
+  return lines.length;
+}
+
+let published = 0;
+let group = [];
+try {
+  for await (const line of createInterface({ input: process.stdin })) {
+    if (line.trim()) group.push(line);
+    if (group.length === GROUP) {
+      published += await publish(group);
+      group = [];
+    }
+  }
+  if (group.length) published += await publish(group);
+} catch (refusal) {
+  console.error(`not on the stream: ${refusal.message}; send the same again`);
+  process.exitCode = 1;
+} finally {
+  redis.disconnect();
+}
+console.log(`published ${published}`);

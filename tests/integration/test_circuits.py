@@ -1,0 +1,186 @@
+"""A partner's circuit is one row that all deliverers share: how it opens, and its probes.
+
+design.md 5.4.
+"""
+
+from datetime import timedelta
+
+import pytest
+
+from models.outbox.record import record
+from models.outbox.values import Attempt, Dead, Turned
+from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, lock_out, owe
+from tests.support.desk import LEASE, PARKING_WINDOW, PARTNER_GRACE, SLIP
+
+SECOND = timedelta(seconds=1)
+INTERVAL = timedelta(seconds=15)
+HOUR = timedelta(hours=1)
+REFUSED = Dead("answered 404")
+
+
+@pytest.fixture
+def deliverer(desk) -> Deliverer:
+    return Deliverer(desk)
+
+
+@pytest.fixture
+def locked_out(deliverer) -> list[str]:
+    """36 tickets whose partner answers 401; its circuit was opened a moment ago."""
+    return lock_out(deliverer)
+
+
+@pytest.mark.usefixtures("locked_out")
+def test_while_it_is_open_nothing_goes_out_for_any_deliverer(desk, deliverer):
+    other = Deliverer(desk)
+
+    desk.wait(INTERVAL - SECOND)
+
+    assert (deliverer.claim(), other.claim()) == ([], [])
+
+
+def test_the_probe_is_the_oldest_notice_and_each_time_another(desk, deliverer, locked_out):
+    """What was tried goes behind what was not: one that fails for ever must not be in the way."""
+    probes = []
+    for _ in range(40):
+        desk.wait(INTERVAL)
+        probes += deliverer.deliver(AGAIN, 401)
+
+    assert probes[:4] == locked_out[32:]
+    assert sorted(probes[4:36]) == sorted(locked_out[:32])
+    assert probes[36:] == locked_out[32:]
+
+
+@pytest.mark.usefixtures("locked_out")
+def test_there_is_one_probe_at_a_time_whoever_looks(desk, deliverer):
+    other = Deliverer(desk)
+    desk.wait(INTERVAL)
+    (probe,) = deliverer.claim()
+    while_it_runs = []
+    for _ in range(24):
+        desk.wait(SECOND)
+        while_it_runs += other.claim()
+    assert while_it_runs == []
+
+    desk.wait(SECOND)  # the first deliverer died, its lease is over
+    (second,) = other.claim()
+
+    assert second.claimed_at == probe.claimed_at + LEASE
+    assert deliverer.claim() == []
+
+
+@pytest.mark.usefixtures("locked_out")
+def test_a_create_or_reserve_is_never_a_probe(desk, deliverer):
+    """Rule 10: it dies of its age instead."""
+    for number in range(5):
+        desk.say("ticket_create", f"C{number}", **SLIP)
+    probes = []
+    for _ in range(5):
+        desk.wait(INTERVAL)
+        probes += deliverer.deliver(AGAIN, 401)
+
+    assert len(probes) == 5
+    assert not [ticket for ticket in probes if ticket.startswith("C")]
+    assert desk.abandon_creates() == 5
+
+
+def test_while_it_is_open_no_attempt_is_used_up(desk, deliverer, books, locked_out):
+    for _ in range(8):
+        desk.wait(INTERVAL)
+        deliverer.deliver(AGAIN, 401)
+
+    rows = [books.notice(1, name) for name in locked_out]
+    assert {row.tries for row in rows} == {0}
+    assert {row.first_tried_at for row in rows} == {None}
+    assert sum(row.claims for row in rows) == 40
+
+
+def test_nothing_dies_of_an_open_circuit_however_long_it_is(desk, deliverer, books):
+    """The clock of the 48 hours stands still too."""
+    owe(desk, 1)
+    deliverer.deliver(AGAIN, 503)  # its first attempt, an hour before
+    desk.wait(HOUR)
+    (claim,) = deliverer.claim()
+    assert desk.now - claim.first_tried_at == HOUR
+    deliverer.answer([claim], AGAIN, 403)
+    desk.wait(72 * HOUR)
+    (probe,) = deliverer.claim()
+    assert desk.now - probe.first_tried_at == HOUR
+    deliverer.answer([probe], Dead("answered 404"), 404)
+
+    assert books.notice(1, "T0").ended is None
+
+
+def test_the_tenth_refusal_in_a_row_opens_it_whoever_heard_the_others(desk, deliverer, books):
+    other = Deliverer(desk)
+    names = owe(desk, 14)
+    mine, yours = deliverer.claim(places=10), other.claim()
+    assert (len(mine), len(yours)) == (5, 9)
+    deliverer.answer(mine, REFUSED, 404)
+    turned = other.answer(yours, REFUSED, 404)
+
+    assert turned.verdicts == {"dead": 4, "again": 5}
+    ends = [books.notice(1, name).ended for name in names]
+    assert ends.count("dead") == 9
+    assert ends.count(None) == 5
+    desk.wait(INTERVAL)
+    assert len(deliverer.claim()) == 1
+
+
+def test_a_refused_probe_is_followed_by_the_youngest_notice(desk, deliverer):
+    """A partner that knows none of the old tickets is not cut off from the new ones."""
+    names = owe(desk, 30)
+    deliverer.deliver(REFUSED, 404)
+    desk.wait(SECOND)
+    desk.say("ticket_win", "new")
+    desk.wait(INTERVAL)
+    first = deliverer.deliver(REFUSED, 404)
+    desk.wait(INTERVAL)
+
+    second = deliverer.deliver()
+
+    assert first[0] in names
+    assert second == ["new"]
+
+
+def test_a_failure_whose_lease_was_lost_opens_nothing(desk, deliverer):
+    """Rule 14: it changes nothing."""
+    owe(desk, 1)
+    (lost,) = deliverer.claim()
+    desk.wait(LEASE)
+    other = Deliverer(desk)
+    (owned,) = other.claim()
+    deliverer.answer([lost], AGAIN, 401)
+    other.answer([owned])
+    desk.say("ticket_win", "next")
+
+    assert deliverer.deliver() == ["next"]
+
+
+def test_it_is_opened_for_one_operator_alone(desk, deliverer):
+    desk.add_operator("bravo")
+    owe(desk, 3)
+    deliverer.deliver(AGAIN, 403)
+    owe(desk, 3, operator="bravo", prefix="B")
+    owe(desk, 1, prefix="X")
+
+    assert sorted(deliverer.deliver()) == ["B0", "B1", "B2"]
+
+
+def test_what_a_deliverer_gives_up_opens_it_for_all(desk, deliverer, books):
+    owe(desk, 3)
+    attempts = [Attempt(one, UNANSWERED, SECOND) for one in deliverer.claim()]
+    with desk.engine.begin() as connection:
+        recorded = record(
+            connection,
+            attempts,
+            now=desk.now,
+            partner_grace=PARTNER_GRACE,
+            parking_window=PARKING_WINDOW,
+            given_up={1: "20 attempts in a row"},
+        )
+    desk.wait(INTERVAL - SECOND)
+
+    assert list(recorded.turned) == [Turned("acme", "20 attempts in a row")]
+    assert Deliverer(desk).claim() == []
+    assert books.notice(1, "T0").perhaps_delivered
+    assert books.notice(1, "T0").tries == 0

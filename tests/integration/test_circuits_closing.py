@@ -1,0 +1,121 @@
+"""When a partner's probe succeeds all that waits for it is due at once, and what must wait does.
+
+design.md 5.4.
+"""
+
+from datetime import timedelta
+
+import pytest
+
+from models.outbox.values import Again
+from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, lock_out, owe
+from tests.support.desk import LEASE, PARTNER_GRACE
+
+SECOND = timedelta(seconds=1)
+INTERVAL = timedelta(seconds=15)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def deliverer(desk) -> Deliverer:
+    return Deliverer(desk)
+
+
+@pytest.fixture
+def locked_out(deliverer) -> list[str]:
+    """36 tickets whose partner answers 401; its circuit was opened a moment ago."""
+    return lock_out(deliverer)
+
+
+def test_after_it_closed_the_time_it_was_open_is_not_counted(desk, deliverer):
+    owe(desk, 2)
+    deliverer.deliver(AGAIN, 503)
+    desk.wait(HOUR)
+    deliverer.deliver(AGAIN, 403)
+    desk.wait(72 * HOUR)
+    (probe,) = deliverer.claim()
+    deliverer.answer([probe])
+    desk.wait(HOUR)
+
+    (waiting,) = deliverer.claim()
+
+    assert desk.now - waiting.first_tried_at == 2 * HOUR
+
+
+def test_when_the_probe_succeeds_all_that_waits_is_due_at_once(desk, deliverer, locked_out):
+    """Whatever their pauses were: two hours, or what the partner asked for."""
+    desk.wait(INTERVAL)
+    (probe,) = deliverer.claim()
+    deliverer.answer([probe])
+    told = {probe.ticket_id}
+    for _ in range(30):
+        told.update(deliverer.deliver())
+        desk.wait(SECOND)
+
+    assert told == set(locked_out)
+
+
+def test_what_was_put_off_before_it_opened_is_due_when_it_closes(desk, deliverer):
+    names = owe(desk, 3)
+    deliverer.deliver(Again(2 * HOUR), 503)
+    desk.say("ticket_win", "last")
+    deliverer.deliver(AGAIN, 401)
+    desk.wait(INTERVAL)
+    deliverer.deliver()  # the probe: the one that waited longest
+
+    told = [ticket for _ in range(3) for ticket in deliverer.deliver()]
+
+    assert sorted(told) == sorted([*names[1:], "last"])
+
+
+def test_what_fails_after_it_closed_waits_for_its_time(desk, deliverer, locked_out):
+    desk.wait(INTERVAL)
+    deliverer.deliver()
+    failed = deliverer.deliver(AGAIN, 503)
+    again: list[str] = []
+    while len(again) < len(locked_out) - 1 - len(failed):
+        again += deliverer.deliver()
+
+    assert failed
+    assert not set(failed) & set(again)
+    assert deliverer.deliver() == []
+
+
+@pytest.mark.usefixtures("locked_out")
+def test_what_had_no_answer_keeps_its_silence_when_it_closes(desk, deliverer):
+    """Rule 15 comes before the rest: the partner may still be at work on it."""
+    desk.wait(INTERVAL)
+    (silent,) = deliverer.claim()
+    desk.wait(4 * SECOND)
+    deliverer.answer([silent], UNANSWERED, None)
+    desk.wait(11 * SECOND)
+    (probe,) = deliverer.claim()
+    desk.wait(4 * SECOND)
+    deliverer.answer([probe], UNANSWERED, None)
+    desk.wait(SECOND)
+    deliverer.hear(silent)  # its answer came late, and closes the circuit
+    told = [ticket for _ in range(40) for ticket in deliverer.deliver()]
+    assert probe.ticket_id not in told
+
+    desk.wait(PARTNER_GRACE - SECOND)
+
+    assert deliverer.deliver() == [probe.ticket_id]
+
+
+def test_holds_of_a_ticket_outlast_the_closing(desk, deliverer):
+    """Rule 14: a follower waits for another's lease; that is no pause of ours."""
+    desk.publish(desk.event("ticket_win"), desk.event("ticket_rollback"))
+    (lost,) = deliverer.claim()
+    desk.wait(LEASE)
+    other = Deliverer(desk)
+    other.claim()
+    deliverer.answer([lost])
+    desk.say("ticket_win", "X")
+    deliverer.deliver(AGAIN, 401)
+    desk.wait(INTERVAL)
+    assert deliverer.deliver() == ["X"]
+
+    assert deliverer.claim() == []
+
+    desk.wait(LEASE - INTERVAL)
+    assert deliverer.deliver() == ["T"]

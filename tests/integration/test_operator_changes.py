@@ -1,0 +1,118 @@
+"""Changing what holds for an operator, and holding its notices."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from models.encryption import Vault
+from models.interventions import Person
+from models.operators import (
+    NewOperator,
+    OperatorInvalid,
+    OperatorUnknown,
+    add_operator,
+    change_operator,
+    disable_operator,
+    enable_operator,
+    show_operator,
+)
+
+ANNA = Person("anna", "they asked for it")
+HOUR = timedelta(hours=1)
+ACME = NewOperator(
+    code="acme", url="https://pam.acme.example/hook", protocol="pam", secret="secret-of-acme"
+)
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
+
+
+@pytest.fixture
+def acme(engine, vault) -> str:
+    with engine.begin() as connection:
+        add_operator(connection, ACME, vault=vault, person=ANNA)
+    return ACME.code
+
+
+def test_what_is_named_changes_and_who_did_it_is_kept(engine, acme):
+    with engine.begin() as connection:
+        changed = change_operator(
+            connection,
+            acme,
+            {"in_flight": 64, "rate": 5.0, "close_delay": 2 * HOUR, "timezone": "UTC"},
+            person=ANNA,
+        )
+        page = show_operator(connection, acme)
+
+    line = page.operator
+    assert (line.in_flight, line.rate, line.close_delay) == (64, 5.0, 2 * HOUR)
+    assert changed.before == {"close_delay": timedelta(hours=24), "rate": None, "in_flight": 32}
+    assert (line.url, line.timezone) == (ACME.url, "UTC")
+    change = page.changes[0]
+    assert (change.who, change.why, change.did) == ("anna", ANNA.why, "operator_changed")
+    assert change.facts == {
+        "close_delay": {"from": "24h", "to": "2h"},
+        "rate": {"from": None, "to": 5.0},
+        "in_flight": {"from": 32, "to": 64},
+    }
+
+
+def test_what_is_so_already_is_no_change(engine, acme):
+    with engine.begin() as connection:
+        changed = change_operator(connection, acme, {"in_flight": 32}, person=ANNA)
+        changes = show_operator(connection, acme).changes
+
+    assert changed.before == {}
+    assert len(changes) == 1
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        ({"url": "ftp://acme.example"}, "must be http:// or https://"),
+        ({"in_flight": 0}, "from 1 to 10,000"),
+        ({"rate": 0.0}, "rate must be above 0"),
+        ({"close_delay": timedelta(days=400)}, "close delay must be from 0s"),
+        ({"timezone": "Mars/Olympus"}, "is not known"),
+        ({"lottery_ticket": "draw"}, "must be one of"),
+        ({"agent": "a b"}, "without spaces"),
+        ({"announces_tickets": False}, "always announces its tickets"),
+    ],
+)
+def test_a_change_is_checked_as_a_new_operator_is(engine, vault, wishes, told):
+    wallet = replace(ACME, protocol="seamless", agent="slipway")
+    with engine.begin() as connection:
+        add_operator(connection, wallet, vault=vault, person=ANNA)
+
+    with pytest.raises(OperatorInvalid, match=told), engine.begin() as connection:
+        change_operator(connection, "acme", wishes, person=ANNA)
+
+
+def test_an_unknown_operator_is_named_with_the_nearest_one(engine, acme):
+    told = re.escape("there is no operator 'acne' (did you mean 'acme'?)")
+    with pytest.raises(OperatorUnknown, match=told), engine.begin() as connection:
+        change_operator(connection, "acne", {"rate": 1.0}, person=ANNA)
+
+
+def test_holding_and_letting_go_are_kept_once(engine, acme, clock):
+    with engine.begin() as connection:
+        turns = [
+            disable_operator(connection, acme, now=clock.now(), person=ANNA),
+            disable_operator(connection, acme, now=clock.now(), person=ANNA),
+            enable_operator(connection, acme, now=clock.now(), person=ANNA),
+            enable_operator(connection, acme, now=clock.now(), person=ANNA),
+        ]
+        changes = show_operator(connection, acme).changes
+
+    assert turns == [True, False, True, False]
+    assert [one.did for one in changes] == [
+        "operator_enabled",
+        "operator_disabled",
+        "operator_added",
+    ]

@@ -1,0 +1,69 @@
+"""The partners as delivery knows them: secrets opened once, and what cannot be sent said so."""
+
+from dataclasses import replace
+
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from models.encryption import Vault
+from tests.support.owed_notice import PARTNER
+from worker.delivery.accounts import Accounts, Unusable, Usable
+from worker.delivery.calls import Answer, NoAnswer
+from worker.delivery.pam import Pam
+
+VAULT = Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
+ACME = replace(PARTNER, secret=VAULT.seal("the-first-secret"))
+
+
+def accounts(**dialects: Pam) -> Accounts:
+    return Accounts(VAULT, dialects)
+
+
+def test_a_partner_that_changed_is_known_by_its_new_secret():
+    known = accounts(pam=Pam())
+    known.renew([ACME])
+    first = known.of(ACME.id)
+
+    known.renew([ACME])
+    assert known.of(ACME.id) is first
+    known.renew([replace(ACME, secret=VAULT.seal("the-second-secret"))])
+
+    second = known.of(ACME.id)
+    assert isinstance(first, Usable)
+    assert isinstance(second, Usable)
+    assert (first.secret, second.secret) == ("the-first-secret", "the-second-secret")
+
+
+def test_a_protocol_that_is_not_spoken_here_is_named(caplog):
+    """A newer release may have added it to the database."""
+    known = accounts(pam=Pam())
+    known.renew([replace(ACME, protocol="semaphore")])
+
+    account = known.of(ACME.id)
+
+    assert isinstance(account, Unusable)
+    assert account.problem == "its protocol is semaphore; spoken here: pam"
+    assert [record.message for record in caplog.records] == ["partner_unusable"]
+
+
+def test_no_secret_is_in_a_repr():
+    known = accounts(pam=Pam())
+    known.renew([ACME])
+
+    shown = repr(known.of(ACME.id)) + repr(ACME) + repr(vars(known))
+
+    assert "the-first-secret" not in shown
+    assert ACME.secret not in shown
+
+
+def test_what_a_partner_repeats_of_our_secret_is_not_kept():
+    known = accounts(pam=Pam())
+    known.renew([ACME, replace(ACME, id=2, secret=VAULT.seal("ok"))])
+    long, short = known.of(ACME.id), known.of(2)
+    assert isinstance(long, Usable)
+    assert isinstance(short, Usable)
+    said = Answer(400, b'{"message":"the-first-secret is wrong, ok"}')
+
+    assert long.veiled(said) == Answer(400, b'{"message":"(secret) is wrong, ok"}')
+    assert short.veiled(said) == said, "two characters stand in every answer"
+    assert long.veiled(NoAnswer("timeout")) == NoAnswer("timeout")

@@ -1,0 +1,91 @@
+"""What calls a person says what to do; what Prometheus and Grafana are given is whole."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+from tests.support.observed_queries import (
+    DASHBOARDS,
+    alert_parts,
+    alerts,
+    metrics_of,
+    panel_queries,
+)
+from tests.support.sources import ROOT
+
+RUNBOOK = (ROOT / "deploy" / "RUNBOOK.md").read_text(encoding="utf-8")
+METRICS = (ROOT / "worker" / "metrics" / "README.md").read_text(encoding="utf-8")
+SECTIONS = re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)
+PAGES_LEAST = 10
+
+
+def test_each_alert_has_a_section_in_the_runbook_and_each_section_an_alert():
+    assert sorted(SECTIONS) == sorted(alert["alert"] for alert in alerts())
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
+def test_an_alert_says_what_is_wrong_how_bad_it_is_and_where_the_mend_stands(alert):
+    assert alert["labels"]["severity"] in {"page", "warning"}
+    assert alert["annotations"]["runbook"] == f"deploy/RUNBOOK.md#{alert['alert'].lower()}"
+    assert alert["annotations"]["summary"]
+    assert alert["annotations"]["description"].endswith(".")
+
+
+def test_enough_of_them_wake_somebody_up():
+    pages = [alert for alert in alerts() if alert["labels"]["severity"] == "page"]
+
+    assert len(pages) >= PAGES_LEAST
+    assert RUNBOOK.index("## Pages") < RUNBOOK.index(f"### {pages[0]['alert']}")
+
+
+def test_a_step_of_the_runbook_names_commands_that_exist():
+    from worker.cli.application import app  # noqa: PLC0415 - the commands are loaded for this test
+
+    groups = {group.name for group in app.registered_groups}
+    commands = {command.name for command in app.registered_commands}
+
+    named = set(re.findall(r"`slipway (\w+)", RUNBOOK))
+    assert named - groups - commands == set()
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.name)
+def test_a_dashboard_has_a_place_and_a_number_for_each_panel(file):
+    board = json.loads(file.read_text(encoding="utf-8"))
+    panels = board["panels"]
+
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
+    assert len(places) == len(panels)
+    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
+
+
+def test_the_dashboards_ask_the_source_that_is_provisioned():
+    provisioned = ROOT / "deploy" / "grafana" / "provisioning" / "datasources" / "prometheus.yml"
+    (source,) = yaml.safe_load(provisioned.read_text())["datasources"]
+
+    asked = {
+        target["datasource"]["uid"]
+        for file in DASHBOARDS
+        for panel in json.loads(file.read_text())["panels"]
+        for target in panel.get("targets", ())
+    }
+    assert asked == {source["uid"]}
+
+
+def test_every_metric_that_is_asked_for_is_explained():
+    asked = {
+        re.sub(r"_(bucket|sum|count)$", "", metric)
+        for _, query in (*panel_queries(), *alert_parts())
+        for metric in metrics_of(query)
+        if metric.startswith("slipway_")
+    }
+    endings = re.findall(r"`_([a-z_]+)`", METRICS)
+
+    unexplained = {
+        metric
+        for metric in asked
+        if f"`{metric}`" not in METRICS and not any(metric.endswith(end) for end in endings)
+    }
+    assert unexplained == set()

@@ -1,0 +1,204 @@
+"""Dead needs proof: what opens a partner's circuit, what closes it, and what counts meanwhile.
+
+design.md 5.4.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from models.lifecycle.words import Action
+from models.outbox.circuit import PROBE_INTERVAL, REFUSALS_MAX, CircuitState
+from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
+from tests.support.owed_notice import NOW, WIN
+
+MOMENT = timedelta(microseconds=1)
+TOOK = timedelta(milliseconds=50)
+REFUSED = Dead("answered 404")
+OUT_OF_TIME = Dead("not taken within 48 h", out_of_time=True)
+
+
+@pytest.fixture
+def circuit() -> CircuitState:
+    return CircuitState(1)
+
+
+@pytest.fixture
+def opened() -> CircuitState:
+    """A circuit that was opened at NOW."""
+    made = CircuitState(1)
+    made.open("answered 401", now=NOW)
+    return made
+
+
+def attempt(
+    verdict: Verdict,
+    status: int | None = None,
+    *,
+    action: Action = Action.WIN,
+    after: timedelta = -TOOK,
+) -> Attempt:
+    """Claimed so long *after* NOW."""
+    claim = replace(WIN, action=action, claimed_at=NOW + after)
+    problem = None if status is None else f"answered {status}"
+    return Attempt(claim, verdict, TOOK, http_status=status, problem=problem)
+
+
+def probe(verdict: Verdict, status: int | None = None) -> Attempt:
+    return attempt(verdict, status, after=PROBE_INTERVAL)
+
+
+def fail(circuit: CircuitState, *attempts: Attempt) -> list[Verdict]:
+    return [circuit.hear_failure(one, now=NOW).verdict for one in attempts]
+
+
+def test_the_tenth_refusal_in_a_row_opens_it_and_is_none(circuit):
+    verdicts = fail(circuit, *[attempt(REFUSED, 404)] * 11)
+
+    assert verdicts == [REFUSED] * 9 + [Again(PROBE_INTERVAL)] * 2
+    assert circuit.is_open
+    assert circuit.reason == "refused 10 notices in a row; the last: answered 404"
+
+
+def test_a_success_in_between_starts_the_row_anew(circuit):
+    fail(circuit, *[attempt(REFUSED, 404)] * 9)
+    circuit.hear_success(attempt(Delivered(), 200), now=NOW)
+
+    assert fail(circuit, *[attempt(REFUSED, 404)] * 9) == [REFUSED] * 9
+    assert not circuit.is_open
+
+
+def test_what_fails_for_the_moment_neither_counts_nor_starts_the_row_anew(circuit):
+    """In a row means without a success."""
+    fail(circuit, *[attempt(REFUSED, 404)] * 9, attempt(Again(TOOK), 503))
+    assert not circuit.is_open
+
+    fail(circuit, attempt(REFUSED, 404))
+
+    assert circuit.is_open
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("action", list(Action))
+def test_every_401_and_403_opens_it(circuit, status, action):
+    fail(circuit, attempt(Again(TOOK), status, action=action))
+
+    assert circuit.is_open
+    assert circuit.reason == f"answered {status}"
+    assert circuit.probe_at == NOW + PROBE_INTERVAL
+
+
+def test_a_success_with_such_a_status_does_not(circuit):
+    """A wallet's word stands in its body, whatever the status."""
+    circuit.hear_success(attempt(Delivered(), 403), now=NOW)
+
+    assert not circuit.is_open
+
+
+@pytest.mark.parametrize("action", [Action.CREATE, Action.RESERVE])
+def test_a_refused_create_is_an_answer_and_proves_nothing(circuit, action):
+    """Ten players without money are no reason to stop."""
+    verdicts = fail(circuit, *[attempt(Dead("answered 402"), 402, action=action)] * 20)
+
+    assert verdicts == [Dead("answered 402")] * 20
+    assert circuit.is_calm
+
+
+def test_what_dies_of_its_age_is_no_refusal(circuit):
+    assert fail(circuit, *[attempt(OUT_OF_TIME, 503)] * 20) == [OUT_OF_TIME] * 20
+    assert circuit.is_calm
+
+
+def test_nothing_dies_while_it_is_open(opened):
+    in_doubt = replace(OUT_OF_TIME, perhaps_delivered=True)
+    verdicts = fail(
+        opened, attempt(REFUSED, 404), attempt(OUT_OF_TIME), attempt(in_doubt), probe(in_doubt)
+    )
+
+    again, unanswered = Again(PROBE_INTERVAL), Unanswered(PROBE_INTERVAL)
+    assert verdicts == [again, again, unanswered, unanswered]
+
+
+def test_a_create_that_fails_meanwhile_has_its_answer_all_the_same(opened):
+    """Rule 10: it is never sent again, so there is nothing to spare."""
+    refused = attempt(Dead("answered 402"), 402, action=Action.CREATE)
+
+    assert fail(opened, refused) == [Dead("answered 402")]
+
+
+def test_a_probe_that_succeeds_closes_it(opened):
+    later = NOW + PROBE_INTERVAL + TOOK
+    opened.hear_success(probe(Delivered(), 200), now=later)
+
+    assert (opened.is_open, opened.closed_at, opened.probe_at) == (False, later, None)
+    assert opened.is_calm
+
+
+def test_a_success_of_before_it_opened_closes_nothing(opened):
+    """The secret was changed meanwhile: the other calls in flight prove nothing."""
+    opened.changed = False
+    opened.hear_success(attempt(Delivered(), 200, after=timedelta()), now=NOW + TOOK)
+
+    assert opened.is_open
+    assert not opened.changed
+
+
+@pytest.mark.parametrize("verdict", [Again(TOOK), Unanswered(TOOK), REFUSED, OUT_OF_TIME], ids=repr)
+def test_the_next_probe_goes_an_interval_after_a_failed_one(opened, verdict):
+    opened.probe_at = NOW + timedelta(seconds=40)  # as its claim left it: had it been lost
+    opened.hear_failure(probe(verdict), now=NOW + PROBE_INTERVAL + TOOK)
+
+    assert opened.probe_at == NOW + 2 * PROBE_INTERVAL
+
+
+def test_a_probe_that_took_longer_than_the_interval_is_followed_at_once(opened):
+    late = NOW + 3 * PROBE_INTERVAL
+    opened.hear_failure(probe(Unanswered(TOOK)), now=late)
+
+    assert opened.probe_at == late
+
+
+def test_failures_of_before_it_opened_do_not_move_the_probe(opened):
+    fail(opened, *[attempt(Unanswered(TOOK))] * 30)
+
+    assert opened.probe_at == NOW + PROBE_INTERVAL
+
+
+def test_after_a_refused_probe_the_other_end_is_tried(opened):
+    """Old tickets that a partner will never know must not cut off the new ones."""
+    turns = []
+    for verdict in (Again(TOOK), REFUSED, REFUSED, REFUSED, Unanswered(TOOK), REFUSED):
+        opened.hear_failure(probe(verdict), now=NOW + PROBE_INTERVAL)
+        turns.append(opened.probe_youngest)
+
+    assert turns == [False, True, False, True, False, True]
+
+
+def test_it_keeps_the_first_reason(opened):
+    fail(opened, attempt(Again(TOOK), 403))
+    opened.open("20 attempts in a row led to nothing", now=NOW + MOMENT)
+
+    assert (opened.reason, opened.opened_at) == ("answered 401", NOW)
+
+
+def test_one_that_opens_again_forgets_when_it_was_closed(opened):
+    """Else what was postponed before would be due."""
+    opened.hear_success(probe(Delivered(), 200), now=NOW + PROBE_INTERVAL)
+    opened.open("answered 403", now=NOW + 2 * PROBE_INTERVAL)
+
+    assert opened.is_open
+    assert opened.closed_at is None
+
+
+def test_a_row_starts_anew_when_it_closes(opened):
+    opened.hear_success(probe(Delivered(), 200), now=NOW + PROBE_INTERVAL)
+
+    assert fail(opened, *[attempt(REFUSED, 404)] * (REFUSALS_MAX - 1)) == [REFUSED] * 9
+
+
+def test_a_calm_one_is_not_changed_by_what_changes_nothing(circuit):
+    circuit.hear_success(attempt(Delivered(), 200), now=NOW)
+    fail(circuit, attempt(Again(TOOK), 503), attempt(Unanswered(TOOK)))
+
+    assert not circuit.changed

@@ -1,0 +1,179 @@
+"""Counting for Prometheus: whole batches at once, bounded labels, a page of one's own."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from models.intake.apply import Applied
+from models.lifecycle.words import Action
+from models.metrics import new_registry
+from models.outbox.values import Again, Attempt, Claim, Delivered, Verdict
+from models.survey import OperatorSurvey, Survey
+from models.sweep_round import Round
+from tests.support.closed_port import closed_port
+from worker.health import Probes
+from worker.intake.loop import Batch
+from worker.metrics import figures
+from worker.metrics.bounded import OTHERS, Bounded
+from worker.metrics.delivery import DeliveryMetrics
+from worker.metrics.figures import Figures
+from worker.metrics.histogram import Histogram
+from worker.metrics.intake import IntakeMetrics
+from worker.metrics.page import Page
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def samples(registry: CollectorRegistry) -> dict[str, float]:
+    """What is shown, by name and labels as they are written."""
+    return {
+        sample.name
+        + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+    }
+
+
+def attempt(verdict: Verdict, *, operator: str = "acme", took: timedelta = SECOND) -> Attempt:
+    claim = Claim(
+        notice=1, ticket=1, operator=1, operator_code=operator, ticket_id="7", action=Action.WIN,
+        generation=1, path="", body="{}", number=1, tries=0, first_tried_at=None, claimed_at=NOW,
+        lease=uuid4(),
+    )  # fmt: skip
+    return Attempt(claim, verdict, took)
+
+
+def test_a_histogram_takes_a_batch_and_counts_each_value_below_its_bound(registry):
+    histogram = Histogram("h", "-", bounds=(1.0, 2.0), registry=registry, label="who")
+
+    histogram.observe([0.5, 1.0, 1.5, 9.0], "acme")
+    histogram.observe([2.0], "acme")
+    histogram.expect("betsy")
+
+    shown = samples(registry)
+    assert [shown[f"h_bucket le={le} who=acme"] for le in ("1", "2", "+Inf")] == [2, 4, 5]
+    assert (shown["h_count who=acme"], shown["h_sum who=acme"]) == (5, 14.0)
+    assert shown["h_count who=betsy"] == 0
+
+
+def test_a_chunk_is_counted_once_by_action_and_outcome(registry):
+    metrics = IntakeMetrics(registry)
+    applied = Applied(Counter({("ticket_win", "applied"): 3, ("unreadable", "rejected"): 2}))
+
+    metrics.applied(Batch(applied, 5, SECOND, timedelta(seconds=20)))
+
+    shown = samples(registry)
+    assert shown["slipway_events_total action=ticket_win outcome=applied"] == 3
+    assert shown["slipway_events_total action=unreadable outcome=rejected"] == 2
+    assert shown["slipway_events_total action=ticket_lost outcome=parked"] == 0
+    assert (shown["slipway_chunk_entries_sum"], shown["slipway_chunk_entries_count"]) == (5, 1)
+    assert shown["slipway_apply_seconds_sum"] == 20
+
+
+@pytest.mark.parametrize(
+    ("waited", "counted"), [(-SECOND, 0.0), (timedelta(days=9000), 86400.0)], ids=str
+)
+def test_an_id_that_a_publisher_chose_cannot_spoil_the_average(registry, waited, counted):
+    metrics = IntakeMetrics(registry)
+
+    metrics.applied(Batch(Applied(), 1, SECOND, waited))
+
+    assert samples(registry)["slipway_apply_seconds_sum"] == counted
+
+
+def test_attempts_are_counted_by_operator_and_verdict_and_what_sent_nothing_takes_no_time(registry):
+    metrics = DeliveryMetrics(registry)
+
+    metrics.recorded([attempt(Delivered()), attempt(Delivered()), attempt(Again(SECOND))])
+    metrics.recorded([attempt(Again(SECOND), operator="betsy", took=timedelta())])
+
+    shown = samples(registry)
+    assert shown["slipway_attempts_total operator=acme verdict=delivered"] == 2
+    assert shown["slipway_attempts_total operator=acme verdict=dead"] == 0
+    assert shown["slipway_attempts_total operator=betsy verdict=again"] == 1
+    assert shown["slipway_attempt_seconds_count operator=acme"] == 3
+    assert shown["slipway_attempt_seconds_count operator=betsy"] == 0
+
+
+def test_labels_beyond_the_limit_are_one():
+    bounded = Bounded(most=2)
+
+    assert [bounded(name) for name in ("a", "b", "c", "a", "d")] == ["a", "b", OTHERS, "a", OTHERS]
+
+
+def test_a_survey_is_shown_whole_and_replaces_the_one_before(registry):
+    shown = Figures(registry)
+    shown.show("database", figures.of_database(survey("acme", "betsy"), sweep_interval=SECOND))
+    shown.show("database", figures.of_database(survey("acme"), sweep_interval=SECOND))
+
+    now = samples(registry)
+    assert now["slipway_notices_oldest_due_seconds operator=acme"] == 60
+    assert now["slipway_circuit_open operator=acme"] == 1
+    assert not any("betsy" in name for name in now)
+    assert now["slipway_closes_late_seconds"] == 0
+    assert (now["slipway_sweep_age_seconds"], now["slipway_sweep_horizon_seconds"]) == (5, 2)
+
+
+def survey(*operators: str) -> Survey:
+    return Survey(
+        at=NOW,
+        operators=tuple(
+            OperatorSurvey(code, enabled=True, circuit_open=True, due=3, in_flight=1,
+                           oldest_due_at=NOW - 60 * SECOND, dead=0, oldest_dead_at=None)
+            for code in operators
+        ),
+        tickets={},
+        closes_due=0,
+        oldest_close_due_at=None,
+        parked=1,
+        first_window_end=NOW + SECOND,
+        rejected=0,
+        superseded=0,
+        last_round=Round(NOW - 5 * SECOND, NOW - 7 * SECOND),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    made = Page(new_registry("intake"), probes=Probes(tmp_path / "probes", "intake@x"))
+    yield made
+    made.close()
+
+
+def test_a_page_says_where_it_is_and_what_it_belongs_to(page, tmp_path):
+    page.open(address="127.0.0.1", port=0)
+
+    address = (tmp_path / "probes" / "intake@x.metrics").read_text().strip()
+    text = httpx.get(address).text
+    page.close()
+
+    assert 'process="intake"' in text
+    assert 'slipway_log_lines_total{event="partner_unusable",level="error"} 0.0' in text
+    assert "_created" not in text
+    assert not (tmp_path / "probes" / "intake@x.metrics").exists()
+
+
+def test_a_port_that_is_taken_costs_the_metrics_and_not_the_process(page, tmp_path, caplog):
+    port = closed_port()
+    first = Page(new_registry("sweep"), probes=Probes(tmp_path / "probes", "sweep@x"))
+    first.open(address="127.0.0.1", port=port)
+
+    page.open(address="127.0.0.1", port=port)
+
+    first.close()
+    assert "metrics_page_not_opened" in caplog.messages
+    assert not (tmp_path / "probes" / "intake@x.metrics").exists()

@@ -1,0 +1,58 @@
+"""A partner is given up after twenty attempts in a row that led to nothing."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
+from tests.support.owed_notice import WIN
+from worker.delivery.troubles import TROUBLES_MAX, Troubles
+
+PAUSE = timedelta(seconds=10)
+OUT_OF_TIME = Dead("not taken within 48 h", out_of_time=True)
+
+
+def attempt(verdict: Verdict, *, operator: int = 1) -> Attempt:
+    claim = replace(WIN, operator=operator)
+    return Attempt(claim, verdict, PAUSE, problem="timed out after 5 s")
+
+
+@pytest.mark.parametrize("verdict", [Again(PAUSE), Unanswered(PAUSE), OUT_OF_TIME], ids=repr)
+def test_the_twentieth_in_a_row_gives_it_up(verdict):
+    before = Troubles().after([attempt(verdict)] * (TROUBLES_MAX - 1))
+    assert before.given_up == {}
+
+    given_up = before.after([attempt(verdict)]).given_up
+
+    assert given_up == {1: "20 attempts in a row led to nothing; the last: timed out after 5 s"}
+
+
+@pytest.mark.parametrize("answer", [Delivered(), Dead("answered 404")], ids=repr)
+def test_an_answer_that_settles_something_starts_the_row_anew(answer):
+    troubles = Troubles().after([attempt(Unanswered(PAUSE))] * 19)
+
+    after = troubles.after([attempt(answer), *[attempt(Unanswered(PAUSE))] * 19])
+
+    assert after.given_up == {}
+
+
+def test_who_is_given_up_starts_anew():
+    troubles = Troubles().after([attempt(Unanswered(PAUSE))] * 30)
+
+    assert troubles.counts == {}
+    assert troubles.after([attempt(Unanswered(PAUSE))]).given_up == {}
+
+
+def test_partners_are_counted_apart():
+    both = [attempt(Again(PAUSE)), attempt(Again(PAUSE), operator=2)] * 19
+
+    assert Troubles().after([*both, attempt(Again(PAUSE), operator=2)]).given_up.keys() == {2}
+
+
+def test_counting_what_was_not_recorded_leaves_no_trace():
+    """The batch is tried again, and must not count twice."""
+    troubles = Troubles().after([attempt(Again(PAUSE))] * 10)
+    troubles.after([attempt(Again(PAUSE))] * 9)
+
+    assert troubles.counts == {1: 10}

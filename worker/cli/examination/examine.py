@@ -1,0 +1,142 @@
+"""The whole examination: one part after the other, as far as what is wrong lets it come."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from celery import Celery
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from sqlalchemy.exc import OperationalError
+
+from models.clock import DatabaseClock
+from models.encryption import Vault
+from models.settings import Settings, read_settings
+from models.settings_faults import WrongSettings
+from models.sweep_round import last_round
+from worker.cli.database import transaction
+from worker.cli.examination.clocks import examine_clocks
+from worker.cli.examination.database import SCHEMA, examine_database
+from worker.cli.examination.database import unreachable as database_unreachable
+from worker.cli.examination.finding import Finding, State, ok, unknown, wrong
+from worker.cli.examination.partners import examine_partners, examine_secrets, read_operators
+from worker.cli.examination.processes import consumers, examine_rounds, examine_workers
+from worker.cli.examination.redis_server import (
+    BROKER_COMMANDS,
+    STREAM_COMMANDS,
+    examine_redis,
+    examine_rights,
+)
+from worker.cli.examination.redis_server import unreachable as redis_unreachable
+from worker.cli.examination.stream import examine_stream
+from worker.configuration import SWEEP_QUEUE, configuration
+
+_ANSWER_SECONDS: Final = 5.0
+_REDIS: Final = "Redis"
+_BROKER: Final = "broker"
+_BEHIND_DATABASE: Final = "secrets, operators, sweep rounds"
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything; each finding as soon as it is made."""
+    try:
+        settings = read_settings()
+    except WrongSettings as faults:
+        for problem in faults.problems:
+            yield wrong("settings", problem, mend="mend this variable; models/SETTINGS.md has all")
+        yield unknown("all the rest", "the settings must be mended first")
+        return
+    yield ok("settings", "each can be used, and none contradicts another")
+    yield from _Examination(settings).run()
+
+
+class _Examination:
+    """What was learned on the way."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._began = time.monotonic()
+        self._told = {"this machine": (datetime.now(UTC), timedelta())}
+        self._away: set[str] = set()
+        self._sweepers = False
+
+    def run(self) -> Iterator[Finding]:
+        """Look at one part after the other."""
+        same = self._settings.broker_url == self._settings.redis_url
+        commands = (*STREAM_COMMANDS, *(BROKER_COMMANDS if same else ()))
+        yield from self._redis(_REDIS, self._settings.redis_url, commands)
+        if not same:
+            yield from self._redis(_BROKER, self._settings.broker_url, BROKER_COMMANDS)
+        yield from self._workers(_REDIS if same else _BROKER)
+        yield from self._database()
+        yield from examine_clocks(self._told)
+
+    def _redis(self, part: str, url: str, commands: Sequence[Sequence[str]]) -> Iterator[Finding]:
+        variable = f"SLIPWAY_{part.upper()}_URL"
+        client = Redis.from_url(
+            url,
+            socket_timeout=_ANSWER_SECONDS,
+            socket_connect_timeout=_ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        try:
+            with client:
+                yield from examine_rights(client, commands, variable=variable)
+                yield from examine_redis(client, part=part)
+                if part == _REDIS:
+                    yield from examine_stream(client)
+                    seconds, microseconds = client.time()
+                    moment = datetime.fromtimestamp(seconds, UTC)
+                    self._tell(part, moment + timedelta(microseconds=microseconds))
+        except RedisError as error:
+            self._away.add(part)
+            yield redis_unreachable(part, variable, error)
+
+    def _workers(self, broker: str) -> Iterator[Finding]:
+        if broker in self._away:
+            yield unknown("workers", f"{broker} must be mended first")
+            return
+        # Not the workers' own application: that one is configured when it is first imported.
+        app = Celery("doctor", set_as_current=False)
+        app.conf.update(configuration(self._settings))
+        try:
+            found = consumers(app)
+        except Exception as error:  # noqa: BLE001 - whatever kombu raises, the rest is to be seen
+            yield unknown("workers", f"the broker could not be asked ({type(error).__name__})")
+            return
+        finally:
+            app.close()
+        self._sweepers = bool(found[SWEEP_QUEUE])
+        yield from examine_workers(found)
+
+    def _database(self) -> Iterator[Finding]:
+        try:
+            with transaction() as connection:
+                now = DatabaseClock().now(connection)
+                self._tell("PostgreSQL", now)
+                found = [*examine_database(connection)]
+                schema_fits = not any(
+                    one.part == SCHEMA and one.state is State.WRONG for one in found
+                )
+                operators = read_operators(connection) if schema_fits else []
+                last = last_round(connection) if schema_fits else None
+        except OperationalError as error:
+            yield database_unreachable(error)
+            yield unknown(_BEHIND_DATABASE, "PostgreSQL must be mended first")
+            return
+        yield from found
+        if not schema_fits:
+            yield unknown(_BEHIND_DATABASE, "the schema must be mended first")
+            return
+        vault = Vault.with_keys(self._settings.secret_key)
+        yield from examine_secrets(operators, vault=vault, now=now)
+        yield from examine_partners(operators, networks=self._settings.partner_networks)
+        yield examine_rounds(
+            last, now=now, interval=self._settings.sweep_interval, sweepers=self._sweepers
+        )
+
+    def _tell(self, clock: str, moment: datetime) -> None:
+        self._told[clock] = (moment, timedelta(seconds=time.monotonic() - self._began))

@@ -1,0 +1,80 @@
+"""Changes an operator as typed, holds its notices, and lets them go."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, cast
+
+import typer
+
+from models.clock import DatabaseClock
+from models.durations import format_duration
+from models.interventions import Person
+from models.operators import Wishes, change_operator, disable_operator, enable_operator
+from models.settings import read_settings
+from worker.cli.database import transaction
+from worker.cli.errors import WrongUsage
+from worker.cli.operator_doubts import doubts
+from worker.cli.output import remark, show_json
+
+
+def change_from_wishes(
+    code: str, wishes: Mapping[str, Any], *, who: str, why: str, as_json: bool
+) -> None:
+    """Change what *wishes* name, and print what differs now."""
+    if not wishes:
+        raise WrongUsage("say what shall be different: slipway operators set --help lists it")
+    with transaction() as connection:
+        changed = change_operator(connection, code, cast("Wishes", wishes), person=Person(who, why))
+    warnings = doubts(changed.terms, read_settings()) if changed.before else []
+    for warning in warnings:
+        remark(f"warning: {warning}")
+    differing = {
+        name: {"from": before, "to": getattr(changed.terms, name)}
+        for name, before in changed.before.items()
+    }
+    if as_json:
+        show_json({"code": code, "changed": differing, "warnings": warnings})
+        return
+    for name, values in differing.items():
+        option = name.replace("_", "-")
+        typer.echo(f"{option}: {_in_words(values['from'])} -> {_in_words(values['to'])}")
+    if not differing:
+        typer.echo(f"operator {code} is like that already; nothing changed")
+
+
+def hold(code: str, *, who: str, why: str, as_json: bool) -> None:
+    """Hold the operator's notices."""
+    with transaction() as connection:
+        now = DatabaseClock().now(connection)
+        changed = disable_operator(connection, code, now=now, person=Person(who, why))
+    if as_json:
+        show_json({"code": code, "disabled": True, "changed": changed})
+        return
+    told = "disabled: its notices are held" if changed else "disabled already; nothing changed"
+    typer.echo(f"operator {code} is {told}")
+
+
+def let_go(code: str, *, who: str, why: str, as_json: bool) -> None:
+    """Let the operator's notices go."""
+    with transaction() as connection:
+        now = DatabaseClock().now(connection)
+        changed = enable_operator(connection, code, now=now, person=Person(who, why))
+    if as_json:
+        show_json({"code": code, "disabled": False, "changed": changed})
+        return
+    told = "enabled: its notices go out" if changed else "enabled already; nothing changed"
+    typer.echo(f"operator {code} is {told}")
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case timedelta():
+            return format_duration(value)
+        case float():
+            return f"{value:g}/s"
+        case _:
+            return str(value)

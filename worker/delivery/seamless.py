@@ -1,0 +1,106 @@
+"""Seamless wallets (contracts: AMBSlot 2): `/payout` and `/cancel` behind the operator's URL.
+
+A wallet knows a repeat by the `transactionId` in the body, which is the same on every attempt, so
+no header says it. What came of a call stands in the answer's `status.code`, whatever the HTTP
+status.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from models.outbox.values import Claim, Partner
+from models.signing import sign_seamless
+from worker.delivery.calls import Answer
+from worker.delivery.dialect import Meaning, NotNow, Refused, Remarks, Request, Taken
+from worker.delivery.wallet_answer import WalletAnswer, read_wallet_answer
+
+SIGNATURE_HEADER: Final = "x-amb-signature"
+DONE: Final = 0
+# Contracts 2.4. Every other code, 999 and 1600 to 1602 among them, may be better another time.
+REFUSALS: Final[Mapping[int, str]] = {
+    800: "balance too low",
+    908: "bad username or token",
+    995: "bad game id",
+    997: "bad request data",
+    998: "bad agent id",
+}
+NOBODY: Final = "slipway-ping"  # a player whom no wallet knows
+
+
+class Seamless:
+    """The dialect of seamless wallets."""
+
+    def request(self, claim: Claim, partner: Partner, *, secret: str, at: datetime) -> Request:  # noqa: ARG002 - no time is told but the settlement's own
+        """Word the call; signed over the exact body if the wallet asks for it (contracts 2.1)."""
+        return _request(partner, claim.path, claim.body.encode(), secret=secret)
+
+    def read(self, claim: Claim, answer: Answer) -> Meaning:
+        """Judge by `status.code`, and keep what the wallet says it did.
+
+        0: done. A code that says our request is wrong: refused, with the wallet's words. Any other
+        code, and an answer without one (a proxy's page, half a document): later, with the same
+        `transactionId`.
+        """
+        told = read_wallet_answer(answer)
+        if told.code is None:
+            return NotNow(f"answered {answer.status} without a status.code")
+        if told.code == DONE:
+            return Taken(_remarks(told, doubts=_doubts(claim, told)))
+        known = REFUSALS.get(told.code)
+        if known is None:
+            return NotNow(f"answered status.code {told.code}", _remarks(told))
+        problem = f"answered status.code {told.code} ({known})"
+        return Refused(problem, told.message or None, _remarks(told))
+
+    def ping(self, partner: Partner, *, secret: str) -> Request:
+        """Ask for the balance of a player whom nobody knows: the contract has no ping.
+
+        Contracts 2.0 and 2.2: `/balance` only reads, and its two fields are these.
+        """
+        body = json.dumps({"username": NOBODY, "agentId": partner.agent}, separators=(",", ":"))
+        return _request(partner, "/balance", body.encode(), secret=secret)
+
+    def answers_ping(self, answer: Answer) -> bool:
+        """Any `status.code`: also the one that says there is no such player."""
+        return read_wallet_answer(answer).code is not None
+
+
+def _request(partner: Partner, path: str, body: bytes, *, secret: str) -> Request:
+    headers = {"Content-Type": "application/json"}
+    if partner.sign_calls:
+        headers[SIGNATURE_HEADER] = sign_seamless(body, secret=secret)
+    return Request(url=partner.url.rstrip("/") + path, headers=headers, body=body)
+
+
+def _doubts(claim: Claim, told: WalletAnswer) -> list[str]:
+    """What is odd about a success, as words for lists and logs: a person may want to look."""
+    asked = json.loads(claim.body, parse_float=Decimal)
+    doubts = []
+    if told.ref_id is None:
+        doubts.append("ref_id_missing")
+    elif told.ref_id.lower() != asked["transactionId"]:
+        doubts.append("ref_id_not_ours")
+    moved = told.moved
+    if moved is None:
+        doubts.append("balance_missing")
+    elif moved != asked["amount"]:
+        # What moved at an earlier attempt does not move again; nobody can tell from here.
+        repeated = moved == 0 and claim.number > 1
+        doubts.append("balance_unmoved_at_a_repeat" if repeated else "balance_moved_otherwise")
+    return doubts
+
+
+def _remarks(told: WalletAnswer, *, doubts: list[str] | None = None) -> Remarks:
+    """What is kept with the attempt; amounts as they were written, in currency units."""
+    remarks = {
+        "code": told.code,
+        "message": told.message,
+        "ref_id": told.ref_id,
+        "balance_before": None if told.before is None else f"{told.before:f}",
+        "balance_after": None if told.after is None else f"{told.after:f}",
+        "doubts": doubts or None,
+    }
+    return {name: value for name, value in remarks.items() if value is not None}
