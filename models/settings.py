@@ -177,6 +177,10 @@ class Settings(BaseSettings):
     sweep_batch: Annotated[int, Ge(1), Le(10000)] = 500
     """Tickets the sweep closes in one transaction; a full batch is followed by the next at once."""
 
+    survey_interval: PositiveDuration = timedelta(seconds=15)
+    """Pause between two looks at what Prometheus is shown of PostgreSQL and Redis. Scrapes ask
+    neither."""
+
     retention: PositiveDuration = timedelta(days=90)
     """Closed and cancelled tickets are kept this long, with their events and notices; unfinished
     ones always."""

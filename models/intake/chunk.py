@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from models.events.event import Event
-from models.intake.known import Arrived, count_repeats, sort_by_log
+from models.intake.known import Arrived, Sorted, count_repeats, known_of, sort_by_log
 from models.lifecycle.ticket import Terms, TicketState
 from models.lifecycle.turn import Waiting, take_turn
 from models.lifecycle.words import Action, Outcome, Reason, Status
 from models.outbox.unsent import withdraw_unsent
 from models.tickets.lock import lock_by_key, parked_of, terms_of
-from models.tickets.store import Turn, store
+from models.tickets.make import Key, known_among
+from models.tickets.store import Turn, store, store_new
 
 # Fresh events arrive after all that is parked; their place in the chunk breaks ties.
 _FRESH = 2**62
@@ -28,6 +29,15 @@ class Refused:
     event: Event
     reason: Reason
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Welcome:
+    """An event of an operator that is known."""
+
+    key: Key
+    terms: Terms
+    event: Event
 
 
 @dataclass(slots=True)
@@ -55,28 +65,23 @@ def apply_chunk(
     oldest first (rule 5). Raises what the database raises; then nothing was applied.
     """
     result = ChunkResult()
-    arrived = _lock_tickets(connection, events, result, now=now)
-    log = sort_by_log(connection, arrived)
-    result.refused += [_reused(event) for _, event in log.reused]
-    result.ended += [(event, Outcome.DUPLICATE) for _, event in (*log.repeats, *log.redelivered)]
-    turns = _take_turns(connection, log.fresh, result, now=now, window=parking_window)
-    cancelled = [
-        turn.ticket.id
-        for turn in turns
-        if any(owed.action is Action.DISCARD for owed in turn.ticket.owed)
-    ]
-    result.due = store(connection, turns, now=now)
-    if withdraw_unsent(connection, cancelled, now=now):
-        result.due = True
-    count_repeats(connection, log.repeats, now=now)
+    welcome = _welcome(connection, events, result)
+    left = _begin_tickets(connection, welcome, result, now=now, window=parking_window)
+    if left:
+        tickets = lock_by_key(connection, (one.key for one in left), now=now)
+        arrived = [(tickets[one.key], one.event) for one in left]
+        log = sort_by_log(arrived, known_of(connection, arrived))
+        turns = _take_turns(connection, log.fresh, now=now, window=parking_window)
+        result.due = store(connection, turns, now=now) or result.due
+        _conclude(connection, log, turns, result, now=now)
     return result
 
 
-def _lock_tickets(
-    connection: Connection, events: Sequence[Event], result: ChunkResult, *, now: datetime
-) -> list[Arrived]:
+def _welcome(
+    connection: Connection, events: Sequence[Event], result: ChunkResult
+) -> list[_Welcome]:
     terms = terms_of(connection, (event.operator for event in events))
-    welcome: list[Event] = []
+    welcome: list[_Welcome] = []
     for event in events:
         agreed = terms.get(event.operator)
         if agreed is None:
@@ -86,21 +91,40 @@ def _lock_tickets(
         if len(placed.ticket_id) > TICKET_ID_MAX:
             result.refused.append(_too_long(placed))
         else:
-            welcome.append(placed)
-    if not welcome:
-        return []
-    keys = [(terms[event.operator].operator, event.ticket_id) for event in welcome]
-    tickets = lock_by_key(connection, keys, now=now)
-    return [(tickets[key], event) for key, event in zip(keys, welcome, strict=True)]
+            welcome.append(_Welcome((agreed.operator, placed.ticket_id), agreed, placed))
+    return welcome
 
 
-def _take_turns(
+def _begin_tickets(
     connection: Connection,
-    fresh: Sequence[Arrived],
+    welcome: Sequence[_Welcome],
     result: ChunkResult,
     *,
     now: datetime,
     window: timedelta,
+) -> list[_Welcome]:
+    """Apply the events of tickets nobody knows; the rest, whose tickets have to be locked.
+
+    They are decided before their tickets are made: a ticket without a row has no log and nothing
+    parked. Where somebody else makes the row first, the decision is forgotten.
+    """
+    there = known_among(connection, (one.key for one in welcome)) if welcome else set()
+    new = {
+        one.key: TicketState(-number, one.key[1], one.terms)  # no id yet: a stand-in
+        for number, one in enumerate(welcome, start=1)
+        if one.key not in there
+    }
+    log = sort_by_log([(new[one.key], one.event) for one in welcome if one.key in new], {})
+    turns = _take_turns(connection, log.fresh, now=now, window=window)
+    result.due = store_new(connection, turns, now=now)
+    made = {ticket.id for ticket in new.values() if ticket.id > 0}
+    turns = [turn for turn in turns if turn.ticket.id in made]
+    _conclude(connection, log.only(made), turns, result, now=now)
+    return [one for one in welcome if one.key not in new or new[one.key].id not in made]
+
+
+def _take_turns(
+    connection: Connection, fresh: Sequence[Arrived], *, now: datetime, window: timedelta
 ) -> list[Turn]:
     by_ticket: defaultdict[int, list[Waiting]] = defaultdict(list)
     tickets: dict[int, TicketState] = {}
@@ -114,9 +138,32 @@ def _take_turns(
         ticket = tickets[ticket_id]
         was_new = ticket.status is Status.NEW
         decided = take_turn(ticket, waiting, now=now, window=window, was_new=was_new)
-        result.ended += [(one.waiting.event, one.decision.outcome) for one in decided]
         turns.append(Turn(ticket, decided))
     return turns
+
+
+def _conclude(
+    connection: Connection,
+    log: Sorted,
+    turns: Sequence[Turn],
+    result: ChunkResult,
+    *,
+    now: datetime,
+) -> None:
+    """Do what follows once the turns are stored, and note how each event ended."""
+    result.refused += [_reused(event) for _, event in log.reused]
+    result.ended += [(event, Outcome.DUPLICATE) for _, event in (*log.repeats, *log.redelivered)]
+    result.ended += [
+        (one.waiting.event, one.decision.outcome) for turn in turns for one in turn.decided
+    ]
+    cancelled = [
+        turn.ticket.id
+        for turn in turns
+        if any(owed.action is Action.DISCARD for owed in turn.ticket.owed)
+    ]
+    if withdraw_unsent(connection, cancelled, now=now):
+        result.due = True
+    count_repeats(connection, log.repeats, now=now)
 
 
 def _at_its_draw(event: Event, terms: Terms) -> Event:

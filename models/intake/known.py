@@ -1,6 +1,6 @@
 """Which events were here before (rule 2): a repeat is counted, a reused id is refused."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -37,11 +37,23 @@ class Sorted:
     redelivered: list[Arrived] = field(default_factory=list)
     reused: list[Arrived] = field(default_factory=list)
 
+    def only(self, tickets: Container[int]) -> "Sorted":
+        """The same without the events of other tickets."""
+        return Sorted(
+            *(
+                [(ticket, event) for ticket, event in part if ticket.id in tickets]
+                for part in (self.fresh, self.repeats, self.redelivered, self.reused)
+            )
+        )
 
-def sort_by_log(connection: Connection, arrived: Sequence[Arrived]) -> Sorted:
-    """Tell fresh events from known ones. Their tickets must be locked already."""
+
+Known = dict[tuple[int, str], tuple[str, dict[str, Any], str | None]]
+
+
+def sort_by_log(arrived: Sequence[Arrived], known: Known) -> Sorted:
+    """Tell fresh events from those that are *known*, or come twice in *arrived* itself."""
     found = Sorted()
-    known = _known(connection, arrived)
+    known = known.copy()
     for ticket, event in arrived:
         key = (ticket.id, event.event_id)
         before = known.get(key)
@@ -81,9 +93,8 @@ def _exact(number: float) -> Decimal:
     return Decimal(number if isinstance(number, int) else repr(number))
 
 
-def _known(
-    connection: Connection, arrived: Sequence[Arrived]
-) -> dict[tuple[int, str], tuple[str, dict[str, Any], str | None]]:
+def known_of(connection: Connection, arrived: Sequence[Arrived]) -> Known:
+    """What the log holds of these events. Their tickets must be locked already."""
     keys = [{"ticket": ticket.id, "event_id": event.event_id} for ticket, event in arrived]
     rows = connection.execute(KNOWN, {"keys": to_json(keys).decode()})
     return {(row.ticket, row.event_id): (row.action, row.data, row.entry_id) for row in rows}

@@ -30,6 +30,7 @@ class Owed:
     event_id: str | None
     at: datetime | None = None  # when it happened, and never later than it was heard of (rule 3)
     not_before: datetime | None = None
+    body: str | None = None  # the text itself, where it is the same call again
     withheld: bool = False  # the partner was never told what this takes back (rule 18)
 
 

@@ -20,6 +20,8 @@ class Message:
 
 def message(ticket: TicketState, owed: Owed) -> Message:
     """The message for *owed*, by the protocol of the ticket's operator."""
+    if owed.body is not None:
+        return Message(owed.body)
     if ticket.terms.protocol == "seamless":
         return Message(*seamless.call(ticket, owed))
     return Message(

@@ -34,6 +34,7 @@ FIELDS: dict[Action, tuple[str, ...]] = {
     Action.ROLLBACK: ("reason",),
     Action.CLOSED: (),
 }
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _NOT_A_WORD = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
@@ -43,7 +44,7 @@ def body(action: Action, *, operator: str, ticket_id: str, data: dict[str, Any])
     for name in FIELDS[action]:
         value = data.get(name)
         told[name] = slug(value) if name == "reason" and isinstance(value, str) else value
-    return json.dumps({"action": action, "data": told}, ensure_ascii=False, separators=(",", ":"))
+    return _COMPACT.encode({"action": action, "data": told})
 
 
 def slug(reason: str) -> str:

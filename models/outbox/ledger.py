@@ -15,7 +15,8 @@ from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Ve
 
 LOCK_NOTICES = text("""
     SELECT id, action, generation, lease, leased_until, due_at, postponed_at, tries,
-           first_tried_at, quiet_until, perhaps_delivered, ended, head, reason
+           first_tried_at, quiet_until, perhaps_delivered, ended, head, reason,
+           CASE action WHEN 'ticket_discard' THEN body END AS body
       FROM notice WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE""")
 
 UPDATE_NOTICES = text("""
@@ -71,6 +72,7 @@ class SentNotice:
     ended: NoticeEnd | None
     head: bool
     reason: str | None
+    body: str | None  # of a discard, which may be owed again
     changed: bool = False
 
     def finish(self, end: NoticeEnd) -> None:
@@ -129,6 +131,7 @@ def lock_notices(connection: Connection, ids: Iterable[int]) -> dict[int, SentNo
             None if row.ended is None else NoticeEnd(row.ended),
             row.head,
             row.reason,
+            row.body,
         )
         for row in rows
     }

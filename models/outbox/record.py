@@ -189,8 +189,9 @@ def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
         again = Owed(
             Action.DISCARD,
             notice.generation + 1,
-            {"reason": ticket.cancelled_by},
+            {},
             event_id=None,
+            body=notice.body,  # the same call again (contracts: BetStack 1.6)
             not_before=now + DISCARD_AGAIN_AFTER,
         )
         ticket.owed.append(again)

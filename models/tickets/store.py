@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from models.lifecycle.ticket import Owed, TicketState
 from models.lifecycle.turn import Decided
 from models.lifecycle.words import NoticeEnd
 from models.notices.body import message
+from models.tickets.make import make_tickets
 
 UPDATE_TICKETS = text("""
     UPDATE ticket t
@@ -73,27 +74,60 @@ class Turn:
     decided: Sequence[Decided] = ()
 
 
+_Told = tuple[Turn, list[dict[str, Any]]]  # with the rows of its notices
+
+
 def store(connection: Connection, turns: Iterable[Turn], *, now: datetime) -> bool:
     """Write the turns. True: a notice among them is due now, so deliverers should look."""
-    tickets: list[dict[str, Any]] = []
+    told = [(turn, _notices(turn.ticket, now)) for turn in turns]
+    tickets = [_ticket(turn.ticket) for turn, notices in told if turn.ticket.touched or notices]
+    _write(connection, UPDATE_TICKETS, tickets, now)
+    return _store_rest(connection, told, now)
+
+
+def store_new(connection: Connection, turns: Iterable[Turn], *, now: datetime) -> bool:
+    """Make the tickets of the turns, none of which had a row, and write the turns.
+
+    Each ticket that was made is given its id. One that somebody else has made meanwhile keeps the
+    one it has, and nothing of its turn is written.
+    """
+    told = [(turn, _notices(turn.ticket, now)) for turn in turns]
+    ids = make_tickets(connection, [turn.ticket for turn, _ in told], now=now)
+    made: list[_Told] = []
+    for turn, notices in told:
+        id_ = ids.get((turn.ticket.terms.operator, turn.ticket.ticket_id))
+        if id_ is not None:
+            turn.ticket.id = id_
+            made.append((turn, notices))
+    return _store_rest(connection, made, now)
+
+
+def _store_rest(connection: Connection, told: Iterable[_Told], now: datetime) -> bool:
+    """Write events and notices of the turns; their tickets are written, and have their ids."""
     events: list[dict[str, Any]] = []
     ended: list[dict[str, Any]] = []
     notices: list[dict[str, Any]] = []
-    for turn in turns:
-        notices += [_notice(turn.ticket, owed, now) for owed in turn.ticket.owed]
+    for turn, owed in told:
         for one in turn.decided:
             (events if one.waiting.is_fresh else ended).append(_event(turn.ticket.id, one))
-        if turn.ticket.touched or turn.ticket.owed:
-            tickets.append(_ticket(turn.ticket))
-    for statement, rows in (
-        (UPDATE_TICKETS, tickets),
-        (INSERT_EVENTS, events),
-        (UPDATE_EVENTS, ended),
-        (INSERT_NOTICES, notices),
-    ):
-        if rows:
-            connection.execute(statement, {"rows": to_json(rows).decode(), "now": now})
+        for row in owed:
+            row["ticket"] = turn.ticket.id
+            notices.append(row)
+    _write(connection, INSERT_EVENTS, events, now)
+    _write(connection, UPDATE_EVENTS, ended, now)
+    _write(connection, INSERT_NOTICES, notices, now)
     return any(row["head"] and row["ended"] is None and row["due_at"] <= now for row in notices)
+
+
+def _write(
+    connection: Connection, statement: TextClause, rows: Sequence[dict[str, Any]], now: datetime
+) -> None:
+    if rows:
+        connection.execute(statement, {"rows": to_json(rows).decode(), "now": now})
+
+
+def _notices(ticket: TicketState, now: datetime) -> list[dict[str, Any]]:
+    return [_notice(ticket, owed, now) for owed in ticket.owed]
 
 
 def _ticket(ticket: TicketState) -> dict[str, Any]:
@@ -158,7 +192,6 @@ def _notice(ticket: TicketState, owed: Owed, now: datetime) -> dict[str, Any]:
     if not owed.withheld:
         ticket.unfinished += 1
     return {
-        "ticket": ticket.id,
         "operator": ticket.terms.operator,
         "number": ticket.notices,
         "action": owed.action,

@@ -106,7 +106,7 @@ def test_the_discard_waits_out_the_grace_after_an_unanswered_create(desk, create
     assert desk.deliver() == DISCARD
 
 
-def test_after_an_unknown_outcome_a_second_discard_follows_the_first_success(desk, create):
+def test_after_an_unknown_outcome_a_second_discard_follows_the_first_success(desk, books, create):
     """Rule 10, protocol H25: 30 min after the success, however late that was; then no third."""
     desk.record(create, Unanswered(PAUSE))
     desk.wait(PARTNER_GRACE)
@@ -122,6 +122,7 @@ def test_after_an_unknown_outcome_a_second_discard_follows_the_first_success(des
 
     assert early == []
     assert (second.action, second.generation, second.number) == ("ticket_discard", 1, 1)
+    assert second.body == books.notice(2).body  # contracts 1.6: the same call again
     desk.wait(10 * DISCARD_AGAIN_AFTER)
     assert desk.claim() == []
 
