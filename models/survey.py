@@ -25,8 +25,8 @@ OPERATOR_COUNT: Final = text("SELECT count(*) FROM operator")
 # The oldest of each operator's heads: those under a lease are among them.
 NOTICES: Final = text("""
     SELECT o.code, o.disabled_at IS NULL AS enabled,
-           c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open, heads.due, heads.in_flight,
-           heads.oldest_due_at, dead.dead, dead.oldest_dead_at
+           c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
+           heads.due, heads.in_flight, heads.oldest_due_at, dead.dead, dead.oldest_dead_at
       FROM (SELECT id, code, disabled_at FROM operator ORDER BY code LIMIT :operators) o
       LEFT JOIN circuit c ON c.operator = o.id
      CROSS JOIN LATERAL (

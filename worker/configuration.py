@@ -7,11 +7,16 @@ Where a value is not the one those measurements recommend, its line starts with 
 import socket
 from typing import Any, Final
 
+from kombu.entity import Queue
+
 from models.settings import Settings
 
 INTAKE_QUEUE: Final = "intake"  # carries nothing: where it is consumed, the stream is read
 DELIVER_QUEUE: Final = "deliver"
 SWEEP_QUEUE: Final = "sweep"
+# The lists whose length is shown, by queue: ours have one priority. What waits there says that
+# nobody comes for it.
+BROKER_LISTS: Final = {DELIVER_QUEUE: [DELIVER_QUEUE], SWEEP_QUEUE: [SWEEP_QUEUE]}
 DELIVER_INTERVAL: Final = 1.0  # seconds; the most that a lost hint can cost
 
 
@@ -33,9 +38,10 @@ def _messages(settings: Settings) -> dict[str, Any]:
         # No result_backend: PostgreSQL knows the results, and result keys are how beats got wedged.
         "task_ignore_result": True,
         "include": ["worker.delivery.task", "worker.sweep.tasks"],
-        "task_queues": {
-            name: {"routing_key": name} for name in (INTAKE_QUEUE, DELIVER_QUEUE, SWEEP_QUEUE)
-        },
+        "task_queues": [  # objects: Flower cannot read the short form
+            Queue(name, routing_key=name)  # type: ignore[no-untyped-call]  # kombu carries none
+            for name in (INTAKE_QUEUE, DELIVER_QUEUE, SWEEP_QUEUE)
+        ],
         "task_create_missing_queues": False,  # a typo in a queue's name fails loudly
         "task_routes": {
             "deliver": {"queue": DELIVER_QUEUE},

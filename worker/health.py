@@ -3,7 +3,8 @@
 `<folder>/<process>.alive` is touched every 2 s by a worker's event loop (it pauses while the broker
 is away), by each turn of the intake as `<process>.stream.alive`, and by each tick of beat.
 `<process>.ready` exists while a worker takes work. So: alive if younger than 10 min; ready if
-`ready` exists and `alive` is younger than 30 s.
+`ready` exists and `alive` is younger than 30 s. `<process>.metrics` holds the address of its
+metrics, whose port may be any free one.
 
 `celery inspect ping` is not used: it costs seconds of CPU and restarts healthy workers during an
 outage of the broker.
@@ -33,6 +34,7 @@ class Probes:
         """Name the files; nothing is written yet."""
         self._alive = folder / f"{name}.alive"
         self._ready = folder / f"{name}.ready"
+        self._metrics = folder / f"{name}.metrics"
 
     def alive(self) -> None:
         """Say: this process made a turn just now."""
@@ -44,10 +46,19 @@ class Probes:
 
     def not_ready(self) -> None:
         """Say: this process takes no more work."""
+        self._remove(self._ready)
+
+    def metrics_at(self, url: str) -> None:
+        """Say where this process' metrics are: the port may be any free one."""
         try:
-            self._ready.unlink(missing_ok=True)
+            _make_private(self._metrics.parent)
+            self._metrics.write_text(url + "\n", encoding="utf-8")
         except OSError as error:
-            log.warning("probe_not_removed", extra={"file": str(self._ready), "error": str(error)})
+            _not_written(self._metrics, error)
+
+    def no_metrics(self) -> None:
+        """Say: the metrics are not there any more."""
+        self._remove(self._metrics)
 
     @staticmethod
     def _touch(file: Path) -> None:
@@ -55,7 +66,14 @@ class Probes:
             _make_private(file.parent)
             file.touch()
         except OSError as error:
-            log.warning("probe_not_written", extra={"file": str(file), "error": str(error)})
+            _not_written(file, error)
+
+    @staticmethod
+    def _remove(file: Path) -> None:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("probe_not_removed", extra={"file": str(file), "error": str(error)})
 
 
 def folder() -> Path:
@@ -91,6 +109,10 @@ def stopping(sender: str, **_newer: object) -> None:
     """A worker, named by *sender*, was told to stop."""
     probes(sender).not_ready()
     log.info("worker_stopping", extra={"worker": sender})
+
+
+def _not_written(file: Path, error: OSError) -> None:
+    log.warning("probe_not_written", extra={"file": str(file), "error": str(error)})
 
 
 def _make_private(folder: Path) -> None:

@@ -7,6 +7,7 @@ from kombu.messaging import Producer
 
 from worker import health
 from worker.hints import is_waiting
+from worker.metrics.beat import Hinted, beat_metrics
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class HintScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries no 
         """Do what is due; show that this process is alive."""
         pause: float = super().tick()
         health.probes("beat").alive()
+        beat_metrics().ticked()
         return pause
 
     def apply_entry(self, entry: beat.ScheduleEntry, producer: Producer | None = None) -> None:
@@ -31,8 +33,12 @@ class HintScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries no 
         """
         queue = self.app.conf.task_routes[entry.task]["queue"]
         try:
-            if not is_waiting(self.app, queue):
+            waiting = is_waiting(self.app, queue)
+            if not waiting:
                 self.apply_async(entry, producer=producer, advance=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, beat must tick on
             facts = {"task": entry.task, "error": type(error).__name__}
             log.warning("scheduled_hint_not_sent", extra=facts)
+            beat_metrics().hinted(entry.task, Hinted.FAILED)
+        else:
+            beat_metrics().hinted(entry.task, Hinted.WAITING if waiting else Hinted.SENT)

@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Final, TypeVar
 
+from prometheus_client import CollectorRegistry
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -20,10 +21,17 @@ from sqlalchemy import Engine
 from models.clock import DatabaseClock
 from models.database import open_engine
 from models.encryption import Vault
+from models.metrics import new_registry
 from models.settings import Settings, read_settings
 from worker.app import app
+from worker.configuration import BROKER_LISTS
 from worker.delivery.courier import Courier
 from worker.hints import Hints
+from worker.metrics.delivery import DeliveryMetrics
+from worker.metrics.figures import Figures
+from worker.metrics.intake import IntakeMetrics
+from worker.metrics.surveyor import LOCK_MAX, STATEMENT_MAX, Surveyor
+from worker.metrics.sweeping import SweepMetrics
 
 Built = TypeVar("Built")
 
@@ -87,7 +95,58 @@ def redis_client() -> Redis:
 @once_per_process
 def courier() -> Courier:
     """Give the one courier of this process; its loop serves all partners."""
-    return Courier(transaction=engine().begin, clock=clock(), settings=settings(), vault=vault())
+    return Courier(
+        transaction=engine().begin,
+        clock=clock(),
+        settings=settings(),
+        vault=vault(),
+        recorded=delivery_metrics().recorded,
+    )
+
+
+@once_per_process
+def registry() -> CollectorRegistry:
+    """Give what this process shows to Prometheus."""
+    return new_registry(role())
+
+
+@once_per_process
+def intake_metrics() -> IntakeMetrics:
+    """Give what counts chunks of events."""
+    return IntakeMetrics(registry())
+
+
+@once_per_process
+def delivery_metrics() -> DeliveryMetrics:
+    """Give what counts attempts."""
+    return DeliveryMetrics(registry())
+
+
+@once_per_process
+def sweep_metrics() -> SweepMetrics:
+    """Give what counts rounds of the sweep."""
+    return SweepMetrics(registry())
+
+
+@once_per_process
+def surveyor() -> Surveyor:
+    """Give what looks at the servers for all processes, with connections of its own."""
+    survey = open_engine(
+        settings().database_url,
+        pool_size=1,
+        application_name="slipway survey",
+        statement_timeout=STATEMENT_MAX,
+        lock_timeout=LOCK_MAX,
+    )
+    return Surveyor(
+        shown=Figures(registry()),
+        transaction=survey.begin,
+        clock=clock(),
+        redis=open_redis(settings().redis_url, retries=1),
+        broker=open_redis(settings().broker_url, retries=1),
+        queues=BROKER_LISTS,
+        settings=settings(),
+    )
 
 
 def open_redis(url: str, *, retries: int) -> Redis:

@@ -19,7 +19,7 @@ from tests.support.wait import eventually
 from tests.support.watched_slipway import PASSWORD, SECRET, TICKETS, WatchedSlipway, watched_slipway
 from worker.embedded.ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,11 @@ def prometheus(
     ) as running:
         eventually(lambda: len(running.ask("up == 1")) == len(targets))
         yield running
+
+
+def test_a_real_prometheus_reaches_every_process(watched, prometheus):
+    """First of all: it watches while the other tests go on."""
+    assert len(prometheus.ask("up == 1")) == len(watched.pages)
 
 
 def test_every_kind_of_process_says_what_it_is(watched):
@@ -104,28 +109,6 @@ def test_every_metric_of_a_panel_or_an_alert_is_exported(watched):
     }
 
     assert asked - exported == set()
-
-
-def test_no_query_of_a_panel_or_an_alert_is_empty_in_a_real_prometheus(watched, prometheus):
-    queries = [*panel_queries(), *alert_parts()]
-
-    def every_query_answers() -> bool:
-        assert [(where, query) for where, query in queries if not prometheus.ask(query)] == []
-        return True
-
-    eventually(every_query_answers, within=timedelta(seconds=15))
-
-
-def test_the_alerts_are_understood_and_none_pages_about_a_system_that_is_well(watched, prometheus):
-    def evaluated() -> bool:
-        groups = prometheus.get("rules")["groups"]
-        return all(rule["health"] == "ok" for group in groups for rule in group["rules"])
-
-    eventually(evaluated)
-
-    about = {one["labels"]["alertname"] for one in prometheus.get("alerts")["alerts"]}
-    # One partner answers 503 to everything, two events of 34 were refused.
-    assert about <= {"SlipwayPartnerDown", "SlipwayEventsRejected", "SlipwayRejectedEventsWait"}
 
 
 def test_flower_shows_nothing_without_its_password(watched):
@@ -197,6 +180,28 @@ def test_the_logs_are_json_and_hold_no_secret(watched):
 
 def test_the_doctor_finds_a_running_system_well(watched):
     assert "nothing is wrong" in watched.slipway.command("doctor")
+
+
+def test_no_query_of_a_panel_or_an_alert_is_empty_in_a_real_prometheus(watched, prometheus):
+    queries = [*panel_queries(), *alert_parts()]
+
+    def every_query_answers() -> bool:
+        assert [(where, query) for where, query in queries if not prometheus.ask(query)] == []
+        return True
+
+    eventually(every_query_answers, within=timedelta(seconds=15))
+
+
+def test_the_alerts_are_understood_and_none_pages_about_a_system_that_is_well(watched, prometheus):
+    def evaluated() -> bool:
+        groups = prometheus.get("rules")["groups"]
+        return all(rule["health"] == "ok" for group in groups for rule in group["rules"])
+
+    eventually(evaluated)
+
+    about = {one["labels"]["alertname"] for one in prometheus.get("alerts")["alerts"]}
+    # One partner answers 503 to everything, two events of 34 were refused.
+    assert about <= {"SlipwayPartnerDown", "SlipwayEventsRejected", "SlipwayRejectedEventsWait"}
 
 
 def _workers(watched: WatchedSlipway) -> list[tuple[str, str]]:

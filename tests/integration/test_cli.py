@@ -45,6 +45,8 @@ def test_help_answers_without_loading_what_only_commands_need():
     "command",
     [
         *("", "demo", "up", "migrate", "operators", "operators add", "operators list", "publish"),
+        *("operators show", "operators set", "operators disable", "operators enable"),
+        *("operators rotate-secret", "operators reseal", "operators ping"),
         *("partner", "ticket", "events", "events rejected", "events rejected list", "lifecycle"),
     ],
 )

@@ -1,0 +1,189 @@
+"""What provokes each alert, and what the runbook says under its name, done as it stands there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from producers.simulation.partner import Answer, Rule
+from tests.support.alert_stage import PERSON, Stage
+
+Mend = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """*provoke* breaks something and gives what mends it; *alerts* are the pages that must come."""
+
+    alerts: tuple[str, ...]
+    provoke: Callable[[Stage], Mend]
+
+
+def _frozen(stage: Stage, process: str, diagnosis: str) -> Mend:
+    """A process that hangs; the doctor says what lacks, and it is started anew."""
+    stage.freeze(stage.process(process))
+
+    def mend() -> None:
+        stage.until(lambda: diagnosis in stage.slipway.told("doctor"))
+        stage.restart(process)
+
+    return mend
+
+
+def beat_hangs(stage: Stage) -> Mend:
+    """Runbook: *start beat*: restart beat."""
+    return _frozen(stage, "beat", "start beat")
+
+
+def intake_hangs(stage: Stage) -> Mend:
+    """Runbook: no worker on `intake`: start one (restart intake)."""
+    mend = _frozen(stage, "intake", "nobody applies events")
+    stage.publish("ticket_win", "waits")
+    return mend
+
+
+def deliver_hangs(stage: Stage) -> Mend:
+    """Runbook: no worker on `deliver`: restart deliver."""
+    mend = _frozen(stage, "deliver", "nobody sends notices")
+    stage.publish("ticket_win", "unsent")
+    return mend
+
+
+def partner_fails(stage: Stage) -> Mend:
+    """Runbook: `operators status` shows what it answers; when it is back nothing is to be done."""
+    stage.partner.behave(Rule(Answer(503)))
+    stage.publish("ticket_win", "unlucky")
+
+    def mend() -> None:
+        assert "acme" in stage.slipway.command("operators status acme")
+        stage.partner.behave_well()
+
+    return mend
+
+
+def partner_refuses(stage: Stage) -> Mend:
+    """Runbook: the partner mended something: `notices dead retry --operator CODE`."""
+    stage.partner.behave(Rule(Answer(400), ticket_id="refused"))
+    stage.publish("ticket_win", "refused")
+
+    def mend() -> None:
+        assert "refused" in stage.slipway.command("notices dead list --operator acme")
+        stage.partner.behave_well()
+        stage.slipway.command(f"notices dead retry --operator acme {PERSON} --yes")
+
+    return mend
+
+
+def key_is_lost(stage: Stage) -> Mend:
+    """Runbook: the key is lost: `operators rotate-secret CODE --secret-file FILE`."""
+    with stage.database() as connection:
+        connection.execute(
+            "INSERT INTO operator (code, protocol, url, secret) VALUES ('locked', 'pam', %s, 'x')",
+            [stage.partner.url],
+        )
+
+    def mend() -> None:
+        assert "no key in SLIPWAY_SECRET_KEY opens" in stage.slipway.told("doctor")
+        stage.slipway.command(
+            f"operators rotate-secret locked --secret-file {stage.folder}/secret {PERSON}"
+        )
+        stage.publish("ticket_win", "unlocked", "locked")
+
+    return mend
+
+
+def redis_writes_no_log(stage: Stage) -> Mend:
+    """Runbook: `redis-cli CONFIG SET appendonly yes`."""
+    with stage.redis() as redis:
+        redis.config_set("appendonly", "no")
+
+    def mend() -> None:
+        assert "CONFIG SET appendonly yes" in stage.slipway.told("doctor")
+        with stage.redis() as redis:
+            redis.config_set("appendonly", "yes")
+
+    return mend
+
+
+def redis_is_full(stage: Stage) -> Mend:
+    """Runbook: `redis-cli CONFIG SET maxmemory 4gb`."""
+    with stage.redis() as redis:
+        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] * 1.1))
+
+    def mend() -> None:
+        with stage.redis() as redis:
+            redis.config_set("maxmemory", "4gb")
+
+    return mend
+
+
+def redis_is_away(stage: Stage) -> Mend:
+    """Runbook: bring it back; all processes come back by themselves within half a minute."""
+    with stage.redis() as redis:
+        server = redis.info("server")["process_id"]
+    stage.freeze(server)
+    for _ in range(3):
+        httpx.get(f"{stage.gateway}/readyz", timeout=30)
+
+    def mend() -> None:
+        assert "start Redis" in stage.slipway.told("doctor")
+        stage.thaw(server)
+
+    return mend
+
+
+def postgres_is_away(stage: Stage) -> Mend:
+    """Runbook: bring it back; the processes try again by themselves."""
+    servers = stage.postgres()
+    stage.freeze(*servers)
+
+    def mend() -> None:
+        stage.thaw(*servers)
+
+    return mend
+
+
+def row_is_locked(stage: Stage) -> Mend:
+    """Runbook: find the session whose transaction is the oldest, and end it."""
+    stage.publish("ticket_win", "locked")
+    holder = stage.database()
+    holder.autocommit = False
+
+    def delivered() -> bool:
+        row = holder.execute(
+            "SELECT 1 FROM ticket WHERE ticket_id = 'locked' AND close_due_at IS NOT NULL"
+            " FOR UPDATE"
+        ).fetchone()
+        if row is None:
+            holder.rollback()
+        return row is not None
+
+    stage.until(delivered)
+
+    def mend() -> None:
+        with stage.database() as person:
+            found = person.execute(
+                "SELECT pid, state, now() - xact_start AS since, application_name, query"
+                " FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start"
+            ).fetchone()
+            assert found is not None
+            person.execute("SELECT pg_terminate_backend(%s)", [found[0]])
+        holder.close()
+
+    return mend
+
+
+TRIALS: Final = (
+    Trial(("SlipwayProcessMissing", "SlipwaySweepStopped"), beat_hangs),
+    Trial(("SlipwayEventsNotApplied", "SlipwayClosingHeldBack"), intake_hangs),
+    Trial(("SlipwayNoticesLate",), deliver_hangs),
+    Trial(("SlipwayPartnerDown",), partner_fails),
+    Trial(("SlipwayNoticesDead",), partner_refuses),
+    Trial(("SlipwayPartnerUnusable",), key_is_lost),
+    Trial(("SlipwayClosesLate",), row_is_locked),
+    Trial(("SlipwayRedisNotSafe",), redis_writes_no_log),
+    Trial(("SlipwayRedisNearlyFull",), redis_is_full),
+    Trial(("SlipwayRedisAway", "SlipwayGatewayFails"), redis_is_away),
+    Trial(("SlipwayPostgresAway",), postgres_is_away),
+)

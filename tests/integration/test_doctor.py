@@ -1,0 +1,174 @@
+"""`slipway doctor` names what is wrong with a set-up, and the mend. One broken set-up a test."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import make_url, text
+
+from models.sweep_round import Round
+from tests.support.closed_port import closed_port
+from tests.support.command_line import CommandLine
+from worker.cli.examination.clocks import examine_clocks
+from worker.cli.examination.finding import Finding, State
+from worker.cli.examination.processes import examine_rounds
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def slipway(monkeypatch, capsys, database) -> CommandLine:
+    """A set-up whose Redis is away: then nobody waits for workers to answer."""
+    line = CommandLine(monkeypatch, capsys)
+    line.export(
+        database_url=database,
+        redis_url=f"redis://127.0.0.1:{closed_port()}/0",
+        secret_key=Fernet.generate_key().decode(),
+        partner_networks="127.0.0.0/8",
+    )
+    return line
+
+
+def examined(slipway: CommandLine) -> dict[str, dict[str, Any]]:
+    """What the doctor found to be wrong, by part; it ends with 1 then, and with 0 otherwise."""
+    ended = slipway("doctor", "--json")
+    document = ended.document()
+    wrong = {one["part"]: one for one in document["findings"] if one["state"] == "wrong"}
+
+    assert ended.code == (1 if wrong else 0)
+    assert document["healthy"] is not bool(wrong)
+    assert all(one["mend"] for one in wrong.values())
+    return wrong
+
+
+def only(findings: Iterator[Finding]) -> Finding:
+    """The one finding that is not fine."""
+    (found,) = [one for one in findings if one.state is not State.OK]
+    return found
+
+
+def test_a_variable_that_is_missing_or_misspelt_is_named(slipway, monkeypatch):
+    monkeypatch.delenv("SLIPWAY_SECRET_KEY")
+    slipway.export(sweep_intervall="1s")
+
+    told = slipway("doctor")
+
+    assert told.code == 1
+    assert "✗ settings: SLIPWAY_SECRET_KEY is not set" in told.out
+    assert "the nearest one is SLIPWAY_SWEEP_INTERVAL" in told.out
+    assert "? all the rest" in told.out
+
+
+def test_a_redis_that_is_away_leaves_the_rest_to_be_looked_at(slipway):
+    wrong = examined(slipway)
+
+    assert set(wrong) == {"Redis"}
+    assert (
+        "start Redis, let this machine through to it, or mend host and port"
+        in wrong["Redis"]["mend"]
+    )
+    assert "SLIPWAY_REDIS_URL" in wrong["Redis"]["mend"]
+
+
+def test_a_wrong_password_of_redis_is_told_from_an_outage(slipway, servers):
+    url = make_url(servers.redis_url)
+    slipway.export(redis_url=f"redis://:wrong-one@127.0.0.1:{url.port}/0")
+
+    told = slipway("doctor")
+
+    assert "put the right user and password into SLIPWAY_REDIS_URL" in told.out
+    assert "wrong-one" not in told.out + told.err
+
+
+@pytest.mark.parametrize(
+    ("change", "mend"),
+    [
+        ({"port": 1}, "start PostgreSQL, let this machine through to it"),
+        ({"database": "nowhere"}, "CREATE DATABASE"),
+        ({"password": "wrong-one"}, "put the right user and password into SLIPWAY_DATABASE_URL"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_told_why(slipway, database, change, mend):
+    address = make_url(database).set(**change).render_as_string(hide_password=False)
+    slipway.export(database_url=address)
+
+    wrong = examined(slipway)
+
+    assert mend in wrong["PostgreSQL"]["mend"]
+    assert "wrong-one" not in str(wrong)
+
+
+def test_a_database_without_tables_asks_for_migrate(slipway, empty_database):
+    slipway.export(database_url=empty_database)
+
+    assert examined(slipway)["schema"]["mend"] == "run: slipway migrate"
+
+
+def test_a_user_without_rights_to_the_tables_is_told_what_to_grant(slipway, engine, database):
+    with engine.begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS reader"))
+        connection.execute(text("CREATE ROLE reader LOGIN PASSWORD 'reads'"))
+        connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"))
+    reader = make_url(database).set(username="reader", password="reads")
+    slipway.export(database_url=reader.render_as_string(hide_password=False))
+
+    wrong = examined(slipway)
+
+    with engine.begin() as connection:
+        connection.execute(text("DROP OWNED BY reader"))
+        connection.execute(text("DROP ROLE reader"))
+    assert "reader may not read and write alembic_version" in wrong["schema"]["found"]
+    assert 'ON ALL TABLES IN SCHEMA public TO "reader"' in wrong["schema"]["mend"]
+
+
+def test_partners_out_of_reach_and_secrets_that_stay_closed_are_named(slipway):
+    add = ("operators", "add", "--protocol", "pam", "--url")
+    slipway(*add, f"http://127.0.0.1:{closed_port()}/", "refusing")
+    slipway(*add, "http://10.1.2.3/", "private")
+    slipway(*add, "http://no-such-host.invalid/", "nameless")
+    slipway.export(secret_key=Fernet.generate_key().decode())
+
+    wrong = examined(slipway)
+
+    assert "put the key that sealed it back" in wrong["secrets"]["mend"]
+    assert "nameless, private, refusing" in wrong["secrets"]["found"]
+    assert "ask the partner" in wrong["operator refusing"]["mend"]
+    assert "SLIPWAY_PARTNER_NETWORKS=10.1.2.3/32" in wrong["operator private"]["mend"]
+    assert "operators set nameless --url" in wrong["operator nameless"]["mend"]
+
+
+def test_queues_without_a_worker_are_named(slipway, redis_url):
+    slipway.export(redis_url=redis_url)
+
+    wrong = examined(slipway)
+
+    assert {"worker intake", "worker deliver", "worker sweep"} <= set(wrong)
+    assert "the line `sweep` of the Procfile" in wrong["worker sweep"]["mend"]
+
+
+def test_a_sweep_that_nobody_asks_for_rounds_asks_for_beat():
+    old = Round(ended_at=NOW - timedelta(minutes=2), horizon=NOW)
+
+    found = examine_rounds(old, now=NOW, interval=SECOND, sweepers=True)
+    never = examine_rounds(None, now=NOW, interval=SECOND, sweepers=True)
+    nobody = examine_rounds(old, now=NOW, interval=SECOND, sweepers=False)
+
+    assert "start beat" in str(found.mend)
+    assert "start beat" in str(never.mend)
+    assert nobody.state is State.UNKNOWN
+
+
+def test_clocks_that_disagree_are_named():
+    told = {
+        "this machine": (NOW, timedelta()),
+        "Redis": (NOW + SECOND, SECOND),
+        "PostgreSQL": (NOW + 9 * SECOND, 2 * SECOND),
+    }
+
+    found = only(examine_clocks(told))
+
+    assert "Redis is 7.0 s behind PostgreSQL" in found.found
+    assert "NTP" in str(found.mend)

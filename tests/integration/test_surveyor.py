@@ -1,0 +1,99 @@
+"""The survey goes on whatever becomes of a server, and scrapes never wait for one."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Connection
+
+from tests.support.closed_port import closed_port
+from tests.support.desk import Desk
+from tests.support.plain_settings import plain_settings
+from tests.support.wait import eventually
+from worker.metrics.figures import Figures
+from worker.metrics.surveyor import Surveyor
+
+
+@dataclass
+class Watch:
+    """A surveyor on servers that a test can take away, and what it shows."""
+
+    desk: Desk
+    redis: Redis
+    now: float = 1_800_000_000.0
+    hangs: threading.Event | None = None
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def surveyor(self) -> Surveyor:
+        return Surveyor(
+            shown=Figures(self.registry),
+            transaction=self.transaction,
+            clock=self.desk.clock,
+            redis=self.redis,
+            broker=self.redis,
+            queues={"deliver": ["deliver"]},
+            settings=plain_settings(survey_interval="15s"),
+            wall_clock=lambda: self.now,
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        if self.hangs is not None:
+            self.hangs.wait(10)
+        with self.desk.engine.begin() as connection:
+            yield connection
+
+    def shown(self) -> str:
+        return generate_latest(self.registry).decode()
+
+
+@pytest.fixture
+def watch(desk, redis) -> Watch:
+    return Watch(desk, redis)
+
+
+def test_a_server_that_is_away_is_shown_as_away_and_the_other_all_the_same(watch, caplog):
+    away = f"redis://127.0.0.1:{closed_port()}/0"
+    watch.redis = Redis.from_url(away, retry=Retry(NoBackoff(), 0))
+
+    watch.surveyor().look()
+
+    shown = watch.shown()
+    assert 'slipway_server_up{server="postgresql"} 1.0' in shown
+    assert 'slipway_server_up{server="redis"} 0.0' in shown
+    assert "slipway_closes_due 0.0" in shown
+    assert "slipway_stream_entries" not in shown
+    assert caplog.messages.count("survey_failed") == 2
+
+
+def test_a_server_that_hangs_counts_as_down_and_a_scrape_does_not_wait_for_it(watch):
+    surveyor = watch.surveyor()
+    surveyor.look()
+    assert 'slipway_server_up{server="postgresql"} 1.0' in watch.shown()
+    watch.hangs = threading.Event()
+
+    surveyor.start()
+    watch.now += 26  # the interval, and 10 s
+    eventually(lambda: 'slipway_server_up{server="redis"} 1.0' in watch.shown())
+
+    assert 'slipway_server_up{server="postgresql"} 0.0' in watch.shown()
+    watch.hangs.set()
+    eventually(lambda: 'slipway_server_up{server="postgresql"} 1.0' in watch.shown())
+    surveyor.close()
+
+
+def test_clocks_that_differ_are_shown_to_do_so(watch):
+    watch.surveyor().look()
+
+    (line,) = re.findall(r"^slipway_clocks_apart_seconds (.*)$", watch.shown(), re.MULTILINE)
+    here = datetime.now(UTC)  # noqa: TID251 - Redis' clock is this machine's
+    assert float(line) == pytest.approx((here - watch.desk.now).total_seconds(), abs=5)

@@ -1,0 +1,60 @@
+"""What a delivery process counts: once for each batch of attempts that is recorded."""
+
+from collections import Counter as Count
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter
+
+from models.outbox.values import Attempt
+from worker.delivery.telling import verdict_word
+from worker.metrics.bounded import Bounded
+from worker.metrics.histogram import SECONDS, Histogram
+
+VERDICTS: Final = ("delivered", "again", "unanswered", "dead")
+
+
+class DeliveryMetrics:
+    """Counts attempts and the time they took, by operator. For one thread."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._attempts = Counter(
+            "slipway_attempts",
+            "Attempts to deliver a notice, by operator and verdict; recorded ones.",
+            ["operator", "verdict"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "slipway_attempt_seconds",
+            "Time an attempt took, by operator: until the answer, or until there was none.",
+            bounds=SECONDS,
+            registry=registry,
+            label="operator",
+        )
+        self._bounded = Bounded()
+        self._expected: set[str] = set()
+
+    def recorded(self, attempts: Sequence[Attempt]) -> None:
+        """Count *attempts* in."""
+        verdicts: Count[tuple[str, str]] = Count()
+        seconds: defaultdict[str, list[float]] = defaultdict(list)
+        for one in attempts:
+            code = one.claim.operator_code
+            verdicts[code, verdict_word(one)] += 1
+            if one.took:
+                seconds[code].append(one.took.total_seconds())
+        for (code, verdict), count in verdicts.items():
+            self._expect(code)
+            self._attempts.labels(self._bounded(code), verdict).inc(count)
+        for code, values in seconds.items():
+            self._seconds.observe(values, self._bounded(code))
+
+    def _expect(self, operator: str) -> None:
+        """Show all verdicts of *operator* from now on: a rate needs the zero it starts from."""
+        shown = self._bounded(operator)
+        if shown not in self._expected:
+            self._expected.add(shown)
+            self._seconds.expect(shown)
+            for verdict in VERDICTS:
+                self._attempts.labels(shown, verdict)

@@ -1,0 +1,89 @@
+"""One look at what operations watch in Redis: the stream, the queues, the server's own health."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from models.events.moments import received_at
+from worker.intake.stream import GROUP, STREAM
+
+SAFE_POLICY: Final = "noeviction"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSurvey:
+    """How things stand in Redis at the moment *at*, by its own clock."""
+
+    at: datetime
+    entries: int
+    pending: int  # handed to a consumer and not yet finished
+    oldest_at: datetime | None  # arrival of the oldest entry that is not applied
+    memory_bytes: int
+    memory_limit_bytes: int  # 0: none
+    keeps_everything: bool  # it evicts nothing when it is full
+    writes_log: bool  # append-only file on, and its last write went well
+
+    @property
+    def unread(self) -> int:
+        """Entries that nobody was handed yet; what is applied leaves the stream."""
+        return max(0, self.entries - self.pending)
+
+
+def survey_stream(redis: Redis) -> StreamSurvey:
+    """Look once: four short round trips. Raises redis.RedisError when Redis cannot be asked."""
+    group = _group(redis)
+    unread: Any = redis.xrange(STREAM, min=f"({group.delivered}", count=1)
+    unapplied = [group.oldest_pending, *(id_.decode() for id_, _ in unread)]
+    with redis.pipeline(transaction=False) as asking:
+        asking.time()
+        asking.xlen(STREAM)
+        asking.info("memory")
+        asking.info("persistence")
+        (seconds, microseconds), entries, memory, persistence = asking.execute()
+    return StreamSurvey(
+        at=_EPOCH + timedelta(seconds=seconds, microseconds=microseconds),
+        entries=entries,
+        pending=group.pending,
+        oldest_at=min((received_at(id_) for id_ in unapplied if id_), default=None),
+        memory_bytes=memory["used_memory"],
+        memory_limit_bytes=memory.get("maxmemory", 0),
+        keeps_everything=memory.get("maxmemory_policy", SAFE_POLICY) == SAFE_POLICY,
+        writes_log=bool(persistence.get("aof_enabled"))
+        and persistence.get("aof_last_write_status", "ok") == "ok",
+    )
+
+
+def survey_queues(redis: Redis, lists: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Count the messages of each queue, whose *lists* may be several: one for each priority.
+
+    Raises redis.RedisError when Redis cannot be asked.
+    """
+    with redis.pipeline(transaction=False) as asking:
+        for keys in lists.values():
+            for key in keys:
+                asking.llen(key)
+        lengths = iter(asking.execute())
+    return {queue: sum(next(lengths) for _ in keys) for queue, keys in lists.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    delivered: str = "0-0"
+    pending: int = 0
+    oldest_pending: str | None = None
+
+
+def _group(redis: Redis) -> _Group:
+    try:
+        groups: list[dict[str, Any]] = redis.xinfo_groups(STREAM)
+        pending: Any = redis.xpending(STREAM, GROUP)
+    except ResponseError:  # no stream or no group yet: nothing was handed out
+        return _Group()
+    delivered = next(one["last-delivered-id"] for one in groups if one["name"] == GROUP.encode())
+    oldest = pending["min"]
+    return _Group(delivered.decode(), pending["pending"], oldest.decode() if oldest else None)

@@ -1,0 +1,133 @@
+"""Looks at PostgreSQL and Redis in the name of all processes, and has Prometheus shown what it saw.
+
+A thread for each server, in the process of the sweep. So a scrape costs no query and waits for
+nobody, and a server that hangs holds up nothing but its own figures; it counts as down by then.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from redis import Redis
+
+from models.clock import Clock
+from models.database import Transaction
+from models.settings import Settings
+from models.survey import take_survey
+from worker.door.script import LISTS, QUEUE
+from worker.metrics import figures
+from worker.metrics.figures import Figures
+from worker.metrics.stream_survey import survey_queues, survey_stream
+
+log = logging.getLogger(__name__)
+
+STATEMENT_MAX: Final = timedelta(seconds=2)
+LOCK_MAX: Final = timedelta(seconds=1)
+ANSWER_MAX: Final = timedelta(seconds=10)  # beyond the interval; a server that is slower is down
+_CLOSING_MAX: Final = timedelta(seconds=5)
+_POSTGRESQL: Final = "postgresql"
+_REDIS: Final = "redis"
+_BROKER: Final = "broker"
+
+
+class Surveyor:
+    """Surveys every SLIPWAY_SURVEY_INTERVAL until closed."""
+
+    def __init__(
+        self,
+        *,
+        shown: Figures,
+        transaction: Transaction,
+        clock: Clock,
+        redis: Redis,
+        broker: Redis,
+        queues: Mapping[str, Sequence[str]],
+        settings: Settings,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare; nothing is asked before `start`. *queues*: the lists of each, in *broker*."""
+        self._shown = shown
+        self._transaction = transaction
+        self._clock = clock
+        self._redis = redis
+        self._broker = broker
+        self._queues = queues
+        self._settings = settings
+        self._wall_clock = wall_clock
+        self._closed = threading.Event()
+        self._seen: dict[str, float] = {}  # when each server was surveyed last
+        self._ahead: dict[str, timedelta] = {}  # how far its clock was ahead of ours then
+        self._looks: Mapping[str, Callable[[], datetime | None]] = {
+            _POSTGRESQL: self._look_at_database,
+            _REDIS: self._look_at_redis,
+            _BROKER: self._look_at_queues,
+        }
+        self._threads = [
+            threading.Thread(target=self._run, args=(server,), name=f"survey {server}", daemon=True)
+            for server in self._looks
+        ]
+        shown.ask("servers", self._of_servers)
+
+    def start(self) -> None:
+        """Begin to look."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closed.set()
+        for thread in self._threads:
+            thread.join(_CLOSING_MAX.total_seconds())
+
+    def look(self) -> None:
+        """Look once at each server. One that cannot be asked is shown as down, and not raised."""
+        for server in self._looks:
+            self._look(server)
+
+    def _run(self, server: str) -> None:
+        while not self._closed.is_set():
+            self._look(server)
+            self._closed.wait(self._settings.survey_interval.total_seconds())
+
+    def _look(self, server: str) -> None:
+        try:
+            moment = self._looks[server]()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look must come
+            log.warning("survey_failed", extra={"server": server, "error": type(error).__name__})
+            self._seen.pop(server, None)
+            return
+        now = self._wall_clock()
+        self._seen[server] = now
+        if moment is not None:
+            self._ahead[server] = timedelta(seconds=moment.timestamp() - now)
+
+    def _look_at_database(self) -> datetime:
+        with self._transaction() as connection:
+            survey = take_survey(connection, now=self._clock.now(connection))
+            asked = self._clock.now(connection)
+        interval = self._settings.sweep_interval
+        self._shown.show(_POSTGRESQL, figures.of_database(survey, sweep_interval=interval))
+        return asked
+
+    def _look_at_redis(self) -> datetime:
+        survey = survey_stream(self._redis)
+        door = survey_queues(self._redis, {QUEUE: LISTS})
+        self._shown.show(_REDIS, [*figures.of_stream(survey), *figures.of_queues("door", door)])
+        return survey.at
+
+    def _look_at_queues(self) -> None:
+        lengths = survey_queues(self._broker, self._queues)
+        self._shown.show(_BROKER, figures.of_queues("hint", lengths))
+
+    def _of_servers(self) -> list[figures.Family]:
+        """Judge anew with each scrape: who hangs tells nobody."""
+        oldest = self._wall_clock() - (self._settings.survey_interval + ANSWER_MAX).total_seconds()
+        seen, ahead = dict(self._seen), dict(self._ahead)
+        up = {server: seen.get(server, 0.0) > oldest for server in self._looks}
+        families = figures.of_servers(up, seen)
+        if {_POSTGRESQL, _REDIS} <= ahead.keys():
+            families += figures.of_clocks(ahead[_REDIS] - ahead[_POSTGRESQL])
+        return families
