@@ -105,18 +105,17 @@ REQUIRED: dict[Action, tuple[str, ...]] = {
     Action.UPDATE: _SLIP,
 }
 
-AMOUNTS = frozenset(
-    {
-        "price",
-        "stake",
-        "wht_amount",
-        "wht",
-        "ext_amount",
-        "ext",
-        "ext_type",
-        "gross_payout",
-        "net_payout",
-    }
+# In the order in which a PAM is told them (contracts: BetStack 1.4).
+MONEY = (
+    "price",
+    "stake",
+    "wht_amount",
+    "wht",
+    "ext_amount",
+    "ext",
+    "ext_type",
+    "gross_payout",
+    "net_payout",
 )
 
 
@@ -124,5 +123,5 @@ def amounts_of(data: dict[str, Any]) -> dict[str, Any] | None:
     """The money in a result: with its action, what makes two results the same (protocol H5)."""
     if len(data) <= 2:  # operator and ticket_id alone: most results # noqa: PLR2004 - named here
         return None
-    amounts = {name: data[name] for name in AMOUNTS & data.keys() if data[name] is not None}
+    amounts = {name: data[name] for name in MONEY if data.get(name) is not None}
     return amounts or None

@@ -4,23 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.events.event import Event
+from models.events.format import MONEY
 from models.lifecycle.ticket import Decision, TicketState
 from models.lifecycle.words import Action, Outcome, Reason, Status
 from models.money import MINOR_DIGITS
 
 _PAM_NEEDS: dict[Action, tuple[str, ...]] = {
     # contracts: BetStack 1.4; the one result with amounts.
-    Action.VOID: (
-        "price",
-        "stake",
-        "wht_amount",
-        "wht",
-        "ext_amount",
-        "ext",
-        "ext_type",
-        "gross_payout",
-        "net_payout",
-    ),
+    Action.VOID: MONEY,
 }
 # A payout needs the ticket's amounts and names (contracts: AMBSlot 2.2); a result may bring them.
 _SEAMLESS_NEEDS: dict[Action, tuple[str, ...]] = {

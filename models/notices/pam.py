@@ -7,20 +7,10 @@ import json
 import re
 from typing import Any
 
+from models.events.format import MONEY
 from models.lifecycle.words import Action
 
-_MONEY = (
-    "price",
-    "stake",
-    "wht_amount",
-    "wht",
-    "ext_amount",
-    "ext",
-    "ext_type",
-    "gross_payout",
-    "net_payout",
-)
-_PLACED = (*_MONEY, "currency", "atag", "rtag", "ticket_type")
+_PLACED = (*MONEY, "currency", "atag", "rtag", "ticket_type")
 # After `operator` and `ticket_id`. Where `psp` and `rtag` stand: contracts 5.2.
 FIELDS: dict[Action, tuple[str, ...]] = {
     Action.CREATE: ("ticket_code", "player_id", *_PLACED),
@@ -28,7 +18,7 @@ FIELDS: dict[Action, tuple[str, ...]] = {
     Action.UPDATE: ("ticket_code", "player_id", "psp", *_PLACED),
     Action.WIN: (),
     Action.LOST: (),
-    Action.VOID: _MONEY,
+    Action.VOID: MONEY,
     Action.REFUND: ("reason",),
     Action.DISCARD: ("reason",),
     Action.ROLLBACK: ("reason",),
