@@ -51,9 +51,9 @@ class ChunkResult:
     @property
     def outcomes(self) -> Counter[tuple[str, str]]:
         """How many events of each action ended how."""
-        counts = Counter((event.action.value, outcome.value) for event, outcome in self.ended)
-        counts.update((one.event.action.value, Outcome.REJECTED.value) for one in self.refused)
-        return counts
+        ends = Counter((event.action, outcome) for event, outcome in self.ended)
+        ends.update((one.event.action, Outcome.REJECTED) for one in self.refused)
+        return Counter({(str(action), str(end)): count for (action, end), count in ends.items()})
 
 
 def apply_chunk(

@@ -73,8 +73,8 @@ class TicketState:
     def standing(self) -> str:
         """The status for people and for the event log, like `resulted/won`."""
         if self.result is Result.PENDING:
-            return self.status.value
-        return f"{self.status.value}/{self.result.value}"
+            return str(self.status)
+        return f"{self.status}/{self.result}"
 
 
 @dataclass(frozen=True, slots=True)

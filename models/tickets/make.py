@@ -55,12 +55,12 @@ def make_tickets(
 
 
 def _row(ticket: TicketState) -> dict[str, Any]:
-    """All that the first events of a ticket can set."""
+    """All that first events can set; in plain words, as enums cost `to_json` 2 µs each."""
     return {
         "operator": ticket.terms.operator,
         "ticket_id": ticket.ticket_id,
-        "status": ticket.status,
-        "result": ticket.result,
+        "status": str(ticket.status),
+        "result": str(ticket.result),
         "generation": ticket.generation,
         "settled_at": ticket.settled_at,
         "amounts": ticket.amounts,

@@ -133,8 +133,8 @@ def _notices(ticket: TicketState, now: datetime) -> list[dict[str, Any]]:
 def _ticket(ticket: TicketState) -> dict[str, Any]:
     return {
         "id": ticket.id,
-        "status": ticket.status,
-        "result": ticket.result,
+        "status": str(ticket.status),
+        "result": str(ticket.result),
         "generation": ticket.generation,
         "settled_at": ticket.settled_at,
         "amounts": ticket.amounts,
@@ -159,8 +159,8 @@ def _event(ticket: int, one: Decided) -> dict[str, Any]:
     row = {
         "ticket": ticket,
         "event_id": event.event_id,
-        "outcome": decision.outcome,
-        "reason": decision.reason,
+        "outcome": str(decision.outcome),
+        "reason": None if decision.reason is None else str(decision.reason),
         "message": decision.message,
         "status_before": one.before,
         "status_after": one.after,
@@ -168,7 +168,7 @@ def _event(ticket: int, one: Decided) -> dict[str, Any]:
     }
     if one.waiting.is_fresh:
         row |= {
-            "action": event.action,
+            "action": str(event.action),
             "data": event.data,
             "occurred_at": event.occurred_at,
             "order_time": event.order_time,
@@ -194,7 +194,7 @@ def _notice(ticket: TicketState, owed: Owed, now: datetime) -> dict[str, Any]:
     return {
         "operator": ticket.terms.operator,
         "number": ticket.notices,
-        "action": owed.action,
+        "action": str(owed.action),
         "generation": owed.generation,
         "event_id": owed.event_id,
         "path": text_.path,

@@ -79,11 +79,13 @@ def test_the_documented_line_leads_to_the_partner_s_own_sample_requests(
 def test_a_rollback_in_between_prevents_the_close_and_the_next_result_starts_a_full_delay(
     slipway: RunningSlipway, partner: SimulatedPartner
 ):
+    began = datetime.now(UTC) - timedelta(seconds=10)  # noqa: TID251 - a backend's clock
+
     def event(number: int, action: str) -> str:
         return json.dumps(
             {
                 "event_id": f"7f{number}",
-                "occurred_at": f"2026-11-20T05:00:0{number}Z",
+                "occurred_at": (began + timedelta(milliseconds=number)).isoformat(),
                 "action": action,
                 "data": {"operator": OPERATOR, "ticket_id": "2"},
             }

@@ -28,13 +28,14 @@ from producers.simulation.partner import Rule, SimulatedPartner
 from producers.simulation.partner import behaviour as acts
 from producers.simulation.stories import stories
 from producers.wall_clock import utc_now
-from tests.faults.books import Books, asking, drained, open_books
+from tests.faults.books import Books, asking, open_books, unfinished
 from tests.faults.fleet import Fleet
 from tests.faults.schedule import Fault, Planned, plan
 from worker.embedded import Servers
 
 OPERATOR = "chaos"
 RECOVERED_SECONDS_MAX = 60.0
+STANDSTILL_SECONDS_MAX = 60.0
 BEHIND = timedelta(seconds=2)
 RUBBISH = (b"", b"{", b"[]", b'{"action":"ticket_win"}', b"\xff\xfe", b"null", b'"\\ud800"')
 CUT_DATABASE = text(
@@ -83,7 +84,7 @@ class Chaos:
         self._watch = Redis.from_url(servers.redis_url, socket_timeout=2, decode_responses=True)
         self.report = Report(trial)
 
-    def run(self, drain_seconds: float = 150.0) -> Report:
+    def run(self) -> Report:
         """Load, break, drain, stop everything, and open the books."""
         published = Published()
         done = threading.Event()
@@ -100,10 +101,7 @@ class Chaos:
         self._partner.behave_well()
         while not done.is_set():
             self._mend(0.2)
-        drain_began = time.monotonic()
-        while not drained(self._servers) and time.monotonic() - drain_began < drain_seconds:
-            self._mend(0.5)
-        self.report.drained_after = time.monotonic() - drain_began
+        self._drain()
         self._watch.close()
         self.report.exit_codes = self._fleet.stop()
         self.report.restarts, self.report.bad_ends = self._fleet.restarts, self._fleet.bad_ends
@@ -130,6 +128,18 @@ class Chaos:
         finally:
             publisher.close()
             done.set()
+
+    def _drain(self) -> None:
+        """Wait until nothing is left, or nothing has moved for a while."""
+        began = moved = time.monotonic()
+        patience = STANDSTILL_SECONDS_MAX + self._trial.close_delay.total_seconds()
+        least = left = unfinished(self._servers)
+        while left and time.monotonic() - moved < patience:
+            self._mend(0.5)
+            left = unfinished(self._servers)
+            if left < least:
+                least, moved = left, time.monotonic()
+        self.report.drained_after = time.monotonic() - began
 
     def _until(self, moment: float) -> None:
         while time.monotonic() < moment:

@@ -61,7 +61,7 @@ class Fleet:
         """Send *sign* to one process of *role*."""
         member = rng.choice([one for one in self.members if one.role == role])
         if member.process.poll() is None:
-            member.asked_to_end = sign is signal.SIGTERM
+            member.asked_to_end = member.asked_to_end or sign is signal.SIGTERM
             member.process.send_signal(sign)
         return member
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from models.intake.apply import apply_entries
 from models.outbox.values import Dead, Delivered
 from models.retention import forget
-from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW
+from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW, Desk
 
 RETENTION = timedelta(days=90)
 AGE_MAX = timedelta(days=30)
@@ -18,19 +18,19 @@ COUNTS = text("""
            (SELECT count(*) FROM rejected_input) AS rejected""")
 
 
-def live_and_close(desk, ticket_id):
+def live_and_close(desk: Desk, ticket_id: str) -> None:
     desk.say("ticket_win", ticket_id)
     desk.deliver()
     desk.wait(CLOSE_DELAY)
     desk.close_due()
 
 
-def left(desk):
+def left(desk: Desk) -> tuple[int, ...]:
     with desk.engine.begin() as connection:
         return tuple(connection.execute(COUNTS).one())
 
 
-def forget_old(desk, *, limit=500):
+def forget_old(desk: Desk, *, limit: int = 500) -> int:
     with desk.engine.begin() as connection:
         return forget(connection, before=desk.now - RETENTION, limit=limit)
 

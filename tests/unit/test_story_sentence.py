@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 DAY = timedelta(hours=24)
 
 
-def ticket(status: Status, result: Result = Result.PENDING, **facts: Any) -> TicketFact:
+def ticket(status: Status, result: Result = Result.PENDING, **facts: Any) -> TicketFact:  # noqa: ANN401 - any field of the dataclass
     blank = TicketFact(
         operator="acme",
         ticket_id="T-1",
@@ -35,7 +35,7 @@ def ticket(status: Status, result: Result = Result.PENDING, **facts: Any) -> Tic
     return replace(blank, **facts)
 
 
-def notice(action: Action = Action.WIN, **facts: Any) -> NoticeFact:
+def notice(action: Action = Action.WIN, **facts: Any) -> NoticeFact:  # noqa: ANN401 - any field of the dataclass
     blank = NoticeFact(
         number=1,
         action=action,

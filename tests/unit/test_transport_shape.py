@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from worker.transport import checked
 
 
-def envelope(**changed):
+def envelope(**changed: object) -> bytes:
     whole = {
         "body": b64encode(json.dumps([[], {}, {}]).encode()).decode(),
         "content-encoding": "utf-8",

@@ -6,6 +6,7 @@ from worker.cli import (
     demo,
     doctor,
     events,
+    import_tickets,
     lifecycle,
     migrate,
     notices,
@@ -42,6 +43,7 @@ operators.app.command("export", epilog=operator_files.EXPORT_EXAMPLE)(operator_f
 app.add_typer(operators.app, name="operators")
 app.add_typer(publishers.app, name="publishers")
 app.command("publish", epilog=publish.EXAMPLE)(publish.publish)
+app.command("import", epilog=import_tickets.EXAMPLE)(import_tickets.import_tickets)
 app.command("partner", epilog=partner.EXAMPLE)(partner.partner)
 app.command("ticket", epilog=ticket.EXAMPLE)(ticket.ticket)
 app.add_typer(events.app, name="events")

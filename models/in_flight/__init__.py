@@ -1,0 +1,1 @@
+"""Tickets that another system began and Slipway is to end: read, and brought in."""

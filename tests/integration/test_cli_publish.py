@@ -1,0 +1,138 @@
+"""`slipway publish`: checking, pace, going on after a break, and what became of the events."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+
+from models.events.event import Entry
+from models.intake.apply import apply_entries
+from tests.support.command_line import CommandLine
+from tests.support.sources import ROOT
+from tests.support.wait import eventually
+
+SLIPWAY = (sys.executable, "-c", "from worker.cli import main; main()")
+WINDOW = timedelta(minutes=15)
+
+
+def line(event_id: str, action: str = "ticket_win", operator: str = "acme", **more: object) -> str:
+    data = {"operator": operator, "ticket_id": "T-1"}
+    return json.dumps({"event_id": event_id, "action": action, "data": data, **more}) + "\n"
+
+
+@pytest.fixture
+def slipway(monkeypatch, capsys, database, redis_url) -> CommandLine:
+    made = CommandLine(monkeypatch, capsys)
+    key = Fernet.generate_key().decode()
+    made.export(database_url=database, redis_url=redis_url, secret_key=key)
+    return made
+
+
+def ids(redis) -> list[str]:
+    return [json.loads(fields[b"event"])["event_id"] for _, fields in redis.xrange("ticket-events")]
+
+
+def test_check_tells_what_the_intake_would_refuse_and_publishes_nothing(slipway, redis):
+    slipway.export(redis_url="redis://127.0.0.1:1/0")  # neither server is asked
+    lines = line("1") + line("2", "ticket_lose") + "{\n" + line("with space")
+
+    checked = slipway("publish", "-", "--check", "--json", stdin=lines.encode())
+
+    assert checked.code == 1
+    assert checked.document()["checked"] == 4
+    bad = checked.document()["bad_lines"]
+    assert [one["line"] for one in bad] == [2, 3, 4]
+    assert "did you mean ticket_lost?" in bad[0]["problem"]
+    assert redis.xlen("ticket-events") == 0
+
+
+def test_a_file_that_is_well_is_exit_code_0(slipway):
+    checked = slipway("publish", "-", "--check", stdin=line("1").encode())
+
+    assert checked.code == 0
+    assert checked.out == "checked 1 lines; 0 of them would be refused\n"
+
+
+def test_publishing_goes_on_from_a_line(slipway, redis):
+    lines = line("1") + "{\n" + "\n" + line("2") + line("3")
+
+    gone_on = slipway("publish", "-", "--from-line", "4", "--json", stdin=lines.encode())
+
+    assert gone_on.document() == {"published": 2, "bad_lines": []}
+    assert ids(redis) == ["2", "3"]
+
+
+def test_whoever_interrupts_it_is_told_where_to_go_on(slipway, redis):
+    """Ctrl-C, in a process of its own; `slipway` has set its environment."""
+    lines = "".join(line(str(number)) for number in range(60))
+    with subprocess.Popen(
+        [*SLIPWAY, "publish", "-", "--rate", "1/s"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(lines.encode())
+        process.stdin.flush()
+        eventually(lambda: redis.xlen("ticket-events") > 0)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+
+    published = redis.xlen("ticket-events")
+    assert process.returncode == 1
+    assert f"publish again from line {published + 1} on (--from-line {published + 1})" in (
+        told.decode()
+    )
+
+
+def test_a_rate_is_kept(slipway, redis):
+    lines = "".join(line(str(number)) for number in range(20))
+    began = time.monotonic()
+
+    published = slipway("publish", "-", "--rate", "50/s", "--json", stdin=lines.encode())
+
+    assert published.document()["published"] == 20
+    assert 0.4 <= time.monotonic() - began < 5
+
+
+def test_waiting_ends_with_a_summary_by_outcome(slipway, engine, redis, clock):
+    """A known id is a duplicate, the same under another id confirms, a stranger's is refused."""
+    url = ("--url", "https://192.0.2.1/", "--protocol", "pam")
+    assert slipway("operators", "add", "acme", *url).code == 0
+    then = {"occurred_at": "2026-01-01T00:00:00Z"}
+    lines = line("1", **then) + line("1", **then) + line("2", **then) + line("3", operator="nobody")
+    intake = threading.Thread(target=apply_all, args=(engine, redis, clock, 4))
+    intake.start()
+
+    ended = slipway("publish", "-", "--wait", "10s", "--json", stdin=lines.encode())
+    intake.join()
+
+    assert ended.code == 0, ended.err
+    assert ended.document() == {
+        "published": 4,
+        "bad_lines": [],
+        "outcomes": {"applied": 1, "confirmed": 1, "duplicate": 1, "rejected": 1},
+    }
+
+
+def test_what_nobody_applies_is_told_when_the_patience_is_over(slipway, redis):
+    ended = slipway("publish", "-", "--wait", "1s", "--json", stdin=line("1").encode())
+
+    assert ended.code == 1
+    assert ended.document()["outcomes"] == {"unapplied": 1}
+    assert "is an intake running?" in ended.err
+
+
+def apply_all(engine, redis, clock, number: int) -> None:
+    """Be the intake for *number* entries: apply them, then take them off the stream."""
+    eventually(lambda: redis.xlen("ticket-events") == number)
+    entries = [Entry(id_.decode(), fields) for id_, fields in redis.xrange("ticket-events")]
+    apply_entries(engine.begin, entries, clock=clock, parking_window=WINDOW)
+    redis.xdel("ticket-events", *[entry.id for entry in entries])

@@ -1,0 +1,228 @@
+"""Tickets in flight are brought in as they stand, once, and live on by the same rules."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+from sqlalchemy.event import listen, remove
+
+from models.events.refusal import Refusal
+from models.in_flight.bring_in import Brought, bring_in
+from models.in_flight.ticket_line import read_line
+from models.interventions import Person
+from models.story import read_stories, why_not_closed
+from tests.support.command_line import CommandLine
+from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW, SLIP, Desk
+from tests.support.sources import ROOT
+
+HOUR = timedelta(hours=1)
+PERSON = Person("Ada", "move from the old system")
+
+
+def resulted(desk: Desk, ticket_id: str = "T", **changed: object) -> dict[str, Any]:
+    """A ticket whose win the partner took an hour ago."""
+    line = {
+        "operator": "acme",
+        "ticket_id": ticket_id,
+        "state": "resulted",
+        "result": "won",
+        "taken_at": (desk.now - HOUR).isoformat(),
+        "data": {"ticket_code": f"CODE-{ticket_id}", "player_id": "player"},
+    }
+    return {name: value for name, value in {**line, **changed}.items() if value is not ...}
+
+
+def opened(ticket_id: str = "T", **changed: object) -> dict[str, Any]:
+    return {"operator": "acme", "ticket_id": ticket_id, "state": "open", **changed}
+
+
+def brought(desk: Desk, *lines: dict[str, Any]) -> Brought:
+    with desk.engine.begin() as connection:
+        return bring_in(
+            connection,
+            [read_line(line) for line in lines],
+            person=PERSON,
+            now=desk.now,
+            parking_window=PARKING_WINDOW,
+        )
+
+
+def test_a_result_s_clock_runs_from_when_the_partner_took_it_and_nothing_is_sent(desk, books):
+    result = brought(desk, resulted(desk))
+
+    ticket = books.ticket()
+    assert (result.imported, result.known, result.refused) == (1, 0, {})
+    assert (ticket.status, ticket.result, ticket.generation) == ("resulted", "won", 1)
+    assert ticket.close_due_at == desk.now - HOUR + CLOSE_DELAY
+    assert ticket.details == {"ticket_code": "CODE-T", "player_id": "player"}
+    assert desk.deliver() == []
+
+
+def test_it_closes_when_the_delay_is_over_and_the_partner_is_told_that_alone(desk):
+    brought(desk, resulted(desk))
+    desk.wait(CLOSE_DELAY - HOUR - timedelta(microseconds=1))
+    early = desk.close_due()
+    desk.wait(timedelta(microseconds=1))
+
+    assert (early, desk.close_due()) == (0, 1)
+    assert desk.deliver() == [("T", "ticket_closed")]
+
+
+def test_a_rollback_stops_the_clock_and_the_next_result_is_the_second(desk, books):
+    brought(desk, resulted(desk))
+
+    desk.say("ticket_rollback", at=desk.now - timedelta(minutes=1))
+
+    assert books.ticket().close_due_at is None
+    assert desk.deliver() == [("T", "ticket_rollback")]
+    desk.say("ticket_lost")
+    assert desk.deliver() == [("T", "ticket_lost")]
+    assert (books.ticket().generation, books.ticket().result) == (2, "lost")
+    assert books.ticket().close_due_at == desk.now + CLOSE_DELAY
+
+
+def test_a_result_is_ordered_by_when_it_truly_happened(desk):
+    """Rule 4: between the result and its success a rollback may have happened."""
+    before = desk.now - 2 * HOUR
+    brought(desk, resulted(desk, "told", settled_at=before.isoformat()), resulted(desk, "untold"))
+    between = before + timedelta(minutes=1)
+
+    ended = [desk.say("ticket_rollback", name, at=between) for name in ("told", "untold")]
+
+    assert [next(iter(one))[1] for one in ended] == ["applied", "superseded"]
+
+
+def test_the_result_that_was_imported_is_confirmed_when_it_is_published_again(desk):
+    brought(desk, resulted(desk, data={"gross_payout": 500}))
+
+    same = desk.say("ticket_win", gross_payout=500)
+    other = desk.say("ticket_win", gross_payout=501)
+
+    assert [next(iter(one))[1] for one in (same, other)] == ["confirmed", "parked"]
+    assert desk.deliver() == []
+
+
+def test_the_same_file_again_changes_nothing_however_the_tickets_live_on(desk, books):
+    brought(desk, resulted(desk), opened("U"))
+    desk.say("ticket_rollback")
+    desk.say("ticket_win", "U")
+    before = [books.ticket("T"), books.ticket("U")]
+
+    again = brought(desk, resulted(desk), opened("U"), opened("V"), opened("V"))
+
+    assert (again.imported, again.known) == (1, 3)
+    assert [books.ticket("T"), books.ticket("U")] == before
+
+
+def test_what_waited_for_the_ticket_is_decided_with_it(desk, books):
+    """Rule 5: the events of a running system may come before the file does."""
+    desk.say("ticket_rollback", at=desk.now - timedelta(minutes=1))
+    assert books.ticket().parked == 1
+
+    brought(desk, resulted(desk))
+
+    assert (books.ticket().status, books.ticket().parked) == ("open", 0)
+    assert desk.deliver() == [("T", "ticket_rollback")]
+
+
+def test_an_open_and_a_reserved_ticket_live_on(desk, books):
+    brought(desk, opened("O", sequence=3), opened("R", state="reserved", data=dict(SLIP)))
+
+    desk.say("ticket_win", "O", sequence=4)
+    desk.say("ticket_paid", "R")
+
+    assert desk.deliver() == [("O", "ticket_win")]
+    assert books.ticket("R").status == "open"
+
+
+def test_who_imported_it_and_why_belongs_to_the_ticket_s_story(desk):
+    brought(desk, resulted(desk))
+
+    with desk.engine.begin() as connection:
+        (story,) = read_stories(connection, "T")
+
+    (fact,) = story.interventions
+    assert (fact.who, fact.why, fact.did) == ("Ada", PERSON.why, "ticket_imported")
+    assert fact.facts["result"] == "won"
+    assert why_not_closed(story, now=desk.now).startswith("resulted (won); closes at ")
+
+
+def test_a_stranger_s_ticket_and_a_time_in_the_future_are_left_out(desk):
+    later = (desk.now + HOUR).isoformat()
+
+    result = brought(
+        desk, opened("T", operator="nobody"), resulted(desk, "U", taken_at=later), opened("V")
+    )
+
+    assert result.imported == 1
+    assert "there is no operator nobody" in result.refused[0]
+    assert "is in the future" in result.refused[1]
+
+
+def test_a_group_takes_a_handful_of_statements_however_large_it_is(desk):
+    def statements(first: int, number: int) -> int:
+        lines = [opened(f"T-{place}") for place in range(first, first + number)]
+        seen: list[str] = []
+
+        def note(_connection, _cursor, statement, *_rest: object) -> None:
+            seen.append(statement)
+
+        listen(desk.engine, "before_cursor_execute", note)
+        brought(desk, *lines)
+        remove(desk.engine, "before_cursor_execute", note)
+        return len(seen)
+
+    assert statements(0, 2) == statements(2, 500) <= 8
+
+
+def test_the_page_s_lines_are_taken(desk):
+    page = (ROOT / "producers/PUBLISH.md").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in page.splitlines() if '"state":' in line]
+
+    assert brought(desk, *lines).imported == len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"state": "closed"}, "state: must be reserved, open or resulted"),
+        ({"result": ...}, "a resulted ticket needs result and taken_at"),
+        ({"taken_at": ...}, "import the ticket as open"),
+        ({"state": "open"}, "any other has neither"),
+        ({"taken_at": "2026-11-20T10:00:00"}, "taken_at: must be RFC 3339"),
+        ({"taken_at": "2026-02-30T10:00:00Z"}, "taken_at: "),
+        ({"ticket_id": "a b"}, "ticket_id: "),
+        ({"colour": "red"}, "colour: "),
+        ({"data": {"price": 5.5}}, "data.price: "),
+        ({"data": {"note": "\x00"}}, "NUL"),
+    ],
+    ids=lambda value: json.dumps(value, default=str)[:40] if isinstance(value, dict) else "",
+)
+def test_a_line_that_cannot_be_taken_says_why(desk, changed, problem):
+    with pytest.raises(Refusal, match=problem):
+        read_line(resulted(desk, **changed))
+
+
+def test_the_command_imports_what_it_can_and_tells_the_rest(
+    monkeypatch, capsys, desk, database, redis_url
+):
+    slipway = CommandLine(monkeypatch, capsys)
+    key = Fernet.generate_key().decode()
+    slipway.export(database_url=database, redis_url=redis_url, secret_key=key)
+    won = {**resulted(desk), "taken_at": "2026-01-01T00:00:00Z"}
+    lines = "".join(json.dumps(one) + "\n" for one in (won, {"state": "open"}, opened("U")))
+
+    words = ("import", "-", "--by", "Ada", "--why", "we move", "--json")
+    first = slipway(*words, stdin=lines.encode())
+    again = slipway(*words, stdin=json.dumps(opened("U")).encode())
+
+    assert first.code == 1
+    assert (first.document()["imported"], first.document()["bad_lines"][0]["line"]) == (2, 2)
+    assert "the first is line 2" in first.err
+    assert (again.code, again.document()) == (0, {"imported": 0, "known": 1, "bad_lines": []})
+    with desk.engine.begin() as connection:
+        kept = connection.execute(text("SELECT who, why FROM intervention")).all()
+    assert kept == [("Ada", "we move")] * 2

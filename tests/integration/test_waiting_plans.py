@@ -1,0 +1,49 @@
+"""Finding what may go costs what it finds, however much waits (design.md 5.3).
+
+With a million of each kind: `pytest tests/load/test_a_million_waits.py`.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, text
+
+from tests.support.desk import Desk
+from tests.support.waiting import SCENES, check_closing, check_look, crowd_of
+from worker.embedded import Servers
+
+SIZE = 100_000
+
+
+@pytest.fixture(scope="module")
+def crowd(servers: Servers, template: str) -> Iterator[Desk]:
+    with crowd_of(servers, template, SIZE) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", params=["an old session", "never analysed", "analysed"])
+def desk(request, crowd: Desk) -> Desk:
+    """The same crowd in three states, which pytest visits in this order."""
+    if request.param == "never analysed":
+        crowd.engine.dispose()  # a session of its own
+    if request.param == "analysed":
+        with crowd.engine.begin() as connection:
+            connection.execute(text("ANALYZE"))
+    return crowd
+
+
+@pytest.fixture
+def connection(desk: Desk) -> Iterator[Connection]:
+    """A transaction that is undone."""
+    with desk.engine.connect() as opened:
+        yield opened
+        opened.rollback()
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_look_reads_what_it_claims_and_not_what_waits(desk, connection, scene):
+    check_look(desk, connection, SCENES[scene])
+
+
+def test_closing_a_circuit_writes_its_row_and_nothing_of_what_waits(desk, connection):
+    check_closing(desk, connection)

@@ -1,0 +1,122 @@
+"""The wire contract's files say what the code takes: freshly made, and agreeing with the intake."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import jsonschema
+from jsonschema.exceptions import ValidationError
+from pydantic import StringConstraints, TypeAdapter
+from pydantic import ValidationError as Mismatch
+
+from models.events.event import Entry
+from models.events.lottery import wrong_with
+from models.events.published import FIELD, read_published
+from models.events.refusal import Refusal
+from producers.contract.documents import FOLDER, documents
+from tests.support import lottery
+from tests.support.desk import SLIP
+
+LEAST: dict[str, Any] = {"operator": "operator-code", "ticket_id": "1330556611374148608"}
+WIN: dict[str, Any] = {"action": "ticket_win", "data": LEAST}
+EVENTS: list[dict[str, Any]] = [
+    WIN,
+    WIN | {"event_id": "7f1", "occurred_at": "2026-11-20T10:00:00.123Z", "sequence": 1},
+    WIN | {"stranger": {"kept": True}, "data": LEAST | {"gross_payout": 500, "another": [1]}},
+    WIN | {"occurred_at": "2026-11-20T10:00:00"},
+    WIN | {"event_id": "with space"},
+    WIN | {"event_id": "x" * 65},
+    WIN | {"sequence": 0},
+    WIN | {"action": "ticket_closed"},
+    WIN | {"data": {"operator": "operator-code"}},
+    WIN | {"data": LEAST | {"gross_payout": 5.5}},
+    WIN | {"data": LEAST | {"currency": "eur"}},
+    {"action": "ticket_reserve", "data": {**LEAST, **SLIP}},
+    {"action": "ticket_reserve", "data": LEAST},
+    {"action": "ticket_reserve", "data": {**LEAST, **SLIP, "price": None}},
+    {"data": LEAST},
+]
+MESSAGES = [
+    lottery.SAMPLE,
+    lottery.bet(),
+    lottery.settlement(user_id=...),
+    lottery.bet(draw_id="first"),
+    lottery.settlement(amount=-1),
+    lottery.settlement(type="Refund"),
+]
+
+
+def pattern(
+    _validator: object, wanted: str, instance: object, _schema: object
+) -> Iterator[ValidationError]:
+    """Match as Unicode regular expressions do elsewhere; Python's own know no classes."""
+    if isinstance(instance, str):
+        try:
+            TypeAdapter(Annotated[str, StringConstraints(pattern=wanted)]).validate_python(instance)
+        except Mismatch:
+            yield ValidationError(f"{instance!r} does not match {wanted!r}")
+
+
+Reader = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]  # jsonschema's
+
+
+def schema(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((FOLDER / name).read_text(encoding="utf-8"))
+    no_formats = jsonschema.FormatChecker(formats=())  # Python cannot compile our patterns
+    jsonschema.Draft202012Validator.check_schema(read, format_checker=no_formats)
+    return read
+
+
+def test_the_contract_s_files_are_fresh():
+    kept = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
+
+    assert kept == documents(), "write them anew: python -m producers.contract"
+
+
+def test_the_schema_takes_exactly_the_events_that_the_intake_takes():
+    reader = Reader(schema("event.schema.json"))
+    by_schema = [reader.is_valid(event) for event in EVENTS]
+
+    assert by_schema == [taken(event) for event in EVENTS]
+    assert 0 < sum(by_schema) < len(EVENTS)
+
+
+def taken(event: dict[str, Any]) -> bool:
+    try:
+        read_published(Entry("1763632800000-0", {FIELD: json.dumps(event).encode()}))
+    except Refusal:
+        return False
+    return True
+
+
+def test_the_schema_takes_exactly_the_lottery_messages_that_the_intake_takes():
+    reader = Reader(schema("lottery.schema.json"))
+    by_schema = [reader.is_valid(json.loads(message)) for message in MESSAGES]
+
+    assert by_schema == [wrong_with(message) is None for message in MESSAGES]
+    assert 0 < sum(by_schema) < len(MESSAGES)
+
+
+def test_the_gateway_s_description_names_every_route_that_outsiders_use():
+    """design.md 4, *HTTP*."""
+    routes = {
+        f"{method.upper()} {path}"
+        for path, operations in schema_of_gateway()["paths"].items()
+        for method in operations
+    }
+
+    assert routes >= {
+        "POST /be/tickets/{identifier}/paid",
+        "GET /be/tickets/{identifier}",
+        "GET /be/tickets",
+        "POST /v2/integration/lottery",
+        "POST /events",
+        "GET /events",
+        "GET /events/{event_id}",
+        "GET /tickets/{ticket_id}",
+    }
+
+
+def schema_of_gateway() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((FOLDER / "openapi.json").read_text(encoding="utf-8"))
+    return read
