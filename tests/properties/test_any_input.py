@@ -1,0 +1,78 @@
+"""A hundred thousand malformed events: the parser never raises, and says of each what it is."""
+
+import json
+from random import Random
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.events.event import Entry, Event, Unreadable
+from models.events.reading import read
+from models.lifecycle.words import INBOUND, Reason
+
+VARIANTS = 100  # of each document Hypothesis thinks of
+DOCUMENTS = 1_000
+ODD_BYTES = (
+    b"\x00",
+    b"\xff",
+    b"\\",
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"1e999",
+    b"\\u0000",
+    b"\\ud800",
+    b"-",
+)
+
+odd = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=70)
+values = st.recursive(
+    odd, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner)
+)
+facts = st.dictionaries(
+    st.sampled_from(("operator", "ticket_id", "price", "wht", "currency", "reason", "correction"))
+    | st.text(max_size=10),
+    values,
+    max_size=6,
+)
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        "action": st.sampled_from(INBOUND) | values,
+        "data": st.just({"operator": "acme", "ticket_id": "1"}) | facts | values,
+        "event_id": values,
+        "occurred_at": st.datetimes().map(str) | values,
+        "sequence": values,
+    },
+)
+
+
+def variants(document: dict[str, Any], rng: Random) -> list[bytes]:
+    """The document's text, and the same cut, doubled, and with bytes changed."""
+    text = json.dumps(document).encode("utf-8", "surrogatepass")
+    made = [text]
+    for _ in range(VARIANTS - 1):
+        place = rng.randrange(len(text) + 1)
+        until = min(len(text), place + rng.randrange(6))
+        made.append(text[:place] + rng.choice((b"", text, *ODD_BYTES)) + text[until:])
+    return made
+
+
+@settings(
+    max_examples=DOCUMENTS,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
+)
+@given(documents, st.integers(0, 2**32))
+def test_whatever_comes_is_an_event_or_says_why_not(document, seed):
+    for raw in variants(document, Random(seed)):  # noqa: S311 - invented noise
+        found = read(Entry("1795158604405-7", {b"event": raw}))
+
+        assert isinstance(found, Event | Unreadable)
+        if isinstance(found, Unreadable):
+            assert found.reason in set(Reason)
+            assert found.message
+            assert found.raw == raw
