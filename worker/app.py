@@ -7,7 +7,7 @@ Celery *worker*, which outlives every reconnect to the broker (the consumer's bl
 from celery import Celery
 
 from models.settings import read_settings
-from worker import health, logs, transport
+from worker import health, heap, logs, transport
 from worker.configuration import configuration
 from worker.metrics import beat as beat_metrics
 
@@ -22,4 +22,5 @@ app.steps["worker"].add("worker.metrics.step:Surveys")
 
 logs.connect()
 health.connect()
+heap.connect()
 beat_metrics.connect()
