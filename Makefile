@@ -48,6 +48,13 @@ format: setup ## bring the code into its form
 chaos: setup ## break it on purpose: ten minutes of faults under load, then the books
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.faults $(CHAOS)
 
+.PHONY: bench bench-quick
+bench: setup ## measure every row of the table in tests/load/README.md: under 40 minutes
+	@$(BIN)/python -m tests.load.bench
+
+bench-quick: setup ## the same with less of everything, in under 5 minutes
+	@$(BIN)/python -m tests.load.bench --quick
+
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate -q
 

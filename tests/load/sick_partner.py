@@ -1,11 +1,11 @@
 """What one partner that hangs on every call costs twenty healthy ones beside it.
 
-    python -m tests.load.sick_partner [--notices 50000] [--couriers 1]
+    python -m tests.load.sick_partner [--notices 50000] [--couriers 1] [--rounds 3]
 
 The healthy partners are owed --notices in all, and the sick one as many again, all of them due. It
-is measured how long the healthy ones' notices take, first alone, then beside the sick one's. Real
+is measured how long the healthy ones' notices take, alone and beside the sick one's, in turns. Real
 servers, real sockets, each courier and each partner a process of its own. The exit code is 0 only
-when the healthy keep nine tenths of their throughput.
+when the healthy keep nine tenths of their throughput, by the median of the rounds.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection as Pipe
+from statistics import median
 from typing import Any
 
 from cryptography.fernet import Fernet
@@ -67,15 +68,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--notices", type=int, default=50_000, help="due on each side")
     parser.add_argument("--couriers", type=int, default=1, help="processes that deliver")
+    parser.add_argument("--rounds", type=int, default=3, help="how often both are measured")
     given = parser.parse_args()
     load = Load(given.notices, given.couriers)
+    kept = []
     with embedded_servers(durable=False, within=roomy_memory()) as servers:
-        alone = throughput(servers, load, sick=False)
-        tell(f"healthy alone:           {alone:8,.0f} notices/s")
-        beside = throughput(servers, load, sick=True)
-        tell(f"healthy beside the sick: {beside:8,.0f} notices/s")
-    tell(f"kept: {beside / alone:.1%} (at least {KEPT_MIN:.0%} wanted)")
-    return 0 if beside >= KEPT_MIN * alone else 1
+        for _ in range(given.rounds):
+            alone = throughput(servers, load, sick=False)
+            beside = throughput(servers, load, sick=True)
+            kept.append(beside / alone)
+            tell(f"healthy alone {alone:,.0f}/s, beside the sick {beside:,.0f}/s: {kept[-1]:.1%}")
+    tell(f"kept: {median(kept):.1%} (at least {KEPT_MIN:.0%} wanted)")
+    return 0 if median(kept) >= KEPT_MIN else 1
 
 
 def tell(line: str) -> None:
@@ -111,7 +115,9 @@ def throughput(servers: Servers, load: Load, *, sick: bool) -> float:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
         engine.dispose()
-        return deliver(settings, load)
+        reached = deliver(settings, load)
+    databases.drop(servers.database_url, name)
+    return reached
 
 
 def deliver(settings: Settings, load: Load) -> float:

@@ -141,7 +141,8 @@ class Turnstile:
         for one in allowances:
             operator, count = one.gate.operator, claimed[one.gate.operator]
             calls = self.lanes.calls[operator] + count
-            if count and (one.is_probe or one.rate is not None) or self._is_news(operator, calls):
+            spent = bool(count) and (one.is_probe or one.rate is not None)
+            if spent or self._is_news(operator, calls):
                 probe_at = now + self._settings.lease if one.is_probe and count else None
                 rows[operator] = Counted(operator, calls, one.left(count), probe_at)
         for operator in {*self.lanes.calls, *self._told} - claimed.keys():

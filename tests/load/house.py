@@ -1,0 +1,163 @@
+"""Servers that flush every commit, a database with one operator or more, and the real workers."""
+
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+from redis import Redis
+from sqlalchemy import Engine, text
+
+from models.database import open_engine
+from models.encryption import Vault
+from models.interventions import Person
+from models.migrate import upgrade
+from models.operators import NewOperator, add_operator
+from models.settings import Settings
+from producers.publisher import STREAM
+from tests.support import celery_process, databases
+from tests.support.wait import eventually
+from worker.embedded import Servers, embedded_servers
+from worker.intake.stream import GROUP
+
+OPERATOR = "acme"
+SECRET = "12345ABCDE"
+LONG = timedelta(minutes=30)
+STARTING_MAX = timedelta(seconds=60)
+NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: where nothing is to be delivered
+EMPTY = text("""
+    TRUNCATE ticket, ticket_event, notice, delivery_attempt, rejected_input""")
+CONSUMERS_MAX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The servers of one run, and where its processes write."""
+
+    servers: Servers
+    folder: Path
+    key: str
+
+    def settings(self, url: str) -> Settings:
+        """Settings as production has them, for code that runs in this process."""
+        return Settings.model_validate(self._given(url))
+
+    def redis(self) -> Redis:
+        """A client of the stream."""
+        return Redis.from_url(self.servers.redis_url)
+
+    @contextmanager
+    def database(
+        self,
+        name: str,
+        *,
+        sink: str = NOWHERE,
+        operators: int = 1,
+        close_delay: timedelta = timedelta(hours=24),
+    ) -> Iterator["Database"]:
+        """A migrated database; its operators are `acme`, `acme-1`, …, all of them at *sink*."""
+        url = databases.create(self.servers.database_url, name)
+        upgrade(url)
+        engine = open_engine(url, application_name="load", pool_size=4, statement_timeout=LONG)
+        vault = Vault.with_keys(self.settings(url).secret_key)
+        for number in range(operators):
+            new = NewOperator(
+                code=f"{OPERATOR}-{number}" if number else OPERATOR,
+                url=sink,
+                protocol="pam",
+                secret=SECRET,
+                close_delay=close_delay,
+            )
+            with engine.begin() as connection:
+                add_operator(connection, new, vault=vault, person=Person("load", "measuring"))
+        try:
+            yield Database(self, url, engine)
+        finally:
+            engine.dispose()
+            databases.drop(self.servers.database_url, name)
+
+    def _given(self, url: str) -> Mapping[str, str]:
+        return {
+            "database_url": url,
+            "redis_url": self.servers.redis_url,
+            "secret_key": self.key,
+            "partner_networks": "127.0.0.0/8",
+        }
+
+    def environment(self, url: str) -> dict[str, str]:
+        """What a worker's process is given."""
+        return celery_process.environment(self.folder, **self._given(url))
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database of the house."""
+
+    house: House
+    url: str
+    engine: Engine
+
+    def empty(self) -> None:
+        """Begin anew: no tickets, nothing on the stream, nothing left for a checkpoint to write."""
+        with self.engine.begin() as connection:
+            connection.execute(EMPTY)
+        with self.house.redis() as redis:
+            redis.xtrim(STREAM, maxlen=0, approximate=False)
+        self.tidy("CHECKPOINT")
+
+    def tidy(self, command: str) -> None:
+        """Run a command that wants no transaction."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(command))
+
+    @contextmanager
+    def workers(self, *names: str) -> Iterator[list[int]]:
+        """Run processes of the Procfile until the block ends, as they stand there; their pids.
+
+        `intake` twice gives two of them. An intake is waited for until it reads the stream.
+        """
+        env = self.house.environment(self.url)
+        log = self.house.folder / "workers.log"
+        with ExitStack() as stack, self.house.redis() as redis:
+            redis.delete(STREAM)
+            made = [
+                stack.enter_context(
+                    celery_process.celery(*_arguments(name, number), env=env, log=log)
+                )
+                for number, name in enumerate(names)
+            ]
+
+            def ready() -> bool:
+                for process in made:
+                    celery_process.must_live(process, log)
+                return _consumers(redis) == names.count("intake")
+
+            eventually(ready, within=STARTING_MAX)
+            yield [process.pid for process in made]
+            for process in made:
+                process.terminate()
+
+
+def _consumers(redis: Redis) -> int:
+    return len(redis.xinfo_consumers(STREAM, GROUP)) if redis.exists(STREAM) else 0
+
+
+def _arguments(name: str, number: int) -> list[str]:
+    lines = (celery_process.ROOT / "Procfile").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name}: "))
+    words = shlex.split(line.partition(": ")[2])[3:]  # behind `celery -A worker.app`
+    return [word.replace("@", f"-{number}@") if "@%h" in word else word for word in words]
+
+
+@contextmanager
+def open_house() -> Iterator[House]:
+    """Start the servers, with fsync; all is gone at the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder,
+        embedded_servers(durable=True) as servers,
+    ):
+        yield House(servers, Path(folder), Fernet.generate_key().decode())

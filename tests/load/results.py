@@ -1,0 +1,117 @@
+"""What was measured, and the form in which it is kept: results.json and a table in Markdown."""
+
+import json
+import os
+import platform
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A row of the table: a ratio, larger is better."""
+
+    what: str
+    at_least: float
+    aim: float
+
+
+REACH = {
+    "intake": Reach("events applied, one intake, chunk 500 / one client of bare SQL", 0.5, 0.8),
+    "two_intakes": Reach("events applied, two intakes / two clients of bare SQL", 0.5, 0.8),
+    "intake_against_peer": Reach("events applied, all cores / one task per event", 30, 80),
+    "life_against_peer": Reach("whole life of a ticket / one task per event", 20, 60),
+    "delivery": Reach("notices delivered and recorded, one process / bare client", 0.25, 0.5),
+    "sweep": Reach("closing sweep / bare SQL", 0.5, 0.8),
+    "sweep_big": Reach("closing sweep, ten times as many pending / as many", 0.6, 0.75),
+    "claim": Reach("claim of due notices, many held back / none held back", 0.8, 0.95),
+    "latency": Reach("60 ms / p99 from XADD to the partner, 500 events/s", 1, 2.4),
+    "memory": Reach("largest process, nothing pending / 10 million pending", 0.9, 1),
+}
+
+
+@dataclass(slots=True)
+class Samples:
+    """Figures by their names, and ratios by the names of their rows, one of each a round."""
+
+    figures: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    ratios: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, name: str, value: float) -> None:
+        """Keep a figure of this round, and say it."""
+        self.figures[name].append(value)
+        say(f"{name}: {value:,.1f}")
+
+    def last(self, name: str) -> float:
+        """The figure of this round."""
+        return self.figures[name][-1]
+
+    def ratio(self, name: str, value: float) -> None:
+        """Keep a ratio of this round, and say it."""
+        self.ratios[name].append(value)
+        say(f"    => {REACH[name].what}: {value:.2f}")
+
+    def keep(self, *, quick: bool) -> None:
+        """Write results.json and RESULTS.md."""
+        ratios = {
+            name: {**_spread(values), "at_least": REACH[name].at_least, "aim": REACH[name].aim}
+            for name, values in self.ratios.items()
+        }
+        kept = {
+            "ratios": {name: ratios[name] for name in REACH if name in ratios},
+            "figures": {name: _spread(values) for name, values in self.figures.items()},
+            "machine": {**_machine(), "quick": quick},
+        }
+        (HERE / "results.json").write_text(json.dumps(kept, indent=2) + "\n")
+        (HERE / "RESULTS.md").write_text(table(kept))
+
+
+def say(line: str) -> None:
+    """Print at once: the next number takes its time."""
+    print(line, flush=True)  # noqa: T201 - a command's output
+
+
+def table(kept: dict[str, Any]) -> str:
+    """Word what was kept as Markdown."""
+    machine = kept["machine"]
+    kind = "make bench-quick" if machine["quick"] else "make bench"
+    lines = [
+        f"`{kind}`, {machine['cores']} cores ({machine['processor']}), Python {machine['python']},",
+        "PostgreSQL 18 and Valkey 9 embedded, fsync on. Medians of the rounds; larger is better.",
+        "",
+        "| ratio | median | min to max | at least | aim |",
+        "|---|---|---|---|---|",
+    ]
+    for name, reach in REACH.items():
+        if name not in kept["ratios"]:
+            lines.append(f"| {reach.what} | full run only | | {reach.at_least} | {reach.aim} |")
+            continue
+        found = kept["ratios"][name]
+        lines.append(
+            f"| {reach.what} | {found['median']:.2f} | {found['min']:.2f} to {found['max']:.2f}"
+            f" | {reach.at_least} | {reach.aim} |"
+        )
+    lines += ["", "| figure | median | min to max |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {found['median']:,.1f} | {found['min']:,.1f} to {found['max']:,.1f} |"
+        for name, found in kept["figures"].items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    found = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "processor": platform.machine(),
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,138 @@
+"""The closing sweep against bare SQL, and with ten times as many tickets pending."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from tests.load.house import Database, House
+from tests.load.results import Samples
+from worker.sweep.round import Sweep
+
+BATCH = 500  # SLIPWAY_SWEEP_BATCH
+FIRST_DUE = datetime(2026, 11, 21, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+AT_ONCE = 500_000
+# One ticket a second comes due, in the order in which they were settled, give or take two minutes.
+UNCHECKED = text("SET LOCAL session_replication_role = replica")
+PENDING = text("""
+    INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, settled_at,
+                        close_due_at)
+    SELECT 1, 'T-' || n, 'resulted', 'won', 1, 1,
+           CAST(:first AS timestamptz) - interval '1 day',
+           CAST(:first AS timestamptz) + (n + (CAST(n AS bigint) * 7919) % 120)
+               * interval '1 second'
+      FROM generate_series(CAST(:low AS int), CAST(:high AS int)) AS n""")
+BARE = text("""
+    WITH due AS MATERIALIZED (
+        SELECT id FROM ticket
+         WHERE close_due_at <= :now AND parked = 0
+         ORDER BY close_due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
+    closed AS (
+        UPDATE ticket t
+           SET status = 'closed', closed_at = :now, close_due_at = NULL, changed_at = :now,
+               notices = 2, unfinished = 1
+          FROM due WHERE t.id = due.id
+     RETURNING t.id, t.ticket_id),
+    told AS (
+        INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
+                            created_at)
+        SELECT id, 1, 2, 'ticket_closed', 1,
+               '{"action":"ticket_closed","data":{"operator":"acme","ticket_id":"' || ticket_id
+               || '"}}', true, :now, :now
+          FROM closed)
+    SELECT count(*) FROM closed""")
+
+
+@dataclass(slots=True)
+class Time:
+    """A clock and a horizon that are moved on from wave to wave."""
+
+    moment: datetime = FIRST_DUE
+
+    def now(self, connection: Connection) -> datetime:  # noqa: ARG002 - as `Clock` has it
+        """Give the moment."""
+        return self.moment
+
+    def horizon(self) -> datetime | None:
+        """All that was published is applied."""
+        return self.moment
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A database with tickets that wait for their time, and the sweep on it."""
+
+    database: Database
+    time: Time
+    sweep: Sweep
+
+    def bare(self, due: int) -> float:
+        """Close a wave by bare SQL; tickets a second."""
+        self._move(due)
+        closed = 0
+        before = time.perf_counter()
+        while True:
+            with self.database.engine.begin() as connection:
+                row = {"now": self.time.moment, "limit": BATCH}
+                done: int = connection.execute(BARE, row).scalar_one()
+            closed += done
+            if not done:
+                return closed / (time.perf_counter() - before)
+
+    def ours(self, due: int) -> float:
+        """Close a wave by rounds of the sweep; tickets a second."""
+        self._move(due)
+        closed = 0
+        before = time.perf_counter()
+        while done := self.sweep.round().closed:
+            closed += done
+        return closed / (time.perf_counter() - before)
+
+    def _move(self, due: int) -> None:
+        self.database.tidy("CHECKPOINT")
+        self.time.moment += due * SECOND
+
+
+def measure(
+    house: House, samples: Samples, *, rounds: int, due: int, pending: tuple[int, int]
+) -> None:
+    """Take turns between bare SQL and the sweep, with few and with many pending."""
+    few, many = pending
+    with house.database("few") as first, house.database("many") as second:
+        small, big = _filled(first, few), _filled(second, many)
+        for one in (small, big):
+            one.bare(BATCH * 12)
+            one.ours(BATCH * 12)
+        for _ in range(rounds):
+            bare, ours = small.bare(due), small.ours(due)
+            bare_big, ours_big = big.bare(due), big.ours(due)
+            samples.add(f"bare SQL, {few:,} pending, closings/s", bare)
+            samples.add(f"bare SQL, {many:,} pending, closings/s", bare_big)
+            samples.add(f"Slipway, {few:,} pending, closings/s", ours)
+            samples.add(f"Slipway, {many:,} pending, closings/s", ours_big)
+            samples.ratio("sweep", ours / bare)
+            samples.ratio("sweep_big", ours_big / ours)
+
+
+def fill(database: Database, count: int) -> None:
+    """Put *count* tickets in, the first of which is due soon."""
+    for low in range(1, count + 1, AT_ONCE):
+        with database.engine.begin() as connection:
+            connection.execute(UNCHECKED)
+            row = {"first": FIRST_DUE, "low": low, "high": min(low + AT_ONCE - 1, count)}
+            connection.execute(PENDING, row)
+    database.tidy("VACUUM ANALYZE ticket")
+
+
+def _filled(database: Database, count: int) -> Pending:
+    fill(database, count)
+    moved = Time()
+    sweep = Sweep(
+        transaction=database.engine.begin,
+        clock=moved,
+        sight=moved,
+        settings=database.house.settings(database.url),
+    )
+    return Pending(database, moved, sweep)
