@@ -40,18 +40,18 @@ _SPECIAL_6: Final = tuple(
     for block in (
         "2001::/23",  # protocol assignments: Teredo, ORCHID, benchmarks
         "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, withdrawn: an IPv4 address in disguise
         "3fff::/20",  # documentation
     )
 )
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits
-_SIX_TO_FOUR: Final = IPv6Network("2002::/16")  # an IPv4 address in the 32 bits behind
 
 
 def may_connect(address: str, *, allowed: Sequence[Network]) -> bool:
     """Say whether a partner's call may connect to *address* (an IP address, as the resolver says).
 
     True for an address that is routed publicly, and for one within *allowed*. An IPv4 address
-    mapped into IPv6 counts as what it is; one that a gateway would translate back (NAT64, 6to4)
+    mapped into IPv6 counts as what it is; one that a gateway would translate back (NAT64)
     must be public itself. What is no IP address is refused. Source: design.md section 4
     (SLIPWAY_PARTNER_NETWORKS).
     """
@@ -69,6 +69,4 @@ def _public(ip: IPv4Address | IPv6Address) -> bool:
         return not any(ip in block for block in _SPECIAL_4)
     if ip in _NAT64:
         return _public(IPv4Address(int(ip) & 0xFFFF_FFFF))
-    if ip in _SIX_TO_FOUR:
-        return _public(IPv4Address((int(ip) >> 80) & 0xFFFF_FFFF))
     return ip in _GLOBAL_UNICAST_6 and not any(ip in block for block in _SPECIAL_6)
