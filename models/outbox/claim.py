@@ -105,16 +105,6 @@ RELEASE = text("""
     UPDATE notice n SET lease = NULL, leased_until = NULL, claims = n.claims - 1
       FROM ours WHERE n.id = ours.id""")
 
-# The head of each operator's queue; those under a lease are somebody's already.
-NEXT_DUE = text("""
-    SELECT min(head.due_at)
-      FROM operator o
-     CROSS JOIN LATERAL (
-           SELECT greatest(n.due_at, n.leased_until) AS due_at FROM notice n
-            WHERE n.operator = o.id AND n.head AND n.ended IS NULL
-            ORDER BY n.due_at LIMIT 1) head
-     WHERE o.disabled_at IS NULL""")
-
 
 def claim(
     connection: Connection,
@@ -195,9 +185,3 @@ def release(connection: Connection, claims: Sequence[Claim]) -> None:
     if claims:
         held = {"ids": [one.notice for one in claims], "leases": [one.lease for one in claims]}
         connection.execute(RELEASE, held)
-
-
-def next_due(connection: Connection) -> datetime | None:
-    """When the next notice may be claimed; None: nothing waits for a time of its own."""
-    moment: datetime | None = connection.execute(NEXT_DUE).scalar_one()
-    return moment
