@@ -189,7 +189,7 @@ def test_no_query_of_a_panel_or_an_alert_is_empty_in_a_real_prometheus(watched, 
         assert [(where, query) for where, query in queries if not prometheus.ask(query)] == []
         return True
 
-    eventually(every_query_answers, within=timedelta(seconds=15))
+    eventually(every_query_answers, within=timedelta(seconds=45))
 
 
 def test_the_alerts_are_understood_and_none_pages_about_a_system_that_is_well(watched, prometheus):
@@ -199,7 +199,8 @@ def test_the_alerts_are_understood_and_none_pages_about_a_system_that_is_well(wa
 
     eventually(evaluated)
 
-    about = {one["labels"]["alertname"] for one in prometheus.get("alerts")["alerts"]}
+    alerts = prometheus.get("alerts")["alerts"]
+    about = {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
     # One partner answers 503 to everything, two events of 34 were refused.
     assert about <= {"SlipwayPartnerDown", "SlipwayEventsRejected", "SlipwayRejectedEventsWait"}
 
