@@ -55,7 +55,7 @@ def abandon_creates(
         why = "its sender was lost, and with it the answer" if sent else "unsent for too long"
         answers.refused(ticket, notice.action, why=why, in_doubt=sent)
         given_up.append(ticket)
-    followed = [ticket for ticket in given_up if ticket.unfinished]
+    followed = {one.id: one.held_until for one in given_up if one.unfinished}
     turns = decide_parked(
         connection, tickets.values(), were_new=were_new, now=now, window=parking_window
     )

@@ -158,25 +158,9 @@ def _leased(
             "lease": token,
             **more,
         },
-    )
-    return [
-        Claim(
-            notice=row.id,
-            ticket=row.ticket,
-            operator=row.operator,
-            operator_code=row.code,
-            ticket_id=row.ticket_id,
-            action=Action(row.action),
-            generation=row.generation,
-            path=row.path,
-            body=row.body,
-            number=row.claims,
-            tries=row.tries,
-            first_tried_at=row.first_tried_at,
-            claimed_at=now,
-            lease=token,
-        )
-        for row in rows
+    ).all()
+    return [  # the columns come in the order of the fields
+        Claim(*(*row[:5], Action(row[5]), *row[6:], now, token)) for row in rows
     ]
 
 

@@ -78,7 +78,7 @@ def free(connection: Connection, notice_id: int, way: WayOut, *, now: datetime) 
     due = store(connection, turns, now=now)
     update_notices(connection, [notice], now=now)
     if ticket.unfinished:
-        due = move_heads(connection, [ticket], now=now) or due
+        due = move_heads(connection, {ticket.id: ticket.held_until}, now=now) or due
     return Freed(ticket.id, due)
 
 

@@ -1,6 +1,6 @@
 """The rows behind `record`: notices locked and changed, heads moved on, attempts kept."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
-from models.lifecycle.ticket import TicketState
 from models.lifecycle.words import Action, NoticeEnd
 from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
 
@@ -161,11 +160,17 @@ def update_notices(connection: Connection, notices: Iterable[SentNotice], *, now
         connection.execute(UPDATE_NOTICES, {"rows": to_json(rows).decode(), "now": now})
 
 
-def move_heads(connection: Connection, tickets: Sequence[TicketState], *, now: datetime) -> bool:
-    """Make the next notice of each ticket its head. True: one of them is due now."""
+def move_heads(
+    connection: Connection, tickets: Mapping[int, datetime | None], *, now: datetime
+) -> bool:
+    """Make the next notice of each ticket its head; *tickets* with the time they are held until.
+
+    True: one of them is due now. A statement of its own, under the tickets' locks: the next notice
+    may have been written while the lock was waited for (protocol E1).
+    """
     if not tickets:
         return False
-    rows = [{"ticket": ticket.id, "held_until": ticket.held_until} for ticket in tickets]
+    rows = [{"ticket": ticket, "held_until": until} for ticket, until in tickets.items()]
     moved = connection.execute(MOVE_HEADS, {"rows": to_json(rows).decode(), "now": now})
     return any(row.due for row in moved.all())
 

@@ -5,6 +5,7 @@ partner's circuit hears of each attempt before it counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
@@ -24,6 +25,7 @@ from models.outbox.ledger import (
     move_heads,
     update_notices,
 )
+from models.outbox.plain import record_plain
 from models.outbox.values import (
     Attempt,
     Dead,
@@ -56,6 +58,30 @@ def record(
     never sent twice: all but success cancels their ticket (rule 10). *given_up*: operators of
     these attempts whose circuit the deliverer wants open, each with its reason.
     """
+    plain = record_plain(connection, attempts, now=now, given_up=given_up)
+    if not plain.rest:
+        return Recorded(plain.recorded, due=plain.due)
+    rest = record_each(
+        connection,
+        plain.rest,
+        now=now,
+        partner_grace=partner_grace,
+        parking_window=parking_window,
+        given_up=given_up,
+    )
+    return replace(rest, attempts=[*plain.recorded, *rest.attempts], due=plain.due or rest.due)
+
+
+def record_each(
+    connection: Connection,
+    attempts: Sequence[Attempt],
+    *,
+    now: datetime,
+    partner_grace: timedelta,
+    parking_window: timedelta,
+    given_up: Mapping[int, str] = _NOBODY,
+) -> Recorded:
+    """Do as `record` does, deciding about each attempt by itself, whatever it is."""
     tickets = lock_by_id(connection, (one.claim.ticket for one in attempts))
     were_new = {ticket.id for ticket in tickets.values() if ticket.status is Status.NEW}
     notices = lock_notices(connection, (one.claim.notice for one in attempts))
@@ -78,7 +104,7 @@ def record(
             uses_up=not circuit.is_open,
         ):
             finished[ticket.id] = ticket
-    followed = [ticket for ticket in finished.values() if ticket.unfinished]
+    followed = {one.id: one.held_until for one in finished.values() if one.unfinished}
     turns = decide_parked(
         connection, tickets.values(), were_new=were_new, now=now, window=parking_window
     )

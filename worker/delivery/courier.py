@@ -1,6 +1,7 @@
 """The courier: claims what is due, sends it, and records what came of it, in one loop.
 
-No transaction is open while a partner is on the line. A notice is claimed only when there is a
+Results are recorded in a thread of their own, while the loop claims and sends the next notices. No
+transaction is open while a partner is on the line. A notice is claimed only when there is a
 place for its call, and sent only while enough of its lease is left (protocol.md rule 14).
 """
 
@@ -21,6 +22,7 @@ from models.outbox.values import Attempt
 from models.settings import Settings
 from worker.delivery.dispatch import Dispatch
 from worker.delivery.recorder import Recorder
+from worker.delivery.recording import Recording
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +79,14 @@ class Courier:
             monotonic=monotonic,
             chance=chance,
         )
-        self._recorder = Recorder(
+        recorder = Recorder(
             transaction=transaction,
             clock=clock,
             settings=settings,
             monotonic=monotonic,
             recorded=recorded,
         )
+        self._recording = Recording(recorder, over=self._dispatch.nudge)
         self._running = threading.Lock()
         self._wanted = False  # something may be due that no look has seen
         self._held_back = False  # something is due, and may go soon
@@ -134,9 +137,10 @@ class Courier:
             return  # a run that does not end: its leases will
         try:
             if self._work(0.0, Counter()):
-                log.error(RESULTS_LEFT, extra={"count": len(self._recorder)})
+                log.error(RESULTS_LEFT, extra={"count": len(self._recording)})
         finally:
             self._dispatch.close()
+            self._recording.close()
             self._running.release()
 
     @property
@@ -154,14 +158,17 @@ class Courier:
                 self._ask_database(counts)
             if self._is_done():
                 return False
-            if self._monotonic() >= until:
+            if self._monotonic() < until:
+                self._recording.add(self._dispatch.answered(self._pause(until)))
+            elif self._recording.goes_on:
+                self._recording.wait()
+            else:
                 return True
-            self._recorder.add(self._dispatch.answered(self._pause(until)))
 
     def _ask_database(self, counts: Counter[str]) -> None:
         """Record, give back, claim. If the database is away, say so and leave it alone a while."""
         try:
-            recorded = self._recorder.flush()
+            recorded = self._recording.turn()
             if recorded:
                 self._wanted = True  # followers may be due, and there are places again
             counts.update(recorded)
@@ -175,7 +182,7 @@ class Courier:
             pause = _AWAY_SECONDS[min(self._away_times, len(_AWAY_SECONDS) - 1)]
             self._away_times += 1
             self._away_until = self._monotonic() + pause
-            facts = {"error": type(error).__name__, "results_kept": len(self._recorder)}
+            facts = {"error": type(error).__name__, "results_kept": len(self._recording)}
             log.warning(DATABASE_AWAY, extra={**facts, "times": self._away_times})
         else:
             self._away_times = 0
@@ -183,19 +190,17 @@ class Courier:
     def _look(self) -> int:
         self._wanted = False  # before the look: a hint that comes during it calls for another
         self._look_at = self._monotonic() + _LOOK_SECONDS
-        places = self._places - self._dispatch.calls_open - len(self._recorder)
+        places = self._places - self._dispatch.calls_open - len(self._recording)
         looked = self._dispatch.look(0 if self._stopping else max(0, places))
         self._held_back = looked.again_in is not None
         if looked.again_in is not None:
             self._look_at = min(self._look_at, self._monotonic() + looked.again_in.total_seconds())
-        if looked.unsendable:
-            self._recorder.add(looked.unsendable)
-            self._wanted = True
+        self._recording.add(looked.unsendable)
         return looked.claimed
 
     def _is_done(self) -> bool:
         """Nothing in flight, nothing to record, and nothing due as far as the last look saw."""
-        if self._dispatch.calls_open or self._recorder.waiting:
+        if self._dispatch.calls_open or self._recording.goes_on or self._recording.waits:
             return False
         return self._stopping or not (self._wanted or self._held_back or self._away_times)
 
@@ -204,7 +209,7 @@ class Courier:
         now = self._monotonic()
         if now < self._away_until:
             next_turn = self._away_until
-        elif self._recorder.waiting or self._hinted:
+        elif self._recording.waits or self._hinted:
             next_turn = now
         else:
             next_turn = until if self._stopping else self._look_at

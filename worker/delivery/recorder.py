@@ -27,7 +27,7 @@ _WORDS_REFUSED: Final = "the database did not take the answer's text"
 
 
 class Recorder:
-    """Records attempts in bulk; what fails stays and is tried again. For one thread."""
+    """Records attempts in bulk; what fails stays and is tried again. For one thread at a time."""
 
     def __init__(
         self,
@@ -65,20 +65,23 @@ class Recorder:
             self._kept[attempt.claim.notice, attempt.claim.number] = attempt
 
     def flush(self) -> Counter[str]:
-        """Record all that is due, and say how many of each verdict.
+        """Record all that waits, and say how many of each verdict.
 
         Raises transient errors of the database; what is not recorded stays kept. Recording twice is
         harmless: the second time, the notice is no longer ours or is done.
         """
         verdicts: Counter[str] = Counter()
-        if self._stuck and self._monotonic() >= self._stuck_until:
-            self.add(self._stuck.values())
-            self._stuck.clear()
         while self._kept:
             batch = list(self._kept.values())[:_BATCH_MAX]
             verdicts += self._record(batch)
-        self._telling.tell()
         return verdicts
+
+    def refresh(self) -> None:
+        """Have what the database refused tried again, if it is time; log what is to be told."""
+        if self._stuck and self._monotonic() >= self._stuck_until:
+            self.add(self._stuck.values())
+            self._stuck.clear()
+        self._telling.tell()
 
     def _record(self, batch: Sequence[Attempt]) -> Counter[str]:
         """Record *batch*, in halves if it fails for its content: neighbours must go through."""

@@ -72,6 +72,7 @@ class Transfer:
         "_refused",
         "_retry_after",
         "_terms",
+        "_timeout",
         "_url",
         "easy",
         "token",
@@ -80,6 +81,7 @@ class Transfer:
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._url = ""
+        self._timeout: timedelta | None = None
         self._opened: socket.socket | None = None
         self.token = 0
         self.easy: pycurl.Curl = pycurl.Curl()
@@ -103,9 +105,11 @@ class Transfer:
         lines.append("Expect:")  # no `100-continue`: it costs a second where it is not understood
         easy.setopt(pycurl.HTTPHEADER, lines)
         easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(call.body))
-        easy.setopt(pycurl.TIMEOUT_MS, _milliseconds(call.timeout))
-        connecting = min(call.timeout, self._terms.connect_timeout)
-        easy.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(connecting))
+        if call.timeout != self._timeout:
+            easy.setopt(pycurl.TIMEOUT_MS, _milliseconds(call.timeout))
+            connecting = min(call.timeout, self._terms.connect_timeout)
+            easy.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(connecting))
+            self._timeout = call.timeout
 
     def answer(self) -> Answer:
         """Give the partner's whole answer, or its beginning where it was too long."""

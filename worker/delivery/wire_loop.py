@@ -1,7 +1,7 @@
 """The thread of the wire: one libcurl multi handle, woken by sockets, timers and new calls."""
 
 import logging
-import selectors
+import select
 import socket
 import threading
 import time
@@ -22,7 +22,14 @@ WIRE_BROKE: Final = "wire_broke"
 _WAKE_BYTES: Final = 4096
 _CLOSING_SECONDS_MAX: Final = 5.0  # libcurl waits for names that are still being resolved
 _AFTER_BREAK_SECONDS: Final = 0.5
-_READY: Final = selectors.EVENT_READ | selectors.EVENT_WRITE  # libcurl's numbers are the same
+_READABLE: Final[int] = pycurl.CSELECT_IN
+_WRITABLE: Final[int] = pycurl.CSELECT_OUT
+_WATCHED: Final = {
+    pycurl.POLL_IN: select.EPOLLIN,
+    pycurl.POLL_OUT: select.EPOLLOUT,
+    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
+}
+_BROKEN: Final = select.EPOLLERR | select.EPOLLHUP
 
 
 class WireLoop(threading.Thread):
@@ -84,11 +91,11 @@ class WireLoop(threading.Thread):
 
     def _build(self) -> None:
         self._due: float | None = None  # when libcurl wants to be called without any event
-        self._watched: dict[int, int] = {}
+        self._watched: dict[int, int] = {}  # sockets, and what libcurl wants to know of each
         self._carrying: dict[pycurl.Curl, Transfer] = {}
         self._idle: list[Transfer] = []
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._ear, selectors.EVENT_READ)
+        self._epoll = select.epoll()
+        self._epoll.register(self._ear, select.EPOLLIN)
         self._multi: pycurl.CurlMulti = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, self._calls_max)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
@@ -97,13 +104,14 @@ class WireLoop(threading.Thread):
     def _turn(self) -> None:
         """Wait for something to do, and do it."""
         wait = None if self._due is None else max(0.0, self._due - time.monotonic())
-        for key, events in self._selector.select(wait):
-            if key.fileobj is self._ear:
+        ear = self._ear.fileno()
+        for descriptor, events in self._epoll.poll(wait):
+            if descriptor == ear:
                 self._ear.recv(_WAKE_BYTES)
                 self._waking = False
                 self._start_calls()
             else:
-                self._multi.socket_action(key.fd, events)
+                self._multi.socket_action(descriptor, _heard(events))
         if self._due is not None and time.monotonic() >= self._due:
             self._due = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
@@ -152,14 +160,16 @@ class WireLoop(threading.Thread):
     def _watch(self, events: int, descriptor: int, _multi: object, _data: object) -> None:
         """Watch a socket as libcurl wants: for what can be read, written, or no more at all."""
         known = self._watched.pop(descriptor, None)
-        if known is not None and known == events:
-            self._watched[descriptor] = events
+        wanted = _WATCHED.get(events)
+        if wanted is None:
+            if known is not None:
+                self._epoll.unregister(descriptor)
             return
-        if known is not None:
-            self._selector.unregister(descriptor)
-        if events & _READY:
-            self._selector.register(descriptor, events & _READY)
-            self._watched[descriptor] = events
+        if known is None:
+            self._epoll.register(descriptor, wanted)
+        elif known != wanted:
+            self._epoll.modify(descriptor, wanted)
+        self._watched[descriptor] = wanted
 
     def _set_timer(self, milliseconds: int) -> None:
         """Note when libcurl wants to be called without any event; -1: not at all."""
@@ -184,7 +194,14 @@ class WireLoop(threading.Thread):
         self._carrying.clear()
         self._idle.clear()
         self._multi.close()
-        self._selector.close()
+        self._epoll.close()
+
+
+def _heard(events: int) -> int:
+    """Put epoll's events in libcurl's words. An error or a hang-up counts as both."""
+    readable = bool(events & (select.EPOLLIN | _BROKEN))
+    writable = bool(events & (select.EPOLLOUT | _BROKEN))
+    return _READABLE * readable | _WRITABLE * writable
 
 
 def _lost(token: int) -> Answered:

@@ -22,12 +22,12 @@ def test_a_partner_that_hangs_takes_no_place_of_another(scene, partner, acme, cl
         scene.operator("mute", mute.url, in_flight=4)
         scene.publish("mute", *(("ticket_win", f"m{number}") for number in range(40)))
         scene.publish(acme, *(("ticket_win", f"a{number}") for number in range(200)))
-        courier = scene.courier(partner_timeout=timedelta(seconds=1), in_flight_max=64)
+        courier = scene.courier(partner_timeout=timedelta(seconds=3), in_flight_max=64)
 
         with ThreadPoolExecutor(1) as background:
-            run = background.submit(courier.run, lasting=timedelta(milliseconds=900))
+            run = background.submit(courier.run, lasting=timedelta(seconds=2.7))
             partner.ledger.wait_until(
-                lambda entries: sum(entry.taken for entry in entries) == 200, seconds=0.8
+                lambda entries: sum(entry.taken for entry in entries) == 200, seconds=2.4
             )
             hanging = len(mute.ledger.entries())
             assert run.result().more
