@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolIsExhausted
 
@@ -63,9 +63,10 @@ _TRANSIENT_CLASSES: Final = frozenset(
         "42",
     }
 )
-# The rest of class 25 is a mistake in the program; these are the server's state, not the event's.
+# Of the other classes; these are the server's state, not the event's.
 _TRANSIENT_STATES: Final = frozenset(
     {
+        "0A000",  # a column changed its type under a prepared statement; rolled back, it is gone
         "25006",  # a read-only server: the primary was just demoted
         "25P03",  # our own limit on idling inside a transaction: this process was frozen
         "25P04",  # the same for the whole transaction, where the server sets such a limit
@@ -87,9 +88,10 @@ def open_engine(
     `application_name` is what `pg_stat_activity` shows. `pool_size` is the most connections at
     once: one per thread that works with the database. READ COMMITTED; the session's time zone is
     UTC; jsonb comes back as `json.loads` gives it (int stays int, a fraction becomes a float).
+    After a failover a connection to what was the primary is given up at the first refusal.
     Raises ValueError when the URL is not one of PostgreSQL.
     """
-    return create_engine(
+    engine = create_engine(
         database_address(url),
         pool_size=pool_size,
         max_overflow=0,
@@ -110,6 +112,8 @@ def open_engine(
             **_KEEPALIVE,
         },
     )
+    event.listen(engine, "handle_error", _give_up_what_takes_no_writes)
+    return engine
 
 
 def is_transient(error: BaseException) -> bool:
@@ -131,6 +135,12 @@ def is_transient(error: BaseException) -> bool:
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError)
     return error.sqlstate[:2] in _TRANSIENT_CLASSES or error.sqlstate in _TRANSIENT_STATES
+
+
+def _give_up_what_takes_no_writes(trouble: ExceptionContext) -> None:
+    """Have the pool connect anew: kept, such connections would fail until they are recycled."""
+    if isinstance(trouble.original_exception, psycopg.errors.ReadOnlySqlTransaction):
+        trouble.is_disconnect = True
 
 
 def _session(**values: str) -> str:

@@ -6,34 +6,17 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import NotSupportedError, OperationalError
 from sqlmodel import SQLModel
 
 import models.tables  # noqa: F401 - fills the metadata
-from models.database import open_engine
-from models.migrate import current_revision, expected_revision, upgrade
-from tests.support.threads import beside, waiting_sessions
+from models.database import is_transient, open_engine
+from models.migrate import NotMigrated, current_revision, expected_revision, upgrade
+from tests.support import databases
+from tests.support.catalog import MIGRATIONS_TABLE, catalog
+from tests.support.next_release import NEXT_REVISION, migrate_further
 
-MIGRATIONS_TABLE = "alembic_version"
-# All that a table is made of, as PostgreSQL itself words it.
-CATALOG = text("""
-    SELECT 'column', attrelid::regclass::text, attname::text,
-           format_type(atttypid, atttypmod)
-           || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
-           || CASE attidentity WHEN '' THEN '' ELSE ' IDENTITY ' || attidentity::text END
-           || coalesce(' DEFAULT ' || pg_get_expr(adbin, adrelid), '')
-      FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-      JOIN pg_class ON pg_class.oid = attrelid AND relkind = 'r'
-     WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND NOT attisdropped
-     UNION ALL
-    SELECT 'constraint', conrelid::regclass::text, conname::text, pg_get_constraintdef(oid)
-      FROM pg_constraint WHERE connamespace = 'public'::regnamespace
-     UNION ALL
-    SELECT 'index', tablename::text, indexname::text, indexdef
-      FROM pg_indexes WHERE schemaname = 'public'
-     UNION ALL
-    SELECT 'storage', oid::regclass::text, '', array_to_string(reloptions, ',')
-      FROM pg_class WHERE relnamespace = 'public'::regnamespace AND reloptions IS NOT NULL""")
+PREPARED_AFTER = 6  # executions, psycopg has the server keep a plan
 
 
 @pytest.fixture
@@ -42,13 +25,6 @@ def empty(empty_database: str) -> Iterator[Engine]:
     opened = open_engine(empty_database, application_name="tests", pool_size=4)
     yield opened
     opened.dispose()
-
-
-def catalog(engine: Engine) -> set[tuple[str, ...]]:
-    """What the tables of a database are made of, Alembic's own apart."""
-    with engine.begin() as connection:
-        rows = connection.execute(CATALOG).all()
-    return {tuple(row) for row in rows if row[1] != MIGRATIONS_TABLE}
 
 
 def test_alembic_finds_nothing_left_to_migrate(engine):
@@ -81,24 +57,6 @@ def test_migrating_twice_changes_nothing_and_keeps_what_is_there(desk, books, da
     assert books.standing() == "resulted/won"
 
 
-def test_a_second_migration_waits_for_the_first(empty, empty_database):
-    """Two instances that start at the same time both find everything in place."""
-    with empty.connect() as obstacle:
-        obstacle.execute(text("CREATE TABLE alembic_version (version_num varchar(32))"))
-        with (
-            beside(lambda: upgrade(empty_database)) as first,
-            beside(lambda: upgrade(empty_database)) as second,
-        ):
-            waiting_sessions(empty, 2)  # the first one for the table, the second for the first
-            obstacle.rollback()
-            first.result()
-            second.result()
-
-    with empty.connect() as connection:
-        assert current_revision(connection) == expected_revision()
-    assert "ticket" in inspect(empty).get_table_names()
-
-
 def test_a_migration_that_fails_leaves_nothing_behind_and_can_be_tried_again(empty, empty_database):
     with empty.begin() as connection:
         connection.execute(text("CREATE TABLE delivery_attempt ()"))
@@ -111,6 +69,55 @@ def test_a_migration_that_fails_leaves_nothing_behind_and_can_be_tried_again(emp
     upgrade(empty_database)
 
     assert "ticket" in inspect(empty).get_table_names()
+
+
+def test_a_release_that_was_taken_back_finds_nothing_to_do(database, engine):
+    """deploy/README.md, Back: the code goes back, the schema stays."""
+    migrate_further(database)
+    newer = catalog(engine)
+    told: list[str] = []
+
+    upgrade(database, tell=told.append)
+
+    assert told == [f"the schema is at {NEXT_REVISION}, newer than this program's 0001"]
+    assert catalog(engine) == newer
+
+
+def test_a_revision_that_no_release_has_is_an_error_that_says_so(database, engine):
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+
+    with pytest.raises(NotMigrated, match="revision '0000', which no release has"):
+        upgrade(database)
+
+
+def test_a_column_that_changes_its_type_under_a_process_costs_no_event(desk, books, database):
+    """A prepared statement fails once: the server's state, no event's fault (rule 21)."""
+    tickets = [f"T{number}" for number in range(PREPARED_AFTER + 1)]
+    for ticket in tickets:
+        desk.say("ticket_win", ticket)
+    for ticket in tickets[:-1]:
+        desk.say("ticket_rollback", ticket)
+    last = desk.event("ticket_rollback", tickets[-1])
+    with databases.owner(database) as person:
+        person.execute("ALTER TABLE ticket ALTER COLUMN sequence TYPE bigint")
+
+    with pytest.raises(NotSupportedError, match="cached plan") as refusal:
+        desk.publish(last)
+    assert is_transient(refusal.value)
+    desk.publish(last)
+
+    assert books.standing(tickets[-1]) == "open/pending"
+    assert books.rejected() == []
+
+
+def test_each_revision_is_told_of(empty_database):
+    told: list[str] = []
+
+    upgrade(empty_database, tell=told.append)
+
+    assert told[0].startswith("0001 The tables of the main road")
+    assert told[1:] == ["0001 done"]
 
 
 def test_a_server_that_is_not_there_is_an_error_that_says_so():

@@ -1,0 +1,70 @@
+"""Steps of a revision that take long and stop nobody, however big the table is.
+
+Each runs outside any transaction and can be done again: a revision made of them alone may be killed
+at any point. What waits here lets readers and writers pass, so it waits for minutes, not 3 s.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from alembic import op
+from sqlalchemy import TextClause, text
+
+# For older transactions: at its end an index waits for all of them, a backup's too.
+LOCK_TIMEOUT: Final = "15min"
+LEFT_UNFINISHED: Final = text(
+    "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(:name) AND NOT indisvalid)"
+)
+
+
+def build_index(
+    name: str,
+    table: str,
+    columns: Sequence[str | TextClause],
+    *,
+    where: str | None = None,
+    unique: bool = False,
+) -> None:
+    """Build an index while everybody goes on writing; what a killed build left is dropped first.
+
+    An index of this name that is whole is left as it is.
+    """
+    with _outside_transactions():
+        quoted = op.get_bind().dialect.identifier_preparer.quote(name)
+        if op.get_bind().execute(LEFT_UNFINISHED, {"name": quoted}).scalar_one():
+            op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
+        op.create_index(
+            name,
+            table,
+            list(columns),
+            unique=unique,
+            if_not_exists=True,
+            postgresql_concurrently=True,
+            postgresql_where=None if where is None else text(where),
+        )
+
+
+def validate(constraint: str, table: str) -> None:
+    """Check the rows that were there before a constraint was added with NOT VALID."""
+    quote = op.get_bind().dialect.identifier_preparer.quote
+    with _outside_transactions():
+        op.execute(f"ALTER TABLE {quote(table)} VALIDATE CONSTRAINT {quote(constraint)}")
+
+
+def widen_check(constraint: str, table: str, condition: str) -> None:
+    """Let a check accept more than before, in the revision's own transaction: it reads no rows.
+
+    *condition* must accept whatever the present one does, or old processes fail. `validate` it in a
+    later revision.
+    """
+    op.drop_constraint(op.f(constraint), table, type_="check")
+    op.create_check_constraint(op.f(constraint), table, condition, postgresql_not_valid=True)
+
+
+@contextmanager
+def _outside_transactions() -> Iterator[None]:
+    with op.get_context().autocommit_block():
+        op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        yield
+        op.execute("RESET lock_timeout")

@@ -1,0 +1,132 @@
+"""The next release's schema comes while this release works: old code on the new schema.
+
+The revisions are those of `tests/samples/next_release`, which keep the rules for revisions.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+
+from models.database import LOCK_TIMEOUT, open_engine
+from tests.faults.books import asking, open_books, unfinished
+from tests.support import databases
+from tests.support.catalog import catalog, unfinished_indexes
+from tests.support.house_at_work import CLOSE_DELAY, House, house_at_work
+from tests.support.next_release import NEXT_REVISION, at_revision, migrate_further, migration
+from tests.support.open_transactions import REPORT, in_the_way, snapshot
+from tests.support.places import passable_folder
+from tests.support.threads import beside, waiting_sessions
+from tests.support.wait import eventually
+
+LIVES_PER_SECOND = 40
+SECONDS = 7.0
+DRAINED_MAX = timedelta(seconds=40)
+SLACK = timedelta(seconds=2)  # for what piled up behind the lock, on a machine that is busy
+MIGRATING = text("SELECT pid FROM pg_stat_activity WHERE application_name = 'slipway migrate'")
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with passable_folder() as folder, house_at_work(folder) as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_processes_that_were_there_before_the_schema_wait_for_it_and_work(house):
+    """The entry that was on the stream before there was a table to keep it in is kept."""
+
+    def kept() -> bool:
+        house.must_live()
+        return databases.ask(
+            house.servers.database_url, "SELECT count(*) = 1 FROM rejected_input"
+        ) == (True,)
+
+    eventually(kept, within=timedelta(seconds=20))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(house):
+    """A report stands in its way for longer than it may stand in everybody else's."""
+    url = house.servers.database_url
+    told: list[str] = []
+    with house.load(lives_per_second=LIVES_PER_SECOND, seconds=SECONDS):
+        eventually(lambda: databases.ask(url, "SELECT count(*) > 50 FROM ticket") == (True,))
+        with asking(url) as report:
+            report.execute(REPORT)
+            with beside(lambda: migrate_further(url, tell=told.append)) as migrating:
+                eventually(lambda: [line for line in told if line.startswith("0002 gives way")])
+                report.rollback()
+                migrating.result()
+        (migrated,) = databases.ask(url, "SELECT max(id) FROM ticket")
+    eventually(lambda: drained(house), within=DRAINED_MAX)
+    codes = house.stop()
+
+    books = open_books(
+        house.servers, house.published, house.partner.ledger.entries(), close_delay=CLOSE_DELAY
+    )
+    assert books.balanced, (*books.verdict.words, *books.reckoning.words)
+    assert set(books.outcomes) <= {"applied", "confirmed", "superseded"}
+    assert told[-1] == f"{NEXT_REVISION} done"
+    assert set(codes.values()) == {0}
+    assert [one.wrote() for one in house.running if "Traceback" in one.wrote()] == []
+    longest, since, filled = databases.ask(
+        url,
+        "SELECT (SELECT max(decided_at - received_at) FROM ticket_event), max(id),"
+        " count(*) FILTER (WHERE channel = 'web') = count(*) FROM ticket",
+    )
+    assert longest < LOCK_TIMEOUT + SLACK
+    assert since > migrated, "the old code went on making tickets in the new table"
+    assert filled
+
+
+def drained(house: House) -> bool:
+    house.must_live()
+    left = unfinished(house.servers)
+    assert not left, (left, *(one.wrote() for one in house.running))
+    return True
+
+
+@pytest.mark.slow
+def test_killed_while_it_waits_or_builds_the_next_one_goes_on_where_it_ended(
+    database, engine, empty_database, tmp_path
+):
+    log = tmp_path / "migration.log"
+    with in_the_way(engine), migration(database, log=log) as first:
+        waiting_sessions(engine)
+        first.kill()
+        eventually(lambda: nobody_migrates(engine))
+        assert at_revision(engine) == "0001"
+    with snapshot(engine), migration(database, log=log) as second:
+        eventually(lambda: unfinished_indexes(engine) and waiting_sessions(engine))
+        second.kill()
+        eventually(lambda: nobody_migrates(engine))
+        assert at_revision(engine) == "0005"
+        assert unfinished_indexes(engine) == ["ticket_event_received"]
+
+    told: list[str] = []
+    migrate_further(database, tell=told.append)
+
+    assert told[0].startswith("0006 Indexes")
+    assert unfinished_indexes(engine) == []
+    migrate_further(empty_database)
+    with closing_engine(empty_database) as undisturbed:
+        assert catalog(engine) == catalog(undisturbed)
+
+
+@contextmanager
+def closing_engine(url: str) -> Iterator[Engine]:
+    """An engine on another database."""
+    opened = open_engine(url, application_name="tests")
+    yield opened
+    opened.dispose()
+
+
+def nobody_migrates(engine: Engine) -> bool:
+    """Of a killed process, no session is left that would hold locks or its turn."""
+    with engine.begin() as connection:
+        return not connection.execute(MIGRATING).scalars().all()

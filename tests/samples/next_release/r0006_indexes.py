@@ -1,0 +1,17 @@
+"""Indexes for what the next release asks, and proof that the new checks hold for old rows."""
+
+from sqlalchemy import text
+
+from models.migrations.online import build_index, validate
+
+revision = "0006"
+down_revision: str | None = "0005"
+
+
+def upgrade() -> None:
+    build_index("ticket_event_received", "ticket_event", ["received_at"])
+    build_index("ticket_by_channel", "ticket", ["channel", text("(- id)")], where="parked = 0")
+    build_index("notice_event", "notice", ["ticket", "action", "number"], unique=True)
+    validate("ticket_event_action_known", "ticket_event")
+    validate("ticket_event_reason_short", "ticket_event")
+    validate("notice_region_known", "notice")

@@ -1,0 +1,48 @@
+"""How long a migration is patient, and how it names who is in its way."""
+
+from datetime import timedelta
+
+import pytest
+
+from models.migrations.holders import Holder, in_words
+from models.migrations.patience import Patience
+
+
+def holder(pid: int = 4711, **known: object) -> Holder:
+    nothing = dict.fromkeys(("program", "user", "host", "state", "lasting"))
+    return Holder(pid, **(nothing | known))
+
+
+def test_the_pauses_double_up_to_their_limit_and_are_one_fewer_than_the_tries():
+    pauses = list(Patience(tries=7).pauses())
+
+    assert [pause.total_seconds() for pause in pauses] == [1, 2, 4, 8, 15, 15]
+    assert list(Patience(tries=1).pauses()) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (
+            {
+                "program": "psql",
+                "user": "anna",
+                "host": "10.0.0.7",
+                "state": "idle in transaction",
+                "lasting": timedelta(minutes=12, microseconds=7),
+            },
+            "process 4711 (psql of anna at 10.0.0.7, idle in transaction for 12m)",
+        ),
+        ({"user": "anna"}, "process 4711 (a session of anna)"),  # not ours: we see no more
+        ({}, "process 4711 (a session)"),
+        ({"state": "active", "lasting": timedelta(0)}, "process 4711 (a session, active for 1s)"),
+        ({"pid": 0}, "a prepared transaction (SELECT * FROM pg_prepared_xacts)"),
+    ],
+)
+def test_who_is_in_the_way_is_named_as_far_as_the_server_says(known, words):
+    assert holder(**known).in_words() == words
+
+
+def test_of_many_the_first_three_are_named():
+    assert in_words([holder(pid) for pid in (1, 2, 3, 4)]).endswith("3 (a session), others")
+    assert in_words([]) == "somebody who is gone already"
