@@ -61,7 +61,8 @@ class CircuitState:
     def hear_failure(self, attempt: Attempt, *, now: datetime) -> Attempt:
         """Give the attempt as it counts: nothing is dead by the word of a partner that is unwell.
 
-        A create or reserve that is refused is answered: it says nothing about the partner.
+        A create or reserve that is refused is answered: it says nothing about the partner. For how
+        long the partner wants to be left alone holds for the next probe too.
         """
         refusal = is_refusal(attempt)
         if is_locked_out(attempt):
@@ -77,7 +78,19 @@ class CircuitState:
             self.probe_youngest = refusal and not self.probe_youngest
             self.probe_at = max(now, attempt.claim.claimed_at + PROBE_INTERVAL)
             self.changed = True
+        self._leave_alone(attempt)
         return _spared(attempt) if self.is_open and not _is_sent_once(attempt) else attempt
+
+    def _leave_alone(self, attempt: Attempt) -> None:
+        """Put the next probe off for as long as the partner asked; not where it locked us out.
+
+        Then a person exchanges the secret, and what waits goes out within a minute of that.
+        """
+        if self.probe_at is None or is_locked_out(attempt):
+            return
+        asked = attempt.claim.claimed_at + attempt.took + attempt.asked
+        if attempt.asked and asked > self.probe_at:
+            self.probe_at, self.changed = asked, True
 
     def _is_probe(self, attempt: Attempt) -> bool:
         """Whatever was claimed while the circuit is open is one."""

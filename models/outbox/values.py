@@ -88,7 +88,10 @@ Verdict = Delivered | Again | Unanswered | Dead
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call and what was made of it. *answer* is at most the first 2,000 characters."""
+    """One call and what was made of it. *answer* is at most the first 2,000 characters.
+
+    *asked*: for how long, from the answer on, the partner wants to be left alone (`Retry-After`).
+    """
 
     claim: Claim
     verdict: Verdict
@@ -97,6 +100,7 @@ class Attempt:
     problem: str | None = None
     answer: str | None = None
     remarks: dict[str, Any] | None = None
+    asked: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)

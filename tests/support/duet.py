@@ -10,6 +10,7 @@ from tests.support.delivery_scene import RUN_MAX, Scene
 from worker.delivery.courier import Courier, Run
 
 OPERATOR = "acme"
+TICKET = "t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,9 @@ class Duet:
     couriers: tuple[Courier, Courier]
     threads: ThreadPoolExecutor
 
-    def publish(self, *words: str, ticket: str = "t", **data: object) -> None:
-        """Apply these events, `win` for `ticket_win`."""
-        events = [(f"ticket_{word}", ticket) for word in words]
-        self.scene.publish(OPERATOR, *events, **data)
+    def publish(self, *words: str) -> None:
+        """Apply these events to the one ticket, `win` for `ticket_win`."""
+        self.scene.publish(OPERATOR, *((f"ticket_{word}", TICKET) for word in words))
 
     def answers(self, *answers: Answer | CloseWithoutAnswer) -> None:
         """The first request gets the first of *answers*, and so on; whatever follows is taken."""
@@ -45,23 +45,15 @@ class Duet:
         self.partner.ledger.wait_until(lambda entries: len(entries) >= requests, seconds=5)
         return running
 
-    def run_both(self) -> None:
-        """Let both deliver at once."""
-        for running in [self.threads.submit(self.run, number) for number in (0, 1)]:
-            running.result()
-
     def ends(self) -> list[str | None]:
         """How the notices ended, in their order."""
-        rows = self.scene.rows("SELECT ended FROM notice ORDER BY ticket, number")
+        rows = self.scene.rows("SELECT ended FROM notice ORDER BY number")
         return [row.ended for row in rows]
 
-    def told(self, ticket: str = "t") -> list[str]:
-        """What the partner was sent about a ticket, in order: `win` for `ticket_win`."""
-        return [
-            (one.action or "").removeprefix("ticket_")
-            for one in self.partner.ledger.entries()
-            if one.ticket_id == ticket
-        ]
+    def told(self) -> list[str]:
+        """What the partner was sent, in order: `win` for `ticket_win`."""
+        entries = self.partner.ledger.entries()
+        return [(one.action or "").removeprefix("ticket_") for one in entries]
 
 
 @contextmanager

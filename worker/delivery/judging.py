@@ -38,14 +38,16 @@ def judge(
     match reply:
         case Answer():
             meaning = dialect.read(claim, reply)
+            asked = asked_pause(reply.retry_after, now=claim.claimed_at + took)
             return Attempt(
                 claim=claim,
-                verdict=_verdict(claim, reply, meaning, took=took, policy=policy, chance=chance),
+                verdict=_verdict(claim, meaning, asked=asked, policy=policy, chance=chance),
                 took=took,
                 http_status=reply.status,
                 problem=None if isinstance(meaning, Taken) else meaning.problem,
                 answer=_kept(reply),
                 remarks=meaning.remarks,
+                asked=asked,
             )
         case NotReached(problem):
             return not_sent(claim, problem, took=took, policy=policy, chance=chance)
@@ -74,10 +76,9 @@ def not_sent(
 
 def _verdict(
     claim: Claim,
-    answer: Answer,
     meaning: Meaning,
     *,
-    took: timedelta,
+    asked: timedelta,
     policy: RetryPolicy,
     chance: float,
 ) -> Verdict:
@@ -87,7 +88,6 @@ def _verdict(
         case Refused(problem, words) if claim.action is not Action.DISCARD:
             return Dead(problem if words is None else f"{problem}: {words}")
         case NotNow(problem) | Refused(problem):
-            asked = asked_pause(answer.retry_after, now=claim.claimed_at + took)
             pause = _pause(claim, asked=asked, policy=policy, chance=chance)
             return _given_up(problem, policy) if pause is None else Again(pause)
         case _:

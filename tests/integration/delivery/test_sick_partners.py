@@ -136,9 +136,9 @@ def test_a_partner_that_hangs_slows_no_other_beside_it(scene, partner, acme, clo
         couriers = [scene.courier(in_flight_max=32) for _ in range(2)]
 
         with ThreadPoolExecutor(2) as background:
-            runs = [background.submit(one.run, lasting=SECOND) for one in couriers]
+            runs = [background.submit(one.run, lasting=3 * SECOND) for one in couriers]
             partner.ledger.wait_until(
-                lambda entries: sum(entry.taken for entry in entries) == 200, seconds=0.9
+                lambda entries: sum(entry.taken for entry in entries) == 200, seconds=2.7
             )
             assert all(run.result().more for run in runs)
 
