@@ -8,14 +8,11 @@ bootstep) ask here.
 import os
 import threading
 from collections.abc import Callable
-from datetime import timedelta
 from functools import cache
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy import Engine
 
 from models.clock import DatabaseClock
@@ -32,11 +29,11 @@ from worker.metrics.figures import Figures
 from worker.metrics.intake import IntakeMetrics
 from worker.metrics.surveyor import LOCK_MAX, STATEMENT_MAX, Surveyor
 from worker.metrics.sweeping import SweepMetrics
+from worker.redis_client import open_redis as redis_client_at
 
 Built = TypeVar("Built")
 
 _POOL_SIZE: Final = 4  # intake 1, sweep 1, delivery: its claims, its records, and one to spare
-_READ_TIMEOUT: Final = timedelta(seconds=5)
 
 
 def once_per_process(build: Callable[[], Built]) -> Callable[[], Built]:
@@ -150,17 +147,8 @@ def surveyor() -> Surveyor:
 
 
 def open_redis(url: str, *, retries: int) -> Redis:
-    """Make a client that gives up after *retries* repetitions and waits 5 s at most each time.
-
-    redis-py's own default is ten silent repetitions, up to a minute on a server that hangs.
-    """
-    return Redis.from_url(
-        url,
-        socket_timeout=_READ_TIMEOUT.total_seconds(),
-        socket_connect_timeout=_READ_TIMEOUT.total_seconds(),
-        retry=Retry(NoBackoff(), retries),
-        client_name=f"slipway-{role()}",
-    )
+    """Make a client that says which process it belongs to; see `worker.redis_client`."""
+    return redis_client_at(url, retries=retries, name=f"slipway-{role()}")
 
 
 @cache

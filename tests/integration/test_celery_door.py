@@ -78,7 +78,11 @@ def test_a_publisher_s_retry_under_the_same_task_id_counts_once(backend, redis, 
 
 def test_a_plain_kombu_message_is_the_event_itself(redis_url, redis, door, desk, books):
     at = desk.now - timedelta(seconds=5)
-    produce(redis_url, {"event_id": "e-1", "action": "ticket_open", "data": facts()})
+    opened = at - timedelta(seconds=5)
+    produce(
+        redis_url,
+        {"event_id": "e-1", "action": "ticket_open", "occurred_at": opened, "data": facts()},
+    )
     won = {"event_id": "e-2", "action": "ticket_win", "occurred_at": at, "data": facts()}
     produce(redis_url, won, declared=True)
     put(redis_url, {"event_id": "e-3", "action": "ticket_rollback", "data": facts()})

@@ -15,7 +15,8 @@ BYTES_MAX: Final = 8 * 1024 * 1024  # a call, whatever the messages' size
 
 # Sets `moved`, `left` (what still waits) and `trouble` (why Redis refused, such as OOM). Written
 # first, removed after: what cannot be recorded stays where it is. A key of another kind holds no
-# message, so it counts as empty.
+# message, so it counts as empty. A server that was the primary until a failover answers with an
+# error: it tells the client that its connection leads to the wrong one.
 MOVE: Final = f"""
 local moved, bytes, left, trouble = 0, 0, 0, ''
 for place = 2, {len(KEYS)} do
@@ -29,6 +30,7 @@ for place = 2, {len(KEYS)} do
       local entry = redis.pcall('XADD', KEYS[1], '*', 'type', '{KIND.decode()}', 'event', message)
       if type(entry) == 'table' then
         trouble = entry['err']
+        if string.find(trouble, '^READONLY') then return entry end
         break
       end
       added, bytes = added + 1, bytes + #message

@@ -1,0 +1,172 @@
+"""Each way in which a server can say no, under load, with real processes: they wait it out.
+
+Nothing is lost, nothing overtakes, nothing is given up, and nobody has to start a process again.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from models.database import open_engine
+from models.interventions import Person
+from models.publishers import add_publisher
+from models.settings import Settings
+from producers.simulation.backends import Published
+from tests.faults import server_faults as acts
+from tests.faults.one_of_each import OPERATOR, Trial, one_of_each
+from tests.faults.settled import is_well, settled
+from tests.support import databases
+from tests.support.gateway_house import event, serving
+from tests.support.places import passable_folder
+from tests.support.wait import eventually
+from worker.embedded import Servers, embedded_servers
+
+RECOVERED_MAX = timedelta(seconds=60)
+BESIDE_SECONDS = 0.3  # of load before the fault, and after it
+SHORT = 1.5
+BEYOND_LOCK_TIMEOUT = 3.5
+UNTIL_DEADLOCKS = 2.5
+
+Act = Callable[[Servers], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is done, for how long, and what a process or PostgreSQL says when it is felt."""
+
+    act: Act
+    said: str = ""
+    counted: str = ""
+    seconds: float = SHORT
+
+
+NO_WRITES = [acts.valkey_out_of_memory, acts.valkey_read_only, acts.valkey_lacks_replicas]
+FAULTS = {
+    "table_locked": Fault(acts.postgres_table_locked, "55P03", seconds=BEYOND_LOCK_TIMEOUT),
+    "rows_locked": Fault(acts.postgres_rows_locked, "55P03", seconds=BEYOND_LOCK_TIMEOUT),
+    "deadlocks": Fault(acts.postgres_deadlocks, counted="deadlocks", seconds=UNTIL_DEADLOCKS),
+    "conflicts": Fault(acts.postgres_conflicts, "40001"),
+    "statements_cancelled": Fault(acts.postgres_statements_cancelled, "57014"),
+    "sessions_ended": Fault(acts.postgres_sessions_ended, counted="sessions_killed"),
+    "read_only": Fault(acts.postgres_read_only, "25006"),
+    "no_connection_left": Fault(acts.postgres_full, "OperationalError"),
+}
+
+
+@pytest.fixture(scope="module")
+def trial() -> Iterator[Trial]:
+    with (
+        passable_folder() as folder,
+        embedded_servers(durable=False, within=folder) as servers,
+        one_of_each(servers, folder) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(trial: Trial) -> Iterator[httpx.Client]:
+    """With a publisher's key."""
+    with serving(Settings.model_validate(trial.settings)) as url:
+        headers = {"X-Api-Key": publishers_key(trial)}
+        with httpx.Client(base_url=url, headers=headers, timeout=20) as client:
+            yield client
+
+
+def publishers_key(trial: Trial) -> str:
+    engine = open_engine(trial.servers.database_url, application_name="tests")
+    with engine.begin() as connection:
+        key = add_publisher(
+            connection, "by-http", operators=[OPERATOR], read_only=False, person=Person("t", "t")
+        )
+    engine.dispose()
+    return key
+
+
+def publish(gateway: httpx.Client) -> httpx.Response:
+    return gateway.post("/events", json=event(OPERATOR, "by-http", "ticket_open"))
+
+
+def pause(seconds: float) -> None:
+    """How long the load, and the fault, last."""
+    threading.Event().wait(seconds)
+
+
+def all_well(trial: Trial, account: Published) -> None:
+    """Wait until all is applied and told, in order; nobody may have ended."""
+    try:
+        eventually(lambda: is_well(trial, account), within=RECOVERED_MAX)
+    except AssertionError:
+        pytest.fail(f"not well in time: {settled(trial, account)}")
+    trial.everybody_lives()
+
+
+def counters(trial: Trial) -> Counter[str]:
+    """What PostgreSQL counts of the troubles it makes."""
+    deadlocks, killed = databases.ask(
+        trial.servers.database_url,
+        "SELECT deadlocks, sessions_killed FROM pg_stat_database WHERE datname = 'postgres'",
+    )
+    return Counter(deadlocks=deadlocks, sessions_killed=killed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_it_is_waited_out_and_nothing_is_lost(trial: Trial, fault: Fault):
+    said, counted = trial.logged().count(fault.said), counters(trial)
+
+    with trial.load(seconds=fault.seconds + 2 * BESIDE_SECONDS) as account:
+        pause(BESIDE_SECONDS)
+        with fault.act(trial.servers):
+            pause(fault.seconds)
+
+    all_well(trial, account)
+    if fault.said:
+        assert trial.logged().count(fault.said) > said
+    if fault.counted:
+        eventually(lambda: counters(trial)[fault.counted] > counted[fault.counted])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("act", NO_WRITES)
+def test_a_redis_that_takes_no_writes_is_told_to_publishers_and_waited_out(
+    trial: Trial, gateway: httpx.Client, act: Act
+):
+    """The backends keep what is refused; the gateway says 503, and lets in again afterwards."""
+    with trial.load(seconds=SHORT + 2 * BESIDE_SECONDS) as account:
+        pause(BESIDE_SECONDS)
+        with act(trial.servers):
+            refused = publish(gateway)
+            kept = eventually(lambda: len(account.unconfirmed))
+            pause(SHORT)
+        published = publish(gateway)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert kept > 0
+    assert published.status_code == 202
+    all_well(trial, account)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_after_a_failover_all_of_them_follow_the_new_primary(trial: Trial, gateway: httpx.Client):
+    """The old one lives on as a replica: who is connected to it learns that from its refusals.
+
+    Then the new one is killed, when its replica has everything, and that takes its place.
+    """
+    with trial.load(seconds=SHORT) as before, acts.valkey_fails_over(trial.servers):
+        with trial.load(seconds=SHORT) as between:
+            eventually(lambda: publish(gateway).status_code == 202)
+        all_well(trial, between)
+    with trial.load(seconds=SHORT) as after:
+        pause(BESIDE_SECONDS)
+
+    for account in (before, between, after):
+        all_well(trial, account)
