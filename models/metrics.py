@@ -23,7 +23,6 @@ ALARMING: Final = (
     "delivery_results_left",
     "event_refused_as_poison",
     "intake_failed",
-    "partner_unusable",
     "request_failed",
     "wire_broke",
 )

@@ -98,6 +98,7 @@ def courier() -> Courier:
         settings=settings(),
         vault=vault(),
         recorded=delivery_metrics().recorded,
+        unusable=delivery_metrics().unusable,
     )
 
 

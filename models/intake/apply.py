@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from models.durations import format_duration
 from models.events.event import Entry, Event, Unreadable
 from models.events.reading import read, unreadable
 from models.intake.chunk import ChunkResult, apply_chunk
+from models.intake.doors import door_of
 from models.intake.rejects import keep
 from models.lifecycle.words import Outcome, Reason
 
@@ -23,13 +24,20 @@ log = logging.getLogger(__name__)
 DELIVERIES_MAX = 6
 UNREADABLE = "unreadable"
 
+Tickets = frozenset[tuple[str, str]]
+"""Tickets by operator and id, as events name them."""
+
 
 @dataclass(slots=True)
 class Applied:
-    """What became of the entries. *outcomes* counts by (action or `unreadable`, outcome)."""
+    """What became of the entries. *outcomes* counts by (action or `unreadable`, outcome).
+
+    *rejected* counts those of them that were rejected by (reason, door), words of closed lists.
+    """
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     due: bool = False  # a notice is due now: hint the deliverers
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +48,39 @@ class _Part:
     unreadable: Sequence[Unreadable] = ()
 
 
-def apply_entries(
-    transaction: Transaction,
-    entries: Sequence[Entry],
-    *,
-    clock: Clock,
-    parking_window: timedelta,
-    event_age_max: timedelta | None = None,
-) -> Applied:
-    """Apply *entries*; all is committed when this returns.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Entries as read from the stream, and what is in them."""
+
+    entries: Sequence[Entry]
+    part: _Part
+
+    @property
+    def tickets(self) -> Tickets:
+        """The tickets they speak of."""
+        return frozenset((one.operator, one.ticket_id) for one in self.part.events)
+
+
+def open_entries(entries: Sequence[Entry], *, event_age_max: timedelta | None = None) -> Opened:
+    """Read what is in *entries*, without the database.
 
     *event_age_max*: what happened longer before it came is refused; None: nothing is too old.
+    """
+    return Opened(entries, _read(entries, event_age_max))
+
+
+def apply_opened(
+    transaction: Transaction, opened: Opened, *, clock: Clock, parking_window: timedelta
+) -> Applied:
+    """Apply what is in the entries; all is committed when this returns.
+
     Raises database errors that are nobody's fault (`is_transient`): nothing says how much of the
     entries was applied, so the caller tries them all again, which is harmless (rule 21). Any
     other error is pinned down by halving the chunk and ends as a row kept raw.
     """
-    by_id = {entry.id: entry for entry in entries}
-    part = _read(entries, event_age_max)
+    by_id = {entry.id: entry for entry in opened.entries}
     applied = Applied()
-    parts = [part]
+    parts = [opened.part]
     while parts:
         part = parts.pop(0)
         try:
@@ -68,6 +90,19 @@ def apply_entries(
                 raise
             parts = _halves(part, by_id, error) + parts  # left before right (protocol H45)
     return applied
+
+
+def apply_entries(
+    transaction: Transaction,
+    entries: Sequence[Entry],
+    *,
+    clock: Clock,
+    parking_window: timedelta,
+    event_age_max: timedelta | None = None,
+) -> Applied:
+    """Open *entries* and apply what is in them."""
+    opened = open_entries(entries, event_age_max=event_age_max)
+    return apply_opened(transaction, opened, clock=clock, parking_window=parking_window)
 
 
 def _read(entries: Sequence[Entry], age_max: timedelta | None) -> _Part:
@@ -115,9 +150,21 @@ def _apply(
     applied.outcomes.update(result.outcomes)
     if part.unreadable:
         applied.outcomes[UNREADABLE, Outcome.REJECTED.value] += len(part.unreadable)
+    kept = [*part.unreadable, *refused]
+    applied.rejected.update(_rejections(result, kept, by_id))
     applied.due = applied.due or result.due
     if log.isEnabledFor(logging.DEBUG):
-        _tell(result, [*part.unreadable, *refused])
+        _tell(result, kept)
+
+
+def _rejections(
+    result: ChunkResult, kept: Sequence[Unreadable], by_id: dict[str, Entry]
+) -> Iterator[tuple[str, str]]:
+    """Yield reason and door of each event that was rejected: kept raw, or by its ticket."""
+    for one in kept:
+        yield one.reason, door_of(by_id.get(one.entry_id))
+    for event, reason in result.rejected:
+        yield reason, door_of(by_id.get(event.entry_id or ""))
 
 
 def _tell(result: ChunkResult, kept: Sequence[Unreadable]) -> None:

@@ -2,8 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -14,7 +15,7 @@ from models.lifecycle.turn import Waiting, take_turn
 from models.lifecycle.words import Action, Outcome, Reason, Status
 from models.outbox.unsent import withdraw_unsent
 from models.tickets.lock import lock_by_key, parked_of, terms_of
-from models.tickets.make import Key, known_among
+from models.tickets.make import Key, TicketExists, new_among
 from models.tickets.store import Turn, store, store_new
 
 # Fresh events arrive after all that is parked; their place in the chunk breaks ties.
@@ -31,8 +32,7 @@ class Refused:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Welcome:
+class _Welcome(NamedTuple):
     """An event of an operator that is known."""
 
     key: Key
@@ -42,9 +42,13 @@ class _Welcome:
 
 @dataclass(slots=True)
 class ChunkResult:
-    """What became of a chunk. *ended*: each event's outcome, in no particular order."""
+    """What became of a chunk. *ended*: each event's outcome, in no particular order.
+
+    *rejected*: those among them that their ticket did not take, and why.
+    """
 
     ended: list[tuple[Event, Outcome]] = field(default_factory=list)
+    rejected: list[tuple[Event, Reason]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     due: bool = False
 
@@ -106,21 +110,23 @@ def _begin_tickets(
     """Apply the events of tickets nobody knows; the rest, whose tickets have to be locked.
 
     They are decided before their tickets are made: a ticket without a row has no log and nothing
-    parked. Where somebody else makes the row first, the decision is forgotten.
+    parked. Where somebody else makes one of the rows first, all are decided anew without it.
     """
-    there = known_among(connection, (one.key for one in welcome)) if welcome else set()
-    new = {
-        one.key: TicketState(-number, one.key[1], one.terms)  # no id yet: a stand-in
-        for number, one in enumerate(welcome, start=1)
-        if one.key not in there
-    }
-    log = sort_by_log([(new[one.key], one.event) for one in welcome if one.key in new], {})
-    turns = _take_turns(connection, log.fresh, now=now, window=window)
-    result.due = store_new(connection, turns, now=now)
-    made = {ticket.id for ticket in new.values() if ticket.id > 0}
-    turns = [turn for turn in turns if turn.ticket.id in made]
-    _conclude(connection, log.only(made), turns, result, now=now)
-    return [one for one in welcome if one.key not in new or new[one.key].id not in made]
+    while True:
+        ids = new_among(connection, (one.key for one in welcome)) if welcome else {}
+        new = {
+            one.key: TicketState(ids[one.key], one.key[1], one.terms)
+            for one in welcome
+            if one.key in ids
+        }
+        log = sort_by_log([(new[one.key], one.event) for one in welcome if one.key in new], {})
+        turns = _take_turns(connection, log.fresh, now=now, window=window)
+        try:
+            result.due = store_new(connection, turns, now=now)
+        except TicketExists:
+            continue
+        _conclude(connection, log, turns, result, now=now)
+        return [one for one in welcome if one.key not in new]
 
 
 def _take_turns(
@@ -156,6 +162,12 @@ def _conclude(
     result.ended += [
         (one.waiting.event, one.decision.outcome) for turn in turns for one in turn.decided
     ]
+    result.rejected += [
+        (one.waiting.event, reason)
+        for turn in turns
+        for one in turn.decided
+        if one.decision.outcome is Outcome.REJECTED and (reason := one.decision.reason)
+    ]
     cancelled = [
         turn.ticket.id
         for turn in turns
@@ -170,7 +182,7 @@ def _at_its_draw(event: Event, terms: Terms) -> Event:
     """Where each draw of a lottery ticket is a ticket of its own, *event* on that (H11)."""
     if terms.lottery_ticket != "ticket+draw" or event.draw is None:
         return event
-    return replace(event, ticket_id=f"{event.ticket_id}.{event.draw}")
+    return event._replace(ticket_id=f"{event.ticket_id}.{event.draw}")
 
 
 def _too_long(event: Event) -> Refused:

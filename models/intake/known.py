@@ -1,6 +1,6 @@
 """Which events were here before (rule 2): a repeat is counted, a reused id is refused."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -36,15 +36,6 @@ class Sorted:
     repeats: list[Arrived] = field(default_factory=list)
     redelivered: list[Arrived] = field(default_factory=list)
     reused: list[Arrived] = field(default_factory=list)
-
-    def only(self, tickets: Container[int]) -> "Sorted":
-        """The same without the events of other tickets."""
-        return Sorted(
-            *(
-                [(ticket, event) for ticket, event in part if ticket.id in tickets]
-                for part in (self.fresh, self.repeats, self.redelivered, self.reused)
-            )
-        )
 
 
 Known = dict[tuple[int, str], tuple[str, dict[str, Any], str | None]]

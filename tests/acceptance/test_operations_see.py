@@ -1,10 +1,12 @@
 """What operations see of a running system: metrics, alerts, dashboards, Flower, logs, doctor."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from tests.support.observed_queries import ALERTS, alert_parts, metrics_of, panel_queries
@@ -18,6 +20,10 @@ from tests.support.prometheus_server import (
 from tests.support.wait import eventually
 from tests.support.watched_slipway import PASSWORD, SECRET, TICKETS, WatchedSlipway, watched_slipway
 from worker.embedded.ports import free_port
+
+CONNECTIONS = """
+    SELECT application_name, count(*) FROM pg_stat_activity
+     WHERE application_name LIKE 'slipway %' GROUP BY 1"""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -102,6 +108,17 @@ def test_the_gateway_counts_its_answers_by_route_not_by_path(watched):
     assert not any("T1" in route or "such" in route for route in routes)
 
 
+def test_no_process_has_more_connections_than_its_pools_are_said_to_hold(watched):
+    """deploy/README.md, *Connections to PostgreSQL*."""
+    with psycopg.connect(watched.slipway.database_url()) as connection:
+        opened: dict[str, int] = dict(connection.execute(CONNECTIONS).fetchall())
+
+    assert {"slipway gateway", "slipway intake", "slipway deliver", "slipway sweep"} <= set(opened)
+    assert opened["slipway survey"] == 1
+    assert all(count <= 4 for name, count in opened.items() if name != "slipway gateway")
+    assert opened["slipway gateway"] <= 16
+
+
 def test_every_metric_of_a_panel_or_an_alert_is_exported(watched):
     exported = {name for process in watched.pages for name in watched.metrics(process)}
     asked = {
@@ -147,8 +164,9 @@ def test_flower_shows_no_payload_and_no_secret(watched):
 
     password_of_redis = watched.slipway.redis().get_connection_kwargs()["password"]
     assert "intake@" in text
-    for secret in (SECRET, PASSWORD[1], password_of_redis, "ticket_win", "T1"):
+    for secret in (SECRET, PASSWORD[1], password_of_redis, "ticket_win"):
         assert secret not in text
+    assert not re.search(r"\bT1\b", text), "a ticket, and not a time like 20T10:15"
 
 
 def test_a_ticket_can_be_followed_through_the_logs_to_the_partners_answer(watched):

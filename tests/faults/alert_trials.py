@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, LiteralString
 
 import httpx
+from psycopg import sql
 
 from producers.simulation.partner import Answer, Rule
 from tests.support.alert_stage import PERSON, Stage
 
 Mend = Callable[[], None]
+REFUSING: Final = """
+    CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE data_exception; END $$"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,49 @@ def row_is_locked(stage: Stage) -> Mend:
     return mend
 
 
+def program_fails(stage: Stage) -> Mend:
+    """Runbook: the event is kept raw; after the program is mended: `events rejected retry`."""
+    _refuse(stage, "ticket", "WHEN (NEW.ticket_id = 'breaks')")
+    stage.publish("ticket_win", "breaks")
+
+    def mend() -> None:
+        assert "breaks" in stage.slipway.command("events rejected list --reason poison")
+        _allow(stage, "ticket")
+        stage.slipway.command(f"events rejected retry --reason poison {PERSON} --yes")
+
+    return mend
+
+
+def result_is_refused(stage: Stage) -> Mend:
+    """Runbook: the ticket tells what happened; once PostgreSQL takes it, it is recorded."""
+    _refuse(stage, "delivery_attempt")
+    stage.publish("ticket_win", "unrecorded")
+
+    def mend() -> None:
+        assert "unrecorded" in stage.slipway.command("ticket unrecorded")
+        _allow(stage, "delivery_attempt")
+
+    return mend
+
+
+def _refuse(stage: Stage, table: str, only: LiteralString = "") -> None:
+    """Have PostgreSQL refuse rows for what they hold, as it would if a check were wrong."""
+    with stage.database() as person:
+        person.execute(REFUSING)
+        person.execute(
+            sql.SQL(
+                "CREATE TRIGGER refuses BEFORE INSERT ON {} FOR EACH ROW "
+                + only
+                + " EXECUTE FUNCTION refuse()"
+            ).format(sql.Identifier(table))
+        )
+
+
+def _allow(stage: Stage, table: str) -> None:
+    with stage.database() as person:
+        person.execute(sql.SQL("DROP TRIGGER refuses ON {}").format(sql.Identifier(table)))
+
+
 TRIALS: Final = (
     Trial(("SlipwayProcessMissing", "SlipwaySweepStopped"), beat_hangs),
     Trial(("SlipwayEventsNotApplied", "SlipwayClosingHeldBack"), intake_hangs),
@@ -186,4 +233,6 @@ TRIALS: Final = (
     Trial(("SlipwayRedisNearlyFull",), redis_is_full),
     Trial(("SlipwayRedisAway", "SlipwayGatewayFails"), redis_is_away),
     Trial(("SlipwayPostgresAway",), postgres_is_away),
+    Trial(("SlipwayProgramFails",), program_fails),
+    Trial(("SlipwayResultsNotRecorded",), result_is_refused),
 )

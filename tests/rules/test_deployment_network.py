@@ -1,11 +1,13 @@
 """Ports, names and numbers on the way from outside to a process, and to the servers behind it."""
 
 import re
+from inspect import signature
 from typing import Any
 
 import pytest
 
 from deploy.image.dockerfile import read_steps
+from models.database import open_engine
 from producers.gateway.app import build_app
 from producers.gateway.limits import Limits
 from tests.support.manifests import (
@@ -17,14 +19,21 @@ from tests.support.manifests import (
     container,
     number_in,
 )
-from tests.support.sources import ROOT
+from tests.support.sources import PRODUCT, ROOT, modules
 from worker.intake.stream import GROUP, STREAM
 
 WORKERS = ("intake", "deliver", "sweep")
 INSIDE = {"/docs", "/healthz", "/metrics", "/openapi.json", "/readyz"}
-# Of one process, at most.
-SURVEYOR_CONNECTIONS = 1
-GATEWAY_CONNECTIONS = Limits().threads + 2  # two for its probes
+# Whoever opens an engine in a process that stays; commands by hand have one connection each.
+ENGINES = {
+    "models/migrate.py": 1,
+    "producers/gateway/gateway.py": 1,
+    "worker/wiring.py": 2,
+}
+BY_HAND = ("worker/cli/", "models/database.py")
+COMMANDS_AT_ONCE = 3
+KEDA_EACH = 2  # a trigger: its look, and the one that the autoscaler asks for
+RESERVED = 3  # PostgreSQL's superuser_reserved_connections
 STEPS = read_steps((ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"))
 
 
@@ -94,14 +103,34 @@ def test_nobody_is_let_in_or_out_but_by_name(overlay):
 
 def test_postgresql_needs_as_many_connections_as_the_page_says(overlay):
     most = overlay.replicas_max()
-    worker = number_in("worker/wiring.py", r"_POOL_SIZE: Final = (\d+)") + SURVEYOR_CONNECTIONS
-    each = {"gateway": GATEWAY_CONNECTIONS} | dict.fromkeys(WORKERS, worker)
-    # A deployment starts one pod of each kind before it stops one, the job and KEDA come on top.
-    needed = sum(connections * (most[name] + 1) for name, connections in each.items()) + 2
+    # Pods that were told to end do not count for the deployment that starts the next ones: while
+    # it goes on, all of the old may still be ending.
+    pods = sum(2 * most[name] * connections for name, connections in connections_max().items())
+    asked = [
+        trigger
+        for one in overlay.of_kind("ScaledObject")
+        for trigger in one["spec"]["triggers"]
+        if trigger["type"] == "postgresql"
+    ]
+    migration = signature(open_engine).parameters["pool_size"].default
+    needed = pods + migration + KEDA_EACH * len(asked) + COMMANDS_AT_ONCE + RESERVED
 
     page = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
+    pools = "a gateway {gateway}, an intake or a deliverer {intake}, a sweep {sweep} ("
+    assert pools.format(**connections_max()) in " ".join(page.split())
     (told,) = re.findall(rf"\| `{overlay.overlay}` \|.*\| (\d+) \|$", page, flags=re.MULTILINE)
     assert int(told) == needed
+
+
+def test_nobody_opens_connections_that_the_page_does_not_count():
+    found = {
+        str(path): opened
+        for path, source in modules(*PRODUCT)
+        if not str(path).startswith(BY_HAND)
+        and (opened := len(re.findall(r"= (?:open|create)_engine\(|return open_engine\(", source)))
+    }
+
+    assert found == ENGINES
 
 
 def test_keda_counts_the_stream_and_the_group_that_are_read(overlay):
@@ -111,6 +140,18 @@ def test_keda_counts_the_stream_and_the_group_that_are_read(overlay):
     assert trigger["metadata"]["consumerGroup"] == GROUP
     # One pod for what it applies in a fraction of a second would start pods for nothing.
     assert int(trigger["metadata"]["lagCount"]) > 2 * overlay.settings().chunk_size
+
+
+def connections_max() -> dict[str, int]:
+    """How many connections one process of each kind opens at the most: the sizes of its pools."""
+    worker = number_in("worker/wiring.py", r"_POOL_SIZE: Final = (\d+)")
+    survey = number_in("worker/wiring.py", r'pool_size=(\d+),\s+application_name="slipway survey"')
+    probes = number_in("producers/gateway/gateway.py", r"_PROBES: Final = (\d+)")
+    return {
+        "gateway": Limits().threads + probes,
+        **dict.fromkeys(WORKERS, worker),
+        "sweep": worker + survey,
+    }
 
 
 def leads(way: str, kind: str, *, to: str) -> bool:

@@ -61,6 +61,12 @@ class RunningSlipway:
         )
         return line.partition("=")[2].strip("'\"")
 
+    def database_url(self) -> str:
+        """The address of its PostgreSQL for psycopg, password included."""
+        words = (self.data / "environment").read_text()
+        (url,) = re.findall(r"SLIPWAY_DATABASE_URL=(\S+)", words)
+        return str(url).strip("'\"").replace("+psycopg", "")
+
     def gateway_url(self) -> str:
         """The address of its gateway, as the line says that all are ready."""
         found = re.search(r"slipway \| ready: gateway (http://[^,\s]+)", self.screen.read_text())

@@ -46,6 +46,21 @@ def test_a_protocol_that_is_not_spoken_here_is_named(caplog):
     assert [record.message for record in caplog.records] == ["partner_unusable"]
 
 
+def test_who_cannot_be_sent_to_is_told_for_as_long_as_that_is_so(caplog):
+    """The log tells of the change once; an alert asks how things stand."""
+    sealed_elsewhere = Vault.with_keys([SecretStr(Fernet.generate_key().decode())]).seal("a-secret")
+    known = accounts(pam=Pam())
+    unopened = replace(ACME, secret=sealed_elsewhere)
+
+    stands = []
+    for partners in ([unopened], [unopened], [unopened], [ACME], []):
+        known.renew(partners)
+        stands.append(known.unusable)
+
+    assert stands == [*3 * [{ACME.code: True}], {ACME.code: False}, {}]
+    assert len(caplog.records) == 1
+
+
 def test_no_secret_is_in_a_repr():
     known = accounts(pam=Pam())
     known.renew([ACME])

@@ -109,6 +109,31 @@ def test_attempts_are_counted_by_operator_and_verdict_and_what_sent_nothing_take
     assert shown["slipway_attempt_seconds_count operator=betsy"] == 0
 
 
+def test_rejections_are_counted_by_reason_and_door_from_zero_on(registry):
+    metrics = IntakeMetrics(registry)
+    rejected = Counter({("not_json", "queue"): 2, ("out_of_turn", "earlier"): 1})
+
+    metrics.applied(Batch(Applied(rejected=rejected), 3, SECOND))
+
+    shown = samples(registry)
+    assert shown["slipway_rejected_total door=queue reason=not_json"] == 2
+    assert shown["slipway_rejected_total door=earlier reason=out_of_turn"] == 1
+    assert shown["slipway_rejected_total door=stream reason=unknown_operator"] == 0
+    assert not any("reason=waits_for_ticket" in name for name in shown)
+
+
+def test_a_partner_is_shown_as_unusable_until_it_is_usable_again(registry):
+    metrics = DeliveryMetrics(registry)
+    name = "slipway_partner_unusable operator=acme"
+
+    stands = []
+    for unusable in ({"acme": True}, {"acme": False}, {}):
+        metrics.unusable(unusable)
+        stands.append(samples(registry).get(name))
+
+    assert stands == [1, 0, None]
+
+
 def test_labels_beyond_the_limit_are_one():
     bounded = Bounded(most=2)
 
@@ -162,7 +187,7 @@ def test_a_page_says_where_it_is_and_what_it_belongs_to(page, tmp_path):
     page.close()
 
     assert 'process="intake"' in text
-    assert 'slipway_log_lines_total{event="partner_unusable",level="error"} 0.0' in text
+    assert 'slipway_log_lines_total{event="intake_failed",level="error"} 0.0' in text
     assert "_created" not in text
     assert not (tmp_path / "probes" / "intake@x.metrics").exists()
 

@@ -31,7 +31,10 @@ class Usable:
         """
         if not isinstance(reply, Answer) or len(self.secret) < _VEILED_CHARACTERS_MIN:
             return reply
-        return replace(reply, body=reply.body.replace(self.secret.encode(), b"(secret)"))
+        secret = self.secret.encode()
+        if secret not in reply.body:
+            return reply
+        return replace(reply, body=reply.body.replace(secret, b"(secret)"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class Accounts:
     def partners(self) -> list[Partner]:
         """The enabled partners."""
         return [account.partner for account in self._accounts.values()]
+
+    @property
+    def unusable(self) -> Mapping[str, bool]:
+        """Say of each enabled partner, by code, whether it cannot be sent to."""
+        return {one.partner.code: isinstance(one, Unusable) for one in self._accounts.values()}
 
     def of(self, operator: int) -> Account:
         """Give the account of one of `partners`."""

@@ -63,10 +63,12 @@ class Courier:
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         recorded: Callable[[Sequence[Attempt]], None] = lambda _: None,
+        unusable: Callable[[Mapping[str, bool]], None] = lambda _: None,
     ) -> None:
         """Prepare; nothing connects before the first run. *chance*: 0 to 1, for the jitter.
 
-        *recorded* is told of each batch that is; it must neither block nor raise.
+        *recorded* is told of each batch that is, *unusable* every second of each partner, by code,
+        whether it cannot be sent to; they must neither block nor raise.
         """
         self._places = settings.in_flight_max
         self._patience = settings.partner_timeout.total_seconds() + _STOP_MARGIN_SECONDS
@@ -78,6 +80,7 @@ class Courier:
             vault=vault,
             monotonic=monotonic,
             chance=chance,
+            unusable=unusable,
         )
         recorder = Recorder(
             transaction=transaction,

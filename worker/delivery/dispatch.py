@@ -1,7 +1,7 @@
 """Claims due notices, words and starts their calls, and makes attempts of what comes back."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -63,12 +63,14 @@ class Dispatch:
         vault: Vault,
         monotonic: Callable[[], float],
         chance: Callable[[], float],
+        unusable: Callable[[Mapping[str, bool]], None],
     ) -> None:
         self._transaction = transaction
         self._clock = clock
         self._settings = settings
         self._monotonic = monotonic
         self._chance = chance
+        self._unusable = unusable
         self._policy = RetryPolicy.of(settings)
         self._accounts = Accounts(vault, DIALECTS)
         self._renew_at = monotonic()
@@ -136,6 +138,7 @@ class Dispatch:
     def _renew_partners(self, connection: Connection, now: datetime) -> None:
         if self._monotonic() >= self._renew_at:
             self._accounts.renew(partners(connection, now=now))
+            self._unusable(self._accounts.unusable)
             self._renew_at = self._monotonic() + _PARTNERS_SECONDS
 
     def _send(self, one: Claim) -> Attempt | None:

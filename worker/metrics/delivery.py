@@ -2,10 +2,12 @@
 
 from collections import Counter as Count
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from models.outbox.values import Attempt
 from worker.delivery.telling import verdict_word
@@ -32,6 +34,8 @@ class DeliveryMetrics:
             registry=registry,
             label="operator",
         )
+        self._standing = _Standing()
+        registry.register(self._standing)
         self._bounded = Bounded()
         self._expected: set[str] = set()
 
@@ -50,6 +54,10 @@ class DeliveryMetrics:
         for code, values in seconds.items():
             self._seconds.observe(values, self._bounded(code))
 
+    def unusable(self, partners: Mapping[str, bool]) -> None:
+        """Show from now on which of *partners*, by code, this process cannot send to."""
+        self._standing.unusable = partners
+
     def _expect(self, operator: str) -> None:
         """Show all verdicts of *operator* from now on: a rate needs the zero it starts from."""
         shown = self._bounded(operator)
@@ -58,3 +66,24 @@ class DeliveryMetrics:
             self._seconds.expect(shown)
             for verdict in VERDICTS:
                 self._attempts.labels(shown, verdict)
+
+
+class _Standing(Collector):
+    """Whom this process cannot send to, for as long as that is so; a log tells only changes."""
+
+    def __init__(self) -> None:
+        self.unusable: Mapping[str, bool] = {}  # replaced, never changed
+        self._bounded = Bounded()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        shown: defaultdict[str, bool] = defaultdict(bool)
+        for code, unusable in self.unusable.items():
+            shown[self._bounded(code)] |= unusable
+        family = GaugeMetricFamily(
+            "slipway_partner_unusable",
+            "1: its secret cannot be opened here, or its protocol is not spoken.",
+            labels=["operator"],
+        )
+        for code, unusable in sorted(shown.items()):
+            family.add_metric([code], unusable)
+        yield family

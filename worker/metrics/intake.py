@@ -6,10 +6,20 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter
 
 from models.intake.apply import UNREADABLE
-from models.lifecycle.words import INBOUND, Outcome
+from models.intake.doors import Door
+from models.lifecycle.words import INBOUND, Outcome, Reason
 from worker.intake.loop import Batch
 from worker.metrics.histogram import LONG_SECONDS, SECONDS, SIZES, Histogram
 
+# Why an event ends otherwise than rejected; the rest of the words are reasons to reject.
+_NO_REJECTION: Final = {
+    *(Reason.OPENED_IMPLICITLY, Reason.CORRECTION, Reason.LATE_OPEN),
+    *(Reason.SAME_RESULT, Reason.ALREADY_CANCELLED),
+    *(Reason.OLDER_SAME, Reason.OLDER_DIFFERS, Reason.OLDER_ROLLBACK, Reason.OLDER_UPDATE),
+    *(Reason.WAITS_FOR_TICKET, Reason.WAITS_FOR_RESULT),
+    *(Reason.WAITS_FOR_ROLLBACK, Reason.WAITS_FOR_NUMBER),
+}
+REJECTING: Final = tuple(reason for reason in Reason if reason not in _NO_REJECTION)
 _WAIT_MAX: Final = timedelta(days=1)  # an id that a publisher chose may claim any age
 
 
@@ -26,6 +36,15 @@ class IntakeMetrics:
         for action in (*INBOUND, UNREADABLE):  # a rate needs the zero it starts from
             for outcome in Outcome:
                 self._events.labels(action, outcome)
+        self._rejected = Counter(
+            "slipway_rejected",
+            "Events rejected, by reason and by the door they came through.",
+            ["reason", "door"],
+            registry=registry,
+        )
+        for reason in REJECTING:
+            for door in (Door.STREAM, Door.LOTTERY, Door.QUEUE):
+                self._rejected.labels(reason, door)
         self._chunk_entries = Histogram(
             "slipway_chunk_entries",
             "Stream entries applied in one chunk.",
@@ -49,6 +68,8 @@ class IntakeMetrics:
         """Count one chunk in."""
         for (action, outcome), count in batch.applied.outcomes.items():
             self._events.labels(action, outcome).inc(count)
+        for (reason, through), count in batch.applied.rejected.items():
+            self._rejected.labels(reason, through).inc(count)
         self._chunk_entries.observe([batch.entries])
         self._chunk_seconds.observe([batch.took.total_seconds()])
         if batch.waited is not None:

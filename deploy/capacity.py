@@ -1,0 +1,197 @@
+#!/usr/bin/env python
+"""Makes the tables of CAPACITY.md from what the benchmark kept: `python -m deploy.capacity`.
+
+The benchmark's figures are in tests/load/results.json; a test says when the page is older than they
+are. What it does not measure was measured once beside it, and stands here (`Life`).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+PAGE: Final = Path(__file__).with_name("CAPACITY.md")
+RESULTS: Final = Path(__file__).parents[1] / "tests/load/results.json"
+NOT_MEASURED: Final = "not measured"
+
+DAY: Final = 86_400
+PEAK: Final = 5  # times the average of a day: a final whistle, a draw
+EVENTS: Final = 2  # of a ticket: it is opened, it is settled
+NOTICES: Final = 2  # of a ticket: its result, its closing
+RETENTION_DAYS: Final = 90  # SLIPWAY_RETENTION
+LOADS: Final = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)  # tickets a day
+FREEZE_AGE: Final = 200_000_000  # PostgreSQL's autovacuum_freeze_max_age
+KILO, MEGA, GIGA, TERA = 1e3, 1e6, 1e9, 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One ticket, opened with all its fields, won, told and closed: measured once, of 20,000.
+
+    One of each worker on two cores, PostgreSQL 18 with its defaults, tables not yet vacuumed.
+    """
+
+    wal_bytes: float = 9_200
+    stored_bytes: float = 4_720  # all four tables with their indexes
+    commits: float = 0.43
+    transaction_ids: float = 0.14
+    entry_bytes: float = 181  # an event of a few fields on the stream of Valkey 9
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the benchmark kept: medians by name."""
+
+    cores: int
+    quick: bool
+    figures: Mapping[str, float] = field(repr=False)
+
+    @classmethod
+    def of(cls, results: Mapping[str, Any]) -> "Measured":
+        """Read what tests/load/results.json holds."""
+        medians = {name: float(one["median"]) for name, one in results["figures"].items()}
+        return cls(results["machine"]["cores"], results["machine"]["quick"], medians)
+
+    def figure(self, name: str) -> float | None:
+        """Give the figure whose name is *name*; `N` in it is a number, and the largest counts."""
+        pattern = re.compile(re.escape(name).replace("N", r"([\d,]+)"))
+        found = [
+            (int(match[1].replace(",", "")) if pattern.groups else 0, value)
+            for key, value in self.figures.items()
+            if (match := pattern.fullmatch(key))
+        ]
+        return max(found)[1] if found else None
+
+    def of_a_core(self, name: str) -> float | None:
+        """Give a rate as one core's part of it: the whole machine was at work for it."""
+        whole = self.figure(name)
+        return None if whole is None else whole / self.cores
+
+
+INTAKE: Final = "Slipway, events applied on all cores/s"
+DELIVERY: Final = "Slipway, notices delivered and recorded/s"
+SWEEP: Final = "Slipway, N pending, closings/s"
+LIVES: Final = "Slipway, whole lives/s"
+RATES: Final = (
+    ("events applied a second, an intake for each core", INTAKE),
+    ("events applied a second, one intake", "Slipway, intakes 1, events/s"),
+    ("notices delivered and recorded a second, one deliverer", DELIVERY),
+    ("tickets closed a second, one sweep", SWEEP),
+    ("whole lives a second (won, told, closed, told), one of each worker", LIVES),
+)
+OTHERS: Final = (
+    ("from XADD to the partner, 500 events a second, 99 %",
+     "latency at 500 events/s, p99, ms", "ms"),
+    ("a draw of N tickets at once: told a second",
+     "draw of N, all notices delivered, tickets/s", ""),
+    ("the same N close at once: told a second",
+     "close wave of N, all notices delivered, tickets/s", ""),
+    ("a deliverer's look for due notices, with N held back", "claim, N held back, ms", "ms"),
+    ("PostgreSQL, a ticket that waits for its closing, indexes included",
+     "PostgreSQL, bytes per pending ticket, N pending, all", "bytes"),
+    ("Redis, a ticket that waits for its closing",
+     "Redis, bytes per pending ticket, N pending", "bytes"),
+    ("memory of an intake, with N pending", "memory of intake, N pending, MiB", "MiB"),
+    ("memory of a deliverer, with N pending", "memory of deliver, N pending, MiB", "MiB"),
+    ("memory of a sweep, with N pending", "memory of sweep, N pending, MiB", "MiB"),
+)  # fmt: skip
+
+
+def measured_table(measured: Measured) -> Iterator[str]:
+    """Word what was measured, line by line."""
+    run = "make bench-quick" if measured.quick else "make bench"
+    yield f"`{run}` on {measured.cores} cores, which PostgreSQL, Redis, the workers and the partner"
+    yield "shared; a core's part is the whole divided by all of them."
+    yield ""
+    yield "| what | measured | a core's part |"
+    yield "|---|---|---|"
+    for what, name in RATES:
+        part = measured.of_a_core(name)
+        yield f"| {what} | {_number(measured.figure(name))} | {_number(part)} |"
+    for what, name, unit in OTHERS:
+        yield f"| {what.replace('N', 'many')} | {_number(measured.figure(name), unit)} | |"
+    yield from _stored(measured.figure("PostgreSQL, bytes per pending ticket, N pending, all"))
+
+
+def _stored(pending: float | None) -> Iterator[str]:
+    life = Life()
+    waiting = NOT_MEASURED if pending is None else f"{pending * MEGA / GIGA:.1f} GB"
+    yield f"| PostgreSQL, a million tickets that wait | {waiting} | |"
+    yield f"| PostgreSQL, a million closed tickets ¹ | {life.stored_bytes * MEGA / GIGA:.1f} GB | |"
+    yield f"| WAL, a million whole lives ¹ | {life.wal_bytes * MEGA / GIGA:.1f} GB | |"
+    yield f"| Redis, a million events that wait on the stream ¹ | {life.entry_bytes:.0f} MB | |"
+
+
+def load_table(measured: Measured) -> Iterator[str]:
+    """Word what each load comes to, line by line."""
+    yield f"| tickets a day | {' | '.join(f'{load:,}' for load in LOADS)} |"
+    yield "|---" * (len(LOADS) + 1) + "|"
+    for what, worded in _rows(measured):
+        yield f"| {what} | {' | '.join(worded)} |"
+
+
+def _rows(measured: Measured) -> Iterator[tuple[str, list[str]]]:
+    life = Life()
+    average = [load / DAY for load in LOADS]
+    peak = [PEAK * one for one in average]
+    yield "tickets a second, average", [_number(one) for one in average]
+    yield f"tickets a second, peak (x {PEAK})", [_number(one) for one in peak]
+    yield f"events a second, peak (x {EVENTS})", [_number(EVENTS * one) for one in peak]
+    yield f"notices a second, peak (x {NOTICES})", [_number(NOTICES * one) for one in peak]
+    cores = [
+        ("applying alone", EVENTS, INTAKE),
+        ("delivering alone", NOTICES, DELIVERY),
+        ("closing alone", 1, SWEEP),
+        ("whole lives, all of it at once", 1, LIVES),
+    ]
+    for what, times, name in cores:
+        part = measured.of_a_core(name)
+        needed = [NOT_MEASURED if part is None else f"{times * one / part:,.1f}" for one in peak]
+        yield f"cores at the peak, {what}", needed
+    yield "commits a second, peak ¹", [_number(life.commits * one) for one in peak]
+    yield "WAL a second, peak ¹", [f"{life.wal_bytes * one / MEGA:,.1f} MB" for one in peak]
+    yield "WAL a day ¹", [f"{life.wal_bytes * load / GIGA:,.0f} GB" for load in LOADS]
+    stored = [life.stored_bytes * load * RETENTION_DAYS / TERA for load in LOADS]
+    yield f"PostgreSQL after {RETENTION_DAYS} days ¹", [f"{one:,.1f} TB" for one in stored]
+    rows = [NOTICES * load * RETENTION_DAYS / GIGA for load in LOADS]
+    yield "rows of the largest table then", [f"{one:,.2f} billion" for one in rows]
+    freezing = [FREEZE_AGE / (life.transaction_ids * load) for load in LOADS]
+    yield "days between vacuums against wraparound ¹", [_number(one) for one in freezing]
+    outage = [EVENTS * one * 3600 * life.entry_bytes / GIGA for one in peak]
+    yield "Redis, an hour without PostgreSQL at the peak ¹", [f"{one:,.1f} GB" for one in outage]
+
+
+def _number(value: float | None, unit: str = "") -> str:
+    if value is None:
+        return NOT_MEASURED
+    worded = f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"  # noqa: PLR2004 - three digits are enough
+    return f"{worded} {unit}".strip()
+
+
+TABLES: Final = {"measured": measured_table, "loads": load_table}
+
+
+def refreshed(page: str, results: Mapping[str, Any]) -> str:
+    """Put the present tables between the page's marks. Raises ValueError when a mark is missing."""
+    for name, table in TABLES.items():
+        begin = f"<!-- made by `python -m deploy.capacity`: {name} -->\n"
+        end = f"<!-- {name}: end -->\n"
+        before, found, rest = page.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise ValueError(f"{PAGE.name} has lost the marks of its table {name!r}")
+        lines = "\n".join(table(Measured.of(results)))
+        page = f"{before}{begin}\n{lines}\n\n{end}{after}"
+    return page
+
+
+def main() -> None:
+    """Write the page anew."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    PAGE.write_text(refreshed(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

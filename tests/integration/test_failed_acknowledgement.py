@@ -1,0 +1,44 @@
+"""A hint whose acknowledgement failed does not keep its worker from the next one."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kombu.connection import Connection
+from kombu.entity import Queue
+
+from worker import transport
+
+HINT = {"task": "sweep", "id": "1"}
+
+
+@pytest.fixture
+def connection(redis_url: str) -> Iterator[Any]:
+    transport.install()
+    with Connection(redis_url, transport_options={"socket_timeout": 0.3}) as made:  # type: ignore[no-untyped-call]  # kombu's
+        yield made
+
+
+def test_after_an_acknowledgement_that_redis_did_not_take_the_next_hint_is_taken(connection, redis):
+    queue = Queue("test-acks", routing_key="test-acks")  # type: ignore[no-untyped-call]  # kombu's
+    taken = []
+
+    def publish() -> None:
+        connection.Producer().publish(
+            [[], {}, {}], headers=HINT, routing_key=queue.name, declare=[queue]
+        )
+
+    channel = connection.channel()
+    channel.basic_qos(0, 1, False)  # noqa: FBT003 - kombu's signature
+    with connection.Consumer([queue], channel, callbacks=[lambda _, one: taken.append(one)]):
+        publish()
+        while not taken:
+            connection.drain_events(timeout=2)
+        redis.client_pause(700)
+        with pytest.raises(connection.connection_errors):
+            taken[0].ack()
+        redis.client_unpause()
+
+        publish()
+        while len(taken) < 2:
+            connection.drain_events(timeout=2)  # raises TimeoutError when nothing comes
