@@ -1,11 +1,14 @@
 """Servers that flush every commit, a database with one operator or more, and the real workers."""
 
-import shlex
+import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -20,6 +23,7 @@ from models.operators import NewOperator, add_operator
 from models.settings import Settings
 from producers.publisher import STREAM
 from tests.support import celery_process, databases
+from tests.support.procfile_processes import command_of
 from tests.support.wait import eventually
 from worker.embedded import Servers, embedded_servers
 from worker.intake.stream import GROUP
@@ -36,11 +40,17 @@ CONSUMERS_MAX = 16
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The servers of one run, and where its processes write."""
+    """The servers of one run, and where its processes write.
+
+    *stay*: ends what several parts share, with the run. *began*: by this machine's clock.
+    """
 
     servers: Servers
     folder: Path
     key: str
+    began: datetime
+    stay: ExitStack
+    pending: dict[int, "Database"]  # by how many tickets wait in it
 
     def settings(self, url: str) -> Settings:
         """Settings as production has them, for code that runs in this process."""
@@ -66,7 +76,7 @@ class House:
         vault = Vault.with_keys(self.settings(url).secret_key)
         for number in range(operators):
             new = NewOperator(
-                code=f"{OPERATOR}-{number}" if number else OPERATOR,
+                code=operator_code(number),
                 url=sink,
                 protocol="pam",
                 secret=SECRET,
@@ -86,6 +96,8 @@ class House:
             "redis_url": self.servers.redis_url,
             "secret_key": self.key,
             "partner_networks": "127.0.0.0/8",
+            "gateway_port": "0",
+            "flower_port": "0",
         }
 
     def environment(self, url: str) -> dict[str, str]:
@@ -125,9 +137,7 @@ class Database:
         with ExitStack() as stack, self.house.redis() as redis:
             redis.delete(STREAM)
             made = [
-                stack.enter_context(
-                    celery_process.celery(*_arguments(name, number), env=env, log=log)
-                )
+                stack.enter_context(_process(name, number, env=env, log=log))
                 for number, name in enumerate(names)
             ]
 
@@ -138,26 +148,64 @@ class Database:
 
             eventually(ready, within=STARTING_MAX)
             yield [process.pid for process in made]
-            for process in made:
+            for process in made:  # all at once: each takes a moment
                 process.terminate()
+
+
+def operator_code(number: int) -> str:
+    """Name an operator by its number: the first is `acme`, the next `acme-1`."""
+    return f"{OPERATOR}-{number}" if number else OPERATOR
 
 
 def _consumers(redis: Redis) -> int:
     return len(redis.xinfo_consumers(STREAM, GROUP)) if redis.exists(STREAM) else 0
 
 
-def _arguments(name: str, number: int) -> list[str]:
-    lines = (celery_process.ROOT / "Procfile").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith(f"{name}: "))
-    words = shlex.split(line.partition(": ")[2])[3:]  # behind `celery -A worker.app`
-    return [word.replace("@", f"-{number}@") if "@%h" in word else word for word in words]
+@contextmanager
+def _process(
+    name: str, number: int, *, env: Mapping[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the Procfile's line as a shell does; of several, each under a name of its own."""
+    line = command_of(name).replace("@%h", f"-{number}@%h")
+    programs = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {line}"],
+            cwd=celery_process.ROOT,
+            env={**env, "PATH": programs},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(celery_process.ENDING_MAX.total_seconds())
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @contextmanager
-def open_house() -> Iterator[House]:
-    """Start the servers, with fsync; all is gone at the end."""
+def open_house(*, room: int = 0) -> Iterator[House]:
+    """Start the servers, with fsync; all is gone at the end. *room*: bytes that must be free."""
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if free < room:
+        raise SystemExit(
+            f"{tempfile.gettempdir()} has {free >> 30} GiB free, the benchmark needs {room >> 30}:"
+            " make room, or name another folder in TMPDIR"
+        )
     with (
         tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder,
         embedded_servers(durable=True) as servers,
+        ExitStack() as stay,
     ):
-        yield House(servers, Path(folder), Fernet.generate_key().decode())
+        yield House(
+            servers=servers,
+            folder=Path(folder),
+            key=Fernet.generate_key().decode(),
+            began=datetime.now(UTC),  # noqa: TID251 - what comes due in a day must not be due yet
+            stay=stay,
+            pending={},
+        )

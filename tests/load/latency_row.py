@@ -23,7 +23,7 @@ def measure(
 ) -> None:
     """Publish at each pace in turn, with one intake, one deliverer, a sweep and beat running."""
     with (
-        open_sink() as sink,
+        open_sink(keep=True) as sink,
         house.database("latency", sink=sink.url) as database,
         database.workers("intake", "deliver", "sweep", "beat"),
     ):

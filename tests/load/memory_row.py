@@ -1,55 +1,111 @@
-"""The memory of each process with nothing pending and with ten million, after the same work."""
+"""What waiting tickets cost: memory of each process, bytes in PostgreSQL and in Redis.
 
+Each process of the Procfile, after the same work on a database with none, few and many pending.
+"""
+
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import text
 
 from tests.load.house import Database, House
+from tests.load.pending import with_pending
 from tests.load.results import Samples
-from tests.load.sink import open_sink
-from tests.load.sweep_rows import fill as fill_pending
 from tests.load.wave import fill
 from tests.support.wait import eventually
 
-PROCESSES = ("intake", "deliver", "sweep", "beat")
+PROCESSES = ("intake", "deliver", "sweep", "beat", "gateway", "flower")
+# Flower is not ours, keeps what it saw of the tasks, and would hide the others by its size.
+JUDGED = PROCESSES[:-1]
 EVENTS = 10_000
-LASTING_MAX = timedelta(minutes=5)
-DELIVERED = text("SELECT count(*) FROM notice WHERE ended = 'delivered'")
-MEBIBYTE = 1024.0
+LASTING_MAX = timedelta(minutes=3)
+NEW = text("SELECT count(*) FROM notice WHERE id > :last AND ended = 'delivered'")
+LAST = text("SELECT coalesce(max(id), 0) FROM notice")
+SIZES = text("""
+    SELECT relname, pg_table_size(oid) AS rows, pg_indexes_size(oid) AS indexes
+      FROM pg_class WHERE oid = ANY (CAST(:tables AS regclass[])) ORDER BY oid""")
+TABLES = ("ticket", "ticket_event", "notice", "delivery_attempt")
+MEBIBYTE = 1024.0  # in kB
 
 
-def measure(house: House, samples: Samples, *, pending: int) -> None:
-    """Run the workers on an empty database, then on a full one."""
-    with open_sink() as sink:
-        with house.database("empty", sink=sink.url) as database:
-            nothing = _largest(database, samples, "0 pending")
-        with house.database("full", sink=sink.url) as database:
-            fill_pending(database, pending)
-            with database.engine.begin() as connection:
-                size = connection.execute(text("SELECT pg_total_relation_size('ticket')"))
-                samples.add("bytes in PostgreSQL per pending ticket", size.scalar_one() / pending)
-            full = _largest(database, samples, f"{pending:,} pending")
-    samples.ratio("memory", nothing / full)
+def measure(
+    house: House, samples: Samples, *, pending: tuple[int, ...], judged: int | None
+) -> None:
+    """Run the processes with nothing pending, then with each of *pending*.
+
+    *judged*: the one whose largest process the ratio is about.
+    """
+    largest: dict[int, float] = {}
+    held: dict[int, int] = {}
+    for count in (0, *pending):
+        database = with_pending(house, samples, count)
+        when = f"{count:,} pending"
+        if count:
+            for what, size in weigh(database).items():
+                samples.add(f"PostgreSQL, bytes per pending ticket, {when}, {what}", size / count)
+        largest[count], held[count] = _after_work(database, samples, when)
+        if count:
+            each = (held[count] - held[0]) / count
+            samples.add(f"Redis, bytes per pending ticket, {when}", each)
+    if judged is not None:
+        samples.ratio("memory", largest[0] / largest[judged])
 
 
-def _largest(database: Database, samples: Samples, when: str) -> float:
-    """The most that any process holds after its work, in MiB."""
+def weigh(database: Database) -> dict[str, int]:
+    """Bytes of each table and its indexes, and of all."""
+    with database.engine.begin() as connection:
+        found = connection.execute(SIZES, {"tables": list(TABLES)}).all()
+    sizes: dict[str, int] = {}
+    for one in found:
+        sizes |= {one.relname: one.rows, f"indexes of {one.relname}": one.indexes}
+    return {"all": sum(sizes.values()), **sizes}
+
+
+def used_memory(house: House) -> int:
+    """Bytes that Redis holds."""
+    with house.redis() as redis:
+        return int(redis.info("memory")["used_memory"])
+
+
+def _after_work(database: Database, samples: Samples, when: str) -> tuple[float, int]:
+    """The most that any process of ours holds after its work, in MiB, and bytes in Redis."""
+    with database.engine.begin() as connection:
+        last = connection.execute(LAST).scalar_one()
 
     def delivered() -> bool:
         with database.engine.begin() as connection:
-            return bool(connection.execute(DELIVERED).scalar_one() == EVENTS)
+            return bool(connection.execute(NEW, {"last": last}).scalar_one() == EVENTS)
 
-    with database.workers(*PROCESSES) as pids, database.house.redis() as redis:
-        fill(redis, EVENTS)
+    house = database.house
+    with database.workers(*PROCESSES) as pids, house.redis() as redis:
+        fill(redis, EVENTS, name=when.replace(" ", "-"))
         eventually(delivered, within=LASTING_MAX)
-        held = {name: _resident(pid) for name, pid in zip(PROCESSES, pids, strict=True)}
-    for name, size in held.items():
+        sizes = {name: _resident(pid) for name, pid in zip(PROCESSES, pids, strict=True)}
+        postgres = _own_of_all(house.servers.postgres.pid)
+        in_redis = used_memory(house)
+    for name, size in sizes.items():
         samples.add(f"memory of {name}, {when}, MiB", size)
-    return max(held.values())
+    samples.add(f"memory of PostgreSQL's processes together, {when}, MiB", postgres)
+    samples.add(f"memory of Redis, {when}, MiB", in_redis / MEBIBYTE / MEBIBYTE)
+    return max(sizes[name] for name in JUDGED), in_redis
 
 
 def _resident(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (line,) = (line for line in status if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / MEBIBYTE
+    return _line(Path(f"/proc/{pid}/status"), "VmRSS:") / MEBIBYTE
+
+
+def _own_of_all(parent: int) -> float:
+    """What a process and its children hold together, what they share counted once; MiB."""
+    held = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # a backend that has just ended
+            mother = _line(folder / "status", "PPid:")
+            if parent in (int(folder.name), mother):
+                held += _line(folder / "smaps_rollup", "Pss:")
+    return held / MEBIBYTE
+
+
+def _line(page: Path, name: str) -> int:
+    (line,) = (line for line in page.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1])

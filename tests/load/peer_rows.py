@@ -6,66 +6,52 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 from sqlalchemy import text
 
 from tests.load.house import Database, House
-from tests.load.intake_rows import LASTING_MAX, running_intakes
+from tests.load.intake_rows import running_intakes
+from tests.load.life_row import CLOSE_DELAY, CORES, OPERATORS, lives, until_closed, until_counted
 from tests.load.peer.rows import Row
 from tests.load.results import Samples
 from tests.load.sink import Sink, open_sink
-from tests.load.wave import fill
 from tests.support.celery_process import ROOT
-from tests.support.wait import eventually
 
-CORES = 2
-CLOSE_DELAY = timedelta(seconds=0.2)  # short of what it takes to work: it is waited for once
 WARM = 50
 PEER_TABLES = "peer_ticket, peer_event, peer_notice"
 PEER_APPLIED = "SELECT count(*) FROM peer_event"
 PEER_LIVED = (
     "SELECT count(*) FROM peer_notice WHERE action = 'ticket_closed' AND delivered_at IS NOT NULL"
 )
-LIVED = "SELECT count(*) FROM notice WHERE action = 'ticket_closed' AND ended = 'delivered'"
 
 
-def measure(house: House, samples: Samples, *, rounds: int, events: int, tasks: int) -> None:
+def measure(
+    house: House, samples: Samples, *, rounds: int, events: int, tasks: int, peer_lives: int
+) -> None:
     """Take turns; each side in a database of its own, the workers of one side at a time."""
     with (
         open_sink() as sink,
         house.database("peer") as theirs,
-        house.database("ours", sink=sink.url, operators=1, close_delay=CLOSE_DELAY) as ours,
+        house.database("ours") as ours,
+        house.database(
+            "lives", sink=sink.url, operators=OPERATORS, close_delay=CLOSE_DELAY
+        ) as living,
     ):
         Row.metadata.create_all(theirs.engine)
         for _ in range(rounds):
             with peer(theirs, sink=None):
-                rate = peer_rate(theirs, tasks, PEER_APPLIED)
+                rate = peer_rate(theirs, None, tasks)
             samples.add("peer, events applied/s", rate)
             with running_intakes(ours, CORES) as applied:
-                samples.add("Slipway, events applied on all cores/s", applied(events))
-            mine = samples.last("Slipway, events applied on all cores/s")
+                mine = applied(events)
+            samples.add("Slipway, events applied on all cores/s", mine)
             samples.ratio("intake_against_peer", mine / rate)
             with peer(theirs, sink=sink):
-                rate = peer_rate(theirs, tasks, PEER_LIVED)
+                rate = peer_rate(theirs, sink, peer_lives)
             samples.add("peer, whole lives/s", rate)
-            mine = lives(ours, events)
+            mine = lives(living, sink, events)
             samples.add("Slipway, whole lives/s", mine)
             samples.ratio("life_against_peer", mine / rate)
-            sink.receipts()
-
-
-def lives(database: Database, events: int) -> float:
-    """Whole lives a second, with one of each worker, from the stream to the last receipt."""
-    database.empty()
-    with database.workers("intake", "deliver", "sweep", "beat"), database.house.redis() as redis:
-        fill(redis, WARM, name="W")
-        _until(database, LIVED, WARM)
-        database.empty()
-        before = time.perf_counter()
-        fill(redis, events)
-        _until(database, LIVED, events)
-        return events / (time.perf_counter() - before)
 
 
 @contextmanager
@@ -91,23 +77,34 @@ def peer(database: Database, *, sink: Sink | None) -> Iterator[None]:
         process.wait(30)
 
 
-def peer_rate(database: Database, tasks: int, question: str) -> float:
-    """Events a second, put on the queue all at once, until *question* counts them."""
+def peer_rate(database: Database, sink: Sink | None, tasks: int) -> float:
+    """Events a second, put on the queue all at once, until they are applied; with a *sink*, lived.
+
+    What it does first warms it up, as Slipway is: connections, prepared statements, imports.
+    """
     from tests.load.peer.tasks import QUEUE, app, apply  # noqa: PLC0415 - reads its environment
 
     app.conf.broker_url = database.house.servers.redis_url
     with database.engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {PEER_TABLES}"))
+    before = sink.heard().closed if sink else 0
     for number in range(WARM):
         apply.delay(_event(f"W-{number}"))
-    _until(database, question, WARM)
+    _until(database, sink, before, WARM)
     for number in range(tasks):
         apply.apply_async((_event(f"T-{number}"),), queue="peer-prepared")
     with database.house.redis() as redis:
-        before = time.perf_counter()
+        began = time.perf_counter()
         redis.rename("peer-prepared", QUEUE)
-        _until(database, question, WARM + tasks)
-        return tasks / (time.perf_counter() - before)
+        _until(database, sink, before, WARM + tasks)
+        return tasks / (time.perf_counter() - began)
+
+
+def _until(database: Database, sink: Sink | None, before: int, count: int) -> None:
+    if sink is None:
+        until_counted(database, PEER_APPLIED, count)
+    else:
+        until_closed(database, sink, before + count, PEER_LIVED, count)
 
 
 def _event(ticket: str) -> dict[str, object]:
@@ -117,11 +114,3 @@ def _event(ticket: str) -> dict[str, object]:
         "occurred_at": "2026-11-20T10:00:00.123Z",
         "data": {"operator": "acme", "ticket_id": ticket},
     }
-
-
-def _until(database: Database, question: str, count: int) -> None:
-    def there() -> bool:
-        with database.engine.begin() as connection:
-            return int(connection.execute(text(question)).scalar_one()) >= count
-
-    eventually(there, within=LASTING_MAX)

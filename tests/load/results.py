@@ -35,12 +35,26 @@ REACH = {
 }
 
 
+FULL_ONLY = {"memory"}
+
+
 @dataclass(slots=True)
 class Samples:
     """Figures by their names, and ratios by the names of their rows, one of each a round."""
 
     figures: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     ratios: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    seconds: dict[str, float] = field(default_factory=dict)  # by part
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def took(self, part: str, seconds: float) -> None:
+        """Keep how long a part took, and say it."""
+        self.seconds[part] = round(seconds, 1)
+        say(f"-- {part} took {seconds:.0f} s")
+
+    def fail(self, part: str, error: Exception) -> None:
+        """Keep that a part did not end as it should; what it measured before stays."""
+        self.failed[part] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
     def add(self, name: str, value: float) -> None:
         """Keep a figure of this round, and say it."""
@@ -58,17 +72,23 @@ class Samples:
 
     def keep(self, *, quick: bool) -> None:
         """Write results.json and RESULTS.md."""
+        kept = self.summed_up(quick=quick)
+        (HERE / "results.json").write_text(json.dumps(kept, indent=2) + "\n")
+        (HERE / "RESULTS.md").write_text(table(kept))
+
+    def summed_up(self, *, quick: bool) -> dict[str, Any]:
+        """Medians with least and most, and how it went."""
         ratios = {
             name: {**_spread(values), "at_least": REACH[name].at_least, "aim": REACH[name].aim}
             for name, values in self.ratios.items()
         }
-        kept = {
+        return {
             "ratios": {name: ratios[name] for name in REACH if name in ratios},
             "figures": {name: _spread(values) for name, values in self.figures.items()},
             "machine": {**_machine(), "quick": quick},
+            "seconds": self.seconds,
+            "failed": self.failed,
         }
-        (HERE / "results.json").write_text(json.dumps(kept, indent=2) + "\n")
-        (HERE / "RESULTS.md").write_text(table(kept))
 
 
 def say(line: str) -> None:
@@ -81,15 +101,18 @@ def table(kept: dict[str, Any]) -> str:
     machine = kept["machine"]
     kind = "make bench-quick" if machine["quick"] else "make bench"
     lines = [
-        f"`{kind}`, {machine['cores']} cores ({machine['processor']}), Python {machine['python']},",
-        "PostgreSQL 18 and Valkey 9 embedded, fsync on. Medians of the rounds; larger is better.",
+        f"`{kind}`, {machine['cores']} cores ({machine['processor']}),",
+        f"{machine['memory_gib']} GiB, Python {machine['python']}, PostgreSQL 18 and Valkey 9",
+        "embedded, fsync on. Medians of the rounds; larger is better.",
         "",
+        *(f"**{name} failed**: {problem}\n" for name, problem in kept["failed"].items()),
         "| ratio | median | min to max | at least | aim |",
         "|---|---|---|---|---|",
     ]
     for name, reach in REACH.items():
         if name not in kept["ratios"]:
-            lines.append(f"| {reach.what} | full run only | | {reach.at_least} | {reach.aim} |")
+            absent = "full run only" if name in FULL_ONLY and machine["quick"] else "not measured"
+            lines.append(f"| {reach.what} | {absent} | | {reach.at_least} | {reach.aim} |")
             continue
         found = kept["ratios"][name]
         lines.append(
@@ -101,6 +124,8 @@ def table(kept: dict[str, Any]) -> str:
         f"| {name} | {found['median']:,.1f} | {found['min']:,.1f} to {found['max']:,.1f} |"
         for name, found in kept["figures"].items()
     ]
+    took = ", ".join(f"{name} {seconds:,.0f}" for name, seconds in kept["seconds"].items())
+    lines += ["", f"Seconds by part: {took}."]
     return "\n".join(lines) + "\n"
 
 
@@ -112,6 +137,16 @@ def _spread(values: list[float]) -> dict[str, float]:
 def _machine() -> dict[str, Any]:
     return {
         "cores": len(os.sched_getaffinity(0)),
-        "processor": platform.machine(),
+        "processor": _processor(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "python": platform.python_version(),
     }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

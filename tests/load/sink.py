@@ -1,4 +1,7 @@
-"""A partner that costs next to nothing: it says 200 to every request, and keeps when it came."""
+"""A partner that costs next to nothing: it says 200 to every request and counts them.
+
+Where it is asked to, it keeps when each came, too.
+"""
 
 import multiprocessing
 import selectors
@@ -13,6 +16,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 STARTING_SECONDS_MAX = 30.0
 _READ_BYTES = 65_536
 _LENGTH = b"content-length:"
+_CLOSED = b'"ticket_closed"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +27,31 @@ class Sink:
     _line: Connection
 
     def receipts(self) -> list[tuple[float, bytes]]:
-        """What came since the last time it was asked: Unix time, and the body."""
+        """What came since the last time it was asked: Unix time, and the body. If it keeps them."""
         self._line.send("receipts")
         found: list[tuple[float, bytes]] = self._line.recv()
         return found
 
+    def heard(self) -> "Heard":
+        """How many came since it was opened."""
+        self._line.send("heard")
+        found: Heard = self._line.recv()
+        return found
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a sink was told: all, and how many of it were `ticket_closed`."""
+
+    requests: int = 0
+    closed: int = 0
+
 
 @contextmanager
-def open_sink() -> Iterator[Sink]:
-    """Run one until the block ends."""
+def open_sink(*, keep: bool = False) -> Iterator[Sink]:
+    """Run one until the block ends. *keep*: what came, until it is asked for."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=_serve, args=(theirs,), daemon=True)
+    process = multiprocessing.Process(target=_serve, args=(theirs, keep), daemon=True)
     process.start()
     try:
         assert ours.poll(STARTING_SECONDS_MAX), "the sink did not start"
@@ -43,7 +61,7 @@ def open_sink() -> Iterator[Sink]:
         process.join()
 
 
-def _serve(line: Connection) -> None:
+def _serve(line: Connection, keep: bool) -> None:  # noqa: FBT001 - a process takes positions
     """Answer until killed."""
     ear = socket.create_server(("127.0.0.1", 0), backlog=1024)
     ear.settimeout(0)
@@ -51,29 +69,47 @@ def _serve(line: Connection) -> None:
     selector.register(ear, selectors.EVENT_READ)
     selector.register(line, selectors.EVENT_READ)
     line.send(ear.getsockname()[1])
-    receipts: list[tuple[float, bytes]] = []
-    heard: dict[socket.socket, bytes] = {}
+    ledger = _Ledger(keep)
+    left: dict[socket.socket, bytes] = {}
     while True:
         for key, _ in selector.select():
             if key.fileobj is ear:
                 caller, _address = ear.accept()
                 caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 selector.register(caller, selectors.EVENT_READ)
-                heard[caller] = b""
+                left[caller] = b""
             elif key.fileobj is line:
-                line.recv()
-                line.send(receipts)
-                receipts = []
+                line.send(ledger.heard if line.recv() == "heard" else ledger.receipts())
             else:
                 assert isinstance(key.fileobj, socket.socket)
-                _hear(key.fileobj, selector, heard, receipts)
+                _hear(key.fileobj, selector, left, ledger)
+
+
+class _Ledger:
+    """What came."""
+
+    def __init__(self, keep: bool) -> None:  # noqa: FBT001 - as above
+        self.heard = Heard()
+        self._keep = keep
+        self._kept: list[tuple[float, bytes]] = []
+
+    def write(self, body: bytes) -> None:
+        self.heard.requests += 1
+        self.heard.closed += _CLOSED in body
+        if self._keep:
+            self._kept.append((time.time(), body))
+
+    def receipts(self) -> list[tuple[float, bytes]]:
+        assert self._keep, "this one only counts"
+        found, self._kept = self._kept, []
+        return found
 
 
 def _hear(
     caller: socket.socket,
     selector: selectors.BaseSelector,
-    heard: dict[socket.socket, bytes],
-    receipts: list[tuple[float, bytes]],
+    unread: dict[socket.socket, bytes],
+    ledger: _Ledger,
 ) -> None:
     try:
         part = caller.recv(_READ_BYTES)
@@ -81,17 +117,17 @@ def _hear(
         part = b""
     if not part:
         selector.unregister(caller)
-        del heard[caller]
+        del unread[caller]
         caller.close()
         return
-    left = heard[caller] + part
+    left = unread[caller] + part
     while (end := left.find(b"\r\n\r\n")) >= 0:
         head = left[:end].lower()
         place = head.find(_LENGTH)
         size = int(head[place + len(_LENGTH) :].split(b"\r\n", 1)[0]) if place >= 0 else 0
         if len(left) < end + 4 + size:
             break
-        receipts.append((time.time(), left[end + 4 : end + 4 + size]))
+        ledger.write(left[end + 4 : end + 4 + size])
         left = left[end + 4 + size :]
         caller.send(ANSWER)
-    heard[caller] = left
+    unread[caller] = left

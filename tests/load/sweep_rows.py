@@ -2,28 +2,17 @@
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
 from tests.load.house import Database, House
+from tests.load.pending import first_due, with_pending
 from tests.load.results import Samples
 from worker.sweep.round import Sweep
 
 BATCH = 500  # SLIPWAY_SWEEP_BATCH
-FIRST_DUE = datetime(2026, 11, 21, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-AT_ONCE = 500_000
-# One ticket a second comes due, in the order in which they were settled, give or take two minutes.
-UNCHECKED = text("SET LOCAL session_replication_role = replica")
-PENDING = text("""
-    INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, settled_at,
-                        close_due_at)
-    SELECT 1, 'T-' || n, 'resulted', 'won', 1, 1,
-           CAST(:first AS timestamptz) - interval '1 day',
-           CAST(:first AS timestamptz) + (n + (CAST(n AS bigint) * 7919) % 120)
-               * interval '1 second'
-      FROM generate_series(CAST(:low AS int), CAST(:high AS int)) AS n""")
 BARE = text("""
     WITH due AS MATERIALIZED (
         SELECT id FROM ticket
@@ -49,7 +38,7 @@ BARE = text("""
 class Time:
     """A clock and a horizon that are moved on from wave to wave."""
 
-    moment: datetime = FIRST_DUE
+    moment: datetime
 
     def now(self, connection: Connection) -> datetime:  # noqa: ARG002 - as `Clock` has it
         """Give the moment."""
@@ -61,7 +50,7 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class Waiting:
     """A database with tickets that wait for their time, and the sweep on it."""
 
     database: Database
@@ -100,39 +89,28 @@ def measure(
 ) -> None:
     """Take turns between bare SQL and the sweep, with few and with many pending."""
     few, many = pending
-    with house.database("few") as first, house.database("many") as second:
-        small, big = _filled(first, few), _filled(second, many)
-        for one in (small, big):
-            one.bare(BATCH * 12)
-            one.ours(BATCH * 12)
-        for _ in range(rounds):
-            bare, ours = small.bare(due), small.ours(due)
-            bare_big, ours_big = big.bare(due), big.ours(due)
-            samples.add(f"bare SQL, {few:,} pending, closings/s", bare)
-            samples.add(f"bare SQL, {many:,} pending, closings/s", bare_big)
-            samples.add(f"Slipway, {few:,} pending, closings/s", ours)
-            samples.add(f"Slipway, {many:,} pending, closings/s", ours_big)
-            samples.ratio("sweep", ours / bare)
-            samples.ratio("sweep_big", ours_big / ours)
+    small, big = (_waiting(house, samples, count) for count in pending)
+    for one in (small, big):
+        one.bare(BATCH * 12)
+        one.ours(BATCH * 12)
+    for _ in range(rounds):
+        bare, ours = small.bare(due), small.ours(due)  # what is compared, one after the other
+        ours_big, bare_big = big.ours(due), big.bare(due)
+        samples.add(f"bare SQL, {few:,} pending, closings/s", bare)
+        samples.add(f"bare SQL, {many:,} pending, closings/s", bare_big)
+        samples.add(f"Slipway, {few:,} pending, closings/s", ours)
+        samples.add(f"Slipway, {many:,} pending, closings/s", ours_big)
+        samples.ratio("sweep", ours / bare)
+        samples.ratio("sweep_big", ours_big / ours)
 
 
-def fill(database: Database, count: int) -> None:
-    """Put *count* tickets in, the first of which is due soon."""
-    for low in range(1, count + 1, AT_ONCE):
-        with database.engine.begin() as connection:
-            connection.execute(UNCHECKED)
-            row = {"first": FIRST_DUE, "low": low, "high": min(low + AT_ONCE - 1, count)}
-            connection.execute(PENDING, row)
-    database.tidy("VACUUM ANALYZE ticket")
-
-
-def _filled(database: Database, count: int) -> Pending:
-    fill(database, count)
-    moved = Time()
+def _waiting(house: House, samples: Samples, count: int) -> Waiting:
+    database = with_pending(house, samples, count)
+    moved = Time(first_due(house))
     sweep = Sweep(
         transaction=database.engine.begin,
         clock=moved,
         sight=moved,
-        settings=database.house.settings(database.url),
+        settings=house.settings(database.url),
     )
-    return Pending(database, moved, sweep)
+    return Waiting(database, moved, sweep)
