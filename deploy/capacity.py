@@ -79,7 +79,7 @@ RATES: Final = (
     ("events applied a second, one intake", "Slipway, intakes 1, events/s"),
     ("notices delivered and recorded a second, one deliverer", DELIVERY),
     ("tickets closed a second, one sweep", SWEEP),
-    ("whole lives a second (won, told, closed, told), one of each worker", LIVES),
+    ("whole lives a second (won, told, closed, told), two intakes and deliverers, a sweep", LIVES),
 )
 OTHERS: Final = (
     ("from XADD to the partner, 500 events a second, 99 %",

@@ -131,16 +131,9 @@ def _schedule(*, sweep_interval: float) -> dict[str, Any]:
         "beat_scheduler": "worker.scheduler:HintScheduler",
         "beat_max_loop_interval": 5,  # back soon after a hiccup of clock or broker
         "beat_schedule": {
-            # `expires`: what nobody took in its time says nothing that the next one does not say.
-            "sweep": {
-                "task": "sweep",
-                "schedule": sweep_interval,
-                "options": {"expires": sweep_interval},
-            },
-            "deliver": {
-                "task": "deliver",
-                "schedule": DELIVER_INTERVAL,
-                "options": {"expires": DELIVER_INTERVAL},
-            },
+            # No `expires`: the receiver's clock would judge it, and a worker whose clock is ahead
+            # of beat's would throw every hint away. The scheduler sends none while one is waiting.
+            "sweep": {"task": "sweep", "schedule": sweep_interval},
+            "deliver": {"task": "deliver", "schedule": DELIVER_INTERVAL},
         },
     }

@@ -28,8 +28,9 @@ class HintScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries no 
     def apply_entry(self, entry: beat.ScheduleEntry, producer: Producer | None = None) -> None:
         """Send one hint, unless one is waiting: without workers a list must not grow for days.
 
-        (`expires` throws a stale message away when somebody takes it, not before.) One that cannot
-        be sent is logged in a line, where Celery's own scheduler writes two stacks every second.
+        (`expires` would do that only when somebody takes it, and by that one's clock.) One that
+        cannot be sent is logged in a line, where Celery's own scheduler writes two stacks every
+        second.
         """
         queue = self.app.conf.task_routes[entry.task]["queue"]
         try:

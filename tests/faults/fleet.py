@@ -6,15 +6,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tests.faults.clocks import clear_up
 from worker.supervisor.procfile import read_procfile
 
 ROOT = Path(__file__).parents[2]
 STRENGTH = {"intake": 2, "deliver": 2, "sweep": 2, "beat": 2}
+NAMES = tuple(f"{role}{number}" for role, many in STRENGTH.items() for number in range(many))
 GRACE_SECONDS = 30.0
 
 
@@ -27,6 +29,11 @@ class Member:
     process: "subprocess.Popen[bytes]"
     asked_to_end: bool = False
 
+    @property
+    def name(self) -> str:
+        """Which of the set it is, whatever process it has at the moment: `intake0`."""
+        return f"{self.role}{self.number}"
+
 
 @dataclass(slots=True)
 class Fleet:
@@ -34,6 +41,7 @@ class Fleet:
 
     environment: Mapping[str, str]
     log: Path
+    own: Callable[[str], Mapping[str, str]]  # what the environment of one adds, by its name
     members: list[Member] = field(default_factory=list)
     bad_ends: list[str] = field(default_factory=list)  # exit codes that nobody provoked
     restarts: Counter[str] = field(default_factory=Counter)
@@ -54,16 +62,21 @@ class Fleet:
             wanted = (0, -signal.SIGTERM) if member.asked_to_end else (-signal.SIGKILL,)
             if code not in (*wanted, -signal.SIGKILL):
                 self.bad_ends.append(f"{member.role}: {code}")
+            clear_up(member.process.pid)
             self.restarts[member.role] += 1
             self.members[place] = self._launch(member.role, member.number)
 
     def strike(self, sign: signal.Signals, role: str, rng: Random) -> Member:
         """Send *sign* to one process of *role*."""
-        member = rng.choice([one for one in self.members if one.role == role])
+        member = self.any_of(role, rng)
         if member.process.poll() is None:
             member.asked_to_end = member.asked_to_end or sign is signal.SIGTERM
             member.process.send_signal(sign)
         return member
+
+    def any_of(self, role: str, rng: Random) -> Member:
+        """One of *role*, by chance."""
+        return rng.choice([one for one in self.members if one.role == role])
 
     def stop(self) -> list[int]:
         """SIGTERM to all; their exit codes. What does not end in its grace time is killed."""
@@ -79,16 +92,18 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 member.process.kill()
                 codes.append(member.process.wait())
+            clear_up(member.process.pid)
         return codes
 
     def _launch(self, role: str, number: int) -> Member:
         [line] = [one for one in read_procfile(ROOT / "Procfile").processes if one.name == role]
-        command = line.command.replace(f"{role}@%h", f"{role}{number}@%h")
+        member = f"{role}{number}"
+        command = line.command.replace(f"{role}@%h", f"{member}@%h")
         with self.log.open("ab") as output:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", f"exec {command}"],
                 cwd=ROOT,
-                env={**os.environ, **self.environment, "PATH": _path()},
+                env={**os.environ, **self.environment, **self.own(member), "PATH": _path()},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

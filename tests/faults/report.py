@@ -1,6 +1,6 @@
 """A trial's report as Markdown, as it stands in tests/faults/README.md."""
 
-from tests.faults.chaos import Report
+from tests.faults.chaos import RECOVERED_SECONDS_MAX, Report
 
 
 def in_words(report: Report) -> str:
@@ -9,7 +9,8 @@ def in_words(report: Report) -> str:
     assert books is not None, "a trial ends with its books"
     lines = [
         f"Seed {trial.seed}: {trial.seconds:g} s of load, {trial.lives_per_second:g} lives/s,",
-        f"a fault every {trial.fault_every:g} s, closing after {trial.close_delay.seconds} s.",
+        f"a fault {trial.fault_every:g} s after the one before, for up to {trial.longest:g} s,",
+        f"closing after {trial.close_delay.seconds} s.",
         "",
         "| fault | times | slowest recovery |",
         "|---|---|---|",
@@ -35,6 +36,8 @@ def in_words(report: Report) -> str:
         "told in full; shortened; wrong; missing": (
             f"{told.complete}; {told.shortened}; {told.wrong}; {told.missing}"
         ),
+        "slowest recovery": _slowest(report),
+        "wrong clocks": report.clocks,
         "restarts": restarts,
         "ended by themselves": ", ".join(report.bad_ends) or "none",
         "exit codes at the end": sorted(set(report.exit_codes)),
@@ -44,3 +47,11 @@ def in_words(report: Report) -> str:
     lines += [f"| {what} | {count} |" for what, count in rows.items()]
     lines += [f"- {word}" for word in (*verdict.words, *told.words)]
     return "\n".join(lines)
+
+
+def _slowest(report: Report) -> str:
+    """The kind of fault after which it took longest until the work went on."""
+    if not report.slowest_recovery:
+        return "none"
+    seconds, kind = max((seconds, kind) for kind, seconds in report.slowest_recovery.items())
+    return f"{seconds:.1f} s ({kind}; at most {RECOVERED_SECONDS_MAX:g} s)"

@@ -12,55 +12,110 @@ class Fault(StrEnum):
     KILL = "SIGKILL of a process"
     TERMINATE = "SIGTERM of a process"
     FREEZE = "a process frozen, then thawed"
+    RUBBISH = "malformed entries on the stream"
+    CELERY_FORGOTTEN = "the Celery keys gone"
     VALKEY_KILLED = "Valkey killed and restarted"
     VALKEY_CLIENTS = "all connections to Valkey cut"
-    CELERY_FORGOTTEN = "the Celery keys gone"
+    VALKEY_FULL = "Valkey out of memory"
+    VALKEY_READ_ONLY = "Valkey read-only"
+    VALKEY_LACKS_REPLICAS = "Valkey without the replica it wants"
+    VALKEY_FAILS_OVER = "Valkey fails over, twice"
     POSTGRES_KILLED = "PostgreSQL killed and restarted"
     POSTGRES_CLIENTS = "all connections to PostgreSQL cut"
+    POSTGRES_TABLE_LOCKED = "PostgreSQL: a table locked"
+    POSTGRES_ROWS_LOCKED = "PostgreSQL: all tickets locked"
+    POSTGRES_DEADLOCKS = "PostgreSQL: deadlocks"
+    POSTGRES_CONFLICTS = "PostgreSQL: serialization errors"
+    POSTGRES_CANCELS = "PostgreSQL: statements time out"
+    POSTGRES_ENDS = "PostgreSQL: sessions ended again and again"
+    POSTGRES_READ_ONLY = "PostgreSQL read-only"
+    POSTGRES_FULL = "PostgreSQL takes no connection"
     PARTNER_ERRORS = "the partner answers 503"
     PARTNER_HANGS = "the partner hangs"
     PARTNER_HANGS_UP = "the partner hangs up without an answer"
     PARTNER_LOSES = "the partner acts and its answer is lost"
-    RUBBISH = "malformed entries on the stream"
+    RESETS = "connections reset"
+    HALF_OPEN = "half-open connections"
+    LATENCY = "2 s of latency"
+    PARTITION = "a partition"
 
 
-SHARES = {
-    Fault.KILL: 40,
-    Fault.TERMINATE: 12,
+class Place(StrEnum):
+    """The far end of a line."""
+
+    POSTGRES = "PostgreSQL"
+    VALKEY = "Valkey"
+    PARTNER = "the partner"
+
+
+NETWORK = frozenset({Fault.RESETS, Fault.HALF_OPEN, Fault.LATENCY, Fault.PARTITION})
+# What is over at once.
+SUDDEN = frozenset(
+    {
+        Fault.KILL,
+        Fault.TERMINATE,
+        Fault.RUBBISH,
+        Fault.CELERY_FORGOTTEN,
+        Fault.VALKEY_CLIENTS,
+        Fault.POSTGRES_CLIENTS,
+    }
+)
+# After all others it is waited until the work goes on.
+HARMLESS = frozenset({Fault.KILL, Fault.TERMINATE, Fault.FREEZE, Fault.RUBBISH})
+SHARES = dict.fromkeys(Fault, 2) | {
+    Fault.KILL: 220,
+    Fault.TERMINATE: 24,
     Fault.FREEZE: 8,
-    Fault.VALKEY_KILLED: 3,
-    Fault.VALKEY_CLIENTS: 6,
+    Fault.RUBBISH: 4,
     Fault.CELERY_FORGOTTEN: 3,
-    Fault.POSTGRES_KILLED: 3,
-    Fault.POSTGRES_CLIENTS: 6,
-    Fault.PARTNER_ERRORS: 5,
-    Fault.PARTNER_HANGS: 3,
-    Fault.PARTNER_HANGS_UP: 4,
-    Fault.PARTNER_LOSES: 4,
-    Fault.RUBBISH: 6,
+    Fault.VALKEY_CLIENTS: 3,
+    Fault.POSTGRES_CLIENTS: 3,
+    Fault.RESETS: 3,
+    Fault.HALF_OPEN: 3,
+    Fault.LATENCY: 3,
+    Fault.PARTITION: 3,
 }
 ROLES = ("intake", "intake", "deliver", "deliver", "sweep", "beat")
+SECONDS_MIN = 0.5
+EVEN = 0.5  # a coin
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One fault: when, on whom, for how long."""
+    """One fault: on whom, for how long, and after which pause."""
 
-    at: float  # seconds after the load began
     fault: Fault
     role: str
+    pause: float  # seconds since the one before
     seconds: float
+    place: Place
+    first: bool  # of its kind
+    # The network fails for one process of the role and not for all; the partner misbehaves a few
+    # times and not until the end: too seldom to be given up.
+    mild: bool
+    mixed: bool  # a process of the role is killed meanwhile
+
+    def in_words(self) -> str:
+        """Its kind, as the report lists it."""
+        if self.fault not in NETWORK:
+            return self.fault.value
+        return f"the way to {self.place.value}: {self.fault.value}"
 
 
-def plan(*, seed: int, seconds: float, every: float) -> Iterator[Planned]:
-    """Faults about *every* so many seconds; each kind comes once before any comes by chance."""
+def plan(*, seed: int, every: float, longest: float) -> Iterator[Planned]:
+    """Faults without end, about *every* so many seconds; each kind once, then by chance."""
     rng = Random(seed)  # noqa: S311 - faults, nothing secret
     firsts = list(Fault)
     rng.shuffle(firsts)
-    at = 0.0
     while True:
-        at += every * rng.uniform(0.5, 1.5)
-        if at >= seconds:
-            return
-        fault = firsts.pop() if firsts else rng.choices(list(SHARES), list(SHARES.values()))[0]
-        yield Planned(at, fault, rng.choice(ROLES), rng.uniform(0.5, 3.0))
+        first = bool(firsts)
+        yield Planned(
+            fault=firsts.pop() if first else rng.choices(list(SHARES), list(SHARES.values()))[0],
+            role=rng.choice(ROLES),
+            pause=every * rng.uniform(0.5, 1.5),
+            seconds=rng.uniform(SECONDS_MIN, longest),
+            place=rng.choice((Place.POSTGRES, Place.VALKEY) if first else tuple(Place)),
+            first=first,
+            mild=first or rng.random() < EVEN,
+            mixed=not first and rng.random() < EVEN,
+        )

@@ -1,10 +1,14 @@
 """Everything a trial needs, made and ended: servers, schema, partner, operator, processes."""
 
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
+from random import Random
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from redis import Redis
 
 from models.database import open_engine
 from models.encryption import Vault, new_secret
@@ -12,9 +16,16 @@ from models.interventions import Person
 from models.migrate import upgrade
 from models.operators import NewOperator, add_operator
 from producers.simulation.partner import SimulatedPartner
+from producers.simulation.partner.server import url_of
 from tests.faults.chaos import OPERATOR, Chaos, Report, Trial, log_of
-from tests.faults.fleet import Fleet
-from worker.embedded import embedded_servers
+from tests.faults.clocks import clock_of, faketime, in_words
+from tests.faults.fleet import NAMES, Fleet
+from tests.faults.network import EVERYBODY, Network
+from tests.faults.recovery import Pulse
+from tests.faults.schedule import Place
+from tests.faults.strikes import Scene
+from worker.embedded import Servers, embedded_servers
+from worker.embedded.ports import LOOPBACK
 
 LEDGER_MAX = 5_000_000  # everything is kept: the books need it all
 SETTINGS = {
@@ -29,22 +40,48 @@ SETTINGS = {
 def perform(trial: Trial, *, folder: Path) -> Report:
     """Run *trial* in *folder*, which other users can pass through."""
     secret, key = new_secret(), Fernet.generate_key().decode()
-    with embedded_servers(durable=False, within=folder) as servers:
+    library = faketime()
+    with ExitStack() as ends:
+        servers = ends.enter_context(embedded_servers(durable=False, within=folder))
         upgrade(servers.database_url)
-        with SimulatedPartner(secret=secret, entries_max=LEDGER_MAX) as partner:
-            _add_operator(servers.database_url, partner.url, secret, key, trial.close_delay)
-            environment = {
-                **SETTINGS,
-                "TMPDIR": str(folder),
-                "SLIPWAY_DATABASE_URL": servers.database_url,
-                "SLIPWAY_REDIS_URL": servers.redis_url,
-                "SLIPWAY_SECRET_KEY": key,
-            }
-            fleet = Fleet(environment, log_of(folder))
-            try:
-                return Chaos(trial, servers, partner, fleet).run()
-            finally:
-                fleet.stop()
+        watch = ends.enter_context(
+            Redis.from_url(servers.redis_url, socket_timeout=2, decode_responses=True)
+        )
+        pulse = ends.enter_context(closing(Pulse(watch, servers.database_url)))
+        partner = ends.enter_context(
+            SimulatedPartner(secret=secret, entries_max=LEDGER_MAX, on_request=pulse.heard)
+        )
+        network = ends.enter_context(Network())
+        way = (EVERYBODY, Place.PARTNER)
+        address = url_of(LOOPBACK, network.lay(way, LOOPBACK, partner.port))
+        _add_operator(servers.database_url, address, secret, key, trial.close_delay)
+        addresses = {name: _addresses(name, servers, network) for name in NAMES}
+        fleet = Fleet(
+            environment={**SETTINGS, "TMPDIR": str(folder), "SLIPWAY_SECRET_KEY": key},
+            log=log_of(folder),
+            own=lambda name: {**addresses[name], **clock_of(name, library)},
+        )
+        ends.callback(fleet.stop)
+        rng = Random(trial.seed)  # noqa: S311 - faults, nothing secret
+        scene = Scene(servers, partner, fleet, network, watch, rng)
+        return Chaos(trial, scene, pulse, clocks=in_words(library)).run()
+
+
+def _addresses(name: str, servers: Servers, network: Network) -> dict[str, str]:
+    """Lay the lines of one process; the addresses at which it finds its servers."""
+    postgres = network.lay((name, Place.POSTGRES), LOOPBACK, servers.postgres.port)
+    valkey = network.lay((name, Place.VALKEY), LOOPBACK, servers.valkey.port)
+    return {
+        "SLIPWAY_DATABASE_URL": _by_way_of(servers.database_url, postgres),
+        "SLIPWAY_REDIS_URL": _by_way_of(servers.redis_url, valkey),
+    }
+
+
+def _by_way_of(url: str, port: int) -> str:
+    """The same address at another port."""
+    parts = urlsplit(url)
+    login = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{login}@{LOOPBACK}:{port}").geturl()
 
 
 def _add_operator(

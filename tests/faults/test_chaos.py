@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.faults.chaos import RECOVERED_SECONDS_MAX, Trial
+from tests.faults.chaos import Trial
 from tests.faults.report import in_words
 from tests.faults.schedule import Fault
 from tests.faults.stage import perform
@@ -12,10 +12,11 @@ from tests.support.places import passable_folder
 
 SHORT = Trial(
     seed=20_261_120,
-    seconds=35,
+    seconds=40,
     lives_per_second=30,
-    fault_every=1.2,
-    close_delay=timedelta(seconds=20),
+    fault_every=0.2,
+    close_delay=timedelta(seconds=12),
+    longest=1.2,
 )
 
 
@@ -26,9 +27,7 @@ def test_whatever_breaks_nothing_is_lost_out_of_order_or_early():
         report = perform(SHORT, folder=folder)
 
     said = in_words(report)
-    assert report.books is not None
-    assert report.books.balanced, said
-    assert set(report.faults) == set(Fault), said
+    assert report.passed, said
+    assert report.kinds == set(Fault), said
     assert report.bad_ends == [], said
     assert set(report.exit_codes) == {0}, said
-    assert max(report.slowest_recovery.values()) < RECOVERED_SECONDS_MAX, said

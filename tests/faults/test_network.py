@@ -1,0 +1,121 @@
+"""What the trials do to lines and clocks is what they say: else they would prove nothing."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.faults.clocks import WRONG, clear_up, clock_of, faketime
+from tests.faults.network import LATENCY_SECONDS, Line, Network
+from tests.faults.schedule import Place
+from tests.support.raw_server import Line as ServerLine
+from tests.support.raw_server import raw_server
+from worker.embedded.ports import LOOPBACK
+
+LINE: Line = ("intake0", Place.VALKEY)
+NOTHING_COMES_SECONDS = 0.2
+COMES_SECONDS_MAX = 10.0
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture
+def port(network) -> Iterator[int]:
+    """The near end of a line to a server that says everything back."""
+    with raw_server(say_back) as server:
+        yield network.lay(LINE, LOOPBACK, server.port)
+
+
+def say_back(line: ServerLine) -> None:
+    while heard := line.connection.recv(1000):
+        line.send(heard)
+
+
+def dial(port: int, *, seconds: float = COMES_SECONDS_MAX) -> socket.socket:
+    client = socket.create_connection((LOOPBACK, port), timeout=seconds)
+    client.settimeout(COMES_SECONDS_MAX)
+    return client
+
+
+def is_silent(client: socket.socket) -> bool:
+    client.settimeout(NOTHING_COMES_SECONDS)
+    try:
+        client.recv(1)
+    except TimeoutError:
+        return True
+    finally:
+        client.settimeout(COMES_SECONDS_MAX)
+    return False
+
+
+def test_a_partition_lets_nobody_in_and_holds_what_was_said_until_it_is_over(network, port):
+    with dial(port) as client:
+        with network.partition([LINE]):
+            client.sendall(b"hello")
+            assert is_silent(client)
+            with pytest.raises(TimeoutError):
+                dial(port, seconds=NOTHING_COMES_SECONDS)
+
+        assert client.recv(5) == b"hello"
+        with dial(port) as another:
+            another.sendall(b"again")
+            assert another.recv(5) == b"again"
+
+
+def test_a_half_open_connection_stays_open_and_silent_and_a_later_one_works(network, port):
+    with dial(port) as before:
+        before.sendall(b"hello")
+        assert before.recv(5) == b"hello"
+        with network.half_open([LINE]), dial(port) as during:
+            during.sendall(b"hello")
+            assert is_silent(during)
+
+        before.sendall(b"hello")
+        assert is_silent(before)
+        with dial(port) as after:
+            after.sendall(b"again")
+            assert after.recv(5) == b"again"
+
+
+def test_latency_makes_an_answer_late_and_nothing_else(network, port):
+    with dial(port) as client, network.latency([LINE]):
+        asked = time.monotonic()
+        client.sendall(b"hello")
+        answer = client.recv(5)
+
+        assert answer == b"hello"
+        assert time.monotonic() - asked >= LATENCY_SECONDS
+
+
+def test_connections_are_reset_again_and_again(network, port):
+    with network.resets([LINE]):
+        for _ in range(2):
+            with dial(port) as client, pytest.raises(ConnectionResetError):
+                client.recv(1)
+
+
+def test_the_clock_of_some_processes_is_wrong_and_what_measures_a_while_is_right():
+    library = faketime()
+    if library is None:
+        pytest.skip("no libfaketime here that Python can live with")
+    program = "import time; m = time.monotonic(); time.sleep(0.1); print(time.time(), m)"
+    for name in ("intake1", "deliver1"):
+        clock = {**os.environ, **clock_of(name, library)}
+        with subprocess.Popen(
+            [sys.executable, "-c", program], env=clock, stdout=subprocess.PIPE, text=True
+        ) as process:
+            said, _ = process.communicate(timeout=COMES_SECONDS_MAX)
+        clear_up(process.pid)
+
+        told, measured = map(float, said.split())
+        assert abs(timedelta(seconds=told - time.time()) - WRONG[name]) < timedelta(minutes=1)
+        assert abs(measured - time.monotonic()) < timedelta(minutes=1).total_seconds()
