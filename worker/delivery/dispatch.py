@@ -88,9 +88,12 @@ class Dispatch:
     def look(self, places: int) -> Looked:
         """Claim up to *places* due notices and start their calls. Raises errors of the database.
 
-        Without a place it only tells the other deliverers what is in flight here.
+        Without a place, or room for a call at any partner, it only tells the other deliverers what
+        is in flight here, and learns who the partners are.
         """
-        if not places and not self._turnstile.has_news:
+        room = self._turnstile.has_room(self._accounts.partners)
+        unknown = self._monotonic() >= self._renew_at
+        if not (places and (room or unknown)) and not self._turnstile.has_news:
             return Looked(0, [], None)
         before = self._monotonic()
         with self._transaction() as connection:

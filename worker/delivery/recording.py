@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from models.outbox.values import Attempt
+from models.outbox.values import Attempt, Delivered
 from worker.delivery.recorder import Recorder
 
 
@@ -35,6 +35,11 @@ class Recording:
     def waits(self) -> bool:
         """There are results that the next `turn` would begin to record."""
         return not self.goes_on and bool(self._results or self._recorder.waiting)
+
+    @property
+    def well(self) -> bool:
+        """All of the results that the next `turn` would begin to record are successes."""
+        return self.waits and all(isinstance(one.verdict, Delivered) for one in self._results)
 
     def add(self, results: Iterable[Attempt]) -> None:
         """Keep *results* until they are recorded."""

@@ -1,6 +1,6 @@
 """Claims within all limits: those a partner has over all deliverers, and this process' places."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -59,6 +59,10 @@ class Turnstile:
         """The other deliverers do not know what is in flight here."""
         calls = self.lanes.calls
         return any(self._is_news(one, calls[one]) for one in {*calls, *self._told})
+
+    def has_room(self, partners: Iterable[Partner]) -> bool:
+        """One of *partners* may have more calls in flight than it has here."""
+        return any(one.in_flight > self.lanes.calls[one.id] for one in partners)
 
     def claim(
         self, connection: Connection, partners: Sequence[Partner], *, places: int, now: datetime
