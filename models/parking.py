@@ -1,19 +1,46 @@
 """End the wait of parked events whose window is over (rule 8)."""
 
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from models.database import is_transient
 from models.lifecycle.turn import take_turn
 from models.lifecycle.words import Status
 from models.tickets.lock import lock_by_id, parked_of
 from models.tickets.store import Turn, store
+
+log = logging.getLogger(__name__)
 
 ENDED_WINDOWS = text("""
     SELECT ticket FROM ticket_event
      WHERE outcome = 'parked'
        AND park_until <= least(CAST(:horizon AS timestamptz), CAST(:now AS timestamptz))
      ORDER BY park_until LIMIT :limit""")
+
+# Of a ticket that cannot be decided, whatever its row or its log hold: its lock first (rule 1).
+LOCK = text("SELECT id FROM ticket WHERE id = :ticket FOR NO KEY UPDATE")
+GIVE_UP = text("""
+    UPDATE ticket_event
+       SET outcome = 'rejected', reason = 'poison', message = :message, park_until = NULL,
+           decided_at = :now
+     WHERE ticket = :ticket AND outcome = 'parked' AND park_until <= :ended_before""")
+COUNT_AGAIN = text("""
+    UPDATE ticket
+       SET parked = (SELECT count(*) FROM ticket_event e
+                      WHERE e.ticket = ticket.id AND e.outcome = 'parked'),
+           changed_at = :now
+     WHERE id = :ticket""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    now: datetime
+    ended_before: datetime
+    window: timedelta
 
 
 def end_windows(
@@ -31,23 +58,52 @@ def end_windows(
     """
     rows = connection.execute(ENDED_WINDOWS, {"now": now, "horizon": horizon, "limit": limit})
     ids = {row.ticket for row in rows}
+    times = _Times(now, min(horizon, now), parking_window)
     if not ids:
         return 0
-    tickets = lock_by_id(connection, ids)
-    parked = parked_of(connection, tickets.values())
-    turns = [
-        Turn(
-            ticket,
-            take_turn(
+    try:
+        return _ended(connection, ids, times)
+    except Exception as error:
+        if is_transient(error):
+            raise
+    return sum(_ended_alone(connection, id_, times) for id_ in sorted(ids))
+
+
+def _ended(connection: Connection, ids: Collection[int], times: _Times) -> int:
+    """End the windows of tickets together: all of them, or none."""
+    with connection.begin_nested():
+        tickets = lock_by_id(connection, ids)
+        parked = parked_of(connection, tickets.values())
+        turns = [
+            Turn(
                 ticket,
-                parked[ticket.id],
-                now=now,
-                window=parking_window,
-                was_new=ticket.status is Status.NEW,
-                ended_before=min(horizon, now),
-            ),
-        )
-        for ticket in tickets.values()
-    ]
-    store(connection, turns, now=now)
+                take_turn(
+                    ticket,
+                    parked[ticket.id],
+                    now=times.now,
+                    window=times.window,
+                    was_new=ticket.status is Status.NEW,
+                    ended_before=times.ended_before,
+                ),
+            )
+            for ticket in tickets.values()
+        ]
+        store(connection, turns, now=times.now)
     return sum(len(turn.decided) for turn in turns)
+
+
+def _ended_alone(connection: Connection, ticket: int, times: _Times) -> int:
+    """End one ticket's; what cannot be decided is given up, or no window would end any more."""
+    try:
+        return _ended(connection, [ticket], times)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        log.exception("parked_events_given_up", extra={"ticket": ticket})
+        message = f"could not be decided: {type(error).__name__}"
+    row = {"ticket": ticket, "now": times.now}
+    connection.execute(LOCK, row)
+    more = {"message": message, "ended_before": times.ended_before}
+    given_up = connection.execute(GIVE_UP, {**row, **more}).rowcount
+    connection.execute(COUNT_AGAIN, row)
+    return given_up

@@ -29,10 +29,14 @@ FORGET_CANCELLED = text(f"""
          WHERE cancelled_at < :before AND unfinished = 0 AND parked = 0
          ORDER BY cancelled_at LIMIT :limit FOR UPDATE SKIP LOCKED){_REMOVE}""")  # noqa: S608 - a constant
 
+# Numbered as they came: the first rows by their key are the oldest, and no other index is needed.
 FORGET_REJECTED = text("""
-    WITH old AS MATERIALIZED (
-        SELECT id FROM rejected_input WHERE rejected_at < :before
-         ORDER BY rejected_at LIMIT :limit FOR UPDATE SKIP LOCKED),
+    WITH first AS MATERIALIZED (
+        SELECT id, rejected_at FROM rejected_input ORDER BY id LIMIT :limit),
+    old AS MATERIALIZED (
+        SELECT id FROM rejected_input
+         WHERE id = ANY (ARRAY(SELECT id FROM first WHERE rejected_at < :before))
+           FOR UPDATE SKIP LOCKED),
     removed AS (DELETE FROM rejected_input r USING old WHERE r.id = old.id RETURNING r.id)
     SELECT count(*) FROM removed""")
 

@@ -1,29 +1,61 @@
-"""kombu's Redis transport, hardened: an outage or a malformed message must not end a worker.
+"""kombu's Redis transport, hardened: no outage and no malformed message ends a worker.
 
 Measured on kombu 5.7 and Celery 5.7 (deploy/decisions/0007-hardened-transport.md): a worker with an
 unacknowledged message exits when Redis goes away, and one malformed message in a list can end every
-worker that reads it. Both are cured here; drop this module when a release cures them.
+worker that reads it. Both are cured here; drop this module when a release cures them. And while
+Redis is full of events, the hints that get them on their way still go through.
 """
 
 import json
 import logging
-from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty
 from typing import Any, Final
 
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
+from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError
+
+from worker.hint_form import HINT_BYTES_MAX, checked
 
 log = logging.getLogger(__name__)
 
-DEAD_LETTERS: Final = "slipway.dead"  # a list: malformed messages to our own queues, as they came
+# A list: what was no hint of ours, the newest first, each as an object with `queue`, `reason`,
+# `bytes` (how many there were) and `message` (their beginning; what is not UTF-8 as \xff).
+DEAD_LETTERS: Final = "slipway.dead"
 DEAD_LETTERS_MAX: Final = 10_000
+_REASON_MAX: Final = 500
+# For what is small, and makes room where it goes through: Redis' memory limit does not hold for it.
+_PUSH: Final = "#!lua flags=allow-oom\nreturn redis.call('LPUSH', KEYS[1], ARGV[1])"
+_BIND: Final = """#!lua flags=allow-oom
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('SADD', KEYS[2], ARGV[1])
+"""
 REPLIES: Final = ".reply.celery.pidbox"  # to control commands (Flower's questions): no tasks
 
 
 class PatientQoS(kombu_redis.QoS):
-    """Leaves messages where they are while Redis is away: the visibility timeout returns them."""
+    """Leaves messages where they are while Redis is away: the visibility timeout returns them.
+
+    While it is full, a message in hand is known to this process alone, and lost with it.
+    """
+
+    def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401 - kombu's signature
+        """Take a message in hand; that Redis cannot note it down is no reason to connect anew."""
+        try:
+            super().append(message, delivery_tag)
+        except OutOfMemoryError:
+            virtual.QoS.append(self, message, delivery_tag)
+
+    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
+        """Give back what others left in hand; while Redis is full, some other time."""
+        try:
+            super().restore_visible(start, num, interval)
+        except OutOfMemoryError:
+            log.info("messages_not_restored", extra={"error": "Redis is full"})
 
     def restore_unacked(self, client: Any = None) -> None:  # noqa: ANN401 - kombu's signature
         """Give back what is in hand; what cannot be given back now comes back by itself."""
@@ -35,13 +67,26 @@ class PatientQoS(kombu_redis.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge; on a closed channel say so in a way that Celery logs and survives."""
-        self._must_be_open()
-        super().ack(delivery_tag)
+        with self._leaving(delivery_tag):
+            super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
         """Reject; on a closed channel as `ack`."""
+        with self._leaving(delivery_tag):
+            super().reject(delivery_tag, requeue=requeue)
+
+    @contextmanager
+    def _leaving(self, delivery_tag: str) -> Iterator[None]:
+        """Count the message as in hand no more, even if Redis does not hear of it.
+
+        Else it would keep its place for ever, and a worker with one place would take nothing again.
+        """
         self._must_be_open()
-        super().reject(delivery_tag, requeue=requeue)
+        try:
+            yield
+        except self.channel.connection.connection_errors:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
 
     def _must_be_open(self) -> None:
         transport = self.channel.connection
@@ -53,6 +98,24 @@ class CheckedChannel(kombu_redis.Channel):
     """Looks at a message's shape before kombu and Celery do; a malformed one is put aside."""
 
     QoS = PatientQoS
+
+    def _put(self, queue: str, message: dict[str, Any], **more: Any) -> None:  # noqa: ANN401 - kombu's signature
+        try:
+            super()._put(queue, message, **more)
+        except OutOfMemoryError:  # one hint waits at a time, so they do not pile up
+            key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
+            with self.conn_or_acquire() as client:
+                client.eval(_PUSH, 1, key, dumps(message))
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+        except OutOfMemoryError:
+            tables = (self.keyprefix_queue, self.keyprefix_binding_permanent)
+            keys = [table % (exchange,) for table in tables]
+            member = self.sep.join([routing_key or "", pattern or "", queue or ""])
+            with self.conn_or_acquire() as client:
+                client.eval(_BIND, len(keys), *keys, member)
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - kombu's signature
         try:
@@ -81,33 +144,22 @@ class CheckedChannel(kombu_redis.Channel):
             raise
 
     def _put_aside(self, queue: str, item: bytes, error: Exception) -> None:
-        log.error("malformed_message", extra={"queue": queue, "error": repr(error)[:200]})
-        with self.conn_or_acquire() as client:
-            client.lpush(DEAD_LETTERS, item)
-            client.ltrim(DEAD_LETTERS, 0, DEAD_LETTERS_MAX - 1)
+        reason = f"{type(error).__name__}: {error}"[:_REASON_MAX]
+        log.error("malformed_message", extra={"queue": queue, "error": reason})
+        message = item[:HINT_BYTES_MAX].decode("utf-8", "backslashreplace")
+        letter = {"queue": queue, "reason": reason, "bytes": len(item), "message": message}
+        try:
+            with self.conn_or_acquire() as client:
+                client.lpush(DEAD_LETTERS, json.dumps(letter))
+                client.ltrim(DEAD_LETTERS, 0, DEAD_LETTERS_MAX - 1)
+        except OutOfMemoryError:  # the room is for events; of this the log has the beginning
+            log.warning("malformed_message_not_kept", extra={"begins": message[:_REASON_MAX]})
 
 
 class HardenedTransport(kombu_redis.Transport):
     """kombu's transport with the two above; the URL scheme stays `redis://`."""
 
     Channel = CheckedChannel
-
-
-def checked(item: bytes) -> dict[str, Any]:
-    """The envelope in *item*. Raises, whatever it is, where kombu or Celery would choke on it."""
-    envelope: dict[str, Any] = json.loads(item)
-    properties, headers = envelope["properties"], envelope["headers"]
-    if not (properties["delivery_tag"] and headers["task"] and headers["id"]):
-        raise ValueError("delivery_tag, task and id must not be empty")
-    _ = properties["delivery_info"]["exchange"], properties["delivery_info"]["routing_key"]
-    body = envelope["body"]
-    if properties.get("body_encoding") == "base64":
-        body = b64decode(body)
-    if envelope.get("content-type") == "application/json":
-        args, kwargs, _embed = json.loads(body)
-        if not (isinstance(args, list) and isinstance(kwargs, dict)):
-            raise TypeError("the body must be [args, kwargs, embed]")
-    return envelope
 
 
 def install() -> None:

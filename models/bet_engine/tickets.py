@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, text
 
 from models.bet_engine.access import Caller
 from models.bet_engine.ticket_object import TicketFacts, TicketObject, ticket_object
+from models.events.stored import fitting
 from models.lifecycle.words import Result, Status
 
 _IDENTIFIER_CHARACTERS_MAX: Final = 64
@@ -84,8 +85,8 @@ def _shown(row: Row[Any], caller: Caller) -> TicketObject:
         ticket_id=row.ticket_id,
         status=Status(row.status),
         result=Result(row.result),
-        details=row.details,
-        amounts=row.amounts,
+        details=fitting(row.details),
+        amounts=None if row.amounts is None else fitting(row.amounts),
         created_at=row.created_at,
         changed_at=row.changed_at,
     )

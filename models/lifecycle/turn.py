@@ -4,8 +4,8 @@ The one function that intake, delivery outcome, paid, sweep and command line all
 its own transaction and under the ticket's lock.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from models.events.event import Event
 from models.lifecycle.decide import decide
@@ -16,14 +16,14 @@ from models.lifecycle.words import PARKED_MAX, Outcome, Reason, Status
 NO_WINDOW = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """An event to be decided. *arrival* breaks ties of time; parked ones carry their window."""
 
     event: Event
     arrival: int
     park_until: datetime | None = None  # none: it has just arrived
     reason: Reason | None = None  # what it has waited for so far
+    damage: str | None = None  # why nobody can decide it: its row is not as we wrote it
 
     @property
     def is_fresh(self) -> bool:
@@ -31,8 +31,7 @@ class Waiting:
         return self.park_until is None
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """How a waiting event ended, or that it is (still) parked until *park_until*."""
 
     waiting: Waiting
@@ -58,13 +57,15 @@ def take_turn(
     given up: decided once more, then rejected. Returns what is to be stored; a parked event that
     stays as it was is not in it.
     """
-    if len(waiting) == 1 and not ticket.parked:  # an event that fits pays nothing for parking
+    # An event that fits pays nothing for parking.
+    if len(waiting) == 1 and not ticket.parked and waiting[0].damage is None:
         before = ticket.standing
         decision = decide(ticket, waiting[0].event)
         if decision.outcome is not Outcome.PARKED:
             return [Decided(waiting[0], decision, before, ticket.standing)]
     left = sorted(waiting, key=lambda one: (one.event.order_time, one.arrival))
-    decided = _decide_until_stable(ticket, left)
+    decided = _turn_away_the_damaged(ticket, left)
+    decided += _decide_until_stable(ticket, left)
     while ended_before is not None and (over := _give_up(ticket, left, ended_before)):
         decided.append(over)
         decided += _decide_until_stable(ticket, left)
@@ -127,6 +128,22 @@ def _window_ended(ticket: TicketState, waited: Decision) -> Decision:
         f"(statement in force: {ticket.standing}"
         + (f" of {ticket.settled_at.isoformat()})" if ticket.settled_at else ")"),
     )
+
+
+def _turn_away_the_damaged(ticket: TicketState, left: list[Waiting]) -> list[Decided]:
+    """What the log holds otherwise than it came is a person's; nothing waits for it."""
+    damaged = [one for one in left if one.damage is not None]
+    for one in damaged:
+        left.remove(one)
+    return [
+        Decided(
+            one,
+            Decision(Outcome.REJECTED, Reason.POISON, one.damage),
+            ticket.standing,
+            ticket.standing,
+        )
+        for one in damaged
+    ]
 
 
 def _turn_away_the_excess(ticket: TicketState, left: list[Waiting]) -> list[Decided]:

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
+from models.outbox.calls import CALLS_IN_FLIGHT
 from models.outbox.pace import Gate
 
 # Of the operators asked for, in this order, those with something to claim; then their rows. Each
 # look is ORDER BY ... LIMIT 1, which only the index gives cheaply: under EXISTS the planner may
 # trust that one of the first rows of the table will do. A circuit's own row is read again once it
 # is locked, so the counts of others are never old (protocol E1 speaks of other rows).
-GATES = text("""
+GATES = text(f"""
     WITH wanting AS MATERIALIZED (
         SELECT c.operator, asked.turn
           FROM unnest(CAST(:operators AS int[])) WITH ORDINALITY AS asked(operator, turn)
@@ -39,10 +40,8 @@ GATES = text("""
          ORDER BY asked.turn LIMIT :most),
     ours AS MATERIALIZED (
         SELECT c.operator, c.closed_at, c.probe_at, c.probe_youngest, c.tokens, c.tokens_at,
-               (SELECT coalesce(sum(CAST(d.value ->> 'calls' AS int)), 0)
-                  FROM jsonb_each(c.in_flight) d
-                 WHERE d.key <> :deliverer
-                   AND CAST(d.value ->> 'until' AS timestamptz) > :now) AS others
+               (SELECT coalesce(sum(live.calls), 0) FROM ({CALLS_IN_FLIGHT}) live
+                 WHERE live.deliverer <> :deliverer) AS others
           FROM circuit c JOIN wanting w ON w.operator = c.operator
            FOR NO KEY UPDATE OF c SKIP LOCKED)
     SELECT w.operator, o.in_flight AS cap, o.rate, ours.operator IS NOT NULL AS ours, ours.others,
@@ -50,10 +49,10 @@ GATES = text("""
       FROM wanting w
       JOIN operator o ON o.id = w.operator
       LEFT JOIN ours ON ours.operator = w.operator
-     ORDER BY w.turn""")
+     ORDER BY w.turn""")  # noqa: S608 - a constant
 
 # Who died is forgotten when its calls must be over.
-COUNT = text("""
+COUNT = text(f"""
     WITH ours AS MATERIALIZED (
         SELECT c.operator FROM circuit c
           JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(operator int)
@@ -61,20 +60,20 @@ COUNT = text("""
            FOR NO KEY UPDATE OF c SKIP LOCKED)
     UPDATE circuit c
        SET in_flight = coalesce(
-               (SELECT jsonb_object_agg(d.key, d.value) FROM jsonb_each(c.in_flight) d
-                 WHERE d.key <> :deliverer AND CAST(d.value ->> 'until' AS timestamptz) > :now),
-               '{}')
+               (SELECT jsonb_object_agg(live.deliverer, live.value) FROM ({CALLS_IN_FLIGHT}) live
+                 WHERE live.deliverer <> :deliverer),
+               '{{}}')
                || CASE WHEN r.calls > 0
                        THEN jsonb_build_object(CAST(:deliverer AS text), jsonb_build_object(
                                 'calls', r.calls, 'until', CAST(:until AS timestamptz)))
-                       ELSE '{}' END,
+                       ELSE '{{}}' END,
            tokens = coalesce(r.tokens, c.tokens),
            tokens_at = CASE WHEN r.tokens IS NULL THEN c.tokens_at ELSE :now END,
            probe_at = CASE WHEN c.probe_at IS NOT NULL THEN coalesce(r.probe_at, c.probe_at) END
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
                operator int, calls int, tokens float8, probe_at timestamptz), ours
      WHERE c.operator = r.operator AND ours.operator = c.operator
- RETURNING c.operator""")
+ RETURNING c.operator""")  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)

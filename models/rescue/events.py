@@ -147,8 +147,9 @@ def _taken_up(
 ) -> Waiting:
     """As it waits now: with a window of its own, and for no reason yet, so that it is stored."""
     stored = waiting(row, ticket)
-    event = stored.event if order_time is None else replace(stored.event, order_time=order_time)
-    return Waiting(event, arrival=_LATEST + place, park_until=park_until)
+    event = stored.event if order_time is None else stored.event._replace(order_time=order_time)
+    latest = _LATEST + place
+    return Waiting(event, arrival=latest, park_until=park_until, damage=stored.damage)
 
 
 def _dropped(ticket: TicketState, one: Waiting, person: Person) -> Decided:

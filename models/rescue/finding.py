@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, text
 
+from models.events.stored import facts_in
 from models.rescue.values import EventKey, LoggedEvent, RawInput
 from models.story.values import CausedNotice
 
@@ -62,7 +63,7 @@ def raw_naming(connection: Connection, event_id: str) -> list[str]:
 
 
 def _event(connection: Connection, row: RowMapping) -> LoggedEvent:
-    facts: dict[str, Any] = dict(row)
+    facts: dict[str, Any] = {**row, "data": facts_in(row["data"])}
     ticket = facts.pop("ticket")
     asked = {"ticket": ticket, "event_id": row["event_id"]}
     caused = connection.execute(CAUSED, asked).mappings()

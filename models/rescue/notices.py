@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from models.events.stored import facts_in
 from models.interventions import Change, Person, keep
 from models.lifecycle.words import RESULTS, NoticeEnd, Status
 from models.outbox.dead import NotPossible, WayOut, free
@@ -160,4 +161,6 @@ def free_dead(
 
 
 def _attempt(row: dict[str, Any]) -> AttemptFact:
+    if row["remarks"] is not None:
+        row["remarks"] = facts_in(row["remarks"])
     return AttemptFact(took=timedelta(milliseconds=row.pop("took_ms")), **row)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, text
 
+from models.events.stored import facts_in
 from models.lifecycle.words import Action, NoticeEnd, Outcome, Result, Status
 from models.story.values import (
     AttemptFact,
@@ -88,7 +89,7 @@ def _story(connection: Connection, row: RowMapping) -> Story:
         ticket=TicketFact(**facts),
         events=_events(events, notices),
         notices=tuple(_notice(one, attempts[one["id"]]) for one in reversed(notices)),
-        interventions=tuple(InterventionFact(**one) for one in reversed(interventions)),
+        interventions=tuple(map(_intervention, reversed(interventions))),
         refused=tuple(RefusedFact(**one) for one in reversed(refused)),
         cut=FACTS_MAX in {sum(map(len, attempts.values())), *map(len, read)},
     )
@@ -102,6 +103,8 @@ def _attempts(
     for row in reversed(connection.execute(ATTEMPTS, asked).mappings().all()):
         facts: dict[str, Any] = dict(row)
         took = timedelta(milliseconds=facts.pop("took_ms"))
+        if facts["remarks"] is not None:
+            facts["remarks"] = facts_in(facts["remarks"])
         found[facts.pop("notice")].append(AttemptFact(took=took, **facts))
     return found
 
@@ -116,8 +119,16 @@ def _events(events: Sequence[RowMapping], notices: Sequence[RowMapping]) -> tupl
 
 
 def _event(row: RowMapping, notices: Sequence[CausedNotice]) -> EventFact:
-    words = {"action": Action(row["action"]), "outcome": Outcome(row["outcome"])}
-    return EventFact(notices=tuple(notices), **{**row, **words})
+    read = {
+        "action": Action(row["action"]),
+        "outcome": Outcome(row["outcome"]),
+        "data": facts_in(row["data"]),
+    }
+    return EventFact(notices=tuple(notices), **{**row, **read})
+
+
+def _intervention(row: RowMapping) -> InterventionFact:
+    return InterventionFact(**{**row, "facts": facts_in(row["facts"])})
 
 
 def _notice(row: RowMapping, attempts: Sequence[AttemptFact]) -> NoticeFact:

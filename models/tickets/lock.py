@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from models.events.event import Event
+from models.events.stored import damage_to
 from models.lifecycle.ticket import Terms, TicketState
 from models.lifecycle.turn import Waiting
 from models.lifecycle.words import Action, Reason, Result, Status
@@ -91,19 +92,20 @@ def parked_of(
 
 def waiting(row: Row[Any], ticket: TicketState) -> Waiting:
     """The event of a row of the log, with the columns that `PARKED` names."""
+    damage = damage_to(row.data)
     event = Event(
         event_id=row.event_id,
         action=Action(row.action),
         operator=ticket.terms.code,
         ticket_id=ticket.ticket_id,
-        data=row.data,
+        data=row.data if damage is None else {},
         occurred_at=row.occurred_at,
         order_time=row.order_time,
         received_at=row.received_at,
         sequence=row.sequence,
         entry_id=row.entry_id,
     )
-    return Waiting(event, row.arrival, row.park_until, Reason(row.reason))
+    return Waiting(event, row.arrival, row.park_until, Reason(row.reason), damage)
 
 
 def _state(row: Row[Any]) -> TicketState:
@@ -123,7 +125,7 @@ def _state(row: Row[Any]) -> TicketState:
         result=Result(row.result),
         generation=row.generation,
         settled_at=row.settled_at,
-        amounts=row.amounts,
+        amounts=row.amounts if isinstance(row.amounts, dict) else None,
         amended_at=row.amended_at,
         close_due_at=row.close_due_at,
         parked=row.parked,
@@ -135,5 +137,5 @@ def _state(row: Row[Any]) -> TicketState:
         in_doubt=row.in_doubt,
         cancelled_by=row.cancelled_by,
         draw=row.draw,
-        details=row.details or {},
+        details=row.details if isinstance(row.details, dict) else {},
     )

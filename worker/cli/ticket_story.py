@@ -161,12 +161,13 @@ def _deed(fact: InterventionFact) -> str:
     facts = fact.facts
     match fact.did:
         case "event_retried" | "event_dropped":
-            return f"{fact.did.removeprefix('event_')} {facts['action']} {facts['event_id']}"
+            which = f"{facts.get('action')} {facts.get('event_id')}"
+            return f"{fact.did.removeprefix('event_')} {which}"
         case "raw_event_retried" | "raw_event_dropped":
-            return f"{fact.did.removeprefix('raw_event_')} raw input {facts['entry_id']}"
+            return f"{fact.did.removeprefix('raw_event_')} raw input {facts.get('entry_id')}"
         case "notice_retried" | "notice_skipped":
             word = "retried" if fact.did == "notice_retried" else "skipped"
-            return f"{word} {facts['action']} of generation {facts['generation']}"
+            return f"{word} {facts.get('action')} of generation {facts.get('generation')}"
         case _:
             return fact.did.replace("_", " ")
 
@@ -200,8 +201,8 @@ def _answer(attempt: AttemptFact, number: int) -> str:
 
 def _books(remarks: Mapping[str, Any]) -> Iterator[str]:
     """What a wallet said it did, and what is odd about that."""
-    if (doubts := remarks.get("doubts")) is not None:
-        yield f"doubtful ({', '.join(doubts)})"
+    if isinstance(doubts := remarks.get("doubts"), list):
+        yield f"doubtful ({', '.join(map(str, doubts))})"
     yield f"code {remarks.get('code')} {remarks.get('message', '')}".rstrip()
     if {"balance_before", "balance_after"} <= remarks.keys():
         yield f"balance {remarks['balance_before']} to {remarks['balance_after']}"

@@ -1,0 +1,67 @@
+"""A Redis that is full of events: the hints that get them on their way still go through."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine
+
+from producers.simulation.partner import SimulatedPartner
+from tests.support.celery_process import environment
+from tests.support.databases import ask
+from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.manual_clock import ManualClock
+from tests.support.procfile_processes import Running
+from tests.support.ticket_queue import full
+from tests.support.wait import eventually
+
+OPERATOR = "acme"
+WAVES, TICKETS = 3, 20
+READY_MAX = timedelta(seconds=40)
+TROUBLE = re.compile(r"Connection to broker lost|Cannot connect|hint_not_sent|Error in timer")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_notices_are_delivered_while_redis_takes_nothing(
+    tmp_path, engine: Engine, database: str, redis: Redis, redis_url: str
+):
+    """Also by processes that start when it is full already, and nobody connects anew."""
+    (now,) = ask(database, "SELECT clock_timestamp() - interval '1 minute'")
+    env = environment(
+        tmp_path,
+        database_url=database,
+        redis_url=redis_url,
+        secret_key=KEY,
+        partner_networks="127.0.0.0/8",
+    )
+    with (
+        SimulatedPartner(secret=SECRET) as partner,
+        scene_on(engine, ManualClock(now)) as scene,
+        full(redis),
+    ):
+        scene.operator(OPERATOR, partner.url)
+        running = [Running(name, env=env, folder=tmp_path) for name in ("deliver", "beat")]
+        try:
+            for wave in range(WAVES):  # between two of them a run has ended: it takes a hint
+                tickets = [f"t-{wave}-{number}" for number in range(TICKETS)]
+                scene.publish(OPERATOR, *(("ticket_win", ticket) for ticket in tickets))
+
+                def is_told(tickets=tickets) -> bool:
+                    for one in running:
+                        one.must_live()
+                    told = {entry.ticket_id for entry in partner.ledger.entries() if entry.taken}
+                    return told >= set(tickets)
+
+                eventually(is_told, within=READY_MAX)
+            for one in running:
+                one.tell_to_end()
+            codes = [one.code() for one in running]
+        finally:
+            for one in running:
+                one.kill()
+
+    assert codes == [0, 0]
+    assert len(partner.ledger.entries()) == WAVES * TICKETS
+    assert [TROUBLE.findall(one.wrote()) for one in running] == [[], []]

@@ -1,0 +1,192 @@
+"""SIGTERM to everything under load: all end well and in time, and nothing finished is repeated."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+from sqlalchemy import Engine, TextClause, text
+
+from models.interventions import Person
+from models.publishers import add_publisher
+from producers.simulation.partner import Answer, Rule, SimulatedPartner
+from tests.faults.steady_load import OPERATOR, Load
+from tests.support.celery_process import environment
+from tests.support.closed_port import closed_port
+from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.manifests import cluster
+from tests.support.manual_clock import ManualClock
+from tests.support.procfile_processes import LINES, Running
+from tests.support.wait import eventually
+from worker.intake.stream import GROUP, STREAM
+
+TWO_OF = ("intake", "deliver", "sweep")
+UNDER_WAY = 300  # requests the partner has had when everybody is told to stop
+READY_MAX = timedelta(seconds=60)
+DONE_MAX = timedelta(seconds=30)
+NOTICES = text("""
+    SELECT count(*) FILTER (WHERE ended = 'delivered') AS delivered,
+           count(*) FILTER (WHERE ended IS NULL) AS waiting,
+           count(*) FILTER (WHERE lease IS NOT NULL) AS leased FROM notice""")
+EVENTS = text("SELECT event_id, outcome, repeats FROM ticket_event")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """All processes, ready."""
+
+    engine: Engine
+    redis: Redis
+    partner: SimulatedPartner
+    load: Load
+    env: dict[str, str]
+    folder: Path
+    running: list[Running]
+
+    def rows(self, question: TextClause) -> list[Any]:
+        """Ask the database."""
+        with self.engine.begin() as connection:
+            return list(connection.execute(question))
+
+    def stop(self, processes: Sequence[Running]) -> dict[str, tuple[int, float]]:
+        """Tell all of them at once; how each ended, and after how many seconds."""
+        told = time.monotonic()
+        for one in processes:
+            one.tell_to_end()
+        with ThreadPoolExecutor(len(processes)) as threads:
+            ended = threads.map(lambda one: (one.code(), time.monotonic() - told), processes)
+            return {one.node: end for one, end in zip(processes, ended, strict=True)}
+
+
+@pytest.fixture
+def house(
+    tmp_path: Path, engine: Engine, database: str, redis: Redis, redis_url: str
+) -> Iterator[House]:
+    port = closed_port()
+    env = environment(
+        tmp_path,
+        database_url=database,
+        redis_url=redis_url,
+        secret_key=KEY,
+        partner_networks="127.0.0.0/8",
+        gateway_port=str(port),
+        flower_port=str(closed_port()),
+        chunk_size="50",
+    )
+    with ExitStack() as ending, SimulatedPartner(secret=SECRET) as partner:
+        with scene_on(engine, ManualClock()) as scene:
+            scene.operator(OPERATOR, partner.url)
+        with engine.begin() as connection:
+            person = Person("test", "needed")
+            key = add_publisher(connection, "backend", operators=[OPERATOR], person=person)
+        load = Load(redis, f"http://127.0.0.1:{port}", key)
+        running = [
+            Running(name, env=env, folder=tmp_path, number=number)
+            for name in LINES
+            for number in range(1, 3 if name in TWO_OF else 2)
+        ]
+        for one in running:
+            ending.callback(one.kill)
+        made = House(engine, redis, partner, load, env, tmp_path, running)
+        eventually(lambda: all_ready(made), within=READY_MAX)
+        partner.behave(Rule(Answer(seconds=0.1)))  # so there is a backlog, and calls in flight
+        yield made
+
+
+def all_ready(house: House) -> bool:
+    for one in house.running:
+        one.must_live()
+    ready = {path.name.partition("@")[0] for path in house.folder.glob("slipway-*/*.ready")}
+    assert {f"{name}{more}" for name in TWO_OF for more in ("", "-2")} <= ready
+    assert len(house.redis.xinfo_consumers(STREAM, GROUP)) == 2
+    try:
+        return httpx.get(f"{house.load.gateway}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def grace_seconds() -> dict[str, int]:
+    """How long Kubernetes lets each process end by itself."""
+    pods = cluster("small").pods()
+    return {name: pods[name]["terminationGracePeriodSeconds"] for name in LINES}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(house: House):
+    go_on = threading.Event()
+    with house.load.running(), ThreadPoolExecutor(2) as beside:
+        uploading = beside.submit(house.load.upload, go_on)
+        eventually(lambda: len(house.partner.ledger.entries()) >= UNDER_WAY, within=DONE_MAX)
+        eventually(lambda: house.redis.xlen(STREAM) > 0)  # it is not idle
+        stopping = beside.submit(house.stop, house.running)
+        eventually(lambda: is_refused(house.load.gateway))
+        go_on.set()  # the upload was in hand: it is finished
+        ends = stopping.result()
+        status, uploaded = uploading.result()
+    left = house.redis.xpending(STREAM, GROUP)
+    consumers = house.redis.xinfo_consumers(STREAM, GROUP)
+    (at_the_stop,) = house.rows(NOTICES)
+    answered = house.partner.ledger.entries()
+
+    # uvicorn ends cleanly, then raises the signal that it got; the image makes it a 0.
+    codes = dict.fromkeys(ends, 0) | {"gateway": -SIGTERM}
+    assert {node: code for node, (code, _) in ends.items()} == codes
+    grace = grace_seconds()
+    late = {node: took for node, (_, took) in ends.items() if took > grace[node.partition("-")[0]]}
+    assert late == {}
+    assert status == 202
+    assert (left["pending"], consumers) == (0, [])  # nothing was left in anybody's hands
+    assert at_the_stop.leased == 0
+    assert all(entry.taken and entry.status == 200 for entry in answered)
+    assert at_the_stop.delivered == len(answered)
+    assert at_the_stop.waiting > 0, "it was not under load"
+    assert all("Traceback" not in one.wrote() for one in house.running)
+
+    go_on_and_finish(house)
+
+    events = house.rows(EVENTS)
+    assert {row.event_id for row in events} >= house.load.accepted | uploaded
+    assert {(row.outcome, row.repeats) for row in events} == {("applied", 0)}
+    keys = Counter(entry.idempotency_key for entry in house.partner.ledger.entries())
+    assert len(keys) == len(events)
+    assert set(keys.values()) == {1}
+
+
+def is_refused(url: str) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        httpx.get(f"{url}/healthz")
+    except httpx.TransportError:
+        return True
+    return False
+
+
+def go_on_and_finish(house: House) -> None:
+    """Start an intake and a deliverer anew, and let them do what is left."""
+    house.partner.behave_well()
+    again = [
+        Running(name, env=house.env, folder=house.folder, number=3)
+        for name in ("intake", "deliver", "beat")
+    ]
+    try:
+        eventually(lambda: is_done(house), within=DONE_MAX)
+        assert {code for code, _ in house.stop(again).values()} == {0}
+    finally:
+        for one in again:
+            one.kill()
+
+
+def is_done(house: House) -> bool:
+    (notices,) = house.rows(NOTICES)
+    return not house.redis.xlen(STREAM) and not notices.waiting

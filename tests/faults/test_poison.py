@@ -1,0 +1,182 @@
+"""A thousand things nobody should ever send or write: nothing stops, each is kept with its reason.
+
+On the stream, on the queue `tickets`, on Celery's own lists and in the database's JSON columns, all
+of it before and among good events, through the real processes.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from tests.faults.aftermath import QUEUES, QUIET_ROUNDS, TICKETS, WORKERS, Aftermath, aftermath_on
+from tests.faults.poison import STREAM as STREAM_KINDS
+from tests.support.command_line import CommandLine
+from tests.support.delivery_scene import KEY
+from worker.embedded import Servers
+from worker.transport import DEAD_LETTERS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+CELERY = "CELERY"
+TOLD = ["ticket_win", "ticket_rollback", "ticket_lost"]
+REJECTED = text("SELECT entry_id, raw, kind, reason, message FROM rejected_input")
+STANDING = text("SELECT ticket_id, status || '/' || result AS standing FROM ticket")
+PARKED_ENDS = text("""
+    SELECT t.ticket_id, e.event_id, e.outcome, e.reason, e.message
+      FROM ticket_event e JOIN ticket t ON t.id = e.ticket WHERE e.action = 'ticket_lost'""")
+NOTICE_ENDS = text("""
+    SELECT t.ticket_id, n.ended, n.reason FROM notice n JOIN ticket t ON t.id = n.ticket
+     WHERE n.action = 'ticket_win'""")
+
+
+@pytest.fixture(scope="module")
+def aftermath(servers: Servers, template: str) -> Iterator[Aftermath]:
+    """Everything malformed was sent, good events among it, and the processes have ended."""
+    with aftermath_on(servers, template) as one:
+        yield one
+
+
+def test_there_were_a_thousand(aftermath):
+    assert aftermath.malformed >= 1_000
+    assert len(STREAM_KINDS) >= 30
+
+
+def test_no_process_ended_before_it_was_told_to(aftermath):
+    assert aftermath.codes == dict.fromkeys(WORKERS, 0)
+
+
+def test_good_events_among_poison_are_applied_and_told_in_order(aftermath):
+    told = aftermath.told()
+    standing = dict(aftermath.rows(STANDING))
+
+    good = [f"good-{ticket}" for ticket in range(TICKETS)]
+    assert {name: told[name] for name in good} == dict.fromkeys(good, TOLD)
+    assert {standing[name] for name in good} == {"resulted/lost"}
+
+
+def test_tickets_close_although_damaged_rows_are_due_too(aftermath):
+    told = aftermath.told()
+
+    prompt = [f"prompt-{ticket}" for ticket in range(TICKETS)]
+    assert [told[name] for name in prompt] == [["ticket_win", "ticket_closed"]] * TICKETS
+
+
+def test_what_was_on_the_stream_is_kept_with_its_reason(aftermath):
+    kept = {row.entry_id: row for row in aftermath.rows(REJECTED)}
+
+    found = {id_: (bad.kind, kept[id_].reason) for id_, bad in aftermath.on_stream.items()}
+    assert found == {id_: (bad.kind, bad.reason) for id_, bad in aftermath.on_stream.items()}
+    assert all(row.message for row in kept.values())
+    assert len(kept) == len(aftermath.on_stream) + len(aftermath.at_door)
+
+
+def test_what_came_to_the_queue_is_kept_with_its_reason(aftermath):
+    kept = Counter((row.raw, row.reason) for row in aftermath.rows(REJECTED) if row.kind == CELERY)
+
+    assert kept == Counter((bad.fields[b"event"], bad.reason) for bad in aftermath.at_door)
+
+
+def test_what_was_in_celery_s_lists_is_put_aside_with_its_reason(aftermath):
+    letters = [json.loads(one) for one in aftermath.redis.lrange(DEAD_LETTERS, 0, -1)]
+
+    assert Counter(_begun(one["message"]) for one in letters) == Counter(
+        _begun(one.decode("utf-8", "backslashreplace")) for one in aftermath.in_lists
+    )
+    assert all(one["reason"] and one["queue"] in QUEUES for one in letters)
+    assert not any(aftermath.redis.llen(queue) > 1 for queue in QUEUES)  # a hint may wait
+    assert aftermath.redis.hlen("unacked") == 0
+
+
+def _begun(message: str) -> str:
+    return message[:60_000]
+
+
+def test_a_damaged_event_ends_as_rejected_and_its_ticket_goes_on(aftermath):
+    ends = {row.ticket_id: (row.outcome, row.reason) for row in aftermath.rows(PARKED_ENDS)}
+    standing = dict(aftermath.rows(STANDING))
+
+    parked = aftermath.damaged.parked
+    assert {name: ends[name] for name in parked} == dict.fromkeys(parked, ("rejected", "poison"))
+    assert {standing[name] for name in parked} == {"open/pending"}
+
+
+def test_a_ticket_whose_facts_are_damaged_goes_on(aftermath):
+    standing = dict(aftermath.rows(STANDING))
+    told = aftermath.told()
+
+    for name in aftermath.damaged.facts:
+        assert standing[name] == "open/pending"
+        assert told[name] == ["ticket_win", "ticket_rollback"]
+
+
+def test_a_notice_whose_text_is_damaged_is_dead_with_the_partner_s_answer(aftermath):
+    ends = {row.ticket_id: (row.ended, row.reason) for row in aftermath.rows(NOTICE_ENDS)}
+
+    for name in aftermath.damaged.bodies:
+        assert ends[name] == ("dead", "answered 400")
+
+
+def test_nobody_says_more_than_there_is_to_say(aftermath):
+    """A line or two for each malformed thing, then next to silence."""
+    for name, lines in aftermath.noise.items():
+        assert len(lines) <= QUIET_ROUNDS, name  # a summary of what went before
+    for name, lines in aftermath.lines().items():
+        assert len(lines) < 2 * len(aftermath.in_lists), name
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "events rejected list --limit 1000",
+        "events rejected list --limit 1000 --json",
+        "events parked list",
+        "events superseded list",
+        "notices dead list",
+        "notices dead list --json",
+        "operators status",
+        "operators status --json",
+    ],
+)
+def test_lists_show_what_is_damaged(aftermath, slipway, command):
+    listed = slipway(*command.split())
+
+    assert listed.code == 0, listed.err
+
+
+def test_everything_damaged_can_be_looked_at_one_by_one(aftermath, slipway):
+    for ticket_id in aftermath.damaged:
+        for form in ([], ["--json"]):
+            shown = slipway("ticket", ticket_id, *form)
+            assert (shown.code, ticket_id in shown.out) == (0, True), shown.err
+    for row in aftermath.rows(PARKED_ENDS):
+        if row.ticket_id in aftermath.damaged.parked:
+            shown = slipway("events", "rejected", "show", row.event_id)
+            assert (shown.code, row.message in shown.out) == (0, True), shown.err
+
+
+def test_a_damaged_event_that_is_taken_up_again_stays_refused(aftermath, slipway):
+    ids = {row.ticket_id: row.event_id for row in aftermath.rows(PARKED_ENDS)}
+
+    for ticket_id in aftermath.damaged.parked:
+        done = slipway("events", "rejected", "retry", ids[ticket_id], "--by", "a", "--why", "b")
+        assert (done.code, "Traceback" in done.err) == (1, False), (done.out, done.err)
+
+
+def test_raw_input_of_every_kind_can_be_shown(aftermath, slipway):
+    seen: set[str] = set()
+    for id_, bad in aftermath.on_stream.items():
+        if bad.kind not in seen:
+            seen.add(bad.kind)
+            shown = slipway("events", "rejected", "show", id_)
+            assert (shown.code, bad.reason.value in shown.out) == (0, True), shown.err
+    assert seen == set(STREAM_KINDS)
+
+
+@pytest.fixture
+def slipway(monkeypatch, capsys, aftermath) -> CommandLine:
+    line = CommandLine(monkeypatch, capsys)
+    line.export(database_url=aftermath.url, redis_url="redis://127.0.0.1:1/0", secret_key=KEY)
+    return line
