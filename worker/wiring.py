@@ -33,7 +33,7 @@ from worker.redis_client import open_redis as redis_client_at
 
 Built = TypeVar("Built")
 
-_POOL_SIZE: Final = 4  # intake 1, sweep 1, delivery: its claims, its records, and one to spare
+_POOL_SIZE: Final = 4  # intake 2, sweep 1, delivery: its claims and its records; with some to spare
 
 
 def once_per_process(build: Callable[[], Built]) -> Callable[[], Built]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.lifecycle.words import Action, Reason
 
@@ -20,8 +20,7 @@ class Entry:
     deliveries: int = 1  # how often it was handed out to a consumer
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A statement about one ticket. *order_time* is what orders it (rule 3)."""
 
     event_id: str

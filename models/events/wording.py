@@ -1,8 +1,8 @@
 """Says in words what is wrong with an input: where, what it must be, and what it was."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
+from types import NoneType
 
 from pydantic_core import ErrorDetails
 
@@ -11,9 +11,8 @@ from models.lifecycle.words import Reason
 
 PROBLEMS_SHOWN_MAX = 5
 IDS_RULE = "must be 1 to 64 printable characters without spaces"
-# One search for each of them takes half the time of one expression for all.
-_SUSPICIOUS = (b"\\u0000", b"NaN", b"Infinity")
-_SUSPICIOUS_NUMBER = re.compile(rb"[0-9](?:[eE]|[0-9]{299})")
+_NUL = b"\\u0000"
+_PLAIN = frozenset({str, int, bool, NoneType})
 _STRANGERS_NOTE = "unknown fields are kept, but must be storable as JSON"
 _TOO_DEEP = "not JSON: recursion limit exceeded"
 _SHOWN_MAX = 80  # fits a line
@@ -66,12 +65,23 @@ def not_json(raw: bytes, complaint: str, *, what: str = "the event") -> Refusal:
 
 
 def check_storable(raw: bytes, value: object, where: str) -> None:
-    """PostgreSQL's jsonb takes no NUL, and JSON no infinity; only a suspicious text is walked.
+    """PostgreSQL's jsonb takes no NUL, and JSON no infinity; only what is not flat is walked.
 
     *raw* is the text that *value* was read from.
     """
-    if any(text in raw for text in _SUSPICIOUS) or _SUSPICIOUS_NUMBER.search(raw):
+    if _NUL in raw or not _is_plain(value):
         _walk(value, where)
+
+
+def _is_plain(value: object) -> bool:
+    """It is a flat object without infinity, as nearly all are."""
+    if not isinstance(value, dict):
+        return False
+    for inner in value.values():
+        kind = type(inner)
+        if kind not in _PLAIN and not (kind is float and isfinite(inner)):
+            return False
+    return True
 
 
 def _walk(value: object, where: str) -> None:

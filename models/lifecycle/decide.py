@@ -10,6 +10,7 @@ from models.notices.contract import refusal
 
 _WAITING = frozenset({Status.ABSENT, Status.NEW, Status.RESERVED})
 _FINAL = frozenset({Status.CLOSED, Status.CANCELLED})
+_OPENED_IMPLICITLY = Decision(Outcome.APPLIED, Reason.OPENED_IMPLICITLY)
 
 
 def decide(ticket: TicketState, event: Event) -> Decision:
@@ -66,7 +67,7 @@ def _result(ticket: TicketState, event: Event) -> Decision:
         case Status.ABSENT if not ticket.terms.announces_tickets:
             move(ticket, "implied_open")
             settle(ticket, event)
-            return Decision(Outcome.APPLIED, Reason.OPENED_IMPLICITLY)
+            return _OPENED_IMPLICITLY
         case Status.ABSENT | Status.NEW | Status.RESERVED:
             return _waits_for_ticket(ticket)
         case Status.OPEN:

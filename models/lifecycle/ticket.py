@@ -1,8 +1,11 @@
-"""A ticket as decisions see it, and what a decision yields. Values only."""
+"""A ticket as decisions see it, and what a decision yields. Values only.
+
+Those that are made anew for each event are named tuples: frozen dataclasses take thrice as long.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.lifecycle.words import Action, Outcome, Reason, Result, Status
 
@@ -20,8 +23,7 @@ class Terms:
     lottery_ticket: str = "ticket"  # or "ticket+draw": what is one ticket in its lottery feed
 
 
-@dataclass(frozen=True, slots=True)
-class Owed:
+class Owed(NamedTuple):
     """A notice the partner is owed. Its key is (ticket, action, generation)."""
 
     action: Action
@@ -77,8 +79,7 @@ class TicketState:
         return f"{self.status}/{self.result}"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """How an event ended, or that it waits; *message* is for people."""
 
     outcome: Outcome

@@ -7,7 +7,13 @@ everywhere and are never translated.
 from enum import StrEnum
 
 
-class Status(StrEnum):
+class _Word(StrEnum):
+    """A word that tables are looked up by; an enum's own hash is a call of Python, twice a look."""
+
+    __hash__ = str.__hash__
+
+
+class Status(_Word):
     """Where a ticket stands. `absent`: its row exists, but nothing opened it yet (rule 1)."""
 
     ABSENT = "absent"
@@ -19,7 +25,7 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Result(StrEnum):
+class Result(_Word):
     """What came of the bet; `refunded` is ours and shows as `void` over the Bet Engine API."""
 
     PENDING = "pending"
@@ -29,7 +35,7 @@ class Result(StrEnum):
     REFUNDED = "refunded"
 
 
-class Action(StrEnum):
+class Action(_Word):
     """What happened to a ticket, in the partner protocol's own words (contracts: BetStack 1.4)."""
 
     OPEN = "ticket_open"
@@ -46,7 +52,7 @@ class Action(StrEnum):
     CLOSED = "ticket_closed"  # outbound only: the clock's word, never accepted from outside
 
 
-class Outcome(StrEnum):
+class Outcome(_Word):
     """How an event ended (protocol.md). Only `parked` may still change."""
 
     APPLIED = "applied"
@@ -57,7 +63,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
 
 
-class Reason(StrEnum):
+class Reason(_Word):
     """Why an event ended as it did: words for filters, metrics and alerts."""
 
     # applied
@@ -107,7 +113,7 @@ class Reason(StrEnum):
     POISON = "poison"
 
 
-class NoticeEnd(StrEnum):
+class NoticeEnd(_Word):
     """How a notice ended; an unfinished one has none. `dead` blocks its ticket for a person."""
 
     DELIVERED = "delivered"

@@ -1,13 +1,12 @@
 """The text of a notice, whatever its partner's protocol."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from models.lifecycle.ticket import Owed, TicketState
 from models.notices import pam, seamless
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What is sent: *path* behind the operator's URL, and the exact *body*.
 
     *impossible* says why the protocol has no such call: the notice is dead from the start.

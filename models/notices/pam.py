@@ -3,9 +3,10 @@
 The text is made once, stored with the notice, signed and sent as it is on every attempt.
 """
 
-import json
 import re
 from typing import Any
+
+from pydantic_core import to_json
 
 from models.events.format import MONEY
 from models.lifecycle.words import Action
@@ -24,7 +25,6 @@ FIELDS: dict[Action, tuple[str, ...]] = {
     Action.ROLLBACK: ("reason",),
     Action.CLOSED: (),
 }
-_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _NOT_A_WORD = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
@@ -34,7 +34,7 @@ def body(action: Action, *, operator: str, ticket_id: str, data: dict[str, Any])
     for name in FIELDS[action]:
         value = data.get(name)
         told[name] = slug(value) if name == "reason" and isinstance(value, str) else value
-    return _COMPACT.encode({"action": action, "data": told})
+    return to_json({"action": str(action), "data": told}).decode()
 
 
 def slug(reason: str) -> str:

@@ -1,9 +1,8 @@
 """Store what was decided: tickets, then events, then notices (rule 19), one statement each."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
@@ -12,6 +11,7 @@ from models.lifecycle.ticket import Owed, TicketState
 from models.lifecycle.turn import Decided
 from models.lifecycle.words import NoticeEnd
 from models.notices.body import message
+from models.tickets.copying import CopyIn, Row, document
 from models.tickets.make import make_tickets
 
 UPDATE_TICKETS = text("""
@@ -33,16 +33,27 @@ UPDATE_TICKETS = text("""
                in_doubt bool, cancelled_by text, draw text, filled jsonb, amended jsonb)
      WHERE t.id = r.id""")
 
-INSERT_EVENTS = text("""
-    INSERT INTO ticket_event (ticket, event_id, action, data, occurred_at, order_time, sequence,
-                              entry_id, received_at, outcome, reason, message, status_before,
-                              status_after, park_until, decided_at)
-    SELECT r.*, :now
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-               ticket bigint, event_id text, action text, data jsonb, occurred_at timestamptz,
-               order_time timestamptz, sequence int, entry_id text, received_at timestamptz,
-               outcome text, reason text, message text, status_before text, status_after text,
-               park_until timestamptz)""")
+EVENTS = CopyIn(
+    "ticket_event",
+    {
+        "ticket": "int8",
+        "event_id": "varchar",
+        "action": "text",
+        "data": "jsonb",
+        "occurred_at": "timestamptz",
+        "order_time": "timestamptz",
+        "sequence": "int4",
+        "entry_id": "varchar",
+        "received_at": "timestamptz",
+        "outcome": "text",
+        "reason": "varchar",
+        "message": "varchar",
+        "status_before": "text",
+        "status_after": "text",
+        "park_until": "timestamptz",
+        "decided_at": "timestamptz",
+    },
+)
 
 # An event that was parked and has ended, or whose window starts anew.
 UPDATE_EVENTS = text("""
@@ -55,68 +66,76 @@ UPDATE_EVENTS = text("""
                status_before text, status_after text, park_until timestamptz)
      WHERE e.ticket = r.ticket AND e.event_id = r.event_id""")
 
-INSERT_NOTICES = text("""
-    INSERT INTO notice (ticket, operator, number, action, generation, event_id, path, body, head,
-                        due_at, ended, ended_at, reason, created_at)
-    SELECT r.ticket, r.operator, r.number, r.action, r.generation, r.event_id, r.path, r.body,
-           r.head, r.due_at, r.ended, CASE WHEN r.ended IS NOT NULL THEN :now END, r.reason, :now
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-               ticket bigint, operator int, number int, action text, generation int,
-               event_id text, path text, body text, head bool, due_at timestamptz, ended text,
-               reason text)""")
+NOTICES = CopyIn(
+    "notice",
+    {
+        "ticket": "int8",
+        "operator": "int4",
+        "number": "int4",
+        "action": "text",
+        "generation": "int4",
+        "event_id": "varchar",
+        "path": "text",
+        "body": "varchar",
+        "head": "bool",
+        "due_at": "timestamptz",
+        "ended": "text",
+        "ended_at": "timestamptz",
+        "reason": "varchar",
+        "created_at": "timestamptz",
+    },
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """A locked ticket and what was decided about its events."""
 
     ticket: TicketState
     decided: Sequence[Decided] = ()
 
 
-_Told = tuple[Turn, list[dict[str, Any]]]  # with the rows of its notices
-
-
-def store(connection: Connection, turns: Iterable[Turn], *, now: datetime) -> bool:
+def store(connection: Connection, turns: Sequence[Turn], *, now: datetime) -> bool:
     """Write the turns. True: a notice among them is due now, so deliverers should look."""
-    told = [(turn, _notices(turn.ticket, now)) for turn in turns]
-    tickets = [_ticket(turn.ticket) for turn, notices in told if turn.ticket.touched or notices]
-    _write(connection, UPDATE_TICKETS, tickets, now)
-    return _store_rest(connection, told, now)
+    notices = _notices(turns, now)
+    changed = [one.ticket for one in turns if one.ticket.touched or one.ticket.owed]
+    _write(connection, UPDATE_TICKETS, [_ticket(one) for one in changed], now)
+    _log(connection, turns, now)
+    return _owe(connection, notices, now)
 
 
-def store_new(connection: Connection, turns: Iterable[Turn], *, now: datetime) -> bool:
+def store_new(connection: Connection, turns: Sequence[Turn], *, now: datetime) -> bool:
     """Make the tickets of the turns, none of which had a row, and write the turns.
 
-    Each ticket that was made is given its id. One that somebody else has made meanwhile keeps the
-    one it has, and nothing of its turn is written.
+    True as with `store`. Raises TicketExists if somebody else has made one of them meanwhile; then
+    nothing was written.
     """
-    told = [(turn, _notices(turn.ticket, now)) for turn in turns]
-    ids = make_tickets(connection, [turn.ticket for turn, _ in told], now=now)
-    made: list[_Told] = []
-    for turn, notices in told:
-        id_ = ids.get((turn.ticket.terms.operator, turn.ticket.ticket_id))
-        if id_ is not None:
-            turn.ticket.id = id_
-            made.append((turn, notices))
-    return _store_rest(connection, made, now)
+    notices = _notices(turns, now)
+    make_tickets(connection, [one.ticket for one in turns], now=now)
+    _log(connection, turns, now)
+    return _owe(connection, notices, now)
 
 
-def _store_rest(connection: Connection, told: Iterable[_Told], now: datetime) -> bool:
-    """Write events and notices of the turns; their tickets are written, and have their ids."""
-    events: list[dict[str, Any]] = []
+def _log(connection: Connection, turns: Iterable[Turn], now: datetime) -> None:
+    """Write the events; their tickets are written."""
+    fresh: list[Row] = []
     ended: list[dict[str, Any]] = []
-    notices: list[dict[str, Any]] = []
-    for turn, owed in told:
+    for turn in turns:
         for one in turn.decided:
-            (events if one.waiting.is_fresh else ended).append(_event(turn.ticket.id, one))
-        for row in owed:
-            row["ticket"] = turn.ticket.id
-            notices.append(row)
-    _write(connection, INSERT_EVENTS, events, now)
+            if one.waiting.is_fresh:
+                fresh.append(_event(turn.ticket.id, one, now))
+            else:
+                ended.append(_end(turn.ticket.id, one))
+    EVENTS.write(connection, fresh)
     _write(connection, UPDATE_EVENTS, ended, now)
-    _write(connection, INSERT_NOTICES, notices, now)
-    return any(row["head"] and row["ended"] is None and row["due_at"] <= now for row in notices)
+
+
+def _owe(connection: Connection, notices: Sequence[Row], now: datetime) -> bool:
+    """Write the notices, whose tickets are written. True: one of them is due now."""
+    NOTICES.write(connection, notices)
+    return any(
+        head and ended is None and due_at <= now
+        for *_, head, due_at, ended, _ended_at, _reason, _created_at in notices
+    )
 
 
 def _write(
@@ -124,10 +143,6 @@ def _write(
 ) -> None:
     if rows:
         connection.execute(statement, {"rows": to_json(rows).decode(), "now": now})
-
-
-def _notices(ticket: TicketState, now: datetime) -> list[dict[str, Any]]:
-    return [_notice(ticket, owed, now) for owed in ticket.owed]
 
 
 def _ticket(ticket: TicketState) -> dict[str, Any]:
@@ -154,11 +169,35 @@ def _ticket(ticket: TicketState) -> dict[str, Any]:
     }
 
 
-def _event(ticket: int, one: Decided) -> dict[str, Any]:
+def _event(ticket: int, one: Decided, now: datetime) -> Row:
+    """A row of `EVENTS`."""
     event, decision = one.waiting.event, one.decision
-    row = {
+    return (
+        ticket,
+        event.event_id,
+        event.action,
+        document(event.data),
+        event.occurred_at,
+        event.order_time,
+        event.sequence,
+        event.entry_id,
+        event.received_at,
+        decision.outcome,
+        decision.reason,
+        decision.message,
+        one.before,
+        one.after,
+        one.park_until,
+        now,
+    )
+
+
+def _end(ticket: int, one: Decided) -> dict[str, Any]:
+    """A row for `UPDATE_EVENTS`."""
+    decision = one.decision
+    return {
         "ticket": ticket,
-        "event_id": event.event_id,
+        "event_id": one.waiting.event.event_id,
         "outcome": str(decision.outcome),
         "reason": None if decision.reason is None else str(decision.reason),
         "message": decision.message,
@@ -166,21 +205,14 @@ def _event(ticket: int, one: Decided) -> dict[str, Any]:
         "status_after": one.after,
         "park_until": one.park_until,
     }
-    if one.waiting.is_fresh:
-        row |= {
-            "action": str(event.action),
-            "data": event.data,
-            "occurred_at": event.occurred_at,
-            "order_time": event.order_time,
-            "sequence": event.sequence,
-            "entry_id": event.entry_id,
-            "received_at": event.received_at,
-        }
-    return row
 
 
-def _notice(ticket: TicketState, owed: Owed, now: datetime) -> dict[str, Any]:
-    """The next notice of *ticket*: the head, if nothing before it is unfinished (rule 12)."""
+def _notices(turns: Iterable[Turn], now: datetime) -> list[Row]:
+    return [_notice(turn.ticket, owed, now) for turn in turns for owed in turn.ticket.owed]
+
+
+def _notice(ticket: TicketState, owed: Owed, now: datetime) -> Row:
+    """A row of `NOTICES`: the head, if nothing before it is unfinished (rule 12)."""
     text_ = message(ticket, owed)
     ended = reason = None
     if owed.withheld:
@@ -191,16 +223,19 @@ def _notice(ticket: TicketState, owed: Owed, now: datetime) -> dict[str, Any]:
     is_head = ticket.unfinished == 0 and not owed.withheld
     if not owed.withheld:
         ticket.unfinished += 1
-    return {
-        "operator": ticket.terms.operator,
-        "number": ticket.notices,
-        "action": str(owed.action),
-        "generation": owed.generation,
-        "event_id": owed.event_id,
-        "path": text_.path,
-        "body": text_.body,
-        "head": is_head,
-        "due_at": max(now, owed.not_before or now, ticket.held_until or now),
-        "ended": ended,
-        "reason": reason,
-    }
+    return (
+        ticket.id,
+        ticket.terms.operator,
+        ticket.notices,
+        owed.action,
+        owed.generation,
+        owed.event_id,
+        text_.path,
+        text_.body,
+        is_head,
+        max(now, owed.not_before or now, ticket.held_until or now),
+        ended,
+        now if ended else None,
+        reason,
+        now,
+    )

@@ -10,7 +10,7 @@ from celery import Celery
 from redis import Redis
 
 from models.clock import DatabaseClock
-from models.intake.apply import apply_entries
+from models.intake.apply import apply_opened, open_entries
 from tests.support.bare_clients import celery_backend, produce, put
 from tests.support.books import Books
 from tests.support.desk import OPERATOR, PARKING_WINDOW, Desk
@@ -159,8 +159,9 @@ def test_what_is_sent_while_the_intake_runs_is_applied_at_once(
     with Redis.from_url(redis_url) as client, Redis.from_url(redis_url) as other:
         intake = Intake(
             source=Stream(client, consumer="under-test"),
-            apply=lambda entries: apply_entries(
-                engine.begin, entries, clock=DatabaseClock(), parking_window=PARKING_WINDOW
+            unpack=open_entries,
+            apply=lambda opened: apply_opened(
+                engine.begin, opened, clock=DatabaseClock(), parking_window=PARKING_WINDOW
             ),
             pace=PACE,
             notices_due=lambda: None,

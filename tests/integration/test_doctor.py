@@ -107,11 +107,17 @@ def test_a_database_without_tables_asks_for_migrate(slipway, empty_database):
     assert examined(slipway)["schema"]["mend"] == "run: slipway migrate"
 
 
-def test_a_user_without_rights_to_the_tables_is_told_what_to_grant(slipway, engine, database):
+@pytest.mark.parametrize(
+    ("granted", "lacking"), [("SELECT", "alembic_version, "), ("ALL", "ticket_id_seq")]
+)
+def test_a_user_without_rights_to_the_tables_is_told_what_to_grant(
+    slipway, engine, database, granted, lacking
+):
+    """The intake takes the ids of tickets from their sequence, which has rights of its own."""
     with engine.begin() as connection:
         connection.execute(text("DROP ROLE IF EXISTS reader"))
         connection.execute(text("CREATE ROLE reader LOGIN PASSWORD 'reads'"))
-        connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"))
+        connection.execute(text(f"GRANT {granted} ON ALL TABLES IN SCHEMA public TO reader"))
     reader = make_url(database).set(username="reader", password="reads")
     slipway.export(database_url=reader.render_as_string(hide_password=False))
 
@@ -120,8 +126,9 @@ def test_a_user_without_rights_to_the_tables_is_told_what_to_grant(slipway, engi
     with engine.begin() as connection:
         connection.execute(text("DROP OWNED BY reader"))
         connection.execute(text("DROP ROLE reader"))
-    assert "reader may not read and write alembic_version" in wrong["schema"]["found"]
+    assert f"reader may not read and write {lacking}" in wrong["schema"]["found"]
     assert 'ON ALL TABLES IN SCHEMA public TO "reader"' in wrong["schema"]["mend"]
+    assert 'ON ALL SEQUENCES IN SCHEMA public TO "reader"' in wrong["schema"]["mend"]
 
 
 def test_partners_out_of_reach_and_secrets_that_stay_closed_are_named(slipway):

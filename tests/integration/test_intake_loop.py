@@ -1,81 +1,19 @@
 """The intake's loop on real servers: it never drops, never dies, hands back what it cannot do."""
 
-import json
 import logging
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError
-from redis.retry import Retry
-from sqlalchemy import Engine, text
 
-from models.clock import DatabaseClock
 from models.database import open_engine
-from models.events.event import Entry
-from models.intake.apply import Applied, apply_entries
+from models.intake.apply import Applied, Opened
 from tests.support.closed_port import closed_port
 from tests.support.desk import OPERATOR, Desk
+from tests.support.intake_at_work import applying, events, publish, running
 from tests.support.wait import eventually
-from worker.intake.loop import Batch, Intake, Pace
-from worker.intake.stream import GROUP, STREAM, Stream
-
-PACE = Pace(
-    chunk_size=100, block=timedelta(milliseconds=20), claim_idle=timedelta(milliseconds=400)
-)
-WINDOW = timedelta(minutes=15)
-EVENTS = text("SELECT count(*) FROM ticket_event")
-
-Apply = Callable[[Sequence[Entry]], Applied]
-
-
-@dataclass(slots=True)
-class Heard:
-    """What the loop told its surroundings."""
-
-    batches: list[Batch] = field(default_factory=list)
-    hints: int = 0
-    turns: int = 0
-
-    def hint(self) -> None:
-        self.hints += 1
-
-    def turn(self) -> None:
-        self.turns += 1
-
-
-def applying(engine: Engine) -> Apply:
-    return lambda entries: apply_entries(
-        engine.begin, entries, clock=DatabaseClock(), parking_window=WINDOW
-    )
-
-
-@contextmanager
-def running(redis_url: str, apply: Apply) -> Iterator[Heard]:
-    """Run the loop in a thread; at the end it must stop by itself."""
-    heard, stop = Heard(), threading.Event()
-    with Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
-        intake = Intake(
-            source=Stream(client, consumer="under-test"),
-            apply=apply,
-            pace=PACE,
-            notices_due=heard.hint,
-            report=heard.batches.append,
-            alive=heard.turn,
-        )
-        thread = threading.Thread(target=intake.run, args=(stop,))
-        thread.start()
-        try:
-            yield heard
-        finally:
-            stop.set()
-            thread.join(10)
-            assert not thread.is_alive(), "the loop did not stop"
+from worker.intake.stream import GROUP, STREAM
 
 
 @pytest.fixture
@@ -83,23 +21,11 @@ def operator(desk: Desk) -> str:
     return OPERATOR
 
 
-def publish(redis: Redis, operator: str, *tickets: str) -> None:
-    for ticket in tickets:
-        event = {"action": "ticket_win", "data": {"operator": operator, "ticket_id": ticket}}
-        redis.xadd(STREAM, {"event": json.dumps(event)})
-
-
 def is_loaded(redis: Redis) -> bool:
     try:
         return redis.ping()
     except BusyLoadingError:
         return False
-
-
-def events(engine: Engine) -> int:
-    with engine.begin() as connection:
-        found: int = connection.execute(EVENTS).scalar_one()
-    return found
 
 
 def test_entries_are_applied_then_gone_and_the_deliverers_are_hinted(
@@ -137,10 +63,10 @@ def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_delivery(
     doors = [applying(away)]
     failures = 0
 
-    def apply(entries: Sequence[Entry]) -> Applied:
+    def apply(opened: Opened) -> Applied:
         nonlocal failures
         try:
-            return doors[0](entries)
+            return doors[0](opened)
         except Exception:
             failures += 1
             raise
@@ -179,10 +105,10 @@ def test_an_error_of_our_own_leaves_the_entries_pending_and_the_loop_alive(
 ):
     mistakes = [ZeroDivisionError("a mistake in the program")]
 
-    def apply(entries: Sequence[Entry]) -> Applied:
+    def apply(opened: Opened) -> Applied:
         if mistakes:
             raise mistakes.pop()
-        return applying(engine)(entries)
+        return applying(engine)(opened)
 
     publish(redis, operator, "1")
     with running(redis_url, apply) as heard:

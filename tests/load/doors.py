@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 
 from models.clock import DatabaseClock
 from models.database import open_engine
-from models.intake.apply import apply_entries
+from models.intake.apply import apply_opened, open_entries
 from models.migrate import upgrade
 from tests.support import databases
 from tests.support.desk import OPERATOR, PARKING_WINDOW, Desk
@@ -111,8 +111,9 @@ def applied(engine: Engine, redis: Redis, other: Redis, events: int) -> float:
     progress, stop = Progress(), threading.Event()
     loop = Intake(
         source=Stream(redis, consumer="load"),
-        apply=lambda entries: apply_entries(
-            engine.begin, entries, clock=DatabaseClock(), parking_window=PARKING_WINDOW
+        unpack=open_entries,
+        apply=lambda opened: apply_opened(
+            engine.begin, opened, clock=DatabaseClock(), parking_window=PARKING_WINDOW
         ),
         pace=PACE,
         notices_due=lambda: None,

@@ -176,9 +176,9 @@ def test_no_two_settlements_share_a_transaction():
     state = a_round()
     calls = [
         message(state, owed),
-        message(state, replace(owed, generation=2)),
-        message(state, replace(owed, action=Action.LOST)),
-        message(state, replace(owed, action=Action.REFUND)),
+        message(state, owed._replace(generation=2)),
+        message(state, owed._replace(action=Action.LOST)),
+        message(state, owed._replace(action=Action.REFUND)),
         message(replace(state, ticket_id="2"), owed),
         message(replace(state, terms=replace(SEAMLESS, code="other")), owed),
     ]

@@ -1,7 +1,8 @@
 """The endless loop of the intake: read a chunk, have it applied, finish it, hint the deliverers.
 
-It ends when told to and at no other time. Whatever goes wrong, an entry stays pending in Redis
-until the transaction that applied it is committed.
+While one chunk is applied the next one is read, and begun if it speaks of other tickets. The loop
+ends when told to and at no other time. Whatever goes wrong, an entry stays pending in Redis until
+the transaction that applied it is committed.
 """
 
 import logging
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Event
 from typing import Final, Protocol
 
@@ -18,11 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.events.event import Entry
 from models.events.moments import received_at
-from models.intake.apply import Applied
+from models.intake.apply import Applied, Opened
+from worker.intake.hands import Hands
 from worker.intake.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
+IN_HAND: Final = 2  # chunks at the same time; each takes a connection to the database
 RETIRE_INTERVAL: Final = timedelta(minutes=10)
 RETIRE_IDLE: Final = timedelta(hours=1)  # a living consumer asks every second
 
@@ -78,40 +82,38 @@ class Intake:
         self,
         *,
         source: Source,
-        apply: Callable[[Sequence[Entry]], Applied],
+        unpack: Callable[[Sequence[Entry]], Opened],
+        apply: Callable[[Opened], Applied],
         pace: Pace,
         notices_due: Callable[[], None],
         report: Callable[[Batch], None],
         alive: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; *notices_due*, *report* and *alive* must neither block nor raise."""
+        """Prepare; *notices_due*, *report* and *alive* must neither block nor raise.
+
+        These, *apply*, and of *source* `finish` and `hand_back`, are called by several threads.
+        """
         self._source = source
+        self._unpack = unpack
         self._apply = apply
         self._pace = pace
         self._notices_due = notices_due
         self._report = report
         self._alive = alive
         self._monotonic = monotonic
+        self._hands = Hands(IN_HAND)
+        self._failures = Pauses()  # of chunks in hand
         self._next_claim = monotonic()  # at once: a predecessor may have died
         self._next_retire = monotonic()
 
     def run(self, stop: Event) -> None:
-        """Work until *stop*; then finish the chunk in hand and return. Raises nothing."""
+        """Work until *stop*; then finish the chunks in hand and return. Raises nothing."""
         pauses = Pauses()
         while not stop.is_set():
             self._alive()
-            try:
-                self._turn(stop)
-            except RedisError as error:
-                log.warning("intake_waits_for_redis", extra={"error": _name(error)})
-                stop.wait(pauses.next().total_seconds())
-            except Exception:
-                # What was read stays pending and is delivered again, alone from the third time on.
-                log.exception("intake_failed")
-                stop.wait(pauses.next().total_seconds())
-            else:
-                pauses.reset()
+            _guarded(partial(self._turn, stop), pauses, stop)
+        self._hands.rest()
         try:
             self._source.leave()
         except RedisError as error:  # somebody else forgets this consumer after an hour
@@ -123,8 +125,15 @@ class Intake:
         )
         if not entries:
             return
-        started = self._monotonic()
-        applied = self._applied(entries, stop)
+        began = self._monotonic()
+        opened = self._unpack(entries)
+        carry = partial(self._carry, opened, began, stop)
+        self._hands.give(opened.tickets, partial(_guarded, carry, self._failures, stop))
+
+    def _carry(self, opened: Opened, began: float, stop: Event) -> None:
+        """Apply a chunk and finish it; in a thread of its own."""
+        entries = opened.entries
+        applied = self._applied(opened, began, stop)
         if applied is None:
             self._next_claim = self._monotonic()  # they come first when we go on
             self._source.hand_back(entries)
@@ -132,7 +141,7 @@ class Intake:
         finished_at = self._finished([entry.id for entry in entries], stop)
         if applied.due:
             self._notices_due()
-        took = timedelta(seconds=self._monotonic() - started)
+        took = timedelta(seconds=self._monotonic() - began)
         waited = None if finished_at is None else finished_at - received_at(entries[0].id)
         self._report(Batch(applied, len(entries), took, waited))
 
@@ -142,6 +151,9 @@ class Intake:
             self._source.retire_consumers(idle=RETIRE_IDLE)
         if self._monotonic() < self._next_claim:
             return []
+        # What is in hand would look left behind. And what was found in the turn before is over: if
+        # it holds what killed its reader, nothing else is counted along with it.
+        self._hands.rest()
         entries = self._source.claim_stale(
             min_idle=self._pace.claim_idle, count=self._pace.chunk_size
         )
@@ -151,7 +163,7 @@ class Intake:
             log.warning("entries_taken_over", extra={"entries": orphans})
         return entries
 
-    def _applied(self, entries: Sequence[Entry], stop: Event) -> Applied | None:
+    def _applied(self, opened: Opened, began: float, stop: Event) -> Applied | None:
         """Apply the whole chunk, again and again while the database is the trouble (rule 21).
 
         None: it is still away after `hold_max`, or we shall stop; nothing was applied, or it counts
@@ -159,14 +171,14 @@ class Intake:
         those end as rejected rows.
         """
         pauses = Pauses()
-        give_up = self._monotonic() + self._pace.hold_max.total_seconds()
+        give_up = began + self._pace.hold_max.total_seconds()
         while True:
             try:
-                return self._apply(entries)
+                return self._apply(opened)
             except _DATABASE_TROUBLE as error:
                 log.warning(
                     "intake_waits_for_database",
-                    extra={"error": _name(error), "entries": len(entries)},
+                    extra={"error": _name(error), "entries": len(opened.entries)},
                 )
             self._alive()
             pause = pauses.next().total_seconds()
@@ -187,6 +199,21 @@ class Intake:
             self._alive()
             if stop.wait(pauses.next().total_seconds()):
                 return None
+
+
+def _guarded(work: Callable[[], None], pauses: Pauses, stop: Event) -> None:
+    """Do *work*. What goes wrong is said, and followed by a pause."""
+    try:
+        work()
+    except RedisError as error:
+        log.warning("intake_waits_for_redis", extra={"error": _name(error)})
+    except Exception:
+        # What was read stays pending and is delivered again, alone from the third time on.
+        log.exception("intake_failed")
+    else:
+        pauses.reset()
+        return
+    stop.wait(pauses.next().total_seconds())
 
 
 def _name(error: Exception) -> str:

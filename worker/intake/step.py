@@ -1,4 +1,4 @@
-"""The intake's place in a Celery worker: two threads, where the queue `intake` is consumed."""
+"""The intake's place in a Celery worker: a few threads, where the queue `intake` is consumed."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from celery.exceptions import ImproperlyConfigured
 from celery.worker import WorkController
 
 from models.events.event import Entry
-from models.intake.apply import Applied, apply_entries
+from models.intake.apply import Applied, Opened, apply_opened, open_entries
 from worker import health, wiring
 from worker.configuration import INTAKE_QUEUE
 from worker.door.door import Door
@@ -20,11 +20,11 @@ from worker.intake.reports import BatchReports
 from worker.intake.stream import Stream, consumer_name
 
 Report = Callable[[Batch], None]
-_FINISHING_MAX: Final = timedelta(seconds=30)  # the chunk in hand; each statement has its own limit
+_FINISHING_MAX: Final = timedelta(seconds=30)  # the chunks in hand; each statement has a limit
 
 
 class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
-    """Starts the intake with the worker and stops it with SIGTERM, after the chunk in hand."""
+    """Starts the intake with the worker and stops it with SIGTERM, after the chunks in hand."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -57,6 +57,7 @@ class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery car
                 wiring.open_redis(settings.redis_url, retries=0),
                 consumer=consumer_name(),
             ),
+            unpack=_unpack,
             apply=_apply,
             pace=Pace(
                 chunk_size=settings.chunk_size,
@@ -76,7 +77,7 @@ class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery car
             thread.start()
 
     def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
-        """Finish the chunk in hand and end."""
+        """Finish the chunks in hand and end."""
         self._stop.set()
         for thread in self._threads:
             thread.join(_FINISHING_MAX.total_seconds())
@@ -97,11 +98,14 @@ def _both(first: Report, second: Report) -> Report:
     return report
 
 
-def _apply(entries: Sequence[Entry]) -> Applied:
-    return apply_entries(
+def _unpack(entries: Sequence[Entry]) -> Opened:
+    return open_entries(entries, event_age_max=wiring.settings().event_age_max)
+
+
+def _apply(opened: Opened) -> Applied:
+    return apply_opened(
         wiring.engine().begin,
-        entries,
+        opened,
         clock=wiring.clock(),
         parking_window=wiring.settings().parking_window,
-        event_age_max=wiring.settings().event_age_max,
     )

@@ -47,7 +47,10 @@ def consumer_name() -> str:
 
 
 class Stream:
-    """One consumer of the group. Not for several threads at once."""
+    """One consumer of the group.
+
+    For one thread at a time, but for `finish` and `hand_back`: those, any thread may call.
+    """
 
     def __init__(self, redis: Redis, *, consumer: str) -> None:
         """Use *redis*, whose socket timeout must be longer than any `block`."""

@@ -28,6 +28,8 @@ MISSING_RIGHTS: Final = text("""
      WHERE to_regclass(name) IS NOT NULL
        AND NOT (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
                 AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))
+     UNION ALL
+    SELECT 'ticket_id_seq' WHERE NOT has_sequence_privilege(to_regclass('ticket_id_seq'), 'USAGE')
 """)
 USER: Final = text("SELECT current_user")
 
@@ -91,7 +93,8 @@ def _schema(connection: Connection) -> Finding:
             SCHEMA,
             f"{user} may not read and write {', '.join(lacking)}",
             mend="as the tables' owner: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN"
-            f' SCHEMA public TO "{user}"',
+            f' SCHEMA public TO "{user}";'
+            f' GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{user}"',
         )
     current, expected = current_revision(connection), expected_revision()
     if current is None:

@@ -1,0 +1,41 @@
+"""Add many rows at once by PostgreSQL's COPY: two thirds of what an INSERT from JSON costs there.
+
+In binary, so that neither side words or reads numbers and times.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+from pydantic_core import to_json
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+Row = tuple[Any, ...]
+
+
+class CopyIn:
+    """Adds rows to one table. *columns* names those that are given, in order, with their types."""
+
+    def __init__(self, table: str, columns: Mapping[str, str]) -> None:
+        self._types = list(columns.values())
+        self._statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+
+    def write(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Add *rows* inside the caller's transaction. Raises DBAPIError, as any statement does."""
+        if not rows:
+            return
+        driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows no driver's types
+        try:
+            with driver.cursor() as cursor, cursor.copy(self._statement.encode()) as copy:
+                copy.set_types(self._types)
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as error:
+            raise DBAPIError(self._statement, None, error) from error
+
+
+def document(value: dict[str, Any]) -> Jsonb:
+    """*value* for a column of type jsonb."""
+    return Jsonb(value, dumps=to_json)
