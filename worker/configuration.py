@@ -104,7 +104,7 @@ def _connection() -> dict[str, Any]:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "socket_keepalive_options": _keepalive(idle=30, interval=5, count=3),
-            "health_check_interval": 10,  # a stuck consumer recovers within 21 s
+            "health_check_interval": 10,  # a stuck consumer recovers in about 30 s
             "max_connections": 20,
             "client_name": f"slipway@{socket.gethostname()}",
             # Without a broker a publisher knows within a second; the defaults (2 s, 4 s) would
