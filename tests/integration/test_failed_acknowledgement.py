@@ -7,15 +7,16 @@ import pytest
 from kombu.connection import Connection
 from kombu.entity import Queue
 
-from worker import transport
+from worker.transport import HardenedTransport
 
 HINT = {"task": "sweep", "id": "1"}
 
 
 @pytest.fixture
 def connection(redis_url: str) -> Iterator[Any]:
-    transport.install()
-    with Connection(redis_url, transport_options={"socket_timeout": 0.3}) as made:  # type: ignore[no-untyped-call]  # kombu's
+    options = {"socket_timeout": 0.3}
+    # By its class: a name is looked up once per process, and another test may have been first.
+    with Connection(redis_url, transport=HardenedTransport, transport_options=options) as made:  # type: ignore[no-untyped-call]  # kombu's
         yield made
 
 
