@@ -23,6 +23,7 @@ from models.clock import DatabaseClock
 from models.database import open_engine
 from models.intake.apply import apply_opened, open_entries
 from models.migrate import upgrade
+from producers.wall_clock import utc_now
 from tests.support import databases
 from tests.support.desk import OPERATOR, PARKING_WINDOW, Desk
 from tests.support.envelopes import task
@@ -139,7 +140,7 @@ def applied(engine: Engine, redis: Redis, other: Redis, events: int) -> float:
 
 def queue(redis: Redis, events: int) -> None:
     """Send tasks as Celery does: a ticket each."""
-    facts = {"operator": OPERATOR, "net_payout": 500, "occurred_at": "2026-11-20T10:00:00Z"}
+    facts = {"operator": OPERATOR, "net_payout": 500, "occurred_at": utc_now().isoformat()}
     put(
         redis,
         events,
