@@ -93,7 +93,7 @@ class Courier:
         self._running = threading.Lock()
         self._wanted = False  # something may be due that no look has seen
         self._held_back = False  # something is due, and may go soon
-        self._found_some = False  # the last look did, so there may be more
+        self._filled = False  # the last look took all there was room for: there may be more
         self._stopping = False
         self._look_at = 0.0
         self._away_until = 0.0
@@ -174,7 +174,7 @@ class Courier:
         try:
             # Calls that ended well leave places, whether or not that is recorded. Of the others the
             # circuit is to hear first: it may close the gate.
-            places_again = self._found_some and self._recording.well
+            places_again = self._filled and self._recording.well
             recorded = self._recording.turn()
             if recorded or places_again:  # what was recorded may have followers that are due
                 self._wanted = True
@@ -199,7 +199,7 @@ class Courier:
         self._look_at = self._monotonic() + _LOOK_SECONDS
         places = self._places - self._dispatch.calls_open - len(self._recording)
         looked = self._dispatch.look(0 if self._stopping else max(0, places))
-        self._found_some = looked.claimed > 0
+        self._filled = looked.filled
         self._held_back = looked.again_in is not None
         if looked.again_in is not None:
             self._look_at = min(self._look_at, self._monotonic() + looked.again_in.total_seconds())

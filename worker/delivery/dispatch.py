@@ -37,10 +37,12 @@ _PARTNERS_SECONDS: Final = 1.0  # a new or disabled operator is known after this
 class Looked:
     """What a look for due notices gave: how many were claimed, and those that cannot be sent.
 
-    *again_in*: more is due that may not go before (a rate) or was in another's hands.
+    *filled*: a partner got all that there was room for. *again_in*: more is due that may not go
+    before (a rate) or was in another's hands.
     """
 
     claimed: int
+    filled: bool
     unsendable: list[Attempt]
     again_in: timedelta | None
 
@@ -94,7 +96,7 @@ class Dispatch:
         room = self._turnstile.has_room(self._accounts.partners)
         unknown = self._monotonic() >= self._renew_at
         if not (places and (room or unknown)) and not self._turnstile.has_news:
-            return Looked(0, [], None)
+            return Looked(0, filled=True, unsendable=[], again_in=None)
         before = self._monotonic()
         with self._transaction() as connection:
             now = self._clock.now(connection)
@@ -111,7 +113,7 @@ class Dispatch:
                 self._unstarted.append(one)
             elif (attempt := self._send(one)) is not None:
                 unsendable.append(attempt)
-        return Looked(len(passed.claims), unsendable, passed.again_in)
+        return Looked(len(passed.claims), passed.filled, unsendable, passed.again_in)
 
     def give_back(self) -> int:
         """Release what was claimed too late to be started; how many. Raises errors of the database.

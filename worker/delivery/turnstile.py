@@ -25,9 +25,13 @@ _WORTH_WAITING: Final = timedelta(seconds=1)  # the schedule's next hint comes a
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What was claimed. *again_in*: look again then, more could go; None: nothing is held back."""
+    """What was claimed. *again_in*: look again then, more could go; None: nothing is held back.
+
+    *filled*: a partner got all that there was room for, so it may be owed more.
+    """
 
     claims: Sequence[Claim]
+    filled: bool
     again_in: timedelta | None
     counts: Mapping[int, int]  # what was written down, by operator
     partners: Collection[int]  # each of them has its circuit
@@ -86,13 +90,16 @@ class Turnstile:
         allowances = [
             gate.allowance(calls=self.lanes.calls[gate.operator], now=now) for gate in gates.ours
         ]
-        claims = self._claim(connection, allowances, places, now)
+        free = {one.gate.operator: one for one in allowances if one.free}
+        rooms = share({one: of.free for one, of in free.items()}, self.lanes.calls, places)
+        claims = self._claim(connection, free, rooms, now)
         claimed = {one.gate.operator: 0 for one in allowances}
         for one in claims:
             claimed[one.operator] += 1
         counts = self._write(connection, allowances, claimed, now)
+        filled = any(room and claimed[one] == room for one, room in rooms.items())
         self._last = self._last if gates.last is None else gates.last
-        return Passed(claims, _again_in(gates, allowances, claimed), counts, ids)
+        return Passed(claims, filled, _again_in(gates, allowances, claimed), counts, ids)
 
     def keep(self, passed: Passed) -> None:
         """What *passed* wrote down is committed."""
@@ -113,12 +120,10 @@ class Turnstile:
     def _claim(
         self,
         connection: Connection,
-        allowances: Sequence[Allowance],
-        places: int,
+        free: Mapping[int, Allowance],
+        rooms: Mapping[int, int],
         now: datetime,
     ) -> list[Claim]:
-        free = {one.gate.operator: one for one in allowances if one.free}
-        rooms = share({one: of.free for one, of in free.items()}, self.lanes.calls, places)
         released = {one: of.gate.closed_at for one, of in free.items() if of.gate.closed_at}
         probes = {one: of.gate.probe_youngest for one, of in free.items() if of.is_probe}
         lease = self._settings.lease
