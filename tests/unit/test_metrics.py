@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -142,8 +143,8 @@ def test_labels_beyond_the_limit_are_one():
 
 def test_a_survey_is_shown_whole_and_replaces_the_one_before(registry):
     shown = Figures(registry)
-    shown.show("database", figures.of_database(survey("acme", "betsy"), sweep_interval=SECOND))
-    shown.show("database", figures.of_database(survey("acme"), sweep_interval=SECOND))
+    shown.show("database", of_database(survey("acme", "betsy")))
+    shown.show("database", of_database(survey("acme")))
 
     now = samples(registry)
     assert now["slipway_notices_oldest_due_seconds operator=acme"] == 60
@@ -151,6 +152,19 @@ def test_a_survey_is_shown_whole_and_replaces_the_one_before(registry):
     assert not any("betsy" in name for name in now)
     assert now["slipway_closes_late_seconds"] == 0
     assert (now["slipway_sweep_age_seconds"], now["slipway_sweep_horizon_seconds"]) == (5, 2)
+
+
+def test_a_sweep_that_never_ended_a_round_is_missed_from_the_first_look_on(registry):
+    """Else a beat that hangs from the beginning would page nobody."""
+    never = replace(survey("acme"), last_round=None)
+
+    Figures(registry).show("database", of_database(never, since=NOW - 40 * SECOND))
+
+    assert samples(registry)["slipway_sweep_age_seconds"] == 40
+
+
+def of_database(seen: Survey, *, since: datetime = NOW) -> list[figures.Family]:
+    return figures.of_database(seen, sweep_interval=SECOND, since=since)
 
 
 def survey(*operators: str) -> Survey:

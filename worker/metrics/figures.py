@@ -49,8 +49,8 @@ def gauges(name: str, documentation: str, label: str, values: Mapping[str, float
     return family
 
 
-def of_database(survey: Survey, *, sweep_interval: timedelta) -> list[Family]:
-    """Word what the database showed."""
+def of_database(survey: Survey, *, sweep_interval: timedelta, since: datetime) -> list[Family]:
+    """Word what the database showed. *since*: from then on a first round of the sweep is missed."""
     last = survey.last_round
     found = [
         *_of_operators(survey),
@@ -68,10 +68,9 @@ def of_database(survey: Survey, *, sweep_interval: timedelta) -> list[Family]:
               survey.superseded),
         gauge("sweep_interval_seconds", "Pause between the rounds of the sweep, as it is set.",
               sweep_interval.total_seconds()),
+        gauge("sweep_age_seconds", "Time since any sweep ended a round.",
+              _age(survey.at, since if last is None else last.ended_at)),
     ]  # fmt: skip
-    if last is not None:
-        found.append(gauge("sweep_age_seconds", "Time since any sweep ended a round.",
-                           _age(survey.at, last.ended_at)))  # fmt: skip
     if last is not None and last.horizon is not None:
         found.append(gauge("sweep_horizon_seconds", "How far behind the clock its horizon was.",
                            _age(last.ended_at, last.horizon)))  # fmt: skip

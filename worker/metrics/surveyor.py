@@ -58,6 +58,7 @@ class Surveyor:
         self._settings = settings
         self._wall_clock = wall_clock
         self._closed = threading.Event()
+        self._began: datetime | None = None  # the first look at the database, by its clock
         self._seen: dict[str, float] = {}  # when each server was surveyed last
         self._ahead: dict[str, timedelta] = {}  # how far its clock was ahead of ours then
         self._looks: Mapping[str, Callable[[], datetime | None]] = {
@@ -108,8 +109,10 @@ class Surveyor:
         with self._transaction() as connection:
             survey = take_survey(connection, now=self._clock.now(connection))
             asked = self._clock.now(connection)
+        self._began = self._began or survey.at
         interval = self._settings.sweep_interval
-        self._shown.show(_POSTGRESQL, figures.of_database(survey, sweep_interval=interval))
+        found = figures.of_database(survey, sweep_interval=interval, since=self._began)
+        self._shown.show(_POSTGRESQL, found)
         return asked
 
     def _look_at_redis(self) -> datetime:
