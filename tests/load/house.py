@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 from redis import Redis
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from models.database import open_engine
 from models.encryption import Vault
@@ -35,6 +36,7 @@ STARTING_MAX = timedelta(seconds=60)
 NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: where nothing is to be delivered
 EMPTY = text("""
     TRUNCATE ticket, ticket_event, notice, delivery_attempt, rejected_input""")
+EMPTY_TRIES = 5
 CONSUMERS_MAX = 16
 
 
@@ -115,8 +117,14 @@ class Database:
 
     def empty(self) -> None:
         """Begin anew: no tickets, nothing on the stream, nothing left for a checkpoint to write."""
-        with self.engine.begin() as connection:
-            connection.execute(EMPTY)
+        for tries_left in reversed(range(EMPTY_TRIES)):
+            try:
+                with self.engine.begin() as connection:
+                    connection.execute(EMPTY)
+                break
+            except OperationalError:  # a deadlock with workers that look for something to do
+                if not tries_left:
+                    raise
         with self.house.redis() as redis:
             redis.xtrim(STREAM, maxlen=0, approximate=False)
         self.tidy("CHECKPOINT")
