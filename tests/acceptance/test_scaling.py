@@ -4,8 +4,8 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from signal import SIGTERM
@@ -16,6 +16,7 @@ from redis import Redis
 from sqlalchemy import Engine, TextClause, text
 
 from producers.simulation.partner import Answer, Rule, SimulatedPartner
+from producers.wall_clock import utc_now
 from tests.support.celery_process import environment
 from tests.support.delivery_scene import KEY, SECRET, scene_on
 from tests.support.manual_clock import ManualClock
@@ -44,10 +45,11 @@ class Plant:
     engine: Engine
     partner: SimulatedPartner
     running: dict[str, Running]
+    began: datetime = field(default_factory=lambda: utc_now() - timedelta(hours=1))
 
     def publish(self, wave: int, action: str, tickets: range) -> set[str]:
         """Put one event for each ticket onto the stream; their ids."""
-        at = datetime(2026, 11, 20, 5, tzinfo=UTC) + timedelta(minutes=wave)
+        at = self.began + timedelta(minutes=wave)
         ids = [f"{action}-{wave}-{number}" for number in tickets]
         with self.redis.pipeline(transaction=False) as pipe:
             for event_id, number in zip(ids, tickets, strict=True):
