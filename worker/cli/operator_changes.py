@@ -1,19 +1,18 @@
 """Changes an operator as typed, holds its notices, and lets them go."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, cast
 
 import typer
 
 from models.clock import DatabaseClock
-from models.durations import format_duration
 from models.interventions import Person
 from models.operators import Wishes, change_operator, disable_operator, enable_operator
 from models.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import WrongUsage
 from worker.cli.operator_doubts import doubts
+from worker.cli.operator_words import in_words
 from worker.cli.output import remark, show_json
 
 
@@ -37,7 +36,7 @@ def change_from_wishes(
         return
     for name, values in differing.items():
         option = name.replace("_", "-")
-        typer.echo(f"{option}: {_in_words(values['from'])} -> {_in_words(values['to'])}")
+        typer.echo(f"{option}: {in_words(values['from'])} -> {in_words(values['to'])}")
     if not differing:
         typer.echo(f"operator {code} is like that already; nothing changed")
 
@@ -64,17 +63,3 @@ def let_go(code: str, *, who: str, why: str, as_json: bool) -> None:
         return
     told = "enabled: its notices go out" if changed else "enabled already; nothing changed"
     typer.echo(f"operator {code} is {told}")
-
-
-def _in_words(value: object) -> str:
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return "yes" if value else "no"
-        case timedelta():
-            return format_duration(value)
-        case float():
-            return f"{value:g}/s"
-        case _:
-            return str(value)

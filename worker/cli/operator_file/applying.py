@@ -1,13 +1,11 @@
 """Makes the operators what a file says, or only says what that would change."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
 
 import typer
 
 from models.clock import DatabaseClock
-from models.durations import format_duration
 from models.encryption import Vault
 from models.interventions import Person
 from models.operators.declared import Plan, Planned, Step, carry_out, make_plan
@@ -15,6 +13,7 @@ from models.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.operator_doubts import doubts
 from worker.cli.operator_file.document import read_document
+from worker.cli.operator_words import in_words
 from worker.cli.output import remark, show_json
 
 _SIGNS: Mapping[Step, str] = {Step.ADD: "+", Step.CHANGE: "~", Step.NOTHING: "="}
@@ -47,7 +46,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     for planned in plan.steps:
         yield f"{_SIGNS[planned.step]} {planned.code}{_added(planned)}"
         for name, (before, after) in planned.differences.items():
-            yield f"    {name}: {_in_words(before)} -> {_in_words(after)}"
+            yield f"    {name}: {in_words(before)} -> {in_words(after)}"
     if plan.unlisted:
         yield f"not in the file, left as they are: {', '.join(plan.unlisted)}"
 
@@ -70,15 +69,3 @@ def _document(plan: Plan, *, applied: bool) -> dict[str, object]:
         for planned in plan.steps
     ]
     return {"applied": applied, "operators": steps, "unlisted": plan.unlisted}
-
-
-def _in_words(value: object) -> str:
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return "yes" if value else "no"
-        case timedelta():
-            return format_duration(value)
-        case _:
-            return str(value)
