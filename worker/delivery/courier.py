@@ -164,9 +164,9 @@ class Courier:
                 return False
             if self._monotonic() < until:
                 self._recording.add(self._dispatch.answered(self._pause(until)))
-            elif self._recording.goes_on:
+            elif self._recording.goes_on and now >= self._away_until:
                 self._recording.wait()
-            else:
+            else:  # what is recorded meanwhile, the next run hears of
                 return True
 
     def _ask_database(self, counts: Counter[str]) -> None:

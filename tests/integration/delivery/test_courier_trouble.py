@@ -1,9 +1,14 @@
 """The courier when the database is away, slow, or refuses: no result is dropped."""
 
+import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from producers.simulation.partner import (
     Answer,
@@ -58,6 +63,33 @@ def test_while_the_database_is_away_it_waits_and_then_goes_on(scene, partner, ac
 
     assert run.counts == {"claimed": 1, "delivered": 1}
     assert len(partner.ledger.entries()) == 1
+
+
+def test_a_run_that_ends_while_the_database_is_away_costs_no_processor(scene, partner, acme):
+    """Its last batch is recorded, and the time to ask the database again has not come."""
+    away, recording = threading.Event(), threading.Event()
+
+    @contextmanager
+    def transaction() -> Iterator[Connection]:
+        if threading.current_thread().name.startswith("recording"):
+            away.set()
+            recording.wait(10)
+        elif away.is_set():
+            raise lost_connection()
+        with scene.engine.begin() as connection:
+            yield connection
+
+    scene.publish(acme, ("ticket_win", "t"))
+    courier = scene.courier(transaction=transaction)
+    threading.Timer(0.9, recording.set).start()
+    before = time.thread_time()
+
+    run = courier.run(lasting=timedelta(seconds=1))
+
+    assert time.thread_time() - before < 0.3  # looks at 0.25 s, 0.35 s and 0.65 s; then at 1.65 s
+    assert run.more
+    away.clear()
+    assert courier.run(lasting=RUN_MAX).counts["delivered"] == 1
 
 
 def test_what_is_wrong_with_the_program_is_raised(scene, acme):
