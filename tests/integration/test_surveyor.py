@@ -81,8 +81,8 @@ def test_a_server_that_hangs_counts_as_down_and_a_scrape_does_not_wait_for_it(wa
     assert 'slipway_server_up{server="postgresql"} 1.0' in watch.shown()
     watch.hangs = threading.Event()
 
-    surveyor.start()
     watch.now += 26  # the interval, and 10 s
+    surveyor.start()
     eventually(lambda: 'slipway_server_up{server="redis"} 1.0' in watch.shown())
 
     assert 'slipway_server_up{server="postgresql"} 0.0' in watch.shown()

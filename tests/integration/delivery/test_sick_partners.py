@@ -90,7 +90,7 @@ def test_an_hour_with_a_wrong_secret_kills_no_notice(scene, partner, acme, clock
 def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme, clock, caplog):
     """Else it would hold a lane of every deliverer for as long as something is due."""
     partner.behave(Rule(Hang()))
-    win(scene, acme, 60)
+    win(scene, acme, 200)
     courier = scene.courier(partner_timeout=SHORT)
 
     first = courier.run(lasting=RUN_MAX).counts
@@ -99,7 +99,8 @@ def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme
     clock.advance(SECOND)
     third = courier.run(lasting=RUN_MAX).counts
 
-    assert 32 <= first["unanswered"] <= 32 + 19, "calls that end early make room for others"
+    # Calls that end early make room for others, and so does a look before they are recorded.
+    assert 32 <= first["unanswered"] <= 32 + 32 + 19
     assert second == {}
     assert third == {"claimed": 1, "unanswered": 1}
     (opened,) = [record for record in caplog.records if record.message == "circuit_opened"]
