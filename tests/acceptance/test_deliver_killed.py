@@ -15,7 +15,6 @@ from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
 
 WORKER = ("-Q", "deliver", "-P", "threads", "-c", "2", "--without-gossip", "--without-mingle")
-STARTING_MAX = timedelta(seconds=25)
 STORY = ("ticket_win", "ticket_rollback", "ticket_lost")
 TICKETS = [f"ticket-{number}" for number in range(12)]
 
@@ -55,7 +54,7 @@ def test_its_leases_run_out_and_its_notices_go_out_in_order_and_once(
                 beat.hint()
                 return on_the_line(partner)
 
-            eventually(busy, within=STARTING_MAX)
+            eventually(busy)
             process.kill()
         with celery("worker", "-n", "heir@test", *WORKER, env=env, log=log) as heir:
 
@@ -64,7 +63,7 @@ def test_its_leases_run_out_and_its_notices_go_out_in_order_and_once(
                 beat.hint()
                 return not is_left(scene)
 
-            eventually(done, within=STARTING_MAX)
+            eventually(done)
         check(scene, partner)
     beat.app.close()
 

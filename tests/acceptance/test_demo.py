@@ -17,7 +17,6 @@ LIVES = ("--tickets", "20", "--over", "2s", "--close-delay", "1s")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(40)
 def test_the_demo_ends_with_a_verdict_and_leaves_nothing_behind():
     """Issue *Main road*: exit code 0 only if every promise was kept."""
     with passable_folder() as folder:

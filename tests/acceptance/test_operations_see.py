@@ -25,7 +25,7 @@ CONNECTIONS = """
     SELECT application_name, count(*) FROM pg_stat_activity
      WHERE application_name LIKE 'slipway %' GROUP BY 1"""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,8 @@ NO_NETWORK = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|network|E404|E403"
 INSTALL = "npm install"
 QUIETLY = f"{INSTALL} --no-audit --no-fund --ignore-scripts --prefer-offline --loglevel=error"
 SECRET = "12345ABCDE-12345ABCDE"
-WITHIN = timedelta(seconds=20)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +103,8 @@ def test_an_example_leads_to_the_partner_and_its_repeat_counts_once(backend, exa
     repeated = backend.run(block.splitlines()[-1], f"by-{example}")
 
     assert first.returncode == repeated.returncode == 0, first.stderr + repeated.stderr
-    eventually(lambda: told(backend, f"by-{example}") == ["ticket_win"], within=WITHIN)
-    eventually(lambda: wins(backend, f"by-{example}") == [("7f2", "applied", 1)], within=WITHIN)
+    eventually(lambda: told(backend, f"by-{example}") == ["ticket_win"])
+    eventually(lambda: wins(backend, f"by-{example}") == [("7f2", "applied", 1)])
 
 
 @pytest.mark.parametrize("example", [*sorted(NEEDED), "publish_raw.py"])

@@ -17,7 +17,7 @@ from tests.support.deliver_pair import Pair, deliver_pair
 from tests.support.delivery_scene import KEY
 from tests.support.parted_pair import LATE, PARTED, REFUSED, Books, Parted, part
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.slow
 
 GRACE = timedelta(seconds=3)
 SETTINGS = {

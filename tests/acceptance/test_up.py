@@ -13,7 +13,6 @@ from tests.support.running_slipway import running_slipway
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(40)
 def test_up_serves_a_second_terminal_and_stops_cleanly():
     with passable_folder() as folder:
         with running_slipway(folder) as slipway:

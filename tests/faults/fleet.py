@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.clocks import clear_up
+from tests.support.processes import catches
 from worker.supervisor.procfile import read_procfile
 
 ROOT = Path(__file__).parents[2]
@@ -81,9 +83,7 @@ class Fleet:
     def stop(self) -> list[int]:
         """SIGTERM to all; their exit codes. What does not end in its grace time is killed."""
         for member in self.members:
-            if member.process.poll() is None:
-                member.process.send_signal(signal.SIGCONT)
-                member.process.send_signal(signal.SIGTERM)
+            self._ask_to_end(member.process)
         deadline = time.monotonic() + GRACE_SECONDS
         codes: list[int] = []
         for member in self.members:
@@ -94,6 +94,18 @@ class Fleet:
                 codes.append(member.process.wait())
             clear_up(member.process.pid)
         return codes
+
+    @staticmethod
+    def _ask_to_end(process: "subprocess.Popen[bytes]") -> None:
+        """SIGTERM. Who was started a moment ago is given the time to set up its handler first."""
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if catches(process.pid, signal.SIGTERM):
+                process.send_signal(signal.SIGTERM)
+                return
+            threading.Event().wait(0.01)
 
     def _launch(self, role: str, number: int) -> Member:
         [line] = [one for one in read_procfile(ROOT / "Procfile").processes if one.name == role]

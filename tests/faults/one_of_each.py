@@ -34,7 +34,6 @@ LIVES_PER_SECOND: Final = 60.0
 PACE: Final = Pace(
     result_seconds=(0.05, 0.3), rollback_seconds=(0.05, 0.2), next_result_seconds=(0.05, 0.15)
 )
-STARTING_MAX: Final = timedelta(seconds=30)
 LOAD_SECONDS_MAX: Final = 90.0
 SETTINGS: Final = {
     "partner_networks": "127.0.0.0/8",
@@ -127,7 +126,7 @@ def one_of_each(servers: Servers, folder: Path) -> Iterator[Trial]:
             process = Running(role, env=env, folder=folder)
             endings.callback(process.kill)
             trial.processes += (process,)
-        eventually(lambda: trial.everybody_lives() and _ready(folder), within=STARTING_MAX)
+        eventually(lambda: trial.everybody_lives() and _ready(folder))
         yield trial
 
 

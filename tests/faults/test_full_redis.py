@@ -23,7 +23,6 @@ TROUBLE = re.compile(r"Connection to broker lost|Cannot connect|hint_not_sent|Er
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_notices_are_delivered_while_redis_takes_nothing(
     tmp_path, engine: Engine, database: str, redis: Redis, redis_url: str
 ):

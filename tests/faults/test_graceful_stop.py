@@ -122,7 +122,6 @@ def grace_seconds() -> dict[str, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(house: House):
     go_on = threading.Event()
     with house.load.running(), ThreadPoolExecutor(2) as beside:

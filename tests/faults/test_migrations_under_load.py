@@ -35,7 +35,6 @@ def house() -> Iterator[House]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_processes_that_were_there_before_the_schema_wait_for_it_and_work(house):
     """The entry that was on the stream before there was a table to keep it in is kept."""
 
@@ -45,11 +44,10 @@ def test_processes_that_were_there_before_the_schema_wait_for_it_and_work(house)
             house.servers.database_url, "SELECT count(*) = 1 FROM rejected_input"
         ) == (True,)
 
-    eventually(kept, within=timedelta(seconds=20))
+    eventually(kept)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(house):
     """A report stands in its way for longer than it may stand in everybody else's."""
     url = house.servers.database_url

@@ -18,7 +18,7 @@ from tests.support.delivery_scene import KEY
 from worker.embedded import Servers
 from worker.transport import DEAD_LETTERS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 CELERY = "CELERY"
 TOLD = ["ticket_win", "ticket_rollback", "ticket_lost"]

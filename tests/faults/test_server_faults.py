@@ -116,7 +116,6 @@ def counters(trial: Trial) -> Counter[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_it_is_waited_out_and_nothing_is_lost(trial: Trial, fault: Fault):
     said, counted = trial.logged().count(fault.said), counters(trial)
@@ -134,7 +133,6 @@ def test_it_is_waited_out_and_nothing_is_lost(trial: Trial, fault: Fault):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize("act", NO_WRITES)
 def test_a_redis_that_takes_no_writes_is_told_to_publishers_and_waited_out(
     trial: Trial, gateway: httpx.Client, act: Act
@@ -155,7 +153,6 @@ def test_a_redis_that_takes_no_writes_is_told_to_publishers_and_waited_out(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
 def test_after_a_failover_all_of_them_follow_the_new_primary(trial: Trial, gateway: httpx.Client):
     """The old one lives on as a replica: who is connected to it learns that from its refusals.
 

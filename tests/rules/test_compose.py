@@ -4,7 +4,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -145,7 +144,7 @@ def valkey_of_compose(folder: Path) -> Iterator[int]:
         [*shell, script], env={"PATH": f"{valkey_programs()}:/usr/bin:/bin", **example()}
     ) as server:
         try:
-            eventually(lambda: answers(port), within=timedelta(seconds=10))
+            eventually(lambda: answers(port))
             yield port
         finally:
             server.terminate()

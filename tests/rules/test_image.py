@@ -17,7 +17,6 @@ STEPS = read_steps((ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
 def test_every_process_starts_from_what_the_steps_make(servers: Servers, empty_database, redis_url):
     """Nobody has an engine at hand everywhere; the steps are plain commands, so they can be run."""
     done = subprocess.run(

@@ -31,7 +31,7 @@ for (const document of JSON.parse(readFileSync(0))) {
 }
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from celery import Celery
@@ -25,8 +25,6 @@ from tests.support.wait import eventually
 from worker.embedded import Servers
 
 OPERATOR = "acme"
-STARTING_MAX = timedelta(seconds=30)
-PATIENCE = timedelta(seconds=20)
 ENDS = """
     SELECT n.ended FROM notice n JOIN ticket t ON t.id = n.ticket
      WHERE t.ticket_id = ANY(:tickets) ORDER BY n.ticket, n.number"""
@@ -92,7 +90,7 @@ class Pair:
             return bool(condition())
 
         try:
-            eventually(condition_holds, within=PATIENCE)
+            eventually(condition_holds)
         except AssertionError as late:
             calls = [entry.in_words() for entry in self.partner.ledger.entries()][-30:]
             logs = (self.one.wrote(), self.two.wrote())
@@ -175,7 +173,7 @@ def deliver_pair(
             return started
 
         pair = Pair(start(1), start(2), scene, partner, redis, backend)
-        eventually(lambda: _are_ready(pair, folder), within=STARTING_MAX)
+        eventually(lambda: _are_ready(pair, folder))
         yield pair
 
 

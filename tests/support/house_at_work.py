@@ -24,7 +24,6 @@ from worker.embedded import Servers, embedded_servers
 
 OPERATOR = "acme"
 CLOSE_DELAY = timedelta(seconds=3)
-STARTING_MAX = timedelta(seconds=40)
 # What each says while tables are missing.
 WAITING = {
     "intake": "intake_waits_for_database",
@@ -104,7 +103,7 @@ def house_at_work(folder: Path) -> Iterator[House]:
         for one in running:
             ending.callback(one.kill)
         house = House(servers, partner, running)
-        eventually(lambda: house.must_live() and _all_wait(running), within=STARTING_MAX)
+        eventually(lambda: house.must_live() and _all_wait(running))
         upgrade(servers.database_url)
         _add_operator(house)
         yield house

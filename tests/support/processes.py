@@ -1,6 +1,7 @@
 """Looking at the processes of this machine (Linux)."""
 
 import contextlib
+import signal
 from pathlib import Path
 
 
@@ -22,6 +23,11 @@ def user_of(pid: int) -> int:
 def groups_of(pid: int) -> list[int]:
     """Return the supplementary groups of *pid*."""
     return [int(group) for group in _status(pid)["Groups"].split()]
+
+
+def catches(pid: int, sign: signal.Signals) -> bool:
+    """Whether *pid* has set up a handler for *sign*."""
+    return bool(int(_status(pid)["SigCgt"], 16) >> (sign - 1) & 1)
 
 
 def _status(pid: int) -> dict[str, str]:

@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 
+from tests.support.celery_process import ENDING_MAX
 from tests.support.sources import ROOT
 from worker.supervisor.procfile import read_procfile
 
-ENDING_MAX = timedelta(seconds=20)
 PROCFILE = read_procfile(ROOT / "Procfile")
 LINES = {line.name: line.command for line in PROCFILE.processes}
 

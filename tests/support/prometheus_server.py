@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +130,7 @@ def running_prometheus(
             return False
 
     try:
-        eventually(answers, within=timedelta(seconds=15))
+        eventually(answers)
         yield server
     finally:
         process.kill()

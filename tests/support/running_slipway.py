@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import redis
@@ -16,7 +15,6 @@ from tests.support.wait import eventually
 
 ROOT = Path(__file__).parents[2]
 SLIPWAY = f"{sys.executable} -c 'from worker.cli import main; main()'"
-READY_WITHIN = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def running_slipway(folder: Path, **settings: str) -> Iterator[RunningSlipway]:
         ) as process,
     ):
         try:
-            eventually(lambda: "slipway | ready: " in screen.read_text(), within=READY_WITHIN)
+            eventually(lambda: "slipway | ready: " in screen.read_text())
             yield RunningSlipway(process, folder, data, screen)
         finally:
             process.terminate()
