@@ -28,8 +28,6 @@ OPERATOR = "acme"
 SCALED = ("intake", "deliver")
 EACH = 3
 TICKETS = 300  # in each wave
-READY_MAX = timedelta(seconds=40)
-DONE_MAX = timedelta(seconds=30)
 # All notices that are owed, the deliveries on both sides, and what is left to do.
 OWED = text("SELECT t.ticket_id, n.action FROM notice n JOIN ticket t ON t.id = n.ticket"
             " ORDER BY n.ticket, n.number")  # fmt: skip
@@ -103,7 +101,7 @@ def plant(
                 one = Running(name, env=env, folder=tmp_path, number=number)
                 ending.callback(one.kill)
                 running[one.node] = one
-        eventually(lambda: all_ready(tmp_path, running), within=READY_MAX)
+        eventually(lambda: all_ready(tmp_path, running))
         eventually(lambda: len(redis.xinfo_consumers("ticket-events", "slipway")) == EACH)
         partner.behave(Rule(Answer(seconds=0.02)))  # whoever is told to stop has calls in flight
         yield Plant(redis, engine, partner, running)
@@ -136,7 +134,7 @@ def test_scaled_up_and_down_under_load_the_ledgers_on_both_sides_agree(plant: Pl
         eventually(partial(has_come_to, plant, wave))
         plant.running[leaver].tell_to_end()
     done = {"delivered": len(published)}
-    eventually(lambda: dict(plant.rows(ENDS)) == done, within=DONE_MAX)
+    eventually(lambda: dict(plant.rows(ENDS)) == done)
     for node in ("beat", "flower", "gateway", "deliver", "intake"):
         plant.running[node].tell_to_end()
     codes = {node: one.code() for node, one in plant.running.items()}

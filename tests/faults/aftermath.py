@@ -35,8 +35,6 @@ PROMPT = "prompt"  # an operator whose tickets close at once
 QUEUES = ("deliver", "sweep", "intake")
 TICKETS = 40  # whose whole lives are told among all that
 LIFE = ("ticket_open", "ticket_win", "ticket_rollback", "ticket_lost")
-READY_MAX = timedelta(seconds=40)
-DONE_MAX = timedelta(seconds=40)
 QUIET_ROUNDS = 3  # of the sweep, one a second
 LEFT = text("""
     SELECT (SELECT count(*) FROM notice WHERE ended IS NULL)
@@ -140,10 +138,10 @@ def _live_through(one: Aftermath, running: list[Running]) -> None:
         one.redis.lpush("tickets", bad.fields[b"event"])
     for ticket in range(TICKETS):
         _say(one.redis, "ticket_win", f"prompt-{ticket}", operator=PROMPT)
-    eventually(lambda: _is_over(one, running), within=READY_MAX + DONE_MAX)
+    eventually(lambda: _is_over(one, running))
     for ticket_id in (*one.damaged.parked, *one.damaged.facts):
         _say(one.redis, "ticket_rollback", ticket_id)
-    eventually(lambda: _is_over(one, running), within=DONE_MAX)
+    eventually(lambda: _is_over(one, running))
     before = one.lines()
     _let_rounds_pass(one)
     one.noise = {name: lines[len(before[name]) :] for name, lines in one.lines().items()}

@@ -8,7 +8,6 @@ anew reaches the new primary, who is connected stays with the old one.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +21,6 @@ from worker.embedded.ports import LOOPBACK, free_port
 from worker.embedded.valkey import ValkeyServer
 
 PAUSE_MS = 5_000
-IN_STEP_MAX = timedelta(seconds=30)  # for a replica to have all the data
 
 
 @dataclass(slots=True)
@@ -52,7 +50,7 @@ class Member:
         with self.speak() as client:
             client.config_set("masterauth", self.password)
             client.replicaof(LOOPBACK, str(primary.port))
-            eventually(lambda: _linked(client.info("replication")), within=IN_STEP_MAX)
+            eventually(lambda: _linked(client.info("replication")))
 
     def hand_over(self, replica: "Member") -> None:
         """Make *replica* the primary, at this one's address; this one follows, elsewhere.
@@ -64,7 +62,7 @@ class Member:
             target = ("TO", LOOPBACK, replica.port, "TIMEOUT", PAUSE_MS)
             client.execute_command("FAILOVER", *target)  # type: ignore[no-untyped-call] # redis-py's
         with replica.speak() as client:
-            eventually(lambda: _is_primary(client.info("replication")), within=IN_STEP_MAX)
+            eventually(lambda: _is_primary(client.info("replication")))
         self.listen_on(free_port())
         replica.listen_on(address)
         self.follow(replica)
@@ -79,7 +77,7 @@ class Member:
         """Let no write begin any more, and return when the replica has all there were."""
         with self.speak() as client:
             client.execute_command("CLIENT", "PAUSE", PAUSE_MS, "WRITE")  # type: ignore[no-untyped-call] # redis-py's
-            eventually(lambda: _caught_up(client.info("replication")), within=IN_STEP_MAX)
+            eventually(lambda: _caught_up(client.info("replication")))
 
     def become_primary(self, address: int) -> None:
         """Stop following, and listen on *address*."""

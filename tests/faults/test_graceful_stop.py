@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -32,8 +31,6 @@ from worker.intake.stream import GROUP, STREAM
 
 TWO_OF = ("intake", "deliver", "sweep")
 UNDER_WAY = 300  # requests the partner has had when everybody is told to stop
-READY_MAX = timedelta(seconds=60)
-DONE_MAX = timedelta(seconds=30)
 NOTICES = text("""
     SELECT count(*) FILTER (WHERE ended = 'delivered') AS delivered,
            count(*) FILTER (WHERE ended IS NULL) AS waiting,
@@ -98,7 +95,7 @@ def house(
         for one in running:
             ending.callback(one.kill)
         made = House(engine, redis, partner, load, env, tmp_path, running)
-        eventually(lambda: all_ready(made), within=READY_MAX)
+        eventually(lambda: all_ready(made))
         partner.behave(Rule(Answer(seconds=0.1)))  # so there is a backlog, and calls in flight
         yield made
 
@@ -126,7 +123,7 @@ def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(ho
     go_on = threading.Event()
     with house.load.running(), ThreadPoolExecutor(2) as beside:
         uploading = beside.submit(house.load.upload, go_on)
-        eventually(lambda: len(house.partner.ledger.entries()) >= UNDER_WAY, within=DONE_MAX)
+        eventually(lambda: len(house.partner.ledger.entries()) >= UNDER_WAY)
         eventually(lambda: house.redis.xlen(STREAM) > 0)  # it is not idle
         stopping = beside.submit(house.stop, house.running)
         eventually(lambda: is_refused(house.load.gateway))
@@ -179,7 +176,7 @@ def go_on_and_finish(house: House) -> None:
         for name in ("intake", "deliver", "beat")
     ]
     try:
-        eventually(lambda: is_done(house), within=DONE_MAX)
+        eventually(lambda: is_done(house))
         assert {code for code, _ in house.stop(again).values()} == {0}
     finally:
         for one in again:

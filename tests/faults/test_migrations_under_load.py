@@ -22,9 +22,7 @@ from tests.support.threads import beside, waiting_sessions
 from tests.support.wait import eventually
 
 LIVES_PER_SECOND = 40
-SECONDS = 7.0
-DRAINED_MAX = timedelta(seconds=40)
-SLACK = timedelta(seconds=2)  # for what piled up behind the lock, on a machine that is busy
+SLACK = timedelta(seconds=4)  # for what piled up behind the lock, on a machine that is busy
 MIGRATING = text("SELECT pid FROM pg_stat_activity WHERE application_name = 'slipway migrate'")
 
 
@@ -52,7 +50,7 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(house)
     """A report stands in its way for longer than it may stand in everybody else's."""
     url = house.servers.database_url
     told: list[str] = []
-    with house.load(lives_per_second=LIVES_PER_SECOND, seconds=SECONDS):
+    with house.load(lives_per_second=LIVES_PER_SECOND):
         eventually(lambda: databases.ask(url, "SELECT count(*) > 50 FROM ticket") == (True,))
         with asking(url) as report:
             report.execute(REPORT)
@@ -61,7 +59,9 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(house)
                 report.rollback()
                 migrating.result()
         (migrated,) = databases.ask(url, "SELECT max(id) FROM ticket")
-    eventually(lambda: drained(house), within=DRAINED_MAX)
+        # The old code goes on making tickets in the new table.
+        eventually(lambda: databases.ask(url, "SELECT max(id) FROM ticket") > (migrated,))
+    eventually(lambda: drained(house))
     codes = house.stop()
 
     books = open_books(
@@ -72,13 +72,12 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(house)
     assert told[-1] == f"{NEXT_REVISION} done"
     assert set(codes.values()) == {0}
     assert [one.wrote() for one in house.running if "Traceback" in one.wrote()] == []
-    longest, since, filled = databases.ask(
+    longest, filled = databases.ask(
         url,
-        "SELECT (SELECT max(decided_at - received_at) FROM ticket_event), max(id),"
+        "SELECT (SELECT max(decided_at - received_at) FROM ticket_event),"
         " count(*) FILTER (WHERE channel = 'web') = count(*) FROM ticket",
     )
     assert longest < LOCK_TIMEOUT + SLACK
-    assert since > migrated, "the old code went on making tickets in the new table"
     assert filled
 
 

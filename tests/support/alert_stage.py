@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +24,6 @@ from tests.support.watched_slipway import SECRET, pages_of
 from worker.embedded.ports import free_port
 
 PERSON: Final = "--by provoker --why 'the runbook says so'"
-_WAIT_MAX: Final = timedelta(seconds=60)
-_RESTART_MAX: Final = timedelta(seconds=20)
 # What the alerts wait for, shortened: the same rules, impatient.
 _HURRY: Final = (
     (r"for: \d+[smh]", "for: 2s"),
@@ -49,7 +46,7 @@ class Stage:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that the processes do."""
-        eventually(condition, within=_WAIT_MAX)
+        eventually(condition)
 
     def firing(self) -> set[str]:
         """The alerts that call a person now."""
@@ -99,8 +96,8 @@ class Stage:
         (page,) = self.folder.glob(f"**/{name}*.metrics")
         page.unlink()
         os.kill(old, signal.SIGKILL)
-        eventually(lambda: self.process(name) not in {0, old}, within=_RESTART_MAX)
-        eventually(lambda: bool([*self.folder.glob(f"**/{name}*.metrics")]), within=_RESTART_MAX)
+        eventually(lambda: self.process(name) not in {0, old})
+        eventually(lambda: bool([*self.folder.glob(f"**/{name}*.metrics")]))
         self.prometheus.aim(self.targets())
 
     def targets(self) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """The workers of the Procfile and a partner, started before there is a schema, then at work."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import takewhile
 from pathlib import Path
 
 from redis import Redis
@@ -56,26 +58,29 @@ class House:
         return {one.name: one.code() for one in self.running}
 
     @contextmanager
-    def load(self, *, lives_per_second: float, seconds: float) -> Iterator[None]:
+    def load(self, *, lives_per_second: float) -> Iterator[None]:
         """Backends publish beside the block; when it ends they finish the lives they began."""
 
         def tell() -> None:
             told = stories(
-                int(lives_per_second * seconds),
+                sys.maxsize,
                 operators=[OPERATOR],
                 seed=7,
                 lives_per_second=lives_per_second,
                 pace=BRISK,
             )
-            self.published = play(told, publisher, wait=threading.Event().wait)
+            begun = takewhile(lambda _: not over.is_set(), told)
+            self.published = play(begun, publisher, wait=threading.Event().wait)
             publisher.close()
 
+        over = threading.Event()
         publisher = Publisher.at(self.servers.redis_url)
         backends = threading.Thread(target=tell)
         backends.start()
         try:
             yield
         finally:
+            over.set()
             backends.join()
 
 
