@@ -1,9 +1,12 @@
 """The simulated partner over real sockets: what it takes, refuses and keeps."""
 
+import asyncio
+import gc
 import http.client
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -12,12 +15,19 @@ from producers.simulation.partner import (
     Rule,
     SimulatedPartner,
 )
+from producers.simulation.partner.behaviour import Script
+from producers.simulation.partner.conversation import House
+from producers.simulation.partner.ledger import Entry, Ledger
+from producers.simulation.partner.pam import Pam
+from producers.simulation.partner.server import serve
+from producers.wall_clock import utc_now
 from tests.support.partner_line import (
     SECRET,
     headers,
     line_to,
     notice,
     raw_exchange,
+    raw_request,
     read_until_silence,
     send,
 )
@@ -182,3 +192,40 @@ def test_a_partner_that_was_away_comes_back_on_its_port_with_its_ledger(partner,
 
 def test_the_secret_is_not_in_what_can_be_printed(partner):
     assert SECRET not in repr(vars(partner))
+
+
+def test_who_comes_while_it_stops_is_hung_up_on_too():
+    """Accepted, and not yet a conversation: the connection must not stay half open."""
+    with ExitStack() as ends:
+        callers: list[socket.socket] = []
+
+        def call(port: int) -> socket.socket:
+            caller = socket.create_connection(("127.0.0.1", port), timeout=10)
+            callers.append(ends.enter_context(caller))
+            return caller
+
+        async def live() -> None:
+            stop = asyncio.Event()
+
+            def crowd(_: Entry) -> None:
+                for _number in range(20):
+                    call(callers[0].getpeername()[1])
+                asyncio.get_running_loop().call_soon(stop.set)
+
+            house = House(
+                Pam(SECRET), utc_now, Ledger(), Script(), deduplicate=False, on_request=crowd
+            )
+            await serve(
+                house,
+                host="127.0.0.1",
+                port=0,
+                ready=lambda port: call(port).sendall(raw_request(notice())),
+                stop=stop,
+            )
+
+        asyncio.run(live())
+
+        for caller in callers[1:]:
+            with suppress(ConnectionResetError):
+                assert caller.recv(1) == b""
+    gc.collect()  # what was forgotten warns of it now, and a warning is an error

@@ -50,13 +50,18 @@ def ask(line: http.client.HTTPConnection, method: str, path: str, body: object =
     return line.getresponse().read()
 
 
+def raw_request(body: bytes) -> bytes:
+    """Word a notice with its head."""
+    head = [f"{name}: {value}" for name, value in headers(body).items()]
+    lines = ["POST / HTTP/1.1", "Host: partner", f"Content-Length: {len(body)}", *head]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
 @contextmanager
 def raw_exchange(partner: SimulatedPartner, body: bytes) -> Iterator[socket.socket]:
     """Send a notice on a bare socket and leave the answer to be read."""
     with socket.create_connection(("127.0.0.1", partner.port), timeout=5) as wire:
-        head = [f"{name}: {value}" for name, value in headers(body).items()]
-        lines = ["POST / HTTP/1.1", "Host: partner", f"Content-Length: {len(body)}", *head]
-        wire.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        wire.sendall(raw_request(body))
         yield wire
 
 

@@ -23,6 +23,7 @@ from producers.wall_clock import utc_now
 CONNECTIONS_MAX = 2000
 BACKLOG = 1024
 THREAD_SECONDS_MAX = 10.0  # to start, and to stop
+TURNS_TO_BE_WELCOME = 8  # of the loop, from an accepted connection to its conversation; it needs 4
 
 
 class SimulatedPartner:
@@ -188,18 +189,24 @@ async def serve(
         conversations.add(conversation)
         try:
             await converse(house, Line(reader, writer))
+            writer.close()
+            await writer.wait_closed()  # what the client has not read yet is still to go out
         except OSError:
             writer.transport.abort()  # the client broke off
         except asyncio.CancelledError:
             writer.transport.abort()  # stopping: nobody waits for this task, so it ends here
         finally:
             conversations.discard(conversation)
-            writer.close()
 
     server = await asyncio.start_server(welcome, host, port, limit=HEAD_BYTES_MAX, backlog=BACKLOG)
     async with server:
         ready(server.sockets[0].getsockname()[1])
         await stop.wait()
+        # Accept nobody more, and let who was accepted come in: closing would leave them half open.
+        for listener in server.sockets:
+            asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(TURNS_TO_BE_WELCOME):
+            await asyncio.sleep(0)
         server.close()
         for conversation in conversations:
             conversation.cancel()
