@@ -155,7 +155,7 @@ def test_flower_changes_nothing_even_with_its_password(watched):
 def test_flower_shows_batches_deliveries_and_sweeps_with_their_sizes(watched):
     def shown() -> bool:
         tasks = httpx.get(f"{watched.flower}/api/tasks", auth=PASSWORD).json().values()
-        told = {(task["name"], task["kwargs"], task["result"]) for task in tasks}
+        told = [(task["name"], task["kwargs"], task["result"]) for task in tasks]
         batches = sum(
             int(kwargs.strip("{}").split(": ")[1]) for name, kwargs, _ in told if name == "intake"
         )
