@@ -70,7 +70,7 @@ def test_a_hint_after_the_message_was_taken_is_sent_again(hints, redis):
 
 def test_a_hint_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis):
     """Its notice may have been committed after the deliverer looked."""
-    hints = Hints(app, timedelta(milliseconds=300))
+    hints = Hints(app, timedelta(seconds=1))
     hints.notices_due()
     eventually(lambda: redis.lpop("deliver"))
 

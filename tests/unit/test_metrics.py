@@ -13,8 +13,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from models import metrics
 from models.intake.apply import Applied
 from models.lifecycle.words import Action
+from models.logs import Tally
 from models.metrics import new_registry
 from models.outbox.values import Again, Attempt, Claim, Delivered, Verdict
 from models.survey import OperatorSurvey, Survey
@@ -193,7 +195,8 @@ def page(tmp_path: Path) -> Iterator[Page]:
     made.close()
 
 
-def test_a_page_says_where_it_is_and_what_it_belongs_to(page, tmp_path):
+def test_a_page_says_where_it_is_and_what_it_belongs_to(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics, "TALLY", Tally())  # the process's has counted other tests' lines
     page.open(address="127.0.0.1", port=0)
 
     address = (tmp_path / "probes" / "intake@x.metrics").read_text().strip()

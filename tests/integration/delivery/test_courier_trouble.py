@@ -19,7 +19,7 @@ from tests.support.wait import eventually
 
 
 def test_no_transaction_is_open_while_a_partner_is_on_the_line(scene, partner, acme):
-    partner.behave(Rule(Answer(seconds=0.3)))
+    partner.behave(Rule(Answer(seconds=1.0)))
     scene.publish(acme, ("ticket_win", "t"))
     trouble = Trouble(scene.engine.begin, lost_connection())
     courier = scene.courier(transaction=trouble.transaction)

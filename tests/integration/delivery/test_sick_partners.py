@@ -137,9 +137,9 @@ def test_a_partner_that_hangs_slows_no_other_beside_it(scene, partner, acme, clo
         couriers = [scene.courier(in_flight_max=32) for _ in range(2)]
 
         with ThreadPoolExecutor(2) as background:
-            runs = [background.submit(one.run, lasting=3 * SECOND) for one in couriers]
+            runs = [background.submit(one.run, lasting=4 * SECOND) for one in couriers]
             partner.ledger.wait_until(
-                lambda entries: sum(entry.taken for entry in entries) == 200, seconds=2.7
+                lambda entries: sum(entry.taken for entry in entries) == 200, seconds=3.7
             )
             assert all(run.result().more for run in runs)
 
@@ -165,7 +165,7 @@ def test_two_couriers_have_no_more_in_flight_than_the_partner_s_cap(living):
 
 def test_a_courier_that_ends_leaves_nothing_counted_as_in_flight(scene, partner, acme):
     """Else the others would have to wait until it must be over."""
-    partner.behave(Rule(Answer(seconds=0.2)))
+    partner.behave(Rule(Answer(seconds=1.0)))
     win(scene, acme, 5)
     courier = scene.courier()
     courier.run(lasting=timedelta(milliseconds=50))

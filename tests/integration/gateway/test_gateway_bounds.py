@@ -129,7 +129,7 @@ def test_a_lock_that_nobody_lets_go_is_503_and_nothing_was_done(opened):
 
 
 def test_a_body_that_does_not_come_is_408(opened):
-    house = opened(body_time=SOON, body_silence=SOON * 4)
+    house = opened(body_time=SOON * 10, body_silence=SOON * 20)
     acme = house.operator()
     key = house.key(acme)
     line = json.dumps(event(acme, "T")).encode()
@@ -137,7 +137,7 @@ def test_a_body_that_does_not_come_is_408(opened):
 
     def half(text: bytes) -> Iterator[bytes]:
         yield text
-        go.wait(0.5)
+        go.wait(1.5)
 
     headers = {"X-Api-Key": key, "Content-Type": "application/json"}
     whole = house.client.post("/events", content=half(line[:9]), headers=headers)
