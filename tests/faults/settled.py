@@ -12,6 +12,10 @@ from tests.faults.one_of_each import CLOSE_DELAY, Trial
 
 EVENT_IDS: Final = text("SELECT event_id FROM ticket_event")
 UNDECIDED: Final = text("SELECT count(*) FROM ticket_event WHERE outcome IN ('parked', 'rejected')")
+# Events of a ticket that were applied in another order: what came too late is not told any more.
+OVERTAKEN: Final = text("""
+    SELECT event_id FROM ticket_event WHERE outcome IN ('superseded', 'confirmed')
+     UNION SELECT event_id FROM notice WHERE ended = 'withdrawn'""")
 REFUSED: Final = text("SELECT count(*) FROM rejected_input")
 UNTOLD: Final = text("SELECT count(*) FROM notice WHERE ended IS NULL")
 DEAD: Final = text("SELECT count(*) FROM notice WHERE ended = 'dead'")
@@ -35,7 +39,7 @@ class Settled:
     """What is not as it should be: nothing, when nothing is lost and all is done."""
 
     rows: Rows
-    out_of_order: tuple[str, ...]  # tickets whose partner did not take each step, in order
+    out_of_order: tuple[str, ...]  # tickets whose partner did not take what was due, in order
     illegal: tuple[str, ...]
 
 
@@ -55,7 +59,7 @@ def settled(trial: Trial, account: Published) -> Settled:
     ledger = trial.partner.ledger.entries()
     return Settled(
         rows=_rows(trial, account),
-        out_of_order=_out_of_order(account, sequences(ledger)),
+        out_of_order=_out_of_order(account, sequences(ledger), _overtaken(trial)),
         illegal=judge_all(ledger, close_delay=CLOSE_DELAY, complete=False).words,
     )
 
@@ -76,14 +80,20 @@ def _rows(trial: Trial, account: Published) -> Rows:
         )
 
 
+def _overtaken(trial: Trial) -> set[str]:
+    with asking(trial.servers.database_url) as connection:
+        return set(connection.execute(OVERTAKEN).scalars())
+
+
 def _out_of_order(
-    account: Published, taken: dict[tuple[str, str], tuple[str, ...]]
+    account: Published, taken: dict[tuple[str, str], tuple[str, ...]], overtaken: set[str]
 ) -> tuple[str, ...]:
     told: dict[tuple[str, str], list[str]] = {}
     for event in account.events:
         ticket = (str(event["data"]["operator"]), str(event["data"]["ticket_id"]))
         told.setdefault(ticket, [])
-        if event["action"] != "ticket_open":  # the partner brought that about itself
+        # The partner brought the opening about itself.
+        if event["action"] != "ticket_open" and event["event_id"] not in overtaken:
             told[ticket].append(event["action"])
     return tuple(
         f"{'/'.join(ticket)}: told {actions}, taken {list(taken.get(ticket, ()))}"
