@@ -43,6 +43,8 @@ class Event(NamedTuple):
     def draw(self) -> str | None:
         """The lottery draw it speaks of; none for what is not a lottery's (contracts 3.2)."""
         lottery = self.data.get("lottery")
+        if lottery is None:
+            return None
         draw = lottery.get("draw_id") if isinstance(lottery, dict) else None
         return draw if isinstance(draw, str) and _DRAW.fullmatch(draw) else None
 

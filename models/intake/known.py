@@ -87,7 +87,7 @@ def _exact(number: float) -> Decimal:
 def known_of(connection: Connection, arrived: Sequence[Arrived]) -> Known:
     """What the log holds of these events. Their tickets must be locked already."""
     keys = [{"ticket": ticket.id, "event_id": event.event_id} for ticket, event in arrived]
-    rows = connection.execute(KNOWN, {"keys": to_json(keys).decode()})
+    rows = connection.execute(KNOWN, {"keys": to_json(keys).decode()}).all()
     return {(row.ticket, row.event_id): (row.action, row.data, row.entry_id) for row in rows}
 
 

@@ -24,7 +24,8 @@ _SEAMLESS_HAS_NO = frozenset({Action.CREATE, Action.RESERVE, Action.UPDATE, Acti
 def refusal(ticket: TicketState, event: Event) -> Decision | None:
     """Why this operator's protocol cannot carry *event*; None where it can."""
     if ticket.terms.protocol != "seamless":
-        return _missing(ticket, event, _PAM_NEEDS.get(event.action, ()), known={})
+        needs = _PAM_NEEDS.get(event.action)
+        return None if needs is None else _missing(ticket, event, needs, known={})
     if event.action in _SEAMLESS_HAS_NO:
         return _refused(Reason.NO_SUCH_CALL, f"a seamless wallet has no call for {event.action}")
     if event.action is Action.WIN and ticket.status is Status.ABSENT:

@@ -55,7 +55,7 @@ TICKETS = CopyIn(
 def new_among(connection: Connection, keys: Iterable[Key]) -> dict[Key, int]:
     """Those of *keys* whose ticket is not there, each with the id it is to have."""
     listed = [{"operator": key[0], "ticket_id": key[1]} for key in sorted(set(keys))]
-    rows = connection.execute(NEW, {"keys": to_json(listed).decode()})
+    rows = connection.execute(NEW, {"keys": to_json(listed).decode()}).all()
     return {(operator, ticket_id): id_ for operator, ticket_id, id_ in rows}
 
 
