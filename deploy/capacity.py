@@ -166,7 +166,7 @@ def _rows(measured: Measured) -> Iterator[tuple[str, list[str]]]:
 def _number(value: float | None, unit: str = "") -> str:
     if value is None:
         return NOT_MEASURED
-    worded = f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"  # noqa: PLR2004 - three digits are enough
+    worded = f"{value:,.0f}" if value >= 100 else f"{round(value, 1) + 0.0:,.1f}"  # noqa: PLR2004 - three digits are enough; and no -0.0
     return f"{worded} {unit}".strip()
 
 
