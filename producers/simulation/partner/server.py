@@ -23,7 +23,7 @@ from producers.wall_clock import utc_now
 CONNECTIONS_MAX = 2000
 BACKLOG = 1024
 THREAD_SECONDS_MAX = 10.0  # to start, and to stop
-TURNS_TO_BE_WELCOME = 8  # of the loop, from an accepted connection to its conversation; it needs 4
+TURNS_TO_BE_WELCOME = 8  # of the loop, from accepted to its conversation; one has been enough
 
 
 class SimulatedPartner:
@@ -197,6 +197,7 @@ async def serve(
             writer.transport.abort()  # stopping: nobody waits for this task, so it ends here
         finally:
             conversations.discard(conversation)
+            writer.close()  # also where the conversation itself went wrong
 
     server = await asyncio.start_server(welcome, host, port, limit=HEAD_BYTES_MAX, backlog=BACKLOG)
     async with server:
