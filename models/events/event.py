@@ -43,9 +43,9 @@ class Event(NamedTuple):
     def draw(self) -> str | None:
         """The lottery draw it speaks of; none for what is not a lottery's (contracts 3.2)."""
         lottery = self.data.get("lottery")
-        if lottery is None:
+        if not isinstance(lottery, dict):
             return None
-        draw = lottery.get("draw_id") if isinstance(lottery, dict) else None
+        draw = lottery.get("draw_id")
         return draw if isinstance(draw, str) and _DRAW.fullmatch(draw) else None
 
 
