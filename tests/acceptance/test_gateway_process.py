@@ -14,9 +14,7 @@ from pydantic import SecretStr
 from models.encryption import Vault
 from tests.support.celery_process import ENDING_MAX, ROOT, environment, must_live
 from tests.support.closed_port import closed_port
-from tests.support.desk import Desk
-from tests.support.gateway_house import House
-from tests.support.manual_clock import ManualClock
+from tests.support.gateway_house import House, desk_of_today
 from tests.support.threads import beside, waiting_sessions
 from tests.support.wait import eventually
 
@@ -46,7 +44,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
     ):
         try:
-            house = House(client, engine, redis, Desk(engine, ManualClock()), vault)
+            house = House(client, engine, redis, desk_of_today(engine), vault)
 
             def ready() -> bool:
                 must_live(process, log)

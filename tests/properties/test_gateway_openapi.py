@@ -27,9 +27,7 @@ from models.database import open_engine
 from models.signing import sign
 from producers.gateway.app import build_app
 from tests.support import databases
-from tests.support.desk import Desk
 from tests.support.gateway_house import SECRET, House, house_of
-from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 
 EXAMPLES = 15
@@ -98,7 +96,7 @@ def engine(servers, template, database_names) -> Iterator[Engine]:
 def house(servers, engine: Engine) -> Iterator[House]:
     url = engine.url.render_as_string(hide_password=False)
     given_ = plain_settings(database_url=url, redis_url=servers.redis_url)
-    with house_of(given_, engine, Desk(engine, ManualClock())) as made:
+    with house_of(given_, engine) as made:
         yield made
 
 

@@ -14,6 +14,7 @@ import redis as redis_client
 import uvicorn
 from sqlalchemy import Engine, text
 
+from models.clock import DatabaseClock
 from models.encryption import Vault
 from models.interventions import Person
 from models.publishers import add_publisher
@@ -23,6 +24,7 @@ from producers.gateway.app import build_app
 from producers.gateway.limits import Limits
 from producers.publisher import STREAM
 from tests.support.desk import SLIP, Desk
+from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
 
 SECRET = "12345ABCDE-not-the-sample-s"
@@ -152,11 +154,19 @@ class House:
         return [json.loads(fields[b"event"]) for _, fields in entries]
 
 
+def desk_of_today(engine: Engine) -> Desk:
+    """Make a desk whose time starts now: a gateway judges what it shows by the database's clock."""
+    with engine.connect() as connection:
+        now = DatabaseClock().now(connection)
+    return Desk(engine, ManualClock(now.replace(microsecond=0)))
+
+
 @contextmanager
 def house_of(
-    settings: Settings, engine: Engine, desk: Desk, *, limits: Limits | None = None
+    settings: Settings, engine: Engine, *, limits: Limits | None = None
 ) -> Iterator[House]:
     """A gateway with what belongs to it."""
+    desk = desk_of_today(engine)
     with ExitStack() as closing:
         url = closing.enter_context(serving(settings, limits))
         client = closing.enter_context(httpx.Client(base_url=url, timeout=20))

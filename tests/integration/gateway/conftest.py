@@ -7,9 +7,7 @@ from sqlalchemy import Engine
 
 from models.database import open_engine
 from tests.support import databases
-from tests.support.desk import Desk
 from tests.support.gateway_house import House, house_of
-from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from worker.embedded import Servers
 
@@ -36,7 +34,7 @@ def shared_engine(shared_database: str) -> Iterator[Engine]:
 def built(servers: Servers, shared_database: str, shared_engine: Engine) -> Iterator[House]:
     """A gateway on it."""
     settings = plain_settings(database_url=shared_database, redis_url=servers.redis_url)
-    with house_of(settings, shared_engine, Desk(shared_engine, ManualClock())) as made:
+    with house_of(settings, shared_engine) as made:
         yield made
 
 

@@ -8,9 +8,7 @@ import httpx
 import pytest
 
 from tests.support.closed_port import closed_port
-from tests.support.desk import Desk
 from tests.support.gateway_house import House, event, house_of
-from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.wait import eventually
 
@@ -46,7 +44,7 @@ def come_again(answer: httpx.Response) -> str:
 
 def test_without_postgresql_nobody_is_let_in(engine, redis_url, away):
     settings = plain_settings(database_url=f"postgresql{away}", redis_url=redis_url)
-    with house_of(settings, engine, Desk(engine, ManualClock())) as house:
+    with house_of(settings, engine) as house:
         for answer in (
             house.publish("any", event("acme", "T")),
             house.publish_lines("any", b"{}"),
@@ -59,7 +57,7 @@ def test_without_postgresql_nobody_is_let_in(engine, redis_url, away):
 
 def test_without_redis_events_are_told_to_come_again_and_tickets_are_served(engine, database, away):
     settings = plain_settings(database_url=database, redis_url=f"redis{away}")
-    with house_of(settings, engine, Desk(engine, ManualClock())) as house:
+    with house_of(settings, engine) as house:
         acme = house.operator()
         key = house.key(acme)
         ticket = house.reserved(acme)
@@ -105,7 +103,7 @@ def test_lines_that_find_redis_full_in_the_middle_are_told_how_far_they_came(hou
 def test_a_2xx_means_on_disk_where_that_is_asked_for(engine, database, redis_url):
     """SLIPWAY_WAITAOF: 503 when it runs out."""
     settings = plain_settings(database_url=database, redis_url=redis_url, waitaof=1000)
-    with house_of(settings, engine, Desk(engine, ManualClock())) as house:
+    with house_of(settings, engine) as house:
         acme = house.operator()
         key = house.key(acme)
         with configured(house, appendonly="yes", appendfsync="always"):

@@ -10,9 +10,7 @@ import httpx
 import pytest
 
 from producers.gateway.limits import Limits
-from tests.support.desk import Desk
 from tests.support.gateway_house import House, event, house_of
-from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.threads import beside, waiting_sessions
 from tests.support.wait import eventually
@@ -29,8 +27,7 @@ def opened(redis_url, database, engine) -> Iterator[Opened]:
         def build(**limits: object) -> House:
             settings = plain_settings(database_url=database, redis_url=redis_url)
             bounds = Limits(flush=SOON, **limits)  # type: ignore[arg-type]  # each test's own
-            desk = Desk(engine, ManualClock())
-            return closing.enter_context(house_of(settings, engine, desk, limits=bounds))
+            return closing.enter_context(house_of(settings, engine, limits=bounds))
 
         yield build
 
