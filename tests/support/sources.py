@@ -66,5 +66,5 @@ def _files(folder: Path) -> Iterator[Path]:
             hidden = path.name.startswith(".") and path.name not in SHOWN
             if not hidden and path.name not in SKIPPED:
                 yield from _files(path)
-        elif not path.is_symlink():
+        elif not path.is_symlink() and path.name != ".git":  # a file in a worktree
             yield path
