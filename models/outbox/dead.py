@@ -101,7 +101,7 @@ def _skip(
     ticket.unfinished -= 1
     ticket.touched = True
     if notice.action in RESULTS:
-        ticket.untold = max(notice.generation, ticket.untold or 0)
+        ticket.untold = notice.generation  # results die at the head only, so in their order
         withdrawn = connection.execute(
             WITHDRAW_ROLLBACK,
             {"ticket": ticket.id, "generation": notice.generation, "now": now},

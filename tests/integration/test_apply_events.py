@@ -64,6 +64,29 @@ def test_a_chunk_takes_a_handful_of_statements_however_many_events_it_has(desk, 
     assert len(statements) <= 8
 
 
+def test_a_notice_of_a_new_ticket_is_due_whatever_else_the_chunk_holds(desk):
+    desk.say("ticket_open", "known")
+
+    applied = desk.publish(desk.event("ticket_win", "new"), desk.event("ticket_paid", "known"))
+
+    assert applied.due
+
+
+def test_of_two_events_of_one_moment_the_one_that_arrived_first_is_decided_first(desk, books):
+    """Rule 3: it waited for its ticket, and comes before the ones that bring it."""
+    desk.add_operator("careful", announces_tickets=True)
+    moment = desk.now
+    desk.say("ticket_win", operator="careful", at=moment, event_id="parked")
+    desk.wait(timedelta(seconds=1))
+    desk.publish(
+        desk.event("ticket_lost", operator="careful", at=moment, event_id="fresh"),
+        desk.event("ticket_open", operator="careful", at=moment - timedelta(seconds=1)),
+    )
+
+    assert books.standing(operator="careful") == "resulted/won"
+    assert books.event("fresh", operator="careful").outcome == "parked"
+
+
 def test_an_empty_chunk_changes_nothing(desk, books):
     assert desk.publish().outcomes == Counter()
     assert books.rejected() == []

@@ -50,6 +50,27 @@ def test_the_probe_is_the_oldest_notice_and_each_time_another(desk, deliverer, l
     assert probes[36:] == locked_out[32:]
 
 
+def test_a_notice_within_its_grace_is_no_probe(desk, deliverer):
+    """Rule 15: the partner may still be at work on it, so the next oldest is the probe."""
+    owe(desk, 1, prefix="silent")
+    (silent,) = deliverer.claim()
+    owe(desk, 1, prefix="refused")
+    (refused,) = deliverer.claim()
+    with desk.engine.begin() as connection:
+        record(
+            connection,
+            [Attempt(silent, UNANSWERED, SECOND)],
+            now=desk.now,
+            partner_grace=4 * INTERVAL,
+            parking_window=PARKING_WINDOW,
+        )
+    desk.wait(SECOND)
+    deliverer.hear(refused, verdict=AGAIN, status=401)
+    desk.wait(INTERVAL)
+
+    assert Deliverer(desk).deliver(AGAIN, 401) == [refused.ticket_id]
+
+
 @pytest.mark.usefixtures("locked_out")
 def test_there_is_one_probe_at_a_time_whoever_looks(desk, deliverer):
     other = Deliverer(desk)

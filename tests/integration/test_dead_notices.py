@@ -7,7 +7,7 @@ import pytest
 from models.outbox.dead import WayOut
 from models.outbox.values import Dead, Unanswered
 from models.rescue import NotPossible, Selection, find_dead, list_dead
-from tests.support.desk import CLOSE_DELAY, LEASE, PARTNER_GRACE, SLIP
+from tests.support.desk import AMOUNTS, CLOSE_DELAY, LEASE, PARTNER_GRACE, SLIP
 from tests.support.ways_out import WaysOut
 
 GONE = Dead("410 Gone")
@@ -205,6 +205,36 @@ def test_what_a_protocol_has_no_call_for_cannot_be_sent_but_settled_by_hand(desk
     with pytest.raises(NotPossible, match="settle it by hand; then say skip --delivered"):
         ways.free(rollback, WayOut.RETRY)
     ways.free(rollback, WayOut.SKIP_DELIVERED)
+    assert desk.deliver() == [("T", "ticket_void")]
+
+
+def test_a_skipped_result_takes_a_rollback_along_that_has_no_call(desk, books, ways):
+    """Rule 18: the wallet has no call for it, so it is dead from the start."""
+    desk.add_operator("wallet", protocol="seamless")
+    desk.say("ticket_open", operator="wallet", **GAME)
+    for word in ("lost", "rollback", "void"):
+        desk.say(f"ticket_{word}", operator="wallet")
+    desk.deliver(GONE)
+    lost, rollback, _ = books.notices(operator="wallet")
+    assert (lost.ended, rollback.ended) == ("dead", "dead")
+
+    ways.free(lost.id, WayOut.SKIP)
+
+    ends = [row.ended for row in books.notices(operator="wallet")]
+    assert ends == ["skipped", "withdrawn", None]
+    assert desk.deliver() == [("T", "ticket_void")]
+
+
+def test_a_second_skipped_result_takes_its_rollback_along_too(desk, books, ways, dead_win):
+    """Rule 18: what counts is the newest result the partner never had."""
+    ways.free(dead_win, WayOut.SKIP)
+    desk.publish(desk.event("ticket_rollback"), desk.event("ticket_lost"))
+    desk.deliver(GONE)
+    ways.free(books.notice(3).id, WayOut.SKIP)
+    desk.publish(desk.event("ticket_rollback"), desk.event("ticket_void", **AMOUNTS))
+
+    ends = [row.ended for row in books.notices()]
+    assert ends == ["skipped", "withdrawn", "skipped", "withdrawn", None]
     assert desk.deliver() == [("T", "ticket_void")]
 
 

@@ -50,6 +50,19 @@ def test_no_window_ends_that_reaches_past_the_oldest_unapplied_work(desk, books)
     assert books.standing() == "open/pending"
 
 
+def test_of_one_ticket_only_the_windows_end_that_the_horizon_has_passed(desk, books):
+    """Rule 17: the younger one's window is over as well, but not by the stream's horizon."""
+    desk.say("ticket_rollback", event_id="older")
+    desk.wait(MINUTE)
+    desk.say("ticket_rollback", event_id="younger")
+    horizon = desk.now - MINUTE + PARKING_WINDOW
+    desk.wait(PARKING_WINDOW)
+
+    assert desk.end_windows(horizon=horizon) == 1
+    assert books.event("older").outcome == "rejected"
+    assert books.event("younger").outcome == "parked"
+
+
 def test_a_horizon_ahead_of_the_database_s_clock_ends_no_window_early(desk):
     desk.say("ticket_rollback")
     desk.wait(PARKING_WINDOW - MOMENT)

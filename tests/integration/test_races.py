@@ -6,12 +6,14 @@ The first one's transaction is held open until the server says that the second o
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from models.outbox.values import Attempt, Delivered
 from tests.support.desk import CLOSE_DELAY, CREATE_AGE_MAX, LEASE, PARKING_WINDOW, SLIP, TOOK
 from tests.support.threads import beside, waiting_sessions
 
 MINUTE = timedelta(minutes=1)
+LOCK_AT_ONCE = text("SELECT id FROM ticket WHERE id = :id FOR NO KEY UPDATE NOWAIT")
 
 
 @pytest.fixture(params=["commits", "dies"])
@@ -57,6 +59,42 @@ def test_two_workers_make_the_same_ticket_once(desk, books, engine, first_one):
 
     assert books.tickets() == ["T"]
     assert books.owed() == ["ticket_win"]
+
+
+def test_a_chunk_that_loses_the_race_for_a_new_ticket_is_decided_again_within_its_transaction(
+    desk, books, engine
+):
+    """Protocol E1: losing the race is no error, so the chunk is not split for it."""
+    with engine.connect() as first, engine.connect() as second:
+        desk.apply_within(first, desk.event("ticket_open", event_id="open"))
+        chunk = desk.event("ticket_win", "U"), desk.event("ticket_win", event_id="win")
+        with beside(lambda: desk.apply_within(second, *chunk)) as applied:
+            waiting_sessions(engine)
+            first.commit()
+            applied.result()
+        second.commit()
+
+    assert books.outcomes() == [("ticket_open", "applied"), ("ticket_win", "applied")]
+    assert books.standing("U") == "resulted/won"
+
+
+def test_tickets_are_locked_in_the_order_of_their_ids(desk, books, engine):
+    """Rule 19: whoever waits for a ticket holds none that comes after it."""
+    for ticket_id in ("B", "A"):  # the keys' order is the other one
+        desk.say("ticket_open", ticket_id)
+    desk.publish(*(desk.event("ticket_open", f"T{number}") for number in range(300)))
+    with engine.begin() as connection:  # as a table is that has grown: it is looked into by key
+        connection.execute(text("ANALYZE ticket"))
+    chunk = desk.event("ticket_win", "A"), desk.event("ticket_win", "B")
+    with engine.connect() as first:
+        first.execute(LOCK_AT_ONCE, {"id": books.ticket("B").id})
+        with beside(lambda: desk.publish(*chunk)) as second:
+            waiting_sessions(engine)
+            with engine.begin() as third:
+                later = {"id": books.ticket("A").id}
+                assert third.execute(LOCK_AT_ONCE, later).scalar_one() == later["id"]
+            first.commit()
+            second.result()
 
 
 def test_an_event_parked_for_an_unknown_ticket_is_seen_by_who_makes_it(desk, books, engine):
@@ -205,6 +243,22 @@ def test_a_create_that_is_claimed_while_the_sweep_gives_it_up_is_sent(desk, book
     desk.record(create)
 
     assert books.standing() == "open/pending"
+
+
+def test_a_create_that_is_answered_while_the_sweep_gives_it_up_stays_answered(desk, books, engine):
+    """Rule 10: its lease is over, but its sender is not lost and has the ticket's lock first."""
+    desk.say("ticket_create", **SLIP)
+    success = Attempt(desk.claim_one(), Delivered(), TOOK)
+    desk.wait(LEASE)
+    with engine.connect() as first:
+        desk.record_within(first, success)
+        with beside(desk.abandon_creates) as second:
+            waiting_sessions(engine)
+            first.commit()
+            assert second.result() == 0
+
+    assert books.standing() == "open/pending"
+    assert books.owed() == ["ticket_create"]
 
 
 def test_a_create_that_is_claimed_while_it_is_discarded_keeps_its_place(desk, books, engine):
