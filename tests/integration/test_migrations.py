@@ -79,7 +79,9 @@ def test_a_release_that_was_taken_back_finds_nothing_to_do(database, engine):
 
     upgrade(database, tell=told.append)
 
-    assert told == [f"the schema is at {NEXT_REVISION}, newer than this program's 0001"]
+    assert told == [
+        f"the schema is at {NEXT_REVISION}, newer than this program's {expected_revision()}"
+    ]
     assert catalog(engine) == newer
 
 
@@ -117,7 +119,7 @@ def test_each_revision_is_told_of(empty_database):
     upgrade(empty_database, tell=told.append)
 
     assert told[0].startswith("0001 The tables of the main road")
-    assert told[1:] == ["0001 done"]
+    assert told[-1] == f"{expected_revision()} done"
 
 
 def test_a_server_that_is_not_there_is_an_error_that_says_so():

@@ -19,7 +19,7 @@ from models.migrate import VERSIONS, current_revision, upgrade
 from tests.support.sources import ROOT
 
 SAMPLES = ROOT / "tests" / "samples" / "next_release"
-NEXT_REVISION = "0006"
+NEXT_REVISION = "9005"
 
 migrate_further = partial(upgrade, versions=(VERSIONS, SAMPLES))
 """`upgrade`, as the next release has it."""

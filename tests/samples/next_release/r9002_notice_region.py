@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision: str | None = "0002"
+revision = "9002"
+down_revision: str | None = "9001"
 
 
 def upgrade() -> None:

@@ -4,8 +4,8 @@ from alembic import op
 
 from models.migrations.online import widen_check
 
-revision = "0005"
-down_revision: str | None = "0004"
+revision = "9004"
+down_revision: str | None = "9003"
 
 
 def upgrade() -> None:

@@ -4,8 +4,8 @@ from sqlalchemy import text
 
 from models.migrations.online import build_index, validate
 
-revision = "0006"
-down_revision: str | None = "0005"
+revision = "9005"
+down_revision: str | None = "9004"
 
 
 def upgrade() -> None:

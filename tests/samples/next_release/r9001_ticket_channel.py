@@ -3,8 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision: str | None = "0001"
+from models.migrate import expected_revision
+
+revision = "9001"
+down_revision: str | None = expected_revision()  # whatever is the newest
 
 
 def upgrade() -> None:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision: str | None = "0003"
+revision = "9003"
+down_revision: str | None = "9002"
 
 
 def upgrade() -> None:
