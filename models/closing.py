@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 # All that is honoured stands on the ticket's own row (protocol H41). The body is built here as
-# `models.notices.pam.body` builds it; a test compares them.
+# `models.notices.pam.body` builds it, the key as `models.notices.key` does; tests compare them.
 CLOSE_DUE = text("""
     WITH due AS MATERIALIZED (
         SELECT t.id FROM ticket t
@@ -23,11 +23,13 @@ CLOSE_DUE = text("""
      RETURNING t.id, t.operator, t.ticket_id, t.notices, t.unfinished, t.generation,
                t.held_until, o.code, o.protocol),
     told AS (
-        INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
-                            created_at)
+        INSERT INTO notice (ticket, operator, number, action, generation, body,
+                            idempotency_key, head, due_at, created_at)
         SELECT c.id, c.operator, c.notices, 'ticket_closed', c.generation,
                '{"action":"ticket_closed","data":{"operator":' || CAST(to_json(c.code) AS text)
                || ',"ticket_id":' || CAST(to_json(c.ticket_id) AS text) || '}}',
+               CASE WHEN strpos(c.code || c.ticket_id, '/') > 0
+                    THEN concat_ws(' ', c.code, c.ticket_id, 'ticket_closed', c.generation) END,
                c.unfinished = 1, greatest(CAST(:now AS timestamptz), c.held_until), :now
           FROM closed c WHERE c.protocol = 'pam')
     SELECT count(*) FROM closed""")

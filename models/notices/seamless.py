@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 from models.lifecycle.ticket import Owed, TicketState
 from models.lifecycle.words import Action
 from models.money import to_decimal_units
+from models.notices.key import key_of
 
 _TRANSACTIONS = UUID("5e84b48e-7393-4789-ad96-f1429e783068")  # the namespace; never change it
 PAYOUT, CANCEL = "/payout", "/cancel"
@@ -68,7 +69,7 @@ def _who_and_what(ticket: TicketState, facts: dict[str, Any]) -> dict[str, str]:
 
 
 def _when(ticket: TicketState, owed: Owed, facts: dict[str, Any]) -> dict[str, str]:
-    name = f"{ticket.terms.code}/{ticket.ticket_id}/{owed.action}/{owed.generation}"
+    name = key_of(ticket.terms.code, ticket.ticket_id, owed.action, owed.generation)
     assert owed.at is not None, "a settlement has its time"
     return {
         "currency": _text(facts["currency"]),

@@ -28,7 +28,7 @@ _LEASE: Final = """
       FROM ticket t, operator o LEFT JOIN circuit c ON c.operator = o.id
      WHERE n.id = ANY (ARRAY(SELECT id FROM chosen)) AND t.id = n.ticket AND o.id = n.operator
  RETURNING n.id, n.ticket, n.operator, o.code, t.ticket_id, n.action, n.generation, n.path, n.body,
-           n.claims, n.tries,
+           n.idempotency_key, n.claims, n.tries,
            CASE WHEN n.first_tried_at < c.opened_at
                 THEN n.first_tried_at + (coalesce(c.closed_at, :now) - c.opened_at)
                 ELSE n.first_tried_at END AS first_tried_at"""

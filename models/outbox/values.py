@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from models.lifecycle.words import SENT_ONCE, Action
+from models.notices.key import plain_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Claim:
     generation: int
     path: str
     body: str  # the exact text to sign and send
+    kept_key: str | None  # the notice's own key, where its ids joined by `/` are ambiguous
     number: int  # which claim of this notice it is, from 1
     tries: int  # attempts before this one
     first_tried_at: datetime | None
@@ -52,7 +54,9 @@ class Claim:
     @property
     def idempotency_key(self) -> str:
         """What this notice is, once and for all (design.md 5.5, protocol H42)."""
-        return f"{self.operator_code}/{self.ticket_id}/{self.action}/{self.generation}"
+        return self.kept_key or plain_key(
+            self.operator_code, self.ticket_id, self.action, self.generation
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from models.lifecycle.ticket import Owed, TicketState
 from models.lifecycle.turn import Decided
 from models.lifecycle.words import NoticeEnd
 from models.notices.body import message
+from models.notices.key import key_to_keep
 from models.tickets.copying import CopyIn, Row, document
 from models.tickets.make import make_tickets
 
@@ -77,6 +78,7 @@ NOTICES = CopyIn(
         "event_id": "varchar",
         "path": "text",
         "body": "varchar",
+        "idempotency_key": "varchar",
         "head": "bool",
         "due_at": "timestamptz",
         "ended": "text",
@@ -232,6 +234,7 @@ def _notice(ticket: TicketState, owed: Owed, now: datetime) -> Row:
         owed.event_id,
         text_.path,
         text_.body,
+        key_to_keep(ticket.terms.code, ticket.ticket_id, owed.action, owed.generation),
         is_head,
         max(now, owed.not_before or now, ticket.held_until or now),
         ended,

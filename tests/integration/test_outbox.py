@@ -1,14 +1,17 @@
 """Claiming what partners are owed: heads only, under a lease, each operator for itself."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from models.lifecycle.words import Action
+from models.notices.key import key_of
 from models.outbox.partners import partners
 from models.outbox.values import Again, Claim, Dead, Unanswered
-from tests.support.desk import LEASE, SLIP, Desk
+from tests.support.desk import CLOSE_DELAY, LEASE, SLIP, Desk
 
 MOMENT = timedelta(microseconds=1)
 PAUSE = timedelta(seconds=30)
@@ -231,3 +234,59 @@ def _claim_and_deliver(desk: Desk) -> Claim:
     claim = desk.claim_one()
     desk.record(claim)
     return claim
+
+
+SLASHED = (("a", "b/c"), ("a/b", "c"))
+
+
+def test_tickets_whose_ids_look_alike_when_they_are_joined_have_keys_of_their_own(desk, books):
+    """Operators `a` and `a/b`, tickets `b/c` and `c`: each player is paid."""
+    for code, ticket_id in SLASHED:
+        desk.add_operator(code)
+        desk.say("ticket_win", ticket_id, operator=code)
+    claims = desk.claim()
+    results = {one.idempotency_key for one in claims}
+    for one in claims:
+        desk.record(one)
+    desk.wait(CLOSE_DELAY)
+    desk.close_due()
+    closings = {one.idempotency_key for one in desk.claim()}
+
+    assert results == {"a b/c ticket_win 1", "a/b c ticket_win 1"}
+    assert closings == {"a b/c ticket_closed 1", "a/b c ticket_closed 1"}
+    for code, ticket_id in SLASHED:
+        assert [row.idempotency_key for row in books.notices(ticket_id, operator=code)] == [
+            key_of(code, ticket_id, Action(row.action), row.generation)
+            for row in books.notices(ticket_id, operator=code)
+        ]
+
+
+def test_wallets_whose_ids_look_alike_when_they_are_joined_get_transactions_of_their_own(desk):
+    told = set()
+    for code, ticket_id in SLASHED:
+        desk.add_operator(code, protocol="seamless", announces_tickets=True)
+        desk.say("ticket_open", ticket_id, operator=code, **SLIP, game="G", game_id="1")
+        desk.say("ticket_lost", ticket_id, operator=code)
+        told.add(json.loads(_claim_and_deliver(desk).body)["transactionId"])
+
+    assert len(told) == len(SLASHED)
+
+
+def test_what_an_older_release_owed_is_sent_under_the_key_it_had(desk, books, engine):
+    """The partner may have it already, under that key; what follows has a key of its own."""
+    desk.add_operator("a/b")
+    desk.say("ticket_win", "c", operator="a/b")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE notice SET idempotency_key = NULL"))
+    before = desk.claim_one()
+    desk.record(before, Unanswered(PAUSE))
+    desk.wait(PAUSE)
+    repeat = _claim_and_deliver(desk)
+    desk.say("ticket_rollback", "c", operator="a/b")
+
+    assert before.idempotency_key == repeat.idempotency_key == "a/b/c/ticket_win/1"
+    assert _key(desk) == "a/b c ticket_rollback 1"
+
+
+def _key(desk: Desk) -> str:
+    return _claim_and_deliver(desk).idempotency_key

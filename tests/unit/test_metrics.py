@@ -54,8 +54,8 @@ def samples(registry: CollectorRegistry) -> dict[str, float]:
 def attempt(verdict: Verdict, *, operator: str = "acme", took: timedelta = SECOND) -> Attempt:
     claim = Claim(
         notice=1, ticket=1, operator=1, operator_code=operator, ticket_id="7", action=Action.WIN,
-        generation=1, path="", body="{}", number=1, tries=0, first_tried_at=None, claimed_at=NOW,
-        lease=uuid4(),
+        generation=1, path="", body="{}", kept_key=None, number=1, tries=0, first_tried_at=None,
+        claimed_at=NOW, lease=uuid4(),
     )  # fmt: skip
     return Attempt(claim, verdict, took)
 

@@ -1,0 +1,12 @@
+"""A notice's key, kept where its ids hold the character that joins them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision: str | None = "0001"
+
+
+def upgrade() -> None:
+    """What was owed before has none, and keeps the key it was sent under."""
+    op.add_column("notice", sa.Column("idempotency_key", sa.String(), nullable=True))

@@ -1,0 +1,101 @@
+"""No two notices share a key, whatever characters their ids hold."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from models.lifecycle.ticket import Owed, TicketState
+from models.lifecycle.words import RESULTS, Action
+from models.notices.body import message
+from models.notices.key import key_of, plain_key
+from tests.support.owed_notice import NOW, PARTNER, WIN
+from tests.support.tickets import ROUND, SEAMLESS
+from worker.delivery.pam import Pam
+
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+# As `models.events.format.Id`: printable and without spaces; often what joins or quotes elsewhere.
+IDS = st.text(
+    st.one_of(st.sampled_from("/%2F0.:-ab"), st.characters(exclude_categories=("C", "Z"))),
+    min_size=1,
+    max_size=64,
+)
+Notice = tuple[str, str, Action, int]
+
+
+@st.composite
+def notices(draw: st.DrawFn, actions: list[Action]) -> Notice:
+    return (
+        draw(IDS),
+        draw(IDS),
+        draw(st.sampled_from(actions)),
+        draw(st.integers(0, 2**31 - 1)),
+    )
+
+
+@st.composite
+def pairs(draw: st.DrawFn, actions: list[Action]) -> tuple[Notice, Notice]:
+    """Two notices; often the same text, cut into operator and ticket at another place."""
+    one = draw(notices(actions))
+    joined = f"{one[0]}/{one[1]}"
+    places = [place for place, character in enumerate(joined) if character == "/"]
+    place = draw(st.sampled_from(places))
+    code, ticket_id = joined[:place], joined[place + 1 :]
+    if draw(st.booleans()) and 0 < len(code) <= 64 and 0 < len(ticket_id) <= 64:
+        return one, (code, ticket_id, one[2], one[3])
+    return one, draw(notices(actions))
+
+
+@given(pairs(list(Action)))
+def test_no_two_notices_share_an_idempotency_key(both):
+    one, other = both
+    assume(one != other)
+
+    assert key_of(*one) != key_of(*other)
+    assert header(one) != header(other)
+
+
+@given(pairs(list(Action)))
+def test_no_key_of_now_is_one_that_an_older_release_gave_another_notice(both):
+    """It joined all of them by `/`; what it owed is sent under the key it had."""
+    one, older = both
+    assume(one != older)
+    assume("/" not in older[0] or "/" in one[0] + one[1])
+
+    assert key_of(*one) != plain_key(*older)
+
+
+@given(pairs(sorted(RESULTS)))
+def test_no_two_settlements_share_a_transaction_whatever_their_ids_hold(both):
+    one, other = both
+    assume(one != other)
+
+    assert transaction(one) != transaction(other)
+
+
+@given(notices(list(Action)))
+def test_a_key_without_the_joint_in_its_ids_is_the_one_it_always_was(notice):
+    assume("/" not in notice[0] + notice[1])
+
+    assert key_of(*notice) == f"{notice[0]}/{notice[1]}/{notice[2]}/{notice[3]}"
+
+
+def header(notice: Notice) -> str:
+    """The key as it is sent: a header holds printable ASCII alone."""
+    claim = replace(WIN, kept_key=key_of(*notice))
+    sent = Pam().request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
+    assert sent.isascii()
+    assert sent.isprintable()
+    assert " " not in sent
+    return sent
+
+
+def transaction(notice: Notice) -> str:
+    operator, ticket_id, action, generation = notice
+    ticket = TicketState(1, ticket_id, replace(SEAMLESS, code=operator), details=dict(ROUND))
+    made = message(ticket, Owed(action, generation, {}, event_id="e", at=AT))
+    found: str = json.loads(made.body)["transactionId"]
+    assert len(found) == 36, "a UUID, whatever the length of the ids"
+    return found
