@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -57,6 +58,20 @@ def test_every_command_explains_itself(slipway, command):
     assert "Usage: slipway" in told.out
     if command.split()[-1:] not in ([], ["operators"], ["events"], ["rejected"]):
         assert "Example: " in told.out
+
+
+def test_the_version_is_the_one_of_the_project(slipway):
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert slipway("--version").out == f"slipway {declared}\n"
+
+
+@pytest.mark.parametrize("group", ["", "operators", "events", "notices dead"])
+def test_help_says_what_every_command_does_without_cutting_it_off(slipway, group):
+    page = slipway(*group.split(), "--help").out
+
+    assert "Commands:" in page
+    assert "..." not in page.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(

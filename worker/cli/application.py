@@ -1,7 +1,10 @@
 """The command `slipway`: its groups and the words of its front page."""
 
+from typing import Annotated
+
 import typer
 
+from models.version import version
 from worker.cli import (
     demo,
     doctor,
@@ -19,8 +22,10 @@ from worker.cli import (
     ticket,
     up,
 )
+from worker.cli.help_pages import WIDTH_MAX, FullSentences
 
 app = typer.Typer(
+    cls=FullSentences,
     help=(
         "Slipway moves betting tickets through their life: it applies what backends publish, tells"
         " the partner in order and signed, and closes each ticket after its delay."
@@ -33,8 +38,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH_MAX},
 )
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value
+    if wanted:
+        typer.echo(f"slipway {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def slipway(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Carry the options that stand before any command."""
+
+
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("up", epilog=up.EXAMPLE)(up.up)
 app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)

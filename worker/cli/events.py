@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from models.lifecycle.words import Outcome
+from worker.cli.help_pages import FullSentences
 from worker.cli.options import NO_REASON, AsJson, By, OneOperator, Why, person_name
 from worker.cli.rescue.options import (
     AsNow,
@@ -20,7 +21,7 @@ from worker.cli.rescue.options import (
     Yes,
 )
 
-app = typer.Typer(help="Events that need a person.", no_args_is_help=True)
+app = typer.Typer(cls=FullSentences, help="Events that need a person.", no_args_is_help=True)
 _GROUPS = {
     Outcome.PARKED: "Events that wait for what must come before them.",
     Outcome.REJECTED: "Events that were refused, each with its reason, and what could not be read.",
@@ -158,7 +159,7 @@ def _words(ids: Sequence[str] | None) -> tuple[str, ...]:
 
 
 for _outcome, _help in _GROUPS.items():
-    _group = typer.Typer(help=_help, no_args_is_help=True)
+    _group = typer.Typer(cls=FullSentences, help=_help, no_args_is_help=True)
     _add_list(_group, _outcome)
     _add_show(_group, _outcome)
     if _outcome is Outcome.PARKED:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.help_pages import FullSentences
 from worker.cli.options import NO_REASON, AsJson, By, OneOperator, Why, person_name
 from worker.cli.rescue.options import (
     Choice,
@@ -19,8 +20,9 @@ from worker.cli.rescue.options import (
     Yes,
 )
 
-app = typer.Typer(help="Notices that need a person.", no_args_is_help=True)
+app = typer.Typer(cls=FullSentences, help="Notices that need a person.", no_args_is_help=True)
 dead = typer.Typer(
+    cls=FullSentences,
     help="Notices the partner does not take. Each holds up those of its ticket behind it.",
     no_args_is_help=True,
 )

@@ -4,6 +4,7 @@ import math
 
 import typer
 
+from worker.cli.help_pages import FullSentences
 from worker.cli.operator_options import (
     Agent,
     AnnouncesTickets,
@@ -33,7 +34,7 @@ from worker.cli.operator_options import (
 )
 from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
 
-app = typer.Typer(help="The operators, our partners.", no_args_is_help=True)
+app = typer.Typer(cls=FullSentences, help="The operators, our partners.", no_args_is_help=True)
 
 
 @app.command(

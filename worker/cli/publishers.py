@@ -4,9 +4,12 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.help_pages import FullSentences
 from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
 
-app = typer.Typer(help="Keys for the gateway's /events and /tickets.", no_args_is_help=True)
+app = typer.Typer(
+    cls=FullSentences, help="Keys for the gateway's /events and /tickets.", no_args_is_help=True
+)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")]
 Operators = Annotated[
