@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
 
 from models import logs
 from models.settings import Settings, read_settings
@@ -45,11 +46,12 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
         yield
         gateway.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # its page needs no other server: browsers of ours may have no internet
         title="Slipway",
         description="Moves betting tickets through their life.",
         docs_url="/docs",
         redoc_url=None,
+        static_url="/docs/files",
         redirect_slashes=False,  # a redirected body would have to be sent twice
         lifespan=life,
     )

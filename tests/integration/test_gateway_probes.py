@@ -1,5 +1,6 @@
 """The gateway's probes, and the one shape of its errors."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -101,3 +102,16 @@ def test_a_wrong_method_is_an_error_of_the_one_shape(gateway, database, redis_ur
     assert answer.status_code == 405
     assert answer.json()["code"] == 405
     assert "GET" in answer.headers["Allow"]
+
+
+def test_the_api_page_loads_nothing_from_elsewhere(gateway, nobodys_database, nobodys_redis):
+    """It is read where browsers have no internet, and while the servers are away."""
+    client = gateway(nobodys_database, nobodys_redis)
+    page = client.get("/docs").text
+    addresses = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)""", page)
+
+    assert any(address.endswith("swagger-ui-bundle.js") for address in addresses)
+    for address in addresses:
+        assert address.startswith("/"), address
+        assert client.get(address).status_code == 200, address
+    assert "://" not in page
