@@ -38,9 +38,9 @@ CLOSE_DUE = text("""
 def close_due(connection: Connection, *, now: datetime, horizon: datetime, limit: int) -> int:
     """Close at most *limit* tickets that were due before *horizon*; how many.
 
-    *horizon* lies before the oldest unapplied work by Redis' clock, *now* is the database's: a
-    ticket is due when both say so. A ticket somebody has locked is left for the next round; a
-    seamless wallet is not told (contracts: AMBSlot has no such call).
+    *horizon* lies before the oldest unapplied work; it and *now* are times of the database's clock,
+    as is the due time. A ticket somebody has locked is left for the next round; a seamless wallet
+    is not told (contracts: AMBSlot has no such call).
     """
     found: int = connection.execute(
         CLOSE_DUE, {"now": now, "horizon": horizon, "limit": limit}

@@ -59,9 +59,9 @@ def read_message(entry: Entry) -> Event:
     expiration = envelope["properties"].get("expiration")
     if task is None:
         _refuse_times({"expiration": expiration})
-        return event_in(_with_plain_time(content), body, entry.id)
+        return event_in(_with_plain_time(content), body, entry)
     _refuse_times({**task.times, "expiration": expiration})
-    return event_in(_document(task), body, entry.id)
+    return event_in(_document(task), body, entry)
 
 
 def ids_in(raw: bytes) -> dict[str, object]:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from models.events.moments import id_time
 from models.lifecycle.words import Action, Reason
 
 _DRAW = re.compile(r"[0-9]{1,64}")
@@ -13,11 +14,29 @@ _DRAW = re.compile(r"[0-9]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the stream, as read."""
+    """One entry of the stream, as read.
+
+    Both moments are Redis' and bound the time in the id. None: the id was made here, from a clock.
+    """
 
     id: str  # "1732094400000-0": milliseconds of Redis' clock, and a counter
     fields: Mapping[bytes, bytes]
     deliveries: int = 1  # how often it was handed out to a consumer
+    read_at: datetime | None = None
+    seen_at: datetime | None = None  # a sweep saw it on the stream by then
+
+    @property
+    def received_at(self) -> datetime:
+        """When it reached the stream, by Redis' clock: never later than it was seen or read.
+
+        One id from the future lifts every later one. Without this bound all events would then be
+        too old, or be ordered in the future, where no rollback reaches them (rule 3). Where a
+        consumer dies before COMMIT, the next one reads the entry later. That is harmless: an event
+        that was committed is a duplicate by its id, whatever its time, and one that was not had no
+        time yet.
+        """
+        claimed = id_time(self.id)
+        return min(claimed, self.read_at or claimed, self.seen_at or claimed)
 
 
 class Event(NamedTuple):
@@ -33,6 +52,12 @@ class Event(NamedTuple):
     received_at: datetime  # when it reached Slipway, by Redis' clock
     sequence: int | None = None
     entry_id: str | None = None
+    read_at: datetime | None = None  # when its entry was read, by the same clock
+
+    @property
+    def lag(self) -> timedelta:
+        """How long it had waited on the stream when it was read."""
+        return timedelta() if self.read_at is None else self.read_at - self.received_at
 
     @property
     def is_correction(self) -> bool:

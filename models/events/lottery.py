@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from models.events.event import Entry, Event
 from models.events.format import EVENT_BYTES_MAX, Id
 from models.events.lottery_format import LotteryMessage
-from models.events.moments import moment, received_at
+from models.events.moments import moment
 from models.events.published import field_of
 from models.events.refusal import Refusal
 from models.events.wording import IDS_RULE, check_storable, not_json, shown, told
@@ -47,7 +47,7 @@ def read_lottery(entry: Entry) -> Event:
     """The event in a lottery message; all that was received is in its data. Raises Refusal."""
     said = _understood(field_of(entry))
     operator = _operator(entry)
-    entered = received_at(entry.id)
+    entered = entry.received_at
     payload = said.payload
     data = {"operator": operator, "ticket_id": payload["ticket_id"]} | _facts(said)
     return Event(
@@ -60,6 +60,7 @@ def read_lottery(entry: Entry) -> Event:
         order_time=min(said.at, entered),
         received_at=entered,
         entry_id=entry.id,
+        read_at=entry.read_at,
     )
 
 

@@ -1,14 +1,15 @@
-"""Moments on the wire: when an entry reached the stream, and when an event says it happened."""
+"""Moments on the wire: the time in an entry's id, and when an event says it happened."""
 
 from datetime import UTC, datetime
 
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # room for a window behind it
 
 
-def received_at(entry_id: str) -> datetime:
-    """The moment a stream entry was added, by Redis' clock.
+def id_time(entry_id: str) -> datetime:
+    """The time in a stream entry's id: when it was added, unless the id claims a later moment.
 
-    An id may be given with XADD, and so lie beyond all dates: that counts as the year 9999.
+    An id may be given with XADD, and every later id is then above it, so it is no proof of when an
+    entry arrived: see `Entry.received_at`. Beyond all dates counts as the year 9999.
     """
     try:
         moment = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)

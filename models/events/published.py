@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.events.event import Entry, Event
 from models.events.format import EVENT_BYTES_MAX, REQUIRED, WireEvent
-from models.events.moments import moment, received_at
+from models.events.moments import moment
 from models.events.refusal import Refusal
 from models.events.wording import IDS_RULE, check_storable, not_json, told
 from models.lifecycle.words import INBOUND, Action, Reason
@@ -29,16 +29,16 @@ def read_published(entry: Entry) -> Event:
         wire = _WIRE.validate_json(raw)
     except ValidationError as error:
         raise _explained(raw, error) from None
-    return _event(wire, raw, entry.id)
+    return _event(wire, raw, entry)
 
 
-def event_in(document: object, raw: bytes, entry_id: str) -> Event:
-    """The event that *document* is, which was read from the JSON in *raw*. Raises Refusal."""
+def event_in(document: object, raw: bytes, entry: Entry) -> Event:
+    """The event that *document* is, read from the JSON in *raw* of *entry*. Raises Refusal."""
     try:
         wire = _WIRE.validate_python(document)
     except ValidationError as error:
         raise _explained(raw, error) from None
-    return _event(wire, raw, entry_id)
+    return _event(wire, raw, entry)
 
 
 def field_of(entry: Entry) -> bytes:
@@ -54,7 +54,7 @@ def field_of(entry: Entry) -> bytes:
     return raw
 
 
-def _event(wire: WireEvent, raw: bytes, entry_id: str) -> Event:
+def _event(wire: WireEvent, raw: bytes, entry: Entry) -> Event:
     data: dict[str, Any] = wire["data"]  # type: ignore[assignment]  # a TypedDict is a dict
     action = _ACTIONS[wire["action"]]
     missing = [name for name in REQUIRED.get(action, ()) if data.get(name) is None]
@@ -62,8 +62,8 @@ def _event(wire: WireEvent, raw: bytes, entry_id: str) -> Event:
         listed = ", ".join(f"data.{name}" for name in missing)
         raise Refusal(Reason.INVALID_EVENT, f"{action} needs {listed}")
     check_storable(raw, data, "data")
-    event_id = wire.get("event_id") or f"stream:{entry_id}"
-    entered = received_at(entry_id)
+    event_id = wire.get("event_id") or f"stream:{entry.id}"
+    entered = entry.received_at
     occurred_at = _occurred_at(wire.get("occurred_at"))
     return Event(
         event_id=event_id,
@@ -75,7 +75,8 @@ def _event(wire: WireEvent, raw: bytes, entry_id: str) -> Event:
         order_time=entered if occurred_at is None else min(occurred_at, entered),
         received_at=entered,
         sequence=wire.get("sequence"),
-        entry_id=entry_id,
+        entry_id=entry.id,
+        read_at=entry.read_at,
     )
 
 

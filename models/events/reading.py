@@ -8,12 +8,11 @@ from pydantic_core import from_json
 from models.events import celery_message, lottery
 from models.events.event import Entry, Event, Unreadable
 from models.events.format import EVENT_BYTES_MAX
-from models.events.moments import received_at
 from models.events.published import FIELD, read_published
 from models.events.refusal import Refusal
 from models.lifecycle.words import Reason
 
-__all__ = ["EVENT_BYTES_MAX", "RAW_BYTES_MAX", "read", "received_at", "unreadable"]
+__all__ = ["EVENT_BYTES_MAX", "RAW_BYTES_MAX", "read", "unreadable"]
 
 RAW_BYTES_MAX = 8 * 1024 * 1024  # of a rejected entry: the start is kept, the rest is cut
 _KIND = b"type"  # the entry's field; without one it is the plain format
@@ -56,7 +55,7 @@ def unreadable(entry: Entry, reason: Reason, message: str) -> Unreadable:
         raw=raw[:RAW_BYTES_MAX],
         reason=reason,
         message=message.replace("\x00", "�"),
-        received_at=received_at(entry.id),
+        received_at=entry.received_at,
         whole=event is not None and len(event) <= RAW_BYTES_MAX,
         operator=ids.get("operator"),
         ticket_id=ids.get("ticket_id"),

@@ -168,7 +168,8 @@ def _park(
         elif was_new:
             until = now + window
         elif until is None:
-            until = one.event.received_at + window
+            # From its receipt (rule 8), by the one clock that windows are judged by.
+            until = now - one.event.lag + window
         decision = decide(ticket, one.event)
         if (until, decision.reason) != (one.park_until, one.reason):
             parked.append(Decided(one, decision, ticket.standing, ticket.standing, until))

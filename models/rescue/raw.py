@@ -50,7 +50,7 @@ def retry_raw(
     it still cannot become an event of a ticket; the caller's transaction must then be rolled back.
     """
     row = _found(connection, entry_id)
-    event = _read_again(row)
+    event = _read_again(row, now=now)
     if now - event.order_time > age_max:
         raise NotPossible(
             f"entry {entry_id} happened at {event.order_time:%F %T} UTC, more than"
@@ -122,7 +122,7 @@ def _found(connection: Connection, entry_id: str) -> RawInput:
     return row
 
 
-def _read_again(row: RawInput) -> Event:
+def _read_again(row: RawInput, *, now: datetime) -> Event:
     if not row.whole:
         raise NotPossible(
             f"entry {row.entry_id} cannot be retried: of its field `event` "
@@ -133,7 +133,9 @@ def _read_again(row: RawInput) -> Event:
         fields[b"type"] = row.kind.encode()
     if row.operator is not None:  # a lottery's stands beside its message
         fields[b"operator"] = row.operator.encode()
-    found = read(Entry(row.entry_id, fields))
+    # A receipt in the future was the id's claim: it was there when it was refused (rule 3).
+    entered = row.received_at if row.received_at <= now else min(row.rejected_at, now)
+    found = read(Entry(row.entry_id, fields, read_at=entered))
     if isinstance(found, Unreadable):
         raise NotPossible(f"entry {row.entry_id} still cannot be read: {found.message}")
     return found

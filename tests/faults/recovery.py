@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from models.events.reading import received_at
+from models.events.moments import id_time
 from producers.simulation.partner import Entry
 from producers.wall_clock import utc_now
 
@@ -56,7 +56,7 @@ class Pulse:
         """
         try:
             oldest = self._redis.xrange("ticket-events", count=1)
-            if oldest and utc_now() - received_at(str(oldest[0][0])) > BEHIND:
+            if oldest and utc_now() - id_time(str(oldest[0][0])) > BEHIND:
                 return False
             with self._engine.connect() as connection:
                 notices = connection.execute(NOTICES, {"since": since}).one()

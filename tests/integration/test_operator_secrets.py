@@ -1,7 +1,7 @@
 """Exchanging an operator's secret, and the key that seals it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography.fernet import Fernet
@@ -94,7 +94,7 @@ class Exchange:
 class Blind:
     """Redis cannot be asked, so there is no horizon."""
 
-    def horizon(self) -> None:
+    def horizon(self, now: datetime) -> None:  # noqa: ARG002 - the Sight's
         return None
 
 

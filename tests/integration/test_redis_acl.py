@@ -92,7 +92,7 @@ def test_a_backend_may_do_nothing_else(guarded, admin):
     assert may - harmless_talk(admin) == {"xadd", "multi", "exec", "discard"}
     assert "waitaof" in may
     with guarded.as_("slipway-backend") as backend:
-        for key in ("deliver", "tickets", "ticket-events:emptied"):
+        for key in ("deliver", "tickets", "ticket-events:moments"):
             with pytest.raises(NoPermissionError):
                 backend.xadd(key, {"event": "x"})
 
@@ -164,7 +164,7 @@ def test_the_workers_can_do_all_they_need(guarded, admin, tmp_path, database, en
 
         def done() -> bool:
             must_live(worker, log)
-            return seen(engine) == ["1", "2"] and admin.zcard("ticket-events:emptied") > 0
+            return seen(engine) == ["1", "2"] and admin.zcard("ticket-events:moments") > 0
 
         eventually(done)
         code = end(worker)

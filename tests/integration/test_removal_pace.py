@@ -104,7 +104,7 @@ def test_the_plan_of_a_batch_takes_the_indexes_made_for_it(connection):
 class Sight:
     """Nothing waits to be applied."""
 
-    def horizon(self) -> datetime | None:
+    def horizon(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
         return NOW
 
 

@@ -154,7 +154,7 @@ def test_a_rollback_sent_to_the_queue_after_the_due_time_holds_nothing_up(
     due, sweep, backend, redis, clock, stream, desk, books
 ):
     pass_by(redis, clock, due)
-    StreamSight(redis).horizon()  # a sweep looked, and found the queue empty
+    StreamSight(redis).horizon(present(redis))  # a sweep looked, and found the queue empty
     backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
 
     assert sweep.round().closed == 1

@@ -197,7 +197,7 @@ class _ClearSight:
 
     database: Database
 
-    def horizon(self) -> datetime | None:
+    def horizon(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
         with self.database.engine.begin() as connection:
             return DatabaseClock().now(connection)
 

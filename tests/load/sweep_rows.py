@@ -44,7 +44,7 @@ class Time:
         """Give the moment."""
         return self.moment
 
-    def horizon(self) -> datetime | None:
+    def horizon(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
         """All that was published is applied."""
         return self.moment
 

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -132,8 +132,9 @@ class Desk:
 
     def publish(self, *entries: Entry) -> Applied:
         """Have *entries* applied as one chunk."""
+        read = [replace(one, read_at=one.read_at or self.now) for one in entries]
         return apply_entries(
-            self.engine.begin, entries, clock=self.clock, parking_window=PARKING_WINDOW
+            self.engine.begin, read, clock=self.clock, parking_window=PARKING_WINDOW
         )
 
     def say(self, action: str, ticket_id: str = "T", **words: Any) -> Counter[tuple[str, str]]:  # noqa: ANN401 - handed on to `event`

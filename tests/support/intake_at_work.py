@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -51,13 +52,15 @@ def applying(engine: Engine) -> Apply:
 
 
 @contextmanager
-def running(redis_url: str, apply: Apply) -> Iterator[Heard]:
+def running(
+    redis_url: str, apply: Apply, *, event_age_max: timedelta | None = None
+) -> Iterator[Heard]:
     """Run the loop in a thread; at the end it must stop by itself."""
     heard, stop = Heard(), threading.Event()
     with Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
         intake = Intake(
             source=Stream(client, consumer="under-test"),
-            unpack=open_entries,
+            unpack=partial(open_entries, event_age_max=event_age_max),
             apply=apply,
             pace=PACE,
             notices_due=heard.hint,

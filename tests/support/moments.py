@@ -2,15 +2,22 @@
 
 from redis import Redis
 
-from worker.sweep.horizon import MOMENTS
+from worker.moments import MOMENTS
 
 
-def note(redis: Redis, *moments: float) -> None:
-    """Note *moments*, in milliseconds of Redis' clock, as if a sweep had looked then."""
-    redis.zadd(MOMENTS, {f"{moment * 1000:.0f}": moment * 1000 for moment in moments})
+def note(redis: Redis, *moments: float, last_id: str | None = None, behind: float = 0) -> None:
+    """Note *moments*, in milliseconds of Redis' clock, as if a sweep had looked then.
+
+    The stream's last id was *last_id*, or else as young as could be; PostgreSQL's clock was
+    *behind* Redis' by so many milliseconds.
+    """
+    for moment in moments:
+        database = f"{(moment - behind) * 1000:.0f}"
+        member = f"{database} {moment * 1000:.0f} {last_id or f'{moment:.0f}-0'}"
+        redis.zadd(MOMENTS, {member: float(database)})
 
 
 def noted(redis: Redis) -> list[float]:
-    """Return what is noted, oldest first, in milliseconds."""
+    """Return what is noted, oldest first, in milliseconds of PostgreSQL's clock."""
     members: list[bytes] = redis.zrange(MOMENTS, 0, -1)  # type: ignore[assignment] # so without scores
-    return [float(member) / 1000 for member in members]
+    return [float(member.split()[0]) / 1000 for member in members]

@@ -128,7 +128,8 @@ class Life:
         fresh = []
         for one in notations:
             self.arrivals += 1
-            fresh.append(Waiting(event(one) if isinstance(one, str) else one, self.arrivals))
+            arrived = event(one) if isinstance(one, str) else one
+            fresh.append(Waiting(arrived._replace(read_at=at(now)), self.arrivals))
         return self._turn(fresh, now=now)
 
     def arrive_one_by_one(self, *notations: str | Event) -> "Life":

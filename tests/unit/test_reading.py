@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from models.events.event import Entry, Event, Unreadable
 from models.events.format import amounts_of
-from models.events.reading import EVENT_BYTES_MAX, read, received_at
+from models.events.moments import id_time
+from models.events.reading import EVENT_BYTES_MAX, read
 from models.lifecycle.words import INBOUND
 from tests.support.entries import ENTRY_ID, accepted, entry, published, refused, with_data
 from tests.support.tickets import SLIP
@@ -140,7 +141,7 @@ def test_a_number_is_kept(sequence):
 
 
 def test_an_entry_s_id_tells_its_time():
-    assert received_at("1732094400123-9") == ENTERED + timedelta(milliseconds=123)
+    assert id_time("1732094400123-9") == ENTERED + timedelta(milliseconds=123)
 
 
 @pytest.mark.parametrize("entry_id", ["99999999999999999-0", f"{2**64 - 1}-{2**64 - 1}"])

@@ -19,7 +19,6 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.events.event import Entry
-from models.events.moments import received_at
 from models.intake.apply import Applied, Opened
 from worker.intake.hands import Hands
 from worker.intake.pauses import Pauses
@@ -142,7 +141,7 @@ class Intake:
         if applied.due:
             self._notices_due()
         took = timedelta(seconds=self._monotonic() - began)
-        waited = None if finished_at is None else finished_at - received_at(entries[0].id)
+        waited = None if finished_at is None else finished_at - entries[0].received_at
         self._report(Batch(applied, len(entries), took, waited))
 
     def _left_behind(self) -> list[Entry]:

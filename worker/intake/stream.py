@@ -10,20 +10,21 @@ import secrets
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from models.events.event import Entry
+from models.events.moments import id_time
 from worker.intake.takeover import Pending, to_take
+from worker.moments import from_micros, read_moments
 
 STREAM: Final = "ticket-events"
 GROUP: Final = "slipway"
 
 Answer = TypeVar("Answer")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FREE_TO_TAKE: Final = timedelta(days=1)  # the idle time given to what is handed back
 # Checked and deleted in one step: DELCONSUMER throws away what its consumer has pending.
 _RETIRE: Final = """
@@ -75,7 +76,9 @@ class Stream:
         if not answer:
             return []
         found = answer.values() if isinstance(answer, Mapping) else (part[1] for part in answer)
-        return [_entry(id_, fields) for part in found for id_, fields in _flat(part)]
+        return self._entries(
+            [(id_.decode(), fields, 1) for part in found for id_, fields in _flat(part)]
+        )
 
     def claim_stale(self, *, min_idle: timedelta, count: int) -> list[Entry]:
         """Take over up to *count* entries that a consumer was handed *min_idle* ago or earlier.
@@ -97,8 +100,8 @@ class Stream:
             message_ids=[*(entry.id for entry in taken)],
         )
         deliveries = {entry.id: entry.deliveries + 1 for entry in taken}
-        entries = [_entry(id_, fields) for id_, fields in claimed if fields is not None]
-        return [Entry(one.id, one.fields, deliveries[one.id]) for one in entries]
+        ids = [(id_.decode(), fields) for id_, fields in claimed if fields is not None]
+        return self._entries([(id_, fields, deliveries[id_]) for id_, fields in ids])
 
     def hand_back(self, entries: Sequence[Entry]) -> None:
         """Give up entries untouched: anybody may take them now, and the handing out does not count.
@@ -133,8 +136,7 @@ class Stream:
             both.xack(STREAM, GROUP, *done)
             both.xdel(STREAM, *done)
             both.time()
-            seconds, microseconds = both.execute()[-1]
-        return _EPOCH + timedelta(seconds=seconds, microseconds=microseconds)
+            return _moment(both.execute()[-1])
 
     def retire_consumers(self, *, idle: timedelta) -> int:
         """Forget consumers without anything pending that have not asked for *idle*; count them."""
@@ -143,6 +145,25 @@ class Stream:
     def leave(self) -> None:
         """Forget this consumer, unless something is pending under its name."""
         self._forget(timedelta(), self._consumer)
+
+    def _entries(self, handed: Sequence[tuple[str, Mapping[bytes, bytes], int]]) -> list[Entry]:
+        """Make entries of what was just handed to us (id, fields, deliveries), in order of ids.
+
+        By when they were there (rule 3) takes a short round trip. Only ids from the future, which
+        tell no time, take a second one.
+        """
+        if not handed:
+            return []
+        try:
+            now = _moment(self._redis.time())
+            moments = read_moments(self._redis) if id_time(handed[-1][0]) > now else None
+        except RedisError:  # they stay pending under our name
+            self._lost_answer = True
+            raise
+        return [
+            Entry(id_, fields, deliveries, now, None if moments is None else moments.seen_at(id_))
+            for id_, fields, deliveries in handed
+        ]
 
     def _forget(self, idle: timedelta, name: str) -> int:
         return int(
@@ -193,8 +214,10 @@ def _flat(part: list[Any]) -> Iterable[tuple[bytes, Mapping[bytes, bytes]]]:
     return part[0] if part and isinstance(part[0], list) else part
 
 
-def _entry(id_: bytes, fields: Mapping[bytes, bytes]) -> Entry:
-    return Entry(id=id_.decode(), fields=fields)
+def _moment(told: tuple[int, int]) -> datetime:
+    """The answer to TIME."""
+    seconds, microseconds = told
+    return from_micros(seconds * 1_000_000 + microseconds)
 
 
 def _milliseconds(span: timedelta) -> int:

@@ -85,6 +85,8 @@ def of_stream(survey: StreamSurvey) -> list[Family]:
         gauge("stream_pending", "Entries that an intake has in hand.", survey.pending),
         gauge("stream_oldest_seconds", "Age of the oldest entry that is not applied.",
               _age(survey.at, survey.oldest_at)),
+        gauge("stream_ids_ahead_seconds", "How far its last id is ahead of Redis' clock.",
+              survey.ids_ahead.total_seconds()),
         gauge("redis_memory_bytes", "Memory that Redis uses.", survey.memory_bytes),
         gauge("redis_memory_limit_bytes", "Memory that Redis may use; 0: no limit of its own.",
               survey.memory_limit_bytes),

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from models.events.moments import received_at
+from models.events.moments import id_time
 from worker.intake.stream import GROUP, STREAM
+from worker.moments import from_micros, read_moments
 
 SAFE_POLICY: Final = "noeviction"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class StreamSurvey:
     entries: int
     pending: int  # handed to a consumer and not yet finished
     oldest_at: datetime | None  # arrival of the oldest entry that is not applied
+    ids_ahead: timedelta  # how far the stream's last id is ahead of Redis' clock; 0: it is not
     memory_bytes: int
     memory_limit_bytes: int  # 0: none
     keeps_everything: bool  # it evicts nothing when it is full
@@ -35,21 +36,23 @@ class StreamSurvey:
 
 
 def survey_stream(redis: Redis) -> StreamSurvey:
-    """Look once: four short round trips. Raises redis.RedisError when Redis cannot be asked."""
+    """Look once: five short round trips. Raises redis.RedisError when Redis cannot be asked."""
     group = _group(redis)
     unread: Any = redis.xrange(STREAM, min=f"({group.delivered}", count=1)
-    unapplied = [group.oldest_pending, *(id_.decode() for id_, _ in unread)]
+    unapplied = [id_ for id_ in (group.oldest_pending, *(id_.decode() for id_, _ in unread)) if id_]
     with redis.pipeline(transaction=False) as asking:
         asking.time()
         asking.xlen(STREAM)
         asking.info("memory")
         asking.info("persistence")
         (seconds, microseconds), entries, memory, persistence = asking.execute()
+    now = from_micros(seconds * 1_000_000 + microseconds)
     return StreamSurvey(
-        at=_EPOCH + timedelta(seconds=seconds, microseconds=microseconds),
+        at=now,
         entries=entries,
         pending=group.pending,
-        oldest_at=min((received_at(id_) for id_ in unapplied if id_), default=None),
+        oldest_at=min(_arrivals(redis, unapplied, now), default=None),
+        ids_ahead=max(timedelta(), id_time(group.last_id) - now),
         memory_bytes=memory["used_memory"],
         memory_limit_bytes=memory.get("maxmemory", 0),
         keeps_everything=memory.get("maxmemory_policy", SAFE_POLICY) == SAFE_POLICY,
@@ -71,19 +74,34 @@ def survey_queues(redis: Redis, lists: Mapping[str, Sequence[str]]) -> dict[str,
     return {queue: sum(next(lengths) for _ in keys) for queue, keys in lists.items()}
 
 
+def _arrivals(redis: Redis, ids: Sequence[str], now: datetime) -> list[datetime]:
+    """When entries came. An id from the future does not tell, but the sweeps' looks do (rule 3)."""
+    if all(id_time(id_) <= now for id_ in ids):
+        return [id_time(id_) for id_ in ids]
+    moments = read_moments(redis)
+    return [min(now, id_time(id_), moments.seen_at(id_) or now) for id_ in ids]
+
+
 @dataclass(frozen=True, slots=True)
 class _Group:
     delivered: str = "0-0"
     pending: int = 0
     oldest_pending: str | None = None
+    last_id: str = "0-0"  # the stream's: every new one is greater
 
 
 def _group(redis: Redis) -> _Group:
     try:
+        last_id = redis.xinfo_stream(STREAM)["last-generated-id"].decode()
+    except ResponseError:  # no stream yet
+        return _Group()
+    try:
         groups: list[dict[str, Any]] = redis.xinfo_groups(STREAM)
         pending: Any = redis.xpending(STREAM, GROUP)
-    except ResponseError:  # no stream or no group yet: nothing was handed out
-        return _Group()
+    except ResponseError:  # no group yet: nothing was handed out
+        return _Group(last_id=last_id)
     delivered = next(one["last-delivered-id"] for one in groups if one["name"] == GROUP.encode())
     oldest = pending["min"]
-    return _Group(delivered.decode(), pending["pending"], oldest.decode() if oldest else None)
+    return _Group(
+        delivered.decode(), pending["pending"], oldest.decode() if oldest else None, last_id
+    )

@@ -65,11 +65,14 @@ class Sweep:
     def round(self) -> Swept:
         """Sweep until nothing is due, or 20 s have passed; remove what is old, for a moment only.
 
-        The horizon is taken once, before anything is looked at in the database: it only gets more
-        cautious with age. Without one nothing is closed and no window ends. Raises what the
-        database raises; what was committed before stays.
+        The horizon is taken once, before tickets are looked at: it only gets more cautious with
+        age. The database's clock is read before it, for one clock decides what was in time (rule
+        17). Without a horizon nothing is closed and no window ends. Raises what the database
+        raises; what was committed before stays.
         """
-        horizon = self._sight.horizon()
+        with self._transaction() as connection:
+            asked = self._clock.now(connection)
+        horizon = self._sight.horizon(asked)
         give_up = self._monotonic() + ROUND_MAX.total_seconds()
         abandoned = self._until_done(self._abandon_creates, give_up)
         secrets = self._until_done(self._forget_secrets, give_up)

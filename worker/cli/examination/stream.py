@@ -13,6 +13,7 @@ from worker.metrics.stream_survey import survey_stream
 
 PART: Final = "stream"
 _LATE: Final = timedelta(seconds=60)
+_AHEAD: Final = timedelta(seconds=2)  # below it, Redis' clock was corrected as clocks are
 
 
 def examine_stream(redis: Redis) -> Iterator[Finding]:
@@ -46,6 +47,14 @@ def examine_stream(redis: Redis) -> Iterator[Finding]:
         )
     else:
         yield ok(PART, f"{seen.entries} entries are not applied yet")
+    if seen.ids_ahead > _AHEAD:
+        yield wrong(
+            PART,
+            f"its last id is {_seconds(seen.ids_ahead)} ahead of Redis' clock: an entry was added"
+            " with an id from the future, or the clock was set back",
+            mend="find out who chooses ids (always add with *), then reset the stream's last id:"
+            " deploy/RUNBOOK.md, SlipwayStreamIdsAhead",
+        )
 
 
 def _seconds(span: timedelta) -> str:

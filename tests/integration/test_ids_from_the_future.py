@@ -1,0 +1,317 @@
+"""An entry whose id claims the future lifts every later id: times of receipt stay true (rule 3).
+
+Far ahead a publisher chose the id; an hour ahead Redis' clock may also have been set back.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine
+
+from models.events.event import Entry
+from models.events.reading import read
+from models.intake.apply import apply_entries, open_entries
+from models.interventions import Person
+from models.rescue.raw import retry_raw
+from tests.support.books import Books
+from tests.support.desk import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Desk
+from tests.support.intake_at_work import applying, running
+from tests.support.manual_clock import ManualClock
+from tests.support.plain_settings import plain_settings
+from tests.support.sources import ROOT
+from tests.support.wait import eventually
+from worker.cli.examination.finding import State
+from worker.cli.examination.stream import examine_stream
+from worker.intake.stream import GROUP, STREAM, Stream
+from worker.metrics.stream_survey import survey_stream
+from worker.moments import from_micros
+from worker.sweep.horizon import StreamSight
+from worker.sweep.round import Sweep
+
+HOUR = timedelta(hours=1)
+MOMENT = timedelta(milliseconds=1)
+MONTH = timedelta(days=30)
+BLOCK = timedelta(milliseconds=20)
+RUNBOOK = (ROOT / "deploy" / "RUNBOOK.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def stream(redis_url: str) -> Iterator[Stream]:
+    with Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
+        yield Stream(client, consumer="under-test")
+
+
+@pytest.fixture(params=["an hour ahead", "1900000000000-0", "18446744073709551000-0"])
+def future(request: pytest.FixtureRequest, redis: Redis) -> str:
+    """The id of an entry that nobody can read; it was added by somebody."""
+    ahead = int((present(redis) + HOUR).timestamp() * 1000)
+    id_: str = f"{ahead}-0" if request.param == "an hour ahead" else request.param
+    redis.xadd(STREAM, {"event": "{"}, id=id_)
+    return id_
+
+
+def present(redis: Redis) -> datetime:
+    seconds, microseconds = redis.time()
+    return from_micros(seconds * 1_000_000 + microseconds)
+
+
+def add(redis: Redis, action: str, *, at: datetime | None = None, **top: object) -> str:
+    event: dict[str, Any] = {"action": action, "data": {"operator": OPERATOR, "ticket_id": "T"}}
+    if at is not None:
+        event["occurred_at"] = at.isoformat()
+    id_: Any = redis.xadd(STREAM, {"event": json.dumps(event | top)})
+    return str(id_.decode())
+
+
+def received(entry: Entry) -> datetime:
+    return read(entry).received_at
+
+
+@pytest.mark.usefixtures("future")
+def test_an_entry_was_received_when_it_was_read_at_the_latest(stream, redis):
+    added = add(redis, "ticket_win")
+    before = present(redis)
+
+    entries = stream.read(count=10, block=BLOCK)
+
+    assert entries[1].id == added
+    assert all(before <= received(entry) <= present(redis) for entry in entries)
+
+
+def test_an_id_of_the_present_is_the_time_of_receipt(stream, redis):
+    added = add(redis, "ticket_win")
+    eventually(lambda: present(redis) > from_micros(int(added.split("-")[0]) * 1000) + MOMENT)
+
+    (entry,) = stream.read(count=10, block=BLOCK)
+
+    assert received(entry) == from_micros(int(added.split("-")[0]) * 1000)
+
+
+@pytest.mark.usefixtures("future")
+def test_so_was_one_that_was_taken_over_from_a_dead_consumer(stream, redis):
+    Stream(redis, consumer="dead").read(count=10, block=BLOCK)
+    before = present(redis)
+
+    entries = stream.claim_stale(min_idle=timedelta(), count=10)
+
+    assert [before <= received(entry) <= present(redis) for entry in entries] == [True]
+
+
+@pytest.mark.usefixtures("future")
+def test_an_entry_that_a_sweep_saw_was_received_by_then(stream, redis):
+    """However late it is read, and by whichever consumer."""
+    add(redis, "ticket_win")
+    StreamSight(redis).horizon(present(redis))
+    seen = present(redis)
+    add(redis, "ticket_rollback")
+    eventually(lambda: present(redis) > seen + MOMENT)
+
+    *old, new = stream.read(count=10, block=BLOCK)
+
+    assert all(received(entry) <= seen for entry in old)
+    assert received(new) > seen
+
+
+@pytest.mark.usefixtures("future", "desk")
+def test_true_times_are_not_too_old_and_their_order_counts(redis, redis_url, engine, books):
+    now = present(redis)
+    add(redis, "ticket_win", at=now - timedelta(seconds=2))
+    add(redis, "ticket_rollback", at=now - timedelta(seconds=1))
+
+    with running(redis_url, applying(engine), event_age_max=MONTH):
+        eventually(lambda: redis.xlen(STREAM) == 0)
+
+    assert books.outcomes() == [("ticket_win", "applied"), ("ticket_rollback", "applied")]
+    assert books.standing() == "open/pending"
+
+
+@pytest.mark.usefixtures("future", "desk")
+def test_a_result_without_a_time_does_not_outlive_the_true_rollback_after_it(
+    redis, redis_url, engine, books
+):
+    with running(redis_url, applying(engine), event_age_max=MONTH):
+        add(redis, "ticket_win")
+        eventually(lambda: redis.xlen(STREAM) == 0)
+        add(redis, "ticket_rollback", at=present(redis))
+        eventually(lambda: redis.xlen(STREAM) == 0)
+
+    assert books.standing() == "open/pending"
+
+
+@pytest.mark.usefixtures("future", "desk")
+def test_nor_while_the_intake_is_down_and_the_sweep_is_not(redis, redis_url, engine, books):
+    add(redis, "ticket_win")
+    StreamSight(redis).horizon(present(redis))
+    add(redis, "ticket_rollback", at=present(redis))
+
+    with running(redis_url, applying(engine), event_age_max=MONTH):
+        eventually(lambda: redis.xlen(STREAM) == 0)
+
+    assert books.standing() == "open/pending"
+
+
+@pytest.mark.usefixtures("future", "desk")
+def test_what_is_redelivered_after_its_commit_stays_a_duplicate(stream, redis, engine, books):
+    """It is read at a later time, and is the same event all the same."""
+    add(redis, "ticket_win")
+    add(redis, "ticket_rollback")
+    dead = Stream(redis, consumer="dead").read(count=10, block=BLOCK)
+    applying(engine)(open_entries(dead))
+    events = books.events()
+    eventually(lambda: present(redis) > (dead[0].read_at or present(redis)) + MOMENT)
+
+    again = stream.claim_stale(min_idle=timedelta(), count=10)
+    outcomes = applying(engine)(open_entries(again, event_age_max=MONTH)).outcomes
+
+    assert outcomes["ticket_win", "duplicate"] == outcomes["ticket_rollback", "duplicate"] == 1
+    assert books.events() == events
+
+
+def test_raw_input_that_was_kept_with_a_receipt_in_the_future_is_retried_with_a_true_one(
+    desk: Desk, books: Books
+):
+    """The id alone was taken for the receipt once."""
+    fields = desk.event("ticket_win", operator="later").fields
+    apply_entries(
+        desk.engine.begin,
+        [Entry("1900000000000-0", fields)],
+        clock=desk.clock,
+        parking_window=PARKING_WINDOW,
+    )
+    refused_at = desk.now
+    desk.add_operator("later")
+    desk.wait(HOUR)
+
+    with desk.engine.begin() as connection:
+        retry_raw(
+            connection,
+            "1900000000000-0",
+            age_max=MONTH,
+            now=desk.now,
+            window=PARKING_WINDOW,
+            person=Person("tester", "its operator is there"),
+        )
+
+    (event,) = books.events(operator="later")
+    assert (event.outcome, event.order_time) == ("applied", refused_at)
+
+
+@pytest.mark.parametrize("apart", [-HOUR, -MOMENT, MOMENT, HOUR])
+def test_a_window_is_as_long_whatever_redis_clock_says(desk, books, apart):
+    """From the receipt (rule 8), and by the clock that ends it."""
+    ten_minutes = timedelta(minutes=10)
+    by_redis = desk.now + apart
+    added = int((by_redis - ten_minutes).timestamp() * 1000)
+    fields = desk.event("ticket_rollback", event_id="back").fields
+
+    desk.publish(Entry(f"{added}-0", fields, read_at=by_redis))
+
+    assert books.event("back").park_until == desk.now - ten_minutes + PARKING_WINDOW
+
+
+@pytest.mark.usefixtures("future")
+def test_a_rollback_that_was_there_before_its_ticket_fell_due_is_honoured(
+    desk: Desk, engine: Engine, redis: Redis, stream: Stream, clock: ManualClock, books: Books
+):
+    """Rule 17: its id says 2030 or an hour from now, and yet it came in time."""
+    sweep = Sweep(
+        transaction=engine.begin, clock=clock, sight=StreamSight(redis), settings=plain_settings()
+    )
+    desk.say("ticket_win", at=desk.now)
+    desk.deliver()
+    stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
+    desk.wait(CLOSE_DELAY - MOMENT)
+    sweep.round()
+    add(redis, "ticket_rollback", at=desk.now)
+    desk.wait(HOUR)
+
+    assert sweep.round().closed == 0
+
+    entries = stream.read(count=10, block=BLOCK)
+    desk.publish(*entries)
+    stream.finish([entry.id for entry in entries])
+    assert sweep.round().closed == 0
+    assert books.standing() == "open/pending"
+
+
+@pytest.mark.usefixtures("future")
+def test_an_entry_that_came_after_the_due_time_holds_nothing_back(
+    desk: Desk, engine: Engine, redis: Redis, stream: Stream, clock: ManualClock
+):
+    sweep = Sweep(
+        transaction=engine.begin, clock=clock, sight=StreamSight(redis), settings=plain_settings()
+    )
+    desk.say("ticket_win", at=desk.now)
+    desk.deliver()
+    stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
+    desk.wait(CLOSE_DELAY + HOUR)
+    StreamSight(redis).horizon(desk.now)
+    add(redis, "ticket_rollback", at=desk.now)
+    desk.wait(HOUR)
+
+    assert sweep.round().closed == 1
+
+
+def test_the_doctor_and_the_survey_tell_how_far_ahead_ids_are(redis, stream, future):
+    stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
+
+    (found,) = [one for one in examine_stream(redis) if one.state is not State.OK]
+
+    assert found.state is State.WRONG
+    assert "ahead of Redis' clock" in found.found
+    assert survey_stream(redis).ids_ahead > HOUR / 2
+
+
+def test_ids_of_the_present_are_not_ahead(redis, stream):
+    add(redis, "ticket_win")
+    stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
+
+    assert [one.state for one in examine_stream(redis)] == [State.OK]
+    assert survey_stream(redis).ids_ahead == timedelta()
+
+
+@pytest.mark.usefixtures("future")
+def test_the_survey_tells_how_old_such_an_entry_is(redis):
+    """Else nobody would be called while the intake stands still."""
+    StreamSight(redis).horizon(present(redis))
+    seen = present(redis)
+    eventually(lambda: present(redis) > seen + 50 * MOMENT)
+
+    survey = survey_stream(redis)
+
+    assert survey.oldest_at is not None
+    assert survey.oldest_at <= seen
+
+
+def test_what_the_runbook_says_has_the_stream_begin_again_and_loses_nothing(
+    redis, redis_url, engine, books, desk, future
+):
+    """With the intake at work and blocked in its read, as it is in production."""
+    section = RUNBOOK.split("### SlipwayStreamIdsAhead")[1].split("###")[0]
+    found = re.search(r'redis-cli EVAL "(.+?)" 1 ticket-events', section, re.DOTALL)
+    assert found is not None
+    script = found[1]
+
+    def repair() -> Any:  # noqa: ANN401 - whatever Redis answers
+        return redis.eval(script, 1, STREAM)
+
+    add(redis, "ticket_win", at=present(redis))
+    assert repair().startswith(b"not empty")
+    with running(redis_url, applying(engine)) as heard:
+        eventually(lambda: repair() == b"reset")
+        turns = heard.turns
+        eventually(lambda: heard.turns > turns + 1)
+        added = add(redis, "ticket_rollback")
+        eventually(lambda: redis.xlen(STREAM) == 0)
+
+    assert from_micros(int(added.split("-")[0]) * 1000) <= present(redis)
+    assert books.standing() == "open/pending"
+    assert survey_stream(redis).ids_ahead == timedelta()
+    assert redis.xpending(STREAM, GROUP)["pending"] == 0
