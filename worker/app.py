@@ -7,11 +7,12 @@ Celery *worker*, which outlives every reconnect to the broker (the consumer's bl
 from celery import Celery
 
 from models.settings import read_settings
-from worker import health, heap, logs, transport
+from worker import consumer, health, heap, logs, transport
 from worker.configuration import configuration
 from worker.metrics import beat as beat_metrics
 
 transport.install()
+consumer.quieten()
 app = Celery("slipway")
 app.conf.update(configuration(read_settings()))
 

@@ -71,6 +71,7 @@ def _worker() -> dict[str, Any]:
         # timeout on every statement and every call, and the limits in the tasks themselves.
         "task_time_limit": 120,
         # No task_soft_time_limit: it raises at any bytecode, also in the middle of a commit.
+        "worker_consumer": "worker.consumer:PatientConsumer",
         "worker_concurrency": 1,  # explicit, else it is the host's number of CPUs; see Procfile
         "worker_prefetch_multiplier": 1,  # a hint in hand ages, and the next one says the same
         "worker_disable_prefetch": False,  # we scale on rows and lag, not on the list's length

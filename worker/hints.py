@@ -13,6 +13,7 @@ from typing import Final
 from celery import Celery
 
 from worker.configuration import DELIVER_QUEUE
+from worker.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Hints:
         self._closed = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._outage = Outage(log, "hint_not_sent", "hints_sent_again")
 
     def notices_due(self) -> None:
         """Wake a deliverer soon. Returns at once and raises nothing; call it after the commit."""
@@ -72,6 +74,7 @@ class Hints:
             if not is_waiting(self._app, DELIVER_QUEUE):
                 self._app.send_task("deliver", ignore_result=True)
         except Exception as error:  # noqa: BLE001 - a hint may get lost, its sender must not
-            log.warning("hint_not_sent", extra={"error": type(error).__name__})
+            self._outage.failed(reason_of(error))
             return False
+        self._outage.over()
         return True

@@ -1,6 +1,7 @@
 """The scheduler of beat: in memory, and it sends nothing to a queue that nobody empties."""
 
 import logging
+from typing import Any
 
 from celery import beat
 from kombu.messaging import Producer
@@ -8,6 +9,7 @@ from kombu.messaging import Producer
 from worker import health
 from worker.hints import is_waiting
 from worker.metrics.beat import Hinted, beat_metrics
+from worker.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +19,11 @@ class HintScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries no 
 
     Two of them are harmless: they send hints, and what a hint starts may run twice.
     """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - Celery's signature
+        """As Celery makes one."""
+        self._outages: dict[str, Outage] = {}  # first: Celery's own sets up and may send
+        super().__init__(*arguments, **named)
 
     def tick(self) -> float:
         """Do what is due; show that this process is alive."""
@@ -29,8 +36,8 @@ class HintScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries no 
         """Send one hint, unless one is waiting: without workers a list must not grow for days.
 
         (`expires` would do that only when somebody takes it, and by that one's clock.) One that
-        cannot be sent is logged in a line, where Celery's own scheduler writes two stacks every
-        second.
+        cannot be sent is logged when that begins and when it is over, where Celery's own scheduler
+        writes two stacks every second.
         """
         queue = self.app.conf.task_routes[entry.task]["queue"]
         try:
@@ -38,8 +45,14 @@ class HintScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries no 
             if not waiting:
                 self.apply_async(entry, producer=producer, advance=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, beat must tick on
-            facts = {"task": entry.task, "error": type(error).__name__}
-            log.warning("scheduled_hint_not_sent", extra=facts)
+            self._outage_of(entry.task).failed(reason_of(error))
             beat_metrics().hinted(entry.task, Hinted.FAILED)
         else:
+            self._outage_of(entry.task).over()
             beat_metrics().hinted(entry.task, Hinted.WAITING if waiting else Hinted.SENT)
+
+    def _outage_of(self, task: str) -> Outage:
+        if task not in self._outages:
+            began, ended = "scheduled_hint_not_sent", "scheduled_hints_sent_again"
+            self._outages[task] = Outage(log, began, ended, task=task)
+        return self._outages[task]

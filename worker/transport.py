@@ -9,7 +9,7 @@ Redis is full of events, the hints that get them on their way still go through.
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty
 from typing import Any, Final
 
@@ -17,9 +17,11 @@ from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
+from worker import consumer
 from worker.hint_form import HINT_BYTES_MAX, checked
+from worker.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -34,28 +36,36 @@ _BIND: Final = """#!lua flags=allow-oom
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[2], ARGV[1])
 """
+_unrestored: Final = Outage(log, "messages_not_restored", "messages_restored_again")
+_unrecorded: Final = Outage(log, "messages_not_recorded", "messages_recorded_again")
 REPLIES: Final = ".reply.celery.pidbox"  # to control commands (Flower's questions): no tasks
 
 
 class PatientQoS(kombu_redis.QoS):
     """Leaves messages where they are while Redis is away: the visibility timeout returns them.
 
-    While it is full, a message in hand is known to this process alone, and lost with it.
+    What Redis refuses (full, read-only, without replicas, a key of another type …) is no reason to
+    connect again. A message in hand is then known to this process alone, and lost with it.
     """
 
     def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401 - kombu's signature
-        """Take a message in hand; that Redis cannot note it down is no reason to connect anew."""
+        """Take a message in hand, also if Redis refuses to record that."""
         try:
             super().append(message, delivery_tag)
-        except OutOfMemoryError:
+        except ResponseError as error:
+            _unrecorded.failed(reason_of(error))
             virtual.QoS.append(self, message, delivery_tag)
+        else:
+            _unrecorded.over()
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
-        """Give back what others left in hand; while Redis is full, some other time."""
+        """Give back what others left in hand; while Redis refuses it, some other time."""
         try:
             super().restore_visible(start, num, interval)
-        except OutOfMemoryError:
-            log.info("messages_not_restored", extra={"error": "Redis is full"})
+        except ResponseError as error:
+            _unrestored.failed(reason_of(error))
+        else:
+            _unrestored.over()
 
     def restore_unacked(self, client: Any = None) -> None:  # noqa: ANN401 - kombu's signature
         """Give back what is in hand; what cannot be given back now comes back by itself."""
@@ -84,6 +94,9 @@ class PatientQoS(kombu_redis.QoS):
         self._must_be_open()
         try:
             yield
+        except ResponseError as error:  # it stays in `unacked`, and comes back by itself
+            _unrecorded.failed(reason_of(error))
+            virtual.QoS.ack(self, delivery_tag)
         except self.channel.connection.connection_errors:
             virtual.QoS.ack(self, delivery_tag)
             raise
@@ -120,6 +133,7 @@ class CheckedChannel(kombu_redis.Channel):
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - kombu's signature
         try:
             reply = self._popped(**options)
+            consumer.works()
             if not reply:
                 raise Empty
             queue, item = reply
@@ -135,6 +149,18 @@ class CheckedChannel(kombu_redis.Channel):
         finally:
             self._in_poll = None  # type: ignore[assignment]  # kombu's own way to say: not asked
             self._flush_brpop_reauth()
+
+    def close(self) -> None:
+        """Close; the connections too if Redis refuses what comes before that."""
+        try:
+            super().close()
+        except (RedisError, OSError) as error:
+            log.debug("channel_closed", extra={"error": reason_of(error)})
+            with suppress(RedisError, OSError):
+                virtual.Channel.close(self)
+        finally:
+            self._disconnect_pools()
+            self._close_clients()
 
     def _popped(self, **options: Any) -> Any:  # noqa: ANN401 - what redis-py parses
         try:
@@ -160,6 +186,13 @@ class HardenedTransport(kombu_redis.Transport):
     """kombu's transport with the two above; the URL scheme stays `redis://`."""
 
     Channel = CheckedChannel
+
+    def establish_connection(self) -> Any:  # noqa: ANN401 - kombu's signature
+        """Connect. Whoever waits for the broker waits too while it answers with an error alone."""
+        try:
+            return super().establish_connection()
+        except ResponseError as error:  # BUSY, NOPERM …: to kombu no fault of the connection
+            raise RedisConnectionError(str(error)) from error
 
 
 def install() -> None:

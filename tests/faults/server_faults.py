@@ -84,6 +84,18 @@ def valkey_lacks_replicas(servers: Servers) -> Iterator[None]:
 
 
 @contextmanager
+def valkey_keys_of_another_type(servers: Servers) -> Iterator[None]:
+    """What should be the lists of hints, and kombu's tables of them, is text (WRONGTYPE)."""
+    keys = ("deliver", "sweep", "intake", "unacked", "unacked_index")
+    with _admin(servers) as valkey:
+        valkey.mset(dict.fromkeys(keys, "no list"))
+        try:
+            yield
+        finally:
+            valkey.delete(*keys)
+
+
+@contextmanager
 def valkey_fails_over(servers: Servers) -> Iterator[None]:
     """Two failovers to a replica that has all the data; each takes over the primary's address.
 

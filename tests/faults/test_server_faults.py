@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from redis import Redis
 
 from models.database import open_engine
 from models.interventions import Person
@@ -45,6 +46,13 @@ class Fault:
     counted: str = ""
     seconds: float = SHORT
 
+
+REFUSED_SECONDS = 8.0  # long enough for the first pauses, and some of the longest
+SOME_DESCRIPTORS = 8  # a process may have open beside those of a quiet moment
+WORKERS = ("intake", "deliver", "sweep")
+OPENED_MAX = 200  # by all, the first, quick tries included; some 20 a second are beat's hints
+LINES_MAX = 40  # of four processes, each with several connections to Redis
+SOON = timedelta(seconds=20)  # the longest pause is 5 s, on a machine that is busy
 
 NO_WRITES = [acts.valkey_out_of_memory, acts.valkey_read_only, acts.valkey_lacks_replicas]
 FAULTS = {
@@ -150,6 +158,33 @@ def test_a_redis_that_takes_no_writes_is_told_to_publishers_and_waited_out(
     assert kept > 0
     assert published.status_code == 202
     all_well(trial, account)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", [*NO_WRITES[1:], acts.valkey_keys_of_another_type])
+def test_while_redis_refuses_connections_are_neither_lost_nor_opened_at_once(
+    trial: Trial, act: Act
+):
+    """Celery's own consumer loses 4 descriptors a second and writes 7 lines a second."""
+    held = {one.name: one.descriptors() for one in trial.processes}
+    lines = trial.logged().count("\n")
+    with Redis.from_url(trial.servers.redis_url) as valkey:
+        opened = -valkey.info("stats")["total_connections_received"]
+        with act(trial.servers):
+            pause(REFUSED_SECONDS)
+            more = {one.name: one.descriptors() - held[one.name] for one in trial.processes}
+            written = trial.logged()
+            opened += valkey.info("stats")["total_connections_received"]
+
+    with trial.load(seconds=BESIDE_SECONDS) as account:
+        pass
+    eventually(lambda: is_well(trial, account), within=SOON)
+    assert {name: many for name, many in more.items() if many > SOME_DESCRIPTORS} == {}
+    assert written.count("\n") - lines <= LINES_MAX
+    assert written.count("broker_lost") >= len(WORKERS)
+    assert opened <= OPENED_MAX
+    eventually(lambda: trial.logged().count("broker_works") >= len(WORKERS))
+    trial.everybody_lives()
 
 
 @pytest.mark.slow

@@ -50,6 +50,10 @@ class Running:
         """What it wrote last."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len([*Path(f"/proc/{self._process.pid}/fd").iterdir()])
+
     def kill(self) -> None:
         """End it if it is still there."""
         if self._process.poll() is None:

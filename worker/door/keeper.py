@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from worker.door.door import Door
 from worker.intake.pauses import Pauses
+from worker.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Keeper:
         self._door = door
         self._interval = interval
         self._pauses = Pauses()
-        self._trouble: str | None = None
+        self._outage = Outage(log, "door_waits_for_redis", "door_reaches_redis")
 
     def run(self, stop: Event) -> None:
         """Work until *stop*. Raises nothing."""
@@ -39,19 +40,16 @@ class Keeper:
         try:
             moved = self._door.empty()
         except RedisError as error:
-            return self._refused(type(error).__name__)
+            return self._refused(reason_of(error))
         except Exception:
             log.exception("door_failed")
             return self._pauses.next()
         if moved.trouble is not None:
             return self._refused(moved.trouble)
         self._pauses.reset()
-        self._trouble = None
+        self._outage.over()
         return timedelta() if moved.left else self._interval
 
     def _refused(self, trouble: str) -> timedelta:
-        """Say it once; it may last for hours."""
-        if trouble != self._trouble:
-            log.warning("door_waits_for_redis", extra={"error": trouble})
-        self._trouble = trouble
+        self._outage.failed(trouble)
         return self._pauses.next()

@@ -22,6 +22,7 @@ from models.events.event import Entry
 from models.intake.apply import Applied, Opened
 from worker.intake.hands import Hands
 from worker.intake.pauses import Pauses
+from worker.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ class Intake:
         self._monotonic = monotonic
         self._hands = Hands(IN_HAND)
         self._failures = Pauses()  # of chunks in hand
+        self._outage = Outage(log, "intake_waits_for_redis", "intake_reaches_redis")
         self._next_claim = monotonic()  # at once: a predecessor may have died
         self._next_retire = monotonic()
 
@@ -111,7 +113,7 @@ class Intake:
         pauses = Pauses()
         while not stop.is_set():
             self._alive()
-            _guarded(partial(self._turn, stop), pauses, stop)
+            _guarded(partial(self._turn, stop), pauses, stop, self._outage)
         self._hands.rest()
         try:
             self._source.leave()
@@ -122,12 +124,15 @@ class Intake:
         entries = self._left_behind() or self._source.read(
             count=self._pace.chunk_size, block=self._pace.block
         )
+        self._outage.over()
         if not entries:
             return
         began = self._monotonic()
         opened = self._unpack(entries)
         carry = partial(self._carry, opened, began, stop)
-        self._hands.give(opened.tickets, partial(_guarded, carry, self._failures, stop))
+        self._hands.give(
+            opened.tickets, partial(_guarded, carry, self._failures, stop, self._outage)
+        )
 
     def _carry(self, opened: Opened, began: float, stop: Event) -> None:
         """Apply a chunk and finish it; in a thread of its own."""
@@ -192,20 +197,23 @@ class Intake:
         pauses = Pauses()
         while True:
             try:
-                return self._source.finish(ids)
+                finished_at = self._source.finish(ids)
             except RedisError as error:
-                log.warning("intake_waits_for_redis", extra={"error": _name(error)})
+                self._outage.failed(reason_of(error))
+            else:
+                self._outage.over()
+                return finished_at
             self._alive()
             if stop.wait(pauses.next().total_seconds()):
                 return None
 
 
-def _guarded(work: Callable[[], None], pauses: Pauses, stop: Event) -> None:
+def _guarded(work: Callable[[], None], pauses: Pauses, stop: Event, outage: Outage) -> None:
     """Do *work*. What goes wrong is said, and followed by a pause."""
     try:
         work()
     except RedisError as error:
-        log.warning("intake_waits_for_redis", extra={"error": _name(error)})
+        outage.failed(reason_of(error))
     except Exception:
         # What was read stays pending and is delivered again, alone from the third time on.
         log.exception("intake_failed")

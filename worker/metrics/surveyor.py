@@ -21,6 +21,7 @@ from worker.door.script import LISTS, QUEUE
 from worker.metrics import figures
 from worker.metrics.figures import Figures
 from worker.metrics.stream_survey import survey_queues, survey_stream
+from worker.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,10 @@ class Surveyor:
             _REDIS: self._look_at_redis,
             _BROKER: self._look_at_queues,
         }
+        self._outages = {
+            server: Outage(log, "survey_failed", "survey_works", server=server)
+            for server in self._looks
+        }
         self._threads = [
             threading.Thread(target=self._run, args=(server,), name=f"survey {server}", daemon=True)
             for server in self._looks
@@ -97,9 +102,10 @@ class Surveyor:
         try:
             moment = self._looks[server]()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look must come
-            log.warning("survey_failed", extra={"server": server, "error": type(error).__name__})
+            self._outages[server].failed(reason_of(error))
             self._seen.pop(server, None)
             return
+        self._outages[server].over()
         now = self._wall_clock()
         self._seen[server] = now
         if moment is not None:

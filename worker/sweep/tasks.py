@@ -3,7 +3,7 @@
 import logging
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolIsExhausted
@@ -12,10 +12,12 @@ from models.database import is_transient
 from models.sweep_round import Round, keep_round
 from worker import wiring
 from worker.app import app
+from worker.outage import Outage
 from worker.sweep.horizon import StreamSight
 from worker.sweep.round import Sweep, Swept
 
 log = logging.getLogger(__name__)
+_blind: Final = Outage(log, "sweep_without_horizon", "sweep_has_horizon")
 
 
 @app.task(name="sweep")  # type: ignore[untyped-decorator]  # Celery carries no types
@@ -39,7 +41,9 @@ def sweep(**_newer: object) -> dict[str, Any]:
     if swept.due:
         wiring.hints().notices_due()
     if swept.horizon is None:
-        log.warning("sweep_without_horizon")
+        _blind.failed("no horizon")
+    else:
+        _blind.over()
     return {
         "closed": swept.closed,
         "windows_ended": swept.windows_ended,

@@ -1,0 +1,74 @@
+"""An outage in the log: one line when it begins, when its reason changes, and when it is over."""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from redis.exceptions import RedisError
+
+# What an error reply of Redis begins with; redis-py writes before it which command of a pipeline.
+_CODE: Final = re.compile(r"(?:Command # \d+ .*caused error: )?([A-Z]{3,})\b", re.DOTALL)
+
+
+class Outage:
+    """Counts failures and logs changes of state only. Safe to call from any thread."""
+
+    def __init__(
+        self,
+        log: logging.Logger,
+        began: str,
+        ended: str,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        **facts: object,
+    ) -> None:
+        """Prepare; *began* and *ended* are the names of the events, *facts* stand on each line."""
+        self._log = log
+        self._began = began
+        self._ended = ended
+        self._facts = facts
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._lasts = False
+        self._reason = ""
+        self._since = 0.0
+        self._times = 0
+
+    def failed(self, reason: str) -> None:
+        """Count a failure. Logged if it is the first one, or the first for this reason."""
+        with self._lock:
+            if not self._lasts:
+                self._since, self._times = self._monotonic(), 0
+            changed = not self._lasts or reason != self._reason
+            self._lasts, self._reason = True, reason
+            so_far = {"failures": self._times} if self._times else {}
+            self._times += 1
+        if changed:
+            self._log.warning(self._began, extra={"error": reason, **so_far, **self._facts})
+
+    def over(self) -> None:
+        """Log the end, with how often it failed and how long it took; nothing if nothing failed."""
+        if not self._lasts:  # without the lock: this is asked after every success
+            return
+        with self._lock:
+            lasted, self._lasts = self._lasts, False
+            failures, seconds = self._times, round(self._monotonic() - self._since, 1)
+        if lasted:
+            extent = {"failures": failures, "seconds": seconds}
+            self._log.info(self._ended, extra={**extent, **self._facts})
+
+
+def reason_of(error: BaseException) -> str:
+    """Name an error by its type, and an error reply of Redis by its code too; no other text.
+
+    Kombu and Celery wrap what Redis said: it is looked for among the causes.
+    """
+    named, cause = error, error.__cause__ or error.__context__
+    while cause is not None:
+        named = cause if isinstance(cause, RedisError) else named
+        cause = cause.__cause__ or cause.__context__
+    code = _CODE.match(str(named)) if isinstance(named, RedisError) else None
+    return f"{type(named).__name__} {code[1]}" if code else type(named).__name__
