@@ -6,9 +6,10 @@ from celery import Celery
 from producers.simulation.partner import Answer, Rule, SimulatedPartner
 from tests.support import databases
 from tests.support.celery_process import celery, end, environment, must_live
-from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.delivery_scene import KEY, SECRET, Scene, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
+from worker.embedded import Servers
 
 WORKER = ("worker", "-n", "deliver@test", "-Q", "deliver", "-P", "threads", "-c", "2", "-E",
           "--without-gossip", "--without-mingle")  # fmt: skip
@@ -59,3 +60,54 @@ def test_it_delivers_when_hinted_and_records_the_last_answer_before_it_ends(
     assert ends == [("slow", "delivered"), ("swift", "delivered")]
     assert all(entry.signature_ok for entry in partner.ledger.entries())
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.slow
+def test_it_goes_on_delivering_without_redis_and_ends_when_told(
+    tmp_path, engine, database, redis_url, servers: Servers
+):
+    """No hint reaches it: what falls due is looked for without one."""
+    env = environment(
+        tmp_path,
+        database_url=database,
+        redis_url=redis_url,
+        secret_key=KEY,
+        partner_networks="127.0.0.0/8",
+    )
+    (now,) = databases.ask(database, "SELECT clock_timestamp() - interval '1 minute'")
+    app = Celery("backend", broker=redis_url, set_as_current=False)
+    log = tmp_path / "deliver.log"
+    with (
+        SimulatedPartner(secret=SECRET) as partner,
+        scene_on(engine, ManualClock(now)) as scene,
+        celery(*WORKER, env=env, log=log) as worker,
+    ):
+
+        def received() -> int:
+            must_live(worker, log)
+            return len(partner.ledger.entries())
+
+        scene.operator("acme", partner.url)
+        scene.publish("acme", ("ticket_win", "before"))
+        app.send_task("deliver", queue="deliver")
+        eventually(lambda: received() == 1)
+        servers.valkey.kill()
+        try:
+            for ticket in ("first", "second", "third"):  # each after the run before it has ended
+                scene.publish("acme", ("ticket_win", ticket))
+                eventually(lambda: received() == _owed(scene) == _delivered(scene))
+            code = end(worker)
+        finally:
+            servers.valkey.start()
+    app.close()
+
+    assert code == 0
+    assert "delivery_run_failed" not in log.read_text()
+
+
+def _owed(scene: Scene) -> int:
+    return len(scene.rows("SELECT 1 FROM notice"))
+
+
+def _delivered(scene: Scene) -> int:
+    return len(scene.rows("SELECT 1 FROM notice WHERE ended = 'delivered'"))

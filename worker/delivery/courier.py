@@ -91,6 +91,8 @@ class Courier:
         )
         self._recording = Recording(recorder, over=self._dispatch.nudge)
         self._running = threading.Lock()
+        self._ended_at = monotonic()  # the last run; none yet: when this began
+        self._closed = False
         self._wanted = False  # something may be due that no look has seen
         self._held_back = False  # something is due, and may go soon
         self._filled = False  # the last look took all there was room for: there may be more
@@ -102,8 +104,9 @@ class Courier:
     def run(self, *, lasting: timedelta) -> Run | None:
         """Deliver until nothing is due and nothing in flight, or for as long as *lasting*.
 
-        None: a run is going on in this process; it was told to look again. Raises what is wrong
-        with the program or the schema; a database that is away is waited for. Any thread.
+        None: a run is going on in this process, which looks again; or the courier is closed. Raises
+        what is wrong with the program or the schema; a database that is away is waited for. Any
+        thread.
         """
         self._wanted = True
         counts: Counter[str] = Counter()
@@ -114,8 +117,11 @@ class Courier:
             if not self._running.acquire(blocking=False):
                 break
             try:
+                if self._closed:
+                    return None
                 more = self._work(until, counts)
             finally:
+                self._ended_at = self._monotonic()
                 self._running.release()
         if more is None:
             self._dispatch.nudge()
@@ -124,6 +130,12 @@ class Courier:
         if counts:
             log.debug(DELIVERY_RUN, extra={**counts, "more": more})
         return Run(counts, more)
+
+    def idle_for(self) -> timedelta:
+        """Say how long ago the last run ended; nothing while one is going on. Any thread."""
+        if self._running.locked():
+            return timedelta()
+        return timedelta(seconds=max(0.0, self._monotonic() - self._ended_at))
 
     def stop(self) -> None:
         """Claim nothing more. A run that is going on ends when its calls are over.
@@ -143,6 +155,7 @@ class Courier:
             if self._work(0.0, Counter()):
                 log.error(RESULTS_LEFT, extra={"count": len(self._recording)})
         finally:
+            self._closed = True
             self._dispatch.close()
             self._recording.close()
             self._running.release()
