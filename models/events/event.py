@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from models.events.amounts import currency_of
 from models.events.moments import id_time
 from models.lifecycle.words import Action, Reason
 
@@ -63,6 +64,11 @@ class Event(NamedTuple):
     def is_correction(self) -> bool:
         """It replaces the standing result instead of contradicting it."""
         return self.data.get("correction") is True
+
+    @property
+    def currency(self) -> str | None:
+        """The currency its amounts are in; None: it does not say."""
+        return currency_of(self.data)
 
     @property
     def draw(self) -> str | None:

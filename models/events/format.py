@@ -4,7 +4,7 @@ Field names are the partner protocol's own (contracts: BetStack 1.4, 1.5). Field
 kept in the log and never sent on.
 """
 
-from typing import Annotated, Any, Literal, NotRequired, Required
+from typing import Annotated, Literal, NotRequired, Required
 
 from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
@@ -117,11 +117,3 @@ MONEY = (
     "gross_payout",
     "net_payout",
 )
-
-
-def amounts_of(data: dict[str, Any]) -> dict[str, Any] | None:
-    """The money in a result: with its action, what makes two results the same (protocol H5)."""
-    if len(data) <= 2:  # operator and ticket_id alone: most results # noqa: PLR2004 - named here
-        return None
-    amounts = {name: data[name] for name in MONEY if data.get(name) is not None}
-    return amounts or None

@@ -11,6 +11,7 @@ from models.interventions import Change, Person, keep_many
 from models.lifecycle.ticket import Terms, TicketState
 from models.lifecycle.turn import take_turn
 from models.lifecycle.words import Status
+from models.notices.contract import import_problem
 from models.tickets.lock import lock_by_key, parked_of, terms_of
 from models.tickets.store import Turn, store
 
@@ -77,7 +78,7 @@ def _wrong_with(one: InFlight, terms: dict[str, Terms], *, now: datetime) -> str
     for name, at in (("taken_at", one.taken_at), ("settled_at", one.settled_at)):
         if at is not None and at > now:
             return f"{name}: {at.isoformat()} is in the future"
-    return None
+    return import_problem(terms[one.operator].protocol, one.facts)
 
 
 def _stand(ticket: TicketState, one: InFlight) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from models.events.format import Data, Id, Moment, amounts_of
+from models.events.amounts import amounts_of
+from models.events.format import Data, Id, Moment
 from models.events.moments import moment
 from models.events.refusal import Refusal
 from models.events.wording import check_storable, told

@@ -1,7 +1,7 @@
 """What a decision does to a ticket in memory: moves, money, times, and what the partner is owed."""
 
+from models.events.amounts import CURRENCY, amounts_of
 from models.events.event import Event
-from models.events.format import amounts_of
 from models.lifecycle.draws import note_draw
 from models.lifecycle.moves import moved
 from models.lifecycle.ticket import Owed, TicketState
@@ -17,6 +17,13 @@ def settle(ticket: TicketState, event: Event) -> None:
     ticket.amounts = amounts_of(event.data)
     note_time(ticket, event)
     owe(ticket, event, event.action, generation=ticket.generation)
+
+
+def confirm(ticket: TicketState, event: Event) -> None:
+    """The standing result was stated again; it is in the currency that either statement names."""
+    note_time(ticket, event)
+    if event.currency is not None and (ticket.amounts or {}).get(CURRENCY) is None:
+        ticket.amounts = {**(ticket.amounts or {}), CURRENCY: event.currency}
 
 
 def withdraw(ticket: TicketState, event: Event) -> None:

@@ -1,8 +1,8 @@
 """Decide one event against one ticket (protocol.md, rules 6, 9 and 11). Touches memory only."""
 
+from models.events.amounts import amounts_of, same_amounts
 from models.events.event import Event
-from models.events.format import amounts_of
-from models.lifecycle.changes import amend, fill_in, move, note_time, owe, settle, withdraw
+from models.lifecycle.changes import amend, confirm, fill_in, move, owe, settle, withdraw
 from models.lifecycle.draws import other_draw
 from models.lifecycle.ticket import APPLIED, Decision, TicketState
 from models.lifecycle.words import RESULT_OF, RESULTS, Action, Outcome, Reason, Status
@@ -80,12 +80,14 @@ def _result(ticket: TicketState, event: Event) -> Decision:
 
 
 def _result_again(ticket: TicketState, event: Event) -> Decision:
-    same = ticket.result == RESULT_OF[event.action] and amounts_of(event.data) == ticket.amounts
+    same = ticket.result == RESULT_OF[event.action] and same_amounts(
+        ticket.amounts, amounts_of(event.data)
+    )
     if _is_older(ticket, event):
         reason = Reason.OLDER_SAME if same else Reason.OLDER_DIFFERS
         return _superseded(ticket, event, reason)
     if same:
-        note_time(ticket, event)
+        confirm(ticket, event)
         return Decision(Outcome.CONFIRMED, Reason.SAME_RESULT)
     if event.is_correction:
         withdraw(ticket, event)

@@ -59,6 +59,7 @@ class TicketState:
     in_doubt: bool = False
     cancelled_by: str | None = None
     draw: str | None = None  # the one draw a lottery ticket takes part in (protocol H11)
+    opened_in: str | None = None  # the currency in its details
     details: dict[str, Any] = field(default_factory=dict)  # loaded where the protocol needs them
     # What this transaction adds:
     filled: dict[str, Any] | None = None  # details that were missing
@@ -70,6 +71,11 @@ class TicketState:
     def facts(self) -> dict[str, Any]:
         """What is known of the slip, with what this transaction adds."""
         return {**(self.filled or {}), **self.details, **(self.amended or {})}
+
+    @property
+    def currency(self) -> str | None:
+        """The currency it was opened in; None: nothing has said so."""
+        return self.opened_in or self.facts.get("currency")
 
     @property
     def standing(self) -> str:

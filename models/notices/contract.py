@@ -1,69 +1,107 @@
 """What a partner's protocol has no call for, or cannot be told for want of facts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from models.events.amounts import CURRENCY
 from models.events.event import Event
 from models.events.format import MONEY
 from models.lifecycle.ticket import Decision, TicketState
-from models.lifecycle.words import Action, Outcome, Reason, Status
+from models.lifecycle.words import RESULTS, Action, Outcome, Reason, Status
 from models.money import MINOR_DIGITS
+from models.notices.seamless import facts_of_the_round, stated
 
 _PAM_NEEDS: dict[Action, tuple[str, ...]] = {
     # contracts: BetStack 1.4; the one result with amounts.
     Action.VOID: MONEY,
 }
 # A payout needs the ticket's amounts and names (contracts: AMBSlot 2.2); a result may bring them.
+_ROUND: Final = ("player_id", "price", "currency", "game", "game_id")
 _SEAMLESS_NEEDS: dict[Action, tuple[str, ...]] = {
-    Action.OPEN: ("player_id", "price", "currency", "game", "game_id"),
-    Action.WIN: ("net_payout",),
+    Action.OPEN: _ROUND,
+    Action.WIN: (*_ROUND, "net_payout"),
+    Action.LOST: _ROUND,
+    Action.VOID: _ROUND,
+    Action.REFUND: _ROUND,
 }
 _SEAMLESS_HAS_NO = frozenset({Action.CREATE, Action.RESERVE, Action.UPDATE, Action.DISCARD})
 
 
 def refusal(ticket: TicketState, event: Event) -> Decision | None:
     """Why this operator's protocol cannot carry *event*; None where it can."""
-    if ticket.terms.protocol != "seamless":
-        needs = _PAM_NEEDS.get(event.action)
-        return None if needs is None else _missing(ticket, event, needs, known={})
+    if ticket.terms.protocol == "seamless":
+        return _for_a_wallet(ticket, event) or _other_currency(ticket, event)
+    return _for_a_pam(ticket, event) or _other_currency(ticket, event)
+
+
+def import_problem(protocol: str, facts: Mapping[str, Any]) -> str | None:
+    """Why no result of a ticket that has only *facts* could be sent; None: it could."""
+    if protocol != "seamless":
+        return None
+    missing = _missing(_ROUND, stated(facts))
+    if missing:
+        return f"a ticket of a seamless operator needs {missing}: a payout names them"
+    return _unknown_currency(facts)
+
+
+def _for_a_pam(ticket: TicketState, event: Event) -> Decision | None:
+    needs = _PAM_NEEDS.get(event.action)
+    return None if needs is None else _lacks(ticket, event, _missing(needs, event.data))
+
+
+def _for_a_wallet(ticket: TicketState, event: Event) -> Decision | None:
     if event.action in _SEAMLESS_HAS_NO:
         return _refused(Reason.NO_SUCH_CALL, f"a seamless wallet has no call for {event.action}")
-    if event.action is Action.WIN and ticket.status is Status.ABSENT:
+    if (
+        event.action in RESULTS
+        and ticket.status is Status.ABSENT
+        and ticket.terms.announces_tickets
+    ):
         return None  # it waits for the opening, which may bring what is missing (rule 7)
-    needs = _SEAMLESS_NEEDS.get(event.action, ())
-    return _missing(ticket, event, needs, known=ticket.facts) or _wrong_currency(ticket, event)
+    facts = facts_of_the_round(ticket, event.data)
+    lacks = _lacks(ticket, event, _missing(_SEAMLESS_NEEDS.get(event.action, ()), facts))
+    if lacks is not None:
+        return lacks
+    unknown = _unknown_currency(facts)
+    return None if unknown is None else _refused(Reason.MISSING_FIELDS, unknown)
 
 
-def _missing(
-    ticket: TicketState, event: Event, needs: Sequence[str], *, known: Mapping[str, Any]
-) -> Decision | None:
-    missing = [
-        f"data.{name}" for name in needs if event.data.get(name) is None and known.get(name) is None
-    ]
+def _missing(needs: Sequence[str], facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"data.{name}" for name in needs if facts.get(name) is None)
+
+
+def _lacks(ticket: TicketState, event: Event, missing: str) -> Decision | None:
     if not missing:
         return None
     return _refused(
         Reason.MISSING_FIELDS,
-        f"{event.action} for a {ticket.terms.protocol} operator needs {', '.join(missing)}",
+        f"{event.action} for a {ticket.terms.protocol} operator needs {missing}",
     )
 
 
-def _wrong_currency(ticket: TicketState, event: Event) -> Decision | None:
-    """A wallet is told decimal units of the ticket's currency, which ISO 4217 must know."""
-    given, opened_in = event.data.get("currency"), ticket.facts.get("currency")
+def _unknown_currency(facts: Mapping[str, Any]) -> str | None:
+    """A wallet is told decimal units of the currency, which ISO 4217 must know."""
+    currency = facts.get(CURRENCY)
+    if currency is None or currency in MINOR_DIGITS:
+        return None
+    return f"data.currency: {currency!r} is not an active currency of ISO 4217"
+
+
+def _other_currency(ticket: TicketState, event: Event) -> Decision | None:
+    """Whatever states another currency than the ticket's is about other money.
+
+    Where nothing has said in which one the ticket was opened, the currency is one of the amounts of
+    its result: another one makes another result, and an opening has to agree with it.
+    """
+    given = event.currency
     if given is None:
         return None
-    if given not in MINOR_DIGITS:
-        return _refused(
-            Reason.MISSING_FIELDS,
-            f"data.currency: {given!r} is not an active currency of ISO 4217",
-        )
-    if opened_in is not None and given != opened_in:
-        return _refused(
-            Reason.OTHER_CURRENCY,
-            f"data.currency: {given} where the ticket was opened in {opened_in}",
-        )
-    return None
+    known, of_what = ticket.currency, "the ticket was opened in"
+    if known is None and event.action is Action.OPEN:
+        known, of_what = (ticket.amounts or {}).get(CURRENCY), "its result is in"
+    if known is None or given == known:
+        return None
+    return _refused(Reason.OTHER_CURRENCY, f"currency: {given} where {of_what} {known}")
 
 
 def _refused(reason: Reason, message: str) -> Decision:

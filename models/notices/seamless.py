@@ -5,6 +5,7 @@ same one and no two settlements share one.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -26,11 +27,10 @@ def call(ticket: TicketState, owed: Owed) -> tuple[str, str, str | None]:
     """
     if owed.action is Action.ROLLBACK:
         return "", "", NO_ROLLBACK
-    given = {name: value for name, value in owed.data.items() if value is not None}
-    facts = {**given, **ticket.facts}  # what was debited stands, whatever a result says of it
+    facts = facts_of_the_round(ticket, owed.data)
     match owed.action:
         case Action.WIN:
-            return _payout(ticket, owed, facts, given.get("net_payout", facts["net_payout"]))
+            return _payout(ticket, owed, facts, _own_payout(owed, facts))
         case Action.LOST:
             return _payout(ticket, owed, facts, 0)
         case Action.VOID if owed.data.get("net_payout") not in (None, facts["price"]):
@@ -42,6 +42,22 @@ def call(ticket: TicketState, owed: Owed) -> tuple[str, str, str | None]:
                 **_when(ticket, owed, facts),
             }
             return _json(fields), CANCEL, None
+
+
+def facts_of_the_round(ticket: TicketState, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call may name: what was debited stands, whatever a result's *data* says of it."""
+    return stated(data) | stated(ticket.facts)
+
+
+def stated(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of *facts* that say something; an empty text names nobody and nothing."""
+    return {name: value for name, value in facts.items() if value not in (None, "")}
+
+
+def _own_payout(owed: Owed, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as validated, an int
+    """A cash-out has a payout of its own."""
+    own = owed.data.get("net_payout")
+    return facts["net_payout"] if own is None else own
 
 
 def _payout(

@@ -33,6 +33,7 @@ _COLUMNS = """
     t.amended_at, t.close_due_at, t.parked, t.sequence, t.notices, t.unfinished,
     t.held_until, t.untold, t.in_doubt, t.cancelled_by, t.draw, o.code, o.protocol,
     o.announces_tickets, o.close_delay, o.agent, o.lottery_ticket,
+    t.details ->> 'currency' AS opened_in,
     CASE WHEN o.protocol = 'seamless' THEN t.details END AS details"""
 # OFFSET 0 keeps the operator out of the search for the ticket: on a table that is still small, the
 # planner would go through all tickets of the key's operator instead.
@@ -137,5 +138,6 @@ def _state(row: Row[Any]) -> TicketState:
         in_doubt=row.in_doubt,
         cancelled_by=row.cancelled_by,
         draw=row.draw,
+        opened_in=row.opened_in,
         details=row.details if isinstance(row.details, dict) else {},
     )

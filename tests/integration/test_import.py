@@ -105,6 +105,80 @@ def test_the_result_that_was_imported_is_confirmed_when_it_is_published_again(de
     assert desk.deliver() == []
 
 
+def test_a_ticket_that_was_imported_keeps_its_currency(desk, books):
+    brought(desk, resulted(desk, data={"currency": "EUR", "net_payout": 500}), opened("U"))
+    brought(desk, opened("V", data={"currency": "EUR"}))
+
+    desk.say("ticket_win", net_payout=500, currency="EUR")
+    desk.say("ticket_win", net_payout=500, currency="USD")
+    desk.say("ticket_win", "V", net_payout=500, currency="USD")
+
+    assert [row.reason for row in books.events()] == ["same_result", "other_currency"]
+    assert [row.reason for row in books.events("V")] == ["other_currency"]
+    assert books.standing("V") == "open/pending"
+
+
+ROUND = {"player_id": "p", "price": 500, "currency": "EUR", "game": "G", "game_id": "1"}
+
+
+@pytest.fixture
+def wallet(desk) -> str:
+    """An operator with a seamless wallet."""
+    desk.add_operator("wallet", protocol="seamless", announces_tickets=True)
+    return "wallet"
+
+
+def test_a_wallet_s_ticket_without_what_a_payout_needs_is_left_out(desk, wallet):
+    """Else no result of it could ever be sent."""
+    lacking = [
+        {name: value for name, value in ROUND.items() if name != missing} for missing in ROUND
+    ]
+    lines = [
+        *(opened(f"T-{place}", operator=wallet, data=data) for place, data in enumerate(lacking)),
+        opened("blank", operator=wallet, data={**ROUND, "player_id": ""}),
+        opened("gold", operator=wallet, data={**ROUND, "currency": "XAU"}),
+        resulted(desk, "won", operator=wallet, data={}),
+        opened("whole", operator=wallet, data=ROUND),
+    ]
+
+    result = brought(desk, *lines)
+
+    needs = "a ticket of a seamless operator needs {}: a payout names them"
+    everything = ", ".join(f"data.{name}" for name in ROUND)
+    assert list(result.refused.values()) == [
+        *(needs.format(f"data.{name}") for name in ROUND),
+        needs.format("data.player_id"),
+        "data.currency: 'XAU' is not an active currency of ISO 4217",
+        needs.format(everything),
+    ]
+    assert result.imported == 1
+    desk.say("ticket_lost", "whole", operator=wallet)
+    assert desk.deliver() == [("whole", "ticket_lost")]
+
+
+@pytest.mark.parametrize("result", ["ticket_win", "ticket_lost", "ticket_void", "ticket_refund"])
+def test_a_result_of_a_ticket_that_lacks_them_says_so_and_is_sent_once_they_are_there(
+    desk, books, engine, wallet, result
+):
+    """As an older release imported it."""
+    brought(desk, opened("T", operator=wallet, data=ROUND))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE ticket SET details = '{}'"))
+
+    desk.say(result, operator=wallet, net_payout=500)
+    (event,) = books.events(operator=wallet)
+    assert (event.outcome, event.reason) == ("rejected", "missing_fields")
+    assert event.message == (
+        f"{result} for a seamless operator needs data.player_id, data.price, data.currency,"
+        " data.game, data.game_id"
+    )
+    desk.say("ticket_open", operator=wallet, **ROUND)
+    desk.say(result, operator=wallet, net_payout=500)
+
+    assert desk.deliver() == [("T", result)]
+    assert books.rejected() == []
+
+
 def test_the_same_file_again_changes_nothing_however_the_tickets_live_on(desk, books):
     brought(desk, resulted(desk), opened("U"))
     desk.say("ticket_rollback")

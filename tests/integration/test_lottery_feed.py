@@ -18,6 +18,9 @@ from tests.support.manual_clock import ManualClock
 
 PER_DRAW = text("UPDATE operator SET lottery_ticket = 'ticket+draw' WHERE code = :code")
 ANNOUNCED = text("UPDATE operator SET announces_tickets = true WHERE code = :code")
+PROTOCOL = text("""
+    UPDATE operator SET protocol = :protocol, agent = 'a', announces_tickets = true
+     WHERE code = :code""")
 DRAWN = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 SOMEBODY = Person("jane", "the operator is there now")
 
@@ -82,7 +85,7 @@ def test_a_ticket_is_bought_drawn_and_told_to_its_partner(feed, desk, books):
     feed.send(drawn())
 
     assert books.standing(TICKET) == "resulted/won"
-    assert books.ticket(TICKET).amounts == {"net_payout": 2450}
+    assert books.ticket(TICKET).amounts == {"net_payout": 2450, "currency": "EUR"}
     assert books.ticket(TICKET).draw == "1"
     assert desk.deliver() == [(TICKET, "ticket_win")]
 
@@ -124,6 +127,61 @@ def test_a_fresh_settlement_with_another_outcome_or_amount_is_a_correction(
     second = "ticket_lost" if "won" in again else "ticket_win"
     assert books.owed(TICKET) == ["ticket_win", "ticket_rollback", second]
     assert reasons(books)[-1] == (second, "applied", "correction")
+
+
+@pytest.mark.parametrize("protocol", ["pam", "seamless"])
+@pytest.mark.parametrize(("currency", "amount"), [("USD", 24.5), ("JPY", 2450)])
+def test_a_settlement_in_another_currency_than_its_bet_pays_nothing(
+    desk, books, engine, protocol, currency, amount
+):
+    """Its amount would be paid as the ticket's own money; and neither does it confirm one."""
+    with engine.begin() as connection:
+        connection.execute(PROTOCOL, {"code": OPERATOR, "protocol": protocol})
+    feed = Feed(desk)
+    feed.send(bet(), drawn(currency=currency, amount=amount))
+    assert books.standing(TICKET) == "open/pending"
+
+    feed.send(drawn(1), drawn(2, currency=currency, amount=amount))
+
+    assert reasons(books)[1:] == [
+        ("ticket_win", "rejected", "other_currency"),
+        ("ticket_win", "applied", None),
+        ("ticket_win", "rejected", "other_currency"),
+    ]
+    assert books.events(TICKET)[1].message == (
+        f"currency: {currency} where the ticket was opened in EUR"
+    )
+    assert books.owed(TICKET) == ["ticket_win"]
+
+
+def test_without_a_bet_a_settlement_that_differs_in_currency_alone_replaces_the_first(feed, books):
+    """Nothing says which one the ticket was opened in: the later settlement is the correction."""
+    feed.send(drawn())
+    feed.send(drawn(1, currency="USD"))
+    feed.send(bet())
+
+    assert reasons(books) == [
+        ("ticket_win", "applied", "opened_implicitly"),
+        ("ticket_win", "applied", "correction"),
+        ("ticket_open", "rejected", "other_currency"),
+    ]
+    assert books.ticket(TICKET).amounts == {"net_payout": 2450, "currency": "USD"}
+    assert books.events(TICKET)[2].message == "currency: EUR where its result is in USD"
+
+
+def test_a_settlement_that_an_older_release_applied_is_still_the_same_one(feed, books, engine):
+    """It kept no currency with the amounts; a repeat counts once, the same again confirms."""
+    feed.send(bet(), drawn())
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE ticket SET amounts = amounts - 'currency'"))
+
+    feed.send(drawn(), drawn(1))
+
+    assert [(one.outcome, one.repeats) for one in books.events(TICKET)] == [
+        ("applied", 0),
+        ("applied", 1),
+        ("confirmed", 0),
+    ]
 
 
 def test_an_older_settlement_that_comes_late_corrects_nothing(feed, books):

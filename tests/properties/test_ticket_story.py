@@ -33,12 +33,15 @@ from producers.simulation.verdict import judge_all
 from tests.support.told import WITHIN_WINDOW, Told
 
 TICKETS = 2
+OPENED_IN = "EUR"
+MISTAKES_MAX = 8  # at most 32 events wait on one ticket (rule 7)
 RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
 VOIDED = {
     **dict.fromkeys(("price", "stake", "gross_payout", "net_payout"), 500),
     **dict.fromkeys(("wht_amount", "wht", "ext_amount", "ext"), 0),
     "ext_type": "inclusive",
 }
+SLIP = {**VOIDED, "ticket_code": "C", "player_id": "P", "ticket_type": "quickbet"}
 ADD_OPERATOR = text("""
     INSERT INTO operator (code, protocol, url, secret, announces_tickets)
     VALUES (:code, 'pam', 'http://partner', 'sealed', :announces) RETURNING id""")
@@ -64,12 +67,17 @@ class TicketStory(RuleBasedStateMachine):
         begin = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=10 * run)
         self.world = World(self.engine, ids, begin)
         self.schedule = Schedule(self.world, Random(0), [], contest=0)  # noqa: S311 - only drains
+        self.mistakes = 0
         self.tickets = [Told(code, f"{run}", numbered) for code in codes]
 
     # --- what truly happens, and how it gets to us ---------------------------------------------
 
-    @rule(which=st.integers(0, TICKETS - 1), what=st.sampled_from((*RESULTS, "on")))
-    def something_happens(self, which: int, what: str) -> None:
+    @rule(
+        which=st.integers(0, TICKETS - 1),
+        what=st.sampled_from((*RESULTS, "on")),
+        currency=st.sampled_from((OPENED_IN, "JPY")),
+    )
+    def something_happens(self, which: int, what: str, currency: str) -> None:
         """The next lawful statement of a ticket; `on` withdraws the standing result."""
         ticket = self.tickets[which]
         stands = ideal(ticket.truths, announced=which == 1).status == "closed"
@@ -81,8 +89,12 @@ class TicketStory(RuleBasedStateMachine):
         elif stands:
             correction = True
         self.world.pass_time(timedelta(milliseconds=5))
-        money = VOIDED if what == "ticket_void" else {}
+        money: dict[str, Any] = dict(VOIDED) if what == "ticket_void" else {}
+        if what in RESULTS and which == 0:  # nothing opened it: it is one of the amounts
+            money["currency"] = currency
         truth = Truth(what, tuple(sorted(money.items())), correction=correction)
+        if which == 1 and what != "ticket_rollback":
+            money["currency"] = OPENED_IN
         ticket.truths.append(truth)
         event: dict[str, Any] = {
             "event_id": f"{ticket.ticket_id}-{len(ticket.truths)}",
@@ -116,6 +128,21 @@ class TicketStory(RuleBasedStateMachine):
                 event = {**event, "event_id": f"{event['event_id']}r"}
             if self.world.moment - moment < WITHIN_WINDOW:
                 self.world.publish(event)
+
+    @rule(what=st.sampled_from((*RESULTS, "ticket_rollback", "ticket_update")))
+    def other_money_is_spoken_of(self, what: str) -> None:
+        """A mistake: no statement in another currency than the ticket's ever changes it."""
+        ticket = self.tickets[1]
+        data = {"operator": ticket.operator, "ticket_id": ticket.ticket_id, **SLIP}
+        mistake = {
+            "event_id": f"{ticket.ticket_id}-mistake-{self.world.count}",
+            "occurred_at": self.world.moment.isoformat(),
+            "action": what,
+            "data": {**data, "currency": "JPY", "correction": True},
+        }
+        if self.mistakes < MISTAKES_MAX:
+            self.mistakes += 1
+            self.world.publish(mistake)
 
     # --- workers -------------------------------------------------------------------------------
 

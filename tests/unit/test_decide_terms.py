@@ -6,9 +6,10 @@ Sources: design.md 3, protocol.md rules 11 and 18, contracts.md 1.4, 2.2 and 5.4
 import pytest
 
 from models.lifecycle.decide import decide
+from models.lifecycle.ticket import TicketState
 from models.lifecycle.words import Action, Status
 from tests.support.decisions import check, decided, rows, told
-from tests.support.tickets import ANNOUNCING, MONEY, ROUND, SEAMLESS, at, event, ticket
+from tests.support.tickets import ANNOUNCING, MONEY, PAM, ROUND, SEAMLESS, at, event, ticket
 
 ANNOUNCED = rows("""
  design 3 | absent | open@2     | applied | -                | open      | -
@@ -79,13 +80,93 @@ def test_a_wallet_s_win_brings_its_payout_or_finds_it_on_the_ticket():
     assert decided(state, event("win'@4")) == ("applied", None)
 
 
-@pytest.mark.parametrize("result", ["win@2", "lost@2"])
-def test_a_result_in_another_currency_than_the_bet_is_refused(result):
-    """Its amount would be paid out as if it were the ticket's own money."""
-    state = ticket("open", SEAMLESS)
+# --- a ticket has one currency --------------------------------------------------------------------
 
-    assert decided(state, event(result, currency="JPY")) == ("rejected", "other_currency")
-    assert decided(state, event(result, currency="EUR")) == ("applied", None)
+
+@pytest.mark.parametrize("terms", [PAM, ANNOUNCING, SEAMLESS])
+@pytest.mark.parametrize("notation", ["win@2", "lost@2", "win*@2", "void500@2", "refund@2"])
+@pytest.mark.parametrize("standing", ["open", "won900@1"])
+def test_a_result_in_another_currency_than_the_ticket_is_refused(standing, notation, terms):
+    """Its amount would be taken for the ticket's own money."""
+    state = opened_in("EUR", ticket(standing, terms))
+
+    decision = decide(state, event(notation, currency="JPY"))
+
+    assert (decision.outcome, decision.reason) == ("rejected", "other_currency")
+    assert decision.message == "currency: JPY where the ticket was opened in EUR"
+    assert not state.owed
+
+
+@pytest.mark.parametrize("terms", [PAM, ANNOUNCING, SEAMLESS])
+def test_a_result_that_states_the_ticket_s_currency_is_one_that_omits_it(terms):
+    state = opened_in("EUR", ticket("open", terms))
+
+    assert decided(state, event("win900@2", currency="EUR")) == ("applied", None)
+    assert decided(state, event("win900@3")) == ("confirmed", "same_result")
+    assert decided(state, event("win900'@4", currency="EUR")) == ("confirmed", "same_result")
+    assert decided(state, event("win900'@5", currency="USD")) == ("rejected", "other_currency")
+    assert decided(state, event("win901@6", currency="EUR")) == ("parked", "waits_for_rollback")
+
+
+def test_an_update_cannot_change_the_currency():
+    state = opened_in("EUR", ticket("open"))
+
+    assert decided(state, event("update@2", currency="USD")) == ("rejected", "other_currency")
+    assert decided(state, event("update'@3")) == ("applied", None)
+
+
+@pytest.mark.parametrize("opening", ["open", "create", "reserve"])
+def test_an_opening_says_which_currency_the_ticket_is_in(opening):
+    state = ticket("absent")
+    decide(state, event(f"{opening}@1", currency="JPY"))
+
+    assert state.currency == "JPY"
+    assert decided(state, event("win@2", currency="EUR")) == ("rejected", "other_currency")
+
+
+def test_a_late_opening_says_it_too_where_nothing_had():
+    state = ticket("absent")
+    decide(state, event("win900@2"))
+
+    assert decided(state, event("open@1", currency="JPY")) == ("applied", "late_open")
+    assert decided(state, event("win900@3", currency="EUR")) == ("rejected", "other_currency")
+    assert decided(state, event("open'@1", currency="EUR")) == ("rejected", "other_currency")
+
+
+def test_where_nothing_opened_the_ticket_the_currency_belongs_to_its_result():
+    """Another one makes another result; once that is withdrawn, the next may be in any."""
+    state = ticket("absent")
+    assert decided(state, event("win900@1", currency="USD")) == ("applied", "opened_implicitly")
+
+    assert decided(state, event("win900@2", currency="EUR")) == ("parked", "waits_for_rollback")
+    assert decided(state, event("win900*@2", currency="EUR")) == ("applied", "correction")
+    assert decided(state, event("win900'@2")) == ("confirmed", "same_result")
+    assert decided(state, event("open@1", currency="USD")) == ("rejected", "other_currency")
+    assert decided(state, event("rollback@3")) == ("applied", None)
+    assert decided(state, event("win900@4", currency="USD")) == ("applied", None)
+
+
+def test_a_repeat_that_names_the_currency_settles_which_one_it_is():
+    state = ticket("absent")
+    decide(state, event("win900@1"))
+
+    assert decided(state, event("win900@2", currency="USD")) == ("confirmed", "same_result")
+    assert decided(state, event("win900@3", currency="EUR")) == ("parked", "waits_for_rollback")
+    assert decided(state, event("win900'@3", currency="USD")) == ("confirmed", "same_result")
+
+
+def test_an_older_result_in_another_currency_differs():
+    state = ticket("absent")
+    decide(state, event("win900@2", currency="USD"))
+
+    older = decided(state, event("win900@1", currency="EUR"))
+    assert older == ("superseded", "older_differs")
+
+
+def opened_in(currency: str, state: TicketState) -> TicketState:
+    """The ticket as it is loaded: its details only where the protocol needs them."""
+    state.opened_in = currency
+    return state
 
 
 @pytest.mark.parametrize("missing", MONEY)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from models.events.amounts import amounts_of
 from models.events.event import Entry, Event, Unreadable
-from models.events.format import amounts_of
 from models.events.moments import id_time
 from models.events.reading import EVENT_BYTES_MAX, read
 from models.lifecycle.words import INBOUND

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from producers.simulation.rehearsal.reference import Ideal, Truth, ideal
-from producers.simulation.slips import Data, Slips
+from producers.simulation.slips import CURRENCIES, Data, Slips
 
 RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
 FAST = timedelta(days=365)
@@ -95,17 +95,20 @@ def _life(kind: Kind, rng: Random, begin: datetime, slip: Data, *, announced: bo
 def _truths(
     kind: Kind, rng: Random, slip: Data, *, announced: bool
 ) -> Iterator[tuple[Truth, Data]]:
+    opened_in: object = None
     if kind is Kind.CREATED:
+        opened_in = slip["currency"]
         if rng.random() < 0.4:  # noqa: PLR2004 - a share
             yield Truth("ticket_reserve"), slip
             yield Truth("ticket_paid"), {}
         else:
             yield Truth("ticket_create"), slip
     elif announced or rng.random() < 0.5:  # noqa: PLR2004 - a share
+        opened_in = slip["currency"]
         yield Truth("ticket_open"), slip
     standing: Truth | None = None
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
-        result, data = _result(rng)
+        result, data = _result(rng, opened_in)
         if standing is not None and (kind is not Kind.CONTRADICTING):
             if rng.random() < 0.3:  # noqa: PLR2004 - a share
                 result = Truth(result.action, result.amounts, correction=True)
@@ -115,10 +118,15 @@ def _truths(
         standing = result
 
 
-def _result(rng: Random) -> tuple[Truth, Data]:
+def _result(rng: Random, opened_in: object) -> tuple[Truth, Data]:
+    """A result; where nothing opened the ticket, its currency is one of its amounts."""
     action = rng.choice((*RESULTS, "ticket_void"))
+    stated: Data = {"currency": opened_in or rng.choice(CURRENCIES)}
+    counts = stated if opened_in is None else {}
+    if opened_in is not None and rng.random() < 0.5:  # noqa: PLR2004 - a share
+        stated = {}
     if action != "ticket_void":
-        return Truth(action), {}
+        return Truth(action, tuple(sorted(counts.items()))), stated
     paid = rng.choice((0, 250, 500))
     money = {
         "price": 500,
@@ -131,7 +139,7 @@ def _result(rng: Random) -> tuple[Truth, Data]:
         "gross_payout": paid,
         "net_payout": paid,
     }
-    return Truth(action, tuple(sorted(money.items()))), money
+    return Truth(action, tuple(sorted({**money, **counts}.items()))), {**money, **stated}
 
 
 def _moments(count: int, rng: Random, begin: datetime) -> list[datetime]:
