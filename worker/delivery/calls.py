@@ -14,6 +14,7 @@ class Call:
     headers: Mapping[str, str] = field(repr=False)  # holds the signature
     body: bytes = field(repr=False)
     timeout: timedelta
+    alone: bool = False  # on a connection of its own: a kept one may be dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,16 @@ class Answer:
     """The partner answered with *status*, and said all it had to say, or more than we read.
 
     *body* holds its first bytes. *cut*: there were more of them than the limit; the status stands
-    all the same, since it came before the body.
+    all the same, since it came before the body. *unended*: the end of the connection was the end of
+    the body, and TLS did not vouch for that end (no close_notify): only the status is sure.
     """
 
     status: int
     body: bytes = field(repr=False)
     retry_after: str | None = None  # the header as it came
     cut: bool = False
+    unended: bool = False
+    coding: str | None = None  # how the body is compressed, as its header says
 
 
 @dataclass(frozen=True, slots=True)

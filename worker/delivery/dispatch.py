@@ -169,6 +169,7 @@ class Dispatch:
                 headers=request.headers,
                 body=request.body,
                 timeout=self._settings.partner_timeout,
+                alone=one.sent_once,
             )
         )
         tell_sent(one)

@@ -14,6 +14,7 @@ from typing import Final
 import pycurl
 
 from worker.delivery.calls import Answered, Call, NoAnswer, NotReached
+from worker.delivery.kept import KeptConnections
 from worker.delivery.transfer import Terms, Transfer
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class WireLoop(threading.Thread):
         self._watched: dict[int, int] = {}  # sockets, and what libcurl wants to know of each
         self._carrying: dict[pycurl.Curl, Transfer] = {}
         self._idle: list[Transfer] = []
+        self._kept = KeptConnections()
         self._epoll = select.epoll()
         self._epoll.register(self._ear, select.EPOLLIN)
         self._multi: pycurl.CurlMulti = pycurl.CurlMulti()
@@ -118,44 +120,53 @@ class WireLoop(threading.Thread):
         self._collect()
 
     def _start_calls(self) -> None:
-        unable: list[Answered] = []
         while self._to_start:
-            call = self._to_start.popleft()
-            transfer: Transfer | None = None
-            try:
-                transfer = self._idle.pop() if self._idle else Transfer(self._terms)
-                transfer.load(call)
-                self._multi.add_handle(transfer.easy)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the call must come back
-                if transfer is not None:
-                    transfer.close()
-                unable.append(Answered(call.token, NotReached(_told(error)), timedelta()))
-            else:
-                self._carrying[transfer.easy] = transfer
-        if unable:
-            self._over.put(unable)
+            self._start(self._to_start.popleft())
+
+    def _start(self, call: Call, *, fresh: bool = False) -> None:
+        """Start *call*; *fresh*: on a new connection. Where that is refused, it is over."""
+        transfer: Transfer | None = None
+        try:
+            transfer = self._idle.pop() if self._idle else Transfer(self._terms, self._kept)
+            transfer.load(call, fresh=fresh)
+            self._multi.add_handle(transfer.easy)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the call must come back
+            if transfer is not None:
+                transfer.close()
+            self._over.put([Answered(call.token, NotReached(_told(error)), timedelta())])
+        else:
+            self._carrying[transfer.easy] = transfer
 
     def _collect(self) -> None:
         over: list[Answered] = []
+        stale: list[Call] = []
         more = 1
         while more:
             more, done, failed = self._multi.info_read()
             for easy in done:
-                transfer = self._taken_off(easy)
-                over.append(Answered(transfer.token, transfer.answer(), transfer.took))
+                self._carrying[easy].remember_connection()
+                transfer, call = self._taken_off(easy)
+                over.append(Answered(call.token, transfer.answer(), transfer.took))
                 transfer.unload()
                 self._idle.append(transfer)
             for easy, code, message in failed:
-                transfer = self._taken_off(easy)
-                reply = transfer.failure(code, message)
-                over.append(Answered(transfer.token, reply, transfer.took))
+                transfer, call = self._taken_off(easy)
+                if transfer.stale:
+                    stale.append(call)
+                else:
+                    reply = transfer.failure(code, message)
+                    over.append(Answered(call.token, reply, transfer.took))
                 transfer.close()
         if over:
             self._over.put(over)
+        for call in stale:
+            self._start(call, fresh=True)
 
-    def _taken_off(self, easy: pycurl.Curl) -> Transfer:
+    def _taken_off(self, easy: pycurl.Curl) -> tuple[Transfer, Call]:
+        transfer = self._carrying.pop(easy)
+        assert transfer.call is not None, "what is carried was loaded"
         self._multi.remove_handle(easy)
-        return self._carrying.pop(easy)
+        return transfer, transfer.call
 
     def _watch(self, events: int, descriptor: int, _multi: object, _data: object) -> None:
         """Watch a socket as libcurl wants: for what can be read, written, or no more at all."""
@@ -177,7 +188,7 @@ class WireLoop(threading.Thread):
 
     def _start_over(self) -> None:
         """Hand every open call back as unanswered and build everything anew."""
-        open_calls = [transfer.token for transfer in self._carrying.values()]
+        open_calls = [one.call.token for one in self._carrying.values() if one.call is not None]
         self._dismantle()
         self._over.put([_lost(token) for token in open_calls])
         self._build()

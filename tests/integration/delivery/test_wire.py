@@ -36,6 +36,7 @@ def test_a_call_is_one_post_with_exactly_its_headers_and_body(wire):
         "Content-Type: application/json",
         "timestamp: 1706191612",
         "signature: ab12",
+        "Accept-Encoding: identity",
         f"Content-Length: {len(body)}",
     ]
 

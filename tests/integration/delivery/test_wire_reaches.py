@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from ipaddress import ip_network
 
 import pycurl
 import pytest
@@ -48,6 +49,39 @@ def test_a_name_is_judged_by_the_address_it_leads_to():
             assert "is not public" in reply.problem
 
         assert server.connections == 0
+
+
+TWO_ADDRESSES = "localhost"  # to libcurl: ::1 and 127.0.0.1, whatever the system's files say
+
+
+def test_an_address_that_was_refused_does_not_hide_what_is_wrong_with_the_other(tmp_path):
+    networks = [ip_network("127.0.0.0/8")]
+    with raw_server(say(OK), tls=identity(tmp_path)) as server, open_wire(networks=networks) as v4:
+        untrusted = post_over(v4, f"https://{TWO_ADDRESSES}:{server.port}/")
+        unheard = post_over(v4, f"http://{TWO_ADDRESSES}:{closed_port()}/")
+
+    for reply, fault in ((untrusted, "certificate"), (unheard, "connect")):
+        assert isinstance(reply, NotReached)
+        first, _, second = reply.problem.partition(". Besides, ")
+        assert fault in first
+        assert "public" not in first
+        assert second.startswith("the address ::1 is not public; if")
+
+
+def test_where_all_addresses_are_refused_that_is_what_is_wrong():
+    with open_wire(networks=()) as strict:
+        reply = post_over(strict, f"http://{TWO_ADDRESSES}/")
+
+    assert isinstance(reply, NotReached)
+    assert reply.problem.startswith("the address ")
+    assert "::1" in reply.problem
+    assert "127.0.0.1" in reply.problem
+
+
+def test_the_address_that_may_be_called_is_called():
+    networks = [ip_network("127.0.0.0/8")]
+    with raw_server(say(OK)) as server, open_wire(networks=networks) as v4:
+        assert post_over(v4, f"http://{TWO_ADDRESSES}:{server.port}/") == Answer(200, b"ok")
 
 
 def test_a_partner_on_ipv6_is_reached(post):
@@ -100,6 +134,25 @@ def test_a_certificate_nobody_vouches_for_gets_no_byte(post, tmp_path):
     assert isinstance(reply, NotReached)
     assert "self-signed" in reply.problem
     assert not any(heard)
+
+
+def test_a_partner_that_understands_http_2_alone_is_called_so(tmp_path):
+    """It ends the handshake, as no other protocol was offered (ALPN)."""
+    tls = identity(tmp_path)
+    tls.set_alpn_protocols(["h2"])
+    authorities = str(tmp_path / "partner.pem")
+
+    no_application_protocol = 120  # the alert of RFC 7301; Python has no name for it
+
+    def refuse(*_: object) -> int:
+        return no_application_protocol
+
+    tls.sni_callback = refuse  # Python's server would go on without a protocol; others do this
+    with open_wire(authorities=authorities) as trusting, raw_server(say(OK), tls=tls) as server:
+        reply = post_over(trusting, f"https://127.0.0.1:{server.port}/")
+
+    assert isinstance(reply, NotReached)
+    assert reply.problem.startswith("HTTP/2 alone is understood there; Slipway calls over HTTP/1.1")
 
 
 def test_a_trusted_partner_is_called_over_tls(tmp_path):
