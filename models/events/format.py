@@ -105,6 +105,12 @@ REQUIRED: dict[Action, tuple[str, ...]] = {
     Action.UPDATE: _SLIP,
 }
 
+
+def is_missing(value: object) -> bool:
+    """Say whether a fact is not there: an empty text says as little as none."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 # In the order in which a PAM is told them (contracts: BetStack 1.4).
 MONEY = (
     "price",

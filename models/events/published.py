@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from models.events.event import Entry, Event
-from models.events.format import EVENT_BYTES_MAX, REQUIRED, WireEvent
+from models.events.format import EVENT_BYTES_MAX, REQUIRED, WireEvent, is_missing
 from models.events.moments import moment
 from models.events.refusal import Refusal
 from models.events.wording import IDS_RULE, check_storable, not_json, told
@@ -57,7 +57,7 @@ def field_of(entry: Entry) -> bytes:
 def _event(wire: WireEvent, raw: bytes, entry: Entry) -> Event:
     data: dict[str, Any] = wire["data"]  # type: ignore[assignment]  # a TypedDict is a dict
     action = _ACTIONS[wire["action"]]
-    missing = [name for name in REQUIRED.get(action, ()) if data.get(name) is None]
+    missing = [name for name in REQUIRED.get(action, ()) if is_missing(data.get(name))]
     if missing:
         listed = ", ".join(f"data.{name}" for name in missing)
         raise Refusal(Reason.INVALID_EVENT, f"{action} needs {listed}")

@@ -2,6 +2,7 @@
 
 from models.events.amounts import CURRENCY, amounts_of
 from models.events.event import Event
+from models.events.format import is_missing
 from models.lifecycle.draws import note_draw
 from models.lifecycle.moves import moved
 from models.lifecycle.ticket import Owed, TicketState
@@ -79,7 +80,7 @@ def fill_in(ticket: TicketState, event: Event) -> None:
 
 def facts(event: Event) -> dict[str, object]:
     """What *event* tells about the slip itself, beside what happened to it."""
-    facts = {name: value for name, value in event.data.items() if value is not None}
+    facts = {name: value for name, value in event.data.items() if not is_missing(value)}
     for name in ("operator", "ticket_id", "reason", "correction", "lottery"):
         facts.pop(name, None)
     return facts

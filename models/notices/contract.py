@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from models.events.amounts import CURRENCY
 from models.events.event import Event
-from models.events.format import MONEY
+from models.events.format import MONEY, is_missing
 from models.lifecycle.ticket import Decision, TicketState
 from models.lifecycle.words import RESULTS, Action, Outcome, Reason, Status
 from models.money import MINOR_DIGITS
@@ -67,7 +67,7 @@ def _for_a_wallet(ticket: TicketState, event: Event) -> Decision | None:
 
 
 def _missing(needs: Sequence[str], facts: Mapping[str, Any]) -> str:
-    return ", ".join(f"data.{name}" for name in needs if facts.get(name) is None)
+    return ", ".join(f"data.{name}" for name in needs if is_missing(facts.get(name)))
 
 
 def _lacks(ticket: TicketState, event: Event, missing: str) -> Decision | None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from models.events.format import is_missing
 from models.lifecycle.ticket import Owed, TicketState
 from models.lifecycle.words import Action
 from models.money import to_decimal_units
@@ -51,7 +52,7 @@ def facts_of_the_round(ticket: TicketState, data: Mapping[str, Any]) -> dict[str
 
 def stated(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Those of *facts* that say something; an empty text names nobody and nothing."""
-    return {name: value for name, value in facts.items() if value not in (None, "")}
+    return {name: value for name, value in facts.items() if not is_missing(value)}
 
 
 def _own_payout(owed: Owed, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as validated, an int

@@ -22,8 +22,8 @@ def event_schema() -> dict[str, Any]:
 
 
 def _with(needed: tuple[str, ...]) -> dict[str, Any]:
-    """Name what `data` must hold: a null counts as absent."""
-    said = {"not": {"type": "null"}}
+    """Name what `data` must hold: a null or an empty text counts as absent."""
+    said = {"not": {"enum": [None, ""]}}
     return {"required": list(needed), "properties": dict.fromkeys(needed, said)}
 
 

@@ -69,6 +69,30 @@ def test_a_wallet_s_ticket_is_opened_with_what_its_payout_will_need(missing):
     assert decision.message == f"ticket_open for a seamless operator needs data.{missing}"
 
 
+@pytest.mark.parametrize("empty", ["player_id", "game", "game_id"])
+@pytest.mark.parametrize("text", ["", " ", "\t \n"])
+def test_a_fact_without_a_character_is_none(empty, text):
+    """`game` may hold spaces, and nothing but spaces says nothing."""
+    decision = decide(ticket("absent", SEAMLESS), event("open@1", **(ROUND | {empty: text})))
+
+    assert decision.reason == "missing_fields"
+    assert decision.message == f"ticket_open for a seamless operator needs data.{empty}"
+
+
+def test_a_late_open_with_an_empty_fact_leaves_room_for_the_true_one():
+    state = ticket("open")
+    decide(state, event("open@2", psp=""))
+    decide(state, event("open'@3", psp="mobile"))
+
+    assert state.facts["psp"] == "mobile"
+
+
+def test_a_void_with_an_empty_kind_of_tax_is_refused():
+    decision = decide(ticket("open"), event("void500@2", ext_type=""))
+
+    assert decision.message == "ticket_void for a pam operator needs data.ext_type"
+
+
 def test_a_wallet_s_win_brings_its_payout_or_finds_it_on_the_ticket():
     state = ticket("absent", SEAMLESS)
     placed = {name: value for name, value in ROUND.items() if name != "net_payout"}

@@ -171,6 +171,21 @@ def test_a_slip_names_what_it_lacks(action, missing):
     assert refused(published(action, **slip, **{missing: None})).reason == "invalid_event"
 
 
+@pytest.mark.parametrize("action", ["ticket_create", "ticket_reserve", "ticket_update"])
+@pytest.mark.parametrize("empty", ["player_id", "ext_type", "ticket_type"])
+def test_an_empty_text_is_missing(action, empty):
+    """Nobody can be debited whose name is empty."""
+    kept = refused(published(action, **(SLIP | {empty: ""})))
+
+    assert kept.reason is Reason.INVALID_EVENT
+    assert kept.message == f"{action} needs data.{empty}"
+
+
+@pytest.mark.parametrize("empty", ["ticket_code", "currency"])
+def test_an_empty_id_or_currency_has_no_form(empty):
+    assert refused(published("ticket_create", **(SLIP | {empty: ""}))).reason == "invalid_event"
+
+
 def test_many_problems_are_told_at_once_and_counted_where_they_are_too_many():
     kept = refused(published(price="a", stake="b", wht="c", ext="d", currency="e", psp=1, rtag=2))
 
