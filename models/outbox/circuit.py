@@ -13,6 +13,7 @@ from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered
 REFUSALS_MAX: Final = 10  # in a row: this one proves that something else is wrong
 PROBE_INTERVAL: Final = timedelta(seconds=15)
 _LOCKED_OUT: Final = frozenset({401, 403})
+_SUCCESS: Final = range(200, 300)
 
 
 @dataclass(slots=True)
@@ -103,8 +104,9 @@ def is_locked_out(attempt: Attempt) -> bool:
     """The partner does not let us in: a secret is wrong, whatever was sent.
 
     A wallet that says in its own words what came of the call has let us in, whatever the status.
+    To a create or reserve it may be said because of the player: the discard that follows proves it.
     """
-    if isinstance(attempt.verdict, Delivered) or is_refusal(attempt):
+    if isinstance(attempt.verdict, Delivered) or is_refusal(attempt) or _is_sent_once(attempt):
         return False
     return attempt.http_status in _LOCKED_OUT
 
@@ -113,6 +115,17 @@ def is_refusal(attempt: Attempt) -> bool:
     """The partner refused a notice for good, which would kill it."""
     verdict = attempt.verdict
     return isinstance(verdict, Dead) and not verdict.out_of_time and not _is_sent_once(attempt)
+
+
+def is_answer_to_create(attempt: Attempt) -> bool:
+    """Say whether a create or reserve was refused, or put off (2xx but 200): that proves nothing.
+
+    One that failed otherwise (no answer, 5xx) tells of the partner, not of the player.
+    """
+    if not _is_sent_once(attempt):
+        return False
+    status = attempt.http_status
+    return isinstance(attempt.verdict, Dead) or (status is not None and status in _SUCCESS)
 
 
 def _spared(attempt: Attempt) -> Attempt:

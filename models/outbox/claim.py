@@ -31,7 +31,8 @@ _LEASE: Final = """
            n.idempotency_key, n.claims, n.tries,
            CASE WHEN n.first_tried_at < c.opened_at
                 THEN n.first_tried_at + (coalesce(c.closed_at, :now) - c.opened_at)
-                ELSE n.first_tried_at END AS first_tried_at"""
+                ELSE n.first_tried_at END AS first_tried_at,
+           n.perhaps_delivered"""
 
 # MATERIALIZED: under an unlucky plan the inner LIMIT would be asked again and again (E9). Create
 # and reserve are claimed once, while they are young (rule 10). What waits for a later time, and was
@@ -160,7 +161,8 @@ def _leased(
         },
     ).all()
     return [  # the columns come in the order of the fields
-        Claim(*(*row[:5], Action(row[5]), *row[6:], now, token)) for row in rows
+        Claim(*(*row[:5], Action(row[5]), *row[6:-1], now, token, row.perhaps_delivered))
+        for row in rows
     ]
 
 

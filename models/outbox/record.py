@@ -27,13 +27,13 @@ from models.outbox.ledger import (
 )
 from models.outbox.plain import record_plain
 from models.outbox.values import (
+    Again,
     Attempt,
     Dead,
     Delivered,
     Recorded,
     Turned,
     Unanswered,
-    Verdict,
 )
 from models.tickets.lock import lock_by_id, parked_of
 from models.tickets.store import Turn, store
@@ -192,7 +192,7 @@ def _judge(
         notice.perhaps_delivered = True
         notice.quiet_until = now + partner_grace
     if notice.action in SENT_ONCE:
-        _refuse(ticket, notice, verdict, attempt.problem or attempt.http_status)
+        _refuse(ticket, notice, attempt)
         return True
     notice.postpone(verdict, first_tried_at=claim.claimed_at, now=now, counted=uses_up)
     return False
@@ -223,17 +223,19 @@ def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
         ticket.owed.append(again)
 
 
-def _refuse(
-    ticket: TicketState, notice: SentNotice, verdict: Verdict, problem: str | int | None
-) -> None:
+def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:
     if notice.quiet_until is not None:
         _hold(ticket, notice.quiet_until)
     notice.finish(NoticeEnd.REFUSED)
     _one_less(ticket)
-    why = "the partner refused it" if isinstance(verdict, Dead) else "no good answer came"
+    refused = isinstance(attempt.verdict, Dead)
+    why = "the partner refused it" if refused else "no good answer came"
+    problem = attempt.problem or attempt.http_status
     if problem is not None:
         why = f"{why}: {problem}"
-    answers.refused(ticket, notice.action, why=why, in_doubt=not isinstance(verdict, Dead))
+    # Where nothing was sent, there is nothing that one discard would not take back.
+    unsent = isinstance(attempt.verdict, Again) and attempt.http_status is None
+    answers.refused(ticket, notice.action, why=why, in_doubt=not refused and not unsent)
 
 
 def _one_less(ticket: TicketState) -> None:

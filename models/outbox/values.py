@@ -45,6 +45,7 @@ class Claim:
     first_tried_at: datetime | None
     claimed_at: datetime  # the database's clock
     lease: UUID
+    perhaps_delivered: bool = False  # by an attempt before this one
 
     @property
     def sent_once(self) -> bool:

@@ -44,6 +44,7 @@ PAM: dict[str, tuple[Behaviour, str]] = {
     "404, a page of HTML": (Answer(404, body=b"<p>?", content_type="text/html"), "dead"),
     "429": (Answer(429, headers=(("Retry-After", "30"),)), "again"),
     "500": (Answer(500), "again"),
+    "a front end that gave up": (Answer(504), "unanswered"),
     "503, 10 GB": (Answer(503, body=b" " * 2_000_000), "again"),
     "a redirect loop": (Answer(307, headers=(("Location", "/"),)), "again"),
     "an answer too late": (Answer(seconds=3.0), "unanswered"),
@@ -61,8 +62,9 @@ WALLET: dict[str, tuple[Behaviour, str]] = {
     "code 997": (WalletAnswer(997), "dead"),
     "code 999": (WalletAnswer(999), "again"),
     "code 0 too late": (WalletAnswer(seconds=3.0), "unanswered"),
-    "200 without a code": (Answer(), "again"),
-    "10 GB": (HugeBody(), "again"),  # no code in what was read of it
+    "200 without a code": (Answer(), "unanswered"),
+    "503 without a code": (Answer(503), "again"),
+    "10 GB": (HugeBody(), "unanswered"),  # no code in what was read of it
     "a redirect loop": (Answer(307, headers=(("Location", "/"),)), "again"),
     "never answers": (Hang(), "unanswered"),
     "half a body": (HangMidBody(), "unanswered"),

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from models.lifecycle.words import Action
+from models.lifecycle.words import SENT_ONCE, Action
 from models.outbox.circuit import PROBE_INTERVAL, REFUSALS_MAX, CircuitState
 from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
 from tests.support.owed_notice import NOW, WIN
@@ -80,13 +80,26 @@ def test_what_fails_for_the_moment_neither_counts_nor_starts_the_row_anew(circui
 
 
 @pytest.mark.parametrize("status", [401, 403])
-@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize("action", [one for one in Action if one not in SENT_ONCE])
 def test_every_401_and_403_opens_it(circuit, status, action):
     fail(circuit, attempt(Again(TOOK), status, action=action))
 
     assert circuit.is_open
     assert circuit.reason == f"answered {status}"
     assert circuit.probe_at == NOW + PROBE_INTERVAL
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("action", sorted(SENT_ONCE))
+@pytest.mark.parametrize("verdict", [REFUSED, Again(TOOK)], ids=repr)
+def test_a_create_that_is_not_let_in_proves_nothing(circuit, status, action, verdict):
+    """It may be about the player; the discard that follows shows whether it is about us."""
+    fail(circuit, attempt(verdict, status, action=action))
+    assert not circuit.is_open
+
+    fail(circuit, attempt(Again(TOOK), status, action=Action.DISCARD))
+
+    assert circuit.is_open
 
 
 def test_a_success_with_such_a_status_does_not(circuit):

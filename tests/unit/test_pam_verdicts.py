@@ -47,14 +47,32 @@ def test_any_2xx_delivers(status):
 
 @pytest.mark.parametrize("claim", [CREATE, RESERVE])
 def test_create_and_reserve_are_accepted_by_200_alone(claim):
+    """Rules 10 and 15: 202 means "in work", so that the debit may come after it."""
     assert verdict(claim, answer(200)) == Delivered()
-    for status in (201, 202, 204):
-        assert isinstance(verdict(claim, answer(status)), Dead)
+    for status in (201, 202, 203, 204, 226, 299):
+        assert isinstance(verdict(claim, answer(status)), Unanswered)
 
 
-@pytest.mark.parametrize("status", [101, 301, 302, 307, 308, 408, 425, 429, 500, 502, 503, 599])
+@pytest.mark.parametrize("status", [101, 301, 302, 307, 308, 425, 429, 500, 501, 503, 505, 525])
 def test_what_may_pass_is_tried_again(status):
     assert verdict(WIN, answer(status)) == Again(FIRST)
+
+
+@pytest.mark.parametrize("status", [408, 502, 504, 520, 521, 522, 523, 524])
+@pytest.mark.parametrize("claim", [WIN, CREATE, RESERVE, DISCARD], ids=lambda one: one.action)
+def test_when_somebody_between_gave_up_the_partner_may_act_yet(claim, status):
+    """protocol.md rule 15: as good as no answer."""
+    assert isinstance(verdict(claim, answer(status)), Unanswered)
+    ended = verdict(aged(WIN), answer(status))
+    assert isinstance(ended, Dead)
+    assert ended.perhaps_delivered
+
+
+@pytest.mark.parametrize("claim", [CREATE, RESERVE], ids=lambda one: one.action)
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422])
+def test_a_4xx_refuses_a_create_for_good(claim, status):
+    """401 and 403 too: they may be about the player."""
+    assert verdict(claim, answer(status)) == Dead(f"answered {status}")
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -70,7 +88,7 @@ def test_any_other_4xx_is_dead(status):
 
 @given(st.integers(min_value=100, max_value=999))
 def test_every_status_has_a_verdict(status):
-    assert isinstance(verdict(WIN, answer(status)), Delivered | Again | Dead)
+    assert isinstance(verdict(WIN, answer(status)), Delivered | Again | Unanswered | Dead)
 
 
 def test_an_answer_too_long_to_be_read_counts_by_its_status():

@@ -1,5 +1,6 @@
 """What a seamless wallet's answer means for the notice (contracts.md 2.3, 2.4), and the request."""
 
+import gzip
 import json
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from models.outbox.values import Claim
 from models.signing import sign_seamless
 from tests.support.owed_notice import NOW, PARTNER, WIN
 from worker.delivery.calls import Answer
-from worker.delivery.dialect import Meaning, NotNow, Refused, Taken
+from worker.delivery.dialect import Meaning, NotNow, Refused, Taken, Unclear
 from worker.delivery.seamless import Seamless
 
 TRANSACTION = "645adfee-d50d-50e2-9561-01b57f4a4fa1"
@@ -84,38 +85,188 @@ def test_any_other_code_may_be_better_another_time(code):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("body", "flaw"),
     [
-        b"",
-        b"<html>bad gateway</html>",
-        b'{"status":{"code":0',
-        b"[" * 60_000,
-        b'{"status":' * 6_000 + b"0" + b"}" * 6_000,
-        b'{"status":{"code":' + b"9" * 5_000 + b"}}",
-        b'{"status":{"code":1e99999999999999999999}}',
-        b'{"status":{"code":1e999999}}',
-        b'{"status":{"code":0.5}}',
-        b'{"status":{"code":NaN}}',
-        b'{"status":{"code":Infinity}}',
-        b'{"status":{"code":true}}',
-        b'{"status":{"code":"0"}}',
-        b'{"status":{"code":null}}',
-        b'{"status":0}',
-        b"[0]",
-        b"0",
-        b"\xff\xfe",
+        (b"", "with an empty body"),
+        (b" \r\n", "with an empty body"),
+        (b"<html>welcome</html>", "with a body that is not JSON"),
+        (b'{"status":{"code":0', "with a body that is not JSON"),
+        (success()[:-1], "with a body that is not JSON"),
+        (b"[" * 60_000, "with a body that is not JSON"),
+        (b'{"status":' * 60_000 + b"0" + b"}" * 60_000, "with a body that is not JSON"),
+        (b'{"status":{"code":' + b"9" * 5_000 + b"}}", "with a body that is not JSON"),
+        (b'{"status":{"code":1e99999999999999999999}}', "with a body that is not JSON"),
+        (b"\xff\xfe", "with a body that is not UTF-8"),
+        (json.dumps(coded(0)).encode("utf-16"), "with a body that is not UTF-8"),
+        (gzip.compress(success()), "with a compressed body, which was not asked for"),
+        (b"[0]", "without a status.code"),
+        (b"0", "without a status.code"),
+        (b'{"status":0}', "without a status.code"),
+        (b'{"code":0}', "without a status.code"),
+        (b'{"data":{"status":{"code":0}}}', "without a status.code"),
+        (b'{"status":[{"code":0}]}', "without a status.code"),
+        *(
+            (b'{"status":{"code":%s}}' % code, "with a status.code that is not a whole number")
+            for code in (
+                *(b"0.5", b"1e999999", b"NaN", b"Infinity", b"true", b"false", b"null", b"[0]"),
+                *(b'""', b'"ok"', b'"0.5"', b'"0x0"', b'"0 0"', b'"\\u0660"', b'"0000000000"'),
+            )
+        ),
+        (b'{"status":{"code":0,"code":997}}', "with two different values of status.code"),
+        (b'{"status":{"code":997,"code":0}}', "with two different values of status.code"),
+        (b'{"status":{"code":0,"code":false}}', "with two different values of status.code"),
+        (b'{"status":{"code":0,"code":"0"}}', "with two different values of status.code"),
+        (b'{"status":{"code":0},"status":{"code":997}}', "with two different values of status"),
+    ],
+)  # fmt: skip
+def test_an_answer_without_a_code_is_no_success_and_says_what_is_wrong_with_it(body, flaw):
+    """protocol.md rule 15: HTTP says yes, so the wallet may have acted."""
+    assert reading(body) == Unclear(f"answered 200 {flaw}")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd"])
+def test_a_compressed_answer_is_called_so_by_its_header(coding):
+    meaning = Seamless().read(PAYOUT, Answer(200, b"\x8b\x07\x80", coding=coding.upper()))
+
+    assert meaning == Unclear(
+        f"answered 200 with a compressed body ({coding}), which was not asked for"
+    )
+
+
+@pytest.mark.parametrize("status", [*range(200, 207), 408, 502, 504, *range(520, 525)])
+def test_an_unreadable_success_or_a_front_end_that_gave_up_leaves_open_what_was_done(status):
+    assert isinstance(reading(b"<html>", status=status), Unclear)
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 425, 429, 500, 501, 503, 505, 525])
+def test_any_other_status_without_a_code_says_that_it_was_not_done(status):
+    assert isinstance(reading(b"<html>", status=status), NotNow)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" + success(),
+        b" \r\n\t" + success() + b"\r\n\r\n",
+        success().replace(b"Success", b"Erfolg f\xfcr Sie"),
+        success().replace(b"Success", b"line\nline"),
+        success().replace(b'"code":0', b'"code":0,"code":0'),
+        *(
+            success().replace(b'"code":0', b'"code":' + code)
+            for code in (b'"0"', b'"0.0"', b'" 0 "', b'"-0"', b'"00"')
+        ),
     ],
 )
-def test_an_answer_without_a_code_is_no_success(answer):
-    meaning = reading(answer)
+def test_what_is_plain_is_read_however_odd_the_rest_is(body):
+    assert isinstance(reading(body), Taken)
+    assert doubts(body) is None
 
-    assert meaning == NotNow("answered 200 without a status.code")
+
+def test_a_header_that_says_compressed_changes_nothing_about_what_is_plain():
+    assert isinstance(Seamless().read(PAYOUT, Answer(200, success(), coding="gzip")), Taken)
 
 
-def test_an_answer_that_was_cut_off_says_nothing():
-    meaning = Seamless().read(PAYOUT, Answer(200, success(), cut=True))
+def test_refusals_are_read_from_text_as_well():
+    assert isinstance(reading(coded("997")), Refused)
+    assert isinstance(reading(coded(" 999 ")), NotNow)
 
-    assert isinstance(meaning, NotNow)
+
+# --- too long -------------------------------------------------------------------------------------
+
+
+def cut(body: bytes, *, claim: Claim = PAYOUT) -> Meaning:
+    return Seamless().read(claim, Answer(200, body[: 64 * 1024], cut=True))
+
+
+def test_of_an_answer_that_is_too_long_the_beginning_counts():
+    long = success().replace(b'"refId"', b'"history":"' + b"x" * 70_000 + b'","refId"')
+
+    meaning = cut(long)
+
+    assert isinstance(meaning, Taken)
+    assert meaning.remarks is not None
+    assert meaning.remarks["doubts"] == ["ref_id_missing", "balance_missing", "answer_cut"]
+
+
+def test_what_stood_whole_before_the_cut_is_known():
+    meaning = cut(success()[:-1] + b',"history":"' + b"x" * 70_000 + b'"}')
+
+    assert isinstance(meaning, Taken)
+    assert meaning.remarks is not None
+    assert meaning.remarks["doubts"] == ["answer_cut"]
+
+
+@pytest.mark.parametrize("code", [997, 999])
+def test_a_refusal_before_the_cut_is_one(code):
+    expected = Refused if code == 997 else NotNow
+
+    assert isinstance(cut(json.dumps(coded(code)).encode()[:-1] + b', "x":"' * 20_000), expected)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data":"' + b"x" * 70_000 + b'","status":{"code":0}}',
+        b'{"status":{"code":0,"message":"' + b"x" * 70_000 + b'"}}',
+        b'{"status":{"code":0},"status":{"code":1},"x":"' + b"x" * 70_000 + b'"}',
+        b'{1:2,"status":{"code":0},"x":"' + b"x" * 70_000 + b'"}',
+        b'{"a":' * 20_000,
+        b"x" * 70_000,
+        b"{" + b" " * 70_000,
+    ],
+    ids=["behind", "within", "twice", "no name", "deep", "no JSON", "blank"],
+)
+def test_a_code_that_is_not_whole_before_the_cut_is_none(body):
+    assert cut(body) == Unclear(
+        "answered 200 with a body cut at 64 KiB, without a whole status before that"
+    )
+
+
+@given(st.integers(min_value=0, max_value=len(success())))
+def test_wherever_an_answer_is_cut_its_code_is_right_or_unknown(length):
+    meaning = cut(success()[:length])
+
+    assert isinstance(meaning, Taken | Unclear)
+
+
+# --- done already ---------------------------------------------------------------------------------
+
+AGAIN = replace(PAYOUT, number=2, tries=1)
+
+
+@pytest.mark.parametrize("code", [806, 807, 900])
+def test_a_cancel_that_was_asked_for_before_is_done_with_a_doubt(code):
+    """Contracts 2.5: a second cancel is answered 807 by one integrator, 806 by another."""
+    meaning = reading(coded(code), claim=replace(CANCEL, number=2))
+
+    assert isinstance(meaning, Taken)
+    assert meaning.remarks is not None
+    assert meaning.remarks["doubts"] == ["already_done_at_a_repeat"]
+    assert meaning.remarks["code"] == code
+
+
+@pytest.mark.parametrize("code", [806, 807, 900])
+def test_a_first_cancel_that_was_done_already_waits_for_a_person(code):
+    """The same call would get the same answer for 48 h."""
+    meaning = reading(coded(code), claim=CANCEL)
+
+    assert isinstance(meaning, Refused)
+    assert meaning.problem.endswith("to the first call")
+
+
+@pytest.mark.parametrize("code", [806, 900])
+def test_a_payout_that_was_done_already_counts_if_it_may_have_been_ours(code):
+    """Contracts 2.5: a second payout for a round is answered 806 (AMBSlot: 900)."""
+    ours = reading(coded(code), claim=replace(AGAIN, perhaps_delivered=True))
+
+    assert isinstance(ours, Taken)
+    assert ours.remarks is not None
+    assert ours.remarks["doubts"] == ["already_done_at_a_repeat"]
+    assert isinstance(reading(coded(code), claim=AGAIN), NotNow)
+
+
+def test_a_payout_for_a_cancelled_round_was_not_done():
+    assert isinstance(reading(coded(807), claim=replace(AGAIN, perhaps_delivered=True)), NotNow)
 
 
 @pytest.mark.parametrize("written", ["0", "0.0", "0e5", "-0", "0E-9"])
@@ -125,7 +276,7 @@ def test_zero_is_zero_however_it_is_written(written):
 
 @given(st.binary(max_size=300))
 def test_no_answer_breaks_the_reader(body):
-    assert isinstance(reading(body), Taken | NotNow | Refused)
+    assert isinstance(reading(body), Taken | NotNow | Unclear | Refused)
 
 
 @given(
@@ -138,7 +289,7 @@ def test_no_answer_breaks_the_reader(body):
     )
 )
 def test_no_document_breaks_the_reader(document):
-    assert isinstance(reading(document), Taken | NotNow | Refused)
+    assert isinstance(reading(document), Taken | NotNow | Unclear | Refused)
 
 
 # --- doubts: a success that a person should look at -----------------------------------------------

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from models.lifecycle.words import Action
 from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
 from tests.support.owed_notice import WIN
 from worker.delivery.troubles import TROUBLES_MAX, Troubles
@@ -35,6 +36,28 @@ def test_an_answer_that_settles_something_starts_the_row_anew(answer):
     after = troubles.after([attempt(answer), *[attempt(Unanswered(PAUSE))] * 19])
 
     assert after.given_up == {}
+
+
+def create(verdict: Verdict, status: int | None) -> Attempt:
+    one = attempt(verdict)
+    return replace(one, http_status=status, claim=replace(one.claim, action=Action.CREATE))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [(Dead("answered 402"), 402), (Dead("answered 403"), 403), (Unanswered(PAUSE), 202)],
+)
+def test_creates_that_a_partner_refuses_or_puts_off_are_no_reason_to_stop(verdict, status):
+    """Decision 0008: thirty-two players without money, all at once."""
+    assert Troubles().after([create(verdict, status)] * 32) == Troubles()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [(Unanswered(PAUSE), None), (Unanswered(PAUSE), 504), (Again(PAUSE), 503), (Again(PAUSE), 429)],
+)
+def test_creates_that_fail_otherwise_count_like_anything_else(verdict, status):
+    assert Troubles().after([create(verdict, status)] * 20).given_up
 
 
 def test_who_is_given_up_starts_anew():

@@ -7,7 +7,7 @@ is kept is the same for all (`worker.delivery.judging`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from models.outbox.values import Claim, Partner
 from worker.delivery.calls import Answer
@@ -42,6 +42,14 @@ class NotNow:
 
 
 @dataclass(frozen=True, slots=True)
+class Unclear:
+    """The answer does not say whether the partner acted: as good as none (protocol.md rule 15)."""
+
+    problem: str
+    remarks: Remarks | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The partner will not have it; the same request would be refused again.
 
@@ -53,7 +61,11 @@ class Refused:
     remarks: Remarks | None = None
 
 
-Meaning = Taken | NotNow | Refused
+Meaning = Taken | NotNow | Unclear | Refused
+
+# Somebody between us and the partner gave up waiting, or the partner itself did, with the request
+# in its hands: it may act on it yet (protocol.md rule 15). 520 to 524 are Cloudflare's words.
+GAVE_UP_WAITING: Final = frozenset({408, 502, 504, *range(520, 525)})
 
 
 class Dialect(Protocol):

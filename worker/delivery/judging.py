@@ -14,7 +14,7 @@ from models.outbox.values import (
     Verdict,
 )
 from worker.delivery.calls import Answer, NoAnswer, NotReached, Reply
-from worker.delivery.dialect import Dialect, Meaning, NotNow, Refused, Taken
+from worker.delivery.dialect import Dialect, Meaning, NotNow, Refused, Taken, Unclear
 from worker.delivery.retry import RetryPolicy, asked_pause
 
 ANSWER_CHARS_MAX: Final = 2000  # kept with the attempt
@@ -32,8 +32,9 @@ def judge(
 ) -> Attempt:
     """Make of a reply what is recorded. *chance*: 0 to 1, for the jitter.
 
-    Not reached and not now: again. No answer: unanswered. Refused: dead, but a discard goes on
-    (protocol.md rule 10). When the time for attempts is over, dead with the last problem.
+    Not reached and not now: again. No answer, or one that leaves open what the partner did:
+    unanswered. Refused: dead, but a discard goes on (protocol.md rule 10). When the time for
+    attempts is over, dead with the last problem.
     """
     match reply:
         case Answer():
@@ -52,15 +53,8 @@ def judge(
         case NotReached(problem):
             return not_sent(claim, problem, took=took, policy=policy, chance=chance)
         case NoAnswer(problem):
-            pause = _pause(claim, policy=policy, chance=chance)
-            return Attempt(
-                claim=claim,
-                verdict=_given_up(problem, policy, in_doubt=True)
-                if pause is None
-                else Unanswered(pause),
-                took=took,
-                problem=problem,
-            )
+            verdict = _in_doubt(claim, problem, policy=policy, chance=chance)
+            return Attempt(claim=claim, verdict=verdict, took=took, problem=problem)
         case _:
             assert_never(reply)
 
@@ -87,11 +81,28 @@ def _verdict(
             return Delivered()
         case Refused(problem, words) if claim.action is not Action.DISCARD:
             return Dead(problem if words is None else f"{problem}: {words}")
+        case Unclear(problem):
+            return _in_doubt(claim, problem, asked=asked, policy=policy, chance=chance)
         case NotNow(problem) | Refused(problem):
             pause = _pause(claim, asked=asked, policy=policy, chance=chance)
             return _given_up(problem, policy) if pause is None else Again(pause)
         case _:
             assert_never(meaning)
+
+
+def _in_doubt(
+    claim: Claim,
+    problem: str,
+    *,
+    asked: timedelta = _NO_TIME,
+    policy: RetryPolicy,
+    chance: float,
+) -> Verdict:
+    """The partner may have acted."""
+    pause = _pause(claim, asked=asked, policy=policy, chance=chance)
+    if pause is None:
+        return _given_up(problem, policy, in_doubt=True)
+    return Unanswered(pause)
 
 
 def _pause(

@@ -13,18 +13,19 @@ from urllib.parse import quote
 from models.outbox.values import Claim, Partner
 from models.signing import sign
 from worker.delivery.calls import Answer
-from worker.delivery.dialect import Meaning, NotNow, Refused, Request, Taken
-
-_TRY_AGAIN: Final = frozenset(
-    {
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_EARLY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        # Our key is wrong, not the notice: it must not die of that.
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-    }
+from worker.delivery.dialect import (
+    GAVE_UP_WAITING,
+    Meaning,
+    NotNow,
+    Refused,
+    Request,
+    Taken,
+    Unclear,
 )
+
+_TRY_AGAIN: Final = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+# Our key is wrong, not the notice: it must not die of that.
+_LOCKED_OUT: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 # All printable ASCII but `%`, which introduces what is not: two keys never look the same.
 _PLAIN_KEY: Final = re.compile(r"[\w./-]*", re.ASCII)  # nearly all of them: nothing to quote
 _KEPT_IN_KEYS: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
@@ -55,10 +56,14 @@ class Pam:
     def read(self, claim: Claim, answer: Answer) -> Meaning:
         """Judge by the status alone, as the contract does (design.md 5.4).
 
-        2xx is success; for create and reserve 200 alone is, and another 2xx a refusal. 408, 425,
-        429, 5xx and whatever is not a status of the contract (1xx, 3xx): later. So are 401 and 403,
-        because a wrong secret on either side must not kill everything that is due. The other 4xx:
-        refused. The body is not looked at: an answer that was too long to be read counts as much.
+        2xx is success. 408, 502, 504 and 520 to 524: unclear. 425, 429, other 5xx and whatever is
+        not a status of the contract (1xx, 3xx): later. So are 401 and 403, because a wrong secret
+        on either side must not kill everything that is due. The other 4xx: refused. The body is not
+        looked at: an answer that was too long to be read counts as much.
+
+        A create or reserve is accepted by 200 alone: after another 2xx (202: "in work") the debit
+        may still come, so it is unclear. A 401 or 403 refuses it as any other 4xx does: it may be
+        about the player.
         """
         status = answer.status
         if status == HTTPStatus.OK:
@@ -66,9 +71,12 @@ class Pam:
         problem = f"answered {status}"
         if _is_success(status):
             if claim.sent_once:
-                return Refused(f"{problem}; only 200 accepts a {claim.action}")
+                return Unclear(f"{problem}; only 200 accepts a {claim.action}")
             return Taken()
-        if 400 <= status <= 499 and status not in _TRY_AGAIN:  # noqa: PLR2004 - class of refusals
+        if status in GAVE_UP_WAITING:
+            return Unclear(problem)
+        spared = _TRY_AGAIN if claim.sent_once else _TRY_AGAIN | _LOCKED_OUT
+        if 400 <= status <= 499 and status not in spared:  # noqa: PLR2004 - class of refusals
             return Refused(problem)
         return NotNow(problem)
 

@@ -14,7 +14,16 @@ from typing import Final
 from models.outbox.values import Claim, Partner
 from models.signing import sign_seamless
 from worker.delivery.calls import Answer
-from worker.delivery.dialect import Meaning, NotNow, Refused, Remarks, Request, Taken
+from worker.delivery.dialect import (
+    GAVE_UP_WAITING,
+    Meaning,
+    NotNow,
+    Refused,
+    Remarks,
+    Request,
+    Taken,
+    Unclear,
+)
 from worker.delivery.wallet_answer import WalletAnswer, read_wallet_answer
 
 SIGNATURE_HEADER: Final = "x-amb-signature"
@@ -27,6 +36,12 @@ REFUSALS: Final[Mapping[int, str]] = {
     997: "bad request data",
     998: "bad agent id",
 }
+# Contracts 2.5: what a second call is answered by wallets that know the first (900: AMBSlot's 806).
+ALREADY_DONE: Final[Mapping[str, Mapping[int, str]]] = {
+    "/cancel": {806: "duplicate round", 807: "already cancelled", 900: "round known already"},
+    "/payout": {806: "duplicate round", 900: "round known already"},
+}
+ALREADY_DONE_AT_A_REPEAT: Final = "already_done_at_a_repeat"
 NOBODY: Final = "slipway-ping"  # a player whom no wallet knows
 
 
@@ -40,20 +55,26 @@ class Seamless:
     def read(self, claim: Claim, answer: Answer) -> Meaning:
         """Judge by `status.code`, and keep what the wallet says it did.
 
-        0: done. A code that says our request is wrong: refused, with the wallet's words. Any other
-        code, and an answer without one (a proxy's page, half a document): later, with the same
-        `transactionId`.
+        0: done. A code that says our request is wrong: refused, with the wallet's words. One that
+        says it was done already: done, with a doubt, if that may have been us. Any other code, and
+        an answer without one (a proxy's page): later, with the same `transactionId`. A success of
+        HTTP without a code, and a front end that gave up waiting: unclear.
         """
-        told = read_wallet_answer(answer)
-        if told.code is None:
-            return NotNow(f"answered {answer.status} without a status.code")
-        if told.code == DONE:
-            return Taken(_remarks(told, doubts=_doubts(claim, told)))
-        known = REFUSALS.get(told.code)
+        said = read_wallet_answer(answer)
+        if said.code is None:
+            problem = f"answered {answer.status} {said.flaw}"
+            return Unclear(problem) if _is_unclear(answer.status) else NotNow(problem)
+        if said.code == DONE:
+            doubts = _doubts(claim, said) + (["answer_cut"] if answer.cut else [])
+            return Taken(_remarks(said, doubts=doubts))
+        already = ALREADY_DONE.get(claim.path, {}).get(said.code)
+        if already is not None:
+            return _already(claim, said, f"answered status.code {said.code} ({already})")
+        known = REFUSALS.get(said.code)
         if known is None:
-            return NotNow(f"answered status.code {told.code}", _remarks(told))
-        problem = f"answered status.code {told.code} ({known})"
-        return Refused(problem, told.message or None, _remarks(told))
+            return NotNow(f"answered status.code {said.code}", _remarks(said))
+        problem = f"answered status.code {said.code} ({known})"
+        return Refused(problem, said.message or None, _remarks(said))
 
     def ping(self, partner: Partner, *, secret: str) -> Request:
         """Ask for the balance of a player whom nobody knows: the contract has no ping.
@@ -73,6 +94,27 @@ def _request(partner: Partner, path: str, body: bytes, *, secret: str) -> Reques
     if partner.sign_calls:
         headers[SIGNATURE_HEADER] = sign_seamless(body, secret=secret)
     return Request(url=partner.url.rstrip("/") + path, headers=headers, body=body)
+
+
+def _is_unclear(status: int) -> bool:
+    """Say whether the wallet may have acted, for all that an unreadable answer says."""
+    return 200 <= status <= 299 or status in GAVE_UP_WAITING  # noqa: PLR2004 - class of success
+
+
+def _already(claim: Claim, said: WalletAnswer, problem: str) -> Meaning:
+    """Judge a call that the wallet says it did before: perhaps not by a call of ours.
+
+    A cancel asked for a second time has what it wants. A payout must be our own, or the player may
+    lack it: only where an earlier attempt may have been taken. A cancel that is the first will get
+    the same answer each time: a person decides.
+    """
+    if claim.path == "/cancel":
+        if claim.number > 1:
+            return Taken(_remarks(said, doubts=[ALREADY_DONE_AT_A_REPEAT]))
+        return Refused(f"{problem} to the first call", said.message or None, _remarks(said))
+    if claim.perhaps_delivered:
+        return Taken(_remarks(said, doubts=[ALREADY_DONE_AT_A_REPEAT]))
+    return NotNow(problem, _remarks(said))
 
 
 def _doubts(claim: Claim, told: WalletAnswer) -> list[str]:

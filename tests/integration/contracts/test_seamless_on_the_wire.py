@@ -72,7 +72,7 @@ def test_a_settlement_arrives_with_exactly_the_documented_fields(
     assert str(UUID(transaction)) == transaction
     assert happened.startswith("2026-11-20T10:00:00.0")
     assert heads(entry).keys() == {
-        *("host", "user-agent", "accept", "content-type", "content-length"),
+        *("host", "user-agent", "accept", "accept-encoding", "content-type", "content-length"),
     }
     assert wallet.balances == {"member001": OPENING + Decimal(amount)}
     (attempt,) = attempts(scene)

@@ -1,0 +1,114 @@
+"""Creates on a real socket: sent once, on a connection of their own, and what their answers do."""
+
+from datetime import timedelta
+
+import pytest
+
+from producers.simulation.partner import Answer, Hang, Rule, SimulatedPartner
+from tests.support.delivery_scene import RUN_MAX, Scene, received
+from tests.support.desk import SLIP
+
+GRACE = timedelta(seconds=10)
+HALF_HOUR = timedelta(minutes=30)
+MOMENT = timedelta(milliseconds=1)
+
+
+def create(scene: Scene, operator: str, *tickets: str) -> None:
+    scene.publish(operator, *(("ticket_create", name) for name in tickets), **SLIP)
+
+
+def standing(scene: Scene) -> dict[str, int]:
+    """How many tickets of each status."""
+    return dict(scene.rows("SELECT status, count(*) FROM ticket GROUP BY status"))
+
+
+def discards(partner: SimulatedPartner) -> int:
+    return sum(action == "ticket_discard" for action, _ in received(partner))
+
+
+def test_a_partner_that_closes_after_each_answer_costs_no_create(scene, partner, acme):
+    """Rule 10: a request on a dead connection would be lost, and its ticket cancelled."""
+    partner.behave(Rule(Answer(then_close=True)))
+    courier = scene.courier()
+    for number in range(20):
+        scene.publish(acme, ("ticket_win", f"won-{number}"))
+        courier.run(lasting=RUN_MAX)  # leaves a connection behind that is being closed
+        create(scene, acme, f"created-{number}")
+        courier.run(lasting=RUN_MAX)
+
+    assert standing(scene) == {"open": 20, "resulted": 20}
+    assert discards(partner) == 0
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 408, 502, 504, 520, 524])
+def test_a_create_that_may_be_at_work_yet_is_discarded_after_the_grace_and_once_more(
+    scene, partner, acme, clock, status
+):
+    """Rules 10 and 15: the debit may come after the answer."""
+    partner.behave(Rule(Answer(status=status, taken=True), action="ticket_create"))
+    create(scene, acme, "t")
+    scene.deliver()
+    assert standing(scene) == {"cancelled": 1}
+    seen = []
+    for pause in (GRACE - MOMENT, MOMENT, HALF_HOUR - MOMENT, MOMENT, 48 * HALF_HOUR):
+        clock.advance(pause)
+        scene.deliver()
+        seen.append(discards(partner))
+
+    assert seen == [0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 422])
+def test_a_refused_create_is_discarded_at_once_and_once(scene, partner, acme, clock, status):
+    partner.behave(Rule(Answer(status=status), action="ticket_create"))
+    create(scene, acme, "t")
+    scene.deliver()
+    assert discards(partner) == 1
+
+    clock.advance(48 * HALF_HOUR)
+    scene.deliver()
+
+    assert discards(partner) == 1
+    assert standing(scene) == {"cancelled": 1}
+
+
+def test_a_create_that_never_left_us_is_discarded_once(scene, clock):
+    """The partner certainly does not have it."""
+    gone = SimulatedPartner(secret="x" * 10)
+    with gone:
+        url = gone.url
+    scene.operator("gone", url)
+    create(scene, "gone", "t")
+    scene.deliver()
+    clock.advance(GRACE)
+
+    (owed,) = scene.rows("SELECT action, tries FROM notice WHERE ended IS NULL")
+    (ticket,) = scene.rows("SELECT status, in_doubt FROM ticket")
+
+    assert owed.action == "ticket_discard"
+    assert tuple(ticket) == ("cancelled", False)
+
+
+@pytest.mark.parametrize("status", [202, 400, 401, 402, 403])
+def test_thirty_two_creates_that_come_to_nothing_together_open_no_circuit(
+    scene, partner, acme, status
+):
+    """Decision 0008: players without money are no reason to keep results back."""
+    partner.behave(Rule(Answer(status=status, seconds=0.05), action="ticket_create"))
+    create(scene, acme, *(f"t-{number}" for number in range(32)))
+    scene.publish(acme, ("ticket_win", "won"))
+    scene.deliver()
+
+    assert ("ticket_win", "won") in received(partner)
+    assert scene.rows("SELECT 1 FROM circuit WHERE opened_at IS NOT NULL") == []
+
+
+def test_creates_without_any_answer_do_open_it(scene, partner, acme):
+    """A partner that hangs would hold every place."""
+    partner.behave(Rule(Hang(), action="ticket_create"))
+    create(scene, acme, *(f"t-{number}" for number in range(32)))
+    courier = scene.courier(partner_timeout="300ms", partner_connect_timeout="300ms")
+    courier.run(lasting=timedelta(seconds=10))
+
+    (circuit,) = scene.rows("SELECT opened_at, reason FROM circuit")
+    assert circuit.opened_at is not None
