@@ -104,8 +104,8 @@ class Settings(BaseSettings):
 
     waitaof: MillisecondsOrOff = Field(default=None, json_schema_extra={"shown_default": "off"})
     """Milliseconds a publisher waits for its events to be on Redis' disk before it calls them
-    accepted (`WAITAOF`: Redis 7.2 or Valkey). `off`: a power cut of Redis may lose the last second.
-    """
+    accepted (`WAITAOF`: Redis 7.2 or Valkey, with `appendonly yes`; on any other nothing is
+    published). `off`: a power cut of Redis may lose the last second."""
 
     event_age_max: PositiveDuration = timedelta(days=30)
     """An event that happened longer ago is rejected. Shorter than the retention, or a replay could

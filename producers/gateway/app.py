@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
@@ -43,6 +44,7 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
+        await anyio.to_thread.run_sync(gateway.stream.require_disk)
         yield
         gateway.close()
 

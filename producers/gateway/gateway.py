@@ -53,7 +53,7 @@ class Gateway:
             limits=limits,
             engine=_engine(settings, limits, "slipway gateway", limits.threads),
             stream=stream,
-            readiness=Readiness(engine=probes, redis=stream.redis),
+            readiness=Readiness(engine=probes, stream=stream),
             threads=Threads(limits.threads, patience=limits.thread_wait),
             turnstile=Turnstile(limits.requests_of_caller),
             uploads=anyio.Semaphore(limits.uploads),
@@ -86,6 +86,7 @@ class Gateway:
         """Close the connections."""
         self.engine.dispose()
         self.readiness.close()
+        self.stream.close()
 
 
 def _engine(settings: Settings, limits: Limits, name: str, connections: int) -> Engine:

@@ -24,7 +24,7 @@ async def healthz() -> Standing:
 
 @routes.get("/readyz", operation_id="readyz", responses=answers())
 def readyz(gateway: TheGateway) -> Standing:
-    """PostgreSQL and Redis answer, and the schema is new enough; else 503 and which is not."""
+    """PostgreSQL answers with a schema new enough, and Redis would take an event; else 503."""
     if faults := gateway.readiness.faults():
         raise later("; ".join(faults))
     return Standing(status="ready")

@@ -1,14 +1,13 @@
-"""Whether the gateway can do its work now: its servers answer, and the schema is new enough."""
+"""Whether the gateway can do its work: the schema is new enough, and Redis would take events."""
 
 import logging
 from collections.abc import Iterator
 
-from redis import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.migrate import current_revision, expected_revision
+from producers.gateway.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -16,20 +15,20 @@ log = logging.getLogger(__name__)
 class Readiness:
     """Asks PostgreSQL and Redis, within seconds."""
 
-    def __init__(self, *, engine: Engine, redis: Redis) -> None:
+    def __init__(self, *, engine: Engine, stream: Stream) -> None:
         """Prepare; nothing is asked before `faults`."""
         self._engine = engine
-        self._redis = redis
+        self._stream = stream
         self._expected = expected_revision()
 
     def faults(self) -> list[str]:
         """Name what is not ready, each in a sentence without secrets; empty when all is."""
-        return [*self._database_faults(), *self._redis_faults()]
+        stream = self._stream.fault()
+        return [*self._database_faults(), *([] if stream is None else [stream])]
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
-        self._redis.close()
 
     def _database_faults(self) -> Iterator[str]:
         try:
@@ -46,10 +45,3 @@ class Readiness:
                 f"the schema is at revision {current or 'none'}, this code needs"
                 f" {self._expected}: run `slipway migrate`"
             )
-
-    def _redis_faults(self) -> Iterator[str]:
-        try:
-            self._redis.ping()
-        except RedisError as error:
-            log.warning("not_ready_redis", extra={"error": str(error)})
-            yield "Redis does not answer"

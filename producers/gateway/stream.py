@@ -10,17 +10,21 @@ from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
 
 from models.settings import Settings
-from producers.gateway.errors import Refused, later
+from models.settings_faults import WrongSettings
+from producers.gateway.errors import later
 from producers.publisher import (
-    STREAM,
+    DiskUnconfirmable,
+    NotConfirmed,
     NotOnDisk,
     RedisAway,
     RedisFull,
     RedisReadOnly,
     SetupRefused,
+    StreamUnusable,
     Unfinished,
 )
-from producers.publisher.refusal import DiskTooSlow, meaning
+from producers.publisher.adding import Adding, Entry
+from producers.publisher.refusal import CannotConfirmDisk, meaning
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +33,22 @@ _SAID: Final[Mapping[type[Unfinished], str]] = {
     RedisFull: "the stream is full and takes nothing until the intake has caught up",
     RedisReadOnly: "the stream takes no writes at the moment",
     RedisAway: "the stream does not answer; send the same event_id again, it counts once",
-    NotOnDisk: "on the stream, not yet on its disk; send the same event_id again, it counts once",
+    NotConfirmed: "the stream did not confirm it; send the same event_id again, it counts once",
+    NotOnDisk: "on the stream, not confirmed on its disk; send the same event_id again, it counts"
+    " once",
+    StreamUnusable: "the stream takes no events until its key is repaired",
+    DiskUnconfirmable: "nothing was published: the stream cannot confirm on disk, as"
+    " SLIPWAY_WAITAOF requires; its set-up has to be mended",
     SetupRefused: "the stream refuses this gateway; its set-up has to be mended",
 }
-
-Entry = Mapping[str, bytes]
+_NOT_READY: Final[Mapping[type[Unfinished], str]] = {
+    RedisFull: "Redis is full and takes no events",
+    RedisReadOnly: "Redis takes no writes",
+    RedisAway: "Redis does not answer",
+    StreamUnusable: "the key ticket-events takes no events; run `slipway doctor`",
+    DiskUnconfirmable: "Redis cannot confirm events on disk, as SLIPWAY_WAITAOF requires",
+    SetupRefused: "Redis refuses this gateway's events; run `slipway doctor`",
+}
 
 
 class Stream:
@@ -41,8 +56,8 @@ class Stream:
 
     def __init__(self, redis: Redis, *, waitaof_ms: int | None) -> None:
         """Add with *redis*. With *waitaof_ms* what was added is on disk, or that is said."""
-        self.redis = redis
-        self._waitaof_ms = waitaof_ms
+        self._redis = redis
+        self._adding = Adding(redis, waitaof_ms=waitaof_ms)
 
     @classmethod
     def at(cls, settings: Settings) -> Self:
@@ -59,35 +74,57 @@ class Stream:
     def add(self, entries: Sequence[Entry]) -> None:
         """Put *entries* on the stream in their order, all of them or none.
 
-        Raises Refused (503) with what the caller can do. When the answer was lost they may be
-        there all the same: every entry names its event, so a repeat counts once.
+        Raises Refused (503) with what the caller can do, unless Redis gave an id for each. When the
+        answer was lost they may be there all the same: every entry names its event, so a repeat
+        counts once.
         """
         try:
-            self._exchange(entries)
+            self._adding.add(entries)
         except RedisError as refusal:
-            if isinstance(refusal, ReadOnlyError):  # it leads to what was the primary
-                self.redis.connection_pool.disconnect(inuse_connections=False)
-            raise _refused(refusal) from refusal
+            kind = self._understood(refusal)
+            log.warning("stream_refused", extra={"reason": str(refusal), "meaning": kind.__name__})
+            raise later(_SAID[kind]) from refusal
 
-    def _exchange(self, entries: Sequence[Entry]) -> None:
-        """One round trip. A plain pipeline to a server that is nearly full would leave gaps."""
-        with self.redis.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command("MULTI")  # type: ignore[no-untyped-call]  # redis-py's
-            for entry in entries:
-                words = [part for field in entry.items() for part in field]
-                pipeline.execute_command("XADD", STREAM, "*", *words)  # type: ignore[no-untyped-call]  # redis-py's
-            pipeline.execute_command("EXEC")  # type: ignore[no-untyped-call]  # redis-py's
-            if self._waitaof_ms is not None:  # speaks of this connection's writes, so it is in here
-                pipeline.waitaof(1, 0, self._waitaof_ms)
-            replies = pipeline.execute(raise_on_error=False)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        if self._waitaof_ms is not None and replies[-1][0] < 1:
-            raise DiskTooSlow(f"WAITAOF: not within {self._waitaof_ms} ms")
+    def fault(self) -> str | None:
+        """Say in a sentence why events would be refused now; None when they would be taken.
+
+        Redis judges an entry that it never keeps, so the answer is that of a real XADD.
+        """
+        try:
+            self._adding.require_takes()
+        except RedisError as refusal:
+            kind = self._understood(refusal)
+            log.warning("not_ready_redis", extra={"error": str(refusal)})
+            return _NOT_READY[kind] + _code(refusal)
+        return None
+
+    def require_disk(self) -> None:
+        """Raise WrongSettings where SLIPWAY_WAITAOF asks for what this Redis cannot do.
+
+        A Redis that cannot be asked raises nothing: it is asked again before the first event.
+        """
+        try:
+            self._adding.require_disk()
+        except CannotConfirmDisk as refusal:
+            problem = (
+                f"SLIPWAY_WAITAOF cannot be kept by this Redis ({refusal}): use Redis 7.2 or Valkey"
+                " with `appendonly yes`, or set it to `off`"
+            )
+            raise WrongSettings([problem]) from None
+        except RedisError as refusal:
+            log.warning("waitaof_not_checked", extra={"error": str(refusal)})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def _understood(self, refusal: RedisError) -> type[Unfinished]:
+        if isinstance(refusal, ReadOnlyError):  # it leads to what was the primary
+            self._redis.connection_pool.disconnect(inuse_connections=False)
+        return meaning(refusal)
 
 
-def _refused(refusal: RedisError) -> Refused:
-    kind = meaning(refusal)
-    log.warning("stream_refused", extra={"reason": str(refusal), "meaning": kind.__name__})
-    return later(_SAID[kind])
+def _code(refusal: RedisError) -> str:
+    """The error's code, such as NOREPLICAS, where there is one."""
+    word = refusal.status_code or str(refusal).partition(" ")[0]
+    return f" ({word})" if word.isupper() and word.isalpha() and word != "WAITAOF" else ""

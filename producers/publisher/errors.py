@@ -4,11 +4,14 @@ PublishError
  ├── EventUnsendable    mend the event; nothing of the call was sent
  ├── TooMuchAtOnce      publish in smaller calls; nothing of the call was sent
  ├── SetupRefused       mend address, password, rights or settings of Redis
+ │    ├── StreamUnusable    repair the key: it is not a stream, or has no ids left
+ │    └── DiskUnconfirmable give Redis an append-only file, or do without WAITAOF
  └── PublishLater       publish `error.unpublished` again; the same ids, so nothing counts twice
       ├── RedisFull         make room, or let the intake catch up
       ├── RedisReadOnly     wait for the failover, or mend the disk
       ├── RedisAway         bring Redis, or the way to it, back
-      └── NotOnDisk         on the stream, but not confirmed on disk in time
+      ├── NotConfirmed      Redis' reply does not say that the events are on the stream
+      └── NotOnDisk         on the stream, but not confirmed on disk
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,6 +59,24 @@ class SetupRefused(Unfinished):
     advice = "Redis refuses these events: mend its address, password, rights or settings"
 
 
+class StreamUnusable(SetupRefused):
+    """The key is not a stream, or the stream has no ids left: no event is taken until a repair."""
+
+    advice = (
+        "the stream takes no events until its key is repaired: run `slipway doctor`, "
+        "then publish `unpublished` again"
+    )
+
+
+class DiskUnconfirmable(SetupRefused):
+    """Confirmation on disk is wanted, and this Redis cannot give it. Nothing was published."""
+
+    advice = (
+        "Redis cannot confirm events on disk: use Redis 7.2 or Valkey with `appendonly yes`, "
+        "or publish without WAITAOF (SLIPWAY_WAITAOF=off)"
+    )
+
+
 class PublishLater(Unfinished):
     """Nothing is wrong with the events: publish `unpublished` again, with the ids they carry."""
 
@@ -83,10 +104,16 @@ class RedisAway(PublishLater):
     )
 
 
+class NotConfirmed(PublishLater):
+    """Redis' reply does not hold an entry id per event; the events may or may not be there."""
+
+    advice = "Redis did not confirm these events: publish `unpublished` again, nothing counts twice"
+
+
 class NotOnDisk(PublishLater):
-    """The events are on the stream, but Redis did not confirm them on disk in time."""
+    """The events are on the stream, but Redis did not confirm them on disk."""
 
     advice = (
-        "Redis did not confirm these events on disk in time: "
+        "these events are on the stream, but Redis did not confirm them on disk: "
         "publish `unpublished` again, nothing counts twice"
     )

@@ -7,17 +7,17 @@ from typing import Self
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
 
+from producers.publisher.adding import STREAM, Adding
 from producers.publisher.errors import TooMuchAtOnce
-from producers.publisher.refusal import DiskTooSlow, meaning, worth_another_try
+from producers.publisher.refusal import meaning, worth_another_try
 from producers.publisher.wire import Prepared, prepare
 from producers.wall_clock import utc_now
 
 log = logging.getLogger(__name__)
 
-STREAM = "ticket-events"
 FIELD = "event"
 CALL_EVENTS_MAX = 10_000
 CALL_BYTES_MAX = 64 * 1024 * 1024
@@ -48,8 +48,9 @@ class Publisher:
         """Publish with *redis*, which stays its owner's to close.
 
         With *waitaof_ms* each group waits until it is on the server's disk, `NotOnDisk` if that
-        takes longer (Redis >= 7.2 or Valkey, `appendonly yes`). ValueError unless it is shorter
-        than the client's socket timeout.
+        takes longer. A server that cannot do it (before Redis 7.2, or `appendonly no`) is sent
+        nothing: `DiskUnconfirmable`. ValueError unless it is shorter than the client's socket
+        timeout.
         """
         patience = redis.connection_pool.connection_kwargs.get("socket_timeout")
         if waitaof_ms is not None and not 0 < waitaof_ms < (patience or float("inf")) * 1000:
@@ -62,7 +63,7 @@ class Publisher:
         self._redis = redis
         self._stream = stream
         self._tries_max = tries_max
-        self._waitaof_ms = waitaof_ms
+        self._adding = Adding(redis, stream=stream, waitaof_ms=waitaof_ms)
         self._now = now
 
     @classmethod
@@ -122,47 +123,17 @@ class Publisher:
         return prepared
 
     def _send(self, lines: Sequence[bytes]) -> list[str]:
-        tries = Retry(PAUSE, retries=self._tries_max - 1, supported_errors=(ResponseError,))
+        tries = Retry(PAUSE, retries=self._tries_max - 1, supported_errors=(RedisError,))
         return tries.call_with_retry(
-            lambda: self._exchange(lines), self._refused, is_retryable=worth_another_try
+            lambda: self._adding.add([{FIELD: line} for line in lines]),
+            self._refused,
+            is_retryable=worth_another_try,
         )
-
-    def _exchange(self, lines: Sequence[bytes]) -> list[str]:
-        """One round trip: all of *lines* in their order, or none of them and a RedisError.
-
-        Several go as a transaction. A plain pipeline to a server that is nearly full loses the
-        order: it refuses one, frees that one's bytes, and takes the next.
-        """
-        several = len(lines) > 1
-        with self._redis.pipeline(transaction=False) as pipeline:
-            if several:
-                pipeline.execute_command("MULTI")  # type: ignore[no-untyped-call] # redis-py's
-            for line in lines:
-                pipeline.xadd(self._stream, {FIELD: line})
-            if several:
-                pipeline.execute_command("EXEC")  # type: ignore[no-untyped-call] # redis-py's
-            if self._waitaof_ms is not None:  # speaks of this connection's writes, so it is in here
-                pipeline.waitaof(1, 0, self._waitaof_ms)
-            replies = pipeline.execute(raise_on_error=False)
-        _raise_first(replies)
-        if self._waitaof_ms is not None and replies.pop()[0] < 1:
-            raise DiskTooSlow(f"WAITAOF: not within {self._waitaof_ms} ms")
-        added = replies.pop() if several else replies
-        _raise_first(added)
-        return [
-            entry_id.decode() if isinstance(entry_id, bytes) else entry_id for entry_id in added
-        ]
 
     def _refused(self, refusal: Exception) -> None:
         log.warning("publish_refused", extra={"stream": self._stream, "reason": str(refusal)})
         if isinstance(refusal, ReadOnlyError):  # this connection leads to what was the primary
             self._redis.connection_pool.disconnect(inuse_connections=False)
-
-
-def _raise_first(replies: Sequence[object]) -> None:
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
 
 
 def _groups(prepared: Sequence[Prepared]) -> Iterator[list[Prepared]]:

@@ -3,8 +3,10 @@
 import json
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -17,6 +19,8 @@ from tests.support.closed_port import closed_port
 from tests.support.gateway_house import House, desk_of_today
 from tests.support.threads import beside, waiting_sessions
 from tests.support.wait import eventually
+
+GRACEFUL_SECONDS = 10.0  # --timeout-graceful-shutdown; idle connections must not use it up
 
 
 def command(port: int) -> list[str]:
@@ -75,6 +79,57 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert {"signature_refused"} <= {record["event"] for record in records}
     assert [record for record in records if record["level"] == "ERROR"] == []
+
+
+@pytest.mark.slow
+def test_a_proxy_may_use_a_connection_again_after_a_pause(tmp_path: Path, database, redis_url):
+    """Longer than the server's own 5 s; and none of them holds up the end."""
+    env = environment(tmp_path, database_url=database, redis_url=redis_url)
+    port, log = closed_port(), tmp_path / "gateway.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command(port), cwd=ROOT, env=env, stdout=output, stderr=output) as process,
+    ):
+        try:
+            eventually(lambda: not is_closed(port))
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=10) as used,
+                socket.create_connection(("127.0.0.1", port), timeout=10) as unused,
+            ):
+                first = ask(used)
+                assert closed_within(used, seconds=6) is False
+                second = ask(used)
+                process.send_signal(signal.SIGTERM)
+                began = time.monotonic()
+                code = process.wait(ENDING_MAX.total_seconds())
+                took = time.monotonic() - began
+                assert closed_within(used, seconds=1)
+                assert closed_within(unused, seconds=1)
+        finally:
+            process.kill()
+
+    assert first.startswith(b"HTTP/1.1 200")
+    assert second.startswith(b"HTTP/1.1 200")
+    assert code == -signal.SIGTERM
+    assert took < GRACEFUL_SECONDS
+
+
+def ask(connection: socket.socket) -> bytes:
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += connection.recv(65_536)
+    return answer
+
+
+def closed_within(connection: socket.socket, *, seconds: float) -> bool:
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
 
 
 def is_closed(port: int) -> bool:

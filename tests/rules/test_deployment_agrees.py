@@ -19,6 +19,7 @@ from worker.configuration import configuration
 WORKERS = ("intake", "deliver", "sweep")
 HOPELESS = timedelta(seconds=32)  # kombu's longest pause before it looks for a broker again
 KNOWN = {variable(field) for field in Settings.model_fields}
+PROXY_IDLE_SECONDS = 60  # nginx (upstream keepalive_timeout) and AWS load balancers
 PROBES = {"startupProbe": "alive", "livenessProbe": "alive", "readinessProbe": "ready"}
 STEPS = read_steps((ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"))
 
@@ -70,6 +71,15 @@ def test_what_is_told_to_end_has_the_time_to(overlay):
         assert graces[name] > finishing_seconds()
         assert compose()["services"][name]["stop_grace_period"] == f"{graces[name]}s"
     assert graces["gateway"] > pause_before_the_end(overlay) + uvicorn_waits()
+
+
+def test_the_gateway_keeps_idle_connections_longer_than_the_proxies_before_it():
+    """The end that closes first must not be the one that is sent requests."""
+    (seconds,) = re.findall(r"--timeout-keep-alive (\d+)", LINES["gateway"])
+
+    assert int(seconds) > PROXY_IDLE_SECONDS
+    for page in ("producers/gateway/README.md", "CHANGELOG.md"):
+        assert f"{seconds} s" in (ROOT / page).read_text(encoding="utf-8"), page
 
 
 def test_a_lease_outlasts_what_is_done_under_it(overlay):

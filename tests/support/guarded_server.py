@@ -38,17 +38,18 @@ class Guarded:
 
 
 @contextmanager
-def guarded_server(folder: Path) -> Iterator[Guarded]:
-    """Run the server in *folder* until the block ends."""
+def guarded_server(folder: Path, **more: str) -> Iterator[Guarded]:
+    """Run the server in *folder* until the block ends; *more* are further lines for its file."""
     users = folder / "users.acl"
     users.write_text(_filled_in(USERS.read_text(encoding="utf-8")), encoding="utf-8")
-    server = Guarded(closed_port())
+    server = Guarded(int(more.pop("port", closed_port())))
     settings = {
         "port": server.port,
         "bind": "127.0.0.1",
         "dir": folder,
         "appendonly": "yes",
         "include": users,
+        **{name.replace("_", "-"): value for name, value in more.items()},
     }
     configuration = folder / "valkey.conf"
     lines = [f"{name} {value}\n" for name, value in settings.items()]

@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from models.settings import read_settings
-from producers.publisher import EventUnsendable, Publisher, SetupRefused, Unfinished
+from producers.publisher import EventUnsendable, NotOnDisk, Publisher, SetupRefused, Unfinished
 from worker.cli.errors import Failed, ReportedError, WrongUsage
 from worker.cli.event_lines import BadLine, Read, lines_of, opened
 from worker.cli.outcome_watch import OutcomeWatch
@@ -148,8 +148,9 @@ def _broken_off(refusal: Unfinished, rest: list[Read], tally: _Tally) -> Reporte
     confirmed = sum(one is not None for one in refusal.entry_ids)
     first = behind[min(confirmed, len(behind) - 1)].line
     kind = WrongUsage if isinstance(refusal, SetupRefused) else Failed
+    where = "On the stream and its disk" if isinstance(refusal, NotOnDisk) else "On the stream"
     return kind(
-        f"Redis did not take all of it: {refusal.__cause__}. On the stream:"
+        f"Redis did not take all of it: {refusal.__cause__} ({refusal.advice}). {where}:"
         f" {_events(tally.published + confirmed)}; when Redis is well, {_go_on_from(first)}"
     )
 

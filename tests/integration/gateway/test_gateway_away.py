@@ -101,7 +101,7 @@ def test_lines_that_find_redis_full_in_the_middle_are_told_how_far_they_came(hou
 
 
 def test_a_2xx_means_on_disk_where_that_is_asked_for(engine, database, redis_url):
-    """SLIPWAY_WAITAOF: 503 when it runs out."""
+    """SLIPWAY_WAITAOF: 503 while Redis does not confirm, and that what came is on the stream."""
     settings = plain_settings(database_url=database, redis_url=redis_url, waitaof=1000)
     with house_of(settings, engine) as house:
         acme = house.operator()
@@ -109,4 +109,10 @@ def test_a_2xx_means_on_disk_where_that_is_asked_for(engine, database, redis_url
         with configured(house, appendonly="yes", appendfsync="always"):
             assert house.publish(key, event(acme, "T")).status_code == 202
         with configured(house, appendonly="no"):
-            assert "set-up" in come_again(house.publish(key, event(acme, "T")))
+            message = come_again(house.publish(key, event(acme, "T")))
+            probe = come_again(house.client.get("/readyz"))
+
+        assert "on the stream, not confirmed on its disk" in message
+        assert probe == "Redis cannot confirm events on disk, as SLIPWAY_WAITAOF requires"
+        assert len(house.on_stream()) == 2
+        assert house.client.get("/readyz").status_code == 200

@@ -1,0 +1,146 @@
+"""While the stream takes no event no door says yes, and `/readyz` says why."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import httpx
+import pytest
+from redis import Redis
+
+from producers.publisher import STREAM
+from tests.support.closed_port import closed_port
+from tests.support.desk import Desk
+from tests.support.gateway_house import House, event, house_of
+from tests.support.lottery import bet
+from tests.support.manual_clock import ManualClock
+from tests.support.plain_settings import plain_settings
+from tests.support.scripted_redis import scripted_redis
+from tests.support.wait import eventually
+
+LAST = 2**64 - 1
+
+
+@contextmanager
+def occupied(redis: Redis, occupy: Callable[[Redis], object]) -> Iterator[None]:
+    occupy(redis)
+    before = redis.dump(STREAM)
+    yield
+    assert redis.dump(STREAM) == before, "nothing was published meanwhile"
+    redis.delete(STREAM)
+
+
+@contextmanager
+def set_to(redis: Redis, name: str, value: int) -> Iterator[None]:
+    before = redis.config_get(name)[name]
+    redis.config_set(name, value)
+    try:
+        yield
+    finally:
+        redis.config_set(name, before)
+
+
+@contextmanager
+def demoted(redis: Redis) -> Iterator[None]:
+    redis.replicaof("127.0.0.1", str(closed_port()))
+    try:
+        yield
+    finally:
+        redis.replicaof("NO", "ONE")
+
+
+Trouble = Callable[[Redis], AbstractContextManager[None]]
+TROUBLES: dict[str, tuple[Trouble, str]] = {
+    "string": (
+        lambda redis: occupied(redis, lambda it: it.set(STREAM, "x")),
+        "the key ticket-events takes no events; run `slipway doctor` (WRONGTYPE)",
+    ),
+    "hash": (
+        lambda redis: occupied(redis, lambda it: it.hset(STREAM, "x", "x")),
+        "the key ticket-events takes no events; run `slipway doctor` (WRONGTYPE)",
+    ),
+    "exhausted": (
+        lambda redis: occupied(redis, lambda it: it.xadd(STREAM, {"x": "x"}, id=f"{LAST}-{LAST}")),
+        "the key ticket-events takes no events; run `slipway doctor`",
+    ),
+    "full": (
+        lambda redis: set_to(redis, "maxmemory", 1),
+        "Redis is full and takes no events (OOM)",
+    ),
+    "too few replicas": (
+        lambda redis: set_to(redis, "min-replicas-to-write", 1),
+        "Redis takes no writes (NOREPLICAS)",
+    ),
+    "replica": (demoted, "Redis takes no writes (READONLY)"),
+}
+
+
+def every_door(house: House) -> Iterator[httpx.Response]:
+    acme = house.operator()
+    key = house.key(acme)
+    one, two = (event(acme, ticket) for ticket in ("T-1", "T-2"))
+    yield house.publish(key, one)
+    yield house.publish(key, [one, two])
+    yield house.publish(key, [one])
+    yield house.publish_lines(key, f"{json.dumps(one)}\n{json.dumps(two)}\n")
+    yield house.publish_lines(key, json.dumps(one))
+    yield house.client.post(
+        "/v2/integration/lottery",
+        content=bet(),
+        headers={"X-Api-Key": key, "Content-Type": "application/json"},
+    )
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_every_door_refuses_and_the_gateway_is_not_ready(house, trouble):
+    get_into, words = TROUBLES[trouble]
+    assert house.client.get("/readyz").status_code == 200
+
+    with get_into(house.redis):
+        answers = [*every_door(house)]
+        probe = house.client.get("/readyz")
+
+    assert [answer.status_code for answer in answers] == [503] * 6
+    assert all(answer.headers["Retry-After"] == "5" for answer in answers)
+    assert (probe.status_code, probe.json()["message"]) == (503, words)
+    assert house.on_stream() == []
+    eventually(lambda: house.client.get("/readyz").status_code == 200)
+    assert [answer.status_code for answer in every_door(house)] == [202] * 5 + [200]
+    assert len(house.redis.xrange(STREAM)) == 8
+
+
+def test_being_asked_leaves_the_stream_as_it_is(house):
+    acme = house.operator()
+    house.publish(house.key(acme), event(acme, "T"))
+    before = house.redis.dump(STREAM)
+
+    for _ in range(3):
+        assert house.client.get("/readyz").status_code == 200
+
+    assert house.redis.dump(STREAM) == before
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (b"-MOVED 866 10.0.0.7:6379", "refuses this gateway's events; run `slipway doctor` (MOVED"),
+        (b"-CLUSTERDOWN Hash slot not served", "Redis does not answer (CLUSTERDOWN)"),
+        (b"-MISCONF Redis is configured to save RDB snapshots", "Redis takes no writes (MISCONF)"),
+        (b"-MASTERDOWN Link with MASTER is down", "Redis takes no writes (MASTERDOWN)"),
+        (b"-LOADING Redis is loading the dataset in memory", "Redis does not answer"),
+        (b"-BUSY Redis is busy running a script", "Redis does not answer (BUSY)"),
+        (b"-NOPERM User x has no permissions to run the 'xadd' command", "events; run `slipway"),
+        (b"-NOAUTH Authentication required.", "events; run `slipway doctor`"),
+    ],
+)
+def test_what_else_a_server_may_say_makes_it_not_ready_either(engine, database, reply, words):
+    with scripted_redis({"XADD": reply + b"\r\n"}) as url:
+        settings = plain_settings(database_url=database, redis_url=url)
+        with house_of(settings, engine, Desk(engine, ManualClock())) as house:
+            acme = house.operator()
+            refused = house.publish(house.key(acme), event(acme, "T"))
+            probe = house.client.get("/readyz")
+
+    assert refused.status_code == probe.status_code == 503
+    assert words in probe.json()["message"]
+    assert "10.0.0.7" not in probe.text + refused.text
