@@ -127,4 +127,5 @@ class Stream:
 def _code(refusal: RedisError) -> str:
     """The error's code, such as NOREPLICAS, where there is one."""
     word = refusal.status_code or str(refusal).partition(" ")[0]
-    return f" ({word})" if word.isupper() and word.isalpha() and word != "WAITAOF" else ""
+    says_which = word.isupper() and word.isalpha() and word not in ("ERR", "WAITAOF")
+    return f" ({word})" if says_which else ""

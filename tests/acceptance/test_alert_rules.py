@@ -39,8 +39,10 @@ def judged(promtool: str, folder: Path, **trial: Any) -> None:  # noqa: ANN401 -
 def fires(alert: str, *, at: str, description: str | None = None, **labels: str) -> dict[str, Any]:
     """What promtool shall find: the alert with these labels; without any, that it is silent."""
     (rule,) = (one for one in alerts() if one["alert"] == alert)
-    words = rule["annotations"] | {"summary": rule["annotations"]["summary"].replace(
-        "{{ $labels.operator }}", labels.get("operator", ""))}  # fmt: skip
+    summary = rule["annotations"]["summary"]
+    for label, value in labels.items():
+        summary = summary.replace(f"{{{{ $labels.{label} }}}}", value)
+    words = rule["annotations"] | {"summary": summary}
     if description is not None:
         words |= {"description": description}
     expected = [{"exp_labels": rule["labels"] | labels, "exp_annotations": words}]
@@ -91,5 +93,23 @@ def test_events_that_are_refused_are_told_with_the_commonest_reason_and_its_door
                 description="10% of the events of the last quarter of an hour were refused,"
                 " most of them as not_json (door: queue).",
             ),
+        ],
+    )
+
+
+def test_a_stream_that_takes_no_events_calls_with_the_reason(promtool, tmp_path):
+    """All sweeps look; one that sees it is enough."""
+    refused = "slipway_stream_refused"
+    judged(
+        promtool,
+        tmp_path,
+        input_series=[
+            {"series": f'{refused}{{reason="wrong_type",instance="a"}}', "values": "1x10 0x10"},
+            {"series": f'{refused}{{reason="wrong_type",instance="b"}}', "values": "0x20"},
+            {"series": f'{refused}{{reason="full",instance="a"}}', "values": "0x20"},
+        ],
+        alert_rule_test=[
+            fires("SlipwayPublishingRefused", at="5m", reason="wrong_type"),
+            silent("SlipwayPublishingRefused", at="15m"),
         ],
     )

@@ -122,6 +122,20 @@ def redis_is_full(stage: Stage) -> Mend:
     return mend
 
 
+def stream_key_is_taken(stage: Stage) -> Mend:
+    """Runbook: move the key out of the way; the intake makes stream and group by itself."""
+    with stage.redis() as redis:
+        redis.set("ticket-events", "somebody's")
+
+    def mend() -> None:
+        assert "is a string, not a stream" in stage.slipway.told("doctor")
+        with stage.redis() as redis:
+            redis.rename("ticket-events", "ticket-events:found")
+        stage.publish("ticket_win", "found")
+
+    return mend
+
+
 def redis_is_away(stage: Stage) -> Mend:
     """Runbook: bring it back; all processes come back by themselves within half a minute."""
     with stage.redis() as redis:
@@ -231,6 +245,7 @@ TRIALS: Final = (
     Trial(("SlipwayClosesLate",), row_is_locked),
     Trial(("SlipwayRedisNotSafe",), redis_writes_no_log),
     Trial(("SlipwayRedisNearlyFull",), redis_is_full),
+    Trial(("SlipwayPublishingRefused",), stream_key_is_taken),
     Trial(("SlipwayRedisAway", "SlipwayGatewayFails"), redis_is_away),
     Trial(("SlipwayPostgresAway",), postgres_is_away),
     Trial(("SlipwayProgramFails",), program_fails),

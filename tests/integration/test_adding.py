@@ -90,7 +90,7 @@ def only_connection(redis_url: str) -> Iterator[Redis]:
 
 def watch(client: Redis, key: str) -> None:
     connection = client.connection_pool.get_connection()
-    connection.send_command("WATCH", key)
+    connection.send_command("WATCH", key)  # type: ignore[no-untyped-call]  # redis-py's
     connection.read_response()
     client.connection_pool.release(connection)
 

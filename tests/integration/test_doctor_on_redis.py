@@ -10,6 +10,13 @@ from sqlalchemy import make_url
 
 from tests.support.wait import eventually
 from worker.cli.examination.finding import Finding, State
+from worker.cli.examination.keys import (
+    BROKER_KEYS,
+    STREAM_KEYS,
+    examine_ids,
+    examine_keys,
+    examine_publishing,
+)
 from worker.cli.examination.redis_server import (
     BROKER_COMMANDS,
     STREAM_COMMANDS,
@@ -18,6 +25,8 @@ from worker.cli.examination.redis_server import (
 )
 from worker.cli.examination.stream import examine_stream
 from worker.intake.stream import GROUP, STREAM
+
+LAST = 2**64 - 1  # of either part of an id
 
 
 @pytest.fixture
@@ -105,3 +114,76 @@ def test_a_key_of_another_kind_in_the_streams_place_is_named(redis):
     redis.lpush(STREAM, "something")
 
     assert "is a list, not a stream" in only(examine_stream(redis)).found
+
+
+# --- would an event be taken? ---
+
+
+def test_a_redis_that_would_take_an_event_is_well_and_holds_none_afterwards(redis):
+    redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+
+    findings = [*examine_publishing(redis, waitaof_ms=None), *examine_ids(redis)]
+
+    assert [one.state for one in findings] == [State.OK]
+    assert redis.xlen(STREAM) == 0
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words", "mend"),
+    [
+        (lambda it: it.set(STREAM, "x"), "WRONGTYPE", "SlipwayPublishingRefused"),
+        (lambda it: it.xadd(STREAM, {"e": "x"}, id=f"{LAST}-{LAST}"), "exhausted", "how to repair"),
+        (lambda it: it.config_set("maxmemory", 1), "OOM", "raise maxmemory"),
+    ],
+)
+def test_why_an_event_would_be_refused_is_quoted(settled, trouble, words, mend):
+    trouble(settled)
+
+    found = only(examine_publishing(settled, waitaof_ms=None))
+
+    assert found.state is State.WRONG
+    assert words in found.found
+    assert mend in str(found.mend)
+
+
+def test_too_few_replicas_are_named(redis):
+    redis.config_set("min-replicas-to-write", 1)
+    try:
+        found = only(examine_publishing(redis, waitaof_ms=None))
+    finally:
+        redis.config_set("min-replicas-to-write", 0)
+
+    assert "NOREPLICAS" in found.found
+    assert "bring back its replicas" in str(found.mend)
+
+
+def test_waitaof_that_redis_cannot_keep_is_named_where_it_is_set(settled):
+    settled.config_set("appendonly", "no")
+
+    found = only(examine_publishing(settled, waitaof_ms=100))
+    without = [*examine_publishing(settled, waitaof_ms=None)]
+
+    assert "appendonly is disabled" in found.found
+    assert "SLIPWAY_WAITAOF" in str(found.mend)
+    assert [one.state for one in without] == [State.OK]
+
+
+def test_a_stream_that_is_nearly_out_of_ids_is_doubtful(redis):
+    redis.xadd(STREAM, {"event": "{}"}, id=f"{LAST}-{LAST - 1_000}")
+
+    found = only(examine_ids(redis))
+
+    assert found.state is State.DOUBTFUL
+    assert "1,000 ids are left" in found.found
+
+
+def test_keys_of_another_type_are_named_with_both_types(redis):
+    redis.set("ticket-events:moments", "x")
+    redis.hset("tickets\x06\x163", "x", "x")
+    redis.lpush("deliver", "x")
+
+    found = only(examine_keys(redis, {**STREAM_KEYS, **BROKER_KEYS}))
+
+    assert "ticket-events:moments is a string, not a zset" in found.found
+    assert r"tickets\x06\x163 is a hash, not a list" in found.found
+    assert "deliver" not in found.found

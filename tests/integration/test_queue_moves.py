@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from celery import Celery
@@ -23,7 +23,9 @@ from worker.door.door import Door
 from worker.door.keeper import Keeper
 from worker.door.script import LISTS, MESSAGES_MAX
 from worker.intake.stream import STREAM
+from worker.sweep.horizon import StreamSight
 
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BIG = b"x" * 1024 * 1024
 
 
@@ -132,3 +134,40 @@ def test_the_keeper_lives_through_an_outage(caplog):
         eventually(lambda: caplog.messages)
 
     assert caplog.messages == ["door_waits_for_redis"]
+
+
+# --- a stream that takes nothing ---
+
+
+@pytest.mark.parametrize("key", ["string", "list", "hash"])
+def test_a_key_in_the_place_of_the_stream_loses_no_message(redis, door, key):
+    occupy = {
+        "string": lambda: redis.set(STREAM, "x"),
+        "list": lambda: redis.rpush(STREAM, "x"),
+        "hash": lambda: redis.hset(STREAM, "x", "x"),
+    }
+    redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(3)))
+    occupy[key]()
+
+    moved = door.empty()
+
+    assert (moved.messages, moved.left) == (0, 3)
+    assert "WRONGTYPE" in str(moved.trouble)
+    assert StreamSight(redis).horizon(NOW) is None
+    assert waiting(redis) == [3, 0, 0, 0]
+    redis.delete(STREAM)
+    assert door.empty().messages == 3
+    assert ids(arrived(redis)) == ["0", "1", "2"]
+
+
+def test_the_last_id_of_the_stream_moves_one_message_and_keeps_the_others(redis, door):
+    last = 2**64 - 1
+    redis.xadd(STREAM, {"event": "{}"}, id=f"{last}-{last - 1}")
+    redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(3)))
+
+    moved, again = door.empty(), door.empty()
+
+    assert (moved.messages, moved.left, again.messages, again.left) == (1, 2, 0, 2)
+    assert "exhausted" in str(again.trouble)
+    assert waiting(redis) == [2, 0, 0, 0]
+    assert redis.xlen(STREAM) == 2

@@ -97,3 +97,48 @@ def test_clocks_that_differ_are_shown_to_do_so(watch):
     (line,) = re.findall(r"^slipway_clocks_apart_seconds (.*)$", watch.shown(), re.MULTILINE)
     here = datetime.now(UTC)  # noqa: TID251 - Redis' clock is this machine's
     assert float(line) == pytest.approx((here - watch.desk.now).total_seconds(), abs=5)
+
+
+REASONS = ("wrong_type", "no_ids_left", "full", "takes_no_writes", "other")
+
+
+def refused_for(watch: Watch) -> list[str]:
+    """The reasons shown with 1."""
+    watch.surveyor().look()
+    found = re.findall(
+        r'^slipway_stream_refused{reason="(\w+)"} (.*)$', watch.shown(), re.MULTILINE
+    )
+    assert {reason for reason, _ in found} == set(REASONS)
+    return [reason for reason, value in found if value == "1.0"]
+
+
+def test_a_redis_that_takes_events_is_shown_to_do_so_and_holds_none_of_it(watch):
+    assert refused_for(watch) == []
+    assert watch.redis.keys("ticket-events") == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (lambda it: it.set("ticket-events", "x"), "wrong_type"),
+        (lambda it: it.xadd("ticket-events", {"e": "x"}, id=f"{2**64 - 1}-{2**64 - 1}"),
+         "no_ids_left"),
+    ],
+)  # fmt: skip
+def test_a_key_that_takes_no_event_is_no_redis_that_is_away(watch, trouble, reason):
+    trouble(watch.redis)
+
+    assert refused_for(watch) == [reason]
+    assert 'slipway_server_up{server="redis"} 1.0' in watch.shown()
+    watch.redis.delete("ticket-events")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("maxmemory", "full"), ("min-replicas-to-write", "takes_no_writes")]
+)
+def test_a_redis_that_takes_no_writes_says_why(watch, name, reason):
+    watch.redis.config_set(name, 1)
+    try:
+        assert refused_for(watch) == [reason]
+    finally:
+        watch.redis.config_set(name, 0)

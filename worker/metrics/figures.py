@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from models.survey import OperatorSurvey, Survey
 from worker.metrics.stream_survey import StreamSurvey
+from worker.metrics.stream_trial import Refused
 
 Family = GaugeMetricFamily
 
@@ -95,6 +96,12 @@ def of_stream(survey: StreamSurvey) -> list[Family]:
         gauge("redis_writes_log", "1: Redis has its append-only file on, and could write it.",
               survey.writes_log),
     ]  # fmt: skip
+
+
+def of_trial(found: Refused | None) -> list[Family]:
+    """Word whether Redis would take an event, and if not, why."""
+    values = {reason.value: float(reason is found) for reason in Refused}
+    return [gauges("stream_refused", "1: Redis would refuse an event now.", "reason", values)]
 
 
 def of_queues(of: str, lengths: Mapping[str, int]) -> list[Family]:

@@ -21,6 +21,7 @@ from worker.door.script import LISTS, QUEUE
 from worker.metrics import figures
 from worker.metrics.figures import Figures
 from worker.metrics.stream_survey import survey_queues, survey_stream
+from worker.metrics.stream_trial import Refused, refused
 from worker.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ _CLOSING_MAX: Final = timedelta(seconds=5)
 _POSTGRESQL: Final = "postgresql"
 _REDIS: Final = "redis"
 _BROKER: Final = "broker"
+_TRIAL: Final = "trial"
 
 
 class Surveyor:
@@ -121,7 +123,12 @@ class Surveyor:
         self._shown.show(_POSTGRESQL, found)
         return asked
 
-    def _look_at_redis(self) -> datetime:
+    def _look_at_redis(self) -> datetime | None:
+        found = refused(self._redis)
+        self._shown.show(_TRIAL, figures.of_trial(found))
+        if found is Refused.WRONG_TYPE:  # there is no stream to survey
+            self._shown.show(_REDIS, [])
+            return None
         survey = survey_stream(self._redis)
         door = survey_queues(self._redis, {QUEUE: LISTS})
         self._shown.show(_REDIS, [*figures.of_stream(survey), *figures.of_queues("door", door)])

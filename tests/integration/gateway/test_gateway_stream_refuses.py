@@ -10,10 +10,8 @@ from redis import Redis
 
 from producers.publisher import STREAM
 from tests.support.closed_port import closed_port
-from tests.support.desk import Desk
 from tests.support.gateway_house import House, event, house_of
 from tests.support.lottery import bet
-from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.scripted_redis import scripted_redis
 from tests.support.wait import eventually
@@ -32,7 +30,7 @@ def occupied(redis: Redis, occupy: Callable[[Redis], object]) -> Iterator[None]:
 
 @contextmanager
 def set_to(redis: Redis, name: str, value: int) -> Iterator[None]:
-    before = redis.config_get(name)[name]
+    before = redis.config_get(name)[name] or ""
     redis.config_set(name, value)
     try:
         yield
@@ -136,7 +134,7 @@ def test_being_asked_leaves_the_stream_as_it_is(house):
 def test_what_else_a_server_may_say_makes_it_not_ready_either(engine, database, reply, words):
     with scripted_redis({"XADD": reply + b"\r\n"}) as url:
         settings = plain_settings(database_url=database, redis_url=url)
-        with house_of(settings, engine, Desk(engine, ManualClock())) as house:
+        with house_of(settings, engine) as house:
             acme = house.operator()
             refused = house.publish(house.key(acme), event(acme, "T"))
             probe = house.client.get("/readyz")

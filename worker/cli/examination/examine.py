@@ -1,7 +1,7 @@
 """The whole examination: one part after the other, as far as what is wrong lets it come."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,6 +22,13 @@ from worker.cli.examination.clocks import examine_clocks
 from worker.cli.examination.database import SCHEMA, examine_database
 from worker.cli.examination.database import unreachable as database_unreachable
 from worker.cli.examination.finding import Finding, State, ok, unknown, wrong
+from worker.cli.examination.keys import (
+    BROKER_KEYS,
+    STREAM_KEYS,
+    examine_ids,
+    examine_keys,
+    examine_publishing,
+)
 from worker.cli.examination.partners import examine_partners, examine_secrets, read_operators
 from worker.cli.examination.processes import consumers, examine_rounds, examine_workers
 from worker.cli.examination.redis_server import (
@@ -67,14 +74,18 @@ class _Examination:
         """Look at one part after the other."""
         same = self._settings.broker_url == self._settings.redis_url
         commands = (*STREAM_COMMANDS, *(BROKER_COMMANDS if same else ()))
-        yield from self._redis(_REDIS, self._settings.redis_url, commands)
+        keys = {**STREAM_KEYS, **(BROKER_KEYS if same else {})}
+        yield from self._redis(_REDIS, self._settings.redis_url, commands, keys)
         if not same:
-            yield from self._redis(_BROKER, self._settings.broker_url, BROKER_COMMANDS)
+            url = self._settings.broker_url
+            yield from self._redis(_BROKER, url, BROKER_COMMANDS, BROKER_KEYS)
         yield from self._workers(_REDIS if same else _BROKER)
         yield from self._database()
         yield from examine_clocks(self._told)
 
-    def _redis(self, part: str, url: str, commands: Sequence[Sequence[str]]) -> Iterator[Finding]:
+    def _redis(
+        self, part: str, url: str, commands: Sequence[Sequence[str]], keys: Mapping[str, str]
+    ) -> Iterator[Finding]:
         variable = f"SLIPWAY_{part.upper()}_URL"
         client = Redis.from_url(
             url,
@@ -86,8 +97,11 @@ class _Examination:
             with client:
                 yield from examine_rights(client, commands, variable=variable)
                 yield from examine_redis(client, part=part)
+                yield from examine_keys(client, keys)
                 if part == _REDIS:
                     yield from examine_stream(client)
+                    yield from examine_publishing(client, waitaof_ms=self._settings.waitaof)
+                    yield from examine_ids(client)
                     seconds, microseconds = client.time()
                     moment = datetime.fromtimestamp(seconds, UTC)
                     self._tell(part, moment + timedelta(microseconds=microseconds))
