@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
 from producers.simulation.partner import SimulatedPartner
 from tests.support.places import passable_folder
@@ -118,6 +119,24 @@ def test_an_example_ends_with_an_error_when_nothing_was_taken(backend, example):
 
     assert ended.returncode != 0
     assert ended.stderr
+
+
+@pytest.mark.parametrize("example", ["publish.mjs", "publish.sh", "publish_raw.py"])
+def test_an_example_ends_with_an_error_when_the_stream_takes_nothing(backend, example):
+    """Errors inside EXEC's reply included. Not curl's: it repeats what the gateway answers 503."""
+    command = block_with(example).splitlines()[-1]
+    if INSTALL in block_with(example) and not (backend.slipway.folder / f"by-{example}").exists():
+        pytest.skip("its packages are not installed")
+    with Redis.from_url(backend.slipway.redis_url()) as redis:
+        eventually(lambda: redis.xlen("ticket-events") == 0)
+        redis.set("ticket-events", "x")
+        try:
+            ended = backend.run(command, f"by-{example}")
+        finally:
+            redis.delete("ticket-events")
+
+    assert ended.returncode != 0
+    assert "WRONGTYPE" in ended.stderr
 
 
 def test_the_page_shows_the_event_that_its_examples_send():

@@ -59,6 +59,17 @@ def test_a_file_that_is_well_is_exit_code_0(slipway):
     assert checked.out == "checked 1 lines; 0 of them would be refused\n"
 
 
+def test_a_stream_that_takes_nothing_is_named_with_the_way_to_repair_it(slipway, redis):
+    redis.set("ticket-events", "x")
+
+    ended = slipway("publish", "-", stdin=(line("1") + line("2")).encode())
+
+    assert ended.code == 2
+    assert "WRONGTYPE" in ended.err
+    assert "run `slipway doctor`" in ended.err
+    assert "On the stream: 0 events" in ended.err
+
+
 def test_publishing_goes_on_from_a_line(slipway, redis):
     lines = line("1") + "{\n" + "\n" + line("2") + line("3")
 
