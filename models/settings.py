@@ -55,7 +55,10 @@ class Settings(BaseSettings):
 
     redis_url: RedisUrl = Field(repr=False)
     """Redis 7.0 or Valkey 8 or later, which holds the stream: `redis://host:6379/0`, `rediss://`
-    for TLS. One endpoint that follows the primary: no Sentinel, no Cluster."""
+    for TLS, which verifies certificate and host name. An authority of your own:
+    `?ssl_ca_certs=FILE` (or `ssl_ca_path`); a client certificate: `ssl_certfile`, `ssl_keyfile`,
+    `ssl_password`; to verify less, `ssl_check_hostname=false`, or nothing: `ssl_cert_reqs=none`.
+    One endpoint that follows the primary: no Sentinel, no Cluster."""
 
     broker_url: RedisUrl = Field(
         default_factory=lambda known: str(known["redis_url"]),

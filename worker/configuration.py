@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from kombu.entity import Queue
 
+from models.addresses import redis_tls, without_options
 from models.settings import Settings
 
 INTAKE_QUEUE: Final = "intake"  # carries nothing: where it is consumed, the stream is read
@@ -31,8 +32,11 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 
 def _messages(settings: Settings) -> dict[str, Any]:
+    tls = redis_tls(settings.broker_url)
     return {
-        "broker_url": settings.broker_url,
+        "broker_url": without_options(settings.broker_url),
+        # Kombu alone verifies nothing at a rediss:// URL. Flower reads this one too.
+        "broker_use_ssl": False if tls is None else tls.options(),
         "task_serializer": "json",
         "accept_content": ["json"],  # nobody can make a worker unpickle anything
         # No result_backend: PostgreSQL knows the results, and result keys are how beats got wedged.

@@ -2,7 +2,9 @@
 
 import os
 import socket
+import ssl
 import sys
+from contextlib import ExitStack
 from urllib.parse import unquote, urlsplit
 
 SECONDS = 5.0
@@ -17,7 +19,12 @@ def command(*words: bytes) -> bytes:
 def publish(url: str, event: bytes) -> str:
     """Put *event* on the stream; its entry id. Raises OSError when Redis is away or refuses."""
     at = urlsplit(url)
-    with socket.create_connection((at.hostname or "localhost", at.port or 6379), SECONDS) as line:
+    host = at.hostname or "localhost"
+    with ExitStack() as closing:
+        line = closing.enter_context(socket.create_connection((host, at.port or 6379), SECONDS))
+        if at.scheme == "rediss":  # verified before a word is said: certificate and host name
+            context = ssl.create_default_context()
+            line = closing.enter_context(context.wrap_socket(line, server_hostname=host))
         answers = line.makefile("rb")
         if at.password:
             user = unquote(at.username or "default").encode()

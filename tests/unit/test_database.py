@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolIsExhausted
 from sqlalchemy.pool import QueuePool
 
-from models.addresses import database_address, redis_address
+from models.addresses import database_address
 from models.database import is_transient, open_engine
 
 NOBODY = "postgresql://slipway:hidden@127.0.0.1:1/slipway"  # port 1: nobody listens there
@@ -129,19 +129,3 @@ def test_another_database_url_is_refused_without_repeating_it(url: str) -> None:
         database_address(url)
 
     assert "hid" not in str(refusal.value)
-
-
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "rediss://user:pass@host"])
-def test_a_redis_url_is_taken_as_it_is(url: str) -> None:
-    assert redis_address(url) == url
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["", "host:6379", "sentinel://host:26379", "redis://", "http://u:hidden@host", "redis://h:x"],
-)
-def test_another_redis_url_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ValueError, match="URL") as refusal:
-        redis_address(url)
-
-    assert "hidden" not in str(refusal.value)

@@ -1,0 +1,97 @@
+"""A Redis URL says the same to every client of ours; what is not verified is so by choice alone."""
+
+import ssl
+from typing import Any
+
+import pytest
+from redis.connection import parse_url
+
+from models.addresses import redis_address, redis_tls, without_options
+from tests.support.plain_settings import plain_settings
+from worker.configuration import configuration
+
+VERIFIED = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
+NOT_VERIFIED = {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}
+CHOICES = {
+    "": VERIFIED,
+    "?ssl_cert_reqs=required": VERIFIED,
+    "?ssl_cert_reqs=optional": VERIFIED,  # a server always shows one
+    "?ssl_check_hostname=True": VERIFIED,
+    "?ssl_check_hostname=0": {**VERIFIED, "ssl_check_hostname": False},
+    "?ssl_check_hostname=no": {**VERIFIED, "ssl_check_hostname": False},
+    "?ssl_cert_reqs=none": NOT_VERIFIED,
+    "?ssl_cert_reqs=none&ssl_check_hostname=true": NOT_VERIFIED,
+    "?ssl_ca_certs=%2Fetc%2Fca+1.pem": {**VERIFIED, "ssl_ca_certs": "/etc/ca 1.pem"},
+    "?ssl_ca_path=/etc/ca": {**VERIFIED, "ssl_ca_path": "/etc/ca"},
+    "?ssl_certfile=/c.pem&ssl_keyfile=/k.pem&ssl_password=a%26b": {
+        **VERIFIED,
+        "ssl_certfile": "/c.pem",
+        "ssl_keyfile": "/k.pem",
+        "ssl_password": "a&b",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("rediss://user:pass@host", "rediss://user:pass@host"),
+        ("REDISS://user:p%3Fss@host/2", "rediss://user:p%3Fss@host/2"),
+    ],
+)
+def test_a_redis_url_is_taken_as_it_is(url: str, taken: str) -> None:
+    assert redis_address(url) == taken
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "host:6379", "sentinel://host:26379", "redis://", "http://u:hidden@host"),
+        *("redis://h:x", "redis://u:1?x=hidden@host", "redis://u:1#hidden@host"),
+        *("redis://a;redis://hidden", "redis://h?db=1", "redis://h?ssl_cert_reqs=none"),
+        "rediss://h?ssl_cert_reqs=CERT_NONE",  # kombu's word, which redis-py does not read
+        *("rediss://h?ssl_cert_reqs=hidden", "rediss://h?ssl_check_hostname=hidden"),
+        *(
+            "rediss://h?ssl_ca_certs=",
+            "rediss://h?ssl_keyfile=/k",
+            "rediss://h?ssl_password=hidden",
+        ),
+        "rediss://h?ssl_cert_reqs=none&ssl_cert_reqs=required",
+    ],
+)
+def test_another_redis_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ValueError, match="URL") as refusal:
+        redis_address(url)
+
+    assert "hidden" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("options", "meant"), CHOICES.items())
+def test_celery_and_redis_py_verify_the_same(options: str, meant: dict[str, Any]) -> None:
+    settings = plain_settings(redis_url=f"rediss://user:pass@redis.example.com:6380/3{options}")
+
+    celery = configuration(settings)
+    ours = parse_url(settings.redis_url)  # type: ignore[no-untyped-call]  # redis-py's
+    known = {"none": ssl.CERT_NONE, None: ssl.CERT_REQUIRED}
+    ours["ssl_cert_reqs"] = known[ours.get("ssl_cert_reqs")]
+    ours.setdefault("ssl_check_hostname", ours["ssl_cert_reqs"] is ssl.CERT_REQUIRED)
+
+    assert celery["broker_url"] == "rediss://user:pass@redis.example.com:6380/3"
+    assert celery["broker_use_ssl"] == meant
+    assert {name: value for name, value in ours.items() if name.startswith("ssl_")} == meant
+    assert redis_address(settings.redis_url) == settings.redis_url
+
+
+def test_without_tls_there_is_nothing_to_verify() -> None:
+    settings = plain_settings(redis_url="redis://user:pass@host:1/2")
+
+    assert configuration(settings)["broker_use_ssl"] is False
+    assert redis_tls(settings.redis_url) is None
+    assert without_options(settings.redis_url) == settings.redis_url
+
+
+def test_a_key_s_password_is_not_shown() -> None:
+    tls = redis_tls("rediss://h?ssl_certfile=/c.pem&ssl_password=hidden")
+
+    assert "hidden" not in repr(tls)
