@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.faults.clocks import clear_up
 from tests.support.processes import catches
 from worker.supervisor.procfile import read_procfile
 
@@ -64,7 +63,6 @@ class Fleet:
             wanted = (0, -signal.SIGTERM) if member.asked_to_end else (-signal.SIGKILL,)
             if code not in (*wanted, -signal.SIGKILL):
                 self.bad_ends.append(f"{member.role}: {code}")
-            clear_up(member.process.pid)
             self.restarts[member.role] += 1
             self.members[place] = self._launch(member.role, member.number)
 
@@ -92,7 +90,6 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 member.process.kill()
                 codes.append(member.process.wait())
-            clear_up(member.process.pid)
         return codes
 
     @staticmethod

@@ -18,12 +18,13 @@ from models.operators import NewOperator, add_operator
 from producers.simulation.partner import SimulatedPartner
 from producers.simulation.partner.server import url_of
 from tests.faults.chaos import OPERATOR, Chaos, Report, Trial, log_of
-from tests.faults.clocks import clock_of, faketime, in_words
+from tests.faults.clocks import clock_of, in_words
 from tests.faults.fleet import NAMES, Fleet
 from tests.faults.network import EVERYBODY, Network
 from tests.faults.recovery import Pulse
 from tests.faults.schedule import Place
 from tests.faults.strikes import Scene
+from tests.support import shifted_clock
 from worker.embedded import Servers, embedded_servers
 from worker.embedded.ports import LOOPBACK
 
@@ -40,7 +41,7 @@ SETTINGS = {
 def perform(trial: Trial, *, folder: Path) -> Report:
     """Run *trial* in *folder*, which other users can pass through."""
     secret, key = new_secret(), Fernet.generate_key().decode()
-    library = faketime()
+    library = shifted_clock.build(folder)
     with ExitStack() as ends:
         servers = ends.enter_context(embedded_servers(durable=False, within=folder))
         upgrade(servers.database_url)

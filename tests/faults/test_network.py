@@ -10,9 +10,10 @@ from datetime import timedelta
 
 import pytest
 
-from tests.faults.clocks import WRONG, clear_up, clock_of, faketime
+from tests.faults.clocks import WRONG, clock_of
 from tests.faults.network import LATENCY_SECONDS, Line, Network
 from tests.faults.schedule import Place
+from tests.support import shifted_clock
 from tests.support.raw_server import Line as ServerLine
 from tests.support.raw_server import raw_server
 from worker.embedded.ports import LOOPBACK
@@ -103,10 +104,10 @@ def test_connections_are_reset_again_and_again(network, port):
                 client.recv(1)
 
 
-def test_the_clock_of_some_processes_is_wrong_and_what_measures_a_while_is_right():
-    library = faketime()
+def test_the_clock_of_some_processes_is_wrong_and_what_measures_a_while_is_right(open_folder):
+    library = shifted_clock.build(open_folder)
     if library is None:
-        pytest.skip("no libfaketime here that Python can live with")
+        pytest.skip("no C compiler")
     program = "import time; m = time.monotonic(); time.sleep(0.1); print(time.time(), m)"
     for name in ("intake1", "deliver1"):
         clock = {**os.environ, **clock_of(name, library)}
@@ -114,7 +115,6 @@ def test_the_clock_of_some_processes_is_wrong_and_what_measures_a_while_is_right
             [sys.executable, "-c", program], env=clock, stdout=subprocess.PIPE, text=True
         ) as process:
             said, _ = process.communicate(timeout=COMES_SECONDS_MAX)
-        clear_up(process.pid)
 
         told, measured = map(float, said.split())
         assert abs(timedelta(seconds=told - time.time()) - WRONG[name]) < timedelta(minutes=1)
