@@ -84,12 +84,13 @@ def play(
     now: Callable[[], datetime] = utc_now,
     speed: float = 1.0,
     on_published: Callable[[Published], None] | None = None,
+    patience: timedelta = OUTAGE_MAX,
 ) -> Published:
     """Publish each step of *stories* when its time has come; return all that was published.
 
     `occurred_at` is the moment at which a step fell due. *wait* is asked to let seconds pass and
     answers True to stop early (`threading.Event().wait` does both). While Redis is full or away
-    the events are kept and published again; after a minute of that its `PublishLater` is raised.
+    the events are kept and published again; after *patience* its `PublishLater` is raised.
     *on_published* sees the account after every round.
     """
     agenda = Agenda(stories, begins_at=now(), speed=speed)
@@ -106,7 +107,7 @@ def play(
             failing_since = None
         else:
             failing_since = failing_since or moment
-            if moment - failing_since > OUTAGE_MAX:
+            if moment - failing_since > patience:
                 raise refusal
         if wait(_pause_seconds(agenda.next_at, now(), failing=refusal is not None)):
             return published

@@ -8,14 +8,16 @@ from producers.simulation.legality import RESULTS
 from producers.simulation.verdict import WORDS_MAX, Received, sequences
 
 NOT_TOLD = frozenset({"ticket_open", "ticket_paid"})  # the partner brought these about itself
+SENT_ONCE = frozenset({"ticket_create", "ticket_reserve"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reckoning:
-    """Each published ticket is in exactly one of the first four counts."""
+    """Each published ticket is in exactly one of the first five counts."""
 
     complete: int  # the partner took every step, and the close
     shortened: int  # overtaken results and rollbacks are missing, the end is right: allowed
+    cancelled: int  # its create or reserve was not taken, or not heard of, and then discarded
     wrong: int  # the last result differs, or its close is missing or too much
     missing: int  # the partner took nothing of it
     unexpected: int  # tickets that the partner took and nobody published
@@ -32,7 +34,8 @@ def reckon(published: Iterable[Event], received: Sequence[Received]) -> Reckonin
 
     For PAM partners that took everything: each sequence should be the ticket's actions without
     `ticket_open` and `ticket_paid`, then `ticket_closed`. Where events of one ticket were applied
-    out of order, overtaken steps may legally be missing.
+    out of order, overtaken steps may legally be missing. A ticket whose create failed is told its
+    discard and nothing else.
     """
     expected: dict[tuple[str, str], list[str]] = {}
     for told in published:
@@ -41,7 +44,7 @@ def reckon(published: Iterable[Event], received: Sequence[Received]) -> Reckonin
         if told["action"] not in NOT_TOLD:
             expected[name].append(told["action"])
     taken = sequences(received)
-    counts = {"complete": 0, "shortened": 0, "wrong": 0, "missing": 0}
+    counts = {"complete": 0, "shortened": 0, "cancelled": 0, "wrong": 0, "missing": 0}
     words = []
     for name, actions in expected.items():
         closing = ["ticket_closed"] if actions and actions[-1] in RESULTS else []
@@ -59,5 +62,8 @@ def _compare(expected: Sequence[str], taken: Sequence[str]) -> str:
         return "complete"
     if not taken:
         return "missing"
+    if SENT_ONCE.intersection(expected[:1]) and taken[-1] == "ticket_discard":
+        before = [action for action in taken if action != "ticket_discard"]
+        return "cancelled" if before in ([], [expected[0]]) else "wrong"
     ending = [action for action in expected if action != "ticket_rollback"][-2:]
     return "shortened" if list(taken[-2:]) == ending else "wrong"

@@ -9,6 +9,7 @@ from random import Random
 from producers.simulation.slips import Data, Slips, named, voided
 
 RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
+PAID_AFTER = timedelta(seconds=0.2)  # the least time in which a result may come is longer
 REASONS = ("declined-upstream", "event-abandoned", "odds-error", "result-corrected")
 
 
@@ -74,12 +75,14 @@ def stories(
     seed: int,
     lives_per_second: float,
     pace: Pace | None = None,
+    begin_with: Sequence[str] = ("ticket_open",),
 ) -> Iterator[Story]:
     """Invent *count* lives, beginning evenly apart, in the order in which they begin.
 
-    The first seven are one of each plot, the others by `SHARES`. Each begins with a
-    `ticket_open` and ends with a result that stands. One seed gives the same lives, ticket ids
-    included: take another seed for another run on the same database.
+    The first seven are one of each plot, the others by `SHARES`. Each begins with one of
+    *begin_with* (a `ticket_reserve` is followed by `ticket_paid`) and ends with a result that
+    stands. One seed gives the same lives, ticket ids included: take another seed for another run
+    on the same database.
     """
     rng = Random(seed)  # noqa: S311 - invented lives, nothing secret
     slips = Slips(rng)
@@ -92,7 +95,10 @@ def stories(
             operator=str(slip["operator"]),
             ticket_id=str(slip["ticket_id"]),
             starts_after=timedelta(seconds=n / lives_per_second),
-            steps=tuple(_steps(slip, _results(plot, rng), pace or Pace(), rng)),
+            steps=(
+                *_beginning(begin_with[n % len(begin_with)], slip),
+                *_steps(slip, _results(plot, rng), pace or Pace(), rng),
+            ),
         )
 
 
@@ -109,8 +115,13 @@ def _results(plot: Plot, rng: Random) -> list[str]:
             return rng.choices(RESULTS, k=3)
 
 
+def _beginning(action: str, slip: Data) -> Iterator[Step]:
+    yield Step(timedelta(), action, slip)
+    if action == "ticket_reserve":
+        yield Step(PAID_AFTER, "ticket_paid", named(slip))
+
+
 def _steps(slip: Data, results: Sequence[str], pace: Pace, rng: Random) -> Iterator[Step]:
-    yield Step(timedelta(), "ticket_open", slip)
     after = timedelta(seconds=rng.uniform(*pace.result_seconds))
     for n, result in enumerate(results):
         if n:

@@ -19,17 +19,24 @@ def main() -> int:
     options.add_argument(
         "--every", type=float, default=0.5, help="seconds from one fault to the next"
     )
-    options.add_argument("--close-delay", type=float, default=60.0, help="seconds")
+    options.add_argument("--close-delay", type=float, default=165.0, help="seconds")
     options.add_argument("--longest", type=float, default=6.0, help="seconds a fault lasts")
-    given = options.parse_args()
-    trial = Trial(
-        seed=given.seed,
-        seconds=given.seconds,
-        lives_per_second=given.lives,
-        fault_every=given.every,
-        close_delay=timedelta(seconds=given.close_delay),
-        longest=given.longest,
+    options.add_argument(
+        "--long", type=float, default=120.0, help="seconds those last that are for minutes"
     )
+    given = options.parse_args()
+    try:
+        trial = Trial(
+            seed=given.seed,
+            seconds=given.seconds,
+            lives_per_second=given.lives,
+            fault_every=given.every,
+            close_delay=timedelta(seconds=given.close_delay),
+            longest=given.longest,
+            long=given.long,
+        )
+    except ValueError as refused:
+        options.error(str(refused))
     with passable_folder() as folder:
         report = perform(trial, folder=folder)
     sys.stdout.write(in_words(report) + "\n")

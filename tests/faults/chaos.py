@@ -8,20 +8,25 @@ partner's ledger.
 import threading
 import time
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from producers.publisher import Publisher
-from producers.simulation.backends import Published, play
-from producers.simulation.stories import stories
 from producers.wall_clock import utc_now
+from tests.faults.backends import Backends
 from tests.faults.books import Books, open_books, unfinished
+from tests.faults.cancelled import Span
+from tests.faults.descriptors import Descriptors
+from tests.faults.proxy import UNSEEN_SECONDS_MAX
 from tests.faults.recovery import Pulse
-from tests.faults.schedule import HARMLESS, SUDDEN, Fault, Planned, plan
+from tests.faults.schedule import HARMLESS, NETWORK, SUDDEN, Fault, Place, Planned, plan
 from tests.faults.strikes import Scene, strike
 
-OPERATOR = "chaos"
+CALM_SECONDS = 3.0  # before the first fault: what is opened by then is what work needs
+PATIENCE = timedelta(minutes=2)
+UNDER_WAY = timedelta(seconds=2)  # a call that began while the way was cut is over by then
+UNSEEN = timedelta(seconds=UNSEEN_SECONDS_MAX) + UNDER_WAY
 RECOVERED_SECONDS_MAX = 60.0
 STANDSTILL_SECONDS_MAX = 60.0
 
@@ -36,6 +41,21 @@ class Trial:
     fault_every: float  # seconds from one fault to the next, on average
     close_delay: timedelta = timedelta(seconds=30)
     longest: float = 3.0  # seconds that a fault lasts at most
+    long: float = 3.0  # seconds that those for minutes last
+
+    def __post_init__(self) -> None:
+        """Refuse what would prove nothing: a close that comes before what is kept by backends."""
+        if self.close_delay < self.close_delay_min:
+            raise ValueError(
+                f"closing after {self.close_delay.total_seconds():g} s is too soon: a rollback that"
+                f" its backend cannot publish for {self.long:g} s would rightly be refused; at"
+                f" least {self.close_delay_min.total_seconds():g} s"
+            )
+
+    @property
+    def close_delay_min(self) -> timedelta:
+        """Longer than the longest outage and the way of all that was kept meanwhile."""
+        return timedelta(seconds=1.25 * self.long + 6)
 
 
 @dataclass(slots=True)
@@ -52,6 +72,8 @@ class Report:
     exit_codes: list[int] = field(default_factory=list)
     drained_after: float = 0.0
     books: Books | None = None
+    left_out: AbstractSet[Fault] = frozenset()
+    descriptors: Descriptors = field(default_factory=Descriptors)
 
     def struck(self, planned: Planned) -> None:
         """Count a fault."""
@@ -62,47 +84,68 @@ class Report:
     def passed(self) -> bool:
         """The books balance, and each time the work went on by itself, in time."""
         slowest = max(self.slowest_recovery.values(), default=0.0)
-        return self.books is not None and self.books.balanced and slowest <= RECOVERED_SECONDS_MAX
+        balanced = self.books is not None and self.books.balanced
+        return balanced and slowest <= RECOVERED_SECONDS_MAX and self.descriptors.flat
 
 
 class Chaos:
     """One trial on running servers, with a partner that keeps a ledger."""
 
-    def __init__(self, trial: Trial, scene: Scene, pulse: Pulse, *, clocks: str) -> None:
+    def __init__(
+        self,
+        trial: Trial,
+        scene: Scene,
+        pulse: Pulse,
+        *,
+        clocks: str,
+        without: AbstractSet[Fault] = frozenset(),
+    ) -> None:
         """Prepare; nothing is broken before `run`. *clocks*: what the report says about them."""
         self._trial = trial
         self._scene = scene
         self._servers, self._partner, self._fleet = scene.servers, scene.partner, scene.fleet
         self._pulse = pulse
-        self.report = Report(trial, clocks=clocks)
+        self._cuts: list[Span] = []
+        self.report = Report(trial, clocks=clocks, left_out=without)
 
     def run(self) -> Report:
         """Load, break, drain, stop everything, and open the books."""
-        published = Published()
-        done = threading.Event()
-        load = threading.Thread(target=self._load, args=(published, done), daemon=True)
+        trial = self._trial
+        backends = Backends(
+            self._servers.redis_url,
+            seconds=trial.seconds,
+            lives_per_second=trial.lives_per_second,
+            seed=trial.seed,
+            patience=timedelta(seconds=2 * trial.long) + PATIENCE,
+        )
         self._fleet.start()
-        load.start()
+        backends.start()
         self._begin()
         began = time.monotonic()
         for planned in plan(
-            seed=self._trial.seed, every=self._trial.fault_every, longest=self._trial.longest
+            seed=trial.seed,
+            every=trial.fault_every,
+            longest=trial.longest,
+            long=trial.long,
+            without=self.report.left_out,
         ):
             self._until(time.monotonic() + planned.pause)
-            if time.monotonic() > began + self._trial.seconds and not planned.first:
+            if time.monotonic() > began + trial.seconds and not planned.first:
                 break
             self._strike(planned)
         self._partner.behave_well()
-        while not done.is_set():
+        while not backends.done:
             self._mend(0.2)
         self._drain()
+        self.report.descriptors.end(self._fleet.members)
         self.report.exit_codes = self._fleet.stop()
         self.report.restarts, self.report.bad_ends = self._fleet.restarts, self._fleet.bad_ends
         self.report.books = open_books(
             self._servers,
-            published,
+            backends.published(),
             self._partner.ledger.entries(),
-            close_delay=self._trial.close_delay,
+            close_delay=trial.close_delay,
+            cuts=self._cuts,
         )
         return self.report
 
@@ -112,22 +155,8 @@ class Chaos:
         while not self._pulse.begun:
             assert time.monotonic() < give_up, "nothing reached the partner; see the processes' log"
             self._mend(0.1)
-
-    def _load(self, published: Published, done: threading.Event) -> None:
-        """Simulated backends; they keep what could not be published and try again."""
-        told = stories(
-            int(self._trial.seconds * self._trial.lives_per_second),
-            operators=[OPERATOR],
-            seed=self._trial.seed,
-            lives_per_second=self._trial.lives_per_second,
-        )
-        publisher = Publisher.at(self._servers.redis_url)
-        try:
-            result = play(told, publisher, wait=threading.Event().wait)
-            published.events, published.unconfirmed = result.events, result.unconfirmed
-        finally:
-            publisher.close()
-            done.set()
+        self._until(time.monotonic() + CALM_SECONDS)
+        self.report.descriptors.begin(self._fleet.members)
 
     def _drain(self) -> None:
         """Wait until nothing is left, or nothing has moved for a while."""
@@ -147,14 +176,19 @@ class Chaos:
 
     def _mend(self, pause: float) -> None:
         self._fleet.mend()
+        self.report.descriptors.pass_by(self._fleet.members)
         threading.Event().wait(pause)
 
     def _strike(self, planned: Planned) -> None:
         kind = planned.in_words()
         self.report.struck(planned)
+        began = utc_now()
         with strike(self._scene, planned):
             if planned.fault not in SUDDEN:
                 self._last(planned)
+        if planned.fault in NETWORK and planned.place is Place.PARTNER:
+            after = UNSEEN if planned.fault is Fault.HALF_OPEN else UNDER_WAY
+            self._cuts.append((began, utc_now() + after))
         if planned.fault not in HARMLESS:
             took = self._recover()
             self.report.slowest_recovery[kind] = max(

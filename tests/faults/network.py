@@ -98,6 +98,20 @@ class Network:
         self._delay(lines, 0.0)
 
     @contextmanager
+    def detour(self, line: Line, port: int) -> Iterator[None]:
+        """Lead a line to another port meanwhile; nothing that is under way is broken off."""
+        [door] = self._of([line])
+        straight = door.server
+
+        async def turn(server: tuple[str, int]) -> None:
+            door.server = server
+            door.retire()
+
+        self._do(turn((straight[0], port)))
+        yield
+        self._do(turn(straight))
+
+    @contextmanager
     def resets(self, lines: Sequence[Line]) -> Iterator[None]:
         """Reset all connections, and four times a second those that are made anew."""
         doors = self._of(lines)

@@ -29,6 +29,8 @@ class Link:
     near: socket.socket
     far: socket.socket
     silent: bool = False  # nothing will ever pass again, and nobody is told
+    answered: bool = False  # the last word was the server's
+    reset_at_end: bool = True
     task: "asyncio.Task[None] | None" = None
 
     def close(self, *, reset: bool) -> None:
@@ -92,6 +94,13 @@ class Door:
             if link.task is not None and not link.silent:
                 link.task.cancel()
 
+    def retire(self) -> None:
+        """Close, as a server does, the connections that wait for nothing: the client may look."""
+        for link in self._links:
+            if link.task is not None and link.answered and not link.silent:
+                link.reset_at_end = False
+                link.task.cancel()
+
     async def close(self) -> None:
         """End everything."""
         tasks = [link.task for link in self._links if link.task is not None]
@@ -146,7 +155,7 @@ class Door:
         except* OSError:  # the server is away, or one of them hung up rudely
             pass
         finally:
-            link.close(reset=reset)
+            link.close(reset=reset and link.reset_at_end)
             self._links.discard(link)
 
     async def _carry(self, link: Link, source: socket.socket, sink: socket.socket) -> None:
@@ -162,6 +171,7 @@ class Door:
             if not data:
                 sink.shutdown(socket.SHUT_WR)
                 return
+            link.answered = source is link.far
             await loop.sock_sendall(sink, data)
 
     async def _passage(self, link: Link) -> None:

@@ -16,7 +16,8 @@ BEHIND: Final = timedelta(seconds=2)
 # What is under a lease is under way, or comes due again when that is over. In the minute after a
 # circuit closed its partner is sent less on purpose: then it is enough that it is sent anything.
 NOTICES: Final = text("""
-    SELECT EXISTS (SELECT FROM notice WHERE head AND ended IS NULL) AS owed,
+    SELECT EXISTS (SELECT FROM notice WHERE head AND ended IS NULL
+                      AND due_at < clock_timestamp() + interval '5 min') AS owed,
            EXISTS (SELECT FROM notice n JOIN operator o ON o.id = n.operator
                      LEFT JOIN circuit c ON c.operator = o.id
                     WHERE n.head AND n.ended IS NULL AND n.due_at <= :since

@@ -10,7 +10,7 @@ def in_words(report: Report) -> str:
     lines = [
         f"Seed {trial.seed}: {trial.seconds:g} s of load, {trial.lives_per_second:g} lives/s,",
         f"a fault {trial.fault_every:g} s after the one before, for up to {trial.longest:g} s,",
-        f"closing after {trial.close_delay.seconds} s.",
+        f"those of minutes for {trial.long:g} s, closing after {trial.close_delay.seconds} s.",
         "",
         "| fault | times | slowest recovery |",
         "|---|---|---|",
@@ -33,11 +33,17 @@ def in_words(report: Report) -> str:
         "**illegal sequences**; changed repeats": f"{verdict.illegal}; {verdict.changed_repeats}",
         "**early closes** (partner; database)": f"{verdict.early}; {books.early}",
         "latest close behind its time": f"{books.latest_close.total_seconds():.1f} s",
-        "told in full; shortened; wrong; missing": (
-            f"{told.complete}; {told.shortened}; {told.wrong}; {told.missing}"
+        "told in full; shortened; cancelled; wrong; missing": (
+            f"{told.complete}; {told.shortened}; {told.cancelled}; {told.wrong}; {told.missing}"
+        ),
+        "creates and reserves cancelled": books.cancelled.in_words() or "none",
+        "**cancelled without cause**": books.cancelled.without_cause,
+        "**file descriptors** of one process (first/most/last)": (
+            f"{report.descriptors.in_words()}: {'' if report.descriptors.flat else 'NOT '}flat"
         ),
         "slowest recovery": _slowest(report),
         "wrong clocks": report.clocks,
+        "left out": ", ".join(sorted(report.left_out)) or "nothing",
         "restarts": restarts,
         "ended by themselves": ", ".join(report.bad_ends) or "none",
         "exit codes at the end": sorted(set(report.exit_codes)),
@@ -45,7 +51,7 @@ def in_words(report: Report) -> str:
     }
     lines += ["", "| what | how many |", "|---|---|"]
     lines += [f"| {what} | {count} |" for what, count in rows.items()]
-    lines += [f"- {word}" for word in (*verdict.words, *told.words)]
+    lines += [f"- {word}" for word in (*verdict.words, *told.words, *books.cancelled.words)]
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """A seeded schedule of faults: what goes wrong when. The same seed, the same schedule."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -19,6 +20,10 @@ class Fault(StrEnum):
     VALKEY_FULL = "Valkey out of memory"
     VALKEY_READ_ONLY = "Valkey read-only"
     VALKEY_LACKS_REPLICAS = "Valkey without the replica it wants"
+    VALKEY_LONG_READ_ONLY = "Valkey read-only for minutes"
+    VALKEY_LONG_WITHOUT_REPLICAS = "Valkey without the replica it wants, for minutes"
+    STREAM_FROM_THE_FUTURE = "the stream's ids from the future"
+    STREAM_OF_ANOTHER_TYPE = "the stream's key of another type"
     VALKEY_FAILS_OVER = "Valkey fails over, twice"
     POSTGRES_KILLED = "PostgreSQL killed and restarted"
     POSTGRES_CLIENTS = "all connections to PostgreSQL cut"
@@ -30,10 +35,13 @@ class Fault(StrEnum):
     POSTGRES_ENDS = "PostgreSQL: sessions ended again and again"
     POSTGRES_READ_ONLY = "PostgreSQL read-only"
     POSTGRES_FULL = "PostgreSQL takes no connection"
+    POSTGRES_SICK = "PostgreSQL: internal errors (XX000)"
     PARTNER_ERRORS = "the partner answers 503"
     PARTNER_HANGS = "the partner hangs"
     PARTNER_HANGS_UP = "the partner hangs up without an answer"
     PARTNER_LOSES = "the partner acts and its answer is lost"
+    PARTNER_CLOSES = "the partner closes after each answer"
+    PARTNER_RELOADS = "the partner's front end (nginx) reloads"
     RESETS = "connections reset"
     HALF_OPEN = "half-open connections"
     LATENCY = "2 s of latency"
@@ -60,21 +68,27 @@ SUDDEN = frozenset(
         Fault.POSTGRES_CLIENTS,
     }
 )
+# Once in a trial, as long as it says.
+LONG = frozenset({Fault.VALKEY_LONG_READ_ONLY, Fault.VALKEY_LONG_WITHOUT_REPLICAS})
 # After all others it is waited until the work goes on.
 HARMLESS = frozenset({Fault.KILL, Fault.TERMINATE, Fault.FREEZE, Fault.RUBBISH})
-SHARES = dict.fromkeys(Fault, 2) | {
-    Fault.KILL: 220,
-    Fault.TERMINATE: 24,
-    Fault.FREEZE: 8,
-    Fault.RUBBISH: 4,
-    Fault.CELERY_FORGOTTEN: 3,
-    Fault.VALKEY_CLIENTS: 3,
-    Fault.POSTGRES_CLIENTS: 3,
-    Fault.RESETS: 3,
-    Fault.HALF_OPEN: 3,
-    Fault.LATENCY: 3,
-    Fault.PARTITION: 3,
-}
+SHARES = (
+    dict.fromkeys(Fault, 2)
+    | dict.fromkeys(LONG, 0)
+    | {
+        Fault.KILL: 220,
+        Fault.TERMINATE: 24,
+        Fault.FREEZE: 8,
+        Fault.RUBBISH: 4,
+        Fault.CELERY_FORGOTTEN: 3,
+        Fault.VALKEY_CLIENTS: 3,
+        Fault.POSTGRES_CLIENTS: 3,
+        Fault.RESETS: 3,
+        Fault.HALF_OPEN: 3,
+        Fault.LATENCY: 3,
+        Fault.PARTITION: 3,
+    }
+)
 ROLES = ("intake", "intake", "deliver", "deliver", "sweep", "beat")
 SECONDS_MIN = 0.5
 EVEN = 0.5  # a coin
@@ -102,18 +116,31 @@ class Planned:
         return f"the way to {self.place.value}: {self.fault.value}"
 
 
-def plan(*, seed: int, every: float, longest: float) -> Iterator[Planned]:
-    """Faults without end, about *every* so many seconds; each kind once, then by chance."""
+def plan(
+    *,
+    seed: int,
+    every: float,
+    longest: float,
+    long: float,
+    without: AbstractSet[Fault] = frozenset(),
+) -> Iterator[Planned]:
+    """Faults without end, about *every* so many seconds; each kind once, then by chance.
+
+    Those that last for minutes last *long*, others up to *longest*. *without*: what cannot be here.
+    """
     rng = Random(seed)  # noqa: S311 - faults, nothing secret
-    firsts = list(Fault)
+    shares = {fault: share for fault, share in SHARES.items() if fault not in without}
+    firsts = list(shares)
     rng.shuffle(firsts)
     while True:
         first = bool(firsts)
+        fault = firsts.pop() if first else rng.choices(list(shares), list(shares.values()))[0]
+        seconds = rng.uniform(SECONDS_MIN, longest)
         yield Planned(
-            fault=firsts.pop() if first else rng.choices(list(SHARES), list(SHARES.values()))[0],
+            fault=fault,
             role=rng.choice(ROLES),
             pause=every * rng.uniform(0.5, 1.5),
-            seconds=rng.uniform(SECONDS_MIN, longest),
+            seconds=long if fault in LONG else seconds,
             place=rng.choice((Place.POSTGRES, Place.VALKEY) if first else tuple(Place)),
             first=first,
             mild=first or rng.random() < EVEN,

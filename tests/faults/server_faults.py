@@ -35,6 +35,13 @@ BEGIN
     PERFORM pg_sleep(0.3);
     RETURN NULL;
 END $$"""
+# What a damaged index, a full tablespace's file or a flaw of an extension makes it say.
+SICKEN: Final = """
+CREATE OR REPLACE FUNCTION sicken() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'on purpose' USING ERRCODE =
+        (ARRAY['XX000', 'XX001', 'XX002'])[1 + floor(random() * 3)::int];
+END $$"""
 # The processes' sessions, not the harness'.
 CANCEL: Final[LiteralString] = (
     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
@@ -161,6 +168,13 @@ def postgres_deadlocks(servers: Servers) -> Iterator[None]:
 def postgres_conflicts(servers: Servers) -> Iterator[None]:
     """A quarter of the statements that write fail with 40001 or 40P01."""
     with with_triggers(servers, "conflict", CONFLICT):
+        yield
+
+
+@contextmanager
+def postgres_sick(servers: Servers) -> Iterator[None]:
+    """Every statement that writes fails with XX000, XX001 or XX002: no event can help it."""
+    with with_triggers(servers, "sicken", SICKEN):
         yield
 
 

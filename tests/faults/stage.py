@@ -17,12 +17,14 @@ from models.migrate import upgrade
 from models.operators import NewOperator, add_operator
 from producers.simulation.partner import SimulatedPartner
 from producers.simulation.partner.server import url_of
-from tests.faults.chaos import OPERATOR, Chaos, Report, Trial, log_of
+from tests.faults.backends import BEGINNINGS, CREATES
+from tests.faults.chaos import Chaos, Report, Trial, log_of
 from tests.faults.clocks import clock_of, in_words
 from tests.faults.fleet import NAMES, Fleet
+from tests.faults.front_end import nginx
 from tests.faults.network import EVERYBODY, Network
 from tests.faults.recovery import Pulse
-from tests.faults.schedule import Place
+from tests.faults.schedule import Fault, Place
 from tests.faults.strikes import Scene
 from tests.support import shifted_clock
 from worker.embedded import Servers, embedded_servers
@@ -35,6 +37,7 @@ SETTINGS = {
     "SLIPWAY_RETRY_SCHEDULE": "1s,2s,3s",
     "SLIPWAY_PARKING_WINDOW": "20s",
     "SLIPWAY_CLAIM_IDLE": "5s",
+    "SLIPWAY_DISCARD_INTERVAL": "3s",
 }
 
 
@@ -55,7 +58,7 @@ def perform(trial: Trial, *, folder: Path) -> Report:
         network = ends.enter_context(Network())
         way = (EVERYBODY, Place.PARTNER)
         address = url_of(LOOPBACK, network.lay(way, LOOPBACK, partner.port))
-        _add_operator(servers.database_url, address, secret, key, trial.close_delay)
+        _add_operators(servers.database_url, address, secret, key, trial.close_delay)
         addresses = {name: _addresses(name, servers, network) for name in NAMES}
         fleet = Fleet(
             environment={**SETTINGS, "TMPDIR": str(folder), "SLIPWAY_SECRET_KEY": key},
@@ -65,7 +68,8 @@ def perform(trial: Trial, *, folder: Path) -> Report:
         ends.callback(fleet.stop)
         rng = Random(trial.seed)  # noqa: S311 - faults, nothing secret
         scene = Scene(servers, partner, fleet, network, watch, rng)
-        return Chaos(trial, scene, pulse, clocks=in_words(library)).run()
+        without = frozenset({Fault.PARTNER_RELOADS} if nginx() is None else ())
+        return Chaos(trial, scene, pulse, clocks=in_words(library), without=without).run()
 
 
 def _addresses(name: str, servers: Servers, network: Network) -> dict[str, str]:
@@ -85,21 +89,20 @@ def _by_way_of(url: str, port: int) -> str:
     return parts._replace(netloc=f"{login}@{LOOPBACK}:{port}").geturl()
 
 
-def _add_operator(
+def _add_operators(
     database_url: str, partner_url: str, secret: str, key: str, close_delay: timedelta
 ) -> None:
     engine = open_engine(database_url, application_name="chaos")
-    with engine.begin() as connection:
-        add_operator(
-            connection,
-            NewOperator(
-                code=OPERATOR,
-                url=partner_url,
-                protocol="pam",
-                close_delay=close_delay,
-                secret=secret,
-            ),
-            vault=Vault.with_keys([SecretStr(key)]),
-            person=Person("chaos", "a trial"),
+    vault = Vault.with_keys([SecretStr(key)])
+    for code in BEGINNINGS:
+        new = NewOperator(
+            code=code,
+            url=partner_url,
+            protocol="pam",
+            close_delay=close_delay,
+            secret=secret,
+            announces_tickets=code == CREATES,
         )
+        with engine.begin() as connection:
+            add_operator(connection, new, vault=vault, person=Person("chaos", "a trial"))
     engine.dispose()

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 from typing import Final
 
@@ -14,14 +15,17 @@ from sqlalchemy.exc import DBAPIError
 
 from producers.simulation.partner import Rule, SimulatedPartner
 from producers.simulation.partner import behaviour as acts
-from tests.faults import server_faults
+from tests.faults import server_faults, stream_faults
 from tests.faults.books import asking
 from tests.faults.fleet import NAMES, Fleet
+from tests.faults.front_end import nginx, reloading_front_end
 from tests.faults.network import EVERYBODY, Line, Network
 from tests.faults.schedule import Fault, Place, Planned
 from worker.embedded import Servers
 
 RUBBISH = (b"", b"{", b"[]", b'{"action":"ticket_win"}', b"\xff\xfe", b"null", b'"\\ud800"')
+AN_HOUR = timedelta(hours=1)  # as of a clock that is set to another zone
+FAR_AHEAD = timedelta(days=4 * 365)
 A_FEW = 12  # less than it takes for a deliverer to give a partner up
 CUT_DATABASE = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> "
@@ -125,6 +129,32 @@ def _partner(behaviour: acts.Behaviour) -> Strike:
     return misbehaving
 
 
+@contextmanager
+def _partner_closes(scene: Scene, _planned: Planned) -> Iterator[None]:
+    """It works, and keeps no connection: not a fault, and no ticket may suffer from it."""
+    scene.partner.behave(Rule(acts.Answer(then_close=True)))
+    yield
+    scene.partner.behave_well()
+
+
+@contextmanager
+def _partner_reloads(scene: Scene, _planned: Planned) -> Iterator[None]:
+    program = nginx()
+    assert program is not None, "left out of the plan without it"
+    with (
+        reloading_front_end(program, scene.partner.port) as port,
+        scene.network.detour((EVERYBODY, Place.PARTNER), port),
+    ):
+        yield
+
+
+@contextmanager
+def _from_the_future(scene: Scene, planned: Planned) -> Iterator[None]:
+    ahead = AN_HOUR if planned.mild else FAR_AHEAD
+    with stream_faults.stream_from_the_future(scene.servers, ahead=ahead):
+        yield
+
+
 def _servers(act: Callable[[Servers], AbstractContextManager[None]]) -> Strike:
     """Do to the servers what *act* does."""
     return lambda scene, _planned: act(scene.servers)
@@ -156,10 +186,16 @@ STRIKES: Final[Mapping[Fault, Strike]] = {
     Fault.PARTNER_HANGS: _partner(acts.Hang()),
     Fault.PARTNER_HANGS_UP: _partner(acts.CloseWithoutAnswer()),
     Fault.PARTNER_LOSES: _partner(acts.CloseWithoutAnswer(taken=True)),
+    Fault.PARTNER_CLOSES: _partner_closes,
+    Fault.PARTNER_RELOADS: _partner_reloads,
+    Fault.STREAM_FROM_THE_FUTURE: _from_the_future,
+    Fault.STREAM_OF_ANOTHER_TYPE: _servers(stream_faults.stream_of_another_type),
     Fault.RUBBISH: _littered,
     Fault.VALKEY_FULL: _servers(server_faults.valkey_out_of_memory),
     Fault.VALKEY_READ_ONLY: _servers(server_faults.valkey_read_only),
     Fault.VALKEY_LACKS_REPLICAS: _servers(server_faults.valkey_lacks_replicas),
+    Fault.VALKEY_LONG_READ_ONLY: _servers(server_faults.valkey_read_only),
+    Fault.VALKEY_LONG_WITHOUT_REPLICAS: _servers(server_faults.valkey_lacks_replicas),
     Fault.VALKEY_FAILS_OVER: _servers(server_faults.valkey_fails_over),
     Fault.POSTGRES_TABLE_LOCKED: _servers(server_faults.postgres_table_locked),
     Fault.POSTGRES_ROWS_LOCKED: _servers(server_faults.postgres_rows_locked),
@@ -169,6 +205,7 @@ STRIKES: Final[Mapping[Fault, Strike]] = {
     Fault.POSTGRES_ENDS: _servers(server_faults.postgres_sessions_ended),
     Fault.POSTGRES_READ_ONLY: _servers(server_faults.postgres_read_only),
     Fault.POSTGRES_FULL: _servers(server_faults.postgres_full),
+    Fault.POSTGRES_SICK: _servers(server_faults.postgres_sick),
     Fault.RESETS: _lines(Network.resets),
     Fault.HALF_OPEN: _lines(Network.half_open),
     Fault.LATENCY: _lines(Network.latency),

@@ -17,6 +17,7 @@ SHORT = Trial(
     fault_every=0.2,
     close_delay=timedelta(seconds=12),
     longest=1.2,
+    long=4.0,
 )
 
 
@@ -27,6 +28,6 @@ def test_whatever_breaks_nothing_is_lost_out_of_order_or_early():
 
     said = in_words(report)
     assert report.passed, said
-    assert report.kinds == set(Fault), said
+    assert report.kinds == set(Fault) - report.left_out, said
     assert report.bad_ends == [], said
     assert set(report.exit_codes) == {0}, said

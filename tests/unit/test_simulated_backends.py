@@ -130,6 +130,16 @@ def test_amounts_relate_as_in_the_samples(price, odds, wht, ext, expected):
     assert list(found.items()) == list(zip(AMOUNTS + PAYOUTS, expected, strict=True))
 
 
+def test_a_life_begins_as_it_is_told_to_and_what_is_reserved_is_paid_for():
+    begin_with = ("ticket_create", "ticket_reserve")
+    begun = stories(4, operators=["acme"], seed=7, lives_per_second=1, begin_with=begin_with)
+
+    beginnings = [[step.action for step in story.steps[:2]] for story in begun]
+
+    assert [first for first, _ in beginnings] == [*begin_with, *begin_with]
+    assert [second == "ticket_paid" for _, second in beginnings] == [False, True, False, True]
+
+
 def told(redis) -> list[Event]:
     return [json.loads(fields[b"event"]) for _, fields in redis.xrange("ticket-events")]
 
@@ -186,6 +196,18 @@ def test_an_outage_of_more_than_a_minute_is_an_error(world, redis, server):
         play(lives(3), Publisher(redis), wait=world.wait, now=lambda: world.now)
 
     assert timedelta(minutes=1) < world.now - NOON < timedelta(minutes=2)
+
+
+def test_backends_may_be_given_more_patience(world, redis, server):
+    def wait(seconds: float) -> bool:
+        server.connected = world.now > NOON + timedelta(minutes=3)
+        return bool(world.wait(seconds))
+
+    server.connected = False
+    patience = timedelta(minutes=4)
+    play(lives(3), Publisher(redis), wait=wait, now=lambda: world.now, patience=patience)
+
+    assert len(told(redis)) == sum(len(story.steps) for story in lives(3))
 
 
 def test_a_play_that_is_stopped_tells_what_it_published(world, redis):

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from producers.publisher import event
 from producers.simulation.partner import Answer, Entry
 from producers.simulation.reckoning import reckon
@@ -159,6 +161,23 @@ def test_a_story_without_its_overtaken_steps_is_shortened_not_wrong():
 
     assert reckoning.balanced
     assert reckoning.shortened == 1
+
+
+@pytest.mark.parametrize("taken", [("ticket_discard",), ("ticket_create", "ticket_discard")])
+def test_a_create_that_failed_is_cancelled_and_its_results_are_not_missing(taken):
+    told = published("ticket_create", "ticket_win")
+
+    reckoning = reckon(told, [entry(action, at=at) for at, action in enumerate(taken)])
+
+    assert reckoning.balanced
+    assert reckoning.cancelled == 1
+
+
+def test_a_discard_after_a_result_is_wrong():
+    told = published("ticket_create", "ticket_win")
+    taken = [entry("ticket_create", at=0), entry("ticket_win", at=1), entry("ticket_discard", at=2)]
+
+    assert reckon(told, taken).wrong == 1
 
 
 def test_lost_wrong_and_invented_tickets_are_named():

@@ -1,0 +1,101 @@
+"""The backends of a trial: some open tickets that are paid already, some have the partner debit."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from producers.publisher import Event, Publisher, PublishLater, SetupRefused
+from producers.simulation.backends import Published, play
+from producers.simulation.stories import stories
+
+# The partner is the same; what is asked of it once has an operator, and a circuit, of its own.
+OPENS, CREATES = "chaos", "chaos-creates"
+BEGINNINGS: Final[Mapping[str, Sequence[str]]] = {
+    OPENS: ("ticket_open",),
+    CREATES: ("ticket_create", "ticket_reserve"),
+}
+SHARES: Final[Mapping[str, float]] = {OPENS: 0.8, CREATES: 0.2}
+
+
+class Stubborn:
+    """A publisher for which nothing is final: a backend would call somebody, and try again."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        """Publish with *publisher*."""
+        self._publisher = publisher
+
+    def publish_many(self, events: Sequence[Event]) -> list[str]:
+        """Put *events* on the stream; `PublishLater` also where the set-up is refused."""
+        try:
+            return self._publisher.publish_many(events)
+        except SetupRefused as refusal:
+            raise PublishLater(
+                str(refusal), entry_ids=refusal.entry_ids, unpublished=refusal.unpublished
+            ) from refusal
+
+
+class Backends:
+    """One thread for each kind; what could not be published is kept and tried again."""
+
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        seconds: float,
+        lives_per_second: float,
+        seed: int,
+        patience: timedelta,
+    ) -> None:
+        """Prepare *seconds* of lives. *patience*: how long Redis may refuse all of it."""
+        self._publisher = Publisher.at(redis_url)
+        self._patience = patience
+        self._accounts = {operator: Published() for operator in BEGINNINGS}
+        self._threads = [
+            threading.Thread(
+                target=self._play,
+                args=(operator, seconds, SHARES[operator] * lives_per_second, seed + number),
+                daemon=True,
+            )
+            for number, operator in enumerate(BEGINNINGS)
+        ]
+
+    def start(self) -> None:
+        """Begin to publish."""
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def done(self) -> bool:
+        """All is published."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def published(self) -> Published:
+        """All that was published; ends the connections."""
+        self._publisher.close()
+        accounts = self._accounts.values()
+        return Published(
+            events=[event for account in accounts for event in account.events],
+            unconfirmed=[event for account in accounts for event in account.unconfirmed],
+        )
+
+    def _play(self, operator: str, seconds: float, lives_per_second: float, seed: int) -> None:
+        told = stories(
+            max(1, int(seconds * lives_per_second)),
+            operators=[operator],
+            seed=seed,
+            lives_per_second=lives_per_second,
+            begin_with=BEGINNINGS[operator],
+        )
+        account = self._accounts[operator]
+
+        def note(so_far: Published) -> None:
+            account.events, account.unconfirmed = so_far.events, so_far.unconfirmed
+
+        play(
+            told,
+            Stubborn(self._publisher),
+            wait=threading.Event().wait,
+            on_published=note,
+            patience=self._patience,
+        )
