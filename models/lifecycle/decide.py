@@ -3,6 +3,7 @@
 from models.events.amounts import amounts_of, same_amounts
 from models.events.event import Event
 from models.lifecycle.changes import amend, confirm, fill_in, move, owe, settle, withdraw
+from models.lifecycle.doubts import with_doubts
 from models.lifecycle.draws import other_draw
 from models.lifecycle.ticket import APPLIED, Decision, TicketState
 from models.lifecycle.words import RESULT_OF, RESULTS, Action, Outcome, Reason, Status
@@ -55,9 +56,8 @@ def _decide(ticket: TicketState, event: Event) -> Decision:
     refused = refusal(ticket, event)
     if refused is not None:
         return refused
-    if event.action in RESULTS:
-        return _result(ticket, event)
-    return _HANDLERS[event.action](ticket, event)
+    handler = _result if event.action in RESULTS else _HANDLERS[event.action]
+    return with_doubts(handler(ticket, event), ticket, event)
 
 
 def _result(ticket: TicketState, event: Event) -> Decision:

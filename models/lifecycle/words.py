@@ -99,6 +99,7 @@ class Reason(_Word):
     MISSING_FIELDS = "missing_fields"
     NO_SUCH_CALL = "no_such_call"
     OTHER_CURRENCY = "other_currency"
+    CONTRADICTORY = "contradictory"  # and a wallet takes nothing back
     # rejected before it became an event of a ticket: kept raw
     EVENT_ID_REUSED = "event_id_reused"
     UNKNOWN_OPERATOR = "unknown_operator"

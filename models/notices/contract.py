@@ -6,6 +6,7 @@ from typing import Any, Final
 from models.events.amounts import CURRENCY
 from models.events.event import Event
 from models.events.format import MONEY, is_missing
+from models.lifecycle.doubts import contradiction
 from models.lifecycle.ticket import Decision, TicketState
 from models.lifecycle.words import RESULTS, Action, Outcome, Reason, Status
 from models.money import MINOR_DIGITS
@@ -62,8 +63,11 @@ def _for_a_wallet(ticket: TicketState, event: Event) -> Decision | None:
     lacks = _lacks(ticket, event, _missing(_SEAMLESS_NEEDS.get(event.action, ()), facts))
     if lacks is not None:
         return lacks
-    unknown = _unknown_currency(facts)
-    return None if unknown is None else _refused(Reason.MISSING_FIELDS, unknown)
+    if (unknown := _unknown_currency(facts)) is not None:
+        return _refused(Reason.MISSING_FIELDS, unknown)
+    if (odd := contradiction(ticket, event)) is not None:
+        return _refused(Reason.CONTRADICTORY, odd)
+    return None
 
 
 def _missing(needs: Sequence[str], facts: Mapping[str, Any]) -> str:
