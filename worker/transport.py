@@ -178,8 +178,11 @@ class CheckedChannel(kombu_redis.Channel):
             with self.conn_or_acquire() as client:
                 client.lpush(DEAD_LETTERS, json.dumps(letter))
                 client.ltrim(DEAD_LETTERS, 0, DEAD_LETTERS_MAX - 1)
-        except OutOfMemoryError:  # the room is for events; of this the log has the beginning
-            log.warning("malformed_message_not_kept", extra={"begins": message[:_REASON_MAX]})
+        except ResponseError as refusal:  # full, or the key is of another type; the log has a part
+            log.warning(
+                "malformed_message_not_kept",
+                extra={"begins": message[:_REASON_MAX], "error": reason_of(refusal)},
+            )
 
 
 class HardenedTransport(kombu_redis.Transport):
