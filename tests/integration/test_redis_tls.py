@@ -5,7 +5,7 @@ import runpy
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -126,8 +126,7 @@ def by_publisher(url: str) -> object:
 
 
 def by_gateway(url: str) -> object:
-    stream = Stream.at(settings_for(url))
-    with stream.redis:
+    with closing(Stream.at(settings_for(url))) as stream:
         stream.add([{"event": b"{}"}])
     return True
 
