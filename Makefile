@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: help setup demo test test-later chaos lint ruff format-check types imports format lock
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## make .venv and install what the lock file says
 	@:
@@ -53,6 +53,10 @@ format: setup ## bring the code into its form
 chaos: setup ## break it on purpose: ten minutes of faults under load, then the books
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.faults $(CHAOS)
 
+.PHONY: demo-pictures
+demo-pictures: setup ## play the demo and put its pictures into the README
+	@$(BIN)/python -m worker.cli.demonstration.record
+
 .PHONY: bench bench-quick
 bench: setup ## measure every row of the table in tests/load/README.md: under 40 minutes
 	@$(BIN)/python -m tests.load.bench
@@ -78,11 +82,11 @@ $(INSTALLED): pyproject.toml requirements-dev.lock
 	@echo "==> installing $$(grep -c '^[a-z].*==' requirements-dev.lock) packages into $(VENV)" \
 		"with $(if $(UV),uv,pip) (the first time, this takes about a minute)"
 ifneq ($(UV),)
-	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@echo "==> installing Slipway itself: the command $(BIN)/slipway"
-	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 else
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-input \
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --quiet \
 		--require-hashes -r requirements-dev.lock
 	@echo "==> installing Slipway itself: the command $(BIN)/slipway"
 	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --quiet \

@@ -20,8 +20,15 @@ NOTICES: Final = text("""
 CLOSINGS: Final = text("""
     SELECT t.ticket_id, o.code AS operator, t.result, t.close_due_at
       FROM ticket t JOIN operator o ON o.id = t.operator
-     WHERE t.close_due_at IS NOT NULL
+     WHERE t.close_due_at > :now
      ORDER BY t.close_due_at LIMIT :limit
+""")
+PARTNERS: Final = text("""
+    SELECT o.code, c.probe_at,
+           (SELECT count(*) FROM notice n
+             WHERE n.operator = o.id AND n.head AND n.ended IS NULL) AS waiting
+      FROM operator o JOIN circuit c ON c.operator = o.id
+     ORDER BY o.code
 """)
 STEPS: Final = text("""
     SELECT t.ticket_id, t.status, t.close_due_at,
@@ -39,6 +46,15 @@ class Closing:
     ticket_id: str
     result: str
     due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerState:
+    """A partner as delivery sees it. *probe_at*: its circuit is open, and tried again then."""
+
+    code: str
+    waiting: int  # tickets with a notice that it has not taken
+    probe_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +103,15 @@ def read_books(connection: Connection) -> Books:
     )
 
 
-def next_closings(connection: Connection, *, limit: int) -> list[Closing]:
-    """The tickets that close next, the first one in front."""
-    rows = connection.execute(CLOSINGS, {"limit": limit}).mappings()
+def partner_states(connection: Connection) -> list[PartnerState]:
+    """Every partner: what waits for it, and whether its circuit is open."""
+    rows = connection.execute(PARTNERS)
+    return [PartnerState(row.code, row.waiting, row.probe_at) for row in rows]
+
+
+def next_closings(connection: Connection, *, now: datetime, limit: int) -> list[Closing]:
+    """The tickets whose delay ends next after *now*, the first one in front."""
+    rows = connection.execute(CLOSINGS, {"now": now, "limit": limit}).mappings()
     return [
         Closing(row["operator"], row["ticket_id"], row["result"], row["close_due_at"])
         for row in rows

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -28,10 +28,15 @@ _LOOK_SECONDS: Final = 0.25
 _LINE_SECONDS: Final = 3.0
 _CLOSINGS_SHOWN: Final = 5
 _LIVES_SHOWN: Final = 7
+_DOWN: Final = (0.25, 0.6)  # of the time in which tickets begin: when one partner is down
 _LINES_OF_A_FAILURE: Final = 40
 _ONE_REFUSED_OF: Final = 10  # tickets: retries are part of the show
 _REFUSED_MAX: Final = 100  # each is a rule in the partners' script
 _RATE_WINDOW_SECONDS: Final = 2.0
+
+Draw = Callable[[screen.Starting | screen.Frame], None]
+Canvas = Callable[[], AbstractContextManager[Draw]]
+"""Opens what pictures are drawn on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +69,32 @@ class Play:
 
 def perform(chosen: Play, *, as_json: bool) -> None:
     """Play *chosen* and print the verdict. Raises Failed unless everything is right."""
-    began = time.monotonic()
-    with stopped_by_signals() as stop:
-        remark("starting PostgreSQL, Valkey and every process of the Procfile")
-        with stage(stop=stop) as the_stage:
-            performance = _Show(the_stage, chosen, chosen.stories(), began)
-            try:
-                judgement = performance.run(stop, quiet=as_json)
-            except Failed:
-                if not stop.asked:  # else the person knows why
-                    _tell_lines(the_stage)
-                raise
-            if not judgement.kept:
-                _tell_lines(the_stage)
+    remark(f"demo: {screen.title(chosen.tickets, chosen.close_delay)}")
+    judgement = played(chosen, lambda: _canvas(quiet=as_json))
     if as_json:
         show_json(judgement)
     else:
         show(screen.as_verdict(judgement))
     if not judgement.kept:
         raise Failed(f"the verdict: {judgement.violations[0]}")
+
+
+def played(chosen: Play, canvas: Canvas) -> Judgement:
+    """Play *chosen*, with its pictures on *canvas*, and judge it."""
+    began = time.monotonic()
+    with stopped_by_signals() as stop:
+        remark("starting PostgreSQL and Valkey")
+        with stage(stop=stop) as the_stage:
+            performance = _Show(the_stage, chosen, chosen.stories(), began)
+            try:
+                judgement = performance.run(stop, canvas)
+            except Failed:
+                if not stop.asked:  # else the person knows why
+                    _tell_lines(the_stage)
+                raise
+            if not judgement.kept:
+                _tell_lines(the_stage)
+    return judgement
 
 
 @dataclass(slots=True)
@@ -96,12 +108,17 @@ class _Show:
     published: int = 0
     rates: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def run(self, stop: Stop, *, quiet: bool) -> Judgement:
+    def run(self, stop: Stop, canvas: Canvas) -> Judgement:
         """Wait for the processes, publish and watch until all is done, then judge."""
-        with _canvas(quiet=quiet) as draw:
-            self._wait_until_ready(stop)
+        with canvas() as draw:
+            self._wait_until_ready(stop, draw)
             unlucky = [one.ticket_id for one in self.lives[::_ONE_REFUSED_OF]][:_REFUSED_MAX]
-            hire(self.stage, close_delay=self.chosen.close_delay, refused_once=unlucky)
+            hire(
+                self.stage,
+                close_delay=self.chosen.close_delay,
+                refused_once=unlucky,
+                down=(_DOWN[0] * self.chosen.over, _DOWN[1] * self.chosen.over),
+            )
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix="backends") as executor:
                 backends = executor.submit(self._publish, stop)
                 try:
@@ -124,13 +141,16 @@ class _Show:
             )
         )
 
-    def _wait_until_ready(self, stop: Stop) -> None:
+    def _wait_until_ready(self, stop: Stop, draw: Draw) -> None:
         deadline = time.monotonic() + START_MAX.total_seconds()
+        names = self.stage.readiness.names
         while missing := self.stage.readiness.missing():
             self._check(stop)
+            ready = [name for name in names if name not in missing]
+            draw(screen.Starting(time.monotonic() - self.began, ready, missing))
             if time.monotonic() > deadline:
-                names = ", ".join(missing)
-                raise Failed(f"not ready within {START_MAX.total_seconds():.0f} s: {names}")
+                late = ", ".join(missing)
+                raise Failed(f"not ready within {START_MAX.total_seconds():.0f} s: {late}")
             time.sleep(_LOOK_SECONDS)
 
     def _publish(self, stop: Stop) -> Published:
@@ -149,9 +169,7 @@ class _Show:
         finally:
             publisher.close()
 
-    def _watch(
-        self, backends: Future[Published], stop: Stop, draw: Callable[[screen.Frame], None]
-    ) -> None:
+    def _watch(self, backends: Future[Published], stop: Stop, draw: Draw) -> None:
         deadline: float | None = None
         patience = (self.chosen.close_delay + AFTERPLAY_MAX).total_seconds()
         while True:
@@ -173,18 +191,22 @@ class _Show:
             raise Failed("the processes ended by themselves")
 
     def _frame(self, phase: str) -> screen.Frame:
+        now = datetime.now(UTC)
         with self.stage.engine.begin() as connection:
             books = glance.read_books(connection)
-            closings = glance.next_closings(connection, limit=_CLOSINGS_SHOWN)
+            partners = glance.partner_states(connection)
+            closings = glance.next_closings(connection, now=now, limit=_CLOSINGS_SHOWN)
             watched = glance.lives(connection, self._watched())
         return screen.Frame(
             seconds=time.monotonic() - self.began,
-            now=datetime.now(UTC),
+            now=now,
             phase=phase,
             tickets=self.chosen.tickets,
+            close_delay=self.chosen.close_delay,
             published=self.published,
             books=books,
             notices_per_second=self._rate(books.delivered),
+            partners=partners,
             closings=closings,
             lives=watched,
             where=self.stage.where,
@@ -207,20 +229,20 @@ class _Show:
 
 
 @contextmanager
-def _canvas(*, quiet: bool) -> Iterator[Callable[[screen.Frame], None]]:
-    """Something to draw frames on: a live screen on a terminal, else lines on stderr."""
+def _canvas(*, quiet: bool) -> Iterator[Draw]:
+    """A live screen on a terminal, whose last picture stays; else lines on stderr."""
     terminal = console()
     if terminal.is_terminal and not quiet:
-        with Live(console=terminal, transient=True, auto_refresh=False) as live:
-            yield lambda frame: live.update(screen.as_screen(frame), refresh=True)
+        with Live(console=terminal, auto_refresh=False) as live:
+            yield lambda picture: live.update(screen.as_screen(picture), refresh=True)
         return
     shown_at = -_LINE_SECONDS
 
-    def draw(frame: screen.Frame) -> None:
+    def draw(picture: screen.Starting | screen.Frame) -> None:
         nonlocal shown_at
-        if frame.seconds - shown_at >= _LINE_SECONDS:
-            shown_at = frame.seconds
-            remark(screen.as_line(frame))
+        if picture.seconds - shown_at >= _LINE_SECONDS:
+            shown_at = picture.seconds
+            remark(screen.as_line(picture))
 
     yield draw
 

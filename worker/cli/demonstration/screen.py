@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.lifecycle.words import Status
-from worker.cli.demonstration.glance import Books, Closing, Life
+from worker.cli.demonstration.glance import Books, Closing, Life, PartnerState
 from worker.cli.demonstration.judgement import Judgement
 
 _BAR_WIDTH: Final = 40
@@ -23,39 +23,71 @@ _COLOURS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Starting:
+    """The processes of the Procfile, before all of them are ready."""
+
+    seconds: float  # since the demo began
+    ready: Sequence[str]
+    missing: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """What is to be seen at one moment."""
+    """The demo at one moment, once the processes are ready."""
 
     seconds: float  # since the demo began
     now: datetime
     phase: str
-    tickets: int  # that are to live
+    tickets: int  # in the whole demo
+    close_delay: timedelta
     published: int
     books: Books
     notices_per_second: float
+    partners: Sequence[PartnerState]
     closings: Sequence[Closing]
     lives: Sequence[Life]
     where: str
 
 
-def as_line(frame: Frame) -> str:
-    """One line of text."""
-    counts = frame.books.tickets
-    standing = ", ".join(f"{counts.get(s, 0)} {s}" for s in _COLOURS)
+def title(tickets: int, close_delay: timedelta) -> str:
+    """What the demo shows, in a sentence."""
     return (
-        f"{frame.seconds:5.1f} s  {frame.phase}: {frame.published} events published; of"
-        f" {frame.tickets} tickets {standing}; {frame.notices_per_second:.0f} notices/s"
+        f"{tickets:,} betting tickets. Backends publish what happens to each; Slipway sends it to"
+        " the ticket's partner, signed and in order, and closes the ticket"
+        f" 24 hours (here {close_delay.total_seconds():g} s) after the partner took the result."
     )
 
 
-def as_screen(frame: Frame) -> RenderableType:
+def as_line(picture: Starting | Frame) -> str:
+    """One line of text."""
+    if isinstance(picture, Starting):
+        starting = ", ".join(picture.missing)
+        return (
+            f"{picture.seconds:5.1f} s  {len(picture.ready)} processes ready, starting {starting}"
+        )
+    frame = picture
+    counts = frame.books.tickets
+    standing = ", ".join(f"{counts.get(s, 0)} {s}" for s in _COLOURS)
+    down = "".join(f"; {one.code} is down" for one in frame.partners if one.probe_at is not None)
+    return (
+        f"{frame.seconds:5.1f} s  {frame.phase}: {frame.published} events published; of"
+        f" {frame.tickets} tickets {standing}; {frame.notices_per_second:.0f} notices/s{down}"
+    )
+
+
+def as_screen(picture: Starting | Frame) -> RenderableType:
     """The whole picture."""
+    if isinstance(picture, Starting):
+        return _processes(picture)
+    frame = picture
     head = Text(f"{frame.phase}, {frame.seconds:.0f} s   {frame.where}", style="dim")
     return Group(
+        Text(title(frame.tickets, frame.close_delay)),
         head,
         Panel(_counts(frame), title="tickets by state", title_align="left"),
+        Panel(_partners(frame), title="partners", title_align="left"),
         Panel(_closings(frame), title="next closings", title_align="left"),
-        Panel(_lives(frame), title="a few lives (the partner has taken: ✓)", title_align="left"),
+        Panel(_lives(frame), title="a few lives (✓ the partner took it)", title_align="left"),
     )
 
 
@@ -70,6 +102,16 @@ def as_verdict(judgement: Judgement) -> RenderableType:
     style = "bold green" if judgement.kept else "bold red"
     words = [Text(one) for one in judgement.violations]
     return Group(table, Text(f"lives: {lived}"), Text(said, style=style), *words)
+
+
+def _processes(starting: Starting) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for name in starting.ready:
+        table.add_row(Text("✓", style="green"), name)
+    for name in starting.missing:
+        table.add_row(Text("…", style="yellow"), Text(name, style="dim"))
+    head = Text(f"starting the processes of the Procfile, {starting.seconds:.0f} s", style="dim")
+    return Group(head, table)
 
 
 def _counts(frame: Frame) -> RenderableType:
@@ -87,13 +129,25 @@ def _counts(frame: Frame) -> RenderableType:
     return table
 
 
+def _partners(frame: Frame) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for partner in frame.partners:
+        waiting = f"{partner.waiting} tickets wait for it" if partner.waiting else ""
+        if partner.probe_at is None:
+            state = Text("takes its notices", style="green")
+        else:
+            left = max(0.0, (partner.probe_at - frame.now).total_seconds())
+            state = Text(f"is down: circuit open, next probe in {left:.0f} s", style="red")
+        table.add_row(partner.code, state, waiting)
+    return table
+
+
 def _closings(frame: Frame) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for one in frame.closings:
         left = (one.due_at - frame.now).total_seconds()
-        when = f"in {left:.0f} s" if left >= 1 else "now"
-        table.add_row(one.operator, one.ticket_id, one.result, when)
-    return table if frame.closings else Text("no ticket's clock runs", style="dim")
+        table.add_row(one.operator, one.ticket_id, one.result, f"in {left:.1f} s")
+    return table if frame.closings else Text("no delay is running", style="dim")
 
 
 def _lives(frame: Frame) -> RenderableType:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from redis import Redis
@@ -28,6 +28,7 @@ from worker.supervisor.procfile import read_procfile
 from worker.supervisor.runner import Stop
 
 OPERATORS: Final = ("acme", "betsy")
+FAILING: Final = "betsy"  # goes down for a while: its circuit opens, a probe closes it
 LINES_KEPT: Final = 200
 _SETTINGS: Final = {
     "GATEWAY_PORT": "0",
@@ -124,8 +125,17 @@ def stage(*, stop: Stop) -> Iterator[Stage]:
             running.exception()  # waits until all have ended; whoever watches has seen the error
 
 
-def hire(stage: Stage, *, close_delay: timedelta, refused_once: Sequence[str]) -> None:
-    """Add the operators; their partners refuse the first notice of some tickets once."""
+def hire(
+    stage: Stage,
+    *,
+    close_delay: timedelta,
+    refused_once: Sequence[str],
+    down: tuple[timedelta, timedelta],
+) -> None:
+    """Add the operators; their partners refuse the first notice of some tickets once.
+
+    The partner `FAILING` refuses all from *down*[0] until *down*[1] after this moment.
+    """
     vault = Vault.with_keys(read_settings().secret_key)
     person = Person("slipway demo", "the demo needs partners")
     for guest in stage.guests:
@@ -140,6 +150,9 @@ def hire(stage: Stage, *, close_delay: timedelta, refused_once: Sequence[str]) -
             add_operator(connection, new, vault=vault, person=person)
         for ticket_id in refused_once:
             guest.partner.behave(Rule(Answer(503), ticket_id=ticket_id, first=1))
+        if guest.code == FAILING:
+            now = datetime.now(UTC)
+            guest.partner.behave(Rule(Answer(503), since=now + down[0], until=now + down[1]))
 
 
 def _guest(code: str, doors: ExitStack) -> Guest:
