@@ -2,7 +2,8 @@
 
 Never an unfinished one: a ticket goes when it was closed or cancelled long ago and its partner has
 been told everything. An event that is older than `SLIPWAY_EVENT_AGE_MAX` is refused at the door, so
-that a replay cannot bring a removed ticket back to life and pay it again (protocol H16).
+that a replay cannot bring a removed ticket back to life and pay it again (protocol H16). A fresh
+statement about a removed ticket cannot be told from one about a new ticket: see PROMISES.md.
 """
 
 from datetime import datetime

@@ -66,6 +66,20 @@ def test_a_chunk_that_comes_again_with_company_applies_only_what_is_new(desk, bo
     assert [books.events(f"T{number}")[0].repeats for number in range(3)] == [0, 0, 0]
 
 
+def test_an_entry_can_be_said_again_under_the_id_that_stood_in_for_one(desk, books):
+    """`stream:` and the entry's id, as the log shows it; for another statement it is used up."""
+    entry = desk.event("ticket_win")
+    desk.publish(entry)
+
+    again = desk.say("ticket_win", event_id=f"stream:{entry.id}")
+    other = desk.say("ticket_rollback", event_id=f"stream:{entry.id}")
+
+    assert again == {("ticket_win", "duplicate"): 1}
+    assert other == {("ticket_rollback", "rejected"): 1}
+    assert [row.reason for row in books.rejected()] == ["event_id_reused"]
+    assert books.standing() == "resulted/won"
+
+
 def test_without_an_id_every_entry_is_an_event_of_its_own(desk, books):
     """Rule 2, protocol H10: a publisher's retry counts unless `event_id` was fixed before."""
     desk.publish(desk.event("ticket_win"), desk.event("ticket_win"))

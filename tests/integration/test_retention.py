@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from models.intake.apply import apply_entries
-from models.outbox.values import Dead, Delivered
+from models.outbox.values import Claim, Dead, Delivered
 from models.retention import forget
 from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW, Desk
 
@@ -104,3 +104,42 @@ def test_an_old_event_is_refused_so_that_no_replay_revives_a_removed_ticket(desk
     [refused] = books.rejected()
     assert refused.reason == "too_old"
     assert "SLIPWAY_EVENT_AGE_MAX" in refused.message
+
+
+def test_a_fresh_statement_about_a_removed_ticket_begins_it_again_under_the_same_key(desk):
+    """Its time is true, so its age says nothing; a partner that keeps keys knows the repeat."""
+    first = take_and_remove(desk)
+
+    desk.say("ticket_win", "removed")
+
+    again = desk.claim_one()
+    assert (again.idempotency_key, again.body) == (first.idempotency_key, first.body)
+
+
+def test_where_tickets_are_announced_a_fresh_statement_about_a_removed_one_is_rejected(
+    desk, books, engine
+):
+    take_and_remove(desk)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE operator SET announces_tickets = true"))
+
+    desk.say("ticket_win", "removed")
+    desk.wait(PARKING_WINDOW)
+    desk.end_windows()
+
+    (event,) = books.events("removed")
+    assert (event.outcome, event.reason) == ("rejected", "window_ended")
+    assert books.notices("removed") == []
+
+
+def take_and_remove(desk: Desk) -> Claim:
+    """A ticket lives, closes and is removed; the claim of its result."""
+    desk.say("ticket_win", "removed")
+    first = desk.claim_one()
+    desk.record(first)
+    desk.wait(CLOSE_DELAY)
+    desk.close_due()
+    desk.deliver()
+    desk.wait(RETENTION + timedelta(days=1))
+    assert forget_old(desk) == 1
+    return first
