@@ -1,11 +1,14 @@
 """What is made of a wallet's answer, over real HTTP, with its books beside (contracts.md 2.4)."""
 
+import gzip
+import zlib
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from models.events.format import MONEY
 from models.story import read_stories
 from producers.simulation.partner import (
     Answer,
@@ -111,3 +114,79 @@ def test_a_doubtful_success_is_kept_and_told(scene, partner, caplog, answer, dou
     with scene.engine.begin() as connection:
         (story,) = read_stories(connection, "ticket_win")
     assert story.notices[0].attempts[0].remarks == attempt.remarks
+
+
+PLAIN = b'{"status":{"code":0,"message":"Success"}}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "flaw"),
+    [
+        (Answer(body=b""), "with an empty body"),
+        (Answer(body=b"It works"), "with a body that is not JSON"),
+        (Answer(202, body=b'{"status":{"code":null}}'), "with a status.code that is not a"),
+        (Answer(body=b'{"status":{"code":0,"code":999}}'), "with two different values"),
+        (Answer(body=gzip.compress(PLAIN)), "with a compressed body, which"),
+        (
+            Answer(body=zlib.compress(PLAIN), headers=(("Content-Encoding", "deflate"),)),
+            "with a compressed body (deflate), which",
+        ),
+        (Answer(body=b'{"x":"' + b"x" * 100_000 + b'"}'), "with a body cut at 64 KiB"),
+        (Answer(504, body=b"<html>"), "with a body that is not JSON"),
+    ],
+)  # fmt: skip
+def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(scene, partner, answer, flaw):
+    """protocol.md rule 15; contracts 2.5: a second payout for a round is answered 806."""
+    settle(scene, "ticket_win")
+    deliver(scene, partner, Rule(answer))
+    (kept,) = scene.rows("SELECT perhaps_delivered, quiet_until, due_at, ended FROM notice")
+    assert kept.ended is None
+    assert kept.perhaps_delivered
+    assert kept.due_at >= kept.quiet_until == scene.clock.now() + FIRST_PAUSE
+    (problem,) = scene.rows("SELECT problem FROM delivery_attempt")
+    assert problem.problem.startswith(f"answered {answer.status} {flaw}")
+
+    scene.clock.advance(FIRST_PAUSE)
+    deliver(scene, partner, Rule(WalletAnswer(806)))
+
+    first, second = attempts(scene)
+    assert (first.verdict, second.verdict) == ("unanswered", "delivered")
+    assert second.remarks["doubts"] == ["already_done_at_a_repeat"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        PLAIN.replace(b"0", b'"0"'),
+        PLAIN.replace(b"0", b"0.0"),
+        PLAIN.replace(b"Success", b"Erfolg f\xfcr Sie"),
+        b"\xef\xbb\xbf" + PLAIN,
+        PLAIN[:-1] + b',"history":"' + b"x" * 100_000 + b'"}',
+    ],
+    ids=["text", "decimal", "Latin-1", "BOM", "too long"],
+)
+def test_a_wallet_that_says_0_in_its_own_way_has_paid(scene, partner, body):
+    settle(scene, "ticket_win")
+
+    deliver(scene, partner, Rule(Answer(body=body)))
+
+    (attempt,) = attempts(scene)
+    assert (attempt.verdict, attempt.remarks["code"]) == ("delivered", 0)
+
+
+@pytest.mark.parametrize("code", [806, 807])
+@pytest.mark.parametrize("action", ["ticket_void", "ticket_refund"])
+def test_a_cancel_whose_answer_was_lost_is_done_by_the_word_of_its_repeat(
+    scene, partner, wallet, action, code
+):
+    amounts = dict.fromkeys(MONEY, 25_000) | {"wht": 0, "ext": 0, "ext_type": "inclusive"}
+    settle(scene, action, **(amounts if action == "ticket_void" else {}))
+    deliver(scene, partner, Rule(CloseWithoutAnswer(taken=True)))
+    scene.clock.advance(FIRST_PAUSE)
+
+    deliver(scene, partner, Rule(WalletAnswer(code, taken=False)))
+
+    _, second = attempts(scene)
+    assert (second.verdict, second.ended) == ("delivered", "delivered")
+    assert second.remarks["doubts"] == ["already_done_at_a_repeat"]
+    assert wallet.balances == {"member001": OPENING + 250}
