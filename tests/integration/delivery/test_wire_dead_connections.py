@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.support.wires import LONG, open_wire
 from worker.delivery.calls import Answer, Call, NoAnswer, Reply
 from worker.delivery.wire import Wire
 
+CALLS = 8
 GOOD = Answer(200, b"ok")
 LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 GOODBYE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -31,6 +33,16 @@ def post_alone(wire: Wire, url: str) -> Reply:
     return answered.reply
 
 
+def post_many(wire: Wire, url: str) -> list[Reply]:
+    """Make calls all at once, and wait for their replies."""
+    for token in range(CALLS):
+        wire.start(Call(token, url, {}, b"{}", LONG))
+    replies: list[Reply] = []
+    while len(replies) < CALLS:
+        replies += [one.reply for one in wire.finished(LONG)]
+    return replies
+
+
 def close(line: Line) -> None:
     with suppress(OSError):  # the client was quicker
         line.connection.shutdown(socket.SHUT_RDWR)
@@ -38,7 +50,6 @@ def close(line: Line) -> None:
 
 def half_close(line: Line) -> None:
     line.connection.shutdown(socket.SHUT_WR)
-    line.keep_silent()
 
 
 def reset(line: Line) -> None:
@@ -49,7 +60,6 @@ def reset(line: Line) -> None:
 
 def say_late(line: Line) -> None:
     line.send(LATE)
-    line.keep_silent()
 
 
 def take_leave(line: Line) -> None:
@@ -70,14 +80,12 @@ class Heard:
         self.acted = 0
 
     def __call__(self, line: Line) -> None:
-        while line.request() is not None:
-            self.requests += 1
-            line.send(OK)
-            threading.Timer(0.03, self.count).start()
-            self.act(line)
-
-    def count(self) -> None:
+        assert line.request() is not None
+        self.requests += 1
+        line.send(OK)
+        self.act(line)
         self.acted += 1
+        line.keep_silent()
 
     def wait_for(self, number: int) -> None:
         """Wait until it has acted *number* times."""
@@ -121,34 +129,29 @@ def test_a_partner_that_says_it_will_close_costs_nothing(post):
 
 
 def test_of_many_kept_connections_the_dead_ones_are_passed_over(wire):
-    """Some closed, some not; as many calls at once as connections."""
-    doomed, waiting = threading.Event(), threading.Barrier(8)
+    """As many calls at once as connections, every second of which the partner closed."""
+    numbers, together = count(), threading.Barrier(CALLS)
     heard: list[bytes] = []
+    closed: list[int] = []
 
     def converse(line: Line) -> None:
-        number = server.connections
+        number = next(numbers)
         while (request := line.request()) is not None:
             heard.append(request)
-            if len(heard) <= 8:
-                waiting.wait(LONG.total_seconds())
+            if len(heard) <= CALLS:
+                together.wait(LONG.total_seconds())  # so that each call has its own connection
             line.send(OK)
-            if len(heard) <= 8 and number % 2:
-                break
-        if number % 2:
-            close(line)
-            doomed.set()
+            if number < CALLS and number % 2:
+                close(line)
+                closed.append(number)
+                return
 
     with raw_server(converse) as server:
-        for round_of in (range(8), range(8, 16)):
-            for token in round_of:
-                wire.start(Call(token, server.url, {}, b"{}", LONG))
-            replies: list[Reply] = []
-            while len(replies) < 8:
-                replies += [one.reply for one in wire.finished(LONG)]
-            assert replies == [GOOD] * 8
-            threading.Event().wait(0.05)  # what is being closed is closed by then
+        assert post_many(wire, server.url) == [GOOD] * CALLS
+        eventually(lambda: len(closed) == CALLS // 2)
+        assert post_many(wire, server.url) == [GOOD] * CALLS
 
-        assert len(heard) == 16
+        assert len(heard) == 2 * CALLS
 
 
 def test_a_call_that_is_sent_once_has_a_connection_of_its_own(wire, post):
