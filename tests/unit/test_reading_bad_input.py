@@ -174,7 +174,7 @@ def test_a_slip_names_what_it_lacks(action, missing):
 @pytest.mark.parametrize("action", ["ticket_create", "ticket_reserve", "ticket_update"])
 @pytest.mark.parametrize("empty", ["player_id", "ext_type", "ticket_type"])
 def test_an_empty_text_is_missing(action, empty):
-    """Nobody can be debited whose name is empty."""
+    """An empty name is no player to debit."""
     kept = refused(published(action, **(SLIP | {empty: ""})))
 
     assert kept.reason is Reason.INVALID_EVENT

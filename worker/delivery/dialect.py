@@ -63,8 +63,8 @@ class Refused:
 
 Meaning = Taken | NotNow | Unclear | Refused
 
-# Somebody between us and the partner gave up waiting, or the partner itself did, with the request
-# in its hands: it may act on it yet (protocol.md rule 15). 520 to 524 are Cloudflare's words.
+# A front end gave up waiting, or the partner itself did, after it had the request: it may still act
+# on it (protocol.md rule 15). 520 to 524 are Cloudflare's.
 GAVE_UP_WAITING: Final = frozenset({408, 502, 504, *range(520, 525)})
 
 

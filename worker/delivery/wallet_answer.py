@@ -210,5 +210,5 @@ _CONTRADICTION: Final = _Contradiction()
 _JSON: Final = json.JSONDecoder(
     parse_float=Decimal,
     object_pairs_hook=_unambiguous,
-    strict=False,  # a line break within a message harms nobody
+    strict=False,  # a line break within a message does no harm
 )

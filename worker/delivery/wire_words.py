@@ -13,7 +13,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     pycurl.E_SEND_FAIL_REWIND: "the connection was closed before an answer came",
     100: "the headers of the answer are too large",  # CURLE_TOO_LARGE, which pycurl does not name
 }
-_ONE_ONLY: Final = "HTTP/2 alone is understood there; Slipway calls over HTTP/1.1"
+_ONE_ONLY: Final = "the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1"
 # OpenSSL's words, and GnuTLS' in distributions that build with it.
 _UNENDED: Final = ("unexpected eof while reading", "non-properly terminated")
 

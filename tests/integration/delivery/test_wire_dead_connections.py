@@ -1,4 +1,4 @@
-"""Connections that the partner closed: what is not sent on them, and what is sent anew."""
+"""Connections that the partner closed carry no request, and no create is lost to them."""
 
 import shutil
 import socket
@@ -23,7 +23,7 @@ from worker.delivery.wire import Wire
 CALLS = 8
 GOOD = Answer(200, b"ok")
 LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-GOODBYE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+LAST_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
 def post_alone(wire: Wire, url: str) -> Reply:
@@ -63,7 +63,7 @@ def say_late(line: Line) -> None:
 
 
 def take_leave(line: Line) -> None:
-    """TLS' own goodbye, and the connection's."""
+    """Send close_notify, then close the connection."""
     assert isinstance(line.connection, ssl.SSLSocket)
     line.connection.settimeout(0.01)
     with suppress(OSError):
@@ -122,7 +122,7 @@ def test_nor_does_one_over_tls(tmp_path, act):
 
 
 def test_a_partner_that_says_it_will_close_costs_nothing(post):
-    with raw_server(then(lambda line: line.send(GOODBYE))) as server:
+    with raw_server(then(lambda line: line.send(LAST_ANSWER))) as server:
         assert [post(server.url) for _ in range(5)] == [GOOD] * 5
 
         assert server.connections == 5
@@ -166,7 +166,7 @@ def test_a_call_that_is_sent_once_has_a_connection_of_its_own(wire, post):
 
 
 def test_what_is_in_flight_when_the_partner_closes_may_have_reached_it(post):
-    """The request was on its way: nobody can know."""
+    """The request was on its way, so it may have been read."""
 
     def converse(line: Line) -> None:
         line.request()

@@ -73,7 +73,7 @@ def test_a_partner_that_answers_in_http_2_is_called_so(early, encrypted, tmp_pat
         reply = post_over(wire, server.url)
 
     assert reply == NoAnswer(
-        "answered in HTTP/2: HTTP/2 alone is understood there; Slipway calls over HTTP/1.1"
+        "answered in HTTP/2: the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1"
     )
 
 

@@ -152,7 +152,7 @@ def test_a_partner_that_understands_http_2_alone_is_called_so(tmp_path):
         reply = post_over(trusting, f"https://127.0.0.1:{server.port}/")
 
     assert isinstance(reply, NotReached)
-    assert reply.problem.startswith("HTTP/2 alone is understood there; Slipway calls over HTTP/1.1")
+    assert reply.problem.startswith("the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1")
 
 
 def test_a_trusted_partner_is_called_over_tls(tmp_path):
