@@ -24,17 +24,16 @@ class Entry:
     fields: Mapping[bytes, bytes]
     deliveries: int = 1  # how often it was handed out to a consumer
     read_at: datetime | None = None
-    seen_at: datetime | None = None  # a sweep saw it on the stream by then
+    seen_at: datetime | None = None  # a sweep, or a consumer before, saw it on the stream by then
 
     @property
     def received_at(self) -> datetime:
         """When it reached the stream, by Redis' clock: never later than it was seen or read.
 
         One id from the future lifts every later one. Without this bound all events would then be
-        too old, or be ordered in the future, where no rollback reaches them (rule 3). Where a
-        consumer dies before COMMIT, the next one reads the entry later. That is harmless: an event
-        that was committed is a duplicate by its id, whatever its time, and one that was not had no
-        time yet.
+        too old, or be ordered in the future, where no rollback reaches them (rule 3). An entry that
+        is read again may have another time of receipt. That is harmless: an event that was
+        committed is a duplicate by its id, whatever its time; one that was not had no time yet.
         """
         claimed = id_time(self.id)
         return min(claimed, self.read_at or claimed, self.seen_at or claimed)

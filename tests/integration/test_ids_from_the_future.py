@@ -96,12 +96,29 @@ def test_an_id_of_the_present_is_the_time_of_receipt(stream, redis):
 
 @pytest.mark.usefixtures("future")
 def test_so_was_one_that_was_taken_over_from_a_dead_consumer(stream, redis):
+    """And it was received when that one read it: before what others have read meanwhile."""
+    add(redis, "ticket_win")
     Stream(redis, consumer="dead").read(count=10, block=BLOCK)
+    died_at = present(redis)
+    eventually(lambda: present(redis) > died_at + 5 * MOMENT)
+    add(redis, "ticket_rollback")
+    (rollback,) = stream.read(count=10, block=BLOCK)
+
+    _, win, *_ = stream.claim_stale(min_idle=timedelta(), count=10)
+
+    assert received(win) <= died_at < received(rollback)
+
+
+@pytest.mark.usefixtures("future")
+def test_one_that_was_handed_back_was_received_when_it_was_read_again(stream, redis):
+    """Handing back marks it as idle for a day, which it was not."""
+    other = Stream(redis, consumer="without a database")
+    other.hand_back(other.read(count=10, block=BLOCK))
     before = present(redis)
 
-    entries = stream.claim_stale(min_idle=timedelta(), count=10)
+    (entry,) = stream.claim_stale(min_idle=5 * MOMENT, count=10)
 
-    assert [before <= received(entry) <= present(redis) for entry in entries] == [True]
+    assert before <= received(entry) <= present(redis)
 
 
 @pytest.mark.usefixtures("future")
@@ -115,7 +132,8 @@ def test_an_entry_that_a_sweep_saw_was_received_by_then(stream, redis):
 
     *old, new = stream.read(count=10, block=BLOCK)
 
-    assert all(received(entry) <= seen for entry in old)
+    assert all(received(entry) <= seen for entry in old), "two, and a microsecond for the second"
+    assert received(old[0]) < received(old[1])
     assert received(new) > seen
 
 

@@ -53,8 +53,8 @@ class TicketStory(RuleBasedStateMachine):
 
     engine: ClassVar[Engine]
 
-    @initialize(numbered=st.booleans())
-    def begin(self, *, numbered: bool) -> None:
+    @initialize(numbered=st.booleans(), redis_ahead=st.sampled_from((0, 0, 3, 3600)))
+    def begin(self, *, numbered: bool, redis_ahead: int) -> None:
         run = next(runs)
         codes = [f"story{run}", f"story{run}a"]
         with self.engine.begin() as connection:
@@ -65,7 +65,7 @@ class TicketStory(RuleBasedStateMachine):
                 for code in codes
             ]
         begin = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=10 * run)
-        self.world = World(self.engine, ids, begin)
+        self.world = World(self.engine, ids, begin, redis_ahead=timedelta(seconds=redis_ahead))
         self.schedule = Schedule(self.world, Random(0), [], contest=0)  # noqa: S311 - only drains
         self.mistakes = 0
         self.tickets = [Told(code, f"{run}", numbered) for code in codes]
@@ -135,7 +135,7 @@ class TicketStory(RuleBasedStateMachine):
         ticket = self.tickets[1]
         data = {"operator": ticket.operator, "ticket_id": ticket.ticket_id, **SLIP}
         mistake = {
-            "event_id": f"{ticket.ticket_id}-mistake-{self.world.count}",
+            "event_id": f"{ticket.ticket_id}-mistake-{len(self.world.published)}",
             "occurred_at": self.world.moment.isoformat(),
             "action": what,
             "data": {**data, "currency": "JPY", "correction": True},
@@ -143,6 +143,11 @@ class TicketStory(RuleBasedStateMachine):
         if self.mistakes < MISTAKES_MAX:
             self.mistakes += 1
             self.world.publish(mistake)
+
+    @rule(ahead=st.sampled_from((1, 3600, 4 * 24 * 3600)))
+    def somebody_chooses_an_id_from_the_future(self, ahead: int) -> None:
+        """Nobody can read the entry, and every later id is greater than its own."""
+        self.world.publish(b"{", ahead=timedelta(seconds=ahead))
 
     # --- workers -------------------------------------------------------------------------------
 

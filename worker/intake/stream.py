@@ -10,6 +10,7 @@ import secrets
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -77,7 +78,7 @@ class Stream:
             return []
         found = answer.values() if isinstance(answer, Mapping) else (part[1] for part in answer)
         return self._entries(
-            [(id_.decode(), fields, 1) for part in found for id_, fields in _flat(part)]
+            [(id_.decode(), fields) for part in found for id_, fields in _flat(part)]
         )
 
     def claim_stale(self, *, min_idle: timedelta, count: int) -> list[Entry]:
@@ -87,6 +88,7 @@ class Stream:
         hand. An entry handed out for the third time comes alone. `deliveries` counts this one too.
         """
         own = self._lost_answer
+        asked = _moment(self._redis.time())  # before it is asked who is idle for how long
         pending = self._pending(count, timedelta() if own else min_idle, mine=own)
         taken = to_take(pending)
         if not taken:
@@ -99,9 +101,11 @@ class Stream:
             min_idle_time=0 if own else _milliseconds(min_idle),  # another one may have been faster
             message_ids=[*(entry.id for entry in taken)],
         )
-        deliveries = {entry.id: entry.deliveries + 1 for entry in taken}
-        ids = [(id_.decode(), fields) for id_, fields in claimed if fields is not None]
-        return self._entries([(id_, fields, deliveries[id_]) for id_, fields in ids])
+        before = {entry.id: entry for entry in taken}
+        entries = self._entries(
+            [(id_.decode(), fields) for id_, fields in claimed if fields is not None]
+        )
+        return [_taken_over(one, before[one.id], asked) for one in entries]
 
     def hand_back(self, entries: Sequence[Entry]) -> None:
         """Give up entries untouched: anybody may take them now, and the handing out does not count.
@@ -146,8 +150,8 @@ class Stream:
         """Forget this consumer, unless something is pending under its name."""
         self._forget(timedelta(), self._consumer)
 
-    def _entries(self, handed: Sequence[tuple[str, Mapping[bytes, bytes], int]]) -> list[Entry]:
-        """Make entries of what was just handed to us (id, fields, deliveries), in order of ids.
+    def _entries(self, handed: Sequence[tuple[str, Mapping[bytes, bytes]]]) -> list[Entry]:
+        """Make entries of what was just handed to us (id, fields), in order of ids.
 
         By when they were there (rule 3) takes a short round trip. Only ids from the future, which
         tell no time, take a second one.
@@ -161,8 +165,8 @@ class Stream:
             self._lost_answer = True
             raise
         return [
-            Entry(id_, fields, deliveries, now, None if moments is None else moments.seen_at(id_))
-            for id_, fields, deliveries in handed
+            Entry(id_, fields, 1, now, None if moments is None else moments.seen_at(id_))
+            for id_, fields in handed
         ]
 
     def _forget(self, idle: timedelta, name: str) -> int:
@@ -212,6 +216,20 @@ class Stream:
 def _flat(part: list[Any]) -> Iterable[tuple[bytes, Mapping[bytes, bytes]]]:
     """Give the entries of one stream; RESP3 wraps them in one more list."""
     return part[0] if part and isinstance(part[0], list) else part
+
+
+def _taken_over(entry: Entry, before: Pending, asked: datetime) -> Entry:
+    """Say of an entry of another consumer that it was there when that one was handed it.
+
+    So what a dead consumer read stands in the same order as what others read meanwhile. *asked* is
+    the time before Redis was asked, which rounds to milliseconds. Handing back sets an idle time
+    that tells nothing.
+    """
+    seen = entry.seen_at
+    if before.idle < _FREE_TO_TAKE:
+        handed_out = asked - before.idle - timedelta(milliseconds=1)
+        seen = handed_out if seen is None else min(handed_out, seen)
+    return replace(entry, deliveries=before.deliveries + 1, seen_at=seen)
 
 
 def _moment(told: tuple[int, int]) -> datetime:

@@ -16,6 +16,7 @@ from producers.simulation.rehearsal.world import World
 BATCH = 40  # lives that share a world: enough to get in each other's way
 TEMPERS = (0.3, 1.0, 3.0, 8.0)  # from a quiet day to a bad one
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+REDIS_AHEAD = (timedelta(), timedelta(), timedelta(seconds=3), timedelta(hours=1))
 APART = timedelta(days=60)  # between the worlds of two batches, which share a database
 
 ADD_OPERATOR = text("""
@@ -64,7 +65,12 @@ def _batch(engine: Engine, report: Report, *, size: int, seed: int, begin: datet
     rng = Random(seed)  # noqa: S311 - invented lives, nothing secret
     codes = [f"rehearsed-{seed}", f"rehearsed-{seed}-b"]
     announcing = f"rehearsed-{seed}-announces"
-    world = World(engine, _operators(engine, [*codes, announcing], announcing), begin)
+    world = World(
+        engine,
+        _operators(engine, [*codes, announcing], announcing),
+        begin,
+        redis_ahead=rng.choice(REDIS_AHEAD),
+    )
     played = list(lives(size, rng=rng, begin=begin, operators=codes, announcing=announcing))
     schedule = Schedule(world, rng, played, temper=rng.choice(TEMPERS))
     words: list[str] = []

@@ -18,6 +18,7 @@ FAULT_SHARE_MAX = 0.4
 SLOW_RECORD_SHARE = 0.15  # of outcomes that are recorded a step later: nobody is at fault
 EXACT_MOMENTS = 8  # how many closings and window ends are approached to the millisecond
 AGAIN = timedelta(seconds=10)
+IDS_AHEAD = (timedelta(seconds=5), timedelta(hours=1), timedelta(days=5))  # of Redis' clock
 RUBBISH = (b"", b"{", b"[]", b'{"action":"ticket_win"}', b"\xff\xfe", b'{"data":{}}')
 
 DEAD_NOTICES = text("SELECT id FROM notice WHERE ended = 'dead' AND operator = ANY(:operators)")
@@ -86,7 +87,8 @@ class Schedule:
         while arrivals and arrivals[-1].at <= self.world.moment:
             self.world.publish(arrivals.pop().event)
         if self._fault(0.02):
-            self.world.publish(self.rng.choice(RUBBISH))
+            ahead = self.rng.choice(IDS_AHEAD) if self._fault(0.2) else timedelta()
+            self.world.publish(self.rng.choice(RUBBISH), ahead=ahead)
 
     def _step(self) -> None:
         world, rng = self.world, self.rng

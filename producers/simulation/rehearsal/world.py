@@ -7,14 +7,15 @@ lists, so that each message can be delayed, doubled or lost at will.
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from models.closing import close_due
 from models.events.event import Entry
+from models.events.noted import Id, NotedMoments, id_parts
 from models.intake.apply import apply_entries
 from models.outbox.abandon import abandon_creates
 from models.outbox.claim import claim, release
@@ -44,6 +45,15 @@ class Hand:
     died: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A sweep's: by the database's clock, by Redis', and the stream's last id then."""
+
+    moment: datetime
+    by_redis: datetime
+    last_id: Id
+
+
 @dataclass(slots=True)
 class World:
     """Everything there is. *operators*: those whose notices are delivered, by id."""
@@ -56,11 +66,19 @@ class World:
     hands: list[Hand] = field(default_factory=list)
     published: list[Entry] = field(default_factory=list)
     applied: list[Entry] = field(default_factory=list)  # in the order of their commits
-    count: int = 0
+    redis_ahead: timedelta = timedelta()  # of the database's clock
+    last_id: Id = (0, 0)  # the stream's
+    came_at: dict[str, datetime] = field(default_factory=dict)  # when entries came in truth, by id
+    looks: list[Look] = field(default_factory=list)
 
     def now(self, connection: Connection | None = None) -> datetime:  # noqa: ARG002 - the Clock's
-        """The one clock of this world: the database's and Redis' alike."""
+        """The database's clock, by which everything is judged here."""
         return self.moment
+
+    @property
+    def redis_now(self) -> datetime:
+        """Redis' clock."""
+        return self.moment + self.redis_ahead
 
     def pass_time(self, by: timedelta) -> None:
         """Let time pass."""
@@ -69,12 +87,19 @@ class World:
 
     # --- the stream ---------------------------------------------------------------------------
 
-    def publish(self, event: dict[str, Any] | bytes) -> Entry:
-        """XADD: from now on the event counts. No two in one millisecond, so that times differ."""
-        self.count += 1
+    def publish(self, event: dict[str, Any] | bytes, *, ahead: timedelta = timedelta()) -> Entry:
+        """XADD: from now on the event counts. No two in one millisecond, so that times differ.
+
+        *ahead*: how far in the future the id lies that the publisher chose. Every later id is
+        greater than that.
+        """
         self.moment += timedelta(milliseconds=1)
         raw = event if isinstance(event, bytes) else json.dumps(event).encode()
-        entry = Entry(f"{int(self.moment.timestamp() * 1000)}-{self.count}", {b"event": raw})
+        last, number = self.last_id
+        chosen = int((self.redis_now + ahead).timestamp() * 1000)
+        self.last_id = (chosen, 0) if chosen > last else (last, number + 1)
+        entry = Entry("{}-{}".format(*self.last_id), {b"event": raw})
+        self.came_at[entry.id] = self.moment
         self.unread.append(entry)
         self.published.append(entry)
         return entry
@@ -84,13 +109,13 @@ class World:
         taken, self.unread = self.unread[:count], self.unread[count:]
         if not taken:
             return None
-        hand = Hand(taken)
+        hand = Hand([self._dated(one) for one in taken])
         self.hands.append(hand)
         return hand
 
     def claim_stale(self, hand: Hand) -> Hand:
         """XAUTOCLAIM: another worker takes over, while the first may still be at work."""
-        other = Hand([Entry(one.id, one.fields, one.deliveries) for one in hand.entries])
+        other = Hand([self._dated(one) for one in hand.entries])
         self.hands.append(other)
         return other
 
@@ -116,14 +141,23 @@ class World:
             other.entries = [one for one in other.entries if one.id not in finished]
         self.hands = [other for other in self.hands if other.entries]
 
-    def horizon(self) -> datetime:
-        """Before the oldest entry that is not applied, pending ones included (rule 17)."""
-        waiting = [one.id for hand in self.hands for one in hand.entries]
-        waiting += [one.id for one in self.unread]
-        oldest = min((int(one.split("-")[0]) for one in waiting), default=None)
-        if oldest is None:
-            return self.moment
-        return min(self.moment, datetime.fromtimestamp((oldest - 1) / 1000, UTC))
+    def horizon(self) -> datetime | None:
+        """Note this moment; the newest one noted before what is unapplied came (rule 17)."""
+        self.looks.append(Look(self.moment, self.redis_now, self.last_id))
+        waiting = [id_parts(one.id) for hand in self.hands for one in hand.entries]
+        waiting += [id_parts(one.id) for one in self.unread]
+        safe = [look for look in self.looks if not waiting or look.last_id < min(waiting)]
+        if not safe:
+            return None
+        self.looks = self.looks[len(safe) - 1 :]
+        return safe[-1].moment
+
+    def _dated(self, entry: Entry) -> Entry:
+        """An entry as it is read now: by when it was there, as consumers and sweeps saw it."""
+        looks = NotedMoments((look.last_id, look.by_redis) for look in self.looks)
+        known = (entry.read_at, entry.seen_at, looks.seen_at(entry.id))
+        seen = min((one for one in known if one is not None), default=None)
+        return replace(entry, read_at=self.redis_now, seen_at=seen)
 
     # --- delivery -----------------------------------------------------------------------------
 
@@ -168,14 +202,7 @@ class World:
         horizon = self.horizon()
         try:
             with self.transaction(doomed=dies) as connection:
-                done = close_due(connection, now=self.moment, horizon=horizon, limit=BATCH_MAX)
-                done += end_windows(
-                    connection,
-                    now=self.moment,
-                    horizon=horizon,
-                    parking_window=PARKING_WINDOW,
-                    limit=BATCH_MAX,
-                )
+                done = self._close_and_end_windows(connection, horizon)
                 done += abandon_creates(
                     connection,
                     now=self.moment,
@@ -186,6 +213,18 @@ class World:
         except Died:
             return 0
         return done
+
+    def _close_and_end_windows(self, connection: Connection, horizon: datetime | None) -> int:
+        if horizon is None:
+            return 0
+        done = close_due(connection, now=self.moment, horizon=horizon, limit=BATCH_MAX)
+        return done + end_windows(
+            connection,
+            now=self.moment,
+            horizon=horizon,
+            parking_window=PARKING_WINDOW,
+            limit=BATCH_MAX,
+        )
 
     @contextmanager
     def transaction(self, *, doomed: bool = False) -> Iterator[Connection]:

@@ -1,0 +1,48 @@
+"""When entries whose ids tell no time were seen first: by what the sweeps noted.
+
+Each look of a sweep notes a moment and the stream's last id. An entry with no later id was there by
+then, whatever time its own id claims.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import accumulate
+from typing import Final
+
+Id = tuple[int, int]
+
+# As many entries as an intake reads in seconds. The number in an id may be chosen, too.
+_BEFORE_MAX: Final = 100_000
+
+
+class NotedMoments:
+    """Moments by the last id that was on the stream then."""
+
+    def __init__(self, noted: Iterable[tuple[Id, datetime]]) -> None:
+        moments = sorted(noted)
+        self._ids = [last_id for last_id, _ in moments]
+        # From each place on, the earliest time: also where the stream began again with smaller ids.
+        self._times = [*accumulate((time for _, time in reversed(moments)), min)][::-1]
+
+    def seen_at(self, entry_id: str) -> datetime | None:
+        """Give a moment at which the entry is known to have been there.
+
+        That is the first at which a sweep saw it, and a microsecond more for each entry that came
+        before it since the last look: so what one look saw keeps its order, whichever intake
+        applies it first. None: no sweep has looked since it came.
+        """
+        milliseconds, number = id_parts(entry_id)
+        place = bisect_left(self._ids, (milliseconds, number))
+        if place == len(self._ids):
+            return None
+        before = number
+        if place and self._ids[place - 1][0] == milliseconds:
+            before -= self._ids[place - 1][1]
+        return self._times[place] + timedelta(microseconds=min(before, _BEFORE_MAX))
+
+
+def id_parts(entry_id: str) -> Id:
+    """Give the milliseconds and the number of an entry's id."""
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number)
