@@ -117,15 +117,15 @@ def is_refusal(attempt: Attempt) -> bool:
     return isinstance(verdict, Dead) and not verdict.out_of_time and not _is_sent_once(attempt)
 
 
-def is_answer_to_create(attempt: Attempt) -> bool:
-    """Say whether a create or reserve was refused, or put off (2xx but 200): that proves nothing.
+def is_about_one_ticket(attempt: Attempt) -> bool:
+    """Say whether the partner refused one notice, or put a create off (2xx but 200).
 
-    One that failed otherwise (no answer, 5xx) tells of the partner, not of the player.
+    Either way it answers as it should. What failed otherwise (no answer, 5xx) is about the partner.
     """
-    if not _is_sent_once(attempt):
-        return False
+    if attempt.refused or is_refusal(attempt):
+        return True
     status = attempt.http_status
-    return isinstance(attempt.verdict, Dead) or (status is not None and status in _SUCCESS)
+    return _is_sent_once(attempt) and status is not None and status in _SUCCESS
 
 
 def _spared(attempt: Attempt) -> Attempt:

@@ -96,6 +96,7 @@ class Attempt:
     """One call and what was made of it. *answer* is at most the first 2,000 characters.
 
     *asked*: for how long, from the answer on, the partner wants to be left alone (`Retry-After`).
+    *refused*: the partner said no to this one, whatever follows: a discard goes on (rule 10).
     """
 
     claim: Claim
@@ -106,6 +107,7 @@ class Attempt:
     answer: str | None = None
     remarks: dict[str, Any] | None = None
     asked: timedelta = timedelta()
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,13 @@ def test_a_discard_goes_on_whatever_the_answer(status):
     assert verdict(DISCARD, answer(status)) == Again(timedelta(minutes=30))
 
 
+def test_whether_the_partner_said_no_is_known_beside_the_verdict():
+    for claim in (WIN, CREATE, DISCARD):
+        for status, refused in ((404, True), (503, False), (504, False), (200, False)):
+            made = judge(claim, answer(status), took=FIRST, dialect=Pam(), policy=POLICY, chance=0)
+            assert made.refused is refused
+
+
 @pytest.mark.parametrize(
     "reply", [answer(503), answer(401), NotReached("no route"), NoAnswer("timed out")]
 )

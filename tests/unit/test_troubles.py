@@ -40,7 +40,9 @@ def test_an_answer_that_settles_something_starts_the_row_anew(answer):
 
 def create(verdict: Verdict, status: int | None) -> Attempt:
     one = attempt(verdict)
-    return replace(one, http_status=status, claim=replace(one.claim, action=Action.CREATE))
+    claim = replace(one.claim, action=Action.CREATE)
+    refused = isinstance(verdict, Dead)
+    return replace(one, http_status=status, claim=claim, refused=refused)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,16 @@ def create(verdict: Verdict, status: int | None) -> Attempt:
 def test_creates_that_a_partner_refuses_or_puts_off_are_no_reason_to_stop(verdict, status):
     """Decision 0008: thirty-two players without money, all at once."""
     assert Troubles().after([create(verdict, status)] * 32) == Troubles()
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_discards_of_tickets_that_the_partner_does_not_know_are_none_either(refused):
+    """They go on after a refusal (rule 10), so no verdict says that it was one."""
+    one = attempt(Again(PAUSE))
+    claim = replace(one.claim, action=Action.DISCARD)
+    discard = replace(one, claim=claim, http_status=404 if refused else 503, refused=refused)
+
+    assert bool(Troubles().after([discard] * 32).given_up) is not refused
 
 
 @pytest.mark.parametrize(

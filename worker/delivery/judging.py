@@ -49,6 +49,7 @@ def judge(
                 answer=_kept(reply),
                 remarks=meaning.remarks,
                 asked=asked,
+                refused=isinstance(meaning, Refused),
             )
         case NotReached(problem):
             return not_sent(claim, problem, took=took, policy=policy, chance=chance)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from models.outbox.circuit import is_answer_to_create, is_refusal
+from models.outbox.circuit import is_about_one_ticket
 from models.outbox.values import Attempt, Delivered
 
 TROUBLES_MAX: Final = 20  # less than a lane of 32 calls that hang: one timeout is enough
@@ -26,13 +26,12 @@ class Troubles:
         """Count *attempts*, in their order. Who is given up starts anew.
 
         A refusal is an answer too: whether it is believed is the circuit's business. A refused
-        create or reserve proves that the partner answers, and no more.
+        create, reserve or discard proves that the partner answers, and no more.
         """
         counts, last = Counter(self.counts), {}
         for one in attempts:
             operator = one.claim.operator
-            answered = is_refusal(one) or is_answer_to_create(one)
-            if isinstance(one.verdict, Delivered) or answered:
+            if isinstance(one.verdict, Delivered) or is_about_one_ticket(one):
                 counts.pop(operator, None)
             else:
                 counts[operator] += 1

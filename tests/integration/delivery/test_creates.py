@@ -103,6 +103,22 @@ def test_thirty_two_creates_that_come_to_nothing_together_open_no_circuit(
     assert scene.rows("SELECT 1 FROM circuit WHERE opened_at IS NOT NULL") == []
 
 
+def test_neither_do_the_discards_that_follow_where_the_partner_knows_no_such_ticket(
+    scene, partner, acme, clock
+):
+    partner.behave(Rule(Answer(status=402), action="ticket_create"))
+    partner.behave(Rule(Answer(status=404), action="ticket_discard"))
+    create(scene, acme, *(f"t-{number}" for number in range(32)))
+    scene.deliver()
+    scene.publish(acme, ("ticket_win", "won"))
+    clock.advance(MOMENT)
+    scene.deliver()
+
+    assert discards(partner) == 32
+    assert ("ticket_win", "won") in received(partner)
+    assert scene.rows("SELECT 1 FROM circuit WHERE opened_at IS NOT NULL") == []
+
+
 def test_creates_without_any_answer_do_open_it(scene, partner, acme):
     """A partner that hangs would hold every place."""
     partner.behave(Rule(Hang(), action="ticket_create"))
