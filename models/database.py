@@ -7,14 +7,16 @@ was opened before a fork would be used by two processes at once.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from enum import Enum
 from typing import Final
 
 import psycopg
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolIsExhausted
 
 from models.addresses import database_address
+from models.session import ENCODING, UnfitDatabase, as_options, must_fit, session_settings
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction that ends with the block: commit, or roll back on an error. `engine.begin`
@@ -36,20 +38,8 @@ _KEEPALIVE: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-# Our statements look a batch of rows up by their keys. The planner cannot know how small a batch
-# is, and a prepared statement keeps the plan that suited a small table while the table grows:
-# joined with the whole of it, or sorted as a whole, each batch would cost more than the one before.
-# So it is to use an index, in its order, wherever there is one. Without `jit`: where there is none,
-# servers before 18 take the price of the forbidden for a reason to compile.
-_BY_KEY: Final = {
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-}
-
-# protocol.md rule 21, by class of SQLSTATE
+# protocol.md rule 21, by class of SQLSTATE: the server says what is the matter with it, and it is
+# waited for as long as that takes.
 _TRANSIENT_CLASSES: Final = frozenset(
     {
         "08",  # the connection failed
@@ -72,6 +62,26 @@ _TRANSIENT_STATES: Final = frozenset(
         "25P04",  # the same for the whole transaction, where the server sets such a limit
     }
 )
+# All that a row can cause: cardinality, data, integrity.
+_ROW_CLASSES: Final = frozenset({"21", "22", "23"})
+# A session in which that happened has lost its transaction or its prepared statements: the next
+# try gets another one.
+_SESSION_LOST: Final = frozenset({"25", "26"})
+
+
+UNEXPLAINED: Final = "unexplained_database_error"  # a line of the log, and an alert
+UNEXPLAINED_TRIES: Final = 3  # of a whole batch, before it is taken apart for such an error
+
+
+class Blame(Enum):
+    """Whose fault an error is."""
+
+    CONTENT = "content"
+    """What was to be stored, or what our program made of it."""
+    SERVER = "server"
+    """The server, the connection or the set-up, by what the error says: it passes."""
+    UNCLEAR = "unclear"
+    """Nothing that a row can cause, and nothing of which is known that it passes."""
 
 
 def open_engine(
@@ -87,10 +97,16 @@ def open_engine(
 
     `application_name` is what `pg_stat_activity` shows. `pool_size` is the most connections at
     once: one per thread that works with the database. READ COMMITTED; the session's time zone is
-    UTC; jsonb comes back as `json.loads` gives it (int stays int, a fraction becomes a float).
-    After a failover a connection to what was the primary is given up at the first refusal.
+    UTC, whatever a role's defaults are; jsonb comes back as `json.loads` gives it (int stays int, a
+    fraction becomes a float). Connecting fails with `models.session.UnfitDatabase` (as the `orig`
+    of an OperationalError) behind a pooler, and where the database is not UTF8.
+    After a failover a connection to what was the primary is given up at the first refusal; so is
+    a session that has lost its statements or its transaction.
     Raises ValueError when the URL is not one of PostgreSQL.
     """
+    asked = session_settings(
+        statement_timeout=statement_timeout, lock_timeout=lock_timeout, idle_timeout=idle_timeout
+    )
     engine = create_engine(
         database_address(url),
         pool_size=pool_size,
@@ -101,51 +117,86 @@ def open_engine(
         connect_args={
             "application_name": application_name[:_NAME_MAX],
             "connect_timeout": _CONNECT_SECONDS,
-            "options": _session(
-                statement_timeout=_milliseconds(statement_timeout),
-                lock_timeout=_milliseconds(lock_timeout),
-                idle_in_transaction_session_timeout=_milliseconds(idle_timeout),
-                timezone="UTC",
-                synchronous_commit="on",  # an entry is finished, or a partner believed, after it
-                **_BY_KEY,
-            ),
+            "client_encoding": ENCODING,
+            "options": as_options(asked),
             **_KEEPALIVE,
         },
     )
-    event.listen(engine, "handle_error", _give_up_what_takes_no_writes)
+    # Before SQLAlchemy's own first questions, which a pooler may answer oddly.
+    event.listen(engine, "connect", lambda new, _: must_fit(new, asked), insert=True)
+    event.listen(engine, "handle_error", _give_up_lost_sessions)
     return engine
 
 
-def is_transient(error: BaseException) -> bool:
-    """Say whether the whole chunk is to be tried again, because its content is not to blame.
+def refuse_unfit(url: str, *, application_name: str) -> None:
+    """Connect once, as a process does when it starts. Raises UnfitDatabase, and nothing else.
 
-    True for the server's troubles by SQLSTATE, for a lost connection (no SQLSTATE, because nobody
-    was left to send one) and for a pool without a free connection. False for everything a row can
-    cause, also where psycopg refuses it before it is sent (a NUL in a text). Source: protocol.md
-    rule 21.
+    A server that is away, or has not started yet, is waited for by whoever needs it.
     """
-    if isinstance(error, PoolIsExhausted):
-        return True
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return True
-        return error.orig is not None and is_transient(error.orig)
-    if not isinstance(error, psycopg.Error):
-        return False
-    if error.sqlstate is None:
-        return isinstance(error, psycopg.OperationalError)
-    return error.sqlstate[:2] in _TRANSIENT_CLASSES or error.sqlstate in _TRANSIENT_STATES
+    engine = open_engine(url, application_name=application_name, pool_size=1)
+    try:
+        with engine.connect():
+            pass
+    except SQLAlchemyError as error:
+        if isinstance(error, DBAPIError) and isinstance(error.orig, UnfitDatabase):
+            raise error.orig from None
+    finally:
+        engine.dispose()
 
 
-def _give_up_what_takes_no_writes(trouble: ExceptionContext) -> None:
-    """Have the pool connect anew: kept, such connections would fail until they are recycled."""
-    if isinstance(trouble.original_exception, psycopg.errors.ReadOnlySqlTransaction):
+def is_transient(error: BaseException) -> bool:
+    """Say whether the same is to be tried again, because its content is not to blame."""
+    return blame(error) is not Blame.CONTENT
+
+
+def blame(error: BaseException) -> Blame:
+    """Say whose fault *error* is (protocol.md rule 21).
+
+    The content is to blame for what a row can cause alone: SQLSTATE classes 21, 22 and 23, what
+    psycopg refuses before it is sent (a NUL in a text), and an error of our own program. A lost
+    connection has no SQLSTATE, because nobody was left to send one. Whatever else a database
+    raises, and a machine without memory or files, is not the content's.
+    """
+    cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Blame.UNCLEAR if _state(cause)[:2] in _SESSION_LOST else Blame.SERVER
+    match cause:
+        case PoolIsExhausted():
+            return Blame.SERVER
+        case psycopg.Error():
+            return _blame_of(cause)
+        case UnicodeEncodeError() if not _is_utf8(cause.encoding):
+            return Blame.UNCLEAR  # the database is to blame; half a character is the row's own
+        case SQLAlchemyError() | OSError() | MemoryError():
+            return Blame.UNCLEAR
+        case _:
+            return Blame.CONTENT
+
+
+def _blame_of(error: psycopg.Error) -> Blame:
+    state = _state(error)
+    if not state:
+        if isinstance(error, psycopg.OperationalError):
+            return Blame.SERVER
+        return Blame.CONTENT if isinstance(error, psycopg.DataError) else Blame.UNCLEAR
+    if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
+        return Blame.SERVER
+    return Blame.CONTENT if state[:2] in _ROW_CLASSES else Blame.UNCLEAR
+
+
+def _state(error: BaseException | None) -> str:
+    return (isinstance(error, psycopg.Error) and error.sqlstate) or ""
+
+
+def _is_utf8(encoding: str) -> bool:
+    return encoding.lower().replace("-", "").replace("_", "") == "utf8"
+
+
+def _give_up_lost_sessions(trouble: ExceptionContext) -> None:
+    """Have the pool connect again: kept, such a session would fail until it is recycled."""
+    error = trouble.original_exception
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         trouble.is_disconnect = True
-
-
-def _session(**values: str) -> str:
-    return " ".join(f"-c {name}={value}" for name, value in values.items())
-
-
-def _milliseconds(limit: timedelta) -> str:
-    return str(limit // timedelta(milliseconds=1))
+    elif _state(error)[:2] in _SESSION_LOST:
+        trouble.is_disconnect = True
+        trouble.invalidate_pool_on_disconnect = False  # it says nothing of the other sessions

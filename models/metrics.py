@@ -19,12 +19,13 @@ from models.version import version
 
 # What an alert asks for must be there before it happens: a rise is one from 0.
 ALARMING: Final = (
-    "attempt_not_recorded",
-    "delivery_results_left",
-    "event_refused_as_poison",
-    "intake_failed",
-    "request_failed",
-    "wire_broke",
+    ("error", "attempt_not_recorded"),
+    ("error", "delivery_results_left"),
+    ("error", "event_refused_as_poison"),
+    ("error", "intake_failed"),
+    ("error", "request_failed"),
+    ("error", "wire_broke"),
+    ("warning", "unexplained_database_error"),
 )
 
 
@@ -64,7 +65,7 @@ class _Lines(Collector):
             "Lines of WARNING and above, by level and event.",
             labels=["level", "event"],
         )
-        counts = {("error", event): 0 for event in ALARMING} | TALLY.counts()
+        counts = dict.fromkeys(ALARMING, 0) | TALLY.counts()
         for (level, event), count in sorted(counts.items()):
             family.add_metric([level, event], count)
         yield family

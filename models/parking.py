@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from models.database import is_transient
+from models.database import UNEXPLAINED, Blame, blame
 from models.lifecycle.turn import take_turn
 from models.lifecycle.words import Status
 from models.tickets.lock import lock_by_id, parked_of
@@ -64,7 +64,7 @@ def end_windows(
     try:
         return _ended(connection, ids, times)
     except Exception as error:
-        if is_transient(error):
+        if blame(error) is Blame.SERVER or connection.invalidated:
             raise
     return sum(_ended_alone(connection, id_, times) for id_ in sorted(ids))
 
@@ -93,12 +93,19 @@ def _ended(connection: Connection, ids: Collection[int], times: _Times) -> int:
 
 
 def _ended_alone(connection: Connection, ticket: int, times: _Times) -> int:
-    """End one ticket's; what cannot be decided is given up, or no window would end any more."""
+    """End one ticket's; what cannot be decided is given up, or no window would end any more.
+
+    Where nothing says that the ticket is to blame, its events wait for the next round.
+    """
     try:
         return _ended(connection, [ticket], times)
     except Exception as error:
-        if is_transient(error):
+        whose = blame(error)
+        if whose is Blame.SERVER or connection.invalidated:
             raise
+        if whose is Blame.UNCLEAR:
+            log.warning(UNEXPLAINED, extra={"error": type(error).__name__, "ticket": ticket})
+            return 0
         log.exception("parked_events_given_up", extra={"ticket": ticket})
         message = f"could not be decided: {type(error).__name__}"
     row = {"ticket": ticket, "now": times.now}

@@ -61,6 +61,14 @@ def database(servers: Servers, template: str, database_names: Iterator[str]) -> 
 
 
 @pytest.fixture
+def latin_database(servers: Servers, database_names: Iterator[str]) -> Iterator[str]:
+    """The address of a database of the test's own whose encoding is not UTF8."""
+    name = next(database_names)
+    yield databases.create_latin(servers.database_url, name)
+    databases.drop(servers.database_url, name)
+
+
+@pytest.fixture
 def engine(database: str) -> Iterator[Engine]:
     """An engine on the test's own database."""
     opened = open_engine(database, application_name="tests", pool_size=POOL_SIZE)

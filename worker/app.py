@@ -17,6 +17,7 @@ app = Celery("slipway")
 app.conf.update(configuration(read_settings()))
 
 # By name, so that beat and Flower do not load what only the intake needs.
+app.steps["worker"].add("worker.fitness:FitDatabase")
 app.steps["worker"].add("worker.intake.step:StreamIntake")
 app.steps["worker"].add("worker.delivery.step:DeliveryWithoutHints")
 app.steps["worker"].add("worker.metrics.step:MetricsPage")

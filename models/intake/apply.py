@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy.exc import DBAPIError
 
 from models.clock import Clock
-from models.database import Transaction, is_transient
+from models.database import Blame, Transaction, blame
 from models.durations import format_duration
 from models.events.event import Entry, Event, Unreadable
 from models.events.reading import read, unreadable
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 # Handed out this often without ever being finished: it takes its worker down (protocol H46).
 DELIVERIES_MAX = 6
+FAILED_MAX = 8  # tickets that fail for no known reason, before one goes through
 UNREADABLE = "unreadable"
 
 Tickets = frozenset[tuple[str, str]]
@@ -33,11 +34,14 @@ class Applied:
     """What became of the entries. *outcomes* counts by (action or `unreadable`, outcome).
 
     *rejected* counts those of them that were rejected by (reason, door), words of closed lists.
+    *left* holds the ids of entries that are as they were, because the database fails for them
+    alone, with an error that blames no entry.
     """
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     due: bool = False  # a notice is due now: hint the deliverers
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,12 @@ class _Part:
 
     events: Sequence[Event]
     unreadable: Sequence[Unreadable] = ()
+
+    @property
+    def entry_ids(self) -> set[str]:
+        """The entries it holds."""
+        raw = {one.entry_id for one in self.unreadable}
+        return raw | {one.entry_id for one in self.events if one.entry_id is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +80,43 @@ def open_entries(entries: Sequence[Entry], *, event_age_max: timedelta | None = 
 
 
 def apply_opened(
-    transaction: Transaction, opened: Opened, *, clock: Clock, parking_window: timedelta
+    transaction: Transaction,
+    opened: Opened,
+    *,
+    clock: Clock,
+    parking_window: timedelta,
+    apart: bool = False,
 ) -> Applied:
     """Apply what is in the entries; all is committed when this returns.
 
-    Raises database errors that are nobody's fault (`is_transient`): nothing says how much of the
-    entries was applied, so the caller tries them all again, which is harmless (rule 21). Any
-    other error is pinned down by halving the chunk and ends as a row kept raw.
+    Raises errors that blame no entry (`models.database.blame`): nothing says how much of the
+    entries was applied, so the caller tries them all again, which is harmless (rule 21). An error
+    that blames the content is pinned down by halving the chunk and ends as a row kept raw.
+
+    *apart*: an error without an explanation is pinned down as well, and the tickets it stays with
+    are left as they are, provided that others of the chunk go through.
     """
     by_id = {entry.id: entry for entry in opened.entries}
     applied = Applied()
-    parts = [opened.part]
+    parts, failed, went_through = [opened.part], 0, False
     while parts:
         part = parts.pop(0)
         try:
             _apply(transaction, part, by_id, applied, clock=clock, parking_window=parking_window)
+            went_through = True
         except Exception as error:
-            if is_transient(error):
+            whose = blame(error)
+            if whose is Blame.SERVER or (whose is Blame.UNCLEAR and not apart):
                 raise
-            parts = _halves(part, by_id, error) + parts  # left before right (protocol H45)
+            if whose is Blame.CONTENT:
+                parts = _halves(part, by_id, error) + parts  # left before right (protocol H45)
+            elif between := _between_tickets(part):
+                parts = between + parts
+            else:
+                failed += 1
+                if not went_through and (not parts or failed == FAILED_MAX):
+                    raise  # nothing says that it is not the server's trouble with all of them
+                applied.left |= part.entry_ids
     return applied
 
 
@@ -99,10 +127,13 @@ def apply_entries(
     clock: Clock,
     parking_window: timedelta,
     event_age_max: timedelta | None = None,
+    apart: bool = False,
 ) -> Applied:
     """Open *entries* and apply what is in them."""
     opened = open_entries(entries, event_age_max=event_age_max)
-    return apply_opened(transaction, opened, clock=clock, parking_window=parking_window)
+    return apply_opened(
+        transaction, opened, clock=clock, parking_window=parking_window, apart=apart
+    )
 
 
 def _read(entries: Sequence[Entry], age_max: timedelta | None) -> _Part:
@@ -110,7 +141,10 @@ def _read(entries: Sequence[Entry], age_max: timedelta | None) -> _Part:
     refused: list[Unreadable] = []
     for entry in entries:
         if entry.deliveries >= DELIVERIES_MAX:
-            message = f"handed out {entry.deliveries} times and never finished"
+            message = (
+                f"handed out {entry.deliveries} times and never finished: it ends its reader, or"
+                " the database fails for it alone (see the intake's log)"
+            )
             refused.append(unreadable(entry, Reason.POISON, message))
             continue
         found = read(entry)
@@ -192,11 +226,8 @@ def _tell(result: ChunkResult, kept: Sequence[Unreadable]) -> None:
 
 def _halves(part: _Part, by_id: dict[str, Entry], error: Exception) -> list[_Part]:
     """Split between tickets first, then in order; what stands alone is kept raw (rule 21)."""
-    if part.unreadable and part.events:
-        return [_Part((), part.unreadable), _Part(part.events)]
-    if len(part.unreadable) > 1:
-        middle = len(part.unreadable) // 2
-        return [_Part((), part.unreadable[:middle]), _Part((), part.unreadable[middle:])]
+    if between := _between_tickets(part):
+        return between
     if part.unreadable:
         raise error  # a raw row that cannot even be stored: nothing more modest is left to try
     if len(part.events) == 1:
@@ -204,12 +235,23 @@ def _halves(part: _Part, by_id: dict[str, Entry], error: Exception) -> list[_Par
         log.error("event_refused_as_poison", exc_info=error, extra={"entry_id": event.entry_id})
         message = f"could not be applied: {_told(error)}"
         return [_Part((), [unreadable(by_id[event.entry_id or ""], Reason.POISON, message)])]
+    middle = len(part.events) // 2
+    return [_Part(part.events[:middle]), _Part(part.events[middle:])]
+
+
+def _between_tickets(part: _Part) -> list[_Part]:
+    """Two smaller parts, none of which has half of a ticket; none if it is not more than one."""
+    if part.unreadable and part.events:
+        return [_Part((), part.unreadable), _Part(part.events)]
+    if len(part.unreadable) > 1:
+        middle = len(part.unreadable) // 2
+        return [_Part((), part.unreadable[:middle]), _Part((), part.unreadable[middle:])]
     by_ticket: defaultdict[tuple[str, str], list[Event]] = defaultdict(list)
     for event in part.events:
         by_ticket[event.operator, event.ticket_id].append(event)
     groups = list(by_ticket.values())
-    if len(groups) == 1:
-        groups = [[event] for event in part.events]
+    if len(groups) == 1 or not groups:
+        return []
     middle = len(groups) // 2
     return [
         _Part([event for group in half for event in group])

@@ -10,6 +10,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from models import logs
+from models.database import refuse_unfit
+from models.session import UnfitDatabase
 from models.settings import Settings, read_settings
 from producers.gateway import asking, bet_engine, lottery, metrics, probes
 from producers.gateway.admission import Admission
@@ -35,11 +37,16 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
     """Build the application. Without *settings* it is a process' own: it reads the environment.
 
     It connects when it is first asked something, so it starts before its servers do. Raises
-    WrongSettings when the environment cannot be used.
+    WrongSettings when the environment cannot be used, and ends a process of its own whose
+    database it must not work with (`models.session.UnfitDatabase`).
     """
     if settings is None:
         settings = read_settings()
         logs.configure(settings, sys.stderr)
+        try:
+            refuse_unfit(settings.database_url, application_name="slipway gateway")
+        except UnfitDatabase as refusal:
+            raise SystemExit(f"slipway: {refusal}") from None
     gateway = Gateway.prepare(settings, limits or Limits())
 
     @asynccontextmanager

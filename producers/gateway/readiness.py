@@ -4,9 +4,10 @@ import logging
 from collections.abc import Iterator
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from models.migrate import current_revision, expected_revision
+from models.session import UnfitDatabase
 from producers.gateway.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ class Readiness:
                 current = current_revision(connection)
         except SQLAlchemyError as error:
             log.warning("not_ready_postgresql", extra={"error": str(error)})
-            yield "PostgreSQL does not answer"
+            unfit = error.orig if isinstance(error, DBAPIError) else None
+            yield str(unfit) if isinstance(unfit, UnfitDatabase) else "PostgreSQL does not answer"
             return
         # Revisions are numbers of four digits. A newer one is fine: while a release rolls out, old
         # processes work on the new schema.

@@ -9,11 +9,12 @@ from psycopg import sql
 
 from producers.simulation.partner import Answer, Rule
 from tests.support.alert_stage import PERSON, Stage
+from tests.support.wait import eventually
 
 Mend = Callable[[], None]
-REFUSING: Final = """
+REFUSING: Final[LiteralString] = """
     CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE data_exception; END $$"""
+    $$ BEGIN RAISE {condition}; END $$"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,18 @@ def program_fails(stage: Stage) -> Mend:
     return mend
 
 
+def database_is_sick(stage: Stage) -> Mend:
+    """Runbook: it waits, and is applied when PostgreSQL is well."""
+    _refuse(stage, "ticket", "WHEN (NEW.ticket_id = 'waits')", condition="internal_error")
+    stage.publish("ticket_win", "waits")
+
+    def mend() -> None:
+        _allow(stage, "ticket")
+        eventually(lambda: "won" in stage.slipway.command("ticket waits"))
+
+    return mend
+
+
 def result_is_refused(stage: Stage) -> Mend:
     """Runbook: the ticket tells what happened; once PostgreSQL takes it, it is recorded."""
     _refuse(stage, "delivery_attempt")
@@ -217,10 +230,16 @@ def result_is_refused(stage: Stage) -> Mend:
     return mend
 
 
-def _refuse(stage: Stage, table: str, only: LiteralString = "") -> None:
-    """Have PostgreSQL refuse rows for what they hold, as it would if a check were wrong."""
+def _refuse(
+    stage: Stage,
+    table: str,
+    only: LiteralString = "",
+    *,
+    condition: LiteralString = "data_exception",
+) -> None:
+    """Have PostgreSQL refuse rows: for what they hold, as if a check were wrong, or for itself."""
     with stage.database() as person:
-        person.execute(REFUSING)
+        person.execute(sql.SQL(REFUSING).format(condition=sql.SQL(condition)))
         person.execute(
             sql.SQL(
                 "CREATE TRIGGER refuses BEFORE INSERT ON {} FOR EACH ROW "
@@ -249,5 +268,6 @@ TRIALS: Final = (
     Trial(("SlipwayRedisAway", "SlipwayGatewayFails"), redis_is_away),
     Trial(("SlipwayPostgresAway",), postgres_is_away),
     Trial(("SlipwayProgramFails",), program_fails),
+    Trial(("SlipwayDatabaseErrorUnexplained",), database_is_sick),
     Trial(("SlipwayResultsNotRecorded",), result_is_refused),
 )

@@ -160,8 +160,12 @@ def test_what_is_sent_while_the_intake_runs_is_applied_at_once(
         intake = Intake(
             source=Stream(client, consumer="under-test"),
             unpack=open_entries,
-            apply=lambda opened: apply_opened(
-                engine.begin, opened, clock=DatabaseClock(), parking_window=PARKING_WINDOW
+            apply=lambda opened, *, apart=False: apply_opened(
+                engine.begin,
+                opened,
+                clock=DatabaseClock(),
+                parking_window=PARKING_WINDOW,
+                apart=apart,
             ),
             pace=PACE,
             notices_due=lambda: None,

@@ -21,9 +21,9 @@ def test_the_next_chunk_is_begun_while_one_waits_for_the_database(
 ):
     meeting = threading.Barrier(2)
 
-    def apply(opened: Opened) -> Applied:
+    def apply(opened: Opened, *, apart: bool = False) -> Applied:
         meeting.wait(10)
-        return applying(engine)(opened)
+        return applying(engine)(opened, apart=apart)
 
     publish(redis, operator, "1")
     with running(redis_url, apply) as heard:
@@ -39,12 +39,12 @@ def test_what_was_left_behind_is_carried_alone(redis, redis_url, engine, operato
     others = threading.Event()
     alone: list[bool] = []
 
-    def apply(opened: Opened) -> Applied:
+    def apply(opened: Opened, *, apart: bool = False) -> Applied:
         if opened.entries[0].deliveries > 1:
             alone.append(not others.wait(0.2))
         else:
             others.set()
-        return applying(engine)(opened)
+        return applying(engine)(opened, apart=apart)
 
     publish(redis, operator, "1")
     redis.xgroup_create(STREAM, GROUP, id="0")
@@ -61,10 +61,10 @@ def test_what_was_left_behind_is_carried_alone(redis, redis_url, engine, operato
 def test_told_to_stop_it_finishes_the_chunk_in_hand(redis, redis_url, engine, operator):
     begun = threading.Event()
 
-    def apply(opened: Opened) -> Applied:
+    def apply(opened: Opened, *, apart: bool = False) -> Applied:
         begun.set()
         stopped.wait(10)
-        return applying(engine)(opened)
+        return applying(engine)(opened, apart=apart)
 
     publish(redis, operator, "1")
     stopped = threading.Event()

@@ -63,10 +63,10 @@ def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_delivery(
     doors = [applying(away)]
     failures = 0
 
-    def apply(opened: Opened) -> Applied:
+    def apply(opened: Opened, *, apart: bool = False) -> Applied:
         nonlocal failures
         try:
-            return doors[0](opened)
+            return doors[0](opened, apart=apart)
         except Exception:
             failures += 1
             raise
@@ -105,10 +105,10 @@ def test_an_error_of_our_own_leaves_the_entries_pending_and_the_loop_alive(
 ):
     mistakes = [ZeroDivisionError("a mistake in the program")]
 
-    def apply(opened: Opened) -> Applied:
+    def apply(opened: Opened, *, apart: bool = False) -> Applied:
         if mistakes:
             raise mistakes.pop()
-        return applying(engine)(opened)
+        return applying(engine)(opened, apart=apart)
 
     publish(redis, operator, "1")
     with running(redis_url, apply) as heard:

@@ -113,8 +113,8 @@ def applied(engine: Engine, redis: Redis, other: Redis, events: int) -> float:
     loop = Intake(
         source=Stream(redis, consumer="load"),
         unpack=open_entries,
-        apply=lambda opened: apply_opened(
-            engine.begin, opened, clock=DatabaseClock(), parking_window=PARKING_WINDOW
+        apply=lambda opened, *, apart=False: apply_opened(
+            engine.begin, opened, clock=DatabaseClock(), parking_window=PARKING_WINDOW, apart=apart
         ),
         pace=PACE,
         notices_due=lambda: None,

@@ -33,6 +33,16 @@ def create(server_url: str, database: str, *, template: str = "template1") -> st
     return address(server_url, database)
 
 
+def create_latin(server_url: str, database: str) -> str:
+    """Create *database* with the encoding LATIN1 and return its address."""
+    statement = sql.SQL(
+        "CREATE DATABASE {} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    )
+    with owner(server_url) as connection:
+        connection.execute(statement.format(sql.Identifier(database)))
+    return address(server_url, database)
+
+
 def drop(server_url: str, database: str) -> None:
     """Remove *database*, whoever is still connected to it."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")

@@ -130,11 +130,15 @@ class Desk:
             wire["sequence"] = sequence
         return self.raw(json.dumps(wire).encode(), deliveries=deliveries)
 
-    def publish(self, *entries: Entry) -> Applied:
+    def publish(self, *entries: Entry, apart: bool = False) -> Applied:
         """Have *entries* applied as one chunk."""
         read = [replace(one, read_at=one.read_at or self.now) for one in entries]
         return apply_entries(
-            self.engine.begin, read, clock=self.clock, parking_window=PARKING_WINDOW
+            self.engine.begin,
+            read,
+            clock=self.clock,
+            parking_window=PARKING_WINDOW,
+            apart=apart,
         )
 
     def say(self, action: str, ticket_id: str = "T", **words: Any) -> Counter[tuple[str, str]]:  # noqa: ANN401 - handed on to `event`

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,8 +14,8 @@ from redis.retry import Retry
 from sqlalchemy import Engine, text
 
 from models.clock import DatabaseClock
-from models.intake.apply import Applied, Opened, apply_opened, open_entries
-from worker.intake.loop import Batch, Intake, Pace
+from models.intake.apply import apply_opened, open_entries
+from worker.intake.loop import Apply, Batch, Intake, Pace
 from worker.intake.stream import STREAM, Stream
 
 PACE = Pace(
@@ -23,8 +23,6 @@ PACE = Pace(
 )
 WINDOW = timedelta(minutes=15)
 EVENTS = text("SELECT count(*) FROM ticket_event")
-
-Apply = Callable[[Opened], Applied]
 
 
 @dataclass(slots=True)
@@ -46,8 +44,8 @@ class Heard:
 
 def applying(engine: Engine) -> Apply:
     """What applies a chunk, as the worker does."""
-    return lambda opened: apply_opened(
-        engine.begin, opened, clock=DatabaseClock(), parking_window=WINDOW
+    return lambda opened, *, apart=False: apply_opened(
+        engine.begin, opened, clock=DatabaseClock(), parking_window=WINDOW, apart=apart
     )
 
 

@@ -9,9 +9,6 @@ BREAK = text("""
     BEGIN
         RAISE EXCEPTION 'this row breaks the table' USING ERRCODE = TG_ARGV[0];
     END $$""")
-NO_ATTEMPTS = text("""
-    CREATE TRIGGER refuse BEFORE INSERT ON delivery_attempt FOR EACH ROW
-   EXECUTE FUNCTION refuse('23514')""")
 ATTEMPTS_AGAIN = text("DROP TRIGGER refuse ON delivery_attempt")
 
 CHECK_VIOLATION = "23514"  # the row's own fault
@@ -36,11 +33,16 @@ def accept_events(engine: Engine, like: str = "poison%") -> None:
         connection.execute(text(f'DROP TRIGGER "refuse {like}" ON ticket_event'))
 
 
-def refuse_attempts(engine: Engine) -> Callable[[], None]:
-    """Make the database refuse every delivery attempt, until the returned function is called."""
+def refuse_attempts(
+    engine: Engine, which: str = "true", *, sqlstate: str = CHECK_VIOLATION
+) -> Callable[[], None]:
+    """Make the database refuse delivery attempts, until the returned function is called."""
+    trigger = f"""
+        CREATE TRIGGER refuse BEFORE INSERT ON delivery_attempt FOR EACH ROW
+          WHEN ({which}) EXECUTE FUNCTION refuse('{sqlstate}')"""
     with engine.begin() as connection:
         connection.execute(BREAK)
-        connection.execute(NO_ATTEMPTS)
+        connection.execute(text(trigger))
 
     def heal() -> None:
         with engine.begin() as connection:

@@ -6,8 +6,10 @@ import psycopg
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
+from models.database import is_transient
 from models.encryption import NoKeyOpensIt
 from models.operators import ApiKeyTaken, OperatorExists, OperatorInvalid, OperatorUnknown
+from models.session import UnfitDatabase
 from models.settings_faults import WrongSettings
 from producers.publisher import PublishError, SetupRefused
 from worker.cli.errors import FAILED, WRONG_USAGE
@@ -57,6 +59,8 @@ def explain(error: Exception) -> Explanation | None:
 def _database(error: psycopg.Error) -> Explanation | None:
     # Never str() of SQLAlchemy's own error: it repeats the statement's parameters.
     match error:
+        case UnfitDatabase():
+            return Explanation(str(error), WRONG_USAGE)
         case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
             return Explanation(
                 "the database has no or an older schema; run `slipway migrate`", WRONG_USAGE
@@ -67,7 +71,7 @@ def _database(error: psycopg.Error) -> Explanation | None:
                 " check SLIPWAY_DATABASE_URL and the server",
                 WRONG_USAGE,
             )
-        case psycopg.OperationalError():
+        case _ if is_transient(error):
             return Explanation(
                 f"the database did not do what it was asked ({_first_line(error)})", FAILED
             )

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Final
 
 from models.clock import Clock
-from models.database import Transaction, is_transient
+from models.database import UNEXPLAINED, Blame, Transaction, blame
 from models.encryption import Vault
 from models.outbox.values import Attempt
 from models.settings import Settings
@@ -197,13 +197,15 @@ class Courier:
                 counts.update(_some(claimed=self._look()))
         except Exception as error:
             self._wanted = True
-            if not is_transient(error):
+            whose = blame(error)
+            if whose is Blame.CONTENT:
                 raise
             pause = _AWAY_SECONDS[min(self._away_times, len(_AWAY_SECONDS) - 1)]
             self._away_times += 1
             self._away_until = self._monotonic() + pause
             facts = {"error": type(error).__name__, "results_kept": len(self._recording)}
-            log.warning(DATABASE_AWAY, extra={**facts, "times": self._away_times})
+            event = UNEXPLAINED if whose is Blame.UNCLEAR else DATABASE_AWAY
+            log.warning(event, extra={**facts, "times": self._away_times})
         else:
             self._away_times = 0
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from models.clock import Clock
-from models.database import Transaction, is_transient
+from models.database import UNEXPLAINED_TRIES, Blame, Transaction, blame
 from models.outbox.record import record
 from models.outbox.values import Attempt, Dead, Delivered
 from models.settings import Settings
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 ATTEMPT_NOT_RECORDED: Final = "attempt_not_recorded"
 _BATCH_MAX: Final = 500
 _STUCK_PAUSE_SECONDS: Final = 10.0
+_FAILING_MAX: Final = 8  # results that fail without explanation, before one goes through
 _WORDS_REFUSED: Final = "the database did not take the answer's text"
 
 
@@ -47,6 +48,9 @@ class Recorder:
         # Those the database refuses for what they are; one for each notice, so they stay few.
         self._stuck: dict[int, Attempt] = {}
         self._stuck_until = 0.0
+        self._unexplained = 0  # errors in a row that blame nothing
+        self._failing: list[tuple[Attempt, Exception]] = []  # alone, with such an error
+        self._went_through = False  # while others were recorded
         self._troubles = Troubles()
         self._telling = Telling(monotonic)
 
@@ -67,13 +71,23 @@ class Recorder:
     def flush(self) -> Counter[str]:
         """Record all that waits, and say how many of each verdict.
 
-        Raises transient errors of the database; what is not recorded stays kept. Recording twice is
-        harmless: the second time, the notice is no longer ours or is done.
+        Raises errors that blame no result (`models.database.blame`); what is not recorded stays
+        kept. One without explanation that comes again and again is pinned down: what fails alone
+        is tried again later, so that it does not hold up the others. Recording twice is harmless:
+        the second time, the notice is no longer ours or is done.
         """
         verdicts: Counter[str] = Counter()
-        while self._kept:
-            batch = list(self._kept.values())[:_BATCH_MAX]
-            verdicts += self._record(batch)
+        self._failing, self._went_through = [], False
+        try:
+            while self._kept:
+                batch = list(self._kept.values())[:_BATCH_MAX]
+                verdicts += self._record(batch)
+        except Exception:
+            self.add(attempt for attempt, _ in self._failing)
+            raise
+        for attempt, error in self._failing:
+            self._set_aside(attempt, error)
+        self._unexplained = 0
         return verdicts
 
     def refresh(self) -> None:
@@ -88,15 +102,32 @@ class Recorder:
         try:
             verdicts = self._record_whole(batch)
         except Exception as error:
-            if is_transient(error):
+            whose = blame(error)
+            if whose is Blame.SERVER or (whose is Blame.UNCLEAR and not self._pins_down()):
                 raise
             if len(batch) > 1:
                 middle = len(batch) // 2
                 return self._record(batch[:middle]) + self._record(batch[middle:])
-            return self._record_bare(batch[0])
+            if whose is Blame.CONTENT:
+                return self._record_bare(batch[0])
+            self._fail(batch[0], error)
+            return Counter()
+        self._went_through = True
         for attempt in batch:
             del self._kept[attempt.claim.notice, attempt.claim.number]
         return verdicts
+
+    def _fail(self, attempt: Attempt, error: Exception) -> None:
+        """Leave out what fails alone. Raises *error* where it may be the server's with all."""
+        self._failing.append((attempt, error))
+        if not self._went_through and len(self._failing) == _FAILING_MAX:
+            raise error
+        del self._kept[attempt.claim.notice, attempt.claim.number]
+
+    def _pins_down(self) -> bool:
+        """Count an error without explanation; whether it is time to look which result has it."""
+        self._unexplained += 1
+        return self._unexplained > UNEXPLAINED_TRIES
 
     def _record_whole(self, batch: Sequence[Attempt]) -> Counter[str]:
         troubles = self._troubles.after(batch)
@@ -124,15 +155,15 @@ class Recorder:
         try:
             verdicts = self._record_whole([bare])
         except Exception as error:
-            if is_transient(error):
+            if blame(error) is Blame.SERVER:
                 raise
-            log.exception(ATTEMPT_NOT_RECORDED, extra=facts(attempt))
-            self._set_aside(attempt)
+            self._set_aside(attempt, error)
             verdicts = Counter()
         del self._kept[attempt.claim.notice, attempt.claim.number]
         return verdicts
 
-    def _set_aside(self, attempt: Attempt) -> None:
+    def _set_aside(self, attempt: Attempt, error: Exception) -> None:
+        log.error(ATTEMPT_NOT_RECORDED, exc_info=error, extra=facts(attempt))
         before = self._stuck.get(attempt.claim.notice)
         if before is None or not isinstance(before.verdict, Delivered):
             self._stuck[attempt.claim.notice] = attempt

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from threading import Event
 from typing import Final, Protocol
 
-import psycopg
 from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
+from models.database import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame
 from models.events.event import Entry
 from models.intake.apply import Applied, Opened
 from worker.intake.hands import Hands
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 IN_HAND: Final = 2  # chunks at the same time; each takes a connection to the database
 RETIRE_INTERVAL: Final = timedelta(minutes=10)
 RETIRE_IDLE: Final = timedelta(hours=1)  # a living consumer asks every second
-
-_DATABASE_TROUBLE: Final = (SQLAlchemyError, psycopg.Error)
 
 
 class Source(Protocol):
@@ -44,6 +42,12 @@ class Source(Protocol):
     def finish(self, ids: Sequence[str]) -> datetime: ...  # noqa: D102 - see Stream
     def retire_consumers(self, *, idle: timedelta) -> int: ...  # noqa: D102 - see Stream
     def leave(self) -> None: ...  # noqa: D102 - see Stream
+
+
+class Apply(Protocol):
+    """Applies a chunk: `models.intake.apply.apply_opened`, where `apart` is explained."""
+
+    def __call__(self, opened: Opened, /, *, apart: bool = False) -> Applied: ...  # noqa: D102 - see there
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Intake:
         *,
         source: Source,
         unpack: Callable[[Sequence[Entry]], Opened],
-        apply: Callable[[Opened], Applied],
+        apply: Apply,
         pace: Pace,
         notices_due: Callable[[], None],
         report: Callable[[Batch], None],
@@ -105,6 +109,7 @@ class Intake:
         self._hands = Hands(IN_HAND)
         self._failures = Pauses()  # of chunks in hand
         self._outage = Outage(log, "intake_waits_for_redis", "intake_reaches_redis")
+        self._well_at = monotonic()  # when a chunk was last applied
         self._next_claim = monotonic()  # at once: a predecessor may have died
         self._next_retire = monotonic()
 
@@ -139,15 +144,17 @@ class Intake:
         entries = opened.entries
         applied = self._applied(opened, began, stop)
         if applied is None:
-            self._next_claim = self._monotonic()  # they come first when we go on
             self._source.hand_back(entries)
             return
-        finished_at = self._finished([entry.id for entry in entries], stop)
+        done = [entry for entry in entries if entry.id not in applied.left]
+        if not done:
+            return  # all of it stays pending, and is counted when it is taken over
+        finished_at = self._finished([entry.id for entry in done], stop)
         if applied.due:
             self._notices_due()
         took = timedelta(seconds=self._monotonic() - began)
-        waited = None if finished_at is None else finished_at - entries[0].received_at
-        self._report(Batch(applied, len(entries), took, waited))
+        waited = None if finished_at is None else finished_at - done[0].received_at
+        self._report(Batch(applied, len(done), took, waited))
 
     def _left_behind(self) -> list[Entry]:
         if self._monotonic() >= self._next_retire:
@@ -168,26 +175,46 @@ class Intake:
         return entries
 
     def _applied(self, opened: Opened, began: float, stop: Event) -> Applied | None:
-        """Apply the whole chunk, again and again while the database is the trouble (rule 21).
+        """Apply the chunk, again and again while its content is not to blame (rule 21).
 
-        None: it is still away after `hold_max`, or we shall stop; nothing was applied, or it counts
-        once anyway. An error of the database that comes out of `apply` is never an entry's fault:
-        those end as rejected rows.
+        None: it still fails after `hold_max`, or we shall stop; nothing was applied, or it counts
+        once anyway. Where the error has no explanation and others are applied meanwhile, it is
+        pinned down: what fails alone is left pending, so that its deliveries count and it is kept
+        raw at the sixth (H46). Without that, one damaged row would hold up every ticket.
         """
         pauses = Pauses()
         give_up = began + self._pace.hold_max.total_seconds()
-        while True:
+        failed_at: float | None = None
+        apart = False
+        for tries in count(1):
             try:
-                return self._apply(opened)
-            except _DATABASE_TROUBLE as error:
-                log.warning(
-                    "intake_waits_for_database",
-                    extra={"error": _name(error), "entries": len(opened.entries)},
-                )
+                applied = self._apply(opened, apart=apart)
+            except Exception as error:
+                whose = blame(error)
+                if whose is Blame.CONTENT:
+                    raise
+                unclear = whose is Blame.UNCLEAR
+                event = UNEXPLAINED if unclear else "intake_waits_for_database"
+                log.warning(event, extra={"error": _name(error), "entries": len(opened.entries)})
+            else:
+                self._well_at = self._monotonic()
+                return applied
+            failed_at = failed_at or self._monotonic()
+            if apart and unclear and self._well_at > failed_at:
+                return Applied(left={entry.id for entry in opened.entries})
             self._alive()
             pause = pauses.next().total_seconds()
-            if self._monotonic() + pause > give_up or stop.wait(pause):
-                return None
+            is_last = self._monotonic() + pause > give_up
+            if unclear and not apart and (is_last or tries >= UNEXPLAINED_TRIES):
+                apart = True
+            elif is_last:
+                break
+            if stop.wait(pause):
+                break
+        # They come first when we go on; but what may fail alone lets others through before.
+        later = self._pace.claim_interval if apart else timedelta()
+        self._next_claim = self._monotonic() + later.total_seconds()
+        return None
 
     def _finished(self, ids: Sequence[str], stop: Event) -> datetime | None:
         """Finish what is committed; when. Tried until it works: they would all be done once more.

@@ -102,10 +102,11 @@ def _unpack(entries: Sequence[Entry]) -> Opened:
     return open_entries(entries, event_age_max=wiring.settings().event_age_max)
 
 
-def _apply(opened: Opened) -> Applied:
+def _apply(opened: Opened, *, apart: bool = False) -> Applied:
     return apply_opened(
         wiring.engine().begin,
         opened,
         clock=wiring.clock(),
         parking_window=wiring.settings().parking_window,
+        apart=apart,
     )

@@ -5,10 +5,7 @@ import time
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolIsExhausted
-
-from models.database import is_transient
+from models.database import UNEXPLAINED, Blame, blame
 from models.sweep_round import Round, keep_round
 from worker import wiring
 from worker.app import app
@@ -32,10 +29,12 @@ def sweep(**_newer: object) -> dict[str, Any]:
             settings=wiring.settings(),
         ).round()
         _keep(swept)
-    except (DBAPIError, PoolIsExhausted) as error:
-        if not is_transient(error):
+    except Exception as error:
+        whose = blame(error)
+        if whose is Blame.CONTENT:
             raise
-        log.warning("sweep_waits_for_database", extra={"error": type(error).__name__})
+        event = UNEXPLAINED if whose is Blame.UNCLEAR else "sweep_waits_for_database"
+        log.warning(event, extra={"error": type(error).__name__})
         return {"waits_for": "database"}
     wiring.sweep_metrics().swept(swept, took=timedelta(seconds=time.monotonic() - began))
     if swept.due:

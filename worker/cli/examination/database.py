@@ -10,6 +10,7 @@ from sqlmodel import SQLModel
 
 import models.tables  # noqa: F401 - fills the metadata
 from models.migrate import current_revision, expected_revision
+from models.session import UnfitDatabase
 from worker.cli.examination.finding import Finding, doubtful, ok, wrong
 
 PART: Final = "PostgreSQL"
@@ -37,6 +38,8 @@ USER: Final = text("SELECT current_user")
 def unreachable(error: OperationalError) -> Finding:
     """Say why PostgreSQL could not be connected to, in words that hold no password."""
     cause = error.orig
+    if isinstance(cause, UnfitDatabase):
+        return wrong(PART, cause.found, mend=cause.mend)
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     lines = str(cause).strip().splitlines()
     told = lines[-1] if lines else type(cause).__name__
@@ -44,6 +47,11 @@ def unreachable(error: OperationalError) -> Finding:
         mend = f"put the right user and password into {_ADDRESS}"
     elif "does not exist" in str(cause):
         mend = f"create what is missing on the server (CREATE DATABASE …), or mend {_ADDRESS}"
+    elif "startup parameter" in str(cause):
+        mend = (
+            "there is a pooler in between that does not pass on what a session is opened with: set"
+            f" {_ADDRESS} to the address of the server itself"
+        )
     else:
         mend = (
             "start PostgreSQL, let this machine through to it, or mend host and port in"

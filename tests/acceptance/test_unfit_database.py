@@ -1,0 +1,53 @@
+"""No process starts on a database that it must not work with, and each says why in a sentence."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.celery_process import ROOT, environment
+from tests.support.pooler import needs_pgbouncer, pgbouncer
+
+STARTING_SECONDS_MAX = 60
+WORKER = "celery -A worker.app --quiet worker -n {queue}@here -Q {queue} -P threads -c 1"
+PROCESSES = {
+    "intake": WORKER.format(queue="intake"),
+    "deliver": WORKER.format(queue="deliver"),
+    "sweep": WORKER.format(queue="sweep"),
+    "gateway": "uvicorn --factory producers.gateway.app:build_app --port 0",
+}
+
+
+def refusal(name: str, *, database_url: str, redis_url: str, folder: Path) -> str:
+    """What the process says as it ends; it must not have started."""
+    ended = subprocess.run(
+        [sys.executable, "-m", *PROCESSES[name].split()],
+        cwd=ROOT,
+        env=environment(folder, database_url=database_url, redis_url=redis_url),
+        capture_output=True,
+        text=True,
+        timeout=STARTING_SECONDS_MAX,
+        check=False,
+    )
+    assert ended.returncode not in (0, -15), ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_database_of_another_encoding_ends_it(latin_database, redis_url, tmp_path, name):
+    said = refusal(name, database_url=latin_database, redis_url=redis_url, folder=tmp_path)
+
+    assert "encoding LATIN1" in said
+
+
+@needs_pgbouncer
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["intake", "gateway"])
+def test_a_pooler_ends_it(database, redis_url, open_folder, tmp_path, name):
+    with pgbouncer(database, open_folder, mode="transaction", ignores="options") as url:
+        said = refusal(name, database_url=url, redis_url=redis_url, folder=tmp_path)
+
+    assert "connection pooler" in said

@@ -1,0 +1,96 @@
+"""Results are kept with all their words while the database fails and no result is to blame."""
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from models.database import UNEXPLAINED_TRIES
+from models.outbox.values import Again, Attempt, Delivered
+from tests.support.books import Books
+from tests.support.delivery_scene import scene_settings
+from tests.support.desk import TOOK, Desk
+from tests.support.manual_clock import ManualClock
+from tests.support.poison import refuse_attempts
+from worker.delivery.recorder import Recorder
+
+SICK = ["XX000", "XX001", "26000", "25P02", "P0001"]
+COUNT = 20
+
+
+@pytest.fixture
+def desk(engine) -> Desk:
+    made = Desk(engine, ManualClock())
+    made.add_operator()
+    made.publish(*(made.event("ticket_win", f"T{number:02}") for number in range(COUNT)))
+    return made
+
+
+@pytest.fixture
+def books(engine) -> Books:
+    return Books(engine)
+
+
+@pytest.fixture
+def now() -> list[float]:
+    return [100.0]
+
+
+@pytest.fixture
+def recorder(engine, desk, now) -> Recorder:
+    made = Recorder(
+        transaction=engine.begin,
+        clock=desk.clock,
+        settings=scene_settings(),
+        monotonic=lambda: now[0],
+    )
+    made.add(attempts(desk))
+    return made
+
+
+def attempts(desk: Desk) -> list[Attempt]:
+    """All were taken, but for one that failed and says why."""
+    claims = desk.claim()
+    assert len(claims) == COUNT
+    failed = Attempt(
+        claims[7], Again(TOOK), TOOK, http_status=500, answer="its words", problem="why it failed"
+    )
+    return [*(Attempt(one, Delivered(), TOOK) for one in claims if one is not claims[7]), failed]
+
+
+@pytest.mark.parametrize("sqlstate", SICK)
+def test_while_all_fail_all_are_kept_and_none_is_changed(recorder, books, engine, sqlstate, caplog):
+    heal = refuse_attempts(engine, sqlstate=sqlstate)
+    for _ in range(3 * UNEXPLAINED_TRIES):
+        with pytest.raises(DBAPIError):
+            recorder.flush()
+        assert len(recorder) == recorder.waiting == COUNT
+
+    heal()
+    counts = recorder.flush()
+
+    assert counts == {"delivered": COUNT - 1, "again": 1}
+    (failed,) = [row for row in books.attempts() if row.verdict == "again"]
+    assert (failed.answer, failed.problem) == ("its words", "why it failed")
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("sqlstate", SICK)
+def test_one_that_fails_alone_holds_up_no_other_and_is_recorded_whole_later(
+    recorder, books, engine, now, sqlstate
+):
+    heal = refuse_attempts(engine, "NEW.answer = 'its words'", sqlstate=sqlstate)
+    for _ in range(UNEXPLAINED_TRIES):
+        with pytest.raises(DBAPIError):
+            recorder.flush()
+    others = recorder.flush()
+    recorder.refresh()
+
+    assert others == {"delivered": COUNT - 1}
+    assert (len(recorder), recorder.waiting) == (1, 0)
+
+    heal()
+    now[0] += 11
+    recorder.refresh()
+
+    assert recorder.flush() == {"again": 1}
+    (failed,) = [row for row in books.attempts() if row.verdict == "again"]
+    assert (failed.answer, failed.problem) == ("its words", "why it failed")

@@ -1,0 +1,201 @@
+"""The session with PostgreSQL is as we ask for it, or it is refused in words."""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
+
+from models.database import Blame, blame, open_engine
+from models.migrate import upgrade
+from models.session import UnfitDatabase
+from tests.support import databases
+from tests.support.closed_port import closed_port
+from tests.support.command_line import CommandLine
+from tests.support.desk import CLOSE_DELAY, Desk
+from tests.support.pooler import needs_pgbouncer, pgbouncer
+from worker.cli.examination.database import unreachable
+
+ROLE = "odd"
+DEFAULTS = {
+    "default_transaction_isolation": "'repeatable read'",
+    "timezone": "'Europe/Berlin'",
+    "datestyle": "'German'",
+    "intervalstyle": "'sql_standard'",
+    "bytea_output": "'escape'",
+    "extra_float_digits": "-15",
+    "standard_conforming_strings": "off",
+    "synchronous_commit": "off",
+    "client_encoding": "'LATIN1'",
+    "statement_timeout": "'1ms'",
+    "lock_timeout": "'1ms'",
+}
+
+
+def options_of(url: str, *names: str) -> list[str]:
+    engine = open_engine(url, application_name="tests", pool_size=1)
+    with engine.connect() as connection:
+        found = [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
+    engine.dispose()
+    return found
+
+
+@pytest.fixture
+def odd_role(database) -> Iterator[None]:
+    """The role has defaults that nothing of ours is written for."""
+    with databases.owner(database) as person:
+        name = make_url(database).username
+        for option, value in DEFAULTS.items():
+            person.execute(f'ALTER ROLE "{name}" SET {option} = {value}'.encode())
+        yield
+        person.execute(f'ALTER ROLE "{name}" RESET ALL'.encode())
+
+
+@pytest.mark.usefixtures("odd_role")
+def test_the_defaults_of_a_role_change_nothing_of_a_session(database):
+    assert options_of(database, *DEFAULTS) == [
+        "read committed",
+        "UTC",
+        "ISO, MDY",
+        "postgres",
+        "hex",
+        "1",
+        "on",
+        "on",
+        "UTF8",
+        "10s",
+        "3s",
+    ]
+
+
+@pytest.mark.usefixtures("odd_role")
+def test_a_ticket_lives_as_ever_under_such_a_role(database, clock):
+    engine = open_engine(database, application_name="odd", pool_size=2)
+    desk = Desk(engine, clock)
+    desk.add_operator()
+    desk.say("ticket_win", "T€1", player_id="Łukasz 😀".replace(" ", "_"))
+    assert desk.deliver() == [("T€1", "ticket_win")]
+    desk.wait(CLOSE_DELAY)
+
+    assert desk.close_due() == 1
+    engine.dispose()
+
+
+def refusal_of(url: str) -> str:
+    """Why an engine of ours does not work with what *url* leads to."""
+    engine = open_engine(url, application_name="tests", pool_size=1)
+    with pytest.raises(OperationalError) as refusal, engine.connect():
+        pass
+    engine.dispose()
+    assert isinstance(refusal.value.orig, UnfitDatabase)
+    assert blame(refusal.value) is Blame.SERVER
+    return str(refusal.value.orig)
+
+
+def test_a_database_that_is_not_utf8_is_refused(latin_database):
+    """`€` and emoji would become poison there."""
+    assert "encoding LATIN1" in refusal_of(latin_database)
+    with pytest.raises(OperationalError, match="TEMPLATE template0"):
+        upgrade(latin_database)
+
+
+def test_migrate_and_the_doctor_refuse_it_in_words(latin_database, monkeypatch, capsys):
+    slipway = CommandLine(monkeypatch, capsys)
+    slipway.export(
+        database_url=latin_database,
+        redis_url=f"redis://127.0.0.1:{closed_port()}/0",
+        secret_key=Fernet.generate_key().decode(),
+    )
+
+    migrated, examined = slipway("migrate"), slipway("doctor")
+
+    assert (migrated.code, examined.code) == (2, 1)
+    assert "encoding LATIN1" in migrated.err
+    assert "✗ PostgreSQL: the database" in examined.out
+    assert "ENCODING 'UTF8'" in examined.out
+    assert databases.ask(
+        latin_database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    ) == (0,)
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize("mode", ["transaction", "session", "statement"])
+def test_a_pooler_is_refused(database, open_folder, mode):
+    with pgbouncer(database, open_folder, mode=mode, ignores="options,extra_float_digits") as url:
+        assert "pooler" in refusal_of(url)
+        with pytest.raises(OperationalError, match="pooler"):
+            upgrade(url)
+
+
+@needs_pgbouncer
+def test_a_pooler_that_refuses_our_options_is_named_too(database, open_folder):
+    with pgbouncer(database, open_folder, mode="transaction", ignores="extra_float_digits") as url:
+        engine = open_engine(url, application_name="tests", pool_size=1)
+        with pytest.raises(OperationalError, match="startup parameter") as refusal:
+            engine.connect()
+        engine.dispose()
+
+    assert "pooler" in str(unreachable(refusal.value).mend)
+
+
+def test_a_line_that_drops_start_up_options_is_refused(database):
+    with line_without_options(database) as url:
+        assert "does not have the settings it was opened with" in refusal_of(url)
+
+
+@contextmanager
+def line_without_options(server_url: str) -> Iterator[str]:
+    """A way to the server on which the first packet loses its `options`, and nothing else."""
+    server = make_url(server_url)
+    ear = socket.create_server(("127.0.0.1", 0))
+
+    def carry() -> None:
+        with suppress(OSError):
+            near, _ = ear.accept()
+            with (
+                closing(near),
+                closing(socket.create_connection((server.host or "", server.port or 0))) as far,
+            ):
+                far.sendall(without_options(first_packet(near)))
+                back = threading.Thread(target=pump, args=(far, near), daemon=True)
+                back.start()
+                pump(near, far)
+                back.join()
+
+    thread = threading.Thread(target=carry, daemon=True)
+    thread.start()
+    plain = server.set(host="127.0.0.1", port=ear.getsockname()[1])
+    try:
+        yield plain.update_query_dict(
+            {"sslmode": "disable", "gssencmode": "disable"}
+        ).render_as_string(hide_password=False)
+    finally:
+        ear.close()
+        thread.join(10)
+
+
+def first_packet(near: socket.socket) -> bytes:
+    head = near.recv(4, socket.MSG_WAITALL)
+    return head + near.recv(struct.unpack("!I", head)[0] - 4, socket.MSG_WAITALL)
+
+
+def without_options(packet: bytes) -> bytes:
+    words = packet[8:].split(b"\0")
+    pairs = dict(zip(words[::2], words[1::2], strict=False))
+    del pairs[b"options"]
+    kept = b"".join(name + b"\0" + value + b"\0" for name, value in pairs.items() if name)
+    body = packet[4:8] + kept + b"\0"
+    return struct.pack("!I", len(body) + 4) + body
+
+
+def pump(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+    with suppress(OSError):
+        other.shutdown(socket.SHUT_WR)

@@ -1,0 +1,55 @@
+"""A real PgBouncer before the session's PostgreSQL, as people set it up; where it is installed."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.support.closed_port import closed_port
+from tests.support.wait import eventually
+
+INSTALLED = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+needs_pgbouncer = pytest.mark.skipif(
+    INSTALLED is None, reason="there is no pgbouncer here: apt-get install pgbouncer"
+)
+
+
+@contextmanager
+def pgbouncer(server_url: str, folder: Path, *, mode: str, ignores: str) -> Iterator[str]:
+    """Run one in *mode* that *ignores* start-up parameters; give the address that leads to it."""
+    server, port = make_url(server_url), closed_port()
+    users = folder / "users.txt"
+    users.write_text(f'"{server.username}" "{server.password or ""}"\n')
+    config = folder / "pgbouncer.ini"
+    config.write_text(
+        f"""[databases]
+* = host={server.host} port={server.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+auth_type = plain
+auth_file = {users}
+unix_socket_dir =
+pool_mode = {mode}
+ignore_startup_parameters = {ignores}
+"""
+    )
+    assert INSTALLED is not None, "asked before"
+    command = [INSTALLED, str(config)]
+    if os.geteuid() == 0:  # it refuses to run as root
+        nobody = pwd.getpwnam("nobody")
+        for path in (folder, users, config):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        command = [*command, "-u", "nobody"]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+        try:
+            eventually(lambda: "listening on" in (folder / "log").read_text())
+            yield server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        finally:
+            process.terminate()
