@@ -159,8 +159,9 @@ class Settings(BaseSettings):
     not return together. It only adds: a pause never gets shorter."""
 
     retry_limit: PositiveDuration = timedelta(hours=48)
-    """A notice is tried for this long after its first try; then it is dead, and waits for a person.
-    """
+    """A notice is dead, and waits for a person, once its pauses add up to this. Time counts only as
+    far as a pause was meant to last: not while its operator is disabled or its circuit open, nor
+    while nobody delivers."""
 
     discard_interval: PositiveDuration = timedelta(minutes=30)
     """Pause between the tries of `ticket_discard`, whatever the partner answers (the contract's

@@ -17,11 +17,22 @@ _YOUNG: Final = 50  # among so many the youngest is looked for
 _WAITING: Final = """n.operator = room.operator AND n.head AND n.ended IS NULL
                   AND (n.leased_until IS NULL OR n.leased_until <= :now)"""
 
+# What counts towards the limit of a notice's attempts is its pauses: each until the next attempt
+# was due, or was made, and without the time its operator's circuit was open. So nothing counts from
+# then on while the operator is disabled, has more than its rate allows, or deliverers or servers
+# are away. What does not count moves the start.
+_PAUSE_END: Final = "greatest(least(n.due_at, :now), n.postponed_at)"
+_CIRCUIT_OPEN: Final = f"""
+           CASE WHEN c.opened_at < {_PAUSE_END}
+                THEN greatest(interval '0', least({_PAUSE_END}, coalesce(c.closed_at, :now))
+                                            - greatest(n.postponed_at, c.opened_at))
+                ELSE interval '0' END"""
+_LATE: Final = "interval '1 minute'"  # on time is who comes sooner
+
 # Puts the lease on the ids that a CTE `chosen` found. They go through an array, because the planner
 # cannot know how few they are and would rather join them with the whole table. A notice whose lease
-# ran out may have been sent: its next claim marks it so. While a circuit was open, the time for a
-# notice's attempts stood still.
-_LEASE: Final = """
+# ran out may have been sent: its next claim marks it so.
+_LEASE: Final = f"""
     UPDATE notice n
        SET lease = :lease, leased_until = :until, claims = n.claims + 1,
            perhaps_delivered = n.perhaps_delivered OR n.lease IS NOT NULL
@@ -29,10 +40,11 @@ _LEASE: Final = """
      WHERE n.id = ANY (ARRAY(SELECT id FROM chosen)) AND t.id = n.ticket AND o.id = n.operator
  RETURNING n.id, n.ticket, n.operator, o.code, t.ticket_id, n.action, n.generation, n.path, n.body,
            n.idempotency_key, n.claims, n.tries,
-           CASE WHEN n.first_tried_at < c.opened_at
-                THEN n.first_tried_at + (coalesce(c.closed_at, :now) - c.opened_at)
-                ELSE n.first_tried_at END AS first_tried_at,
-           n.perhaps_delivered"""
+           n.first_tried_at + (:now - {_PAUSE_END}) + {_CIRCUIT_OPEN} AS first_tried_at,
+           n.perhaps_delivered,
+           CASE WHEN :now - n.due_at > {_LATE} AND n.first_tried_at IS NOT NULL
+                THEN {_PAUSE_END} - n.postponed_at - {_CIRCUIT_OPEN}
+                ELSE interval '0' END AS late_pause"""  # noqa: S608 - constants of this module
 
 # MATERIALIZED: under an unlucky plan the inner LIMIT would be asked again and again (E9). Create
 # and reserve are claimed once, while they are young (rule 10). What waits for a later time, and was
@@ -161,8 +173,7 @@ def _leased(
         },
     ).all()
     return [  # the columns come in the order of the fields
-        Claim(*(*row[:5], Action(row[5]), *row[6:-1], now, token, row.perhaps_delivered))
-        for row in rows
+        Claim(*(*row[:5], Action(row[5]), *row[6:-2], now, token, *row[-2:])) for row in rows
     ]
 
 

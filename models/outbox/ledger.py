@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
 from models.lifecycle.words import Action, NoticeEnd
-from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
+from models.outbox.values import Again, Attempt, Claim, Dead, Delivered, Unanswered, Verdict
 
 LOCK_NOTICES = text("""
     SELECT id, action, generation, lease, leased_until, due_at, postponed_at, tries,
@@ -85,16 +85,15 @@ class SentNotice:
         self.ended = self.reason = self.first_tried_at = None
         self.tries, self.due_at, self.changed = 0, max(now, self.quiet_until or now), True
 
-    def postpone(
-        self, verdict: Verdict, *, first_tried_at: datetime, now: datetime, counted: bool
-    ) -> None:
+    def postpone(self, verdict: Verdict, *, claim: Claim, now: datetime, counted: bool) -> None:
         """It stays the head: due again later, or dead until a person acts.
 
-        *counted*: an attempt of its schedule is used up; not so while a circuit is open.
+        *counted*: an attempt of its schedule is used up; not so while a circuit is open. The time
+        from the claim until now does not count: the database may have been away meanwhile.
         """
-        if counted:
-            self.first_tried_at = self.first_tried_at or first_tried_at
-            self.tries += 1
+        began = claim.first_tried_at or (claim.claimed_at if counted else None)
+        self.first_tried_at = None if began is None else began + (now - claim.claimed_at)
+        self.tries += counted
         self.postponed_at = now
         self.lease = self.leased_until = None
         self.changed = True

@@ -194,7 +194,7 @@ def _judge(
     if notice.action in SENT_ONCE:
         _refuse(ticket, notice, attempt)
         return True
-    notice.postpone(verdict, first_tried_at=claim.claimed_at, now=now, counted=uses_up)
+    notice.postpone(verdict, claim=claim, now=now, counted=uses_up)
     return False
 
 

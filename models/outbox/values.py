@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from models.lifecycle.words import SENT_ONCE, Action
@@ -26,6 +26,9 @@ class Partner:
     sign_calls: bool = False  # seamless
 
 
+_NO_TIME: Final = timedelta()
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A notice that is ours to send until the lease is over (rule 14)."""
@@ -42,10 +45,11 @@ class Claim:
     kept_key: str | None  # the notice's own key, where its ids joined by `/` are ambiguous
     number: int  # which claim of this notice it is, from 1
     tries: int  # attempts before this one
-    first_tried_at: datetime | None
+    first_tried_at: datetime | None  # moved on by the time that does not count
     claimed_at: datetime  # the database's clock
     lease: UUID
     perhaps_delivered: bool = False  # by an attempt before this one
+    late_pause: timedelta = _NO_TIME  # what counts of the pause before, if nobody came in time
 
     @property
     def sent_once(self) -> bool:

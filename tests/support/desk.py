@@ -55,6 +55,7 @@ ADD_OPERATOR = text("""
             :announces_tickets)
  RETURNING id""")
 DISABLE_OPERATOR = text("UPDATE operator SET disabled_at = now() WHERE code = :code")
+ENABLE_OPERATOR = text("UPDATE operator SET disabled_at = NULL WHERE code = :code")
 OPERATORS = text("SELECT id FROM operator ORDER BY id")
 
 
@@ -98,6 +99,11 @@ class Desk:
         """Hold a partner's notices."""
         with self.engine.begin() as connection:
             connection.execute(DISABLE_OPERATOR, {"code": code})
+
+    def enable(self, code: str = OPERATOR) -> None:
+        """Let a partner's notices go again."""
+        with self.engine.begin() as connection:
+            connection.execute(ENABLE_OPERATOR, {"code": code})
 
     # --- publishing ---
 

@@ -1,7 +1,9 @@
 """When a notice that was not taken is tried again, and when to stop. Time and chance are given.
 
-The pauses are design.md 5.4: 10 s, 30 s, 2 min, 10 min, 30 min, 1 h, then every 2 h, until 48 h
-after the first attempt. `ticket_discard` has its own: every 30 min (contracts: BetStack 1.6).
+The pauses are design.md 5.4: 10 s, 30 s, 2 min, 10 min, 30 min, 1 h, then every 2 h, until 48 h are
+over. `ticket_discard` has its own: every 30 min (contracts: BetStack 1.6). Only pauses count, and
+each as long as it was meant to be at most: what delays an attempt (`models/outbox/claim.py`) takes
+nothing away from a notice.
 """
 
 from collections.abc import Sequence
@@ -24,7 +26,7 @@ class RetryPolicy:
 
     schedule: Sequence[timedelta]
     jitter: float  # the largest part of a pause that chance adds to it
-    limit: timedelta  # an attempt that fails so long after the first one is the last
+    limit: timedelta  # an attempt that fails when so much was paused is the last
     discard_interval: timedelta
 
     @classmethod
@@ -48,7 +50,7 @@ class RetryPolicy:
     ) -> timedelta | None:
         """Give the pause after a failed attempt, or None when it was the last.
 
-        *tries*: attempts before this one. *age*: of the first attempt, when this one was made; 0
+        *tries*: attempts before this one. *age*: how much was paused since the first attempt; 0
         when this one is the first. *asked*: what the partner asked for (`asked_pause`). *chance*:
         from 0 to 1; it only adds, because a pause may also be a promise of silence (rule 15).
         The pause before the last attempt is shortened, so that this one is made at the limit, but
@@ -62,6 +64,17 @@ class RetryPolicy:
             own = self.schedule[min(tries, len(self.schedule) - 1)]
             own = max(min(own, self.limit - age), self.schedule[0])
         return max(own, asked) * (1 + self.jitter * chance)
+
+    def spared(self, age: timedelta, *, late_pause: timedelta) -> timedelta:
+        """Give the age that counts when an attempt came late, and *late_pause* is what was paused.
+
+        Part of that pause, too, something may have been out of service. So the first attempt after
+        that is never the last: another one follows after the first pause of the schedule.
+        """
+        last_but_one = self.limit - self.schedule[0]
+        if late_pause and age - late_pause < last_but_one:
+            return min(age, last_but_one)
+        return age
 
 
 def asked_pause(header: str | None, *, now: datetime) -> timedelta:

@@ -1,0 +1,274 @@
+"""Time in which nothing could be delivered is not time in which a notice was tried.
+
+protocol.md section 4: the 48 h stand still while an operator is disabled, its circuit is open, or
+nobody can deliver. No test here writes to the notices that wait, and neither does `enable`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from models.outbox.values import Again, Claim, Dead
+from tests.support.books import Books
+from tests.support.deliverers import AGAIN, Deliverer
+from tests.support.desk import Desk
+from worker.delivery.judging import not_sent
+from worker.delivery.retry import RetryPolicy
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+WEEKEND = timedelta(hours=64)
+NOTHING = timedelta()
+LIMIT = 48 * HOUR
+LONGEST = 2 * HOUR
+INTERVAL = timedelta(seconds=15)  # of a circuit's probes
+POLICY = RetryPolicy(
+    schedule=(10 * SECOND, 30 * SECOND, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, LONGEST),
+    jitter=0.2,
+    limit=LIMIT,
+    discard_interval=30 * MINUTE,
+)
+ATTEMPTS = 31  # of a notice whose every attempt is made in time
+DISCARDS = 97
+
+BEFORE_UPGRADE = text("""
+    UPDATE notice
+       SET tries = 8, first_tried_at = :first, postponed_at = :postponed, due_at = :due""")
+
+
+@dataclass
+class Tried:
+    """A notice that its partner never takes, as a deliverer sees it."""
+
+    desk: Desk
+    deliverer: Deliverer
+    books: Books
+    pauses: list[timedelta] = field(default_factory=list)  # after each attempt so far
+
+    @property
+    def is_dead(self) -> bool:
+        return bool(self.books.notice(1).ended == "dead")
+
+    def claim(self) -> Claim:
+        (claim,) = self.deliverer.claim()
+        return claim
+
+    def fail(self, *, chance: float = 0) -> None:
+        """Make the attempt that is due, in vain."""
+        self.record(self.claim(), chance=chance)
+
+    def record(self, claim: Claim, *, chance: float = 0) -> None:
+        self.deliverer.turnstile.lanes.ended(claim.operator)
+        attempt = not_sent(claim, "503", policy=POLICY, chance=chance)
+        self.desk.record_attempts(attempt)
+        match attempt.verdict:
+            case Again(pause):
+                self.pauses.append(pause)
+            case Dead(out_of_time=True):
+                assert self.is_dead
+            case other:
+                raise AssertionError(f"{other} of an attempt in vain")
+
+    def fail_for(self, at_least: timedelta, *, chance: float = 0) -> None:
+        """Try in vain, always in time, until so much is paused; the last pause is not over."""
+        self.fail(chance=chance)
+        while sum(self.pauses, NOTHING) < at_least:
+            self.desk.wait(self.pauses[-1])
+            self.fail(chance=chance)
+
+    def fail_until_dead(self, *, late: timedelta = NOTHING, chance: float = 0) -> None:
+        """Go on in vain, each attempt *late*, until the notice is given up."""
+        while not self.is_dead:
+            self.desk.wait(self.pauses[-1] + late)
+            self.fail(chance=chance)
+
+
+@pytest.fixture
+def tried(desk: Desk, books: Books) -> Tried:
+    desk.say("ticket_win")
+    return Tried(desk, Deliverer(desk), books)
+
+
+def test_without_an_outage_it_is_given_up_after_48_hours(tried, desk):
+    began = desk.now
+
+    tried.fail_for(NOTHING)
+    tried.fail_until_dead()
+
+    assert desk.now - began == LIMIT
+    assert len(tried.pauses) + 1 == ATTEMPTS
+
+
+@pytest.mark.parametrize("chance", [0.4, 1.0])
+def test_chance_makes_it_later_and_never_sooner(tried, desk, chance):
+    began = desk.now
+
+    tried.fail_for(NOTHING, chance=chance)
+    tried.fail_until_dead(chance=chance)
+
+    assert LIMIT <= desk.now - began <= LIMIT + 0.2 * LONGEST
+
+
+# --- whatever was out of service ---
+
+
+def disabled(tried: Tried) -> None:
+    tried.desk.disable()
+    tried.desk.wait(WEEKEND)
+    assert tried.deliverer.claim() == []
+    tried.desk.enable()
+
+
+def deliverers_away(tried: Tried) -> None:
+    """Scaled to zero, or PostgreSQL or Redis is away: nobody claims."""
+    tried.desk.wait(WEEKEND)
+
+
+def disabled_twice(tried: Tried) -> None:
+    disabled(tried)
+    tried.desk.wait(20 * SECOND)
+    disabled(tried)
+
+
+def circuit_open(tried: Tried) -> None:
+    """Opened by another notice, probed by this one, closed by a third."""
+    _open(tried)
+    tried.desk.wait(WEEKEND)
+    _probe_in_vain(tried)
+    tried.desk.wait(WEEKEND)
+    _close(tried)
+
+
+def circuit_open_while_disabled(tried: Tried) -> None:
+    _open(tried)
+    tried.desk.wait(HOUR)
+    disabled(tried)
+    _probe_in_vain(tried)
+    tried.desk.wait(HOUR)
+    _close(tried)
+
+
+def deliverers_away_while_the_circuit_is_open(tried: Tried) -> None:
+    _open(tried)
+    _probe_in_vain(tried)
+    deliverers_away(tried)
+    _close(tried)
+    deliverers_away(tried)
+
+
+OUTAGES = [
+    *(disabled, deliverers_away, disabled_twice),
+    *(circuit_open, circuit_open_while_disabled, deliverers_away_while_the_circuit_is_open),
+]
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+@pytest.mark.parametrize("tried_for", [NOTHING, 6 * HOUR, 40 * HOUR, 46 * HOUR, LIMIT])
+def test_an_outage_takes_nothing_from_a_notice(
+    tried: Tried, desk: Desk, tried_for: timedelta, outage: Callable[[Tried], None]
+):
+    """However long it was tried before, the first attempt after the outage is not the last."""
+    tried.fail_for(tried_for)
+    made = len(tried.pauses)
+    outage(tried)
+    again = desk.now
+
+    tried.fail()
+    assert not tried.is_dead
+    tried.fail_until_dead()
+
+    paused = sum(tried.pauses[:made], NOTHING)
+    assert desk.now - again >= LIMIT - paused
+    assert sum(tried.pauses, NOTHING) >= LIMIT
+    assert len(tried.pauses) + 1 >= ATTEMPTS
+    assert sum(tried.pauses, NOTHING) <= LIMIT + 2 * LONGEST
+
+
+def test_the_time_of_an_open_circuit_is_not_counted_to_the_second(tried, desk):
+    """It opens a minute after an attempt: of that pause of two hours a minute counts."""
+    tried.fail_for(6 * HOUR)
+    paused = sum(tried.pauses[:-1], NOTHING)
+    desk.wait(MINUTE)
+    circuit_open(tried)
+
+    claim = tried.claim()
+
+    assert claim.claimed_at - claim.first_tried_at == paused + MINUTE
+
+
+def test_a_result_that_could_not_be_recorded_for_days_counts_as_no_time(tried, desk):
+    """PostgreSQL went away while the partner was on the line."""
+    tried.fail_for(40 * HOUR)
+    desk.wait(tried.pauses[-1])
+    claim = tried.claim()
+    desk.wait(WEEKEND)
+    tried.record(claim)
+    desk.wait(tried.pauses[-1])
+
+    tried.fail()
+
+    assert not tried.is_dead
+
+
+def test_who_is_always_late_gets_his_attempts_and_comes_to_an_end(tried, desk):
+    """More than the rate allows: each attempt is hours after its time."""
+    tried.fail_for(NOTHING)
+
+    tried.fail_until_dead(late=3 * HOUR)
+
+    assert ATTEMPTS <= len(tried.pauses) + 1 <= ATTEMPTS + 1
+
+
+def test_a_discard_is_tried_all_its_times(desk, books):
+    desk.say("ticket_discard")
+    tried = Tried(desk, Deliverer(desk), books)
+    tried.fail_for(40 * HOUR)
+    disabled(tried)
+    tried.fail()
+    assert not tried.is_dead
+
+    tried.fail_until_dead()
+
+    assert len(tried.pauses) + 1 == DISCARDS
+
+
+def test_what_the_release_before_left_is_not_dead_by_the_first_attempt(tried, desk):
+    """Its operator was disabled over the upgrade."""
+    moments = {"first": desk.now - 70 * HOUR, "postponed": desk.now - 64 * HOUR}
+    with desk.engine.begin() as connection:
+        connection.execute(BEFORE_UPGRADE, {**moments, "due": desk.now - 62 * HOUR})
+
+    claim = tried.claim()
+    tried.record(claim)
+
+    assert claim.claimed_at - claim.first_tried_at == 8 * HOUR
+    assert not tried.is_dead
+
+
+def _open(tried: Tried) -> None:
+    """Another notice of the same partner is answered 401."""
+    tried.desk.say("ticket_win", "other")
+    (other,) = [one for one in tried.deliverer.claim() if one.ticket_id == "other"]
+    tried.deliverer.answer([other], AGAIN, 401)
+
+
+def _probe_in_vain(tried: Tried) -> None:
+    for _ in range(3):
+        tried.desk.wait(INTERVAL)
+        (probe,) = tried.deliverer.claim()
+        tried.deliverer.answer([probe], AGAIN, 503)
+
+
+def _close(tried: Tried) -> None:
+    """The other notice is the probe that succeeds."""
+    while True:
+        tried.desk.wait(INTERVAL)
+        (probe,) = tried.deliverer.claim()
+        if probe.ticket_id == "other":
+            tried.deliverer.answer([probe])
+            return
+        tried.deliverer.answer([probe], AGAIN, 503)
