@@ -32,7 +32,24 @@ def with_doubts(decision: Decision, ticket: TicketState, event: Event) -> Decisi
 
 
 def contradiction(ticket: TicketState, event: Event) -> str | None:
-    """Why a lottery's settlement cannot be paid for good; None: it can be.
+    """Why a wallet cannot be told a result: what it would pay is not what was said. None: it is."""
+    facts = ticket.facts
+    own = event.data.get("net_payout")
+    price = facts.get("price", event.data.get("price"))
+    payout = facts.get("net_payout") if own is None else own
+    match event.action:
+        case Action.WIN if payout == 0:
+            return "won, but the payout is 0"
+        case Action.LOST if own not in (None, 0, facts.get("net_payout")):
+            return f"lost, but net_payout is {own}"
+        case Action.REFUND if own not in (None, price):
+            return f"refunded, but net_payout is {own} and the price {price}"
+        case _:
+            return _contradictory_settlement(facts, event)
+
+
+def _contradictory_settlement(facts: Mapping[str, Any], event: Event) -> str | None:
+    """The same of a lottery's message.
 
     An amount without a winning line may be the price (so the vendor's page has it); any other
     amount is a win that nobody would get.
@@ -40,12 +57,9 @@ def contradiction(ticket: TicketState, event: Event) -> str | None:
     message = _lottery(event)
     if message is None or message["type"] != "Settlement":
         return None
-    facts = ticket.facts
     player = message.get("user_id")
     if isinstance(player, str) and facts.get("player_id") not in (None, "", player):
         return "it is for another player than the ticket was opened for"
-    if event.action is Action.WIN and not _number(message.get("amount")):
-        return "a line has won, but the amount is 0"
     if event.action is Action.LOST and _cents(message) not in (None, 0, facts.get("price")):
         return f"the amount is {message['amount']}, but no line has won"
     return None

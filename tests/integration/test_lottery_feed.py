@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from models.events.event import Entry
 from models.interventions import Person
 from models.rescue import EventEnd, NotPossible, retry_raw
+from models.story import read_stories
 from tests.support.books import Books
 from tests.support.desk import PARKING_WINDOW, Desk
 from tests.support.lottery import OPERATOR, SAMPLE, TICKET, bet, lottery_entry, settlement
@@ -182,6 +183,20 @@ def test_a_settlement_that_an_older_release_applied_is_still_the_same_one(feed, 
         ("applied", 1),
         ("confirmed", 0),
     ]
+
+
+def test_a_settlement_that_contradicts_itself_is_doubtful_in_its_ticket_s_story(
+    feed, books, engine
+):
+    feed.send(bet(), drawn(won=False, amount=99))
+
+    with engine.begin() as connection:
+        (story,) = read_stories(connection, TICKET)
+    assert [event.message for event in story.events] == [
+        None,
+        "doubtful: the amount is 99, but no line has won: nothing is paid",
+    ]
+    assert books.owed(TICKET) == ["ticket_lost"]
 
 
 def test_an_older_settlement_that_comes_late_corrects_nothing(feed, books):

@@ -1,6 +1,8 @@
 """The schema that migrations make is the one the tables describe, however often they are asked."""
 
+import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,12 +12,24 @@ from sqlalchemy.exc import NotSupportedError, OperationalError
 from sqlmodel import SQLModel
 
 import models.tables  # noqa: F401 - fills the metadata
+from models.clock import DatabaseClock
 from models.database import is_transient, open_engine
-from models.migrate import NotMigrated, current_revision, expected_revision, upgrade
+from models.migrate import VERSIONS, NotMigrated, current_revision, expected_revision, upgrade
+from models.outbox.claim import claim
 from tests.support import databases
 from tests.support.catalog import MIGRATIONS_TABLE, catalog
 from tests.support.next_release import NEXT_REVISION, migrate_further
 
+OWED_BEFORE = text("""
+    WITH partner AS (
+        INSERT INTO operator (id, code, protocol, url, secret)
+        VALUES (1, 'a/b', 'pam', 'http://partner', 'sealed') RETURNING id),
+    settled AS (
+        INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, unfinished)
+        SELECT id, 'c', 'resulted', 'won', 1, 1, 1 FROM partner RETURNING id, operator)
+    INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at,
+                        created_at)
+    SELECT id, operator, 1, 'ticket_win', 1, '{}', true, now(), now() FROM settled""")
 PREPARED_AFTER = 6  # executions, psycopg has the server keep a plan
 
 
@@ -120,6 +134,27 @@ def test_each_revision_is_told_of(empty_database):
 
     assert told[0].startswith("0001 The tables of the main road")
     assert told[-1] == f"{expected_revision()} done"
+
+
+def test_what_was_owed_before_the_upgrade_keeps_its_key(empty, empty_database, tmp_path):
+    """Its partner may have it under that key, which held no more than the ids and slashes."""
+    first = next(VERSIONS.glob("0001_*.py"))
+    shutil.copy(first, tmp_path)
+    upgrade(empty_database, versions=(tmp_path,))
+    with empty.begin() as connection:
+        connection.execute(OWED_BEFORE)
+
+    upgrade(empty_database)
+
+    with empty.begin() as connection:
+        (claimed,) = claim(
+            connection,
+            now=DatabaseClock().now(connection),
+            lease=timedelta(seconds=25),
+            room={1: 1},
+            create_age_max=timedelta(seconds=60),
+        )
+    assert claimed.idempotency_key == "a/b/c/ticket_win/1"
 
 
 def test_a_server_that_is_not_there_is_an_error_that_says_so():

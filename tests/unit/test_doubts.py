@@ -112,7 +112,13 @@ def test_a_doubt_stands_behind_what_else_is_said():
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
-        (settled(amount=0), "a line has won, but the amount is 0"),
+        (settled(amount=0), "won, but the payout is 0"),
+        (event("win@1", net_payout=0), "won, but the payout is 0"),
+        (event("lost@1", net_payout=900), "lost, but net_payout is 900"),
+        (
+            event("refund@1", net_payout=400),
+            "refunded, but net_payout is 400 and the price 500",
+        ),
         (settled(won=False, amount=2400), "the amount is 2400, but no line has won"),
         (settled(user_id="52530"), "it is for another player than the ticket was opened for"),
         (
@@ -127,6 +133,24 @@ def test_a_wallet_takes_nothing_back_so_that_a_contradiction_is_refused(said, pr
     assert decide(state, said) == ("rejected", "contradictory", problem)
     assert state.status is Status.OPEN
     assert decide(state, settled()).outcome == "applied"
+
+
+def test_a_win_without_a_payout_of_its_own_pays_nothing_where_none_was_known():
+    """Contracts 1.7: a superbet is placed with payouts of 0."""
+    state = ticket("open", SEAMLESS)
+    state.details["net_payout"] = 0
+
+    assert decide(state, event("win@1"))[:2] == ("rejected", "contradictory")
+    assert decide(state, event("win@2", net_payout=900)).outcome == "applied"
+
+
+def test_a_lost_ticket_may_repeat_what_it_might_have_paid():
+    decision = decided(event("lost@1", net_payout=ROUND["net_payout"]), SEAMLESS)
+
+    assert (decision.outcome, decision.message) == (
+        "applied",
+        f"doubtful: lost, but net_payout is {ROUND['net_payout']}",
+    )
 
 
 def test_a_lost_settlement_may_name_the_price_as_the_vendor_s_page_has_it():
