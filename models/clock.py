@@ -11,6 +11,15 @@ from sqlalchemy import Connection, text
 NOW: Final = text("SELECT clock_timestamp()")
 
 
+def in_seconds(interval: str) -> str:
+    """SQL for *interval* counted in seconds alone, whatever units it was given in.
+
+    PostgreSQL keeps days apart from seconds, and psycopg sends 24 hours as `1 day`: added to a
+    moment, that is 23 or 25 hours where the session's time zone changes its clocks in between.
+    """
+    return f"make_interval(secs => CAST(extract(epoch FROM {interval}) AS double precision))"
+
+
 class Clock(Protocol):
     """Says what time it is. Only entry points ask; everything else is handed `now`."""
 

@@ -13,6 +13,7 @@ from sqlalchemy import TextClause, text
 
 # For older transactions: at its end an index waits for all of them, a backup's too.
 LOCK_TIMEOUT: Final = "15min"
+SMALL: Final = frozenset({"operator", "publisher"})  # a row for each partner or backend
 LEFT_UNFINISHED: Final = text(
     "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(:name) AND NOT indisvalid)"
 )
@@ -43,6 +44,12 @@ def build_index(
             postgresql_concurrently=True,
             postgresql_where=None if where is None else text(where),
         )
+
+
+def rewrite_small(table: str, assignment: str, where: str) -> None:
+    """Change old rows of a table that has few, in the revision's own transaction."""
+    assert table in SMALL, f"{table} may have millions of rows: code fills them in, in batches"
+    op.execute(f"UPDATE {table} SET {assignment} WHERE {where}")  # noqa: S608 - words of a revision
 
 
 def validate(constraint: str, table: str) -> None:

@@ -7,6 +7,7 @@ from typing import Final, TypedDict
 
 from sqlalchemy import Connection, TextClause, text
 
+from models.clock import in_seconds
 from models.durations import format_duration
 from models.interventions import Change, Person, keep
 from models.operators.draft import OperatorInvalid, OperatorTerms, check_terms
@@ -17,13 +18,14 @@ LOCK: Final = text("""
            timezone, lottery_ticket
       FROM operator WHERE code = :code FOR NO KEY UPDATE
 """)
-CHANGE: Final = text("""
+CHANGE: Final = text(f"""
     UPDATE operator
-       SET url = :url, agent = :agent, sign_calls = :sign_calls, close_delay = :close_delay,
+       SET url = :url, agent = :agent, sign_calls = :sign_calls,
            announces_tickets = :announces_tickets, rate = :rate, in_flight = :in_flight,
-           timezone = :timezone, lottery_ticket = :lottery_ticket
+           timezone = :timezone, lottery_ticket = :lottery_ticket,
+           close_delay = {in_seconds("CAST(:close_delay AS interval)")}
      WHERE code = :code
-""")
+""")  # noqa: S608 - a constant
 HOLD: Final = text("""
     UPDATE operator SET disabled_at = :now WHERE code = :code AND disabled_at IS NULL
 """)

@@ -5,19 +5,21 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from models.clock import in_seconds
 from models.durations import format_duration
 from models.encryption import Vault, hash_key
 from models.interventions import Change, Person, keep
 from models.operators.draft import NewOperator, check
 
-ADD: Final = text("""
+ADD: Final = text(f"""
     INSERT INTO operator (code, protocol, url, secret, agent, sign_calls, close_delay,
                           announces_tickets, rate, in_flight, timezone, lottery_ticket)
-    VALUES (:code, :protocol, :url, :secret, :agent, :sign_calls, :close_delay,
+    VALUES (:code, :protocol, :url, :secret, :agent,
+            :sign_calls, {in_seconds("CAST(:close_delay AS interval)")},
             :announces_tickets, :rate, :in_flight, :timezone, :lottery_ticket)
     ON CONFLICT (code) DO NOTHING
     RETURNING id
-""")
+""")  # noqa: S608 - a constant
 ADD_KEY: Final = text("""
     INSERT INTO publisher (name, key_hash) VALUES (:name, :key_hash)
     ON CONFLICT DO NOTHING

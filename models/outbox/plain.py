@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
+from models.clock import in_seconds
 from models.lifecycle.words import RESULTS, SENT_ONCE, Action
 from models.outbox.ledger import move_heads
 from models.outbox.values import Attempt, Delivered
@@ -57,7 +58,8 @@ RECORD_PLAIN = text(f"""
            close_due_at = CASE
                WHEN told.action IN ({_RESULTS}) AND t.status = 'resulted'
                     AND t.generation = told.generation
-               THEN :now + (SELECT close_delay FROM operator o WHERE o.id = t.operator)
+               THEN :now + (SELECT {in_seconds("o.close_delay")} FROM operator o
+                             WHERE o.id = t.operator)
                ELSE t.close_due_at END
       FROM told
      WHERE t.id = told.ticket

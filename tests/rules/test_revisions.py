@@ -43,6 +43,8 @@ BAD = {
         "a ForeignKey in it"
     ),
     'op.add_column("ticket", column)': "hides its column",
+    'rewrite_small("ticket", "draw = 1", "draw IS NULL")': "may have millions of rows",
+    'op.execute("UPDATE operator SET rate = 1")': "execute may take away",
     'op.add_column("ticket", sa.Column("a"))\nop.add_column("notice", sa.Column("a"))': (
         "locks notice, ticket"
     ),

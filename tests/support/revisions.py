@@ -11,17 +11,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from models.migrations.online import SMALL
+
 # The names of the tables that each step locks, by their places among its arguments.
 ADDS: Final[Mapping[str, tuple[int, ...]]] = {
     "add_column": (0,),
     "create_check_constraint": (1,),
     "create_foreign_key": (1,),  # and the one it leads to: that cannot be helped
     "widen_check": (1,),
+    "rewrite_small": (0,),
 }
 ON_NEW_TABLES: Final = {"create_index": 1, "create_unique_constraint": 1, "bulk_insert": 0}
 OUTSIDE: Final = {"build_index", "validate"}  # of transactions: models.migrations.online
 HARMLESS: Final = {"create_table", "f", "get_bind"}
-OF_ONLINE: Final = OUTSIDE | {"widen_check"}
+OF_ONLINE: Final = OUTSIDE | {"widen_check", "rewrite_small"}
 # Other for each row: adding such a column writes the whole table anew, under its lock.
 NOT_ONE_VALUE: Final = re.compile(r"random|uuid|clock_timestamp|nextval", re.IGNORECASE)
 NOT_IN_A_COLUMN: Final = {"ForeignKey", "Identity", "Computed", "CheckConstraint"}
@@ -95,6 +98,8 @@ def _faults_of(name: str, step: ast.Call, revision: Revision) -> Iterator[str]:
         case "create_check_constraint" | "create_foreign_key":
             if not _is(step, "postgresql_not_valid", value=True):
                 yield "reads the whole table: postgresql_not_valid=True, then validate() later"
+        case "rewrite_small" if _word(step, 0) not in SMALL:
+            yield "writes a table that may have millions of rows: in code, in batches"
         case _ if name in ON_NEW_TABLES:
             if _word(step, ON_NEW_TABLES[name]) not in revision.new_tables:
                 yield "stops all writers of a table that is in use: build_index(), or in code"

@@ -1,0 +1,107 @@
+"""24 hours are 24 hours on a day of clock change too, whatever time zone a session has."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import Engine, event, text
+
+from models.database import open_engine
+from models.migrate import current_revision, expected_revision, upgrade
+from models.outbox.record import record_each
+from models.outbox.values import Attempt, Delivered
+from tests.support import databases
+from tests.support.books import Books
+from tests.support.closed_port import closed_port
+from tests.support.command_line import CommandLine
+from tests.support.desk import OPERATOR, PARKING_WINDOW, PARTNER_GRACE, TOOK, Desk
+from tests.support.manual_clock import ManualClock
+
+ZONE = "Europe/Berlin"
+DAY = timedelta(days=1)
+# Noon before a night of 25 hours, and before one of 23, in that zone.
+NOONS = [datetime(2026, 10, 24, 12, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)]
+STORED = text("SELECT CAST(close_delay AS text) FROM operator WHERE code = :code")
+
+
+@pytest.fixture(params=NOONS, ids=["autumn", "spring"])
+def desk(request, database):
+    """A desk whose sessions keep local time, and whose operator was added by an older release."""
+    engine = open_engine(database, application_name="local", pool_size=2)
+    event.listen(engine, "begin", lambda new: new.exec_driver_sql(f"SET TIME ZONE '{ZONE}'"))
+    made = Desk(engine, ManualClock(request.param))
+    made.add_operator(close_delay=DAY)
+    with engine.begin() as connection:
+        assert connection.execute(STORED, {"code": OPERATOR}).scalar_one() == "1 day"
+        assert connection.execute(text("SHOW TIME ZONE")).scalar_one() == ZONE
+    yield made
+    engine.dispose()
+
+
+def test_a_plain_success_starts_24_hours(desk):
+    desk.say("ticket_win")
+    desk.deliver()
+
+    assert Books(desk.engine).ticket().close_due_at == desk.now + DAY
+
+
+def test_a_success_that_is_decided_by_itself_starts_24_hours(desk):
+    desk.say("ticket_win")
+    attempts = [Attempt(one, Delivered(), TOOK) for one in desk.claim()]
+    with desk.engine.begin() as connection:
+        record_each(
+            connection,
+            attempts,
+            now=desk.now,
+            partner_grace=PARTNER_GRACE,
+            parking_window=PARKING_WINDOW,
+        )
+
+    assert Books(desk.engine).ticket().close_due_at == desk.now + DAY
+
+
+@pytest.fixture
+def slipway(monkeypatch, capsys, database) -> CommandLine:
+    line = CommandLine(monkeypatch, capsys)
+    line.export(
+        database_url=database,
+        redis_url=f"redis://127.0.0.1:{closed_port()}/0",
+        secret_key=Fernet.generate_key().decode(),
+    )
+    return line
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [("24h", "24:00:00"), ("7d", "168:00:00"), ("90s", "00:01:30"), ("1500ms", "00:00:01.5")],
+)
+def test_a_delay_is_stored_in_seconds(slipway, engine, delay, seconds):
+    add = ("operators", "add", "--protocol", "pam", "--url", "https://partner.example/")
+    slipway(*add, "--close-delay", delay, "added")
+    slipway(*add, "changed")
+    slipway("operators", "set", "changed", "--close-delay", delay)
+
+    assert [stored(engine, code) for code in ("added", "changed")] == [seconds, seconds]
+
+
+def stored(engine: Engine, code: str) -> str:
+    with engine.begin() as connection:
+        found: str = connection.execute(STORED, {"code": code}).scalar_one()
+    return found
+
+
+def test_migrating_counts_in_seconds_what_was_stored_in_days_and_keeps_due_times(database, engine):
+    desk = Desk(engine, ManualClock())
+    desk.add_operator(close_delay=timedelta(days=2, hours=1))
+    desk.say("ticket_win")
+    desk.deliver()
+    due = Books(engine).ticket().close_due_at
+    with databases.owner(database) as person:
+        person.execute("UPDATE alembic_version SET version_num = '0002'")
+
+    upgrade(database)
+
+    assert stored(engine, OPERATOR) == "49:00:00"
+    assert Books(engine).ticket().close_due_at == due == desk.now + timedelta(hours=49)
+    with engine.connect() as connection:
+        assert current_revision(connection) == expected_revision()
