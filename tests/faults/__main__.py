@@ -14,7 +14,7 @@ def main() -> int:
     """Run what the options say."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--seconds", type=float, default=600.0, help="of load")
+    options.add_argument("--seconds", type=float, default=600.0, help="of load, at the least")
     options.add_argument("--lives", type=float, default=60.0, help="that begin each second")
     options.add_argument(
         "--every", type=float, default=0.5, help="seconds from one fault to the next"

@@ -1,8 +1,10 @@
 """The backends of a trial: some open tickets that are paid already, some have the partner debit."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from itertools import takewhile
 from typing import Final
 
 from producers.publisher import Event, Publisher, PublishLater, SetupRefused
@@ -16,6 +18,7 @@ BEGINNINGS: Final[Mapping[str, Sequence[str]]] = {
     CREATES: ("ticket_create", "ticket_reserve"),
 }
 SHARES: Final[Mapping[str, float]] = {OPENS: 0.8, CREATES: 0.2}
+LIVES_MAX: Final = 10_000_000
 
 
 class Stubborn:
@@ -24,9 +27,12 @@ class Stubborn:
     def __init__(self, publisher: Publisher) -> None:
         """Publish with *publisher*."""
         self._publisher = publisher
+        self.held = threading.Event()
 
     def publish_many(self, events: Sequence[Event]) -> list[str]:
         """Put *events* on the stream; `PublishLater` also where the set-up is refused."""
+        if self.held.is_set():
+            raise PublishLater("the backends are held", entry_ids=(), unpublished=events)
         try:
             return self._publisher.publish_many(events)
         except SetupRefused as refusal:
@@ -42,19 +48,20 @@ class Backends:
         self,
         redis_url: str,
         *,
-        seconds: float,
         lives_per_second: float,
         seed: int,
         patience: timedelta,
     ) -> None:
-        """Prepare *seconds* of lives. *patience*: how long Redis may refuse all of it."""
+        """Prepare; lives begin until it is enough. *patience*: how long Redis may refuse all."""
+        self._enough = threading.Event()
         self._publisher = Publisher.at(redis_url)
+        self._stubborn = Stubborn(self._publisher)
         self._patience = patience
         self._accounts = {operator: Published() for operator in BEGINNINGS}
         self._threads = [
             threading.Thread(
                 target=self._play,
-                args=(operator, seconds, SHARES[operator] * lives_per_second, seed + number),
+                args=(operator, SHARES[operator] * lives_per_second, seed + number),
                 daemon=True,
             )
             for number, operator in enumerate(BEGINNINGS)
@@ -64,6 +71,19 @@ class Backends:
         """Begin to publish."""
         for thread in self._threads:
             thread.start()
+
+    def enough(self) -> None:
+        """Begin no further life; those that have begun are told to their end."""
+        self._enough.set()
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Have them keep their events, until the block ends."""
+        self._stubborn.held.set()
+        try:
+            yield
+        finally:
+            self._stubborn.held.clear()
 
     @property
     def done(self) -> bool:
@@ -79,9 +99,9 @@ class Backends:
             unconfirmed=[event for account in accounts for event in account.unconfirmed],
         )
 
-    def _play(self, operator: str, seconds: float, lives_per_second: float, seed: int) -> None:
+    def _play(self, operator: str, lives_per_second: float, seed: int) -> None:
         told = stories(
-            max(1, int(seconds * lives_per_second)),
+            LIVES_MAX,
             operators=[operator],
             seed=seed,
             lives_per_second=lives_per_second,
@@ -93,8 +113,8 @@ class Backends:
             account.events, account.unconfirmed = so_far.events, so_far.unconfirmed
 
         play(
-            told,
-            Stubborn(self._publisher),
+            takewhile(lambda _: not self._enough.is_set(), told),
+            self._stubborn,
             wait=threading.Event().wait,
             on_published=note,
             patience=self._patience,

@@ -14,7 +14,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from producers.wall_clock import utc_now
-from tests.faults.backends import Backends
 from tests.faults.books import Books, open_books, unfinished
 from tests.faults.cancelled import Span
 from tests.faults.descriptors import Descriptors
@@ -24,7 +23,6 @@ from tests.faults.schedule import HARMLESS, NETWORK, SUDDEN, Fault, Place, Plann
 from tests.faults.strikes import Scene, strike
 
 CALM_SECONDS = 3.0  # before the first fault: what is opened by then is what work needs
-PATIENCE = timedelta(minutes=2)
 UNDER_WAY = timedelta(seconds=2)  # a call that began while the way was cut is over by then
 UNSEEN = timedelta(seconds=UNSEEN_SECONDS_MAX) + UNDER_WAY
 RECOVERED_SECONDS_MAX = 60.0
@@ -36,7 +34,7 @@ class Trial:
     """What to run."""
 
     seed: int
-    seconds: float  # of load
+    seconds: float  # of load, or longer: until each kind of fault has come once
     lives_per_second: float
     fault_every: float  # seconds from one fault to the next, on average
     close_delay: timedelta = timedelta(seconds=30)
@@ -111,13 +109,7 @@ class Chaos:
     def run(self) -> Report:
         """Load, break, drain, stop everything, and open the books."""
         trial = self._trial
-        backends = Backends(
-            self._servers.redis_url,
-            seconds=trial.seconds,
-            lives_per_second=trial.lives_per_second,
-            seed=trial.seed,
-            patience=timedelta(seconds=2 * trial.long) + PATIENCE,
-        )
+        backends = self._scene.backends
         self._fleet.start()
         backends.start()
         self._begin()
@@ -134,6 +126,7 @@ class Chaos:
                 break
             self._strike(planned)
         self._partner.behave_well()
+        backends.enough()
         while not backends.done:
             self._mend(0.2)
         self._drain()

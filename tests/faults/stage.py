@@ -17,7 +17,7 @@ from models.migrate import upgrade
 from models.operators import NewOperator, add_operator
 from producers.simulation.partner import SimulatedPartner
 from producers.simulation.partner.server import url_of
-from tests.faults.backends import BEGINNINGS, CREATES
+from tests.faults.backends import BEGINNINGS, CREATES, Backends
 from tests.faults.chaos import Chaos, Report, Trial, log_of
 from tests.faults.clocks import clock_of, in_words
 from tests.faults.fleet import NAMES, Fleet
@@ -31,6 +31,7 @@ from worker.embedded import Servers, embedded_servers
 from worker.embedded.ports import LOOPBACK
 
 LEDGER_MAX = 5_000_000  # everything is kept: the books need it all
+PATIENCE = timedelta(minutes=2)
 SETTINGS = {
     "SLIPWAY_PARTNER_NETWORKS": "127.0.0.0/8",
     "SLIPWAY_PARTNER_TIMEOUT": "1s",
@@ -67,7 +68,13 @@ def perform(trial: Trial, *, folder: Path) -> Report:
         )
         ends.callback(fleet.stop)
         rng = Random(trial.seed)  # noqa: S311 - faults, nothing secret
-        scene = Scene(servers, partner, fleet, network, watch, rng)
+        backends = Backends(
+            servers.redis_url,
+            lives_per_second=trial.lives_per_second,
+            seed=trial.seed,
+            patience=timedelta(seconds=2 * trial.long) + PATIENCE,
+        )
+        scene = Scene(servers, partner, fleet, network, watch, rng, backends)
         without = frozenset({Fault.PARTNER_RELOADS} if nginx() is None else ())
         return Chaos(trial, scene, pulse, clocks=in_words(library), without=without).run()
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from producers.simulation.partner import Rule, SimulatedPartner
 from producers.simulation.partner import behaviour as acts
 from tests.faults import server_faults, stream_faults
+from tests.faults.backends import Backends
 from tests.faults.books import asking
 from tests.faults.fleet import NAMES, Fleet
 from tests.faults.front_end import nginx, reloading_front_end
@@ -43,6 +44,7 @@ class Scene:
     network: Network
     redis: Redis  # past every fault of the network
     rng: Random
+    backends: Backends
 
 
 Strike = Callable[[Scene, Planned], AbstractContextManager[None]]
@@ -151,7 +153,8 @@ def _partner_reloads(scene: Scene, _planned: Planned) -> Iterator[None]:
 @contextmanager
 def _from_the_future(scene: Scene, planned: Planned) -> Iterator[None]:
     ahead = AN_HOUR if planned.mild else FAR_AHEAD
-    with stream_faults.stream_from_the_future(scene.servers, ahead=ahead):
+    quiet = scene.backends.hold
+    with stream_faults.stream_from_the_future(scene.servers, ahead=ahead, quiet=quiet):
         yield
 
 
