@@ -221,6 +221,23 @@ class Settings(BaseSettings):
         return self
 
 
+class _EventAge(BaseSettings):
+    """The one setting that a check of events without any server needs."""
+
+    model_config = Settings.model_config
+
+    event_age_max: PositiveDuration = Settings.model_fields["event_age_max"].default
+
+
+def read_event_age_max() -> timedelta:
+    """Read this setting alone, where no other need be there. Raises WrongSettings."""
+    try:
+        return _EventAge().event_age_max
+    except ValidationError as error:
+        problems = told(error, described=Settings.model_fields)
+    raise WrongSettings(problems)  # outside the except, as below
+
+
 @cache
 def read_settings() -> Settings:
     """Read the environment, the first time only.

@@ -13,9 +13,11 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from models.events.doubled import refuse_doubled
 from models.events.envelope import Envelope
 from models.events.event import Entry, Event
-from models.events.format import EVENT_BYTES_MAX
+from models.events.format import DATA_NAMES, EVENT_BYTES_MAX
+from models.events.names import Names, refuse_nearly
 from models.events.published import event_in, field_of
 from models.events.refusal import Refusal
 from models.events.wording import not_json, shown, told
@@ -29,6 +31,14 @@ _TEXTS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "binary", ""})
 _TASK: Final = ("args", "kwargs", "embed")
 _FOLLOWERS: Final = ("callbacks", "errbacks", "chain", "chord")
 _BESIDE_DATA: Final = ("occurred_at", "sequence")
+_ARGUMENTS: Final = Names.of(
+    [*DATA_NAMES.known, *_BESIDE_DATA],
+    elsewhere={
+        "event_id": "the task's id (`task_id=`)",
+        "action": "the task's name",
+        "data": "its fields, each as an argument",
+    },
+)
 _THE_TIME_IS_OURS: Final = "send it when it has happened, without eta, countdown or expires"
 
 
@@ -59,9 +69,9 @@ def read_message(entry: Entry) -> Event:
     expiration = envelope["properties"].get("expiration")
     if task is None:
         _refuse_times({"expiration": expiration})
-        return event_in(_with_plain_time(content), body, entry)
+        return event_in(_with_plain_time(content), entry)
     _refuse_times({**task.times, "expiration": expiration})
-    return event_in(_document(task), body, entry)
+    return event_in(_document(task), entry)
 
 
 def ids_in(raw: bytes) -> dict[str, object]:
@@ -92,6 +102,7 @@ def _envelope(raw: bytes) -> dict[str, Any]:
         raise not_json(raw, str(error), what="the message") from None
     if not isinstance(envelope, dict):
         raise Refusal(Reason.INVALID_EVENT, "the message is not a JSON object")
+    refuse_doubled(raw, what="the message's ")
     if "body" not in envelope and "action" in envelope:
         raise Refusal(
             Reason.INVALID_EVENT,
@@ -140,6 +151,7 @@ def _content(body: bytes) -> object:
         content: object = from_json(body)
     except ValueError as error:
         raise not_json(body, str(error), what="the message's body") from None
+    refuse_doubled(body, what="the message's body: ")
     return content
 
 
@@ -184,6 +196,7 @@ def _document(task: _Task) -> object:
     facts = _arguments(task)
     if "event_id" in facts:
         raise _unfit("arguments name an event_id; give it as the task's id (`task_id=`)")
+    refuse_nearly(_ARGUMENTS.nearly(facts), within="the message's arguments: ")
     document: dict[str, object] = {"event_id": task.id, "action": task.name, "data": facts}
     for name in _BESIDE_DATA:
         if name in facts:

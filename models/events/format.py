@@ -4,11 +4,13 @@ Field names are the partner protocol's own (contracts: BetStack 1.4, 1.5). Field
 kept in the log and never sent on.
 """
 
-from typing import Annotated, Literal, NotRequired, Required
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, Required
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
+from models.events.moments import MOMENT_PATTERN
+from models.events.names import Names
 from models.lifecycle.words import Action
 
 EVENT_BYTES_MAX = 256 * 1024
@@ -17,16 +19,41 @@ _PRINTABLE = r"^[^\p{C}\p{Z}]*$"
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
 # What is sent on to a PAM holds no space: its rule for signing such a text is ambiguous (5.5).
 Word = Annotated[str, StringConstraints(max_length=255, pattern=_PRINTABLE)]
-Text = Annotated[str, StringConstraints(max_length=255)]
-Cents = Annotated[int, Field(ge=0, le=10**15)]  # the currency's minor unit, by ISO 4217
-Percent = Annotated[int | float, Field(ge=0, le=1000, allow_inf_nan=False)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Moment = Annotated[
-    str,  # RFC 3339 with an offset; read by `datetime.fromisoformat`, which is ten times as fast
-    StringConstraints(
-        pattern=r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$"
-    ),
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL's text takes none
+Text = Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)]
+CENTS_MAX: Final = 10**15
+NUMBER_MAX: Final = 2**31 - 1
+
+
+def _whole(number: float) -> int:
+    """JSON has one kind of number: 500.0 is the integer 500, as JSON Schema has it, too."""
+    if not number.is_integer():
+        raise ValueError("not a whole number")
+    return int(number)
+
+
+def _integer(least: int, most: int) -> Any:  # noqa: ANN401 - a type, for a type checker an int
+    bounds = Field(ge=least, le=most)
+    written = {"type": "integer", "minimum": least, "maximum": most}
+    exact = Annotated[int, bounds]
+    with_point = Annotated[float, bounds, AfterValidator(_whole)]
+    return Annotated[exact | with_point, Field(union_mode="left_to_right"), WithJsonSchema(written)]
+
+
+if TYPE_CHECKING:
+    Cents = int
+    Number = int
+else:
+    Cents = _integer(0, CENTS_MAX)  # the currency's minor unit, by ISO 4217
+    Number = _integer(1, NUMBER_MAX)
+Percent = Annotated[
+    int | float,  # kept as it was written: 10 or 10.0
+    Field(ge=0, le=1000, allow_inf_nan=False),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1000}),
 ]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+# RFC 3339 with an offset, leniently; `moment` reads it and knows what to say of any other text.
+Moment = Annotated[str, Field(json_schema_extra={"pattern": MOMENT_PATTERN})]
 
 
 class Data(TypedDict, total=False):
@@ -79,9 +106,16 @@ class WireEvent(TypedDict):
         "ticket_refund",
         "ticket_rollback",
     ]
-    sequence: NotRequired[Annotated[int, Field(ge=1, le=2**31 - 1)] | None]
+    sequence: NotRequired[Number | None]
     data: Data
 
+
+_OF_AN_EVENT: Final = WireEvent.__required_keys__ | WireEvent.__optional_keys__
+_OF_DATA: Final = Data.__required_keys__ | Data.__optional_keys__
+EVENT_NAMES: Final = Names.of(_OF_AN_EVENT, elsewhere={name: f"data.{name}" for name in _OF_DATA})
+DATA_NAMES: Final = Names.of(
+    _OF_DATA, elsewhere={name: f"{name}, beside data" for name in _OF_AN_EVENT}
+)
 
 _SLIP = (
     "ticket_code",

@@ -6,22 +6,24 @@ makes a repeated delivery the same event, and every settlement is a correction o
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from models.events.age import too_old_for_a_door
+from models.events.doubled import refuse_doubled
 from models.events.event import Entry, Event
 from models.events.format import EVENT_BYTES_MAX, Id
-from models.events.lottery_format import LotteryMessage
-from models.events.moments import moment
+from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
+from models.events.moments import MOMENT_RULE, moment
+from models.events.names import refuse_nearly
 from models.events.published import field_of
 from models.events.refusal import Refusal
-from models.events.wording import IDS_RULE, check_storable, not_json, shown, told
+from models.events.wording import IDS_RULE, TEXT_RULE, check_storable, not_json, shown, told
 from models.lifecycle.words import Action, Reason
 from models.money import from_decimal_units
 
@@ -30,7 +32,6 @@ OPERATOR: Final = b"operator"  # and the field beside it
 _CENTS_MAX: Final = 10**15  # as for any other event (models.events.format)
 _MESSAGE: Final = TypeAdapter(LotteryMessage)
 _ID: Final = TypeAdapter(Id)
-_ONE_DIGIT_HOUR: Final = re.compile(r"^(.{10}).([0-9]):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +65,17 @@ def read_lottery(entry: Entry) -> Event:
     )
 
 
-def wrong_with(payload: bytes) -> Refusal | None:
-    """Why the message in *payload* would be rejected for its form; None where it would not be.
+def wrong_with(payload: bytes, *, now: datetime, age_max: timedelta) -> Refusal | None:
+    """Why the message in *payload* would be rejected for form or age; None where it would not be.
 
     For a door that answers at once. What the ticket and its operator make of it is known later.
     """
     try:
-        _understood(payload)
+        said = _understood(payload)
     except Refusal as refusal:
         return refusal
+    if why := too_old_for_a_door(said.at, now=now, age_max=age_max):
+        return Refusal(Reason.TOO_OLD, f"timestamp {why}")
     return None
 
 
@@ -99,14 +102,26 @@ def _understood(raw: bytes) -> _Said:
         raise not_json(raw, str(error), what="the message") from None
     if not isinstance(payload, dict):
         raise Refusal(Reason.INVALID_EVENT, "the message is not a JSON object")
+    refuse_doubled(raw)
+    _check_names(payload)
     try:
         _MESSAGE.validate_python(payload)
     except ValidationError as error:
         raise _explained(payload, error) from None
-    check_storable(raw, payload, "message")
+    check_storable(payload, "message")
     _moment(payload, "draw_date")
     at = _moment(payload, "timestamp")
     return _Said(payload, _action(payload), at, _cents(raw, payload))
+
+
+def _check_names(payload: dict[str, Any]) -> None:
+    """Refuse a field that is nearly called like one that counts; `meta` is free."""
+    nearly = MESSAGE_NAMES.nearly(payload)
+    lines = payload.get("lines")
+    for place, line in enumerate(lines if isinstance(lines, list) else ()):
+        if isinstance(line, dict) and (found := LINE_NAMES.nearly(line)):
+            nearly |= {f"lines.{place}.{name}": meant for name, meant in found.items()}
+    refuse_nearly(nearly)
 
 
 def _action(payload: dict[str, Any]) -> Action:
@@ -151,7 +166,7 @@ def _event_id(said: _Said) -> str:
 
 def _moment(payload: dict[str, Any], name: str) -> datetime:
     try:
-        return moment(_ONE_DIGIT_HOUR.sub(r"\1T0\2:", payload[name]))
+        return moment(payload[name])
     except ValueError as error:
         raise Refusal(
             Reason.INVALID_EVENT, f"{name}: {error} (was {shown(payload[name])})"
@@ -179,10 +194,7 @@ def _exact(raw: bytes, amount: float) -> Decimal:
     """A whole number is exact already; any other is read again as text, past the float."""
     if isinstance(amount, int):
         return Decimal(amount)
-    written = json.loads(raw.decode(), parse_float=str)["amount"]
-    if not isinstance(written, str) or float(written) != amount:
-        raise ValueError("stands there twice")
-    return Decimal(written)
+    return Decimal(json.loads(raw.decode(), parse_float=str)["amount"])
 
 
 def _operator(entry: Entry) -> str:
@@ -215,11 +227,12 @@ def _place(loc: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in loc[1:])  # the first is the kind of message
 
 
-_MOMENT_RULE = "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z"
 _RULES = {
     **dict.fromkeys(("ticket_id", "draw_id"), "must be text of 1 to 64 digits"),
     "lottery_id": "must be text of 1 to 255 digits",
-    **dict.fromkeys(("timestamp", "draw_date"), _MOMENT_RULE),
+    **dict.fromkeys(("timestamp", "draw_date"), MOMENT_RULE),
     "amount": "must be a number from 0, in units of the currency",
-    "user_id": "must be text of 1 to 255 characters",
+    "user_id": "must be text of 1 to 255 characters, without NUL",
+    **dict.fromkeys(("lottery_name", "lottery_type", "currency", "origin"), TEXT_RULE),
+    **dict.fromkeys(("bonus_code", "device_type"), TEXT_RULE),
 }

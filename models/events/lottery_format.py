@@ -4,29 +4,26 @@ We are the receiving side: required is what the vendor's page stars, forms are a
 schema and its sample. What it does not name may be there, and is kept.
 """
 
-from typing import Annotated, Any, Literal, Required
+from sys import float_info
+from typing import Annotated, Any, Final, Literal, Required
 
 from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
-from models.events.format import Text
+from models.events.format import NO_NUL, Moment, Text
+from models.events.names import Names
 
 # The vendor's ids are digits. Those that become ids of ours have our length.
 Digits = Annotated[str, StringConstraints(max_length=64, pattern=r"^[0-9]+$")]
 LongDigits = Annotated[str, StringConstraints(max_length=255, pattern=r"^[0-9]+$")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Number = Annotated[float, Field(allow_inf_nan=False)]  # validated, then kept as it was written
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Numbers = list[Number]
-# RFC 3339, but the hour may have one digit: so it is in the vendor's own sample (contracts 3.3).
-LenientMoment = Annotated[
-    str,
-    StringConstraints(
-        max_length=64,
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{1,2}:[0-9]{2}:[0-9]{2}"
-        r"([.,][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$",
-    ),
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
+_LARGEST: Final = float_info.max
+Number = Annotated[  # validated, then kept as it was written
+    float,
+    Field(allow_inf_nan=False, json_schema_extra={"minimum": -_LARGEST, "maximum": _LARGEST}),
 ]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_extra={"maximum": _LARGEST})]
+Numbers = list[Number]
 
 
 class Line(TypedDict, total=False):
@@ -69,7 +66,7 @@ class Message(TypedDict, total=False):
     lottery_name: Required[Text]
     lottery_type: Required[Text]
     draw_id: Required[Digits]
-    draw_date: Required[LenientMoment]
+    draw_date: Required[Moment]  # the hour has one digit in the vendor's sample (contracts 3.3)
     currency: Required[Text]  # which it is, is asked where its amount is counted
     exchange_rate: Required[Amount]
     draw_numbers: Numbers | None
@@ -78,7 +75,7 @@ class Message(TypedDict, total=False):
     amount: Required[Amount]  # in units of the currency, not in cents
     discount_amount: Amount | None
     origin: Required[Text]
-    timestamp: Required[LenientMoment]
+    timestamp: Required[Moment]
     user_id: Required[Name]
     device_type: Text | None
     meta: dict[str, Any] | None
@@ -104,3 +101,11 @@ class Settlement(Message, total=False):
 
 
 LotteryMessage = Annotated[Bet | Settlement, Field(discriminator="type")]
+
+
+def _names(*kinds: type) -> Names:
+    return Names.of(name for kind in kinds for name in kind.__annotations__)
+
+
+MESSAGE_NAMES: Final = _names(Message, Bet, Settlement)
+LINE_NAMES: Final = _names(Line, BetLine, SettlementLine)

@@ -1,16 +1,27 @@
 """The event as any publisher writes it (design.md 4): one JSON object with an object `data`."""
 
 import difflib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
+from models.events.doubled import refuse_doubled, surely_single
 from models.events.event import Entry, Event
-from models.events.format import EVENT_BYTES_MAX, REQUIRED, WireEvent, is_missing
-from models.events.moments import moment
+from models.events.format import (
+    DATA_NAMES,
+    EVENT_BYTES_MAX,
+    EVENT_NAMES,
+    REQUIRED,
+    WireEvent,
+    is_missing,
+)
+from models.events.moments import MOMENT_RULE, moment
+from models.events.names import refuse_nearly
 from models.events.refusal import Refusal
-from models.events.wording import IDS_RULE, check_storable, not_json, told
+from models.events.wording import IDS_RULE, TEXT_RULE, check_storable, not_json, shown, told
 from models.lifecycle.words import INBOUND, Action, Reason
 
 _WIRE = TypeAdapter(WireEvent)
@@ -28,17 +39,28 @@ def read_published(entry: Entry) -> Event:
     try:
         wire = _WIRE.validate_json(raw)
     except ValidationError as error:
-        raise _explained(raw, error) from None
-    return _event(wire, raw, entry)
+        raise _unfit_text(raw, error) from None
+    if not surely_single(raw, (wire,)):
+        refuse_doubled(raw)
+    return _event(wire, entry)
 
 
-def event_in(document: object, raw: bytes, entry: Entry) -> Event:
-    """The event that *document* is, read from the JSON in *raw* of *entry*. Raises Refusal."""
+def event_in(document: object, entry: Entry) -> Event:
+    """The event of *entry* that *document* is, in which no key was twice. Raises Refusal."""
     try:
         wire = _WIRE.validate_python(document)
     except ValidationError as error:
-        raise _explained(raw, error) from None
-    return _event(wire, raw, entry)
+        raise _unfit(document, error) from None
+    return _event(wire, entry)
+
+
+def check_names(event: Mapping[str, object]) -> None:
+    """Raise Refusal where a field of *event* is nearly called like one that counts."""
+    nearly = EVENT_NAMES.nearly(event)
+    data = event.get("data")
+    if isinstance(data, Mapping) and (in_data := DATA_NAMES.nearly(data)):
+        nearly |= {f"data.{name}": meant for name, meant in in_data.items()}
+    refuse_nearly(nearly)
 
 
 def field_of(entry: Entry) -> bytes:
@@ -54,14 +76,16 @@ def field_of(entry: Entry) -> bytes:
     return raw
 
 
-def _event(wire: WireEvent, raw: bytes, entry: Entry) -> Event:
+def _event(wire: WireEvent, entry: Entry) -> Event:
     data: dict[str, Any] = wire["data"]  # type: ignore[assignment]  # a TypedDict is a dict
+    if not data.keys() <= DATA_NAMES.known or not wire.keys() <= EVENT_NAMES.known:
+        check_names(wire)
+        _check_strangers(wire, data)
     action = _ACTIONS[wire["action"]]
     missing = [name for name in REQUIRED.get(action, ()) if is_missing(data.get(name))]
     if missing:
         listed = ", ".join(f"data.{name}" for name in missing)
         raise Refusal(Reason.INVALID_EVENT, f"{action} needs {listed}")
-    check_storable(raw, data, "data")
     event_id = wire.get("event_id") or f"stream:{entry.id}"
     entered = entry.received_at
     occurred_at = _occurred_at(wire.get("occurred_at"))
@@ -80,22 +104,45 @@ def _event(wire: WireEvent, raw: bytes, entry: Entry) -> Event:
     )
 
 
+def _check_strangers(wire: Mapping[str, object], data: Mapping[str, object]) -> None:
+    """Unknown fields hold anything; what is known was checked by its type."""
+    for name in wire.keys() - EVENT_NAMES.known:
+        check_storable(name, "the event")
+        check_storable(wire[name], name[:200])
+    for name in data.keys() - DATA_NAMES.known:
+        check_storable(name, "data")
+        check_storable(data[name], f"data.{name}"[:200])
+
+
 def _occurred_at(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
         return moment(text)
     except ValueError as error:
-        raise Refusal(Reason.INVALID_EVENT, f"occurred_at: {text!r}: {error}") from None
+        raise Refusal(Reason.INVALID_EVENT, f"occurred_at: {error} (was {shown(text)})") from None
 
 
-def _explained(raw: bytes, error: ValidationError) -> Refusal:
-    problems = error.errors(include_url=False, include_context=False)
-    first = problems[0]
+def _unfit_text(raw: bytes, error: ValidationError) -> Refusal:
+    first = error.errors(include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return not_json(raw, first["msg"])
-    if not first["loc"]:
+    try:
+        refuse_doubled(raw)  # what is wrong may stand in the one that was read
+    except Refusal as refusal:
+        return refusal
+    return _unfit(from_json(raw), error)
+
+
+def _unfit(document: object, error: ValidationError) -> Refusal:
+    """Why *document* is no event. What is missing may be there under nearly its name."""
+    if not isinstance(document, dict):
         return Refusal(Reason.INVALID_EVENT, "the event is not a JSON object")
+    try:
+        check_names(document)
+    except Refusal as refusal:
+        return refusal
+    problems = error.errors(include_url=False, include_context=False)
     for problem in problems:
         if problem["loc"] == ("action",) and isinstance(problem["input"], str):
             return Refusal(Reason.UNKNOWN_ACTION, unknown_action(problem["input"]))
@@ -103,7 +150,8 @@ def _explained(raw: bytes, error: ValidationError) -> Refusal:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in loc[:2])  # below: which type of a union
+    named = loc[:2] if loc[0] == "data" else loc[:1]  # below: which type of a union
+    return ".".join(map(str, named))
 
 
 _WORDS_RULE = "must be at most 255 printable characters without spaces"
@@ -116,7 +164,8 @@ _RULES = {
     **dict.fromkeys(("gross_payout", "net_payout"), _CENTS_RULE),
     **dict.fromkeys(("wht", "ext"), _PERCENT_RULE),
     "currency": "must be a code of ISO 4217 in capitals, like EUR",
-    "occurred_at": "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z",
+    **dict.fromkeys(("reason", "game", "game_id"), TEXT_RULE),
+    "occurred_at": MOMENT_RULE,
     "sequence": "must be a whole number: 1, 2, 3 ... per ticket, without gaps",
 }
 

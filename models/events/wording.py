@@ -1,8 +1,7 @@
 """Says in words what is wrong with an input: where, what it must be, and what it was."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
-from types import NoneType
+from sys import float_info
 
 from pydantic_core import ErrorDetails
 
@@ -10,9 +9,9 @@ from models.events.refusal import Refusal
 from models.lifecycle.words import Reason
 
 PROBLEMS_SHOWN_MAX = 5
+TEXT_RULE = "must be text of at most 255 characters, without NUL"
 IDS_RULE = "must be 1 to 64 printable characters without spaces"
-_NUL = b"\\u0000"
-_PLAIN = frozenset({str, int, bool, NoneType})
+_LARGEST = float_info.max
 _STRANGERS_NOTE = "unknown fields are kept, but must be storable as JSON"
 _TOO_DEEP = "not JSON: recursion limit exceeded"
 _SHOWN_MAX = 80  # fits a line
@@ -64,40 +63,21 @@ def not_json(raw: bytes, complaint: str, *, what: str = "the event") -> Refusal:
     return Refusal(Reason.NOT_JSON, message)
 
 
-def check_storable(raw: bytes, value: object, where: str) -> None:
-    """PostgreSQL's jsonb takes no NUL, and JSON no infinity; only what is not flat is walked.
-
-    *raw* is the text that *value* was read from.
-    """
-    if _NUL in raw or not _is_plain(value):
-        _walk(value, where)
-
-
-def _is_plain(value: object) -> bool:
-    """It is a flat object without infinity, as nearly all are."""
-    if not isinstance(value, dict):
-        return False
-    for inner in value.values():
-        kind = type(inner)
-        if kind not in _PLAIN and not (kind is float and isfinite(inner)):
-            return False
-    return True
-
-
-def _walk(value: object, where: str) -> None:
+def check_storable(value: object, where: str) -> None:
+    """PostgreSQL's jsonb takes no NUL, and JSON no number that is infinite to most readers."""
     match value:
         case str() if "\x00" in value:
             raise Refusal(Reason.INVALID_EVENT, f"{where}: holds a NUL character; remove it")
-        case float() if not isfinite(value):
+        case int() | float() if not -_LARGEST <= value <= _LARGEST:  # nor is NaN
             raise Refusal(
                 Reason.INVALID_EVENT, f"{where}: the number is not finite; {_STRANGERS_NOTE}"
             )
         case dict():
             for name, inner in value.items():
-                _walk(name, where)
-                _walk(inner, f"{where}.{name}"[:200])
+                check_storable(name, where)
+                check_storable(inner, f"{where}.{name}"[:200])
         case list():
             for inner in value:
-                _walk(inner, where)
+                check_storable(inner, where)
         case _:
             pass

@@ -1,6 +1,5 @@
 """A ticket in flight as `slipway import` reads it: one JSON object, nothing unknown in it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,17 +8,18 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from models.events.amounts import amounts_of
-from models.events.format import Data, Id, Moment
-from models.events.moments import moment
+from models.events.format import DATA_NAMES, Data, Id, Moment
+from models.events.moments import MOMENT_RULE, moment
+from models.events.names import Names, refuse_nearly
 from models.events.refusal import Refusal
-from models.events.wording import check_storable, told
+from models.events.wording import check_storable, shown, told
 from models.lifecycle.words import Reason, Result, Status
 
 _DATA: Final = TypeAdapter(Data)
-_TIMES: Final = "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z"
+_FACTS: Final = Names.of(DATA_NAMES.known)
 _RULES: Final = {
-    "taken_at": _TIMES,
-    "settled_at": _TIMES,
+    "taken_at": MOMENT_RULE,
+    "settled_at": MOMENT_RULE,
     "state": "must be reserved, open or resulted: what is closed or cancelled is not in flight",
     "result": "must be won, lost, void or refunded",
 }
@@ -57,14 +57,15 @@ class InFlight:
 
 def read_line(document: Mapping[str, Any]) -> InFlight:
     """The ticket that a line's *document* is. Raises Refusal: what is wrong with it."""
-    check_storable(json.dumps(document).encode(), document, "the line")
+    check_storable(document, "the line")
     try:
         line = TicketLine.model_validate(document)
     except ValidationError as error:
         raise _explained(error, "") from None
+    refuse_nearly(_FACTS.nearly(line.data), within="data.")
     data: Any = {**line.data, "operator": line.operator, "ticket_id": line.ticket_id}
     try:
-        _DATA.validate_python(data)
+        data = _DATA.validate_python(data)
     except ValidationError as error:
         raise _explained(error, "data.") from None
     settled = line.state == "resulted"
@@ -84,7 +85,7 @@ def read_line(document: Mapping[str, Any]) -> InFlight:
         taken_at=taken_at,
         settled_at=_moment("settled_at", line.settled_at) or taken_at,
         amounts=amounts_of(data) if settled else None,
-        facts={k: v for k, v in line.data.items() if v is not None and k not in named},
+        facts={k: v for k, v in data.items() if v is not None and k not in named},
         sequence=line.sequence,
     )
 
@@ -93,7 +94,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
     try:
         return None if text is None else moment(text)
     except ValueError as error:
-        raise Refusal(Reason.INVALID_EVENT, f"{name}: {text!r}: {error}") from None
+        raise Refusal(Reason.INVALID_EVENT, f"{name}: {error} (was {shown(text)})") from None
 
 
 def _explained(error: ValidationError, prefix: str) -> Refusal:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from models.clock import Clock
 from models.database import Blame, Transaction, blame
-from models.durations import format_duration
+from models.events.age import too_old
 from models.events.event import Entry, Event, Unreadable
 from models.events.reading import read, unreadable
 from models.intake.chunk import ChunkResult, apply_chunk
@@ -150,18 +150,16 @@ def _read(entries: Sequence[Entry], age_max: timedelta | None) -> _Part:
         found = read(entry)
         if isinstance(found, Unreadable):
             refused.append(found)
-        elif age_max is not None and found.received_at - found.order_time > age_max:
-            refused.append(unreadable(entry, Reason.TOO_OLD, _too_old(found, age_max)))
+        elif age_max is not None and (why := _too_old(found, age_max)):
+            refused.append(unreadable(entry, Reason.TOO_OLD, why))
         else:
             events.append(found)
     return _Part(events, refused)
 
 
-def _too_old(event: Event, age_max: timedelta) -> str:
-    return (
-        f"occurred_at {event.order_time.isoformat()} is more than {format_duration(age_max)} ago "
-        "(SLIPWAY_EVENT_AGE_MAX): its ticket may have been removed, and must not come to life again"
-    )
+def _too_old(event: Event, age_max: timedelta) -> str | None:
+    why = too_old(event.order_time, received=event.received_at, age_max=age_max)
+    return why and f"occurred_at {why}"
 
 
 def _apply(

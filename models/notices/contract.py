@@ -31,7 +31,11 @@ _SEAMLESS_HAS_NO = frozenset({Action.CREATE, Action.RESERVE, Action.UPDATE, Acti
 def refusal(ticket: TicketState, event: Event) -> Decision | None:
     """Why this operator's protocol cannot carry *event*; None where it can."""
     if ticket.terms.protocol == "seamless":
-        return _for_a_wallet(ticket, event) or _other_currency(ticket, event)
+        return (
+            _amounts_without_payout(event)
+            or _for_a_wallet(ticket, event)
+            or _other_currency(ticket, event)
+        )
     return _for_a_pam(ticket, event) or _other_currency(ticket, event)
 
 
@@ -72,6 +76,22 @@ def _for_a_wallet(ticket: TicketState, event: Event) -> Decision | None:
 
 def _missing(needs: Sequence[str], facts: Mapping[str, Any]) -> str:
     return ", ".join(f"data.{name}" for name in needs if is_missing(facts.get(name)))
+
+
+def _amounts_without_payout(event: Event) -> Decision | None:
+    """A wallet is paid `net_payout`; beside other amounts, the ticket's own would be a guess."""
+    if event.action not in RESULTS or event.data.get("net_payout") is not None:
+        return None
+    # Any result but a win may bring the round it is about, and with it what was debited.
+    others = MONEY if event.action is Action.WIN else [name for name in MONEY if name != "price"]
+    given = [f"data.{name}" for name in others if event.data.get(name) is not None]
+    if not given:
+        return None
+    return _refused(
+        Reason.MISSING_FIELDS,
+        f"{event.action} for a seamless operator has {', '.join(given)}, but not data.net_payout,"
+        " which is what a wallet is paid: send it, or no amounts at all",
+    )
 
 
 def _lacks(ticket: TicketState, event: Event, missing: str) -> Decision | None:

@@ -1,6 +1,6 @@
 """`GET /events`, `GET /events/{event_id}`, `GET /tickets/{ticket_id}`: what became of them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection
 
 from models.event_log import LISTABLE, LogLine, Page, find_event, list_troubled
+from models.events.moments import MOMENT_PATTERN, moment
 from models.lifecycle.words import Outcome, Status
 from models.publishers import KeyHolder
 from models.story import Story, read_stories, why_not_closed
@@ -26,9 +27,6 @@ _NOT_FOUND: Final = 404
 _ID_CHARACTERS_MAX: Final = 64
 _ANY: Final = "|".join(LISTABLE)
 _ALL: Final = ",".join(LISTABLE)
-_MOMENT: Final = (
-    r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$"  # RFC 3339
-)
 
 Outcomes = Annotated[
     str,
@@ -41,8 +39,7 @@ Outcomes = Annotated[
 Since = Annotated[
     Annotated[
         str,
-        StringConstraints(pattern=_MOMENT),
-        Field(json_schema_extra={"format": "date-time"}),
+        Field(json_schema_extra={"pattern": MOMENT_PATTERN}),
     ]
     | SkipJsonSchema[None],
     Query(
@@ -157,9 +154,7 @@ def _is_id(text: str) -> bool:
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except OverflowError:  # within a day of the calendar's ends
-        return datetime.min.replace(tzinfo=UTC)
+        return moment(text)
     except ValueError as error:
         fault = Fault(at=["query", "since"], message=str(error))
         raise invalid("`since` is not a time", [fault]) from None

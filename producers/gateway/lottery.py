@@ -13,6 +13,7 @@ from producers.gateway.callers import Publishing
 from producers.gateway.contract import answers
 from producers.gateway.errors import Fault, Refused, invalid
 from producers.gateway.gateway import TheGateway
+from producers.gateway.publishing.examination import watch
 from producers.publisher import FIELD
 
 _FORBIDDEN: Final = 403
@@ -28,7 +29,7 @@ class Taken(BaseModel):
 
 
 def _body() -> dict[str, Any]:
-    return {"required": True, "content": {_JSON: {"schema": lottery_schema()}}}
+    return {"required": True, "content": {_JSON: {"schema": lottery_schema(alone=False)}}}
 
 
 routes = APIRouter(tags=["Lottery"])
@@ -50,8 +51,9 @@ async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> 
     if kind != _JSON:
         raise Refused(_WRONG_KIND, f"Content-Type must be {_JSON}; it is {kind[:100]}")
     operator = _only_operator(holder)
+    now = watch(holder.now)
     body = await read_body(request, gateway.limits, most=gateway.limits.event_bytes)
-    if refusal := wrong_with(body):
+    if refusal := wrong_with(body, now=now(), age_max=gateway.settings.event_age_max):
         fault = Fault(at=["body"], message=str(refusal))
         raise invalid("the message is refused; nothing was published", [fault])
     entry = {_KIND_FIELD: KIND, OPERATOR.decode(): operator.encode(), FIELD: body}

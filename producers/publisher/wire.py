@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
 from uuid import uuid4
 
+from models.events.published import check_names
 from models.events.reading import EVENT_BYTES_MAX
+from models.events.refusal import Refusal
 from producers.publisher.errors import EventUnsendable
 
 
@@ -67,13 +69,18 @@ def prepare(given: Mapping[str, object], *, position: int, now: Callable[[], dat
 
     Missing `event_id` and `occurred_at` are filled in, so that a repeat is the same statement
     and not a new one. What the fields mean is the intake's to judge. Raises `EventUnsendable`,
-    which names *position*, when it is not an event, not JSON, or over 256 KiB.
+    which names *position*, when it is not an event, not JSON, over 256 KiB, or has a field that is
+    nearly called like a known one: beside an `eventId`, an `event_id` of ours would be another.
     """
     action, data = given.get("action"), given.get("data")
     if not isinstance(action, str) or not action:
         raise EventUnsendable(position, "`action` must be a string such as 'ticket_win'")
     if not isinstance(data, Mapping):
         raise EventUnsendable(position, "`data` must be an object with operator and ticket_id")
+    try:
+        check_names(given)
+    except Refusal as refusal:
+        raise EventUnsendable(position, str(refusal)) from None
     told = {name: value for name, value in given.items() if value is not None}
     told["data"] = dict(data)
     told.setdefault("event_id", str(uuid4()))

@@ -165,6 +165,7 @@ STREAM: Final[dict[str, tuple[Reason, Callable[[Random], Fields]]]] = {
         Reason.INVALID_EVENT,
         _alone(lambda rng: as_json(event(rng)).replace(b"ticket_id", b"ticketId")),
     ),
+    "a name that is nearly known": (Reason.INVALID_EVENT, _of(occurredAt="now")),
     "an unknown action": (Reason.UNKNOWN_ACTION, _of(action="ticket_lose")),
     "the clock's action": (Reason.UNKNOWN_ACTION, _of(action="ticket_closed")),
     "an id that is a number": (Reason.INVALID_EVENT, _data(ticket_id=1330556611374148608)),
@@ -178,7 +179,7 @@ STREAM: Final[dict[str, tuple[Reason, Callable[[Random], Fields]]]] = {
     "a time without a zone": (Reason.INVALID_EVENT, _of(occurred_at="2026-11-20T10:00:00")),
     "long ago": (Reason.TOO_OLD, _of(occurred_at=LONG_AGO.isoformat())),
     "number zero": (Reason.INVALID_EVENT, _of(sequence=0)),
-    "a key twice": (Reason.UNKNOWN_ACTION, _named_twice),
+    "a key twice": (Reason.INVALID_EVENT, _named_twice),
     "another field": (Reason.INVALID_EVENT, lambda rng: {b"payload": as_json(event(rng))}),
     "several fields": (Reason.INVALID_EVENT, _several_fields),
     "an unknown type": (

@@ -52,6 +52,42 @@ def test_check_tells_what_the_intake_would_refuse_and_publishes_nothing(slipway,
     assert redis.xlen("ticket-events") == 0
 
 
+def test_check_sees_what_a_door_would_refuse(slipway):
+    long_ago = line("3", occurred_at="2015-03-02T08:27:58Z")
+    twice = line("4").replace('"operator"', '"net_payout": 1, "net_payout": 2, "operator"')
+    lines = line("1", eventId="1") + line("2", occurred_at="2026-11-20T10:15") + long_ago + twice
+
+    checked = slipway("publish", "-", "--check", "--json", stdin=lines.encode())
+
+    named, timed, old, doubled = [one["problem"] for one in checked.document()["bad_lines"]]
+    assert named == "eventId: is not known here; did you mean event_id?"
+    assert "this one has no offset" in timed
+    assert "is more than 30d, less a margin of 60 s, ago (SLIPWAY_EVENT_AGE_MAX)" in old
+    assert doubled == "data.net_payout: appears twice in one object; send it once"
+
+
+def test_check_goes_by_the_age_that_is_set(slipway):
+    slipway.export(event_age_max="36500d")
+    long_ago = line("1", occurred_at="2015-03-02T08:27:58Z")
+
+    assert slipway("publish", "-", "--check", stdin=long_ago.encode()).code == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        line("2", eventId="1"),
+        line("2").replace('"operator"', '"net_payout": 1, "net_payout": 2, "operator"'),
+    ],
+)
+def test_a_line_that_would_lose_a_word_is_not_published(slipway, redis, bad):
+    published = slipway("publish", "-", stdin=(line("1") + bad + line("3")).encode())
+
+    assert published.code == 1
+    assert "line 2" in published.err
+    assert ids(redis) == ["1"]
+
+
 def test_a_file_that_is_well_is_exit_code_0(slipway):
     checked = slipway("publish", "-", "--check", stdin=line("1").encode())
 

@@ -268,7 +268,8 @@ def test_the_page_s_lines_are_taken(desk):
         ({"taken_at": ...}, "import the ticket as open"),
         ({"state": "open"}, "any other has neither"),
         ({"taken_at": "2026-11-20T10:00:00"}, "taken_at: must be RFC 3339"),
-        ({"taken_at": "2026-02-30T10:00:00Z"}, "taken_at: "),
+        ({"taken_at": "2026-02-30T10:00:00Z"}, "taken_at: there is no day 30"),
+        ({"data": {"netPayout": 5}}, "data.netPayout: is not known here; did you mean net_payout"),
         ({"ticket_id": "a b"}, "ticket_id: "),
         ({"colour": "red"}, "colour: "),
         ({"data": {"price": 5.5}}, "data.price: "),
@@ -279,6 +280,14 @@ def test_the_page_s_lines_are_taken(desk):
 def test_a_line_that_cannot_be_taken_says_why(desk, changed, problem):
     with pytest.raises(Refusal, match=problem):
         read_line(resulted(desk, **changed))
+
+
+def test_money_is_a_whole_number_however_it_is_written(desk):
+    line = resulted(desk, data={"price": 500.0, "gross_payout": 7e2})
+
+    brought_in = read_line(line)
+
+    assert json.dumps(brought_in.facts) == '{"price": 500, "gross_payout": 700}'
 
 
 def test_the_command_imports_what_it_can_and_tells_the_rest(

@@ -1,21 +1,15 @@
 """The wire contract's files say what the code takes: freshly made, and agreeing with the intake."""
 
 import json
-from collections.abc import Iterator
-from typing import Annotated, Any
-
-import jsonschema
-from jsonschema.exceptions import ValidationError
-from pydantic import StringConstraints, TypeAdapter
-from pydantic import ValidationError as Mismatch
+from typing import Any
 
 from models.events.event import Entry
-from models.events.lottery import wrong_with
 from models.events.published import FIELD, read_published
 from models.events.refusal import Refusal
 from producers.contract.documents import FOLDER, documents
 from tests.support import lottery
 from tests.support.desk import SLIP
+from tests.support.schema_reader import takes
 
 LEAST: dict[str, Any] = {"operator": "operator-code", "ticket_id": "1330556611374148608"}
 WIN: dict[str, Any] = {"action": "ticket_win", "data": LEAST}
@@ -46,36 +40,15 @@ MESSAGES = [
 ]
 
 
-def pattern(
-    _validator: object, wanted: str, instance: object, _schema: object
-) -> Iterator[ValidationError]:
-    """Match as Unicode regular expressions do elsewhere; Python's own know no classes."""
-    if isinstance(instance, str):
-        try:
-            TypeAdapter(Annotated[str, StringConstraints(pattern=wanted)]).validate_python(instance)
-        except Mismatch:
-            yield ValidationError(f"{instance!r} does not match {wanted!r}")
-
-
-Reader = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]  # jsonschema's
-
-
-def schema(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((FOLDER / name).read_text(encoding="utf-8"))
-    no_formats = jsonschema.FormatChecker(formats=())  # Python cannot compile our patterns
-    jsonschema.Draft202012Validator.check_schema(read, format_checker=no_formats)
-    return read
-
-
 def test_the_contract_s_files_are_fresh():
     kept = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
 
     assert kept == documents(), "write them anew: python -m producers.contract"
 
 
+# With generated events and messages: tests/properties/test_one_judgement.py.
 def test_the_schema_takes_exactly_the_events_that_the_intake_takes():
-    reader = Reader(schema("event.schema.json"))
-    by_schema = [reader.is_valid(event) for event in EVENTS]
+    by_schema = [takes("event.schema.json", event) for event in EVENTS]
 
     assert by_schema == [taken(event) for event in EVENTS]
     assert 0 < sum(by_schema) < len(EVENTS)
@@ -90,10 +63,9 @@ def taken(event: dict[str, Any]) -> bool:
 
 
 def test_the_schema_takes_exactly_the_lottery_messages_that_the_intake_takes():
-    reader = Reader(schema("lottery.schema.json"))
-    by_schema = [reader.is_valid(json.loads(message)) for message in MESSAGES]
+    by_schema = [takes("lottery.schema.json", json.loads(message)) for message in MESSAGES]
 
-    assert by_schema == [wrong_with(message) is None for message in MESSAGES]
+    assert by_schema == [lottery.wrong(message) is None for message in MESSAGES]
     assert 0 < sum(by_schema) < len(MESSAGES)
 
 

@@ -1,14 +1,19 @@
 """Lottery messages as the vendor's page and its sample have them (contracts: Fast Track 3)."""
 
 import json
+from datetime import date, timedelta
 from typing import Any
 
 from models.events.event import Entry, Event, Unreadable
+from models.events.lottery import wrong_with
+from models.events.moments import id_time
 from models.events.reading import read
+from models.events.refusal import Refusal
 from tests.support.entries import ENTRY_ID
 from tests.support.sources import ROOT
 
 SAMPLE = (ROOT / "tests" / "samples" / "lottery_settlement.json").read_bytes()
+SAMPLE_TIME = b"2015-03-02T8:27:58.721607+06:00"
 OPERATOR = "acme"
 TICKET = "2019020103308257480"
 BOUGHT = "2024-11-20T08:00:00+00:00"
@@ -56,6 +61,11 @@ def settlement(*, won: bool = True, **changed: object) -> bytes:
     return _written(facts, changed)
 
 
+def sample(day: date) -> bytes:
+    """Return the vendor's sample as if its draw had been on *day*."""
+    return SAMPLE.replace(SAMPLE_TIME[:10], day.isoformat().encode())
+
+
 def with_amount(text: str, currency: str = "EUR") -> bytes:
     """Return a winning Settlement whose amount is written as *text*."""
     return settlement(currency=currency, amount="AMOUNT").replace(b'"AMOUNT"', text.encode())
@@ -79,6 +89,11 @@ def refused(raw: bytes) -> Unreadable:
     found = read(lottery_entry(raw))
     assert isinstance(found, Unreadable), found
     return found
+
+
+def wrong(raw: bytes) -> Refusal | None:
+    """Return why a door refuses *raw* when the entry would be added; its age does not matter."""
+    return wrong_with(raw, now=id_time(ENTRY_ID), age_max=timedelta.max)
 
 
 def _written(facts: dict[str, Any], changed: dict[str, object]) -> bytes:

@@ -82,7 +82,7 @@ WRONG = [
     (task(args=[DATA]), "invalid_event", "arguments give operator twice"),
     (task(kwargs={**DATA, "event_id": "e"}), "invalid_event", "give it as the task's id"),
     (task(kwargs={**DATA, "occurred_at": "now"}), "invalid_event", "occurred_at: must be RFC 3339"),
-    (task(kwargs={**DATA, "price": 5.0}), "invalid_event", "data.price: must be a whole number"),
+    (task(kwargs={**DATA, "price": 5.5}), "invalid_event", "data.price: must be a whole number"),
     (task(embed={"callbacks": [{}]}), "invalid_event", "callbacks would never run: no worker"),
     # what is not JSON, or not as it is
     (task(content_type="application/x-python-serialize"), "invalid_event", "only application/json"),

@@ -104,6 +104,41 @@ def test_a_wallet_s_win_brings_its_payout_or_finds_it_on_the_ticket():
     assert decided(state, event("win'@4")) == ("applied", None)
 
 
+@pytest.mark.parametrize("other", [name for name in MONEY if name != "net_payout"])
+@pytest.mark.parametrize("result", ["win", "lost", "void", "refund"])
+@pytest.mark.parametrize("status", ["absent", "open", "won@1"])
+def test_other_amounts_of_a_wallet_s_result_do_not_stand_for_its_payout(status, result, other):
+    """It would be paid what the ticket says, although the result says something else."""
+    if other == "price" and result != "win":
+        other = "stake"
+    state = ticket(status, SEAMLESS)
+    given = {**dict.fromkeys(MONEY), other: MONEY[other]}
+
+    decision = decide(state, event(f"{result}@2", **given))
+
+    assert (decision.outcome, decision.reason) == ("rejected", "missing_fields")
+    assert decision.message == (
+        f"ticket_{result} for a seamless operator has data.{other}, but not data.net_payout,"
+        " which is what a wallet is paid: send it, or no amounts at all"
+    )
+    assert state == ticket(status, SEAMLESS)
+
+
+@pytest.mark.parametrize("result", ["lost", "void", "refund"])
+def test_what_was_debited_is_no_other_amount(result):
+    """It belongs to the round, which a result that opens its ticket brings along."""
+    state = ticket("open", SEAMLESS)
+    given = {**dict.fromkeys(MONEY), "price": MONEY["price"]}
+
+    assert decided(state, event(f"{result}@2", **given)) == ("applied", None)
+
+
+def test_amounts_beside_a_wallet_s_payout_are_taken():
+    state = ticket("open", SEAMLESS)
+
+    assert decided(state, event("win@2", **MONEY)) == ("applied", None)
+
+
 # --- a ticket has one currency --------------------------------------------------------------------
 
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.events.event import Event
-from models.events.lottery import wrong_with
 from models.events.reading import read
 from models.lifecycle.words import Action
 from models.money import MINOR_DIGITS
@@ -23,6 +22,7 @@ from tests.support.lottery import (
     refused,
     settlement,
     with_amount,
+    wrong,
 )
 
 
@@ -134,12 +134,6 @@ def test_an_amount_that_cannot_be_counted_says_why(written, currency, message):
     assert message in refused(with_amount(written, currency)).message
 
 
-def test_an_amount_that_stands_there_twice_is_nobody_s_guess():
-    twice = with_amount("1.5").replace(b'"amount"', b'"amount": 2.5, "amount"')
-
-    assert accepted(twice).data["net_payout"] == 150  # the last one, as every reader has it
-
-
 # --- one statement, one event ---
 
 
@@ -181,4 +175,4 @@ def test_nothing_in_a_field_is_more_than_refused(value, field):
 
     found = read(lottery_entry(raw))
 
-    assert isinstance(found, Event) == (wrong_with(raw) is None)
+    assert isinstance(found, Event) == (wrong(raw) is None)

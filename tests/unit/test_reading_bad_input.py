@@ -13,6 +13,7 @@ from tests.support.tickets import SLIP
 
 IDS = "must be 1 to 64 printable characters without spaces"
 WORDS = "must be at most 255 printable characters without spaces"
+TEXT = "must be text of at most 255 characters, without NUL"
 CENTS = "must be a whole number from 0 to 10**15, in the currency's minor unit"
 PERCENT = "must be a number from 0 to 1000, in percent"
 MOMENT = "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z"
@@ -70,7 +71,8 @@ WRONG_FIELDS = [
     (published(player_id="p" * 256), f"data.player_id: {WORDS} (was 'pppp"),
     (published(psp="a\tb"), rf"data.psp: {WORDS} (was 'a\tb')"),
     (published(price="500"), f"data.price: {CENTS} (was '500')"),
-    (published(price=5.0), f"data.price: {CENTS} (was 5.0)"),
+    (published(price=5.5), f"data.price: {CENTS} (was 5.5)"),
+    (with_data('"price":1e15001'), f"data.price: {CENTS} (was inf)"),
     (published(stake=-1), f"data.stake: {CENTS} (was -1)"),
     (published(net_payout=10**15 + 1), f"data.net_payout: {CENTS} (was 1000000000000001)"),
     (published(gross_payout=True), f"data.gross_payout: {CENTS} (was True)"),
@@ -81,27 +83,21 @@ WRONG_FIELDS = [
     (with_data('"wht":NaN'), f"data.wht: {PERCENT} (was nan)"),
     (published(currency="eur"), "data.currency: must be a code of ISO 4217 in capitals, like EUR"),
     (published(currency="EURO"), "(was 'EURO')"),
-    (published(reason="r" * 256), "data.reason: String should have at most 255 characters"),
+    (published(reason="r" * 256), f"data.reason: {TEXT} (was 'rrr"),
     (published(correction="true"), "data.correction: Input should be a valid boolean (was 'true')"),
     (published(feature_buy=1), "data.feature_buy: Input should be a valid boolean (was 1)"),
     (published(top={"sequence": 0}), f"sequence: {NUMBER} (was 0)"),
     (published(top={"sequence": "1"}), f"sequence: {NUMBER} (was '1')"),
-    (published(top={"sequence": 1.0}), f"sequence: {NUMBER} (was 1.0)"),
+    (published(top={"sequence": 1.5}), f"sequence: {NUMBER} (was 1.5)"),
     (published(top={"sequence": True}), f"sequence: {NUMBER} (was True)"),
     (published(top={"sequence": 2**31}), f"sequence: {NUMBER} (was 2147483648)"),
     (published(top={"occurred_at": "yesterday"}), f"occurred_at: {MOMENT} (was 'yesterday')"),
     (published(top={"occurred_at": "2026-11-20T10:00:00"}), f"occurred_at: {MOMENT}"),
-    (published(top={"occurred_at": "2026-11-20 10:00:00Z"}), f"occurred_at: {MOMENT}"),
-    (published(top={"occurred_at": "2026-11-20T8:00:00Z"}), f"occurred_at: {MOMENT}"),
     (published(top={"occurred_at": 1732094400}), f"occurred_at: {MOMENT} (was 1732094400)"),
-    (published(top={"occurred_at": "2026-02-30T10:00:00Z"}), "day is out of range for month"),
-    (published(top={"occurred_at": "2026-06-30T23:59:60Z"}), "second must be in 0..59"),
-    (published(top={"occurred_at": "0000-01-01T00:00:00Z"}), "year 0 is out of range"),
-    (published(top={"occurred_at": "0001-01-01T00:00:00+14:00"}), "date value out of range"),
-    (published(top={"occurred_at": "9999-12-31T23:59:59-14:00"}), "date value out of range"),
-    (published(top={"occurred_at": "2026-06-30T10:00:00+25:00"}), "offset must be"),
-    (published(top={"occurred_at": "٢٠٢٦-06-30T10:00:00Z"}), "occurred_at: '٢٠٢٦-06-30T10:00:00Z'"),
-    (published(reason="a\u0000b"), "data.reason: holds a NUL character; remove it"),
+    (published(top={"occurred_at": "٢٠٢٦-06-30T10:00:00Z"}), f"occurred_at: {MOMENT} (was '٢٠٢٦"),
+    (published(reason="a\u0000b"), f"data.reason: {TEXT} (was 'a"),
+    (published(top={"x": "\u0000"}), "x: holds a NUL character; remove it"),
+    (b'{"action":"ticket_win","x":1e400,"data":{%s}}' % HEAD.encode(), "x: the number is not fin"),
     (published(shop={"name": ["\u0000"]}), "data.shop.name: holds a NUL character; remove it"),
     (with_data('"a\\u0000":1'), "data: holds a NUL character; remove it"),
     (
@@ -111,6 +107,7 @@ WRONG_FIELDS = [
     (with_data('"x":-Infinity'), "data.x: the number is not finite"),
     (with_data('"x":[{"y":1e400}]'), "data.x.y: the number is not finite"),
     (with_data('"x":' + "9" * 400 + ".5"), "data.x: the number is not finite"),
+    (with_data('"x":' + "9" * 309), "data.x: the number is not finite"),
 ]
 
 UNKNOWN_ACTIONS = [

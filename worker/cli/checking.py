@@ -1,13 +1,14 @@
 """Checks a file of events as the intake would read them, and publishes nothing."""
 
-import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import typer
 
+from models.events.age import too_old_for_a_door
 from models.events.event import Entry, Unreadable
 from models.events.reading import read
+from models.settings import read_event_age_max
 from producers.publisher import FIELD, EventUnsendable
 from producers.publisher.wire import prepare
 from worker.cli.errors import Failed
@@ -21,12 +22,13 @@ def check_file(file: Path, *, from_line: int, as_json: bool) -> None:
     It needs neither Redis nor PostgreSQL; what only the ticket and the operator can say is not
     checked.
     """
+    age_max = read_event_age_max()
     checked = 0
     bad: list[BadLine] = []
     with opened(file) as lines:
         for line in lines_of(lines, from_line=from_line):
             checked += 1
-            wrong = line if isinstance(line, BadLine) else _wrong_with(line)
+            wrong = _judged(line, age_max)
             if wrong is not None:
                 bad.append(wrong)
                 remark(f"line {wrong.line}: {wrong.problem}")
@@ -38,11 +40,22 @@ def check_file(file: Path, *, from_line: int, as_json: bool) -> None:
         raise Failed(f"{len(bad):,} lines would be refused; the first is line {bad[0].line}")
 
 
-def _wrong_with(line: Read) -> BadLine | None:
+def _judged(line: Read | BadLine, age_max: timedelta) -> BadLine | None:
+    if isinstance(line, BadLine):
+        return line
+    problem = problem_with(line, now=datetime.now(UTC), age_max=age_max)
+    return None if problem is None else BadLine(line.line, problem)
+
+
+def problem_with(line: Read, *, now: datetime, age_max: timedelta) -> str | None:
+    """Why the intake would refuse what `slipway publish` makes of *line*; None: it would not."""
     try:
-        ready = prepare(line.event, position=0, now=lambda: datetime.now(UTC))
+        ready = prepare(line.event, position=0, now=lambda: now)
     except EventUnsendable as refusal:
-        return BadLine(line.line, str(refusal).partition(": ")[2] or str(refusal))
-    entry = Entry(f"{int(time.time() * 1000)}-0", {FIELD.encode(): ready.line})
-    found = read(entry)
-    return BadLine(line.line, found.message) if isinstance(found, Unreadable) else None
+        return str(refusal).partition(": ")[2] or str(refusal)
+    found = read(Entry(f"{int(now.timestamp() * 1000)}-0", {FIELD.encode(): ready.line}))
+    if isinstance(found, Unreadable):
+        return found.message
+    if why := too_old_for_a_door(found.order_time, now=now, age_max=age_max):
+        return f"occurred_at {why}"
+    return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from models.events.doubled import appears_twice, doubled_keys
 from producers.publisher import EVENT_BYTES_MAX
 from worker.cli.errors import WrongUsage
 
@@ -74,4 +75,5 @@ def _event(line: bytes) -> dict[str, object] | str:
         return "nested too deeply"
     if not isinstance(event, dict):
         return 'not an object; an event is {"event_id": …, "action": …, "data": {…}}'
-    return event
+    twice = doubled_keys(line)  # of a key that appears twice, a dict keeps the last
+    return appears_twice(*twice[0]) if twice else event

@@ -74,15 +74,13 @@ class When:
 
 def when(text: str) -> When:
     """Read `2026-11-20T10:00:00Z`, or `+1h30m` for a time from now."""
+    from models.events.moments import moment  # noqa: PLC0415 - `--help` needs no Pydantic
+
     if text.startswith("+"):
         return When(None, duration(text[1:]))
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
+        return When(moment(text))
+    except ValueError as problem:
         raise typer.BadParameter(
-            f"{text[:40]!r} is not a time; write one with its offset, 2026-11-20T10:00:00Z, or"
-            " +1h for a time from now"
-        )
-    return When(at)
+            f"{text[:40]!r} is not a time: it {problem}; or +1h for a time from now"
+        ) from None

@@ -10,6 +10,7 @@ from uuid import uuid4
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, text
 
+from models.events.age import too_old_for_a_door
 from models.events.event import Entry, Event, Unreadable
 from models.events.reading import EVENT_BYTES_MAX, read
 from models.lifecycle.words import Reason
@@ -59,8 +60,10 @@ def watch(start: datetime) -> Now:
     return lambda: start + timedelta(seconds=monotonic() - began)
 
 
-def examine(raw: bytes, *, now: Now) -> Good | Bad:
+def examine(raw: bytes, *, now: Now, age_max: timedelta) -> Good | Bad:
     """Judge the JSON text of one event; what it leaves out is fixed here, before any try.
+
+    What it takes, the intake refuses neither for its form nor for its age.
 
     Only then does a repeat of the same bytes count once. An event that names its id and time is
     published as it came.
@@ -69,6 +72,10 @@ def examine(raw: bytes, *, now: Now) -> Good | Bad:
     match found:
         case Unreadable():
             return Bad(found.message, too_large=found.reason is Reason.TOO_LARGE)
+        case Event(occurred_at=datetime() as at) if why := too_old_for_a_door(
+            at, now=now(), age_max=age_max
+        ):
+            return Bad(f"occurred_at {why}")
         case Event(occurred_at=datetime() as occurred_at) if found.event_id != _NO_ID:
             return Good(found.operator, found.event_id, rfc3339(occurred_at), raw)
         case Event():

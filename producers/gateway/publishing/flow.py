@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 from fastapi import Request
@@ -91,7 +92,7 @@ def _publish(
     shown_max = gateway.limits.faults_shown
     with gateway.engine.begin() as connection:
         holder = holder_or_refusal(connection, key)  # it may have been revoked meanwhile
-        found = _examined(batch, holder)
+        found = _examined(batch, holder, gateway.settings.event_age_max)
         named = {one.operator for _, one in found if isinstance(one, Good)}
         unwelcome = strangers(connection, holder, named)
     good: list[Good] = []
@@ -111,11 +112,16 @@ def _publish(
     tally.last = batch[-1].number
 
 
-def _examined(batch: Sequence[Line], holder: KeyHolder) -> list[tuple[int, Good | Bad]]:
+def _examined(
+    batch: Sequence[Line], holder: KeyHolder, age_max: timedelta
+) -> list[tuple[int, Good | Bad]]:
     now = watch(holder.now)
     too_long = Bad("the line is longer than an event may be", too_large=True)
     return [
-        (line.number, too_long if line.raw is None else examine(line.raw, now=now))
+        (
+            line.number,
+            too_long if line.raw is None else examine(line.raw, now=now, age_max=age_max),
+        )
         for line in batch
     ]
 

@@ -21,7 +21,7 @@ _ON_THE_STREAM: Final = 202
 
 
 def _body() -> dict[str, Any]:
-    event = event_schema()
+    event = event_schema(alone=False)
     lines = {"type": "string", "description": "One event in each line."}
     return {
         "required": True,

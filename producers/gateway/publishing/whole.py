@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Final
 
 import anyio
@@ -9,6 +10,7 @@ from fastapi import Request
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection
 
+from models.events.doubled import appears_twice, doubled_keys, surely_single
 from models.publishers import KeyHolder
 from producers.gateway.bodies import pieces, refuse_packed, too_large, too_slow
 from producers.gateway.errors import Fault, Refused, invalid
@@ -39,7 +41,7 @@ def _publish(
 ) -> Accepted:
     several = body.lstrip()[:1] == b"["
     events = _elements(body, gateway.limits) if several else [body]
-    good = _examined(events, several=several, now=now)
+    good = _examined(events, several=several, now=now, age_max=gateway.settings.event_age_max)
     with gateway.engine.begin() as connection:
         _refuse_strangers(connection, holder, good, several=several)
     if not dry_run:
@@ -48,7 +50,8 @@ def _publish(
     return Accepted(accepted=len(good), events=fixed)
 
 
-def _elements(body: bytes, limits: Limits) -> list[bytes]:
+def _elements(body: bytes, limits: Limits) -> list[bytes | Bad]:
+    """Each event's own text; for one in which a key appears twice, what is wrong with it."""
     try:
         elements = from_json(body)
     except ValueError as error:
@@ -59,15 +62,22 @@ def _elements(body: bytes, limits: Limits) -> list[bytes]:
     if len(elements) > limits.array_events:
         message = f"at most {limits.array_events:,} events in one array; send NDJSON for more"
         raise Refused(_TOO_LARGE, message)
-    return [to_json(element) for element in elements]
+    found: list[bytes | Bad] = [to_json(element) for element in elements]
+    if not surely_single(body, elements):
+        for (number, *place), key in doubled_keys(body):
+            assert isinstance(number, int), "its place in the array"
+            found[number] = Bad(appears_twice(place, key))
+    return found
 
 
-def _examined(events: Sequence[bytes], *, several: bool, now: Now) -> list[Good]:
+def _examined(
+    events: Sequence[bytes | Bad], *, several: bool, now: Now, age_max: timedelta
+) -> list[Good]:
     good: list[Good] = []
     faults: list[Fault] = []
     large = False
     for place, raw in enumerate(events):
-        found = examine(raw, now=now)
+        found = raw if isinstance(raw, Bad) else examine(raw, now=now, age_max=age_max)
         if isinstance(found, Bad):
             faults.append(Fault(at=_place(place, several=several), message=found.message))
             large = large or found.too_large

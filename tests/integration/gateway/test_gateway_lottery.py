@@ -1,5 +1,6 @@
 """`POST /v2/integration/lottery`: the vendor's own sample goes in, whose it is says the key."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -7,9 +8,10 @@ import pytest
 
 from models.events.event import Entry
 from tests.support.gateway_house import SECRET, House
-from tests.support.lottery import SAMPLE, TICKET, bet, settlement
+from tests.support.lottery import SAMPLE, TICKET, bet, sample, settlement
 
 FEED = "/v2/integration/lottery"
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)  # noqa: TID251 - the gateway's clock is the real one
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +37,19 @@ def applied(house: House) -> Any:  # noqa: ANN401 - a counter of outcomes
 
 
 def test_the_vendor_s_sample_is_taken_byte_for_byte(house, key, acme):
-    answer = deliver(house, key, SAMPLE)
+    message = sample(YESTERDAY.date())
+
+    answer = deliver(house, key, message)
 
     assert (answer.status_code, answer.json()) == (200, {"accepted": 1})
     ((_, fields),) = house.redis.xrange("ticket-events")
-    assert fields == {b"type": b"LOTTERY_V2", b"operator": acme.encode(), b"event": SAMPLE}
+    assert fields == {b"type": b"LOTTERY_V2", b"operator": acme.encode(), b"event": message}
 
 
 def test_a_bet_and_its_settlement_are_a_ticket_that_was_opened_and_won(house, key, acme):
-    for message in (bet(), settlement(won=True), settlement(won=True)):
+    drawn = {"draw_date": YESTERDAY.isoformat(), "timestamp": YESTERDAY.isoformat()}
+    won = settlement(won=True, **drawn)
+    for message in (bet(**drawn), won, won):
         assert deliver(house, key, message).status_code == 200
 
     assert dict(applied(house)) == {
@@ -55,6 +61,18 @@ def test_a_bet_and_its_settlement_are_a_ticket_that_was_opened_and_won(house, ke
     assert (story["ticket"]["operator"], story["ticket"]["result"]) == (acme, "won")
 
 
+def test_a_message_that_the_intake_would_find_too_old_is_refused_at_once(house, key):
+    """The vendor's sample as it stands is of 2015."""
+    answer = deliver(house, key, SAMPLE)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["message"].startswith(
+        "timestamp 2015-03-02T02:27:58.721607+00:00 is more than 30d, less a margin of 60 s, ago"
+        " (SLIPWAY_EVENT_AGE_MAX): its ticket may have been removed"
+    )
+    assert house.on_stream() == []
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [
@@ -63,6 +81,8 @@ def test_a_bet_and_its_settlement_are_a_ticket_that_was_opened_and_won(house, ke
         (settlement(type="Refund"), "type: must be Bet or Settlement"),
         (settlement(amount=1.001), "amount:"),
         (settlement(ticket_id="668ef666333180bba97f0c93"), "ticket_id:"),
+        (settlement(skipPublishing=True), "did you mean skip_publishing?"),
+        (settlement().replace(b'"amount"', b'"amount":9,"amount"'), "amount: appears twice"),
     ],
 )
 def test_a_message_of_another_form_is_422_and_says_what_is_wrong(house, key, body, told):

@@ -1,7 +1,8 @@
 """`POST /events`: a 2xx means it is on the stream, ids and times are fixed, errors say where."""
 
+import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -9,6 +10,7 @@ from sqlalchemy import text
 from tests.support.gateway_house import SECRET, House, event
 
 EVENT_BYTES_MAX = 256 * 1024
+YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)  # noqa: TID251 - the gateway's clock is the real one
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +27,14 @@ def key(built: House, acme: str) -> str:
 
 
 def test_an_accepted_event_is_on_the_stream_as_it_came(house, key, acme):
-    given = event(acme, "T1", event_id="e1", occurred_at="2026-11-20T10:00:00Z", sequence=1)
+    given = event(acme, "T1", event_id="e1", occurred_at=f"{YESTERDAY}T10:00:00Z", sequence=1)
 
     answer = house.publish(key, given)
 
     assert answer.status_code == 202
     assert answer.json()["accepted"] == 1
     assert answer.json()["events"] == [
-        {"event_id": "e1", "occurred_at": "2026-11-20T10:00:00.000000Z"}
+        {"event_id": "e1", "occurred_at": f"{YESTERDAY}T10:00:00.000000Z"}
     ]
     assert house.on_stream() == [given]
 
@@ -49,7 +51,7 @@ def test_what_it_leaves_out_is_fixed_before_the_first_try_and_told(house, key, a
 
 def test_numbers_arrive_as_they_were_written(house, key, acme):
     data = f'{{"operator": "{acme}", "ticket_id": "T", "wht": 10.0, "far": 12345678901234567890.5}}'
-    body = f'{{"event_id": "n", "occurred_at": "2026-11-20T10:00:00Z", "action": "ticket_win", "data": {data}}}'  # noqa: E501 - one line of JSON
+    body = f'{{"event_id": "n", "occurred_at": "{YESTERDAY}T10:00:00Z", "action": "ticket_win", "data": {data}}}'  # noqa: E501 - one line of JSON
 
     house.client.post(
         "/events", content=body, headers={"X-Api-Key": key, "Content-Type": "application/json"}
@@ -79,6 +81,44 @@ def test_an_array_with_one_wrong_event_is_refused_as_a_whole(house, key, acme):
     assert (first["at"], "did you mean ticket_lost?" in first["message"]) == (["body", 1], True)
     assert second["at"] == ["body", 2]
     assert house.on_stream() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"eventId": "1"}, "eventId: is not known here; did you mean event_id?"),
+        ({"occurredAt": "now"}, "occurredAt: is not known here; did you mean occurred_at?"),
+        ({"net_payout": 5}, "net_payout: is not known here; did you mean data.net_payout?"),
+        ({"occurred_at": "2015-03-02T08:27:58Z"}, "occurred_at 2015-03-02T08:27:58+00:00 is more"),
+    ],
+)
+def test_what_the_intake_would_refuse_is_refused_at_every_door(house, key, acme, change, told):
+    given = event(acme, "T", event_id="e") | change
+
+    one, array = house.publish(key, given), house.publish(key, [event(acme, "T"), given])
+    lines = house.publish_lines(key, f"{json.dumps(given)}\n")
+
+    assert [one.status_code, array.status_code, lines.status_code] == [422, 422, 422]
+    for answer in (one, array, lines):
+        assert answer.json()["errors"][0]["message"].startswith(told)
+    assert array.json()["errors"][0]["at"] == ["body", 1]
+    assert house.on_stream() == []
+
+
+def test_a_key_that_appears_twice_is_refused_at_every_door(house, key, acme):
+    twice = json.dumps(event(acme, "T", event_id="e", x={"y": 1})).replace('"y": 1', '"y":1,"y":2')
+    fine = json.dumps(event(acme, "T", event_id="a:b"))
+    headers = {"X-Api-Key": key, "Content-Type": "application/json"}
+
+    one = house.client.post("/events", content=twice, headers=headers)
+    array = house.client.post("/events", content=f"[{fine},{twice},{fine}]", headers=headers)
+    lines = house.publish_lines(key, f"{fine}\n{twice}\n")
+
+    told = "x.y: appears twice in one object; send it once"
+    assert (one.status_code, one.json()["errors"]) == (422, [{"at": ["body"], "message": told}])
+    assert array.json()["errors"] == [{"at": ["body", 1], "message": told}]
+    assert lines.json()["rejected"] == [{"line": 2, "error": told}]
+    assert [sent["event_id"] for sent in house.on_stream()] == ["a:b"]
 
 
 @pytest.mark.parametrize(
