@@ -38,7 +38,7 @@ _SAID: Final[Mapping[type[Unfinished], str]] = {
     " once",
     StreamUnusable: "the stream takes no events until its key is repaired",
     DiskUnconfirmable: "nothing was published: the stream cannot confirm on disk, as"
-    " SLIPWAY_WAITAOF requires; its set-up has to be mended",
+    " SLIPWAY_WAITAOF requires; correct the set-up",
     SetupRefused: "the stream refuses this gateway; its set-up has to be mended",
 }
 _NOT_READY: Final[Mapping[type[Unfinished], str]] = {

@@ -13,9 +13,9 @@ from worker.cli.examination.finding import Finding, State
 from worker.cli.examination.keys import (
     BROKER_KEYS,
     STREAM_KEYS,
-    examine_ids,
     examine_keys,
     examine_publishing,
+    examine_stream_life,
 )
 from worker.cli.examination.redis_server import (
     BROKER_COMMANDS,
@@ -122,7 +122,7 @@ def test_a_key_of_another_kind_in_the_streams_place_is_named(redis):
 def test_a_redis_that_would_take_an_event_is_well_and_holds_none_afterwards(redis):
     redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
 
-    findings = [*examine_publishing(redis, waitaof_ms=None), *examine_ids(redis)]
+    findings = [*examine_publishing(redis, waitaof_ms=None), *examine_stream_life(redis)]
 
     assert [one.state for one in findings] == [State.OK]
     assert redis.xlen(STREAM) == 0
@@ -171,7 +171,7 @@ def test_waitaof_that_redis_cannot_keep_is_named_where_it_is_set(settled):
 def test_a_stream_that_is_nearly_out_of_ids_is_doubtful(redis):
     redis.xadd(STREAM, {"event": "{}"}, id=f"{LAST}-{LAST - 1_000}")
 
-    found = only(examine_ids(redis))
+    found = only(examine_stream_life(redis))
 
     assert found.state is State.DOUBTFUL
     assert "1,000 ids are left" in found.found
@@ -187,3 +187,14 @@ def test_keys_of_another_type_are_named_with_both_types(redis):
     assert "ticket-events:moments is a string, not a zset" in found.found
     assert r"tickets\x06\x163 is a hash, not a list" in found.found
     assert "deliver" not in found.found
+
+
+def test_a_stream_that_expires_is_named(redis):
+    redis.xadd(STREAM, {"event": "{}"})
+    redis.expire(STREAM, 3_600)
+
+    found = only(examine_stream_life(redis))
+
+    assert found.state is State.WRONG
+    assert "expires in 3," in found.found
+    assert f"PERSIST {STREAM}" in str(found.mend)

@@ -25,9 +25,9 @@ from worker.cli.examination.finding import Finding, State, ok, unknown, wrong
 from worker.cli.examination.keys import (
     BROKER_KEYS,
     STREAM_KEYS,
-    examine_ids,
     examine_keys,
     examine_publishing,
+    examine_stream_life,
 )
 from worker.cli.examination.partners import examine_partners, examine_secrets, read_operators
 from worker.cli.examination.processes import consumers, examine_rounds, examine_workers
@@ -101,7 +101,7 @@ class _Examination:
                 if part == _REDIS:
                     yield from examine_stream(client)
                     yield from examine_publishing(client, waitaof_ms=self._settings.waitaof)
-                    yield from examine_ids(client)
+                    yield from examine_stream_life(client)
                     seconds, microseconds = client.time()
                     moment = datetime.fromtimestamp(seconds, UTC)
                     self._tell(part, moment + timedelta(microseconds=microseconds))

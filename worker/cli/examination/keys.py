@@ -75,16 +75,24 @@ def examine_keys(redis: Redis, keys: Mapping[str, str]) -> Iterator[Finding]:
     if strangers:
         yield wrong(
             KEYS,
-            f"somebody else writes Slipway's keys: {'; '.join(strangers)}",
-            mend="find out who (ACL LOG, CLIENT LIST; rights: deploy/redis/users.acl), then move"
-            " each out of the way: RENAME KEY KEY:found; it is made again by itself",
+            f"another client writes Slipway's keys: {'; '.join(strangers)}",
+            mend="find that client (ACL LOG, CLIENT LIST; rights: deploy/redis/users.acl), move"
+            " each key out of the way (RENAME KEY KEY:found): Slipway creates it again",
         )
     else:
         yield ok(KEYS, "each key is of its type")
 
 
-def examine_ids(redis: Redis) -> Iterator[Finding]:
-    """Look whether the stream runs out of ids. Raises redis.RedisError without an answer."""
+def examine_stream_life(redis: Redis) -> Iterator[Finding]:
+    """Look whether the stream runs out of ids, or expires. Raises redis.RedisError."""
+    seconds: Any = redis.ttl(STREAM)
+    if seconds >= 0:
+        yield wrong(
+            PUBLISHING,
+            f"the key {STREAM} expires in {seconds:,} s, and with it every event that is not"
+            " applied",
+            mend=f"PERSIST {STREAM}, and find the client that uses EXPIRE (ACL LOG, CLIENT LIST)",
+        )
     try:
         facts: Any = redis.xinfo_stream(STREAM)
     except ResponseError:  # no stream yet, or no stream at all
@@ -94,7 +102,7 @@ def examine_ids(redis: Redis) -> Iterator[Finding]:
     if int(ms) == _LAST_MS and left:
         yield doubtful(
             PUBLISHING,
-            f"{left:,} ids are left to the stream: somebody added an entry with one of the last",
+            f"{left:,} ids are left: a client added an entry with one of the last possible ids",
             mend="deploy/RUNBOOK.md, SlipwayStreamIdsAhead, says how the stream begins again",
         )
 
