@@ -65,7 +65,7 @@ class Notice(SQLModel, table=True):
     event_id: str | None = None  # what caused it; none: the clock, or a refused create
     path: str = Field(sa_column=word(default=""))  # behind the operator's URL (seamless)
     body: str  # the exact text that is signed and sent, on every attempt
-    # By which the partner knows a repeat. None: `models.notices.key.plain_key`, as in the first release.
+    # By which the partner knows a repeat. None: `models.notices.key.plain_key`.
     idempotency_key: str | None = None
     head: bool
     due_at: datetime = Field(sa_column=moment())
