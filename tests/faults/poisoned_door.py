@@ -2,12 +2,13 @@
 
 import pickle
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Final
 
 from models.events.format import EVENT_BYTES_MAX
 from models.lifecycle.words import Reason
+from producers.wall_clock import utc_now
 from tests.faults.poison import OPERATOR, SEED, Entry, as_json, event
 from tests.support.envelopes import envelope, task
 
@@ -26,7 +27,7 @@ def _facts(rng: Random) -> dict[str, object]:
 
 def late(rng: Random) -> str:
     """A moment years ahead."""
-    return (datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.getrandbits(20))).isoformat()
+    return (utc_now() + timedelta(days=4 * 365, seconds=rng.getrandbits(20))).isoformat()
 
 
 DOOR: Final[dict[str, tuple[Reason, Callable[[Random], bytes]]]] = {

@@ -1,6 +1,7 @@
 """`slipway operators`: what a person changes about a partner, and whether the partner is there."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from producers.simulation.partner import Answer, Rule, SimulatedPartner, Wallet
+from producers.wall_clock import utc_now
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 
@@ -107,10 +109,11 @@ def test_a_secret_is_made_and_shown_once(slipway, acme):
 def test_an_exchange_tells_its_moments_and_warns_of_one_that_was_going_on(
     slipway, acme, secret_file
 ):
+    far = f"{utc_now() + timedelta(days=4 * 365):%Y-%m-%dT%H:%M:%S}+01:00"
     first = slipway("operators", "rotate-secret", acme, "--switch-at", "+1h", "--json").document()
     second = slipway(
         *("operators", "rotate-secret", acme, "--secret-file", str(secret_file)),
-        *("--switch-at", "+2h", "--forget-at", "2030-01-01T00:00:00+01:00"),
+        *("--switch-at", "+2h", "--forget-at", far),
     )
 
     assert first["switch_at"] < first["forget_at"]
