@@ -9,12 +9,10 @@ just opened if that cannot be registered with the event loop
 import logging
 import threading
 import time
-import warnings
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Final
 
-from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu.connection import Connection
@@ -104,14 +102,16 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery carries no type
 def quieten() -> None:
     """Leave out Celery's own lines on what `broker_lost` says once, and advice on what is set."""
     logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_news)
-    # About `worker_cancel_long_running_tasks_on_connection_loss`, also where it is set to False.
-    warnings.filterwarnings(
-        "ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning
-    )
+    logging.getLogger("py.warnings").addFilter(_is_no_advice)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(_CELERY_S_LINES)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    """Celery gives it at each error, also to whoever has set it to False, as we have."""
+    return "worker_cancel_long_running_tasks_on_connection_loss" not in record.getMessage()
 
 
 def _wait(seconds: float) -> None:

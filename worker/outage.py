@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import ExecAbortError, RedisError
 
 # What an error reply of Redis begins with; redis-py writes before it which command of a pipeline.
 _CODE: Final = re.compile(r"(?:Command # \d+ .*caused error: )?([A-Z]{3,})\b", re.DOTALL)
@@ -68,7 +68,8 @@ def reason_of(error: BaseException) -> str:
     """
     named, cause = error, error.__cause__ or error.__context__
     while cause is not None:
-        named = cause if isinstance(cause, RedisError) else named
+        if isinstance(cause, RedisError) and not isinstance(cause, ExecAbortError):
+            named = cause
         cause = cause.__cause__ or cause.__context__
     code = _CODE.match(str(named)) if isinstance(named, RedisError) else None
     return f"{type(named).__name__} {code[1]}" if code else type(named).__name__

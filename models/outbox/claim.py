@@ -18,16 +18,24 @@ _WAITING: Final = """n.operator = room.operator AND n.head AND n.ended IS NULL
                   AND (n.leased_until IS NULL OR n.leased_until <= :now)"""
 
 # What counts towards the limit of a notice's attempts is its pauses: each until the next attempt
-# was due, or was made, and without the time its operator's circuit was open. So nothing counts from
-# then on while the operator is disabled, has more than its rate allows, or deliverers or servers
-# are away. What does not count moves the start.
+# was due, or was made, and without the time its operator's circuit was open. An attempt that comes
+# late says that something was out of service, perhaps for all of the pause, so that pause does not
+# count: the operator was disabled or had more than its rate allows, deliverers or servers were
+# away. A notice that is always late comes to an end all the same: only so many of its pauses are
+# left out. What does not count moves the start on.
 _PAUSE_END: Final = "greatest(least(n.due_at, :now), n.postponed_at)"
-_CIRCUIT_OPEN: Final = f"""
-           CASE WHEN c.opened_at < {_PAUSE_END}
-                THEN greatest(interval '0', least({_PAUSE_END}, coalesce(c.closed_at, :now))
-                                            - greatest(n.postponed_at, c.opened_at))
-                ELSE interval '0' END"""
-_LATE: Final = "interval '1 minute'"  # on time is who comes sooner
+_SERVED_FROM: Final = """CASE WHEN c.opened_at <= n.due_at
+                THEN greatest(n.due_at, coalesce(c.closed_at, :now)) ELSE n.due_at END"""
+_LATE: Final = "interval '1 minute'"
+_LATE_TRIES_MAX: Final = 100
+_COUNTED: Final = f"""
+           CASE WHEN :now - {_SERVED_FROM} > {_LATE} AND n.tries < {_LATE_TRIES_MAX}
+                THEN interval '0'
+                WHEN c.opened_at < {_PAUSE_END}
+                THEN ({_PAUSE_END} - n.postponed_at) - greatest(interval '0',
+                         least({_PAUSE_END}, coalesce(c.closed_at, :now))
+                         - greatest(n.postponed_at, c.opened_at))
+                ELSE {_PAUSE_END} - n.postponed_at END"""
 
 # Puts the lease on the ids that a CTE `chosen` found. They go through an array, because the planner
 # cannot know how few they are and would rather join them with the whole table. A notice whose lease
@@ -40,11 +48,8 @@ _LEASE: Final = f"""
      WHERE n.id = ANY (ARRAY(SELECT id FROM chosen)) AND t.id = n.ticket AND o.id = n.operator
  RETURNING n.id, n.ticket, n.operator, o.code, t.ticket_id, n.action, n.generation, n.path, n.body,
            n.idempotency_key, n.claims, n.tries,
-           n.first_tried_at + (:now - {_PAUSE_END}) + {_CIRCUIT_OPEN} AS first_tried_at,
-           n.perhaps_delivered,
-           CASE WHEN :now - n.due_at > {_LATE} AND n.first_tried_at IS NOT NULL
-                THEN {_PAUSE_END} - n.postponed_at - {_CIRCUIT_OPEN}
-                ELSE interval '0' END AS late_pause"""  # noqa: S608 - constants of this module
+           n.first_tried_at + (:now - n.postponed_at) - {_COUNTED} AS first_tried_at,
+           n.perhaps_delivered"""  # noqa: S608 - constants of this module
 
 # MATERIALIZED: under an unlucky plan the inner LIMIT would be asked again and again (E9). Create
 # and reserve are claimed once, while they are young (rule 10). What waits for a later time, and was
@@ -173,7 +178,8 @@ def _leased(
         },
     ).all()
     return [  # the columns come in the order of the fields
-        Claim(*(*row[:5], Action(row[5]), *row[6:-2], now, token, *row[-2:])) for row in rows
+        Claim(*(*row[:5], Action(row[5]), *row[6:-1], now, token, row.perhaps_delivered))
+        for row in rows
     ]
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from models.lifecycle.words import SENT_ONCE, Action
@@ -24,9 +24,6 @@ class Partner:
     rate: float | None  # notices per second
     in_flight: int
     sign_calls: bool = False  # seamless
-
-
-_NO_TIME: Final = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,6 @@ class Claim:
     claimed_at: datetime  # the database's clock
     lease: UUID
     perhaps_delivered: bool = False  # by an attempt before this one
-    late_pause: timedelta = _NO_TIME  # what counts of the pause before, if nobody came in time
 
     @property
     def sent_once(self) -> bool:

@@ -5,7 +5,7 @@ import logging
 import pytest
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import ExecAbortError, ReadOnlyError, ResponseError
 
 from worker.outage import Outage, reason_of
 
@@ -73,6 +73,12 @@ def wrapped(cause: Exception) -> Exception:
     return error
 
 
+def after(error: Exception, before: Exception) -> Exception:
+    """As redis-py raises it: while another error is being handled."""
+    error.__context__ = before
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -82,6 +88,10 @@ def wrapped(cause: Exception) -> Exception:
         (
             ResponseError("Command # 1 (LLEN x) of pipeline caused error: WRONGTYPE Operation"),
             "ResponseError WRONGTYPE",
+        ),
+        (
+            after(ReadOnlyError("You can't write"), ExecAbortError("Transaction discarded")),
+            "ReadOnlyError",
         ),
         (RedisConnectionError("Error 111 connecting to host:6379."), "ConnectionError"),
         (wrapped(TimeoutError("secret")), "OperationalError"),

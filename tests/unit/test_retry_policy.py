@@ -121,17 +121,3 @@ def test_retry_after_is_read_as_seconds_or_date_and_bounded(header, seconds):
 @given(st.text())
 def test_no_retry_after_breaks_anything(header):
     assert timedelta() <= asked_pause(header, now=NOW) <= ASKED_MAX
-
-
-@pytest.mark.parametrize(
-    ("age", "late_pause", "counted"),
-    [
-        (timedelta(hours=47), timedelta(hours=2), timedelta(hours=47)),  # not the last anyway
-        (LIMIT, timedelta(), LIMIT),  # in time
-        (LIMIT, timedelta(hours=2), LIMIT - timedelta(seconds=10)),
-        (LIMIT + timedelta(hours=2), timedelta(hours=4), LIMIT - timedelta(seconds=10)),
-        (LIMIT, timedelta(seconds=10), LIMIT),  # it has had the one that follows
-    ],
-)
-def test_the_first_attempt_that_comes_late_is_not_the_last(age, late_pause, counted):
-    assert POLICY.spared(age, late_pause=late_pause) == counted

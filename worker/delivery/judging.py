@@ -111,13 +111,7 @@ def _pause(
 ) -> timedelta | None:
     first = claim.first_tried_at
     age = _NO_TIME if first is None else claim.claimed_at - first
-    return policy.pause(
-        claim.action,
-        tries=claim.tries,
-        age=policy.spared(age, late_pause=claim.late_pause),
-        asked=asked,
-        chance=chance,
-    )
+    return policy.pause(claim.action, tries=claim.tries, age=age, asked=asked, chance=chance)
 
 
 def _given_up(problem: str, policy: RetryPolicy, *, in_doubt: bool = False) -> Dead:

@@ -65,17 +65,6 @@ class RetryPolicy:
             own = max(min(own, self.limit - age), self.schedule[0])
         return max(own, asked) * (1 + self.jitter * chance)
 
-    def spared(self, age: timedelta, *, late_pause: timedelta) -> timedelta:
-        """Give the age that counts when an attempt came late, and *late_pause* is what was paused.
-
-        Part of that pause, too, something may have been out of service. So the first attempt after
-        that is never the last: another one follows after the first pause of the schedule.
-        """
-        last_but_one = self.limit - self.schedule[0]
-        if late_pause and age - late_pause < last_but_one:
-            return min(age, last_but_one)
-        return age
-
 
 def asked_pause(header: str | None, *, now: datetime) -> timedelta:
     """Read a `Retry-After` header: seconds, or an HTTP date. From 0 to 2 h; 0 for anything else.
