@@ -10,7 +10,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from models.clock import DatabaseClock
 from models.encryption import Vault
@@ -29,6 +29,8 @@ from worker.cli.examination.keys import (
     examine_publishing,
     examine_stream_life,
 )
+from worker.cli.examination.lines import examine_database_line, examine_redis_line
+from worker.cli.examination.lost_tasks import examine_lost_tasks
 from worker.cli.examination.partners import examine_partners, examine_secrets, read_operators
 from worker.cli.examination.processes import consumers, examine_rounds, examine_workers
 from worker.cli.examination.redis_server import (
@@ -39,6 +41,7 @@ from worker.cli.examination.redis_server import (
 )
 from worker.cli.examination.redis_server import unreachable as redis_unreachable
 from worker.cli.examination.stream import examine_stream
+from worker.cli.examination.writing import examine_session, examine_writing, refused
 from worker.configuration import SWEEP_QUEUE, configuration
 
 _ANSWER_SECONDS: Final = 5.0
@@ -98,6 +101,9 @@ class _Examination:
                 yield from examine_rights(client, commands, variable=variable)
                 yield from examine_redis(client, part=part)
                 yield from examine_keys(client, keys)
+                yield examine_redis_line(url, part=part, variable=variable)
+                if "unacked" in keys:  # Celery's own: it is the broker
+                    yield from examine_lost_tasks(client, holds_stream=part == _REDIS)
                 if part == _REDIS:
                     yield from examine_stream(client)
                     yield from examine_publishing(client, waitaof_ms=self._settings.waitaof)
@@ -119,7 +125,11 @@ class _Examination:
         try:
             found = consumers(app)
         except Exception as error:  # noqa: BLE001 - whatever kombu raises, the rest is to be seen
-            yield unknown("workers", f"the broker could not be asked ({type(error).__name__})")
+            yield wrong(
+                "workers",
+                f"the broker does not take the question ({type(error).__name__})",
+                mend="mend what is wrong above; Celery needs a broker that it can write to",
+            )
             return
         finally:
             app.close()
@@ -137,11 +147,18 @@ class _Examination:
                 )
                 operators = read_operators(connection) if schema_fits else []
                 last = last_round(connection) if schema_fits else None
-        except OperationalError as error:
-            yield database_unreachable(error)
+                line = examine_database_line(connection)
+                session = examine_session(connection)
+            writing = [*examine_writing(transaction)] if schema_fits else []
+        except DBAPIError as error:
+            yield (
+                database_unreachable(error)
+                if isinstance(error, OperationalError)
+                else refused(error)
+            )
             yield unknown(_BEHIND_DATABASE, "PostgreSQL must be mended first")
             return
-        yield from found
+        yield from [*found, session, line, *writing]
         if not schema_fits:
             yield unknown(_BEHIND_DATABASE, "the schema must be mended first")
             return

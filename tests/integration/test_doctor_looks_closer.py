@@ -1,0 +1,229 @@
+"""`slipway doctor` writes, reads the session's settings, and looks for lost messages."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from celery import Celery
+from cryptography.fernet import Fernet
+from redis import Redis
+from sqlalchemy import make_url, text
+
+from tests.support import databases
+from tests.support.closed_port import closed_port
+from tests.support.command_line import CommandLine
+from tests.support.pooler import needs_pgbouncer, pgbouncer
+from worker.cli.examination.finding import Finding, State
+from worker.cli.examination.lines import examine_redis_line, judge_database_line
+from worker.cli.examination.lost_tasks import examine_lost_tasks
+from worker.door.door import Door
+from worker.intake.stream import STREAM
+from worker.transport import DEAD_LETTERS
+
+REFUSING = text("""
+    CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'sick' USING ERRCODE = TG_ARGV[0]; END $$""")
+
+
+@pytest.fixture
+def slipway(monkeypatch, capsys, database) -> CommandLine:
+    """A set-up whose Redis is away: then nobody waits for workers to answer."""
+    line = CommandLine(monkeypatch, capsys)
+    line.export(
+        database_url=database,
+        redis_url=f"redis://127.0.0.1:{closed_port()}/0",
+        secret_key=Fernet.generate_key().decode(),
+    )
+    return line
+
+
+def found(slipway: CommandLine) -> dict[str, list[dict[str, Any]]]:
+    """All findings, by part."""
+    by_part: dict[str, list[dict[str, Any]]] = {}
+    for one in slipway("doctor", "--json").document()["findings"]:
+        by_part.setdefault(one["part"], []).append(one)
+    return by_part
+
+
+def test_it_writes_and_leaves_nothing(slipway, database):
+    (one,) = found(slipway)["PostgreSQL writes"]
+
+    assert (one["state"], one["found"]) == ("ok", "a row was written, removed and committed")
+    assert databases.ask(database, "SELECT count(*) FROM rejected_input") == (0,)
+
+
+@pytest.mark.parametrize("sqlstate", ["XX000", "23514", "53100", "42501"])
+def test_a_refused_write_is_wrong(slipway, engine, sqlstate):
+    with engine.begin() as connection:
+        connection.execute(REFUSING)
+        connection.execute(
+            text(
+                "CREATE TRIGGER refuse BEFORE INSERT ON rejected_input FOR EACH ROW"
+                f" EXECUTE FUNCTION refuse('{sqlstate}')"
+            )
+        )
+
+    (one,) = found(slipway)["PostgreSQL writes"]
+
+    assert one["state"] == "wrong"
+    assert one["found"] == f"refused: sick (SQLSTATE {sqlstate})"
+
+
+def test_a_database_that_was_made_read_only_is_wrong(slipway, database):
+    """As some providers do when the disk is nearly full: nothing of ours overrules that."""
+    name = make_url(database).database
+    with databases.owner(database) as person:
+        person.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+
+    (one,) = found(slipway)["PostgreSQL writes"]
+
+    assert one["state"] == "wrong"
+    assert "SQLSTATE 25006" in one["found"]
+    assert "default_transaction_read_only" in one["mend"]
+
+
+def test_it_shows_what_a_session_really_has(slipway, database):
+    name = make_url(database).database
+    with databases.owner(database) as person:
+        person.execute(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'".encode())
+
+    told = [one["found"] for one in found(slipway)["PostgreSQL"]]
+
+    assert any(
+        "read committed, UTC, UTF8, statement_timeout 10s, lock_timeout 3s" in one for one in told
+    )
+
+
+@needs_pgbouncer
+def test_a_pooler_is_wrong(slipway, database, open_folder):
+    with pgbouncer(database, open_folder, mode="transaction", ignores="options") as url:
+        slipway.export(database_url=url)
+        (one,) = found(slipway)["PostgreSQL"]
+
+    assert one["state"] == "wrong"
+    assert "connection pooler" in one["found"]
+    assert "the server itself" in one["mend"]
+
+
+def test_a_database_on_this_machine_needs_no_encryption(slipway):
+    (one,) = found(slipway)["PostgreSQL line"]
+
+    assert (one["state"], "does not leave this machine" in one["found"]) == ("ok", True)
+
+
+@pytest.mark.parametrize(
+    ("host", "version", "sslmode", "state", "words"),
+    [
+        ("10.1.2.3", None, "prefer", State.DOUBTFUL, "not encrypted (sslmode=prefer)"),
+        ("10.1.2.3", "TLSv1.3", "prefer", State.DOUBTFUL, "does not verify"),
+        ("10.1.2.3", "TLSv1.3", "require", State.DOUBTFUL, "does not verify"),
+        ("10.1.2.3", "TLSv1.3", "verify-ca", State.DOUBTFUL, "does not verify"),
+        ("10.1.2.3", "TLSv1.3", "verify-full", State.OK, "encrypted (TLSv1.3)"),
+        ("::1", None, "prefer", State.OK, "does not leave this machine"),
+        ("/var/run/postgresql", None, "prefer", State.OK, "does not leave this machine"),
+    ],
+)
+def test_the_line_to_postgresql_is_put_into_words(host, version, sslmode, state, words):
+    one = judge_database_line(host, version=version, sslmode=sslmode)
+
+    assert one.state is state
+    assert words in one.found
+
+
+@pytest.mark.parametrize(
+    ("url", "state", "words"),
+    [
+        ("redis://127.0.0.1:6379/0", State.OK, "does not leave this machine"),
+        ("redis://localhost:6379/0", State.OK, "does not leave this machine"),
+        ("redis://[::1]:6379/0", State.OK, "does not leave this machine"),
+        ("redis://user:hidden@10.1.2.3:6379/0", State.DOUBTFUL, "not encrypted"),
+        ("redis://user:hidden@redis.example/0", State.DOUBTFUL, "not encrypted"),
+        ("rediss://redis.example/0", State.OK, "the server is verified"),
+        ("rediss://redis.example/0?ssl_cert_reqs=none", State.WRONG, "whoever answers"),
+        ("rediss://redis.example/0?ssl_check_hostname=false", State.DOUBTFUL, "for which host"),
+    ],
+)
+def test_the_line_to_redis_is_put_into_words(url: str, state: State, words: str):
+    one = examine_redis_line(url, part="Redis", variable="SLIPWAY_REDIS_URL")
+
+    assert one.state is state
+    assert words in one.found
+    assert "hidden" not in str(one)
+
+
+@pytest.fixture
+def backend(redis_url: str) -> Iterator[Celery]:
+    """Somebody else's Celery application, as it is by default."""
+    app = Celery("backend", broker=redis_url, set_as_current=False)
+    yield app
+    app.close()
+
+
+def only(findings: Iterator[Finding]) -> Finding:
+    (one,) = findings
+    return one
+
+
+def test_without_lost_messages_all_is_well(redis: Redis):
+    assert only(examine_lost_tasks(redis, holds_stream=True)).state is State.OK
+
+
+@pytest.mark.parametrize("priority", [None, 3, 9])
+def test_a_task_sent_without_a_queue_is_found_and_can_be_moved(redis, backend, priority):
+    data = {"operator": "acme", "ticket_id": "T"}
+    backend.send_task("ticket_win", kwargs=data, priority=priority)
+
+    one = only(examine_lost_tasks(redis, holds_stream=True))
+
+    assert one.state is State.WRONG
+    assert "1 wait in the queue celery" in one.found
+    assert 'queue="tickets"' in str(one.mend)
+    (name,) = [key for key in redis.keys("celery*") if redis.type(key) == b"list"]
+    redis.lmove(name, "tickets", "RIGHT", "LEFT")
+    assert Door(redis).empty().messages == 1
+    assert redis.xlen(STREAM) == 1
+
+
+def test_events_on_a_broker_apart_are_found(redis, backend):
+    backend.send_task("ticket_win", kwargs={"operator": "acme"}, queue="tickets")
+
+    assert only(examine_lost_tasks(redis, holds_stream=True)).state is State.OK
+    one = only(examine_lost_tasks(redis, holds_stream=False))
+
+    assert one.state is State.WRONG
+    assert "SLIPWAY_BROKER_URL, where it is not read" in one.found
+
+
+def test_dead_letters_and_messages_that_were_never_finished_are_doubtful(redis):
+    redis.lpush(DEAD_LETTERS, json.dumps({"queue": "deliver", "reason": "not JSON"}))
+    long_ago = datetime.now(UTC) - timedelta(hours=3)  # noqa: TID251 - Redis' clock is this machine's
+    redis.zadd("unacked_index", {"tag": long_ago.timestamp()})
+
+    findings = [*examine_lost_tasks(redis, holds_stream=True)]
+
+    assert {one.state for one in findings} == {State.DOUBTFUL}
+    assert [DEAD_LETTERS in one.found for one in findings] == [True, False]
+    assert "3 h ago" in findings[1].found
+
+
+def test_a_broker_that_refuses_the_question_to_the_workers_is_wrong(slipway, redis, redis_url):
+    """Not unknown: it was asked, and said no."""
+    redis.acl_setuser(
+        "limited",
+        enabled=True,
+        passwords=["+pass"],
+        keys=["*"],
+        channels=["*"],
+        commands=["+@all", "-sadd"],
+    )
+    port = make_url(redis_url).port
+    slipway.export(redis_url=f"redis://limited:pass@127.0.0.1:{port}/0")
+
+    findings = found(slipway)
+
+    redis.acl_deluser("limited")
+    (one,) = findings["workers"]
+    assert one["state"] == "wrong"
+    assert "Celery needs a broker" in one["mend"]
