@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from tests.support.scripted_redis import scripted_redis
 from tests.support.wait import eventually
 
 LAST = 2**64 - 1
+BOUGHT = datetime.now(UTC).isoformat()  # noqa: TID251 - the gateway's clock is the real one
 
 
 @contextmanager
@@ -84,7 +86,7 @@ def every_door(house: House) -> Iterator[httpx.Response]:
     yield house.publish_lines(key, json.dumps(one))
     yield house.client.post(
         "/v2/integration/lottery",
-        content=bet(),
+        content=bet(timestamp=BOUGHT, draw_date=BOUGHT),
         headers={"X-Api-Key": key, "Content-Type": "application/json"},
     )
 
