@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from tests.support.desk import AMOUNTS, SLIP
 
@@ -192,6 +192,30 @@ def test_a_late_open_fills_in_what_is_missing_and_replaces_nothing(desk, books):
 
     assert books.standing() == "open/pending"
     assert books.ticket().details == {"price": 500, "currency": "EUR", "player_id": "player"}
+
+
+def test_of_two_late_opens_in_one_chunk_the_first_fills_in(desk, engine):
+    desk.say("ticket_win")
+    desk.publish(
+        desk.event("ticket_open", player_id="first"),
+        desk.event("ticket_open", player_id="second", game="later"),
+    )
+
+    with engine.begin() as connection:
+        details = connection.execute(text("SELECT details FROM ticket")).scalar_one()
+    assert (details["player_id"], details["game"]) == ("first", "later")
+
+
+def test_a_numbered_update_that_is_older_lets_no_other_update_back_in(desk, books):
+    """Protocol H8: numbers order what is numbered, times all the rest."""
+    desk.say("ticket_open")
+    start = desk.now
+    desk.wait(MINUTE)
+    desk.say("ticket_update", sequence=1, at=desk.now, **SLIP)
+    desk.say("ticket_update", sequence=2, at=start, **SLIP)
+    desk.say("ticket_update", event_id="between", at=start + MINUTE / 2, **SLIP)
+
+    assert books.event("between").outcome == "superseded"
 
 
 def test_results_wait_for_the_ticket_where_the_operator_announces_tickets(desk, books):

@@ -257,3 +257,15 @@ def test_a_key_of_another_kind_is_no_horizon(redis):
     redis.set(STREAM, "not a stream")
 
     assert look(redis) is None
+
+
+def test_a_moment_is_noted_when_a_thousandth_of_the_time_looked_back_on_has_passed(redis):
+    """So the horizon is late by at most that much, and the list stays short."""
+    seconds, _ = redis.time()
+    present = seconds * 1000
+    note(redis, present - 10_000_000, present - 20_000, last_id="0-0")
+
+    look(redis)
+
+    assert len(noted(redis)) == 1, "the newest; what lies before the horizon is forgotten"
+    assert noted(redis)[0] >= present

@@ -69,6 +69,16 @@ def test_a_closed_ticket_whose_partner_was_not_told_stays(desk):
     assert forget_old(desk) == 0
 
 
+def test_a_cancelled_ticket_whose_discard_was_not_taken_stays(desk):
+    desk.say("ticket_discard", "cancelled")
+    desk.wait(RETENTION * 2)
+    assert forget_old(desk) == 0
+
+    desk.deliver(Delivered())
+
+    assert forget_old(desk) == 1
+
+
 def test_what_never_closed_stays(desk):
     desk.say("ticket_open", "open")
     desk.say("ticket_win", "undelivered")
