@@ -19,6 +19,7 @@ from producers.gateway.contract import answers
 from producers.gateway.errors import Fault, Refused, invalid
 from producers.gateway.gateway import TheGateway
 from producers.gateway.paths import EventId, TicketId
+from producers.gateway.queries import only_known
 from producers.gateway.stories import EventEnd, EventEnds, EventPage, TicketStories, TicketStory
 
 LISTED: Final = 100
@@ -57,7 +58,11 @@ routes = APIRouter()
 
 
 @routes.get(
-    "/events", operation_id="list_events", tags=["Events"], responses=answers(401, 422, 429)
+    "/events",
+    operation_id="list_events",
+    tags=["Events"],
+    responses=answers(401, 422, 429),
+    dependencies=[only_known("outcome", "since", "after", "limit")],
 )
 async def events(
     gateway: TheGateway,

@@ -21,6 +21,7 @@ from producers.gateway.contract import SIGNED, answers
 from producers.gateway.errors import Error, Refused
 from producers.gateway.gateway import TheGateway
 from producers.gateway.paths import Identifier
+from producers.gateway.queries import only_known
 
 LISTED: Final = 10
 LISTED_MAX: Final = 100
@@ -108,6 +109,7 @@ async def ticket(gateway: TheGateway, caller: SignedCaller, identifier: Identifi
     operation_id="be_tickets",
     responses=answers(403, 408, 413, 415, 422, 429),
     openapi_extra=SIGNED,
+    dependencies=[only_known("limit", "user_id", many=["skip_types"])],
 )
 async def tickets(
     gateway: TheGateway,

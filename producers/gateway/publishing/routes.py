@@ -12,6 +12,7 @@ from producers.gateway.gateway import TheGateway
 from producers.gateway.publishing.answers import Accepted
 from producers.gateway.publishing.flow import publish_flow
 from producers.gateway.publishing.whole import publish_whole
+from producers.gateway.queries import only_known
 
 JSON: Final = "application/json"
 NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -49,6 +50,7 @@ routes = APIRouter(tags=["Events"])
         **answers(401, 403, 408, 413, 415, 422, 429),
     },
     openapi_extra={"requestBody": _body()},
+    dependencies=[only_known("dry_run")],
 )
 async def publish(
     request: Request,

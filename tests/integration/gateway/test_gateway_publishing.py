@@ -105,6 +105,33 @@ def test_what_the_intake_would_refuse_is_refused_at_every_door(house, key, acme,
     assert house.on_stream() == []
 
 
+@pytest.mark.parametrize(
+    ("query", "name", "told"),
+    [
+        ("dryRun=true", "dryRun", "is not known here; did you mean dry_run?"),
+        ("dry-run=true", "dry-run", "is not known here; did you mean dry_run?"),
+        ("dry_run=true&dry_run=false", "dry_run", "appears twice; send it once"),
+    ],
+)
+def test_what_was_only_to_be_checked_is_not_published(house, key, acme, query, name, told):
+    headers = {"X-Api-Key": key, "Content-Type": "application/json"}
+    body = json.dumps(event(acme, "T"))
+
+    answer = house.client.post(f"/events?{query}", content=body, headers=headers)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"at": ["query", name], "message": told}]
+    assert house.on_stream() == []
+
+
+def test_a_list_asks_for_what_it_was_meant_to(house, key, acme):
+    outcomes = house.ask(key, "/events", Outcome="parked")
+    tickets = house.signed("GET", "/be/tickets?userId=7", operator=acme)
+    several = house.signed("GET", "/be/tickets?skip_types=a&skip_types=b&x=1", operator=acme)
+
+    assert [outcomes.status_code, tickets.status_code, several.status_code] == [422, 422, 200]
+
+
 def test_a_key_that_appears_twice_is_refused_at_every_door(house, key, acme):
     twice = json.dumps(event(acme, "T", event_id="e", x={"y": 1})).replace('"y": 1', '"y":1,"y":2')
     fine = json.dumps(event(acme, "T", event_id="a:b"))
