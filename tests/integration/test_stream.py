@@ -11,10 +11,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from models.events.event import Entry
+from models.events.event import Entry, Unreadable
+from models.events.reading import read as read_entry
 from worker.intake.stream import GROUP, STREAM, Stream, consumer_name
 
 AT_ONCE = timedelta()
+WIN = '{"action":"ticket_win","data":{"operator":"acme","ticket_id":"1"}}'
 BLOCK = timedelta(milliseconds=20)
 
 Consumer = Callable[[str], Stream]
@@ -227,3 +229,46 @@ def test_no_two_consumers_have_the_same_name():
 
 def pending(redis: Redis) -> Any:  # noqa: ANN401 - redis-py's own dictionaries
     return redis.xpending_range(STREAM, GROUP, min="-", max="+", count=100)
+
+
+# --- a field whose name appears twice ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("event", WIN, "event", WIN),
+        ("type", "CELERY", "event", WIN, "type", "LOTTERY_V2"),
+        ("event", WIN, "operator", "a", "operator", "b"),
+    ],
+)
+def test_no_field_of_an_entry_hides_another(redis, redis_url, fields, protocol):
+    """XADD takes a name twice; the last one must not count as if it were the only one."""
+    redis.execute_command("XADD", STREAM, "*", *fields)
+    client = Redis.from_url(redis_url, protocol=protocol)
+
+    with client:
+        (handed_out,) = read(Stream(client, consumer="a"))
+        (taken_over,) = take_over(Stream(client, consumer="b"))
+
+    for entry in (handed_out, taken_over):
+        kept = read_entry(entry)
+        assert isinstance(kept, Unreadable)
+        assert kept.reason == "invalid_event"
+        assert f"'{fields[0]} (1)'" in kept.message
+        assert sorted(entry.fields.values()) == sorted(value.encode() for value in fields[1::2])
+        assert all(value.encode() in kept.raw for value in fields[1::2])
+        assert not kept.whole
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_an_entry_is_handed_out_as_it_was_added(redis, redis_url, protocol):
+    redis.execute_command("XADD", STREAM, "*", "event", WIN, "type", "CELERY")
+    client = Redis.from_url(redis_url, protocol=protocol)
+
+    with client:
+        (handed_out,) = read(Stream(client, consumer="a"))
+        (taken_over,) = take_over(Stream(client, consumer="b"))
+
+    assert handed_out.fields == taken_over.fields == {b"event": WIN.encode(), b"type": b"CELERY"}

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from models.events.event import Entry
 from models.events.moments import id_time
+from worker.intake.fields import keep_every_field
 from worker.intake.takeover import Pending, to_take
 from worker.moments import from_micros, read_moments
 
@@ -56,6 +57,7 @@ class Stream:
 
     def __init__(self, redis: Redis, *, consumer: str) -> None:
         """Use *redis*, whose socket timeout must be longer than any `block`."""
+        keep_every_field(redis)
         self._redis = redis
         self._consumer = consumer
         self._lost_answer = False  # Redis may have handed us entries that never arrived
@@ -74,12 +76,7 @@ class Stream:
         except RedisError:
             self._lost_answer = True
             raise
-        if not answer:
-            return []
-        found = answer.values() if isinstance(answer, Mapping) else (part[1] for part in answer)
-        return self._entries(
-            [(id_.decode(), fields) for part in found for id_, fields in _flat(part)]
-        )
+        return self._entries([(id_.decode(), fields) for _, part in answer for id_, fields in part])
 
     def claim_stale(self, *, min_idle: timedelta, count: int) -> list[Entry]:
         """Take over up to *count* entries that a consumer was handed *min_idle* ago or earlier.
@@ -211,11 +208,6 @@ class Stream:
             if "BUSYGROUP" not in str(refusal):  # another process was faster
                 raise
         return ask()
-
-
-def _flat(part: list[Any]) -> Iterable[tuple[bytes, Mapping[bytes, bytes]]]:
-    """Give the entries of one stream; RESP3 wraps them in one more list."""
-    return part[0] if part and isinstance(part[0], list) else part
 
 
 def _taken_over(entry: Entry, before: Pending, asked: datetime) -> Entry:
