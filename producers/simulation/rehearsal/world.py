@@ -30,6 +30,7 @@ CALL = timedelta(seconds=5)
 LEASE = CALL + timedelta(seconds=20)
 GRACE = timedelta(seconds=10)
 CREATE_AGE_MAX = timedelta(seconds=60)
+EVENT_AGE_MAX = timedelta(days=3)  # longer than any life's events take, less than ids are ahead
 BATCH_MAX = 500
 
 
@@ -128,6 +129,7 @@ class World:
                 hand.entries,
                 clock=self,
                 parking_window=PARKING_WINDOW,
+                event_age_max=EVENT_AGE_MAX,
             )
         except Died:
             hand.died = True
