@@ -92,6 +92,7 @@ class Courier:
         self._recording = Recording(recorder, over=self._dispatch.nudge)
         self._running = threading.Lock()
         self._ended_at = monotonic()  # the last run; none yet: when this began
+        self._left_more = False
         self._closed = False
         self._wanted = False  # something may be due that no look has seen
         self._held_back = False  # something is due, and may go soon
@@ -126,10 +127,15 @@ class Courier:
         if more is None:
             self._dispatch.nudge()
             return None
-        more = more or self._hinted
+        more = self._left_more = more or self._hinted
         if counts:
             log.debug(DELIVERY_RUN, extra={**counts, "more": more})
         return Run(counts, more)
+
+    @property
+    def left_more(self) -> bool:
+        """The last run ended before all was done."""
+        return self._left_more
 
     def idle_for(self) -> timedelta:
         """Say how long ago the last run ended; nothing while one is going on. Any thread."""

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 IDLE_MAX: Final = timedelta(seconds=1.5)  # the schedule hints once a second
 # After a run that left more to do, a hint was sent and is given this long: a run in a task is seen
-# in Flower. Without Redis it never comes, and a pause this short costs the partners nothing.
-HANDOVER: Final = timedelta(milliseconds=100)
+# in Flower. Without Redis it never comes, and a pause this short once in 20 s is not felt.
+HANDOVER: Final = timedelta(milliseconds=200)
 _LOOK: Final = timedelta(milliseconds=100)
 _AFTER_FAILURE: Final = timedelta(seconds=5)
 _CLOSING_MAX: Final = timedelta(seconds=30)  # the calls of a run that is ending
@@ -52,8 +52,8 @@ class UnhintedRuns:
         self._thread.join(_CLOSING_MAX.total_seconds())
 
     def _work(self) -> None:
-        idle_max = self._idle_max
         while not self._closed.wait(_LOOK.total_seconds()):
+            idle_max = HANDOVER if self._courier.left_more else self._idle_max
             if self._courier.idle_for() < idle_max:
                 continue
             try:
@@ -62,7 +62,5 @@ class UnhintedRuns:
                 log.exception("delivery_run_failed")
                 self._closed.wait(_AFTER_FAILURE.total_seconds())
                 continue
-            more = run is not None and run.more
-            idle_max = HANDOVER if more else self._idle_max
-            if more:
+            if run is not None and run.more:
                 self._hint()
