@@ -7,8 +7,10 @@ import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]  # published without types
 import pytest
 import yaml
+from sqlalchemy import make_url
 
 from deploy.kubernetes import render
+from models.addresses import RedisTls, database_address, redis_tls
 from tests.support.manifests import (
     COMPONENT,
     KUBERNETES,
@@ -79,6 +81,19 @@ def test_the_example_secrets_are_valid_and_hold_what_is_asked_for(overlay):
 
     asked = set(secrets_asked_for(overlay))
     assert asked == {(name, key) for name, keys in example_secrets().items() for key in keys}
+
+
+def test_with_the_example_secrets_every_server_is_verified():
+    secrets = example_secrets()
+    for name in ("slipway", "slipway-gateway"):
+        tls = redis_tls(secrets[name]["SLIPWAY_REDIS_URL"])
+        assert tls == RedisTls(verified=True, hostname_checked=True)
+    address = make_url(database_address(secrets["slipway"]["SLIPWAY_DATABASE_URL"]))
+    assert address.query["sslmode"] == "verify-full"
+    # psycopg's wheel has an OpenSSL of its own, without authorities: `system` would trust nobody.
+    assert address.query["sslrootcert"] == "/etc/ssl/certs/ca-certificates.crt"
+    keda = secrets["slipway-scaling"]
+    assert (keda["postgresql-sslmode"], keda["redis-tls"]) == ("verify-full", "enable")
 
 
 def test_every_pod_runs_as_nobody_and_may_do_nothing(overlay):
