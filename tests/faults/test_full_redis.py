@@ -52,6 +52,7 @@ def test_notices_are_delivered_while_redis_takes_nothing(
                     return told >= set(tickets)
 
                 eventually(is_told)
+            eventually(lambda: [*tmp_path.glob("slipway-*/beat.alive")])  # it can be told to end
             for one in running:
                 one.tell_to_end()
             codes = [one.code() for one in running]
