@@ -1,18 +1,22 @@
 """Close the tickets whose delay is over (rule 17): one set-based statement a batch."""
 
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
+
+from models.apart import together_or_alone
 
 # All that is honoured stands on the ticket's own row (protocol H41). The body is built here as
 # `models.notices.pam.body` builds it, the key as `models.notices.key` does; tests compare them.
-CLOSE_DUE = text("""
-    WITH due AS MATERIALIZED (
+_IS_DUE: Final = """t.close_due_at IS NOT NULL AND t.parked = 0 AND t.status = 'resulted'
+           AND t.close_due_at <= least(CAST(:horizon AS timestamptz), CAST(:now AS timestamptz))"""
+_DUE: Final = f"""
         SELECT t.id FROM ticket t
-         WHERE t.close_due_at IS NOT NULL AND t.parked = 0 AND t.status = 'resulted'
-           AND t.close_due_at <= least(CAST(:horizon AS timestamptz), CAST(:now AS timestamptz))
-         ORDER BY t.close_due_at LIMIT :limit
-           FOR NO KEY UPDATE SKIP LOCKED),
+         WHERE {_IS_DUE}
+         ORDER BY t.close_due_at LIMIT :limit"""  # noqa: S608 - a constant
+DUE: Final = text(_DUE)
+_CLOSE: Final = """,
     closed AS (
         UPDATE ticket t
            SET status = 'closed', closed_at = :now, close_due_at = NULL, changed_at = :now,
@@ -32,17 +36,30 @@ CLOSE_DUE = text("""
                     THEN concat_ws(' ', c.code, c.ticket_id, 'ticket_closed', c.generation) END,
                c.unfinished = 1, greatest(CAST(:now AS timestamptz), c.held_until), :now
           FROM closed c WHERE c.protocol = 'pam')
-    SELECT count(*) FROM closed""")
+    SELECT count(*) FROM closed"""
+CLOSE_DUE: Final = text(f"WITH due AS MATERIALIZED ({_DUE} FOR NO KEY UPDATE SKIP LOCKED){_CLOSE}")
+CLOSE_ONE: Final = text(f"""
+    WITH due AS MATERIALIZED (
+        SELECT t.id FROM ticket t WHERE t.id = :ticket AND {_IS_DUE}
+           FOR NO KEY UPDATE SKIP LOCKED){_CLOSE}""")  # noqa: S608 - a constant
 
 
 def close_due(connection: Connection, *, now: datetime, horizon: datetime, limit: int) -> int:
     """Close at most *limit* tickets that were due before *horizon*; how many.
 
     *horizon* lies before the oldest unapplied work; it and *now* are times of the database's clock,
-    as is the due time. A ticket somebody has locked is left for the next round; a seamless wallet
-    is not told (contracts: AMBSlot has no such call).
+    as is the due time. A ticket somebody has locked, or that cannot be closed, is left for the next
+    round; a seamless wallet is not told (contracts: AMBSlot has no such call).
     """
-    found: int = connection.execute(
-        CLOSE_DUE, {"now": now, "horizon": horizon, "limit": limit}
-    ).scalar_one()
-    return found
+    times = {"now": now, "horizon": horizon}
+
+    def closed(statement: TextClause, **more: int) -> int:
+        count: int = connection.execute(statement, {**times, **more}).scalar_one()
+        return count
+
+    return together_or_alone(
+        connection,
+        lambda: closed(CLOSE_DUE, limit=limit),
+        tickets=lambda: connection.execute(DUE, {**times, "limit": limit}).scalars().all(),
+        alone=lambda one: closed(CLOSE_ONE, ticket=one),
+    )

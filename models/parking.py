@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from models.database import UNEXPLAINED, Blame, blame
+from models.apart import together_or_alone
 from models.lifecycle.turn import take_turn
 from models.lifecycle.words import Status
 from models.tickets.lock import lock_by_id, parked_of
@@ -61,53 +61,41 @@ def end_windows(
     times = _Times(now, min(horizon, now), parking_window)
     if not ids:
         return 0
-    try:
-        return _ended(connection, ids, times)
-    except Exception as error:
-        if blame(error) is Blame.SERVER or connection.invalidated:
-            raise
-    return sum(_ended_alone(connection, id_, times) for id_ in sorted(ids))
+    return together_or_alone(
+        connection,
+        lambda: _ended(connection, ids, times),
+        tickets=lambda: ids,
+        alone=lambda one: _ended(connection, [one], times),
+        blamed=lambda one, error: _give_up(connection, one, times, error),
+    )
 
 
 def _ended(connection: Connection, ids: Collection[int], times: _Times) -> int:
-    """End the windows of tickets together: all of them, or none."""
-    with connection.begin_nested():
-        tickets = lock_by_id(connection, ids)
-        parked = parked_of(connection, tickets.values())
-        turns = [
-            Turn(
+    """End the windows of tickets together."""
+    tickets = lock_by_id(connection, ids)
+    parked = parked_of(connection, tickets.values())
+    turns = [
+        Turn(
+            ticket,
+            take_turn(
                 ticket,
-                take_turn(
-                    ticket,
-                    parked[ticket.id],
-                    now=times.now,
-                    window=times.window,
-                    was_new=ticket.status is Status.NEW,
-                    ended_before=times.ended_before,
-                ),
-            )
-            for ticket in tickets.values()
-        ]
-        store(connection, turns, now=times.now)
+                parked[ticket.id],
+                now=times.now,
+                window=times.window,
+                was_new=ticket.status is Status.NEW,
+                ended_before=times.ended_before,
+            ),
+        )
+        for ticket in tickets.values()
+    ]
+    store(connection, turns, now=times.now)
     return sum(len(turn.decided) for turn in turns)
 
 
-def _ended_alone(connection: Connection, ticket: int, times: _Times) -> int:
-    """End one ticket's; what cannot be decided is given up, or no window would end any more.
-
-    Where nothing says that the ticket is to blame, its events wait for the next round.
-    """
-    try:
-        return _ended(connection, [ticket], times)
-    except Exception as error:
-        whose = blame(error)
-        if whose is Blame.SERVER or connection.invalidated:
-            raise
-        if whose is Blame.UNCLEAR:
-            log.warning(UNEXPLAINED, extra={"error": type(error).__name__, "ticket": ticket})
-            return 0
-        log.exception("parked_events_given_up", extra={"ticket": ticket})
-        message = f"could not be decided: {type(error).__name__}"
+def _give_up(connection: Connection, ticket: int, times: _Times, error: Exception) -> int:
+    """Reject what cannot be decided, or no window would end any more."""
+    log.error("parked_events_given_up", exc_info=error, extra={"ticket": ticket})
+    message = f"could not be decided: {type(error).__name__}"
     row = {"ticket": ticket, "now": times.now}
     connection.execute(LOCK, row)
     more = {"message": message, "ended_before": times.ended_before}

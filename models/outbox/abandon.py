@@ -1,9 +1,12 @@
 """Give up creates and reserves without an answer: unsent too long, or the lease lost (rule 10)."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
+from models.apart import together_or_alone
 from models.lifecycle import answers
 from models.lifecycle.ticket import TicketState
 from models.lifecycle.words import NoticeEnd, Status
@@ -39,6 +42,24 @@ def abandon_creates(
     }
     if not found:
         return 0
+    by_ticket = {row.ticket: row.id for row in found.values()}
+
+    def abandoned(ids: Collection[int]) -> int:
+        rows = [found[by_ticket[one]] for one in ids]
+        return _abandoned(connection, rows, now=now, parking_window=parking_window)
+
+    return together_or_alone(
+        connection,
+        lambda: abandoned(by_ticket),
+        tickets=lambda: by_ticket,
+        alone=lambda one: abandoned([one]),
+    )
+
+
+def _abandoned(
+    connection: Connection, rows: Sequence[Row[Any]], *, now: datetime, parking_window: timedelta
+) -> int:
+    found = {row.id: row for row in rows}
     tickets = lock_by_id(connection, (row.ticket for row in found.values()))
     were_new = {ticket.id for ticket in tickets.values() if ticket.status is Status.NEW}
     notices = lock_notices(connection, found)

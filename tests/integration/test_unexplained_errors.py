@@ -12,9 +12,16 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from models.database import UNEXPLAINED, Blame, blame, open_engine
-from tests.support.desk import OPERATOR, PARKING_WINDOW, Desk
+from tests.support.desk import (
+    CLOSE_DELAY,
+    CREATE_AGE_MAX,
+    OPERATOR,
+    PARKING_WINDOW,
+    SLIP,
+    Desk,
+)
 from tests.support.intake_at_work import applying, publish, running
-from tests.support.poison import BREAK, accept_events, refuse_events
+from tests.support.poison import BREAK, DISK_FULL, accept_events, refuse_events
 from tests.support.wait import eventually
 from worker.intake.stream import GROUP, STREAM
 
@@ -236,3 +243,43 @@ def damage(engine: Engine, ticket: str, *, sqlstate: str = "XX001") -> None:
 def heal(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("DROP TRIGGER damaged ON ticket"))
+
+
+@pytest.mark.parametrize("sqlstate", ["XX001", "23514"])
+def test_a_ticket_that_cannot_be_closed_holds_up_no_other(desk, books, engine, sqlstate):
+    for name in ("SICK", "GOOD"):
+        desk.say("ticket_win", name)
+    desk.deliver()
+    damage(engine, "SICK", sqlstate=sqlstate)
+    desk.wait(CLOSE_DELAY)
+
+    assert desk.close_due() == 1
+
+    assert (books.standing("GOOD"), books.standing("SICK")) == ("closed/won", "resulted/won")
+    heal(engine)
+    assert desk.close_due() == 1
+    assert books.owed("SICK") == ["ticket_win", "ticket_closed"]
+
+
+@pytest.mark.parametrize("sqlstate", ["XX001", "23514"])
+def test_a_create_that_cannot_be_given_up_holds_up_no_other(desk, books, engine, sqlstate):
+    for name in ("SICK", "GOOD"):
+        desk.say("ticket_create", name, **SLIP)
+    damage(engine, "SICK", sqlstate=sqlstate)
+    desk.wait(CREATE_AGE_MAX)
+
+    assert desk.abandon_creates() == 1
+
+    assert (books.ticket("GOOD").status, books.ticket("SICK").status) == ("cancelled", "new")
+    heal(engine)
+    assert desk.abandon_creates() == 1
+
+
+def test_a_sick_server_ends_the_round(desk, engine):
+    desk.say("ticket_win")
+    desk.deliver()
+    damage(engine, "T", sqlstate=DISK_FULL)
+    desk.wait(CLOSE_DELAY)
+
+    with pytest.raises(DBAPIError):
+        desk.close_due()
