@@ -17,6 +17,8 @@ from models.events.moments import id_time
 from models.events.reading import EVENT_BYTES_MAX, read
 from models.lifecycle.words import INBOUND
 from tests.support.entries import ENTRY_ID, accepted, entry, published, refused, with_data
+from tests.support.envelopes import task
+from tests.support.lottery import settlement
 from tests.support.tickets import SLIP
 
 ENTERED = datetime(2024, 11, 20, 9, 20, tzinfo=UTC)
@@ -244,3 +246,27 @@ def test_a_valid_event_survives(event_id, ticket_id, action, moment, sequence, n
     assert (found.occurred_at, found.sequence) == (moment, sequence)
     assert found.order_time == min(moment, ENTERED)
     assert found.data == {"operator": "acme", **SLIP, "ticket_id": ticket_id, "reason": note}
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [(None, published()), (b"CELERY", task()), (b"LOTTERY_V2", settlement()), (b"TELEX", b"")],
+    ids=str,
+)
+@pytest.mark.parametrize("entry_id", ["1900000000000-0", f"{2**64 - 1}-0"])
+def test_whatever_its_id_claims_an_entry_was_received_when_it_was_read(kind, raw, entry_id):
+    """At every door, and also what cannot be read (rule 3)."""
+    fields = {b"event": raw, b"operator": b"acme", **({} if kind is None else {b"type": kind})}
+    read_at = datetime(2029, 1, 1, tzinfo=UTC)
+    seen_at = read_at - timedelta(seconds=3)
+
+    found = read(Entry(entry_id, fields, read_at=read_at))
+    seen = read(Entry(entry_id, fields, read_at=read_at, seen_at=seen_at))
+
+    assert (found.received_at, seen.received_at) == (read_at, seen_at)
+    if isinstance(found, Event):
+        assert found.order_time <= read_at
+        assert (found.lag, seen.lag if isinstance(seen, Event) else None) == (
+            timedelta(),
+            timedelta(seconds=3),
+        )

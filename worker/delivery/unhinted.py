@@ -1,7 +1,7 @@
 """Deliveries without hints: while Redis is away no task starts a run, so this thread does.
 
 It starts one when the last has ended for longer than a hint ever takes. While hints arrive it
-starts none, asks nobody and costs nothing.
+starts none, runs no query and costs nothing.
 """
 
 import logging
