@@ -34,8 +34,8 @@ def reckon(published: Iterable[Event], received: Sequence[Received]) -> Reckonin
 
     For PAM partners that took everything: each sequence should be the ticket's actions without
     `ticket_open` and `ticket_paid`, then `ticket_closed`. Where events of one ticket were applied
-    out of order, overtaken steps may legally be missing. A ticket whose create failed is told its
-    discard and nothing else.
+    out of order, overtaken steps may legally be missing. After a create that failed
+    the discard is all that may follow.
     """
     expected: dict[tuple[str, str], list[str]] = {}
     for told in published:

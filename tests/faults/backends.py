@@ -22,7 +22,7 @@ LIVES_MAX: Final = 10_000_000
 
 
 class Stubborn:
-    """A publisher for which nothing is final: a backend would call somebody, and try again."""
+    """A publisher that also retries where the set-up is refused: its operators will repair it."""
 
     def __init__(self, publisher: Publisher) -> None:
         """Publish with *publisher*."""
@@ -73,7 +73,7 @@ class Backends:
             thread.start()
 
     def enough(self) -> None:
-        """Begin no further life; those that have begun are told to their end."""
+        """Begin no further life; those that have begun are published to their end."""
         self._enough.set()
 
     @contextmanager
@@ -100,7 +100,7 @@ class Backends:
         )
 
     def _play(self, operator: str, lives_per_second: float, seed: int) -> None:
-        told = stories(
+        lives = stories(
             LIVES_MAX,
             operators=[operator],
             seed=seed,
@@ -113,7 +113,7 @@ class Backends:
             account.events, account.unconfirmed = so_far.events, so_far.unconfirmed
 
         play(
-            takewhile(lambda _: not self._enough.is_set(), told),
+            takewhile(lambda _: not self._enough.is_set(), lives),
             self._stubborn,
             wait=threading.Event().wait,
             on_published=note,

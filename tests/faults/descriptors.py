@@ -25,7 +25,7 @@ class Descriptors:
 
     @property
     def flat(self) -> bool:
-        """Nothing grew, and nobody held more than his work can need."""
+        """No process grew, and none ever held more than its work can need."""
         return (
             bool(self.first)
             and all(most <= self.first.get(role, 0) + GROWN_MAX for role, most in self.last.items())

@@ -30,7 +30,7 @@ def nginx() -> str | None:
 def reloading_front_end(program: str, server_port: int) -> Iterator[int]:
     """Pass requests on to *server_port* while reloading, four times a second; its own port.
 
-    Whoever keeps a connection finds it closed after each reload. It ends as politely.
+    A client that keeps a connection finds it closed after each reload, and at the end.
     """
     over = threading.Event()
     with passable_folder() as folder, _running(program, folder, server_port) as (front, port):

@@ -29,8 +29,8 @@ def stream_from_the_future(
     """Add an entry whose id is *ahead* of Redis' clock: all later ids are at least as far ahead.
 
     It holds nothing that can be read. On exit the stream is made again as soon as it is empty, so
-    its ids are those of the time again. *quiet*: a block in which nobody publishes, else a stream
-    under load may never be empty.
+    its ids follow the clock again. *quiet*: a block without publishing, else a stream under load
+    may never be empty.
     """
     with _admin(servers) as redis:
         seconds, _ = redis.time()

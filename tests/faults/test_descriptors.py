@@ -36,7 +36,7 @@ def member() -> Iterator[Member]:
 
 
 def hold(process: "subprocess.Popen[bytes]", many: int) -> None:
-    """Have *process* hold so many files."""
+    """Have *process* hold this many files."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(f"{many}\n".encode())
