@@ -24,6 +24,7 @@ ALARMING: Final = (
     ("error", "event_refused_as_poison"),
     ("error", "intake_failed"),
     ("error", "request_failed"),
+    ("error", "ticket_left_as_it_is"),
     ("error", "wire_broke"),
     ("warning", "unexplained_database_error"),
 )

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl = Field(repr=False)
     """PostgreSQL 15 or later, which holds the truth: `postgresql://user:password@host:5432/name`.
-    """
+    It names the server itself, not a connection pooler; the database's encoding is UTF8."""
 
     redis_url: RedisUrl = Field(repr=False)
     """Redis 7.0 or Valkey 8 or later, which holds the stream: `redis://host:6379/0`, `rediss://`
