@@ -151,7 +151,8 @@ class Stream:
         """Make entries of what was just handed to us (id, fields), in order of ids.
 
         By when they were there (rule 3) takes a short round trip. Only ids from the future, which
-        tell no time, take a second one.
+        tell no time, take a second one. What one read returned is a microsecond apart, so that
+        such entries keep their order beside what another intake has in hand.
         """
         if not handed:
             return []
@@ -162,8 +163,13 @@ class Stream:
             self._lost_answer = True
             raise
         return [
-            Entry(id_, fields, 1, now, None if moments is None else moments.seen_at(id_))
-            for id_, fields in handed
+            Entry(
+                id_,
+                fields,
+                read_at=now + place * timedelta.resolution,
+                seen_at=None if moments is None else moments.seen_at(id_),
+            )
+            for place, (id_, fields) in enumerate(handed)
         ]
 
     def _forget(self, idle: timedelta, name: str) -> int:

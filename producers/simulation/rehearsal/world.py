@@ -110,13 +110,13 @@ class World:
         taken, self.unread = self.unread[:count], self.unread[count:]
         if not taken:
             return None
-        hand = Hand([self._dated(one) for one in taken])
+        hand = Hand(self._dated(taken))
         self.hands.append(hand)
         return hand
 
     def claim_stale(self, hand: Hand) -> Hand:
         """XAUTOCLAIM: another worker takes over, while the first may still be at work."""
-        other = Hand([self._dated(one) for one in hand.entries])
+        other = Hand(self._dated(hand.entries))
         self.hands.append(other)
         return other
 
@@ -154,12 +154,16 @@ class World:
         self.looks = self.looks[len(safe) - 1 :]
         return safe[-1].moment
 
-    def _dated(self, entry: Entry) -> Entry:
-        """An entry as it is read now: by when it was there, as consumers and sweeps saw it."""
+    def _dated(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Entries as they are read now: by when they were there, as consumers and sweeps saw it."""
         looks = NotedMoments((look.last_id, look.by_redis) for look in self.looks)
-        known = (entry.read_at, entry.seen_at, looks.seen_at(entry.id))
-        seen = min((one for one in known if one is not None), default=None)
-        return replace(entry, read_at=self.redis_now, seen_at=seen)
+        dated = []
+        for place, entry in enumerate(entries):
+            known = (entry.read_at, entry.seen_at, looks.seen_at(entry.id))
+            seen = min((one for one in known if one is not None), default=None)
+            read_at = self.redis_now + place * timedelta.resolution
+            dated.append(replace(entry, read_at=read_at, seen_at=seen))
+        return dated
 
     # --- delivery -----------------------------------------------------------------------------
 
