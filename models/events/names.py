@@ -8,6 +8,7 @@ equals a known one but for case and separators is refused, and the right one is 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Final, Self
 
 from models.events.refusal import Refusal
@@ -23,6 +24,18 @@ _SEPARATORS: Final = r"[^\p{L}\p{N}]*"
 def folded(name: str) -> str:
     """*name* without what case and separators make of it: letters and digits, in lower case."""
     return "".join(filter(str.isalnum, name.translate(_CASES).lower()))
+
+
+def is_typo(given: str, known: str) -> bool:
+    """Whether *given* is *known* but for case, separators and at most one letter.
+
+    One letter too many, missing, another one, or two that changed places.
+    """
+    one, other = folded(given), folded(known)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    rest, right = one[same:], other[same:]
+    swapped = rest[:2] == right[1::-1] and rest[2:] == right[2:]
+    return swapped or rest[1:] == right[1:] or rest[1:] == right or rest == right[1:]
 
 
 def _any_case(letter: str) -> str:

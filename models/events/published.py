@@ -1,6 +1,5 @@
 """The event as any publisher writes it (design.md 4): one JSON object with an object `data`."""
 
-import difflib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -19,7 +18,7 @@ from models.events.format import (
     is_missing,
 )
 from models.events.moments import MOMENT_RULE, moment
-from models.events.names import refuse_nearly
+from models.events.names import folded, is_typo, refuse_nearly
 from models.events.refusal import Refusal
 from models.events.wording import IDS_RULE, TEXT_RULE, check_storable, not_json, shown, told
 from models.lifecycle.words import INBOUND, Action, Reason
@@ -170,10 +169,27 @@ _RULES = {
 }
 
 
+_CLOCKS_OWN = "ticket_closed is the clock's own; it is never accepted from outside"
+_IN_SHORT = {known.removeprefix("ticket_"): known for known in Action}
+
+
 def unknown_action(action: str) -> str:
-    """What to say of a word that is no action; the nearest one is named."""
+    """What to say of a word that is no action; one that it is a typo of is named."""
     if action == Action.CLOSED:
-        return "ticket_closed is the clock's own; it is never accepted from outside"
-    near = difflib.get_close_matches(action[:64].lower(), INBOUND, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(INBOUND)}"
+        return _CLOCKS_OWN
+    # Only for a typo: another guess may name an action that moves other money.
+    near = [known for known in Action if is_typo(_last_word(action), known)]
+    if near == [Action.CLOSED]:
+        return f"action {action[:64]!r} is not known; {_CLOCKS_OWN}"
+    if len(near) == 1:
+        return f"action {action[:64]!r} is not known; did you mean {near[0]}?"
+    hint = f"known are: {', '.join(INBOUND)}"
+    if "cash" in folded(action[:64]):
+        hint = f"a cash-out is ticket_win with net_payout; {hint}"
     return f"action {action[:64]!r} is not known; {hint}"
+
+
+def _last_word(action: str) -> str:
+    """The action in the name of a task: `app.tasks.ticket_win`; `win` alone is ticket_win."""
+    word = action[:64].rpartition(".")[2]
+    return _IN_SHORT.get(folded(word), word)

@@ -3,9 +3,13 @@
 Source: design.md 4 (forms and limits), and the list of bad input the first issue names.
 """
 
+from itertools import permutations
+
 import pytest
 
 from models.events.event import Entry, Unreadable
+from models.events.names import is_typo
+from models.events.published import unknown_action
 from models.events.reading import RAW_BYTES_MAX, read, unreadable
 from models.lifecycle.words import INBOUND, Reason
 from tests.support.entries import ENTRY_ID, HEAD, entry, published, refused, with_data
@@ -115,12 +119,54 @@ UNKNOWN_ACTIONS = [
     ("ticket_won", "action 'ticket_won' is not known; did you mean ticket_win?"),
     ("TICKET_WIN", "action 'TICKET_WIN' is not known; did you mean ticket_win?"),
     ("ticket_rolback", "action 'ticket_rolback' is not known; did you mean ticket_rollback?"),
+    ("Ticket-Los", "action 'Ticket-Los' is not known; did you mean ticket_lost?"),
+    ("ticket_lsot", "action 'ticket_lsot' is not known; did you mean ticket_lost?"),
+    ("tickets.voidd", "action 'tickets.voidd' is not known; known are: "),
+    ("tasks.win", "action 'tasks.win' is not known; did you mean ticket_win?"),
+    ("ticket_close", "action 'ticket_close' is not known; ticket_closed is the clock's own"),
     ("ticket_closed", "ticket_closed is the clock's own; it is never accepted from outside"),
     ("", "action '' is not known; known are: ticket_open, "),
     ("zzz", f"action 'zzz' is not known; known are: {', '.join(INBOUND)}"),
     ("x" * 9000, f"action '{'x' * 64}' is not known; known are: "),
     ("a\x00", "action 'a\\x00' is not known; known are: "),
 ]
+
+
+# Near to an action by their letters, and far from it in what becomes of the money.
+OTHER_MONEY = [
+    *("ticket_reopen", "ticket_recreate", "ticket_unpaid", "ticket_payout", "ticket_withdraw"),
+    *("ticket_cancel", "ticket_settle", "ticket_resettle", "ticket_revert", "ticket_lost_void"),
+    *("ticket_delete", "ticket_return", "ticket_half_win", "ticket_winback", "ticket_unvoid"),
+]
+
+
+@pytest.mark.parametrize("action", OTHER_MONEY)
+def test_no_action_is_suggested_that_means_other_money(action):
+    assert unknown_action(action) == (
+        f"action '{action}' is not known; known are: {', '.join(INBOUND)}"
+    )
+
+
+@pytest.mark.parametrize(
+    "action", ["ticket_cashout", "ticket_cash_out", "cashout", "app.tasks.cashOut"]
+)
+def test_a_cash_out_is_named_as_what_it_is_here(action):
+    assert unknown_action(action) == (
+        f"action '{action}' is not known; a cash-out is ticket_win with net_payout;"
+        f" known are: {', '.join(INBOUND)}"
+    )
+
+
+def test_a_typo_is_at_most_one_letter_and_of_one_action_only():
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    for known in INBOUND:
+        slips = {known[:at] + known[at + 1 :] for at in range(len(known))}
+        slips |= {known[:at] + one + known[at:] for one in letters for at in range(len(known) + 1)}
+        for slip in slips - {known}:
+            said = unknown_action(slip)
+            assert f"did you mean {known}?" in said
+    for action, other in permutations(INBOUND, 2):
+        assert not is_typo(action, other)
 
 
 @pytest.mark.parametrize(
