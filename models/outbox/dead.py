@@ -30,8 +30,7 @@ class WayOut(StrEnum):
 
     RETRY = "retry"
     SKIP_DELIVERED = "skip --delivered"  # the partner has it: success, recorded now
-    SKIP = "skip"  # the partner does not have it and is not to get it
-    SKIP_NOT_DELIVERED = "skip --not-delivered"  # the same, said of one perhaps delivered
+    SKIP_NOT_DELIVERED = "skip --not-delivered"  # it does not have it and is not to get it
 
 
 class NotPossible(Exception):
@@ -50,10 +49,9 @@ def free(connection: Connection, notice_id: int, way: WayOut, *, now: datetime) 
     """Take a dead notice out of the way inside the caller's transaction.
 
     `retry`: due now, with a schedule of its own. `skip --delivered`: as if its success were
-    recorded now; a result's 24 hours start. `skip`: for results (which take their rollback along,
-    present or future, and start no clock), update, discard and closed; never for a rollback: what
-    follows it would not be true (H39). What was perhaps delivered is skipped only with one of the
-    two words. Raises NotPossible.
+    recorded now; a result's 24 hours start. `skip --not-delivered`: for results (which take their
+    rollback along, present or future, and start no clock), update, discard and closed; never for a
+    rollback: what follows it would not be true (H39). Raises NotPossible.
     """
     found = connection.execute(TICKET_OF, {"id": notice_id}).one_or_none()
     if found is None:
@@ -69,8 +67,8 @@ def free(connection: Connection, notice_id: int, way: WayOut, *, now: datetime) 
             notice.revive(now=now)
         case WayOut.SKIP_DELIVERED:
             deliver(ticket, notice, now=now)
-        case WayOut.SKIP | WayOut.SKIP_NOT_DELIVERED:
-            _skip(connection, ticket, notice, now=now, sure=way is WayOut.SKIP_NOT_DELIVERED)
+        case WayOut.SKIP_NOT_DELIVERED:
+            _skip(connection, ticket, notice, now=now)
         case _:
             assert_never(way)
     # Nothing new is parked here, so no window is given.
@@ -83,17 +81,12 @@ def free(connection: Connection, notice_id: int, way: WayOut, *, now: datetime) 
 
 
 def _skip(
-    connection: Connection, ticket: TicketState, notice: SentNotice, *, now: datetime, sure: bool
+    connection: Connection, ticket: TicketState, notice: SentNotice, *, now: datetime
 ) -> None:
     if notice.action is Action.ROLLBACK:
         raise NotPossible(
             "a rollback is never skipped: what follows it would not be true for the partner; "
             "retry it, or use --delivered once the partner has taken the result back"
-        )
-    if notice.perhaps_delivered and not sure:
-        raise NotPossible(
-            "an attempt had no answer, so the partner perhaps has it; ask, then say "
-            "--delivered or --not-delivered"
         )
     if notice.quiet_until is not None:  # the last attempt may still be on its way (rule 15)
         ticket.held_until = max(notice.quiet_until, ticket.held_until or notice.quiet_until)

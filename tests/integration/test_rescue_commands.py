@@ -153,7 +153,7 @@ def test_before_many_are_changed_somebody_is_asked(slipway, books):
     refused = slipway(*many, stdin=b"n\n")
     agreed = slipway(*many, stdin=b"y\n")
 
-    assert (nobody.code, "say --yes" in nobody.err) == (1, True)
+    assert (nobody.code, "pass --yes" in nobody.err) == (1, True)
     assert (refused.code, "nothing was changed" in refused.err) == (1, True)
     assert "2 superseded events (1 ticket_rollback, 1 ticket_win) will leave the list" in agreed.err
     assert (agreed.code, agreed.out) == (0, "dropped 2\n")
@@ -186,7 +186,7 @@ def test_of_many_the_oldest_are_taken_up_first(slipway, books):
 @pytest.mark.usefixtures("trouble")
 def test_a_skip_says_what_the_partner_will_never_be_told(slipway, books):
     slipway("events", "superseded", "retry", "back", "--as-now")
-    skipped = slipway("notices", "dead", "skip", "1", *WHY)
+    skipped = slipway("notices", "dead", "skip", "1", "--not-delivered", *WHY)
 
     assert skipped.code == 0
     assert skipped.out == (
@@ -196,6 +196,62 @@ def test_a_skip_says_what_the_partner_will_never_be_told(slipway, books):
     )
     assert [row.ended for row in books.notices()] == ["skipped", "withdrawn"]
     assert "is not dead (skipped)" in slipway("notices", "dead", "retry", "1").err
+
+
+@pytest.mark.parametrize("which", [("1",), ("--reason", "gone"), ("--reason", "gone", "--yes")])
+@pytest.mark.parametrize("answer", [b"", b"\n", b"y\n", b"perhaps\n"])
+@pytest.mark.usefixtures("trouble")
+def test_nothing_is_skipped_without_one_of_the_two_words(slipway, books, which, answer):
+    """Rule 18: a person may be wrong, so nothing is taken for granted."""
+    slipway("events", "superseded", "retry", "back", "--as-now")
+    wordless = slipway("notices", "dead", "skip", *which, *WHY, stdin=answer)
+
+    assert (wordless.code, wordless.out) == (2, "")
+    assert "--delivered: " in wordless.err
+    assert "; next " in wordless.err  # the rollback, if the partner has the win
+    assert "is never told" in wordless.err or "will never be told" in wordless.err
+    assert "withdrawn" in wordless.err
+    assert "a skip needs one of two words, --delivered (the partner has it)" in wordless.err
+    assert [row.ended for row in books.notices()] == ["dead", None]
+
+
+@pytest.mark.usefixtures("trouble")
+@pytest.mark.parametrize("which", [("1",), ("--reason", "gone")])
+@pytest.mark.parametrize(
+    ("answer", "ended", "clock"),
+    [(b"delivered\n", "delivered", True), (b"--not-delivered\n", "skipped", False)],
+)
+def test_the_word_that_was_not_given_is_asked_for(slipway, books, which, answer, ended, clock):
+    skipped = slipway("notices", "dead", "skip", *which, *WHY, stdin=answer)
+
+    assert (skipped.code, books.notice(1).ended) == (0, ended)
+    assert (books.ticket().close_due_at is not None) is clock
+    assert ("410 Gone" in skipped.err) is (which == ("1",))  # what the partner said before
+
+
+@pytest.mark.usefixtures("trouble")
+def test_on_a_terminal_a_skip_is_confirmed_after_it_is_shown(slipway, books):
+    word = ("notices", "dead", "skip", "1", "--delivered", *WHY)
+    refused = slipway(*word, stdin=b"\n", terminal=True)
+    before = books.notice(1).ended
+    agreed = slipway(*word, stdin=b"y\n", terminal=True)
+
+    assert (refused.code, before) == (1, "dead")
+    assert "its 24h start, so the ticket closes at" in refused.out
+    assert "not confirmed, so it stays as it is" in refused.err
+    assert (agreed.code, books.notice(1).ended) == (0, "delivered")
+
+
+def test_a_rollback_is_said_to_be_no_skip_before_a_word_is_asked_for(slipway, at_desk, books):
+    at_desk.publish(*(at_desk.event(f"ticket_{word}") for word in ("win", "rollback", "lost")))
+    at_desk.deliver()
+    at_desk.deliver(Dead("410 Gone"))
+    ended = slipway("notices", "dead", "skip", str(books.notice(2).id), *WHY)
+
+    assert ended.code == 2
+    assert "--not-delivered: not possible: a rollback is never skipped" in ended.err
+    assert "next comes ticket_lost of generation 2" in ended.err
+    assert books.notice(2).ended == "dead"
 
 
 @pytest.mark.usefixtures("trouble")

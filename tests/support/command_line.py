@@ -26,6 +26,11 @@ class Ended:
         return json.loads(self.out)
 
 
+class _Keyboard(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
 class CommandLine:
     """Somebody's terminal: `slipway("operators", "list")`."""
 
@@ -40,11 +45,12 @@ class CommandLine:
         for name, value in settings.items():
             self._monkeypatch.setenv(f"SLIPWAY_{name.upper()}", value)
 
-    def __call__(self, *words: str, stdin: bytes = b"") -> Ended:
-        """Run one command to its end."""
+    def __call__(self, *words: str, stdin: bytes = b"", terminal: bool = False) -> Ended:
+        """Run one command to its end; *terminal*: what comes in is typed by a person."""
         read_settings.cache_clear()
         self._monkeypatch.setattr(sys, "argv", ["slipway", *words])
-        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        typed = _Keyboard(stdin) if terminal else io.BytesIO(stdin)
+        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(typed))
         with pytest.raises(SystemExit) as end:
             main()
         read_settings.cache_clear()

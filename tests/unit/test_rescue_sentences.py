@@ -15,6 +15,7 @@ from worker.cli.rescue.sentences import (
     counted,
     did_free,
     did_retry,
+    outlook,
     will_drop,
     will_free,
     will_retry,
@@ -42,7 +43,7 @@ FREED = FreedNotice(
     ticket_id="T",
     action="ticket_win",
     generation=1,
-    way=WayOut.SKIP,
+    way=WayOut.SKIP_NOT_DELIVERED,
     perhaps_delivered=False,
     status="resulted/won",
     of_force=True,
@@ -156,12 +157,11 @@ def test_a_drop_says_that_it_is_for_good_and_which_number_goes_with_it():
         ),
     ],
 )
-@pytest.mark.parametrize("way", [WayOut.SKIP, WayOut.SKIP_NOT_DELIVERED])
-def test_a_skip_says_what_is_lost(way, facts, said):
+def test_a_skip_says_what_is_lost(facts, said):
     """Rule 18."""
     action = facts.get("action", "ticket_win")
 
-    assert freed(way, **facts) == (
+    assert freed(WayOut.SKIP_NOT_DELIVERED, **facts) == (
         f"the partner will never be told {action} of generation 1 of ticket T of acme{said}"
     )
 
@@ -187,8 +187,23 @@ def test_a_notice_sent_again_is_doubted_and_held_aloud():
     assert "the partner perhaps has it, and gets the same Idempotency-Key again" in said
     assert "the operator is disabled, so it is held until that ends" in said
     assert "which is dead, too" in freed(
-        WayOut.SKIP, next_action="ticket_rollback", next_generation=1, next_dead=True
+        WayOut.SKIP_DELIVERED, next_action="ticket_rollback", next_generation=1, next_dead=True
     )
+    assert "acme, although an attempt had no answer; its rollback" in freed(
+        WayOut.SKIP_NOT_DELIVERED, perhaps_delivered=True
+    )
+
+
+def test_what_follows_from_skipping_many_is_counted():
+    """Rule 18: before one of the two words is given."""
+    delivered = replace(FREED, way=WayOut.SKIP_DELIVERED, close_due_at=NOON)
+    behind = replace(FREED, withdrawn=True, next_action="ticket_lost")
+
+    assert outlook([delivered, behind, FREED], ["a rollback is never skipped"] * 2) == (
+        "; closing times that start: 1; rollbacks withdrawn: 1; next to go: 1 notice"
+        " (1 ticket_lost); not possible: 2 (a rollback is never skipped)"
+    )
+    assert outlook([], []) == ""
 
 
 def test_many_are_counted_by_what_they_are():

@@ -36,7 +36,7 @@ NotDelivered = Annotated[
     bool,
     typer.Option(
         "--not-delivered",
-        help="The partner was asked and does not have it, although an attempt had no answer.",
+        help="The partner does not have it, and is never told.",
     ),
 ]
 
@@ -105,20 +105,21 @@ def skip(  # noqa: PLR0913 - one parameter for each option of the command
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on without dead notices: the partner has them (--delivered), or never gets them.
+    """Go on without dead notices: the partner has them, or does not and never gets them.
 
-    A result that is skipped takes its rollback along, present or future, and starts no clock. A
-    rollback is never skipped: what follows it would not be true. What was perhaps delivered needs
-    one of the two words.
+    One of the two words is needed; without one, this shows what would follow from each and asks.
+    With --delivered, the closing time of a result starts now. With --not-delivered, a result takes
+    its rollback along, present or future, and starts no clock. A rollback that the partner does not
+    have is never skipped: what follows it would not be true.
     """
     from models.outbox.dead import WayOut  # noqa: PLC0415 - as worker.cli says
     from worker.cli.rescue.notice_changes import free_notices  # noqa: PLC0415 - as worker.cli says
 
     if delivered and not_delivered:
         raise typer.BadParameter("--delivered and --not-delivered exclude each other")
-    way = WayOut.SKIP_DELIVERED if delivered else WayOut.SKIP
-    if not_delivered:
-        way = WayOut.SKIP_NOT_DELIVERED
+    way = None
+    if delivered or not_delivered:
+        way = WayOut.SKIP_DELIVERED if delivered else WayOut.SKIP_NOT_DELIVERED
     choice = Choice(_words(ids), operator, ticket, reason, since, limit, yes)
     free_notices(way, choice, Teller(person_name(by), why, as_json))
 

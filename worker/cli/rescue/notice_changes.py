@@ -1,17 +1,30 @@
 """Sends dead notices again, or skips them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from models.interventions import Person
-from models.outbox.dead import WayOut
-from models.rescue import FreedNotice, NoticeKey, choose_dead, free_dead
+from models.outbox.dead import NotPossible, WayOut
+from models.rescue import DeadNotice, FreedNotice, NoticeKey, choose_dead, find_dead, free_dead
+from worker.cli.errors import WrongUsage
+from worker.cli.output import remark
+from worker.cli.rescue.lists import last_answer
 from worker.cli.rescue.options import Choice, Teller
-from worker.cli.rescue.sentences import counted, did_free, will_free
+from worker.cli.rescue.sentences import counted, did_free, outlook, will_free
+from worker.cli.rescue.session import Session, session
 from worker.cli.rescue.session import selection as selected
-from worker.cli.rescue.session import session
-from worker.cli.rescue.work import Job, all_of_them, ask, conclude, one_by_one
+from worker.cli.rescue.work import (
+    Job,
+    Report,
+    all_of_them,
+    answer_to,
+    ask,
+    conclude,
+    confirm,
+    one_by_one,
+)
 
 _MANY = {
     WayOut.RETRY: "will be sent again, from now on and as often as new ones",
@@ -19,45 +32,123 @@ _MANY = {
         "will count as delivered from now on; the closing times of the results among them that"
         " are in force begin"
     ),
-    WayOut.SKIP: (
-        "will be skipped: the partner is never told; a result takes its rollback along and starts"
-        " no clock; rollbacks, and what was perhaps delivered, are left as they are"
-    ),
     WayOut.SKIP_NOT_DELIVERED: (
         "will be skipped: the partner is never told, also where an attempt had no answer; a result"
         " takes its rollback along and starts no clock; rollbacks are left as they are"
     ),
 }
+_WORDS = {
+    "--delivered": WayOut.SKIP_DELIVERED,
+    "--not-delivered": WayOut.SKIP_NOT_DELIVERED,
+}
+_REHEARSED_MAX = 100  # of many, whose consequences are counted before
 
 
-def free_notices(way: WayOut, choice: Choice, teller: Teller) -> None:
-    """Take the chosen dead notices out of the way. Raises Failed unless all could be."""
+def free_notices(way: WayOut | None, choice: Choice, teller: Teller) -> None:
+    """Take the chosen dead notices out of the way. Raises Failed unless all could be.
+
+    Without a *way* they are to be skipped, and the person is asked for one of the two words, having
+    seen what follows from each. Raises WrongUsage where neither is given: then nothing is changed.
+    """
     choice.check()
     person = Person(teller.who, teller.why)
     with session() as desk:
         if choice.ids:
-            jobs = [_job(int(one), f"notice {one}", way, person) for one in choice.ids]
-            report = one_by_one(
-                desk,
-                jobs,
-                will=lambda freed: [will_free(one) for one in freed],
-                did=lambda freed: [did_free(one) for one in freed],
-                as_json=teller.as_json,
-            )
+            report = _named_ones(desk, way, choice, person, as_json=teller.as_json)
+            summary = None
         else:
-            found = desk.do(
-                lambda connection, now: choose_dead(
-                    connection, selected(choice, now), limit=choice.limit + 1
-                )
-            )
-            chosen = found[: choice.limit]
-            if chosen:
-                oldest = "the oldest: " if len(found) > choice.limit else ""
-                dead = counted((one.action for one in chosen), "dead notice")
-                ask(f"{oldest}{dead} {_MANY[way]}", yes=choice.yes)
-            report = all_of_them(desk, [_job(one.id, _named(one), way, person) for one in chosen])
-    summary = None if choice.ids else f"{way.value}: {len(report.done):,}"
+            way, report = _all_that_fit(desk, way, choice, person)
+            summary = f"{way.value}: {len(report.done):,}"
     conclude(report, got_through=lambda _: True, summary=summary, as_json=teller.as_json)
+
+
+def _named_ones(
+    desk: Session, way: WayOut | None, choice: Choice, person: Person, *, as_json: bool
+) -> Report[FreedNotice]:
+    ways = {int(one): way or _asked_of_one(desk, int(one), person) for one in choice.ids}
+    return one_by_one(
+        desk,
+        [_job(one, f"notice {one}", chosen, person) for one, chosen in ways.items()],
+        will=lambda freed: [will_free(one) for one in freed],
+        did=lambda freed: [did_free(one) for one in freed],
+        sure=lambda: confirm(yes=choice.yes or way in {None, WayOut.RETRY}),
+        as_json=as_json,
+    )
+
+
+def _all_that_fit(
+    desk: Session, way: WayOut | None, choice: Choice, person: Person
+) -> tuple[WayOut, Report[FreedNotice]]:
+    found = desk.do(
+        lambda connection, now: choose_dead(
+            connection, selected(choice, now), limit=choice.limit + 1
+        )
+    )
+    chosen = found[: choice.limit]
+    oldest = "the oldest: " if len(found) > choice.limit else ""
+    which = oldest + counted((one.action for one in chosen), "dead notice")
+    if way is None:
+        way = _asked_of_many(desk, which, chosen, person)
+    elif chosen:
+        ask(f"{which} {_MANY[way]}{_outlook(desk, way, chosen, person)}", yes=choice.yes)
+    return way, all_of_them(desk, [_job(one.id, _named(one), way, person) for one in chosen])
+
+
+def _asked_of_one(desk: Session, notice_id: int, person: Person) -> WayOut:
+    """Which word, having shown what follows from each. One that is not dead needs none."""
+    try:
+        notice = desk.do(lambda connection, _: find_dead(connection, notice_id)).notice
+    except NotPossible:  # it is refused again, in the same words, when it is to be skipped
+        return WayOut.SKIP_NOT_DELIVERED
+    remark(_what_is_known(notice))
+    for word, way in _WORDS.items():
+        try:
+            freed = desk.rehearse(_job(notice_id, "", way, person).act)
+            remark(f"{word}: {'; '.join(map(will_free, freed))}")
+        except NotPossible as refusal:
+            remark(f"{word}: not possible: {refusal}")
+    return _word()
+
+
+def _asked_of_many(
+    desk: Session, which: str, chosen: Sequence[NoticeKey], person: Person
+) -> WayOut:
+    for word, way in _WORDS.items():
+        remark(f"{word}: {which} {_MANY[way]}{_outlook(desk, way, chosen, person)}")
+    return _word()
+
+
+def _word() -> WayOut:
+    answer = answer_to("Which is true? [delivered/not-delivered] ")
+    way = _WORDS.get(f"--{answer.lower().removeprefix('--')}")
+    if way is None:
+        raise WrongUsage(
+            "nothing was changed: a skip needs one of two words, --delivered (the partner has it)"
+            " or --not-delivered (it does not have it and never gets it); look first:"
+            " `slipway notices dead show ID`, or ask the partner"
+        )
+    return way
+
+
+def _what_is_known(notice: DeadNotice) -> str:
+    said = f"notice {notice.id}, {notice.action} of ticket {notice.ticket_id} of {notice.operator}"
+    said += f", is dead ({notice.reason or '-'}); last answer: {last_answer(notice)}"
+    if notice.perhaps_delivered:
+        said += "; an attempt had no answer, so the partner perhaps has it"
+    return said
+
+
+def _outlook(desk: Session, way: WayOut, chosen: Sequence[NoticeKey], person: Person) -> str:
+    """What follows from *way* for the first of *chosen*, counted: done, and taken back."""
+    freed: list[FreedNotice] = []
+    refused: list[str] = []
+    for one in chosen[:_REHEARSED_MAX]:
+        try:
+            freed += desk.rehearse(_job(one.id, _named(one), way, person).act)
+        except NotPossible as refusal:
+            refused.append(str(refusal))
+    first = f"; of the first {_REHEARSED_MAX}" if len(chosen) > _REHEARSED_MAX else ""
+    return first + outlook(freed, refused)
 
 
 def _job(notice_id: int, name: str, way: WayOut, person: Person) -> Job[FreedNotice]:

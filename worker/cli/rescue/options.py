@@ -34,7 +34,7 @@ Since = Annotated[
     typer.Option(parser=duration, metavar="DURATION", help="Only the last 1h.", show_default="all"),
 ]
 Limit = Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before many are changed.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it is done.")]
 NeededWhy = Annotated[
     str,
     typer.Option("--why", metavar="TEXT", callback=_said, help="The reason; kept with the change."),

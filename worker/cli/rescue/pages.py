@@ -126,8 +126,7 @@ def _ways_out(story: DeadNoticeStory) -> str:
     ways = ["retry"] if story.body else []
     ways.append("skip --delivered (the partner has it, or it was settled by hand)")
     if notice.action != Action.ROLLBACK:
-        word = " --not-delivered" if notice.perhaps_delivered else ""
-        ways.append(f"skip{word} (the partner does not have it and never gets it)")
+        ways.append("skip --not-delivered (the partner does not have it and never gets it)")
     return "; ".join(ways)
 
 

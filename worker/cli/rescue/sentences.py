@@ -66,8 +66,11 @@ def will_free(freed: FreedNotice) -> str:
         case WayOut.SKIP_DELIVERED:
             said = f"{what} of {whose} will count as delivered from now on"
             return said + _clock_starts(freed) + _next(freed)
-        case WayOut.SKIP | WayOut.SKIP_NOT_DELIVERED:
-            return f"the partner will never be told {what} of {whose}" + _loss(freed) + _next(freed)
+        case WayOut.SKIP_NOT_DELIVERED:
+            said = f"the partner will never be told {what} of {whose}"
+            if freed.perhaps_delivered:
+                said += ", although an attempt had no answer"
+            return said + _loss(freed) + _next(freed)
 
 
 def did_free(freed: FreedNotice) -> str:
@@ -75,13 +78,28 @@ def did_free(freed: FreedNotice) -> str:
     done = {
         WayOut.RETRY: "is due",
         WayOut.SKIP_DELIVERED: "counts as delivered",
-        WayOut.SKIP: "is skipped",
         WayOut.SKIP_NOT_DELIVERED: "is skipped",
     }[WayOut(freed.way)]
     closes = ""
     if freed.way == WayOut.SKIP_DELIVERED and freed.of_force and freed.close_due_at is not None:
         closes = f"; the ticket closes at {_clock(freed.close_due_at)}"
     return f"{freed.action} of ticket {freed.ticket_id} of {freed.operator} {done}{closes}"
+
+
+def outlook(freed: Sequence[FreedNotice], refused: Sequence[str]) -> str:
+    """What follows from skipping many, counted: clocks, rollbacks, what goes out next."""
+    clocks = sum(
+        one.way == WayOut.SKIP_DELIVERED and one.of_force and one.close_due_at is not None
+        for one in freed
+    )
+    withdrawn = sum(one.withdrawn for one in freed)
+    following = [one.next_action for one in freed if one.next_action is not None]
+    said = [f"closing times that start: {clocks:,}"] if clocks else []
+    said += [f"rollbacks withdrawn: {withdrawn:,}"] if withdrawn else []
+    if following:
+        said.append("next to go: " + counted(following, "notice"))
+    said += [f"not possible: {count:,} ({why})" for why, count in Counter(refused).items()]
+    return "".join(f"; {one}" for one in said)
 
 
 def counted(actions: Iterable[str], noun: str) -> str:

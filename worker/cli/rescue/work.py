@@ -17,6 +17,8 @@ from worker.cli.rescue.session import Act, Session
 
 T = TypeVar("T")
 _SHOWN_MAX = 20  # failures that a screen names
+_CONTINUE = "Continue? [y/N] "
+_YES = {"y", "yes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,17 @@ def one_by_one(
     will: Callable[[Sequence[T]], Sequence[str]],
     did: Callable[[Sequence[T]], Sequence[str]],
     as_json: bool,
+    sure: Callable[[], None] = lambda: None,
 ) -> Report[T]:
-    """Do each job that was named, saying before what will happen and afterwards what did."""
+    """Do each job that was named, saying before what will happen and afterwards what did.
+
+    *sure* is called between both; it raises NotPossible where this one is to stay as it is.
+    """
     report = Report[T]()
     for job in jobs:
         try:
             _say(will(session.rehearse(job.act)), as_json=as_json)
+            sure()
             done = session.do(job.act)
         except NotPossible as refusal:
             report.failed.append(Failure(job.name, str(refusal)))
@@ -93,13 +100,26 @@ def ask(question: str, *, yes: bool) -> None:
     remark(question)
     if yes:
         return
-    typer.echo("Go on? [y/N] ", nl=False, err=True)
+    answer = answer_to(_CONTINUE)
+    if not answer:
+        raise Failed("nothing was changed; to change it without being asked, pass --yes")
+    if answer.lower() not in _YES:
+        raise Failed("nothing was changed")
+
+
+def confirm(*, yes: bool) -> None:
+    """Ask on a terminal, unless *yes*. Raises NotPossible where the answer is no."""
+    if not yes and sys.stdin.isatty() and answer_to(_CONTINUE).lower() not in _YES:
+        raise NotPossible("not confirmed, so it stays as it is")
+
+
+def answer_to(question: str) -> str:
+    """Ask, and give the first line of the answer; empty where none comes."""
+    typer.echo(question, nl=False, err=True)
     answer = sys.stdin.readline()
     if not answer:
         typer.echo(err=True)
-        raise Failed("nothing was changed; without somebody to ask, say --yes")
-    if answer.strip().lower() not in {"y", "yes"}:
-        raise Failed("nothing was changed")
+    return answer.strip()
 
 
 def conclude(
