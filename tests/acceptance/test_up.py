@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import stat
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.inheritors import inheritors_of
 from tests.support.places import passable_folder
 from tests.support.processes import processes_of
 from tests.support.running_slipway import running_slipway
+from worker.embedded.ports import LOOPBACK
 
 
 @pytest.mark.slow
@@ -28,3 +30,24 @@ def test_up_serves_a_second_terminal_and_stops_cleanly():
         assert all(name in running for name in ("uvicorn", "intake@", "deliver@", "sweep@", "beat"))
         assert (processes_of(folder), inheritors_of(folder)) == ([], [])
         assert {path.name for path in folder.iterdir()} == {"data", "screen"}
+
+
+@pytest.mark.slow
+def test_the_addresses_of_the_first_start_hold_for_the_next_one():
+    """What another terminal read is still right; a port that is taken is named with the new one."""
+    with passable_folder() as folder:
+        with running_slipway(folder) as slipway:
+            first = (slipway.data / "environment").read_text()
+            gateway, redis = slipway.gateway_url(), slipway.redis_url()
+        taken = int(gateway.rpartition(":")[2])
+        with socket.socket() as another:
+            another.bind((LOOPBACK, taken))
+            another.listen()
+            with running_slipway(folder) as slipway:
+                second = (slipway.data / "environment").read_text()
+                screen, moved = slipway.screen.read_text(), slipway.gateway_url()
+
+    assert second == first
+    assert redis.startswith("redis://default:")
+    assert f"SLIPWAY_GATEWAY_PORT: port {taken} of the last start is taken" in screen
+    assert f"so it is {moved.rpartition(':')[2]} now" in screen

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import sys
 from itertools import chain, repeat
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -16,9 +18,10 @@ from tests.support.databases import ask, owner
 from tests.support.held_servers import held_servers
 from tests.support.processes import parent_of, processes_of
 from tests.support.wait import eventually
-from worker.embedded import Servers, data_folder, embedded_servers, local_server
+from worker.embedded import Servers, data_folder, embedded_servers
+from worker.embedded import ports as local_ports
 from worker.embedded.errors import DataFolderUnusable, EmbeddedMissing
-from worker.embedded.ports import free_port
+from worker.embedded.ports import LOOPBACK, free_port
 
 
 def test_the_servers_are_the_real_ones_with_the_settings_we_rely_on(servers: Servers):
@@ -86,6 +89,7 @@ def test_data_outlives_kills_and_the_next_start_finds_it(open_folder: Path):
         embedded_servers(data) as second,
         redis_client.Redis.from_url(second.redis_url) as client,
     ):
+        assert (second.database_url, second.redis_url) == (address, first.redis_url)
         assert ask(second.database_url, "SELECT seven FROM kept") == (7,)
         assert client.get("kept") == b"8"
 
@@ -114,12 +118,36 @@ def test_a_port_that_was_taken_meanwhile_is_given_up(
     servers: Servers, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     ports = chain([servers.postgres.port, free_port(), servers.valkey.port], repeat(None))
-    monkeypatch.setattr(local_server, "free_port", lambda: next(ports) or free_port())
+    monkeypatch.setattr(local_ports, "free_port", lambda: next(ports) or free_port())
 
     with embedded_servers(durable=False, within=open_folder) as others:
         assert ask(others.database_url, "SELECT 1") == (1,)
         assert others.postgres.port != servers.postgres.port
         assert others.valkey.port != servers.valkey.port
+
+
+def test_a_kept_port_that_another_program_took_meanwhile_is_given_up_and_named(open_folder: Path):
+    with embedded_servers(open_folder / "data", durable=False) as first:
+        before = (first.postgres.port, first.valkey.port)
+
+    with socket.socket() as another:
+        another.bind((LOOPBACK, before[1]))
+        another.listen()
+        with embedded_servers(open_folder / "data", durable=False) as second:
+            now = (second.postgres.port, second.valkey.port)
+            left = (second.postgres.port_before, second.valkey.port_before)
+    with embedded_servers(open_folder / "data", durable=False) as third:
+        later = (third.postgres.port, third.valkey.port)
+
+    assert now[0] == before[0]
+    assert now[1] != before[1]
+    assert left == (None, before[1])
+    assert later == now, "the new port is the one that is kept"
+
+
+def test_the_address_of_the_stream_suits_a_client_that_takes_its_user_literally(servers: Servers):
+    """redis-cli does: `redis://:password@` is a user without a name, who may not enter."""
+    assert urlsplit(servers.redis_url).username == "default"
 
 
 def test_a_server_whose_leash_was_killed_ends_too(open_folder: Path):

@@ -4,6 +4,7 @@
     DATA/password    one random password for both servers, readable by their user alone
     DATA/valkey.conf written before every start, readable likewise
     DATA/postgres    and DATA/valkey: what the servers keep
+    DATA/ports       the port of each server, the same at every start while nobody else takes it
     DATA/binaries    a copy of the servers, only where their user cannot reach the installed ones
     DATA/*.log       what the servers say; *.log.previous: said before the last start
 
@@ -23,11 +24,14 @@ from pathlib import Path
 from secrets import token_hex
 
 from worker.embedded.errors import DataFolderUnusable
+from worker.embedded.ports import KeptPorts
 from worker.embedded.privileges import Account, barrier, server_account
 
 # A killed starter's servers hold the lock until they have ended (leashed.PATIENCE_SECONDS).
 LOCK_SECONDS_MAX = 15.0
 LOCK_POLL_SECONDS = 0.05
+
+PORTS_FILE = "ports"
 
 PRIVATE = 0o700
 PASSABLE = 0o711  # the servers' user must get through a folder that root made, without listing it
@@ -42,6 +46,11 @@ class DataFolder:
     password: str = field(repr=False)
     lock: int  # file descriptor; see leashed.Launch
     kept: bool
+
+    @property
+    def ports(self) -> KeptPorts:
+        """The ports of its servers; kept with the data."""
+        return KeptPorts(self.path / PORTS_FILE if self.kept else None)
 
     @property
     def password_file(self) -> Path:

@@ -10,7 +10,6 @@ from worker.embedded.binaries import ENVIRONMENT
 from worker.embedded.data_folder import DataFolder
 from worker.embedded.errors import ServerFailed
 from worker.embedded.leashed import Launch, Leashed
-from worker.embedded.ports import free_port
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,8 @@ LOG_TAIL_CHARACTERS = 2_000
 
 # What ends a start but passes: another process was quicker with the port, or children of a
 # killed PostgreSQL have not noticed yet.
-PASSING = ("Address already in use", "pre-existing shared memory block")
+TAKEN = "Address already in use"
+PASSING = (TAKEN, "pre-existing shared memory block")
 
 
 class LocalServer(ABC):
@@ -34,12 +34,23 @@ class LocalServer(ABC):
         self._farewell = farewell
         self._process: Leashed | None = None
         self._port: int | None = None
+        self._port_before: int | None = None
 
     @property
     def port(self) -> int:
         """The TCP port; fixed from the first start on, so that clients find it again."""
         assert self._port is not None, "a server has its port once it was started"
         return self._port
+
+    @property
+    def port_before(self) -> int | None:
+        """The port of the last start with these data, where this one had to take another."""
+        return self._port_before
+
+    @property
+    def name(self) -> str:
+        """What its log, its folder and its kept port are called."""
+        return self._name
 
     @property
     def pid(self) -> int:
@@ -63,17 +74,21 @@ class LocalServer(ABC):
         Does nothing when it is running. Raises ServerFailed with the end of the server's log.
         """
         deadline = time.monotonic() + START_SECONDS_MAX
+        refused: set[int] = set()
         while not self.running:
-            port = self._port or free_port()
+            port = self._port or self._home.ports.choose(self._name, refused=refused)
             said = self.log_file.stat().st_size if self.log_file.exists() else 0
             self._process = Leashed(self._launch(port))
             if self._waited_until_ready(self._process, port, deadline):
                 self._port = port
+                self._port_before = self._home.ports.keep(self._name, port) or self._port_before
                 log.debug("embedded_server_ready", extra={"server": self._name, "port": port})
                 return
             self._process.end()
             complaint = self.log_file.read_bytes()[said:].decode(errors="replace")
             passing = any(words in complaint for words in PASSING)
+            if TAKEN in complaint:
+                refused.add(port)
             if not passing or time.monotonic() > deadline:
                 tail = complaint[-LOG_TAIL_CHARACTERS:].strip()
                 raise ServerFailed(f"the embedded {self._name} did not start; it said:\n{tail}")

@@ -1,6 +1,9 @@
-"""Free TCP ports on this machine."""
+"""Free TCP ports on this machine, and those that a data folder keeps from one start to the next."""
 
 import socket
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
 from secrets import randbelow
 
 LOOPBACK = "127.0.0.1"
@@ -27,8 +30,50 @@ def free_port() -> int:
     raise OSError(f"no free TCP port found between {FIRST} and {LAST} on {LOOPBACK}")
 
 
-def _is_free(port: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class KeptPorts:
+    """A port for each name, the same at every start, so that addresses once given stay right.
+
+    Kept in *file*, a line `NAME PORT` for each; None: nothing is kept.
+    """
+
+    file: Path | None
+
+    def choose(self, name: str, *, refused: Collection[int] = ()) -> int:
+        """Return the port kept for *name*, or a free one if none is or it is taken or *refused*."""
+        kept = self._read().get(name)
+        if kept is None or kept in refused or not _is_free(kept, lingering=True):
+            return free_port()
+        return kept
+
+    def keep(self, name: str, port: int) -> int | None:
+        """Keep *port* for *name*; the one that was kept before, if that is another."""
+        ports = self._read()
+        before = ports.get(name)
+        if self.file is None or before == port:
+            return None
+        lines = "".join(f"{each} {number}\n" for each, number in {**ports, name: port}.items())
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(lines, encoding="ascii")
+        fresh.rename(self.file)
+        return before
+
+    def _read(self) -> dict[str, int]:
+        if self.file is None or not self.file.exists():
+            return {}
+        lines = [line.split() for line in self.file.read_text(errors="replace").splitlines()]
+        return {line[0]: int(line[1]) for line in lines if len(line) == 2 and _is_port(line[1])}  # noqa: PLR2004 - a name, a port
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and 0 < int(text) < 65_536  # noqa: PLR2004 - 16 bits
+
+
+def _is_free(port: int, *, lingering: bool = False) -> bool:
+    """*lingering*: a server's port is its own again although its last connections linger."""
     with socket.socket() as probe:
+        if lingering:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError:

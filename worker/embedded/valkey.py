@@ -38,7 +38,8 @@ class ValkeyServer(LocalServer):
     @property
     def url(self) -> str:
         """The address of database 0, password included; it speaks the Redis protocol."""
-        return f"redis://:{self._home.password}@{LOOPBACK}:{self.port}/0"
+        # With the user's name: redis-cli takes an empty one for a user whose name is empty.
+        return f"redis://default:{self._home.password}@{LOOPBACK}:{self.port}/0"
 
     def _command(self, port: int) -> list[str]:
         # A file, not arguments: `ps` shows those to everybody. And not in the server's own room,

@@ -34,7 +34,7 @@ def run_everything(*, embedded: bool, data: Path | None) -> None:
     with stopped_by_signals() as stop, ExitStack() as servers:
         if embedded or data is not None:
             os.environ.update(servers.enter_context(_own_servers(data)))
-        os.environ.update(surroundings.with_ports(os.environ))
+        os.environ.update(surroundings.with_ports(os.environ, data, say=remark))
         settings = _settings(embedded=embedded or data is not None)
         lines = Lines([line.name for line in procfile.processes])
         with surroundings.private_folder() as private:
@@ -98,6 +98,9 @@ def _own_servers(data: Path | None) -> Iterator[dict[str, str]]:
         del os.environ[name]
     remark("starting PostgreSQL and Valkey")
     with embedded_servers(data) as servers:
+        for server in (servers.postgres, servers.valkey):
+            if server.port_before is not None:
+                remark(surroundings.moved(server.name, server.port_before, server.port))
         key = surroundings.kept_key(data)
         environment = surroundings.with_servers(os.environ, servers, key=key)
         lines = surroundings.for_another_terminal(environment)

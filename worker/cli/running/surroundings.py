@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,8 @@ from cryptography.fernet import Fernet
 
 from models.settings_faults import PREFIX
 from worker.embedded import Servers
-from worker.embedded.ports import free_port
+from worker.embedded.data_folder import PORTS_FILE
+from worker.embedded.ports import KeptPorts
 
 ROOT: Final = Path(__file__).parents[3]  # the checkout, or /app in the image: holds the Procfile
 LOOPBACK_NETWORK: Final = "127.0.0.0/8"
@@ -38,10 +39,25 @@ def overridden(given: Mapping[str, str]) -> list[str]:
     return [PREFIX + name for name in _SERVERS if given.get(PREFIX + name)]
 
 
-def with_ports(given: Mapping[str, str]) -> dict[str, str]:
-    """*given*, with a free port where it says 0: the addresses are to be told."""
-    chosen = {name: str(free_port()) for name in _PORTS if given.get(PREFIX + name) == "0"}
-    return {**given, **{PREFIX + name: port for name, port in chosen.items()}}
+def with_ports(
+    given: Mapping[str, str], data: Path | None = None, *, say: Callable[[str], None] | None = None
+) -> dict[str, str]:
+    """*given*, with a free port where it says 0: the one of the last start with *data*, if any.
+
+    *say* is called where that one is taken.
+    """
+    ports = KeptPorts(None if data is None else data.expanduser() / PORTS_FILE)
+    chosen = {name: ports.choose(name) for name in _PORTS if given.get(PREFIX + name) == "0"}
+    for name, port in chosen.items():
+        before = ports.keep(name, port)
+        if say is not None and before is not None:
+            say(moved(PREFIX + name, before, port))
+    return {**given, **{PREFIX + name: str(port) for name, port in chosen.items()}}
+
+
+def moved(name: str, before: int, now: int) -> str:
+    """Say that *name* does not have the port of the last start."""
+    return f"{name}: port {before} of the last start is taken, so it is {now} now"
 
 
 def for_processes(given: Mapping[str, str], *, private: Path) -> dict[str, str]:
