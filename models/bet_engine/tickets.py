@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
+from unicodedata import normalize
 
 from sqlalchemy import Connection, Row, text
 
@@ -45,7 +46,8 @@ def find_row(connection: Connection, caller: Caller, identifier: str) -> int | N
     """The row id of the caller's ticket with this id or, failing that, this code."""
     if not 1 <= len(identifier) <= _IDENTIFIER_CHARACTERS_MAX or not identifier.isprintable():
         return None  # no ticket has such an id, and PostgreSQL takes no NUL
-    asked = {"operator": caller.operator, "identifier": identifier}
+    normal = normalize("NFC", identifier)  # as all ids are kept
+    asked = {"operator": caller.operator, "identifier": normal}
     found: int | None = connection.execute(FIND_ID, asked).scalar_one_or_none()
     return found
 

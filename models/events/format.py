@@ -14,9 +14,23 @@ from models.events.names import Names
 from models.lifecycle.words import Action
 
 EVENT_BYTES_MAX = 256 * 1024
-# 1 to 64 printable characters without spaces: no control, format or separator characters.
+# Printable characters without spaces: no control, format or separator characters.
 _PRINTABLE = r"^[^\p{C}\p{Z}]*$"
-Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+# Unicode counts these as marks, letters or symbols, and a screen shows nothing for them: joiners
+# and vowels without a form, fillers of Hangul, variation selectors, the empty Braille pattern.
+_UNSEEN: Final = (
+    r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    r"\u{e0100}-\u{e01ef}"
+)
+# Two ids that look the same must not be two tickets. The form NFC, which no pattern can state, is
+# checked beside it (models.events.wording, `check_normal`).
+Id = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=64, pattern=_PRINTABLE.replace("Z}", "Z}" + _UNSEEN)
+    ),
+    Field(description="Printable characters without spaces, in Unicode's form NFC."),
+]
 # What is sent on to a PAM holds no space: its rule for signing such a text is ambiguous (5.5).
 Word = Annotated[str, StringConstraints(max_length=255, pattern=_PRINTABLE)]
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL's text takes none

@@ -23,7 +23,15 @@ from models.events.moments import MOMENT_RULE, moment
 from models.events.names import refuse_nearly
 from models.events.published import field_of
 from models.events.refusal import Refusal
-from models.events.wording import IDS_RULE, TEXT_RULE, check_storable, not_json, shown, told
+from models.events.wording import (
+    IDS_RULE,
+    TEXT_RULE,
+    check_normal,
+    check_storable,
+    not_json,
+    shown,
+    told,
+)
 from models.lifecycle.words import Action, Reason
 from models.money import from_decimal_units
 
@@ -206,12 +214,14 @@ def _operator(entry: Entry) -> str:
             "beside `type` and `event`",
         )
     try:
-        return _ID.validate_python(given.decode())
+        operator = _ID.validate_python(given.decode())
     except (UnicodeDecodeError, ValidationError):
         raise Refusal(
             Reason.INVALID_EVENT,
             f"the entry's field `operator` {IDS_RULE} (was {shown(given)[1:]})",
         ) from None
+    check_normal({"the entry's field `operator`": operator})
+    return operator
 
 
 def _explained(payload: dict[str, Any], error: ValidationError) -> Refusal:

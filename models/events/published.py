@@ -20,7 +20,15 @@ from models.events.format import (
 from models.events.moments import MOMENT_RULE, moment
 from models.events.names import folded, is_typo, refuse_nearly
 from models.events.refusal import Refusal
-from models.events.wording import IDS_RULE, TEXT_RULE, check_storable, not_json, shown, told
+from models.events.wording import (
+    IDS_RULE,
+    TEXT_RULE,
+    check_normal,
+    check_storable,
+    not_json,
+    shown,
+    told,
+)
 from models.lifecycle.words import INBOUND, Action, Reason
 
 _WIRE = TypeAdapter(WireEvent)
@@ -85,14 +93,20 @@ def _event(wire: WireEvent, entry: Entry) -> Event:
     if missing:
         listed = ", ".join(f"data.{name}" for name in missing)
         raise Refusal(Reason.INVALID_EVENT, f"{action} needs {listed}")
-    event_id = wire.get("event_id") or f"stream:{entry.id}"
+    given_id, operator, ticket_id = wire.get("event_id"), data["operator"], data["ticket_id"]
+    code = data.get("ticket_code")
+    if not f"{given_id}{operator}{ticket_id}{code}".isascii():  # nearly all are
+        check_normal(
+            {"event_id": given_id, "data.operator": operator, "data.ticket_id": ticket_id}
+            | {"data.ticket_code": code}
+        )
     entered = entry.received_at
     occurred_at = _occurred_at(wire.get("occurred_at"))
     return Event(
-        event_id=event_id,
+        event_id=given_id or f"stream:{entry.id}",
         action=action,
-        operator=data["operator"],
-        ticket_id=data["ticket_id"],
+        operator=operator,
+        ticket_id=ticket_id,
         data=data,
         occurred_at=occurred_at,
         order_time=entered if occurred_at is None else min(occurred_at, entered),

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from sys import float_info
+from unicodedata import is_normalized, normalize
 
 from pydantic_core import ErrorDetails
 
+from models.events.encoding import foreign
 from models.events.refusal import Refusal
 from models.lifecycle.words import Reason
 
@@ -15,6 +17,7 @@ _LARGEST = float_info.max
 _STRANGERS_NOTE = "unknown fields are kept, but must be storable as JSON"
 _TOO_DEEP = "not JSON: recursion limit exceeded"
 _SHOWN_MAX = 80  # fits a line
+_LOOKED_AT = 1024  # bytes show how a text is encoded
 
 Place = Callable[[tuple[int | str, ...]], str]
 
@@ -53,14 +56,36 @@ def not_json(raw: bytes, complaint: str, *, what: str = "the event") -> Refusal:
     try:
         raw.decode()
     except UnicodeDecodeError as broken:
+        instead = foreign(raw[:_LOOKED_AT])
         return Refusal(
-            Reason.NOT_UTF8, f"{what} is not UTF-8: byte {broken.start} ({broken.reason})"
+            Reason.NOT_UTF8,
+            f"{what} is not UTF-8: byte {broken.start} ({broken.reason})"
+            + (f"; {instead}" if instead else ""),
         )
     message = "not JSON: " + complaint.removeprefix("Invalid JSON: ")
     if _TOO_DEEP in message:
         place = message.partition(_TOO_DEEP)[2]
         message = f"nested too deeply{place}; an event is an object with an object `data`"
+    elif instead := foreign(raw[:_LOOKED_AT]):
+        message += f"; {instead}"
     return Refusal(Reason.NOT_JSON, message)
+
+
+def check_normal(ids: Mapping[str, str | None]) -> None:
+    """Raise Refusal where one of *ids*, by their places, is not in Unicode's form NFC.
+
+    It would look the same as the id in that form, and be another ticket.
+    """
+    for place, given in ids.items():
+        if given is not None and (problem := not_normal(given)):
+            raise Refusal(Reason.INVALID_EVENT, f"{place}: {problem}")
+
+
+def not_normal(given: str) -> str | None:
+    """Why *given*, in which letters and accents may be apart, is no id; None: it may be one."""
+    if given.isascii() or is_normalized("NFC", given):
+        return None
+    return f"must be in Unicode's form NFC: {normalize('NFC', given)!a} (was {given!a})"
 
 
 def check_storable(value: object, where: str) -> None:

@@ -12,7 +12,7 @@ from models.events.format import DATA_NAMES, Data, Id, Moment
 from models.events.moments import MOMENT_RULE, moment
 from models.events.names import Names, refuse_nearly
 from models.events.refusal import Refusal
-from models.events.wording import check_storable, shown, told
+from models.events.wording import check_normal, check_storable, shown, told
 from models.lifecycle.words import Reason, Result, Status
 
 _DATA: Final = TypeAdapter(Data)
@@ -68,6 +68,10 @@ def read_line(document: Mapping[str, Any]) -> InFlight:
         data = _DATA.validate_python(data)
     except ValidationError as error:
         raise _explained(error, "data.") from None
+    check_normal(
+        {"operator": line.operator, "ticket_id": line.ticket_id}
+        | {"data.ticket_code": data.get("ticket_code")}
+    )
     settled = line.state == "resulted"
     if settled != (line.result is not None) or settled != (line.taken_at is not None):
         raise Refusal(

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from models.durations import format_duration
+from models.events.wording import not_normal
 from models.tables.operator import PROTOCOLS
 
 LOTTERY_TICKETS: Final = ("ticket", "ticket+draw")
@@ -132,6 +133,8 @@ def _name_problems(new: OperatorTerms) -> Iterator[str]:
             f"code {new.code[:80]!r} must be 1 to {_ID_CHARACTERS_MAX} printable characters"
             " without spaces"
         )
+    if problem := not_normal(new.code):
+        yield f"code {problem}"
     if new.protocol not in PROTOCOLS:
         yield f"protocol {new.protocol[:80]!r} must be one of: {', '.join(PROTOCOLS)}"
     if new.lottery_ticket not in LOTTERY_TICKETS:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
+from unicodedata import normalize
 
 from sqlalchemy import Connection, RowMapping, text
 
@@ -63,7 +64,8 @@ def read_stories(
     connection: Connection, ticket_id: str, *, operator: str | None = None
 ) -> list[Story]:
     """The ticket's story, one for each operator that has a ticket of this id (rule 1)."""
-    asked = {"ticket_id": ticket_id, "operator": operator, "limit": TICKETS_MAX}
+    normal = normalize("NFC", ticket_id)  # as all ids are kept
+    asked = {"ticket_id": normal, "operator": operator, "limit": TICKETS_MAX}
     return [_story(connection, row) for row in connection.execute(TICKETS, asked).mappings()]
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from models.events.encoding import without_mark
 from models.events.lottery import KIND, OPERATOR, wrong_with
 from models.publishers import KeyHolder
 from producers.contract.schemas import lottery_schema
@@ -52,7 +53,7 @@ async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> 
         raise Refused(_WRONG_KIND, f"Content-Type must be {_JSON}; it is {kind[:100]}")
     operator = _only_operator(holder)
     now = watch(holder.now)
-    body = await read_body(request, gateway.limits, most=gateway.limits.event_bytes)
+    body = without_mark(await read_body(request, gateway.limits, most=gateway.limits.event_bytes))
     if refusal := wrong_with(body, now=now(), age_max=gateway.settings.event_age_max):
         fault = Fault(at=["body"], message=str(refusal))
         raise invalid("the message is refused; nothing was published", [fault])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from codecs import BOM_UTF8
 from datetime import timedelta
 
 import pytest
@@ -64,6 +65,42 @@ def test_check_sees_what_a_door_would_refuse(slipway):
     assert "this one has no offset" in timed
     assert "is more than 30d, less a margin of 60 s, ago (SLIPWAY_EVENT_AGE_MAX)" in old
     assert doubled == "data.net_payout: appears twice in one object; send it once"
+
+
+@pytest.mark.parametrize("check", [["--check"], []])
+def test_a_byte_order_mark_at_the_head_of_a_file_is_dropped(slipway, redis, check):
+    marked = BOM_UTF8 + (line("1") + line("2").strip()).encode()
+
+    done = slipway("publish", "-", *check, stdin=marked)
+
+    assert done.code == 0, done.err
+    assert ids(redis) == ([] if check else ["1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("stdin", "said"),
+    [
+        (line("1").encode("utf-16"), "it is UTF-16 or UTF-32"),
+        (line("1").encode("utf-16-le"), "it holds NUL bytes"),
+        ((line("1") + line("2")).replace("\n", "\r").encode(), "its lines end with CR alone"),
+        (b"\xed\xa0\x80".join(line("1-2").encode().split(b"-", 1)), "not UTF-8"),
+        (line("1").encode().strip() + b"\x00", "it holds NUL bytes"),
+    ],
+)
+@pytest.mark.parametrize("check", [["--check"], []])
+def test_a_file_in_another_form_is_named(slipway, redis, check, stdin, said):
+    done = slipway("publish", "-", *check, stdin=stdin)
+
+    assert done.code == 1
+    assert said in done.err.partition("\n")[0]
+    assert ids(redis) == []
+
+
+def test_ids_that_only_look_the_same_are_refused_by_check(slipway):
+    checked = slipway("publish", "-", "--check", stdin=line("Jose\u0301").encode())
+
+    assert checked.code == 1
+    assert "event_id: must be in Unicode's form NFC: 'Jos\\xe9'" in checked.err
 
 
 def test_check_goes_by_the_age_that_is_set(slipway):

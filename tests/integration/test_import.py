@@ -271,6 +271,8 @@ def test_the_page_s_lines_are_taken(desk):
         ({"taken_at": "2026-02-30T10:00:00Z"}, "taken_at: there is no day 30"),
         ({"data": {"netPayout": 5}}, "data.netPayout: is not known here; did you mean net_payout"),
         ({"ticket_id": "a b"}, "ticket_id: "),
+        ({"ticket_id": "Jose\u0301"}, "ticket_id: must be in Unicode's form NFC"),
+        ({"data": {"ticket_code": "Jose\u0301"}}, "data.ticket_code: must be in Unicode's form"),
         ({"colour": "red"}, "colour: "),
         ({"data": {"price": 5.5}}, "data.price: "),
         ({"data": {"note": "\x00"}}, "NUL"),

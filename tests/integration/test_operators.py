@@ -103,6 +103,7 @@ def test_a_seamless_operator_always_announces_its_tickets(engine, vault):
     [
         ({"code": "a b"}, "printable characters without spaces"),
         ({"code": "x" * 65}, "1 to 64"),
+        ({"code": "Jose\u0301"}, r"code must be in Unicode's form NFC: 'Jos\xe9'"),
         ({"url": "ftp://acme.example"}, "must be http:// or https:// with a host"),
         ({"url": "https://"}, "with a host"),
         ({"url": "https://acme.example:99999/"}, "cannot be read"),

@@ -100,6 +100,7 @@ def test_what_the_schema_allows_is_taken_and_kept(raw):
         ({b"operator": b""}, "the entry's field `operator` must be 1 to 64 printable characters"),
         ({b"operator": b"a b"}, "characters without spaces (was 'a b')"),
         ({b"operator": b"\xff"}, "characters without spaces"),
+        ({b"operator": "Jose\u0301".encode()}, "must be in Unicode's form NFC"),
     ],
 )
 def test_without_an_operator_nobody_s_ticket_is_opened(fields, message):

@@ -16,6 +16,13 @@ from tests.support.entries import ENTRY_ID, HEAD, entry, published, refused, wit
 from tests.support.tickets import SLIP
 
 IDS = "must be 1 to 64 printable characters without spaces"
+NORMAL = r"must be in Unicode's form NFC: 'Jos\xe9' (was 'Jose\u0301')"
+APART = "Jose\u0301"  # looks like José
+# Zero width, directions of writing, a byte order mark, a soft hyphen; and what only looks empty.
+UNSEEN = (
+    *"\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f\u202a\u202e\u2066\u2069\u061c\u180e",
+    *"\u034f\u115f\u1160\u17b4\u17b5\u180b\u180d\u180f\u2800\u3164\ufe00\ufe0f\uffa0\U000e0100",
+)
 WORDS = "must be at most 255 printable characters without spaces"
 TEXT = "must be text of at most 255 characters, without NUL"
 CENTS = "must be a whole number from 0 to 10**15, in the currency's minor unit"
@@ -29,7 +36,15 @@ NOT_AN_EVENT = [
     (b"{'action': 'ticket_win'}", "not_json", "not JSON: key must be a string at line 1 column 2"),
     (published() + b"}", "not_json", "not JSON: trailing characters at line 1 column 75"),
     (published()[:-1], "not_json", "not JSON: EOF while parsing an object at line 1 column 73"),
-    (b"\xef\xbb\xbf" + published(), "not_json", "not JSON: expected value at line 1 column 1"),
+    (b"\xef\xbb\xbf" + published(), "not_json", "byte order mark stands before it; remove these"),
+    (published().decode().encode("utf-16"), "not_utf8", "it is UTF-16 or UTF-32, by its byte"),
+    (published().decode().encode("utf-16-le"), "not_json", "it holds NUL bytes, as UTF-16"),
+    (published() + b"\x00", "not_json", "it holds NUL bytes"),
+    (
+        published() + b"\r" + published(),
+        "not_json",
+        "its lines end with CR alone; end them with LF",
+    ),
     (b'{"action":"ticket_win","data":{"a":"x\xff"}}', "not_utf8", "not UTF-8: byte 37"),
     (published().replace(b"t-1", b"\xc3\x28"), "not_utf8", "(invalid continuation byte)"),
     (published().replace(b"t-1", b"\xed\xa0\x80"), "not_utf8", "not UTF-8: byte 68"),
@@ -69,6 +84,12 @@ WRONG_FIELDS = [
     (published(ticket_id="a\u00a0b"), rf"data.ticket_id: {IDS} (was 'a\xa0b')"),
     (published(ticket_id="a\u200bb"), rf"data.ticket_id: {IDS} (was 'a\u200bb')"),
     (published(ticket_id="a\u0000"), rf"data.ticket_id: {IDS} (was 'a\x00')"),
+    *((published(ticket_id=f"a{one}"), f"data.ticket_id: {IDS} (was ") for one in UNSEEN),
+    (published(ticket_id=APART), f"data.ticket_id: {NORMAL}"),
+    (published(operator=APART), f"data.operator: {NORMAL}"),
+    (published(ticket_code=APART), f"data.ticket_code: {NORMAL}"),
+    (published(top={"event_id": APART}), f"event_id: {NORMAL}"),
+    (published(ticket_id="\u212b"), r"NFC: '\xc5' (was '\u212b')"),  # the unit and the letter
     (published(ticket_code="A B"), f"data.ticket_code: {IDS} (was 'A B')"),
     (published(operator=["acme"]), f"data.operator: {IDS} (was ['acme'])"),
     (published(atag="a b"), f"data.atag: {WORDS} (was 'a b')"),

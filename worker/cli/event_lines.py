@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from models.events.doubled import appears_twice, doubled_keys
+from models.events.encoding import foreign, without_mark
 from producers.publisher import EVENT_BYTES_MAX
 from worker.cli.errors import WrongUsage
 
@@ -51,9 +52,10 @@ def lines_of(lines: BinaryIO, *, from_line: int = 1) -> Iterator[Read | BadLine]
     Of such a line, the rest would read as further lines.
     """
     number = 0
-    while line := lines.readline(LINE_BYTES_MAX + 1):
+    while read := lines.readline(LINE_BYTES_MAX + 1):
         number += 1
-        too_long = len(line) > LINE_BYTES_MAX
+        too_long = len(read) > LINE_BYTES_MAX
+        line = without_mark(read) if number == 1 else read
         if number >= from_line and line.strip():
             event = _event(line)
             yield BadLine(number, event) if isinstance(event, str) else Read(number, event)
@@ -66,14 +68,19 @@ def _event(line: bytes) -> dict[str, object] | str:
     if len(line) > LINE_BYTES_MAX:
         return f"longer than {LINE_BYTES_MAX:,} bytes; an event has at most {EVENT_BYTES_MAX:,}"
     try:
-        event = json.loads(line)
+        event = json.loads(line.decode())  # of bytes it would guess the encoding
     except UnicodeDecodeError as flaw:
-        return f"not UTF-8: {flaw.reason} at byte {flaw.start}"
+        return f"not UTF-8: {flaw.reason} at byte {flaw.start}{_instead(line)}"
     except ValueError as flaw:
-        return f"not JSON: {flaw}"
+        return f"not JSON: {flaw}{_instead(line)}"
     except RecursionError:
         return "nested too deeply"
     if not isinstance(event, dict):
         return 'not an object; an event is {"event_id": …, "action": …, "data": {…}}'
     twice = doubled_keys(line)  # of a key that appears twice, a dict keeps the last
     return appears_twice(*twice[0]) if twice else event
+
+
+def _instead(line: bytes) -> str:
+    found = foreign(line)
+    return f"; {found}" if found else ""

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from models.events.encoding import without_mark
+
 _ENDING: Final = 1  # a carriage return before the line's end does not count
 
 
@@ -47,7 +49,8 @@ class Lines:
             self._begun.clear()
 
     def _taken(self) -> Iterator[Line]:
-        raw, too_long = bytes(self._begun).strip(), self._skipping
+        begun, too_long = bytes(self._begun), self._skipping
+        raw = (without_mark(begun) if self._number == 1 else begun).strip()
         self._begun.clear()
         self._skipping = False
         if raw or too_long:

@@ -11,6 +11,7 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import Connection
 
 from models.events.doubled import appears_twice, doubled_keys, surely_single
+from models.events.encoding import without_mark
 from models.publishers import KeyHolder
 from producers.gateway.bodies import pieces, refuse_packed, too_large, too_slow
 from producers.gateway.errors import Fault, Refused, invalid
@@ -39,7 +40,7 @@ async def publish_whole(
 def _publish(
     body: bytes, gateway: Gateway, holder: KeyHolder, *, now: Now, dry_run: bool
 ) -> Accepted:
-    several = body.lstrip()[:1] == b"["
+    several = _is_array(body)
     events = _elements(body, gateway.limits) if several else [body]
     good = _examined(events, several=several, now=now, age_max=gateway.settings.event_age_max)
     with gateway.engine.begin() as connection:
@@ -106,6 +107,10 @@ def _refuse_strangers(
         raise invalid(f"{_count(faults, good)}; nothing was published", faults)
 
 
+def _is_array(body: bytes | bytearray) -> bool:
+    return without_mark(bytes(body)).lstrip()[:1] == b"["
+
+
 def _count(faults: Sequence[Fault], events: Sequence[object]) -> str:
     if len(events) == 1:
         return "the event is refused"
@@ -125,10 +130,10 @@ async def _read(request: Request, gateway: Gateway, holding: ExitStack) -> bytes
     with anyio.move_on_after(patience):
         async for piece in pieces(request, beat=patience):
             body += piece
-            if len(body) > most == limits.event_bytes and body.lstrip()[:1] == b"[":
+            if len(body) > most == limits.event_bytes and _is_array(body):
                 holding.enter_context(gateway.upload())
                 most = limits.array_bytes
             if len(body) > most:
                 raise too_large(most)
-        return bytes(body)
+        return without_mark(bytes(body))
     raise too_slow(f"the body was not complete within {patience:g} s")

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from functools import partial
 from threading import Event
@@ -49,6 +50,33 @@ def test_the_good_lines_are_published_and_the_others_are_told_by_number(house, k
     assert "longer than an event may be" in told["rejected"][1]["error"]
     assert "may not name operator 'other'" in told["rejected"][2]["error"]
     assert [one["event_id"] for one in house.on_stream()] == ["e1", "e4", "e7"]
+
+
+def test_a_byte_order_mark_at_the_head_loses_no_event(house, key, acme):
+    answer = house.publish_lines(key, BOM_UTF8 + line(acme, 1) + line(acme, 2).strip())
+
+    assert (answer.json()["accepted"], answer.json()["rejected_count"]) == (2, 0)
+    assert [one["event_id"] for one in house.on_stream()] == ["e1", "e2"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "accepted", "said"),
+    [
+        (lambda text: text + b"\x00", 2, "it holds NUL bytes"),
+        (lambda text: text.replace(b"\n", b"\r"), 0, "its lines end with CR alone"),
+        (lambda text: text.decode().encode("utf-16"), 0, "it is UTF-16 or UTF-32"),
+        (lambda text: text + BOM_UTF8 + text, 3, "a byte order mark stands before it"),
+    ],
+)
+def test_text_in_another_form_is_named_and_no_event_of_it_is_lost_unsaid(
+    house, key, acme, changed, accepted, said
+):
+    answer = house.publish_lines(key, changed(line(acme, 1) + line(acme, 2)))
+
+    told = answer.json()
+    assert answer.status_code == (202 if accepted else 422)
+    assert told.get("accepted", 0) == accepted == len(house.on_stream())
+    assert said in answer.text
 
 
 def test_lines_of_any_number_arrive_in_their_order(house, key, acme):

@@ -1,5 +1,6 @@
 """`POST /v2/integration/lottery`: the vendor's own sample goes in, whose it is says the key."""
 
+from codecs import BOM_UTF8
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,6 +45,14 @@ def test_the_vendor_s_sample_is_taken_byte_for_byte(house, key, acme):
     assert (answer.status_code, answer.json()) == (200, {"accepted": 1})
     ((_, fields),) = house.redis.xrange("ticket-events")
     assert fields == {b"type": b"LOTTERY_V2", b"operator": acme.encode(), b"event": message}
+
+
+def test_a_byte_order_mark_before_a_message_is_dropped(house, key, acme):
+    message = sample(YESTERDAY.date())
+
+    assert deliver(house, key, BOM_UTF8 + message).status_code == 200
+    ((_, fields),) = house.redis.xrange("ticket-events")
+    assert fields[b"event"] == message
 
 
 def test_a_bet_and_its_settlement_are_a_ticket_that_was_opened_and_won(house, key, acme):

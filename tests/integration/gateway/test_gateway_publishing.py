@@ -1,6 +1,7 @@
 """`POST /events`: a 2xx means it is on the stream, ids and times are fixed, errors say where."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -68,6 +69,21 @@ def test_an_array_is_published_in_its_order(house, key, acme):
 
     assert (answer.status_code, answer.json()["accepted"]) == (202, 700)
     assert [one["event_id"] for one in house.on_stream()] == [f"a{n}" for n in range(700)]
+
+
+@pytest.mark.parametrize("count", [1, 3_000])
+def test_a_byte_order_mark_before_json_is_dropped(house, key, acme, count):
+    events = [event(acme, f"T{number}", event_id=f"a{number}") for number in range(count)]
+    body = json.dumps(events if count > 1 else events[0]).encode()
+
+    answer = house.client.post(
+        "/events",
+        content=BOM_UTF8 + body,
+        headers={"X-Api-Key": key, "Content-Type": "application/json"},
+    )
+
+    assert (answer.status_code, answer.json()["accepted"]) == (202, count)
+    assert [one["event_id"] for one in house.on_stream()] == [one["event_id"] for one in events]
 
 
 def test_an_array_with_one_wrong_event_is_refused_as_a_whole(house, key, acme):

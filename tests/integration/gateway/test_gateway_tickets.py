@@ -1,6 +1,8 @@
 """The ticket object and the list of the Bet Engine API, as contracts 1.7 and 1.8 have them."""
 
 from datetime import timedelta
+from unicodedata import normalize
+from urllib.parse import quote
 
 import pytest
 
@@ -58,6 +60,17 @@ def test_the_ticket_object_has_the_contract_s_fields_in_their_order(house):
     assert told["created"] == f"{made:%Y-%m-%dT%H:%M:%S}.000000"
     in_india = made + timedelta(hours=5, minutes=30)
     assert told["operator_time_created"] == f"{in_india:%Y-%m-%dT%H:%M:%S}.000000"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_ticket_is_found_however_its_letters_and_accents_are_put_together(house, form):
+    operator = house.operator()
+    ticket = house.reserved(operator, ticket_id=f"José-{house.name('ticket')}")
+    asked = quote(normalize(form, ticket))
+
+    assert house.signed("GET", f"/be/tickets/{asked}", operator=operator).json()["id"] == ticket
+    told = house.ask(house.key(operator), f"/tickets/{asked}").json()["tickets"]
+    assert [one["ticket_id"] for one in told] == [ticket]
 
 
 @pytest.mark.parametrize(
