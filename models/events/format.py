@@ -20,7 +20,7 @@ _PRINTABLE = r"^[^\p{C}\p{Z}]*$"
 # and vowels without a form, fillers of Hangul, variation selectors, the empty Braille pattern.
 _UNSEEN: Final = (
     r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
-    r"\u{e0100}-\u{e01ef}"
+    "\U000e0100-\U000e01ef"  # the character itself: an escape of five digits is not read by all
 )
 # Two ids that look the same must not be two tickets. The form NFC, which no pattern can state, is
 # checked beside it (models.events.wording, `check_normal`).

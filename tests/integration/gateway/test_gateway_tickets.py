@@ -70,7 +70,7 @@ def test_a_ticket_is_found_however_its_letters_and_accents_are_put_together(hous
 
     assert house.signed("GET", f"/be/tickets/{asked}", operator=operator).json()["id"] == ticket
     told = house.ask(house.key(operator), f"/tickets/{asked}").json()["tickets"]
-    assert [one["ticket_id"] for one in told] == [ticket]
+    assert [one["ticket"]["ticket_id"] for one in told] == [ticket]
 
 
 @pytest.mark.parametrize(
