@@ -39,6 +39,9 @@ _ARGUMENTS: Final = Names.of(
         "data": "its fields, each as an argument",
     },
 )
+_HEADERS: Final = Names.of(("eta", "expires"))  # an application may send others of its own
+_PROPERTIES: Final = Names.of(("expiration",))
+_CALL: Final = Names.of(("task", "id", "args", "kwargs", "eta", "expires", *_FOLLOWERS))
 _THE_TIME_IS_OURS: Final = "send it when it has happened, without eta, countdown or expires"
 
 
@@ -66,6 +69,7 @@ def read_message(entry: Entry) -> Event:
     body = _body(envelope)
     content = _content(body)
     task = _task(envelope["headers"], content)
+    _check_names(envelope, content if task is not None else None)
     expiration = envelope["properties"].get("expiration")
     if task is None:
         _refuse_times({"expiration": expiration})
@@ -182,6 +186,14 @@ def _task(headers: dict[str, Any], content: object) -> _Task | None:
     if isinstance(content, list):
         raise _unfit("headers name no task, which is the action; and its body is no event")
     return None
+
+
+def _check_names(envelope: dict[str, Any], content: object) -> None:
+    """Refuse what is nearly called like a word that delays or ends a call, or makes it up."""
+    refuse_nearly(_HEADERS.nearly(envelope["headers"]), within="the message's headers.")
+    refuse_nearly(_PROPERTIES.nearly(envelope["properties"]), within="the message's properties.")
+    if isinstance(content, dict):  # protocol 1
+        refuse_nearly(_CALL.nearly(content), within="the message's body: ")
 
 
 def _document(task: _Task) -> object:

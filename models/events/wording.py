@@ -1,5 +1,6 @@
 """Says in words what is wrong with an input: where, what it must be, and what it was."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from sys import float_info
 from unicodedata import is_normalized, normalize
@@ -17,6 +18,7 @@ _LARGEST = float_info.max
 _STRANGERS_NOTE = "unknown fields are kept, but must be storable as JSON"
 _TOO_DEEP = "not JSON: recursion limit exceeded"
 _SHOWN_MAX = 80  # fits a line
+_SURROGATE = re.compile("[\ud800-\udfff]")  # most parsers refuse one; Python's does not
 _LOOKED_AT = 1024  # bytes show how a text is encoded
 
 Place = Callable[[tuple[int | str, ...]], str]
@@ -89,10 +91,18 @@ def not_normal(given: str) -> str | None:
 
 
 def check_storable(value: object, where: str) -> None:
-    """PostgreSQL's jsonb takes no NUL, and JSON no number that is infinite to most readers."""
+    """Raise Refusal for what PostgreSQL's jsonb does not take.
+
+    That is NUL, half of a surrogate pair, and a number that is infinite to most readers.
+    """
     match value:
         case str() if "\x00" in value:
             raise Refusal(Reason.INVALID_EVENT, f"{where}: holds a NUL character; remove it")
+        case str() if not value.isascii() and _SURROGATE.search(value):
+            raise Refusal(
+                Reason.INVALID_EVENT,
+                f"{where}: holds half of a surrogate pair; write the whole character",
+            )
         case int() | float() if not -_LARGEST <= value <= _LARGEST:  # nor is NaN
             raise Refusal(
                 Reason.INVALID_EVENT, f"{where}: the number is not finite; {_STRANGERS_NOTE}"

@@ -16,7 +16,6 @@ from models.events.wording import check_normal, check_storable, shown, told
 from models.lifecycle.words import Reason, Result, Status
 
 _DATA: Final = TypeAdapter(Data)
-_FACTS: Final = Names.of(DATA_NAMES.known)
 _RULES: Final = {
     "taken_at": MOMENT_RULE,
     "settled_at": MOMENT_RULE,
@@ -40,6 +39,14 @@ class TicketLine(BaseModel):
     data: dict[str, Any] = Field(default_factory=dict)
 
 
+_LINE: Final = Names.of(
+    TicketLine.model_fields, elsewhere={name: f"data.{name}" for name in DATA_NAMES.known}
+)
+_FACTS: Final = Names.of(
+    DATA_NAMES.known, elsewhere={name: f"{name}, beside data" for name in TicketLine.model_fields}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class InFlight:
     """A ticket as it stands: its partner knows of it, and of its result where it has one."""
@@ -58,12 +65,17 @@ class InFlight:
 def read_line(document: Mapping[str, Any]) -> InFlight:
     """The ticket that a line's *document* is. Raises Refusal: what is wrong with it."""
     check_storable(document, "the line")
+    refuse_nearly(_LINE.nearly(document))
     try:
         line = TicketLine.model_validate(document)
     except ValidationError as error:
         raise _explained(error, "") from None
     refuse_nearly(_FACTS.nearly(line.data), within="data.")
-    data: Any = {**line.data, "operator": line.operator, "ticket_id": line.ticket_id}
+    whose = {"operator": line.operator, "ticket_id": line.ticket_id}
+    for name, value in whose.items():
+        if line.data.get(name, value) != value:
+            raise Refusal(Reason.INVALID_EVENT, f"data.{name}: is not the line's; leave it out")
+    data: Any = {**line.data, **whose}
     try:
         data = _DATA.validate_python(data)
     except ValidationError as error:

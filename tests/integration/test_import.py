@@ -276,6 +276,7 @@ def test_the_page_s_lines_are_taken(desk):
         ({"colour": "red"}, "colour: "),
         ({"data": {"price": 5.5}}, "data.price: "),
         ({"data": {"note": "\x00"}}, "NUL"),
+        ({"data": {"note": ["\ud800"]}}, "data.note: holds half of a surrogate pair"),
     ],
     ids=lambda value: json.dumps(value, default=str)[:40] if isinstance(value, dict) else "",
 )

@@ -137,6 +137,11 @@ def test_one_mistake_holds_back_the_whole_file(slipway, write):
         ("- acme", "the file: "),
         ("operators:\n- code: 007\n  url: http://x/\n  protocol: pam", "7 code: "),
         ("operators:\n- {code: a, url: u, protocol: pam, in_fligth: 3}", "a in_fligth: "),
+        (
+            "operators:\n- {code: a, url: u, protocol: pam, closeDelay: 2h}",
+            "a closeDelay: Extra inputs are not permitted; did you mean close_delay?",
+        ),
+        ("Operators: []", "did you mean operators?"),
         ("operators:\n- {code: a, url: u, protocol: pam, rate: 50/day}", "write 50/s"),
         ("operators:\n- {code: a, code: b}", "'code' is given twice"),
         (

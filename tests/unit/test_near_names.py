@@ -116,6 +116,36 @@ def test_a_task_s_arguments_are_no_exception(name, how):
     assert f"{name}: is not known here; did you mean " in envelopes.refused(raw).message
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (
+            envelopes.task(headers={"ETA": "soon"}),
+            "headers.ETA: is not known here; did you mean eta",
+        ),
+        (
+            envelopes.task(headers={"Expires": 1}),
+            "headers.Expires: is not known here; did you mean",
+        ),
+        (
+            envelopes.task(properties={"Expiration": "10000"}),
+            "properties.Expiration: is not known here; did you mean expiration?",
+        ),
+        (
+            envelopes.envelope({"task": "ticket_win", "id": "1", "kwargs": {}, "Eta": "soon"}),
+            "body: Eta: is not known here; did you mean eta?",
+        ),
+        (
+            envelopes.envelope({"task": "ticket_win", "id": "1", "Kwargs": envelopes.DATA}),
+            "body: Kwargs: is not known here; did you mean kwargs?",
+        ),
+    ],
+)
+def test_nor_is_what_would_delay_a_task_or_end_it(raw, said):
+    """Ignored, what was meant for later would be applied at once."""
+    assert said in envelopes.refused(raw).message
+
+
 @pytest.mark.parametrize("name", sorted(MESSAGE_NAMES.known - {"type", "amount", "meta"}))
 def test_a_lottery_s_message_is_no_exception(name):
     for nearly in variants(name):
@@ -149,6 +179,36 @@ def test_the_facts_of_a_ticket_that_is_imported_are_no_exception():
         Refusal, match=r"data\.netPayout: is not known here; did you mean net_payout"
     ):
         read_line(line)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"settledAt": "2026-11-20T10:00:00Z"},
+            "settledAt: is not known here; did you mean settled",
+        ),
+        ({"Sequence": 3}, "Sequence: is not known here; did you mean sequence?"),
+        ({"currency": "EUR"}, "currency: is not known here; did you mean data.currency?"),
+        (
+            {"data": {"sequence": 3}},
+            "data.sequence: is not known here; did you mean sequence, beside",
+        ),
+        (
+            {"data": {"settledAt": "x"}},
+            "data.settledAt: is not known here; did you mean settled_at,",
+        ),
+        ({"data": {"ticket_id": "8"}}, "data.ticket_id: is not the line's; leave it out"),
+        ({"data": {"operator": "other"}}, "data.operator: is not the line's; leave it out"),
+    ],
+)
+def test_nor_is_the_line_itself(changed, said):
+    line = {"operator": "acme", "ticket_id": "7", "state": "open", **changed}
+
+    with pytest.raises(Refusal) as refused_line:
+        read_line(line)
+
+    assert str(refused_line.value).startswith(said)
 
 
 SEPARATORS = st.text("_-. \u00a0\u200b\u0301$/", max_size=3)

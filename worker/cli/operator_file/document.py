@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from models.durations import Duration, format_duration
+from models.events.names import Names
 from models.operators import OperatorTerms
 from models.operators.declared import Declared
 from worker.cli.errors import WrongUsage
@@ -136,6 +137,17 @@ def _told(refusal: ValidationError, content: bytes) -> Sequence[str]:
                 where = " ".join(map(str, [code or f"operator {place + 1}", *inner]))
             case where_:
                 where = " ".join(map(str, where_)) or "the file"
-        hint = '; put it in quotes: "…"' if fault["type"] == "string_type" else ""
-        told.append(f"{where}: {fault['msg']}{hint}")
+        told.append(f"{where}: {fault['msg']}{_hint(fault['type'], fault['loc'])}")
     return told
+
+
+def _hint(kind: str, loc: tuple[int | str, ...]) -> str:
+    """What may have been meant, where that can be known."""
+    if kind == "string_type":
+        return '; put it in quotes: "…"'
+    if kind != "extra_forbidden":
+        return ""
+    name = str(loc[-1])
+    known = Names.of(Document.model_fields if len(loc) == 1 else OneOperator.model_fields)
+    meant = known.nearly({name: None}).get(name)
+    return f"; did you mean {meant}?" if meant else ""
