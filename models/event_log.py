@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, TextClause, text
 
-from models.lifecycle.words import Outcome
+from models.lifecycle.words import Outcome, Reason
 
 FOUND_MAX: Final = 50  # of one id: it counts per ticket, so it may be on several (protocol H12)
 # What did not go through, or not yet. Only these have an index to list them by.
@@ -20,9 +20,12 @@ _NEWEST: Final = 2**62
 _EVENT: Final = 2
 _RAW: Final = 1
 
+# Who dropped an event, and why, is for people of ours.
+_MESSAGE: Final = f"""
+    CASE e.reason WHEN '{Reason.DROPPED}' THEN 'dropped by hand' ELSE e.message END AS message"""
 _EVENT_LINE: Final = f"""
     e.decided_at AS at, {_EVENT} AS kind, e.arrival AS number, o.code AS operator, t.ticket_id,
-    e.event_id, e.entry_id, e.action, e.sequence, e.outcome, e.reason, e.message, e.occurred_at,
+    e.event_id, e.entry_id, e.action, e.sequence, e.outcome, e.reason, {_MESSAGE}, e.occurred_at,
     e.received_at, e.park_until, e.repeats,
     t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS ticket_status,
     t.close_due_at AS ticket_close_due_at, t.closed_at AS ticket_closed_at

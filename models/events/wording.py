@@ -21,6 +21,8 @@ _SHOWN_MAX = 80  # fits a line
 _SURROGATE = re.compile("[\ud800-\udfff]")  # most parsers refuse one; Python's does not
 _LOOKED_AT = 1024  # bytes show how a text is encoded
 
+_OF_PEOPLE = {"player_id", "user_id"}  # not repeated: messages are read by others, and logged
+
 Place = Callable[[tuple[int | str, ...]], str]
 
 
@@ -36,7 +38,10 @@ def _problem(problem: ErrorDetails, place: Place, rules: Mapping[str, str]) -> s
     where = place(problem["loc"])
     if problem["type"] == "missing":
         return f"{where}: is missing"
-    rule = rules.get(where.removeprefix("data."), _as_of_json(problem["msg"]))
+    name = where.removeprefix("data.")
+    rule = rules.get(name, _as_of_json(problem["msg"]))
+    if name in _OF_PEOPLE:
+        return f"{where}: {rule}"
     return f"{where}: {rule} (was {shown(problem['input'])})"
 
 

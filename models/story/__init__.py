@@ -1,9 +1,11 @@
 """A ticket's story for people: what happened, what it waits for, and when it closes.
 
-`values` are the facts, `reading` fetches them, `sentence` answers "why is this ticket not closed?",
+`values` are the facts, `reading` fetches them, `public` leaves out what is not for publishers,
+`sentence` answers "why is this ticket not closed?",
 `timeline` puts everything in time order.
 """
 
+from models.story.public import public
 from models.story.reading import read_stories
 from models.story.sentence import why_not_closed
 from models.story.timeline import Moment, timeline
@@ -28,6 +30,7 @@ __all__ = [
     "RefusedFact",
     "Story",
     "TicketFact",
+    "public",
     "read_stories",
     "timeline",
     "why_not_closed",

@@ -27,7 +27,8 @@ FACTS_MAX: Final = 500  # of each kind and ticket; the newest
 TICKETS: Final = text("""
     SELECT t.id, o.code AS operator, t.ticket_id, t.status, t.result, t.generation, t.settled_at,
            t.close_due_at, t.closed_at, t.parked, t.unfinished, t.cancelled_by, t.created_at,
-           t.changed_at, o.close_delay, o.disabled_at AS operator_disabled_at
+           t.changed_at, t.details, t.amounts, o.close_delay,
+           o.disabled_at AS operator_disabled_at
       FROM operator o JOIN ticket t ON t.operator = o.id
      WHERE t.ticket_id = :ticket_id AND (CAST(:operator AS text) IS NULL OR o.code = :operator)
      ORDER BY o.code
@@ -73,6 +74,8 @@ def _story(connection: Connection, row: RowMapping) -> Story:
     facts = dict(row)
     ticket = facts.pop("id")
     facts |= {"status": Status(row["status"]), "result": Result(row["result"])}
+    facts["details"] = facts_in(row["details"])
+    facts["amounts"] = {} if row["amounts"] is None else facts_in(row["amounts"])
     by_ticket = {"ticket": ticket, "limit": FACTS_MAX}
     events = connection.execute(EVENTS, by_ticket).mappings().all()
     notices = connection.execute(NOTICES, by_ticket).mappings().all()
@@ -135,7 +138,6 @@ def _intervention(row: RowMapping) -> InterventionFact:
 
 def _notice(row: RowMapping, attempts: Sequence[AttemptFact]) -> NoticeFact:
     facts: dict[str, Any] = dict(row)
-    del facts["id"]
     facts["action"] = Action(row["action"])
     facts["ended"] = None if row["ended"] is None else NoticeEnd(row["ended"])
     return NoticeFact(attempts=tuple(attempts), **facts)

@@ -27,6 +27,8 @@ class TicketFact:
     changed_at: datetime
     close_delay: timedelta
     operator_disabled_at: datetime | None
+    details: Mapping[str, Any] = field(default_factory=dict)  # player, code, amounts when opened
+    amounts: Mapping[str, Any] = field(default_factory=dict)  # those of the result, if it had some
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class AttemptFact:
 class NoticeFact:
     """One message the partner is owed, and every attempt to deliver it."""
 
+    id: int  # what `slipway notices` takes
     number: int
     action: Action
     generation: int

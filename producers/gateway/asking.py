@@ -12,7 +12,7 @@ from models.event_log import LISTABLE, LogLine, Page, find_event, list_troubled
 from models.events.moments import MOMENT_PATTERN, moment
 from models.lifecycle.words import Outcome, Status
 from models.publishers import KeyHolder
-from models.story import Story, read_stories, why_not_closed
+from models.story import Story, public, read_stories, why_not_closed
 from producers.gateway import cursor
 from producers.gateway.callers import Reader
 from producers.gateway.contract import answers
@@ -124,13 +124,17 @@ async def event(gateway: TheGateway, holder: Reader, event_id: EventId) -> Event
     responses=answers(401, 404, 422, 429),
 )
 async def ticket(gateway: TheGateway, holder: Reader, ticket_id: TicketId) -> TicketStories:
-    """The whole story of the ticket with this id; one for each operator that has such a ticket."""
+    """The whole story of the ticket with this id; one for each operator that has such a ticket.
+
+    Without the player's id, fields that are not documented, the partner's own words, and who did
+    something by hand, and why.
+    """
 
     def read(connection: Connection) -> tuple[list[Story], datetime]:
         return _stories(connection, holder, ticket_id), gateway.clock.now(connection)
 
     stories, now = await gateway.in_transaction(read) if _is_id(ticket_id) else ([], holder.now)
-    shown = [story for story in stories if story.ticket.status is not Status.ABSENT]
+    shown = [public(story) for story in stories if story.ticket.status is not Status.ABSENT]
     if not shown:
         message = f"no ticket {ticket_id[:_ID_CHARACTERS_MAX]!r} is known to this key"
         if waiting := sum(story.ticket.parked for story in stories):

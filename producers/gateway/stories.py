@@ -144,7 +144,7 @@ class TicketStory(_Told):
 
     @classmethod
     def of(cls, story: Story, sentence: str) -> Self:
-        """Tell *story*, without the people who had a hand in it and the partner's own words."""
+        """Tell *story*, which is a public one (`models.story.public`)."""
         return cls(
             sentence=sentence,
             ticket=TicketFacts.model_validate(story.ticket),

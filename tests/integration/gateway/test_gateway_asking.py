@@ -1,11 +1,22 @@
 """`GET /events`, `GET /events/{event_id}`, `GET /tickets/{ticket_id}`: what became of them."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from models.interventions import Person
+from models.lifecycle.words import Outcome
+from models.outbox.values import Again, Attempt, Dead
+from models.rescue import drop_events
+from models.story import read_stories
+from tests.support.books import Books
 from tests.support.gateway_house import House
+from tests.support.ways_out import WaysOut
+
+SECOND = timedelta(seconds=1)
 
 DROP = text("UPDATE ticket_event SET dropped_at = now() WHERE event_id = :event_id")
 
@@ -154,6 +165,48 @@ def test_a_ticket_s_whole_story_is_told_without_the_people_in_it(house, key, acm
     assert [one["event_id"] for one in story["events"]] == ["w"]
     assert story["notices"][0]["attempts"][0]["http_status"] == 200
     assert "interventions" not in story
+
+
+def test_no_publisher_reads_of_players_people_or_in_the_partner_s_words(house):
+    """Whatever it asks for: what stands in the log is for people of the house."""
+    operator = house.operator(protocol="seamless")
+    ticket, desk = house.name("ticket"), house.desk
+    game = {"price": 500, "currency": "EUR", "game": "g", "game_id": "1", "net_payout": 0}
+    player = {"player_id": "MARKER-player", "email": "MARKER@example.com"}
+    desk.deliver()  # what other tests of this house left
+    desk.say("ticket_open", ticket, operator=operator, **game, **player)
+    desk.say("ticket_lost", ticket, operator=operator, event_id="x1", **player)
+    refused = "answered status.code 998 (bad request)"
+    for verdict in (Again(10 * SECOND), Dead(f"{refused}: MARKER")):
+        (claim,) = desk.claim()
+        attempt = Attempt(claim, verdict, SECOND, http_status=200, problem=refused)
+        remarks = {"code": 998, "message": "MARKER"}
+        desk.record_attempts(replace(attempt, answer='{"message":"MARKER"}', remarks=remarks))
+        desk.wait(10 * SECOND)
+    desk.say("ticket_void", ticket, operator=operator, event_id="x2", **game, **player)
+    desk.say("ticket_win", ticket, operator=operator, event_id="x3", player_id="MARKER x")
+    ways = WaysOut(desk, Books(house.engine))
+    person = Person("MARKER", "for MARKER")
+    with house.engine.begin() as connection:
+        row = ways.books.ticket(ticket, operator=operator).id
+        common: Any = {"now": desk.now, "window": SECOND, "person": person}
+        drop_events(connection, row, ["x2"], outcome=Outcome.PARKED, **common)
+    key = house.key(operator)
+
+    paths = (f"/tickets/{ticket}", "/events", *(f"/events/x{number}" for number in (1, 2, 3)))
+    read = {path: house.ask(key, path) for path in paths}
+    (story,) = read[f"/tickets/{ticket}"].json()["tickets"]
+    with house.engine.begin() as connection:
+        (ours,) = read_stories(connection, ticket, operator=operator)
+
+    assert {answer.status_code for answer in read.values()} == {200}
+    assert [path for path, answer in read.items() if "MARKER" in answer.text] == []
+    assert "MARKER" in str(ours)  # people of the house read all of it
+    assert story["notices"][0]["reason"] == refused
+    assert f"ticket_lost is dead ({refused})" in story["sentence"]
+    assert read["/events/x2"].json()["events"][0]["message"] == "dropped by hand"
+    assert story["events"][0]["data"]["price"] == 500
+    assert "data.player_id: must be at most 255" in read["/events/x3"].text
 
 
 def test_a_ticket_of_another_operator_or_of_nobody_is_404(house, key):
