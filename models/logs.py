@@ -16,6 +16,7 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from models.events.moments import written
 from models.settings import Settings
 
 FIRST: Final = ("time", "level", "logger", "event")  # a line begins with these; the facts follow
@@ -99,7 +100,7 @@ def _place(_logger: WrappedLogger, _method: str, facts: EventDict) -> EventDict:
     record: logging.LogRecord = facts["_record"]
     facts.pop("color_message", None)  # uvicorn's second version of its own text
     fixed = {
-        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "time": written(datetime.fromtimestamp(record.created, UTC), "milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,
         "event": facts.pop(_TEXT),

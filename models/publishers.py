@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from models.encryption import hash_key, new_api_key
+from models.events.moments import written
 from models.interventions import Change, Person, keep
 
 NAME_CHARACTERS_MAX: Final = 80  # `operator/CODE`, as `operators add` names its keys, fits
@@ -137,8 +138,7 @@ def revoke_publisher(connection: Connection, name: str, *, person: Person) -> No
         revoked_at = connection.execute(REVOKED, {"name": name}).scalar_one_or_none()
         if revoked_at is None:
             raise PublisherUnknown(f"no publisher {name!r}; see `slipway publishers list`")
-        since = f"{revoked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        raise PublisherUnknown(f"publisher {name!r} is revoked since {since}")
+        raise PublisherUnknown(f"publisher {name!r} is revoked since {written(revoked_at)}")
     change = Change("publisher_revoked", facts={"publisher": name})
     keep(connection, change, person=person)
 

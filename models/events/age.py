@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from models.durations import format_duration
+from models.events.moments import written
 
 # For the way to the stream, and for clocks of PostgreSQL and Redis that differ.
 _MARGIN: Final = timedelta(minutes=1)
@@ -29,6 +30,6 @@ def too_old_for_a_door(happened: datetime, *, now: datetime, age_max: timedelta)
 
 def _why(happened: datetime, limit: str) -> str:
     return (
-        f"{happened.isoformat()} is more than {limit} ago (SLIPWAY_EVENT_AGE_MAX):"
+        f"{written(happened)} is more than {limit} ago (SLIPWAY_EVENT_AGE_MAX):"
         " its ticket may have been removed, and must not come to life again"
     )

@@ -1,4 +1,4 @@
-"""Moments on the wire: the time in an entry's id, and when an event says it happened.
+"""Moments as they are read and written: in an entry's id, in an event, on screens and in messages.
 
 A written moment is RFC 3339 with an offset, read leniently: a space or a small `t` for `T`, a small
 `z`, a comma for the decimal point, any number of decimals (those beyond microseconds are cut off),
@@ -64,6 +64,14 @@ def id_time(entry_id: str) -> datetime:
     except (ValueError, OverflowError, OSError):
         return _LATEST
     return min(moment, _LATEST)
+
+
+def written(at: datetime, timespec: str = "auto") -> str:
+    """*at* in the one form in which times are shown: RFC 3339 in UTC, `2026-11-20T10:00:00Z`.
+
+    *timespec*: as for `datetime.isoformat`.
+    """
+    return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def moment(text: str) -> datetime:

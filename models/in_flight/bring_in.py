@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from models.events.moments import written
 from models.in_flight.ticket_line import InFlight
 from models.interventions import Change, Person, keep_many
 from models.lifecycle.ticket import Terms, TicketState
@@ -77,7 +78,7 @@ def _wrong_with(one: InFlight, terms: dict[str, Terms], *, now: datetime) -> str
         return f"there is no operator {one.operator}; add it with `slipway operators add`"
     for name, at in (("taken_at", one.taken_at), ("settled_at", one.settled_at)):
         if at is not None and at > now:
-            return f"{name}: {at.isoformat()} is in the future"
+            return f"{name}: {written(at)} is in the future"
     return import_problem(terms[one.operator].protocol, one.facts)
 
 
@@ -94,6 +95,6 @@ def _stand(ticket: TicketState, one: InFlight) -> None:
 
 
 def _change(ticket: TicketState, one: InFlight) -> Change:
-    taken_at = None if one.taken_at is None else one.taken_at.isoformat()
+    taken_at = None if one.taken_at is None else written(one.taken_at)
     facts = {"state": one.status, "result": one.result, "taken_at": taken_at}
     return Change(DID, operator=one.operator, ticket=ticket.id, facts=facts)

@@ -2,6 +2,7 @@
 
 from models.events.amounts import amounts_of, same_amounts
 from models.events.event import Event
+from models.events.moments import written
 from models.lifecycle.changes import amend, confirm, fill_in, move, owe, settle, withdraw
 from models.lifecycle.doubts import with_doubts
 from models.lifecycle.draws import other_draw
@@ -173,7 +174,7 @@ def _update(ticket: TicketState, event: Event) -> Decision:
             return Decision(
                 Outcome.SUPERSEDED,
                 Reason.OLDER_UPDATE,
-                f"an update of {ticket.amended_at.isoformat()} stands",
+                f"an update of {written(ticket.amended_at)} stands",
             )
         case Status.OPEN | Status.RESERVED:
             move(ticket, event.action)
@@ -225,8 +226,8 @@ def _superseded(ticket: TicketState, event: Event, reason: Reason) -> Decision:
     return Decision(
         Outcome.SUPERSEDED,
         reason,
-        f"{event.action} of {event.order_time.isoformat()} is older than the statement in force: "
-        f"{ticket.standing} since {ticket.settled_at.isoformat()}",
+        f"{event.action} of {written(event.order_time)} is older than the statement in force: "
+        f"{ticket.standing} since {written(ticket.settled_at)}",
     )
 
 

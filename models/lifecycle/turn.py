@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from models.events.event import Event
+from models.events.moments import written
 from models.lifecycle.decide import decide
 from models.lifecycle.ticket import Decision, TicketState
 from models.lifecycle.words import PARKED_MAX, Outcome, Reason, Status
@@ -126,7 +127,7 @@ def _window_ended(ticket: TicketState, waited: Decision) -> Decision:
         Reason.WINDOW_ENDED,
         f"waited for as long as the parking window lasts; {waited.message} "
         f"(statement in force: {ticket.standing}"
-        + (f" of {ticket.settled_at.isoformat()})" if ticket.settled_at else ")"),
+        + (f" of {written(ticket.settled_at)})" if ticket.settled_at else ")"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, Row, text
 
 from models.encryption import NoKeyOpensIt, Vault, hash_key
+from models.events.moments import written
 from models.interventions import Change, Person, keep
 from models.operators.draft import OperatorInvalid, check_secret
 from models.operators.listing import unknown
@@ -93,7 +94,7 @@ def rotate_secret(
             "forget_at": forget_at,
         },
     )
-    facts = {"switch_at": switch_at.isoformat(), "forget_at": forget_at.isoformat()}
+    facts = {"switch_at": written(switch_at), "forget_at": written(forget_at)}
     keep(connection, Change("secret_rotated", operator=code, facts=facts), person=person, at=now)
     if len(present.verifying(now)) == 1:
         return None

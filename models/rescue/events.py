@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
+from models.events.moments import written
 from models.interventions import Person
 from models.lifecycle.ticket import Decision, TicketState
 from models.lifecycle.turn import Decided, Waiting, take_turn
@@ -92,7 +93,7 @@ def drop_events(
     ticket, rows = _take(connection, ticket_id, event_ids, outcome=outcome)
     for row in rows:
         if row.dropped_at is not None:
-            raise NotPossible(f"event {row.event_id} was dropped at {row.dropped_at:%F %T} UTC")
+            raise NotPossible(f"event {row.event_id} was dropped at {written(row.dropped_at)}")
     asked = [row.event_id for row in rows]
     decided: list[Decided] = []
     numbers: dict[str, int] = {}

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from models.database import is_transient
 from models.durations import format_duration
 from models.events.event import Entry, Event, Unreadable
+from models.events.moments import written
 from models.events.reading import read
 from models.intake.chunk import apply_chunk
 from models.interventions import Person
@@ -53,7 +54,7 @@ def retry_raw(
     event = _read_again(row, now=now)
     if now - event.order_time > age_max:
         raise NotPossible(
-            f"entry {entry_id} happened at {event.order_time:%F %T} UTC, more than"
+            f"entry {entry_id} happened at {written(event.order_time)}, more than"
             f" {format_duration(age_max)} ago (SLIPWAY_EVENT_AGE_MAX): its ticket may have been"
             " removed, and must not come to life again"
         )
@@ -90,7 +91,7 @@ def drop_raw(connection: Connection, entry_id: str, *, now: datetime, person: Pe
     """Let raw input go inside the caller's transaction: it leaves the lists. Raises NotPossible."""
     row = _found(connection, entry_id)
     if row.dropped_at is not None:
-        raise NotPossible(f"entry {entry_id} was dealt with at {row.dropped_at:%F %T} UTC")
+        raise NotPossible(f"entry {entry_id} was dealt with at {written(row.dropped_at)}")
     end = EventEnd(
         operator=row.operator or "",
         ticket_id=row.ticket_id or "",

@@ -1,9 +1,10 @@
 """One sentence that answers "why is this ticket not closed?". Decides only; reads nothing."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from models.durations import format_duration
+from models.events.moments import written
 from models.lifecycle.words import RESULTS, NoticeEnd, Outcome, Result, Status
 from models.story.values import AttemptFact, NoticeFact, Story, TicketFact
 
@@ -158,7 +159,7 @@ def _waiting(story: Story) -> str:
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return written(moment, "seconds")
 
 
 def _about(duration: timedelta) -> str:

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NotRequired, TypedDict
 from uuid import uuid4
 
+from models.events.moments import written
 from models.events.published import check_names
 from models.events.reading import EVENT_BYTES_MAX
 from models.events.refusal import Refusal
@@ -61,7 +62,7 @@ def rfc3339(moment: datetime) -> str:
         raise ValueError(
             f"{moment.isoformat()} has no timezone; pass an aware datetime, e.g. in UTC"
         )
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return written(moment, "microseconds")
 
 
 def prepare(given: Mapping[str, object], *, position: int, now: Callable[[], datetime]) -> Prepared:

@@ -1,5 +1,6 @@
 """The ways out on the command line: what they say before and after, whom they ask, how they end."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.manual_clock import ManualClock
 
 pytestmark = pytest.mark.usefixtures("books")
 SECOND = timedelta(seconds=1)
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 WHY = ("--why", "as agreed", "--by", "anna")
 GROUPS = ("events parked", "events rejected", "events superseded", "notices dead")
 
@@ -68,7 +70,7 @@ def test_lists_show_what_waits_for_what_and_what_is_harmless(slipway):
 
     assert "waits_for_rollback" in parked
     assert "waits until" in parked
-    assert [line.split()[4] for line in older.splitlines() if "harmless" in line] == ["same"]
+    assert [line.split()[3] for line in older.splitlines() if "harmless" in line] == ["same"]
     assert {one["reason"] for one in rejected} == {"unknown_operator", "not_json", "not_reserved"}
     assert "410 Gone" in dead
     assert "no parked events" in slipway("events", "parked", "list", "--reason", "none").err
@@ -196,6 +198,23 @@ def test_a_skip_says_what_the_partner_will_never_be_told(slipway, books):
     )
     assert [row.ended for row in books.notices()] == ["skipped", "withdrawn"]
     assert "is not dead (skipped)" in slipway("notices", "dead", "retry", "1").err
+
+
+@pytest.mark.usefixtures("trouble")
+def test_every_screen_shows_times_in_one_form(slipway):
+    """RFC 3339 in UTC, on the screen and in JSON."""
+    slipway("events", "superseded", "retry", "back", "--as-now", *WHY)
+    slipway("operators", "disable", "acme", *WHY)
+    commands = ["ticket T", "notices dead show 1", "events rejected show paid"]
+    commands += [f"{group} list" for group in GROUPS]
+    commands += [f"operators {what}" for what in ("list", "status", "show acme")]
+    read = [slipway(*command.split(), *more) for command in commands for more in ((), ("--json",))]
+
+    shown = [time for one in read for time in re.findall(r"\d{4}-\d\d-\d\d.{0,17}", one.out)]
+    days = sum(len(re.findall(r"\d\d:\d\d:\d\d", one.out)) for one in read)
+    assert [one.code for one in read] == [0] * len(read)
+    assert [one for one in shown if not TIME.match(one)] == []
+    assert len(shown) == days > 30
 
 
 @pytest.mark.parametrize("which", [("1",), ("--reason", "gone"), ("--reason", "gone", "--yes")])

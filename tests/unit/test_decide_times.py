@@ -154,8 +154,8 @@ def test_what_is_superseded_names_both_statements(older, reason):
     assert decision.outcome is Outcome.SUPERSEDED
     assert decision.reason == reason
     assert decision.message == (
-        f"ticket_{older.partition('@')[0]} of 2026-11-20T12:00:04+00:00 is older than the "
-        "statement in force: resulted/won since 2026-11-20T12:00:05+00:00"
+        f"ticket_{older.partition('@')[0]} of 2026-11-20T12:00:04Z is older than the "
+        "statement in force: resulted/won since 2026-11-20T12:00:05Z"
     )
 
 

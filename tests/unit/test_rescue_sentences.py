@@ -96,7 +96,7 @@ def test_a_retry_names_the_event_its_end_and_what_the_partner_is_owed():
         ),
         (
             {"outcome": "parked", "reason": "waits_for_result", "park_until": NOON},
-            "parked until 2026-11-20 12:00:00 UTC (waits_for_result)",
+            "parked until 2026-11-20T12:00:00Z (waits_for_result)",
         ),
         (
             {"outcome": "parked", "reason": "waits_for_ticket", "park_until": NO_WINDOW},
@@ -172,13 +172,11 @@ def test_what_counts_as_delivered_starts_the_clock_of_the_result_in_force():
     overtaken = freed(WayOut.SKIP_DELIVERED, of_force=False)
     rollback = freed(WayOut.SKIP_DELIVERED, action="ticket_rollback", of_force=False)
 
-    assert "; its 24h start, so the ticket closes at 2026-11-20 12:00:00 UTC" in in_force
+    assert "; its 24h start, so the ticket closes at 2026-11-20T12:00:00Z" in in_force
     assert "; no 24h start, because the ticket does not stand at it any more" in overtaken
     assert "24h" not in rollback
     done = replace(FREED, way=WayOut.SKIP_DELIVERED, close_due_at=NOON)
-    assert did_free(done).endswith(
-        "counts as delivered; the ticket closes at 2026-11-20 12:00:00 UTC"
-    )
+    assert did_free(done).endswith("counts as delivered; the ticket closes at 2026-11-20T12:00:00Z")
 
 
 def test_a_notice_sent_again_is_doubted_and_held_aloud():

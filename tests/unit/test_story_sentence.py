@@ -37,6 +37,7 @@ def ticket(status: Status, result: Result = Result.PENDING, **facts: Any) -> Tic
 
 def notice(action: Action = Action.WIN, **facts: Any) -> NoticeFact:  # noqa: ANN401 - any field of the dataclass
     blank = NoticeFact(
+        id=7,
         number=1,
         action=action,
         generation=1,
@@ -112,8 +113,8 @@ def test_a_delivered_result_names_the_closing_time():
     due = ticket(Status.RESULTED, Result.WON, close_due_at=NOW + timedelta(hours=23))
 
     assert said(due, (delivered,)) == (
-        "resulted (won); closes at 2026-11-21 09:00:00 UTC (in 23h), 24h after the partner took"
-        " ticket_win at 2026-11-20 09:00:00 UTC."
+        "resulted (won); closes at 2026-11-21T09:00:00Z (in 23h), 24h after the partner took"
+        " ticket_win at 2026-11-20T09:00:00Z."
     )
 
 
@@ -146,7 +147,7 @@ def test_a_delivered_result_names_the_closing_time():
         (
             ticket(Status.CLOSED, Result.LOST, closed_at=NOW),
             (),
-            "closed at 2026-11-20 10:00:00 UTC.",
+            "closed at 2026-11-20T10:00:00Z.",
         ),
         (ticket(Status.ABSENT), (), "not opened yet: every event that named it was rejected."),
     ],
@@ -177,7 +178,7 @@ def test_a_skipped_result_never_starts_the_clock():
 def test_a_disabled_operator_is_named_as_the_reason():
     held = ticket(Status.RESULTED, Result.WON, operator_disabled_at=NOW)
 
-    assert "the operator is disabled since 2026-11-20 10:00:00 UTC" in said(held, (notice(),))
+    assert "the operator is disabled since 2026-11-20T10:00:00Z" in said(held, (notice(),))
 
 
 def test_a_parked_event_says_what_it_waits_for_and_until_when():
@@ -185,9 +186,9 @@ def test_a_parked_event_says_what_it_waits_for_and_until_when():
     held = ticket(Status.RESULTED, Result.WON, parked=1, close_due_at=NOW - timedelta(seconds=5))
 
     assert said(held, events=(waiting,)) == (
-        "resulted (won); its closing time 2026-11-20 09:59:55 UTC is over since 5s, but it is not"
+        "resulted (won); its closing time 2026-11-20T09:59:55Z is over since 5s, but it is not"
         " closed while events are parked; 1 parked event (ticket_lost) waits for a rollback of the"
-        " present result, until 2026-11-20 10:10:00 UTC."
+        " present result, until 2026-11-20T10:10:00Z."
     )
 
 

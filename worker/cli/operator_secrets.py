@@ -63,8 +63,8 @@ def rotate(
         told = {"code": code, "secret": made, "switch_at": switch, "forget_at": forget}
         show_json(told | {"warnings": warnings})
         return
-    typer.echo(f"operator {code}: the new secret signs from {moment(switch)} UTC on")
-    typer.echo(f"the old one is accepted until {moment(forget)} UTC")
+    typer.echo(f"operator {code}: the new secret signs from {moment(switch)} on")
+    typer.echo(f"the old one is accepted until {moment(forget)}")
     if made is not None:
         typer.echo(f"the new secret, shown this once: {made}")
 

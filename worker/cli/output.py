@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
 import typer
@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from models.durations import format_duration
+from models.events.moments import written
 
 _WIDTH_WITHOUT_TERMINAL = 200  # in a file or a pipe nothing should be cut at 80 columns
 
@@ -27,7 +28,7 @@ def plain(value: object) -> object:  # noqa: PLR0911 - one line for each kind of
         case Enum():
             return value.value
         case datetime():
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+            return written(value)
         case timedelta():
             return format_duration(value)
         case Mapping():
@@ -77,5 +78,5 @@ def as_text(cell: str) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """A time for people, in UTC, to the second; a dash when there is none."""
-    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    """A time for people, `2026-11-20T10:00:00Z`, to the second; a dash when there is none."""
+    return "-" if at is None else written(at, "seconds")

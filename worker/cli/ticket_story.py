@@ -65,7 +65,7 @@ def _fields(story: Story) -> dict[str, object]:
 def _show(story: Story, sentence: str) -> None:
     ticket = story.ticket
     typer.echo(f"Ticket {ticket.ticket_id} of {ticket.operator}: {as_text(sentence)}")
-    typer.echo(f"{', '.join(_standing(ticket))} (times are UTC)")
+    typer.echo(", ".join(_standing(ticket)))
     typer.echo()
     rows = [(moment(one.at), *_row(one.what)) for one in timeline(story)]
     show_table(("when", "what", "which", "how it ended", "details"), rows)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from models.database import UNEXPLAINED, Blame, blame
+from models.events.moments import written
 from models.sweep_round import Round, keep_round
 from worker import wiring
 from worker.app import app
@@ -49,7 +50,7 @@ def sweep(**_newer: object) -> dict[str, Any]:
         "creates_abandoned": swept.creates_abandoned,
         "forgotten": swept.forgotten,
         "secrets_forgotten": swept.secrets_forgotten,
-        "horizon": swept.horizon and swept.horizon.isoformat(),
+        "horizon": swept.horizon and written(swept.horizon),
     }
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Protocol
 
+from models.events.moments import written
 from producers.simulation.partner.behaviour import Behaviour
 
 ENTRIES_MAX = 200_000
@@ -42,7 +43,9 @@ class Entry:
         answer = "no answer" if self.status is None else str(self.status)
         flaw = ", bad signature" if self.signature_ok is False else ""
         again = ", again" if self.repeats else ""
-        return f"{self.received_at:%H:%M:%S.%f} {what}{ticket} -> {answer}{flaw}{again}"
+        return (
+            f"{written(self.received_at, 'milliseconds')} {what}{ticket} -> {answer}{flaw}{again}"
+        )
 
     def as_json(self) -> dict[str, object]:
         """Return it as plain JSON values; a body that is not UTF-8 in base64."""
@@ -52,7 +55,7 @@ class Entry:
             body = {"body_base64": base64.b64encode(self.body).decode("ascii")}
         return {
             "number": self.number,
-            "received_at": self.received_at.isoformat(),
+            "received_at": written(self.received_at),
             "method": self.method,
             "path": self.path,
             "headers": [list(header) for header in self.headers],
@@ -66,7 +69,7 @@ class Entry:
             "taken": self.taken,
             "repeats": self.repeats,
             "status": self.status,
-            "answered_at": None if self.answered_at is None else self.answered_at.isoformat(),
+            "answered_at": None if self.answered_at is None else written(self.answered_at),
         }
 
 

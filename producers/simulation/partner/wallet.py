@@ -7,10 +7,11 @@ test of the contract; amounts are exact.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
 
+from models.events.moments import written
 from models.signing import sign_seamless
 from producers.simulation.partner.behaviour import Answer, Behaviour, Deed, WalletAnswer
 from producers.simulation.partner.call import Call
@@ -191,4 +192,4 @@ def _text(told: Mapping[str, object], name: str) -> str | None:
 
 
 def _zulu(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return written(at, "milliseconds")

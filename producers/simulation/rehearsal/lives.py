@@ -7,6 +7,7 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
+from models.events.moments import written
 from producers.simulation.rehearsal.reference import Ideal, Truth, ideal
 from producers.simulation.slips import CURRENCIES, Data, Slips
 
@@ -76,7 +77,7 @@ def _life(kind: Kind, rng: Random, begin: datetime, slip: Data, *, announced: bo
         told_at = moments[number - 1] + (FAST if fast else timedelta())
         event: dict[str, Any] = {
             "event_id": f"{slip['ticket_id']}-{number}",
-            "occurred_at": told_at.isoformat(),
+            "occurred_at": written(told_at),
             "action": truth.action,
             "data": {**named, **data, **({"correction": True} if truth.correction else {})},
         }

@@ -6,6 +6,7 @@ from random import Random
 
 from sqlalchemy import text
 
+from models.events.moments import written
 from models.lifecycle.words import Action
 from models.outbox.dead import WayOut, free
 from models.outbox.values import Again, Claim, Dead, Delivered, Unanswered, Verdict
@@ -195,7 +196,7 @@ class Schedule:
         event = {"action": Action.ROLLBACK, "data": {**named, "reason": "contested"}}
         identity = {
             "event_id": f"{ticket_id}-contest",
-            "occurred_at": self.world.moment.isoformat(),
+            "occurred_at": written(self.world.moment),
         }
         self.world.publish({**identity, **event})
 

@@ -160,7 +160,7 @@ def test_a_ticket_s_whole_story_is_told_without_the_people_in_it(house, key, acm
 
     (story,) = house.ask(key, f"/tickets/{ticket}").json()["tickets"]
 
-    assert f"closes at {due:%Y-%m-%d %H:%M:%S} UTC" in story["sentence"]
+    assert f"closes at {due:%Y-%m-%dT%H:%M:%SZ}" in story["sentence"]
     assert (story["ticket"]["status"], story["ticket"]["close_delay"]) == ("resulted", "24h")
     assert [one["event_id"] for one in story["events"]] == ["w"]
     assert story["notices"][0]["attempts"][0]["http_status"] == 200

@@ -40,7 +40,7 @@ def show_dead(choice: Choice, *, as_json: bool) -> None:
         show_json(dead)
         return
     columns = (
-        *("id", "dead since (UTC)", "operator", "ticket", "notice", "generation", "delivered"),
+        *("id", "dead since", "operator", "ticket", "notice", "generation", "delivered"),
         *("behind it", "last answer", "reason"),
     )
     _show("dead notices", columns, [_dead_row(one) for one in dead], choice)
@@ -65,7 +65,7 @@ def _show(what: str, columns: Sequence[str], rows: Iterable[Sequence[str]], choi
 
 
 def _columns(outcome: Outcome) -> tuple[str, ...]:
-    return (f"{outcome.value} (UTC)", "operator", "ticket", "id", "action", "reason", "details")
+    return (outcome.value, "operator", "ticket", "id", "action", "reason", "details")
 
 
 def _row(one: Listed) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def show_notice(notice_id: int, *, as_json: bool) -> None:
     _show_text("body", story.body)
     if story.attempts:
         typer.echo("attempts:")
-        columns = ("when (UTC)", "verdict", "took", "answered", "words")
+        columns = ("when", "verdict", "took", "answered", "words")
         show_table(columns, map(_attempt_row, story.attempts))
     if story.waiting:
         behind = (f"{one.action} (generation {one.generation})" for one in story.waiting)

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from models.durations import format_duration
+from models.events.moments import written
 from models.lifecycle.turn import NO_WINDOW
 from models.lifecycle.words import RESULTS, Action, Outcome, Reason
 from models.outbox.dead import WayOut
@@ -203,4 +204,4 @@ def _next(freed: FreedNotice) -> str:
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return written(moment, "seconds")
