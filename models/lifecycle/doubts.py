@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from models.events.event import Event
+from models.events.format import is_missing
 from models.events.moments import moment
 from models.lifecycle.ticket import Decision, TicketState
 from models.lifecycle.words import Action, Outcome
@@ -16,13 +17,15 @@ from models.money import from_decimal_units
 
 _IDS: Final = 2  # operator and ticket_id alone contradict nothing
 _PAYOUTS: Final = ("gross_payout", "net_payout")
+_OF_ROUND: Final = ("price", "game", "game_id")
+_MONEY_BACK: Final = {Action.VOID: "void", Action.REFUND: "refunded"}
 
 
 def with_doubts(decision: Decision, ticket: TicketState, event: Event) -> Decision:
     """Add to *decision*, if it applies *event*, what people may want to look at."""
     if decision.outcome is not Outcome.APPLIED or len(event.data) <= _IDS:
         return decision
-    found = [*_of_payout(ticket, event), *_of_lottery(event)]
+    found = [*_of_payout(ticket, event), *_of_the_round(ticket, event), *_of_lottery(event)]
     if not found:
         return decision
     words = "doubtful: " + "; ".join(found)
@@ -32,8 +35,13 @@ def with_doubts(decision: Decision, ticket: TicketState, event: Event) -> Decisi
 
 
 def contradiction(ticket: TicketState, event: Event) -> str | None:
-    """Why a wallet cannot be told a result: what it would pay is not what was said. None: it is."""
+    """Why a wallet cannot be told a result: what it would pay is not what was said. None: it is.
+
+    A wallet is told whose ticket it is and what it cost by what the ticket was opened with.
+    """
     facts = ticket.facts
+    if _differs(facts.get("player_id"), event.data.get("player_id")):
+        return "it is for another player than the ticket was opened for"
     own = event.data.get("net_payout")
     price = facts.get("price", event.data.get("price"))
     payout = facts.get("net_payout") if own is None else own
@@ -44,6 +52,11 @@ def contradiction(ticket: TicketState, event: Event) -> str | None:
             return f"lost, but net_payout is {own}"
         case Action.REFUND if own not in (None, price):
             return f"refunded, but net_payout is {own} and the price {price}"
+        case Action.VOID | Action.REFUND if own is None and _differs(
+            price, event.data.get("price")
+        ):
+            word = _MONEY_BACK[event.action]
+            return f"{word}, but the price is {event.data['price']} and the ticket's {price}"
         case _:
             return _contradictory_settlement(facts, event)
 
@@ -79,6 +92,22 @@ def _of_payout(ticket: TicketState, event: Event) -> Iterator[str]:
             yield f"refunded, but net_payout is {net} and the price {price}"
     if isinstance(gross, int) and isinstance(net, int) and net > gross:
         yield f"net_payout {net} is more than gross_payout {gross}"
+
+
+def _of_the_round(ticket: TicketState, event: Event) -> Iterator[str]:
+    """What an event says of the round, against what a wallet is told: what was there first."""
+    if ticket.terms.protocol != "seamless":
+        return  # a PAM is told what the event says, and the ticket's facts are not loaded
+    facts = ticket.facts
+    for name in (*_OF_ROUND, "net_payout") if event.action is Action.OPEN else _OF_ROUND:
+        known, given = facts.get(name), event.data.get(name)
+        if _differs(known, given):
+            yield f"{name} is {given!r}, but the ticket was opened with {known!r}, which stays"
+
+
+def _differs(known: object, given: object) -> bool:
+    """Whether both say something, and not the same."""
+    return not is_missing(known) and not is_missing(given) and known != given
 
 
 def _of_lottery(event: Event) -> Iterator[str]:

@@ -14,6 +14,7 @@ from tests.support.tickets import MONEY, PAM, ROUND, SEAMLESS, event, ticket
 LOST = {"line_id": 1, "matched_numbers": [12], "is_winning_line": False}
 WON = {**LOST, "is_winning_line": True}
 PLAYER = ROUND["player_id"]
+NO_MONEY = dict.fromkeys(MONEY)
 
 
 def decided(one: Event, terms: Terms = PAM, standing: str = "open") -> Decision:
@@ -84,8 +85,9 @@ def test_a_doubtful_bet_opens_its_ticket_and_is_noted(facts, doubt):
         settled(won=False),
         settled(lines=[WON, {**LOST, "line_id": 2}]),
         settled(discount_amount=0, skip_publishing=False),
-        accepted(bet()),
-        accepted(bet(lines=[{"line_id": 1, "numbers": [1], "is_free_bet": True}], amount=0)),
+        event("open@1", **ROUND),
+        event("win@1", **ROUND),
+        event("refund@1", player_id="", game=" ", price=500),
         event("lost@1", net_payout=0),
         event("win@1", net_payout=1),
         event("void@1", **{**MONEY, "net_payout": 0}),
@@ -98,6 +100,46 @@ def test_what_agrees_with_itself_is_applied_without_a_word(said, terms):
 
     assert decision.outcome == "applied"
     assert "doubtful" not in (decision.message or "")
+
+
+@pytest.mark.parametrize("terms", [PAM, SEAMLESS])
+@pytest.mark.parametrize(
+    "facts", [{}, {"lines": [{"line_id": 1, "numbers": [1], "is_free_bet": True}], "amount": 0}]
+)
+def test_so_is_a_bet(terms, facts):
+    decision = decided(accepted(bet(**facts)), terms, standing="absent")
+
+    assert decision == ("applied", None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "doubt"),
+    [
+        (event("win@1", price=300, net_payout=900), "price is 300, but the ticket was opened with"),
+        (
+            event("lost@1", price=300, net_payout=0),
+            "price is 300, but the ticket was opened with 500",
+        ),
+        (
+            event("win@1", game_id="other"),
+            "game_id is 'other', but the ticket was opened with 'GH'",
+        ),
+        (
+            event("open@1", price=300),
+            "price is 300, but the ticket was opened with 500, which stays",
+        ),
+        (
+            event("open@1", net_payout=9),
+            "net_payout is 9, but the ticket was opened with 1200, which",
+        ),
+    ],
+)
+def test_what_a_wallet_is_not_told_is_a_doubt(said, doubt):
+    """It is told the round as it was opened, whatever a later event says of it."""
+    decision = decided(said, SEAMLESS)
+
+    assert decision.outcome == "applied"
+    assert f"doubtful: {doubt}" in (decision.message or "")
 
 
 def test_a_doubt_stands_behind_what_else_is_said():
@@ -118,6 +160,18 @@ def test_a_doubt_stands_behind_what_else_is_said():
         (
             event("refund@1", net_payout=400),
             "refunded, but net_payout is 400 and the price 500",
+        ),
+        (event("refund@1", price=300), "refunded, but the price is 300 and the ticket's 500"),
+        (
+            event("void@1", **NO_MONEY | {"price": 300}),
+            "void, but the price is 300 and the ticket's 500",
+        ),
+        *(
+            (
+                event(said, player_id="other"),
+                "it is for another player than the ticket was opened for",
+            )
+            for said in ("win@1", "lost@1", "void@1", "refund@1", "open@1")
         ),
         (settled(won=False, amount=2400), "the amount is 2400, but no line has won"),
         (settled(user_id="52530"), "it is for another player than the ticket was opened for"),
