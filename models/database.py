@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolIsExhausted
 
-from models.addresses import database_address
+from models.addresses import database_address, options_of
 from models.session import ENCODING, UnfitDatabase, as_options, must_fit, session_settings
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -107,8 +107,9 @@ def open_engine(
     asked = session_settings(
         statement_timeout=statement_timeout, lock_timeout=lock_timeout, idle_timeout=idle_timeout
     )
+    address = database_address(url)
     engine = create_engine(
-        database_address(url),
+        address,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=_POOL_SECONDS,
@@ -118,7 +119,7 @@ def open_engine(
             "application_name": application_name[:_NAME_MAX],
             "connect_timeout": _CONNECT_SECONDS,
             "client_encoding": ENCODING,
-            "options": as_options(asked),
+            "options": f"{options_of(address)} {as_options(asked)}".strip(),  # the last one wins
             **_KEEPALIVE,
         },
     )

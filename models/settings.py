@@ -51,7 +51,9 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl = Field(repr=False)
     """PostgreSQL 15 or later, which holds the truth: `postgresql://user:password@host:5432/name`.
-    It names the server itself, not a connection pooler; the database's encoding is UTF8."""
+    It names the server itself, not a connection pooler; the database's encoding is UTF8. Of several
+    hosts (`a:5432,b:5432`) the one that takes writes is used. Parameters are libpq's, but for those
+    that Slipway sets itself; `options` may set `search_path`."""
 
     redis_url: RedisUrl = Field(repr=False)
     """Redis 7.0 or Valkey 8 or later, which holds the stream: `redis://host:6379/0`, `rediss://`

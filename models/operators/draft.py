@@ -173,7 +173,9 @@ def _url_problems(new: OperatorTerms) -> Iterator[str]:
         parts = urlsplit(new.url)
         _ = parts.port  # asked for its check: it raises when the port is no number
     except ValueError as refusal:
-        yield f"URL {shown!r} cannot be read: {refusal}"
+        # The reason may repeat what was taken for a port, which may be a password's rest.
+        why = "percent-encode what is special in it" if "@" in new.url else refusal
+        yield f"URL {shown!r} cannot be read: {why}"
         return
     yield from _part_problems(parts, shown, seamless=new.protocol == "seamless")
 
@@ -232,4 +234,4 @@ def _is_id(text: str) -> bool:
 
 def _without_userinfo(url: str) -> str:
     """The URL for a message, without the password somebody may have put into it."""
-    return re.sub(r"//[^/?#]*@", "//…@", url)[:200]
+    return re.sub(r"//.*@", "//…@", url, flags=re.DOTALL)[:200]

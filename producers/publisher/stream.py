@@ -10,6 +10,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
 
+from models.addresses import redis_address
 from producers.publisher.adding import STREAM, Adding
 from producers.publisher.errors import TooMuchAtOnce
 from producers.publisher.refusal import meaning, worth_another_try
@@ -68,9 +69,12 @@ class Publisher:
 
     @classmethod
     def at(cls, url: str, *, waitaof_ms: int | None = None) -> Self:
-        """Publish to the Redis at *url*: bounded patience, and `close` ends the connections."""
+        """Publish to the Redis at *url*: bounded patience, and `close` ends the connections.
+
+        Raises ValueError where *url* cannot be read as SLIPWAY_REDIS_URL is.
+        """
         client = Redis.from_url(
-            url,
+            redis_address(url),
             retry=Retry(PAUSE, retries=TRIES_MAX - 1),
             socket_connect_timeout=SOCKET_SECONDS_MAX,
             socket_timeout=SOCKET_SECONDS_MAX + (waitaof_ms or 0) / 1000,

@@ -1,6 +1,7 @@
 """Adding operators: what is refused, what is kept, and that no secret comes out again."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -145,6 +146,16 @@ def test_every_mistake_is_told_and_no_password_of_a_url():
 
     assert len(refusal.value.problems) == 3
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "login", ["user:hun/ter2@", "user:hun/t@er2@", "user:hunter2@x@", "hunter2:@", "u:hun?ter2@"]
+)
+def test_no_part_of_a_password_in_a_url_is_told(login):
+    with pytest.raises(OperatorInvalid) as refusal:
+        check(replace(ACME, url=f"https://{login}acme.example/"))
+
+    assert not {"hun", "ter2"} & set(re.findall("hun|ter2", str(refusal.value)))
 
 
 def test_what_is_allowed_but_doubtful_is_a_caution():

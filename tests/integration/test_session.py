@@ -5,6 +5,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from urllib.parse import quote
 
 import pytest
 from cryptography.fernet import Fernet
@@ -199,3 +200,20 @@ def pump(one: socket.socket, other: socket.socket) -> None:
             other.sendall(data)
     with suppress(OSError):
         other.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("written", ["-c search_path=odd,public", "--search_path=odd,public"])
+def test_the_search_path_of_the_url_is_kept_beside_our_settings(database, written):
+    url = f"{database}{'&' if '?' in database else '?'}options={quote(written)}"
+
+    assert options_of(url, "search_path", "timezone", "enable_seqscan") == [
+        *("odd,public", "UTC", "off")
+    ]
+
+
+def test_of_two_hosts_the_one_that_answers_is_used(database):
+    there = make_url(database)
+    hosts = f"127.0.0.1:1,{there.host}:{there.port}"
+    url = f"postgresql://{there.username}:{quote(there.password or '')}@{hosts}/{there.database}"
+
+    assert options_of(url, "timezone") == ["UTC"]

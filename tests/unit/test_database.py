@@ -167,6 +167,38 @@ def test_every_usual_postgresql_url_is_taken(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("hosts", "parameters"),
+    [
+        ("a:1,b:2/name", "host=a:1&host=b:2&target_session_attrs=read-write"),
+        (
+            "a,b:2/name?sslmode=require",
+            "sslmode=require&host=a:5432&host=b:2&target_session_attrs=",
+        ),
+        ("a,b/name?target_session_attrs=any", "target_session_attrs=any&host=a:5432&host=b:5432"),
+    ],
+)
+def test_of_several_hosts_the_one_that_takes_writes_is_used(hosts: str, parameters: str) -> None:
+    address = database_address(f"postgresql://u:p@{hosts}")
+
+    assert address.startswith(f"postgresql+psycopg://u:p@/name?{parameters}")
+    assert database_address(address) == address
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("connect_timeout=3", "connect_timeout in the database URL: Slipway sets it itself"),
+        ("application_name=", "application_name in the database URL"),
+        ("options=-c%20statement_timeout%3D0", "may set search_path and nothing else"),
+        ("options=-c%20search_path%3Da%20-c%20timezone%3DUTC", "may set search_path and nothing"),
+    ],
+)
+def test_what_would_be_overwritten_in_the_url_is_refused(query: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        database_address(f"postgresql://u:p@host/name?{query}")
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "",
@@ -175,6 +207,15 @@ def test_every_usual_postgresql_url_is_taken(scheme: str) -> None:
         "postgresql+asyncpg://u:hidden@host/name",
         "postgresql://u:hid/den@host/name",
         "postgresql://u:hidden@host:port/name",
+        "postgresql://u:1@hidden@host/name",
+        "postgresql://u:1/hidden@host/name",
+        "postgresql://u:1?hidden@host/name",
+        "postgresql://u:1#hidden@host/name",
+        "postgresql://u:hid den@host/name",
+        "postgresql://u:hid\nden@host/name",
+        "postgresql://host/name?password=hidden",
+        "postgresql://u:hidden@[::1]:1,[::2]:2/name",
+        "postgresql://u:hid@den@a:1,b:2/name",
     ],
 )
 def test_another_database_url_is_refused_without_repeating_it(url: str) -> None:

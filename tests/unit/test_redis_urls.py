@@ -37,6 +37,8 @@ CHOICES = {
     [
         ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
         ("rediss://user:pass@host", "rediss://user:pass@host"),
+        ("redis://host/", "redis://host/"),
+        (" redis://host/15\n", "redis://host/15"),
         ("REDISS://user:p%3Fss@host/2", "rediss://user:p%3Fss@host/2"),
     ],
 )
@@ -47,6 +49,27 @@ def test_a_redis_url_is_taken_as_it_is(url: str, taken: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
+        *(
+            "redis://h/x",
+            "redis://h/-1",
+            "redis://h/1/2",
+            "redis://h/0x1",
+            "redis://h//1",
+            "redis://h/1/",
+        ),
+        *(
+            "redis://h/%31",
+            "redis://h/\u0661",
+            "redis://h/ 1",
+            "redis://a,b/0",
+            "redis://a:1,b:2/0",
+        ),
+        *(
+            "redis://u:hid@den@h/0",
+            "redis://u:1/hid@h/0",
+            "redis://u:hid den@h",
+            "redis://u:h\nd@h",
+        ),
         *("", "host:6379", "sentinel://host:26379", "redis://", "http://u:hidden@host"),
         *("redis://h:x", "redis://u:1?x=hidden@host", "redis://u:1#hidden@host"),
         *("redis://a;redis://hidden", "redis://h?db=1", "redis://h?ssl_cert_reqs=none"),
