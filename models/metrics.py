@@ -19,13 +19,24 @@ from models.version import version
 
 # What an alert asks for must be there before it happens: a rise is one from 0.
 ALARMING: Final = (
-    ("error", "attempt_not_recorded"),
-    ("error", "delivery_results_left"),
-    ("error", "event_refused_as_poison"),
-    ("error", "intake_failed"),
-    ("error", "request_failed"),
-    ("error", "ticket_left_as_it_is"),
-    ("error", "wire_broke"),
+    *(
+        ("error", event)
+        for event in (
+            "answer_not_read",
+            "attempt_not_recorded",
+            "delivery_results_left",
+            "delivery_run_failed",
+            "door_failed",
+            "event_refused_as_poison",
+            "intake_failed",
+            "parked_events_given_up",
+            "request_failed",
+            "request_not_worded",
+            "ticket_left_as_it_is",
+            "wire_broke",
+        )
+    ),
+    ("warning", "queue_not_emptied"),
     ("warning", "unexplained_database_error"),
 )
 

@@ -7,11 +7,13 @@ table are PostgreSQL's own estimate: a billion rows cost as much as a thousand.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from models.lifecycle.words import Status
+from models.outbox.causes import Cause, cause_of
+from models.outbox.owed import OLDEST_OWED
 from models.sweep_round import Round, last_round
 
 OPERATORS_MAX: Final = 1000  # surveyed, by code
@@ -23,10 +25,11 @@ PAGES_COUNTED_MAX: Final = 2000  # a ticket table up to 16 MB is counted, a bigg
 OPERATOR_COUNT: Final = text("SELECT count(*) FROM operator")
 
 # The oldest of each operator's heads: those under a lease are among them.
-NOTICES: Final = text("""
+NOTICES: Final = text(f"""
     SELECT o.code, o.disabled_at IS NULL AS enabled,
            c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
-           heads.due, heads.in_flight, heads.oldest_due_at, dead.dead, dead.oldest_dead_at
+           c.reason, heads.due, heads.in_flight, heads.oldest_due_at, owed.since AS owed_since,
+           dead.dead, dead.oldest_dead_at
       FROM (SELECT id, code, disabled_at FROM operator ORDER BY code LIMIT :operators) o
       LEFT JOIN circuit c ON c.operator = o.id
      CROSS JOIN LATERAL (
@@ -37,13 +40,14 @@ NOTICES: Final = text("""
                      FROM notice n
                     WHERE n.operator = o.id AND n.head AND n.ended IS NULL AND n.due_at <= :now
                     ORDER BY n.due_at LIMIT :limit) first) heads
+     CROSS JOIN LATERAL ({OLDEST_OWED}) owed
      CROSS JOIN LATERAL (
            SELECT count(*) AS dead, min(ended_at) AS oldest_dead_at
              FROM (SELECT n.ended_at FROM notice n
                     WHERE n.operator = o.id AND n.ended = 'dead'
                     ORDER BY n.ended_at LIMIT :limit) first) dead
      ORDER BY o.code
-""")
+""")  # noqa: S608 - a constant
 
 CLOSINGS: Final = text("""
     SELECT count(*) AS due, min(close_due_at) AS oldest
@@ -94,10 +98,11 @@ class OperatorSurvey:
 
     code: str
     enabled: bool
-    circuit_open: bool  # nothing but probes is sent
+    circuit: Cause | None  # what it is open for: nothing but probes is sent; None: closed
     due: int
     in_flight: int
     oldest_due_at: datetime | None
+    owed_since: datetime | None  # the oldest that is not taken, whatever it waits for
     dead: int
     oldest_dead_at: datetime | None
 
@@ -121,11 +126,12 @@ class Survey:
 def take_survey(connection: Connection, *, now: datetime) -> Survey:
     """Look at everything once, in the caller's transaction: seven short statements."""
     known: int = connection.execute(OPERATOR_COUNT).scalar_one()
+    limit = _limit(min(known, OPERATORS_MAX))
     notices = connection.execute(
         NOTICES,
-        {"now": now, "operators": OPERATORS_MAX, "limit": _limit(min(known, OPERATORS_MAX))},
-    ).mappings()
-    operators = tuple(OperatorSurvey(**row) for row in notices)
+        {"now": now, "operators": OPERATORS_MAX, "limit": limit, "owed_max": limit},
+    )
+    operators = tuple(_operator(row) for row in notices)
     closings = connection.execute(CLOSINGS, {"now": now, "limit": COUNT_MAX}).one()
     parked = connection.execute(PARKED, {"limit": COUNT_MAX}).one()
     listed = connection.execute(LISTED, {"limit": COUNT_MAX}).one()
@@ -140,6 +146,20 @@ def take_survey(connection: Connection, *, now: datetime) -> Survey:
         rejected=listed.rejected,
         superseded=listed.superseded,
         last_round=last_round(connection),
+    )
+
+
+def _operator(row: Row[Any]) -> OperatorSurvey:
+    return OperatorSurvey(
+        code=row.code,
+        enabled=row.enabled,
+        circuit=cause_of(row.reason) if row.circuit_open else None,
+        due=row.due,
+        in_flight=row.in_flight,
+        oldest_due_at=row.oldest_due_at,
+        owed_since=row.owed_since,
+        dead=row.dead,
+        oldest_dead_at=row.oldest_dead_at,
     )
 
 

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from models.operators.listing import LISTED_MAX, unknown
 from models.outbox.calls import CALLS_IN_FLIGHT
+from models.outbox.causes import Cause, advice_for, cause_of
+from models.outbox.owed import OLDEST_OWED, OWED_MAX
 
 WINDOW: Final = timedelta(minutes=5)  # what "lately" means
 COUNTED_MAX: Final = 100_000  # notices, per operator
@@ -19,7 +21,8 @@ HEALTH: Final = text(f"""
     SELECT o.code, o.disabled_at, o.in_flight AS in_flight_max, o.rate, c.opened_at, c.closed_at,
            c.reason, c.probe_at,
            (SELECT coalesce(sum(live.calls), 0) FROM ({CALLS_IN_FLIGHT}) live) AS in_flight,
-           due.count AS due, due.oldest AS oldest_due_at, dead.count AS dead,
+           due.count AS due, due.oldest AS oldest_due_at, owed.since AS owed_since,
+           dead.count AS dead,
            lately.attempts, lately.delivered, lately.latencies[1] AS p50_ms,
            lately.latencies[2] AS p99_ms
       FROM operator o
@@ -30,6 +33,7 @@ HEALTH: Final = text(f"""
                     WHERE n.operator = o.id AND n.head AND n.ended IS NULL AND n.due_at <= :now
                       AND (n.leased_until IS NULL OR n.leased_until <= :now)
                     ORDER BY n.due_at LIMIT :counted_max) heads) due
+     CROSS JOIN LATERAL ({OLDEST_OWED}) owed
      CROSS JOIN LATERAL (
            SELECT count(*) AS count
              FROM (SELECT FROM notice n WHERE n.operator = o.id AND n.ended = 'dead'
@@ -57,13 +61,16 @@ class OperatorHealth:
     disabled_at: datetime | None
     circuit: str  # `closed` or `open`
     circuit_since: datetime | None  # none: it was never open
-    circuit_reason: str | None  # why it is open
+    circuit_reason: str | None  # why it is open, and what the last probe met
+    circuit_cause: Cause | None  # the same in one word
+    circuit_advice: str | None  # what to do about it
     next_probe_at: datetime | None
     in_flight: int  # requests, of all deliverers
     in_flight_max: int
     rate: float | None  # notices per second at most; none: no limit
     due: int
     oldest_due_at: datetime | None
+    owed_since: datetime | None  # the oldest notice that is not taken: due, failed or in flight
     dead: int
     attempts: int  # lately
     success_rate: float | None  # of them, from 0 to 1; none: there were none
@@ -82,30 +89,37 @@ def operator_health(
             "now": now,
             "since": now - WINDOW,
             "counted_max": COUNTED_MAX,
+            "owed_max": OWED_MAX,
             "attempts_max": ATTEMPTS_MAX,
             "limit": LISTED_MAX,
         },
     ).all()
     if code is not None and not found:
         raise unknown(connection, code)
-    return [
-        OperatorHealth(
-            code=row.code,
-            disabled_at=row.disabled_at,
-            circuit="open" if row.probe_at is not None else "closed",
-            circuit_since=row.closed_at or row.opened_at,
-            circuit_reason=row.reason if row.probe_at is not None else None,
-            next_probe_at=row.probe_at,
-            in_flight=row.in_flight,
-            in_flight_max=row.in_flight_max,
-            rate=row.rate,
-            due=row.due,
-            oldest_due_at=row.oldest_due_at,
-            dead=row.dead,
-            attempts=row.attempts,
-            success_rate=row.delivered / row.attempts if row.attempts else None,
-            p50_ms=row.p50_ms,
-            p99_ms=row.p99_ms,
-        )
-        for row in found
-    ]
+    return [_health(row) for row in found]
+
+
+def _health(row: Row[Any]) -> OperatorHealth:
+    is_open = row.probe_at is not None
+    cause = cause_of(row.reason) if is_open else None
+    return OperatorHealth(
+        code=row.code,
+        disabled_at=row.disabled_at,
+        circuit="open" if is_open else "closed",
+        circuit_since=row.closed_at or row.opened_at,
+        circuit_reason=row.reason if is_open else None,
+        circuit_cause=cause,
+        circuit_advice=None if cause is None else advice_for(cause, row.code),
+        next_probe_at=row.probe_at,
+        in_flight=row.in_flight,
+        in_flight_max=row.in_flight_max,
+        rate=row.rate,
+        due=row.due,
+        oldest_due_at=row.oldest_due_at,
+        owed_since=row.owed_since,
+        dead=row.dead,
+        attempts=row.attempts,
+        success_rate=row.delivered / row.attempts if row.attempts else None,
+        p50_ms=row.p50_ms,
+        p99_ms=row.p99_ms,
+    )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from models.lifecycle.words import SENT_ONCE
+from models.outbox.causes import LAST
 from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered
 
 REFUSALS_MAX: Final = 10  # in a row: this one proves that something else is wrong
@@ -23,7 +24,7 @@ class CircuitState:
     operator: int
     refused: int = 0  # notices refused for good since the last success
     opened_at: datetime | None = None
-    reason: str | None = None  # why it was opened last
+    reason: str | None = None  # why it was opened last, and what its last probe met
     closed_at: datetime | None = None
     probe_at: datetime | None = None  # when the next probe may be claimed
     probe_youngest: bool = False
@@ -72,15 +73,22 @@ class CircuitState:
             self.refused += 1
             self.changed = True
             if self.refused >= REFUSALS_MAX:
-                last = f"the last: {attempt.problem or 'no word'}"
-                self.open(f"refused {REFUSALS_MAX} notices in a row; {last}", now=now)
+                last = attempt.problem or "no word"
+                self.open(f"refused {REFUSALS_MAX} notices in a row{LAST}{last}", now=now)
         if self._is_probe(attempt):
             # One that is refused for good may be refused for ever: then the other end is tried.
             self.probe_youngest = refusal and not self.probe_youngest
             self.probe_at = max(now, attempt.claim.claimed_at + PROBE_INTERVAL)
+            self._explain(attempt)
             self.changed = True
         self._leave_alone(attempt)
         return _spared(attempt) if self.is_open and not _is_sent_once(attempt) else attempt
+
+    def _explain(self, attempt: Attempt) -> None:
+        """Keep what the last probe met beside why it was opened: it may be another trouble now."""
+        opened, separator, last = (self.reason or "").partition(LAST)
+        if attempt.problem is not None and attempt.problem != (last if separator else opened):
+            self.reason = f"{opened}{LAST}{attempt.problem}"
 
     def _leave_alone(self, attempt: Attempt) -> None:
         """Put the next probe off for as long as the partner asked; not where it locked us out.

@@ -32,7 +32,7 @@ class Circuit(SQLModel, table=True):
     )
     refused: int = Field(sa_column=count())  # notices refused for good since the last success
     opened_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    reason: str | None = None  # why it was opened last
+    reason: str | None = None  # why it was opened last, and what its last probe met
     closed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     probe_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     probe_youngest: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})

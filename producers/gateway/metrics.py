@@ -14,6 +14,7 @@ PATH: Final = "/metrics"
 UNMATCHED: Final = "(unmatched)"  # paths are the caller's choice; labels are not
 _FAILED: Final = 500
 _AWAY: Final = 503
+_UNKNOWN: Final = 401
 _ROUTE: Final = "slipway.route"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -40,8 +41,9 @@ class GatewayMetrics:
             ["method", "route", "status"],
             registry=self.registry,
         )
-        for status in (_FAILED, _AWAY):  # the first failure must be a rise, and not a beginning
-            self.answers.labels("GET", UNMATCHED, str(status))
+        # The first failure, or refusal, must be a rise, and not a beginning.
+        for method, status in (("GET", _FAILED), ("GET", _AWAY), ("POST", _UNKNOWN)):
+            self.answers.labels(method, UNMATCHED, str(status))
         self.seconds = Histogram(
             "slipway_http_seconds",
             "Time from a request's head to the end of its answer.",

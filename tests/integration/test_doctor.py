@@ -1,18 +1,22 @@
 """`slipway doctor` names what is wrong with a set-up, and the mend. One broken set-up a test."""
 
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import make_url, text
 
+from models.operators.secrets import SealedSecrets
 from models.sweep_round import Round
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from worker.cli.examination.clocks import examine_clocks
 from worker.cli.examination.finding import Finding, State
+from worker.cli.examination.partners import Described, examine_partners
 from worker.cli.examination.processes import examine_rounds
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -145,6 +149,31 @@ def test_partners_out_of_reach_and_secrets_that_stay_closed_are_named(slipway):
     assert "ask the partner" in wrong["operator refusing"]["mend"]
     assert "SLIPWAY_PARTNER_NETWORKS=10.1.2.3/32" in wrong["operator private"]["mend"]
     assert "operators set nameless --url" in wrong["operator nameless"]["mend"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "advised"),
+    [
+        ("answered 401", "rotate-secret acme"),
+        ("20 attempts in a row led to nothing; the last: answered 308", "set acme --url"),
+        (
+            "20 attempts in a row led to nothing; the last: SSL certificate problem: expired",
+            "renews its certificate",
+        ),
+        ("answered 401; the last: answered 200 with a body that is not JSON", "ping acme"),
+    ],
+)
+def test_the_advice_about_an_open_circuit_follows_what_was_met_last(reason, advised):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        secrets = SealedSecrets("sealed")
+        one = Described("acme", url, enabled=True, secrets=secrets, circuit=reason)
+        (found,) = examine_partners([one], networks=[ip_network("127.0.0.0/8")])
+
+    assert found.state is State.DOUBTFUL
+    assert reason in found.found
+    assert advised in (found.mend or "")
+    assert ("rotate-secret" in (found.mend or "")) is (reason == "answered 401")
 
 
 def test_queues_without_a_worker_are_named(slipway, redis_url):

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from models.operators import OperatorUnknown
 from models.operators.health import ATTEMPTS_MAX, WINDOW, OperatorHealth, operator_health
+from models.outbox.causes import Cause
 from models.outbox.values import Attempt, Dead, Delivered
 from tests.support import databases
 from tests.support.command_line import CommandLine
@@ -46,12 +47,15 @@ def test_a_partner_of_whom_nothing_is_known_is_shown_as_such(desk):
         circuit="closed",
         circuit_since=None,
         circuit_reason=None,
+        circuit_cause=None,
+        circuit_advice=None,
         next_probe_at=None,
         in_flight=0,
         in_flight_max=32,
         rate=None,
         due=0,
         oldest_due_at=None,
+        owed_since=None,
         dead=0,
         attempts=0,
         success_rate=None,
@@ -90,8 +94,23 @@ def test_an_open_circuit_says_since_when_why_and_when_it_is_tried(desk, delivere
     seen = health(desk)
 
     assert (seen.circuit, seen.circuit_reason) == ("open", "answered 401")
+    assert seen.circuit_cause is Cause.LOCKED_OUT
+    assert "rotate-secret acme" in (seen.circuit_advice or "")
     assert seen.circuit_since == desk.now
     assert seen.next_probe_at == desk.now + 15 * SECOND
+
+
+def test_the_advice_follows_what_the_last_probe_met(desk, deliverer):
+    win(desk, 1)
+    deliverer.deliver(AGAIN, 401)
+    desk.wait(15 * SECOND)
+    deliverer.deliver(AGAIN, 308)
+
+    seen = health(desk)
+
+    assert seen.circuit_reason == "answered 401; the last: answered 308"
+    assert seen.circuit_cause is Cause.REDIRECT
+    assert "set acme --url" in (seen.circuit_advice or "")
 
 
 def test_a_circuit_that_closed_says_since_when(desk, deliverer):
@@ -197,6 +216,8 @@ def test_the_command_shows_it_to_people_and_programs(slipway, late):
     assert "0.0%" in acme
     assert "120 ms" in acme
     assert "disabled since 20" in bravo
+    assert "acme (locked_out): " in told.err
+    assert "rotate-secret acme" in told.err
     first, second = document.document()
     assert (first["code"], first["circuit"], first["due"]) == ("acme", "open", 8)
     assert second["disabled_at"] is not None

@@ -65,7 +65,8 @@ def test_a_survey_tells_how_everything_stands(desk):
     assert len(claimed) == 1
     assert (acme.due, acme.in_flight, acme.dead) == (1, 1, 1)
     assert acme.oldest_due_at == desk.now - MINUTE
-    assert acme.circuit_open is False
+    assert acme.circuit is None
+    assert acme.owed_since == desk.now - MINUTE
     assert (seen.closes_due, seen.oldest_close_due_at) == (1, desk.now - 2 * MINUTE)
     assert (seen.parked, seen.first_window_end) == (1, desk.now - MINUTE + PARKING_WINDOW)
     assert (seen.rejected, seen.superseded) == (2, 0)

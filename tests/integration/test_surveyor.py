@@ -31,6 +31,7 @@ class Watch:
     redis: Redis
     now: float = 1_800_000_000.0
     hangs: threading.Event | None = None
+    settings: dict[str, str] = field(default_factory=dict)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def surveyor(self) -> Surveyor:
@@ -41,7 +42,7 @@ class Watch:
             redis=self.redis,
             broker=self.redis,
             queues={"deliver": ["deliver"]},
-            settings=plain_settings(survey_interval="15s"),
+            settings=plain_settings(survey_interval="15s", **self.settings),
             wall_clock=lambda: self.now,
         )
 
@@ -142,3 +143,46 @@ def test_a_redis_that_takes_no_writes_says_why(watch, name, reason):
         assert refused_for(watch) == [reason]
     finally:
         watch.redis.config_set(name, 0)
+
+
+def lost(watch: Watch, queue: str) -> float | None:
+    watch.surveyor().look()
+    found = watch.registry.get_sample_value("slipway_lost_messages", {"queue": queue})
+    watch.registry = CollectorRegistry()
+    return found
+
+
+def test_messages_that_no_worker_takes_are_shown_by_their_queue(watch):
+    assert (lost(watch, "celery"), lost(watch, "slipway.dead")) == (0, 0)
+    watch.redis.lpush("celery", "{}")
+    watch.redis.lpush("celery\x06\x163", "{}")
+    watch.redis.lpush("slipway.dead", "{}")
+    watch.redis.lpush("tickets", "{}")  # on the stream's Redis the intake takes it
+
+    assert (lost(watch, "celery"), lost(watch, "slipway.dead")) == (2, 1)
+    assert lost(watch, "tickets") is None
+
+
+def test_messages_on_a_broker_of_its_own_reach_no_stream(watch):
+    watch.redis.lpush("tickets", "{}")
+    watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
+
+    assert lost(watch, "tickets") == 1
+
+
+def test_whoever_logs_in_it_is_the_same_redis(watch):
+    watch.redis.lpush("tickets", "{}")
+    watch.settings |= {
+        "broker_url": "redis://celery:word@here:6379/0",
+        "redis_url": "redis://worker:other@here:6379/0",
+    }
+
+    assert lost(watch, "tickets") is None
+
+
+def test_a_key_of_another_kind_is_no_broker_that_is_away(watch):
+    watch.redis.set("celery", "x")
+    watch.surveyor().look()
+
+    assert 'slipway_lost_messages{queue="celery"} 0.0' in watch.shown()
+    assert 'slipway_server_up{server="broker"} 1.0' in watch.shown()

@@ -195,6 +195,27 @@ def test_it_keeps_the_first_reason(opened):
     assert (opened.reason, opened.opened_at) == ("answered 401", NOW)
 
 
+def test_beside_the_first_reason_it_keeps_what_the_last_probe_met(opened):
+    """The partner may be in other trouble by now, and the advice follows the last one."""
+    reasons = []
+    for status in (401, 502, 301, 301):
+        fail(opened, probe(Again(TOOK), status))
+        reasons.append(opened.reason)
+
+    assert reasons == [
+        "answered 401",
+        "answered 401; the last: answered 502",
+        "answered 401; the last: answered 301",
+        "answered 401; the last: answered 301",
+    ]
+
+
+def test_what_was_sent_before_it_opened_explains_nothing(opened):
+    fail(opened, attempt(Again(TOOK), 502))
+
+    assert opened.reason == "answered 401"
+
+
 def test_one_that_opens_again_forgets_when_it_was_closed(opened):
     """Else what was postponed before would be due."""
     opened.hear_success(probe(Delivered(), 200), now=NOW + PROBE_INTERVAL)

@@ -18,6 +18,7 @@ from models.intake.apply import Applied
 from models.lifecycle.words import Action
 from models.logs import Tally
 from models.metrics import new_registry
+from models.outbox.causes import Cause
 from models.outbox.values import Again, Attempt, Claim, Delivered, Verdict
 from models.survey import OperatorSurvey, Survey
 from models.sweep_round import Round
@@ -137,6 +138,28 @@ def test_a_partner_is_shown_as_unusable_until_it_is_usable_again(registry):
     assert stands == [1, 0, None]
 
 
+def test_a_closed_circuit_has_no_cause(registry):
+    (only,) = survey("acme").operators
+    closed = replace(survey("acme"), operators=(replace(only, circuit=None),))
+
+    Figures(registry).show("database", of_database(closed))
+
+    now = samples(registry)
+    assert now["slipway_circuit_open operator=acme"] == 0
+    assert not any("slipway_circuit_cause" in name for name in now)
+
+
+def test_the_doubts_about_a_wallet_s_success_are_counted(registry):
+    metrics = DeliveryMetrics(registry)
+    metrics.recorded([attempt(Delivered())])
+    odd = replace(attempt(Delivered()), remarks={"doubts": ["balance_moved_otherwise"]})
+    metrics.recorded([odd, odd])
+
+    now = samples(registry)
+    assert now["slipway_answer_doubts_total doubt=balance_moved_otherwise operator=acme"] == 2
+    assert now["slipway_answer_doubts_total doubt=ref_id_not_ours operator=acme"] == 0
+
+
 def test_labels_beyond_the_limit_are_one():
     bounded = Bounded(most=2)
 
@@ -150,7 +173,9 @@ def test_a_survey_is_shown_whole_and_replaces_the_one_before(registry):
 
     now = samples(registry)
     assert now["slipway_notices_oldest_due_seconds operator=acme"] == 60
+    assert now["slipway_notices_oldest_owed_seconds operator=acme"] == 90
     assert now["slipway_circuit_open operator=acme"] == 1
+    assert now["slipway_circuit_cause cause=certificate operator=acme"] == 1
     assert not any("betsy" in name for name in now)
     assert now["slipway_closes_late_seconds"] == 0
     assert (now["slipway_sweep_age_seconds"], now["slipway_sweep_horizon_seconds"]) == (5, 2)
@@ -173,8 +198,9 @@ def survey(*operators: str) -> Survey:
     return Survey(
         at=NOW,
         operators=tuple(
-            OperatorSurvey(code, enabled=True, circuit_open=True, due=3, in_flight=1,
-                           oldest_due_at=NOW - 60 * SECOND, dead=0, oldest_dead_at=None)
+            OperatorSurvey(code, enabled=True, circuit=Cause.CERTIFICATE, due=3, in_flight=1,
+                           oldest_due_at=NOW - 60 * SECOND, owed_since=NOW - 90 * SECOND,
+                           dead=0, oldest_dead_at=None)
             for code in operators
         ),
         tickets={},

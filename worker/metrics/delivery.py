@@ -10,11 +10,15 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from models.outbox.values import Attempt
-from worker.delivery.telling import verdict_word
+from worker.delivery.telling import doubts, verdict_word
 from worker.metrics.bounded import Bounded
 from worker.metrics.histogram import SECONDS, Histogram
 
 VERDICTS: Final = ("delivered", "again", "unanswered", "dead")
+ALARMING_DOUBTS: Final = (
+    "balance_moved_otherwise",
+    "ref_id_not_ours",
+)  # money may have moved wrong
 
 
 class DeliveryMetrics:
@@ -34,6 +38,12 @@ class DeliveryMetrics:
             registry=registry,
             label="operator",
         )
+        self._doubts = Counter(
+            "slipway_answer_doubts",
+            "Successes that are odd, by operator and doubt.",
+            ["operator", "doubt"],
+            registry=registry,
+        )
         self._standing = _Standing()
         registry.register(self._standing)
         self._bounded = Bounded()
@@ -42,15 +52,20 @@ class DeliveryMetrics:
     def recorded(self, attempts: Sequence[Attempt]) -> None:
         """Count *attempts* in."""
         verdicts: Count[tuple[str, str]] = Count()
+        odd: Count[tuple[str, str]] = Count()
         seconds: defaultdict[str, list[float]] = defaultdict(list)
         for one in attempts:
             code = one.claim.operator_code
             verdicts[code, verdict_word(one)] += 1
+            for doubt in doubts(one):
+                odd[code, doubt] += 1
             if one.took:
                 seconds[code].append(one.took.total_seconds())
         for (code, verdict), count in verdicts.items():
             self._expect(code)
             self._attempts.labels(self._bounded(code), verdict).inc(count)
+        for (code, doubt), count in odd.items():
+            self._doubts.labels(self._bounded(code), doubt).inc(count)
         for code, values in seconds.items():
             self._seconds.observe(values, self._bounded(code))
 
@@ -66,6 +81,8 @@ class DeliveryMetrics:
             self._seconds.expect(shown)
             for verdict in VERDICTS:
                 self._attempts.labels(shown, verdict)
+            for doubt in ALARMING_DOUBTS:
+                self._doubts.labels(shown, doubt)
 
 
 class _Standing(Collector):

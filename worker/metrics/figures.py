@@ -109,6 +109,11 @@ def of_queues(of: str, lengths: Mapping[str, int]) -> list[Family]:
     return [gauges(f"{of}_queue_messages", f"Messages ({of}) nobody took yet.", "queue", lengths)]
 
 
+def of_lost_messages(counts: Mapping[str, int]) -> list[Family]:
+    """Word how many messages of Celery lie where no worker takes them."""
+    return [gauges("lost_messages", "Messages where no worker takes them.", "queue", counts)]
+
+
 def of_clocks(apart: timedelta) -> list[Family]:
     """Word how far the clock of Redis is ahead of PostgreSQL's."""
     return [gauge("clocks_apart_seconds", "Redis' clock less PostgreSQL's.", apart.total_seconds())]
@@ -125,18 +130,27 @@ def of_servers(up: Mapping[str, float], seen: Mapping[str, float]) -> list[Famil
 def _of_operators(survey: Survey) -> Iterator[Family]:
     shown: list[tuple[str, str, Callable[[OperatorSurvey], float]]] = [
         ("operator_enabled", "0: its notices are held.", lambda one: one.enabled),
-        ("circuit_open", "1: nothing but probes is sent.", lambda one: one.circuit_open),
+        ("circuit_open", "1: nothing but probes is sent.", lambda one: one.circuit is not None),
         ("notices_due", "Notices that may be sent now; at most 10,000.", lambda one: one.due),
         ("notices_in_flight", "Notices somebody is sending.", lambda one: one.in_flight),
         ("notices_dead", "Notices that wait for a person; at most 10,000.", lambda one: one.dead),
         ("notices_oldest_due_seconds", "How long the first of those due has been due.",
          lambda one: _age(survey.at, one.oldest_due_at)),
+        ("notices_oldest_owed_seconds",
+         "How long the first of those not taken has been owed: due, failed or being sent.",
+         lambda one: _age(survey.at, one.owed_since)),
         ("notices_oldest_dead_seconds", "How long the first of those dead has been dead.",
          lambda one: _age(survey.at, one.oldest_dead_at)),
     ]  # fmt: skip
     for name, documentation, figure in shown:
         values = {one.code: figure(one) for one in survey.operators}
         yield gauges(name, documentation, "operator", values)
+    causes = Family("slipway_circuit_cause", "1: what its circuit is open for.",
+                    labels=["operator", "cause"])  # fmt: skip
+    for one in survey.operators:
+        if one.circuit is not None:
+            causes.add_metric([one.code, one.circuit], 1)
+    yield causes
 
 
 def _age(now: datetime, since: datetime | None) -> float:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 from redis import Redis
 
@@ -20,6 +21,7 @@ from models.survey import take_survey
 from worker.door.script import LISTS, QUEUE
 from worker.metrics import figures
 from worker.metrics.figures import Figures
+from worker.metrics.lost_messages import lost_messages
 from worker.metrics.stream_survey import survey_queues, survey_stream
 from worker.metrics.stream_trial import Refused, refused
 from worker.outage import Outage, reason_of
@@ -136,7 +138,11 @@ class Surveyor:
 
     def _look_at_queues(self) -> None:
         lengths = survey_queues(self._broker, self._queues)
-        self._shown.show(_BROKER, figures.of_queues("hint", lengths))
+        same = _place(self._settings.broker_url) == _place(self._settings.redis_url)
+        lost = lost_messages(self._broker, holds_stream=same)
+        self._shown.show(
+            _BROKER, [*figures.of_queues("hint", lengths), *figures.of_lost_messages(lost)]
+        )
 
     def _of_servers(self) -> list[figures.Family]:
         """Judge anew with each scrape: who hangs tells nobody."""
@@ -147,3 +153,9 @@ class Surveyor:
         if {_POSTGRESQL, _REDIS} <= ahead.keys():
             families += figures.of_clocks(ahead[_REDIS] - ahead[_POSTGRESQL])
         return families
+
+
+def _place(url: str) -> tuple[str | None, int | None, str]:
+    """Say which database of which server a URL leads to, whoever logs in."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port, parts.path

@@ -8,12 +8,10 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from worker.cli.examination.finding import Finding, doubtful, ok, wrong
-from worker.door.script import LISTS
+from worker.metrics.lost_messages import DEFAULT, lost_messages
 from worker.transport import DEAD_LETTERS
 
 PART: Final = "Celery messages"
-_PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")  # as kombu names their lists
-_DEFAULT: Final = "celery"  # where a task goes whose sender names no queue
 _TAKEN_MAX: Final = timedelta(hours=1)  # none of our tasks takes longer
 
 
@@ -22,21 +20,19 @@ def examine_lost_tasks(broker: Redis, *, holds_stream: bool) -> Iterator[Finding
 
     *holds_stream*: it is the stream's Redis too, whose queue `tickets` the intake empties.
     """
+    lost = lost_messages(broker, holds_stream=holds_stream)
     found = [
-        _lost(broker, [_DEFAULT + priority for priority in _PRIORITIES], _DEFAULT),
-        None if holds_stream else _lost(broker, LISTS, "tickets"),
-        _dead(broker),
-        _taken(broker),
+        _dead(count) if queue == DEAD_LETTERS else _lost(queue, count)
+        for queue, count in lost.items()
+        if count
     ]
-    sick = [one for one in found if one is not None]
+    taken = _taken(broker)
+    sick = found if taken is None else [*found, taken]
     yield from sick or [ok(PART, "none lie where no worker takes them")]
 
 
-def _lost(broker: Redis, lists: Any, queue: str) -> Finding | None:  # noqa: ANN401 - names
-    count = sum(_length(broker, name) for name in lists)
-    if not count:
-        return None
-    if queue == _DEFAULT:
+def _lost(queue: str, count: int) -> Finding:
+    if queue == DEFAULT:
         found = f"{count:,} wait in the queue {queue}, which no process of Slipway consumes"
         mend = (
             'send them with queue="tickets". What is there is no event yet; if they are events:'
@@ -48,10 +44,7 @@ def _lost(broker: Redis, lists: Any, queue: str) -> Finding | None:  # noqa: ANN
     return wrong(PART, found, mend=mend)
 
 
-def _dead(broker: Redis) -> Finding | None:
-    count = _length(broker, DEAD_LETTERS)
-    if not count:
-        return None
+def _dead(count: int) -> Finding:
     return doubtful(
         PART,
         f"{count:,} could not be read by any worker and were put on {DEAD_LETTERS}",
@@ -78,10 +71,3 @@ def _taken(broker: Redis) -> Finding | None:
         mend="a worker died with it; it is restored by the next worker that starts. If it stays,"
         " compare the clocks of the workers' machines",
     )
-
-
-def _length(broker: Redis, name: str) -> int:
-    try:
-        return int(broker.llen(name))
-    except ResponseError:  # a key of another type: examined by itself
-        return 0

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from models.encryption import NoKeyOpensIt, Vault
 from models.operators.secrets import SealedSecrets, verifying_secrets
+from models.outbox.causes import advice_for, cause_of
 from worker.cli.examination.finding import Finding, doubtful, ok, wrong
 from worker.delivery.networks import Network, may_connect
 
@@ -136,7 +137,7 @@ def _examine(one: Described, networks: Sequence[Network]) -> Finding:
         return doubtful(
             _part(one),
             f"can be connected to, but nothing but probes is sent: {one.circuit}",
-            mend=f"slipway operators status {one.code} tells more; a wrong secret: rotate-secret",
+            mend=advice_for(cause_of(one.circuit), one.code),
         )
     return ok(_part(one), f"{parts.hostname}:{port} can be connected to")
 

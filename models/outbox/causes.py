@@ -1,0 +1,152 @@
+"""Why a circuit is open, in one word of a closed list, and what to do about it.
+
+The word is read from the reason that is kept in words (`models.outbox.circuit`): what the last
+attempt met counts, because a partner whose name did not resolve an hour ago may refuse the
+signature by now. The words are those of `worker.delivery.wire_words`, of the dialects and of
+libcurl; what none of the patterns knows is OTHER.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+LAST: Final = "; the last: "  # what a reason says before the problem of the last attempt
+_BESIDES: Final = ". Besides, "  # a second address, which was not the one that failed
+
+
+class Cause(StrEnum):
+    """What a partner's circuit is open for."""
+
+    LOCKED_OUT = "locked_out"
+    REDIRECT = "redirect"
+    NOT_FOUND = "not_found"
+    TOO_MANY = "too_many"
+    SERVER_ERROR = "server_error"
+    REFUSED = "refused"
+    UNREADABLE = "unreadable"
+    HTTP_VERSION = "http_version"
+    URL = "url"
+    NAME = "name"
+    PRIVATE_ADDRESS = "private_address"
+    NOT_CONNECTED = "not_connected"
+    CERTIFICATE = "certificate"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    CUT_OFF = "cut_off"
+    KEY = "key"
+    PROGRAM = "program"
+    OTHER = "other"
+
+
+ADVICE: Final[Mapping[Cause, str]] = {
+    Cause.LOCKED_OUT: "agree with the partner on a secret: slipway operators rotate-secret {code};"
+    " or it does not let our address in",
+    Cause.REDIRECT: "redirects are not followed: ask the partner where the call belongs, then"
+    " slipway operators set {code} --url URL",
+    Cause.NOT_FOUND: "compare the path of the URL with what the partner expects, then"
+    " slipway operators set {code} --url URL",
+    Cause.TOO_MANY: "agree with the partner on a rate: slipway operators set {code} --rate 50/s",
+    Cause.SERVER_ERROR: "it is at the partner; ask there. All waits and is sent when it is back",
+    Cause.REFUSED: "read what it answers: slipway notices dead list --operator {code}; ask the"
+    " partner which field or code is meant",
+    Cause.UNREADABLE: "something in between answers (a login or error page, another service), or"
+    " the partner breaks its contract: slipway operators ping {code} shows the answer",
+    Cause.HTTP_VERSION: "have the partner accept HTTP/1.1 at this address",
+    Cause.URL: "the URL cannot be called: slipway operators set {code} --url URL",
+    Cause.NAME: "the host has no address here: mend the name (slipway operators set {code} --url"
+    " URL) or the DNS of the deliverers",
+    Cause.PRIVATE_ADDRESS: "the host leads to a private address; if the partner may live there,"
+    " name its network in SLIPWAY_PARTNER_NETWORKS for the deliverers",
+    Cause.NOT_CONNECTED: "nothing accepts connections there: let the deliverers through our"
+    " firewall, or ask the partner for host, port and its own firewall",
+    Cause.CERTIFICATE: "the partner renews its certificate or serves the whole chain; or the host"
+    " in the URL is not the one it is made for: slipway operators set {code} --url URL",
+    Cause.TLS: "TLS 1.2 or later cannot be agreed on: ask the partner; or the port takes no TLS:"
+    " slipway operators set {code} --url URL",
+    Cause.TIMEOUT: "the partner takes longer than SLIPWAY_PARTNER_TIMEOUT; ask there, or send less"
+    " at once: slipway operators set {code} --in-flight 8",
+    Cause.CUT_OFF: "it ends connections without an answer: ask the partner; a proxy in between may"
+    " do that as well",
+    Cause.KEY: "slipway doctor, secrets: put back the key that sealed it, or"
+    " slipway operators rotate-secret {code}",
+    Cause.PROGRAM: "a mistake in the program: the deliverers' logs hold the traceback",
+    Cause.OTHER: "slipway operators ping {code} asks it now; its last attempts are in"
+    " slipway ticket ID",
+}
+
+_ANSWERED: Final = re.compile(r"answered (?P<status>\d{3})\b")
+_STATUSES: Final[Mapping[int, Cause]] = {
+    401: Cause.LOCKED_OUT,
+    403: Cause.LOCKED_OUT,
+    404: Cause.NOT_FOUND,
+    405: Cause.NOT_FOUND,
+    408: Cause.SERVER_ERROR,
+    410: Cause.NOT_FOUND,
+    425: Cause.TOO_MANY,
+    429: Cause.TOO_MANY,
+}
+_CLASSES: Final[Mapping[int, Cause]] = {
+    1: Cause.UNREADABLE,
+    2: Cause.UNREADABLE,
+    3: Cause.REDIRECT,
+    4: Cause.REFUSED,
+    5: Cause.SERVER_ERROR,
+}
+_TLS: Final = r"(openssl|gnutls|ssl|tls)"
+# The first that fits. Each is looked for at the beginning: a host's name further on may be any.
+_PATTERNS: Final = tuple(
+    (re.compile("|".join(patterns), re.IGNORECASE), cause)
+    for cause, *patterns in (
+        (Cause.REFUSED, r"answered status\.code"),
+        (Cause.HTTP_VERSION, r"answered in HTTP/2", r"the partner accepts HTTP/2 only"),
+        (Cause.NAME, r"could(n't| not) resolve", r"resolving timed out"),
+        (Cause.PRIVATE_ADDRESS, r"the address \S+ is not public"),
+        (Cause.URL, r"the address or a header holds", r"url", r"port number"),
+        (
+            Cause.NOT_CONNECTED,
+            *(r"(failed|could(n't| not)) (to )?connect", r"connection (timed out|refused)"),
+            *(r"no socket for the address", r"no route to host", r"network is unreachable"),
+        ),
+        (Cause.TIMEOUT, r"(operation )?timed out", r"ssl connection timeout", r"timeout"),
+        (
+            Cause.CUT_OFF,
+            *(r"the connection was closed", r"empty reply", r"(recv|send) failure"),
+            *(r"transfer closed", r"end of response with", r"failed (sending|receiving)"),
+            rf"{_TLS}\b.*(reset by peer|broken pipe|syscall|ssl_(read|write)|unexpected eof)",
+            rf"{_TLS}\b.*non-properly terminated",
+        ),
+        (Cause.CERTIFICATE, rf"({_TLS}|server|peer)\b.*certificate"),
+        (Cause.TLS, _TLS),
+        (
+            Cause.UNREADABLE,
+            *(r"the answer is not HTTP", r".*\b(header|headers|chunk|content-length)\b"),
+            *(r"weird server reply", r"received http", r"unsupported http", r".*chunked-encoding"),
+        ),
+        (Cause.KEY, r"its secret cannot be opened", r"its protocol is"),
+        (
+            Cause.PROGRAM,
+            *(r"the request could not be worded", r"the answer could not be read"),
+            *(r"the wire broke", r"the call could not be started"),
+        ),
+        (Cause.URL, r"protocol \S+", r".*\burl\b"),
+    )
+)
+_BEGUN: Final = re.compile(r"began to answer \d{3}, then: ")
+
+
+def cause_of(reason: str | None) -> Cause:
+    """Name the cause behind a circuit's reason: that of the last attempt it tells of."""
+    problem = (reason or "").rpartition(LAST)[2].partition(_BESIDES)[0]
+    problem = _BEGUN.sub("", problem, count=1).strip()
+    answered = _ANSWERED.match(problem)
+    if answered is not None:
+        status = int(answered["status"])
+        return _STATUSES.get(status) or _CLASSES.get(status // 100, Cause.OTHER)
+    found = (cause for pattern, cause in _PATTERNS if pattern.match(problem))
+    return next(found, Cause.OTHER)
+
+
+def advice_for(cause: Cause, code: str) -> str:
+    """Say what to do about the operator *code*, whose circuit is open for *cause*."""
+    return ADVICE[cause].format(code=code)

@@ -1,0 +1,117 @@
+"""Why a circuit is open, in one word, and what to do: read from what the last attempt met."""
+
+import pytest
+
+from models.outbox.causes import ADVICE, Cause, advice_for, cause_of
+from worker.cli.application import app
+from worker.delivery import wire_words
+
+RUNNING = "20 attempts in a row led to nothing; the last: "
+
+# As libcurl says it, with OpenSSL and with GnuTLS, in the versions of the distributions.
+WORDS = [
+    ("answered 401", Cause.LOCKED_OUT),
+    ("answered 403", Cause.LOCKED_OUT),
+    ("answered 403 with a body that is not JSON", Cause.LOCKED_OUT),
+    ("answered 301", Cause.REDIRECT),
+    ("answered 308 with an empty body", Cause.REDIRECT),
+    ("answered 404", Cause.NOT_FOUND),
+    ("answered 405", Cause.NOT_FOUND),
+    ("answered 410", Cause.NOT_FOUND),
+    ("answered 425", Cause.TOO_MANY),
+    ("answered 429", Cause.TOO_MANY),
+    ("answered 400", Cause.REFUSED),
+    ("answered 422", Cause.REFUSED),
+    ("answered status.code 997 (bad request data)", Cause.REFUSED),
+    ("answered status.code 500", Cause.REFUSED),
+    ("answered 408", Cause.SERVER_ERROR),
+    ("answered 500", Cause.SERVER_ERROR),
+    ("answered 524", Cause.SERVER_ERROR),
+    ("answered 200 with a body that is not JSON", Cause.UNREADABLE),
+    ("answered 200 without a status.code", Cause.UNREADABLE),
+    ("answered 202 with a compressed body (gzip), which was not asked for", Cause.UNREADABLE),
+    (wire_words.not_http(b"SSH-2.0"), Cause.UNREADABLE),
+    (f"began to answer 200, then: {wire_words.problem(100, '')}", Cause.UNREADABLE),
+    ("Invalid Content-Length: value", Cause.UNREADABLE),
+    ("Illegal or missing hexadecimal sequence in chunked-encoding", Cause.UNREADABLE),
+    (wire_words.not_http(b"\0\0\6\4"), Cause.HTTP_VERSION),
+    (wire_words.problem(35, "tlsv1 alert no application protocol"), Cause.HTTP_VERSION),
+    ("URL rejected: Malformed input to a URL function", Cause.URL),
+    ("URL using bad/illegal format or missing URL", Cause.URL),
+    ('Protocol "ftp" not supported', Cause.URL),
+    ("the address or a header holds a character that cannot be sent", Cause.URL),
+    ("Could not resolve host: ssl.certificate.example", Cause.NAME),
+    ("Couldn't resolve host 'timed-out.example'", Cause.NAME),
+    ("Resolving timed out after 3000 milliseconds", Cause.NAME),
+    (wire_words.refused(["10.0.0.1"]), Cause.PRIVATE_ADDRESS),
+    ("Failed to connect to a.example port 443 after 9 ms: Could not connect to server",
+     Cause.NOT_CONNECTED),
+    ("Failed to connect to tls.example port 443: Connection refused", Cause.NOT_CONNECTED),
+    ("Connection timed out after 3001 milliseconds", Cause.NOT_CONNECTED),
+    ("no socket for the address 10.0.0.1: Too many open files", Cause.NOT_CONNECTED),
+    (f"Connection refused. Besides, {wire_words.refused(['10.0.0.1'])}", Cause.NOT_CONNECTED),
+    ("SSL certificate problem: certificate has expired", Cause.CERTIFICATE),
+    ("SSL certificate problem: self-signed certificate", Cause.CERTIFICATE),
+    ("SSL: no alternative certificate subject name matches target host name 'timeout.example'",
+     Cause.CERTIFICATE),
+    ("SSL: certificate subject name 'a' does not match target host name 'b'", Cause.CERTIFICATE),
+    ("server certificate verification failed. CAfile: none CRLfile: none", Cause.CERTIFICATE),
+    ("TLS connect error: error:0A00010B:SSL routines::wrong version number", Cause.TLS),
+    ("gnutls_handshake() failed: An unexpected TLS packet was received.", Cause.TLS),
+    ("Operation timed out after 5000 milliseconds with 0 bytes received", Cause.TIMEOUT),
+    ("timed out after 5 s", Cause.TIMEOUT),
+    ("SSL connection timeout", Cause.TIMEOUT),
+    ("began to answer 200, then: Operation timed out after 9 milliseconds", Cause.TIMEOUT),
+    ("Empty reply from server", Cause.CUT_OFF),
+    ("Recv failure: Connection reset by peer", Cause.CUT_OFF),
+    ("Send failure: Broken pipe", Cause.CUT_OFF),
+    (wire_words.problem(65, "necessary data rewind was not possible"), Cause.CUT_OFF),
+    ("began to answer 200, then: transfer closed with 1 bytes remaining to read", Cause.CUT_OFF),
+    ("end of response with 9 bytes missing", Cause.CUT_OFF),
+    ("OpenSSL SSL_connect: SSL_ERROR_SYSCALL in connection to a.example:443", Cause.CUT_OFF),
+    ("TLS connect error: error:0A000126:SSL routines::unexpected eof while reading",
+     Cause.CUT_OFF),
+    ("its secret cannot be opened: no key opens it", Cause.KEY),
+    ("its protocol is soap; spoken here: pam, seamless", Cause.KEY),
+    ("the request could not be worded (KeyError)", Cause.PROGRAM),
+    ("the answer could not be read (ValueError)", Cause.PROGRAM),
+    ("the wire broke and was built anew", Cause.PROGRAM),
+    ("the call could not be started (MemoryError)", Cause.PROGRAM),
+    ("libcurl gave up with its error 77", Cause.OTHER),
+    ("no word", Cause.OTHER),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("problem", "cause"), WORDS)
+def test_the_cause_is_read_from_what_the_last_attempt_met(problem, cause):
+    assert cause_of(problem) is cause
+    assert cause_of(RUNNING + problem) is cause
+    assert cause_of(f"answered 401; the last: {problem}") is cause
+    assert cause_of(f"refused 10 notices in a row; the last: {problem}") is cause
+
+
+@pytest.mark.parametrize("reason", [None, "", "something new"])
+def test_what_says_nothing_known_is_other(reason):
+    assert cause_of(reason) is Cause.OTHER
+
+
+def test_each_cause_is_met_by_an_example_and_has_an_advice_of_its_own():
+    assert {cause for _, cause in WORDS} == set(Cause)
+    assert len(set(ADVICE.values())) == len(Cause)
+
+
+def test_a_secret_is_exchanged_only_where_it_may_be_at_fault():
+    named = {cause for cause in Cause if "rotate-secret" in advice_for(cause, "acme")}
+
+    assert named == {Cause.LOCKED_OUT, Cause.KEY}
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_an_advice_names_commands_that_exist_with_the_operator_s_code(cause):
+    advice = advice_for(cause, "acme")
+    groups = {group.name for group in app.registered_groups}
+    commands = {command.name for command in app.registered_commands}
+
+    named = {words.split()[0].strip(",") for words in advice.split("slipway ")[1:]}
+    assert named <= groups | commands
+    assert "{" not in advice

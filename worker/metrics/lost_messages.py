@@ -1,0 +1,33 @@
+"""Messages of Celery that lie where no worker of ours takes them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from worker.door.script import LISTS
+from worker.transport import DEAD_LETTERS
+
+DEFAULT: Final = "celery"  # where a task goes whose sender names no queue
+_PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")  # as kombu names their lists
+_ALWAYS: Final = MappingProxyType(
+    {DEFAULT: tuple(DEFAULT + priority for priority in _PRIORITIES), DEAD_LETTERS: (DEAD_LETTERS,)}
+)
+
+
+def lost_messages(broker: Redis, *, holds_stream: bool) -> Mapping[str, int]:
+    """Count what waits in each queue that nobody takes from. Raises redis.RedisError.
+
+    *holds_stream*: it is the stream's Redis too, whose queue `tickets` the intake empties.
+    """
+    lists = dict(_ALWAYS) if holds_stream else {**_ALWAYS, "tickets": LISTS}
+    return {queue: sum(_length(broker, name) for name in names) for queue, names in lists.items()}
+
+
+def _length(broker: Redis, name: str) -> int:
+    try:
+        return int(broker.llen(name))
+    except ResponseError:  # a key of another type holds no message; the doctor examines it
+        return 0
