@@ -1,15 +1,20 @@
 """Rules judged by Prometheus' own tool: an hour in a moment."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.support.alert_cases import CASES, Case
 from tests.support.observed_queries import ALERTS, alerts
 from tests.support.prometheus_server import NotToBeHad, find_programs
 
+PAGES = "https://pages.example/slipway"
+LATER = 20  # so many minutes after an alert would have come, it still must not
+STEP = 3
 PARTNER_UNUSABLE = "slipway_partner_unusable"
 REJECTED = "slipway_rejected_total"
 EVENTS = "slipway_events_total"
@@ -28,12 +33,63 @@ def promtool(pytestconfig: pytest.Config) -> str:
 def judged(promtool: str, folder: Path, **trial: Any) -> None:  # noqa: ANN401 - promtool's own form
     """Have promtool judge one trial; raise AssertionError with what it found otherwise."""
     file = folder / "trial.yml"
-    whole = {"rule_files": [str(ALERTS)], "tests": [{"interval": "1m", **trial}]}
+    pages = {"slipway_docs": PAGES}
+    trials = [{"interval": "1m", "external_labels": pages, **trial}]
+    _judge(promtool, file, {"rule_files": [str(ALERTS)], "tests": trials})
+
+
+def _judge(promtool: str, file: Path, whole: dict[str, Any]) -> None:
     file.write_text(yaml.safe_dump(whole), encoding="utf-8")
     done = subprocess.run(
         [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def bare_rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same rules without their words, which are judged by themselves."""
+    rules = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            del rule["annotations"]
+    file = tmp_path_factory.mktemp("rules") / "alerts.yml"
+    file.write_text(yaml.safe_dump(rules), encoding="utf-8")
+    return file
+
+
+def test_there_is_a_case_for_each_alert():
+    assert {case.alert for case in CASES} == {rule["alert"] for rule in alerts()}
+
+
+def test_each_alert_comes_when_it_must_and_not_before_and_not_otherwise(
+    promtool, tmp_path, bare_rules
+):
+    """All in one run: promtool names the alert, the minute, and what it found."""
+    trials = [trial for case in CASES for trial in _trials(case)]
+    rules = {"rule_files": [str(bare_rules)], "tests": trials}
+    _judge(promtool, tmp_path / "trial.yml", rules)
+
+
+def _trials(case: Case) -> Iterator[dict[str, Any]]:
+    (labels,) = (one["labels"] for one in alerts() if one["alert"] == case.alert)
+    came = {"alertname": case.alert, "exp_alerts": [{"exp_labels": labels | case.labels}]}
+    yield _trial(
+        case.broken,
+        silent(case.alert, at=f"{case.comes - 1}m"),
+        {"eval_time": f"{case.comes}m", **came},
+    )
+    minutes = range(1, case.comes + LATER, STEP)
+    for alike in case.alike:
+        yield _trial(alike, *(silent(case.alert, at=f"{minute}m") for minute in minutes))
+
+
+def _trial(series: dict[str, str], *expected: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": told} for name, told in series.items()],
+        "alert_rule_test": list(expected),
+    }
 
 
 def fires(alert: str, *, at: str, description: str | None = None, **labels: str) -> dict[str, Any]:
@@ -43,6 +99,7 @@ def fires(alert: str, *, at: str, description: str | None = None, **labels: str)
     for label, value in labels.items():
         summary = summary.replace(f"{{{{ $labels.{label} }}}}", value)
     words = rule["annotations"] | {"summary": summary}
+    words["runbook_url"] = f"{PAGES}/RUNBOOK.md#{alert.lower()}"
     if description is not None:
         words |= {"description": description}
     expected = [{"exp_labels": rule["labels"] | labels, "exp_annotations": words}]
@@ -111,5 +168,48 @@ def test_a_stream_that_takes_no_events_calls_with_the_reason(promtool, tmp_path)
         alert_rule_test=[
             fires("SlipwayPublishingRefused", at="5m", reason="wrong_type"),
             silent("SlipwayPublishingRefused", at="15m"),
+        ],
+    )
+
+
+def test_an_open_circuit_is_told_with_its_cause(promtool, tmp_path):
+    judged(
+        promtool,
+        tmp_path,
+        input_series=[
+            {"series": 'slipway_circuit_open{operator="acme"}', "values": "1x20"},
+            {"series": 'slipway_circuit_cause{operator="acme",cause="redirect"}', "values": "1x20"},
+            {"series": 'slipway_circuit_cause{operator="bravo",cause="tls"}', "values": "1x20"},
+        ],
+        alert_rule_test=[
+            fires(
+                "SlipwayCircuitOpen",
+                at="5m",
+                operator="acme",
+                description="The cause: redirect. `slipway operators status acme` says what to do"
+                " about it. No attempt is used up meanwhile.",
+            )
+        ],
+    )
+
+
+def test_a_notice_that_is_not_taken_is_told_with_its_age(promtool, tmp_path):
+    """At a partner whose other tickets go through, and whose circuit is closed."""
+    judged(
+        promtool,
+        tmp_path,
+        input_series=[
+            {"series": 'slipway_notices_oldest_owed_seconds{operator="acme"}', "values": "0+60x90"},
+            {"series": 'slipway_operator_enabled{operator="acme"}', "values": "1x90"},
+        ],
+        alert_rule_test=[
+            fires(
+                "SlipwayNoticeNotTaken",
+                at="75m",
+                operator="acme",
+                description="The oldest it is owed has waited for 1h 15m 0s, whatever went through"
+                " beside it, circuit open or not.",
+            ),
+            silent("SlipwayNoticeNotTaken", at="59m"),
         ],
     )

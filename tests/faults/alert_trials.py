@@ -258,7 +258,7 @@ TRIALS: Final = (
     Trial(("SlipwayProcessMissing", "SlipwaySweepStopped"), beat_hangs),
     Trial(("SlipwayEventsNotApplied", "SlipwayClosingHeldBack"), intake_hangs),
     Trial(("SlipwayNoticesLate",), deliver_hangs),
-    Trial(("SlipwayPartnerDown",), partner_fails),
+    Trial(("SlipwayPartnerDown", "SlipwayNoticeNotTaken"), partner_fails),
     Trial(("SlipwayNoticesDead",), partner_refuses),
     Trial(("SlipwayPartnerUnusable",), key_is_lost),
     Trial(("SlipwayClosesLate",), row_is_locked),

@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+from models.outbox.causes import Cause
 from tests.support.observed_queries import (
     DASHBOARDS,
     alert_parts,
@@ -28,9 +29,48 @@ def test_each_alert_has_a_section_in_the_runbook_and_each_section_an_alert():
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
 def test_an_alert_says_what_is_wrong_how_bad_it_is_and_where_the_mend_stands(alert):
     assert alert["labels"]["severity"] in {"page", "warning"}
-    assert alert["annotations"]["runbook"] == f"deploy/RUNBOOK.md#{alert['alert'].lower()}"
+    page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+    assert page == "{{ $externalLabels.slipway_docs }}/RUNBOOK.md"
+    assert anchor in {section.lower() for section in SECTIONS}
+    assert anchor == alert["alert"].lower()
     assert alert["annotations"]["summary"]
     assert alert["annotations"]["description"].endswith(".")
+
+
+def test_prometheus_knows_where_the_pages_are_and_shows_them_itself():
+    """Else `runbook_url` is no link."""
+    prometheus = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    service = compose["services"]["prometheus"]
+    (folder,) = (
+        word.partition("=")[2]
+        for word in service["command"]
+        if word.startswith("--web.console.templates=")
+    )
+
+    assert prometheus["global"]["external_labels"]["slipway_docs"].endswith(":9090/consoles")
+    assert f"./RUNBOOK.md:{folder}/RUNBOOK.md:ro" in service["volumes"]
+
+
+def test_the_table_of_promises_names_every_alert_and_every_part_of_the_promises():
+    table = RUNBOOK.partition("## Which alert sees which broken promise")[2]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in table.splitlines()
+        if line.startswith("| ") and not line.startswith("| promise")
+    ]
+    promises = (ROOT / "producers" / "PROMISES.md").read_text(encoding="utf-8")
+
+    assert {row[0] for row in rows if row[0]} == set(
+        re.findall(r"^## (.+)$", promises, re.MULTILINE)
+    )
+    named = {name for row in rows for name in row[2].split(", ")}
+    assert named == {alert["alert"] for alert in alerts()}
+    assert all(len(row) == len(("promise", "break", "alert", "after")) and row[3] for row in rows)
+
+
+def test_the_table_of_causes_has_each_of_them():
+    assert re.findall(r"^\| `(\w+)` \|", RUNBOOK, re.MULTILINE) == [str(cause) for cause in Cause]
 
 
 def test_enough_of_them_wake_somebody_up():

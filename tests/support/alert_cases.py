@@ -1,0 +1,342 @@
+"""For each alert, what Prometheus sees when it must come, and what looks alike and must not call.
+
+Series in promtool's notation, a value each minute. *comes*: the first minute at which it must fire;
+a minute before that it must be silent.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+Series = dict[str, str]
+
+ATTEMPTS: Final = "slipway_attempts_total"
+OWED: Final = "slipway_notices_oldest_owed_seconds"
+ENABLED: Final = 'slipway_operator_enabled{operator="acme"}'
+ACME: Final = {"operator": "acme"}
+LINES: Final = "slipway_log_lines_total"
+ANSWERS: Final = "slipway_http_answers_total"
+PROCESSES: Final = ("gateway", "intake", "deliver", "sweep", "beat")
+ALL_RUN: Final = {f'slipway_build_info{{process="{one}"}}': "1x90" for one in PROCESSES}
+EVENTS: Final = "slipway_events_total"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """*alike*: each of these alone must not call, up to 20 minutes later than that."""
+
+    alert: str
+    broken: Series
+    comes: int
+    alike: tuple[Series, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def gauge(name: str, well: float, broken: float, **labels: str) -> tuple[Series, Series]:
+    """Give a figure that stands wrong from the start, and one that stands right."""
+    told = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    series = f"{name}{{{told}}}"
+    return {series: f"{broken}x90"}, {series: f"{well}x90"}
+
+
+def standing(alert: str, name: str, well: float, broken: float, comes: int, **labels: str) -> Case:
+    """Make the case of one figure that is compared with a bound."""
+    wrong, right = gauge(name, well, broken, **labels)
+    (series,) = wrong
+    passing = {series: f"{well}x9 {broken} {well}x80"}
+    return Case(alert, wrong, comes, (right, passing), labels)
+
+
+def logged(alert: str, level: str, line: str, **labels: str) -> Case:
+    """Make the case of a line in the log: it calls at once, and the one before it does not."""
+    series = f'{LINES}{{level="{level}",event="{line}"}}'
+    return Case(alert, {series: "0x9 1x80"}, 10, ({series: "0x90"}, {series: "7x90"}), labels)
+
+
+def owed(alert: str, bound: int) -> Case:
+    """Make the case of a notice that is not taken, from the minute in which it was due."""
+    growing = {f'{OWED}{{operator="acme"}}': "0+60x90", ENABLED: "1x90"}
+    succeeding = {f'{ATTEMPTS}{{operator="acme",verdict="delivered"}}': "0+50x90"}
+    taken = {f'{OWED}{{operator="acme"}}': f"0+60x{bound - 6} 0x90", ENABLED: "1x90"}
+    disabled = {f'{OWED}{{operator="acme"}}': "0+60x90", ENABLED: "0x90"}
+    works_off = {f'{OWED}{{operator="acme"}}': "90000-30000x3 0x90", ENABLED: "0 1x90"}
+    open_circuit = {'slipway_circuit_open{operator="acme"}': "1x90"}
+    return Case(
+        alert, growing | succeeding | open_circuit, bound, (taken, disabled, works_off), ACME
+    )
+
+
+CASES: Final = (
+    standing("SlipwayEventsNotApplied", "slipway_stream_oldest_seconds", 50, 70, 1),
+    Case(
+        "SlipwaySweepStopped",
+        {"slipway_sweep_age_seconds": "100x90", "slipway_sweep_interval_seconds": "5x90"},
+        1,
+        (
+            {"slipway_sweep_age_seconds": "40x90", "slipway_sweep_interval_seconds": "5x90"},
+            {"slipway_sweep_age_seconds": "100x90", "slipway_sweep_interval_seconds": "60x90"},
+            {
+                'slipway_sweep_age_seconds{instance="a"}': "100x90",
+                'slipway_sweep_age_seconds{instance="b"}': "4x90",
+                "slipway_sweep_interval_seconds": "5x90",
+            },
+        ),
+    ),
+    standing("SlipwayClosesLate", "slipway_closes_late_seconds", 290, 310, 2),
+    standing("SlipwayClosingHeldBack", "slipway_sweep_horizon_seconds", 290, 310, 2),
+    Case(
+        "SlipwayClosingHeldBack",
+        {
+            'slipway_sweep_rounds_total{horizon="unknown"}': "0+12x90",
+            'slipway_sweep_rounds_total{horizon="known"}': "0x90",
+        },
+        3,  # a rate needs two values
+        (
+            {
+                'slipway_sweep_rounds_total{horizon="unknown"}': "0+5x90",
+                'slipway_sweep_rounds_total{horizon="known"}': "0+7x90",
+            },
+        ),
+    ),
+    Case(
+        "SlipwayNoticesLate",
+        {'slipway_notices_oldest_due_seconds{operator="acme"}': "400x90", ENABLED: "1x90"},
+        2,
+        (
+            {'slipway_notices_oldest_due_seconds{operator="acme"}': "200x90", ENABLED: "1x90"},
+            {'slipway_notices_oldest_due_seconds{operator="acme"}': "400x90", ENABLED: "0x90"},
+            {
+                'slipway_notices_oldest_due_seconds{operator="acme"}': "400x90",
+                'slipway_circuit_open{operator="acme"}': "1x90",
+                ENABLED: "1x90",
+            },
+        ),
+        ACME,
+    ),
+    owed("SlipwayNoticeNotTaken", 60),
+    owed("SlipwayNoticeNotTakenYet", 15),
+    Case(
+        "SlipwayPartnerDown",
+        {f'{ATTEMPTS}{{operator="acme",verdict="again"}}': "0+4x90"},
+        11,
+        (
+            {
+                f'{ATTEMPTS}{{operator="acme",verdict="again"}}': "0+4x90",
+                f'{ATTEMPTS}{{operator="acme",verdict="delivered"}}': "0+1x90",
+            },
+            {f'{ATTEMPTS}{{operator="acme",verdict="again"}}': "4x90"},
+        ),
+        ACME,
+    ),
+    standing("SlipwayNoticesDead", "slipway_notices_dead", 0, 1, 1, operator="acme"),
+    standing("SlipwayPartnerUnusable", "slipway_partner_unusable", 0, 1, 1, operator="acme"),
+    Case(
+        "SlipwayPostgresAway",
+        {'slipway_server_up{server="postgresql"}': "0x90"},
+        1,
+        (
+            {'slipway_server_up{server="postgresql"}': "1x90"},
+            {
+                'slipway_server_up{server="postgresql",instance="a"}': "0x90",
+                'slipway_server_up{server="postgresql",instance="b"}': "1x90",
+            },
+            {'slipway_server_up{server="redis"}': "0x90"},
+        ),
+    ),
+    Case(
+        "SlipwayRedisAway",
+        {'slipway_server_up{server="broker"}': "0x90"},
+        1,
+        (
+            {'slipway_server_up{server="broker"}': "1x90"},
+            {'slipway_server_up{server="postgresql"}': "0x90"},
+        ),
+        {"server": "broker"},
+    ),
+    standing("SlipwayPublishingRefused", "slipway_stream_refused", 0, 1, 1, reason="full"),
+    *(
+        Case(
+            alert,
+            {"slipway_redis_memory_bytes": broken, "slipway_redis_memory_limit_bytes": "100x90"},
+            comes,
+            (
+                {"slipway_redis_memory_bytes": well, "slipway_redis_memory_limit_bytes": "100x90"},
+                {"slipway_redis_memory_bytes": broken, "slipway_redis_memory_limit_bytes": "0x90"},
+            ),
+        )
+        for alert, broken, well, comes in (
+            ("SlipwayRedisNearlyFull", "86x90", "84x90", 2),
+            ("SlipwayRedisFilling", "71x90", "69x90", 10),
+        )
+    ),
+    standing("SlipwayRedisNotSafe", "slipway_redis_writes_log", 1, 0, 1),
+    standing("SlipwayRedisNotSafe", "slipway_redis_keeps_everything", 1, 0, 1),
+    *(
+        Case(
+            "SlipwayProcessMissing",
+            {name: values for name, values in ALL_RUN.items() if f'"{missing}"' not in name},
+            2,
+            (ALL_RUN,),
+            {"process": missing} if missing in ("gateway", "beat") else {},
+        )
+        for missing in PROCESSES
+    ),
+    Case(
+        "SlipwayGatewayFails",
+        {f'{ANSWERS}{{status="500"}}': "0+6x90", f'{ANSWERS}{{status="200"}}': "0+94x90"},
+        6,
+        (
+            {f'{ANSWERS}{{status="500"}}': "0+4x90", f'{ANSWERS}{{status="200"}}': "0+96x90"},
+            {f'{ANSWERS}{{status="404"}}': "0+50x90", f'{ANSWERS}{{status="200"}}': "0+50x90"},
+            {f'{ANSWERS}{{status="500"}}': "0x90", f'{ANSWERS}{{status="200"}}': "0x90"},
+        ),
+    ),
+    logged("SlipwayResultsNotRecorded", "error", "attempt_not_recorded"),
+    logged("SlipwayResultsNotRecorded", "error", "delivery_results_left"),
+    logged("SlipwayDatabaseErrorUnexplained", "warning", "unexplained_database_error"),
+    *(
+        logged("SlipwayProgramFails", "error", event, event=event)
+        for event in (
+            *("answer_not_read", "delivery_run_failed", "door_failed", "event_refused_as_poison"),
+            *("intake_failed", "parked_events_given_up", "request_failed", "request_not_worded"),
+            *("ticket_left_as_it_is", "wire_broke"),
+        )
+    ),
+    Case(
+        "SlipwayEventsRejected",
+        {f'{EVENTS}{{outcome="rejected"}}': "0+2x90", f'{EVENTS}{{outcome="applied"}}': "0+98x90"},
+        16,
+        (
+            {
+                f'{EVENTS}{{outcome="rejected"}}': "0+1x90",
+                f'{EVENTS}{{outcome="applied"}}': "0+199x90",
+            },
+            {f'{EVENTS}{{outcome="rejected"}}': "0x90", f'{EVENTS}{{outcome="applied"}}': "0x90"},
+        ),
+    ),
+    standing("SlipwayRejectedEventsWait", "slipway_rejected_events", 0, 3, 60),
+    standing("SlipwayEventsSuperseded", "slipway_superseded_events", 0, 1, 15),
+    standing("SlipwayParkedOverdue", "slipway_parked_overdue_seconds", 290, 310, 5),
+    standing("SlipwayCircuitOpen", "slipway_circuit_open", 0, 1, 2, operator="acme"),
+    Case(
+        "SlipwayAnswersDoubtful",
+        {'slipway_answer_doubts_total{operator="acme",doubt="balance_moved_otherwise"}':
+            "0x9 1x80"},
+        10,
+        (
+            {'slipway_answer_doubts_total{operator="acme",doubt="ref_id_not_ours"}': "7x90"},
+            {'slipway_answer_doubts_total{operator="acme",doubt="ref_id_missing"}': "0+9x90"},
+        ),
+        {"operator": "acme", "doubt": "balance_moved_otherwise"},
+    ),
+    Case(
+        "SlipwayCreatesGivenUp",
+        {'slipway_swept_total{did="creates_abandoned"}': "0x9 2x80"},
+        10,
+        (
+            {'slipway_swept_total{did="creates_abandoned"}': "5x90"},
+            {'slipway_swept_total{did="closed"}': "0+9x90"},
+        ),
+    ),
+    Case(
+        "SlipwayPartnerSlow",
+        {
+            'slipway_attempt_seconds_bucket{operator="acme",le="2.5"}': "0+90x90",
+            'slipway_attempt_seconds_bucket{operator="acme",le="5"}': "0+100x90",
+            'slipway_attempt_seconds_bucket{operator="acme",le="+Inf"}': "0+100x90",
+        },
+        11,
+        (
+            {
+                'slipway_attempt_seconds_bucket{operator="acme",le="2.5"}': "0+100x90",
+                'slipway_attempt_seconds_bucket{operator="acme",le="+Inf"}': "0+100x90",
+            },
+        ),
+        ACME,
+    ),
+    Case(
+        "SlipwayOperatorDisabled",
+        {ENABLED: "0x1500"},
+        24 * 60,
+        ({ENABLED: "1x1500"}, {ENABLED: "0x1400 1x100"}),
+        ACME,
+    ),
+    Case(
+        "SlipwayHintsNotTaken",
+        {
+            'slipway_scheduled_hints_total{task="deliver",outcome="waiting"}': "0+12x90",
+            'slipway_scheduled_hints_total{task="deliver",outcome="sent"}': "0x90",
+        },
+        6,
+        (
+            {
+                'slipway_scheduled_hints_total{task="deliver",outcome="waiting"}': "0+7x90",
+                'slipway_scheduled_hints_total{task="deliver",outcome="sent"}': "0+5x90",
+            },
+        ),
+        {"task": "deliver"},
+    ),
+    Case(
+        "SlipwayBeatStopped",
+        {"slipway_beat_tick_timestamp_seconds": "0x90"},
+        3,  # later than 60 s, for a minute
+        ({"slipway_beat_tick_timestamp_seconds": "0+60x90"},),
+    ),
+    Case(
+        "SlipwaySurveyStopped",
+        {'slipway_survey_timestamp_seconds{server="redis"}': "0x90"},
+        5,
+        (
+            {'slipway_survey_timestamp_seconds{server="redis"}': "0+60x90"},
+            {
+                'slipway_survey_timestamp_seconds{server="redis",instance="a"}': "0x90",
+                'slipway_survey_timestamp_seconds{server="redis",instance="b"}': "0+60x90",
+            },
+        ),
+        {"server": "redis"},
+    ),
+    standing("SlipwayClocksApart", "slipway_clocks_apart_seconds", -1.5, -2.5, 2),
+    standing("SlipwayStreamIdsAhead", "slipway_stream_ids_ahead_seconds", 1, 3600, 2),
+    Case(
+        "SlipwayQueueNotEmptied",
+        {f'{LINES}{{level="warning",event="queue_not_emptied"}}': "0+12x90"},
+        6,
+        (
+            {f'{LINES}{{level="warning",event="queue_not_emptied"}}': "0x9 1x80"},
+            {f'{LINES}{{level="warning",event="queue_not_emptied"}}': "3x90"},
+        ),
+    ),
+    standing("SlipwayMessagesLost", "slipway_lost_messages", 0, 2, 5, queue="celery"),
+    Case(
+        "SlipwayPublishersRefused",
+        {
+            f'{ANSWERS}{{method="POST",route="/events",status="401"}}': "0+6x90",
+            f'{ANSWERS}{{method="POST",route="/events",status="202"}}': "0+94x90",
+        },
+        19,  # twenty, and from then on for a quarter of an hour
+        (
+            {
+                f'{ANSWERS}{{method="POST",route="/events",status="401"}}': "0+4x90",
+                f'{ANSWERS}{{method="POST",route="/events",status="202"}}': "0+96x90",
+            },
+            {f'{ANSWERS}{{method="POST",route="/events",status="401"}}': "0+1x90"},
+            {f'{ANSWERS}{{method="GET",route="/events/{{id}}",status="401"}}': "0+60x90"},
+            {f'{ANSWERS}{{method="POST",route="/be/tickets",status="404"}}': "0+60x90"},
+        ),
+        {"route": "/events"},
+    ),
+    Case(
+        "SlipwayGatewaySlow",
+        {
+            'slipway_http_seconds_bucket{le="1"}': "0+90x90",
+            'slipway_http_seconds_bucket{le="2.5"}': "0+100x90",
+            'slipway_http_seconds_bucket{le="+Inf"}': "0+100x90",
+        },
+        11,
+        (
+            {
+                'slipway_http_seconds_bucket{le="1"}': "0+100x90",
+                'slipway_http_seconds_bucket{le="+Inf"}': "0+100x90",
+            },
+        ),
+    ),
+)  # fmt: skip
