@@ -7,7 +7,8 @@ from pydantic_core import from_json
 
 from models.events import celery_message, lottery
 from models.events.event import Entry, Event, Unreadable
-from models.events.format import EVENT_BYTES_MAX
+from models.events.format import EVENT_BYTES_MAX, EVENT_NAMES
+from models.events.names import Names, refuse_nearly
 from models.events.published import FIELD, read_published
 from models.events.refusal import Refusal
 from models.lifecycle.words import Reason
@@ -21,15 +22,28 @@ _READERS: dict[bytes | None, Callable[[Entry], Event]] = {
     lottery.KIND: lottery.read_lottery,
     celery_message.KIND: celery_message.read_message,
 }
+_KNOWN = frozenset({FIELD, _KIND, lottery.OPERATOR})
+_FIELDS = Names.of(
+    (name.decode() for name in _KNOWN),
+    elsewhere={name: f"{name} in the JSON of `event`" for name in EVENT_NAMES.known},
+)
 _ID = re.compile(r"[^\s\x00]{1,64}")
 
 
 def read(entry: Entry) -> Event | Unreadable:
     """The event in *entry*; `Unreadable` with reason and message where there is none."""
     try:
+        if not entry.fields.keys() <= _KNOWN:
+            _check_names(entry.fields)
         return _reader(entry)(entry)
     except Refusal as refusal:
         return unreadable(entry, refusal.reason, str(refusal))
+
+
+def _check_names(fields: Mapping[bytes, bytes]) -> None:
+    """Refuse a field that is nearly called like one that counts, or belongs into the event."""
+    names = [name.decode("utf-8", "replace") for name in fields]
+    refuse_nearly(_FIELDS.nearly(dict.fromkeys(names)), within="the entry's field ")
 
 
 def _reader(entry: Entry) -> Callable[[Entry], Event]:

@@ -79,7 +79,10 @@ def _wrong_with(one: InFlight, terms: dict[str, Terms], *, now: datetime) -> str
     for name, at in (("taken_at", one.taken_at), ("settled_at", one.settled_at)):
         if at is not None and at > now:
             return f"{name}: {written(at)} is in the future"
-    return import_problem(terms[one.operator].protocol, one.facts)
+    protocol = terms[one.operator].protocol
+    if protocol == "seamless" and one.status is Status.RESERVED:
+        return "state: a seamless wallet reserves nothing; it is open once the wallet was debited"
+    return import_problem(protocol, one.facts)
 
 
 def _stand(ticket: TicketState, one: InFlight) -> None:

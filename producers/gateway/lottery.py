@@ -15,6 +15,7 @@ from producers.gateway.contract import answers
 from producers.gateway.errors import Fault, Refused, invalid
 from producers.gateway.gateway import TheGateway
 from producers.gateway.publishing.examination import watch
+from producers.gateway.queries import only_known
 from producers.publisher import FIELD
 
 _FORBIDDEN: Final = 403
@@ -42,6 +43,7 @@ routes = APIRouter(tags=["Lottery"])
     response_description="The message is on the stream.",
     responses=answers(401, 403, 408, 413, 415, 422, 429),
     openapi_extra={"requestBody": _body()},
+    dependencies=[only_known(elsewhere={"dry_run": "`POST /events`, which alone has it"})],
 )
 async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> Taken:
     """Take a `Bet` or a `Settlement`; whose it is says the key, which is bound to one operator.

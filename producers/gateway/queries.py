@@ -3,7 +3,7 @@
 `?dryRun=true` would publish what was only to be checked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import Depends, Request
@@ -12,13 +12,16 @@ from models.events.names import Names
 from producers.gateway.errors import Fault, invalid
 
 
-def only_known(*names: str, many: Iterable[str] = ()) -> Any:  # noqa: ANN401 - what FastAPI's `Depends` is
+def only_known(
+    *names: str, many: Iterable[str] = (), elsewhere: Mapping[str, str] | None = None
+) -> Any:  # noqa: ANN401 - what FastAPI's `Depends` is
     """Make the dependency of a route that has these parameters; those of *many* may repeat.
 
-    A name that is not nearly one of them is ignored, as everywhere on the web. Raises Refused: 422.
+    Those of *elsewhere* belong to another route, as its values say, and would be missed here. A
+    name that is not nearly one of them is ignored, as everywhere on the web. Raises Refused: 422.
     """
     repeatable = frozenset(many)
-    known = Names.of([*names, *repeatable])
+    known = Names.of([*names, *repeatable], elsewhere=elsewhere)
 
     async def checked(request: Request) -> None:
         given = [name for name, _ in request.query_params.multi_items()]

@@ -156,6 +156,15 @@ def test_a_wallet_s_ticket_without_what_a_payout_needs_is_left_out(desk, wallet)
     assert desk.deliver() == [("whole", "ticket_lost")]
 
 
+def test_a_wallet_s_ticket_is_never_reserved(desk, wallet):
+    """Nothing could ever open it: `paid` does not exist for a wallet."""
+    result = brought(desk, {**opened(operator=wallet, data=ROUND), "state": "reserved"})
+
+    assert result.refused == {
+        0: "state: a seamless wallet reserves nothing; it is open once the wallet was debited"
+    }
+
+
 @pytest.mark.parametrize("result", ["ticket_win", "ticket_lost", "ticket_void", "ticket_refund"])
 def test_a_result_of_a_ticket_that_lacks_them_says_so_and_is_sent_once_they_are_there(
     desk, books, engine, wallet, result

@@ -275,3 +275,10 @@ def test_whatever_its_id_claims_an_entry_was_received_when_it_was_read(kind, raw
             timedelta(),
             timedelta(seconds=3),
         )
+
+
+def test_other_fields_of_an_entry_are_not_looked_at():
+    """Tracing adds some of its own."""
+    fields = {b"event": published(), b"traceparent": b"00-1", b"\xff": b"", b"operator": b"acme"}
+
+    assert isinstance(read(Entry(ENTRY_ID, fields)), Event)

@@ -278,6 +278,25 @@ def test_many_problems_are_told_at_once_and_counted_where_they_are_too_many():
             "type '\ufffd\\x00' is not known",
         ),
         ({b"type": b"", b"event": b"{}"}, "unknown_type", "type '' is not known"),
+        ({b"Event": b"{}"}, "invalid_event", "field Event: is not known here; did you mean event?"),
+        (
+            {b"Type": b"LOTTERY_V2", b"event": published()},
+            "invalid_event",
+            "field Type: is not known here; did you mean type?",
+        ),
+        (
+            {b"type": b"LOTTERY_V2", b"Operator": b"acme", b"event": b"{}"},
+            "invalid_event",
+            "field Operator: is not known here; did you mean operator?",
+        ),
+        *(
+            (
+                {name: b"1", b"event": published()},
+                "invalid_event",
+                f"is not known here; did you mean {meant} in the JSON of `event`?",
+            )
+            for name, meant in ((b"event_id", "event_id"), (b"occurredAt", "occurred_at"))
+        ),
     ],
 )
 def test_an_entry_of_another_form_says_how_to_write_one(fields, reason, message):

@@ -76,7 +76,7 @@ def test_a_message_that_the_intake_would_find_too_old_is_refused_at_once(house, 
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["message"].startswith(
-        "timestamp 2015-03-02T02:27:58.721607+00:00 is more than 30d, less a margin of 60 s, ago"
+        "timestamp 2015-03-02T02:27:58.721607Z is more than 30d, less a margin of 60 s, ago"
         " (SLIPWAY_EVENT_AGE_MAX): its ticket may have been removed"
     )
     assert house.on_stream() == []
@@ -99,6 +99,23 @@ def test_a_message_of_another_form_is_422_and_says_what_is_wrong(house, key, bod
 
     assert (answer.status_code, answer.json()["code"]) == (422, 422)
     assert told in answer.json()["errors"][0]["message"]
+    assert house.on_stream() == []
+
+
+@pytest.mark.parametrize("name", ["dry_run", "dryRun"])
+def test_a_dry_run_is_refused_where_there_is_none(house, key, name):
+    """Ignored, what was only to be checked would be published."""
+    answer = house.client.post(
+        f"/v2/integration/lottery?{name}=true", content=bet(), headers={"X-Api-Key": key}
+    )
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {
+            "at": ["query", name],
+            "message": "is not known here; did you mean `POST /events`, which alone has it?",
+        }
+    ]
     assert house.on_stream() == []
 
 
