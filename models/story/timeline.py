@@ -1,7 +1,8 @@
 """Everything that happened to a ticket as one list in time order."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +17,8 @@ from models.story.values import (
 
 # An event that was decided so soon after it came is one moment for people.
 AT_ONCE: Final = timedelta(seconds=2)
+# A number, a time, or the digits of an id: `17`, `2026-11-20T10:00:00Z`, `7f3a-22b0`.
+_NUMBERS: Final = re.compile(r"[0-9a-fA-F]*[0-9][0-9a-fA-FTZ:.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,16 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A notice was sent, or could not be."""
+    """A notice was sent, or could not be; or several times in a row, and met the same each time."""
 
     notice: NoticeFact
-    attempt: AttemptFact
-    number: int  # which attempt of this notice, from 1
+    attempt: AttemptFact  # the last of them
+    number: int  # which attempt of this notice the first of them was, from 1
+    times: int = 1
+
+    def continues(self, before: "Tried") -> bool:
+        """Whether it is the next attempt after *before*, and met the same."""
+        return self.notice is before.notice and _met(self.attempt) == _met(before.attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,30 @@ def timeline(story: Story) -> tuple[Moment, ...]:
     if story.ticket.closed_at is not None:
         moments.append(Moment(story.ticket.closed_at, Closed()))
     moments += [moment for notice in story.notices for moment in _of_notice(notice)]
-    return tuple(sorted(moments, key=lambda moment: moment.at))  # stable: cause before effect
+    moments.sort(key=lambda moment: moment.at)  # stable: cause before effect
+    return tuple(_folded(moments))
+
+
+def _folded(moments: Iterable[Moment]) -> Iterator[Moment]:
+    """Attempts in a row that met the same as one, at the time of the first."""
+    held: Moment | None = None
+    for one in moments:
+        if held is not None:
+            match held.what, one.what:
+                case Tried() as before, Tried() as now if now.continues(before):
+                    many = replace(before, attempt=now.attempt, times=before.times + 1)
+                    held = replace(held, what=many)
+                    continue
+            yield held
+        held = one
+    if held is not None:
+        yield held
+
+
+def _met(attempt: AttemptFact) -> tuple[object, ...]:
+    """What an attempt met. Numbers aside: answers hold times, and ids of requests."""
+    words = [attempt.problem or "", attempt.answer or "", str(attempt.remarks or "")]
+    return attempt.verdict, attempt.http_status, *(_NUMBERS.sub("0", one) for one in words)
 
 
 def _of_event(event: EventFact) -> Iterator[Moment]:

@@ -1,6 +1,7 @@
 """`slipway ticket` on a troubled ticket reads like a story that a support person understands."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from cryptography.fernet import Fernet
 
 from models.lifecycle.words import Outcome
 from models.outbox.dead import WayOut
-from models.outbox.values import Attempt, Dead, Unanswered
+from models.outbox.values import Again, Attempt, Dead, Unanswered
 from tests.support.books import Books
 from tests.support.command_line import CommandLine
 from tests.support.desk import PARTNER_GRACE, TOOK, Desk
@@ -22,17 +23,20 @@ TOLD = """
 Ticket T of acme: open: its result was rolled back and no new one has come yet; 1 parked event
 (ticket_rollback) waits for what must come before, and its time to wait is over.
 status open, result pending, generation 1, close delay 24h
+code C-7, player p-1, price 1,234.50 EUR
 
 when      what     which                             how it ended                    details
-10:00:00  event    ticket_open                       applied (absent to open)        id one
+10:00:00  event    ticket_open                       applied (absent to open)        id one;
+    code C-7; player p-1; price 1,234.50 EUR
 10:01:00  event    ticket_win                        applied (open to resulted/won)  id two;
+    net payout 20.00 EUR;
     the partner is owed ticket_win (number 1)
 10:01:00  notice   ticket_win                        number 1
-    owed to the partner
+    owed to the partner; notice 1
 10:01:00  attempt  ticket_win                        unanswered
     attempt 1: no answer within 5s in 0.120 s
 10:01:10  attempt  ticket_win                        dead
-    attempt 2: 410 in 0.120 s: answered 410
+    attempt 2: 410 in 0.120 s: {"message":"no such �[31mticket"}
 10:01:11  event    ticket_rollback                   arrived                         id three;
     decided 10:01:15
 10:01:12  event    ticket_win                        duplicate
@@ -46,7 +50,7 @@ when      what     which                             how it ended               
 10:01:15  event    ticket_rollback                   applied (resulted/won to open)  id three;
     the partner is owed ticket_rollback (number 2); happened 10:00:30
 10:01:15  notice   ticket_rollback                   number 2
-    owed to the partner
+    owed to the partner; notice 2
 10:01:16  person   skipped ticket_win of generation 1  by anna
     their clock was slow; --not-delivered
 10:01:16  notice   ticket_win                        skipped
@@ -80,20 +84,23 @@ def slipway(monkeypatch, capsys, database) -> CommandLine:
 @pytest.fixture
 def entry_id(desk: Desk, books: Books, ways: WaysOut) -> str:
     """A ticket to which everything happened that needs explaining; what was kept raw of it."""
-    desk.say("ticket_open", event_id="one")
+    slip = {"ticket_code": "C-7", "player_id": "p-1", "price": 123450, "currency": "EUR"}
+    desk.say("ticket_open", event_id="one", **slip)
     desk.wait(60 * SECOND)
-    desk.say("ticket_win", event_id="two")
+    desk.say("ticket_win", event_id="two", net_payout=2000)
     silence = "no answer within 5s"
     desk.record_attempts(
         Attempt(desk.claim_one(), Unanswered(PARTNER_GRACE), TOOK, problem=silence)
     )
     desk.wait(PARTNER_GRACE)
     gone = "answered 410"
-    desk.record_attempts(Attempt(desk.claim_one(), Dead(gone), TOOK, http_status=410, problem=gone))
+    answer = '{"message":"no such \x1b[31mticket"}'
+    refusal = Attempt(desk.claim_one(), Dead(gone), TOOK, http_status=410, problem=gone)
+    desk.record_attempts(replace(refusal, answer=answer))
     desk.wait(SECOND)
     desk.say("ticket_rollback", event_id="three", at=desk.now - 41 * SECOND)
     desk.wait(SECOND)
-    desk.say("ticket_win", event_id="two")
+    desk.say("ticket_win", event_id="two", net_payout=2000)
     desk.wait(SECOND)
     desk.say("ticket_paid", event_id="five")
     desk.wait(SECOND)
@@ -136,3 +143,31 @@ def test_programs_read_the_same_story(slipway):
         *("anna", "notice_skipped", "skip --not-delivered"),
     )
     assert [one["reason"] for one in story["refused"]] == ["unknown_action"]
+
+
+def test_attempts_that_met_the_same_are_one_line_with_their_count(slipway, desk):
+    """A probe every 15 s for an hour: one line each time the answer changes, not 240."""
+    desk.say("ticket_win", event_id="one")
+    began = desk.now
+
+    def answered(status: int, answer: str) -> None:
+        wait = Again(timedelta(seconds=15))
+        tried = Attempt(desk.claim_one(), wait, TOOK, http_status=status, problem="again")
+        desk.record_attempts(replace(tried, problem=f"answered {status}", answer=answer))
+        desk.wait(timedelta(seconds=15))
+
+    for number in range(176):
+        answered(503, f"try later, request 7f3a-{number} at {desk.now}")
+    answered(500, "oops")
+    answered(503, "try " + "later " * 100)
+    lines = [line for line in slipway("ticket", "T").out.splitlines() if " attempt " in line]
+    story = slipway("ticket", "T", "--json").document()[0]
+
+    last = (began + 175 * timedelta(seconds=15)).strftime("%FT%TZ")
+    first, second, third = (" ".join(line.split()) for line in lines)
+    assert first.startswith(f"{began:%FT%TZ} attempt ticket_win again 176 attempts (1 to 176), the")
+    assert f"the last {last}: 503 in 0.120 s: try later, request 7f3a-175 at" in first
+    assert second.endswith("attempt 177: 500 in 0.120 s: oops")
+    assert "attempt 178: 503 in 0.120 s: try later later" in third
+    assert len(third) < 300
+    assert len(story["notices"][0]["attempts"]) == 178

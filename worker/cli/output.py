@@ -77,6 +77,12 @@ def as_text(cell: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cell)
 
 
+def bounded(words: str, most: int = 200) -> str:
+    """What somebody else wrote, on one line and no longer than *most*."""
+    line = " ".join(words[: 4 * most].split())
+    return line if len(line) <= most else f"{line[:most]}…"
+
+
 def moment(at: datetime | None) -> str:
     """A time for people, `2026-11-20T10:00:00Z`, to the second; a dash when there is none."""
     return "-" if at is None else written(at, "seconds")

@@ -25,9 +25,8 @@ from models.story.sentence import said_by
 from models.story.timeline import AT_ONCE, Arrived, Closed, Ended, Owed, Repeated, Tried, What
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
-from worker.cli.output import as_text, moment, plain, remark, show_json, show_table
-
-_WORDS_MAX = 200  # of what a partner wrote
+from worker.cli.output import as_text, bounded, moment, plain, remark, show_json, show_table
+from worker.cli.slip_words import in_words
 
 
 def tell(ticket_id: str, *, operator: str | None, as_json: bool) -> None:
@@ -66,8 +65,11 @@ def _show(story: Story, sentence: str) -> None:
     ticket = story.ticket
     typer.echo(f"Ticket {ticket.ticket_id} of {ticket.operator}: {as_text(sentence)}")
     typer.echo(", ".join(_standing(ticket)))
+    if slip := [*in_words({**ticket.details, **ticket.amounts})]:
+        typer.echo(as_text(", ".join(slip)))
     typer.echo()
-    rows = [(moment(one.at), *_row(one.what)) for one in timeline(story)]
+    currency = ticket.details.get("currency")
+    rows = [(moment(one.at), *_row(one.what, currency)) for one in timeline(story)]
     show_table(("when", "what", "which", "how it ended", "details"), rows)
 
 
@@ -82,18 +84,19 @@ def _standing(ticket: TicketFact) -> Iterator[str]:
         yield f"closed at {moment(ticket.closed_at)}"
 
 
-def _row(what: What) -> tuple[str, str, str, str]:  # noqa: PLR0911 - a line for each kind
+def _row(what: What, currency: object) -> tuple[str, str, str, str]:  # noqa: PLR0911 - a line for each kind
     match what:
         case Arrived(event):
             return "event", event.action, "arrived", f"id {event.event_id}; {_later(event)}"
         case EventFact():
-            return "event", what.action, _outcome(what), "; ".join(_details(what))
+            return "event", what.action, _outcome(what), "; ".join(_details(what, currency))
         case Repeated(event):
             return "event", event.action, "duplicate", _repeats(event)
         case Owed(notice):
-            return "notice", notice.action, f"number {notice.number}", "owed to the partner"
-        case Tried(notice, attempt, number):
-            return "attempt", notice.action, attempt.verdict, _answer(attempt, number)
+            which = f"owed to the partner; notice {notice.id}"
+            return "notice", notice.action, f"number {notice.number}", which
+        case Tried(notice, attempt):
+            return "attempt", notice.action, attempt.verdict, _answer(what)
         case Ended(notice):
             return "notice", notice.action, str(notice.ended), _end(notice)
         case InterventionFact():
@@ -130,8 +133,9 @@ def _later(event: EventFact) -> str:
     return f"decided {moment(event.decided_at)}"
 
 
-def _details(event: EventFact) -> Iterator[str]:
+def _details(event: EventFact, currency: object) -> Iterator[str]:
     yield f"id {event.event_id}"
+    yield from in_words(event.data, currency=currency)
     if event.sequence is not None:
         yield f"number {event.sequence}"
     if event.message is not None:
@@ -191,12 +195,25 @@ def _refused(fact: RefusedFact) -> str:
     return f"{fact.message} (kept raw: entry {fact.entry_id}){dealt_with}"
 
 
-def _answer(attempt: AttemptFact, number: int) -> str:
-    took = f"attempt {number}: {said_by(attempt)} in {attempt.took.total_seconds():.3f} s"
-    words = (attempt.problem if attempt.http_status is not None else None) or attempt.answer
+def _answer(tried: Tried) -> str:
+    """What an attempt met: the status, our reading of it, and what the partner wrote."""
+    attempt, number = tried.attempt, tried.number
+    which = f"attempt {number}"
+    if tried.times > 1:
+        last = moment(attempt.recorded_at)
+        which = f"{tried.times} attempts ({number} to {number + tried.times - 1}), the last {last}"
+    took = f"{which}: {said_by(attempt)} in {attempt.took.total_seconds():.3f} s"
+    return ": ".join([took, *([said] if (said := "; ".join(_words(attempt))) else [])])
+
+
+def _words(attempt: AttemptFact) -> Iterator[str]:
+    plain_status = {None, f"answered {attempt.http_status}"}
+    if attempt.http_status is not None and attempt.problem not in plain_status:
+        yield bounded(attempt.problem)
     if attempt.remarks is not None:
-        words = "; ".join(_books(attempt.remarks)) or words
-    return took if not words else f"{took}: {words[:_WORDS_MAX]}"
+        yield bounded("; ".join(_books(attempt.remarks)))
+    elif attempt.answer:
+        yield bounded(attempt.answer)
 
 
 def _books(remarks: Mapping[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from models.lifecycle.turn import NO_WINDOW
 from models.lifecycle.words import Outcome
 from models.rescue import DeadNotice, Listed, list_dead, list_events, list_rejected
-from worker.cli.output import moment, plain, remark, show_json, show_table
+from worker.cli.output import bounded, moment, plain, remark, show_json, show_table
 from worker.cli.rescue.options import Choice
 from worker.cli.rescue.session import selection, session
 
@@ -50,7 +50,7 @@ def last_answer(notice: DeadNotice) -> str:
     """The status and the first words of what the partner answered last."""
     if notice.http_status is None:
         return "-"
-    words = " ".join((notice.answer or "").split())[:_ANSWER_SHOWN_MAX]
+    words = bounded(notice.answer or "", _ANSWER_SHOWN_MAX)
     return f"{notice.http_status} {words}".strip()
 
 

@@ -10,12 +10,13 @@ from models.lifecycle.words import Action, Outcome
 from models.rescue import DeadNoticeStory, LoggedEvent, NotPossible, RawInput, find_dead
 from models.story import AttemptFact
 from worker.cli.errors import Failed
-from worker.cli.output import as_text, moment, plain, show_json, show_table
+from worker.cli.output import as_text, bounded, moment, plain, show_json, show_table
 from worker.cli.rescue.lists import last_answer
 from worker.cli.rescue.options import Choice
 from worker.cli.rescue.session import session
 from worker.cli.rescue.targets import find_one
 
+_WORDS_MAX = 500  # of what a partner wrote; `--json` has all that is kept
 _RAW_SHOWN_MAX = 4000  # characters; `--json` has all of it
 
 
@@ -136,7 +137,7 @@ def _attempt_row(attempt: AttemptFact) -> tuple[str, ...]:
         attempt.verdict,
         f"{attempt.took.total_seconds():.3f} s",
         "-" if attempt.http_status is None else str(attempt.http_status),
-        attempt.answer or attempt.problem or "-",
+        bounded(attempt.answer or attempt.problem or "-", _WORDS_MAX),
     )
 
 
