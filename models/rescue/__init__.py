@@ -1,7 +1,8 @@
 """Ways out for what needs a person: events that were refused or wait, dead notices.
 
-`listing` and `finding` read; `events`, `raw` and `notices` change, each under the ticket's lock and
-together with the record of who did it and why. `values` is what passes between them and a screen.
+`listing`, `finding` and `waiting` read; `events`, `raw` and `notices` change, each under the
+ticket's lock and together with the record of who did it and why. `values` is what passes between
+them and a screen.
 """
 
 from models.outbox.dead import NotPossible, WayOut
@@ -22,8 +23,18 @@ from models.rescue.values import (
     RawInput,
     Selection,
 )
+from models.rescue.waiting import (
+    UNENDED,
+    NoPlace,
+    OwedNotice,
+    Page,
+    UnendedTicket,
+    list_owed,
+    list_unended,
+)
 
 __all__ = [
+    "UNENDED",
     "DeadNotice",
     "DeadNoticeStory",
     "EventEnd",
@@ -31,10 +42,14 @@ __all__ = [
     "FreedNotice",
     "Listed",
     "LoggedEvent",
+    "NoPlace",
     "NotPossible",
     "NoticeKey",
+    "OwedNotice",
+    "Page",
     "RawInput",
     "Selection",
+    "UnendedTicket",
     "WayOut",
     "choose_dead",
     "choose_events",
@@ -47,8 +62,10 @@ __all__ = [
     "free_dead",
     "list_dead",
     "list_events",
+    "list_owed",
     "list_raw",
     "list_rejected",
+    "list_unended",
     "raw_naming",
     "retry_events",
     "retry_raw",

@@ -57,6 +57,14 @@ class Ticket(SQLModel, table=True):
             "id",
             postgresql_where=text("(details ->> 'ticket_code') IS NOT NULL"),
         ),
+        # `slipway tickets list`: an operator's that have not ended. Its condition names columns of
+        # other indexes alone, so it costs no HOT update.
+        Index(
+            "ticket_unended",
+            "operator",
+            "id",
+            postgresql_where=text("closed_at IS NULL AND cancelled_at IS NULL"),
+        ),
         one_of("status", Status),
         one_of("result", Result),
         CheckConstraint(

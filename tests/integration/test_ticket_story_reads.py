@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -84,7 +85,12 @@ def slipway(monkeypatch, capsys, database) -> CommandLine:
 @pytest.fixture
 def entry_id(desk: Desk, books: Books, ways: WaysOut) -> str:
     """A ticket to which everything happened that needs explaining; what was kept raw of it."""
-    slip = {"ticket_code": "C-7", "player_id": "p-1", "price": 123450, "currency": "EUR"}
+    slip: dict[str, Any] = {
+        "ticket_code": "C-7",
+        "player_id": "p-1",
+        "price": 123450,
+        "currency": "EUR",
+    }
     desk.say("ticket_open", event_id="one", **slip)
     desk.wait(60 * SECOND)
     desk.say("ticket_win", event_id="two", net_payout=2000)

@@ -20,6 +20,7 @@ from worker.cli import (
     publishers,
     simulate,
     ticket,
+    tickets,
     up,
 )
 from worker.cli.help_pages import WIDTH_MAX, FullSentences
@@ -72,6 +73,7 @@ app.command("publish", epilog=publish.EXAMPLE)(publish.publish)
 app.command("import", epilog=import_tickets.EXAMPLE)(import_tickets.import_tickets)
 app.command("partner", epilog=partner.EXAMPLE)(partner.partner)
 app.command("ticket", epilog=ticket.EXAMPLE)(ticket.ticket)
+app.add_typer(tickets.app, name="tickets")
 app.add_typer(events.app, name="events")
 app.add_typer(notices.app, name="notices")
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)

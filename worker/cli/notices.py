@@ -8,12 +8,14 @@ import typer
 from worker.cli.help_pages import FullSentences
 from worker.cli.options import NO_REASON, AsJson, By, OneOperator, Why, person_name
 from worker.cli.rescue.options import (
+    After,
     Choice,
     Limit,
     NeededWhy,
     NoticeId,
     NoticeIds,
     NoticeReason,
+    OlderThan,
     OneTicket,
     Since,
     Teller,
@@ -27,6 +29,12 @@ dead = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(dead, name="dead")
+owed = typer.Typer(
+    cls=FullSentences,
+    help="Notices that are sent again by themselves: between two tries, or on their way.",
+    no_args_is_help=True,
+)
+app.add_typer(owed, name="owed")
 
 Delivered = Annotated[
     bool,
@@ -39,6 +47,24 @@ NotDelivered = Annotated[
         help="The partner does not have it, and is never told.",
     ),
 ]
+
+
+@owed.command("list", epilog="Example: slipway notices owed list --operator acme --older-than 15m")
+def show_owed(
+    *,
+    operator: OneOperator = None,
+    older_than: OlderThan = None,
+    limit: Limit = 100,
+    after: After = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what partners have not taken so far: since when, the next try, the last problem.
+
+    The next to be tried comes first. What waits behind another notice of its ticket is not listed.
+    """
+    from worker.cli.rescue.waiting import show_owed  # noqa: PLC0415 - as worker.cli says
+
+    show_owed(operator, older_than, limit=limit, after=after, as_json=as_json)
 
 
 @dead.command("list", epilog="Example: slipway notices dead list --operator acme --since 1h")

@@ -207,9 +207,9 @@ def _answer(tried: Tried) -> str:
 
 
 def _words(attempt: AttemptFact) -> Iterator[str]:
-    plain_status = {None, f"answered {attempt.http_status}"}
-    if attempt.http_status is not None and attempt.problem not in plain_status:
-        yield bounded(attempt.problem)
+    status, problem = attempt.http_status, attempt.problem
+    if status is not None and problem is not None and problem != f"answered {status}":
+        yield bounded(problem)
     if attempt.remarks is not None:
         yield bounded("; ".join(_books(attempt.remarks)))
     elif attempt.answer:

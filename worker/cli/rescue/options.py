@@ -33,7 +33,17 @@ Since = Annotated[
     timedelta | None,
     typer.Option(parser=duration, metavar="DURATION", help="Only the last 1h.", show_default="all"),
 ]
-Limit = Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many.")]
+OlderThan = Annotated[
+    timedelta | None,
+    typer.Option(
+        parser=duration, metavar="DURATION", help="Only what is older, like 1h.", show_default="all"
+    ),
+]
+After = Annotated[
+    str | None,
+    typer.Option(metavar="PLACE", help="Where the page before ended.", show_default="the start"),
+]
+Limit = Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="Maximum number of rows.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it is done.")]
 NeededWhy = Annotated[
     str,

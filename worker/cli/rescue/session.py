@@ -51,6 +51,16 @@ def session() -> Iterator[Session]:
         engine.dispose()
 
 
+def before(now: datetime, duration: timedelta | None) -> datetime | None:
+    """The moment that lies *duration* before *now*; None where all is meant."""
+    if duration is None:
+        return None
+    try:
+        return now - duration
+    except OverflowError:  # longer ago than there are years
+        return datetime.min.replace(tzinfo=now.tzinfo)
+
+
 def selection(choice: Choice, now: datetime) -> Selection:
     """What a choice that names nothing selects; `--since` counts back from *now*."""
     since = None
