@@ -134,7 +134,7 @@ def test_a_user_without_the_right_to_it_is_refused_too(redis, redis_url):
         "unsure", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-waitaof"]
     )
     try:
-        url = redis_url.replace("//:", "//unsure:", 1)
+        url = redis_url.replace("//default:", "//unsure:", 1)
         publisher = Publisher.at(url, waitaof_ms=100)
         with pytest.raises(DiskUnconfirmable, match="no permissions to run the 'waitaof' command"):
             publisher.publish(WIN)
