@@ -14,6 +14,7 @@ from models.events.names import Names
 from models.lifecycle.words import Action
 
 EVENT_BYTES_MAX = 256 * 1024
+ID_CHARACTERS_MAX: Final = 64
 # Printable characters without spaces: no control, format or separator characters.
 _PRINTABLE = r"^[^\p{C}\p{Z}]*$"
 # Unicode counts these as marks, letters or symbols, and a screen shows nothing for them: joiners

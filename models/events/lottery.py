@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from models.events.age import too_old_for_a_door
 from models.events.doubled import refuse_doubled
 from models.events.event import Entry, Event
-from models.events.format import EVENT_BYTES_MAX, Id
+from models.events.format import EVENT_BYTES_MAX, ID_CHARACTERS_MAX, Id
 from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
 from models.events.moments import MOMENT_RULE, moment
 from models.events.names import refuse_nearly
@@ -85,6 +85,27 @@ def wrong_with(payload: bytes, *, now: datetime, age_max: timedelta) -> Refusal 
     if why := too_old_for_a_door(said.at, now=now, age_max=age_max):
         return Refusal(Reason.TOO_OLD, f"timestamp {why}")
     return None
+
+
+def at_its_draw(ticket_id: str, draw: str) -> str:
+    """The id of a ticket, where each draw of a lottery ticket is a ticket of its own (H11)."""
+    return f"{ticket_id}.{draw}"
+
+
+def too_long(ticket_id: str) -> str | None:
+    """Why `at_its_draw` gave no id; None: it did."""
+    if len(ticket_id) <= ID_CHARACTERS_MAX:
+        return None
+    return (
+        f"ticket_id and draw_id together have {len(ticket_id)} characters; "
+        f"at most {ID_CHARACTERS_MAX} are taken"
+    )
+
+
+def too_long_at_its_draw(payload: bytes) -> str | None:
+    """The same of the message in *payload*, with which nothing else is wrong."""
+    message = from_json(payload)
+    return too_long(at_its_draw(message["ticket_id"], message["draw_id"]))
 
 
 def ids_in(entry: Entry) -> dict[str, object]:

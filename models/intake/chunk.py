@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from models.events.event import Event
+from models.events.lottery import at_its_draw, too_long
 from models.intake.known import Arrived, Sorted, count_repeats, known_of, sort_by_log
 from models.lifecycle.ticket import Terms, TicketState
 from models.lifecycle.turn import Waiting, take_turn
@@ -20,7 +21,6 @@ from models.tickets.store import Turn, store, store_new
 
 # Fresh events arrive after all that is parked; their place in the chunk breaks ties.
 _FRESH = 2**62
-TICKET_ID_MAX = 64  # characters, as of every id
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ def _welcome(
             result.refused.append(_unknown_operator(event))
             continue
         placed = _at_its_draw(event, agreed)
-        if len(placed.ticket_id) > TICKET_ID_MAX:
-            result.refused.append(_too_long(placed))
+        if problem := too_long(placed.ticket_id):
+            result.refused.append(Refused(placed, Reason.INVALID_EVENT, problem))
         else:
             welcome.append(_Welcome((agreed.operator, placed.ticket_id), agreed, placed))
     return welcome
@@ -182,16 +182,7 @@ def _at_its_draw(event: Event, terms: Terms) -> Event:
     """Where each draw of a lottery ticket is a ticket of its own, *event* on that (H11)."""
     if terms.lottery_ticket != "ticket+draw" or event.draw is None:
         return event
-    return event._replace(ticket_id=f"{event.ticket_id}.{event.draw}")
-
-
-def _too_long(event: Event) -> Refused:
-    return Refused(
-        event,
-        Reason.INVALID_EVENT,
-        f"ticket_id and draw_id together have {len(event.ticket_id)} characters; "
-        f"at most {TICKET_ID_MAX} are taken",
-    )
+    return event._replace(ticket_id=at_its_draw(event.ticket_id, event.draw))
 
 
 def _unknown_operator(event: Event) -> Refused:

@@ -4,9 +4,12 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
+from sqlalchemy import text
 
 from models.events.encoding import without_mark
-from models.events.lottery import KIND, OPERATOR, wrong_with
+from models.events.lottery import KIND, OPERATOR, too_long_at_its_draw, wrong_with
+from models.events.refusal import Refusal
+from models.lifecycle.words import Reason
 from models.publishers import KeyHolder
 from producers.contract.schemas import lottery_schema
 from producers.gateway.bodies import read_body
@@ -18,6 +21,8 @@ from producers.gateway.publishing.examination import watch
 from producers.gateway.queries import only_known
 from producers.publisher import FIELD
 
+# Asked for the few messages alone whose ids are too long where the answer is yes.
+PER_DRAW: Final = text("SELECT lottery_ticket = 'ticket+draw' FROM operator WHERE code = :code")
 _FORBIDDEN: Final = 403
 _WRONG_KIND: Final = 415
 _JSON: Final = "application/json"
@@ -56,8 +61,13 @@ async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> 
     operator = _only_operator(holder)
     now = watch(holder.now)
     body = without_mark(await read_body(request, gateway.limits, most=gateway.limits.event_bytes))
-    if refusal := wrong_with(body, now=now(), age_max=gateway.settings.event_age_max):
-        fault = Fault(at=["body"], message=str(refusal))
+    problem = wrong_with(body, now=now(), age_max=gateway.settings.event_age_max)
+    if problem is None and (too_long := too_long_at_its_draw(body)) is not None:
+        asked = {"code": operator}
+        if await gateway.in_transaction(lambda it: it.execute(PER_DRAW, asked).scalar_one()):
+            problem = Refusal(Reason.INVALID_EVENT, too_long)
+    if problem is not None:
+        fault = Fault(at=["body"], message=str(problem))
         raise invalid("the message is refused; nothing was published", [fault])
     entry = {_KIND_FIELD: KIND, OPERATOR.decode(): operator.encode(), FIELD: body}
     await gateway.threads.run(lambda: gateway.stream.add([entry]))

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from models.events.event import Entry
 from tests.support.gateway_house import SECRET, House
@@ -100,6 +101,26 @@ def test_a_message_of_another_form_is_422_and_says_what_is_wrong(house, key, bod
     assert (answer.status_code, answer.json()["code"]) == (422, 422)
     assert told in answer.json()["errors"][0]["message"]
     assert house.on_stream() == []
+
+
+def test_ids_that_are_too_long_together_are_refused_where_each_draw_is_a_ticket(house, key, acme):
+    """What the intake would refuse, after a 200."""
+    long = bet(ticket_id="7" * 60, draw_id="1" * 4, timestamp=YESTERDAY.isoformat())
+    assert deliver(house, key, long).status_code == 200
+    with house.engine.begin() as connection:
+        row = {"code": acme}
+        connection.execute(
+            text("UPDATE operator SET lottery_ticket = 'ticket+draw' WHERE code = :code"), row
+        )
+
+    answer = deliver(house, key, long)
+
+    assert (answer.status_code, len(house.on_stream())) == (422, 1)
+    assert answer.json()["errors"][0]["message"] == (
+        "ticket_id and draw_id together have 65 characters; at most 64 are taken"
+    )
+    fitting = bet(ticket_id="7" * 59, draw_id="1" * 4, timestamp=YESTERDAY.isoformat())
+    assert deliver(house, key, fitting).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["dry_run", "dryRun"])
