@@ -87,7 +87,7 @@ def _trials(case: Case) -> Iterator[dict[str, Any]]:
 def _trial(series: dict[str, str], *expected: dict[str, Any]) -> dict[str, Any]:
     return {
         "interval": "1m",
-        "input_series": [{"series": name, "values": told} for name, told in series.items()],
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "alert_rule_test": list(expected),
     }
 
@@ -172,7 +172,7 @@ def test_a_stream_that_takes_no_events_calls_with_the_reason(promtool, tmp_path)
     )
 
 
-def test_an_open_circuit_is_told_with_its_cause(promtool, tmp_path):
+def test_an_open_circuit_calls_with_its_cause(promtool, tmp_path):
     judged(
         promtool,
         tmp_path,
@@ -193,7 +193,7 @@ def test_an_open_circuit_is_told_with_its_cause(promtool, tmp_path):
     )
 
 
-def test_a_notice_that_is_not_taken_is_told_with_its_age(promtool, tmp_path):
+def test_a_notice_that_is_not_taken_calls_with_its_age(promtool, tmp_path):
     """At a partner whose other tickets go through, and whose circuit is closed."""
     judged(
         promtool,

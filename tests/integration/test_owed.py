@@ -141,7 +141,7 @@ def test_a_create_is_owed_until_it_is_answered_and_its_discard_from_then_on(desk
 
 
 def test_the_second_discard_is_owed_from_its_30_minutes_on(desk):
-    """It is written when the first was taken; nobody is late until it is due."""
+    """It is written when the first was taken; it is not late before it is due."""
     desk.say("ticket_create", **SLIP)
     desk.record(desk.claim_one(), Unanswered(MINUTE))
     desk.wait(MINUTE)

@@ -170,7 +170,7 @@ def test_messages_on_a_broker_of_its_own_reach_no_stream(watch):
     assert lost(watch, "tickets") == 1
 
 
-def test_whoever_logs_in_it_is_the_same_redis(watch):
+def test_two_users_of_one_redis_are_on_the_same_redis(watch):
     watch.redis.lpush("tickets", "{}")
     watch.settings |= {
         "broker_url": "redis://celery:word@here:6379/0",

@@ -33,8 +33,8 @@ class Case:
 
 def gauge(name: str, well: float, broken: float, **labels: str) -> tuple[Series, Series]:
     """Give a figure that stands wrong from the start, and one that stands right."""
-    told = ",".join(f'{label}="{value}"' for label, value in labels.items())
-    series = f"{name}{{{told}}}"
+    matched = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    series = f"{name}{{{matched}}}"
     return {series: f"{broken}x90"}, {series: f"{well}x90"}
 
 

@@ -215,7 +215,9 @@ def ping(code: Code, *, as_json: AsJson = False) -> None:
 def status(code: OneCode = None, *, as_json: AsJson = False) -> None:
     """Show how the partners are doing: circuit, in flight, due, dead, and the last five minutes.
 
-    While a circuit is open nothing but a probe every 15 s goes out; nothing dies of that.
+    "owed for" is the age of the oldest notice that is not taken, also between two attempts. While a
+    circuit is open nothing but a probe every 15 s goes out; nothing dies of that. What to do about
+    its cause stands below the table.
     """
     from worker.cli.operator_status import show_status  # noqa: PLC0415 - as worker.cli says
 

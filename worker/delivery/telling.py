@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from models.outbox.causes import cause_of
 from models.outbox.values import Attempt, Dead, Delivered, Recorded
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class Telling:
             if turned.reason is None:
                 log.info(CIRCUIT_CLOSED, extra=told)
             else:
-                log.warning(CIRCUIT_OPENED, extra={**told, "reason": turned.reason})
+                cause = str(cause_of(turned.reason))
+                log.warning(CIRCUIT_OPENED, extra={**told, "reason": turned.reason, "cause": cause})
         for attempt in recorded.attempts:
             if not isinstance(attempt.verdict, Delivered):
                 event = NOTICES_NOT_DELIVERED

@@ -18,7 +18,7 @@ _ALWAYS: Final = MappingProxyType(
 
 
 def lost_messages(broker: Redis, *, holds_stream: bool) -> Mapping[str, int]:
-    """Count what waits in each queue that nobody takes from. Raises redis.RedisError.
+    """Count what waits in each queue that no worker consumes. Raises redis.RedisError.
 
     *holds_stream*: it is the stream's Redis too, whose queue `tickets` the intake empties.
     """

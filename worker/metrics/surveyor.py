@@ -156,6 +156,6 @@ class Surveyor:
 
 
 def _place(url: str) -> tuple[str | None, int | None, str]:
-    """Say which database of which server a URL leads to, whoever logs in."""
+    """Say which database of which server a URL leads to, with any user."""
     parts = urlsplit(url)
     return parts.hostname, parts.port, parts.path

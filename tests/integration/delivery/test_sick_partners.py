@@ -106,6 +106,7 @@ def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme
     (opened,) = [record for record in caplog.records if record.message == "circuit_opened"]
     assert opened.__dict__["operator"] == "acme"
     assert " attempts in a row led to nothing; the last: " in opened.__dict__["reason"]
+    assert opened.__dict__["cause"] == "timeout"
 
 
 def test_when_it_is_well_again_that_is_told_and_all_goes_out(scene, partner, acme, clock, caplog):
