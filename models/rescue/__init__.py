@@ -8,7 +8,14 @@ them and a screen.
 from models.outbox.dead import NotPossible, WayOut
 from models.rescue.events import drop_events, retry_events
 from models.rescue.finding import find_events, find_raw, raw_naming
-from models.rescue.listing import choose_events, choose_raw, list_events, list_raw, list_rejected
+from models.rescue.listing import (
+    NEEDING_A_PERSON,
+    choose_events,
+    choose_raw,
+    list_events,
+    list_raw,
+    list_rejected,
+)
 from models.rescue.notices import choose_dead, find_dead, free_dead, list_dead
 from models.rescue.raw import drop_raw, retry_raw
 from models.rescue.values import (
@@ -34,6 +41,7 @@ from models.rescue.waiting import (
 )
 
 __all__ = [
+    "NEEDING_A_PERSON",
     "UNENDED",
     "DeadNotice",
     "DeadNoticeStory",

@@ -95,6 +95,51 @@ def test_a_page_shows_all_there_is_and_steers_no_terminal(slipway):
 
 
 @pytest.mark.usefixtures("trouble")
+def test_input_that_was_kept_raw_is_shown_by_the_id_its_event_was_to_have(slipway, trouble):
+    """The entry is known; so is what it holds. An id that was used before names two: one is raw."""
+    trouble.say("ticket_lost", "U", event_id="again")
+    trouble.say("ticket_void", "U", event_id="again")
+    early = slipway("events", "rejected", "show", "early")
+    reused = slipway("events", "rejected", "show", "again", "--json").document()
+    trouble.say("ticket_refund", "U", event_id="again")
+    many = slipway("events", "rejected", "show", "again")
+    dropped = slipway("events", "rejected", "drop", "early", *WHY)
+
+    assert (early.code, '"operator":"betsy"' in early.out.replace(" ", "")) == (0, True)
+    assert (reused["reason"], "ticket_void" in reused["raw"]) == ("event_id_reused", True)
+    assert (many.code, many.err.count("raw input of entry")) == (2, 2)
+    assert (dropped.code, "will leave the list" in dropped.out) == (0, True)
+
+
+@pytest.mark.usefixtures("trouble")
+def test_whether_a_retry_can_help_is_tried_and_taken_back(slipway, trouble, books):
+    """`yes` was said of all that could be read, and of nothing whether it would fail again."""
+    trouble.say("ticket_lost", "U", event_id="again")
+    trouble.say("ticket_void", "U", event_id="again")
+    listed = slipway("events", "rejected", "list", "--json").document()
+    entry = next(one["id"] for one in listed if one["reason"] == "not_json")
+
+    def said(outcome: str, which: str) -> str:
+        screen = slipway("events", outcome, "show", which).out
+        document = slipway("events", outcome, "show", which, "--json").document()
+        (line,) = [one for one in screen.splitlines() if one.startswith("can be retried:")]
+        assert line.partition(":")[2].strip() == document["can_be_retried"]
+        return str(document["can_be_retried"])
+
+    before = books.standing()
+    assert said("rejected", entry).startswith(f"no: entry {entry} still cannot be read: not JSON")
+    assert said("rejected", "early").startswith("only after `slipway operators add`: ")
+    assert "is still refused: event_id 'again' was used on" in said("rejected", "again")
+    assert said("rejected", "paid").startswith("no: it would be rejected again (not_reserved)")
+    assert said("superseded", "back").startswith("no: it would be superseded again")
+    assert "--as-now" in said("superseded", "back")
+    assert said("parked", "lost").startswith("not yet: it would be parked still until 2")
+    trouble.add_operator("betsy")
+    assert said("rejected", "early").startswith("yes: it would be applied")
+    assert (books.standing(), books.event("paid").outcome) == (before, "rejected")
+
+
+@pytest.mark.usefixtures("trouble")
 def test_a_retry_says_what_will_happen_and_what_did(slipway, books):
     again = slipway("events", "superseded", "retry", "back")
     through = slipway("events", "superseded", "retry", "back", "--as-now", *WHY, "--json")
@@ -130,7 +175,12 @@ def test_an_id_that_means_several_has_to_be_narrowed(slipway, at_desk):
     [
         ("events parked show win", 1, "event win is not parked but applied (ticket_win of ticket"),
         ("events parked show x", 1, "no event x is known"),
-        ("events rejected show early", 1, "input that names it is kept raw: entry 1"),
+        (
+            "events parked show paid",
+            1,
+            "but rejected (ticket_paid of ticket T of acme): `slipway ev",
+        ),
+        ("events parked show early", 1, "is kept raw: `slipway events rejected show early`"),
         ("events parked retry", 2, "say which: by id, or all of an --operator"),
         ("events parked drop lost", 2, "--why"),
         ("events rejected drop paid --why=", 2, "say why"),

@@ -5,10 +5,21 @@ from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from models.interventions import Person
-from models.lifecycle.words import Outcome
-from models.rescue import EventEnd, EventKey, drop_events, drop_raw, retry_events, retry_raw
+from models.lifecycle.words import Outcome, Reason
+from models.rescue import (
+    EventEnd,
+    EventKey,
+    LoggedEvent,
+    NotPossible,
+    RawInput,
+    drop_events,
+    drop_raw,
+    retry_events,
+    retry_raw,
+)
 from worker.cli.rescue import sentences
 from worker.cli.rescue.options import Choice, Teller
 from worker.cli.rescue.session import Session, session
@@ -33,6 +44,23 @@ def retry(outcome: Outcome, choice: Choice, teller: Teller, *, as_now: bool) -> 
             report = _all(desk, jobs, _retry_question(outcome, targets, as_now=as_now), choice)
     summary = None if choice.ids else _summary(report)
     conclude(report, got_through=_got_through, summary=summary, as_json=teller.as_json)
+
+
+def can_be_retried(desk: Session, outcome: Outcome, found: LoggedEvent | RawInput) -> str:
+    """What a retry of it would lead to at this moment: it is done, and taken back."""
+    person = Person("-", "-")
+    if isinstance(found, RawInput):
+        job = _raw_retry(desk, found.entry_id, person)
+    else:
+        job = _retry(desk, outcome, [found.key], person, as_now=False)
+    try:
+        return sentences.prospect(desk.rehearse(job.act)[0])
+    except NotPossible as refusal:
+        if found.reason == Reason.UNKNOWN_OPERATOR:
+            return f"only after `slipway operators add`: {refusal}"
+        return f"no: {refusal}"
+    except DBAPIError as error:  # a ticket that is locked, a user that may only read
+        return f"not known, it could not be tried: {str(error.orig).partition(chr(10))[0]}"
 
 
 def drop(outcome: Outcome, choice: Choice, teller: Teller) -> None:

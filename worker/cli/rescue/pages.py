@@ -11,6 +11,7 @@ from models.rescue import DeadNoticeStory, LoggedEvent, NotPossible, RawInput, f
 from models.story import AttemptFact
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, bounded, moment, plain, show_json, show_table
+from worker.cli.rescue.event_changes import can_be_retried
 from worker.cli.rescue.lists import last_answer
 from worker.cli.rescue.options import Choice
 from worker.cli.rescue.session import session
@@ -24,17 +25,18 @@ def show_event(outcome: Outcome, event_id: str, choice: Choice, *, as_json: bool
     """Print one event of *outcome*. Raises Failed or WrongUsage where the id means none or many."""
     with session() as desk:
         found = desk.do(lambda connection, _: find_one(connection, event_id, outcome, choice))
+        retry = can_be_retried(desk, outcome, found)
     if as_json:
         document = _object(found)
         document.pop("key", None)
         if isinstance(found, RawInput):
             document["raw"] = found.raw.decode(errors="replace")
-        show_json(document)
+        show_json({**document, "can_be_retried": retry})
     elif isinstance(found, RawInput):
-        _show(_raw_facts(found))
+        _show([*_raw_facts(found), ("can be retried", retry)])
         _show_text("raw", found.raw.decode(errors="replace"))
     else:
-        _show(_event_facts(found))
+        _show([*_event_facts(found), ("can be retried", retry)])
         _show_text("data", json.dumps(found.data, ensure_ascii=False, indent=2))
 
 
@@ -103,7 +105,6 @@ def _raw_facts(raw: RawInput) -> Iterator[tuple[str, str]]:
     yield "rejected", moment(raw.rejected_at)
     if raw.dropped_at is not None:
         yield "dealt with", moment(raw.dropped_at)
-    yield "can be retried", "yes" if raw.whole else "no: not all of its field `event` is there"
 
 
 def _notice_facts(story: DeadNoticeStory) -> Iterator[tuple[str, str]]:

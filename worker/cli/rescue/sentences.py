@@ -28,6 +28,14 @@ def did_retry(ends: Sequence[EventEnd]) -> list[str]:
     return _with_those_along(said, ends, verb="is")
 
 
+def prospect(end: EventEnd) -> str:
+    """Whether taking it up again leads anywhere, and where."""
+    if end.got_through:
+        return f"yes: it would be {_fate(end)}"
+    not_yet = "not yet" if end.outcome == Outcome.PARKED else "no"
+    return f"{not_yet}: it would be {_fate(end)}"
+
+
 def will_drop(ends: Sequence[EventEnd]) -> list[str]:
     """What dropping events will do."""
     said = []

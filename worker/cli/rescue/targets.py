@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from models.lifecycle.words import Outcome
 from models.rescue import (
+    NEEDING_A_PERSON,
     EventKey,
     LoggedEvent,
     RawInput,
@@ -52,20 +53,23 @@ def find_one(
         raw = find_raw(connection, event_id)
         if raw is not None and _fits(raw, choice):
             meant.append(raw)
+        if not meant:  # input that was to become an event of this id
+            meant += _raw_of(connection, event_id, choice)
     if len(meant) == 1:
         return meant[0]
     if meant:
         listed = ", ".join(map(_named, meant))
         raise WrongUsage(
             f"{event_id} may be any of {len(meant)}: {listed}; narrow it with --operator or"
-            " --ticket"
+            " --ticket, or give the entry's id"
         )
     if events:
-        found = ", ".join(f"{one.outcome} ({_named(one)})" for one in events)
+        found = ", ".join(f"{one.outcome} ({_named(one)}): {_page_of(one)}" for one in events)
         raise Failed(f"event {event_id} is not {outcome.value} but {found}")
     narrowed = " there" if choice.operator or choice.ticket else ""
     kept = raw_naming(connection, event_id)
-    hint = f"; input that names it is kept raw: entry {', '.join(kept)}" if kept else ""
+    hint = f"; input that names it is kept raw: `slipway events rejected show {event_id}`"
+    hint = hint if kept else ""
     raise Failed(f"no event {event_id} is known{narrowed}{hint}")
 
 
@@ -90,6 +94,18 @@ def find_fitting(
     room = max(choice.limit - len(raw), 0)
     more = len(raw) + len(events) > choice.limit
     return Targets(raw[: choice.limit], events[:room], more)
+
+
+def _raw_of(connection: Connection, event_id: str, choice: Choice) -> list[RawInput]:
+    found = [find_raw(connection, one) for one in raw_naming(connection, event_id)]
+    return [one for one in found if one is not None and _fits(one, choice)]
+
+
+def _page_of(one: LoggedEvent) -> str:
+    """The command that shows it."""
+    if one.outcome in NEEDING_A_PERSON:
+        return f"`slipway events {one.outcome} show {one.event_id}`"
+    return f"`slipway ticket {one.ticket_id} --operator {one.operator}`"
 
 
 def _fits(raw: RawInput, choice: Choice) -> bool:
