@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolIsExhausted
 
 from models.addresses import database_address, options_of
+from models.error_texts import without_values
 from models.session import ENCODING, UnfitDatabase, as_options, must_fit, session_settings
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -115,6 +116,7 @@ def open_engine(
         pool_timeout=_POOL_SECONDS,
         pool_recycle=_RECYCLE_SECONDS,
         pool_pre_ping=True,
+        hide_parameters=True,  # players and amounts, in every traceback
         connect_args={
             "application_name": application_name[:_NAME_MAX],
             "connect_timeout": _CONNECT_SECONDS,
@@ -126,6 +128,7 @@ def open_engine(
     # Before SQLAlchemy's own first questions, which a pooler may answer oddly.
     event.listen(engine, "connect", lambda new, _: must_fit(new, asked), insert=True)
     event.listen(engine, "handle_error", _give_up_lost_sessions)
+    event.listen(engine, "handle_error", _hide_values)
     return engine
 
 
@@ -201,3 +204,12 @@ def _give_up_lost_sessions(trouble: ExceptionContext) -> None:
     elif _state(error)[:2] in _SESSION_LOST:
         trouble.is_disconnect = True
         trouble.invalidate_pool_on_disconnect = False  # it says nothing of the other sessions
+
+
+def _hide_values(trouble: ExceptionContext) -> None:
+    """Take the values out of both errors: the driver's, and SQLAlchemy's that repeats it."""
+    cause, wrapped = trouble.original_exception, trouble.sqlalchemy_exception
+    without_values(cause)
+    if wrapped is not None:
+        kind = type(cause)
+        wrapped.args = (f"({kind.__module__}.{kind.__qualname__}) {cause}",)

@@ -5,14 +5,14 @@ word or a missing content type ends the worker, comes back, and ends the next on
 Celery or kombu looks at is looked at here first.
 """
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from kombu.utils import json
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from models.events.wording import told
 
@@ -87,17 +87,23 @@ class _Embed(_Part):
 
 
 def checked(item: bytes) -> dict[str, Any]:
-    """The envelope in *item*. Raises ValueError, in words, where it is no hint of ours."""
+    """The envelope in *item*, without arguments. Raises ValueError where it is no hint of ours.
+
+    What another program put into a hint by mistake would be shown by Flower and in logs.
+    """
     if len(item) > HINT_BYTES_MAX:
         raise ValueError(f"{len(item):,} bytes; a hint has no more than {HINT_BYTES_MAX:,}")
     envelope: Any = from_json(item)  # refuses lone surrogates and any depth, as `json` does not
     try:
         hint = _Hint.model_validate(envelope)
-        _check_call(_call(hint))
+        embed = _embed_of(_call(hint))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
         raise ValueError(told(problems, place=_place, rules={})) from None
     found: dict[str, Any] = envelope
+    found["headers"] |= {"argsrepr": "()", "kwargsrepr": "{}"}
+    found["properties"]["body_encoding"] = "base64"
+    found["body"] = b64encode(to_json([[], {}, embed])).decode()
     return found
 
 
@@ -110,12 +116,13 @@ def _call(hint: _Hint) -> object:
     return call
 
 
-def _check_call(call: object) -> None:
+def _embed_of(call: object) -> Mapping[str, object] | None:
     match call:
         case [[], dict(), None]:
-            return
+            return None
         case [[], dict(), Mapping() as embed]:
             _Embed.model_validate(embed)
+            return embed
         case _:
             raise ValueError("the body must be [[], {...}, embed]: a hint has no arguments")
 

@@ -11,6 +11,8 @@ from pydantic_core import to_json
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from models.error_texts import without_values
+
 Row = tuple[Any, ...]
 _JSONB_VERSION = "\x01"  # begins each jsonb in binary; its text follows
 
@@ -34,6 +36,7 @@ class CopyIn:
                 for row in rows:
                     copy.write_row(row)
         except psycopg.Error as error:
+            without_values(error)
             raise DBAPIError(self._statement, None, error) from error
 
 

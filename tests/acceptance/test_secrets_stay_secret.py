@@ -5,6 +5,7 @@ pages and its API, the gateway's pages and metrics, and what the command line sh
 """
 
 import json
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import redis as redis_client
 from celery import Celery
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from models.interventions import Person
 from models.operators import rotate_secret
@@ -218,6 +220,92 @@ def test_no_secret_is_found_in_clear_text(stage, tmp_path, monkeypatch, capsys):
     logs = dict(found)
     for place in ("deliver.log", "flower /workers", "table operator", "table delivery_attempt"):
         assert len(logs[place]) > 100, f"{place} holds what was looked for in it"
+
+
+PERSONAL = "Zq7xW"  # in every field that may say something of a person
+AMOUNT = 987_654_321
+WORDS = {name: f"{PERSONAL}-{name}" for name in ("player_id", "ticket_code", "psp", "atag", "rtag")}
+FACTS: dict[str, Any] = {
+    **WORDS,
+    **{name: f"{PERSONAL} {name}" for name in ("game", "game_id", "reason", "shop")},
+    **dict.fromkeys(("price", "stake", "gross_payout", "net_payout"), AMOUNT),
+    "currency": "EUR",
+}
+# A real constraint: PostgreSQL's detail repeats the whole row.
+REFUSE_ROWS = (
+    "ALTER TABLE ticket_event ADD CHECK (event_id NOT LIKE 'poison%')",
+    "ALTER TABLE delivery_attempt ADD CHECK (answer IS NULL)",
+)
+
+
+def publish_persons(stage: Stage) -> None:
+    """Events that are applied, that the database refuses, and that have no form; by all doors."""
+    for event_id, action, ticket in (
+        ("opened", "ticket_open", "fine"),
+        ("won", "ticket_win", "fine"),
+        ("poisoned", "ticket_win", "poison"),
+        ("reserved", "ticket_reserve", "reserved"),
+    ):
+        data = FACTS | {"operator": "acme", "ticket_id": ticket}
+        event = {"event_id": event_id, "action": action, "data": data}
+        stage.redis.xadd("ticket-events", {"event": json.dumps(event)})
+        stage.redis.xadd("ticket-events", {"event": json.dumps(event)[:-1]})
+        wrong = event | {"data": data | {"player_id": f"{PERSONAL} {PERSONAL}", "price": PERSONAL}}
+        stage.redis.xadd("ticket-events", {"event": json.dumps(wrong)})
+    app = Celery("backend", broker=stage.env["SLIPWAY_REDIS_URL"], set_as_current=False)
+    for queue in ("tickets", "deliver", "sweep"):  # the last two by mistake
+        for name in ("ticket_win", "deliver"):
+            app.send_task(name, kwargs=FACTS | {"operator": "acme"}, queue=queue)
+            app.send_task(name, [FACTS | {"operator": "acme"}], queue=queue)
+    app.close()
+
+
+def fail_at_the_gateway(stage: Stage) -> None:
+    with httpx.Client(base_url=stage.address("gateway")) as caller:
+        body = json.dumps({"action": "ticket_win", "data": FACTS | {"price": PERSONAL}})
+        headers = {"X-Api-Key": API_KEY, "Content-Type": "application/json"}
+        caller.post("/events", headers=headers, content=body)
+        caller.post("/events", headers=headers, content=body[:-1])
+
+
+@pytest.mark.slow
+def test_nothing_of_a_person_is_in_a_log_or_on_a_page(stage, tmp_path, monkeypatch, capsys):
+    """Whatever fails: what is known of players and money stays in the database."""
+    with (
+        SimulatedPartner(secret=PLATFORM) as platform,
+        running(stage, tmp_path),
+    ):
+        stage.scene.operator("acme", platform.url, secret=PLATFORM, api_key=API_KEY)
+        for process in ("gateway", "flower"):
+            eventually(partial(answers, stage.address(process)))
+        for change in REFUSE_ROWS:
+            stage.scene.change(change)
+        platform.behave(Rule(Answer(422, body=f"{PERSONAL} is unknown".encode())))
+        publish_persons(stage)
+        fail_at_the_gateway(stage)
+        eventually(lambda: stage.scene.rows("SELECT 1 FROM delivery_attempt"))
+        eventually(lambda: stage.scene.rows("SELECT 1 FROM rejected_input WHERE reason = 'poison'"))
+        found = list(pages(stage))
+        slipway = CommandLine(monkeypatch, capsys)
+        slipway.export(**settings_of(stage))
+        ticket = {"operator": "acme", "ticket_id": "poison", "state": "open", "data": FACTS}
+        stage.scene.change("ALTER TABLE ticket ADD CHECK (ticket_id <> 'poison')")
+        with pytest.raises(DBAPIError) as bug:  # nothing that a person can mend: with a traceback
+            slipway("import", "-", "--why", "x", stdin=json.dumps(ticket).encode())
+        found += [("slipway import", "".join(traceback.format_exception(bug.value)))]
+    found += [(log.name, log.read_text(errors="replace")) for log in tmp_path.glob("*.log")]
+
+    marks = (PERSONAL, str(AMOUNT))
+    leaks = [(place, around(what, mark)) for place, what in found for mark in marks if mark in what]
+    assert leaks == []
+    logs = dict(found)
+    assert "event_refused_as_poison" in logs["intake.log"]
+    assert "CheckViolation" in logs["intake.log"]
+
+
+def around(text_: str, mark: str) -> str:
+    place = text_.index(mark)
+    return text_[max(0, place - 300) : place + 100]
 
 
 def answers(address: str) -> bool:
