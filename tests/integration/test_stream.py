@@ -13,7 +13,7 @@ from redis.retry import Retry
 
 from models.events.event import Entry, Unreadable
 from models.events.reading import read as read_entry
-from worker.intake.stream import GROUP, STREAM, Stream, consumer_name
+from worker.intake.stream import GROUP, PORTION, READ_BYTES_MAX, STREAM, Stream, consumer_name
 
 AT_ONCE = timedelta()
 WIN = '{"action":"ticket_win","data":{"operator":"acme","ticket_id":"1"}}'
@@ -78,6 +78,74 @@ def test_a_read_takes_no_more_than_it_was_told(redis, consumer):
 
     assert ids(read(stream, 2)) == published[:2]
     assert ids(read(stream, 2)) == published[2:]
+
+
+BIG = "x" * (256 * 1024)
+
+
+def test_a_read_is_bounded_by_its_size_as_well(redis, consumer):
+    """500 of the largest events are 128 MiB, in a container that has 512."""
+    published = add(redis, *[BIG] * 160)
+    stream = consumer("a")
+
+    first, second, third, rest = (read(stream, 500) for _ in range(4))
+
+    assert len(first) <= PORTION
+    assert len(second) == len(third) == READ_BYTES_MAX // len(BIG)  # it knows their size now
+    assert ids([*first, *second, *third, *rest]) == published
+
+
+def test_small_entries_fill_a_chunk_however_it_is_portioned(redis, consumer):
+    published = add(redis, *map(str, range(5 * PORTION + 7)))
+
+    assert ids(read(consumer("a"), 1_000)) == published
+    assert left(redis) == (len(published), len(published))
+
+
+def test_after_large_entries_small_ones_come_in_whole_chunks_again(redis, consumer):
+    add(redis, BIG, *["small"] * 400)
+    stream = consumer("a")
+
+    assert len(read(stream, 1)) == 1
+    assert len(read(stream, 500)) == 400
+
+
+def test_what_is_taken_over_is_bounded_by_its_size_as_well(redis, consumer):
+    published = add(redis, *[BIG] * 100)
+    redis.xgroup_create(STREAM, GROUP, id="0")
+    redis.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=100)
+    stream = consumer("a")
+
+    found = [take_over(stream)]
+    while found[-1]:
+        stream.finish(ids(found[-1]))
+        found.append(take_over(stream))
+
+    assert ids([entry for part in found for entry in part]) == published
+    assert max(map(len, found)) <= PORTION
+
+
+def test_a_portion_that_fails_after_another_is_read_again(redis, consumer, monkeypatch):
+    published = add(redis, *map(str, range(PORTION + 1)))
+    stream = consumer("a")
+    portion = stream._read_portion  # noqa: SLF001 - the connection breaks between two portions
+
+    def breaks(count: int, wait: int | None, *, begun: bool) -> Any:  # noqa: ANN401 - handed on
+        if begun:
+            monkeypatch.undo()
+            redis.client_kill_filter(_type="normal", skipme=True)
+            redis.config_set("maxclients", redis.info("clients")["connected_clients"])
+        return portion(count, wait, begun=begun)
+
+    monkeypatch.setattr(stream, "_read_portion", breaks)
+    try:
+        with pytest.raises(RedisConnectionError):
+            read(stream, 1_000)
+    finally:
+        redis.config_set("maxclients", 10_000)
+
+    assert ids(take_over(stream, timedelta(hours=1))) == published[:PORTION]
+    assert ids(read(stream)) == published[PORTION:]
 
 
 def test_two_consumers_share_the_entries(redis, consumer):

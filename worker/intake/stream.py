@@ -26,7 +26,13 @@ from worker.moments import from_micros, read_moments
 STREAM: Final = "ticket-events"
 GROUP: Final = "slipway"
 
+# What one read holds in memory: entries have up to 512 KiB, and a chunk hundreds of them. Redis
+# counts entries alone, so they are asked for in portions; one more may come when it is reached.
+READ_BYTES_MAX: Final = 8 * 1024 * 1024
+PORTION: Final = 64
+
 Answer = TypeVar("Answer")
+_Handed = tuple[str, Mapping[bytes, bytes]]  # an entry's id and fields
 _FREE_TO_TAKE: Final = timedelta(days=1)  # the idle time given to what is handed back
 # Checked and deleted in one step: DELCONSUMER throws away what its consumer has pending.
 _RETIRE: Final = """
@@ -61,28 +67,33 @@ class Stream:
         self._redis = redis
         self._consumer = consumer
         self._lost_answer = False  # Redis may have handed us entries that never arrived
+        self._portion = PORTION
         self._retire = redis.register_script(_RETIRE)
 
     def read(self, *, count: int, block: timedelta) -> list[Entry]:
-        """Read up to *count* new entries; with none there, wait up to *block* for the first."""
-        try:
-            answer: Any = self._in_group(
-                lambda: self._redis.xreadgroup(
-                    GROUP, self._consumer, {STREAM: ">"}, count=count, block=_milliseconds(block)
-                )
-            )
-        except ResponseError:  # an answer, and nothing was handed out
-            raise
-        except RedisError:
-            self._lost_answer = True
-            raise
-        return self._entries([(id_.decode(), fields) for _, part in answer for id_, fields in part])
+        """Read up to *count* new entries; with none there, wait up to *block* for the first.
+
+        Large entries are fewer: a read ends with the portion in which its size is reached.
+        """
+        read: list[_Handed] = []
+        size = 0
+        wait: int | None = _milliseconds(block)
+        while len(read) < count and size < READ_BYTES_MAX:
+            asked = min(count - len(read), self._portion)
+            part = self._read_portion(asked, wait, begun=bool(read))
+            read += part
+            size += self._sized(part)
+            if len(part) < asked:
+                break
+            wait = None  # there is something to do
+        return self._entries(read)
 
     def claim_stale(self, *, min_idle: timedelta, count: int) -> list[Entry]:
         """Take over up to *count* entries that a consumer was handed *min_idle* ago or earlier.
 
         Also what was handed to ourselves in an answer that never came. Call it with nothing in
         hand. An entry handed out for the third time comes alone. `deliveries` counts this one too.
+        Bounded in size as `read`: call it again while it gives entries.
         """
         own = self._lost_answer
         asked = _moment(self._redis.time())  # before it is asked who is idle for how long
@@ -91,18 +102,17 @@ class Stream:
         if not taken:
             self._lost_answer = False
             return []
-        claimed: Any = self._redis.xclaim(
-            STREAM,
-            GROUP,
-            self._consumer,
-            min_idle_time=0 if own else _milliseconds(min_idle),  # another one may have been faster
-            message_ids=[*(entry.id for entry in taken)],
-        )
+        idle = 0 if own else _milliseconds(min_idle)  # another one may have been faster
+        claimed: list[_Handed] = []
+        size = place = 0
+        while place < len(taken) and size < READ_BYTES_MAX:
+            portion = taken[place : place + self._portion]
+            part = self._claim_portion([one.id for one in portion], idle)
+            place += len(portion)
+            claimed += part
+            size += self._sized(part)
         before = {entry.id: entry for entry in taken}
-        entries = self._entries(
-            [(id_.decode(), fields) for id_, fields in claimed if fields is not None]
-        )
-        return [_taken_over(one, before[one.id], asked) for one in entries]
+        return [_taken_over(one, before[one.id], asked) for one in self._entries(claimed)]
 
     def hand_back(self, entries: Sequence[Entry]) -> None:
         """Give up entries untouched: anybody may take them now, and the handing out does not count.
@@ -147,7 +157,37 @@ class Stream:
         """Forget this consumer, unless something is pending under its name."""
         self._forget(timedelta(), self._consumer)
 
-    def _entries(self, handed: Sequence[tuple[str, Mapping[bytes, bytes]]]) -> list[Entry]:
+    def _read_portion(self, count: int, wait: int | None, *, begun: bool) -> list[_Handed]:
+        try:
+            answer: Any = self._in_group(
+                lambda: self._redis.xreadgroup(
+                    GROUP, self._consumer, {STREAM: ">"}, count=count, block=wait
+                )
+            )
+        except RedisError as error:
+            # An error that is an answer handed nothing out; what came before is in our name.
+            self._lost_answer = begun or not isinstance(error, ResponseError) or self._lost_answer
+            raise
+        return [(id_.decode(), fields) for _, part in answer for id_, fields in part]
+
+    def _claim_portion(self, ids: Sequence[str], idle: int) -> list[_Handed]:
+        try:
+            claimed: Any = self._redis.xclaim(
+                STREAM, GROUP, self._consumer, min_idle_time=idle, message_ids=[*ids]
+            )
+        except RedisError:  # a portion before this one may be in our name
+            self._lost_answer = True
+            raise
+        return [(id_.decode(), fields) for id_, fields in claimed if fields is not None]
+
+    def _sized(self, part: Sequence[_Handed]) -> int:
+        """Add up the bytes of *part*; where an entry is large, the next portion is smaller."""
+        sizes = [sum(map(len, fields.values())) for _, fields in part]
+        if sizes:
+            self._portion = max(1, min(PORTION, READ_BYTES_MAX // max(1, *sizes)))
+        return sum(sizes)
+
+    def _entries(self, handed: Sequence[_Handed]) -> list[Entry]:
         """Make entries of what was just handed to us (id, fields), in order of ids.
 
         By when they were there (rule 3) takes a short round trip. Only ids from the future, which
