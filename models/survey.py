@@ -113,6 +113,7 @@ class Survey:
 
     at: datetime
     operators: tuple[OperatorSurvey, ...]
+    operators_beyond: int  # beyond the limit: nothing is known of these here
     tickets: Mapping[Status, int]  # empty: a big table that was never analyzed
     closes_due: int
     oldest_close_due_at: datetime | None
@@ -138,6 +139,7 @@ def take_survey(connection: Connection, *, now: datetime) -> Survey:
     return Survey(
         at=now,
         operators=operators,
+        operators_beyond=max(0, known - OPERATORS_MAX),
         tickets=_tickets(connection),
         closes_due=closings.due,
         oldest_close_due_at=closings.oldest,

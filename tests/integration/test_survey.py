@@ -114,6 +114,17 @@ def test_a_survey_reads_no_more_than_its_limits_whatever_there_is(desk, monkeypa
     assert seen.tickets.get(Status.RESULTED, 0) == (CROWD if analysed else 0)
 
 
+def test_operators_beyond_the_limit_are_counted(desk, monkeypatch):
+    monkeypatch.setattr(surveying, "OPERATORS_MAX", 1)
+    assert looked_at(desk).operators_beyond == 0
+    desk.add_operator("bravo")
+    desk.add_operator("charlie")
+
+    seen = looked_at(desk)
+
+    assert ([one.code for one in seen.operators], seen.operators_beyond) == ([OPERATOR], 2)
+
+
 def test_many_operators_share_the_rows_that_are_looked_at():
     assert surveying._limit(1) == 10_000  # noqa: SLF001 - a decision worth a test of its own
     assert surveying._limit(100) == 500  # noqa: SLF001 - as above

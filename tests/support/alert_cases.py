@@ -294,6 +294,7 @@ CASES: Final = (
         ),
         {"server": "redis"},
     ),
+    standing("SlipwayPartnersNotSurveyed", "slipway_operators_not_surveyed", 0, 1, 15),
     standing("SlipwayClocksApart", "slipway_clocks_apart_seconds", -1.5, -2.5, 2),
     standing("SlipwayStreamIdsAhead", "slipway_stream_ids_ahead_seconds", 1, 3600, 2),
     Case(

@@ -203,6 +203,7 @@ def survey(*operators: str) -> Survey:
                            dead=0, oldest_dead_at=None)
             for code in operators
         ),
+        operators_beyond=0,
         tickets={},
         closes_due=0,
         oldest_close_due_at=None,

@@ -55,6 +55,8 @@ def of_database(survey: Survey, *, sweep_interval: timedelta, since: datetime) -
     last = survey.last_round
     found = [
         *_of_operators(survey),
+        gauge("operators_not_surveyed", "Partners beyond the first 1,000: they are not shown.",
+              survey.operators_beyond),
         gauges("tickets", "Tickets by status; in a big table an estimate.", "status",
                {status.value: count for status, count in survey.tickets.items()}),
         gauge("closes_due", "Tickets whose delay is over; at most 10,000.", survey.closes_due),
