@@ -1,4 +1,7 @@
-"""The page *Publish from your language*: its commands, run as they stand there, twice each."""
+"""The page *Publish from your language*: each example with its repeat, and when nothing is taken.
+
+Its lines, in their order, are typed by test_pages_as_printed.
+"""
 
 import json
 import os
@@ -8,28 +11,26 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from redis import Redis
 
+from models.settings import Settings
+from models.settings_faults import variable
 from producers.simulation.partner import SimulatedPartner
+from tests.support.followed_pages import INSTALL, NO_NETWORK, QUIETLY, blocks_of
 from tests.support.places import passable_folder
 from tests.support.running_slipway import RunningSlipway, running_slipway
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
 
-PAGE = (ROOT / "producers/PUBLISH.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = [text for kind, text in blocks_of("producers/PUBLISH.md") if kind == "sh"]
 EXAMPLES = ROOT / "producers/examples"
-TICKET = "1330556611374148608"  # the one of the examples
-LONG_AGO = "2026-11-01"  # theirs, too; what is older than 30 days is rejected
 NEEDED = {"publish.sh": "redis-cli", "publish.mjs": "npm", "publish-http.sh": "curl"}
-NO_NETWORK = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|network|E404|E403", re.IGNORECASE)
-INSTALL = "npm install"
-QUIETLY = f"{INSTALL} --no-audit --no-fund --ignore-scripts --prefer-offline --loglevel=error"
+PYTHON = ("publish.py", "publish_celery.py", "publish_raw.py")
+ALL = (*sorted(NEEDED), *PYTHON)
 SECRET = "12345ABCDE-12345ABCDE"
 
 pytestmark = pytest.mark.slow
@@ -44,26 +45,25 @@ class Backend:
     gateway: str
     key: str
 
-    def run(self, block: str, ticket_id: str, **changed: str) -> "subprocess.CompletedProcess[str]":
-        """Run a block of the page in a copy of the examples, with a ticket and a day of its own."""
-        folder = self.slipway.folder / ticket_id
-        recently = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"  # noqa: TID251 - as a backend does
+    def run(self, lines: str, example: str, **changed: str) -> "subprocess.CompletedProcess[str]":
+        """Run lines of the page in a copy of the examples."""
+        folder = self.slipway.folder / f"by-{example}"
         if not folder.exists():
-            shutil.copytree(EXAMPLES, folder)
-            for events in (*folder.glob("*.json"), *folder.glob("*.ndjson")):
-                own = events.read_text().replace(TICKET, ticket_id).replace(LONG_AGO, recently)
-                events.write_text(own)
+            ignored = shutil.ignore_patterns("node_modules")
+            shutil.copytree(EXAMPLES, folder, ignore=ignored)
             (folder / "key").write_text(f"X-Api-Key: {self.key}\n")
-            (folder / "python").symlink_to(sys.executable)
+            (folder / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+            (folder / "python").chmod(0o755)
         return subprocess.run(
-            ["/bin/sh", "-ec", block],
+            ["/bin/sh", "-ec", lines],
             cwd=folder,
             env={
                 "PATH": f"{folder}:{os.environ['PATH']}",
                 "HOME": os.environ.get("HOME", str(folder)),
+                "PYTHONPATH": str(ROOT),
                 "SLIPWAY_REDIS_URL": self.slipway.redis_url(),
-                "SLIPWAY_GATEWAY_URL": self.gateway,
-                "SLIPWAY_KEY_FILE": str(folder / "key"),
+                "GATEWAY_URL": self.gateway,
+                "API_KEY_FILE": str(folder / "key"),
                 **changed,
             },
             capture_output=True,
@@ -71,11 +71,17 @@ class Backend:
             check=False,
         )
 
+    def ticket_of(self, example: str) -> str:
+        """The ticket that the lines of *example* made."""
+        folder = self.slipway.folder / f"by-{example}"
+        (events,) = [*folder.glob("events.ndjson"), *folder.glob("event.json")]
+        return str(json.loads(events.read_text().splitlines()[-1])["data"]["ticket_id"])
+
     def story(self, ticket_id: str) -> dict[str, Any]:
         """Ask the gateway what became of a ticket."""
         answer = httpx.get(f"{self.gateway}/tickets/{ticket_id}", headers={"X-Api-Key": self.key})
-        told: dict[str, Any] = answer.json()
-        return told
+        found: dict[str, Any] = answer.json()
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -94,44 +100,46 @@ def backend() -> Iterator[Backend]:
         yield Backend(slipway, partner, slipway.gateway_url(), added["key"])
 
 
-@pytest.mark.parametrize("example", [*sorted(NEEDED), "publish_raw.py"])
+@pytest.mark.parametrize("example", ALL)
 def test_an_example_leads_to_the_partner_and_its_repeat_counts_once(backend, example):
-    block = block_with(example)
+    lines = lines_with(example)
 
-    first = backend.run(block, f"by-{example}")
-    if INSTALL in block and first.returncode and NO_NETWORK.search(first.stderr):
+    first = backend.run("\n".join(lines), example)
+    if INSTALL in " ".join(lines) and first.returncode and NO_NETWORK.search(first.stderr):
         pytest.skip(f"npm cannot reach its registry: {first.stderr.strip()[-200:]}")
-    repeated = backend.run(block.splitlines()[-1], f"by-{example}")
+    repeated = backend.run(lines[-1], example)
 
     assert first.returncode == repeated.returncode == 0, first.stderr + repeated.stderr
-    eventually(lambda: told(backend, f"by-{example}") == ["ticket_win"])
-    eventually(lambda: wins(backend, f"by-{example}") == [("7f2", "applied", 1)])
+    ticket_id = backend.ticket_of(example)
+    eventually(lambda: taken(backend, ticket_id) == ["ticket_win"])
+    eventually(lambda: wins(backend, ticket_id) == [("applied", 1)])
 
 
-@pytest.mark.parametrize("example", [*sorted(NEEDED), "publish_raw.py"])
+@pytest.mark.parametrize("example", ALL)
 def test_an_example_ends_with_an_error_when_nothing_was_taken(backend, example):
-    command = block_with(example).splitlines()[-1]
-    nobody = {"SLIPWAY_REDIS_URL": "redis://127.0.0.1:1/0", "SLIPWAY_KEY_FILE": "event.json"}
-    if INSTALL in block_with(example) and not (backend.slipway.folder / f"by-{example}").exists():
-        pytest.skip("its packages are not installed")
+    command = lines_with(example)[-1]
+    away = {"SLIPWAY_REDIS_URL": "redis://127.0.0.1:1/0", "API_KEY_FILE": "events.sh"}
+    made_by_the_test_before(backend, example)
 
-    ended = backend.run(command, f"by-{example}", **nobody)
+    ended = backend.run(command, example, **away)
 
     assert ended.returncode != 0
     assert ended.stderr
 
 
-@pytest.mark.parametrize("example", ["publish.mjs", "publish.sh", "publish_raw.py"])
+@pytest.mark.parametrize("example", ["publish.mjs", "publish.py", "publish.sh", "publish_raw.py"])
 def test_an_example_ends_with_an_error_when_the_stream_takes_nothing(backend, example):
-    """Errors inside EXEC's reply included. Not curl's: it repeats what the gateway answers 503."""
-    command = block_with(example).splitlines()[-1]
-    if INSTALL in block_with(example) and not (backend.slipway.folder / f"by-{example}").exists():
-        pytest.skip("its packages are not installed")
+    """Errors inside EXEC's reply included.
+
+    Not curl's: it repeats what the gateway answers 503. Not Celery's: its queue takes the task.
+    """
+    command = lines_with(example)[-1]
+    made_by_the_test_before(backend, example)
     with Redis.from_url(backend.slipway.redis_url()) as redis:
         eventually(lambda: redis.xlen("ticket-events") == 0)
         redis.set("ticket-events", "x")
         try:
-            ended = backend.run(command, f"by-{example}")
+            ended = backend.run(command, example)
         finally:
             redis.delete("ticket-events")
 
@@ -139,38 +147,80 @@ def test_an_example_ends_with_an_error_when_the_stream_takes_nothing(backend, ex
     assert "WRONGTYPE" in ended.stderr
 
 
-def test_the_page_shows_the_event_that_its_examples_send():
-    event = (EXAMPLES / "event.json").read_text(encoding="utf-8")
+def test_a_task_without_a_queue_is_found_by_the_doctor_and_moved_by_the_line_it_prints(backend):
+    """As the page says of tasks that were sent to Celery's default queue."""
+    if not shutil.which("redis-cli"):
+        pytest.skip("redis-cli is not installed")
+    made = backend.run(lines_with("publish_celery.py")[0], "lost")
+    program = backend.slipway.folder / "by-lost/publish_celery.py"
+    program.write_text(program.read_text().replace('queue="tickets",', "priority=6,"))
+    sent = backend.run("python publish_celery.py < events.ndjson", "lost")
+    report = backend.slipway.told("doctor")
+    (command,) = re.findall(r"redis-cli .* LMOVE .*LEFT\b", report)
 
-    assert event in PAGE
-    assert (EXAMPLES / "events.ndjson").read_text(encoding="utf-8").endswith(event)
+    moved = backend.run(command, "lost")
+
+    assert made.returncode == sent.returncode == moved.returncode == 0, report + moved.stderr
+    assert "2 wait in the queue celery" in report
+    eventually(lambda: taken(backend, backend.ticket_of("lost")) == ["ticket_win"])
+
+
+def test_the_page_shows_an_event_as_the_examples_make_it(backend):
+    shown = re.search(r"```json\n(\{.*?)\n```", (ROOT / "producers/PUBLISH.md").read_text())
+    made = backend.run("./events.sh", "shown").stdout.splitlines()
+    assert shown
+
+    event = json.loads(shown[1])
+    assert [[*json.loads(line)] for line in made] == [[*event], [*event]]
+    assert [*json.loads(made[-1])["data"]] == [*event["data"]]
+    assert json.loads(made[-1])["action"] == event["action"]
 
 
 def test_every_block_and_every_example_is_run():
     scripts = {file.name for file in EXAMPLES.iterdir() if file.suffix in {".sh", ".mjs", ".py"}}
 
-    assert {*NEEDED, "publish_raw.py"} == scripts
-    assert len(BLOCKS) == len(scripts)
+    assert {*ALL, "events.sh"} == scripts
+    assert all(any(example in block for block in BLOCKS) for example in scripts)
 
 
-def block_with(example: str) -> str:
-    """Find the page's block that runs *example*; skips where its program is missing."""
+def test_an_example_reads_no_variable_that_slipway_would_refuse():
+    """A variable SLIPWAY_… that is no setting stops every command in that terminal."""
+    pages = [*EXAMPLES.iterdir(), *(ROOT / "producers").glob("*.md"), ROOT / "README.md"]
+    named = {
+        name
+        for page in pages
+        if page.is_file()
+        for name in re.findall(r"\bSLIPWAY_[A-Z_]+[A-Z]", page.read_text(encoding="utf-8"))
+    }
+
+    assert named <= {variable(name) for name in Settings.model_fields}
+
+
+def lines_with(example: str) -> list[str]:
+    """The page's lines for *example*, the last of which publishes; skips without its program."""
     program = NEEDED.get(example)
     if program and not shutil.which(program):
         pytest.skip(f"{program} is not installed")
-    block: str = next(one for one in BLOCKS if example in one)
-    return block.replace(INSTALL, QUIETLY)
+    block = next(one for one in BLOCKS if f"{example} <" in one)
+    lines = block.replace(INSTALL, QUIETLY).splitlines()
+    return [line for line in lines if line.startswith(("./", "npm", "node", "python"))]
 
 
-def told(backend: Backend, ticket_id: str) -> list[str]:
+def made_by_the_test_before(backend: Backend, example: str) -> None:
+    """Make what the last line publishes, unless it is there."""
+    folder = backend.slipway.folder / f"by-{example}"
+    if example == "publish.mjs" and not (folder / "node_modules").exists():
+        pytest.skip("its packages are not installed")
+    if not [*folder.glob("events.ndjson"), *folder.glob("event.json")]:
+        made = backend.run("\n".join(lines_with(example)[:-1]), example)
+        assert made.returncode == 0, made.stderr
+
+
+def taken(backend: Backend, ticket_id: str) -> list[str]:
     entries = backend.partner.ledger.entries()
     return [str(one.action) for one in entries if one.ticket_id == ticket_id and one.taken]
 
 
-def wins(backend: Backend, ticket_id: str) -> list[tuple[str, str, int]]:
+def wins(backend: Backend, ticket_id: str) -> list[tuple[str, int]]:
     events = backend.story(ticket_id)["tickets"][0]["events"]
-    return [
-        (one["event_id"], one["outcome"], one["repeats"])
-        for one in events
-        if one["action"] == "ticket_win"
-    ]
+    return [(one["outcome"], one["repeats"]) for one in events if one["action"] == "ticket_win"]

@@ -22,6 +22,7 @@ RUNBOOK = (ROOT / "deploy/RUNBOOK.md").read_text(encoding="utf-8")
 TYPED = (
     re.compile(r"`slipway ([^`]*)`"),
     re.compile(r"^    (?:.*(?:-- |\| ))?slipway ((?:[^\\\n]|\\\n)*)", re.MULTILINE),
+    re.compile(r"^(?:  )?slipway ((?:[^\\\n`]|\\\n)*)$", re.MULTILINE),  # in a fenced block
 )
 CODE = re.compile(r"`[^`]+`|^    .+$", re.MULTILINE)
 SETTINGS = {variable(name) for name in Settings.model_fields}
@@ -108,10 +109,10 @@ def test_whoever_is_woken_is_told_what_to_type(alert):
 
 def test_the_partners_of_the_page_are_a_file_that_apply_takes():
     page = (ROOT / "deploy/PARTNERS.md").read_text(encoding="utf-8")
-    (sample,) = re.findall(r"^    operators:\n(?:      .*\n)+", page, re.MULTILINE)
+    (sample,) = re.findall(r"^operators:\n(?:  .*\n)+", page, re.MULTILINE)
 
-    (acme,) = Document.model_validate(yaml.safe_load(sample)).operators
-    assert (acme.code, acme.enabled, acme.rate) == ("acme", False, 50)
+    (nova,) = Document.model_validate(yaml.safe_load(sample)).operators
+    assert (nova.code, nova.enabled, nova.rate) == ("nova", False, 50)
 
 
 def test_the_network_of_a_partner_is_let_out_of_the_deliverers_alone():

@@ -11,7 +11,8 @@ from worker.door.script import LISTS
 from worker.transport import DEAD_LETTERS
 
 DEFAULT: Final = "celery"  # where a task goes whose sender names no queue
-_PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")  # as kombu names their lists
+STEP: Final = "\x06\x16"  # kombu's separator in the names of its keys
+_PRIORITIES: Final = ("", *(f"{STEP}{step}" for step in (3, 6, 9)))  # a list for each
 _ALWAYS: Final = MappingProxyType(
     {DEFAULT: tuple(DEFAULT + priority for priority in _PRIORITIES), DEAD_LETTERS: (DEAD_LETTERS,)}
 )
@@ -24,6 +25,12 @@ def lost_messages(broker: Redis, *, holds_stream: bool) -> Mapping[str, int]:
     """
     lists = dict(_ALWAYS) if holds_stream else {**_ALWAYS, "tickets": LISTS}
     return {queue: sum(_length(broker, name) for name in names) for queue, names in lists.items()}
+
+
+def waiting_in(redis: Redis, queue: str) -> Mapping[str, int]:
+    """Count what waits in each list of *queue* that holds anything. Raises redis.RedisError."""
+    lengths = {queue + step: _length(redis, queue + step) for step in _PRIORITIES}
+    return {name: count for name, count in lengths.items() if count}
 
 
 def _length(broker: Redis, name: str) -> int:

@@ -102,8 +102,11 @@ class _Examination:
                 yield from examine_redis(client, part=part)
                 yield from examine_keys(client, keys)
                 yield examine_redis_line(url, part=part, variable=variable)
-                if "unacked" in keys:  # Celery's own: it is the broker
-                    yield from examine_lost_tasks(client, holds_stream=part == _REDIS)
+                yield from examine_lost_tasks(
+                    client,
+                    holds_stream=part == _REDIS,
+                    is_broker="unacked" in keys,  # one of Celery's own keys
+                )
                 if part == _REDIS:
                     yield from examine_stream(client)
                     yield from examine_publishing(client, waitaof_ms=self._settings.waitaof)

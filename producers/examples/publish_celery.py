@@ -1,0 +1,33 @@
+"""Events as Celery tasks, one a line: python publish_celery.py < events.ndjson."""  # noqa: INP001 - to copy, no package
+
+import json
+import os
+import sys
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+app = Celery("backend", broker=os.environ["SLIPWAY_REDIS_URL"], set_as_current=False)
+
+
+def publish(event: dict[str, Any]) -> None:
+    """Send a task named like the action: its id is the event's, its arguments are the data."""
+    app.send_task(
+        event["action"],
+        kwargs={**event["data"], "occurred_at": event["occurred_at"]},
+        task_id=event["event_id"],
+        queue="tickets",  # without it: the queue "celery", which Slipway does not read
+        ignore_result=True,
+    )
+
+
+if __name__ == "__main__":
+    published = 0
+    try:
+        for line in sys.stdin:
+            publish(json.loads(line))
+            published += 1
+    except OperationalError as refusal:
+        sys.exit(f"not on the queue after {published}: {refusal}; send the same again")
+    print(f"published {published}")  # noqa: T201 - its result

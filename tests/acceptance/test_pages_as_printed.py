@@ -1,0 +1,86 @@
+"""README, Try it, Publish and Add a partner: typed line by line, alone and one after the other."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from tests.support.databases import ask
+from tests.support.followed_pages import NO_NETWORK, QUIETLY, START, blocks_of, newcomer
+from tests.support.sources import ROOT
+
+README, TRY, PUBLISH = "README.md", "producers/TRY.md", "producers/PUBLISH.md"
+PARTNERS = "deploy/PARTNERS.md"
+EXAMPLES = 7  # ways to publish on that page, each with a ticket of its own
+WON = "SELECT count(*) FROM tickets WHERE ticket_id ~ '^T[0-9]' AND result = 'won'"
+OLD_SHELL = ("/bin/sh", "-e")
+NEW_SHELL = ("bash", "-e", "-o", "pipefail")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def has_npm(tmp_path_factory: pytest.TempPathFactory) -> bool:
+    """Whether the block for Node.js can be run: npm is there, and reaches its registry."""
+    if not shutil.which("npm"):
+        return False
+    folder = tmp_path_factory.mktemp("npm")
+    command = [*QUIETLY.split(), "ioredis@6"]
+    tried = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert tried.returncode == 0 or NO_NETWORK.search(tried.stderr), tried.stderr
+    return tried.returncode == 0
+
+
+@pytest.fixture(autouse=True)
+def clients() -> None:
+    for program in ("bash", "redis-cli", "curl", "make"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+
+
+@pytest.mark.parametrize("page", [README, PUBLISH])
+def test_a_page_can_be_followed_alone(page, has_npm):
+    with newcomer(*NEW_SHELL, has_npm=has_npm) as person:
+        person.follow(page)
+
+
+def test_the_page_for_partners_needs_a_running_slipway_and_nothing_else(has_npm):
+    with newcomer(*NEW_SHELL, has_npm=has_npm) as person, person.slipway():
+        person.follow(PARTNERS)
+
+
+def test_a_page_can_be_followed_again(has_npm):
+    with newcomer(*NEW_SHELL, has_npm=has_npm) as person:
+        person.follow(TRY)
+        person.follow(TRY)
+
+
+@pytest.mark.timeout(600)
+def test_all_pages_can_be_followed_one_after_the_other(has_npm):
+    """In one folder; each starts Slipway with the data of the one before."""
+    with newcomer(*OLD_SHELL, has_npm=has_npm) as person:
+        for page in (README, TRY, PUBLISH):
+            person.follow(page)
+        with person.slipway():
+            person.follow(PARTNERS)
+            rejected = json.loads(person.ask(".venv/bin/slipway events rejected list --json"))
+            (won,) = ask(person.database_url(), WON)
+
+    assert {(one["event_id"], one["reason"]) for one in rejected} == {("7f4", "ticket_closed")}
+    assert won == EXAMPLES - (not has_npm), "what PUBLISH publishes does what it says"
+
+
+def test_each_page_begins_with_terminals_that_stay_open():
+    for page in (TRY, PUBLISH):
+        assert blocks_of(page)[0] == ("sh", f"{START}\n")
+    assert START in blocks_of(README)[0][1]
+    assert "slipway partner" in blocks_of(PARTNERS)[0][1]
+
+
+def test_no_page_is_without_lines():
+    found = {page: len(blocks_of(page)) for page in (README, TRY, PUBLISH, PARTNERS)}
+
+    assert found[README] == 2
+    assert min(found[TRY], found[PUBLISH], found[PARTNERS]) >= 10
+    assert all((ROOT / page).exists() for page in found)
