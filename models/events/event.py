@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 from models.events.amounts import currency_of
 from models.events.moments import id_time
 from models.lifecycle.words import Action, Reason
 
+_FIRST_STREAMS: Final = datetime(2018, 10, 17, tzinfo=UTC)  # Redis 5.0
 _DRAW = re.compile(r"[0-9]{1,64}")
 
 
@@ -31,11 +32,15 @@ class Entry:
         """When it reached the stream, by Redis' clock: never later than it was seen or read.
 
         One id from the future lifts every later one. Without this bound all events would then be
-        too old, or be ordered in the future, where no rollback reaches them (rule 3). An entry that
-        is read again may have another time of receipt. That is harmless: an event that was
-        committed is a duplicate by its id, whatever its time; one that was not had no time yet.
+        too old, or be ordered in the future, where no rollback reaches them (rule 3). An id from
+        before there were streams, such as a counter or seconds, tells no time either: a rollback
+        would be older than the result it withdraws. An entry that is read again may have another
+        time of receipt. That is harmless: an event that was committed is a duplicate by its id,
+        whatever its time; one that was not had no time yet.
         """
         claimed = id_time(self.id)
+        if claimed < _FIRST_STREAMS:
+            return self.read_at or claimed
         return min(claimed, self.read_at or claimed, self.seen_at or claimed)
 
 

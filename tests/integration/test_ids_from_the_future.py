@@ -85,6 +85,46 @@ def test_an_entry_was_received_when_it_was_read_at_the_latest(stream, redis):
     assert all(before <= received(entry) <= present(redis) for entry in entries)
 
 
+COUNTED = ["5-0", "0-1", "1764460800-0"]  # a counter; seconds of Unix time
+
+
+@pytest.mark.parametrize("id_", COUNTED)
+def test_an_id_from_before_there_were_streams_tells_no_time(stream, redis, id_):
+    """Redis takes any id above the last, and any at all once the key was deleted."""
+    redis.xadd(STREAM, {"event": "{"}, id=id_)
+    before = present(redis)
+
+    (entry,) = stream.read(count=10, block=BLOCK)
+
+    assert before <= received(entry) <= present(redis)
+
+
+@pytest.mark.parametrize("id_", COUNTED)
+def test_a_rollback_with_such_an_id_is_not_older_than_its_result(desk, books, id_):
+    desk.say("ticket_win", at=desk.now)
+    desk.deliver()
+    desk.wait(HOUR)
+
+    rollback = desk.event("ticket_rollback", at=desk.now - MOMENT)
+    desk.publish(Entry(id_, rollback.fields))
+
+    assert books.standing() == "open/pending"
+    assert desk.deliver() == [("T", "ticket_rollback")]
+
+
+@pytest.mark.parametrize("id_", COUNTED)
+def test_what_waits_under_such_an_id_has_its_whole_window(desk, books, id_):
+    desk.say("ticket_open")
+    rollback = desk.event("ticket_rollback", at=desk.now + MOMENT)
+    desk.publish(Entry(id_, rollback.fields))
+    desk.wait(PARKING_WINDOW - MOMENT)
+    desk.end_windows()
+
+    desk.say("ticket_win", at=desk.now - PARKING_WINDOW)
+
+    assert books.standing() == "open/pending"
+
+
 def test_an_id_of_the_present_is_the_time_of_receipt(stream, redis):
     added = add(redis, "ticket_win")
     eventually(lambda: present(redis) > from_micros(int(added.split("-")[0]) * 1000) + MOMENT)
