@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from models.events.event import Event
 from models.events.format import is_missing
-from models.events.moments import moment
+from models.events.moments import moment, written
 from models.lifecycle.ticket import Decision, TicketState
 from models.lifecycle.words import Action, Outcome
 from models.money import from_decimal_units
@@ -135,7 +135,7 @@ def _of_settlement(event: Event, message: Mapping[str, Any]) -> Iterator[str]:
     if _number(message.get("discount_amount")):
         yield f"a settlement has no discount, but discount_amount is {message['discount_amount']}"
     if _is_before_its_draw(event, message):
-        yield f"it was settled before its draw of {message['draw_date']}"
+        yield f"it was settled before its draw of {written(moment(message['draw_date']))}"
 
 
 def _of_bet(message: Mapping[str, Any], lines: list[dict[str, Any]]) -> Iterator[str]:

@@ -34,7 +34,7 @@ DOUBTFUL = [
     (settled(discount_amount=1.5), "a settlement has no discount, but discount_amount is 1.5"),
     (
         settled(timestamp="2024-11-20T08:59:59Z"),
-        "it was settled before its draw of 2024-11-20T09:00:00+00:00",
+        "it was settled before its draw of 2024-11-20T09:00:00Z",
     ),
     (event("lost@1", net_payout=900), "lost, but net_payout is 900"),
     (event("lost@1", gross_payout=1), "lost, but gross_payout is 1"),
