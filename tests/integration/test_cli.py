@@ -77,7 +77,7 @@ def test_help_says_what_every_command_does_without_cutting_it_off(slipway, group
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("tickt", "Did you mean 'ticket'?"),
+        ("tickt", "Did you mean 'ticket', 'tickets'?"),
         ("events rejected list --since yesterday", "'yesterday' is not a duration"),
         ("operators add a --url http://x --protocol pam --rate 50", "write 50/s"),
         ("operators list", "SLIPWAY_DATABASE_URL is not set"),
