@@ -38,10 +38,12 @@ _RAW_LINE: Final = f"""
     FROM rejected_input r"""
 _OF_OPERATORS = "(CAST(:operators AS text[]) IS NULL OR {} = ANY(CAST(:operators AS text[])))"
 
+# In the order of the index (event_id, ticket): a draw's settlements have one id on all its tickets,
+# and only the newest are read.
 FIND_EVENTS: Final = text(f"""
     SELECT {_EVENT_LINE}
      WHERE e.event_id = :event_id AND {_OF_OPERATORS.format("o.code")}
-     ORDER BY e.arrival DESC LIMIT :limit""")
+     ORDER BY e.ticket DESC LIMIT :limit""")
 FIND_RAW: Final = text(f"""
     SELECT {_RAW_LINE}
      WHERE r.event_id = :event_id AND {_OF_OPERATORS.format("r.operator")}
@@ -120,7 +122,7 @@ class Page:
 def find_event(
     connection: Connection, event_id: str, *, operators: Sequence[str] | None
 ) -> list[LogLine]:
-    """The events of this id, newest first; of these operators, or of all and of nobody (None)."""
+    """The events of this id, the newest tickets' first; of these operators, or of all (None)."""
     asked = {"event_id": event_id, "operators": _listed(operators), "limit": FOUND_MAX}
     events = _lines(connection, FIND_EVENTS, asked)
     return events + _lines(connection, FIND_RAW, asked)

@@ -1,6 +1,7 @@
 """Reading a request's body with a limit on its size and on its time, counted while it arrives."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Final
 
 import anyio
@@ -34,18 +35,33 @@ async def pieces(request: Request, *, beat: float) -> AsyncIterator[bytes]:
             yield piece
 
 
-async def read_body(request: Request, limits: Limits, *, most: int) -> bytes:
-    """The whole body of at most *most* bytes. Raises Refused: 413, 415 (packed), 408 (too slow)."""
+async def read_body(
+    request: Request,
+    limits: Limits,
+    *,
+    most: int,
+    when_slow: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> bytes:
+    """The whole body of at most *most* bytes. Raises Refused: 413, 415 (packed), 408 (too slow).
+
+    *when_slow*: what is held while a body is read that did not come promptly.
+    """
     refuse_packed(request)
     if (length := _announced(request)) is not None and length > most:
         raise too_large(most)
     patience = limits.body_time.total_seconds()
+    prompt = min(limits.prompt.total_seconds(), patience)
+    began = anyio.current_time()
     body = bytearray()
-    with anyio.move_on_after(patience):
-        async for piece in pieces(request, beat=patience):
+    with ExitStack() as holding, anyio.move_on_after(patience):
+        is_slow = False
+        async for piece in pieces(request, beat=prompt):
             body += piece
             if len(body) > most:
                 raise too_large(most)
+            if not is_slow and anyio.current_time() - began >= prompt:
+                is_slow = True
+                holding.enter_context(when_slow())
         return bytes(body)
     raise too_slow(f"the body was not complete within {patience:g} s")
 

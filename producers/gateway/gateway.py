@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Self, TypeVar
 
@@ -40,6 +40,8 @@ class Gateway:
     threads: Threads
     turnstile: Turnstile
     uploads: anyio.Semaphore
+    uploads_of_caller: Turnstile
+    slow_bodies: anyio.Semaphore
     vault: Vault = field(repr=False)
     clock: Clock = field(default_factory=DatabaseClock)
 
@@ -57,6 +59,8 @@ class Gateway:
             threads=Threads(limits.threads, patience=limits.thread_wait),
             turnstile=Turnstile(limits.requests_of_caller),
             uploads=anyio.Semaphore(limits.uploads),
+            uploads_of_caller=Turnstile(limits.uploads_of_caller),
+            slow_bodies=anyio.Semaphore(limits.slow_bodies),
             vault=Vault.with_keys(settings.secret_key),
         )
 
@@ -70,23 +74,33 @@ class Gateway:
         return await self.threads.run(inside)
 
     @contextmanager
-    def upload(self) -> Iterator[None]:
-        """Hold one of the places for a body of many events. Raises Refused (503)."""
-        try:
-            self.uploads.acquire_nowait()
-        except anyio.WouldBlock:
-            message = "too many large bodies at once; nothing was read of this one"
-            raise later(message, seconds=BUSY_SECONDS) from None
-        try:
+    def upload(self, publisher: str) -> Iterator[None]:
+        """Hold one of the places for a body of many events. Raises Refused (429, 503)."""
+        message = "too many large bodies at once; nothing was read of this one"
+        with self.uploads_of_caller.passed(publisher), _place(self.uploads, message):
             yield
-        finally:
-            self.uploads.release()
+
+    def slow_body(self) -> AbstractContextManager[None]:
+        """Hold one of the places for strangers whose body is slow. Raises Refused (503)."""
+        return _place(self.slow_bodies, "too many slow bodies at once; send this one without pause")
 
     def close(self) -> None:
         """Close the connections."""
         self.engine.dispose()
         self.readiness.close()
         self.stream.close()
+
+
+@contextmanager
+def _place(places: anyio.Semaphore, none_free: str) -> Iterator[None]:
+    try:
+        places.acquire_nowait()
+    except anyio.WouldBlock:
+        raise later(none_free, seconds=BUSY_SECONDS) from None
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def _engine(settings: Settings, limits: Limits, name: str, connections: int) -> Engine:

@@ -31,6 +31,15 @@ class Limits:
     uploads: int = 8
     """Bodies of many events (NDJSON, or JSON larger than one event) being read at once."""
 
+    uploads_of_caller: int = 4
+    """Those of one key; one more is answered 429 at once."""
+
+    slow_bodies: int = 100
+    """Signed requests whose body takes longer than `prompt`. Nothing is known of their callers
+    before it is there; one more is answered 503. A body that comes at once needs no such place."""
+
+    prompt: timedelta = timedelta(seconds=1)
+
     event_bytes: int = EVENT_BYTES_MAX
     array_bytes: int = 8 * 1024 * 1024
     array_events: int = 10_000

@@ -36,7 +36,7 @@ class _Tally:
 
 
 async def publish_flow(
-    request: Request, gateway: Gateway, key: str | None, *, dry_run: bool
+    request: Request, gateway: Gateway, holder: KeyHolder, key: str | None, *, dry_run: bool
 ) -> Accepted:
     """Publish the good lines of the body.
 
@@ -45,7 +45,7 @@ async def publish_flow(
     """
     refuse_packed(request)
     tally = _Tally()
-    with gateway.upload():
+    with gateway.upload(holder.name):
         async for batch in _batches(request, gateway, tally):
             work = partial(_publish, batch, gateway, key, tally, dry_run=dry_run)
             try:

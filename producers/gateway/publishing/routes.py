@@ -73,7 +73,7 @@ async def publish(
         accepted = await publish_whole(request, gateway, holder, dry_run=only_checked)
     elif kind in NDJSON:
         key = request.headers.get(KEY_HEADER)
-        accepted = await publish_flow(request, gateway, key, dry_run=only_checked)
+        accepted = await publish_flow(request, gateway, holder, key, dry_run=only_checked)
     else:
         message = f"Content-Type must be {JSON} (one event, an array) or {NDJSON[0]} (lines)"
         raise Refused(_WRONG_KIND, f"{message}; it is {kind[:100] or 'missing'}")

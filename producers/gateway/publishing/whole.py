@@ -31,7 +31,7 @@ async def publish_whole(
     """Publish the JSON body. Raises Refused: 403, 408, 413, 415, 422, 503; then nothing was."""
     now = watch(holder.now)
     with ExitStack() as holding:
-        body = await _read(request, gateway, holding)
+        body = await _read(request, gateway, holder, holding)
         return await gateway.threads.run(
             lambda: _publish(body, gateway, holder, now=now, dry_run=dry_run)
         )
@@ -121,7 +121,7 @@ def _place(place: int, *, several: bool) -> list[str | int]:
     return ["body", place] if several else ["body"]
 
 
-async def _read(request: Request, gateway: Gateway, holding: ExitStack) -> bytes:
+async def _read(request: Request, gateway: Gateway, holder: KeyHolder, holding: ExitStack) -> bytes:
     """The body: of one event's size, or, for an array, of an upload's while *holding* a place."""
     refuse_packed(request)
     limits = gateway.limits
@@ -131,7 +131,7 @@ async def _read(request: Request, gateway: Gateway, holding: ExitStack) -> bytes
         async for piece in pieces(request, beat=patience):
             body += piece
             if len(body) > most == limits.event_bytes and _is_array(body):
-                holding.enter_context(gateway.upload())
+                holding.enter_context(gateway.upload(holder.name))
                 most = limits.array_bytes
             if len(body) > most:
                 raise too_large(most)

@@ -1,6 +1,7 @@
 """Everything has a limit, and whoever meets one is told, in the one shape of errors."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -96,6 +97,59 @@ def test_uploads_of_many_events_have_places_of_their_own(opened):
         assert house.publish(key, event(acme, "T")).status_code == 202
 
     assert house.publish(key, large).status_code == 202
+
+
+def test_one_key_cannot_hold_all_uploads(opened):
+    house = opened(uploads=2, uploads_of_caller=1)
+    acme = house.operator()
+    key, other = house.key(acme), house.key(acme)
+
+    with held_upload(house, key, acme):
+        answer = house.publish_lines(key, b"{}")
+        assert "1 requests of yours are under way" in turned_away(answer, 429)
+        assert house.publish_lines(other, json.dumps(event(acme, "T"))).status_code == 202
+
+
+@contextmanager
+def slow_body(house: House, **headers: str) -> Iterator["socket.socket"]:
+    """A request of a stranger, whose body begins and does not go on."""
+    address = (house.client.base_url.host, house.client.base_url.port or 80)
+    lines = {"Host": "gateway", "Content-Length": "100", **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    with socket.create_connection(address, timeout=10) as line:
+        line.sendall(f"POST /be/tickets/1/paid HTTP/1.1\r\n{head}\r\n{{".encode())
+        yield line
+
+
+SIGNED_BY_NOBODY = {"operator-name": "nobody", "timestamp": "1", "signature": "none"}
+
+
+def test_strangers_with_slow_bodies_take_places_from_each_other_alone(opened):
+    house = opened(slow_bodies=1, prompt=SOON)
+    acme = house.operator()
+    ticket = house.reserved(acme)
+
+    def refused() -> bytes | None:
+        with slow_body(house, **SIGNED_BY_NOBODY) as line:
+            line.settimeout(0.5)
+            try:
+                return line.recv(4096)
+            except TimeoutError:  # it has the place itself
+                return None
+
+    with slow_body(house, **SIGNED_BY_NOBODY):
+        answer = eventually(refused)
+        assert answer is not None
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1\r\n" in answer
+        assert house.paid(acme, ticket).status_code == 200
+
+
+def test_without_a_signature_no_body_is_waited_for(opened):
+    house = opened()
+
+    with slow_body(house, timestamp="1") as line:
+        assert b" 403 " in line.recv(4096)
 
 
 def test_whoever_waits_too_long_for_a_thread_is_turned_away_before_anything_is_done(opened):

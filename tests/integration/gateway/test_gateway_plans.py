@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.bet_engine import Caller, find_ticket, list_tickets
-from models.event_log import find_event, list_troubled
+from models.event_log import FOUND_MAX, find_event, list_troubled
 from models.lifecycle.words import Outcome
 from tests.support.desk import Desk
 from tests.support.manual_clock import ManualClock
@@ -27,6 +27,10 @@ MANY_EVENTS = text("""
            CASE WHEN id % 10 = 0 THEN 'rejected' ELSE 'applied' END, 'open', 'open',
            now() + id * interval '1 ms'
       FROM ticket""")
+SAME_ID = text("""
+    INSERT INTO ticket_event (ticket, event_id, action, order_time, received_at, outcome,
+                              status_before, status_after, decided_at)
+    SELECT id, 'same', 'ticket_win', now(), now(), 'applied', 'open', 'open', now() FROM ticket""")
 MANY_RAW = text("""
     INSERT INTO rejected_input (entry_id, raw, whole, reason, message, event_id, received_at,
                                 rejected_at)
@@ -108,3 +112,15 @@ def test_once_a_ticket_is_open_what_happens_to_it_touches_none_of_these_indexes(
         for action in ("ticket_win", "ticket_rollback", "ticket_lost"):
             desk.apply_within(connection, desk.event(action))
         assert connection.execute(NOT_HOT).scalar_one() == before
+
+
+@pytest.mark.parametrize(("operators", "most"), [(None, FOUND_MAX), (["acme"], 2 * FOUND_MAX)])
+def test_an_id_that_all_tickets_have_is_read_on_the_newest_alone(crowded, operators, most):
+    """As a draw's settlements have it; every other ticket is another operator's."""
+    crowded.execute(SAME_ID)
+    crowded.execute(text("ANALYZE ticket_event"))
+
+    plans = plans_of(crowded, lambda: find_event(crowded, "same", operators=operators))
+
+    assert "ticket_event_event_id" in plans.indexes
+    assert rows(plans, "ticket_event") <= most
