@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -51,6 +51,23 @@ INSERT_ATTEMPTS = text("""
                notice bigint, claim int, operator int, verdict text, took_ms int, http_status int,
                problem text, answer text, remarks jsonb)
         ON CONFLICT (notice, claim) DO NOTHING""")
+
+
+# A partner that is dead for months is probed every 15 s. Of each notice the first failures stay,
+# which say how it began, and the newest.
+FAILURES_FIRST: Final = 20
+FAILURES_NEWEST: Final = 100
+THINNED_AT_ONCE: Final = 50  # of each notice
+THIN_OUT = text("""
+    WITH old AS MATERIALIZED (
+        SELECT a.notice, a.claim
+          FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(notice bigint, claim int)
+         CROSS JOIN LATERAL (
+               SELECT d.notice, d.claim FROM delivery_attempt d
+                WHERE d.notice = r.notice AND d.claim > :first AND d.claim <= r.claim - :newest
+                  AND d.verdict <> 'delivered'
+                ORDER BY d.claim LIMIT :most) a)
+    DELETE FROM delivery_attempt d USING old WHERE d.notice = old.notice AND d.claim = old.claim""")
 
 
 @dataclass(slots=True)
@@ -175,7 +192,7 @@ def move_heads(
 
 
 def insert_attempts(connection: Connection, attempts: Sequence[Attempt], *, now: datetime) -> None:
-    """Keep each attempt, also the late ones that changed nothing."""
+    """Keep each attempt, also the late ones that changed nothing; thin out what failed long ago."""
     rows = [
         {
             "notice": one.claim.notice,
@@ -191,3 +208,18 @@ def insert_attempts(connection: Connection, attempts: Sequence[Attempt], *, now:
         for one in attempts
     ]
     connection.execute(INSERT_ATTEMPTS, {"rows": to_json(rows).decode(), "now": now})
+    many = [
+        {"notice": one.claim.notice, "claim": one.claim.number}
+        for one in attempts
+        if one.claim.number > FAILURES_FIRST + FAILURES_NEWEST
+    ]
+    if many:
+        connection.execute(
+            THIN_OUT,
+            {
+                "rows": to_json(many).decode(),
+                "first": FAILURES_FIRST,
+                "newest": FAILURES_NEWEST,
+                "most": THINNED_AT_ONCE,
+            },
+        )

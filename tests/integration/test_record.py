@@ -1,13 +1,22 @@
 """Recording what came of attempts: all of it in one transaction (rule 13)."""
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
+from models.outbox.ledger import FAILURES_FIRST, FAILURES_NEWEST, THIN_OUT
 from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
 from tests.support.desk import CLOSE_DELAY, TOOK
+from tests.support.plans import plans_of
 from tests.support.poison import refuse_attempts
 
+FAILED_BEFORE = text("""
+    INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, recorded_at)
+    SELECT n.id, k, n.operator, 'again', 5, now()
+      FROM notice n, generate_series(1, :count) AS k WHERE n.id = :notice""")
 SECOND = timedelta(seconds=1)
 PAUSE = timedelta(seconds=30)
 
@@ -102,3 +111,45 @@ def test_recording_the_same_twice_changes_nothing(desk, books):
     desk.record_attempts(*attempts)
 
     assert ([books.notice(1, name) for name in "AB"], books.ticket("A"), books.attempts()) == before
+
+
+def test_of_failures_without_end_the_first_and_the_newest_are_kept(desk, books, engine):
+    """A partner that is dead for months is probed every 15 s."""
+    desk.publish(desk.event("ticket_win"))
+    claim = desk.claim_one()
+    number = 1_000
+    with engine.begin() as connection:
+        connection.execute(FAILED_BEFORE, {"notice": claim.notice, "count": number - 1})
+        connection.execute(
+            text("UPDATE delivery_attempt SET verdict = 'delivered' WHERE claim = 7")
+        )
+        connection.execute(
+            text("UPDATE delivery_attempt SET verdict = 'delivered' WHERE claim = 99")
+        )
+    for further in range(20):
+        desk.record_attempts(
+            Attempt(replace(claim, number=number + further), Again(PAUSE), TOOK),
+        )
+
+    last = number + 19
+    kept = [row.claim for row in books.attempts()]
+    assert sorted(kept) == [
+        *range(1, FAILURES_FIRST + 1),
+        99,  # what the partner took is never removed before its ticket
+        *range(last - FAILURES_NEWEST + 1, last + 1),
+    ]
+
+
+def test_thinning_out_reads_what_it_removes(desk, engine):
+    desk.publish(desk.event("ticket_win"))
+    claim = desk.claim_one()
+    with engine.begin() as connection:
+        connection.execute(FAILED_BEFORE, {"notice": claim.notice, "count": 5_000})
+        connection.execute(text("ANALYZE delivery_attempt"))
+        rows = json.dumps([{"notice": claim.notice, "claim": 5_000}])
+        asked = {"rows": rows, "first": 20, "newest": 100, "most": 50}
+        plans = plans_of(connection, lambda: connection.execute(THIN_OUT, asked))
+
+    assert plans.whole_tables == set()
+    assert plans.indexes == {"delivery_attempt_pkey"}
+    assert plans.rows["delivery_attempt"] <= 2 * 50
