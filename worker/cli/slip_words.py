@@ -29,8 +29,9 @@ def in_words(facts: Mapping[str, Any], *, currency: object = None) -> Iterator[s
     *currency*: the ticket's, where *facts* name none.
     """
     for name, word in _NAMES.items():
-        if facts.get(name) not in {None, ""}:
-            yield f"{word} {facts[name]}"
+        fact = facts.get(name)  # of any kind: a damaged row is shown too
+        if fact is not None and fact != "":
+            yield f"{word} {fact}"
     for name, word in _AMOUNTS.items():
         if facts.get(name) is not None:
             yield f"{word} {_money(facts[name], facts.get('currency') or currency)}"
