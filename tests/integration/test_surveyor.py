@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -29,6 +30,7 @@ class Watch:
 
     desk: Desk
     redis: Redis
+    broker: Redis | None = None  # None: the same
     now: float = 1_800_000_000.0
     hangs: threading.Event | None = None
     settings: dict[str, str] = field(default_factory=dict)
@@ -40,7 +42,7 @@ class Watch:
             transaction=self.transaction,
             clock=self.desk.clock,
             redis=self.redis,
-            broker=self.redis,
+            broker=self.broker or self.redis,
             queues={"deliver": ["deliver"]},
             settings=plain_settings(survey_interval="15s", **self.settings),
             wall_clock=lambda: self.now,
@@ -168,6 +170,29 @@ def test_messages_on_a_broker_of_its_own_reach_no_stream(watch):
     watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
 
     assert lost(watch, "tickets") == 1
+
+
+def test_a_task_without_a_queue_is_seen_on_both_servers_where_the_broker_is_apart(watch, redis_url):
+    watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
+    apart = urlsplit(redis_url)._replace(path="/1").geturl()
+    with Redis.from_url(apart) as watch.broker:
+        watch.broker.lpush("celery", "{}")
+        watch.redis.lpush("celery\x06\x163", "{}", "{}")
+        found = lost(watch, "celery")
+        watch.broker.flushdb()
+
+    assert found == 3
+
+
+def test_a_stream_that_is_away_is_no_broker_that_is_away(watch, redis_url):
+    watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
+    away = f"redis://127.0.0.1:{closed_port()}/0"
+    with Redis.from_url(redis_url) as watch.broker:
+        watch.redis = Redis.from_url(away, retry=Retry(NoBackoff(), 0))
+        watch.surveyor().look()
+
+    assert 'slipway_server_up{server="broker"} 1.0' in watch.shown()
+    assert 'slipway_server_up{server="redis"} 0.0' in watch.shown()
 
 
 def test_two_users_of_one_redis_are_on_the_same_redis(watch):

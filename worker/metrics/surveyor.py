@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from models.clock import Clock
 from models.database import Transaction
@@ -21,7 +22,7 @@ from models.survey import take_survey
 from worker.door.script import LISTS, QUEUE
 from worker.metrics import figures
 from worker.metrics.figures import Figures
-from worker.metrics.lost_messages import lost_messages
+from worker.metrics.lost_messages import DEFAULT, lost_messages, waiting_in
 from worker.metrics.stream_survey import survey_queues, survey_stream
 from worker.metrics.stream_trial import Refused, refused
 from worker.outage import Outage, reason_of
@@ -138,11 +139,19 @@ class Surveyor:
 
     def _look_at_queues(self) -> None:
         lengths = survey_queues(self._broker, self._queues)
+        lost = figures.of_lost_messages(self._lost())
+        self._shown.show(_BROKER, [*figures.of_queues("hint", lengths), *lost])
+
+    def _lost(self) -> Mapping[str, int]:
         same = _place(self._settings.broker_url) == _place(self._settings.redis_url)
         lost = lost_messages(self._broker, holds_stream=same)
-        self._shown.show(
-            _BROKER, [*figures.of_queues("hint", lengths), *figures.of_lost_messages(lost)]
-        )
+        if same:
+            return lost
+        try:  # backends know the stream's Redis alone, and forget the queue there
+            beside = sum(waiting_in(self._redis, DEFAULT).values())
+        except RedisError:  # its own look shows that it is away
+            beside = 0
+        return {**lost, DEFAULT: lost[DEFAULT] + beside}
 
     def _of_servers(self) -> list[figures.Family]:
         """Judge anew with each scrape: who hangs tells nobody."""
