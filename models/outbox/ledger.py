@@ -54,9 +54,9 @@ INSERT_ATTEMPTS = text("""
 
 
 # A partner that is dead for months is probed every 15 s. Of each notice the first failures stay,
-# which say how it began, and the newest.
-FAILURES_FIRST: Final = 20
-FAILURES_NEWEST: Final = 100
+# which say how it began, and the newest: as many as a ticket's story shows.
+FAILURES_FIRST: Final = 50
+FAILURES_NEWEST: Final = 450
 THINNED_AT_ONCE: Final = 50  # of each notice
 THIN_OUT = text("""
     WITH old AS MATERIALIZED (
