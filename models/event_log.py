@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from unicodedata import normalize
 
 from sqlalchemy import Connection, TextClause, text
 
 from models.lifecycle.words import Outcome, Reason
 
 FOUND_MAX: Final = 50  # of one id: it counts per ticket, so it may be on several (protocol H12)
+SEARCHED_MAX: Final = 10_000  # the newest of one id, of whatever operator
 # What did not go through, or not yet. Only these have an index to list them by.
 LISTABLE: Final = (Outcome.PARKED, Outcome.REJECTED, Outcome.SUPERSEDED)
 
@@ -23,31 +25,72 @@ _RAW: Final = 1
 # Who dropped an event, and why, is for people of ours.
 _MESSAGE: Final = f"""
     CASE e.reason WHEN '{Reason.DROPPED}' THEN 'dropped by hand' ELSE e.message END AS message"""
-_EVENT_LINE: Final = f"""
+_EVENT_COLUMNS: Final = f"""
     e.decided_at AS at, {_EVENT} AS kind, e.arrival AS number, o.code AS operator, t.ticket_id,
     e.event_id, e.entry_id, e.action, e.sequence, e.outcome, e.reason, {_MESSAGE}, e.occurred_at,
     e.received_at, e.park_until, e.repeats,
     t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS ticket_status,
-    t.close_due_at AS ticket_close_due_at, t.closed_at AS ticket_closed_at
+    t.close_due_at AS ticket_close_due_at, t.closed_at AS ticket_closed_at"""
+_EVENT_LINE: Final = f"""{_EVENT_COLUMNS}
     FROM ticket_event e JOIN ticket t ON t.id = e.ticket JOIN operator o ON o.id = t.operator"""
-_RAW_LINE: Final = f"""
+_RAW_COLUMNS: Final = f"""
     r.rejected_at AS at, {_RAW} AS kind, r.id AS number, r.operator, r.ticket_id,
     r.event_id, r.entry_id, NULL AS action, NULL AS sequence, 'rejected' AS outcome, r.reason,
     r.message, NULL AS occurred_at, r.received_at, NULL AS park_until, 0 AS repeats,
-    NULL AS ticket_status, NULL AS ticket_close_due_at, NULL AS ticket_closed_at
-    FROM rejected_input r"""
+    NULL AS ticket_status, NULL AS ticket_close_due_at, NULL AS ticket_closed_at"""
+_RAW_LINE: Final = f"{_RAW_COLUMNS} FROM rejected_input r"
 _OF_OPERATORS = "(CAST(:operators AS text[]) IS NULL OR {} = ANY(CAST(:operators AS text[])))"
 
-# In the order of the index (event_id, ticket): a draw's settlements have one id on all its tickets,
-# and only the newest are read.
+# An id has no operator of its own (publishers number 1, 2, 3 on each ticket), so a search reads at
+# most SEARCHED_MAX rows before it looks at the operator. LATERAL with LIMIT keeps the planner at
+# one look-up by key for each of them, in the order of the index (event_id, ticket).
+_OF_ID: Final = "SELECT ticket FROM ticket_event WHERE event_id = :event_id ORDER BY ticket DESC"
+_RAW_OF_ID: Final = "SELECT * FROM rejected_input WHERE event_id = :event_id"
 FIND_EVENTS: Final = text(f"""
-    SELECT {_EVENT_LINE}
-     WHERE e.event_id = :event_id AND {_OF_OPERATORS.format("o.code")}
-     ORDER BY e.ticket DESC LIMIT :limit""")
+    SELECT {_EVENT_COLUMNS}
+      FROM ({_OF_ID} LIMIT :searched) AS newest
+     CROSS JOIN LATERAL (
+           SELECT * FROM ticket
+            WHERE id = newest.ticket
+              AND (CAST(:operators AS text[]) IS NULL OR operator = ANY(ARRAY(
+                   SELECT id FROM operator WHERE code = ANY(CAST(:operators AS text[])))))
+            LIMIT 1) AS t
+     CROSS JOIN LATERAL (
+           SELECT * FROM ticket_event WHERE ticket = t.id AND event_id = :event_id LIMIT 1) AS e
+     CROSS JOIN LATERAL (SELECT code FROM operator WHERE id = t.operator LIMIT 1) AS o
+     ORDER BY newest.ticket DESC LIMIT :limit""")  # noqa: S608 - constants of this module
 FIND_RAW: Final = text(f"""
-    SELECT {_RAW_LINE}
-     WHERE r.event_id = :event_id AND {_OF_OPERATORS.format("r.operator")}
-     ORDER BY r.id DESC LIMIT :limit""")
+    SELECT {_RAW_COLUMNS} FROM ({_RAW_OF_ID} LIMIT :searched) AS r
+     WHERE {_OF_OPERATORS.format("r.operator")}
+     ORDER BY r.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
+EVENTS_BEYOND: Final = text(f"{_OF_ID} OFFSET :searched LIMIT 1")
+RAW_BEYOND: Final = text(f"{_RAW_OF_ID} OFFSET :searched LIMIT 1")
+
+# With the ticket's id: by the keys (operator, ticket_id) and (ticket, event_id).
+FIND_ON_TICKET: Final = text(f"""
+    SELECT {_EVENT_COLUMNS}
+      FROM operator o
+     CROSS JOIN LATERAL (
+           SELECT * FROM ticket WHERE operator = o.id AND ticket_id = :ticket_id LIMIT 1) AS t
+     CROSS JOIN LATERAL (
+           SELECT * FROM ticket_event WHERE ticket = t.id AND event_id = :event_id LIMIT 1) AS e
+     WHERE {_OF_OPERATORS.format("o.code")}
+     ORDER BY t.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
+_RAW_OF_TICKET: Final = "SELECT * FROM rejected_input WHERE ticket_id = ANY(:ticket_ids)"
+# The operators apart, for only so are they found by the index (ticket_id, operator).
+_RAW_OF_TICKET_OF: Final = f"{_RAW_OF_TICKET} AND operator = ANY(CAST(:operators AS text[]))"
+
+
+def _raw_on_ticket(source: str) -> tuple[TextClause, TextClause]:
+    """What finds raw input of one event on one ticket, and whether there is more to search."""
+    found = text(f"""
+        SELECT {_RAW_COLUMNS} FROM ({source} LIMIT :searched) AS r
+         WHERE r.event_id = :event_id ORDER BY r.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
+    return found, text(f"{source} OFFSET :searched LIMIT 1")
+
+
+FIND_RAW_ON_TICKET, RAW_ON_TICKET_BEYOND = _raw_on_ticket(_RAW_OF_TICKET)
+FIND_RAW_ON_TICKET_OF, RAW_ON_TICKET_OF_BEYOND = _raw_on_ticket(_RAW_OF_TICKET_OF)
 
 
 def _page_of_events(outcome: Outcome) -> TextClause:
@@ -119,13 +162,62 @@ class Page:
     next: Place | None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The events of an id. *more*: there may be others, which `ticket_id` finds."""
+
+    lines: tuple[LogLine, ...]
+    more: bool
+
+
 def find_event(
-    connection: Connection, event_id: str, *, operators: Sequence[str] | None
-) -> list[LogLine]:
-    """The events of this id, the newest tickets' first; of these operators, or of all (None)."""
-    asked = {"event_id": event_id, "operators": _listed(operators), "limit": FOUND_MAX}
-    events = _lines(connection, FIND_EVENTS, asked)
-    return events + _lines(connection, FIND_RAW, asked)
+    connection: Connection,
+    event_id: str,
+    *,
+    operators: Sequence[str] | None,
+    ticket_id: str | None = None,
+    searched: int = SEARCHED_MAX,
+) -> Found:
+    """The events of this id, the newest tickets' first; of these operators, or of all (None).
+
+    Of an id that many tickets have, the newest *searched* are searched, and at most `FOUND_MAX`
+    given. On one ticket (*ticket_id*) an event is found whatever others have its id.
+    """
+    asked = {
+        "event_id": event_id,
+        "operators": _listed(operators),
+        "limit": FOUND_MAX + 1,  # one more says whether there are others
+        "searched": searched,
+    }
+    if ticket_id is None:
+        events, cut = _some(connection, FIND_EVENTS, asked, beyond=EVENTS_BEYOND)
+        raw, raw_cut = _some(connection, FIND_RAW, asked, beyond=RAW_BEYOND)
+        return Found((*events, *raw), cut or raw_cut)
+    normal = normalize("NFC", ticket_id)  # as a ticket's id is kept; raw input is as it came
+    asked |= {"ticket_id": normal, "ticket_ids": [ticket_id, normal]}
+    found, beyond = (
+        (FIND_RAW_ON_TICKET, RAW_ON_TICKET_BEYOND)
+        if operators is None
+        else (FIND_RAW_ON_TICKET_OF, RAW_ON_TICKET_OF_BEYOND)
+    )
+    events, cut = _some(connection, FIND_ON_TICKET, asked, beyond=None)
+    raw, raw_cut = _some(connection, found, asked, beyond=beyond)
+    return Found((*events, *raw), cut or raw_cut)
+
+
+def _some(
+    connection: Connection,
+    statement: TextClause,
+    asked: dict[str, Any],
+    *,
+    beyond: TextClause | None,
+) -> tuple[list[LogLine], bool]:
+    """The first lines of *statement*, and whether it has more, or did not search all."""
+    lines = _lines(connection, statement, asked)
+    more = len(lines) > FOUND_MAX or (
+        beyond is not None and connection.execute(beyond, asked).first() is not None
+    )
+    return lines[:FOUND_MAX], more
 
 
 def list_troubled(

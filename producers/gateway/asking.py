@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection
 
-from models.event_log import LISTABLE, LogLine, Page, find_event, list_troubled
+from models.event_log import LISTABLE, SEARCHED_MAX, Found, Page, find_event, list_troubled
 from models.events.moments import MOMENT_PATTERN, moment
 from models.lifecycle.words import Outcome, Status
 from models.publishers import KeyHolder
@@ -53,6 +53,21 @@ After = Annotated[
     Query(description="The `next` of the page before this one."),
 ]
 Limit = Annotated[int, Query(ge=1, le=LISTED_MAX, description="The most that is listed.")]
+OfOperator = Annotated[
+    str | SkipJsonSchema[None], Query(description="Only events of the operator with this code.")
+]
+OnTicket = Annotated[
+    str | SkipJsonSchema[None],
+    Query(
+        description="Only the event on the ticket with this id. It is found however many other"
+        " tickets have events of the same id.",
+    ),
+]
+_NONE_YET: Final = "one that was accepted a moment ago may still be on the stream: ask again"
+_NOT_ALL: Final = (
+    f"only the newest {SEARCHED_MAX:,} of this id were searched, over all operators: add"
+    " ?ticket_id=... to find the one on a ticket"
+)
 
 routes = APIRouter()
 
@@ -100,19 +115,36 @@ async def events(
     operation_id="get_event",
     tags=["Events"],
     responses=answers(401, 404, 422, 429),
+    dependencies=[only_known("operator", "ticket_id")],
 )
-async def event(gateway: TheGateway, holder: Reader, event_id: EventId) -> EventEnds:
-    """What became of the event with this id; one answer for each ticket it was used on."""
+async def event(
+    gateway: TheGateway,
+    holder: Reader,
+    event_id: EventId,
+    *,
+    operator: OfOperator = None,
+    ticket_id: OnTicket = None,
+) -> EventEnds:
+    """What became of the event with this id; one answer for each ticket it was used on.
 
-    def read(connection: Connection) -> list[LogLine]:
-        return find_event(connection, event_id, operators=holder.operators or None)
+    Of an id that very many tickets have, the newest are searched, and `more` is true:
+    `ticket_id` finds the event on one ticket.
+    """
+    operators = _narrowed(holder, operator)
+    given = [one for one in (event_id, ticket_id, operator) if one is not None]
 
-    found = await gateway.in_transaction(read) if _is_id(event_id) else []
-    if not found:
+    def read(connection: Connection) -> Found:
+        return find_event(connection, event_id, operators=operators, ticket_id=ticket_id)
+
+    found = Found((), more=False)
+    if operators != [] and all(map(_is_id, given)):
+        found = await gateway.in_transaction(read)
+    if not found.lines:
         raise Refused(
             _NOT_FOUND,
-            f"no event {event_id[:_ID_CHARACTERS_MAX]!r} is known to this key; one that was"
-            " accepted a moment ago may still be on the stream: ask again",
+            f"no event {event_id[:_ID_CHARACTERS_MAX]!r}"
+            f"{' on this ticket' if ticket_id is not None else ''} is known to this key; "
+            + (_NOT_ALL if found.more and ticket_id is None else _NONE_YET),
         )
     return EventEnds.of(found)
 
@@ -154,6 +186,13 @@ def _stories(connection: Connection, holder: KeyHolder, ticket_id: str) -> list[
         for code in holder.operators
         for story in read_stories(connection, ticket_id, operator=code)
     ]
+
+
+def _narrowed(holder: KeyHolder, operator: str | None) -> list[str] | None:
+    """Whose events are asked for; None: any operator's."""
+    if operator is None:
+        return list(holder.operators) or None
+    return [operator] if operator in holder.operators or not holder.operators else []
 
 
 def _is_id(text: str) -> bool:

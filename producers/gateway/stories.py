@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from models.durations import format_duration
-from models.event_log import LogLine
+from models.event_log import Found
 from models.lifecycle.words import Action, NoticeEnd, Outcome, Result, Status
 from models.story import Story
 
@@ -43,19 +43,21 @@ class EventEnd(_Told):
 
 
 class EventEnds(_Told):
-    """An event id counts per ticket, so there may be several."""
+    """An event id counts per ticket, so there may be several. `more`: there may be others."""
 
     events: list[EventEnd]
+    more: bool
 
     @classmethod
-    def of(cls, lines: list[LogLine]) -> Self:
-        """Tell *lines*."""
-        return cls(events=[EventEnd.model_validate(line) for line in lines])
+    def of(cls, found: Found) -> Self:
+        """Show *found*."""
+        return cls(events=[EventEnd.model_validate(line) for line in found.lines], more=found.more)
 
 
-class EventPage(EventEnds):
+class EventPage(_Told):
     """Newest first. `next` is the `after` of the next page; null: this is the last."""
 
+    events: list[EventEnd]
     next: str | None = None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from models.event_log import FOUND_MAX, SEARCHED_MAX
 from models.interventions import Person
 from models.lifecycle.words import Outcome
 from models.outbox.values import Again, Attempt, Dead
@@ -19,6 +20,17 @@ from tests.support.ways_out import WaysOut
 SECOND = timedelta(seconds=1)
 
 DROP = text("UPDATE ticket_event SET dropped_at = now() WHERE event_id = :event_id")
+
+THEIR_TICKETS = text("""
+    INSERT INTO ticket (operator, ticket_id, status)
+    SELECT o.id, 'many' || n, 'open'
+      FROM operator o, generate_series(1, :count) AS n WHERE o.code = :operator""")
+THEIR_EVENTS = text("""
+    INSERT INTO ticket_event (ticket, event_id, action, order_time, received_at, outcome,
+                              status_before, status_after, decided_at)
+    SELECT t.id, '1', 'ticket_win', now(), now(), 'applied', 'open', 'open', now()
+      FROM ticket t JOIN operator o ON o.id = t.operator
+     WHERE o.code = :operator AND t.ticket_id LIKE 'many%'""")
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +76,62 @@ def test_an_id_that_was_used_on_several_tickets_answers_several(house, acme):
     assert asked(acme) == [acme]
     assert asked(acme, other) == [other, acme]
     assert asked() == [other, acme, None]
+
+
+def test_an_operator_or_a_ticket_narrows_what_an_id_finds(house, acme):
+    other = house.operator()
+    for operator in (acme, other):
+        for ticket in ("caf\u00e9/1", "n2"):
+            house.desk.say("ticket_win", ticket, operator=operator, event_id="narrow")
+        house.desk.say("ticket_lose", "n2", operator=operator, event_id="narrow-raw")
+
+    def asked(key: str, event_id: str, **query: str) -> list[tuple[str, str]]:
+        answer = house.ask(key, f"/events/{event_id}", **query)
+        if answer.status_code == 404:
+            assert "known to this key" in answer.json()["message"]
+            return []
+        assert answer.json()["more"] is False
+        return [(one["operator"], one["ticket_id"]) for one in answer.json()["events"]]
+
+    everything, bound = house.key(), house.key(acme)
+    assert asked(everything, "narrow", ticket_id="n2") == [(other, "n2"), (acme, "n2")]
+    assert asked(bound, "narrow", ticket_id="n2") == [(acme, "n2")]
+    assert asked(bound, "narrow", ticket_id="cafe\u0301/1") == [(acme, "caf\u00e9/1")]
+    assert len(asked(everything, "narrow", operator=other)) == 2
+    assert asked(everything, "narrow", operator=other, ticket_id="n2") == [(other, "n2")]
+    assert asked(bound, "narrow-raw", ticket_id="n2") == [(acme, "n2")]
+    assert len(asked(everything, "narrow-raw", ticket_id="n2")) == 2
+    assert asked(bound, "narrow", operator=other) == []  # not this key's
+    assert asked(bound, "narrow", operator=other, ticket_id="n2") == []
+    for nowhere in ("n3", "", "\0", "x" * 65):
+        assert asked(bound, "narrow", ticket_id=nowhere) == []
+        assert asked(bound, "narrow", operator=nowhere) == []
+
+
+def test_an_id_that_too_many_tickets_of_others_have_says_how_to_find_one(house, acme):
+    """Publishers may number 1, 2, 3 on each ticket."""
+    key, other = house.key(acme), house.operator()
+    house.desk.say("ticket_win", "mine", operator=acme, event_id="1")
+    house.desk.say("ticket_win", "theirs", operator=other, event_id="1")
+    assert house.ask(key, "/events/1").json()["more"] is False
+    with house.engine.begin() as connection:
+        numbers = {"operator": other, "count": SEARCHED_MAX}
+        for statement in (THEIR_TICKETS, THEIR_EVENTS):
+            connection.execute(statement, numbers)
+
+    unsure = house.ask(key, "/events/1")
+    sure = house.ask(key, "/events/1", ticket_id="mine").json()
+    theirs = house.ask(house.key(other), "/events/1").json()
+
+    assert unsure.status_code == 404
+    assert "add ?ticket_id=" in unsure.json()["message"]
+    assert ([one["ticket_id"] for one in sure["events"]], sure["more"]) == (["mine"], False)
+    assert (len(theirs["events"]), theirs["more"]) == (FOUND_MAX, True)
+
+
+@pytest.mark.parametrize("query", [{"ticketid": "T"}, {"ticketId": "T"}, {"Operator": "acme"}])
+def test_a_misspelt_way_to_narrow_is_refused(house, key, query):
+    assert house.ask(key, "/events/1", **query).status_code == 422
 
 
 def test_an_event_that_is_not_known_is_404(house, key, acme):
