@@ -29,11 +29,13 @@ GIVE_UP = text("""
            decided_at = :now
      WHERE ticket = :ticket AND outcome = 'parked' AND park_until <= :ended_before""")
 COUNT_AGAIN = text("""
-    UPDATE ticket
-       SET parked = (SELECT count(*) FROM ticket_event e
-                      WHERE e.ticket = ticket.id AND e.outcome = 'parked'),
-           changed_at = :now
-     WHERE id = :ticket""")
+    UPDATE ticket t
+       SET parked = still.parked, changed_at = :now,
+           cancelled_at = CASE WHEN t.status = 'absent' AND still.parked = 0 THEN :now
+                               ELSE t.cancelled_at END
+      FROM (SELECT count(*) AS parked FROM ticket_event
+             WHERE ticket = :ticket AND outcome = 'parked') AS still
+     WHERE t.id = :ticket""")
 
 
 @dataclass(frozen=True, slots=True)

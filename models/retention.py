@@ -4,6 +4,10 @@ Never an unfinished one: a ticket goes when it was closed or cancelled long ago 
 been told everything. An event that is older than `SLIPWAY_EVENT_AGE_MAX` is refused at the door, so
 that a replay cannot bring a removed ticket back to life and pay it again (protocol H16). A fresh
 statement about a removed ticket cannot be told from one about a new ticket: see PROMISES.md.
+
+A ticket that nothing opened goes too. Its `cancelled_at` says when the last of its events was
+rejected; it is empty while one is parked, and once the ticket opens. That column serves both, so
+that neither needs an index on the status: such an index would end the HOT updates of all tickets.
 """
 
 from datetime import datetime
@@ -43,10 +47,10 @@ FORGET_REJECTED = text("""
 
 
 def forget(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Remove up to *limit* each of closed tickets, cancelled ones and rejects older than *before*.
+    """Remove up to *limit* each of closed, of cancelled or never opened tickets, and of rejects.
 
-    With a ticket go its events, notices and attempts; what people did by hand is kept. How many
-    were removed; more may be left.
+    Only what is older than *before*. With a ticket go its events, notices and attempts; what people
+    did by hand is kept. How many were removed; more may be left.
     """
     given = {"before": before, "limit": limit}
     return sum(

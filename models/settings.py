@@ -188,8 +188,8 @@ class Settings(BaseSettings):
     neither."""
 
     retention: PositiveDuration = timedelta(days=90)
-    """Closed and cancelled tickets are kept this long, with their events and notices; unfinished
-    ones always."""
+    """Closed and cancelled tickets are kept this long, with their events and notices, and so are
+    the rejected events of a ticket that nothing opened; unfinished tickets always."""
 
     @property
     def lease(self) -> timedelta:

@@ -78,6 +78,11 @@ class TicketState:
         return self.opened_in or self.facts.get("currency")
 
     @property
+    def is_over(self) -> bool:
+        """No closing will end it: it is cancelled, or never opened and no event waits for that."""
+        return self.status is Status.CANCELLED or (self.status is Status.ABSENT and not self.parked)
+
+    @property
     def standing(self) -> str:
         """The status for people and for the event log, like `resulted/won`."""
         if self.result is Result.PENDING:

@@ -93,6 +93,7 @@ class Ticket(SQLModel, table=True):
     amended_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # H8
     close_due_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     closed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    # When it was cancelled; of one that is `absent` with nothing parked: when its last event ended.
     cancelled_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     parked: int = Field(sa_column=count())
     sequence: int = Field(sa_column=count())  # last number decided (rule 9)

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from models.lifecycle.ticket import TicketState
-from models.lifecycle.words import Status
 from models.tickets.copying import CopyIn, Row, document
 
 Key = tuple[int, str]
@@ -91,7 +90,7 @@ def _row(ticket: TicketState, now: datetime) -> Row:
         ticket.notices,
         ticket.unfinished,
         ticket.cancelled_by,
-        now if ticket.status is Status.CANCELLED else None,
+        now if ticket.is_over else None,
         ticket.draw,
         document(ticket.facts),
         now,

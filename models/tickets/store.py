@@ -9,7 +9,7 @@ from sqlalchemy import Connection, TextClause, text
 
 from models.lifecycle.ticket import Owed, TicketState
 from models.lifecycle.turn import Decided
-from models.lifecycle.words import NoticeEnd
+from models.lifecycle.words import NoticeEnd, Status
 from models.notices.body import message
 from models.notices.key import key_to_keep
 from models.tickets.copying import CopyIn, Row, document
@@ -23,7 +23,9 @@ UPDATE_TICKETS = text("""
            notices = r.notices, unfinished = r.unfinished, held_until = r.held_until,
            untold = r.untold, in_doubt = r.in_doubt, cancelled_by = r.cancelled_by,
            draw = r.draw, changed_at = :now,
-           cancelled_at = CASE r.status WHEN 'cancelled' THEN coalesce(t.cancelled_at, :now) END,
+           cancelled_at = CASE WHEN NOT r.over THEN NULL
+                               WHEN t.status = 'cancelled' THEN coalesce(t.cancelled_at, :now)
+                               ELSE :now END,
            details = CASE WHEN r.filled IS NULL AND r.amended IS NULL THEN t.details
                           ELSE coalesce(r.filled, '{}') || t.details || coalesce(r.amended, '{}')
                       END
@@ -31,7 +33,8 @@ UPDATE_TICKETS = text("""
                id bigint, status text, result text, generation int, settled_at timestamptz,
                amounts jsonb, amended_at timestamptz, close_due_at timestamptz, parked int,
                sequence int, notices int, unfinished int, held_until timestamptz, untold int,
-               in_doubt bool, cancelled_by text, draw text, filled jsonb, amended jsonb)
+               in_doubt bool, cancelled_by text, draw text, over bool, filled jsonb,
+               amended jsonb)
      WHERE t.id = r.id""")
 
 EVENTS = CopyIn(
@@ -99,7 +102,7 @@ class Turn(NamedTuple):
 def store(connection: Connection, turns: Sequence[Turn], *, now: datetime) -> bool:
     """Write the turns. True: a notice among them is due now, so deliverers should look."""
     notices = _notices(turns, now)
-    changed = [one.ticket for one in turns if one.ticket.touched or one.ticket.owed]
+    changed = [one.ticket for one in turns if _is_changed(one)]
     _write(connection, UPDATE_TICKETS, [_ticket(one) for one in changed], now)
     _log(connection, turns, now)
     return _owe(connection, notices, now)
@@ -115,6 +118,13 @@ def store_new(connection: Connection, turns: Sequence[Turn], *, now: datetime) -
     make_tickets(connection, [one.ticket for one in turns], now=now)
     _log(connection, turns, now)
     return _owe(connection, notices, now)
+
+
+def _is_changed(turn: Turn) -> bool:
+    """Whether the ticket's row changes; one that nothing opened is kept from its last event on."""
+    ticket = turn.ticket
+    never_opened = ticket.status is Status.ABSENT
+    return ticket.touched or bool(ticket.owed) or (never_opened and bool(turn.decided))
 
 
 def _log(connection: Connection, turns: Iterable[Turn], now: datetime) -> None:
@@ -166,6 +176,7 @@ def _ticket(ticket: TicketState) -> dict[str, Any]:
         "in_doubt": ticket.in_doubt,
         "cancelled_by": ticket.cancelled_by,
         "draw": ticket.draw,
+        "over": ticket.is_over,
         "filled": ticket.filled,
         "amended": ticket.amended,
     }

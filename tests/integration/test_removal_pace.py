@@ -22,7 +22,8 @@ BIG = ("ticket", "ticket_event", "notice", "delivery_attempt", "rejected_input")
 TICKETS = text("""
     INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, closed_at,
                         cancelled_at)
-    SELECT o.id, 'T' || n, CASE n % 2 WHEN 0 THEN 'closed' ELSE 'cancelled' END,
+    SELECT o.id, 'T' || n,
+           CASE n % 4 WHEN 1 THEN 'cancelled' WHEN 3 THEN 'absent' ELSE 'closed' END,
            CASE n % 2 WHEN 0 THEN 'won' ELSE 'pending' END, 1, 2,
            CASE n % 2 WHEN 0 THEN at END, CASE n % 2 WHEN 1 THEN at END
       FROM generate_series(1, :young + :old) AS n, operator o,

@@ -1,21 +1,32 @@
 """What ended long ago is removed, never an unfinished one, and no replay brings it back (H16)."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from models.intake.apply import apply_entries
+from models.lifecycle.words import Outcome
 from models.outbox.values import Claim, Dead, Delivered
 from models.retention import forget
-from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW, Desk
+from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW, SLIP, Desk
+from tests.support.poison import BREAK, CHECK_VIOLATION
+from tests.support.ways_out import WaysOut
 
 RETENTION = timedelta(days=90)
+CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 AGE_MAX = timedelta(days=30)
 COUNTS = text("""
     SELECT (SELECT count(*) FROM ticket) AS tickets, (SELECT count(*) FROM ticket_event) AS events,
            (SELECT count(*) FROM notice) AS notices,
            (SELECT count(*) FROM delivery_attempt) AS attempts,
            (SELECT count(*) FROM rejected_input) AS rejected""")
+
+REFUSE_ENDS = text(f"""
+    CREATE TRIGGER refuse_ends BEFORE UPDATE ON ticket_event FOR EACH ROW
+      WHEN (NEW.reason = 'window_ended') EXECUTE FUNCTION refuse('{CHECK_VIOLATION}')""")
 
 
 def live_and_close(desk: Desk, ticket_id: str) -> None:
@@ -85,6 +96,129 @@ def test_what_never_closed_stays(desk):
     desk.wait(RETENTION * 2)
 
     assert forget_old(desk) == 0
+
+
+def refuse_at_once(desk: Desk, ticket_id: str = "nowhere") -> None:
+    """An event that a wallet's ticket can never take, whether anything opens it or not."""
+    said = desk.say("ticket_reserve", ticket_id, operator="wallet", **SLIP)
+    assert said == {("ticket_reserve", "rejected"): 1}
+
+
+@pytest.fixture
+def wallet(desk) -> str:
+    desk.add_operator("wallet", protocol="seamless")
+    return "wallet"
+
+
+def test_a_ticket_that_nothing_opened_goes_with_its_events_once_their_windows_ended(desk, books):
+    desk.say("ticket_rollback", "nowhere")
+    desk.wait(RETENTION * 2)
+    assert forget_old(desk) == 0  # its event still waits
+
+    desk.end_windows()
+    assert books.outcomes("nowhere") == [("ticket_rollback", "rejected")]
+    desk.wait(RETENTION - timedelta(seconds=1))
+    assert forget_old(desk) == 0
+    books.check()
+    desk.wait(timedelta(seconds=2))
+
+    assert forget_old(desk) == 1
+    assert left(desk) == (0, 0, 0, 0, 0)
+
+
+@pytest.mark.usefixtures("wallet")
+def test_a_ticket_whose_only_event_was_rejected_at_once_goes_too(desk, books):
+    refuse_at_once(desk)
+    books.check()
+    desk.wait(RETENTION + timedelta(days=1))
+
+    assert forget_old(desk) == 1
+    assert left(desk) == (0, 0, 0, 0, 0)
+
+
+@pytest.mark.usefixtures("wallet")
+def test_a_ticket_that_nothing_opened_stays_until_its_last_event_is_old(desk, books):
+    refuse_at_once(desk)
+    desk.wait(RETENTION - timedelta(days=1))
+    refuse_at_once(desk)
+    desk.wait(timedelta(days=2))
+    assert forget_old(desk) == 0
+
+    desk.say("ticket_rollback", "nowhere", operator="wallet")
+    books.check()
+    desk.wait(RETENTION * 2)
+    assert forget_old(desk) == 0  # something waits again
+
+    desk.end_windows()
+    desk.wait(RETENTION + timedelta(days=1))
+    assert forget_old(desk) == 1
+
+
+def test_a_ticket_that_opened_after_its_first_event_was_rejected_stays(desk, books):
+    desk.say("ticket_rollback", "late")
+    desk.wait(PARKING_WINDOW)
+    desk.end_windows()
+    desk.say("ticket_open", "late")
+    books.check()
+    desk.wait(RETENTION * 2)
+
+    assert forget_old(desk) == 0
+    assert books.standing("late") == "open/pending"
+
+
+def test_a_ticket_cancelled_after_its_first_event_was_rejected_is_kept_from_then_on(desk, books):
+    desk.say("ticket_rollback", "late")
+    desk.wait(PARKING_WINDOW)
+    desk.end_windows()
+    desk.wait(RETENTION - timedelta(days=1))
+    desk.say("ticket_discard", "late")
+    desk.deliver()
+    books.check()
+    desk.wait(timedelta(days=2))
+    assert forget_old(desk) == 0
+
+    desk.wait(RETENTION)
+    assert forget_old(desk) == 1
+
+
+def test_a_ticket_whose_only_event_a_person_dropped_goes_too(desk, books):
+    desk.say("ticket_rollback", event_id="back")
+    WaysOut(desk, books).drop("back", outcome=Outcome.PARKED)
+    books.check()
+    desk.wait(RETENTION + timedelta(days=1))
+
+    assert forget_old(desk) == 1
+
+
+def test_a_ticket_whose_event_could_not_be_decided_goes_too(desk, books, engine):
+    """Its turn could not be stored, so `parking.py` counts what is left by itself."""
+    desk.say("ticket_rollback", "nowhere")
+    with engine.begin() as connection:
+        connection.execute(BREAK)
+        connection.execute(REFUSE_ENDS)
+    desk.wait(PARKING_WINDOW)
+    desk.end_windows()
+    assert [row.reason for row in books.events("nowhere")] == ["poison"]
+    books.check()
+    desk.wait(RETENTION + timedelta(days=1))
+
+    assert forget_old(desk) == 1
+
+
+def test_the_statement_in_the_changelog_lets_older_tickets_that_nothing_opened_go(desk, engine):
+    """As they stood before an upgrade, with no time from which to keep them."""
+    desk.say("ticket_rollback", "old")
+    desk.say("ticket_open", "open")
+    desk.wait(PARKING_WINDOW)
+    desk.end_windows()
+    desk.say("ticket_rollback", "waits")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE ticket SET cancelled_at = NULL"))
+        (statement,) = re.findall(r"UPDATE ticket SET cancelled_at[^;]*", CHANGELOG.read_text())
+        assert [connection.execute(text(statement)).rowcount for _ in range(2)] == [1, 0]
+    desk.wait(RETENTION * 2)
+
+    assert forget_old(desk) == 1
 
 
 def test_it_removes_a_bounded_batch_oldest_first(desk):
