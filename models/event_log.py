@@ -31,19 +31,17 @@ _EVENT_COLUMNS: Final = f"""
     e.received_at, e.park_until, e.repeats,
     t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS ticket_status,
     t.close_due_at AS ticket_close_due_at, t.closed_at AS ticket_closed_at"""
-_EVENT_LINE: Final = f"""{_EVENT_COLUMNS}
-    FROM ticket_event e JOIN ticket t ON t.id = e.ticket JOIN operator o ON o.id = t.operator"""
 _RAW_COLUMNS: Final = f"""
     r.rejected_at AS at, {_RAW} AS kind, r.id AS number, r.operator, r.ticket_id,
     r.event_id, r.entry_id, NULL AS action, NULL AS sequence, 'rejected' AS outcome, r.reason,
     r.message, NULL AS occurred_at, r.received_at, NULL AS park_until, 0 AS repeats,
     NULL AS ticket_status, NULL AS ticket_close_due_at, NULL AS ticket_closed_at"""
-_RAW_LINE: Final = f"{_RAW_COLUMNS} FROM rejected_input r"
 _OF_OPERATORS = "(CAST(:operators AS text[]) IS NULL OR {} = ANY(CAST(:operators AS text[])))"
 
 # An id has no operator of its own (publishers number 1, 2, 3 on each ticket), so a search reads at
 # most SEARCHED_MAX rows before it looks at the operator. LATERAL with LIMIT keeps the planner at
 # one look-up by key for each of them, in the order of the index (event_id, ticket).
+# Raw input has no such order: of more than SEARCHED_MAX of one id, any are searched.
 _OF_ID: Final = "SELECT ticket FROM ticket_event WHERE event_id = :event_id ORDER BY ticket DESC"
 _RAW_OF_ID: Final = "SELECT * FROM rejected_input WHERE event_id = :event_id"
 FIND_EVENTS: Final = text(f"""
@@ -93,24 +91,66 @@ FIND_RAW_ON_TICKET, RAW_ON_TICKET_BEYOND = _raw_on_ticket(_RAW_OF_TICKET)
 FIND_RAW_ON_TICKET_OF, RAW_ON_TICKET_OF_BEYOND = _raw_on_ticket(_RAW_OF_TICKET_OF)
 
 
-def _page_of_events(outcome: Outcome) -> TextClause:
+_IS_OF_OPERATORS: Final = """operator = ANY(ARRAY(
+                   SELECT id FROM operator WHERE code = ANY(CAST(:operators AS text[]))))"""
+_RAW_OF_PAGE: Final = f"""
+    SELECT * FROM rejected_input
+     WHERE dropped_at IS NULL AND rejected_at >= :since AND rejected_at <= :at
+       AND (rejected_at, {_RAW}, id) < (:at, :kind, :number)
+     ORDER BY rejected_at DESC, id DESC"""  # noqa: S608 - constants of this module
+
+
+def _events_of_page(outcome: Outcome) -> str:
     """The outcome stands in the text: only so is the partial index `ticket_event_listed` of use."""
-    return text(f"""
-        SELECT {_EVENT_LINE}
-         WHERE e.outcome = '{outcome}' AND e.dropped_at IS NULL
-           AND e.decided_at >= :since AND e.decided_at <= :at
-           AND (e.decided_at, {_EVENT}, e.arrival) < (:at, :kind, :number)
-           AND {_OF_OPERATORS.format("o.code")}
-         ORDER BY e.decided_at DESC, e.arrival DESC LIMIT :limit""")
+    return f"""
+    SELECT * FROM ticket_event
+     WHERE outcome = '{outcome}' AND dropped_at IS NULL
+       AND decided_at >= :since AND decided_at <= :at
+       AND (decided_at, {_EVENT}, arrival) < (:at, :kind, :number)
+     ORDER BY decided_at DESC, arrival DESC"""  # noqa: S608 - constants of this module
 
 
-PAGES_OF_EVENTS: Final = {outcome: _page_of_events(outcome) for outcome in LISTABLE}
-PAGE_OF_RAW: Final = text(f"""
-    SELECT {_RAW_LINE}
-     WHERE r.dropped_at IS NULL AND r.rejected_at >= :since AND r.rejected_at <= :at
-       AND (r.rejected_at, {_RAW}, r.id) < (:at, :kind, :number)
-       AND {_OF_OPERATORS.format("r.operator")}
-     ORDER BY r.rejected_at DESC, r.id DESC LIMIT :limit""")
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A page's lines of one kind: of all operators, of some, and the last place searched."""
+
+    of_all: TextClause
+    of_some: TextClause
+    searched: TextClause
+
+
+def _event_source(outcome: Outcome) -> _Source:
+    page = _events_of_page(outcome)
+    return _Source(
+        text(f"""
+        SELECT {_EVENT_COLUMNS}
+          FROM ({page} LIMIT :limit) AS e
+          JOIN ticket t ON t.id = e.ticket JOIN operator o ON o.id = t.operator
+         ORDER BY e.decided_at DESC, e.arrival DESC"""),  # noqa: S608 - constants of this module
+        text(f"""
+        SELECT {_EVENT_COLUMNS}
+          FROM ({page} LIMIT :searched) AS e
+         CROSS JOIN LATERAL (
+               SELECT * FROM ticket WHERE id = e.ticket AND {_IS_OF_OPERATORS} LIMIT 1) AS t
+         CROSS JOIN LATERAL (SELECT code FROM operator WHERE id = t.operator LIMIT 1) AS o
+         ORDER BY e.decided_at DESC, e.arrival DESC LIMIT :limit"""),  # noqa: S608 - constants of this module
+        text(f"""
+        SELECT decided_at AS at, {_EVENT} AS kind, arrival AS number
+          FROM ({page} OFFSET :searched - 1 LIMIT 1) AS e"""),  # noqa: S608 - constants of this module
+    )
+
+
+SOURCES: Final = {outcome: _event_source(outcome) for outcome in LISTABLE}
+RAW_SOURCE: Final = _Source(
+    text(f"SELECT {_RAW_COLUMNS} FROM ({_RAW_OF_PAGE} LIMIT :limit) AS r"),  # noqa: S608 - constants of this module
+    text(f"""
+    SELECT {_RAW_COLUMNS} FROM ({_RAW_OF_PAGE} LIMIT :searched) AS r
+     WHERE r.operator = ANY(CAST(:operators AS text[]))
+     ORDER BY r.rejected_at DESC, r.id DESC LIMIT :limit"""),  # noqa: S608 - constants of this module
+    text(f"""
+    SELECT rejected_at AS at, {_RAW} AS kind, id AS number
+      FROM ({_RAW_OF_PAGE} OFFSET :searched - 1 LIMIT 1) AS r"""),  # noqa: S608 - constants of this module
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +268,14 @@ def list_troubled(
     limit: int,
     since: datetime | None = None,
     after: Place | None = None,
+    searched: int = SEARCHED_MAX,
 ) -> Page:
     """A page of events that did not go through, newest first, beginning behind *after*.
 
     *outcomes* are among `LISTABLE`; `rejected` includes raw input. What a person has dealt with
     (`slipway events … drop`) is left out. *operators*: as for `find_event`.
+    For some operators' lines at most *searched* of each outcome are searched, so a page may hold
+    few lines, or none, and have a next one.
     """
     start = after or Place(_ALWAYS, _EVENT, _NEWEST)
     asked = {
@@ -242,19 +285,40 @@ def list_troubled(
         "kind": start.kind,
         "number": start.number,
         "limit": limit + 1,  # one more says whether there is a next page
+        "searched": searched,
     }
-    lines: list[LogLine] = []
-    for outcome in set(outcomes):
-        lines += _lines(connection, PAGES_OF_EVENTS[outcome], asked)
+    sources = [SOURCES[outcome] for outcome in set(outcomes)]
     if Outcome.REJECTED in outcomes:
-        lines += _lines(connection, PAGE_OF_RAW, asked)
-    lines.sort(key=_order, reverse=True)
-    shown = tuple(lines[:limit])
-    return Page(shown, shown[-1].place if len(lines) > limit else None)
+        sources.append(RAW_SOURCE)
+    lines: list[LogLine] = []
+    ends: list[Place] = []
+    for source in sources:
+        if operators is None:
+            lines += _lines(connection, source.of_all, asked)
+            continue
+        some = _lines(connection, source.of_some, asked)
+        lines += some
+        if len(some) <= limit:
+            last = connection.execute(source.searched, asked).mappings()
+            ends += [Place(**row) for row in last]
+    return _page(lines, limit, end=max(ends, key=_order_of, default=None))
+
+
+def _page(lines: Sequence[LogLine], limit: int, *, end: Place | None) -> Page:
+    """The newest *limit* of the lines down to *end*, behind which not all was searched."""
+    ordered = sorted(lines, key=_order, reverse=True)
+    if end is not None:
+        ordered = [line for line in ordered if _order(line) >= _order_of(end)]
+    shown = tuple(ordered[:limit])
+    return Page(shown, shown[-1].place if len(ordered) > limit else end)
+
+
+def _order_of(place: Place) -> tuple[datetime, int, int]:
+    return place.at, place.kind, place.number
 
 
 def _order(line: LogLine) -> tuple[datetime, int, int]:
-    return line.place.at, line.place.kind, line.place.number
+    return _order_of(line.place)
 
 
 def _lines(connection: Connection, statement: TextClause, asked: dict[str, Any]) -> list[LogLine]:

@@ -55,7 +55,10 @@ class EventEnds(_Told):
 
 
 class EventPage(_Told):
-    """Newest first. `next` is the `after` of the next page; null: this is the last."""
+    """Newest first. `next` is the `after` of the next page; null: this is the last.
+
+    A page may hold fewer than `limit`, or none, and have a next one.
+    """
 
     events: list[EventEnd]
     next: str | None = None

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.bet_engine import Caller, find_ticket, list_tickets
-from models.event_log import FOUND_MAX, Found, find_event, list_troubled
+from models.event_log import FOUND_MAX, Found, LogLine, Page, find_event, list_troubled
 from models.lifecycle.words import Outcome
+from models.story import read_stories
 from tests.support.desk import Desk
 from tests.support.manual_clock import ManualClock
 from tests.support.plans import Plans, plans_of
@@ -99,11 +100,56 @@ def test_a_page_of_what_did_not_go_through_reads_what_it_shows(crowded):
     assert rows(plans, "rejected_input") <= 3 * SHOWN
 
 
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_of_an_operator_among_others_are_bounded_and_leave_nothing_out(crowded, limit):
+    crowded.execute(text("UPDATE ticket SET operator = 2 WHERE id % 100 <> 0"))
+    crowded.execute(text("UPDATE ticket SET operator = 1 WHERE id % 100 = 0"))
+    crowded.execute(text("UPDATE rejected_input SET operator = 'acme' WHERE id % 100 = 0"))
+    crowded.execute(text("ANALYZE"))
+    outcomes = [Outcome.REJECTED, Outcome.PARKED]
+    every = list_troubled(crowded, outcomes, operators=None, limit=5000)
+    wanted = [line for line in every.lines if line.operator == "acme"]
+    searched, found, after, pages = 50, list[LogLine](), None, 0
+
+    def page() -> Page:
+        return list_troubled(
+            crowded, outcomes, operators=["acme"], limit=limit, after=after, searched=searched
+        )
+
+    plans = plans_of(crowded, page)
+    while pages == 0 or after is not None:
+        shown = page()
+        assert len(shown.lines) <= limit
+        found, after, pages = [*found, *shown.lines], shown.next, pages + 1
+
+    assert len(wanted) == 60
+    assert found == wanted
+    assert pages > len(wanted) / limit
+    assert {"ticket_event_listed", "rejected_input_listed"} <= plans.indexes
+    assert rows(plans, "ticket_event") <= 3 * searched
+    assert rows(plans, "rejected_input") <= 3 * searched
+    assert rows(plans, "ticket") <= 2 * searched  # PostgreSQL rounds what each look-up gave
+
+
 def test_an_event_is_found_by_its_id(crowded):
     plans = plans_of(crowded, lambda: find_event(crowded, "e7", operators=["acme"]))
 
     assert {"ticket_event_event_id", "rejected_input_event"} <= plans.indexes
     assert rows(plans, "ticket_event") <= 2  # searched, then shown
+    assert rows(plans, "rejected_input") <= 1
+
+
+def test_a_ticket_s_story_is_read_by_its_keys_whoever_else_has_its_id(crowded):
+    crowded.execute(SAME_RAW)
+    crowded.execute(text("UPDATE rejected_input SET ticket_id = 'T2000' WHERE operator = 'beta'"))
+    crowded.execute(text("ANALYZE"))
+
+    plans = plans_of(crowded, lambda: read_stories(crowded, "T2000", operator="acme"))
+
+    assert {"ticket_operator_ticket_id_key", "rejected_input_ticket"} <= plans.indexes
+    plans.whole_tables &= {"ticket", "ticket_event", "rejected_input"}  # the others are empty
+    assert rows(plans, "ticket") <= 1
+    assert rows(plans, "ticket_event") <= 1
     assert rows(plans, "rejected_input") <= 1
 
 
