@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from models.events.moments import moment
 from producers.simulation.legality import RESULTS
 from producers.simulation.rehearsal.lives import Kind, Life
 from producers.simulation.rehearsal.world import CLOSE_DELAY, GRACE, World
@@ -162,14 +163,14 @@ def _tickets(world: World) -> dict[tuple[str, str], Row[Any]]:
 
 def _applied_in_order(world: World) -> set[tuple[str, str]]:
     """The tickets whose statements were applied in the order in which they happened."""
-    firsts: dict[tuple[str, str], dict[str, None]] = {}
+    firsts: dict[tuple[str, str], dict[datetime, None]] = {}
     for entry in world.applied:
         try:
             event = json.loads(entry.fields[b"event"])
             name = (event["data"]["operator"], event["data"]["ticket_id"])
         except (ValueError, KeyError, TypeError):
             continue  # rubbish
-        firsts.setdefault(name, {}).setdefault(event["occurred_at"])
+        firsts.setdefault(name, {}).setdefault(moment(event["occurred_at"]))
     return {name for name, moments in firsts.items() if list(moments) == sorted(moments)}
 
 
