@@ -61,10 +61,9 @@ def title(tickets: int, close_delay: timedelta) -> str:
 def as_line(picture: Starting | Frame) -> str:
     """One line of text."""
     if isinstance(picture, Starting):
-        starting = ", ".join(picture.missing)
-        return (
-            f"{picture.seconds:5.1f} s  {len(picture.ready)} processes ready, starting {starting}"
-        )
+        ready, missing = len(picture.ready), ", ".join(picture.missing)
+        of_all = f"{ready} of {ready + len(picture.missing)} processes are ready"
+        return f"{picture.seconds:5.1f} s  {of_all}, starting {missing}"
     frame = picture
     counts = frame.books.tickets
     standing = ", ".join(f"{counts.get(s, 0)} {s}" for s in _COLOURS)
