@@ -73,6 +73,6 @@ def test_the_readme_shows_four_moments_and_a_verdict_that_is_right():
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     (block,) = BLOCK.findall(page)
 
-    assert block.count("```text") == 4
+    assert block.count("```console") == 4
     assert "Everything is right." in block
     assert "is down: circuit open" in block

@@ -129,15 +129,16 @@ def test_strangers_with_slow_bodies_take_places_from_each_other_alone(opened):
     acme = house.operator()
     ticket = house.reserved(acme)
 
-    def refused() -> bytes | None:
-        with slow_body(house, **SIGNED_BY_NOBODY) as line:
+    with ExitStack() as lines:  # all stay open, so that one of them has the place
+
+        def refused() -> bytes | None:
+            line = lines.enter_context(slow_body(house, **SIGNED_BY_NOBODY))
             line.settimeout(0.5)
             try:
                 return line.recv(4096)
             except TimeoutError:  # it has the place itself
                 return None
 
-    with slow_body(house, **SIGNED_BY_NOBODY):
         answer = eventually(refused)
         assert answer is not None
         assert answer.startswith(b"HTTP/1.1 503 ")

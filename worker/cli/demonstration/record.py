@@ -65,7 +65,7 @@ def main() -> None:
     recording = Recording()
     judgement = played(_PLAY, recording.canvas)
     recording.pictures["The verdict."] = as_text(screen.as_verdict(judgement))
-    blocks = [f"{words}\n\n```text\n{text}\n```\n" for words, text in recording.pictures.items()]
+    blocks = [f"{words}\n\n```console\n{text}\n```\n" for words, text in recording.pictures.items()]
     page = README.read_text(encoding="utf-8")
     README.write_text(BLOCK.sub(lambda _: "\n" + "\n".join(blocks) + "\n", page), encoding="utf-8")
 
