@@ -48,7 +48,7 @@ def close_due(connection: Connection, *, now: datetime, horizon: datetime, limit
     """Close at most *limit* tickets that were due before *horizon*; how many.
 
     *horizon* lies before the oldest unapplied work; it and *now* are times of the database's clock,
-    as is the due time. A ticket somebody has locked, or that cannot be closed, is left for the next
+    as is the due time. A ticket that is locked, or that cannot be closed, is left for the next
     round; a seamless wallet is not told (contracts: AMBSlot has no such call).
     """
     times = {"now": now, "horizon": horizon}
