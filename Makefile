@@ -55,7 +55,7 @@ chaos: setup ## break it on purpose: ten minutes of faults under load, then the 
 
 .PHONY: demo-pictures
 demo-pictures: setup ## play the demo and put its pictures into the README
-	@$(BIN)/python -m worker.cli.demonstration.record
+	@$(BIN)/python -m worker.cli.demo.readme_pictures
 
 .PHONY: bench bench-quick
 bench: setup ## measure every row of the table in tests/load/README.md: under 40 minutes

@@ -12,11 +12,11 @@ import pytest
 import redis as redis_client
 from sqlalchemy import Engine
 
-from models.database import open_engine
+from models.database.engine import open_engine
 from tests.support import databases
 from tests.support.manual_clock import ManualClock
 from tests.support.places import passable_folder, roomy_memory
-from worker.embedded import Servers, embedded_servers
+from worker.local.servers import Servers, embedded_servers
 
 TEMPLATE = "slipway_template"
 POOL_SIZE = 8  # more connections at once than any test has threads
@@ -32,7 +32,7 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def template(servers: Servers) -> str:
     """The name of a migrated database without rows."""
-    from models.migrate import upgrade  # noqa: PLC0415 - spares the unit tests loading Alembic
+    from models.migrations.runner import upgrade  # noqa: PLC0415 - spares the unit tests loading Alembic
 
     upgrade(databases.create(servers.database_url, TEMPLATE))
     return TEMPLATE

@@ -2,7 +2,8 @@
 """Says by its exit code whether a process of the Procfile is well: `probe alive|ready [PROCESS]`.
 
 Without PROCESS it is the one the container was started as. *ready*: it takes work now. *alive*: no
-restart would help it. The files are those of worker/health.py, the ages those of worker/README.md.
+restart would help it. The files are those of worker/process/health.py, the ages those of
+worker/README.md.
 
 A worker's event loop rests while Redis is away, so its file grows old without its fault. Then, and
 only then, this asks Redis itself: while Redis does not answer, everybody is alive.

@@ -26,9 +26,9 @@ from cryptography.fernet import Fernet
 
 from deploy.image.building import Build, Image, NoNetwork, StepFailed, running_environment
 from deploy.image.dockerfile import read_steps
-from worker.embedded import embedded_servers
-from worker.embedded.ports import free_port
-from worker.supervisor.procfile import read_procfile
+from worker.local.servers import embedded_servers
+from worker.local.servers.ports import free_port
+from worker.local.supervisor.procfile import read_procfile
 
 CHECKOUT: Final = Path(__file__).parents[2]
 READY_SECONDS_MAX: Final = 60

@@ -3,7 +3,7 @@
 `access` recognises an operator by its signature, `tickets` finds and shows, `payment` decides.
 """
 
-from models.bet_engine.access import Caller, NoEntry, verify_caller
+from models.bet_engine.access import AccessDenied, Caller, verify_caller
 from models.bet_engine.payment import (
     NotOffered,
     NotReserved,
@@ -16,8 +16,8 @@ from models.bet_engine.ticket_object import TicketObject
 from models.bet_engine.tickets import find_ticket, list_tickets
 
 __all__ = [
+    "AccessDenied",
     "Caller",
-    "NoEntry",
     "NotOffered",
     "NotReserved",
     "Paid",

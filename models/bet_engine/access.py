@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, text
 
-from models.encryption import Vault, new_secret
 from models.operators.secrets import SealedSecrets, verifying_secrets
-from models.signing import Flaw, Genuine, verify
+from models.platform.encryption import Vault, new_secret
+from models.platform.signing import Flaw, Genuine, verify
 
 _CODE_CHARACTERS_MAX: Final = 64
 
@@ -43,7 +43,7 @@ class Caller:
     zone: ZoneInfo
 
 
-class NoEntry(StrEnum):
+class AccessDenied(StrEnum):
     """Why a request is refused before its signature says anything."""
 
     HEADER_MISSING = "header_missing"
@@ -52,7 +52,7 @@ class NoEntry(StrEnum):
 
 def verify_caller(
     connection: Connection, request: SignedRequest, *, vault: Vault, window: timedelta
-) -> Caller | NoEntry | Flaw:
+) -> Caller | AccessDenied | Flaw:
     """Who signed *request*, or why it is refused: for our log, the caller learns only that it was.
 
     The timestamp is judged by the database's clock. For an operator that is not there the same is
@@ -61,7 +61,7 @@ def verify_caller(
     """
     name, timestamp, signature = request.operator_name, request.timestamp, request.signature
     if name is None or timestamp is None or signature is None:
-        return NoEntry.HEADER_MISSING
+        return AccessDenied.HEADER_MISSING
     code = name if _is_code(name) else None
     row = connection.execute(FIND, {"code": code}).one()
     judged = verify(
@@ -73,7 +73,7 @@ def verify_caller(
         window=window,
     )
     if row.id is None:
-        return NoEntry.OPERATOR_UNKNOWN
+        return AccessDenied.OPERATOR_UNKNOWN
     if isinstance(judged, Genuine):
         return Caller(row.id, row.code, row.protocol, ZoneInfo(row.timezone))
     return judged.flaw

@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 from models.bet_engine.access import Caller
 from models.bet_engine.ticket_object import TicketObject
 from models.bet_engine.tickets import find_row, read_ticket
-from models.clock import Clock
 from models.events.event import Event
+from models.lifecycle.advance import PendingEvent, take_turn
 from models.lifecycle.ticket import TicketState
-from models.lifecycle.turn import Waiting, take_turn
-from models.lifecycle.words import Action, Outcome, Status
-from models.tickets.lock import lock_by_id, parked_of
-from models.tickets.store import Turn, store
+from models.platform.clock import Clock
+from models.tickets.load import lock_by_id, parked_of
+from models.tickets.save import TicketChange, store
+from models.vocabulary import Action, Outcome, Status
 
 _SEAMLESS: Final = "seamless"
 _LATEST: Final = 2**62  # beyond every arrival number of the log: it comes after what waits
@@ -74,11 +74,11 @@ def pay(
     decided = take_turn(ticket, waiting, now=now, window=parking_window, was_new=False)
     paid = next(one for one in decided if one.waiting is waiting[-1])
     assert paid.decision.outcome is Outcome.APPLIED, "a reserved ticket takes a payment"
-    store(connection, [Turn(ticket, decided)], now=now)
+    store(connection, [TicketChange(ticket, decided)], now=now)
     return Paid(read_ticket(connection, row_id, caller=caller))
 
 
-def _payment(ticket: TicketState, now: datetime) -> Waiting:
+def _payment(ticket: TicketState, now: datetime) -> PendingEvent:
     """The payment as an event of the log; it is no repeat of anything, so its id is new."""
     event = Event(
         event_id=f"paid:{uuid4()}",
@@ -90,4 +90,4 @@ def _payment(ticket: TicketState, now: datetime) -> Waiting:
         order_time=now,
         received_at=now,
     )
-    return Waiting(event, arrival=_LATEST)
+    return PendingEvent(event, arrival=_LATEST)

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
-from models.lifecycle.words import Result, Status
+from models.vocabulary import Result, Status
 
 # What the samples write, and nothing says otherwise: no offset, always six digits.
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%f"
 
 
 @dataclass(frozen=True, slots=True)
-class TicketFacts:
+class BetEngineTicket:
     """A ticket's row, as far as it is shown. *amounts*: those its present result came with."""
 
     ticket_id: str
@@ -61,7 +61,7 @@ class TicketObject:
     events: list[str] = field(default_factory=list)
 
 
-def ticket_object(ticket: TicketFacts, *, zone: tzinfo) -> TicketObject:
+def ticket_object(ticket: BetEngineTicket, *, zone: tzinfo) -> TicketObject:
     """Show *ticket* to its operator, whose time zone is *zone*.
 
     `refunded` is ours and shows as `void`. The amounts are those of the result where it brought

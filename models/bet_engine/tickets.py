@@ -7,9 +7,9 @@ from unicodedata import normalize
 from sqlalchemy import Connection, Row, text
 
 from models.bet_engine.access import Caller
-from models.bet_engine.ticket_object import TicketFacts, TicketObject, ticket_object
+from models.bet_engine.ticket_object import BetEngineTicket, TicketObject, ticket_object
 from models.events.stored import fitting
-from models.lifecycle.words import Result, Status
+from models.vocabulary import Result, Status
 
 _IDENTIFIER_CHARACTERS_MAX: Final = 64
 
@@ -83,7 +83,7 @@ def list_tickets(
 
 
 def _shown(row: Row[Any], caller: Caller) -> TicketObject:
-    facts = TicketFacts(
+    facts = BetEngineTicket(
         ticket_id=row.ticket_id,
         status=Status(row.status),
         result=Result(row.result),

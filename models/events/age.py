@@ -7,8 +7,8 @@ it takes a little less: what it takes is not too old for the intake a moment lat
 from datetime import datetime, timedelta
 from typing import Final
 
-from models.durations import format_duration
-from models.events.moments import written
+from models.platform.durations import format_duration
+from models.platform.timestamps import written
 
 # For the way to the stream, and for clocks of PostgreSQL and Redis that differ.
 _MARGIN: Final = timedelta(minutes=1)

@@ -13,15 +13,15 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from models.events.doubled import refuse_doubled
+from models.events.duplicate_keys import refuse_doubled
 from models.events.envelope import Envelope
 from models.events.event import Entry, Event
+from models.events.field_names import Names, refuse_nearly
 from models.events.format import DATA_NAMES, EVENT_BYTES_MAX
-from models.events.names import Names, refuse_nearly
+from models.events.messages import not_json, shown, told
 from models.events.published import event_in, field_of
 from models.events.refusal import Refusal
-from models.events.wording import not_json, shown, told
-from models.lifecycle.words import Reason
+from models.vocabulary import Reason
 
 KIND: Final = b"CELERY"  # the entry's field `type`
 ENVELOPE_BYTES_MAX: Final = 2 * EVENT_BYTES_MAX  # base64 adds a third, headers come on top

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from models.events.amounts import currency_of
-from models.events.moments import id_time
-from models.lifecycle.words import Action, Reason
+from models.platform.timestamps import id_time
+from models.vocabulary import Action, Reason
 
 _FIRST_STREAMS: Final = datetime(2018, 10, 17, tzinfo=UTC)  # Redis 5.0
 _DRAW = re.compile(r"[0-9]{1,64}")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, R
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
-from models.events.moments import MOMENT_PATTERN
-from models.events.names import Names
-from models.lifecycle.words import Action
+from models.events.field_names import Names
+from models.platform.timestamps import MOMENT_PATTERN
+from models.vocabulary import Action
 
 EVENT_BYTES_MAX = 256 * 1024
 ID_CHARACTERS_MAX: Final = 64
@@ -24,7 +24,7 @@ _UNSEEN: Final = (
     "\U000e0100-\U000e01ef"  # the character itself: an escape of five digits is not read by all
 )
 # Two ids that look the same must not be two tickets. The form NFC, which no pattern can state, is
-# checked beside it (models.events.wording, `check_normal`).
+# checked beside it (models.events.messages, `check_normal`).
 Id = Annotated[
     str,
     StringConstraints(

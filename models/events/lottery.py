@@ -15,15 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from models.events.age import too_old_for_a_door
-from models.events.doubled import refuse_doubled
+from models.events.duplicate_keys import refuse_doubled
 from models.events.event import Entry, Event
+from models.events.field_names import refuse_nearly
 from models.events.format import EVENT_BYTES_MAX, ID_CHARACTERS_MAX, Id
 from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
-from models.events.moments import MOMENT_RULE, moment
-from models.events.names import refuse_nearly
-from models.events.published import field_of
-from models.events.refusal import Refusal
-from models.events.wording import (
+from models.events.messages import (
     IDS_RULE,
     TEXT_RULE,
     check_normal,
@@ -32,8 +29,11 @@ from models.events.wording import (
     shown,
     told,
 )
-from models.lifecycle.words import Action, Reason
-from models.money import from_decimal_units
+from models.events.published import field_of
+from models.events.refusal import Refusal
+from models.platform.money import from_decimal_units
+from models.platform.timestamps import MOMENT_RULE, moment
+from models.vocabulary import Action, Reason
 
 KIND: Final = b"LOTTERY_V2"  # the entry's field `type`
 OPERATOR: Final = b"operator"  # and the field beside it
@@ -43,7 +43,7 @@ _ID: Final = TypeAdapter(Id)
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _LotteryContent:
     """A message that was understood. *cents*: its amount in the currency's minor unit."""
 
     payload: dict[str, Any]
@@ -119,7 +119,7 @@ def ids_in(entry: Entry) -> dict[str, object]:
     return ids | {"ticket_id": payload.get("ticket_id") if isinstance(payload, dict) else None}
 
 
-def _understood(raw: bytes) -> _Said:
+def _understood(raw: bytes) -> _LotteryContent:
     if len(raw) > EVENT_BYTES_MAX:
         raise Refusal(
             Reason.TOO_LARGE,
@@ -140,7 +140,7 @@ def _understood(raw: bytes) -> _Said:
     check_storable(payload, "message")
     _moment(payload, "draw_date")
     at = _moment(payload, "timestamp")
-    return _Said(payload, _action(payload), at, _cents(raw, payload))
+    return _LotteryContent(payload, _action(payload), at, _cents(raw, payload))
 
 
 def _check_names(payload: dict[str, Any]) -> None:
@@ -160,7 +160,7 @@ def _action(payload: dict[str, Any]) -> Action:
     return Action.WIN if won else Action.LOST
 
 
-def _facts(said: _Said) -> dict[str, Any]:
+def _facts(said: _LotteryContent) -> dict[str, Any]:
     """What the message says in the words of an event."""
     payload = said.payload
     if said.action is Action.OPEN:
@@ -176,7 +176,7 @@ def _facts(said: _Said) -> dict[str, Any]:
     return paid | {"correction": True}
 
 
-def _event_id(said: _Said) -> str:
+def _event_id(said: _LotteryContent) -> str:
     """The same for the same statement, however often and however it is written.
 
     The ticket is not in it: an id counts per ticket (rule 2).

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal, Required
 from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
+from models.events.field_names import Names
 from models.events.format import NO_NUL, Moment, Text
-from models.events.names import Names
 
 # The vendor's ids are digits. Those that become ids of ours have our length.
 Digits = Annotated[str, StringConstraints(max_length=64, pattern=r"^[0-9]+$")]
@@ -26,7 +26,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_extra={"m
 Numbers = list[Number]
 
 
-class Line(TypedDict, total=False):
+class LotteryLine(TypedDict, total=False):
     """One line of a ticket: what both kinds of message may say of it."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # Pydantic's documented place for a TypedDict's settings
@@ -39,7 +39,7 @@ class Line(TypedDict, total=False):
     meta: dict[str, Any] | None
 
 
-class BetLine(Line, total=False):
+class BetLine(LotteryLine, total=False):
     """What was bet on."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
@@ -47,7 +47,7 @@ class BetLine(Line, total=False):
     numbers: Required[Numbers]
 
 
-class SettlementLine(Line, total=False):
+class SettlementLine(LotteryLine, total=False):
     """What came of it."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
@@ -56,7 +56,7 @@ class SettlementLine(Line, total=False):
     is_winning_line: Required[bool]
 
 
-class Message(TypedDict, total=False):
+class LotteryMessageFields(TypedDict, total=False):
     """What both kinds of message say."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
@@ -82,7 +82,7 @@ class Message(TypedDict, total=False):
     skip_publishing: bool | None
 
 
-class Bet(Message, total=False):
+class LotteryBet(LotteryMessageFields, total=False):
     """A ticket was bought for a draw."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
@@ -91,7 +91,7 @@ class Bet(Message, total=False):
     lines: Required[list[BetLine]]
 
 
-class Settlement(Message, total=False):
+class LotterySettlement(LotteryMessageFields, total=False):
     """The draw was held. A later one replaces this one: the vendor has no rollback (3.4)."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
@@ -100,12 +100,12 @@ class Settlement(Message, total=False):
     lines: Required[list[SettlementLine]]
 
 
-LotteryMessage = Annotated[Bet | Settlement, Field(discriminator="type")]
+LotteryMessage = Annotated[LotteryBet | LotterySettlement, Field(discriminator="type")]
 
 
 def _names(*kinds: type) -> Names:
     return Names.of(name for kind in kinds for name in kind.__annotations__)
 
 
-MESSAGE_NAMES: Final = _names(Message, Bet, Settlement)
-LINE_NAMES: Final = _names(Line, BetLine, SettlementLine)
+MESSAGE_NAMES: Final = _names(LotteryMessageFields, LotteryBet, LotterySettlement)
+LINE_NAMES: Final = _names(LotteryLine, BetLine, SettlementLine)

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from models.events.doubled import refuse_doubled, surely_single
+from models.events.duplicate_keys import refuse_doubled, surely_single
 from models.events.event import Entry, Event
+from models.events.field_names import folded, is_typo, refuse_nearly
 from models.events.format import (
     DATA_NAMES,
     EVENT_BYTES_MAX,
@@ -17,10 +18,7 @@ from models.events.format import (
     WireEvent,
     is_missing,
 )
-from models.events.moments import MOMENT_RULE, moment
-from models.events.names import folded, is_typo, refuse_nearly
-from models.events.refusal import Refusal
-from models.events.wording import (
+from models.events.messages import (
     IDS_RULE,
     TEXT_RULE,
     check_normal,
@@ -29,7 +27,9 @@ from models.events.wording import (
     shown,
     told,
 )
-from models.lifecycle.words import INBOUND, Action, Reason
+from models.events.refusal import Refusal
+from models.platform.timestamps import MOMENT_RULE, moment
+from models.vocabulary import INBOUND, Action, Reason
 
 _WIRE = TypeAdapter(WireEvent)
 FIELD = b"event"

@@ -1,6 +1,6 @@
 """An input that is no event: why not, in a word and in a sentence."""
 
-from models.lifecycle.words import Reason
+from models.vocabulary import Reason
 
 
 class Refusal(Exception):

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from models.events.format import Data
-from models.events.wording import told
+from models.events.messages import told
 
 _DATA: Final = TypeAdapter(Data)
 _OF_A_TICKET: Final = ("operator", "ticket_id")  # which a ticket's own facts do not repeat

@@ -8,15 +8,15 @@ from datetime import timedelta
 
 from sqlalchemy.exc import DBAPIError
 
-from models.clock import Clock
-from models.database import Blame, Transaction, blame
+from models.database.engine import Blame, Transaction, blame
 from models.events.age import too_old
+from models.events.channels import door_of
+from models.events.decode import read, unreadable
 from models.events.event import Entry, Event, Unreadable
-from models.events.reading import read, unreadable
-from models.intake.chunk import ChunkResult, apply_chunk
-from models.intake.doors import door_of
-from models.intake.rejects import keep
-from models.lifecycle.words import Outcome, Reason
+from models.intake.batch import BatchResult, apply_chunk
+from models.intake.rejected_input import keep
+from models.platform.clock import Clock
+from models.vocabulary import Outcome, Reason
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def apply_opened(
 ) -> Applied:
     """Apply what is in the entries; all is committed when this returns.
 
-    Raises errors that blame no entry (`models.database.blame`): nothing says how much of the
+    Raises errors that blame no entry (`models.database.engine.blame`): nothing says how much of the
     entries was applied, so the caller tries them all again, which is harmless (rule 21). An error
     that blames the content is pinned down by halving the chunk and ends as a row kept raw.
 
@@ -190,7 +190,7 @@ def _apply(
 
 
 def _rejections(
-    result: ChunkResult, kept: Sequence[Unreadable], by_id: dict[str, Entry]
+    result: BatchResult, kept: Sequence[Unreadable], by_id: dict[str, Entry]
 ) -> Iterator[tuple[str, str]]:
     """Yield reason and door of each event that was rejected: kept raw, or by its ticket."""
     for one in kept:
@@ -199,7 +199,7 @@ def _rejections(
         yield reason, door_of(by_id.get(event.entry_id or ""))
 
 
-def _tell(result: ChunkResult, kept: Sequence[Unreadable]) -> None:
+def _tell(result: BatchResult, kept: Sequence[Unreadable]) -> None:
     """A line for each event: the beginning of a ticket's way through the log."""
     for event, outcome in result.ended:
         facts = {

@@ -2,7 +2,7 @@
 
 from models.lifecycle.moves import moved
 from models.lifecycle.ticket import Owed, TicketState
-from models.lifecycle.words import Action, Status
+from models.vocabulary import Action, Status
 
 _TAKEN = {Action.CREATE: "create_taken", Action.RESERVE: "reserve_taken"}
 

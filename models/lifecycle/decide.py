@@ -2,13 +2,13 @@
 
 from models.events.amounts import amounts_of, same_amounts
 from models.events.event import Event
-from models.events.moments import written
-from models.lifecycle.changes import amend, confirm, fill_in, move, owe, settle, withdraw
 from models.lifecycle.doubts import with_doubts
 from models.lifecycle.draws import other_draw
+from models.lifecycle.effects import amend, confirm, fill_in, move, owe, settle, withdraw
+from models.lifecycle.protocol_limits import refusal
 from models.lifecycle.ticket import APPLIED, Decision, TicketState
-from models.lifecycle.words import RESULT_OF, RESULTS, Action, Outcome, Reason, Status
-from models.notices.contract import refusal
+from models.platform.timestamps import written
+from models.vocabulary import RESULT_OF, RESULTS, Action, Outcome, Reason, Status
 
 _WAITING = frozenset({Status.ABSENT, Status.NEW, Status.RESERVED})
 _FINAL = frozenset({Status.CLOSED, Status.CANCELLED})

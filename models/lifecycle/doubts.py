@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from models.events.event import Event
 from models.events.format import is_missing
-from models.events.moments import moment, written
 from models.lifecycle.ticket import Decision, TicketState
-from models.lifecycle.words import Action, Outcome
-from models.money import from_decimal_units
+from models.platform.money import from_decimal_units
+from models.platform.timestamps import moment, written
+from models.vocabulary import Action, Outcome
 
 _IDS: Final = 2  # operator and ticket_id alone contradict nothing
 _PAYOUTS: Final = ("gross_payout", "net_payout")

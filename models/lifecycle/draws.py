@@ -2,7 +2,7 @@
 
 from models.events.event import Event
 from models.lifecycle.ticket import Decision, TicketState
-from models.lifecycle.words import Outcome, Reason
+from models.vocabulary import Outcome, Reason
 
 
 def other_draw(ticket: TicketState, event: Event) -> Decision | None:

@@ -7,7 +7,7 @@ which is derived from this class at import.
 
 from statemachine import State, StateMachine
 
-from models.lifecycle.words import RESULT_OF, Action, Result, Status
+from models.vocabulary import RESULT_OF, Action, Result, Status
 
 
 class TicketLifecycle(StateMachine):

@@ -3,7 +3,7 @@
 from typing import cast
 
 from models.lifecycle.machine import TicketLifecycle
-from models.lifecycle.words import RESULT_OF, Action, Result, Status
+from models.vocabulary import RESULT_OF, Action, Result, Status
 
 
 def _derive() -> dict[tuple[Status, str], Status]:

@@ -13,7 +13,7 @@ from models.lifecycle.decide import decide
 from models.lifecycle.machine import TicketLifecycle
 from models.lifecycle.moves import MOVES
 from models.lifecycle.ticket import Terms, TicketState
-from models.lifecycle.words import INBOUND, Action, Outcome, Result, Status
+from models.vocabulary import INBOUND, Action, Outcome, Result, Status
 
 PAGE = Path(__file__).with_name("README.md")
 _GENERATED = re.compile(r"(<!-- (\w+): generated -->\n).*?(\n<!-- end -->)", re.DOTALL)

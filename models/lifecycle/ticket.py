@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from models.lifecycle.words import Action, Outcome, Reason, Result, Status
+from models.vocabulary import Action, Outcome, Reason, Result, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The schema's history, for Alembic; `models.migrate` runs it."""
+"""The schema's history, for Alembic; `models.migrations.runner` runs it."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection `models.migrate` hands over."""
+"""Alembic's entry: runs the migrations on the connection `models.migrations.runner` hands over."""
 
 from alembic import context
 from sqlmodel import SQLModel

@@ -6,7 +6,7 @@ from models.lifecycle.ticket import Owed, TicketState
 from models.notices import pam, seamless
 
 
-class Message(NamedTuple):
+class NoticeText(NamedTuple):
     """What is sent: *path* behind the operator's URL, and the exact *body*.
 
     *impossible* says why the protocol has no such call: the notice is dead from the start.
@@ -17,13 +17,13 @@ class Message(NamedTuple):
     impossible: str | None = None
 
 
-def message(ticket: TicketState, owed: Owed) -> Message:
+def message(ticket: TicketState, owed: Owed) -> NoticeText:
     """The message for *owed*, by the protocol of the ticket's operator."""
     if owed.body is not None:
-        return Message(owed.body)
+        return NoticeText(owed.body)
     if ticket.terms.protocol == "seamless":
-        return Message(*seamless.call(ticket, owed))
-    return Message(
+        return NoticeText(*seamless.call(ticket, owed))
+    return NoticeText(
         pam.body(
             owed.action,
             operator=ticket.terms.code,

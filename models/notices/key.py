@@ -6,7 +6,7 @@ A partner knows a repeat by it: PAM as the header `Idempotency-Key`, a seamless 
 
 from typing import Final
 
-from models.lifecycle.words import Action
+from models.vocabulary import Action
 
 JOINT: Final = "/"
 # No id holds a space (design.md 4), so nothing that is joined by it can be read in two ways, and

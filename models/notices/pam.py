@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from models.events.format import MONEY
-from models.lifecycle.words import Action
+from models.vocabulary import Action
 
 _PLACED = (*MONEY, "currency", "atag", "rtag", "ticket_type")
 # After `operator` and `ticket_id`. Where `psp` and `rtag` stand: contracts 5.2.

@@ -12,9 +12,9 @@ from uuid import UUID, uuid5
 
 from models.events.format import is_missing
 from models.lifecycle.ticket import Owed, TicketState
-from models.lifecycle.words import Action
-from models.money import to_decimal_units
 from models.notices.key import key_of
+from models.platform.money import to_decimal_units
+from models.vocabulary import Action
 
 _TRANSACTIONS = UUID("5e84b48e-7393-4789-ad96-f1429e783068")  # the namespace; never change it
 PAYOUT, CANCEL = "/payout", "/cancel"

@@ -2,19 +2,10 @@
 
 from models.operators.change import (
     Changed,
-    Wishes,
+    OperatorPatch,
     change_operator,
     disable_operator,
     enable_operator,
-)
-from models.operators.draft import (
-    NewOperator,
-    OperatorInvalid,
-    OperatorTerms,
-    cautions,
-    check,
-    check_secret,
-    secret_cautions,
 )
 from models.operators.listing import (
     OperatorChange,
@@ -25,7 +16,7 @@ from models.operators.listing import (
     show_operator,
 )
 from models.operators.rotation import (
-    Overtaken,
+    InterruptedRotation,
     Resealed,
     forget_old_secrets,
     reseal,
@@ -33,23 +24,32 @@ from models.operators.rotation import (
 )
 from models.operators.secrets import SealedSecrets, signing_secret, verifying_secrets
 from models.operators.store import Added, ApiKeyTaken, OperatorExists, add_operator
+from models.operators.validation import (
+    NewOperator,
+    OperatorInvalid,
+    OperatorTerms,
+    cautions,
+    check,
+    check_secret,
+    secret_cautions,
+)
 
 __all__ = [
     "Added",
     "ApiKeyTaken",
     "Changed",
+    "InterruptedRotation",
     "NewOperator",
     "OperatorChange",
     "OperatorExists",
     "OperatorInvalid",
     "OperatorLine",
     "OperatorPage",
+    "OperatorPatch",
     "OperatorTerms",
     "OperatorUnknown",
-    "Overtaken",
     "Resealed",
     "SealedSecrets",
-    "Wishes",
     "add_operator",
     "cautions",
     "change_operator",

@@ -7,11 +7,11 @@ from typing import Final, TypedDict
 
 from sqlalchemy import Connection, TextClause, text
 
-from models.clock import in_seconds
-from models.durations import format_duration
-from models.interventions import Change, Person, keep
-from models.operators.draft import OperatorInvalid, OperatorTerms, check_terms
+from models.operators.interventions import Change, Person, keep
 from models.operators.listing import unknown
+from models.operators.validation import OperatorInvalid, OperatorTerms, check_terms
+from models.platform.clock import in_seconds
+from models.platform.durations import format_duration
 
 LOCK: Final = text("""
     SELECT code, url, protocol, agent, sign_calls, close_delay, announces_tickets, rate, in_flight,
@@ -34,7 +34,7 @@ LET_GO: Final = text("""
 """)
 
 
-class Wishes(TypedDict, total=False):
+class OperatorPatch(TypedDict, total=False):
     """What shall be different about an operator; what is not named stays.
 
     Its code and protocol stay for ever: its tickets and notices are written for them.
@@ -60,7 +60,7 @@ class Changed:
 
 
 def change_operator(
-    connection: Connection, code: str, wishes: Wishes, *, person: Person
+    connection: Connection, code: str, wishes: OperatorPatch, *, person: Person
 ) -> Changed:
     """Change what holds for an operator in the caller's transaction, and keep who, why and what.
 

@@ -9,12 +9,12 @@ from typing import Final
 
 from sqlalchemy import Connection, Row, text
 
-from models.encryption import NoKeyOpensIt, Vault, hash_key
-from models.events.moments import written
-from models.interventions import Change, Person, keep
-from models.operators.draft import OperatorInvalid, check_secret
+from models.operators.interventions import Change, Person, keep
 from models.operators.listing import unknown
 from models.operators.secrets import SealedSecrets
+from models.operators.validation import OperatorInvalid, check_secret
+from models.platform.encryption import DecryptionFailed, Vault, hash_key
+from models.platform.timestamps import written
 
 EXCHANGE_MAX: Final = timedelta(days=366)
 
@@ -40,7 +40,7 @@ RESEAL: Final = text("""
 """)
 
 
-class Overtaken(StrEnum):
+class InterruptedRotation(StrEnum):
     """What became of an exchange that was going on when another began."""
 
     NEVER_SIGNED = "never_signed"  # its new secret was dropped before it signed anything
@@ -65,7 +65,7 @@ def rotate_secret(
     now: datetime,
     vault: Vault,
     person: Person,
-) -> Overtaken | None:
+) -> InterruptedRotation | None:
     """Exchange an operator's secret in the caller's transaction, and keep who did it and why.
 
     The present one signs until *switch_at* and is accepted until *forget_at*; the new one is
@@ -99,7 +99,7 @@ def rotate_secret(
     if len(present.verifying(now)) == 1:
         return None
     never_signed = present.signing(now) == present.secret
-    return Overtaken.NEVER_SIGNED if never_signed else Overtaken.OLD_FORGOTTEN
+    return InterruptedRotation.NEVER_SIGNED if never_signed else InterruptedRotation.OLD_FORGOTTEN
 
 
 def forget_old_secrets(connection: Connection, *, now: datetime) -> int:
@@ -117,7 +117,7 @@ def reseal(connection: Connection, *, vault: Vault, person: Person) -> Resealed:
     for row in rows:
         try:
             connection.execute(RESEAL, {"code": row.code, **_resealed(row, vault)})
-        except NoKeyOpensIt:
+        except DecryptionFailed:
             unopened.append(row.code)
     done = Resealed(len(rows) - len(unopened), tuple(unopened))
     facts = {"operators": done.operators, "unopened": unopened}
@@ -129,13 +129,13 @@ def _opened(sealed: Iterable[str], vault: Vault) -> set[str]:
     """Those of *sealed* that can be opened."""
     found = set()
     for one in sealed:
-        with suppress(NoKeyOpensIt):
+        with suppress(DecryptionFailed):
             found.add(vault.open(one))
     return found
 
 
 def _resealed(row: Row[tuple[str, str, str | None]], vault: Vault) -> dict[str, str | None]:
-    """Both secrets of an operator, or neither. Raises NoKeyOpensIt."""
+    """Both secrets of an operator, or neither. Raises DecryptionFailed."""
     following = None if row.next_secret is None else vault.seal(vault.open(row.next_secret))
     return {"secret": vault.seal(vault.open(row.secret)), "next_secret": following}
 

@@ -7,7 +7,7 @@ An exchange has two moments: until `switch_at` the old secret signs, from then o
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from models.encryption import Vault
+from models.platform.encryption import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ def signing_secret(sealed: SealedSecrets, vault: Vault, now: datetime) -> str:
 def verifying_secrets(sealed: SealedSecrets, vault: Vault, now: datetime) -> tuple[str, ...]:
     """Open the secrets that a signature may be made with at *now*, the likeliest first.
 
-    One, or two while a secret is being exchanged: for `models.signing.verify`. Raises NoKeyOpensIt.
+    One, or two while a secret is being exchanged: for `models.platform.signing.verify`.
+    Raises NoKeyOpensIt.
     """
     return tuple(vault.open(one) for one in sealed.verifying(now))

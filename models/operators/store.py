@@ -5,11 +5,11 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from models.clock import in_seconds
-from models.durations import format_duration
-from models.encryption import Vault, hash_key
-from models.interventions import Change, Person, keep
-from models.operators.draft import NewOperator, check
+from models.operators.interventions import Change, Person, keep
+from models.operators.validation import NewOperator, check
+from models.platform.clock import in_seconds
+from models.platform.durations import format_duration
+from models.platform.encryption import Vault, hash_key
 
 ADD: Final = text(f"""
     INSERT INTO operator (code, protocol, url, secret, agent, sign_calls, close_delay,

@@ -2,7 +2,7 @@
 
 The word is read from the reason that is kept in words (`models.outbox.circuit`): what the last
 attempt met counts, because a partner whose name did not resolve an hour ago may refuse the
-signature by now. The words are those of `worker.delivery.wire_words`, of the dialects and of
+signature by now. The words are those of `worker.delivery.http.error_texts`, of the dialects and of
 libcurl; what none of the patterns knows is OTHER.
 """
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from models.lifecycle.words import SENT_ONCE
 from models.outbox.causes import LAST
-from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered
+from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
+from models.vocabulary import SENT_ONCE
 
 REFUSALS_MAX: Final = 10  # in a row: this one proves that something else is wrong
 PROBE_INTERVAL: Final = timedelta(seconds=15)
@@ -141,7 +141,7 @@ def _spared(attempt: Attempt) -> Attempt:
         case Dead(perhaps_delivered=True):
             return replace(attempt, verdict=Unanswered(PROBE_INTERVAL))
         case Dead():
-            return replace(attempt, verdict=Again(PROBE_INTERVAL))
+            return replace(attempt, verdict=RetryLater(PROBE_INTERVAL))
         case _:
             return attempt
 

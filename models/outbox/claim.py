@@ -9,8 +9,8 @@ from uuid import uuid4
 from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 
-from models.lifecycle.words import Action
 from models.outbox.values import Claim
+from models.vocabulary import Action
 
 _NONE: Final[Mapping[int, datetime]] = MappingProxyType({})
 _YOUNG: Final = 50  # among so many the youngest is looked for

@@ -13,30 +13,30 @@ from typing import Final
 from sqlalchemy import Connection
 
 from models.lifecycle import answers
+from models.lifecycle.advance import take_turn
 from models.lifecycle.ticket import Owed, TicketState
-from models.lifecycle.turn import take_turn
-from models.lifecycle.words import RESULTS, SENT_ONCE, Action, NoticeEnd, Status
 from models.outbox.circuit import CircuitState
 from models.outbox.circuit_rows import circuits_of, store_circuits
-from models.outbox.ledger import (
+from models.outbox.fast_path import record_plain
+from models.outbox.notice_rows import (
     SentNotice,
     insert_attempts,
     lock_notices,
     move_heads,
     update_notices,
 )
-from models.outbox.plain import record_plain
 from models.outbox.values import (
-    Again,
     Attempt,
+    CircuitChange,
     Dead,
     Delivered,
     Recorded,
-    Turned,
+    RetryLater,
     Unanswered,
 )
-from models.tickets.lock import lock_by_id, parked_of
-from models.tickets.store import Turn, store
+from models.tickets.load import lock_by_id, parked_of
+from models.tickets.save import TicketChange, store
+from models.vocabulary import RESULTS, SENT_ONCE, Action, NoticeEnd, Status
 
 DISCARD_AGAIN_AFTER = timedelta(minutes=30)  # contracts: BetStack 1.6, discard
 _NOBODY: Final[Mapping[int, str]] = MappingProxyType({})
@@ -123,12 +123,12 @@ def decide_parked(
     were_new: set[int],
     now: datetime,
     window: timedelta,
-) -> list[Turn]:
+) -> list[TicketChange]:
     """Decide again what waits on tickets that have just moved (rule 5)."""
     moved = [ticket for ticket in tickets if ticket.touched]
     parked = parked_of(connection, moved)
     return [
-        Turn(
+        TicketChange(
             ticket,
             take_turn(
                 ticket, parked[ticket.id], now=now, window=window, was_new=ticket.id in were_new
@@ -154,11 +154,11 @@ def _heard(
 
 def _turned(
     attempts: Sequence[Attempt], circuits: Mapping[int, CircuitState], were_open: set[int]
-) -> list[Turned]:
+) -> list[CircuitChange]:
     """The circuits that were opened or closed."""
     codes = {one.claim.operator: one.claim.operator_code for one in attempts}
     return [
-        Turned(codes[operator], circuit.reason if circuit.is_open else None)
+        CircuitChange(codes[operator], circuit.reason if circuit.is_open else None)
         for operator, circuit in circuits.items()
         if circuit.is_open != (operator in were_open)
     ]
@@ -234,7 +234,7 @@ def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:
     if problem is not None:
         why = f"{why}: {problem}"
     # Where nothing was sent, there is nothing that one discard would not take back.
-    unsent = isinstance(attempt.verdict, Again) and attempt.http_status is None
+    unsent = isinstance(attempt.verdict, RetryLater) and attempt.http_status is None
     answers.refused(ticket, notice.action, why=why, in_doubt=not refused and not unsent)
 
 

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from models.lifecycle.words import SENT_ONCE, Action
 from models.notices.key import plain_key
+from models.vocabulary import SENT_ONCE, Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,14 @@ class Claim:
 class Delivered:
     """The partner took it."""
 
+    word: ClassVar = "delivered"  # as the database and the metrics name it
+
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetryLater:
     """It was not taken, and the partner said so, or was never reached. Try after *pause*."""
+
+    word: ClassVar = "again"
 
     pause: timedelta
 
@@ -76,6 +80,8 @@ class Again:
 class Unanswered:
     """It was sent and no answer came: perhaps delivered. Try after *pause* (rule 15)."""
 
+    word: ClassVar = "unanswered"
+
     pause: timedelta
 
 
@@ -83,12 +89,14 @@ class Unanswered:
 class Dead:
     """No further attempt can help; *reason* says why. A person decides (rule 18)."""
 
+    word: ClassVar = "dead"
+
     reason: str
     perhaps_delivered: bool = False  # the last attempt had no answer
     out_of_time: bool = False  # tried for too long; the last answer alone would not have killed it
 
 
-Verdict = Delivered | Again | Unanswered | Dead
+Verdict = Delivered | RetryLater | Unanswered | Dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class CircuitChange:
     """A partner's circuit was opened, with the *reason*, or closed (None)."""
 
     operator_code: str
@@ -127,9 +135,9 @@ class Recorded:
 
     attempts: Sequence[Attempt]
     due: bool
-    turned: Sequence[Turned] = ()
+    turned: Sequence[CircuitChange] = ()
 
     @property
     def verdicts(self) -> Counter[str]:
         """How many attempts of each verdict."""
-        return Counter(type(one.verdict).__name__.lower() for one in self.attempts)
+        return Counter(one.verdict.word for one in self.attempts)

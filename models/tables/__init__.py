@@ -1,7 +1,7 @@
 """The tables: what Slipway remembers, one module per noun.
 
 They define the schema and serve single-row reads and writes. Bulk work goes through named SQL in
-`models.intake`, `models.outbox` and `models.closing`.
+`models.intake`, `models.outbox` and `models.sweeps.closing`.
 """
 
 from models.tables.circuit import Circuit

@@ -15,8 +15,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from models.lifecycle.words import INBOUND, Outcome
 from models.tables.columns import count, document, moment, one_of, word
+from models.vocabulary import INBOUND, Outcome
 
 
 class TicketEvent(SQLModel, table=True):
@@ -59,7 +59,7 @@ class TicketEvent(SQLModel, table=True):
     entry_id: str | None = None  # the stream entry that brought it; none: another door
     received_at: datetime = Field(sa_column=moment())
     outcome: str = Field(sa_column=word())
-    reason: str | None = None  # a word from `models.lifecycle.words.Reason`
+    reason: str | None = None  # a word from `models.vocabulary.Reason`
     message: str | None = None  # the same for people, with the facts
     status_before: str = Field(sa_column=word())
     status_after: str = Field(sa_column=word())

@@ -18,8 +18,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from models.lifecycle.words import Action, NoticeEnd
 from models.tables.columns import count, document, moment, one_of, word
+from models.vocabulary import Action, NoticeEnd
 
 
 class Notice(SQLModel, table=True):

@@ -32,7 +32,7 @@ class Operator(SQLModel, table=True):
     code: str = Field(sa_column_kwargs={"unique": True})
     protocol: str = Field(sa_column=word())
     url: str
-    secret: str = Field(repr=False)  # sealed: `models.encryption`
+    secret: str = Field(repr=False)  # sealed: `models.platform.encryption`
     # While a secret is exchanged (`models.operators.secrets`): the new one, sealed, when it begins
     # to sign, and when the old one is accepted no longer.
     next_secret: str | None = Field(default=None, repr=False)

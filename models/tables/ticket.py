@@ -15,8 +15,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from models.lifecycle.words import Result, Status
 from models.tables.columns import count, document, moment, one_of, word
+from models.vocabulary import Result, Status
 
 
 class Ticket(SQLModel, table=True):

@@ -6,9 +6,9 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 
-from models.settings import Settings
-from producers.contract.schemas import event_schema, lottery_schema
+from models.settings.settings import Settings
 from producers.gateway.app import build_app
+from producers.publisher.schemas import event_schema, lottery_schema
 
 FOLDER = Path(__file__).parent
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}

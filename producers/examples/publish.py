@@ -5,10 +5,10 @@ import os
 import sys
 from datetime import datetime
 
-from producers.publisher import Event, Publisher, PublishError, event
+from producers.publisher import OutgoingEvent, Publisher, PublishError, event
 
 
-def read(line: str) -> Event:
+def read(line: str) -> OutgoingEvent:
     """Build an event as a backend does: its id and its time are fixed before the first try."""
     said = json.loads(line)
     return event(

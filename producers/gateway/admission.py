@@ -13,7 +13,7 @@ _TOO_MANY: Final = 429
 _ALWAYS: Final = frozenset({"/healthz", "/metrics", "/readyz"})
 
 
-class Admission:
+class ConcurrencyLimit:
     """ASGI middleware: turns a request away while *most* others are under way."""
 
     def __init__(self, app: ASGIApp, *, most: int) -> None:
@@ -38,7 +38,7 @@ class Admission:
             self._under_way -= 1
 
 
-class Turnstile:
+class CallerConcurrency:
     """Counts what each caller has under way. Used from the event loop alone."""
 
     def __init__(self, most: int) -> None:

@@ -9,17 +9,18 @@ import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
-from models import logs
-from models.database import refuse_unfit
-from models.session import UnfitDatabase
-from models.settings import Settings, read_settings
-from producers.gateway import asking, bet_engine, lottery, metrics, probes
-from producers.gateway.admission import Admission
-from producers.gateway.contract import described
+from models.database.engine import refuse_unfit
+from models.database.session import UnfitDatabase
+from models.settings.settings import Settings, read_settings
+from models.telemetry import logs
+from producers.gateway import bet_engine, lottery, metrics, probes
+from producers.gateway import lookups as asking
+from producers.gateway.admission import ConcurrencyLimit
 from producers.gateway.errors import answer_errors
 from producers.gateway.gateway import Gateway
 from producers.gateway.limits import Limits
-from producers.gateway.metrics import Counted, GatewayMetrics, RouteNoted
+from producers.gateway.metrics import GatewayMetrics, RequestMetrics, RouteNoted
+from producers.gateway.openapi import described
 from producers.gateway.paths import SlashesKept
 from producers.gateway.publishing import routes as publishing
 
@@ -38,7 +39,7 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
 
     It connects when it is first asked something, so it starts before its servers do. Raises
     WrongSettings when the environment cannot be used, and ends a process of its own whose
-    database it must not work with (`models.session.UnfitDatabase`).
+    database it must not work with (`models.database.session.UnfitDatabase`).
     """
     if settings is None:
         settings = read_settings()
@@ -69,8 +70,8 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
     app.state.metrics = GatewayMetrics()
     app.add_middleware(RouteNoted)
     app.add_middleware(SlashesKept)
-    app.add_middleware(Admission, most=gateway.limits.requests)
-    app.add_middleware(Counted, metrics=app.state.metrics)
+    app.add_middleware(ConcurrencyLimit, most=gateway.limits.requests)
+    app.add_middleware(RequestMetrics, metrics=app.state.metrics)
     answer_errors(app)
     for routes in ROUTES:
         app.include_router(routes)

@@ -16,12 +16,12 @@ from models.bet_engine import (
     list_tickets,
     pay,
 )
-from producers.gateway.callers import SignedCaller
-from producers.gateway.contract import SIGNED, answers
+from producers.gateway.authentication import SignedCaller
 from producers.gateway.errors import Error, Refused
 from producers.gateway.gateway import TheGateway
+from producers.gateway.openapi import SIGNED, answers
 from producers.gateway.paths import Identifier
-from producers.gateway.queries import only_known
+from producers.gateway.query_parameters import only_known
 
 LISTED: Final = 10
 LISTED_MAX: Final = 100

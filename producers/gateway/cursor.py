@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from models.event_log import Place
+from models.history.event_log import Place
 from producers.gateway.errors import Fault, invalid
 
 _PLACE: Final = TypeAdapter(tuple[datetime, int, int])

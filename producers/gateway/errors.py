@@ -18,8 +18,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from models.database import is_transient
-from models.encryption import NoKeyOpensIt
+from models.database.engine import is_transient
+from models.platform.encryption import DecryptionFailed
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(SQLAlchemyError, _database_failed)
     app.add_exception_handler(RedisError, _redis_failed)
-    app.add_exception_handler(NoKeyOpensIt, _sealed)
+    app.add_exception_handler(DecryptionFailed, _sealed)
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _failed)
 

@@ -10,16 +10,16 @@ import anyio
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
 
-from models.clock import Clock, DatabaseClock
-from models.database import open_engine
-from models.encryption import Vault
-from models.settings import Settings
-from producers.gateway.admission import Turnstile
+from models.database.engine import open_engine
+from models.platform.clock import Clock, DatabaseClock
+from models.platform.encryption import Vault
+from models.settings.settings import Settings
+from producers.gateway.admission import CallerConcurrency
 from producers.gateway.errors import BUSY_SECONDS, later
 from producers.gateway.limits import Limits
-from producers.gateway.readiness import Readiness
-from producers.gateway.stream import Stream
-from producers.gateway.threads import Threads
+from producers.gateway.readiness import GatewayReadiness
+from producers.gateway.stream import GatewayStream
+from producers.gateway.thread_pool import BlockingThreads
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ class Gateway:
     settings: Settings
     limits: Limits
     engine: Engine
-    stream: Stream
-    readiness: Readiness
-    threads: Threads
-    turnstile: Turnstile
+    stream: GatewayStream
+    readiness: GatewayReadiness
+    threads: BlockingThreads
+    turnstile: CallerConcurrency
     uploads: anyio.Semaphore
-    uploads_of_caller: Turnstile
+    uploads_of_caller: CallerConcurrency
     slow_bodies: anyio.Semaphore
     vault: Vault = field(repr=False)
     clock: Clock = field(default_factory=DatabaseClock)
@@ -48,18 +48,18 @@ class Gateway:
     @classmethod
     def prepare(cls, settings: Settings, limits: Limits) -> Self:
         """Build everything; nothing is asked of any server."""
-        stream = Stream.at(settings)
+        stream = GatewayStream.at(settings)
         probes = _engine(settings, limits, "slipway gateway probe", _PROBES)
         return cls(
             settings=settings,
             limits=limits,
             engine=_engine(settings, limits, "slipway gateway", limits.threads),
             stream=stream,
-            readiness=Readiness(engine=probes, stream=stream),
-            threads=Threads(limits.threads, patience=limits.thread_wait),
-            turnstile=Turnstile(limits.requests_of_caller),
+            readiness=GatewayReadiness(engine=probes, stream=stream),
+            threads=BlockingThreads(limits.threads, patience=limits.thread_wait),
+            turnstile=CallerConcurrency(limits.requests_of_caller),
             uploads=anyio.Semaphore(limits.uploads),
-            uploads_of_caller=Turnstile(limits.uploads_of_caller),
+            uploads_of_caller=CallerConcurrency(limits.uploads_of_caller),
             slow_bodies=anyio.Semaphore(limits.slow_bodies),
             vault=Vault.with_keys(settings.secret_key),
         )

@@ -9,17 +9,17 @@ from sqlalchemy import text
 from models.events.encoding import without_mark
 from models.events.lottery import KIND, OPERATOR, too_long_at_its_draw, wrong_with
 from models.events.refusal import Refusal
-from models.lifecycle.words import Reason
-from models.publishers import KeyHolder
-from producers.contract.schemas import lottery_schema
+from models.publishers.keys import KeyHolder
+from models.vocabulary import Reason
+from producers.gateway.authentication import Publishing
 from producers.gateway.bodies import read_body
-from producers.gateway.callers import Publishing
-from producers.gateway.contract import answers
 from producers.gateway.errors import Fault, Refused, invalid
 from producers.gateway.gateway import TheGateway
-from producers.gateway.publishing.examination import watch
-from producers.gateway.queries import only_known
+from producers.gateway.openapi import answers
+from producers.gateway.publishing.validation import watch
+from producers.gateway.query_parameters import only_known
 from producers.publisher import FIELD
+from producers.publisher.schemas import lottery_schema
 
 # Asked for the few messages alone whose ids are too long where the answer is yes.
 PER_DRAW: Final = text("SELECT lottery_ticket = 'ticket+draw' FROM operator WHERE code = :code")
@@ -29,7 +29,7 @@ _JSON: Final = "application/json"
 _KIND_FIELD: Final = "type"
 
 
-class Taken(BaseModel):
+class LotteryAccepted(BaseModel):
     """The message is on the stream."""
 
     accepted: int = 1
@@ -50,7 +50,7 @@ routes = APIRouter(tags=["Lottery"])
     openapi_extra={"requestBody": _body()},
     dependencies=[only_known(elsewhere={"dry_run": "`POST /events`, which alone has it"})],
 )
-async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> Taken:
+async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> LotteryAccepted:
     """Take a `Bet` or a `Settlement`; whose it is says the key, which is bound to one operator.
 
     A repeated delivery counts once. What the ticket makes of it is told by `GET /tickets/...`.
@@ -71,7 +71,7 @@ async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> 
         raise invalid("the message is refused; nothing was published", [fault])
     entry = {_KIND_FIELD: KIND, OPERATOR.decode(): operator.encode(), FIELD: body}
     await gateway.threads.run(lambda: gateway.stream.add([entry]))
-    return Taken()
+    return LotteryAccepted()
 
 
 def _only_operator(holder: KeyHolder) -> str:

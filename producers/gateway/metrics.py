@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from models.metrics import new_registry
+from models.telemetry.metrics import new_registry
 
 PATH: Final = "/metrics"
 UNMATCHED: Final = "(unmatched)"  # paths are the caller's choice; labels are not
@@ -56,7 +56,7 @@ class GatewayMetrics:
         )
 
 
-class Counted:
+class RequestMetrics:
     """ASGI middleware, the outermost: counts every answer, also where nothing was looked at."""
 
     def __init__(self, app: ASGIApp, *, metrics: GatewayMetrics) -> None:
@@ -91,7 +91,7 @@ class Counted:
 
 
 class RouteNoted:
-    """ASGI middleware, the innermost: tells `Counted` which route took the request."""
+    """ASGI middleware, the innermost: tells `RequestMetrics` which route took the request."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap *app*."""

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from models.migrate import current_revision, expected_revision
-from models.session import UnfitDatabase
-from producers.gateway.stream import Stream
+from models.database.session import UnfitDatabase
+from models.migrations.runner import current_revision, expected_revision
+from producers.gateway.stream import GatewayStream
 
 log = logging.getLogger(__name__)
 
 
-class Readiness:
+class GatewayReadiness:
     """Asks PostgreSQL and Redis, within seconds."""
 
-    def __init__(self, *, engine: Engine, stream: Stream) -> None:
+    def __init__(self, *, engine: Engine, stream: GatewayStream) -> None:
         """Prepare; nothing is asked before `faults`."""
         self._engine = engine
         self._stream = stream

@@ -9,8 +9,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
 
-from models.settings import Settings
-from models.settings_faults import WrongSettings
+from models.settings.errors import WrongSettings
+from models.settings.settings import Settings
 from producers.gateway.errors import later
 from producers.publisher import (
     DiskUnconfirmable,
@@ -23,8 +23,8 @@ from producers.publisher import (
     StreamUnusable,
     Unfinished,
 )
-from producers.publisher.adding import Adding, Entry
-from producers.publisher.refusal import CannotConfirmDisk, meaning
+from producers.publisher.append import Entry, StreamAppender
+from producers.publisher.redis_errors import CannotConfirmDisk, meaning
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,13 @@ _NOT_READY: Final[Mapping[type[Unfinished], str]] = {
 }
 
 
-class Stream:
+class GatewayStream:
     """One client for the whole process; used by many threads."""
 
     def __init__(self, redis: Redis, *, waitaof_ms: int | None) -> None:
         """Add with *redis*. With *waitaof_ms* what was added is on disk, or that is said."""
         self._redis = redis
-        self._adding = Adding(redis, waitaof_ms=waitaof_ms)
+        self._adding = StreamAppender(redis, waitaof_ms=waitaof_ms)
 
     @classmethod
     def at(cls, settings: Settings) -> Self:

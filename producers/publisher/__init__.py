@@ -1,7 +1,7 @@
 """The publisher: events onto the stream `ticket-events`, from Python."""
 
-from models.events.reading import EVENT_BYTES_MAX
-from producers.publisher.adding import STREAM
+from models.events.decode import EVENT_BYTES_MAX
+from producers.publisher.append import STREAM
 from producers.publisher.errors import (
     DiskUnconfirmable,
     EventUnsendable,
@@ -17,18 +17,18 @@ from producers.publisher.errors import (
     TooMuchAtOnce,
     Unfinished,
 )
+from producers.publisher.event import OutgoingEvent, event
 from producers.publisher.stream import FIELD, Publisher
-from producers.publisher.wire import Event, event
 
 __all__ = [
     "EVENT_BYTES_MAX",
     "FIELD",
     "STREAM",
     "DiskUnconfirmable",
-    "Event",
     "EventUnsendable",
     "NotConfirmed",
     "NotOnDisk",
+    "OutgoingEvent",
     "PublishError",
     "PublishLater",
     "Publisher",

@@ -10,11 +10,11 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
 
-from models.addresses import redis_address
-from producers.publisher.adding import STREAM, Adding
+from models.settings.addresses import redis_address
+from producers.publisher.append import STREAM, StreamAppender
 from producers.publisher.errors import TooMuchAtOnce
-from producers.publisher.refusal import meaning, worth_another_try
-from producers.publisher.wire import Prepared, prepare
+from producers.publisher.event import Prepared, prepare
+from producers.publisher.redis_errors import meaning, worth_another_try
 from producers.wall_clock import utc_now
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Publisher:
         self._redis = redis
         self._stream = stream
         self._tries_max = tries_max
-        self._adding = Adding(redis, stream=stream, waitaof_ms=waitaof_ms)
+        self._adding = StreamAppender(redis, stream=stream, waitaof_ms=waitaof_ms)
         self._now = now
 
     @classmethod

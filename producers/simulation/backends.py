@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Protocol
 
-from producers.publisher import Event, PublishLater, event
-from producers.simulation.stories import Step, Story
+from producers.publisher import OutgoingEvent, PublishLater, event
+from producers.simulation.stories import Life, LifeStep
 from producers.wall_clock import utc_now
 
 BATCH_MAX = 500
@@ -21,16 +21,16 @@ OUTAGE_MAX = timedelta(minutes=1)
 class PublishesMany(Protocol):
     """The part of the publisher that backends need."""
 
-    def publish_many(self, events: Sequence[Event]) -> list[str]:
+    def publish_many(self, events: Sequence[OutgoingEvent]) -> list[str]:
         """Put events on the stream; raises `PublishLater` with what is left."""
 
 
 @dataclass(slots=True)
-class Published:
+class PublishedSoFar:
     """What the backends told, in their order: one side of the reckoning."""
 
-    events: list[Event] = field(default_factory=list)
-    unconfirmed: list[Event] = field(default_factory=list)  # tried; perhaps on the stream
+    events: list[OutgoingEvent] = field(default_factory=list)
+    unconfirmed: list[OutgoingEvent] = field(default_factory=list)  # tried; perhaps on the stream
 
     def actions(self) -> Counter[str]:
         """Count the events by action."""
@@ -40,12 +40,12 @@ class Published:
 class Agenda:
     """Which steps are due when; takes stories in as they begin, so that any number may come."""
 
-    def __init__(self, stories: Iterable[Story], *, begins_at: datetime, speed: float) -> None:
+    def __init__(self, stories: Iterable[Life], *, begins_at: datetime, speed: float) -> None:
         """Lay out *stories*, sorted by their beginning, *speed* times as fast as they say."""
         self._stories = iter(stories)
         self._begins_at = begins_at
         self._speed = speed
-        self._steps: list[tuple[datetime, int, Step]] = []
+        self._steps: list[tuple[datetime, int, LifeStep]] = []
         self._numbers = count()
         self._latest_start = begins_at
         self._lay_out()
@@ -55,9 +55,9 @@ class Agenda:
         """When the next step falls due; None when there is none."""
         return self._steps[0][0] if self._steps else None
 
-    def due(self, now: datetime, *, limit: int) -> list[Event]:
+    def due(self, now: datetime, *, limit: int) -> list[OutgoingEvent]:
         """Take out up to *limit* steps whose time has come; each happened when it fell due."""
-        events: list[Event] = []
+        events: list[OutgoingEvent] = []
         while self._steps and self._steps[0][0] <= now and len(events) < limit:
             at, _, step = heapq.heappop(self._steps)
             events.append(event(step.action, step.data, occurred_at=at))
@@ -77,15 +77,15 @@ class Agenda:
 
 
 def play(
-    stories: Iterable[Story],
+    stories: Iterable[Life],
     publisher: PublishesMany,
     *,
     wait: Callable[[float], bool],
     now: Callable[[], datetime] = utc_now,
     speed: float = 1.0,
-    on_published: Callable[[Published], None] | None = None,
+    on_published: Callable[[PublishedSoFar], None] | None = None,
     patience: timedelta = OUTAGE_MAX,
-) -> Published:
+) -> PublishedSoFar:
     """Publish each step of *stories* when its time has come; return all that was published.
 
     `occurred_at` is the moment at which a step fell due. *wait* is asked to let seconds pass and
@@ -94,7 +94,7 @@ def play(
     *on_published* sees the account after every round.
     """
     agenda = Agenda(stories, begins_at=now(), speed=speed)
-    published = Published()
+    published = PublishedSoFar()
     failing_since: datetime | None = None
     while agenda.next_at is not None or published.unconfirmed:
         moment = now()
@@ -115,7 +115,7 @@ def play(
 
 
 def _publish(
-    batch: list[Event], publisher: PublishesMany, published: Published
+    batch: list[OutgoingEvent], publisher: PublishesMany, published: PublishedSoFar
 ) -> PublishLater | None:
     """Publish *batch* and note what became of it."""
     published.unconfirmed = []

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from random import Random
 
-from producers.simulation.slips import Data, Slips, named, voided
+from producers.simulation.ticket_facts import Data, TicketFactory, named, voided
 
 RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
 PAID_AFTER = timedelta(seconds=0.2)  # the least time in which a result may come is longer
@@ -37,7 +37,7 @@ SHARES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LifeStep:
     """One event of a life, *after* its beginning."""
 
     after: timedelta
@@ -46,18 +46,18 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Life:
     """One ticket's life: it begins *starts_after* the play does."""
 
     plot: Plot
     operator: str
     ticket_id: str
     starts_after: timedelta
-    steps: tuple[Step, ...]
+    steps: tuple[LifeStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class StoryPace:
     """How long things take in a life, (least, most) in seconds.
 
     A rollback has to come well before the closing delay is over, else it is rightly refused.
@@ -74,9 +74,9 @@ def stories(
     operators: Sequence[str],
     seed: int,
     lives_per_second: float,
-    pace: Pace | None = None,
+    pace: StoryPace | None = None,
     begin_with: Sequence[str] = ("ticket_open",),
-) -> Iterator[Story]:
+) -> Iterator[Life]:
     """Invent *count* lives, beginning evenly apart, in the order in which they begin.
 
     The first seven are one of each plot, the others by `SHARES`. Each begins with one of
@@ -85,19 +85,19 @@ def stories(
     on the same database.
     """
     rng = Random(seed)  # noqa: S311 - invented lives, nothing secret
-    slips = Slips(rng)
+    slips = TicketFactory(rng)
     plots, weights = list(SHARES), list(SHARES.values())
     for n in range(count):
         plot = plots[n] if n < len(plots) else rng.choices(plots, weights)[0]
         slip = slips.slip(rng.choice(operators))
-        yield Story(
+        yield Life(
             plot=plot,
             operator=str(slip["operator"]),
             ticket_id=str(slip["ticket_id"]),
             starts_after=timedelta(seconds=n / lives_per_second),
             steps=(
                 *_beginning(begin_with[n % len(begin_with)], slip),
-                *_steps(slip, _results(plot, rng), pace or Pace(), rng),
+                *_steps(slip, _results(plot, rng), pace or StoryPace(), rng),
             ),
         )
 
@@ -115,20 +115,20 @@ def _results(plot: Plot, rng: Random) -> list[str]:
             return rng.choices(RESULTS, k=3)
 
 
-def _beginning(action: str, slip: Data) -> Iterator[Step]:
-    yield Step(timedelta(), action, slip)
+def _beginning(action: str, slip: Data) -> Iterator[LifeStep]:
+    yield LifeStep(timedelta(), action, slip)
     if action == "ticket_reserve":
-        yield Step(PAID_AFTER, "ticket_paid", named(slip))
+        yield LifeStep(PAID_AFTER, "ticket_paid", named(slip))
 
 
-def _steps(slip: Data, results: Sequence[str], pace: Pace, rng: Random) -> Iterator[Step]:
+def _steps(slip: Data, results: Sequence[str], pace: StoryPace, rng: Random) -> Iterator[LifeStep]:
     after = timedelta(seconds=rng.uniform(*pace.result_seconds))
     for n, result in enumerate(results):
         if n:
             after += timedelta(seconds=rng.uniform(*pace.rollback_seconds))
-            yield Step(after, "ticket_rollback", named(slip) | {"reason": rng.choice(REASONS)})
+            yield LifeStep(after, "ticket_rollback", named(slip) | {"reason": rng.choice(REASONS)})
             after += timedelta(seconds=rng.uniform(*pace.next_result_seconds))
-        yield Step(after, result, _result_data(result, slip, rng))
+        yield LifeStep(after, result, _result_data(result, slip, rng))
 
 
 def _result_data(result: str, slip: Data, rng: Random) -> Data:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from producers.simulation.legality import RESULTS, Fault, Told, judge
+from producers.simulation.sequence_rules import RESULTS, AcceptedAction, SequenceFault, judge
 
 WORDS_MAX = 20  # violations told in words; all are counted
 
@@ -81,7 +81,7 @@ class Verdict:
 
 
 @dataclass(slots=True)
-class _Notice:
+class _SeenNotice:
     """One statement with all its repeats."""
 
     action: str
@@ -90,7 +90,7 @@ class _Notice:
     taken_at: datetime | None = None
     answered_at: datetime | None = None  # of the first that was taken and answered
 
-    def told(self) -> Told:
+    def told(self) -> AcceptedAction:
         """Return it as one step: a result counts from its answer, a close from when it came.
 
         The answer may have been lost the first time; Slipway's clock then starts with a later
@@ -98,14 +98,14 @@ class _Notice:
         """
         came_at = self.taken_at or self.first_seen_at
         if self.action == "ticket_closed":
-            return Told(self.action, self.first_seen_at)
-        return Told(self.action, self.answered_at or came_at)
+            return AcceptedAction(self.action, self.first_seen_at)
+        return AcceptedAction(self.action, self.answered_at or came_at)
 
 
 @dataclass(slots=True)
-class _Ticket:
-    notices: dict[str, _Notice] = field(default_factory=dict)
-    sequence: list[_Notice] = field(default_factory=list)
+class _SeenTicket:
+    notices: dict[str, _SeenNotice] = field(default_factory=dict)
+    sequence: list[_SeenNotice] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class _Count:
     late_repeats: int = 0
     unsigned: int = 0
     changed: list[str] = field(default_factory=list)
-    tickets: dict[tuple[str, str], _Ticket] = field(default_factory=dict)
+    tickets: dict[tuple[str, str], _SeenTicket] = field(default_factory=dict)
 
 
 def judge_all(
@@ -128,7 +128,7 @@ def judge_all(
     count = _Count()
     for number, entry in enumerate(received):
         _file(count, entry, number)
-    faults: list[tuple[Fault, str]] = []
+    faults: list[tuple[SequenceFault, str]] = []
     for (operator, ticket_id), ticket in count.tickets.items():
         sequence = [notice.told() for notice in ticket.sequence]
         story = ", ".join(told.action.removeprefix("ticket_") for told in sequence)
@@ -147,9 +147,9 @@ def judge_all(
         repeats=count.repeats,
         late_repeats=count.late_repeats,
         unsigned=count.unsigned,
-        illegal=kinds.count(Fault.ILLEGAL),
-        early=kinds.count(Fault.EARLY_CLOSE),
-        missing_close=kinds.count(Fault.MISSING_CLOSE),
+        illegal=kinds.count(SequenceFault.ILLEGAL),
+        early=kinds.count(SequenceFault.EARLY_CLOSE),
+        missing_close=kinds.count(SequenceFault.MISSING_CLOSE),
         changed_repeats=len(count.changed),
         words=tuple(words[:WORDS_MAX]),
     )
@@ -161,11 +161,11 @@ def _file(count: _Count, entry: Received, number: int) -> None:
         return
     if entry.operator is None or entry.ticket_id is None or entry.action is None:
         return
-    ticket = count.tickets.setdefault((entry.operator, entry.ticket_id), _Ticket())
+    ticket = count.tickets.setdefault((entry.operator, entry.ticket_id), _SeenTicket())
     key = entry.idempotency_key or f"request {number}"
     notice = ticket.notices.get(key)
     if notice is None:
-        notice = _Notice(entry.action, entry.body, entry.received_at)
+        notice = _SeenNotice(entry.action, entry.body, entry.received_at)
         ticket.notices[key] = notice
     elif notice.body != entry.body:
         count.changed.append(f"{key}: came again with other bytes: {entry.body[:200]!r}")

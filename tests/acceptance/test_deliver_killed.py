@@ -7,7 +7,7 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-from producers.simulation.partner import Answer, Rule, SimulatedPartner
+from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support import databases
 from tests.support.celery_process import celery, environment, must_live
 from tests.support.delivery_scene import KEY, SECRET, Scene, scene_on
@@ -42,7 +42,7 @@ def test_its_leases_run_out_and_its_notices_go_out_in_order_and_once(
         scene_on(engine, ManualClock(now)) as scene,
     ):
         scene.operator("acme", partner.url)
-        partner.behave(Rule(Answer(seconds=1.0), action="ticket_rollback"))
+        partner.behave(Rule(Respond(seconds=1.0), action="ticket_rollback"))
         for action in STORY:
             scene.publish("acme", *((action, ticket) for ticket in TICKETS))
 

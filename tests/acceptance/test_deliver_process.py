@@ -3,13 +3,13 @@
 import pytest
 from celery import Celery
 
-from producers.simulation.partner import Answer, Rule, SimulatedPartner
+from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support import databases
 from tests.support.celery_process import celery, end, environment, must_live
 from tests.support.delivery_scene import KEY, SECRET, Scene, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 WORKER = ("worker", "-n", "deliver@test", "-Q", "deliver", "-P", "threads", "-c", "2", "-E",
           "--without-gossip", "--without-mingle")  # fmt: skip
@@ -41,7 +41,7 @@ def test_it_delivers_when_hinted_and_records_the_last_answer_before_it_ends(
             return len(partner.ledger.entries())
 
         scene.operator("acme", partner.url)
-        partner.behave(Rule(Answer(seconds=1), ticket_id="slow"))
+        partner.behave(Rule(Respond(seconds=1), ticket_id="slow"))
 
         scene.publish("acme", ("ticket_win", "swift"))
         app.send_task("deliver", queue="deliver")

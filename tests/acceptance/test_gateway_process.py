@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from models.encryption import Vault
+from models.platform.encryption import Vault
 from tests.support.celery_process import ENDING_MAX, ROOT, environment, must_live
 from tests.support.closed_port import closed_port
 from tests.support.gateway_house import House, desk_of_today

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.signing import sign
+from models.platform.signing import sign
 from producers.simulation.partner import SimulatedPartner
 from tests.support.places import passable_folder
 from tests.support.running_slipway import RunningSlipway, running_slipway

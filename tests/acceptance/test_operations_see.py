@@ -18,7 +18,7 @@ from tests.support.prometheus_server import (
 )
 from tests.support.wait import eventually
 from tests.support.watched_slipway import PASSWORD, SECRET, TICKETS, WatchedSlipway, watched_slipway
-from worker.embedded.ports import free_port
+from worker.local.servers.ports import free_port
 
 CONNECTIONS = """
     SELECT application_name, count(*) FROM pg_stat_activity

@@ -17,8 +17,8 @@ import httpx
 import pytest
 from redis import Redis
 
-from models.settings import Settings
-from models.settings_faults import variable
+from models.settings.errors import variable
+from models.settings.settings import Settings
 from producers.simulation.partner import SimulatedPartner
 from tests.support.followed_pages import INSTALL, NO_NETWORK, QUIETLY, blocks_of
 from tests.support.places import passable_folder

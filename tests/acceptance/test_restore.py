@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from models.database import open_engine
-from models.migrate import upgrade
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
 from producers.publisher import STREAM
 from producers.simulation.partner import SimulatedPartner
 from producers.simulation.verdict import judge_all

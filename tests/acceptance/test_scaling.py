@@ -15,14 +15,14 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, TextClause, text
 
-from producers.simulation.partner import Answer, Rule, SimulatedPartner
+from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from producers.wall_clock import utc_now
 from tests.support.celery_process import environment
 from tests.support.delivery_scene import KEY, SECRET, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
 from tests.support.wait import eventually
-from worker.embedded.ports import free_port
+from worker.local.servers.ports import free_port
 
 OPERATOR = "acme"
 SCALED = ("intake", "deliver")
@@ -103,7 +103,7 @@ def plant(
                 running[one.node] = one
         eventually(lambda: all_ready(tmp_path, running))
         eventually(lambda: len(redis.xinfo_consumers("ticket-events", "slipway")) == EACH)
-        partner.behave(Rule(Answer(seconds=0.02)))  # whoever is told to stop has calls in flight
+        partner.behave(Rule(Respond(seconds=0.02)))  # whoever is told to stop has calls in flight
         yield Plant(redis, engine, partner, running)
 
 

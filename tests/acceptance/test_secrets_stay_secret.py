@@ -22,10 +22,10 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from models.interventions import Person
 from models.operators import rotate_secret
-from models.settings import Settings
-from producers.simulation.partner import Answer, Rule, SimulatedPartner, Wallet, WalletAnswer
+from models.operators.interventions import Person
+from models.settings.settings import Settings
+from producers.simulation.partner import Respond, RespondAsWallet, Rule, SimulatedPartner, Wallet
 from tests.support.celery_process import environment
 from tests.support.command_line import CommandLine
 from tests.support.delivery_scene import KEY, Scene, scene_on
@@ -33,7 +33,7 @@ from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
 from tests.support.wallet_scene import settle
-from worker.embedded.ports import free_port
+from worker.local.servers.ports import free_port
 
 PLATFORM, NEXT, WALLET = "pam-secret-in-clear", "next-secret-in-clear", "wallet-secret-in-clear"
 API_KEY, FLOWER = "api-key-of-acme-in-clear", "flower-password-in-clear"
@@ -114,9 +114,9 @@ def settings_of(stage: Stage) -> dict[str, str]:
 def make_trouble(stage: Stage, platform: SimulatedPartner, wallet: SimulatedPartner) -> None:
     """Errors of every kind the processes know: partners, input, callers, servers."""
     repeated = f"your secret {PLATFORM} is wrong".encode()
-    platform.behave(Rule(Answer(400, body=repeated), ticket_id="refused"))
-    platform.behave(Rule(Answer(500), ticket_id="failed"))
-    wallet.behave(Rule(WalletAnswer(908), ticket_id="refused"))
+    platform.behave(Rule(Respond(400, body=repeated), ticket_id="refused"))
+    platform.behave(Rule(Respond(500), ticket_id="failed"))
+    wallet.behave(Rule(RespondAsWallet(908), ticket_id="refused"))
     for operator in ("acme", "damaged"):
         for ticket in ("fine", "refused", "failed"):
             stage.scene.publish(operator, ("ticket_win", ticket))
@@ -280,7 +280,7 @@ def test_nothing_of_a_person_is_in_a_log_or_on_a_page(stage, tmp_path, monkeypat
             eventually(partial(answers, stage.address(process)))
         for change in REFUSE_ROWS:
             stage.scene.change(change)
-        platform.behave(Rule(Answer(422, body=f"{PERSONAL} is unknown".encode())))
+        platform.behave(Rule(Respond(422, body=f"{PERSONAL} is unknown".encode())))
         publish_persons(stage)
         fail_at_the_gateway(stage)
         eventually(lambda: stage.scene.rows("SELECT 1 FROM delivery_attempt"))

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from producers.simulation.partner import Answer, CloseWithoutAnswer, Rule
+from producers.simulation.partner import CloseWithoutAnswer, Respond, Rule
 from tests.support import databases
 from tests.support.command_line import CommandLine
 from tests.support.deliver_pair import Pair, deliver_pair
@@ -61,8 +61,8 @@ def test_rule_12_whichever_process_delivers_a_ticket_s_notices_go_out_in_order(p
     """Only the oldest unfinished one is claimed; one that fails for now holds its followers."""
     story = ["win", "rollback", "lost", "rollback", "win"]
     tickets = [f"t{number}" for number in range(12)]  # fewer failures than open a circuit
-    pair.partner.behave(Rule(Answer(seconds=0.1)))
-    pair.partner.behave(Rule(Answer(status=503), first=1, per_ticket=True))
+    pair.partner.behave(Rule(Respond(seconds=0.1)))
+    pair.partner.behave(Rule(Respond(status=503), first=1, per_ticket=True))
     pair.publish(*story, tickets=tickets)
 
     pair.wait_for(lambda: set(pair.ends(*tickets)) == {"delivered"})

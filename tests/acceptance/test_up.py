@@ -11,7 +11,7 @@ from tests.support.inheritors import inheritors_of
 from tests.support.places import passable_folder
 from tests.support.processes import processes_of
 from tests.support.running_slipway import running_slipway
-from worker.embedded.ports import LOOPBACK
+from worker.local.servers.ports import LOOPBACK
 
 
 @pytest.mark.slow

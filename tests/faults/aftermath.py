@@ -13,7 +13,7 @@ from typing import Any
 import redis as redis_client
 from sqlalchemy import Engine, TextClause, text
 
-from models.database import open_engine
+from models.database.engine import open_engine
 from producers.simulation.partner import SimulatedPartner
 from tests.faults.damaged_rows import NO_CALLS, Damaged, damage, damage_circuit
 from tests.faults.poison import OPERATOR, Entry, entries
@@ -26,9 +26,9 @@ from tests.support.manual_clock import ManualClock
 from tests.support.places import passable_folder
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
-from worker.embedded import Servers
+from worker.celery.transport import DEAD_LETTERS
 from worker.intake.stream import STREAM
-from worker.transport import DEAD_LETTERS
+from worker.local.servers import Servers
 
 WORKERS = ("intake", "deliver", "sweep", "beat")
 PROMPT = "prompt"  # an operator whose tickets close at once

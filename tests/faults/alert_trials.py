@@ -7,7 +7,7 @@ from typing import Final, LiteralString
 import httpx
 from psycopg import sql
 
-from producers.simulation.partner import Answer, Rule
+from producers.simulation.partner import Respond, Rule
 from tests.support.alert_stage import PERSON, Stage
 from tests.support.wait import eventually
 
@@ -57,7 +57,7 @@ def deliver_hangs(stage: Stage) -> Mend:
 
 def partner_fails(stage: Stage) -> Mend:
     """Runbook: `operators status` shows what it answers; when it is back nothing is to be done."""
-    stage.partner.behave(Rule(Answer(503)))
+    stage.partner.behave(Rule(Respond(503)))
     stage.publish("ticket_win", "unlucky")
 
     def mend() -> None:
@@ -69,7 +69,7 @@ def partner_fails(stage: Stage) -> Mend:
 
 def partner_refuses(stage: Stage) -> Mend:
     """Runbook: the partner mended something: `notices dead retry --operator CODE`."""
-    stage.partner.behave(Rule(Answer(400), ticket_id="refused"))
+    stage.partner.behave(Rule(Respond(400), ticket_id="refused"))
     stage.publish("ticket_win", "refused")
 
     def mend() -> None:

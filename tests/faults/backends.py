@@ -7,8 +7,8 @@ from datetime import timedelta
 from itertools import takewhile
 from typing import Final
 
-from producers.publisher import Event, Publisher, PublishLater, SetupRefused
-from producers.simulation.backends import Published, play
+from producers.publisher import OutgoingEvent, Publisher, PublishLater, SetupRefused
+from producers.simulation.backends import PublishedSoFar, play
 from producers.simulation.stories import stories
 
 # The partner is the same; what is asked of it once has an operator, and a circuit, of its own.
@@ -29,7 +29,7 @@ class Stubborn:
         self._publisher = publisher
         self.held = threading.Event()
 
-    def publish_many(self, events: Sequence[Event]) -> list[str]:
+    def publish_many(self, events: Sequence[OutgoingEvent]) -> list[str]:
         """Put *events* on the stream; `PublishLater` also where the set-up is refused."""
         if self.held.is_set():
             raise PublishLater("the backends are held", entry_ids=(), unpublished=events)
@@ -57,7 +57,7 @@ class Backends:
         self._publisher = Publisher.at(redis_url)
         self._stubborn = Stubborn(self._publisher)
         self._patience = patience
-        self._accounts = {operator: Published() for operator in BEGINNINGS}
+        self._accounts = {operator: PublishedSoFar() for operator in BEGINNINGS}
         self._threads = [
             threading.Thread(
                 target=self._play,
@@ -90,11 +90,11 @@ class Backends:
         """All is published."""
         return not any(thread.is_alive() for thread in self._threads)
 
-    def published(self) -> Published:
+    def published(self) -> PublishedSoFar:
         """All that was published; ends the connections."""
         self._publisher.close()
         accounts = self._accounts.values()
-        return Published(
+        return PublishedSoFar(
             events=[event for account in accounts for event in account.events],
             unconfirmed=[event for account in accounts for event in account.unconfirmed],
         )
@@ -109,7 +109,7 @@ class Backends:
         )
         account = self._accounts[operator]
 
-        def note(so_far: Published) -> None:
+        def note(so_far: PublishedSoFar) -> None:
             account.events, account.unconfirmed = so_far.events, so_far.unconfirmed
 
         play(

@@ -10,12 +10,12 @@ from redis import Redis
 from sqlalchemy import Connection, TextClause, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from producers.simulation.backends import Published
-from producers.simulation.partner import Entry
-from producers.simulation.reckoning import Reckoning, reckon
+from producers.simulation.backends import PublishedSoFar
+from producers.simulation.partner import LedgerEntry
+from producers.simulation.reconciliation import Reckoning, reckon
 from producers.simulation.verdict import Verdict, judge_all
 from tests.faults.cancelled import Cancelled, Span, cancelled
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 OUTCOMES = text("SELECT outcome, count(*) FROM ticket_event GROUP BY outcome")
 EVENT_IDS = text("SELECT event_id FROM ticket_event")
@@ -92,8 +92,8 @@ def asking(database_url: str) -> Iterator[Connection]:
 
 def open_books(
     servers: Servers,
-    published: Published,
-    received: Sequence[Entry],
+    published: PublishedSoFar,
+    received: Sequence[LedgerEntry],
     *,
     close_delay: timedelta,
     partner_timeout: timedelta = timedelta(seconds=1),

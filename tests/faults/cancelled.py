@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from producers.simulation.partner import Entry
+from producers.simulation.partner import LedgerEntry
 
 CANCELLED: Final = text("""
     SELECT o.code AS operator, t.ticket_id, n.action, n.claims, n.ended_at,
@@ -84,7 +84,7 @@ class Cancelled:
 
 def cancelled(
     connection: Connection,
-    received: Sequence[Entry],
+    received: Sequence[LedgerEntry],
     *,
     cuts: Sequence[Span],
     timeout: timedelta,
@@ -104,7 +104,9 @@ def cancelled(
     return Cancelled(causes, tuple(words))
 
 
-def cause_of(sent: Sent, entry: Entry | None, *, cuts: Sequence[Span], timeout: timedelta) -> Cause:
+def cause_of(
+    sent: Sent, entry: LedgerEntry | None, *, cuts: Sequence[Span], timeout: timedelta
+) -> Cause:
     """Judge by what the partner has of it. An answer in time has no excuse but a cut line.
 
     Never reached: our fault, unless it was not sent at all, its sender was lost, or the way was
@@ -123,13 +125,13 @@ def cause_of(sent: Sent, entry: Entry | None, *, cuts: Sequence[Span], timeout: 
     return Cause.TOO_LATE if late and entry is not None else Cause.NONE
 
 
-def _partners(entry: Entry) -> Cause:
+def _partners(entry: LedgerEntry) -> Cause:
     if entry.signature_ok is False:
         return Cause.NONE
     return Cause.NO_ANSWER if entry.status is None else Cause.REFUSED
 
 
-def _why(sent: Sent, entry: Entry | None) -> str:
+def _why(sent: Sent, entry: LedgerEntry | None) -> str:
     reached = "never reached the partner" if entry is None else f"answered {entry.status} in time"
     answer = sent.problem or sent.http_status
     return f"{reached}; recorded after {sent.took_ms} ms: {answer}"

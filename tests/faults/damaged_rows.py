@@ -8,9 +8,9 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 
-from models.clock import DatabaseClock
 from models.events.event import Entry
 from models.intake.apply import apply_entries
+from models.platform.clock import DatabaseClock
 from tests.faults.poison import OPERATOR
 
 WINDOW: Final = timedelta(minutes=15)

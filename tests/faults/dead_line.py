@@ -17,15 +17,15 @@ from typing import Final
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from models.database import open_engine
+from models.database.engine import open_engine
 from tests.faults.books import asking
 from tests.faults.network import Network
 from tests.faults.proxy import UNSEEN_SECONDS_MAX
 from tests.faults.schedule import Place
 from tests.support.places import passable_folder
 from tests.support.wait import eventually
-from worker.embedded import embedded_servers
-from worker.embedded.ports import LOOPBACK
+from worker.local.servers import embedded_servers
+from worker.local.servers.ports import LOOPBACK
 
 SPACE: Final = "slipway-dead-line"
 ENDS: Final = ("slipway-near", "slipway-far")

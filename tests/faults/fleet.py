@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from tests.support.processes import catches
-from worker.supervisor.procfile import read_procfile
+from worker.local.supervisor.procfile import read_procfile
 
 ROOT = Path(__file__).parents[2]
 STRENGTH = {"intake": 2, "deliver": 2, "sweep": 2, "beat": 2}

@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
 from producers.publisher import STREAM, Publisher, PublishLater, event
-from producers.publisher.wire import rfc3339
+from producers.publisher.event import rfc3339
 from producers.wall_clock import utc_now
 
 OPERATOR = "acme"

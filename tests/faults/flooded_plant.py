@@ -12,10 +12,10 @@ import httpx
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from models.database import open_engine
-from models.interventions import Person
-from models.migrate import upgrade
-from models.publishers import add_publisher
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
+from models.operators.interventions import Person
+from models.publishers.keys import add_publisher
 from producers.publisher import STREAM, Publisher
 from tests.faults.flood import OPERATOR, Flood
 from tests.load.sink import open_sink
@@ -26,7 +26,7 @@ from tests.support.manual_clock import ManualClock
 from tests.support.places import passable_folder
 from tests.support.procfile_processes import LINES, Running
 from tests.support.wait import eventually
-from worker.embedded import Servers, embedded_servers
+from worker.local.servers import Servers, embedded_servers
 
 READY_MAX = timedelta(seconds=90)
 LONG = timedelta(minutes=60)

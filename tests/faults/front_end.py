@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.support.places import passable_folder
 from tests.support.wait import eventually
-from worker.embedded.ports import LOOPBACK, free_port
+from worker.local.servers.ports import LOOPBACK, free_port
 
 RELOAD_EVERY_SECONDS: Final = 0.25
 ENDING_SECONDS_MAX: Final = 10.0

@@ -9,7 +9,7 @@ from typing import Any, Final, Self, TypeVar
 
 from tests.faults.proxy import Door
 from tests.faults.schedule import Place
-from worker.embedded.ports import LOOPBACK
+from worker.local.servers.ports import LOOPBACK
 
 CALL_SECONDS_MAX: Final = 10.0  # for the loop's thread to do what it is asked
 LATENCY_SECONDS: Final = 2.0  # there and back

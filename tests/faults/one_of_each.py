@@ -11,19 +11,19 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from models.database import open_engine
-from models.encryption import Vault, new_secret
-from models.interventions import Person
-from models.migrate import upgrade
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
 from models.operators import NewOperator, add_operator
+from models.operators.interventions import Person
+from models.platform.encryption import Vault, new_secret
 from producers.publisher import Publisher
-from producers.simulation.backends import Published, play
+from producers.simulation.backends import PublishedSoFar, play
 from producers.simulation.partner import SimulatedPartner
-from producers.simulation.stories import Pace, stories
+from producers.simulation.stories import StoryPace, stories
 from tests.support.celery_process import environment
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 OPERATOR: Final = "trial"
 ROLES: Final = ("intake", "deliver", "sweep", "beat")
@@ -31,7 +31,7 @@ ROLES: Final = ("intake", "deliver", "sweep", "beat")
 CLOSE_DELAY: Final = timedelta(seconds=20)
 LIVES_PER_SECOND: Final = 60.0
 # Short lives: many steps of a ticket fall into the fault, and many before and after it.
-PACE: Final = Pace(
+PACE: Final = StoryPace(
     result_seconds=(0.05, 0.3), rollback_seconds=(0.05, 0.2), next_result_seconds=(0.05, 0.15)
 )
 LOAD_SECONDS_MAX: Final = 90.0
@@ -76,7 +76,7 @@ class Trial:
         return "".join(log.read_text(encoding="utf-8", errors="replace") for log in logs)
 
     @contextmanager
-    def load(self, *, seconds: float) -> Iterator[Published]:
+    def load(self, *, seconds: float) -> Iterator[PublishedSoFar]:
         """Simulated backends beside the block, for so long; they publish again what is refused.
 
         The account is complete when the block is left: everything is on the stream, or was.
@@ -88,13 +88,13 @@ class Trial:
             lives_per_second=LIVES_PER_SECOND,
             pace=PACE,
         )
-        account = Published()
+        account = PublishedSoFar()
         publisher = Publisher.at(self.servers.redis_url)
 
         def publish() -> None:
             play(lives, publisher, wait=threading.Event().wait, on_published=note)
 
-        def note(so_far: Published) -> None:
+        def note(so_far: PublishedSoFar) -> None:
             account.events, account.unconfirmed = so_far.events, so_far.unconfirmed
 
         backends = threading.Thread(target=publish, name="backends", daemon=True)

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from models.events.format import EVENT_BYTES_MAX
-from models.lifecycle.words import Reason
+from models.vocabulary import Reason
 
 OPERATOR: Final = "acme"
 SEED: Final = 20_261_120

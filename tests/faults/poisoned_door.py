@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from models.events.format import EVENT_BYTES_MAX
-from models.lifecycle.words import Reason
+from models.vocabulary import Reason
 from producers.wall_clock import utc_now
 from tests.faults.poison import OPERATOR, SEED, Entry, as_json, event
 from tests.support.envelopes import envelope, task

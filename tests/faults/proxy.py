@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from worker.embedded.ports import LOOPBACK
+from worker.local.servers.ports import LOOPBACK
 
 BYTES_MAX: Final = 1 << 20  # in one go
 BACKLOG: Final = 128
 CROWD_MAX: Final = 8  # connections that fill a shut port's queue
 CROWDED_SECONDS: Final = 0.05  # a connection that takes longer found the queue full
 # A real line whose far end is gone is given up by the kernel, within 45 s by the settings of
-# models/database.py. A proxy's kernel answers for the dead, so that the proxy hangs up instead.
+# models/database/engine.py. A proxy's kernel answers for the dead, so the proxy closes instead.
 UNSEEN_SECONDS_MAX: Final = 45.0
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST instead of FIN
 

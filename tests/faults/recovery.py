@@ -8,8 +8,8 @@ from redis.exceptions import RedisError
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from models.events.moments import id_time
-from producers.simulation.partner import Entry
+from models.platform.timestamps import id_time
+from producers.simulation.partner import LedgerEntry
 from producers.wall_clock import utc_now
 
 BEHIND: Final = timedelta(seconds=2)
@@ -41,7 +41,7 @@ class Pulse:
         """The partner took something: whatever it takes for that is there."""
         return self._taken_at is not None
 
-    def heard(self, entry: Entry) -> None:
+    def heard(self, entry: LedgerEntry) -> None:
         """The partner's part: a request is over."""
         if entry.taken:
             self._taken_at = utc_now()

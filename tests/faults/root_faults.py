@@ -25,9 +25,9 @@ from tests.faults.settled import ALL_WELL, Settled, is_well, settled
 from tests.support import databases
 from tests.support.places import passable_folder
 from tests.support.wait import eventually
-from worker.embedded import embedded_servers
-from worker.embedded.local_server import LocalServer
-from worker.embedded.privileges import Account, server_account
+from worker.local.servers import embedded_servers
+from worker.local.servers.local_server import LocalServer
+from worker.local.servers.privileges import Account, server_account
 
 BESIDE_SECONDS: Final = 2.0  # of load before the disk is full, and after
 RECOVERED_MAX: Final = timedelta(seconds=60)

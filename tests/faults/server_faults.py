@@ -16,7 +16,7 @@ from tests.faults.spare_valkey import Member, password_of, spare_of
 from tests.faults.strangers import again_and_again, cheap_login, fill, with_triggers
 from tests.support.closed_port import closed_port
 from tests.support.databases import owner
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 # Statement triggers, so that they cost a row nothing; a quarter of the statements fail, since a
 # chunk of several that never got through would prove an outage, not a conflict.

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import TextClause, text
 
-from producers.simulation.backends import Published
+from producers.simulation.backends import PublishedSoFar
 from producers.simulation.verdict import judge_all, sequences
 from tests.faults.books import asking
 from tests.faults.one_of_each import CLOSE_DELAY, Trial
@@ -47,14 +47,14 @@ NOTHING_LEFT: Final = Rows(0, 0, 0, 0, 0)
 ALL_WELL: Final = Settled(NOTHING_LEFT, (), ())
 
 
-def is_well(trial: Trial, account: Published) -> bool:
+def is_well(trial: Trial, account: PublishedSoFar) -> bool:
     """Nothing of *account* is lost or left to do, and everybody was told in order."""
     if _rows(trial, account) != NOTHING_LEFT:  # asked often: the ledger is long
         return False
     return settled(trial, account) == ALL_WELL
 
 
-def settled(trial: Trial, account: Published) -> Settled:
+def settled(trial: Trial, account: PublishedSoFar) -> Settled:
     """Compare *account* with what the database and the partner say at the moment."""
     ledger = trial.partner.ledger.entries()
     return Settled(
@@ -64,7 +64,7 @@ def settled(trial: Trial, account: Published) -> Settled:
     )
 
 
-def _rows(trial: Trial, account: Published) -> Rows:
+def _rows(trial: Trial, account: PublishedSoFar) -> Rows:
     with asking(trial.servers.database_url) as connection:
         logged = set(connection.execute(EVENT_IDS).scalars())
 
@@ -86,7 +86,7 @@ def _overtaken(trial: Trial) -> set[str]:
 
 
 def _out_of_order(
-    account: Published, taken: dict[tuple[str, str], tuple[str, ...]], overtaken: set[str]
+    account: PublishedSoFar, taken: dict[tuple[str, str], tuple[str, ...]], overtaken: set[str]
 ) -> tuple[str, ...]:
     told: dict[tuple[str, str], list[str]] = {}
     for event in account.events:

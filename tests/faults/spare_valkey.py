@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 from redis import Redis
 
 from tests.support.wait import eventually
-from worker.embedded import Servers
-from worker.embedded.binaries import find_binaries
-from worker.embedded.data_folder import data_folder
-from worker.embedded.ports import LOOPBACK, free_port
-from worker.embedded.valkey import ValkeyServer
+from worker.local.servers import Servers
+from worker.local.servers.binaries import find_binaries
+from worker.local.servers.data_folder import data_folder
+from worker.local.servers.ports import LOOPBACK, free_port
+from worker.local.servers.valkey import ValkeyServer
 
 PAUSE_MS = 5_000
 

@@ -10,11 +10,11 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from redis import Redis
 
-from models.database import open_engine
-from models.encryption import Vault, new_secret
-from models.interventions import Person
-from models.migrate import upgrade
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
 from models.operators import NewOperator, add_operator
+from models.operators.interventions import Person
+from models.platform.encryption import Vault, new_secret
 from producers.simulation.partner import SimulatedPartner
 from producers.simulation.partner.server import url_of
 from tests.faults.backends import BEGINNINGS, CREATES, Backends
@@ -27,8 +27,8 @@ from tests.faults.recovery import Pulse
 from tests.faults.schedule import Fault, Place
 from tests.faults.strikes import Scene
 from tests.support import shifted_clock
-from worker.embedded import Servers, embedded_servers
-from worker.embedded.ports import LOOPBACK
+from worker.local.servers import Servers, embedded_servers
+from worker.local.servers.ports import LOOPBACK
 
 LEDGER_MAX = 5_000_000  # everything is kept: the books need it all
 PATIENCE = timedelta(minutes=2)

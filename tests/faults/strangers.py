@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from tests.support.databases import owner
 from tests.support.wait import eventually
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 TABLES: Final = ("ticket", "notice", "ticket_event")
 CROWD_MAX: Final = 500

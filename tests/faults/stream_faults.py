@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from tests.support.wait import eventually
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 STREAM: Final = "ticket-events"
 ASIDE: Final = "ticket-events:aside"

@@ -22,7 +22,7 @@ from tests.faults.fleet import NAMES, Fleet
 from tests.faults.front_end import nginx, reloading_front_end
 from tests.faults.network import EVERYBODY, Line, Network
 from tests.faults.schedule import Fault, Place, Planned
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 RUBBISH = (b"", b"{", b"[]", b'{"action":"ticket_win"}', b"\xff\xfe", b"null", b'"\\ud800"')
 AN_HOUR = timedelta(hours=1)  # as of a clock that is set to another zone
@@ -134,7 +134,7 @@ def _partner(behaviour: acts.Behaviour) -> Strike:
 @contextmanager
 def _partner_closes(scene: Scene, _planned: Planned) -> Iterator[None]:
     """It works, and keeps no connection: not a fault, and no ticket may suffer from it."""
-    scene.partner.behave(Rule(acts.Answer(then_close=True)))
+    scene.partner.behave(Rule(acts.Respond(then_close=True)))
     yield
     scene.partner.behave_well()
 
@@ -185,7 +185,7 @@ STRIKES: Final[Mapping[Fault, Strike]] = {
     Fault.CELERY_FORGOTTEN: _celery_forgotten,
     Fault.POSTGRES_KILLED: _postgres_killed,
     Fault.POSTGRES_CLIENTS: _postgres_clients_cut,
-    Fault.PARTNER_ERRORS: _partner(acts.Answer(status=503)),
+    Fault.PARTNER_ERRORS: _partner(acts.Respond(status=503)),
     Fault.PARTNER_HANGS: _partner(acts.Hang()),
     Fault.PARTNER_HANGS_UP: _partner(acts.CloseWithoutAnswer()),
     Fault.PARTNER_LOSES: _partner(acts.CloseWithoutAnswer(taken=True)),

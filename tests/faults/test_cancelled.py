@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from producers.simulation.partner import Answer, CloseWithoutAnswer, Entry
+from producers.simulation.partner import CloseWithoutAnswer, LedgerEntry, Respond
 from tests.faults.cancelled import Cause, Sent, Span, cause_of
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -28,9 +28,9 @@ def sent(**changed: object) -> Sent:
     return Sent(**(facts | changed))  # type: ignore[arg-type]  # each test's own facts
 
 
-def heard(*, status: int | None, signature_ok: bool = True) -> Entry:
+def heard(*, status: int | None, signature_ok: bool = True) -> LedgerEntry:
     """What the partner's ledger has of it."""
-    return Entry(
+    return LedgerEntry(
         number=1,
         received_at=NOON,
         method="POST",
@@ -42,12 +42,12 @@ def heard(*, status: int | None, signature_ok: bool = True) -> Entry:
         ticket_id="T",
         idempotency_key="key",
         signature_ok=signature_ok,
-        behaviour=Answer() if status else CloseWithoutAnswer(),
+        behaviour=Respond() if status else CloseWithoutAnswer(),
         status=status,
     )
 
 
-def cause(one: Sent, entry: Entry | None, *cuts: Span) -> Cause:
+def cause(one: Sent, entry: LedgerEntry | None, *cuts: Span) -> Cause:
     return cause_of(one, entry, cuts=cuts, timeout=TIMEOUT)
 
 

@@ -10,7 +10,7 @@ from producers.simulation.partner import SimulatedPartner
 from tests.faults.front_end import nginx, reloading_front_end
 from tests.faults.network import EVERYBODY, Line, Network
 from tests.faults.schedule import Place
-from worker.embedded.ports import LOOPBACK
+from worker.local.servers.ports import LOOPBACK
 
 WAY: Line = (EVERYBODY, Place.PARTNER)
 PING = b'{"action": "ping", "data": {}}'

@@ -16,9 +16,9 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, TextClause, text
 
-from models.interventions import Person
-from models.publishers import add_publisher
-from producers.simulation.partner import Answer, Rule, SimulatedPartner
+from models.operators.interventions import Person
+from models.publishers.keys import add_publisher
+from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.faults.steady_load import OPERATOR, Load
 from tests.support.celery_process import environment
 from tests.support.closed_port import closed_port
@@ -96,7 +96,7 @@ def house(
             ending.callback(one.kill)
         made = House(engine, redis, partner, load, env, tmp_path, running)
         eventually(lambda: all_ready(made))
-        partner.behave(Rule(Answer(seconds=0.1)))  # so there is a backlog, and calls in flight
+        partner.behave(Rule(Respond(seconds=0.1)))  # so there is a backlog, and calls in flight
         yield made
 
 

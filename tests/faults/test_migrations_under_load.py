@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from models.database import LOCK_TIMEOUT, open_engine
-from models.migrate import expected_revision
+from models.database.engine import LOCK_TIMEOUT, open_engine
+from models.migrations.runner import expected_revision
 from tests.faults.books import asking, open_books, unfinished
 from tests.support import databases
 from tests.support.catalog import catalog, unfinished_indexes

@@ -16,7 +16,7 @@ from tests.faults.schedule import Place
 from tests.support import shifted_clock
 from tests.support.raw_server import Line as ServerLine
 from tests.support.raw_server import raw_server
-from worker.embedded.ports import LOOPBACK
+from worker.local.servers.ports import LOOPBACK
 
 LINE: Line = ("intake0", Place.VALKEY)
 NOTHING_COMES_SECONDS = 0.2

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from producers.simulation.partner import (
-    Answer,
     Behaviour,
     CloseWithoutAnswer,
     Drip,
@@ -19,10 +18,11 @@ from producers.simulation.partner import (
     HangAfterAccept,
     HangMidBody,
     HugeBody,
+    Respond,
+    RespondAsWallet,
     Rule,
     SimulatedPartner,
     Wallet,
-    WalletAnswer,
 )
 from tests.support.delivery_scene import RUN_MAX, SECRET, Scene, scene_on
 from tests.support.wallet_scene import settle
@@ -34,20 +34,20 @@ GROWTH_MAX = 32 * 1024 * 1024  # bytes: of 10 GiB nothing stays
 # By what it is, for PAM: what the partner does, and the class it ends in. What was perhaps
 # delivered is `unanswered`; what certainly was not, and may be later, is `again`.
 PAM: dict[str, tuple[Behaviour, str]] = {
-    "200": (Answer(), "delivered"),
-    "201": (Answer(201), "delivered"),
-    "a page of HTML": (Answer(body=b"<p>It works", content_type="text/html"), "delivered"),
-    "answers, then closes": (Answer(then_close=True), "delivered"),
-    "answers slowly": (Answer(seconds=0.2), "delivered"),
+    "200": (Respond(), "delivered"),
+    "201": (Respond(201), "delivered"),
+    "a page of HTML": (Respond(body=b"<p>It works", content_type="text/html"), "delivered"),
+    "answers, then closes": (Respond(then_close=True), "delivered"),
+    "answers slowly": (Respond(seconds=0.2), "delivered"),
     "10 GB": (HugeBody(), "delivered"),  # the status came first, and PAM needs no body
-    "400": (Answer(400), "dead"),
-    "404, a page of HTML": (Answer(404, body=b"<p>?", content_type="text/html"), "dead"),
-    "429": (Answer(429, headers=(("Retry-After", "30"),)), "again"),
-    "500": (Answer(500), "again"),
-    "a front end that gave up": (Answer(504), "unanswered"),
-    "503, 10 GB": (Answer(503, body=b" " * 2_000_000), "again"),
-    "a redirect loop": (Answer(307, headers=(("Location", "/"),)), "again"),
-    "an answer too late": (Answer(seconds=3.0), "unanswered"),
+    "400": (Respond(400), "dead"),
+    "404, a page of HTML": (Respond(404, body=b"<p>?", content_type="text/html"), "dead"),
+    "429": (Respond(429, headers=(("Retry-After", "30"),)), "again"),
+    "500": (Respond(500), "again"),
+    "a front end that gave up": (Respond(504), "unanswered"),
+    "503, 10 GB": (Respond(503, body=b" " * 2_000_000), "again"),
+    "a redirect loop": (Respond(307, headers=(("Location", "/"),)), "again"),
+    "an answer too late": (Respond(seconds=3.0), "unanswered"),
     "never answers": (Hang(), "unanswered"),
     "half a body": (HangMidBody(), "unanswered"),
     "drips": (Drip(), "unanswered"),
@@ -56,16 +56,16 @@ PAM: dict[str, tuple[Behaviour, str]] = {
 }
 # The same for a wallet, whose word counts and not its status.
 WALLET: dict[str, tuple[Behaviour, str]] = {
-    "code 0": (WalletAnswer(), "delivered"),
-    "code 0, 500": (WalletAnswer(status=500), "delivered"),
-    "another refId": (WalletAnswer(ref_id="another"), "delivered"),
-    "code 997": (WalletAnswer(997), "dead"),
-    "code 999": (WalletAnswer(999), "again"),
-    "code 0 too late": (WalletAnswer(seconds=3.0), "unanswered"),
-    "200 without a code": (Answer(), "unanswered"),
-    "503 without a code": (Answer(503), "again"),
+    "code 0": (RespondAsWallet(), "delivered"),
+    "code 0, 500": (RespondAsWallet(status=500), "delivered"),
+    "another refId": (RespondAsWallet(ref_id="another"), "delivered"),
+    "code 997": (RespondAsWallet(997), "dead"),
+    "code 999": (RespondAsWallet(999), "again"),
+    "code 0 too late": (RespondAsWallet(seconds=3.0), "unanswered"),
+    "200 without a code": (Respond(), "unanswered"),
+    "503 without a code": (Respond(503), "again"),
     "10 GB": (HugeBody(), "unanswered"),  # no code in what was read of it
-    "a redirect loop": (Answer(307, headers=(("Location", "/"),)), "again"),
+    "a redirect loop": (Respond(307, headers=(("Location", "/"),)), "again"),
     "never answers": (Hang(), "unanswered"),
     "half a body": (HangMidBody(), "unanswered"),
     "drips": (Drip(), "unanswered"),

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from redis import Redis
 
-from models.database import open_engine
-from models.interventions import Person
-from models.publishers import add_publisher
-from models.settings import Settings
-from producers.simulation.backends import Published
+from models.database.engine import open_engine
+from models.operators.interventions import Person
+from models.publishers.keys import add_publisher
+from models.settings.settings import Settings
+from producers.simulation.backends import PublishedSoFar
 from tests.faults import server_faults as acts
 from tests.faults.one_of_each import OPERATOR, Trial, one_of_each
 from tests.faults.settled import is_well, settled
@@ -26,7 +26,7 @@ from tests.support import databases
 from tests.support.gateway_house import event, serving
 from tests.support.places import passable_folder
 from tests.support.wait import eventually
-from worker.embedded import Servers, embedded_servers
+from worker.local.servers import Servers, embedded_servers
 
 RECOVERED_MAX = timedelta(seconds=60)
 BESIDE_SECONDS = 0.3  # of load before the fault, and after it
@@ -105,7 +105,7 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def all_well(trial: Trial, account: Published) -> None:
+def all_well(trial: Trial, account: PublishedSoFar) -> None:
     """Wait until all is applied and told, in order; nobody may have ended."""
     try:
         eventually(lambda: is_well(trial, account), within=RECOVERED_MAX)

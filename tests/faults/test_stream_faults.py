@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis.exceptions import ResponseError
 
-from models.events.moments import id_time
+from models.platform.timestamps import id_time
 from tests.faults.stream_faults import STREAM, stream_from_the_future, stream_of_another_type
 
 GROUP = "slipway"

@@ -15,8 +15,8 @@ from producers.publisher import (
     SetupRefused,
     StreamUnusable,
 )
-from producers.publisher.adding import STREAM, Adding
-from producers.publisher.refusal import NotAnId, meaning
+from producers.publisher.append import STREAM, StreamAppender
+from producers.publisher.redis_errors import NotAnId, meaning
 from tests.support.scripted_redis import scripted_redis
 
 LAST = 2**64 - 1
@@ -47,7 +47,7 @@ UNUSABLE: dict[str, Callable[[Redis], object]] = {
 def test_a_key_that_takes_no_entry_adds_none(redis, broken, count):
     UNUSABLE[broken](redis)
     before = redis.dump(STREAM)
-    adding = Adding(redis)
+    adding = StreamAppender(redis)
 
     with pytest.raises(RedisError) as refusal:
         adding.add(ENTRIES[:count])
@@ -101,10 +101,10 @@ def test_a_transaction_that_did_not_run_is_no_success(redis, only_connection):
     redis.set("watched", "changed")
 
     with pytest.raises(NotAnId, match="nil"):
-        Adding(only_connection).add(ENTRIES)
+        StreamAppender(only_connection).add(ENTRIES)
 
     assert redis.xlen(STREAM) == 0
-    assert len(Adding(only_connection).add(ENTRIES)) == redis.xlen(STREAM) == 3
+    assert len(StreamAppender(only_connection).add(ENTRIES)) == redis.xlen(STREAM) == 3
 
 
 def test_a_publisher_repeats_a_transaction_that_did_not_run(redis, only_connection):
@@ -126,12 +126,12 @@ def test_a_refused_transaction_leaves_its_connection_fit_for_the_next(redis, red
     try:
         with Redis.from_url(url, max_connections=1) as client:
             with pytest.raises(RedisError) as refusal:
-                Adding(client).add(ENTRIES)
+                StreamAppender(client).add(ENTRIES)
             assert meaning(refusal.value) is SetupRefused
             redis.delete(STREAM)
             redis.acl_setuser("halfway", enabled=True, keys=[STREAM], commands=[f"+{lacking}"])
 
-            assert len(Adding(client).add(ENTRIES)) == redis.xlen(STREAM) == 3
+            assert len(StreamAppender(client).add(ENTRIES)) == redis.xlen(STREAM) == 3
     finally:
         redis.acl_deluser("halfway")
 
@@ -153,7 +153,7 @@ def test_a_refused_transaction_leaves_its_connection_fit_for_the_next(redis, red
 def test_what_is_not_an_id_for_each_entry_confirms_nothing(reply):
     with scripted_redis({"XADD": b"+QUEUED\r\n", "EXEC": reply}) as url, Redis.from_url(url) as it:
         with pytest.raises(NotAnId):
-            Adding(it).add(ENTRIES)
+            StreamAppender(it).add(ENTRIES)
         with pytest.raises(NotConfirmed) as refusal:
             Publisher(it, tries_max=1).publish_many([event(1), event(2), event(3)])
 
@@ -167,7 +167,7 @@ def test_a_single_entry_needs_its_id_as_well(reply):
         Redis.from_url(url) as client,
         pytest.raises(NotAnId),
     ):
-        Adding(client).add(ENTRIES[:1])
+        StreamAppender(client).add(ENTRIES[:1])
 
 
 @pytest.mark.parametrize(
@@ -194,19 +194,19 @@ def test_an_exec_that_is_aborted_says_why(abort, kind):
 
 
 def test_asking_whether_entries_are_taken_makes_no_stream(redis):
-    Adding(redis).require_takes()
+    StreamAppender(redis).require_takes()
 
     assert redis.keys() == []
 
 
 def test_asking_whether_entries_are_taken_leaves_the_stream_as_it_is(redis):
-    ids = Adding(redis).add(ENTRIES)
+    ids = StreamAppender(redis).add(ENTRIES)
     redis.xgroup_create(STREAM, "slipway", "0")
     redis.xreadgroup("slipway", "a", {STREAM: ">"}, count=1)
     before = redis.dump(STREAM)
 
     for _ in range(3):
-        Adding(redis).require_takes()
+        StreamAppender(redis).require_takes()
 
     assert redis.dump(STREAM) == before
     assert [name.decode() for name, _ in redis.xrange(STREAM)] == ids
@@ -216,12 +216,12 @@ def test_a_stream_that_never_held_an_entry_holds_none_afterwards(redis):
     """The one kind of stream that takes the trial entry; a reader that waits is given nothing."""
     redis.xgroup_create(STREAM, "slipway", "0", mkstream=True)
 
-    Adding(redis).require_takes()
-    Adding(redis).require_takes()
+    StreamAppender(redis).require_takes()
+    StreamAppender(redis).require_takes()
 
     assert redis.xlen(STREAM) == 0
     assert not redis.xreadgroup("slipway", "a", {STREAM: ">"}, block=1)
-    (added,) = Adding(redis).add(ENTRIES[:1])
+    (added,) = StreamAppender(redis).add(ENTRIES[:1])
     ((_, entries),) = redis.xreadgroup("slipway", "a", {STREAM: ">"})
     assert [name.decode() for name, _ in entries] == [added]
 
@@ -233,8 +233,8 @@ def test_a_reader_that_waits_is_not_woken_by_the_trial(redis, redis_url):
         connection.send_command(
             *("XREADGROUP", "GROUP", "slipway", "a", "BLOCK", "10000", "STREAMS", STREAM, ">")
         )
-        Adding(redis).require_takes()
-        (added,) = Adding(redis).add(ENTRIES[:1])
+        StreamAppender(redis).require_takes()
+        (added,) = StreamAppender(redis).add(ENTRIES[:1])
 
         found = connection.read_response()
         reader.connection_pool.release(connection)

@@ -9,20 +9,22 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-from models.clock import DatabaseClock
 from models.intake.apply import apply_opened, open_entries
+from models.platform.clock import DatabaseClock
 from tests.support.bare_clients import celery_backend, produce, put
 from tests.support.books import Books
 from tests.support.desk import OPERATOR, PARKING_WINDOW, Desk
 from tests.support.envelopes import task
 from tests.support.ticket_queue import arrived, waiting
 from tests.support.wait import eventually
-from worker.door.door import Door
-from worker.door.keeper import Keeper
-from worker.intake.loop import Intake, Pace
+from worker.intake.celery_queue.drain import CeleryQueue
+from worker.intake.celery_queue.drain_loop import QueueDrain
+from worker.intake.loop import Intake, IntakeConfig
 from worker.intake.stream import Stream
 
-PACE = Pace(chunk_size=100, block=timedelta(milliseconds=200), claim_idle=timedelta(seconds=5))
+PACE = IntakeConfig(
+    chunk_size=100, block=timedelta(milliseconds=200), claim_idle=timedelta(seconds=5)
+)
 BIG = b"x" * 1024 * 1024
 
 
@@ -33,8 +35,8 @@ def backend(redis_url: str) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def door(redis: Redis) -> Door:
-    return Door(redis)
+def door(redis: Redis) -> CeleryQueue:
+    return CeleryQueue(redis)
 
 
 def facts(ticket_id: str = "T", **more: object) -> dict[str, object]:
@@ -174,7 +176,7 @@ def test_what_is_sent_while_the_intake_runs_is_applied_at_once(
         )
         threads = [
             threading.Thread(target=run, args=(stop,))
-            for run in (intake.run, Keeper(Door(other)).run)
+            for run in (intake.run, QueueDrain(CeleryQueue(other)).run)
         ]
         for thread in threads:
             thread.start()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from models.outbox.record import record
-from models.outbox.values import Again, Attempt, Dead, Turned
+from models.outbox.values import Attempt, CircuitChange, Dead, RetryLater
 from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, lock_out, owe
 from tests.support.desk import LEASE, PARKING_WINDOW, PARTNER_GRACE, SLIP
 
@@ -118,7 +118,7 @@ def test_while_it_is_open_no_attempt_is_used_up(desk, deliverer, books, locked_o
 def test_nothing_dies_of_an_open_circuit_however_long_it_is(desk, deliverer, books):
     """The clock of the 48 hours stands still too."""
     owe(desk, 1)
-    deliverer.deliver(Again(HOUR), 503)  # its first attempt, an hour before
+    deliverer.deliver(RetryLater(HOUR), 503)  # its first attempt, an hour before
     desk.wait(HOUR)
     (claim,) = deliverer.claim()
     assert desk.now - claim.first_tried_at == HOUR
@@ -201,7 +201,7 @@ def test_what_a_deliverer_gives_up_opens_it_for_all(desk, deliverer, books):
         )
     desk.wait(INTERVAL - SECOND)
 
-    assert list(recorded.turned) == [Turned("acme", "20 attempts in a row")]
+    assert list(recorded.turned) == [CircuitChange("acme", "20 attempts in a row")]
     assert Deliverer(desk).claim() == []
     assert books.notice(1, "T0").perhaps_delivered
     assert books.notice(1, "T0").tries == 0

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from models.outbox.values import Again
+from models.outbox.values import RetryLater
 from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, lock_out, owe
 from tests.support.desk import LEASE, PARTNER_GRACE
 
@@ -29,9 +29,9 @@ def locked_out(deliverer) -> list[str]:
 
 def test_after_it_closed_the_time_it_was_open_is_not_counted(desk, deliverer):
     owe(desk, 2)
-    deliverer.deliver(Again(HOUR), 503)
+    deliverer.deliver(RetryLater(HOUR), 503)
     desk.wait(HOUR)
-    deliverer.deliver(Again(2 * HOUR), 403)
+    deliverer.deliver(RetryLater(2 * HOUR), 403)
     desk.wait(72 * HOUR)
     (probe,) = deliverer.claim()
     deliverer.answer([probe])
@@ -56,7 +56,7 @@ def test_when_the_probe_succeeds_all_that_waits_is_due_at_once(desk, deliverer, 
 
 def test_what_was_put_off_before_it_opened_is_due_when_it_closes(desk, deliverer):
     names = owe(desk, 3)
-    deliverer.deliver(Again(2 * HOUR), 503)
+    deliverer.deliver(RetryLater(2 * HOUR), 503)
     desk.say("ticket_win", "last")
     deliverer.deliver(AGAIN, 401)
     desk.wait(INTERVAL)

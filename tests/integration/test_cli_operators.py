@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from producers.simulation.partner import Answer, Rule, SimulatedPartner, Wallet
+from producers.simulation.partner import Respond, Rule, SimulatedPartner, Wallet
 from producers.wall_clock import utc_now
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
@@ -147,7 +147,7 @@ def test_a_partner_that_is_there_answers_a_ping(slipway, acme):
         slipway("operators", "set", acme, "--url", partner.url)
         slipway("operators", "disable", acme)
         there = slipway("operators", "ping", acme)
-        partner.behave(Rule(Answer(503, body=b'{"message":"closed\x1b[31m"}')))
+        partner.behave(Rule(Respond(503, body=b'{"message":"closed\x1b[31m"}')))
         ill = slipway("operators", "ping", acme, "--json")
         people = slipway("operators", "ping", acme)
 

@@ -4,8 +4,8 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from models.encryption import hash_key
-from models.publishers import holder_of
+from models.platform.encryption import hash_key
+from models.publishers.keys import holder_of
 from tests.support.command_line import CommandLine
 
 ADD = ("publishers", "add", "odds", "--operator", "acme", "--operator", "beta")

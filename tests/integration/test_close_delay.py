@@ -6,8 +6,8 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event, text
 
-from models.database import open_engine
-from models.migrate import current_revision, expected_revision, upgrade
+from models.database.engine import open_engine
+from models.migrations.runner import current_revision, expected_revision, upgrade
 from models.outbox.record import record_each
 from models.outbox.values import Attempt, Delivered
 from tests.support import databases

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from models.lifecycle.words import Action
 from models.notices import pam
-from models.outbox.values import Again
+from models.outbox.values import RetryLater
+from models.vocabulary import Action
 from tests.support.desk import AMOUNTS, CLOSE_DELAY, LEASE
 
 MOMENT = timedelta(microseconds=1)
@@ -27,7 +27,7 @@ def test_the_delay_runs_from_the_delivery_although_the_partner_failed_first(desk
     """Rule 16, protocol H31: neither the event nor a failed attempt starts it."""
     desk.say("ticket_win")
     for _ in range(5):
-        desk.deliver(Again(HOUR))
+        desk.deliver(RetryLater(HOUR))
         assert books.ticket().close_due_at is None
         desk.wait(HOUR)
     desk.deliver()

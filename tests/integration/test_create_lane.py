@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 
 from models.outbox.record import DISCARD_AGAIN_AFTER
-from models.outbox.values import Again, Dead, Unanswered
+from models.outbox.values import Dead, RetryLater, Unanswered
 from tests.support.desk import CREATE_AGE_MAX, LEASE, PARTNER_GRACE, SLIP
 
 MOMENT = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 PAUSE = timedelta(seconds=30)
-FAILURES = [Dead("402 Payment Required"), Again(PAUSE), Unanswered(PAUSE)]
+FAILURES = [Dead("402 Payment Required"), RetryLater(PAUSE), Unanswered(PAUSE)]
 DISCARD = [("T", "ticket_discard")]
 
 
@@ -110,7 +110,7 @@ def test_after_an_unknown_outcome_a_second_discard_follows_the_first_success(des
     """Rule 10, protocol H25: 30 min after the success, however late that was; then no third."""
     desk.record(create, Unanswered(PAUSE))
     desk.wait(PARTNER_GRACE)
-    desk.deliver(Again(DISCARD_AGAIN_AFTER))
+    desk.deliver(RetryLater(DISCARD_AGAIN_AFTER))
     desk.wait(DISCARD_AGAIN_AFTER)
     assert desk.deliver() == DISCARD
 

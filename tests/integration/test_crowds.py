@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from sqlalchemy import text
 
-from models.outbox.values import Again, Delivered, Unanswered, Verdict
+from models.outbox.values import Delivered, RetryLater, Unanswered, Verdict
 from tests.support.desk import LEASE, Desk
 from tests.support.threads import at_once, beside, waiting_sessions
 
@@ -149,7 +149,7 @@ def _intake(desk: Desk, random: Random) -> Callable[[], None]:
 
 
 def _deliverer(desk: Desk, random: Random) -> Callable[[], None]:
-    verdicts: list[Verdict] = [Delivered(), Delivered(), Again(MINUTE), Unanswered(MINUTE)]
+    verdicts: list[Verdict] = [Delivered(), Delivered(), RetryLater(MINUTE), Unanswered(MINUTE)]
 
     def work() -> None:
         for _ in range(STEPS):

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from models.outbox.dead import WayOut
+from models.outbox.dead_letters import Resolution
 from models.outbox.values import Dead, Unanswered
-from models.rescue import NotPossible, Selection, find_dead, list_dead
+from models.triage import NotPossible, Selection, find_dead, list_dead
 from tests.support.desk import AMOUNTS, CLOSE_DELAY, LEASE, PARTNER_GRACE, SLIP
 from tests.support.ways_out import WaysOut
 
@@ -31,7 +31,7 @@ def dead_win(desk, books):
 def test_retry_makes_it_due_now_with_a_schedule_of_its_own(desk, books, ways, dead_win):
     """Rule 18: `retry`."""
     desk.wait(timedelta(days=3))
-    ways.free(dead_win, WayOut.RETRY)
+    ways.free(dead_win, Resolution.RETRY)
 
     claim = desk.claim_one()
     assert (claim.notice, claim.tries, claim.first_tried_at) == (dead_win, 0, None)
@@ -43,7 +43,7 @@ def test_retry_waits_until_an_attempt_without_answer_can_be_on_its_way_no_more(d
     """Rule 15 holds for a person, too."""
     desk.say("ticket_win")
     desk.deliver(PERHAPS)
-    ways.free(books.notice(1).id, WayOut.RETRY)
+    ways.free(books.notice(1).id, Resolution.RETRY)
 
     assert desk.claim() == []
     desk.wait(PARTNER_GRACE)
@@ -53,7 +53,7 @@ def test_retry_waits_until_an_attempt_without_answer_can_be_on_its_way_no_more(d
 def test_delivered_starts_the_clock_now(desk, books, ways, dead_win):
     """Rule 18: `skip --delivered` = success recorded now (clock, open)."""
     desk.wait(timedelta(hours=5))
-    freed = ways.free(dead_win, WayOut.SKIP_DELIVERED)
+    freed = ways.free(dead_win, Resolution.SKIP_DELIVERED)
 
     due = desk.now + CLOSE_DELAY
     assert (books.notice(1).ended, books.ticket().close_due_at) == ("delivered", due)
@@ -65,7 +65,7 @@ def test_delivered_starts_the_clock_now(desk, books, ways, dead_win):
 def test_delivered_starts_no_clock_for_a_result_that_was_rolled_back(desk, books, ways, dead_win):
     """Rule 16."""
     desk.say("ticket_rollback")
-    freed = ways.free(dead_win, WayOut.SKIP_DELIVERED)
+    freed = ways.free(dead_win, Resolution.SKIP_DELIVERED)
 
     assert books.ticket().close_due_at is None
     assert (freed.of_force, freed.next_action) == (False, "ticket_rollback")
@@ -76,7 +76,7 @@ def test_a_skipped_result_takes_the_rollback_behind_it_along(desk, books, ways, 
     """Rule 18: the rollback of a result the partner never had is not sent."""
     desk.say("ticket_rollback")
     desk.say("ticket_lost")
-    freed = ways.free(dead_win, WayOut.SKIP_NOT_DELIVERED)
+    freed = ways.free(dead_win, Resolution.SKIP_NOT_DELIVERED)
 
     assert [row.ended for row in books.notices()] == ["skipped", "withdrawn", None]
     assert (freed.withdrawn, freed.next_action) == (True, "ticket_lost")
@@ -86,7 +86,7 @@ def test_a_skipped_result_takes_the_rollback_behind_it_along(desk, books, ways, 
 
 def test_a_skipped_result_takes_a_rollback_along_that_comes_later(desk, books, ways, dead_win):
     """Rule 18: "present or future"."""
-    ways.free(dead_win, WayOut.SKIP_NOT_DELIVERED)
+    ways.free(dead_win, Resolution.SKIP_NOT_DELIVERED)
     desk.say("ticket_rollback")
     desk.say("ticket_lost")
 
@@ -96,7 +96,7 @@ def test_a_skipped_result_takes_a_rollback_along_that_comes_later(desk, books, w
 
 def test_a_skipped_result_starts_no_clock(desk, books, ways, dead_win):
     """Rule 18: "no clock"; the ticket stands and does not close."""
-    ways.free(dead_win, WayOut.SKIP_NOT_DELIVERED)
+    ways.free(dead_win, Resolution.SKIP_NOT_DELIVERED)
     desk.wait(10 * CLOSE_DELAY)
 
     assert (books.ticket().close_due_at, desk.close_due()) == (None, 0)
@@ -109,7 +109,7 @@ def test_a_late_success_of_what_was_skipped_changes_nothing(desk, books, ways):
     slow = desk.claim_one()
     desk.wait(2 * LEASE)
     desk.deliver(GONE)
-    ways.free(books.notice(1).id, WayOut.SKIP_NOT_DELIVERED)
+    ways.free(books.notice(1).id, Resolution.SKIP_NOT_DELIVERED)
     desk.record(slow)
 
     assert (books.notice(1).ended, books.ticket().close_due_at) == ("skipped", None)
@@ -121,7 +121,7 @@ def test_what_follows_a_skip_waits_for_an_attempt_that_may_still_be_on_its_way(d
     desk.say("ticket_open")
     desk.say("ticket_win")
     desk.deliver(PERHAPS)
-    ways.free(books.notice(1).id, WayOut.SKIP_NOT_DELIVERED)
+    ways.free(books.notice(1).id, Resolution.SKIP_NOT_DELIVERED)
 
     assert desk.claim() == []
     desk.wait(PARTNER_GRACE)
@@ -142,7 +142,7 @@ def test_an_update_a_discard_and_a_closing_may_be_skipped(desk, books, ways):
     desk.deliver(GONE)
 
     for ticket, number in (("U", 2), ("E", 1), ("C", 2)):
-        freed = ways.free(books.notice(number, ticket).id, WayOut.SKIP_NOT_DELIVERED)
+        freed = ways.free(books.notice(number, ticket).id, Resolution.SKIP_NOT_DELIVERED)
         assert books.notice(number, ticket).ended == "skipped"
         assert freed.next_action is None
 
@@ -155,9 +155,9 @@ def test_a_rollback_is_never_skipped(desk, books, ways):
     rollback = books.notice(2).id
 
     with pytest.raises(NotPossible, match="a rollback is never skipped"):
-        ways.free(rollback, WayOut.SKIP_NOT_DELIVERED)
+        ways.free(rollback, Resolution.SKIP_NOT_DELIVERED)
     assert (books.notice(2).ended, ways.kept()) == ("dead", [])
-    ways.free(rollback, WayOut.SKIP_DELIVERED)
+    ways.free(rollback, Resolution.SKIP_DELIVERED)
     assert desk.deliver() == [("T", "ticket_lost")]
 
 
@@ -169,13 +169,13 @@ def test_what_was_perhaps_delivered_is_either_there_or_not(desk, books, ways):
     desk.wait(PARTNER_GRACE)
     desk.deliver(GONE)
 
-    assert [str(way) for way in WayOut] == ["retry", "skip --delivered", "skip --not-delivered"]
-    ways.free(books.notice(1).id, WayOut.SKIP_DELIVERED)
-    ways.free(books.notice(1, "U").id, WayOut.SKIP_NOT_DELIVERED)
+    assert [str(way) for way in Resolution] == ["retry", "skip --delivered", "skip --not-delivered"]
+    ways.free(books.notice(1).id, Resolution.SKIP_DELIVERED)
+    ways.free(books.notice(1, "U").id, Resolution.SKIP_NOT_DELIVERED)
     assert (books.notice(1).ended, books.notice(1, "U").ended) == ("delivered", "skipped")
 
 
-@pytest.mark.parametrize("way", list(WayOut))
+@pytest.mark.parametrize("way", list(Resolution))
 def test_only_a_dead_notice_is_for_a_person(desk, books, ways, way):
     desk.say("ticket_win")
     waiting = books.notice(1).id
@@ -199,8 +199,8 @@ def test_what_a_protocol_has_no_call_for_cannot_be_sent_but_settled_by_hand(desk
     rollback = books.notices(operator="wallet")[1].id
 
     with pytest.raises(NotPossible, match="settle it by hand; then say skip --delivered"):
-        ways.free(rollback, WayOut.RETRY)
-    ways.free(rollback, WayOut.SKIP_DELIVERED)
+        ways.free(rollback, Resolution.RETRY)
+    ways.free(rollback, Resolution.SKIP_DELIVERED)
     assert desk.deliver() == [("T", "ticket_void")]
 
 
@@ -214,7 +214,7 @@ def test_a_skipped_result_takes_a_rollback_along_that_has_no_call(desk, books, w
     lost, rollback, _ = books.notices(operator="wallet")
     assert (lost.ended, rollback.ended) == ("dead", "dead")
 
-    ways.free(lost.id, WayOut.SKIP_NOT_DELIVERED)
+    ways.free(lost.id, Resolution.SKIP_NOT_DELIVERED)
 
     ends = [row.ended for row in books.notices(operator="wallet")]
     assert ends == ["skipped", "withdrawn", None]
@@ -223,10 +223,10 @@ def test_a_skipped_result_takes_a_rollback_along_that_has_no_call(desk, books, w
 
 def test_a_second_skipped_result_takes_its_rollback_along_too(desk, books, ways, dead_win):
     """Rule 18: what counts is the newest result the partner never had."""
-    ways.free(dead_win, WayOut.SKIP_NOT_DELIVERED)
+    ways.free(dead_win, Resolution.SKIP_NOT_DELIVERED)
     desk.publish(desk.event("ticket_rollback"), desk.event("ticket_lost"))
     desk.deliver(GONE)
-    ways.free(books.notice(3).id, WayOut.SKIP_NOT_DELIVERED)
+    ways.free(books.notice(3).id, Resolution.SKIP_NOT_DELIVERED)
     desk.publish(desk.event("ticket_rollback"), desk.event("ticket_void", **AMOUNTS))
 
     ends = [row.ended for row in books.notices()]
@@ -235,7 +235,7 @@ def test_a_second_skipped_result_takes_its_rollback_along_too(desk, books, ways,
 
 
 def test_who_and_why_are_kept_with_the_ticket(books, ways, dead_win):
-    ways.free(dead_win, WayOut.SKIP_NOT_DELIVERED)
+    ways.free(dead_win, Resolution.SKIP_NOT_DELIVERED)
 
     (kept,) = ways.kept()
     assert (kept.who, kept.why, kept.did) == ("anna", "their clock was slow", "notice_skipped")

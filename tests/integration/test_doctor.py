@@ -11,13 +11,13 @@ from cryptography.fernet import Fernet
 from sqlalchemy import make_url, text
 
 from models.operators.secrets import SealedSecrets
-from models.sweep_round import Round
+from models.sweeps.heartbeat import Round
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
-from worker.cli.examination.clocks import examine_clocks
-from worker.cli.examination.finding import Finding, State
-from worker.cli.examination.partners import Described, examine_partners
-from worker.cli.examination.processes import examine_rounds
+from worker.cli.doctor.clocks import examine_clocks
+from worker.cli.doctor.finding import Finding, State
+from worker.cli.doctor.partners import Described, examine_partners
+from worker.cli.doctor.processes import examine_rounds
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

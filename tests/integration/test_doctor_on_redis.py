@@ -9,21 +9,21 @@ from redis import Redis
 from sqlalchemy import make_url
 
 from tests.support.wait import eventually
-from worker.cli.examination.finding import Finding, State
-from worker.cli.examination.keys import (
+from worker.cli.doctor.finding import Finding, State
+from worker.cli.doctor.keys import (
     BROKER_KEYS,
     STREAM_KEYS,
     examine_keys,
     examine_publishing,
     examine_stream_life,
 )
-from worker.cli.examination.redis_server import (
+from worker.cli.doctor.redis_server import (
     BROKER_COMMANDS,
     STREAM_COMMANDS,
     examine_redis,
     examine_rights,
 )
-from worker.cli.examination.stream import examine_stream
+from worker.cli.doctor.stream import examine_stream
 from worker.intake.stream import GROUP, STREAM
 
 LAST = 2**64 - 1  # of either part of an id

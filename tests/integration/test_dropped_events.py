@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from models.lifecycle.words import Outcome
-from models.rescue import NotPossible
-from models.story import read_stories
+from models.history import read_stories
+from models.triage import NotPossible
+from models.vocabulary import Outcome
 from tests.support.desk import CLOSE_DELAY, SLIP
 from tests.support.ways_out import WaysOut
 

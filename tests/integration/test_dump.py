@@ -6,13 +6,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from models.database import open_engine
-from models.migrate import upgrade
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
 from tests.support import databases
 from tests.support.backups import commands, run
 from tests.support.delivery_scene import scene_on
 from tests.support.manual_clock import ManualClock
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 

@@ -18,10 +18,10 @@ from tests.support.databases import ask, owner
 from tests.support.held_servers import held_servers
 from tests.support.processes import parent_of, processes_of
 from tests.support.wait import eventually
-from worker.embedded import Servers, data_folder, embedded_servers
-from worker.embedded import ports as local_ports
-from worker.embedded.errors import DataFolderUnusable, EmbeddedMissing
-from worker.embedded.ports import LOOPBACK, free_port
+from worker.local.servers import Servers, data_folder, embedded_servers
+from worker.local.servers import ports as local_ports
+from worker.local.servers.errors import DataFolderUnusable, EmbeddedMissing
+from worker.local.servers.ports import LOOPBACK, free_port
 
 
 def test_the_servers_are_the_real_ones_with_the_settings_we_rely_on(servers: Servers):

@@ -13,10 +13,10 @@ from tests.support.databases import ask
 from tests.support.held_servers import PROGRAM, held_servers
 from tests.support.processes import groups_of, parent_of, processes_of, user_of
 from tests.support.sources import ROOT
-from worker.embedded import EmbeddedError, embedded_servers
-from worker.embedded.errors import DataFolderUnusable
-from worker.embedded.leashed import LEASH
-from worker.embedded.privileges import Account, barrier, run_as, server_account
+from worker.local.servers import EmbeddedError, embedded_servers
+from worker.local.servers.errors import DataFolderUnusable
+from worker.local.servers.guarded import LEASH
+from worker.local.servers.privileges import Account, barrier, run_as, server_account
 
 pytestmark = [
     pytest.mark.root,

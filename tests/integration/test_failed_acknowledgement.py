@@ -7,7 +7,7 @@ import pytest
 from kombu.connection import Connection
 from kombu.entity import Queue
 
-from worker.transport import HardenedTransport
+from worker.celery.transport import HardenedTransport
 
 HINT = {"task": "sweep", "id": "1"}
 

@@ -13,13 +13,13 @@ from redis.exceptions import ReadOnlyError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from models.database import is_transient
+from models.database.engine import is_transient
 from tests.support.closed_port import closed_port
 from tests.support.envelopes import task
 from tests.support.ticket_queue import waiting
-from worker.door.door import Door
-from worker.redis_client import open_redis
-from worker.sweep.horizon import StreamSight
+from worker.intake.celery_queue.drain import CeleryQueue
+from worker.process.redis_client import open_redis
+from worker.sweep.watermark import StreamWatermark
 
 SESSION = text("SELECT pg_backend_pid()")
 WRITE = text("CREATE TABLE IF NOT EXISTS written ()")
@@ -68,7 +68,7 @@ def test_a_refused_transaction_ends_the_connection(redis, client):
 
 def test_the_door_ends_a_connection_through_which_nothing_can_be_moved(redis, client):
     redis.lpush("tickets", task())
-    door, former = Door(client), client.client_id()
+    door, former = CeleryQueue(client), client.client_id()
 
     with demoted(redis), pytest.raises(ReadOnlyError):
         door.empty()
@@ -79,7 +79,7 @@ def test_the_door_ends_a_connection_through_which_nothing_can_be_moved(redis, cl
 
 
 def test_the_sweep_has_no_horizon_from_what_was_the_primary(redis, client):
-    sight, former = StreamSight(client), client.client_id()
+    sight, former = StreamWatermark(client), client.client_id()
     assert sight.horizon(ANY_TIME) is not None
 
     with demoted(redis):

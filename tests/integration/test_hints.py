@@ -15,9 +15,9 @@ from redis.exceptions import BusyLoadingError
 from tests.support.closed_port import closed_port
 from tests.support.plain_settings import plain_settings
 from tests.support.wait import eventually
-from worker.configuration import configuration
-from worker.hints import Hints, is_waiting
-from worker.scheduler import HintScheduler
+from worker.celery.beat import HintScheduler
+from worker.celery.configuration import configuration
+from worker.celery.wakeup import Wakeup, is_waiting
 
 INTERVAL = timedelta(milliseconds=5)
 
@@ -43,8 +43,8 @@ def app(make_app, redis_url: str) -> Celery:
 
 
 @pytest.fixture
-def hints(app: Celery) -> Iterator[Hints]:
-    made = Hints(app, INTERVAL)
+def hints(app: Celery) -> Iterator[Wakeup]:
+    made = Wakeup(app, INTERVAL)
     yield made
     made.close()
 
@@ -70,7 +70,7 @@ def test_a_hint_after_the_message_was_taken_is_sent_again(hints, redis):
 
 def test_a_hint_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis):
     """Its notice may have been committed after the deliverer looked."""
-    hints = Hints(app, timedelta(seconds=1))
+    hints = Wakeup(app, timedelta(seconds=1))
     hints.notices_due()
     eventually(lambda: redis.lpop("deliver"))
 
@@ -91,7 +91,7 @@ def test_after_an_outage_hints_are_sent_again(hints, servers, redis):
     eventually(lambda: hint_arrived(hints, redis))
 
 
-def hint_arrived(hints: Hints, redis: Redis) -> bool:
+def hint_arrived(hints: Wakeup, redis: Redis) -> bool:
     hints.notices_due()
     try:
         return redis.llen("deliver") == 1
@@ -100,7 +100,7 @@ def hint_arrived(hints: Hints, redis: Redis) -> bool:
 
 
 def test_without_a_broker_a_hint_is_lost_and_its_sender_is_not(make_app, caplog):
-    hints = Hints(make_app(f"redis://127.0.0.1:{closed_port()}/0"), INTERVAL)
+    hints = Wakeup(make_app(f"redis://127.0.0.1:{closed_port()}/0"), INTERVAL)
 
     with caplog.at_level(logging.WARNING):
         hints.notices_due()

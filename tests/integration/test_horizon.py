@@ -13,9 +13,9 @@ from redis.retry import Retry
 
 from tests.support.closed_port import closed_port
 from tests.support.moments import note, noted
+from worker.intake.noted_moments import FORMER_MOMENTS
 from worker.intake.stream import GROUP, STREAM
-from worker.moments import FORMER_MOMENTS
-from worker.sweep.horizon import StreamSight
+from worker.sweep.watermark import StreamWatermark
 
 MINUTE = 60_000
 HALF = MINUTE // 2
@@ -50,7 +50,7 @@ def moment(milliseconds: int) -> datetime:
 
 def look(redis: Redis, *, now: datetime | None = None) -> datetime | None:
     """Look as a sweep does. By PostgreSQL's clock it is *now*, or else what it is by Redis'."""
-    return StreamSight(redis).horizon(now or present(redis))
+    return StreamWatermark(redis).horizon(now or present(redis))
 
 
 def present(redis: Redis) -> datetime:

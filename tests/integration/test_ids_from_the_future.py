@@ -15,11 +15,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine
 
+from models.events.decode import read
 from models.events.event import Entry
-from models.events.reading import read
 from models.intake.apply import apply_entries, open_entries
-from models.interventions import Person
-from models.rescue.raw import retry_raw
+from models.operators.interventions import Person
+from models.triage.raw_input import retry_raw
 from tests.support.books import Books
 from tests.support.desk import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Desk
 from tests.support.intake_at_work import applying, running
@@ -27,13 +27,13 @@ from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
-from worker.cli.examination.finding import State
-from worker.cli.examination.stream import examine_stream
+from worker.cli.doctor.finding import State
+from worker.cli.doctor.stream import examine_stream
+from worker.intake.noted_moments import from_micros
 from worker.intake.stream import GROUP, STREAM, Stream
-from worker.metrics.stream_survey import survey_stream
-from worker.moments import from_micros
-from worker.sweep.horizon import StreamSight
+from worker.metrics.stream_stats import survey_stream
 from worker.sweep.round import Sweep
+from worker.sweep.watermark import StreamWatermark
 
 HOUR = timedelta(hours=1)
 MOMENT = timedelta(milliseconds=1)
@@ -165,7 +165,7 @@ def test_one_that_was_handed_back_was_received_when_it_was_read_again(stream, re
 def test_an_entry_that_a_sweep_saw_was_received_by_then(stream, redis):
     """However late it is read, and by whichever consumer."""
     add(redis, "ticket_win")
-    StreamSight(redis).horizon(present(redis))
+    StreamWatermark(redis).horizon(present(redis))
     seen = present(redis)
     add(redis, "ticket_rollback")
     eventually(lambda: present(redis) > seen + MOMENT)
@@ -206,7 +206,7 @@ def test_a_result_without_a_time_does_not_outlive_the_true_rollback_after_it(
 @pytest.mark.usefixtures("future", "desk")
 def test_nor_while_the_intake_is_down_and_the_sweep_is_not(redis, redis_url, engine, books):
     add(redis, "ticket_win")
-    StreamSight(redis).horizon(present(redis))
+    StreamWatermark(redis).horizon(present(redis))
     add(redis, "ticket_rollback", at=present(redis))
 
     with running(redis_url, applying(engine), event_age_max=MONTH):
@@ -280,7 +280,10 @@ def test_a_rollback_that_was_there_before_its_ticket_fell_due_is_honoured(
 ):
     """Rule 17: its id says 2030 or an hour from now, and yet it came in time."""
     sweep = Sweep(
-        transaction=engine.begin, clock=clock, sight=StreamSight(redis), settings=plain_settings()
+        transaction=engine.begin,
+        clock=clock,
+        sight=StreamWatermark(redis),
+        settings=plain_settings(),
     )
     desk.say("ticket_win", at=desk.now)
     desk.deliver()
@@ -304,13 +307,16 @@ def test_an_entry_that_came_after_the_due_time_holds_nothing_back(
     desk: Desk, engine: Engine, redis: Redis, stream: Stream, clock: ManualClock
 ):
     sweep = Sweep(
-        transaction=engine.begin, clock=clock, sight=StreamSight(redis), settings=plain_settings()
+        transaction=engine.begin,
+        clock=clock,
+        sight=StreamWatermark(redis),
+        settings=plain_settings(),
     )
     desk.say("ticket_win", at=desk.now)
     desk.deliver()
     stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
     desk.wait(CLOSE_DELAY + HOUR)
-    StreamSight(redis).horizon(desk.now)
+    StreamWatermark(redis).horizon(desk.now)
     add(redis, "ticket_rollback", at=desk.now)
     desk.wait(HOUR)
 
@@ -338,7 +344,7 @@ def test_ids_of_the_present_are_not_ahead(redis, stream):
 @pytest.mark.usefixtures("future")
 def test_the_survey_tells_how_old_such_an_entry_is(redis):
     """Else nobody would be called while the intake stands still."""
-    StreamSight(redis).horizon(present(redis))
+    StreamWatermark(redis).horizon(present(redis))
     seen = present(redis)
     eventually(lambda: present(redis) > seen + 50 * MOMENT)
 

@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.event import listen, remove
 
 from models.events.refusal import Refusal
-from models.in_flight.bring_in import Brought, bring_in
-from models.in_flight.ticket_line import read_line
-from models.interventions import Person
-from models.story import read_stories, why_not_closed
+from models.history import read_stories, why_not_closed
+from models.operators.interventions import Person
+from models.ticket_import.insert import Imported, bring_in
+from models.ticket_import.ticket_line import read_line
 from tests.support.command_line import CommandLine
 from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW, SLIP, Desk
 from tests.support.sources import ROOT
@@ -39,7 +39,7 @@ def opened(ticket_id: str = "T", **changed: object) -> dict[str, Any]:
     return {"operator": "acme", "ticket_id": ticket_id, "state": "open", **changed}
 
 
-def brought(desk: Desk, *lines: dict[str, Any]) -> Brought:
+def brought(desk: Desk, *lines: dict[str, Any]) -> Imported:
     with desk.engine.begin() as connection:
         return bring_in(
             connection,

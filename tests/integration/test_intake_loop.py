@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import BusyLoadingError
 
-from models.database import open_engine
+from models.database.engine import open_engine
 from models.intake.apply import Applied, Opened
 from tests.support.closed_port import closed_port
 from tests.support.desk import OPERATOR, Desk

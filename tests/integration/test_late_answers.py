@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from models.outbox.values import Again, Dead, Delivered, Unanswered
+from models.outbox.values import Dead, Delivered, RetryLater, Unanswered
 from tests.support.desk import LEASE, PARTNER_GRACE, Desk
 
 SECOND = timedelta(seconds=1)
 PAUSE = timedelta(seconds=30)
-FAILURES = [Again(PAUSE), Unanswered(PAUSE), Dead("409 Conflict")]
+FAILURES = [RetryLater(PAUSE), Unanswered(PAUSE), Dead("409 Conflict")]
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_late_success_counts_although_the_lease_was_lost_to_nobody(desk, books
 
 def test_a_late_success_counts_after_the_other_one_has_failed(desk, books, lost_lease):
     lost, owned = lost_lease
-    desk.record(owned, Again(timedelta(hours=2)))
+    desk.record(owned, RetryLater(timedelta(hours=2)))
     assert desk.record(lost).due
 
     assert books.notice(1).ended == "delivered"

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.events.event import Entry
-from models.interventions import Person
-from models.rescue import EventEnd, NotPossible, retry_raw
-from models.story import read_stories
+from models.history import read_stories
+from models.operators.interventions import Person
+from models.triage import EventResolution, NotPossible, retry_raw
 from tests.support.books import Books
 from tests.support.desk import PARKING_WINDOW, Desk
 from tests.support.lottery import OPERATOR, SAMPLE, TICKET, bet, lottery_entry, settlement
@@ -311,7 +311,7 @@ def test_a_message_refused_for_its_operator_can_be_retried(engine, clock, books,
     assert books.standing(f"{TICKET}.1", operator="globex") == "resulted/won"
 
 
-def again(connection: Connection, entry: Entry, clock: ManualClock) -> EventEnd:
+def again(connection: Connection, entry: Entry, clock: ManualClock) -> EventResolution:
     return retry_raw(
         connection,
         entry.id,

@@ -9,9 +9,9 @@ from kombu.messaging import Consumer
 from redis import Redis
 
 from tests.support.envelopes import task
-from worker.transport import DEAD_LETTERS
+from worker.celery.transport import DEAD_LETTERS
 
-TRANSPORT = "worker.transport:HardenedTransport"
+TRANSPORT = "worker.celery.transport:HardenedTransport"
 
 
 def first_good(redis_url: str) -> object:

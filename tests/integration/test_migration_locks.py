@@ -7,9 +7,9 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from models.database import open_engine
-from models.migrate import NotMigrated, expected_revision, upgrade
-from models.migrations.patience import Patience
+from models.database.engine import open_engine
+from models.migrations.lock_retry import Patience
+from models.migrations.runner import NotMigrated, expected_revision, upgrade
 from tests.support.catalog import unfinished_indexes
 from tests.support.command_line import CommandLine
 from tests.support.next_release import NEXT_REVISION, at_revision, migrate_further

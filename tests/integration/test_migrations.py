@@ -12,10 +12,16 @@ from sqlalchemy.exc import NotSupportedError, OperationalError
 from sqlmodel import SQLModel
 
 import models.tables  # noqa: F401 - fills the metadata
-from models.clock import DatabaseClock
-from models.database import is_transient, open_engine
-from models.migrate import VERSIONS, NotMigrated, current_revision, expected_revision, upgrade
+from models.database.engine import is_transient, open_engine
+from models.migrations.runner import (
+    VERSIONS,
+    NotMigrated,
+    current_revision,
+    expected_revision,
+    upgrade,
+)
 from models.outbox.claim import claim
+from models.platform.clock import DatabaseClock
 from tests.support import databases
 from tests.support.catalog import MIGRATIONS_TABLE, catalog
 from tests.support.next_release import NEXT_REVISION, migrate_further

@@ -8,8 +8,6 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from models.encryption import Vault
-from models.interventions import Person
 from models.operators import (
     NewOperator,
     OperatorInvalid,
@@ -20,6 +18,8 @@ from models.operators import (
     enable_operator,
     show_operator,
 )
+from models.operators.interventions import Person
+from models.platform.encryption import Vault
 
 ANNA = Person("anna", "they asked for it")
 HOUR = timedelta(hours=1)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from models.operators import OperatorTerms
 from tests.support.command_line import CommandLine
-from worker.cli.operator_file.document import OneOperator
+from worker.cli.operators.file_format import OneOperator
 
 FILE = """
 operators:

@@ -8,12 +8,10 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 
-from models.encryption import NoKeyOpensIt, Vault
-from models.interventions import Person
 from models.operators import (
+    InterruptedRotation,
     NewOperator,
     OperatorInvalid,
-    Overtaken,
     SealedSecrets,
     add_operator,
     forget_old_secrets,
@@ -23,7 +21,9 @@ from models.operators import (
     signing_secret,
     verifying_secrets,
 )
-from models.outbox.partners import find_partner, partners
+from models.operators.interventions import Person
+from models.operators.partners import find_partner, partners
+from models.platform.encryption import DecryptionFailed, Vault
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from worker.sweep.round import Sweep
@@ -68,7 +68,7 @@ class Exchange:
 
     def __call__(
         self, secret: str, *, switch: timedelta = HOUR, forget: timedelta = 2 * HOUR
-    ) -> Overtaken | None:
+    ) -> InterruptedRotation | None:
         now = self.clock.now()
         with self.engine.begin() as connection:
             return rotate_secret(
@@ -162,11 +162,11 @@ def test_a_secret_can_be_exchanged_at_once(exchange):
 def test_an_exchange_that_is_going_on_ends_with_the_next(exchange, clock):
     """An operator has two secrets at most, and the one that signs is never lost."""
     exchange(NEW)
-    assert exchange(NEWER) is Overtaken.NEVER_SIGNED
+    assert exchange(NEWER) is InterruptedRotation.NEVER_SIGNED
     assert exchange.verify == (OLD, NEWER)
 
     clock.advance(HOUR)
-    assert exchange(NEW) is Overtaken.OLD_FORGOTTEN
+    assert exchange(NEW) is InterruptedRotation.OLD_FORGOTTEN
     assert (exchange.signs, exchange.verify) == (NEWER, (NEWER, NEW))
 
     clock.advance(2 * HOUR)
@@ -215,7 +215,7 @@ def test_after_resealing_the_old_key_can_be_dropped(engine, vault, clock, exchan
         connection.execute(text("UPDATE operator SET secret = 'damaged' WHERE code = 'lost'"))
     both = Vault.with_keys([KEYS[1], KEYS[0]])
     only_new = Vault.with_keys([KEYS[1]])
-    with pytest.raises(NoKeyOpensIt):
+    with pytest.raises(DecryptionFailed):
         verifying_secrets(secrets(engine), only_new, clock.now())
 
     with engine.begin() as connection:

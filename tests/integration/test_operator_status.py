@@ -6,8 +6,8 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
+from models.monitoring.operators import ATTEMPTS_MAX, WINDOW, OperatorHealth, operator_health
 from models.operators import OperatorUnknown
-from models.operators.health import ATTEMPTS_MAX, WINDOW, OperatorHealth, operator_health
 from models.outbox.causes import Cause
 from models.outbox.values import Attempt, Dead, Delivered
 from tests.support import databases

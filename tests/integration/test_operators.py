@@ -10,8 +10,6 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from models.encryption import Vault, hash_key
-from models.interventions import Person
 from models.operators import (
     ApiKeyTaken,
     NewOperator,
@@ -23,6 +21,8 @@ from models.operators import (
     list_operators,
     secret_cautions,
 )
+from models.operators.interventions import Person
+from models.platform.encryption import Vault, hash_key
 
 SECRET = "a-secret-of-many-characters"
 API_KEY = "a-key-of-many-characters"

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from models.lifecycle.words import Action
 from models.notices.key import key_of
-from models.outbox.partners import partners
-from models.outbox.values import Again, Claim, Dead, Unanswered
+from models.operators.partners import partners
+from models.outbox.values import Claim, Dead, RetryLater, Unanswered
+from models.vocabulary import Action
 from tests.support.desk import CLOSE_DELAY, LEASE, SLIP, Desk
 
 MOMENT = timedelta(microseconds=1)
@@ -40,7 +40,7 @@ def test_a_ticket_s_notices_go_out_one_after_the_other(desk):
 def test_a_follower_waits_while_its_head_is_being_sent_or_tried_again(desk):
     head = desk.claim_one()
     while_sending = desk.claim()
-    desk.record(head, Again(PAUSE))
+    desk.record(head, RetryLater(PAUSE))
     while_waiting = desk.claim()
     desk.wait(PAUSE)
 
@@ -219,7 +219,7 @@ def test_what_a_protocol_has_no_call_for_is_dead_from_the_start_and_blocks(desk,
 def test_a_failure_keeps_the_notice_at_the_head_with_its_schedule(desk, books):
     desk.say("ticket_win")
     started = desk.now
-    for verdict in (Again(PAUSE), Unanswered(PAUSE), Again(PAUSE)):
+    for verdict in (RetryLater(PAUSE), Unanswered(PAUSE), RetryLater(PAUSE)):
         assert desk.deliver(verdict) == [("T", "ticket_win")]
         desk.wait(PAUSE - MOMENT)
         assert desk.claim() == []

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from models import survey as surveying
-from models.lifecycle.words import Action
-from models.operators.health import operator_health
-from models.outbox.values import Again, Attempt, Dead, Unanswered
-from models.survey import take_survey
+from models.monitoring import stats as surveying
+from models.monitoring.operators import operator_health
+from models.monitoring.stats import take_survey
+from models.outbox.values import Attempt, Dead, RetryLater, Unanswered
+from models.vocabulary import Action
 from tests.support.deliverers import AGAIN, Deliverer
 from tests.support.desk import SLIP, TOOK, Desk
 from tests.support.plans import plans_of
@@ -52,7 +52,9 @@ def test_a_partner_that_took_all_is_owed_nothing(desk):
     assert owed_since(desk) is None
 
 
-@pytest.mark.parametrize("verdict", [Again(HOUR), Unanswered(HOUR)], ids=["again", "unanswered"])
+@pytest.mark.parametrize(
+    "verdict", [RetryLater(HOUR), Unanswered(HOUR)], ids=["again", "unanswered"]
+)
 def test_a_notice_that_fails_is_owed_since_it_was_due_first(desk, verdict):
     """Between two attempts it is not due, and was silent: the circuit stays closed."""
     desk.say("ticket_win")
@@ -68,7 +70,7 @@ def test_a_notice_that_fails_is_owed_since_it_was_due_first(desk, verdict):
 def test_others_that_go_through_do_not_hide_it(desk):
     desk.say("ticket_win", "fails")
     since = desk.now
-    desk.record(desk.claim_one(), Again(HOUR))
+    desk.record(desk.claim_one(), RetryLater(HOUR))
     for number in range(5):
         desk.wait(MINUTE)
         desk.say("ticket_win", f"T{number}")
@@ -109,7 +111,7 @@ def test_it_is_owed_while_the_operator_is_disabled(desk):
 def test_what_waits_behind_a_notice_is_as_old_as_that(desk):
     desk.say("ticket_win")
     since = desk.now
-    desk.record(desk.claim_one(), Again(HOUR))
+    desk.record(desk.claim_one(), RetryLater(HOUR))
     desk.wait(MINUTE)
     desk.say("ticket_rollback")
 
@@ -155,7 +157,7 @@ def test_the_second_discard_is_owed_from_its_30_minutes_on(desk):
 
     desk.wait(2 * MINUTE)
     assert owed_since(desk) == written + 30 * MINUTE
-    desk.record_attempts(Attempt(desk.claim_one(), Again(30 * MINUTE), TOOK, http_status=503))
+    desk.record_attempts(Attempt(desk.claim_one(), RetryLater(30 * MINUTE), TOOK, http_status=503))
     desk.wait(MINUTE)
     assert owed_since(desk) == written + 30 * MINUTE
 

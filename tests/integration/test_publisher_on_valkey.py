@@ -14,8 +14,8 @@ import pytest
 from redis import Redis
 
 from producers.publisher import (
-    Event,
     NotOnDisk,
+    OutgoingEvent,
     Publisher,
     RedisAway,
     RedisFull,
@@ -28,7 +28,7 @@ from tests.support.wait import eventually
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
-def wins(count: int, *, note: str = "") -> list[Event]:
+def wins(count: int, *, note: str = "") -> list[OutgoingEvent]:
     return [
         event(
             "ticket_win", {"operator": "acme", "ticket_id": str(n), "note": note}, occurred_at=NOON

@@ -12,19 +12,19 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection, text
 
-from models.closing import close_due
-from models.database import open_engine
+from models.database.engine import open_engine
 from models.events.event import Entry
-from models.outbox.abandon import abandon_creates
 from models.outbox.claim import release
+from models.outbox.creates import abandon_creates
 from models.outbox.values import Attempt, Claim, Delivered
-from models.parking import end_windows
+from models.sweeps.closing import close_due
+from models.sweeps.parking import end_windows
 from tests.support import databases
 from tests.support.crowd import HEALTHY, NOTICES_EACH, SICK, SICK_TICKETS, gather
 from tests.support.desk import CLOSE_DELAY, CREATE_AGE_MAX, PARKING_WINDOW, SLIP, TOOK, Desk
 from tests.support.manual_clock import ManualClock
 from tests.support.plans import plans_of, touched_by
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 BATCH = 100
 QUIET_ROUNDS = 12  # psycopg prepares at the sixth, PostgreSQL plans for good five later

@@ -19,11 +19,11 @@ from tests.support.closed_port import closed_port
 from tests.support.envelopes import task
 from tests.support.ticket_queue import arrived, full, waiting
 from tests.support.wait import eventually
-from worker.door.door import Door
-from worker.door.keeper import Keeper
-from worker.door.script import LISTS, MESSAGES_MAX
+from worker.intake.celery_queue.drain import CeleryQueue
+from worker.intake.celery_queue.drain_loop import QueueDrain
+from worker.intake.celery_queue.script import LISTS, MESSAGES_MAX
 from worker.intake.stream import STREAM
-from worker.sweep.horizon import StreamSight
+from worker.sweep.watermark import StreamWatermark
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BIG = b"x" * 1024 * 1024
@@ -36,8 +36,8 @@ def backend(redis_url: str) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def door(redis: Redis) -> Door:
-    return Door(redis)
+def door(redis: Redis) -> CeleryQueue:
+    return CeleryQueue(redis)
 
 
 def ids(entries: list[Entry]) -> list[str]:
@@ -48,7 +48,7 @@ def ids(entries: list[Entry]) -> list[str]:
 def kept(redis: Redis) -> Iterator[None]:
     """Run a keeper in a thread; at the end it must stop by itself."""
     stop = threading.Event()
-    keeper = Keeper(Door(redis), interval=timedelta(milliseconds=10))
+    keeper = QueueDrain(CeleryQueue(redis), interval=timedelta(milliseconds=10))
     thread = threading.Thread(target=keeper.run, args=(stop,))
     thread.start()
     try:
@@ -153,7 +153,7 @@ def test_a_key_in_the_place_of_the_stream_loses_no_message(redis, door, key):
 
     assert (moved.messages, moved.left) == (0, 3)
     assert "WRONGTYPE" in str(moved.trouble)
-    assert StreamSight(redis).horizon(NOW) is None
+    assert StreamWatermark(redis).horizon(NOW) is None
     assert waiting(redis) == [3, 0, 0, 0]
     redis.delete(STREAM)
     assert door.empty().messages == 3

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from models.outbox.ledger import FAILURES_FIRST, FAILURES_NEWEST, THIN_OUT
-from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
+from models.outbox.notice_rows import FAILURES_FIRST, FAILURES_NEWEST, THIN_OUT
+from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
 from tests.support.desk import CLOSE_DELAY, TOOK
 from tests.support.plans import plans_of
 from tests.support.poison import refuse_attempts
@@ -60,7 +60,7 @@ def test_a_batch_may_hold_every_kind_of_verdict(desk, books):
     claims = {one.ticket_id: one for one in desk.claim()}
     verdicts: dict[str, Verdict] = {
         "A": Delivered(),
-        "B": Again(PAUSE),
+        "B": RetryLater(PAUSE),
         "C": Unanswered(PAUSE),
         "D": Dead("400"),
     }
@@ -85,7 +85,7 @@ def test_each_attempt_is_kept_with_what_the_partner_said(desk, books):
     desk.say("ticket_win")
     answer = Attempt(
         desk.claim_one(),
-        Again(PAUSE),
+        RetryLater(PAUSE),
         TOOK,
         http_status=503,
         problem="503 Service Unavailable",
@@ -104,7 +104,7 @@ def test_recording_the_same_twice_changes_nothing(desk, books):
     """Protocol H43: a recording whose COMMIT was not heard is tried again."""
     desk.publish(desk.event("ticket_win", "A"), desk.event("ticket_win", "B"))
     first, second = desk.claim()
-    attempts = Attempt(first, Delivered(), TOOK), Attempt(second, Again(PAUSE), TOOK)
+    attempts = Attempt(first, Delivered(), TOOK), Attempt(second, RetryLater(PAUSE), TOOK)
     desk.record_attempts(*attempts)
     before = [books.notice(1, name) for name in "AB"], books.ticket("A"), books.attempts()
     desk.wait(SECOND)
@@ -128,7 +128,7 @@ def test_of_failures_without_end_the_first_and_the_newest_are_kept(desk, books, 
         )
     for further in range(20):
         desk.record_attempts(
-            Attempt(replace(claim, number=number + further), Again(PAUSE), TOOK),
+            Attempt(replace(claim, number=number + further), RetryLater(PAUSE), TOOK),
         )
 
     last = number + 19

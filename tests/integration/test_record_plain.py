@@ -1,4 +1,4 @@
-"""The short way of recording and the long one leave the same behind (`models.outbox.plain`)."""
+"""The short way of recording and the long one leave the same behind (`models.outbox.fast_path`)."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from models.outbox.plain import record_plain
+from models.outbox.fast_path import record_plain
 from models.outbox.record import record, record_each
-from models.outbox.values import Again, Attempt, Claim, Dead, Delivered, Unanswered, Verdict
+from models.outbox.values import Attempt, Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
 from tests.support.desk import LEASE, PARKING_WINDOW, PARTNER_GRACE, TOOK
 
 PAUSE = timedelta(seconds=30)
@@ -124,7 +124,7 @@ def failures_beside_it(desk) -> Sequence[Attempt]:
         *([Dead("400")] * 9),
         Delivered(),
         *([Dead("400")] * 9),
-        Again(PAUSE),
+        RetryLater(PAUSE),
         Delivered(),
     ]
     return [Attempt(one, end, TOOK) for one, end in zip(claims, ends, strict=True)]
@@ -140,7 +140,7 @@ def two_partners(desk) -> Sequence[Attempt]:
     failed = next(one for one in claims if one.operator_code == "other")
     return [
         *taken(*(one for one in claims if one is not failed)),
-        Attempt(failed, Again(PAUSE), TOOK),
+        Attempt(failed, RetryLater(PAUSE), TOOK),
     ]
 
 

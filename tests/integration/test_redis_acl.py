@@ -16,7 +16,7 @@ from redis.retry import Retry
 from sqlalchemy import Engine, text
 
 from producers.publisher import Publisher
-from producers.publisher.adding import Adding
+from producers.publisher.append import StreamAppender
 from tests.support.bare_clients import celery_backend, produce, put
 from tests.support.celery_process import celery, end, environment, must_live
 from tests.support.desk import OPERATOR, Desk
@@ -101,7 +101,7 @@ def test_a_backend_may_do_nothing_else(guarded, admin):
 def test_the_gateway_asks_with_a_backend_s_rights_whether_events_are_taken(guarded, admin):
     """`/readyz`: on no stream, on one that never held an entry, and on one that holds some."""
     with guarded.as_("slipway-backend") as client:
-        adding = Adding(client, waitaof_ms=1000)
+        adding = StreamAppender(client, waitaof_ms=1000)
         adding.require_takes()
         assert admin.keys() == []
         admin.xgroup_create("ticket-events", "slipway", mkstream=True)

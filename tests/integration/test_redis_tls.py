@@ -18,8 +18,8 @@ from flower.utils.broker import Broker
 from redis import Redis
 from sqlalchemy import Engine
 
-from models.settings import Settings
-from producers.gateway.stream import Stream
+from models.settings.settings import Settings
+from producers.gateway.stream import GatewayStream
 from producers.publisher import Publisher
 from producers.simulation.partner import SimulatedPartner
 from tests.support.celery_process import environment
@@ -31,11 +31,11 @@ from tests.support.procfile_processes import Running
 from tests.support.raw_server import Line, RawServer, raw_server
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
-from worker import transport
-from worker.configuration import configuration
-from worker.embedded.ports import free_port
-from worker.hints import is_waiting
-from worker.redis_client import open_redis
+from worker.celery import transport
+from worker.celery.configuration import configuration
+from worker.celery.wakeup import is_waiting
+from worker.local.servers.ports import free_port
+from worker.process.redis_client import open_redis
 
 USER, PASSWORD = "slipway-worker", "not-for-strangers"
 EVENT = {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": "t-1"}}
@@ -126,7 +126,7 @@ def by_publisher(url: str) -> object:
 
 
 def by_gateway(url: str) -> object:
-    with closing(Stream.at(settings_for(url))) as stream:
+    with closing(GatewayStream.at(settings_for(url))) as stream:
         stream.add([{"event": b"{}"}])
     return True
 

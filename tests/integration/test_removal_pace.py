@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from models.retention import forget
-from models.settings import Settings
+from models.settings.settings import Settings
+from models.sweeps.retention import forget
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.plans import plans_of, touched_by

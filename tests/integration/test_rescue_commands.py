@@ -7,8 +7,8 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
-from models.clock import DatabaseClock
 from models.outbox.values import Dead
+from models.platform.clock import DatabaseClock
 from tests.support.command_line import CommandLine
 from tests.support.desk import Desk
 from tests.support.manual_clock import ManualClock

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from models.lifecycle.turn import NO_WINDOW
-from models.lifecycle.words import PARKED_MAX, Outcome
-from models.rescue import NotPossible
+from models.lifecycle.advance import NO_WINDOW
+from models.triage import NotPossible
+from models.vocabulary import PARKED_MAX, Outcome
 from tests.support.desk import PARKING_WINDOW, SLIP
 from tests.support.ways_out import WaysOut
 

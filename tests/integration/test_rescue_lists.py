@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from models.database import open_engine
-from models.lifecycle.words import Outcome
-from models.rescue import Selection, find_events
-from models.rescue.finding import FIND
-from models.rescue.listing import EVENTS, RAW
-from models.rescue.notices import DEAD
+from models.database.engine import open_engine
+from models.triage import Selection, find_events
+from models.triage.find import FIND
+from models.triage.listing import EVENTS, RAW
+from models.triage.notices import DEAD
+from models.vocabulary import Outcome
 from tests.support import databases
 from tests.support.desk import Desk
 from tests.support.manual_clock import ManualClock

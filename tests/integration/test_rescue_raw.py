@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from models.events.decode import RAW_BYTES_MAX
 from models.events.event import Entry
-from models.events.reading import RAW_BYTES_MAX
-from models.lifecycle.words import Outcome
-from models.rescue import NotPossible
-from models.story import read_stories
+from models.history import read_stories
+from models.triage import NotPossible
+from models.vocabulary import Outcome
 from tests.support.desk import PARKING_WINDOW, Desk
 from tests.support.threads import beside, waiting_sessions
 from tests.support.ways_out import AGE_MAX, WaysOut

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from models.intake.apply import apply_entries
-from models.lifecycle.words import Outcome
 from models.outbox.values import Claim, Dead, Delivered
-from models.retention import forget
+from models.sweeps.retention import forget
+from models.vocabulary import Outcome
 from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW, SLIP, Desk
 from tests.support.poison import BREAK, CHECK_VIOLATION
 from tests.support.ways_out import WaysOut

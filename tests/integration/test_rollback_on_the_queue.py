@@ -21,10 +21,10 @@ from tests.support.moments import noted
 from tests.support.plain_settings import plain_settings
 from tests.support.ticket_queue import full
 from tests.support.wait import eventually
-from worker.door.door import Door
+from worker.intake.celery_queue.drain import CeleryQueue
 from worker.intake.stream import Stream
-from worker.sweep.horizon import StreamSight
 from worker.sweep.round import Sweep
+from worker.sweep.watermark import StreamWatermark
 
 MOMENT = timedelta(milliseconds=500)
 LATER = timedelta(hours=1)
@@ -51,7 +51,7 @@ def sweep(engine: Engine, redis: Redis, clock: ManualClock) -> Sweep:
     return Sweep(
         transaction=engine.begin,
         clock=clock,
-        sight=StreamSight(redis),
+        sight=StreamWatermark(redis),
         settings=plain_settings(),
     )
 
@@ -125,7 +125,7 @@ def test_so_it_is_when_another_intake_moved_it_and_died(
     sweep.round()
     backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
     pass_by(redis, clock, due)
-    Door(redis).empty()
+    CeleryQueue(redis).empty()
     entries = Stream(redis, consumer="dead").read(count=10, block=timedelta(milliseconds=1))
 
     assert sweep.round().closed == 0
@@ -154,7 +154,7 @@ def test_a_rollback_sent_to_the_queue_after_the_due_time_holds_nothing_up(
     due, sweep, backend, redis, clock, stream, desk, books
 ):
     pass_by(redis, clock, due)
-    StreamSight(redis).horizon(present(redis))  # a sweep looked, and found the queue empty
+    StreamWatermark(redis).horizon(present(redis))  # a sweep looked, and found the queue empty
     backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
 
     assert sweep.round().closed == 1

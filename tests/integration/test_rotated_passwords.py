@@ -10,8 +10,8 @@ from redis.exceptions import AuthenticationError
 from redis.retry import Retry
 from sqlalchemy import make_url
 
-from models.database import open_engine
-from models.migrate import upgrade
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
 from tests.support import databases
 from tests.support.delivery_scene import scene_on
 from tests.support.manual_clock import ManualClock

@@ -12,15 +12,15 @@ from cryptography.fernet import Fernet
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
-from models.database import Blame, blame, open_engine
-from models.migrate import upgrade
-from models.session import UnfitDatabase
+from models.database.engine import Blame, blame, open_engine
+from models.database.session import UnfitDatabase
+from models.migrations.runner import upgrade
 from tests.support import databases
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from tests.support.desk import CLOSE_DELAY, Desk
 from tests.support.pooler import needs_pgbouncer, pgbouncer
-from worker.cli.examination.database import unreachable
+from worker.cli.doctor.database import unreachable
 
 ROLE = "odd"
 DEFAULTS = {

@@ -25,7 +25,7 @@ import psycopg
 from billiard import BoundedSemaphore
 from redis import Redis
 from tests.support.databases import owner
-from worker.embedded import embedded_servers
+from worker.local.servers import embedded_servers
 
 def took(wait):
     began = time.monotonic()

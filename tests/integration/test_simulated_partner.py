@@ -16,9 +16,9 @@ from producers.simulation.partner import (
     SimulatedPartner,
 )
 from producers.simulation.partner.behaviour import Script
-from producers.simulation.partner.conversation import House
-from producers.simulation.partner.ledger import Entry, Ledger
-from producers.simulation.partner.pam import Pam
+from producers.simulation.partner.connection import PartnerHost
+from producers.simulation.partner.ledger import Ledger, LedgerEntry
+from producers.simulation.partner.pam import SimulatedPam
 from producers.simulation.partner.server import serve
 from producers.wall_clock import utc_now
 from tests.support.partner_line import (
@@ -207,13 +207,18 @@ def test_who_comes_while_it_stops_is_hung_up_on_too():
         async def live() -> None:
             stop = asyncio.Event()
 
-            def crowd(_: Entry) -> None:
+            def crowd(_: LedgerEntry) -> None:
                 for _number in range(20):
                     call(callers[0].getpeername()[1])
                 asyncio.get_running_loop().call_soon(stop.set)
 
-            house = House(
-                Pam(SECRET), utc_now, Ledger(), Script(), deduplicate=False, on_request=crowd
+            house = PartnerHost(
+                SimulatedPam(SECRET),
+                utc_now,
+                Ledger(),
+                Script(),
+                deduplicate=False,
+                on_request=crowd,
             )
             await serve(
                 house,

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from producers.simulation.partner import (
-    Answer,
     CloseWithoutAnswer,
     Drip,
     Hang,
     HangAfterAccept,
     HangMidBody,
     HugeBody,
+    Respond,
     Rule,
     SimulatedPartner,
 )
@@ -41,7 +41,9 @@ def line(partner) -> Iterator[http.client.HTTPConnection]:
 
 
 def test_a_chosen_status_is_answered_so_many_times(partner, line):
-    partner.behave(Rule(Answer(503, headers=(("Retry-After", "7"),)), action="ticket_win", first=2))
+    partner.behave(
+        Rule(Respond(503, headers=(("Retry-After", "7"),)), action="ticket_win", first=2)
+    )
 
     body = notice()
     line.request("POST", "/", body, headers(body))
@@ -54,15 +56,15 @@ def test_a_chosen_status_is_answered_so_many_times(partner, line):
 
 
 def test_the_first_n_can_be_counted_for_each_ticket(partner, line):
-    partner.behave(Rule(Answer(500), first=1, per_ticket=True))
+    partner.behave(Rule(Respond(500), first=1, per_ticket=True))
 
     statuses = [send(line, notice(ticket=ticket)) for ticket in ("1", "2", "1", "2")]
     assert statuses == [500, 500, 200, 200]
 
 
 def test_one_ticket_can_be_treated_apart_and_the_newest_rule_applies(partner, line):
-    partner.behave(Rule(Answer(500)))
-    partner.behave(Rule(Answer(201), ticket_id="2"))
+    partner.behave(Rule(Respond(500)))
+    partner.behave(Rule(Respond(201), ticket_id="2"))
 
     assert [send(line, notice(ticket=ticket)) for ticket in ("1", "2")] == [500, 201]
     partner.behave_well()
@@ -72,16 +74,20 @@ def test_one_ticket_can_be_treated_apart_and_the_newest_rule_applies(partner, li
 def test_a_rule_can_be_bound_to_a_time(line, partner):
     now = datetime.now(UTC)  # noqa: TID251 - the partner goes by the wall clock
     hour = timedelta(hours=1)
-    partner.behave(Rule(Answer(500), until=now - hour))
-    partner.behave(Rule(Answer(501), since=now + hour))
-    partner.behave(Rule(Answer(418), since=now - hour, until=now + hour))
+    partner.behave(Rule(Respond(500), until=now - hour))
+    partner.behave(Rule(Respond(501), since=now + hour))
+    partner.behave(Rule(Respond(418), since=now - hour, until=now + hour))
 
     assert send(line, notice()) == 418
-    assert [rule.behaviour for rule in partner.rules()] == [Answer(418), Answer(501), Answer(500)]
+    assert [rule.behaviour for rule in partner.rules()] == [
+        Respond(418),
+        Respond(501),
+        Respond(500),
+    ]
 
 
 def test_a_delayed_answer_comes_late_and_the_notice_is_kept_at_once(partner):
-    partner.behave(Rule(Answer(seconds=0.3)))
+    partner.behave(Rule(Respond(seconds=0.3)))
     with raw_exchange(partner, notice()) as wire:
         [entry] = partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
         assert entry.status is None
@@ -123,7 +129,7 @@ def test_closing_without_an_answer_hangs_up_whether_the_notice_was_taken_or_not(
 
 
 def test_answering_and_closing_does_not_announce_the_close(partner):
-    partner.behave(Rule(Answer(then_close=True)))
+    partner.behave(Rule(Respond(then_close=True)))
     with raw_exchange(partner, notice()) as wire:
         answer, closed = read_until_silence(wire)
 

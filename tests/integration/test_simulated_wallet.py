@@ -9,13 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from models.signing import sign_seamless
+from models.platform.signing import sign_seamless
 from producers.simulation.partner import (
     CloseWithoutAnswer,
+    RespondAsWallet,
     Rule,
     SimulatedPartner,
     Wallet,
-    WalletAnswer,
 )
 from tests.support.partner_line import SECRET, ask, line_to
 
@@ -213,7 +213,7 @@ def test_what_is_lost_on_the_way_back_was_credited(partner, wallet, line):
 def test_a_platform_has_no_codes_and_a_wallet_no_story():
     with SimulatedPartner(secret=SECRET) as platform, line_to(platform) as line:
         with pytest.raises(ValueError, match="speaks PAM"):
-            platform.behave(Rule(WalletAnswer(999)))
+            platform.behave(Rule(RespondAsWallet(999)))
         line.request("GET", "/_wallet")
         assert line.getresponse().status == 404
     with SimulatedPartner(wallet=Wallet(SECRET)) as wallet, line_to(wallet) as line:

@@ -8,18 +8,18 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from models.closing import close_due
-from models.encryption import Vault
 from models.events.event import Entry
+from models.history import read_stories, timeline, why_not_closed
 from models.intake.apply import apply_entries
-from models.interventions import Change, Person, keep
-from models.lifecycle.words import Action, NoticeEnd, Outcome, Status
 from models.operators import NewOperator, add_operator
+from models.operators.interventions import Change, Person, keep
+from models.operators.partners import partners
 from models.outbox.claim import claim
-from models.outbox.partners import partners
 from models.outbox.record import record
-from models.outbox.values import Again, Attempt, Delivered, Verdict
-from models.story import read_stories, timeline, why_not_closed
+from models.outbox.values import Attempt, Delivered, RetryLater, Verdict
+from models.platform.encryption import Vault
+from models.sweeps.closing import close_due
+from models.vocabulary import Action, NoticeEnd, Outcome, Status
 from tests.support.manual_clock import ManualClock
 
 WINDOW = timedelta(minutes=15)
@@ -92,7 +92,7 @@ def life(engine: Engine, clock: ManualClock) -> Life:
 def test_a_whole_life_is_told_in_order(life, engine, clock):
     life.happen("ticket_open", price=500)
     life.happen("ticket_win")
-    life.attempt(Again(timedelta(seconds=10)), 500)
+    life.attempt(RetryLater(timedelta(seconds=10)), 500)
     clock.advance(timedelta(seconds=10))
     life.attempt(Delivered(), 200)
     now = clock.advance(DAY)
@@ -111,8 +111,8 @@ def test_a_whole_life_is_told_in_order(life, engine, clock):
     assert story.ticket.status is Status.CLOSED
     assert [moment.at for moment in moments] == sorted(moment.at for moment in moments)
     assert [type(moment.what).__name__ for moment in moments] == [
-        *("EventFact", "EventFact", "Owed", "Tried", "Tried"),
-        *("Closed", "Owed", "Tried"),
+        *("EventFact", "EventFact", "NoticeQueued", "Tried", "Tried"),
+        *("Closed", "NoticeQueued", "Tried"),
     ]
     assert not story.cut
 
@@ -124,7 +124,7 @@ def test_the_sentence_follows_the_ticket_through_its_life(life, clock):
     life.happen("ticket_lost")
     assert "the partner has not taken ticket_lost yet (not tried; due now)" in life.sentence()
 
-    life.attempt(Again(timedelta(seconds=10)), 503)
+    life.attempt(RetryLater(timedelta(seconds=10)), 503)
     assert "(1 attempt, last: 503; next in 10s); the 24h have not started" in life.sentence()
 
     clock.advance(timedelta(seconds=10))

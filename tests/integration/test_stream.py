@@ -11,8 +11,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from models.events.decode import read as read_entry
 from models.events.event import Entry, Unreadable
-from models.events.reading import read as read_entry
 from worker.intake.stream import GROUP, PORTION, READ_BYTES_MAX, STREAM, Stream, consumer_name
 
 AT_ONCE = timedelta()

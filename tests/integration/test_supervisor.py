@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.wait import eventually
-from worker.supervisor.procfile import ProcessLine
-from worker.supervisor.runner import Stop, Supervisor
+from worker.local.supervisor.procfile import ProcessLine
+from worker.local.supervisor.runner import Stop, Supervisor
 
 ROOT = Path(__file__).parents[2]
 # Writes its id, and ends by SIGTERM after a last word.
@@ -121,8 +121,8 @@ def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path):
     )
     program = (
         "import os, sys; from datetime import timedelta; from pathlib import Path\n"
-        "from worker.supervisor.procfile import ProcessLine\n"
-        "from worker.supervisor.runner import Stop, Supervisor\n"
+        "from worker.local.supervisor.procfile import ProcessLine\n"
+        "from worker.local.supervisor.runner import Stop, Supervisor\n"
         "Supervisor(environment=dict(os.environ), folder=Path(sys.argv[1]),\n"
         "    say=lambda name, text: print(text, flush=True), grace=timedelta(seconds=0.3),\n"
         "    discard=Path(sys.argv[1], 'scratch'),\n"

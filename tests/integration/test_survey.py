@@ -6,15 +6,15 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from models import survey as surveying
-from models.lifecycle.words import Status
+from models.monitoring import stats as surveying
+from models.monitoring.stats import Stats, take_survey
 from models.outbox.values import Dead, Delivered
-from models.survey import Survey, take_survey
-from models.sweep_round import Round, keep_round, last_round
+from models.sweeps.heartbeat import Round, keep_round, last_round
+from models.vocabulary import Status
 from tests.support.desk import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Desk
 from tests.support.plans import plans_of
 from worker.intake.stream import STREAM, Stream
-from worker.metrics.stream_survey import survey_queues, survey_stream
+from worker.metrics.stream_stats import survey_queues, survey_stream
 
 MINUTE = timedelta(minutes=1)
 CROWD = 3_000
@@ -36,7 +36,7 @@ EVENTS = text("""
       FROM ticket""")
 
 
-def looked_at(desk: Desk) -> Survey:
+def looked_at(desk: Desk) -> Stats:
     with desk.engine.begin() as connection:
         return take_survey(connection, now=desk.now)
 

@@ -20,8 +20,8 @@ from tests.support.closed_port import closed_port
 from tests.support.desk import Desk
 from tests.support.plain_settings import plain_settings
 from tests.support.wait import eventually
-from worker.metrics.figures import Figures
-from worker.metrics.surveyor import Surveyor
+from worker.metrics.collector import StatsCollector
+from worker.metrics.gauges import Gauges
 
 
 @dataclass
@@ -36,9 +36,9 @@ class Watch:
     settings: dict[str, str] = field(default_factory=dict)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
-    def surveyor(self) -> Surveyor:
-        return Surveyor(
-            shown=Figures(self.registry),
+    def surveyor(self) -> StatsCollector:
+        return StatsCollector(
+            shown=Gauges(self.registry),
             transaction=self.transaction,
             clock=self.desk.clock,
             redis=self.redis,

@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine
 
-from models.settings import Settings
+from models.settings.settings import Settings
 from tests.support.books import Books
 from tests.support.closed_port import closed_port
 from tests.support.desk import CLOSE_DELAY, Desk
@@ -17,8 +17,8 @@ from tests.support.manual_clock import ManualClock
 from tests.support.moments import note
 from tests.support.plain_settings import plain_settings
 from worker.intake.stream import STREAM
-from worker.sweep.horizon import StreamSight
 from worker.sweep.round import Sweep, Swept
+from worker.sweep.watermark import StreamWatermark
 
 SOLD = datetime(2025, 1, 1, 10, 0, tzinfo=UTC)  # long past by Redis' clock, which is the real one
 DUE = SOLD + CLOSE_DELAY
@@ -37,7 +37,9 @@ def settings() -> Settings:
 
 @pytest.fixture
 def sweep(engine: Engine, redis: Redis, clock: ManualClock, settings: Settings) -> Sweep:
-    return Sweep(transaction=engine.begin, clock=clock, sight=StreamSight(redis), settings=settings)
+    return Sweep(
+        transaction=engine.begin, clock=clock, sight=StreamWatermark(redis), settings=settings
+    )
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_what_came_after_the_due_time_holds_nothing_back(sweep, redis):
 def test_while_redis_is_away_nothing_closes(engine, clock, settings, books):
     with Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away:
         sweep = Sweep(
-            transaction=engine.begin, clock=clock, sight=StreamSight(away), settings=settings
+            transaction=engine.begin, clock=clock, sight=StreamWatermark(away), settings=settings
         )
 
         assert sweep.round() == Swept(horizon=None)
@@ -124,7 +126,7 @@ def test_a_round_ends_when_its_time_is_over_and_the_next_goes_on(
     sweep = Sweep(
         transaction=engine.begin,
         clock=clock,
-        sight=StreamSight(redis),
+        sight=StreamWatermark(redis),
         settings=settings,
         monotonic=lambda: next(moments),
     )

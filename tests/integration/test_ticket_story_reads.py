@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from models.lifecycle.words import Outcome
-from models.outbox.dead import WayOut
-from models.outbox.values import Again, Attempt, Dead, Unanswered
+from models.outbox.dead_letters import Resolution
+from models.outbox.values import Attempt, Dead, RetryLater, Unanswered
+from models.vocabulary import Outcome
 from tests.support.books import Books
 from tests.support.command_line import CommandLine
 from tests.support.desk import PARTNER_GRACE, TOOK, Desk
@@ -114,7 +114,7 @@ def entry_id(desk: Desk, books: Books, ways: WaysOut) -> str:
     desk.wait(SECOND)
     ways.retry("three", outcome=Outcome.SUPERSEDED, as_now=True)
     desk.wait(SECOND)
-    ways.free(books.notice(1).id, WayOut.SKIP_NOT_DELIVERED)
+    ways.free(books.notice(1).id, Resolution.SKIP_NOT_DELIVERED)
     desk.wait(SECOND)
     desk.say("ticket_rollback", event_id="four")
     return str(books.rejected()[0].entry_id)
@@ -157,7 +157,7 @@ def test_attempts_that_met_the_same_are_one_line_with_their_count(slipway, desk)
     began = desk.now
 
     def answered(status: int, answer: str) -> None:
-        wait = Again(timedelta(seconds=15))
+        wait = RetryLater(timedelta(seconds=15))
         tried = Attempt(desk.claim_one(), wait, TOOK, http_status=status, problem="again")
         desk.record_attempts(replace(tried, problem=f"answered {status}", answer=answer))
         desk.wait(timedelta(seconds=15))

@@ -11,11 +11,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from models.outbox.values import Again, Claim, Dead
+from models.outbox.values import Claim, Dead, RetryLater
 from tests.support.books import Books
 from tests.support.deliverers import AGAIN, Deliverer
 from tests.support.desk import Desk
-from worker.delivery.judging import not_sent
+from worker.delivery.outcome import not_sent
 from worker.delivery.retry import RetryPolicy
 
 SECOND = timedelta(seconds=1)
@@ -68,7 +68,7 @@ class Tried:
         attempt = not_sent(claim, "503", policy=POLICY, chance=chance)
         self.desk.record_attempts(attempt)
         match attempt.verdict:
-            case Again(pause):
+            case RetryLater(pause):
                 self.pauses.append(pause)
             case Dead(out_of_time=True):
                 assert self.is_dead

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from models.database import is_transient, open_engine
+from models.database.engine import is_transient, open_engine
 from tests.support.books import Books
 from tests.support.desk import Desk
 from tests.support.poison import DISK_FULL, accept_events, refuse_events

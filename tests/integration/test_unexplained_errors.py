@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from models.database import UNEXPLAINED, Blame, blame, open_engine
+from models.database.engine import UNEXPLAINED, Blame, blame, open_engine
 from tests.support.desk import (
     CLOSE_DELAY,
     CREATE_AGE_MAX,

@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 from redis import Redis
 
-from models.settings_faults import WrongSettings
+from models.settings.errors import WrongSettings
 from producers.gateway.app import build_app
 from producers.publisher import DiskUnconfirmable, NotOnDisk, Publisher
 from tests.support.closed_port import closed_port

@@ -7,10 +7,10 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection, Engine, text
 
-from models.clock import DatabaseClock
-from models.lifecycle.words import Status
-from models.outbox.values import Again, Attempt, Dead, Unanswered
-from models.rescue import list_owed, list_unended
+from models.outbox.values import Attempt, Dead, RetryLater, Unanswered
+from models.platform.clock import DatabaseClock
+from models.triage import list_owed, list_unended
+from models.vocabulary import Status
 from tests.support.command_line import CommandLine
 from tests.support.desk import SLIP, TOOK, Desk
 from tests.support.manual_clock import ManualClock
@@ -62,7 +62,7 @@ def tried(desk: Desk, ticket: str, verdict: object, **facts: object) -> None:
 
 def test_what_is_owed_between_two_tries_is_listed_with_its_last_problem(slipway, at_desk):
     refused = {"http_status": 503, "problem": "answered 503", "answer": "try\x1b[31m later"}
-    tried(at_desk, "later", Again(LATER), **refused)
+    tried(at_desk, "later", RetryLater(LATER), **refused)
     at_desk.wait(timedelta(minutes=30))
     tried(at_desk, "lost", Unanswered(2 * LATER), problem="no answer within 5s")
     tried(at_desk, "dead", Dead("answered 410"), http_status=410)

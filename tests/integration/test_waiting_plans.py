@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from tests.support.desk import Desk
 from tests.support.waiting import SCENES, check_closing, check_look, crowd_of
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 SIZE = 100_000
 

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from models.clock import DatabaseClock
-from models.outbox.partners import partners
+from models.operators.partners import partners
+from models.platform.clock import DatabaseClock
 from tests.load.house import Database, House
 from tests.load.results import Samples
-from worker.delivery.turnstile import Turnstile
+from worker.delivery.admission import Admission
 
 LOOKS = 40
 CLAIMED_MIN = 256
@@ -68,7 +68,7 @@ def _looks(database: Database, now: datetime) -> float:
     took: list[float] = []
     with database.engine.connect() as connection:
         for _ in range(LOOKS):
-            turnstile = Turnstile(settings, time.monotonic)
+            turnstile = Admission(settings, time.monotonic)
             there = partners(connection, now=now)
             before = time.perf_counter()
             passed = turnstile.claim(

@@ -11,16 +11,16 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 
-from models.clock import DatabaseClock
-from models.encryption import Vault
 from models.events.event import Entry
 from models.intake.apply import apply_entries
-from models.lifecycle.words import Outcome
+from models.platform.clock import DatabaseClock
+from models.platform.encryption import Vault
 from models.tables.event import TicketEvent
 from models.tables.notice import DeliveryAttempt, Notice
 from models.tables.ticket import Ticket
+from models.vocabulary import Outcome
 from tests.load.house import Database
-from worker.delivery.courier import Courier
+from worker.delivery.loop import DeliveryLoop
 
 AT_ONCE = 250_000
 CLIENTS = 2
@@ -74,7 +74,7 @@ def live_one(database: Database, entry: Entry, *, settled: bool) -> str:
 
 def _deliver_one(database: Database) -> None:
     settings = database.house.settings(database.url)
-    courier = Courier(
+    courier = DeliveryLoop(
         transaction=database.engine.begin,
         clock=DatabaseClock(),
         settings=settings,

@@ -8,7 +8,7 @@ import pycurl
 from celery import Celery
 from sqlalchemy import text
 
-from models.clock import DatabaseClock
+from models.platform.clock import DatabaseClock
 from tests.load.house import Database, House
 from tests.load.results import Samples
 from tests.load.sink import open_sink

@@ -19,10 +19,10 @@ from uuid import uuid4
 from redis import Redis
 from sqlalchemy import Engine
 
-from models.clock import DatabaseClock
-from models.database import open_engine
+from models.database.engine import open_engine
 from models.intake.apply import apply_opened, open_entries
-from models.migrate import upgrade
+from models.migrations.runner import upgrade
+from models.platform.clock import DatabaseClock
 from producers.wall_clock import utc_now
 from tests.support import databases
 from tests.support.desk import OPERATOR, PARKING_WINDOW, Desk
@@ -31,16 +31,16 @@ from tests.support.lottery import settlement
 from tests.support.manual_clock import ManualClock
 from tests.support.places import roomy_memory
 from tests.support.wait import eventually
-from worker.door.door import Door
-from worker.door.keeper import Keeper
-from worker.door.script import QUEUE
-from worker.embedded import Servers, embedded_servers
-from worker.intake.loop import Batch, Intake, Pace
+from worker.intake.celery_queue.drain import CeleryQueue
+from worker.intake.celery_queue.drain_loop import QueueDrain
+from worker.intake.celery_queue.script import QUEUE
+from worker.intake.loop import Batch, Intake, IntakeConfig
 from worker.intake.stream import STREAM, Stream
+from worker.local.servers import Servers, embedded_servers
 
 AT_ONCE = 1_000
 LASTING_MAX = timedelta(minutes=5)
-PACE = Pace(chunk_size=500, block=timedelta(seconds=1), claim_idle=timedelta(seconds=30))
+PACE = IntakeConfig(chunk_size=500, block=timedelta(seconds=1), claim_idle=timedelta(seconds=30))
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ def moves(servers: Servers, events: int) -> float:
     """Move all from the queue to the stream; how many a second."""
     with Redis.from_url(servers.redis_url) as redis:
         queue(redis, events)
-        door = Door(redis)
+        door = CeleryQueue(redis)
         before = time.perf_counter()
         while door.empty().left:
             pass
@@ -122,7 +122,8 @@ def applied(engine: Engine, redis: Redis, other: Redis, events: int) -> float:
         alive=lambda: None,
     )
     threads = [
-        threading.Thread(target=run, args=(stop,)) for run in (loop.run, Keeper(Door(other)).run)
+        threading.Thread(target=run, args=(stop,))
+        for run in (loop.run, QueueDrain(CeleryQueue(other)).run)
     ]
     before = time.perf_counter()
     for thread in threads:

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from redis import Redis
 from sqlalchemy import text
 
-from models.clock import DatabaseClock
 from models.events.event import Entry
+from models.platform.clock import DatabaseClock
 from producers.publisher import STREAM
 from tests.load.copies import DIGITS, copy, live_one
 from tests.load.house import OPERATOR, Database, House, operator_code

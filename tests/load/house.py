@@ -16,18 +16,18 @@ from redis import Redis
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from models.database import open_engine
-from models.encryption import Vault
-from models.interventions import Person
-from models.migrate import upgrade
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
 from models.operators import NewOperator, add_operator
-from models.settings import Settings
+from models.operators.interventions import Person
+from models.platform.encryption import Vault
+from models.settings.settings import Settings
 from producers.publisher import STREAM
 from tests.support import celery_process, databases
 from tests.support.procfile_processes import command_of
 from tests.support.wait import eventually
-from worker.embedded import Servers, embedded_servers
 from worker.intake.stream import GROUP
+from worker.local.servers import Servers, embedded_servers
 
 OPERATOR = "acme"
 SECRET = "12345ABCDE"

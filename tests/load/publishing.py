@@ -19,19 +19,19 @@ import httpx
 from cryptography.fernet import Fernet
 from redis import Redis
 
-from models.database import open_engine
-from models.interventions import Person
-from models.migrate import upgrade
-from models.publishers import add_publisher
-from producers.publisher import STREAM, Event, Publisher, event
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
+from models.operators.interventions import Person
+from models.publishers.keys import add_publisher
+from producers.publisher import STREAM, OutgoingEvent, Publisher, event
 from tests.load.doors import put, say
 from tests.support.celery_process import ROOT, environment
 from tests.support.desk import OPERATOR, Desk
 from tests.support.manual_clock import ManualClock
 from tests.support.places import passable_folder
 from tests.support.wait import eventually
-from worker.embedded import Servers, embedded_servers
-from worker.embedded.ports import free_port
+from worker.local.servers import Servers, embedded_servers
+from worker.local.servers.ports import free_port
 
 AT_ONCE = 10_000  # the most that one call takes
 LINES = "application/x-ndjson"
@@ -77,7 +77,7 @@ def _xadd(texts: list[str]) -> Callable[[int], tuple[str, ...]]:
     return lambda number: ("XADD", STREAM, "*", "event", texts[number])
 
 
-def _publish(publisher: Publisher, events: list[Event]) -> None:
+def _publish(publisher: Publisher, events: list[OutgoingEvent]) -> None:
     for first in range(0, len(events), AT_ONCE):
         publisher.publish_many(events[first : first + AT_ONCE])
 

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from models.clock import DatabaseClock
+from models.platform.clock import DatabaseClock
 from producers.publisher import STREAM
 from tests.load.house import LONG, Database, open_house
 from tests.load.results import say

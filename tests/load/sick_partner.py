@@ -23,18 +23,18 @@ from typing import Any
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, text
 
-from models.clock import DatabaseClock
-from models.database import open_engine
-from models.encryption import Vault
-from models.interventions import Person
-from models.migrate import upgrade
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
 from models.operators import NewOperator, add_operator
-from models.settings import Settings
+from models.operators.interventions import Person
+from models.platform.clock import DatabaseClock
+from models.platform.encryption import Vault
+from models.settings.settings import Settings
 from producers.simulation.partner import Hang, Rule, SimulatedPartner
 from tests.support import databases
 from tests.support.places import roomy_memory
-from worker.delivery.courier import Courier
-from worker.embedded import Servers, embedded_servers
+from worker.delivery.loop import DeliveryLoop
+from worker.local.servers import Servers, embedded_servers
 
 HEALTHY = 20
 KEPT_MIN = 0.9
@@ -146,7 +146,7 @@ def deliver(settings: Settings, load: Load) -> float:
 def courier(settings: Settings, told: Any) -> None:  # noqa: ANN401 - multiprocessing's queue
     """Deliver for ever; tell 0 at the start, then how many were delivered."""
     engine = open_engine(settings.database_url, application_name="courier", pool_size=2)
-    made = Courier(
+    made = DeliveryLoop(
         transaction=engine.begin,
         clock=DatabaseClock(),
         settings=settings,

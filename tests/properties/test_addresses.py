@@ -10,12 +10,12 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from models.database import open_engine
-from models.settings import read_settings
-from models.settings_faults import WrongSettings
+from models.database.engine import open_engine
+from models.settings.errors import WrongSettings
+from models.settings.settings import read_settings
 from producers.publisher import Publisher, Unfinished
 from tests.support.delivery_scene import KEY
-from worker.redis_client import open_redis
+from worker.process.redis_client import open_redis
 
 PARTS = ("Zq7xW", "Kw9vT", "Jb3nR")
 NOBODY = "127.0.0.1:1"  # nobody listens there

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
-from models.events.reading import read
-from models.lifecycle.words import INBOUND, Reason
+from models.vocabulary import INBOUND, Reason
 
 VARIANTS = 100  # of each document Hypothesis thinks of
 DOCUMENTS = 1_000

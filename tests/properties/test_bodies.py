@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.events.decode import read
 from models.events.event import Event
-from models.events.reading import read
+from models.lifecycle.advance import PendingEvent, take_turn
 from models.lifecycle.ticket import TicketState
-from models.lifecycle.turn import Waiting, take_turn
-from models.lifecycle.words import INBOUND, Outcome, Status
 from models.notices.body import message
+from models.vocabulary import INBOUND, Outcome, Status
 from tests.support.entries import entry
 from tests.support.tickets import ANNOUNCING, NOON, OPERATOR, PAM, SEAMLESS, TICKET_ID, WINDOW
 
@@ -86,7 +86,7 @@ def tell(ticket: TicketState, number: int, action: str, data: dict[str, Any]) ->
     if not isinstance(event, Event):
         return Outcome.REJECTED
     was_new = ticket.status is Status.NEW
-    one = Waiting(event, arrival=number)
+    one = PendingEvent(event, arrival=number)
     ended = take_turn(ticket, [one], now=event.received_at, window=WINDOW, was_new=was_new)
     ticket.parked = 0
     return ended[0].decision.outcome if ended else None

@@ -23,8 +23,8 @@ from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from sqlalchemy import Engine
 
-from models.database import open_engine
-from models.signing import sign
+from models.database.engine import open_engine
+from models.platform.signing import sign
 from producers.gateway.app import build_app
 from tests.support import databases
 from tests.support.gateway_house import SECRET, House, house_of

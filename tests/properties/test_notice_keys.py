@@ -8,12 +8,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models.lifecycle.ticket import Owed, TicketState
-from models.lifecycle.words import RESULTS, Action
 from models.notices.body import message
 from models.notices.key import key_of, plain_key
+from models.vocabulary import RESULTS, Action
 from tests.support.owed_notice import NOW, PARTNER, WIN
 from tests.support.tickets import ROUND, SEAMLESS
-from worker.delivery.pam import Pam
+from worker.delivery.protocols.pam import PamAdapter
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 # As `models.events.format.Id`: printable and without spaces; often what joins or quotes elsewhere.
@@ -85,7 +85,7 @@ def test_a_key_without_the_joint_in_its_ids_is_the_one_it_always_was(notice):
 def header(notice: Notice) -> str:
     """The key as it is sent: a header holds printable ASCII alone."""
     claim = replace(WIN, kept_key=key_of(*notice))
-    sent = Pam().request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
+    sent = PamAdapter().request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
     assert sent.isascii()
     assert sent.isprintable()
     assert " " not in sent

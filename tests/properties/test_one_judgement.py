@@ -12,18 +12,18 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from models.events.decode import read
 from models.events.event import Entry, Unreadable
 from models.events.format import DATA_NAMES, EVENT_NAMES
 from models.events.lottery import wrong_with
-from models.events.reading import read
 from models.intake.apply import open_entries
-from models.lifecycle.words import INBOUND
-from producers.gateway.publishing.examination import Good, examine
+from models.vocabulary import INBOUND
+from producers.gateway.publishing.validation import ValidEvent, examine
 from tests.support import lottery
 from tests.support.desk import SLIP
 from tests.support.schema_reader import takes
-from worker.cli.checking import problem_with
-from worker.cli.event_lines import Read, lines_of
+from worker.cli.publish.check import problem_with
+from worker.cli.publish.event_lines import Read, lines_of
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 AGE_MAX = timedelta(days=30)
@@ -39,7 +39,7 @@ def intake(raw: bytes) -> bool:
 
 
 def gateway(raw: bytes) -> bool:
-    return isinstance(examine(raw, now=lambda: NOW, age_max=AGE_MAX), Good)
+    return isinstance(examine(raw, now=lambda: NOW, age_max=AGE_MAX), ValidEvent)
 
 
 def check(raw: bytes) -> bool:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from sqlalchemy import Engine
 
-from models.database import open_engine
+from models.database.engine import open_engine
 from producers.simulation.rehearsal.rehearse import BATCH, rehearse
 from tests.support import databases
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 
 def test_thousands_of_lives_with_faults_break_no_promise(engine: Engine):

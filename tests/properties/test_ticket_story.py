@@ -24,10 +24,10 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine, text
 
-from models.outbox.values import Again, Dead, Delivered, Unanswered, Verdict
-from producers.simulation.rehearsal.judgement import breaches, judge_rehearsal
+from models.outbox.values import Dead, Delivered, RetryLater, Unanswered, Verdict
 from producers.simulation.rehearsal.reference import Truth, ideal
 from producers.simulation.rehearsal.schedule import Held, Schedule
+from producers.simulation.rehearsal.verdict import breaches, judge_rehearsal
 from producers.simulation.rehearsal.world import CLOSE_DELAY, World
 from producers.simulation.verdict import judge_all
 from tests.support.told import WITHIN_WINDOW, Told
@@ -189,7 +189,7 @@ class TicketStory(RuleBasedStateMachine):
         pause = timedelta(seconds=10)
         verdicts: dict[str, Verdict] = {
             "takes": Delivered(),
-            "busy": Again(pause),
+            "busy": RetryLater(pause),
             "refuses": Dead("409"),
             "taken unheard": Unanswered(pause),
             "lost": Unanswered(pause),

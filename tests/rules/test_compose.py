@@ -16,7 +16,7 @@ from tests.support.manifests import COMPOSE, cluster, compose, example_secrets
 from tests.support.procfile_processes import LINES
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
-from worker.embedded.ports import free_port
+from worker.local.servers.ports import free_port
 
 EXAMPLE = ROOT / "deploy/compose.env.example"
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)")

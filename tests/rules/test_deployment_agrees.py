@@ -9,12 +9,12 @@ from cryptography.fernet import Fernet
 
 from deploy.image import probe
 from deploy.image.dockerfile import read_steps
-from models.settings import Settings
-from models.settings_faults import variable
+from models.settings.errors import variable
+from models.settings.settings import Settings
 from tests.support.manifests import OVERLAYS, Cluster, cluster, compose, container, number_in
 from tests.support.procfile_processes import LINES, PROCFILE
 from tests.support.sources import ROOT
-from worker.configuration import configuration
+from worker.celery.configuration import configuration
 
 WORKERS = ("intake", "deliver", "sweep")
 HOPELESS = timedelta(seconds=32)  # kombu's longest pause before it looks for a broker again
@@ -163,7 +163,9 @@ def built_from(environment: dict[str, str]) -> Settings:
 
 def finishing_seconds() -> int:
     """How long an intake that was told to end has for the chunk in hand."""
-    return number_in("worker/intake/step.py", r"_FINISHING_MAX: Final = timedelta\(seconds=(\d+)\)")
+    return number_in(
+        "worker/celery/intake_step.py", r"_FINISHING_MAX: Final = timedelta\(seconds=(\d+)\)"
+    )
 
 
 def pause_before_the_end(overlay: Cluster) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deploy.image.dockerfile import read_steps
-from models.database import open_engine
+from models.database.engine import open_engine
 from producers.gateway.app import build_app
 from producers.gateway.limits import Limits
 from tests.support.manifests import (
@@ -26,11 +26,11 @@ WORKERS = ("intake", "deliver", "sweep")
 INSIDE = {"/docs", "/healthz", "/metrics", "/openapi.json", "/readyz"}
 # Whoever opens an engine in a process that stays; commands by hand have one connection each.
 ENGINES = {
-    "models/migrate.py": 1,
+    "models/migrations/runner.py": 1,
     "producers/gateway/gateway.py": 1,
-    "worker/wiring.py": 2,
+    "worker/celery/dependencies.py": 2,
 }
-BY_HAND = ("worker/cli/", "models/database.py")
+BY_HAND = ("worker/cli/", "models/database/engine.py")
 COMMANDS_AT_ONCE = 3
 KEDA_EACH = 2  # a trigger: its look, and the one that the autoscaler asks for
 RESERVED = 3  # PostgreSQL's superuser_reserved_connections
@@ -144,8 +144,10 @@ def test_keda_counts_the_stream_and_the_group_that_are_read(overlay):
 
 def connections_max() -> dict[str, int]:
     """How many connections one process of each kind opens at the most: the sizes of its pools."""
-    worker = number_in("worker/wiring.py", r"_POOL_SIZE: Final = (\d+)")
-    survey = number_in("worker/wiring.py", r'pool_size=(\d+),\s+application_name="slipway survey"')
+    worker = number_in("worker/celery/dependencies.py", r"_POOL_SIZE: Final = (\d+)")
+    survey = number_in(
+        "worker/celery/dependencies.py", r'pool_size=(\d+),\s+application_name="slipway survey"'
+    )
     probes = number_in("producers/gateway/gateway.py", r"_PROBES: Final = (\d+)")
     return {
         "gateway": Limits().threads + probes,

@@ -11,7 +11,7 @@ from deploy.image.dockerfile import context, read_copy, read_steps
 from deploy.image.rehearse import NO_NETWORK
 from tests.support.procfile_processes import LINES
 from tests.support.sources import PRODUCT, ROOT
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 STEPS = read_steps((ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"))
 
@@ -67,7 +67,7 @@ def test_no_secret_and_nothing_of_the_tests_gets_into_the_build():
     names = {str(path) for path in context(ROOT)}
 
     assert "Procfile" in names
-    assert "worker/app.py" in names
+    assert "worker/celery/application.py" in names
     assert not [name for name in names if name.endswith((".secret", ".pyc", ".env"))]
     assert {name.split("/")[0] for name in names} == {
         *PRODUCT, "LICENSE", "Procfile", "deploy", "pyproject.toml", "requirements.lock",

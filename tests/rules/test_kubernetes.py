@@ -10,7 +10,7 @@ import yaml
 from sqlalchemy import make_url
 
 from deploy.kubernetes import render
-from models.addresses import RedisTls, database_address, redis_tls
+from models.settings.addresses import RedisTls, database_address, redis_tls
 from tests.support.manifests import (
     COMPONENT,
     KUBERNETES,

@@ -1,4 +1,4 @@
-"""Times are shown in one form: RFC 3339 in UTC, made by `models.events.moments.written`."""
+"""Times are shown in one form: RFC 3339 in UTC, made by `models.platform.timestamps.written`."""
 
 import ast
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from tests.support.sources import ROOT
 PACKAGES = ("models", "worker", "producers")
 # Where another form is right, because it is not for people: the place, and why.
 ELSEWHERE = {
-    "models/events/moments.py": "the one place",
+    "models/platform/timestamps.py": "the one place",
     "models/bet_engine/ticket_object.py": "the contract's own form (BetStack 1.6)",
     "models/notices/seamless.py": "the contract's own form (contracts 2.2)",
     "models/events/lottery.py": "a part of an event's id, which must stay as it is",
-    "producers/publisher/wire.py": "the words of an error about a time without an offset",
+    "producers/publisher/event.py": "the words of an error about a time without an offset",
 }
 MAKERS = {"isoformat", "strftime", "ctime"}
 CODES = tuple("YmdHMSFTDcXx")

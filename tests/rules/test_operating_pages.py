@@ -9,12 +9,12 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from models.settings import Settings
-from models.settings_faults import variable
+from models.settings.errors import variable
+from models.settings.settings import Settings
 from tests.support.observed_queries import alerts
 from tests.support.sources import ROOT
 from worker.cli.application import app
-from worker.cli.operator_file.document import Document
+from worker.cli.operators.file_format import Document
 
 PAGES = sorted((ROOT / "deploy").glob("*.md"))
 RUNBOOK = (ROOT / "deploy/RUNBOOK.md").read_text(encoding="utf-8")

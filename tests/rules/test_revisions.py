@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.migrate import VERSIONS
-from models.version import version
+from models.migrations.runner import VERSIONS
+from models.platform.version import version
 from tests.support.next_release import SAMPLES
 from tests.support.revisions import faults
 from tests.support.sources import PRODUCT, modules

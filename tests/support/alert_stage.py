@@ -21,7 +21,7 @@ from tests.support.prometheus_server import Programs, Prometheus, running_promet
 from tests.support.running_slipway import RunningSlipway, running_slipway
 from tests.support.wait import eventually
 from tests.support.watched_slipway import SECRET, pages_of
-from worker.embedded.ports import free_port
+from worker.local.servers.ports import free_port
 
 PERSON: Final = "--by provoker --why 'the runbook says so'"
 # What the alerts wait for, shortened: the same rules, impatient.

@@ -17,10 +17,10 @@ from redis import Redis
 from tests.support.places import roomy_memory
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
-from worker.embedded.binaries import POSTGRES_BIN, POSTGRES_PACKAGE, find_binaries
-from worker.embedded.data_folder import DataFolder, data_folder, hand_over
-from worker.embedded.postgres import PostgresServer
-from worker.embedded.valkey import ValkeyServer
+from worker.local.servers.binaries import POSTGRES_BIN, POSTGRES_PACKAGE, find_binaries
+from worker.local.servers.data_folder import DataFolder, data_folder, hand_over
+from worker.local.servers.postgres import PostgresServer
+from worker.local.servers.valkey import ValkeyServer
 
 PAGE: Final = ROOT / "deploy" / "BACKUP.md"
 STANDS_FOR: Final = "/backup"  # the page's own folder for backups; each test has another

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.settings import read_settings
+from models.settings.settings import read_settings
 from worker.cli import main
 
 

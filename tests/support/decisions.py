@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from models.events.event import Event
 from models.lifecycle.decide import decide
 from models.lifecycle.ticket import Terms, TicketState
-from models.lifecycle.words import Action, Status
+from models.vocabulary import Action, Status
 from tests.support.tickets import PAM, event, standing, ticket
 
 _COLUMNS = 7

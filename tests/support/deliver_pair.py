@@ -13,8 +13,8 @@ from celery import Celery
 from redis import Redis
 from sqlalchemy import make_url
 
-from models.database import open_engine
-from producers.simulation.partner import Behaviour, Entry, Rule, SimulatedPartner
+from models.database.engine import open_engine
+from producers.simulation.partner import Behaviour, LedgerEntry, Rule, SimulatedPartner
 from tests.support import databases
 from tests.support.celery_process import environment
 from tests.support.cut_line import Line, line_to
@@ -22,7 +22,7 @@ from tests.support.delivery_scene import KEY, SECRET, Scene, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 OPERATOR = "acme"
 ENDS = """
@@ -100,7 +100,7 @@ class Pair:
         """What the partner was sent about a ticket, in order: `win` for `ticket_win`."""
         return [(entry.action or "").removeprefix("ticket_") for entry in self.calls(ticket)]
 
-    def calls(self, *tickets: str) -> list[Entry]:
+    def calls(self, *tickets: str) -> list[LedgerEntry]:
         """The requests about these tickets, in the order of their arrival."""
         return [entry for entry in self.partner.ledger.entries() if entry.ticket_id in tickets]
 

@@ -6,14 +6,22 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from models.outbox.partners import partners
-from models.outbox.values import Again, Attempt, Claim, Delivered, Recorded, Unanswered, Verdict
+from models.operators.partners import partners
+from models.outbox.values import (
+    Attempt,
+    Claim,
+    Delivered,
+    Recorded,
+    RetryLater,
+    Unanswered,
+    Verdict,
+)
 from tests.support.delivery_scene import scene_settings
 from tests.support.desk import OPERATOR, TOOK, Desk
-from worker.delivery.turnstile import Passed, Turnstile
+from worker.delivery.admission import Admission, Passed
 
 PLACES = 512
-AGAIN = Again(timedelta(seconds=10))
+AGAIN = RetryLater(timedelta(seconds=10))
 UNANSWERED = Unanswered(timedelta(seconds=10))
 DELIVERED = Delivered()
 
@@ -23,11 +31,11 @@ class Deliverer:
     """One process that delivers, without its sockets."""
 
     desk: Desk
-    turnstile: Turnstile = field(init=False)
+    turnstile: Admission = field(init=False)
     passed: Passed | None = None
 
     def __post_init__(self) -> None:
-        self.turnstile = Turnstile(scene_settings(), monotonic=self._seconds)
+        self.turnstile = Admission(scene_settings(), monotonic=self._seconds)
 
     def claim(self, places: int = PLACES) -> list[Claim]:
         """Claim what may go now; its calls are in flight from here on."""

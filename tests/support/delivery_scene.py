@@ -15,16 +15,16 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
-from models.database import Transaction
-from models.encryption import Vault
+from models.database.engine import Transaction
 from models.events.event import Entry
 from models.intake.apply import apply_entries
-from models.interventions import Person
 from models.operators import NewOperator, add_operator
-from models.settings import Settings
+from models.operators.interventions import Person
+from models.platform.encryption import Vault
+from models.settings.settings import Settings
 from producers.simulation.partner import SimulatedPartner
 from tests.support.manual_clock import ManualClock
-from worker.delivery.courier import Courier, Run
+from worker.delivery.loop import DeliveryLoop, DeliveryRun
 
 KEY = Fernet.generate_key().decode()
 SECRET = "12345ABCDE"
@@ -74,9 +74,9 @@ class Scene:
         transaction: Transaction | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         **settings: object,
-    ) -> Courier:
+    ) -> DeliveryLoop:
         """Build a courier that is closed when the test is over."""
-        courier = Courier(
+        courier = DeliveryLoop(
             transaction=transaction or self.engine.begin,
             clock=self.clock,
             settings=scene_settings(**settings),
@@ -87,7 +87,7 @@ class Scene:
         self.closing.callback(courier.close)
         return courier
 
-    def deliver(self) -> Run:
+    def deliver(self) -> DeliveryRun:
         """Let a courier deliver until nothing is due."""
         run = self.courier().run(lasting=RUN_MAX)
         assert run is not None

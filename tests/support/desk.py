@@ -10,16 +10,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from models.closing import close_due
+from models.events.decode import read
 from models.events.event import Entry, Event
-from models.events.reading import read
 from models.intake.apply import Applied, apply_entries
-from models.intake.chunk import apply_chunk
-from models.outbox.abandon import abandon_creates
+from models.intake.batch import apply_chunk
 from models.outbox.claim import claim, release
+from models.outbox.creates import abandon_creates
 from models.outbox.record import record
 from models.outbox.values import Attempt, Claim, Delivered, Recorded, Verdict
-from models.parking import end_windows
+from models.sweeps.closing import close_due
+from models.sweeps.parking import end_windows
 from tests.support.manual_clock import ManualClock
 
 OPERATOR = "acme"

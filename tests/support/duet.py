@@ -5,9 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from producers.simulation.partner import Answer, CloseWithoutAnswer, Rule, SimulatedPartner
+from producers.simulation.partner import CloseWithoutAnswer, Respond, Rule, SimulatedPartner
 from tests.support.delivery_scene import RUN_MAX, Scene
-from worker.delivery.courier import Courier, Run
+from worker.delivery.loop import DeliveryLoop, DeliveryRun
 
 OPERATOR = "acme"
 TICKET = "t"
@@ -19,14 +19,14 @@ class Duet:
 
     scene: Scene
     partner: SimulatedPartner
-    couriers: tuple[Courier, Courier]
+    couriers: tuple[DeliveryLoop, DeliveryLoop]
     threads: ThreadPoolExecutor
 
     def publish(self, *words: str) -> None:
         """Apply these events to the one ticket, `win` for `ticket_win`."""
         self.scene.publish(OPERATOR, *((f"ticket_{word}", TICKET) for word in words))
 
-    def answers(self, *answers: Answer | CloseWithoutAnswer) -> None:
+    def answers(self, *answers: Respond | CloseWithoutAnswer) -> None:
         """The first request gets the first of *answers*, and so on; whatever follows is taken."""
         for answer in reversed(answers):
             self.partner.behave(Rule(answer, first=1))
@@ -37,9 +37,9 @@ class Duet:
         assert done is not None
         return dict(done.counts)
 
-    def start(self, number: int, *, requests: int) -> "Future[Run | None]":
+    def start(self, number: int, *, requests: int) -> "Future[DeliveryRun | None]":
         """Let a courier run, and return when so many requests in all have reached the partner."""
-        running: Future[Run | None] = self.threads.submit(
+        running: Future[DeliveryRun | None] = self.threads.submit(
             self.couriers[number].run, lasting=RUN_MAX
         )
         self.partner.ledger.wait_until(lambda entries: len(entries) >= requests, seconds=5)

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
-from models.events.reading import read
 
 ENTRY_ID = "1732094400000-7"  # 2024-11-20 09:20:00 UTC
 HEAD = '"operator":"acme","ticket_id":"t-1"'

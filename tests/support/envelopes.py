@@ -4,8 +4,8 @@ import json
 from base64 import b64encode
 from typing import Any
 
+from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
-from models.events.reading import read
 from tests.support.entries import ENTRY_ID
 
 DATA: dict[str, Any] = {"operator": "acme", "ticket_id": "t-1"}

@@ -14,12 +14,12 @@ import redis as redis_client
 import uvicorn
 from sqlalchemy import Engine, text
 
-from models.clock import DatabaseClock
-from models.encryption import Vault
-from models.interventions import Person
-from models.publishers import add_publisher
-from models.settings import Settings
-from models.signing import sign
+from models.operators.interventions import Person
+from models.platform.clock import DatabaseClock
+from models.platform.encryption import Vault
+from models.platform.signing import sign
+from models.publishers.keys import add_publisher
+from models.settings.settings import Settings
 from producers.gateway.app import build_app
 from producers.gateway.limits import Limits
 from producers.publisher import STREAM

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from worker.embedded import embedded_servers
+from worker.local.servers import embedded_servers
 
 
 def main() -> None:

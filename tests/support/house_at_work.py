@@ -11,18 +11,18 @@ from pathlib import Path
 
 from redis import Redis
 
-from models.database import open_engine
-from models.migrate import upgrade
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
 from producers.publisher import Publisher
-from producers.simulation.backends import Published, play
+from producers.simulation.backends import PublishedSoFar, play
 from producers.simulation.partner import SimulatedPartner
-from producers.simulation.stories import Pace, stories
+from producers.simulation.stories import StoryPace, stories
 from tests.support.celery_process import environment
 from tests.support.delivery_scene import KEY, SECRET, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
-from worker.embedded import Servers, embedded_servers
+from worker.local.servers import Servers, embedded_servers
 
 OPERATOR = "acme"
 CLOSE_DELAY = timedelta(seconds=3)
@@ -33,7 +33,9 @@ WAITING = {
     "sweep": "sweep_waits_for_database",
 }
 UNREADABLE = b"{"
-BRISK = Pace(result_seconds=(0.2, 1.0), rollback_seconds=(0.2, 1.0), next_result_seconds=(0.2, 0.5))
+BRISK = StoryPace(
+    result_seconds=(0.2, 1.0), rollback_seconds=(0.2, 1.0), next_result_seconds=(0.2, 0.5)
+)
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ class House:
     servers: Servers
     partner: SimulatedPartner
     running: tuple[Running, ...]
-    published: Published = field(default_factory=Published)
+    published: PublishedSoFar = field(default_factory=PublishedSoFar)
 
     def must_live(self) -> bool:
         """Raise if one of the processes has ended."""

@@ -13,12 +13,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine, text
 
-from models.clock import DatabaseClock
 from models.intake.apply import apply_opened, open_entries
-from worker.intake.loop import Apply, Batch, Intake, Pace
+from models.platform.clock import DatabaseClock
+from worker.intake.loop import Apply, Batch, Intake, IntakeConfig
 from worker.intake.stream import STREAM, Stream
 
-PACE = Pace(
+PACE = IntakeConfig(
     chunk_size=100, block=timedelta(milliseconds=20), claim_idle=timedelta(milliseconds=400)
 )
 WINDOW = timedelta(minutes=15)

@@ -4,11 +4,11 @@ import json
 from datetime import date, timedelta
 from typing import Any
 
+from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
 from models.events.lottery import wrong_with
-from models.events.moments import id_time
-from models.events.reading import read
 from models.events.refusal import Refusal
+from models.platform.timestamps import id_time
 from tests.support.entries import ENTRY_ID
 from tests.support.sources import ROOT
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from cryptography.fernet import Fernet
 
-from models.settings import Settings
+from models.settings.settings import Settings
 from tests.support.sources import ROOT
 
 OVERLAYS = ("small", "large")

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 
 class ManualClock:
-    """Stands still until a test moves it; stands in wherever a `models.clock.Clock` is asked."""
+    """A `models.platform.clock.Clock` that only a test moves."""
 
     def __init__(self, start: datetime = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)) -> None:
         assert start.tzinfo is not None, "naive datetimes do not enter this program"

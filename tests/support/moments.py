@@ -2,7 +2,7 @@
 
 from redis import Redis
 
-from worker.moments import MOMENTS
+from worker.intake.noted_moments import MOMENTS
 
 
 def note(redis: Redis, *moments: float, last_id: str | None = None, behind: float = 0) -> None:

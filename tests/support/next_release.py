@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from models.migrate import VERSIONS, current_revision, upgrade
+from models.migrations.runner import VERSIONS, current_revision, upgrade
 from tests.support.sources import ROOT
 
 SAMPLES = ROOT / "tests" / "samples" / "next_release"

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from models.lifecycle.words import Action
 from models.outbox.values import Claim, Partner
+from models.vocabulary import Action
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 PARTNER = Partner(

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from producers.simulation.partner import (
-    Answer,
     Behaviour,
     CloseWithoutAnswer,
-    Entry,
     Hang,
     HangMidBody,
+    LedgerEntry,
+    Respond,
 )
 from tests.support.deliver_pair import Pair
 
-REFUSED: Final = Answer(409)
-LATE: Final = Answer(seconds=1.0)  # there is time to cut the line of the one that waits for it
+REFUSED: Final = Respond(409)
+LATE: Final = Respond(seconds=1.0)  # there is time to cut the line of the one that waits for it
 # What the partner does with the first call of each ticket, and with its repeat by the other.
 PARTED: Final[dict[str, tuple[Behaviour, Behaviour]]] = {
     "revived": (LATE, REFUSED),
     "held": (LATE, Hang()),
     "unheard": (LATE, CloseWithoutAnswer(taken=True)),
-    "clocked": (LATE, Answer()),
+    "clocked": (LATE, Respond()),
     "doubtful": (HangMidBody(), REFUSED),  # it has it, but never said so in whole
 }
 KNOWN_LATE: Final = [name for name, (first, _) in PARTED.items() if first is LATE]
@@ -72,7 +72,7 @@ class Parted:
     between: Books
     after: Books
     end: Books
-    calls: dict[str, list[Entry]]  # by ticket, as far as the story goes
+    calls: dict[str, list[LedgerEntry]]  # by ticket, as far as the story goes
 
     def told(self, ticket: str) -> list[str]:
         """What the partner was sent about a ticket, in order: `win` for `ticket_win`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from models.signing import sign
+from models.platform.signing import sign
 from producers.simulation.partner import SimulatedPartner
 
 SECRET = "12345ABCDE"

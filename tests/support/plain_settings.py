@@ -2,7 +2,7 @@
 
 from cryptography.fernet import Fernet
 
-from models.settings import Settings
+from models.settings.settings import Settings
 
 
 def plain_settings(**given: object) -> Settings:

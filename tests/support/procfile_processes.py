@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.celery_process import ENDING_MAX
 from tests.support.sources import ROOT
-from worker.supervisor.procfile import read_procfile
+from worker.local.supervisor.procfile import read_procfile
 
 PROCFILE = read_procfile(ROOT / "Procfile")
 LINES = {line.name: line.command for line in PROCFILE.processes}

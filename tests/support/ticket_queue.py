@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from redis import Redis
 
 from models.events.event import Entry
-from worker.door.script import LISTS
+from worker.intake.celery_queue.script import LISTS
 from worker.intake.stream import STREAM
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from models.events.event import Event
 from models.lifecycle import answers
+from models.lifecycle.advance import PendingEvent, take_turn
 from models.lifecycle.ticket import Decision, Terms, TicketState
-from models.lifecycle.turn import Waiting, take_turn
-from models.lifecycle.words import Action, Outcome, Result, Status
+from models.vocabulary import Action, Outcome, Result, Status
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WINDOW = timedelta(minutes=15)
@@ -120,7 +120,7 @@ class Life:
     ticket: TicketState = field(default_factory=ticket)
     ended: dict[str, Decision] = field(default_factory=dict)  # by event_id; parked ones included
     story: list[str] = field(default_factory=list)  # what the partner is told: `win rollback lost`
-    parked: list[Waiting] = field(default_factory=list)
+    parked: list[PendingEvent] = field(default_factory=list)
     arrivals: int = 0
 
     def arrive(self, *notations: str | Event, now: int = 0) -> "Life":
@@ -129,7 +129,7 @@ class Life:
         for one in notations:
             self.arrivals += 1
             arrived = event(one) if isinstance(one, str) else one
-            fresh.append(Waiting(arrived._replace(read_at=at(now)), self.arrivals))
+            fresh.append(PendingEvent(arrived._replace(read_at=at(now)), self.arrivals))
         return self._turn(fresh, now=now)
 
     def arrive_one_by_one(self, *notations: str | Event) -> "Life":
@@ -162,7 +162,7 @@ class Life:
 
     def _turn(
         self,
-        fresh: list[Waiting],
+        fresh: list[PendingEvent],
         *,
         now: int,
         was_new: bool | None = None,
@@ -184,7 +184,7 @@ class Life:
             waiting.pop(event_id, None)
             if done.decision.outcome is Outcome.PARKED:
                 one = done.waiting
-                waiting[event_id] = Waiting(one.event, one.arrival, done.park_until)
+                waiting[event_id] = PendingEvent(one.event, one.arrival, done.park_until)
         self.parked = list(waiting.values())
         assert self.ticket.parked == len(self.parked), "the row counts what waits (rule 7)"
         self._store()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from producers.simulation.rehearsal.lives import Kind, Life
+from producers.simulation.rehearsal.lives import Kind, RehearsedLife
 from producers.simulation.rehearsal.reference import Truth, ideal
 
 WITHIN_WINDOW = timedelta(minutes=10)
@@ -21,10 +21,10 @@ class Told:
     on_the_way: list[dict[str, Any]] = field(default_factory=list)
     arrived: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
 
-    def life(self) -> Life:
+    def life(self) -> RehearsedLife:
         kind = Kind.NUMBERED if self.numbered else Kind.DISORDERED
         truth = ideal(self.truths, announced=self.operator.endswith("a"))
-        return Life(kind, self.operator, self.ticket_id, truth, ())
+        return RehearsedLife(kind, self.operator, self.ticket_id, truth, ())
 
     @property
     def in_time(self) -> bool:

@@ -13,14 +13,14 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from models.database import open_engine
-from models.outbox.values import Attempt, Claim, Delivered, Turned
+from models.database.engine import open_engine
+from models.outbox.values import Attempt, CircuitChange, Claim, Delivered
 from tests.support import databases
 from tests.support.deliverers import AGAIN, Deliverer
 from tests.support.desk import TOOK, Desk
 from tests.support.manual_clock import ManualClock
 from tests.support.plans import plans_of, touched_by
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 OPERATORS: Final = ("blocked", "due", "postponed", "healthy")
 HEALTHY_TICKETS: Final = 200
@@ -159,7 +159,7 @@ def check_closing(desk: Desk, connection: Connection) -> None:
     claims = Deliverer(desk).claim_within(connection)
     probes = [one for one in claims if one.operator_code in {"due", "postponed"}]
     attempts = [Attempt(one, Delivered(), TOOK, http_status=200) for one in probes]
-    closed: list[Turned] = []
+    closed: list[CircuitChange] = []
     touched = touched_by(
         connection, lambda: closed.extend(desk.record_within(connection, *attempts).turned)
     )

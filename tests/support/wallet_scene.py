@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from producers.simulation.partner import Entry, Rule, SimulatedPartner
+from producers.simulation.partner import LedgerEntry, Rule, SimulatedPartner
 from tests.support.delivery_scene import Scene
 
 OPENING = Decimal(10_000)  # what everybody has in the simulated wallet
@@ -27,7 +27,7 @@ def settle(scene: Scene, action: str, *rounds: str, **data: object) -> None:
     scene.publish("house", *((action, name) for name in names), **data)
 
 
-def deliver(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[Entry]:
+def deliver(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
     """Deliver what is due while *rules* are in force; return what arrived."""
     before = len(partner.ledger.entries())
     for rule in rules:

@@ -12,7 +12,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from producers.publisher import STREAM
-from producers.simulation.partner import Answer, Rule, SimulatedPartner
+from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support.running_slipway import RunningSlipway, running_slipway
 from tests.support.wait import eventually
 
@@ -66,7 +66,7 @@ def watched_slipway(folder: Path) -> Iterator[WatchedSlipway]:
         SimulatedPartner(secret=SECRET) as busy,
         running_slipway(folder, survey_interval="1s", log_level="debug") as slipway,
     ):
-        busy.behave(Rule(Answer(503)))
+        busy.behave(Rule(Respond(503)))
         (folder / "secret").write_text(SECRET)
         (folder / "operators.yaml").write_text(OPERATORS.format(acme=partner.url, busy=busy.url))
         slipway.command(f"operators apply -f {folder}/operators.yaml")

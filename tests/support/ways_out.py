@@ -7,11 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy import Row, text
 
-from models.interventions import Person
-from models.lifecycle.words import Outcome
-from models.outbox.dead import WayOut
-from models.rescue import (
-    EventEnd,
+from models.operators.interventions import Person
+from models.outbox.dead_letters import Resolution
+from models.triage import (
+    EventResolution,
     FreedNotice,
     Listed,
     Selection,
@@ -23,6 +22,7 @@ from models.rescue import (
     retry_events,
     retry_raw,
 )
+from models.vocabulary import Outcome
 from tests.support.books import Books
 from tests.support.desk import OPERATOR, PARKING_WINDOW, Desk
 
@@ -47,7 +47,7 @@ class WaysOut:
         as_now: bool = False,
         ticket: str = "T",
         operator: str = OPERATOR,
-    ) -> list[EventEnd]:
+    ) -> list[EventResolution]:
         """Take events of one ticket up again."""
         with self.desk.engine.begin() as connection:
             return retry_events(
@@ -66,7 +66,7 @@ class WaysOut:
         *event_ids: str,
         outcome: Outcome = Outcome.REJECTED,
         ticket: str = "T",
-    ) -> list[EventEnd]:
+    ) -> list[EventResolution]:
         """Let events of one ticket go."""
         with self.desk.engine.begin() as connection:
             return drop_events(
@@ -79,7 +79,7 @@ class WaysOut:
                 person=ANNA,
             )
 
-    def retry_raw(self, entry_id: str) -> EventEnd:
+    def retry_raw(self, entry_id: str) -> EventResolution:
         """Read raw input again."""
         with self.desk.engine.begin() as connection:
             return retry_raw(
@@ -91,12 +91,12 @@ class WaysOut:
                 person=ANNA,
             )
 
-    def drop_raw(self, entry_id: str) -> EventEnd:
+    def drop_raw(self, entry_id: str) -> EventResolution:
         """Let raw input go."""
         with self.desk.engine.begin() as connection:
             return drop_raw(connection, entry_id, now=self.desk.now, person=ANNA)
 
-    def free(self, notice_id: int, way: WayOut) -> FreedNotice:
+    def free(self, notice_id: int, way: Resolution) -> FreedNotice:
         """Take a dead notice out of the way."""
         with self.desk.engine.begin() as connection:
             return free_dead(connection, notice_id, way, now=self.desk.now, person=ANNA)

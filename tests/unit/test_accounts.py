@@ -5,22 +5,22 @@ from dataclasses import replace
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from models.encryption import Vault
+from models.platform.encryption import Vault
 from tests.support.owed_notice import PARTNER
-from worker.delivery.accounts import Accounts, Unusable, Usable
-from worker.delivery.calls import Answer, NoAnswer
-from worker.delivery.pam import Pam
+from worker.delivery.http.exchange import HttpResponse, NoAnswer
+from worker.delivery.partners import Partners, Ready, Unusable
+from worker.delivery.protocols.pam import PamAdapter
 
 VAULT = Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
 ACME = replace(PARTNER, secret=VAULT.seal("the-first-secret"))
 
 
-def accounts(**dialects: Pam) -> Accounts:
-    return Accounts(VAULT, dialects)
+def accounts(**dialects: PamAdapter) -> Partners:
+    return Partners(VAULT, dialects)
 
 
 def test_a_partner_that_changed_is_known_by_its_new_secret():
-    known = accounts(pam=Pam())
+    known = accounts(pam=PamAdapter())
     known.renew([ACME])
     first = known.of(ACME.id)
 
@@ -29,14 +29,14 @@ def test_a_partner_that_changed_is_known_by_its_new_secret():
     known.renew([replace(ACME, secret=VAULT.seal("the-second-secret"))])
 
     second = known.of(ACME.id)
-    assert isinstance(first, Usable)
-    assert isinstance(second, Usable)
+    assert isinstance(first, Ready)
+    assert isinstance(second, Ready)
     assert (first.secret, second.secret) == ("the-first-secret", "the-second-secret")
 
 
 def test_a_protocol_that_is_not_spoken_here_is_named(caplog):
     """A newer release may have added it to the database."""
-    known = accounts(pam=Pam())
+    known = accounts(pam=PamAdapter())
     known.renew([replace(ACME, protocol="semaphore")])
 
     account = known.of(ACME.id)
@@ -49,7 +49,7 @@ def test_a_protocol_that_is_not_spoken_here_is_named(caplog):
 def test_who_cannot_be_sent_to_is_told_for_as_long_as_that_is_so(caplog):
     """The log tells of the change once; an alert asks how things stand."""
     sealed_elsewhere = Vault.with_keys([SecretStr(Fernet.generate_key().decode())]).seal("a-secret")
-    known = accounts(pam=Pam())
+    known = accounts(pam=PamAdapter())
     unopened = replace(ACME, secret=sealed_elsewhere)
 
     stands = []
@@ -62,7 +62,7 @@ def test_who_cannot_be_sent_to_is_told_for_as_long_as_that_is_so(caplog):
 
 
 def test_no_secret_is_in_a_repr():
-    known = accounts(pam=Pam())
+    known = accounts(pam=PamAdapter())
     known.renew([ACME])
 
     shown = repr(known.of(ACME.id)) + repr(ACME) + repr(vars(known))
@@ -72,13 +72,13 @@ def test_no_secret_is_in_a_repr():
 
 
 def test_what_a_partner_repeats_of_our_secret_is_not_kept():
-    known = accounts(pam=Pam())
+    known = accounts(pam=PamAdapter())
     known.renew([ACME, replace(ACME, id=2, secret=VAULT.seal("ok"))])
     long, short = known.of(ACME.id), known.of(2)
-    assert isinstance(long, Usable)
-    assert isinstance(short, Usable)
-    said = Answer(400, b'{"message":"the-first-secret is wrong, ok"}')
+    assert isinstance(long, Ready)
+    assert isinstance(short, Ready)
+    said = HttpResponse(400, b'{"message":"the-first-secret is wrong, ok"}')
 
-    assert long.veiled(said) == Answer(400, b'{"message":"(secret) is wrong, ok"}')
+    assert long.veiled(said) == HttpResponse(400, b'{"message":"(secret) is wrong, ok"}')
     assert short.veiled(said) == said, "two characters stand in every answer"
     assert long.veiled(NoAnswer("timeout")) == NoAnswer("timeout")

@@ -4,7 +4,7 @@ import pytest
 
 from models.lifecycle import answers
 from models.lifecycle.ticket import Owed
-from models.lifecycle.words import Action, Status
+from models.vocabulary import Action, Status
 from tests.support.tickets import Life, standing, ticket
 
 ASKED = [(Action.CREATE, "open"), (Action.RESERVE, "reserved")]

@@ -4,7 +4,7 @@ import pytest
 
 from models.outbox.causes import ADVICE, Cause, advice_for, cause_of
 from worker.cli.application import app
-from worker.delivery import wire_words
+from worker.delivery.http import error_texts as wire_words
 
 RUNNING = "20 attempts in a row led to nothing; the last: "
 

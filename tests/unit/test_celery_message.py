@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
-from models.events.reading import read
-from models.lifecycle.words import Action
+from models.vocabulary import Action
 from tests.support.bare_clients import written
 from tests.support.entries import ENTRY_ID
 from tests.support.envelopes import DATA, EVENT, NOTHING_AFTER, TASK_ID, accepted, envelope, task

@@ -8,9 +8,9 @@ import pytest
 from celery import Celery
 from celery.app.defaults import NAMESPACES, flatten
 
-from models.settings import Settings
+from models.settings.settings import Settings
 from tests.support.plain_settings import plain_settings
-from worker.configuration import configuration
+from worker.celery.configuration import configuration
 
 MEASURED = {
     "task_acks_late": True,

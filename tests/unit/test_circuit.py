@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from models.lifecycle.words import SENT_ONCE, Action
 from models.outbox.circuit import PROBE_INTERVAL, REFUSALS_MAX, CircuitState
-from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
+from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
+from models.vocabulary import SENT_ONCE, Action
 from tests.support.owed_notice import NOW, WIN
 
 MOMENT = timedelta(microseconds=1)
@@ -56,7 +56,7 @@ def fail(circuit: CircuitState, *attempts: Attempt) -> list[Verdict]:
 def test_the_tenth_refusal_in_a_row_opens_it_and_is_none(circuit):
     verdicts = fail(circuit, *[attempt(REFUSED, 404)] * 11)
 
-    assert verdicts == [REFUSED] * 9 + [Again(PROBE_INTERVAL)] * 2
+    assert verdicts == [REFUSED] * 9 + [RetryLater(PROBE_INTERVAL)] * 2
     assert circuit.is_open
     assert circuit.reason == "refused 10 notices in a row; the last: answered 404"
 
@@ -71,7 +71,7 @@ def test_a_success_in_between_starts_the_row_anew(circuit):
 
 def test_what_fails_for_the_moment_neither_counts_nor_starts_the_row_anew(circuit):
     """In a row means without a success."""
-    fail(circuit, *[attempt(REFUSED, 404)] * 9, attempt(Again(TOOK), 503))
+    fail(circuit, *[attempt(REFUSED, 404)] * 9, attempt(RetryLater(TOOK), 503))
     assert not circuit.is_open
 
     fail(circuit, attempt(REFUSED, 404))
@@ -82,7 +82,7 @@ def test_what_fails_for_the_moment_neither_counts_nor_starts_the_row_anew(circui
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("action", [one for one in Action if one not in SENT_ONCE])
 def test_every_401_and_403_opens_it(circuit, status, action):
-    fail(circuit, attempt(Again(TOOK), status, action=action))
+    fail(circuit, attempt(RetryLater(TOOK), status, action=action))
 
     assert circuit.is_open
     assert circuit.reason == f"answered {status}"
@@ -91,13 +91,13 @@ def test_every_401_and_403_opens_it(circuit, status, action):
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("action", sorted(SENT_ONCE))
-@pytest.mark.parametrize("verdict", [REFUSED, Again(TOOK)], ids=repr)
+@pytest.mark.parametrize("verdict", [REFUSED, RetryLater(TOOK)], ids=repr)
 def test_a_create_that_is_not_let_in_proves_nothing(circuit, status, action, verdict):
     """It may be about the player; the discard that follows shows whether it is about us."""
     fail(circuit, attempt(verdict, status, action=action))
     assert not circuit.is_open
 
-    fail(circuit, attempt(Again(TOOK), status, action=Action.DISCARD))
+    fail(circuit, attempt(RetryLater(TOOK), status, action=Action.DISCARD))
 
     assert circuit.is_open
 
@@ -129,7 +129,7 @@ def test_nothing_dies_while_it_is_open(opened):
         opened, attempt(REFUSED, 404), attempt(OUT_OF_TIME), attempt(in_doubt), probe(in_doubt)
     )
 
-    again, unanswered = Again(PROBE_INTERVAL), Unanswered(PROBE_INTERVAL)
+    again, unanswered = RetryLater(PROBE_INTERVAL), Unanswered(PROBE_INTERVAL)
     assert verdicts == [again, again, unanswered, unanswered]
 
 
@@ -157,7 +157,9 @@ def test_a_success_of_before_it_opened_closes_nothing(opened):
     assert not opened.changed
 
 
-@pytest.mark.parametrize("verdict", [Again(TOOK), Unanswered(TOOK), REFUSED, OUT_OF_TIME], ids=repr)
+@pytest.mark.parametrize(
+    "verdict", [RetryLater(TOOK), Unanswered(TOOK), REFUSED, OUT_OF_TIME], ids=repr
+)
 def test_the_next_probe_goes_an_interval_after_a_failed_one(opened, verdict):
     opened.probe_at = NOW + timedelta(seconds=40)  # as its claim left it: had it been lost
     opened.hear_failure(probe(verdict), now=NOW + PROBE_INTERVAL + TOOK)
@@ -181,7 +183,7 @@ def test_failures_of_before_it_opened_do_not_move_the_probe(opened):
 def test_after_a_refused_probe_the_other_end_is_tried(opened):
     """Old tickets that a partner will never know must not cut off the new ones."""
     turns = []
-    for verdict in (Again(TOOK), REFUSED, REFUSED, REFUSED, Unanswered(TOOK), REFUSED):
+    for verdict in (RetryLater(TOOK), REFUSED, REFUSED, REFUSED, Unanswered(TOOK), REFUSED):
         opened.hear_failure(probe(verdict), now=NOW + PROBE_INTERVAL)
         turns.append(opened.probe_youngest)
 
@@ -189,7 +191,7 @@ def test_after_a_refused_probe_the_other_end_is_tried(opened):
 
 
 def test_it_keeps_the_first_reason(opened):
-    fail(opened, attempt(Again(TOOK), 403))
+    fail(opened, attempt(RetryLater(TOOK), 403))
     opened.open("20 attempts in a row led to nothing", now=NOW + MOMENT)
 
     assert (opened.reason, opened.opened_at) == ("answered 401", NOW)
@@ -199,7 +201,7 @@ def test_beside_the_first_reason_it_keeps_what_the_last_probe_met(opened):
     """The partner may be in other trouble by now, and the advice follows the last one."""
     reasons = []
     for status in (401, 502, 301, 301):
-        fail(opened, probe(Again(TOOK), status))
+        fail(opened, probe(RetryLater(TOOK), status))
         reasons.append(opened.reason)
 
     assert reasons == [
@@ -211,7 +213,7 @@ def test_beside_the_first_reason_it_keeps_what_the_last_probe_met(opened):
 
 
 def test_what_was_sent_before_it_opened_explains_nothing(opened):
-    fail(opened, attempt(Again(TOOK), 502))
+    fail(opened, attempt(RetryLater(TOOK), 502))
 
     assert opened.reason == "answered 401"
 
@@ -233,6 +235,6 @@ def test_a_row_starts_anew_when_it_closes(opened):
 
 def test_a_calm_one_is_not_changed_by_what_changes_nothing(circuit):
     circuit.hear_success(attempt(Delivered(), 200), now=NOW)
-    fail(circuit, attempt(Again(TOOK), 503), attempt(Unanswered(TOOK)))
+    fail(circuit, attempt(RetryLater(TOOK), 503), attempt(Unanswered(TOOK)))
 
     assert not circuit.changed

@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 
 from models.outbox.circuit import PROBE_INTERVAL, CircuitState
-from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered
+from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
 from tests.support.owed_notice import NOW, WIN
 
 TOOK = timedelta(milliseconds=50)
 MINUTE = timedelta(minutes=1)
-AGAIN = Again(MINUTE)
+AGAIN = RetryLater(MINUTE)
 
 
 @pytest.fixture

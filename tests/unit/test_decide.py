@@ -7,7 +7,7 @@ protocols: `test_decide_times.py` and `test_decide_terms.py`.
 import pytest
 
 from models.lifecycle.decide import decide
-from models.lifecycle.words import INBOUND, Outcome, Status
+from models.vocabulary import INBOUND, Outcome, Status
 from tests.support.decisions import check, rows
 from tests.support.tickets import event, ticket
 

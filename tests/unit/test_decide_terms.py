@@ -7,7 +7,7 @@ import pytest
 
 from models.lifecycle.decide import decide
 from models.lifecycle.ticket import TicketState
-from models.lifecycle.words import Action, Status
+from models.vocabulary import Action, Status
 from tests.support.decisions import check, decided, rows, told
 from tests.support.tickets import ANNOUNCING, MONEY, PAM, ROUND, SEAMLESS, at, event, ticket
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from models.lifecycle.decide import decide
-from models.lifecycle.words import Outcome
+from models.vocabulary import Outcome
 from tests.support.decisions import check, decided, rows
 from tests.support.tickets import at, event, standing, ticket
 

@@ -6,24 +6,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from producers.publisher import Event, event
-from producers.simulation.partner import Answer, Entry
-from worker.cli.demonstration.glance import Books
-from worker.cli.demonstration.judgement import Evidence, judge_demo
+from producers.publisher import OutgoingEvent, event
+from producers.simulation.partner import LedgerEntry, Respond
+from worker.cli.demo.database_stats import DemoCounts
+from worker.cli.demo.verdict import Evidence, judge_demo
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 DELAY = timedelta(seconds=10)
 NAMED = {"operator": "acme", "ticket_id": "T-1"}
 
 
-def told(*actions: str) -> list[Event]:
+def told(*actions: str) -> list[OutgoingEvent]:
     return [event(action, NAMED, occurred_at=NOW) for action in actions]
 
 
-def took(*steps: tuple[str, float]) -> list[Entry]:
+def took(*steps: tuple[str, float]) -> list[LedgerEntry]:
     """Requests that the partner took, each so many seconds after the beginning."""
     return [
-        Entry(
+        LedgerEntry(
             number=number,
             received_at=NOW + timedelta(seconds=seconds),
             method="POST",
@@ -35,7 +35,7 @@ def took(*steps: tuple[str, float]) -> list[Entry]:
             ticket_id="T-1",
             idempotency_key=f"acme/T-1/{action}/{number}",
             signature_ok=True,
-            behaviour=Answer(),
+            behaviour=Respond(),
             taken=True,
             status=200,
             answered_at=NOW + timedelta(seconds=seconds),
@@ -44,8 +44,8 @@ def took(*steps: tuple[str, float]) -> list[Entry]:
     ]
 
 
-def books(events: int, notices: int) -> Books:
-    return Books(
+def books(events: int, notices: int) -> DemoCounts:
+    return DemoCounts(
         tickets={"closed": 1},
         events={"applied": events},
         unreadable=0,
@@ -54,7 +54,7 @@ def books(events: int, notices: int) -> Books:
     )
 
 
-def evidence(published: Sequence[Event], received: Sequence[Entry]) -> Evidence:
+def evidence(published: Sequence[OutgoingEvent], received: Sequence[LedgerEntry]) -> Evidence:
     return Evidence(
         published=published,
         received=received,

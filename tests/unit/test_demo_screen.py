@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from models.lifecycle.words import Status
+from models.vocabulary import Status
 from tests.support.sources import ROOT
-from worker.cli.demonstration.glance import Books, Closing, PartnerState
-from worker.cli.demonstration.record import BLOCK, Recording, as_text
-from worker.cli.demonstration.screen import Frame, Starting, as_line, as_screen
+from worker.cli.demo.database_stats import Closing, DemoCounts, PartnerState
+from worker.cli.demo.readme_pictures import BLOCK, ScreenRecording, as_text
+from worker.cli.demo.screen import Frame, Starting, as_line, as_screen
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)  # a picture's own; no clock is asked
 SECOND = timedelta(seconds=1)
@@ -18,7 +18,7 @@ FRAME = Frame(
     tickets=240,
     close_delay=10 * SECOND,
     published=29,
-    books=Books({Status.RESULTED: 4}, {"applied": 29}, 0, 4, 0),
+    books=DemoCounts({Status.RESULTED: 4}, {"applied": 29}, 0, 4, 0),
     notices_per_second=3.0,
     partners=[PartnerState("acme", 0, None), PartnerState("betsy", 0, None)],
     closings=[Closing("acme", "1", "won", NOW + 3 * SECOND), Closing("betsy", "2", "lost", NOW)],
@@ -26,7 +26,7 @@ FRAME = Frame(
     where="gateway http://127.0.0.1:8000",
 )
 DOWN = replace(FRAME, partners=[FRAME.partners[0], PartnerState("betsy", 19, NOW + 7 * SECOND)])
-CLOSING = replace(FRAME, books=Books({Status.CLOSED: 7}, {"applied": 29}, 0, 4, 0))
+CLOSING = replace(FRAME, books=DemoCounts({Status.CLOSED: 7}, {"applied": 29}, 0, 4, 0))
 
 
 def test_its_title_says_what_is_seen_and_what_the_24_hours_are_shortened_to():
@@ -59,7 +59,7 @@ def test_the_first_seconds_show_which_processes_are_ready():
 
 
 def test_the_first_picture_of_each_kind_is_kept_in_the_order_of_the_demo():
-    recording = Recording()
+    recording = ScreenRecording()
 
     for picture in (Starting(1, [], ["beat"]), FRAME, FRAME, DOWN, DOWN, CLOSING, CLOSING):
         recording.note(picture)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.events.doubled import doubled_keys
+from models.events.decode import read
+from models.events.duplicate_keys import doubled_keys
 from models.events.event import Event
-from models.events.reading import read
 from tests.support import envelopes, lottery
 from tests.support.entries import HEAD, accepted, entry, refused, with_data
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from models.events.event import Event
 from models.lifecycle.decide import decide
 from models.lifecycle.ticket import Decision, Terms
-from models.lifecycle.words import Status
+from models.vocabulary import Status
 from tests.support.lottery import accepted, bet, settlement
 from tests.support.tickets import MONEY, PAM, ROUND, SEAMLESS, event, ticket
 

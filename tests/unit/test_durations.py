@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from models.durations import Duration, format_duration, parse_duration
+from models.platform.durations import Duration, format_duration, parse_duration
 
 MILLISECOND = timedelta(milliseconds=1)
 

@@ -6,7 +6,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from models.encryption import NoKeyOpensIt, Vault, hash_key, new_api_key, new_secret
+from models.platform.encryption import DecryptionFailed, Vault, hash_key, new_api_key, new_secret
 
 SECRET = "12345ABCDE"
 
@@ -47,7 +47,7 @@ def test_a_new_key_in_front_seals_and_the_old_one_still_opens(
 def test_a_secret_that_no_key_opens_says_what_to_do(old_key: SecretStr, new_key: SecretStr) -> None:
     sealed = Vault.with_keys([old_key]).seal(SECRET)
 
-    with pytest.raises(NoKeyOpensIt, match="SLIPWAY_SECRET_KEY") as refusal:
+    with pytest.raises(DecryptionFailed, match="SLIPWAY_SECRET_KEY") as refusal:
         Vault.with_keys([new_key]).open(sealed)
 
     assert sealed not in str(refusal.value)
@@ -56,7 +56,7 @@ def test_a_secret_that_no_key_opens_says_what_to_do(old_key: SecretStr, new_key:
 
 @pytest.mark.parametrize("sealed", ["", "not sealed at all", "gAAAAA", "ü"])
 def test_what_was_never_sealed_is_refused_the_same_way(old_key: SecretStr, sealed: str) -> None:
-    with pytest.raises(NoKeyOpensIt):
+    with pytest.raises(DecryptionFailed):
         Vault.with_keys([old_key]).open(sealed)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.embedded.ports import FIRST, LAST, LOOPBACK, KeptPorts, free_port
+from worker.local.servers.ports import FIRST, LAST, LOOPBACK, KeptPorts, free_port
 
 
 def test_a_free_port_can_be_listened_on_and_is_no_client_s():

@@ -1,9 +1,9 @@
-"""Several chunks in hand at the same time, and what keeps them apart (worker.intake.hands)."""
+"""Several chunks in hand at the same time, and what keeps them apart (worker.intake.executor)."""
 
 from datetime import timedelta
 from threading import Barrier, Event
 
-from worker.intake.hands import Hands
+from worker.intake.executor import BatchExecutor
 
 MOMENT = timedelta(milliseconds=200).total_seconds()  # in which what may begin would have begun
 LONG = timedelta(seconds=10).total_seconds()
@@ -31,7 +31,7 @@ class Pair:
 
 def test_chunks_of_different_tickets_are_carried_at_the_same_time():
     meeting = Barrier(3)
-    hands = Hands(2)
+    hands = BatchExecutor(2)
 
     hands.give(ONE, lambda: meeting.wait(LONG))
     hands.give(OTHER, lambda: meeting.wait(LONG))
@@ -42,7 +42,7 @@ def test_chunks_of_different_tickets_are_carried_at_the_same_time():
 
 def test_a_ticket_is_never_in_two_hands():
     """Its events come in order, and no transaction waits for another one's lock."""
-    pair, hands = Pair(), Hands(2)
+    pair, hands = Pair(), BatchExecutor(2)
 
     hands.give(ONE | OTHER, pair.first)
     hands.give(OTHER | THIRD, pair.second)
@@ -52,7 +52,7 @@ def test_a_ticket_is_never_in_two_hands():
 
 
 def test_what_finds_no_free_hand_waits_for_one():
-    pair, hands = Pair(), Hands(1)
+    pair, hands = Pair(), BatchExecutor(1)
 
     hands.give(ONE, pair.first)
     hands.give(OTHER, pair.second)
@@ -62,7 +62,7 @@ def test_what_finds_no_free_hand_waits_for_one():
 
 
 def test_resting_waits_for_all_that_is_in_hand():
-    pair, hands = Pair(), Hands(2)
+    pair, hands = Pair(), BatchExecutor(2)
 
     hands.give(ONE, pair.first)
     hands.rest()

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker import health
-from worker.health import Probes
+from worker.process import health
+from worker.process.health import Probes
 
 
 @pytest.fixture(autouse=True)

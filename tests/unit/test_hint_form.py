@@ -7,8 +7,8 @@ import pytest
 from tests.faults.poisoned_lists import LISTS
 from tests.support.envelopes import task
 from tests.support.plain_settings import plain_settings
-from worker.configuration import configuration
-from worker.hint_form import HINT_BYTES_MAX, checked
+from worker.celery.configuration import configuration
+from worker.celery.message_validation import HINT_BYTES_MAX, checked
 
 ROUTES = configuration(plain_settings())["task_routes"]
 

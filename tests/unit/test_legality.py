@@ -7,19 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.simulation.legality import Fault, Told, judge
+from producers.simulation.sequence_rules import AcceptedAction, SequenceFault, judge
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 DELAY = timedelta(hours=24)
 PAUSE = timedelta(hours=25)  # between two actions, unless a test says otherwise
 
 
-def told(*actions: str, pause: timedelta = PAUSE) -> list[Told]:
+def told(*actions: str, pause: timedelta = PAUSE) -> list[AcceptedAction]:
     """Actions, *pause* apart, written without `ticket_`."""
-    return [Told(f"ticket_{action}", NOON + n * pause) for n, action in enumerate(actions)]
+    return [
+        AcceptedAction(f"ticket_{action}", NOON + n * pause) for n, action in enumerate(actions)
+    ]
 
 
-def faults(sequence: list[Told], *, complete: bool = True) -> list[Fault]:
+def faults(sequence: list[AcceptedAction], *, complete: bool = True) -> list[SequenceFault]:
     return [violation.fault for violation in judge(sequence, close_delay=DELAY, complete=complete)]
 
 
@@ -84,7 +86,7 @@ def test_a_legal_life_has_no_fault(life):
     ],
 )
 def test_an_action_that_does_not_follow_is_illegal(life):
-    assert faults(told(*life.split())) == [Fault.ILLEGAL]
+    assert faults(told(*life.split())) == [SequenceFault.ILLEGAL]
 
 
 def test_the_words_name_the_action_and_where_the_ticket_stood():
@@ -99,27 +101,33 @@ def test_a_close_right_at_the_delay_is_legal():
 
 def test_a_close_before_the_delay_is_early():
     assert faults(told("win", "closed", pause=DELAY - timedelta(microseconds=1))) == [
-        Fault.EARLY_CLOSE
+        SequenceFault.EARLY_CLOSE
     ]
 
 
 def test_the_delay_runs_from_the_last_result():
     sequence = [
         *told("win", "rollback", "lost", pause=timedelta(hours=20)),
-        Told("ticket_closed", NOON + timedelta(hours=63)),  # 63 h after win, 23 h after lost
+        AcceptedAction(
+            "ticket_closed", NOON + timedelta(hours=63)
+        ),  # 63 h after win, 23 h after lost
     ]
 
-    assert faults(sequence) == [Fault.EARLY_CLOSE]
+    assert faults(sequence) == [SequenceFault.EARLY_CLOSE]
 
 
 def test_a_standing_result_must_be_closed_once_the_story_is_complete():
-    assert faults(told("win")) == [Fault.MISSING_CLOSE]
-    assert faults(told("win", "rollback", "lost")) == [Fault.MISSING_CLOSE]
+    assert faults(told("win")) == [SequenceFault.MISSING_CLOSE]
+    assert faults(told("win", "rollback", "lost")) == [SequenceFault.MISSING_CLOSE]
     assert faults(told("win"), complete=False) == []
 
 
 def test_ping_and_identify_say_nothing_about_a_ticket():
-    sequence = [Told("ping", NOON), *told("win", "closed"), Told("identify", NOON)]
+    sequence = [
+        AcceptedAction("ping", NOON),
+        *told("win", "closed"),
+        AcceptedAction("identify", NOON),
+    ]
 
     assert faults(sequence) == []
 

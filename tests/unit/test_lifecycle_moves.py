@@ -10,7 +10,7 @@ from statemachine.exceptions import TransitionNotAllowed
 
 from models.lifecycle.machine import TicketLifecycle
 from models.lifecycle.moves import MOVES, moved
-from models.lifecycle.words import INBOUND, Action, Result, Status
+from models.vocabulary import INBOUND, Action, Result, Status
 
 LISTED = """
     absent    ticket_open      open

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.events.decode import read
 from models.events.event import Event
-from models.events.reading import read
-from models.lifecycle.words import Action
-from models.money import MINOR_DIGITS
+from models.platform.money import MINOR_DIGITS
+from models.vocabulary import Action
 from tests.support.lottery import (
     BOUGHT,
     SAMPLE,

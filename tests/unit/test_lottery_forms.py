@@ -8,8 +8,8 @@ import json
 
 import pytest
 
+from models.events.decode import read
 from models.events.event import Entry, Unreadable
-from models.events.reading import read
 from tests.support.entries import ENTRY_ID
 from tests.support.lottery import STARRED, TICKET, accepted, bet, refused, settlement, wrong
 

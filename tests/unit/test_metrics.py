@@ -13,25 +13,25 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from models import metrics
 from models.intake.apply import Applied
-from models.lifecycle.words import Action
-from models.logs import Tally
-from models.metrics import new_registry
+from models.monitoring.stats import OperatorSurvey, Stats
 from models.outbox.causes import Cause
-from models.outbox.values import Again, Attempt, Claim, Delivered, Verdict
-from models.survey import OperatorSurvey, Survey
-from models.sweep_round import Round
+from models.outbox.values import Attempt, Claim, Delivered, RetryLater, Verdict
+from models.sweeps.heartbeat import Round
+from models.telemetry import metrics
+from models.telemetry.logs import LogCounter
+from models.telemetry.metrics import new_registry
+from models.vocabulary import Action
 from tests.support.closed_port import closed_port
-from worker.health import Probes
 from worker.intake.loop import Batch
-from worker.metrics import figures
-from worker.metrics.bounded import OTHERS, Bounded
+from worker.metrics import gauges as figures
+from worker.metrics.cardinality import OTHERS, LabelLimit
 from worker.metrics.delivery import DeliveryMetrics
-from worker.metrics.figures import Figures
+from worker.metrics.gauges import Gauges
 from worker.metrics.histogram import Histogram
 from worker.metrics.intake import IntakeMetrics
-from worker.metrics.page import Page
+from worker.metrics.server import MetricsServer
+from worker.process.health import Probes
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -102,8 +102,8 @@ def test_an_id_that_a_publisher_chose_cannot_spoil_the_average(registry, waited,
 def test_attempts_are_counted_by_operator_and_verdict_and_what_sent_nothing_takes_no_time(registry):
     metrics = DeliveryMetrics(registry)
 
-    metrics.recorded([attempt(Delivered()), attempt(Delivered()), attempt(Again(SECOND))])
-    metrics.recorded([attempt(Again(SECOND), operator="betsy", took=timedelta())])
+    metrics.recorded([attempt(Delivered()), attempt(Delivered()), attempt(RetryLater(SECOND))])
+    metrics.recorded([attempt(RetryLater(SECOND), operator="betsy", took=timedelta())])
 
     shown = samples(registry)
     assert shown["slipway_attempts_total operator=acme verdict=delivered"] == 2
@@ -142,7 +142,7 @@ def test_a_closed_circuit_has_no_cause(registry):
     (only,) = survey("acme").operators
     closed = replace(survey("acme"), operators=(replace(only, circuit=None),))
 
-    Figures(registry).show("database", of_database(closed))
+    Gauges(registry).show("database", of_database(closed))
 
     now = samples(registry)
     assert now["slipway_circuit_open operator=acme"] == 0
@@ -161,13 +161,13 @@ def test_the_doubts_about_a_wallet_s_success_are_counted(registry):
 
 
 def test_labels_beyond_the_limit_are_one():
-    bounded = Bounded(most=2)
+    bounded = LabelLimit(most=2)
 
     assert [bounded(name) for name in ("a", "b", "c", "a", "d")] == ["a", "b", OTHERS, "a", OTHERS]
 
 
 def test_a_survey_is_shown_whole_and_replaces_the_one_before(registry):
-    shown = Figures(registry)
+    shown = Gauges(registry)
     shown.show("database", of_database(survey("acme", "betsy")))
     shown.show("database", of_database(survey("acme")))
 
@@ -185,17 +185,17 @@ def test_a_sweep_that_never_ended_a_round_is_missed_from_the_first_look_on(regis
     """Else a beat that hangs from the beginning would page nobody."""
     never = replace(survey("acme"), last_round=None)
 
-    Figures(registry).show("database", of_database(never, since=NOW - 40 * SECOND))
+    Gauges(registry).show("database", of_database(never, since=NOW - 40 * SECOND))
 
     assert samples(registry)["slipway_sweep_age_seconds"] == 40
 
 
-def of_database(seen: Survey, *, since: datetime = NOW) -> list[figures.Family]:
+def of_database(seen: Stats, *, since: datetime = NOW) -> list[figures.Family]:
     return figures.of_database(seen, sweep_interval=SECOND, since=since)
 
 
-def survey(*operators: str) -> Survey:
-    return Survey(
+def survey(*operators: str) -> Stats:
+    return Stats(
         at=NOW,
         operators=tuple(
             OperatorSurvey(code, enabled=True, circuit=Cause.CERTIFICATE, due=3, in_flight=1,
@@ -216,14 +216,16 @@ def survey(*operators: str) -> Survey:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    made = Page(new_registry("intake"), probes=Probes(tmp_path / "probes", "intake@x"))
+def page(tmp_path: Path) -> Iterator[MetricsServer]:
+    made = MetricsServer(new_registry("intake"), probes=Probes(tmp_path / "probes", "intake@x"))
     yield made
     made.close()
 
 
 def test_a_page_says_where_it_is_and_what_it_belongs_to(page, tmp_path, monkeypatch):
-    monkeypatch.setattr(metrics, "TALLY", Tally())  # the process's has counted other tests' lines
+    monkeypatch.setattr(
+        metrics, "TALLY", LogCounter()
+    )  # the process's has counted other tests' lines
     page.open(address="127.0.0.1", port=0)
 
     address = (tmp_path / "probes" / "intake@x.metrics").read_text().strip()
@@ -238,7 +240,7 @@ def test_a_page_says_where_it_is_and_what_it_belongs_to(page, tmp_path, monkeypa
 
 def test_a_port_that_is_taken_costs_the_metrics_and_not_the_process(page, tmp_path, caplog):
     port = closed_port()
-    first = Page(new_registry("sweep"), probes=Probes(tmp_path / "probes", "sweep@x"))
+    first = MetricsServer(new_registry("sweep"), probes=Probes(tmp_path / "probes", "sweep@x"))
     first.open(address="127.0.0.1", port=port)
 
     page.open(address="127.0.0.1", port=port)

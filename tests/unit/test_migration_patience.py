@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from models.migrations.holders import Holder, in_words
-from models.migrations.patience import Patience
+from models.migrations.blocking_sessions import BlockingSession, in_words
+from models.migrations.lock_retry import Patience
 
 
-def holder(pid: int = 4711, **known: object) -> Holder:
+def holder(pid: int = 4711, **known: object) -> BlockingSession:
     nothing = dict.fromkeys(("program", "user", "host", "state", "lasting"))
-    return Holder(pid, **(nothing | known))
+    return BlockingSession(pid, **(nothing | known))
 
 
 def test_the_pauses_double_up_to_their_limit_and_are_one_fewer_than_the_tries():

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from models.events.decode import read
 from models.events.event import Event
-from models.events.moments import MOMENT_PATTERN, MOMENT_RULE, moment
-from models.events.reading import read
+from models.platform.timestamps import MOMENT_PATTERN, MOMENT_RULE, moment
 from tests.support import envelopes, lottery
 from tests.support.entries import entry, published
 from tests.support.sources import ROOT
@@ -74,7 +74,7 @@ REFUSED = [
 PYTHONS = [f"python3.{minor}" for minor in range(11, 15)]
 ELSEWHERE = """
 import json, sys
-from models.events.moments import moment
+from models.platform.timestamps import moment
 def judged(text):
     try:
         return moment(text).isoformat()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.money import (
+from models.platform.money import (
     AMOUNT_MAX,
     MINOR_DIGITS,
     from_decimal_units,

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.gateway.publishing.lines import Line, Lines
+from producers.gateway.publishing.line_splitter import LineSplitter, NdjsonLine
 
 LONGEST = 8
 TEXTS = st.lists(st.binary(max_size=12).map(lambda raw: raw.replace(b"\n", b"-")), max_size=8)
 
 
-def split(text: bytes, *cuts: int) -> list[Line]:
-    lines = Lines(longest=LONGEST)
+def split(text: bytes, *cuts: int) -> list[NdjsonLine]:
+    lines = LineSplitter(longest=LONGEST)
     places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
     found = [line for start, end in pairwise(places) for line in lines.feed(text[start:end])]
     return [*found, *lines.end()]
@@ -24,7 +24,7 @@ def test_however_it_is_cut_the_lines_are_the_same(texts, cuts, ended):
     text = b"\n".join(texts) + (b"\n" if ended and texts else b"")
 
     expected = [
-        Line(number, raw.strip() if len(raw) <= LONGEST + 1 else None)
+        NdjsonLine(number, raw.strip() if len(raw) <= LONGEST + 1 else None)
         for number, raw in enumerate(texts, 1)
         if raw.strip() or len(raw) > LONGEST + 1
     ]
@@ -32,15 +32,15 @@ def test_however_it_is_cut_the_lines_are_the_same(texts, cuts, ended):
 
 
 def test_empty_lines_are_counted_and_left_out():
-    assert split(b"\n\r\n  a \r\n\nb") == [Line(3, b"a"), Line(5, b"b")]
+    assert split(b"\n\r\n  a \r\n\nb") == [NdjsonLine(3, b"a"), NdjsonLine(5, b"b")]
 
 
 @pytest.mark.parametrize("pieces", [1, 100])
 def test_of_a_line_that_is_too_long_nothing_is_kept(pieces):
-    lines = Lines(longest=LONGEST)
+    lines = LineSplitter(longest=LONGEST)
     for _ in range(pieces):
         assert list(lines.feed(b"x" * 1000)) == []
 
     assert len(lines._begun) == 0  # noqa: SLF001 - what is held is the point
 
-    assert list(lines.feed(b"\nshort\n")) == [Line(1, None), Line(2, b"short")]
+    assert list(lines.feed(b"\nshort\n")) == [NdjsonLine(1, None), NdjsonLine(2, b"short")]

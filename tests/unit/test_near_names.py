@@ -14,7 +14,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from models.events.format import DATA_NAMES, EVENT_NAMES
 from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES
 from models.events.refusal import Refusal
-from models.in_flight.ticket_line import read_line
+from models.ticket_import.ticket_line import read_line
 from tests.support import envelopes, lottery
 from tests.support.entries import accepted, published, refused
 

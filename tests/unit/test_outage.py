@@ -7,7 +7,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ExecAbortError, ReadOnlyError, ResponseError
 
-from worker.outage import Outage, reason_of
+from worker.process.outage import Outage, reason_of
 
 LOG = logging.getLogger("worker.somewhere")
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.outbox.pace import Gate
+from models.outbox.rate_limit import PartnerLimits
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-GATE = Gate(
+GATE = PartnerLimits(
     operator=1,
     cap=32,
     rate=None,
@@ -30,7 +30,7 @@ def seconds(count: float) -> timedelta:
     return timedelta(seconds=count)
 
 
-def free(gate: Gate, *, calls: int = 0, now: datetime = NOW) -> int:
+def free(gate: PartnerLimits, *, calls: int = 0, now: datetime = NOW) -> int:
     return gate.allowance(calls=calls, now=now).free
 
 

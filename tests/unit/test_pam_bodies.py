@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.lifecycle.ticket import Owed
-from models.lifecycle.words import INBOUND, Action
-from models.notices.body import Message, message
+from models.notices.body import NoticeText, message
 from models.notices.pam import FIELDS, body, slug
-from models.signing import sign
+from models.platform.signing import sign
+from models.vocabulary import INBOUND, Action
 from tests.support.tickets import OPERATOR, TICKET_ID, ticket
 
 KEY, TIMESTAMP = "12345ABCDE", 1706191612
@@ -216,5 +216,5 @@ def test_the_message_of_a_pam_ticket_goes_to_the_operator_s_url_itself():
 
     made = message(ticket("won@1"), owed)
 
-    assert made == Message(f'{{"action":"ticket_win","data":{{{HEAD}}}}}', path="")
+    assert made == NoticeText(f'{{"action":"ticket_win","data":{{{HEAD}}}}}', path="")
     assert made.impossible is None

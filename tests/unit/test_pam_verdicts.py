@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.lifecycle.words import Action
-from models.outbox.values import Again, Claim, Dead, Delivered, Unanswered, Verdict
+from models.outbox.values import Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
+from models.vocabulary import Action
 from tests.support.owed_notice import NOW, PARTNER, WIN
-from worker.delivery.calls import Answer, NoAnswer, NotReached, Reply
-from worker.delivery.judging import ANSWER_CHARS_MAX, judge, not_sent
-from worker.delivery.pam import Pam
+from worker.delivery.http.exchange import HttpResponse, NoAnswer, NotReached, Reply
+from worker.delivery.outcome import ANSWER_CHARS_MAX, judge, not_sent
+from worker.delivery.protocols.pam import PamAdapter
 from worker.delivery.retry import RetryPolicy
 
 FIRST = timedelta(seconds=10)
@@ -29,11 +29,11 @@ DISCARD = replace(WIN, action=Action.DISCARD)
 
 def verdict(claim: Claim, reply: Reply) -> Verdict:
     took = timedelta(milliseconds=20)
-    return judge(claim, reply, took=took, dialect=Pam(), policy=POLICY, chance=0).verdict
+    return judge(claim, reply, took=took, dialect=PamAdapter(), policy=POLICY, chance=0).verdict
 
 
-def answer(status: int, *, retry_after: str | None = None, cut: bool = False) -> Answer:
-    return Answer(status, b"", retry_after=retry_after, cut=cut)
+def answer(status: int, *, retry_after: str | None = None, cut: bool = False) -> HttpResponse:
+    return HttpResponse(status, b"", retry_after=retry_after, cut=cut)
 
 
 def aged(claim: Claim) -> Claim:
@@ -55,7 +55,7 @@ def test_create_and_reserve_are_accepted_by_200_alone(claim):
 
 @pytest.mark.parametrize("status", [101, 301, 302, 307, 308, 425, 429, 500, 501, 503, 505, 525])
 def test_what_may_pass_is_tried_again(status):
-    assert verdict(WIN, answer(status)) == Again(FIRST)
+    assert verdict(WIN, answer(status)) == RetryLater(FIRST)
 
 
 @pytest.mark.parametrize("status", [408, 502, 504, 520, 521, 522, 523, 524])
@@ -78,7 +78,7 @@ def test_a_4xx_refuses_a_create_for_good(claim, status):
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_signature_never_kills_a_notice(status):
     """A wrong secret concerns everything that is due."""
-    assert verdict(WIN, answer(status)) == Again(FIRST)
+    assert verdict(WIN, answer(status)) == RetryLater(FIRST)
 
 
 @pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 410, 413, 422, 451, 499])
@@ -88,16 +88,16 @@ def test_any_other_4xx_is_dead(status):
 
 @given(st.integers(min_value=100, max_value=999))
 def test_every_status_has_a_verdict(status):
-    assert isinstance(verdict(WIN, answer(status)), Delivered | Again | Unanswered | Dead)
+    assert isinstance(verdict(WIN, answer(status)), Delivered | RetryLater | Unanswered | Dead)
 
 
 def test_an_answer_too_long_to_be_read_counts_by_its_status():
     assert verdict(WIN, answer(200, cut=True)) == Delivered()
-    assert verdict(WIN, answer(503, cut=True)) == Again(FIRST)
+    assert verdict(WIN, answer(503, cut=True)) == RetryLater(FIRST)
 
 
 def test_a_partner_never_reached_is_tried_again():
-    assert verdict(WIN, NotReached("no route")) == Again(FIRST)
+    assert verdict(WIN, NotReached("no route")) == RetryLater(FIRST)
 
 
 def test_silence_is_not_the_same_as_no():
@@ -108,13 +108,15 @@ def test_silence_is_not_the_same_as_no():
 @pytest.mark.parametrize("status", [400, 404, 409, 500])
 def test_a_discard_goes_on_whatever_the_answer(status):
     """protocol.md rule 10: every 30 min until taken."""
-    assert verdict(DISCARD, answer(status)) == Again(timedelta(minutes=30))
+    assert verdict(DISCARD, answer(status)) == RetryLater(timedelta(minutes=30))
 
 
 def test_whether_the_partner_said_no_is_known_beside_the_verdict():
     for claim in (WIN, CREATE, DISCARD):
         for status, refused in ((404, True), (503, False), (504, False), (200, False)):
-            made = judge(claim, answer(status), took=FIRST, dialect=Pam(), policy=POLICY, chance=0)
+            made = judge(
+                claim, answer(status), took=FIRST, dialect=PamAdapter(), policy=POLICY, chance=0
+            )
             assert made.refused is refused
 
 
@@ -150,7 +152,7 @@ def test_a_success_counts_at_any_age():
 
 @pytest.mark.parametrize("status", [429, 503, 302])
 def test_retry_after_is_honoured(status):
-    assert verdict(WIN, answer(status, retry_after="90")) == Again(timedelta(seconds=90))
+    assert verdict(WIN, answer(status, retry_after="90")) == RetryLater(timedelta(seconds=90))
 
 
 def test_a_date_in_retry_after_counts_from_the_answer():
@@ -158,13 +160,13 @@ def test_a_date_in_retry_after_counts_from_the_answer():
 
     told = answer(503, retry_after="Fri, 20 Nov 2026 10:01:00 GMT")
 
-    assert verdict(claim, told) == Again(timedelta(minutes=1))
+    assert verdict(claim, told) == RetryLater(timedelta(minutes=1))
 
 
 def test_what_could_not_be_sent_keeps_its_reason():
     attempt = not_sent(WIN, "its secret cannot be opened", policy=POLICY, chance=0)
 
-    assert attempt.verdict == Again(FIRST)
+    assert attempt.verdict == RetryLater(FIRST)
     assert attempt.problem == "its secret cannot be opened"
     assert attempt.http_status is None
 
@@ -173,9 +175,9 @@ def test_what_could_not_be_sent_keeps_its_reason():
 def test_of_the_partners_words_the_beginning_is_kept_as_the_database_can_hold_it(body):
     attempt = judge(
         WIN,
-        Answer(500, body),
+        HttpResponse(500, body),
         took=timedelta(),
-        dialect=Pam(),
+        dialect=PamAdapter(),
         policy=POLICY,
         chance=0,
     )
@@ -193,7 +195,7 @@ def test_an_attempt_is_signed_as_the_contract_says():
     """contracts: BetStack 1.3, the vector of ticket_win."""
     at = datetime.fromtimestamp(1706191612, UTC) + timedelta(milliseconds=700)
 
-    request = Pam().request(WIN, PARTNER, secret="12345ABCDE", at=at)
+    request = PamAdapter().request(WIN, PARTNER, secret="12345ABCDE", at=at)
 
     assert request.url == "https://pam.example/hook"
     assert request.body == WIN.body.encode()
@@ -207,8 +209,8 @@ def test_an_attempt_is_signed_as_the_contract_says():
 
 def test_a_repeat_has_the_same_bytes_and_key_and_a_signature_of_its_own():
     """design.md 5.5."""
-    first = Pam().request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
-    repeat = Pam().request(WIN, PARTNER, secret="12345ABCDE", at=NOW + timedelta(seconds=10))
+    first = PamAdapter().request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
+    repeat = PamAdapter().request(WIN, PARTNER, secret="12345ABCDE", at=NOW + timedelta(seconds=10))
 
     assert repeat.body == first.body
     assert repeat.headers["Idempotency-Key"] == first.headers["Idempotency-Key"]
@@ -219,7 +221,7 @@ def test_a_repeat_has_the_same_bytes_and_key_and_a_signature_of_its_own():
 def test_an_idempotency_key_fits_a_header_and_stays_unique(one, other):
     def key(kept: str) -> str:
         claim = replace(WIN, kept_key=kept)
-        return Pam().request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
+        return PamAdapter().request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
 
     assert key(one).isascii()
     assert key(one).isprintable()
@@ -227,7 +229,7 @@ def test_an_idempotency_key_fits_a_header_and_stays_unique(one, other):
 
 
 def test_nothing_secret_shows_in_a_request_s_repr():
-    request = Pam().request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
+    request = PamAdapter().request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
 
     assert request.headers["signature"] not in repr(request)
     assert "12345ABCDE" not in repr(request)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.delivery.networks import may_connect
+from worker.delivery.http.address_policy import may_connect
 
 PRIVATE_4 = ip_network("10.0.0.0/8")
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from worker.supervisor.procfile import ProcessLine, ProcfileError, parse_procfile, read_procfile
+from worker.local.supervisor.procfile import (
+    ProcessLine,
+    ProcfileError,
+    parse_procfile,
+    read_procfile,
+)
 
 
 def test_release_stands_apart_from_the_processes_that_stay():

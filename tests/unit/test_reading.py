@@ -13,10 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.events.amounts import amounts_of
+from models.events.decode import EVENT_BYTES_MAX, read
 from models.events.event import Entry, Event, Unreadable
-from models.events.moments import id_time
-from models.events.reading import EVENT_BYTES_MAX, read
-from models.lifecycle.words import INBOUND
+from models.platform.timestamps import id_time
+from models.vocabulary import INBOUND
 from tests.support.entries import ENTRY_ID, accepted, entry, published, refused, with_data
 from tests.support.envelopes import task
 from tests.support.lottery import settlement

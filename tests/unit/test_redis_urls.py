@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from redis.connection import parse_url
 
-from models.addresses import redis_address, redis_tls, without_options
+from models.settings.addresses import redis_address, redis_tls, without_options
 from tests.support.plain_settings import plain_settings
-from worker.configuration import configuration
+from worker.celery.configuration import configuration
 
 VERIFIED = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
 NOT_VERIFIED = {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from models.lifecycle.turn import NO_WINDOW
-from models.outbox.dead import WayOut
-from models.rescue import EventEnd, FreedNotice
+from models.lifecycle.advance import NO_WINDOW
+from models.outbox.dead_letters import Resolution
+from models.triage import EventResolution, FreedNotice
 from worker.cli.errors import WrongUsage
-from worker.cli.rescue.options import Choice
-from worker.cli.rescue.sentences import (
+from worker.cli.triage.options import Choice
+from worker.cli.triage.sentences import (
     counted,
     did_free,
     did_retry,
@@ -22,7 +22,7 @@ from worker.cli.rescue.sentences import (
 )
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-END = EventEnd(
+END = EventResolution(
     operator="acme",
     ticket_id="T",
     event_id="e-1",
@@ -43,7 +43,7 @@ FREED = FreedNotice(
     ticket_id="T",
     action="ticket_win",
     generation=1,
-    way=WayOut.SKIP_NOT_DELIVERED,
+    way=Resolution.SKIP_NOT_DELIVERED,
     perhaps_delivered=False,
     status="resulted/won",
     of_force=True,
@@ -63,7 +63,7 @@ def fate(**facts: Any) -> str:  # noqa: ANN401 - whatever an end has
     return said.removeprefix("ticket_win e-1 of ticket T of acme is ")
 
 
-def freed(way: WayOut, **facts: Any) -> str:  # noqa: ANN401 - whatever a notice has
+def freed(way: Resolution, **facts: Any) -> str:  # noqa: ANN401 - whatever a notice has
     return will_free(replace(FREED, way=way, **facts))
 
 
@@ -161,40 +161,40 @@ def test_a_skip_says_what_is_lost(facts, said):
     """Rule 18."""
     action = facts.get("action", "ticket_win")
 
-    assert freed(WayOut.SKIP_NOT_DELIVERED, **facts) == (
+    assert freed(Resolution.SKIP_NOT_DELIVERED, **facts) == (
         f"the partner will never be told {action} of generation 1 of ticket T of acme{said}"
     )
 
 
 def test_what_counts_as_delivered_starts_the_clock_of_the_result_in_force():
     """Rules 16 and 18."""
-    in_force = freed(WayOut.SKIP_DELIVERED, close_due_at=NOON)
-    overtaken = freed(WayOut.SKIP_DELIVERED, of_force=False)
-    rollback = freed(WayOut.SKIP_DELIVERED, action="ticket_rollback", of_force=False)
+    in_force = freed(Resolution.SKIP_DELIVERED, close_due_at=NOON)
+    overtaken = freed(Resolution.SKIP_DELIVERED, of_force=False)
+    rollback = freed(Resolution.SKIP_DELIVERED, action="ticket_rollback", of_force=False)
 
     assert "; its 24h start, so the ticket closes at 2026-11-20T12:00:00Z" in in_force
     assert "; no 24h start, because the ticket does not stand at it any more" in overtaken
     assert "24h" not in rollback
-    done = replace(FREED, way=WayOut.SKIP_DELIVERED, close_due_at=NOON)
+    done = replace(FREED, way=Resolution.SKIP_DELIVERED, close_due_at=NOON)
     assert did_free(done).endswith("counts as delivered; the ticket closes at 2026-11-20T12:00:00Z")
 
 
 def test_a_notice_sent_again_is_doubted_and_held_aloud():
-    said = freed(WayOut.RETRY, perhaps_delivered=True, operator_disabled=True)
+    said = freed(Resolution.RETRY, perhaps_delivered=True, operator_disabled=True)
 
     assert "the partner perhaps has it, and gets the same Idempotency-Key again" in said
     assert "the operator is disabled, so it is held until that ends" in said
     assert "which is dead, too" in freed(
-        WayOut.SKIP_DELIVERED, next_action="ticket_rollback", next_generation=1, next_dead=True
+        Resolution.SKIP_DELIVERED, next_action="ticket_rollback", next_generation=1, next_dead=True
     )
     assert "acme, although an attempt had no answer; its rollback" in freed(
-        WayOut.SKIP_NOT_DELIVERED, perhaps_delivered=True
+        Resolution.SKIP_NOT_DELIVERED, perhaps_delivered=True
     )
 
 
 def test_what_follows_from_skipping_many_is_counted():
     """Rule 18: before one of the two words is given."""
-    delivered = replace(FREED, way=WayOut.SKIP_DELIVERED, close_due_at=NOON)
+    delivered = replace(FREED, way=Resolution.SKIP_DELIVERED, close_due_at=NOON)
     behind = replace(FREED, withdrawn=True, next_action="ticket_lost")
 
     assert outlook([delivered, behind, FREED], ["a rollback is never skipped"] * 2) == (

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from worker.supervisor.restart import LIVED_LONG, PAUSES, after_death
+from worker.local.supervisor.restart import LIVED_LONG, PAUSES, after_death
 
 A_MOMENT = timedelta(seconds=1)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.lifecycle.words import Action
+from models.vocabulary import Action
 from worker.delivery.retry import ASKED_MAX, RetryPolicy, asked_pause
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.lifecycle.ticket import Owed, TicketState
-from models.lifecycle.words import Action
-from models.money import MINOR_DIGITS, to_decimal_units
-from models.notices.body import Message, message
+from models.notices.body import NoticeText, message
 from models.notices.seamless import NO_ROLLBACK
+from models.platform.money import MINOR_DIGITS, to_decimal_units
+from models.vocabulary import Action
 from tests.support.tickets import ROUND, SEAMLESS, ticket
 
 AT = datetime(2019, 12, 11, 19, 57, 28, 431_999, tzinfo=UTC)
@@ -32,7 +32,9 @@ CANCEL_FIELDS = (
 )
 
 
-def settled(action: Action, *, generation: int = 1, at: datetime = AT, **data: object) -> Message:
+def settled(
+    action: Action, *, generation: int = 1, at: datetime = AT, **data: object
+) -> NoticeText:
     """Return the call for a settlement of a round that was placed for 5.00 EUR."""
     return message(a_round(), Owed(action, generation, data, event_id="e", at=at))
 
@@ -41,7 +43,7 @@ def a_round(**facts: object) -> TicketState:
     return replace(ticket("open", SEAMLESS), details={**ROUND, **facts})
 
 
-def fields(made: Message) -> dict[str, Any]:
+def fields(made: NoticeText) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(made.body)
     return found
 
@@ -105,7 +107,7 @@ def test_a_cash_out_brings_its_own_amount():
 def test_a_rollback_has_no_call():
     made = settled(Action.ROLLBACK)
 
-    assert made == Message("", "", NO_ROLLBACK)
+    assert made == NoticeText("", "", NO_ROLLBACK)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_no_amount_passes_through_a_float(cents, currency):
 # --- transactionId: what a settlement is, once and for all ----------------------------------------
 
 
-def transaction(made: Message) -> str:
+def transaction(made: NoticeText) -> str:
     found: str = fields(made)["transactionId"]
     return found
 

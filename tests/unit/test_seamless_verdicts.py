@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.lifecycle.words import Action
 from models.outbox.values import Claim
-from models.signing import sign_seamless
+from models.platform.signing import sign_seamless
+from models.vocabulary import Action
 from tests.support.owed_notice import NOW, PARTNER, WIN
-from worker.delivery.calls import Answer
-from worker.delivery.dialect import Meaning, NotNow, Refused, Taken, Unclear
-from worker.delivery.seamless import Seamless
+from worker.delivery.http.exchange import HttpResponse
+from worker.delivery.protocols.adapter import Accepted, Meaning, NotNow, Rejected, Unclear
+from worker.delivery.protocols.seamless import SeamlessAdapter
 
 TRANSACTION = "645adfee-d50d-50e2-9561-01b57f4a4fa1"
 WALLET = replace(PARTNER, protocol="seamless", url="https://wallet.example/api/", agent="agentId")
@@ -24,7 +24,7 @@ CANCEL = replace(PAYOUT, action=Action.REFUND, path="/cancel")
 
 def reading(answer: object, *, status: int = 200, claim: Claim = PAYOUT) -> Meaning:
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    return Seamless().read(claim, Answer(status, body))
+    return SeamlessAdapter().read(claim, HttpResponse(status, body))
 
 
 def coded(code: object, message: str = "words") -> dict[str, object]:
@@ -44,13 +44,13 @@ def success(**changes: object) -> bytes:
 
 def doubts(answer: bytes, *, claim: Claim = PAYOUT) -> object:
     meaning = reading(answer, claim=claim)
-    assert isinstance(meaning, Taken)
+    assert isinstance(meaning, Accepted)
     assert meaning.remarks is not None
     return meaning.remarks.get("doubts")
 
 
 def test_code_0_is_done_and_what_the_wallet_says_is_kept():
-    assert reading(success()) == Taken(
+    assert reading(success()) == Accepted(
         {
             "code": 0,
             "message": "Success",
@@ -64,8 +64,8 @@ def test_code_0_is_done_and_what_the_wallet_says_is_kept():
 @pytest.mark.parametrize("status", [200, 201, 301, 400, 403, 500, 503])
 def test_the_code_decides_whatever_the_http_status(status):
     """Contracts 2.3 and 2.5: judge by `status.code`."""
-    assert isinstance(reading(success(), status=status), Taken)
-    assert isinstance(reading(coded(997), status=status), Refused)
+    assert isinstance(reading(success(), status=status), Accepted)
+    assert isinstance(reading(coded(997), status=status), Rejected)
     assert isinstance(reading(coded(999), status=status), NotNow)
 
 
@@ -73,7 +73,7 @@ def test_the_code_decides_whatever_the_http_status(status):
 def test_a_code_that_says_our_request_is_wrong_is_dead_with_the_wallet_s_words(code):
     meaning = reading(coded(code, "no\x00 such\x1b member"))
 
-    assert isinstance(meaning, Refused)
+    assert isinstance(meaning, Rejected)
     assert meaning.words == "no\ufffd such\ufffd member"
     assert f"status.code {code} (" in meaning.problem
     assert "member" not in meaning.problem
@@ -126,7 +126,9 @@ def test_an_answer_without_a_code_is_no_success_and_says_what_is_wrong_with_it(b
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd"])
 def test_a_compressed_answer_is_called_so_by_its_header(coding):
-    meaning = Seamless().read(PAYOUT, Answer(200, b"\x8b\x07\x80", coding=coding.upper()))
+    meaning = SeamlessAdapter().read(
+        PAYOUT, HttpResponse(200, b"\x8b\x07\x80", coding=coding.upper())
+    )
 
     assert meaning == Unclear(
         f"answered 200 with a compressed body ({coding}), which was not asked for"
@@ -158,16 +160,18 @@ def test_any_other_status_without_a_code_says_that_it_was_not_done(status):
     ],
 )
 def test_what_is_plain_is_read_however_odd_the_rest_is(body):
-    assert isinstance(reading(body), Taken)
+    assert isinstance(reading(body), Accepted)
     assert doubts(body) is None
 
 
 def test_a_header_that_says_compressed_changes_nothing_about_what_is_plain():
-    assert isinstance(Seamless().read(PAYOUT, Answer(200, success(), coding="gzip")), Taken)
+    assert isinstance(
+        SeamlessAdapter().read(PAYOUT, HttpResponse(200, success(), coding="gzip")), Accepted
+    )
 
 
 def test_refusals_are_read_from_text_as_well():
-    assert isinstance(reading(coded("997")), Refused)
+    assert isinstance(reading(coded("997")), Rejected)
     assert isinstance(reading(coded(" 999 ")), NotNow)
 
 
@@ -175,7 +179,7 @@ def test_refusals_are_read_from_text_as_well():
 
 
 def cut(body: bytes, *, claim: Claim = PAYOUT) -> Meaning:
-    return Seamless().read(claim, Answer(200, body[: 64 * 1024], cut=True))
+    return SeamlessAdapter().read(claim, HttpResponse(200, body[: 64 * 1024], cut=True))
 
 
 def test_of_an_answer_that_is_too_long_the_beginning_counts():
@@ -183,7 +187,7 @@ def test_of_an_answer_that_is_too_long_the_beginning_counts():
 
     meaning = cut(long)
 
-    assert isinstance(meaning, Taken)
+    assert isinstance(meaning, Accepted)
     assert meaning.remarks is not None
     assert meaning.remarks["doubts"] == ["ref_id_missing", "balance_missing", "answer_cut"]
 
@@ -191,14 +195,14 @@ def test_of_an_answer_that_is_too_long_the_beginning_counts():
 def test_what_stood_whole_before_the_cut_is_known():
     meaning = cut(success()[:-1] + b',"history":"' + b"x" * 70_000 + b'"}')
 
-    assert isinstance(meaning, Taken)
+    assert isinstance(meaning, Accepted)
     assert meaning.remarks is not None
     assert meaning.remarks["doubts"] == ["answer_cut"]
 
 
 @pytest.mark.parametrize("code", [997, 999])
 def test_a_refusal_before_the_cut_is_one(code):
-    expected = Refused if code == 997 else NotNow
+    expected = Rejected if code == 997 else NotNow
 
     assert isinstance(cut(json.dumps(coded(code)).encode()[:-1] + b', "x":"' * 20_000), expected)
 
@@ -226,7 +230,7 @@ def test_a_code_that_is_not_whole_before_the_cut_is_none(body):
 def test_wherever_an_answer_is_cut_its_code_is_right_or_unknown(length):
     meaning = cut(success()[:length])
 
-    assert isinstance(meaning, Taken | Unclear)
+    assert isinstance(meaning, Accepted | Unclear)
 
 
 # --- done already ---------------------------------------------------------------------------------
@@ -239,7 +243,7 @@ def test_a_cancel_that_was_asked_for_before_is_done_with_a_doubt(code):
     """Contracts 2.5: a second cancel is answered 807 by one integrator, 806 by another."""
     meaning = reading(coded(code), claim=replace(CANCEL, number=2))
 
-    assert isinstance(meaning, Taken)
+    assert isinstance(meaning, Accepted)
     assert meaning.remarks is not None
     assert meaning.remarks["doubts"] == ["already_done_at_a_repeat"]
     assert meaning.remarks["code"] == code
@@ -250,7 +254,7 @@ def test_a_first_cancel_that_was_done_already_waits_for_a_person(code):
     """The same call would get the same answer for 48 h."""
     meaning = reading(coded(code), claim=CANCEL)
 
-    assert isinstance(meaning, Refused)
+    assert isinstance(meaning, Rejected)
     assert meaning.problem.endswith("to the first call")
 
 
@@ -259,7 +263,7 @@ def test_a_payout_that_was_done_already_counts_if_it_may_have_been_ours(code):
     """Contracts 2.5: a second payout for a round is answered 806 (AMBSlot: 900)."""
     ours = reading(coded(code), claim=replace(AGAIN, perhaps_delivered=True))
 
-    assert isinstance(ours, Taken)
+    assert isinstance(ours, Accepted)
     assert ours.remarks is not None
     assert ours.remarks["doubts"] == ["already_done_at_a_repeat"]
     assert isinstance(reading(coded(code), claim=AGAIN), NotNow)
@@ -271,12 +275,12 @@ def test_a_payout_for_a_cancelled_round_was_not_done():
 
 @pytest.mark.parametrize("written", ["0", "0.0", "0e5", "-0", "0E-9"])
 def test_zero_is_zero_however_it_is_written(written):
-    assert isinstance(reading(b'{"status":{"code":%s}}' % written.encode()), Taken)
+    assert isinstance(reading(b'{"status":{"code":%s}}' % written.encode()), Accepted)
 
 
 @given(st.binary(max_size=300))
 def test_no_answer_breaks_the_reader(body):
-    assert isinstance(reading(body), Taken | NotNow | Unclear | Refused)
+    assert isinstance(reading(body), Accepted | NotNow | Unclear | Rejected)
 
 
 @given(
@@ -289,7 +293,7 @@ def test_no_answer_breaks_the_reader(body):
     )
 )
 def test_no_document_breaks_the_reader(document):
-    assert isinstance(reading(document), Taken | NotNow | Unclear | Refused)
+    assert isinstance(reading(document), Accepted | NotNow | Unclear | Rejected)
 
 
 # --- doubts: a success that a person should look at -----------------------------------------------
@@ -343,7 +347,7 @@ def test_a_repeat_that_moved_nothing_is_told_apart():
 
 @pytest.mark.parametrize("base", ["https://wallet.example/api", "https://wallet.example/api/"])
 def test_the_call_s_path_stands_behind_the_operator_s_url(base):
-    request = Seamless().request(CANCEL, replace(WALLET, url=base), secret="s", at=NOW)
+    request = SeamlessAdapter().request(CANCEL, replace(WALLET, url=base), secret="s", at=NOW)
 
     assert request.url == "https://wallet.example/api/cancel"
     assert request.body == CANCEL.body.encode()
@@ -354,16 +358,16 @@ def test_a_wallet_that_asks_for_it_gets_a_signature():
     """Contracts 2.1."""
     signing = replace(WALLET, sign_calls=True)
 
-    request = Seamless().request(PAYOUT, signing, secret="12345ABCDE", at=NOW)
+    request = SeamlessAdapter().request(PAYOUT, signing, secret="12345ABCDE", at=NOW)
 
     assert request.headers["x-amb-signature"] == sign_seamless(request.body, secret="12345ABCDE")
 
 
 def test_a_ping_asks_for_a_balance_and_any_code_is_an_answer():
     """Contracts 2.0: the protocol has no ping; `/balance` only reads."""
-    request = Seamless().ping(WALLET, secret="")
+    request = SeamlessAdapter().ping(WALLET, secret="")
 
     assert request.url == "https://wallet.example/api/balance"
     assert request.body == b'{"username":"slipway-ping","agentId":"agentId"}'
-    assert Seamless().answers_ping(Answer(200, json.dumps(coded(908)).encode()))
-    assert not Seamless().answers_ping(Answer(200, b"It works"))
+    assert SeamlessAdapter().answers_ping(HttpResponse(200, json.dumps(coded(908)).encode()))
+    assert not SeamlessAdapter().answers_ping(HttpResponse(200, b"It works"))

@@ -10,9 +10,9 @@ from ipaddress import ip_network
 import pytest
 from pydantic import ValidationError
 
-from models.settings import Settings, read_settings
-from models.settings_faults import WrongSettings
-from models.settings_table import PAGE, refreshed, settings_table
+from models.settings.errors import WrongSettings
+from models.settings.settings import Settings, read_settings
+from models.settings.table import PAGE, refreshed, settings_table
 
 KEY, OLD_KEY = (urlsafe_b64encode(letter * 32).decode() for letter in (b"n", b"o"))
 
@@ -244,7 +244,7 @@ def test_every_setting_says_what_it_does() -> None:
 
 
 def test_the_page_of_settings_is_up_to_date() -> None:
-    """Make it anew with `python -m models.settings_table`."""
+    """Make it anew with `python -m models.settings.table`."""
     page = PAGE.read_text(encoding="utf-8")
 
     assert refreshed(page) == page

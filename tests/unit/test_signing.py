@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.signing import Flaw, Genuine, Refused, sign, sign_seamless, verify
+from models.platform.signing import Flaw, Genuine, SignatureRefused, sign, sign_seamless, verify
 
 SECRET = "12345ABCDE"
 TIMESTAMP = 1706191612
@@ -96,7 +96,7 @@ def judged(
     signature: str = WIN_SIGNATURE,
     secrets: tuple[str, ...] = (SECRET,),
     now: datetime = SIGNED_AT,
-) -> Genuine | Refused:
+) -> Genuine | SignatureRefused:
     """Judge a genuine win, but for what the test changes about it."""
     return verify(
         body, timestamp=timestamp, signature=signature, secrets=secrets, now=now, window=WINDOW
@@ -129,7 +129,7 @@ def test_a_body_with_a_space_is_accepted_in_both_readings(signature: str) -> Non
 
 
 def test_a_compact_body_is_not_accepted_with_the_signature_of_a_spaced_one() -> None:
-    assert judged(SQUEEZED, signature=SPACED_SIGNATURE) == Refused(Flaw.SIGNATURE_WRONG)
+    assert judged(SQUEEZED, signature=SPACED_SIGNATURE) == SignatureRefused(Flaw.SIGNATURE_WRONG)
 
 
 def test_a_partner_that_pretty_prints_is_accepted_over_the_body_without_spaces() -> None:
@@ -152,7 +152,7 @@ def test_a_timestamp_within_the_window_is_accepted(seconds: int) -> None:
 def test_a_timestamp_outside_the_window_is_refused(seconds: int) -> None:
     verdict = judged(now=SIGNED_AT + timedelta(seconds=seconds))
 
-    assert verdict == Refused(Flaw.TIMESTAMP_OUTSIDE_WINDOW)
+    assert verdict == SignatureRefused(Flaw.TIMESTAMP_OUTSIDE_WINDOW)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_timestamp_outside_the_window_is_refused(seconds: int) -> None:
     ],
 )
 def test_a_timestamp_that_is_not_unix_seconds_is_refused(timestamp: str) -> None:
-    assert judged(timestamp=timestamp) == Refused(Flaw.TIMESTAMP_UNREADABLE)
+    assert judged(timestamp=timestamp) == SignatureRefused(Flaw.TIMESTAMP_UNREADABLE)
 
 
 @pytest.mark.parametrize(
@@ -183,13 +183,13 @@ def test_a_timestamp_that_is_not_unix_seconds_is_refused(timestamp: str) -> None
     ],
 )
 def test_another_signature_is_refused(signature: str) -> None:
-    assert judged(signature=signature) == Refused(Flaw.SIGNATURE_WRONG)
+    assert judged(signature=signature) == SignatureRefused(Flaw.SIGNATURE_WRONG)
 
 
 def test_other_bytes_another_secret_or_none_is_refused() -> None:
-    assert judged(CLOSED) == Refused(Flaw.SIGNATURE_WRONG)
-    assert judged(secrets=("another",)) == Refused(Flaw.SIGNATURE_WRONG)
-    assert judged(secrets=()) == Refused(Flaw.SIGNATURE_WRONG)
+    assert judged(CLOSED) == SignatureRefused(Flaw.SIGNATURE_WRONG)
+    assert judged(secrets=("another",)) == SignatureRefused(Flaw.SIGNATURE_WRONG)
+    assert judged(secrets=()) == SignatureRefused(Flaw.SIGNATURE_WRONG)
 
 
 def test_a_refusal_is_false_so_that_an_if_cannot_let_it_through() -> None:

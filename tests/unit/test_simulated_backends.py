@@ -9,14 +9,14 @@ from fakeredis import FakeRedis, FakeServer
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from models.events.decode import read
 from models.events.event import Entry
 from models.events.event import Event as ReadEvent
-from models.events.reading import read
-from producers.publisher import Event, Publisher, RedisAway, event
+from producers.publisher import OutgoingEvent, Publisher, RedisAway, event
 from producers.simulation.backends import play
-from producers.simulation.legality import Told, judge
-from producers.simulation.slips import amounts
+from producers.simulation.sequence_rules import AcceptedAction, judge
 from producers.simulation.stories import Plot, stories
+from producers.simulation.ticket_facts import amounts
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 AMOUNTS = ["price", "stake", "wht_amount", "wht", "ext_amount", "ext", "ext_type"]
@@ -92,9 +92,9 @@ def test_tickets_and_codes_are_unlike_each_other():
 def test_every_life_is_one_that_a_partner_may_be_told():
     for story in lives(300):
         opening, *steps = story.steps
-        told = [Told(step.action, NOON + step.after) for step in steps]
+        told = [AcceptedAction(step.action, NOON + step.after) for step in steps]
         assert opening.action == "ticket_open"
-        told.append(Told("ticket_closed", told[-1].at + timedelta(hours=24)))
+        told.append(AcceptedAction("ticket_closed", told[-1].at + timedelta(hours=24)))
         assert judge(told, close_delay=timedelta(hours=24)) == ()
 
 
@@ -140,7 +140,7 @@ def test_a_life_begins_as_it_is_told_to_and_what_is_reserved_is_paid_for():
     assert [second == "ticket_paid" for _, second in beginnings] == [False, True, False, True]
 
 
-def told(redis) -> list[Event]:
+def told(redis) -> list[OutgoingEvent]:
     return [json.loads(fields[b"event"]) for _, fields in redis.xrange("ticket-events")]
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from models.lifecycle.words import Action, NoticeEnd, Outcome, Result, Status
-from models.story.sentence import why_not_closed
-from models.story.values import AttemptFact, EventFact, NoticeFact, Story, TicketFact
+from models.history.explain import why_not_closed
+from models.history.values import AttemptFact, EventFact, NoticeFact, TicketFact, TicketHistory
+from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 DAY = timedelta(hours=24)
@@ -91,7 +91,7 @@ def parked(action: Action, until: datetime) -> EventFact:
 def said(
     about: TicketFact, notices: tuple[NoticeFact, ...] = (), events: tuple[EventFact, ...] = ()
 ) -> str:
-    story = Story(about, events, notices, interventions=(), refused=(), cut=False)
+    story = TicketHistory(about, events, notices, interventions=(), refused=(), cut=False)
     return why_not_closed(story, now=NOW)
 
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from worker.intake.takeover import Pending, to_take
+from worker.intake.reclaim import Pending, to_take
 
 
 def pending(*deliveries: int) -> list[Pending]:

@@ -1,4 +1,4 @@
-"""What kombu or Celery would choke on never gets to them (worker.hint_form)."""
+"""What kombu or Celery would choke on never gets to them (worker.celery.message_validation)."""
 
 import json
 from base64 import b64encode
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.hint_form import checked
+from worker.celery.message_validation import checked
 
 
 def envelope(**changed: object) -> bytes:

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from models.lifecycle.words import Action
-from models.outbox.values import Again, Attempt, Dead, Delivered, Unanswered, Verdict
+from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
+from models.vocabulary import Action
 from tests.support.owed_notice import WIN
-from worker.delivery.troubles import TROUBLES_MAX, Troubles
+from worker.delivery.failure_streak import TROUBLES_MAX, FailureStreaks
 
 PAUSE = timedelta(seconds=10)
 OUT_OF_TIME = Dead("not taken within 48 h", out_of_time=True)
@@ -19,9 +19,9 @@ def attempt(verdict: Verdict, *, operator: int = 1) -> Attempt:
     return Attempt(claim, verdict, PAUSE, problem="timed out after 5 s")
 
 
-@pytest.mark.parametrize("verdict", [Again(PAUSE), Unanswered(PAUSE), OUT_OF_TIME], ids=repr)
+@pytest.mark.parametrize("verdict", [RetryLater(PAUSE), Unanswered(PAUSE), OUT_OF_TIME], ids=repr)
 def test_the_twentieth_in_a_row_gives_it_up(verdict):
-    before = Troubles().after([attempt(verdict)] * (TROUBLES_MAX - 1))
+    before = FailureStreaks().after([attempt(verdict)] * (TROUBLES_MAX - 1))
     assert before.given_up == {}
 
     given_up = before.after([attempt(verdict)]).given_up
@@ -31,7 +31,7 @@ def test_the_twentieth_in_a_row_gives_it_up(verdict):
 
 @pytest.mark.parametrize("answer", [Delivered(), Dead("answered 404")], ids=repr)
 def test_an_answer_that_settles_something_starts_the_row_anew(answer):
-    troubles = Troubles().after([attempt(Unanswered(PAUSE))] * 19)
+    troubles = FailureStreaks().after([attempt(Unanswered(PAUSE))] * 19)
 
     after = troubles.after([attempt(answer), *[attempt(Unanswered(PAUSE))] * 19])
 
@@ -51,43 +51,50 @@ def create(verdict: Verdict, status: int | None) -> Attempt:
 )
 def test_creates_that_a_partner_refuses_or_puts_off_are_no_reason_to_stop(verdict, status):
     """Decision 0008: thirty-two players without money, all at once."""
-    assert Troubles().after([create(verdict, status)] * 32) == Troubles()
+    assert FailureStreaks().after([create(verdict, status)] * 32) == FailureStreaks()
 
 
 @pytest.mark.parametrize("refused", [True, False])
 def test_discards_of_tickets_that_the_partner_does_not_know_are_none_either(refused):
     """They go on after a refusal (rule 10), so no verdict says that it was one."""
-    one = attempt(Again(PAUSE))
+    one = attempt(RetryLater(PAUSE))
     claim = replace(one.claim, action=Action.DISCARD)
     discard = replace(one, claim=claim, http_status=404 if refused else 503, refused=refused)
 
-    assert bool(Troubles().after([discard] * 32).given_up) is not refused
+    assert bool(FailureStreaks().after([discard] * 32).given_up) is not refused
 
 
 @pytest.mark.parametrize(
     ("verdict", "status"),
-    [(Unanswered(PAUSE), None), (Unanswered(PAUSE), 504), (Again(PAUSE), 503), (Again(PAUSE), 429)],
+    [
+        (Unanswered(PAUSE), None),
+        (Unanswered(PAUSE), 504),
+        (RetryLater(PAUSE), 503),
+        (RetryLater(PAUSE), 429),
+    ],
 )
 def test_creates_that_fail_otherwise_count_like_anything_else(verdict, status):
-    assert Troubles().after([create(verdict, status)] * 20).given_up
+    assert FailureStreaks().after([create(verdict, status)] * 20).given_up
 
 
 def test_who_is_given_up_starts_anew():
-    troubles = Troubles().after([attempt(Unanswered(PAUSE))] * 30)
+    troubles = FailureStreaks().after([attempt(Unanswered(PAUSE))] * 30)
 
     assert troubles.counts == {}
     assert troubles.after([attempt(Unanswered(PAUSE))]).given_up == {}
 
 
 def test_partners_are_counted_apart():
-    both = [attempt(Again(PAUSE)), attempt(Again(PAUSE), operator=2)] * 19
+    both = [attempt(RetryLater(PAUSE)), attempt(RetryLater(PAUSE), operator=2)] * 19
 
-    assert Troubles().after([*both, attempt(Again(PAUSE), operator=2)]).given_up.keys() == {2}
+    assert FailureStreaks().after(
+        [*both, attempt(RetryLater(PAUSE), operator=2)]
+    ).given_up.keys() == {2}
 
 
 def test_counting_what_was_not_recorded_leaves_no_trace():
     """The batch is tried again, and must not count twice."""
-    troubles = Troubles().after([attempt(Again(PAUSE))] * 10)
-    troubles.after([attempt(Again(PAUSE))] * 9)
+    troubles = FailureStreaks().after([attempt(RetryLater(PAUSE))] * 10)
+    troubles.after([attempt(RetryLater(PAUSE))] * 9)
 
     assert troubles.counts == {1: 10}

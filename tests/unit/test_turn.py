@@ -7,9 +7,9 @@ from itertools import permutations, product
 
 import pytest
 
+from models.events.decode import read
 from models.events.event import Entry, Event
-from models.events.reading import read
-from models.lifecycle.turn import Waiting, take_turn
+from models.lifecycle.advance import PendingEvent, take_turn
 from tests.support.tickets import NOON, WINDOW, Life, at, event, standing, ticket
 
 
@@ -128,7 +128,7 @@ def test_at_equal_times_the_place_in_the_chunk_decides():
 
 def test_what_the_database_returns_in_any_order_is_decided_in_the_order_of_arrival():
     state = ticket("open")
-    waiting = [Waiting(event("lost@1"), arrival=2), Waiting(event("win@1"), arrival=1)]
+    waiting = [PendingEvent(event("lost@1"), arrival=2), PendingEvent(event("win@1"), arrival=1)]
 
     take_turn(state, waiting, now=at(1), window=WINDOW, was_new=False)
 
@@ -235,7 +235,9 @@ def test_what_was_parked_and_what_has_just_come_are_decided_together():
 
 def test_each_event_that_ends_names_the_status_before_and_after():
     state = ticket("open")
-    waiting = [Waiting(event(one), n) for n, one in enumerate(["win@1", "rollback@2", "lost@3"])]
+    waiting = [
+        PendingEvent(event(one), n) for n, one in enumerate(["win@1", "rollback@2", "lost@3"])
+    ]
 
     decided = take_turn(state, waiting, now=at(3), window=WINDOW, was_new=False)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from models.lifecycle.turn import NO_WINDOW, Waiting
-from models.lifecycle.words import Action
+from models.lifecycle.advance import NO_WINDOW, PendingEvent
+from models.vocabulary import Action
 from tests.support.tickets import ANNOUNCING, WINDOW, Life, at, event, standing, ticket
 
 QUARTER = round(WINDOW.total_seconds())  # the parking window, in seconds
@@ -52,7 +52,7 @@ def test_an_event_ends_when_its_window_does_and_no_earlier():
 
 def test_at_the_end_of_its_window_an_event_is_decided_once_more():
     """H20, rule 8: expiry does not reject blindly."""
-    life = Life(ticket("open"), parked=[Waiting(event("win@1"), 1, park_until=at(QUARTER))])
+    life = Life(ticket("open"), parked=[PendingEvent(event("win@1"), 1, park_until=at(QUARTER))])
     life.ticket.parked = 1
 
     life.end_windows(now=QUARTER)
@@ -104,7 +104,7 @@ def test_no_window_runs_while_the_partner_has_yet_to_answer_our_create():
 
 
 def test_a_window_that_was_stored_before_the_create_does_not_end_it_either():
-    life = Life(ticket("new"), parked=[Waiting(event("win@1"), 1, park_until=at(QUARTER))])
+    life = Life(ticket("new"), parked=[PendingEvent(event("win@1"), 1, park_until=at(QUARTER))])
 
     life.end_windows(now=10 * QUARTER)
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from producers.publisher import event
-from producers.simulation.partner import Answer, Entry
-from producers.simulation.reckoning import reckon
+from producers.simulation.partner import LedgerEntry, Respond
+from producers.simulation.reconciliation import reckon
 from producers.simulation.verdict import judge_all
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -21,10 +21,10 @@ def entry(
     ticket: str = "1",
     key: str | None = None,
     status: int | None = 200,
-) -> Entry:
+) -> LedgerEntry:
     """A notice that came *at* so many seconds and was answered at once; 2xx takes it."""
     moment = NOON + timedelta(seconds=at)
-    return Entry(
+    return LedgerEntry(
         number=0,
         received_at=moment,
         method="POST",
@@ -36,7 +36,7 @@ def entry(
         ticket_id=ticket,
         idempotency_key=key or f"acme/{ticket}/{action}/1",
         signature_ok=True,
-        behaviour=Answer(),
+        behaviour=Respond(),
         taken=status == 200,
         status=status,
         answered_at=None if status is None else moment,
@@ -46,7 +46,7 @@ def entry(
 WIN, CLOSED = entry("ticket_win", at=0), entry("ticket_closed", at=10)
 
 
-def judged(*entries: Entry, complete: bool = True):
+def judged(*entries: LedgerEntry, complete: bool = True):
     return judge_all(entries, close_delay=DELAY, complete=complete)
 
 

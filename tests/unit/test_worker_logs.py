@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from models import logs
+from models.telemetry import logs
 from tests.support.plain_settings import plain_settings
-from worker.logs import with_task
+from worker.celery.logs import with_task
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +147,7 @@ def test_warnings_are_tallied_by_our_own_names_and_those_of_libraries_together()
 
 
 def test_names_beyond_the_limit_are_tallied_as_others():
-    tally = logs.Tally()
+    tally = logs.LogCounter()
     for number in range(logs.TALLIED_MAX + 5):
         record = logging.LogRecord("worker.x", logging.ERROR, "", 0, f"e{number}", None, None)
         tally.handle(record)

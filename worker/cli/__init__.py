@@ -26,7 +26,7 @@ def main() -> None:
         _report(str(error), code=error.code)
     except Exception as error:
         # After an error there is time to load what knows it.
-        from worker.cli.explanations import explain  # noqa: PLC0415 - as the line above says
+        from worker.cli.error_messages import explain  # noqa: PLC0415 - as the line above says
 
         explained = explain(error)
         if explained is None:

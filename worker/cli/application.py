@@ -4,26 +4,23 @@ from typing import Annotated
 
 import typer
 
-from models.version import version
-from worker.cli import (
-    demo,
-    doctor,
-    events,
-    import_tickets,
-    lifecycle,
-    migrate,
-    notices,
-    operator_files,
-    operators,
-    partner,
-    publish,
-    publishers,
-    simulate,
-    ticket,
-    tickets,
-    up,
-)
+from models.platform.version import version
+from worker.cli import lifecycle, migrate
+from worker.cli.demo import command as demo
+from worker.cli.doctor import command as doctor
+from worker.cli.events import commands as events
 from worker.cli.help_pages import WIDTH_MAX, FullSentences
+from worker.cli.notices import commands as notices
+from worker.cli.operators import commands as operators
+from worker.cli.operators import file_commands as operator_files
+from worker.cli.partner import command as partner
+from worker.cli.publish import command as publish
+from worker.cli.publishers import commands as publishers
+from worker.cli.simulate import command as simulate
+from worker.cli.ticket_import import command as import_tickets
+from worker.cli.tickets import commands as tickets
+from worker.cli.tickets import ticket_command as ticket
+from worker.cli.up import command as up
 
 app = typer.Typer(
     cls=FullSentences,

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from models.database import open_engine
-from models.settings import read_settings
+from models.database.engine import open_engine
+from models.settings.settings import read_settings
 
 
 @contextmanager

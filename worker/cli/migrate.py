@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from models.migrations.patience import TRIES, Patience
+from models.migrations.lock_retry import TRIES, Patience
 from worker.cli.errors import Failed
 
 EXAMPLE = "Example: SLIPWAY_DATABASE_URL=postgresql://user:password@host/slipway slipway migrate"
@@ -26,8 +26,8 @@ def migrate(
     Does nothing when it is up to date. A second one waits for the first. Stopped in the middle, the
     next one goes on where it ended.
     """
-    from models.migrate import NotMigrated, upgrade  # noqa: PLC0415 - `--help` needs no Alembic
-    from models.settings import read_settings  # noqa: PLC0415 - nor the settings
+    from models.migrations.runner import NotMigrated, upgrade  # noqa: PLC0415 - `--help` needs no Alembic
+    from models.settings.settings import read_settings  # noqa: PLC0415 - nor the settings
 
     try:
         upgrade(read_settings().database_url, tell=typer.echo, patience=Patience(tries=tries))

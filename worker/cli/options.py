@@ -39,7 +39,7 @@ def person_name(given: str | None) -> str:
 
 def duration(text: str) -> timedelta:
     """Read `24h` or `1h30m`."""
-    from models.durations import parse_duration  # noqa: PLC0415 - `--help` needs no Pydantic
+    from models.platform.durations import parse_duration  # noqa: PLC0415 - `--help` needs no Pydantic
 
     try:
         return parse_duration(text)
@@ -74,7 +74,7 @@ class When:
 
 def when(text: str) -> When:
     """Read `2026-11-20T10:00:00Z`, or `+1h30m` for a time from now."""
-    from models.events.moments import moment  # noqa: PLC0415 - `--help` needs no Pydantic
+    from models.platform.timestamps import moment  # noqa: PLC0415 - `--help` needs no Pydantic
 
     if text.startswith("+"):
         return When(None, duration(text[1:]))

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from models.durations import format_duration
-from models.events.moments import written
+from models.platform.durations import format_duration
+from models.platform.timestamps import written
 
 _WIDTH_WITHOUT_TERMINAL = 200  # in a file or a pipe nothing should be cut at 80 columns
 

@@ -8,22 +8,22 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from models.clock import Clock
-from models.database import Transaction
-from models.encryption import Vault
+from models.database.engine import Transaction
+from models.operators.partners import partners
 from models.outbox.claim import release
-from models.outbox.partners import partners
 from models.outbox.values import Attempt, Claim
-from models.settings import Settings
-from worker.delivery.accounts import Accounts, Unusable, Usable
-from worker.delivery.calls import Answered, Call, NoAnswer
-from worker.delivery.following import tell_sent
-from worker.delivery.judging import judge, not_sent
-from worker.delivery.protocols import DIALECTS
+from models.platform.clock import Clock
+from models.platform.encryption import Vault
+from models.settings.settings import Settings
+from worker.delivery.admission import Admission
+from worker.delivery.http.client import HttpClient
+from worker.delivery.http.exchange import FinishedCall, HttpCall, NoAnswer
+from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.outcome import judge, not_sent
+from worker.delivery.partners import Partners, Ready, Unusable
+from worker.delivery.protocols.registry import DIALECTS
 from worker.delivery.retry import RetryPolicy
-from worker.delivery.transfer import Terms
-from worker.delivery.turnstile import Turnstile
-from worker.delivery.wire import Wire
+from worker.delivery.trace_log import tell_sent
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Looked:
 @dataclass(frozen=True, slots=True)
 class _Sent:
     claim: Claim
-    account: Usable
+    account: Ready
 
 
 class Dispatch:
@@ -74,10 +74,10 @@ class Dispatch:
         self._chance = chance
         self._unusable = unusable
         self._policy = RetryPolicy.of(settings)
-        self._accounts = Accounts(vault, DIALECTS)
+        self._accounts = Partners(vault, DIALECTS)
         self._renew_at = monotonic()
-        self._turnstile = Turnstile(settings, monotonic)
-        self._wire = Wire(Terms.of(settings), calls_max=settings.in_flight_max)
+        self._turnstile = Admission(settings, monotonic)
+        self._wire = HttpClient(TransferLimits.of(settings), calls_max=settings.in_flight_max)
         self._sent: dict[int, _Sent] = {}
         self._tokens = 0
         self._unstarted: list[Claim] = []
@@ -163,7 +163,7 @@ class Dispatch:
         self._sent[self._tokens] = _Sent(one, account)
         self._turnstile.lanes.started(one.operator)
         self._wire.start(
-            Call(
+            HttpCall(
                 token=self._tokens,
                 url=request.url,
                 headers=request.headers,
@@ -175,7 +175,7 @@ class Dispatch:
         tell_sent(one)
         return None
 
-    def _judged(self, answered: Answered) -> Attempt:
+    def _judged(self, answered: FinishedCall) -> Attempt:
         sent = self._sent.pop(answered.token)
         self._turnstile.lanes.ended(sent.claim.operator)
         try:
@@ -185,7 +185,7 @@ class Dispatch:
             unread = NoAnswer(f"the answer could not be read ({type(error).__name__})")
             return self._attempt(sent, replace(answered, reply=unread))
 
-    def _attempt(self, sent: _Sent, answered: Answered) -> Attempt:
+    def _attempt(self, sent: _Sent, answered: FinishedCall) -> Attempt:
         return judge(
             sent.claim,
             sent.account.veiled(answered.reply),

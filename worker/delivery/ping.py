@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Final, assert_never
 
 from models.outbox.values import Partner
-from worker.delivery.calls import Answer, Call, NoAnswer, NotReached
-from worker.delivery.protocols import DIALECTS
-from worker.delivery.transfer import Terms
-from worker.delivery.wire import Wire
+from worker.delivery.http.client import HttpClient
+from worker.delivery.http.exchange import HttpCall, HttpResponse, NoAnswer, NotReached
+from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.protocols.registry import DIALECTS
 
 BEGINNING_CHARACTERS_MAX: Final = 500
 _PATIENCE: Final = timedelta(seconds=10)  # beyond the call's own timeout, which ends it before
@@ -27,13 +27,13 @@ class Pinged:
     beginning: str = field(default="", repr=False)  # of its answer
 
 
-def ping(partner: Partner, *, secret: str, terms: Terms, timeout: timedelta) -> Pinged:
+def ping(partner: Partner, *, secret: str, terms: TransferLimits, timeout: timedelta) -> Pinged:
     """Call the partner as its dialect's `ping` words it, and wait for the answer."""
     dialect = DIALECTS[partner.protocol]
     request = dialect.ping(partner, secret=secret)
-    wire = Wire(terms, calls_max=1)
+    wire = HttpClient(terms, calls_max=1)
     try:
-        wire.start(Call(1, request.url, request.headers, request.body, timeout))
+        wire.start(HttpCall(1, request.url, request.headers, request.body, timeout))
         (answered,) = wire.finished(timeout + _PATIENCE)
     finally:
         wire.close()
@@ -44,7 +44,7 @@ def ping(partner: Partner, *, secret: str, terms: Terms, timeout: timedelta) -> 
         took_ms=round(answered.took / timedelta(milliseconds=1), 1),
     )
     match answered.reply:
-        case Answer() as answer:
+        case HttpResponse() as answer:
             beginning = answer.body[: 4 * BEGINNING_CHARACTERS_MAX].decode(errors="replace")
             return replace(
                 asked,

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from models.clock import Clock
-from models.database import UNEXPLAINED_TRIES, Blame, Transaction, blame
+from models.database.engine import UNEXPLAINED_TRIES, Blame, Transaction, blame
 from models.outbox.record import record
 from models.outbox.values import Attempt, Dead, Delivered
-from models.settings import Settings
-from worker.delivery.following import tell_recorded
-from worker.delivery.telling import Telling, facts
-from worker.delivery.troubles import Troubles
+from models.platform.clock import Clock
+from models.settings.settings import Settings
+from worker.delivery.failure_streak import FailureStreaks
+from worker.delivery.summary_log import DeliverySummary, facts
+from worker.delivery.trace_log import tell_recorded
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class Recorder:
         self._unexplained = 0  # errors in a row that blame nothing
         self._failing: list[tuple[Attempt, Exception]] = []  # alone, with such an error
         self._went_through = False  # while others were recorded
-        self._troubles = Troubles()
-        self._telling = Telling(monotonic)
+        self._troubles = FailureStreaks()
+        self._telling = DeliverySummary(monotonic)
 
     def __len__(self) -> int:
         """How many results are kept."""
@@ -71,10 +71,10 @@ class Recorder:
     def flush(self) -> Counter[str]:
         """Record all that waits, and say how many of each verdict.
 
-        Raises errors that blame no result (`models.database.blame`); what is not recorded stays
-        kept. One without explanation that comes again and again is pinned down: what fails alone
-        is tried again later, so that it does not hold up the others. Recording twice is harmless:
-        the second time, the notice is no longer ours or is done.
+        Raises errors that blame no result (`models.database.engine.blame`); what is not recorded
+        stays kept. One without explanation that comes again and again is pinned down: what fails
+        alone is tried again later, so that it does not hold up the others. Recording twice is
+        harmless: the second time, the notice is no longer ours or is done.
         """
         verdicts: Counter[str] = Counter()
         self._failing, self._went_through = [], False

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final, Self
 
-from models.lifecycle.words import Action
-from models.settings import Settings
+from models.settings.settings import Settings
+from models.vocabulary import Action
 
 ASKED_MAX: Final = timedelta(hours=2)  # a partner can slow us down this far, and no further
 _SECONDS_DIGITS_MAX: Final = 9

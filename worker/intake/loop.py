@@ -17,12 +17,12 @@ from typing import Final, Protocol
 
 from redis.exceptions import RedisError
 
-from models.database import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame
+from models.database.engine import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame
 from models.events.event import Entry
 from models.intake.apply import Applied, Opened
-from worker.intake.hands import Hands
-from worker.intake.pauses import Pauses
-from worker.outage import Outage, reason_of
+from worker.intake.executor import BatchExecutor
+from worker.process.backoff import Backoff
+from worker.process.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ RETIRE_INTERVAL: Final = timedelta(minutes=10)
 RETIRE_IDLE: Final = timedelta(hours=1)  # a living consumer asks every second
 
 
-class Source(Protocol):
+class EntrySource(Protocol):
     """Where entries come from: `worker.intake.stream.Stream`, where each verb is explained."""
 
     def read(self, *, count: int, block: timedelta) -> list[Entry]: ...  # noqa: D102 - see Stream
@@ -51,7 +51,7 @@ class Apply(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class IntakeConfig:
     """How much at once, and how long for what."""
 
     chunk_size: int
@@ -85,10 +85,10 @@ class Intake:
     def __init__(
         self,
         *,
-        source: Source,
+        source: EntrySource,
         unpack: Callable[[Sequence[Entry]], Opened],
         apply: Apply,
-        pace: Pace,
+        pace: IntakeConfig,
         notices_due: Callable[[], None],
         report: Callable[[Batch], None],
         alive: Callable[[], None],
@@ -106,8 +106,8 @@ class Intake:
         self._report = report
         self._alive = alive
         self._monotonic = monotonic
-        self._hands = Hands(IN_HAND)
-        self._failures = Pauses()  # of chunks in hand
+        self._hands = BatchExecutor(IN_HAND)
+        self._failures = Backoff()  # of chunks in hand
         self._outage = Outage(log, "intake_waits_for_redis", "intake_reaches_redis")
         self._well_at = monotonic()  # when a chunk was last applied
         self._next_claim = monotonic()  # at once: a predecessor may have died
@@ -115,7 +115,7 @@ class Intake:
 
     def run(self, stop: Event) -> None:
         """Work until *stop*; then finish the chunks in hand and return. Raises nothing."""
-        pauses = Pauses()
+        pauses = Backoff()
         while not stop.is_set():
             self._alive()
             _guarded(partial(self._turn, stop), pauses, stop, self._outage)
@@ -182,7 +182,7 @@ class Intake:
         pinned down: what fails alone is left pending, so that its deliveries count and it is kept
         raw at the sixth (H46). Without that, one damaged row would hold up every ticket.
         """
-        pauses = Pauses()
+        pauses = Backoff()
         give_up = began + self._pace.hold_max.total_seconds()
         failed_at: float | None = None
         apart = False
@@ -221,7 +221,7 @@ class Intake:
 
         None: we shall stop. They are still pending; whoever takes them over finds duplicates.
         """
-        pauses = Pauses()
+        pauses = Backoff()
         while True:
             try:
                 finished_at = self._source.finish(ids)
@@ -235,7 +235,7 @@ class Intake:
                 return None
 
 
-def _guarded(work: Callable[[], None], pauses: Pauses, stop: Event, outage: Outage) -> None:
+def _guarded(work: Callable[[], None], pauses: Backoff, stop: Event, outage: Outage) -> None:
     """Do *work*. What goes wrong is said, and followed by a pause."""
     try:
         work()

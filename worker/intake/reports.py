@@ -27,7 +27,7 @@ _CLOSING_MAX: Final = timedelta(seconds=2)
 
 
 @dataclass(slots=True)
-class Tally:
+class BatchTotals:
     """What happened since the last report."""
 
     batches: int = 0
@@ -57,7 +57,7 @@ class BatchReports:
         self._app = app
         self._worker = worker
         self._lock = threading.Lock()
-        self._tally = Tally()
+        self._tally = BatchTotals()
         self._wanted = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
@@ -102,7 +102,7 @@ class BatchReports:
 
     def _send(self, dispatcher: EventDispatcher) -> None:
         with self._lock:
-            tally, self._tally = self._tally, Tally()
+            tally, self._tally = self._tally, BatchTotals()
         if not tally.batches:
             return
         uuid = str(uuid4())

@@ -18,10 +18,10 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from models.events.event import Entry
-from models.events.moments import id_time
+from models.platform.timestamps import id_time
 from worker.intake.fields import keep_every_field
-from worker.intake.takeover import Pending, to_take
-from worker.moments import from_micros, read_moments
+from worker.intake.noted_moments import from_micros, read_moments
+from worker.intake.reclaim import Pending, to_take
 
 STREAM: Final = "ticket-events"
 GROUP: Final = "slipway"

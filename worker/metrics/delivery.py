@@ -10,8 +10,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from models.outbox.values import Attempt
-from worker.delivery.telling import doubts, verdict_word
-from worker.metrics.bounded import Bounded
+from worker.delivery.summary_log import doubts, verdict_word
+from worker.metrics.cardinality import LabelLimit
 from worker.metrics.histogram import SECONDS, Histogram
 
 VERDICTS: Final = ("delivered", "again", "unanswered", "dead")
@@ -44,9 +44,9 @@ class DeliveryMetrics:
             ["operator", "doubt"],
             registry=registry,
         )
-        self._standing = _Standing()
+        self._standing = _UnusablePartners()
         registry.register(self._standing)
-        self._bounded = Bounded()
+        self._bounded = LabelLimit()
         self._expected: set[str] = set()
 
     def recorded(self, attempts: Sequence[Attempt]) -> None:
@@ -85,12 +85,12 @@ class DeliveryMetrics:
                 self._doubts.labels(shown, doubt)
 
 
-class _Standing(Collector):
+class _UnusablePartners(Collector):
     """Whom this process cannot send to, for as long as that is so; a log tells only changes."""
 
     def __init__(self) -> None:
         self.unusable: Mapping[str, bool] = {}  # replaced, never changed
-        self._bounded = Bounded()
+        self._bounded = LabelLimit()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         shown: defaultdict[str, bool] = defaultdict(bool)

@@ -5,9 +5,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
 
+from models.events.channels import Channel
 from models.intake.apply import UNREADABLE
-from models.intake.doors import Door
-from models.lifecycle.words import INBOUND, Outcome, Reason
+from models.vocabulary import INBOUND, Outcome, Reason
 from worker.intake.loop import Batch
 from worker.metrics.histogram import LONG_SECONDS, SECONDS, SIZES, Histogram
 
@@ -43,7 +43,7 @@ class IntakeMetrics:
             registry=registry,
         )
         for reason in REJECTING:
-            for door in (Door.STREAM, Door.LOTTERY, Door.QUEUE):
+            for door in (Channel.STREAM, Channel.LOTTERY, Channel.QUEUE):
                 self._rejected.labels(reason, door)
         self._chunk_entries = Histogram(
             "slipway_chunk_entries",

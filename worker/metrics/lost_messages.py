@@ -7,8 +7,8 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from worker.door.script import LISTS
-from worker.transport import DEAD_LETTERS
+from worker.celery.transport import DEAD_LETTERS
+from worker.intake.celery_queue.script import LISTS
 
 DEFAULT: Final = "celery"  # where a task goes whose sender names no queue
 STEP: Final = "\x06\x16"  # kombu's separator in the names of its keys

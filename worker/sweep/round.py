@@ -8,15 +8,15 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from models.clock import Clock
-from models.closing import close_due
-from models.database import Transaction
+from models.database.engine import Transaction
 from models.operators import forget_old_secrets
-from models.outbox.abandon import abandon_creates
-from models.parking import end_windows
-from models.retention import forget
-from models.settings import Settings
-from worker.sweep.horizon import Sight
+from models.outbox.creates import abandon_creates
+from models.platform.clock import Clock
+from models.settings.settings import Settings
+from models.sweeps.closing import close_due
+from models.sweeps.parking import end_windows
+from models.sweeps.retention import forget
+from worker.sweep.watermark import WatermarkSource
 
 ROUND_MAX: Final = timedelta(seconds=20)  # then the next round goes on, with a newer horizon
 # Of the time between two rounds, what goes into the removal of old tickets. Nobody waits for that;
@@ -51,7 +51,7 @@ class Sweep:
         *,
         transaction: Transaction,
         clock: Clock,
-        sight: Sight,
+        sight: WatermarkSource,
         settings: Settings,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

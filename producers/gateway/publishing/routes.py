@@ -4,15 +4,15 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from producers.contract.schemas import event_schema
-from producers.gateway.callers import KEY_HEADER, Publishing
-from producers.gateway.contract import answers
+from producers.gateway.authentication import KEY_HEADER, Publishing
 from producers.gateway.errors import Refused
 from producers.gateway.gateway import TheGateway
-from producers.gateway.publishing.answers import Accepted
-from producers.gateway.publishing.flow import publish_flow
-from producers.gateway.publishing.whole import publish_whole
-from producers.gateway.queries import only_known
+from producers.gateway.openapi import answers
+from producers.gateway.publishing.json_body import publish_whole
+from producers.gateway.publishing.ndjson import publish_flow
+from producers.gateway.publishing.responses import Accepted
+from producers.gateway.query_parameters import only_known
+from producers.publisher.schemas import event_schema
 
 JSON: Final = "application/json"
 NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")

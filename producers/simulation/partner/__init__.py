@@ -1,7 +1,6 @@
 """A partner that receives notices, verifies and keeps them, and misbehaves on request."""
 
 from producers.simulation.partner.behaviour import (
-    Answer,
     Behaviour,
     CloseWithoutAnswer,
     Drip,
@@ -9,27 +8,28 @@ from producers.simulation.partner.behaviour import (
     HangAfterAccept,
     HangMidBody,
     HugeBody,
+    Respond,
+    RespondAsWallet,
     Rule,
-    WalletAnswer,
 )
-from producers.simulation.partner.ledger import Entry, Ledger
+from producers.simulation.partner.ledger import Ledger, LedgerEntry
 from producers.simulation.partner.server import SimulatedPartner, run
 from producers.simulation.partner.wallet import Wallet
 
 __all__ = [
-    "Answer",
     "Behaviour",
     "CloseWithoutAnswer",
     "Drip",
-    "Entry",
     "Hang",
     "HangAfterAccept",
     "HangMidBody",
     "HugeBody",
     "Ledger",
+    "LedgerEntry",
+    "Respond",
+    "RespondAsWallet",
     "Rule",
     "SimulatedPartner",
     "Wallet",
-    "WalletAnswer",
     "run",
 ]

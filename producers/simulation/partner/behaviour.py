@@ -12,7 +12,7 @@ HUGE_BYTES = 10 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Respond:
     """Answer with a whole response after *seconds*.
 
     *taken*: whether the partner acts upon the notice; unless said, a status of 2xx does.
@@ -33,7 +33,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class WalletAnswer:
+class RespondAsWallet:
     """Answer as a seamless wallet does, after *seconds* (contracts: AMBSlot 2.3).
 
     *taken*: whether it acts upon the call; unless said, code 0 does. *ref_id* stands where the
@@ -93,10 +93,10 @@ class CloseWithoutAnswer:
     taken: bool = False
 
 
-Deed = Answer | HangAfterAccept | Hang | HangMidBody | HugeBody | Drip | CloseWithoutAnswer
+Deed = Respond | HangAfterAccept | Hang | HangMidBody | HugeBody | Drip | CloseWithoutAnswer
 """What can be done on a socket."""
 
-Behaviour = Deed | WalletAnswer
+Behaviour = Deed | RespondAsWallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Script:
 
     def add(self, rule: Rule) -> None:
         """Add *rule* on top. ValueError when there are 1,000, or it is not for this protocol."""
-        if isinstance(rule.behaviour, WalletAnswer) and not self.for_wallet:
+        if isinstance(rule.behaviour, RespondAsWallet) and not self.for_wallet:
             raise ValueError("codes, refId and balances are a wallet's; this partner speaks PAM")
         if len(self._rules) >= RULES_MAX:
             raise ValueError(f"the script has {RULES_MAX} rules already; clear it first")

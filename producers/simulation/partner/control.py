@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from producers.simulation.partner.behaviour import Answer, Script
+from producers.simulation.partner.behaviour import Respond, Script
+from producers.simulation.partner.behaviour_names import BehaviourOrder
 from producers.simulation.partner.call import Speech
-from producers.simulation.partner.http_wire import Request
-from producers.simulation.partner.ledger import Entry, Ledger
-from producers.simulation.partner.orders import Order
+from producers.simulation.partner.http import ReceivedRequest
+from producers.simulation.partner.ledger import Ledger, LedgerEntry
 from producers.simulation.partner.wallet import Wallet
 from producers.simulation.verdict import judge_all
 
@@ -35,14 +35,16 @@ class _Pages(BaseModel):
     format: Annotated[str, Field(pattern="^(lines|json)$")] = "lines"
 
 
-class _Terms(BaseModel):
+class _BehaviourTerms(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     close_delay: Annotated[float, Field(ge=0)] = 86_400.0
     complete: bool = False
 
 
-def answer_control(ledger: Ledger, script: Script, speech: Speech, request: Request) -> Answer:
+def answer_control(
+    ledger: Ledger, script: Script, speech: Speech, request: ReceivedRequest
+) -> Respond:
     """Return the answer to a request whose path starts with `/_`."""
     try:
         return _route(ledger, script, speech, request)
@@ -53,7 +55,7 @@ def answer_control(ledger: Ledger, script: Script, speech: Speech, request: Requ
     return _json({"code": 422, "message": words}, status=422)
 
 
-def _route(ledger: Ledger, script: Script, speech: Speech, request: Request) -> Answer:
+def _route(ledger: Ledger, script: Script, speech: Speech, request: ReceivedRequest) -> Respond:
     target = urlsplit(request.target)
     query = dict(parse_qsl(target.query))
     match request.method, target.path:
@@ -67,11 +69,11 @@ def _route(ledger: Ledger, script: Script, speech: Speech, request: Request) -> 
                 }
             )
         case "GET", "/_verdict" if not isinstance(speech, Wallet):  # whose calls tell no story
-            return _verdict(ledger, _Terms.model_validate(query))
+            return _verdict(ledger, _BehaviourTerms.model_validate(query))
         case "GET", "/_behave":
             return _json([repr(rule) for rule in script.rules()])
         case "POST", "/_behave":
-            script.add(Order.model_validate_json(request.body).rule())
+            script.add(BehaviourOrder.model_validate_json(request.body).rule())
         case "DELETE", "/_behave":
             script.clear()
         case _:
@@ -80,8 +82,8 @@ def _route(ledger: Ledger, script: Script, speech: Speech, request: Request) -> 
     return _json({"rules": len(script.rules())})
 
 
-def _pages(ledger: Ledger, pages: _Pages) -> Answer:
-    entries: Sequence[Entry] = [
+def _pages(ledger: Ledger, pages: _Pages) -> Respond:
+    entries: Sequence[LedgerEntry] = [
         entry
         for entry in ledger.entries(after=pages.after)
         if pages.ticket_id in {None, entry.ticket_id}
@@ -89,10 +91,10 @@ def _pages(ledger: Ledger, pages: _Pages) -> Answer:
     if pages.format == "json":
         return _json([entry.as_json() for entry in entries])
     lines = b"".join(json.dumps(entry.as_json()).encode() + b"\n" for entry in entries)
-    return Answer(body=lines, content_type="application/x-ndjson")
+    return Respond(body=lines, content_type="application/x-ndjson")
 
 
-def _verdict(ledger: Ledger, terms: _Terms) -> Answer:
+def _verdict(ledger: Ledger, terms: _BehaviourTerms) -> Respond:
     verdict = judge_all(
         ledger.entries(),
         close_delay=timedelta(seconds=terms.close_delay),
@@ -101,5 +103,5 @@ def _verdict(ledger: Ledger, terms: _Terms) -> Answer:
     return _json({**asdict(verdict), "legal": verdict.legal, "entries_forgotten": ledger.forgotten})
 
 
-def _json(value: object, *, status: int = 200) -> Answer:
-    return Answer(status, body=json.dumps(value).encode() + b"\n")
+def _json(value: object, *, status: int = 200) -> Respond:
+    return Respond(status, body=json.dumps(value).encode() + b"\n")

@@ -9,14 +9,14 @@ from datetime import datetime
 from time import monotonic
 from typing import Protocol
 
-from models.events.moments import written
+from models.platform.timestamps import written
 from producers.simulation.partner.behaviour import Behaviour
 
 ENTRIES_MAX = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One request, and what became of it so far."""
 
     number: int  # from 1, in the order of arrival
@@ -76,7 +76,7 @@ class Entry:
 class Draw(Protocol):
     """Makes the entry that gets this number."""
 
-    def __call__(self, number: int) -> Entry:
+    def __call__(self, number: int) -> LedgerEntry:
         """Return the entry with this number."""
 
 
@@ -86,7 +86,7 @@ class Ledger:
     def __init__(self, *, entries_max: int = ENTRIES_MAX) -> None:
         """Start empty."""
         self._entries_max = entries_max
-        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._entries: OrderedDict[int, LedgerEntry] = OrderedDict()
         self._taken_by_key: dict[str, int] = {}
         self._changed = threading.Condition()
         self._last = 0
@@ -97,15 +97,15 @@ class Ledger:
         """How many entries had to make room; a verdict over the rest may then be unjust."""
         return self._last - len(self._entries)
 
-    def entries(self, *, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
+    def entries(self, *, after: int = 0, limit: int | None = None) -> tuple[LedgerEntry, ...]:
         """Return entries in the order of arrival: those with a number above *after*."""
         with self._changed:
             chosen = [entry for entry in self._entries.values() if entry.number > after]
         return tuple(chosen[:limit])
 
     def wait_until(
-        self, condition: Callable[[tuple[Entry, ...]], bool], *, seconds: float
-    ) -> tuple[Entry, ...]:
+        self, condition: Callable[[tuple[LedgerEntry, ...]], bool], *, seconds: float
+    ) -> tuple[LedgerEntry, ...]:
         """Wait until *condition* holds for all entries, and return them.
 
         Raises TimeoutError, telling how many entries there are, when it does not within *seconds*.
@@ -119,12 +119,12 @@ class Ledger:
             if not self._wait_for_change(since=seen, seconds=deadline - monotonic()):
                 raise TimeoutError(f"not within {seconds} s; there are {len(entries)} entries")
 
-    def entry(self, number: int) -> Entry | None:
+    def entry(self, number: int) -> LedgerEntry | None:
         """Return the entry with this number; None when it was forgotten."""
         with self._changed:
             return self._entries.get(number)
 
-    def receive(self, draw: Draw) -> Entry:
+    def receive(self, draw: Draw) -> LedgerEntry:
         """Add the next entry; the oldest one goes when there are too many."""
         with self._changed:
             self._last += 1

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from models.signing import verify
-from producers.simulation.partner.behaviour import Answer, Behaviour, Deed, WalletAnswer
-from producers.simulation.partner.call import Call
-from producers.simulation.partner.http_wire import Request, refusal
+from models.platform.signing import verify
+from producers.simulation.partner.behaviour import Behaviour, Deed, Respond, RespondAsWallet
+from producers.simulation.partner.call import PartnerCall
+from producers.simulation.partner.http import ReceivedRequest, refusal
 
 SIGNATURE_WINDOW = timedelta(seconds=300)  # contracts: BetStack 5.1
 UNSIGNED_ACTIONS = frozenset({"ping"})  # contracts: BetStack 1.2
@@ -23,7 +23,7 @@ PLAYER = {  # contracts: BetStack 1.6, identify
 
 
 @dataclass(frozen=True, slots=True)
-class Pam:
+class SimulatedPam:
     """Speaks PAM."""
 
     secret: str = field(repr=False)
@@ -31,27 +31,27 @@ class Pam:
     @property
     def usual(self) -> Behaviour:
         """200, and nothing more is needed."""
-        return Answer()
+        return Respond()
 
-    def read(self, request: Request, *, at: datetime) -> Call:
+    def read(self, request: ReceivedRequest, *, at: datetime) -> PartnerCall:
         """Read an action, and verify its signature over the exact bytes."""
         call = _read_body(request)
         if call.action not in UNSIGNED_ACTIONS:
             call = replace(call, signed=self._is_signed(request, at))
         return replace(call, refusal=_refusal(request, call))
 
-    def worded(self, behaviour: Behaviour, call: Call, *, at: datetime) -> Deed:  # noqa: ARG002 - a wallet tells the time
+    def worded(self, behaviour: Behaviour, call: PartnerCall, *, at: datetime) -> Deed:  # noqa: ARG002 - a wallet tells the time
         """Fill in the one answer that needs a payload."""
-        if isinstance(behaviour, WalletAnswer):
+        if isinstance(behaviour, RespondAsWallet):
             raise TypeError("codes are a wallet's: the script refuses such a rule for PAM")
-        if call.action == "identify" and behaviour == Answer():
-            return Answer(body=json.dumps(PLAYER).encode())
+        if call.action == "identify" and behaviour == Respond():
+            return Respond(body=json.dumps(PLAYER).encode())
         return behaviour
 
-    def take(self, call: Call) -> None:
+    def take(self, call: PartnerCall) -> None:
         """Keep no books: the ledger says what was taken."""
 
-    def _is_signed(self, request: Request, at: datetime) -> bool:
+    def _is_signed(self, request: ReceivedRequest, at: datetime) -> bool:
         return bool(
             verify(
                 request.body,
@@ -64,17 +64,17 @@ class Pam:
         )
 
 
-def _read_body(request: Request) -> Call:
+def _read_body(request: ReceivedRequest) -> PartnerCall:
     key = request.header("idempotency-key")
     try:
         told = json.loads(request.body)
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, Mapping):
-        return Call(request.body, key=key)
+        return PartnerCall(request.body, key=key)
     data = told.get("data")
     named = data if isinstance(data, Mapping) else {}
-    return Call(
+    return PartnerCall(
         request.body,
         action=_text(told, "action"),
         operator=_text(named, "operator"),
@@ -83,7 +83,7 @@ def _read_body(request: Request) -> Call:
     )
 
 
-def _refusal(request: Request, call: Call) -> Answer | None:
+def _refusal(request: ReceivedRequest, call: PartnerCall) -> Respond | None:
     if request.method != "POST":
         return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "actions are sent with POST")
     if call.signed is False:

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from producers.simulation.partner.acting import Line
 from producers.simulation.partner.behaviour import Rule, Script
 from producers.simulation.partner.call import Speech
-from producers.simulation.partner.conversation import House, converse
-from producers.simulation.partner.http_wire import HEAD_BYTES_MAX
-from producers.simulation.partner.ledger import ENTRIES_MAX, Entry, Ledger
-from producers.simulation.partner.pam import Pam
+from producers.simulation.partner.connection import PartnerHost, converse
+from producers.simulation.partner.fault_injection import OutgoingLine
+from producers.simulation.partner.http import HEAD_BYTES_MAX
+from producers.simulation.partner.ledger import ENTRIES_MAX, Ledger, LedgerEntry
+from producers.simulation.partner.pam import SimulatedPam
 from producers.simulation.partner.wallet import Wallet
 from producers.simulation.verdict import Verdict, judge_all
 from producers.wall_clock import utc_now
@@ -43,13 +43,13 @@ class SimulatedPartner:
         port: int = 0,
         deduplicate: bool = False,
         entries_max: int = ENTRIES_MAX,
-        on_request: Callable[[Entry], None] | None = None,
+        on_request: Callable[[LedgerEntry], None] | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         """Port 0 takes a free one; *on_request* is called in the partner's thread."""
         self.ledger = Ledger(entries_max=entries_max)
         self._script = Script(for_wallet=wallet is not None)
-        self._house = House(
+        self._house = PartnerHost(
             speech=_speech(secret, wallet),
             now=now,
             ledger=self.ledger,
@@ -140,7 +140,7 @@ def run(
     *,
     port: int,
     on_ready: Callable[[str], None],
-    on_request: Callable[[Entry], None],
+    on_request: Callable[[LedgerEntry], None],
     secret: str | None = None,
     wallet: Wallet | None = None,
     host: str = "127.0.0.1",
@@ -151,7 +151,7 @@ def run(
     *on_ready* is told the URL once it listens, *on_request* each request once it is over
     (`Entry.in_words` makes a line of it). OSError when the port is taken.
     """
-    house = House(
+    house = PartnerHost(
         speech=_speech(secret, wallet),
         now=utc_now,
         ledger=Ledger(),
@@ -176,7 +176,7 @@ def run(
 
 
 async def serve(
-    house: House, *, host: str, port: int, ready: Callable[[int], None], stop: asyncio.Event
+    house: PartnerHost, *, host: str, port: int, ready: Callable[[int], None], stop: asyncio.Event
 ) -> None:
     """Listen until *stop* is set, then break off what is open. *ready* is told the port."""
     conversations: set[asyncio.Task[object]] = set()
@@ -188,7 +188,7 @@ async def serve(
             return
         conversations.add(conversation)
         try:
-            await converse(house, Line(reader, writer))
+            await converse(house, OutgoingLine(reader, writer))
             writer.close()
             await writer.wait_closed()  # what the client has not read yet is still to go out
         except OSError:
@@ -225,4 +225,4 @@ def _speech(secret: str | None, wallet: Wallet | None) -> Speech:
         return wallet
     if secret is None:
         raise ValueError("a PAM partner needs the secret to verify with; or give it a wallet")
-    return Pam(secret)
+    return SimulatedPam(secret)

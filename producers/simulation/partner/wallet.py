@@ -11,15 +11,15 @@ from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
 
-from models.events.moments import written
-from models.signing import sign_seamless
-from producers.simulation.partner.behaviour import Answer, Behaviour, Deed, WalletAnswer
-from producers.simulation.partner.call import Call
-from producers.simulation.partner.http_wire import Request, refusal
+from models.platform.signing import sign_seamless
+from models.platform.timestamps import written
+from producers.simulation.partner.behaviour import Behaviour, Deed, Respond, RespondAsWallet
+from producers.simulation.partner.call import PartnerCall
+from producers.simulation.partner.http import ReceivedRequest, refusal
 from producers.simulation.partner.wallet_call import (
     FORMS,
     BalanceQuestion,
-    Settlement,
+    WalletSettlement,
     document,
     read_form,
 )
@@ -52,7 +52,7 @@ class Wallet:
     @property
     def usual(self) -> Behaviour:
         """It does what it is asked to."""
-        return WalletAnswer()
+        return RespondAsWallet()
 
     @property
     def balances(self) -> Mapping[str, Decimal]:
@@ -64,10 +64,10 @@ class Wallet:
         """How many calls it has acted upon."""
         return len(self._transactions)
 
-    def read(self, request: Request, *, at: datetime) -> Call:  # noqa: ARG002 - its signatures tell no time
+    def read(self, request: ReceivedRequest, *, at: datetime) -> PartnerCall:  # noqa: ARG002 - its signatures tell no time
         """Read a call: the path is its action, the `transactionId` its key."""
         told = document(request.body)
-        call = Call(
+        call = PartnerCall(
             request.body,
             action=request.target.rpartition("/")[2] or None,
             operator=_text(told, "agent"),
@@ -77,43 +77,43 @@ class Wallet:
         )
         return replace(call, refusal=_refusal(request, call))
 
-    def worded(self, behaviour: Behaviour, call: Call, *, at: datetime) -> Deed:
+    def worded(self, behaviour: Behaviour, call: PartnerCall, *, at: datetime) -> Deed:
         """Say what came of it in the contract's words. What is wrong with the call goes first."""
-        if not isinstance(behaviour, WalletAnswer):
+        if not isinstance(behaviour, RespondAsWallet):
             return behaviour
         asked = self._asked(call)
         match asked:
-            case WalletAnswer():
+            case RespondAsWallet():
                 return _answer(asked)
             case BalanceQuestion():
                 return self._balance(asked)
-            case Settlement():
+            case WalletSettlement():
                 before = after = self._account(asked)
                 if behaviour.takes:
                     before, after = self._credit(asked)
                 return _answer(behaviour, _books(behaviour, asked, before, after, at))
 
-    def take(self, call: Call) -> None:
+    def take(self, call: PartnerCall) -> None:
         """Credit what the call says, unless something is wrong with it or it was seen before."""
         asked = self._asked(call)
-        if isinstance(asked, Settlement):
+        if isinstance(asked, WalletSettlement):
             self._credit(asked)
 
-    def _asked(self, call: Call) -> Settlement | BalanceQuestion | WalletAnswer:
+    def _asked(self, call: PartnerCall) -> WalletSettlement | BalanceQuestion | RespondAsWallet:
         """Read what is wanted; an answer where that is not possible."""
         assert call.action is not None, "other paths were refused"
         try:
             asked = read_form(call.action, call.body)
         except ValueError as wrong:
-            return WalletAnswer(BAD_REQUEST, f"{MESSAGES[BAD_REQUEST]}: {wrong}")
+            return RespondAsWallet(BAD_REQUEST, f"{MESSAGES[BAD_REQUEST]}: {wrong}")
         if self.agent not in (None, asked.agent):
-            return WalletAnswer(BAD_AGENT)
-        seen = isinstance(asked, Settlement) and asked.transaction_id in self._transactions
+            return RespondAsWallet(BAD_AGENT)
+        seen = isinstance(asked, WalletSettlement) and asked.transaction_id in self._transactions
         if not seen and len(self._transactions) >= TRANSACTIONS_MAX:
-            return WalletAnswer(AWAY, "this wallet's books are full; start another one")
+            return RespondAsWallet(AWAY, "this wallet's books are full; start another one")
         return asked
 
-    def _credit(self, asked: Settlement) -> tuple[Decimal, Decimal]:
+    def _credit(self, asked: WalletSettlement) -> tuple[Decimal, Decimal]:
         """The balance before and after. A duplicate moves nothing (contracts: AMBSlot 5.4)."""
         before = self._account(asked)
         if asked.transaction_id in self._transactions:
@@ -122,24 +122,24 @@ class Wallet:
         self._accounts[asked.username] = before + asked.amount
         return before, self._account(asked)
 
-    def _account(self, asked: Settlement) -> Decimal:
+    def _account(self, asked: WalletSettlement) -> Decimal:
         return self._accounts.get(asked.username, OPENING)
 
-    def _balance(self, asked: BalanceQuestion) -> Answer:
+    def _balance(self, asked: BalanceQuestion) -> Respond:
         """Contracts: AMBSlot 2.0, Get Balance. Asking opens no account."""
         if asked.username not in self._accounts:
-            return _answer(WalletAnswer(NO_MEMBER))
+            return _answer(RespondAsWallet(NO_MEMBER))
         balance = self._accounts[asked.username]
-        return _answer(WalletAnswer(), {"username": asked.username, "balance": balance})
+        return _answer(RespondAsWallet(), {"username": asked.username, "balance": balance})
 
-    def _is_signed(self, request: Request) -> bool | None:
+    def _is_signed(self, request: ReceivedRequest) -> bool | None:
         given = request.header("x-amb-signature")
         if given is None:
             return False if self.demands_signature else None
         return given == sign_seamless(request.body, secret=self.secret)
 
 
-def _refusal(request: Request, call: Call) -> Answer | None:
+def _refusal(request: ReceivedRequest, call: PartnerCall) -> Respond | None:
     if request.method != "POST":
         return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "calls are made with POST")
     if call.action not in FORMS:
@@ -150,7 +150,11 @@ def _refusal(request: Request, call: Call) -> Answer | None:
 
 
 def _books(
-    behaviour: WalletAnswer, asked: Settlement, before: Decimal, after: Decimal, at: datetime
+    behaviour: RespondAsWallet,
+    asked: WalletSettlement,
+    before: Decimal,
+    after: Decimal,
+    at: datetime,
 ) -> dict[str, object]:
     shown = after + behaviour.off_by
     return {
@@ -161,12 +165,12 @@ def _books(
     }
 
 
-def _answer(behaviour: WalletAnswer, data: Mapping[str, object] | None = None) -> Answer:
+def _answer(behaviour: RespondAsWallet, data: Mapping[str, object] | None = None) -> Respond:
     message = behaviour.message or MESSAGES.get(behaviour.code, "Unknown")
     said: dict[str, object] = {"status": {"code": behaviour.code, "message": message}}
     if behaviour.code == SUCCESS:
         said["data"] = data
-    return Answer(
+    return Respond(
         behaviour.status,
         seconds=behaviour.seconds,
         body=_written(said).encode(),

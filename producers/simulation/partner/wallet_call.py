@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from models.money import from_decimal_units
+from models.platform.money import from_decimal_units
 
 
 def _number(value: object) -> Decimal:
@@ -38,18 +38,18 @@ Amount = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, max_digits=30)
 Transaction = Annotated[str, Field(strict=True), AfterValidator(_uuid)]
 
 
-class _Form(BaseModel):
+class _WalletForm(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
-class BalanceQuestion(_Form):
+class BalanceQuestion(_WalletForm):
     """What `/balance` is sent; the agent has another name there."""
 
     username: Text
     agent: Annotated[Text, Field(alias="agentId")]
 
 
-class Settlement(_Form):
+class WalletSettlement(_WalletForm):
     """What `/cancel` is sent, and what every payout has too."""
 
     username: Text
@@ -68,7 +68,7 @@ class Settlement(_Form):
         return self
 
 
-class Payout(Settlement):
+class Payout(WalletSettlement):
     """What `/payout` is sent."""
 
     turnover: Amount
@@ -76,14 +76,14 @@ class Payout(Settlement):
     feature_buy: Annotated[bool, Field(strict=True)]
 
 
-FORMS: Mapping[str, type[BalanceQuestion | Settlement]] = {
+FORMS: Mapping[str, type[BalanceQuestion | WalletSettlement]] = {
     "payout": Payout,
-    "cancel": Settlement,
+    "cancel": WalletSettlement,
     "balance": BalanceQuestion,
 }
 
 
-def read_form(action: str, body: bytes) -> BalanceQuestion | Settlement:
+def read_form(action: str, body: bytes) -> BalanceQuestion | WalletSettlement:
     """Read what was sent to `/action`. Raises ValueError that says what is wrong with it."""
     try:
         return FORMS[action].model_validate(document(body))

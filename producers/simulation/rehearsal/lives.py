@@ -7,9 +7,9 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
-from models.events.moments import written
+from models.platform.timestamps import written
 from producers.simulation.rehearsal.reference import Ideal, Truth, ideal
-from producers.simulation.slips import CURRENCIES, Data, Slips
+from producers.simulation.ticket_facts import CURRENCIES, Data, TicketFactory
 
 RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
 FAST = timedelta(days=365)
@@ -43,7 +43,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class RehearsedLife:
     """A ticket's true story, what is to come of it, and the events that tell it."""
 
     kind: Kind
@@ -55,9 +55,9 @@ class Life:
 
 def lives(
     count: int, *, rng: Random, begin: datetime, operators: Sequence[str], announcing: str
-) -> Iterator[Life]:
+) -> Iterator[RehearsedLife]:
     """Invent *count* lives that begin around *begin*; those of *announcing* open explicitly."""
-    slips = Slips(rng)
+    slips = TicketFactory(rng)
     for _ in range(count):
         kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
         operator = rng.choice([*operators, announcing])
@@ -65,7 +65,9 @@ def lives(
         yield _life(kind, rng, begin, slip, announced=operator == announcing)
 
 
-def _life(kind: Kind, rng: Random, begin: datetime, slip: Data, *, announced: bool) -> Life:
+def _life(
+    kind: Kind, rng: Random, begin: datetime, slip: Data, *, announced: bool
+) -> RehearsedLife:
     truths = list(_truths(kind, rng, slip, announced=announced))
     moments = _moments(len(truths), rng, begin)
     named = {"operator": slip["operator"], "ticket_id": slip["ticket_id"]}
@@ -84,7 +86,7 @@ def _life(kind: Kind, rng: Random, begin: datetime, slip: Data, *, announced: bo
         if kind is Kind.NUMBERED:
             event["sequence"] = number
         events.append(event)
-    return Life(
+    return RehearsedLife(
         kind,
         str(slip["operator"]),
         str(slip["ticket_id"]),

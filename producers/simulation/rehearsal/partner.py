@@ -7,7 +7,7 @@ from models.outbox.values import Claim
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RehearsedCall:
     """One request as the partner saw it; the shape `judge_all` asks for."""
 
     operator: str
@@ -26,14 +26,14 @@ class Call:
 class RehearsedPartner:
     """Keeps a ledger. What it took once it takes again, as a repeat."""
 
-    ledger: list[Call] = field(default_factory=list)
+    ledger: list[RehearsedCall] = field(default_factory=list)
     _taken: dict[str, bytes] = field(default_factory=dict)
 
     def receive(self, claim: Claim, *, takes: bool, at: datetime, answered: bool) -> None:
         """Take or refuse the notice in *claim*. *answered*: the answer reaches its sender."""
         key = claim.idempotency_key
         self.ledger.append(
-            Call(
+            RehearsedCall(
                 operator=claim.operator_code,
                 ticket_id=claim.ticket_id,
                 action=claim.action,

@@ -8,9 +8,9 @@ from random import Random
 
 from sqlalchemy import Engine, text
 
-from producers.simulation.rehearsal.judgement import judge_rehearsal
 from producers.simulation.rehearsal.lives import lives
 from producers.simulation.rehearsal.schedule import Schedule
+from producers.simulation.rehearsal.verdict import judge_rehearsal
 from producers.simulation.rehearsal.world import World
 
 BATCH = 40  # lives that share a world: enough to get in each other's way
@@ -25,7 +25,7 @@ ADD_OPERATOR = text("""
 
 
 @dataclass(slots=True)
-class Report:
+class RehearsalReport:
     """What was rehearsed and what was found. *words*: broken promises, with the batch's seed."""
 
     lives: int = 0
@@ -44,14 +44,14 @@ def rehearse(
     *,
     count: int,
     seed: int,
-    on_batch: Callable[[Report], None] = lambda _report: None,
-) -> Report:
+    on_batch: Callable[[RehearsalReport], None] = lambda _report: None,
+) -> RehearsalReport:
     """Play *count* lives on the database behind *engine*; stop at the first broken promise.
 
     The schema must be there; the operators and tickets it makes stay. The batch that failed is
     the first one of `rehearse(count=BATCH, seed=report.failing_seed)`.
     """
-    report = Report()
+    report = RehearsalReport()
     batch = 0
     while report.lives < count and not report.words:
         size = min(BATCH, count - report.lives)
@@ -61,7 +61,9 @@ def rehearse(
     return report
 
 
-def _batch(engine: Engine, report: Report, *, size: int, seed: int, begin: datetime) -> None:
+def _batch(
+    engine: Engine, report: RehearsalReport, *, size: int, seed: int, begin: datetime
+) -> None:
     rng = Random(seed)  # noqa: S311 - invented lives, nothing secret
     codes = [f"rehearsed-{seed}", f"rehearsed-{seed}-b"]
     announcing = f"rehearsed-{seed}-announces"

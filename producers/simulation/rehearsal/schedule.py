@@ -6,11 +6,11 @@ from random import Random
 
 from sqlalchemy import text
 
-from models.events.moments import written
-from models.lifecycle.words import Action
-from models.outbox.dead import WayOut, free
-from models.outbox.values import Again, Claim, Dead, Delivered, Unanswered, Verdict
-from producers.simulation.rehearsal.lives import Arrival, Life
+from models.outbox.dead_letters import Resolution, free
+from models.outbox.values import Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
+from models.platform.timestamps import written
+from models.vocabulary import Action
+from producers.simulation.rehearsal.lives import Arrival, RehearsedLife
 from producers.simulation.rehearsal.world import PARKING_WINDOW, World
 
 HANDS_MAX = 4
@@ -58,7 +58,7 @@ class Schedule:
 
     world: World
     rng: Random
-    lives: list[Life]
+    lives: list[RehearsedLife]
     temper: float = 1.0  # how much goes wrong: 0 is a world without faults
     contest: float = 0.3  # share of exact closings whose result is withdrawn a moment before
     held: list[Held] = field(default_factory=list)
@@ -144,8 +144,8 @@ class Schedule:
         if not honest and self._fault(0.12):
             one.verdict, takes = self.rng.choice(
                 (
-                    (Again(AGAIN), False),
-                    (Again(AGAIN), False),
+                    (RetryLater(AGAIN), False),
+                    (RetryLater(AGAIN), False),
                     (Dead("404"), False),
                     (Unanswered(AGAIN), True),
                     (Unanswered(AGAIN), False),
@@ -204,7 +204,7 @@ class Schedule:
         with self.world.transaction() as connection:
             found = connection.execute(DEAD_NOTICES, {"operators": list(self.world.operators)})
             for notice_id in found.scalars().all():
-                free(connection, notice_id, WayOut.RETRY, now=self.world.moment)
+                free(connection, notice_id, Resolution.RETRY, now=self.world.moment)
 
     def _left(self) -> int:
         with self.world.transaction() as connection:

@@ -13,15 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from models.closing import close_due
 from models.events.event import Entry
-from models.events.noted import Id, NotedMoments, id_parts
+from models.events.unknown_times import Id, NotedMoments, id_parts
 from models.intake.apply import apply_entries
-from models.outbox.abandon import abandon_creates
 from models.outbox.claim import claim, release
+from models.outbox.creates import abandon_creates
 from models.outbox.record import record
 from models.outbox.values import Attempt, Claim, Verdict
-from models.parking import end_windows
+from models.sweeps.closing import close_due
+from models.sweeps.parking import end_windows
 from producers.simulation.rehearsal.partner import RehearsedPartner
 
 PARKING_WINDOW = timedelta(minutes=15)
@@ -47,7 +47,7 @@ class Hand:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RehearsedObservation:
     """A sweep's: by the database's clock, by Redis', and the stream's last id then."""
 
     moment: datetime
@@ -70,7 +70,7 @@ class World:
     redis_ahead: timedelta = timedelta()  # of the database's clock
     last_id: Id = (0, 0)  # the stream's
     came_at: dict[str, datetime] = field(default_factory=dict)  # when entries came in truth, by id
-    looks: list[Look] = field(default_factory=list)
+    looks: list[RehearsedObservation] = field(default_factory=list)
 
     def now(self, connection: Connection | None = None) -> datetime:  # noqa: ARG002 - the Clock's
         """The database's clock, by which everything is judged here."""
@@ -145,7 +145,7 @@ class World:
 
     def horizon(self) -> datetime | None:
         """Note this moment; the newest one noted before what is unapplied came (rule 17)."""
-        self.looks.append(Look(self.moment, self.redis_now, self.last_id))
+        self.looks.append(RehearsedObservation(self.moment, self.redis_now, self.last_id))
         waiting = [id_parts(one.id) for hand in self.hands for one in hand.entries]
         waiting += [id_parts(one.id) for one in self.unread]
         safe = [look for look in self.looks if not waiting or look.last_id < min(waiting)]

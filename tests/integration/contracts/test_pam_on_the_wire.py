@@ -10,13 +10,19 @@ from typing import Any
 
 import pytest
 
-from models.closing import close_due
-from models.outbox.partners import find_partner
-from models.signing import sign
-from producers.simulation.partner import Answer, CloseWithoutAnswer, Entry, Rule, SimulatedPartner
+from models.operators.partners import find_partner
+from models.platform.signing import sign
+from models.sweeps.closing import close_due
+from producers.simulation.partner import (
+    CloseWithoutAnswer,
+    LedgerEntry,
+    Respond,
+    Rule,
+    SimulatedPartner,
+)
 from tests.support.delivery_scene import SECRET, Scene, scene_settings
+from worker.delivery.http.transfer import TransferLimits
 from worker.delivery.ping import ping
-from worker.delivery.transfer import Terms
 
 DAY = timedelta(hours=24)
 FIRST_PAUSE = timedelta(seconds=10)
@@ -70,7 +76,7 @@ def text(action: str, rest: str | None = None, *, ticket: str = "") -> bytes:
     return f'{{"action":"{action}","data":{{{ids}{fields}}}}}'.encode()
 
 
-def play(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[Entry]:
+def play(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
     """Let each action be sent once, for a ticket of its own, while *rules* are in force."""
     scene.publish("acme", ("ticket_win", "ticket_closed"), **SLIP)
     scene.deliver()
@@ -85,7 +91,7 @@ def play(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[Entr
     return deliver(scene, partner, *rules)
 
 
-def deliver(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[Entry]:
+def deliver(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
     """Deliver what is due; return what arrived."""
     before = len(partner.ledger.entries())
     for rule in rules:
@@ -95,14 +101,14 @@ def deliver(scene: Scene, partner: SimulatedPartner, *rules: Rule) -> Sequence[E
     return partner.ledger.entries(after=before)
 
 
-def by_ticket(entries: Sequence[Entry]) -> dict[str | None, Entry]:
+def by_ticket(entries: Sequence[LedgerEntry]) -> dict[str | None, LedgerEntry]:
     """Each action that was sent for its own ticket, and not what followed it."""
     found = {entry.action: entry for entry in entries if entry.action == entry.ticket_id}
     assert len(found) == sum(entry.action == entry.ticket_id for entry in entries), "sent once"
     return found
 
 
-def heads(entry: Entry) -> dict[str, str]:
+def heads(entry: LedgerEntry) -> dict[str, str]:
     return dict(entry.headers)
 
 
@@ -142,7 +148,7 @@ def test_the_idempotency_key_is_operator_ticket_action_and_generation(scene, par
 
 @pytest.mark.parametrize(
     "failure",
-    [Answer(503), Answer(302, headers=(("Location", "/"),)), CloseWithoutAnswer()],
+    [Respond(503), Respond(302, headers=(("Location", "/"),)), CloseWithoutAnswer()],
     ids=["503", "redirect", "no answer"],
 )
 def test_a_failed_action_comes_again_as_the_same_bytes_freshly_signed(scene, partner, failure):
@@ -163,7 +169,7 @@ def test_a_failed_action_comes_again_as_the_same_bytes_freshly_signed(scene, par
 @pytest.mark.parametrize("status", [201, 400, 404, 503])
 def test_a_create_that_is_not_answered_with_200_is_discarded(scene, partner, status):
     """Contracts 1.6; protocol.md rule 10: the word is never sent a second time."""
-    rules = [Rule(Answer(status), action=action) for action in SENT_ONCE]
+    rules = [Rule(Respond(status), action=action) for action in SENT_ONCE]
     scene.publish("acme", *((action, action) for action in SENT_ONCE), **SLIP)
     sent = deliver(scene, partner, *rules)
     scene.clock.advance(FIRST_PAUSE)
@@ -185,7 +191,7 @@ def test_a_create_that_is_not_answered_with_200_is_discarded(scene, partner, sta
 def test_a_refused_action_is_dead_with_the_partner_s_words(scene, partner, refused):
     """Design.md 5.4: other 4xx. A discard goes on (contracts 1.6)."""
     words = '{"code":102,"message":"unknown"}'
-    answer = Answer(404, body=words.encode())
+    answer = Respond(404, body=words.encode())
     play(scene, partner, *(Rule(answer, action=action) for action in refused))
 
     ends = dict(
@@ -219,13 +225,15 @@ def test_what_is_empty_is_sent_as_null(scene, partner):
 )
 def test_a_ping_carries_neither_timestamp_nor_signature(scene, partner, status, there):
     """Contracts 1.2; its shape: 5.2."""
-    partner.behave(Rule(Answer(status), action="ping"))
+    partner.behave(Rule(Respond(status), action="ping"))
     with scene.engine.begin() as connection:
         acme = find_partner(connection, "acme", now=scene.clock.now())
     assert acme is not None
     settings = scene_settings()
 
-    pinged = ping(acme, secret="", terms=Terms.of(settings), timeout=settings.partner_timeout)
+    pinged = ping(
+        acme, secret="", terms=TransferLimits.of(settings), timeout=settings.partner_timeout
+    )
 
     assert (pinged.there, pinged.status) == (there, status)
     (entry,) = partner.ledger.entries()

@@ -11,17 +11,17 @@ from uuid import UUID
 
 import pytest
 
-from models.closing import close_due
-from models.interventions import Person
 from models.notices.seamless import NO_ROLLBACK
 from models.operators import change_operator
-from models.outbox.partners import find_partner
-from models.signing import sign_seamless
-from producers.simulation.partner import Answer, Entry, Rule, SimulatedPartner
+from models.operators.interventions import Person
+from models.operators.partners import find_partner
+from models.platform.signing import sign_seamless
+from models.sweeps.closing import close_due
+from producers.simulation.partner import LedgerEntry, Respond, Rule, SimulatedPartner
 from tests.support.delivery_scene import SECRET, scene_settings
 from tests.support.wallet_scene import OPENING, attempts, deliver, settle
+from worker.delivery.http.transfer import TransferLimits
 from worker.delivery.ping import ping
-from worker.delivery.transfer import Terms
 
 WHO = '"username":"member001","agent":"agentId","game":"Ghost House","gameId":"GH","roundId":"{}"'
 END = '"isEndRound":true,"featureBuy":true'
@@ -32,12 +32,12 @@ def partner(wallet_partner: SimulatedPartner) -> SimulatedPartner:
     return wallet_partner
 
 
-def told(entry: Entry) -> dict[str, Any]:
+def told(entry: LedgerEntry) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(entry.body)
     return found
 
 
-def heads(entry: Entry) -> dict[str, str]:
+def heads(entry: LedgerEntry) -> dict[str, str]:
     return dict(entry.headers)
 
 
@@ -139,7 +139,7 @@ def test_a_seamless_ticket_closes_without_a_call(scene, partner):
     assert ticket == ("closed", 0)
 
 
-@pytest.mark.parametrize("behaviour", [None, Answer(200, body=b"It works")])
+@pytest.mark.parametrize("behaviour", [None, Respond(200, body=b"It works")])
 def test_a_ping_asks_for_the_balance_of_nobody(scene, partner, wallet, behaviour):
     """Contracts 2.0: there is no ping; `/balance` only reads."""
     if behaviour is not None:
@@ -149,7 +149,9 @@ def test_a_ping_asks_for_the_balance_of_nobody(scene, partner, wallet, behaviour
     assert house is not None
     settings = scene_settings()
 
-    pinged = ping(house, secret="", terms=Terms.of(settings), timeout=settings.partner_timeout)
+    pinged = ping(
+        house, secret="", terms=TransferLimits.of(settings), timeout=settings.partner_timeout
+    )
 
     assert pinged.there is (behaviour is None)
     (entry,) = partner.ledger.entries()

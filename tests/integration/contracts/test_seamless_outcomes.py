@@ -9,13 +9,13 @@ from decimal import Decimal
 import pytest
 
 from models.events.format import MONEY
-from models.story import read_stories
+from models.history import read_stories
 from producers.simulation.partner import (
-    Answer,
     CloseWithoutAnswer,
+    Respond,
+    RespondAsWallet,
     Rule,
     SimulatedPartner,
-    WalletAnswer,
 )
 from producers.simulation.partner.behaviour import Behaviour
 from tests.support.wallet_scene import OPENING, attempts, deliver, settle
@@ -37,15 +37,15 @@ def one_each(behaviours: Sequence[Behaviour]) -> dict[str, Rule]:
 def test_what_may_pass_is_tried_again_with_the_same_transaction(scene, partner, wallet):
     """Contracts 2.4, 5.4: the wallet pays once, whichever attempt reached it."""
     not_taken: list[Behaviour] = [
-        *(WalletAnswer(code) for code in (999, 1600, 1601, 1602, 12345)),
-        WalletAnswer(999, status=500),
-        Answer(503),
-        Answer(200, body=b"It works", content_type="text/html", taken=False),
+        *(RespondAsWallet(code) for code in (999, 1600, 1601, 1602, 12345)),
+        RespondAsWallet(999, status=500),
+        Respond(503),
+        Respond(200, body=b"It works", content_type="text/html", taken=False),
         CloseWithoutAnswer(),
     ]
     taken: list[Behaviour] = [
-        WalletAnswer(999, taken=True),
-        Answer(502, taken=True),
+        RespondAsWallet(999, taken=True),
+        Respond(502, taken=True),
         CloseWithoutAnswer(taken=True),
     ]
     rules = one_each([*not_taken, *taken])
@@ -69,7 +69,7 @@ def test_what_may_pass_is_tried_again_with_the_same_transaction(scene, partner, 
 def test_a_refusal_is_dead_with_the_wallet_s_words(scene, partner, wallet):
     """Contracts 2.4: the code decides whatever the HTTP status."""
     coded = [(800, 200), (908, 403), (995, 400), (997, 500), (998, 401)]
-    rules = one_each([WalletAnswer(code, "no\x1b such", status) for code, status in coded])
+    rules = one_each([RespondAsWallet(code, "no\x1b such", status) for code, status in coded])
     settle(scene, "ticket_win", *rules)
 
     deliver(scene, partner, *rules.values())
@@ -84,7 +84,7 @@ def test_a_refusal_is_dead_with_the_wallet_s_words(scene, partner, wallet):
 
 
 def test_code_0_is_done_whatever_the_http_status(scene, partner):
-    rules = one_each([WalletAnswer(0, status=status) for status in (201, 302, 404, 500)])
+    rules = one_each([RespondAsWallet(0, status=status) for status in (201, 302, 404, 500)])
     settle(scene, "ticket_win", *rules)
 
     deliver(scene, partner, *rules.values())
@@ -96,9 +96,9 @@ def test_code_0_is_done_whatever_the_http_status(scene, partner):
 @pytest.mark.parametrize(
     ("answer", "doubt"),
     [
-        (WalletAnswer(ref_id="another"), "ref_id_not_ours"),
-        (WalletAnswer(off_by=Decimal("0.01")), "balance_moved_otherwise"),
-        (WalletAnswer(taken=False), "balance_moved_otherwise"),
+        (RespondAsWallet(ref_id="another"), "ref_id_not_ours"),
+        (RespondAsWallet(off_by=Decimal("0.01")), "balance_moved_otherwise"),
+        (RespondAsWallet(taken=False), "balance_moved_otherwise"),
     ],
 )
 def test_a_doubtful_success_is_kept_and_told(scene, partner, caplog, answer, doubt):
@@ -122,17 +122,17 @@ PLAIN = b'{"status":{"code":0,"message":"Success"}}'
 @pytest.mark.parametrize(
     ("answer", "flaw"),
     [
-        (Answer(body=b""), "with an empty body"),
-        (Answer(body=b"It works"), "with a body that is not JSON"),
-        (Answer(202, body=b'{"status":{"code":null}}'), "with a status.code that is not a"),
-        (Answer(body=b'{"status":{"code":0,"code":999}}'), "with two different values"),
-        (Answer(body=gzip.compress(PLAIN)), "with a compressed body, which"),
+        (Respond(body=b""), "with an empty body"),
+        (Respond(body=b"It works"), "with a body that is not JSON"),
+        (Respond(202, body=b'{"status":{"code":null}}'), "with a status.code that is not a"),
+        (Respond(body=b'{"status":{"code":0,"code":999}}'), "with two different values"),
+        (Respond(body=gzip.compress(PLAIN)), "with a compressed body, which"),
         (
-            Answer(body=zlib.compress(PLAIN), headers=(("Content-Encoding", "deflate"),)),
+            Respond(body=zlib.compress(PLAIN), headers=(("Content-Encoding", "deflate"),)),
             "with a compressed body (deflate), which",
         ),
-        (Answer(body=b'{"x":"' + b"x" * 100_000 + b'"}'), "with a body cut at 64 KiB"),
-        (Answer(504, body=b"<html>"), "with a body that is not JSON"),
+        (Respond(body=b'{"x":"' + b"x" * 100_000 + b'"}'), "with a body cut at 64 KiB"),
+        (Respond(504, body=b"<html>"), "with a body that is not JSON"),
     ],
 )  # fmt: skip
 def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(scene, partner, answer, flaw):
@@ -147,7 +147,7 @@ def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(scene, partne
     assert problem.problem.startswith(f"answered {answer.status} {flaw}")
 
     scene.clock.advance(FIRST_PAUSE)
-    deliver(scene, partner, Rule(WalletAnswer(806)))
+    deliver(scene, partner, Rule(RespondAsWallet(806)))
 
     first, second = attempts(scene)
     assert (first.verdict, second.verdict) == ("unanswered", "delivered")
@@ -168,7 +168,7 @@ def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(scene, partne
 def test_a_wallet_that_says_0_in_its_own_way_has_paid(scene, partner, body):
     settle(scene, "ticket_win")
 
-    deliver(scene, partner, Rule(Answer(body=body)))
+    deliver(scene, partner, Rule(Respond(body=body)))
 
     (attempt,) = attempts(scene)
     assert (attempt.verdict, attempt.remarks["code"]) == ("delivered", 0)
@@ -184,7 +184,7 @@ def test_a_cancel_whose_answer_was_lost_is_done_by_the_word_of_its_repeat(
     deliver(scene, partner, Rule(CloseWithoutAnswer(taken=True)))
     scene.clock.advance(FIRST_PAUSE)
 
-    deliver(scene, partner, Rule(WalletAnswer(code, taken=False)))
+    deliver(scene, partner, Rule(RespondAsWallet(code, taken=False)))
 
     _, second = attempts(scene)
     assert (second.verdict, second.ended) == ("delivered", "delivered")

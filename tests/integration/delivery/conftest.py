@@ -7,18 +7,18 @@ import pytest
 from producers.simulation.partner import SimulatedPartner
 from tests.support.delivery_scene import SECRET, Scene, scene_on
 from tests.support.wires import Post, open_wire, post_over
-from worker.delivery.wire import Wire
+from worker.delivery.http.client import HttpClient
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
+def wire() -> Iterator[HttpClient]:
     """A wire to this machine."""
     with open_wire() as opened:
         yield opened
 
 
 @pytest.fixture
-def post(wire: Wire) -> Post:
+def post(wire: HttpClient) -> Post:
     """One call over the wire: `post(url)` gives its reply."""
     return lambda url, **more: post_over(wire, url, **more)
 

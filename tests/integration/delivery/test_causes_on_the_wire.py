@@ -7,12 +7,12 @@ from tests.support.certificates import identity
 from tests.support.closed_port import closed_port
 from tests.support.raw_server import OK, Line, raw_server, say, sending, then
 from tests.support.wires import SHORT, open_wire, post_over
-from worker.delivery.calls import Answer
+from worker.delivery.http.exchange import HttpResponse
 
 
 def cause_at(post, url: str) -> Cause:
     reply = post(url, timeout=SHORT)
-    assert not isinstance(reply, Answer)
+    assert not isinstance(reply, HttpResponse)
     return cause_of(reply.problem)
 
 
@@ -64,7 +64,7 @@ def test_of_a_certificate_for_another_host(tmp_path):
     with raw_server(say(OK), tls=tls) as server, open_wire(authorities=authorities) as wire:
         reply = post_over(wire, server.url)
 
-    assert not isinstance(reply, Answer)
+    assert not isinstance(reply, HttpResponse)
     assert cause_of(reply.problem) is Cause.CERTIFICATE
 
 

@@ -3,13 +3,13 @@
 import json
 from datetime import timedelta
 
-from models.interventions import Person
 from models.operators import rotate_secret
-from models.signing import sign
+from models.operators.interventions import Person
+from models.platform.signing import sign
 from producers.simulation.partner import (
-    Answer,
     CloseWithoutAnswer,
     HugeBody,
+    Respond,
     Rule,
 )
 from tests.support.delivery_scene import RUN_MAX, SECRET, received
@@ -57,7 +57,7 @@ def test_what_failed_goes_out_again_and_the_clock_runs_from_its_delivery(
     scene, partner, acme, clock
 ):
     """design.md 3: 24 hours run from the partner's successful answer."""
-    partner.behave(Rule(Answer(status=503), first=1))
+    partner.behave(Rule(Respond(status=503), first=1))
     scene.publish(acme, ("ticket_win", "t"))
 
     assert scene.deliver().counts == {"claimed": 1, "again": 1}
@@ -76,7 +76,7 @@ def test_what_failed_goes_out_again_and_the_clock_runs_from_its_delivery(
 
 
 def test_retry_after_puts_the_next_attempt_off(scene, partner, acme, clock):
-    partner.behave(Rule(Answer(status=429, headers=(("Retry-After", "90"),)), first=1))
+    partner.behave(Rule(Respond(status=429, headers=(("Retry-After", "90"),)), first=1))
     scene.publish(acme, ("ticket_lost", "t"))
     scene.deliver()
 
@@ -89,7 +89,7 @@ def test_a_refused_notice_is_dead_with_the_partners_words_and_holds_its_ticket(
     scene, partner, acme
 ):
     """protocol.md rule 12: a dead head blocks."""
-    partner.behave(Rule(Answer(status=404, body=b'{"message":"unknown\x00ticket"}')))
+    partner.behave(Rule(Respond(status=404, body=b'{"message":"unknown\x00ticket"}')))
     scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
 
     assert scene.deliver().counts == {"claimed": 1, "dead": 1}
@@ -201,7 +201,7 @@ def test_the_secret_of_the_moment_signs(scene, partner, acme, clock):
 
 def test_nothing_secret_is_logged(scene, partner, acme, caplog):
     caplog.set_level("DEBUG")
-    partner.behave(Rule(Answer(status=400, body=b"your secret is wrong")))
+    partner.behave(Rule(Respond(status=400, body=b"your secret is wrong")))
     scene.publish(acme, ("ticket_win", "t"))
 
     scene.deliver()

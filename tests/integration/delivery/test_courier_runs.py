@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from producers.simulation.partner import (
-    Answer,
     Hang,
+    Respond,
     Rule,
     SimulatedPartner,
 )
@@ -61,7 +61,7 @@ def test_waiting_for_partners_costs_no_processor(scene, partner, acme):
 
 
 def test_calls_left_open_by_one_run_are_recorded_by_the_next(scene, partner, acme):
-    partner.behave(Rule(Answer(seconds=1.0)))
+    partner.behave(Rule(Respond(seconds=1.0)))
     scene.publish(acme, ("ticket_win", "t"))
     courier = scene.courier()
 
@@ -73,7 +73,7 @@ def test_calls_left_open_by_one_run_are_recorded_by_the_next(scene, partner, acm
 
 
 def test_closing_records_what_came_and_claims_nothing_more(scene, partner, acme):
-    partner.behave(Rule(Answer(seconds=1.0)))
+    partner.behave(Rule(Respond(seconds=1.0)))
     scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
     courier = scene.courier()
     courier.run(lasting=timedelta(milliseconds=50))
@@ -88,7 +88,7 @@ def test_closing_records_what_came_and_claims_nothing_more(scene, partner, acme)
 
 def test_a_run_that_is_going_on_looks_again_when_hinted(scene, partner, acme):
     """The task marks and leaves; latency is that of the hint."""
-    partner.behave(Rule(Answer(seconds=1.5), ticket_id="slow"))
+    partner.behave(Rule(Respond(seconds=1.5), ticket_id="slow"))
     scene.publish(acme, ("ticket_win", "slow"))
     courier = scene.courier()
     with ThreadPoolExecutor(1) as background:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from producers.simulation.partner import (
-    Answer,
+    Respond,
     Rule,
 )
 from tests.support.delivery_scene import RUN_MAX, Trouble, lost_connection, received
@@ -19,7 +19,7 @@ from tests.support.wait import eventually
 
 
 def test_no_transaction_is_open_while_a_partner_is_on_the_line(scene, partner, acme):
-    partner.behave(Rule(Answer(seconds=1.0)))
+    partner.behave(Rule(Respond(seconds=1.0)))
     scene.publish(acme, ("ticket_win", "t"))
     trouble = Trouble(scene.engine.begin, lost_connection())
     courier = scene.courier(transaction=trouble.transaction)
@@ -116,8 +116,8 @@ def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
         "CREATE TRIGGER bare BEFORE INSERT ON delivery_attempt FOR EACH ROW"
         " WHEN (NEW.http_status = 202) EXECUTE FUNCTION refuse()"
     )
-    partner.behave(Rule(Answer(status=500, body=b"poison"), ticket_id="words"))
-    partner.behave(Rule(Answer(status=202), ticket_id="bare"))
+    partner.behave(Rule(Respond(status=500, body=b"poison"), ticket_id="words"))
+    partner.behave(Rule(Respond(status=202), ticket_id="bare"))
     good = [("ticket_win", f"t{number}") for number in range(6)]
     scene.publish(acme, ("ticket_win", "words"), *good, ("ticket_win", "bare"))
     now = [100.0]

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from producers.simulation.partner import Answer, Hang, Rule, SimulatedPartner
+from producers.simulation.partner import Hang, Respond, Rule, SimulatedPartner
 from tests.support.delivery_scene import RUN_MAX, Scene, received
 from tests.support.desk import SLIP
 
@@ -28,7 +28,7 @@ def discards(partner: SimulatedPartner) -> int:
 
 def test_a_partner_that_closes_after_each_answer_costs_no_create(scene, partner, acme):
     """Rule 10: a request on a dead connection would be lost, and its ticket cancelled."""
-    partner.behave(Rule(Answer(then_close=True)))
+    partner.behave(Rule(Respond(then_close=True)))
     courier = scene.courier()
     for number in range(20):
         scene.publish(acme, ("ticket_win", f"won-{number}"))
@@ -45,7 +45,7 @@ def test_a_create_that_may_be_at_work_yet_is_discarded_after_the_grace_and_once_
     scene, partner, acme, clock, status
 ):
     """Rules 10 and 15: the debit may come after the answer."""
-    partner.behave(Rule(Answer(status=status, taken=True), action="ticket_create"))
+    partner.behave(Rule(Respond(status=status, taken=True), action="ticket_create"))
     create(scene, acme, "t")
     scene.deliver()
     assert standing(scene) == {"cancelled": 1}
@@ -60,7 +60,7 @@ def test_a_create_that_may_be_at_work_yet_is_discarded_after_the_grace_and_once_
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 422])
 def test_a_refused_create_is_discarded_at_once_and_once(scene, partner, acme, clock, status):
-    partner.behave(Rule(Answer(status=status), action="ticket_create"))
+    partner.behave(Rule(Respond(status=status), action="ticket_create"))
     create(scene, acme, "t")
     scene.deliver()
     assert discards(partner) == 1
@@ -94,7 +94,7 @@ def test_thirty_two_creates_that_come_to_nothing_together_open_no_circuit(
     scene, partner, acme, status
 ):
     """Decision 0008: players without money are no reason to keep results back."""
-    partner.behave(Rule(Answer(status=status, seconds=0.05), action="ticket_create"))
+    partner.behave(Rule(Respond(status=status, seconds=0.05), action="ticket_create"))
     create(scene, acme, *(f"t-{number}" for number in range(32)))
     scene.publish(acme, ("ticket_win", "won"))
     scene.deliver()
@@ -106,8 +106,8 @@ def test_thirty_two_creates_that_come_to_nothing_together_open_no_circuit(
 def test_neither_do_the_discards_that_follow_where_the_partner_knows_no_such_ticket(
     scene, partner, acme, clock
 ):
-    partner.behave(Rule(Answer(status=402), action="ticket_create"))
-    partner.behave(Rule(Answer(status=404), action="ticket_discard"))
+    partner.behave(Rule(Respond(status=402), action="ticket_create"))
+    partner.behave(Rule(Respond(status=404), action="ticket_discard"))
     create(scene, acme, *(f"t-{number}" for number in range(32)))
     scene.deliver()
     scene.publish(acme, ("ticket_win", "won"))

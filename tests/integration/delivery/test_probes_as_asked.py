@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from producers.simulation.partner import Answer, Rule
+from producers.simulation.partner import Respond, Rule
 
 SECOND = timedelta(seconds=1)
 
 
-def down_for(seconds: int) -> Answer:
-    return Answer(503, headers=(("Retry-After", str(seconds)),))
+def down_for(seconds: int) -> Respond:
+    return Respond(503, headers=(("Retry-After", str(seconds)),))
 
 
 def test_no_probe_goes_out_before_retry_after_is_over(scene, partner, acme, clock):

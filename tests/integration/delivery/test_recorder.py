@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from models.database import UNEXPLAINED_TRIES
-from models.outbox.values import Again, Attempt, Delivered
+from models.database.engine import UNEXPLAINED_TRIES
+from models.outbox.values import Attempt, Delivered, RetryLater
 from tests.support.books import Books
 from tests.support.delivery_scene import scene_settings
 from tests.support.desk import TOOK, Desk
@@ -51,7 +51,12 @@ def attempts(desk: Desk) -> list[Attempt]:
     claims = desk.claim()
     assert len(claims) == COUNT
     failed = Attempt(
-        claims[7], Again(TOOK), TOOK, http_status=500, answer="its words", problem="why it failed"
+        claims[7],
+        RetryLater(TOOK),
+        TOOK,
+        http_status=500,
+        answer="its words",
+        problem="why it failed",
     )
     return [*(Attempt(one, Delivered(), TOOK) for one in claims if one is not claims[7]), failed]
 

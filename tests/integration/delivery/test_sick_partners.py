@@ -7,9 +7,9 @@ from itertools import cycle
 
 import pytest
 
-from models.interventions import Person
+from models.operators.interventions import Person
 from models.operators.rotation import rotate_secret
-from producers.simulation.partner import Answer, Entry, Hang, Rule, SimulatedPartner
+from producers.simulation.partner import Hang, LedgerEntry, Respond, Rule, SimulatedPartner
 from producers.wall_clock import utc_now
 from tests.support.delivery_scene import RUN_MAX, SECRET, Scene, received, scene_on
 
@@ -40,7 +40,7 @@ def win(scene: Scene, operator: str, count: int) -> list[str]:
     return names
 
 
-def most_at_once(entries: tuple[Entry, ...]) -> int:
+def most_at_once(entries: tuple[LedgerEntry, ...]) -> int:
     """How many requests a partner had in hand at the same time."""
     steps = [(one.received_at, 1) for one in entries]
     steps += [(one.answered_at, -1) for one in entries if one.answered_at is not None]
@@ -111,7 +111,7 @@ def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme
 
 def test_when_it_is_well_again_that_is_told_and_all_goes_out(scene, partner, acme, clock, caplog):
     caplog.set_level("INFO")
-    partner.behave(Rule(Answer(status=503)))
+    partner.behave(Rule(Respond(status=503)))
     names = win(scene, acme, 60)
     courier = scene.courier()
     courier.run(lasting=RUN_MAX)
@@ -149,7 +149,7 @@ def test_a_partner_that_hangs_slows_no_other_beside_it(scene, partner, acme, clo
 
 def test_two_couriers_have_no_more_in_flight_than_the_partner_s_cap(living):
     with SimulatedPartner(secret=SECRET) as partner:
-        partner.behave(Rule(Answer(seconds=0.01)))
+        partner.behave(Rule(Respond(seconds=0.01)))
         living.operator("acme", partner.url, in_flight=3)
         win(living, "acme", 80)
         couriers = [living.courier() for _ in range(2)]
@@ -166,7 +166,7 @@ def test_two_couriers_have_no_more_in_flight_than_the_partner_s_cap(living):
 
 def test_a_courier_that_ends_leaves_nothing_counted_as_in_flight(scene, partner, acme):
     """Else the others would have to wait until it must be over."""
-    partner.behave(Rule(Answer(seconds=1.0)))
+    partner.behave(Rule(Respond(seconds=1.0)))
     win(scene, acme, 5)
     courier = scene.courier()
     courier.run(lasting=timedelta(milliseconds=50))
@@ -196,7 +196,7 @@ def test_two_couriers_keep_a_partner_s_rate_and_use_it(living):
 
 def test_retry_after_is_kept_by_all_deliverers(scene, partner, acme, clock):
     """RFC 9110; design.md 5.4."""
-    partner.behave(Rule(Answer(status=429, headers=(("Retry-After", "90"),)), first=1))
+    partner.behave(Rule(Respond(status=429, headers=(("Retry-After", "90"),)), first=1))
     win(scene, acme, 1)
     scene.deliver()
     clock.advance(90 * SECOND - timedelta(milliseconds=1))
@@ -210,7 +210,7 @@ def test_retry_after_is_kept_by_all_deliverers(scene, partner, acme, clock):
 
 def test_a_discard_goes_out_every_half_hour_whatever_the_answer(scene, partner, acme, clock):
     """protocol.md rule 10; contracts: BetStack 1.6. Its refusals open no circuit."""
-    partner.behave(Rule(Answer(status=404), action="ticket_discard", first=12))
+    partner.behave(Rule(Respond(status=404), action="ticket_discard", first=12))
     scene.publish(acme, ("ticket_discard", "t"))
     counts = []
     for _ in range(13):

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from producers.simulation.partner import Answer, CloseWithoutAnswer
+from producers.simulation.partner import CloseWithoutAnswer, Respond
 from tests.support.duet import Duet, duet_on
 
 LEASE = timedelta(seconds=25)
@@ -18,7 +18,7 @@ GRACE = timedelta(seconds=10)
 MOMENT = timedelta(milliseconds=1)
 CLOSE_DELAY = timedelta(hours=24)
 SLOW = 0.3  # seconds; long enough for the other one to claim meanwhile
-OK_LATE = Answer(seconds=SLOW)
+OK_LATE = Respond(seconds=SLOW)
 ONE_DELIVERED = {"claimed": 1, "delivered": 1}
 
 
@@ -33,7 +33,7 @@ def test_rule_14_a_409_to_the_repeat_changes_nothing_after_a_late_200_but_its_le
 ):
     """Protocol H33 and H35: the other one had not been answered when the first one recorded."""
     duet.publish("win", "rollback")
-    duet.answers(OK_LATE, Answer(status=409, seconds=2 * SLOW))
+    duet.answers(OK_LATE, Respond(status=409, seconds=2 * SLOW))
     first = duet.start(0, requests=1)
     clock.advance(LEASE)
     second = duet.start(1, requests=2)
@@ -91,7 +91,7 @@ def test_rule_15_what_is_published_after_a_late_200_is_held_for_the_ten_seconds_
 
 def test_rule_16_the_clock_runs_from_a_late_200_if_the_repeat_s_is_recorded_later(duet, clock):
     duet.publish("win")
-    duet.answers(OK_LATE, Answer(seconds=3 * SLOW))
+    duet.answers(OK_LATE, Respond(seconds=3 * SLOW))
     first = duet.start(0, requests=1)
     clock.advance(LEASE)
     second = duet.start(1, requests=2)

@@ -8,11 +8,11 @@ from threading import Event, current_thread
 
 from sqlalchemy import Connection
 
-from producers.simulation.partner import Answer, Rule
+from producers.simulation.partner import Respond, Rule
 from tests.support.delivery_scene import RUN_MAX, received
 from tests.support.wait import eventually
-from worker.delivery.courier import Courier
-from worker.delivery.unhinted import UnhintedRuns
+from worker.delivery.loop import DeliveryLoop
+from worker.delivery.timed_runs import TimedRuns
 
 SOON = timedelta(milliseconds=300)
 SHORT = timedelta(milliseconds=400)
@@ -20,13 +20,13 @@ SHORT = timedelta(milliseconds=400)
 
 @contextmanager
 def unhinted(
-    courier: Courier,
+    courier: DeliveryLoop,
     *,
     lasting: timedelta = SHORT,
     idle_max: timedelta = SOON,
     hint: Callable[[], None] = lambda: None,
-) -> Iterator[UnhintedRuns]:
-    runs = UnhintedRuns(courier, hint=hint, lasting=lasting, idle_max=idle_max)
+) -> Iterator[TimedRuns]:
+    runs = TimedRuns(courier, hint=hint, lasting=lasting, idle_max=idle_max)
     runs.start()
     try:
         yield runs
@@ -68,7 +68,7 @@ def test_while_hints_arrive_it_starts_no_run_and_asks_nobody(scene, engine):
 
 def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(scene, partner, acme):
     """At the full rate; each time it sends a hint, so that a task may go on where it is heard."""
-    partner.behave(Rule(Answer(seconds=0.02)))
+    partner.behave(Rule(Respond(seconds=0.02)))
     scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(100)))
     idle_max, hints = timedelta(seconds=2), list[float]()
     began = time.monotonic()
@@ -85,7 +85,7 @@ def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(scene, part
 
 
 def test_closing_ends_the_run_with_its_calls_and_begins_no_other(scene, partner, acme):
-    partner.behave(Rule(Answer(seconds=0.5)))
+    partner.behave(Rule(Respond(seconds=0.5)))
     scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
     courier = scene.courier()
 

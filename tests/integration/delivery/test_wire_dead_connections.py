@@ -17,26 +17,26 @@ from tests.support.closed_port import closed_port
 from tests.support.raw_server import OK, Line, raw_server, say, then
 from tests.support.wait import eventually
 from tests.support.wires import LONG, open_wire
-from worker.delivery.calls import Answer, Call, NoAnswer, Reply
-from worker.delivery.wire import Wire
+from worker.delivery.http.client import HttpClient
+from worker.delivery.http.exchange import HttpCall, HttpResponse, NoAnswer, Reply
 
 CALLS = 8
-GOOD = Answer(200, b"ok")
+GOOD = HttpResponse(200, b"ok")
 LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 LAST_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
-def post_alone(wire: Wire, url: str) -> Reply:
+def post_alone(wire: HttpClient, url: str) -> Reply:
     """Make a call that is sent once, and wait for its reply."""
-    wire.start(Call(1, url, {}, b"{}", LONG, alone=True))
+    wire.start(HttpCall(1, url, {}, b"{}", LONG, alone=True))
     (answered,) = wire.finished(LONG)
     return answered.reply
 
 
-def post_many(wire: Wire, url: str) -> list[Reply]:
+def post_many(wire: HttpClient, url: str) -> list[Reply]:
     """Make calls all at once, and wait for their replies."""
     for token in range(CALLS):
-        wire.start(Call(token, url, {}, b"{}", LONG))
+        wire.start(HttpCall(token, url, {}, b"{}", LONG))
     replies: list[Reply] = []
     while len(replies) < CALLS:
         replies += [one.reply for one in wire.finished(LONG)]
@@ -113,7 +113,7 @@ def test_nor_does_one_over_tls(tmp_path, act):
         open_wire(authorities=authorities) as trusting,
     ):
         for number in range(1, 4):
-            trusting.start(Call(1, server.url, {}, b"{}", LONG))
+            trusting.start(HttpCall(1, server.url, {}, b"{}", LONG))
             (answered,) = trusting.finished(LONG)
             assert answered.reply == GOOD
             heard.wait_for(number)
@@ -245,8 +245,8 @@ def test_no_create_is_lost_to_haproxy_s_keep_alive(wire, post, tmp_path):
             threading.Event().wait(0.018 + number % 5 / 1000)
             replies.append(post_alone(wire, url))
 
-    assert {reply.status for reply in replies if isinstance(reply, Answer)} == {200}
-    assert not [reply for reply in replies if not isinstance(reply, Answer)]
+    assert {reply.status for reply in replies if isinstance(reply, HttpResponse)} == {200}
+    assert not [reply for reply in replies if not isinstance(reply, HttpResponse)]
 
 
 def test_no_create_is_lost_to_an_nginx_that_reloads(wire, tmp_path):
@@ -260,5 +260,5 @@ def test_no_create_is_lost_to_an_nginx_that_reloads(wire, tmp_path):
             replies.append(post_alone(wire, url))
             threading.Event().wait(0.02)
 
-    assert {reply.status for reply in replies if isinstance(reply, Answer)} == {200}
-    assert not [reply for reply in replies if not isinstance(reply, Answer)]
+    assert {reply.status for reply in replies if isinstance(reply, HttpResponse)} == {200}
+    assert not [reply for reply in replies if not isinstance(reply, HttpResponse)]

@@ -5,8 +5,8 @@ import pytest
 from tests.support.certificates import identity
 from tests.support.raw_server import OK, Line, raw_server, say, sending, then
 from tests.support.wires import BYTES_MAX, LONG, SHORT, open_wire, post_over
-from worker.delivery import wire_words
-from worker.delivery.calls import Answer, Call, NoAnswer
+from worker.delivery.http import error_texts as wire_words
+from worker.delivery.http.exchange import HttpCall, HttpResponse, NoAnswer
 
 
 def test_of_a_huge_answer_the_beginning_is_read_and_the_status_counts(post):
@@ -18,7 +18,7 @@ def test_of_a_huge_answer_the_beginning_is_read_and_the_status_counts(post):
     with raw_server(then(pour)) as server:
         reply = post(server.url)
 
-    assert reply == Answer(200, b"x" * BYTES_MAX, cut=True)
+    assert reply == HttpResponse(200, b"x" * BYTES_MAX, cut=True)
 
 
 def test_endless_headers_are_not_read_for_ever(post):
@@ -100,10 +100,13 @@ BODY = b'{"status":{"code":0}}'
 @pytest.mark.parametrize(
     ("answer", "reply"),
     [
-        (b"HTTP/1.1 200 OK\r\n\r\n" + BODY, Answer(200, BODY, unended=True)),
-        (b"HTTP/1.0 503 Busy\r\nRetry-After: 7\r\n\r\n", Answer(503, b"", "7", unended=True)),
-        (b"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx", Answer(200, b"x", unended=True)),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + BODY, Answer(200, BODY)),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + BODY, HttpResponse(200, BODY, unended=True)),
+        (b"HTTP/1.0 503 Busy\r\nRetry-After: 7\r\n\r\n", HttpResponse(503, b"", "7", unended=True)),
+        (
+            b"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx",
+            HttpResponse(200, b"x", unended=True),
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + BODY, HttpResponse(200, BODY)),
     ],
     ids=["body", "no body", "interim", "length"],
 )
@@ -138,7 +141,7 @@ def test_what_is_cut_off_there_is_no_answer(tmp_path, answer):
 def test_how_an_answer_is_compressed_is_handed_on(post):
     packed = b"HTTP/1.1 200 OK\r\ncontent-Encoding:  gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b"
     with raw_server(say(packed)) as server:
-        assert post(server.url) == Answer(200, b"\x1f\x8b", coding="gzip")
+        assert post(server.url) == HttpResponse(200, b"\x1f\x8b", coding="gzip")
 
 
 def test_a_slow_drip_does_not_outlast_the_total_timeout(wire):
@@ -149,7 +152,7 @@ def test_a_slow_drip_does_not_outlast_the_total_timeout(wire):
             line.send(b"x")
 
     with raw_server(drip) as server:
-        wire.start(Call(1, server.url, {}, b"{}", SHORT))
+        wire.start(HttpCall(1, server.url, {}, b"{}", SHORT))
         (answered,) = wire.finished(LONG)
 
     assert isinstance(answered.reply, NoAnswer)
@@ -169,7 +172,7 @@ def test_a_request_is_never_sent_again_when_a_kept_connection_dies(post, ending)
             act(line)
 
     with raw_server(converse) as server:
-        assert post(server.url) == Answer(200, b"ok")
+        assert post(server.url) == HttpResponse(200, b"ok")
         assert isinstance(post(server.url), NoAnswer)
 
         assert len(heard) == 2
@@ -181,4 +184,4 @@ def test_after_a_failure_the_next_call_is_fine(post):
     with raw_server(say(OK)) as good, raw_server(then(Line.reset)) as bad:
         for _ in range(3):
             assert isinstance(post(bad.url), NoAnswer)
-            assert post(good.url) == Answer(200, b"ok")
+            assert post(good.url) == HttpResponse(200, b"ok")

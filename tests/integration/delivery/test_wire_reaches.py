@@ -11,7 +11,7 @@ from tests.support.certificates import identity
 from tests.support.closed_port import closed_port
 from tests.support.raw_server import OK, Line, raw_server, say, then
 from tests.support.wires import LONG, SHORT, open_wire, post_over
-from worker.delivery.calls import Answer, Call, NotReached
+from worker.delivery.http.exchange import HttpCall, HttpResponse, NotReached
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_where_all_addresses_are_refused_that_is_what_is_wrong():
 def test_the_address_that_may_be_called_is_called():
     networks = [ip_network("127.0.0.0/8")]
     with raw_server(say(OK)) as server, open_wire(networks=networks) as v4:
-        assert post_over(v4, f"http://{TWO_ADDRESSES}:{server.port}/") == Answer(200, b"ok")
+        assert post_over(v4, f"http://{TWO_ADDRESSES}:{server.port}/") == HttpResponse(200, b"ok")
 
 
 def test_a_partner_on_ipv6_is_reached(post):
@@ -97,7 +97,7 @@ def test_a_partner_on_ipv6_is_reached(post):
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        assert post(f"http://[::1]:{port}/") == Answer(200, b"ok")
+        assert post(f"http://[::1]:{port}/") == HttpResponse(200, b"ok")
         thread.join()
 
 
@@ -107,7 +107,7 @@ def test_a_connection_that_is_never_accepted_is_given_up_early():
         raw_server(then(Line.keep_silent)) as server,
     ):
         # a TLS handshake that nobody answers: connecting is not over
-        hasty.start(Call(1, server.url.replace("http:", "https:"), {}, b"{}", LONG))
+        hasty.start(HttpCall(1, server.url.replace("http:", "https:"), {}, b"{}", LONG))
         (answered,) = hasty.finished(LONG)
 
     assert isinstance(answered.reply, NotReached)
@@ -119,7 +119,7 @@ def test_no_proxy_of_the_environment_is_used(post, monkeypatch):
     monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{closed_port()}/")
 
     with raw_server(say(OK)) as server:
-        assert post(server.url) == Answer(200, b"ok")
+        assert post(server.url) == HttpResponse(200, b"ok")
 
 
 def test_a_certificate_nobody_vouches_for_gets_no_byte(post, tmp_path):
@@ -159,8 +159,8 @@ def test_a_trusted_partner_is_called_over_tls(tmp_path):
     tls = identity(tmp_path)
     authorities = str(tmp_path / "partner.pem")
     with open_wire(authorities=authorities) as trusting, raw_server(say(OK), tls=tls) as server:
-        assert post_over(trusting, server.url) == Answer(200, b"ok")
-        assert post_over(trusting, server.url) == Answer(200, b"ok")
+        assert post_over(trusting, server.url) == HttpResponse(200, b"ok")
+        assert post_over(trusting, server.url) == HttpResponse(200, b"ok")
 
         assert server.connections == 1
 

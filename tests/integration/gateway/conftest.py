@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from models.database import open_engine
+from models.database.engine import open_engine
 from tests.support import databases
 from tests.support.gateway_house import House, house_of
 from tests.support.plain_settings import plain_settings
-from worker.embedded import Servers
+from worker.local.servers import Servers
 
 
 @pytest.fixture(scope="module")

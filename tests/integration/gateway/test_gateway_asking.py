@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from models.event_log import FOUND_MAX, SEARCHED_MAX
-from models.interventions import Person
-from models.lifecycle.words import Outcome
-from models.outbox.values import Again, Attempt, Dead
-from models.rescue import drop_events
-from models.story import read_stories
+from models.history import read_stories
+from models.history.event_log import FOUND_MAX, SEARCHED_MAX
+from models.operators.interventions import Person
+from models.outbox.values import Attempt, Dead, RetryLater
+from models.triage import drop_events
+from models.vocabulary import Outcome
 from tests.support.books import Books
 from tests.support.gateway_house import House
 from tests.support.ways_out import WaysOut
@@ -245,7 +245,7 @@ def test_no_publisher_reads_of_players_people_or_in_the_partner_s_words(house):
     desk.say("ticket_open", ticket, operator=operator, **game, **player)
     desk.say("ticket_lost", ticket, operator=operator, event_id="x1", **player)
     refused = "answered status.code 998 (bad request)"
-    for verdict in (Again(10 * SECOND), Dead(f"{refused}: MARKER")):
+    for verdict in (RetryLater(10 * SECOND), Dead(f"{refused}: MARKER")):
         (claim,) = desk.claim()
         attempt = Attempt(claim, verdict, SECOND, http_status=200, problem=refused)
         remarks = {"code": 998, "message": "MARKER"}

@@ -7,9 +7,16 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.bet_engine import Caller, find_ticket, list_tickets
-from models.event_log import FOUND_MAX, Found, LogLine, Page, find_event, list_troubled
-from models.lifecycle.words import Outcome
-from models.story import read_stories
+from models.history import read_stories
+from models.history.event_log import (
+    FOUND_MAX,
+    EventLogPage,
+    EventsById,
+    LogLine,
+    find_event,
+    list_troubled,
+)
+from models.vocabulary import Outcome
 from tests.support.desk import Desk
 from tests.support.manual_clock import ManualClock
 from tests.support.plans import Plans, plans_of
@@ -111,7 +118,7 @@ def test_pages_of_an_operator_among_others_are_bounded_and_leave_nothing_out(cro
     wanted = [line for line in every.lines if line.operator == "acme"]
     searched, found, after, pages = 50, list[LogLine](), None, 0
 
-    def page() -> Page:
+    def page() -> EventLogPage:
         return list_troubled(
             crowded, outcomes, operators=["acme"], limit=limit, after=after, searched=searched
         )
@@ -188,12 +195,12 @@ def test_an_id_that_others_have_on_all_tickets_is_searched_up_to_a_bound(crowded
     crowded.execute(text("UPDATE ticket SET operator = 2 WHERE id > 10"))
     crowded.execute(text("ANALYZE"))
 
-    def find() -> Found:
+    def find() -> EventsById:
         return find_event(crowded, asked or "same", operators=["acme"], searched=300)
 
     plans = plans_of(crowded, find)
 
-    assert find() == Found((), more=asked is None)
+    assert find() == EventsById((), more=asked is None)
     assert rows(plans, "ticket") <= 300
     assert rows(plans, "ticket_event") <= 300 + 301  # searched, and whether there is more
     assert rows(plans, "rejected_input") <= 300 + 301
@@ -205,7 +212,7 @@ def test_an_event_on_a_named_ticket_is_found_by_the_keys_alone(crowded, operator
     crowded.execute(SAME_RAW)
     crowded.execute(text("ANALYZE"))
 
-    def find() -> Found:
+    def find() -> EventsById:
         return find_event(crowded, "same", operators=operators, ticket_id="T2000", searched=300)
 
     plans = plans_of(crowded, find)

@@ -1,0 +1,1 @@
+"""PostgreSQL: engine, sessions, and what its errors mean."""

@@ -1,0 +1,106 @@
+"""Read a stream entry into an event, or say in words what is wrong with it. Never raises."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from pydantic_core import from_json
+
+from models.events import celery_message, lottery
+from models.events.event import Entry, Event, Unreadable
+from models.events.field_names import Names, refuse_nearly
+from models.events.format import EVENT_BYTES_MAX, EVENT_NAMES
+from models.events.published import FIELD, read_published
+from models.events.refusal import Refusal
+from models.vocabulary import Reason
+
+__all__ = ["EVENT_BYTES_MAX", "RAW_BYTES_MAX", "read", "unreadable"]
+
+RAW_BYTES_MAX = 8 * 1024 * 1024  # of a rejected entry: the start is kept, the rest is cut
+_KIND = b"type"  # the entry's field; without one it is the plain format
+_READERS: dict[bytes | None, Callable[[Entry], Event]] = {
+    None: read_published,
+    lottery.KIND: lottery.read_lottery,
+    celery_message.KIND: celery_message.read_message,
+}
+_KNOWN = frozenset({FIELD, _KIND, lottery.OPERATOR})
+_FIELDS = Names.of(
+    (name.decode() for name in _KNOWN),
+    elsewhere={name: f"{name} in the JSON of `event`" for name in EVENT_NAMES.known},
+)
+_ID = re.compile(r"[^\s\x00]{1,64}")
+
+
+def read(entry: Entry) -> Event | Unreadable:
+    """The event in *entry*; `Unreadable` with reason and message where there is none."""
+    try:
+        if not entry.fields.keys() <= _KNOWN:
+            _check_names(entry.fields)
+        return _reader(entry)(entry)
+    except Refusal as refusal:
+        return unreadable(entry, refusal.reason, str(refusal))
+
+
+def _check_names(fields: Mapping[bytes, bytes]) -> None:
+    """Refuse a field that is nearly called like one that counts, or belongs into the event."""
+    names = [name.decode("utf-8", "replace") for name in fields]
+    refuse_nearly(_FIELDS.nearly(dict.fromkeys(names)), within="the entry's field ")
+
+
+def _reader(entry: Entry) -> Callable[[Entry], Event]:
+    kind = entry.fields.get(_KIND)
+    if kind in _READERS:
+        return _READERS[kind]
+    assert kind is not None, "the plain format has a reader"
+    named = kind.decode("utf-8", "replace")
+    raise Refusal(Reason.UNKNOWN_TYPE, f"type {named[:64]!r} is not known; leave `type` out")
+
+
+def unreadable(entry: Entry, reason: Reason, message: str) -> Unreadable:
+    """*entry* as a rejected row; names what ids can still be made out, for those who search."""
+    event = entry.fields.get(FIELD)
+    raw = event
+    if raw is None:
+        raw = b"\n".join(name + b"=" + value for name, value in entry.fields.items())
+    kind = entry.fields.get(_KIND)
+    ids = _glimpse(entry)
+    return Unreadable(
+        entry_id=entry.id,
+        kind=None if kind is None else kind.decode("utf-8", "replace").replace("\x00", "�")[:64],
+        raw=raw[:RAW_BYTES_MAX],
+        reason=reason,
+        message=message.replace("\x00", "�"),
+        received_at=entry.received_at,
+        whole=event is not None and len(event) <= RAW_BYTES_MAX,
+        operator=ids.get("operator"),
+        ticket_id=ids.get("ticket_id"),
+        event_id=ids.get("event_id"),
+    )
+
+
+def _glimpse(entry: Entry) -> Mapping[str, str]:
+    raw = entry.fields.get(FIELD)
+    if raw is None or len(raw) > celery_message.ENVELOPE_BYTES_MAX:
+        return {}
+    try:
+        found = _seen(entry, raw)
+    except (ValueError, Refusal):
+        return {}
+    return {
+        name: value
+        for name in ("operator", "ticket_id", "event_id")
+        if isinstance(value := found.get(name), str) and _ID.fullmatch(value)
+    }
+
+
+def _seen(entry: Entry, raw: bytes) -> Mapping[str, object]:
+    """What *raw* seems to say of whose it is. Raises ValueError or Refusal."""
+    kind = entry.fields.get(_KIND)
+    if kind == celery_message.KIND:
+        return celery_message.ids_in(raw)
+    if kind == lottery.KIND:
+        return lottery.ids_in(entry)
+    document = from_json(raw)
+    if not isinstance(document, dict):
+        return {}
+    data = document.get("data")
+    return (data if isinstance(data, dict) else {}) | {"event_id": document.get("event_id")}

@@ -1,0 +1,333 @@
+"""What became of events, for their publishers: one by its id, or those that did not go through."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from unicodedata import normalize
+
+from sqlalchemy import Connection, TextClause, text
+
+from models.vocabulary import Outcome, Reason
+
+FOUND_MAX: Final = 50  # of one id: it counts per ticket, so it may be on several (protocol H12)
+SEARCHED_MAX: Final = 10_000  # the newest of one id, of whatever operator
+# What did not go through, or not yet. Only these have an index to list them by.
+LISTABLE: Final = (Outcome.PARKED, Outcome.REJECTED, Outcome.SUPERSEDED)
+
+_ALWAYS: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+_NEWEST: Final = 2**62
+# Where two lines have the same moment, events of tickets stand before raw input.
+_EVENT: Final = 2
+_RAW: Final = 1
+
+# Who dropped an event, and why, is for people of ours.
+_MESSAGE: Final = f"""
+    CASE e.reason WHEN '{Reason.DROPPED}' THEN 'dropped by hand' ELSE e.message END AS message"""
+_EVENT_COLUMNS: Final = f"""
+    e.decided_at AS at, {_EVENT} AS kind, e.arrival AS number, o.code AS operator, t.ticket_id,
+    e.event_id, e.entry_id, e.action, e.sequence, e.outcome, e.reason, {_MESSAGE}, e.occurred_at,
+    e.received_at, e.park_until, e.repeats,
+    t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS ticket_status,
+    t.close_due_at AS ticket_close_due_at, t.closed_at AS ticket_closed_at"""
+_RAW_COLUMNS: Final = f"""
+    r.rejected_at AS at, {_RAW} AS kind, r.id AS number, r.operator, r.ticket_id,
+    r.event_id, r.entry_id, NULL AS action, NULL AS sequence, 'rejected' AS outcome, r.reason,
+    r.message, NULL AS occurred_at, r.received_at, NULL AS park_until, 0 AS repeats,
+    NULL AS ticket_status, NULL AS ticket_close_due_at, NULL AS ticket_closed_at"""
+_OF_OPERATORS = "(CAST(:operators AS text[]) IS NULL OR {} = ANY(CAST(:operators AS text[])))"
+
+# An id has no operator of its own (publishers number 1, 2, 3 on each ticket), so a search reads at
+# most SEARCHED_MAX rows before it looks at the operator. LATERAL with LIMIT keeps the planner at
+# one look-up by key for each of them, in the order of the index (event_id, ticket).
+# Raw input has no such order: of more than SEARCHED_MAX of one id, any are searched.
+_OF_ID: Final = "SELECT ticket FROM ticket_event WHERE event_id = :event_id ORDER BY ticket DESC"
+_RAW_OF_ID: Final = "SELECT * FROM rejected_input WHERE event_id = :event_id"
+FIND_EVENTS: Final = text(f"""
+    SELECT {_EVENT_COLUMNS}
+      FROM ({_OF_ID} LIMIT :searched) AS newest
+     CROSS JOIN LATERAL (
+           SELECT * FROM ticket
+            WHERE id = newest.ticket
+              AND (CAST(:operators AS text[]) IS NULL OR operator = ANY(ARRAY(
+                   SELECT id FROM operator WHERE code = ANY(CAST(:operators AS text[])))))
+            LIMIT 1) AS t
+     CROSS JOIN LATERAL (
+           SELECT * FROM ticket_event WHERE ticket = t.id AND event_id = :event_id LIMIT 1) AS e
+     CROSS JOIN LATERAL (SELECT code FROM operator WHERE id = t.operator LIMIT 1) AS o
+     ORDER BY newest.ticket DESC LIMIT :limit""")  # noqa: S608 - constants of this module
+FIND_RAW: Final = text(f"""
+    SELECT {_RAW_COLUMNS} FROM ({_RAW_OF_ID} LIMIT :searched) AS r
+     WHERE {_OF_OPERATORS.format("r.operator")}
+     ORDER BY r.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
+EVENTS_BEYOND: Final = text(f"{_OF_ID} OFFSET :searched LIMIT 1")
+RAW_BEYOND: Final = text(f"{_RAW_OF_ID} OFFSET :searched LIMIT 1")
+
+# With the ticket's id: by the keys (operator, ticket_id) and (ticket, event_id).
+FIND_ON_TICKET: Final = text(f"""
+    SELECT {_EVENT_COLUMNS}
+      FROM operator o
+     CROSS JOIN LATERAL (
+           SELECT * FROM ticket WHERE operator = o.id AND ticket_id = :ticket_id LIMIT 1) AS t
+     CROSS JOIN LATERAL (
+           SELECT * FROM ticket_event WHERE ticket = t.id AND event_id = :event_id LIMIT 1) AS e
+     WHERE {_OF_OPERATORS.format("o.code")}
+     ORDER BY t.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
+_RAW_OF_TICKET: Final = "SELECT * FROM rejected_input WHERE ticket_id = ANY(:ticket_ids)"
+# The operators apart, for only so are they found by the index (ticket_id, operator).
+_RAW_OF_TICKET_OF: Final = f"{_RAW_OF_TICKET} AND operator = ANY(CAST(:operators AS text[]))"
+
+
+def _raw_on_ticket(source: str) -> tuple[TextClause, TextClause]:
+    """What finds raw input of one event on one ticket, and whether there is more to search."""
+    found = text(f"""
+        SELECT {_RAW_COLUMNS} FROM ({source} LIMIT :searched) AS r
+         WHERE r.event_id = :event_id ORDER BY r.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
+    return found, text(f"{source} OFFSET :searched LIMIT 1")
+
+
+FIND_RAW_ON_TICKET, RAW_ON_TICKET_BEYOND = _raw_on_ticket(_RAW_OF_TICKET)
+FIND_RAW_ON_TICKET_OF, RAW_ON_TICKET_OF_BEYOND = _raw_on_ticket(_RAW_OF_TICKET_OF)
+
+
+_IS_OF_OPERATORS: Final = """operator = ANY(ARRAY(
+                   SELECT id FROM operator WHERE code = ANY(CAST(:operators AS text[]))))"""
+_RAW_OF_PAGE: Final = f"""
+    SELECT * FROM rejected_input
+     WHERE dropped_at IS NULL AND rejected_at >= :since AND rejected_at <= :at
+       AND (rejected_at, {_RAW}, id) < (:at, :kind, :number)
+     ORDER BY rejected_at DESC, id DESC"""  # noqa: S608 - constants of this module
+
+
+def _events_of_page(outcome: Outcome) -> str:
+    """The outcome stands in the text: only so is the partial index `ticket_event_listed` of use."""
+    return f"""
+    SELECT * FROM ticket_event
+     WHERE outcome = '{outcome}' AND dropped_at IS NULL
+       AND decided_at >= :since AND decided_at <= :at
+       AND (decided_at, {_EVENT}, arrival) < (:at, :kind, :number)
+     ORDER BY decided_at DESC, arrival DESC"""  # noqa: S608 - constants of this module
+
+
+@dataclass(frozen=True, slots=True)
+class _LineSource:
+    """A page's lines of one kind: of all operators, of some, and the last place searched."""
+
+    of_all: TextClause
+    of_some: TextClause
+    searched: TextClause
+
+
+def _event_source(outcome: Outcome) -> _LineSource:
+    page = _events_of_page(outcome)
+    return _LineSource(
+        text(f"""
+        SELECT {_EVENT_COLUMNS}
+          FROM ({page} LIMIT :limit) AS e
+          JOIN ticket t ON t.id = e.ticket JOIN operator o ON o.id = t.operator
+         ORDER BY e.decided_at DESC, e.arrival DESC"""),  # noqa: S608 - constants of this module
+        text(f"""
+        SELECT {_EVENT_COLUMNS}
+          FROM ({page} LIMIT :searched) AS e
+         CROSS JOIN LATERAL (
+               SELECT * FROM ticket WHERE id = e.ticket AND {_IS_OF_OPERATORS} LIMIT 1) AS t
+         CROSS JOIN LATERAL (SELECT code FROM operator WHERE id = t.operator LIMIT 1) AS o
+         ORDER BY e.decided_at DESC, e.arrival DESC LIMIT :limit"""),  # noqa: S608 - constants of this module
+        text(f"""
+        SELECT decided_at AS at, {_EVENT} AS kind, arrival AS number
+          FROM ({page} OFFSET :searched - 1 LIMIT 1) AS e"""),  # noqa: S608 - constants of this module
+    )
+
+
+SOURCES: Final = {outcome: _event_source(outcome) for outcome in LISTABLE}
+RAW_SOURCE: Final = _LineSource(
+    text(f"SELECT {_RAW_COLUMNS} FROM ({_RAW_OF_PAGE} LIMIT :limit) AS r"),  # noqa: S608 - constants of this module
+    text(f"""
+    SELECT {_RAW_COLUMNS} FROM ({_RAW_OF_PAGE} LIMIT :searched) AS r
+     WHERE r.operator = ANY(CAST(:operators AS text[]))
+     ORDER BY r.rejected_at DESC, r.id DESC LIMIT :limit"""),  # noqa: S608 - constants of this module
+    text(f"""
+    SELECT rejected_at AS at, {_RAW} AS kind, id AS number
+      FROM ({_RAW_OF_PAGE} OFFSET :searched - 1 LIMIT 1) AS r"""),  # noqa: S608 - constants of this module
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line's place in the list: newest first, and no two lines have the same."""
+
+    at: datetime
+    kind: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One event and how it ended or that it waits, or raw input that was no event of a ticket.
+
+    Raw input has the facts that could be made out, and no `ticket_…`. *at*: when it ended so, or
+    was parked. *ticket_status*: how its ticket stands now, like `resulted/won`.
+    """
+
+    place: Place
+    operator: str | None
+    ticket_id: str | None
+    event_id: str | None
+    entry_id: str | None
+    action: str | None
+    sequence: int | None
+    outcome: str
+    reason: str | None
+    message: str | None
+    occurred_at: datetime | None
+    received_at: datetime
+    park_until: datetime | None
+    repeats: int
+    ticket_status: str | None
+    ticket_close_due_at: datetime | None
+    ticket_closed_at: datetime | None
+
+    @property
+    def at(self) -> datetime:
+        """When it ended so, or was parked."""
+        return self.place.at
+
+
+@dataclass(frozen=True, slots=True)
+class EventLogPage:
+    """Some lines, and the place behind which the next page begins; None: there is no more."""
+
+    lines: tuple[LogLine, ...]
+    next: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventsById:
+    """The events of an id. *more*: there may be others, which `ticket_id` finds."""
+
+    lines: tuple[LogLine, ...]
+    more: bool
+
+
+def find_event(
+    connection: Connection,
+    event_id: str,
+    *,
+    operators: Sequence[str] | None,
+    ticket_id: str | None = None,
+    searched: int = SEARCHED_MAX,
+) -> EventsById:
+    """The events of this id, the newest tickets' first; of these operators, or of all (None).
+
+    Of an id that many tickets have, the newest *searched* are searched, and at most `FOUND_MAX`
+    given. On one ticket (*ticket_id*) an event is found whatever others have its id.
+    """
+    asked = {
+        "event_id": event_id,
+        "operators": _listed(operators),
+        "limit": FOUND_MAX + 1,  # one more says whether there are others
+        "searched": searched,
+    }
+    if ticket_id is None:
+        events, cut = _some(connection, FIND_EVENTS, asked, beyond=EVENTS_BEYOND)
+        raw, raw_cut = _some(connection, FIND_RAW, asked, beyond=RAW_BEYOND)
+        return EventsById((*events, *raw), cut or raw_cut)
+    normal = normalize("NFC", ticket_id)  # as a ticket's id is kept; raw input is as it came
+    asked |= {"ticket_id": normal, "ticket_ids": [ticket_id, normal]}
+    found, beyond = (
+        (FIND_RAW_ON_TICKET, RAW_ON_TICKET_BEYOND)
+        if operators is None
+        else (FIND_RAW_ON_TICKET_OF, RAW_ON_TICKET_OF_BEYOND)
+    )
+    events, cut = _some(connection, FIND_ON_TICKET, asked, beyond=None)
+    raw, raw_cut = _some(connection, found, asked, beyond=beyond)
+    return EventsById((*events, *raw), cut or raw_cut)
+
+
+def _some(
+    connection: Connection,
+    statement: TextClause,
+    asked: dict[str, Any],
+    *,
+    beyond: TextClause | None,
+) -> tuple[list[LogLine], bool]:
+    """The first lines of *statement*, and whether it has more, or did not search all."""
+    lines = _lines(connection, statement, asked)
+    more = len(lines) > FOUND_MAX or (
+        beyond is not None and connection.execute(beyond, asked).first() is not None
+    )
+    return lines[:FOUND_MAX], more
+
+
+def list_troubled(
+    connection: Connection,
+    outcomes: Sequence[Outcome],
+    *,
+    operators: Sequence[str] | None,
+    limit: int,
+    since: datetime | None = None,
+    after: Place | None = None,
+    searched: int = SEARCHED_MAX,
+) -> EventLogPage:
+    """A page of events that did not go through, newest first, beginning behind *after*.
+
+    *outcomes* are among `LISTABLE`; `rejected` includes raw input. What a person has dealt with
+    (`slipway events … drop`) is left out. *operators*: as for `find_event`.
+    For some operators' lines at most *searched* of each outcome are searched, so a page may hold
+    few lines, or none, and have a next one.
+    """
+    start = after or Place(_ALWAYS, _EVENT, _NEWEST)
+    asked = {
+        "operators": _listed(operators),
+        "since": since or _NEVER,
+        "at": start.at,
+        "kind": start.kind,
+        "number": start.number,
+        "limit": limit + 1,  # one more says whether there is a next page
+        "searched": searched,
+    }
+    sources = [SOURCES[outcome] for outcome in set(outcomes)]
+    if Outcome.REJECTED in outcomes:
+        sources.append(RAW_SOURCE)
+    lines: list[LogLine] = []
+    ends: list[Place] = []
+    for source in sources:
+        if operators is None:
+            lines += _lines(connection, source.of_all, asked)
+            continue
+        some = _lines(connection, source.of_some, asked)
+        lines += some
+        if len(some) <= limit:
+            last = connection.execute(source.searched, asked).mappings()
+            ends += [Place(**row) for row in last]
+    return _page(lines, limit, end=max(ends, key=_order_of, default=None))
+
+
+def _page(lines: Sequence[LogLine], limit: int, *, end: Place | None) -> EventLogPage:
+    """The newest *limit* of the lines down to *end*, behind which not all was searched."""
+    ordered = sorted(lines, key=_order, reverse=True)
+    if end is not None:
+        ordered = [line for line in ordered if _order(line) >= _order_of(end)]
+    shown = tuple(ordered[:limit])
+    return EventLogPage(shown, shown[-1].place if len(ordered) > limit else end)
+
+
+def _order_of(place: Place) -> tuple[datetime, int, int]:
+    return place.at, place.kind, place.number
+
+
+def _order(line: LogLine) -> tuple[datetime, int, int]:
+    return _order_of(line.place)
+
+
+def _lines(connection: Connection, statement: TextClause, asked: dict[str, Any]) -> list[LogLine]:
+    return [_line(dict(row)) for row in connection.execute(statement, asked).mappings()]
+
+
+def _line(row: dict[str, Any]) -> LogLine:
+    return LogLine(place=Place(row.pop("at"), row.pop("kind"), row.pop("number")), **row)
+
+
+def _listed(operators: Sequence[str] | None) -> list[str] | None:
+    return None if operators is None else list(operators)

@@ -1,0 +1,187 @@
+"""One look at everything that operations watch in the database, at a cost that stays flat.
+
+Counts stop at a limit, oldest moments come from the first row of an index, and the tickets of a big
+table are PostgreSQL's own estimate: a billion rows cost as much as a thousand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from models.outbox.causes import Cause, cause_of
+from models.outbox.undelivered import OLDEST_OWED
+from models.sweeps.heartbeat import Round, last_round
+from models.vocabulary import Status
+
+OPERATORS_MAX: Final = 1000  # surveyed, by code
+ROWS_MAX: Final = 50_000  # index entries looked at for all operators together
+COUNT_MAX: Final = 10_000  # what is more reads as this many
+COUNT_LEAST: Final = 50  # for each operator, however many there are
+PAGES_COUNTED_MAX: Final = 2000  # a ticket table up to 16 MB is counted, a bigger one estimated
+
+OPERATOR_COUNT: Final = text("SELECT count(*) FROM operator")
+
+# The oldest of each operator's heads: those under a lease are among them.
+NOTICES: Final = text(f"""
+    SELECT o.code, o.disabled_at IS NULL AS enabled,
+           c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
+           c.reason, heads.due, heads.in_flight, heads.oldest_due_at, owed.since AS owed_since,
+           dead.dead, dead.oldest_dead_at
+      FROM (SELECT id, code, disabled_at FROM operator ORDER BY code LIMIT :operators) o
+      LEFT JOIN circuit c ON c.operator = o.id
+     CROSS JOIN LATERAL (
+           SELECT count(*) FILTER (WHERE free) AS due,
+                  count(*) FILTER (WHERE NOT free) AS in_flight,
+                  min(due_at) FILTER (WHERE free) AS oldest_due_at
+             FROM (SELECT n.due_at, coalesce(n.leased_until <= :now, true) AS free
+                     FROM notice n
+                    WHERE n.operator = o.id AND n.head AND n.ended IS NULL AND n.due_at <= :now
+                    ORDER BY n.due_at LIMIT :limit) first) heads
+     CROSS JOIN LATERAL ({OLDEST_OWED}) owed
+     CROSS JOIN LATERAL (
+           SELECT count(*) AS dead, min(ended_at) AS oldest_dead_at
+             FROM (SELECT n.ended_at FROM notice n
+                    WHERE n.operator = o.id AND n.ended = 'dead'
+                    ORDER BY n.ended_at LIMIT :limit) first) dead
+     ORDER BY o.code
+""")  # noqa: S608 - a constant
+
+CLOSINGS: Final = text("""
+    SELECT count(*) AS due, min(close_due_at) AS oldest
+      FROM (SELECT close_due_at FROM ticket
+             WHERE close_due_at IS NOT NULL AND parked = 0 AND close_due_at <= :now
+             ORDER BY close_due_at LIMIT :limit) first
+""")
+
+PARKED: Final = text("""
+    SELECT count(*) AS parked, min(park_until) AS first_end
+      FROM (SELECT park_until FROM ticket_event
+             WHERE outcome = 'parked' ORDER BY park_until LIMIT :limit) first
+""")
+
+# What waits for a person's look: what somebody dealt with is marked and counts no more. An older
+# statement that says the same is no news (`Reason.OLDER_SAME`).
+LISTED: Final = text("""
+    SELECT (SELECT count(*)
+              FROM (SELECT 1 FROM ticket_event
+                     WHERE outcome = 'rejected' AND dropped_at IS NULL LIMIT :limit) one)
+         + (SELECT count(*)
+              FROM (SELECT 1 FROM rejected_input WHERE dropped_at IS NULL LIMIT :limit) one)
+           AS rejected,
+           (SELECT count(*) FILTER (WHERE reason <> 'older_same')
+              FROM (SELECT reason FROM ticket_event
+                     WHERE outcome = 'superseded' AND dropped_at IS NULL
+                     ORDER BY decided_at DESC LIMIT :limit) newest)
+           AS superseded
+""")
+
+TICKET_TABLE: Final = text("""
+    SELECT reltuples, pg_relation_size(oid) / current_setting('block_size')::int AS pages
+      FROM pg_class WHERE oid = 'ticket'::regclass
+""")
+TICKETS_COUNTED: Final = text("SELECT status, count(*) AS tickets FROM ticket GROUP BY status")
+TICKETS_ESTIMATED: Final = text("""
+    SELECT word.status, word.part * CAST(:tickets AS float8) AS tickets
+      FROM pg_stats s
+     CROSS JOIN LATERAL unnest(CAST(CAST(s.most_common_vals AS text) AS text[]),
+                               s.most_common_freqs) AS word(status, part)
+     WHERE s.schemaname = current_schema() AND s.tablename = 'ticket' AND s.attname = 'status'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSurvey:
+    """What one operator is owed now. *due*: may be claimed; *in_flight*: under somebody's lease."""
+
+    code: str
+    enabled: bool
+    circuit: Cause | None  # what it is open for: nothing but probes is sent; None: closed
+    due: int
+    in_flight: int
+    oldest_due_at: datetime | None
+    owed_since: datetime | None  # the oldest that is not taken, whatever it waits for
+    dead: int
+    oldest_dead_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How things stand at the moment *at*. Each count stops at its limit."""
+
+    at: datetime
+    operators: tuple[OperatorSurvey, ...]
+    operators_beyond: int  # beyond the limit: nothing is known of these here
+    tickets: Mapping[Status, int]  # empty: a big table that was never analyzed
+    closes_due: int
+    oldest_close_due_at: datetime | None
+    parked: int
+    first_window_end: datetime | None
+    rejected: int
+    superseded: int  # among the newest, those that differ from what they were overtaken by
+    last_round: Round | None
+
+
+def take_survey(connection: Connection, *, now: datetime) -> Stats:
+    """Look at everything once, in the caller's transaction: seven short statements."""
+    known: int = connection.execute(OPERATOR_COUNT).scalar_one()
+    limit = _limit(min(known, OPERATORS_MAX))
+    notices = connection.execute(
+        NOTICES,
+        {"now": now, "operators": OPERATORS_MAX, "limit": limit, "owed_max": limit},
+    )
+    operators = tuple(_operator(row) for row in notices)
+    closings = connection.execute(CLOSINGS, {"now": now, "limit": COUNT_MAX}).one()
+    parked = connection.execute(PARKED, {"limit": COUNT_MAX}).one()
+    listed = connection.execute(LISTED, {"limit": COUNT_MAX}).one()
+    return Stats(
+        at=now,
+        operators=operators,
+        operators_beyond=max(0, known - OPERATORS_MAX),
+        tickets=_tickets(connection),
+        closes_due=closings.due,
+        oldest_close_due_at=closings.oldest,
+        parked=parked.parked,
+        first_window_end=parked.first_end,
+        rejected=listed.rejected,
+        superseded=listed.superseded,
+        last_round=last_round(connection),
+    )
+
+
+def _operator(row: Row[Any]) -> OperatorSurvey:
+    return OperatorSurvey(
+        code=row.code,
+        enabled=row.enabled,
+        circuit=cause_of(row.reason) if row.circuit_open else None,
+        due=row.due,
+        in_flight=row.in_flight,
+        oldest_due_at=row.oldest_due_at,
+        owed_since=row.owed_since,
+        dead=row.dead,
+        oldest_dead_at=row.oldest_dead_at,
+    )
+
+
+def _limit(operators: int) -> int:
+    """How many notices to look at for each of *operators*."""
+    return max(COUNT_LEAST, min(COUNT_MAX, ROWS_MAX // max(1, operators)))
+
+
+def _tickets(connection: Connection) -> dict[Status, int]:
+    """How many tickets stand where: counted while that is cheap, else estimated.
+
+    The estimate is as old as the table's last ANALYZE (autovacuum's business) and exact to about a
+    hundredth; a status that few tickets have may read as 0.
+    """
+    table = connection.execute(TICKET_TABLE).one()
+    if table.pages <= PAGES_COUNTED_MAX:
+        rows = connection.execute(TICKETS_COUNTED).all()
+    elif table.reltuples >= 0:
+        rows = connection.execute(TICKETS_ESTIMATED, {"tickets": table.reltuples}).all()
+    else:
+        return {}
+    found = {Status(row.status): round(row.tickets) for row in rows}
+    return {status: found.get(status, 0) for status in Status}

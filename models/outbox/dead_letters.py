@@ -1,0 +1,102 @@
+"""The ways out for a dead notice, by a person's word (rule 18). The caller keeps who and why."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from sqlalchemy import Connection, text
+
+from models.lifecycle.ticket import TicketState
+from models.outbox.notice_rows import SentNotice, lock_notices, move_heads, update_notices
+from models.outbox.record import decide_parked, deliver
+from models.tickets.load import lock_by_id
+from models.tickets.save import store
+from models.vocabulary import RESULTS, Action, NoticeEnd
+
+# Without a body the partner's protocol has no such call: there is nothing to send.
+TICKET_OF = text("SELECT ticket, body = '' AS unsendable, reason FROM notice WHERE id = :id")
+
+# A result the partner never had takes its rollback along; whatever waits behind goes on.
+WITHDRAW_ROLLBACK = text("""
+    UPDATE notice SET ended = 'withdrawn', ended_at = :now, head = false,
+           reason = 'the partner was never told the result it takes back'
+     WHERE ticket = :ticket AND action = 'ticket_rollback' AND generation = :generation
+       AND (ended IS NULL OR ended = 'dead')""")
+
+
+class Resolution(StrEnum):
+    """What a person decided about a dead notice."""
+
+    RETRY = "retry"
+    SKIP_DELIVERED = "skip --delivered"  # the partner has it: success, recorded now
+    SKIP_NOT_DELIVERED = "skip --not-delivered"  # it does not have it and is not to get it
+
+
+class NotPossible(Exception):
+    """This way out is not open for this notice; the message says why and what is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What was done. *due*: a notice of the ticket is due now."""
+
+    ticket: int
+    due: bool
+
+
+def free(connection: Connection, notice_id: int, way: Resolution, *, now: datetime) -> Resolved:
+    """Take a dead notice out of the way inside the caller's transaction.
+
+    `retry`: due now, with a schedule of its own. `skip --delivered`: as if its success were
+    recorded now; a result's 24 hours start. `skip --not-delivered`: for results (which take their
+    rollback along, present or future, and start no clock), update, discard and closed; never for a
+    rollback: what follows it would not be true (H39). Raises NotPossible.
+    """
+    found = connection.execute(TICKET_OF, {"id": notice_id}).one_or_none()
+    if found is None:
+        raise NotPossible(f"there is no notice {notice_id}")
+    ticket = lock_by_id(connection, [found.ticket])[found.ticket]
+    notice = lock_notices(connection, [notice_id])[notice_id]
+    if notice.ended is not NoticeEnd.DEAD:
+        raise NotPossible(f"notice {notice_id} is not dead ({notice.ended or 'waiting'})")
+    match way:
+        case Resolution.RETRY if found.unsendable:
+            raise NotPossible(f"{found.reason}; then say skip --delivered")
+        case Resolution.RETRY:
+            notice.revive(now=now)
+        case Resolution.SKIP_DELIVERED:
+            deliver(ticket, notice, now=now)
+        case Resolution.SKIP_NOT_DELIVERED:
+            _skip(connection, ticket, notice, now=now)
+        case _:
+            assert_never(way)
+    # Nothing new is parked here, so no window is given.
+    turns = decide_parked(connection, [ticket], were_new=set(), now=now, window=timedelta(0))
+    due = store(connection, turns, now=now)
+    update_notices(connection, [notice], now=now)
+    if ticket.unfinished:
+        due = move_heads(connection, {ticket.id: ticket.held_until}, now=now) or due
+    return Resolved(ticket.id, due)
+
+
+def _skip(
+    connection: Connection, ticket: TicketState, notice: SentNotice, *, now: datetime
+) -> None:
+    if notice.action is Action.ROLLBACK:
+        raise NotPossible(
+            "a rollback is never skipped: what follows it would not be true for the partner; "
+            "retry it, or use --delivered once the partner has taken the result back"
+        )
+    if notice.quiet_until is not None:  # the last attempt may still be on its way (rule 15)
+        ticket.held_until = max(notice.quiet_until, ticket.held_until or notice.quiet_until)
+    notice.finish(NoticeEnd.SKIPPED)
+    ticket.unfinished -= 1
+    ticket.touched = True
+    if notice.action in RESULTS:
+        ticket.untold = notice.generation  # results die at the head only, so in their order
+        withdrawn = connection.execute(
+            WITHDRAW_ROLLBACK,
+            {"ticket": ticket.id, "generation": notice.generation, "now": now},
+        )
+        ticket.unfinished -= withdrawn.rowcount

@@ -1,0 +1,1 @@
+"""What any service needs: clock, timestamps, money, encryption, signatures, version."""

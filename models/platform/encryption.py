@@ -1,0 +1,70 @@
+"""Secrets: sealed at rest, made, and recognised by their hash."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import SecretStr
+
+_RANDOM_BYTES: Final = 32  # 256 bits: beyond guessing, whatever the hash
+_API_KEY_PREFIX: Final = "slipway_"  # lets people and secret scanners recognise a key that leaked
+
+
+class DecryptionFailed(Exception):
+    """None of the keys in SLIPWAY_SECRET_KEY opens this: another key sealed it, or it is damaged.
+
+    Put the key that sealed it back behind the present ones (keys are separated by commas, the first
+    seals), or give the operator a new secret.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(" ".join((type(self).__doc__ or "").split()))
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """Seals secrets for the database and opens them again. Its repr shows no key."""
+
+    _fernet: MultiFernet = field(repr=False)
+
+    @classmethod
+    def with_keys(cls, keys: Iterable[SecretStr]) -> Self:
+        """Build a vault from Fernet keys, as `Settings.secret_key` holds them; the first one seals.
+
+        Raises ValueError without a key, or for one that is not a Fernet key.
+        """
+        return cls(MultiFernet([Fernet(key.get_secret_value()) for key in keys]))
+
+    def seal(self, secret: str) -> str:
+        """Encrypt with the first key: printable ASCII, different each time."""
+        return self._fernet.encrypt(secret.encode()).decode("ascii")
+
+    def open(self, sealed: str) -> str:
+        """Decrypt with whichever key fits. Raises DecryptionFailed when none does."""
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except (InvalidToken, ValueError):  # ValueError: it is not even ASCII
+            raise DecryptionFailed from None
+
+
+def new_secret() -> str:
+    """Make an operator's secret: 256 random bits, 43 characters, none of them a space."""
+    return secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def new_api_key() -> str:
+    """Make a publisher's key: `slipway_` and 256 random bits. Shown once, kept as a hash."""
+    return _API_KEY_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def hash_key(api_key: str) -> str:
+    """Give the SHA-256 of a publisher's key, 64 hexadecimal digits: what the database keeps.
+
+    A fast hash is right here. Slow ones (scrypt, argon2) protect passwords that can be guessed;
+    nobody guesses 256 random bits. And the same key must give the same hash, without salt, so that
+    a request's key is found by an index.
+    """
+    return hashlib.sha256(api_key.encode()).hexdigest()

@@ -1,0 +1,105 @@
+"""Signatures of both partner protocols: PAM and Bet Engine (contracts.md 1.3), seamless (2.1).
+
+What is signed is the bytes that are sent, never a second serialisation of them.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Literal
+
+_TIMESTAMP_DIGITS_MAX: Final = 11  # unix seconds have 10 until the year 2286; milliseconds have 13
+_SEAMLESS_ROUNDS: Final = 1000
+_SEAMLESS_BYTES: Final = 64
+
+
+class Flaw(StrEnum):
+    """Why a signature was refused: for our log. The caller learns only that it was."""
+
+    TIMESTAMP_UNREADABLE = "timestamp_unreadable"  # not unix time in whole seconds
+    TIMESTAMP_OUTSIDE_WINDOW = "timestamp_outside_window"  # too old, or too far ahead
+    SIGNATURE_WRONG = "signature_wrong"  # another secret, or other bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Genuine:
+    """The bytes come from somebody who knows the secret, and were signed within the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureRefused:
+    """Not to be acted upon. False in a condition, so that `if verify(…)` cannot let it through."""
+
+    flaw: Flaw
+
+    def __bool__(self) -> Literal[False]:
+        """Be false."""
+        return False
+
+
+def sign(body: bytes, *, timestamp: int, secret: str) -> str:
+    """Sign a body for a PAM or Bet Engine call at `timestamp` (unix time, seconds).
+
+    Lower-case hexadecimal HMAC-SHA256, key = the operator's secret, over the timestamp's digits and
+    then the body as given. The contract signs "the body without spaces": our compact bodies hold
+    none, so both readings are the same bytes. No body (GET) is `b""`. Source: contracts.md 1.3.
+    """
+    return _hmac(str(timestamp).encode() + body, secret=secret)
+
+
+def verify(
+    body: bytes,
+    *,
+    timestamp: str,
+    signature: str,
+    secrets: Sequence[str],
+    now: datetime,
+    window: timedelta,
+) -> Genuine | SignatureRefused:
+    """Judge the `timestamp` and `signature` headers of a request with this raw body.
+
+    Accepts the signature by any of `secrets` (two while one is being exchanged), over the raw bytes
+    or over them with every space removed: the contract can be read both ways where a string holds
+    a space. The timestamp may lie up to `window` before or after `now`.
+    Source: contracts.md 1.3, 5.1.
+    """
+    signed_at = _unix_seconds(timestamp)
+    if signed_at is None:
+        return SignatureRefused(Flaw.TIMESTAMP_UNREADABLE)
+    if abs(signed_at - now.timestamp()) > window.total_seconds():
+        return SignatureRefused(Flaw.TIMESTAMP_OUTSIDE_WINDOW)
+    given = signature.encode(errors="replace")
+    head = timestamp.encode()
+    for secret in secrets:
+        for text in (body, body.replace(b" ", b"")):
+            expected = _hmac(head + text, secret=secret)
+            if hmac.compare_digest(expected.encode(), given):  # takes the same time at every byte
+                return Genuine()
+    return SignatureRefused(Flaw.SIGNATURE_WRONG)
+
+
+def sign_seamless(body: bytes, *, secret: str) -> str:
+    """Sign a body for the header `x-amb-signature` of a seamless wallet call.
+
+    Base64 of PBKDF2-HMAC-SHA512: the exact body is the password, the secret the salt, 1000 rounds,
+    64 bytes. Source: contracts.md 2.1.
+    """
+    digest = hashlib.pbkdf2_hmac(
+        "sha512", body, secret.encode(), _SEAMLESS_ROUNDS, dklen=_SEAMLESS_BYTES
+    )
+    return base64.b64encode(digest).decode("ascii")
+
+
+def _hmac(message: bytes, *, secret: str) -> str:
+    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+
+
+def _unix_seconds(timestamp: str) -> int | None:
+    # isascii: isdigit alone also takes the digits of other scripts, which would sign differently
+    if len(timestamp) <= _TIMESTAMP_DIGITS_MAX and timestamp.isascii() and timestamp.isdigit():
+        return int(timestamp)
+    return None

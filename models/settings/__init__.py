@@ -1,0 +1,1 @@
+"""The settings: read once, checked against each other, documented in one table."""

@@ -1,0 +1,113 @@
+"""What a setting may hold: lists separated by commas, keys, networks, ports, and their messages."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Final, Literal
+
+from annotated_types import Ge, Gt, Le
+from cryptography.fernet import Fernet
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+from models.platform.durations import Duration, format_duration, parse_duration
+from models.settings.addresses import database_address, redis_address
+
+HOW_TO_MAKE_A_KEY: Final = (
+    'make one with: python -c "from cryptography.fernet import Fernet;'
+    ' print(Fernet.generate_key().decode())"'
+)
+SERVICE_LINKS: Final = (
+    "this is a Kubernetes service link, set by the name of a Service and not by you;"
+    " give the pod `enableServiceLinks: false`"
+)
+
+
+def shorter_than(limit: timedelta) -> AfterValidator:
+    """Refuse a duration that reaches `limit`."""
+
+    def _checked(duration: timedelta) -> timedelta:
+        if duration >= limit:
+            raise ValueError(f"must be shorter than {format_duration(limit)}")
+        return duration
+
+    return AfterValidator(_checked)
+
+
+def _positive(duration: timedelta) -> timedelta:
+    if not duration:
+        raise ValueError("must be longer than 0")
+    return duration
+
+
+def _parts(value: object) -> object:
+    """Split text at its commas; anything else is left for Pydantic to judge."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _checked_keys(keys: Sequence[SecretStr]) -> tuple[SecretStr, ...]:
+    if not keys:
+        raise ValueError(f"holds no key; {HOW_TO_MAKE_A_KEY}")
+    for number, key in enumerate(keys, start=1):
+        try:
+            Fernet(key.get_secret_value())
+        except ValueError:
+            fault = f"key {number} of {len(keys)} is not a Fernet key (44 characters of base64)"
+            # from None: the cause could carry the key into a log
+            raise ValueError(f"{fault}; {HOW_TO_MAKE_A_KEY}") from None
+    return tuple(keys)
+
+
+def _networks(value: object) -> object:
+    parts = _parts(value)
+    if not isinstance(parts, tuple):
+        return parts
+    return tuple(ip_network(part) for part in parts)
+
+
+def _schedule(value: object) -> object:
+    parts = _parts(value)
+    if not isinstance(parts, tuple):
+        return parts
+    return tuple(parse_duration(part) if isinstance(part, str) else part for part in parts)
+
+
+def _checked_schedule(schedule: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if not schedule or min(schedule) <= timedelta():
+        raise ValueError("needs at least one delay, each longer than 0; write 10s,30s,2m")
+    if list(schedule) != sorted(schedule):
+        raise ValueError("each delay must be at least as long as the one before it")
+    return schedule
+
+
+def _port(value: object) -> object:
+    if isinstance(value, str) and "://" in value:
+        raise ValueError(SERVICE_LINKS)
+    return value
+
+
+def _off(value: object) -> object:
+    return None if value == "off" else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+DatabaseUrl = Annotated[str, AfterValidator(database_address)]
+RedisUrl = Annotated[str, AfterValidator(redis_address)]
+FernetKeys = Annotated[
+    tuple[SecretStr, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_checked_keys)
+]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
+Schedule = Annotated[
+    tuple[timedelta, ...], NoDecode, BeforeValidator(_schedule), AfterValidator(_checked_schedule)
+]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Port = Annotated[int, BeforeValidator(_port), Ge(0), Le(65535)]
+Milliseconds = Annotated[int, Gt(0)]
+MillisecondsOrOff = Annotated[Milliseconds | None, BeforeValidator(_off)]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
+LogFormat = Annotated[Literal["auto", "json", "text"], BeforeValidator(_lower)]

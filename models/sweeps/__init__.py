@@ -1,0 +1,1 @@
+"""What time alone does to tickets: closing, the end of parking, retention."""

@@ -1,0 +1,65 @@
+"""Close the tickets whose delay is over (rule 17): one set-based statement a batch."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, TextClause, text
+
+from models.database.apart import together_or_alone
+
+# All that is honoured stands on the ticket's own row (protocol H41). The body is built here as
+# `models.notices.pam.body` builds it, the key as `models.notices.key` does; tests compare them.
+_IS_DUE: Final = """t.close_due_at IS NOT NULL AND t.parked = 0 AND t.status = 'resulted'
+           AND t.close_due_at <= least(CAST(:horizon AS timestamptz), CAST(:now AS timestamptz))"""
+_DUE: Final = f"""
+        SELECT t.id FROM ticket t
+         WHERE {_IS_DUE}
+         ORDER BY t.close_due_at LIMIT :limit"""  # noqa: S608 - a constant
+DUE: Final = text(_DUE)
+_CLOSE: Final = """,
+    closed AS (
+        UPDATE ticket t
+           SET status = 'closed', closed_at = :now, close_due_at = NULL, changed_at = :now,
+               notices = t.notices + CASE o.protocol WHEN 'pam' THEN 1 ELSE 0 END,
+               unfinished = t.unfinished + CASE o.protocol WHEN 'pam' THEN 1 ELSE 0 END
+          FROM due, operator o
+         WHERE t.id = due.id AND o.id = t.operator
+     RETURNING t.id, t.operator, t.ticket_id, t.notices, t.unfinished, t.generation,
+               t.held_until, o.code, o.protocol),
+    told AS (
+        INSERT INTO notice (ticket, operator, number, action, generation, body,
+                            idempotency_key, head, due_at, created_at)
+        SELECT c.id, c.operator, c.notices, 'ticket_closed', c.generation,
+               '{"action":"ticket_closed","data":{"operator":' || CAST(to_json(c.code) AS text)
+               || ',"ticket_id":' || CAST(to_json(c.ticket_id) AS text) || '}}',
+               CASE WHEN strpos(c.code || c.ticket_id, '/') > 0
+                    THEN concat_ws(' ', c.code, c.ticket_id, 'ticket_closed', c.generation) END,
+               c.unfinished = 1, greatest(CAST(:now AS timestamptz), c.held_until), :now
+          FROM closed c WHERE c.protocol = 'pam')
+    SELECT count(*) FROM closed"""
+CLOSE_DUE: Final = text(f"WITH due AS MATERIALIZED ({_DUE} FOR NO KEY UPDATE SKIP LOCKED){_CLOSE}")
+CLOSE_ONE: Final = text(f"""
+    WITH due AS MATERIALIZED (
+        SELECT t.id FROM ticket t WHERE t.id = :ticket AND {_IS_DUE}
+           FOR NO KEY UPDATE SKIP LOCKED){_CLOSE}""")  # noqa: S608 - a constant
+
+
+def close_due(connection: Connection, *, now: datetime, horizon: datetime, limit: int) -> int:
+    """Close at most *limit* tickets that were due before *horizon*; how many.
+
+    *horizon* lies before the oldest unapplied work; it and *now* are times of the database's clock,
+    as is the due time. A ticket that is locked, or that cannot be closed, is left for the next
+    round; a seamless wallet is not told (contracts: AMBSlot has no such call).
+    """
+    times = {"now": now, "horizon": horizon}
+
+    def closed(statement: TextClause, **more: int) -> int:
+        count: int = connection.execute(statement, {**times, **more}).scalar_one()
+        return count
+
+    return together_or_alone(
+        connection,
+        lambda: closed(CLOSE_DUE, limit=limit),
+        tickets=lambda: connection.execute(DUE, {**times, "limit": limit}).scalars().all(),
+        alone=lambda one: closed(CLOSE_ONE, ticket=one),
+    )

@@ -1,0 +1,103 @@
+"""Brings tickets in flight in: a group in one transaction, a handful of statements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from models.lifecycle.advance import take_turn
+from models.lifecycle.protocol_limits import import_problem
+from models.lifecycle.ticket import Terms, TicketState
+from models.operators.interventions import Change, Person, keep_many
+from models.platform.timestamps import written
+from models.ticket_import.ticket_line import InFlight
+from models.tickets.load import lock_by_key, parked_of, terms_of
+from models.tickets.save import TicketChange, store
+from models.vocabulary import Status
+
+DID = "ticket_imported"
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of a group. *refused*: by their places in it, with what is wrong."""
+
+    imported: int = 0
+    known: int = 0  # Slipway has them already, as they were imported or as they stand since
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+def bring_in(
+    connection: Connection,
+    tickets: Sequence[InFlight],
+    *,
+    person: Person,
+    now: datetime,
+    parking_window: timedelta,
+) -> Imported:
+    """Make *tickets* as they stand, in the caller's transaction; nothing is sent for them.
+
+    The closing delay of a result runs from when the partner took it. A ticket that Slipway knows
+    is left alone, so the same again changes nothing. Events that waited for a ticket to be there
+    are decided with it (rule 5), and what they owe the partner is sent.
+    """
+    brought = Imported()
+    terms = terms_of(connection, (one.operator for one in tickets))
+    good: list[tuple[Terms, InFlight]] = []
+    for place, one in enumerate(tickets):
+        if problem := _wrong_with(one, terms, now=now):
+            brought.refused[place] = problem
+        else:
+            good.append((terms[one.operator], one))
+    keys = [(of.operator, one.ticket_id) for of, one in good]
+    locked = lock_by_key(connection, keys, now=now) if keys else {}
+    made: list[tuple[TicketState, InFlight]] = []
+    for key, (_, one) in zip(keys, good, strict=True):
+        ticket = locked[key]
+        if ticket.status is Status.ABSENT:
+            _stand(ticket, one)
+            made.append((ticket, one))
+    waiting = parked_of(connection, [ticket for ticket, _ in made])
+    turns = [
+        TicketChange(
+            ticket,
+            take_turn(ticket, waiting[ticket.id], now=now, window=parking_window, was_new=False),
+        )
+        for ticket, _ in made
+    ]
+    store(connection, turns, now=now)
+    keep_many(connection, [_change(*one) for one in made], person=person, at=now)
+    brought.imported = len(made)
+    brought.known = len(good) - len(made)
+    return brought
+
+
+def _wrong_with(one: InFlight, terms: dict[str, Terms], *, now: datetime) -> str | None:
+    if one.operator not in terms:
+        return f"there is no operator {one.operator}; add it with `slipway operators add`"
+    for name, at in (("taken_at", one.taken_at), ("settled_at", one.settled_at)):
+        if at is not None and at > now:
+            return f"{name}: {written(at)} is in the future"
+    protocol = terms[one.operator].protocol
+    if protocol == "seamless" and one.status is Status.RESERVED:
+        return "state: a seamless wallet reserves nothing; it is open once the wallet was debited"
+    return import_problem(protocol, one.facts)
+
+
+def _stand(ticket: TicketState, one: InFlight) -> None:
+    """The ticket was unknown; from now on it stands as *one* says."""
+    ticket.status, ticket.result = one.status, one.result
+    ticket.settled_at, ticket.amounts = one.settled_at, one.amounts
+    ticket.sequence = one.sequence
+    ticket.filled = dict(one.facts)
+    ticket.touched = True
+    if one.taken_at is not None:
+        ticket.generation = 1
+        ticket.close_due_at = one.taken_at + ticket.terms.close_delay
+
+
+def _change(ticket: TicketState, one: InFlight) -> Change:
+    taken_at = None if one.taken_at is None else written(one.taken_at)
+    facts = {"state": one.status, "result": one.result, "taken_at": taken_at}
+    return Change(DID, operator=one.operator, ticket=ticket.id, facts=facts)

@@ -1,0 +1,166 @@
+"""Dead notices: what they are, what they hold up, and a person's way out for each (rule 18)."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from models.events.stored import facts_in
+from models.history.values import AttemptFact
+from models.operators.interventions import Change, Person, keep
+from models.outbox.dead_letters import NotPossible, Resolution, free
+from models.triage.values import (
+    DeadNotice,
+    DeadNoticeStory,
+    FreedNotice,
+    NoticeKey,
+    Selection,
+    WaitingNotice,
+)
+from models.vocabulary import RESULTS, NoticeEnd, Status
+
+ATTEMPTS_MAX: Final = 100
+WAITING_MAX: Final = 100
+
+# Operator by operator, as the index `notice_dead` goes.
+_DEAD = """
+    FROM operator o
+   CROSS JOIN LATERAL (
+         SELECT d.* FROM notice d
+          WHERE d.operator = o.id AND d.ended = 'dead'
+            AND (CAST(:since AS timestamptz) IS NULL OR d.ended_at >= :since)
+            AND (CAST(:reason AS text) IS NULL
+                 OR strpos(lower(d.reason), lower(CAST(:reason AS text))) > 0)
+            AND (CAST(:ticket_id AS text) IS NULL
+                 OR d.ticket IN (SELECT id FROM ticket
+                                  WHERE operator = o.id AND ticket_id = :ticket_id))
+          ORDER BY d.ended_at {order}, d.id {order} LIMIT :limit) n
+   WHERE (CAST(:operator AS text) IS NULL OR o.code = :operator)
+   ORDER BY n.ended_at {order}, n.id {order} LIMIT :limit"""
+_FACTS = """
+    SELECT n.id, o.code AS operator, t.ticket_id, n.action, n.generation, n.number,
+           n.ended_at AS dead_since, n.reason, n.perhaps_delivered, n.tries, a.http_status,
+           a.answer, o.disabled_at AS operator_disabled_at,
+           (SELECT count(*) FROM notice b
+             WHERE b.ticket = n.ticket AND b.number > n.number
+               AND (b.ended IS NULL OR b.ended = 'dead')) AS behind"""
+_AROUND = """
+      JOIN ticket t ON t.id = n.ticket
+      LEFT JOIN LATERAL (SELECT http_status, answer FROM delivery_attempt
+                          WHERE notice = n.id ORDER BY claim DESC LIMIT 1) a ON true"""
+DEAD: Final = text(f"""
+      WITH dead AS MATERIALIZED (SELECT n.* {_DEAD.format(order="DESC")})
+    {_FACTS}
+      FROM dead n JOIN operator o ON o.id = n.operator {_AROUND}
+     ORDER BY n.ended_at DESC, n.id DESC""")  # noqa: S608 - constants
+OLDEST_DEAD: Final = text(f"""
+      WITH dead AS MATERIALIZED (SELECT n.* {_DEAD.format(order="ASC")})
+    SELECT n.id, o.code AS operator, t.ticket_id, n.action
+      FROM dead n JOIN operator o ON o.id = n.operator JOIN ticket t ON t.id = n.ticket
+     ORDER BY n.ended_at, n.id""")  # noqa: S608 - constants
+ONE: Final = text(f"""
+    {_FACTS}, n.ended, n.event_id, n.created_at, n.path, n.body, n.ticket,
+           t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS status
+      FROM notice n JOIN operator o ON o.id = n.operator {_AROUND}
+     WHERE n.id = :id""")
+ATTEMPTS: Final = text("""
+    SELECT claim, verdict, took_ms, http_status, problem, answer, recorded_at, remarks
+      FROM delivery_attempt WHERE notice = :notice ORDER BY claim DESC LIMIT :limit""")
+WAITING: Final = text("""
+    SELECT id, number, action, generation, ended FROM notice
+     WHERE ticket = :ticket AND number > :number AND (ended IS NULL OR ended = 'dead')
+     ORDER BY number LIMIT :limit""")
+AFTER: Final = text("""
+    SELECT o.code AS operator, t.ticket_id, n.action, n.generation, n.perhaps_delivered,
+           t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS standing,
+           t.status, t.generation AS generation_in_force, t.close_due_at, o.close_delay,
+           o.disabled_at IS NOT NULL AS operator_disabled,
+           EXISTS (SELECT FROM notice w
+                    WHERE w.ticket = n.ticket AND w.action = 'ticket_rollback'
+                      AND w.generation = n.generation AND w.ended = 'withdrawn'
+                      AND n.ended = 'skipped') AS withdrawn,
+           h.action AS next_action, h.generation AS next_generation,
+           coalesce(h.ended = 'dead', false) AS next_dead
+      FROM notice n JOIN ticket t ON t.id = n.ticket JOIN operator o ON o.id = n.operator
+      LEFT JOIN notice h ON h.ticket = n.ticket AND h.head
+     WHERE n.id = :id""")
+
+
+def list_dead(connection: Connection, selection: Selection, *, limit: int) -> list[DeadNotice]:
+    """Dead notices, newest first."""
+    rows = connection.execute(DEAD, selection.parameters(limit)).mappings()
+    return [DeadNotice(**row) for row in rows]
+
+
+def choose_dead(connection: Connection, selection: Selection, *, limit: int) -> list[NoticeKey]:
+    """Those that `list_dead` lists, oldest first."""
+    rows = connection.execute(OLDEST_DEAD, selection.parameters(limit)).mappings()
+    return [NoticeKey(**row) for row in rows]
+
+
+def find_dead(connection: Connection, notice_id: int) -> DeadNoticeStory:
+    """A dead notice with its attempts and what waits behind it. Raises NotPossible."""
+    row = connection.execute(ONE, {"id": notice_id}).mappings().one_or_none()
+    if row is None:
+        raise NotPossible(f"there is no notice {notice_id}")
+    if row["ended"] != NoticeEnd.DEAD:
+        raise NotPossible(f"notice {notice_id} is not dead ({row['ended'] or 'waiting'})")
+    facts: dict[str, Any] = dict(row)
+    del facts["ended"]
+    ticket = facts.pop("ticket")
+    more = {name: facts.pop(name) for name in ("event_id", "created_at", "path", "body", "status")}
+    attempts = connection.execute(ATTEMPTS, {"notice": notice_id, "limit": ATTEMPTS_MAX}).mappings()
+    asked = {"ticket": ticket, "number": row["number"], "limit": WAITING_MAX}
+    waiting = connection.execute(WAITING, asked).mappings()
+    return DeadNoticeStory(
+        notice=DeadNotice(**facts),
+        attempts=tuple(reversed([_attempt(dict(one)) for one in attempts])),
+        waiting=tuple(WaitingNotice(**one) for one in waiting),
+        **more,
+    )
+
+
+def free_dead(
+    connection: Connection, notice_id: int, way: Resolution, *, now: datetime, person: Person
+) -> FreedNotice:
+    """Take a dead notice out of the way (`models.outbox.dead_letters.free`) and keep who and why.
+
+    Inside the caller's transaction. Raises NotPossible.
+    """
+    ticket = free(connection, notice_id, way, now=now).ticket
+    row = connection.execute(AFTER, {"id": notice_id}).one()
+    facts = {
+        "notice": notice_id,
+        "action": row.action,
+        "generation": row.generation,
+        "way": way.value,
+        "perhaps_delivered": row.perhaps_delivered,
+    }
+    did = "notice_retried" if way is Resolution.RETRY else "notice_skipped"
+    change = Change(did, operator=row.operator, ticket=ticket, facts=facts)
+    keep(connection, change, person=person, at=now)
+    stands = row.status == Status.RESULTED and row.generation == row.generation_in_force
+    return FreedNotice(
+        id=notice_id,
+        operator=row.operator,
+        ticket_id=row.ticket_id,
+        action=row.action,
+        generation=row.generation,
+        way=way.value,
+        perhaps_delivered=row.perhaps_delivered,
+        status=row.standing,
+        of_force=stands and row.action in RESULTS,
+        withdrawn=row.withdrawn,
+        close_due_at=row.close_due_at,
+        close_delay=row.close_delay,
+        next_action=row.next_action,
+        next_generation=row.next_generation,
+        next_dead=row.next_dead,
+        operator_disabled=row.operator_disabled,
+    )
+
+
+def _attempt(row: dict[str, Any]) -> AttemptFact:
+    if row["remarks"] is not None:
+        row["remarks"] = facts_in(row["remarks"])
+    return AttemptFact(took=timedelta(milliseconds=row.pop("took_ms")), **row)

@@ -1,0 +1,228 @@
+"""What is listed, found and changed on the ways out. Values only; times are aware and in UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from models.history.values import AttemptFact, CausedNotice
+from models.vocabulary import Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of those that need a person: all that fit everything given."""
+
+    operator: str | None = None  # code
+    ticket_id: str | None = None
+    reason: str | None = None  # an event's: a word; a dead notice's: part of the text
+    since: datetime | None = None
+
+    def parameters(self, limit: int) -> dict[str, Any]:
+        """What a list's statement asks for."""
+        return {
+            "operator": self.operator,
+            "ticket_id": self.ticket_id,
+            "reason": self.reason,
+            "since": self.since,
+            "limit": limit,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EventKey:
+    """An event of the log; *operator* and *ticket_id* say for people which ticket is meant."""
+
+    ticket: int
+    event_id: str
+    operator: str
+    ticket_id: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A line of a list: an event of a ticket, or input kept raw (then some facts are missing).
+
+    *id* is what the commands take: the event's id, or the stream entry's for raw input. *status*
+    is how the ticket stands now.
+    """
+
+    at: datetime  # when it ended so, or was parked
+    id: str
+    is_raw: bool
+    operator: str | None
+    ticket_id: str | None
+    event_id: str | None
+    entry_id: str | None
+    action: str | None
+    outcome: str
+    reason: str | None
+    message: str | None
+    sequence: int | None
+    occurred_at: datetime | None
+    received_at: datetime
+    park_until: datetime | None
+    status: str | None
+
+    @property
+    def is_harmless(self) -> bool:
+        """It says what stands anyway."""
+        return self.reason == Reason.OLDER_SAME
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """All that the log knows of one event."""
+
+    operator: str
+    ticket_id: str
+    event_id: str
+    action: str
+    outcome: str
+    reason: str | None
+    message: str | None
+    status_before: str  # how the ticket stood: `open`, `resulted/won`
+    status_after: str
+    notices: tuple[CausedNotice, ...]  # what the partner is owed because of it
+    occurred_at: datetime | None
+    order_time: datetime
+    received_at: datetime
+    decided_at: datetime
+    park_until: datetime | None
+    sequence: int | None
+    entry_id: str | None
+    repeats: int
+    repeated_at: datetime | None
+    dropped_at: datetime | None
+    status: str  # the ticket's, now
+    data: Mapping[str, Any]
+    key: EventKey
+
+
+@dataclass(frozen=True, slots=True)
+class RawInput:
+    """What was refused before it became an event. *whole*: it can be read again."""
+
+    entry_id: str
+    kind: str | None
+    reason: str
+    message: str
+    operator: str | None
+    ticket_id: str | None
+    event_id: str | None
+    received_at: datetime
+    rejected_at: datetime
+    dropped_at: datetime | None
+    whole: bool
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EventResolution:
+    """What a person's word did to an event. *asked*: it was named, not decided along with one."""
+
+    operator: str
+    ticket_id: str
+    event_id: str
+    action: str
+    asked: bool
+    was_outcome: str
+    was_reason: str | None
+    outcome: str
+    reason: str | None
+    message: str | None
+    status_before: str
+    status_after: str
+    park_until: datetime | None = None
+    notices: tuple[str, ...] = ()  # what the partner will be told because of it
+    gives_up: int | None = None  # the number that is used up with it (rule 9)
+    entry_id: str | None = None  # of raw input; what could not be made out of it is empty
+
+    @property
+    def got_through(self) -> bool:
+        """It counts now, or at least waits for its time."""
+        if self.was_outcome == self.outcome:
+            return False
+        return self.outcome not in {Outcome.REJECTED, Outcome.SUPERSEDED}
+
+
+@dataclass(frozen=True, slots=True)
+class DeadNotice:
+    """A notice nobody takes, and what it holds up."""
+
+    id: int
+    operator: str
+    ticket_id: str
+    action: str
+    generation: int
+    number: int  # its place in the ticket's order
+    dead_since: datetime
+    reason: str | None
+    perhaps_delivered: bool
+    tries: int
+    http_status: int | None  # of the last attempt, as is the answer
+    answer: str | None
+    behind: int  # notices of the ticket that wait behind it
+    operator_disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeKey:
+    """A dead notice, and what it is for people."""
+
+    id: int
+    operator: str
+    ticket_id: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNotice:
+    """A notice that waits behind a dead one; *ended* says when it is dead itself."""
+
+    id: int
+    number: int
+    action: str
+    generation: int
+    ended: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadNoticeStory:
+    """A dead notice with its text, its attempts and what waits behind it."""
+
+    notice: DeadNotice
+    event_id: str | None
+    created_at: datetime
+    path: str
+    body: str
+    status: str  # the ticket's, now
+    attempts: tuple[AttemptFact, ...]
+    waiting: tuple[WaitingNotice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FreedNotice:
+    """What a person's word did to a dead notice, and how its ticket stands with it.
+
+    *of_force*: the result it tells is the one the ticket stands at. *withdrawn*: its rollback was
+    withdrawn along with it. *next_action*: what goes to the partner next.
+    """
+
+    id: int
+    operator: str
+    ticket_id: str
+    action: str
+    generation: int
+    way: str
+    perhaps_delivered: bool
+    status: str
+    of_force: bool
+    withdrawn: bool
+    close_due_at: datetime | None
+    close_delay: timedelta
+    next_action: str | None
+    next_generation: int | None
+    next_dead: bool
+    operator_disabled: bool

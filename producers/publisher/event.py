@@ -1,0 +1,106 @@
+"""One event as it travels: the object in the field `event` of the stream `ticket-events`."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NotRequired, TypedDict
+from uuid import uuid4
+
+from models.events.decode import EVENT_BYTES_MAX
+from models.events.published import check_names
+from models.events.refusal import Refusal
+from models.platform.timestamps import written
+from producers.publisher.errors import EventUnsendable
+
+
+class OutgoingEvent(TypedDict):
+    """What happened to one ticket. Fields of *data* per action: contracts 1.4."""
+
+    event_id: str
+    occurred_at: str  # RFC 3339 with an offset
+    action: str
+    sequence: NotRequired[int]  # 1, 2, 3 ... per ticket, no gaps; only if every event carries it
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An event whose id, time and bytes are fixed: every try sends exactly these."""
+
+    event: dict[str, object]
+    line: bytes
+
+
+def event(
+    action: str,
+    data: Mapping[str, object],
+    *,
+    occurred_at: datetime,
+    event_id: str | None = None,
+    sequence: int | None = None,
+) -> OutgoingEvent:
+    """Return the event *action* on the ticket named in *data*, ready to be published.
+
+    *occurred_at* is when it truly happened, not when it is told: it orders the results and
+    rollbacks of a ticket. Without *event_id* a new uuid4 is taken. A naive time is a ValueError.
+    """
+    told: OutgoingEvent = {
+        "event_id": event_id or str(uuid4()),
+        "occurred_at": rfc3339(occurred_at),
+        "action": action,
+        "data": dict(data),
+    }
+    if sequence is not None:
+        told["sequence"] = sequence
+    return told
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write an aware moment in UTC, to the microsecond: `2026-11-20T10:00:00.000000Z`."""
+    if moment.tzinfo is None:
+        raise ValueError(
+            f"{moment.isoformat()} has no timezone; pass an aware datetime, e.g. in UTC"
+        )
+    return written(moment, "microseconds")
+
+
+def prepare(given: Mapping[str, object], *, position: int, now: Callable[[], datetime]) -> Prepared:
+    """Fix id, time and bytes of an event before anything is tried.
+
+    Missing `event_id` and `occurred_at` are filled in, so that a repeat is the same statement
+    and not a new one. What the fields mean is the intake's to judge. Raises `EventUnsendable`,
+    which names *position*, when it is not an event, not JSON, over 256 KiB, or has a field that is
+    nearly called like a known one: beside an `eventId`, an `event_id` of ours would be another.
+    """
+    action, data = given.get("action"), given.get("data")
+    if not isinstance(action, str) or not action:
+        raise EventUnsendable(position, "`action` must be a string such as 'ticket_win'")
+    if not isinstance(data, Mapping):
+        raise EventUnsendable(position, "`data` must be an object with operator and ticket_id")
+    try:
+        check_names(given)
+    except Refusal as refusal:
+        raise EventUnsendable(position, str(refusal)) from None
+    told = {name: value for name, value in given.items() if value is not None}
+    told["data"] = dict(data)
+    told.setdefault("event_id", str(uuid4()))
+    if "occurred_at" not in told:
+        told["occurred_at"] = rfc3339(now())
+    return Prepared(told, _line(told, position=position))
+
+
+def _line(told: dict[str, object], *, position: int) -> bytes:
+    try:
+        text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        line = text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as cause:
+        raise EventUnsendable(
+            position, f"it cannot be written as JSON in UTF-8 ({cause}); pass plain JSON values"
+        ) from cause
+    if len(line) > EVENT_BYTES_MAX:
+        raise EventUnsendable(
+            position,
+            f"it has {len(line):,} bytes, the most is {EVENT_BYTES_MAX:,}; leave out what is large",
+        )
+    return line

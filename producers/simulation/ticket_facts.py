@@ -1,0 +1,100 @@
+"""Invented betting slips: what backends know about a ticket (contracts: BetStack 1.4, 1.5)."""
+
+from collections.abc import Mapping
+from random import Random
+from types import MappingProxyType
+
+TAXES_TENTHS = ((0, 0), (100, 125), (200, 125), (150, 75), (200, 0))  # (wht, ext), tenths of %
+TICKET_TYPES = ("quickbet", "quicktip", "smartbet", "superbet")
+CURRENCIES = ("EUR", "KES", "USD")
+ID_STEP = 7_919  # a prime apart, like ids that others take numbers from too
+CODES = 1 << 24
+CODE_STEP = 0x9E3779  # odd, so that multiples run through all codes before one comes again
+
+VOID_AMOUNTS = (
+    "price",
+    "stake",
+    "wht_amount",
+    "wht",
+    "ext_amount",
+    "ext",
+    "ext_type",
+    "gross_payout",
+    "net_payout",
+)
+
+Data = Mapping[str, object]
+
+
+class TicketFactory:
+    """Makes slips that differ from each other; the same seed makes the same ones."""
+
+    def __init__(self, rng: Random) -> None:
+        """Draw everything from *rng*."""
+        self._rng = rng
+        self._next_id = rng.randrange(10**18, 9 * 10**18)
+        self._next_code = rng.randrange(CODES)
+
+    def slip(self, operator: str) -> Data:
+        """Return the fields of a new slip in the order of `ticket_create`.
+
+        Amounts are integers in the minor unit, taxes float percents; the relations between them
+        are those of the contract's samples. Ids are numbers of 19 digits, unlike each other.
+        """
+        rng = self._rng
+        self._next_id += ID_STEP
+        self._next_code = (self._next_code + CODE_STEP) % CODES
+        wht, ext = rng.choice(TAXES_TENTHS)
+        price, odds = rng.randrange(50, 20_000, 50), rng.randrange(105, 4_000)
+        return MappingProxyType(
+            {
+                "operator": operator,
+                "ticket_id": str(self._next_id),
+                "ticket_code": f"{self._next_code:06X}",
+                "player_id": f"player-{rng.randrange(1, 5_000)}",
+                **amounts(price, odds_hundredths=odds, wht_tenths=wht, ext_tenths=ext),
+                "currency": rng.choice(CURRENCIES),
+                "atag": rng.choice((None, "affiliate-1", "affiliate-2")),
+                "rtag": None,
+                "ticket_type": rng.choice(TICKET_TYPES),
+            }
+        )
+
+
+def amounts(
+    price: int, *, odds_hundredths: int, wht_tenths: int, ext_tenths: int
+) -> dict[str, object]:
+    """Return the money fields of a slip that costs *price*; taxes are given in tenths of a percent.
+
+    Source: the relations that fit both samples, contracts: BetStack 1.5. No float in between.
+    """
+    stake = _divide(price * 1000, 1000 + ext_tenths)
+    gross = _divide(stake * odds_hundredths, 100)
+    wht_amount = _divide(wht_tenths * (gross - stake), 1000)
+    return {
+        "price": price,
+        "stake": stake,
+        "wht_amount": wht_amount,
+        "wht": wht_tenths / 10,
+        "ext_amount": price - stake,
+        "ext": ext_tenths / 10,
+        "ext_type": "inclusive",
+        "gross_payout": gross,
+        "net_payout": gross - wht_amount,
+    }
+
+
+def named(slip: Data) -> dict[str, object]:
+    """Return what every action carries: whose ticket, and which."""
+    return {"operator": slip["operator"], "ticket_id": slip["ticket_id"]}
+
+
+def voided(slip: Data) -> dict[str, object]:
+    """Return the fields of `ticket_void`: the whole price goes back, nothing is withheld."""
+    paid_back = {"wht_amount": 0, "gross_payout": slip["price"], "net_payout": slip["price"]}
+    return named(slip) | {name: slip[name] for name in VOID_AMOUNTS} | paid_back
+
+
+def _divide(dividend: int, divisor: int) -> int:
+    """Divide whole, non-negative numbers, rounding half up: exact cents without a float."""
+    return (2 * dividend + divisor) // (2 * divisor)

@@ -1,0 +1,29 @@
+"""Flower's settings, which it reads as `--conf=worker/celery/flower.py`; each with its reason.
+
+A name here is the option of that name, and wins over Flower's own variable for it. All the rest
+may be set with those, above all `FLOWER_BASIC_AUTH=user:password` (several: commas). The pages
+`/metrics` and `/healthcheck` ask for no password, whatever is set: keep them off the ingress.
+"""
+
+import os
+import sys
+from logging import getLogger
+
+from models.settings.settings import read_settings
+from models.telemetry import logs
+
+read_only = True  # it shows; who changes something leaves a name and a reason, with `slipway`
+enable_events = False  # the workers send events already; Flower would tell all of them every 5 s
+max_tasks = 10_000  # of 100,000: what is shown is seconds old, and lives in memory
+max_workers = 1_000
+purge_offline_workers = 300  # seconds; or the names of pods that are gone pile up
+tasks_columns = "name,state,kwargs,result,received,runtime,worker"  # sizes, not ids of hints
+
+_settings = read_settings()
+logs.configure(_settings, sys.stderr)
+_log = getLogger("worker.celery.flower")
+
+if os.environ.pop("FLOWER_UNAUTHENTICATED_API", None) is not None:
+    _log.warning("flower_api_stays_closed", extra={"variable": "FLOWER_UNAUTHENTICATED_API"})
+if "FLOWER_BASIC_AUTH" not in os.environ and _settings.bind_address not in {"127.0.0.1", "::1"}:
+    _log.warning("flower_without_password", extra={"mend": "set FLOWER_BASIC_AUTH=user:password"})

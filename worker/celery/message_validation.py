@@ -1,0 +1,131 @@
+"""What a message in a list of ours must look like: a hint as this program words it, no other.
+
+Celery takes a message's word for nearly everything. An id that is a list, a time limit that is a
+word or a missing content type ends the worker, comes back, and ends the next one. So whatever
+Celery or kombu looks at is looked at here first.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from kombu.utils import json
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json, to_json
+
+from models.events.messages import told
+
+HINT_BYTES_MAX: Final = 64 * 1024  # a hint has no arguments: one of ours has about 1,000
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+def _iso(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+class _MessagePart(BaseModel):
+    """What is not named here is nobody's business, and may be new."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _MessageDeliveryInfo(_MessagePart):
+    exchange: str
+    routing_key: Name
+
+
+class _MessageProperties(_MessagePart):
+    delivery_tag: Name  # the key under which a message in hand is kept
+    delivery_info: _MessageDeliveryInfo
+    delivery_mode: int | None = None
+    priority: int | None = None
+    body_encoding: Literal["base64"] | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+
+
+class _MessageHeaders(_MessagePart):
+    task: Literal["deliver", "sweep"]
+    id: Name
+    lang: str | None = None
+    shadow: str | None = None
+    eta: None = None  # a worker would keep it in memory until then; the schedule repeats hints
+    expires: Annotated[str, AfterValidator(_iso)] | None = None
+    compression: None = None
+    retries: int | None = None
+    timelimit: Annotated[list[int | float | None], Field(min_length=2, max_length=2)] | None = None
+    group: str | None = None
+    group_index: int | None = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    origin: str | None = None
+    ignore_result: bool | None = None
+    replaced_task_nesting: int | None = None
+    stamped_headers: list[str] | None = None
+    stamps: dict[str, Any] | None = None
+
+
+class _WakeupMessage(_MessagePart):
+    body: str
+    content_type: Literal["application/json"] = Field(alias="content-type")
+    content_encoding: Literal["utf-8", "us-ascii"] = Field(alias="content-encoding")
+    headers: _MessageHeaders
+    properties: _MessageProperties
+
+
+class _MessageEmbed(_MessagePart):
+    """Nothing follows a hint: who could write it here could have any task run."""
+
+    callbacks: None = None
+    errbacks: None = None
+    chain: None = None
+    chord: None = None
+
+
+def checked(item: bytes) -> dict[str, Any]:
+    """The envelope in *item*, without arguments. Raises ValueError where it is no hint of ours.
+
+    What another program put into a hint by mistake would be shown by Flower and in logs.
+    """
+    if len(item) > HINT_BYTES_MAX:
+        raise ValueError(f"{len(item):,} bytes; a hint has no more than {HINT_BYTES_MAX:,}")
+    envelope: Any = from_json(item)  # refuses lone surrogates and any depth, as `json` does not
+    try:
+        hint = _WakeupMessage.model_validate(envelope)
+        embed = _embed_of(_call(hint))
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        raise ValueError(told(problems, place=_place, rules={})) from None
+    found: dict[str, Any] = envelope
+    found["headers"] |= {"argsrepr": "()", "kwargsrepr": "{}"}
+    found["properties"]["body_encoding"] = "base64"
+    found["body"] = b64encode(to_json([[], {}, embed])).decode()
+    return found
+
+
+def _call(hint: _WakeupMessage) -> object:
+    """The arguments, read as kombu reads them."""
+    encoded = hint.properties.body_encoding == "base64"
+    raw = b64decode(hint.body, validate=True) if encoded else hint.body.encode()
+    call: object = from_json(raw)
+    json.loads(raw.decode())  # type: ignore[no-untyped-call]  # kombu's own makes objects of some
+    return call
+
+
+def _embed_of(call: object) -> Mapping[str, object] | None:
+    match call:
+        case [[], dict(), None]:
+            return None
+        case [[], dict(), Mapping() as embed]:
+            _MessageEmbed.model_validate(embed)
+            return embed
+        case _:
+            raise ValueError("the body must be [[], {...}, embed]: a hint has no arguments")
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, loc[:3])) or "the message"

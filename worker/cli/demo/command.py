@@ -1,0 +1,41 @@
+"""`slipway demo`: the main job, with nothing installed."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from worker.cli.options import AsJson, duration
+
+EXAMPLE = "Example: slipway demo    or: slipway demo --tickets 500 --seed 7 --json"
+_TICKETS_MAX = 20_000
+_DELAY_MIN, _DELAY_MAX = timedelta(seconds=1), timedelta(hours=1)
+
+
+def demo(
+    *,
+    tickets: Annotated[
+        int, typer.Option(min=1, max=_TICKETS_MAX, help="How many tickets live.")
+    ] = 240,
+    seed: Annotated[int, typer.Option(help="The same seed invents the same lives.")] = 1,
+    close_delay: Annotated[
+        timedelta,
+        typer.Option(parser=duration, metavar="DURATION", help="What the 24 h are shortened to."),
+    ] = "10s",  # type: ignore[assignment]  # Typer hands a default's text to the parser
+    over: Annotated[
+        timedelta,
+        typer.Option(parser=duration, metavar="DURATION", help="The tickets begin within it."),
+    ] = "15s",  # type: ignore[assignment]  # as above
+    as_json: AsJson = False,
+) -> None:
+    """Watch tickets live: real servers, all processes, simulated backends and partners.
+
+    Takes about a minute and ends with a verdict that is computed from what the partners received,
+    what was published and what the database says. Exit code 0 only if everything is right.
+    Nothing is installed, and nothing is left behind.
+    """
+    if not _DELAY_MIN <= close_delay <= _DELAY_MAX:
+        raise typer.BadParameter("--close-delay must be from 1s to 1h")
+    from worker.cli.demo.run import Play, perform  # noqa: PLC0415 - as worker.cli says
+
+    perform(Play(tickets=tickets, seed=seed, close_delay=close_delay, over=over), as_json=as_json)

@@ -1,0 +1,1 @@
+"""`slipway events`: events that need a person, and what can be done about them."""

@@ -1,0 +1,1 @@
+"""`slipway partner`: a simulated partner, for trying an integration."""

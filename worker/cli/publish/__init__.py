@@ -1,0 +1,1 @@
+"""`slipway publish`: events from a file onto the stream."""

@@ -1,0 +1,61 @@
+"""Checks a file of events as the intake would read them, and publishes nothing."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import typer
+
+from models.events.age import too_old_for_a_door
+from models.events.decode import read
+from models.events.event import Entry, Unreadable
+from models.settings.settings import read_event_age_max
+from producers.publisher import FIELD, EventUnsendable
+from producers.publisher.event import prepare
+from worker.cli.errors import Failed
+from worker.cli.output import remark, show_json
+from worker.cli.publish.event_lines import BadLine, Read, lines_of, opened
+
+
+def check_file(file: Path, *, from_line: int, as_json: bool) -> None:
+    """Tell every line of *file* that the intake would refuse. Raises Failed when there is one.
+
+    It needs neither Redis nor PostgreSQL; what only the ticket and the operator can say is not
+    checked.
+    """
+    age_max = read_event_age_max()
+    checked = 0
+    bad: list[BadLine] = []
+    with opened(file) as lines:
+        for line in lines_of(lines, from_line=from_line):
+            checked += 1
+            wrong = _judged(line, age_max)
+            if wrong is not None:
+                bad.append(wrong)
+                remark(f"line {wrong.line}: {wrong.problem}")
+    if as_json:
+        show_json({"checked": checked, "bad_lines": bad})
+    else:
+        typer.echo(f"checked {checked:,} lines; {len(bad):,} of them would be refused")
+    if bad:
+        raise Failed(f"{len(bad):,} lines would be refused; the first is line {bad[0].line}")
+
+
+def _judged(line: Read | BadLine, age_max: timedelta) -> BadLine | None:
+    if isinstance(line, BadLine):
+        return line
+    problem = problem_with(line, now=datetime.now(UTC), age_max=age_max)
+    return None if problem is None else BadLine(line.line, problem)
+
+
+def problem_with(line: Read, *, now: datetime, age_max: timedelta) -> str | None:
+    """Why the intake would refuse what `slipway publish` makes of *line*; None: it would not."""
+    try:
+        ready = prepare(line.event, position=0, now=lambda: now)
+    except EventUnsendable as refusal:
+        return str(refusal).partition(": ")[2] or str(refusal)
+    found = read(Entry(f"{int(now.timestamp() * 1000)}-0", {FIELD.encode(): ready.line}))
+    if isinstance(found, Unreadable):
+        return found.message
+    if why := too_old_for_a_door(found.order_time, now=now, age_max=age_max):
+        return f"occurred_at {why}"
+    return None

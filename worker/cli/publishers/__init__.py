@@ -1,0 +1,1 @@
+"""`slipway publishers`: who may publish and read over HTTP."""

@@ -1,0 +1,1 @@
+"""`slipway simulate`: ticket lives on the real core, with faults, on a clock moved by hand."""

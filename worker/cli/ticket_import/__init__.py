@@ -1,0 +1,1 @@
+"""`slipway import`: running tickets from another system."""

@@ -1,0 +1,35 @@
+"""`slipway import`: tickets in flight, from another system."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
+
+EXAMPLE = (
+    "Example: slipway import tickets.ndjson --why 'move from the old system'    A line:"
+    ' {"operator":"acme","ticket_id":"7","state":"resulted","result":"won",'
+    '"taken_at":"2026-11-20T10:00:00Z","data":{"ticket_code":"AB-7"}}'
+)
+
+
+def import_tickets(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE|-", help="One ticket a line, as JSON; - reads stdin.")
+    ],
+    *,
+    by: By = None,
+    why: Why = NO_REASON,
+    as_json: AsJson = False,
+) -> None:
+    """Take over tickets that another system began. Their partners are not told anything.
+
+    The state is reserved, open or resulted. A result's closing delay runs from taken_at, when the
+    partner took it; settled_at, when it truly happened, orders it among further events (default:
+    taken_at). Tickets that Slipway knows are left alone, so the same file can be imported again.
+    Lines that cannot be taken are told and left out; then the exit code is 1.
+    """
+    from worker.cli.ticket_import.importing import import_file  # noqa: PLC0415 - as worker.cli says
+
+    import_file(file, who=person_name(by), why=why, as_json=as_json)

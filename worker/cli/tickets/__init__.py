@@ -1,0 +1,1 @@
+"""`slipway ticket` and `slipway tickets`: the history of one, and those that have not ended."""

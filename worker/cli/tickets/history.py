@@ -1,0 +1,234 @@
+"""Tells a ticket's story on the screen, for support staff."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, assert_never
+
+import typer
+
+from models.history import (
+    AttemptFact,
+    EventFact,
+    InterventionFact,
+    NoticeFact,
+    RefusedFact,
+    TicketFact,
+    TicketHistory,
+    read_stories,
+    timeline,
+    why_not_closed,
+)
+from models.history.explain import said_by
+from models.history.timeline import (
+    AT_ONCE,
+    Arrived,
+    Closed,
+    Ended,
+    NoticeQueued,
+    Repeated,
+    Tried,
+    What,
+)
+from models.lifecycle.advance import NO_WINDOW
+from models.platform.clock import DatabaseClock
+from models.platform.durations import format_duration
+from models.vocabulary import NoticeEnd, Outcome
+from worker.cli.database import transaction
+from worker.cli.errors import Failed
+from worker.cli.output import as_text, bounded, moment, plain, remark, show_json, show_table
+from worker.cli.triage.ticket_facts import in_words
+
+
+def tell(ticket_id: str, *, operator: str | None, as_json: bool) -> None:
+    """Print the story of every ticket with this id. Raises Failed when there is none."""
+    with transaction() as connection:
+        stories = read_stories(connection, ticket_id, operator=operator)
+        now = DatabaseClock().now(connection)
+    if not stories:
+        whose = "" if operator is None else f" of operator {operator}"
+        raise Failed(
+            f"no ticket {ticket_id}{whose} is known; what was refused before it could become an"
+            " event is listed by `slipway events rejected list`"
+        )
+    if as_json:
+        show_json([_document(story, why_not_closed(story, now=now)) for story in stories])
+        return
+    for number, story in enumerate(stories):
+        if number:
+            typer.echo()
+        _show(story, why_not_closed(story, now=now))
+        if story.cut:
+            remark("there is more than is shown here; --json shows no more either")
+
+
+def _document(story: TicketHistory, sentence: str) -> dict[str, object]:
+    return {"sentence": sentence, **{str(k): v for k, v in _fields(story).items()}}
+
+
+def _fields(story: TicketHistory) -> dict[str, object]:
+    document = plain(story)
+    assert isinstance(document, dict), "a dataclass becomes an object"
+    return document
+
+
+def _show(story: TicketHistory, sentence: str) -> None:
+    ticket = story.ticket
+    typer.echo(f"Ticket {ticket.ticket_id} of {ticket.operator}: {as_text(sentence)}")
+    typer.echo(", ".join(_standing(ticket)))
+    if slip := [*in_words({**ticket.details, **ticket.amounts})]:
+        typer.echo(as_text(", ".join(slip)))
+    typer.echo()
+    currency = ticket.details.get("currency")
+    rows = [(moment(one.at), *_row(one.what, currency)) for one in timeline(story)]
+    show_table(("when", "what", "which", "how it ended", "details"), rows)
+
+
+def _standing(ticket: TicketFact) -> Iterator[str]:
+    yield f"status {ticket.status}"
+    yield f"result {ticket.result}"
+    yield f"generation {ticket.generation}"
+    yield f"close delay {format_duration(ticket.close_delay)}"
+    if ticket.close_due_at is not None:
+        yield f"closes at {moment(ticket.close_due_at)}"
+    if ticket.closed_at is not None:
+        yield f"closed at {moment(ticket.closed_at)}"
+
+
+def _row(what: What, currency: object) -> tuple[str, str, str, str]:  # noqa: PLR0911 - a line for each kind
+    match what:
+        case Arrived(event):
+            return "event", event.action, "arrived", f"id {event.event_id}; {_later(event)}"
+        case EventFact():
+            return "event", what.action, _outcome(what), "; ".join(_details(what, currency))
+        case Repeated(event):
+            return "event", event.action, "duplicate", _repeats(event)
+        case NoticeQueued(notice):
+            which = f"owed to the partner; notice {notice.id}"
+            return "notice", notice.action, f"number {notice.number}", which
+        case Tried(notice, attempt):
+            return "attempt", notice.action, attempt.verdict, _answer(what)
+        case Ended(notice):
+            return "notice", notice.action, str(notice.ended), _end(notice)
+        case InterventionFact():
+            return "person", _deed(what), f"by {what.who}", "; ".join(_why(what))
+        case RefusedFact():
+            return "refused", what.event_id or what.entry_id, what.reason, _refused(what)
+        case Closed():
+            return "clock", "close", "closed", "the closing time has come"
+        case _:
+            assert_never(what)
+
+
+def _end(notice: NoticeFact) -> str:
+    """Why it ended without an attempt."""
+    match notice.ended:
+        case NoticeEnd.DELIVERED:
+            return "by a person's word"
+        case NoticeEnd.SKIPPED:
+            was = "" if notice.reason is None else f"; it was dead: {notice.reason}"
+            return f"by a person's word{was}"
+        case _:
+            return notice.reason or ""
+
+
+def _outcome(event: EventFact) -> str:
+    if event.status_before == event.status_after:
+        return f"{event.outcome} ({event.status_after})"
+    return f"{event.outcome} ({event.status_before} to {event.status_after})"
+
+
+def _later(event: EventFact) -> str:
+    if event.outcome is Outcome.PARKED:
+        return f"it waits since {moment(event.decided_at)}"
+    return f"decided {moment(event.decided_at)}"
+
+
+def _details(event: EventFact, currency: object) -> Iterator[str]:
+    yield f"id {event.event_id}"
+    yield from in_words(event.data, currency=currency)
+    if event.sequence is not None:
+        yield f"number {event.sequence}"
+    if event.message is not None:
+        yield event.message
+    elif event.reason is not None:
+        yield event.reason
+    if event.notices:
+        told = (f"{one.action} (number {one.number})" for one in event.notices)
+        yield f"the partner is owed {', '.join(told)}"
+    if event.occurred_at is not None and event.received_at - event.occurred_at > AT_ONCE:
+        yield f"happened {moment(event.occurred_at)}"
+    if event.park_until is not None:
+        answered = event.park_until >= NO_WINDOW
+        until = "the partner has answered" if answered else moment(event.park_until)
+        yield f"waits until {until}"
+    if event.dropped_at is not None:
+        yield f"dropped {moment(event.dropped_at)}"
+
+
+def _repeats(event: EventFact) -> str:
+    times = "once" if event.repeats == 1 else f"{event.repeats} times, the last time now"
+    return f"id {event.event_id} came again {times}; it counts once, so nothing changed"
+
+
+def _deed(fact: InterventionFact) -> str:
+    """What a person did, in words."""
+    facts = fact.facts
+    match fact.did:
+        case "event_retried" | "event_dropped":
+            which = f"{facts.get('action')} {facts.get('event_id')}"
+            return f"{fact.did.removeprefix('event_')} {which}"
+        case "raw_event_retried" | "raw_event_dropped":
+            return f"{fact.did.removeprefix('raw_event_')} raw input {facts.get('entry_id')}"
+        case "notice_retried" | "notice_skipped":
+            word = "retried" if fact.did == "notice_retried" else "skipped"
+            return f"{word} {facts.get('action')} of generation {facts.get('generation')}"
+        case _:
+            return fact.did.replace("_", " ")
+
+
+def _why(fact: InterventionFact) -> Iterator[str]:
+    yield fact.why
+    facts = fact.facts
+    if facts.get("as_now"):
+        yield "as if it happened now (--as-now)"
+    way = str(facts.get("way", ""))
+    if "--" in way:
+        yield f"--{way.partition('--')[2]}"
+    was = facts.get("was")
+    if isinstance(was, Mapping):
+        reason = was.get("reason")
+        yield f"it was {was.get('outcome')}" + ("" if reason is None else f" ({reason})")
+
+
+def _refused(fact: RefusedFact) -> str:
+    dealt_with = "" if fact.dropped_at is None else f"; dealt with {moment(fact.dropped_at)}"
+    return f"{fact.message} (kept raw: entry {fact.entry_id}){dealt_with}"
+
+
+def _answer(tried: Tried) -> str:
+    """What an attempt met: the status, our reading of it, and what the partner wrote."""
+    attempt, number = tried.attempt, tried.number
+    which = f"attempt {number}"
+    if tried.times > 1:
+        last = moment(attempt.recorded_at)
+        which = f"{tried.times} attempts ({number} to {number + tried.times - 1}), the last {last}"
+    took = f"{which}: {said_by(attempt)} in {attempt.took.total_seconds():.3f} s"
+    return ": ".join([took, *([said] if (said := "; ".join(_words(attempt))) else [])])
+
+
+def _words(attempt: AttemptFact) -> Iterator[str]:
+    status, problem = attempt.http_status, attempt.problem
+    if status is not None and problem is not None and problem != f"answered {status}":
+        yield bounded(problem)
+    if attempt.remarks is not None:
+        yield bounded("; ".join(_books(attempt.remarks)))
+    elif attempt.answer:
+        yield bounded(attempt.answer)
+
+
+def _books(remarks: Mapping[str, Any]) -> Iterator[str]:
+    """What a wallet said it did, and what is odd about that."""
+    if isinstance(doubts := remarks.get("doubts"), list):
+        yield f"doubtful ({', '.join(map(str, doubts))})"
+    yield f"code {remarks.get('code')} {remarks.get('message', '')}".rstrip()
+    if {"balance_before", "balance_after"} <= remarks.keys():
+        yield f"balance {remarks['balance_before']} to {remarks['balance_after']}"

@@ -1,0 +1,48 @@
+"""A ticket's facts in words, for people of ours: its code and player, and its money in units."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from models.platform.money import to_decimal_units
+
+_NAMES: Final = {
+    "ticket_code": "code",
+    "player_id": "player",
+    "game": "game",
+    "game_id": "game id",
+    "ticket_type": "type",
+    "reason": "reason",
+}
+_AMOUNTS: Final = {
+    "price": "price",
+    "stake": "stake",
+    "wht_amount": "withholding tax",
+    "ext_amount": "extra amount",
+    "gross_payout": "gross payout",
+    "net_payout": "net payout",
+}
+
+
+def in_words(facts: Mapping[str, Any], *, currency: object = None) -> Iterator[str]:
+    """`code ABC`, `player p-1`, `price 5.00 EUR`: those that *facts* hold.
+
+    *currency*: the ticket's, where *facts* name none.
+    """
+    for name, word in _NAMES.items():
+        fact = facts.get(name)  # of any kind: a damaged row is shown too
+        if fact is not None and fact != "":
+            yield f"{word} {fact}"
+    for name, word in _AMOUNTS.items():
+        if facts.get(name) is not None:
+            yield f"{word} {_money(facts[name], facts.get('currency') or currency)}"
+    if facts.get("correction") is True:
+        yield "a correction"
+
+
+def _money(amount: object, currency: object) -> str:
+    if not isinstance(amount, int) or not isinstance(currency, str):
+        return f"{amount} (minor unit)"
+    try:
+        return f"{to_decimal_units(amount, currency):,f} {currency}"
+    except ValueError:  # a code that nobody counts in any more
+        return f"{amount} (minor unit of {currency})"

@@ -1,0 +1,28 @@
+"""`slipway up`: everything, under one supervisor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = "Example: slipway up --data ./slipway-data    (nothing installed, data kept)"
+
+
+def up(
+    *,
+    embedded: Annotated[
+        bool,
+        typer.Option("--embedded", help="With a PostgreSQL and a Valkey of our own, for this run."),
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The same, their data kept in DIR.")
+    ] = None,
+) -> None:
+    """Run every process of the Procfile until Ctrl-C or SIGTERM: `release` first, then the rest.
+
+    A process that dies is started again: at once, then with pauses up to 5 s. A second Ctrl-C
+    does not wait for work in hand.
+    """
+    from worker.cli.up.runner import run_everything  # noqa: PLC0415 - as worker.cli says
+
+    run_everything(embedded=embedded, data=data)

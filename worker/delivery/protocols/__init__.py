@@ -1,0 +1,1 @@
+"""The partner protocols as adapters: how a notice becomes a request, and an answer an outcome."""

@@ -1,0 +1,42 @@
+"""The moments the sweeps note: up to when everything that was published is on the stream.
+
+Each says: what was published before it, by PostgreSQL's clock or Redis' own, has no later id than
+the stream's last one of that time. So the ids alone tell what came before what, even where they
+claim other times than the true ones: a publisher may choose an id from the future, and Redis never
+gives a smaller id than its last, whatever its clock says.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from redis import Redis
+
+from models.events.unknown_times import Id, NotedMoments, id_parts
+
+MOMENTS: Final = "ticket-events:moments"  # a sorted set, by PostgreSQL's time; shared by all sweeps
+FORMER_MOMENTS: Final = "ticket-events:emptied"  # noted without the last id: they tell too little
+
+# How a moment is noted; both times in microseconds: "<PostgreSQL's> <Redis'> <last id>".
+NOTED: Final = r"^(%d+) (%d+) (%d+%-%d+)$"  # Lua's pattern of it
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_moments(redis: Redis) -> NotedMoments:
+    """Read what is noted, by Redis' clock. Raises redis.RedisError."""
+    noted: Any = redis.zrange(MOMENTS, 0, -1)
+    return NotedMoments(_last_id_and_time(member.decode()) for member in noted)
+
+
+def from_micros(micros: int) -> datetime:
+    """Give the time that is *micros* after the epoch."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def to_micros(moment: datetime) -> int:
+    """Give *moment* as a whole number, exactly."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _last_id_and_time(member: str) -> tuple[Id, datetime]:
+    _, time, last_id = member.split()
+    return id_parts(last_id), from_micros(int(time))

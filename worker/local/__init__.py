@@ -1,0 +1,1 @@
+"""What runs on one machine without an installation: a supervisor, PostgreSQL and Valkey."""
