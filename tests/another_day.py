@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tests.support import shifted_clock
-from tests.support.places import passable_folder
+from tests.support.server_folders import passable_folder
 
 ROOT = Path(__file__).parents[1]
 FAILED = 1  # pytest: all was collected and run, and some of it failed

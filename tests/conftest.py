@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from models.database.engine import open_engine
 from tests.support import databases
 from tests.support.manual_clock import ManualClock
-from tests.support.places import passable_folder, roomy_memory
+from tests.support.server_folders import passable_folder, roomy_memory
 from worker.local.servers import Servers, embedded_servers
 
 TEMPLATE = "slipway_template"

@@ -10,7 +10,7 @@ from redis import Redis
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support import databases
 from tests.support.celery_process import celery, environment, must_live
-from tests.support.delivery_scene import KEY, SECRET, Scene, scene_on
+from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
 
@@ -85,12 +85,12 @@ def on_the_line(partner: SimulatedPartner) -> bool:
     return any(entry.action == "ticket_rollback" for entry in partner.ledger.entries())
 
 
-def is_left(scene: Scene) -> bool:
+def is_left(scene: DeliverySetup) -> bool:
     """Some notice has not been delivered."""
     return bool(scene.rows("SELECT FROM notice WHERE ended IS NULL LIMIT 1"))
 
 
-def check(scene: Scene, partner: SimulatedPartner) -> None:
+def check(scene: DeliverySetup, partner: SimulatedPartner) -> None:
     notices = len(TICKETS) * len(STORY)
     (ends,) = scene.rows(
         "SELECT count(*) AS notices, count(*) FILTER (WHERE ended = 'delivered') AS delivered,"

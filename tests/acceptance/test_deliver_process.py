@@ -6,7 +6,7 @@ from celery import Celery
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support import databases
 from tests.support.celery_process import celery, end, environment, must_live
-from tests.support.delivery_scene import KEY, SECRET, Scene, scene_on
+from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
 from worker.local.servers import Servers
@@ -105,9 +105,9 @@ def test_it_goes_on_delivering_without_redis_and_ends_when_told(
     assert "delivery_run_failed" not in log.read_text()
 
 
-def _owed(scene: Scene) -> int:
+def _owed(scene: DeliverySetup) -> int:
     return len(scene.rows("SELECT 1 FROM notice"))
 
 
-def _delivered(scene: Scene) -> int:
+def _delivered(scene: DeliverySetup) -> int:
     return len(scene.rows("SELECT 1 FROM notice WHERE ended = 'delivered'"))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.inheritors import inheritors_of
-from tests.support.places import passable_folder
 from tests.support.processes import processes_of
+from tests.support.processes_by_environment import inheritors_of
+from tests.support.server_folders import passable_folder
 
 ROOT = Path(__file__).parents[2]
 LIVES = ("--tickets", "20", "--over", "2s", "--close-delay", "1s")

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from models.platform.encryption import Vault
 from tests.support.celery_process import ENDING_MAX, ROOT, environment, must_live
 from tests.support.closed_port import closed_port
-from tests.support.gateway_house import House, desk_of_today
-from tests.support.threads import beside, waiting_sessions
+from tests.support.concurrent_connections import beside, waiting_sessions
+from tests.support.gateway_app import GatewayApp, desk_of_today
 from tests.support.wait import eventually
 
 GRACEFUL_SECONDS = 10.0  # --timeout-graceful-shutdown; idle connections must not use it up
@@ -48,7 +48,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
     ):
         try:
-            house = House(client, engine, redis, desk_of_today(engine), vault)
+            gateway_app = GatewayApp(client, engine, redis, desk_of_today(engine), vault)
 
             def ready() -> bool:
                 must_live(process, log)
@@ -57,13 +57,13 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
                 except httpx.TransportError:
                     return False
 
-            acme = house.operator()
-            ticket = house.reserved(acme)
+            acme = gateway_app.operator()
+            ticket = gateway_app.reserved(acme)
             eventually(ready)
-            refused = house.signed("GET", "/be/tickets", operator=acme, secret="wrong")
+            refused = gateway_app.signed("GET", "/be/tickets", operator=acme, secret="wrong")
             with engine.connect() as obstacle:
                 obstacle.exec_driver_sql("SELECT 1 FROM ticket FOR UPDATE")
-                with beside(lambda: house.paid(acme, ticket)) as payment:
+                with beside(lambda: gateway_app.paid(acme, ticket)) as payment:
                     waiting_sessions(engine)
                     process.send_signal(signal.SIGTERM)
                     eventually(lambda: is_closed(port))

@@ -14,7 +14,7 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from tests.support.celery_process import celery, end, environment, must_live
-from tests.support.desk import OPERATOR, Desk
+from tests.support.harness import OPERATOR, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
 
@@ -40,7 +40,7 @@ def env(tmp_path: Path, database: str, redis_url: str) -> dict[str, str]:
 
 @pytest.fixture
 def operator(engine: Engine) -> str:
-    Desk(engine, ManualClock()).add_operator()
+    Harness(engine, ManualClock()).add_operator()
     return OPERATOR
 
 

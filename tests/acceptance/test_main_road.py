@@ -8,8 +8,8 @@ import pytest
 
 from models.platform.signing import sign
 from producers.simulation.partner import SimulatedPartner
-from tests.support.places import passable_folder
 from tests.support.running_slipway import RunningSlipway, running_slipway
+from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 
 SECRET = "12345ABCDE-12345ABCDE"

@@ -8,16 +8,16 @@ import httpx
 import psycopg
 import pytest
 
+from tests.support.monitored_stack import PASSWORD, SECRET, TICKETS, WatchedSlipway, watched_slipway
 from tests.support.observed_queries import ALERTS, alert_parts, metrics_of, panel_queries
-from tests.support.places import passable_folder
 from tests.support.prometheus_server import (
     NotToBeHad,
     Prometheus,
     find_programs,
     running_prometheus,
 )
+from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
-from tests.support.watched_slipway import PASSWORD, SECRET, TICKETS, WatchedSlipway, watched_slipway
 from worker.local.servers.ports import free_port
 
 CONNECTIONS = """

@@ -21,8 +21,8 @@ from models.settings.errors import variable
 from models.settings.settings import Settings
 from producers.simulation.partner import SimulatedPartner
 from tests.support.followed_pages import INSTALL, NO_NETWORK, QUIETLY, blocks_of
-from tests.support.places import passable_folder
 from tests.support.running_slipway import RunningSlipway, running_slipway
+from tests.support.server_folders import passable_folder
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
 

@@ -20,7 +20,7 @@ from producers.simulation.verdict import judge_all
 from producers.wall_clock import utc_now
 from tests.support.backups import Restorable, commands, restorable_servers, run
 from tests.support.celery_process import environment
-from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.running_slipway import SLIPWAY

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, TextClause, text
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from producers.wall_clock import utc_now
 from tests.support.celery_process import environment
-from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
 from tests.support.wait import eventually

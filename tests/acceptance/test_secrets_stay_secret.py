@@ -28,11 +28,11 @@ from models.settings.settings import Settings
 from producers.simulation.partner import Respond, RespondAsWallet, Rule, SimulatedPartner, Wallet
 from tests.support.celery_process import environment
 from tests.support.command_line import CommandLine
-from tests.support.delivery_scene import KEY, Scene, scene_on
+from tests.support.delivery_setup import KEY, DeliverySetup, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
-from tests.support.wallet_scene import settle
+from tests.support.wallet_setup import settle
 from worker.local.servers.ports import free_port
 
 PLATFORM, NEXT, WALLET = "pam-secret-in-clear", "next-secret-in-clear", "wallet-secret-in-clear"
@@ -45,7 +45,7 @@ class Stage:
     """What runs, and where it can be looked at."""
 
     env: dict[str, str]
-    scene: Scene
+    scene: DeliverySetup
     redis: "redis_client.Redis"
     processes: list[Running] = field(default_factory=list)
 

@@ -14,8 +14,8 @@ from producers.simulation.partner import CloseWithoutAnswer, Respond, Rule
 from tests.support import databases
 from tests.support.command_line import CommandLine
 from tests.support.deliver_pair import Pair, deliver_pair
-from tests.support.delivery_scene import KEY
-from tests.support.parted_pair import LATE, PARTED, REFUSED, Books, Parted, part
+from tests.support.delivery_setup import KEY
+from tests.support.split_network import LATE, PARTED, REFUSED, NetworkRecords, Parted, part
 
 pytestmark = pytest.mark.slow
 
@@ -154,8 +154,8 @@ def test_rule_15_after_a_lost_answer_neither_process_sends_anything_on_the_ticke
     pair.publish("win", "rollback", tickets=["lost"])
     pair.wait_for(lambda: pair.ends("lost") == ["delivered", "delivered"])
 
-    lost = Books(pair).attempts("lost")["lost", 1]
-    win, _ = Books(pair).notices("lost")
+    lost = NetworkRecords(pair).attempts("lost")["lost", 1]
+    win, _ = NetworkRecords(pair).notices("lost")
     first, repeat, _ = pair.calls("lost")
     assert win.perhaps_delivered
     assert win.due_at == lost.recorded_at + GRACE
@@ -184,7 +184,7 @@ def test_rule_16_the_success_of_a_result_that_was_withdrawn_meanwhile_starts_no_
 
     pair.wait_for(lambda: pair.ends("withdrawn") == ["delivered", "dead", None])
 
-    assert Books(pair).tickets["withdrawn"].close_due_at is None
+    assert NetworkRecords(pair).tickets["withdrawn"].close_due_at is None
 
 
 def test_rule_18_what_was_perhaps_delivered_goes_on_by_one_of_two_words_alone(parted, slipway):
@@ -211,7 +211,7 @@ def test_rule_18_a_dead_notice_is_sent_again_or_skipped_by_a_person_s_word(pair,
     pair.publish("win", tickets=["again"])
     pair.publish("win", "rollback", "lost", tickets=["skipped"])
     pair.wait_for(lambda: pair.ends("again", "skipped") == ["dead", "dead", None, None])
-    again, skipped, *_ = (str(one.id) for one in Books(pair).notices("again", "skipped"))
+    again, skipped, *_ = (str(one.id) for one in NetworkRecords(pair).notices("again", "skipped"))
 
     before = pair.present()
     codes = [
@@ -225,7 +225,7 @@ def test_rule_18_a_dead_notice_is_sent_again_or_skipped_by_a_person_s_word(pair,
     assert pair.told("again") == ["win", "win"]
     assert pair.told("skipped") == ["win", "lost"]
     for ticket in ("again", "skipped"):
-        due = Books(pair).tickets[ticket].close_due_at
+        due = NetworkRecords(pair).tickets[ticket].close_due_at
         assert before + CLOSE_DELAY <= due <= pair.present() + CLOSE_DELAY
 
 

@@ -7,10 +7,10 @@ import stat
 
 import pytest
 
-from tests.support.inheritors import inheritors_of
-from tests.support.places import passable_folder
 from tests.support.processes import processes_of
+from tests.support.processes_by_environment import inheritors_of
 from tests.support.running_slipway import running_slipway
+from tests.support.server_folders import passable_folder
 from worker.local.servers.ports import LOOPBACK
 
 

@@ -5,9 +5,9 @@ import sys
 from datetime import timedelta
 
 from tests.faults.chaos import Trial
+from tests.faults.environment import perform
 from tests.faults.report import in_words
-from tests.faults.stage import perform
-from tests.support.places import passable_folder
+from tests.support.server_folders import passable_folder
 
 
 def main() -> int:

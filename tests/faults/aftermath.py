@@ -17,14 +17,14 @@ from models.database.engine import open_engine
 from producers.simulation.partner import SimulatedPartner
 from tests.faults.damaged_rows import NO_CALLS, Damaged, damage, damage_circuit
 from tests.faults.poison import OPERATOR, Entry, entries
-from tests.faults.poisoned_door import door_messages
 from tests.faults.poisoned_lists import list_messages
+from tests.faults.poisoned_queue import door_messages
 from tests.support import databases
 from tests.support.celery_process import environment
-from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, scene_on
 from tests.support.manual_clock import ManualClock
-from tests.support.places import passable_folder
 from tests.support.procfile_processes import Running
+from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 from worker.celery.transport import DEAD_LETTERS
 from worker.intake.stream import STREAM

@@ -8,7 +8,7 @@ import httpx
 from psycopg import sql
 
 from producers.simulation.partner import Respond, Rule
-from tests.support.alert_stage import PERSON, Stage
+from tests.support.alert_environment import PERSON, Stage
 from tests.support.wait import eventually
 
 Mend = Callable[[], None]

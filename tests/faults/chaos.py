@@ -1,4 +1,4 @@
-"""Break it on purpose: a full set of processes under load, faults by a seeded schedule, the books.
+"""Break it on purpose: all processes under load, faults by a seeded schedule, a reconciliation.
 
 `make chaos` runs the long form; `python -m tests.faults --help` tells the options. At the
 end everything drains, and what was published is compared with the event log, the tickets and the
@@ -14,13 +14,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from producers.wall_clock import utc_now
-from tests.faults.books import Books, open_books, unfinished
 from tests.faults.cancelled import Span
 from tests.faults.descriptors import Descriptors
+from tests.faults.fault_actions import Scene, strike
 from tests.faults.proxy import UNSEEN_SECONDS_MAX
+from tests.faults.reconciliation import Records, open_books, unfinished
 from tests.faults.recovery import Pulse
 from tests.faults.schedule import HARMLESS, NETWORK, SUDDEN, Fault, Place, Planned, plan
-from tests.faults.strikes import Scene, strike
 
 CALM_SECONDS = 3.0  # before the first fault: what is opened by then is what work needs
 UNDER_WAY = timedelta(seconds=2)  # a call that began while the way was cut is over by then
@@ -58,7 +58,7 @@ class Trial:
 
 @dataclass(slots=True)
 class Report:
-    """What was broken, and what the books say."""
+    """What was broken, and what the records say."""
 
     trial: Trial
     clocks: str = "all right"
@@ -69,7 +69,7 @@ class Report:
     bad_ends: list[str] = field(default_factory=list)
     exit_codes: list[int] = field(default_factory=list)
     drained_after: float = 0.0
-    books: Books | None = None
+    records: Records | None = None
     left_out: AbstractSet[Fault] = frozenset()
     descriptors: Descriptors = field(default_factory=Descriptors)
 
@@ -80,9 +80,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """The books balance, and each time the work went on by itself, in time."""
+        """The records balance, and each time the work went on by itself, in time."""
         slowest = max(self.slowest_recovery.values(), default=0.0)
-        balanced = self.books is not None and self.books.balanced
+        balanced = self.records is not None and self.records.balanced
         return balanced and slowest <= RECOVERED_SECONDS_MAX and self.descriptors.flat
 
 
@@ -107,7 +107,7 @@ class Chaos:
         self.report = Report(trial, clocks=clocks, left_out=without)
 
     def run(self) -> Report:
-        """Load, break, drain, stop everything, and open the books."""
+        """Load, break, drain, stop everything, and open the records."""
         trial = self._trial
         backends = self._scene.backends
         self._fleet.start()
@@ -133,7 +133,7 @@ class Chaos:
         self.report.descriptors.end(self._fleet.members)
         self.report.exit_codes = self._fleet.stop()
         self.report.restarts, self.report.bad_ends = self._fleet.restarts, self._fleet.bad_ends
-        self.report.books = open_books(
+        self.report.records = open_books(
             self._servers,
             backends.published(),
             self._partner.ledger.entries(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.faults.fleet import Member
+from tests.faults.process_set import Member
 
 LOOK_EVERY_SECONDS: Final = 1.0
 # A connection leaked for each attempt to connect passes both within a minute: see README.md.

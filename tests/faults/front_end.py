@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.support.places import passable_folder
+from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 from worker.local.servers.ports import LOOPBACK, free_port
 

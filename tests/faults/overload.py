@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from tests.faults.flood import Flood
-from tests.faults.flooded_plant import LONG, Plant, Watch, open_plant
-from tests.faults.residents import MEBIBYTE, Residents, looked_at
+from tests.faults.overload_environment import LONG, Plant, Watch, open_plant
+from tests.faults.resident_memory import MEBIBYTE, Residents, looked_at
 
 TIMES = 3  # what the workers take
 SAMPLE = 12_000  # events by which their rate is measured

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Final
 
 from tests.faults.poison import SEED, as_json, event
-from tests.faults.poisoned_door import late
+from tests.faults.poisoned_queue import late
 from tests.support.envelopes import envelope, task
 
 

@@ -17,9 +17,9 @@ from typing import Final
 import typer
 
 from tests.faults.alert_trials import TRIALS, Trial
-from tests.support.alert_stage import Stage, alert_stage
-from tests.support.places import passable_folder
+from tests.support.alert_environment import Stage, alert_stage
 from tests.support.prometheus_server import find_programs
+from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 
 COMES_WITHIN: Final = timedelta(seconds=60)

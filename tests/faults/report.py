@@ -5,8 +5,8 @@ from tests.faults.chaos import RECOVERED_SECONDS_MAX, Report
 
 def in_words(report: Report) -> str:
     """The counts of *report*, and what was wrong first."""
-    books, trial = report.books, report.trial
-    assert books is not None, "a trial ends with its books"
+    records, trial = report.records, report.trial
+    assert records is not None, "a trial ends with its books"
     lines = [
         f"Seed {trial.seed}: {trial.seconds:g} s of load, {trial.lives_per_second:g} lives/s,",
         f"a fault {trial.fault_every:g} s after the one before, for up to {trial.longest:g} s,",
@@ -18,26 +18,26 @@ def in_words(report: Report) -> str:
     for fault, times in sorted(report.faults.items()):
         slowest = report.slowest_recovery.get(fault)
         lines.append(f"| {fault} | {times} | {'-' if slowest is None else f'{slowest:.1f} s'} |")
-    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(books.outcomes.items()))
-    raw = ", ".join(f"{count} {name}" for name, count in sorted(books.raw.items())) or "none"
-    verdict, told = books.verdict, books.reckoning
+    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(records.outcomes.items()))
+    raw = ", ".join(f"{count} {name}" for name, count in sorted(records.raw.items())) or "none"
+    verdict, told = records.verdict, records.reckoning
     restarts = ", ".join(f"{count} {role}" for role, count in sorted(report.restarts.items()))
     rows = {
-        "events published": books.published,
+        "events published": records.published,
         "in the event log": outcomes,
-        "sent or read again": books.repeats,
+        "sent or read again": records.repeats,
         "kept raw": raw,
-        "**lost**": len(books.lost),
-        "left on the stream; unfinished": f"{books.left_on_stream}; {books.unfinished}",
+        "**lost**": len(records.lost),
+        "left on the stream; unfinished": f"{records.left_on_stream}; {records.unfinished}",
         "repeats at the partner (after a follower)": f"{verdict.repeats} ({verdict.late_repeats})",
         "**illegal sequences**; changed repeats": f"{verdict.illegal}; {verdict.changed_repeats}",
-        "**early closes** (partner; database)": f"{verdict.early}; {books.early}",
-        "latest close behind its time": f"{books.latest_close.total_seconds():.1f} s",
+        "**early closes** (partner; database)": f"{verdict.early}; {records.early}",
+        "latest close behind its time": f"{records.latest_close.total_seconds():.1f} s",
         "told in full; shortened; cancelled; wrong; missing": (
             f"{told.complete}; {told.shortened}; {told.cancelled}; {told.wrong}; {told.missing}"
         ),
-        "creates and reserves cancelled": books.cancelled.in_words() or "none",
-        "**cancelled without cause**": books.cancelled.without_cause,
+        "creates and reserves cancelled": records.cancelled.in_words() or "none",
+        "**cancelled without cause**": records.cancelled.without_cause,
         "**file descriptors** of one process (first/most/last)": (
             f"{report.descriptors.in_words()}: {'' if report.descriptors.flat else 'NOT '}flat"
         ),
@@ -51,7 +51,7 @@ def in_words(report: Report) -> str:
     }
     lines += ["", "| what | how many |", "|---|---|"]
     lines += [f"| {what} | {count} |" for what, count in rows.items()]
-    lines += [f"- {word}" for word in (*verdict.words, *told.words, *books.cancelled.words)]
+    lines += [f"- {word}" for word in (*verdict.words, *told.words, *records.cancelled.words)]
     return "\n".join(lines)
 
 

@@ -21,9 +21,9 @@ from typing import Final
 import psycopg
 
 from tests.faults.one_of_each import Trial, one_of_each
-from tests.faults.settled import ALL_WELL, Settled, is_well, settled
+from tests.faults.outcomes import ALL_WELL, Settled, is_well, settled
 from tests.support import databases
-from tests.support.places import passable_folder
+from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 from worker.local.servers import embedded_servers
 from worker.local.servers.local_server import LocalServer

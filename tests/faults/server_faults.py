@@ -12,8 +12,8 @@ from typing import Final, LiteralString
 import psycopg
 from redis import Redis
 
+from tests.faults.foreign_sessions import again_and_again, cheap_login, fill, with_triggers
 from tests.faults.spare_valkey import Member, password_of, spare_of
-from tests.faults.strangers import again_and_again, cheap_login, fill, with_triggers
 from tests.support.closed_port import closed_port
 from tests.support.databases import owner
 from worker.local.servers import Servers

@@ -1,14 +1,14 @@
-"""The short form of `make chaos`: a minute of faults of every kind, and the books balance."""
+"""The short form of `make chaos`: a minute of faults of every kind, and the records balance."""
 
 from datetime import timedelta
 
 import pytest
 
 from tests.faults.chaos import Trial
+from tests.faults.environment import perform
 from tests.faults.report import in_words
 from tests.faults.schedule import Fault
-from tests.faults.stage import perform
-from tests.support.places import passable_folder
+from tests.support.server_folders import passable_folder
 
 SHORT = Trial(
     seed=20_261_120,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.descriptors import GROWN_MAX, Descriptors
-from tests.faults.fleet import Member
+from tests.faults.process_set import Member
 from tests.support.wait import eventually
 
 HOLDER = """

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from producers.simulation.partner import SimulatedPartner
 from tests.support.celery_process import environment
 from tests.support.databases import ask
-from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.ticket_queue import full

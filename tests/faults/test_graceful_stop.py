@@ -22,7 +22,7 @@ from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.faults.steady_load import OPERATOR, Load
 from tests.support.celery_process import environment
 from tests.support.closed_port import closed_port
-from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, scene_on
 from tests.support.manifests import cluster
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
@@ -39,7 +39,7 @@ EVENTS = text("SELECT event_id, outcome, repeats FROM ticket_event")
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class RunningStack:
     """All processes, ready."""
 
     engine: Engine
@@ -66,9 +66,9 @@ class House:
 
 
 @pytest.fixture
-def house(
+def stack(
     tmp_path: Path, engine: Engine, database: str, redis: Redis, redis_url: str
-) -> Iterator[House]:
+) -> Iterator[RunningStack]:
     port = closed_port()
     env = environment(
         tmp_path,
@@ -94,20 +94,20 @@ def house(
         ]
         for one in running:
             ending.callback(one.kill)
-        made = House(engine, redis, partner, load, env, tmp_path, running)
+        made = RunningStack(engine, redis, partner, load, env, tmp_path, running)
         eventually(lambda: all_ready(made))
         partner.behave(Rule(Respond(seconds=0.1)))  # so there is a backlog, and calls in flight
         yield made
 
 
-def all_ready(house: House) -> bool:
-    for one in house.running:
+def all_ready(stack: RunningStack) -> bool:
+    for one in stack.running:
         one.must_live()
-    ready = {path.name.partition("@")[0] for path in house.folder.glob("slipway-*/*.ready")}
+    ready = {path.name.partition("@")[0] for path in stack.folder.glob("slipway-*/*.ready")}
     assert {f"{name}{more}" for name in TWO_OF for more in ("", "-2")} <= ready
-    assert len(house.redis.xinfo_consumers(STREAM, GROUP)) == 2
+    assert len(stack.redis.xinfo_consumers(STREAM, GROUP)) == 2
     try:
-        return httpx.get(f"{house.load.gateway}/readyz").status_code == 200
+        return httpx.get(f"{stack.load.gateway}/readyz").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -119,21 +119,21 @@ def grace_seconds() -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(house: House):
+def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(stack: RunningStack):
     go_on = threading.Event()
-    with house.load.running(), ThreadPoolExecutor(2) as beside:
-        uploading = beside.submit(house.load.upload, go_on)
-        eventually(lambda: len(house.partner.ledger.entries()) >= UNDER_WAY)
-        eventually(lambda: house.redis.xlen(STREAM) > 0)  # it is not idle
-        stopping = beside.submit(house.stop, house.running)
-        eventually(lambda: is_refused(house.load.gateway))
+    with stack.load.running(), ThreadPoolExecutor(2) as beside:
+        uploading = beside.submit(stack.load.upload, go_on)
+        eventually(lambda: len(stack.partner.ledger.entries()) >= UNDER_WAY)
+        eventually(lambda: stack.redis.xlen(STREAM) > 0)  # it is not idle
+        stopping = beside.submit(stack.stop, stack.running)
+        eventually(lambda: is_refused(stack.load.gateway))
         go_on.set()  # the upload was in hand: it is finished
         ends = stopping.result()
         status, uploaded = uploading.result()
-    left = house.redis.xpending(STREAM, GROUP)
-    consumers = house.redis.xinfo_consumers(STREAM, GROUP)
-    (at_the_stop,) = house.rows(NOTICES)
-    answered = house.partner.ledger.entries()
+    left = stack.redis.xpending(STREAM, GROUP)
+    consumers = stack.redis.xinfo_consumers(STREAM, GROUP)
+    (at_the_stop,) = stack.rows(NOTICES)
+    answered = stack.partner.ledger.entries()
 
     # uvicorn ends cleanly, then raises the signal that it got; the image makes it a 0.
     codes = dict.fromkeys(ends, 0) | {"gateway": -SIGTERM}
@@ -147,14 +147,14 @@ def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(ho
     assert all(entry.taken and entry.status == 200 for entry in answered)
     assert at_the_stop.delivered == len(answered)
     assert at_the_stop.waiting > 0, "it was not under load"
-    assert all("Traceback" not in one.wrote() for one in house.running)
+    assert all("Traceback" not in one.wrote() for one in stack.running)
 
-    go_on_and_finish(house)
+    go_on_and_finish(stack)
 
-    events = house.rows(EVENTS)
-    assert {row.event_id for row in events} >= house.load.accepted | uploaded
+    events = stack.rows(EVENTS)
+    assert {row.event_id for row in events} >= stack.load.accepted | uploaded
     assert {(row.outcome, row.repeats) for row in events} == {("applied", 0)}
-    keys = Counter(entry.idempotency_key for entry in house.partner.ledger.entries())
+    keys = Counter(entry.idempotency_key for entry in stack.partner.ledger.entries())
     assert len(keys) == len(events)
     assert set(keys.values()) == {1}
 
@@ -168,21 +168,21 @@ def is_refused(url: str) -> bool:
     return False
 
 
-def go_on_and_finish(house: House) -> None:
+def go_on_and_finish(stack: RunningStack) -> None:
     """Start an intake and a deliverer anew, and let them do what is left."""
-    house.partner.behave_well()
+    stack.partner.behave_well()
     again = [
-        Running(name, env=house.env, folder=house.folder, number=3)
+        Running(name, env=stack.env, folder=stack.folder, number=3)
         for name in ("intake", "deliver", "beat")
     ]
     try:
-        eventually(lambda: is_done(house))
-        assert {code for code, _ in house.stop(again).values()} == {0}
+        eventually(lambda: is_done(stack))
+        assert {code for code, _ in stack.stop(again).values()} == {0}
     finally:
         for one in again:
             one.kill()
 
 
-def is_done(house: House) -> bool:
-    (notices,) = house.rows(NOTICES)
-    return not house.redis.xlen(STREAM) and not notices.waiting
+def is_done(stack: RunningStack) -> bool:
+    (notices,) = stack.rows(NOTICES)
+    return not stack.redis.xlen(STREAM) and not notices.waiting

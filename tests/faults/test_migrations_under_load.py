@@ -12,14 +12,14 @@ from sqlalchemy import Engine, text
 
 from models.database.engine import LOCK_TIMEOUT, open_engine
 from models.migrations.runner import expected_revision
-from tests.faults.books import asking, open_books, unfinished
+from tests.faults.reconciliation import asking, open_books, unfinished
 from tests.support import databases
 from tests.support.catalog import catalog, unfinished_indexes
-from tests.support.house_at_work import CLOSE_DELAY, House, house_at_work
+from tests.support.concurrent_connections import beside, waiting_sessions
 from tests.support.next_release import NEXT_REVISION, at_revision, migrate_further, migration
 from tests.support.open_transactions import REPORT, in_the_way, snapshot
-from tests.support.places import passable_folder
-from tests.support.threads import beside, waiting_sessions
+from tests.support.running_stack import CLOSE_DELAY, RunningStack, house_at_work
+from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 
 LIVES_PER_SECOND = 40
@@ -28,30 +28,30 @@ MIGRATING = text("SELECT pid FROM pg_stat_activity WHERE application_name = 'sli
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def stack() -> Iterator[RunningStack]:
     with passable_folder() as folder, house_at_work(folder) as running:
         yield running
 
 
 @pytest.mark.slow
-def test_processes_that_were_there_before_the_schema_wait_for_it_and_work(house):
+def test_processes_that_were_there_before_the_schema_wait_for_it_and_work(stack):
     """The entry that was on the stream before there was a table to keep it in is kept."""
 
     def kept() -> bool:
-        house.must_live()
+        stack.must_live()
         return databases.ask(
-            house.servers.database_url, "SELECT count(*) = 1 FROM rejected_input"
+            stack.servers.database_url, "SELECT count(*) = 1 FROM rejected_input"
         ) == (True,)
 
     eventually(kept)
 
 
 @pytest.mark.slow
-def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(house):
+def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(stack):
     """A report stands in its way for longer than it may stand in everybody else's."""
-    url = house.servers.database_url
+    url = stack.servers.database_url
     told: list[str] = []
-    with house.load(lives_per_second=LIVES_PER_SECOND):
+    with stack.load(lives_per_second=LIVES_PER_SECOND):
         eventually(lambda: databases.ask(url, "SELECT count(*) > 50 FROM ticket") == (True,))
         with asking(url) as report:
             report.execute(REPORT)
@@ -62,17 +62,17 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(house)
         (migrated,) = databases.ask(url, "SELECT max(id) FROM ticket")
         # The old code goes on making tickets in the new table.
         eventually(lambda: databases.ask(url, "SELECT max(id) FROM ticket") > (migrated,))
-    eventually(lambda: drained(house))
-    codes = house.stop()
+    eventually(lambda: drained(stack))
+    codes = stack.stop()
 
-    books = open_books(
-        house.servers, house.published, house.partner.ledger.entries(), close_delay=CLOSE_DELAY
+    records = open_books(
+        stack.servers, stack.published, stack.partner.ledger.entries(), close_delay=CLOSE_DELAY
     )
-    assert books.balanced, (*books.verdict.words, *books.reckoning.words)
-    assert set(books.outcomes) <= {"applied", "confirmed", "superseded"}
+    assert records.balanced, (*records.verdict.words, *records.reckoning.words)
+    assert set(records.outcomes) <= {"applied", "confirmed", "superseded"}
     assert told[-1] == f"{NEXT_REVISION} done"
     assert set(codes.values()) == {0}
-    assert [one.wrote() for one in house.running if "Traceback" in one.wrote()] == []
+    assert [one.wrote() for one in stack.running if "Traceback" in one.wrote()] == []
     longest, filled = databases.ask(
         url,
         "SELECT (SELECT max(decided_at - received_at) FROM ticket_event),"
@@ -82,10 +82,10 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(house)
     assert filled
 
 
-def drained(house: House) -> bool:
-    house.must_live()
-    left = unfinished(house.servers)
-    assert not left, (left, *(one.wrote() for one in house.running))
+def drained(stack: RunningStack) -> bool:
+    stack.must_live()
+    left = unfinished(stack.servers)
+    assert not left, (left, *(one.wrote() for one in stack.running))
     return True
 
 

@@ -24,8 +24,8 @@ from producers.simulation.partner import (
     SimulatedPartner,
     Wallet,
 )
-from tests.support.delivery_scene import RUN_MAX, SECRET, Scene, scene_on
-from tests.support.wallet_scene import settle
+from tests.support.delivery_setup import RUN_MAX, SECRET, DeliverySetup, scene_on
+from tests.support.wallet_setup import settle
 
 TIMEOUT = timedelta(seconds=1)
 SLACK_MS = 1000  # this machine may be busy
@@ -74,18 +74,18 @@ WALLET: dict[str, tuple[Behaviour, str]] = {
 
 
 @pytest.fixture
-def scene(engine, clock) -> Iterator[Scene]:
+def scene(engine, clock) -> Iterator[DeliverySetup]:
     with scene_on(engine, clock) as made:
         yield made
 
 
-def deliver(scene: Scene) -> None:
+def deliver(scene: DeliverySetup) -> None:
     run = scene.courier(partner_timeout=TIMEOUT).run(lasting=RUN_MAX)
     assert run is not None
     assert not run.more
 
 
-def ends(scene: Scene) -> dict[str, str]:
+def ends(scene: DeliverySetup) -> dict[str, str]:
     """The class each ticket's attempt ended in."""
     rows = scene.rows(
         "SELECT t.ticket_id, a.verdict, a.took_ms FROM delivery_attempt a"

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from tests.faults.aftermath import QUEUES, QUIET_ROUNDS, TICKETS, WORKERS, Aftermath, aftermath_on
 from tests.faults.poison import STREAM as STREAM_KINDS
 from tests.support.command_line import CommandLine
-from tests.support.delivery_scene import KEY
+from tests.support.delivery_setup import KEY
 from worker.celery.transport import DEAD_LETTERS
 from worker.local.servers import Servers
 

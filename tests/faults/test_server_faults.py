@@ -21,10 +21,10 @@ from models.settings.settings import Settings
 from producers.simulation.backends import PublishedSoFar
 from tests.faults import server_faults as acts
 from tests.faults.one_of_each import OPERATOR, Trial, one_of_each
-from tests.faults.settled import is_well, settled
+from tests.faults.outcomes import is_well, settled
 from tests.support import databases
-from tests.support.gateway_house import event, serving
-from tests.support.places import passable_folder
+from tests.support.gateway_app import event, serving
+from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 from worker.local.servers import Servers, embedded_servers
 

@@ -1,4 +1,4 @@
-"""What is done to the stream, and that undoing it loses nothing: else the books would be wrong."""
+"""The faults of the stream, and that undoing them loses nothing: else no count would be right."""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta

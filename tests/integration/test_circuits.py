@@ -10,7 +10,7 @@ import pytest
 from models.outbox.record import record
 from models.outbox.values import Attempt, CircuitChange, Dead, RetryLater
 from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, lock_out, owe
-from tests.support.desk import LEASE, PARKING_WINDOW, PARTNER_GRACE, SLIP
+from tests.support.harness import LEASE, PARKING_WINDOW, PARTNER_GRACE, SLIP
 
 SECOND = timedelta(seconds=1)
 INTERVAL = timedelta(seconds=15)
@@ -19,8 +19,8 @@ REFUSED = Dead("answered 404")
 
 
 @pytest.fixture
-def deliverer(desk) -> Deliverer:
-    return Deliverer(desk)
+def deliverer(harness) -> Deliverer:
+    return Deliverer(harness)
 
 
 @pytest.fixture
@@ -30,19 +30,19 @@ def locked_out(deliverer) -> list[str]:
 
 
 @pytest.mark.usefixtures("locked_out")
-def test_while_it_is_open_nothing_goes_out_for_any_deliverer(desk, deliverer):
-    other = Deliverer(desk)
+def test_while_it_is_open_nothing_goes_out_for_any_deliverer(harness, deliverer):
+    other = Deliverer(harness)
 
-    desk.wait(INTERVAL - SECOND)
+    harness.wait(INTERVAL - SECOND)
 
     assert (deliverer.claim(), other.claim()) == ([], [])
 
 
-def test_the_probe_is_the_oldest_notice_and_each_time_another(desk, deliverer, locked_out):
+def test_the_probe_is_the_oldest_notice_and_each_time_another(harness, deliverer, locked_out):
     """What was tried goes behind what was not: one that fails for ever must not be in the way."""
     probes = []
     for _ in range(40):
-        desk.wait(INTERVAL)
+        harness.wait(INTERVAL)
         probes += deliverer.deliver(AGAIN, 401)
 
     assert probes[:4] == locked_out[32:]
@@ -50,39 +50,39 @@ def test_the_probe_is_the_oldest_notice_and_each_time_another(desk, deliverer, l
     assert probes[36:] == locked_out[32:]
 
 
-def test_a_notice_within_its_grace_is_no_probe(desk, deliverer):
+def test_a_notice_within_its_grace_is_no_probe(harness, deliverer):
     """Rule 15: the partner may still be at work on it, so the next oldest is the probe."""
-    owe(desk, 1, prefix="silent")
+    owe(harness, 1, prefix="silent")
     (silent,) = deliverer.claim()
-    owe(desk, 1, prefix="refused")
+    owe(harness, 1, prefix="refused")
     (refused,) = deliverer.claim()
-    with desk.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         record(
             connection,
             [Attempt(silent, UNANSWERED, SECOND)],
-            now=desk.now,
+            now=harness.now,
             partner_grace=4 * INTERVAL,
             parking_window=PARKING_WINDOW,
         )
-    desk.wait(SECOND)
+    harness.wait(SECOND)
     deliverer.hear(refused, verdict=AGAIN, status=401)
-    desk.wait(INTERVAL)
+    harness.wait(INTERVAL)
 
-    assert Deliverer(desk).deliver(AGAIN, 401) == [refused.ticket_id]
+    assert Deliverer(harness).deliver(AGAIN, 401) == [refused.ticket_id]
 
 
 @pytest.mark.usefixtures("locked_out")
-def test_there_is_one_probe_at_a_time_whoever_looks(desk, deliverer):
-    other = Deliverer(desk)
-    desk.wait(INTERVAL)
+def test_there_is_one_probe_at_a_time_whoever_looks(harness, deliverer):
+    other = Deliverer(harness)
+    harness.wait(INTERVAL)
     (probe,) = deliverer.claim()
     while_it_runs = []
     for _ in range(24):
-        desk.wait(SECOND)
+        harness.wait(SECOND)
         while_it_runs += other.claim()
     assert while_it_runs == []
 
-    desk.wait(SECOND)  # the first deliverer died, its lease is over
+    harness.wait(SECOND)  # the first deliverer died, its lease is over
     (second,) = other.claim()
 
     assert second.claimed_at == probe.claimed_at + LEASE
@@ -90,72 +90,72 @@ def test_there_is_one_probe_at_a_time_whoever_looks(desk, deliverer):
 
 
 @pytest.mark.usefixtures("locked_out")
-def test_a_create_or_reserve_is_never_a_probe(desk, deliverer):
+def test_a_create_or_reserve_is_never_a_probe(harness, deliverer):
     """Rule 10: it dies of its age instead."""
     for number in range(5):
-        desk.say("ticket_create", f"C{number}", **SLIP)
+        harness.say("ticket_create", f"C{number}", **SLIP)
     probes = []
     for _ in range(5):
-        desk.wait(INTERVAL)
+        harness.wait(INTERVAL)
         probes += deliverer.deliver(AGAIN, 401)
 
     assert len(probes) == 5
     assert not [ticket for ticket in probes if ticket.startswith("C")]
-    assert desk.abandon_creates() == 5
+    assert harness.abandon_creates() == 5
 
 
-def test_while_it_is_open_no_attempt_is_used_up(desk, deliverer, books, locked_out):
+def test_while_it_is_open_no_attempt_is_used_up(harness, deliverer, records, locked_out):
     for _ in range(8):
-        desk.wait(INTERVAL)
+        harness.wait(INTERVAL)
         deliverer.deliver(AGAIN, 401)
 
-    rows = [books.notice(1, name) for name in locked_out]
+    rows = [records.notice(1, name) for name in locked_out]
     assert {row.tries for row in rows} == {0}
     assert {row.first_tried_at for row in rows} == {None}
     assert sum(row.claims for row in rows) == 40
 
 
-def test_nothing_dies_of_an_open_circuit_however_long_it_is(desk, deliverer, books):
+def test_nothing_dies_of_an_open_circuit_however_long_it_is(harness, deliverer, records):
     """The clock of the 48 hours stands still too."""
-    owe(desk, 1)
+    owe(harness, 1)
     deliverer.deliver(RetryLater(HOUR), 503)  # its first attempt, an hour before
-    desk.wait(HOUR)
+    harness.wait(HOUR)
     (claim,) = deliverer.claim()
-    assert desk.now - claim.first_tried_at == HOUR
+    assert harness.now - claim.first_tried_at == HOUR
     deliverer.answer([claim], AGAIN, 403)
-    desk.wait(72 * HOUR)
+    harness.wait(72 * HOUR)
     (probe,) = deliverer.claim()
-    assert desk.now - probe.first_tried_at == HOUR
+    assert harness.now - probe.first_tried_at == HOUR
     deliverer.answer([probe], Dead("answered 404"), 404)
 
-    assert books.notice(1, "T0").ended is None
+    assert records.notice(1, "T0").ended is None
 
 
-def test_the_tenth_refusal_in_a_row_opens_it_whoever_heard_the_others(desk, deliverer, books):
-    other = Deliverer(desk)
-    names = owe(desk, 14)
+def test_the_tenth_refusal_in_a_row_opens_it_whoever_heard_the_others(harness, deliverer, records):
+    other = Deliverer(harness)
+    names = owe(harness, 14)
     mine, yours = deliverer.claim(places=10), other.claim()
     assert (len(mine), len(yours)) == (5, 9)
     deliverer.answer(mine, REFUSED, 404)
     turned = other.answer(yours, REFUSED, 404)
 
     assert turned.verdicts == {"dead": 4, "again": 5}
-    ends = [books.notice(1, name).ended for name in names]
+    ends = [records.notice(1, name).ended for name in names]
     assert ends.count("dead") == 9
     assert ends.count(None) == 5
-    desk.wait(INTERVAL)
+    harness.wait(INTERVAL)
     assert len(deliverer.claim()) == 1
 
 
-def test_a_refused_probe_is_followed_by_the_youngest_notice(desk, deliverer):
+def test_a_refused_probe_is_followed_by_the_youngest_notice(harness, deliverer):
     """A partner that knows none of the old tickets is not cut off from the new ones."""
-    names = owe(desk, 30)
+    names = owe(harness, 30)
     deliverer.deliver(REFUSED, 404)
-    desk.wait(SECOND)
-    desk.say("ticket_win", "new")
-    desk.wait(INTERVAL)
+    harness.wait(SECOND)
+    harness.say("ticket_win", "new")
+    harness.wait(INTERVAL)
     first = deliverer.deliver(REFUSED, 404)
-    desk.wait(INTERVAL)
+    harness.wait(INTERVAL)
 
     second = deliverer.deliver()
 
@@ -163,45 +163,45 @@ def test_a_refused_probe_is_followed_by_the_youngest_notice(desk, deliverer):
     assert second == ["new"]
 
 
-def test_a_failure_whose_lease_was_lost_opens_nothing(desk, deliverer):
+def test_a_failure_whose_lease_was_lost_opens_nothing(harness, deliverer):
     """Rule 14: it changes nothing."""
-    owe(desk, 1)
+    owe(harness, 1)
     (lost,) = deliverer.claim()
-    desk.wait(LEASE)
-    other = Deliverer(desk)
+    harness.wait(LEASE)
+    other = Deliverer(harness)
     (owned,) = other.claim()
     deliverer.answer([lost], AGAIN, 401)
     other.answer([owned])
-    desk.say("ticket_win", "next")
+    harness.say("ticket_win", "next")
 
     assert deliverer.deliver() == ["next"]
 
 
-def test_it_is_opened_for_one_operator_alone(desk, deliverer):
-    desk.add_operator("bravo")
-    owe(desk, 3)
+def test_it_is_opened_for_one_operator_alone(harness, deliverer):
+    harness.add_operator("bravo")
+    owe(harness, 3)
     deliverer.deliver(AGAIN, 403)
-    owe(desk, 3, operator="bravo", prefix="B")
-    owe(desk, 1, prefix="X")
+    owe(harness, 3, operator="bravo", prefix="B")
+    owe(harness, 1, prefix="X")
 
     assert sorted(deliverer.deliver()) == ["B0", "B1", "B2"]
 
 
-def test_what_a_deliverer_gives_up_opens_it_for_all(desk, deliverer, books):
-    owe(desk, 3)
+def test_what_a_deliverer_gives_up_opens_it_for_all(harness, deliverer, records):
+    owe(harness, 3)
     attempts = [Attempt(one, UNANSWERED, SECOND) for one in deliverer.claim()]
-    with desk.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         recorded = record(
             connection,
             attempts,
-            now=desk.now,
+            now=harness.now,
             partner_grace=PARTNER_GRACE,
             parking_window=PARKING_WINDOW,
             given_up={1: "20 attempts in a row"},
         )
-    desk.wait(INTERVAL - SECOND)
+    harness.wait(INTERVAL - SECOND)
 
     assert list(recorded.turned) == [CircuitChange("acme", "20 attempts in a row")]
-    assert Deliverer(desk).claim() == []
-    assert books.notice(1, "T0").perhaps_delivered
-    assert books.notice(1, "T0").tries == 0
+    assert Deliverer(harness).claim() == []
+    assert records.notice(1, "T0").perhaps_delivered
+    assert records.notice(1, "T0").tries == 0

@@ -9,7 +9,7 @@ import pytest
 
 from models.outbox.values import RetryLater
 from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, lock_out, owe
-from tests.support.desk import LEASE, PARTNER_GRACE
+from tests.support.harness import LEASE, PARTNER_GRACE
 
 SECOND = timedelta(seconds=1)
 INTERVAL = timedelta(seconds=15)
@@ -17,8 +17,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def deliverer(desk) -> Deliverer:
-    return Deliverer(desk)
+def deliverer(harness) -> Deliverer:
+    return Deliverer(harness)
 
 
 @pytest.fixture
@@ -27,39 +27,39 @@ def locked_out(deliverer) -> list[str]:
     return lock_out(deliverer)
 
 
-def test_after_it_closed_the_time_it_was_open_is_not_counted(desk, deliverer):
-    owe(desk, 2)
+def test_after_it_closed_the_time_it_was_open_is_not_counted(harness, deliverer):
+    owe(harness, 2)
     deliverer.deliver(RetryLater(HOUR), 503)
-    desk.wait(HOUR)
+    harness.wait(HOUR)
     deliverer.deliver(RetryLater(2 * HOUR), 403)
-    desk.wait(72 * HOUR)
+    harness.wait(72 * HOUR)
     (probe,) = deliverer.claim()
     deliverer.answer([probe])
 
     (waiting,) = deliverer.claim()
 
-    assert desk.now - waiting.first_tried_at == HOUR
+    assert harness.now - waiting.first_tried_at == HOUR
 
 
-def test_when_the_probe_succeeds_all_that_waits_is_due_at_once(desk, deliverer, locked_out):
+def test_when_the_probe_succeeds_all_that_waits_is_due_at_once(harness, deliverer, locked_out):
     """Whatever their pauses were: two hours, or what the partner asked for."""
-    desk.wait(INTERVAL)
+    harness.wait(INTERVAL)
     (probe,) = deliverer.claim()
     deliverer.answer([probe])
     told = {probe.ticket_id}
     for _ in range(30):
         told.update(deliverer.deliver())
-        desk.wait(SECOND)
+        harness.wait(SECOND)
 
     assert told == set(locked_out)
 
 
-def test_what_was_put_off_before_it_opened_is_due_when_it_closes(desk, deliverer):
-    names = owe(desk, 3)
+def test_what_was_put_off_before_it_opened_is_due_when_it_closes(harness, deliverer):
+    names = owe(harness, 3)
     deliverer.deliver(RetryLater(2 * HOUR), 503)
-    desk.say("ticket_win", "last")
+    harness.say("ticket_win", "last")
     deliverer.deliver(AGAIN, 401)
-    desk.wait(INTERVAL)
+    harness.wait(INTERVAL)
     deliverer.deliver()  # the probe: the one that waited longest
 
     told = [ticket for _ in range(3) for ticket in deliverer.deliver()]
@@ -67,8 +67,8 @@ def test_what_was_put_off_before_it_opened_is_due_when_it_closes(desk, deliverer
     assert sorted(told) == sorted([*names[1:], "last"])
 
 
-def test_what_fails_after_it_closed_waits_for_its_time(desk, deliverer, locked_out):
-    desk.wait(INTERVAL)
+def test_what_fails_after_it_closed_waits_for_its_time(harness, deliverer, locked_out):
+    harness.wait(INTERVAL)
     deliverer.deliver()
     failed = deliverer.deliver(AGAIN, 503)
     again: list[str] = []
@@ -81,40 +81,40 @@ def test_what_fails_after_it_closed_waits_for_its_time(desk, deliverer, locked_o
 
 
 @pytest.mark.usefixtures("locked_out")
-def test_what_had_no_answer_keeps_its_silence_when_it_closes(desk, deliverer):
+def test_what_had_no_answer_keeps_its_silence_when_it_closes(harness, deliverer):
     """Rule 15 comes before the rest: the partner may still be at work on it."""
-    desk.wait(INTERVAL)
+    harness.wait(INTERVAL)
     (silent,) = deliverer.claim()
-    desk.wait(4 * SECOND)
+    harness.wait(4 * SECOND)
     deliverer.answer([silent], UNANSWERED, None)
-    desk.wait(11 * SECOND)
+    harness.wait(11 * SECOND)
     (probe,) = deliverer.claim()
-    desk.wait(4 * SECOND)
+    harness.wait(4 * SECOND)
     deliverer.answer([probe], UNANSWERED, None)
-    desk.wait(SECOND)
+    harness.wait(SECOND)
     deliverer.hear(silent)  # its answer came late, and closes the circuit
     told = [ticket for _ in range(40) for ticket in deliverer.deliver()]
     assert probe.ticket_id not in told
 
-    desk.wait(PARTNER_GRACE - SECOND)
+    harness.wait(PARTNER_GRACE - SECOND)
 
     assert deliverer.deliver() == [probe.ticket_id]
 
 
-def test_holds_of_a_ticket_outlast_the_closing(desk, deliverer):
+def test_holds_of_a_ticket_outlast_the_closing(harness, deliverer):
     """Rule 14: a follower waits for another's lease; that is no pause of ours."""
-    desk.publish(desk.event("ticket_win"), desk.event("ticket_rollback"))
+    harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
     (lost,) = deliverer.claim()
-    desk.wait(LEASE)
-    other = Deliverer(desk)
+    harness.wait(LEASE)
+    other = Deliverer(harness)
     other.claim()
     deliverer.answer([lost])
-    desk.say("ticket_win", "X")
+    harness.say("ticket_win", "X")
     deliverer.deliver(AGAIN, 401)
-    desk.wait(INTERVAL)
+    harness.wait(INTERVAL)
     assert deliverer.deliver() == ["X"]
 
     assert deliverer.claim() == []
 
-    desk.wait(LEASE - INTERVAL)
+    harness.wait(LEASE - INTERVAL)
     assert deliverer.deliver() == ["T"]

@@ -13,8 +13,8 @@ KEPT = text("SELECT did, who, why, operator, facts FROM intervention ORDER BY id
 
 
 @pytest.fixture
-def slipway(monkeypatch, capsys, database, redis_url, desk) -> CommandLine:
-    desk.add_operator("beta")
+def slipway(monkeypatch, capsys, database, redis_url, harness) -> CommandLine:
+    harness.add_operator("beta")
     line = CommandLine(monkeypatch, capsys)
     line.export(database_url=database, redis_url=redis_url)
     line.export(secret_key=Fernet.generate_key().decode())

@@ -11,11 +11,11 @@ from models.migrations.runner import current_revision, expected_revision, upgrad
 from models.outbox.record import record_each
 from models.outbox.values import Attempt, Delivered
 from tests.support import databases
-from tests.support.books import Books
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
-from tests.support.desk import OPERATOR, PARKING_WINDOW, PARTNER_GRACE, TOOK, Desk
+from tests.support.harness import OPERATOR, PARKING_WINDOW, PARTNER_GRACE, TOOK, Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.records import Records
 
 ZONE = "Europe/Berlin"
 DAY = timedelta(days=1)
@@ -25,11 +25,11 @@ STORED = text("SELECT CAST(close_delay AS text) FROM operator WHERE code = :code
 
 
 @pytest.fixture(params=NOONS, ids=["autumn", "spring"])
-def desk(request, database):
-    """A desk whose sessions keep local time, and whose operator was added by an older release."""
+def harness(request, database):
+    """A harness whose sessions keep local time, with an operator added by an older release."""
     engine = open_engine(database, application_name="local", pool_size=2)
     event.listen(engine, "begin", lambda new: new.exec_driver_sql(f"SET TIME ZONE '{ZONE}'"))
-    made = Desk(engine, ManualClock(request.param))
+    made = Harness(engine, ManualClock(request.param))
     made.add_operator(close_delay=DAY)
     with engine.begin() as connection:
         assert connection.execute(STORED, {"code": OPERATOR}).scalar_one() == "1 day"
@@ -38,26 +38,26 @@ def desk(request, database):
     engine.dispose()
 
 
-def test_a_plain_success_starts_24_hours(desk):
-    desk.say("ticket_win")
-    desk.deliver()
+def test_a_plain_success_starts_24_hours(harness):
+    harness.say("ticket_win")
+    harness.deliver()
 
-    assert Books(desk.engine).ticket().close_due_at == desk.now + DAY
+    assert Records(harness.engine).ticket().close_due_at == harness.now + DAY
 
 
-def test_a_success_that_is_decided_by_itself_starts_24_hours(desk):
-    desk.say("ticket_win")
-    attempts = [Attempt(one, Delivered(), TOOK) for one in desk.claim()]
-    with desk.engine.begin() as connection:
+def test_a_success_that_is_decided_by_itself_starts_24_hours(harness):
+    harness.say("ticket_win")
+    attempts = [Attempt(one, Delivered(), TOOK) for one in harness.claim()]
+    with harness.engine.begin() as connection:
         record_each(
             connection,
             attempts,
-            now=desk.now,
+            now=harness.now,
             partner_grace=PARTNER_GRACE,
             parking_window=PARKING_WINDOW,
         )
 
-    assert Books(desk.engine).ticket().close_due_at == desk.now + DAY
+    assert Records(harness.engine).ticket().close_due_at == harness.now + DAY
 
 
 @pytest.fixture
@@ -91,17 +91,17 @@ def stored(engine: Engine, code: str) -> str:
 
 
 def test_migrating_counts_in_seconds_what_was_stored_in_days_and_keeps_due_times(database, engine):
-    desk = Desk(engine, ManualClock())
-    desk.add_operator(close_delay=timedelta(days=2, hours=1))
-    desk.say("ticket_win")
-    desk.deliver()
-    due = Books(engine).ticket().close_due_at
+    harness = Harness(engine, ManualClock())
+    harness.add_operator(close_delay=timedelta(days=2, hours=1))
+    harness.say("ticket_win")
+    harness.deliver()
+    due = Records(engine).ticket().close_due_at
     with databases.owner(database) as person:
         person.execute("UPDATE alembic_version SET version_num = '0002'")
 
     upgrade(database)
 
     assert stored(engine, OPERATOR) == "49:00:00"
-    assert Books(engine).ticket().close_due_at == due == desk.now + timedelta(hours=49)
+    assert Records(engine).ticket().close_due_at == due == harness.now + timedelta(hours=49)
     with engine.connect() as connection:
         assert current_revision(connection) == expected_revision()

@@ -6,7 +6,7 @@ import pytest
 
 from models.outbox.record import DISCARD_AGAIN_AFTER
 from models.outbox.values import Dead, RetryLater, Unanswered
-from tests.support.desk import CREATE_AGE_MAX, LEASE, PARTNER_GRACE, SLIP
+from tests.support.harness import CREATE_AGE_MAX, LEASE, PARTNER_GRACE, SLIP
 
 MOMENT = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
@@ -25,206 +25,208 @@ def action():
 
 
 @pytest.fixture
-def create(desk, action):
+def create(harness, action):
     """A create in flight."""
-    desk.say(action, **SLIP)
-    return desk.claim_one()
+    harness.say(action, **SLIP)
+    return harness.claim_one()
 
 
 @both
-def test_a_create_waits_for_the_partner(desk, books, action):
-    desk.say(action, **SLIP)
+def test_a_create_waits_for_the_partner(harness, records, action):
+    harness.say(action, **SLIP)
 
-    assert books.standing() == "new/pending"
-    assert desk.deliver() == [("T", action)]
+    assert records.standing() == "new/pending"
+    assert harness.deliver() == [("T", action)]
 
 
 @pytest.mark.parametrize(
     ("action", "standing"), [("ticket_create", "open"), ("ticket_reserve", "reserved")]
 )
-def test_200_opens_or_reserves_the_ticket(desk, books, create, standing):
-    desk.record(create)
+def test_200_opens_or_reserves_the_ticket(harness, records, create, standing):
+    harness.record(create)
 
-    assert books.standing() == f"{standing}/pending"
-    assert desk.claim() == []
+    assert records.standing() == f"{standing}/pending"
+    assert harness.claim() == []
 
 
-def test_what_waited_for_the_answer_is_decided_with_it(desk, books, create):
+def test_what_waited_for_the_answer_is_decided_with_it(harness, records, create):
     """Rules 5 and 13, protocol H18: in the transaction that records the 200."""
-    desk.publish(desk.event("ticket_win"), desk.event("ticket_rollback"))
-    assert books.ticket().parked == 2
+    harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
+    assert records.ticket().parked == 2
 
-    assert desk.record(create).due
+    assert harness.record(create).due
 
-    assert books.outcomes()[1:] == [("ticket_win", "applied"), ("ticket_rollback", "applied")]
-    assert books.owed() == ["ticket_create", "ticket_win", "ticket_rollback"]
+    assert records.outcomes()[1:] == [("ticket_win", "applied"), ("ticket_rollback", "applied")]
+    assert records.owed() == ["ticket_create", "ticket_win", "ticket_rollback"]
 
 
 @pytest.mark.parametrize("action", ["ticket_reserve"])
-def test_a_reserved_ticket_is_opened_by_its_payment(desk, books, create):
-    desk.publish(desk.event("ticket_win", event_id="win"), desk.event("ticket_paid"))
-    desk.record(create)
+def test_a_reserved_ticket_is_opened_by_its_payment(harness, records, create):
+    harness.publish(harness.event("ticket_win", event_id="win"), harness.event("ticket_paid"))
+    harness.record(create)
 
-    assert books.standing() == "resulted/won"
-    assert books.owed() == ["ticket_reserve", "ticket_win"]
+    assert records.standing() == "resulted/won"
+    assert records.owed() == ["ticket_reserve", "ticket_win"]
 
 
 @both
 @pytest.mark.parametrize("verdict", FAILURES, ids=repr)
-def test_all_but_200_cancels_and_discards(desk, books, create, verdict):
-    desk.say("ticket_win", event_id="win")
-    desk.record(create, verdict)
+def test_all_but_200_cancels_and_discards(harness, records, create, verdict):
+    harness.say("ticket_win", event_id="win")
+    harness.record(create, verdict)
 
-    assert books.standing() == "cancelled/pending"
-    assert books.notice(1).ended == "refused"
-    assert books.event("win").reason == "ticket_cancelled"  # answered at once: rule 7
-    desk.wait(PARTNER_GRACE)
-    assert desk.deliver() == DISCARD
+    assert records.standing() == "cancelled/pending"
+    assert records.notice(1).ended == "refused"
+    assert records.event("win").reason == "ticket_cancelled"  # answered at once: rule 7
+    harness.wait(PARTNER_GRACE)
+    assert harness.deliver() == DISCARD
 
 
 @pytest.mark.parametrize("verdict", FAILURES, ids=repr)
-def test_it_is_never_sent_again(desk, create, verdict):
+def test_it_is_never_sent_again(harness, create, verdict):
     """Protocol H24: a second debit, unless the partner deduplicates."""
-    desk.record(create, verdict)
+    harness.record(create, verdict)
     sent = []
     for _ in range(6):
-        desk.wait(DISCARD_AGAIN_AFTER)
-        desk.abandon_creates()
-        sent += desk.deliver()
+        harness.wait(DISCARD_AGAIN_AFTER)
+        harness.abandon_creates()
+        sent += harness.deliver()
 
     assert {told for _, told in sent} == {"ticket_discard"}
 
 
-def test_the_discard_waits_out_the_grace_after_an_unanswered_create(desk, create):
+def test_the_discard_waits_out_the_grace_after_an_unanswered_create(harness, create):
     """Rule 15, protocol H25: it must not overtake a create that is still at work."""
-    desk.record(create, Unanswered(PAUSE))
-    desk.wait(PARTNER_GRACE - MOMENT)
-    early = desk.claim()
-    desk.wait(MOMENT)
+    harness.record(create, Unanswered(PAUSE))
+    harness.wait(PARTNER_GRACE - MOMENT)
+    early = harness.claim()
+    harness.wait(MOMENT)
 
     assert early == []
-    assert desk.deliver() == DISCARD
+    assert harness.deliver() == DISCARD
 
 
-def test_after_an_unknown_outcome_a_second_discard_follows_the_first_success(desk, books, create):
+def test_after_an_unknown_outcome_a_second_discard_follows_the_first_success(
+    harness, records, create
+):
     """Rule 10, protocol H25: 30 min after the success, however late that was; then no third."""
-    desk.record(create, Unanswered(PAUSE))
-    desk.wait(PARTNER_GRACE)
-    desk.deliver(RetryLater(DISCARD_AGAIN_AFTER))
-    desk.wait(DISCARD_AGAIN_AFTER)
-    assert desk.deliver() == DISCARD
+    harness.record(create, Unanswered(PAUSE))
+    harness.wait(PARTNER_GRACE)
+    harness.deliver(RetryLater(DISCARD_AGAIN_AFTER))
+    harness.wait(DISCARD_AGAIN_AFTER)
+    assert harness.deliver() == DISCARD
 
-    desk.wait(DISCARD_AGAIN_AFTER - MOMENT)
-    early = desk.claim()
-    desk.wait(MOMENT)
-    (second,) = desk.claim()
-    desk.record(second)
+    harness.wait(DISCARD_AGAIN_AFTER - MOMENT)
+    early = harness.claim()
+    harness.wait(MOMENT)
+    (second,) = harness.claim()
+    harness.record(second)
 
     assert early == []
     assert (second.action, second.generation, second.number) == ("ticket_discard", 1, 1)
-    assert second.body == books.notice(2).body  # contracts 1.6: the same call again
-    desk.wait(10 * DISCARD_AGAIN_AFTER)
-    assert desk.claim() == []
+    assert second.body == records.notice(2).body  # contracts 1.6: the same call again
+    harness.wait(10 * DISCARD_AGAIN_AFTER)
+    assert harness.claim() == []
 
 
-def test_after_a_refusal_one_discard_is_enough(desk, books, create):
-    desk.record(create, Dead("402 Payment Required"))
-    desk.deliver()
-    desk.wait(10 * DISCARD_AGAIN_AFTER)
+def test_after_a_refusal_one_discard_is_enough(harness, records, create):
+    harness.record(create, Dead("402 Payment Required"))
+    harness.deliver()
+    harness.wait(10 * DISCARD_AGAIN_AFTER)
 
-    assert desk.claim() == []
-    assert len(books.notices()) == 2
-    assert "the_partner_refused_it" in books.notice(2).body.replace("-", "_")
+    assert harness.claim() == []
+    assert len(records.notices()) == 2
+    assert "the_partner_refused_it" in records.notice(2).body.replace("-", "_")
 
 
 @both
-def test_a_lost_lease_is_an_unknown_outcome(desk, books, create):
+def test_a_lost_lease_is_an_unknown_outcome(harness, records, create):
     """Protocol H24: nobody claims it again; the sweep cancels it."""
-    desk.wait(LEASE - MOMENT)
-    early = desk.abandon_creates()
-    desk.wait(MOMENT)
+    harness.wait(LEASE - MOMENT)
+    early = harness.abandon_creates()
+    harness.wait(MOMENT)
 
-    assert desk.claim() == []
-    assert (early, desk.abandon_creates(), desk.abandon_creates()) == (0, 1, 0)
-    assert books.standing() == "cancelled/pending"
-    assert desk.deliver() == DISCARD
-    desk.wait(DISCARD_AGAIN_AFTER)
-    assert desk.deliver() == DISCARD
+    assert harness.claim() == []
+    assert (early, harness.abandon_creates(), harness.abandon_creates()) == (0, 1, 0)
+    assert records.standing() == "cancelled/pending"
+    assert harness.deliver() == DISCARD
+    harness.wait(DISCARD_AGAIN_AFTER)
+    assert harness.deliver() == DISCARD
     assert create.number == 1
 
 
-def test_a_late_200_does_not_open_what_was_cancelled(desk, books, create):
+def test_a_late_200_does_not_open_what_was_cancelled(harness, records, create):
     """Protocol H26: success counts only while the ticket is new."""
-    desk.wait(LEASE)
-    desk.abandon_creates()
-    desk.record(create)
+    harness.wait(LEASE)
+    harness.abandon_creates()
+    harness.record(create)
 
-    assert books.standing() == "cancelled/pending"
-    assert desk.deliver() == DISCARD
-    assert [row.verdict for row in books.attempts()] == ["delivered", "delivered"]
+    assert records.standing() == "cancelled/pending"
+    assert harness.deliver() == DISCARD
+    assert [row.verdict for row in records.attempts()] == ["delivered", "delivered"]
 
 
 @pytest.mark.parametrize(
     ("action", "standing"), [("ticket_create", "open"), ("ticket_reserve", "reserved")]
 )
-def test_a_late_200_counts_while_nobody_has_cancelled(desk, books, create, standing):
-    desk.wait(10 * LEASE)
-    desk.record(create)
+def test_a_late_200_counts_while_nobody_has_cancelled(harness, records, create, standing):
+    harness.wait(10 * LEASE)
+    harness.record(create)
 
-    assert books.standing() == f"{standing}/pending"
-    assert desk.abandon_creates() == 0
+    assert records.standing() == f"{standing}/pending"
+    assert harness.abandon_creates() == 0
 
 
 @both
-def test_what_is_unsent_for_sixty_seconds_is_never_sent(desk, books, action):
+def test_what_is_unsent_for_sixty_seconds_is_never_sent(harness, records, action):
     """Rule 10, protocol H27: a circuit was open, or no deliverer was there."""
-    desk.say(action, **SLIP)
-    desk.wait(CREATE_AGE_MAX - MOMENT)
-    early = desk.abandon_creates()
-    desk.wait(MOMENT)
+    harness.say(action, **SLIP)
+    harness.wait(CREATE_AGE_MAX - MOMENT)
+    early = harness.abandon_creates()
+    harness.wait(MOMENT)
 
-    assert desk.claim() == []
-    assert (early, desk.abandon_creates()) == (0, 1)
-    assert books.standing() == "cancelled/pending"
-    assert desk.deliver() == DISCARD
-    desk.wait(DISCARD_AGAIN_AFTER)
-    assert desk.claim() == []  # nothing was sent, so nothing is in doubt
-    assert books.ticket().cancelled_by == f"{action}: unsent for too long"
-
-
-def test_a_create_that_was_claimed_and_given_back_grows_old_like_any_other(desk, create):
-    desk.wait(LEASE / 2)
-    desk.release(create)
-    desk.wait(CREATE_AGE_MAX)
-
-    assert desk.claim() == []
-    assert desk.abandon_creates() == 1
-    assert desk.deliver() == DISCARD
+    assert harness.claim() == []
+    assert (early, harness.abandon_creates()) == (0, 1)
+    assert records.standing() == "cancelled/pending"
+    assert harness.deliver() == DISCARD
+    harness.wait(DISCARD_AGAIN_AFTER)
+    assert harness.claim() == []  # nothing was sent, so nothing is in doubt
+    assert records.ticket().cancelled_by == f"{action}: unsent for too long"
 
 
-def test_a_young_create_may_be_claimed_to_the_last_moment(desk, action):
-    desk.say(action, **SLIP)
-    desk.wait(CREATE_AGE_MAX - MOMENT)
+def test_a_create_that_was_claimed_and_given_back_grows_old_like_any_other(harness, create):
+    harness.wait(LEASE / 2)
+    harness.release(create)
+    harness.wait(CREATE_AGE_MAX)
 
-    assert desk.claim_one().action == action
+    assert harness.claim() == []
+    assert harness.abandon_creates() == 1
+    assert harness.deliver() == DISCARD
 
 
-def test_the_sweep_gives_up_no_more_than_its_limit_and_the_oldest_first(desk, books):
+def test_a_young_create_may_be_claimed_to_the_last_moment(harness, action):
+    harness.say(action, **SLIP)
+    harness.wait(CREATE_AGE_MAX - MOMENT)
+
+    assert harness.claim_one().action == action
+
+
+def test_the_sweep_gives_up_no_more_than_its_limit_and_the_oldest_first(harness, records):
     for number in range(3):
-        desk.say("ticket_create", f"T{number}", **SLIP)
-        desk.wait(SECOND)
-    desk.wait(CREATE_AGE_MAX)
+        harness.say("ticket_create", f"T{number}", **SLIP)
+        harness.wait(SECOND)
+    harness.wait(CREATE_AGE_MAX)
 
-    assert desk.abandon_creates(limit=2) == 2
-    assert [books.ticket(f"T{n}").status for n in range(3)] == ["cancelled", "cancelled", "new"]
+    assert harness.abandon_creates(limit=2) == 2
+    assert [records.ticket(f"T{n}").status for n in range(3)] == ["cancelled", "cancelled", "new"]
 
 
 @both
-def test_a_late_create_is_rejected_and_the_partner_is_not_asked(desk, books, action):
+def test_a_late_create_is_rejected_and_the_partner_is_not_asked(harness, records, action):
     """Rule 11, protocol H28: a result opened the ticket before."""
-    desk.say("ticket_win")
-    desk.say(action, event_id="late", **SLIP)
+    harness.say("ticket_win")
+    harness.say(action, event_id="late", **SLIP)
 
-    late = books.event("late")
+    late = records.event("late")
     assert (late.outcome, late.reason) == ("rejected", "already_known")
-    assert books.owed() == ["ticket_win"]
+    assert records.owed() == ["ticket_win"]

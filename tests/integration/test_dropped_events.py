@@ -7,101 +7,103 @@ import pytest
 from models.history import read_stories
 from models.triage import NotPossible
 from models.vocabulary import Outcome
-from tests.support.desk import CLOSE_DELAY, SLIP
-from tests.support.ways_out import WaysOut
+from tests.support.harness import CLOSE_DELAY, SLIP
+from tests.support.triage_actions import WaysOut
 
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def ways(desk, books) -> WaysOut:
-    return WaysOut(desk, books)
+def ways(harness, records) -> WaysOut:
+    return WaysOut(harness, records)
 
 
-def test_a_dropped_parked_event_ends_as_rejected_with_the_person_s_words(desk, books, ways):
-    desk.say("ticket_win")
-    desk.say("ticket_lost", event_id="other")
+def test_a_dropped_parked_event_ends_as_rejected_with_the_person_s_words(harness, records, ways):
+    harness.say("ticket_win")
+    harness.say("ticket_lost", event_id="other")
     (ended,) = ways.drop("other", outcome=Outcome.PARKED)
 
     assert (ended.outcome, ended.reason) == ("rejected", "dropped")
-    row = books.event("other")
+    row = records.event("other")
     assert (row.outcome, row.reason, row.park_until) == ("rejected", "dropped", None)
     assert row.message == "dropped by anna: their clock was slow"
     assert ways.listed(Outcome.PARKED) == ways.listed(Outcome.REJECTED) == []
     assert [kept.did for kept in ways.kept()] == ["event_dropped"]
 
 
-def test_a_dropped_event_holds_up_the_closing_no_longer(desk, books, ways):
+def test_a_dropped_event_holds_up_the_closing_no_longer(harness, records, ways):
     """Rule 17: no ticket closes while something is parked on it."""
-    desk.say("ticket_win")
-    desk.deliver()
-    desk.wait(CLOSE_DELAY)
-    desk.say("ticket_lost", event_id="other")
-    assert desk.close_due() == 0
+    harness.say("ticket_win")
+    harness.deliver()
+    harness.wait(CLOSE_DELAY)
+    harness.say("ticket_lost", event_id="other")
+    assert harness.close_due() == 0
 
     ways.drop("other", outcome=Outcome.PARKED)
 
-    assert desk.close_due() == 1
-    assert books.ticket().parked == 0
+    assert harness.close_due() == 1
+    assert records.ticket().parked == 0
 
 
-def test_the_number_of_a_dropped_event_is_used_up_and_the_next_ones_are_decided(desk, books, ways):
+def test_the_number_of_a_dropped_event_is_used_up_and_the_next_ones_are_decided(
+    harness, records, ways
+):
     """Rule 9: they would wait for it in vain."""
-    desk.add_operator("careful", announces_tickets=True)
-    desk.say("ticket_rollback", event_id="one", sequence=1)
-    desk.say("ticket_win", event_id="two", sequence=2)
+    harness.add_operator("careful", announces_tickets=True)
+    harness.say("ticket_rollback", event_id="one", sequence=1)
+    harness.say("ticket_win", event_id="two", sequence=2)
     dropped, two = ways.drop("one", outcome=Outcome.PARKED)
 
-    assert (dropped.gives_up, books.ticket().sequence) == (1, 2)
+    assert (dropped.gives_up, records.ticket().sequence) == (1, 2)
     assert (two.event_id, two.outcome, two.asked) == ("two", "applied", False)
     again = ways.retry("one")
     assert again[0].reason == "number_used"
 
 
-def test_a_number_whose_turn_has_not_come_is_not_used_up(desk, books, ways):
-    desk.say("ticket_rollback", event_id="three", sequence=3)
+def test_a_number_whose_turn_has_not_come_is_not_used_up(harness, records, ways):
+    harness.say("ticket_rollback", event_id="three", sequence=3)
     (dropped,) = ways.drop("three", outcome=Outcome.PARKED)
 
-    assert (dropped.gives_up, books.ticket().sequence) == (None, 0)
+    assert (dropped.gives_up, records.ticket().sequence) == (None, 0)
 
 
-def test_a_discard_that_is_decided_then_takes_the_unsent_create_back(desk, books, ways):
+def test_a_discard_that_is_decided_then_takes_the_unsent_create_back(harness, records, ways):
     """As it does when it arrives: nothing is sent that was discarded before."""
-    desk.say("ticket_create", event_id="one", sequence=1, **SLIP)
-    desk.say("ticket_paid", event_id="two", sequence=2)
-    desk.say("ticket_discard", event_id="three", sequence=3)
+    harness.say("ticket_create", event_id="one", sequence=1, **SLIP)
+    harness.say("ticket_paid", event_id="two", sequence=2)
+    harness.say("ticket_discard", event_id="three", sequence=3)
     ways.drop("two", outcome=Outcome.PARKED)
 
-    assert [row.ended for row in books.notices()] == ["withdrawn", None]
-    assert books.standing() == "cancelled/pending"
-    assert desk.deliver() == [("T", "ticket_discard")]
+    assert [row.ended for row in records.notices()] == ["withdrawn", None]
+    assert records.standing() == "cancelled/pending"
+    assert harness.deliver() == [("T", "ticket_discard")]
 
 
 def test_a_dropped_rejected_event_leaves_the_list_and_changes_nothing_else(
-    desk, books, ways, engine
+    harness, records, ways, engine
 ):
-    desk.say("ticket_open")
-    desk.say("ticket_paid", event_id="paid")
-    before = books.ticket()
+    harness.say("ticket_open")
+    harness.say("ticket_paid", event_id="paid")
+    before = records.ticket()
     (ended,) = ways.drop("paid")
 
     assert (ended.outcome, ended.reason) == ("rejected", "not_reserved")
-    assert (books.event("paid").dropped_at, books.ticket()) == (desk.now, before)
+    assert (records.event("paid").dropped_at, records.ticket()) == (harness.now, before)
     assert ways.listed(Outcome.REJECTED) == []
     with engine.begin() as connection:
         (story,) = read_stories(connection, "T")
-    assert story.events[-1].dropped_at == desk.now
+    assert story.events[-1].dropped_at == harness.now
     assert story.interventions[0].facts["event_id"] == "paid"
     with pytest.raises(NotPossible, match="event paid was dropped at"):
         ways.drop("paid")
 
 
-def test_a_dropped_event_can_still_be_taken_up_again(desk, books, ways):
-    desk.say("ticket_win")
-    desk.wait(SECOND)
-    desk.say("ticket_rollback", event_id="back", at=desk.now - 5 * SECOND)
+def test_a_dropped_event_can_still_be_taken_up_again(harness, records, ways):
+    harness.say("ticket_win")
+    harness.wait(SECOND)
+    harness.say("ticket_rollback", event_id="back", at=harness.now - 5 * SECOND)
     ways.drop("back", outcome=Outcome.SUPERSEDED)
     (ended,) = ways.retry("back", outcome=Outcome.SUPERSEDED, as_now=True)
 
     assert ended.outcome == "applied"
-    assert books.event("back").dropped_at is None
+    assert records.event("back").dropped_at is None

@@ -10,7 +10,7 @@ from models.database.engine import open_engine
 from models.migrations.runner import upgrade
 from tests.support import databases
 from tests.support.backups import commands, run
-from tests.support.delivery_scene import scene_on
+from tests.support.delivery_setup import scene_on
 from tests.support.manual_clock import ManualClock
 from worker.local.servers import Servers
 

@@ -20,11 +20,11 @@ from models.events.event import Entry
 from models.intake.apply import apply_entries, open_entries
 from models.operators.interventions import Person
 from models.triage.raw_input import retry_raw
-from tests.support.books import Books
-from tests.support.desk import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Desk
+from tests.support.harness import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Harness
 from tests.support.intake_at_work import applying, running
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
+from tests.support.records import Records
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
 from worker.cli.doctor.finding import State
@@ -100,29 +100,29 @@ def test_an_id_from_before_there_were_streams_tells_no_time(stream, redis, id_):
 
 
 @pytest.mark.parametrize("id_", COUNTED)
-def test_a_rollback_with_such_an_id_is_not_older_than_its_result(desk, books, id_):
-    desk.say("ticket_win", at=desk.now)
-    desk.deliver()
-    desk.wait(HOUR)
+def test_a_rollback_with_such_an_id_is_not_older_than_its_result(harness, records, id_):
+    harness.say("ticket_win", at=harness.now)
+    harness.deliver()
+    harness.wait(HOUR)
 
-    rollback = desk.event("ticket_rollback", at=desk.now - MOMENT)
-    desk.publish(Entry(id_, rollback.fields))
+    rollback = harness.event("ticket_rollback", at=harness.now - MOMENT)
+    harness.publish(Entry(id_, rollback.fields))
 
-    assert books.standing() == "open/pending"
-    assert desk.deliver() == [("T", "ticket_rollback")]
+    assert records.standing() == "open/pending"
+    assert harness.deliver() == [("T", "ticket_rollback")]
 
 
 @pytest.mark.parametrize("id_", COUNTED)
-def test_what_waits_under_such_an_id_has_its_whole_window(desk, books, id_):
-    desk.say("ticket_open")
-    rollback = desk.event("ticket_rollback", at=desk.now + MOMENT)
-    desk.publish(Entry(id_, rollback.fields))
-    desk.wait(PARKING_WINDOW - MOMENT)
-    desk.end_windows()
+def test_what_waits_under_such_an_id_has_its_whole_window(harness, records, id_):
+    harness.say("ticket_open")
+    rollback = harness.event("ticket_rollback", at=harness.now + MOMENT)
+    harness.publish(Entry(id_, rollback.fields))
+    harness.wait(PARKING_WINDOW - MOMENT)
+    harness.end_windows()
 
-    desk.say("ticket_win", at=desk.now - PARKING_WINDOW)
+    harness.say("ticket_win", at=harness.now - PARKING_WINDOW)
 
-    assert books.standing() == "open/pending"
+    assert records.standing() == "open/pending"
 
 
 def test_an_id_of_the_present_is_the_time_of_receipt(stream, redis):
@@ -177,8 +177,8 @@ def test_an_entry_that_a_sweep_saw_was_received_by_then(stream, redis):
     assert received(new) > seen
 
 
-@pytest.mark.usefixtures("future", "desk")
-def test_true_times_are_not_too_old_and_their_order_counts(redis, redis_url, engine, books):
+@pytest.mark.usefixtures("future", "harness")
+def test_true_times_are_not_too_old_and_their_order_counts(redis, redis_url, engine, records):
     now = present(redis)
     add(redis, "ticket_win", at=now - timedelta(seconds=2))
     add(redis, "ticket_rollback", at=now - timedelta(seconds=1))
@@ -186,13 +186,13 @@ def test_true_times_are_not_too_old_and_their_order_counts(redis, redis_url, eng
     with running(redis_url, applying(engine), event_age_max=MONTH):
         eventually(lambda: redis.xlen(STREAM) == 0)
 
-    assert books.outcomes() == [("ticket_win", "applied"), ("ticket_rollback", "applied")]
-    assert books.standing() == "open/pending"
+    assert records.outcomes() == [("ticket_win", "applied"), ("ticket_rollback", "applied")]
+    assert records.standing() == "open/pending"
 
 
-@pytest.mark.usefixtures("future", "desk")
+@pytest.mark.usefixtures("future", "harness")
 def test_a_result_without_a_time_does_not_outlive_the_true_rollback_after_it(
-    redis, redis_url, engine, books
+    redis, redis_url, engine, records
 ):
     with running(redis_url, applying(engine), event_age_max=MONTH):
         add(redis, "ticket_win")
@@ -200,11 +200,11 @@ def test_a_result_without_a_time_does_not_outlive_the_true_rollback_after_it(
         add(redis, "ticket_rollback", at=present(redis))
         eventually(lambda: redis.xlen(STREAM) == 0)
 
-    assert books.standing() == "open/pending"
+    assert records.standing() == "open/pending"
 
 
-@pytest.mark.usefixtures("future", "desk")
-def test_nor_while_the_intake_is_down_and_the_sweep_is_not(redis, redis_url, engine, books):
+@pytest.mark.usefixtures("future", "harness")
+def test_nor_while_the_intake_is_down_and_the_sweep_is_not(redis, redis_url, engine, records):
     add(redis, "ticket_win")
     StreamWatermark(redis).horizon(present(redis))
     add(redis, "ticket_rollback", at=present(redis))
@@ -212,71 +212,76 @@ def test_nor_while_the_intake_is_down_and_the_sweep_is_not(redis, redis_url, eng
     with running(redis_url, applying(engine), event_age_max=MONTH):
         eventually(lambda: redis.xlen(STREAM) == 0)
 
-    assert books.standing() == "open/pending"
+    assert records.standing() == "open/pending"
 
 
-@pytest.mark.usefixtures("future", "desk")
-def test_what_is_redelivered_after_its_commit_stays_a_duplicate(stream, redis, engine, books):
+@pytest.mark.usefixtures("future", "harness")
+def test_what_is_redelivered_after_its_commit_stays_a_duplicate(stream, redis, engine, records):
     """It is read at a later time, and is the same event all the same."""
     add(redis, "ticket_win")
     add(redis, "ticket_rollback")
     dead = Stream(redis, consumer="dead").read(count=10, block=BLOCK)
     applying(engine)(open_entries(dead))
-    events = books.events()
+    events = records.events()
     eventually(lambda: present(redis) > (dead[0].read_at or present(redis)) + MOMENT)
 
     again = stream.claim_stale(min_idle=timedelta(), count=10)
     outcomes = applying(engine)(open_entries(again, event_age_max=MONTH)).outcomes
 
     assert outcomes["ticket_win", "duplicate"] == outcomes["ticket_rollback", "duplicate"] == 1
-    assert books.events() == events
+    assert records.events() == events
 
 
 def test_raw_input_that_was_kept_with_a_receipt_in_the_future_is_retried_with_a_true_one(
-    desk: Desk, books: Books
+    harness: Harness, records: Records
 ):
     """The id alone was taken for the receipt once."""
-    fields = desk.event("ticket_win", operator="later").fields
+    fields = harness.event("ticket_win", operator="later").fields
     apply_entries(
-        desk.engine.begin,
+        harness.engine.begin,
         [Entry("1900000000000-0", fields)],
-        clock=desk.clock,
+        clock=harness.clock,
         parking_window=PARKING_WINDOW,
     )
-    refused_at = desk.now
-    desk.add_operator("later")
-    desk.wait(HOUR)
+    refused_at = harness.now
+    harness.add_operator("later")
+    harness.wait(HOUR)
 
-    with desk.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         retry_raw(
             connection,
             "1900000000000-0",
             age_max=MONTH,
-            now=desk.now,
+            now=harness.now,
             window=PARKING_WINDOW,
             person=Person("tester", "its operator is there"),
         )
 
-    (event,) = books.events(operator="later")
+    (event,) = records.events(operator="later")
     assert (event.outcome, event.order_time) == ("applied", refused_at)
 
 
 @pytest.mark.parametrize("apart", [-HOUR, -MOMENT, MOMENT, HOUR])
-def test_a_window_is_as_long_whatever_redis_clock_says(desk, books, apart):
+def test_a_window_is_as_long_whatever_redis_clock_says(harness, records, apart):
     """From the receipt (rule 8), and by the clock that ends it."""
     ten_minutes = timedelta(minutes=10)
-    by_redis = desk.now + apart
+    by_redis = harness.now + apart
     added = int((by_redis - ten_minutes).timestamp() * 1000)
-    fields = desk.event("ticket_rollback", event_id="back").fields
+    fields = harness.event("ticket_rollback", event_id="back").fields
 
-    desk.publish(Entry(f"{added}-0", fields, read_at=by_redis))
+    harness.publish(Entry(f"{added}-0", fields, read_at=by_redis))
 
-    assert books.event("back").park_until == desk.now - ten_minutes + PARKING_WINDOW
+    assert records.event("back").park_until == harness.now - ten_minutes + PARKING_WINDOW
 
 
 @pytest.mark.usefixtures("future")
 def test_a_rollback_that_was_there_before_its_ticket_fell_due_is_honoured(
-    desk: Desk, engine: Engine, redis: Redis, stream: Stream, clock: ManualClock, books: Books
+    harness: Harness,
+    engine: Engine,
+    redis: Redis,
+    stream: Stream,
+    clock: ManualClock,
+    records: Records,
 ):
     """Rule 17: its id says 2030 or an hour from now, and yet it came in time."""
     sweep = Sweep(
@@ -285,26 +290,26 @@ def test_a_rollback_that_was_there_before_its_ticket_fell_due_is_honoured(
         sight=StreamWatermark(redis),
         settings=plain_settings(),
     )
-    desk.say("ticket_win", at=desk.now)
-    desk.deliver()
+    harness.say("ticket_win", at=harness.now)
+    harness.deliver()
     stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
-    desk.wait(CLOSE_DELAY - MOMENT)
+    harness.wait(CLOSE_DELAY - MOMENT)
     sweep.round()
-    add(redis, "ticket_rollback", at=desk.now)
-    desk.wait(HOUR)
+    add(redis, "ticket_rollback", at=harness.now)
+    harness.wait(HOUR)
 
     assert sweep.round().closed == 0
 
     entries = stream.read(count=10, block=BLOCK)
-    desk.publish(*entries)
+    harness.publish(*entries)
     stream.finish([entry.id for entry in entries])
     assert sweep.round().closed == 0
-    assert books.standing() == "open/pending"
+    assert records.standing() == "open/pending"
 
 
 @pytest.mark.usefixtures("future")
 def test_an_entry_that_came_after_the_due_time_holds_nothing_back(
-    desk: Desk, engine: Engine, redis: Redis, stream: Stream, clock: ManualClock
+    harness: Harness, engine: Engine, redis: Redis, stream: Stream, clock: ManualClock
 ):
     sweep = Sweep(
         transaction=engine.begin,
@@ -312,13 +317,13 @@ def test_an_entry_that_came_after_the_due_time_holds_nothing_back(
         sight=StreamWatermark(redis),
         settings=plain_settings(),
     )
-    desk.say("ticket_win", at=desk.now)
-    desk.deliver()
+    harness.say("ticket_win", at=harness.now)
+    harness.deliver()
     stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
-    desk.wait(CLOSE_DELAY + HOUR)
-    StreamWatermark(redis).horizon(desk.now)
-    add(redis, "ticket_rollback", at=desk.now)
-    desk.wait(HOUR)
+    harness.wait(CLOSE_DELAY + HOUR)
+    StreamWatermark(redis).horizon(harness.now)
+    add(redis, "ticket_rollback", at=harness.now)
+    harness.wait(HOUR)
 
     assert sweep.round().closed == 1
 
@@ -355,7 +360,7 @@ def test_the_survey_tells_how_old_such_an_entry_is(redis):
 
 
 def test_what_the_runbook_says_has_the_stream_begin_again_and_loses_nothing(
-    redis, redis_url, engine, books, desk, future
+    redis, redis_url, engine, records, harness, future
 ):
     """With the intake at work and blocked in its read, as it is in production."""
     section = RUNBOOK.split("### SlipwayStreamIdsAhead")[1].split("###")[0]
@@ -376,6 +381,6 @@ def test_what_the_runbook_says_has_the_stream_begin_again_and_loses_nothing(
         eventually(lambda: redis.xlen(STREAM) == 0)
 
     assert from_micros(int(added.split("-")[0]) * 1000) <= present(redis)
-    assert books.standing() == "open/pending"
+    assert records.standing() == "open/pending"
     assert survey_stream(redis).ids_ahead == timedelta()
     assert redis.xpending(STREAM, GROUP)["pending"] == 0

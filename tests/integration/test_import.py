@@ -15,21 +15,21 @@ from models.operators.interventions import Person
 from models.ticket_import.insert import Imported, bring_in
 from models.ticket_import.ticket_line import read_line
 from tests.support.command_line import CommandLine
-from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW, SLIP, Desk
+from tests.support.harness import CLOSE_DELAY, PARKING_WINDOW, SLIP, Harness
 from tests.support.sources import ROOT
 
 HOUR = timedelta(hours=1)
 PERSON = Person("Ada", "move from the old system")
 
 
-def resulted(desk: Desk, ticket_id: str = "T", **changed: object) -> dict[str, Any]:
+def resulted(harness: Harness, ticket_id: str = "T", **changed: object) -> dict[str, Any]:
     """A ticket whose win the partner took an hour ago."""
     line = {
         "operator": "acme",
         "ticket_id": ticket_id,
         "state": "resulted",
         "result": "won",
-        "taken_at": (desk.now - HOUR).isoformat(),
+        "taken_at": (harness.now - HOUR).isoformat(),
         "data": {"ticket_code": f"CODE-{ticket_id}", "player_id": "player"},
     }
     return {name: value for name, value in {**line, **changed}.items() if value is not ...}
@@ -39,96 +39,100 @@ def opened(ticket_id: str = "T", **changed: object) -> dict[str, Any]:
     return {"operator": "acme", "ticket_id": ticket_id, "state": "open", **changed}
 
 
-def brought(desk: Desk, *lines: dict[str, Any]) -> Imported:
-    with desk.engine.begin() as connection:
+def brought(harness: Harness, *lines: dict[str, Any]) -> Imported:
+    with harness.engine.begin() as connection:
         return bring_in(
             connection,
             [read_line(line) for line in lines],
             person=PERSON,
-            now=desk.now,
+            now=harness.now,
             parking_window=PARKING_WINDOW,
         )
 
 
-def test_a_result_s_clock_runs_from_when_the_partner_took_it_and_nothing_is_sent(desk, books):
-    result = brought(desk, resulted(desk))
+def test_a_result_s_clock_runs_from_when_the_partner_took_it_and_nothing_is_sent(harness, records):
+    result = brought(harness, resulted(harness))
 
-    ticket = books.ticket()
+    ticket = records.ticket()
     assert (result.imported, result.known, result.refused) == (1, 0, {})
     assert (ticket.status, ticket.result, ticket.generation) == ("resulted", "won", 1)
-    assert ticket.close_due_at == desk.now - HOUR + CLOSE_DELAY
+    assert ticket.close_due_at == harness.now - HOUR + CLOSE_DELAY
     assert ticket.details == {"ticket_code": "CODE-T", "player_id": "player"}
-    assert desk.deliver() == []
+    assert harness.deliver() == []
 
 
-def test_it_closes_when_the_delay_is_over_and_the_partner_is_told_that_alone(desk):
-    brought(desk, resulted(desk))
-    desk.wait(CLOSE_DELAY - HOUR - timedelta(microseconds=1))
-    early = desk.close_due()
-    desk.wait(timedelta(microseconds=1))
+def test_it_closes_when_the_delay_is_over_and_the_partner_is_told_that_alone(harness):
+    brought(harness, resulted(harness))
+    harness.wait(CLOSE_DELAY - HOUR - timedelta(microseconds=1))
+    early = harness.close_due()
+    harness.wait(timedelta(microseconds=1))
 
-    assert (early, desk.close_due()) == (0, 1)
-    assert desk.deliver() == [("T", "ticket_closed")]
-
-
-def test_a_rollback_stops_the_clock_and_the_next_result_is_the_second(desk, books):
-    brought(desk, resulted(desk))
-
-    desk.say("ticket_rollback", at=desk.now - timedelta(minutes=1))
-
-    assert books.ticket().close_due_at is None
-    assert desk.deliver() == [("T", "ticket_rollback")]
-    desk.say("ticket_lost")
-    assert desk.deliver() == [("T", "ticket_lost")]
-    assert (books.ticket().generation, books.ticket().result) == (2, "lost")
-    assert books.ticket().close_due_at == desk.now + CLOSE_DELAY
+    assert (early, harness.close_due()) == (0, 1)
+    assert harness.deliver() == [("T", "ticket_closed")]
 
 
-def test_a_result_is_ordered_by_when_it_truly_happened(desk):
+def test_a_rollback_stops_the_clock_and_the_next_result_is_the_second(harness, records):
+    brought(harness, resulted(harness))
+
+    harness.say("ticket_rollback", at=harness.now - timedelta(minutes=1))
+
+    assert records.ticket().close_due_at is None
+    assert harness.deliver() == [("T", "ticket_rollback")]
+    harness.say("ticket_lost")
+    assert harness.deliver() == [("T", "ticket_lost")]
+    assert (records.ticket().generation, records.ticket().result) == (2, "lost")
+    assert records.ticket().close_due_at == harness.now + CLOSE_DELAY
+
+
+def test_a_result_is_ordered_by_when_it_truly_happened(harness):
     """Rule 4: between the result and its success a rollback may have happened."""
-    before = desk.now - 2 * HOUR
-    brought(desk, resulted(desk, "told", settled_at=before.isoformat()), resulted(desk, "untold"))
+    before = harness.now - 2 * HOUR
+    brought(
+        harness,
+        resulted(harness, "told", settled_at=before.isoformat()),
+        resulted(harness, "untold"),
+    )
     between = before + timedelta(minutes=1)
 
-    ended = [desk.say("ticket_rollback", name, at=between) for name in ("told", "untold")]
+    ended = [harness.say("ticket_rollback", name, at=between) for name in ("told", "untold")]
 
     assert [next(iter(one))[1] for one in ended] == ["applied", "superseded"]
 
 
-def test_the_result_that_was_imported_is_confirmed_when_it_is_published_again(desk):
-    brought(desk, resulted(desk, data={"gross_payout": 500}))
+def test_the_result_that_was_imported_is_confirmed_when_it_is_published_again(harness):
+    brought(harness, resulted(harness, data={"gross_payout": 500}))
 
-    same = desk.say("ticket_win", gross_payout=500)
-    other = desk.say("ticket_win", gross_payout=501)
+    same = harness.say("ticket_win", gross_payout=500)
+    other = harness.say("ticket_win", gross_payout=501)
 
     assert [next(iter(one))[1] for one in (same, other)] == ["confirmed", "parked"]
-    assert desk.deliver() == []
+    assert harness.deliver() == []
 
 
-def test_a_ticket_that_was_imported_keeps_its_currency(desk, books):
-    brought(desk, resulted(desk, data={"currency": "EUR", "net_payout": 500}), opened("U"))
-    brought(desk, opened("V", data={"currency": "EUR"}))
+def test_a_ticket_that_was_imported_keeps_its_currency(harness, records):
+    brought(harness, resulted(harness, data={"currency": "EUR", "net_payout": 500}), opened("U"))
+    brought(harness, opened("V", data={"currency": "EUR"}))
 
-    desk.say("ticket_win", net_payout=500, currency="EUR")
-    desk.say("ticket_win", net_payout=500, currency="USD")
-    desk.say("ticket_win", "V", net_payout=500, currency="USD")
+    harness.say("ticket_win", net_payout=500, currency="EUR")
+    harness.say("ticket_win", net_payout=500, currency="USD")
+    harness.say("ticket_win", "V", net_payout=500, currency="USD")
 
-    assert [row.reason for row in books.events()] == ["same_result", "other_currency"]
-    assert [row.reason for row in books.events("V")] == ["other_currency"]
-    assert books.standing("V") == "open/pending"
+    assert [row.reason for row in records.events()] == ["same_result", "other_currency"]
+    assert [row.reason for row in records.events("V")] == ["other_currency"]
+    assert records.standing("V") == "open/pending"
 
 
 ROUND = {"player_id": "p", "price": 500, "currency": "EUR", "game": "G", "game_id": "1"}
 
 
 @pytest.fixture
-def wallet(desk) -> str:
+def wallet(harness) -> str:
     """An operator with a seamless wallet."""
-    desk.add_operator("wallet", protocol="seamless", announces_tickets=True)
+    harness.add_operator("wallet", protocol="seamless", announces_tickets=True)
     return "wallet"
 
 
-def test_a_wallet_s_ticket_without_what_a_payout_needs_is_left_out(desk, wallet):
+def test_a_wallet_s_ticket_without_what_a_payout_needs_is_left_out(harness, wallet):
     """Else no result of it could ever be sent."""
     lacking = [
         {name: value for name, value in ROUND.items() if name != missing} for missing in ROUND
@@ -137,11 +141,11 @@ def test_a_wallet_s_ticket_without_what_a_payout_needs_is_left_out(desk, wallet)
         *(opened(f"T-{place}", operator=wallet, data=data) for place, data in enumerate(lacking)),
         opened("blank", operator=wallet, data={**ROUND, "player_id": ""}),
         opened("gold", operator=wallet, data={**ROUND, "currency": "XAU"}),
-        resulted(desk, "won", operator=wallet, data={}),
+        resulted(harness, "won", operator=wallet, data={}),
         opened("whole", operator=wallet, data=ROUND),
     ]
 
-    result = brought(desk, *lines)
+    result = brought(harness, *lines)
 
     needs = "a ticket of a seamless operator needs {}: a payout names them"
     everything = ", ".join(f"data.{name}" for name in ROUND)
@@ -152,13 +156,13 @@ def test_a_wallet_s_ticket_without_what_a_payout_needs_is_left_out(desk, wallet)
         needs.format(everything),
     ]
     assert result.imported == 1
-    desk.say("ticket_lost", "whole", operator=wallet)
-    assert desk.deliver() == [("whole", "ticket_lost")]
+    harness.say("ticket_lost", "whole", operator=wallet)
+    assert harness.deliver() == [("whole", "ticket_lost")]
 
 
-def test_a_wallet_s_ticket_is_never_reserved(desk, wallet):
+def test_a_wallet_s_ticket_is_never_reserved(harness, wallet):
     """Nothing could ever open it: `paid` does not exist for a wallet."""
-    result = brought(desk, {**opened(operator=wallet, data=ROUND), "state": "reserved"})
+    result = brought(harness, {**opened(operator=wallet, data=ROUND), "state": "reserved"})
 
     assert result.refused == {
         0: "state: a seamless wallet reserves nothing; it is open once the wallet was debited"
@@ -167,78 +171,78 @@ def test_a_wallet_s_ticket_is_never_reserved(desk, wallet):
 
 @pytest.mark.parametrize("result", ["ticket_win", "ticket_lost", "ticket_void", "ticket_refund"])
 def test_a_result_of_a_ticket_that_lacks_them_says_so_and_is_sent_once_they_are_there(
-    desk, books, engine, wallet, result
+    harness, records, engine, wallet, result
 ):
     """As an older release imported it."""
     payout = {"net_payout": 500} if result == "ticket_win" else {}
-    brought(desk, opened("T", operator=wallet, data=ROUND))
+    brought(harness, opened("T", operator=wallet, data=ROUND))
     with engine.begin() as connection:
         connection.execute(text("UPDATE ticket SET details = '{}'"))
 
-    desk.say(result, operator=wallet, **payout)
-    (event,) = books.events(operator=wallet)
+    harness.say(result, operator=wallet, **payout)
+    (event,) = records.events(operator=wallet)
     assert (event.outcome, event.reason) == ("rejected", "missing_fields")
     assert event.message == (
         f"{result} for a seamless operator needs data.player_id, data.price, data.currency,"
         " data.game, data.game_id"
     )
-    desk.say("ticket_open", operator=wallet, **ROUND)
-    desk.say(result, operator=wallet, **payout)
+    harness.say("ticket_open", operator=wallet, **ROUND)
+    harness.say(result, operator=wallet, **payout)
 
-    assert desk.deliver() == [("T", result)]
-    assert books.rejected() == []
+    assert harness.deliver() == [("T", result)]
+    assert records.rejected() == []
 
 
-def test_the_same_file_again_changes_nothing_however_the_tickets_live_on(desk, books):
-    brought(desk, resulted(desk), opened("U"))
-    desk.say("ticket_rollback")
-    desk.say("ticket_win", "U")
-    before = [books.ticket("T"), books.ticket("U")]
+def test_the_same_file_again_changes_nothing_however_the_tickets_live_on(harness, records):
+    brought(harness, resulted(harness), opened("U"))
+    harness.say("ticket_rollback")
+    harness.say("ticket_win", "U")
+    before = [records.ticket("T"), records.ticket("U")]
 
-    again = brought(desk, resulted(desk), opened("U"), opened("V"), opened("V"))
+    again = brought(harness, resulted(harness), opened("U"), opened("V"), opened("V"))
 
     assert (again.imported, again.known) == (1, 3)
-    assert [books.ticket("T"), books.ticket("U")] == before
+    assert [records.ticket("T"), records.ticket("U")] == before
 
 
-def test_what_waited_for_the_ticket_is_decided_with_it(desk, books):
+def test_what_waited_for_the_ticket_is_decided_with_it(harness, records):
     """Rule 5: the events of a running system may come before the file does."""
-    desk.say("ticket_rollback", at=desk.now - timedelta(minutes=1))
-    assert books.ticket().parked == 1
+    harness.say("ticket_rollback", at=harness.now - timedelta(minutes=1))
+    assert records.ticket().parked == 1
 
-    brought(desk, resulted(desk))
+    brought(harness, resulted(harness))
 
-    assert (books.ticket().status, books.ticket().parked) == ("open", 0)
-    assert desk.deliver() == [("T", "ticket_rollback")]
-
-
-def test_an_open_and_a_reserved_ticket_live_on(desk, books):
-    brought(desk, opened("O", sequence=3), opened("R", state="reserved", data=dict(SLIP)))
-
-    desk.say("ticket_win", "O", sequence=4)
-    desk.say("ticket_paid", "R")
-
-    assert desk.deliver() == [("O", "ticket_win")]
-    assert books.ticket("R").status == "open"
+    assert (records.ticket().status, records.ticket().parked) == ("open", 0)
+    assert harness.deliver() == [("T", "ticket_rollback")]
 
 
-def test_who_imported_it_and_why_belongs_to_the_ticket_s_story(desk):
-    brought(desk, resulted(desk))
+def test_an_open_and_a_reserved_ticket_live_on(harness, records):
+    brought(harness, opened("O", sequence=3), opened("R", state="reserved", data=dict(SLIP)))
 
-    with desk.engine.begin() as connection:
+    harness.say("ticket_win", "O", sequence=4)
+    harness.say("ticket_paid", "R")
+
+    assert harness.deliver() == [("O", "ticket_win")]
+    assert records.ticket("R").status == "open"
+
+
+def test_who_imported_it_and_why_belongs_to_the_ticket_s_story(harness):
+    brought(harness, resulted(harness))
+
+    with harness.engine.begin() as connection:
         (story,) = read_stories(connection, "T")
 
     (fact,) = story.interventions
     assert (fact.who, fact.why, fact.did) == ("Ada", PERSON.why, "ticket_imported")
     assert fact.facts["result"] == "won"
-    assert why_not_closed(story, now=desk.now).startswith("resulted (won); closes at ")
+    assert why_not_closed(story, now=harness.now).startswith("resulted (won); closes at ")
 
 
-def test_a_stranger_s_ticket_and_a_time_in_the_future_are_left_out(desk):
-    later = (desk.now + HOUR).isoformat()
+def test_a_stranger_s_ticket_and_a_time_in_the_future_are_left_out(harness):
+    later = (harness.now + HOUR).isoformat()
 
     result = brought(
-        desk, opened("T", operator="nobody"), resulted(desk, "U", taken_at=later), opened("V")
+        harness, opened("T", operator="nobody"), resulted(harness, "U", taken_at=later), opened("V")
     )
 
     assert result.imported == 1
@@ -246,7 +250,7 @@ def test_a_stranger_s_ticket_and_a_time_in_the_future_are_left_out(desk):
     assert "is in the future" in result.refused[1]
 
 
-def test_a_group_takes_a_handful_of_statements_however_large_it_is(desk):
+def test_a_group_takes_a_handful_of_statements_however_large_it_is(harness):
     def statements(first: int, number: int) -> int:
         lines = [opened(f"T-{place}") for place in range(first, first + number)]
         seen: list[str] = []
@@ -254,19 +258,19 @@ def test_a_group_takes_a_handful_of_statements_however_large_it_is(desk):
         def note(_connection, _cursor, statement, *_rest: object) -> None:
             seen.append(statement)
 
-        listen(desk.engine, "before_cursor_execute", note)
-        brought(desk, *lines)
-        remove(desk.engine, "before_cursor_execute", note)
+        listen(harness.engine, "before_cursor_execute", note)
+        brought(harness, *lines)
+        remove(harness.engine, "before_cursor_execute", note)
         return len(seen)
 
     assert statements(0, 2) == statements(2, 500) <= 8
 
 
-def test_the_page_s_lines_are_taken(desk):
+def test_the_page_s_lines_are_taken(harness):
     page = (ROOT / "producers/PUBLISH.md").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in page.splitlines() if '"state":' in line]
 
-    assert brought(desk, *lines).imported == len(lines) == 2
+    assert brought(harness, *lines).imported == len(lines) == 2
 
 
 @pytest.mark.parametrize(
@@ -289,13 +293,13 @@ def test_the_page_s_lines_are_taken(desk):
     ],
     ids=lambda value: json.dumps(value, default=str)[:40] if isinstance(value, dict) else "",
 )
-def test_a_line_that_cannot_be_taken_says_why(desk, changed, problem):
+def test_a_line_that_cannot_be_taken_says_why(harness, changed, problem):
     with pytest.raises(Refusal, match=problem):
-        read_line(resulted(desk, **changed))
+        read_line(resulted(harness, **changed))
 
 
-def test_money_is_a_whole_number_however_it_is_written(desk):
-    line = resulted(desk, data={"price": 500.0, "gross_payout": 7e2})
+def test_money_is_a_whole_number_however_it_is_written(harness):
+    line = resulted(harness, data={"price": 500.0, "gross_payout": 7e2})
 
     brought_in = read_line(line)
 
@@ -303,12 +307,12 @@ def test_money_is_a_whole_number_however_it_is_written(desk):
 
 
 def test_the_command_imports_what_it_can_and_tells_the_rest(
-    monkeypatch, capsys, desk, database, redis_url
+    monkeypatch, capsys, harness, database, redis_url
 ):
     slipway = CommandLine(monkeypatch, capsys)
     key = Fernet.generate_key().decode()
     slipway.export(database_url=database, redis_url=redis_url, secret_key=key)
-    won = {**resulted(desk), "taken_at": "2026-01-01T00:00:00Z"}
+    won = {**resulted(harness), "taken_at": "2026-01-01T00:00:00Z"}
     lines = "".join(json.dumps(one) + "\n" for one in (won, {"state": "open"}, opened("U")))
 
     words = ("import", "-", "--by", "Ada", "--why", "we move", "--json")
@@ -319,6 +323,6 @@ def test_the_command_imports_what_it_can_and_tells_the_rest(
     assert (first.document()["imported"], first.document()["bad_lines"][0]["line"]) == (2, 2)
     assert "the first is line 2" in first.err
     assert (again.code, again.document()) == (0, {"imported": 0, "known": 1, "bad_lines": []})
-    with desk.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         kept = connection.execute(text("SELECT who, why FROM intervention")).all()
     assert kept == [("Ada", "we move")] * 2

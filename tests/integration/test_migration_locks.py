@@ -12,9 +12,9 @@ from models.migrations.lock_retry import Patience
 from models.migrations.runner import NotMigrated, expected_revision, upgrade
 from tests.support.catalog import unfinished_indexes
 from tests.support.command_line import CommandLine
+from tests.support.concurrent_connections import beside, waiting_sessions
 from tests.support.next_release import NEXT_REVISION, at_revision, migrate_further
 from tests.support.open_transactions import REPORT, in_the_way, snapshot
-from tests.support.threads import beside, waiting_sessions
 from tests.support.wait import eventually
 
 PID = text("SELECT pg_backend_pid()")

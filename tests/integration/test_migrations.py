@@ -68,13 +68,15 @@ def test_a_database_says_which_revision_it_is_at(engine, empty):
         assert current_revision(connection) == expected_revision()
 
 
-def test_migrating_twice_changes_nothing_and_keeps_what_is_there(desk, books, database, engine):
-    desk.say("ticket_win")
+def test_migrating_twice_changes_nothing_and_keeps_what_is_there(
+    harness, records, database, engine
+):
+    harness.say("ticket_win")
     before = catalog(engine)
     upgrade(database)
 
     assert catalog(engine) == before
-    assert books.standing() == "resulted/won"
+    assert records.standing() == "resulted/won"
 
 
 def test_a_migration_that_fails_leaves_nothing_behind_and_can_be_tried_again(empty, empty_database):
@@ -113,24 +115,24 @@ def test_a_revision_that_no_release_has_is_an_error_that_says_so(database, engin
         upgrade(database)
 
 
-def test_a_column_that_changes_its_type_under_a_process_costs_no_event(desk, books, database):
+def test_a_column_that_changes_its_type_under_a_process_costs_no_event(harness, records, database):
     """A prepared statement fails once: the server's state, no event's fault (rule 21)."""
     tickets = [f"T{number}" for number in range(PREPARED_AFTER + 1)]
     for ticket in tickets:
-        desk.say("ticket_win", ticket)
+        harness.say("ticket_win", ticket)
     for ticket in tickets[:-1]:
-        desk.say("ticket_rollback", ticket)
-    last = desk.event("ticket_rollback", tickets[-1])
+        harness.say("ticket_rollback", ticket)
+    last = harness.event("ticket_rollback", tickets[-1])
     with databases.owner(database) as person:
         person.execute("ALTER TABLE ticket ALTER COLUMN sequence TYPE bigint")
 
     with pytest.raises(NotSupportedError, match="cached plan") as refusal:
-        desk.publish(last)
+        harness.publish(last)
     assert is_transient(refusal.value)
-    desk.publish(last)
+    harness.publish(last)
 
-    assert books.standing(tickets[-1]) == "open/pending"
-    assert books.rejected() == []
+    assert records.standing(tickets[-1]) == "open/pending"
+    assert records.rejected() == []
 
 
 def test_each_revision_is_told_of(empty_database):

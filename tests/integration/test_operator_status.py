@@ -13,7 +13,7 @@ from models.outbox.values import Attempt, Dead, Delivered
 from tests.support import databases
 from tests.support.command_line import CommandLine
 from tests.support.deliverers import AGAIN, Deliverer
-from tests.support.desk import Desk
+from tests.support.harness import Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.plans import plans_of
 
@@ -26,22 +26,22 @@ ATTEMPTS = text("""
 
 
 @pytest.fixture
-def deliverer(desk) -> Deliverer:
-    return Deliverer(desk)
+def deliverer(harness) -> Deliverer:
+    return Deliverer(harness)
 
 
-def health(desk: Desk, code: str = "acme") -> OperatorHealth:
-    with desk.engine.begin() as connection:
-        (only,) = operator_health(connection, now=desk.now, code=code)
+def health(harness: Harness, code: str = "acme") -> OperatorHealth:
+    with harness.engine.begin() as connection:
+        (only,) = operator_health(connection, now=harness.now, code=code)
     return only
 
 
-def win(desk: Desk, count: int) -> None:
-    desk.publish(*(desk.event("ticket_win", f"T{number}") for number in range(count)))
+def win(harness: Harness, count: int) -> None:
+    harness.publish(*(harness.event("ticket_win", f"T{number}") for number in range(count)))
 
 
-def test_a_partner_of_whom_nothing_is_known_is_shown_as_such(desk):
-    assert health(desk) == OperatorHealth(
+def test_a_partner_of_whom_nothing_is_known_is_shown_as_such(harness):
+    assert health(harness) == OperatorHealth(
         code="acme",
         disabled_at=None,
         circuit="closed",
@@ -64,71 +64,71 @@ def test_a_partner_of_whom_nothing_is_known_is_shown_as_such(desk):
     )
 
 
-def test_what_is_in_flight_due_and_dead_is_counted(desk, deliverer):
-    win(desk, 45)
-    since = desk.now
+def test_what_is_in_flight_due_and_dead_is_counted(harness, deliverer):
+    win(harness, 45)
+    since = harness.now
     deliverer.answer(deliverer.claim(places=5), Dead("answered 404"), 404)
-    desk.wait(SECOND)
+    harness.wait(SECOND)
     deliverer.claim()
 
-    seen = health(desk)
+    seen = health(harness)
 
     assert (seen.dead, seen.in_flight, seen.due) == (3, 32, 10)
     assert seen.oldest_due_at == since
 
 
-def test_calls_of_a_deliverer_that_died_are_not_in_flight(desk, deliverer):
-    win(desk, 3)
+def test_calls_of_a_deliverer_that_died_are_not_in_flight(harness, deliverer):
+    win(harness, 3)
     deliverer.claim()
-    desk.wait(timedelta(minutes=1))
+    harness.wait(timedelta(minutes=1))
 
-    seen = health(desk)
+    seen = health(harness)
 
     assert (seen.in_flight, seen.due) == (0, 3)
 
 
-def test_an_open_circuit_says_since_when_why_and_when_it_is_tried(desk, deliverer):
-    win(desk, 1)
+def test_an_open_circuit_says_since_when_why_and_when_it_is_tried(harness, deliverer):
+    win(harness, 1)
     deliverer.deliver(AGAIN, 401)
 
-    seen = health(desk)
+    seen = health(harness)
 
     assert (seen.circuit, seen.circuit_reason) == ("open", "answered 401")
     assert seen.circuit_cause is Cause.LOCKED_OUT
     assert "rotate-secret acme" in (seen.circuit_advice or "")
-    assert seen.circuit_since == desk.now
-    assert seen.next_probe_at == desk.now + 15 * SECOND
+    assert seen.circuit_since == harness.now
+    assert seen.next_probe_at == harness.now + 15 * SECOND
 
 
-def test_the_advice_follows_what_the_last_probe_met(desk, deliverer):
-    win(desk, 1)
+def test_the_advice_follows_what_the_last_probe_met(harness, deliverer):
+    win(harness, 1)
     deliverer.deliver(AGAIN, 401)
-    desk.wait(15 * SECOND)
+    harness.wait(15 * SECOND)
     deliverer.deliver(AGAIN, 308)
 
-    seen = health(desk)
+    seen = health(harness)
 
     assert seen.circuit_reason == "answered 401; the last: answered 308"
     assert seen.circuit_cause is Cause.REDIRECT
     assert "set acme --url" in (seen.circuit_advice or "")
 
 
-def test_a_circuit_that_closed_says_since_when(desk, deliverer):
-    win(desk, 1)
+def test_a_circuit_that_closed_says_since_when(harness, deliverer):
+    win(harness, 1)
     deliverer.deliver(AGAIN, 401)
-    desk.wait(15 * SECOND)
+    harness.wait(15 * SECOND)
     deliverer.deliver()
 
-    seen = health(desk)
+    seen = health(harness)
 
     assert (seen.circuit, seen.circuit_reason, seen.next_probe_at) == ("closed", None, None)
-    assert seen.circuit_since == desk.now
+    assert seen.circuit_since == harness.now
 
 
-def test_success_and_latency_are_those_of_the_last_minutes(desk, deliverer):
-    win(desk, 10)
+def test_success_and_latency_are_those_of_the_last_minutes(harness, deliverer):
+    win(harness, 10)
     claims = deliverer.claim()
-    desk.record_attempts(
+    harness.record_attempts(
         *(
             Attempt(
                 one,
@@ -140,45 +140,45 @@ def test_success_and_latency_are_those_of_the_last_minutes(desk, deliverer):
         )
     )
 
-    seen = health(desk)
+    seen = health(harness)
 
     assert (seen.attempts, seen.success_rate) == (10, 0.8)
     assert (seen.p50_ms, seen.p99_ms) == (50, 100)
-    desk.wait(WINDOW)
-    assert health(desk).attempts == 0
+    harness.wait(WINDOW)
+    assert health(harness).attempts == 0
 
 
-def test_what_was_never_sent_has_no_latency(desk, deliverer):
+def test_what_was_never_sent_has_no_latency(harness, deliverer):
     """A secret that cannot be opened fails at once, and says nothing about the partner's speed."""
-    win(desk, 2)
-    desk.record_attempts(*(Attempt(one, AGAIN, timedelta()) for one in deliverer.claim()))
+    win(harness, 2)
+    harness.record_attempts(*(Attempt(one, AGAIN, timedelta()) for one in deliverer.claim()))
 
-    seen = health(desk)
+    seen = health(harness)
 
     assert (seen.attempts, seen.success_rate, seen.p50_ms) == (2, 0.0, None)
 
 
-def test_of_very_many_attempts_the_last_ones_are_read(desk, engine):
-    win(desk, 1)
-    row = {"now": desk.now, "count": ATTEMPTS_MAX}
+def test_of_very_many_attempts_the_last_ones_are_read(harness, engine):
+    win(harness, 1)
+    row = {"now": harness.now, "count": ATTEMPTS_MAX}
     with engine.begin() as connection:
         connection.execute(ATTEMPTS, {**row, "age": 2 * SECOND})
         connection.execute(text("UPDATE delivery_attempt SET claim = claim + 1000000"))
         connection.execute(ATTEMPTS, {**row, "count": 2000, "age": SECOND})
 
         def look() -> None:
-            operator_health(connection, now=desk.now)
+            operator_health(connection, now=harness.now)
 
         plans = plans_of(connection, look)
 
-    assert health(desk).attempts == ATTEMPTS_MAX
+    assert health(harness).attempts == ATTEMPTS_MAX
     assert plans.indexes >= {"delivery_attempt_recent"}
     assert plans.rows["delivery_attempt"] == ATTEMPTS_MAX
 
 
-def test_an_operator_nobody_knows_is_refused(desk, engine):
+def test_an_operator_nobody_knows_is_refused(harness, engine):
     with engine.begin() as connection, pytest.raises(OperatorUnknown, match="did you mean 'acme'"):
-        operator_health(connection, now=desk.now, code="acne")
+        operator_health(connection, now=harness.now, code="acne")
 
 
 @pytest.fixture
@@ -190,10 +190,10 @@ def slipway(monkeypatch, capsys, database, redis_url) -> CommandLine:
 
 
 @pytest.fixture
-def late(engine, database) -> Desk:
-    """A desk whose present is the database's, so that the command sees the last minutes."""
+def late(engine, database) -> Harness:
+    """A harness whose present is the database's, so that the command sees the last minutes."""
     (now,) = databases.ask(database, "SELECT clock_timestamp()")
-    made = Desk(engine, ManualClock(now))
+    made = Harness(engine, ManualClock(now))
     made.add_operator()
     return made
 

@@ -11,7 +11,7 @@ from models.notices.key import key_of
 from models.operators.partners import partners
 from models.outbox.values import Claim, Dead, RetryLater, Unanswered
 from models.vocabulary import Action
-from tests.support.desk import CLOSE_DELAY, LEASE, SLIP, Desk
+from tests.support.harness import CLOSE_DELAY, LEASE, SLIP, Harness
 
 MOMENT = timedelta(microseconds=1)
 PAUSE = timedelta(seconds=30)
@@ -23,62 +23,62 @@ COPY_NOTICE = text("""
 
 
 @pytest.fixture
-def story(desk):
+def story(harness):
     """A ticket that owes its partner three notices."""
-    desk.publish(*(desk.event(f"ticket_{word}") for word in ("win", "rollback", "lost")))
+    harness.publish(*(harness.event(f"ticket_{word}") for word in ("win", "rollback", "lost")))
 
 
 @pytest.mark.usefixtures("story")
-def test_a_ticket_s_notices_go_out_one_after_the_other(desk):
+def test_a_ticket_s_notices_go_out_one_after_the_other(harness):
     """Rule 12: only the oldest unfinished one can be claimed."""
-    told = [desk.deliver() for _ in range(4)]
+    told = [harness.deliver() for _ in range(4)]
 
     assert told == [[("T", "ticket_win")], [("T", "ticket_rollback")], [("T", "ticket_lost")], []]
 
 
 @pytest.mark.usefixtures("story")
-def test_a_follower_waits_while_its_head_is_being_sent_or_tried_again(desk):
-    head = desk.claim_one()
-    while_sending = desk.claim()
-    desk.record(head, RetryLater(PAUSE))
-    while_waiting = desk.claim()
-    desk.wait(PAUSE)
+def test_a_follower_waits_while_its_head_is_being_sent_or_tried_again(harness):
+    head = harness.claim_one()
+    while_sending = harness.claim()
+    harness.record(head, RetryLater(PAUSE))
+    while_waiting = harness.claim()
+    harness.wait(PAUSE)
 
     assert (while_sending, while_waiting) == ([], [])
-    assert desk.claim_one().notice == head.notice
+    assert harness.claim_one().notice == head.notice
 
 
-def test_what_arrives_behind_an_unfinished_notice_is_no_head(desk, books):
+def test_what_arrives_behind_an_unfinished_notice_is_no_head(harness, records):
     """Rule 12, protocol H37."""
-    desk.say("ticket_win")
-    desk.claim()
-    desk.say("ticket_rollback")
-    assert [row.head for row in books.notices()] == [True, False]
-    assert desk.claim() == []
+    harness.say("ticket_win")
+    harness.claim()
+    harness.say("ticket_rollback")
+    assert [row.head for row in records.notices()] == [True, False]
+    assert harness.claim() == []
 
 
-def test_what_arrives_behind_finished_notices_is_the_head(desk, books):
-    desk.say("ticket_win")
-    desk.deliver()
-    desk.say("ticket_rollback")
+def test_what_arrives_behind_finished_notices_is_the_head(harness, records):
+    harness.say("ticket_win")
+    harness.deliver()
+    harness.say("ticket_rollback")
 
-    assert [row.head for row in books.notices()] == [False, True]
-    assert desk.deliver() == [("T", "ticket_rollback")]
+    assert [row.head for row in records.notices()] == [False, True]
+    assert harness.deliver() == [("T", "ticket_rollback")]
 
 
-def test_the_database_refuses_a_second_notice_of_the_same_name(desk, books, engine):
+def test_the_database_refuses_a_second_notice_of_the_same_name(harness, records, engine):
     """Rule 12: unique (ticket, action, generation)."""
-    desk.say("ticket_win")
+    harness.say("ticket_win")
 
     with pytest.raises(IntegrityError), engine.begin() as connection:
         connection.execute(COPY_NOTICE)
-    assert len(books.notices()) == 1
+    assert len(records.notices()) == 1
 
 
-def test_a_second_win_has_the_bytes_of_the_first_and_a_key_of_its_own(desk):
+def test_a_second_win_has_the_bytes_of_the_first_and_a_key_of_its_own(harness):
     """Protocol H42: the wire has no generation, the idempotency key has."""
-    desk.publish(*(desk.event(f"ticket_{word}") for word in ("win", "rollback", "win")))
-    first, back, second = (_claim_and_deliver(desk) for _ in range(3))
+    harness.publish(*(harness.event(f"ticket_{word}") for word in ("win", "rollback", "win")))
+    first, back, second = (_claim_and_deliver(harness) for _ in range(3))
 
     assert first.body == second.body
     assert [one.idempotency_key for one in (first, back, second)] == [
@@ -88,14 +88,14 @@ def test_a_second_win_has_the_bytes_of_the_first_and_a_key_of_its_own(desk):
     ]
 
 
-def test_a_lease_hides_a_notice_until_it_is_over_to_the_microsecond(desk):
-    desk.say("ticket_win")
-    first = desk.claim_one()
+def test_a_lease_hides_a_notice_until_it_is_over_to_the_microsecond(harness):
+    harness.say("ticket_win")
+    first = harness.claim_one()
 
-    desk.wait(LEASE - MOMENT)
-    before = desk.claim()
-    desk.wait(MOMENT)
-    again = desk.claim_one()
+    harness.wait(LEASE - MOMENT)
+    before = harness.claim()
+    harness.wait(MOMENT)
+    again = harness.claim_one()
 
     assert before == []
     assert (first.number, again.number) == (1, 2)
@@ -103,190 +103,190 @@ def test_a_lease_hides_a_notice_until_it_is_over_to_the_microsecond(desk):
     assert again.body == first.body
 
 
-def test_a_lost_lease_leaves_its_notice_perhaps_delivered(desk, books):
+def test_a_lost_lease_leaves_its_notice_perhaps_delivered(harness, records):
     """The sender died: nobody knows how far it came."""
-    desk.say("ticket_win")
-    desk.claim()
-    assert not books.notice(1).perhaps_delivered
-    desk.wait(LEASE)
-    desk.claim()
+    harness.say("ticket_win")
+    harness.claim()
+    assert not records.notice(1).perhaps_delivered
+    harness.wait(LEASE)
+    harness.claim()
 
-    assert books.notice(1).perhaps_delivered
+    assert records.notice(1).perhaps_delivered
 
 
-def test_two_deliverers_share_what_is_due_and_wait_for_nobody(desk, engine):
+def test_two_deliverers_share_what_is_due_and_wait_for_nobody(harness, engine):
     """Rule 19: SKIP LOCKED, while both transactions are open."""
-    desk.publish(*(desk.event("ticket_win", f"T{number}") for number in range(10)))
+    harness.publish(*(harness.event("ticket_win", f"T{number}") for number in range(10)))
     with engine.begin() as one, engine.begin() as other:
-        mine = desk.claim_within(one, {1: 6})
-        yours = desk.claim_within(other, {1: 6})
+        mine = harness.claim_within(one, {1: 6})
+        yours = harness.claim_within(other, {1: 6})
 
     assert (len(mine), len(yours)) == (6, 4)
     assert {each.notice for each in mine}.isdisjoint(each.notice for each in yours)
 
 
-def test_nobody_gets_more_than_there_is_room_for(desk, engine):
+def test_nobody_gets_more_than_there_is_room_for(harness, engine):
     """design.md 5.4: claims are per operator."""
-    bravo, closed = desk.add_operator("bravo"), desk.add_operator("closed")
+    bravo, closed = harness.add_operator("bravo"), harness.add_operator("closed")
     for operator in ("acme", "bravo", "closed"):
-        desk.publish(
-            *(desk.event("ticket_win", f"T{number}", operator=operator) for number in range(9))
+        harness.publish(
+            *(harness.event("ticket_win", f"T{number}", operator=operator) for number in range(9))
         )
     with engine.begin() as connection:
-        claims = desk.claim_within(connection, {1: 4, bravo: 7, closed: 0, 999: 5})
+        claims = harness.claim_within(connection, {1: 4, bravo: 7, closed: 0, 999: 5})
 
     got = [one.operator_code for one in claims]
     assert {code: got.count(code) for code in set(got)} == {"acme": 4, "bravo": 7}
 
 
-def test_the_longest_due_goes_first(desk, engine):
+def test_the_longest_due_goes_first(harness, engine):
     for ticket in ("first", "second", "third"):
-        desk.say("ticket_win", ticket)
-        desk.wait(timedelta(seconds=1))
+        harness.say("ticket_win", ticket)
+        harness.wait(timedelta(seconds=1))
 
     with engine.begin() as connection:
-        (only,) = desk.claim_within(connection, {1: 1})
+        (only,) = harness.claim_within(connection, {1: 1})
     assert only.ticket_id == "first"
 
 
 @pytest.mark.parametrize("action", ["ticket_win", "ticket_create"])
-def test_giving_a_claim_back_uses_up_nothing(desk, books, action):
+def test_giving_a_claim_back_uses_up_nothing(harness, records, action):
     """Also of a create, which is claimed once in its life: it was never sent."""
-    desk.say(action, **(SLIP if action == "ticket_create" else {}))
-    desk.release(desk.claim_one())
+    harness.say(action, **(SLIP if action == "ticket_create" else {}))
+    harness.release(harness.claim_one())
 
-    row = books.notice(1)
+    row = records.notice(1)
     assert (row.claims, row.tries, row.lease, row.perhaps_delivered) == (0, 0, None, False)
-    assert desk.claim_one().number == 1
+    assert harness.claim_one().number == 1
 
 
-def test_giving_back_a_lost_lease_leaves_its_new_owner_alone(desk, books):
-    desk.publish(desk.event("ticket_win", "A"))
-    lost = desk.claim_one()
-    desk.wait(LEASE)
-    desk.publish(desk.event("ticket_win", "B"))
-    owned = {one.ticket_id: one for one in desk.claim()}
+def test_giving_back_a_lost_lease_leaves_its_new_owner_alone(harness, records):
+    harness.publish(harness.event("ticket_win", "A"))
+    lost = harness.claim_one()
+    harness.wait(LEASE)
+    harness.publish(harness.event("ticket_win", "B"))
+    owned = {one.ticket_id: one for one in harness.claim()}
 
-    desk.release(lost, owned["B"])
+    harness.release(lost, owned["B"])
 
-    assert books.notice(1, "A").lease == owned["A"].lease
-    assert books.notice(1, "B").lease is None
+    assert records.notice(1, "A").lease == owned["A"].lease
+    assert records.notice(1, "B").lease is None
 
 
-def test_a_disabled_operator_s_notices_are_held_and_go_out_later(desk, books, engine):
+def test_a_disabled_operator_s_notices_are_held_and_go_out_later(harness, records, engine):
     """design.md 4: events go on being applied."""
-    bravo = desk.add_operator("bravo")
-    desk.disable()
+    bravo = harness.add_operator("bravo")
+    harness.disable()
     for operator in ("acme", "bravo"):
-        desk.say("ticket_win", operator=operator)
+        harness.say("ticket_win", operator=operator)
 
     with engine.begin() as connection:
-        enabled = partners(connection, now=desk.clock.now())
-        claims = desk.claim_within(connection, {one.id: one.in_flight for one in enabled})
+        enabled = partners(connection, now=harness.clock.now())
+        claims = harness.claim_within(connection, {one.id: one.in_flight for one in enabled})
     assert [one.id for one in enabled] == [bravo]
     assert [one.operator_code for one in claims] == ["bravo"]
-    assert books.standing() == "resulted/won"
+    assert records.standing() == "resulted/won"
 
 
 @pytest.mark.usefixtures("story")
-def test_a_dead_notice_blocks_its_ticket_and_no_other(desk, books):
+def test_a_dead_notice_blocks_its_ticket_and_no_other(harness, records):
     """Protocol H38: only a person moves it."""
-    desk.deliver(Dead("400 Bad Request"))
-    desk.say("ticket_win", "OTHER")
-    desk.wait(timedelta(days=3))
+    harness.deliver(Dead("400 Bad Request"))
+    harness.say("ticket_win", "OTHER")
+    harness.wait(timedelta(days=3))
 
-    assert desk.deliver() == [("OTHER", "ticket_win")]
-    dead = books.notice(1)
+    assert harness.deliver() == [("OTHER", "ticket_win")]
+    dead = records.notice(1)
     assert (dead.ended, dead.reason, dead.head) == ("dead", "400 Bad Request", True)
-    desk.say("ticket_rollback")
-    assert desk.claim() == []
+    harness.say("ticket_rollback")
+    assert harness.claim() == []
 
 
-def test_what_a_protocol_has_no_call_for_is_dead_from_the_start_and_blocks(desk, books):
+def test_what_a_protocol_has_no_call_for_is_dead_from_the_start_and_blocks(harness, records):
     """Contracts: AMBSlot takes no settlement back, so a person has to settle it."""
-    desk.add_operator("wallet", protocol="seamless")
+    harness.add_operator("wallet", protocol="seamless")
     game = {"player_id": "p", "price": 500, "currency": "EUR", "game": "g", "game_id": "1"}
-    desk.say("ticket_open", operator="wallet", **game)
+    harness.say("ticket_open", operator="wallet", **game)
     for word in ("lost", "rollback", "void"):
-        desk.say(f"ticket_{word}", operator="wallet")
+        harness.say(f"ticket_{word}", operator="wallet")
 
-    assert desk.deliver() == [("T", "ticket_lost")]
-    assert desk.deliver() == []
-    ended = [(row.ended, row.head) for row in books.notices(operator="wallet")]
+    assert harness.deliver() == [("T", "ticket_lost")]
+    assert harness.deliver() == []
+    ended = [(row.ended, row.head) for row in records.notices(operator="wallet")]
     assert ended == [("delivered", False), ("dead", True), (None, False)]
 
 
-def test_a_failure_keeps_the_notice_at_the_head_with_its_schedule(desk, books):
-    desk.say("ticket_win")
-    started = desk.now
+def test_a_failure_keeps_the_notice_at_the_head_with_its_schedule(harness, records):
+    harness.say("ticket_win")
+    started = harness.now
     for verdict in (RetryLater(PAUSE), Unanswered(PAUSE), RetryLater(PAUSE)):
-        assert desk.deliver(verdict) == [("T", "ticket_win")]
-        desk.wait(PAUSE - MOMENT)
-        assert desk.claim() == []
-        desk.wait(MOMENT)
+        assert harness.deliver(verdict) == [("T", "ticket_win")]
+        harness.wait(PAUSE - MOMENT)
+        assert harness.claim() == []
+        harness.wait(MOMENT)
 
-    claim = desk.claim_one()
+    claim = harness.claim_one()
     assert (claim.tries, claim.first_tried_at) == (3, started)
-    assert [row.verdict for row in books.attempts()] == ["again", "unanswered", "again"]
+    assert [row.verdict for row in records.attempts()] == ["again", "unanswered", "again"]
 
 
-def _claim_and_deliver(desk: Desk) -> Claim:
-    claim = desk.claim_one()
-    desk.record(claim)
+def _claim_and_deliver(harness: Harness) -> Claim:
+    claim = harness.claim_one()
+    harness.record(claim)
     return claim
 
 
 SLASHED = (("a", "b/c"), ("a/b", "c"))
 
 
-def test_tickets_whose_ids_look_alike_when_they_are_joined_have_keys_of_their_own(desk, books):
+def test_tickets_whose_ids_look_alike_when_they_are_joined_have_keys_of_their_own(harness, records):
     """Operators `a` and `a/b`, tickets `b/c` and `c`: each player is paid."""
     for code, ticket_id in SLASHED:
-        desk.add_operator(code)
-        desk.say("ticket_win", ticket_id, operator=code)
-    claims = desk.claim()
+        harness.add_operator(code)
+        harness.say("ticket_win", ticket_id, operator=code)
+    claims = harness.claim()
     results = {one.idempotency_key for one in claims}
     for one in claims:
-        desk.record(one)
-    desk.wait(CLOSE_DELAY)
-    desk.close_due()
-    closings = {one.idempotency_key for one in desk.claim()}
+        harness.record(one)
+    harness.wait(CLOSE_DELAY)
+    harness.close_due()
+    closings = {one.idempotency_key for one in harness.claim()}
 
     assert results == {"a b/c ticket_win 1", "a/b c ticket_win 1"}
     assert closings == {"a b/c ticket_closed 1", "a/b c ticket_closed 1"}
     for code, ticket_id in SLASHED:
-        assert [row.idempotency_key for row in books.notices(ticket_id, operator=code)] == [
+        assert [row.idempotency_key for row in records.notices(ticket_id, operator=code)] == [
             key_of(code, ticket_id, Action(row.action), row.generation)
-            for row in books.notices(ticket_id, operator=code)
+            for row in records.notices(ticket_id, operator=code)
         ]
 
 
-def test_wallets_whose_ids_look_alike_when_they_are_joined_get_transactions_of_their_own(desk):
+def test_wallets_whose_ids_look_alike_when_they_are_joined_get_transactions_of_their_own(harness):
     told = set()
     for code, ticket_id in SLASHED:
-        desk.add_operator(code, protocol="seamless", announces_tickets=True)
-        desk.say("ticket_open", ticket_id, operator=code, **SLIP, game="G", game_id="1")
-        desk.say("ticket_lost", ticket_id, operator=code)
-        told.add(json.loads(_claim_and_deliver(desk).body)["transactionId"])
+        harness.add_operator(code, protocol="seamless", announces_tickets=True)
+        harness.say("ticket_open", ticket_id, operator=code, **SLIP, game="G", game_id="1")
+        harness.say("ticket_lost", ticket_id, operator=code)
+        told.add(json.loads(_claim_and_deliver(harness).body)["transactionId"])
 
     assert len(told) == len(SLASHED)
 
 
-def test_what_an_older_release_owed_is_sent_under_the_key_it_had(desk, books, engine):
+def test_what_an_older_release_owed_is_sent_under_the_key_it_had(harness, records, engine):
     """The partner may have it already, under that key; what follows has a key of its own."""
-    desk.add_operator("a/b")
-    desk.say("ticket_win", "c", operator="a/b")
+    harness.add_operator("a/b")
+    harness.say("ticket_win", "c", operator="a/b")
     with engine.begin() as connection:
         connection.execute(text("UPDATE notice SET idempotency_key = NULL"))
-    before = desk.claim_one()
-    desk.record(before, Unanswered(PAUSE))
-    desk.wait(PAUSE)
-    repeat = _claim_and_deliver(desk)
-    desk.say("ticket_rollback", "c", operator="a/b")
+    before = harness.claim_one()
+    harness.record(before, Unanswered(PAUSE))
+    harness.wait(PAUSE)
+    repeat = _claim_and_deliver(harness)
+    harness.say("ticket_rollback", "c", operator="a/b")
 
     assert before.idempotency_key == repeat.idempotency_key == "a/b/c/ticket_win/1"
-    assert _key(desk) == "a/b c ticket_rollback 1"
+    assert _key(harness) == "a/b c ticket_rollback 1"
 
 
-def _key(desk: Desk) -> str:
-    return _claim_and_deliver(desk).idempotency_key
+def _key(harness: Harness) -> str:
+    return _claim_and_deliver(harness).idempotency_key

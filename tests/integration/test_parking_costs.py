@@ -37,40 +37,40 @@ def statements_of(engine: Engine) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def crowd(desk) -> Callable[[], None]:
+def crowd(harness) -> Callable[[], None]:
     """Makes 100,000 events wait on other tickets."""
 
     def make() -> None:
-        with desk.engine.begin() as connection:
+        with harness.engine.begin() as connection:
             connection.execute(CROWD, {"tickets": PARKED // 25})
             connection.execute(text("ANALYZE ticket, ticket_event"))
 
     return make
 
 
-def test_an_event_that_fits_costs_no_extra_query_because_parking_exists(desk):
+def test_an_event_that_fits_costs_no_extra_query_because_parking_exists(harness):
     """Rule 20: parked events are asked for only where the ticket says that it has some."""
-    desk.say("ticket_open", "fits")
-    with statements_of(desk.engine) as fitting:
-        desk.say("ticket_win", "fits")
-    with statements_of(desk.engine) as parking:
-        desk.say("ticket_lost", "fits")  # parked: it waits for a rollback
-    with statements_of(desk.engine) as with_parked:
-        desk.say("ticket_rollback", "fits")
+    harness.say("ticket_open", "fits")
+    with statements_of(harness.engine) as fitting:
+        harness.say("ticket_win", "fits")
+    with statements_of(harness.engine) as parking:
+        harness.say("ticket_lost", "fits")  # parked: it waits for a rollback
+    with statements_of(harness.engine) as with_parked:
+        harness.say("ticket_rollback", "fits")
 
     asked = [statement for statement in with_parked if "outcome = 'parked'" in statement]
     assert len(asked) == 1
     assert not [statement for statement in fitting + parking if "outcome = 'parked'" in statement]
 
 
-def test_a_hundred_thousand_parked_events_do_not_slow_other_tickets_down(desk, crowd):
+def test_a_hundred_thousand_parked_events_do_not_slow_other_tickets_down(harness, crowd):
     """The same rows are read for an event that fits, whatever waits elsewhere."""
 
     def read(ticket_id: str) -> tuple[int, int]:
         def settle(connection: Connection) -> Callable[[], object]:
-            return lambda: desk.apply_within(connection, desk.event("ticket_win", ticket_id))
+            return lambda: harness.apply_within(connection, harness.event("ticket_win", ticket_id))
 
-        with desk.engine.connect() as connection:
+        with harness.engine.connect() as connection:
             touched = touched_by(connection, settle(connection))
             connection.rollback()
         return (
@@ -78,8 +78,8 @@ def test_a_hundred_thousand_parked_events_do_not_slow_other_tickets_down(desk, c
             touched.by_index.get("ticket", 0) + touched.one_by_one.get("ticket", 0),
         )
 
-    desk.say("ticket_open", "alone")
-    desk.say("ticket_open", "beside")
+    harness.say("ticket_open", "alone")
+    harness.say("ticket_open", "beside")
     before = read("alone")
     crowd()
 

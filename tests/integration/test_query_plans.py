@@ -20,9 +20,9 @@ from models.outbox.values import Attempt, Claim, Delivered
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
 from tests.support import databases
-from tests.support.crowd import HEALTHY, NOTICES_EACH, SICK, SICK_TICKETS, gather
-from tests.support.desk import CLOSE_DELAY, CREATE_AGE_MAX, PARKING_WINDOW, SLIP, TOOK, Desk
+from tests.support.harness import CLOSE_DELAY, CREATE_AGE_MAX, PARKING_WINDOW, SLIP, TOOK, Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.many_tickets import HEALTHY, NOTICES_EACH, SICK, SICK_TICKETS, gather
 from tests.support.plans import plans_of, touched_by
 from worker.local.servers import Servers
 
@@ -34,24 +34,26 @@ BIG = {"ticket", "ticket_event", "notice"}
 
 
 @pytest.fixture(scope="module")
-def crowd(servers: Servers, template: str) -> Iterator[Desk]:
+def crowd(servers: Servers, template: str) -> Iterator[Harness]:
     """A partner that is down, and a session that has known the tables since they were empty."""
     url = databases.create(servers.database_url, CROWDED, template=template)
-    desk = Desk(open_engine(url, application_name="tests", pool_size=1), ManualClock())
-    desk.add_operator("sick")
-    desk.add_operator()
+    harness = Harness(open_engine(url, application_name="tests", pool_size=1), ManualClock())
+    harness.add_operator("sick")
+    harness.add_operator()
     for number in range(QUIET_ROUNDS):
-        a_quiet_day(desk, f"Q{number}")
-    with desk.engine.begin() as connection:
-        gather(connection, now=desk.now)
-    desk.publish(*(desk.event("ticket_create", f"C{number}", **SLIP) for number in range(BATCH)))
-    yield desk
-    desk.engine.dispose()
+        a_quiet_day(harness, f"Q{number}")
+    with harness.engine.begin() as connection:
+        gather(connection, now=harness.now)
+    harness.publish(
+        *(harness.event("ticket_create", f"C{number}", **SLIP) for number in range(BATCH))
+    )
+    yield harness
+    harness.engine.dispose()
     databases.drop(servers.database_url, CROWDED)
 
 
 @pytest.fixture(scope="module", params=["an old session", "never analysed", "analysed"])
-def desk(request, crowd: Desk) -> Desk:
+def harness(request, crowd: Harness) -> Harness:
     """The same crowd in three states, which pytest visits in this order."""
     if request.param == "never analysed":
         crowd.engine.dispose()  # a session of its own
@@ -62,80 +64,80 @@ def desk(request, crowd: Desk) -> Desk:
 
 
 @pytest.fixture
-def connection(desk: Desk) -> Iterator[Connection]:
+def connection(harness: Harness) -> Iterator[Connection]:
     """A transaction that is undone."""
-    with desk.engine.connect() as opened:
+    with harness.engine.connect() as opened:
         yield opened
         opened.rollback()
 
 
-def a_quiet_day(desk: Desk, ticket: str) -> None:
+def a_quiet_day(harness: Harness, ticket: str) -> None:
     """Use every statement at least once."""
-    desk.say("ticket_win", ticket)
-    desk.release(*desk.claim())
-    desk.say("ticket_lost", ticket)  # waits for the rollback
-    desk.say("ticket_rollback", ticket)
-    desk.say("ticket_lost", f"{ticket}-contradicted")
-    desk.say("ticket_win", f"{ticket}-contradicted")
-    desk.say("ticket_create", f"{ticket}-unsent", **SLIP)
-    desk.wait(CREATE_AGE_MAX)
-    desk.abandon_creates()
-    while desk.deliver():
+    harness.say("ticket_win", ticket)
+    harness.release(*harness.claim())
+    harness.say("ticket_lost", ticket)  # waits for the rollback
+    harness.say("ticket_rollback", ticket)
+    harness.say("ticket_lost", f"{ticket}-contradicted")
+    harness.say("ticket_win", f"{ticket}-contradicted")
+    harness.say("ticket_create", f"{ticket}-unsent", **SLIP)
+    harness.wait(CREATE_AGE_MAX)
+    harness.abandon_creates()
+    while harness.deliver():
         pass
-    desk.wait(PARKING_WINDOW)
-    desk.end_windows()
-    desk.wait(CLOSE_DELAY)
-    desk.close_due()
-    desk.deliver()
+    harness.wait(PARKING_WINDOW)
+    harness.end_windows()
+    harness.wait(CLOSE_DELAY)
+    harness.close_due()
+    harness.deliver()
 
 
-def chunk(desk: Desk) -> list[Entry]:
+def chunk(harness: Harness) -> list[Entry]:
     """Fifty events the log knows, fifty new ones, a hundred on tickets nobody knows."""
     known = [f"T{SICK_TICKETS + number}" for number in range(1, 101)]
     return [
-        *(desk.event("ticket_lost", name, event_id="e1") for name in known[:50]),
-        *(desk.event("ticket_rollback", name, event_id="new") for name in known[50:]),
-        *(desk.event("ticket_win", f"N{number}", event_id="new") for number in range(100)),
+        *(harness.event("ticket_lost", name, event_id="e1") for name in known[:50]),
+        *(harness.event("ticket_rollback", name, event_id="new") for name in known[50:]),
+        *(harness.event("ticket_win", f"N{number}", event_id="new") for number in range(100)),
     ]
 
 
-def apply(desk: Desk, connection: Connection) -> None:
-    desk.apply_within(connection, *chunk(desk))
+def apply(harness: Harness, connection: Connection) -> None:
+    harness.apply_within(connection, *chunk(harness))
 
 
-def claim(desk: Desk, connection: Connection) -> list[Claim]:
-    claims = desk.claim_within(connection, {SICK: BATCH, HEALTHY: BATCH})
+def claim(harness: Harness, connection: Connection) -> list[Claim]:
+    claims = harness.claim_within(connection, {SICK: BATCH, HEALTHY: BATCH})
     assert len(claims) == BATCH
     return claims
 
 
-def deliver(desk: Desk, connection: Connection) -> None:
-    desk.record_within(
-        connection, *(Attempt(one, Delivered(), TOOK) for one in claim(desk, connection))
+def deliver(harness: Harness, connection: Connection) -> None:
+    harness.record_within(
+        connection, *(Attempt(one, Delivered(), TOOK) for one in claim(harness, connection))
     )
 
 
-def give_back(desk: Desk, connection: Connection) -> None:
-    release(connection, claim(desk, connection))
+def give_back(harness: Harness, connection: Connection) -> None:
+    release(connection, claim(harness, connection))
 
 
-def close(desk: Desk, connection: Connection) -> None:
-    now = desk.now + SICK_TICKETS * SECOND
+def close(harness: Harness, connection: Connection) -> None:
+    now = harness.now + SICK_TICKETS * SECOND
     assert close_due(connection, now=now, horizon=now, limit=BATCH) == BATCH
 
 
-def end(desk: Desk, connection: Connection) -> None:
-    now = desk.now + SICK_TICKETS * SECOND
+def end(harness: Harness, connection: Connection) -> None:
+    now = harness.now + SICK_TICKETS * SECOND
     ended = end_windows(
         connection, now=now, horizon=now, parking_window=PARKING_WINDOW, limit=BATCH
     )
     assert ended == BATCH
 
 
-def abandon(desk: Desk, connection: Connection) -> None:
+def abandon(harness: Harness, connection: Connection) -> None:
     given_up = abandon_creates(
         connection,
-        now=desk.now + CREATE_AGE_MAX,
+        now=harness.now + CREATE_AGE_MAX,
         age_max=CREATE_AGE_MAX,
         parking_window=PARKING_WINDOW,
         limit=BATCH,
@@ -165,10 +167,10 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_reads_what_its_batch_needs_and_no_whole_table(desk, connection, step):
+def test_a_step_reads_what_its_batch_needs_and_no_whole_table(harness, connection, step):
     """Counted by the server, under the plan that the session really uses."""
     action, _, allowed = STEPS[step]
-    touched = touched_by(connection, lambda: action(desk, connection))
+    touched = touched_by(connection, lambda: action(harness, connection))
 
     assert {name: touched.one_by_one[name] for name in BIG} == dict.fromkeys(BIG, 0)
     for name in BIG:
@@ -176,9 +178,9 @@ def test_a_step_reads_what_its_batch_needs_and_no_whole_table(desk, connection, 
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_plan_of_a_step_takes_the_indexes_made_for_it(desk, connection, step):
+def test_the_plan_of_a_step_takes_the_indexes_made_for_it(harness, connection, step):
     action, indexes, allowed = STEPS[step]
-    plans = plans_of(connection, lambda: action(desk, connection))
+    plans = plans_of(connection, lambda: action(harness, connection))
 
     assert indexes <= plans.indexes
     assert not BIG & plans.whole_tables
@@ -188,12 +190,12 @@ def test_the_plan_of_a_step_takes_the_indexes_made_for_it(desk, connection, step
 
 def test_a_chunk_costs_the_same_while_its_tables_grow(engine, clock):
     """From the very first one: nothing is known of an empty table, and plans are kept."""
-    desk = Desk(engine, clock)
-    desk.add_operator()
+    harness = Harness(engine, clock)
+    harness.add_operator()
     for number in range(QUIET_ROUNDS):
-        wins = [desk.event("ticket_win", f"T{number}-{each}") for each in range(BATCH)]
+        wins = [harness.event("ticket_win", f"T{number}-{each}") for each in range(BATCH)]
         with engine.begin() as connection:
-            touched = touched_by(connection, partial(desk.apply_within, connection, *wins))
+            touched = touched_by(connection, partial(harness.apply_within, connection, *wins))
 
         for name in BIG:
             read = touched.by_index[name] + touched.one_by_one[name]

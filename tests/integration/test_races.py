@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from models.outbox.values import Attempt, Delivered
-from tests.support.desk import CLOSE_DELAY, CREATE_AGE_MAX, LEASE, PARKING_WINDOW, SLIP, TOOK
-from tests.support.threads import beside, waiting_sessions
+from tests.support.concurrent_connections import beside, waiting_sessions
+from tests.support.harness import CLOSE_DELAY, CREATE_AGE_MAX, LEASE, PARKING_WINDOW, SLIP, TOOK
 
 MINUTE = timedelta(minutes=1)
 LOCK_AT_ONCE = text("SELECT id FROM ticket WHERE id = :id FOR NO KEY UPDATE NOWAIT")
@@ -23,266 +23,268 @@ def first_one(request):
 
 
 @pytest.fixture
-def due(desk):
+def due(harness):
     """A ticket that is due to be closed."""
-    desk.say("ticket_win")
-    desk.deliver()
-    desk.wait(CLOSE_DELAY)
+    harness.say("ticket_win")
+    harness.deliver()
+    harness.wait(CLOSE_DELAY)
 
 
-def test_two_workers_apply_the_same_event_once(desk, books, engine, first_one):
+def test_two_workers_apply_the_same_event_once(harness, records, engine, first_one):
     """Protocol E1, rule 20: known ids are read after the lock."""
-    desk.say("ticket_open")
-    event = desk.event("ticket_win", event_id="e")
+    harness.say("ticket_open")
+    event = harness.event("ticket_win", event_id="e")
     with engine.connect() as first:
-        desk.apply_within(first, event)
-        with beside(lambda: desk.publish(event)) as second:
+        harness.apply_within(first, event)
+        with beside(lambda: harness.publish(event)) as second:
             waiting_sessions(engine)
             first.commit() if first_one == "commits" else first.rollback()
             outcomes = second.result().outcomes
 
     other = "duplicate" if first_one == "commits" else "applied"
     assert outcomes == {("ticket_win", other): 1}
-    assert books.outcomes()[1:] == [("ticket_win", "applied")]
-    assert books.owed() == ["ticket_win"]
+    assert records.outcomes()[1:] == [("ticket_win", "applied")]
+    assert records.owed() == ["ticket_win"]
 
 
-def test_two_workers_make_the_same_ticket_once(desk, books, engine, first_one):
+def test_two_workers_make_the_same_ticket_once(harness, records, engine, first_one):
     """Protocol E1, rule 1: the same event, and not even a row to lock."""
-    event = desk.event("ticket_win", event_id="e")
+    event = harness.event("ticket_win", event_id="e")
     with engine.connect() as first:
-        desk.apply_within(first, event)
-        with beside(lambda: desk.publish(event)) as second:
+        harness.apply_within(first, event)
+        with beside(lambda: harness.publish(event)) as second:
             waiting_sessions(engine)
             first.commit() if first_one == "commits" else first.rollback()
             second.result()
 
-    assert books.tickets() == ["T"]
-    assert books.owed() == ["ticket_win"]
+    assert records.tickets() == ["T"]
+    assert records.owed() == ["ticket_win"]
 
 
 def test_a_chunk_that_loses_the_race_for_a_new_ticket_is_decided_again_within_its_transaction(
-    desk, books, engine
+    harness, records, engine
 ):
     """Protocol E1: losing the race is no error, so the chunk is not split for it."""
     with engine.connect() as first, engine.connect() as second:
-        desk.apply_within(first, desk.event("ticket_open", event_id="open"))
-        chunk = desk.event("ticket_win", "U"), desk.event("ticket_win", event_id="win")
-        with beside(lambda: desk.apply_within(second, *chunk)) as applied:
+        harness.apply_within(first, harness.event("ticket_open", event_id="open"))
+        chunk = harness.event("ticket_win", "U"), harness.event("ticket_win", event_id="win")
+        with beside(lambda: harness.apply_within(second, *chunk)) as applied:
             waiting_sessions(engine)
             first.commit()
             applied.result()
         second.commit()
 
-    assert books.outcomes() == [("ticket_open", "applied"), ("ticket_win", "applied")]
-    assert books.standing("U") == "resulted/won"
+    assert records.outcomes() == [("ticket_open", "applied"), ("ticket_win", "applied")]
+    assert records.standing("U") == "resulted/won"
 
 
-def test_tickets_are_locked_in_the_order_of_their_ids(desk, books, engine):
+def test_tickets_are_locked_in_the_order_of_their_ids(harness, records, engine):
     """Rule 19: whoever waits for a ticket holds none that comes after it."""
     for ticket_id in ("B", "A"):  # the keys' order is the other one
-        desk.say("ticket_open", ticket_id)
-    desk.publish(*(desk.event("ticket_open", f"T{number}") for number in range(300)))
+        harness.say("ticket_open", ticket_id)
+    harness.publish(*(harness.event("ticket_open", f"T{number}") for number in range(300)))
     with engine.begin() as connection:  # as a table is that has grown: it is looked into by key
         connection.execute(text("ANALYZE ticket"))
-    chunk = desk.event("ticket_win", "A"), desk.event("ticket_win", "B")
+    chunk = harness.event("ticket_win", "A"), harness.event("ticket_win", "B")
     with engine.connect() as first:
-        first.execute(LOCK_AT_ONCE, {"id": books.ticket("B").id})
-        with beside(lambda: desk.publish(*chunk)) as second:
+        first.execute(LOCK_AT_ONCE, {"id": records.ticket("B").id})
+        with beside(lambda: harness.publish(*chunk)) as second:
             waiting_sessions(engine)
             with engine.begin() as third:
-                later = {"id": books.ticket("A").id}
+                later = {"id": records.ticket("A").id}
                 assert third.execute(LOCK_AT_ONCE, later).scalar_one() == later["id"]
             first.commit()
             second.result()
 
 
-def test_an_event_parked_for_an_unknown_ticket_is_seen_by_who_makes_it(desk, books, engine):
+def test_an_event_parked_for_an_unknown_ticket_is_seen_by_who_makes_it(harness, records, engine):
     """Protocol H17, rule 1: even what waits for a ticket has its row and its lock."""
-    desk.add_operator("careful", announces_tickets=True)
+    harness.add_operator("careful", announces_tickets=True)
     with engine.connect() as first:
-        desk.apply_within(first, desk.event("ticket_win", operator="careful"))
-        with beside(lambda: desk.say("ticket_open", operator="careful")) as second:
+        harness.apply_within(first, harness.event("ticket_win", operator="careful"))
+        with beside(lambda: harness.say("ticket_open", operator="careful")) as second:
             waiting_sessions(engine)
             first.commit()
             second.result()
 
-    assert books.standing(operator="careful") == "resulted/won"
-    assert books.ticket(operator="careful").parked == 0
+    assert records.standing(operator="careful") == "resulted/won"
+    assert records.ticket(operator="careful").parked == 0
 
 
-def test_the_other_order_parks_nothing(desk, books, engine):
+def test_the_other_order_parks_nothing(harness, records, engine):
     """Protocol H17: who makes the ticket is first."""
-    desk.add_operator("careful", announces_tickets=True)
+    harness.add_operator("careful", announces_tickets=True)
     with engine.connect() as first:
-        desk.apply_within(first, desk.event("ticket_open", operator="careful"))
-        with beside(lambda: desk.say("ticket_win", operator="careful")) as second:
+        harness.apply_within(first, harness.event("ticket_open", operator="careful"))
+        with beside(lambda: harness.say("ticket_win", operator="careful")) as second:
             waiting_sessions(engine)
             first.commit()
             outcomes = second.result()
 
     assert outcomes == {("ticket_win", "applied"): 1}
-    assert books.ticket(operator="careful").parked == 0
+    assert records.ticket(operator="careful").parked == 0
 
 
-def test_a_notice_appended_while_its_head_is_finished_is_not_forgotten(desk, books, engine):
+def test_a_notice_appended_while_its_head_is_finished_is_not_forgotten(harness, records, engine):
     """Protocol H37, rules 12 and 13: the intake is first."""
-    desk.say("ticket_win")
-    success = Attempt(desk.claim_one(), Delivered(), TOOK)
+    harness.say("ticket_win")
+    success = Attempt(harness.claim_one(), Delivered(), TOOK)
     with engine.connect() as first:
-        desk.apply_within(first, desk.event("ticket_rollback"))
-        with beside(lambda: desk.record_attempts(success)) as second:
+        harness.apply_within(first, harness.event("ticket_rollback"))
+        with beside(lambda: harness.record_attempts(success)) as second:
             waiting_sessions(engine)
             first.commit()
             assert second.result().due
 
-    assert [row.head for row in books.notices()] == [False, True]
-    assert books.ticket().close_due_at is None  # rule 16: rolled back before it was recorded
+    assert [row.head for row in records.notices()] == [False, True]
+    assert records.ticket().close_due_at is None  # rule 16: rolled back before it was recorded
 
 
-def test_a_head_finished_while_a_notice_is_appended_lets_it_be_head(desk, books, engine):
+def test_a_head_finished_while_a_notice_is_appended_lets_it_be_head(harness, records, engine):
     """Protocol H37: the deliverer is first."""
-    desk.say("ticket_win")
-    success = Attempt(desk.claim_one(), Delivered(), TOOK)
+    harness.say("ticket_win")
+    success = Attempt(harness.claim_one(), Delivered(), TOOK)
     with engine.connect() as first:
-        desk.record_within(first, success)
-        with beside(lambda: desk.publish(desk.event("ticket_rollback"))) as second:
+        harness.record_within(first, success)
+        with beside(lambda: harness.publish(harness.event("ticket_rollback"))) as second:
             waiting_sessions(engine)
             first.commit()
             assert second.result().due
 
-    assert [row.head for row in books.notices()] == [False, True]
-    assert books.ticket().close_due_at is None
+    assert [row.head for row in records.notices()] == [False, True]
+    assert records.ticket().close_due_at is None
 
 
-def test_two_deliverers_record_the_same_success_once(desk, books, engine, first_one):
+def test_two_deliverers_record_the_same_success_once(harness, records, engine, first_one):
     """Rule 14: one of them has lost its lease."""
-    desk.publish(desk.event("ticket_win"), desk.event("ticket_rollback"))
-    lost = Attempt(desk.claim_one(), Delivered(), TOOK)
-    desk.wait(LEASE)
-    owned = Attempt(desk.claim_one(), Delivered(), TOOK)
+    harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
+    lost = Attempt(harness.claim_one(), Delivered(), TOOK)
+    harness.wait(LEASE)
+    owned = Attempt(harness.claim_one(), Delivered(), TOOK)
     with engine.connect() as first:
-        desk.record_within(first, lost)
-        with beside(lambda: desk.record_attempts(owned)) as second:
+        harness.record_within(first, lost)
+        with beside(lambda: harness.record_attempts(owned)) as second:
             waiting_sessions(engine)
             first.commit() if first_one == "commits" else first.rollback()
             second.result()
 
-    assert books.ticket().unfinished == 1
-    assert [row.head for row in books.notices()] == [False, True]
-    assert len(books.attempts()) == (2 if first_one == "commits" else 1)
+    assert records.ticket().unfinished == 1
+    assert [row.head for row in records.notices()] == [False, True]
+    assert len(records.attempts()) == (2 if first_one == "commits" else 1)
 
 
 @pytest.mark.usefixtures("due")
-def test_a_rollback_that_has_the_ticket_is_not_overtaken_by_the_close(desk, books, engine):
+def test_a_rollback_that_has_the_ticket_is_not_overtaken_by_the_close(harness, records, engine):
     """Rule 17: the sweep leaves what is locked, and finds it rolled back afterwards."""
     with engine.connect() as first:
-        desk.apply_within(first, desk.event("ticket_rollback"))
-        assert desk.close_due() == 0
+        harness.apply_within(first, harness.event("ticket_rollback"))
+        assert harness.close_due() == 0
         first.commit()
 
-    assert desk.close_due() == 0
-    assert books.standing() == "open/pending"
-    assert books.owed() == ["ticket_win", "ticket_rollback"]
+    assert harness.close_due() == 0
+    assert records.standing() == "open/pending"
+    assert records.owed() == ["ticket_win", "ticket_rollback"]
 
 
 @pytest.mark.usefixtures("due")
 def test_a_rollback_that_comes_while_the_close_has_the_ticket_is_rejected(
-    desk, books, engine, first_one
+    harness, records, engine, first_one
 ):
     """Rule 17: unless the sweep dies before its COMMIT."""
     with engine.connect() as first:
-        assert desk.close_within(first) == 1
-        with beside(lambda: desk.say("ticket_rollback")) as second:
+        assert harness.close_within(first) == 1
+        with beside(lambda: harness.say("ticket_rollback")) as second:
             waiting_sessions(engine)
             first.commit() if first_one == "commits" else first.rollback()
             second.result()
 
     if first_one == "commits":
-        assert books.standing() == "closed/won"
-        assert books.outcomes()[-1] == ("ticket_rollback", "rejected")
-        assert books.owed() == ["ticket_win", "ticket_closed"]
+        assert records.standing() == "closed/won"
+        assert records.outcomes()[-1] == ("ticket_rollback", "rejected")
+        assert records.owed() == ["ticket_win", "ticket_closed"]
     else:
-        assert books.standing() == "open/pending"
-        assert books.owed() == ["ticket_win", "ticket_rollback"]
+        assert records.standing() == "open/pending"
+        assert records.owed() == ["ticket_win", "ticket_rollback"]
 
 
 def test_a_window_that_ends_while_the_missing_event_is_applied_rejects_nothing(
-    desk, books, engine, first_one
+    harness, records, engine, first_one
 ):
     """Rule 20: parked events are read after the lock."""
-    start = desk.now
-    desk.wait(MINUTE)
-    desk.say("ticket_rollback", at=desk.now)
-    desk.wait(PARKING_WINDOW)
+    start = harness.now
+    harness.wait(MINUTE)
+    harness.say("ticket_rollback", at=harness.now)
+    harness.wait(PARKING_WINDOW)
     with engine.connect() as first:
-        desk.apply_within(first, desk.event("ticket_win", at=start))
-        with beside(desk.end_windows) as second:
+        harness.apply_within(first, harness.event("ticket_win", at=start))
+        with beside(harness.end_windows) as second:
             waiting_sessions(engine)
             first.commit() if first_one == "commits" else first.rollback()
             ended = second.result()
 
     if first_one == "commits":
-        assert (ended, books.standing()) == (0, "open/pending")
-        assert books.event(books.events()[0].event_id).outcome == "applied"
+        assert (ended, records.standing()) == (0, "open/pending")
+        assert records.event(records.events()[0].event_id).outcome == "applied"
     else:
-        assert (ended, books.standing()) == (1, "absent/pending")
+        assert (ended, records.standing()) == (1, "absent/pending")
 
 
-def test_a_create_that_is_claimed_while_the_sweep_gives_it_up_is_sent(desk, books, engine):
+def test_a_create_that_is_claimed_while_the_sweep_gives_it_up_is_sent(harness, records, engine):
     """Rule 10: the claim was in time, the sweep finds its lease."""
-    desk.say("ticket_create", **SLIP)
-    desk.wait(CREATE_AGE_MAX - MINUTE / 60)
+    harness.say("ticket_create", **SLIP)
+    harness.wait(CREATE_AGE_MAX - MINUTE / 60)
     with engine.connect() as first:
-        (create,) = desk.claim_within(first, {1: 1})
-        desk.wait(MINUTE / 60)
-        with beside(desk.abandon_creates) as second:
+        (create,) = harness.claim_within(first, {1: 1})
+        harness.wait(MINUTE / 60)
+        with beside(harness.abandon_creates) as second:
             waiting_sessions(engine)
             first.commit()
             assert second.result() == 0
-    desk.record(create)
+    harness.record(create)
 
-    assert books.standing() == "open/pending"
+    assert records.standing() == "open/pending"
 
 
-def test_a_create_that_is_answered_while_the_sweep_gives_it_up_stays_answered(desk, books, engine):
+def test_a_create_that_is_answered_while_the_sweep_gives_it_up_stays_answered(
+    harness, records, engine
+):
     """Rule 10: its lease is over, but its sender is not lost and has the ticket's lock first."""
-    desk.say("ticket_create", **SLIP)
-    success = Attempt(desk.claim_one(), Delivered(), TOOK)
-    desk.wait(LEASE)
+    harness.say("ticket_create", **SLIP)
+    success = Attempt(harness.claim_one(), Delivered(), TOOK)
+    harness.wait(LEASE)
     with engine.connect() as first:
-        desk.record_within(first, success)
-        with beside(desk.abandon_creates) as second:
+        harness.record_within(first, success)
+        with beside(harness.abandon_creates) as second:
             waiting_sessions(engine)
             first.commit()
             assert second.result() == 0
 
-    assert books.standing() == "open/pending"
-    assert books.owed() == ["ticket_create"]
+    assert records.standing() == "open/pending"
+    assert records.owed() == ["ticket_create"]
 
 
-def test_a_create_that_is_claimed_while_it_is_discarded_keeps_its_place(desk, books, engine):
+def test_a_create_that_is_claimed_while_it_is_discarded_keeps_its_place(harness, records, engine):
     """Rule 10: it is on its way to the partner, so its discard waits."""
-    desk.say("ticket_create", **SLIP)
+    harness.say("ticket_create", **SLIP)
     with engine.connect() as first:
-        (create,) = desk.claim_within(first, {1: 1})
-        with beside(lambda: desk.say("ticket_discard")) as second:
+        (create,) = harness.claim_within(first, {1: 1})
+        with beside(lambda: harness.say("ticket_discard")) as second:
             waiting_sessions(engine)
             first.commit()
             second.result()
-    assert [row.head for row in books.notices()] == [True, False]
-    desk.record(create)
+    assert [row.head for row in records.notices()] == [True, False]
+    harness.record(create)
 
-    assert books.standing() == "cancelled/pending"
-    assert desk.deliver() == [("T", "ticket_discard")]
+    assert records.standing() == "cancelled/pending"
+    assert harness.deliver() == [("T", "ticket_discard")]
 
 
-def test_a_create_that_is_discarded_first_is_not_claimed(desk, books, engine):
-    desk.say("ticket_create", **SLIP)
+def test_a_create_that_is_discarded_first_is_not_claimed(harness, records, engine):
+    harness.say("ticket_create", **SLIP)
     with engine.connect() as first:
-        desk.apply_within(first, desk.event("ticket_discard"))
-        assert desk.claim() == []
+        harness.apply_within(first, harness.event("ticket_discard"))
+        assert harness.claim() == []
         first.commit()
 
-    assert desk.deliver() == [("T", "ticket_discard")]
-    assert books.notice(1).ended == "withdrawn"
+    assert harness.deliver() == [("T", "ticket_discard")]
+    assert records.notice(1).ended == "withdrawn"

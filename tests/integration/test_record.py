@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from models.outbox.notice_rows import FAILURES_FIRST, FAILURES_NEWEST, THIN_OUT
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
-from tests.support.desk import CLOSE_DELAY, TOOK
+from tests.support.harness import CLOSE_DELAY, TOOK
 from tests.support.plans import plans_of
 from tests.support.poison import refuse_attempts
 
@@ -21,43 +21,45 @@ SECOND = timedelta(seconds=1)
 PAUSE = timedelta(seconds=30)
 
 
-def test_what_one_recording_does_is_undone_as_a_whole(desk, books, engine):
+def test_what_one_recording_does_is_undone_as_a_whole(harness, records, engine):
     """Rule 13, protocol H36: notice, head and clock move together or not at all."""
-    desk.publish(desk.event("ticket_win", "A"), desk.event("ticket_win", "B"))
-    claims = desk.claim()
+    harness.publish(harness.event("ticket_win", "A"), harness.event("ticket_win", "B"))
+    claims = harness.claim()
     attempts = [Attempt(one, Delivered(), TOOK) for one in claims]
     with engine.connect() as connection:
-        desk.record_within(connection, *attempts)
+        harness.record_within(connection, *attempts)
         connection.rollback()  # the process dies before its COMMIT
     for ticket in ("A", "B"):
-        assert books.ticket(ticket).close_due_at is None
-        assert books.notice(1, ticket).ended is None
-    assert books.attempts() == []
+        assert records.ticket(ticket).close_due_at is None
+        assert records.notice(1, ticket).ended is None
+    assert records.attempts() == []
 
-    desk.record_attempts(*attempts)
+    harness.record_attempts(*attempts)
 
-    assert books.ticket("A").close_due_at == desk.now + CLOSE_DELAY
+    assert records.ticket("A").close_due_at == harness.now + CLOSE_DELAY
 
 
-def test_a_recording_that_fails_in_its_last_statement_leaves_nothing_behind(desk, books, engine):
+def test_a_recording_that_fails_in_its_last_statement_leaves_nothing_behind(
+    harness, records, engine
+):
     """Rule 13: attempts are written last."""
-    desk.publish(desk.event("ticket_win"), desk.event("ticket_rollback"))
-    claim = desk.claim_one()
+    harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
+    claim = harness.claim_one()
     heal = refuse_attempts(engine)
     with pytest.raises(Exception, match="this row breaks the table"):
-        desk.record(claim)
-    assert [(row.head, row.ended) for row in books.notices()] == [(True, None), (False, None)]
-    assert books.ticket().unfinished == 2
+        harness.record(claim)
+    assert [(row.head, row.ended) for row in records.notices()] == [(True, None), (False, None)]
+    assert records.ticket().unfinished == 2
 
     heal()
-    assert desk.record(claim).due
+    assert harness.record(claim).due
 
-    assert [row.head for row in books.notices()] == [False, True]
+    assert [row.head for row in records.notices()] == [False, True]
 
 
-def test_a_batch_may_hold_every_kind_of_verdict(desk, books):
-    desk.publish(*(desk.event("ticket_win", name) for name in ("A", "B", "C", "D")))
-    claims = {one.ticket_id: one for one in desk.claim()}
+def test_a_batch_may_hold_every_kind_of_verdict(harness, records):
+    harness.publish(*(harness.event("ticket_win", name) for name in ("A", "B", "C", "D")))
+    claims = {one.ticket_id: one for one in harness.claim()}
     verdicts: dict[str, Verdict] = {
         "A": Delivered(),
         "B": RetryLater(PAUSE),
@@ -65,26 +67,31 @@ def test_a_batch_may_hold_every_kind_of_verdict(desk, books):
         "D": Dead("400"),
     }
 
-    recorded = desk.record_attempts(
+    recorded = harness.record_attempts(
         *(Attempt(claims[name], verdict, TOOK) for name, verdict in verdicts.items())
     )
 
     assert recorded.verdicts == {"delivered": 1, "again": 1, "unanswered": 1, "dead": 1}
     assert not recorded.due
-    assert [books.notice(1, name).ended for name in "ABCD"] == ["delivered", None, None, "dead"]
-    assert [books.notice(1, name).perhaps_delivered for name in "ABCD"] == [
+    assert [records.notice(1, name).ended for name in "ABCD"] == ["delivered", None, None, "dead"]
+    assert [records.notice(1, name).perhaps_delivered for name in "ABCD"] == [
         False,
         False,
         True,
         False,
     ]
-    assert [books.ticket(name).close_due_at is None for name in "ABCD"] == [False, True, True, True]
+    assert [records.ticket(name).close_due_at is None for name in "ABCD"] == [
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
-def test_each_attempt_is_kept_with_what_the_partner_said(desk, books):
-    desk.say("ticket_win")
+def test_each_attempt_is_kept_with_what_the_partner_said(harness, records):
+    harness.say("ticket_win")
     answer = Attempt(
-        desk.claim_one(),
+        harness.claim_one(),
         RetryLater(PAUSE),
         TOOK,
         http_status=503,
@@ -92,31 +99,35 @@ def test_each_attempt_is_kept_with_what_the_partner_said(desk, books):
         answer='{"busy":"ü"}',
         remarks={"ref": "x"},
     )
-    desk.record_attempts(answer)
+    harness.record_attempts(answer)
 
-    (row,) = books.attempts()
+    (row,) = records.attempts()
     assert (row.claim, row.verdict, row.took_ms, row.http_status) == (1, "again", 120, 503)
     assert (row.problem, row.answer) == ("503 Service Unavailable", '{"busy":"ü"}')
-    assert (row.remarks, row.recorded_at) == ({"ref": "x"}, desk.now)
+    assert (row.remarks, row.recorded_at) == ({"ref": "x"}, harness.now)
 
 
-def test_recording_the_same_twice_changes_nothing(desk, books):
+def test_recording_the_same_twice_changes_nothing(harness, records):
     """Protocol H43: a recording whose COMMIT was not heard is tried again."""
-    desk.publish(desk.event("ticket_win", "A"), desk.event("ticket_win", "B"))
-    first, second = desk.claim()
+    harness.publish(harness.event("ticket_win", "A"), harness.event("ticket_win", "B"))
+    first, second = harness.claim()
     attempts = Attempt(first, Delivered(), TOOK), Attempt(second, RetryLater(PAUSE), TOOK)
-    desk.record_attempts(*attempts)
-    before = [books.notice(1, name) for name in "AB"], books.ticket("A"), books.attempts()
-    desk.wait(SECOND)
-    desk.record_attempts(*attempts)
+    harness.record_attempts(*attempts)
+    before = [records.notice(1, name) for name in "AB"], records.ticket("A"), records.attempts()
+    harness.wait(SECOND)
+    harness.record_attempts(*attempts)
 
-    assert ([books.notice(1, name) for name in "AB"], books.ticket("A"), books.attempts()) == before
+    assert (
+        [records.notice(1, name) for name in "AB"],
+        records.ticket("A"),
+        records.attempts(),
+    ) == before
 
 
-def test_of_failures_without_end_the_first_and_the_newest_are_kept(desk, books, engine):
+def test_of_failures_without_end_the_first_and_the_newest_are_kept(harness, records, engine):
     """A partner that is dead for months is probed every 15 s."""
-    desk.publish(desk.event("ticket_win"))
-    claim = desk.claim_one()
+    harness.publish(harness.event("ticket_win"))
+    claim = harness.claim_one()
     number = 1_000
     with engine.begin() as connection:
         connection.execute(FAILED_BEFORE, {"notice": claim.notice, "count": number - 1})
@@ -127,12 +138,12 @@ def test_of_failures_without_end_the_first_and_the_newest_are_kept(desk, books, 
             text("UPDATE delivery_attempt SET verdict = 'delivered' WHERE claim = 99")
         )
     for further in range(20):
-        desk.record_attempts(
+        harness.record_attempts(
             Attempt(replace(claim, number=number + further), RetryLater(PAUSE), TOOK),
         )
 
     last = number + 19
-    kept = [row.claim for row in books.attempts()]
+    kept = [row.claim for row in records.attempts()]
     assert sorted(kept) == [
         *range(1, FAILURES_FIRST + 1),
         99,  # what the partner took is never removed before its ticket
@@ -140,9 +151,9 @@ def test_of_failures_without_end_the_first_and_the_newest_are_kept(desk, books, 
     ]
 
 
-def test_thinning_out_reads_what_it_removes(desk, engine):
-    desk.publish(desk.event("ticket_win"))
-    claim = desk.claim_one()
+def test_thinning_out_reads_what_it_removes(harness, engine):
+    harness.publish(harness.event("ticket_win"))
+    claim = harness.claim_one()
     with engine.begin() as connection:
         connection.execute(FAILED_BEFORE, {"notice": claim.notice, "count": 5_000})
         connection.execute(text("ANALYZE delivery_attempt"))

@@ -19,8 +19,8 @@ from producers.publisher import Publisher
 from producers.publisher.append import StreamAppender
 from tests.support.bare_clients import celery_backend, produce, put
 from tests.support.celery_process import celery, end, environment, must_live
-from tests.support.desk import OPERATOR, Desk
 from tests.support.guarded_server import Guarded, guarded_server
+from tests.support.harness import OPERATOR, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
 
@@ -162,9 +162,9 @@ def test_who_sends_to_the_queue_may_do_nothing_else(guarded, admin):
 @pytest.mark.slow
 def test_the_workers_can_do_all_they_need(guarded, admin, tmp_path, database, engine: Engine):
     """Intake with both doors, deliveries, sweeps and beat, in one process for once."""
-    desk = Desk(engine, ManualClock())
-    desk.add_operator()
-    desk.disable()  # nobody is there to be told
+    harness = Harness(engine, ManualClock())
+    harness.add_operator()
+    harness.disable()  # nobody is there to be told
     env = environment(
         tmp_path,
         database_url=database,

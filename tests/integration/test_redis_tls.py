@@ -24,7 +24,7 @@ from producers.publisher import Publisher
 from producers.simulation.partner import SimulatedPartner
 from tests.support.celery_process import environment
 from tests.support.certificates import identity
-from tests.support.delivery_scene import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.procfile_processes import Running

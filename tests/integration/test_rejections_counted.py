@@ -6,23 +6,23 @@ from collections import Counter
 from models.events.celery_message import KIND as QUEUE
 from models.events.event import Entry
 from models.events.lottery import KIND as LOTTERY
-from tests.support.desk import CLOSE_DELAY, PARKING_WINDOW, SLIP, Desk
+from tests.support.harness import CLOSE_DELAY, PARKING_WINDOW, SLIP, Harness
 from worker.metrics.intake import REJECTING
 
 
-def through(door: bytes, desk: Desk) -> Entry:
+def through(door: bytes, harness: Harness) -> Entry:
     """Something unreadable that came through *door*."""
-    return Entry(desk.raw(b"").id, {b"type": door, b"event": b"no json"})
+    return Entry(harness.raw(b"").id, {b"type": door, b"event": b"no json"})
 
 
-def test_each_rejection_is_counted_once_by_reason_and_door(desk: Desk):
-    applied = desk.publish(
-        desk.raw(b"no json"),
-        desk.event("ticket_win", "stranger", operator="nobody"),
-        through(QUEUE, desk),
-        through(LOTTERY, desk),
-        through(b"TELEX", desk),
-        desk.event("ticket_win", "fine"),
+def test_each_rejection_is_counted_once_by_reason_and_door(harness: Harness):
+    applied = harness.publish(
+        harness.raw(b"no json"),
+        harness.event("ticket_win", "stranger", operator="nobody"),
+        through(QUEUE, harness),
+        through(LOTTERY, harness),
+        through(b"TELEX", harness),
+        harness.event("ticket_win", "fine"),
     )
 
     assert applied.rejected == Counter(
@@ -36,31 +36,31 @@ def test_each_rejection_is_counted_once_by_reason_and_door(desk: Desk):
     )
 
 
-def test_what_its_ticket_does_not_take_is_counted_with_the_tickets_reason(desk: Desk):
-    desk.say("ticket_win", "T")
-    desk.deliver()
-    desk.wait(CLOSE_DELAY)
-    assert desk.close_due() == 1
+def test_what_its_ticket_does_not_take_is_counted_with_the_tickets_reason(harness: Harness):
+    harness.say("ticket_win", "T")
+    harness.deliver()
+    harness.wait(CLOSE_DELAY)
+    assert harness.close_due() == 1
 
-    applied = desk.publish(desk.event("ticket_rollback", "T"))
+    applied = harness.publish(harness.event("ticket_rollback", "T"))
 
     assert applied.rejected == Counter({("ticket_closed", "stream"): 1})
     assert applied.outcomes["ticket_rollback", "rejected"] == 1
 
 
-def test_what_had_been_parked_has_no_door_any_more(desk: Desk):
-    desk.say("ticket_open", "T", sequence=1, **SLIP)
-    desk.say("ticket_rollback", "T", sequence=3)
-    desk.wait(PARKING_WINDOW / 2)
+def test_what_had_been_parked_has_no_door_any_more(harness: Harness):
+    harness.say("ticket_open", "T", sequence=1, **SLIP)
+    harness.say("ticket_rollback", "T", sequence=3)
+    harness.wait(PARKING_WINDOW / 2)
 
-    applied = desk.publish(desk.event("ticket_update", "T", sequence=2, **SLIP))
+    applied = harness.publish(harness.event("ticket_update", "T", sequence=2, **SLIP))
 
     assert applied.rejected == Counter({("out_of_turn", "earlier"): 1})
 
 
-def test_every_reason_that_was_seen_is_one_that_starts_from_zero(desk: Desk):
+def test_every_reason_that_was_seen_is_one_that_starts_from_zero(harness: Harness):
     """An alert sees a rise only from a zero that was shown before."""
-    seen = desk.publish(desk.raw(json.dumps({"action": "ticket_win"}).encode())).rejected
+    seen = harness.publish(harness.raw(json.dumps({"action": "ticket_win"}).encode())).rejected
 
     assert {reason for reason, _ in seen} <= set(REJECTING)
     assert len(REJECTING) == len(set(REJECTING))

@@ -14,11 +14,11 @@ from sqlalchemy import Engine
 
 from models.events.event import Entry
 from tests.support.bare_clients import celery_backend
-from tests.support.books import Books
-from tests.support.desk import CLOSE_DELAY, OPERATOR, Desk
+from tests.support.harness import CLOSE_DELAY, OPERATOR, Harness
 from tests.support.manual_clock import ManualClock
-from tests.support.moments import noted
+from tests.support.noted_moments import noted
 from tests.support.plain_settings import plain_settings
+from tests.support.records import Records
 from tests.support.ticket_queue import full
 from tests.support.wait import eventually
 from worker.intake.celery_queue.drain import CeleryQueue
@@ -37,13 +37,13 @@ def clock(redis: Redis) -> ManualClock:
 
 
 @pytest.fixture
-def due(desk: Desk, redis: Redis, backend: Celery) -> datetime:
+def due(harness: Harness, redis: Redis, backend: Celery) -> datetime:
     """When the ticket closes, a moment ahead of Redis' present; its partner has taken a win."""
     backend.send_task("ticket_paid", queue="elsewhere")  # connected, it publishes without delay
-    desk.clock.advance(present(redis) - CLOSE_DELAY + MOMENT - desk.now)
-    desk.say("ticket_win")
-    desk.deliver()
-    return desk.now + CLOSE_DELAY
+    harness.clock.advance(present(redis) - CLOSE_DELAY + MOMENT - harness.now)
+    harness.say("ticket_win")
+    harness.deliver()
+    return harness.now + CLOSE_DELAY
 
 
 @pytest.fixture
@@ -79,14 +79,14 @@ def pass_by(redis: Redis, clock: ManualClock, moment: datetime) -> None:
     clock.advance(CLOSE_DELAY + LATER)
 
 
-def run_the_intake(stream: Stream, desk: Desk) -> None:
+def run_the_intake(stream: Stream, harness: Harness) -> None:
     entries: list[Entry] = stream.read(count=100, block=timedelta(milliseconds=1))
-    desk.publish(*entries)
+    harness.publish(*entries)
     stream.finish([entry.id for entry in entries])
 
 
 def test_a_rollback_that_was_only_on_the_queue_when_its_ticket_fell_due_is_honoured(
-    due, sweep, backend, redis, clock, stream, desk, books: Books
+    due, sweep, backend, redis, clock, stream, harness, records: Records
 ):
     """The intake is stopped, the sweep runs: it moves the rollback, and closes nothing for it."""
     sweep.round()
@@ -98,14 +98,14 @@ def test_a_rollback_that_was_only_on_the_queue_when_its_ticket_fell_due_is_honou
 
     assert [one.closed for one in rounds] == [0, 0, 0]
     assert redis.llen("tickets") == 0
-    run_the_intake(stream, desk)
+    run_the_intake(stream, harness)
     assert sweep.round().closed == 0
-    assert books.standing() == "open/pending"
-    assert books.owed() == ["ticket_win", "ticket_rollback"]
+    assert records.standing() == "open/pending"
+    assert records.owed() == ["ticket_win", "ticket_rollback"]
 
 
 def test_so_it_is_when_no_sweep_ever_looked_before(
-    due, sweep, backend, redis, clock, stream, desk, books
+    due, sweep, backend, redis, clock, stream, harness, records
 ):
     """Its entry's id is younger than the due time, and no moment says when it really came."""
     backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
@@ -113,13 +113,13 @@ def test_so_it_is_when_no_sweep_ever_looked_before(
 
     assert sweep.round().horizon is None
 
-    run_the_intake(stream, desk)
+    run_the_intake(stream, harness)
     sweep.round()
-    assert books.standing() == "open/pending"
+    assert records.standing() == "open/pending"
 
 
 def test_so_it_is_when_another_intake_moved_it_and_died(
-    due, sweep, backend, redis, clock, stream, desk, books
+    due, sweep, backend, redis, clock, stream, harness, records
 ):
     """Between two sweeps: on the stream with a young id, in a dead consumer's hands."""
     sweep.round()
@@ -130,28 +130,28 @@ def test_so_it_is_when_another_intake_moved_it_and_died(
 
     assert sweep.round().closed == 0
 
-    desk.publish(*entries)
+    harness.publish(*entries)
     stream.finish([entry.id for entry in entries])
     sweep.round()
-    assert books.standing() == "open/pending"
+    assert records.standing() == "open/pending"
 
 
 def test_a_rollback_that_was_only_on_the_stream_is_honoured(
-    due, sweep, redis, clock, stream, desk, books
+    due, sweep, redis, clock, stream, harness, records
 ):
     sweep.round()
-    redis.xadd("ticket-events", desk.event("ticket_rollback").fields)
+    redis.xadd("ticket-events", harness.event("ticket_rollback").fields)
     pass_by(redis, clock, due)
 
     assert sweep.round().closed == 0
 
-    run_the_intake(stream, desk)
+    run_the_intake(stream, harness)
     sweep.round()
-    assert books.standing() == "open/pending"
+    assert records.standing() == "open/pending"
 
 
 def test_a_rollback_sent_to_the_queue_after_the_due_time_holds_nothing_up(
-    due, sweep, backend, redis, clock, stream, desk, books
+    due, sweep, backend, redis, clock, stream, harness, records
 ):
     pass_by(redis, clock, due)
     StreamWatermark(redis).horizon(present(redis))  # a sweep looked, and found the queue empty
@@ -159,13 +159,13 @@ def test_a_rollback_sent_to_the_queue_after_the_due_time_holds_nothing_up(
 
     assert sweep.round().closed == 1
 
-    run_the_intake(stream, desk)
-    assert books.standing() == "closed/won"
-    assert books.events()[-1].reason == "ticket_closed"
+    run_the_intake(stream, harness)
+    assert records.standing() == "closed/won"
+    assert records.events()[-1].reason == "ticket_closed"
 
 
 def test_while_the_queue_cannot_be_emptied_no_moment_is_noted(
-    due, sweep, backend, redis, clock, desk, books
+    due, sweep, backend, redis, clock, harness, records
 ):
     """Redis is full: what waits there may be a rollback."""
     sweep.round()

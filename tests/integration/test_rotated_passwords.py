@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from models.database.engine import open_engine
 from models.migrations.runner import upgrade
 from tests.support import databases
-from tests.support.delivery_scene import scene_on
+from tests.support.delivery_setup import scene_on
 from tests.support.manual_clock import ManualClock
 
 OLD, NEW = "the-password-of-last-year", "the-password-of-this-year"

@@ -18,7 +18,7 @@ from models.migrations.runner import upgrade
 from tests.support import databases
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
-from tests.support.desk import CLOSE_DELAY, Desk
+from tests.support.harness import CLOSE_DELAY, Harness
 from tests.support.pooler import needs_pgbouncer, pgbouncer
 from worker.cli.doctor.database import unreachable
 
@@ -77,13 +77,13 @@ def test_the_defaults_of_a_role_change_nothing_of_a_session(database):
 @pytest.mark.usefixtures("odd_role")
 def test_a_ticket_lives_as_ever_under_such_a_role(database, clock):
     engine = open_engine(database, application_name="odd", pool_size=2)
-    desk = Desk(engine, clock)
-    desk.add_operator()
-    desk.say("ticket_win", "T€1", player_id="Łukasz 😀".replace(" ", "_"))
-    assert desk.deliver() == [("T€1", "ticket_win")]
-    desk.wait(CLOSE_DELAY)
+    harness = Harness(engine, clock)
+    harness.add_operator()
+    harness.say("ticket_win", "T€1", player_id="Łukasz 😀".replace(" ", "_"))
+    assert harness.deliver() == [("T€1", "ticket_win")]
+    harness.wait(CLOSE_DELAY)
 
-    assert desk.close_due() == 1
+    assert harness.close_due() == 1
     engine.dispose()
 
 

@@ -21,7 +21,7 @@ from producers.simulation.partner.ledger import Ledger, LedgerEntry
 from producers.simulation.partner.pam import SimulatedPam
 from producers.simulation.partner.server import serve
 from producers.wall_clock import utc_now
-from tests.support.partner_line import (
+from tests.support.partner_client import (
     SECRET,
     headers,
     line_to,

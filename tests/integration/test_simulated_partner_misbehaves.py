@@ -17,7 +17,7 @@ from producers.simulation.partner import (
     Rule,
     SimulatedPartner,
 )
-from tests.support.partner_line import (
+from tests.support.partner_client import (
     SECRET,
     headers,
     line_to,

@@ -16,14 +16,7 @@ from producers.simulation.partner import (
     HangMidBody,
     SimulatedPartner,
 )
-from tests.support.partner_line import (
-    SECRET,
-    ask,
-    headers,
-    line_to,
-    notice,
-    send,
-)
+from tests.support.partner_client import SECRET, ask, headers, line_to, notice, send
 
 
 @pytest.fixture

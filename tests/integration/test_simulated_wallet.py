@@ -17,7 +17,7 @@ from producers.simulation.partner import (
     SimulatedPartner,
     Wallet,
 )
-from tests.support.partner_line import SECRET, ask, line_to
+from tests.support.partner_client import SECRET, ask, line_to
 
 PAYOUT: dict[str, Any] = {
     "username": "member001",
@@ -191,8 +191,8 @@ def test_a_wallet_s_misbehaviour_can_be_ordered_over_http(line, wallet, order, s
     assert told["status"]["code"] == said["code"]
     assert data.get("refId") == said.get("refId", data.get("refId"))
     assert data["balance"].get("after") == said.get("after", data["balance"].get("after"))
-    books = json.loads(ask(line, "GET", "/_wallet"))
-    assert books == {
+    records = json.loads(ask(line, "GET", "/_wallet"))
+    assert records == {
         "accounts": {"member001": "10012.34"} if credited else {},
         "transactions": int(credited),
     }

@@ -10,12 +10,12 @@ from redis.retry import Retry
 from sqlalchemy import Engine
 
 from models.settings.settings import Settings
-from tests.support.books import Books
 from tests.support.closed_port import closed_port
-from tests.support.desk import CLOSE_DELAY, Desk
+from tests.support.harness import CLOSE_DELAY, Harness
 from tests.support.manual_clock import ManualClock
-from tests.support.moments import note
+from tests.support.noted_moments import note
 from tests.support.plain_settings import plain_settings
+from tests.support.records import Records
 from worker.intake.stream import STREAM
 from worker.sweep.round import Sweep, Swept
 from worker.sweep.watermark import StreamWatermark
@@ -43,29 +43,29 @@ def sweep(engine: Engine, redis: Redis, clock: ManualClock, settings: Settings) 
 
 
 @pytest.fixture
-def due_tickets(desk: Desk) -> None:
+def due_tickets(harness: Harness) -> None:
     """Tickets whose results the partner took a day ago."""
-    desk.publish(*(desk.event("ticket_win", str(number)) for number in range(TICKETS)))
-    desk.deliver()
-    desk.wait(CLOSE_DELAY)
+    harness.publish(*(harness.event("ticket_win", str(number)) for number in range(TICKETS)))
+    harness.deliver()
+    harness.wait(CLOSE_DELAY)
 
 
-def closed(books: Books) -> int:
+def closed(records: Records) -> int:
     """How many tickets are closed, each of which must owe its partner that word once."""
     tickets = [str(number) for number in range(TICKETS)]
-    done = [ticket for ticket in tickets if books.standing(ticket) == "closed/won"]
+    done = [ticket for ticket in tickets if records.standing(ticket) == "closed/won"]
     for ticket in done:
-        told = [notice.action for notice in books.notices(ticket)]
+        told = [notice.action for notice in records.notices(ticket)]
         assert told == ["ticket_win", "ticket_closed"]
     return len(done)
 
 
 @pytest.mark.usefixtures("due_tickets")
-def test_a_round_closes_all_that_is_due_whatever_the_batch(sweep, books):
+def test_a_round_closes_all_that_is_due_whatever_the_batch(sweep, records):
     swept = sweep.round()
 
     assert (swept.closed, swept.due) == (TICKETS, True)
-    assert closed(books) == TICKETS
+    assert closed(records) == TICKETS
 
 
 def test_a_round_with_nothing_due_hints_nobody(sweep):
@@ -93,7 +93,7 @@ def test_what_came_after_the_due_time_holds_nothing_back(sweep, redis):
 
 
 @pytest.mark.usefixtures("due_tickets")
-def test_while_redis_is_away_nothing_closes(engine, clock, settings, books):
+def test_while_redis_is_away_nothing_closes(engine, clock, settings, records):
     with Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away:
         sweep = Sweep(
             transaction=engine.begin, clock=clock, sight=StreamWatermark(away), settings=settings
@@ -101,11 +101,11 @@ def test_while_redis_is_away_nothing_closes(engine, clock, settings, books):
 
         assert sweep.round() == Swept(horizon=None)
 
-    assert closed(books) == 0
+    assert closed(records) == 0
 
 
 @pytest.mark.usefixtures("due_tickets")
-def test_two_sweeps_at_once_close_every_ticket_once(sweep, books):
+def test_two_sweeps_at_once_close_every_ticket_once(sweep, records):
     rounds: list[Swept] = []
     threads = [threading.Thread(target=lambda: rounds.append(sweep.round())) for _ in range(2)]
     for thread in threads:
@@ -115,12 +115,12 @@ def test_two_sweeps_at_once_close_every_ticket_once(sweep, books):
 
     sweep.round()  # a row that both found locked is left for the next round
     assert len(rounds) == 2
-    assert closed(books) == TICKETS
+    assert closed(records) == TICKETS
 
 
 @pytest.mark.usefixtures("due_tickets")
 def test_a_round_ends_when_its_time_is_over_and_the_next_goes_on(
-    engine, clock, settings, redis, books
+    engine, clock, settings, redis, records
 ):
     moments = iter([0.0, *[1000.0] * 100])
     sweep = Sweep(
@@ -132,7 +132,7 @@ def test_a_round_ends_when_its_time_is_over_and_the_next_goes_on(
     )
 
     assert sweep.round().closed == settings.sweep_batch
-    assert closed(books) == settings.sweep_batch
+    assert closed(records) == settings.sweep_batch
 
 
 def milliseconds(moment: datetime) -> int:

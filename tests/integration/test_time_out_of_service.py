@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from models.outbox.values import Claim, Dead, RetryLater
-from tests.support.books import Books
 from tests.support.deliverers import AGAIN, Deliverer
-from tests.support.desk import Desk
+from tests.support.harness import Harness
+from tests.support.records import Records
 from worker.delivery.outcome import not_sent
 from worker.delivery.retry import RetryPolicy
 
@@ -46,14 +46,14 @@ BEFORE_UPGRADE = text("""
 class Tried:
     """A notice that its partner never takes, as a deliverer sees it."""
 
-    desk: Desk
+    harness: Harness
     deliverer: Deliverer
-    books: Books
+    records: Records
     pauses: list[timedelta] = field(default_factory=list)  # after each attempt so far
 
     @property
     def is_dead(self) -> bool:
-        return bool(self.books.notice(1).ended == "dead")
+        return bool(self.records.notice(1).ended == "dead")
 
     def claim(self) -> Claim:
         (claim,) = self.deliverer.claim()
@@ -66,7 +66,7 @@ class Tried:
     def record(self, claim: Claim, *, chance: float = 0) -> None:
         self.deliverer.turnstile.lanes.ended(claim.operator)
         attempt = not_sent(claim, "503", policy=POLICY, chance=chance)
-        self.desk.record_attempts(attempt)
+        self.harness.record_attempts(attempt)
         match attempt.verdict:
             case RetryLater(pause):
                 self.pauses.append(pause)
@@ -79,78 +79,78 @@ class Tried:
         """Try in vain, always in time, until so much is paused; the last pause is not over."""
         self.fail(chance=chance)
         while sum(self.pauses, NOTHING) < at_least:
-            self.desk.wait(self.pauses[-1])
+            self.harness.wait(self.pauses[-1])
             self.fail(chance=chance)
 
     def fail_until_dead(self, *, late: timedelta = NOTHING, chance: float = 0) -> None:
         """Go on in vain, each attempt *late*, until the notice is given up."""
         while not self.is_dead:
-            self.desk.wait(self.pauses[-1] + late)
+            self.harness.wait(self.pauses[-1] + late)
             self.fail(chance=chance)
 
 
 @pytest.fixture
-def tried(desk: Desk, books: Books) -> Tried:
-    desk.say("ticket_win")
-    return Tried(desk, Deliverer(desk), books)
+def tried(harness: Harness, records: Records) -> Tried:
+    harness.say("ticket_win")
+    return Tried(harness, Deliverer(harness), records)
 
 
-def test_without_an_outage_it_is_given_up_after_48_hours(tried, desk):
-    began = desk.now
+def test_without_an_outage_it_is_given_up_after_48_hours(tried, harness):
+    began = harness.now
 
     tried.fail_for(NOTHING)
     tried.fail_until_dead()
 
-    assert desk.now - began == LIMIT
+    assert harness.now - began == LIMIT
     assert len(tried.pauses) + 1 == ATTEMPTS
 
 
 @pytest.mark.parametrize("chance", [0.4, 1.0])
-def test_chance_makes_it_later_and_never_sooner(tried, desk, chance):
-    began = desk.now
+def test_chance_makes_it_later_and_never_sooner(tried, harness, chance):
+    began = harness.now
 
     tried.fail_for(NOTHING, chance=chance)
     tried.fail_until_dead(chance=chance)
 
-    assert LIMIT <= desk.now - began <= LIMIT + 0.2 * LONGEST
+    assert LIMIT <= harness.now - began <= LIMIT + 0.2 * LONGEST
 
 
 # --- whatever was out of service ---
 
 
 def disabled(tried: Tried) -> None:
-    tried.desk.disable()
-    tried.desk.wait(WEEKEND)
+    tried.harness.disable()
+    tried.harness.wait(WEEKEND)
     assert tried.deliverer.claim() == []
-    tried.desk.enable()
+    tried.harness.enable()
 
 
 def deliverers_away(tried: Tried) -> None:
     """Scaled to zero, or PostgreSQL or Redis is away: nobody claims."""
-    tried.desk.wait(WEEKEND)
+    tried.harness.wait(WEEKEND)
 
 
 def disabled_twice(tried: Tried) -> None:
     disabled(tried)
-    tried.desk.wait(20 * SECOND)
+    tried.harness.wait(20 * SECOND)
     disabled(tried)
 
 
 def circuit_open(tried: Tried) -> None:
     """Opened by another notice, probed by this one, closed by a third."""
     _open(tried)
-    tried.desk.wait(WEEKEND)
+    tried.harness.wait(WEEKEND)
     _probe_in_vain(tried)
-    tried.desk.wait(WEEKEND)
+    tried.harness.wait(WEEKEND)
     _close(tried)
 
 
 def circuit_open_while_disabled(tried: Tried) -> None:
     _open(tried)
-    tried.desk.wait(HOUR)
+    tried.harness.wait(HOUR)
     disabled(tried)
     _probe_in_vain(tried)
-    tried.desk.wait(HOUR)
+    tried.harness.wait(HOUR)
     _close(tried)
 
 
@@ -171,27 +171,27 @@ OUTAGES = [
 @pytest.mark.parametrize("outage", OUTAGES)
 @pytest.mark.parametrize("tried_for", [NOTHING, 6 * HOUR, 40 * HOUR, 46 * HOUR, LIMIT])
 def test_an_outage_takes_nothing_from_a_notice(
-    tried: Tried, desk: Desk, tried_for: timedelta, outage: Callable[[Tried], None]
+    tried: Tried, harness: Harness, tried_for: timedelta, outage: Callable[[Tried], None]
 ):
     """What was left of its 48 h is left after it: no first attempt in vain is the last."""
     tried.fail_for(tried_for)
     paused = sum(tried.pauses[:-1], NOTHING)  # the outage begins within the last one
     outage(tried)
-    again = desk.now
+    again = harness.now
 
     tried.fail()
     assert not tried.is_dead
     tried.fail_until_dead()
 
-    assert LIMIT - paused - A_MOMENT <= desk.now - again <= LIMIT - paused + LONGEST
+    assert LIMIT - paused - A_MOMENT <= harness.now - again <= LIMIT - paused + LONGEST
     assert len(tried.pauses) + 1 >= ATTEMPTS
 
 
-def test_the_time_of_an_open_circuit_is_not_counted_to_the_second(tried, desk):
+def test_the_time_of_an_open_circuit_is_not_counted_to_the_second(tried, harness):
     """It opens a minute after an attempt: of that pause of two hours a minute counts."""
     tried.fail_for(6 * HOUR)
     paused = sum(tried.pauses[:-1], NOTHING)
-    desk.wait(MINUTE)
+    harness.wait(MINUTE)
     circuit_open(tried)
 
     claim = tried.claim()
@@ -199,21 +199,21 @@ def test_the_time_of_an_open_circuit_is_not_counted_to_the_second(tried, desk):
     assert claim.claimed_at - claim.first_tried_at == paused + MINUTE
 
 
-def test_a_result_that_could_not_be_recorded_for_days_counts_as_no_time(tried, desk):
+def test_a_result_that_could_not_be_recorded_for_days_counts_as_no_time(tried, harness):
     """PostgreSQL went away while the partner was on the line."""
     tried.fail_for(40 * HOUR)
-    desk.wait(tried.pauses[-1])
+    harness.wait(tried.pauses[-1])
     claim = tried.claim()
-    desk.wait(WEEKEND)
+    harness.wait(WEEKEND)
     tried.record(claim)
-    desk.wait(tried.pauses[-1])
+    harness.wait(tried.pauses[-1])
 
     tried.fail()
 
     assert not tried.is_dead
 
 
-def test_who_is_always_late_gets_his_attempts_and_comes_to_an_end(tried, desk):
+def test_who_is_always_late_gets_his_attempts_and_comes_to_an_end(tried, harness):
     """More than the rate allows: each attempt is hours after its time."""
     tried.fail_for(NOTHING)
 
@@ -222,9 +222,9 @@ def test_who_is_always_late_gets_his_attempts_and_comes_to_an_end(tried, desk):
     assert LATE_MAX <= len(tried.pauses) <= LATE_MAX + ATTEMPTS
 
 
-def test_a_discard_is_tried_all_its_times(desk, books):
-    desk.say("ticket_discard")
-    tried = Tried(desk, Deliverer(desk), books)
+def test_a_discard_is_tried_all_its_times(harness, records):
+    harness.say("ticket_discard")
+    tried = Tried(harness, Deliverer(harness), records)
     tried.fail_for(40 * HOUR)
     disabled(tried)
     tried.fail()
@@ -235,11 +235,11 @@ def test_a_discard_is_tried_all_its_times(desk, books):
     assert DISCARDS <= len(tried.pauses) + 1 <= DISCARDS + 1
 
 
-def test_what_the_release_before_left_is_not_dead_by_the_first_attempt(tried, desk):
+def test_what_the_release_before_left_is_not_dead_by_the_first_attempt(tried, harness):
     """Its operator was disabled over the upgrade."""
-    moments = {"first": desk.now - 70 * HOUR, "postponed": desk.now - 64 * HOUR}
-    with desk.engine.begin() as connection:
-        connection.execute(BEFORE_UPGRADE, {**moments, "due": desk.now - 62 * HOUR})
+    moments = {"first": harness.now - 70 * HOUR, "postponed": harness.now - 64 * HOUR}
+    with harness.engine.begin() as connection:
+        connection.execute(BEFORE_UPGRADE, {**moments, "due": harness.now - 62 * HOUR})
 
     claim = tried.claim()
     tried.record(claim)
@@ -250,14 +250,14 @@ def test_what_the_release_before_left_is_not_dead_by_the_first_attempt(tried, de
 
 def _open(tried: Tried) -> None:
     """Another notice of the same partner is answered 401."""
-    tried.desk.say("ticket_win", "other")
+    tried.harness.say("ticket_win", "other")
     (other,) = [one for one in tried.deliverer.claim() if one.ticket_id == "other"]
     tried.deliverer.answer([other], AGAIN, 401)
 
 
 def _probe_in_vain(tried: Tried) -> None:
     for _ in range(3):
-        tried.desk.wait(INTERVAL)
+        tried.harness.wait(INTERVAL)
         (probe,) = tried.deliverer.claim()
         tried.deliverer.answer([probe], AGAIN, 503)
 
@@ -265,7 +265,7 @@ def _probe_in_vain(tried: Tried) -> None:
 def _close(tried: Tried) -> None:
     """The other notice is the probe that succeeds."""
     while True:
-        tried.desk.wait(INTERVAL)
+        tried.harness.wait(INTERVAL)
         (probe,) = tried.deliverer.claim()
         if probe.ticket_id == "other":
             tried.deliverer.answer([probe])

@@ -8,77 +8,81 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from models.database.engine import is_transient, open_engine
-from tests.support.books import Books
-from tests.support.desk import Desk
+from tests.support.concurrent_connections import beside, end_sessions, waiting_sessions
+from tests.support.harness import Harness
 from tests.support.poison import DISK_FULL, accept_events, refuse_events
-from tests.support.threads import beside, end_sessions, waiting_sessions
+from tests.support.records import Records
 
 LOCK = text("SELECT id FROM ticket WHERE ticket_id = :ticket_id FOR NO KEY UPDATE")
 FAST = timedelta(milliseconds=50)
 
 
 @pytest.fixture
-def hasty(database, desk):
-    """A desk that waits for a lock for 50 ms at most."""
+def hasty(database, harness):
+    """A harness that waits for a lock for 50 ms at most."""
     engine = open_engine(database, application_name="hasty", lock_timeout=FAST)
-    yield Desk(engine, desk.clock)
+    yield Harness(engine, harness.clock)
     engine.dispose()
 
 
 @pytest.fixture
-def chunk(desk):
+def chunk(harness):
     """Twenty events, on tickets that were there before."""
-    desk.publish(*(desk.event("ticket_open", f"T{number:02}") for number in range(20)))
-    return [desk.event("ticket_win", f"T{number:02}") for number in range(20)]
+    harness.publish(*(harness.event("ticket_open", f"T{number:02}") for number in range(20)))
+    return [harness.event("ticket_win", f"T{number:02}") for number in range(20)]
 
 
-def assert_untouched(books: Books) -> None:
-    assert {books.standing(f"T{number:02}") for number in range(20)} == {"open/pending"}
-    assert books.rejected() == []
+def assert_untouched(records: Records) -> None:
+    assert {records.standing(f"T{number:02}") for number in range(20)} == {"open/pending"}
+    assert records.rejected() == []
 
 
-def assert_applied_once(books: Books) -> None:
+def assert_applied_once(records: Records) -> None:
     for number in range(20):
-        assert books.outcomes(f"T{number:02}")[1:] == [("ticket_win", "applied")]
-        assert books.owed(f"T{number:02}") == ["ticket_win"]
-    assert books.rejected() == []
+        assert records.outcomes(f"T{number:02}")[1:] == [("ticket_win", "applied")]
+        assert records.owed(f"T{number:02}") == ["ticket_win"]
+    assert records.rejected() == []
 
 
-def test_a_lock_that_is_not_to_be_had_leaves_nothing_half_done(hasty, desk, books, engine, chunk):
+def test_a_lock_that_is_not_to_be_had_leaves_nothing_half_done(
+    hasty, harness, records, engine, chunk
+):
     """SQLSTATE 55P03, from a real lock."""
     with engine.begin() as connection:
         connection.execute(LOCK, {"ticket_id": "T13"})
         with pytest.raises(DBAPIError) as trouble:
             hasty.publish(*chunk)
         assert is_transient(trouble.value)
-        assert_untouched(books)
+        assert_untouched(records)
 
     hasty.publish(*chunk)
 
-    assert_applied_once(books)
+    assert_applied_once(records)
 
 
-def test_a_connection_cut_in_the_middle_leaves_nothing_half_done(desk, books, engine, chunk):
+def test_a_connection_cut_in_the_middle_leaves_nothing_half_done(harness, records, engine, chunk):
     """SQLSTATE 57P01, or none at all: the server went away while the chunk was at work."""
     with engine.begin() as connection:
         connection.execute(LOCK, {"ticket_id": "T13"})
-        with beside(lambda: desk.publish(*chunk)) as publishing:
+        with beside(lambda: harness.publish(*chunk)) as publishing:
             end_sessions(engine, waiting_sessions(engine))
             with pytest.raises(DBAPIError) as trouble:
                 publishing.result()
         assert is_transient(trouble.value)
-        assert_untouched(books)
+        assert_untouched(records)
 
-    desk.publish(*chunk)
+    harness.publish(*chunk)
 
-    assert_applied_once(books)
+    assert_applied_once(records)
 
 
-def test_a_deadlock_with_strangers_leaves_nothing_half_done(desk, books, engine, chunk, database):
+def test_a_deadlock_with_strangers_leaves_nothing_half_done(
+    harness, records, engine, chunk, database
+):
     """SQLSTATE 40P01: somebody locks tickets in another order, by hand."""
     impatient = open_engine(database, application_name="impatient")
     event.listen(impatient, "connect", _look_for_deadlocks_at_once)
-    worker = Desk(impatient, desk.clock)
+    worker = Harness(impatient, harness.clock)
     with engine.connect() as gate, engine.connect() as stranger:
         gate.execute(LOCK, {"ticket_id": "T10"})
         stranger.execute(LOCK, {"ticket_id": "T19"})
@@ -93,52 +97,52 @@ def test_a_deadlock_with_strangers_leaves_nothing_half_done(desk, books, engine,
         stranger.rollback()
     assert "DeadlockDetected" in repr(trouble.value.orig)
     assert is_transient(trouble.value)
-    assert_untouched(books)
+    assert_untouched(records)
 
     worker.publish(*chunk)
     impatient.dispose()
 
-    assert_applied_once(books)
+    assert_applied_once(records)
 
 
-def test_a_full_disk_rejects_no_event(desk, books, engine, chunk):
+def test_a_full_disk_rejects_no_event(harness, records, engine, chunk):
     """SQLSTATE 53: raised while rows are written."""
     unlucky = f"stream:{chunk[13].id}"
     refuse_events(engine, unlucky, sqlstate=DISK_FULL)
     with pytest.raises(DBAPIError) as trouble:
-        desk.publish(*chunk)
+        harness.publish(*chunk)
     assert is_transient(trouble.value)
-    assert_untouched(books)
+    assert_untouched(records)
 
     accept_events(engine, unlucky)
-    desk.publish(*chunk)
+    harness.publish(*chunk)
 
-    assert_applied_once(books)
+    assert_applied_once(records)
 
 
-def test_trouble_in_the_middle_of_a_split_loses_and_doubles_nothing(desk, books, engine):
+def test_trouble_in_the_middle_of_a_split_loses_and_doubles_nothing(harness, records, engine):
     """Protocol H45: poison splits the chunk, then the right part meets trouble; left stays done."""
     refuse_events(engine)
     refuse_events(engine, "unlucky", sqlstate=DISK_FULL)
     chunk = [
-        desk.event("ticket_win", "LEFT"),
-        desk.event("ticket_win", "BAD", event_id="poison"),
-        desk.event("ticket_win", "MIDDLE"),
-        desk.event("ticket_win", "RIGHT", event_id="unlucky"),
+        harness.event("ticket_win", "LEFT"),
+        harness.event("ticket_win", "BAD", event_id="poison"),
+        harness.event("ticket_win", "MIDDLE"),
+        harness.event("ticket_win", "RIGHT", event_id="unlucky"),
     ]
     with pytest.raises(DBAPIError) as trouble:
-        desk.publish(*chunk)
+        harness.publish(*chunk)
     assert is_transient(trouble.value)
-    assert books.standing("LEFT") == "resulted/won"
-    assert books.tickets() == ["LEFT"]
+    assert records.standing("LEFT") == "resulted/won"
+    assert records.tickets() == ["LEFT"]
 
     accept_events(engine, "unlucky")
-    desk.publish(*chunk)
+    harness.publish(*chunk)
 
-    assert [row.reason for row in books.rejected()] == ["poison"]
+    assert [row.reason for row in records.rejected()] == ["poison"]
     for ticket in ("LEFT", "MIDDLE", "RIGHT"):
-        assert books.owed(ticket) == ["ticket_win"]
-        (row,) = books.events(ticket)
+        assert records.owed(ticket) == ["ticket_win"]
+        (row,) = records.events(ticket)
         assert (row.outcome, row.repeats) == ("applied", 0)
 
 

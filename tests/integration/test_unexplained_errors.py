@@ -12,13 +12,13 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from models.database.engine import UNEXPLAINED, Blame, blame, open_engine
-from tests.support.desk import (
+from tests.support.harness import (
     CLOSE_DELAY,
     CREATE_AGE_MAX,
     OPERATOR,
     PARKING_WINDOW,
     SLIP,
-    Desk,
+    Harness,
 )
 from tests.support.intake_at_work import applying, publish, running
 from tests.support.poison import BREAK, DISK_FULL, accept_events, refuse_events
@@ -35,32 +35,36 @@ def tickets(*numbers: int) -> list[str]:
 
 
 @pytest.fixture
-def chunk(desk):
+def chunk(harness):
     """Twenty events, on tickets that were there before."""
-    desk.publish(*(desk.event("ticket_open", name) for name in tickets(*range(20))))
-    return [desk.event("ticket_win", name, event_id=f"win-{name}") for name in tickets(*range(20))]
+    harness.publish(*(harness.event("ticket_open", name) for name in tickets(*range(20))))
+    return [
+        harness.event("ticket_win", name, event_id=f"win-{name}") for name in tickets(*range(20))
+    ]
 
 
 @pytest.mark.parametrize("sqlstate", SICK)
-def test_what_no_row_can_cause_rejects_no_event(desk, books, engine, chunk, sqlstate):
+def test_what_no_row_can_cause_rejects_no_event(harness, records, engine, chunk, sqlstate):
     refuse_events(engine, "win-T13", sqlstate=sqlstate)
     with pytest.raises(DBAPIError) as trouble:
-        desk.publish(*chunk)
+        harness.publish(*chunk)
     assert state_of(trouble.value) == sqlstate
     assert blame(trouble.value) is Blame.UNCLEAR
-    assert {books.standing(name) for name in tickets(*range(20))} == {"open/pending"}
+    assert {records.standing(name) for name in tickets(*range(20))} == {"open/pending"}
 
     accept_events(engine, "win-T13")
-    desk.publish(*chunk)
+    harness.publish(*chunk)
 
-    assert [books.owed(name) for name in tickets(*range(20))] == [["ticket_win"]] * 20
-    assert books.rejected() == []
+    assert [records.owed(name) for name in tickets(*range(20))] == [["ticket_win"]] * 20
+    assert records.rejected() == []
 
 
-def test_statements_that_a_session_has_lost_cost_no_event_and_that_session(desk, books, database):
+def test_statements_that_a_session_has_lost_cost_no_event_and_that_session(
+    harness, records, database
+):
     """SQLSTATE 26000, as behind a pooler, or after DEALLOCATE ALL by anybody in that session."""
     engine = open_engine(database, application_name="forgetful", pool_size=1)
-    worker = Desk(engine, desk.clock)
+    worker = Harness(engine, harness.clock)
     for number in range(PREPARED_AFTER + 1):
         worker.say("ticket_open", f"T{number}")
         worker.say("ticket_win", f"T{number}")
@@ -75,8 +79,8 @@ def test_statements_that_a_session_has_lost_cost_no_event_and_that_session(desk,
 
     assert session_of(engine) != former
     engine.dispose()
-    assert books.standing("T0") == "open/pending"
-    assert books.rejected() == []
+    assert records.standing("T0") == "open/pending"
+    assert records.rejected() == []
 
 
 def state_of(error: DBAPIError) -> str | None:
@@ -98,64 +102,66 @@ def deallocate(engine: Engine) -> None:
         driver.pgconn.exec_(b"DEALLOCATE ALL")
 
 
-def test_taken_apart_the_others_go_through_and_the_one_stays_as_it_was(desk, books, engine, chunk):
+def test_taken_apart_the_others_go_through_and_the_one_stays_as_it_was(
+    harness, records, engine, chunk
+):
     refuse_events(engine, "win-T13", sqlstate="XX001")
 
-    applied = desk.publish(*chunk, apart=True)
+    applied = harness.publish(*chunk, apart=True)
 
     assert applied.left == {chunk[13].id}
-    assert books.standing("T13") == "open/pending"
-    assert {books.standing(name) for name in tickets(*range(13), *range(14, 20))} == {
+    assert records.standing("T13") == "open/pending"
+    assert {records.standing(name) for name in tickets(*range(13), *range(14, 20))} == {
         "resulted/won"
     }
-    assert books.rejected() == []
+    assert records.rejected() == []
 
 
-def test_taken_apart_a_ticket_is_left_as_a_whole(desk, books, engine):
+def test_taken_apart_a_ticket_is_left_as_a_whole(harness, records, engine):
     """Protocol H45: what comes later would overtake what is left."""
     refuse_events(engine, "first", sqlstate="XX000")
-    first = desk.event("ticket_win", "A", event_id="first")
-    second = desk.event("ticket_rollback", "A")
+    first = harness.event("ticket_win", "A", event_id="first")
+    second = harness.event("ticket_rollback", "A")
 
-    applied = desk.publish(first, desk.event("ticket_win", "B"), second, apart=True)
+    applied = harness.publish(first, harness.event("ticket_win", "B"), second, apart=True)
 
     assert applied.left == {first.id, second.id}
-    assert books.tickets() == ["B"]
+    assert records.tickets() == ["B"]
 
 
-def test_taken_apart_poison_ends_as_poison_beside_what_is_left(desk, books, engine):
+def test_taken_apart_poison_ends_as_poison_beside_what_is_left(harness, records, engine):
     refuse_events(engine)
     refuse_events(engine, "sick", sqlstate="XX000")
-    sick = desk.event("ticket_win", "SICK", event_id="sick")
+    sick = harness.event("ticket_win", "SICK", event_id="sick")
 
-    applied = desk.publish(
-        desk.event("ticket_win", "GOOD"),
+    applied = harness.publish(
+        harness.event("ticket_win", "GOOD"),
         sick,
-        desk.event("ticket_win", "BAD", event_id="poison"),
+        harness.event("ticket_win", "BAD", event_id="poison"),
         apart=True,
     )
 
     assert applied.left == {sick.id}
-    assert [row.reason for row in books.rejected()] == ["poison"]
-    assert books.standing("GOOD") == "resulted/won"
+    assert [row.reason for row in records.rejected()] == ["poison"]
+    assert records.standing("GOOD") == "resulted/won"
 
 
 @pytest.mark.parametrize("sqlstate", SICK)
 def test_where_all_fail_it_is_the_server_s_trouble_also_when_taken_apart(
-    desk, books, engine, chunk, sqlstate
+    harness, records, engine, chunk, sqlstate
 ):
     refuse_events(engine, ALL, sqlstate=sqlstate)
 
     with pytest.raises(DBAPIError):
-        desk.publish(*chunk, apart=True)
+        harness.publish(*chunk, apart=True)
     with pytest.raises(DBAPIError):
-        desk.publish(chunk[0], apart=True)
+        harness.publish(chunk[0], apart=True)
 
-    assert books.rejected() == []
+    assert records.rejected() == []
 
 
 def test_an_intake_waits_for_a_sick_server_and_counts_no_delivery(
-    redis, redis_url, engine, desk, books, caplog
+    redis, redis_url, engine, harness, records, caplog
 ):
     refuse_events(engine, ALL, sqlstate="XX000")
     names = tickets(*range(5))
@@ -167,33 +173,33 @@ def test_an_intake_waits_for_a_sick_server_and_counts_no_delivery(
         accept_events(engine, ALL)
         eventually(lambda: heard.batches)
 
-    assert [books.standing(name) for name in names] == ["resulted/won"] * 5
-    assert books.rejected() == []
+    assert [records.standing(name) for name in names] == ["resulted/won"] * 5
+    assert records.rejected() == []
     assert redis.xlen(STREAM) == 0
     assert set(caplog.messages) == {UNEXPLAINED}
 
 
 def test_an_intake_goes_on_with_the_others_and_comes_back_to_what_fails_alone(
-    redis, redis_url, engine, desk, books
+    redis, redis_url, engine, harness, records
 ):
-    desk.publish(desk.event("ticket_open", "SICK"))
+    harness.publish(harness.event("ticket_open", "SICK"))
     damage(engine, "SICK")
     publish(redis, OPERATOR, "A", "SICK", "B")
 
     with running(redis_url, applying(engine)):
-        eventually(lambda: sorted(books.tickets()) == ["A", "B", "SICK"])
-        assert books.standing("SICK") == "open/pending"
+        eventually(lambda: sorted(records.tickets()) == ["A", "B", "SICK"])
+        assert records.standing("SICK") == "open/pending"
         assert redis.xpending(STREAM, GROUP)["pending"] == 1
         heal(engine)
         eventually(lambda: redis.xlen(STREAM) == 0)
 
-    assert books.standing("SICK") == "resulted/won"
-    assert books.rejected() == []
+    assert records.standing("SICK") == "resulted/won"
+    assert records.rejected() == []
 
 
-def test_its_wait_is_bounded_where_others_go_through(redis, redis_url, engine, desk, books):
+def test_its_wait_is_bounded_where_others_go_through(redis, redis_url, engine, harness, records):
     """Rule H46: kept raw at the sixth delivery, so that nothing waits for it any longer."""
-    desk.publish(desk.event("ticket_open", "SICK"))
+    harness.publish(harness.event("ticket_open", "SICK"))
     damage(engine, "SICK")
     publish(redis, OPERATOR, "A", "SICK")
 
@@ -202,32 +208,32 @@ def test_its_wait_is_bounded_where_others_go_through(redis, redis_url, engine, d
     def is_rejected_while_others_come() -> bool:
         """What fails alone is known by the others that do not."""
         publish(redis, OPERATOR, f"N{next(numbers)}")
-        return bool(books.rejected())
+        return bool(records.rejected())
 
     with running(redis_url, applying(engine)):
         eventually(is_rejected_while_others_come)
         eventually(lambda: redis.xlen(STREAM) == 0)
 
-    (row,) = books.rejected()
+    (row,) = records.rejected()
     assert row.reason == "poison"
     assert "see the intake's log" in row.message
-    assert books.standing("SICK") == "open/pending"
+    assert records.standing("SICK") == "open/pending"
 
 
-def test_a_window_is_not_given_up_for_what_the_event_did_not_cause(desk, books, engine):
-    desk.say("ticket_rollback", "SICK")
-    desk.say("ticket_rollback", "GOOD")
+def test_a_window_is_not_given_up_for_what_the_event_did_not_cause(harness, records, engine):
+    harness.say("ticket_rollback", "SICK")
+    harness.say("ticket_rollback", "GOOD")
     damage(engine, "SICK")
-    desk.wait(PARKING_WINDOW)
+    harness.wait(PARKING_WINDOW)
 
-    assert desk.end_windows() == 1
+    assert harness.end_windows() == 1
 
-    assert books.outcomes("GOOD") == [("ticket_rollback", "rejected")]
-    assert books.outcomes("SICK") == [("ticket_rollback", "parked")]
+    assert records.outcomes("GOOD") == [("ticket_rollback", "rejected")]
+    assert records.outcomes("SICK") == [("ticket_rollback", "parked")]
     heal(engine)
-    assert desk.end_windows() == 1
-    assert books.outcomes("SICK") == [("ticket_rollback", "rejected")]
-    assert {row.reason for row in books.events("SICK")} == {"window_ended"}
+    assert harness.end_windows() == 1
+    assert records.outcomes("SICK") == [("ticket_rollback", "rejected")]
+    assert {row.reason for row in records.events("SICK")} == {"window_ended"}
 
 
 def damage(engine: Engine, ticket: str, *, sqlstate: str = "XX001") -> None:
@@ -246,40 +252,40 @@ def heal(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("sqlstate", ["XX001", "23514"])
-def test_a_ticket_that_cannot_be_closed_holds_up_no_other(desk, books, engine, sqlstate):
+def test_a_ticket_that_cannot_be_closed_holds_up_no_other(harness, records, engine, sqlstate):
     for name in ("SICK", "GOOD"):
-        desk.say("ticket_win", name)
-    desk.deliver()
+        harness.say("ticket_win", name)
+    harness.deliver()
     damage(engine, "SICK", sqlstate=sqlstate)
-    desk.wait(CLOSE_DELAY)
+    harness.wait(CLOSE_DELAY)
 
-    assert desk.close_due() == 1
+    assert harness.close_due() == 1
 
-    assert (books.standing("GOOD"), books.standing("SICK")) == ("closed/won", "resulted/won")
+    assert (records.standing("GOOD"), records.standing("SICK")) == ("closed/won", "resulted/won")
     heal(engine)
-    assert desk.close_due() == 1
-    assert books.owed("SICK") == ["ticket_win", "ticket_closed"]
+    assert harness.close_due() == 1
+    assert records.owed("SICK") == ["ticket_win", "ticket_closed"]
 
 
 @pytest.mark.parametrize("sqlstate", ["XX001", "23514"])
-def test_a_create_that_cannot_be_given_up_holds_up_no_other(desk, books, engine, sqlstate):
+def test_a_create_that_cannot_be_given_up_holds_up_no_other(harness, records, engine, sqlstate):
     for name in ("SICK", "GOOD"):
-        desk.say("ticket_create", name, **SLIP)
+        harness.say("ticket_create", name, **SLIP)
     damage(engine, "SICK", sqlstate=sqlstate)
-    desk.wait(CREATE_AGE_MAX)
+    harness.wait(CREATE_AGE_MAX)
 
-    assert desk.abandon_creates() == 1
+    assert harness.abandon_creates() == 1
 
-    assert (books.ticket("GOOD").status, books.ticket("SICK").status) == ("cancelled", "new")
+    assert (records.ticket("GOOD").status, records.ticket("SICK").status) == ("cancelled", "new")
     heal(engine)
-    assert desk.abandon_creates() == 1
+    assert harness.abandon_creates() == 1
 
 
-def test_a_sick_server_ends_the_round(desk, engine):
-    desk.say("ticket_win")
-    desk.deliver()
+def test_a_sick_server_ends_the_round(harness, engine):
+    harness.say("ticket_win")
+    harness.deliver()
     damage(engine, "T", sqlstate=DISK_FULL)
-    desk.wait(CLOSE_DELAY)
+    harness.wait(CLOSE_DELAY)
 
     with pytest.raises(DBAPIError):
-        desk.close_due()
+        harness.close_due()

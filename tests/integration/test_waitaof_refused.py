@@ -13,7 +13,7 @@ from producers.gateway.app import build_app
 from producers.publisher import DiskUnconfirmable, NotOnDisk, Publisher
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
-from tests.support.gateway_house import event, house_of
+from tests.support.gateway_app import event, house_of
 from tests.support.guarded_server import Guarded, guarded_server
 from tests.support.plain_settings import plain_settings
 
@@ -93,11 +93,11 @@ def test_without_the_setting_neither_of_them_minds(cannot, stream, database, eng
     server, _ = cannot
     settings = plain_settings(database_url=database, redis_url=server.url("slipway-backend"))
 
-    with house_of(settings, engine) as house:
-        acme = house.operator()
+    with house_of(settings, engine) as gateway_app:
+        acme = gateway_app.operator()
 
-        assert house.client.get("/readyz").status_code == 200
-        assert house.publish(house.key(acme), event(acme, "T")).status_code == 202
+        assert gateway_app.client.get("/readyz").status_code == 200
+        assert gateway_app.publish(gateway_app.key(acme), event(acme, "T")).status_code == 202
     assert stream.xlen("ticket-events") == 1
 
 
@@ -111,17 +111,17 @@ def test_a_gateway_that_started_without_redis_refuses_at_the_first_event(
         redis_url=f"redis://slipway-backend:slipway-backend@127.0.0.1:{port}/0",
         waitaof=100,
     )
-    with house_of(settings, engine) as house:
-        acme = house.operator()
-        assert house.client.get("/readyz").json()["message"] == "Redis does not answer"
+    with house_of(settings, engine) as gateway_app:
+        acme = gateway_app.operator()
+        assert gateway_app.client.get("/readyz").json()["message"] == "Redis does not answer"
         with guarded_server(tmp_path, port=str(port), appendonly="no") as server:
-            refused = house.publish(house.key(acme), event(acme, "T"))
-            probe = house.client.get("/readyz")
+            refused = gateway_app.publish(gateway_app.key(acme), event(acme, "T"))
+            probe = gateway_app.client.get("/readyz")
             with server.as_("default") as admin:
                 assert admin.xlen("ticket-events") == 0
                 admin.config_set("appendonly", "yes")
                 admin.config_set("appendfsync", "always")
-            taken = house.publish(house.key(acme), event(acme, "T"))
+            taken = gateway_app.publish(gateway_app.key(acme), event(acme, "T"))
 
     assert refused.status_code == probe.status_code == 503
     assert "nothing was published: the stream cannot confirm on disk" in refused.json()["message"]

@@ -12,7 +12,7 @@ from models.platform.clock import DatabaseClock
 from models.triage import list_owed, list_unended
 from models.vocabulary import Status
 from tests.support.command_line import CommandLine
-from tests.support.desk import SLIP, TOOK, Desk
+from tests.support.harness import SLIP, TOOK, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.plans import plans_of
 
@@ -36,13 +36,13 @@ CROWD = text("""
 
 
 @pytest.fixture
-def at_desk(engine: Engine) -> Desk:
-    """A desk whose time is an hour before the database's, which commands go by."""
+def at_desk(engine: Engine) -> Harness:
+    """A harness whose time is an hour before the database's, which commands go by."""
     with engine.connect() as connection:
         now = DatabaseClock().now(connection)
-    desk = Desk(engine, ManualClock(now - HOUR))
-    desk.add_operator()
-    return desk
+    harness = Harness(engine, ManualClock(now - HOUR))
+    harness.add_operator()
+    return harness
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def slipway(monkeypatch, capsys, database) -> CommandLine:
     return line
 
 
-def tried(desk: Desk, ticket: str, verdict: object, **facts: object) -> None:
+def tried(harness: Harness, ticket: str, verdict: object, **facts: object) -> None:
     """Publish a win and have its first attempt meet *verdict*."""
-    desk.say("ticket_win", ticket)
-    attempt = Attempt(desk.claim_one(), verdict, TOOK, **facts)  # type: ignore[arg-type]  # as a test gives it
-    desk.record_attempts(attempt)
+    harness.say("ticket_win", ticket)
+    attempt = Attempt(harness.claim_one(), verdict, TOOK, **facts)  # type: ignore[arg-type]  # as a test gives it
+    harness.record_attempts(attempt)
 
 
 def test_what_is_owed_between_two_tries_is_listed_with_its_last_problem(slipway, at_desk):
@@ -143,9 +143,9 @@ def test_both_lists_go_on_where_a_page_ended(slipway, at_desk):
 
 @pytest.fixture
 def crowd(engine: Engine) -> Iterator[Connection]:
-    desk = Desk(engine, ManualClock())
+    harness = Harness(engine, ManualClock())
     for code in ("acme", "beta"):
-        desk.add_operator(code)
+        harness.add_operator(code)
     with engine.begin() as connection:
         connection.execute(CROWD)
         connection.execute(text("ANALYZE"))

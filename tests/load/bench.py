@@ -15,7 +15,7 @@ import traceback
 from tests.load.claim_row import measure as measure_claim
 from tests.load.delivery_row import measure as measure_delivery
 from tests.load.draw_rows import measure as measure_draw
-from tests.load.house import House, open_house
+from tests.load.environment import BenchEnvironment, open_house
 from tests.load.intake_rows import measure as measure_intake
 from tests.load.latency_row import measure as measure_latency
 from tests.load.memory_row import measure as measure_memory
@@ -43,10 +43,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # servers and workers, too
     samples = Samples()
     began = time.monotonic()
-    with open_house(room=QUICK_ROOM if given.quick else ROOM) as house:
+    with open_house(room=QUICK_ROOM if given.quick else ROOM) as environment:
         for name in only:
             say(f"-- {name} ({time.monotonic() - began:.0f} s)")
-            run(name, house, samples, quick=given.quick)
+            run(name, environment, samples, quick=given.quick)
             if not given.only:  # at once: a run that is cut off keeps what it has
                 samples.keep(quick=given.quick)
     say("\n" + table(samples.summed_up(quick=given.quick)))
@@ -56,24 +56,24 @@ def main() -> int:
     return 1 if samples.failed else 0
 
 
-def run(name: str, house: House, samples: Samples, *, quick: bool) -> None:
+def run(name: str, environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
     """Run a part, and note how long it took; one that fails leaves the others their turn."""
     began = time.monotonic()
     try:
-        PARTS[name](house, samples, quick=quick)
+        PARTS[name](environment, samples, quick=quick)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are measured
         traceback.print_exc()
         samples.fail(name, error)
     samples.took(name, time.monotonic() - began)
 
 
-def intake(house: House, samples: Samples, *, quick: bool) -> None:
-    measure_intake(house, samples, rounds=ROUNDS, events=10_000 if quick else 40_000)
+def intake(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
+    measure_intake(environment, samples, rounds=ROUNDS, events=10_000 if quick else 40_000)
 
 
-def peer(house: House, samples: Samples, *, quick: bool) -> None:
+def peer(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
     measure_peer(
-        house,
+        environment,
         samples,
         rounds=ROUNDS,
         events=20_000 if quick else 40_000,
@@ -82,20 +82,20 @@ def peer(house: House, samples: Samples, *, quick: bool) -> None:
     )
 
 
-def delivery(house: House, samples: Samples, *, quick: bool) -> None:
-    measure_delivery(house, samples, rounds=ROUNDS, notices=8_000 if quick else 40_000)
+def delivery(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
+    measure_delivery(environment, samples, rounds=ROUNDS, notices=8_000 if quick else 40_000)
 
 
-def memory(house: House, samples: Samples, *, quick: bool) -> None:
+def memory(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
     if quick:  # the ratio of the table is about ten million
-        measure_memory(house, samples, pending=QUICK_PENDING[1:], judged=None)
+        measure_memory(environment, samples, pending=QUICK_PENDING[1:], judged=None)
     else:
-        measure_memory(house, samples, pending=PENDING, judged=PENDING[-1])
+        measure_memory(environment, samples, pending=PENDING, judged=PENDING[-1])
 
 
-def sweep(house: House, samples: Samples, *, quick: bool) -> None:
+def sweep(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
     measure_sweep(
-        house,
+        environment,
         samples,
         rounds=ROUNDS,
         due=10_000 if quick else 40_000,
@@ -103,13 +103,13 @@ def sweep(house: House, samples: Samples, *, quick: bool) -> None:
     )
 
 
-def claim(house: House, samples: Samples, *, quick: bool) -> None:
-    measure_claim(house, samples, rounds=ROUNDS, held=100_000 if quick else 1_000_000)
+def claim(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
+    measure_claim(environment, samples, rounds=ROUNDS, held=100_000 if quick else 1_000_000)
 
 
-def latency(house: House, samples: Samples, *, quick: bool) -> None:
+def latency(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
     measure_latency(
-        house,
+        environment,
         samples,
         rounds=ROUNDS,
         seconds=2 if quick else 10,
@@ -117,8 +117,8 @@ def latency(house: House, samples: Samples, *, quick: bool) -> None:
     )
 
 
-def draw(house: House, samples: Samples, *, quick: bool) -> None:
-    measure_draw(house, samples, tickets=20_000 if quick else 1_000_000)
+def draw(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
+    measure_draw(environment, samples, tickets=20_000 if quick else 1_000_000)
 
 
 PARTS = {

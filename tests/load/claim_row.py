@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from models.operators.partners import partners
 from models.platform.clock import DatabaseClock
-from tests.load.house import Database, House
+from tests.load.environment import BenchEnvironment, Database
 from tests.load.results import Samples
 from worker.delivery.admission import Admission
 
@@ -34,11 +34,11 @@ NOTICES = text("""
       FROM ticket t, generate_series(1, t.notices) AS k""")
 
 
-def measure(house: House, samples: Samples, *, rounds: int, held: int) -> None:
+def measure(environment: BenchEnvironment, samples: Samples, *, rounds: int, held: int) -> None:
     """Take turns between a database without and one with *held* followers."""
     with (
-        house.database("none_held", operators=OPERATORS) as free,
-        house.database("held", operators=OPERATORS) as crowded,
+        environment.database("none_held", operators=OPERATORS) as free,
+        environment.database("held", operators=OPERATORS) as crowded,
     ):
         now = _fill(free, 0)
         _fill(crowded, held)
@@ -64,7 +64,7 @@ def _fill(database: Database, held: int) -> datetime:
 
 def _looks(database: Database, now: datetime) -> float:
     """The median of many looks, each of them undone, in milliseconds."""
-    settings = database.house.settings(database.url)
+    settings = database.environment.settings(database.url)
     took: list[float] = []
     with database.engine.connect() as connection:
         for _ in range(LOOKS):

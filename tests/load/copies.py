@@ -19,7 +19,7 @@ from models.tables.event import TicketEvent
 from models.tables.notice import DeliveryAttempt, Notice
 from models.tables.ticket import Ticket
 from models.vocabulary import Outcome
-from tests.load.house import Database
+from tests.load.environment import Database
 from worker.delivery.loop import DeliveryLoop
 
 AT_ONCE = 250_000
@@ -57,7 +57,7 @@ COUNTED = (("ticket", "id"), ("ticket_event", "arrival"), ("notice", "id"))
 
 def live_one(database: Database, entry: Entry, *, settled: bool) -> str:
     """Let *entry* be applied; where it settles its ticket, let the partner be told. Its ticket."""
-    settings = database.house.settings(database.url)
+    settings = database.environment.settings(database.url)
     applied = apply_entries(
         database.engine.begin,
         [entry],
@@ -73,7 +73,7 @@ def live_one(database: Database, entry: Entry, *, settled: bool) -> str:
 
 
 def _deliver_one(database: Database) -> None:
-    settings = database.house.settings(database.url)
+    settings = database.environment.settings(database.url)
     courier = DeliveryLoop(
         transaction=database.engine.begin,
         clock=DatabaseClock(),

@@ -9,7 +9,7 @@ from celery import Celery
 from sqlalchemy import text
 
 from models.platform.clock import DatabaseClock
-from tests.load.house import Database, House
+from tests.load.environment import BenchEnvironment, Database
 from tests.load.results import Samples
 from tests.load.sink import open_sink
 from tests.support.wait import eventually
@@ -36,11 +36,11 @@ LEFT = text("SELECT 1 FROM notice WHERE operator = ANY(:all) AND head AND ended 
 TOOK = text("SELECT extract(epoch FROM max(ended_at)) FROM notice WHERE ended = 'delivered'")
 
 
-def measure(house: House, samples: Samples, *, rounds: int, notices: int) -> None:
+def measure(environment: BenchEnvironment, samples: Samples, *, rounds: int, notices: int) -> None:
     """Take turns between the bare client and the deliverer of the Procfile, at the same sink."""
     with (
         open_sink() as sink,
-        house.database("delivery", sink=sink.url, operators=OPERATORS) as database,
+        environment.database("delivery", sink=sink.url, operators=OPERATORS) as database,
         database.workers("deliver"),
     ):
         delivered(database, OPERATORS * 4)  # it is up, and connected
@@ -66,7 +66,7 @@ def delivered(database: Database, notices: int) -> float:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE notice SET due_at = :now"), {"now": now})
         began = DatabaseClock().now(connection).timestamp()
-    hint(database.house.servers.redis_url)
+    hint(database.environment.servers.redis_url)
 
     def over() -> bool:
         with database.engine.begin() as connection:

@@ -17,7 +17,7 @@ from models.events.event import Entry
 from models.platform.clock import DatabaseClock
 from producers.publisher import STREAM
 from tests.load.copies import DIGITS, copy, live_one
-from tests.load.house import OPERATOR, Database, House, operator_code
+from tests.load.environment import OPERATOR, BenchEnvironment, Database, operator_code
 from tests.load.life_row import OPERATORS, WARM, WORKERS
 from tests.load.memory_row import used_memory, weigh
 from tests.load.results import Samples
@@ -49,16 +49,16 @@ A_DAY_LATER = text("UPDATE ticket SET close_due_at = close_due_at - interval '24
 CLOSED = text("SELECT max(closed_at), count(*) FROM ticket WHERE status = 'closed'")
 
 
-def measure(house: House, samples: Samples, *, tickets: int) -> None:
+def measure(environment: BenchEnvironment, samples: Samples, *, tickets: int) -> None:
     """Hold the draw, and close its tickets, once."""
     with (
         open_sink() as sink,
-        house.database("draw", sink=sink.url, operators=OPERATORS) as database,
+        environment.database("draw", sink=sink.url, operators=OPERATORS) as database,
     ):
         bought = live_one(database, _bet(), settled=False)
         copy(database, bought, tickets, operators=OPERATORS)
         with database.workers(*WORKERS) as pids:
-            with house.redis() as redis:
+            with environment.redis() as redis:
                 fill(redis, WARM, name="W", operators=OPERATORS)
             eventually(lambda: sink.heard().requests == WARM, within=LASTING_MAX)
             _draw(database, sink, samples, tickets)
@@ -66,10 +66,10 @@ def measure(house: House, samples: Samples, *, tickets: int) -> None:
 
 
 def _draw(database: Database, sink: Sink, samples: Samples, tickets: int) -> None:
-    house = database.house
-    empty = used_memory(house)
+    environment = database.environment
+    empty = used_memory(environment)
     began = _now(database)
-    with house.redis() as redis:
+    with environment.redis() as redis:
         feed(redis, tickets)
         samples.add(f"draw of {tickets:,}, feed on the stream, s", _since(database, began))
         eventually(lambda: int(redis.xlen(STREAM)) == 0, within=LASTING_MAX)
@@ -80,7 +80,7 @@ def _draw(database: Database, sink: Sink, samples: Samples, tickets: int) -> Non
     assert count == WARM + tickets, f"each ticket's partner was told once, not {count} in all"
     _say(samples, f"draw of {tickets:,}, applied", tickets, applied - began)
     _say(samples, f"draw of {tickets:,}, all notices delivered", tickets, delivered - began)
-    held = (used_memory(house) - empty) / tickets
+    held = (used_memory(environment) - empty) / tickets
     samples.add(f"Redis, bytes per pending ticket after the draw of {tickets:,}", held)
     for what, size in weigh(database).items():
         name = f"PostgreSQL, bytes per pending ticket after the draw of {tickets:,}, {what}"

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from producers.publisher import STREAM
 from tests.load import bare_sql
-from tests.load.house import Database, House
+from tests.load.environment import BenchEnvironment, Database
 from tests.load.results import Samples
 from tests.load.wave import fill
 from tests.support.wait import eventually
@@ -16,9 +16,9 @@ CHUNK = 500
 LASTING_MAX = timedelta(minutes=10)
 
 
-def measure(house: House, samples: Samples, *, rounds: int, events: int) -> None:
+def measure(environment: BenchEnvironment, samples: Samples, *, rounds: int, events: int) -> None:
     """Take turns between the limit and the intake, on the same tables, emptied in between."""
-    with house.database("intake") as database:
+    with environment.database("intake") as database:
         _bare(database, clients=1, chunk=CHUNK, events=events // 4)  # the files are there now
         for _ in range(rounds):
             for clients in (1, 2):
@@ -40,7 +40,7 @@ def _bare(database: Database, *, clients: int, chunk: int, events: int) -> float
 @contextmanager
 def running_intakes(database: Database, intakes: int) -> Iterator[Callable[[int], float]]:
     """Run intakes; what is given publishes so many events and tells how many a second went in."""
-    with database.workers(*["intake"] * intakes), database.house.redis() as redis:
+    with database.workers(*["intake"] * intakes), database.environment.redis() as redis:
 
         def settled() -> bool:
             return int(redis.xlen(STREAM)) == 0

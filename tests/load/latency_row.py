@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 
 from producers.publisher import STREAM
-from tests.load.house import Database, House
+from tests.load.environment import BenchEnvironment, Database
 from tests.load.results import Samples
 from tests.load.sink import Sink, open_sink
 from tests.support.wait import eventually
@@ -19,12 +19,17 @@ LASTING_MAX = timedelta(minutes=2)
 
 
 def measure(
-    house: House, samples: Samples, *, rounds: int, seconds: int, rates: tuple[int, ...]
+    environment: BenchEnvironment,
+    samples: Samples,
+    *,
+    rounds: int,
+    seconds: int,
+    rates: tuple[int, ...],
 ) -> None:
     """Publish at each pace in turn, with one intake, one deliverer, a sweep and beat running."""
     with (
         open_sink(keep=True) as sink,
-        house.database("latency", sink=sink.url) as database,
+        environment.database("latency", sink=sink.url) as database,
         database.workers("intake", "deliver", "sweep", "beat"),
     ):
         database.empty()
@@ -45,7 +50,7 @@ def waits(database: Database, sink: Sink, *, events: int, rate: int, name: str) 
     """Milliseconds from XADD to the partner, sorted; what the publisher sends late counts late."""
     added: dict[str, float] = {}
     pause = threading.Event()
-    with database.house.redis() as redis:
+    with database.environment.redis() as redis:
         began = time.time()
         for number in range(events):
             at = began + number / rate

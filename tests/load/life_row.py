@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from tests.load.house import Database
+from tests.load.environment import Database
 from tests.load.sink import Sink
 from tests.load.wave import fill
 from tests.support.wait import eventually
@@ -27,7 +27,7 @@ LIVED = "SELECT count(*) FROM notice WHERE action = 'ticket_closed' AND ended = 
 
 def lives(database: Database, sink: Sink, events: int) -> float:
     """Whole lives a second, from the stream to the last receipt, recorded."""
-    with database.workers(*WORKERS), database.house.redis() as redis:
+    with database.workers(*WORKERS), database.environment.redis() as redis:
         database.empty()
         before = sink.heard().closed
         fill(redis, WARM, name="W", operators=OPERATORS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from tests.load.house import Database, House
+from tests.load.environment import BenchEnvironment, Database
 from tests.load.pending import with_pending
 from tests.load.results import Samples
 from tests.load.wave import fill
@@ -30,7 +30,7 @@ MEBIBYTE = 1024.0  # in kB
 
 
 def measure(
-    house: House, samples: Samples, *, pending: tuple[int, ...], judged: int | None
+    environment: BenchEnvironment, samples: Samples, *, pending: tuple[int, ...], judged: int | None
 ) -> None:
     """Run the processes with nothing pending, then with each of *pending*.
 
@@ -39,7 +39,7 @@ def measure(
     largest: dict[int, float] = {}
     held: dict[int, int] = {}
     for count in (0, *pending):
-        database = with_pending(house, samples, count)
+        database = with_pending(environment, samples, count)
         when = f"{count:,} pending"
         if count:
             for what, size in weigh(database).items():
@@ -62,9 +62,9 @@ def weigh(database: Database) -> dict[str, int]:
     return {"all": sum(sizes.values()), **sizes}
 
 
-def used_memory(house: House) -> int:
+def used_memory(environment: BenchEnvironment) -> int:
     """Bytes that Redis holds."""
-    with house.redis() as redis:
+    with environment.redis() as redis:
         return int(redis.info("memory")["used_memory"])
 
 
@@ -77,13 +77,13 @@ def _after_work(database: Database, samples: Samples, when: str) -> tuple[float,
         with database.engine.begin() as connection:
             return bool(connection.execute(NEW, {"last": last}).scalar_one() == EVENTS)
 
-    house = database.house
-    with database.workers(*PROCESSES) as pids, house.redis() as redis:
+    environment = database.environment
+    with database.workers(*PROCESSES) as pids, environment.redis() as redis:
         fill(redis, EVENTS, name=when.replace(" ", "-"))
         eventually(delivered, within=LASTING_MAX)
         sizes = {name: _resident(pid) for name, pid in zip(PROCESSES, pids, strict=True)}
-        postgres = _own_of_all(house.servers.postgres.pid)
-        in_redis = used_memory(house)
+        postgres = _own_of_all(environment.servers.postgres.pid)
+        in_redis = used_memory(environment)
     for name, size in sizes.items():
         samples.add(f"memory of {name}, {when}, MiB", size)
     samples.add(f"memory of PostgreSQL's processes together, {when}, MiB", postgres)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import text
 
-from tests.load.house import Database, House
+from tests.load.environment import BenchEnvironment, Database
 from tests.load.intake_rows import running_intakes
 from tests.load.life_row import CLOSE_DELAY, CORES, OPERATORS, lives, until_closed, until_counted
 from tests.load.peer.rows import Row
@@ -26,14 +26,20 @@ PEER_LIVED = (
 
 
 def measure(
-    house: House, samples: Samples, *, rounds: int, events: int, tasks: int, peer_lives: int
+    environment: BenchEnvironment,
+    samples: Samples,
+    *,
+    rounds: int,
+    events: int,
+    tasks: int,
+    peer_lives: int,
 ) -> None:
     """Take turns; each side in a database of its own, the workers of one side at a time."""
     with (
         open_sink() as sink,
-        house.database("peer") as theirs,
-        house.database("ours") as ours,
-        house.database(
+        environment.database("peer") as theirs,
+        environment.database("ours") as ours,
+        environment.database(
             "lives", sink=sink.url, operators=OPERATORS, close_delay=CLOSE_DELAY
         ) as living,
     ):
@@ -57,13 +63,13 @@ def measure(
 @contextmanager
 def peer(database: Database, *, sink: Sink | None) -> Iterator[None]:
     """Run the peer's worker."""
-    house = database.house
+    environment = database.environment
     os.environ["PEER_DATABASE"] = database.url
-    os.environ["PEER_REDIS"] = house.servers.redis_url
+    os.environ["PEER_REDIS"] = environment.servers.redis_url
     os.environ["PEER_SINK"] = sink.url if sink else ""
     os.environ["PEER_CLOSE_DELAY"] = str(CLOSE_DELAY.total_seconds())
     command = [sys.executable, "-m", "celery", "-A", "tests.load.peer.tasks", "--quiet", "worker"]
-    with (house.folder / "peer.log").open("ab") as log:
+    with (environment.folder / "peer.log").open("ab") as log:
         process = subprocess.Popen(
             [*command, "-c", str(CORES), "--without-gossip", "--without-mingle"],
             cwd=ROOT,
@@ -84,7 +90,7 @@ def peer_rate(database: Database, sink: Sink | None, tasks: int) -> float:
     """
     from tests.load.peer.tasks import QUEUE, app, apply  # noqa: PLC0415 - reads its environment
 
-    app.conf.broker_url = database.house.servers.redis_url
+    app.conf.broker_url = database.environment.servers.redis_url
     with database.engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {PEER_TABLES}"))
     before = sink.heard().closed if sink else 0
@@ -93,7 +99,7 @@ def peer_rate(database: Database, sink: Sink | None, tasks: int) -> float:
     _until(database, sink, before, WARM)
     for number in range(tasks):
         apply.apply_async((_event(f"T-{number}"),), queue="peer-prepared")
-    with database.house.redis() as redis:
+    with database.environment.redis() as redis:
         began = time.perf_counter()
         redis.rename("peer-prepared", QUEUE)
         _until(database, sink, before, WARM + tasks)

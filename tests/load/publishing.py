@@ -3,7 +3,7 @@
     python -m tests.load.publishing [--events 50000]
 
 Real servers, one publisher at a time; the gateway runs as a process of its own. How fast the Celery
-door and the lottery feed are: `python -m tests.load.doors`.
+door and the lottery feed are: `python -m tests.load.channels_row`.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from models.migrations.runner import upgrade
 from models.operators.interventions import Person
 from models.publishers.keys import add_publisher
 from producers.publisher import STREAM, OutgoingEvent, Publisher, event
-from tests.load.doors import put, say
+from tests.load.channels_row import put, say
 from tests.support.celery_process import ROOT, environment
-from tests.support.desk import OPERATOR, Desk
+from tests.support.harness import OPERATOR, Harness
 from tests.support.manual_clock import ManualClock
-from tests.support.places import passable_folder
+from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 from worker.local.servers import Servers, embedded_servers
 from worker.local.servers.ports import free_port
@@ -95,7 +95,7 @@ def _post(client: httpx.Client, address: str, key: str, texts: list[str]) -> Non
 def _gateway(servers: Servers) -> Iterator[tuple[str, str]]:
     upgrade(servers.database_url)
     engine = open_engine(servers.database_url, application_name="load")
-    Desk(engine, ManualClock()).add_operator()
+    Harness(engine, ManualClock()).add_operator()
     with engine.begin() as connection:
         key = add_publisher(connection, "load", person=Person("load", "a benchmark"))
     engine.dispose()

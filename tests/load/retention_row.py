@@ -22,7 +22,7 @@ from sqlalchemy import text
 
 from models.platform.clock import DatabaseClock
 from producers.publisher import STREAM
-from tests.load.house import LONG, Database, open_house
+from tests.load.environment import LONG, Database, open_house
 from tests.load.results import say
 from tests.load.sink import open_sink
 from tests.load.wave import fill
@@ -102,9 +102,9 @@ def main() -> int:
     given = parser.parse_args()
     found: defaultdict[str, list[Round]] = defaultdict(list)
     with (
-        open_house() as house,
+        open_house() as environment,
         open_sink() as sink,
-        house.database("retention", sink=sink.url) as database,
+        environment.database("retention", sink=sink.url) as database,
     ):
         for number in range(given.rounds):
             for kind in (KEPT, REMOVED) if number % 2 else (REMOVED, KEPT):
@@ -119,7 +119,7 @@ def main() -> int:
 def play(database: Database, kind: str, *, old: int, events: int) -> Round:
     """One round, all processes fresh."""
     stock(database, old)
-    with running(database, kind), database.house.redis() as redis:
+    with running(database, kind), database.environment.redis() as redis:
         wave(database, redis_events=WARM, name="W")
         with database.engine.begin() as connection:
             connection.execute(DUE, {"due": DUE_SECONDS * DUE_EACH})
@@ -138,7 +138,7 @@ def play(database: Database, kind: str, *, old: int, events: int) -> Round:
 
 def wave(database: Database, *, redis_events: int, name: str) -> None:
     """Have some events applied and told."""
-    with database.house.redis() as redis:
+    with database.environment.redis() as redis:
         fill(redis, redis_events, name=name)
         eventually(lambda: redis.xlen(STREAM) == 0, within=LONG)
     eventually(lambda: is_told(database), within=LONG)
@@ -147,9 +147,9 @@ def wave(database: Database, *, redis_events: int, name: str) -> None:
 @contextmanager
 def running(database: Database, kind: str) -> Iterator[None]:
     """Run the processes; the retention is longer, or shorter, than the stock is old."""
-    env = database.house.environment(database.url)
+    env = database.environment.environment(database.url)
     env |= {"SLIPWAY_RETENTION": RETENTION[kind]}
-    folder = database.house.folder
+    folder = database.environment.folder
     with ExitStack() as ending:
         processes = [Running(name, env=env, folder=folder) for name in WORKERS]
         for one in processes:
@@ -181,7 +181,7 @@ def removal_alone(database: Database, *, old: int) -> float:
         transaction=database.engine.begin,
         clock=clock,
         sight=_ClearSight(database),
-        settings=database.house.settings(database.url),
+        settings=database.environment.settings(database.url),
     )
     working = 0.0
     while left(database):

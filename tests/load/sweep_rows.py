@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from tests.load.house import Database, House
+from tests.load.environment import BenchEnvironment, Database
 from tests.load.pending import first_due, with_pending
 from tests.load.results import Samples
 from worker.sweep.round import Sweep
@@ -85,11 +85,16 @@ class Waiting:
 
 
 def measure(
-    house: House, samples: Samples, *, rounds: int, due: int, pending: tuple[int, int]
+    environment: BenchEnvironment,
+    samples: Samples,
+    *,
+    rounds: int,
+    due: int,
+    pending: tuple[int, int],
 ) -> None:
     """Take turns between bare SQL and the sweep, with few and with many pending."""
     few, many = pending
-    small, big = (_waiting(house, samples, count) for count in pending)
+    small, big = (_waiting(environment, samples, count) for count in pending)
     for one in (small, big):
         one.bare(BATCH * 12)
         one.ours(BATCH * 12)
@@ -104,13 +109,13 @@ def measure(
         samples.ratio("sweep_big", ours_big / ours)
 
 
-def _waiting(house: House, samples: Samples, count: int) -> Waiting:
-    database = with_pending(house, samples, count)
-    moved = Time(first_due(house))
+def _waiting(environment: BenchEnvironment, samples: Samples, count: int) -> Waiting:
+    database = with_pending(environment, samples, count)
+    moved = Time(first_due(environment))
     sweep = Sweep(
         transaction=database.engine.begin,
         clock=moved,
         sight=moved,
-        settings=house.settings(database.url),
+        settings=environment.settings(database.url),
     )
     return Waiting(database, moved, sweep)

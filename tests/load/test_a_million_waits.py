@@ -10,31 +10,31 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
-from tests.support.desk import Desk
-from tests.support.waiting import SCENES, check_closing, check_look, crowd_of
+from tests.support.harness import Harness
+from tests.support.waiting_notices import SCENES, check_closing, check_look, crowd_of
 from worker.local.servers import Servers
 
 SIZE = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def desk(servers: Servers, template: str) -> Iterator[Desk]:
+def harness(servers: Servers, template: str) -> Iterator[Harness]:
     with crowd_of(servers, template, SIZE) as made:
         yield made
 
 
 @pytest.fixture
-def connection(desk: Desk) -> Iterator[Connection]:
+def connection(harness: Harness) -> Iterator[Connection]:
     """A transaction that is undone."""
-    with desk.engine.connect() as opened:
+    with harness.engine.connect() as opened:
         yield opened
         opened.rollback()
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_look_reads_what_it_claims_and_not_what_waits(desk, connection, scene):
-    check_look(desk, connection, SCENES[scene])
+def test_a_look_reads_what_it_claims_and_not_what_waits(harness, connection, scene):
+    check_look(harness, connection, SCENES[scene])
 
 
-def test_closing_a_circuit_writes_its_row_and_nothing_of_what_waits(desk, connection):
-    check_closing(desk, connection)
+def test_closing_a_circuit_writes_its_row_and_nothing_of_what_waits(harness, connection):
+    check_closing(harness, connection)

@@ -7,7 +7,7 @@ from redis import Redis
 
 from models.events.event import Entry
 from producers.publisher import STREAM
-from tests.load.house import operator_code
+from tests.load.environment import operator_code
 
 AT_ONCE = 10_000
 # What a backend sends of a win: ids and the time it happened. Partners take turns.

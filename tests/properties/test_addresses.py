@@ -14,7 +14,7 @@ from models.database.engine import open_engine
 from models.settings.errors import WrongSettings
 from models.settings.settings import read_settings
 from producers.publisher import Publisher, Unfinished
-from tests.support.delivery_scene import KEY
+from tests.support.delivery_setup import KEY
 from worker.process.redis_client import open_redis
 
 PARTS = ("Zq7xW", "Kw9vT", "Jb3nR")

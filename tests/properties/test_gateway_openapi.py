@@ -27,7 +27,7 @@ from models.database.engine import open_engine
 from models.platform.signing import sign
 from producers.gateway.app import build_app
 from tests.support import databases
-from tests.support.gateway_house import SECRET, House, house_of
+from tests.support.gateway_app import SECRET, GatewayApp, house_of
 from tests.support.plain_settings import plain_settings
 
 EXAMPLES = 15
@@ -93,7 +93,7 @@ def engine(servers, template, database_names) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def house(servers, engine: Engine) -> Iterator[House]:
+def gateway_app(servers, engine: Engine) -> Iterator[GatewayApp]:
     url = engine.url.render_as_string(hide_password=False)
     given_ = plain_settings(database_url=url, redis_url=servers.redis_url)
     with house_of(given_, engine) as made:
@@ -101,21 +101,21 @@ def house(servers, engine: Engine) -> Iterator[House]:
 
 
 @pytest.fixture(scope="module")
-def acme(house: House) -> str:
-    return house.operator()
+def acme(gateway_app: GatewayApp) -> str:
+    return gateway_app.operator()
 
 
 @pytest.fixture
-def auth(house: House, acme: str, operation: Operation) -> Signed:
-    key = house.key(acme) if "lottery" in operation.path else house.key()
+def auth(gateway_app: GatewayApp, acme: str, operation: Operation) -> Signed:
+    key = gateway_app.key(acme) if "lottery" in operation.path else gateway_app.key()
     return Signed(acme, key)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda found: found.label)
 def test_what_fits_is_answered_as_described(
-    house: House, acme: str, auth: Signed, operation: Operation
+    gateway_app: GatewayApp, acme: str, auth: Signed, operation: Operation
 ):
-    ticket = house.reserved(acme)
+    ticket = gateway_app.reserved(acme)
     excluded = [] if operation in ALWAYS_TAKEN else REFUSING
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -124,7 +124,7 @@ def test_what_fits_is_answered_as_described(
         if known:
             speak_of(case, operator=acme, ticket=ticket)
         case.call_and_validate(
-            base_url=str(house.client.base_url), auth=auth, excluded_checks=excluded
+            base_url=str(gateway_app.client.base_url), auth=auth, excluded_checks=excluded
         )
 
     ask()
@@ -132,19 +132,19 @@ def test_what_fits_is_answered_as_described(
 
 @pytest.mark.parametrize("operation", CAN_BE_WRONG, ids=lambda found: found.label)
 def test_what_does_not_fit_is_refused_as_described(
-    house: House, auth: Signed, operation: Operation
+    gateway_app: GatewayApp, auth: Signed, operation: Operation
 ):
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def ask(case: AnyCase) -> None:
-        case.call_and_validate(base_url=str(house.client.base_url), auth=auth)
+        case.call_and_validate(base_url=str(gateway_app.client.base_url), auth=auth)
 
     ask()
 
 
 @pytest.mark.parametrize(("method", "path"), LOCKED)
-def test_without_what_opens_it_nothing_is_told(house: House, method: str, path: str):
-    answer: httpx.Response = house.client.request(method, path)
+def test_without_what_opens_it_nothing_is_told(gateway_app: GatewayApp, method: str, path: str):
+    answer: httpx.Response = gateway_app.client.request(method, path)
 
     described = OPENAPI["paths"][path][method]
     assert answer.status_code == (403 if "signature" in described["security"][0] else 401)

@@ -11,7 +11,7 @@ from models.lifecycle.ticket import Owed, TicketState
 from models.notices.body import message
 from models.notices.key import key_of, plain_key
 from models.vocabulary import RESULTS, Action
-from tests.support.owed_notice import NOW, PARTNER, WIN
+from tests.support.sample_notice import NOW, PARTNER, WIN
 from tests.support.tickets import ROUND, SEAMLESS
 from worker.delivery.protocols.pam import PamAdapter
 

@@ -20,7 +20,7 @@ from models.intake.apply import open_entries
 from models.vocabulary import INBOUND
 from producers.gateway.publishing.validation import ValidEvent, examine
 from tests.support import lottery
-from tests.support.desk import SLIP
+from tests.support.harness import SLIP
 from tests.support.schema_reader import takes
 from worker.cli.publish.check import problem_with
 from worker.cli.publish.event_lines import Read, lines_of

@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import text
 
-from tests.support.crowd import HEALTHY_TICKETS, gather
-from tests.support.desk import Desk
+from tests.support.harness import Harness
 from tests.support.manifests import OVERLAYS, cluster
 from tests.support.manual_clock import ManualClock
+from tests.support.many_tickets import HEALTHY_TICKETS, gather
 from tests.support.plans import plans_of
 
 OF_EACH_PARTNER = 1000
@@ -25,9 +25,9 @@ def query() -> str:
 
 def test_it_counts_what_is_due_and_of_one_partner_no_more_than_deliverers_could_use(query, engine):
     """A partner that is down, with 20,000 heads due, must not start pods to ask it in vain."""
-    desk = Desk(engine, ManualClock())
-    desk.add_operator("sick")
-    desk.add_operator()
+    harness = Harness(engine, ManualClock())
+    harness.add_operator("sick")
+    harness.add_operator()
     with engine.begin() as connection:
         (long_ago,) = connection.execute(text("SELECT now() - interval '2 hours'")).one()
         gather(connection, now=long_ago)
@@ -41,7 +41,7 @@ def test_it_counts_what_is_due_and_of_one_partner_no_more_than_deliverers_could_
 
 
 def test_nothing_due_asks_for_nobody(query, engine):
-    Desk(engine, ManualClock()).add_operator()
+    Harness(engine, ManualClock()).add_operator()
     with engine.begin() as connection:
         counted = connection.execute(text(query)).scalar_one()
 

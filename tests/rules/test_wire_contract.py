@@ -8,7 +8,7 @@ from models.events.published import FIELD, read_published
 from models.events.refusal import Refusal
 from producers.contract.documents import FOLDER, documents
 from tests.support import lottery
-from tests.support.desk import SLIP
+from tests.support.harness import SLIP
 from tests.support.schema_reader import takes
 
 LEAST: dict[str, Any] = {"operator": "operator-code", "ticket_id": "1330556611374148608"}

@@ -14,7 +14,7 @@ from typing import Any, Final
 import psycopg
 from redis import Redis
 
-from tests.support.places import roomy_memory
+from tests.support.server_folders import roomy_memory
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
 from worker.local.servers.binaries import POSTGRES_BIN, POSTGRES_PACKAGE, find_binaries

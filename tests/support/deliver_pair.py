@@ -16,9 +16,9 @@ from sqlalchemy import make_url
 from models.database.engine import open_engine
 from producers.simulation.partner import Behaviour, LedgerEntry, Rule, SimulatedPartner
 from tests.support import databases
+from tests.support.breakable_connection import Line, line_to
 from tests.support.celery_process import environment
-from tests.support.cut_line import Line, line_to
-from tests.support.delivery_scene import KEY, SECRET, Scene, scene_on
+from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, scene_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
@@ -61,7 +61,7 @@ class Pair:
 
     one: Deliverer
     two: Deliverer
-    scene: Scene
+    scene: DeliverySetup
     partner: SimulatedPartner
     redis: Redis
     backend: Celery

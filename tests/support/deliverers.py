@@ -1,4 +1,4 @@
-"""Deliverers side by side at one desk: they claim through the turnstile and record answers."""
+"""Deliverers side by side at one harness: they claim through the turnstile and record answers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ from models.outbox.values import (
     Unanswered,
     Verdict,
 )
-from tests.support.delivery_scene import scene_settings
-from tests.support.desk import OPERATOR, TOOK, Desk
+from tests.support.delivery_setup import scene_settings
+from tests.support.harness import OPERATOR, TOOK, Harness
 from worker.delivery.admission import Admission, Passed
 
 PLACES = 512
@@ -30,7 +30,7 @@ DELIVERED = Delivered()
 class Deliverer:
     """One process that delivers, without its sockets."""
 
-    desk: Desk
+    harness: Harness
     turnstile: Admission = field(init=False)
     passed: Passed | None = None
 
@@ -39,7 +39,7 @@ class Deliverer:
 
     def claim(self, places: int = PLACES) -> list[Claim]:
         """Claim what may go now; its calls are in flight from here on."""
-        with self.desk.engine.begin() as connection:
+        with self.harness.engine.begin() as connection:
             claims = self.claim_within(connection, places)
         assert self.passed is not None, "it has just claimed"
         self.turnstile.keep(self.passed)
@@ -49,7 +49,7 @@ class Deliverer:
 
     def claim_within(self, connection: Connection, places: int = PLACES) -> list[Claim]:
         """Claim inside the caller's transaction: not yet committed, nothing in flight."""
-        now = self.desk.now
+        now = self.harness.now
         enabled = partners(connection, now=now)
         self.passed = self.turnstile.claim(connection, enabled, places=places, now=now)
         return list(self.passed.claims)
@@ -68,7 +68,7 @@ class Deliverer:
     ) -> Recorded:
         """The same came late of each of *claims*, whose calls were counted as over before."""
         problem = f"answered {status}"
-        return self.desk.record_attempts(
+        return self.harness.record_attempts(
             *(Attempt(one, verdict, TOOK, http_status=status, problem=problem) for one in claims)
         )
 
@@ -79,21 +79,21 @@ class Deliverer:
         return [one.ticket_id for one in claims]
 
     def _seconds(self) -> float:
-        return self.desk.now.timestamp()
+        return self.harness.now.timestamp()
 
 
-def owe(desk: Desk, count: int, *, prefix: str = "T", operator: str = OPERATOR) -> list[str]:
+def owe(harness: Harness, count: int, *, prefix: str = "T", operator: str = OPERATOR) -> list[str]:
     """Win so many tickets; all are due in the same moment, a second before the present one."""
     names = [f"{prefix}{number}" for number in range(count)]
-    desk.publish(*(desk.event("ticket_win", name, operator=operator) for name in names))
-    desk.wait(timedelta(seconds=1))
+    harness.publish(*(harness.event("ticket_win", name, operator=operator) for name in names))
+    harness.wait(timedelta(seconds=1))
     return names
 
 
 def lock_out(deliverer: Deliverer) -> list[str]:
     """Owe the partner 36 notices, the last four one after the other, and have it answer 401."""
-    names = owe(deliverer.desk, 32)
+    names = owe(deliverer.harness, 32)
     for number in range(4):
-        names += owe(deliverer.desk, 1, prefix=f"later-{number}-")
+        names += owe(deliverer.harness, 1, prefix=f"later-{number}-")
     assert len(deliverer.deliver(AGAIN, 401)) == 32
     return names

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.support.closed_port import closed_port
-from tests.support.places import passable_folder
 from tests.support.running_slipway import bare_environment
+from tests.support.server_folders import passable_folder
 from tests.support.sources import ROOT
 from tests.support.terminals import Desk, Terminal
 from tests.support.wait import eventually
@@ -42,7 +42,7 @@ def blocks_of(page: str) -> list[tuple[str, str]]:
 class Newcomer:
     """Somebody with a checkout of their own."""
 
-    desk: Desk
+    harness: Desk
     ports: dict[str, str]
     has_npm: bool
     seen_from: int = 0  # where on the screen the output of the last block begins
@@ -50,8 +50,8 @@ class Newcomer:
     @contextmanager
     def slipway(self) -> Iterator[None]:
         """Slipway at work, for a page that begins with one."""
-        self.seen_from = len(self.desk.screen)
-        with self.desk.occupied(START):
+        self.seen_from = len(self.harness.screen)
+        with self.harness.occupied(START):
             eventually(partial(self._shows, READY["up"]), within=START_MAX)
             yield
 
@@ -63,22 +63,22 @@ class Newcomer:
                 text = self._here(block)
                 stays = STAYS.search(text) if kind == "sh" else None
                 if kind == "sh":
-                    self.seen_from = len(self.desk.screen)
+                    self.seen_from = len(self.harness.screen)
                 if kind == "text":
                     eventually(partial(self._shows, text))
                 elif stays:
-                    terminals.enter_context(self.desk.occupied(text))
+                    terminals.enter_context(self.harness.occupied(text))
                     eventually(partial(self._shows, READY[stays[1]]), within=START_MAX)
                 elif self.has_npm or INSTALL not in text:
-                    main = main or terminals.enter_context(self.desk.terminal())
+                    main = main or terminals.enter_context(self.harness.terminal())
                     main.type(text)
 
     def ask(self, line: str) -> str:
         """What another command prints, while Slipway runs."""
         done = subprocess.run(
             ["/bin/sh", "-ec", f". ./data/environment; {line}"],
-            cwd=self.desk.home,
-            env=dict(self.desk.environment),
+            cwd=self.harness.home,
+            env=dict(self.harness.environment),
             capture_output=True,
             text=True,
             check=False,
@@ -88,20 +88,20 @@ class Newcomer:
 
     def database_url(self) -> str:
         """The address of its PostgreSQL."""
-        words = (self.desk.home / "data/environment").read_text()
+        words = (self.harness.home / "data/environment").read_text()
         (url,) = re.findall(r"SLIPWAY_DATABASE_URL=(\S+)", words)
         return str(url).strip("'")
 
     def _here(self, text: str) -> str:
         """The lines with the ports of this test; nothing else is changed."""
-        gateways = re.findall(r"ready: gateway http://([^,\s]+)", self.desk.screen)
+        gateways = re.findall(r"ready: gateway http://([^,\s]+)", self.harness.screen)
         if gateways:
             text = text.replace(GATEWAY, gateways[-1])
         return with_ports(text, self.ports).replace(INSTALL, QUIETLY)
 
     def _shows(self, text: str) -> bool:
         """Whether each line of *text* is on the screen; `…` stands for anything."""
-        screen = _plain(self.desk.screen[self.seen_from :])
+        screen = _plain(self.harness.screen[self.seen_from :])
         for line in text.splitlines():
             parts = _plain(line).split("…")
             found = re.search(".*".join(re.escape(part) for part in parts), screen)

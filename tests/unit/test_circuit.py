@@ -11,7 +11,7 @@ import pytest
 from models.outbox.circuit import PROBE_INTERVAL, REFUSALS_MAX, CircuitState
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
 from models.vocabulary import SENT_ONCE, Action
-from tests.support.owed_notice import NOW, WIN
+from tests.support.sample_notice import NOW, WIN
 
 MOMENT = timedelta(microseconds=1)
 TOOK = timedelta(milliseconds=50)

@@ -1,7 +1,7 @@
 """The order of statements on one ticket: times, repeats, amounts, corrections, numbers.
 
 Rules 4, 6 and 9 of protocol.md, row by row and by hand. `open@5`: a rollback of second 5 is in
-force. The whole stories behind the rows: `test_turn.py`.
+force. The whole stories behind the rows: `test_advance.py`.
 """
 
 from datetime import timedelta

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.outbox.values import Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
 from models.vocabulary import Action
-from tests.support.owed_notice import NOW, PARTNER, WIN
+from tests.support.sample_notice import NOW, PARTNER, WIN
 from worker.delivery.http.exchange import HttpResponse, NoAnswer, NotReached, Reply
 from worker.delivery.outcome import ANSWER_CHARS_MAX, judge, not_sent
 from worker.delivery.protocols.pam import PamAdapter

@@ -59,7 +59,7 @@ def test_every_inbound_action_is_read(action):
 
 
 def test_a_time_with_an_offset_is_understood_in_utc():
-    """What forms it may have: `test_moments.py`."""
+    """What forms it may have: `test_timestamps.py`."""
     found = accepted(published(top={"occurred_at": "2024-11-20T15:00:00+06:00"}))
 
     assert found.occurred_at == found.order_time == datetime(2024, 11, 20, 9, tzinfo=UTC)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.outbox.values import Claim
 from models.platform.signing import sign_seamless
 from models.vocabulary import Action
-from tests.support.owed_notice import NOW, PARTNER, WIN
+from tests.support.sample_notice import NOW, PARTNER, WIN
 from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.protocols.adapter import Accepted, Meaning, NotNow, Rejected, Unclear
 from worker.delivery.protocols.seamless import SeamlessAdapter

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from producers.simulation.partner import SimulatedPartner, Wallet
-from tests.support.delivery_scene import SECRET, Scene, scene_on
+from tests.support.delivery_setup import SECRET, DeliverySetup, scene_on
 
 
 @pytest.fixture
-def scene(engine, clock) -> Iterator[Scene]:
+def scene(engine, clock) -> Iterator[DeliverySetup]:
     """A database with operators and tickets, and couriers."""
     with scene_on(engine, clock) as made:
         yield made
@@ -25,7 +25,7 @@ def partner(scene, clock) -> Iterator[SimulatedPartner]:
 
 @pytest.fixture
 def wallet() -> Wallet:
-    """The books of `wallet_partner`."""
+    """The records of `wallet_partner`."""
     return Wallet(SECRET, agent="agentId")
 
 

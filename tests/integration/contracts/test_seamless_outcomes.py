@@ -1,4 +1,4 @@
-"""What is made of a wallet's answer, over real HTTP, with its books beside (contracts.md 2.4)."""
+"""What is made of a wallet's answer, over real HTTP, with its records beside (contracts.md 2.4)."""
 
 import gzip
 import zlib
@@ -18,7 +18,7 @@ from producers.simulation.partner import (
     SimulatedPartner,
 )
 from producers.simulation.partner.behaviour import Behaviour
-from tests.support.wallet_scene import OPENING, attempts, deliver, settle
+from tests.support.wallet_setup import OPENING, attempts, deliver, settle
 
 FIRST_PAUSE = timedelta(seconds=10)
 

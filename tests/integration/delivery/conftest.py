@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from producers.simulation.partner import SimulatedPartner
-from tests.support.delivery_scene import SECRET, Scene, scene_on
-from tests.support.wires import Post, open_wire, post_over
+from tests.support.delivery_setup import SECRET, DeliverySetup, scene_on
+from tests.support.http_clients import Post, open_wire, post_over
 from worker.delivery.http.client import HttpClient
 
 
@@ -24,7 +24,7 @@ def post(wire: HttpClient) -> Post:
 
 
 @pytest.fixture
-def scene(engine, clock) -> Iterator[Scene]:
+def scene(engine, clock) -> Iterator[DeliverySetup]:
     """A database with operators and tickets, and couriers."""
     with scene_on(engine, clock) as made:
         yield made
@@ -38,7 +38,7 @@ def partner(clock) -> Iterator[SimulatedPartner]:
 
 
 @pytest.fixture
-def acme(scene: Scene, partner: SimulatedPartner) -> str:
+def acme(scene: DeliverySetup, partner: SimulatedPartner) -> str:
     """The operator whose partner `partner` is."""
     scene.operator("acme", partner.url)
     return "acme"

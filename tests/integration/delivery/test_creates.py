@@ -5,19 +5,19 @@ from datetime import timedelta
 import pytest
 
 from producers.simulation.partner import Hang, Respond, Rule, SimulatedPartner
-from tests.support.delivery_scene import RUN_MAX, Scene, received
-from tests.support.desk import SLIP
+from tests.support.delivery_setup import RUN_MAX, DeliverySetup, received
+from tests.support.harness import SLIP
 
 GRACE = timedelta(seconds=10)
 HALF_HOUR = timedelta(minutes=30)
 MOMENT = timedelta(milliseconds=1)
 
 
-def create(scene: Scene, operator: str, *tickets: str) -> None:
+def create(scene: DeliverySetup, operator: str, *tickets: str) -> None:
     scene.publish(operator, *(("ticket_create", name) for name in tickets), **SLIP)
 
 
-def standing(scene: Scene) -> dict[str, int]:
+def standing(scene: DeliverySetup) -> dict[str, int]:
     """How many tickets of each status."""
     return dict(scene.rows("SELECT status, count(*) FROM ticket GROUP BY status"))
 

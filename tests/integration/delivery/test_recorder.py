@@ -5,11 +5,11 @@ from sqlalchemy.exc import DBAPIError
 
 from models.database.engine import UNEXPLAINED_TRIES
 from models.outbox.values import Attempt, Delivered, RetryLater
-from tests.support.books import Books
-from tests.support.delivery_scene import scene_settings
-from tests.support.desk import TOOK, Desk
+from tests.support.delivery_setup import scene_settings
+from tests.support.harness import TOOK, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.poison import refuse_attempts
+from tests.support.records import Records
 from worker.delivery.recorder import Recorder
 
 SICK = ["XX000", "XX001", "26000", "25P02", "P0001"]
@@ -17,16 +17,16 @@ COUNT = 20
 
 
 @pytest.fixture
-def desk(engine) -> Desk:
-    made = Desk(engine, ManualClock())
+def harness(engine) -> Harness:
+    made = Harness(engine, ManualClock())
     made.add_operator()
     made.publish(*(made.event("ticket_win", f"T{number:02}") for number in range(COUNT)))
     return made
 
 
 @pytest.fixture
-def books(engine) -> Books:
-    return Books(engine)
+def records(engine) -> Records:
+    return Records(engine)
 
 
 @pytest.fixture
@@ -35,20 +35,20 @@ def now() -> list[float]:
 
 
 @pytest.fixture
-def recorder(engine, desk, now) -> Recorder:
+def recorder(engine, harness, now) -> Recorder:
     made = Recorder(
         transaction=engine.begin,
-        clock=desk.clock,
+        clock=harness.clock,
         settings=scene_settings(),
         monotonic=lambda: now[0],
     )
-    made.add(attempts(desk))
+    made.add(attempts(harness))
     return made
 
 
-def attempts(desk: Desk) -> list[Attempt]:
+def attempts(harness: Harness) -> list[Attempt]:
     """All were taken, but for one that failed and says why."""
-    claims = desk.claim()
+    claims = harness.claim()
     assert len(claims) == COUNT
     failed = Attempt(
         claims[7],
@@ -62,7 +62,9 @@ def attempts(desk: Desk) -> list[Attempt]:
 
 
 @pytest.mark.parametrize("sqlstate", SICK)
-def test_while_all_fail_all_are_kept_and_none_is_changed(recorder, books, engine, sqlstate, caplog):
+def test_while_all_fail_all_are_kept_and_none_is_changed(
+    recorder, records, engine, sqlstate, caplog
+):
     heal = refuse_attempts(engine, sqlstate=sqlstate)
     for _ in range(3 * UNEXPLAINED_TRIES):
         with pytest.raises(DBAPIError):
@@ -73,14 +75,14 @@ def test_while_all_fail_all_are_kept_and_none_is_changed(recorder, books, engine
     counts = recorder.flush()
 
     assert counts == {"delivered": COUNT - 1, "again": 1}
-    (failed,) = [row for row in books.attempts() if row.verdict == "again"]
+    (failed,) = [row for row in records.attempts() if row.verdict == "again"]
     assert (failed.answer, failed.problem) == ("its words", "why it failed")
     assert caplog.messages == []
 
 
 @pytest.mark.parametrize("sqlstate", SICK)
 def test_one_that_fails_alone_holds_up_no_other_and_is_recorded_whole_later(
-    recorder, books, engine, now, sqlstate
+    recorder, records, engine, now, sqlstate
 ):
     heal = refuse_attempts(engine, "NEW.answer = 'its words'", sqlstate=sqlstate)
     for _ in range(UNEXPLAINED_TRIES):
@@ -97,5 +99,5 @@ def test_one_that_fails_alone_holds_up_no_other_and_is_recorded_whole_later(
     recorder.refresh()
 
     assert recorder.flush() == {"again": 1}
-    (failed,) = [row for row in books.attempts() if row.verdict == "again"]
+    (failed,) = [row for row in records.attempts() if row.verdict == "again"]
     assert (failed.answer, failed.problem) == ("its words", "why it failed")

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from producers.simulation.partner import CloseWithoutAnswer, Respond
-from tests.support.duet import Duet, duet_on
+from tests.support.two_deliverers import TwoDeliverers, duet_on
 
 LEASE = timedelta(seconds=25)
 GRACE = timedelta(seconds=10)
@@ -23,82 +23,88 @@ ONE_DELIVERED = {"claimed": 1, "delivered": 1}
 
 
 @pytest.fixture
-def duet(scene, partner) -> Iterator[Duet]:
+def two_deliverers(scene, partner) -> Iterator[TwoDeliverers]:
     with duet_on(scene, partner) as made:
         yield made
 
 
 def test_rule_14_a_409_to_the_repeat_changes_nothing_after_a_late_200_but_its_lease_is_waited_for(
-    duet, clock
+    two_deliverers, clock
 ):
     """Protocol H33 and H35: the other one had not been answered when the first one recorded."""
-    duet.publish("win", "rollback")
-    duet.answers(OK_LATE, Respond(status=409, seconds=2 * SLOW))
-    first = duet.start(0, requests=1)
+    two_deliverers.publish("win", "rollback")
+    two_deliverers.answers(OK_LATE, Respond(status=409, seconds=2 * SLOW))
+    first = two_deliverers.start(0, requests=1)
     clock.advance(LEASE)
-    second = duet.start(1, requests=2)
+    second = two_deliverers.start(1, requests=2)
     first.result()
-    assert duet.ends() == ["delivered", None]
+    assert two_deliverers.ends() == ["delivered", None]
     second.result()
 
-    assert duet.ends() == ["delivered", None]
-    verdicts = duet.scene.rows("SELECT verdict FROM delivery_attempt ORDER BY claim")
+    assert two_deliverers.ends() == ["delivered", None]
+    verdicts = two_deliverers.scene.rows("SELECT verdict FROM delivery_attempt ORDER BY claim")
     assert [row.verdict for row in verdicts] == ["delivered", "dead"]
     clock.advance(LEASE - MOMENT)  # the other one may still have been sending
-    assert duet.run(0) == {}
+    assert two_deliverers.run(0) == {}
     clock.advance(MOMENT)
-    assert duet.run(1) == ONE_DELIVERED
-    assert duet.told() == ["win", "win", "rollback"]
+    assert two_deliverers.run(1) == ONE_DELIVERED
+    assert two_deliverers.told() == ["win", "win", "rollback"]
 
 
-def test_rule_15_after_a_lost_answer_nothing_is_sent_on_the_ticket_for_ten_seconds(duet, clock):
+def test_rule_15_after_a_lost_answer_nothing_is_sent_on_the_ticket_for_ten_seconds(
+    two_deliverers, clock
+):
     """By no deliverer. Then the same again, and its follower at once: the grace is over."""
-    duet.publish("win", "rollback")
-    duet.answers(CloseWithoutAnswer(taken=True))
-    assert duet.run(0) == {"claimed": 1, "unanswered": 1}
+    two_deliverers.publish("win", "rollback")
+    two_deliverers.answers(CloseWithoutAnswer(taken=True))
+    assert two_deliverers.run(0) == {"claimed": 1, "unanswered": 1}
     clock.advance(GRACE - MOMENT)
-    early = duet.run(0) | duet.run(1)
+    early = two_deliverers.run(0) | two_deliverers.run(1)
 
     clock.advance(MOMENT)
 
     assert early == {}
-    assert duet.run(1) == {"claimed": 2, "delivered": 2}
-    assert duet.told() == ["win", "win", "rollback"]
-    first, repeat, _ = duet.partner.ledger.entries()
+    assert two_deliverers.run(1) == {"claimed": 2, "delivered": 2}
+    assert two_deliverers.told() == ["win", "win", "rollback"]
+    first, repeat, _ = two_deliverers.partner.ledger.entries()
     assert first.taken
     assert repeat.repeats
     assert repeat.body == first.body
 
 
-def test_rule_15_what_is_published_after_a_late_200_is_held_for_the_ten_seconds_too(duet, clock):
+def test_rule_15_what_is_published_after_a_late_200_is_held_for_the_ten_seconds_too(
+    two_deliverers, clock
+):
     """Since the other one's lost answer: the moment stands on the ticket (decision 0006)."""
-    duet.publish("win")
-    duet.answers(OK_LATE, CloseWithoutAnswer())
-    first = duet.start(0, requests=1)
+    two_deliverers.publish("win")
+    two_deliverers.answers(OK_LATE, CloseWithoutAnswer())
+    first = two_deliverers.start(0, requests=1)
     clock.advance(LEASE)
-    duet.start(1, requests=2).result()
+    two_deliverers.start(1, requests=2).result()
     first.result()
-    duet.publish("rollback")
+    two_deliverers.publish("rollback")
     clock.advance(GRACE - MOMENT)
-    early = duet.run(0) | duet.run(1)
+    early = two_deliverers.run(0) | two_deliverers.run(1)
 
     clock.advance(MOMENT)
 
     assert early == {}
-    assert duet.run(1) == ONE_DELIVERED
-    assert duet.told() == ["win", "win", "rollback"]
+    assert two_deliverers.run(1) == ONE_DELIVERED
+    assert two_deliverers.told() == ["win", "win", "rollback"]
 
 
-def test_rule_16_the_clock_runs_from_a_late_200_if_the_repeat_s_is_recorded_later(duet, clock):
-    duet.publish("win")
-    duet.answers(OK_LATE, Respond(seconds=3 * SLOW))
-    first = duet.start(0, requests=1)
+def test_rule_16_the_clock_runs_from_a_late_200_if_the_repeat_s_is_recorded_later(
+    two_deliverers, clock
+):
+    two_deliverers.publish("win")
+    two_deliverers.answers(OK_LATE, Respond(seconds=3 * SLOW))
+    first = two_deliverers.start(0, requests=1)
     clock.advance(LEASE)
-    second = duet.start(1, requests=2)
+    second = two_deliverers.start(1, requests=2)
     first.result()
     recorded_at = clock.now()
     clock.advance(timedelta(seconds=5))
     second.result()
 
-    (ticket,) = duet.scene.rows("SELECT close_due_at FROM ticket")
+    (ticket,) = two_deliverers.scene.rows("SELECT close_due_at FROM ticket")
     assert ticket.close_due_at == recorded_at + CLOSE_DELAY

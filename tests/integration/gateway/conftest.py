@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from models.database.engine import open_engine
 from tests.support import databases
-from tests.support.gateway_house import House, house_of
+from tests.support.gateway_app import GatewayApp, house_of
 from tests.support.plain_settings import plain_settings
 from worker.local.servers import Servers
 
@@ -31,7 +31,7 @@ def shared_engine(shared_database: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def built(servers: Servers, shared_database: str, shared_engine: Engine) -> Iterator[House]:
+def built(servers: Servers, shared_database: str, shared_engine: Engine) -> Iterator[GatewayApp]:
     """A gateway on it."""
     settings = plain_settings(database_url=shared_database, redis_url=servers.redis_url)
     with house_of(settings, shared_engine) as made:
@@ -39,7 +39,7 @@ def built(servers: Servers, shared_database: str, shared_engine: Engine) -> Iter
 
 
 @pytest.fixture
-def house(built: House) -> House:
+def gateway_app(built: GatewayApp) -> GatewayApp:
     """The module's gateway, with an empty stream."""
     built.redis.flushall()
     return built

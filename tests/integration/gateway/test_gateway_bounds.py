@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from producers.gateway.limits import Limits
-from tests.support.gateway_house import House, event, house_of
+from tests.support.concurrent_connections import beside, waiting_sessions
+from tests.support.gateway_app import GatewayApp, event, house_of
 from tests.support.plain_settings import plain_settings
-from tests.support.threads import beside, waiting_sessions
 from tests.support.wait import eventually
 
 SOON = timedelta(seconds=0.05)
-Opened = Callable[..., House]
+Opened = Callable[..., GatewayApp]
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def opened(redis_url, database, engine) -> Iterator[Opened]:
     """A gateway with limits of the test's own."""
     with ExitStack() as closing:
 
-        def build(**limits: object) -> House:
+        def build(**limits: object) -> GatewayApp:
             settings = plain_settings(database_url=database, redis_url=redis_url)
             bounds = Limits(flush=SOON, **limits)  # type: ignore[arg-type]  # each test's own
             return closing.enter_context(house_of(settings, engine, limits=bounds))
@@ -34,7 +34,7 @@ def opened(redis_url, database, engine) -> Iterator[Opened]:
 
 
 @contextmanager
-def held_upload(house: House, key: str, operator: str) -> Iterator[None]:
+def held_upload(gateway_app: GatewayApp, key: str, operator: str) -> Iterator[None]:
     """An upload that is under way, and ends well when the block does."""
     go = Event()
 
@@ -42,10 +42,10 @@ def held_upload(house: House, key: str, operator: str) -> Iterator[None]:
         yield json.dumps(event(operator, "T")).encode() + b"\n"
         assert go.wait(10)
 
-    before = len(house.on_stream())
-    with beside(lambda: house.publish_lines(key, lines())) as upload:
+    before = len(gateway_app.on_stream())
+    with beside(lambda: gateway_app.publish_lines(key, lines())) as upload:
         try:
-            eventually(lambda: len(house.on_stream()) > before)
+            eventually(lambda: len(gateway_app.on_stream()) > before)
             yield
         finally:
             go.set()
@@ -61,59 +61,59 @@ def turned_away(answer: httpx.Response, status: int) -> str:
 
 
 def test_one_caller_cannot_take_all_places(opened):
-    house = opened(requests_of_caller=1)
-    acme = house.operator()
-    key, other = house.key(acme), house.key(acme)
+    gateway_app = opened(requests_of_caller=1)
+    acme = gateway_app.operator()
+    key, other = gateway_app.key(acme), gateway_app.key(acme)
 
-    with held_upload(house, key, acme):
-        answer = house.publish(key, event(acme, "T"))
+    with held_upload(gateway_app, key, acme):
+        answer = gateway_app.publish(key, event(acme, "T"))
         assert "1 requests of yours are under way" in turned_away(answer, 429)
-        assert house.publish(other, event(acme, "T")).status_code == 202
+        assert gateway_app.publish(other, event(acme, "T")).status_code == 202
 
-    assert house.publish(key, event(acme, "T")).status_code == 202
+    assert gateway_app.publish(key, event(acme, "T")).status_code == 202
 
 
 def test_a_full_house_turns_away_everyone_but_the_probes(opened):
-    house = opened(requests=1)
-    acme = house.operator()
-    key = house.key(acme)
+    gateway_app = opened(requests=1)
+    acme = gateway_app.operator()
+    key = gateway_app.key(acme)
 
-    with held_upload(house, key, acme):
-        answer = house.publish(key, event(acme, "T"))
+    with held_upload(gateway_app, key, acme):
+        answer = gateway_app.publish(key, event(acme, "T"))
         assert "too many requests at once" in turned_away(answer, 503)
-        assert house.client.get("/healthz").status_code == 200
-        assert house.client.get("/readyz").status_code == 200
+        assert gateway_app.client.get("/healthz").status_code == 200
+        assert gateway_app.client.get("/readyz").status_code == 200
 
 
 def test_uploads_of_many_events_have_places_of_their_own(opened):
-    house = opened(uploads=1)
-    acme = house.operator()
-    key = house.key(acme)
+    gateway_app = opened(uploads=1)
+    acme = gateway_app.operator()
+    key = gateway_app.key(acme)
     large = [event(acme, "T", note="x" * 100_000) for _ in range(3)]
 
-    with held_upload(house, key, acme):
-        turned_away(house.publish_lines(key, b"{}"), 503)
-        turned_away(house.publish(key, large), 503)
-        assert house.publish(key, event(acme, "T")).status_code == 202
+    with held_upload(gateway_app, key, acme):
+        turned_away(gateway_app.publish_lines(key, b"{}"), 503)
+        turned_away(gateway_app.publish(key, large), 503)
+        assert gateway_app.publish(key, event(acme, "T")).status_code == 202
 
-    assert house.publish(key, large).status_code == 202
+    assert gateway_app.publish(key, large).status_code == 202
 
 
 def test_one_key_cannot_hold_all_uploads(opened):
-    house = opened(uploads=2, uploads_of_caller=1)
-    acme = house.operator()
-    key, other = house.key(acme), house.key(acme)
+    gateway_app = opened(uploads=2, uploads_of_caller=1)
+    acme = gateway_app.operator()
+    key, other = gateway_app.key(acme), gateway_app.key(acme)
 
-    with held_upload(house, key, acme):
-        answer = house.publish_lines(key, b"{}")
+    with held_upload(gateway_app, key, acme):
+        answer = gateway_app.publish_lines(key, b"{}")
         assert "1 requests of yours are under way" in turned_away(answer, 429)
-        assert house.publish_lines(other, json.dumps(event(acme, "T"))).status_code == 202
+        assert gateway_app.publish_lines(other, json.dumps(event(acme, "T"))).status_code == 202
 
 
 @contextmanager
-def slow_body(house: House, **headers: str) -> Iterator["socket.socket"]:
+def slow_body(gateway_app: GatewayApp, **headers: str) -> Iterator["socket.socket"]:
     """A request of a stranger, whose body begins and does not go on."""
-    address = (house.client.base_url.host, house.client.base_url.port or 80)
+    address = (gateway_app.client.base_url.host, gateway_app.client.base_url.port or 80)
     lines = {"Host": "gateway", "Content-Length": "100", **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     with socket.create_connection(address, timeout=10) as line:
@@ -125,14 +125,14 @@ SIGNED_BY_NOBODY = {"operator-name": "nobody", "timestamp": "1", "signature": "n
 
 
 def test_strangers_with_slow_bodies_take_places_from_each_other_alone(opened):
-    house = opened(slow_bodies=1, prompt=SOON)
-    acme = house.operator()
-    ticket = house.reserved(acme)
+    gateway_app = opened(slow_bodies=1, prompt=SOON)
+    acme = gateway_app.operator()
+    ticket = gateway_app.reserved(acme)
 
     with ExitStack() as lines:  # all stay open, so that one of them has the place
 
         def refused() -> bytes | None:
-            line = lines.enter_context(slow_body(house, **SIGNED_BY_NOBODY))
+            line = lines.enter_context(slow_body(gateway_app, **SIGNED_BY_NOBODY))
             line.settimeout(0.5)
             try:
                 return line.recv(4096)
@@ -143,47 +143,47 @@ def test_strangers_with_slow_bodies_take_places_from_each_other_alone(opened):
         assert answer is not None
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1\r\n" in answer
-        assert house.paid(acme, ticket).status_code == 200
+        assert gateway_app.paid(acme, ticket).status_code == 200
 
 
 def test_without_a_signature_no_body_is_waited_for(opened):
-    house = opened()
+    gateway_app = opened()
 
-    with slow_body(house, timestamp="1") as line:
+    with slow_body(gateway_app, timestamp="1") as line:
         assert b" 403 " in line.recv(4096)
 
 
 def test_whoever_waits_too_long_for_a_thread_is_turned_away_before_anything_is_done(opened):
-    house = opened(threads=1, thread_wait=SOON)
-    acme = house.operator()
-    ticket = house.reserved(acme)
+    gateway_app = opened(threads=1, thread_wait=SOON)
+    acme = gateway_app.operator()
+    ticket = gateway_app.reserved(acme)
 
-    with house.engine.connect() as obstacle:
+    with gateway_app.engine.connect() as obstacle:
         obstacle.exec_driver_sql("SELECT 1 FROM ticket FOR UPDATE")
-        with beside(lambda: house.paid(acme, ticket)) as payment:
-            waiting_sessions(house.engine)
-            assert "too much to do" in turned_away(house.paid(acme, ticket), 503)
+        with beside(lambda: gateway_app.paid(acme, ticket)) as payment:
+            waiting_sessions(gateway_app.engine)
+            assert "too much to do" in turned_away(gateway_app.paid(acme, ticket), 503)
             obstacle.rollback()
             assert payment.result().status_code == 200
 
 
 def test_a_lock_that_nobody_lets_go_is_503_and_nothing_was_done(opened):
-    house = opened(lock_wait=SOON)
-    acme = house.operator()
-    ticket = house.reserved(acme)
+    gateway_app = opened(lock_wait=SOON)
+    acme = gateway_app.operator()
+    ticket = gateway_app.reserved(acme)
 
-    with house.engine.connect() as obstacle:
+    with gateway_app.engine.connect() as obstacle:
         obstacle.exec_driver_sql("SELECT 1 FROM ticket FOR UPDATE")
-        answer = house.paid(acme, ticket)
+        answer = gateway_app.paid(acme, ticket)
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert house.paid(acme, ticket).status_code == 200
+    assert gateway_app.paid(acme, ticket).status_code == 200
 
 
 def test_a_body_that_does_not_come_is_408(opened):
-    house = opened(body_time=SOON * 10, body_silence=SOON * 20)
-    acme = house.operator()
-    key = house.key(acme)
+    gateway_app = opened(body_time=SOON * 10, body_silence=SOON * 20)
+    acme = gateway_app.operator()
+    key = gateway_app.key(acme)
     line = json.dumps(event(acme, "T")).encode()
     go = Event()
 
@@ -192,10 +192,10 @@ def test_a_body_that_does_not_come_is_408(opened):
         go.wait(1.5)
 
     headers = {"X-Api-Key": key, "Content-Type": "application/json"}
-    whole = house.client.post("/events", content=half(line[:9]), headers=headers)
-    lines = house.publish_lines(key, half(line + b"\n" + line[:9]))
+    whole = gateway_app.client.post("/events", content=half(line[:9]), headers=headers)
+    lines = gateway_app.publish_lines(key, half(line + b"\n" + line[:9]))
 
     assert (whole.status_code, whole.json()["code"]) == (408, 408)
     assert lines.status_code == 408
     assert "lines 1 to 1 are done: 1 accepted" in lines.json()["message"]
-    assert len(house.on_stream()) == 1
+    assert len(gateway_app.on_stream()) == 1

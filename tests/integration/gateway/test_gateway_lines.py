@@ -10,20 +10,20 @@ from threading import Event
 import pytest
 from sqlalchemy import text
 
-from tests.support.gateway_house import House, event
-from tests.support.threads import beside
+from tests.support.concurrent_connections import beside
+from tests.support.gateway_app import GatewayApp, event
 from tests.support.wait import eventually
 
 REVOKE = text("UPDATE publisher SET revoked_at = :at")
 
 
 @pytest.fixture(scope="module")
-def acme(built: House) -> str:
+def acme(built: GatewayApp) -> str:
     return built.operator()
 
 
 @pytest.fixture(scope="module")
-def key(built: House, acme: str) -> str:
+def key(built: GatewayApp, acme: str) -> str:
     return built.key(acme)
 
 
@@ -31,16 +31,16 @@ def line(operator: str, number: int) -> bytes:
     return json.dumps(event(operator, f"T{number}", event_id=f"e{number}")).encode() + b"\n"
 
 
-def published(house: House, count: int) -> bool:
-    return len(house.on_stream()) == count
+def published(gateway_app: GatewayApp, count: int) -> bool:
+    return len(gateway_app.on_stream()) == count
 
 
-def test_the_good_lines_are_published_and_the_others_are_told_by_number(house, key, acme):
+def test_the_good_lines_are_published_and_the_others_are_told_by_number(gateway_app, key, acme):
     content = b"".join(
         [line(acme, 1), b"\n", b"{\n", line(acme, 4), b"x" * 300_000, b"\n", line("other", 6)]
     )
 
-    answer = house.publish_lines(key, content + line(acme, 7).strip())
+    answer = gateway_app.publish_lines(key, content + line(acme, 7).strip())
 
     assert answer.status_code == 202
     told = answer.json()
@@ -49,14 +49,14 @@ def test_the_good_lines_are_published_and_the_others_are_told_by_number(house, k
     assert "not JSON" in told["rejected"][0]["error"]
     assert "longer than an event may be" in told["rejected"][1]["error"]
     assert "may not name operator 'other'" in told["rejected"][2]["error"]
-    assert [one["event_id"] for one in house.on_stream()] == ["e1", "e4", "e7"]
+    assert [one["event_id"] for one in gateway_app.on_stream()] == ["e1", "e4", "e7"]
 
 
-def test_a_byte_order_mark_at_the_head_loses_no_event(house, key, acme):
-    answer = house.publish_lines(key, BOM_UTF8 + line(acme, 1) + line(acme, 2).strip())
+def test_a_byte_order_mark_at_the_head_loses_no_event(gateway_app, key, acme):
+    answer = gateway_app.publish_lines(key, BOM_UTF8 + line(acme, 1) + line(acme, 2).strip())
 
     assert (answer.json()["accepted"], answer.json()["rejected_count"]) == (2, 0)
-    assert [one["event_id"] for one in house.on_stream()] == ["e1", "e2"]
+    assert [one["event_id"] for one in gateway_app.on_stream()] == ["e1", "e2"]
 
 
 @pytest.mark.parametrize(
@@ -69,36 +69,36 @@ def test_a_byte_order_mark_at_the_head_loses_no_event(house, key, acme):
     ],
 )
 def test_text_in_another_form_is_named_and_no_event_of_it_is_lost_unsaid(
-    house, key, acme, changed, accepted, said
+    gateway_app, key, acme, changed, accepted, said
 ):
-    answer = house.publish_lines(key, changed(line(acme, 1) + line(acme, 2)))
+    answer = gateway_app.publish_lines(key, changed(line(acme, 1) + line(acme, 2)))
 
     told = answer.json()
     assert answer.status_code == (202 if accepted else 422)
-    assert told.get("accepted", 0) == accepted == len(house.on_stream())
+    assert told.get("accepted", 0) == accepted == len(gateway_app.on_stream())
     assert said in answer.text
 
 
-def test_lines_of_any_number_arrive_in_their_order(house, key, acme):
+def test_lines_of_any_number_arrive_in_their_order(gateway_app, key, acme):
     count = 3_000
 
-    answer = house.publish_lines(key, (line(acme, number) for number in range(count)))
+    answer = gateway_app.publish_lines(key, (line(acme, number) for number in range(count)))
 
     assert answer.json()["accepted"] == count
-    assert [one["event_id"] for one in house.on_stream()] == [f"e{n}" for n in range(count)]
+    assert [one["event_id"] for one in gateway_app.on_stream()] == [f"e{n}" for n in range(count)]
 
 
-def test_with_no_good_line_it_is_422(house, key):
-    answer = house.publish_lines(key, b"{}\n[]\n" * 600)
+def test_with_no_good_line_it_is_422(gateway_app, key):
+    answer = gateway_app.publish_lines(key, b"{}\n[]\n" * 600)
 
     assert answer.status_code == 422
     assert answer.json()["message"] == "none of 1200 lines is an event; nothing was published"
     assert len(answer.json()["errors"]) == 1000
     assert answer.json()["errors"][1]["at"] == ["body", 2]
-    assert house.publish_lines(key, b"\n\n").status_code == 422
+    assert gateway_app.publish_lines(key, b"\n\n").status_code == 422
 
 
-def test_lines_are_published_before_the_body_ends(house, key, acme):
+def test_lines_are_published_before_the_body_ends(gateway_app, key, acme):
     """A publisher may keep one request open and see its events go through."""
     enough = Event()
 
@@ -108,40 +108,44 @@ def test_lines_are_published_before_the_body_ends(house, key, acme):
         yield line(acme, 2)
 
     def on_stream() -> bool:
-        if len(house.on_stream()) == 1:
+        if len(gateway_app.on_stream()) == 1:
             enough.set()
         return enough.is_set()
 
-    with beside(lambda: house.publish_lines(key, trickle())) as upload:
+    with beside(lambda: gateway_app.publish_lines(key, trickle())) as upload:
         eventually(on_stream)
         assert upload.result().json()["accepted"] == 2
 
 
-def test_a_break_in_the_middle_leaves_a_first_part_and_the_next_upload_its_place(house, key, acme):
+def test_a_break_in_the_middle_leaves_a_first_part_and_the_next_upload_its_place(
+    gateway_app, key, acme
+):
     """A half line is never taken for a whole one, and the request's place is free again."""
-    host, port = house.client.base_url.host, house.client.base_url.port
+    host, port = gateway_app.client.base_url.host, gateway_app.client.base_url.port
     head = f"POST /events HTTP/1.1\r\nHost: x\r\nX-Api-Key: {key}\r\n"
     head += "Content-Type: application/x-ndjson\r\nContent-Length: 1000000\r\n\r\n"
     whole = b"".join(line(acme, number) for number in range(500))
     for broken in range(1, 11):  # more than there are places for uploads
         with socket.create_connection((host, port)) as connection:
             connection.sendall(head.encode() + whole + line(acme, 500)[:-20])
-            eventually(partial(published, house, broken * 500))
+            eventually(partial(published, gateway_app, broken * 500))
 
-    assert house.publish_lines(key, line(acme, 501)).status_code == 202
-    assert {one["event_id"] for one in house.on_stream()[:-1]} == {f"e{n}" for n in range(500)}
+    assert gateway_app.publish_lines(key, line(acme, 501)).status_code == 202
+    assert {one["event_id"] for one in gateway_app.on_stream()[:-1]} == {
+        f"e{n}" for n in range(500)
+    }
 
 
-def test_a_key_that_is_revoked_meanwhile_opens_nothing_further(house, key, acme):
+def test_a_key_that_is_revoked_meanwhile_opens_nothing_further(gateway_app, key, acme):
     def lines() -> Iterator[bytes]:
         yield b"".join(line(acme, number) for number in range(500))
-        eventually(lambda: len(house.on_stream()) == 500)
-        with house.engine.begin() as connection:
+        eventually(lambda: len(gateway_app.on_stream()) == 500)
+        with gateway_app.engine.begin() as connection:
             connection.execute(REVOKE, {"at": "2026-11-20T10:00:00Z"})
         yield line(acme, 500)
 
-    answer = house.publish_lines(key, lines())
-    with house.engine.begin() as connection:
+    answer = gateway_app.publish_lines(key, lines())
+    with gateway_app.engine.begin() as connection:
         connection.execute(REVOKE, {"at": None})
 
     assert answer.status_code == 401

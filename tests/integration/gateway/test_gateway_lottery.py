@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from models.events.event import Entry
-from tests.support.gateway_house import SECRET, House
+from tests.support.gateway_app import SECRET, GatewayApp
 from tests.support.lottery import SAMPLE, TICKET, bet, sample, settlement
 
 FEED = "/v2/integration/lottery"
@@ -17,70 +17,72 @@ YESTERDAY = datetime.now(UTC) - timedelta(days=1)  # noqa: TID251 - the gateway'
 
 
 @pytest.fixture(scope="module")
-def acme(built: House) -> str:
+def acme(built: GatewayApp) -> str:
     return built.operator()
 
 
 @pytest.fixture(scope="module")
-def key(built: House, acme: str) -> str:
+def key(built: GatewayApp, acme: str) -> str:
     return built.key(acme)
 
 
-def deliver(house: House, key: str, body: bytes, **headers: str) -> httpx.Response:
+def deliver(gateway_app: GatewayApp, key: str, body: bytes, **headers: str) -> httpx.Response:
     """Send one message, as the vendor's client does."""
     given = {"Content-Type": "application/json"} | headers
-    return house.client.post(FEED, content=body, headers={"X-Api-Key": key} | given)
+    return gateway_app.client.post(FEED, content=body, headers={"X-Api-Key": key} | given)
 
 
-def applied(house: House) -> Any:  # noqa: ANN401 - a counter of outcomes
+def applied(gateway_app: GatewayApp) -> Any:  # noqa: ANN401 - a counter of outcomes
     """Have the intake apply what is on the stream."""
-    entries: Any = house.redis.xrange("ticket-events")
-    return house.desk.publish(*(Entry(id_.decode(), fields) for id_, fields in entries)).outcomes
+    entries: Any = gateway_app.redis.xrange("ticket-events")
+    return gateway_app.harness.publish(
+        *(Entry(id_.decode(), fields) for id_, fields in entries)
+    ).outcomes
 
 
-def test_the_vendor_s_sample_is_taken_byte_for_byte(house, key, acme):
+def test_the_vendor_s_sample_is_taken_byte_for_byte(gateway_app, key, acme):
     message = sample(YESTERDAY.date())
 
-    answer = deliver(house, key, message)
+    answer = deliver(gateway_app, key, message)
 
     assert (answer.status_code, answer.json()) == (200, {"accepted": 1})
-    ((_, fields),) = house.redis.xrange("ticket-events")
+    ((_, fields),) = gateway_app.redis.xrange("ticket-events")
     assert fields == {b"type": b"LOTTERY_V2", b"operator": acme.encode(), b"event": message}
 
 
-def test_a_byte_order_mark_before_a_message_is_dropped(house, key, acme):
+def test_a_byte_order_mark_before_a_message_is_dropped(gateway_app, key, acme):
     message = sample(YESTERDAY.date())
 
-    assert deliver(house, key, BOM_UTF8 + message).status_code == 200
-    ((_, fields),) = house.redis.xrange("ticket-events")
+    assert deliver(gateway_app, key, BOM_UTF8 + message).status_code == 200
+    ((_, fields),) = gateway_app.redis.xrange("ticket-events")
     assert fields[b"event"] == message
 
 
-def test_a_bet_and_its_settlement_are_a_ticket_that_was_opened_and_won(house, key, acme):
+def test_a_bet_and_its_settlement_are_a_ticket_that_was_opened_and_won(gateway_app, key, acme):
     drawn = {"draw_date": YESTERDAY.isoformat(), "timestamp": YESTERDAY.isoformat()}
     won = settlement(won=True, **drawn)
     for message in (bet(**drawn), won, won):
-        assert deliver(house, key, message).status_code == 200
+        assert deliver(gateway_app, key, message).status_code == 200
 
-    assert dict(applied(house)) == {
+    assert dict(applied(gateway_app)) == {
         ("ticket_open", "applied"): 1,
         ("ticket_win", "applied"): 1,
         ("ticket_win", "duplicate"): 1,
     }
-    (story,) = house.ask(key, f"/tickets/{TICKET}").json()["tickets"]
+    (story,) = gateway_app.ask(key, f"/tickets/{TICKET}").json()["tickets"]
     assert (story["ticket"]["operator"], story["ticket"]["result"]) == (acme, "won")
 
 
-def test_a_message_that_the_intake_would_find_too_old_is_refused_at_once(house, key):
+def test_a_message_that_the_intake_would_find_too_old_is_refused_at_once(gateway_app, key):
     """The vendor's sample as it stands is of 2015."""
-    answer = deliver(house, key, SAMPLE)
+    answer = deliver(gateway_app, key, SAMPLE)
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["message"].startswith(
         "timestamp 2015-03-02T02:27:58.721607Z is more than 30d, less a margin of 60 s, ago"
         " (SLIPWAY_EVENT_AGE_MAX): its ticket may have been removed"
     )
-    assert house.on_stream() == []
+    assert gateway_app.on_stream() == []
 
 
 @pytest.mark.parametrize(
@@ -95,38 +97,40 @@ def test_a_message_that_the_intake_would_find_too_old_is_refused_at_once(house, 
         (settlement().replace(b'"amount"', b'"amount":9,"amount"'), "amount: appears twice"),
     ],
 )
-def test_a_message_of_another_form_is_422_and_says_what_is_wrong(house, key, body, told):
-    answer = deliver(house, key, body)
+def test_a_message_of_another_form_is_422_and_says_what_is_wrong(gateway_app, key, body, told):
+    answer = deliver(gateway_app, key, body)
 
     assert (answer.status_code, answer.json()["code"]) == (422, 422)
     assert told in answer.json()["errors"][0]["message"]
-    assert house.on_stream() == []
+    assert gateway_app.on_stream() == []
 
 
-def test_ids_that_are_too_long_together_are_refused_where_each_draw_is_a_ticket(house, key, acme):
+def test_ids_that_are_too_long_together_are_refused_where_each_draw_is_a_ticket(
+    gateway_app, key, acme
+):
     """What the intake would refuse, after a 200."""
     long = bet(ticket_id="7" * 60, draw_id="1" * 4, timestamp=YESTERDAY.isoformat())
-    assert deliver(house, key, long).status_code == 200
-    with house.engine.begin() as connection:
+    assert deliver(gateway_app, key, long).status_code == 200
+    with gateway_app.engine.begin() as connection:
         row = {"code": acme}
         connection.execute(
             text("UPDATE operator SET lottery_ticket = 'ticket+draw' WHERE code = :code"), row
         )
 
-    answer = deliver(house, key, long)
+    answer = deliver(gateway_app, key, long)
 
-    assert (answer.status_code, len(house.on_stream())) == (422, 1)
+    assert (answer.status_code, len(gateway_app.on_stream())) == (422, 1)
     assert answer.json()["errors"][0]["message"] == (
         "ticket_id and draw_id together have 65 characters; at most 64 are taken"
     )
     fitting = bet(ticket_id="7" * 59, draw_id="1" * 4, timestamp=YESTERDAY.isoformat())
-    assert deliver(house, key, fitting).status_code == 200
+    assert deliver(gateway_app, key, fitting).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["dry_run", "dryRun"])
-def test_a_dry_run_is_refused_where_there_is_none(house, key, name):
+def test_a_dry_run_is_refused_where_there_is_none(gateway_app, key, name):
     """Ignored, what was only to be checked would be published."""
-    answer = house.client.post(
+    answer = gateway_app.client.post(
         f"/v2/integration/lottery?{name}=true", content=bet(), headers={"X-Api-Key": key}
     )
 
@@ -137,22 +141,22 @@ def test_a_dry_run_is_refused_where_there_is_none(house, key, name):
             "message": "is not known here; did you mean `POST /events`, which alone has it?",
         }
     ]
-    assert house.on_stream() == []
+    assert gateway_app.on_stream() == []
 
 
-def test_only_a_key_of_one_operator_that_may_publish_opens_the_feed(house, key, acme):
-    both = house.key(acme, house.operator())
+def test_only_a_key_of_one_operator_that_may_publish_opens_the_feed(gateway_app, key, acme):
+    both = gateway_app.key(acme, gateway_app.operator())
 
-    assert deliver(house, SECRET, SAMPLE).status_code == 401
-    assert deliver(house, house.key(acme, read_only=True), SAMPLE).status_code == 403
-    assert "bound to one operator" in deliver(house, both, SAMPLE).json()["message"]
-    assert deliver(house, house.key(), SAMPLE).status_code == 403
-    assert house.on_stream() == []
+    assert deliver(gateway_app, SECRET, SAMPLE).status_code == 401
+    assert deliver(gateway_app, gateway_app.key(acme, read_only=True), SAMPLE).status_code == 403
+    assert "bound to one operator" in deliver(gateway_app, both, SAMPLE).json()["message"]
+    assert deliver(gateway_app, gateway_app.key(), SAMPLE).status_code == 403
+    assert gateway_app.on_stream() == []
 
 
-def test_what_is_no_json_or_too_large_is_refused_in_the_one_shape(house, key):
-    large = deliver(house, key, settlement(meta={"x": "x" * 300_000}))
-    other = deliver(house, key, SAMPLE, **{"Content-Type": "text/plain"})
+def test_what_is_no_json_or_too_large_is_refused_in_the_one_shape(gateway_app, key):
+    large = deliver(gateway_app, key, settlement(meta={"x": "x" * 300_000}))
+    other = deliver(gateway_app, key, SAMPLE, **{"Content-Type": "text/plain"})
 
     assert (large.status_code, large.json()["code"]) == (413, 413)
     assert (other.status_code, other.json()["code"]) == (415, 415)

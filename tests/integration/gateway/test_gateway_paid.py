@@ -5,8 +5,8 @@ import json
 import pytest
 from sqlalchemy import text
 
-from tests.support.desk import AMOUNTS
-from tests.support.gateway_house import House
+from tests.support.gateway_app import GatewayApp
+from tests.support.harness import AMOUNTS
 from tests.support.sources import ROOT
 
 SAMPLES = ROOT / "tests" / "samples"
@@ -22,24 +22,24 @@ def paid_error(code: int, **names: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def acme(built: House) -> str:
+def acme(built: GatewayApp) -> str:
     return built.operator()
 
 
 @pytest.fixture(scope="module")
-def wallet(built: House) -> str:
+def wallet(built: GatewayApp) -> str:
     return built.operator(protocol="seamless")
 
 
 @pytest.mark.parametrize("by", ["id", "code"])
-def test_paid_opens_a_reserved_ticket_and_answers_with_it(house, acme, by):
-    ticket = house.reserved(acme)
+def test_paid_opens_a_reserved_ticket_and_answers_with_it(gateway_app, acme, by):
+    ticket = gateway_app.reserved(acme)
 
-    answer = house.paid(acme, ticket if by == "id" else f"CODE-{ticket}")
+    answer = gateway_app.paid(acme, ticket if by == "id" else f"CODE-{ticket}")
 
     assert answer.status_code == 200
     assert (answer.json()["id"], answer.json()["status"]) == (ticket, "open")
-    with house.engine.connect() as connection:
+    with gateway_app.engine.connect() as connection:
         logged = connection.execute(
             text(
                 "SELECT e.action, e.outcome, e.status_before, e.status_after, t.status"
@@ -53,34 +53,34 @@ def test_paid_opens_a_reserved_ticket_and_answers_with_it(house, acme, by):
     ]
 
 
-def test_what_waited_for_the_payment_is_decided_with_it(house, acme):
+def test_what_waited_for_the_payment_is_decided_with_it(gateway_app, acme):
     """protocol.md rule 5: whoever changes a ticket decides its parked events."""
-    ticket = house.reserved(acme)
-    house.desk.say("ticket_lost", ticket, operator=acme)
+    ticket = gateway_app.reserved(acme)
+    gateway_app.harness.say("ticket_lost", ticket, operator=acme)
 
-    answer = house.paid(acme, ticket)
+    answer = gateway_app.paid(acme, ticket)
 
     assert (answer.json()["status"], answer.json()["result"]) == ("resulted", "lost")
 
 
-def test_paid_twice_is_error_117_byte_for_byte(house, acme):
-    ticket = house.reserved(acme)
-    house.paid(acme, ticket)
+def test_paid_twice_is_error_117_byte_for_byte(gateway_app, acme):
+    ticket = gateway_app.reserved(acme)
+    gateway_app.paid(acme, ticket)
 
-    answer = house.paid(acme, ticket)
+    answer = gateway_app.paid(acme, ticket)
 
     assert (answer.status_code, answer.content) == (400, paid_error(117))
 
 
-def test_paid_for_a_ticket_nobody_knows_is_error_102_byte_for_byte(house, acme):
-    answer = house.paid(acme, "668ef666333180bba97f0c93")
+def test_paid_for_a_ticket_nobody_knows_is_error_102_byte_for_byte(gateway_app, acme):
+    answer = gateway_app.paid(acme, "668ef666333180bba97f0c93")
 
     expected = paid_error(102, ticket_id="668ef666333180bba97f0c93")
     assert (answer.status_code, answer.content) == (400, expected)
 
 
-def test_paid_for_a_seamless_operator_is_error_100_byte_for_byte(house, wallet):
-    answer = house.paid(wallet, "whatever")
+def test_paid_for_a_seamless_operator_is_error_100_byte_for_byte(gateway_app, wallet):
+    answer = gateway_app.paid(wallet, "whatever")
 
     assert (answer.status_code, answer.content) == (400, paid_error(100, feature="paid"))
 
@@ -88,46 +88,46 @@ def test_paid_for_a_seamless_operator_is_error_100_byte_for_byte(house, wallet):
 @pytest.mark.parametrize(
     ("path", "feature"), [("/be/tickets", "create"), ("/be/tickets/reserve", "reserve")]
 )
-def test_what_is_not_offered_says_so_by_its_name(house, acme, path, feature):
-    answer = house.signed("POST", path, operator=acme, body=b'{"operator": "acme"}')
+def test_what_is_not_offered_says_so_by_its_name(gateway_app, acme, path, feature):
+    answer = gateway_app.signed("POST", path, operator=acme, body=b'{"operator": "acme"}')
 
     assert (answer.status_code, answer.content) == (400, paid_error(100, feature=feature))
 
 
-def test_a_ticket_that_only_parked_events_speak_of_is_not_there(house, acme):
+def test_a_ticket_that_only_parked_events_speak_of_is_not_there(gateway_app, acme):
     """protocol.md rule 1: status `absent` is shown to nobody."""
-    ticket = house.name("ticket")
-    house.desk.say("ticket_rollback", ticket, operator=acme)
+    ticket = gateway_app.name("ticket")
+    gateway_app.harness.say("ticket_rollback", ticket, operator=acme)
 
-    assert house.paid(acme, ticket).json()["code"] == 102
-    assert house.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()["code"] == 102
-    assert ticket not in house.signed("GET", "/be/tickets?limit=100", operator=acme).text
+    assert gateway_app.paid(acme, ticket).json()["code"] == 102
+    assert gateway_app.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()["code"] == 102
+    assert ticket not in gateway_app.signed("GET", "/be/tickets?limit=100", operator=acme).text
 
 
-def test_a_ticket_the_partner_has_not_answered_for_is_not_reserved_yet(house, acme):
-    ticket = house.name("ticket")
+def test_a_ticket_the_partner_has_not_answered_for_is_not_reserved_yet(gateway_app, acme):
+    ticket = gateway_app.name("ticket")
     slip = {**AMOUNTS, "ticket_code": "C", "player_id": "p", "currency": "EUR"}
-    house.desk.say("ticket_reserve", ticket, operator=acme, ticket_type="quickbet", **slip)
+    gateway_app.harness.say("ticket_reserve", ticket, operator=acme, ticket_type="quickbet", **slip)
 
-    assert house.paid(acme, ticket).json()["code"] == 117
+    assert gateway_app.paid(acme, ticket).json()["code"] == 117
 
 
-def test_an_id_is_tried_before_a_code_and_the_newest_of_a_code_is_meant(house, acme):
-    old = house.reserved(acme, ticket_code="AB12")
-    new = house.reserved(acme, ticket_code="AB12")
-    same = house.reserved(acme, ticket_code=old)
+def test_an_id_is_tried_before_a_code_and_the_newest_of_a_code_is_meant(gateway_app, acme):
+    old = gateway_app.reserved(acme, ticket_code="AB12")
+    new = gateway_app.reserved(acme, ticket_code="AB12")
+    same = gateway_app.reserved(acme, ticket_code=old)
 
-    assert house.signed("GET", "/be/tickets/AB12", operator=acme).json()["id"] == new
-    assert house.signed("GET", f"/be/tickets/{old}", operator=acme).json()["id"] == old
+    assert gateway_app.signed("GET", "/be/tickets/AB12", operator=acme).json()["id"] == new
+    assert gateway_app.signed("GET", f"/be/tickets/{old}", operator=acme).json()["id"] == old
     assert same != old
 
 
 @pytest.mark.parametrize("ticket_id", ["a/b", "50%2F", "..", "größe", "?x=1#y"])
-def test_any_id_can_be_asked_for(house, acme, ticket_id):
-    house.reserved(acme, ticket_id=ticket_id)
+def test_any_id_can_be_asked_for(gateway_app, acme, ticket_id):
+    gateway_app.reserved(acme, ticket_id=ticket_id)
     escaped = {"..": "%2e%2e"}.get(ticket_id) or quoted(ticket_id)
 
-    answer = house.paid(acme, escaped)
+    answer = gateway_app.paid(acme, escaped)
 
     assert (answer.status_code, answer.json().get("id")) == (200, ticket_id)
 
@@ -137,7 +137,7 @@ def quoted(text_: str) -> str:
 
 
 @pytest.mark.parametrize("identifier", ["%00", "%20", "x" * 65, "%FF", "%ED%A0%80"])
-def test_what_can_be_no_id_is_not_found_either(house, acme, identifier):
-    answer = house.paid(acme, identifier)
+def test_what_can_be_no_id_is_not_found_either(gateway_app, acme, identifier):
+    answer = gateway_app.paid(acme, identifier)
 
     assert (answer.status_code, answer.json()["code"]) == (400, 102)

@@ -17,7 +17,7 @@ from models.history.event_log import (
     list_troubled,
 )
 from models.vocabulary import Outcome
-from tests.support.desk import Desk
+from tests.support.harness import Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.plans import Plans, plans_of
 
@@ -56,9 +56,9 @@ NOT_HOT = text("""
 
 @pytest.fixture
 def crowded(engine: Engine) -> Iterator[Connection]:
-    desk = Desk(engine, ManualClock())
+    harness = Harness(engine, ManualClock())
     for code in ("acme", "beta"):
-        desk.add_operator(code)
+        harness.add_operator(code)
     with engine.begin() as connection:
         for statement in (MANY, MANY_EVENTS, MANY_RAW, text("ANALYZE")):
             connection.execute(statement)
@@ -162,14 +162,14 @@ def test_a_ticket_s_story_is_read_by_its_keys_whoever_else_has_its_id(crowded):
 
 def test_once_a_ticket_is_open_what_happens_to_it_touches_none_of_these_indexes(engine):
     """HOT updates: an index whose columns or condition change with a ticket costs them all."""
-    desk = Desk(engine, ManualClock())
-    desk.add_operator()
-    desk.say("ticket_open", ticket_code="C", player_id="P")
+    harness = Harness(engine, ManualClock())
+    harness.add_operator()
+    harness.say("ticket_open", ticket_code="C", player_id="P")
 
     with engine.begin() as connection:
         before = connection.execute(NOT_HOT).scalar_one()
         for action in ("ticket_win", "ticket_rollback", "ticket_lost"):
-            desk.apply_within(connection, desk.event(action))
+            harness.apply_within(connection, harness.event(action))
         assert connection.execute(NOT_HOT).scalar_one() == before
 
 

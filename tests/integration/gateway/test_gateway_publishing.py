@@ -8,95 +8,97 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from tests.support.gateway_house import SECRET, House, event
+from tests.support.gateway_app import SECRET, GatewayApp, event
 
 EVENT_BYTES_MAX = 256 * 1024
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)  # noqa: TID251 - the gateway's clock is the real one
 
 
 @pytest.fixture(scope="module")
-def acme(built: House) -> str:
+def acme(built: GatewayApp) -> str:
     return built.operator()
 
 
 @pytest.fixture(scope="module")
-def key(built: House, acme: str) -> str:
+def key(built: GatewayApp, acme: str) -> str:
     return built.key(acme)
 
 
 # --- one event, or an array ---
 
 
-def test_an_accepted_event_is_on_the_stream_as_it_came(house, key, acme):
+def test_an_accepted_event_is_on_the_stream_as_it_came(gateway_app, key, acme):
     given = event(acme, "T1", event_id="e1", occurred_at=f"{YESTERDAY}T10:00:00Z", sequence=1)
 
-    answer = house.publish(key, given)
+    answer = gateway_app.publish(key, given)
 
     assert answer.status_code == 202
     assert answer.json()["accepted"] == 1
     assert answer.json()["events"] == [
         {"event_id": "e1", "occurred_at": f"{YESTERDAY}T10:00:00.000000Z"}
     ]
-    assert house.on_stream() == [given]
+    assert gateway_app.on_stream() == [given]
 
 
-def test_what_it_leaves_out_is_fixed_before_the_first_try_and_told(house, key, acme):
-    answer = house.publish(key, event(acme, "T1", event_id=None))
+def test_what_it_leaves_out_is_fixed_before_the_first_try_and_told(gateway_app, key, acme):
+    answer = gateway_app.publish(key, event(acme, "T1", event_id=None))
 
     (fixed,) = answer.json()["events"]
-    (published,) = house.on_stream()
+    (published,) = gateway_app.on_stream()
     assert published["event_id"] == fixed["event_id"] != ""
     assert published["occurred_at"] == fixed["occurred_at"]
     assert datetime.fromisoformat(fixed["occurred_at"]).tzinfo is not None
 
 
-def test_numbers_arrive_as_they_were_written(house, key, acme):
+def test_numbers_arrive_as_they_were_written(gateway_app, key, acme):
     data = f'{{"operator": "{acme}", "ticket_id": "T", "wht": 10.0, "far": 12345678901234567890.5}}'
     body = f'{{"event_id": "n", "occurred_at": "{YESTERDAY}T10:00:00Z", "action": "ticket_win", "data": {data}}}'  # noqa: E501 - one line of JSON
 
-    house.client.post(
+    gateway_app.client.post(
         "/events", content=body, headers={"X-Api-Key": key, "Content-Type": "application/json"}
     )
 
-    ((_, fields),) = house.redis.xrange("ticket-events")
+    ((_, fields),) = gateway_app.redis.xrange("ticket-events")
     assert fields[b"event"] == body.encode()
 
 
-def test_an_array_is_published_in_its_order(house, key, acme):
+def test_an_array_is_published_in_its_order(gateway_app, key, acme):
     events = [event(acme, f"T{number}", event_id=f"a{number}") for number in range(700)]
 
-    answer = house.publish(key, events)
+    answer = gateway_app.publish(key, events)
 
     assert (answer.status_code, answer.json()["accepted"]) == (202, 700)
-    assert [one["event_id"] for one in house.on_stream()] == [f"a{n}" for n in range(700)]
+    assert [one["event_id"] for one in gateway_app.on_stream()] == [f"a{n}" for n in range(700)]
 
 
 @pytest.mark.parametrize("count", [1, 3_000])
-def test_a_byte_order_mark_before_json_is_dropped(house, key, acme, count):
+def test_a_byte_order_mark_before_json_is_dropped(gateway_app, key, acme, count):
     events = [event(acme, f"T{number}", event_id=f"a{number}") for number in range(count)]
     body = json.dumps(events if count > 1 else events[0]).encode()
 
-    answer = house.client.post(
+    answer = gateway_app.client.post(
         "/events",
         content=BOM_UTF8 + body,
         headers={"X-Api-Key": key, "Content-Type": "application/json"},
     )
 
     assert (answer.status_code, answer.json()["accepted"]) == (202, count)
-    assert [one["event_id"] for one in house.on_stream()] == [one["event_id"] for one in events]
+    assert [one["event_id"] for one in gateway_app.on_stream()] == [
+        one["event_id"] for one in events
+    ]
 
 
-def test_an_array_with_one_wrong_event_is_refused_as_a_whole(house, key, acme):
+def test_an_array_with_one_wrong_event_is_refused_as_a_whole(gateway_app, key, acme):
     wrong = [event(acme, "T"), event(acme, "T", "ticket_lose"), event(acme, "a b")]
 
-    answer = house.publish(key, wrong)
+    answer = gateway_app.publish(key, wrong)
 
     assert answer.status_code == 422
     assert answer.json()["message"] == "2 of 3 events are refused; nothing was published"
     first, second = answer.json()["errors"]
     assert (first["at"], "did you mean ticket_lost?" in first["message"]) == (["body", 1], True)
     assert second["at"] == ["body", 2]
-    assert house.on_stream() == []
+    assert gateway_app.on_stream() == []
 
 
 @pytest.mark.parametrize(
@@ -108,17 +110,22 @@ def test_an_array_with_one_wrong_event_is_refused_as_a_whole(house, key, acme):
         ({"occurred_at": "2015-03-02T08:27:58Z"}, "occurred_at 2015-03-02T08:27:58Z is more"),
     ],
 )
-def test_what_the_intake_would_refuse_is_refused_at_every_door(house, key, acme, change, told):
+def test_what_the_intake_would_refuse_is_refused_at_every_door(
+    gateway_app, key, acme, change, told
+):
     given = event(acme, "T", event_id="e") | change
 
-    one, array = house.publish(key, given), house.publish(key, [event(acme, "T"), given])
-    lines = house.publish_lines(key, f"{json.dumps(given)}\n")
+    one, array = (
+        gateway_app.publish(key, given),
+        gateway_app.publish(key, [event(acme, "T"), given]),
+    )
+    lines = gateway_app.publish_lines(key, f"{json.dumps(given)}\n")
 
     assert [one.status_code, array.status_code, lines.status_code] == [422, 422, 422]
     for answer in (one, array, lines):
         assert answer.json()["errors"][0]["message"].startswith(told)
     assert array.json()["errors"][0]["at"] == ["body", 1]
-    assert house.on_stream() == []
+    assert gateway_app.on_stream() == []
 
 
 @pytest.mark.parametrize(
@@ -129,39 +136,39 @@ def test_what_the_intake_would_refuse_is_refused_at_every_door(house, key, acme,
         ("dry_run=true&dry_run=false", "dry_run", "appears twice; send it once"),
     ],
 )
-def test_what_was_only_to_be_checked_is_not_published(house, key, acme, query, name, told):
+def test_what_was_only_to_be_checked_is_not_published(gateway_app, key, acme, query, name, told):
     headers = {"X-Api-Key": key, "Content-Type": "application/json"}
     body = json.dumps(event(acme, "T"))
 
-    answer = house.client.post(f"/events?{query}", content=body, headers=headers)
+    answer = gateway_app.client.post(f"/events?{query}", content=body, headers=headers)
 
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"at": ["query", name], "message": told}]
-    assert house.on_stream() == []
+    assert gateway_app.on_stream() == []
 
 
-def test_a_list_asks_for_what_it_was_meant_to(house, key, acme):
-    outcomes = house.ask(key, "/events", Outcome="parked")
-    tickets = house.signed("GET", "/be/tickets?userId=7", operator=acme)
-    several = house.signed("GET", "/be/tickets?skip_types=a&skip_types=b&x=1", operator=acme)
+def test_a_list_asks_for_what_it_was_meant_to(gateway_app, key, acme):
+    outcomes = gateway_app.ask(key, "/events", Outcome="parked")
+    tickets = gateway_app.signed("GET", "/be/tickets?userId=7", operator=acme)
+    several = gateway_app.signed("GET", "/be/tickets?skip_types=a&skip_types=b&x=1", operator=acme)
 
     assert [outcomes.status_code, tickets.status_code, several.status_code] == [422, 422, 200]
 
 
-def test_a_key_that_appears_twice_is_refused_at_every_door(house, key, acme):
+def test_a_key_that_appears_twice_is_refused_at_every_door(gateway_app, key, acme):
     twice = json.dumps(event(acme, "T", event_id="e", x={"y": 1})).replace('"y": 1', '"y":1,"y":2')
     fine = json.dumps(event(acme, "T", event_id="a:b"))
     headers = {"X-Api-Key": key, "Content-Type": "application/json"}
 
-    one = house.client.post("/events", content=twice, headers=headers)
-    array = house.client.post("/events", content=f"[{fine},{twice},{fine}]", headers=headers)
-    lines = house.publish_lines(key, f"{fine}\n{twice}\n")
+    one = gateway_app.client.post("/events", content=twice, headers=headers)
+    array = gateway_app.client.post("/events", content=f"[{fine},{twice},{fine}]", headers=headers)
+    lines = gateway_app.publish_lines(key, f"{fine}\n{twice}\n")
 
     told = "x.y: appears twice in one object; send it once"
     assert (one.status_code, one.json()["errors"]) == (422, [{"at": ["body"], "message": told}])
     assert array.json()["errors"] == [{"at": ["body", 1], "message": told}]
     assert lines.json()["rejected"] == [{"line": 2, "error": told}]
-    assert [sent["event_id"] for sent in house.on_stream()] == ["a:b"]
+    assert [sent["event_id"] for sent in gateway_app.on_stream()] == ["a:b"]
 
 
 @pytest.mark.parametrize(
@@ -184,23 +191,23 @@ def test_a_key_that_appears_twice_is_refused_at_every_door(house, key, acme):
         *("large event", "large array", "large event in an array", "not UTF-8"),
     ],
 )
-def test_a_body_that_is_no_event_is_refused_and_says_why(house, key, body, status, told):
-    answer = house.client.post(
+def test_a_body_that_is_no_event_is_refused_and_says_why(gateway_app, key, body, status, told):
+    answer = gateway_app.client.post(
         "/events", content=body, headers={"X-Api-Key": key, "Content-Type": "application/json"}
     )
 
     assert (answer.status_code, answer.json()["code"]) == (status, status)
     assert told in answer.json()["message"]
     assert ("errors" in answer.json()) == (status == 422)
-    assert house.on_stream() == []
+    assert gateway_app.on_stream() == []
 
 
-def test_a_size_that_is_not_announced_is_counted_while_it_arrives(house, key):
+def test_a_size_that_is_not_announced_is_counted_while_it_arrives(gateway_app, key):
     def endless() -> Iterator[bytes]:
         for _ in range(300):
             yield b"x" * 1024
 
-    answer = house.client.post(
+    answer = gateway_app.client.post(
         "/events", content=endless(), headers={"X-Api-Key": key, "Content-Type": "application/json"}
     )
 
@@ -215,77 +222,79 @@ def test_a_size_that_is_not_announced_is_counted_while_it_arrives(house, key):
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ],
 )
-def test_another_kind_of_body_is_415(house, key, headers):
-    answer = house.client.post("/events", content=b"{}", headers={"X-Api-Key": key, **headers})
+def test_another_kind_of_body_is_415(gateway_app, key, headers):
+    answer = gateway_app.client.post(
+        "/events", content=b"{}", headers={"X-Api-Key": key, **headers}
+    )
 
     assert (answer.status_code, answer.json()["code"]) == (415, 415)
 
 
-def test_a_dry_run_checks_and_publishes_nothing(house, key, acme):
-    fine = house.publish(key, [event(acme, "T")], dry_run="true")
-    lines = house.publish_lines(key, b"{}\n", dry_run="true")
+def test_a_dry_run_checks_and_publishes_nothing(gateway_app, key, acme):
+    fine = gateway_app.publish(key, [event(acme, "T")], dry_run="true")
+    lines = gateway_app.publish_lines(key, b"{}\n", dry_run="true")
 
     assert (fine.status_code, fine.json()["accepted"]) == (200, 1)
     assert lines.status_code == 422
-    assert house.on_stream() == []
+    assert gateway_app.on_stream() == []
 
 
 # --- keys ---
 
 
-def test_a_key_may_name_its_own_operators_only(house, key, acme):
-    other = house.operator()
+def test_a_key_may_name_its_own_operators_only(gateway_app, key, acme):
+    other = gateway_app.operator()
 
-    answer = house.publish(key, [event(acme, "T"), event(other, "T")])
-    line = house.publish_lines(key, f'{{"action":"ticket_win","data":{{"operator":"{other}",'
+    answer = gateway_app.publish(key, [event(acme, "T"), event(other, "T")])
+    line = gateway_app.publish_lines(key, f'{{"action":"ticket_win","data":{{"operator":"{other}",'
                                     '"ticket_id":"T"}}\n')  # fmt: skip
 
     assert (answer.status_code, answer.json()["code"]) == (403, 403)
     assert other in answer.json()["message"]
     assert line.status_code == 422
-    assert house.on_stream() == []
+    assert gateway_app.on_stream() == []
 
 
-def test_a_key_for_all_operators_is_told_of_one_that_is_not_there(house, acme):
-    key = house.key()
+def test_a_key_for_all_operators_is_told_of_one_that_is_not_there(gateway_app, acme):
+    key = gateway_app.key()
 
-    answer = house.publish(key, event("nobody", "T"))
+    answer = gateway_app.publish(key, event("nobody", "T"))
 
     assert answer.status_code == 422
     assert "no operator 'nobody'" in answer.json()["errors"][0]["message"]
-    assert house.publish(key, event(acme, "T")).status_code == 202
+    assert gateway_app.publish(key, event(acme, "T")).status_code == 202
 
 
-def test_a_read_only_key_may_not_publish(house, acme):
-    answer = house.publish(house.key(acme, read_only=True), event(acme, "T"))
+def test_a_read_only_key_may_not_publish(gateway_app, acme):
+    answer = gateway_app.publish(gateway_app.key(acme, read_only=True), event(acme, "T"))
 
     assert (answer.status_code, "read-only" in answer.json()["message"]) == (403, True)
 
 
 @pytest.mark.parametrize("given", ["", "slipway_nobody-s", SECRET, "x" * 5000])
-def test_without_a_key_that_is_known_nothing_opens(house, given):
+def test_without_a_key_that_is_known_nothing_opens(gateway_app, given):
     """design.md 4: an operator's own secret, which the partner knows, opens none of these."""
     for answer in (
-        house.publish(given, event("acme", "T")),
-        house.publish_lines(given, b"{}"),
-        house.ask(given, "/events"),
-        house.ask(given, "/events/e1"),
-        house.ask(given, "/tickets/T"),
+        gateway_app.publish(given, event("acme", "T")),
+        gateway_app.publish_lines(given, b"{}"),
+        gateway_app.ask(given, "/events"),
+        gateway_app.ask(given, "/events/e1"),
+        gateway_app.ask(given, "/tickets/T"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (401, 401)
         assert "WWW-Authenticate" in answer.headers
 
 
-def test_a_revoked_key_opens_nothing_at_once(house, acme):
-    key = house.key(acme)
-    assert house.publish(key, event(acme, "T")).status_code == 202
+def test_a_revoked_key_opens_nothing_at_once(gateway_app, acme):
+    key = gateway_app.key(acme)
+    assert gateway_app.publish(key, event(acme, "T")).status_code == 202
 
-    with house.engine.begin() as connection:
+    with gateway_app.engine.begin() as connection:
         connection.execute(text("UPDATE publisher SET revoked_at = now()"))
     try:
-        answer = house.publish(key, event(acme, "T"))
+        answer = gateway_app.publish(key, event(acme, "T"))
     finally:
-        with house.engine.begin() as connection:
+        with gateway_app.engine.begin() as connection:
             connection.execute(text("UPDATE publisher SET revoked_at = NULL"))
 
     assert answer.status_code == 401

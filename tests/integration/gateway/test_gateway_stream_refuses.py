@@ -11,7 +11,7 @@ from redis import Redis
 
 from producers.publisher import STREAM
 from tests.support.closed_port import closed_port
-from tests.support.gateway_house import House, event, house_of
+from tests.support.gateway_app import GatewayApp, event, house_of
 from tests.support.lottery import bet
 from tests.support.plain_settings import plain_settings
 from tests.support.scripted_redis import scripted_redis
@@ -75,16 +75,16 @@ TROUBLES: dict[str, tuple[Trouble, str]] = {
 }
 
 
-def every_door(house: House) -> Iterator[httpx.Response]:
-    acme = house.operator()
-    key = house.key(acme)
+def every_door(gateway_app: GatewayApp) -> Iterator[httpx.Response]:
+    acme = gateway_app.operator()
+    key = gateway_app.key(acme)
     one, two = (event(acme, ticket) for ticket in ("T-1", "T-2"))
-    yield house.publish(key, one)
-    yield house.publish(key, [one, two])
-    yield house.publish(key, [one])
-    yield house.publish_lines(key, f"{json.dumps(one)}\n{json.dumps(two)}\n")
-    yield house.publish_lines(key, json.dumps(one))
-    yield house.client.post(
+    yield gateway_app.publish(key, one)
+    yield gateway_app.publish(key, [one, two])
+    yield gateway_app.publish(key, [one])
+    yield gateway_app.publish_lines(key, f"{json.dumps(one)}\n{json.dumps(two)}\n")
+    yield gateway_app.publish_lines(key, json.dumps(one))
+    yield gateway_app.client.post(
         "/v2/integration/lottery",
         content=bet(timestamp=BOUGHT, draw_date=BOUGHT),
         headers={"X-Api-Key": key, "Content-Type": "application/json"},
@@ -92,32 +92,32 @@ def every_door(house: House) -> Iterator[httpx.Response]:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_every_door_refuses_and_the_gateway_is_not_ready(house, trouble):
+def test_every_door_refuses_and_the_gateway_is_not_ready(gateway_app, trouble):
     get_into, words = TROUBLES[trouble]
-    assert house.client.get("/readyz").status_code == 200
+    assert gateway_app.client.get("/readyz").status_code == 200
 
-    with get_into(house.redis):
-        answers = [*every_door(house)]
-        probe = house.client.get("/readyz")
+    with get_into(gateway_app.redis):
+        answers = [*every_door(gateway_app)]
+        probe = gateway_app.client.get("/readyz")
 
     assert [answer.status_code for answer in answers] == [503] * 6
     assert all(answer.headers["Retry-After"] == "5" for answer in answers)
     assert (probe.status_code, probe.json()["message"]) == (503, words)
-    assert house.on_stream() == []
-    eventually(lambda: house.client.get("/readyz").status_code == 200)
-    assert [answer.status_code for answer in every_door(house)] == [202] * 5 + [200]
-    assert len(house.redis.xrange(STREAM)) == 8
+    assert gateway_app.on_stream() == []
+    eventually(lambda: gateway_app.client.get("/readyz").status_code == 200)
+    assert [answer.status_code for answer in every_door(gateway_app)] == [202] * 5 + [200]
+    assert len(gateway_app.redis.xrange(STREAM)) == 8
 
 
-def test_being_asked_leaves_the_stream_as_it_is(house):
-    acme = house.operator()
-    house.publish(house.key(acme), event(acme, "T"))
-    before = house.redis.dump(STREAM)
+def test_being_asked_leaves_the_stream_as_it_is(gateway_app):
+    acme = gateway_app.operator()
+    gateway_app.publish(gateway_app.key(acme), event(acme, "T"))
+    before = gateway_app.redis.dump(STREAM)
 
     for _ in range(3):
-        assert house.client.get("/readyz").status_code == 200
+        assert gateway_app.client.get("/readyz").status_code == 200
 
-    assert house.redis.dump(STREAM) == before
+    assert gateway_app.redis.dump(STREAM) == before
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,10 @@ def test_being_asked_leaves_the_stream_as_it_is(house):
 def test_what_else_a_server_may_say_makes_it_not_ready_either(engine, database, reply, words):
     with scripted_redis({"XADD": reply + b"\r\n"}) as url:
         settings = plain_settings(database_url=database, redis_url=url)
-        with house_of(settings, engine) as house:
-            acme = house.operator()
-            refused = house.publish(house.key(acme), event(acme, "T"))
-            probe = house.client.get("/readyz")
+        with house_of(settings, engine) as gateway_app:
+            acme = gateway_app.operator()
+            refused = gateway_app.publish(gateway_app.key(acme), event(acme, "T"))
+            probe = gateway_app.client.get("/readyz")
 
     assert refused.status_code == probe.status_code == 503
     assert words in probe.json()["message"]

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.desk import AMOUNTS
-from tests.support.gateway_house import House
+from tests.support.gateway_app import GatewayApp
+from tests.support.harness import AMOUNTS
 
 FIELDS = [
     "id",
@@ -40,16 +40,16 @@ FIELDS = [
 
 
 @pytest.fixture(scope="module")
-def acme(built: House) -> str:
+def acme(built: GatewayApp) -> str:
     return built.operator()
 
 
-def test_the_ticket_object_has_the_contract_s_fields_in_their_order(house):
-    operator = house.operator(zone="Asia/Kolkata")
-    ticket = house.reserved(operator, psp="mobile", atag="a", rtag="r", player_id="p")
-    made = house.desk.now
+def test_the_ticket_object_has_the_contract_s_fields_in_their_order(gateway_app):
+    operator = gateway_app.operator(zone="Asia/Kolkata")
+    ticket = gateway_app.reserved(operator, psp="mobile", atag="a", rtag="r", player_id="p")
+    made = gateway_app.harness.now
 
-    shown = house.signed("GET", f"/be/tickets/{ticket}", operator=operator)
+    shown = gateway_app.signed("GET", f"/be/tickets/{ticket}", operator=operator)
 
     told = shown.json()
     assert list(told) == FIELDS
@@ -63,13 +63,15 @@ def test_the_ticket_object_has_the_contract_s_fields_in_their_order(house):
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_a_ticket_is_found_however_its_letters_and_accents_are_put_together(house, form):
-    operator = house.operator()
-    ticket = house.reserved(operator, ticket_id=f"José-{house.name('ticket')}")
+def test_a_ticket_is_found_however_its_letters_and_accents_are_put_together(gateway_app, form):
+    operator = gateway_app.operator()
+    ticket = gateway_app.reserved(operator, ticket_id=f"José-{gateway_app.name('ticket')}")
     asked = quote(normalize(form, ticket))
 
-    assert house.signed("GET", f"/be/tickets/{asked}", operator=operator).json()["id"] == ticket
-    told = house.ask(house.key(operator), f"/tickets/{asked}").json()["tickets"]
+    assert (
+        gateway_app.signed("GET", f"/be/tickets/{asked}", operator=operator).json()["id"] == ticket
+    )
+    told = gateway_app.ask(gateway_app.key(operator), f"/tickets/{asked}").json()["tickets"]
     assert [one["ticket"]["ticket_id"] for one in told] == [ticket]
 
 
@@ -83,31 +85,31 @@ def test_a_ticket_is_found_however_its_letters_and_accents_are_put_together(hous
         ("ticket_refund", {"reason": "declined"}, "void", (1200, 1145)),
     ],
 )
-def test_a_result_shows_in_the_contract_s_words(house, acme, action, facts, result, payouts):
+def test_a_result_shows_in_the_contract_s_words(gateway_app, acme, action, facts, result, payouts):
     """Contracts 1.7: both payouts of a lost ticket are 0. `refunded` is ours: it shows as void."""
-    ticket = house.reserved(acme)
-    house.paid(acme, ticket)
-    house.desk.say(action, ticket, operator=acme, **facts)
+    ticket = gateway_app.reserved(acme)
+    gateway_app.paid(acme, ticket)
+    gateway_app.harness.say(action, ticket, operator=acme, **facts)
 
-    told = house.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
+    told = gateway_app.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
 
     assert (told["status"], told["result"]) == ("resulted", result)
     assert (told["gross_payout"], told["net_payout"]) == payouts
 
 
-def test_a_ticket_opened_by_its_result_has_null_for_what_nobody_told(house, acme):
-    ticket = house.name("ticket")
-    house.desk.say("ticket_win", ticket, operator=acme)
+def test_a_ticket_opened_by_its_result_has_null_for_what_nobody_told(gateway_app, acme):
+    ticket = gateway_app.name("ticket")
+    gateway_app.harness.say("ticket_win", ticket, operator=acme)
 
-    told = house.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
+    told = gateway_app.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
 
     assert (told["id"], told["code"], told["price"], told["type"]) == (ticket, None, None, None)
 
 
-def test_the_list_is_newest_first_ten_at_a_time_and_can_be_narrowed(house):
-    operator = house.operator()
+def test_the_list_is_newest_first_ten_at_a_time_and_can_be_narrowed(gateway_app):
+    operator = gateway_app.operator()
     tickets = [
-        house.reserved(
+        gateway_app.reserved(
             operator,
             player_id="anna" if number % 2 else "ben",
             ticket_type="jackpot" if number < 3 else "quickbet",
@@ -117,7 +119,7 @@ def test_the_list_is_newest_first_ten_at_a_time_and_can_be_narrowed(house):
 
     def listed(**query: str | int) -> list[str]:
         words = "&".join(f"{name}={value}" for name, value in query.items())
-        answer = house.signed("GET", f"/be/tickets?{words}", operator=operator)
+        answer = gateway_app.signed("GET", f"/be/tickets?{words}", operator=operator)
         assert answer.status_code == 200
         return [ticket["id"] for ticket in answer.json()]
 
@@ -133,8 +135,8 @@ def test_the_list_is_newest_first_ten_at_a_time_and_can_be_narrowed(house):
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=101", "limit=x", "user_id=%00", "skip_types=a%20b"]
 )
-def test_a_list_that_cannot_be_is_422_with_what_is_wrong(house, acme, query):
-    answer = house.signed("GET", f"/be/tickets?{query}", operator=acme)
+def test_a_list_that_cannot_be_is_422_with_what_is_wrong(gateway_app, acme, query):
+    answer = gateway_app.signed("GET", f"/be/tickets?{query}", operator=acme)
 
     assert (answer.status_code, answer.json()["code"]) == (422, 422)
     assert answer.json()["errors"][0]["at"][:2] == ["query", query.partition("=")[0]]

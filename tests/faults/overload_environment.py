@@ -1,0 +1,160 @@
+"""All processes of the Procfile and those around them, as a flood finds them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from redis import Redis
+from sqlalchemy import Engine, text
+
+from models.database.engine import open_engine
+from models.migrations.runner import upgrade
+from models.operators.interventions import Person
+from models.publishers.keys import add_publisher
+from producers.publisher import STREAM, Publisher
+from tests.faults.flood import OPERATOR, Flood
+from tests.load.sink import open_sink
+from tests.support.celery_process import environment
+from tests.support.closed_port import closed_port
+from tests.support.delivery_setup import KEY, scene_on
+from tests.support.manual_clock import ManualClock
+from tests.support.procfile_processes import LINES, Running
+from tests.support.server_folders import passable_folder
+from tests.support.wait import eventually
+from worker.local.servers import Servers, embedded_servers
+
+READY_MAX = timedelta(seconds=90)
+LONG = timedelta(minutes=60)
+GROUP = 500
+LEFT = text("SELECT 1 FROM notice WHERE operator = 1 AND head AND ended IS NULL LIMIT 1")
+
+
+class Watched(Running):
+    """A process whose memory is looked at."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+
+@dataclass(slots=True)
+class Watch:
+    """What was seen from outside, by the second."""
+
+    oldest: list[tuple[int, int]] = field(default_factory=list)  # ids of the first entry
+    unread: float = 0.0  # the most that the exporter said
+    waited: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """All processes, ready."""
+
+    servers: Servers
+    redis: Redis
+    engine: Engine
+    folder: Path
+    running: list[Watched]
+    flood: Flood
+
+    def look(self, watch: Watch) -> None:
+        """Note the oldest entry and what the exporter says; everybody must live."""
+        for one in self.running:
+            one.must_live()
+        first: Any = self.redis.xrange(STREAM, count=1)
+        if first:
+            at, number = first[0][0].decode().split("-")
+            watch.oldest.append((int(at), int(number)))
+        shown = self.metrics()
+        watch.unread = max(watch.unread, shown.get("slipway_stream_unread", 0.0))
+        watch.waited = max(watch.waited, shown.get("slipway_stream_oldest_seconds", 0.0))
+
+    def metrics(self) -> dict[str, float]:
+        """What the sweep shows of the stream."""
+        (page,) = self.folder.glob("slipway-*/sweep@*.metrics")
+        lines = httpx.get(page.read_text().strip()).text.splitlines()
+        named = (line.split() for line in lines if line.startswith("slipway_stream_"))
+        return {name: float(value) for name, value in named}
+
+    def is_done(self) -> bool:
+        """Nothing is left on the stream, and the partner was told everything."""
+        with self.engine.begin() as connection:
+            owed = connection.execute(LEFT).first()
+        return owed is None and not self.redis.xlen(STREAM)
+
+    def published(self, many: int) -> float:
+        """Publish so many; the seconds until all of it is applied and told."""
+        began = time.monotonic()
+        for _ in range(many // GROUP):
+            assert not self.flood.put(self.flood.numbers(GROUP))
+        eventually(self.is_done, within=LONG)
+        return time.monotonic() - began
+
+    def pids(self) -> dict[str, int]:
+        """Whose memory is looked at."""
+        ours = {one.node: one.pid for one in self.running}
+        servers = {"PostgreSQL": self.servers.postgres.pid, "Valkey": self.servers.valkey.pid}
+        return ours | servers
+
+    def stop(self) -> dict[str, int]:
+        """End all processes; their exit codes."""
+        for one in self.running:
+            one.tell_to_end()
+        return {one.node: one.code() for one in self.running}
+
+
+@contextmanager
+def open_plant() -> Iterator[Plant]:
+    """Start everything; all of it has ended at the end."""
+    with ExitStack() as ending:
+        folder = ending.enter_context(passable_folder())
+        servers = ending.enter_context(embedded_servers(durable=False))
+        sink = ending.enter_context(open_sink())
+        redis = ending.enter_context(Redis.from_url(servers.redis_url))
+        upgrade(servers.database_url)
+        engine = open_engine(
+            servers.database_url, application_name="overload", statement_timeout=LONG
+        )
+        ending.callback(engine.dispose)
+        with scene_on(engine, ManualClock()) as scene:
+            scene.operator(OPERATOR, sink.url)
+        with engine.begin() as connection:
+            person = Person("overload", "a trial")
+            key = add_publisher(connection, "backend", operators=[OPERATOR], person=person)
+        port = closed_port()
+        env = environment(
+            folder,
+            database_url=servers.database_url,
+            redis_url=servers.redis_url,
+            secret_key=KEY,
+            partner_networks="127.0.0.0/8",
+            gateway_port=str(port),
+            flower_port=str(closed_port()),
+            survey_interval="1s",
+        )
+        publisher = Publisher.at(servers.redis_url)
+        ending.callback(publisher.close)
+        flood = Flood(redis, publisher, f"http://127.0.0.1:{port}", key)
+        running = [Watched(name, env=env, folder=folder) for name in LINES]
+        for one in running:
+            ending.callback(one.kill)
+        plant = Plant(servers, redis, engine, folder, running, flood)
+        eventually(lambda: _is_ready(plant), within=READY_MAX)
+        yield plant
+
+
+def _is_ready(plant: Plant) -> bool:
+    for one in plant.running:
+        one.must_live()
+    ready = {path.name.partition("@")[0] for path in plant.folder.glob("slipway-*/*.ready")}
+    try:
+        served = httpx.get(f"{plant.flood.gateway}/readyz").status_code
+        return {"intake", "deliver", "sweep"} <= ready and served == 200 and bool(plant.metrics())
+    except (httpx.TransportError, ValueError):
+        return False

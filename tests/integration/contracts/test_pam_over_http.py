@@ -1,0 +1,243 @@
+"""Every PAM action as it arrives at a partner, on success and on failure (contracts.md 1.2 to 1.6).
+
+The expected texts are written out: field by field, in the documented order, with `null` for what is
+empty. The partner verifies each signature on its own side.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from models.operators.partners import find_partner
+from models.platform.signing import sign
+from models.sweeps.closing import close_due
+from producers.simulation.partner import (
+    CloseWithoutAnswer,
+    LedgerEntry,
+    Respond,
+    Rule,
+    SimulatedPartner,
+)
+from tests.support.delivery_setup import SECRET, DeliverySetup, scene_settings
+from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.ping import ping
+
+DAY = timedelta(hours=24)
+FIRST_PAUSE = timedelta(seconds=10)
+SLIP: dict[str, Any] = {
+    "ticket_code": "CD4BDD",
+    "player_id": "sometokenvalue",
+    "psp": "mobile",
+    "price": 500,
+    "stake": 444,
+    "wht_amount": 240,
+    "wht": 10,
+    "ext_amount": 56,
+    "ext": 12.5,
+    "ext_type": "inclusive",
+    "gross_payout": 2842,
+    "net_payout": 2602,
+    "currency": "USD",
+    "atag": "atag_value",
+    "ticket_type": "jackpot",
+    "reason": "result corrected",
+    "shop": "never sent on",
+}
+WHO = '"ticket_code":"CD4BDD","player_id":"sometokenvalue"'
+MONEY = (
+    '"price":500,"stake":444,"wht_amount":240,"wht":10,"ext_amount":56,"ext":12.5,'
+    '"ext_type":"inclusive","gross_payout":2842,"net_payout":2602'
+)
+TAGS = '"currency":"USD","atag":"atag_value","rtag":null,"ticket_type":"jackpot"'
+REASON = ',"reason":"result-corrected"'
+# What follows `operator` and `ticket_id`, for each action (contracts 1.4; psp and rtag: 5.2).
+SENT = {
+    "ticket_create": f",{WHO},{MONEY},{TAGS}",
+    "ticket_reserve": f',{WHO},"psp":"mobile",{MONEY},{TAGS}',
+    "ticket_update": f',{WHO},"psp":"mobile",{MONEY},{TAGS}',
+    "ticket_win": "",
+    "ticket_lost": "",
+    "ticket_void": f",{MONEY}",
+    "ticket_refund": REASON,
+    "ticket_discard": REASON,
+    "ticket_rollback": REASON,
+    "ticket_closed": "",
+}
+SENT_ONCE = ("ticket_create", "ticket_reserve")
+LATER = tuple(action for action in SENT if action not in SENT_ONCE)
+
+
+def text(action: str, rest: str | None = None, *, ticket: str = "") -> bytes:
+    """The body of *action* on its ticket, which bears the action's name."""
+    fields = SENT[action] if rest is None else rest
+    ids = f'"operator":"acme","ticket_id":"{ticket or action}"'
+    return f'{{"action":"{action}","data":{{{ids}{fields}}}}}'.encode()
+
+
+def play(scene: DeliverySetup, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
+    """Let each action be sent once, for a ticket of its own, while *rules* are in force."""
+    scene.publish("acme", ("ticket_win", "ticket_closed"), **SLIP)
+    scene.deliver()
+    scene.clock.advance(DAY)
+    scene.publish("acme", ("ticket_open", "ticket_update"), ("ticket_win", "ticket_rollback"))
+    scene.deliver()
+    with scene.engine.begin() as connection:
+        now = scene.clock.now()
+        assert close_due(connection, now=now, horizon=now, limit=10) == 1
+    events = [(action, action) for action in SENT if action != "ticket_closed"]
+    scene.publish("acme", *events, **SLIP)
+    return deliver(scene, partner, *rules)
+
+
+def deliver(scene: DeliverySetup, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
+    """Deliver what is due; return what arrived."""
+    before = len(partner.ledger.entries())
+    for rule in rules:
+        partner.behave(rule)
+    scene.deliver()
+    partner.behave_well()
+    return partner.ledger.entries(after=before)
+
+
+def by_ticket(entries: Sequence[LedgerEntry]) -> dict[str | None, LedgerEntry]:
+    """Each action that was sent for its own ticket, and not what followed it."""
+    found = {entry.action: entry for entry in entries if entry.action == entry.ticket_id}
+    assert len(found) == sum(entry.action == entry.ticket_id for entry in entries), "sent once"
+    return found
+
+
+def heads(entry: LedgerEntry) -> dict[str, str]:
+    return dict(entry.headers)
+
+
+def test_every_action_arrives_with_exactly_the_documented_fields_and_headers(scene, partner):
+    entries = play(scene, partner)
+
+    assert {entry.ticket_id: entry.body for entry in entries} == {
+        action: text(action) for action in SENT
+    }
+    now = int(scene.clock.now().timestamp())
+    for entry in entries:
+        assert (entry.method, entry.path) == ("POST", "/")
+        assert heads(entry).keys() == {
+            *("host", "user-agent", "accept", "accept-encoding", "content-type", "content-length"),
+            *("timestamp", "signature", "idempotency-key"),
+        }
+        assert heads(entry)["content-type"] == "application/json"
+        assert heads(entry)["timestamp"] == str(now)
+        assert heads(entry)["signature"] == sign(entry.body, timestamp=now, secret=SECRET)
+        assert entry.signature_ok
+        assert entry.taken
+
+
+def test_the_idempotency_key_is_operator_ticket_action_and_generation(scene, partner):
+    """Design.md 5.5; the second win after a rollback has the bytes of the first."""
+    story = ("ticket_win", "ticket_rollback", "ticket_win")
+    scene.publish("acme", *((action, "t") for action in story))
+    first, rollback, second = deliver(scene, partner)
+
+    assert first.body == second.body
+    assert [entry.idempotency_key for entry in (first, rollback, second)] == [
+        "acme/t/ticket_win/1",
+        "acme/t/ticket_rollback/1",
+        "acme/t/ticket_win/2",
+    ]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Respond(503), Respond(302, headers=(("Location", "/"),)), CloseWithoutAnswer()],
+    ids=["503", "redirect", "no answer"],
+)
+def test_a_failed_action_comes_again_as_the_same_bytes_freshly_signed(scene, partner, failure):
+    """Contracts 4.4: only `timestamp` and `signature` are new. Create and reserve: never."""
+    failed = by_ticket(play(scene, partner, Rule(failure, first=1, per_ticket=True)))
+    scene.clock.advance(timedelta(minutes=30))  # a discard's pause, the longest
+    again = by_ticket(deliver(scene, partner))
+
+    for action in LATER:
+        assert again[action].body == failed[action].body == text(action)
+        assert again[action].idempotency_key == failed[action].idempotency_key
+        assert again[action].signature_ok
+        assert heads(again[action])["timestamp"] != heads(failed[action])["timestamp"]
+        assert heads(again[action])["signature"] != heads(failed[action])["signature"]
+        assert heads(again[action]).keys() == heads(failed[action]).keys()
+
+
+@pytest.mark.parametrize("status", [201, 400, 404, 503])
+def test_a_create_that_is_not_answered_with_200_is_discarded(scene, partner, status):
+    """Contracts 1.6; protocol.md rule 10: the word is never sent a second time."""
+    rules = [Rule(Respond(status), action=action) for action in SENT_ONCE]
+    scene.publish("acme", *((action, action) for action in SENT_ONCE), **SLIP)
+    sent = deliver(scene, partner, *rules)
+    scene.clock.advance(FIRST_PAUSE)
+    sent = (*sent, *deliver(scene, partner))
+
+    for action in SENT_ONCE:
+        created, discarded = (entry for entry in sent if entry.ticket_id == action)
+        words = "refused" if 400 <= status < 500 else "no-good-answer-came"
+        assert created.body == text(action)
+        assert discarded.body.startswith(
+            text("ticket_discard", ',"reason":"', ticket=action).removesuffix(b"}}")
+        )
+        assert words.encode() in discarded.body
+        assert b" " not in discarded.body
+        assert discarded.idempotency_key == f"acme/{action}/ticket_discard/0"
+
+
+@pytest.mark.parametrize("refused", [LATER[:4], LATER[4:]], ids=["some", "the others"])
+def test_a_refused_action_is_dead_with_the_partner_s_words(scene, partner, refused):
+    """Design.md 5.4: other 4xx. A discard goes on (contracts 1.6)."""
+    words = '{"code":102,"message":"unknown"}'
+    answer = Respond(404, body=words.encode())
+    play(scene, partner, *(Rule(answer, action=action) for action in refused))
+
+    ends = dict(
+        scene.rows(
+            "SELECT n.action, coalesce(n.ended, 'waits') FROM notice n JOIN ticket t"
+            " ON t.id = n.ticket WHERE t.ticket_id = n.action"
+        )
+    )
+    expected = dict.fromkeys(SENT, "delivered") | dict.fromkeys(refused, "dead")
+    assert ends == expected | ({"ticket_discard": "waits"} if "ticket_discard" in refused else {})
+    kept = "SELECT DISTINCT http_status, answer FROM delivery_attempt WHERE verdict <> 'delivered'"
+    assert scene.rows(kept) == [(404, words)]
+
+
+def test_what_is_empty_is_sent_as_null(scene, partner):
+    """Contracts 1.3: signed and sent as `null`, never left out."""
+    bare = dict.fromkeys(("psp", "atag", "reason"))
+    scene.publish("acme", ("ticket_open", "u"), ("ticket_update", "u"), **(SLIP | bare))
+    scene.publish("acme", ("ticket_refund", "r"))
+    update, refund = sorted(
+        deliver(scene, partner), key=lambda entry: entry.action == "ticket_refund"
+    )
+
+    tags = TAGS.replace('"atag_value"', "null")
+    assert update.body == text("ticket_update", f',{WHO},"psp":null,{MONEY},{tags}', ticket="u")
+    assert refund.body == text("ticket_refund", ',"reason":null', ticket="r")
+
+
+@pytest.mark.parametrize(
+    ("status", "there"), [(200, True), (204, True), (403, False), (503, False)]
+)
+def test_a_ping_carries_neither_timestamp_nor_signature(scene, partner, status, there):
+    """Contracts 1.2; its shape: 5.2."""
+    partner.behave(Rule(Respond(status), action="ping"))
+    with scene.engine.begin() as connection:
+        acme = find_partner(connection, "acme", now=scene.clock.now())
+    assert acme is not None
+    settings = scene_settings()
+
+    pinged = ping(
+        acme, secret="", terms=TransferLimits.of(settings), timeout=settings.partner_timeout
+    )
+
+    assert (pinged.there, pinged.status) == (there, status)
+    (entry,) = partner.ledger.entries()
+    assert entry.body == b'{"action":"ping"}'
+    assert heads(entry).keys() == {
+        *("host", "user-agent", "accept", "accept-encoding", "content-type", "content-length"),
+    }

@@ -1,0 +1,235 @@
+"""Partners that are down, slow, or lock us out, over real sockets: what it costs, and whom."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import cycle
+
+import pytest
+
+from models.operators.interventions import Person
+from models.operators.rotation import rotate_secret
+from producers.simulation.partner import Hang, LedgerEntry, Respond, Rule, SimulatedPartner
+from producers.wall_clock import utc_now
+from tests.support.delivery_setup import RUN_MAX, SECRET, DeliverySetup, received, scene_on
+
+SECOND = timedelta(seconds=1)
+INTERVAL = timedelta(seconds=15)
+HOUR = timedelta(hours=1)
+SHORT = timedelta(seconds=0.3)
+
+
+class WallClock:
+    """Time that passes by itself, for what is measured per second."""
+
+    def now(self, connection: object = None) -> datetime:  # noqa: ARG002 - the Clock's
+        return utc_now()
+
+
+@pytest.fixture
+def living(engine) -> Iterator[DeliverySetup]:
+    """A scene in which time passes."""
+    with scene_on(engine, WallClock()) as made:  # type: ignore[arg-type]  # it is never moved
+        yield made
+
+
+def win(scene: DeliverySetup, operator: str, count: int) -> list[str]:
+    """Owe the partner so many notices."""
+    names = [f"{operator}-{number}" for number in range(count)]
+    scene.publish(operator, *(("ticket_win", name) for name in names))
+    return names
+
+
+def most_at_once(entries: tuple[LedgerEntry, ...]) -> int:
+    """How many requests a partner had in hand at the same time."""
+    steps = [(one.received_at, 1) for one in entries]
+    steps += [(one.answered_at, -1) for one in entries if one.answered_at is not None]
+    most = now = 0
+    for _, step in sorted(steps):
+        now += step
+        most = max(most, now)
+    return most
+
+
+def test_an_hour_with_a_wrong_secret_kills_no_notice(scene, partner, acme, clock):
+    """Issue: after `rotate-secret` all go out within a minute. design.md 5.4: dead needs proof."""
+    passed = [0.0]
+    couriers = cycle([scene.courier(monotonic=lambda: passed[0]) for _ in range(2)])
+    scene.change("UPDATE operator SET secret = :sealed", sealed=scene.vault.seal("another"))
+    win(scene, acme, 60)
+
+    def let(by: timedelta) -> None:
+        clock.advance(by)
+        passed[0] += by.total_seconds()
+        next(couriers).run(lasting=RUN_MAX)
+
+    for _ in range(int(HOUR / INTERVAL / 2)):
+        let(2 * INTERVAL)
+    refused = len(partner.ledger.entries())
+    ends = scene.rows("SELECT ended, tries FROM notice WHERE ended IS NOT NULL OR tries > 0")
+    with scene.engine.begin() as connection:
+        rotate_secret(
+            connection,
+            acme,
+            SECRET,
+            switch_at=clock.now(),
+            forget_at=clock.now(),
+            now=clock.now(),
+            vault=scene.vault,
+            person=Person("anna", "it was mistyped"),
+        )
+    for _ in range(20):
+        let(3 * SECOND)
+
+    assert ends == []
+    assert refused == 32 + 119, "a lane's worth, then a probe each time"
+    (delivered,) = scene.rows("SELECT count(*) AS n FROM notice WHERE ended = 'delivered'")
+    assert delivered.n == 60
+
+
+def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme, clock, caplog):
+    """Else it would hold a lane of every deliverer for as long as something is due."""
+    partner.behave(Rule(Hang()))
+    win(scene, acme, 200)
+    courier = scene.courier(partner_timeout=SHORT)
+
+    first = courier.run(lasting=RUN_MAX).counts
+    clock.advance(INTERVAL - SECOND)
+    second = courier.run(lasting=RUN_MAX).counts
+    clock.advance(SECOND)
+    third = courier.run(lasting=RUN_MAX).counts
+
+    # Calls that end early make room for others, and so does a look before they are recorded.
+    assert 32 <= first["unanswered"] <= 32 + 32 + 19
+    assert second == {}
+    assert third == {"claimed": 1, "unanswered": 1}
+    (opened,) = [record for record in caplog.records if record.message == "circuit_opened"]
+    assert opened.__dict__["operator"] == "acme"
+    assert " attempts in a row led to nothing; the last: " in opened.__dict__["reason"]
+    assert opened.__dict__["cause"] == "timeout"
+
+
+def test_when_it_is_well_again_that_is_told_and_all_goes_out(scene, partner, acme, clock, caplog):
+    caplog.set_level("INFO")
+    partner.behave(Rule(Respond(status=503)))
+    names = win(scene, acme, 60)
+    courier = scene.courier()
+    courier.run(lasting=RUN_MAX)
+    partner.behave_well()
+    clock.advance(INTERVAL)
+    probe = courier.run(lasting=timedelta(0)).counts
+    for _ in range(20):
+        clock.advance(3 * SECOND)
+        courier.run(lasting=RUN_MAX)
+
+    assert probe == {"claimed": 1}
+    taken = [entry.ticket_id for entry in partner.ledger.entries() if entry.taken]
+    assert sorted(taken) == sorted(names)
+    assert "circuit_closed" in [record.message for record in caplog.records]
+
+
+def test_a_partner_that_hangs_slows_no_other_beside_it(scene, partner, acme, clock):
+    """Not by its lane, which is longer than the places of the process, nor by its records."""
+    with SimulatedPartner(secret=SECRET, now=clock.now) as mute:
+        mute.behave(Rule(Hang()))
+        scene.operator("mute", mute.url, in_flight=1000)
+        win(scene, "mute", 300)
+        win(scene, acme, 200)
+        couriers = [scene.courier(in_flight_max=32) for _ in range(2)]
+
+        with ThreadPoolExecutor(2) as background:
+            runs = [background.submit(one.run, lasting=4 * SECOND) for one in couriers]
+            partner.ledger.wait_until(
+                lambda entries: sum(entry.taken for entry in entries) == 200, seconds=3.7
+            )
+            assert all(run.result().more for run in runs)
+
+        assert len(mute.ledger.entries()) <= 32, "half of the places at most"
+
+
+def test_two_couriers_have_no_more_in_flight_than_the_partner_s_cap(living):
+    with SimulatedPartner(secret=SECRET) as partner:
+        partner.behave(Rule(Respond(seconds=0.01)))
+        living.operator("acme", partner.url, in_flight=3)
+        win(living, "acme", 80)
+        couriers = [living.courier() for _ in range(2)]
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda courier: courier.run(lasting=RUN_MAX), couriers))
+        while couriers[0].run(lasting=RUN_MAX).counts:
+            pass  # it may have found the gate in the other's hands at the end
+
+    entries = partner.ledger.entries()
+    assert len(entries) == 80
+    assert most_at_once(entries) == 3
+
+
+def test_a_courier_that_ends_leaves_nothing_counted_as_in_flight(scene, partner, acme):
+    """Else the others would have to wait until it must be over."""
+    partner.behave(Rule(Respond(seconds=1.0)))
+    win(scene, acme, 5)
+    courier = scene.courier()
+    courier.run(lasting=timedelta(milliseconds=50))
+    (while_open,) = scene.rows("SELECT in_flight FROM circuit")
+
+    courier.close()
+
+    (after,) = scene.rows("SELECT in_flight FROM circuit")
+    assert [one["calls"] for one in while_open.in_flight.values()] == [5]
+    assert after.in_flight == {}
+
+
+def test_two_couriers_keep_a_partner_s_rate_and_use_it(living):
+    with SimulatedPartner(secret=SECRET) as partner:
+        living.operator("acme", partner.url, rate=60.0)
+        win(living, "acme", 200)
+        couriers = [living.courier() for _ in range(2)]
+        begun = utc_now()
+        with ThreadPoolExecutor(2) as threads:
+            runs = list(threads.map(lambda one: one.run(lasting=1.5 * SECOND), couriers))
+
+    entries = partner.ledger.entries()
+    lasted = (entries[-1].received_at - begun).total_seconds()
+    assert all(run.more for run in runs), "what the rate holds back is not forgotten"
+    assert 60 <= len(entries) <= 60 * lasted + 15 + 1
+
+
+def test_retry_after_is_kept_by_all_deliverers(scene, partner, acme, clock):
+    """RFC 9110; design.md 5.4."""
+    partner.behave(Rule(Respond(status=429, headers=(("Retry-After", "90"),)), first=1))
+    win(scene, acme, 1)
+    scene.deliver()
+    clock.advance(90 * SECOND - timedelta(milliseconds=1))
+
+    early = scene.deliver().counts
+    clock.advance(timedelta(milliseconds=1))
+
+    assert early == {}
+    assert scene.deliver().counts == {"claimed": 1, "delivered": 1}
+
+
+def test_a_discard_goes_out_every_half_hour_whatever_the_answer(scene, partner, acme, clock):
+    """protocol.md rule 10; contracts: BetStack 1.6. Its refusals open no circuit."""
+    partner.behave(Rule(Respond(status=404), action="ticket_discard", first=12))
+    scene.publish(acme, ("ticket_discard", "t"))
+    counts = []
+    for _ in range(13):
+        counts.append(dict(scene.deliver().counts))
+        clock.advance(timedelta(minutes=30))
+
+    assert counts == [{"claimed": 1, "again": 1}] * 12 + [{"claimed": 1, "delivered": 1}]
+    assert set(received(partner)) == {("ticket_discard", "t")}
+
+
+def test_a_partner_whose_secret_cannot_be_opened_is_not_tried_to_death(scene, partner, acme, clock):
+    """Nothing is sent, so nothing may die of it: after twenty, one probe in fifteen seconds."""
+    scene.change("UPDATE operator SET secret = 'damaged'")
+    win(scene, acme, 60)
+
+    first = scene.deliver().counts
+    clock.advance(INTERVAL)
+    second = scene.deliver().counts
+
+    assert first == {"claimed": 32, "again": 32}
+    assert second == {"claimed": 1, "again": 1}
+    assert partner.ledger.entries() == ()

@@ -1,0 +1,187 @@
+"""What a partner may do to a call, over real sockets, and what is told of it."""
+
+import pytest
+
+from tests.support.certificates import identity
+from tests.support.http_clients import BYTES_MAX, LONG, SHORT, open_wire, post_over
+from tests.support.raw_server import OK, Line, raw_server, say, sending, then
+from worker.delivery.http import error_texts as wire_words
+from worker.delivery.http.exchange import HttpCall, HttpResponse, NoAnswer
+
+
+def test_of_a_huge_answer_the_beginning_is_read_and_the_status_counts(post):
+    def pour(line: Line) -> None:
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n")
+        while True:
+            line.send(b"x" * 65536)
+
+    with raw_server(then(pour)) as server:
+        reply = post(server.url)
+
+    assert reply == HttpResponse(200, b"x" * BYTES_MAX, cut=True)
+
+
+def test_endless_headers_are_not_read_for_ever(post):
+    def pour(line: Line) -> None:
+        line.send(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            line.send(b"x-filler: " + b"x" * 8000 + b"\r\n")
+
+    with raw_server(then(pour)) as server:
+        assert isinstance(post(server.url), NoAnswer)
+
+
+@pytest.mark.parametrize(
+    ("converse", "told"),
+    [
+        (then(Line.keep_silent), "timed out"),
+        (then(sending(OK[:-2]), Line.keep_silent), "began to answer 200"),
+        (then(sending(OK[:20]), Line.keep_silent), "timed out"),
+        (then(), "Empty reply"),
+        (then(Line.reset), "reset by peer"),
+        (then(sending(OK[:-1])), "began to answer 200"),
+        (then(sending(b"SSH-2.0-OpenSSH_9\r\n")), "not HTTP/1.1"),
+    ],
+    ids=["silence", "half a body", "half a head", "hangs up", "resets", "breaks off", "not HTTP"],
+)
+def test_after_the_body_left_us_whatever_is_no_whole_answer_may_have_reached(post, converse, told):
+    with raw_server(converse) as server:
+        reply = post(server.url, timeout=SHORT)
+
+    assert isinstance(reply, NoAnswer)
+    assert told in reply.problem
+
+
+SETTINGS = b"\0\0\x06\4\0\0\0\0\0\0\3\0\0\0\x64"
+GO_AWAY = b"\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\1"
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_a_partner_that_answers_in_http_2_is_called_so(early, encrypted, tmp_path):
+    """Whether it speaks at once or when it was spoken to, and whatever it offered by ALPN."""
+
+    def converse(line: Line) -> None:
+        if early:
+            line.send(SETTINGS)
+        line.request()
+        line.send(GO_AWAY if early else SETTINGS + GO_AWAY)
+
+    tls = identity(tmp_path) if encrypted else None
+    authorities = str(tmp_path / "partner.pem") if encrypted else None
+    with raw_server(converse, tls=tls) as server, open_wire(authorities=authorities) as wire:
+        reply = post_over(wire, server.url)
+
+    assert reply == NoAnswer(
+        "answered in HTTP/2: the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1"
+    )
+
+
+@pytest.mark.parametrize("lines", [1, 100], ids=["one line", "many"])
+def test_headers_that_are_too_large_are_called_so(post, lines):
+    filler = b"".join(b"x-%d: %s\r\n" % (n, b"x" * (400_000 // lines)) for n in range(lines))
+    large = b"HTTP/1.1 200 OK\r\n" + filler + b"Content-Length: 0\r\n\r\n"
+    with raw_server(then(sending(large))) as server:
+        reply = post(server.url)
+
+    assert isinstance(reply, NoAnswer)
+    assert reply.problem.startswith("began to answer 200, then: ")
+    assert "headers" in reply.problem
+    assert "large" in reply.problem
+
+
+def test_an_error_without_words_has_its_number():
+    assert wire_words.problem(77, "") == "libcurl gave up with its error 77"
+
+
+BODY = b'{"status":{"code":0}}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n" + BODY, HttpResponse(200, BODY, unended=True)),
+        (b"HTTP/1.0 503 Busy\r\nRetry-After: 7\r\n\r\n", HttpResponse(503, b"", "7", unended=True)),
+        (
+            b"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx",
+            HttpResponse(200, b"x", unended=True),
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + BODY, HttpResponse(200, BODY)),
+    ],
+    ids=["body", "no body", "interim", "length"],
+)
+def test_tls_that_ends_without_its_goodbye_ends_an_answer_without_a_length(tmp_path, answer, reply):
+    """No close_notify: the status stands; whether the body is whole, its reader must see."""
+    with (
+        raw_server(then(sending(answer)), tls=identity(tmp_path)) as server,
+        open_wire(authorities=str(tmp_path / "partner.pem")) as trusting,
+    ):
+        assert post_over(trusting, server.url) == reply
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" + BODY,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n" + BODY + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Half: a he",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+        b"",
+    ],
+    ids=["length", "chunked", "head", "interim", "nothing"],
+)
+def test_what_is_cut_off_there_is_no_answer(tmp_path, answer):
+    with (
+        raw_server(then(sending(answer)), tls=identity(tmp_path)) as server,
+        open_wire(authorities=str(tmp_path / "partner.pem")) as trusting,
+    ):
+        assert isinstance(post_over(trusting, server.url), NoAnswer)
+
+
+def test_how_an_answer_is_compressed_is_handed_on(post):
+    packed = b"HTTP/1.1 200 OK\r\ncontent-Encoding:  gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b"
+    with raw_server(say(packed)) as server:
+        assert post(server.url) == HttpResponse(200, b"\x1f\x8b", coding="gzip")
+
+
+def test_a_slow_drip_does_not_outlast_the_total_timeout(wire):
+    def drip(line: Line) -> None:
+        line.request()
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not line.hung_up.wait(0.02):
+            line.send(b"x")
+
+    with raw_server(drip) as server:
+        wire.start(HttpCall(1, server.url, {}, b"{}", SHORT))
+        (answered,) = wire.finished(LONG)
+
+    assert isinstance(answered.reply, NoAnswer)
+    assert SHORT <= answered.took < LONG / 2  # the whole drip takes 20 s
+
+
+@pytest.mark.parametrize("ending", [[], [Line.reset]], ids=["closes", "resets"])
+def test_a_request_is_never_sent_again_when_a_kept_connection_dies(post, ending):
+    """protocol.md rules 10 and 15: libcurl on its own would repeat it on a new connection."""
+    heard = []
+
+    def converse(line: Line) -> None:
+        heard.append(line.request())
+        line.send(OK)
+        heard.append(line.request())
+        for act in ending:
+            act(line)
+
+    with raw_server(converse) as server:
+        assert post(server.url) == HttpResponse(200, b"ok")
+        assert isinstance(post(server.url), NoAnswer)
+
+        assert len(heard) == 2
+        assert server.connections == 1
+
+
+def test_after_a_failure_the_next_call_is_fine(post):
+    """A handle that failed is not used again: libcurl remembers a refused rewind."""
+    with raw_server(say(OK)) as good, raw_server(then(Line.reset)) as bad:
+        for _ in range(3):
+            assert isinstance(post(bad.url), NoAnswer)
+            assert post(good.url) == HttpResponse(200, b"ok")

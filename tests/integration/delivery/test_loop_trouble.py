@@ -1,0 +1,157 @@
+"""The courier when the database is away, slow, or refuses: no result is dropped."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Connection
+
+from producers.simulation.partner import (
+    Respond,
+    Rule,
+)
+from tests.support.delivery_setup import RUN_MAX, Trouble, lost_connection, received
+from tests.support.wait import eventually
+
+
+def test_no_transaction_is_open_while_a_partner_is_on_the_line(scene, partner, acme):
+    partner.behave(Rule(Respond(seconds=1.0)))
+    scene.publish(acme, ("ticket_win", "t"))
+    trouble = Trouble(scene.engine.begin, lost_connection())
+    courier = scene.courier(transaction=trouble.transaction)
+    with ThreadPoolExecutor(1) as background:
+        run = background.submit(courier.run, lasting=RUN_MAX)
+        partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
+        eventually(lambda: trouble.open == 0)
+        (row,) = scene.rows(
+            "SELECT count(*) AS idle FROM pg_stat_activity"
+            " WHERE datname = current_database() AND state = 'idle in transaction'"
+        )
+
+        assert not run.done()
+        assert row.idle == 0
+        assert run.result().counts["delivered"] == 1
+
+
+def test_a_result_that_could_not_be_recorded_is_kept_and_recorded_later(
+    scene, partner, acme, caplog
+):
+    """protocol.md H43: a 200 that is dropped would be sent again and answered 409."""
+    trouble = Trouble(scene.engine.begin, lost_connection())
+    trouble.refuse = lambda: bool(partner.ledger.entries()) and trouble.refused < 2
+    scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(3)))
+
+    run = scene.courier(transaction=trouble.transaction).run(lasting=RUN_MAX)
+
+    assert trouble.refused == 2
+    assert run.counts == {"claimed": 3, "delivered": 3}
+    assert len(partner.ledger.entries()) == 3
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.message for record in warnings] == ["delivery_database_away"] * 2
+
+
+def test_while_the_database_is_away_it_waits_and_then_goes_on(scene, partner, acme):
+    trouble = Trouble(scene.engine.begin, lost_connection())
+    trouble.refuse = lambda: trouble.refused < 2
+    scene.publish(acme, ("ticket_win", "t"))
+
+    run = scene.courier(transaction=trouble.transaction).run(lasting=RUN_MAX)
+
+    assert run.counts == {"claimed": 1, "delivered": 1}
+    assert len(partner.ledger.entries()) == 1
+
+
+def test_a_run_that_ends_while_the_database_is_away_costs_no_processor(scene, partner, acme):
+    """Its last batch is recorded, and the time to ask the database again has not come."""
+    away, recording = threading.Event(), threading.Event()
+
+    @contextmanager
+    def transaction() -> Iterator[Connection]:
+        if threading.current_thread().name.startswith("recording"):
+            away.set()
+            recording.wait(10)
+        elif away.is_set():
+            raise lost_connection()
+        with scene.engine.begin() as connection:
+            yield connection
+
+    scene.publish(acme, ("ticket_win", "t"))
+    courier = scene.courier(transaction=transaction)
+    threading.Timer(0.9, recording.set).start()
+    before = time.thread_time()
+
+    run = courier.run(lasting=timedelta(seconds=1))
+
+    assert time.thread_time() - before < 0.3  # looks at 0.25 s, 0.35 s and 0.65 s; then at 1.65 s
+    assert run.more
+    away.clear()
+    assert run.counts["delivered"] + courier.run(lasting=RUN_MAX).counts["delivered"] == 1
+
+
+def test_what_is_wrong_with_the_program_is_raised(scene, acme):
+    trouble = Trouble(scene.engine.begin, ZeroDivisionError())
+    trouble.refuse = lambda: trouble.refused < 1
+
+    with pytest.raises(ZeroDivisionError):
+        scene.courier(transaction=trouble.transaction).run(lasting=RUN_MAX)
+
+
+def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
+    scene, partner, acme, caplog
+):
+    """Its words may be to blame: then it is recorded without them; else it is kept."""
+    scene.change(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'poison' USING ERRCODE = '23514'; END $$"
+    )
+    scene.change(
+        "CREATE TRIGGER words BEFORE INSERT ON delivery_attempt FOR EACH ROW"
+        " WHEN (NEW.answer = 'poison') EXECUTE FUNCTION refuse()"
+    )
+    scene.change(
+        "CREATE TRIGGER bare BEFORE INSERT ON delivery_attempt FOR EACH ROW"
+        " WHEN (NEW.http_status = 202) EXECUTE FUNCTION refuse()"
+    )
+    partner.behave(Rule(Respond(status=500, body=b"poison"), ticket_id="words"))
+    partner.behave(Rule(Respond(status=202), ticket_id="bare"))
+    good = [("ticket_win", f"t{number}") for number in range(6)]
+    scene.publish(acme, ("ticket_win", "words"), *good, ("ticket_win", "bare"))
+    now = [100.0]
+    courier = scene.courier(monotonic=lambda: now[0])
+
+    counts = courier.run(lasting=RUN_MAX).counts
+    scene.change("DROP TRIGGER bare ON delivery_attempt")
+    now[0] += 11
+    later = courier.run(lasting=RUN_MAX).counts
+
+    assert counts == {"claimed": 8, "delivered": 6, "again": 1}
+    assert later == {"delivered": 1}
+    (kept,) = scene.rows("SELECT problem, answer FROM delivery_attempt WHERE verdict = 'again'")
+    assert kept == ("the database did not take the answer's text", None)
+    assert "attempt_not_recorded" in [record.message for record in caplog.records]
+
+
+def test_a_notice_claimed_too_late_is_given_back_unsent(scene, partner, acme):
+    """protocol.md rule 14: a call starts only if timeout and grace are left of the lease."""
+    now = [0.0]
+    trouble = Trouble(scene.engine.begin, lost_connection())
+
+    def dawdle() -> bool:
+        now[0] = 10.5  # timeout and grace are 15 s of a lease of 25 s
+        return False
+
+    trouble.refuse = dawdle
+    scene.publish(acme, ("ticket_win", "t"))
+    courier = scene.courier(transaction=trouble.transaction, monotonic=lambda: now[0])
+
+    run = courier.run(lasting=timedelta(0))
+
+    assert run.counts == {"claimed": 1}
+    assert received(partner) == []
+    assert courier.run(lasting=RUN_MAX).counts == {"released": 1, "claimed": 1, "delivered": 1}
+    (notice,) = scene.rows("SELECT tries FROM notice")
+    assert notice.tries == 1

@@ -1,0 +1,100 @@
+"""Without hints a deliverer starts its own runs; with them it leaves that to the tasks."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event, current_thread
+
+from sqlalchemy import Connection
+
+from producers.simulation.partner import Respond, Rule
+from tests.support.delivery_setup import RUN_MAX, received
+from tests.support.wait import eventually
+from worker.delivery.loop import DeliveryLoop
+from worker.delivery.timed_runs import TimedRuns
+
+SOON = timedelta(milliseconds=300)
+SHORT = timedelta(milliseconds=400)
+
+
+@contextmanager
+def unhinted(
+    courier: DeliveryLoop,
+    *,
+    lasting: timedelta = SHORT,
+    idle_max: timedelta = SOON,
+    hint: Callable[[], None] = lambda: None,
+) -> Iterator[TimedRuns]:
+    runs = TimedRuns(courier, hint=hint, lasting=lasting, idle_max=idle_max)
+    runs.start()
+    try:
+        yield runs
+    finally:
+        courier.stop()
+        runs.close()
+
+
+def test_what_falls_due_is_sent_although_nobody_hints(scene, partner, acme):
+    courier = scene.courier()
+
+    with unhinted(courier):
+        scene.publish(acme, ("ticket_win", "first"))
+        eventually(lambda: len(received(partner)) == 1)
+        eventually(lambda: courier.idle_for() > timedelta())
+        scene.publish(acme, ("ticket_win", "second"))
+        eventually(lambda: len(received(partner)) == 2)
+
+
+def test_while_hints_arrive_it_starts_no_run_and_asks_nobody(scene, engine):
+    asked_by: set[str] = set()
+
+    @contextmanager
+    def noted() -> Iterator[Connection]:
+        asked_by.add(current_thread().name)
+        with engine.begin() as connection:
+            yield connection
+
+    courier = scene.courier(transaction=noted)
+    until = time.monotonic() + 5 * SOON.total_seconds()
+
+    with unhinted(courier):
+        while time.monotonic() < until:
+            courier.run(lasting=RUN_MAX)  # a task, each time a hint comes
+            Event().wait(SOON.total_seconds() / 6)
+
+    assert asked_by == {current_thread().name}
+
+
+def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(scene, partner, acme):
+    """At the full rate; each time it sends a hint, so that a task may go on where it is heard."""
+    partner.behave(Rule(Respond(seconds=0.02)))
+    scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(100)))
+    idle_max, hints = timedelta(seconds=2), list[float]()
+    began = time.monotonic()
+
+    with unhinted(
+        scene.courier(in_flight_max=1),
+        idle_max=idle_max,
+        hint=lambda: hints.append(time.monotonic()),
+    ):
+        eventually(lambda: len(received(partner)) == 100)
+
+    assert len(hints) > 1
+    assert time.monotonic() - began < len(hints) * idle_max.total_seconds()
+
+
+def test_closing_ends_the_run_with_its_calls_and_begins_no_other(scene, partner, acme):
+    partner.behave(Rule(Respond(seconds=0.5)))
+    scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
+    courier = scene.courier()
+
+    with unhinted(courier, lasting=RUN_MAX):
+        eventually(lambda: len(received(partner)) == 1)
+    courier.close()
+
+    assert courier.run(lasting=RUN_MAX) is None
+    assert scene.rows("SELECT action, ended FROM notice ORDER BY number") == [
+        ("ticket_win", "delivered"),
+        ("ticket_rollback", None),
+    ]

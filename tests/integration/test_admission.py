@@ -1,0 +1,211 @@
+"""Caps and rates hold over all deliverers together, also when some of them die (design.md 5.4)."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from tests.support.deliverers import AGAIN, Deliverer, owe
+from tests.support.harness import Harness
+
+OWED = 120
+SECOND = timedelta(seconds=1)
+STEP = timedelta(seconds=0.1)
+LIMIT = text("UPDATE operator SET in_flight = :in_flight, rate = :rate WHERE code = 'acme'")
+COUNTED = text("SELECT in_flight FROM circuit")
+
+
+@pytest.fixture
+def deliverers(harness) -> list[Deliverer]:
+    return [Deliverer(harness) for _ in range(2)]
+
+
+def limit(harness: Harness, *, in_flight: int = 32, rate: float | None = None) -> None:
+    with harness.engine.begin() as connection:
+        connection.execute(LIMIT, {"in_flight": in_flight, "rate": rate})
+
+
+def counted(harness: Harness) -> list[int]:
+    with harness.engine.begin() as connection:
+        (in_flight,) = connection.execute(COUNTED).scalars()
+    return sorted(one["calls"] for one in in_flight.values())
+
+
+def test_two_deliverers_keep_to_one_cap(harness, deliverers):
+    limit(harness, in_flight=10)
+    owe(harness, 50)
+    one, other = deliverers
+    first, second = one.claim(places=14), other.claim()
+    assert (len(first), len(second)) == (7, 3)
+
+    one.answer(first[:4])
+    third = other.claim()
+    assert third == [], "nobody has told it yet"
+    one.claim(places=0)
+
+    assert len(other.claim()) == 4
+    assert counted(harness) == [3, 7]
+
+
+def test_two_deliverers_at_the_same_moment_keep_to_one_cap(harness, deliverers):
+    """The count of the other is read under the lock that it was written under."""
+    limit(harness, in_flight=7)
+    owe(harness, OWED)
+    told: list[str] = []
+
+    def work(deliverer: Deliverer) -> int:
+        most = 0
+        for _ in range(400):  # many find the circuit's row locked by the other, and claim nothing
+            if len(told) == OWED:
+                break
+            claims = deliverer.claim(places=24)
+            most = max(most, sum(counted(harness)))
+            told.extend(one.ticket_id for one in claims)
+            deliverer.answer(claims)
+        return most
+
+    with ThreadPoolExecutor(2) as threads:
+        most = max(threads.map(work, deliverers))
+
+    assert most <= 7
+    assert Counter(told).most_common(1)[0][1] == 1
+    assert len(told) == OWED
+
+
+def test_what_a_dead_deliverer_had_in_flight_counts_until_its_calls_must_be_over(
+    harness, deliverers
+):
+    """Seven seconds, not the 25 of its leases: its partner must not stand still for that long."""
+    limit(harness, in_flight=4)
+    owe(harness, 20)
+    dead, alive = deliverers
+    assert len(dead.claim()) == 4
+    harness.wait(7 * SECOND - STEP)
+    assert alive.claim() == []
+
+    harness.wait(STEP)
+
+    assert len(alive.claim()) == 4
+    assert counted(harness) == [4], "the dead one is forgotten"
+
+
+def test_a_deliverer_that_lives_counts_for_as_long_as_its_calls_do(harness, deliverers):
+    """Its calls were begun one after the other."""
+    limit(harness, in_flight=4)
+    owe(harness, 20)
+    one, other = deliverers
+    one.claim()
+    harness.wait(4 * SECOND)
+    one.claim(places=0)
+    harness.wait(5 * SECOND)
+
+    assert other.claim() == []
+
+
+def test_when_nothing_is_due_any_more_nothing_is_counted(harness, deliverers):
+    """Else the next notice would wait for a count to run out."""
+    owe(harness, 3)
+    one, _ = deliverers
+    one.deliver()
+    one.claim()
+
+    assert counted(harness) == []
+
+
+def test_two_deliverers_keep_to_one_rate(harness, deliverers):
+    """A quarter of a second's worth at most goes at once; then it is the rate."""
+    limit(harness, rate=40.0)
+    owe(harness, 200)
+    sent = []
+    for step in range(31):
+        sent.append(len(deliverers[step % 2].deliver()))
+        harness.wait(STEP)
+
+    assert sent == [10, *[4] * 30]
+
+
+def test_a_deliverer_that_the_rate_holds_back_knows_when_to_look_again(harness, deliverers):
+    limit(harness, rate=40.0)
+    owe(harness, 12)
+    one, other = deliverers
+    one.deliver()
+    assert one.passed is not None
+    assert one.passed.again_in == STEP
+
+    harness.wait(STEP)
+    other.deliver()
+
+    assert other.passed is not None
+    assert other.passed.again_in is None, "nothing is left"
+
+
+def test_after_a_circuit_closed_deliverers_share_the_ramp(harness, deliverers):
+    """From a tenth of the cap to the whole within a minute."""
+    limit(harness, in_flight=20)
+    owe(harness, 200)
+    one, other = deliverers
+    one.deliver(AGAIN, 401)
+    harness.wait(15 * SECOND)
+    one.deliver()
+    in_flight = []
+    for _ in range(7):
+        mine, yours = one.claim(places=8), other.claim()
+        in_flight.append(len(mine) + len(yours))
+        one.answer(mine)
+        other.answer(yours)
+        one.claim(places=0)
+        other.claim(places=0)
+        harness.wait(10 * SECOND)
+
+    assert in_flight == [2, 4, 7, 10, 14, 17, 20]
+
+
+def test_a_partner_that_hangs_leaves_places_for_others_whatever_its_cap(harness, deliverers):
+    """design.md 5.4: not even through the places of the process."""
+    limit(harness, in_flight=1000)
+    harness.add_operator("bravo")
+    owe(harness, 100)
+    one, _ = deliverers
+    hanging = one.claim(places=40) + one.claim(places=20) + one.claim(places=20)
+    owe(harness, 100, operator="bravo", prefix="B")
+
+    swift = one.claim(places=20)
+
+    assert len(hanging) == 20
+    assert {claim.operator_code for claim in swift} == {"bravo"}
+    assert len(swift) == 10
+
+
+def test_of_many_partners_each_has_its_turn_although_there_is_one_place(harness, deliverers):
+    for number in range(5):
+        harness.add_operator(f"o{number}")
+        owe(harness, 10, operator=f"o{number}", prefix=f"o{number}-")
+    one, _ = deliverers
+
+    told = []
+    for _ in range(10):
+        claims = one.claim(places=1)
+        one.answer(claims)
+        told += [claim.operator_code for claim in claims]
+
+    assert set(Counter(told).values()) == {2}
+
+
+def test_a_gate_in_somebody_s_hands_is_looked_at_again_soon(harness, deliverers, engine):
+    """Nobody waits at it: a deliverer that froze there stops one partner, not all of them."""
+    harness.add_operator("bravo")
+    owe(harness, 3)
+    owe(harness, 3, operator="bravo", prefix="B")
+    one, _ = deliverers
+    one.claim(places=0)
+    with engine.begin() as frozen:
+        frozen.execute(text("SELECT FROM circuit WHERE operator = 1 FOR UPDATE"))
+        told = one.claim()
+
+    assert {claim.operator_code for claim in told} == {"bravo"}
+    assert one.passed is not None
+    assert one.passed.again_in is not None
+    assert one.passed.again_in < STEP
+    assert {claim.operator_code for claim in one.claim()} == {"acme"}

@@ -1,0 +1,76 @@
+"""Several chunks in hand, on real servers: side by side, but never beside what was left behind."""
+
+import threading
+
+import pytest
+
+from models.intake.apply import Applied, Opened
+from tests.support.harness import OPERATOR, Harness
+from tests.support.intake_at_work import applying, events, publish, running
+from tests.support.wait import eventually
+from worker.intake.stream import GROUP, STREAM
+
+
+@pytest.fixture
+def operator(harness: Harness) -> str:
+    return OPERATOR
+
+
+def test_the_next_chunk_is_begun_while_one_waits_for_the_database(
+    redis, redis_url, engine, operator
+):
+    meeting = threading.Barrier(2)
+
+    def apply(opened: Opened, *, apart: bool = False) -> Applied:
+        meeting.wait(10)
+        return applying(engine)(opened, apart=apart)
+
+    publish(redis, operator, "1")
+    with running(redis_url, apply) as heard:
+        eventually(lambda: meeting.n_waiting)
+        publish(redis, operator, "2")
+        eventually(lambda: len(heard.batches) == 2)
+
+    assert events(engine) == 2
+
+
+def test_what_was_left_behind_is_carried_alone(redis, redis_url, engine, operator):
+    """Rule H46: what came beside an entry that kills its reader would be counted with it."""
+    others = threading.Event()
+    alone: list[bool] = []
+
+    def apply(opened: Opened, *, apart: bool = False) -> Applied:
+        if opened.entries[0].deliveries > 1:
+            alone.append(not others.wait(0.2))
+        else:
+            others.set()
+        return applying(engine)(opened, apart=apart)
+
+    publish(redis, operator, "1")
+    redis.xgroup_create(STREAM, GROUP, id="0")
+    redis.xreadgroup(GROUP, "dead", {STREAM: ">"})
+    eventually(lambda: redis.xpending_range(STREAM, GROUP, "-", "+", 1, idle=400))
+    publish(redis, operator, "2")
+
+    with running(redis_url, apply) as heard:
+        eventually(lambda: len(heard.batches) == 2)
+
+    assert alone == [True]
+
+
+def test_told_to_stop_it_finishes_the_chunk_in_hand(redis, redis_url, engine, operator):
+    begun = threading.Event()
+
+    def apply(opened: Opened, *, apart: bool = False) -> Applied:
+        begun.set()
+        stopped.wait(10)
+        return applying(engine)(opened, apart=apart)
+
+    publish(redis, operator, "1")
+    stopped = threading.Event()
+    with running(redis_url, apply):
+        begun.wait(10)
+        threading.Timer(0.1, stopped.set).start()
+
+    assert events(engine) == 1
+    assert redis.xlen(STREAM) == 0

@@ -1,0 +1,205 @@
+"""The short way of recording and the long one leave the same behind (`models.outbox.fast_path`)."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from models.outbox.fast_path import record_plain
+from models.outbox.record import record, record_each
+from models.outbox.values import Attempt, Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
+from tests.support.harness import LEASE, PARKING_WINDOW, PARTNER_GRACE, TOOK
+
+PAUSE = timedelta(seconds=30)
+STATE = {
+    "ticket": "SELECT * FROM ticket ORDER BY id",
+    "notice": "SELECT * FROM notice ORDER BY id",
+    "attempts": "SELECT * FROM delivery_attempt ORDER BY notice, claim",
+    "circuit": "SELECT * FROM circuit ORDER BY operator",
+}
+
+
+def taken(*claims: Claim, **facts: Any) -> list[Attempt]:  # noqa: ANN401 - an attempt's own fields
+    return [Attempt(one, Delivered(), TOOK, http_status=200, **facts) for one in claims]
+
+
+def one_result(harness) -> Sequence[Attempt]:
+    harness.say("ticket_win")
+    return taken(harness.claim_one(), answer='{"ok":"ü"}', remarks={"ref": "x"})
+
+
+def a_wave(harness) -> Sequence[Attempt]:
+    actions = ["ticket_win", "ticket_lost"]
+    harness.publish(*(harness.event(actions[n % 2], f"T{n}") for n in range(40)))
+    return taken(*harness.claim())
+
+
+def a_follower(harness) -> Sequence[Attempt]:
+    harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
+    return taken(harness.claim_one())
+
+
+def a_rollback(harness) -> Sequence[Attempt]:
+    harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
+    harness.record(harness.claim_one())
+    return taken(harness.claim_one())
+
+
+def another_result_stands(harness) -> Sequence[Attempt]:
+    """Rule 16: the result that was told is no longer the one that stands."""
+    harness.say("ticket_win")
+    claim = harness.claim_one()
+    harness.publish(harness.event("ticket_rollback"), harness.event("ticket_lost"))
+    return taken(claim)
+
+
+def an_event_is_parked(harness) -> Sequence[Attempt]:
+    harness.say("ticket_win", sequence=1)
+    claim = harness.claim_one()
+    harness.say("ticket_rollback", sequence=3)
+    return taken(claim)
+
+
+def a_close(harness) -> Sequence[Attempt]:
+    harness.say("ticket_win")
+    harness.record(harness.claim_one())
+    harness.wait(timedelta(hours=24))
+    harness.close_due()
+    return taken(harness.claim_one())
+
+
+def the_lease_was_lost(harness) -> Sequence[Attempt]:
+    """Rule 14: the late success counts, and its follower waits for the other call."""
+    harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
+    lost = harness.claim_one()
+    harness.wait(LEASE)
+    harness.claim_one()
+    return taken(lost)
+
+
+def both_claims_succeed(harness) -> Sequence[Attempt]:
+    harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
+    lost = harness.claim_one()
+    harness.wait(LEASE)
+    return taken(lost, harness.claim_one())
+
+
+def a_repeat_after_silence(harness) -> Sequence[Attempt]:
+    """Rule 15: the first call may still be on its way."""
+    harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
+    harness.record(harness.claim_one(), Unanswered(timedelta(seconds=5)))
+    harness.wait(PARTNER_GRACE)
+    return taken(harness.claim_one())
+
+
+def recorded_before(harness) -> Sequence[Attempt]:
+    harness.say("ticket_win")
+    claim = harness.claim_one()
+    harness.record(claim)
+    return taken(claim)
+
+
+def dead_meanwhile(harness) -> Sequence[Attempt]:
+    harness.say("ticket_win")
+    lost = harness.claim_one()
+    harness.wait(LEASE)
+    harness.record(harness.claim_one(), Dead("400"))
+    return taken(lost)
+
+
+def after_refusals(harness) -> Sequence[Attempt]:
+    harness.publish(harness.event("ticket_win", "A"), harness.event("ticket_win", "B"))
+    refused, good = harness.claim()
+    harness.record(refused, Dead("400"))
+    return taken(good)
+
+
+def failures_beside_it(harness) -> Sequence[Attempt]:
+    """What the circuit hears, it hears in order: nine refusals, a success, nine more."""
+    harness.publish(*(harness.event("ticket_win", f"T{n:02}") for n in range(21)))
+    claims = harness.claim()
+    ends: list[Verdict] = [
+        *([Dead("400")] * 9),
+        Delivered(),
+        *([Dead("400")] * 9),
+        RetryLater(PAUSE),
+        Delivered(),
+    ]
+    return [Attempt(one, end, TOOK) for one, end in zip(claims, ends, strict=True)]
+
+
+def two_partners(harness) -> Sequence[Attempt]:
+    harness.add_operator("other")
+    harness.publish(
+        *(harness.event("ticket_win", f"T{n}") for n in range(3)),
+        *(harness.event("ticket_win", f"T{n}", operator="other") for n in range(3)),
+    )
+    claims = harness.claim()
+    failed = next(one for one in claims if one.operator_code == "other")
+    return [
+        *taken(*(one for one in claims if one is not failed)),
+        Attempt(failed, RetryLater(PAUSE), TOOK),
+    ]
+
+
+SITUATIONS: list[tuple[Callable[[Any], Sequence[Attempt]], int]] = [  # and how many are plain
+    (one_result, 1),
+    (a_wave, 40),
+    (a_follower, 1),
+    (a_rollback, 1),
+    (another_result_stands, 1),
+    (an_event_is_parked, 1),
+    (a_close, 1),
+    (the_lease_was_lost, 0),
+    (both_claims_succeed, 0),
+    (a_repeat_after_silence, 0),
+    (recorded_before, 0),
+    (dead_meanwhile, 0),
+    (after_refusals, 0),
+    (failures_beside_it, 0),
+    (two_partners, 3),
+]
+
+
+@pytest.mark.parametrize(
+    ("situation", "plain"), SITUATIONS, ids=lambda given: getattr(given, "__name__", "")
+)
+def test_what_is_plain_is_recorded_as_if_it_were_not(harness, engine, situation, plain):
+    """Rules 12 to 16: each way in a transaction that is undone; then rows and news are compared."""
+    attempts = situation(harness)
+    terms = {"now": harness.now, "partner_grace": PARTNER_GRACE, "parking_window": PARKING_WINDOW}
+
+    with engine.connect() as connection:
+        short = record(connection, attempts, **terms)
+        left_by_short = state(connection)
+        connection.rollback()
+        long = record_each(connection, attempts, **terms)
+        left_by_long = state(connection)
+        connection.rollback()
+        alone = record_plain(connection, attempts, now=harness.now, given_up=())
+        connection.rollback()
+
+    assert left_by_short == left_by_long
+    assert (short.due, short.verdicts) == (long.due, long.verdicts)
+    assert list(short.turned) == list(long.turned)
+    assert len(alone.recorded) == plain
+
+
+def test_a_partner_that_is_given_up_has_nothing_plain(harness, engine):
+    """Its circuit opens with this batch, and must hear of it all."""
+    attempts = one_result(harness)
+    with engine.connect() as connection:
+        alone = record_plain(
+            connection, attempts, now=harness.now, given_up={attempts[0].claim.operator}
+        )
+
+    assert (alone.recorded, alone.rest) == ((), attempts)
+
+
+def state(connection: Connection) -> dict[str, list[Any]]:
+    return {
+        table: [tuple(row) for row in connection.execute(text(query))]
+        for table, query in STATE.items()
+    }

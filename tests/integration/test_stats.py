@@ -1,0 +1,174 @@
+"""What operations watch, looked up at a cost that does not grow with what there is."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine, text
+
+from models.monitoring import stats as surveying
+from models.monitoring.stats import Stats, take_survey
+from models.outbox.values import Dead, Delivered
+from models.sweeps.heartbeat import Round, keep_round, last_round
+from models.vocabulary import Status
+from tests.support.harness import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Harness
+from tests.support.plans import plans_of
+from worker.intake.stream import STREAM, Stream
+from worker.metrics.stream_stats import survey_queues, survey_stream
+
+MINUTE = timedelta(minutes=1)
+CROWD = 3_000
+COUNTED = 100
+TICKETS = text("""
+    INSERT INTO ticket (operator, ticket_id, status, result, notices, unfinished, close_due_at)
+    SELECT 1, 'T' || n, 'resulted', 'won', 1, 1, CAST(:now AS timestamptz) - interval '1 hour'
+      FROM generate_series(1, :crowd) AS n""")
+NOTICES = text("""
+    INSERT INTO notice (ticket, operator, number, action, generation, body, head, created_at,
+                        due_at)
+    SELECT id, 1, 1, 'ticket_win', 1, '{}', true, :now,
+           CAST(:now AS timestamptz) - interval '1 hour'
+      FROM ticket""")
+EVENTS = text("""
+    INSERT INTO ticket_event (ticket, event_id, action, order_time, received_at, outcome, reason,
+                              status_before, status_after, decided_at)
+    SELECT id, 'e', 'ticket_lost', :now, :now, 'rejected', 'ticket_closed', 'closed', 'closed', :now
+      FROM ticket""")
+
+
+def looked_at(harness: Harness) -> Stats:
+    with harness.engine.begin() as connection:
+        return take_survey(connection, now=harness.now)
+
+
+def test_a_survey_tells_how_everything_stands(harness):
+    harness.add_operator("held")
+    harness.say("ticket_win", "closing")
+    harness.deliver()
+    harness.wait(CLOSE_DELAY + MINUTE)
+    harness.say("ticket_win", "refused")
+    harness.record(harness.claim_one(), Dead("answered 400"))
+    harness.say("ticket_win", "due")
+    harness.say("ticket_win", "sending")
+    harness.say("ticket_rollback", "parked")
+    harness.say("ticket_win", "stranger", operator="nobody")
+    harness.publish(harness.raw(b"no json"))
+    harness.wait(MINUTE)
+    with harness.engine.begin() as connection:
+        claimed = harness.claim_within(connection, {1: 1})
+    harness.disable("held")
+
+    seen = looked_at(harness)
+
+    acme, held = seen.operators
+    assert (acme.code, held.code, acme.enabled, held.enabled) == (OPERATOR, "held", True, False)
+    assert len(claimed) == 1
+    assert (acme.due, acme.in_flight, acme.dead) == (1, 1, 1)
+    assert acme.oldest_due_at == harness.now - MINUTE
+    assert acme.circuit is None
+    assert acme.owed_since == harness.now - MINUTE
+    assert (seen.closes_due, seen.oldest_close_due_at) == (1, harness.now - 2 * MINUTE)
+    assert (seen.parked, seen.first_window_end) == (1, harness.now - MINUTE + PARKING_WINDOW)
+    assert (seen.rejected, seen.superseded) == (2, 0)
+    assert (seen.tickets[Status.RESULTED], seen.tickets[Status.ABSENT]) == (4, 1)
+    assert seen.last_round is None
+
+
+def test_what_differs_from_what_overtook_it_counts_as_superseded(harness):
+    harness.say("ticket_win", at=harness.now)
+    harness.say("ticket_win", at=harness.now - MINUTE)
+    harness.say("ticket_lost", at=harness.now - 2 * MINUTE)
+
+    assert looked_at(harness).superseded == 1
+
+
+def test_a_dead_notice_that_somebody_dealt_with_counts_no_more(harness):
+    harness.say("ticket_win")
+    claim = harness.claim_one()
+    harness.record(claim, Dead("answered 400"))
+    assert looked_at(harness).operators[0].dead == 1
+
+    harness.record(claim, Delivered())
+
+    assert looked_at(harness).operators[0].dead == 0
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_a_survey_reads_no_more_than_its_limits_whatever_there_is(harness, monkeypatch, analysed):
+    monkeypatch.setattr(surveying, "COUNT_MAX", COUNTED)
+    monkeypatch.setattr(surveying, "PAGES_COUNTED_MAX", 0)
+    with harness.engine.begin() as connection:
+        for statement in (TICKETS, NOTICES, EVENTS):
+            connection.execute(statement, {"now": harness.now, "crowd": CROWD})
+        if analysed:
+            connection.execute(text("ANALYZE"))
+
+        plans = plans_of(connection, lambda: take_survey(connection, now=harness.now))
+        seen = take_survey(connection, now=harness.now)
+
+    assert (seen.operators[0].due, seen.closes_due, seen.rejected) == (COUNTED, COUNTED, COUNTED)
+    assert plans.whole_tables & {"ticket", "notice", "ticket_event"} == set()
+    assert plans.rows["notice"] <= 2 * COUNTED
+    assert plans.rows["ticket"] <= COUNTED
+    assert plans.rows["ticket_event"] <= 3 * COUNTED
+    assert seen.tickets.get(Status.RESULTED, 0) == (CROWD if analysed else 0)
+
+
+def test_operators_beyond_the_limit_are_counted(harness, monkeypatch):
+    monkeypatch.setattr(surveying, "OPERATORS_MAX", 1)
+    assert looked_at(harness).operators_beyond == 0
+    harness.add_operator("bravo")
+    harness.add_operator("charlie")
+
+    seen = looked_at(harness)
+
+    assert ([one.code for one in seen.operators], seen.operators_beyond) == ([OPERATOR], 2)
+
+
+def test_many_operators_share_the_rows_that_are_looked_at():
+    assert surveying._limit(1) == 10_000  # noqa: SLF001 - a decision worth a test of its own
+    assert surveying._limit(100) == 500  # noqa: SLF001 - as above
+    assert surveying._limit(1000) == 50  # noqa: SLF001 - as above
+
+
+def test_the_last_round_is_the_latest_whoever_tells_of_it_first(engine: Engine):
+    late = Round(datetime(2026, 11, 20, 12, 1, tzinfo=UTC), None)
+    early = Round(late.ended_at - MINUTE, late.ended_at - MINUTE)
+
+    with engine.begin() as connection:
+        keep_round(connection, late)
+        keep_round(connection, early)
+
+        assert last_round(connection) == late
+
+
+def test_the_stream_tells_what_is_unread_what_is_in_hand_and_since_when(redis, redis_url):
+    long_ago = datetime.now(UTC) - 5 * MINUTE  # noqa: TID251 - Redis' clock is this machine's
+    for second in range(3):
+        redis.xadd(STREAM, {"event": "{}"}, id=f"{int(long_ago.timestamp()) + second}000-0")
+    before = survey_stream(redis)
+    with Redis.from_url(redis_url) as client:
+        Stream(client, consumer="one").read(count=2, block=timedelta(milliseconds=10))
+
+    seen = survey_stream(redis)
+
+    assert (before.unread, before.pending) == (3, 0)
+    assert (seen.entries, seen.unread, seen.pending) == (3, 1, 2)
+    assert seen.oldest_at is not None
+    assert 299 < (seen.at - seen.oldest_at).total_seconds() < 310
+    assert (seen.keeps_everything, seen.writes_log) == (True, True)
+
+
+def test_an_empty_redis_has_nothing_old(redis):
+    seen = survey_stream(redis)
+
+    assert (seen.entries, seen.unread, seen.oldest_at) == (0, 0, None)
+
+
+def test_the_lists_of_a_queue_are_counted_together(redis):
+    redis.lpush("tickets", "a", "b")
+    redis.lpush("tickets\x06\x163", "c")
+
+    lengths = survey_queues(redis, {"tickets": ["tickets", "tickets\x06\x163"], "sweep": ["sweep"]})
+
+    assert lengths == {"tickets": 3, "sweep": 0}

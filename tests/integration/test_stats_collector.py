@@ -1,0 +1,213 @@
+"""The survey goes on whatever becomes of a server, and scrapes never wait for one."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Connection
+
+from tests.support.closed_port import closed_port
+from tests.support.harness import Harness
+from tests.support.plain_settings import plain_settings
+from tests.support.wait import eventually
+from worker.metrics.collector import StatsCollector
+from worker.metrics.gauges import Gauges
+
+
+@dataclass
+class Watch:
+    """A surveyor on servers that a test can take away, and what it shows."""
+
+    harness: Harness
+    redis: Redis
+    broker: Redis | None = None  # None: the same
+    now: float = 1_800_000_000.0
+    hangs: threading.Event | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def surveyor(self) -> StatsCollector:
+        return StatsCollector(
+            shown=Gauges(self.registry),
+            transaction=self.transaction,
+            clock=self.harness.clock,
+            redis=self.redis,
+            broker=self.broker or self.redis,
+            queues={"deliver": ["deliver"]},
+            settings=plain_settings(survey_interval="15s", **self.settings),
+            wall_clock=lambda: self.now,
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        if self.hangs is not None:
+            self.hangs.wait(10)
+        with self.harness.engine.begin() as connection:
+            yield connection
+
+    def shown(self) -> str:
+        return generate_latest(self.registry).decode()
+
+
+@pytest.fixture
+def watch(harness, redis) -> Watch:
+    return Watch(harness, redis)
+
+
+def test_a_server_that_is_away_is_shown_as_away_and_the_other_all_the_same(watch, caplog):
+    away = f"redis://127.0.0.1:{closed_port()}/0"
+    watch.redis = Redis.from_url(away, retry=Retry(NoBackoff(), 0))
+
+    watch.surveyor().look()
+
+    shown = watch.shown()
+    assert 'slipway_server_up{server="postgresql"} 1.0' in shown
+    assert 'slipway_server_up{server="redis"} 0.0' in shown
+    assert "slipway_closes_due 0.0" in shown
+    assert "slipway_stream_entries" not in shown
+    assert caplog.messages.count("survey_failed") == 2
+
+
+def test_a_server_that_hangs_counts_as_down_and_a_scrape_does_not_wait_for_it(watch):
+    surveyor = watch.surveyor()
+    surveyor.look()
+    assert 'slipway_server_up{server="postgresql"} 1.0' in watch.shown()
+    watch.hangs = threading.Event()
+
+    watch.now += 26  # the interval, and 10 s
+    surveyor.start()
+    eventually(lambda: 'slipway_server_up{server="redis"} 1.0' in watch.shown())
+
+    assert 'slipway_server_up{server="postgresql"} 0.0' in watch.shown()
+    watch.hangs.set()
+    eventually(lambda: 'slipway_server_up{server="postgresql"} 1.0' in watch.shown())
+    surveyor.close()
+
+
+def test_clocks_that_differ_are_shown_to_do_so(watch):
+    watch.surveyor().look()
+
+    (line,) = re.findall(r"^slipway_clocks_apart_seconds (.*)$", watch.shown(), re.MULTILINE)
+    here = datetime.now(UTC)  # noqa: TID251 - Redis' clock is this machine's
+    assert float(line) == pytest.approx((here - watch.harness.now).total_seconds(), abs=5)
+
+
+REASONS = ("wrong_type", "no_ids_left", "full", "takes_no_writes", "other")
+
+
+def refused_for(watch: Watch) -> list[str]:
+    """The reasons shown with 1."""
+    watch.surveyor().look()
+    found = re.findall(
+        r'^slipway_stream_refused{reason="(\w+)"} (.*)$', watch.shown(), re.MULTILINE
+    )
+    assert {reason for reason, _ in found} == set(REASONS)
+    return [reason for reason, value in found if value == "1.0"]
+
+
+def test_a_redis_that_takes_events_is_shown_to_do_so_and_holds_none_of_it(watch):
+    assert refused_for(watch) == []
+    assert watch.redis.keys("ticket-events") == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (lambda it: it.set("ticket-events", "x"), "wrong_type"),
+        (lambda it: it.xadd("ticket-events", {"e": "x"}, id=f"{2**64 - 1}-{2**64 - 1}"),
+         "no_ids_left"),
+    ],
+)  # fmt: skip
+def test_a_key_that_takes_no_event_is_no_redis_that_is_away(watch, trouble, reason):
+    trouble(watch.redis)
+
+    assert refused_for(watch) == [reason]
+    assert 'slipway_server_up{server="redis"} 1.0' in watch.shown()
+    watch.redis.delete("ticket-events")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("maxmemory", "full"), ("min-replicas-to-write", "takes_no_writes")]
+)
+def test_a_redis_that_takes_no_writes_says_why(watch, name, reason):
+    watch.redis.config_set(name, 1)
+    try:
+        assert refused_for(watch) == [reason]
+    finally:
+        watch.redis.config_set(name, 0)
+
+
+def lost(watch: Watch, queue: str) -> float | None:
+    watch.surveyor().look()
+    found = watch.registry.get_sample_value("slipway_lost_messages", {"queue": queue})
+    watch.registry = CollectorRegistry()
+    return found
+
+
+def test_messages_that_no_worker_takes_are_shown_by_their_queue(watch):
+    assert (lost(watch, "celery"), lost(watch, "slipway.dead")) == (0, 0)
+    watch.redis.lpush("celery", "{}")
+    watch.redis.lpush("celery\x06\x163", "{}")
+    watch.redis.lpush("slipway.dead", "{}")
+    watch.redis.lpush("tickets", "{}")  # on the stream's Redis the intake takes it
+
+    assert (lost(watch, "celery"), lost(watch, "slipway.dead")) == (2, 1)
+    assert lost(watch, "tickets") is None
+
+
+def test_messages_on_a_broker_of_its_own_reach_no_stream(watch):
+    watch.redis.lpush("tickets", "{}")
+    watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
+
+    assert lost(watch, "tickets") == 1
+
+
+def test_a_task_without_a_queue_is_seen_on_both_servers_where_the_broker_is_apart(watch, redis_url):
+    watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
+    apart = urlsplit(redis_url)._replace(path="/1").geturl()
+    with Redis.from_url(apart) as watch.broker:
+        watch.broker.lpush("celery", "{}")
+        watch.redis.lpush("celery\x06\x163", "{}", "{}")
+        found = lost(watch, "celery")
+        watch.broker.flushdb()
+
+    assert found == 3
+
+
+def test_a_stream_that_is_away_is_no_broker_that_is_away(watch, redis_url):
+    watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
+    away = f"redis://127.0.0.1:{closed_port()}/0"
+    with Redis.from_url(redis_url) as watch.broker:
+        watch.redis = Redis.from_url(away, retry=Retry(NoBackoff(), 0))
+        watch.surveyor().look()
+
+    assert 'slipway_server_up{server="broker"} 1.0' in watch.shown()
+    assert 'slipway_server_up{server="redis"} 0.0' in watch.shown()
+
+
+def test_two_users_of_one_redis_are_on_the_same_redis(watch):
+    watch.redis.lpush("tickets", "{}")
+    watch.settings |= {
+        "broker_url": "redis://celery:word@here:6379/0",
+        "redis_url": "redis://worker:other@here:6379/0",
+    }
+
+    assert lost(watch, "tickets") is None
+
+
+def test_a_key_of_another_kind_is_no_broker_that_is_away(watch):
+    watch.redis.set("celery", "x")
+    watch.surveyor().look()
+
+    assert 'slipway_lost_messages{queue="celery"} 0.0' in watch.shown()
+    assert 'slipway_server_up{server="broker"} 1.0' in watch.shown()

@@ -1,0 +1,182 @@
+"""Since when a partner has been owed something, whatever keeps it from being taken."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from models.monitoring import stats as surveying
+from models.monitoring.operators import operator_health
+from models.monitoring.stats import take_survey
+from models.outbox.values import Attempt, Dead, RetryLater, Unanswered
+from models.vocabulary import Action
+from tests.support.deliverers import AGAIN, Deliverer
+from tests.support.harness import SLIP, TOOK, Harness
+from tests.support.plans import plans_of
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+CROWD = 3_000
+LOOKED_AT = 100
+TICKETS = text("""
+    INSERT INTO ticket (operator, ticket_id, status, result, notices, unfinished)
+    SELECT 1, 'C' || n, 'resulted', 'won', 1, 1 FROM generate_series(1, :crowd) AS n""")
+# Each failed once, an hour ago and later, and is due again half an hour after that. One of them
+# has failed for nine hours.
+NOTICES = text("""
+    INSERT INTO notice (ticket, operator, number, action, generation, body, head, tries,
+                        created_at, postponed_at, due_at)
+    SELECT t.id, 1, 1, 'ticket_win', 1, '{}', true, 1,
+           CAST(:now AS timestamptz) - CASE WHEN n.place = 1 THEN interval '9 hours'
+                                            ELSE interval '61 minutes' END,
+           n.failed, n.failed + interval '30 minutes'
+      FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM ticket) t
+     CROSS JOIN LATERAL (
+           SELECT t.place, CAST(:now AS timestamptz) - interval '1 hour'
+                           + t.place * interval '1 second' AS failed) n""")
+
+
+def owed_since(harness: Harness) -> datetime | None:
+    """As the survey says it, which must be what `operators status` says."""
+    with harness.engine.begin() as connection:
+        (surveyed,) = take_survey(connection, now=harness.now).operators
+        (shown,) = operator_health(connection, now=harness.now)
+    assert surveyed.owed_since == shown.owed_since
+    return surveyed.owed_since
+
+
+def test_a_partner_that_took_all_is_owed_nothing(harness):
+    harness.say("ticket_win")
+    harness.deliver()
+
+    assert owed_since(harness) is None
+
+
+@pytest.mark.parametrize(
+    "verdict", [RetryLater(HOUR), Unanswered(HOUR)], ids=["again", "unanswered"]
+)
+def test_a_notice_that_fails_is_owed_since_it_was_due_first(harness, verdict):
+    """Between two attempts it is not due, and was silent: the circuit stays closed."""
+    harness.say("ticket_win")
+    since = harness.now
+    for _ in range(3):
+        harness.record(harness.claim_one(), verdict)
+        assert owed_since(harness) == since
+        harness.wait(HOUR)
+        assert owed_since(harness) == since
+        harness.wait(MINUTE)
+
+
+def test_others_that_go_through_do_not_hide_it(harness):
+    harness.say("ticket_win", "fails")
+    since = harness.now
+    harness.record(harness.claim_one(), RetryLater(HOUR))
+    for number in range(5):
+        harness.wait(MINUTE)
+        harness.say("ticket_win", f"T{number}")
+        harness.deliver()
+
+    assert owed_since(harness) == since
+
+
+def test_it_is_owed_while_it_is_being_sent(harness):
+    harness.say("ticket_win")
+    since = harness.now
+    harness.wait(MINUTE)
+    harness.claim_one()
+
+    assert owed_since(harness) == since
+
+
+def test_it_is_owed_while_the_circuit_is_open(harness):
+    deliverer = Deliverer(harness)
+    harness.say("ticket_win")
+    since = harness.now
+    deliverer.deliver(AGAIN, 401)
+    harness.wait(10 * MINUTE)
+
+    assert owed_since(harness) == since
+
+
+def test_it_is_owed_while_the_operator_is_disabled(harness):
+    """Whether that calls a person is for the alert, which knows who is disabled."""
+    harness.say("ticket_win")
+    since = harness.now
+    harness.disable()
+    harness.wait(HOUR)
+
+    assert owed_since(harness) == since
+
+
+def test_what_waits_behind_a_notice_is_as_old_as_that(harness):
+    harness.say("ticket_win")
+    since = harness.now
+    harness.record(harness.claim_one(), RetryLater(HOUR))
+    harness.wait(MINUTE)
+    harness.say("ticket_rollback")
+
+    assert owed_since(harness) == since
+
+
+def test_a_dead_notice_is_no_longer_owed(harness):
+    """It waits for a person, who is called for it at once."""
+    harness.say("ticket_win")
+    harness.record(harness.claim_one(), Dead("answered 400"))
+
+    assert owed_since(harness) is None
+
+
+def test_a_create_is_owed_until_it_is_answered_and_its_discard_from_then_on(harness):
+    harness.say("ticket_create", **SLIP)
+    since = harness.now
+    assert owed_since(harness) == since
+    claim = harness.claim_one()
+    harness.wait(MINUTE)
+    harness.record(claim, Unanswered(MINUTE))
+
+    found = owed_since(harness)
+    assert found is None or found >= harness.now
+    harness.wait(HOUR)
+    found = owed_since(harness)
+    assert found is not None
+    assert since + MINUTE <= found <= since + 2 * MINUTE
+
+
+def test_the_second_discard_is_owed_from_its_30_minutes_on(harness):
+    """It is written when the first was taken; it is not late before it is due."""
+    harness.say("ticket_create", **SLIP)
+    harness.record(harness.claim_one(), Unanswered(MINUTE))
+    harness.wait(MINUTE)
+    (first,) = harness.claim()
+    assert first.action is Action.DISCARD
+    harness.record(first)
+    written = harness.now
+    assert owed_since(harness) is None
+    harness.wait(29 * MINUTE)
+    assert owed_since(harness) is None
+
+    harness.wait(2 * MINUTE)
+    assert owed_since(harness) == written + 30 * MINUTE
+    harness.record_attempts(
+        Attempt(harness.claim_one(), RetryLater(30 * MINUTE), TOOK, http_status=503)
+    )
+    harness.wait(MINUTE)
+    assert owed_since(harness) == written + 30 * MINUTE
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_the_look_reads_no_more_than_its_limit_and_finds_the_oldest(harness, monkeypatch, analysed):
+    monkeypatch.setattr(surveying, "COUNT_MAX", LOOKED_AT)
+    with harness.engine.begin() as connection:
+        for statement in (TICKETS, NOTICES):
+            connection.execute(statement, {"now": harness.now, "crowd": CROWD})
+        if analysed:
+            connection.execute(text("ANALYZE"))
+
+        plans = plans_of(connection, lambda: take_survey(connection, now=harness.now))
+        (seen,) = take_survey(connection, now=harness.now).operators
+
+    assert seen.owed_since == harness.now - 9 * HOUR
+    assert {"notice_due", "notice_postponed"} <= plans.indexes
+    assert "notice" not in plans.whole_tables
+    assert plans.rows["notice"] <= 3 * LOOKED_AT + 1

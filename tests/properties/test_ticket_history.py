@@ -1,0 +1,277 @@
+"""Any interleaving of anything, on the real core and a real PostgreSQL (protocol.md section 2).
+
+Hypothesis chooses every step; what it may choose is what the world can do to Slipway. After each
+step the database and the partner's ledger are judged; at the end all comes to rest and each
+ticket is held against the reference.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine, text
+
+from models.outbox.values import Dead, Delivered, RetryLater, Unanswered, Verdict
+from producers.simulation.rehearsal.reference import Truth, ideal
+from producers.simulation.rehearsal.schedule import Held, Schedule
+from producers.simulation.rehearsal.verdict import breaches, judge_rehearsal
+from producers.simulation.rehearsal.world import CLOSE_DELAY, World
+from producers.simulation.verdict import judge_all
+from tests.support.arrivals import WITHIN_WINDOW, Told
+
+TICKETS = 2
+OPENED_IN = "EUR"
+MISTAKES_MAX = 8  # at most 32 events wait on one ticket (rule 7)
+RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
+VOIDED = {
+    **dict.fromkeys(("price", "stake", "gross_payout", "net_payout"), 500),
+    **dict.fromkeys(("wht_amount", "wht", "ext_amount", "ext"), 0),
+    "ext_type": "inclusive",
+}
+SLIP = {**VOIDED, "ticket_code": "C", "player_id": "P", "ticket_type": "quickbet"}
+ADD_OPERATOR = text("""
+    INSERT INTO operator (code, protocol, url, secret, announces_tickets)
+    VALUES (:code, 'pam', 'http://partner', 'sealed', :announces) RETURNING id""")
+runs = count(1)
+
+
+class TicketStory(RuleBasedStateMachine):
+    """What publishers, workers, deliverers, the partner, the clock and bad luck can do."""
+
+    engine: ClassVar[Engine]
+
+    @initialize(numbered=st.booleans(), redis_ahead=st.sampled_from((0, 0, 3, 3600)))
+    def begin(self, *, numbered: bool, redis_ahead: int) -> None:
+        run = next(runs)
+        codes = [f"story{run}", f"story{run}a"]
+        with self.engine.begin() as connection:
+            ids = [
+                connection.execute(
+                    ADD_OPERATOR, {"code": code, "announces": code.endswith("a")}
+                ).scalar_one()
+                for code in codes
+            ]
+        begin = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=10 * run)
+        self.world = World(self.engine, ids, begin, redis_ahead=timedelta(seconds=redis_ahead))
+        self.schedule = Schedule(self.world, Random(0), [], contest=0)  # noqa: S311 - only drains
+        self.mistakes = 0
+        self.tickets = [Told(code, f"{run}", numbered) for code in codes]
+
+    # --- what truly happens, and how it gets to us ---------------------------------------------
+
+    @rule(
+        which=st.integers(0, TICKETS - 1),
+        what=st.sampled_from((*RESULTS, "on")),
+        currency=st.sampled_from((OPENED_IN, "JPY")),
+    )
+    def something_happens(self, which: int, what: str, currency: str) -> None:
+        """The next lawful statement of a ticket; `on` withdraws the standing result."""
+        ticket = self.tickets[which]
+        stands = ideal(ticket.truths, announced=which == 1).status == "closed"
+        correction = False
+        if not ticket.truths and which == 1:
+            what = "ticket_open"
+        elif what == "on":
+            what = "ticket_rollback" if stands else "ticket_win"
+        elif stands:
+            correction = True
+        self.world.pass_time(timedelta(milliseconds=5))
+        money: dict[str, Any] = dict(VOIDED) if what == "ticket_void" else {}
+        if what in RESULTS and which == 0:  # nothing opened it: it is one of the amounts
+            money["currency"] = currency
+        truth = Truth(what, tuple(sorted(money.items())), correction=correction)
+        if which == 1 and what != "ticket_rollback":
+            money["currency"] = OPENED_IN
+        ticket.truths.append(truth)
+        event: dict[str, Any] = {
+            "event_id": f"{ticket.ticket_id}-{len(ticket.truths)}",
+            "occurred_at": self.world.moment.isoformat(),
+            "action": what,
+            "data": {
+                "operator": ticket.operator,
+                "ticket_id": ticket.ticket_id,
+                "correction": correction,
+                **money,
+            },
+        }
+        if ticket.numbered:
+            event["sequence"] = len(ticket.truths)
+        ticket.on_the_way.append(event)
+
+    @rule(which=st.integers(0, TICKETS - 1), place=st.integers(0, 9))
+    def an_event_arrives(self, which: int, place: int) -> None:
+        ticket = self.tickets[which]
+        if ticket.on_the_way:
+            event = ticket.on_the_way.pop(place % len(ticket.on_the_way))
+            self.world.publish(event)
+            ticket.arrived.append((self.world.moment, event))
+
+    @rule(which=st.integers(0, TICKETS - 1), place=st.integers(0, 9), retold=st.booleans())
+    def an_event_comes_again(self, which: int, place: int, *, retold: bool) -> None:
+        ticket = self.tickets[which]
+        if ticket.arrived:
+            moment, event = ticket.arrived[place % len(ticket.arrived)]
+            if retold:
+                event = {**event, "event_id": f"{event['event_id']}r"}
+            if self.world.moment - moment < WITHIN_WINDOW:
+                self.world.publish(event)
+
+    @rule(what=st.sampled_from((*RESULTS, "ticket_rollback", "ticket_update")))
+    def other_money_is_spoken_of(self, what: str) -> None:
+        """A mistake: no statement in another currency than the ticket's ever changes it."""
+        ticket = self.tickets[1]
+        data = {"operator": ticket.operator, "ticket_id": ticket.ticket_id, **SLIP}
+        mistake = {
+            "event_id": f"{ticket.ticket_id}-mistake-{len(self.world.published)}",
+            "occurred_at": self.world.moment.isoformat(),
+            "action": what,
+            "data": {**data, "currency": "JPY", "correction": True},
+        }
+        if self.mistakes < MISTAKES_MAX:
+            self.mistakes += 1
+            self.world.publish(mistake)
+
+    @rule(ahead=st.sampled_from((1, 3600, 4 * 24 * 3600)))
+    def somebody_chooses_an_id_from_the_future(self, ahead: int) -> None:
+        """Nobody can read the entry, and every later id is greater than its own."""
+        self.world.publish(b"{", ahead=timedelta(seconds=ahead))
+
+    # --- workers -------------------------------------------------------------------------------
+
+    @rule(size=st.integers(1, 4))
+    def a_worker_reads(self, size: int) -> None:
+        self.world.read(size)
+
+    @precondition(lambda self: self.world.hands)
+    @rule(
+        place=st.integers(0, 3), dies=st.sampled_from((None, None, "before_commit", "before_ack"))
+    )
+    def a_worker_applies(self, place: int, dies: str | None) -> None:
+        self.world.apply(self.world.hands[place % len(self.world.hands)], dies=dies)
+
+    @precondition(lambda self: 0 < len(self.world.hands) < 4)
+    @rule(place=st.integers(0, 3))
+    def another_takes_over(self, place: int) -> None:
+        self.world.claim_stale(self.world.hands[place % len(self.world.hands)])
+
+    # --- deliverers ----------------------------------------------------------------------------
+
+    @rule(size=st.integers(1, 2))
+    def a_deliverer_claims(self, size: int) -> None:
+        self.schedule.held += [Held(one) for one in self.world.claim(size)]
+
+    @precondition(lambda self: self.schedule.held)
+    @rule(
+        place=st.integers(0, 3),
+        how=st.sampled_from(("takes", "takes", "busy", "refuses", "taken unheard", "lost")),
+    )
+    def a_call_is_made(self, place: int, how: str) -> None:
+        one = self.schedule.held[place % len(self.schedule.held)]
+        if one.verdict is not None:
+            return
+        if not self.world.may_start(one.claim):
+            self.world.release([one.claim])
+            self.schedule.held.remove(one)
+            return
+        pause = timedelta(seconds=10)
+        verdicts: dict[str, Verdict] = {
+            "takes": Delivered(),
+            "busy": RetryLater(pause),
+            "refuses": Dead("409"),
+            "taken unheard": Unanswered(pause),
+            "lost": Unanswered(pause),
+        }
+        one.verdict = verdicts[how]
+        self.world.partner.receive(
+            one.claim,
+            takes=how.startswith("take"),
+            at=self.world.moment,
+            answered=how not in ("taken unheard", "lost"),
+        )
+
+    @precondition(lambda self: any(one.verdict for one in self.schedule.held))
+    @rule(place=st.integers(0, 3), dies=st.sampled_from((False, False, True)))
+    def an_outcome_is_recorded(self, place: int, *, dies: bool) -> None:
+        called = [one for one in self.schedule.held if one.verdict is not None]
+        one = called[place % len(called)]
+        assert one.verdict is not None
+        self.world.record(one.claim, one.verdict, dies=dies)
+        if not dies:
+            self.schedule.held.remove(one)
+
+    @precondition(lambda self: self.schedule.held)
+    @rule(place=st.integers(0, 3))
+    def a_deliverer_dies(self, place: int) -> None:
+        self.schedule.held.pop(place % len(self.schedule.held))
+
+    # --- the clock -----------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from((0.001, 1, 11, 26, 61, 16 * 60, 24 * 3600)))
+    def time_passes(self, seconds: float) -> None:
+        self.world.pass_time(timedelta(seconds=seconds))
+
+    @rule(dies=st.sampled_from((False, False, False, True)))
+    def the_sweep_runs(self, *, dies: bool) -> None:
+        self.world.sweep(dies=dies)
+
+    # --- what always holds ---------------------------------------------------------------------
+
+    @invariant()
+    def the_database_is_whole(self) -> None:
+        if hasattr(self, "world"):
+            assert breaches(self.world) == []
+
+    @invariant()
+    def the_partner_was_told_a_legal_story(self) -> None:
+        if hasattr(self, "world"):
+            verdict = judge_all(self.world.partner.ledger, close_delay=CLOSE_DELAY, complete=False)
+            assert (verdict.words, verdict.late_repeats) == ((), 0)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        for ticket in self.tickets:
+            for event in ticket.on_the_way:
+                self.world.publish(event)
+                ticket.arrived.append((self.world.moment, event))
+        self.schedule.drain()
+        promised = [told for told in self.tickets if told.in_time and told.truths]
+        judgement = judge_rehearsal(
+            self.world,
+            [told.life() for told in promised if told.life().ideal.status == "closed"],
+        )
+        assert judgement.words == []
+
+
+@pytest.fixture
+def story(engine: Engine) -> Iterator[type[TicketStory]]:
+    TicketStory.engine = engine
+    yield TicketStory
+    del TicketStory.engine
+
+
+def test_whatever_happens_the_ticket_ends_right_and_its_partner_is_told_a_legal_story(
+    story: type[TicketStory],
+) -> None:
+    run_state_machine_as_test(
+        story,
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,114 @@
+"""Reading what the database holds about tickets, and checking that it agrees with itself."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine, Row, text
+
+from tests.support.harness import OPERATOR
+
+TICKET = text("""
+    SELECT t.* FROM ticket t JOIN operator o ON o.id = t.operator
+     WHERE o.code = :operator AND t.ticket_id = :ticket_id""")
+TICKETS = text("SELECT ticket_id FROM ticket ORDER BY id")
+EVENTS = text("""
+    SELECT e.* FROM ticket_event e JOIN ticket t ON t.id = e.ticket
+      JOIN operator o ON o.id = t.operator
+     WHERE o.code = :operator AND t.ticket_id = :ticket_id ORDER BY e.arrival""")
+NOTICES = text("""
+    SELECT n.* FROM notice n JOIN ticket t ON t.id = n.ticket JOIN operator o ON o.id = t.operator
+     WHERE o.code = :operator AND t.ticket_id = :ticket_id ORDER BY n.number""")
+ATTEMPTS = text("SELECT * FROM delivery_attempt ORDER BY notice, claim")
+REJECTED = text("SELECT * FROM rejected_input ORDER BY id")
+
+# Each lists the tickets that break a rule.
+WRONG_PARKED_COUNT = text("""
+    SELECT t.ticket_id FROM ticket t
+     WHERE t.parked <> (SELECT count(*) FROM ticket_event e
+                         WHERE e.ticket = t.id AND e.outcome = 'parked')""")
+WRONG_NUMBERS = text("""
+    SELECT t.ticket_id FROM ticket t
+     WHERE ARRAY(SELECT n.number FROM notice n WHERE n.ticket = t.id ORDER BY n.number)
+           <> ARRAY(SELECT generate_series(1, t.notices))""")
+WRONG_UNFINISHED = text("""
+    SELECT t.ticket_id FROM ticket t
+     WHERE t.unfinished <> (SELECT count(*) FROM notice n WHERE n.ticket = t.id
+                               AND (n.ended IS NULL OR n.ended = 'dead'))""")
+WRONG_HEADS = text("""
+    SELECT t.ticket_id FROM ticket t
+     WHERE ARRAY(SELECT n.number FROM notice n WHERE n.ticket = t.id AND n.head)
+           <> ARRAY(SELECT n.number FROM notice n WHERE n.ticket = t.id
+                       AND (n.ended IS NULL OR n.ended = 'dead') ORDER BY n.number LIMIT 1)""")
+
+WRONG_ENDS = text("""
+    SELECT t.ticket_id FROM ticket t
+     WHERE (t.cancelled_at IS NOT NULL)
+           <> (t.status = 'cancelled' OR (t.status = 'absent' AND t.parked = 0))""")
+
+
+class Records:
+    """What one database holds, row by row."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def ticket(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> Row[Any]:
+        """The row of a ticket."""
+        (row,) = self._rows(TICKET, ticket_id=ticket_id, operator=operator)
+        return row
+
+    def tickets(self) -> list[str]:
+        """The ids of all tickets, by age."""
+        return [row.ticket_id for row in self._rows(TICKETS)]
+
+    def standing(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> str:
+        """Status and result of a ticket, like `resulted/won`."""
+        row = self.ticket(ticket_id, operator=operator)
+        return f"{row.status}/{row.result}"
+
+    def events(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> Sequence[Row[Any]]:
+        """The event log of a ticket, by arrival."""
+        return self._rows(EVENTS, ticket_id=ticket_id, operator=operator)
+
+    def outcomes(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> list[tuple[str, str]]:
+        """(action, outcome) of each event of a ticket, by arrival."""
+        return [(row.action, row.outcome) for row in self.events(ticket_id, operator=operator)]
+
+    def event(self, event_id: str, ticket_id: str = "T", *, operator: str = OPERATOR) -> Row[Any]:
+        """One event of a ticket."""
+        rows = self.events(ticket_id, operator=operator)
+        (row,) = [row for row in rows if row.event_id == event_id]
+        return row
+
+    def notices(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> Sequence[Row[Any]]:
+        """The notices of a ticket, in their order."""
+        return self._rows(NOTICES, ticket_id=ticket_id, operator=operator)
+
+    def owed(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> list[str]:
+        """The actions of a ticket's notices, in their order."""
+        return [row.action for row in self.notices(ticket_id, operator=operator)]
+
+    def notice(self, number: int, ticket_id: str = "T") -> Row[Any]:
+        """One notice of a ticket, by its number from 1."""
+        return self.notices(ticket_id)[number - 1]
+
+    def attempts(self) -> Sequence[Row[Any]]:
+        """All attempts that were recorded."""
+        return self._rows(ATTEMPTS)
+
+    def rejected(self) -> Sequence[Row[Any]]:
+        """What was kept raw."""
+        return self._rows(REJECTED)
+
+    def check(self) -> None:
+        """Counters, numbers and heads agree with the rows they stand for (rules 7 and 12).
+
+        A ticket that no closing will end says since when its retention runs, and no other does.
+        """
+        rules = (WRONG_PARKED_COUNT, WRONG_NUMBERS, WRONG_UNFINISHED, WRONG_HEADS, WRONG_ENDS)
+        for rule in rules:
+            assert list(self._rows(rule)) == [], f"these tickets break: {rule.text}"
+
+    def _rows(self, statement: Any, **parameters: object) -> Sequence[Row[Any]]:  # noqa: ANN401 - SQLAlchemy's text, whose type says nothing
+        with self._engine.begin() as connection:
+            return connection.execute(statement, parameters).all()

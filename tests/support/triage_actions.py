@@ -1,0 +1,116 @@
+"""A person at the ways out: retries, drops and skips, each in a transaction of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, text
+
+from models.operators.interventions import Person
+from models.outbox.dead_letters import Resolution
+from models.triage import (
+    EventResolution,
+    FreedNotice,
+    Listed,
+    Selection,
+    drop_events,
+    drop_raw,
+    free_dead,
+    list_events,
+    list_rejected,
+    retry_events,
+    retry_raw,
+)
+from models.vocabulary import Outcome
+from tests.support.harness import OPERATOR, PARKING_WINDOW, Harness
+from tests.support.records import Records
+
+ANNA: Final = Person("anna", "their clock was slow")
+AGE_MAX: Final = timedelta(days=30)
+EVERYTHING: Final = Selection()
+
+INTERVENTIONS: Final = text("SELECT * FROM intervention ORDER BY id")
+
+
+@dataclass
+class WaysOut:
+    """Acts at the harness's present moment, as Anna."""
+
+    harness: Harness
+    records: Records
+
+    def retry(
+        self,
+        *event_ids: str,
+        outcome: Outcome = Outcome.REJECTED,
+        as_now: bool = False,
+        ticket: str = "T",
+        operator: str = OPERATOR,
+    ) -> list[EventResolution]:
+        """Take events of one ticket up again."""
+        with self.harness.engine.begin() as connection:
+            return retry_events(
+                connection,
+                self.records.ticket(ticket, operator=operator).id,
+                event_ids,
+                outcome=outcome,
+                as_now=as_now,
+                now=self.harness.now,
+                window=PARKING_WINDOW,
+                person=ANNA,
+            )
+
+    def drop(
+        self,
+        *event_ids: str,
+        outcome: Outcome = Outcome.REJECTED,
+        ticket: str = "T",
+    ) -> list[EventResolution]:
+        """Let events of one ticket go."""
+        with self.harness.engine.begin() as connection:
+            return drop_events(
+                connection,
+                self.records.ticket(ticket).id,
+                event_ids,
+                outcome=outcome,
+                now=self.harness.now,
+                window=PARKING_WINDOW,
+                person=ANNA,
+            )
+
+    def retry_raw(self, entry_id: str) -> EventResolution:
+        """Read raw input again."""
+        with self.harness.engine.begin() as connection:
+            return retry_raw(
+                connection,
+                entry_id,
+                age_max=AGE_MAX,
+                now=self.harness.now,
+                window=PARKING_WINDOW,
+                person=ANNA,
+            )
+
+    def drop_raw(self, entry_id: str) -> EventResolution:
+        """Let raw input go."""
+        with self.harness.engine.begin() as connection:
+            return drop_raw(connection, entry_id, now=self.harness.now, person=ANNA)
+
+    def free(self, notice_id: int, way: Resolution) -> FreedNotice:
+        """Take a dead notice out of the way."""
+        with self.harness.engine.begin() as connection:
+            return free_dead(connection, notice_id, way, now=self.harness.now, person=ANNA)
+
+    def listed(
+        self, outcome: Outcome, selection: Selection = EVERYTHING, *, limit: int = 100
+    ) -> list[Listed]:
+        """What `slipway events ... list` shows."""
+        with self.harness.engine.begin() as connection:
+            if outcome is Outcome.REJECTED:
+                return list_rejected(connection, selection, limit=limit)
+            return list_events(connection, outcome, selection, limit=limit)
+
+    def kept(self) -> Sequence[Row[Any]]:
+        """What people did, oldest first."""
+        with self.harness.engine.begin() as connection:
+            return connection.execute(INTERVENTIONS).all()

@@ -1,0 +1,64 @@
+"""Two deliverers and one partner over real HTTP: one can be kept waiting while the other works."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from producers.simulation.partner import CloseWithoutAnswer, Respond, Rule, SimulatedPartner
+from tests.support.delivery_setup import RUN_MAX, DeliverySetup
+from worker.delivery.loop import DeliveryLoop, DeliveryRun
+
+OPERATOR = "acme"
+TICKET = "t"
+
+
+@dataclass(frozen=True, slots=True)
+class TwoDeliverers:
+    """Couriers 0 and 1, in threads of their own."""
+
+    scene: DeliverySetup
+    partner: SimulatedPartner
+    couriers: tuple[DeliveryLoop, DeliveryLoop]
+    threads: ThreadPoolExecutor
+
+    def publish(self, *words: str) -> None:
+        """Apply these events to the one ticket, `win` for `ticket_win`."""
+        self.scene.publish(OPERATOR, *((f"ticket_{word}", TICKET) for word in words))
+
+    def answers(self, *answers: Respond | CloseWithoutAnswer) -> None:
+        """The first request gets the first of *answers*, and so on; whatever follows is taken."""
+        for answer in reversed(answers):
+            self.partner.behave(Rule(answer, first=1))
+
+    def run(self, number: int) -> dict[str, int]:
+        """Let a courier deliver until nothing is due."""
+        done = self.couriers[number].run(lasting=RUN_MAX)
+        assert done is not None
+        return dict(done.counts)
+
+    def start(self, number: int, *, requests: int) -> "Future[DeliveryRun | None]":
+        """Let a courier run, and return when so many requests in all have reached the partner."""
+        running: Future[DeliveryRun | None] = self.threads.submit(
+            self.couriers[number].run, lasting=RUN_MAX
+        )
+        self.partner.ledger.wait_until(lambda entries: len(entries) >= requests, seconds=5)
+        return running
+
+    def ends(self) -> list[str | None]:
+        """How the notices ended, in their order."""
+        rows = self.scene.rows("SELECT ended FROM notice ORDER BY number")
+        return [row.ended for row in rows]
+
+    def told(self) -> list[str]:
+        """What the partner was sent, in order: `win` for `ticket_win`."""
+        entries = self.partner.ledger.entries()
+        return [(one.action or "").removeprefix("ticket_") for one in entries]
+
+
+@contextmanager
+def duet_on(scene: DeliverySetup, partner: SimulatedPartner) -> Iterator[TwoDeliverers]:
+    """Set two couriers on *scene*; `acme` is *partner*'s operator."""
+    scene.operator(OPERATOR, partner.url)
+    with ThreadPoolExecutor(2) as threads:
+        yield TwoDeliverers(scene, partner, (scene.courier(), scene.courier()), threads)

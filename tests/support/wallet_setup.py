@@ -1,0 +1,46 @@
+"""Rounds of a seamless operator, `house`: placed, settled, delivered, and what is kept of it."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from producers.simulation.partner import LedgerEntry, Rule, SimulatedPartner
+from tests.support.delivery_setup import DeliverySetup
+
+OPENING = Decimal(10_000)  # what everybody has in the simulated wallet
+ROUND: dict[str, Any] = {
+    "player_id": "member001",
+    "price": 25_000,
+    "net_payout": 5_000,
+    "currency": "THB",
+    "game": "Ghost House",
+    "game_id": "GH",
+    "feature_buy": True,
+    "shop": "never sent on",
+}
+
+
+def settle(scene: DeliverySetup, action: str, *rounds: str, **data: object) -> None:
+    """Open rounds, or one that is named like *action*, and settle them so."""
+    names = rounds or (action,)
+    scene.publish("house", *(("ticket_open", name) for name in names), **ROUND)
+    scene.publish("house", *((action, name) for name in names), **data)
+
+
+def deliver(scene: DeliverySetup, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
+    """Deliver what is due while *rules* are in force; return what arrived."""
+    before = len(partner.ledger.entries())
+    for rule in rules:
+        partner.behave(rule)
+    scene.deliver()
+    partner.behave_well()
+    return partner.ledger.entries(after=before)
+
+
+def attempts(scene: DeliverySetup) -> list[Any]:
+    """What was kept of each attempt, by the round's name and in order."""
+    return scene.rows(
+        "SELECT t.ticket_id, a.verdict, a.http_status, a.remarks, n.ended, n.reason"
+        " FROM delivery_attempt a JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket"
+        " ORDER BY t.ticket_id, n.number, a.claim"
+    )

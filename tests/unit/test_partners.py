@@ -1,0 +1,84 @@
+"""The partners as delivery knows them: secrets opened once, and what cannot be sent said so."""
+
+from dataclasses import replace
+
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from models.platform.encryption import Vault
+from tests.support.sample_notice import PARTNER
+from worker.delivery.http.exchange import HttpResponse, NoAnswer
+from worker.delivery.partners import Partners, Ready, Unusable
+from worker.delivery.protocols.pam import PamAdapter
+
+VAULT = Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
+ACME = replace(PARTNER, secret=VAULT.seal("the-first-secret"))
+
+
+def accounts(**dialects: PamAdapter) -> Partners:
+    return Partners(VAULT, dialects)
+
+
+def test_a_partner_that_changed_is_known_by_its_new_secret():
+    known = accounts(pam=PamAdapter())
+    known.renew([ACME])
+    first = known.of(ACME.id)
+
+    known.renew([ACME])
+    assert known.of(ACME.id) is first
+    known.renew([replace(ACME, secret=VAULT.seal("the-second-secret"))])
+
+    second = known.of(ACME.id)
+    assert isinstance(first, Ready)
+    assert isinstance(second, Ready)
+    assert (first.secret, second.secret) == ("the-first-secret", "the-second-secret")
+
+
+def test_a_protocol_that_is_not_spoken_here_is_named(caplog):
+    """A newer release may have added it to the database."""
+    known = accounts(pam=PamAdapter())
+    known.renew([replace(ACME, protocol="semaphore")])
+
+    account = known.of(ACME.id)
+
+    assert isinstance(account, Unusable)
+    assert account.problem == "its protocol is semaphore; spoken here: pam"
+    assert [record.message for record in caplog.records] == ["partner_unusable"]
+
+
+def test_who_cannot_be_sent_to_is_told_for_as_long_as_that_is_so(caplog):
+    """The log tells of the change once; an alert asks how things stand."""
+    sealed_elsewhere = Vault.with_keys([SecretStr(Fernet.generate_key().decode())]).seal("a-secret")
+    known = accounts(pam=PamAdapter())
+    unopened = replace(ACME, secret=sealed_elsewhere)
+
+    stands = []
+    for partners in ([unopened], [unopened], [unopened], [ACME], []):
+        known.renew(partners)
+        stands.append(known.unusable)
+
+    assert stands == [*3 * [{ACME.code: True}], {ACME.code: False}, {}]
+    assert len(caplog.records) == 1
+
+
+def test_no_secret_is_in_a_repr():
+    known = accounts(pam=PamAdapter())
+    known.renew([ACME])
+
+    shown = repr(known.of(ACME.id)) + repr(ACME) + repr(vars(known))
+
+    assert "the-first-secret" not in shown
+    assert ACME.secret not in shown
+
+
+def test_what_a_partner_repeats_of_our_secret_is_not_kept():
+    known = accounts(pam=PamAdapter())
+    known.renew([ACME, replace(ACME, id=2, secret=VAULT.seal("ok"))])
+    long, short = known.of(ACME.id), known.of(2)
+    assert isinstance(long, Ready)
+    assert isinstance(short, Ready)
+    said = HttpResponse(400, b'{"message":"the-first-secret is wrong, ok"}')
+
+    assert long.veiled(said) == HttpResponse(400, b'{"message":"(secret) is wrong, ok"}')
+    assert short.veiled(said) == said, "two characters stand in every answer"
+    assert long.veiled(NoAnswer("timeout")) == NoAnswer("timeout")
