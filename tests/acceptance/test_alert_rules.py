@@ -16,7 +16,7 @@ PAGES = "https://pages.example/slipway"
 LATER = 20  # so many minutes after an alert would have come, it still must not
 STEP = 3
 PARTNER_UNUSABLE = "slipway_partner_unusable"
-REJECTED = "slipway_rejected_total"
+REJECTED = "slipway_events_rejected_total"
 EVENTS = "slipway_events_total"
 
 
@@ -139,8 +139,8 @@ def test_events_that_are_refused_are_told_with_the_commonest_reason_and_its_door
         input_series=[
             {"series": f'{EVENTS}{{outcome="rejected"}}', "values": "0+6x60"},
             {"series": f'{EVENTS}{{outcome="applied"}}', "values": "0+54x60"},
-            {"series": f'{REJECTED}{{reason="not_json",door="queue"}}', "values": "0+5x60"},
-            {"series": f'{REJECTED}{{reason="too_old",door="stream"}}', "values": "0+1x60"},
+            {"series": f'{REJECTED}{{reason="not_json",channel="queue"}}', "values": "0+5x60"},
+            {"series": f'{REJECTED}{{reason="too_old",channel="stream"}}', "values": "0+1x60"},
         ],
         alert_rule_test=[
             silent("SlipwayEventsRejected", at="10m"),
@@ -199,7 +199,10 @@ def test_a_notice_that_is_not_taken_calls_with_its_age(promtool, tmp_path):
         promtool,
         tmp_path,
         input_series=[
-            {"series": 'slipway_notices_oldest_owed_seconds{operator="acme"}', "values": "0+60x90"},
+            {
+                "series": 'slipway_notices_oldest_undelivered_seconds{operator="acme"}',
+                "values": "0+60x90",
+            },
             {"series": 'slipway_operator_enabled{operator="acme"}', "values": "1x90"},
         ],
         alert_rule_test=[

@@ -76,11 +76,18 @@ def test_what_was_done_is_counted_once_and_where_it_was_done(watched):
         assert watched.value("intake", "slipway_events_total") == TICKETS + 4
         assert watched.value("intake", "slipway_events_total", outcome="parked") == 1
         assert watched.value("intake", "slipway_events_total", action="unreadable") == 1
-        assert watched.value("intake", "slipway_chunk_entries_sum") == TICKETS + 4
-        assert watched.value("deliver", "slipway_attempts_total", operator="acme") == TICKETS
-        assert watched.value("deliver", "slipway_attempt_seconds_count", operator="acme") == TICKETS
-        assert watched.value("sweep", "slipway_sweep_rounds_total", horizon="known") > 0
-        assert watched.value("beat", "slipway_scheduled_hints_total", outcome="sent") > 0
+        assert watched.value("intake", "slipway_intake_batch_entries_sum") == TICKETS + 4
+        assert (
+            watched.value("deliver", "slipway_delivery_attempts_total", operator="acme") == TICKETS
+        )
+        assert (
+            watched.value(
+                "deliver", "slipway_delivery_attempt_duration_seconds_count", operator="acme"
+            )
+            == TICKETS
+        )
+        assert watched.value("sweep", "slipway_sweep_rounds_total", watermark="known") > 0
+        assert watched.value("beat", "slipway_scheduled_tasks_total", outcome="sent") > 0
         return True
 
     eventually(counted)
@@ -94,8 +101,8 @@ def test_what_stands_in_the_servers_is_shown_by_the_sweep(watched):
         stands = {name: samples[0][1] for name, samples in figures.items() if len(samples) == 1}
         assert stands["slipway_parked_events"] == 1
         assert stands["slipway_stream_entries"] == 0
-        assert stands["slipway_redis_writes_log"] == 1
-        assert stands["slipway_sweep_age_seconds"] < 30
+        assert stands["slipway_redis_append_only"] == 1
+        assert stands["slipway_sweep_last_round_age_seconds"] < 30
         assert ({"status": "resulted"}, TICKETS + 1) in figures["slipway_tickets"]
         assert ({"operator": "busy"}, 1.0) in figures["slipway_operator_enabled"]
         assert all(value == 1 for _, value in figures["slipway_server_up"])
@@ -108,7 +115,7 @@ def test_the_gateway_counts_its_answers_by_route_not_by_path(watched):
     for path in ("/healthz", "/no/such/page", "/another/one", "/tickets/T1"):
         httpx.get(watched.gateway + path)
 
-    answers = watched.metrics("gateway")["slipway_http_answers_total"]
+    answers = watched.metrics("gateway")["slipway_http_requests_total"]
     routes = {labels["route"]: labels["status"] for labels, _ in answers}
     assert routes["/healthz"] == "200"
     assert routes["(unmatched)"] == "404"

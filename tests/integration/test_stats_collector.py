@@ -73,7 +73,7 @@ def test_a_server_that_is_away_is_shown_as_away_and_the_other_all_the_same(watch
     shown = watch.shown()
     assert 'slipway_server_up{server="postgresql"} 1.0' in shown
     assert 'slipway_server_up{server="redis"} 0.0' in shown
-    assert "slipway_closes_due 0.0" in shown
+    assert "slipway_closings_due 0.0" in shown
     assert "slipway_stream_entries" not in shown
     assert caplog.messages.count("survey_failed") == 2
 
@@ -97,7 +97,7 @@ def test_a_server_that_hangs_counts_as_down_and_a_scrape_does_not_wait_for_it(wa
 def test_clocks_that_differ_are_shown_to_do_so(watch):
     watch.surveyor().look()
 
-    (line,) = re.findall(r"^slipway_clocks_apart_seconds (.*)$", watch.shown(), re.MULTILINE)
+    (line,) = re.findall(r"^slipway_clock_skew_seconds (.*)$", watch.shown(), re.MULTILINE)
     here = datetime.now(UTC)  # noqa: TID251 - Redis' clock is this machine's
     assert float(line) == pytest.approx((here - watch.harness.now).total_seconds(), abs=5)
 
@@ -149,7 +149,7 @@ def test_a_redis_that_takes_no_writes_says_why(watch, name, reason):
 
 def lost(watch: Watch, queue: str) -> float | None:
     watch.surveyor().look()
-    found = watch.registry.get_sample_value("slipway_lost_messages", {"queue": queue})
+    found = watch.registry.get_sample_value("slipway_misplaced_messages", {"queue": queue})
     watch.registry = CollectorRegistry()
     return found
 
@@ -209,5 +209,5 @@ def test_a_key_of_another_kind_is_no_broker_that_is_away(watch):
     watch.redis.set("celery", "x")
     watch.surveyor().look()
 
-    assert 'slipway_lost_messages{queue="celery"} 0.0' in watch.shown()
+    assert 'slipway_misplaced_messages{queue="celery"} 0.0' in watch.shown()
     assert 'slipway_server_up{server="broker"} 1.0' in watch.shown()

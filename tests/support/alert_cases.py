@@ -9,15 +9,19 @@ from typing import Final
 
 Series = dict[str, str]
 
-ATTEMPTS: Final = "slipway_attempts_total"
-OWED: Final = "slipway_notices_oldest_owed_seconds"
+ATTEMPTS: Final = "slipway_delivery_attempts_total"
+OWED: Final = "slipway_notices_oldest_undelivered_seconds"
 ENABLED: Final = 'slipway_operator_enabled{operator="acme"}'
 ACME: Final = {"operator": "acme"}
 LINES: Final = "slipway_log_lines_total"
-ANSWERS: Final = "slipway_http_answers_total"
+REQUESTS: Final = "slipway_http_requests_total"
 PROCESSES: Final = ("gateway", "intake", "deliver", "sweep", "beat")
 ALL_RUN: Final = {f'slipway_build_info{{process="{one}"}}': "1x90" for one in PROCESSES}
 EVENTS: Final = "slipway_events_total"
+DOUBTS: Final = "slipway_delivery_doubtful_responses_total"
+DURATION: Final = "slipway_delivery_attempt_duration_seconds_bucket"
+LAST_ROUND: Final = "slipway_sweep_last_round_age_seconds"
+SWEEP_INTERVAL: Final = "slipway_sweep_interval_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +73,31 @@ CASES: Final = (
     standing("SlipwayEventsNotApplied", "slipway_stream_oldest_seconds", 50, 70, 1),
     Case(
         "SlipwaySweepStopped",
-        {"slipway_sweep_age_seconds": "100x90", "slipway_sweep_interval_seconds": "5x90"},
+        {LAST_ROUND: "100x90", SWEEP_INTERVAL: "5x90"},
         1,
         (
-            {"slipway_sweep_age_seconds": "40x90", "slipway_sweep_interval_seconds": "5x90"},
-            {"slipway_sweep_age_seconds": "100x90", "slipway_sweep_interval_seconds": "60x90"},
+            {LAST_ROUND: "40x90", SWEEP_INTERVAL: "5x90"},
+            {LAST_ROUND: "100x90", SWEEP_INTERVAL: "60x90"},
             {
-                'slipway_sweep_age_seconds{instance="a"}': "100x90",
-                'slipway_sweep_age_seconds{instance="b"}': "4x90",
-                "slipway_sweep_interval_seconds": "5x90",
+                f'{LAST_ROUND}{{instance="a"}}': "100x90",
+                f'{LAST_ROUND}{{instance="b"}}': "4x90",
+                SWEEP_INTERVAL: "5x90",
             },
         ),
     ),
-    standing("SlipwayClosesLate", "slipway_closes_late_seconds", 290, 310, 2),
-    standing("SlipwayClosingHeldBack", "slipway_sweep_horizon_seconds", 290, 310, 2),
+    standing("SlipwayClosesLate", "slipway_closings_overdue_seconds", 290, 310, 2),
+    standing("SlipwayClosingHeldBack", "slipway_sweep_watermark_lag_seconds", 290, 310, 2),
     Case(
         "SlipwayClosingHeldBack",
         {
-            'slipway_sweep_rounds_total{horizon="unknown"}': "0+12x90",
-            'slipway_sweep_rounds_total{horizon="known"}': "0x90",
+            'slipway_sweep_rounds_total{watermark="unknown"}': "0+12x90",
+            'slipway_sweep_rounds_total{watermark="known"}': "0x90",
         },
         3,  # a rate needs two values
         (
             {
-                'slipway_sweep_rounds_total{horizon="unknown"}': "0+5x90",
-                'slipway_sweep_rounds_total{horizon="known"}': "0+7x90",
+                'slipway_sweep_rounds_total{watermark="unknown"}': "0+5x90",
+                'slipway_sweep_rounds_total{watermark="known"}': "0+7x90",
             },
         ),
     ),
@@ -168,8 +172,8 @@ CASES: Final = (
             ("SlipwayRedisFilling", "71x90", "69x90", 10),
         )
     ),
-    standing("SlipwayRedisNotSafe", "slipway_redis_writes_log", 1, 0, 1),
-    standing("SlipwayRedisNotSafe", "slipway_redis_keeps_everything", 1, 0, 1),
+    standing("SlipwayRedisNotSafe", "slipway_redis_append_only", 1, 0, 1),
+    standing("SlipwayRedisNotSafe", "slipway_redis_noeviction", 1, 0, 1),
     *(
         Case(
             "SlipwayProcessMissing",
@@ -182,12 +186,12 @@ CASES: Final = (
     ),
     Case(
         "SlipwayGatewayFails",
-        {f'{ANSWERS}{{status="500"}}': "0+6x90", f'{ANSWERS}{{status="200"}}': "0+94x90"},
+        {f'{REQUESTS}{{status="500"}}': "0+6x90", f'{REQUESTS}{{status="200"}}': "0+94x90"},
         6,
         (
-            {f'{ANSWERS}{{status="500"}}': "0+4x90", f'{ANSWERS}{{status="200"}}': "0+96x90"},
-            {f'{ANSWERS}{{status="404"}}': "0+50x90", f'{ANSWERS}{{status="200"}}': "0+50x90"},
-            {f'{ANSWERS}{{status="500"}}': "0x90", f'{ANSWERS}{{status="200"}}': "0x90"},
+            {f'{REQUESTS}{{status="500"}}': "0+4x90", f'{REQUESTS}{{status="200"}}': "0+96x90"},
+            {f'{REQUESTS}{{status="404"}}': "0+50x90", f'{REQUESTS}{{status="200"}}': "0+50x90"},
+            {f'{REQUESTS}{{status="500"}}': "0x90", f'{REQUESTS}{{status="200"}}': "0x90"},
         ),
     ),
     logged("SlipwayResultsNotRecorded", "error", "attempt_not_recorded"),
@@ -219,36 +223,36 @@ CASES: Final = (
     standing("SlipwayCircuitOpen", "slipway_circuit_open", 0, 1, 2, operator="acme"),
     Case(
         "SlipwayAnswersDoubtful",
-        {'slipway_answer_doubts_total{operator="acme",doubt="balance_moved_otherwise"}':
+        {f'{DOUBTS}{{operator="acme",doubt="balance_moved_otherwise"}}':
             "0x9 1x80"},
         10,
         (
-            {'slipway_answer_doubts_total{operator="acme",doubt="ref_id_not_ours"}': "7x90"},
-            {'slipway_answer_doubts_total{operator="acme",doubt="ref_id_missing"}': "0+9x90"},
+            {f'{DOUBTS}{{operator="acme",doubt="ref_id_not_ours"}}': "7x90"},
+            {f'{DOUBTS}{{operator="acme",doubt="ref_id_missing"}}': "0+9x90"},
         ),
         {"operator": "acme", "doubt": "balance_moved_otherwise"},
     ),
     Case(
         "SlipwayCreatesGivenUp",
-        {'slipway_swept_total{did="creates_abandoned"}': "0x9 2x80"},
+        {'slipway_sweep_changes_total{change="creates_abandoned"}': "0x9 2x80"},
         10,
         (
-            {'slipway_swept_total{did="creates_abandoned"}': "5x90"},
-            {'slipway_swept_total{did="closed"}': "0+9x90"},
+            {'slipway_sweep_changes_total{change="creates_abandoned"}': "5x90"},
+            {'slipway_sweep_changes_total{change="closed"}': "0+9x90"},
         ),
     ),
     Case(
         "SlipwayPartnerSlow",
         {
-            'slipway_attempt_seconds_bucket{operator="acme",le="2.5"}': "0+90x90",
-            'slipway_attempt_seconds_bucket{operator="acme",le="5"}': "0+100x90",
-            'slipway_attempt_seconds_bucket{operator="acme",le="+Inf"}': "0+100x90",
+            f'{DURATION}{{operator="acme",le="2.5"}}': "0+90x90",
+            f'{DURATION}{{operator="acme",le="5"}}': "0+100x90",
+            f'{DURATION}{{operator="acme",le="+Inf"}}': "0+100x90",
         },
         11,
         (
             {
-                'slipway_attempt_seconds_bucket{operator="acme",le="2.5"}': "0+100x90",
-                'slipway_attempt_seconds_bucket{operator="acme",le="+Inf"}': "0+100x90",
+                f'{DURATION}{{operator="acme",le="2.5"}}': "0+100x90",
+                f'{DURATION}{{operator="acme",le="+Inf"}}': "0+100x90",
             },
         ),
         ACME,
@@ -263,14 +267,14 @@ CASES: Final = (
     Case(
         "SlipwayHintsNotTaken",
         {
-            'slipway_scheduled_hints_total{task="deliver",outcome="waiting"}': "0+12x90",
-            'slipway_scheduled_hints_total{task="deliver",outcome="sent"}': "0x90",
+            'slipway_scheduled_tasks_total{task="deliver",outcome="waiting"}': "0+12x90",
+            'slipway_scheduled_tasks_total{task="deliver",outcome="sent"}': "0x90",
         },
         6,
         (
             {
-                'slipway_scheduled_hints_total{task="deliver",outcome="waiting"}': "0+7x90",
-                'slipway_scheduled_hints_total{task="deliver",outcome="sent"}': "0+5x90",
+                'slipway_scheduled_tasks_total{task="deliver",outcome="waiting"}': "0+7x90",
+                'slipway_scheduled_tasks_total{task="deliver",outcome="sent"}': "0+5x90",
             },
         ),
         {"task": "deliver"},
@@ -283,19 +287,19 @@ CASES: Final = (
     ),
     Case(
         "SlipwaySurveyStopped",
-        {'slipway_survey_timestamp_seconds{server="redis"}': "0x90"},
+        {'slipway_stats_collected_timestamp_seconds{server="redis"}': "0x90"},
         5,
         (
-            {'slipway_survey_timestamp_seconds{server="redis"}': "0+60x90"},
+            {'slipway_stats_collected_timestamp_seconds{server="redis"}': "0+60x90"},
             {
-                'slipway_survey_timestamp_seconds{server="redis",instance="a"}': "0x90",
-                'slipway_survey_timestamp_seconds{server="redis",instance="b"}': "0+60x90",
+                'slipway_stats_collected_timestamp_seconds{server="redis",instance="a"}': "0x90",
+                'slipway_stats_collected_timestamp_seconds{server="redis",instance="b"}': "0+60x90",
             },
         ),
         {"server": "redis"},
     ),
-    standing("SlipwayPartnersNotSurveyed", "slipway_operators_not_surveyed", 0, 1, 15),
-    standing("SlipwayClocksApart", "slipway_clocks_apart_seconds", -1.5, -2.5, 2),
+    standing("SlipwayPartnersNotSurveyed", "slipway_operators_without_stats", 0, 1, 15),
+    standing("SlipwayClocksApart", "slipway_clock_skew_seconds", -1.5, -2.5, 2),
     standing("SlipwayStreamIdsAhead", "slipway_stream_ids_ahead_seconds", 1, 3600, 2),
     Case(
         "SlipwayQueueNotEmptied",
@@ -306,37 +310,37 @@ CASES: Final = (
             {f'{LINES}{{level="warning",event="queue_not_emptied"}}': "3x90"},
         ),
     ),
-    standing("SlipwayMessagesLost", "slipway_lost_messages", 0, 2, 5, queue="celery"),
+    standing("SlipwayMessagesLost", "slipway_misplaced_messages", 0, 2, 5, queue="celery"),
     Case(
         "SlipwayPublishersRefused",
         {
-            f'{ANSWERS}{{method="POST",route="/events",status="401"}}': "0+6x90",
-            f'{ANSWERS}{{method="POST",route="/events",status="202"}}': "0+94x90",
+            f'{REQUESTS}{{method="POST",route="/events",status="401"}}': "0+6x90",
+            f'{REQUESTS}{{method="POST",route="/events",status="202"}}': "0+94x90",
         },
         19,  # twenty, and from then on for a quarter of an hour
         (
             {
-                f'{ANSWERS}{{method="POST",route="/events",status="401"}}': "0+4x90",
-                f'{ANSWERS}{{method="POST",route="/events",status="202"}}': "0+96x90",
+                f'{REQUESTS}{{method="POST",route="/events",status="401"}}': "0+4x90",
+                f'{REQUESTS}{{method="POST",route="/events",status="202"}}': "0+96x90",
             },
-            {f'{ANSWERS}{{method="POST",route="/events",status="401"}}': "0+1x90"},
-            {f'{ANSWERS}{{method="GET",route="/events/{{id}}",status="401"}}': "0+60x90"},
-            {f'{ANSWERS}{{method="POST",route="/be/tickets",status="404"}}': "0+60x90"},
+            {f'{REQUESTS}{{method="POST",route="/events",status="401"}}': "0+1x90"},
+            {f'{REQUESTS}{{method="GET",route="/events/{{id}}",status="401"}}': "0+60x90"},
+            {f'{REQUESTS}{{method="POST",route="/be/tickets",status="404"}}': "0+60x90"},
         ),
         {"route": "/events"},
     ),
     Case(
         "SlipwayGatewaySlow",
         {
-            'slipway_http_seconds_bucket{le="1"}': "0+90x90",
-            'slipway_http_seconds_bucket{le="2.5"}': "0+100x90",
-            'slipway_http_seconds_bucket{le="+Inf"}': "0+100x90",
+            'slipway_http_request_duration_seconds_bucket{le="1"}': "0+90x90",
+            'slipway_http_request_duration_seconds_bucket{le="2.5"}': "0+100x90",
+            'slipway_http_request_duration_seconds_bucket{le="+Inf"}': "0+100x90",
         },
         11,
         (
             {
-                'slipway_http_seconds_bucket{le="1"}': "0+100x90",
-                'slipway_http_seconds_bucket{le="+Inf"}': "0+100x90",
+                'slipway_http_request_duration_seconds_bucket{le="1"}': "0+100x90",
+                'slipway_http_request_duration_seconds_bucket{le="+Inf"}': "0+100x90",
             },
         ),
     ),

@@ -76,7 +76,9 @@ def watched_slipway(folder: Path) -> Iterator[WatchedSlipway]:
         watched = WatchedSlipway(slipway, gateway, flower, pages_of(folder, gateway))
         _publish(slipway)
         eventually(lambda: len(partner.ledger.entries()) == TICKETS)
-        eventually(lambda: watched.value("deliver", "slipway_attempts_total", operator="busy"))
+        eventually(
+            lambda: watched.value("deliver", "slipway_delivery_attempts_total", operator="busy")
+        )
         eventually(lambda: watched.value("sweep", "slipway_rejected_events") == 2)
         yield watched
 

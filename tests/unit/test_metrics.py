@@ -84,8 +84,11 @@ def test_a_chunk_is_counted_once_by_action_and_outcome(registry):
     assert shown["slipway_events_total action=ticket_win outcome=applied"] == 3
     assert shown["slipway_events_total action=unreadable outcome=rejected"] == 2
     assert shown["slipway_events_total action=ticket_lost outcome=parked"] == 0
-    assert (shown["slipway_chunk_entries_sum"], shown["slipway_chunk_entries_count"]) == (5, 1)
-    assert shown["slipway_apply_seconds_sum"] == 20
+    assert (
+        shown["slipway_intake_batch_entries_sum"],
+        shown["slipway_intake_batch_entries_count"],
+    ) == (5, 1)
+    assert shown["slipway_intake_apply_duration_seconds_sum"] == 20
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ def test_an_id_that_a_publisher_chose_cannot_spoil_the_average(registry, waited,
 
     metrics.applied(Batch(Applied(), 1, SECOND, waited))
 
-    assert samples(registry)["slipway_apply_seconds_sum"] == counted
+    assert samples(registry)["slipway_intake_apply_duration_seconds_sum"] == counted
 
 
 def test_attempts_are_counted_by_operator_and_verdict_and_what_sent_nothing_takes_no_time(registry):
@@ -106,11 +109,11 @@ def test_attempts_are_counted_by_operator_and_verdict_and_what_sent_nothing_take
     metrics.recorded([attempt(RetryLater(SECOND), operator="betsy", took=timedelta())])
 
     shown = samples(registry)
-    assert shown["slipway_attempts_total operator=acme verdict=delivered"] == 2
-    assert shown["slipway_attempts_total operator=acme verdict=dead"] == 0
-    assert shown["slipway_attempts_total operator=betsy verdict=again"] == 1
-    assert shown["slipway_attempt_seconds_count operator=acme"] == 3
-    assert shown["slipway_attempt_seconds_count operator=betsy"] == 0
+    assert shown["slipway_delivery_attempts_total operator=acme verdict=delivered"] == 2
+    assert shown["slipway_delivery_attempts_total operator=acme verdict=dead"] == 0
+    assert shown["slipway_delivery_attempts_total operator=betsy verdict=again"] == 1
+    assert shown["slipway_delivery_attempt_duration_seconds_count operator=acme"] == 3
+    assert shown["slipway_delivery_attempt_duration_seconds_count operator=betsy"] == 0
 
 
 def test_rejections_are_counted_by_reason_and_door_from_zero_on(registry):
@@ -120,9 +123,9 @@ def test_rejections_are_counted_by_reason_and_door_from_zero_on(registry):
     metrics.applied(Batch(Applied(rejected=rejected), 3, SECOND))
 
     shown = samples(registry)
-    assert shown["slipway_rejected_total door=queue reason=not_json"] == 2
-    assert shown["slipway_rejected_total door=earlier reason=out_of_turn"] == 1
-    assert shown["slipway_rejected_total door=stream reason=unknown_operator"] == 0
+    assert shown["slipway_events_rejected_total channel=queue reason=not_json"] == 2
+    assert shown["slipway_events_rejected_total channel=earlier reason=out_of_turn"] == 1
+    assert shown["slipway_events_rejected_total channel=stream reason=unknown_operator"] == 0
     assert not any("reason=waits_for_ticket" in name for name in shown)
 
 
@@ -156,8 +159,11 @@ def test_the_doubts_about_a_wallet_s_success_are_counted(registry):
     metrics.recorded([odd, odd])
 
     now = samples(registry)
-    assert now["slipway_answer_doubts_total doubt=balance_moved_otherwise operator=acme"] == 2
-    assert now["slipway_answer_doubts_total doubt=ref_id_not_ours operator=acme"] == 0
+    assert (
+        now["slipway_delivery_doubtful_responses_total doubt=balance_moved_otherwise operator=acme"]
+        == 2
+    )
+    assert now["slipway_delivery_doubtful_responses_total doubt=ref_id_not_ours operator=acme"] == 0
 
 
 def test_labels_beyond_the_limit_are_one():
@@ -173,12 +179,15 @@ def test_a_survey_is_shown_whole_and_replaces_the_one_before(registry):
 
     now = samples(registry)
     assert now["slipway_notices_oldest_due_seconds operator=acme"] == 60
-    assert now["slipway_notices_oldest_owed_seconds operator=acme"] == 90
+    assert now["slipway_notices_oldest_undelivered_seconds operator=acme"] == 90
     assert now["slipway_circuit_open operator=acme"] == 1
     assert now["slipway_circuit_cause cause=certificate operator=acme"] == 1
     assert not any("betsy" in name for name in now)
-    assert now["slipway_closes_late_seconds"] == 0
-    assert (now["slipway_sweep_age_seconds"], now["slipway_sweep_horizon_seconds"]) == (5, 2)
+    assert now["slipway_closings_overdue_seconds"] == 0
+    assert (
+        now["slipway_sweep_last_round_age_seconds"],
+        now["slipway_sweep_watermark_lag_seconds"],
+    ) == (5, 2)
 
 
 def test_a_sweep_that_never_ended_a_round_is_missed_from_the_first_look_on(registry):
@@ -187,7 +196,7 @@ def test_a_sweep_that_never_ended_a_round_is_missed_from_the_first_look_on(regis
 
     Gauges(registry).show("database", of_database(never, since=NOW - 40 * SECOND))
 
-    assert samples(registry)["slipway_sweep_age_seconds"] == 40
+    assert samples(registry)["slipway_sweep_last_round_age_seconds"] == 40
 
 
 def of_database(seen: Stats, *, since: datetime = NOW) -> list[figures.Family]:

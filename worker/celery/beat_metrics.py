@@ -31,7 +31,7 @@ class BeatMetrics:
     def __init__(self, registry: CollectorRegistry, *, tasks: Iterable[str] = TASKS) -> None:
         self.registry = registry
         self._hints = Counter(
-            "slipway_scheduled_hints",
+            "slipway_scheduled_tasks",
             "Hints of the schedule, by task and what became of them.",
             ["task", "outcome"],
             registry=registry,

@@ -134,13 +134,13 @@ class StatsCollector:
             return None
         survey = survey_stream(self._redis)
         door = survey_queues(self._redis, {QUEUE: LISTS})
-        self._shown.show(_REDIS, [*figures.of_stream(survey), *figures.of_queues("door", door)])
+        self._shown.show(_REDIS, [*figures.of_stream(survey), *figures.of_queues("celery", door)])
         return survey.at
 
     def _look_at_queues(self) -> None:
         lengths = survey_queues(self._broker, self._queues)
         lost = figures.of_lost_messages(self._lost())
-        self._shown.show(_BROKER, [*figures.of_queues("hint", lengths), *lost])
+        self._shown.show(_BROKER, [*figures.of_queues("wakeup", lengths), *lost])
 
     def _lost(self) -> Mapping[str, int]:
         same = _place(self._settings.broker_url) == _place(self._settings.redis_url)

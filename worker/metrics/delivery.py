@@ -26,20 +26,20 @@ class DeliveryMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._attempts = Counter(
-            "slipway_attempts",
+            "slipway_delivery_attempts",
             "Attempts to deliver a notice, by operator and verdict; recorded ones.",
             ["operator", "verdict"],
             registry=registry,
         )
         self._seconds = Histogram(
-            "slipway_attempt_seconds",
+            "slipway_delivery_attempt_duration_seconds",
             "Time an attempt took, by operator: until the answer, or until there was none.",
             bounds=SECONDS,
             registry=registry,
             label="operator",
         )
         self._doubts = Counter(
-            "slipway_answer_doubts",
+            "slipway_delivery_doubtful_responses",
             "Successes that are odd, by operator and doubt.",
             ["operator", "doubt"],
             registry=registry,

@@ -55,12 +55,12 @@ def of_database(survey: Stats, *, sweep_interval: timedelta, since: datetime) ->
     last = survey.last_round
     found = [
         *_of_operators(survey),
-        gauge("operators_not_surveyed", "Partners beyond the first 1,000: they are not shown.",
+        gauge("operators_without_stats", "Partners beyond the first 1,000: they are not shown.",
               survey.operators_beyond),
         gauges("tickets", "Tickets by status; in a big table an estimate.", "status",
                {status.value: count for status, count in survey.tickets.items()}),
-        gauge("closes_due", "Tickets whose delay is over; at most 10,000.", survey.closes_due),
-        gauge("closes_late_seconds", "How long the first of them has been due.",
+        gauge("closings_due", "Tickets whose delay is over; at most 10,000.", survey.closes_due),
+        gauge("closings_overdue_seconds", "How long the first of them has been due.",
               _age(survey.at, survey.oldest_close_due_at)),
         gauge("parked_events", "Events that wait to fit; at most 10,000.", survey.parked),
         gauge("parked_overdue_seconds", "How long ago the first of their windows ended.",
@@ -71,12 +71,14 @@ def of_database(survey: Stats, *, sweep_interval: timedelta, since: datetime) ->
               survey.superseded),
         gauge("sweep_interval_seconds", "Pause between the rounds of the sweep, as it is set.",
               sweep_interval.total_seconds()),
-        gauge("sweep_age_seconds", "Time since any sweep ended a round.",
+        gauge("sweep_last_round_age_seconds", "Time since any sweep ended a round.",
               _age(survey.at, since if last is None else last.ended_at)),
     ]  # fmt: skip
     if last is not None and last.horizon is not None:
-        found.append(gauge("sweep_horizon_seconds", "How far behind the clock its horizon was.",
-                           _age(last.ended_at, last.horizon)))  # fmt: skip
+        lag = _age(last.ended_at, last.horizon)
+        found.append(
+            gauge("sweep_watermark_lag_seconds", "How far its watermark was behind the clock.", lag)
+        )
     return found
 
 
@@ -93,9 +95,9 @@ def of_stream(survey: StreamStats) -> list[Family]:
         gauge("redis_memory_bytes", "Memory that Redis uses.", survey.memory_bytes),
         gauge("redis_memory_limit_bytes", "Memory that Redis may use; 0: no limit of its own.",
               survey.memory_limit_bytes),
-        gauge("redis_keeps_everything", "1: Redis evicts nothing when it is full.",
+        gauge("redis_noeviction", "1: Redis evicts nothing when it is full.",
               survey.keeps_everything),
-        gauge("redis_writes_log", "1: Redis has its append-only file on, and could write it.",
+        gauge("redis_append_only", "1: Redis has its append-only file on, and could write it.",
               survey.writes_log),
     ]  # fmt: skip
 
@@ -113,19 +115,19 @@ def of_queues(of: str, lengths: Mapping[str, int]) -> list[Family]:
 
 def of_lost_messages(counts: Mapping[str, int]) -> list[Family]:
     """Word how many messages of Celery lie where no worker takes them."""
-    return [gauges("lost_messages", "Messages where no worker takes them.", "queue", counts)]
+    return [gauges("misplaced_messages", "Messages where no worker takes them.", "queue", counts)]
 
 
 def of_clocks(apart: timedelta) -> list[Family]:
     """Word how far the clock of Redis is ahead of PostgreSQL's."""
-    return [gauge("clocks_apart_seconds", "Redis' clock less PostgreSQL's.", apart.total_seconds())]
+    return [gauge("clock_skew_seconds", "Redis' clock less PostgreSQL's.", apart.total_seconds())]
 
 
 def of_servers(up: Mapping[str, float], seen: Mapping[str, float]) -> list[Family]:
     """Word which servers could be asked by the last survey, and when each was surveyed last."""
     return [
         gauges("server_up", "1: the last survey could ask it.", "server", up),
-        gauges("survey_timestamp_seconds", "When it was surveyed last.", "server", seen),
+        gauges("stats_collected_timestamp_seconds", "When it was surveyed last.", "server", seen),
     ]
 
 
@@ -138,7 +140,7 @@ def _of_operators(survey: Stats) -> Iterator[Family]:
         ("notices_dead", "Notices that wait for a person; at most 10,000.", lambda one: one.dead),
         ("notices_oldest_due_seconds", "How long the first of those due has been due.",
          lambda one: _age(survey.at, one.oldest_due_at)),
-        ("notices_oldest_owed_seconds",
+        ("notices_oldest_undelivered_seconds",
          "How long the first of those not taken has been owed: due, failed or being sent.",
          lambda one: _age(survey.at, one.owed_since)),
         ("notices_oldest_dead_seconds", "How long the first of those dead has been dead.",

@@ -37,28 +37,28 @@ class IntakeMetrics:
             for outcome in Outcome:
                 self._events.labels(action, outcome)
         self._rejected = Counter(
-            "slipway_rejected",
-            "Events rejected, by reason and by the door they came through.",
-            ["reason", "door"],
+            "slipway_events_rejected",
+            "Events rejected, by reason and by the channel they came through.",
+            ["reason", "channel"],
             registry=registry,
         )
         for reason in REJECTING:
-            for door in (Channel.STREAM, Channel.LOTTERY, Channel.QUEUE):
-                self._rejected.labels(reason, door)
+            for channel in (Channel.STREAM, Channel.LOTTERY, Channel.QUEUE):
+                self._rejected.labels(reason, channel)
         self._chunk_entries = Histogram(
-            "slipway_chunk_entries",
+            "slipway_intake_batch_entries",
             "Stream entries applied in one chunk.",
             bounds=SIZES,
             registry=registry,
         )
         self._chunk_seconds = Histogram(
-            "slipway_chunk_seconds",
+            "slipway_intake_batch_duration_seconds",
             "Time from a chunk's arrival in the process until it was committed and finished.",
             bounds=SECONDS,
             registry=registry,
         )
         self._apply_seconds = Histogram(
-            "slipway_apply_seconds",
+            "slipway_intake_apply_duration_seconds",
             "Time from XADD until finished, of each chunk's oldest entry, by the clock of Redis.",
             bounds=LONG_SECONDS,
             registry=registry,
@@ -68,8 +68,8 @@ class IntakeMetrics:
         """Count one chunk in."""
         for (action, outcome), count in batch.applied.outcomes.items():
             self._events.labels(action, outcome).inc(count)
-        for (reason, through), count in batch.applied.rejected.items():
-            self._rejected.labels(reason, through).inc(count)
+        for (reason, channel), count in batch.applied.rejected.items():
+            self._rejected.labels(reason, channel).inc(count)
         self._chunk_entries.observe([batch.entries])
         self._chunk_seconds.observe([batch.took.total_seconds()])
         if batch.waited is not None:

@@ -13,24 +13,24 @@ class SweepMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._swept = Counter(
-            "slipway_swept",
+            "slipway_sweep_changes",
             "What rounds of the sweep did: closed tickets, ended windows, gave up creates, removed"
             " old tickets.",
-            ["did"],
+            ["change"],
             registry=registry,
         )
-        for did in ("closed", "windows_ended", "creates_abandoned", "forgotten"):
-            self._swept.labels(did)
+        for change in ("closed", "windows_ended", "creates_abandoned", "forgotten"):
+            self._swept.labels(change)
         self._rounds = Counter(
             "slipway_sweep_rounds",
-            "Rounds of the sweep; without a horizon nothing closes.",
-            ["horizon"],
+            "Rounds of the sweep; without a watermark nothing closes.",
+            ["watermark"],
             registry=registry,
         )
-        for horizon in ("known", "unknown"):
-            self._rounds.labels(horizon)
+        for watermark in ("known", "unknown"):
+            self._rounds.labels(watermark)
         self._seconds = Histogram(
-            "slipway_sweep_seconds",
+            "slipway_sweep_duration_seconds",
             "Time a round of the sweep took.",
             bounds=LONG_SECONDS,
             registry=registry,
