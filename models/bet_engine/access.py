@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, text
 
-from models.operators.secrets import SealedSecrets, verifying_secrets
+from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.platform.encryption import Vault, new_secret
 from models.platform.signing import Flaw, Genuine, verify
 
@@ -82,7 +82,7 @@ def verify_caller(
 def _secrets(row: Row[Any], vault: Vault) -> tuple[str, ...]:
     if row.id is None:
         return (vault.open(vault.seal(new_secret())),)
-    sealed = SealedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
+    sealed = EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
     return verifying_secrets(sealed, vault, row.now)
 
 

@@ -13,7 +13,7 @@ from models.events.lottery import at_its_draw, too_long
 from models.intake.deduplicate import Arrived, Deduplicated, count_repeats, known_of, sort_by_log
 from models.lifecycle.advance import PendingEvent, take_turn
 from models.lifecycle.ticket import Terms, TicketState
-from models.outbox.unsent import withdraw_unsent
+from models.outbox.creates import withdraw_unsent
 from models.tickets.insert import Key, TicketExists, new_among
 from models.tickets.load import lock_by_key, parked_of, terms_of
 from models.tickets.save import TicketChange, store, store_new

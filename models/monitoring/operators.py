@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from models.operators.listing import LISTED_MAX, unknown
-from models.outbox.calls import CALLS_IN_FLIGHT
+from models.operators.listing import LISTED_MAX, unknown_operator
+from models.outbox.admission import CALLS_IN_FLIGHT
 from models.outbox.causes import Cause, advice_for, cause_of
-from models.outbox.undelivered import OLDEST_OWED, OWED_MAX
+from models.outbox.undelivered import OLDEST_UNDELIVERED, UNDELIVERED_MAX
 
 WINDOW: Final = timedelta(minutes=5)  # what "lately" means
 COUNTED_MAX: Final = 100_000  # notices, per operator
@@ -33,7 +33,7 @@ HEALTH: Final = text(f"""
                     WHERE n.operator = o.id AND n.head AND n.ended IS NULL AND n.due_at <= :now
                       AND (n.leased_until IS NULL OR n.leased_until <= :now)
                     ORDER BY n.due_at LIMIT :counted_max) heads) due
-     CROSS JOIN LATERAL ({OLDEST_OWED}) owed
+     CROSS JOIN LATERAL ({OLDEST_UNDELIVERED}) owed
      CROSS JOIN LATERAL (
            SELECT count(*) AS count
              FROM (SELECT FROM notice n WHERE n.operator = o.id AND n.ended = 'dead'
@@ -89,13 +89,13 @@ def operator_health(
             "now": now,
             "since": now - WINDOW,
             "counted_max": COUNTED_MAX,
-            "owed_max": OWED_MAX,
+            "owed_max": UNDELIVERED_MAX,
             "attempts_max": ATTEMPTS_MAX,
             "limit": LISTED_MAX,
         },
     ).all()
     if code is not None and not found:
-        raise unknown(connection, code)
+        raise unknown_operator(connection, code)
     return [_health(row) for row in found]
 
 

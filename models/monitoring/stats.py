@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from models.outbox.causes import Cause, cause_of
-from models.outbox.undelivered import OLDEST_OWED
+from models.outbox.undelivered import OLDEST_UNDELIVERED
 from models.sweeps.heartbeat import Round, last_round
 from models.vocabulary import Status
 
@@ -40,7 +40,7 @@ NOTICES: Final = text(f"""
                      FROM notice n
                     WHERE n.operator = o.id AND n.head AND n.ended IS NULL AND n.due_at <= :now
                     ORDER BY n.due_at LIMIT :limit) first) heads
-     CROSS JOIN LATERAL ({OLDEST_OWED}) owed
+     CROSS JOIN LATERAL ({OLDEST_UNDELIVERED}) owed
      CROSS JOIN LATERAL (
            SELECT count(*) AS dead, min(ended_at) AS oldest_dead_at
              FROM (SELECT n.ended_at FROM notice n
@@ -93,7 +93,7 @@ TICKETS_ESTIMATED: Final = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorSurvey:
+class OperatorStats:
     """What one operator is owed now. *due*: may be claimed; *in_flight*: under somebody's lease."""
 
     code: str
@@ -112,7 +112,7 @@ class Stats:
     """How things stand at the moment *at*. Each count stops at its limit."""
 
     at: datetime
-    operators: tuple[OperatorSurvey, ...]
+    operators: tuple[OperatorStats, ...]
     operators_beyond: int  # beyond the limit: nothing is known of these here
     tickets: Mapping[Status, int]  # empty: a big table that was never analyzed
     closes_due: int
@@ -124,7 +124,7 @@ class Stats:
     last_round: Round | None
 
 
-def take_survey(connection: Connection, *, now: datetime) -> Stats:
+def collect_stats(connection: Connection, *, now: datetime) -> Stats:
     """Look at everything once, in the caller's transaction: seven short statements."""
     known: int = connection.execute(OPERATOR_COUNT).scalar_one()
     limit = _limit(min(known, OPERATORS_MAX))
@@ -151,8 +151,8 @@ def take_survey(connection: Connection, *, now: datetime) -> Stats:
     )
 
 
-def _operator(row: Row[Any]) -> OperatorSurvey:
-    return OperatorSurvey(
+def _operator(row: Row[Any]) -> OperatorStats:
+    return OperatorStats(
         code=row.code,
         enabled=row.enabled,
         circuit=cause_of(row.reason) if row.circuit_open else None,

@@ -17,27 +17,28 @@ from models.operators.listing import (
 )
 from models.operators.rotation import (
     InterruptedRotation,
-    Resealed,
+    ReencryptedSecrets,
     forget_old_secrets,
-    reseal,
+    reencrypt_secrets,
     rotate_secret,
 )
-from models.operators.secrets import SealedSecrets, signing_secret, verifying_secrets
+from models.operators.secrets import EncryptedSecrets, signing_secret, verifying_secrets
 from models.operators.store import Added, ApiKeyTaken, OperatorExists, add_operator
 from models.operators.validation import (
     NewOperator,
     OperatorInvalid,
     OperatorTerms,
-    cautions,
-    check,
+    check_new_operator,
     check_secret,
-    secret_cautions,
+    secret_warnings,
+    terms_warnings,
 )
 
 __all__ = [
     "Added",
     "ApiKeyTaken",
     "Changed",
+    "EncryptedSecrets",
     "InterruptedRotation",
     "NewOperator",
     "OperatorChange",
@@ -48,21 +49,20 @@ __all__ = [
     "OperatorPatch",
     "OperatorTerms",
     "OperatorUnknown",
-    "Resealed",
-    "SealedSecrets",
+    "ReencryptedSecrets",
     "add_operator",
-    "cautions",
     "change_operator",
-    "check",
+    "check_new_operator",
     "check_secret",
     "disable_operator",
     "enable_operator",
     "forget_old_secrets",
     "list_operators",
-    "reseal",
+    "reencrypt_secrets",
     "rotate_secret",
-    "secret_cautions",
+    "secret_warnings",
     "show_operator",
     "signing_secret",
+    "terms_warnings",
     "verifying_secrets",
 ]

@@ -7,8 +7,8 @@ from typing import Final, TypedDict
 
 from sqlalchemy import Connection, TextClause, text
 
-from models.operators.interventions import Change, Person, keep
-from models.operators.listing import unknown
+from models.operators.interventions import Change, Person, record_intervention
+from models.operators.listing import unknown_operator
 from models.operators.validation import OperatorInvalid, OperatorTerms, check_terms
 from models.platform.clock import in_seconds
 from models.platform.durations import format_duration
@@ -70,7 +70,7 @@ def change_operator(
     """
     row = connection.execute(LOCK, {"code": code}).mappings().one_or_none()
     if row is None:
-        raise unknown(connection, code)
+        raise unknown_operator(connection, code)
     before = OperatorTerms(**row)
     after = replace(before, **wishes)
     check_terms(after)
@@ -83,7 +83,9 @@ def change_operator(
     if differing:
         connection.execute(CHANGE, {one.name: getattr(after, one.name) for one in fields(after)})
         facts = {name: {"from": old[name], "to": new[name]} for name in differing}
-        keep(connection, Change("operator_changed", operator=code, facts=facts), person=person)
+        record_intervention(
+            connection, Change("operator_changed", operator=code, facts=facts), person=person
+        )
     return Changed(after, {name: getattr(before, name) for name in differing})
 
 
@@ -113,10 +115,10 @@ def _turn(
     person: Person,
 ) -> bool:
     if connection.execute(LOCK, {"code": code}).one_or_none() is None:
-        raise unknown(connection, code)
+        raise unknown_operator(connection, code)
     if not connection.execute(statement, {"code": code, "now": now}).rowcount:
         return False
-    keep(connection, Change(did, operator=code), person=person, at=now)
+    record_intervention(connection, Change(did, operator=code), person=person, at=now)
     return True
 
 

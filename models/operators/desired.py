@@ -15,13 +15,13 @@ from models.operators.change import (
     enable_operator,
 )
 from models.operators.interventions import Person
-from models.operators.secrets import SealedSecrets, verifying_secrets
+from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.operators.store import add_operator
 from models.operators.validation import (
     NewOperator,
     OperatorInvalid,
     OperatorTerms,
-    check,
+    check_new_operator,
     check_terms,
 )
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
@@ -149,7 +149,7 @@ def _new_problems(one: DesiredOperator) -> Iterable[str]:
     if one.secret is None:
         return ["it is new, so it needs a secret_file"]
     try:
-        check(NewOperator(**_terms(one.terms), secret=one.secret, api_key=one.api_key))
+        check_new_operator(NewOperator(**_terms(one.terms), secret=one.secret, api_key=one.api_key))
     except OperatorInvalid as refusal:
         return refusal.problems
     return []
@@ -176,7 +176,7 @@ def _problems(one: DesiredOperator, row: Row[Any], *, vault: Vault, now: datetim
 
 def _secrets(row: Row[Any], vault: Vault, now: datetime) -> tuple[str, ...]:
     """Those that are in use; none where no key opens them."""
-    sealed = SealedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
+    sealed = EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
     try:
         return verifying_secrets(sealed, vault, now)
     except DecryptionFailed:

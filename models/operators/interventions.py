@@ -43,7 +43,7 @@ class Change:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def keep(
+def record_intervention(
     connection: Connection, change: Change, *, person: Person, at: datetime | None = None
 ) -> None:
     """Keep *change* in the caller's transaction, so that one is never there without the other.
@@ -65,14 +65,14 @@ def keep(
     )
 
 
-def keep_many(
+def record_interventions(
     connection: Connection,
     changes: Sequence[Change],
     *,
     person: Person,
     at: datetime | None = None,
 ) -> None:
-    """Keep *changes* as `keep` does, in one statement."""
+    """Keep *changes* as `record_intervention` does, in one statement."""
     if not changes:
         return
     connection.execute(

@@ -90,12 +90,12 @@ def show_operator(connection: Connection, code: str) -> OperatorPage:
     """One operator with what people changed about it. Raises OperatorUnknown."""
     lines = _lines(connection, code=code, limit=1)
     if not lines:
-        raise unknown(connection, code)
+        raise unknown_operator(connection, code)
     changes = connection.execute(CHANGES, {"code": code, "limit": CHANGES_MAX}).mappings()
     return OperatorPage(lines[0], tuple(OperatorChange(**row) for row in changes))
 
 
-def unknown(connection: Connection, code: str) -> OperatorUnknown:
+def unknown_operator(connection: Connection, code: str) -> OperatorUnknown:
     """Make the error for a code that is not there, with the nearest one that is."""
     codes = connection.execute(CODES, {"limit": LISTED_MAX}).scalars().all()
     nearest = get_close_matches(code, codes, n=1)

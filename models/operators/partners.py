@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from models.operators.secrets import SealedSecrets
+from models.operators.secrets import EncryptedSecrets
 from models.outbox.values import Partner
 
 _PARTNER: Final = """
@@ -16,7 +16,7 @@ ENABLED: Final = text(f"{_PARTNER} WHERE disabled_at IS NULL ORDER BY id")
 ONE: Final = text(f"{_PARTNER} WHERE code = :code")
 
 
-def partners(connection: Connection, *, now: datetime) -> list[Partner]:
+def enabled_partners(connection: Connection, *, now: datetime) -> list[Partner]:
     """The enabled operators, as of *now*. What a disabled one is owed is held."""
     return [_partner(row, now) for row in connection.execute(ENABLED)]
 
@@ -28,7 +28,7 @@ def find_partner(connection: Connection, code: str, *, now: datetime) -> Partner
 
 
 def _partner(row: Row[Any], now: datetime) -> Partner:
-    secrets = SealedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
+    secrets = EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
     return Partner(
         id=row.id,
         code=row.code,

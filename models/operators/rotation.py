@@ -9,9 +9,9 @@ from typing import Final
 
 from sqlalchemy import Connection, Row, text
 
-from models.operators.interventions import Change, Person, keep
-from models.operators.listing import unknown
-from models.operators.secrets import SealedSecrets
+from models.operators.interventions import Change, Person, record_intervention
+from models.operators.listing import unknown_operator
+from models.operators.secrets import EncryptedSecrets
 from models.operators.validation import OperatorInvalid, check_secret
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
 from models.platform.timestamps import written
@@ -48,7 +48,7 @@ class InterruptedRotation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Resealed:
+class ReencryptedSecrets:
     """How many operators' secrets the first key has sealed now, and whose no key opens."""
 
     operators: int
@@ -76,8 +76,8 @@ def rotate_secret(
     """
     row = connection.execute(LOCK, {"code": code}).one_or_none()
     if row is None:
-        raise unknown(connection, code)
-    present = SealedSecrets(*row)
+        raise unknown_operator(connection, code)
+    present = EncryptedSecrets(*row)
     check_secret(secret)
     _check_moments(switch_at, forget_at, now=now)
     if secret in _opened(present.verifying(now), vault):
@@ -95,7 +95,9 @@ def rotate_secret(
         },
     )
     facts = {"switch_at": written(switch_at), "forget_at": written(forget_at)}
-    keep(connection, Change("secret_rotated", operator=code, facts=facts), person=person, at=now)
+    record_intervention(
+        connection, Change("secret_rotated", operator=code, facts=facts), person=person, at=now
+    )
     if len(present.verifying(now)) == 1:
         return None
     never_signed = present.signing(now) == present.secret
@@ -107,7 +109,9 @@ def forget_old_secrets(connection: Connection, *, now: datetime) -> int:
     return connection.execute(FORGET, {"now": now}).rowcount
 
 
-def reseal(connection: Connection, *, vault: Vault, person: Person) -> Resealed:
+def reencrypt_secrets(
+    connection: Connection, *, vault: Vault, person: Person
+) -> ReencryptedSecrets:
     """Seal every secret anew with the first key, so that the other keys can be dropped.
 
     Every process must know the first key before. Secrets that no key opens stay as they are.
@@ -119,9 +123,9 @@ def reseal(connection: Connection, *, vault: Vault, person: Person) -> Resealed:
             connection.execute(RESEAL, {"code": row.code, **_resealed(row, vault)})
         except DecryptionFailed:
             unopened.append(row.code)
-    done = Resealed(len(rows) - len(unopened), tuple(unopened))
+    done = ReencryptedSecrets(len(rows) - len(unopened), tuple(unopened))
     facts = {"operators": done.operators, "unopened": unopened}
-    keep(connection, Change("secrets_resealed", facts=facts), person=person)
+    record_intervention(connection, Change("secrets_resealed", facts=facts), person=person)
     return done
 
 

@@ -11,7 +11,7 @@ from models.platform.encryption import Vault
 
 
 @dataclass(frozen=True, slots=True)
-class SealedSecrets:
+class EncryptedSecrets:
     """An operator's secrets as its row holds them: sealed, the new one only during an exchange."""
 
     secret: str = field(repr=False)
@@ -35,12 +35,12 @@ class SealedSecrets:
         return both if self.signing(now) == self.secret else both[::-1]
 
 
-def signing_secret(sealed: SealedSecrets, vault: Vault, now: datetime) -> str:
+def signing_secret(sealed: EncryptedSecrets, vault: Vault, now: datetime) -> str:
     """Open the secret that signs at *now*. Raises NoKeyOpensIt."""
     return vault.open(sealed.signing(now))
 
 
-def verifying_secrets(sealed: SealedSecrets, vault: Vault, now: datetime) -> tuple[str, ...]:
+def verifying_secrets(sealed: EncryptedSecrets, vault: Vault, now: datetime) -> tuple[str, ...]:
     """Open the secrets that a signature may be made with at *now*, the likeliest first.
 
     One, or two while a secret is being exchanged: for `models.platform.signing.verify`.

@@ -5,8 +5,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from models.operators.interventions import Change, Person, keep
-from models.operators.validation import NewOperator, check
+from models.operators.interventions import Change, Person, record_intervention
+from models.operators.validation import NewOperator, check_new_operator
 from models.platform.clock import in_seconds
 from models.platform.durations import format_duration
 from models.platform.encryption import Vault, hash_key
@@ -66,7 +66,7 @@ def add_operator(
     (design.md 3). Raises OperatorInvalid, OperatorExists, ApiKeyTaken; then nothing may be
     committed.
     """
-    check(new)
+    check_new_operator(new)
     announces = new.announces_tickets or new.protocol == "seamless"
     facts = {
         "protocol": new.protocol,
@@ -90,7 +90,9 @@ def add_operator(
         raise OperatorExists(new.code)
     publisher = None if new.api_key is None else _bind_key(connection, new, operator)
     facts |= {"close_delay": format_duration(new.close_delay), "publisher": publisher}
-    keep(connection, Change("operator_added", operator=new.code, facts=facts), person=person)
+    record_intervention(
+        connection, Change("operator_added", operator=new.code, facts=facts), person=person
+    )
     return Added(operator, publisher)
 
 

@@ -63,7 +63,7 @@ class NewOperator(OperatorTerms):
     api_key: str | None = field(default=None, repr=False)
 
 
-def check(new: NewOperator) -> None:
+def check_new_operator(new: NewOperator) -> None:
     """Raise OperatorInvalid with every mistake in *new*, not only the first."""
     _refuse([*_terms_problems(new), *_secret_problems(new.secret), *_api_key_problems(new)])
 
@@ -78,7 +78,7 @@ def check_secret(secret: str) -> None:
     _refuse([*_secret_problems(secret)])
 
 
-def cautions(
+def terms_warnings(
     terms: OperatorTerms, *, parking_window: timedelta, refused: Sequence[str], public: bool
 ) -> list[str]:
     """What is allowed, but probably not meant.
@@ -105,7 +105,7 @@ def cautions(
     return found
 
 
-def secret_cautions(secret: str) -> list[str]:
+def secret_warnings(secret: str) -> list[str]:
     """What is doubtful about *secret*, without a word of it."""
     if len(secret) >= SECRET_CHARACTERS_GOOD:
         return []

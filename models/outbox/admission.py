@@ -7,18 +7,29 @@ else is passing is looked at again a moment later.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
-from models.outbox.calls import CALLS_IN_FLIGHT
 from models.outbox.rate_limit import PartnerLimits
+
+# For a circuit row `c`: each deliverer whose calls may not be over by `:now`. Moments stand there
+# in UTC and in one form, so as texts they are in the order of time. Whatever else stands there was
+# written by nobody of ours: it is passed over, for an error here would end all claims.
+CALLS_IN_FLIGHT: Final = """
+    SELECT d.key AS deliverer, CAST(d.value ->> 'calls' AS int) AS calls, d.value
+      FROM jsonb_each(CASE jsonb_typeof(c.in_flight) WHEN 'object' THEN c.in_flight END) d
+     WHERE d.value ->> 'calls' ~ '^[0-9]{1,6}$'
+       AND d.value ->> 'until' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T'
+       AND (d.value ->> 'until') COLLATE "C"
+           > (to_jsonb(CAST(:now AS timestamptz)) #>> '{}') COLLATE "C\""""
 
 # Of the operators asked for, in this order, those with something to claim; then their rows. Each
 # look is ORDER BY ... LIMIT 1, which only the index gives cheaply: under EXISTS the planner may
 # trust that one of the first rows of the table will do. A circuit's own row is read again once it
 # is locked, so the counts of others are never old (protocol E1 speaks of other rows).
-GATES = text(f"""
+LOCK_CIRCUITS = text(f"""
     WITH wanting AS MATERIALIZED (
         SELECT c.operator, asked.turn
           FROM unnest(CAST(:operators AS int[])) WITH ORDINALITY AS asked(operator, turn)
@@ -52,7 +63,7 @@ GATES = text(f"""
      ORDER BY w.turn""")  # noqa: S608 - a constant
 
 # Who died is forgotten when its calls must be over.
-COUNT = text(f"""
+STORE_IN_FLIGHT = text(f"""
     WITH ours AS MATERIALIZED (
         SELECT c.operator FROM circuit c
           JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(operator int)
@@ -99,7 +110,7 @@ class LockedCircuits:
     full: bool
 
 
-def pass_gates(
+def lock_circuits(
     connection: Connection,
     *,
     deliverer: str,
@@ -115,7 +126,7 @@ def pass_gates(
     if not operators or most <= 0:
         return LockedCircuits((), busy=False, last=None, full=False)
     rows = connection.execute(
-        GATES,
+        LOCK_CIRCUITS,
         {
             "operators": list(operators),
             "most": most,
@@ -143,7 +154,7 @@ def pass_gates(
     return LockedCircuits(ours, busy=len(ours) < len(rows), last=last, full=len(rows) == most)
 
 
-def count_calls(
+def store_in_flight(
     connection: Connection,
     counted: Collection[InFlightCount],
     *,
@@ -167,7 +178,7 @@ def count_calls(
         for one in counted
     ]
     written = connection.execute(
-        COUNT,
+        STORE_IN_FLIGHT,
         {"rows": to_json(rows).decode(), "deliverer": deliverer, "now": now, "until": until},
     )
     return set(written.scalars())

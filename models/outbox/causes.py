@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-LAST: Final = "; the last: "  # what a reason says before the problem of the last attempt
+LAST_PROBLEM: Final = "; the last: "  # what a reason says before the problem of the last attempt
 _BESIDES: Final = ". Besides, "  # a second address, which was not the one that failed
 
 
@@ -137,7 +137,7 @@ _BEGUN: Final = re.compile(r"began to answer \d{3}, then: ")
 
 def cause_of(reason: str | None) -> Cause:
     """Name the cause behind a circuit's reason: that of the last attempt it tells of."""
-    problem = (reason or "").rpartition(LAST)[2].partition(_BESIDES)[0]
+    problem = (reason or "").rpartition(LAST_PROBLEM)[2].partition(_BESIDES)[0]
     problem = _BEGUN.sub("", problem, count=1).strip()
     answered = _ANSWERED.match(problem)
     if answered is not None:

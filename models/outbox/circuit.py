@@ -3,11 +3,15 @@
 "Dead needs proof": that a notice is refused for good is believed while the partner takes others.
 """
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from models.outbox.causes import LAST
+from pydantic_core import to_json
+from sqlalchemy import Connection, Row, text
+
+from models.outbox.causes import LAST_PROBLEM
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
 from models.vocabulary import SENT_ONCE
 
@@ -36,7 +40,7 @@ class CircuitState:
         return self.opened_at is not None and self.closed_at is None
 
     @property
-    def is_calm(self) -> bool:
+    def is_healthy(self) -> bool:
         """A success changes nothing."""
         return not self.is_open and not self.refused
 
@@ -47,20 +51,20 @@ class CircuitState:
             self.probe_at, self.probe_youngest = now + PROBE_INTERVAL, False
             self.refused, self.changed = 0, True
 
-    def hear_success(self, attempt: Attempt, *, now: datetime) -> None:
+    def on_success(self, attempt: Attempt, *, now: datetime) -> None:
         """The partner took something: it is well, and whatever waits for it is due.
 
         What was sent before the circuit opened proves nothing about the time since.
         """
         if self.is_open and not self._is_probe(attempt):
             return
-        if not self.is_calm:
+        if not self.is_healthy:
             self.changed = True
         if self.is_open:
             self.closed_at, self.probe_at = now, None
         self.refused = 0
 
-    def hear_failure(self, attempt: Attempt, *, now: datetime) -> Attempt:
+    def on_failure(self, attempt: Attempt, *, now: datetime) -> Attempt:
         """Give the attempt as it counts: nothing is dead by the word of a partner that is unwell.
 
         A create or reserve that is refused is answered: it says nothing about the partner. For how
@@ -74,7 +78,7 @@ class CircuitState:
             self.changed = True
             if self.refused >= REFUSALS_MAX:
                 last = attempt.problem or "no word"
-                self.open(f"refused {REFUSALS_MAX} notices in a row{LAST}{last}", now=now)
+                self.open(f"refused {REFUSALS_MAX} notices in a row{LAST_PROBLEM}{last}", now=now)
         if self._is_probe(attempt):
             # One that is refused for good may be refused for ever: then the other end is tried.
             self.probe_youngest = refusal and not self.probe_youngest
@@ -86,9 +90,9 @@ class CircuitState:
 
     def _explain(self, attempt: Attempt) -> None:
         """Keep what the last probe met beside why it was opened: it may be another trouble now."""
-        opened, separator, last = (self.reason or "").partition(LAST)
+        opened, separator, last = (self.reason or "").partition(LAST_PROBLEM)
         if attempt.problem is not None and attempt.problem != (last if separator else opened):
-            self.reason = f"{opened}{LAST}{attempt.problem}"
+            self.reason = f"{opened}{LAST_PROBLEM}{attempt.problem}"
 
     def _leave_alone(self, attempt: Attempt) -> None:
         """Put the next probe off for as long as the partner asked; not where it locked us out.
@@ -148,3 +152,75 @@ def _spared(attempt: Attempt) -> Attempt:
 
 def _is_sent_once(attempt: Attempt) -> bool:
     return attempt.claim.action in SENT_ONCE
+
+
+_COLUMNS = "operator, refused, opened_at, reason, closed_at, probe_at, probe_youngest"
+READ_CIRCUITS = text(f"SELECT {_COLUMNS} FROM circuit WHERE operator = ANY(:operators)")  # noqa: S608 - a constant list of columns
+LOCK_CIRCUITS = text(f"""
+    SELECT {_COLUMNS} FROM circuit WHERE operator = ANY(:operators)
+     ORDER BY operator FOR NO KEY UPDATE""")  # noqa: S608 - a constant list of columns
+CREATE_CIRCUITS = text("""
+    INSERT INTO circuit (operator)
+    SELECT o.id FROM operator o
+     WHERE o.id = ANY(:operators) AND NOT EXISTS (SELECT FROM circuit c WHERE c.operator = o.id)
+     ORDER BY o.id
+        ON CONFLICT (operator) DO NOTHING""")
+STORE_CIRCUITS = text("""
+    UPDATE circuit c
+       SET refused = r.refused, opened_at = r.opened_at, reason = r.reason,
+           closed_at = r.closed_at, probe_at = r.probe_at, probe_youngest = r.probe_youngest
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+               operator int, refused int, opened_at timestamptz, reason text,
+               closed_at timestamptz, probe_at timestamptz, probe_youngest bool)
+     WHERE c.operator = r.operator""")
+
+
+def create_circuits(connection: Connection, operators: Collection[int]) -> None:
+    """Give each of *operators* a circuit, if it has none yet."""
+    connection.execute(CREATE_CIRCUITS, {"operators": sorted(operators)})
+
+
+def load_circuits(
+    connection: Connection, attempts: Sequence[Attempt], *, given_up: Collection[int]
+) -> dict[int, CircuitState]:
+    """The circuits that *attempts* concern; locked are those they may change.
+
+    A success at a partner that is well, which nearly all are, changes none: so partners in good
+    health share nothing, and no deliverer waits for another.
+    """
+    operators = {one.claim.operator for one in attempts}
+    found = _read(connection, operators)
+    moving = set(given_up) | {
+        one.claim.operator for one in attempts if is_refusal(one) or is_locked_out(one)
+    }
+    moving |= {circuit.operator for circuit in found.values() if not circuit.is_healthy}
+    if moving:
+        if moving - found.keys():
+            create_circuits(connection, moving)
+        rows = connection.execute(LOCK_CIRCUITS, {"operators": sorted(moving)})
+        found |= {row.operator: CircuitState(*row) for row in rows}
+    return {one: found.get(one) or CircuitState(one) for one in operators}
+
+
+def store_circuits(connection: Connection, circuits: Iterable[CircuitState]) -> None:
+    """Store those that changed."""
+    rows = [
+        {
+            "operator": one.operator,
+            "refused": one.refused,
+            "opened_at": one.opened_at,
+            "reason": one.reason,
+            "closed_at": one.closed_at,
+            "probe_at": one.probe_at,
+            "probe_youngest": one.probe_youngest,
+        }
+        for one in circuits
+        if one.changed
+    ]
+    if rows:
+        connection.execute(STORE_CIRCUITS, {"rows": to_json(rows).decode()})
+
+
+def _read(connection: Connection, operators: Collection[int]) -> dict[int, CircuitState]:
+    rows: Iterable[Row[Any]] = connection.execute(READ_CIRCUITS, {"operators": sorted(operators)})
+    return {row.operator: CircuitState(*row) for row in rows}

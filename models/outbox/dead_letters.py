@@ -45,7 +45,7 @@ class Resolved:
     due: bool
 
 
-def free(connection: Connection, notice_id: int, way: Resolution, *, now: datetime) -> Resolved:
+def resolve(connection: Connection, notice_id: int, way: Resolution, *, now: datetime) -> Resolved:
     """Take a dead notice out of the way inside the caller's transaction.
 
     `retry`: due now, with a schedule of its own. `skip --delivered`: as if its success were

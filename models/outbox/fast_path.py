@@ -27,7 +27,7 @@ _RESULTS: Final = ", ".join(f"'{action}'" for action in sorted(RESULTS))
 # has another lease or an end by then is left alone (rule 14), and a ticket counts, and stands, as
 # it does now (rule 16). Followers may be newer than the statement: they are somebody else's
 # (`move_heads`, protocol E1).
-RECORD_PLAIN = text(f"""
+RECORD_SUCCESSES = text(f"""
     WITH given AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
                    notice bigint, claim int, operator int, lease uuid, took_ms int,
@@ -67,7 +67,7 @@ RECORD_PLAIN = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
+class FastPathResult:
     """The attempts that were *recorded* and the *rest*. *due*: a follower is due now."""
 
     recorded: Sequence[Attempt]
@@ -75,13 +75,13 @@ class Plain:
     due: bool
 
 
-def record_plain(
+def record_successes(
     connection: Connection,
     attempts: Sequence[Attempt],
     *,
     now: datetime,
     given_up: Collection[int],
-) -> Plain:
+) -> FastPathResult:
     """Record the plain ones of *attempts* inside the caller's transaction; lock all their tickets.
 
     Plain is the success of a notice that still has the attempt's lease, with no earlier call to
@@ -90,9 +90,9 @@ def record_plain(
     """
     chosen = _candidates(attempts, given_up)
     if not chosen:
-        return Plain((), attempts, due=False)
+        return FastPathResult((), attempts, due=False)
     told = connection.execute(
-        RECORD_PLAIN,
+        RECORD_SUCCESSES,
         {
             "rows": to_json([_row(one) for one in chosen.values()]).decode(),
             "tickets": sorted({one.claim.ticket for one in attempts}),
@@ -107,7 +107,7 @@ def record_plain(
     for one in attempts:
         ticket = one.claim.ticket
         (recorded if ticket in done and chosen[ticket] is one else rest).append(one)
-    return Plain(recorded, rest, due=move_heads(connection, followed, now=now))
+    return FastPathResult(recorded, rest, due=move_heads(connection, followed, now=now))
 
 
 def _candidates(attempts: Sequence[Attempt], given_up: Collection[int]) -> dict[int, Attempt]:

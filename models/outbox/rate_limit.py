@@ -24,7 +24,7 @@ class PartnerLimits:
     tokens: float
     tokens_at: datetime | None
 
-    def allowance(self, *, calls: int, now: datetime) -> "Quota":
+    def quota(self, *, calls: int, now: datetime) -> "Quota":
         """Say what may be claimed by a deliverer that has *calls* in flight."""
         if self.probe_at is not None:
             probes = 1 if now >= self.probe_at else 0

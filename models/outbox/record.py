@@ -15,9 +15,8 @@ from sqlalchemy import Connection
 from models.lifecycle import answers
 from models.lifecycle.advance import take_turn
 from models.lifecycle.ticket import Owed, TicketState
-from models.outbox.circuit import CircuitState
-from models.outbox.circuit_rows import circuits_of, store_circuits
-from models.outbox.fast_path import record_plain
+from models.outbox.circuit import CircuitState, load_circuits, store_circuits
+from models.outbox.fast_path import record_successes
 from models.outbox.notice_rows import (
     SentNotice,
     insert_attempts,
@@ -58,7 +57,7 @@ def record(
     never sent twice: all but success cancels their ticket (rule 10). *given_up*: operators of
     these attempts whose circuit the deliverer wants open, each with its reason.
     """
-    plain = record_plain(connection, attempts, now=now, given_up=given_up)
+    plain = record_successes(connection, attempts, now=now, given_up=given_up)
     if not plain.rest:
         return Recorded(plain.recorded, due=plain.due)
     rest = record_each(
@@ -85,7 +84,7 @@ def record_each(
     tickets = lock_by_id(connection, (one.claim.ticket for one in attempts))
     were_new = {ticket.id for ticket in tickets.values() if ticket.status is Status.NEW}
     notices = lock_notices(connection, (one.claim.notice for one in attempts))
-    circuits = circuits_of(connection, attempts, given_up=given_up)
+    circuits = load_circuits(connection, attempts, given_up=given_up)
     were_open = {operator for operator, circuit in circuits.items() if circuit.is_open}
     for operator, reason in given_up.items():
         circuits[operator].open(reason, now=now)
@@ -146,9 +145,9 @@ def _heard(
     A failure without the token changes nothing, no circuit either.
     """
     if isinstance(attempt.verdict, Delivered):
-        circuit.hear_success(attempt, now=now)
+        circuit.on_success(attempt, now=now)
     elif _is_held(notice, attempt):
-        return circuit.hear_failure(attempt, now=now)
+        return circuit.on_failure(attempt, now=now)
     return attempt
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from models.outbox.record import DISCARD_AGAIN_AFTER
 
-OWED_MAX: Final = 10_000  # notices put off that are looked at, for each operator
+UNDELIVERED_MAX: Final = 10_000  # notices put off that are looked at, for each operator
 
 _SINCE: Final = f"""
            CASE WHEN n.postponed_at IS NULL THEN n.due_at
@@ -23,7 +23,7 @@ _SINCE: Final = f"""
 # they are. Of those put off, what has been tried for longest has the longest pauses: it is among
 # the first by the time of its last attempt, unless more than the limit fail at once; then one of
 # these is found instead. Takes `o.id`, :now and :owed_max.
-OLDEST_OWED: Final = f"""
+OLDEST_UNDELIVERED: Final = f"""
            SELECT min(one.since) AS since
              FROM ((SELECT {_SINCE} FROM notice n
                      WHERE n.operator = o.id AND n.head AND n.ended IS NULL AND n.due_at <= :now

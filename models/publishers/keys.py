@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from models.operators.interventions import Change, Person, keep
+from models.operators.interventions import Change, Person, record_intervention
 from models.platform.encryption import hash_key, new_api_key
 from models.platform.timestamps import written
 
@@ -119,7 +119,9 @@ def add_publisher(
         connection.execute(BIND, {"publisher": publisher, "operators": list(known.values())})
     facts = {"publisher": name, "operators": codes, "read_only": read_only}
     only = codes[0] if len(codes) == 1 else None
-    keep(connection, Change("publisher_added", operator=only, facts=facts), person=person)
+    record_intervention(
+        connection, Change("publisher_added", operator=only, facts=facts), person=person
+    )
     return key
 
 
@@ -140,10 +142,10 @@ def revoke_publisher(connection: Connection, name: str, *, person: Person) -> No
             raise PublisherUnknown(f"no publisher {name!r}; see `slipway publishers list`")
         raise PublisherUnknown(f"publisher {name!r} is revoked since {written(revoked_at)}")
     change = Change("publisher_revoked", facts={"publisher": name})
-    keep(connection, change, person=person)
+    record_intervention(connection, change, person=person)
 
 
-def holder_of(connection: Connection, key: str) -> KeyHolder | None:
+def find_key_holder(connection: Connection, key: str) -> KeyHolder | None:
     """Whose key this is; None for a stranger's and a revoked one.
 
     Found by the hash, in an index: how long that takes tells of the hash alone, from which no key

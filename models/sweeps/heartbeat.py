@@ -25,7 +25,7 @@ class Round:
     horizon: datetime | None
 
 
-def keep_round(connection: Connection, done: Round) -> None:
+def store_round(connection: Connection, done: Round) -> None:
     """Keep *done* in the caller's transaction, unless a later round is there already."""
     connection.execute(KEEP, {"ended_at": done.ended_at, "horizon": done.horizon})
 

@@ -46,7 +46,7 @@ FORGET_REJECTED = text("""
     SELECT count(*) FROM removed""")
 
 
-def forget(connection: Connection, *, before: datetime, limit: int) -> int:
+def remove_expired(connection: Connection, *, before: datetime, limit: int) -> int:
     """Remove up to *limit* each of closed, of cancelled or never opened tickets, and of rejects.
 
     Only what is older than *before*. With a ticket go its events, notices and attempts; what people

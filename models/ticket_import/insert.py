@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from models.lifecycle.advance import take_turn
 from models.lifecycle.protocol_limits import import_problem
 from models.lifecycle.ticket import Terms, TicketState
-from models.operators.interventions import Change, Person, keep_many
+from models.operators.interventions import Change, Person, record_interventions
 from models.platform.timestamps import written
 from models.ticket_import.ticket_line import InFlight
 from models.tickets.load import lock_by_key, parked_of, terms_of
@@ -67,7 +67,7 @@ def bring_in(
         for ticket, _ in made
     ]
     store(connection, turns, now=now)
-    keep_many(connection, [_change(*one) for one in made], person=person, at=now)
+    record_interventions(connection, [_change(*one) for one in made], person=person, at=now)
     brought.imported = len(made)
     brought.known = len(good) - len(made)
     return brought

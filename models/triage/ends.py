@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row
 
 from models.lifecycle.advance import DecidedEvent
 from models.lifecycle.ticket import TicketState
-from models.operators.interventions import Change, Person, keep
+from models.operators.interventions import Change, Person, record_intervention
 from models.triage.values import EventResolution
 from models.vocabulary import Outcome
 
@@ -87,4 +87,4 @@ def keep_end(
         "is": {"outcome": end.outcome, "reason": end.reason},
     }
     change = Change(did, operator=end.operator or None, ticket=ticket, facts=facts)
-    keep(connection, change, person=person, at=now)
+    record_intervention(connection, change, person=person, at=now)

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row, text
 from models.lifecycle.advance import DecidedEvent, PendingEvent, take_turn
 from models.lifecycle.ticket import Decision, TicketState
 from models.operators.interventions import Person
+from models.outbox.creates import withdraw_unsent
 from models.outbox.dead_letters import NotPossible
-from models.outbox.unsent import withdraw_unsent
 from models.platform.timestamps import written
 from models.tickets.load import lock_by_id, parked_of, waiting
 from models.tickets.save import TicketChange, store

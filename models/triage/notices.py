@@ -7,8 +7,8 @@ from sqlalchemy import Connection, text
 
 from models.events.stored import facts_in
 from models.history.values import AttemptFact
-from models.operators.interventions import Change, Person, keep
-from models.outbox.dead_letters import NotPossible, Resolution, free
+from models.operators.interventions import Change, Person, record_intervention
+from models.outbox.dead_letters import NotPossible, Resolution, resolve
 from models.triage.values import (
     DeadNotice,
     DeadNoticeStory,
@@ -123,11 +123,11 @@ def find_dead(connection: Connection, notice_id: int) -> DeadNoticeStory:
 def free_dead(
     connection: Connection, notice_id: int, way: Resolution, *, now: datetime, person: Person
 ) -> FreedNotice:
-    """Take a dead notice out of the way (`models.outbox.dead_letters.free`) and keep who and why.
+    """Resolve a dead notice (`models.outbox.dead_letters.resolve`) and record who did it and why.
 
     Inside the caller's transaction. Raises NotPossible.
     """
-    ticket = free(connection, notice_id, way, now=now).ticket
+    ticket = resolve(connection, notice_id, way, now=now).ticket
     row = connection.execute(AFTER, {"id": notice_id}).one()
     facts = {
         "notice": notice_id,
@@ -138,7 +138,7 @@ def free_dead(
     }
     did = "notice_retried" if way is Resolution.RETRY else "notice_skipped"
     change = Change(did, operator=row.operator, ticket=ticket, facts=facts)
-    keep(connection, change, person=person, at=now)
+    record_intervention(connection, change, person=person, at=now)
     stands = row.status == Status.RESULTED and row.generation == row.generation_in_force
     return FreedNotice(
         id=notice_id,

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection, text
 
 from models.events.stored import facts_in
-from models.operators.listing import unknown
+from models.operators.listing import unknown_operator
 from models.platform.timestamps import moment, written
 from models.vocabulary import Status
 
@@ -171,7 +171,7 @@ def list_unended(
 def _check(connection: Connection, operator: str | None) -> None:
     known = operator is None or connection.execute(KNOWN, {"operator": operator}).scalar_one()
     if operator is not None and not known:
-        raise unknown(connection, operator)
+        raise unknown_operator(connection, operator)
 
 
 def _ticket(row: dict[str, Any]) -> UnendedTicket:

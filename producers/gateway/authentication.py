@@ -9,7 +9,7 @@ from fastapi.security import APIKeyHeader
 from sqlalchemy import Connection
 
 from models.bet_engine.access import Caller, SignedRequest, verify_caller
-from models.publishers.keys import KeyHolder, holder_of
+from models.publishers.keys import KeyHolder, find_key_holder
 from producers.gateway.bodies import read_body
 from producers.gateway.errors import Refused
 from producers.gateway.gateway import TheGateway
@@ -67,7 +67,7 @@ async def _holding_a_key(
 def holder_or_refusal(connection: Connection, key: str | None) -> KeyHolder:
     """Whose key it is. Raises Refused (401) for none, a stranger's or a revoked one."""
     if key is not None and 1 <= len(key) <= KEY_CHARACTERS_MAX:
-        holder = holder_of(connection, key)
+        holder = find_key_holder(connection, key)
         if holder is not None:
             return holder
     log.info("key_refused", extra={"given": key is not None})

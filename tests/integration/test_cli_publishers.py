@@ -5,7 +5,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from models.platform.encryption import hash_key
-from models.publishers.keys import holder_of
+from models.publishers.keys import find_key_holder
 from tests.support.command_line import CommandLine
 
 ADD = ("publishers", "add", "odds", "--operator", "acme", "--operator", "beta")
@@ -34,7 +34,7 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(slipway, engine):
     added = slipway(*ADD, "--read-only", "--json", "--by", "anna", "--why", "contract")
     key = added.document()["key"]
     with engine.connect() as connection:
-        holder = holder_of(connection, key)
+        holder = find_key_holder(connection, key)
         hashes = connection.execute(text("SELECT key_hash FROM publisher")).scalars().all()
 
     assert added.code == 0
@@ -54,7 +54,7 @@ def test_without_operators_a_key_may_name_any_and_says_so(slipway, engine):
     added = slipway("publishers", "add", "all")
     key = added.out.split()[-1]
     with engine.connect() as connection:
-        holder = holder_of(connection, key)
+        holder = find_key_holder(connection, key)
 
     assert "may name every operator" in added.err
     assert holder is not None
@@ -69,7 +69,7 @@ def test_a_revoked_key_opens_nothing_and_its_name_stays_taken(slipway, engine):
     anew = slipway(*ADD)
 
     with engine.connect() as connection:
-        assert holder_of(connection, key) is None
+        assert find_key_holder(connection, key) is None
         kept = [tuple(row) for row in connection.execute(KEPT)]
     assert revoked.code == 0
     assert (again.code, "'odds' is revoked since" in again.err) == (1, True)

@@ -10,7 +10,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import make_url, text
 
-from models.operators.secrets import SealedSecrets
+from models.operators.secrets import EncryptedSecrets
 from models.sweeps.heartbeat import Round
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
@@ -166,7 +166,7 @@ def test_partners_out_of_reach_and_secrets_that_stay_closed_are_named(slipway):
 def test_the_advice_about_an_open_circuit_follows_what_was_met_last(reason, advised):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        secrets = SealedSecrets("sealed")
+        secrets = EncryptedSecrets("sealed")
         one = Described("acme", url, enabled=True, secrets=secrets, circuit=reason)
         (found,) = examine_partners([one], networks=[ip_network("127.0.0.0/8")])
 

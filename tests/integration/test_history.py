@@ -12,8 +12,8 @@ from models.events.event import Entry
 from models.history import read_stories, timeline, why_not_closed
 from models.intake.apply import apply_entries
 from models.operators import NewOperator, add_operator
-from models.operators.interventions import Change, Person, keep
-from models.operators.partners import partners
+from models.operators.interventions import Change, Person, record_intervention
+from models.operators.partners import enabled_partners
 from models.outbox.claim import claim
 from models.outbox.record import record
 from models.outbox.values import Attempt, Delivered, RetryLater, Verdict
@@ -62,7 +62,7 @@ class Life:
                 connection,
                 now=now,
                 lease=timedelta(seconds=25),
-                room={one.id: 10 for one in partners(connection, now=now)},
+                room={one.id: 10 for one in enabled_partners(connection, now=now)},
                 create_age_max=timedelta(seconds=60),
             )
             attempts = [
@@ -142,7 +142,9 @@ def test_what_a_person_did_and_what_was_refused_belong_to_the_story(life, engine
         (story,) = read_stories(connection, "T-1")
         assert [refused.reason for refused in story.refused] == ["unknown_action"]
         ticket = connection.exec_driver_sql("SELECT id FROM ticket").scalar_one()
-        keep(connection, Change("notice_skipped", ticket=ticket), person=Person("bo", "by phone"))
+        record_intervention(
+            connection, Change("notice_skipped", ticket=ticket), person=Person("bo", "by phone")
+        )
         (story,) = read_stories(connection, "T-1")
 
     assert [(one.who, one.did, one.why) for one in story.interventions] == [

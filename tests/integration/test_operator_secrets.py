@@ -9,20 +9,20 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 
 from models.operators import (
+    EncryptedSecrets,
     InterruptedRotation,
     NewOperator,
     OperatorInvalid,
-    SealedSecrets,
     add_operator,
     forget_old_secrets,
-    reseal,
+    reencrypt_secrets,
     rotate_secret,
     show_operator,
     signing_secret,
     verifying_secrets,
 )
 from models.operators.interventions import Person
-from models.operators.partners import find_partner, partners
+from models.operators.partners import enabled_partners, find_partner
 from models.platform.encryption import DecryptionFailed, Vault
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
@@ -51,13 +51,13 @@ def add(connection: Connection, vault: Vault, new: NewOperator) -> str:
     return new.code
 
 
-def secrets(engine: Engine, code: str = "acme") -> SealedSecrets:
+def secrets(engine: Engine, code: str = "acme") -> EncryptedSecrets:
     with engine.begin() as connection:
         row = connection.execute(
             text("SELECT secret, next_secret, switch_at, forget_at FROM operator WHERE code = :c"),
             {"c": code},
         ).one()
-    return SealedSecrets(*row)
+    return EncryptedSecrets(*row)
 
 
 class Exchange:
@@ -123,8 +123,8 @@ def test_delivery_signs_with_the_secret_of_the_moment(exchange, engine, vault, c
     exchange(NEW)
     now = clock.now()
     with engine.begin() as connection:
-        (before,) = partners(connection, now=now)
-        (after,) = partners(connection, now=now + HOUR)
+        (before,) = enabled_partners(connection, now=now)
+        (after,) = enabled_partners(connection, now=now + HOUR)
         found = find_partner(connection, "acme", now=now + HOUR)
 
     assert (vault.open(before.secret), vault.open(after.secret)) == (OLD, NEW)
@@ -219,7 +219,7 @@ def test_after_resealing_the_old_key_can_be_dropped(engine, vault, clock, exchan
         verifying_secrets(secrets(engine), only_new, clock.now())
 
     with engine.begin() as connection:
-        done = reseal(connection, vault=both, person=ANNA)
+        done = reencrypt_secrets(connection, vault=both, person=ANNA)
 
     assert verifying_secrets(secrets(engine), only_new, clock.now()) == (OLD, NEW)
     assert (done.operators, done.unopened) == (1, ("lost",))
@@ -229,7 +229,7 @@ def test_after_resealing_the_old_key_can_be_dropped(engine, vault, clock, exchan
 def test_no_secret_is_in_the_record_of_changes_or_a_repr(exchange, engine, vault):
     exchange(NEW)
     with engine.begin() as connection:
-        reseal(connection, vault=vault, person=ANNA)
+        reencrypt_secrets(connection, vault=vault, person=ANNA)
         page = show_operator(connection, "acme")
         dump = connection.execute(
             text("SELECT o::text || i::text FROM operator o, intervention i")

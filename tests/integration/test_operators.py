@@ -16,10 +16,10 @@ from models.operators import (
     OperatorExists,
     OperatorInvalid,
     add_operator,
-    cautions,
-    check,
+    check_new_operator,
     list_operators,
-    secret_cautions,
+    secret_warnings,
+    terms_warnings,
 )
 from models.operators.interventions import Person
 from models.platform.encryption import Vault, hash_key
@@ -133,7 +133,7 @@ def test_a_seamless_operator_always_announces_its_tickets(engine, vault):
 )
 def test_a_mistake_is_named_with_what_to_do(change, told):
     with pytest.raises(OperatorInvalid) as refusal:
-        check(replace(ACME, **change))
+        check_new_operator(replace(ACME, **change))
 
     assert told in str(refusal.value)
 
@@ -142,7 +142,7 @@ def test_every_mistake_is_told_and_no_password_of_a_url():
     wrong = replace(ACME, code="", url="https://user:hunter2@acme.example/", in_flight=0)
 
     with pytest.raises(OperatorInvalid) as refusal:
-        check(wrong)
+        check_new_operator(wrong)
 
     assert len(refusal.value.problems) == 3
     assert "hunter2" not in str(refusal.value)
@@ -153,7 +153,7 @@ def test_every_mistake_is_told_and_no_password_of_a_url():
 )
 def test_no_part_of_a_password_in_a_url_is_told(login):
     with pytest.raises(OperatorInvalid) as refusal:
-        check(replace(ACME, url=f"https://{login}acme.example/"))
+        check_new_operator(replace(ACME, url=f"https://{login}acme.example/"))
 
     assert not {"hun", "ter2"} & set(re.findall("hun|ter2", str(refusal.value)))
 
@@ -163,11 +163,11 @@ def test_what_is_allowed_but_doubtful_is_a_caution():
     doubtful = replace(ACME, url="http://10.0.0.7/hook", close_delay=timedelta(minutes=1))
     window = timedelta(minutes=15)
 
-    told = cautions(doubtful, parking_window=window, refused=["10.0.0.7"], public=False)
+    told = terms_warnings(doubtful, parking_window=window, refused=["10.0.0.7"], public=False)
 
     assert [words[:20] for words in told] == ["close delay 1m is sh", "10.0.0.7 is 10.0.0.7"]
-    assert [words[:20] for words in secret_cautions("short")] == ["the secret has 5 cha"]
-    assert not secret_cautions(SECRET)
-    assert not cautions(ACME, parking_window=window, refused=[], public=True)
+    assert [words[:20] for words in secret_warnings("short")] == ["the secret has 5 cha"]
+    assert not secret_warnings(SECRET)
+    assert not terms_warnings(ACME, parking_window=window, refused=[], public=True)
     plain = replace(ACME, url="http://pam.acme.example/")
-    assert "not https" in cautions(plain, parking_window=window, refused=[], public=True)[0]
+    assert "not https" in terms_warnings(plain, parking_window=window, refused=[], public=True)[0]

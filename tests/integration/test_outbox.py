@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from models.notices.key import key_of
-from models.operators.partners import partners
+from models.operators.partners import enabled_partners
 from models.outbox.values import Claim, Dead, RetryLater, Unanswered
 from models.vocabulary import Action
 from tests.support.harness import CLOSE_DELAY, LEASE, SLIP, Harness
@@ -181,7 +181,7 @@ def test_a_disabled_operator_s_notices_are_held_and_go_out_later(harness, record
         harness.say("ticket_win", operator=operator)
 
     with engine.begin() as connection:
-        enabled = partners(connection, now=harness.clock.now())
+        enabled = enabled_partners(connection, now=harness.clock.now())
         claims = harness.claim_within(connection, {one.id: one.in_flight for one in enabled})
     assert [one.id for one in enabled] == [bravo]
     assert [one.operator_code for one in claims] == ["bravo"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from models.outbox.fast_path import record_plain
+from models.outbox.fast_path import record_successes
 from models.outbox.record import record, record_each
 from models.outbox.values import Attempt, Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
 from tests.support.harness import LEASE, PARKING_WINDOW, PARTNER_GRACE, TOOK
@@ -178,7 +178,7 @@ def test_what_is_plain_is_recorded_as_if_it_were_not(harness, engine, situation,
         long = record_each(connection, attempts, **terms)
         left_by_long = state(connection)
         connection.rollback()
-        alone = record_plain(connection, attempts, now=harness.now, given_up=())
+        alone = record_successes(connection, attempts, now=harness.now, given_up=())
         connection.rollback()
 
     assert left_by_short == left_by_long
@@ -191,7 +191,7 @@ def test_a_partner_that_is_given_up_has_nothing_plain(harness, engine):
     """Its circuit opens with this batch, and must hear of it all."""
     attempts = one_result(harness)
     with engine.connect() as connection:
-        alone = record_plain(
+        alone = record_successes(
             connection, attempts, now=harness.now, given_up={attempts[0].claim.operator}
         )
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.settings.settings import Settings
-from models.sweeps.retention import forget
+from models.sweeps.retention import remove_expired
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.plans import plans_of, touched_by
@@ -68,7 +68,7 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 
 def remove(connection: Connection) -> int:
-    return forget(connection, before=NOW - RETENTION, limit=BATCH)
+    return remove_expired(connection, before=NOW - RETENTION, limit=BATCH)
 
 
 def test_a_batch_reads_what_it_removes_and_no_whole_table(connection):

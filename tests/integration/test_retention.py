@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from models.intake.apply import apply_entries
 from models.outbox.values import Claim, Dead, Delivered
-from models.sweeps.retention import forget
+from models.sweeps.retention import remove_expired
 from models.vocabulary import Outcome
 from tests.support.harness import CLOSE_DELAY, PARKING_WINDOW, SLIP, Harness
 from tests.support.poison import BREAK, CHECK_VIOLATION
@@ -43,7 +43,7 @@ def left(harness: Harness) -> tuple[int, ...]:
 
 def forget_old(harness: Harness, *, limit: int = 500) -> int:
     with harness.engine.begin() as connection:
-        return forget(connection, before=harness.now - RETENTION, limit=limit)
+        return remove_expired(connection, before=harness.now - RETENTION, limit=limit)
 
 
 def test_a_closed_ticket_goes_with_all_that_belongs_to_it(harness):

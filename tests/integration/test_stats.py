@@ -7,9 +7,9 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from models.monitoring import stats as surveying
-from models.monitoring.stats import Stats, take_survey
+from models.monitoring.stats import Stats, collect_stats
 from models.outbox.values import Dead, Delivered
-from models.sweeps.heartbeat import Round, keep_round, last_round
+from models.sweeps.heartbeat import Round, last_round, store_round
 from models.vocabulary import Status
 from tests.support.harness import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Harness
 from tests.support.plans import plans_of
@@ -38,7 +38,7 @@ EVENTS = text("""
 
 def looked_at(harness: Harness) -> Stats:
     with harness.engine.begin() as connection:
-        return take_survey(connection, now=harness.now)
+        return collect_stats(connection, now=harness.now)
 
 
 def test_a_survey_tells_how_everything_stands(harness):
@@ -103,8 +103,8 @@ def test_a_survey_reads_no_more_than_its_limits_whatever_there_is(harness, monke
         if analysed:
             connection.execute(text("ANALYZE"))
 
-        plans = plans_of(connection, lambda: take_survey(connection, now=harness.now))
-        seen = take_survey(connection, now=harness.now)
+        plans = plans_of(connection, lambda: collect_stats(connection, now=harness.now))
+        seen = collect_stats(connection, now=harness.now)
 
     assert (seen.operators[0].due, seen.closes_due, seen.rejected) == (COUNTED, COUNTED, COUNTED)
     assert plans.whole_tables & {"ticket", "notice", "ticket_event"} == set()
@@ -136,8 +136,8 @@ def test_the_last_round_is_the_latest_whoever_tells_of_it_first(engine: Engine):
     early = Round(late.ended_at - MINUTE, late.ended_at - MINUTE)
 
     with engine.begin() as connection:
-        keep_round(connection, late)
-        keep_round(connection, early)
+        store_round(connection, late)
+        store_round(connection, early)
 
         assert last_round(connection) == late
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from models.monitoring import stats as surveying
 from models.monitoring.operators import operator_health
-from models.monitoring.stats import take_survey
+from models.monitoring.stats import collect_stats
 from models.outbox.values import Attempt, Dead, RetryLater, Unanswered
 from models.vocabulary import Action
 from tests.support.deliverers import AGAIN, Deliverer
@@ -39,7 +39,7 @@ NOTICES = text("""
 def owed_since(harness: Harness) -> datetime | None:
     """As the survey says it, which must be what `operators status` says."""
     with harness.engine.begin() as connection:
-        (surveyed,) = take_survey(connection, now=harness.now).operators
+        (surveyed,) = collect_stats(connection, now=harness.now).operators
         (shown,) = operator_health(connection, now=harness.now)
     assert surveyed.owed_since == shown.owed_since
     return surveyed.owed_since
@@ -173,8 +173,8 @@ def test_the_look_reads_no_more_than_its_limit_and_finds_the_oldest(harness, mon
         if analysed:
             connection.execute(text("ANALYZE"))
 
-        plans = plans_of(connection, lambda: take_survey(connection, now=harness.now))
-        (seen,) = take_survey(connection, now=harness.now).operators
+        plans = plans_of(connection, lambda: collect_stats(connection, now=harness.now))
+        (seen,) = collect_stats(connection, now=harness.now).operators
 
     assert seen.owed_since == harness.now - 9 * HOUR
     assert {"notice_due", "notice_postponed"} <= plans.indexes

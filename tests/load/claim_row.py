@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from models.operators.partners import partners
+from models.operators.partners import enabled_partners
 from models.platform.clock import DatabaseClock
 from tests.load.environment import BenchEnvironment, Database
 from tests.load.results import Samples
@@ -69,7 +69,7 @@ def _looks(database: Database, now: datetime) -> float:
     with database.engine.connect() as connection:
         for _ in range(LOOKS):
             turnstile = Admission(settings, time.monotonic)
-            there = partners(connection, now=now)
+            there = enabled_partners(connection, now=now)
             before = time.perf_counter()
             passed = turnstile.claim(
                 connection,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from models.operators.partners import partners
+from models.operators.partners import enabled_partners
 from models.outbox.values import (
     Attempt,
     Claim,
@@ -50,7 +50,7 @@ class Deliverer:
     def claim_within(self, connection: Connection, places: int = PLACES) -> list[Claim]:
         """Claim inside the caller's transaction: not yet committed, nothing in flight."""
         now = self.harness.now
-        enabled = partners(connection, now=now)
+        enabled = enabled_partners(connection, now=now)
         self.passed = self.turnstile.claim(connection, enabled, places=places, now=now)
         return list(self.passed.claims)
 

@@ -50,7 +50,7 @@ def probe(verdict: Verdict, status: int | None = None) -> Attempt:
 
 
 def fail(circuit: CircuitState, *attempts: Attempt) -> list[Verdict]:
-    return [circuit.hear_failure(one, now=NOW).verdict for one in attempts]
+    return [circuit.on_failure(one, now=NOW).verdict for one in attempts]
 
 
 def test_the_tenth_refusal_in_a_row_opens_it_and_is_none(circuit):
@@ -63,7 +63,7 @@ def test_the_tenth_refusal_in_a_row_opens_it_and_is_none(circuit):
 
 def test_a_success_in_between_starts_the_row_anew(circuit):
     fail(circuit, *[attempt(REFUSED, 404)] * 9)
-    circuit.hear_success(attempt(Delivered(), 200), now=NOW)
+    circuit.on_success(attempt(Delivered(), 200), now=NOW)
 
     assert fail(circuit, *[attempt(REFUSED, 404)] * 9) == [REFUSED] * 9
     assert not circuit.is_open
@@ -104,7 +104,7 @@ def test_a_create_that_is_not_let_in_proves_nothing(circuit, status, action, ver
 
 def test_a_success_with_such_a_status_does_not(circuit):
     """A wallet's word stands in its body, whatever the status."""
-    circuit.hear_success(attempt(Delivered(), 403), now=NOW)
+    circuit.on_success(attempt(Delivered(), 403), now=NOW)
 
     assert not circuit.is_open
 
@@ -115,12 +115,12 @@ def test_a_refused_create_is_an_answer_and_proves_nothing(circuit, action):
     verdicts = fail(circuit, *[attempt(Dead("answered 402"), 402, action=action)] * 20)
 
     assert verdicts == [Dead("answered 402")] * 20
-    assert circuit.is_calm
+    assert circuit.is_healthy
 
 
 def test_what_dies_of_its_age_is_no_refusal(circuit):
     assert fail(circuit, *[attempt(OUT_OF_TIME, 503)] * 20) == [OUT_OF_TIME] * 20
-    assert circuit.is_calm
+    assert circuit.is_healthy
 
 
 def test_nothing_dies_while_it_is_open(opened):
@@ -142,16 +142,16 @@ def test_a_create_that_fails_meanwhile_has_its_answer_all_the_same(opened):
 
 def test_a_probe_that_succeeds_closes_it(opened):
     later = NOW + PROBE_INTERVAL + TOOK
-    opened.hear_success(probe(Delivered(), 200), now=later)
+    opened.on_success(probe(Delivered(), 200), now=later)
 
     assert (opened.is_open, opened.closed_at, opened.probe_at) == (False, later, None)
-    assert opened.is_calm
+    assert opened.is_healthy
 
 
 def test_a_success_of_before_it_opened_closes_nothing(opened):
     """The secret was changed meanwhile: the other calls in flight prove nothing."""
     opened.changed = False
-    opened.hear_success(attempt(Delivered(), 200, after=timedelta()), now=NOW + TOOK)
+    opened.on_success(attempt(Delivered(), 200, after=timedelta()), now=NOW + TOOK)
 
     assert opened.is_open
     assert not opened.changed
@@ -162,14 +162,14 @@ def test_a_success_of_before_it_opened_closes_nothing(opened):
 )
 def test_the_next_probe_goes_an_interval_after_a_failed_one(opened, verdict):
     opened.probe_at = NOW + timedelta(seconds=40)  # as its claim left it: had it been lost
-    opened.hear_failure(probe(verdict), now=NOW + PROBE_INTERVAL + TOOK)
+    opened.on_failure(probe(verdict), now=NOW + PROBE_INTERVAL + TOOK)
 
     assert opened.probe_at == NOW + 2 * PROBE_INTERVAL
 
 
 def test_a_probe_that_took_longer_than_the_interval_is_followed_at_once(opened):
     late = NOW + 3 * PROBE_INTERVAL
-    opened.hear_failure(probe(Unanswered(TOOK)), now=late)
+    opened.on_failure(probe(Unanswered(TOOK)), now=late)
 
     assert opened.probe_at == late
 
@@ -184,7 +184,7 @@ def test_after_a_refused_probe_the_other_end_is_tried(opened):
     """Old tickets that a partner will never know must not cut off the new ones."""
     turns = []
     for verdict in (RetryLater(TOOK), REFUSED, REFUSED, REFUSED, Unanswered(TOOK), REFUSED):
-        opened.hear_failure(probe(verdict), now=NOW + PROBE_INTERVAL)
+        opened.on_failure(probe(verdict), now=NOW + PROBE_INTERVAL)
         turns.append(opened.probe_youngest)
 
     assert turns == [False, True, False, True, False, True]
@@ -220,7 +220,7 @@ def test_what_was_sent_before_it_opened_explains_nothing(opened):
 
 def test_one_that_opens_again_forgets_when_it_was_closed(opened):
     """Else what was postponed before would be due."""
-    opened.hear_success(probe(Delivered(), 200), now=NOW + PROBE_INTERVAL)
+    opened.on_success(probe(Delivered(), 200), now=NOW + PROBE_INTERVAL)
     opened.open("answered 403", now=NOW + 2 * PROBE_INTERVAL)
 
     assert opened.is_open
@@ -228,13 +228,13 @@ def test_one_that_opens_again_forgets_when_it_was_closed(opened):
 
 
 def test_a_row_starts_anew_when_it_closes(opened):
-    opened.hear_success(probe(Delivered(), 200), now=NOW + PROBE_INTERVAL)
+    opened.on_success(probe(Delivered(), 200), now=NOW + PROBE_INTERVAL)
 
     assert fail(opened, *[attempt(REFUSED, 404)] * (REFUSALS_MAX - 1)) == [REFUSED] * 9
 
 
 def test_a_calm_one_is_not_changed_by_what_changes_nothing(circuit):
-    circuit.hear_success(attempt(Delivered(), 200), now=NOW)
+    circuit.on_success(attempt(Delivered(), 200), now=NOW)
     fail(circuit, attempt(RetryLater(TOOK), 503), attempt(Unanswered(TOOK)))
 
     assert not circuit.changed

@@ -36,7 +36,7 @@ def busy(*, after: timedelta = -TOOK, asked: timedelta = MINUTE, status: int = 5
 def test_the_first_probe_waits_as_long_as_the_last_answers_asked(opened, status):
     """From the answer on, whatever was recorded when, and in whichever order."""
     for asked in (MINUTE, 2 * MINUTE, MINUTE):
-        opened.hear_failure(busy(asked=asked, status=status), now=NOW + TOOK)
+        opened.on_failure(busy(asked=asked, status=status), now=NOW + TOOK)
 
     assert opened.probe_at == NOW + 2 * MINUTE
     assert opened.changed
@@ -44,16 +44,16 @@ def test_the_first_probe_waits_as_long_as_the_last_answers_asked(opened, status)
 
 def test_the_next_probe_waits_as_long_as_the_one_before_was_asked(opened):
     """The newest word of the partner is the one that counts."""
-    opened.hear_failure(busy(asked=10 * MINUTE), now=NOW)
+    opened.on_failure(busy(asked=10 * MINUTE), now=NOW)
     probe = busy(after=10 * MINUTE)
 
-    opened.hear_failure(probe, now=NOW + 10 * MINUTE + TOOK)
+    opened.on_failure(probe, now=NOW + 10 * MINUTE + TOOK)
 
     assert opened.probe_at == NOW + 10 * MINUTE + TOOK + MINUTE
 
 
 def test_less_than_the_interval_brings_no_probe_forward(opened):
-    opened.hear_failure(busy(asked=timedelta(seconds=1)), now=NOW)
+    opened.on_failure(busy(asked=timedelta(seconds=1)), now=NOW)
 
     assert opened.probe_at == NOW + PROBE_INTERVAL
     assert not opened.changed
@@ -61,7 +61,7 @@ def test_less_than_the_interval_brings_no_probe_forward(opened):
 
 @pytest.mark.parametrize("verdict", [Unanswered(MINUTE), Dead("answered 404")], ids=repr)
 def test_who_asks_for_nothing_has_the_interval(opened, verdict):
-    opened.hear_failure(replace(busy(asked=timedelta()), verdict=verdict), now=NOW)
+    opened.on_failure(replace(busy(asked=timedelta()), verdict=verdict), now=NOW)
 
     assert opened.probe_at == NOW + PROBE_INTERVAL
 
@@ -69,7 +69,7 @@ def test_who_asks_for_nothing_has_the_interval(opened, verdict):
 @pytest.mark.parametrize("status", [401, 403])
 def test_who_locked_us_out_is_asked_every_interval(opened, status):
     """What waits goes out within a minute of the right secret."""
-    opened.hear_failure(busy(asked=120 * MINUTE, status=status), now=NOW)
+    opened.on_failure(busy(asked=120 * MINUTE, status=status), now=NOW)
 
     assert opened.probe_at == NOW + PROBE_INTERVAL
 
@@ -77,14 +77,14 @@ def test_who_locked_us_out_is_asked_every_interval(opened, status):
 def test_a_closed_circuit_is_not_touched():
     """Of a partner that is well each notice waits for itself."""
     circuit = CircuitState(1)
-    circuit.hear_failure(busy(), now=NOW)
+    circuit.on_failure(busy(), now=NOW)
 
     assert (circuit.probe_at, circuit.changed) == (None, False)
 
 
 def test_a_success_closes_it_whatever_was_asked_before(opened):
-    opened.hear_failure(busy(asked=10 * MINUTE), now=NOW)
+    opened.on_failure(busy(asked=10 * MINUTE), now=NOW)
     later = NOW + 10 * MINUTE
-    opened.hear_success(replace(busy(after=10 * MINUTE), verdict=Delivered()), now=later)
+    opened.on_success(replace(busy(after=10 * MINUTE), verdict=Delivered()), now=later)
 
     assert (opened.is_open, opened.probe_at) == (False, None)

@@ -14,7 +14,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.intake.apply import Applied
-from models.monitoring.stats import OperatorSurvey, Stats
+from models.monitoring.stats import OperatorStats, Stats
 from models.outbox.causes import Cause
 from models.outbox.values import Attempt, Claim, Delivered, RetryLater, Verdict
 from models.sweeps.heartbeat import Round
@@ -207,7 +207,7 @@ def survey(*operators: str) -> Stats:
     return Stats(
         at=NOW,
         operators=tuple(
-            OperatorSurvey(code, enabled=True, circuit=Cause.CERTIFICATE, due=3, in_flight=1,
+            OperatorStats(code, enabled=True, circuit=Cause.CERTIFICATE, due=3, in_flight=1,
                            oldest_due_at=NOW - 60 * SECOND, owed_since=NOW - 90 * SECOND,
                            dead=0, oldest_dead_at=None)
             for code in operators

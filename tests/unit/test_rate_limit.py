@@ -31,7 +31,7 @@ def seconds(count: float) -> timedelta:
 
 
 def free(gate: PartnerLimits, *, calls: int = 0, now: datetime = NOW) -> int:
-    return gate.allowance(calls=calls, now=now).free
+    return gate.quota(calls=calls, now=now).free
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_cap_of_one_is_one_from_the_beginning():
 def test_after_a_circuit_closed_the_rate_grows_over_a_minute(since, rate):
     gate = replace(GATE, rate=100.0, closed_at=NOW - seconds(since))
 
-    assert gate.allowance(calls=0, now=NOW).rate == rate
+    assert gate.quota(calls=0, now=NOW).rate == rate
 
 
 def test_a_quarter_of_a_second_s_worth_goes_out_at_once():
@@ -89,7 +89,7 @@ def test_the_cap_holds_under_a_rate_too():
 
 
 def test_it_says_when_the_rate_lets_the_next_one_go():
-    allowance = replace(GATE, rate=40.0).allowance(calls=0, now=NOW)
+    allowance = replace(GATE, rate=40.0).quota(calls=0, now=NOW)
 
     assert allowance.left(10) == 0
     assert allowance.until_next(10) == seconds(1 / 40)
@@ -97,7 +97,7 @@ def test_it_says_when_the_rate_lets_the_next_one_go():
 
 
 def test_without_a_rate_nothing_is_held_back():
-    allowance = GATE.allowance(calls=0, now=NOW)
+    allowance = GATE.quota(calls=0, now=NOW)
 
     assert allowance.left(32) is None
     assert allowance.until_next(32) is None
@@ -107,7 +107,7 @@ def test_while_a_circuit_is_open_only_its_probe_goes_and_only_when_it_is_time():
     """Whatever is in flight: a partner that hangs must not hang its own probe up."""
     gate = replace(GATE, probe_at=NOW, others=40)
 
-    early, in_time = gate.allowance(calls=9, now=NOW - seconds(1)), gate.allowance(calls=9, now=NOW)
+    early, in_time = gate.quota(calls=9, now=NOW - seconds(1)), gate.quota(calls=9, now=NOW)
 
     assert (early.is_probe, early.free) == (True, 0)
     assert (in_time.is_probe, in_time.free) == (True, 1)
@@ -122,7 +122,7 @@ def test_in_any_time_no_more_goes_than_the_rate_and_one_bucket(rate, pauses):
     gate, now, sent = replace(GATE, rate=rate, cap=10_000), NOW, 0
     for pause in pauses:
         now += seconds(pause)
-        allowance = gate.allowance(calls=0, now=now)
+        allowance = gate.quota(calls=0, now=now)
         sent += allowance.free
         gate = replace(gate, tokens=allowance.left(allowance.free) or 0.0, tokens_at=now)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from models.database.engine import UNEXPLAINED, Blame, blame
 from models.platform.timestamps import written
-from models.sweeps.heartbeat import Round, keep_round
+from models.sweeps.heartbeat import Round, store_round
 from worker.celery import dependencies as wiring
 from worker.celery.application import app
 from worker.process.outage import Outage
@@ -58,4 +58,4 @@ def _keep(swept: Swept) -> None:
     """Leave word that the clock is kept: an alert watches how old it is."""
     with wiring.engine().begin() as connection:
         now = wiring.clock().now(connection)
-        keep_round(connection, Round(ended_at=now, horizon=swept.horizon))
+        store_round(connection, Round(ended_at=now, horizon=swept.horizon))

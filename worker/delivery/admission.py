@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from models.outbox.admission import InFlightCount, LockedCircuits, count_calls, pass_gates
-from models.outbox.circuit_rows import make_circuits
+from models.outbox.admission import InFlightCount, LockedCircuits, lock_circuits, store_in_flight
+from models.outbox.circuit import create_circuits
 from models.outbox.claim import claim, claim_probes
 from models.outbox.rate_limit import Quota
 from models.outbox.values import Claim, Partner
@@ -78,8 +78,8 @@ class Admission:
         """
         ids = [one.id for one in partners]
         if not self._met.issuperset(ids):
-            make_circuits(connection, ids)
-        gates = pass_gates(
+            create_circuits(connection, ids)
+        gates = lock_circuits(
             connection,
             deliverer=self._deliverer,
             operators=self._in_turn(partners) if places else (),
@@ -88,7 +88,7 @@ class Admission:
             create_age_max=self._settings.create_age_max,
         )
         allowances = [
-            gate.allowance(calls=self.lanes.calls[gate.operator], now=now) for gate in gates.ours
+            gate.quota(calls=self.lanes.calls[gate.operator], now=now) for gate in gates.ours
         ]
         free = {one.gate.operator: one for one in allowances if one.free}
         rooms = share({one: of.free for one, of in free.items()}, self.lanes.calls, places)
@@ -157,7 +157,7 @@ class Admission:
         for operator in {*self.lanes.calls, *self._told} - claimed.keys():
             if self._is_news(operator, self.lanes.calls[operator]):
                 rows[operator] = InFlightCount(operator, self.lanes.calls[operator])
-        written = count_calls(
+        written = store_in_flight(
             connection,
             rows.values(),
             deliverer=self._deliverer,

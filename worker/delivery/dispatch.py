@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from models.database.engine import Transaction
-from models.operators.partners import partners
+from models.operators.partners import enabled_partners
 from models.outbox.claim import release
 from models.outbox.values import Attempt, Claim
 from models.platform.clock import Clock
@@ -142,7 +142,7 @@ class Dispatch:
 
     def _renew_partners(self, connection: Connection, now: datetime) -> None:
         if self._monotonic() >= self._renew_at:
-            self._accounts.renew(partners(connection, now=now))
+            self._accounts.renew(enabled_partners(connection, now=now))
             self._unusable(self._accounts.unusable)
             self._renew_at = self._monotonic() + _PARTNERS_SECONDS
 

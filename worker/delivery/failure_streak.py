@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from models.outbox.causes import LAST
+from models.outbox.causes import LAST_PROBLEM
 from models.outbox.circuit import is_about_one_ticket
 from models.outbox.values import Attempt, Delivered
 
@@ -38,7 +38,7 @@ class FailureStreaks:
                 counts[operator] += 1
                 last[operator] = one.problem or "no word"
         given_up = {
-            operator: f"{count} attempts in a row led to nothing{LAST}{last[operator]}"
+            operator: f"{count} attempts in a row led to nothing{LAST_PROBLEM}{last[operator]}"
             for operator, count in counts.items()
             if count >= TROUBLES_MAX
         }

@@ -16,7 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from models.database.engine import Transaction
-from models.monitoring.stats import take_survey
+from models.monitoring.stats import collect_stats
 from models.platform.clock import Clock
 from models.settings.settings import Settings
 from worker.intake.celery_queue.script import LISTS, QUEUE
@@ -118,7 +118,7 @@ class StatsCollector:
 
     def _look_at_database(self) -> datetime:
         with self._transaction() as connection:
-            survey = take_survey(connection, now=self._clock.now(connection))
+            survey = collect_stats(connection, now=self._clock.now(connection))
             asked = self._clock.now(connection)
         self._began = self._began or survey.at
         interval = self._settings.sweep_interval

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from models.monitoring.stats import OperatorSurvey, Stats
+from models.monitoring.stats import OperatorStats, Stats
 from worker.metrics.stream_probe import Refused
 from worker.metrics.stream_stats import StreamStats
 
@@ -132,7 +132,7 @@ def of_servers(up: Mapping[str, float], seen: Mapping[str, float]) -> list[Famil
 
 
 def _of_operators(survey: Stats) -> Iterator[Family]:
-    shown: list[tuple[str, str, Callable[[OperatorSurvey], float]]] = [
+    shown: list[tuple[str, str, Callable[[OperatorStats], float]]] = [
         ("operator_enabled", "0: its notices are held.", lambda one: one.enabled),
         ("circuit_open", "1: nothing but probes is sent.", lambda one: one.circuit is not None),
         ("notices_due", "Notices that may be sent now; at most 10,000.", lambda one: one.due),

@@ -15,7 +15,7 @@ from models.platform.clock import Clock
 from models.settings.settings import Settings
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
-from models.sweeps.retention import forget
+from models.sweeps.retention import remove_expired
 from worker.sweep.watermark import WatermarkSource
 
 ROUND_MAX: Final = timedelta(seconds=20)  # then the next round goes on, with a newer horizon
@@ -108,7 +108,7 @@ class Sweep:
 
     def _forget(self, connection: Connection, now: datetime) -> int:
         retention = self._settings.retention
-        return forget(connection, before=now - retention, limit=self._settings.sweep_batch)
+        return remove_expired(connection, before=now - retention, limit=self._settings.sweep_batch)
 
     def _forget_secrets(self, connection: Connection, now: datetime) -> int:
         return forget_old_secrets(connection, now=now)

@@ -6,7 +6,7 @@ from random import Random
 
 from sqlalchemy import text
 
-from models.outbox.dead_letters import Resolution, free
+from models.outbox.dead_letters import Resolution, resolve
 from models.outbox.values import Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
 from models.platform.timestamps import written
 from models.vocabulary import Action
@@ -204,7 +204,7 @@ class Schedule:
         with self.world.transaction() as connection:
             found = connection.execute(DEAD_NOTICES, {"operators": list(self.world.operators)})
             for notice_id in found.scalars().all():
-                free(connection, notice_id, Resolution.RETRY, now=self.world.moment)
+                resolve(connection, notice_id, Resolution.RETRY, now=self.world.moment)
 
     def _left(self) -> int:
         with self.world.transaction() as connection:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, text
 
-from models.operators.secrets import SealedSecrets, verifying_secrets
+from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.outbox.causes import advice_for, cause_of
 from models.platform.encryption import DecryptionFailed, Vault
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
@@ -38,7 +38,7 @@ class Described:
     code: str
     url: str
     enabled: bool
-    secrets: SealedSecrets = field(repr=False)
+    secrets: EncryptedSecrets = field(repr=False)
     circuit: str | None  # why nothing but probes is sent; None: it is closed
 
 
@@ -50,7 +50,7 @@ def read_operators(connection: Connection) -> list[Described]:
             code=row.code,
             url=row.url,
             enabled=row.enabled,
-            secrets=SealedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at),
+            secrets=EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at),
             circuit=(row.circuit_reason or "unknown") if row.circuit_open else None,
         )
         for row in rows

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from models.operators import NewOperator, add_operator, check, secret_cautions
+from models.operators import NewOperator, add_operator, check_new_operator, secret_warnings
 from models.operators.interventions import Person
 from models.platform.encryption import Vault, new_secret
 from models.settings.settings import read_settings
@@ -54,8 +54,8 @@ def add_from_form(form: OperatorOptions, *, who: str, why: str, as_json: bool) -
         timezone=form.timezone,
         lottery_ticket=str(form.lottery_ticket),
     )
-    check(new)  # before the host is asked for: it may be no host at all
-    warnings = [*doubts(new, settings), *secret_cautions(new.secret)]
+    check_new_operator(new)  # before the host is asked for: it may be no host at all
+    warnings = [*doubts(new, settings), *secret_warnings(new.secret)]
     vault = Vault.with_keys(settings.secret_key)
     with transaction() as connection:
         added = add_operator(connection, new, vault=vault, person=Person(who, why))

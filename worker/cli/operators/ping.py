@@ -2,7 +2,7 @@
 
 import typer
 
-from models.operators.listing import unknown
+from models.operators.listing import unknown_operator
 from models.operators.partners import find_partner
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
@@ -20,7 +20,7 @@ def ping_partner(code: str, *, as_json: bool) -> None:
     with transaction() as connection:
         partner = find_partner(connection, code, now=DatabaseClock().now(connection))
         if partner is None:
-            raise unknown(connection, code)
+            raise unknown_operator(connection, code)
     vault = Vault.with_keys(settings.secret_key)
     pinged = ping(
         partner,

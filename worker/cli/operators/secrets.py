@@ -9,9 +9,9 @@ import typer
 from models.operators import (
     InterruptedRotation,
     check_secret,
-    reseal,
+    reencrypt_secrets,
     rotate_secret,
-    secret_cautions,
+    secret_warnings,
 )
 from models.operators.interventions import Person
 from models.platform.clock import DatabaseClock
@@ -64,7 +64,7 @@ def rotate(
             vault=vault,
             person=Person(who, why),
         )
-    warnings = secret_cautions(secret)
+    warnings = secret_warnings(secret)
     if overtaken is not None:
         warnings.append(_OVERTAKEN[overtaken])
     for warning in warnings:
@@ -83,7 +83,7 @@ def reseal_all(*, who: str, why: str, as_json: bool) -> None:
     """Seal all secrets with the first key. Raises Failed when some cannot be opened."""
     vault = Vault.with_keys(read_settings().secret_key)
     with transaction() as connection:
-        done = reseal(connection, vault=vault, person=Person(who, why))
+        done = reencrypt_secrets(connection, vault=vault, person=Person(who, why))
     if as_json:
         show_json(done)
     else:

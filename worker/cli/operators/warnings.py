@@ -3,7 +3,7 @@
 import socket
 from urllib.parse import urlsplit
 
-from models.operators import OperatorTerms, cautions
+from models.operators import OperatorTerms, terms_warnings
 from models.settings.settings import Settings
 from worker.delivery.http.address_policy import may_connect
 
@@ -11,7 +11,7 @@ from worker.delivery.http.address_policy import may_connect
 def doubts(terms: OperatorTerms, settings: Settings) -> list[str]:
     """Say what is doubtful about *terms*, which have been checked. Resolves the URL's host."""
     addresses = _addresses(terms.url)
-    found = cautions(
+    found = terms_warnings(
         terms,
         parking_window=settings.parking_window,
         refused=[
