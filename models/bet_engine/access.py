@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, text
 
+from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.platform.encryption import Vault, new_secret
 from models.platform.signing import Flaw, Genuine, verify
-
-_CODE_CHARACTERS_MAX: Final = 64
 
 # One row always: the time of a request is judged the same way whoever it claims to be from. A
 # disabled operator is let in: disabling holds its notices, while events go on being applied.
@@ -88,4 +87,4 @@ def _secrets(row: Row[Any], vault: Vault) -> tuple[str, ...]:
 
 def _is_code(name: str) -> bool:
     """Whether it can be an operator's: PostgreSQL is not even asked for anything else."""
-    return 1 <= len(name) <= _CODE_CHARACTERS_MAX and name.isprintable()
+    return 1 <= len(name) <= ID_CHARACTERS_MAX and name.isprintable()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from models.bet_engine.access import Caller
 from models.bet_engine.ticket_object import TicketObject
 from models.bet_engine.tickets import find_row, read_ticket
-from models.events.event import Event
+from models.events.event import ARRIVALS_END, Event
 from models.lifecycle.advance import PendingEvent, take_turn
 from models.lifecycle.ticket import TicketState
 from models.platform.clock import Clock
@@ -19,7 +19,6 @@ from models.tickets.save import TicketChange, store
 from models.vocabulary import Action, Outcome, Status
 
 _SEAMLESS: Final = "seamless"
-_LATEST: Final = 2**62  # beyond every arrival number of the log: it comes after what waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +89,4 @@ def _payment(ticket: TicketState, now: datetime) -> PendingEvent:
         order_time=now,
         received_at=now,
     )
-    return PendingEvent(event, arrival=_LATEST)
+    return PendingEvent(event, arrival=ARRIVALS_END)

@@ -9,9 +9,8 @@ from sqlalchemy import Connection, Row, text
 from models.bet_engine.access import Caller
 from models.bet_engine.ticket_object import BetEngineTicket, TicketObject, ticket_object
 from models.events.stored import fitting
+from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.vocabulary import Result, Status
-
-_IDENTIFIER_CHARACTERS_MAX: Final = 64
 
 # An id is tried before a code. Codes are short and come again: the newest ticket has it.
 FIND_ID: Final = text("""
@@ -44,7 +43,7 @@ LIST_OF_PLAYER: Final = text(f"""
 
 def find_row(connection: Connection, caller: Caller, identifier: str) -> int | None:
     """The row id of the caller's ticket with this id or, failing that, this code."""
-    if not 1 <= len(identifier) <= _IDENTIFIER_CHARACTERS_MAX or not identifier.isprintable():
+    if not 1 <= len(identifier) <= ID_CHARACTERS_MAX or not identifier.isprintable():
         return None  # no ticket has such an id, and PostgreSQL takes no NUL
     normal = normalize("NFC", identifier)  # as all ids are kept
     asked = {"operator": caller.operator, "identifier": normal}

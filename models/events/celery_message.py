@@ -17,14 +17,13 @@ from models.events.duplicate_keys import refuse_doubled
 from models.events.envelope import Envelope
 from models.events.event import Entry, Event
 from models.events.field_names import Names, refuse_nearly
-from models.events.format import DATA_NAMES, EVENT_BYTES_MAX
+from models.events.format import DATA_NAMES
 from models.events.messages import not_json, shown, told
 from models.events.published import event_in, field_of
 from models.events.refusal import Refusal
+from models.events.stream_contract import ADD_COMMAND, CELERY_MESSAGE_BYTES_MAX, EVENT_BYTES_MAX
 from models.vocabulary import Reason
 
-KIND: Final = b"CELERY"  # the entry's field `type`
-ENVELOPE_BYTES_MAX: Final = 2 * EVENT_BYTES_MAX  # base64 adds a third, headers come on top
 _ENVELOPE: Final = TypeAdapter(Envelope)
 _JSON: Final = "application/json"
 _TEXTS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "binary", ""})
@@ -60,10 +59,10 @@ class _Task:
 def read_message(entry: Entry) -> Event:
     """The event in a message that was moved from a Celery queue. Raises Refusal."""
     raw = field_of(entry)
-    if len(raw) > ENVELOPE_BYTES_MAX:
+    if len(raw) > CELERY_MESSAGE_BYTES_MAX:
         raise Refusal(
             Reason.TOO_LARGE,
-            f"the message has {len(raw)} bytes; at most {ENVELOPE_BYTES_MAX} are taken",
+            f"the message has {len(raw)} bytes; at most {CELERY_MESSAGE_BYTES_MAX} are taken",
         )
     envelope = _envelope(raw)
     body = _body(envelope)
@@ -111,7 +110,7 @@ def _envelope(raw: bytes) -> dict[str, Any]:
         raise Refusal(
             Reason.INVALID_EVENT,
             "this is an event, not a message of Celery or kombu: publish it with one of them, "
-            "or add it to the stream: XADD ticket-events * event '<json>'",
+            f"or add it to the stream: {ADD_COMMAND}",
         )
     try:
         _ENVELOPE.validate_python(envelope)

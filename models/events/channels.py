@@ -3,8 +3,8 @@
 from enum import StrEnum
 from typing import Final
 
-from models.events import celery_message, lottery
 from models.events.event import Entry
+from models.events.stream_contract import CELERY_TYPE, LOTTERY_TYPE, TYPE_FIELD
 
 
 class Channel(StrEnum):
@@ -17,11 +17,10 @@ class Channel(StrEnum):
     EARLIER = "earlier"  # it had been parked, and the entry that brought it is gone
 
 
-_KIND: Final = b"type"  # the entry's field; without one it is the plain format
 _DOORS: Final = {
     None: Channel.STREAM,
-    lottery.KIND: Channel.LOTTERY,
-    celery_message.KIND: Channel.QUEUE,
+    LOTTERY_TYPE: Channel.LOTTERY,
+    CELERY_TYPE: Channel.QUEUE,
 }
 
 
@@ -29,4 +28,4 @@ def door_of(entry: Entry | None) -> Channel:
     """Name the door of *entry*; None: the entry is not at hand any more."""
     if entry is None:
         return Channel.EARLIER
-    return _DOORS.get(entry.fields.get(_KIND), Channel.UNKNOWN)
+    return _DOORS.get(entry.fields.get(TYPE_FIELD), Channel.UNKNOWN)

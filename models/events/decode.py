@@ -8,26 +8,32 @@ from pydantic_core import from_json
 from models.events import celery_message, lottery
 from models.events.event import Entry, Event, Unreadable
 from models.events.field_names import Names, refuse_nearly
-from models.events.format import EVENT_BYTES_MAX, EVENT_NAMES
-from models.events.published import FIELD, read_published
+from models.events.format import EVENT_NAMES
+from models.events.published import read_published
 from models.events.refusal import Refusal
+from models.events.stream_contract import (
+    CELERY_MESSAGE_BYTES_MAX,
+    CELERY_TYPE,
+    EVENT_FIELD,
+    ID_CHARACTERS_MAX,
+    LOTTERY_TYPE,
+    OPERATOR_FIELD,
+    TYPE_FIELD,
+)
 from models.vocabulary import Reason
 
-__all__ = ["EVENT_BYTES_MAX", "RAW_BYTES_MAX", "read", "unreadable"]
-
 RAW_BYTES_MAX = 8 * 1024 * 1024  # of a rejected entry: the start is kept, the rest is cut
-_KIND = b"type"  # the entry's field; without one it is the plain format
 _READERS: dict[bytes | None, Callable[[Entry], Event]] = {
     None: read_published,
-    lottery.KIND: lottery.read_lottery,
-    celery_message.KIND: celery_message.read_message,
+    LOTTERY_TYPE: lottery.read_lottery,
+    CELERY_TYPE: celery_message.read_message,
 }
-_KNOWN = frozenset({FIELD, _KIND, lottery.OPERATOR})
+_KNOWN = frozenset({EVENT_FIELD, TYPE_FIELD, OPERATOR_FIELD})
 _FIELDS = Names.of(
     (name.decode() for name in _KNOWN),
     elsewhere={name: f"{name} in the JSON of `event`" for name in EVENT_NAMES.known},
 )
-_ID = re.compile(r"[^\s\x00]{1,64}")
+_ID = re.compile(rf"[^\s\x00]{{1,{ID_CHARACTERS_MAX}}}")
 
 
 def read(entry: Entry) -> Event | Unreadable:
@@ -47,7 +53,7 @@ def _check_names(fields: Mapping[bytes, bytes]) -> None:
 
 
 def _reader(entry: Entry) -> Callable[[Entry], Event]:
-    kind = entry.fields.get(_KIND)
+    kind = entry.fields.get(TYPE_FIELD)
     if kind in _READERS:
         return _READERS[kind]
     assert kind is not None, "the plain format has a reader"
@@ -57,11 +63,11 @@ def _reader(entry: Entry) -> Callable[[Entry], Event]:
 
 def unreadable(entry: Entry, reason: Reason, message: str) -> Unreadable:
     """*entry* as a rejected row; names what ids can still be made out, for those who search."""
-    event = entry.fields.get(FIELD)
+    event = entry.fields.get(EVENT_FIELD)
     raw = event
     if raw is None:
         raw = b"\n".join(name + b"=" + value for name, value in entry.fields.items())
-    kind = entry.fields.get(_KIND)
+    kind = entry.fields.get(TYPE_FIELD)
     ids = _glimpse(entry)
     return Unreadable(
         entry_id=entry.id,
@@ -78,8 +84,8 @@ def unreadable(entry: Entry, reason: Reason, message: str) -> Unreadable:
 
 
 def _glimpse(entry: Entry) -> Mapping[str, str]:
-    raw = entry.fields.get(FIELD)
-    if raw is None or len(raw) > celery_message.ENVELOPE_BYTES_MAX:
+    raw = entry.fields.get(EVENT_FIELD)
+    if raw is None or len(raw) > CELERY_MESSAGE_BYTES_MAX:
         return {}
     try:
         found = _seen(entry, raw)
@@ -94,10 +100,10 @@ def _glimpse(entry: Entry) -> Mapping[str, str]:
 
 def _seen(entry: Entry, raw: bytes) -> Mapping[str, object]:
     """What *raw* seems to say of whose it is. Raises ValueError or Refusal."""
-    kind = entry.fields.get(_KIND)
-    if kind == celery_message.KIND:
+    kind = entry.fields.get(TYPE_FIELD)
+    if kind == CELERY_TYPE:
         return celery_message.ids_in(raw)
-    if kind == lottery.KIND:
+    if kind == LOTTERY_TYPE:
         return lottery.ids_in(entry)
     document = from_json(raw)
     if not isinstance(document, dict):

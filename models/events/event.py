@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from models.events.amounts import currency_of
+from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.platform.timestamps import id_time
 from models.vocabulary import Action, Reason
 
 _FIRST_STREAMS: Final = datetime(2018, 10, 17, tzinfo=UTC)  # Redis 5.0
-_DRAW = re.compile(r"[0-9]{1,64}")
+_DRAW = re.compile(rf"[0-9]{{1,{ID_CHARACTERS_MAX}}}")
+# Beyond every arrival number of the log. A new event, which has none yet, comes after all of them.
+ARRIVALS_END: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,10 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJ
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
 from models.events.field_names import Names
+from models.events.stream_contract import ID_CHARACTERS_MAX, MINOR_UNITS_MAX
 from models.platform.timestamps import MOMENT_PATTERN
 from models.vocabulary import Action
 
-EVENT_BYTES_MAX = 256 * 1024
-ID_CHARACTERS_MAX: Final = 64
 # Printable characters without spaces: no control, format or separator characters.
 _PRINTABLE = r"^[^\p{C}\p{Z}]*$"
 # Unicode counts these as marks, letters or symbols, and a screen shows nothing for them: joiners
@@ -28,7 +27,7 @@ _UNSEEN: Final = (
 Id = Annotated[
     str,
     StringConstraints(
-        min_length=1, max_length=64, pattern=_PRINTABLE.replace("Z}", "Z}" + _UNSEEN)
+        min_length=1, max_length=ID_CHARACTERS_MAX, pattern=_PRINTABLE.replace("Z}", "Z}" + _UNSEEN)
     ),
     Field(description="Printable characters without spaces, in Unicode's form NFC."),
 ]
@@ -36,7 +35,6 @@ Id = Annotated[
 Word = Annotated[str, StringConstraints(max_length=255, pattern=_PRINTABLE)]
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL's text takes none
 Text = Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)]
-CENTS_MAX: Final = 10**15
 NUMBER_MAX: Final = 2**31 - 1
 
 
@@ -59,7 +57,7 @@ if TYPE_CHECKING:
     Cents = int
     Number = int
 else:
-    Cents = _integer(0, CENTS_MAX)  # the currency's minor unit, by ISO 4217
+    Cents = _integer(0, MINOR_UNITS_MAX)  # the currency's minor unit, by ISO 4217
     Number = _integer(1, NUMBER_MAX)
 Percent = Annotated[
     int | float,  # kept as it was written: 10 or 10.0

@@ -18,7 +18,7 @@ from models.events.age import too_old_for_a_door
 from models.events.duplicate_keys import refuse_doubled
 from models.events.event import Entry, Event
 from models.events.field_names import refuse_nearly
-from models.events.format import EVENT_BYTES_MAX, ID_CHARACTERS_MAX, Id
+from models.events.format import Id
 from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
 from models.events.messages import (
     IDS_RULE,
@@ -31,13 +31,16 @@ from models.events.messages import (
 )
 from models.events.published import field_of
 from models.events.refusal import Refusal
+from models.events.stream_contract import (
+    EVENT_BYTES_MAX,
+    ID_CHARACTERS_MAX,
+    MINOR_UNITS_MAX,
+    OPERATOR_FIELD,
+)
 from models.platform.money import from_decimal_units
 from models.platform.timestamps import MOMENT_RULE, moment
 from models.vocabulary import Action, Reason
 
-KIND: Final = b"LOTTERY_V2"  # the entry's field `type`
-OPERATOR: Final = b"operator"  # and the field beside it
-_CENTS_MAX: Final = 10**15  # as for any other event (models.events.format)
 _MESSAGE: Final = TypeAdapter(LotteryMessage)
 _ID: Final = TypeAdapter(Id)
 
@@ -110,7 +113,7 @@ def too_long_at_its_draw(payload: bytes) -> str | None:
 
 def ids_in(entry: Entry) -> dict[str, object]:
     """Whose message it seems to be, for those who search; the operator stands beside it."""
-    operator = entry.fields.get(OPERATOR, b"")
+    operator = entry.fields.get(OPERATOR_FIELD, b"")
     ids: dict[str, object] = {"operator": operator.decode("utf-8", "replace")}
     try:
         payload = from_json(field_of(entry))
@@ -211,10 +214,11 @@ def _cents(raw: bytes, payload: dict[str, Any]) -> int:
         raise Refusal(
             Reason.INVALID_EVENT, f"{where}: {error} (was {shown(payload[where])})"
         ) from None
-    if cents > _CENTS_MAX:
+    if cents > MINOR_UNITS_MAX:
         raise Refusal(
             Reason.INVALID_EVENT,
-            f"amount: at most {_CENTS_MAX} in the currency's minor unit are taken (it has {cents})",
+            f"amount: at most {MINOR_UNITS_MAX} in the currency's minor unit are taken"
+            f" (it has {cents})",
         )
     return cents
 
@@ -227,7 +231,7 @@ def _exact(raw: bytes, amount: float) -> Decimal:
 
 
 def _operator(entry: Entry) -> str:
-    given = entry.fields.get(OPERATOR)
+    given = entry.fields.get(OPERATOR_FIELD)
     if given is None:
         raise Refusal(
             Reason.INVALID_EVENT,
@@ -259,7 +263,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
 
 
 _RULES = {
-    **dict.fromkeys(("ticket_id", "draw_id"), "must be text of 1 to 64 digits"),
+    **dict.fromkeys(("ticket_id", "draw_id"), f"must be text of 1 to {ID_CHARACTERS_MAX} digits"),
     "lottery_id": "must be text of 1 to 255 digits",
     **dict.fromkeys(("timestamp", "draw_date"), MOMENT_RULE),
     "amount": "must be a number from 0, in units of the currency",

@@ -12,9 +12,10 @@ from typing_extensions import TypedDict  # Pydantic reads the standard one only 
 
 from models.events.field_names import Names
 from models.events.format import NO_NUL, Moment, Text
+from models.events.stream_contract import ID_CHARACTERS_MAX
 
 # The vendor's ids are digits. Those that become ids of ours have our length.
-Digits = Annotated[str, StringConstraints(max_length=64, pattern=r"^[0-9]+$")]
+Digits = Annotated[str, StringConstraints(max_length=ID_CHARACTERS_MAX, pattern=r"^[0-9]+$")]
 LongDigits = Annotated[str, StringConstraints(max_length=255, pattern=r"^[0-9]+$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
 _LARGEST: Final = float_info.max

@@ -9,11 +9,12 @@ from pydantic_core import ErrorDetails
 
 from models.events.encoding import foreign
 from models.events.refusal import Refusal
+from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.vocabulary import Reason
 
 PROBLEMS_SHOWN_MAX = 5
 TEXT_RULE = "must be text of at most 255 characters, without NUL"
-IDS_RULE = "must be 1 to 64 printable characters without spaces"
+IDS_RULE = f"must be 1 to {ID_CHARACTERS_MAX} printable characters without spaces"
 _LARGEST = float_info.max
 _STRANGERS_NOTE = "unknown fields are kept, but must be storable as JSON"
 _TOO_DEEP = "not JSON: recursion limit exceeded"

@@ -10,14 +10,7 @@ from pydantic_core import from_json
 from models.events.duplicate_keys import refuse_doubled, surely_single
 from models.events.event import Entry, Event
 from models.events.field_names import folded, is_typo, refuse_nearly
-from models.events.format import (
-    DATA_NAMES,
-    EVENT_BYTES_MAX,
-    EVENT_NAMES,
-    REQUIRED,
-    WireEvent,
-    is_missing,
-)
+from models.events.format import DATA_NAMES, EVENT_NAMES, REQUIRED, WireEvent, is_missing
 from models.events.messages import (
     IDS_RULE,
     TEXT_RULE,
@@ -28,11 +21,11 @@ from models.events.messages import (
     told,
 )
 from models.events.refusal import Refusal
+from models.events.stream_contract import ADD_COMMAND, EVENT_BYTES_MAX, EVENT_FIELD
 from models.platform.timestamps import MOMENT_RULE, moment
 from models.vocabulary import INBOUND, Action, Reason
 
 _WIRE = TypeAdapter(WireEvent)
-FIELD = b"event"
 _ACTIONS = {str(action): action for action in Action}  # a third of what a call of `Action` takes
 
 
@@ -72,13 +65,12 @@ def check_names(event: Mapping[str, object]) -> None:
 
 def field_of(entry: Entry) -> bytes:
     """The entry's field `event`. Raises Refusal where there is none."""
-    raw = entry.fields.get(FIELD)
+    raw = entry.fields.get(EVENT_FIELD)
     if raw is None:
         names = ", ".join(sorted(repr(name)[1:66] for name in entry.fields)) or "none"
         raise Refusal(
             Reason.INVALID_EVENT,
-            f"the entry has no field `event` (its fields: {names[:300]}); "
-            "add it as: XADD ticket-events * event '<json>'",
+            f"the entry has no field `event` (its fields: {names[:300]}); add it as: {ADD_COMMAND}",
         )
     return raw
 

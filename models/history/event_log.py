@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 from sqlalchemy import Connection, TextClause, text
 
+from models.events.event import ARRIVALS_END
 from models.vocabulary import Outcome, Reason
 
 FOUND_MAX: Final = 50  # of one id: it counts per ticket, so it may be on several (protocol H12)
@@ -17,7 +18,6 @@ LISTABLE: Final = (Outcome.PARKED, Outcome.REJECTED, Outcome.SUPERSEDED)
 
 _ALWAYS: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
-_NEWEST: Final = 2**62
 # Where two lines have the same moment, events of tickets stand before raw input.
 _EVENT: Final = 2
 _RAW: Final = 1
@@ -277,7 +277,7 @@ def list_troubled(
     For some operators' lines at most *searched* of each outcome are searched, so a page may hold
     few lines, or none, and have a next one.
     """
-    start = after or Place(_ALWAYS, _EVENT, _NEWEST)
+    start = after or Place(_ALWAYS, _EVENT, ARRIVALS_END)
     asked = {
         "operators": _listed(operators),
         "since": since or _NEVER,

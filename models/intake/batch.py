@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from models.events.event import Event
+from models.events.event import ARRIVALS_END, Event
 from models.events.lottery import at_its_draw, too_long
 from models.intake.deduplicate import Arrived, Deduplicated, count_repeats, known_of, sort_by_log
 from models.lifecycle.advance import PendingEvent, take_turn
@@ -20,7 +20,6 @@ from models.tickets.save import TicketChange, store, store_new
 from models.vocabulary import Action, Outcome, Reason, Status
 
 # Fresh events arrive after all that is parked; their place in the chunk breaks ties.
-_FRESH = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def _take_turns(
     tickets: dict[int, TicketState] = {}
     for place, (ticket, event) in enumerate(fresh):
         tickets[ticket.id] = ticket
-        by_ticket[ticket.id].append(PendingEvent(event, arrival=_FRESH + place))
+        by_ticket[ticket.id].append(PendingEvent(event, arrival=ARRIVALS_END + place))
     for ticket_id, parked in parked_of(connection, tickets.values()).items():
         by_ticket[ticket_id] += parked
     turns: list[TicketChange] = []

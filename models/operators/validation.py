@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from models.events.messages import not_normal
+from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.platform.durations import format_duration
 from models.tables.operator import PROTOCOLS
 
@@ -22,7 +23,6 @@ SECRET_CHARACTERS_MAX: Final = 1000
 SECRET_CHARACTERS_GOOD: Final = 16
 API_KEY_CHARACTERS_MIN: Final = 20  # only its fast hash is kept, so it must be beyond guessing
 API_KEY_CHARACTERS_MAX: Final = 200
-_ID_CHARACTERS_MAX: Final = 64
 
 
 class OperatorInvalid(ValueError):
@@ -130,7 +130,7 @@ def _terms_problems(terms: OperatorTerms) -> Iterator[str]:
 def _name_problems(new: OperatorTerms) -> Iterator[str]:
     if not _is_id(new.code):
         yield (
-            f"code {new.code[:80]!r} must be 1 to {_ID_CHARACTERS_MAX} printable characters"
+            f"code {new.code[:80]!r} must be 1 to {ID_CHARACTERS_MAX} printable characters"
             " without spaces"
         )
     if problem := not_normal(new.code):
@@ -146,7 +146,7 @@ def _name_problems(new: OperatorTerms) -> Iterator[str]:
         yield "a seamless operator needs an agent, the wallet's name for us: --agent A"
     if new.agent is not None and not _is_id(new.agent):
         yield (
-            f"agent {new.agent[:80]!r} must be 1 to {_ID_CHARACTERS_MAX} printable characters"
+            f"agent {new.agent[:80]!r} must be 1 to {ID_CHARACTERS_MAX} printable characters"
             " without spaces"
         )
     if new.sign_calls and new.protocol != "seamless":
@@ -229,7 +229,7 @@ def _api_key_problems(new: NewOperator) -> Iterator[str]:
 
 
 def _is_id(text: str) -> bool:
-    return 1 <= len(text) <= _ID_CHARACTERS_MAX and text.isprintable() and " " not in text
+    return 1 <= len(text) <= ID_CHARACTERS_MAX and text.isprintable() and " " not in text
 
 
 def _without_userinfo(url: str) -> str:

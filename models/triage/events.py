@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
+from models.events.event import ARRIVALS_END
 from models.lifecycle.advance import DecidedEvent, PendingEvent, take_turn
 from models.lifecycle.ticket import Decision, TicketState
 from models.operators.interventions import Person
@@ -24,7 +25,6 @@ from models.triage.values import EventResolution
 from models.vocabulary import Action, Outcome, Reason, Status
 
 # Beyond every arrival number of the log: taken up again, it is the latest to come.
-_LATEST: Final = 2**62
 
 STORED: Final = text("""
     SELECT ticket, event_id, arrival, action, data, occurred_at, order_time, received_at, sequence,
@@ -149,7 +149,7 @@ def _taken_up(
     """As it waits now: with a window of its own, and for no reason yet, so that it is stored."""
     stored = waiting(row, ticket)
     event = stored.event if order_time is None else stored.event._replace(order_time=order_time)
-    latest = _LATEST + place
+    latest = ARRIVALS_END + place
     return PendingEvent(event, arrival=latest, park_until=park_until, damage=stored.damage)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from models.database.engine import is_transient
 from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
+from models.events.stream_contract import EVENT_FIELD, OPERATOR_FIELD, TYPE_FIELD
 from models.intake.batch import apply_chunk
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
@@ -131,11 +132,11 @@ def _read_again(row: RawInput, *, now: datetime) -> Event:
             f"entry {row.entry_id} cannot be retried: of its field `event` "
             "there was none, or only the beginning could be kept; publish it again"
         )
-    fields = {b"event": row.raw}
+    fields = {EVENT_FIELD: row.raw}
     if row.kind is not None:
-        fields[b"type"] = row.kind.encode()
+        fields[TYPE_FIELD] = row.kind.encode()
     if row.operator is not None:  # a lottery's stands beside its message
-        fields[b"operator"] = row.operator.encode()
+        fields[OPERATOR_FIELD] = row.operator.encode()
     # A receipt in the future was the id's claim: it was there when it was refused (rule 3).
     entered = row.received_at if row.received_at <= now else min(row.rejected_at, now)
     found = read(Entry(row.entry_id, fields, read_at=entered))

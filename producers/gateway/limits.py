@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from models.events.decode import EVENT_BYTES_MAX
+from models.events.stream_contract import EVENT_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)

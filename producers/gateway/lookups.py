@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection
 
+from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.history import TicketHistory, public, read_stories, why_not_closed
 from models.history.event_log import (
     LISTABLE,
@@ -32,7 +33,6 @@ from producers.gateway.responses import EventEnd, EventEnds, EventPage, TicketSt
 LISTED: Final = 100
 LISTED_MAX: Final = 500
 _NOT_FOUND: Final = 404
-_ID_CHARACTERS_MAX: Final = 64
 _ANY: Final = "|".join(LISTABLE)
 _ALL: Final = ",".join(LISTABLE)
 
@@ -149,7 +149,7 @@ async def event(
     if not found.lines:
         raise Refused(
             _NOT_FOUND,
-            f"no event {event_id[:_ID_CHARACTERS_MAX]!r}"
+            f"no event {event_id[:ID_CHARACTERS_MAX]!r}"
             f"{' on this ticket' if ticket_id is not None else ''} is known to this key; "
             + (_NOT_ALL if found.more and ticket_id is None else _NONE_YET),
         )
@@ -175,7 +175,7 @@ async def ticket(gateway: TheGateway, holder: Reader, ticket_id: TicketId) -> Ti
     stories, now = await gateway.in_transaction(read) if _is_id(ticket_id) else ([], holder.now)
     shown = [public(story) for story in stories if story.ticket.status is not Status.ABSENT]
     if not shown:
-        message = f"no ticket {ticket_id[:_ID_CHARACTERS_MAX]!r} is known to this key"
+        message = f"no ticket {ticket_id[:ID_CHARACTERS_MAX]!r} is known to this key"
         if waiting := sum(story.ticket.parked for story in stories):
             wait = "1 parked event waits" if waiting == 1 else f"{waiting} parked events wait"
             message += f"; {wait} for it to be opened"
@@ -204,7 +204,7 @@ def _narrowed(holder: KeyHolder, operator: str | None) -> list[str] | None:
 
 def _is_id(text: str) -> bool:
     """Whether anything can have this id: PostgreSQL is not even asked for anything else."""
-    return 1 <= len(text) <= _ID_CHARACTERS_MAX and text.isprintable()
+    return 1 <= len(text) <= ID_CHARACTERS_MAX and text.isprintable()
 
 
 def _moment(text: str) -> datetime:

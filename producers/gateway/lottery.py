@@ -7,8 +7,9 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from models.events.encoding import without_mark
-from models.events.lottery import KIND, OPERATOR, too_long_at_its_draw, wrong_with
+from models.events.lottery import too_long_at_its_draw, wrong_with
 from models.events.refusal import Refusal
+from models.events.stream_contract import EVENT_FIELD, LOTTERY_TYPE, OPERATOR_FIELD, TYPE_FIELD
 from models.publishers.keys import KeyHolder
 from models.vocabulary import Reason
 from producers.gateway.authentication import Publishing
@@ -18,7 +19,6 @@ from producers.gateway.gateway import TheGateway
 from producers.gateway.openapi import answers
 from producers.gateway.publishing.validation import watch
 from producers.gateway.query_parameters import only_known
-from producers.publisher import FIELD
 from producers.publisher.schemas import lottery_schema
 
 # Asked for the few messages alone whose ids are too long where the answer is yes.
@@ -26,7 +26,6 @@ PER_DRAW: Final = text("SELECT lottery_ticket = 'ticket+draw' FROM operator WHER
 _FORBIDDEN: Final = 403
 _WRONG_KIND: Final = 415
 _JSON: Final = "application/json"
-_KIND_FIELD: Final = "type"
 
 
 class LotteryAccepted(BaseModel):
@@ -69,7 +68,11 @@ async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> 
     if problem is not None:
         fault = Fault(at=["body"], message=str(problem))
         raise invalid("the message is refused; nothing was published", [fault])
-    entry = {_KIND_FIELD: KIND, OPERATOR.decode(): operator.encode(), FIELD: body}
+    entry = {
+        TYPE_FIELD: LOTTERY_TYPE,
+        OPERATOR_FIELD: operator.encode(),
+        EVENT_FIELD: body,
+    }
     await gateway.threads.run(lambda: gateway.stream.add([entry]))
     return LotteryAccepted()
 

@@ -9,6 +9,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
 
+from models.events.stream_contract import STREAM
 from models.settings.errors import WrongSettings
 from models.settings.settings import Settings
 from producers.gateway.errors import later
@@ -45,7 +46,7 @@ _NOT_READY: Final[Mapping[type[Unfinished], str]] = {
     RedisFull: "Redis is full and takes no events",
     RedisReadOnly: "Redis takes no writes",
     RedisAway: "Redis does not answer",
-    StreamUnusable: "the key ticket-events takes no events; run `slipway doctor`",
+    StreamUnusable: f"the key {STREAM} takes no events; run `slipway doctor`",
     DiskUnconfirmable: "Redis cannot confirm events on disk, as SLIPWAY_WAITAOF requires",
     SetupRefused: "Redis refuses this gateway's events; run `slipway doctor`",
 }

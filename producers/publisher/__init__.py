@@ -1,7 +1,6 @@
 """The publisher: events onto the stream `ticket-events`, from Python."""
 
-from models.events.decode import EVENT_BYTES_MAX
-from producers.publisher.append import STREAM
+from models.events.stream_contract import EVENT_BYTES_MAX, STREAM
 from producers.publisher.errors import (
     DiskUnconfirmable,
     EventUnsendable,
@@ -18,11 +17,10 @@ from producers.publisher.errors import (
     Unfinished,
 )
 from producers.publisher.event import OutgoingEvent, event
-from producers.publisher.stream import FIELD, Publisher
+from producers.publisher.stream import Publisher
 
 __all__ = [
     "EVENT_BYTES_MAX",
-    "FIELD",
     "STREAM",
     "DiskUnconfirmable",
     "EventUnsendable",

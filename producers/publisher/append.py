@@ -14,11 +14,10 @@ from redis.exceptions import (
 )
 
 from models.events.probe_entry import OLDER, trial_entry
+from models.events.stream_contract import STREAM
 from producers.publisher.redis_errors import CannotConfirmDisk, NotAnId, OnlyInMemory
 
-STREAM: Final = "ticket-events"
-
-Entry = Mapping[str, bytes]
+Entry = Mapping[bytes, bytes]
 _Command = Sequence[str | bytes | int]
 _ENTRY_ID: Final = re.compile(r"[0-9]+-[0-9]+")
 _NO_WAITAOF: Final = ("unknown command", "appendonly is disabled")

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 from uuid import uuid4
 
-from models.events.decode import EVENT_BYTES_MAX
 from models.events.published import check_names
 from models.events.refusal import Refusal
+from models.events.stream_contract import EVENT_BYTES_MAX
 from models.platform.timestamps import written
 from producers.publisher.errors import EventUnsendable
 

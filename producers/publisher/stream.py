@@ -10,8 +10,9 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
 
+from models.events.stream_contract import EVENT_FIELD, STREAM
 from models.settings.addresses import redis_address
-from producers.publisher.append import STREAM, StreamAppender
+from producers.publisher.append import StreamAppender
 from producers.publisher.errors import TooMuchAtOnce
 from producers.publisher.event import Prepared, prepare
 from producers.publisher.redis_errors import meaning, worth_another_try
@@ -19,7 +20,6 @@ from producers.wall_clock import utc_now
 
 log = logging.getLogger(__name__)
 
-FIELD = "event"
 CALL_EVENTS_MAX = 10_000
 CALL_BYTES_MAX = 64 * 1024 * 1024
 GROUP_EVENTS_MAX = 500
@@ -129,7 +129,7 @@ class Publisher:
     def _send(self, lines: Sequence[bytes]) -> list[str]:
         tries = Retry(PAUSE, retries=self._tries_max - 1, supported_errors=(RedisError,))
         return tries.call_with_retry(
-            lambda: self._adding.add([{FIELD: line} for line in lines]),
+            lambda: self._adding.add([{EVENT_FIELD: line} for line in lines]),
             self._refused,
             is_retryable=worth_another_try,
         )

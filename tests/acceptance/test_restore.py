@@ -13,8 +13,8 @@ import pytest
 from redis import Redis
 
 from models.database.engine import open_engine
+from models.events.stream_contract import STREAM
 from models.migrations.runner import upgrade
-from producers.publisher import STREAM
 from producers.simulation.partner import SimulatedPartner
 from producers.simulation.verdict import judge_all
 from producers.wall_clock import utc_now

@@ -14,6 +14,7 @@ import redis as redis_client
 from sqlalchemy import Engine, TextClause, text
 
 from models.database.engine import open_engine
+from models.events.stream_contract import STREAM
 from producers.simulation.partner import SimulatedPartner
 from tests.faults.damaged_rows import NO_CALLS, Damaged, damage, damage_circuit
 from tests.faults.poison import OPERATOR, Entry, entries
@@ -27,7 +28,6 @@ from tests.support.procfile_processes import Running
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 from worker.celery.transport import DEAD_LETTERS
-from worker.intake.stream import STREAM
 from worker.local.servers import Servers
 
 WORKERS = ("intake", "deliver", "sweep", "beat")

@@ -16,7 +16,8 @@ import httpx
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
-from producers.publisher import STREAM, Publisher, PublishLater, event
+from models.events.stream_contract import STREAM
+from producers.publisher import Publisher, PublishLater, event
 from producers.publisher.event import rfc3339
 from producers.wall_clock import utc_now
 

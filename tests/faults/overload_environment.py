@@ -13,10 +13,11 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from models.database.engine import open_engine
+from models.events.stream_contract import STREAM
 from models.migrations.runner import upgrade
 from models.operators.interventions import Person
 from models.publishers.keys import add_publisher
-from producers.publisher import STREAM, Publisher
+from producers.publisher import Publisher
 from tests.faults.flood import OPERATOR, Flood
 from tests.load.sink import open_sink
 from tests.support.celery_process import environment

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
-from models.events.format import EVENT_BYTES_MAX
+from models.events.stream_contract import EVENT_BYTES_MAX
 from models.vocabulary import Reason
 
 OPERATOR: Final = "acme"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-from models.events.format import EVENT_BYTES_MAX
+from models.events.stream_contract import EVENT_BYTES_MAX
 from models.vocabulary import Reason
 from producers.wall_clock import utc_now
 from tests.faults.poison import OPERATOR, SEED, Entry, as_json, event

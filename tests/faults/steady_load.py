@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from redis import Redis
 
-from worker.intake.stream import STREAM
+from models.events.stream_contract import STREAM
 
 OPERATOR = "acme"
 AT_ONCE = 20  # events a group

@@ -16,6 +16,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, TextClause, text
 
+from models.events.stream_contract import GROUP, STREAM
 from models.operators.interventions import Person
 from models.publishers.keys import add_publisher
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
@@ -27,7 +28,6 @@ from tests.support.manifests import cluster
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
 from tests.support.wait import eventually
-from worker.intake.stream import GROUP, STREAM
 
 TWO_OF = ("intake", "deliver", "sweep")
 UNDER_WAY = 300  # requests the partner has had when everybody is told to stop

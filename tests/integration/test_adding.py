@@ -7,6 +7,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import make_url
 
+from models.events.stream_contract import STREAM
 from producers.publisher import (
     NotConfirmed,
     Publisher,
@@ -15,12 +16,12 @@ from producers.publisher import (
     SetupRefused,
     StreamUnusable,
 )
-from producers.publisher.append import STREAM, StreamAppender
+from producers.publisher.append import StreamAppender
 from producers.publisher.redis_errors import NotAnId, meaning
 from tests.support.scripted_redis import scripted_redis
 
 LAST = 2**64 - 1
-ENTRIES = [{"event": b"first"}, {"event": b"second"}, {"event": b"third"}]
+ENTRIES = [{b"event": b"first"}, {b"event": b"second"}, {b"event": b"third"}]
 ID = b"$3\r\n1-1\r\n"
 
 

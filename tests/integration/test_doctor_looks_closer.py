@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 from redis import Redis
 from sqlalchemy import make_url, text
 
+from models.events.stream_contract import STREAM
 from tests.support import databases
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
@@ -23,7 +24,6 @@ from worker.cli.doctor.connections import examine_redis_line, judge_database_lin
 from worker.cli.doctor.finding import Finding, State
 from worker.cli.doctor.lost_tasks import examine_lost_tasks
 from worker.intake.celery_queue.drain import CeleryQueue
-from worker.intake.stream import STREAM
 
 REFUSING = text("""
     CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$

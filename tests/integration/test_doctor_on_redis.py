@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import make_url
 
+from models.events.stream_contract import GROUP, STREAM
 from tests.support.wait import eventually
 from worker.cli.doctor.finding import Finding, State
 from worker.cli.doctor.keys import (
@@ -24,7 +25,6 @@ from worker.cli.doctor.redis_server import (
     examine_rights,
 )
 from worker.cli.doctor.stream import examine_stream
-from worker.intake.stream import GROUP, STREAM
 
 LAST = 2**64 - 1  # of either part of an id
 

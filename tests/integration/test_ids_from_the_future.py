@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from models.events.decode import read
 from models.events.event import Entry
+from models.events.stream_contract import GROUP, STREAM
 from models.intake.apply import apply_entries, open_entries
 from models.operators.interventions import Person
 from models.triage.raw_input import retry_raw
@@ -30,7 +31,7 @@ from tests.support.wait import eventually
 from worker.cli.doctor.finding import State
 from worker.cli.doctor.stream import examine_stream
 from worker.intake.noted_moments import from_micros
-from worker.intake.stream import GROUP, STREAM, Stream
+from worker.intake.stream import Stream
 from worker.metrics.stream_stats import survey_stream
 from worker.sweep.round import Sweep
 from worker.sweep.watermark import StreamWatermark

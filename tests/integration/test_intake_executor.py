@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
+from models.events.stream_contract import GROUP, STREAM
 from models.intake.apply import Applied, Opened
 from tests.support.harness import OPERATOR, Harness
 from tests.support.intake_at_work import applying, events, publish, running
 from tests.support.wait import eventually
-from worker.intake.stream import GROUP, STREAM
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError
 
 from models.database.engine import open_engine
+from models.events.stream_contract import GROUP, STREAM
 from models.intake.apply import Applied, Opened
 from tests.support.closed_port import closed_port
 from tests.support.harness import OPERATOR, Harness
 from tests.support.intake_at_work import applying, events, publish, running
 from tests.support.wait import eventually
-from worker.intake.stream import GROUP, STREAM
 
 
 @pytest.fixture

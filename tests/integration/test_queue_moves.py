@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from models.events.event import Entry
+from models.events.stream_contract import STREAM
 from tests.support.bare_clients import celery_backend
 from tests.support.closed_port import closed_port
 from tests.support.envelopes import task
@@ -22,7 +23,6 @@ from tests.support.wait import eventually
 from worker.intake.celery_queue.drain import CeleryQueue
 from worker.intake.celery_queue.drain_loop import QueueDrain
 from worker.intake.celery_queue.script import LISTS, MESSAGES_MAX
-from worker.intake.stream import STREAM
 from worker.sweep.watermark import StreamWatermark
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -107,7 +107,7 @@ def test_the_gateway_asks_with_a_backend_s_rights_whether_events_are_taken(guard
         admin.xgroup_create("ticket-events", "slipway", mkstream=True)
         adding.require_takes()
         assert admin.xlen("ticket-events") == 0
-        adding.add([{"event": b"{}"}])
+        adding.add([{b"event": b"{}"}])
         adding.require_takes()
 
     assert admin.xlen("ticket-events") == 1

@@ -127,7 +127,7 @@ def by_publisher(url: str) -> object:
 
 def by_gateway(url: str) -> object:
     with closing(GatewayStream.at(settings_for(url))) as stream:
-        stream.add([{"event": b"{}"}])
+        stream.add([{b"event": b"{}"}])
     return True
 
 

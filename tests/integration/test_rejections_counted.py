@@ -3,9 +3,8 @@
 import json
 from collections import Counter
 
-from models.events.celery_message import KIND as QUEUE
 from models.events.event import Entry
-from models.events.lottery import KIND as LOTTERY
+from models.events.stream_contract import CELERY_TYPE, LOTTERY_TYPE
 from tests.support.harness import CLOSE_DELAY, PARKING_WINDOW, SLIP, Harness
 from worker.metrics.intake import REJECTING
 
@@ -19,8 +18,8 @@ def test_each_rejection_is_counted_once_by_reason_and_door(harness: Harness):
     applied = harness.publish(
         harness.raw(b"no json"),
         harness.event("ticket_win", "stranger", operator="nobody"),
-        through(QUEUE, harness),
-        through(LOTTERY, harness),
+        through(CELERY_TYPE, harness),
+        through(LOTTERY_TYPE, harness),
         through(b"TELEX", harness),
         harness.event("ticket_win", "fine"),
     )

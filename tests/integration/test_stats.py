@@ -6,6 +6,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
+from models.events.stream_contract import STREAM
 from models.monitoring import stats as surveying
 from models.monitoring.stats import Stats, collect_stats
 from models.outbox.values import Dead, Delivered
@@ -13,7 +14,7 @@ from models.sweeps.heartbeat import Round, last_round, store_round
 from models.vocabulary import Status
 from tests.support.harness import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Harness
 from tests.support.plans import plans_of
-from worker.intake.stream import STREAM, Stream
+from worker.intake.stream import Stream
 from worker.metrics.stream_stats import survey_queues, survey_stream
 
 MINUTE = timedelta(minutes=1)

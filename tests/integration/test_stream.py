@@ -13,7 +13,8 @@ from redis.retry import Retry
 
 from models.events.decode import read as read_entry
 from models.events.event import Entry, Unreadable
-from worker.intake.stream import GROUP, PORTION, READ_BYTES_MAX, STREAM, Stream, consumer_name
+from models.events.stream_contract import GROUP, STREAM
+from worker.intake.stream import PORTION, READ_BYTES_MAX, Stream, consumer_name
 
 AT_ONCE = timedelta()
 WIN = '{"action":"ticket_win","data":{"operator":"acme","ticket_id":"1"}}'

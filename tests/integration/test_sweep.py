@@ -9,6 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine
 
+from models.events.stream_contract import STREAM
 from models.settings.settings import Settings
 from tests.support.closed_port import closed_port
 from tests.support.harness import CLOSE_DELAY, Harness
@@ -16,7 +17,6 @@ from tests.support.manual_clock import ManualClock
 from tests.support.noted_moments import note
 from tests.support.plain_settings import plain_settings
 from tests.support.records import Records
-from worker.intake.stream import STREAM
 from worker.sweep.round import Sweep, Swept
 from worker.sweep.watermark import StreamWatermark
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from models.database.engine import UNEXPLAINED, Blame, blame, open_engine
+from models.events.stream_contract import GROUP, STREAM
 from tests.support.harness import (
     CLOSE_DELAY,
     CREATE_AGE_MAX,
@@ -23,7 +24,6 @@ from tests.support.harness import (
 from tests.support.intake_at_work import applying, publish, running
 from tests.support.poison import BREAK, DISK_FULL, accept_events, refuse_events
 from tests.support.wait import eventually
-from worker.intake.stream import GROUP, STREAM
 
 SICK = ["XX000", "XX001", "XX002", "26000", "25P02", "34000", "54000", "P0001", "HV000"]
 PREPARED_AFTER = 6  # executions, psycopg has the server keep a plan

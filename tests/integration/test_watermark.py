@@ -11,10 +11,10 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from models.events.stream_contract import GROUP, STREAM
 from tests.support.closed_port import closed_port
 from tests.support.noted_moments import note, noted
 from worker.intake.noted_moments import FORMER_MOMENTS
-from worker.intake.stream import GROUP, STREAM
 from worker.sweep.watermark import StreamWatermark
 
 MINUTE = 60_000

@@ -20,6 +20,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
+from models.events.stream_contract import STREAM
 from models.intake.apply import apply_opened, open_entries
 from models.migrations.runner import upgrade
 from models.platform.clock import DatabaseClock
@@ -35,7 +36,7 @@ from worker.intake.celery_queue.drain import CeleryQueue
 from worker.intake.celery_queue.drain_loop import QueueDrain
 from worker.intake.celery_queue.script import QUEUE
 from worker.intake.loop import Batch, Intake, IntakeConfig
-from worker.intake.stream import STREAM, Stream
+from worker.intake.stream import Stream
 from worker.local.servers import Servers, embedded_servers
 
 AT_ONCE = 1_000

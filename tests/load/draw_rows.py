@@ -14,8 +14,8 @@ from redis import Redis
 from sqlalchemy import text
 
 from models.events.event import Entry
+from models.events.stream_contract import STREAM
 from models.platform.clock import DatabaseClock
-from producers.publisher import STREAM
 from tests.load.copies import DIGITS, copy, live_one
 from tests.load.environment import OPERATOR, BenchEnvironment, Database, operator_code
 from tests.load.life_row import OPERATORS, WARM, WORKERS

@@ -17,16 +17,15 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from models.database.engine import open_engine
+from models.events.stream_contract import GROUP, STREAM
 from models.migrations.runner import upgrade
 from models.operators import NewOperator, add_operator
 from models.operators.interventions import Person
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
-from producers.publisher import STREAM
 from tests.support import celery_process, databases
 from tests.support.procfile_processes import command_of
 from tests.support.wait import eventually
-from worker.intake.stream import GROUP
 from worker.local.servers import Servers, embedded_servers
 
 OPERATOR = "acme"

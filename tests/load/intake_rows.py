@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from producers.publisher import STREAM
+from models.events.stream_contract import STREAM
 from tests.load import bare_sql
 from tests.load.environment import BenchEnvironment, Database
 from tests.load.results import Samples

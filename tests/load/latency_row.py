@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import timedelta
 
-from producers.publisher import STREAM
+from models.events.stream_contract import STREAM
 from tests.load.environment import BenchEnvironment, Database
 from tests.load.results import Samples
 from tests.load.sink import Sink, open_sink

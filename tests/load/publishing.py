@@ -20,10 +20,11 @@ from cryptography.fernet import Fernet
 from redis import Redis
 
 from models.database.engine import open_engine
+from models.events.stream_contract import STREAM
 from models.migrations.runner import upgrade
 from models.operators.interventions import Person
 from models.publishers.keys import add_publisher
-from producers.publisher import STREAM, OutgoingEvent, Publisher, event
+from producers.publisher import OutgoingEvent, Publisher, event
 from tests.load.channels_row import put, say
 from tests.support.celery_process import ROOT, environment
 from tests.support.harness import OPERATOR, Harness

@@ -20,8 +20,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from models.events.stream_contract import STREAM
 from models.platform.clock import DatabaseClock
-from producers.publisher import STREAM
 from tests.load.environment import LONG, Database, open_house
 from tests.load.results import say
 from tests.load.sink import open_sink

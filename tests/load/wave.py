@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from redis import Redis
 
 from models.events.event import Entry
-from producers.publisher import STREAM
+from models.events.stream_contract import STREAM
 from tests.load.environment import operator_code
 
 AT_ONCE = 10_000

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.image.dockerfile import read_steps
 from models.database.engine import open_engine
+from models.events.stream_contract import GROUP, STREAM
 from producers.gateway.app import build_app
 from producers.gateway.limits import Limits
 from tests.support.manifests import (
@@ -20,7 +21,6 @@ from tests.support.manifests import (
     number_in,
 )
 from tests.support.sources import PRODUCT, ROOT, modules
-from worker.intake.stream import GROUP, STREAM
 
 WORKERS = ("intake", "deliver", "sweep")
 INSIDE = {"/docs", "/healthz", "/metrics", "/openapi.json", "/readyz"}

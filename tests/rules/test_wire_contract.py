@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from models.events.event import Entry
-from models.events.published import FIELD, read_published
+from models.events.published import read_published
 from models.events.refusal import Refusal
+from models.events.stream_contract import EVENT_FIELD
 from producers.contract.documents import FOLDER, documents
 from tests.support import lottery
 from tests.support.harness import SLIP
@@ -56,7 +57,7 @@ def test_the_schema_takes_exactly_the_events_that_the_intake_takes():
 
 def taken(event: dict[str, Any]) -> bool:
     try:
-        read_published(Entry("1763632800000-0", {FIELD: json.dumps(event).encode()}))
+        read_published(Entry("1763632800000-0", {EVENT_FIELD: json.dumps(event).encode()}))
     except Refusal:
         return False
     return True

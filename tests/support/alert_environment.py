@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from redis import Redis
 
-from producers.publisher import STREAM
+from models.events.stream_contract import STREAM
 from producers.simulation.partner import SimulatedPartner
 from tests.support.monitored_stack import SECRET, pages_of
 from tests.support.observed_queries import ALERTS

@@ -14,6 +14,7 @@ import redis as redis_client
 import uvicorn
 from sqlalchemy import Engine, text
 
+from models.events.stream_contract import STREAM
 from models.operators.interventions import Person
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
@@ -22,7 +23,6 @@ from models.publishers.keys import add_publisher
 from models.settings.settings import Settings
 from producers.gateway.app import build_app
 from producers.gateway.limits import Limits
-from producers.publisher import STREAM
 from tests.support.harness import SLIP, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually

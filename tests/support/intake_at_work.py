@@ -13,10 +13,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine, text
 
+from models.events.stream_contract import STREAM
 from models.intake.apply import apply_opened, open_entries
 from models.platform.clock import DatabaseClock
 from worker.intake.loop import Apply, Batch, Intake, IntakeConfig
-from worker.intake.stream import STREAM, Stream
+from worker.intake.stream import Stream
 
 PACE = IntakeConfig(
     chunk_size=100, block=timedelta(milliseconds=20), claim_idle=timedelta(milliseconds=400)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from producers.publisher import STREAM
+from models.events.stream_contract import STREAM
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support.running_slipway import RunningSlipway, running_slipway
 from tests.support.wait import eventually

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from redis import Redis
 
 from models.events.event import Entry
+from models.events.stream_contract import STREAM
 from worker.intake.celery_queue.script import LISTS
-from worker.intake.stream import STREAM
 
 
 def arrived(redis: Redis) -> list[Entry]:

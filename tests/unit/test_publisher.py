@@ -12,14 +12,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from producers.publisher import (
-    EVENT_BYTES_MAX,
-    EventUnsendable,
-    Publisher,
-    RedisAway,
-    TooMuchAtOnce,
-    event,
-)
+from models.events.stream_contract import EVENT_BYTES_MAX
+from producers.publisher import EventUnsendable, Publisher, RedisAway, TooMuchAtOnce, event
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WIN = {"operator": "operator-code", "ticket_id": "1330556611374148608"}

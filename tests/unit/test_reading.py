@@ -13,8 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.events.amounts import amounts_of
-from models.events.decode import EVENT_BYTES_MAX, read
+from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
+from models.events.stream_contract import EVENT_BYTES_MAX
 from models.platform.timestamps import id_time
 from models.vocabulary import INBOUND
 from tests.support.entries import ENTRY_ID, accepted, entry, published, refused, with_data

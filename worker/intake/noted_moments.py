@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from redis import Redis
 
+from models.events.stream_contract import STREAM
 from models.events.unknown_times import Id, NotedMoments, id_parts
 
-MOMENTS: Final = "ticket-events:moments"  # a sorted set, by PostgreSQL's time; shared by all sweeps
-FORMER_MOMENTS: Final = "ticket-events:emptied"  # noted without the last id: they tell too little
+MOMENTS: Final = f"{STREAM}:moments"  # a sorted set, by PostgreSQL's time; shared by all sweeps
+FORMER_MOMENTS: Final = f"{STREAM}:emptied"  # noted without the last id: they tell too little
 
 # How a moment is noted; both times in microseconds: "<PostgreSQL's> <Redis'> <last id>".
 NOTED: Final = r"^(%d+) (%d+) (%d+%-%d+)$"  # Lua's pattern of it

@@ -18,13 +18,11 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from models.events.event import Entry
+from models.events.stream_contract import GROUP, STREAM
 from models.platform.timestamps import id_time
 from worker.intake.fields import keep_every_field
 from worker.intake.noted_moments import from_micros, read_moments
 from worker.intake.reclaim import Pending, to_take
-
-STREAM: Final = "ticket-events"
-GROUP: Final = "slipway"
 
 # What one read holds in memory: entries have up to 512 KiB, and a chunk hundreds of them. Redis
 # counts entries alone, so they are asked for in portions; one more may come when it is reached.

@@ -7,7 +7,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from models.events.probe_entry import OLDER, is_unusable, trial_entry
-from worker.intake.stream import STREAM
+from models.events.stream_contract import STREAM
 
 
 class Refused(StrEnum):

@@ -8,9 +8,9 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from models.events.stream_contract import GROUP, STREAM
 from models.platform.timestamps import id_time
 from worker.intake.noted_moments import from_micros, read_moments
-from worker.intake.stream import GROUP, STREAM
 
 SAFE_POLICY: Final = "noeviction"
 

@@ -18,9 +18,9 @@ from typing import Final, Protocol
 from redis import Redis
 from redis.exceptions import RedisError
 
+from models.events.stream_contract import GROUP
 from worker.intake.celery_queue.script import KEYS, MOVE
 from worker.intake.noted_moments import FORMER_MOMENTS, MOMENTS, NOTED, from_micros, to_micros
-from worker.intake.stream import GROUP
 
 log = logging.getLogger(__name__)
 

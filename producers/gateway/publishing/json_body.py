@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from models.events.duplicate_keys import appears_twice, doubled_keys, surely_single
 from models.events.encoding import without_mark
+from models.events.stream_contract import EVENT_FIELD
 from models.publishers.keys import KeyHolder
 from producers.gateway.bodies import pieces, refuse_packed, too_large, too_slow
 from producers.gateway.errors import Fault, Refused, invalid
@@ -26,7 +27,6 @@ from producers.gateway.publishing.validation import (
     strangers,
     watch,
 )
-from producers.publisher import FIELD
 
 _FORBIDDEN: Final = 403
 _TOO_LARGE: Final = 413
@@ -53,7 +53,7 @@ def _publish(
     with gateway.engine.begin() as connection:
         _refuse_strangers(connection, holder, good, several=several)
     if not dry_run:
-        gateway.stream.add([{FIELD: one.line} for one in good])
+        gateway.stream.add([{EVENT_FIELD: one.line} for one in good])
     fixed = [Fixed(event_id=one.event_id, occurred_at=one.occurred_at) for one in good]
     return Accepted(accepted=len(good), events=fixed)
 

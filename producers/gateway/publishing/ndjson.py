@@ -8,6 +8,7 @@ from functools import partial
 from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.events.stream_contract import EVENT_FIELD
 from models.publishers.keys import KeyHolder
 from producers.gateway.authentication import holder_or_refusal
 from producers.gateway.bodies import pieces, refuse_packed, too_slow
@@ -22,7 +23,6 @@ from producers.gateway.publishing.validation import (
     strangers,
     watch,
 )
-from producers.publisher import FIELD
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ def _publish(
         else:
             good.append(one)
     if good and not dry_run:
-        gateway.stream.add([{FIELD: one.line} for one in good])
+        gateway.stream.add([{EVENT_FIELD: one.line} for one in good])
     tally.accepted += len(good)
     for number, message in faults:
         tally.refuse(number, message, shown_max=shown_max)

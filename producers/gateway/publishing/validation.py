@@ -11,14 +11,13 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, text
 
 from models.events.age import too_old_for_a_door
-from models.events.decode import EVENT_BYTES_MAX, read
+from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
+from models.events.stream_contract import EVENT_BYTES_MAX, EVENT_FIELD
 from models.publishers.keys import KeyHolder
 from models.vocabulary import Reason
-from producers.publisher import FIELD
 from producers.publisher.event import rfc3339
 
-_FIELD: Final = FIELD.encode()
 # Stands in for the entry that the event is not yet; nobody can have used it as an event's id.
 _NO_ENTRY: Final = f"0-{uuid4()}"
 _NO_ID: Final = f"stream:{_NO_ENTRY}"
@@ -68,7 +67,7 @@ def examine(raw: bytes, *, now: Now, age_max: timedelta) -> ValidEvent | Invalid
     Only then does a repeat of the same bytes count once. An event that names its id and time is
     published as it came.
     """
-    found = read(Entry(_NO_ENTRY, {_FIELD: raw}))
+    found = read(Entry(_NO_ENTRY, {EVENT_FIELD: raw}))
     match found:
         case Unreadable():
             return InvalidEvent(found.message, too_large=found.reason is Reason.TOO_LARGE)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from models.events.stream_contract import EVENT_FIELD
 from models.platform.timestamps import moment
 from producers.simulation.rehearsal.lives import Kind, RehearsedLife
 from producers.simulation.rehearsal.world import CLOSE_DELAY, GRACE, World
@@ -149,7 +150,7 @@ def _unaccounted(world: World) -> list[str]:
     for entry in world.published:
         if entry.id in raw:
             continue
-        event = json.loads(entry.fields[b"event"])
+        event = json.loads(entry.fields[EVENT_FIELD])
         if event.get("event_id", f"stream:{entry.id}") not in logged:
             lost.append(f"entry {entry.id} was lost: {event}")
     return lost
@@ -166,7 +167,7 @@ def _applied_in_order(world: World) -> set[tuple[str, str]]:
     firsts: dict[tuple[str, str], dict[datetime, None]] = {}
     for entry in world.applied:
         try:
-            event = json.loads(entry.fields[b"event"])
+            event = json.loads(entry.fields[EVENT_FIELD])
             name = (event["data"]["operator"], event["data"]["ticket_id"])
         except (ValueError, KeyError, TypeError):
             continue  # rubbish

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from models.events.event import Entry
+from models.events.stream_contract import EVENT_FIELD
 from models.events.unknown_times import Id, NotedMoments, id_parts
 from models.intake.apply import apply_entries
 from models.outbox.claim import claim, release
@@ -99,7 +100,7 @@ class World:
         last, number = self.last_id
         chosen = int((self.redis_now + ahead).timestamp() * 1000)
         self.last_id = (chosen, 0) if chosen > last else (last, number + 1)
-        entry = Entry("{}-{}".format(*self.last_id), {b"event": raw})
+        entry = Entry("{}-{}".format(*self.last_id), {EVENT_FIELD: raw})
         self.came_at[entry.id] = self.moment
         self.unread.append(entry)
         self.published.append(entry)

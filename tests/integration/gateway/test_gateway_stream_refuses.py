@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from producers.publisher import STREAM
+from models.events.stream_contract import STREAM
 from tests.support.closed_port import closed_port
 from tests.support.gateway_app import GatewayApp, event, house_of
 from tests.support.lottery import bet

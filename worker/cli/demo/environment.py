@@ -13,12 +13,12 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
+from models.events.stream_contract import STREAM
 from models.operators import NewOperator, add_operator
 from models.operators.interventions import Person
 from models.platform.encryption import Vault, new_secret
 from models.settings.errors import PREFIX
 from models.settings.settings import read_settings
-from producers.publisher import STREAM
 from producers.simulation.partner import LedgerEntry, Respond, Rule, SimulatedPartner
 from worker.cli.up import environment as surroundings
 from worker.cli.up.readiness import ProcessReadiness

@@ -8,6 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from models.events.stream_contract import STREAM
 from producers.publisher import (
     DiskUnconfirmable,
     RedisFull,
@@ -22,7 +23,6 @@ from worker.celery.transport import DEAD_LETTERS
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
 from worker.intake.celery_queue.script import LISTS
 from worker.intake.noted_moments import MOMENTS
-from worker.intake.stream import STREAM
 
 PUBLISHING: Final = "publishing"
 KEYS: Final = "keys"

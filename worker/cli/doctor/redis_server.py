@@ -6,8 +6,8 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
+from models.events.stream_contract import EVENT_FIELD, GROUP, STREAM
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
-from worker.intake.stream import GROUP, STREAM
 
 RIGHTS: Final = "Redis rights"
 _FULL: Final = 0.8
@@ -15,7 +15,7 @@ _OTHER: Final = "doctor"  # a name that no consumer has
 # What the processes do, asked inside a transaction that is discarded: Redis judges the right to a
 # command when it is queued, and none of them is ever carried out.
 STREAM_COMMANDS: Final[Sequence[Sequence[str]]] = (
-    ("XADD", STREAM, "*", "event", "{}"),
+    ("XADD", STREAM, "*", EVENT_FIELD.decode(), "{}"),
     ("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM"),
     ("XREADGROUP", "GROUP", GROUP, _OTHER, "COUNT", "1", "STREAMS", STREAM, ">"),
     ("XPENDING", STREAM, GROUP),

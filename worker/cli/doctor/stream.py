@@ -7,8 +7,8 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from models.events.stream_contract import GROUP, STREAM
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
-from worker.intake.stream import GROUP, STREAM
 from worker.metrics.stream_stats import survey_stream
 
 PART: Final = "stream"

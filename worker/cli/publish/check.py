@@ -8,8 +8,9 @@ import typer
 from models.events.age import too_old_for_a_door
 from models.events.decode import read
 from models.events.event import Entry, Unreadable
+from models.events.stream_contract import EVENT_FIELD
 from models.settings.settings import read_event_age_max
-from producers.publisher import FIELD, EventUnsendable
+from producers.publisher import EventUnsendable
 from producers.publisher.event import prepare
 from worker.cli.errors import Failed
 from worker.cli.output import remark, show_json
@@ -53,7 +54,7 @@ def problem_with(line: Read, *, now: datetime, age_max: timedelta) -> str | None
         ready = prepare(line.event, position=0, now=lambda: now)
     except EventUnsendable as refusal:
         return str(refusal).partition(": ")[2] or str(refusal)
-    found = read(Entry(f"{int(now.timestamp() * 1000)}-0", {FIELD.encode(): ready.line}))
+    found = read(Entry(f"{int(now.timestamp() * 1000)}-0", {EVENT_FIELD: ready.line}))
     if isinstance(found, Unreadable):
         return found.message
     if why := too_old_for_a_door(found.order_time, now=now, age_max=age_max):

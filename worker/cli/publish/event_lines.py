@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 from models.events.duplicate_keys import appears_twice, doubled_keys
 from models.events.encoding import foreign, without_mark
-from producers.publisher import EVENT_BYTES_MAX
+from models.events.stream_contract import EVENT_BYTES_MAX
 from worker.cli.errors import WrongUsage
 
 LINE_BYTES_MAX: Final = 4 * EVENT_BYTES_MAX  # escapes and spaces may make a line longer

@@ -8,8 +8,8 @@ from typing import Final
 
 from redis import Redis
 
+from models.events.stream_contract import STREAM
 from models.history.outcomes import OutcomeCounts, count_outcomes
-from producers.publisher import STREAM
 from worker.cli.database import transaction
 from worker.cli.publish.event_lines import Read
 

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from models.events.celery_message import KIND
-from worker.intake.stream import STREAM
+from models.events.stream_contract import CELERY_TYPE, EVENT_FIELD, STREAM, TYPE_FIELD
 
 QUEUE: Final = "tickets"
 # kombu keeps a list per priority step, each emptied before the next; 0 is the most urgent. Its own
@@ -12,6 +11,9 @@ LISTS: Final = (QUEUE, *(f"{QUEUE}\x06\x16{step}" for step in (3, 6, 9)))
 KEYS: Final = (STREAM, *LISTS)
 MESSAGES_MAX: Final = 1_000  # a call; Redis does nothing else meanwhile, some 5 ms
 BYTES_MAX: Final = 8 * 1024 * 1024  # a call, whatever the messages' size
+
+# A moved message, in the stream's contract: the field `type` with its value, and `event`.
+_FIELDS: Final = ", ".join(f"'{part.decode()}'" for part in (TYPE_FIELD, CELERY_TYPE, EVENT_FIELD))
 
 # Sets `moved`, `left` (what still waits) and `trouble` (why Redis refused, such as OOM). Written
 # first, removed after: what cannot be recorded stays where it is. A key of another kind holds no
@@ -27,7 +29,7 @@ for place = 2, {len(KEYS)} do
     local added = 0
     while added < #oldest and bytes < {BYTES_MAX} do
       local message = oldest[#oldest - added]
-      local entry = redis.pcall('XADD', KEYS[1], '*', 'type', '{KIND.decode()}', 'event', message)
+      local entry = redis.pcall('XADD', KEYS[1], '*', {_FIELDS}, message)
       if type(entry) == 'table' then
         trouble = entry['err']
         if string.find(trouble, '^READONLY') then return entry end
