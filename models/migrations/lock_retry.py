@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from models.platform.backoff import Backoff, doubling
+
 TRIES: Final = 20  # of one revision: about five minutes
 
 
@@ -22,7 +24,6 @@ class Patience:
 
     def pauses(self) -> Iterator[timedelta]:
         """Between two tries: 1 s, 2 s, 4 s … up to 15 s; one fewer than there are tries."""
-        pause = self.pause_min
+        backoff = Backoff(doubling(self.pause_min, self.pause_max))
         for _ in range(self.tries - 1):
-            yield pause
-            pause = min(pause * 2, self.pause_max)
+            yield backoff.next()

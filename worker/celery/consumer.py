@@ -17,7 +17,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu.connection import Connection
 
-from worker.process.backoff import LONGEST, Backoff
+from models.platform.backoff import SERVER_PAUSES, Backoff
 from worker.process.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery carries no type
             self.app.conf.broker_connection_max_retries,
             interval_start=0.1,
             interval_step=0.5,
-            interval_max=LONGEST.total_seconds(),
+            interval_max=SERVER_PAUSES[-1].total_seconds(),
             callback=maybe_shutdown,
         )
         self.first_connection_attempt = False

@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 from models.database.engine import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame
 from models.events.event import Entry
 from models.intake.apply import Applied, Opened
+from models.platform.backoff import Backoff
 from worker.intake.executor import BatchExecutor
-from worker.process.backoff import Backoff
 from worker.process.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)

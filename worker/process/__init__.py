@@ -1,1 +1,1 @@
-"""What every process of ours needs: health probes, Redis clients, backoff, outages in the log."""
+"""What every process of ours needs: health probes, Redis clients, outages in the log."""

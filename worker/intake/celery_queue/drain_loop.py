@@ -11,8 +11,8 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from models.platform.backoff import Backoff
 from worker.intake.celery_queue.drain import CeleryQueue
-from worker.process.backoff import Backoff
 from worker.process.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)

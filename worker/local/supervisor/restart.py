@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from models.platform.backoff import Backoff
+
 # The last one repeats. A first death is usually an accident, a fifth in a row a wrong setting.
 PAUSES = (
     timedelta(0),
@@ -24,5 +26,5 @@ class Restart:
 
 def after_death(*, deaths_before: int, lived: timedelta) -> Restart:
     """What to do about a process that died after it had *lived* for a while."""
-    deaths = 1 if lived >= LIVED_LONG else deaths_before + 1
-    return Restart(pause=PAUSES[min(deaths, len(PAUSES)) - 1], deaths=deaths)
+    backoff = Backoff(PAUSES, failures=0 if lived >= LIVED_LONG else deaths_before)
+    return Restart(pause=backoff.next(), deaths=backoff.failures)
