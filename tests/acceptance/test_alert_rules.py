@@ -62,7 +62,7 @@ def test_there_is_a_case_for_each_alert():
     assert {case.alert for case in CASES} == {rule["alert"] for rule in alerts()}
 
 
-def test_each_alert_comes_when_it_must_and_not_before_and_not_otherwise(
+def test_each_alert_fires_when_it_must_and_neither_earlier_nor_otherwise(
     promtool, tmp_path, bare_rules
 ):
     """All in one run: promtool names the alert, the minute, and what it found."""
@@ -110,7 +110,7 @@ def silent(alert: str, *, at: str) -> dict[str, Any]:
     return {"eval_time": at, "alertname": alert, "exp_alerts": []}
 
 
-def test_a_partner_that_cannot_be_sent_to_calls_until_it_can_be(promtool, tmp_path):
+def test_an_unusable_partner_fires_until_it_is_usable(promtool, tmp_path):
     """For an hour, although the log told of it once; one deliverer of two is enough."""
     judged(
         promtool,
@@ -130,9 +130,7 @@ def test_a_partner_that_cannot_be_sent_to_calls_until_it_can_be(promtool, tmp_pa
     )
 
 
-def test_events_that_are_refused_are_told_with_the_commonest_reason_and_its_door(
-    promtool, tmp_path
-):
+def test_rejected_events_fire_with_the_most_frequent_reason_and_its_channel(promtool, tmp_path):
     judged(
         promtool,
         tmp_path,
@@ -147,14 +145,14 @@ def test_events_that_are_refused_are_told_with_the_commonest_reason_and_its_door
             fires(
                 "SlipwayEventsRejected",
                 at="40m",
-                description="10% of the events of the last quarter of an hour were refused,"
-                " most of them as not_json (door: queue).",
+                description="10% of the events of the last 15 minutes were rejected,"
+                " most of them as not_json (channel: queue).",
             ),
         ],
     )
 
 
-def test_a_stream_that_takes_no_events_calls_with_the_reason(promtool, tmp_path):
+def test_a_stream_that_refuses_events_fires_with_the_reason(promtool, tmp_path):
     """All sweeps look; one that sees it is enough."""
     refused = "slipway_stream_refused"
     judged(
@@ -172,7 +170,7 @@ def test_a_stream_that_takes_no_events_calls_with_the_reason(promtool, tmp_path)
     )
 
 
-def test_an_open_circuit_calls_with_its_cause(promtool, tmp_path):
+def test_an_open_circuit_fires_with_its_cause(promtool, tmp_path):
     judged(
         promtool,
         tmp_path,
@@ -186,14 +184,15 @@ def test_an_open_circuit_calls_with_its_cause(promtool, tmp_path):
                 "SlipwayCircuitOpen",
                 at="5m",
                 operator="acme",
-                description="The cause: redirect. `slipway operators status acme` says what to do"
-                " about it. No attempt is used up meanwhile.",
+                description="Only probes are sent. Cause: redirect."
+                " `slipway operators status acme` names the remedy."
+                " No attempt is used up meanwhile.",
             )
         ],
     )
 
 
-def test_a_notice_that_is_not_taken_calls_with_its_age(promtool, tmp_path):
+def test_an_undelivered_notice_fires_with_its_age(promtool, tmp_path):
     """At a partner whose other tickets go through, and whose circuit is closed."""
     judged(
         promtool,
@@ -207,12 +206,12 @@ def test_a_notice_that_is_not_taken_calls_with_its_age(promtool, tmp_path):
         ],
         alert_rule_test=[
             fires(
-                "SlipwayNoticeNotTaken",
+                "SlipwayNoticeUndelivered",
                 at="75m",
                 operator="acme",
-                description="The oldest it is owed has waited for 1h 15m 0s, whatever went through"
-                " beside it, circuit open or not.",
+                description="Its oldest undelivered notice has waited for 1h 15m 0s. Other notices"
+                " may have been delivered meanwhile; its circuit may be open or closed.",
             ),
-            silent("SlipwayNoticeNotTaken", at="59m"),
+            silent("SlipwayNoticeUndelivered", at="59m"),
         ],
     )

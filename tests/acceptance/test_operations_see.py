@@ -239,7 +239,7 @@ def test_the_alerts_are_understood_and_none_pages_about_a_system_that_is_well(wa
     alerts = prometheus.get("alerts")["alerts"]
     about = {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
     # One partner answers 503 to everything, two events of 34 were refused.
-    assert about <= {"SlipwayPartnerDown", "SlipwayEventsRejected", "SlipwayRejectedEventsWait"}
+    assert about <= {"SlipwayPartnerDown", "SlipwayEventsRejected", "SlipwayRejectedEventsOpen"}
 
 
 def _workers(watched: WatchedSlipway) -> list[tuple[str, str]]:

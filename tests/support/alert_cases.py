@@ -85,10 +85,10 @@ CASES: Final = (
             },
         ),
     ),
-    standing("SlipwayClosesLate", "slipway_closings_overdue_seconds", 290, 310, 2),
-    standing("SlipwayClosingHeldBack", "slipway_sweep_watermark_lag_seconds", 290, 310, 2),
+    standing("SlipwayClosingsOverdue", "slipway_closings_overdue_seconds", 290, 310, 2),
+    standing("SlipwayWatermarkStale", "slipway_sweep_watermark_lag_seconds", 290, 310, 2),
     Case(
-        "SlipwayClosingHeldBack",
+        "SlipwayWatermarkStale",
         {
             'slipway_sweep_rounds_total{watermark="unknown"}': "0+12x90",
             'slipway_sweep_rounds_total{watermark="known"}': "0x90",
@@ -102,7 +102,7 @@ CASES: Final = (
         ),
     ),
     Case(
-        "SlipwayNoticesLate",
+        "SlipwayNoticesOverdue",
         {'slipway_notices_oldest_due_seconds{operator="acme"}': "400x90", ENABLED: "1x90"},
         2,
         (
@@ -116,8 +116,8 @@ CASES: Final = (
         ),
         ACME,
     ),
-    owed("SlipwayNoticeNotTaken", 60),
-    owed("SlipwayNoticeNotTakenYet", 15),
+    owed("SlipwayNoticeUndelivered", 60),
+    owed("SlipwayNoticeDelayed", 15),
     Case(
         "SlipwayPartnerDown",
         {f'{ATTEMPTS}{{operator="acme",verdict="again"}}': "0+4x90"},
@@ -131,10 +131,10 @@ CASES: Final = (
         ),
         ACME,
     ),
-    standing("SlipwayNoticesDead", "slipway_notices_dead", 0, 1, 1, operator="acme"),
+    standing("SlipwayDeadLetters", "slipway_notices_dead", 0, 1, 1, operator="acme"),
     standing("SlipwayPartnerUnusable", "slipway_partner_unusable", 0, 1, 1, operator="acme"),
     Case(
-        "SlipwayPostgresAway",
+        "SlipwayPostgresUnreachable",
         {'slipway_server_up{server="postgresql"}': "0x90"},
         1,
         (
@@ -147,7 +147,7 @@ CASES: Final = (
         ),
     ),
     Case(
-        "SlipwayRedisAway",
+        "SlipwayRedisUnreachable",
         {'slipway_server_up{server="broker"}': "0x90"},
         1,
         (
@@ -172,8 +172,8 @@ CASES: Final = (
             ("SlipwayRedisFilling", "71x90", "69x90", 10),
         )
     ),
-    standing("SlipwayRedisNotSafe", "slipway_redis_append_only", 1, 0, 1),
-    standing("SlipwayRedisNotSafe", "slipway_redis_noeviction", 1, 0, 1),
+    standing("SlipwayRedisNotDurable", "slipway_redis_append_only", 1, 0, 1),
+    standing("SlipwayRedisNotDurable", "slipway_redis_noeviction", 1, 0, 1),
     *(
         Case(
             "SlipwayProcessMissing",
@@ -185,7 +185,7 @@ CASES: Final = (
         for missing in PROCESSES
     ),
     Case(
-        "SlipwayGatewayFails",
+        "SlipwayGatewayFailing",
         {f'{REQUESTS}{{status="500"}}': "0+6x90", f'{REQUESTS}{{status="200"}}': "0+94x90"},
         6,
         (
@@ -198,7 +198,7 @@ CASES: Final = (
     logged("SlipwayResultsNotRecorded", "error", "delivery_results_left"),
     logged("SlipwayDatabaseErrorUnexplained", "warning", "unexplained_database_error"),
     *(
-        logged("SlipwayProgramFails", "error", event, event=event)
+        logged("SlipwayInternalError", "error", event, event=event)
         for event in (
             *("answer_not_read", "delivery_run_failed", "door_failed", "event_refused_as_poison"),
             *("intake_failed", "parked_events_given_up", "request_failed", "request_not_worded"),
@@ -217,12 +217,12 @@ CASES: Final = (
             {f'{EVENTS}{{outcome="rejected"}}': "0x90", f'{EVENTS}{{outcome="applied"}}': "0x90"},
         ),
     ),
-    standing("SlipwayRejectedEventsWait", "slipway_rejected_events", 0, 3, 60),
+    standing("SlipwayRejectedEventsOpen", "slipway_rejected_events", 0, 3, 60),
     standing("SlipwayEventsSuperseded", "slipway_superseded_events", 0, 1, 15),
-    standing("SlipwayParkedOverdue", "slipway_parked_overdue_seconds", 290, 310, 5),
+    standing("SlipwayParkedEventsOverdue", "slipway_parked_overdue_seconds", 290, 310, 5),
     standing("SlipwayCircuitOpen", "slipway_circuit_open", 0, 1, 2, operator="acme"),
     Case(
-        "SlipwayAnswersDoubtful",
+        "SlipwayDoubtfulResponses",
         {f'{DOUBTS}{{operator="acme",doubt="balance_moved_otherwise"}}':
             "0x9 1x80"},
         10,
@@ -233,7 +233,7 @@ CASES: Final = (
         {"operator": "acme", "doubt": "balance_moved_otherwise"},
     ),
     Case(
-        "SlipwayCreatesGivenUp",
+        "SlipwayCreatesAbandoned",
         {'slipway_sweep_changes_total{change="creates_abandoned"}': "0x9 2x80"},
         10,
         (
@@ -265,7 +265,7 @@ CASES: Final = (
         ACME,
     ),
     Case(
-        "SlipwayHintsNotTaken",
+        "SlipwayScheduledTasksStuck",
         {
             'slipway_scheduled_tasks_total{task="deliver",outcome="waiting"}': "0+12x90",
             'slipway_scheduled_tasks_total{task="deliver",outcome="sent"}': "0x90",
@@ -286,7 +286,7 @@ CASES: Final = (
         ({"slipway_beat_tick_timestamp_seconds": "0+60x90"},),
     ),
     Case(
-        "SlipwaySurveyStopped",
+        "SlipwayStatsStale",
         {'slipway_stats_collected_timestamp_seconds{server="redis"}': "0x90"},
         5,
         (
@@ -298,11 +298,11 @@ CASES: Final = (
         ),
         {"server": "redis"},
     ),
-    standing("SlipwayPartnersNotSurveyed", "slipway_operators_without_stats", 0, 1, 15),
-    standing("SlipwayClocksApart", "slipway_clock_skew_seconds", -1.5, -2.5, 2),
+    standing("SlipwayOperatorsWithoutStats", "slipway_operators_without_stats", 0, 1, 15),
+    standing("SlipwayClockSkew", "slipway_clock_skew_seconds", -1.5, -2.5, 2),
     standing("SlipwayStreamIdsAhead", "slipway_stream_ids_ahead_seconds", 1, 3600, 2),
     Case(
-        "SlipwayQueueNotEmptied",
+        "SlipwayCeleryQueueNotDrained",
         {f'{LINES}{{level="warning",event="queue_not_emptied"}}': "0+12x90"},
         6,
         (
@@ -310,9 +310,9 @@ CASES: Final = (
             {f'{LINES}{{level="warning",event="queue_not_emptied"}}': "3x90"},
         ),
     ),
-    standing("SlipwayMessagesLost", "slipway_misplaced_messages", 0, 2, 5, queue="celery"),
+    standing("SlipwayMisplacedMessages", "slipway_misplaced_messages", 0, 2, 5, queue="celery"),
     Case(
-        "SlipwayPublishersRefused",
+        "SlipwayRequestsRejected",
         {
             f'{REQUESTS}{{method="POST",route="/events",status="401"}}': "0+6x90",
             f'{REQUESTS}{{method="POST",route="/events",status="202"}}': "0+94x90",
