@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import psycopg
 
+from models.platform.durations import whole_milliseconds
+
 ENCODING: Final = "UTF8"
 
 # Our statements look a batch of rows up by their keys. The planner cannot know how small a batch
@@ -65,9 +67,9 @@ def session_settings(
 ) -> dict[str, str]:
     """All that a session is opened with."""
     return {
-        "statement_timeout": _milliseconds(statement_timeout),
-        "lock_timeout": _milliseconds(lock_timeout),
-        "idle_in_transaction_session_timeout": _milliseconds(idle_timeout),
+        "statement_timeout": str(whole_milliseconds(statement_timeout)),
+        "lock_timeout": str(whole_milliseconds(lock_timeout)),
+        "idle_in_transaction_session_timeout": str(whole_milliseconds(idle_timeout)),
         **_FIXED,
     }
 
@@ -118,7 +120,3 @@ def must_fit(connection: psycopg.Connection[Any], asked: Mapping[str, str]) -> N
 
 def _plain(value: str | None) -> str | None:
     return None if value is None else value.replace(" ", "").lower()
-
-
-def _milliseconds(limit: timedelta) -> str:
-    return str(limit // timedelta(milliseconds=1))

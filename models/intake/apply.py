@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy.exc import DBAPIError
-
 from models.database.engine import Blame, Transaction, blame
+from models.database.error_texts import error_line
 from models.events.age import too_old
 from models.events.channels import door_of
 from models.events.decode import read, unreadable
@@ -231,7 +230,7 @@ def _halves(part: _Part, by_id: dict[str, Entry], error: Exception) -> list[_Par
     if len(part.events) == 1:
         event = part.events[0]
         log.error("event_refused_as_poison", exc_info=error, extra={"entry_id": event.entry_id})
-        message = f"could not be applied: {_told(error)}"
+        message = f"could not be applied: {error_line(error)}"
         return [_Part((), [unreadable(by_id[event.entry_id or ""], Reason.POISON, message)])]
     middle = len(part.events) // 2
     return [_Part(part.events[:middle]), _Part(part.events[middle:])]
@@ -255,9 +254,3 @@ def _between_tickets(part: _Part) -> list[_Part]:
         _Part([event for group in half for event in group])
         for half in (groups[:middle], groups[middle:])
     ]
-
-
-def _told(error: Exception) -> str:
-    """The error in a line, without the statement and its parameters."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}"[:500]

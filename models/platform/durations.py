@@ -59,6 +59,11 @@ def format_duration(duration: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def whole_milliseconds(duration: timedelta) -> int:
+    """Return *duration* in milliseconds; a part of one is cut off."""
+    return duration // _UNITS["ms"]
+
+
 def _shortened(text: str) -> str:
     shown = 40  # characters; an error message is no place for a megabyte
     return repr(text if len(text) <= shown else text[:shown] + "…")

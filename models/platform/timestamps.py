@@ -48,6 +48,7 @@ _WITH_ZONE_NAME: Final = re.compile(
 )
 _MICROSECONDS: Final = 6  # digits
 _MONTH_MAX: Final = 12
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # room for a window behind it
@@ -64,6 +65,16 @@ def id_time(entry_id: str) -> datetime:
     except (ValueError, OverflowError, OSError):
         return _LATEST
     return min(moment, _LATEST)
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """Return the time that is *microseconds* after the Unix epoch."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def to_microseconds(at: datetime) -> int:
+    """Return the microseconds from the Unix epoch to *at*, exactly."""
+    return (at - _EPOCH) // timedelta.resolution
 
 
 def written(at: datetime, timespec: str = "auto") -> str:

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
 from models.database.engine import is_transient
+from models.database.error_texts import error_line
 from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
 from models.events.stream_contract import EVENT_FIELD, OPERATOR_FIELD, TYPE_FIELD
@@ -64,25 +64,21 @@ def retry_raw(
     except Exception as error:
         if is_transient(error):
             raise
-        raise NotPossible(f"entry {entry_id} still cannot be applied: {_told(error)}") from error
+        problem = error_line(error)
+        raise NotPossible(f"entry {entry_id} still cannot be applied: {problem}") from error
     for refused in result.refused:
         raise NotPossible(f"entry {entry_id} is still refused: {refused.message}")
     ((event, outcome),) = [one for one in result.ended if one[0].event_id == event.event_id]
     (logged,) = find_events(
         connection, event.event_id, operator=event.operator, ticket_id=event.ticket_id
     )
-    again = {"ticket": logged.key.ticket, "event_id": event.event_id, "until": now + window}
+    ticket = logged.key.ticket
+    again = {"ticket": ticket, "event_id": event.event_id, "until": now + window}
     if connection.execute(FRESH_WINDOW, again).rowcount:
         logged = replace(logged, park_until=now + window)
     end = _end(row, logged, outcome)
     keep_end(
-        connection,
-        logged.key.ticket,
-        end,
-        "raw_event_retried",
-        person=person,
-        now=now,
-        entry_id=entry_id,
+        connection, ticket, end, "raw_event_retried", person=person, now=now, entry_id=entry_id
     )
     _deal_with(connection, row, now=now)
     return end
@@ -164,12 +160,6 @@ def _end(row: RawInput, logged: LoggedEvent, outcome: Outcome) -> EventResolutio
         notices=tuple(one.action for one in logged.notices if one.ended != "withdrawn"),
         entry_id=row.entry_id,
     )
-
-
-def _told(error: Exception) -> str:
-    """The error in a line, without the statement and its parameters."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"[:500]
 
 
 def _deal_with(connection: Connection, row: RawInput, *, now: datetime) -> None:

@@ -20,6 +20,7 @@ from models.events.event import Entry
 from models.events.stream_contract import GROUP, STREAM
 from models.intake.apply import apply_entries, open_entries
 from models.operators.interventions import Person
+from models.platform.timestamps import from_microseconds
 from models.triage.raw_input import retry_raw
 from tests.support.harness import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Harness
 from tests.support.intake_at_work import applying, running
@@ -30,7 +31,6 @@ from tests.support.sources import ROOT
 from tests.support.wait import eventually
 from worker.cli.doctor.finding import State
 from worker.cli.doctor.stream import examine_stream
-from worker.intake.noted_moments import from_micros
 from worker.intake.stream import Stream
 from worker.metrics.stream_stats import survey_stream
 from worker.sweep.round import Sweep
@@ -60,7 +60,7 @@ def future(request: pytest.FixtureRequest, redis: Redis) -> str:
 
 def present(redis: Redis) -> datetime:
     seconds, microseconds = redis.time()
-    return from_micros(seconds * 1_000_000 + microseconds)
+    return from_microseconds(seconds * 1_000_000 + microseconds)
 
 
 def add(redis: Redis, action: str, *, at: datetime | None = None, **top: object) -> str:
@@ -128,11 +128,11 @@ def test_what_waits_under_such_an_id_has_its_whole_window(harness, records, id_)
 
 def test_an_id_of_the_present_is_the_time_of_receipt(stream, redis):
     added = add(redis, "ticket_win")
-    eventually(lambda: present(redis) > from_micros(int(added.split("-")[0]) * 1000) + MOMENT)
+    eventually(lambda: present(redis) > from_microseconds(int(added.split("-")[0]) * 1000) + MOMENT)
 
     (entry,) = stream.read(count=10, block=BLOCK)
 
-    assert received(entry) == from_micros(int(added.split("-")[0]) * 1000)
+    assert received(entry) == from_microseconds(int(added.split("-")[0]) * 1000)
 
 
 @pytest.mark.usefixtures("future")
@@ -381,7 +381,7 @@ def test_what_the_runbook_says_has_the_stream_begin_again_and_loses_nothing(
         added = add(redis, "ticket_rollback")
         eventually(lambda: redis.xlen(STREAM) == 0)
 
-    assert from_micros(int(added.split("-")[0]) * 1000) <= present(redis)
+    assert from_microseconds(int(added.split("-")[0]) * 1000) <= present(redis)
     assert records.standing() == "open/pending"
     assert survey_stream(redis).ids_ahead == timedelta()
     assert redis.xpending(STREAM, GROUP)["pending"] == 0

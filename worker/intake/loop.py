@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from redis.exceptions import RedisError
 
 from models.database.engine import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame
+from models.database.error_texts import error_name
 from models.events.event import Entry
 from models.intake.apply import Applied, Opened
 from models.platform.backoff import Backoff
@@ -123,7 +124,7 @@ class Intake:
         try:
             self._source.leave()
         except RedisError as error:  # somebody else forgets this consumer after an hour
-            log.info("intake_left_its_name", extra={"error": _name(error)})
+            log.info("intake_left_its_name", extra={"error": error_name(error)})
 
     def _turn(self, stop: Event) -> None:
         entries = self._left_behind() or self._source.read(
@@ -195,7 +196,10 @@ class Intake:
                     raise
                 unclear = whose is Blame.UNCLEAR
                 event = UNEXPLAINED if unclear else "intake_waits_for_database"
-                log.warning(event, extra={"error": _name(error), "entries": len(opened.entries)})
+                log.warning(
+                    event,
+                    extra={"error": error_name(error), "entries": len(opened.entries)},
+                )
             else:
                 self._well_at = self._monotonic()
                 return applied
@@ -248,10 +252,3 @@ def _guarded(work: Callable[[], None], pauses: Backoff, stop: Event, outage: Out
         pauses.reset()
         return
     stop.wait(pauses.next().total_seconds())
-
-
-def _name(error: Exception) -> str:
-    """Name an error without its text, which may hold a query's values."""
-    cause = getattr(error, "orig", None) or error
-    state = getattr(cause, "sqlstate", None)
-    return f"{type(cause).__name__} {state}" if state else type(cause).__name__

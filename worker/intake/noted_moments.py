@@ -6,20 +6,20 @@ claim other times than the true ones: a publisher may choose an id from the futu
 gives a smaller id than its last, whatever its clock says.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from redis import Redis
 
 from models.events.stream_contract import STREAM
 from models.events.unknown_times import Id, NotedMoments, id_parts
+from models.platform.timestamps import from_microseconds
 
 MOMENTS: Final = f"{STREAM}:moments"  # a sorted set, by PostgreSQL's time; shared by all sweeps
 FORMER_MOMENTS: Final = f"{STREAM}:emptied"  # noted without the last id: they tell too little
 
 # How a moment is noted; both times in microseconds: "<PostgreSQL's> <Redis'> <last id>".
 NOTED: Final = r"^(%d+) (%d+) (%d+%-%d+)$"  # Lua's pattern of it
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_moments(redis: Redis) -> NotedMoments:
@@ -28,16 +28,6 @@ def read_moments(redis: Redis) -> NotedMoments:
     return NotedMoments(_last_id_and_time(member.decode()) for member in noted)
 
 
-def from_micros(micros: int) -> datetime:
-    """Give the time that is *micros* after the epoch."""
-    return _EPOCH + timedelta(microseconds=micros)
-
-
-def to_micros(moment: datetime) -> int:
-    """Give *moment* as a whole number, exactly."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
 def _last_id_and_time(member: str) -> tuple[Id, datetime]:
     _, time, last_id = member.split()
-    return id_parts(last_id), from_micros(int(time))
+    return id_parts(last_id), from_microseconds(int(time))

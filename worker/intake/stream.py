@@ -19,9 +19,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from models.events.event import Entry
 from models.events.stream_contract import GROUP, STREAM
-from models.platform.timestamps import id_time
+from models.platform.durations import whole_milliseconds
+from models.platform.timestamps import from_microseconds, id_time
 from worker.intake.fields import keep_every_field
-from worker.intake.noted_moments import from_micros, read_moments
+from worker.intake.noted_moments import read_moments
 from worker.intake.reclaim import Pending, to_take
 
 # What one read holds in memory: entries have up to 512 KiB, and a chunk hundreds of them. Redis
@@ -75,7 +76,7 @@ class Stream:
         """
         read: list[_Handed] = []
         size = 0
-        wait: int | None = _milliseconds(block)
+        wait: int | None = whole_milliseconds(block)
         while len(read) < count and size < READ_BYTES_MAX:
             asked = min(count - len(read), self._portion)
             part = self._read_portion(asked, wait, begun=bool(read))
@@ -100,7 +101,7 @@ class Stream:
         if not taken:
             self._lost_answer = False
             return []
-        idle = 0 if own else _milliseconds(min_idle)  # another one may have been faster
+        idle = 0 if own else whole_milliseconds(min_idle)  # another one may have been faster
         claimed: list[_Handed] = []
         size = place = 0
         while place < len(taken) and size < READ_BYTES_MAX:
@@ -128,7 +129,7 @@ class Stream:
                 self._consumer,
                 min_idle_time=0,
                 message_ids=ids,
-                idle=_milliseconds(_FREE_TO_TAKE),
+                idle=whole_milliseconds(_FREE_TO_TAKE),
                 retrycount=deliveries - 1,
                 justid=True,
             )
@@ -212,7 +213,7 @@ class Stream:
 
     def _forget(self, idle: timedelta, name: str) -> int:
         return int(
-            self._in_group(lambda: self._retire([STREAM], [GROUP, _milliseconds(idle), name]))
+            self._in_group(lambda: self._retire([STREAM], [GROUP, whole_milliseconds(idle), name]))
         )
 
     def _pending(self, count: int, idle: timedelta, *, mine: bool) -> list[Pending]:
@@ -224,7 +225,7 @@ class Stream:
                 max="+",
                 count=count,
                 consumername=self._consumer if mine else None,
-                idle=_milliseconds(idle) or None,
+                idle=whole_milliseconds(idle) or None,
             )
         )
         return [
@@ -271,8 +272,4 @@ def _taken_over(entry: Entry, before: Pending, asked: datetime) -> Entry:
 def _moment(told: tuple[int, int]) -> datetime:
     """The answer to TIME."""
     seconds, microseconds = told
-    return from_micros(seconds * 1_000_000 + microseconds)
-
-
-def _milliseconds(span: timedelta) -> int:
-    return span // timedelta(milliseconds=1)
+    return from_microseconds(seconds * 1_000_000 + microseconds)

@@ -9,8 +9,8 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from models.events.stream_contract import GROUP, STREAM
-from models.platform.timestamps import id_time
-from worker.intake.noted_moments import from_micros, read_moments
+from models.platform.timestamps import from_microseconds, id_time
+from worker.intake.noted_moments import read_moments
 
 SAFE_POLICY: Final = "noeviction"
 
@@ -46,7 +46,7 @@ def survey_stream(redis: Redis) -> StreamStats:
         asking.info("memory")
         asking.info("persistence")
         (seconds, microseconds), entries, memory, persistence = asking.execute()
-    now = from_micros(seconds * 1_000_000 + microseconds)
+    now = from_microseconds(seconds * 1_000_000 + microseconds)
     return StreamStats(
         at=now,
         entries=entries,

@@ -19,8 +19,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from models.events.stream_contract import GROUP
+from models.platform.timestamps import from_microseconds, to_microseconds
 from worker.intake.celery_queue.script import KEYS, MOVE
-from worker.intake.noted_moments import FORMER_MOMENTS, MOMENTS, NOTED, from_micros, to_micros
+from worker.intake.noted_moments import FORMER_MOMENTS, MOMENTS, NOTED
 
 log = logging.getLogger(__name__)
 
@@ -129,10 +130,10 @@ class StreamWatermark:
     def look(self, now: datetime) -> StreamObservation:
         """Empty the queue as far as one call can, and ask, in one step. Raises redis.RedisError."""
         horizon, left, trouble = self._look(
-            [*KEYS, MOMENTS, FORMER_MOMENTS], [GROUP, to_micros(now)]
+            [*KEYS, MOMENTS, FORMER_MOMENTS], [GROUP, to_microseconds(now)]
         )
         return StreamObservation(
-            horizon=from_micros(int(horizon)) if horizon else None,
+            horizon=from_microseconds(int(horizon)) if horizon else None,
             left=int(left),
             trouble=trouble.decode("utf-8", "replace") or None,
         )

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, Self
 
 import pycurl
 
+from models.platform.durations import whole_milliseconds
 from models.settings.settings import Settings
 from worker.delivery.http import error_texts as wire_words
 from worker.delivery.http.address_policy import Network, may_connect
@@ -26,7 +27,6 @@ from worker.delivery.http.idle_connections import KeptConnections
 
 _REUSE_SECONDS_MAX: Final = 2  # idle longer, many servers are about to hang up: no race for it
 _CONNECTION_SECONDS_MAX: Final = 300  # then resolved anew: a partner may have moved
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _RETRY_AFTER: Final = b"retry-after:"
 _CODING: Final = b"content-encoding:"
 _NAME_BYTES_MAX: Final = 20  # as far as a header's name is looked at
@@ -126,9 +126,9 @@ class Transfer:
         easy.setopt(pycurl.HTTPHEADER, lines)
         easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(call.body))
         if call.timeout != self._timeout:
-            easy.setopt(pycurl.TIMEOUT_MS, _milliseconds(call.timeout))
+            easy.setopt(pycurl.TIMEOUT_MS, _positive_milliseconds(call.timeout))
             connecting = min(call.timeout, self._terms.connect_timeout)
-            easy.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(connecting))
+            easy.setopt(pycurl.CONNECTTIMEOUT_MS, _positive_milliseconds(connecting))
             self._timeout = call.timeout
         if call.alone != self._alone:
             easy.setopt(pycurl.FORBID_REUSE, call.alone)  # no more are open than calls in flight
@@ -275,8 +275,8 @@ def _value(header: bytes) -> str:
     return header.partition(b":")[2].decode("latin-1").strip()
 
 
-def _milliseconds(time: timedelta) -> int:
-    return max(1, time // _MILLISECOND)  # 0 would mean: for ever
+def _positive_milliseconds(duration: timedelta) -> int:
+    return max(1, whole_milliseconds(duration))  # libcurl reads 0 as no limit
 
 
 _FIXED: Final[Sequence[tuple[int, Any]]] = (
