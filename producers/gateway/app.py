@@ -13,16 +13,15 @@ from models.database.engine import refuse_unfit
 from models.database.session import UnfitDatabase
 from models.settings.settings import Settings, read_settings
 from models.telemetry import logs
-from producers.gateway import bet_engine, lottery, metrics, probes
+from producers.gateway import bet_engine, lottery, metrics, probes, publishing
 from producers.gateway import lookups as asking
-from producers.gateway.admission import ConcurrencyLimit
+from producers.gateway.concurrency import ConcurrencyLimit
 from producers.gateway.errors import answer_errors
 from producers.gateway.gateway import Gateway
 from producers.gateway.limits import Limits
 from producers.gateway.metrics import GatewayMetrics, RequestMetrics, RouteNoted
 from producers.gateway.openapi import described
-from producers.gateway.paths import SlashesKept
-from producers.gateway.publishing import routes as publishing
+from producers.gateway.parameters import SlashesKept
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
     probes.routes,

@@ -1,4 +1,4 @@
-"""The Bet Engine API: `paid`, and an operator's own tickets (contracts: BetStack 1.7 to 1.9)."""
+"""The Bet Engine API: `paid`, and an operator's own tickets (contracts 1.7 to 1.9)."""
 
 from typing import Annotated, Final, assert_never
 
@@ -20,8 +20,7 @@ from producers.gateway.authentication import SignedCaller
 from producers.gateway.errors import Error, Refused
 from producers.gateway.gateway import TheGateway
 from producers.gateway.openapi import SIGNED, answers
-from producers.gateway.paths import Identifier
-from producers.gateway.query_parameters import only_known
+from producers.gateway.parameters import Identifier, only_known
 
 LISTED: Final = 10
 LISTED_MAX: Final = 100

@@ -1,6 +1,6 @@
 """Every error the gateway answers has one shape: `{"code": int, "message": string}`.
 
-`code` is the HTTP status, except where the Bet Engine API names its own (contracts: BetStack 1.9).
+`code` is the HTTP status, except where the Bet Engine API names its own (contracts 1.9).
 On 422 there is `errors` besides, one for each thing that is wrong.
 """
 

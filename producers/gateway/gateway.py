@@ -9,23 +9,60 @@ from typing import Annotated, Final, Self, TypeVar
 import anyio
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from models.database.engine import open_engine
+from models.database.session import UnfitDatabase
+from models.migrations.runner import current_revision, expected_revision
 from models.platform.clock import Clock, DatabaseClock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
-from producers.gateway.admission import CallerConcurrency
+from producers.gateway.concurrency import BlockingThreads, CallerConcurrency
 from producers.gateway.errors import BUSY_SECONDS, later
 from producers.gateway.limits import Limits
-from producers.gateway.readiness import GatewayReadiness
 from producers.gateway.stream import GatewayStream
-from producers.gateway.thread_pool import BlockingThreads
 
 log = logging.getLogger(__name__)
 
 _PROBES: Final = 2
 
 Found = TypeVar("Found")
+
+
+class GatewayReadiness:
+    """Asks PostgreSQL and Redis, within seconds."""
+
+    def __init__(self, *, engine: Engine, stream: GatewayStream) -> None:
+        """Prepare; nothing is asked before `faults`."""
+        self._engine = engine
+        self._stream = stream
+        self._expected = expected_revision()
+
+    def faults(self) -> list[str]:
+        """Name what is not ready, each in a sentence without secrets; empty when all is."""
+        stream = self._stream.fault()
+        return [*self._database_faults(), *([] if stream is None else [stream])]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def _database_faults(self) -> Iterator[str]:
+        try:
+            with self._engine.connect() as connection:
+                current = current_revision(connection)
+        except SQLAlchemyError as error:
+            log.warning("not_ready_postgresql", extra={"error": str(error)})
+            unfit = error.orig if isinstance(error, DBAPIError) else None
+            yield str(unfit) if isinstance(unfit, UnfitDatabase) else "PostgreSQL does not answer"
+            return
+        # Revisions are numbers of four digits. A newer one is fine: while a release rolls out, old
+        # processes work on the new schema.
+        if current is None or current < self._expected:
+            yield (
+                f"the schema is at revision {current or 'none'}, this code needs"
+                f" {self._expected}: run `slipway migrate`"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +157,6 @@ def _of(request: Request) -> Gateway:
 
 
 TheGateway = Annotated[Gateway, Depends(_of)]
+
+
+log = logging.getLogger(__name__)

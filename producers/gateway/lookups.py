@@ -1,10 +1,12 @@
 """`GET /events`, `GET /events/{event_id}`, `GET /tickets/{ticket_id}`: what became of them."""
 
+import base64
+import binascii
 from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection
 
@@ -15,19 +17,18 @@ from models.history.event_log import (
     SEARCHED_MAX,
     EventLogPage,
     EventsById,
+    Place,
     find_event,
     list_troubled,
 )
 from models.platform.timestamps import MOMENT_PATTERN, moment
 from models.publishers.keys import KeyHolder
 from models.vocabulary import Outcome, Status
-from producers.gateway import cursor
 from producers.gateway.authentication import Reader
 from producers.gateway.errors import Fault, Refused, invalid
 from producers.gateway.gateway import TheGateway
 from producers.gateway.openapi import answers
-from producers.gateway.paths import EventId, TicketId
-from producers.gateway.query_parameters import only_known
+from producers.gateway.parameters import EventId, TicketId, only_known
 from producers.gateway.responses import EventEnd, EventEnds, EventPage, TicketStories, TicketStory
 
 LISTED: Final = 100
@@ -76,6 +77,10 @@ _NOT_ALL: Final = (
     " ?ticket_id=... to find the one on a ticket"
 )
 
+_PLACE: Final = TypeAdapter(tuple[datetime, int, int])
+
+_NUMBER_MAX: Final = 2**63 - 1
+
 routes = APIRouter()
 
 
@@ -98,7 +103,7 @@ async def events(
     """Events that did not go through, or not yet, newest first; those of the key's operators."""
     wanted = [Outcome(word) for word in outcome.split(",")]
     start = None if since is None else _moment(since)
-    place = None if after is None else cursor.read(after)
+    place = None if after is None else _read_cursor(after)
 
     def read(connection: Connection) -> EventLogPage:
         return list_troubled(
@@ -113,7 +118,7 @@ async def events(
     page = await gateway.in_transaction(read)
     return EventPage(
         events=[EventEnd.model_validate(line) for line in page.lines],
-        next=None if page.next is None else cursor.written(page.next),
+        next=None if page.next is None else _write_cursor(page.next),
     )
 
 
@@ -213,3 +218,26 @@ def _moment(text: str) -> datetime:
     except ValueError as error:
         fault = Fault(at=["query", "since"], message=str(error))
         raise invalid("`since` is not a time", [fault]) from None
+
+
+def _write_cursor(place: Place) -> str:
+    """Encode *place* for a URL: the `next` of a page, and the `after` of the one behind it."""
+    text = _PLACE.dump_json((place.at, place.kind, place.number))
+    return base64.urlsafe_b64encode(text).decode("ascii").rstrip("=")
+
+
+def _read_cursor(word: str) -> Place:
+    """Decode a cursor. Raises Refused (422) for anything else."""
+    try:
+        text = base64.urlsafe_b64decode(word + "=" * (-len(word) % 4))
+        at, kind, number = _PLACE.validate_json(text)
+    except (ValueError, binascii.Error, ValidationError):
+        raise _wrong_cursor() from None
+    if at.tzinfo is None or max(abs(kind), abs(number)) > _NUMBER_MAX:
+        raise _wrong_cursor()
+    return Place(at, kind, number)
+
+
+def _wrong_cursor() -> Exception:
+    fault = Fault(at=["query", "after"], message="take it from `next` of the page before")
+    return invalid("the cursor cannot be read", [fault])

@@ -1,4 +1,4 @@
-"""The lottery feed, `POST /v2/integration/lottery` (contracts: Fast Track 3)."""
+"""The lottery feed, `POST /v2/integration/lottery` (contracts 3)."""
 
 from typing import Any, Final
 
@@ -15,10 +15,10 @@ from models.vocabulary import Reason
 from producers.gateway.authentication import Publishing
 from producers.gateway.bodies import read_body
 from producers.gateway.errors import Fault, Refused, invalid
+from producers.gateway.event_validation import watch
 from producers.gateway.gateway import TheGateway
 from producers.gateway.openapi import answers
-from producers.gateway.publishing.validation import watch
-from producers.gateway.query_parameters import only_known
+from producers.gateway.parameters import only_known
 from producers.publisher.schemas import lottery_schema
 
 # Asked for the few messages alone whose ids are too long where the answer is yes.

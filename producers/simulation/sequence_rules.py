@@ -1,6 +1,6 @@
 """Judges whether what a partner was told is a legal life of a ticket.
 
-Source: contracts: BetStack 1.4, 1.6. A second opinion: it knows nothing of the state machine that
+Source: contracts 1.4, 1.6. A second opinion: it knows nothing of the state machine that
 Slipway itself goes by.
 """
 

@@ -1,4 +1,4 @@
-"""Invented betting slips: what backends know about a ticket (contracts: BetStack 1.4, 1.5)."""
+"""Invented betting slips: what backends know about a ticket (contracts 1.4, 1.5)."""
 
 from collections.abc import Mapping
 from random import Random
@@ -66,7 +66,7 @@ def amounts(
 ) -> dict[str, object]:
     """Return the money fields of a slip that costs *price*; taxes are given in tenths of a percent.
 
-    Source: the relations that fit both samples, contracts: BetStack 1.5. No float in between.
+    Source: the relations that fit both samples, contracts 1.5. No float in between.
     """
     stake = _divide(price * 1000, 1000 + ext_tenths)
     gross = _divide(stake * odds_hundredths, 100)

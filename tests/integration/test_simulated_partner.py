@@ -87,7 +87,7 @@ def test_a_ping_needs_no_signature(line):
 
 
 def test_identify_is_answered_with_a_player(line):
-    """contracts: BetStack 1.6."""
+    """Contracts 1.6."""
     body = b'{"action":"identify","data":{"operator":"operator-code","token":"t"}}'
     line.request("POST", "/", body, headers(body))
 
@@ -118,13 +118,15 @@ def test_a_body_that_is_no_action_is_answered_400(partner, line):
     [
         (b"GET  / HTTP/1.1\r\n\r\n", b"400"),
         (b"POST / HTTP/1.0\r\n\r\n", b"400"),
-        (b"POST / HTTP/1.1\r\nno colon\r\n\r\n", b"400"),
-        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400"),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"501"),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", b"413"),
-        (b"POST / HTTP/1.1\r\n" + b"A: b\r\n" * 65 + b"\r\n", b"431"),
-        (b"POST / HTTP/1.1\r\nA: " + b"b" * 20_000 + b"\r\n\r\n", b"431"),
+        (b"POST / HTTP/1.1\r\n\r\n", b"400"),  # no Host
+        (b"POST / HTTP/1.1\nHost: a\r\n\nA: b\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"501"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n", b"413"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 64 + b"\r\n", b"431"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 20_000 + b"\r\n\r\n", b"431"),
     ],
 )
 def test_what_is_no_plain_request_is_refused_and_the_connection_closed(

@@ -116,7 +116,7 @@ def test_the_verdict_can_be_asked_for_over_http(partner, line):
 PROGRAM = """
 import sys
 from producers.simulation.partner import run
-run(port=0, secret=sys.argv[1], on_ready=print, on_request=lambda entry: print(entry.in_words()))
+run(port=0, secret=sys.argv[1], on_ready=print, on_request=lambda entry: print(entry.format_line()))
 """
 
 

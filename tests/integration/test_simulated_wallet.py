@@ -178,7 +178,7 @@ def test_a_signature_is_verified_when_there_is_one_and_may_be_demanded(
         ({"behaviour": "wallet_code", "code": 999}, {"code": 999}, False),
         ({"behaviour": "wallet_code", "code": 999, "taken": True}, {"code": 999}, True),
         ({"behaviour": "wallet_code", "taken": False}, {"code": 0}, False),
-        ({"behaviour": "wrong_ref_id"}, {"code": 0, "refId": "somebody-else-s"}, True),
+        ({"behaviour": "wrong_ref_id"}, {"code": 0, "refId": "another-transaction"}, True),
         ({"behaviour": "wrong_balance"}, {"code": 0, "after": Decimal("10012.35")}, True),
     ],
 )
@@ -212,12 +212,12 @@ def test_what_is_lost_on_the_way_back_was_credited(partner, wallet, line):
 
 def test_a_platform_has_no_codes_and_a_wallet_no_story():
     with SimulatedPartner(secret=SECRET) as platform, line_to(platform) as line:
-        with pytest.raises(ValueError, match="speaks PAM"):
+        with pytest.raises(ValueError, match="a PAM partner"):
             platform.behave(Rule(RespondAsWallet(999)))
         line.request("GET", "/_wallet")
         assert line.getresponse().status == 404
     with SimulatedPartner(wallet=Wallet(SECRET)) as wallet, line_to(wallet) as line:
         line.request("GET", "/_verdict")
         assert line.getresponse().status == 404
-    with pytest.raises(ValueError, match="needs the secret"):
+    with pytest.raises(ValueError, match="needs a secret"):
         SimulatedPartner()

@@ -18,7 +18,7 @@ from models.events.format import DATA_NAMES, EVENT_NAMES
 from models.events.lottery import wrong_with
 from models.intake.apply import open_entries
 from models.vocabulary import INBOUND
-from producers.gateway.publishing.validation import ValidEvent, examine
+from producers.gateway.event_validation import ValidEvent, examine
 from tests.support import lottery
 from tests.support.harness import SLIP
 from tests.support.schema_reader import takes

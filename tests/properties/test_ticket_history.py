@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine, text
 
 from models.outbox.values import Dead, Delivered, RetryLater, Unanswered, Verdict
-from producers.simulation.rehearsal.reference import Truth, ideal
+from producers.simulation.rehearsal.lives import Truth, ideal
 from producers.simulation.rehearsal.schedule import Held, Schedule
 from producers.simulation.rehearsal.verdict import breaches, judge_rehearsal
 from producers.simulation.rehearsal.world import CLOSE_DELAY, World

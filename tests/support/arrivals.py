@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from producers.simulation.rehearsal.lives import Kind, RehearsedLife
-from producers.simulation.rehearsal.reference import Truth, ideal
+from producers.simulation.rehearsal.lives import Kind, RehearsedLife, Truth, ideal
 
 WITHIN_WINDOW = timedelta(minutes=10)
 

@@ -92,7 +92,7 @@ class Pair:
         try:
             eventually(condition_holds)
         except AssertionError as late:
-            calls = [entry.in_words() for entry in self.partner.ledger.entries()][-30:]
+            calls = [entry.format_line() for entry in self.partner.ledger.entries()][-30:]
             logs = (self.one.wrote(), self.two.wrote())
             raise AssertionError("\n".join([str(late), *calls, *logs])) from late
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.gateway.publishing.line_splitter import LineSplitter, NdjsonLine
+from producers.gateway.ndjson import LineSplitter, NdjsonLine
 
 LONGEST = 8
 TEXTS = st.lists(st.binary(max_size=12).map(lambda raw: raw.replace(b"\n", b"-")), max_size=8)

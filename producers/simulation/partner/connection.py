@@ -1,22 +1,27 @@
-"""One connection with the partner: request after request, each verified, kept and answered."""
+"""One connection to the partner: each request is verified, recorded and answered in turn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from producers.simulation.partner.behaviour import Script
-from producers.simulation.partner.call import Speech
 from producers.simulation.partner.control import answer_control
-from producers.simulation.partner.fault_injection import OutgoingLine, act
-from producers.simulation.partner.http import Malformed, ReceivedRequest, read_request, refusal
+from producers.simulation.partner.fault_injection import PartnerConnection, perform
+from producers.simulation.partner.http import (
+    MalformedRequest,
+    ReceivedRequest,
+    error_response,
+    read_request,
+)
 from producers.simulation.partner.ledger import Ledger, LedgerEntry
+from producers.simulation.partner.protocol import PartnerProtocol
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerHost:
-    """The partner itself, whatever connection it is spoken to on."""
+    """What all connections of one partner share."""
 
-    speech: Speech
+    protocol: PartnerProtocol
     now: Callable[[], datetime]
     ledger: Ledger
     script: Script
@@ -24,34 +29,36 @@ class PartnerHost:
     on_request: Callable[[LedgerEntry], None] | None
 
 
-async def converse(house: PartnerHost, line: OutgoingLine) -> None:
-    """Serve one connection until one side ends it. Raises OSError when the client breaks off."""
-    silence = house.script.at_accept(house.now())
-    if silence is not None:
-        await act(silence, line, _ignore)
+async def serve_connection(host: PartnerHost, connection: PartnerConnection) -> None:
+    """Serve one connection until either side closes it. Raises OSError if the client aborts."""
+    hang = host.script.at_accept(host.now())
+    if hang is not None:
+        await perform(hang, connection, _record_nothing)
         return
     try:
-        while request := await read_request(line.reader, line.writer):
+        while request := await read_request(connection.reader, connection.writer):
             if request.target.startswith("/_"):
-                reply = answer_control(house.ledger, house.script, house.speech, request)
-                goes_on = await act(reply, line, _ignore)
+                response = answer_control(host.ledger, host.script, host.protocol, request)
+                keep_open = await perform(response, connection, _record_nothing)
             else:
-                goes_on = await _serve(house, line, request)
-            if request.is_last or not goes_on:
+                keep_open = await _serve(host, connection, request)
+            if request.is_last or not keep_open:
                 return
-    except Malformed as flaw:
-        await act(refusal(flaw.status, str(flaw)), line, _ignore)
+    except MalformedRequest as error:
+        await perform(error_response(error.status, str(error)), connection, _record_nothing)
 
 
-async def _serve(house: PartnerHost, line: OutgoingLine, request: ReceivedRequest) -> bool:
-    received_at = house.now()
-    call = house.speech.read(request, at=received_at)
+async def _serve(
+    host: PartnerHost, connection: PartnerConnection, request: ReceivedRequest
+) -> bool:
+    received_at = host.now()
+    call = host.protocol.read(request, at=received_at)
     behaviour = (
-        call.refusal
-        or house.script.choose(action=call.action, ticket_id=call.ticket_id, now=received_at)
-        or house.speech.usual
+        call.error
+        or host.script.choose(action=call.action, ticket_id=call.ticket_id, now=received_at)
+        or host.protocol.default_behaviour
     )
-    entry = house.ledger.receive(
+    entry = host.ledger.receive(
         lambda number: LedgerEntry(
             number=number,
             received_at=received_at,
@@ -68,23 +75,25 @@ async def _serve(house: PartnerHost, line: OutgoingLine, request: ReceivedReques
         )
     )
 
-    def settle(*, take: bool, status: int | None = None) -> None:
+    def record(*, take: bool, status: int | None = None) -> None:
         if take:
-            house.speech.take(call)
-        house.ledger.settle(
+            host.protocol.act_on(call)
+        host.ledger.record_response(
             entry.number,
             take=take,
-            deduplicate=house.deduplicate,
+            deduplicate=host.deduplicate,
             status=status,
-            answered_at=None if status is None else house.now(),
+            answered_at=None if status is None else host.now(),
         )
 
     try:
-        return await act(house.speech.worded(behaviour, call, at=received_at), line, settle)
+        return await perform(
+            host.protocol.build_response(behaviour, call, at=received_at), connection, record
+        )
     finally:
-        if house.on_request is not None:
-            house.on_request(house.ledger.entry(entry.number) or entry)
+        if host.on_request is not None:
+            host.on_request(host.ledger.entry(entry.number) or entry)
 
 
-def _ignore(*, take: bool, status: int | None = None) -> None:
-    """Keep nothing: this is not a notice."""
+def _record_nothing(*, take: bool, status: int | None = None) -> None:
+    """Record nothing: this is not a notice."""

@@ -1,4 +1,4 @@
-"""Does what the script chose, on the socket."""
+"""Performs the behaviour that the script chose, on the socket."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,106 +7,110 @@ from typing import Protocol, assert_never
 
 from producers.simulation.partner.behaviour import (
     CloseWithoutAnswer,
-    Deed,
     Drip,
     Hang,
     HangAfterAccept,
     HangMidBody,
     HugeBody,
     Respond,
+    SocketBehaviour,
 )
-from producers.simulation.partner.http import head_of_answer
+from producers.simulation.partner.http import response_head
 
 HANG_SECONDS_MAX = 3600.0
-CHUNK_BYTES = 64 * 1024
-PLAIN = Respond()
-PLAIN_OK = head_of_answer(HTTPStatus.OK, length=0)
+BLOCK_BYTES = 64 * 1024
+DEFAULT = Respond()
+EMPTY_OK = response_head(HTTPStatus.OK, length=0)
 
 
-class Settle(Protocol):
-    """Records what is about to be done, before it is done: who sees an answer finds it kept."""
+class RecordResponse(Protocol):
+    """Records what is about to be sent, so that whoever sees a response finds it recorded."""
 
     def __call__(self, *, take: bool, status: int | None = None) -> None:
-        """*take*: the partner acts upon the notice. *status*: the answer, None for none."""
+        """*take*: the partner acts on the notice. *status*: None if it sends no response."""
 
 
 @dataclass(frozen=True, slots=True)
-class OutgoingLine:
-    """The two directions of one connection."""
+class PartnerConnection:
+    """Both directions of one connection."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     async def send(self, data: bytes) -> None:
-        """Send, waiting while the client is slow to read."""
+        """Send; wait while the client reads slowly."""
         self.writer.write(data)
         await self.writer.drain()
 
     async def until_client_leaves(self) -> None:
-        """Keep silent, and read nothing of any meaning, for an hour at most."""
+        """Send nothing and discard what arrives, for at most an hour."""
         try:
             async with asyncio.timeout(HANG_SECONDS_MAX):
-                while await self.reader.read(CHUNK_BYTES):
+                while await self.reader.read(BLOCK_BYTES):
                     pass
         except TimeoutError:
             return
 
 
-async def act(behaviour: Deed, line: OutgoingLine, settle: Settle) -> bool:
-    """Behave; True when the connection may carry another request.
+async def perform(
+    behaviour: SocketBehaviour, connection: PartnerConnection, record: RecordResponse
+) -> bool:
+    """Perform *behaviour*. Returns whether the connection may carry another request.
 
-    Raises OSError when the client hangs up in the middle.
+    Raises OSError if the client closes the connection midway.
     """
     match behaviour:
         case Respond():
-            return await _answer(behaviour, line, settle)
+            return await _respond(behaviour, connection, record)
         case CloseWithoutAnswer(taken):
-            settle(take=taken)
+            record(take=taken)
             return False
         case Hang() | HangAfterAccept():
-            await line.until_client_leaves()
+            await connection.until_client_leaves()
             return False
         case HangMidBody(length):
-            settle(take=True, status=HTTPStatus.OK)
-            head = head_of_answer(HTTPStatus.OK, length=length)
-            await line.send(head + b" " * (length // 2))
-            await line.until_client_leaves()
+            record(take=True, status=HTTPStatus.OK)
+            head = response_head(HTTPStatus.OK, length=length)
+            await connection.send(head + b" " * (length // 2))
+            await connection.until_client_leaves()
             return False
         case HugeBody(length):
-            settle(take=True, status=HTTPStatus.OK)
-            await line.send(head_of_answer(HTTPStatus.OK, length=length))
-            await _pour(line, length)
+            record(take=True, status=HTTPStatus.OK)
+            await connection.send(response_head(HTTPStatus.OK, length=length))
+            await _send_spaces(connection, length)
             return True
         case Drip(length, seconds):
-            settle(take=True, status=HTTPStatus.OK)
-            await line.send(head_of_answer(HTTPStatus.OK, length=length))
+            record(take=True, status=HTTPStatus.OK)
+            await connection.send(response_head(HTTPStatus.OK, length=length))
             for _ in range(length):
-                await line.send(b" ")
+                await connection.send(b" ")
                 await asyncio.sleep(seconds)
             return True
         case _:
             assert_never(behaviour)
 
 
-async def _answer(answer: Respond, line: OutgoingLine, settle: Settle) -> bool:
-    if answer.seconds:
-        await asyncio.sleep(answer.seconds)
-    settle(take=answer.takes, status=answer.status)
-    if answer == PLAIN:
-        await line.send(PLAIN_OK)
+async def _respond(
+    response: Respond, connection: PartnerConnection, record: RecordResponse
+) -> bool:
+    if response.seconds:
+        await asyncio.sleep(response.seconds)
+    record(take=response.takes, status=response.status)
+    if response == DEFAULT:
+        await connection.send(EMPTY_OK)
         return True
-    head = head_of_answer(
-        answer.status,
-        length=len(answer.body),
-        content_type=answer.content_type,
-        headers=answer.headers,
+    head = response_head(
+        response.status,
+        length=len(response.body),
+        content_type=response.content_type,
+        headers=response.headers,
     )
-    await line.send(head + answer.body)
-    return not answer.then_close
+    await connection.send(head + response.body)
+    return not response.then_close
 
 
-async def _pour(line: OutgoingLine, length: int) -> None:
-    chunk = b" " * CHUNK_BYTES
+async def _send_spaces(connection: PartnerConnection, length: int) -> None:
+    block = b" " * BLOCK_BYTES
     while length > 0:
-        await line.send(chunk[:length])
-        length -= CHUNK_BYTES
+        await connection.send(block[:length])
+        length -= BLOCK_BYTES

@@ -1,40 +1,38 @@
-"""HTTP/1.1 on bare sockets, as little as a partner needs and strict about that.
+"""HTTP/1.1 for the simulated partner: h11 parses requests, responses are written as raw bytes.
 
-Written by hand because this partner must be able to misbehave at each point of an exchange.
+Responses are written by hand because the partner must be able to misbehave at any byte of one.
 """
 
 import asyncio
 import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+
+import h11
 
 from producers.simulation.partner.behaviour import Respond
 
 HEAD_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 64
 BODY_BYTES_MAX = 1024 * 1024
-IDLE_SECONDS_MAX = 75.0  # between two requests of a connection
-REQUEST_SECONDS_MAX = 30.0  # for the body, once the head is there
+IDLE_SECONDS_MAX = 75.0  # between two requests on a connection
+BODY_SECONDS_MAX = 30.0  # for the body, once the head has arrived
 
-_REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) ([!-~]{1,4096}) HTTP/1\.1")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\x80-\xff\t]*)")
-_LENGTH = re.compile(r"[0-9]{1,12}")
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
-class Malformed(Exception):
-    """The request is not one this partner reads: answer with `status`, then close."""
+class MalformedRequest(Exception):
+    """The partner does not accept this request: respond with `status`, then close."""
 
-    def __init__(self, status: int, words: str) -> None:
-        """Keep the status to answer with; *words* say what is wrong."""
+    def __init__(self, status: int, message: str) -> None:
+        """Keep the status of the response; *message* says what is wrong."""
         self.status = status
-        super().__init__(words)
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request as it came. Header names are in lower case."""
+    """One request as received. Header names are lower-case."""
 
     method: str
     target: str
@@ -47,17 +45,17 @@ class ReceivedRequest:
 
     @property
     def is_last(self) -> bool:
-        """The client wants the connection closed after the answer."""
+        """Whether the client wants the connection closed after the response."""
         return (self.header("connection") or "").lower() == "close"
 
 
 async def read_request(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> ReceivedRequest | None:
-    """Read one request; None when the client has left, or sent nothing for 75 s.
+    """Read one request. Returns None if the client has left, or sent nothing for 75 s.
 
-    Raises `Malformed` for whatever is not a plain HTTP/1.1 request with a `Content-Length` of at
-    most 1 MiB and a head of at most 16 KiB, and TimeoutError for a body that does not come.
+    Raises `MalformedRequest` for anything but an HTTP/1.1 request with a `Content-Length` of at
+    most 1 MiB and a head of at most 16 KiB, and TimeoutError if the body does not arrive.
     """
     try:
         async with asyncio.timeout(IDLE_SECONDS_MAX):
@@ -65,69 +63,72 @@ async def read_request(
     except (asyncio.IncompleteReadError, TimeoutError):
         return None
     except asyncio.LimitOverrunError as cause:
-        raise Malformed(
+        raise MalformedRequest(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
             f"the head is longer than {HEAD_BYTES_MAX} bytes",
         ) from cause
-    method, target, headers = _parse_head(head)
-    request = ReceivedRequest(method, target, headers, b"")
-    length = _length(request)
+    request = _parse_head(head)
+    length = _content_length(request)
     if not length:
         return request
     if (request.header("expect") or "").lower() == "100-continue":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
-        async with asyncio.timeout(REQUEST_SECONDS_MAX):
+        async with asyncio.timeout(BODY_SECONDS_MAX):
             body = await reader.readexactly(length)
     except asyncio.IncompleteReadError:
         return None
-    return ReceivedRequest(method, target, headers, body)
+    return replace(request, body=body)
 
 
-def _parse_head(head: bytes) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    first, *lines = head[:-4].split(b"\r\n")
-    request_line = _REQUEST_LINE.fullmatch(first)
-    if request_line is None:
-        raise Malformed(HTTPStatus.BAD_REQUEST, "the first line is not METHOD TARGET HTTP/1.1")
-    if len(lines) > HEADERS_MAX:
-        raise Malformed(
+def _parse_head(head: bytes) -> ReceivedRequest:
+    parser = h11.Connection(h11.SERVER)
+    parser.receive_data(head)
+    try:
+        request = parser.next_event()
+    except h11.RemoteProtocolError as error:
+        raise MalformedRequest(error.error_status_hint, str(error)) from error
+    # h11 also accepts a bare LF as a line ending; the head then ended earlier for h11 than here.
+    if not isinstance(request, h11.Request) or parser.trailing_data[0]:
+        raise MalformedRequest(HTTPStatus.BAD_REQUEST, "lines must end with CRLF")
+    if request.http_version != b"1.1":
+        raise MalformedRequest(HTTPStatus.BAD_REQUEST, "only HTTP/1.1 is supported")
+    if len(request.headers) > HEADERS_MAX:
+        raise MalformedRequest(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"more than {HEADERS_MAX} headers"
         )
-    headers = []
-    for line in lines:
-        header = _HEADER.fullmatch(line)
-        if header is None:
-            raise Malformed(HTTPStatus.BAD_REQUEST, "a header line is not NAME: VALUE")
-        name, value = header[1].decode("latin-1"), header[2].decode("latin-1")
-        headers.append((name.lower(), value.rstrip(" \t")))
-    return request_line[1].decode("ascii"), request_line[2].decode("ascii"), tuple(headers)
+    return ReceivedRequest(
+        method=request.method.decode("ascii"),
+        target=request.target.decode("latin-1"),
+        headers=tuple(
+            (name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers
+        ),
+        body=b"",
+    )
 
 
-def _length(request: ReceivedRequest) -> int:
+def _content_length(request: ReceivedRequest) -> int:
     if request.header("transfer-encoding") is not None:
-        raise Malformed(
-            HTTPStatus.NOT_IMPLEMENTED, "send a Content-Length; Transfer-Encoding is not read here"
+        raise MalformedRequest(
+            HTTPStatus.NOT_IMPLEMENTED, "Transfer-Encoding is not supported: send a Content-Length"
         )
-    lengths = {value for name, value in request.headers if name == "content-length"}
-    if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
-        raise Malformed(HTTPStatus.BAD_REQUEST, "Content-Length is not one number")
-    length = int(next(iter(lengths), 0))
+    length = int(request.header("content-length") or 0)  # one number: h11 has checked it
     if length > BODY_BYTES_MAX:
-        raise Malformed(
+        raise MalformedRequest(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body has {length} bytes, the most is {BODY_BYTES_MAX}",
+            f"the body has {length} bytes; the maximum is {BODY_BYTES_MAX}",
         )
     return length
 
 
-def head_of_answer(
+def response_head(
     status: int,
     *,
     length: int,
     content_type: str = "application/json",
     headers: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
-    """Write the status line and headers of an answer whose body has *length* bytes."""
+    """Format the status line and headers of a response whose body has *length* bytes."""
     lines = [
         f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unnamed')}",
         f"Content-Type: {content_type}",
@@ -137,7 +138,7 @@ def head_of_answer(
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
 
-def refusal(status: int, words: str) -> Respond:
-    """Make the answer to what no partner would take, in words."""
-    told = json.dumps({"code": int(status), "message": words})
-    return Respond(int(status), body=told.encode())
+def error_response(status: int, message: str) -> Respond:
+    """Build the response to a request that no partner accepts."""
+    body = json.dumps({"code": int(status), "message": message})
+    return Respond(int(status), body=body.encode())

@@ -1,4 +1,4 @@
-"""What a partner received, in order, and what it did about it."""
+"""What a partner received, in order, and how it responded."""
 
 import base64
 import threading
@@ -17,38 +17,37 @@ ENTRIES_MAX = 200_000
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One request, and what became of it so far."""
+    """One request, and how it was handled so far."""
 
     number: int  # from 1, in the order of arrival
     received_at: datetime
     method: str
     path: str
-    headers: tuple[tuple[str, str], ...]  # names in lower case
+    headers: tuple[tuple[str, str], ...]  # names are lower-case
     body: bytes
     action: str | None  # None: the body is not an action
     operator: str | None
     ticket_id: str | None
     idempotency_key: str | None
     signature_ok: bool | None  # None: the action needs none (ping)
-    behaviour: Behaviour  # what the script chose; a refusal when there was nothing to choose
-    taken: bool = False  # the partner acted upon it
-    repeats: bool = False  # it had acted upon this Idempotency-Key before
-    status: int | None = None  # None: no answer so far
-    answered_at: datetime | None = None  # when the answer began to go out
+    behaviour: Behaviour  # chosen by the script, or an error response
+    taken: bool = False  # the partner acted on it
+    repeats: bool = False  # it had acted on this Idempotency-Key before
+    status: int | None = None  # None: no response so far
+    answered_at: datetime | None = None  # when it began to send the response
 
-    def in_words(self) -> str:
-        """Return one line for a person to read."""
-        what = self.action or f"{self.method} {self.path}"
+    def format_line(self) -> str:
+        """Format it as one line for people."""
+        request = self.action or f"{self.method} {self.path}"
         ticket = f" {self.operator}/{self.ticket_id}" if self.ticket_id else ""
-        answer = "no answer" if self.status is None else str(self.status)
-        flaw = ", bad signature" if self.signature_ok is False else ""
-        again = ", again" if self.repeats else ""
-        return (
-            f"{written(self.received_at, 'milliseconds')} {what}{ticket} -> {answer}{flaw}{again}"
-        )
+        response = "no answer" if self.status is None else str(self.status)
+        signature = ", bad signature" if self.signature_ok is False else ""
+        repeat = ", again" if self.repeats else ""
+        at = written(self.received_at, "milliseconds")
+        return f"{at} {request}{ticket} -> {response}{signature}{repeat}"
 
     def as_json(self) -> dict[str, object]:
-        """Return it as plain JSON values; a body that is not UTF-8 in base64."""
+        """Return it as JSON values; a body that is not UTF-8 is in base64."""
         try:
             body: dict[str, object] = {"body": self.body.decode("utf-8")}
         except UnicodeDecodeError:
@@ -73,15 +72,15 @@ class LedgerEntry:
         }
 
 
-class Draw(Protocol):
-    """Makes the entry that gets this number."""
+class EntryFactory(Protocol):
+    """Creates the entry with a given number."""
 
     def __call__(self, number: int) -> LedgerEntry:
         """Return the entry with this number."""
 
 
 class Ledger:
-    """Keeps the last *entries_max* entries; written by the partner, read from any thread."""
+    """The last *entries_max* entries; written by the partner, read from any thread."""
 
     def __init__(self, *, entries_max: int = ENTRIES_MAX) -> None:
         """Start empty."""
@@ -94,11 +93,11 @@ class Ledger:
 
     @property
     def forgotten(self) -> int:
-        """How many entries had to make room; a verdict over the rest may then be unjust."""
+        """How many entries were evicted; a verdict on the rest may then be wrong."""
         return self._last - len(self._entries)
 
     def entries(self, *, after: int = 0, limit: int | None = None) -> tuple[LedgerEntry, ...]:
-        """Return entries in the order of arrival: those with a number above *after*."""
+        """Return the entries with a number above *after*, in the order of arrival."""
         with self._changed:
             chosen = [entry for entry in self._entries.values() if entry.number > after]
         return tuple(chosen[:limit])
@@ -108,27 +107,27 @@ class Ledger:
     ) -> tuple[LedgerEntry, ...]:
         """Wait until *condition* holds for all entries, and return them.
 
-        Raises TimeoutError, telling how many entries there are, when it does not within *seconds*.
+        Raises TimeoutError, with the number of entries, if that takes longer than *seconds*.
         """
         deadline = monotonic() + seconds
         while True:
             with self._changed:
                 seen, entries = self._changes, tuple(self._entries.values())
-            if condition(entries):  # asked without the lock: the partner goes on meanwhile
+            if condition(entries):  # without the lock, so that the partner continues meanwhile
                 return entries
             if not self._wait_for_change(since=seen, seconds=deadline - monotonic()):
                 raise TimeoutError(f"not within {seconds} s; there are {len(entries)} entries")
 
     def entry(self, number: int) -> LedgerEntry | None:
-        """Return the entry with this number; None when it was forgotten."""
+        """Return the entry with this number, or None if it was evicted."""
         with self._changed:
             return self._entries.get(number)
 
-    def receive(self, draw: Draw) -> LedgerEntry:
-        """Add the next entry; the oldest one goes when there are too many."""
+    def receive(self, create: EntryFactory) -> LedgerEntry:
+        """Add the next entry; evict the oldest if there are too many."""
         with self._changed:
             self._last += 1
-            entry = draw(self._last)
+            entry = create(self._last)
             self._entries[entry.number] = entry
             if len(self._entries) > self._entries_max:
                 _, oldest = self._entries.popitem(last=False)
@@ -137,7 +136,7 @@ class Ledger:
             self._note_change()
         return entry
 
-    def settle(
+    def record_response(
         self,
         number: int,
         *,
@@ -146,14 +145,14 @@ class Ledger:
         status: int | None = None,
         answered_at: datetime | None = None,
     ) -> None:
-        """Record what the partner does: acts upon the notice (*take*), answers it, or both.
+        """Record what the partner does: act on the notice (*take*), respond to it, or both.
 
         With *deduplicate* a notice whose `Idempotency-Key` was taken before is not taken again.
         """
         with self._changed:
             entry = self._entries.get(number)
             if entry is None:
-                return  # forgotten meanwhile
+                return  # evicted meanwhile
             key = entry.idempotency_key
             first = self._taken_by_key.setdefault(key, number) if take and key else number
             repeats = first != number

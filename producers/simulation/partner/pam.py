@@ -1,4 +1,4 @@
-"""A PAM platform: verifies, reads `{"action", "data"}`, answers with a status (contracts 1)."""
+"""A PAM platform: verifies, reads `{"action", "data"}`, responds with a status (contracts 1)."""
 
 import json
 from collections.abc import Mapping
@@ -7,13 +7,18 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from models.platform.signing import verify
-from producers.simulation.partner.behaviour import Behaviour, Deed, Respond, RespondAsWallet
-from producers.simulation.partner.call import PartnerCall
-from producers.simulation.partner.http import ReceivedRequest, refusal
+from producers.simulation.partner.behaviour import (
+    Behaviour,
+    Respond,
+    RespondAsWallet,
+    SocketBehaviour,
+)
+from producers.simulation.partner.http import ReceivedRequest, error_response
+from producers.simulation.partner.protocol import PartnerCall
 
-SIGNATURE_WINDOW = timedelta(seconds=300)  # contracts: BetStack 5.1
-UNSIGNED_ACTIONS = frozenset({"ping"})  # contracts: BetStack 1.2
-PLAYER = {  # contracts: BetStack 1.6, identify
+SIGNATURE_WINDOW = timedelta(seconds=300)  # contracts 5.1
+UNSIGNED_ACTIONS = frozenset({"ping"})  # contracts 1.2
+PLAYER = {  # contracts 1.6, identify
     "player_id": "player-1",
     "lang": "en",
     "balance": 1_000_000,
@@ -24,32 +29,40 @@ PLAYER = {  # contracts: BetStack 1.6, identify
 
 @dataclass(frozen=True, slots=True)
 class SimulatedPam:
-    """Speaks PAM."""
+    """The partner's side of the PAM protocol."""
 
     secret: str = field(repr=False)
 
     @property
-    def usual(self) -> Behaviour:
-        """200, and nothing more is needed."""
+    def default_behaviour(self) -> Behaviour:
+        """Respond 200 with an empty body."""
         return Respond()
 
     def read(self, request: ReceivedRequest, *, at: datetime) -> PartnerCall:
-        """Read an action, and verify its signature over the exact bytes."""
+        """Read an action and verify the signature over the exact bytes."""
         call = _read_body(request)
         if call.action not in UNSIGNED_ACTIONS:
             call = replace(call, signed=self._is_signed(request, at))
-        return replace(call, refusal=_refusal(request, call))
+        return replace(call, error=_error(request, call))
 
-    def worded(self, behaviour: Behaviour, call: PartnerCall, *, at: datetime) -> Deed:  # noqa: ARG002 - a wallet tells the time
-        """Fill in the one answer that needs a payload."""
+    def build_response(
+        self,
+        behaviour: Behaviour,
+        call: PartnerCall,
+        *,
+        at: datetime,  # noqa: ARG002 - only a wallet needs the time
+    ) -> SocketBehaviour:
+        """Fill in the one response that needs a payload."""
         if isinstance(behaviour, RespondAsWallet):
-            raise TypeError("codes are a wallet's: the script refuses such a rule for PAM")
+            raise TypeError(
+                "only a wallet responds with codes; the script rejects such a rule for PAM"
+            )
         if call.action == "identify" and behaviour == Respond():
             return Respond(body=json.dumps(PLAYER).encode())
         return behaviour
 
-    def take(self, call: PartnerCall) -> None:
-        """Keep no books: the ledger says what was taken."""
+    def act_on(self, call: PartnerCall) -> None:
+        """Do nothing: the ledger records what was taken."""
 
     def _is_signed(self, request: ReceivedRequest, at: datetime) -> bool:
         return bool(
@@ -67,32 +80,36 @@ class SimulatedPam:
 def _read_body(request: ReceivedRequest) -> PartnerCall:
     key = request.header("idempotency-key")
     try:
-        told = json.loads(request.body)
+        document = json.loads(request.body)
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, Mapping):
+        document = None
+    if not isinstance(document, Mapping):
         return PartnerCall(request.body, key=key)
-    data = told.get("data")
-    named = data if isinstance(data, Mapping) else {}
+    data = document.get("data")
+    fields = data if isinstance(data, Mapping) else {}
     return PartnerCall(
         request.body,
-        action=_text(told, "action"),
-        operator=_text(named, "operator"),
-        ticket_id=_text(named, "ticket_id"),
+        action=_text(document, "action"),
+        operator=_text(fields, "operator"),
+        ticket_id=_text(fields, "ticket_id"),
         key=key,
     )
 
 
-def _refusal(request: ReceivedRequest, call: PartnerCall) -> Respond | None:
+def _error(request: ReceivedRequest, call: PartnerCall) -> Respond | None:
     if request.method != "POST":
-        return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "actions are sent with POST")
+        return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "actions are sent with POST")
     if call.signed is False:
-        return refusal(HTTPStatus.FORBIDDEN, "the signature does not fit timestamp and body")
+        return error_response(
+            HTTPStatus.FORBIDDEN, "the signature does not match the timestamp and body"
+        )
     if call.action is None:
-        return refusal(HTTPStatus.BAD_REQUEST, 'the body is not {"action": ..., "data": {...}}')
+        return error_response(
+            HTTPStatus.BAD_REQUEST, 'the body is not {"action": ..., "data": {...}}'
+        )
     return None
 
 
-def _text(told: Mapping[str, object], name: str) -> str | None:
-    value = told.get(name)
+def _text(fields: Mapping[str, object], name: str) -> str | None:
+    value = fields.get(name)
     return value if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""The simulated partner: in a thread for tests and demo, or as a process for trying things out."""
+"""The simulated partner: in a thread for tests and demo, or as a process to try things out."""
 
 import asyncio
 import signal
@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Self
 
 from producers.simulation.partner.behaviour import Rule, Script
-from producers.simulation.partner.call import Speech
-from producers.simulation.partner.connection import PartnerHost, converse
-from producers.simulation.partner.fault_injection import OutgoingLine
+from producers.simulation.partner.connection import PartnerHost, serve_connection
+from producers.simulation.partner.fault_injection import PartnerConnection
 from producers.simulation.partner.http import HEAD_BYTES_MAX
 from producers.simulation.partner.ledger import ENTRIES_MAX, Ledger, LedgerEntry
 from producers.simulation.partner.pam import SimulatedPam
+from producers.simulation.partner.protocol import PartnerProtocol
 from producers.simulation.partner.wallet import Wallet
 from producers.simulation.verdict import Verdict, judge_all
 from producers.wall_clock import utc_now
@@ -23,15 +23,15 @@ from producers.wall_clock import utc_now
 CONNECTIONS_MAX = 2000
 BACKLOG = 1024
 THREAD_SECONDS_MAX = 10.0  # to start, and to stop
-TURNS_TO_BE_WELCOME = 8  # of the loop, from accepted to its conversation; one has been enough
+ACCEPT_TURNS = 8  # of the event loop, until an accepted connection is served; one has been enough
 
 
 class SimulatedPartner:
     """A partner on real sockets, in a thread of its own: `with SimulatedPartner(secret=...) as p:`.
 
-    It verifies every signature, keeps what it received in `ledger`, and answers 200 unless told
-    to `behave` otherwise. With *deduplicate* it acts upon each `Idempotency-Key` once. It is a PAM
-    platform with this *secret*, or the seamless *wallet*, which acts upon each call once anyway.
+    It verifies every signature, records what it received in `ledger`, and answers 200 unless told
+    to `behave` otherwise. With *deduplicate* it acts on each `Idempotency-Key` once. It is a PAM
+    platform with this *secret*, or the seamless *wallet*, which acts on each call once anyway.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class SimulatedPartner:
         """Port 0 takes a free one; *on_request* is called in the partner's thread."""
         self.ledger = Ledger(entries_max=entries_max)
         self._script = Script(for_wallet=wallet is not None)
-        self._house = PartnerHost(
-            speech=_speech(secret, wallet),
+        self._shared = PartnerHost(
+            protocol=_protocol(secret, wallet),
             now=now,
             ledger=self.ledger,
             script=self._script,
@@ -64,20 +64,20 @@ class SimulatedPartner:
 
     @property
     def url(self) -> str:
-        """Where notices are to be sent: `http://127.0.0.1:PORT/`."""
+        """Where to send notices: `http://127.0.0.1:PORT/`."""
         return url_of(self._host, self._port)
 
     @property
     def port(self) -> int:
-        """The port it listens on (0 before it was started, if none was asked for)."""
+        """The port it listens on (0 before it is started, unless one was given)."""
         return self._port
 
     def behave(self, rule: Rule) -> None:
-        """Add a rule to the script; of the rules that fit a request the newest applies."""
+        """Add a rule to the script; the newest rule that matches a request applies."""
         self._script.add(rule)
 
     def behave_well(self) -> None:
-        """Forget all rules: every request is answered with 200 again."""
+        """Remove all rules: every request is answered with 200 again."""
         self._script.clear()
 
     def rules(self) -> tuple[Rule, ...]:
@@ -85,20 +85,20 @@ class SimulatedPartner:
         return self._script.rules()
 
     def verdict(self, *, close_delay: timedelta, complete: bool = True) -> Verdict:
-        """Judge every ticket's sequence so far; *complete*: each result must have its close."""
+        """Check every ticket's sequence so far; *complete*: each result must have its close."""
         return judge_all(self.ledger.entries(), close_delay=close_delay, complete=complete)
 
     def start(self) -> None:
-        """Listen. A stopped partner comes back on the port it had. OSError if the port is taken."""
+        """Listen; after `stop` on the same port. Raises OSError if the port is taken."""
         started: Future[int] = Future()
         self._thread = threading.Thread(
-            target=self._live, args=[started], name="simulated-partner", daemon=True
+            target=self._run, args=[started], name="simulated-partner", daemon=True
         )
         self._thread.start()
         self._port = started.result(timeout=THREAD_SECONDS_MAX)
 
     def stop(self) -> None:
-        """Break off whatever connection is open, and refuse new ones; the ledger stays readable."""
+        """Abort all open connections and refuse new ones; the ledger stays readable."""
         if self._end is None or self._thread is None:
             return
         self._end()
@@ -119,20 +119,20 @@ class SimulatedPartner:
     ) -> None:
         self.stop()
 
-    def _live(self, started: Future[int]) -> None:
+    def _run(self, started: Future[int]) -> None:
         try:
             asyncio.run(self._serve(started))
-        except BaseException as flaw:
+        except BaseException as error:
             if started.done():
                 raise
-            started.set_exception(flaw)  # the starting thread raises it
+            started.set_exception(error)  # the starting thread raises it
 
     async def _serve(self, started: Future[int]) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._end = lambda: loop.call_soon_threadsafe(stop.set)
         await serve(
-            self._house, host=self._host, port=self._port, ready=started.set_result, stop=stop
+            self._shared, host=self._host, port=self._port, ready=started.set_result, stop=stop
         )
 
 
@@ -146,13 +146,13 @@ def run(
     host: str = "127.0.0.1",
     deduplicate: bool = False,
 ) -> None:
-    """Be the partner in this process until SIGINT or SIGTERM; to be called in the main thread.
+    """Run the partner in this process until SIGINT or SIGTERM; call it in the main thread.
 
-    *on_ready* is told the URL once it listens, *on_request* each request once it is over
-    (`Entry.in_words` makes a line of it). OSError when the port is taken.
+    *on_ready* gets the URL once it listens, *on_request* each request once it is complete
+    (`LedgerEntry.format_line` formats it). Raises OSError if the port is taken.
     """
-    house = PartnerHost(
-        speech=_speech(secret, wallet),
+    shared = PartnerHost(
+        protocol=_protocol(secret, wallet),
         now=utc_now,
         ledger=Ledger(),
         script=Script(for_wallet=wallet is not None),
@@ -160,69 +160,69 @@ def run(
         on_request=on_request,
     )
 
-    async def live() -> None:
+    async def serve_until_signal() -> None:
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         await serve(
-            house,
+            shared,
             host=host,
             port=port,
             ready=lambda taken: on_ready(url_of(host, taken)),
             stop=stop,
         )
 
-    asyncio.run(live())
+    asyncio.run(serve_until_signal())
 
 
 async def serve(
-    house: PartnerHost, *, host: str, port: int, ready: Callable[[int], None], stop: asyncio.Event
+    shared: PartnerHost, *, host: str, port: int, ready: Callable[[int], None], stop: asyncio.Event
 ) -> None:
-    """Listen until *stop* is set, then break off what is open. *ready* is told the port."""
-    conversations: set[asyncio.Task[object]] = set()
+    """Listen until *stop* is set, then abort what is open. *ready* gets the port."""
+    connections: set[asyncio.Task[object]] = set()
 
-    async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversation = asyncio.current_task()
-        if conversation is None or len(conversations) >= CONNECTIONS_MAX:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        if connection is None or len(connections) >= CONNECTIONS_MAX:
             writer.transport.abort()
             return
-        conversations.add(conversation)
+        connections.add(connection)
         try:
-            await converse(house, OutgoingLine(reader, writer))
+            await serve_connection(shared, PartnerConnection(reader, writer))
             writer.close()
-            await writer.wait_closed()  # what the client has not read yet is still to go out
+            await writer.wait_closed()  # sends what the client has not read yet
         except OSError:
-            writer.transport.abort()  # the client broke off
+            writer.transport.abort()  # the client aborted
         except asyncio.CancelledError:
-            writer.transport.abort()  # stopping: nobody waits for this task, so it ends here
+            writer.transport.abort()  # stopping: nothing awaits this task, so it ends here
         finally:
-            conversations.discard(conversation)
-            writer.close()  # also where the conversation itself went wrong
+            connections.discard(connection)
+            writer.close()  # also after an unexpected error
 
-    server = await asyncio.start_server(welcome, host, port, limit=HEAD_BYTES_MAX, backlog=BACKLOG)
+    server = await asyncio.start_server(accept, host, port, limit=HEAD_BYTES_MAX, backlog=BACKLOG)
     async with server:
         ready(server.sockets[0].getsockname()[1])
         await stop.wait()
-        # Accept nobody more, and let who was accepted come in: closing would leave them half open.
+        # Stop accepting, but serve what was accepted: closing now would leave it half open.
         for listener in server.sockets:
             asyncio.get_running_loop().remove_reader(listener)
-        for _ in range(TURNS_TO_BE_WELCOME):
+        for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
         server.close()
-        for conversation in conversations:
-            conversation.cancel()
-        if conversations:
-            await asyncio.wait(conversations)
+        for connection in connections:
+            connection.cancel()
+        if connections:
+            await asyncio.wait(connections)
 
 
 def url_of(host: str, port: int) -> str:
-    """Write the address of a partner at *host*, which may be IPv6."""
+    """Format the URL of a partner at *host*, which may be IPv6."""
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def _speech(secret: str | None, wallet: Wallet | None) -> Speech:
+def _protocol(secret: str | None, wallet: Wallet | None) -> PartnerProtocol:
     if wallet is not None:
         return wallet
     if secret is None:
-        raise ValueError("a PAM partner needs the secret to verify with; or give it a wallet")
+        raise ValueError("a PAM partner needs a secret to verify signatures with; or pass a wallet")
     return SimulatedPam(secret)

@@ -1,6 +1,6 @@
 """Lives to rehearse: what truly happened, and how it reaches us: late, doubled, out of order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,11 +8,34 @@ from random import Random
 from typing import Any
 
 from models.platform.timestamps import written
-from producers.simulation.rehearsal.reference import Ideal, Truth, ideal
 from producers.simulation.ticket_facts import CURRENCIES, Data, TicketFactory
 
-RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
+RESULTS = {
+    "ticket_win": "won",
+    "ticket_lost": "lost",
+    "ticket_void": "void",
+    "ticket_refund": "refunded",
+}
 FAST = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """One statement: what happened, with what money, and whether it corrects the one before."""
+
+    action: str
+    amounts: tuple[tuple[str, Any], ...] = ()
+    correction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ideal:
+    """Where it ends. *lawful*: no statement contradicts those before it."""
+
+    status: str
+    result: str
+    told: tuple[str, ...]
+    lawful: bool
 
 
 class Kind(StrEnum):
@@ -176,3 +199,43 @@ def _arrivals(
         if rng.random() < 0.05 and not in_order:  # noqa: PLR2004 - a share
             again = at + timedelta(seconds=rng.random() * 60)
             yield Arrival(again, {**event, "event_id": f"{event['event_id']}-retold"})
+
+
+def ideal(  # noqa: C901 - the table of a ticket's life, one line for each of its rows
+    statements: Iterable[Truth], *, announced: bool = False
+) -> Ideal:
+    """Take *statements* in their true order; the partner says yes to everything."""
+    status, standing, lawful = "absent", None, True
+    told: list[str] = []
+    for one in statements:
+        stands = status == "resulted"
+        if one.action == "ticket_open" and status == "absent":
+            status = "open"
+        elif one.action in ("ticket_create", "ticket_reserve") and status == "absent":
+            status = "open" if one.action == "ticket_create" else "reserved"
+            told.append(one.action)
+        elif one.action == "ticket_paid" and status == "reserved":
+            status = "open"
+        elif one.action == "ticket_discard" and status in ("absent", "reserved"):
+            status = "cancelled"
+            told.append(one.action)
+        elif one.action == "ticket_update" and status in ("open", "reserved"):
+            told.append(one.action)
+        elif one.action == "ticket_rollback" and stands:
+            status, standing = "open", None
+            told.append(one.action)
+        elif one.action in RESULTS and (status == "open" or (status == "absent" and not announced)):
+            status, standing = "resulted", (one.action, one.amounts)
+            told.append(one.action)
+        elif one.action in RESULTS and stands and standing == (one.action, one.amounts):
+            pass  # the same again
+        elif one.action in RESULTS and stands and one.correction:
+            standing = (one.action, one.amounts)
+            told += ["ticket_rollback", one.action]
+        else:
+            lawful = False
+    result = "pending" if standing is None else RESULTS[standing[0]]
+    if status == "resulted":
+        status = "closed"
+        told.append("ticket_closed")
+    return Ideal(status, result, tuple(told), lawful)

@@ -46,7 +46,7 @@ def keep_house(opening: Opening, *, as_json: bool) -> None:
 
 
 def _show(entry: LedgerEntry) -> None:
-    typer.echo(entry.in_words())
+    typer.echo(entry.format_line())
 
 
 def _show_json(entry: LedgerEntry) -> None:

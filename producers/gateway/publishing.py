@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query, Request, Response
 from producers.gateway.authentication import KEY_HEADER, Publishing
 from producers.gateway.errors import Refused
 from producers.gateway.gateway import TheGateway
+from producers.gateway.json_body import publish_whole
+from producers.gateway.ndjson import publish_flow
 from producers.gateway.openapi import answers
-from producers.gateway.publishing.json_body import publish_whole
-from producers.gateway.publishing.ndjson import publish_flow
-from producers.gateway.publishing.responses import Accepted
-from producers.gateway.query_parameters import only_known
+from producers.gateway.parameters import only_known
+from producers.gateway.responses import Accepted
 from producers.publisher.schemas import event_schema
 
 JSON: Final = "application/json"

@@ -16,10 +16,7 @@ from models.events.stream_contract import EVENT_FIELD
 from models.publishers.keys import KeyHolder
 from producers.gateway.bodies import pieces, refuse_packed, too_large, too_slow
 from producers.gateway.errors import Fault, Refused, invalid
-from producers.gateway.gateway import Gateway
-from producers.gateway.limits import Limits
-from producers.gateway.publishing.responses import Accepted, Fixed
-from producers.gateway.publishing.validation import (
+from producers.gateway.event_validation import (
     InvalidEvent,
     Now,
     ValidEvent,
@@ -27,6 +24,9 @@ from producers.gateway.publishing.validation import (
     strangers,
     watch,
 )
+from producers.gateway.gateway import Gateway
+from producers.gateway.limits import Limits
+from producers.gateway.responses import Accepted, Fixed
 
 _FORBIDDEN: Final = 403
 _TOO_LARGE: Final = 413

@@ -1,10 +1,13 @@
 """How many requests are under way: in the process (503), and of one caller (429)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from datetime import timedelta
+from typing import Final, TypeVar
 
+import anyio
+import anyio.to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from producers.gateway.errors import BUSY_SECONDS, later
@@ -59,3 +62,31 @@ class CallerConcurrency:
             self._inside[caller] -= 1
             if not self._inside[caller]:
                 del self._inside[caller]
+
+
+Found = TypeVar("Found")
+
+
+class BlockingThreads:
+    """At most *count* pieces of work at once; the others wait in line, not for ever."""
+
+    def __init__(self, count: int, *, patience: timedelta) -> None:
+        """Start no thread yet; each comes when it is first needed."""
+        self._free = anyio.Semaphore(count)
+        self._limiter = anyio.CapacityLimiter(count)
+        self._patience = patience.total_seconds()
+
+    async def run(self, work: Callable[[], Found]) -> Found:
+        """Run *work* and return what it returns. Raises Refused (503) when its turn never came.
+
+        Work that has begun is finished, also when the one who asked for it is cancelled: it has
+        limits of its own, and half of it would be worse.
+        """
+        with anyio.move_on_after(self._patience) as waiting:
+            await self._free.acquire()
+        if waiting.cancelled_caught:
+            raise later("too much to do at the moment; nothing was done", seconds=BUSY_SECONDS)
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            self._free.release()

@@ -1,28 +1,73 @@
 """NDJSON of any length in flat memory: the good lines are published, the others are told."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from typing import Final
 
 from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.events.encoding import without_mark
 from models.events.stream_contract import EVENT_FIELD
 from models.publishers.keys import KeyHolder
 from producers.gateway.authentication import holder_or_refusal
 from producers.gateway.bodies import pieces, refuse_packed, too_slow
 from producers.gateway.errors import Fault, Refused, database_refusal, invalid
+from producers.gateway.event_validation import InvalidEvent, ValidEvent, examine, strangers, watch
 from producers.gateway.gateway import Gateway
-from producers.gateway.publishing.line_splitter import LineSplitter, NdjsonLine
-from producers.gateway.publishing.responses import Accepted, RefusedLine
-from producers.gateway.publishing.validation import (
-    InvalidEvent,
-    ValidEvent,
-    examine,
-    strangers,
-    watch,
-)
+from producers.gateway.responses import Accepted, RefusedLine
+
+_ENDING: Final = 1  # a carriage return before the line's end does not count
+
+
+@dataclass(frozen=True, slots=True)
+class NdjsonLine:
+    """A line that is not empty, counted from 1. *raw* is None when it is longer than allowed."""
+
+    number: int
+    raw: bytes | None
+
+
+class LineSplitter:
+    """Takes pieces of text, gives whole lines; of a line that is too long nothing is kept."""
+
+    def __init__(self, *, longest: int) -> None:
+        """Give lines of at most *longest* bytes."""
+        self._longest = longest
+        self._begun = bytearray()
+        self._number = 1
+        self._skipping = False
+
+    def feed(self, piece: bytes) -> Iterator[NdjsonLine]:
+        """Give the lines that *piece* completes."""
+        *whole, rest = piece.split(b"\n")
+        for part in whole:
+            self._add(part)
+            yield from self._taken()
+            self._number += 1
+        self._add(rest)
+
+    def end(self) -> Iterator[NdjsonLine]:
+        """Give the last line, which need not end like the others."""
+        yield from self._taken()
+
+    def _add(self, part: bytes) -> None:
+        if self._skipping:
+            return
+        self._begun += part
+        if len(self._begun) > self._longest + _ENDING:
+            self._skipping = True
+            self._begun.clear()
+
+    def _taken(self) -> Iterator[NdjsonLine]:
+        begun, too_long = bytes(self._begun), self._skipping
+        raw = (without_mark(begun) if self._number == 1 else begun).strip()
+        self._begun.clear()
+        self._skipping = False
+        if raw or too_long:
+            yield NdjsonLine(self._number, None if too_long else raw)
 
 
 @dataclass(slots=True)
