@@ -72,8 +72,7 @@ def take_turn(
         decided += _decide_until_stable(ticket, left)
     decided += _turn_away_the_excess(ticket, left)
     decided += _park(ticket, left, now=now, window=window, was_new=was_new)
-    if ticket.parked != len(left):
-        ticket.parked, ticket.touched = len(left), True
+    ticket.parked = len(left)
     return decided
 
 
@@ -108,7 +107,7 @@ def _give_up(
             key=_number,
         )
         left.remove(first)
-        ticket.sequence, ticket.touched = _number(first) - 1, True
+        ticket.sequence = _number(first) - 1
         decision = decide(ticket, first.event)
         if decision.outcome is Outcome.PARKED:
             ticket.sequence = _number(first)

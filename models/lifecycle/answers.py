@@ -19,7 +19,7 @@ def refused(ticket: TicketState, action: Action, *, why: str, in_doubt: bool) ->
     enough (H25). A ticket that waits no longer keeps its status; the doubt is noted all the same.
     """
     if in_doubt:
-        ticket.in_doubt = ticket.touched = True
+        ticket.in_doubt = True
     if _move(ticket, "refused"):
         ticket.cancelled_by = f"{action}: {why}"
         ticket.owed.append(Owed(Action.DISCARD, 0, {"reason": why}, event_id=None))
@@ -31,5 +31,4 @@ def _move(ticket: TicketState, trigger: str) -> bool:
     target = moved(ticket.status, ticket.result, trigger)
     assert target is not None, "a new ticket takes every answer"
     ticket.status, ticket.result = target
-    ticket.touched = True
     return True

@@ -43,7 +43,6 @@ def decide(ticket: TicketState, event: Event) -> Decision:
             f"{ticket.standing} cannot take",
         )
     ticket.sequence = event.sequence
-    ticket.touched = True
     return decision
 
 

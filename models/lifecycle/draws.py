@@ -22,4 +22,3 @@ def note_draw(ticket: TicketState, event: Event) -> None:
     """The first event in force that names a draw decides which one is the ticket's."""
     if ticket.draw is None and event.draw is not None:
         ticket.draw = event.draw
-        ticket.touched = True

@@ -53,14 +53,12 @@ def move(ticket: TicketState, trigger: str) -> None:
     target = moved(ticket.status, ticket.result, trigger)
     assert target is not None, "the callers ask the status first"
     ticket.status, ticket.result = target
-    ticket.touched = True
 
 
 def note_time(ticket: TicketState, event: Event) -> None:
     """*event* is the statement in force from its time on."""
     if ticket.settled_at is None or event.order_time > ticket.settled_at:  # rule 4: it only grows
         ticket.settled_at = event.order_time
-    ticket.touched = True
     note_draw(ticket, event)
 
 
@@ -74,7 +72,6 @@ def amend(ticket: TicketState, event: Event) -> None:
 def fill_in(ticket: TicketState, event: Event) -> None:
     """Its facts stand where nothing was known of the slip."""
     ticket.filled = {**facts(event), **(ticket.filled or {})}
-    ticket.touched = True
     note_draw(ticket, event)
 
 

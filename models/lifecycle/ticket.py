@@ -3,8 +3,9 @@
 Those that are made anew for each event are named tuples: frozen dataclasses take thrice as long.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from models.vocabulary import Action, Outcome, Reason, Result, Status
@@ -36,6 +37,9 @@ class Owed(NamedTuple):
     withheld: bool = False  # the partner was never told what this takes back (rule 18)
 
 
+_NOT_IN_ROW = frozenset({"owed", "_loaded"})
+
+
 @dataclass(slots=True)
 class TicketState:
     """A locked ticket in memory. `decide` changes it in place; `models.tickets` stores it."""
@@ -65,7 +69,16 @@ class TicketState:
     filled: dict[str, Any] | None = None  # details that were missing
     amended: dict[str, Any] | None = None  # details that replace what stood there
     owed: list[Owed] = field(default_factory=list)
-    touched: bool = False
+    _loaded: tuple[Any, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Keep the values as loaded, to compare with."""
+        self._loaded = _values(self)
+
+    @property
+    def changed(self) -> bool:
+        """Whether its row is no longer as it was loaded."""
+        return _values(self) != self._loaded
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -88,6 +101,10 @@ class TicketState:
         if self.result is Result.PENDING:
             return str(self.status)
         return f"{self.status}/{self.result}"
+
+
+# Dicts are replaced, never changed in place: nearly always their identity settles the comparison.
+_values = attrgetter(*(each.name for each in fields(TicketState) if each.name not in _NOT_IN_ROW))
 
 
 class Decision(NamedTuple):

@@ -87,7 +87,6 @@ def _abandoned(
             continue  # somebody claimed or recorded it before we had the lock
         notice.finish(NoticeEnd.REFUSED)
         ticket.unfinished -= 1
-        ticket.touched = True
         sent = claims > 0
         why = "its sender was lost, and with it the answer" if sent else "unsent for too long"
         answers.refused(ticket, notice.action, why=why, in_doubt=sent)

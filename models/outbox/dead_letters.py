@@ -92,7 +92,6 @@ def _skip(
         ticket.held_until = max(notice.quiet_until, ticket.held_until or notice.quiet_until)
     notice.finish(NoticeEnd.SKIPPED)
     ticket.unfinished -= 1
-    ticket.touched = True
     if notice.action in RESULTS:
         ticket.untold = notice.generation  # results die at the head only, so in their order
         withdrawn = connection.execute(

@@ -124,7 +124,7 @@ def decide_parked(
     window: timedelta,
 ) -> list[TicketChange]:
     """Decide again what waits on tickets that have just moved (rule 5)."""
-    moved = [ticket for ticket in tickets if ticket.touched]
+    moved = [ticket for ticket in tickets if ticket.changed]
     parked = parked_of(connection, moved)
     return [
         TicketChange(
@@ -202,7 +202,7 @@ def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
     if notice.quiet_until is not None:
         _hold(ticket, notice.quiet_until)
     notice.finish(NoticeEnd.DELIVERED)
-    _one_less(ticket)
+    ticket.unfinished -= 1
     if notice.action in SENT_ONCE:
         answers.taken(ticket, notice.action)
     elif notice.action in RESULTS:
@@ -226,7 +226,7 @@ def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:
     if notice.quiet_until is not None:
         _hold(ticket, notice.quiet_until)
     notice.finish(NoticeEnd.REFUSED)
-    _one_less(ticket)
+    ticket.unfinished -= 1
     refused = isinstance(attempt.verdict, Dead)
     why = "the partner refused it" if refused else "no good answer came"
     problem = attempt.problem or attempt.http_status
@@ -235,11 +235,6 @@ def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:
     # Where nothing was sent, there is nothing that one discard would not take back.
     unsent = isinstance(attempt.verdict, RetryLater) and attempt.http_status is None
     answers.refused(ticket, notice.action, why=why, in_doubt=not refused and not unsent)
-
-
-def _one_less(ticket: TicketState) -> None:
-    ticket.unfinished -= 1
-    ticket.touched = True
 
 
 def _hold(ticket: TicketState, until: datetime) -> None:

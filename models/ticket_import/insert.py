@@ -91,7 +91,6 @@ def _stand(ticket: TicketState, one: InFlight) -> None:
     ticket.settled_at, ticket.amounts = one.settled_at, one.amounts
     ticket.sequence = one.sequence
     ticket.filled = dict(one.facts)
-    ticket.touched = True
     if one.taken_at is not None:
         ticket.generation = 1
         ticket.close_due_at = one.taken_at + ticket.terms.close_delay

@@ -124,7 +124,7 @@ def _is_changed(turn: TicketChange) -> bool:
     """Whether the ticket's row changes; one that nothing opened is kept from its last event on."""
     ticket = turn.ticket
     never_opened = ticket.status is Status.ABSENT
-    return ticket.touched or bool(ticket.owed) or (never_opened and bool(turn.decided))
+    return ticket.changed or (never_opened and bool(turn.decided))
 
 
 def _log(connection: Connection, turns: Iterable[TicketChange], now: datetime) -> None:

@@ -165,7 +165,7 @@ def _use_up(ticket: TicketState, dropped: Sequence[PendingEvent]) -> dict[str, i
     numbered = {one.event.sequence: one.event.event_id for one in dropped}
     while (number := ticket.sequence + 1) in numbered:
         used[numbered[number]] = number
-        ticket.sequence, ticket.touched = number, True
+        ticket.sequence = number
     return used
 
 

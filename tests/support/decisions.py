@@ -59,7 +59,7 @@ def check(row: Row, *, terms: Terms = PAM, sequence: int = 0) -> TicketState:
         assert state == before
     else:
         assert standing(state) == row.then
-        assert state.touched, "what changed is stored"
+    assert state.changed == (state != before), "what changed is stored, and nothing else"
     _check_clock(state, before)
     return state
 

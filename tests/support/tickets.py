@@ -6,7 +6,7 @@ A ticket: `open`, `open@2` (a rollback of second 2 in force), `won@1`, `void300@
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -83,7 +83,7 @@ def event(notation: str, *, received: int | None = None, **data: object) -> Even
 
 
 def ticket(standing: str = "absent", terms: Terms = PAM, *, sequence: int = 0) -> TicketState:
-    """Return a ticket that stands at *standing*; its partner took what result it has."""
+    """Return a ticket as loaded at *standing*; its partner took what result it has."""
     word, amount, second = _parts(_STANDING, standing)
     state = TicketState(id=1, ticket_id=TICKET_ID, terms=terms, sequence=sequence)
     state.settled_at = None if second is None else at(int(second))
@@ -93,14 +93,14 @@ def ticket(standing: str = "absent", terms: Terms = PAM, *, sequence: int = 0) -
         state.cancelled_by = "ticket_discard of a person"
     if word not in _RESULTS and word != "closed":
         state.status = Status(word)
-        return state
+        return replace(state)
     state.status = Status.CLOSED if word == "closed" else Status.RESULTED
     state.result = Result(word) if word in _RESULTS else Result.WON
     state.generation, state.notices = 1, 1
     state.amounts = _amounts(_OF_RESULT.get(word, word), amount)
     if state.status is Status.RESULTED:
         state.close_due_at = NOON + DELAY
-    return state
+    return replace(state)
 
 
 def standing(state: TicketState) -> str:
@@ -193,10 +193,14 @@ class Life:
     def _store(self) -> None:
         state = self.ticket
         self.story += [owed.action.removeprefix("ticket_") for owed in state.owed]
-        state.notices += len(state.owed)
-        state.details = state.facts
-        state.filled = state.amended = None
-        state.owed = []
+        self.ticket = replace(
+            state,
+            notices=state.notices + len(state.owed),
+            details=state.facts,
+            filled=None,
+            amended=None,
+            owed=[],
+        )
 
 
 def _parts(form: re.Pattern[str], notation: str) -> tuple[Any, ...]:

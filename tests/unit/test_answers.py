@@ -18,7 +18,7 @@ def test_two_hundred_opens_or_reserves_the_ticket(action, status):
 
     answers.taken(state, action)
 
-    assert (state.status, state.touched) == (status, True)
+    assert (state.status, state.changed) == (status, True)
     assert state.owed == []
 
 
