@@ -7,13 +7,13 @@ everywhere and are never translated.
 from enum import StrEnum
 
 
-class _Word(StrEnum):
+class Word(StrEnum):
     """A word that tables are looked up by; an enum's own hash is a call of Python, twice a look."""
 
     __hash__ = str.__hash__
 
 
-class Status(_Word):
+class Status(Word):
     """Where a ticket stands. `absent`: its row exists, but nothing opened it yet (rule 1)."""
 
     ABSENT = "absent"
@@ -25,7 +25,7 @@ class Status(_Word):
     CANCELLED = "cancelled"
 
 
-class Result(_Word):
+class Result(Word):
     """What came of the bet; `refunded` is ours and shows as `void` over the Bet Engine API."""
 
     PENDING = "pending"
@@ -35,7 +35,7 @@ class Result(_Word):
     REFUNDED = "refunded"
 
 
-class Action(_Word):
+class Action(Word):
     """What happened to a ticket, in the partner protocol's own words (contracts: BetStack 1.4)."""
 
     OPEN = "ticket_open"
@@ -52,7 +52,7 @@ class Action(_Word):
     CLOSED = "ticket_closed"  # outbound only: the clock's word, never accepted from outside
 
 
-class Outcome(_Word):
+class Outcome(Word):
     """How an event ended (protocol.md). Only `parked` may still change."""
 
     APPLIED = "applied"
@@ -63,7 +63,7 @@ class Outcome(_Word):
     REJECTED = "rejected"
 
 
-class Reason(_Word):
+class Reason(Word):
     """Why an event ended as it did: words for filters, metrics and alerts."""
 
     # applied
@@ -114,7 +114,7 @@ class Reason(_Word):
     POISON = "poison"
 
 
-class NoticeEnd(_Word):
+class NoticeEnd(Word):
     """How a notice ended; an unfinished one has none. `dead` blocks its ticket for a person."""
 
     DELIVERED = "delivered"

@@ -2,10 +2,17 @@
 
 from models.events.amounts import amounts_of, same_amounts
 from models.events.event import Event
-from models.lifecycle.doubts import with_doubts
-from models.lifecycle.draws import other_draw
-from models.lifecycle.effects import amend, confirm, fill_in, move, owe, settle, withdraw
-from models.lifecycle.protocol_limits import refusal
+from models.lifecycle.checks import refuse_unsupported, with_doubts
+from models.lifecycle.effects import (
+    add_notice,
+    amend,
+    confirm,
+    fill_in,
+    settle,
+    transition,
+    withdraw,
+)
+from models.lifecycle.machine import TRIGGER_OF, Trigger
 from models.lifecycle.ticket import APPLIED, Decision, TicketState
 from models.platform.timestamps import written
 from models.vocabulary import RESULT_OF, RESULTS, Action, Outcome, Reason, Status
@@ -47,17 +54,29 @@ def decide(ticket: TicketState, event: Event) -> Decision:
 
 
 def _decide(ticket: TicketState, event: Event) -> Decision:
-    if (elsewhere := other_draw(ticket, event)) is not None:
-        return elsewhere
+    if (other_draw := _other_draw(ticket, event)) is not None:
+        return other_draw
     if ticket.status is Status.CLOSED:
         return _rejected(
             Reason.TICKET_CLOSED, f"the ticket is closed ({ticket.result}); that is final"
         )
-    refused = refusal(ticket, event)
-    if refused is not None:
-        return refused
+    unsupported = refuse_unsupported(ticket, event)
+    if unsupported is not None:
+        return unsupported
     handler = _result if event.action in RESULTS else _HANDLERS[event.action]
     return with_doubts(handler(ticket, event), ticket, event)
+
+
+def _other_draw(ticket: TicketState, event: Event) -> Decision | None:
+    """Refuse an event of another draw: a lottery ticket takes part in one draw (H11)."""
+    draw = event.draw
+    if draw is None or ticket.draw in (None, draw):
+        return None
+    return _rejected(
+        Reason.OTHER_DRAW,
+        f"the ticket takes part in draw {ticket.draw}, the event names draw {draw}; an operator "
+        "can be set up to have a ticket for each draw",
+    )
 
 
 def _result(ticket: TicketState, event: Event) -> Decision:
@@ -65,7 +84,7 @@ def _result(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return _cancelled(ticket)
         case Status.ABSENT if not ticket.terms.announces_tickets:
-            move(ticket, "implied_open")
+            transition(ticket, Trigger.IMPLIED_OPEN)
             settle(ticket, event)
             return _OPENED_IMPLICITLY
         case Status.ABSENT | Status.NEW | Status.RESERVED:
@@ -119,7 +138,7 @@ def _open(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return _cancelled(ticket)
         case Status.ABSENT:
-            move(ticket, event.action)
+            transition(ticket, TRIGGER_OF[event.action])
             amend(ticket, event)
             return APPLIED
         case _:
@@ -134,9 +153,9 @@ def _create(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return _cancelled(ticket)
         case Status.ABSENT:
-            move(ticket, event.action)
+            transition(ticket, TRIGGER_OF[event.action])
             amend(ticket, event)
-            owe(ticket, event, event.action, generation=0)
+            add_notice(ticket, event, event.action, generation=0)
             return APPLIED
         case _:
             return _rejected(
@@ -151,7 +170,7 @@ def _paid(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return _cancelled(ticket)
         case Status.RESERVED:
-            move(ticket, event.action)
+            transition(ticket, TRIGGER_OF[event.action])
             return APPLIED
         case Status.ABSENT | Status.NEW:
             return _waits_for_ticket(ticket)
@@ -176,10 +195,12 @@ def _update(ticket: TicketState, event: Event) -> Decision:
                 f"an update of {written(ticket.amended_at)} stands",
             )
         case Status.OPEN | Status.RESERVED:
-            move(ticket, event.action)
+            transition(ticket, TRIGGER_OF[event.action])
             amend(ticket, event)
             # An update has no generation of its own: the notice's number tells them apart.
-            owe(ticket, event, event.action, generation=ticket.notices + len(ticket.owed) + 1)
+            add_notice(
+                ticket, event, event.action, generation=ticket.notices + len(ticket.owed) + 1
+            )
             return APPLIED
         case _:
             return _parked(Reason.WAITS_FOR_ROLLBACK, f"the ticket stands at {ticket.standing}")
@@ -190,10 +211,10 @@ def _discard(ticket: TicketState, event: Event) -> Decision:
         case Status.CANCELLED:
             return Decision(Outcome.CONFIRMED, Reason.ALREADY_CANCELLED, ticket.cancelled_by)
         case Status.ABSENT | Status.NEW | Status.RESERVED:
-            move(ticket, event.action)
+            transition(ticket, TRIGGER_OF[event.action])
             said = event.data.get("reason")
             ticket.cancelled_by = f"ticket_discard {event.event_id}" + (f": {said}" if said else "")
-            owe(ticket, event, event.action, generation=0)
+            add_notice(ticket, event, event.action, generation=0)
             return APPLIED
         case _:
             return _rejected(

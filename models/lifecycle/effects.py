@@ -1,38 +1,42 @@
-"""What a decision does to a ticket in memory: moves, money, times, and what the partner is owed."""
+"""What a decision or a partner's response does to a ticket in memory, and which notices follow."""
 
 from models.events.amounts import CURRENCY, amounts_of
 from models.events.event import Event
 from models.events.format import is_missing
-from models.lifecycle.draws import note_draw
-from models.lifecycle.moves import moved
+from models.lifecycle.machine import TRIGGER_OF, Trigger, next_state
 from models.lifecycle.ticket import Owed, TicketState
-from models.vocabulary import Action
+from models.vocabulary import Action, Status
 
 _CORRECTED = "correction"
+_NOT_DETAILS = ("operator", "ticket_id", "reason", "correction", "lottery")
+_ACCEPTED = {Action.CREATE: Trigger.CREATE_ACCEPTED, Action.RESERVE: Trigger.RESERVE_ACCEPTED}
+
+
+# --- an event that is applied ---------------------------------------------------------------------
 
 
 def settle(ticket: TicketState, event: Event) -> None:
-    """A result comes into force; the 24 hours start when the partner has taken it (rule 16)."""
-    move(ticket, event.action)
+    """Set the result of *event*; the 24 hours start once the partner has taken it (rule 16)."""
+    transition(ticket, TRIGGER_OF[event.action])
     ticket.generation += 1
     ticket.amounts = amounts_of(event.data)
-    note_time(ticket, event)
-    owe(ticket, event, event.action, generation=ticket.generation)
+    _note_time(ticket, event)
+    add_notice(ticket, event, event.action, generation=ticket.generation)
 
 
 def confirm(ticket: TicketState, event: Event) -> None:
-    """The standing result was stated again; it is in the currency that either statement names."""
-    note_time(ticket, event)
+    """Note that the current result was stated again, with the currency that either event names."""
+    _note_time(ticket, event)
     if event.currency is not None and (ticket.amounts or {}).get(CURRENCY) is None:
         ticket.amounts = {**(ticket.amounts or {}), CURRENCY: event.currency}
 
 
 def withdraw(ticket: TicketState, event: Event) -> None:
-    """The standing result is taken back, and the clock with it."""
-    move(ticket, Action.ROLLBACK)
+    """Take the current result back and stop the clock."""
+    transition(ticket, Trigger.ROLLBACK)
     ticket.amounts = None
     ticket.close_due_at = None
-    note_time(ticket, event)
+    _note_time(ticket, event)
     data = event.data
     if event.action is not Action.ROLLBACK:
         data = {"reason": event.data.get("reason") or _CORRECTED}
@@ -48,41 +52,70 @@ def withdraw(ticket: TicketState, event: Event) -> None:
     )
 
 
-def move(ticket: TicketState, trigger: str) -> None:
-    """Go where the table says *trigger* leads from here."""
-    target = moved(ticket.status, ticket.result, trigger)
-    assert target is not None, "the callers ask the status first"
-    ticket.status, ticket.result = target
-
-
-def note_time(ticket: TicketState, event: Event) -> None:
-    """*event* is the statement in force from its time on."""
-    if ticket.settled_at is None or event.order_time > ticket.settled_at:  # rule 4: it only grows
-        ticket.settled_at = event.order_time
-    note_draw(ticket, event)
-
-
 def amend(ticket: TicketState, event: Event) -> None:
-    """Its facts replace what was known of the slip."""
-    ticket.amended = {**(ticket.amended or {}), **facts(event)}
+    """Replace the ticket's details by those of *event*."""
+    ticket.amended = {**(ticket.amended or {}), **_details_in(event)}
     ticket.amended_at = max(ticket.amended_at or event.order_time, event.order_time)
-    note_draw(ticket, event)
+    _note_draw(ticket, event)
 
 
 def fill_in(ticket: TicketState, event: Event) -> None:
-    """Its facts stand where nothing was known of the slip."""
-    ticket.filled = {**facts(event), **(ticket.filled or {})}
-    note_draw(ticket, event)
+    """Add the details of *event* that the ticket does not have yet."""
+    ticket.filled = {**_details_in(event), **(ticket.filled or {})}
+    _note_draw(ticket, event)
 
 
-def facts(event: Event) -> dict[str, object]:
-    """What *event* tells about the slip itself, beside what happened to it."""
-    facts = {name: value for name, value in event.data.items() if not is_missing(value)}
-    for name in ("operator", "ticket_id", "reason", "correction", "lottery"):
-        facts.pop(name, None)
-    return facts
-
-
-def owe(ticket: TicketState, event: Event, action: Action, *, generation: int) -> None:
-    """The partner is to be told."""
+def add_notice(ticket: TicketState, event: Event, action: Action, *, generation: int) -> None:
+    """Add the notice that *event* causes."""
     ticket.owed.append(Owed(action, generation, event.data, event.event_id, at=event.order_time))
+
+
+def transition(ticket: TicketState, trigger: Trigger) -> None:
+    """Move the ticket as the machine defines; the callers have checked that it may move."""
+    target = next_state(ticket.status, ticket.result, trigger)
+    assert target is not None, f"{trigger} does not move a ticket that is {ticket.status}"
+    ticket.status, ticket.result = target
+
+
+# --- the partner's response to a create or reserve (rule 10) --------------------------------------
+
+
+def accept_create(ticket: TicketState, action: Action) -> None:
+    """Open or reserve the ticket after a 200, if it still waits for that (H26)."""
+    if ticket.status is Status.NEW:
+        transition(ticket, _ACCEPTED[action])
+
+
+def refuse_create(ticket: TicketState, action: Action, *, why: str, in_doubt: bool) -> None:
+    """Cancel the ticket after any other response, or none, and have the partner discard it.
+
+    *in_doubt*: the partner may have debited the player although its response did not say so, so one
+    discard is not enough (H25). The doubt is noted whatever the ticket's status is by now.
+    """
+    if in_doubt:
+        ticket.in_doubt = True
+    if ticket.status is Status.NEW:
+        transition(ticket, Trigger.REFUSED)
+        ticket.cancelled_by = f"{action}: {why}"
+        ticket.owed.append(Owed(Action.DISCARD, 0, {"reason": why}, event_id=None))
+
+
+def _note_time(ticket: TicketState, event: Event) -> None:
+    """Make the time of *event* that of the current result; it never goes back (rule 4)."""
+    if ticket.settled_at is None or event.order_time > ticket.settled_at:
+        ticket.settled_at = event.order_time
+    _note_draw(ticket, event)
+
+
+def _note_draw(ticket: TicketState, event: Event) -> None:
+    """Keep the draw of the first applied event that names one (H11)."""
+    if ticket.draw is None and event.draw is not None:
+        ticket.draw = event.draw
+
+
+def _details_in(event: Event) -> dict[str, object]:
+    """Return what *event* says about the ticket itself, without what happened to it."""
+    details = {name: value for name, value in event.data.items() if not is_missing(value)}
+    for name in _NOT_DETAILS:
+        details.pop(name, None)
+    return details

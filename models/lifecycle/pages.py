@@ -1,4 +1,4 @@
-"""The lifecycle as pages: the diagram from the machine, the table by asking `decide`.
+"""The lifecycle as a page: the diagram from the machine, the table from what `decide` decides.
 
 `python -m models.lifecycle.pages` writes both into `models/lifecycle/README.md`; a test fails
 when the page is stale.
@@ -10,8 +10,7 @@ from pathlib import Path
 
 from models.events.event import Event
 from models.lifecycle.decide import decide
-from models.lifecycle.machine import TicketLifecycle
-from models.lifecycle.moves import MOVES
+from models.lifecycle.machine import DEFINED, TRANSITIONS, TicketLifecycle, Trigger
 from models.lifecycle.ticket import Terms, TicketState
 from models.vocabulary import INBOUND, Action, Outcome, Result, Status
 
@@ -42,40 +41,38 @@ _MONEY = {
 
 
 def diagram() -> str:
-    """The machine as a mermaid state diagram, in the words of the wire."""
+    """The machine as a mermaid state diagram, from the definition."""
     lines = [f"    [*] --> {Status.ABSENT}"]
-    lines += [
-        f"    {source} --> {target} : {trigger}" for (source, trigger), target in MOVES.items()
-    ]
+    lines += [f"    {source} --> {target} : {trigger}" for source, trigger, target in DEFINED]
     lines += [f"    {state.value} --> [*]" for state in TicketLifecycle.states if state.final]
     return "\n".join(["stateDiagram-v2", "    direction LR", *lines])
 
 
 def state_table() -> str:
-    """Every action against every status, as `decide` answers it to a timely event. Markdown."""
+    """Every action against every status, as `decide` decides a timely event, in Markdown."""
     titles = [
         status if result is Result.PENDING else f"{status} ({result})"
         for status, result in _COLUMNS
     ]
-    rows = [[f"`{action}`", *_answers(action)] for action in INBOUND]
-    rows.append([f"`{Action.LOST}`, `correction`", *_answers(Action.LOST, correction=True)])
+    rows = [[f"`{action}`", *_decisions(action)] for action in INBOUND]
+    rows.append([f"`{Action.LOST}`, `correction`", *_decisions(Action.LOST, correction=True)])
     rows.append(["close (the clock)", *_closings()])
     lines = ["| event | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def _answers(action: Action, *, correction: bool = False) -> list[str]:
-    return [_answer(status, result, action, correction) for status, result in _COLUMNS]
+def _decisions(action: Action, *, correction: bool = False) -> list[str]:
+    return [_decision(status, result, action, correction) for status, result in _COLUMNS]
 
 
-def _answer(status: Status, result: Result, action: Action, correction: bool) -> str:  # noqa: FBT001 - private, one caller
+def _decision(status: Status, result: Result, action: Action, correction: bool) -> str:  # noqa: FBT001 - private, one caller
     ticket = TicketState(id=1, ticket_id="1", terms=_TERMS, status=status, result=result)
     if status in (Status.RESULTED, Status.CLOSED):
         ticket.generation, ticket.settled_at = 1, _THEN
     decision = decide(ticket, _event(action, correction=correction))
-    told = "".join(f", tells `{owed.action}`" for owed in ticket.owed)
+    notices = "".join(f", sends `{owed.action}`" for owed in ticket.owed)
     if decision.outcome is Outcome.APPLIED:
-        return f"→ {ticket.standing}{told}"
+        return f"→ {ticket.standing}{notices}"
     return f"{decision.outcome} ({decision.reason})"
 
 
@@ -89,17 +86,17 @@ def _event(action: Action, *, correction: bool) -> Event:
 
 def _closings() -> list[str]:
     return [
-        f"→ {MOVES[status, 'close']}, tells `{Action.CLOSED}`"
-        if (status, "close") in MOVES
+        f"→ {TRANSITIONS[status, Trigger.CLOSE][0]}, sends `{Action.CLOSED}`"
+        if (status, Trigger.CLOSE) in TRANSITIONS
         else "-"
         for status, _ in _COLUMNS
     ]
 
 
 def refreshed(page: str) -> str:
-    """*page* with its generated parts made anew."""
+    """*page* with its generated parts written again."""
     made = {"diagram": f"```mermaid\n{diagram()}\n```", "table": state_table()}
-    return _GENERATED.sub(lambda found: f"{found[1]}{made[found[2]]}{found[3]}", page)
+    return _GENERATED.sub(lambda part: f"{part[1]}{made[part[2]]}{part[3]}", page)
 
 
 if __name__ == "__main__":

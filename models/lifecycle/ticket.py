@@ -3,11 +3,13 @@
 Those that are made anew for each event are named tuples: frozen dataclasses take thrice as long.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from models.events.format import is_missing
 from models.vocabulary import Action, Outcome, Reason, Result, Status
 
 
@@ -85,6 +87,10 @@ class TicketState:
         """What is known of the slip, with what this transaction adds."""
         return {**(self.filled or {}), **self.details, **(self.amended or {})}
 
+    def round_facts(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a wallet call may name: what was debited comes before a result's *data*."""
+        return stated(data) | stated(self.facts)
+
     @property
     def currency(self) -> str | None:
         """The currency it was opened in; None: nothing has said so."""
@@ -105,6 +111,11 @@ class TicketState:
 
 # Dicts are replaced, never changed in place: nearly always their identity settles the comparison.
 _values = attrgetter(*(each.name for each in fields(TicketState) if each.name not in _NOT_IN_ROW))
+
+
+def stated(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of *facts* that have a value; an empty text is none."""
+    return {name: value for name, value in facts.items() if not is_missing(value)}
 
 
 class Decision(NamedTuple):

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from models.events.format import is_missing
 from models.lifecycle.ticket import Owed, TicketState
 from models.notices.key import key_of
 from models.platform.money import to_decimal_units
@@ -28,7 +27,7 @@ def call(ticket: TicketState, owed: Owed) -> tuple[str, str, str | None]:
     """
     if owed.action is Action.ROLLBACK:
         return "", "", NO_ROLLBACK
-    facts = facts_of_the_round(ticket, owed.data)
+    facts = ticket.round_facts(owed.data)
     match owed.action:
         case Action.WIN:
             return _payout(ticket, owed, facts, _own_payout(owed, facts))
@@ -43,16 +42,6 @@ def call(ticket: TicketState, owed: Owed) -> tuple[str, str, str | None]:
                 **_when(ticket, owed, facts),
             }
             return _json(fields), CANCEL, None
-
-
-def facts_of_the_round(ticket: TicketState, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a call may name: what was debited stands, whatever a result's *data* says of it."""
-    return stated(data) | stated(ticket.facts)
-
-
-def stated(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of *facts* that say something; an empty text names nobody and nothing."""
-    return {name: value for name, value in facts.items() if not is_missing(value)}
 
 
 def _own_payout(owed: Owed, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as validated, an int

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from models.database.apart import together_or_alone
-from models.lifecycle import answers
+from models.lifecycle.effects import refuse_create
 from models.lifecycle.ticket import TicketState
 from models.outbox.notice_rows import lock_notices, move_heads, update_notices
 from models.outbox.record import decide_parked
@@ -89,7 +89,7 @@ def _abandoned(
         ticket.unfinished -= 1
         sent = claims > 0
         why = "its sender was lost, and with it the answer" if sent else "unsent for too long"
-        answers.refused(ticket, notice.action, why=why, in_doubt=sent)
+        refuse_create(ticket, notice.action, why=why, in_doubt=sent)
         given_up.append(ticket)
     followed = {one.id: one.held_until for one in given_up if one.unfinished}
     turns = decide_parked(

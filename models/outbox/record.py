@@ -12,8 +12,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from models.lifecycle import answers
 from models.lifecycle.advance import take_turn
+from models.lifecycle.effects import accept_create, refuse_create
 from models.lifecycle.ticket import Owed, TicketState
 from models.outbox.circuit import CircuitState, load_circuits, store_circuits
 from models.outbox.fast_path import record_successes
@@ -204,7 +204,7 @@ def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
     notice.finish(NoticeEnd.DELIVERED)
     ticket.unfinished -= 1
     if notice.action in SENT_ONCE:
-        answers.taken(ticket, notice.action)
+        accept_create(ticket, notice.action)
     elif notice.action in RESULTS:
         # Rule 16: the result the ticket stands at, not one that was rolled back meanwhile.
         if ticket.status is Status.RESULTED and ticket.generation == notice.generation:
@@ -234,7 +234,7 @@ def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:
         why = f"{why}: {problem}"
     # Where nothing was sent, there is nothing that one discard would not take back.
     unsent = isinstance(attempt.verdict, RetryLater) and attempt.http_status is None
-    answers.refused(ticket, notice.action, why=why, in_doubt=not refused and not unsent)
+    refuse_create(ticket, notice.action, why=why, in_doubt=not refused and not unsent)
 
 
 def _hold(ticket: TicketState, until: datetime) -> None:

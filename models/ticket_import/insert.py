@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from models.lifecycle.advance import take_turn
-from models.lifecycle.protocol_limits import import_problem
+from models.lifecycle.checks import import_problem
 from models.lifecycle.ticket import Terms, TicketState
 from models.operators.interventions import Change, Person, record_interventions
 from models.platform.timestamps import written

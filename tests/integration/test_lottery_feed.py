@@ -249,7 +249,7 @@ def test_another_draw_of_the_same_ticket_is_rejected_with_that_reason(feed, reco
         ("ticket_open", "rejected", "other_draw"),
         ("ticket_win", "rejected", "other_draw"),
     ]
-    assert "takes part in draw 1, this speaks of draw 2" in records.events(TICKET)[-1].message
+    assert "takes part in draw 1, the event names draw 2" in records.events(TICKET)[-1].message
 
 
 def test_the_draw_of_what_only_waits_is_not_the_ticket_s(announced, records):

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from models.events.event import Event
-from models.lifecycle import answers
 from models.lifecycle.advance import PendingEvent, take_turn
+from models.lifecycle.effects import accept_create, refuse_create
 from models.lifecycle.ticket import Decision, Terms, TicketState
 from models.vocabulary import Action, Outcome, Result, Status
 
@@ -141,13 +141,13 @@ class Life:
     def take(self, action: Action, *, now: int = 0) -> "Life":
         """Hear the partner's 200 to a create or reserve."""
         was_new = self.ticket.status is Status.NEW
-        answers.taken(self.ticket, action)
+        accept_create(self.ticket, action)
         return self._turn([], now=now, was_new=was_new)
 
     def refuse(self, action: Action, *, in_doubt: bool = False, now: int = 0) -> "Life":
         """Hear anything else, or nothing (*in_doubt*)."""
         was_new = self.ticket.status is Status.NEW
-        answers.refused(self.ticket, action, why="the partner said no", in_doubt=in_doubt)
+        refuse_create(self.ticket, action, why="the partner said no", in_doubt=in_doubt)
         return self._turn([], now=now, was_new=was_new)
 
     def end_windows(self, *, now: int, horizon: int | None = None) -> "Life":

@@ -2,20 +2,20 @@
 
 import json
 
-from models.lifecycle.moves import MOVES
+from models.lifecycle.machine import DEFINED
 from models.lifecycle.pages import diagram, state_table
 
 
 def page(form: str) -> str:
-    """The table (`md`), the diagram (`mermaid`), or every move (`json`)."""
+    """The table (`md`), the diagram (`mermaid`), or every transition (`json`)."""
     match form:
         case "mermaid":
             return diagram()
         case "json":
-            moves = [
-                {"from": status.value, "action": trigger, "to": target.value}
-                for (status, trigger), target in MOVES.items()
+            transitions = [
+                {"from": source.value, "action": trigger.value, "to": target.value}
+                for source, trigger, target in DEFINED
             ]
-            return json.dumps(moves, indent=2)
+            return json.dumps(transitions, indent=2)
         case _:
             return state_table()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.lifecycle import answers
+from models.lifecycle.effects import accept_create, refuse_create
 from models.lifecycle.ticket import Owed
 from models.vocabulary import Action, Status
 from tests.support.tickets import Life, standing, ticket
@@ -16,7 +16,7 @@ def test_two_hundred_opens_or_reserves_the_ticket(action, status):
     """Rule 10; design.md 3: 200 recorded while `new`."""
     state = ticket("new")
 
-    answers.taken(state, action)
+    accept_create(state, action)
 
     assert (state.status, state.changed) == (status, True)
     assert state.owed == []
@@ -28,7 +28,7 @@ def test_anything_else_cancels_the_ticket_and_owes_its_discard(action, _, in_dou
     """Rule 10: anything else → cancelled + discard."""
     state = ticket("new")
 
-    answers.refused(state, action, why="no good answer came: 500", in_doubt=in_doubt)
+    refuse_create(state, action, why="no good answer came: 500", in_doubt=in_doubt)
 
     assert state.status is Status.CANCELLED
     assert state.cancelled_by == f"{action}: no good answer came: 500"
@@ -44,7 +44,7 @@ def test_success_counts_only_while_the_ticket_is_new(action, status):
     """H26: a late 200 after the discard was decided does not open the ticket."""
     state = ticket(status)
 
-    answers.taken(state, action)
+    accept_create(state, action)
 
     assert state == ticket(status)
 
@@ -53,7 +53,7 @@ def test_success_counts_only_while_the_ticket_is_new(action, status):
 def test_a_refusal_moves_only_a_ticket_that_is_new(status):
     state = ticket(status)
 
-    answers.refused(state, Action.CREATE, why="refused", in_doubt=False)
+    refuse_create(state, Action.CREATE, why="refused", in_doubt=False)
 
     assert state == ticket(status)
 
