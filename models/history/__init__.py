@@ -6,7 +6,7 @@
 """
 
 from models.history.explain import why_not_closed
-from models.history.load import read_stories
+from models.history.load import load_histories
 from models.history.public import public
 from models.history.timeline import Moment, timeline
 from models.history.values import (
@@ -30,8 +30,8 @@ __all__ = [
     "RefusedFact",
     "TicketFact",
     "TicketHistory",
+    "load_histories",
     "public",
-    "read_stories",
     "timeline",
     "why_not_closed",
 ]

@@ -120,10 +120,10 @@ def _tried(notice: NoticeFact) -> str:
     count = len(notice.attempts)
     times = "1 attempt" if count == 1 else f"{count} attempts"
     perhaps = "; perhaps delivered" if notice.perhaps_delivered else ""
-    return f", {times}, last: {said_by(notice.attempts[-1])}{perhaps}"
+    return f", {times}, last: {result_of(notice.attempts[-1])}{perhaps}"
 
 
-def said_by(attempt: AttemptFact) -> str:
+def result_of(attempt: AttemptFact) -> str:
     """What an attempt met, in a few words: the partner's status, or what went wrong."""
     if attempt.http_status is not None:
         return str(attempt.http_status)

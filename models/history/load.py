@@ -61,16 +61,16 @@ REFUSED: Final = text("""
 """)
 
 
-def read_stories(
+def load_histories(
     connection: Connection, ticket_id: str, *, operator: str | None = None
 ) -> list[TicketHistory]:
     """The ticket's story, one for each operator that has a ticket of this id (rule 1)."""
     normal = normalize("NFC", ticket_id)  # as all ids are kept
     asked = {"ticket_id": normal, "operator": operator, "limit": TICKETS_MAX}
-    return [_story(connection, row) for row in connection.execute(TICKETS, asked).mappings()]
+    return [_history(connection, row) for row in connection.execute(TICKETS, asked).mappings()]
 
 
-def _story(connection: Connection, row: RowMapping) -> TicketHistory:
+def _history(connection: Connection, row: RowMapping) -> TicketHistory:
     facts = dict(row)
     ticket = facts.pop("id")
     facts |= {"status": Status(row["status"]), "result": Result(row["result"])}

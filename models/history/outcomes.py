@@ -27,7 +27,7 @@ COUNT: Final = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeCounts:
+class PublishedEvent:
     """An event that is, or was, on the stream as the entry *entry_id*."""
 
     operator: str
@@ -36,7 +36,7 @@ class OutcomeCounts:
     entry_id: str
 
 
-def count_outcomes(connection: Connection, published: Sequence[OutcomeCounts]) -> Counter[str]:
+def count_outcomes(connection: Connection, published: Sequence[PublishedEvent]) -> Counter[str]:
     """How many of *published*, which the intake has taken off the stream, ended in which way.
 
     The words are `models.vocabulary.Outcome`, `duplicate` for what was known before, and

@@ -1,4 +1,4 @@
-"""The ways out for a dead notice, by a person's word (rule 18). The caller keeps who and why."""
+"""A person's resolution of a dead notice (rule 18). The caller records who made it and why."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,12 +29,17 @@ class Resolution(StrEnum):
     """What a person decided about a dead notice."""
 
     RETRY = "retry"
-    SKIP_DELIVERED = "skip --delivered"  # the partner has it: success, recorded now
-    SKIP_NOT_DELIVERED = "skip --not-delivered"  # it does not have it and is not to get it
+    SKIP_DELIVERED = "skip_delivered"  # the partner has it: success, recorded now
+    SKIP_NOT_DELIVERED = "skip_not_delivered"  # the partner does not have it and never gets it
 
 
 class NotPossible(Exception):
-    """This way out is not open for this notice; the message says why and what is."""
+    """This resolution is refused; the message says why, *instead* which ones are possible."""
+
+    def __init__(self, message: str, *, instead: tuple[Resolution, ...] = ()) -> None:
+        """Keep the message for people, and the other resolutions."""
+        super().__init__(message)
+        self.instead = instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,15 @@ class Resolved:
     due: bool
 
 
-def resolve(connection: Connection, notice_id: int, way: Resolution, *, now: datetime) -> Resolved:
-    """Take a dead notice out of the way inside the caller's transaction.
+def resolve(
+    connection: Connection, notice_id: int, resolution: Resolution, *, now: datetime
+) -> Resolved:
+    """Resolve a dead notice inside the caller's transaction.
 
-    `retry`: due now, with a schedule of its own. `skip --delivered`: as if its success were
-    recorded now; a result's 24 hours start. `skip --not-delivered`: for results (which take their
-    rollback along, present or future, and start no clock), update, discard and closed; never for a
-    rollback: what follows it would not be true (H39). Raises NotPossible.
+    `RETRY`: it is due now, with a new retry schedule. `SKIP_DELIVERED`: as if its success were
+    recorded now; a result's close delay starts. `SKIP_NOT_DELIVERED`: for results (whose rollback,
+    present or future, is withdrawn, and which start no close delay), update, discard and closed;
+    never for a rollback: the notices behind it would be false (H39). Raises NotPossible.
     """
     found = connection.execute(TICKET_OF, {"id": notice_id}).one_or_none()
     if found is None:
@@ -60,9 +67,9 @@ def resolve(connection: Connection, notice_id: int, way: Resolution, *, now: dat
     notice = lock_notices(connection, [notice_id])[notice_id]
     if notice.ended is not NoticeEnd.DEAD:
         raise NotPossible(f"notice {notice_id} is not dead ({notice.ended or 'waiting'})")
-    match way:
+    match resolution:
         case Resolution.RETRY if found.unsendable:
-            raise NotPossible(f"{found.reason}; then say skip --delivered")
+            raise NotPossible(str(found.reason), instead=(Resolution.SKIP_DELIVERED,))
         case Resolution.RETRY:
             notice.revive(now=now)
         case Resolution.SKIP_DELIVERED:
@@ -70,7 +77,7 @@ def resolve(connection: Connection, notice_id: int, way: Resolution, *, now: dat
         case Resolution.SKIP_NOT_DELIVERED:
             _skip(connection, ticket, notice, now=now)
         case _:
-            assert_never(way)
+            assert_never(resolution)
     # Nothing new is parked here, so no window is given.
     turns = decide_parked(connection, [ticket], were_new=set(), now=now, window=timedelta(0))
     due = store(connection, turns, now=now)
@@ -85,8 +92,8 @@ def _skip(
 ) -> None:
     if notice.action is Action.ROLLBACK:
         raise NotPossible(
-            "a rollback is never skipped: what follows it would not be true for the partner; "
-            "retry it, or use --delivered once the partner has taken the result back"
+            "a rollback is never skipped: the notices behind it would be false for the partner",
+            instead=(Resolution.RETRY, Resolution.SKIP_DELIVERED),
         )
     if notice.quiet_until is not None:  # the last attempt may still be on its way (rule 15)
         ticket.held_until = max(notice.quiet_until, ticket.held_until or notice.quiet_until)

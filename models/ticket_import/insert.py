@@ -11,7 +11,7 @@ from models.lifecycle.checks import import_problem
 from models.lifecycle.ticket import Terms, TicketState
 from models.operators.interventions import Change, Person, record_interventions
 from models.platform.timestamps import written
-from models.ticket_import.ticket_line import InFlight
+from models.ticket_import.ticket_line import ImportedTicket
 from models.tickets.load import lock_by_key, parked_of, terms_of
 from models.tickets.save import TicketChange, store
 from models.vocabulary import Status
@@ -20,7 +20,7 @@ DID = "ticket_imported"
 
 
 @dataclass(slots=True)
-class Imported:
+class ImportResult:
     """What became of a group. *refused*: by their places in it, with what is wrong."""
 
     imported: int = 0
@@ -28,35 +28,35 @@ class Imported:
     refused: dict[int, str] = field(default_factory=dict)
 
 
-def bring_in(
+def import_tickets(
     connection: Connection,
-    tickets: Sequence[InFlight],
+    tickets: Sequence[ImportedTicket],
     *,
     person: Person,
     now: datetime,
     parking_window: timedelta,
-) -> Imported:
+) -> ImportResult:
     """Make *tickets* as they stand, in the caller's transaction; nothing is sent for them.
 
     The closing delay of a result runs from when the partner took it. A ticket that Slipway knows
     is left alone, so the same again changes nothing. Events that waited for a ticket to be there
     are decided with it (rule 5), and what they owe the partner is sent.
     """
-    brought = Imported()
+    brought = ImportResult()
     terms = terms_of(connection, (one.operator for one in tickets))
-    good: list[tuple[Terms, InFlight]] = []
+    good: list[tuple[Terms, ImportedTicket]] = []
     for place, one in enumerate(tickets):
-        if problem := _wrong_with(one, terms, now=now):
+        if problem := _problem_of(one, terms, now=now):
             brought.refused[place] = problem
         else:
             good.append((terms[one.operator], one))
     keys = [(of.operator, one.ticket_id) for of, one in good]
     locked = lock_by_key(connection, keys, now=now) if keys else {}
-    made: list[tuple[TicketState, InFlight]] = []
+    made: list[tuple[TicketState, ImportedTicket]] = []
     for key, (_, one) in zip(keys, good, strict=True):
         ticket = locked[key]
         if ticket.status is Status.ABSENT:
-            _stand(ticket, one)
+            _apply(ticket, one)
             made.append((ticket, one))
     waiting = parked_of(connection, [ticket for ticket, _ in made])
     turns = [
@@ -73,7 +73,7 @@ def bring_in(
     return brought
 
 
-def _wrong_with(one: InFlight, terms: dict[str, Terms], *, now: datetime) -> str | None:
+def _problem_of(one: ImportedTicket, terms: dict[str, Terms], *, now: datetime) -> str | None:
     if one.operator not in terms:
         return f"there is no operator {one.operator}; add it with `slipway operators add`"
     for name, at in (("taken_at", one.taken_at), ("settled_at", one.settled_at)):
@@ -85,7 +85,7 @@ def _wrong_with(one: InFlight, terms: dict[str, Terms], *, now: datetime) -> str
     return import_problem(protocol, one.facts)
 
 
-def _stand(ticket: TicketState, one: InFlight) -> None:
+def _apply(ticket: TicketState, one: ImportedTicket) -> None:
     """The ticket was unknown; from now on it stands as *one* says."""
     ticket.status, ticket.result = one.status, one.result
     ticket.settled_at, ticket.amounts = one.settled_at, one.amounts
@@ -96,7 +96,7 @@ def _stand(ticket: TicketState, one: InFlight) -> None:
         ticket.close_due_at = one.taken_at + ticket.terms.close_delay
 
 
-def _change(ticket: TicketState, one: InFlight) -> Change:
+def _change(ticket: TicketState, one: ImportedTicket) -> Change:
     taken_at = None if one.taken_at is None else written(one.taken_at)
     facts = {"state": one.status, "result": one.result, "taken_at": taken_at}
     return Change(DID, operator=one.operator, ticket=ticket.id, facts=facts)

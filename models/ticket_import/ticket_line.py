@@ -48,7 +48,7 @@ _FACTS: Final = Names.of(
 
 
 @dataclass(frozen=True, slots=True)
-class InFlight:
+class ImportedTicket:
     """A ticket as it stands: its partner knows of it, and of its result where it has one."""
 
     operator: str  # code
@@ -62,14 +62,14 @@ class InFlight:
     sequence: int = 0  # the last number told so far (rule 9)
 
 
-def read_line(document: Mapping[str, Any]) -> InFlight:
+def read_line(document: Mapping[str, Any]) -> ImportedTicket:
     """The ticket that a line's *document* is. Raises Refusal: what is wrong with it."""
     check_storable(document, "the line")
     refuse_nearly(_LINE.nearly(document))
     try:
         line = TicketLine.model_validate(document)
     except ValidationError as error:
-        raise _explained(error, "") from None
+        raise _refusal_of(error, "") from None
     refuse_nearly(_FACTS.nearly(line.data), within="data.")
     whose = {"operator": line.operator, "ticket_id": line.ticket_id}
     for name, value in whose.items():
@@ -79,7 +79,7 @@ def read_line(document: Mapping[str, Any]) -> InFlight:
     try:
         data = _DATA.validate_python(data)
     except ValidationError as error:
-        raise _explained(error, "data.") from None
+        raise _refusal_of(error, "data.") from None
     check_normal(
         {"operator": line.operator, "ticket_id": line.ticket_id}
         | {"data.ticket_code": data.get("ticket_code")}
@@ -93,7 +93,7 @@ def read_line(document: Mapping[str, Any]) -> InFlight:
         )
     taken_at = _moment("taken_at", line.taken_at)
     named = ("operator", "ticket_id", "reason", "correction", "lottery")  # not of the slip
-    return InFlight(
+    return ImportedTicket(
         operator=line.operator,
         ticket_id=line.ticket_id,
         status=Status(line.state),
@@ -113,7 +113,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
         raise Refusal(Reason.INVALID_EVENT, f"{name}: {error} (was {shown(text)})") from None
 
 
-def _explained(error: ValidationError, prefix: str) -> Refusal:
+def _refusal_of(error: ValidationError, prefix: str) -> Refusal:
     problems = error.errors(include_url=False, include_context=False)
     said = told(
         problems, place=lambda loc: f"{prefix}{loc[0]}" if loc else "the line", rules=_RULES

@@ -7,7 +7,7 @@ them and a screen.
 
 from models.outbox.dead_letters import NotPossible, Resolution
 from models.triage.events import drop_events, retry_events
-from models.triage.find import find_events, find_raw, raw_naming
+from models.triage.find import find_events, find_raw, find_raw_by_event_id
 from models.triage.listing import (
     NEEDING_A_PERSON,
     choose_events,
@@ -16,27 +16,27 @@ from models.triage.listing import (
     list_raw,
     list_rejected,
 )
-from models.triage.notices import choose_dead, find_dead, free_dead, list_dead
+from models.triage.notices import choose_dead, find_dead, list_dead, resolve_dead
 from models.triage.raw_input import drop_raw, retry_raw
 from models.triage.values import (
     DeadNotice,
-    DeadNoticeStory,
+    DeadNoticeHistory,
     EventKey,
     EventResolution,
-    FreedNotice,
     Listed,
     LoggedEvent,
     NoticeKey,
     RawInput,
+    ResolvedNotice,
     Selection,
 )
 from models.triage.waiting import (
     UNENDED,
-    NoPlace,
-    OwedNotice,
+    InvalidPlace,
     Page,
+    UndeliveredNotice,
     UnendedTicket,
-    list_owed,
+    list_undelivered,
     list_unended,
 )
 
@@ -44,20 +44,20 @@ __all__ = [
     "NEEDING_A_PERSON",
     "UNENDED",
     "DeadNotice",
-    "DeadNoticeStory",
+    "DeadNoticeHistory",
     "EventKey",
     "EventResolution",
-    "FreedNotice",
+    "InvalidPlace",
     "Listed",
     "LoggedEvent",
-    "NoPlace",
     "NotPossible",
     "NoticeKey",
-    "OwedNotice",
     "Page",
     "RawInput",
     "Resolution",
+    "ResolvedNotice",
     "Selection",
+    "UndeliveredNotice",
     "UnendedTicket",
     "choose_dead",
     "choose_events",
@@ -67,14 +67,14 @@ __all__ = [
     "find_dead",
     "find_events",
     "find_raw",
-    "free_dead",
+    "find_raw_by_event_id",
     "list_dead",
     "list_events",
-    "list_owed",
     "list_raw",
     "list_rejected",
+    "list_undelivered",
     "list_unended",
-    "raw_naming",
+    "resolve_dead",
     "retry_events",
     "retry_raw",
 ]

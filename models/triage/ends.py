@@ -13,7 +13,9 @@ from models.triage.values import EventResolution
 from models.vocabulary import Outcome
 
 
-def end_of(ticket: TicketState, row: Row[Any], decided: Sequence[DecidedEvent]) -> EventResolution:
+def resolution_of(
+    ticket: TicketState, row: Row[Any], decided: Sequence[DecidedEvent]
+) -> EventResolution:
     """How the event of *row* ended; one that was not decided is as it was."""
     for one in decided:
         if one.waiting.event.event_id == row.event_id:
@@ -35,7 +37,7 @@ def end_of(ticket: TicketState, row: Row[Any], decided: Sequence[DecidedEvent]) 
     )
 
 
-def along(
+def decided_along(
     ticket: TicketState, asked: Sequence[str], decided: Sequence[DecidedEvent]
 ) -> list[EventResolution]:
     """Parked events that could be decided because of those that were asked for."""
@@ -69,7 +71,7 @@ def _ended(
     )
 
 
-def keep_end(
+def record_resolution(
     connection: Connection,
     ticket: int | None,
     end: EventResolution,

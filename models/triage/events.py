@@ -20,7 +20,7 @@ from models.outbox.dead_letters import NotPossible
 from models.platform.timestamps import written
 from models.tickets.load import lock_by_id, parked_of, waiting
 from models.tickets.save import TicketChange, store
-from models.triage.ends import along, end_of, keep_end
+from models.triage.ends import decided_along, record_resolution, resolution_of
 from models.triage.values import EventResolution
 from models.vocabulary import Action, Outcome, Reason, Status
 
@@ -68,10 +68,12 @@ def retry_events(
     _store(connection, ticket, decided, now=now)
     if taken:
         connection.execute(TAKE_UP, {"ticket": ticket.id, "ids": asked, "order_time": order_time})
-    ends = [end_of(ticket, row, decided) for row in rows]
+    ends = [resolution_of(ticket, row, decided) for row in rows]
     for end in ends:
-        keep_end(connection, ticket.id, end, "event_retried", person=person, now=now, as_now=as_now)
-    return ends + along(ticket, asked, decided)
+        record_resolution(
+            connection, ticket.id, end, "event_retried", person=person, now=now, as_now=as_now
+        )
+    return ends + decided_along(ticket, asked, decided)
 
 
 def drop_events(
@@ -107,11 +109,12 @@ def drop_events(
         _store(connection, ticket, decided, now=now)
     connection.execute(DROP, {"ticket": ticket.id, "ids": asked, "now": now})
     ends = [
-        replace(end_of(ticket, row, decided), gives_up=numbers.get(row.event_id)) for row in rows
+        replace(resolution_of(ticket, row, decided), gives_up=numbers.get(row.event_id))
+        for row in rows
     ]
     for end in ends:
-        keep_end(connection, ticket.id, end, "event_dropped", person=person, now=now)
-    return ends + along(ticket, asked, decided)
+        record_resolution(connection, ticket.id, end, "event_dropped", person=person, now=now)
+    return ends + decided_along(ticket, asked, decided)
 
 
 def _take(

@@ -56,7 +56,7 @@ def find_raw(connection: Connection, entry_id: str) -> RawInput | None:
     return None if row is None else RawInput(**row)
 
 
-def raw_naming(connection: Connection, event_id: str) -> list[str]:
+def find_raw_by_event_id(connection: Connection, event_id: str) -> list[str]:
     """The stream entries kept raw whose event was to have this id, newest first."""
     asked = {"event_id": event_id, "limit": FOUND_MAX}
     return list(connection.execute(NAMING, asked).scalars())

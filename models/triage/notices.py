@@ -11,9 +11,9 @@ from models.operators.interventions import Change, Person, record_intervention
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
 from models.triage.values import (
     DeadNotice,
-    DeadNoticeStory,
-    FreedNotice,
+    DeadNoticeHistory,
     NoticeKey,
+    ResolvedNotice,
     Selection,
     WaitingNotice,
 )
@@ -98,7 +98,7 @@ def choose_dead(connection: Connection, selection: Selection, *, limit: int) -> 
     return [NoticeKey(**row) for row in rows]
 
 
-def find_dead(connection: Connection, notice_id: int) -> DeadNoticeStory:
+def find_dead(connection: Connection, notice_id: int) -> DeadNoticeHistory:
     """A dead notice with its attempts and what waits behind it. Raises NotPossible."""
     row = connection.execute(ONE, {"id": notice_id}).mappings().one_or_none()
     if row is None:
@@ -112,7 +112,7 @@ def find_dead(connection: Connection, notice_id: int) -> DeadNoticeStory:
     attempts = connection.execute(ATTEMPTS, {"notice": notice_id, "limit": ATTEMPTS_MAX}).mappings()
     asked = {"ticket": ticket, "number": row["number"], "limit": WAITING_MAX}
     waiting = connection.execute(WAITING, asked).mappings()
-    return DeadNoticeStory(
+    return DeadNoticeHistory(
         notice=DeadNotice(**facts),
         attempts=tuple(reversed([_attempt(dict(one)) for one in attempts])),
         waiting=tuple(WaitingNotice(**one) for one in waiting),
@@ -120,36 +120,36 @@ def find_dead(connection: Connection, notice_id: int) -> DeadNoticeStory:
     )
 
 
-def free_dead(
-    connection: Connection, notice_id: int, way: Resolution, *, now: datetime, person: Person
-) -> FreedNotice:
+def resolve_dead(
+    connection: Connection, notice_id: int, resolution: Resolution, *, now: datetime, person: Person
+) -> ResolvedNotice:
     """Resolve a dead notice (`models.outbox.dead_letters.resolve`) and record who did it and why.
 
     Inside the caller's transaction. Raises NotPossible.
     """
-    ticket = resolve(connection, notice_id, way, now=now).ticket
+    ticket = resolve(connection, notice_id, resolution, now=now).ticket
     row = connection.execute(AFTER, {"id": notice_id}).one()
     facts = {
         "notice": notice_id,
         "action": row.action,
         "generation": row.generation,
-        "way": way.value,
+        "way": resolution.value,
         "perhaps_delivered": row.perhaps_delivered,
     }
-    did = "notice_retried" if way is Resolution.RETRY else "notice_skipped"
+    did = "notice_retried" if resolution is Resolution.RETRY else "notice_skipped"
     change = Change(did, operator=row.operator, ticket=ticket, facts=facts)
     record_intervention(connection, change, person=person, at=now)
     stands = row.status == Status.RESULTED and row.generation == row.generation_in_force
-    return FreedNotice(
+    return ResolvedNotice(
         id=notice_id,
         operator=row.operator,
         ticket_id=row.ticket_id,
         action=row.action,
         generation=row.generation,
-        way=way.value,
+        resolution=resolution,
         perhaps_delivered=row.perhaps_delivered,
         status=row.standing,
-        of_force=stands and row.action in RESULTS,
+        is_current_result=stands and row.action in RESULTS,
         withdrawn=row.withdrawn,
         close_due_at=row.close_due_at,
         close_delay=row.close_delay,

@@ -16,7 +16,7 @@ from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
 from models.platform.durations import format_duration
 from models.platform.timestamps import written
-from models.triage.ends import keep_end
+from models.triage.ends import record_resolution
 from models.triage.find import find_events, find_raw
 from models.triage.values import EventResolution, LoggedEvent, RawInput
 from models.vocabulary import Outcome
@@ -51,7 +51,7 @@ def retry_raw(
     stays refused: its ticket may have been removed since (protocol H16). Raises NotPossible when
     it still cannot become an event of a ticket; the caller's transaction must then be rolled back.
     """
-    row = _found(connection, entry_id)
+    row = _find(connection, entry_id)
     event = _read_again(row, now=now)
     if now - event.order_time > age_max:
         raise NotPossible(
@@ -77,10 +77,10 @@ def retry_raw(
     if connection.execute(FRESH_WINDOW, again).rowcount:
         logged = replace(logged, park_until=now + window)
     end = _end(row, logged, outcome)
-    keep_end(
+    record_resolution(
         connection, ticket, end, "raw_event_retried", person=person, now=now, entry_id=entry_id
     )
-    _deal_with(connection, row, now=now)
+    _mark_resolved(connection, row, now=now)
     return end
 
 
@@ -88,7 +88,7 @@ def drop_raw(
     connection: Connection, entry_id: str, *, now: datetime, person: Person
 ) -> EventResolution:
     """Let raw input go inside the caller's transaction: it leaves the lists. Raises NotPossible."""
-    row = _found(connection, entry_id)
+    row = _find(connection, entry_id)
     if row.dropped_at is not None:
         raise NotPossible(f"entry {entry_id} was dealt with at {written(row.dropped_at)}")
     end = EventResolution(
@@ -108,14 +108,14 @@ def drop_raw(
     )
     named = {"operator": row.operator, "ticket_id": row.ticket_id}
     ticket = connection.execute(TICKET, named).scalar_one_or_none()
-    keep_end(
+    record_resolution(
         connection, ticket, end, "raw_event_dropped", person=person, now=now, entry_id=entry_id
     )
-    _deal_with(connection, row, now=now)
+    _mark_resolved(connection, row, now=now)
     return end
 
 
-def _found(connection: Connection, entry_id: str) -> RawInput:
+def _find(connection: Connection, entry_id: str) -> RawInput:
     row = find_raw(connection, entry_id)
     if row is None:
         raise NotPossible(f"nothing is kept raw of a stream entry {entry_id}")
@@ -162,7 +162,7 @@ def _end(row: RawInput, logged: LoggedEvent, outcome: Outcome) -> EventResolutio
     )
 
 
-def _deal_with(connection: Connection, row: RawInput, *, now: datetime) -> None:
+def _mark_resolved(connection: Connection, row: RawInput, *, now: datetime) -> None:
     asked = {"entry_id": row.entry_id, "dropped_at": row.dropped_at, "now": now}
     if connection.execute(DEALT_WITH, asked).rowcount != 1:
         raise NotPossible(f"somebody else has just dealt with entry {row.entry_id}")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from models.history.values import AttemptFact, CausedNotice
+from models.outbox.dead_letters import Resolution
 from models.vocabulary import Outcome, Reason
 
 
@@ -189,7 +190,7 @@ class WaitingNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadNoticeStory:
+class DeadNoticeHistory:
     """A dead notice with its text, its attempts and what waits behind it."""
 
     notice: DeadNotice
@@ -203,11 +204,11 @@ class DeadNoticeStory:
 
 
 @dataclass(frozen=True, slots=True)
-class FreedNotice:
-    """What a person's word did to a dead notice, and how its ticket stands with it.
+class ResolvedNotice:
+    """How a person resolved a dead notice, and the state of its ticket after that.
 
-    *of_force*: the result it tells is the one the ticket stands at. *withdrawn*: its rollback was
-    withdrawn along with it. *next_action*: what goes to the partner next.
+    *is_current_result*: the notice carries the ticket's current result. *withdrawn*: its rollback
+    was withdrawn too. *next_action*: the notice that is sent to the partner next.
     """
 
     id: int
@@ -215,10 +216,10 @@ class FreedNotice:
     ticket_id: str
     action: str
     generation: int
-    way: str
+    resolution: Resolution
     perhaps_delivered: bool
     status: str
-    of_force: bool
+    is_current_result: bool
     withdrawn: bool
     close_due_at: datetime | None
     close_delay: timedelta

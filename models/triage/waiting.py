@@ -20,8 +20,8 @@ T = TypeVar("T")
 UNENDED: Final = (Status.NEW, Status.RESERVED, Status.OPEN, Status.RESULTED)
 
 # Operator by operator, as the index `notice_due` goes: the next to be tried first.
-OWED: Final = text("""
-      WITH owed AS MATERIALIZED (
+UNDELIVERED: Final = text("""
+      WITH undelivered AS MATERIALIZED (
            SELECT n.*, o.code, o.disabled_at,
                   c.opened_at IS NOT NULL AND c.closed_at IS NULL AS held
              FROM operator o
@@ -36,11 +36,11 @@ OWED: Final = text("""
             WHERE (CAST(:operator AS text) IS NULL OR o.code = :operator)
             ORDER BY n.due_at, n.id LIMIT :limit)
     SELECT n.id, n.code AS operator, t.ticket_id, n.action, n.generation,
-           n.created_at AS owed_since, n.due_at AS next_try_at, n.leased_until, n.tries,
+           n.created_at AS undelivered_since, n.due_at AS next_try_at, n.leased_until, n.tries,
            n.perhaps_delivered,
            n.held AS circuit_open, n.disabled_at AS operator_disabled_at, a.verdict, a.http_status,
            a.problem, a.answer, a.recorded_at AS last_tried_at
-      FROM owed n JOIN ticket t ON t.id = n.ticket
+      FROM undelivered n JOIN ticket t ON t.id = n.ticket
       LEFT JOIN LATERAL (SELECT verdict, http_status, problem, answer, recorded_at
                            FROM delivery_attempt
                           WHERE notice = n.id ORDER BY claim DESC LIMIT 1) a ON true
@@ -60,12 +60,12 @@ _NUMBER_MAX: Final = 2**63 - 1
 KNOWN: Final = text("SELECT EXISTS (SELECT FROM operator WHERE code = :operator)")
 
 
-class NoPlace(Exception):
+class InvalidPlace(Exception):
     """What was given as the end of a page is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class OwedNotice:
+class UndeliveredNotice:
     """A notice that its partner has not taken so far, and what the last attempt met.
 
     *next_try_at*: not before; later while the circuit is open or the operator disabled.
@@ -76,7 +76,7 @@ class OwedNotice:
     ticket_id: str
     action: str
     generation: int
-    owed_since: datetime
+    undelivered_since: datetime
     next_try_at: datetime
     leased_until: datetime | None  # being sent until then, at most
     tries: int
@@ -116,17 +116,17 @@ class Page(Generic[T]):
     next: str | None
 
 
-def list_owed(
+def list_undelivered(
     connection: Connection,
     *,
     operator: str | None,
     before: datetime | None = None,
     after: str | None = None,
     limit: int,
-) -> Page[OwedNotice]:
+) -> Page[UndeliveredNotice]:
     """Notices between two tries, the next to be tried first; those owed since *before* alone.
 
-    *after*: the `next` of the page before. Raises NoPlace, OperatorUnknown.
+    *after*: the `next` of the page before. Raises InvalidPlace, OperatorUnknown.
     """
     _check(connection, operator)
     due_at, number = None, 0
@@ -139,7 +139,7 @@ def list_owed(
         "id": number,
         "limit": limit + 1,
     }
-    rows = [OwedNotice(**row) for row in connection.execute(OWED, asked).mappings()]
+    rows = [UndeliveredNotice(**row) for row in connection.execute(UNDELIVERED, asked).mappings()]
     last = rows[min(limit, len(rows)) - 1] if rows else None
     following = f"{written(last.next_try_at)},{last.id}" if last and len(rows) > limit else None
     return Page(tuple(rows[:limit]), following)
@@ -154,7 +154,7 @@ def list_unended(
     after: str | None = None,
     limit: int,
 ) -> Page[UnendedTicket]:
-    """An operator's tickets that have not ended, the oldest first; as `list_owed`."""
+    """An operator's tickets that have not ended, the oldest first; as `list_undelivered`."""
     _check(connection, operator)
     asked = {
         "operator": operator,
@@ -184,12 +184,12 @@ def _place(after: str) -> tuple[datetime, int]:
     at, _, number = after.rpartition(",")
     try:
         return moment(at), _number(number)
-    except (NoPlace, ValueError):
-        raise NoPlace(f"{after[:40]!r} {_WRONG_PLACE}") from None
+    except (InvalidPlace, ValueError):
+        raise InvalidPlace(f"{after[:40]!r} {_WRONG_PLACE}") from None
 
 
 def _number(given: str) -> int:
     digits = len(str(_NUMBER_MAX))
     if not (given.isascii() and given.isdecimal() and len(given) <= digits):
-        raise NoPlace(f"{given[:40]!r} {_WRONG_PLACE}")
+        raise InvalidPlace(f"{given[:40]!r} {_WRONG_PLACE}")
     return min(int(given), _NUMBER_MAX)

@@ -11,7 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection
 
 from models.events.stream_contract import ID_CHARACTERS_MAX
-from models.history import TicketHistory, public, read_stories, why_not_closed
+from models.history import TicketHistory, load_histories, public, why_not_closed
 from models.history.event_log import (
     LISTABLE,
     SEARCHED_MAX,
@@ -192,11 +192,11 @@ async def ticket(gateway: TheGateway, holder: Reader, ticket_id: TicketId) -> Ti
 
 def _stories(connection: Connection, holder: KeyHolder, ticket_id: str) -> list[TicketHistory]:
     if not holder.operators:
-        return read_stories(connection, ticket_id)
+        return load_histories(connection, ticket_id)
     return [
         story
         for code in holder.operators
-        for story in read_stories(connection, ticket_id, operator=code)
+        for story in load_histories(connection, ticket_id, operator=code)
     ]
 
 

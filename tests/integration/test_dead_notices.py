@@ -59,7 +59,7 @@ def test_delivered_starts_the_clock_now(harness, records, ways, dead_win):
 
     due = harness.now + CLOSE_DELAY
     assert (records.notice(1).ended, records.ticket().close_due_at) == ("delivered", due)
-    assert (freed.of_force, freed.close_due_at, freed.next_action) == (True, due, None)
+    assert (freed.is_current_result, freed.close_due_at, freed.next_action) == (True, due, None)
     harness.wait(CLOSE_DELAY)
     assert harness.close_due() == 1
 
@@ -72,7 +72,7 @@ def test_delivered_starts_no_clock_for_a_result_that_was_rolled_back(
     freed = ways.free(dead_win, Resolution.SKIP_DELIVERED)
 
     assert records.ticket().close_due_at is None
-    assert (freed.of_force, freed.next_action) == (False, "ticket_rollback")
+    assert (freed.is_current_result, freed.next_action) == (False, "ticket_rollback")
     assert harness.deliver() == [("T", "ticket_rollback")]
 
 
@@ -175,7 +175,7 @@ def test_what_was_perhaps_delivered_is_either_there_or_not(harness, records, way
     harness.wait(PARTNER_GRACE)
     harness.deliver(GONE)
 
-    assert [str(way) for way in Resolution] == ["retry", "skip --delivered", "skip --not-delivered"]
+    assert [str(way) for way in Resolution] == ["retry", "skip_delivered", "skip_not_delivered"]
     ways.free(records.notice(1).id, Resolution.SKIP_DELIVERED)
     ways.free(records.notice(1, "U").id, Resolution.SKIP_NOT_DELIVERED)
     assert (records.notice(1).ended, records.notice(1, "U").ended) == ("delivered", "skipped")
@@ -204,8 +204,9 @@ def test_what_a_protocol_has_no_call_for_cannot_be_sent_but_settled_by_hand(harn
     harness.deliver()
     rollback = records.notices(operator="wallet")[1].id
 
-    with pytest.raises(NotPossible, match="settle it by hand; then say skip --delivered"):
+    with pytest.raises(NotPossible, match="settle it by hand") as refusal:
         ways.free(rollback, Resolution.RETRY)
+    assert refusal.value.instead == (Resolution.SKIP_DELIVERED,)
     ways.free(rollback, Resolution.SKIP_DELIVERED)
     assert harness.deliver() == [("T", "ticket_void")]
 
@@ -246,7 +247,7 @@ def test_who_and_why_are_kept_with_the_ticket(records, ways, dead_win):
     (kept,) = ways.kept()
     assert (kept.who, kept.why, kept.did) == ("anna", "their clock was slow", "notice_skipped")
     assert (kept.ticket, kept.operator) == (records.ticket().id, "acme")
-    assert (kept.facts["way"], kept.facts["notice"]) == ("skip --not-delivered", dead_win)
+    assert (kept.facts["way"], kept.facts["notice"]) == ("skip_not_delivered", dead_win)
 
 
 def test_the_list_says_what_each_holds_up_newest_first(harness, ways, engine, dead_win):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from models.history import read_stories
+from models.history import load_histories
 from models.triage import NotPossible
 from models.vocabulary import Outcome
 from tests.support.harness import CLOSE_DELAY, SLIP
@@ -91,7 +91,7 @@ def test_a_dropped_rejected_event_leaves_the_list_and_changes_nothing_else(
     assert (records.event("paid").dropped_at, records.ticket()) == (harness.now, before)
     assert ways.listed(Outcome.REJECTED) == []
     with engine.begin() as connection:
-        (story,) = read_stories(connection, "T")
+        (story,) = load_histories(connection, "T")
     assert story.events[-1].dropped_at == harness.now
     assert story.interventions[0].facts["event_id"] == "paid"
     with pytest.raises(NotPossible, match="event paid was dropped at"):

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from models.events.event import Entry
-from models.history import read_stories, timeline, why_not_closed
+from models.history import load_histories, timeline, why_not_closed
 from models.intake.apply import apply_entries
 from models.operators import NewOperator, add_operator
 from models.operators.interventions import Change, Person, record_intervention
@@ -80,7 +80,7 @@ class Life:
 
     def sentence(self) -> str:
         with self.engine.begin() as connection:
-            (story,) = read_stories(connection, "T-1", operator="acme")
+            (story,) = load_histories(connection, "T-1", operator="acme")
         return why_not_closed(story, now=self.clock.now())
 
 
@@ -101,7 +101,7 @@ def test_a_whole_life_is_told_in_order(life, engine, clock):
     life.attempt(Delivered(), 200)
 
     with engine.begin() as connection:
-        (story,) = read_stories(connection, "T-1")
+        (story,) = load_histories(connection, "T-1")
     moments = timeline(story)
 
     assert [event.outcome for event in story.events] == [Outcome.APPLIED, Outcome.APPLIED]
@@ -139,13 +139,13 @@ def test_what_a_person_did_and_what_was_refused_belong_to_the_story(life, engine
     life.happen("ticket_open")
     life.publish('{"action":"ticket_lose","data":{"operator":"acme","ticket_id":"T-1"}}')
     with engine.begin() as connection:
-        (story,) = read_stories(connection, "T-1")
+        (story,) = load_histories(connection, "T-1")
         assert [refused.reason for refused in story.refused] == ["unknown_action"]
         ticket = connection.exec_driver_sql("SELECT id FROM ticket").scalar_one()
         record_intervention(
             connection, Change("notice_skipped", ticket=ticket), person=Person("bo", "by phone")
         )
-        (story,) = read_stories(connection, "T-1")
+        (story,) = load_histories(connection, "T-1")
 
     assert [(one.who, one.did, one.why) for one in story.interventions] == [
         ("bo", "notice_skipped", "by phone")
@@ -158,9 +158,9 @@ def test_the_same_id_at_two_operators_is_two_tickets(life, engine):
     life.happen("ticket_open", operator="betsy")
 
     with engine.begin() as connection:
-        both = read_stories(connection, "T-1")
-        one = read_stories(connection, "T-1", operator="betsy")
-        none = read_stories(connection, "T-2")
+        both = load_histories(connection, "T-1")
+        one = load_histories(connection, "T-1", operator="betsy")
+        none = load_histories(connection, "T-2")
 
     assert [story.ticket.operator for story in both] == ["acme", "betsy"]
     assert [story.ticket.operator for story in one] == ["betsy"]

@@ -10,9 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.event import listen, remove
 
 from models.events.refusal import Refusal
-from models.history import read_stories, why_not_closed
+from models.history import load_histories, why_not_closed
 from models.operators.interventions import Person
-from models.ticket_import.insert import Imported, bring_in
+from models.ticket_import.insert import ImportResult, import_tickets
 from models.ticket_import.ticket_line import read_line
 from tests.support.command_line import CommandLine
 from tests.support.harness import CLOSE_DELAY, PARKING_WINDOW, SLIP, Harness
@@ -39,9 +39,9 @@ def opened(ticket_id: str = "T", **changed: object) -> dict[str, Any]:
     return {"operator": "acme", "ticket_id": ticket_id, "state": "open", **changed}
 
 
-def brought(harness: Harness, *lines: dict[str, Any]) -> Imported:
+def brought(harness: Harness, *lines: dict[str, Any]) -> ImportResult:
     with harness.engine.begin() as connection:
-        return bring_in(
+        return import_tickets(
             connection,
             [read_line(line) for line in lines],
             person=PERSON,
@@ -230,7 +230,7 @@ def test_who_imported_it_and_why_belongs_to_the_ticket_s_story(harness):
     brought(harness, resulted(harness))
 
     with harness.engine.begin() as connection:
-        (story,) = read_stories(connection, "T")
+        (story,) = load_histories(connection, "T")
 
     (fact,) = story.interventions
     assert (fact.who, fact.why, fact.did) == ("Ada", PERSON.why, "ticket_imported")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.events.event import Entry
-from models.history import read_stories
+from models.history import load_histories
 from models.operators.interventions import Person
 from models.triage import EventResolution, NotPossible, retry_raw
 from tests.support.harness import PARKING_WINDOW, Harness
@@ -193,7 +193,7 @@ def test_a_settlement_that_contradicts_itself_is_doubtful_in_its_ticket_s_story(
     feed.send(bet(), drawn(won=False, amount=99))
 
     with engine.begin() as connection:
-        (story,) = read_stories(connection, TICKET)
+        (story,) = load_histories(connection, TICKET)
     assert [event.message for event in story.events] == [
         None,
         "doubtful: the amount is 99, but no line has won: nothing is paid",

@@ -31,9 +31,9 @@ when      what     which                             how it ended               
     code C-7; player p-1; price 1,234.50 EUR
 10:01:00  event    ticket_win                        applied (open to resulted/won)  id two;
     net payout 20.00 EUR;
-    the partner is owed ticket_win (number 1)
+    caused ticket_win (number 1)
 10:01:00  notice   ticket_win                        number 1
-    owed to the partner; notice 1
+    to be sent to the partner; notice 1
 10:01:00  attempt  ticket_win                        unanswered
     attempt 1: no answer within 5s in 0.120 s
 10:01:10  attempt  ticket_win                        dead
@@ -41,21 +41,21 @@ when      what     which                             how it ended               
 10:01:11  event    ticket_rollback                   arrived                         id three;
     decided 10:01:15
 10:01:12  event    ticket_win                        duplicate
-    id two came again once; it counts once, so nothing changed
+    id two was repeated once; it counts once, so nothing changed
 10:01:13  event    ticket_paid                       rejected (resulted/won)         id five;
     the ticket is resulted/won, not reserved
 10:01:14  refused  six                               unknown_action
-    action 'ticket_lose' is not known; did you mean ticket_lost? (kept raw: entry ENTRY)
+    action 'ticket_lose' is not known; did you mean ticket_lost? (raw input of entry ENTRY)
 10:01:15  person   retried ticket_rollback three     by anna
     their clock was slow; as if it happened now (--as-now); it was superseded (older_rollback)
 10:01:15  event    ticket_rollback                   applied (resulted/won to open)  id three;
-    the partner is owed ticket_rollback (number 2); happened 10:00:30
+    caused ticket_rollback (number 2); happened 10:00:30
 10:01:15  notice   ticket_rollback                   number 2
-    owed to the partner; notice 2
+    to be sent to the partner; notice 2
 10:01:16  person   skipped ticket_win of generation 1  by anna
     their clock was slow; --not-delivered
 10:01:16  notice   ticket_win                        skipped
-    by a person's word; it was dead: answered 410
+    set by a person; it was dead: answered 410
 10:01:16  notice   ticket_rollback                   withdrawn
     the partner was never told the result it takes back
 10:01:17  event    ticket_rollback                   parked (open)                   id four;
@@ -146,7 +146,7 @@ def test_programs_read_the_same_story(slipway):
     assert (events["two"]["repeats"], events["two"]["repeated_at"][11:19]) == (1, "10:01:12")
     assert events["five"]["reason"] == "not_reserved"
     assert (skipped["who"], skipped["did"], skipped["facts"]["way"]) == (
-        *("anna", "notice_skipped", "skip --not-delivered"),
+        *("anna", "notice_skipped", "skip_not_delivered"),
     )
     assert [one["reason"] for one in story["refused"]] == ["unknown_action"]
 

@@ -91,7 +91,7 @@ def test_a_page_shows_all_there_is_and_steers_no_terminal(slipway):
     assert (document["outcome"], document["status_before"]) == ("superseded", "resulted/won")
     assert "key" not in document
     assert '{"action":"ticket_win"' in notice.out
-    assert "ways out: retry; skip --delivered" in notice.out
+    assert "resolutions: retry; skip --delivered" in notice.out
 
 
 @pytest.mark.usefixtures("trouble")
@@ -133,7 +133,7 @@ def test_whether_a_retry_can_help_is_tried_and_taken_back(slipway, trouble, reco
     assert said("rejected", "paid").startswith("no: it would be rejected again (not_reserved)")
     assert said("superseded", "back").startswith("no: it would be superseded again")
     assert "--as-now" in said("superseded", "back")
-    assert said("parked", "lost").startswith("not yet: it would be parked still until 2")
+    assert said("parked", "lost").startswith("not yet: it would be still parked until 2")
     trouble.add_operator("betsy")
     assert said("rejected", "early").startswith("yes: it would be applied")
     assert (records.standing(), records.event("paid").outcome) == (before, "rejected")
@@ -144,13 +144,13 @@ def test_a_retry_says_what_will_happen_and_what_did(slipway, records):
     again = slipway("events", "superseded", "retry", "back")
     through = slipway("events", "superseded", "retry", "back", "--as-now", *WHY, "--json")
 
-    assert (again.code, "--as-now stamps it anew" in again.out) == (1, True)
+    assert (again.code, "--as-now gives it the current time" in again.out) == (1, True)
     assert "1 did not get through" in again.err
     assert through.code == 0
     assert through.err.splitlines()[0].startswith(
-        "ticket_rollback back of ticket T of acme (superseded, older_rollback) will be taken up "
+        "ticket_rollback back of ticket T of acme (superseded, older_rollback) will be processed "
         "again, as if it happened now: it will be applied (resulted/won to open); "
-        "the partner is owed ticket_rollback"
+        "the partner will be sent ticket_rollback"
     )
     assert [one["outcome"] for one in through.document()["done"]] == ["applied", "superseded"]
     assert records.standing() == "open/pending"
@@ -180,11 +180,11 @@ def test_an_id_that_means_several_has_to_be_narrowed(slipway, at_desk):
             1,
             "but rejected (ticket_paid of ticket T of acme): `slipway ev",
         ),
-        ("events parked show early", 1, "is kept raw: `slipway events rejected show early`"),
-        ("events parked retry", 2, "say which: by id, or all of an --operator"),
+        ("events parked show early", 1, "raw input names it: `slipway events rejected show early`"),
+        ("events parked retry", 2, "select what to change: ids, or all of an --operator"),
         ("events parked drop lost", 2, "--why"),
-        ("events rejected drop paid --why=", 2, "say why"),
-        ("events rejected retry paid --since 1h", 2, "leave the ids out"),
+        ("events rejected drop paid --why=", 2, "give a reason"),
+        ("events rejected retry paid --since 1h", 2, "cannot be combined with ids"),
         ("notices dead show 99", 1, "there is no notice 99"),
         ("notices dead skip 1", 2, "--why"),
         ("notices dead skip 1 --why x --delivered --not-delivered", 2, "exclude each other"),
@@ -242,8 +242,8 @@ def test_a_skip_says_what_the_partner_will_never_be_told(slipway, records):
 
     assert skipped.code == 0
     assert skipped.out == (
-        "the partner will never be told ticket_win of generation 1 of ticket T of acme; its"
-        " rollback is withdrawn with it; it starts no clock; nothing waits behind it\n"
+        "the partner will never be sent ticket_win of generation 1 of ticket T of acme; its"
+        " rollback is withdrawn too; no close delay starts; nothing waits behind it\n"
         "ticket_win of ticket T of acme is skipped\n"
     )
     assert [row.ended for row in records.notices()] == ["skipped", "withdrawn"]
@@ -277,10 +277,12 @@ def test_nothing_is_skipped_without_one_of_the_two_words(slipway, records, which
 
     assert (wordless.code, wordless.out) == (2, "")
     assert "--delivered: " in wordless.err
-    assert "; next " in wordless.err  # the rollback, if the partner has the win
-    assert "is never told" in wordless.err or "will never be told" in wordless.err
+    assert (
+        "; next comes " in wordless.err or "; sent next: " in wordless.err
+    )  # the rollback, if the partner has the win
+    assert "is never sent" in wordless.err or "will never be sent" in wordless.err
     assert "withdrawn" in wordless.err
-    assert "a skip needs one of two words, --delivered (the partner has it)" in wordless.err
+    assert "a skip needs --delivered (the partner has it)" in wordless.err
     assert [row.ended for row in records.notices()] == ["dead", None]
 
 
@@ -306,8 +308,8 @@ def test_on_a_terminal_a_skip_is_confirmed_after_it_is_shown(slipway, records):
     agreed = slipway(*word, stdin=b"y\n", terminal=True)
 
     assert (refused.code, before) == (1, "dead")
-    assert "its 24h start, so the ticket closes at" in refused.out
-    assert "not confirmed, so it stays as it is" in refused.err
+    assert "its close delay of 24h starts, so the ticket closes at" in refused.out
+    assert "not confirmed, so it is unchanged" in refused.err
     assert (agreed.code, records.notice(1).ended) == (0, "delivered")
 
 

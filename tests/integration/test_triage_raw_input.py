@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from models.events.decode import RAW_BYTES_MAX
 from models.events.event import Entry
-from models.history import read_stories
+from models.history import load_histories
 from models.triage import NotPossible
 from models.vocabulary import Outcome
 from tests.support.concurrent_connections import beside, waiting_sessions
@@ -49,7 +49,7 @@ def test_what_was_refused_for_a_missing_operator_is_applied_when_it_is_there(
     assert records.rejected()[0].dropped_at == harness.now
     assert ways.listed(Outcome.REJECTED) == []
     with engine.begin() as connection:
-        (story,) = read_stories(connection, "T", operator="betsy")
+        (story,) = load_histories(connection, "T", operator="betsy")
     assert [one.dropped_at for one in story.refused] == [harness.now]
     assert [(one.did, one.facts["entry_id"]) for one in story.interventions] == [
         ("raw_event_retried", entry_id)
@@ -167,7 +167,7 @@ def test_what_is_let_go_leaves_the_list_and_stays_in_its_ticket_s_story(
 
     assert ways.listed(Outcome.REJECTED) == []
     with engine.begin() as connection:
-        (story,) = read_stories(connection, "T")
+        (story,) = load_histories(connection, "T")
     assert [one.did for one in story.interventions] == ["raw_event_dropped"]
     assert [one.dropped_at for one in story.refused] == [harness.now]
     with pytest.raises(NotPossible, match="was dealt with at"):

@@ -1,4 +1,4 @@
-"""`slipway notices owed list` and `slipway tickets list`: what goes on, page by page."""
+"""`slipway notices undelivered list` and `slipway tickets list`: what goes on, page by page."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 
 from models.outbox.values import Attempt, Dead, RetryLater, Unanswered
 from models.platform.clock import DatabaseClock
-from models.triage import list_owed, list_unended
+from models.triage import list_undelivered, list_unended
 from models.vocabulary import Status
 from tests.support.command_line import CommandLine
 from tests.support.harness import SLIP, TOOK, Harness
@@ -69,9 +69,9 @@ def test_what_is_owed_between_two_tries_is_listed_with_its_last_problem(slipway,
     at_desk.say("ticket_rollback", "later")  # waits behind its result
     at_desk.say("ticket_lost", "fresh")
 
-    listed = slipway("notices", "owed", "list")
-    document = slipway("notices", "owed", "list", "--operator", "acme", "--json").document()
-    old = slipway("notices", "owed", "list", "--older-than", "45m")
+    listed = slipway("notices", "undelivered", "list")
+    document = slipway("notices", "undelivered", "list", "--operator", "acme", "--json").document()
+    old = slipway("notices", "undelivered", "list", "--older-than", "45m")
 
     _, fresh, later, lost = listed.out.splitlines()
     assert fresh.split()[2:] == ["acme", "fresh", "ticket_lost", "0", "due", "now", "not", "tried"]
@@ -85,12 +85,15 @@ def test_what_is_owed_between_two_tries_is_listed_with_its_last_problem(slipway,
 def test_what_is_owed_says_what_holds_it(slipway, at_desk):
     at_desk.say("ticket_win", "T")
     slipway("operators", "disable", "acme", "--why", "as agreed")
-    held = slipway("notices", "owed", "list").out
+    held = slipway("notices", "undelivered", "list").out
     slipway("operators", "enable", "acme", "--why", "as agreed")
 
     assert "held: operator disabled" in held
-    assert "nothing is owed" in slipway("notices", "owed", "list", "--older-than", "9999d").err
-    unknown = slipway("notices", "owed", "list", "--operator", "acne")
+    assert (
+        "no undelivered notices"
+        in slipway("notices", "undelivered", "list", "--older-than", "9999d").err
+    )
+    unknown = slipway("notices", "undelivered", "list", "--operator", "acne")
     assert (unknown.code, "did you mean 'acme'" in unknown.err) == (1, True)
 
 
@@ -126,7 +129,7 @@ def test_both_lists_go_on_where_a_page_ended(slipway, at_desk):
         at_desk.say("ticket_win", f"T{number}")
         at_desk.wait(timedelta(seconds=number % 2))  # some share their moment
 
-    for command, what in (("notices owed list", "notices"), ("tickets list", "tickets")):
+    for command, what in (("notices undelivered list", "notices"), ("tickets list", "tickets")):
         words = (*command.split(), "--operator", "acme", "--limit", "2")
         found: list[str] = []
         page = slipway(*words, "--json").document()
@@ -155,8 +158,10 @@ def crowd(engine: Engine) -> Iterator[Connection]:
 
 def test_a_page_of_what_is_owed_reads_what_it_shows(crowd):
     """Over the index of the claim, however many wait behind it."""
-    page = list_owed(crowd, operator="acme", limit=SHOWN)
-    plans = plans_of(crowd, lambda: list_owed(crowd, operator="acme", after=page.next, limit=SHOWN))
+    page = list_undelivered(crowd, operator="acme", limit=SHOWN)
+    plans = plans_of(
+        crowd, lambda: list_undelivered(crowd, operator="acme", after=page.next, limit=SHOWN)
+    )
 
     assert "notice_due" in plans.indexes
     assert plans.whole_tables <= {"operator", "circuit"}

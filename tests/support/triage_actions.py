@@ -11,14 +11,14 @@ from models.operators.interventions import Person
 from models.outbox.dead_letters import Resolution
 from models.triage import (
     EventResolution,
-    FreedNotice,
     Listed,
+    ResolvedNotice,
     Selection,
     drop_events,
     drop_raw,
-    free_dead,
     list_events,
     list_rejected,
+    resolve_dead,
     retry_events,
     retry_raw,
 )
@@ -96,10 +96,10 @@ class WaysOut:
         with self.harness.engine.begin() as connection:
             return drop_raw(connection, entry_id, now=self.harness.now, person=ANNA)
 
-    def free(self, notice_id: int, way: Resolution) -> FreedNotice:
+    def free(self, notice_id: int, way: Resolution) -> ResolvedNotice:
         """Take a dead notice out of the way."""
         with self.harness.engine.begin() as connection:
-            return free_dead(connection, notice_id, way, now=self.harness.now, person=ANNA)
+            return resolve_dead(connection, notice_id, way, now=self.harness.now, person=ANNA)
 
     def listed(
         self, outcome: Outcome, selection: Selection = EVERYTHING, *, limit: int = 100

@@ -19,7 +19,6 @@ from worker.cli.publishers import commands as publishers
 from worker.cli.simulate import command as simulate
 from worker.cli.ticket_import import command as import_tickets
 from worker.cli.tickets import commands as tickets
-from worker.cli.tickets import ticket_command as ticket
 from worker.cli.up import command as up
 
 app = typer.Typer(
@@ -69,7 +68,7 @@ app.add_typer(publishers.app, name="publishers")
 app.command("publish", epilog=publish.EXAMPLE)(publish.publish)
 app.command("import", epilog=import_tickets.EXAMPLE)(import_tickets.import_tickets)
 app.command("partner", epilog=partner.EXAMPLE)(partner.partner)
-app.command("ticket", epilog=ticket.EXAMPLE)(ticket.ticket)
+app.command("ticket", epilog=tickets.EXAMPLE)(tickets.ticket)
 app.add_typer(tickets.app, name="tickets")
 app.add_typer(events.app, name="events")
 app.add_typer(notices.app, name="notices")

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from models.events.format import MONEY
-from models.history import read_stories
+from models.history import load_histories
 from producers.simulation.partner import (
     CloseWithoutAnswer,
     Respond,
@@ -112,7 +112,7 @@ def test_a_doubtful_success_is_kept_and_told(scene, partner, caplog, answer, dou
     (line,) = [record for record in caplog.records if record.message == "answers_doubtful"]
     assert (line.levelname, line.__dict__["doubts"]) == ("WARNING", [doubt])
     with scene.engine.begin() as connection:
-        (story,) = read_stories(connection, "ticket_win")
+        (story,) = load_histories(connection, "ticket_win")
     assert story.notices[0].attempts[0].remarks == attempt.remarks
 
 

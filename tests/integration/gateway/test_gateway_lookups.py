@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from models.history import read_stories
+from models.history import load_histories
 from models.history.event_log import FOUND_MAX, SEARCHED_MAX
 from models.operators.interventions import Person
 from models.outbox.values import Attempt, Dead, RetryLater
@@ -271,7 +271,7 @@ def test_no_publisher_reads_of_players_people_or_in_the_partner_s_words(gateway_
     read = {path: gateway_app.ask(key, path) for path in paths}
     (story,) = read[f"/tickets/{ticket}"].json()["tickets"]
     with gateway_app.engine.begin() as connection:
-        (ours,) = read_stories(connection, ticket, operator=operator)
+        (ours,) = load_histories(connection, ticket, operator=operator)
 
     assert {answer.status_code for answer in read.values()} == {200}
     assert [path for path, answer in read.items() if "MARKER" in answer.text] == []

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.bet_engine import Caller, find_ticket, list_tickets
-from models.history import read_stories
+from models.history import load_histories
 from models.history.event_log import (
     FOUND_MAX,
     EventLogPage,
@@ -151,7 +151,7 @@ def test_a_ticket_s_story_is_read_by_its_keys_whoever_else_has_its_id(crowded):
     crowded.execute(text("UPDATE rejected_input SET ticket_id = 'T2000' WHERE operator = 'beta'"))
     crowded.execute(text("ANALYZE"))
 
-    plans = plans_of(crowded, lambda: read_stories(crowded, "T2000", operator="acme"))
+    plans = plans_of(crowded, lambda: load_histories(crowded, "T2000", operator="acme"))
 
     assert {"ticket_operator_ticket_id_key", "rejected_input_ticket"} <= plans.indexes
     plans.whole_tables &= {"ticket", "ticket_event", "rejected_input"}  # the others are empty

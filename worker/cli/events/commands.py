@@ -1,62 +1,66 @@
-"""`slipway events`: what became of events that need a person, and the ways out."""
+"""`slipway events`: events that need a person, and their resolutions."""
 
-from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from models.vocabulary import Outcome
 from worker.cli.help_pages import FullSentences
-from worker.cli.options import NO_REASON, AsJson, By, OneOperator, Why, person_name
+from worker.cli.option_groups import with_option_groups
+from worker.cli.options import AsJson, OneOperator
 from worker.cli.triage.options import (
-    AsNow,
-    Choice,
-    EventId,
-    EventIds,
-    EventReason,
-    Limit,
-    NeededWhy,
+    ChangeOptions,
+    EventSelectionOptions,
+    ExplainedChangeOptions,
     OneTicket,
-    Since,
-    Teller,
-    Yes,
 )
 
 app = typer.Typer(cls=FullSentences, help="Events that need a person.", no_args_is_help=True)
 _GROUPS = {
-    Outcome.PARKED: "Events that wait for what must come before them.",
-    Outcome.REJECTED: "Events that were refused, each with its reason, and what could not be read.",
-    Outcome.SUPERSEDED: "Events older than what stood: perhaps true ones from a slow clock.",
+    Outcome.PARKED: "Events that wait for an earlier one.",
+    Outcome.REJECTED: "Events that were refused, each with its reason, and input that could not be"
+    " read.",
+    Outcome.SUPERSEDED: "Events older than their ticket's current result: perhaps true ones from a"
+    " slow clock.",
 }
+AsNow = Annotated[
+    bool,
+    typer.Option(
+        "--as-now",
+        help="Decide it as if it happened now: for a true event from a slow clock.",
+    ),
+]
+EventId = Annotated[
+    str, typer.Argument(metavar="ID", help="The event's id; of raw input, its entry's.")
+]
+EventIds = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...", help="The events' ids; without any: all that match the options."
+    ),
+]
 
 
 def _add_list(group: typer.Typer, outcome: Outcome) -> None:
-    also = ", with those that could not even be read" if outcome is Outcome.REJECTED else ""
+    raw = ", including raw input that could not be read" if outcome is Outcome.REJECTED else ""
 
     @group.command(
         "list",
         epilog=f"Example: slipway events {outcome} list --operator acme --since 1h",
-        help=f"List {outcome} events, newest first{also}.",
+        help=f"List {outcome} events, newest first{raw}.",
     )
-    def show_list(
-        *,
-        operator: OneOperator = None,
-        ticket: OneTicket = None,
-        reason: EventReason = None,
-        since: Since = None,
-        limit: Limit = 100,
-        as_json: AsJson = False,
-    ) -> None:
-        from worker.cli.triage.lists import show_events  # noqa: PLC0415 - as worker.cli says
+    @with_option_groups
+    def list_events(*, selection: EventSelectionOptions, as_json: AsJson = False) -> None:
+        from worker.cli.events.show import show_events  # noqa: PLC0415 - as worker.cli says
 
-        choice = Choice((), operator, ticket, reason, since, limit)
-        show_events(outcome, choice, as_json=as_json)
+        show_events(outcome, selection, as_json=as_json)
 
 
 def _add_show(group: typer.Typer, outcome: Outcome) -> None:
     @group.command(
         "show",
         epilog=f"Example: slipway events {outcome} show 7f3a --operator acme",
-        help=f"Show one {outcome} event with everything that is known of it.",
+        help=f"Show everything that is known of one {outcome} event.",
     )
     def show(
         event_id: EventId,
@@ -65,60 +69,47 @@ def _add_show(group: typer.Typer, outcome: Outcome) -> None:
         ticket: OneTicket = None,
         as_json: AsJson = False,
     ) -> None:
-        from worker.cli.triage.pages import show_event  # noqa: PLC0415 - as worker.cli says
+        from worker.cli.events.show import show_event  # noqa: PLC0415 - as worker.cli says
 
-        show_event(outcome, event_id, Choice((), operator, ticket), as_json=as_json)
+        show_event(outcome, event_id, operator=operator, ticket=ticket, as_json=as_json)
 
 
 def _add_retry_of_parked(group: typer.Typer) -> None:
     @group.command("retry", epilog="Example: slipway events parked retry 7f3a --why 'as agreed'")
-    def retry(  # noqa: PLR0913 - one parameter for each option of the command
-        ids: EventIds = None,
-        *,
-        operator: OneOperator = None,
-        ticket: OneTicket = None,
-        reason: EventReason = None,
-        since: Since = None,
-        limit: Limit = 100,
-        yes: Yes = False,
-        by: By = None,
-        why: Why = NO_REASON,
-        as_json: AsJson = False,
+    @with_option_groups
+    def retry(
+        ids: EventIds = None, *, selection: EventSelectionOptions, change: ChangeOptions
     ) -> None:
-        """Decide parked events now. What still does not fit goes on waiting: exit code 1."""
-        choice = Choice(_words(ids), operator, ticket, reason, since, limit, yes)
-        _retry(Outcome.PARKED, choice, Teller(person_name(by), why, as_json), as_now=False)
+        """Decide parked events now. Those that still have to wait stay parked: exit code 1."""
+        from worker.cli.events.change import retry_events  # noqa: PLC0415 - as worker.cli says
+
+        retry_events(Outcome.PARKED, ids or [], selection, change, as_now=False)
 
 
 def _add_retry(group: typer.Typer, outcome: Outcome) -> None:
     how = "--as-now --why 'their clock was slow'"
     if outcome is Outcome.REJECTED:
-        how = "--why 'the operator is there now'"
+        how = "--why 'the operator exists now'"
 
     @group.command(
         "retry",
         epilog=f"Example: slipway events {outcome} retry 7f3a {how}",
         help=(
-            f"Take {outcome} events up again, as if they had just arrived. One that has to wait"
+            f"Process {outcome} events again, as if they had just arrived. One that has to wait"
             " then waits for a whole parking window. Exit code 1 unless all of them got through."
         ),
     )
-    def retry(  # noqa: PLR0913 - one parameter for each option of the command
+    @with_option_groups
+    def retry(
         ids: EventIds = None,
         *,
         as_now: AsNow = False,
-        operator: OneOperator = None,
-        ticket: OneTicket = None,
-        reason: EventReason = None,
-        since: Since = None,
-        limit: Limit = 100,
-        yes: Yes = False,
-        by: By = None,
-        why: Why = NO_REASON,
-        as_json: AsJson = False,
+        selection: EventSelectionOptions,
+        change: ChangeOptions,
     ) -> None:
-        choice = Choice(_words(ids), operator, ticket, reason, since, limit, yes)
-        _retry(outcome, choice, Teller(person_name(by), why, as_json), as_now=as_now)
+        from worker.cli.events.change import retry_events  # noqa: PLC0415 - as worker.cli says
+
+        retry_events(outcome, ids or [], selection, change, as_now=as_now)
 
 
 def _add_drop(group: typer.Typer, outcome: Outcome) -> None:
@@ -127,35 +118,18 @@ def _add_drop(group: typer.Typer, outcome: Outcome) -> None:
     @group.command(
         "drop",
         epilog=f"Example: slipway events {outcome} drop 7f3a --why 'a test of the backend'",
-        help=f"Let {outcome} events go. {end}, and stay in the log and in their tickets' stories.",
+        help=f"Drop {outcome} events. {end}, and stay in the log and in their tickets' histories.",
     )
-    def drop(  # noqa: PLR0913 - one parameter for each option of the command
+    @with_option_groups
+    def drop(
         ids: EventIds = None,
         *,
-        why: NeededWhy,
-        operator: OneOperator = None,
-        ticket: OneTicket = None,
-        reason: EventReason = None,
-        since: Since = None,
-        limit: Limit = 100,
-        yes: Yes = False,
-        by: By = None,
-        as_json: AsJson = False,
+        selection: EventSelectionOptions,
+        change: ExplainedChangeOptions,
     ) -> None:
-        from worker.cli.events import change as event_changes  # noqa: PLC0415 - as worker.cli says
+        from worker.cli.events.change import drop_events  # noqa: PLC0415 - as worker.cli says
 
-        choice = Choice(_words(ids), operator, ticket, reason, since, limit, yes)
-        event_changes.drop(outcome, choice, Teller(person_name(by), why, as_json))
-
-
-def _retry(outcome: Outcome, choice: Choice, teller: Teller, *, as_now: bool) -> None:
-    from worker.cli.events import change as event_changes  # noqa: PLC0415 - as worker.cli says
-
-    event_changes.retry(outcome, choice, teller, as_now=as_now)
-
-
-def _words(ids: Sequence[str] | None) -> tuple[str, ...]:
-    return tuple(ids or ())
+        drop_events(outcome, ids or [], selection, change)
 
 
 for _outcome, _help in _GROUPS.items():

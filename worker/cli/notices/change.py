@@ -7,156 +7,229 @@ from sqlalchemy import Connection
 
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible, Resolution
-from models.triage import DeadNotice, FreedNotice, NoticeKey, choose_dead, find_dead, free_dead
+from models.triage import (
+    DeadNotice,
+    NoticeKey,
+    ResolvedNotice,
+    choose_dead,
+    find_dead,
+    resolve_dead,
+)
 from worker.cli.errors import WrongUsage
+from worker.cli.notices.sentences import did_resolve, outlook, will_resolve
+from worker.cli.notices.show import last_response
 from worker.cli.output import remark
-from worker.cli.triage.lists import last_answer
-from worker.cli.triage.options import Choice, Teller
-from worker.cli.triage.sentences import counted, did_free, outlook, will_free
-from worker.cli.triage.session import Session, session
-from worker.cli.triage.session import selection as selected
-from worker.cli.triage.work import (
+from worker.cli.triage.display import counted
+from worker.cli.triage.options import ChangeOptions, SelectionOptions
+from worker.cli.triage.report import (
     Job,
     TriageReport,
-    all_of_them,
-    answer_to,
-    ask,
     conclude,
-    confirm,
-    one_by_one,
+    confirm_many,
+    confirm_one,
+    prompt,
+    run_all,
+    run_named,
 )
+from worker.cli.triage.session import CommandSession, open_session, selection_at
 
 _MANY = {
-    Resolution.RETRY: "will be sent again, from now on and as often as new ones",
+    Resolution.RETRY: "will be sent again, starting now and with a full retry schedule",
     Resolution.SKIP_DELIVERED: (
-        "will count as delivered from now on; the closing times of the results among them that"
-        " are in force begin"
+        "will count as delivered from now on; the close delays of those that are their ticket's"
+        " current result start"
     ),
     Resolution.SKIP_NOT_DELIVERED: (
-        "will be skipped: the partner is never told, also where an attempt had no answer; a result"
-        " takes its rollback along and starts no clock; rollbacks are left as they are"
+        "will be skipped: the partner is never sent them, even if an attempt had no response; the"
+        " rollback of a result is withdrawn too and no close delay starts; rollbacks are left"
+        " unchanged"
     ),
 }
-_WORDS = {
+_SKIPS = {
     "--delivered": Resolution.SKIP_DELIVERED,
     "--not-delivered": Resolution.SKIP_NOT_DELIVERED,
 }
-_REHEARSED_MAX = 100  # of many, whose consequences are counted before
+_REHEARSED_MAX = 100  # notices of a selection whose consequences are counted beforehand
 
 
-def free_notices(way: Resolution | None, choice: Choice, teller: Teller) -> None:
-    """Take the chosen dead notices out of the way. Raises Failed unless all could be.
+def retry(ids: Sequence[int], selection: SelectionOptions, change: ChangeOptions) -> None:
+    """Send the selected dead notices again. Raises Failed unless all of them could be resolved."""
+    _resolve(Resolution.RETRY, ids, selection, change)
 
-    Without a *way* they are to be skipped, and the person is asked for one of the two words, having
-    seen what follows from each. Raises WrongUsage where neither is given: then nothing is changed.
+
+def skip(
+    ids: Sequence[int],
+    selection: SelectionOptions,
+    change: ChangeOptions,
+    *,
+    delivered: bool | None,
+) -> None:
+    """Skip the selected dead notices, as delivered or not; if *delivered* is None, this asks.
+
+    Raises Failed unless all of them could be resolved.
     """
-    choice.check()
-    person = Person(teller.who, teller.why)
-    with session() as desk:
-        if choice.ids:
-            report = _named_ones(desk, way, choice, person, as_json=teller.as_json)
+    resolution = None
+    if delivered is not None:
+        resolution = Resolution.SKIP_DELIVERED if delivered else Resolution.SKIP_NOT_DELIVERED
+    _resolve(resolution, ids, selection, change)
+
+
+def _resolve(
+    resolution: Resolution | None,
+    ids: Sequence[int],
+    selection: SelectionOptions,
+    change: ChangeOptions,
+) -> None:
+    """Resolve the selected dead notices. Raises Failed unless all of them could be resolved.
+
+    Without a *resolution* they are to be skipped: this shows what follows from either skip and
+    asks for one. Raises WrongUsage if none is given; then nothing is changed.
+    """
+    selection.check(ids)
+    person = Person(change.who, change.why)
+    with open_session() as session:
+        if ids:
+            report = _resolve_named(session, resolution, ids, change, person)
             summary = None
         else:
-            way, report = _all_that_fit(desk, way, choice, person)
-            summary = f"{way.value}: {len(report.done):,}"
-    conclude(report, got_through=lambda _: True, summary=summary, as_json=teller.as_json)
+            resolution, report = _resolve_matching(session, resolution, selection, change, person)
+            summary = f"{_command(resolution)}: {len(report.done):,}"
+    conclude(report, got_through=lambda _: True, summary=summary, as_json=change.as_json)
 
 
-def _named_ones(
-    desk: Session, way: Resolution | None, choice: Choice, person: Person, *, as_json: bool
-) -> TriageReport[FreedNotice]:
-    ways = {int(one): way or _asked_of_one(desk, int(one), person) for one in choice.ids}
-    return one_by_one(
-        desk,
-        [_job(one, f"notice {one}", chosen, person) for one, chosen in ways.items()],
-        will=lambda freed: [will_free(one) for one in freed],
-        did=lambda freed: [did_free(one) for one in freed],
-        sure=lambda: confirm(yes=choice.yes or way in {None, Resolution.RETRY}),
-        as_json=as_json,
+def _resolve_named(
+    session: CommandSession,
+    resolution: Resolution | None,
+    ids: Sequence[int],
+    change: ChangeOptions,
+    person: Person,
+) -> TriageReport[ResolvedNotice]:
+    resolutions = {
+        notice_id: resolution or _ask_about_one(session, notice_id, person) for notice_id in ids
+    }
+    return run_named(
+        session,
+        [
+            _job(notice_id, f"notice {notice_id}", chosen, person)
+            for notice_id, chosen in resolutions.items()
+        ],
+        announce=lambda resolved: list(map(will_resolve, resolved)),
+        describe=lambda resolved: list(map(did_resolve, resolved)),
+        confirm=lambda: confirm_one(yes=change.yes or resolution in {None, Resolution.RETRY}),
+        as_json=change.as_json,
     )
 
 
-def _all_that_fit(
-    desk: Session, way: Resolution | None, choice: Choice, person: Person
-) -> tuple[Resolution, TriageReport[FreedNotice]]:
-    found = desk.do(
+def _resolve_matching(
+    session: CommandSession,
+    resolution: Resolution | None,
+    options: SelectionOptions,
+    change: ChangeOptions,
+    person: Person,
+) -> tuple[Resolution, TriageReport[ResolvedNotice]]:
+    matching = session.run(
         lambda connection, now: choose_dead(
-            connection, selected(choice, now), limit=choice.limit + 1
+            connection, selection_at(options, now), limit=options.limit + 1
         )
     )
-    chosen = found[: choice.limit]
-    oldest = "the oldest: " if len(found) > choice.limit else ""
-    which = oldest + counted((one.action for one in chosen), "dead notice")
-    if way is None:
-        way = _asked_of_many(desk, which, chosen, person)
+    chosen = matching[: options.limit]
+    oldest = "the oldest: " if len(matching) > options.limit else ""
+    which = oldest + counted((notice.action for notice in chosen), "dead notice")
+    if resolution is None:
+        resolution = _ask_about_many(session, which, chosen, person)
     elif chosen:
-        ask(f"{which} {_MANY[way]}{_outlook(desk, way, chosen, person)}", yes=choice.yes)
-    return way, all_of_them(desk, [_job(one.id, _named(one), way, person) for one in chosen])
+        announcement = f"{which} {_MANY[resolution]}{_outlook(session, resolution, chosen, person)}"
+        confirm_many(announcement, yes=change.yes)
+    jobs = [_job(notice.id, _name(notice), resolution, person) for notice in chosen]
+    return resolution, run_all(session, jobs)
 
 
-def _asked_of_one(desk: Session, notice_id: int, person: Person) -> Resolution:
-    """Which word, having shown what follows from each. One that is not dead needs none."""
+def _ask_about_one(session: CommandSession, notice_id: int, person: Person) -> Resolution:
+    """Ask how to skip a notice, having shown what follows from either; one not dead needs none."""
     try:
-        notice = desk.do(lambda connection, _: find_dead(connection, notice_id)).notice
-    except NotPossible:  # it is refused again, in the same words, when it is to be skipped
+        notice = session.run(lambda connection, _: find_dead(connection, notice_id)).notice
+    except NotPossible:  # the skip itself is refused for the same reason
         return Resolution.SKIP_NOT_DELIVERED
-    remark(_what_is_known(notice))
-    for word, way in _WORDS.items():
+    remark(_state(notice))
+    for option, resolution in _SKIPS.items():
         try:
-            freed = desk.rehearse(_job(notice_id, "", way, person).act)
-            remark(f"{word}: {'; '.join(map(will_free, freed))}")
+            resolved = session.rehearse(_job(notice_id, "", resolution, person).work)
+            remark(f"{option}: {'; '.join(map(will_resolve, resolved))}")
         except NotPossible as refusal:
-            remark(f"{word}: not possible: {refusal}")
-    return _word()
+            remark(f"{option}: not possible: {refusal}")
+    return _ask()
 
 
-def _asked_of_many(
-    desk: Session, which: str, chosen: Sequence[NoticeKey], person: Person
+def _ask_about_many(
+    session: CommandSession, which: str, chosen: Sequence[NoticeKey], person: Person
 ) -> Resolution:
-    for word, way in _WORDS.items():
-        remark(f"{word}: {which} {_MANY[way]}{_outlook(desk, way, chosen, person)}")
-    return _word()
+    for option, resolution in _SKIPS.items():
+        outlook_of = _outlook(session, resolution, chosen, person)
+        remark(f"{option}: {which} {_MANY[resolution]}{outlook_of}")
+    return _ask()
 
 
-def _word() -> Resolution:
-    answer = answer_to("Which is true? [delivered/not-delivered] ")
-    way = _WORDS.get(f"--{answer.lower().removeprefix('--')}")
-    if way is None:
+def _ask() -> Resolution:
+    answer = prompt("Which is true? [delivered/not-delivered] ")
+    resolution = _SKIPS.get(f"--{answer.lower().removeprefix('--')}")
+    if resolution is None:
         raise WrongUsage(
-            "nothing was changed: a skip needs one of two words, --delivered (the partner has it)"
-            " or --not-delivered (it does not have it and never gets it); look first:"
-            " `slipway notices dead show ID`, or ask the partner"
+            "nothing was changed: a skip needs --delivered (the partner has it) or --not-delivered"
+            " (it does not have it and never gets it); check first: `slipway notices dead show ID`,"
+            " or ask the partner"
         )
-    return way
+    return resolution
 
 
-def _what_is_known(notice: DeadNotice) -> str:
-    said = f"notice {notice.id}, {notice.action} of ticket {notice.ticket_id} of {notice.operator}"
-    said += f", is dead ({notice.reason or '-'}); last answer: {last_answer(notice)}"
+def _command(resolution: Resolution) -> str:
+    """Return the words of the command that makes this resolution."""
+    options = [option for option, skip in _SKIPS.items() if skip is resolution]
+    return " ".join(["skip", *options]) if options else "retry"
+
+
+def _state(notice: DeadNotice) -> str:
+    state = (
+        f"notice {notice.id}, {notice.action} of ticket {notice.ticket_id} of {notice.operator},"
+        f" is dead ({notice.reason or '-'}); last response: {last_response(notice)}"
+    )
     if notice.perhaps_delivered:
-        said += "; an attempt had no answer, so the partner perhaps has it"
-    return said
+        state += "; an attempt had no response, so the partner may have it"
+    return state
 
 
-def _outlook(desk: Session, way: Resolution, chosen: Sequence[NoticeKey], person: Person) -> str:
-    """What follows from *way* for the first of *chosen*, counted: done, and taken back."""
-    freed: list[FreedNotice] = []
-    refused: list[str] = []
-    for one in chosen[:_REHEARSED_MAX]:
+def _outlook(
+    session: CommandSession, resolution: Resolution, chosen: Sequence[NoticeKey], person: Person
+) -> str:
+    """Describe what follows for the first of *chosen*: it is rehearsed and counted."""
+    resolved: list[ResolvedNotice] = []
+    refusals: list[str] = []
+    for notice in chosen[:_REHEARSED_MAX]:
         try:
-            freed += desk.rehearse(_job(one.id, _named(one), way, person).act)
+            resolved += session.rehearse(_job(notice.id, _name(notice), resolution, person).work)
         except NotPossible as refusal:
-            refused.append(str(refusal))
+            refusals.append(str(refusal))
     first = f"; of the first {_REHEARSED_MAX}" if len(chosen) > _REHEARSED_MAX else ""
-    return first + outlook(freed, refused)
+    return first + outlook(resolved, refusals)
 
 
-def _job(notice_id: int, name: str, way: Resolution, person: Person) -> Job[FreedNotice]:
-    def act(connection: Connection, now: datetime) -> list[FreedNotice]:
-        return [free_dead(connection, notice_id, way, now=now, person=person)]
+def _job(notice_id: int, name: str, resolution: Resolution, person: Person) -> Job[ResolvedNotice]:
+    def work(connection: Connection, now: datetime) -> list[ResolvedNotice]:
+        try:
+            return [resolve_dead(connection, notice_id, resolution, now=now, person=person)]
+        except NotPossible as refusal:
+            raise NotPossible(f"{refusal}{_advice(refusal)}") from None
 
-    return Job(name, act)
+    return Job(name, work)
 
 
-def _named(one: NoticeKey) -> str:
-    return f"notice {one.id}, {one.action} of ticket {one.ticket_id} of {one.operator}"
+def _advice(refusal: NotPossible) -> str:
+    """Return what to do instead of what was refused."""
+    if refusal.instead == (Resolution.SKIP_DELIVERED,):
+        return "; then skip it with --delivered"
+    if refusal.instead:
+        return "; retry it, or skip it with --delivered once the partner has taken the result back"
+    return ""
+
+
+def _name(notice: NoticeKey) -> str:
+    return f"notice {notice.id}, {notice.action} of ticket {notice.ticket_id} of {notice.operator}"

@@ -11,8 +11,8 @@ from models.events.refusal import Refusal
 from models.operators.interventions import Person
 from models.platform.clock import DatabaseClock
 from models.settings.settings import read_settings
-from models.ticket_import.insert import bring_in
-from models.ticket_import.ticket_line import InFlight, read_line
+from models.ticket_import.insert import import_tickets
+from models.ticket_import.ticket_line import ImportedTicket, read_line
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import remark, show_json
@@ -39,7 +39,7 @@ def import_file(file: Path, *, who: str, why: str, as_json: bool) -> None:
     with opened(file) as lines:
         for group in _groups(lines, tally):
             with transaction() as connection:
-                brought = bring_in(
+                brought = import_tickets(
                     connection,
                     [ticket for _, ticket in group],
                     person=Person(who, why),
@@ -62,9 +62,9 @@ def import_file(file: Path, *, who: str, why: str, as_json: bool) -> None:
         )
 
 
-def _groups(lines: BinaryIO, tally: _ImportTotals) -> Iterator[list[tuple[int, InFlight]]]:
+def _groups(lines: BinaryIO, tally: _ImportTotals) -> Iterator[list[tuple[int, ImportedTicket]]]:
     """Groups of tickets with their lines."""
-    group: list[tuple[int, InFlight]] = []
+    group: list[tuple[int, ImportedTicket]] = []
     for line in lines_of(lines):
         if isinstance(line, BadLine):
             tally.refuse(line.line, line.problem)

@@ -1,4 +1,4 @@
-"""`slipway tickets`: which tickets of a partner have not ended."""
+"""`slipway ticket` and `slipway tickets`: one ticket's history, and the tickets that are open."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from worker.cli.help_pages import FullSentences
-from worker.cli.options import AsJson
-from worker.cli.triage.options import After, Limit, OlderThan
+from worker.cli.option_groups import with_option_groups
+from worker.cli.options import AsJson, OneOperator
+from worker.cli.triage.options import PageOptions
 
-app = typer.Typer(cls=FullSentences, help="A partner's tickets.", no_args_is_help=True)
+EXAMPLE = "Example: slipway ticket 1330556611374148608 --operator acme"
+app = typer.Typer(cls=FullSentences, help="An operator's tickets.", no_args_is_help=True)
 
 
 class UnendedStatus(StrEnum):
-    """Where a ticket stands that has not ended."""
+    """The status of a ticket that is neither closed nor cancelled."""
 
     NEW = "new"
     RESERVED = "reserved"
@@ -21,28 +23,40 @@ class UnendedStatus(StrEnum):
     RESULTED = "resulted"
 
 
+def ticket(
+    ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
+    *,
+    operator: OneOperator = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one ticket's history: why it is not closed, and everything that happened to it.
+
+    Exit code 1 if no such ticket is known.
+    """
+    from worker.cli.tickets.history import show_history  # noqa: PLC0415 - as worker.cli says
+
+    show_history(ticket_id, operator=operator, as_json=as_json)
+
+
 @app.callback()
 def tickets() -> None:
-    """List a partner's tickets; one ticket's story: slipway ticket ID."""
+    """List an operator's tickets; for one ticket's history: slipway ticket ID."""
 
 
 @app.command("list", epilog="Example: slipway tickets list --operator acme --status open")
-def show_list(
+@with_option_groups
+def list_tickets(
     *,
     operator: Annotated[str, typer.Option("--operator", metavar="CODE", help="Whose tickets.")],
     status: Annotated[
         list[UnendedStatus] | None,
         typer.Option("--status", help="Only with this status; may be repeated."),
     ] = None,
-    older_than: OlderThan = None,
-    limit: Limit = 100,
-    after: After = None,
-    as_json: AsJson = False,
+    page: PageOptions,
 ) -> None:
-    """List a partner's tickets that are neither closed nor cancelled, oldest first."""
+    """List an operator's tickets that are neither closed nor cancelled, oldest first."""
     from models.triage import UNENDED  # noqa: PLC0415 - as worker.cli says
     from models.vocabulary import Status  # noqa: PLC0415 - as worker.cli says
-    from worker.cli.triage.waiting import show_tickets  # noqa: PLC0415 - as worker.cli says
+    from worker.cli.tickets.unended import show_unended  # noqa: PLC0415 - as worker.cli says
 
-    statuses = [Status(one.value) for one in status or ()] or UNENDED
-    show_tickets(operator, statuses, older_than, limit=limit, after=after, as_json=as_json)
+    show_unended(operator, [Status(name.value) for name in status or ()] or UNENDED, page)

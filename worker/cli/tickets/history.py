@@ -1,4 +1,4 @@
-"""Tells a ticket's story on the screen, for support staff."""
+"""Prints a ticket's history for support staff."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
@@ -13,11 +13,11 @@ from models.history import (
     RefusedFact,
     TicketFact,
     TicketHistory,
-    read_stories,
+    load_histories,
     timeline,
     why_not_closed,
 )
-from models.history.explain import said_by
+from models.history.explain import result_of
 from models.history.timeline import (
     AT_ONCE,
     Arrived,
@@ -29,60 +29,56 @@ from models.history.timeline import (
     What,
 )
 from models.lifecycle.advance import NO_WINDOW
+from models.outbox.dead_letters import Resolution
 from models.platform.clock import DatabaseClock
 from models.platform.durations import format_duration
 from models.vocabulary import NoticeEnd, Outcome
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
-from worker.cli.output import as_text, bounded, moment, plain, remark, show_json, show_table
-from worker.cli.triage.ticket_facts import in_words
+from worker.cli.output import as_text, bounded, moment, remark, show_json, show_table
+from worker.cli.tickets.facts import in_words
+from worker.cli.triage.display import as_object
 
 
-def tell(ticket_id: str, *, operator: str | None, as_json: bool) -> None:
-    """Print the story of every ticket with this id. Raises Failed when there is none."""
+def show_history(ticket_id: str, *, operator: str | None, as_json: bool) -> None:
+    """Print the history of every ticket with this id. Raises Failed if there is none."""
     with transaction() as connection:
-        stories = read_stories(connection, ticket_id, operator=operator)
+        histories = load_histories(connection, ticket_id, operator=operator)
         now = DatabaseClock().now(connection)
-    if not stories:
+    if not histories:
         whose = "" if operator is None else f" of operator {operator}"
         raise Failed(
-            f"no ticket {ticket_id}{whose} is known; what was refused before it could become an"
-            " event is listed by `slipway events rejected list`"
+            f"no ticket {ticket_id}{whose} is known; input that was refused before it could become"
+            " an event is listed by `slipway events rejected list`"
         )
     if as_json:
-        show_json([_document(story, why_not_closed(story, now=now)) for story in stories])
+        show_json([_document(history, why_not_closed(history, now=now)) for history in histories])
         return
-    for number, story in enumerate(stories):
+    for number, history in enumerate(histories):
         if number:
             typer.echo()
-        _show(story, why_not_closed(story, now=now))
-        if story.cut:
+        _show(history, why_not_closed(history, now=now))
+        if history.cut:
             remark("there is more than is shown here; --json shows no more either")
 
 
-def _document(story: TicketHistory, sentence: str) -> dict[str, object]:
-    return {"sentence": sentence, **{str(k): v for k, v in _fields(story).items()}}
+def _document(history: TicketHistory, explanation: str) -> dict[str, object]:
+    return {"sentence": explanation, **as_object(history)}
 
 
-def _fields(story: TicketHistory) -> dict[str, object]:
-    document = plain(story)
-    assert isinstance(document, dict), "a dataclass becomes an object"
-    return document
-
-
-def _show(story: TicketHistory, sentence: str) -> None:
-    ticket = story.ticket
-    typer.echo(f"Ticket {ticket.ticket_id} of {ticket.operator}: {as_text(sentence)}")
-    typer.echo(", ".join(_standing(ticket)))
-    if slip := [*in_words({**ticket.details, **ticket.amounts})]:
-        typer.echo(as_text(", ".join(slip)))
+def _show(history: TicketHistory, explanation: str) -> None:
+    ticket = history.ticket
+    typer.echo(f"Ticket {ticket.ticket_id} of {ticket.operator}: {as_text(explanation)}")
+    typer.echo(", ".join(_state(ticket)))
+    if facts := [*in_words({**ticket.details, **ticket.amounts})]:
+        typer.echo(as_text(", ".join(facts)))
     typer.echo()
     currency = ticket.details.get("currency")
-    rows = [(moment(one.at), *_row(one.what, currency)) for one in timeline(story)]
+    rows = [(moment(entry.at), *_row(entry.what, currency)) for entry in timeline(history)]
     show_table(("when", "what", "which", "how it ended", "details"), rows)
 
 
-def _standing(ticket: TicketFact) -> Iterator[str]:
+def _state(ticket: TicketFact) -> Iterator[str]:
     yield f"status {ticket.status}"
     yield f"result {ticket.result}"
     yield f"generation {ticket.generation}"
@@ -102,30 +98,30 @@ def _row(what: What, currency: object) -> tuple[str, str, str, str]:  # noqa: PL
         case Repeated(event):
             return "event", event.action, "duplicate", _repeats(event)
         case NoticeQueued(notice):
-            which = f"owed to the partner; notice {notice.id}"
+            which = f"to be sent to the partner; notice {notice.id}"
             return "notice", notice.action, f"number {notice.number}", which
         case Tried(notice, attempt):
-            return "attempt", notice.action, attempt.verdict, _answer(what)
+            return "attempt", notice.action, attempt.verdict, _response(what)
         case Ended(notice):
             return "notice", notice.action, str(notice.ended), _end(notice)
         case InterventionFact():
-            return "person", _deed(what), f"by {what.who}", "; ".join(_why(what))
+            return "person", _intervention(what), f"by {what.who}", "; ".join(_why(what))
         case RefusedFact():
             return "refused", what.event_id or what.entry_id, what.reason, _refused(what)
         case Closed():
-            return "clock", "close", "closed", "the closing time has come"
+            return "clock", "close", "closed", "the close delay has passed"
         case _:
             assert_never(what)
 
 
 def _end(notice: NoticeFact) -> str:
-    """Why it ended without an attempt."""
+    """Describe why it ended without an attempt."""
     match notice.ended:
         case NoticeEnd.DELIVERED:
-            return "by a person's word"
+            return "set by a person"
         case NoticeEnd.SKIPPED:
             was = "" if notice.reason is None else f"; it was dead: {notice.reason}"
-            return f"by a person's word{was}"
+            return f"set by a person{was}"
         case _:
             return notice.reason or ""
 
@@ -138,7 +134,7 @@ def _outcome(event: EventFact) -> str:
 
 def _later(event: EventFact) -> str:
     if event.outcome is Outcome.PARKED:
-        return f"it waits since {moment(event.decided_at)}"
+        return f"parked since {moment(event.decided_at)}"
     return f"decided {moment(event.decided_at)}"
 
 
@@ -146,19 +142,19 @@ def _details(event: EventFact, currency: object) -> Iterator[str]:
     yield f"id {event.event_id}"
     yield from in_words(event.data, currency=currency)
     if event.sequence is not None:
-        yield f"number {event.sequence}"
+        yield f"sequence number {event.sequence}"
     if event.message is not None:
         yield event.message
     elif event.reason is not None:
         yield event.reason
     if event.notices:
-        told = (f"{one.action} (number {one.number})" for one in event.notices)
-        yield f"the partner is owed {', '.join(told)}"
+        notices = (f"{notice.action} (number {notice.number})" for notice in event.notices)
+        yield f"caused {', '.join(notices)}"
     if event.occurred_at is not None and event.received_at - event.occurred_at > AT_ONCE:
         yield f"happened {moment(event.occurred_at)}"
     if event.park_until is not None:
         answered = event.park_until >= NO_WINDOW
-        until = "the partner has answered" if answered else moment(event.park_until)
+        until = "the partner responds" if answered else moment(event.park_until)
         yield f"waits until {until}"
     if event.dropped_at is not None:
         yield f"dropped {moment(event.dropped_at)}"
@@ -166,11 +162,11 @@ def _details(event: EventFact, currency: object) -> Iterator[str]:
 
 def _repeats(event: EventFact) -> str:
     times = "once" if event.repeats == 1 else f"{event.repeats} times, the last time now"
-    return f"id {event.event_id} came again {times}; it counts once, so nothing changed"
+    return f"id {event.event_id} was repeated {times}; it counts once, so nothing changed"
 
 
-def _deed(fact: InterventionFact) -> str:
-    """What a person did, in words."""
+def _intervention(fact: InterventionFact) -> str:
+    """Describe what a person did."""
     facts = fact.facts
     match fact.did:
         case "event_retried" | "event_dropped":
@@ -190,9 +186,11 @@ def _why(fact: InterventionFact) -> Iterator[str]:
     facts = fact.facts
     if facts.get("as_now"):
         yield "as if it happened now (--as-now)"
-    way = str(facts.get("way", ""))
-    if "--" in way:
-        yield f"--{way.partition('--')[2]}"
+    resolution = facts.get("way")  # of a dead notice
+    if resolution == Resolution.SKIP_DELIVERED:
+        yield "--delivered"
+    elif resolution == Resolution.SKIP_NOT_DELIVERED:
+        yield "--not-delivered"
     was = facts.get("was")
     if isinstance(was, Mapping):
         reason = was.get("reason")
@@ -200,33 +198,34 @@ def _why(fact: InterventionFact) -> Iterator[str]:
 
 
 def _refused(fact: RefusedFact) -> str:
-    dealt_with = "" if fact.dropped_at is None else f"; dealt with {moment(fact.dropped_at)}"
-    return f"{fact.message} (kept raw: entry {fact.entry_id}){dealt_with}"
+    resolved = "" if fact.dropped_at is None else f"; resolved {moment(fact.dropped_at)}"
+    return f"{fact.message} (raw input of entry {fact.entry_id}){resolved}"
 
 
-def _answer(tried: Tried) -> str:
-    """What an attempt met: the status, our reading of it, and what the partner wrote."""
+def _response(tried: Tried) -> str:
+    """Describe what an attempt met: the status, how it was read, and what the partner wrote."""
     attempt, number = tried.attempt, tried.number
     which = f"attempt {number}"
     if tried.times > 1:
         last = moment(attempt.recorded_at)
         which = f"{tried.times} attempts ({number} to {number + tried.times - 1}), the last {last}"
-    took = f"{which}: {said_by(attempt)} in {attempt.took.total_seconds():.3f} s"
-    return ": ".join([took, *([said] if (said := "; ".join(_words(attempt))) else [])])
+    summary = f"{which}: {result_of(attempt)} in {attempt.took.total_seconds():.3f} s"
+    details = "; ".join(_details_of(attempt))
+    return f"{summary}: {details}" if details else summary
 
 
-def _words(attempt: AttemptFact) -> Iterator[str]:
+def _details_of(attempt: AttemptFact) -> Iterator[str]:
     status, problem = attempt.http_status, attempt.problem
     if status is not None and problem is not None and problem != f"answered {status}":
         yield bounded(problem)
     if attempt.remarks is not None:
-        yield bounded("; ".join(_books(attempt.remarks)))
+        yield bounded("; ".join(_wallet_remarks(attempt.remarks)))
     elif attempt.answer:
         yield bounded(attempt.answer)
 
 
-def _books(remarks: Mapping[str, Any]) -> Iterator[str]:
-    """What a wallet said it did, and what is odd about that."""
+def _wallet_remarks(remarks: Mapping[str, Any]) -> Iterator[str]:
+    """Describe what a wallet said it did, and what is doubtful about that."""
     if isinstance(doubts := remarks.get("doubts"), list):
         yield f"doubtful ({', '.join(map(str, doubts))})"
     yield f"code {remarks.get('code')} {remarks.get('message', '')}".rstrip()

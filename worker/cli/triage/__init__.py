@@ -1,6 +1,5 @@
-"""Ways out on the command line: `slipway events parked|rejected|superseded`, `notices dead`.
+"""What `slipway events`, `slipway notices` and `slipway tickets` share; see README.md.
 
-`options` is what the person may say, `session` the database behind a command, `targets` finds what
-is meant, `work` does it one transaction at a time, `sentences` words it; the other modules are the
-commands.
+`options` holds the shared options, `session` the database behind a command, `display` prints lists
+and pages, and `report` runs the changes, one transaction for each, and reports what happened.
 """

@@ -1,20 +1,21 @@
-"""The words that the ways out have in common. Loads nothing that only commands need."""
+"""Options that the triage commands share. Imports nothing that only a running command needs."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Final
 
 import typer
 
 from worker.cli.errors import WrongUsage
-from worker.cli.options import duration
+from worker.cli.options import NO_REASON, AsJson, By, OneOperator, Why, duration, person_name
 
 LIMIT_MAX: Final = 10_000
 
 
-def _said(why: str) -> str:
+def _required(why: str) -> str:
     if not why.strip():
-        raise typer.BadParameter("say why: it is what others will read in the ticket's story")
+        raise typer.BadParameter("give a reason: others will read it in the ticket's history")
     return why
 
 
@@ -27,11 +28,16 @@ EventReason = Annotated[
 ]
 NoticeReason = Annotated[
     str | None,
-    typer.Option("--reason", metavar="TEXT", help="Only where the reason holds this text."),
+    typer.Option("--reason", metavar="TEXT", help="Only where the reason contains this text."),
 ]
 Since = Annotated[
     timedelta | None,
-    typer.Option(parser=duration, metavar="DURATION", help="Only the last 1h.", show_default="all"),
+    typer.Option(
+        parser=duration,
+        metavar="DURATION",
+        help="Only the last period, like 1h.",
+        show_default="all",
+    ),
 ]
 OlderThan = Annotated[
     timedelta | None,
@@ -41,66 +47,81 @@ OlderThan = Annotated[
 ]
 After = Annotated[
     str | None,
-    typer.Option(metavar="PLACE", help="Where the page before ended.", show_default="the start"),
+    typer.Option(metavar="PLACE", help="Where the previous page ended.", show_default="the start"),
 ]
 Limit = Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="Maximum number of rows.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it is done.")]
-NeededWhy = Annotated[
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+RequiredWhy = Annotated[
     str,
-    typer.Option("--why", metavar="TEXT", callback=_said, help="The reason; kept with the change."),
-]
-AsNow = Annotated[
-    bool,
     typer.Option(
-        "--as-now",
-        help="Decide it as if it happened now: for a true statement from a slow clock.",
-    ),
-]
-EventId = Annotated[
-    str, typer.Argument(metavar="ID", help="The event's id; of raw input, its entry's.")
-]
-EventIds = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[ID]...", help="The events' ids; without any: all that fit the options."
-    ),
-]
-NoticeId = Annotated[int, typer.Argument(metavar="ID", min=1, help="The notice's id, as listed.")]
-NoticeIds = Annotated[
-    list[int] | None,
-    typer.Argument(
-        metavar="[ID]...", help="The notices' ids, as listed; without any: all that fit."
+        "--why", metavar="TEXT", callback=_required, help="The reason; kept with the change."
     ),
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What a command is about: what is named by its id, or all that fits the rest."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionOptions:
+    """Options that select what a command lists or changes: all that matches every one given."""
 
-    ids: tuple[str, ...] = ()
-    operator: str | None = None
-    ticket: str | None = None
+    operator: OneOperator = None
+    ticket: OneTicket = None
     reason: str | None = None
-    since: timedelta | None = None
-    limit: int = 100
-    yes: bool = False
+    since: Since = None
+    limit: Limit = 100
 
-    def check(self) -> None:
-        """Raise WrongUsage where it is said twice or not at all what to change."""
-        alone = self.reason is not None or self.since is not None
-        if self.ids and alone:
-            raise WrongUsage("--reason and --since choose by themselves: leave the ids out")
-        if not self.ids and not (alone or self.operator or self.ticket):
+    def check(self, ids: Sequence[object]) -> None:
+        """Raise WrongUsage unless it is clear what a change applies to: *ids*, or a selection."""
+        selects_alone = self.reason is not None or self.since is not None
+        if ids and selects_alone:
+            raise WrongUsage("--reason and --since cannot be combined with ids")
+        if not ids and not (selects_alone or self.operator or self.ticket):
             raise WrongUsage(
-                "say which: by id, or all of an --operator, a --ticket, a --reason, or --since"
+                "select what to change: ids, or all of an --operator, a --ticket, a --reason, or"
+                " --since"
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Teller:
-    """Who changes something, why, and how the answer is to look."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSelectionOptions(SelectionOptions):
+    """Options that select events."""
 
-    who: str
-    why: str
-    as_json: bool
+    reason: EventReason = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeSelectionOptions(SelectionOptions):
+    """Options that select dead notices."""
+
+    reason: NoticeReason = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOptions:
+    """Options of a list that is read page by page, oldest first."""
+
+    older_than: OlderThan = None
+    limit: Limit = 100
+    after: After = None
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOptions:
+    """Options of a command that changes something."""
+
+    yes: Yes = False
+    by: By = None
+    why: Why = NO_REASON
+    as_json: AsJson = False
+
+    @property
+    def who(self) -> str:
+        """The name of the person who makes the change."""
+        return person_name(self.by)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedChangeOptions(ChangeOptions):
+    """Options of a change that cannot be undone, so its reason is required."""
+
+    why: RequiredWhy = field()

@@ -1,4 +1,4 @@
-"""The database behind one command: a transaction for each thing it changes."""
+"""The database behind one command: a transaction for each change."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,61 +12,60 @@ from models.database.engine import open_engine
 from models.platform.clock import DatabaseClock
 from models.settings.settings import read_settings
 from models.triage import Selection
-from worker.cli.triage.options import Choice
+from worker.cli.triage.options import SelectionOptions
 
 T = TypeVar("T")
-Act = Callable[[Connection, datetime], T]  # what to do in a transaction, and its present moment
+Work = Callable[[Connection, datetime], T]  # what one transaction does; the time is its present
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class CommandSession:
     """An open database, and the settings that decisions need."""
 
     engine: Engine
     window: timedelta  # how long a parked event waits
-    age_max: timedelta  # an event that happened longer ago is refused
+    age_max: timedelta  # an event that happened longer ago is rejected
 
-    def do(self, act: Act[T]) -> T:
-        """Do it, in a transaction of its own."""
+    def run(self, work: Work[T]) -> T:
+        """Run *work* in a transaction of its own."""
         with self.engine.begin() as connection:
-            return act(connection, DatabaseClock().now(connection))
+            return work(connection, DatabaseClock().now(connection))
 
-    def rehearse(self, act: Act[T]) -> T:
-        """Do it, look, and undo it: what would happen is what happens."""
+    def rehearse(self, work: Work[T]) -> T:
+        """Run *work*, return its result and roll it back: this shows exactly what would happen."""
         with self.engine.connect() as connection:
             try:
-                return act(connection, DatabaseClock().now(connection))
+                return work(connection, DatabaseClock().now(connection))
             finally:
                 connection.rollback()
 
 
 @contextmanager
-def session() -> Iterator[Session]:
-    """Open the configured database for the length of one command."""
+def open_session() -> Iterator[CommandSession]:
+    """Open the configured database for the duration of one command."""
     settings = read_settings()
     engine = open_engine(settings.database_url, pool_size=1, application_name="slipway command")
     try:
-        yield Session(engine, settings.parking_window, settings.event_age_max)
+        yield CommandSession(engine, settings.parking_window, settings.event_age_max)
     finally:
         engine.dispose()
 
 
-def before(now: datetime, duration: timedelta | None) -> datetime | None:
-    """The moment that lies *duration* before *now*; None where all is meant."""
+def time_before(now: datetime, duration: timedelta | None) -> datetime | None:
+    """Return the time *duration* before *now*, or None if there is no duration."""
     if duration is None:
         return None
     try:
         return now - duration
-    except OverflowError:  # longer ago than there are years
+    except OverflowError:  # the duration is longer than the calendar
         return datetime.min.replace(tzinfo=now.tzinfo)
 
 
-def selection(choice: Choice, now: datetime) -> Selection:
-    """What a choice that names nothing selects; `--since` counts back from *now*."""
-    since = None
-    if choice.since is not None:
-        try:
-            since = now - choice.since
-        except OverflowError:  # longer ago than there are years: all of it
-            since = None
-    return Selection(choice.operator, choice.ticket, choice.reason, since)
+def selection_at(options: SelectionOptions, now: datetime) -> Selection:
+    """Return the selection that *options* make at *now*, from which `--since` counts back."""
+    return Selection(
+        operator=options.operator,
+        ticket_id=options.ticket,
+        reason=options.reason,
+        since=time_before(now, options.since),
+    )

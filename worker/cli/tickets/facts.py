@@ -1,4 +1,4 @@
-"""A ticket's facts in words, for people of ours: its code and player, and its money in units."""
+"""A ticket's facts in words, for staff: its code and player, and its money in currency units."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -24,12 +24,12 @@ _AMOUNTS: Final = {
 
 
 def in_words(facts: Mapping[str, Any], *, currency: object = None) -> Iterator[str]:
-    """`code ABC`, `player p-1`, `price 5.00 EUR`: those that *facts* hold.
+    """Format those that *facts* hold: `code ABC`, `player p-1`, `price 5.00 EUR`.
 
-    *currency*: the ticket's, where *facts* name none.
+    *currency* is the ticket's, for *facts* that name none.
     """
     for name, word in _NAMES.items():
-        fact = facts.get(name)  # of any kind: a damaged row is shown too
+        fact = facts.get(name)  # of any type: a damaged row is shown too
         if fact is not None and fact != "":
             yield f"{word} {fact}"
     for name, word in _AMOUNTS.items():
@@ -44,5 +44,5 @@ def _money(amount: object, currency: object) -> str:
         return f"{amount} (minor unit)"
     try:
         return f"{to_decimal_units(amount, currency):,f} {currency}"
-    except ValueError:  # a code that nobody counts in any more
+    except ValueError:  # not an active currency
         return f"{amount} (minor unit of {currency})"

@@ -1,0 +1,139 @@
+"""Describes what a retry or a drop of events will do, and what it did."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from models.lifecycle.advance import NO_WINDOW
+from models.platform.timestamps import written
+from models.triage import EventResolution
+from models.vocabulary import Outcome, Reason
+
+
+def will_retry(resolutions: Sequence[EventResolution], *, as_now: bool) -> list[str]:
+    """Describe what retrying events will do: a sentence for each that was asked for."""
+    again = "processed again, as if it happened now" if as_now else "processed again"
+    sentences = []
+    for resolution in _asked(resolutions):
+        how = "decided now" if resolution.was_outcome == Outcome.PARKED else again
+        sentences.append(
+            f"{_event(resolution)} ({_previous(resolution)}) will be {how}:"
+            f" it will be {_outcome(resolution)}"
+        )
+    return _with_those_along(sentences, resolutions, verb="will be")
+
+
+def did_retry(resolutions: Sequence[EventResolution]) -> list[str]:
+    """Describe what retrying them did."""
+    sentences = [
+        f"{_event(resolution)} is {_outcome(resolution)}" for resolution in _asked(resolutions)
+    ]
+    return _with_those_along(sentences, resolutions, verb="is")
+
+
+def prospect(resolution: EventResolution) -> str:
+    """Describe whether a retry leads anywhere, and where."""
+    if resolution.got_through:
+        return f"yes: it would be {_outcome(resolution)}"
+    not_yet = "not yet" if resolution.outcome == Outcome.PARKED else "no"
+    return f"{not_yet}: it would be {_outcome(resolution)}"
+
+
+def will_drop(resolutions: Sequence[EventResolution]) -> list[str]:
+    """Describe what dropping events will do."""
+    sentences = []
+    for resolution in _asked(resolutions):
+        event = f"{_event(resolution)} ({_previous(resolution)})"
+        if resolution.was_outcome == Outcome.PARKED:
+            number = resolution.gives_up
+            used_up = "" if number is None else f"; its sequence number {number} is used up"
+            sentences.append(
+                f"{event} will be rejected with the reason dropped and never applied{used_up}"
+            )
+        else:
+            sentences.append(
+                f"{event} will leave the list; nothing else changes, and it stays in the log and"
+                " in its ticket's history"
+            )
+    return _with_those_along(sentences, resolutions, verb="will be")
+
+
+def did_drop(resolutions: Sequence[EventResolution]) -> list[str]:
+    """Describe what dropping them did."""
+    sentences = [f"{_event(resolution)} is dropped" for resolution in _asked(resolutions)]
+    return _with_those_along(sentences, resolutions, verb="is")
+
+
+def _asked(resolutions: Sequence[EventResolution]) -> list[EventResolution]:
+    return [resolution for resolution in resolutions if resolution.asked]
+
+
+def _event(resolution: EventResolution) -> str:
+    entry = "" if resolution.entry_id is None else f"entry {resolution.entry_id}"
+    if not resolution.event_id:
+        return entry
+    event = (
+        f"{resolution.action} {resolution.event_id}".strip()
+        + f" of ticket {resolution.ticket_id} of {resolution.operator}"
+    )
+    return event if not entry else f"{entry}, {event}"
+
+
+def _previous(resolution: EventResolution) -> str:
+    if resolution.was_reason is None:
+        return resolution.was_outcome
+    return f"{resolution.was_outcome}, {resolution.was_reason}"
+
+
+def _outcome(resolution: EventResolution) -> str:
+    unchanged = resolution.outcome == resolution.was_outcome
+    again = " again" if unchanged else ""
+    why = "" if resolution.message is None else f": {resolution.message}"
+    match Outcome(resolution.outcome):
+        case Outcome.APPLIED:
+            notices = ", ".join(resolution.notices)
+            sent = f"; the partner will be sent {notices}" if notices else ""
+            return f"applied{_change_of_status(resolution)}{sent}"
+        case Outcome.CONFIRMED:
+            return f"confirmed ({resolution.reason}); nothing is sent"
+        case Outcome.DUPLICATE:
+            return "a duplicate: it already arrived another way, and counts once"
+        case Outcome.SUPERSEDED:
+            advice = "; --as-now gives it the current time"
+            return f"superseded{again} ({resolution.reason}){why}{advice}"
+        case Outcome.REJECTED:
+            final = ""
+            if resolution.reason == Reason.NUMBER_USED:
+                final = "; a sequence number counts once, so this stays rejected"
+            return f"rejected{again} ({resolution.reason}){why}{final}"
+        case Outcome.PARKED:
+            still = "still " if unchanged else ""
+            return f"{still}parked {_until(resolution)} ({resolution.reason}){why}"
+
+
+def _change_of_status(resolution: EventResolution) -> str:
+    facts = [] if resolution.reason is None else [resolution.reason]
+    if resolution.status_before != resolution.status_after:
+        facts.append(f"{resolution.status_before} to {resolution.status_after}")
+    return f" ({', '.join(facts)})" if facts else ""
+
+
+def _until(resolution: EventResolution) -> str:
+    if resolution.park_until is None or resolution.park_until >= NO_WINDOW:
+        return "until the partner responds"
+    return f"until {_time(resolution.park_until)}"
+
+
+def _with_those_along(
+    sentences: list[str], resolutions: Sequence[EventResolution], *, verb: str
+) -> list[str]:
+    """Append to the last sentence the parked events that are decided along with those asked for."""
+    along = [
+        f"along with it, {_event(resolution)} {verb} {_outcome(resolution)}"
+        for resolution in resolutions
+        if not resolution.asked
+    ]
+    return [*sentences[:-1], "; ".join([sentences[-1], *along])]
+
+
+def _time(time: datetime) -> str:
+    return written(time, "seconds")
