@@ -1,45 +1,43 @@
-"""Reads a Dockerfile as far as ours goes."""  # noqa: INP001 - scripts of the checkout, no package
+"""The steps of the Dockerfile, and the files of its build context."""  # noqa: INP001 - scripts of the checkout, no package
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-KNOWN: Final = {
-    "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "RUN",
-    "USER", "WORKDIR",
-}  # fmt: skip
-_VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+from dockerfile_parse import DockerfileParser
+from dockerfile_parse.constants import COMMENT_INSTRUCTION
+from pathspec import PathSpec
 
-
-class DockerfileError(ValueError):
-    """The Dockerfile says something that is not understood here; the message names the line."""
+BASE_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One instruction, with its continued lines joined."""
+    """One instruction, with continued lines joined; of FROM the image, with arguments filled in.
+
+    *environment*: what the base image and the stage's ENV instructions up to here set.
+    """
 
     line: int
     name: str
     text: str
+    environment: Mapping[str, str]
 
     def words(self) -> list[str]:
-        """Give the words behind the instruction, options included."""
+        """Return the words behind the instruction, options included."""
         return self.text.split()
 
-    def listed(self) -> list[str]:
-        """Give the words of the form `["a", "b"]`, wherever it begins."""
+    def exec_form(self) -> list[str]:
+        """Return the words of the form `["a", "b"]`, which may follow options."""
         words: list[str] = json.loads(self.text[self.text.index("[") :])
         return words
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A COPY: what, from which stage (None: the checkout), where to, and with which mode."""
+    """A COPY: sources, the stage they are in (None: the build context), target and mode."""
 
     sources: tuple[str, ...]
     target: str
@@ -47,34 +45,22 @@ class Copy:
     mode: int | None
 
 
-def read_steps(text: str) -> list[Step]:
-    """Give the steps of a Dockerfile. Raises DockerfileError at an instruction not known here."""
-    steps: list[Step] = []
-    pending, begun = "", 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.lstrip().startswith("#") or not line.strip():
-            continue
-        begun = begun if pending else number
-        pending += line.strip()
-        if pending.endswith("\\"):
-            pending = pending[:-1]
-            continue
-        name, _, rest = pending.partition(" ")
-        if name not in KNOWN:
-            raise DockerfileError(f"line {begun}: {name} is not understood by the rehearsal")
-        steps.append(Step(begun, name, " ".join(rest.split())))
-        pending = ""
-    return steps
-
-
-def assignments(step: Step) -> dict[str, str]:
-    """Read `NAME=value NAME=value` of an ENV or ARG; values hold no spaces here."""
-    return dict(word.partition("=")[::2] for word in step.words())
-
-
-def expanded(text: str, variables: Mapping[str, str]) -> str:
-    """Put in the variables; one that is not set is empty."""
-    return _VARIABLE.sub(lambda found: variables.get(found[1] or found[2], ""), text)
+def read_steps(dockerfile: Path) -> list[Step]:
+    """Return the steps of a Dockerfile."""
+    parser = DockerfileParser(str(dockerfile), parent_env={"PATH": BASE_PATH})
+    base_images = iter(parser.parent_images)
+    return [
+        Step(
+            line=instruction["startline"] + 1,
+            name=instruction["instruction"],
+            text=next(base_images)
+            if instruction["instruction"] == "FROM"
+            else " ".join(instruction["value"].split()),
+            environment=context.envs,
+        )
+        for instruction, context in zip(parser.structure, parser.context_structure, strict=True)
+        if instruction["instruction"] != COMMENT_INSTRUCTION
+    ]
 
 
 def read_copy(step: Step) -> Copy:
@@ -85,32 +71,10 @@ def read_copy(step: Step) -> Copy:
     return Copy(tuple(sources), target, options.get("from"), int(mode, 8) if mode else None)
 
 
-def context(root: Path) -> Iterator[Path]:
-    """Give the files that .dockerignore lets into the build, by their paths from *root*."""
-    rules = [
-        line.strip()
-        for line in (root / ".dockerignore").read_text(encoding="utf-8").splitlines()
-        if line.strip() and not line.startswith("#")
-    ]
-    tops = {rule[1:].split("/")[0] for rule in rules if rule.startswith("!")}
-    for top in sorted(tops):
-        inside = (root / top).rglob("*") if (root / top).is_dir() else [root / top]
-        for path in inside:
-            if path.is_file() and _kept(path.relative_to(root), rules):
-                yield path.relative_to(root)
-
-
-def _kept(path: Path, rules: list[str]) -> bool:
-    """Tell what the last rule that fits says."""
-    kept = True
-    for rule in rules:
-        if any(_fits(name, rule.removeprefix("!")) for name in (path, *path.parents)):
-            kept = rule.startswith("!")
-    return kept
-
-
-def _fits(path: Path, pattern: str) -> bool:
-    anywhere = pattern.removeprefix("**/")
-    if anywhere != pattern:
-        return fnmatchcase(path.name, anywhere)
-    return len(path.parts) == pattern.count("/") + 1 and fnmatchcase(str(path), pattern)
+def build_context(checkout: Path) -> list[Path]:
+    """Return the files that .dockerignore lets into the build, relative to *checkout*."""
+    patterns = (checkout / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    # Git's patterns match at any depth, Docker's only from the root: `!models` is `!/models`.
+    anchored = [line.replace("!", "!/") if line.startswith("!") else line for line in patterns]
+    ignored = PathSpec.from_lines("gitignore", anchored)
+    return sorted(Path(file) for file in ignored.match_tree_files(checkout, negate=True))

@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Says by its exit code whether a process of the Procfile is well: `probe alive|ready [PROCESS]`.
+"""Checks a process of the Procfile: `probe alive|ready [PROCESS]` exits with 0 if it is healthy.
 
-Without PROCESS it is the one the container was started as. *ready*: it takes work now. *alive*: no
-restart would help it. The files are those of worker/process/health.py, the ages those of
-worker/README.md.
+Without PROCESS it checks the one the container was started as. *ready*: it accepts work now.
+*alive*: a restart would not help. The files are those of worker/process/health.py, the ages those
+of worker/README.md.
 
-A worker's event loop rests while Redis is away, so its file grows old without its fault. Then, and
-only then, this asks Redis itself: while Redis does not answer, everybody is alive.
+A worker's event loop pauses while Redis is unavailable, and its file grows old. Only in that case
+the probe pings Redis itself: while Redis does not answer, every worker counts as alive.
 """
 
 import http.client
@@ -35,7 +35,7 @@ WORKERS: Final = ("intake", "deliver", "sweep")
 
 
 def main() -> int:
-    """Judge as the command line says; print what is wrong. 0: well, 1: not, 2: wrong usage."""
+    """Check and print the faults. Returns 0 if healthy, 1 if not, 2 for wrong usage."""
     match sys.argv[1:]:
         case [("alive" | "ready") as question]:
             process = _started_as()
@@ -63,27 +63,27 @@ def _faults(question: str, process: str) -> Iterator[str]:
         yield from _too_old("beat", ".alive", BEAT_SECONDS)
     elif process in WORKERS:
         if question == "ready" and not _files(f"{process}@", ".ready"):
-            yield f"{process}@*.ready is not there: it is starting or stopping"
+            yield f"{process}@*.ready does not exist: it is starting or stopping"
         seconds = READY_SECONDS if question == "ready" else WORKER_ALIVE_SECONDS
         yield from _too_old(f"{process}@", ".alive", seconds)
         if process == "intake":
             yield from _too_old("intake@", STREAM, STREAM_SECONDS)
-    # Any other command says nothing of itself: while it runs, it is well.
+    # Any other command has no health check: it is healthy while it runs.
 
 
 def _too_old(start: str, end: str, seconds: int) -> Iterator[str]:
-    """Find fault with these files: none is there, or all are older than *seconds*."""
+    """Yield a fault if there is none of these files, or all are older than *seconds*."""
     ages = [time.time() - file.stat().st_mtime for file in _files(start, end)]
     if not ages:
-        yield f"{start}*{end} is not there"
+        yield f"{start}*{end} does not exist"
     elif min(ages) > seconds:
-        yield f"{start}*{end} is {min(ages):.0f} s old, and {seconds} s are the most"
+        yield f"{start}*{end} is {min(ages):.0f} s old; the maximum is {seconds} s"
 
 
 def _files(start: str, end: str) -> list[Path]:
-    """Give the files with this start and end of a name; the stream's are not the event loop's."""
-    found = [file for file in _folder().glob(f"{start}*") if file.name.endswith(end)]
-    return [file for file in found if end == STREAM or not file.name.endswith(STREAM)]
+    """Return files by start and end of their names; `.stream.alive` is not taken for `.alive`."""
+    files = [file for file in _folder().glob(f"{start}*") if file.name.endswith(end)]
+    return [file for file in files if end == STREAM or not file.name.endswith(STREAM)]
 
 
 def _folder() -> Path:
@@ -92,18 +92,18 @@ def _folder() -> Path:
 
 def _page_faults(question: str, process: str) -> Iterator[str]:
     variable, port, pages = PAGES[process]
-    call = http.client.HTTPConnection(
+    connection = http.client.HTTPConnection(
         _host(os.environ), int(os.environ.get(variable) or port), timeout=HTTP_SECONDS
     )
     try:
-        call.request("GET", pages[question])
-        answer = call.getresponse()
-        if answer.status != HTTPStatus.OK:
-            yield f"{pages[question]} answers {answer.status} {answer.read(500)!r}"
+        connection.request("GET", pages[question])
+        response = connection.getresponse()
+        if response.status != HTTPStatus.OK:
+            yield f"{pages[question]} answers {response.status} {response.read(500)!r}"
     except (OSError, http.client.HTTPException) as error:
         yield f"{pages[question]} does not answer: {error}"
     finally:
-        call.close()
+        connection.close()
 
 
 def _host(environment: Mapping[str, str]) -> str:
@@ -112,7 +112,7 @@ def _host(environment: Mapping[str, str]) -> str:
 
 
 def _redis_answers() -> bool:
-    from redis import Redis, RedisError  # noqa: PLC0415 - seldom needed, and slow to load
+    from redis import Redis, RedisError  # noqa: PLC0415 - rarely needed and slow to import
 
     environment = os.environ
     url = environment.get("SLIPWAY_BROKER_URL") or environment.get("SLIPWAY_REDIS_URL") or ""

@@ -1,13 +1,13 @@
 #!/usr/bin/env python
 """Rehearses the image without an engine: `python -m deploy.image.rehearse`.
 
-Does the steps of deploy/Dockerfile in a clean folder with a virtual environment of its own, makes
-all of it read-only, and starts every process of the Procfile from it, as the image's user where
-this is run by root. Each must become ready, stay alive, and end with 0 when told to.
+Performs the steps of deploy/Dockerfile in a clean folder with a virtual environment of its own,
+makes all of it read-only, and starts every process of the Procfile from it: as the image's user if
+root runs this. Each must become ready, stay alive, and exit with 0 on SIGTERM.
 
-The servers are those of SLIPWAY_DATABASE_URL and SLIPWAY_REDIS_URL, else our embedded ones. Exit
-code 0: all is well; 1: something is not, and it says what; 75: nothing could be installed, because
-there is no network.
+The servers are those of SLIPWAY_DATABASE_URL and SLIPWAY_REDIS_URL, otherwise embedded ones. Exit
+code 0: success; 1: a step or a process failed, and the output says which; 75: nothing could be
+installed, because there is no network.
 """
 
 import os
@@ -33,12 +33,12 @@ from worker.local.supervisor.procfile import read_procfile
 CHECKOUT: Final = Path(__file__).parents[2]
 READY_SECONDS_MAX: Final = 60
 END_SECONDS_MAX: Final = 30
-LOOK_SECONDS: Final = 0.3
+POLL_SECONDS: Final = 0.3
 NO_NETWORK: Final = 75
 
 
 def main() -> int:
-    """Build, run, report; leave nothing behind."""
+    """Build, run and report; leave nothing behind."""
     try:
         with _passable_folder() as folder, _servers() as servers:
             image = _built(folder / "image")
@@ -54,15 +54,14 @@ def main() -> int:
 
 
 def say(line: str) -> None:
-    """Show one line at once."""
+    """Print one line at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def _built(root: Path) -> Image:
     root.mkdir()
-    steps = read_steps((CHECKOUT / "deploy/Dockerfile").read_text(encoding="utf-8"))
-    image = Build(CHECKOUT, root, say).image(steps)
+    image = Build(CHECKOUT, root, say).image(read_steps(CHECKOUT / "deploy/Dockerfile"))
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode & 0o555)
@@ -70,10 +69,10 @@ def _built(root: Path) -> Image:
 
 
 class Container:
-    """One process from the image, with a temporary folder of its own as in a pod."""
+    """One process from the image, with its own temporary folder as in a pod."""
 
     def __init__(self, image: Image, process: str, folder: Path, settings: dict[str, str]) -> None:
-        """Start *process* the way the image's entry point does."""
+        """Start *process* as the image's entry point does."""
         self.process = process
         self._image = image
         self._user = _user_for(image)
@@ -82,52 +81,55 @@ class Container:
         if self._user is not None:
             os.chown(temporary, self._user, self._user)
         self._log = folder / f"{process}.log"
-        here = {"TMPDIR": str(temporary)}
-        self._environment = running_environment(image) | settings | here
+        self._environment = {
+            **running_environment(image),
+            **settings,
+            "TMPDIR": str(temporary),
+        }
         with self._log.open("wb") as output:
             self._running = self._start([*_without_tini(image.entrypoint), process], output)
 
-    def answers(self, question: str) -> bool:
-        """Ask `probe alive` or `probe ready`."""
-        asking = self._start(["probe", question, self.process], subprocess.DEVNULL)
-        return asking.wait() == 0
+    def passes(self, question: str) -> bool:
+        """Run `probe alive` or `probe ready`."""
+        probe = self._start(["probe", question, self.process], subprocess.DEVNULL)
+        return probe.wait() == 0
 
     def wait_until_ready(self) -> None:
-        """Raise StepFailed when it ends, or is not ready and alive in time."""
+        """Raise StepFailed if it exits, or is not ready and alive in time."""
         deadline = time.monotonic() + READY_SECONDS_MAX
-        while not (self.answers("ready") and self.answers("alive")):
+        while not (self.passes("ready") and self.passes("alive")):
             if self._running.poll() is not None:
-                raise StepFailed(f"{self.process} ended at once:\n{self.last_lines()}")
+                raise StepFailed(f"{self.process} exited at once:\n{self.last_lines()}")
             if time.monotonic() > deadline:
                 raise StepFailed(f"{self.process} is not ready:\n{self.last_lines()}")
-            time.sleep(LOOK_SECONDS)  # noqa: TID251 - between two looks, with a deadline
+            time.sleep(POLL_SECONDS)  # noqa: TID251 - between two polls, with a deadline
 
-    def tell_to_end(self) -> None:
-        """Send SIGTERM, as an engine does."""
+    def terminate(self) -> None:
+        """Send SIGTERM, as a container engine does."""
         self._running.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float) -> None:
-        """Raise StepFailed unless it ends with 0."""
+        """Raise StepFailed unless it exits with 0."""
         try:
             code = self._running.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise StepFailed(f"{self.process} does not end:\n{self.last_lines()}") from None
+            raise StepFailed(f"{self.process} does not exit:\n{self.last_lines()}") from None
         # The entry point's `-e 143`.
         if code not in (0, -signal.SIGTERM if "143" in self._image.entrypoint else 0):
-            raise StepFailed(f"{self.process} ended with {code}:\n{self.last_lines()}")
+            raise StepFailed(f"{self.process} exited with {code}:\n{self.last_lines()}")
 
     def kill(self) -> None:
-        """End it if it is still there."""
+        """Kill it if it is still running."""
         if self._running.poll() is None:
             self._running.kill()
         self._running.wait()
 
     def last_lines(self) -> str:
-        """Give what it wrote last."""
+        """Return the end of its output."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def _start(self, command: list[str], output: IO[bytes] | int) -> "subprocess.Popen[bytes]":
-        """Start *command* in the container's surroundings."""
+        """Start *command* in the container's environment."""
         return subprocess.Popen(
             command,
             cwd=self._image.inside(""),
@@ -146,32 +148,34 @@ def _run_all(image: Image, folder: Path, settings: dict[str, str]) -> None:
     assert procfile.release is not None, "ours has one"
     release = Container(image, procfile.release.name, folder, settings)
     release.wait(READY_SECONDS_MAX)
-    say("release: ended with 0")
-    started: list[Container] = []
+    say("release: exited with 0")
+    containers: list[Container] = []
     try:
-        started.extend(Container(image, line.name, folder, settings) for line in procfile.processes)
-        for one in started:
-            one.wait_until_ready()
-            say(f"{one.process}: ready, alive")
-        for one in started:
-            one.tell_to_end()
-        for one in started:
-            one.wait(END_SECONDS_MAX)
-            say(f"{one.process}: ended with 0")
+        containers.extend(
+            Container(image, line.name, folder, settings) for line in procfile.processes
+        )
+        for container in containers:
+            container.wait_until_ready()
+            say(f"{container.process}: ready, alive")
+        for container in containers:
+            container.terminate()
+        for container in containers:
+            container.wait(END_SECONDS_MAX)
+            say(f"{container.process}: exited with 0")
     finally:
-        for one in started:
-            one.kill()
+        for container in containers:
+            container.kill()
 
 
 def _without_tini(entrypoint: list[str]) -> list[str]:
-    """Tini comes with a Debian package; where there is none the process is started without."""
+    """Leave out tini, which a Debian package brings, where it is not installed."""
     if shutil.which(entrypoint[0]):
         return entrypoint
     return entrypoint[entrypoint.index("--") + 1 :]
 
 
 def _user_for(image: Image) -> int | None:
-    """Whom to run as: the image's user if we may become it and it can reach the Python."""
+    """Return the image's user if this is root and that user can reach the Python; else None."""
     python = image.inside("/usr/local/bin/python").resolve()
     reachable = all(folder.stat().st_mode & 0o001 for folder in python.parents)
     return image.user if os.geteuid() == 0 and reachable else None
@@ -179,12 +183,12 @@ def _user_for(image: Image) -> int | None:
 
 @contextmanager
 def _servers() -> Iterator[dict[str, str]]:
-    """Give the settings of the processes, and the servers they lead to."""
-    given = {name: value for name, value in os.environ.items() if name.startswith("SLIPWAY_")}
+    """Start servers unless the environment names them. Yields the settings of the processes."""
+    variables = {name: value for name, value in os.environ.items() if name.startswith("SLIPWAY_")}
     ports = {f"SLIPWAY_{name}_PORT": str(free_port()) for name in ("GATEWAY", "FLOWER")}
-    settings = {**ports, "SLIPWAY_SECRET_KEY": Fernet.generate_key().decode(), **given}
-    settings["SLIPWAY_BIND_ADDRESS"] = "127.0.0.1"  # not all of this machine's
-    if "SLIPWAY_DATABASE_URL" in given:
+    settings = {**ports, "SLIPWAY_SECRET_KEY": Fernet.generate_key().decode(), **variables}
+    settings["SLIPWAY_BIND_ADDRESS"] = "127.0.0.1"  # not on all interfaces of this machine
+    if "SLIPWAY_DATABASE_URL" in variables:
         yield settings
         return
     with embedded_servers(durable=False) as servers:
@@ -196,7 +200,7 @@ def _servers() -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _passable_folder() -> Iterator[Path]:
-    """Give a folder that the image's user can pass through."""
+    """Make a folder that the image's user can pass through."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-image-"))
     try:
         folder.chmod(0o711)

@@ -21,7 +21,7 @@ HOPELESS = timedelta(seconds=32)  # kombu's longest pause before it looks for a 
 KNOWN = {variable(field) for field in Settings.model_fields}
 PROXY_IDLE_SECONDS = 60  # nginx (upstream keepalive_timeout) and AWS load balancers
 PROBES = {"startupProbe": "alive", "livenessProbe": "alive", "readinessProbe": "ready"}
-STEPS = read_steps((ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"))
+STEPS = read_steps(ROOT / "deploy/Dockerfile")
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -141,7 +141,7 @@ def test_the_probe_knows_the_ages_that_the_worker_promises():
 
 
 def listed(name: str) -> list[str]:
-    (found,) = (step.listed() for step in STEPS if step.name == name)
+    (found,) = (step.exec_form() for step in STEPS if step.name == name)
     return found
 
 

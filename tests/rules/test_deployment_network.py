@@ -34,7 +34,7 @@ BY_HAND = ("worker/cli/", "models/database/engine.py")
 COMMANDS_AT_ONCE = 3
 KEDA_EACH = 2  # a trigger: its look, and the one that the autoscaler asks for
 RESERVED = 3  # PostgreSQL's superuser_reserved_connections
-STEPS = read_steps((ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"))
+STEPS = read_steps(ROOT / "deploy/Dockerfile")
 
 
 @pytest.fixture(params=OVERLAYS)

@@ -7,19 +7,19 @@ import tomllib
 
 import pytest
 
-from deploy.image.dockerfile import context, read_copy, read_steps
+from deploy.image.dockerfile import build_context, read_copy, read_steps
 from deploy.image.rehearse import NO_NETWORK
 from tests.support.procfile_processes import LINES
 from tests.support.sources import PRODUCT, ROOT
 from worker.local.servers import Servers
 
-STEPS = read_steps((ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"))
+STEPS = read_steps(ROOT / "deploy/Dockerfile")
 
 
 @pytest.mark.slow
 def test_every_process_starts_from_what_the_steps_make(servers: Servers, empty_database, redis_url):
     """Nobody has an engine at hand everywhere; the steps are plain commands, so they can be run."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "deploy.image.rehearse"],
         cwd=ROOT,
         env=surroundings()
@@ -28,13 +28,13 @@ def test_every_process_starts_from_what_the_steps_make(servers: Servers, empty_d
         text=True,
         check=False,
     )
-    if done.returncode == NO_NETWORK:
-        pytest.skip(f"nothing can be installed here: {done.stdout[-300:]}")
+    if completed.returncode == NO_NETWORK:
+        pytest.skip(f"nothing can be installed here: {completed.stdout[-300:]}")
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     for process in LINES:
-        assert f"{process}: ready, alive\n" in done.stdout
-        assert f"{process}: ended with 0\n" in done.stdout
+        assert f"{process}: ready, alive\n" in completed.stdout
+        assert f"{process}: exited with 0\n" in completed.stdout
 
 
 def test_it_installs_what_is_locked_and_nothing_that_has_to_be_built():
@@ -56,15 +56,15 @@ def test_it_runs_as_nobody_under_an_init_with_a_health_check_on_the_tested_pytho
     tested = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["python_version"]
 
     assert steps["USER"].text == "10001:10001"
-    assert steps["ENTRYPOINT"].listed()[0] == "tini"
-    assert steps["HEALTHCHECK"].listed() == ["probe", "alive"]
+    assert steps["ENTRYPOINT"].exec_form()[0] == "tini"
+    assert steps["HEALTHCHECK"].exec_form() == ["probe", "alive"]
     assert steps["ARG"].text == f"PYTHON_VERSION={tested}"
     installed = next(step.text for step in STEPS if step.text.startswith("apt-get"))
     assert {"ca-certificates", "tini", "tzdata"} <= set(installed.split())
 
 
 def test_no_secret_and_nothing_of_the_tests_gets_into_the_build():
-    names = {str(path) for path in context(ROOT)}
+    names = {str(path) for path in build_context(ROOT)}
 
     assert "Procfile" in names
     assert "worker/celery/application.py" in names

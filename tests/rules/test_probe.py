@@ -57,9 +57,9 @@ def test_a_worker_whose_files_are_fresh_is_both(ask, question):
     ("files", "fault"),
     [
         ({"intake@a.alive": 1, "intake@a.stream.alive": 1}, "it is starting or stopping"),
-        (FRESH | {"intake@a.alive": 31}, "30 s are the most"),
-        (FRESH | {"intake@a.stream.alive": 61}, "60 s are the most"),
-        ({}, "intake@*.alive is not there"),
+        (FRESH | {"intake@a.alive": 31}, "the maximum is 30 s"),
+        (FRESH | {"intake@a.stream.alive": 61}, "the maximum is 60 s"),
+        ({}, "intake@*.alive does not exist"),
     ],
 )
 def test_a_worker_that_takes_no_work_is_not_ready(ask, files, fault):
@@ -90,7 +90,7 @@ def test_a_loop_that_stands_still_is_restarted_but_never_while_redis_is_away(ask
     still_away, _ = ask("alive", process, files, redis_url=nobody, broker_url="")
 
     assert (code, away, still_away) == (1, 0, 0)
-    assert "are the most" in told or "is not there" in told
+    assert "the maximum is" in told or "does not exist" in told
     assert said.startswith("Redis does not answer, so a restart would not help:")
 
 
