@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, text
 
 from models.bet_engine.access import Caller
 from models.bet_engine.ticket_object import BetEngineTicket, TicketObject, ticket_object
-from models.events.stored import fitting
+from models.events.stored import well_typed_facts
 from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.vocabulary import Result, Status
 
@@ -86,8 +86,8 @@ def _shown(row: Row[Any], caller: Caller) -> TicketObject:
         ticket_id=row.ticket_id,
         status=Status(row.status),
         result=Result(row.result),
-        details=fitting(row.details),
-        amounts=None if row.amounts is None else fitting(row.amounts),
+        details=well_typed_facts(row.details),
+        amounts=None if row.amounts is None else well_typed_facts(row.amounts),
         created_at=row.created_at,
         changed_at=row.changed_at,
     )

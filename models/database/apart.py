@@ -15,7 +15,7 @@ LEFT: Final = "ticket_left_as_it_is"
 Blamed = Callable[[int, Exception], int]
 
 
-def together_or_alone(
+def together_or_one_by_one(
     connection: Connection,
     together: Callable[[], int],
     *,

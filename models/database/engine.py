@@ -16,7 +16,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolIsExhausted
 
 from models.database.error_texts import without_values
-from models.database.session import ENCODING, UnfitDatabase, as_options, must_fit, session_settings
+from models.database.session import (
+    ENCODING,
+    UnusableDatabase,
+    require_settings,
+    session_settings,
+    startup_options,
+)
 from models.settings.addresses import database_address, options_of
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -99,7 +105,7 @@ def open_engine(
     `application_name` is what `pg_stat_activity` shows. `pool_size` is the most connections at
     once: one per thread that works with the database. READ COMMITTED; the session's time zone is
     UTC, whatever a role's defaults are; jsonb comes back as `json.loads` gives it (int stays int, a
-    fraction becomes a float). Connecting fails with `UnfitDatabase` (as the `orig` of an
+    fraction becomes a float). Connecting fails with `UnusableDatabase` (as the `orig` of an
     OperationalError) behind a pooler, and where the database is not UTF8.
     After a failover a connection to what was the primary is given up at the first refusal; so is
     a session that has lost its statements or its transaction.
@@ -121,19 +127,20 @@ def open_engine(
             "application_name": application_name[:_NAME_MAX],
             "connect_timeout": _CONNECT_SECONDS,
             "client_encoding": ENCODING,
-            "options": f"{options_of(address)} {as_options(asked)}".strip(),  # the last one wins
+            # Of an option that is given twice the last one counts.
+            "options": f"{options_of(address)} {startup_options(asked)}".strip(),
             **_KEEPALIVE,
         },
     )
     # Before SQLAlchemy's own first questions, which a pooler may answer oddly.
-    event.listen(engine, "connect", lambda new, _: must_fit(new, asked), insert=True)
+    event.listen(engine, "connect", lambda new, _: require_settings(new, asked), insert=True)
     event.listen(engine, "handle_error", _give_up_lost_sessions)
     event.listen(engine, "handle_error", _hide_values)
     return engine
 
 
-def refuse_unfit(url: str, *, application_name: str) -> None:
-    """Connect once, as a process does when it starts. Raises UnfitDatabase, and nothing else.
+def require_usable_database(url: str, *, application_name: str) -> None:
+    """Connect once, as a process does when it starts. Raises UnusableDatabase, and nothing else.
 
     A server that is away, or has not started yet, is waited for by whoever needs it.
     """
@@ -142,7 +149,7 @@ def refuse_unfit(url: str, *, application_name: str) -> None:
         with engine.connect():
             pass
     except SQLAlchemyError as error:
-        if isinstance(error, DBAPIError) and isinstance(error.orig, UnfitDatabase):
+        if isinstance(error, DBAPIError) and isinstance(error.orig, UnusableDatabase):
             raise error.orig from None
     finally:
         engine.dispose()

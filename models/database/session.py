@@ -49,17 +49,17 @@ _IN_FORCE: Final = """
                                WHERE lower(name) = ANY(%s))"""
 
 
-class UnfitDatabase(psycopg.OperationalError):
+class UnusableDatabase(psycopg.OperationalError):
     """The server was reached, and must not be worked with: what is wrong, and what to do.
 
     An error of the set-up, so nothing that was to be done is to blame for it.
     """
 
-    def __init__(self, found: str, mend: str) -> None:
+    def __init__(self, problem: str, remedy: str) -> None:
         """Keep both, each a sentence without its full stop and without secrets."""
-        super().__init__(f"{found}. {mend}")
-        self.found = found
-        self.mend = mend
+        super().__init__(f"{problem}. {remedy}")
+        self.problem = problem
+        self.remedy = remedy
 
 
 def session_settings(
@@ -74,17 +74,17 @@ def session_settings(
     }
 
 
-def as_options(settings: Mapping[str, str]) -> str:
+def startup_options(settings: Mapping[str, str]) -> str:
     """*settings* as libpq takes them, to be sent when the connection is opened."""
     escaped = {name: value.replace(" ", "\\ ") for name, value in settings.items()}
     return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
 
-def must_fit(connection: psycopg.Connection[Any], asked: Mapping[str, str]) -> None:
-    """Look at a new connection. Raises UnfitDatabase where it is not what was asked for."""
+def require_settings(connection: psycopg.Connection[Any], asked: Mapping[str, str]) -> None:
+    """Look at a new connection. Raises UnusableDatabase where it is not what was asked for."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != ENCODING:
-        raise UnfitDatabase(
+        raise UnusableDatabase(
             f"the database {connection.info.dbname} has the encoding {encoding}, which cannot store"
             " every text that an event may hold",
             "Create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, restore a dump"
@@ -97,7 +97,7 @@ def must_fit(connection: psycopg.Connection[Any], asked: Mapping[str, str]) -> N
     assert answer is not None, "one row"
     pid, in_force = answer
     if pid != connection.info.backend_pid:
-        raise UnfitDatabase(
+        raise UnusableDatabase(
             "there is a connection pooler (PgBouncer or the like) between Slipway and PostgreSQL:"
             " the server's process is not the one that the connection was given. Prepared"
             " statements and session settings get mixed up there",
@@ -109,7 +109,7 @@ def must_fit(connection: psycopg.Connection[Any], asked: Mapping[str, str]) -> N
         if _plain(in_force.get(name)) != _plain(value)
     ]
     if lost:
-        raise UnfitDatabase(
+        raise UnusableDatabase(
             f"the session does not have the settings it was opened with: {lost[0]}"
             + (f" ({len(lost)} differ)" if len(lost) > 1 else "")
             + ". A pooler or proxy between Slipway and PostgreSQL drops the start-up parameter"

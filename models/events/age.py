@@ -8,20 +8,20 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from models.platform.durations import format_duration
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 
 # For the way to the stream, and for clocks of PostgreSQL and Redis that differ.
 _MARGIN: Final = timedelta(minutes=1)
 _MARGIN_PART: Final = 10  # at most this part of the age: it may be set to seconds
 
 
-def too_old(happened: datetime, *, received: datetime, age_max: timedelta) -> str | None:
+def age_problem(happened: datetime, *, received: datetime, age_max: timedelta) -> str | None:
     """Why what *happened* is refused when it is *received* so late; None: it is not."""
     return _why(happened, format_duration(age_max)) if received - happened > age_max else None
 
 
-def too_old_for_a_door(happened: datetime, *, now: datetime, age_max: timedelta) -> str | None:
-    """As `too_old`, for an event that is still to be put on the stream."""
+def publish_age_problem(happened: datetime, *, now: datetime, age_max: timedelta) -> str | None:
+    """As `age_problem`, for an event that is still to be put on the stream."""
     margin = min(_MARGIN, age_max / _MARGIN_PART)
     if now - happened <= age_max - margin:
         return None
@@ -30,6 +30,6 @@ def too_old_for_a_door(happened: datetime, *, now: datetime, age_max: timedelta)
 
 def _why(happened: datetime, limit: str) -> str:
     return (
-        f"{written(happened)} is more than {limit} ago (SLIPWAY_EVENT_AGE_MAX):"
+        f"{format_timestamp(happened)} is more than {limit} ago (SLIPWAY_EVENT_AGE_MAX):"
         " its ticket may have been removed, and must not come to life again"
     )

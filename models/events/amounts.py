@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from models.events.format import MONEY
+from models.events.format import MONEY_FIELDS
 
 CURRENCY: Final = "currency"
 _CODE: Final = re.compile(r"[A-Z]{3}")
@@ -15,7 +15,7 @@ def amounts_of(data: Mapping[str, Any]) -> dict[str, Any] | None:
     """The amounts in *data*, and the currency they are in where it is stated."""
     if len(data) <= _IDS:
         return None
-    amounts = {name: data[name] for name in MONEY if data.get(name) is not None}
+    amounts = {name: data[name] for name in MONEY_FIELDS if data.get(name) is not None}
     currency = currency_of(data)
     if currency is not None:
         amounts[CURRENCY] = currency

@@ -13,13 +13,13 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from models.events.duplicate_keys import refuse_doubled
+from models.events.duplicate_keys import refuse_duplicate_keys
 from models.events.envelope import Envelope
 from models.events.event import Entry, Event
-from models.events.field_names import Names, refuse_nearly
+from models.events.field_names import KnownNames, refuse_near_misses
 from models.events.format import DATA_NAMES
-from models.events.messages import not_json, shown, told
-from models.events.published import event_in, field_of
+from models.events.messages import describe_problems, not_json, quote
+from models.events.published import event_field, validate_event
 from models.events.refusal import Refusal
 from models.events.stream_contract import ADD_COMMAND, CELERY_MESSAGE_BYTES_MAX, EVENT_BYTES_MAX
 from models.vocabulary import Reason
@@ -30,7 +30,7 @@ _TEXTS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "binary", ""})
 _TASK: Final = ("args", "kwargs", "embed")
 _FOLLOWERS: Final = ("callbacks", "errbacks", "chain", "chord")
 _BESIDE_DATA: Final = ("occurred_at", "sequence")
-_ARGUMENTS: Final = Names.of(
+_ARGUMENTS: Final = KnownNames.of(
     [*DATA_NAMES.known, *_BESIDE_DATA],
     elsewhere={
         "event_id": "the task's id (`task_id=`)",
@@ -38,9 +38,9 @@ _ARGUMENTS: Final = Names.of(
         "data": "its fields, each as an argument",
     },
 )
-_HEADERS: Final = Names.of(("eta", "expires"))  # an application may send others of its own
-_PROPERTIES: Final = Names.of(("expiration",))
-_CALL: Final = Names.of(("task", "id", "args", "kwargs", "eta", "expires", *_FOLLOWERS))
+_HEADERS: Final = KnownNames.of(("eta", "expires"))  # an application may send others of its own
+_PROPERTIES: Final = KnownNames.of(("expiration",))
+_CALL: Final = KnownNames.of(("task", "id", "args", "kwargs", "eta", "expires", *_FOLLOWERS))
 _THE_TIME_IS_OURS: Final = "send it when it has happened, without eta, countdown or expires"
 
 
@@ -56,9 +56,9 @@ class _Task:
     followers: dict[str, object]  # what should run after it
 
 
-def read_message(entry: Entry) -> Event:
+def read_celery_message(entry: Entry) -> Event:
     """The event in a message that was moved from a Celery queue. Raises Refusal."""
-    raw = field_of(entry)
+    raw = event_field(entry)
     if len(raw) > CELERY_MESSAGE_BYTES_MAX:
         raise Refusal(
             Reason.TOO_LARGE,
@@ -72,9 +72,9 @@ def read_message(entry: Entry) -> Event:
     expiration = envelope["properties"].get("expiration")
     if task is None:
         _refuse_times({"expiration": expiration})
-        return event_in(_with_plain_time(content), entry)
+        return validate_event(_with_plain_time(content), entry)
     _refuse_times({**task.times, "expiration": expiration})
-    return event_in(_document(task), entry)
+    return validate_event(_document(task), entry)
 
 
 def ids_in(raw: bytes) -> dict[str, object]:
@@ -105,7 +105,7 @@ def _envelope(raw: bytes) -> dict[str, Any]:
         raise not_json(raw, str(error), what="the message") from None
     if not isinstance(envelope, dict):
         raise Refusal(Reason.INVALID_EVENT, "the message is not a JSON object")
-    refuse_doubled(raw, what="the message's ")
+    refuse_duplicate_keys(raw, what="the message's ")
     if "body" not in envelope and "action" in envelope:
         raise Refusal(
             Reason.INVALID_EVENT,
@@ -117,7 +117,8 @@ def _envelope(raw: bytes) -> dict[str, Any]:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
         raise Refusal(
-            Reason.INVALID_EVENT, f"the message's {told(problems, place=_place, rules={})}"
+            Reason.INVALID_EVENT,
+            f"the message's {describe_problems(problems, place=_place, rules={})}",
         ) from None
     return envelope
 
@@ -126,10 +127,10 @@ def _body(envelope: dict[str, Any]) -> bytes:
     """The bytes that were sent, which must be JSON as it is."""
     kind = envelope["content-type"].partition(";")[0].strip().lower()
     if kind != _JSON:
-        raise _unfit(f"content-type is {shown(kind)}; only {_JSON} is taken")
+        raise _unfit(f"content-type is {quote(kind)}; only {_JSON} is taken")
     written = envelope.get("content-encoding")
     if (written or "").lower() not in _TEXTS:
-        raise _unfit(f"content-encoding is {shown(written)}; only utf-8 is taken")
+        raise _unfit(f"content-encoding is {quote(written)}; only utf-8 is taken")
     if envelope["headers"].get("compression") is not None:
         raise _unfit("body is compressed; send it as it is")
     coded = envelope["properties"].get("body_encoding")
@@ -137,7 +138,7 @@ def _body(envelope: dict[str, Any]) -> bytes:
     if coded is None:
         return text.encode()
     if coded != "base64":
-        raise _unfit(f"properties.body_encoding is {shown(coded)}; base64 or none is taken")
+        raise _unfit(f"properties.body_encoding is {quote(coded)}; base64 or none is taken")
     try:
         return b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -154,7 +155,7 @@ def _content(body: bytes) -> object:
         content: object = from_json(body)
     except ValueError as error:
         raise not_json(body, str(error), what="the message's body") from None
-    refuse_doubled(body, what="the message's body: ")
+    refuse_duplicate_keys(body, what="the message's body: ")
     return content
 
 
@@ -189,16 +190,18 @@ def _task(headers: dict[str, Any], content: object) -> _Task | None:
 
 def _check_names(envelope: dict[str, Any], content: object) -> None:
     """Refuse what is nearly called like a word that delays or ends a call, or makes it up."""
-    refuse_nearly(_HEADERS.nearly(envelope["headers"]), within="the message's headers.")
-    refuse_nearly(_PROPERTIES.nearly(envelope["properties"]), within="the message's properties.")
+    refuse_near_misses(_HEADERS.near_misses(envelope["headers"]), within="the message's headers.")
+    refuse_near_misses(
+        _PROPERTIES.near_misses(envelope["properties"]), within="the message's properties."
+    )
     if isinstance(content, dict):  # protocol 1
-        refuse_nearly(_CALL.nearly(content), within="the message's body: ")
+        refuse_near_misses(_CALL.near_misses(content), within="the message's body: ")
 
 
 def _document(task: _Task) -> object:
     """The event that *task* stands for, in the plain format."""
     if not isinstance(task.name, str):
-        raise _unfit(f"task must be the name of an action (was {shown(task.name)})")
+        raise _unfit(f"task must be the name of an action (was {quote(task.name)})")
     if not isinstance(task.id, str) or not task.id:
         raise _unfit("id is missing; a task's id is the event's")
     followers = [name for name in _FOLLOWERS if task.followers.get(name)]
@@ -207,7 +210,7 @@ def _document(task: _Task) -> object:
     facts = _arguments(task)
     if "event_id" in facts:
         raise _unfit("arguments name an event_id; give it as the task's id (`task_id=`)")
-    refuse_nearly(_ARGUMENTS.nearly(facts), within="the message's arguments: ")
+    refuse_near_misses(_ARGUMENTS.near_misses(facts), within="the message's arguments: ")
     document: dict[str, object] = {"event_id": task.id, "action": task.name, "data": facts}
     for name in _BESIDE_DATA:
         if name in facts:
@@ -219,7 +222,7 @@ def _arguments(task: _Task) -> dict[str, object]:
     """The event's data: keywords, or one object, or both where they don't say the same thing."""
     keywords = task.kwargs
     if not isinstance(keywords, dict):
-        raise _unfit(f"kwargs must be an object (was {shown(keywords)})")
+        raise _unfit(f"kwargs must be an object (was {quote(keywords)})")
     given: dict[str, object] = {}
     match task.args:
         case None | []:
@@ -229,7 +232,7 @@ def _arguments(task: _Task) -> dict[str, object]:
         case _:
             raise _unfit(
                 "args must be empty or one object with the event's data "
-                f"(was {shown(task.args)}); better: kwargs"
+                f"(was {quote(task.args)}); better: kwargs"
             )
     twice = sorted(given.keys() & keywords.keys())
     if twice:
@@ -255,7 +258,7 @@ def _text_of(wrapped: dict[str, object]) -> object:
 
 
 def _refuse_times(times: dict[str, object]) -> None:
-    given = [f"{name} {shown(value)}" for name, value in times.items() if value is not None]
+    given = [f"{name} {quote(value)}" for name, value in times.items() if value is not None]
     if given:
         raise Refusal(
             Reason.TIMED, f"Slipway keeps the time: {_THE_TIME_IS_OURS} (it has {given[0]})"

@@ -24,7 +24,7 @@ _DOORS: Final = {
 }
 
 
-def door_of(entry: Entry | None) -> Channel:
+def channel_of(entry: Entry | None) -> Channel:
     """Name the door of *entry*; None: the entry is not at hand any more."""
     if entry is None:
         return Channel.EARLIER

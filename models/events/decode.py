@@ -7,7 +7,7 @@ from pydantic_core import from_json
 
 from models.events import celery_message, lottery
 from models.events.event import Entry, Event, Unreadable
-from models.events.field_names import Names, refuse_nearly
+from models.events.field_names import KnownNames, refuse_near_misses
 from models.events.format import EVENT_NAMES
 from models.events.published import read_published
 from models.events.refusal import Refusal
@@ -26,10 +26,10 @@ RAW_BYTES_MAX = 8 * 1024 * 1024  # of a rejected entry: the start is kept, the r
 _READERS: dict[bytes | None, Callable[[Entry], Event]] = {
     None: read_published,
     LOTTERY_TYPE: lottery.read_lottery,
-    CELERY_TYPE: celery_message.read_message,
+    CELERY_TYPE: celery_message.read_celery_message,
 }
 _KNOWN = frozenset({EVENT_FIELD, TYPE_FIELD, OPERATOR_FIELD})
-_FIELDS = Names.of(
+_FIELDS = KnownNames.of(
     (name.decode() for name in _KNOWN),
     elsewhere={name: f"{name} in the JSON of `event`" for name in EVENT_NAMES.known},
 )
@@ -49,7 +49,7 @@ def read(entry: Entry) -> Event | Unreadable:
 def _check_names(fields: Mapping[bytes, bytes]) -> None:
     """Refuse a field that is nearly called like one that counts, or belongs into the event."""
     names = [name.decode("utf-8", "replace") for name in fields]
-    refuse_nearly(_FIELDS.nearly(dict.fromkeys(names)), within="the entry's field ")
+    refuse_near_misses(_FIELDS.near_misses(dict.fromkeys(names)), within="the entry's field ")
 
 
 def _reader(entry: Entry) -> Callable[[Entry], Event]:

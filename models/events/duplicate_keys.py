@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from models.events.messages import shown
+from models.events.messages import quote
 from models.events.refusal import Refusal
 from models.vocabulary import Reason
 
@@ -17,7 +17,7 @@ class _Doubled(dict[str, Any]):
     key = ""
 
 
-def doubled_keys(raw: bytes) -> list[tuple[Place, str]]:
+def find_duplicate_keys(raw: bytes) -> list[tuple[Place, str]]:
     """Where in the JSON text *raw*, which was parsed before, an object has a key twice; and which.
 
     Of one object the first such key; what stands inside an object that has one is not searched.
@@ -38,7 +38,7 @@ def doubled_keys(raw: bytes) -> list[tuple[Place, str]]:
     return list(_places(document, ())) if found else []
 
 
-def surely_single(raw: bytes, events: Iterable[object]) -> bool:
+def has_surely_no_duplicates(raw: bytes, events: Iterable[object]) -> bool:
     """Whether a look at the JSON text *raw* of *events* shows that no object has a key twice.
 
     False: it takes a closer one. Without escapes each colon follows a key or stands in a text. So
@@ -60,15 +60,15 @@ def _colons(event: object) -> int:
     )
 
 
-def refuse_doubled(raw: bytes, *, what: str = "") -> None:
+def refuse_duplicate_keys(raw: bytes, *, what: str = "") -> None:
     """Raise Refusal if an object in the JSON text *raw* has a key twice. *what*: said in front."""
-    for place, key in doubled_keys(raw):
-        raise Refusal(Reason.INVALID_EVENT, what + appears_twice(place, key))
+    for place, key in find_duplicate_keys(raw):
+        raise Refusal(Reason.INVALID_EVENT, what + duplicate_key_problem(place, key))
 
 
-def appears_twice(place: Sequence[str | int], key: str) -> str:
+def duplicate_key_problem(place: Sequence[str | int], key: str) -> str:
     """What to say of *key*, which the object at *place* has twice."""
-    where = ".".join(map(str, (*place, shown(key)[1:-1])))
+    where = ".".join(map(str, (*place, quote(key)[1:-1])))
     return f"{where[-300:]}: appears twice in one object; send it once"
 
 

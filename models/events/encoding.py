@@ -3,12 +3,12 @@
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 
 
-def without_mark(head: bytes) -> bytes:
+def without_byte_order_mark(head: bytes) -> bytes:
     """Drop the byte order mark that some editors and exports put before a text."""
     return head.removeprefix(BOM_UTF8)
 
 
-def foreign(raw: bytes) -> str | None:
+def encoding_problem(raw: bytes) -> str | None:
     """Say what *raw*, which is not JSON, seems to be instead, and what to do; None: no idea."""
     if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # those of UTF-32 hold NULs
         return "it is UTF-16 or UTF-32, by its byte order mark; save it as UTF-8"

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from models.events.amounts import currency_of
 from models.events.stream_contract import ID_CHARACTERS_MAX
-from models.platform.timestamps import id_time
+from models.platform.timestamps import entry_id_time
 from models.vocabulary import Action, Reason
 
 _FIRST_STREAMS: Final = datetime(2018, 10, 17, tzinfo=UTC)  # Redis 5.0
@@ -41,7 +41,7 @@ class Entry:
         time of receipt. That is harmless: an event that was committed is a duplicate by its id,
         whatever its time; one that was not had no time yet.
         """
-        claimed = id_time(self.id)
+        claimed = entry_id_time(self.id)
         if claimed < _FIRST_STREAMS:
             return self.read_at or claimed
         return min(claimed, self.read_at or claimed, self.seen_at or claimed)

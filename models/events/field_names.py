@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Final, Self
 
-from models.events.messages import PROBLEMS_SHOWN_MAX, shown
+from models.events.messages import PROBLEMS_SHOWN_MAX, quote
 from models.events.refusal import Refusal
 from models.vocabulary import Reason
 
@@ -21,7 +21,7 @@ _CLASSES: Final = {"i": "iI\u0130\u0131", "s": "sS\u017f", "k": "kK\u212a"}
 _SEPARATORS: Final = r"[^\p{L}\p{N}]*"
 
 
-def folded(name: str) -> str:
+def fold_name(name: str) -> str:
     """*name* without what case and separators make of it: letters and digits, in lower case."""
     return "".join(filter(str.isalnum, name.translate(_CASES).lower()))
 
@@ -31,7 +31,7 @@ def is_typo(given: str, known: str) -> bool:
 
     One letter too many, missing, another one, or two that changed places.
     """
-    one, other = folded(given), folded(known)
+    one, other = fold_name(given), fold_name(known)
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
     rest, right = one[same:], other[same:]
     swapped = rest[:2] == right[1::-1] and rest[2:] == right[2:]
@@ -43,7 +43,7 @@ def _any_case(letter: str) -> str:
 
 
 @dataclass(frozen=True)
-class Names:
+class KnownNames:
     """The names known at one level, and what a name that is nearly known means there."""
 
     known: frozenset[str]
@@ -53,32 +53,32 @@ class Names:
     def of(cls, names: Iterable[str], *, elsewhere: Mapping[str, str] | None = None) -> Self:
         """*names* belong here; those of *elsewhere* belong where its values say."""
         known = frozenset(names)
-        meant = {folded(name): where for name, where in (elsewhere or {}).items()}
-        return cls(known, meant | {folded(name): name for name in known})
+        meant = {fold_name(name): where for name, where in (elsewhere or {}).items()}
+        return cls(known, meant | {fold_name(name): name for name in known})
 
-    def nearly(self, given: Mapping[str, object]) -> dict[str, str]:
+    def near_misses(self, given: Mapping[str, object]) -> dict[str, str]:
         """The names in *given* that are nearly known, each with the one that was meant."""
         if given.keys() <= self.known:  # most events have no unknown field
             return {}
         return {
             name: meant
             for name in map(str, given)
-            if name not in self.known and (meant := self.meant.get(folded(name)))
+            if name not in self.known and (meant := self.meant.get(fold_name(name)))
         }
 
     @cached_property
     def pattern(self) -> str:
-        """A regular expression that takes the names of which `nearly` knows what they mean."""
+        """A regular expression that takes the names of which `near_misses` knows what they mean."""
         words = "|".join(_SEPARATORS.join(map(_any_case, word)) for word in sorted(self.meant))
         return f"^{_SEPARATORS}(?:{words}){_SEPARATORS}$"
 
 
-def refuse_nearly(found: Mapping[str, str], *, within: str = "") -> None:
+def refuse_near_misses(found: Mapping[str, str], *, within: str = "") -> None:
     """Raise Refusal if there are names that are nearly known; *within* says where they are."""
     if not found:
         return
     said = [
-        f"{within}{shown(name)[1:-1]}: is not known here; did you mean {meant}?"
+        f"{within}{quote(name)[1:-1]}: is not known here; did you mean {meant}?"
         for name, meant in list(found.items())[:PROBLEMS_SHOWN_MAX]
     ]
     more = len(found) - len(said)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, R
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
-from models.events.field_names import Names
+from models.events.field_names import KnownNames
 from models.events.stream_contract import ID_CHARACTERS_MAX, MINOR_UNITS_MAX
-from models.platform.timestamps import MOMENT_PATTERN
+from models.platform.timestamps import TIMESTAMP_PATTERN
 from models.vocabulary import Action
 
 # Printable characters without spaces: no control, format or separator characters.
@@ -66,10 +66,10 @@ Percent = Annotated[
 ]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 # RFC 3339 with an offset, leniently; `moment` reads it and knows what to say of any other text.
-Moment = Annotated[str, Field(json_schema_extra={"pattern": MOMENT_PATTERN})]
+Timestamp = Annotated[str, Field(json_schema_extra={"pattern": TIMESTAMP_PATTERN})]
 
 
-class Data(TypedDict, total=False):
+class EventData(TypedDict, total=False):
     """The facts of an event. Which ones an action needs: `REQUIRED`."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # Pydantic's documented place for a TypedDict's settings
@@ -99,13 +99,13 @@ class Data(TypedDict, total=False):
     correction: bool | None
 
 
-class WireEvent(TypedDict):
+class PublishedEvent(TypedDict):
     """One event as published. `event_id` and `occurred_at` may be absent (then a retry counts)."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
 
     event_id: NotRequired[Id | None]
-    occurred_at: NotRequired[Moment | None]
+    occurred_at: NotRequired[Timestamp | None]
     action: Literal[
         "ticket_open",
         "ticket_create",
@@ -120,13 +120,15 @@ class WireEvent(TypedDict):
         "ticket_rollback",
     ]
     sequence: NotRequired[Number | None]
-    data: Data
+    data: EventData
 
 
-_OF_AN_EVENT: Final = WireEvent.__required_keys__ | WireEvent.__optional_keys__
-_OF_DATA: Final = Data.__required_keys__ | Data.__optional_keys__
-EVENT_NAMES: Final = Names.of(_OF_AN_EVENT, elsewhere={name: f"data.{name}" for name in _OF_DATA})
-DATA_NAMES: Final = Names.of(
+_OF_AN_EVENT: Final = PublishedEvent.__required_keys__ | PublishedEvent.__optional_keys__
+_OF_DATA: Final = EventData.__required_keys__ | EventData.__optional_keys__
+EVENT_NAMES: Final = KnownNames.of(
+    _OF_AN_EVENT, elsewhere={name: f"data.{name}" for name in _OF_DATA}
+)
+DATA_NAMES: Final = KnownNames.of(
     _OF_DATA, elsewhere={name: f"{name}, beside data" for name in _OF_AN_EVENT}
 )
 
@@ -159,7 +161,7 @@ def is_missing(value: object) -> bool:
 
 
 # In the order in which a PAM is told them (contracts: BetStack 1.4).
-MONEY = (
+MONEY_FIELDS = (
     "price",
     "stake",
     "wht_amount",

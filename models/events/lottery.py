@@ -14,10 +14,10 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from models.events.age import too_old_for_a_door
-from models.events.duplicate_keys import refuse_doubled
+from models.events.age import publish_age_problem
+from models.events.duplicate_keys import refuse_duplicate_keys
 from models.events.event import Entry, Event
-from models.events.field_names import refuse_nearly
+from models.events.field_names import refuse_near_misses
 from models.events.format import Id
 from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
 from models.events.messages import (
@@ -25,11 +25,11 @@ from models.events.messages import (
     TEXT_RULE,
     check_normal,
     check_storable,
+    describe_problems,
     not_json,
-    shown,
-    told,
+    quote,
 )
-from models.events.published import field_of
+from models.events.published import event_field
 from models.events.refusal import Refusal
 from models.events.stream_contract import (
     EVENT_BYTES_MAX,
@@ -38,7 +38,7 @@ from models.events.stream_contract import (
     OPERATOR_FIELD,
 )
 from models.platform.money import from_decimal_units
-from models.platform.timestamps import MOMENT_RULE, moment
+from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
 from models.vocabulary import Action, Reason
 
 _MESSAGE: Final = TypeAdapter(LotteryMessage)
@@ -57,7 +57,7 @@ class _LotteryContent:
 
 def read_lottery(entry: Entry) -> Event:
     """The event in a lottery message; all that was received is in its data. Raises Refusal."""
-    said = _understood(field_of(entry))
+    said = _understood(event_field(entry))
     operator = _operator(entry)
     entered = entry.received_at
     payload = said.payload
@@ -76,7 +76,7 @@ def read_lottery(entry: Entry) -> Event:
     )
 
 
-def wrong_with(payload: bytes, *, now: datetime, age_max: timedelta) -> Refusal | None:
+def lottery_problem(payload: bytes, *, now: datetime, age_max: timedelta) -> Refusal | None:
     """Why the message in *payload* would be rejected for form or age; None where it would not be.
 
     For a door that answers at once. What the ticket and its operator make of it is known later.
@@ -85,18 +85,18 @@ def wrong_with(payload: bytes, *, now: datetime, age_max: timedelta) -> Refusal 
         said = _understood(payload)
     except Refusal as refusal:
         return refusal
-    if why := too_old_for_a_door(said.at, now=now, age_max=age_max):
+    if why := publish_age_problem(said.at, now=now, age_max=age_max):
         return Refusal(Reason.TOO_OLD, f"timestamp {why}")
     return None
 
 
-def at_its_draw(ticket_id: str, draw: str) -> str:
+def draw_ticket_id(ticket_id: str, draw: str) -> str:
     """The id of a ticket, where each draw of a lottery ticket is a ticket of its own (H11)."""
     return f"{ticket_id}.{draw}"
 
 
-def too_long(ticket_id: str) -> str | None:
-    """Why `at_its_draw` gave no id; None: it did."""
+def draw_ticket_id_problem(ticket_id: str) -> str | None:
+    """Why `draw_ticket_id` gave no id; None: it did."""
     if len(ticket_id) <= ID_CHARACTERS_MAX:
         return None
     return (
@@ -105,10 +105,10 @@ def too_long(ticket_id: str) -> str | None:
     )
 
 
-def too_long_at_its_draw(payload: bytes) -> str | None:
+def message_draw_id_problem(payload: bytes) -> str | None:
     """The same of the message in *payload*, with which nothing else is wrong."""
     message = from_json(payload)
-    return too_long(at_its_draw(message["ticket_id"], message["draw_id"]))
+    return draw_ticket_id_problem(draw_ticket_id(message["ticket_id"], message["draw_id"]))
 
 
 def ids_in(entry: Entry) -> dict[str, object]:
@@ -116,7 +116,7 @@ def ids_in(entry: Entry) -> dict[str, object]:
     operator = entry.fields.get(OPERATOR_FIELD, b"")
     ids: dict[str, object] = {"operator": operator.decode("utf-8", "replace")}
     try:
-        payload = from_json(field_of(entry))
+        payload = from_json(event_field(entry))
     except ValueError:
         return ids
     return ids | {"ticket_id": payload.get("ticket_id") if isinstance(payload, dict) else None}
@@ -134,7 +134,7 @@ def _understood(raw: bytes) -> _LotteryContent:
         raise not_json(raw, str(error), what="the message") from None
     if not isinstance(payload, dict):
         raise Refusal(Reason.INVALID_EVENT, "the message is not a JSON object")
-    refuse_doubled(raw)
+    refuse_duplicate_keys(raw)
     _check_names(payload)
     try:
         _MESSAGE.validate_python(payload)
@@ -148,12 +148,12 @@ def _understood(raw: bytes) -> _LotteryContent:
 
 def _check_names(payload: dict[str, Any]) -> None:
     """Refuse a field that is nearly called like one that counts; `meta` is free."""
-    nearly = MESSAGE_NAMES.nearly(payload)
+    nearly = MESSAGE_NAMES.near_misses(payload)
     lines = payload.get("lines")
     for place, line in enumerate(lines if isinstance(lines, list) else ()):
-        if isinstance(line, dict) and (found := LINE_NAMES.nearly(line)):
+        if isinstance(line, dict) and (found := LINE_NAMES.near_misses(line)):
             nearly |= {f"lines.{place}.{name}": meant for name, meant in found.items()}
-    refuse_nearly(nearly)
+    refuse_near_misses(nearly)
 
 
 def _action(payload: dict[str, Any]) -> Action:
@@ -198,10 +198,10 @@ def _event_id(said: _LotteryContent) -> str:
 
 def _moment(payload: dict[str, Any], name: str) -> datetime:
     try:
-        return moment(payload[name])
+        return parse_timestamp(payload[name])
     except ValueError as error:
         raise Refusal(
-            Reason.INVALID_EVENT, f"{name}: {error} (was {shown(payload[name])})"
+            Reason.INVALID_EVENT, f"{name}: {error} (was {quote(payload[name])})"
         ) from None
 
 
@@ -212,7 +212,7 @@ def _cents(raw: bytes, payload: dict[str, Any]) -> int:
     except (ValueError, InvalidOperation) as error:
         where = "currency" if "ISO 4217" in str(error) else "amount"
         raise Refusal(
-            Reason.INVALID_EVENT, f"{where}: {error} (was {shown(payload[where])})"
+            Reason.INVALID_EVENT, f"{where}: {error} (was {quote(payload[where])})"
         ) from None
     if cents > MINOR_UNITS_MAX:
         raise Refusal(
@@ -243,7 +243,7 @@ def _operator(entry: Entry) -> str:
     except (UnicodeDecodeError, ValidationError):
         raise Refusal(
             Reason.INVALID_EVENT,
-            f"the entry's field `operator` {IDS_RULE} (was {shown(given)[1:]})",
+            f"the entry's field `operator` {IDS_RULE} (was {quote(given)[1:]})",
         ) from None
     check_normal({"the entry's field `operator`": operator})
     return operator
@@ -252,10 +252,10 @@ def _operator(entry: Entry) -> str:
 def _explained(payload: dict[str, Any], error: ValidationError) -> Refusal:
     problems = error.errors(include_url=False, include_context=False)
     if not problems[0]["loc"]:  # it is neither of the two kinds
-        given = shown(payload["type"]) if "type" in payload else None
+        given = quote(payload["type"]) if "type" in payload else None
         wrong = "is missing" if given is None else f"must be Bet or Settlement (was {given})"
         return Refusal(Reason.INVALID_EVENT, f"type: {wrong}")
-    return Refusal(Reason.INVALID_EVENT, told(problems, place=_place, rules=_RULES))
+    return Refusal(Reason.INVALID_EVENT, describe_problems(problems, place=_place, rules=_RULES))
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
@@ -265,7 +265,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
 _RULES = {
     **dict.fromkeys(("ticket_id", "draw_id"), f"must be text of 1 to {ID_CHARACTERS_MAX} digits"),
     "lottery_id": "must be text of 1 to 255 digits",
-    **dict.fromkeys(("timestamp", "draw_date"), MOMENT_RULE),
+    **dict.fromkeys(("timestamp", "draw_date"), TIMESTAMP_RULE),
     "amount": "must be a number from 0, in units of the currency",
     "user_id": "must be text of 1 to 255 characters, without NUL",
     **dict.fromkeys(("lottery_name", "lottery_type", "currency", "origin"), TEXT_RULE),

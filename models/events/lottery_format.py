@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal, Required
 from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
-from models.events.field_names import Names
-from models.events.format import NO_NUL, Moment, Text
+from models.events.field_names import KnownNames
+from models.events.format import NO_NUL, Text, Timestamp
 from models.events.stream_contract import ID_CHARACTERS_MAX
 
 # The vendor's ids are digits. Those that become ids of ours have our length.
@@ -67,7 +67,7 @@ class LotteryMessageFields(TypedDict, total=False):
     lottery_name: Required[Text]
     lottery_type: Required[Text]
     draw_id: Required[Digits]
-    draw_date: Required[Moment]  # the hour has one digit in the vendor's sample (contracts 3.3)
+    draw_date: Required[Timestamp]  # the hour has one digit in the vendor's sample (contracts 3.3)
     currency: Required[Text]  # which it is, is asked where its amount is counted
     exchange_rate: Required[Amount]
     draw_numbers: Numbers | None
@@ -76,7 +76,7 @@ class LotteryMessageFields(TypedDict, total=False):
     amount: Required[Amount]  # in units of the currency, not in cents
     discount_amount: Amount | None
     origin: Required[Text]
-    timestamp: Required[Moment]
+    timestamp: Required[Timestamp]
     user_id: Required[Name]
     device_type: Text | None
     meta: dict[str, Any] | None
@@ -104,8 +104,8 @@ class LotterySettlement(LotteryMessageFields, total=False):
 LotteryMessage = Annotated[LotteryBet | LotterySettlement, Field(discriminator="type")]
 
 
-def _names(*kinds: type) -> Names:
-    return Names.of(name for kind in kinds for name in kind.__annotations__)
+def _names(*kinds: type) -> KnownNames:
+    return KnownNames.of(name for kind in kinds for name in kind.__annotations__)
 
 
 MESSAGE_NAMES: Final = _names(LotteryMessageFields, LotteryBet, LotterySettlement)

@@ -7,7 +7,7 @@ from unicodedata import is_normalized, normalize
 
 from pydantic_core import ErrorDetails
 
-from models.events.encoding import foreign
+from models.events.encoding import encoding_problem
 from models.events.refusal import Refusal
 from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.vocabulary import Reason
@@ -27,7 +27,9 @@ _OF_PEOPLE = {"player_id", "user_id"}  # not repeated: messages are read by othe
 Place = Callable[[tuple[int | str, ...]], str]
 
 
-def told(problems: Sequence[ErrorDetails], *, place: Place, rules: Mapping[str, str]) -> str:
+def describe_problems(
+    problems: Sequence[ErrorDetails], *, place: Place, rules: Mapping[str, str]
+) -> str:
     """The first few of *problems*. *place* names where, *rules* says what is allowed there."""
     said = list(dict.fromkeys(_problem(problem, place, rules) for problem in problems))
     more = len(said) - PROBLEMS_SHOWN_MAX
@@ -43,7 +45,7 @@ def _problem(problem: ErrorDetails, place: Place, rules: Mapping[str, str]) -> s
     rule = rules.get(name, _as_of_json(problem["msg"]))
     if name in _OF_PEOPLE:
         return f"{where}: {rule}"
-    return f"{where}: {rule} (was {shown(problem['input'])})"
+    return f"{where}: {rule} (was {quote(problem['input'])})"
 
 
 def _as_of_json(complaint: str) -> str:
@@ -51,7 +53,7 @@ def _as_of_json(complaint: str) -> str:
     return complaint.replace("a valid dictionary", "an object").replace("a valid list", "an array")
 
 
-def shown(given: object) -> str:
+def quote(given: object) -> str:
     """What was given, on one line."""
     text = repr(given)
     if len(text) <= _SHOWN_MAX:
@@ -64,7 +66,7 @@ def not_json(raw: bytes, complaint: str, *, what: str = "the event") -> Refusal:
     try:
         raw.decode()
     except UnicodeDecodeError as broken:
-        instead = foreign(raw[:_LOOKED_AT])
+        instead = encoding_problem(raw[:_LOOKED_AT])
         return Refusal(
             Reason.NOT_UTF8,
             f"{what} is not UTF-8: byte {broken.start} ({broken.reason})"
@@ -74,7 +76,7 @@ def not_json(raw: bytes, complaint: str, *, what: str = "the event") -> Refusal:
     if _TOO_DEEP in message:
         place = message.partition(_TOO_DEEP)[2]
         message = f"nested too deeply{place}; an event is an object with an object `data`"
-    elif instead := foreign(raw[:_LOOKED_AT]):
+    elif instead := encoding_problem(raw[:_LOOKED_AT]):
         message += f"; {instead}"
     return Refusal(Reason.NOT_JSON, message)
 

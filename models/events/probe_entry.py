@@ -13,7 +13,7 @@ OLDER: Final = "equal or smaller than the target stream top item"
 _UNUSABLE: Final = ("WRONGTYPE", "exhausted the last possible ID", OLDER)
 
 
-def trial_entry(stream: str) -> tuple[str, ...]:
+def probe_command(stream: str) -> tuple[str, ...]:
     """Word the command. *stream* takes events if the reply is no error, or one with `OLDER`."""
     return ("XADD", stream, "NOMKSTREAM", "MINID", "=", "0-2", "0-1", "trial", "")
 

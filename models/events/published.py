@@ -7,31 +7,31 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from models.events.duplicate_keys import refuse_doubled, surely_single
+from models.events.duplicate_keys import has_surely_no_duplicates, refuse_duplicate_keys
 from models.events.event import Entry, Event
-from models.events.field_names import folded, is_typo, refuse_nearly
-from models.events.format import DATA_NAMES, EVENT_NAMES, REQUIRED, WireEvent, is_missing
+from models.events.field_names import fold_name, is_typo, refuse_near_misses
+from models.events.format import DATA_NAMES, EVENT_NAMES, REQUIRED, PublishedEvent, is_missing
 from models.events.messages import (
     IDS_RULE,
     TEXT_RULE,
     check_normal,
     check_storable,
+    describe_problems,
     not_json,
-    shown,
-    told,
+    quote,
 )
 from models.events.refusal import Refusal
 from models.events.stream_contract import ADD_COMMAND, EVENT_BYTES_MAX, EVENT_FIELD
-from models.platform.timestamps import MOMENT_RULE, moment
+from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
 from models.vocabulary import INBOUND, Action, Reason
 
-_WIRE = TypeAdapter(WireEvent)
+_WIRE = TypeAdapter(PublishedEvent)
 _ACTIONS = {str(action): action for action in Action}  # a third of what a call of `Action` takes
 
 
 def read_published(entry: Entry) -> Event:
     """The event in the entry's field `event`. Raises Refusal."""
-    raw = field_of(entry)
+    raw = event_field(entry)
     if len(raw) > EVENT_BYTES_MAX:
         raise Refusal(
             Reason.TOO_LARGE, f"the event has {len(raw)} bytes; at most {EVENT_BYTES_MAX} are taken"
@@ -40,12 +40,12 @@ def read_published(entry: Entry) -> Event:
         wire = _WIRE.validate_json(raw)
     except ValidationError as error:
         raise _unfit_text(raw, error) from None
-    if not surely_single(raw, (wire,)):
-        refuse_doubled(raw)
+    if not has_surely_no_duplicates(raw, (wire,)):
+        refuse_duplicate_keys(raw)
     return _event(wire, entry)
 
 
-def event_in(document: object, entry: Entry) -> Event:
+def validate_event(document: object, entry: Entry) -> Event:
     """The event of *entry* that *document* is, in which no key was twice. Raises Refusal."""
     try:
         wire = _WIRE.validate_python(document)
@@ -56,14 +56,14 @@ def event_in(document: object, entry: Entry) -> Event:
 
 def check_names(event: Mapping[str, object]) -> None:
     """Raise Refusal where a field of *event* is nearly called like one that counts."""
-    nearly = EVENT_NAMES.nearly(event)
+    nearly = EVENT_NAMES.near_misses(event)
     data = event.get("data")
-    if isinstance(data, Mapping) and (in_data := DATA_NAMES.nearly(data)):
+    if isinstance(data, Mapping) and (in_data := DATA_NAMES.near_misses(data)):
         nearly |= {f"data.{name}": meant for name, meant in in_data.items()}
-    refuse_nearly(nearly)
+    refuse_near_misses(nearly)
 
 
-def field_of(entry: Entry) -> bytes:
+def event_field(entry: Entry) -> bytes:
     """The entry's field `event`. Raises Refusal where there is none."""
     raw = entry.fields.get(EVENT_FIELD)
     if raw is None:
@@ -75,7 +75,7 @@ def field_of(entry: Entry) -> bytes:
     return raw
 
 
-def _event(wire: WireEvent, entry: Entry) -> Event:
+def _event(wire: PublishedEvent, entry: Entry) -> Event:
     data: dict[str, Any] = wire["data"]  # type: ignore[assignment]  # a TypedDict is a dict
     if not data.keys() <= DATA_NAMES.known or not wire.keys() <= EVENT_NAMES.known:
         check_names(wire)
@@ -123,9 +123,9 @@ def _occurred_at(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return moment(text)
+        return parse_timestamp(text)
     except ValueError as error:
-        raise Refusal(Reason.INVALID_EVENT, f"occurred_at: {error} (was {shown(text)})") from None
+        raise Refusal(Reason.INVALID_EVENT, f"occurred_at: {error} (was {quote(text)})") from None
 
 
 def _unfit_text(raw: bytes, error: ValidationError) -> Refusal:
@@ -133,7 +133,7 @@ def _unfit_text(raw: bytes, error: ValidationError) -> Refusal:
     if first["type"] == "json_invalid":
         return not_json(raw, first["msg"])
     try:
-        refuse_doubled(raw)  # what is wrong may stand in the one that was read
+        refuse_duplicate_keys(raw)  # what is wrong may stand in the one that was read
     except Refusal as refusal:
         return refusal
     return _unfit(from_json(raw), error)
@@ -151,7 +151,7 @@ def _unfit(document: object, error: ValidationError) -> Refusal:
     for problem in problems:
         if problem["loc"] == ("action",) and isinstance(problem["input"], str):
             return Refusal(Reason.UNKNOWN_ACTION, unknown_action(problem["input"]))
-    return Refusal(Reason.INVALID_EVENT, told(problems, place=_place, rules=_RULES))
+    return Refusal(Reason.INVALID_EVENT, describe_problems(problems, place=_place, rules=_RULES))
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
@@ -170,7 +170,7 @@ _RULES = {
     **dict.fromkeys(("wht", "ext"), _PERCENT_RULE),
     "currency": "must be a code of ISO 4217 in capitals, like EUR",
     **dict.fromkeys(("reason", "game", "game_id"), TEXT_RULE),
-    "occurred_at": MOMENT_RULE,
+    "occurred_at": TIMESTAMP_RULE,
     "sequence": "must be a whole number: 1, 2, 3 ... per ticket, without gaps",
 }
 
@@ -190,7 +190,7 @@ def unknown_action(action: str) -> str:
     if len(near) == 1:
         return f"action {action[:64]!r} is not known; did you mean {near[0]}?"
     hint = f"known are: {', '.join(INBOUND)}"
-    if "cash" in folded(action[:64]):
+    if "cash" in fold_name(action[:64]):
         hint = f"a cash-out is ticket_win with net_payout; {hint}"
     return f"action {action[:64]!r} is not known; {hint}"
 
@@ -198,4 +198,4 @@ def unknown_action(action: str) -> str:
 def _last_word(action: str) -> str:
     """The action in the name of a task: `app.tasks.ticket_win`; `win` alone is ticket_win."""
     word = action[:64].rpartition(".")[2]
-    return _IN_SHORT.get(folded(word), word)
+    return _IN_SHORT.get(fold_name(word), word)

@@ -5,28 +5,28 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from models.events.format import Data
-from models.events.messages import told
+from models.events.format import EventData
+from models.events.messages import describe_problems
 
-_DATA: Final = TypeAdapter(Data)
+_DATA: Final = TypeAdapter(EventData)
 _OF_A_TICKET: Final = ("operator", "ticket_id")  # which a ticket's own facts do not repeat
 
 
-def facts_in(column: object) -> dict[str, Any]:
+def stored_object(column: object) -> dict[str, Any]:
     """The object in *column*; where it is none, one that shows what is there instead."""
     return column if isinstance(column, dict) else {"not an object": column}
 
 
-def damage_to(data: object) -> str | None:
+def stored_data_problem(data: object) -> str | None:
     """What is wrong with an event's *data* as the log holds it, in words; None: nothing."""
     if not isinstance(data, dict):
         return f"data in the log is {_kind(data)}, not an object"
     if problems := _problems(data):
-        return f"data in the log: {told(problems, place=_place, rules={})}"
+        return f"data in the log: {describe_problems(problems, place=_place, rules={})}"
     return None
 
 
-def fitting(facts: object) -> dict[str, Any]:
+def well_typed_facts(facts: object) -> dict[str, Any]:
     """Those of a ticket's *facts* that have the type they must have; nearly always all."""
     if not isinstance(facts, dict):
         return {}

@@ -5,7 +5,7 @@ from typing import Final, assert_never
 
 from models.history.values import AttemptFact, NoticeFact, TicketFact, TicketHistory
 from models.platform.durations import format_duration
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.vocabulary import RESULTS, NoticeEnd, Outcome, Result, Status
 
 _ANSWER_SHOWN_MAX: Final = 120
@@ -159,7 +159,7 @@ def _waiting(story: TicketHistory) -> str:
 
 
 def _clock(moment: datetime) -> str:
-    return written(moment, "seconds")
+    return format_timestamp(moment, "seconds")
 
 
 def _about(duration: timedelta) -> str:

@@ -8,7 +8,7 @@ from unicodedata import normalize
 
 from sqlalchemy import Connection, RowMapping, text
 
-from models.events.stored import facts_in
+from models.events.stored import stored_object
 from models.history.values import (
     AttemptFact,
     CausedNotice,
@@ -74,8 +74,8 @@ def _history(connection: Connection, row: RowMapping) -> TicketHistory:
     facts = dict(row)
     ticket = facts.pop("id")
     facts |= {"status": Status(row["status"]), "result": Result(row["result"])}
-    facts["details"] = facts_in(row["details"])
-    facts["amounts"] = {} if row["amounts"] is None else facts_in(row["amounts"])
+    facts["details"] = stored_object(row["details"])
+    facts["amounts"] = {} if row["amounts"] is None else stored_object(row["amounts"])
     by_ticket = {"ticket": ticket, "limit": FACTS_MAX}
     events = connection.execute(EVENTS, by_ticket).mappings().all()
     notices = connection.execute(NOTICES, by_ticket).mappings().all()
@@ -109,7 +109,7 @@ def _attempts(
         facts: dict[str, Any] = dict(row)
         took = timedelta(milliseconds=facts.pop("took_ms"))
         if facts["remarks"] is not None:
-            facts["remarks"] = facts_in(facts["remarks"])
+            facts["remarks"] = stored_object(facts["remarks"])
         found[facts.pop("notice")].append(AttemptFact(took=took, **facts))
     return found
 
@@ -127,13 +127,13 @@ def _event(row: RowMapping, notices: Sequence[CausedNotice]) -> EventFact:
     read = {
         "action": Action(row["action"]),
         "outcome": Outcome(row["outcome"]),
-        "data": facts_in(row["data"]),
+        "data": stored_object(row["data"]),
     }
     return EventFact(notices=tuple(notices), **{**row, **read})
 
 
 def _intervention(row: RowMapping) -> InterventionFact:
-    return InterventionFact(**{**row, "facts": facts_in(row["facts"])})
+    return InterventionFact(**{**row, "facts": stored_object(row["facts"])})
 
 
 def _notice(row: RowMapping, attempts: Sequence[AttemptFact]) -> NoticeFact:

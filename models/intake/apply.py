@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from models.database.engine import Blame, Transaction, blame
 from models.database.error_texts import error_line
-from models.events.age import too_old
-from models.events.channels import door_of
+from models.events.age import age_problem
+from models.events.channels import channel_of
 from models.events.decode import read, unreadable
 from models.events.event import Entry, Event, Unreadable
 from models.intake.batch import BatchResult, apply_chunk
@@ -157,7 +157,7 @@ def _read(entries: Sequence[Entry], age_max: timedelta | None) -> _Part:
 
 
 def _too_old(event: Event, age_max: timedelta) -> str | None:
-    why = too_old(event.order_time, received=event.received_at, age_max=age_max)
+    why = age_problem(event.order_time, received=event.received_at, age_max=age_max)
     return why and f"occurred_at {why}"
 
 
@@ -193,9 +193,9 @@ def _rejections(
 ) -> Iterator[tuple[str, str]]:
     """Yield reason and door of each event that was rejected: kept raw, or by its ticket."""
     for one in kept:
-        yield one.reason, door_of(by_id.get(one.entry_id))
+        yield one.reason, channel_of(by_id.get(one.entry_id))
     for event, reason in result.rejected:
-        yield reason, door_of(by_id.get(event.entry_id or ""))
+        yield reason, channel_of(by_id.get(event.entry_id or ""))
 
 
 def _tell(result: BatchResult, kept: Sequence[Unreadable]) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from models.events.event import ARRIVALS_END, Event
-from models.events.lottery import at_its_draw, too_long
+from models.events.lottery import draw_ticket_id, draw_ticket_id_problem
 from models.intake.deduplicate import Arrived, Deduplicated, count_repeats, known_of, sort_by_log
 from models.lifecycle.advance import PendingEvent, take_turn
 from models.lifecycle.ticket import Terms, TicketState
@@ -89,7 +89,7 @@ def _welcome(connection: Connection, events: Sequence[Event], result: BatchResul
             result.refused.append(_unknown_operator(event))
             continue
         placed = _at_its_draw(event, agreed)
-        if problem := too_long(placed.ticket_id):
+        if problem := draw_ticket_id_problem(placed.ticket_id):
             result.refused.append(RefusedEvent(placed, Reason.INVALID_EVENT, problem))
         else:
             welcome.append(_Routed((agreed.operator, placed.ticket_id), agreed, placed))
@@ -179,7 +179,7 @@ def _at_its_draw(event: Event, terms: Terms) -> Event:
     """Where each draw of a lottery ticket is a ticket of its own, *event* on that (H11)."""
     if terms.lottery_ticket != "ticket+draw" or event.draw is None:
         return event
-    return event._replace(ticket_id=at_its_draw(event.ticket_id, event.draw))
+    return event._replace(ticket_id=draw_ticket_id(event.ticket_id, event.draw))
 
 
 def _unknown_operator(event: Event) -> RefusedEvent:

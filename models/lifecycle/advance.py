@@ -10,7 +10,7 @@ from typing import NamedTuple
 from models.events.event import Event
 from models.lifecycle.decide import decide
 from models.lifecycle.ticket import Decision, TicketState
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.vocabulary import PARKED_MAX, Outcome, Reason, Status
 
 # No window runs while the partner has yet to answer our create (rule 8).
@@ -130,7 +130,7 @@ def _window_ended(ticket: TicketState, waited: Decision) -> Decision:
         Reason.WINDOW_ENDED,
         f"waited for as long as the parking window lasts; {waited.message} "
         f"(statement in force: {ticket.standing}"
-        + (f" of {written(ticket.settled_at)})" if ticket.settled_at else ")"),
+        + (f" of {format_timestamp(ticket.settled_at)})" if ticket.settled_at else ")"),
     )
 
 

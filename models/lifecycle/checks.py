@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from models.events.amounts import CURRENCY
 from models.events.event import Event
-from models.events.format import MONEY, is_missing
+from models.events.format import MONEY_FIELDS, is_missing
 from models.lifecycle.ticket import Decision, TicketState, stated
 from models.platform.money import MINOR_DIGITS, from_decimal_units
-from models.platform.timestamps import moment, written
+from models.platform.timestamps import format_timestamp, parse_timestamp
 from models.vocabulary import RESULTS, Action, Outcome, Reason, Status
 
 _PAM_NEEDS: dict[Action, tuple[str, ...]] = {
-    Action.VOID: MONEY,  # the one result with amounts (contracts 1.4)
+    Action.VOID: MONEY_FIELDS,  # the one result with amounts (contracts 1.4)
 }
 # A payout needs the ticket's amounts and names (contracts 2.2); a result may bring them.
 _ROUND: Final = ("player_id", "price", "currency", "game", "game_id")
@@ -97,7 +97,11 @@ def _amounts_without_payout(event: Event) -> Decision | None:
     if event.action not in RESULTS or event.data.get("net_payout") is not None:
         return None
     # Any result but a win may repeat the round's facts, and with them the price that was debited.
-    others = MONEY if event.action is Action.WIN else [name for name in MONEY if name != "price"]
+    others = (
+        MONEY_FIELDS
+        if event.action is Action.WIN
+        else [name for name in MONEY_FIELDS if name != "price"]
+    )
     given = [f"data.{name}" for name in others if event.data.get(name) is not None]
     if not given:
         return None
@@ -265,7 +269,8 @@ def _doubts_about_settlement(event: Event, message: Mapping[str, Any]) -> Iterat
     if _number(message.get("discount_amount")):
         yield f"a settlement has no discount, but discount_amount is {message['discount_amount']}"
     if _is_before_its_draw(event, message):
-        yield f"it was settled before its draw of {written(moment(message['draw_date']))}"
+        draw_date = format_timestamp(parse_timestamp(message["draw_date"]))
+        yield f"it was settled before its draw of {draw_date}"
 
 
 def _doubts_about_bet(message: Mapping[str, Any], lines: list[dict[str, Any]]) -> Iterator[str]:
@@ -305,6 +310,6 @@ def _is_before_its_draw(event: Event, message: Mapping[str, Any]) -> bool:
     if event.occurred_at is None or not isinstance(draw_date, str):
         return False
     try:
-        return event.occurred_at < moment(draw_date)
+        return event.occurred_at < parse_timestamp(draw_date)
     except ValueError:
         return False

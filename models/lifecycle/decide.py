@@ -14,7 +14,7 @@ from models.lifecycle.effects import (
 )
 from models.lifecycle.machine import TRIGGER_OF, Trigger
 from models.lifecycle.ticket import APPLIED, Decision, TicketState
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.vocabulary import RESULT_OF, RESULTS, Action, Outcome, Reason, Status
 
 _WAITING = frozenset({Status.ABSENT, Status.NEW, Status.RESERVED})
@@ -192,7 +192,7 @@ def _update(ticket: TicketState, event: Event) -> Decision:
             return Decision(
                 Outcome.SUPERSEDED,
                 Reason.OLDER_UPDATE,
-                f"an update of {written(ticket.amended_at)} stands",
+                f"an update of {format_timestamp(ticket.amended_at)} stands",
             )
         case Status.OPEN | Status.RESERVED:
             transition(ticket, TRIGGER_OF[event.action])
@@ -246,8 +246,8 @@ def _superseded(ticket: TicketState, event: Event, reason: Reason) -> Decision:
     return Decision(
         Outcome.SUPERSEDED,
         reason,
-        f"{event.action} of {written(event.order_time)} is older than the statement in force: "
-        f"{ticket.standing} since {written(ticket.settled_at)}",
+        f"{event.action} of {format_timestamp(event.order_time)} is older than the statement"
+        f" in force: {ticket.standing} since {format_timestamp(ticket.settled_at)}",
     )
 
 

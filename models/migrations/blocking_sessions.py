@@ -46,7 +46,7 @@ class BlockingSession:
     state: str | None
     lasting: timedelta | None  # how long its transaction has been open
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Name it, as in `process 4711 (psql of anna at 10.0.0.7, idle in transaction for 12m)`."""
         if not self.pid:
             return "a prepared transaction (SELECT * FROM pg_prepared_xacts)"
@@ -60,15 +60,15 @@ class BlockingSession:
         return f"process {self.pid} ({', '.join(filter(None, (who, doing.strip())))})"
 
 
-def in_words(holders: Sequence[BlockingSession]) -> str:
+def describe_sessions(holders: Sequence[BlockingSession]) -> str:
     """Name *holders*, the longest transaction first."""
     if not holders:
         return "somebody who is gone already"
-    named = [one.in_words() for one in holders[:_NAMED_MAX]]
+    named = [holder.describe() for holder in holders[:_NAMED_MAX]]
     return ", ".join([*named, *(["others"] if len(holders) > _NAMED_MAX else [])])
 
 
-def holding(connection: Connection, key: int) -> Sequence[BlockingSession]:
+def advisory_lock_holders(connection: Connection, key: int) -> Sequence[BlockingSession]:
     """Who has the advisory lock *key* of this database."""
     return [BlockingSession(*row) for row in connection.execute(HOLDING, {"key": key})]
 
@@ -93,7 +93,9 @@ class BlockingSessions:
 
 
 @contextmanager
-def watching(engine: Engine, pid: int, *, lock_timeout: timedelta) -> Iterator[BlockingSessions]:
+def watch_blocking_sessions(
+    engine: Engine, pid: int, *, lock_timeout: timedelta
+) -> Iterator[BlockingSessions]:
     """While this lasts, look who keeps session *pid* waiting: afterwards nobody can tell.
 
     At least twice in *lock_timeout*; a migration that waits for nobody is over before the first.

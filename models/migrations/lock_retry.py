@@ -11,7 +11,7 @@ TRIES: Final = 20  # of one revision: about five minutes
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class LockRetryPolicy:
     """Limits for one `slipway migrate`."""
 
     # Whoever comes after a migration that waits for a table waits behind it: so it gives way.

@@ -21,8 +21,13 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from models.database.engine import open_engine
-from models.migrations.blocking_sessions import BlockingSession, holding, in_words, watching
-from models.migrations.lock_retry import Patience
+from models.migrations.blocking_sessions import (
+    BlockingSession,
+    advisory_lock_holders,
+    describe_sessions,
+    watch_blocking_sessions,
+)
+from models.migrations.lock_retry import LockRetryPolicy
 from models.platform.durations import format_duration
 
 Tell = Callable[[str], None]
@@ -58,7 +63,7 @@ def upgrade(
     database_url: str,
     *,
     tell: Tell = lambda _: None,
-    patience: Patience | None = None,
+    patience: LockRetryPolicy | None = None,
     versions: Sequence[Path] = (VERSIONS,),
     wait: Wait | None = None,
 ) -> None:
@@ -68,7 +73,7 @@ def upgrade(
     seconds pass; *versions* are the folders with the revisions. Raises NotMigrated when a lock was
     not to be had in all tries, `sqlalchemy.exc.OperationalError` where no server answers.
     """
-    limits = patience or Patience()
+    limits = patience or LockRetryPolicy()
     engine = open_engine(
         database_url,
         application_name="slipway migrate",
@@ -107,7 +112,7 @@ class _Upgrade:
     engine: Engine
     connection: Connection
     config: Config
-    patience: Patience
+    patience: LockRetryPolicy
     tell: Tell
     wait: Wait
 
@@ -116,16 +121,16 @@ class _Upgrade:
         others: Sequence[BlockingSession] = ()
         for look in range(max(1, self.patience.turn_max // _LOOK_AGAIN)):
             taken = self.connection.execute(_TAKE_TURN, {"key": _KEY}).scalar_one()
-            others = () if taken else holding(self.connection, _KEY)
+            others = () if taken else advisory_lock_holders(self.connection, _KEY)
             self.connection.commit()
             if taken:
                 return
             if not look:
-                self.tell(f"waits for another migration: {in_words(others)}")
+                self.tell(f"waits for another migration: {describe_sessions(others)}")
             self.wait(_LOOK_AGAIN.total_seconds())
         raise NotMigrated(
             f"another migration has not ended for {format_duration(self.patience.turn_max)}:"
-            f" {in_words(others)}; look what it waits for, or end it with"
+            f" {describe_sessions(others)}; look what it waits for, or end it with"
             " SELECT pg_terminate_backend(its process)"
         )
 
@@ -177,7 +182,9 @@ class _Upgrade:
         """Apply *revision*: None; or whoever was in the way, and nothing is done."""
         pid = self.connection.execute(_PID).scalar_one()
         self.connection.commit()
-        with watching(self.engine, pid, lock_timeout=self.patience.lock_timeout) as watch:
+        with watch_blocking_sessions(
+            self.engine, pid, lock_timeout=self.patience.lock_timeout
+        ) as watch:
             try:
                 command.upgrade(self.config, revision.revision)
                 self.connection.commit()
@@ -190,7 +197,7 @@ class _Upgrade:
 
     def _in_the_way(self, holders: Sequence[BlockingSession]) -> str:
         limit = format_duration(self.patience.lock_timeout)
-        return f"a lock was not to be had within {limit}, it is held by {in_words(holders)}"
+        return f"could not get a lock within {limit}; it is held by {describe_sessions(holders)}"
 
 
 def _gives_way(error: DBAPIError) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from models.events.format import MONEY
+from models.events.format import MONEY_FIELDS
 from models.vocabulary import Action
 
-_PLACED = (*MONEY, "currency", "atag", "rtag", "ticket_type")
+_PLACED = (*MONEY_FIELDS, "currency", "atag", "rtag", "ticket_type")
 # After `operator` and `ticket_id`. Where `psp` and `rtag` stand: contracts 5.2.
 FIELDS: dict[Action, tuple[str, ...]] = {
     Action.CREATE: ("ticket_code", "player_id", *_PLACED),
@@ -19,7 +19,7 @@ FIELDS: dict[Action, tuple[str, ...]] = {
     Action.UPDATE: ("ticket_code", "player_id", "psp", *_PLACED),
     Action.WIN: (),
     Action.LOST: (),
-    Action.VOID: MONEY,
+    Action.VOID: MONEY_FIELDS,
     Action.REFUND: ("reason",),
     Action.DISCARD: ("reason",),
     Action.ROLLBACK: ("reason",),

@@ -14,7 +14,7 @@ from models.operators.listing import unknown_operator
 from models.operators.secrets import EncryptedSecrets
 from models.operators.validation import OperatorInvalid, check_secret
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 
 EXCHANGE_MAX: Final = timedelta(days=366)
 
@@ -94,7 +94,7 @@ def rotate_secret(
             "forget_at": forget_at,
         },
     )
-    facts = {"switch_at": written(switch_at), "forget_at": written(forget_at)}
+    facts = {"switch_at": format_timestamp(switch_at), "forget_at": format_timestamp(forget_at)}
     record_intervention(
         connection, Change("secret_rotated", operator=code, facts=facts), person=person, at=now
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from models.database.apart import together_or_alone
+from models.database.apart import together_or_one_by_one
 from models.lifecycle.effects import refuse_create
 from models.lifecycle.ticket import TicketState
 from models.outbox.notice_rows import lock_notices, move_heads, update_notices
@@ -64,7 +64,7 @@ def abandon_creates(
         rows = [found[by_ticket[one]] for one in ids]
         return _abandoned(connection, rows, now=now, parking_window=parking_window)
 
-    return together_or_alone(
+    return together_or_one_by_one(
         connection,
         lambda: abandoned(by_ticket),
         tickets=lambda: by_ticket,

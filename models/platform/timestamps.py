@@ -3,7 +3,7 @@
 A written moment is RFC 3339 with an offset, read leniently: a space or a small `t` for `T`, a small
 `z`, a comma for the decimal point, any number of decimals (those beyond microseconds are cut off),
 seconds left out, an hour of one digit. Every door reads it here, and the published schemas carry
-the same rule as `MOMENT_PATTERN`. The standard library's own parser is not used: what it takes
+the same rule as `TIMESTAMP_PATTERN`. The standard library's own parser is not used: what it takes
 differs between versions of Python.
 """
 
@@ -21,9 +21,9 @@ _DAY = (
 )
 _CLOCK = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
 _OFFSET = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-# Takes exactly the texts that `moment` takes; a regular expression of any dialect.
-MOMENT_PATTERN: Final = f"^{_DAY}[Tt ]{_CLOCK}{_OFFSET}$"
-MOMENT_RULE: Final = "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z"
+# Takes exactly the texts that `parse_timestamp` takes; a regular expression of any dialect.
+TIMESTAMP_PATTERN: Final = f"^{_DAY}[Tt ]{_CLOCK}{_OFFSET}$"
+TIMESTAMP_RULE: Final = "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z"
 
 # Most are written so; these the standard library reads ten times as fast, and all versions alike.
 _USUAL: Final = re.compile(
@@ -54,17 +54,17 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # room for a window behind it
 
 
-def id_time(entry_id: str) -> datetime:
+def entry_id_time(entry_id: str) -> datetime:
     """The time in a stream entry's id: when it was added, unless the id claims a later moment.
 
     An id may be given with XADD, and every later id is then above it, so it is no proof of when an
     entry arrived: see `Entry.received_at`. Beyond all dates counts as the year 9999.
     """
     try:
-        moment = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
+        at = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return _LATEST
-    return min(moment, _LATEST)
+    return min(at, _LATEST)
 
 
 def from_microseconds(microseconds: int) -> datetime:
@@ -77,7 +77,7 @@ def to_microseconds(at: datetime) -> int:
     return (at - _EPOCH) // timedelta.resolution
 
 
-def written(at: datetime, timespec: str = "auto") -> str:
+def format_timestamp(at: datetime, timespec: str = "auto") -> str:
     """*at* in the one form in which times are shown: RFC 3339 in UTC, `2026-11-20T10:00:00Z`.
 
     *timespec*: as for `datetime.isoformat`.
@@ -85,7 +85,7 @@ def written(at: datetime, timespec: str = "auto") -> str:
     return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
-def moment(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """The moment in UTC that *text* names. Raises ValueError: what is wrong with it, in words.
 
     An offset that leads beyond the calendar's ends leads to them: such a moment is too old, or
@@ -122,10 +122,10 @@ def _read(text: str) -> datetime:
 def _misshapen(text: str) -> str:
     """Why *text* does not have the form of a moment."""
     if _WITHOUT_OFFSET.fullmatch(text):
-        return f"{MOMENT_RULE}; this one has no offset"
+        return f"{TIMESTAMP_RULE}; this one has no offset"
     if _WITH_ZONE_NAME.fullmatch(text):
-        return f"{MOMENT_RULE}; this one names a time zone instead of its offset"
-    return MOMENT_RULE
+        return f"{TIMESTAMP_RULE}; this one names a time zone instead of its offset"
+    return TIMESTAMP_RULE
 
 
 def _impossible(year: str, month: str, day: str) -> str | None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from models.operators.interventions import Change, Person, record_intervention
 from models.platform.encryption import hash_key, new_api_key
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 
 NAME_CHARACTERS_MAX: Final = 80  # `operator/CODE`, as `operators add` names its keys, fits
 OPERATORS_MAX: Final = 1000  # of one publisher
@@ -140,7 +140,9 @@ def revoke_publisher(connection: Connection, name: str, *, person: Person) -> No
         revoked_at = connection.execute(REVOKED, {"name": name}).scalar_one_or_none()
         if revoked_at is None:
             raise PublisherUnknown(f"no publisher {name!r}; see `slipway publishers list`")
-        raise PublisherUnknown(f"publisher {name!r} is revoked since {written(revoked_at)}")
+        raise PublisherUnknown(
+            f"publisher {name!r} is revoked since {format_timestamp(revoked_at)}"
+        )
     change = Change("publisher_revoked", facts={"publisher": name})
     record_intervention(connection, change, person=person)
 

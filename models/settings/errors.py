@@ -14,7 +14,7 @@ PREFIX: Final = "SLIPWAY_"
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_(HOST|PORT.*)|PORT(_[0-9]+_(TCP|UDP).*)?)$")
 
 
-class WrongSettings(Exception):
+class InvalidSettings(Exception):
     """The environment cannot be used. The message names every variable to mend."""
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -23,18 +23,18 @@ class WrongSettings(Exception):
         super().__init__("\n  ".join(("These settings cannot be used:", *self.problems)))
 
 
-def variable(field: str) -> str:
+def variable_name(field: str) -> str:
     """Name the environment variable of a field: `redis_url` -> `SLIPWAY_REDIS_URL`."""
     return PREFIX + field.upper()
 
 
-def strangers(environment: Iterable[str], *, known: Iterable[str]) -> list[str]:
+def unknown_variables(environment: Iterable[str], *, known: Iterable[str]) -> list[str]:
     """Tell which `SLIPWAY_*` variables are not settings, each with the nearest one that is."""
-    names = [variable(field) for field in known]
+    names = [variable_name(field) for field in known]
     return [_stranger(name, names) for name in sorted(environment) if _is_stranger(name, names)]
 
 
-def told(error: ValidationError, *, described: Mapping[str, FieldInfo]) -> list[str]:
+def describe_errors(error: ValidationError, *, described: Mapping[str, FieldInfo]) -> list[str]:
     """Tell what a failed validation found, a sentence or more for each variable."""
     return list(_told(error, described))
 
@@ -59,10 +59,10 @@ def _told(error: ValidationError, described: Mapping[str, FieldInfo]) -> Iterato
         match fault["type"]:
             case "missing":
                 purpose = " ".join((described[field].description or "").split())
-                yield f"{variable(field)} is not set. {purpose}"
+                yield f"{variable_name(field)} is not set. {purpose}"
             case "default_factory_not_called":
                 continue  # it follows a field whose own fault is told
             case "value_error":
-                yield f"{variable(field)}: {fault['ctx']['error']}"
+                yield f"{variable_name(field)}: {fault['ctx']['error']}"
             case _:
-                yield f"{variable(field)}: {fault['msg']}"
+                yield f"{variable_name(field)}: {fault['msg']}"

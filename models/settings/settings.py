@@ -13,7 +13,13 @@ from annotated_types import Ge, Le
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.settings.errors import PREFIX, WrongSettings, strangers, told, variable
+from models.settings.errors import (
+    PREFIX,
+    InvalidSettings,
+    describe_errors,
+    unknown_variables,
+    variable_name,
+)
 from models.settings.types import (
     DatabaseUrl,
     FernetKeys,
@@ -205,18 +211,20 @@ class Settings(BaseSettings):
     def _agree(self) -> Self:
         """Refuse values that are each fine and together are not."""
         problems = [
-            f"{variable(shorter)} must be shorter than {variable(longer)}: {why}"
+            f"{variable_name(shorter)} must be shorter than {variable_name(longer)}: {why}"
             for shorter, longer, why in _SHORTER
             if getattr(self, shorter) >= getattr(self, longer)
         ]
         if self.retry_schedule[-1] > self.retry_limit:
             problems.append(
-                f"{variable('retry_schedule')} must not end with a pause longer than"
-                f" {variable('retry_limit')}"
+                f"{variable_name('retry_schedule')} must not end with a pause longer than"
+                f" {variable_name('retry_limit')}"
             )
         ports = [port for port in (self.gateway_port, self.flower_port, self.metrics_port) if port]
         if len(ports) != len(set(ports)):
-            names = " and ".join(map(variable, ("gateway_port", "flower_port", "metrics_port")))
+            names = " and ".join(
+                map(variable_name, ("gateway_port", "flower_port", "metrics_port"))
+            )
             problems.append(f"{names} must differ, or be 0")
         if problems:
             raise ValueError("\n".join(problems))
@@ -232,28 +240,28 @@ class _EventAge(BaseSettings):
 
 
 def read_event_age_max() -> timedelta:
-    """Read this setting alone, where no other need be there. Raises WrongSettings."""
+    """Read this setting alone, where no other need be there. Raises InvalidSettings."""
     try:
         return _EventAge().event_age_max
     except ValidationError as error:
-        problems = told(error, described=Settings.model_fields)
-    raise WrongSettings(problems)  # outside the except, as below
+        problems = describe_errors(error, described=Settings.model_fields)
+    raise InvalidSettings(problems)  # outside the except, as below
 
 
 @cache
 def read_settings() -> Settings:
     """Read the environment, the first time only.
 
-    Raises WrongSettings, with everything that is wrong at once, when a variable is missing, cannot
-    be used, contradicts another, or begins with `SLIPWAY_` and is not known.
+    Raises InvalidSettings, which lists all problems at once, when a variable is missing, cannot be
+    used, contradicts another, or begins with `SLIPWAY_` and is not known.
     """
-    problems = strangers(os.environ, known=Settings.model_fields)
+    problems = unknown_variables(os.environ, known=Settings.model_fields)
     from_environment: dict[str, Any] = {}  # nothing given: each field looks for its variable
     try:
         settings = Settings(**from_environment)
     except ValidationError as error:
-        problems += told(error, described=Settings.model_fields)
+        problems += describe_errors(error, described=Settings.model_fields)
     else:
         if not problems:
             return settings
-    raise WrongSettings(problems)  # outside the except: what it caught holds the values
+    raise InvalidSettings(problems)  # outside the except: what it caught holds the values

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic.fields import FieldInfo
 
 from models.platform.durations import format_duration
-from models.settings.errors import variable
+from models.settings.errors import variable_name
 from models.settings.settings import Settings
 
 PAGE: Final = Path(__file__).parents[1] / "SETTINGS.md"
@@ -23,7 +23,7 @@ def settings_table() -> str:
     rows = ["| setting | default | what it does |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         purpose = " ".join((field.description or "").split()).replace("|", "\\|")
-        rows.append(f"| `{variable(name)}` | {_default(field)} | {purpose} |")
+        rows.append(f"| `{variable_name(name)}` | {_default(field)} | {purpose} |")
     return "\n".join(rows) + "\n"
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, TextClause, text
 
-from models.database.apart import together_or_alone
+from models.database.apart import together_or_one_by_one
 
 # All that is honoured stands on the ticket's own row (protocol H41). The body is built here as
 # `models.notices.pam.body` builds it, the key as `models.notices.key` does; tests compare them.
@@ -57,7 +57,7 @@ def close_due(connection: Connection, *, now: datetime, horizon: datetime, limit
         count: int = connection.execute(statement, {**times, **more}).scalar_one()
         return count
 
-    return together_or_alone(
+    return together_or_one_by_one(
         connection,
         lambda: closed(CLOSE_DUE, limit=limit),
         tickets=lambda: connection.execute(DUE, {**times, "limit": limit}).scalars().all(),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from models.database.apart import together_or_alone
+from models.database.apart import together_or_one_by_one
 from models.lifecycle.advance import take_turn
 from models.tickets.load import lock_by_id, parked_of
 from models.tickets.save import TicketChange, store
@@ -63,7 +63,7 @@ def end_windows(
     times = _Times(now, min(horizon, now), parking_window)
     if not ids:
         return 0
-    return together_or_alone(
+    return together_or_one_by_one(
         connection,
         lambda: _ended(connection, ids, times),
         tickets=lambda: ids,

@@ -16,12 +16,12 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.settings.settings import Settings
 
-FIRST: Final = ("time", "level", "logger", "event")  # a line begins with these; the facts follow
-TALLIED_MAX: Final = 200  # event names that are counted; further ones count as OTHERS
-OTHERS: Final = "(others)"
+LEADING_KEYS: Final = ("time", "level", "logger", "event")  # of each line; the fields follow
+COUNTED_NAMES_MAX: Final = 200  # event names; further ones count as OTHER_EVENTS
+OTHER_EVENTS: Final = "(others)"
 _TEXT: Final = "_text"
 
 # They write a line for every message, at up to 200 hints a second.
@@ -36,7 +36,7 @@ class LogCounter(logging.Handler):
     """Counts lines of WARNING and above by (level, event); writes nothing.
 
     Our own lines by their event name, which is a constant; those of libraries, whose texts are not,
-    all as `OTHERS`.
+    all as `OTHER_EVENTS`.
     """
 
     def __init__(self) -> None:
@@ -47,10 +47,10 @@ class LogCounter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Count one line in."""
         ours = record.name.partition(".")[0] in {"models", "worker", "producers"}
-        key = (record.levelname.lower(), str(record.msg) if ours else OTHERS)
+        key = (record.levelname.lower(), str(record.msg) if ours else OTHER_EVENTS)
         with self._counting:
-            if key not in self._counts and len(self._counts) >= TALLIED_MAX:
-                key = (key[0], OTHERS)
+            if key not in self._counts and len(self._counts) >= COUNTED_NAMES_MAX:
+                key = (key[0], OTHER_EVENTS)
             self._counts[key] += 1
 
     def counts(self) -> dict[tuple[str, str], int]:
@@ -59,7 +59,7 @@ class LogCounter(logging.Handler):
             return dict(self._counts)
 
 
-TALLY: Final = LogCounter()  # one per process, as the logging it listens to
+LOG_COUNTS: Final = LogCounter()  # one per process, as the logging it listens to
 
 
 def configure(settings: Settings, stream: TextIO, *, add: Sequence[Processor] = ()) -> None:
@@ -79,7 +79,7 @@ def configure(settings: Settings, stream: TextIO, *, add: Sequence[Processor] = 
             ],
         )
     )
-    logging.basicConfig(handlers=[handler, TALLY], level=level, force=True)
+    logging.basicConfig(handlers=[handler, LOG_COUNTS], level=level, force=True)
     logging.captureWarnings(capture=True)
     chatty = level if level == "DEBUG" else max(logging.WARNING, logging.getLevelName(level))
     for name in _CHATTY:
@@ -100,12 +100,12 @@ def _place(_logger: WrappedLogger, _method: str, facts: EventDict) -> EventDict:
     record: logging.LogRecord = facts["_record"]
     facts.pop("color_message", None)  # uvicorn's second version of its own text
     fixed = {
-        "time": written(datetime.fromtimestamp(record.created, UTC), "milliseconds"),
+        "time": format_timestamp(datetime.fromtimestamp(record.created, UTC), "milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,
         "event": facts.pop(_TEXT),
     }
-    return fixed | {name: fact for name, fact in facts.items() if name not in FIRST}
+    return fixed | {name: fact for name, fact in facts.items() if name not in LEADING_KEYS}
 
 
 def _for_programs() -> list[Processor]:

@@ -15,10 +15,10 @@ from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
 from models.platform.version import version
-from models.telemetry.logs import TALLY
+from models.telemetry.logs import LOG_COUNTS
 
 # What an alert asks for must be there before it happens: a rise is one from 0.
-ALARMING: Final = (
+ALARMED_EVENTS: Final = (
     *(
         ("error", event)
         for event in (
@@ -77,7 +77,7 @@ class _LogLines(Collector):
             "Lines of WARNING and above, by level and event.",
             labels=["level", "event"],
         )
-        counts = dict.fromkeys(ALARMING, 0) | TALLY.counts()
+        counts = dict.fromkeys(ALARMED_EVENTS, 0) | LOG_COUNTS.counts()
         for (level, event), count in sorted(counts.items()):
             family.add_metric([level, event], count)
         yield family

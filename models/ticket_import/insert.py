@@ -10,7 +10,7 @@ from models.lifecycle.advance import take_turn
 from models.lifecycle.checks import import_problem
 from models.lifecycle.ticket import Terms, TicketState
 from models.operators.interventions import Change, Person, record_interventions
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.ticket_import.ticket_line import ImportedTicket
 from models.tickets.load import lock_by_key, parked_of, terms_of
 from models.tickets.save import TicketChange, store
@@ -78,7 +78,7 @@ def _problem_of(one: ImportedTicket, terms: dict[str, Terms], *, now: datetime) 
         return f"there is no operator {one.operator}; add it with `slipway operators add`"
     for name, at in (("taken_at", one.taken_at), ("settled_at", one.settled_at)):
         if at is not None and at > now:
-            return f"{name}: {written(at)} is in the future"
+            return f"{name}: {format_timestamp(at)} is in the future"
     protocol = terms[one.operator].protocol
     if protocol == "seamless" and one.status is Status.RESERVED:
         return "state: a seamless wallet reserves nothing; it is open once the wallet was debited"
@@ -97,6 +97,6 @@ def _apply(ticket: TicketState, one: ImportedTicket) -> None:
 
 
 def _change(ticket: TicketState, one: ImportedTicket) -> Change:
-    taken_at = None if one.taken_at is None else written(one.taken_at)
+    taken_at = None if one.taken_at is None else format_timestamp(one.taken_at)
     facts = {"state": one.status, "result": one.result, "taken_at": taken_at}
     return Change(DID, operator=one.operator, ticket=ticket.id, facts=facts)

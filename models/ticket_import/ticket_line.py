@@ -8,17 +8,17 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from models.events.amounts import amounts_of
-from models.events.field_names import Names, refuse_nearly
-from models.events.format import DATA_NAMES, Data, Id, Moment
-from models.events.messages import check_normal, check_storable, shown, told
+from models.events.field_names import KnownNames, refuse_near_misses
+from models.events.format import DATA_NAMES, EventData, Id, Timestamp
+from models.events.messages import check_normal, check_storable, describe_problems, quote
 from models.events.refusal import Refusal
-from models.platform.timestamps import MOMENT_RULE, moment
+from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
 from models.vocabulary import Reason, Result, Status
 
-_DATA: Final = TypeAdapter(Data)
+_DATA: Final = TypeAdapter(EventData)
 _RULES: Final = {
-    "taken_at": MOMENT_RULE,
-    "settled_at": MOMENT_RULE,
+    "taken_at": TIMESTAMP_RULE,
+    "settled_at": TIMESTAMP_RULE,
     "state": "must be reserved, open or resulted: what is closed or cancelled is not in flight",
     "result": "must be won, lost, void or refunded",
 }
@@ -33,16 +33,16 @@ class TicketLine(BaseModel):
     ticket_id: Id
     state: Literal["reserved", "open", "resulted"]
     result: Literal["won", "lost", "void", "refunded"] | None = None
-    taken_at: Moment | None = None
-    settled_at: Moment | None = None
+    taken_at: Timestamp | None = None
+    settled_at: Timestamp | None = None
     sequence: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     data: dict[str, Any] = Field(default_factory=dict)
 
 
-_LINE: Final = Names.of(
+_LINE: Final = KnownNames.of(
     TicketLine.model_fields, elsewhere={name: f"data.{name}" for name in DATA_NAMES.known}
 )
-_FACTS: Final = Names.of(
+_FACTS: Final = KnownNames.of(
     DATA_NAMES.known, elsewhere={name: f"{name}, beside data" for name in TicketLine.model_fields}
 )
 
@@ -65,12 +65,12 @@ class ImportedTicket:
 def read_line(document: Mapping[str, Any]) -> ImportedTicket:
     """The ticket that a line's *document* is. Raises Refusal: what is wrong with it."""
     check_storable(document, "the line")
-    refuse_nearly(_LINE.nearly(document))
+    refuse_near_misses(_LINE.near_misses(document))
     try:
         line = TicketLine.model_validate(document)
     except ValidationError as error:
         raise _refusal_of(error, "") from None
-    refuse_nearly(_FACTS.nearly(line.data), within="data.")
+    refuse_near_misses(_FACTS.near_misses(line.data), within="data.")
     whose = {"operator": line.operator, "ticket_id": line.ticket_id}
     for name, value in whose.items():
         if line.data.get(name, value) != value:
@@ -108,14 +108,14 @@ def read_line(document: Mapping[str, Any]) -> ImportedTicket:
 
 def _moment(name: str, text: str | None) -> datetime | None:
     try:
-        return None if text is None else moment(text)
+        return None if text is None else parse_timestamp(text)
     except ValueError as error:
-        raise Refusal(Reason.INVALID_EVENT, f"{name}: {error} (was {shown(text)})") from None
+        raise Refusal(Reason.INVALID_EVENT, f"{name}: {error} (was {quote(text)})") from None
 
 
 def _refusal_of(error: ValidationError, prefix: str) -> Refusal:
     problems = error.errors(include_url=False, include_context=False)
-    said = told(
+    said = describe_problems(
         problems, place=lambda loc: f"{prefix}{loc[0]}" if loc else "the line", rules=_RULES
     )
     return Refusal(Reason.INVALID_EVENT, said)

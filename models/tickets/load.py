@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from models.events.event import Event
-from models.events.stored import damage_to
+from models.events.stored import stored_data_problem
 from models.lifecycle.advance import PendingEvent
 from models.lifecycle.ticket import Terms, TicketState
 from models.vocabulary import Action, Reason, Result, Status
@@ -93,7 +93,7 @@ def parked_of(
 
 def waiting(row: Row[Any], ticket: TicketState) -> PendingEvent:
     """The event of a row of the log, with the columns that `PARKED` names."""
-    damage = damage_to(row.data)
+    damage = stored_data_problem(row.data)
     event = Event(
         event_id=row.event_id,
         action=Action(row.action),

@@ -17,7 +17,7 @@ from models.lifecycle.ticket import Decision, TicketState
 from models.operators.interventions import Person
 from models.outbox.creates import withdraw_unsent
 from models.outbox.dead_letters import NotPossible
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.tickets.load import lock_by_id, parked_of, waiting
 from models.tickets.save import TicketChange, store
 from models.triage.ends import decided_along, record_resolution, resolution_of
@@ -95,7 +95,9 @@ def drop_events(
     ticket, rows = _take(connection, ticket_id, event_ids, outcome=outcome)
     for row in rows:
         if row.dropped_at is not None:
-            raise NotPossible(f"event {row.event_id} was dropped at {written(row.dropped_at)}")
+            raise NotPossible(
+                f"event {row.event_id} was dropped at {format_timestamp(row.dropped_at)}"
+            )
     asked = [row.event_id for row in rows]
     decided: list[DecidedEvent] = []
     numbers: dict[str, int] = {}

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, text
 
-from models.events.stored import facts_in
+from models.events.stored import stored_object
 from models.history.values import CausedNotice
 from models.triage.values import EventKey, LoggedEvent, RawInput
 
@@ -63,7 +63,7 @@ def find_raw_by_event_id(connection: Connection, event_id: str) -> list[str]:
 
 
 def _event(connection: Connection, row: RowMapping) -> LoggedEvent:
-    facts: dict[str, Any] = {**row, "data": facts_in(row["data"])}
+    facts: dict[str, Any] = {**row, "data": stored_object(row["data"])}
     ticket = facts.pop("ticket")
     asked = {"ticket": ticket, "event_id": row["event_id"]}
     caused = connection.execute(CAUSED, asked).mappings()

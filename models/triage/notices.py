@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from models.events.stored import facts_in
+from models.events.stored import stored_object
 from models.history.values import AttemptFact
 from models.operators.interventions import Change, Person, record_intervention
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
@@ -162,5 +162,5 @@ def resolve_dead(
 
 def _attempt(row: dict[str, Any]) -> AttemptFact:
     if row["remarks"] is not None:
-        row["remarks"] = facts_in(row["remarks"])
+        row["remarks"] = stored_object(row["remarks"])
     return AttemptFact(took=timedelta(milliseconds=row.pop("took_ms")), **row)

@@ -15,7 +15,7 @@ from models.intake.batch import apply_chunk
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
 from models.platform.durations import format_duration
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.triage.ends import record_resolution
 from models.triage.find import find_events, find_raw
 from models.triage.values import EventResolution, LoggedEvent, RawInput
@@ -55,7 +55,7 @@ def retry_raw(
     event = _read_again(row, now=now)
     if now - event.order_time > age_max:
         raise NotPossible(
-            f"entry {entry_id} happened at {written(event.order_time)}, more than"
+            f"entry {entry_id} happened at {format_timestamp(event.order_time)}, more than"
             f" {format_duration(age_max)} ago (SLIPWAY_EVENT_AGE_MAX): its ticket may have been"
             " removed, and must not come to life again"
         )
@@ -90,7 +90,7 @@ def drop_raw(
     """Let raw input go inside the caller's transaction: it leaves the lists. Raises NotPossible."""
     row = _find(connection, entry_id)
     if row.dropped_at is not None:
-        raise NotPossible(f"entry {entry_id} was dealt with at {written(row.dropped_at)}")
+        raise NotPossible(f"entry {entry_id} was dealt with at {format_timestamp(row.dropped_at)}")
     end = EventResolution(
         operator=row.operator or "",
         ticket_id=row.ticket_id or "",

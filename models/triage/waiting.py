@@ -11,9 +11,9 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection, text
 
-from models.events.stored import facts_in
+from models.events.stored import stored_object
 from models.operators.listing import unknown_operator
-from models.platform.timestamps import moment, written
+from models.platform.timestamps import format_timestamp, parse_timestamp
 from models.vocabulary import Status
 
 T = TypeVar("T")
@@ -141,7 +141,9 @@ def list_undelivered(
     }
     rows = [UndeliveredNotice(**row) for row in connection.execute(UNDELIVERED, asked).mappings()]
     last = rows[min(limit, len(rows)) - 1] if rows else None
-    following = f"{written(last.next_try_at)},{last.id}" if last and len(rows) > limit else None
+    following = (
+        f"{format_timestamp(last.next_try_at)},{last.id}" if last and len(rows) > limit else None
+    )
     return Page(tuple(rows[:limit]), following)
 
 
@@ -175,15 +177,15 @@ def _check(connection: Connection, operator: str | None) -> None:
 
 
 def _ticket(row: dict[str, Any]) -> UnendedTicket:
-    row["details"] = facts_in(row["details"])
-    row["amounts"] = {} if row["amounts"] is None else facts_in(row["amounts"])
+    row["details"] = stored_object(row["details"])
+    row["amounts"] = {} if row["amounts"] is None else stored_object(row["amounts"])
     return UnendedTicket(**row)
 
 
 def _place(after: str) -> tuple[datetime, int]:
     at, _, number = after.rpartition(",")
     try:
-        return moment(at), _number(number)
+        return parse_timestamp(at), _number(number)
     except (InvalidPlace, ValueError):
         raise InvalidPlace(f"{after[:40]!r} {_WRONG_PLACE}") from None
 

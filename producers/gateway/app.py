@@ -9,8 +9,8 @@ import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
-from models.database.engine import refuse_unfit
-from models.database.session import UnfitDatabase
+from models.database.engine import require_usable_database
+from models.database.session import UnusableDatabase
 from models.settings.settings import Settings, read_settings
 from models.telemetry import logs
 from producers.gateway import bet_engine, lottery, metrics, probes, publishing
@@ -38,14 +38,14 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
 
     It connects when it is first asked something, so it starts before its servers do. Raises
     WrongSettings when the environment cannot be used, and ends a process of its own whose
-    database it must not work with (`models.database.session.UnfitDatabase`).
+    database it must not work with (`models.database.session.UnusableDatabase`).
     """
     if settings is None:
         settings = read_settings()
         logs.configure(settings, sys.stderr)
         try:
-            refuse_unfit(settings.database_url, application_name="slipway gateway")
-        except UnfitDatabase as refusal:
+            require_usable_database(settings.database_url, application_name="slipway gateway")
+        except UnusableDatabase as refusal:
             raise SystemExit(f"slipway: {refusal}") from None
     gateway = Gateway.prepare(settings, limits or Limits())
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, text
 
-from models.events.age import too_old_for_a_door
+from models.events.age import publish_age_problem
 from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
 from models.events.stream_contract import EVENT_BYTES_MAX, EVENT_FIELD
@@ -71,7 +71,7 @@ def examine(raw: bytes, *, now: Now, age_max: timedelta) -> ValidEvent | Invalid
     match found:
         case Unreadable():
             return InvalidEvent(found.message, too_large=found.reason is Reason.TOO_LARGE)
-        case Event(occurred_at=datetime() as at) if why := too_old_for_a_door(
+        case Event(occurred_at=datetime() as at) if why := publish_age_problem(
             at, now=now(), age_max=age_max
         ):
             return InvalidEvent(f"occurred_at {why}")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from models.database.engine import open_engine
-from models.database.session import UnfitDatabase
+from models.database.session import UnusableDatabase
 from models.migrations.runner import current_revision, expected_revision
 from models.platform.clock import Clock, DatabaseClock
 from models.platform.encryption import Vault
@@ -54,7 +54,9 @@ class GatewayReadiness:
         except SQLAlchemyError as error:
             log.warning("not_ready_postgresql", extra={"error": str(error)})
             unfit = error.orig if isinstance(error, DBAPIError) else None
-            yield str(unfit) if isinstance(unfit, UnfitDatabase) else "PostgreSQL does not answer"
+            yield (
+                str(unfit) if isinstance(unfit, UnusableDatabase) else "PostgreSQL does not answer"
+            )
             return
         # Revisions are numbers of four digits. A newer one is fine: while a release rolls out, old
         # processes work on the new schema.

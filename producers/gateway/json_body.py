@@ -10,8 +10,12 @@ from fastapi import Request
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection
 
-from models.events.duplicate_keys import appears_twice, doubled_keys, surely_single
-from models.events.encoding import without_mark
+from models.events.duplicate_keys import (
+    duplicate_key_problem,
+    find_duplicate_keys,
+    has_surely_no_duplicates,
+)
+from models.events.encoding import without_byte_order_mark
 from models.events.stream_contract import EVENT_FIELD
 from models.publishers.keys import KeyHolder
 from producers.gateway.bodies import pieces, refuse_packed, too_large, too_slow
@@ -71,10 +75,10 @@ def _elements(body: bytes, limits: Limits) -> list[bytes | InvalidEvent]:
         message = f"at most {limits.array_events:,} events in one array; send NDJSON for more"
         raise Refused(_TOO_LARGE, message)
     found: list[bytes | InvalidEvent] = [to_json(element) for element in elements]
-    if not surely_single(body, elements):
-        for (number, *place), key in doubled_keys(body):
+    if not has_surely_no_duplicates(body, elements):
+        for (number, *place), key in find_duplicate_keys(body):
             assert isinstance(number, int), "its place in the array"
-            found[number] = InvalidEvent(appears_twice(place, key))
+            found[number] = InvalidEvent(duplicate_key_problem(place, key))
     return found
 
 
@@ -115,7 +119,7 @@ def _refuse_strangers(
 
 
 def _is_array(body: bytes | bytearray) -> bool:
-    return without_mark(bytes(body)).lstrip()[:1] == b"["
+    return without_byte_order_mark(bytes(body)).lstrip()[:1] == b"["
 
 
 def _count(faults: Sequence[Fault], events: Sequence[object]) -> str:
@@ -142,5 +146,5 @@ async def _read(request: Request, gateway: Gateway, holder: KeyHolder, holding: 
                 most = limits.array_bytes
             if len(body) > most:
                 raise too_large(most)
-        return without_mark(bytes(body))
+        return without_byte_order_mark(bytes(body))
     raise too_slow(f"the body was not complete within {patience:g} s")

@@ -21,7 +21,7 @@ from models.history.event_log import (
     find_event,
     list_troubled,
 )
-from models.platform.timestamps import MOMENT_PATTERN, moment
+from models.platform.timestamps import TIMESTAMP_PATTERN, parse_timestamp
 from models.publishers.keys import KeyHolder
 from models.vocabulary import Outcome, Status
 from producers.gateway.authentication import Reader
@@ -48,7 +48,7 @@ Outcomes = Annotated[
 Since = Annotated[
     Annotated[
         str,
-        Field(json_schema_extra={"pattern": MOMENT_PATTERN}),
+        Field(json_schema_extra={"pattern": TIMESTAMP_PATTERN}),
     ]
     | SkipJsonSchema[None],
     Query(
@@ -214,7 +214,7 @@ def _is_id(text: str) -> bool:
 
 def _moment(text: str) -> datetime:
     try:
-        return moment(text)
+        return parse_timestamp(text)
     except ValueError as error:
         fault = Fault(at=["query", "since"], message=str(error))
         raise invalid("`since` is not a time", [fault]) from None

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from models.events.encoding import without_mark
-from models.events.lottery import too_long_at_its_draw, wrong_with
+from models.events.encoding import without_byte_order_mark
+from models.events.lottery import lottery_problem, message_draw_id_problem
 from models.events.refusal import Refusal
 from models.events.stream_contract import EVENT_FIELD, LOTTERY_TYPE, OPERATOR_FIELD, TYPE_FIELD
 from models.publishers.keys import KeyHolder
@@ -59,9 +59,11 @@ async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> 
         raise Refused(_WRONG_KIND, f"Content-Type must be {_JSON}; it is {kind[:100]}")
     operator = _only_operator(holder)
     now = watch(holder.now)
-    body = without_mark(await read_body(request, gateway.limits, most=gateway.limits.event_bytes))
-    problem = wrong_with(body, now=now(), age_max=gateway.settings.event_age_max)
-    if problem is None and (too_long := too_long_at_its_draw(body)) is not None:
+    body = without_byte_order_mark(
+        await read_body(request, gateway.limits, most=gateway.limits.event_bytes)
+    )
+    problem = lottery_problem(body, now=now(), age_max=gateway.settings.event_age_max)
+    if problem is None and (too_long := message_draw_id_problem(body)) is not None:
         asked = {"code": operator}
         if await gateway.in_transaction(lambda it: it.execute(PER_DRAW, asked).scalar_one()):
             problem = Refusal(Reason.INVALID_EVENT, too_long)

@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 
-from models.events.encoding import without_mark
+from models.events.encoding import without_byte_order_mark
 from models.events.stream_contract import EVENT_FIELD
 from models.publishers.keys import KeyHolder
 from producers.gateway.authentication import holder_or_refusal
@@ -63,7 +63,7 @@ class LineSplitter:
 
     def _taken(self) -> Iterator[NdjsonLine]:
         begun, too_long = bytes(self._begun), self._skipping
-        raw = (without_mark(begun) if self._number == 1 else begun).strip()
+        raw = (without_byte_order_mark(begun) if self._number == 1 else begun).strip()
         self._begun.clear()
         self._skipping = False
         if raw or too_long:

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Request
 from pydantic import AfterValidator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from models.events.field_names import Names
+from models.events.field_names import KnownNames
 from producers.gateway.errors import Fault, invalid
 
 _ESCAPED = (b"%2f", b"%2F", b"%25")
@@ -57,13 +57,13 @@ def only_known(
     name that is not nearly one of them is ignored, as everywhere on the web. Raises Refused: 422.
     """
     repeatable = frozenset(many)
-    known = Names.of([*names, *repeatable], elsewhere=elsewhere)
+    known = KnownNames.of([*names, *repeatable], elsewhere=elsewhere)
 
     async def checked(request: Request) -> None:
         given = [name for name, _ in request.query_params.multi_items()]
         faults = [
             Fault(at=["query", name], message=f"is not known here; did you mean {meant}?")
-            for name, meant in known.nearly(dict.fromkeys(given)).items()
+            for name, meant in known.near_misses(dict.fromkeys(given)).items()
         ]
         faults += [
             Fault(at=["query", name], message="appears twice; send it once")

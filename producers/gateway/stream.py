@@ -10,7 +10,7 @@ from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
 
 from models.events.stream_contract import STREAM
-from models.settings.errors import WrongSettings
+from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings
 from producers.gateway.errors import later
 from producers.publisher import (
@@ -100,7 +100,7 @@ class GatewayStream:
         return None
 
     def require_disk(self) -> None:
-        """Raise WrongSettings where SLIPWAY_WAITAOF asks for what this Redis cannot do.
+        """Raise InvalidSettings where SLIPWAY_WAITAOF asks for what this Redis cannot do.
 
         A Redis that cannot be asked raises nothing: it is asked again before the first event.
         """
@@ -111,7 +111,7 @@ class GatewayStream:
                 f"SLIPWAY_WAITAOF cannot be kept by this Redis ({refusal}): use Redis 7.2 or Valkey"
                 " with `appendonly yes`, or set it to `off`"
             )
-            raise WrongSettings([problem]) from None
+            raise InvalidSettings([problem]) from None
         except RedisError as refusal:
             log.warning("waitaof_not_checked", extra={"error": str(refusal)})
 

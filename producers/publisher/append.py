@@ -13,7 +13,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from models.events.probe_entry import OLDER, trial_entry
+from models.events.probe_entry import OLDER, probe_command
 from models.events.stream_contract import STREAM
 from producers.publisher.redis_errors import CannotConfirmDisk, NotAnId, OnlyInMemory
 
@@ -64,7 +64,7 @@ class StreamAppender:
     def require_takes(self) -> None:
         """Raise the redis.RedisError with which Redis would refuse entries now; adds none."""
         try:
-            self._redis.execute_command(*trial_entry(self._stream))  # type: ignore[no-untyped-call]  # redis-py's
+            self._redis.execute_command(*probe_command(self._stream))  # type: ignore[no-untyped-call]  # redis-py's
         except ResponseError as refusal:
             if OLDER not in str(refusal):
                 raise

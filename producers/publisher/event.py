@@ -10,7 +10,7 @@ from uuid import uuid4
 from models.events.published import check_names
 from models.events.refusal import Refusal
 from models.events.stream_contract import EVENT_BYTES_MAX
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from producers.publisher.errors import EventUnsendable
 
 
@@ -62,7 +62,7 @@ def rfc3339(moment: datetime) -> str:
         raise ValueError(
             f"{moment.isoformat()} has no timezone; pass an aware datetime, e.g. in UTC"
         )
-    return written(moment, "microseconds")
+    return format_timestamp(moment, "microseconds")
 
 
 def prepare(given: Mapping[str, object], *, position: int, now: Callable[[], datetime]) -> Prepared:

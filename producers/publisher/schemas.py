@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from models.events.field_names import Names
-from models.events.format import DATA_NAMES, EVENT_NAMES, NO_NUL, REQUIRED, WireEvent
+from models.events.field_names import KnownNames
+from models.events.format import DATA_NAMES, EVENT_NAMES, NO_NUL, REQUIRED, PublishedEvent
 from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
 from models.platform.money import MINOR_DIGITS
 
@@ -32,7 +32,7 @@ def event_schema(*, alone: bool = True) -> Schema:
 
     Not *alone*: to be a part of another document, which says nothing about unknown fields.
     """
-    schema = self_contained(TypeAdapter(WireEvent).json_schema())
+    schema = self_contained(TypeAdapter(PublishedEvent).json_schema())
     _name(schema, EVENT_NAMES, alone=alone)
     _name(schema["properties"]["data"], DATA_NAMES, alone=alone)
     schema["allOf"] = [
@@ -45,7 +45,7 @@ def event_schema(*, alone: bool = True) -> Schema:
     return schema | {"$defs": {"storable": _STORABLE}} if alone else schema
 
 
-def _name(an_object: Schema, names: Names, *, alone: bool) -> None:
+def _name(an_object: Schema, names: KnownNames, *, alone: bool) -> None:
     """Say of the fields that are not known: not nearly called like one, and what they may hold."""
     an_object["propertyNames"] = {
         "anyOf": [

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from models.settings.errors import variable
+from models.settings.errors import variable_name
 from models.settings.settings import Settings
 from producers.simulation.partner import SimulatedPartner
 from tests.support.followed_pages import INSTALL, NO_NETWORK, QUIETLY, blocks_of
@@ -193,7 +193,7 @@ def test_an_example_reads_no_variable_that_slipway_would_refuse():
         for name in re.findall(r"\bSLIPWAY_[A-Z_]+[A-Z]", page.read_text(encoding="utf-8"))
     }
 
-    assert named <= {variable(name) for name in Settings.model_fields}
+    assert named <= {variable_name(name) for name in Settings.model_fields}
 
 
 def lines_with(example: str) -> list[str]:

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from models.platform.timestamps import id_time
+from models.platform.timestamps import entry_id_time
 from producers.simulation.partner import LedgerEntry
 from producers.wall_clock import utc_now
 
@@ -57,7 +57,7 @@ class Pulse:
         """
         try:
             oldest = self._redis.xrange("ticket-events", count=1)
-            if oldest and utc_now() - id_time(str(oldest[0][0])) > BEHIND:
+            if oldest and utc_now() - entry_id_time(str(oldest[0][0])) > BEHIND:
                 return False
             with self._engine.connect() as connection:
                 notices = connection.execute(NOTICES, {"since": since}).one()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis.exceptions import ResponseError
 
-from models.platform.timestamps import id_time
+from models.platform.timestamps import entry_id_time
 from tests.faults.stream_faults import STREAM, stream_from_the_future, stream_of_another_type
 
 GROUP = "slipway"
@@ -26,7 +26,7 @@ def read(redis) -> list[bytes]:
 
 
 def added_at(redis) -> datetime:
-    return id_time(redis.xadd(STREAM, {"event": b"{}"}).decode())
+    return entry_id_time(redis.xadd(STREAM, {"event": b"{}"}).decode())
 
 
 def now(redis) -> datetime:

@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from models.database.engine import open_engine
-from models.migrations.lock_retry import Patience
+from models.migrations.lock_retry import LockRetryPolicy
 from models.migrations.runner import NotMigrated, expected_revision, upgrade
 from tests.support.catalog import unfinished_indexes
 from tests.support.command_line import CommandLine
@@ -18,7 +18,7 @@ from tests.support.open_transactions import REPORT, in_the_way, snapshot
 from tests.support.wait import eventually
 
 PID = text("SELECT pg_backend_pid()")
-HURRIED = Patience(
+HURRIED = LockRetryPolicy(
     lock_timeout=timedelta(milliseconds=300), tries=2, pause_min=timedelta(milliseconds=50)
 )
 STEADY = replace(HURRIED, tries=200)
@@ -109,4 +109,6 @@ def test_one_that_waits_for_another_too_long_says_for_whom(database, engine):
         in_the_way(engine, text("SELECT pg_advisory_lock(7541130926)")),
         pytest.raises(NotMigrated, match=r"not ended for 2s: process \d+ \(tests of slipway"),
     ):
-        upgrade(database, patience=Patience(turn_max=timedelta(seconds=2)), wait=lambda _: None)
+        upgrade(
+            database, patience=LockRetryPolicy(turn_max=timedelta(seconds=2)), wait=lambda _: None
+        )

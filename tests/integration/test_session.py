@@ -13,7 +13,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
 from models.database.engine import Blame, blame, open_engine
-from models.database.session import UnfitDatabase
+from models.database.session import UnusableDatabase
 from models.migrations.runner import upgrade
 from tests.support import databases
 from tests.support.closed_port import closed_port
@@ -93,7 +93,7 @@ def refusal_of(url: str) -> str:
     with pytest.raises(OperationalError) as refusal, engine.connect():
         pass
     engine.dispose()
-    assert isinstance(refusal.value.orig, UnfitDatabase)
+    assert isinstance(refusal.value.orig, UnusableDatabase)
     assert blame(refusal.value) is Blame.SERVER
     return str(refusal.value.orig)
 

@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 from redis import Redis
 
-from models.settings.errors import WrongSettings
+from models.settings.errors import InvalidSettings
 from producers.gateway.app import build_app
 from producers.publisher import DiskUnconfirmable, NotOnDisk, Publisher
 from tests.support.closed_port import closed_port
@@ -85,7 +85,7 @@ def test_the_gateway_does_not_start(cannot, stream, database):
         async with app.router.lifespan_context(app):
             pass
 
-    with pytest.raises(WrongSettings, match=f"SLIPWAY_WAITAOF cannot be kept .*{words}"):
+    with pytest.raises(InvalidSettings, match=f"SLIPWAY_WAITAOF cannot be kept .*{words}"):
         anyio.run(start)
 
 

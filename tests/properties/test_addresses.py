@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.database.engine import open_engine
-from models.settings.errors import WrongSettings
+from models.settings.errors import InvalidSettings
 from models.settings.settings import read_settings
 from producers.publisher import Publisher, Unfinished
 from tests.support.delivery_setup import KEY
@@ -59,7 +59,7 @@ def test_no_part_of_a_password_is_in_an_error(scheme, user, password, end):
         read_settings.cache_clear()
         try:
             taken = read_settings()
-        except WrongSettings as refusal:
+        except InvalidSettings as refusal:
             said = told(refusal)
         else:
             with pytest.raises((SQLAlchemyError, RedisError)) as away:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.events.decode import read
 from models.events.event import Entry, Unreadable
 from models.events.format import DATA_NAMES, EVENT_NAMES
-from models.events.lottery import wrong_with
+from models.events.lottery import lottery_problem
 from models.intake.apply import open_entries
 from models.vocabulary import INBOUND
 from producers.gateway.event_validation import ValidEvent, examine
@@ -194,7 +194,7 @@ def test_what_a_door_takes_is_not_too_old_a_moment_later(age):
     doors = (
         gateway(raw),
         check(raw),
-        wrong_with(message, now=NOW, age_max=AGE_MAX) is None,
+        lottery_problem(message, now=NOW, age_max=AGE_MAX) is None,
     )
 
     assert len(set(doors)) == 1

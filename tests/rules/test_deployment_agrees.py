@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 
 from deploy.image import probe
 from deploy.image.dockerfile import read_steps
-from models.settings.errors import variable
+from models.settings.errors import variable_name
 from models.settings.settings import Settings
 from tests.support.manifests import OVERLAYS, Cluster, cluster, compose, container, number_in
 from tests.support.procfile_processes import LINES, PROCFILE
@@ -18,7 +18,7 @@ from worker.celery.configuration import configuration
 
 WORKERS = ("intake", "deliver", "sweep")
 HOPELESS = timedelta(seconds=32)  # kombu's longest pause before it looks for a broker again
-KNOWN = {variable(field) for field in Settings.model_fields}
+KNOWN = {variable_name(field) for field in Settings.model_fields}
 PROXY_IDLE_SECONDS = 60  # nginx (upstream keepalive_timeout) and AWS load balancers
 PROBES = {"startupProbe": "alive", "livenessProbe": "alive", "readinessProbe": "ready"}
 STEPS = read_steps(ROOT / "deploy/Dockerfile")

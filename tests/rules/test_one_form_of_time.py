@@ -1,4 +1,4 @@
-"""Times are shown in one form: RFC 3339 in UTC, made by `models.platform.timestamps.written`."""
+"""Times are shown in one form: RFC 3339 in UTC, by `models.platform.timestamps`."""
 
 import ast
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from models.settings.errors import variable
+from models.settings.errors import variable_name
 from models.settings.settings import Settings
 from tests.support.observed_queries import alerts
 from tests.support.sources import ROOT
@@ -25,7 +25,7 @@ TYPED = (
     re.compile(r"^(?:  )?slipway ((?:[^\\\n`]|\\\n)*)$", re.MULTILINE),  # in a fenced block
 )
 CODE = re.compile(r"`[^`]+`|^    .+$", re.MULTILINE)
-SETTINGS = {variable(name) for name in Settings.model_fields}
+SETTINGS = {variable_name(name) for name in Settings.model_fields}
 # The statement that finds who holds a lock stands in one section, and others name that.
 ELSEWHERE = ("the statement under SlipwaySweepStopped", "`SELECT …`")
 PAGING = [alert["alert"] for alert in alerts() if alert["labels"]["severity"] == "page"]

@@ -6,9 +6,9 @@ from typing import Any
 
 from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
-from models.events.lottery import wrong_with
+from models.events.lottery import lottery_problem
 from models.events.refusal import Refusal
-from models.platform.timestamps import id_time
+from models.platform.timestamps import entry_id_time
 from tests.support.entries import ENTRY_ID
 from tests.support.sources import ROOT
 
@@ -93,7 +93,7 @@ def refused(raw: bytes) -> Unreadable:
 
 def wrong(raw: bytes) -> Refusal | None:
     """Return why a door refuses *raw* when the entry would be added; its age does not matter."""
-    return wrong_with(raw, now=id_time(ENTRY_ID), age_max=timedelta.max)
+    return lottery_problem(raw, now=entry_id_time(ENTRY_ID), age_max=timedelta.max)
 
 
 def _written(facts: dict[str, Any], changed: dict[str, object]) -> bytes:

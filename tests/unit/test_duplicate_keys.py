@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.events.decode import read
-from models.events.duplicate_keys import doubled_keys
+from models.events.duplicate_keys import find_duplicate_keys
 from models.events.event import Event
 from tests.support import envelopes, lottery
 from tests.support.entries import HEAD, accepted, entry, refused, with_data
@@ -104,7 +104,7 @@ def test_anywhere_in_a_celery_message(raw, message):
 def test_a_large_object_takes_no_longer_than_its_length():
     keys = ",".join(f'"{number}":1' for number in range(20_000))
 
-    (found,) = doubled_keys(f'{{{keys},"19999":1}}'.encode())
+    (found,) = find_duplicate_keys(f'{{{keys},"19999":1}}'.encode())
 
     assert found == ((), "19999")
 

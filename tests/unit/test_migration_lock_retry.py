@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from models.migrations.blocking_sessions import BlockingSession, in_words
-from models.migrations.lock_retry import Patience
+from models.migrations.blocking_sessions import BlockingSession, describe_sessions
+from models.migrations.lock_retry import LockRetryPolicy
 
 
 def holder(pid: int = 4711, **known: object) -> BlockingSession:
@@ -14,10 +14,10 @@ def holder(pid: int = 4711, **known: object) -> BlockingSession:
 
 
 def test_the_pauses_double_up_to_their_limit_and_are_one_fewer_than_the_tries():
-    pauses = list(Patience(tries=7).pauses())
+    pauses = list(LockRetryPolicy(tries=7).pauses())
 
     assert [pause.total_seconds() for pause in pauses] == [1, 2, 4, 8, 15, 15]
-    assert list(Patience(tries=1).pauses()) == []
+    assert list(LockRetryPolicy(tries=1).pauses()) == []
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,11 @@ def test_the_pauses_double_up_to_their_limit_and_are_one_fewer_than_the_tries():
     ],
 )
 def test_who_is_in_the_way_is_named_as_far_as_the_server_says(known, words):
-    assert holder(**known).in_words() == words
+    assert holder(**known).describe() == words
 
 
 def test_of_many_the_first_three_are_named():
-    assert in_words([holder(pid) for pid in (1, 2, 3, 4)]).endswith("3 (a session), others")
-    assert in_words([]) == "somebody who is gone already"
+    assert describe_sessions([holder(pid) for pid in (1, 2, 3, 4)]).endswith(
+        "3 (a session), others"
+    )
+    assert describe_sessions([]) == "somebody who is gone already"

@@ -243,4 +243,4 @@ def test_the_published_pattern_finds_exactly_these_names(name):
         else:
             found = True
 
-        assert found == bool(names.nearly({name: 1}))
+        assert found == bool(names.near_misses({name: 1}))

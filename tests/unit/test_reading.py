@@ -16,7 +16,7 @@ from models.events.amounts import amounts_of
 from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
 from models.events.stream_contract import EVENT_BYTES_MAX
-from models.platform.timestamps import id_time
+from models.platform.timestamps import entry_id_time
 from models.vocabulary import INBOUND
 from tests.support.entries import ENTRY_ID, accepted, entry, published, refused, with_data
 from tests.support.envelopes import task
@@ -146,7 +146,7 @@ def test_a_number_is_kept(sequence):
 
 
 def test_an_entry_s_id_tells_its_time():
-    assert id_time("1732094400123-9") == ENTERED + timedelta(milliseconds=123)
+    assert entry_id_time("1732094400123-9") == ENTERED + timedelta(milliseconds=123)
 
 
 @pytest.mark.parametrize("entry_id", ["99999999999999999-0", f"{2**64 - 1}-{2**64 - 1}"])

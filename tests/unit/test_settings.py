@@ -10,7 +10,7 @@ from ipaddress import ip_network
 import pytest
 from pydantic import ValidationError
 
-from models.settings.errors import WrongSettings
+from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
 from models.settings.table import PAGE, refreshed, settings_table
 
@@ -129,7 +129,7 @@ def test_nothing_secret_is_shown(read: Read) -> None:
 
 
 def test_a_missing_variable_is_named_with_what_it_is(read: Read) -> None:
-    with pytest.raises(WrongSettings) as refusal:
+    with pytest.raises(InvalidSettings) as refusal:
         read(SLIPWAY_DATABASE_URL=None, SLIPWAY_REDIS_URL=None)
 
     database, redis = refusal.value.problems
@@ -148,7 +148,7 @@ def test_a_missing_variable_is_named_with_what_it_is(read: Read) -> None:
 def test_a_stranger_is_refused_with_the_nearest_setting(
     read: Read, name: str, nearest: str
 ) -> None:
-    with pytest.raises(WrongSettings) as refusal:
+    with pytest.raises(InvalidSettings) as refusal:
         read(**{name: "hidden"})
 
     assert refusal.value.problems == (f"{name} is not a setting; the nearest one is {nearest}",)
@@ -164,7 +164,7 @@ def test_a_stranger_is_refused_with_the_nearest_setting(
     ],
 )
 def test_a_service_link_of_kubernetes_is_recognised(read: Read, variable: str) -> None:
-    with pytest.raises(WrongSettings, match="enableServiceLinks: false"):
+    with pytest.raises(InvalidSettings, match="enableServiceLinks: false"):
         read(**{variable: "tcp://10.0.0.1:8000"})
 
 
@@ -192,7 +192,7 @@ def test_a_service_link_of_kubernetes_is_recognised(read: Read, variable: str) -
 def test_a_value_that_cannot_be_used_is_named_and_not_shown(
     read: Read, variable: str, value: str, told: str
 ) -> None:
-    with pytest.raises(WrongSettings, match=re.escape(told)) as refusal:
+    with pytest.raises(InvalidSettings, match=re.escape(told)) as refusal:
         read(**{variable: value})
 
     (problem,) = refusal.value.problems
@@ -217,7 +217,7 @@ def test_a_value_that_cannot_be_used_is_named_and_not_shown(
 def test_values_that_contradict_each_other_are_both_named(
     read: Read, variable: str, value: str, other: str
 ) -> None:
-    with pytest.raises(WrongSettings) as refusal:
+    with pytest.raises(InvalidSettings) as refusal:
         read(**{variable: value})
 
     (problem,) = refusal.value.problems
@@ -226,7 +226,7 @@ def test_values_that_contradict_each_other_are_both_named(
 
 
 def test_all_that_is_wrong_is_told_at_once(read: Read) -> None:
-    with pytest.raises(WrongSettings) as refusal:
+    with pytest.raises(InvalidSettings) as refusal:
         read(SLIPWAY_REDIS_URL=None, SLIPWAY_CHUNK="1", SLIPWAY_RETENTION="soon")
 
     assert [problem.split()[0].rstrip(":") for problem in refusal.value.problems] == [

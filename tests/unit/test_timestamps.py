@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.events.decode import read
 from models.events.event import Event
-from models.platform.timestamps import MOMENT_PATTERN, MOMENT_RULE, moment
+from models.platform.timestamps import TIMESTAMP_PATTERN, TIMESTAMP_RULE, parse_timestamp
 from tests.support import envelopes, lottery
 from tests.support.entries import entry, published
 from tests.support.sources import ROOT
@@ -41,8 +41,8 @@ TAKEN = [
     ("9999-12-31T23:59:59-14:00", datetime.max.replace(tzinfo=UTC)),
 ]
 REFUSED = [
-    ("2024-11-20T09:00:00", f"{MOMENT_RULE}; this one has no offset"),
-    ("2024-11-20 09:00", f"{MOMENT_RULE}; this one has no offset"),
+    ("2024-11-20T09:00:00", f"{TIMESTAMP_RULE}; this one has no offset"),
+    ("2024-11-20 09:00", f"{TIMESTAMP_RULE}; this one has no offset"),
     ("2024-11-20T24:00:00Z", "hours end at 23: write 24:00 as 00:00 of the next day"),
     ("2024-11-20T25:61:99Z", "hour 25 does not exist; the last is 23"),
     ("2024-11-20T09:61:00Z", "minute 61 does not exist; the last is 59"),
@@ -56,11 +56,14 @@ REFUSED = [
     ("2024-13-01T09:00:00Z", "there is no month 13: months are 01 to 12"),
     ("0000-01-01T00:00:00Z", "there is no year 0000: years begin at 0001"),
     *[
-        (f"2024-11-20T09:00:00{zone}", f"{MOMENT_RULE}; this one names a time zone instead of its")
+        (
+            f"2024-11-20T09:00:00{zone}",
+            f"{TIMESTAMP_RULE}; this one names a time zone instead of its",
+        )
         for zone in (" Europe/Berlin", "UTC", " GMT", "+02:00[Europe/Berlin]", "Z[UTC]", " CEST")
     ],
     *[
-        (text, MOMENT_RULE)
+        (text, TIMESTAMP_RULE)
         for text in (
             *("", "yesterday", "2024-11-20", "1732093200", "20241120T090000Z", "2024-W47-3T09:00Z"),
             *("2024-11-20T09Z", "2024-11-20T09:00:0Z", "2024-11-20T9:0:00Z", "2024-1-2T09:00:00Z"),
@@ -74,10 +77,10 @@ REFUSED = [
 PYTHONS = [f"python3.{minor}" for minor in range(11, 15)]
 ELSEWHERE = """
 import json, sys
-from models.platform.timestamps import moment
+from models.platform.timestamps import parse_timestamp
 def judged(text):
     try:
-        return moment(text).isoformat()
+        return parse_timestamp(text).isoformat()
     except ValueError as error:
         return str(error)
 print(json.dumps([judged(text) for text in json.load(sys.stdin)]))
@@ -86,14 +89,14 @@ print(json.dumps([judged(text) for text in json.load(sys.stdin)]))
 
 @pytest.mark.parametrize(("text", "meant"), TAKEN)
 def test_what_is_taken(text, meant):
-    assert moment(text) == meant
-    assert moment(text).tzinfo is UTC
+    assert parse_timestamp(text) == meant
+    assert parse_timestamp(text).tzinfo is UTC
 
 
 @pytest.mark.parametrize(("text", "why"), REFUSED)
 def test_what_is_refused_is_told_in_words(text, why):
     with pytest.raises(ValueError, match=re.escape(why)):
-        moment(text)
+        parse_timestamp(text)
 
 
 @pytest.mark.parametrize(("text", "meant"), TAKEN)
@@ -146,7 +149,7 @@ def test_every_python_reads_a_time_alike(python):
 
     for text, there in zip(texts, json.loads(said.stdout), strict=True):
         try:
-            here = moment(text).isoformat()
+            here = parse_timestamp(text).isoformat()
         except ValueError as error:
             here = str(error)
         assert there == here
@@ -181,13 +184,13 @@ NEARLY = st.tuples(
 @example("2024-02-29 9:00Z")
 def test_the_published_pattern_takes_exactly_what_is_read(text):
     try:
-        moment(text)
+        parse_timestamp(text)
     except ValueError:
         taken = False
     else:
         taken = True
 
-    assert (re.fullmatch(MOMENT_PATTERN.removesuffix("$"), text) is not None) == taken
+    assert (re.fullmatch(TIMESTAMP_PATTERN.removesuffix("$"), text) is not None) == taken
 
 
 @given(
@@ -200,4 +203,4 @@ def test_the_published_pattern_takes_exactly_what_is_read(text):
 def test_what_python_writes_is_read_as_it_was(written):
     text = written.isoformat()
 
-    assert moment(text) == moment(text.replace("T", " ")) == written
+    assert parse_timestamp(text) == parse_timestamp(text.replace("T", " ")) == written

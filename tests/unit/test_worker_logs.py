@@ -132,7 +132,7 @@ def test_an_exception_keeps_its_traceback_and_shows_no_local_variable(log_format
 
 def test_warnings_are_tallied_by_our_own_names_and_those_of_libraries_together():
     configured("json")
-    before = logs.TALLY.counts()
+    before = logs.LOG_COUNTS.counts()
 
     logging.getLogger("worker.x").error("tallied_once")
     logging.getLogger("worker.x").info("not_tallied")
@@ -140,17 +140,17 @@ def test_warnings_are_tallied_by_our_own_names_and_those_of_libraries_together()
 
     gained = {
         key: count - before.get(key, 0)
-        for key, count in logs.TALLY.counts().items()
+        for key, count in logs.LOG_COUNTS.counts().items()
         if count != before.get(key, 0)
     }
-    assert gained == {("error", "tallied_once"): 1, ("warning", logs.OTHERS): 1}
+    assert gained == {("error", "tallied_once"): 1, ("warning", logs.OTHER_EVENTS): 1}
 
 
 def test_names_beyond_the_limit_are_tallied_as_others():
     tally = logs.LogCounter()
-    for number in range(logs.TALLIED_MAX + 5):
+    for number in range(logs.COUNTED_NAMES_MAX + 5):
         record = logging.LogRecord("worker.x", logging.ERROR, "", 0, f"e{number}", None, None)
         tally.handle(record)
 
-    assert len(tally.counts()) == logs.TALLIED_MAX + 1
-    assert tally.counts()["error", logs.OTHERS] == 5
+    assert len(tally.counts()) == logs.COUNTED_NAMES_MAX + 1
+    assert tally.counts()["error", logs.OTHER_EVENTS] == 5

@@ -3,8 +3,8 @@
 from celery import bootsteps
 from celery.worker import WorkController
 
-from models.database.engine import refuse_unfit
-from models.database.session import UnfitDatabase
+from models.database.engine import require_usable_database
+from models.database.session import UnusableDatabase
 from worker.celery import dependencies as wiring
 
 
@@ -14,9 +14,9 @@ class DatabaseCheck(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ca
     def include_if(self, worker: WorkController) -> bool:  # noqa: ARG002 - Celery's signature
         """Say that there is nothing to start or stop. Ends the process where it must not work."""
         try:
-            refuse_unfit(
+            require_usable_database(
                 wiring.settings().database_url, application_name=f"slipway {wiring.role()}"
             )
-        except UnfitDatabase as refusal:
+        except UnusableDatabase as refusal:
             raise SystemExit(f"slipway: {refusal}") from None
         return False

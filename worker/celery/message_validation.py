@@ -14,7 +14,7 @@ from kombu.utils import json
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json, to_json
 
-from models.events.messages import told
+from models.events.messages import describe_problems
 
 HINT_BYTES_MAX: Final = 64 * 1024  # a hint has no arguments: one of ours has about 1,000
 Name = Annotated[str, Field(min_length=1, max_length=255)]
@@ -99,7 +99,7 @@ def checked(item: bytes) -> dict[str, Any]:
         embed = _embed_of(_call(hint))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
-        raise ValueError(told(problems, place=_place, rules={})) from None
+        raise ValueError(describe_problems(problems, place=_place, rules={})) from None
     found: dict[str, Any] = envelope
     found["headers"] |= {"argsrepr": "()", "kwargsrepr": "{}"}
     found["properties"]["body_encoding"] = "base64"

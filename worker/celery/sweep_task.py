@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from models.database.engine import UNEXPLAINED, Blame, blame
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.sweeps.heartbeat import Round, store_round
 from worker.celery import dependencies as wiring
 from worker.celery.application import app
@@ -50,7 +50,7 @@ def sweep(**_newer: object) -> dict[str, Any]:
         "creates_abandoned": swept.creates_abandoned,
         "forgotten": swept.forgotten,
         "secrets_forgotten": swept.secrets_forgotten,
-        "horizon": swept.horizon and written(swept.horizon),
+        "horizon": swept.horizon and format_timestamp(swept.horizon),
     }
 
 

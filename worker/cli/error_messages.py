@@ -7,10 +7,10 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from models.database.engine import is_transient
-from models.database.session import UnfitDatabase
+from models.database.session import UnusableDatabase
 from models.operators import ApiKeyTaken, OperatorExists, OperatorInvalid, OperatorUnknown
 from models.platform.encryption import DecryptionFailed
-from models.settings.errors import WrongSettings
+from models.settings.errors import InvalidSettings
 from producers.publisher import PublishError, SetupRefused
 from worker.cli.errors import FAILED, WRONG_USAGE
 from worker.local.servers import EmbeddedError
@@ -22,7 +22,7 @@ _WRONG_SETUP = (
     OperatorInvalid,
     ProcfileError,
     SetupRefused,
-    WrongSettings,
+    InvalidSettings,
 )
 _FAILED = (ApiKeyTaken, OperatorExists, OperatorUnknown, PublishError)
 
@@ -59,7 +59,7 @@ def explain(error: Exception) -> Explanation | None:
 def _database(error: psycopg.Error) -> Explanation | None:
     # Never str() of SQLAlchemy's own error: it repeats the statement's parameters.
     match error:
-        case UnfitDatabase():
+        case UnusableDatabase():
             return Explanation(str(error), WRONG_USAGE)
         case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
             return Explanation(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from models.migrations.lock_retry import TRIES, Patience
+from models.migrations.lock_retry import TRIES, LockRetryPolicy
 from worker.cli.errors import Failed
 
 EXAMPLE = "Example: SLIPWAY_DATABASE_URL=postgresql://user:password@host/slipway slipway migrate"
@@ -30,7 +30,9 @@ def migrate(
     from models.settings.settings import read_settings  # noqa: PLC0415 - nor the settings
 
     try:
-        upgrade(read_settings().database_url, tell=typer.echo, patience=Patience(tries=tries))
+        upgrade(
+            read_settings().database_url, tell=typer.echo, patience=LockRetryPolicy(tries=tries)
+        )
     except NotMigrated as refusal:
         raise Failed(str(refusal)) from None
     typer.echo("the schema is up to date")

@@ -74,12 +74,12 @@ class When:
 
 def when(text: str) -> When:
     """Read `2026-11-20T10:00:00Z`, or `+1h30m` for a time from now."""
-    from models.platform.timestamps import moment  # noqa: PLC0415 - `--help` needs no Pydantic
+    from models.platform.timestamps import parse_timestamp  # noqa: PLC0415 - `--help` needs no Pydantic
 
     if text.startswith("+"):
         return When(None, duration(text[1:]))
     try:
-        return When(moment(text))
+        return When(parse_timestamp(text))
     except ValueError as problem:
         raise typer.BadParameter(
             f"{text[:40]!r} is not a time: it {problem}; or +1h for a time from now"

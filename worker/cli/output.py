@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from models.platform.durations import format_duration
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 
 _WIDTH_WITHOUT_TERMINAL = 200  # in a file or a pipe nothing should be cut at 80 columns
 
@@ -28,7 +28,7 @@ def plain(value: object) -> object:  # noqa: PLR0911 - one line for each kind of
         case Enum():
             return value.value
         case datetime():
-            return written(value)
+            return format_timestamp(value)
         case timedelta():
             return format_duration(value)
         case Mapping():
@@ -85,4 +85,4 @@ def bounded(words: str, most: int = 200) -> str:
 
 def moment(at: datetime | None) -> str:
     """A time for people, `2026-11-20T10:00:00Z`, to the second; a dash when there is none."""
-    return "-" if at is None else written(at, "seconds")
+    return "-" if at is None else format_timestamp(at, "seconds")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.events.encoding import without_mark
+from models.events.encoding import without_byte_order_mark
 from worker.cli.errors import WrongUsage
 
 _FILE_BYTES_MAX = 16 * 1024
@@ -19,7 +19,7 @@ def read_line(path: Path, *, option: str) -> str:
     except OSError as refusal:
         raise WrongUsage(f"{option} {path}: {refusal.strerror}") from None
     try:
-        line = without_mark(content).decode().rstrip("\r\n")
+        line = without_byte_order_mark(content).decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise WrongUsage(f"{option} {path}: not UTF-8 text; put the one line into it") from None
     if not line:

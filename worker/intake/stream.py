@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from models.events.event import Entry
 from models.events.stream_contract import GROUP, STREAM
 from models.platform.durations import whole_milliseconds
-from models.platform.timestamps import from_microseconds, id_time
+from models.platform.timestamps import entry_id_time, from_microseconds
 from worker.intake.fields import keep_every_field
 from worker.intake.noted_moments import read_moments
 from worker.intake.reclaim import Pending, to_take
@@ -197,7 +197,7 @@ class Stream:
             return []
         try:
             now = _moment(self._redis.time())
-            moments = read_moments(self._redis) if id_time(handed[-1][0]) > now else None
+            moments = read_moments(self._redis) if entry_id_time(handed[-1][0]) > now else None
         except RedisError:  # they stay pending under our name
             self._lost_answer = True
             raise

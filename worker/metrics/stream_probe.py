@@ -6,7 +6,7 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from models.events.probe_entry import OLDER, is_unusable, trial_entry
+from models.events.probe_entry import OLDER, is_unusable, probe_command
 from models.events.stream_contract import STREAM
 
 
@@ -32,7 +32,7 @@ _BY_CODE: Final = {
 def refused(redis: Redis) -> Refused | None:
     """Name the reason; None: an event would be taken. Raises redis.RedisError without an answer."""
     try:
-        redis.execute_command(*trial_entry(STREAM))  # type: ignore[no-untyped-call]  # redis-py's
+        redis.execute_command(*probe_command(STREAM))  # type: ignore[no-untyped-call]  # redis-py's
     except ResponseError as refusal:
         words = str(refusal)
         if OLDER in words:

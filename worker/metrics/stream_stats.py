@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from models.events.stream_contract import GROUP, STREAM
-from models.platform.timestamps import from_microseconds, id_time
+from models.platform.timestamps import entry_id_time, from_microseconds
 from worker.intake.noted_moments import read_moments
 
 SAFE_POLICY: Final = "noeviction"
@@ -52,7 +52,7 @@ def survey_stream(redis: Redis) -> StreamStats:
         entries=entries,
         pending=group.pending,
         oldest_at=min(_arrivals(redis, unapplied, now), default=None),
-        ids_ahead=max(timedelta(), id_time(group.last_id) - now),
+        ids_ahead=max(timedelta(), entry_id_time(group.last_id) - now),
         memory_bytes=memory["used_memory"],
         memory_limit_bytes=memory.get("maxmemory", 0),
         keeps_everything=memory.get("maxmemory_policy", SAFE_POLICY) == SAFE_POLICY,
@@ -76,10 +76,10 @@ def survey_queues(redis: Redis, lists: Mapping[str, Sequence[str]]) -> dict[str,
 
 def _arrivals(redis: Redis, ids: Sequence[str], now: datetime) -> list[datetime]:
     """When entries came. An id from the future does not tell, but the sweeps' looks do (rule 3)."""
-    if all(id_time(id_) <= now for id_ in ids):
-        return [id_time(id_) for id_ in ids]
+    if all(entry_id_time(id_) <= now for id_ in ids):
+        return [entry_id_time(id_) for id_ in ids]
     moments = read_moments(redis)
-    return [min(now, id_time(id_), moments.seen_at(id_) or now) for id_ in ids]
+    return [min(now, entry_id_time(id_), moments.seen_at(id_) or now) for id_ in ids]
 
 
 @dataclass(frozen=True, slots=True)

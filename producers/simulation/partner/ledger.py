@@ -9,7 +9,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Protocol
 
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from producers.simulation.partner.behaviour import Behaviour
 
 ENTRIES_MAX = 200_000
@@ -43,7 +43,7 @@ class LedgerEntry:
         response = "no answer" if self.status is None else str(self.status)
         signature = ", bad signature" if self.signature_ok is False else ""
         repeat = ", again" if self.repeats else ""
-        at = written(self.received_at, "milliseconds")
+        at = format_timestamp(self.received_at, "milliseconds")
         return f"{at} {request}{ticket} -> {response}{signature}{repeat}"
 
     def as_json(self) -> dict[str, object]:
@@ -54,7 +54,7 @@ class LedgerEntry:
             body = {"body_base64": base64.b64encode(self.body).decode("ascii")}
         return {
             "number": self.number,
-            "received_at": written(self.received_at),
+            "received_at": format_timestamp(self.received_at),
             "method": self.method,
             "path": self.path,
             "headers": [list(header) for header in self.headers],
@@ -68,7 +68,7 @@ class LedgerEntry:
             "taken": self.taken,
             "repeats": self.repeats,
             "status": self.status,
-            "answered_at": None if self.answered_at is None else written(self.answered_at),
+            "answered_at": None if self.answered_at is None else format_timestamp(self.answered_at),
         }
 
 

@@ -26,7 +26,7 @@ from pydantic.alias_generators import to_camel
 
 from models.platform.money import from_decimal_units
 from models.platform.signing import sign_seamless
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from producers.simulation.partner.behaviour import (
     Behaviour,
     Respond,
@@ -280,7 +280,7 @@ def _text(fields: Mapping[str, object], name: str) -> str | None:
 
 
 def _zulu(at: datetime) -> str:
-    return written(at, "milliseconds")
+    return format_timestamp(at, "milliseconds")
 
 
 def read_form(action: str, body: bytes) -> BalanceQuestion | WalletSettlement:

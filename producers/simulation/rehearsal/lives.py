@@ -7,7 +7,7 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from producers.simulation.ticket_facts import CURRENCIES, Data, TicketFactory
 
 RESULTS = {
@@ -102,7 +102,7 @@ def _life(
         told_at = moments[number - 1] + (FAST if fast else timedelta())
         event: dict[str, Any] = {
             "event_id": f"{slip['ticket_id']}-{number}",
-            "occurred_at": written(told_at),
+            "occurred_at": format_timestamp(told_at),
             "action": truth.action,
             "data": {**named, **data, **({"correction": True} if truth.correction else {})},
         }

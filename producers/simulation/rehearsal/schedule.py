@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from models.outbox.dead_letters import Resolution, resolve
 from models.outbox.values import Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.vocabulary import Action
 from producers.simulation.rehearsal.lives import Arrival, RehearsedLife
 from producers.simulation.rehearsal.world import PARKING_WINDOW, World
@@ -196,7 +196,7 @@ class Schedule:
         event = {"action": Action.ROLLBACK, "data": {**named, "reason": "contested"}}
         identity = {
             "event_id": f"{ticket_id}-contest",
-            "occurred_at": written(self.world.moment),
+            "occurred_at": format_timestamp(self.world.moment),
         }
         self.world.publish({**identity, **event})
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from models.events.stream_contract import EVENT_FIELD
-from models.platform.timestamps import moment
+from models.platform.timestamps import parse_timestamp
 from producers.simulation.rehearsal.lives import Kind, RehearsedLife
 from producers.simulation.rehearsal.world import CLOSE_DELAY, GRACE, World
 from producers.simulation.sequence_rules import RESULTS
@@ -171,7 +171,7 @@ def _applied_in_order(world: World) -> set[tuple[str, str]]:
             name = (event["data"]["operator"], event["data"]["ticket_id"])
         except (ValueError, KeyError, TypeError):
             continue  # rubbish
-        firsts.setdefault(name, {}).setdefault(moment(event["occurred_at"]))
+        firsts.setdefault(name, {}).setdefault(parse_timestamp(event["occurred_at"]))
     return {name for name, moments in firsts.items() if list(moments) == sorted(moments)}
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from models.events.format import MONEY
+from models.events.format import MONEY_FIELDS
 from models.history import load_histories
 from producers.simulation.partner import (
     CloseWithoutAnswer,
@@ -179,7 +179,7 @@ def test_a_wallet_that_says_0_in_its_own_way_has_paid(scene, partner, body):
 def test_a_cancel_whose_answer_was_lost_is_done_by_the_word_of_its_repeat(
     scene, partner, wallet, action, code
 ):
-    amounts = dict.fromkeys(MONEY, 25_000) | {"wht": 0, "ext": 0, "ext_type": "inclusive"}
+    amounts = dict.fromkeys(MONEY_FIELDS, 25_000) | {"wht": 0, "ext": 0, "ext_type": "inclusive"}
     settle(scene, action, **(amounts if action == "ticket_void" else {}))
     deliver(scene, partner, Rule(CloseWithoutAnswer(taken=True)))
     scene.clock.advance(FIRST_PAUSE)

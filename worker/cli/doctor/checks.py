@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
-from models.settings.errors import WrongSettings
+from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
 from models.sweeps.heartbeat import last_round
 from worker.celery.configuration import SWEEP_QUEUE, configuration
@@ -54,7 +54,7 @@ def examine() -> Iterator[Finding]:
     """Look at everything; each finding as soon as it is made."""
     try:
         settings = read_settings()
-    except WrongSettings as faults:
+    except InvalidSettings as faults:
         for problem in faults.problems:
             yield wrong("settings", problem, mend="mend this variable; models/SETTINGS.md has all")
         yield unknown("all the rest", "the settings must be mended first")

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel
 
 import models.tables  # noqa: F401 - fills the metadata
-from models.database.session import UnfitDatabase
+from models.database.session import UnusableDatabase
 from models.migrations.runner import current_revision, expected_revision
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
 
@@ -38,8 +38,8 @@ USER: Final = text("SELECT current_user")
 def unreachable(error: OperationalError) -> Finding:
     """Say why PostgreSQL could not be connected to, in words that hold no password."""
     cause = error.orig
-    if isinstance(cause, UnfitDatabase):
-        return wrong(PART, cause.found, mend=cause.mend)
+    if isinstance(cause, UnusableDatabase):
+        return wrong(PART, cause.problem, mend=cause.remedy)
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     lines = str(cause).strip().splitlines()
     told = lines[-1] if lines else type(cause).__name__

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from models.lifecycle.advance import NO_WINDOW
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.triage import EventResolution
 from models.vocabulary import Outcome, Reason
 
@@ -136,4 +136,4 @@ def _with_those_along(
 
 
 def _time(time: datetime) -> str:
-    return written(time, "seconds")
+    return format_timestamp(time, "seconds")

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from models.outbox.dead_letters import Resolution
 from models.platform.durations import format_duration
-from models.platform.timestamps import written
+from models.platform.timestamps import format_timestamp
 from models.triage import ResolvedNotice
 from models.vocabulary import RESULTS, Action
 from worker.cli.triage.display import counted
@@ -113,4 +113,4 @@ def _next(notice: ResolvedNotice) -> str:
 
 
 def _time(time: datetime) -> str:
-    return written(time, "seconds")
+    return format_timestamp(time, "seconds")

@@ -10,7 +10,7 @@ import typer
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from models.events.field_names import Names
+from models.events.field_names import KnownNames
 from models.operators import OperatorTerms
 from models.operators.desired import DesiredOperator
 from models.platform.durations import Duration, format_duration
@@ -148,6 +148,6 @@ def _hint(kind: str, loc: tuple[int | str, ...]) -> str:
     if kind != "extra_forbidden":
         return ""
     name = str(loc[-1])
-    known = Names.of(Document.model_fields if len(loc) == 1 else OneOperator.model_fields)
-    meant = known.nearly({name: None}).get(name)
+    known = KnownNames.of(Document.model_fields if len(loc) == 1 else OneOperator.model_fields)
+    meant = known.near_misses({name: None}).get(name)
     return f"; did you mean {meant}?" if meant else ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from models.events.age import too_old_for_a_door
+from models.events.age import publish_age_problem
 from models.events.decode import read
 from models.events.event import Entry, Unreadable
 from models.events.stream_contract import EVENT_FIELD
@@ -57,6 +57,6 @@ def problem_with(line: Read, *, now: datetime, age_max: timedelta) -> str | None
     found = read(Entry(f"{int(now.timestamp() * 1000)}-0", {EVENT_FIELD: ready.line}))
     if isinstance(found, Unreadable):
         return found.message
-    if why := too_old_for_a_door(found.order_time, now=now, age_max=age_max):
+    if why := publish_age_problem(found.order_time, now=now, age_max=age_max):
         return f"occurred_at {why}"
     return None

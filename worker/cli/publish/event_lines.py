@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from models.events.duplicate_keys import appears_twice, doubled_keys
-from models.events.encoding import foreign, without_mark
+from models.events.duplicate_keys import duplicate_key_problem, find_duplicate_keys
+from models.events.encoding import encoding_problem, without_byte_order_mark
 from models.events.stream_contract import EVENT_BYTES_MAX
 from worker.cli.errors import WrongUsage
 
@@ -55,7 +55,7 @@ def lines_of(lines: BinaryIO, *, from_line: int = 1) -> Iterator[Read | BadLine]
     while read := lines.readline(LINE_BYTES_MAX + 1):
         number += 1
         too_long = len(read) > LINE_BYTES_MAX
-        line = without_mark(read) if number == 1 else read
+        line = without_byte_order_mark(read) if number == 1 else read
         if number >= from_line and line.strip():
             event = _event(line)
             yield BadLine(number, event) if isinstance(event, str) else Read(number, event)
@@ -77,10 +77,10 @@ def _event(line: bytes) -> dict[str, object] | str:
         return "nested too deeply"
     if not isinstance(event, dict):
         return 'not an object; an event is {"event_id": …, "action": …, "data": {…}}'
-    twice = doubled_keys(line)  # of a key that appears twice, a dict keeps the last
-    return appears_twice(*twice[0]) if twice else event
+    twice = find_duplicate_keys(line)  # of a key that appears twice, a dict keeps the last
+    return duplicate_key_problem(*twice[0]) if twice else event
 
 
 def _instead(line: bytes) -> str:
-    found = foreign(line)
+    found = encoding_problem(line)
     return f"; {found}" if found else ""

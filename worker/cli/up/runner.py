@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from models.settings.errors import WrongSettings
+from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
 from worker.cli.errors import Failed, WrongUsage
 from worker.cli.output import remark
@@ -115,7 +115,7 @@ def _own_servers(data: Path | None) -> Iterator[dict[str, str]]:
 def _settings(*, embedded: bool) -> Settings:
     try:
         return read_settings()
-    except WrongSettings as wrong:
+    except InvalidSettings as wrong:
         hint = "" if embedded else "\nWithout servers at hand, try: slipway up --embedded"
         raise WrongUsage(f"{wrong}{hint}") from None
 
