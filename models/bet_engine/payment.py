@@ -11,11 +11,11 @@ from models.bet_engine.access import Caller
 from models.bet_engine.ticket_object import TicketObject
 from models.bet_engine.tickets import find_row, read_ticket
 from models.events.event import ARRIVALS_END, Event
-from models.lifecycle.advance import PendingEvent, take_turn
+from models.lifecycle.advance import PendingEvent, advance
 from models.lifecycle.ticket import TicketState
 from models.platform.clock import Clock
 from models.tickets.load import lock_by_id, parked_of
-from models.tickets.save import TicketChange, store
+from models.tickets.save import TicketChange, save_changes
 from models.vocabulary import Action, Outcome, Status
 
 _SEAMLESS: Final = "seamless"
@@ -70,10 +70,10 @@ def pay(
     now = clock.now(connection)
     # What is parked is read after the lock was taken (rule 20), and decided along (rule 5).
     waiting = [*parked_of(connection, [ticket])[row_id], _payment(ticket, now)]
-    decided = take_turn(ticket, waiting, now=now, window=parking_window, was_new=False)
-    paid = next(one for one in decided if one.waiting is waiting[-1])
+    decided = advance(ticket, waiting, now=now, window=parking_window, was_new=False)
+    paid = next(one for one in decided if one.pending is waiting[-1])
     assert paid.decision.outcome is Outcome.APPLIED, "a reserved ticket takes a payment"
-    store(connection, [TicketChange(ticket, decided)], now=now)
+    save_changes(connection, [TicketChange(ticket, decided)], now=now)
     return Paid(read_ticket(connection, row_id, caller=caller))
 
 

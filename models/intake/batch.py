@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 from models.events.event import ARRIVALS_END, Event
 from models.events.lottery import draw_ticket_id, draw_ticket_id_problem
 from models.intake.deduplicate import Arrived, Deduplicated, count_repeats, known_of, sort_by_log
-from models.lifecycle.advance import PendingEvent, take_turn
+from models.lifecycle.advance import PendingEvent, advance
 from models.lifecycle.ticket import Terms, TicketState
 from models.outbox.creates import withdraw_unsent
-from models.tickets.insert import Key, TicketExists, new_among
+from models.tickets.insert import TicketExists, TicketKey, new_among
 from models.tickets.load import lock_by_key, parked_of, terms_of
-from models.tickets.save import TicketChange, store, store_new
+from models.tickets.save import TicketChange, save_changes, save_new_tickets
 from models.vocabulary import Action, Outcome, Reason, Status
 
 # Fresh events arrive after all that is parked; their place in the chunk breaks ties.
@@ -34,7 +34,7 @@ class RefusedEvent:
 class _Routed(NamedTuple):
     """An event of an operator that is known."""
 
-    key: Key
+    key: TicketKey
     terms: Terms
     event: Event
 
@@ -75,7 +75,7 @@ def apply_chunk(
         arrived = [(tickets[one.key], one.event) for one in left]
         log = sort_by_log(arrived, known_of(connection, arrived))
         turns = _take_turns(connection, log.fresh, now=now, window=parking_window)
-        result.due = store(connection, turns, now=now) or result.due
+        result.due = save_changes(connection, turns, now=now) or result.due
         _conclude(connection, log, turns, result, now=now)
     return result
 
@@ -119,7 +119,7 @@ def _begin_tickets(
         log = sort_by_log([(new[one.key], one.event) for one in welcome if one.key in new], {})
         turns = _take_turns(connection, log.fresh, now=now, window=window)
         try:
-            result.due = store_new(connection, turns, now=now)
+            result.due = save_new_tickets(connection, turns, now=now)
         except TicketExists:
             continue
         _conclude(connection, log, turns, result, now=now)
@@ -140,7 +140,7 @@ def _take_turns(
     for ticket_id, waiting in by_ticket.items():
         ticket = tickets[ticket_id]
         was_new = ticket.status is Status.NEW
-        decided = take_turn(ticket, waiting, now=now, window=window, was_new=was_new)
+        decided = advance(ticket, waiting, now=now, window=window, was_new=was_new)
         turns.append(TicketChange(ticket, decided))
     return turns
 
@@ -157,10 +157,10 @@ def _conclude(
     result.refused += [_reused(event) for _, event in log.reused]
     result.ended += [(event, Outcome.DUPLICATE) for _, event in (*log.repeats, *log.redelivered)]
     result.ended += [
-        (one.waiting.event, one.decision.outcome) for turn in turns for one in turn.decided
+        (one.pending.event, one.decision.outcome) for turn in turns for one in turn.decided
     ]
     result.rejected += [
-        (one.waiting.event, reason)
+        (one.pending.event, reason)
         for turn in turns
         for one in turn.decided
         if one.decision.outcome is Outcome.REJECTED and (reason := one.decision.reason)
@@ -168,7 +168,7 @@ def _conclude(
     cancelled = [
         turn.ticket.id
         for turn in turns
-        if any(owed.action is Action.DISCARD for owed in turn.ticket.owed)
+        if any(owed.action is Action.DISCARD for owed in turn.ticket.new_notices)
     ]
     if withdraw_unsent(connection, cancelled, now=now):
         result.due = True

@@ -35,14 +35,14 @@ class PendingEvent(NamedTuple):
 class DecidedEvent(NamedTuple):
     """How a waiting event ended, or that it is (still) parked until *park_until*."""
 
-    waiting: PendingEvent
+    pending: PendingEvent
     decision: Decision
     before: str
     after: str
     park_until: datetime | None = None
 
 
-def take_turn(
+def advance(
     ticket: TicketState,
     waiting: list[PendingEvent],
     *,

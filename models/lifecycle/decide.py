@@ -199,7 +199,7 @@ def _update(ticket: TicketState, event: Event) -> Decision:
             amend(ticket, event)
             # An update has no generation of its own: the notice's number tells them apart.
             add_notice(
-                ticket, event, event.action, generation=ticket.notices + len(ticket.owed) + 1
+                ticket, event, event.action, generation=ticket.notices + len(ticket.new_notices) + 1
             )
             return APPLIED
         case _:

@@ -4,7 +4,7 @@ from models.events.amounts import CURRENCY, amounts_of
 from models.events.event import Event
 from models.events.format import is_missing
 from models.lifecycle.machine import TRIGGER_OF, Trigger, next_state
-from models.lifecycle.ticket import Owed, TicketState
+from models.lifecycle.ticket import NewNotice, TicketState
 from models.vocabulary import Action, Status
 
 _CORRECTED = "correction"
@@ -40,8 +40,8 @@ def withdraw(ticket: TicketState, event: Event) -> None:
     data = event.data
     if event.action is not Action.ROLLBACK:
         data = {"reason": event.data.get("reason") or _CORRECTED}
-    ticket.owed.append(
-        Owed(
+    ticket.new_notices.append(
+        NewNotice(
             Action.ROLLBACK,
             ticket.generation,
             data,
@@ -67,7 +67,9 @@ def fill_in(ticket: TicketState, event: Event) -> None:
 
 def add_notice(ticket: TicketState, event: Event, action: Action, *, generation: int) -> None:
     """Add the notice that *event* causes."""
-    ticket.owed.append(Owed(action, generation, event.data, event.event_id, at=event.order_time))
+    ticket.new_notices.append(
+        NewNotice(action, generation, event.data, event.event_id, at=event.order_time)
+    )
 
 
 def transition(ticket: TicketState, trigger: Trigger) -> None:
@@ -97,7 +99,7 @@ def refuse_create(ticket: TicketState, action: Action, *, why: str, in_doubt: bo
     if ticket.status is Status.NEW:
         transition(ticket, Trigger.REFUSED)
         ticket.cancelled_by = f"{action}: {why}"
-        ticket.owed.append(Owed(Action.DISCARD, 0, {"reason": why}, event_id=None))
+        ticket.new_notices.append(NewNotice(Action.DISCARD, 0, {"reason": why}, event_id=None))
 
 
 def _note_time(ticket: TicketState, event: Event) -> None:

@@ -26,7 +26,7 @@ class Terms:
     lottery_ticket: str = "ticket"  # or "ticket+draw": what is one ticket in its lottery feed
 
 
-class Owed(NamedTuple):
+class NewNotice(NamedTuple):
     """A notice the partner is owed. Its key is (ticket, action, generation)."""
 
     action: Action
@@ -39,7 +39,7 @@ class Owed(NamedTuple):
     withheld: bool = False  # the partner was never told what this takes back (rule 18)
 
 
-_NOT_IN_ROW = frozenset({"owed", "_loaded"})
+_NOT_IN_ROW = frozenset({"new_notices", "_loaded"})
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class TicketState:
     # What this transaction adds:
     filled: dict[str, Any] | None = None  # details that were missing
     amended: dict[str, Any] | None = None  # details that replace what stood there
-    owed: list[Owed] = field(default_factory=list)
+    new_notices: list[NewNotice] = field(default_factory=list)
     _loaded: tuple[Any, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

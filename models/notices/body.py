@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from models.lifecycle.ticket import Owed, TicketState
+from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices import pam, seamless
 
 
@@ -17,7 +17,7 @@ class NoticeText(NamedTuple):
     impossible: str | None = None
 
 
-def message(ticket: TicketState, owed: Owed) -> NoticeText:
+def message(ticket: TicketState, owed: NewNotice) -> NoticeText:
     """The message for *owed*, by the protocol of the ticket's operator."""
     if owed.body is not None:
         return NoticeText(owed.body)

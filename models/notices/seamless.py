@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from models.lifecycle.ticket import Owed, TicketState
+from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices.key import key_of
 from models.platform.money import to_decimal_units
 from models.vocabulary import Action
@@ -20,7 +20,7 @@ PAYOUT, CANCEL = "/payout", "/cancel"
 NO_ROLLBACK = "a seamless wallet has no call that takes a settlement back; settle it by hand"
 
 
-def call(ticket: TicketState, owed: Owed) -> tuple[str, str, str | None]:
+def call(ticket: TicketState, owed: NewNotice) -> tuple[str, str, str | None]:
     """(body, path, why it is impossible) of a result or rollback notice.
 
     `decide` has refused what lacks the facts needed here.
@@ -44,14 +44,14 @@ def call(ticket: TicketState, owed: Owed) -> tuple[str, str, str | None]:
             return _json(fields), CANCEL, None
 
 
-def _own_payout(owed: Owed, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as validated, an int
+def _own_payout(owed: NewNotice, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as validated, an int
     """A cash-out has a payout of its own."""
     own = owed.data.get("net_payout")
     return facts["net_payout"] if own is None else own
 
 
 def _payout(
-    ticket: TicketState, owed: Owed, facts: dict[str, Any], cents: int
+    ticket: TicketState, owed: NewNotice, facts: dict[str, Any], cents: int
 ) -> tuple[str, str, str | None]:
     fields = {
         **_who_and_what(ticket, facts),
@@ -74,7 +74,7 @@ def _who_and_what(ticket: TicketState, facts: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _when(ticket: TicketState, owed: Owed, facts: dict[str, Any]) -> dict[str, str]:
+def _when(ticket: TicketState, owed: NewNotice, facts: dict[str, Any]) -> dict[str, str]:
     name = key_of(ticket.terms.code, ticket.ticket_id, owed.action, owed.generation)
     assert owed.at is not None, "a settlement has its time"
     return {

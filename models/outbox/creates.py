@@ -12,7 +12,7 @@ from models.lifecycle.ticket import TicketState
 from models.outbox.notice_rows import lock_notices, move_heads, update_notices
 from models.outbox.record import decide_parked
 from models.tickets.load import lock_by_id
-from models.tickets.save import store
+from models.tickets.save import save_changes
 from models.vocabulary import NoticeEnd, Status
 
 UNANSWERED_CREATES = text("""
@@ -95,7 +95,7 @@ def _abandoned(
     turns = decide_parked(
         connection, tickets.values(), were_new=were_new, now=now, window=parking_window
     )
-    store(connection, turns, now=now)
+    save_changes(connection, turns, now=now)
     update_notices(connection, notices.values(), now=now)
     move_heads(connection, followed, now=now)
     return len(given_up)

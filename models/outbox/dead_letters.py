@@ -11,7 +11,7 @@ from models.lifecycle.ticket import TicketState
 from models.outbox.notice_rows import SentNotice, lock_notices, move_heads, update_notices
 from models.outbox.record import decide_parked, deliver
 from models.tickets.load import lock_by_id
-from models.tickets.save import store
+from models.tickets.save import save_changes
 from models.vocabulary import RESULTS, Action, NoticeEnd
 
 # Without a body the partner's protocol has no such call: there is nothing to send.
@@ -20,7 +20,7 @@ TICKET_OF = text("SELECT ticket, body = '' AS unsendable, reason FROM notice WHE
 # A result the partner never had takes its rollback along; whatever waits behind goes on.
 WITHDRAW_ROLLBACK = text("""
     UPDATE notice SET ended = 'withdrawn', ended_at = :now, head = false,
-           reason = 'the partner was never told the result it takes back'
+           reason = 'the partner never received the result it takes back'
      WHERE ticket = :ticket AND action = 'ticket_rollback' AND generation = :generation
        AND (ended IS NULL OR ended = 'dead')""")
 
@@ -80,7 +80,7 @@ def resolve(
             assert_never(resolution)
     # Nothing new is parked here, so no window is given.
     turns = decide_parked(connection, [ticket], were_new=set(), now=now, window=timedelta(0))
-    due = store(connection, turns, now=now)
+    due = save_changes(connection, turns, now=now)
     update_notices(connection, [notice], now=now)
     if ticket.unfinished:
         due = move_heads(connection, {ticket.id: ticket.held_until}, now=now) or due

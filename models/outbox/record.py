@@ -12,9 +12,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from models.lifecycle.advance import take_turn
+from models.lifecycle.advance import advance
 from models.lifecycle.effects import accept_create, refuse_create
-from models.lifecycle.ticket import Owed, TicketState
+from models.lifecycle.ticket import NewNotice, TicketState
 from models.outbox.circuit import CircuitState, load_circuits, store_circuits
 from models.outbox.fast_path import record_successes
 from models.outbox.notice_rows import (
@@ -34,7 +34,7 @@ from models.outbox.values import (
     Unanswered,
 )
 from models.tickets.load import lock_by_id, parked_of
-from models.tickets.save import TicketChange, store
+from models.tickets.save import TicketChange, save_changes
 from models.vocabulary import RESULTS, SENT_ONCE, Action, NoticeEnd, Status
 
 DISCARD_AGAIN_AFTER = timedelta(minutes=30)  # contracts: BetStack 1.6, discard
@@ -107,7 +107,7 @@ def record_each(
     turns = decide_parked(
         connection, tickets.values(), were_new=were_new, now=now, window=parking_window
     )
-    due = store(connection, turns, now=now)
+    due = save_changes(connection, turns, now=now)
     update_notices(connection, notices.values(), now=now)
     due = move_heads(connection, followed, now=now) or due
     insert_attempts(connection, counted, now=now)
@@ -129,7 +129,7 @@ def decide_parked(
     return [
         TicketChange(
             ticket,
-            take_turn(
+            advance(
                 ticket, parked[ticket.id], now=now, window=window, was_new=ticket.id in were_new
             ),
         )
@@ -211,7 +211,7 @@ def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
             ticket.close_due_at = now + ticket.terms.close_delay
     elif notice.action is Action.DISCARD and ticket.in_doubt:
         ticket.in_doubt = False
-        again = Owed(
+        again = NewNotice(
             Action.DISCARD,
             notice.generation + 1,
             {},
@@ -219,7 +219,7 @@ def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
             body=notice.body,  # the same call again (contracts: BetStack 1.6)
             not_before=now + DISCARD_AGAIN_AFTER,
         )
-        ticket.owed.append(again)
+        ticket.new_notices.append(again)
 
 
 def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, text
 
 from models.database.apart import together_or_one_by_one
-from models.lifecycle.advance import take_turn
+from models.lifecycle.advance import advance
 from models.tickets.load import lock_by_id, parked_of
-from models.tickets.save import TicketChange, store
+from models.tickets.save import TicketChange, save_changes
 from models.vocabulary import Status
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def _ended(connection: Connection, ids: Collection[int], times: _Times) -> int:
     turns = [
         TicketChange(
             ticket,
-            take_turn(
+            advance(
                 ticket,
                 parked[ticket.id],
                 now=times.now,
@@ -90,7 +90,7 @@ def _ended(connection: Connection, ids: Collection[int], times: _Times) -> int:
         )
         for ticket in tickets.values()
     ]
-    store(connection, turns, now=times.now)
+    save_changes(connection, turns, now=times.now)
     return sum(len(turn.decided) for turn in turns)
 
 

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from models.lifecycle.advance import take_turn
+from models.lifecycle.advance import advance
 from models.lifecycle.checks import import_problem
 from models.lifecycle.ticket import Terms, TicketState
 from models.operators.interventions import Change, Person, record_interventions
 from models.platform.timestamps import format_timestamp
 from models.ticket_import.ticket_line import ImportedTicket
 from models.tickets.load import lock_by_key, parked_of, terms_of
-from models.tickets.save import TicketChange, store
+from models.tickets.save import TicketChange, save_changes
 from models.vocabulary import Status
 
 DID = "ticket_imported"
@@ -62,11 +62,11 @@ def import_tickets(
     turns = [
         TicketChange(
             ticket,
-            take_turn(ticket, waiting[ticket.id], now=now, window=parking_window, was_new=False),
+            advance(ticket, waiting[ticket.id], now=now, window=parking_window, was_new=False),
         )
         for ticket, _ in made
     ]
-    store(connection, turns, now=now)
+    save_changes(connection, turns, now=now)
     record_interventions(connection, [_change(*one) for one in made], person=person, at=now)
     brought.imported = len(made)
     brought.known = len(good) - len(made)

@@ -1,10 +1,10 @@
-"""Add many rows at once by PostgreSQL's COPY: two thirds of what an INSERT from JSON costs there.
+"""Inserts many rows at once by PostgreSQL's COPY: two thirds of what an INSERT from JSON costs.
 
-In binary, so that neither side words or reads numbers and times.
+The format is binary, so neither side formats or parses numbers and times.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from pydantic_core import to_json
@@ -13,20 +13,20 @@ from sqlalchemy.exc import DBAPIError
 
 from models.database.error_texts import without_values
 
-Row = tuple[Any, ...]
-_JSONB_VERSION = "\x01"  # begins each jsonb in binary; its text follows
+CopyRow = tuple[Any, ...]
+_JSONB_VERSION: Final = "\x01"  # begins each jsonb in binary; its text follows
 
 
 class CopyIn:
-    """Adds rows to one table. *columns* names those that are given, in order, with their types."""
+    """Inserts rows into one table; *columns* names those that are given, with their types."""
 
     def __init__(self, table: str, columns: Mapping[str, str]) -> None:
         # What `document` makes is a jsonb already; psycopg has only to pass the text on.
         self._types = ["text" if type_ == "jsonb" else type_ for type_ in columns.values()]
         self._statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
 
-    def write(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Add *rows* inside the caller's transaction. Raises DBAPIError, as any statement does."""
+    def write(self, connection: Connection, rows: Sequence[CopyRow]) -> None:
+        """Insert *rows* inside the caller's transaction. Raises DBAPIError, like any statement."""
         if not rows:
             return
         driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows no driver's types
@@ -41,5 +41,5 @@ class CopyIn:
 
 
 def document(value: dict[str, Any]) -> str:
-    """*value* for a column of type jsonb."""
+    """Return *value* for a column of type jsonb."""
     return _JSONB_VERSION + to_json(value).decode()

@@ -1,4 +1,4 @@
-"""Lock tickets in one order and load them (rules 1, 19 and 20)."""
+"""Locks tickets in one order and loads them, with their parked events (rules 1, 19 and 20)."""
 
 import json
 from collections import defaultdict
@@ -12,39 +12,32 @@ from models.events.event import Event
 from models.events.stored import stored_data_problem
 from models.lifecycle.advance import PendingEvent
 from models.lifecycle.ticket import Terms, TicketState
-from models.vocabulary import Action, Reason, Result, Status
+from models.tickets.insert import TicketKey
+from models.tickets.row import SELECTED, TERMS_OF_OPERATOR, state_of_row, terms_of_row
+from models.vocabulary import Action, Reason
 
-TERMS = text("""
-    SELECT id, code, protocol, announces_tickets, close_delay, agent, lottery_ticket
-      FROM operator WHERE code = ANY(:codes)""")
+TERMS = text(f"SELECT {TERMS_OF_OPERATOR} FROM operator WHERE code = ANY(:codes)")  # noqa: S608 - a constant list of columns
 
-# Missing tickets are made first, in key order, and only then are all locked in one order: "lock
-# what is there, insert the rest, lock that" deadlocks (protocol E5).
-MAKE_ABSENT = text("""
+# Missing tickets are inserted first, in key order, and only then are all locked in one order:
+# "lock those that exist, insert the rest, lock these" deadlocks (E5).
+INSERT_ABSENT = text("""
     INSERT INTO ticket (operator, ticket_id, created_at, changed_at)
     SELECT key.operator, key.ticket_id, :now, :now
       FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(operator int, ticket_id text)
      ORDER BY key.operator, key.ticket_id COLLATE "C"
         ON CONFLICT (operator, ticket_id) DO NOTHING""")
 
-# NO KEY: an insert that refers to the ticket need not wait (protocol E8).
-_COLUMNS = """
-    t.id, t.operator, t.ticket_id, t.status, t.result, t.generation, t.settled_at, t.amounts,
-    t.amended_at, t.close_due_at, t.parked, t.sequence, t.notices, t.unfinished,
-    t.held_until, t.untold, t.in_doubt, t.cancelled_by, t.draw, o.code, o.protocol,
-    o.announces_tickets, o.close_delay, o.agent, o.lottery_ticket,
-    t.details ->> 'currency' AS opened_in,
-    CASE WHEN o.protocol = 'seamless' THEN t.details END AS details"""
+# NO KEY: an insert that refers to the ticket need not wait (E8).
 # OFFSET 0 keeps the operator out of the search for the ticket: on a table that is still small, the
 # planner would go through all tickets of the key's operator instead.
 LOCK_BY_KEY = text(f"""
-    SELECT {_COLUMNS}
+    SELECT {SELECTED}
       FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(operator int, ticket_id text)
       JOIN ticket t ON t.operator = key.operator AND t.ticket_id = key.ticket_id
      CROSS JOIN LATERAL (SELECT * FROM operator WHERE id = t.operator OFFSET 0) o
      ORDER BY t.id FOR NO KEY UPDATE OF t""")  # noqa: S608 - a constant list of columns
 LOCK_BY_ID = text(f"""
-    SELECT {_COLUMNS}
+    SELECT {SELECTED}
       FROM ticket t JOIN operator o ON o.id = t.operator
      WHERE t.id = ANY(:ids)
      ORDER BY t.id FOR NO KEY UPDATE OF t""")  # noqa: S608 - a constant list of columns
@@ -54,45 +47,43 @@ PARKED = text("""
            sequence, entry_id, park_until, reason
       FROM ticket_event WHERE ticket = ANY(:tickets) AND outcome = 'parked'""")
 
-Key = tuple[int, str]
-
 
 def terms_of(connection: Connection, codes: Iterable[str]) -> dict[str, Terms]:
-    """The operators among *codes* that are known."""
+    """Return the terms of those operators among *codes* that exist."""
     rows = connection.execute(TERMS, {"codes": sorted(set(codes))})
-    return {row.code: Terms(*row) for row in rows}
+    return {row.code: terms_of_row(row) for row in rows}
 
 
 def lock_by_key(
-    connection: Connection, keys: Iterable[Key], *, now: datetime
-) -> dict[Key, TicketState]:
-    """The tickets of *keys*, locked until the transaction ends; missing ones are made `absent`."""
+    connection: Connection, keys: Iterable[TicketKey], *, now: datetime
+) -> dict[TicketKey, TicketState]:
+    """Lock the tickets of *keys* until the transaction ends; inserts missing ones as `absent`."""
     listed = json.dumps([{"operator": key[0], "ticket_id": key[1]} for key in sorted(set(keys))])
-    connection.execute(MAKE_ABSENT, {"keys": listed, "now": now})
+    connection.execute(INSERT_ABSENT, {"keys": listed, "now": now})
     rows = connection.execute(LOCK_BY_KEY, {"keys": listed})
-    return {(row.operator, row.ticket_id): _state(row) for row in rows}
+    return {(row.operator, row.ticket_id): state_of_row(row) for row in rows}
 
 
 def lock_by_id(connection: Connection, ids: Iterable[int]) -> dict[int, TicketState]:
-    """The tickets of *ids*, locked until the transaction ends."""
+    """Lock the tickets of *ids* until the transaction ends."""
     rows = connection.execute(LOCK_BY_ID, {"ids": sorted(set(ids))})
-    return {row.id: _state(row) for row in rows}
+    return {row.id: state_of_row(row) for row in rows}
 
 
 def parked_of(
     connection: Connection, tickets: Iterable[TicketState]
 ) -> defaultdict[int, list[PendingEvent]]:
-    """The parked events by ticket; asks only for tickets that say they have some (rule 20)."""
-    having = {ticket.id: ticket for ticket in tickets if ticket.parked}
-    found: defaultdict[int, list[PendingEvent]] = defaultdict(list)
-    if having:
-        for row in connection.execute(PARKED, {"tickets": sorted(having)}):
-            found[row.ticket].append(waiting(row, having[row.ticket]))
-    return found
+    """Return the parked events by ticket; reads only if a ticket counts some (rule 20)."""
+    with_parked = {ticket.id: ticket for ticket in tickets if ticket.parked}
+    parked: defaultdict[int, list[PendingEvent]] = defaultdict(list)
+    if with_parked:
+        for row in connection.execute(PARKED, {"tickets": sorted(with_parked)}):
+            parked[row.ticket].append(pending_event(row, with_parked[row.ticket]))
+    return parked
 
 
-def waiting(row: Row[Any], ticket: TicketState) -> PendingEvent:
-    """The event of a row of the log, with the columns that `PARKED` names."""
+def pending_event(row: Row[Any], ticket: TicketState) -> PendingEvent:
+    """Return the event in a row of the event log, with the columns that `PARKED` names."""
     damage = stored_data_problem(row.data)
     event = Event(
         event_id=row.event_id,
@@ -107,37 +98,3 @@ def waiting(row: Row[Any], ticket: TicketState) -> PendingEvent:
         entry_id=row.entry_id,
     )
     return PendingEvent(event, row.arrival, row.park_until, Reason(row.reason), damage)
-
-
-def _state(row: Row[Any]) -> TicketState:
-    return TicketState(
-        id=row.id,
-        ticket_id=row.ticket_id,
-        terms=Terms(
-            row.operator,
-            row.code,
-            row.protocol,
-            row.announces_tickets,
-            row.close_delay,
-            row.agent,
-            row.lottery_ticket,
-        ),
-        status=Status(row.status),
-        result=Result(row.result),
-        generation=row.generation,
-        settled_at=row.settled_at,
-        amounts=row.amounts if isinstance(row.amounts, dict) else None,
-        amended_at=row.amended_at,
-        close_due_at=row.close_due_at,
-        parked=row.parked,
-        sequence=row.sequence,
-        notices=row.notices,
-        unfinished=row.unfinished,
-        held_until=row.held_until,
-        untold=row.untold,
-        in_doubt=row.in_doubt,
-        cancelled_by=row.cancelled_by,
-        draw=row.draw,
-        opened_in=row.opened_in,
-        details=row.details if isinstance(row.details, dict) else {},
-    )

@@ -1,4 +1,4 @@
-"""Store what was decided: tickets, then events, then notices (rule 19), one statement each."""
+"""Saves what was decided: tickets, then events, then notices (rule 19), one statement each."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -8,34 +8,25 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 
 from models.lifecycle.advance import DecidedEvent
-from models.lifecycle.ticket import Owed, TicketState
+from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices.body import message
 from models.notices.key import key_to_keep
-from models.tickets.copy import CopyIn, Row, document
-from models.tickets.insert import make_tickets
+from models.tickets.copy import CopyIn, CopyRow, document
+from models.tickets.insert import insert_tickets
+from models.tickets.row import ASSIGNMENTS, UPDATED, updated_row
 from models.vocabulary import NoticeEnd, Status
 
-UPDATE_TICKETS = text("""
+UPDATE_TICKETS = text(f"""
     UPDATE ticket t
-       SET status = r.status, result = r.result, generation = r.generation,
-           settled_at = r.settled_at, amounts = r.amounts, amended_at = r.amended_at,
-           close_due_at = r.close_due_at, parked = r.parked, sequence = r.sequence,
-           notices = r.notices, unfinished = r.unfinished, held_until = r.held_until,
-           untold = r.untold, in_doubt = r.in_doubt, cancelled_by = r.cancelled_by,
-           draw = r.draw, changed_at = :now,
+       SET {ASSIGNMENTS}, changed_at = :now,
            cancelled_at = CASE WHEN NOT r.over THEN NULL
                                WHEN t.status = 'cancelled' THEN coalesce(t.cancelled_at, :now)
                                ELSE :now END,
            details = CASE WHEN r.filled IS NULL AND r.amended IS NULL THEN t.details
-                          ELSE coalesce(r.filled, '{}') || t.details || coalesce(r.amended, '{}')
-                      END
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-               id bigint, status text, result text, generation int, settled_at timestamptz,
-               amounts jsonb, amended_at timestamptz, close_due_at timestamptz, parked int,
-               sequence int, notices int, unfinished int, held_until timestamptz, untold int,
-               in_doubt bool, cancelled_by text, draw text, over bool, filled jsonb,
-               amended jsonb)
-     WHERE t.id = r.id""")
+                     ELSE coalesce(r.filled, '{{}}') || t.details || coalesce(r.amended, '{{}}')
+                     END
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r({UPDATED})
+     WHERE t.id = r.id""")  # noqa: S608 - constant lists of columns
 
 EVENTS = CopyIn(
     "ticket_event",
@@ -59,7 +50,7 @@ EVENTS = CopyIn(
     },
 )
 
-# An event that was parked and has ended, or whose window starts anew.
+# A parked event that has ended, or whose window starts again.
 UPDATE_EVENTS = text("""
     UPDATE ticket_event e
        SET outcome = r.outcome, reason = r.reason, message = r.message,
@@ -99,92 +90,64 @@ class TicketChange(NamedTuple):
     decided: Sequence[DecidedEvent] = ()
 
 
-def store(connection: Connection, turns: Sequence[TicketChange], *, now: datetime) -> bool:
-    """Write the turns. True: a notice among them is due now, so deliverers should look."""
-    notices = _notices(turns, now)
-    changed = [one.ticket for one in turns if _is_changed(one)]
-    _write(connection, UPDATE_TICKETS, [_ticket(one) for one in changed], now)
-    _log(connection, turns, now)
-    return _owe(connection, notices, now)
-
-
-def store_new(connection: Connection, turns: Sequence[TicketChange], *, now: datetime) -> bool:
-    """Make the tickets of the turns, none of which had a row, and write the turns.
-
-    True as with `store`. Raises TicketExists if somebody else has made one of them meanwhile; then
-    nothing was written.
-    """
-    notices = _notices(turns, now)
-    make_tickets(connection, [one.ticket for one in turns], now=now)
-    _log(connection, turns, now)
-    return _owe(connection, notices, now)
-
-
-def _is_changed(turn: TicketChange) -> bool:
-    """Whether the ticket's row changes; one that nothing opened is kept from its last event on."""
-    ticket = turn.ticket
-    never_opened = ticket.status is Status.ABSENT
-    return ticket.changed or (never_opened and bool(turn.decided))
-
-
-def _log(connection: Connection, turns: Iterable[TicketChange], now: datetime) -> None:
-    """Write the events; their tickets are written."""
-    fresh: list[Row] = []
-    ended: list[dict[str, Any]] = []
-    for turn in turns:
-        for one in turn.decided:
-            if one.waiting.is_fresh:
-                fresh.append(_event(turn.ticket.id, one, now))
-            else:
-                ended.append(_end(turn.ticket.id, one))
-    EVENTS.write(connection, fresh)
-    _write(connection, UPDATE_EVENTS, ended, now)
-
-
-def _owe(connection: Connection, notices: Sequence[Row], now: datetime) -> bool:
-    """Write the notices, whose tickets are written. True: one of them is due now."""
+def save_changes(connection: Connection, changes: Sequence[TicketChange], *, now: datetime) -> bool:
+    """Write *changes*. Returns True if a new notice is due now, so that deliverers should look."""
+    notices, due = _notice_rows(changes, now)
+    changed = [change.ticket for change in changes if _is_row_changed(change)]
+    _execute(connection, UPDATE_TICKETS, [updated_row(ticket) for ticket in changed], now)
+    _save_events(connection, changes, now)
     NOTICES.write(connection, notices)
-    return any(
-        head and ended is None and due_at <= now
-        for *_, head, due_at, ended, _ended_at, _reason, _created_at in notices
-    )
+    return due
 
 
-def _write(
+def save_new_tickets(
+    connection: Connection, changes: Sequence[TicketChange], *, now: datetime
+) -> bool:
+    """Insert the tickets of *changes*, none of which had a row, and write *changes*.
+
+    Returns the same as `save_changes`. Raises TicketExists if another transaction has inserted one
+    of them meanwhile; then nothing was written.
+    """
+    notices, due = _notice_rows(changes, now)
+    insert_tickets(connection, [change.ticket for change in changes], now=now)
+    _save_events(connection, changes, now)
+    NOTICES.write(connection, notices)
+    return due
+
+
+def _is_row_changed(change: TicketChange) -> bool:
+    """Return whether the ticket's row changes.
+
+    With each event of a ticket that nothing has opened its retention starts again, so its row
+    changes even if the event did nothing.
+    """
+    ticket = change.ticket
+    return ticket.changed or (ticket.status is Status.ABSENT and bool(change.decided))
+
+
+def _save_events(connection: Connection, changes: Iterable[TicketChange], now: datetime) -> None:
+    fresh: list[CopyRow] = []
+    ended: list[dict[str, Any]] = []
+    for change in changes:
+        for decided in change.decided:
+            if decided.pending.is_fresh:
+                fresh.append(_event_row(change.ticket.id, decided, now))
+            else:
+                ended.append(_event_end(change.ticket.id, decided))
+    EVENTS.write(connection, fresh)
+    _execute(connection, UPDATE_EVENTS, ended, now)
+
+
+def _execute(
     connection: Connection, statement: TextClause, rows: Sequence[dict[str, Any]], now: datetime
 ) -> None:
     if rows:
         connection.execute(statement, {"rows": to_json(rows).decode(), "now": now})
 
 
-def _ticket(ticket: TicketState) -> dict[str, Any]:
-    return {
-        "id": ticket.id,
-        "status": str(ticket.status),
-        "result": str(ticket.result),
-        "generation": ticket.generation,
-        "settled_at": ticket.settled_at,
-        "amounts": ticket.amounts,
-        "amended_at": ticket.amended_at,
-        "close_due_at": ticket.close_due_at,
-        "parked": ticket.parked,
-        "sequence": ticket.sequence,
-        "notices": ticket.notices,
-        "unfinished": ticket.unfinished,
-        "held_until": ticket.held_until,
-        "untold": ticket.untold,
-        "in_doubt": ticket.in_doubt,
-        "cancelled_by": ticket.cancelled_by,
-        "draw": ticket.draw,
-        "over": ticket.is_over,
-        "filled": ticket.filled,
-        "amended": ticket.amended,
-    }
-
-
-def _event(ticket: int, one: DecidedEvent, now: datetime) -> Row:
-    """A row of `EVENTS`."""
-    event, decision = one.waiting.event, one.decision
+def _event_row(ticket: int, decided: DecidedEvent, now: datetime) -> CopyRow:
+    """Return the values of the columns of `EVENTS`."""
+    event, decision = decided.pending.event, decided.decision
     return (
         ticket,
         event.event_id,
@@ -198,58 +161,77 @@ def _event(ticket: int, one: DecidedEvent, now: datetime) -> Row:
         decision.outcome,
         decision.reason,
         decision.message,
-        one.before,
-        one.after,
-        one.park_until,
+        decided.before,
+        decided.after,
+        decided.park_until,
         now,
     )
 
 
-def _end(ticket: int, one: DecidedEvent) -> dict[str, Any]:
-    """A row for `UPDATE_EVENTS`."""
-    decision = one.decision
+def _event_end(ticket: int, decided: DecidedEvent) -> dict[str, Any]:
+    """Return a row for `UPDATE_EVENTS`."""
+    decision = decided.decision
     return {
         "ticket": ticket,
-        "event_id": one.waiting.event.event_id,
+        "event_id": decided.pending.event.event_id,
         "outcome": str(decision.outcome),
         "reason": None if decision.reason is None else str(decision.reason),
         "message": decision.message,
-        "status_before": one.before,
-        "status_after": one.after,
-        "park_until": one.park_until,
+        "status_before": decided.before,
+        "status_after": decided.after,
+        "park_until": decided.park_until,
     }
 
 
-def _notices(turns: Iterable[TicketChange], now: datetime) -> list[Row]:
-    return [_notice(turn.ticket, owed, now) for turn in turns for owed in turn.ticket.owed]
+def _notice_rows(changes: Iterable[TicketChange], now: datetime) -> tuple[list[CopyRow], bool]:
+    """Return the rows of the new notices, and whether one of them can be sent now.
+
+    Their tickets count them, so the rows are made before the tickets are written.
+    """
+    rows: list[CopyRow] = []
+    due = False
+    for change in changes:
+        for notice in change.ticket.new_notices:
+            row, due_now = _notice_row(change.ticket, notice, now)
+            rows.append(row)
+            due = due or due_now
+    return rows, due
 
 
-def _notice(ticket: TicketState, owed: Owed, now: datetime) -> Row:
-    """A row of `NOTICES`: the head, if nothing before it is unfinished (rule 12)."""
-    text_ = message(ticket, owed)
+def _notice_row(ticket: TicketState, notice: NewNotice, now: datetime) -> tuple[CopyRow, bool]:
+    """Return the values of the columns of `NOTICES`, and whether the notice can be sent now.
+
+    It is the head of its ticket's queue if no earlier notice is unfinished (rule 12).
+    """
+    text_ = message(ticket, notice)
     ended = reason = None
-    if owed.withheld:
-        ended, reason = NoticeEnd.WITHDRAWN, "the partner was never told the result it takes back"
+    if notice.withheld:
+        ended, reason = (
+            NoticeEnd.WITHDRAWN,
+            "the partner never received the result it takes back",
+        )
     elif text_.impossible is not None:
         ended, reason = NoticeEnd.DEAD, text_.impossible
     ticket.notices += 1
-    is_head = ticket.unfinished == 0 and not owed.withheld
-    if not owed.withheld:
+    is_head = ticket.unfinished == 0 and not notice.withheld
+    if not notice.withheld:
         ticket.unfinished += 1
-    return (
+    due_at = max(now, notice.not_before or now, ticket.held_until or now)
+    row = (
         ticket.id,
         ticket.terms.operator,
         ticket.notices,
-        owed.action,
-        owed.generation,
-        owed.event_id,
+        notice.action,
+        notice.generation,
+        notice.event_id,
         text_.path,
         text_.body,
-        key_to_keep(ticket.terms.code, ticket.ticket_id, owed.action, owed.generation),
+        key_to_keep(ticket.terms.code, ticket.ticket_id, notice.action, notice.generation),
         is_head,
-        max(now, owed.not_before or now, ticket.held_until or now),
+        due_at,
         ended,
         now if ended else None,
         reason,
         now,
     )
+    return row, is_head and ended is None and due_at <= now

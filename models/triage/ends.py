@@ -18,7 +18,7 @@ def resolution_of(
 ) -> EventResolution:
     """How the event of *row* ended; one that was not decided is as it was."""
     for one in decided:
-        if one.waiting.event.event_id == row.event_id:
+        if one.pending.event.event_id == row.event_id:
             return _ended(ticket, one, asked=True, was=(row.outcome, row.reason))
     return EventResolution(
         operator=ticket.terms.code,
@@ -44,15 +44,17 @@ def decided_along(
     return [
         _ended(ticket, one, asked=False, was=(Outcome.PARKED.value, None))
         for one in decided
-        if one.waiting.event.event_id not in asked
+        if one.pending.event.event_id not in asked
     ]
 
 
 def _ended(
     ticket: TicketState, one: DecidedEvent, *, asked: bool, was: tuple[str, str | None]
 ) -> EventResolution:
-    event, decision = one.waiting.event, one.decision
-    told = [owed for owed in ticket.owed if owed.event_id == event.event_id and not owed.withheld]
+    event, decision = one.pending.event, one.decision
+    told = [
+        owed for owed in ticket.new_notices if owed.event_id == event.event_id and not owed.withheld
+    ]
     return EventResolution(
         operator=ticket.terms.code,
         ticket_id=ticket.ticket_id,

@@ -12,14 +12,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from models.events.event import ARRIVALS_END
-from models.lifecycle.advance import DecidedEvent, PendingEvent, take_turn
+from models.lifecycle.advance import DecidedEvent, PendingEvent, advance
 from models.lifecycle.ticket import Decision, TicketState
 from models.operators.interventions import Person
 from models.outbox.creates import withdraw_unsent
 from models.outbox.dead_letters import NotPossible
 from models.platform.timestamps import format_timestamp
-from models.tickets.load import lock_by_id, parked_of, waiting
-from models.tickets.save import TicketChange, store
+from models.tickets.load import lock_by_id, parked_of, pending_event
+from models.tickets.save import TicketChange, save_changes
 from models.triage.ends import decided_along, record_resolution, resolution_of
 from models.triage.values import EventResolution
 from models.vocabulary import Action, Outcome, Reason, Status
@@ -63,7 +63,7 @@ def retry_events(
     if outcome is not Outcome.PARKED:
         for place, row in enumerate(rows):
             taken.append(_taken_up(row, ticket, place, order_time, park_until=now + window))
-    decided = take_turn(ticket, [*left, *taken], now=now, window=window, was_new=was_new)
+    decided = advance(ticket, [*left, *taken], now=now, window=window, was_new=was_new)
     asked = [row.event_id for row in rows]
     _store(connection, ticket, decided, now=now)
     if taken:
@@ -105,9 +105,9 @@ def drop_events(
         was_new = ticket.status is Status.NEW
         left = parked_of(connection, [ticket])[ticket.id]
         decided = [_dropped(ticket, one, person) for one in left if one.event.event_id in asked]
-        numbers = _use_up(ticket, [one.waiting for one in decided])
+        numbers = _use_up(ticket, [one.pending for one in decided])
         left = [one for one in left if one.event.event_id not in asked]
-        decided += take_turn(ticket, left, now=now, window=window, was_new=was_new)
+        decided += advance(ticket, left, now=now, window=window, was_new=was_new)
         _store(connection, ticket, decided, now=now)
     connection.execute(DROP, {"ticket": ticket.id, "ids": asked, "now": now})
     ends = [
@@ -152,7 +152,7 @@ def _taken_up(
     park_until: datetime,
 ) -> PendingEvent:
     """As it waits now: with a window of its own, and for no reason yet, so that it is stored."""
-    stored = waiting(row, ticket)
+    stored = pending_event(row, ticket)
     event = stored.event if order_time is None else stored.event._replace(order_time=order_time)
     latest = ARRIVALS_END + place
     return PendingEvent(event, arrival=latest, park_until=park_until, damage=stored.damage)
@@ -177,6 +177,6 @@ def _use_up(ticket: TicketState, dropped: Sequence[PendingEvent]) -> dict[str, i
 def _store(
     connection: Connection, ticket: TicketState, decided: Sequence[DecidedEvent], *, now: datetime
 ) -> None:
-    store(connection, [TicketChange(ticket, decided)], now=now)
-    if any(owed.action is Action.DISCARD for owed in ticket.owed):
+    save_changes(connection, [TicketChange(ticket, decided)], now=now)
+    if any(owed.action is Action.DISCARD for owed in ticket.new_notices):
         withdraw_unsent(connection, [ticket.id], now=now)

@@ -57,7 +57,7 @@ when      what     which                             how it ended               
 10:01:16  notice   ticket_win                        skipped
     set by a person; it was dead: answered 410
 10:01:16  notice   ticket_rollback                   withdrawn
-    the partner was never told the result it takes back
+    the partner never received the result it takes back
 10:01:17  event    ticket_rollback                   parked (open)                   id four;
     there is no result to withdraw yet; waits until 10:16:17
 """

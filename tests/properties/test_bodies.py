@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.events.decode import read
 from models.events.event import Event
-from models.lifecycle.advance import PendingEvent, take_turn
+from models.lifecycle.advance import PendingEvent, advance
 from models.lifecycle.ticket import TicketState
 from models.notices.body import message
 from models.vocabulary import INBOUND, Outcome, Status
@@ -49,7 +49,7 @@ def test_whatever_is_decided_about_a_ticket_can_be_sent(terms, status, known, ev
 
     ends = [tell(ticket, number, *one) for number, one in enumerate(events)]
 
-    assert len([message(ticket, owed) for owed in ticket.owed]) == len(ticket.owed)
+    assert len([message(ticket, owed) for owed in ticket.new_notices]) == len(ticket.new_notices)
     assert None not in ends
 
 
@@ -61,7 +61,7 @@ def test_a_wallet_s_result_is_sent_or_refused_for_what_it_lacks(known, action):
     end = tell(ticket, 1, action, {})
 
     if end is Outcome.APPLIED:
-        (owed,) = ticket.owed
+        (owed,) = ticket.new_notices
         sent = json.loads(message(ticket, owed).body)
         assert all(sent[name] not in (None, "") for name in ("username", "game", "gameId"))
         assert sent["currency"] in ("EUR", "JPY", "KWD", "CLF")
@@ -87,6 +87,6 @@ def tell(ticket: TicketState, number: int, action: str, data: dict[str, Any]) ->
         return Outcome.REJECTED
     was_new = ticket.status is Status.NEW
     one = PendingEvent(event, arrival=number)
-    ended = take_turn(ticket, [one], now=event.received_at, window=WINDOW, was_new=was_new)
+    ended = advance(ticket, [one], now=event.received_at, window=WINDOW, was_new=was_new)
     ticket.parked = 0
     return ended[0].decision.outcome if ended else None

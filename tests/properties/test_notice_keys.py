@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models.lifecycle.ticket import Owed, TicketState
+from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices.body import message
 from models.notices.key import key_of, plain_key
 from models.vocabulary import RESULTS, Action
@@ -95,7 +95,7 @@ def header(notice: Notice) -> str:
 def transaction(notice: Notice) -> str:
     operator, ticket_id, action, generation = notice
     ticket = TicketState(1, ticket_id, replace(SEAMLESS, code=operator), details=dict(ROUND))
-    made = message(ticket, Owed(action, generation, {}, event_id="e", at=AT))
+    made = message(ticket, NewNotice(action, generation, {}, event_id="e", at=AT))
     found: str = json.loads(made.body)["transactionId"]
     assert len(found) == 36, "a UUID, whatever the length of the ids"
     return found

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from models.events.event import Event
-from models.lifecycle.advance import PendingEvent, take_turn
+from models.lifecycle.advance import PendingEvent, advance
 from models.lifecycle.effects import accept_create, refuse_create
 from models.lifecycle.ticket import Decision, Terms, TicketState
 from models.vocabulary import Action, Outcome, Result, Status
@@ -169,7 +169,7 @@ class Life:
         ended_before: datetime | None = None,
     ) -> "Life":
         new = self.ticket.status is Status.NEW if was_new is None else was_new
-        decided = take_turn(
+        decided = advance(
             self.ticket,
             [*self.parked, *fresh],
             now=at(now),
@@ -179,11 +179,11 @@ class Life:
         )
         waiting = {one.event.event_id: one for one in self.parked}
         for done in decided:
-            event_id = done.waiting.event.event_id
+            event_id = done.pending.event.event_id
             self.ended[event_id] = done.decision
             waiting.pop(event_id, None)
             if done.decision.outcome is Outcome.PARKED:
-                one = done.waiting
+                one = done.pending
                 waiting[event_id] = PendingEvent(one.event, one.arrival, done.park_until)
         self.parked = list(waiting.values())
         assert self.ticket.parked == len(self.parked), "the row counts what waits (rule 7)"
@@ -192,14 +192,14 @@ class Life:
 
     def _store(self) -> None:
         state = self.ticket
-        self.story += [owed.action.removeprefix("ticket_") for owed in state.owed]
+        self.story += [owed.action.removeprefix("ticket_") for owed in state.new_notices]
         self.ticket = replace(
             state,
-            notices=state.notices + len(state.owed),
+            notices=state.notices + len(state.new_notices),
             details=state.facts,
             filled=None,
             amended=None,
-            owed=[],
+            new_notices=[],
         )
 
 

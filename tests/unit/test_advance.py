@@ -9,7 +9,7 @@ import pytest
 
 from models.events.decode import read
 from models.events.event import Entry, Event
-from models.lifecycle.advance import PendingEvent, take_turn
+from models.lifecycle.advance import PendingEvent, advance
 from tests.support.tickets import NOON, WINDOW, Life, at, event, standing, ticket
 
 
@@ -130,9 +130,9 @@ def test_what_the_database_returns_in_any_order_is_decided_in_the_order_of_arriv
     state = ticket("open")
     waiting = [PendingEvent(event("lost@1"), arrival=2), PendingEvent(event("win@1"), arrival=1)]
 
-    take_turn(state, waiting, now=at(1), window=WINDOW, was_new=False)
+    advance(state, waiting, now=at(1), window=WINDOW, was_new=False)
 
-    assert [owed.action for owed in state.owed] == ["ticket_win"]
+    assert [owed.action for owed in state.new_notices] == ["ticket_win"]
     assert state.parked == 1
 
 
@@ -239,7 +239,7 @@ def test_each_event_that_ends_names_the_status_before_and_after():
         PendingEvent(event(one), n) for n, one in enumerate(["win@1", "rollback@2", "lost@3"])
     ]
 
-    decided = take_turn(state, waiting, now=at(3), window=WINDOW, was_new=False)
+    decided = advance(state, waiting, now=at(3), window=WINDOW, was_new=False)
 
     assert [(one.before, one.after) for one in decided] == [
         ("open", "resulted/won"),

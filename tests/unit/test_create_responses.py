@@ -3,7 +3,7 @@
 import pytest
 
 from models.lifecycle.effects import accept_create, refuse_create
-from models.lifecycle.ticket import Owed
+from models.lifecycle.ticket import NewNotice
 from models.vocabulary import Action, Status
 from tests.support.tickets import Life, standing, ticket
 
@@ -19,7 +19,7 @@ def test_two_hundred_opens_or_reserves_the_ticket(action, status):
     accept_create(state, action)
 
     assert (state.status, state.changed) == (status, True)
-    assert state.owed == []
+    assert state.new_notices == []
 
 
 @pytest.mark.parametrize("in_doubt", [False, True])
@@ -32,8 +32,8 @@ def test_anything_else_cancels_the_ticket_and_owes_its_discard(action, _, in_dou
 
     assert state.status is Status.CANCELLED
     assert state.cancelled_by == f"{action}: no good answer came: 500"
-    assert state.owed == [
-        Owed(Action.DISCARD, 0, {"reason": "no good answer came: 500"}, event_id=None)
+    assert state.new_notices == [
+        NewNotice(Action.DISCARD, 0, {"reason": "no good answer came: 500"}, event_id=None)
     ]
     assert state.in_doubt is in_doubt
 

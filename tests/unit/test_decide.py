@@ -187,4 +187,4 @@ def test_a_tombstone_refuses_the_create_that_comes_after_it():
 
     assert decision.outcome is Outcome.REJECTED
     assert state.status is Status.CANCELLED
-    assert [owed.action for owed in state.owed] == ["ticket_discard"]
+    assert [owed.action for owed in state.new_notices] == ["ticket_discard"]

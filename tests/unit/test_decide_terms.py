@@ -153,7 +153,7 @@ def test_a_result_in_another_currency_than_the_ticket_is_refused(standing, notat
 
     assert (decision.outcome, decision.reason) == ("rejected", "other_currency")
     assert decision.message == "currency: JPY where the ticket was opened in EUR"
-    assert not state.owed
+    assert not state.new_notices
 
 
 @pytest.mark.parametrize("terms", [PAM, ANNOUNCING, SEAMLESS])
@@ -303,7 +303,7 @@ def test_a_notice_remembers_what_caused_it():
 
     decide(state, event("win@2", shop="12"))
 
-    (owed,) = state.owed
+    (owed,) = state.new_notices
     assert (owed.event_id, owed.at) == ("win@2", at(2))
     assert owed.data["shop"] == "12"
     assert (owed.not_before, owed.withheld) == (None, False)
@@ -313,11 +313,11 @@ def test_a_correction_withdraws_with_a_reason_of_its_own():
     """A rollback has a `reason` (contracts 1.4), and a correction need not bring one."""
     state = ticket("won@1")
     decide(state, event("lost*@2"))
-    assert state.owed[0].data == {"reason": "correction"}
+    assert state.new_notices[0].data == {"reason": "correction"}
 
     state = ticket("won@1")
     decide(state, event("lost*@2", reason="draw repeated"))
-    assert state.owed[0].data == {"reason": "draw repeated"}
+    assert state.new_notices[0].data == {"reason": "draw repeated"}
 
 
 def test_a_rollback_of_what_the_partner_was_never_told_is_withheld():
@@ -325,11 +325,11 @@ def test_a_rollback_of_what_the_partner_was_never_told_is_withheld():
     state = ticket("won@1")
     state.untold = 1
     decide(state, event("rollback@2"))
-    assert [owed.withheld for owed in state.owed] == [True]
+    assert [owed.withheld for owed in state.new_notices] == [True]
 
     decide(state, event("lost@3"))
     decide(state, event("rollback@4"))
-    assert [owed.withheld for owed in state.owed] == [True, False, False]
+    assert [owed.withheld for owed in state.new_notices] == [True, False, False]
 
 
 def test_a_repeated_result_leaves_the_clock_alone():
@@ -369,4 +369,4 @@ def test_a_tombstone_remembers_its_discard():
     decide(state, event("discard@1"))
 
     assert state.cancelled_by == "ticket_discard discard@1"
-    assert [owed.action for owed in state.owed] == [Action.DISCARD]
+    assert [owed.action for owed in state.new_notices] == [Action.DISCARD]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.lifecycle.ticket import Owed
+from models.lifecycle.ticket import NewNotice
 from models.notices.body import NoticeText, message
 from models.notices.pam import FIELDS, body, slug
 from models.platform.signing import sign
@@ -212,7 +212,7 @@ def test_a_percentage_is_written_as_it_was_given(percent, written):
 
 def test_the_message_of_a_pam_ticket_goes_to_the_operator_s_url_itself():
     """Contracts 1.1: one POST URL per operator takes all actions."""
-    owed = Owed(Action.WIN, 1, {"operator": "x", "net_payout": 9}, event_id="e")
+    owed = NewNotice(Action.WIN, 1, {"operator": "x", "net_payout": 9}, event_id="e")
 
     made = message(ticket("won@1"), owed)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.lifecycle.ticket import Owed, TicketState
+from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices.body import NoticeText, message
 from models.notices.seamless import NO_ROLLBACK
 from models.platform.money import MINOR_DIGITS, to_decimal_units
@@ -36,7 +36,7 @@ def settled(
     action: Action, *, generation: int = 1, at: datetime = AT, **data: object
 ) -> NoticeText:
     """Return the call for a settlement of a round that was placed for 5.00 EUR."""
-    return message(a_round(), Owed(action, generation, data, event_id="e", at=at))
+    return message(a_round(), NewNotice(action, generation, data, event_id="e", at=at))
 
 
 def a_round(**facts: object) -> TicketState:
@@ -52,7 +52,7 @@ def test_a_win_is_a_payout_like_the_sample():
     """Contracts 2.2, shape and order of the sample request; compact, as it will be signed."""
     state = a_round(currency="THB", price=25000, net_payout=5000, feature_buy=True)
 
-    made = message(state, Owed(Action.WIN, 1, {}, event_id="e", at=AT))
+    made = message(state, NewNotice(Action.WIN, 1, {}, event_id="e", at=AT))
 
     transaction = fields(made)["transactionId"]
     assert made.path == "/payout"
@@ -134,7 +134,7 @@ def test_amounts_are_exact_in_the_currency_s_units(currency, cents, written):
     """Design.md 4: EUR 500 = 5.00, JPY 500 = 500 yen."""
     state = a_round(currency=currency, net_payout=cents)
 
-    made = message(state, Owed(Action.WIN, 1, {}, event_id="e", at=AT))
+    made = message(state, NewNotice(Action.WIN, 1, {}, event_id="e", at=AT))
 
     assert f'"amount":{written},' in made.body
 
@@ -143,7 +143,7 @@ def test_amounts_are_exact_in_the_currency_s_units(currency, cents, written):
 def test_no_amount_passes_through_a_float(cents, currency):
     state = a_round(currency=currency, price=cents, net_payout=cents)
 
-    made = message(state, Owed(Action.WIN, 1, {}, event_id="e", at=AT))
+    made = message(state, NewNotice(Action.WIN, 1, {}, event_id="e", at=AT))
 
     (amount,) = re.findall(r'"amount":([0-9.]+),', made.body)
     assert amount == re.findall(r'"turnover":([0-9.]+),', made.body)[0]
@@ -174,7 +174,7 @@ def test_the_transaction_of_a_settlement_is_the_same_in_every_release():
 
 def test_no_two_settlements_share_a_transaction():
     """A second win after a rollback is another generation; other tickets and operators, too."""
-    owed = Owed(Action.WIN, 1, {}, event_id="e", at=AT)
+    owed = NewNotice(Action.WIN, 1, {}, event_id="e", at=AT)
     state = a_round()
     calls = [
         message(state, owed),
@@ -230,16 +230,16 @@ def test_a_cash_out_s_own_amount_is_paid():
 def test_facts_of_the_same_transaction_count():
     """A ticket that is opened and settled in one chunk, or filled in late."""
     state = replace(ticket("open", SEAMLESS), amended=dict(ROUND), details={})
-    assert fields(message(state, Owed(Action.LOST, 1, {}, "e", at=AT)))["gameId"] == "GH"
+    assert fields(message(state, NewNotice(Action.LOST, 1, {}, "e", at=AT)))["gameId"] == "GH"
 
     state = replace(ticket("open", SEAMLESS), filled=dict(ROUND), details={"game_id": "OLD"})
-    assert fields(message(state, Owed(Action.LOST, 1, {}, "e", at=AT)))["gameId"] == "OLD"
+    assert fields(message(state, NewNotice(Action.LOST, 1, {}, "e", at=AT)))["gameId"] == "OLD"
 
 
 def test_text_is_json_whatever_it_holds():
     state = a_round(game='Ghost "House" \\ ☃', player_id="é")
 
-    made = message(state, Owed(Action.LOST, 1, {}, event_id="e", at=AT))
+    made = message(state, NewNotice(Action.LOST, 1, {}, event_id="e", at=AT))
 
     assert fields(made)["game"] == 'Ghost "House" \\ ☃'
     assert '"username":"é"' in made.body

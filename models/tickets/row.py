@@ -1,0 +1,146 @@
+"""The columns of a ticket's row, listed once: how each is read, inserted and updated.
+
+The statements that load, insert and update tickets are built from this list when their modules are
+imported. What a column means is said at `models.tables.ticket`.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Row
+
+from models.lifecycle.ticket import Terms, TicketState
+from models.tickets.copy import CopyRow, document
+from models.vocabulary import Result, Status
+
+
+class StateColumn(NamedTuple):
+    """A column that a decision may change, under the same name in `TicketState`."""
+
+    name: str
+    type: str  # as PostgreSQL's COPY names it
+    read: Callable[[Any], Any] | None = None  # makes the state's value; None: it is the same
+    inserted: bool = True  # the first events of a ticket can set it
+
+
+def _object_or_none(column: object) -> dict[str, Any] | None:
+    return column if isinstance(column, dict) else None
+
+
+STATE_COLUMNS: Final = (
+    StateColumn("status", "text", Status),
+    StateColumn("result", "text", Result),
+    StateColumn("generation", "int4"),
+    StateColumn("settled_at", "timestamptz"),
+    StateColumn("amounts", "jsonb", _object_or_none),
+    StateColumn("amended_at", "timestamptz"),
+    StateColumn("close_due_at", "timestamptz", inserted=False),
+    StateColumn("parked", "int4"),
+    StateColumn("sequence", "int4"),
+    StateColumn("notices", "int4"),
+    StateColumn("unfinished", "int4"),
+    StateColumn("held_until", "timestamptz", inserted=False),
+    StateColumn("untold", "int4", inserted=False),
+    StateColumn("in_doubt", "bool", inserted=False),
+    StateColumn("cancelled_by", "varchar"),
+    StateColumn("draw", "varchar"),
+)
+
+# --- reading --------------------------------------------------------------------------------------
+
+_TERMS: Final = (
+    "code",
+    "protocol",
+    "announces_tickets",
+    "close_delay",
+    "agent",
+    "lottery_ticket",
+)
+TERMS_OF_OPERATOR: Final = f"id AS operator, {', '.join(_TERMS)}"
+
+# Of a ticket `t` and its operator `o`.
+SELECTED: Final = ", ".join(
+    [
+        *(f"t.{name}" for name in ("id", "operator", "ticket_id")),
+        *(f"t.{column.name}" for column in STATE_COLUMNS),
+        *(f"o.{name}" for name in _TERMS),
+        "t.details ->> 'currency' AS opened_in",
+        "CASE WHEN o.protocol = 'seamless' THEN t.details END AS details",
+    ]
+)
+_READ: Final = [(column.name, column.read) for column in STATE_COLUMNS if column.read]
+
+
+def terms_of_row(row: Row[Any]) -> Terms:
+    """Return the terms in a row of `TERMS_OF_OPERATOR`."""
+    return Terms(**row._asdict())
+
+
+def state_of_row(row: Row[Any]) -> TicketState:
+    """Return the ticket in a row of `SELECTED`."""
+    values = row._asdict()
+    terms = Terms(values.pop("operator"), **{name: values.pop(name) for name in _TERMS})
+    for name, read in _READ:
+        values[name] = read(values[name])
+    values["details"] = _object_or_none(values["details"]) or {}
+    return TicketState(terms=terms, **values)
+
+
+# --- inserting ------------------------------------------------------------------------------------
+
+_COPIED: Final = [column for column in STATE_COLUMNS if column.inserted and column.type != "jsonb"]
+_values_copied: Final = attrgetter(
+    "id", "terms.operator", "ticket_id", *(column.name for column in _COPIED)
+)
+INSERTED: Final = {
+    "id": "int8",
+    "operator": "int4",
+    "ticket_id": "varchar",
+    **{column.name: column.type for column in _COPIED},
+    "amounts": "jsonb",
+    "cancelled_at": "timestamptz",
+    "details": "jsonb",
+    "created_at": "timestamptz",
+    "changed_at": "timestamptz",
+}
+
+
+def inserted_row(ticket: TicketState, now: datetime) -> CopyRow:
+    """Return the values of `INSERTED`."""
+    return (
+        *_values_copied(ticket),
+        None if ticket.amounts is None else document(ticket.amounts),
+        now if ticket.is_over else None,
+        document(ticket.facts),
+        now,
+        now,
+    )
+
+
+# --- updating -------------------------------------------------------------------------------------
+
+_UPDATED: Final = tuple(column.name for column in STATE_COLUMNS)
+_values_updated: Final = attrgetter(*_UPDATED)
+ASSIGNMENTS: Final = ", ".join(f"{name} = r.{name}" for name in _UPDATED)
+# The columns of a row of `updated_row`, as a definition for jsonb_to_recordset.
+UPDATED: Final = ", ".join(
+    [
+        "id int8",
+        *(f"{column.name} {column.type}" for column in STATE_COLUMNS),
+        "over bool",
+        "filled jsonb",
+        "amended jsonb",
+    ]
+)
+
+
+def updated_row(ticket: TicketState) -> dict[str, Any]:
+    """Return the values of `UPDATED`."""
+    row: dict[str, Any] = dict(zip(_UPDATED, _values_updated(ticket), strict=True))
+    row["id"] = ticket.id
+    row["over"] = ticket.is_over
+    row["filled"] = ticket.filled
+    row["amended"] = ticket.amended
+    return row

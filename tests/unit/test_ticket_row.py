@@ -1,0 +1,25 @@
+"""The columns of a ticket's row, against the state that decisions see and the table."""
+
+from dataclasses import fields
+
+from sqlmodel import SQLModel
+
+import models.tables  # noqa: F401 - defines the tables
+from models.lifecycle.ticket import TicketState
+from models.tickets.row import INSERTED, STATE_COLUMNS
+
+NOT_COLUMNS = {"terms", "opened_in", "filled", "amended", "new_notices", "_loaded"}
+KEY_AND_DETAILS = {"id", "ticket_id", "details"}
+
+
+def test_every_column_that_decisions_change_is_in_the_state_under_its_name():
+    names = {column.name for column in STATE_COLUMNS}
+
+    assert names == {field.name for field in fields(TicketState)} - NOT_COLUMNS - KEY_AND_DETAILS
+
+
+def test_every_column_is_one_of_the_table():
+    columns = set(SQLModel.metadata.tables["ticket"].columns.keys())
+
+    assert {column.name for column in STATE_COLUMNS} < columns
+    assert set(INSERTED) < columns
