@@ -21,7 +21,7 @@ HEALTH: Final = text(f"""
     SELECT o.code, o.disabled_at, o.in_flight AS in_flight_max, o.rate, c.opened_at, c.closed_at,
            c.reason, c.probe_at,
            (SELECT coalesce(sum(live.calls), 0) FROM ({CALLS_IN_FLIGHT}) live) AS in_flight,
-           due.count AS due, due.oldest AS oldest_due_at, owed.since AS owed_since,
+           due.count AS due, due.oldest AS oldest_due_at, undelivered.since AS undelivered_since,
            dead.count AS dead,
            lately.attempts, lately.delivered, lately.latencies[1] AS p50_ms,
            lately.latencies[2] AS p99_ms
@@ -33,7 +33,7 @@ HEALTH: Final = text(f"""
                     WHERE n.operator = o.id AND n.head AND n.ended IS NULL AND n.due_at <= :now
                       AND (n.leased_until IS NULL OR n.leased_until <= :now)
                     ORDER BY n.due_at LIMIT :counted_max) heads) due
-     CROSS JOIN LATERAL ({OLDEST_UNDELIVERED}) owed
+     CROSS JOIN LATERAL ({OLDEST_UNDELIVERED}) undelivered
      CROSS JOIN LATERAL (
            SELECT count(*) AS count
              FROM (SELECT FROM notice n WHERE n.operator = o.id AND n.ended = 'dead'
@@ -70,7 +70,9 @@ class OperatorHealth:
     rate: float | None  # notices per second at most; none: no limit
     due: int
     oldest_due_at: datetime | None
-    owed_since: datetime | None  # the oldest notice that is not taken: due, failed or in flight
+    undelivered_since: (
+        datetime | None
+    )  # the oldest notice that is not taken: due, failed or in flight
     dead: int
     attempts: int  # lately
     success_rate: float | None  # of them, from 0 to 1; none: there were none
@@ -89,7 +91,7 @@ def operator_health(
             "now": now,
             "since": now - WINDOW,
             "counted_max": COUNTED_MAX,
-            "owed_max": UNDELIVERED_MAX,
+            "undelivered_max": UNDELIVERED_MAX,
             "attempts_max": ATTEMPTS_MAX,
             "limit": LISTED_MAX,
         },
@@ -116,7 +118,7 @@ def _health(row: Row[Any]) -> OperatorHealth:
         rate=row.rate,
         due=row.due,
         oldest_due_at=row.oldest_due_at,
-        owed_since=row.owed_since,
+        undelivered_since=row.undelivered_since,
         dead=row.dead,
         attempts=row.attempts,
         success_rate=row.delivered / row.attempts if row.attempts else None,

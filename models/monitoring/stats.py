@@ -28,8 +28,8 @@ OPERATOR_COUNT: Final = text("SELECT count(*) FROM operator")
 NOTICES: Final = text(f"""
     SELECT o.code, o.disabled_at IS NULL AS enabled,
            c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
-           c.reason, heads.due, heads.in_flight, heads.oldest_due_at, owed.since AS owed_since,
-           dead.dead, dead.oldest_dead_at
+           c.reason, heads.due, heads.in_flight, heads.oldest_due_at,
+           undelivered.since AS undelivered_since, dead.dead, dead.oldest_dead_at
       FROM (SELECT id, code, disabled_at FROM operator ORDER BY code LIMIT :operators) o
       LEFT JOIN circuit c ON c.operator = o.id
      CROSS JOIN LATERAL (
@@ -40,7 +40,7 @@ NOTICES: Final = text(f"""
                      FROM notice n
                     WHERE n.operator = o.id AND n.head AND n.ended IS NULL AND n.due_at <= :now
                     ORDER BY n.due_at LIMIT :limit) first) heads
-     CROSS JOIN LATERAL ({OLDEST_UNDELIVERED}) owed
+     CROSS JOIN LATERAL ({OLDEST_UNDELIVERED}) undelivered
      CROSS JOIN LATERAL (
            SELECT count(*) AS dead, min(ended_at) AS oldest_dead_at
              FROM (SELECT n.ended_at FROM notice n
@@ -102,7 +102,7 @@ class OperatorStats:
     due: int
     in_flight: int
     oldest_due_at: datetime | None
-    owed_since: datetime | None  # the oldest that is not taken, whatever it waits for
+    undelivered_since: datetime | None  # the oldest that is not taken, whatever it waits for
     dead: int
     oldest_dead_at: datetime | None
 
@@ -130,7 +130,7 @@ def collect_stats(connection: Connection, *, now: datetime) -> Stats:
     limit = _limit(min(known, OPERATORS_MAX))
     notices = connection.execute(
         NOTICES,
-        {"now": now, "operators": OPERATORS_MAX, "limit": limit, "owed_max": limit},
+        {"now": now, "operators": OPERATORS_MAX, "limit": limit, "undelivered_max": limit},
     )
     operators = tuple(_operator(row) for row in notices)
     closings = connection.execute(CLOSINGS, {"now": now, "limit": COUNT_MAX}).one()
@@ -159,7 +159,7 @@ def _operator(row: Row[Any]) -> OperatorStats:
         due=row.due,
         in_flight=row.in_flight,
         oldest_due_at=row.oldest_due_at,
-        owed_since=row.owed_since,
+        undelivered_since=row.undelivered_since,
         dead=row.dead,
         oldest_dead_at=row.oldest_dead_at,
     )

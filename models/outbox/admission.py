@@ -1,7 +1,8 @@
-"""The gates through which claims go: each operator's circuit row, locked for as long as a claim.
+"""Admission: which operators a deliverer may claim for now, within the limits of all deliverers.
 
-What is counted there holds for all deliverers together. Nobody waits at a gate: one that somebody
-else is passing is looked at again a moment later.
+A claim locks the operator's circuit row for as long as it takes, and the counts in that row hold
+for all deliverers together. No claim waits for such a lock: a row that another deliverer has locked
+is skipped, and tried again a moment later.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,9 +15,9 @@ from sqlalchemy import Connection, text
 
 from models.outbox.rate_limit import PartnerLimits
 
-# For a circuit row `c`: each deliverer whose calls may not be over by `:now`. Moments stand there
-# in UTC and in one form, so as texts they are in the order of time. Whatever else stands there was
-# written by nobody of ours: it is passed over, for an error here would end all claims.
+# For a circuit row `c`: each deliverer whose calls may not be over by `:now`. The moments are in
+# UTC and in one format, so that their order as texts is their order in time. Anything else in the
+# document was not written by Slipway: it is ignored, since an error here would end all claims.
 CALLS_IN_FLIGHT: Final = """
     SELECT d.key AS deliverer, CAST(d.value ->> 'calls' AS int) AS calls, d.value
       FROM jsonb_each(CASE jsonb_typeof(c.in_flight) WHEN 'object' THEN c.in_flight END) d
@@ -25,15 +26,15 @@ CALLS_IN_FLIGHT: Final = """
        AND (d.value ->> 'until') COLLATE "C"
            > (to_jsonb(CAST(:now AS timestamptz)) #>> '{}') COLLATE "C\""""
 
-# Of the operators asked for, in this order, those with something to claim; then their rows. Each
-# look is ORDER BY ... LIMIT 1, which only the index gives cheaply: under EXISTS the planner may
-# trust that one of the first rows of the table will do. A circuit's own row is read again once it
-# is locked, so the counts of others are never old (protocol E1 speaks of other rows).
+# Of the given operators, in their order, those with something to claim; then their rows. Each
+# subquery is ORDER BY ... LIMIT 1, which only the index answers cheaply: under EXISTS the planner
+# may assume that one of the first rows of the table will match. A circuit's own row is read again
+# once it is locked, so the counts of other deliverers are current (E1 is about other rows).
 LOCK_CIRCUITS = text(f"""
-    WITH wanting AS MATERIALIZED (
-        SELECT c.operator, asked.turn
-          FROM unnest(CAST(:operators AS int[])) WITH ORDINALITY AS asked(operator, turn)
-          JOIN circuit c ON c.operator = asked.operator
+    WITH candidate AS MATERIALIZED (
+        SELECT c.operator, input.position
+          FROM unnest(CAST(:operators AS int[])) WITH ORDINALITY AS input(operator, position)
+          JOIN circuit c ON c.operator = input.operator
          WHERE CASE WHEN c.probe_at IS NOT NULL THEN c.probe_at <= :now
                ELSE (SELECT n.id FROM notice n
                       WHERE n.operator = c.operator AND n.head AND n.ended IS NULL
@@ -48,31 +49,32 @@ LOCK_CIRCUITS = text(f"""
                         AND (n.quiet_until IS NULL OR n.quiet_until <= :now)
                       ORDER BY n.postponed_at LIMIT 1) IS NOT NULL
                END
-         ORDER BY asked.turn LIMIT :most),
-    ours AS MATERIALIZED (
+         ORDER BY input.position LIMIT :operators_max),
+    locked AS MATERIALIZED (
         SELECT c.operator, c.closed_at, c.probe_at, c.probe_youngest, c.tokens, c.tokens_at,
-               (SELECT coalesce(sum(live.calls), 0) FROM ({CALLS_IN_FLIGHT}) live
-                 WHERE live.deliverer <> :deliverer) AS others
-          FROM circuit c JOIN wanting w ON w.operator = c.operator
+               (SELECT coalesce(sum(calls.calls), 0) FROM ({CALLS_IN_FLIGHT}) calls
+                 WHERE calls.deliverer <> :deliverer) AS calls_elsewhere
+          FROM circuit c JOIN candidate ON candidate.operator = c.operator
            FOR NO KEY UPDATE OF c SKIP LOCKED)
-    SELECT w.operator, o.in_flight AS cap, o.rate, ours.operator IS NOT NULL AS ours, ours.others,
-           ours.closed_at, ours.probe_at, ours.probe_youngest, ours.tokens, ours.tokens_at
-      FROM wanting w
-      JOIN operator o ON o.id = w.operator
-      LEFT JOIN ours ON ours.operator = w.operator
-     ORDER BY w.turn""")  # noqa: S608 - a constant
+    SELECT candidate.operator, o.in_flight AS in_flight_max, o.rate,
+           locked.operator IS NOT NULL AS is_locked, locked.calls_elsewhere, locked.closed_at,
+           locked.probe_at, locked.probe_youngest, locked.tokens, locked.tokens_at
+      FROM candidate
+      JOIN operator o ON o.id = candidate.operator
+      LEFT JOIN locked ON locked.operator = candidate.operator
+     ORDER BY candidate.position""")  # noqa: S608 - a constant
 
-# Who died is forgotten when its calls must be over.
+# A deliverer that died is removed once its calls must be over.
 STORE_IN_FLIGHT = text(f"""
-    WITH ours AS MATERIALIZED (
+    WITH locked AS MATERIALIZED (
         SELECT c.operator FROM circuit c
           JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(operator int)
             ON r.operator = c.operator
            FOR NO KEY UPDATE OF c SKIP LOCKED)
     UPDATE circuit c
        SET in_flight = coalesce(
-               (SELECT jsonb_object_agg(live.deliverer, live.value) FROM ({CALLS_IN_FLIGHT}) live
-                 WHERE live.deliverer <> :deliverer),
+               (SELECT jsonb_object_agg(calls.deliverer, calls.value)
+                  FROM ({CALLS_IN_FLIGHT}) calls WHERE calls.deliverer <> :deliverer),
                '{{}}')
                || CASE WHEN r.calls > 0
                        THEN jsonb_build_object(CAST(:deliverer AS text), jsonb_build_object(
@@ -82,8 +84,8 @@ STORE_IN_FLIGHT = text(f"""
            tokens_at = CASE WHEN r.tokens IS NULL THEN c.tokens_at ELSE :now END,
            probe_at = CASE WHEN c.probe_at IS NOT NULL THEN coalesce(r.probe_at, c.probe_at) END
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-               operator int, calls int, tokens float8, probe_at timestamptz), ours
-     WHERE c.operator = r.operator AND ours.operator = c.operator
+               operator int, calls int, tokens float8, probe_at timestamptz), locked
+     WHERE c.operator = r.operator AND locked.operator = c.operator
  RETURNING c.operator""")  # noqa: S608 - a constant
 
 
@@ -93,21 +95,22 @@ class InFlightCount:
 
     operator: int
     calls: int
-    tokens: float | None = None  # left of the rate's bucket; None: as before
-    probe_at: datetime | None = None  # the next probe may go then, unless this one is recorded
+    tokens: float | None = None  # left in the rate's bucket; None: unchanged
+    probe_at: datetime | None = None  # when the next probe may go, unless this one is recorded
 
 
 @dataclass(frozen=True, slots=True)
 class LockedCircuits:
-    """Gates that are ours until the transaction ends. *busy*: others were in somebody's hands.
+    """The limits of the operators whose circuits are locked until the transaction ends.
 
-    *last*: the last operator that was looked at; with *full*, there may be more behind it.
+    *skipped*: other deliverers hold some of them. *last_operator*: the last one that was looked at.
+    *more*: there may be more operators behind it.
     """
 
-    ours: Sequence[PartnerLimits]
-    busy: bool
-    last: int | None
-    full: bool
+    limits: Sequence[PartnerLimits]
+    skipped: bool
+    last_operator: int | None
+    more: bool
 
 
 def lock_circuits(
@@ -115,32 +118,32 @@ def lock_circuits(
     *,
     deliverer: str,
     operators: Sequence[int],
-    most: int,
+    operators_max: int,
     now: datetime,
     create_age_max: timedelta,
 ) -> LockedCircuits:
-    """Lock the gates of the first *most* of *operators* that have something to claim.
+    """Lock the circuits of the first *operators_max* of *operators* with something to claim.
 
-    Costs O(operators + what is in flight), whatever waits.
+    Costs O(operators + what is in flight), however many notices wait.
     """
-    if not operators or most <= 0:
-        return LockedCircuits((), busy=False, last=None, full=False)
+    if not operators or operators_max <= 0:
+        return LockedCircuits((), skipped=False, last_operator=None, more=False)
     rows = connection.execute(
         LOCK_CIRCUITS,
         {
             "operators": list(operators),
-            "most": most,
+            "operators_max": operators_max,
             "deliverer": deliverer,
             "now": now,
             "born_after": now - create_age_max,
         },
     ).all()
-    ours = [
+    limits = [
         PartnerLimits(
             operator=row.operator,
-            cap=row.cap,
+            in_flight_max=row.in_flight_max,
             rate=row.rate,
-            others=row.others,
+            calls_elsewhere=row.calls_elsewhere,
             closed_at=row.closed_at,
             probe_at=row.probe_at,
             probe_youngest=row.probe_youngest,
@@ -148,37 +151,41 @@ def lock_circuits(
             tokens_at=row.tokens_at,
         )
         for row in rows
-        if row.ours
+        if row.is_locked
     ]
-    last = rows[-1].operator if rows else None
-    return LockedCircuits(ours, busy=len(ours) < len(rows), last=last, full=len(rows) == most)
+    return LockedCircuits(
+        limits,
+        skipped=len(limits) < len(rows),
+        last_operator=rows[-1].operator if rows else None,
+        more=len(rows) == operators_max,
+    )
 
 
 def store_in_flight(
     connection: Connection,
-    counted: Collection[InFlightCount],
+    counts: Collection[InFlightCount],
     *,
     deliverer: str,
     now: datetime,
     until: datetime,
 ) -> set[int]:
-    """Write down what the deliverer has in flight, over by *until*; of which operators it was.
+    """Store the deliverer's calls in flight, all over by *until*; return the operators stored.
 
-    A gate that somebody else is passing keeps the old count for now.
+    A circuit that another deliverer has locked keeps the old count for now.
     """
-    if not counted:
+    if not counts:
         return set()
     rows = [
         {
-            "operator": one.operator,
-            "calls": one.calls,
-            "tokens": one.tokens,
-            "probe_at": one.probe_at,
+            "operator": count.operator,
+            "calls": count.calls,
+            "tokens": count.tokens,
+            "probe_at": count.probe_at,
         }
-        for one in counted
+        for count in counts
     ]
-    written = connection.execute(
+    stored = connection.execute(
         STORE_IN_FLIGHT,
         {"rows": to_json(rows).decode(), "deliverer": deliverer, "now": now, "until": until},
     )
-    return set(written.scalars())
+    return set(stored.scalars())

@@ -1,9 +1,9 @@
-"""Why a circuit is open, in one word of a closed list, and what to do about it.
+"""Why a circuit is open: a cause from a closed list.
 
-The word is read from the reason that is kept in words (`models.outbox.circuit`): what the last
-attempt met counts, because a partner whose name did not resolve an hour ago may refuse the
-signature by now. The words are those of `worker.delivery.http.error_texts`, of the dialects and of
-libcurl; what none of the patterns knows is OTHER.
+The cause is read from the stored reason, a text (`models.outbox.circuit`). The problem of the last
+attempt counts, because a partner whose name did not resolve an hour ago may refuse the signature by
+now. The texts are those of `worker.delivery.http.error_texts`, of the protocol adapters and of
+libcurl; what matches none of the patterns is OTHER.
 """
 
 import re
@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-LAST_PROBLEM: Final = "; the last: "  # what a reason says before the problem of the last attempt
+LAST_PROBLEM: Final = "; the last: "  # in a reason, before the problem of the last attempt
+NO_DETAILS: Final = "no details"  # for the problem of an attempt that names none
 _BESIDES: Final = ". Besides, "  # a second address, which was not the one that failed
 
 
 class Cause(StrEnum):
-    """What a partner's circuit is open for."""
+    """Why a partner's circuit is open."""
 
     LOCKED_OUT = "locked_out"
     REDIRECT = "redirect"
@@ -94,7 +95,7 @@ _CLASSES: Final[Mapping[int, Cause]] = {
     5: Cause.SERVER_ERROR,
 }
 _TLS: Final = r"(openssl|gnutls|ssl|tls)"
-# The first that fits. Each is looked for at the beginning: a host's name further on may be any.
+# The first match counts. All are matched at the beginning: a host name further on may be any text.
 _PATTERNS: Final = tuple(
     (re.compile("|".join(patterns), re.IGNORECASE), cause)
     for cause, *patterns in (
@@ -136,15 +137,15 @@ _BEGUN: Final = re.compile(r"began to answer \d{3}, then: ")
 
 
 def cause_of(reason: str | None) -> Cause:
-    """Name the cause behind a circuit's reason: that of the last attempt it tells of."""
+    """Return the cause behind a circuit's reason: that of the last attempt in it."""
     problem = (reason or "").rpartition(LAST_PROBLEM)[2].partition(_BESIDES)[0]
     problem = _BEGUN.sub("", problem, count=1).strip()
     answered = _ANSWERED.match(problem)
     if answered is not None:
         status = int(answered["status"])
         return _STATUSES.get(status) or _CLASSES.get(status // 100, Cause.OTHER)
-    found = (cause for pattern, cause in _PATTERNS if pattern.match(problem))
-    return next(found, Cause.OTHER)
+    causes = (cause for pattern, cause in _PATTERNS if pattern.match(problem))
+    return next(causes, Cause.OTHER)
 
 
 def advice_for(cause: Cause, code: str) -> str:

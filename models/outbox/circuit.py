@@ -1,17 +1,19 @@
-"""When a partner's circuit opens and closes, decided from what came of attempts (design.md 5.4).
+"""A partner's circuit breaker: opened and closed by what its attempts met, stored in one row.
 
-"Dead needs proof": that a notice is refused for good is believed while the partner takes others.
+A notice may only die of a partner that takes other notices: a permanent refusal is believed while
+the circuit is closed, and tried again while it is open. The first part of this module decides, in
+memory; the second one reads, locks and stores the rows.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, TextClause, text
 
-from models.outbox.causes import LAST_PROBLEM
+from models.outbox.causes import LAST_PROBLEM, NO_DETAILS
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
 from models.vocabulary import SENT_ONCE
 
@@ -21,12 +23,15 @@ _LOCKED_OUT: Final = frozenset({401, 403})
 _SUCCESS: Final = range(200, 300)
 
 
+# --- Deciding -------------------------------------------------------------------------------------
+
+
 @dataclass(slots=True)
 class CircuitState:
-    """A partner's circuit, as recording changes it. *changed*: it must be stored."""
+    """A partner's circuit while attempts are recorded. *changed*: it must be stored."""
 
     operator: int
-    refused: int = 0  # notices refused for good since the last success
+    refused: int = 0  # notices refused permanently since the last success
     opened_at: datetime | None = None
     reason: str | None = None  # why it was opened last, and what its last probe met
     closed_at: datetime | None = None
@@ -36,7 +41,7 @@ class CircuitState:
 
     @property
     def is_open(self) -> bool:
-        """Nothing but probes is sent, and no attempt is used up."""
+        """Only probes are sent, and no attempt counts against a notice's schedule."""
         return self.opened_at is not None and self.closed_at is None
 
     @property
@@ -45,16 +50,16 @@ class CircuitState:
         return not self.is_open and not self.refused
 
     def open(self, reason: str, *, now: datetime) -> None:
-        """From now on only probes go out; the first one after the interval."""
+        """Send nothing but probes from *now* on, the first one after the interval."""
         if not self.is_open:
             self.opened_at, self.reason, self.closed_at = now, reason, None
             self.probe_at, self.probe_youngest = now + PROBE_INTERVAL, False
             self.refused, self.changed = 0, True
 
     def on_success(self, attempt: Attempt, *, now: datetime) -> None:
-        """The partner took something: it is well, and whatever waits for it is due.
+        """Close the circuit: the partner works again, and what waits for it is due.
 
-        What was sent before the circuit opened proves nothing about the time since.
+        An attempt that was claimed before the circuit opened proves nothing about the time since.
         """
         if self.is_open and not self._is_probe(attempt):
             return
@@ -65,10 +70,10 @@ class CircuitState:
         self.refused = 0
 
     def on_failure(self, attempt: Attempt, *, now: datetime) -> Attempt:
-        """Give the attempt as it counts: nothing is dead by the word of a partner that is unwell.
+        """Return the attempt as it counts: a failing partner cannot kill a notice.
 
-        A create or reserve that is refused is answered: it says nothing about the partner. For how
-        long the partner wants to be left alone holds for the next probe too.
+        A create or reserve that is refused got its response: it says nothing about the partner. The
+        pause that the partner asks for holds for the next probe too.
         """
         refusal = is_refusal(attempt)
         if is_locked_out(attempt):
@@ -77,70 +82,74 @@ class CircuitState:
             self.refused += 1
             self.changed = True
             if self.refused >= REFUSALS_MAX:
-                last = attempt.problem or "no word"
-                self.open(f"refused {REFUSALS_MAX} notices in a row{LAST_PROBLEM}{last}", now=now)
+                problem = attempt.problem or NO_DETAILS
+                self.open(
+                    f"refused {REFUSALS_MAX} notices in a row{LAST_PROBLEM}{problem}", now=now
+                )
         if self._is_probe(attempt):
-            # One that is refused for good may be refused for ever: then the other end is tried.
+            # A refused notice may be refused each time: the next probe takes the other end.
             self.probe_youngest = refusal and not self.probe_youngest
             self.probe_at = max(now, attempt.claim.claimed_at + PROBE_INTERVAL)
-            self._explain(attempt)
+            self._add_problem(attempt)
             self.changed = True
-        self._leave_alone(attempt)
-        return _spared(attempt) if self.is_open and not _is_sent_once(attempt) else attempt
+        self._postpone_probe(attempt)
+        return _kept_alive(attempt) if self.is_open and not attempt.claim.sent_once else attempt
 
-    def _explain(self, attempt: Attempt) -> None:
-        """Keep what the last probe met beside why it was opened: it may be another trouble now."""
-        opened, separator, last = (self.reason or "").partition(LAST_PROBLEM)
-        if attempt.problem is not None and attempt.problem != (last if separator else opened):
+    def _add_problem(self, attempt: Attempt) -> None:
+        """Keep what the last probe met beside the reason for opening: it may differ by now."""
+        opened, separator, problem = (self.reason or "").partition(LAST_PROBLEM)
+        known = problem if separator else opened
+        if attempt.problem is not None and attempt.problem != known:
             self.reason = f"{opened}{LAST_PROBLEM}{attempt.problem}"
 
-    def _leave_alone(self, attempt: Attempt) -> None:
-        """Put the next probe off for as long as the partner asked; not where it locked us out.
+    def _postpone_probe(self, attempt: Attempt) -> None:
+        """Delay the next probe for as long as the partner asked, unless it locked us out.
 
-        Then a person exchanges the secret, and what waits goes out within a minute of that.
+        Then a person replaces the secret, and what waits goes out within a minute of that.
         """
         if self.probe_at is None or is_locked_out(attempt):
             return
-        asked = attempt.claim.claimed_at + attempt.took + attempt.asked
-        if attempt.asked and asked > self.probe_at:
-            self.probe_at, self.changed = asked, True
+        retry_at = attempt.claim.claimed_at + attempt.took + attempt.retry_after
+        if attempt.retry_after and retry_at > self.probe_at:
+            self.probe_at, self.changed = retry_at, True
 
     def _is_probe(self, attempt: Attempt) -> bool:
-        """Whatever was claimed while the circuit is open is one."""
+        """Return whether the attempt was claimed while the circuit was open."""
         if self.opened_at is None or not self.is_open:
             return False
         return attempt.claim.claimed_at > self.opened_at
 
 
 def is_locked_out(attempt: Attempt) -> bool:
-    """The partner does not let us in: a secret is wrong, whatever was sent.
+    """Return whether the partner rejects our credentials, whatever was sent.
 
-    A wallet that says in its own words what came of the call has let us in, whatever the status.
-    To a create or reserve it may be said because of the player: the discard that follows proves it.
+    A wallet that reports the outcome of the call in its body has let us in, whatever the status.
+    A create or reserve may be answered so because of the player: its discard will show.
     """
-    if isinstance(attempt.verdict, Delivered) or is_refusal(attempt) or _is_sent_once(attempt):
+    if isinstance(attempt.verdict, Delivered) or is_refusal(attempt):
         return False
-    return attempt.http_status in _LOCKED_OUT
+    return attempt.http_status in _LOCKED_OUT and attempt.claim.action not in SENT_ONCE
 
 
 def is_refusal(attempt: Attempt) -> bool:
-    """The partner refused a notice for good, which would kill it."""
+    """Return whether the partner refused a notice permanently, which would kill it."""
     verdict = attempt.verdict
-    return isinstance(verdict, Dead) and not verdict.out_of_time and not _is_sent_once(attempt)
+    return isinstance(verdict, Dead) and not verdict.out_of_time and not attempt.claim.sent_once
 
 
 def is_about_one_ticket(attempt: Attempt) -> bool:
-    """Say whether the partner refused one notice, or put a create off (2xx but 200).
+    """Return whether the failure says nothing about the partner's health.
 
-    Either way it answers as it should. What failed otherwise (no answer, 5xx) is about the partner.
+    So it is where the partner refused one notice, or did not accept a create (2xx but 200): it
+    answers as it should. Any other failure (no response, 5xx) is about the partner.
     """
     if attempt.refused or is_refusal(attempt):
         return True
     status = attempt.http_status
-    return _is_sent_once(attempt) and status is not None and status in _SUCCESS
+    return attempt.claim.sent_once and status is not None and status in _SUCCESS
 
 
-def _spared(attempt: Attempt) -> Attempt:
+def _kept_alive(attempt: Attempt) -> Attempt:
     match attempt.verdict:
         case Dead(perhaps_delivered=True):
             return replace(attempt, verdict=Unanswered(PROBE_INTERVAL))
@@ -150,11 +159,10 @@ def _spared(attempt: Attempt) -> Attempt:
             return attempt
 
 
-def _is_sent_once(attempt: Attempt) -> bool:
-    return attempt.claim.action in SENT_ONCE
+# --- Storing --------------------------------------------------------------------------------------
+# Circuits are locked after the notices (rule 19); claims lock them first, but wait for no lock.
 
-
-_COLUMNS = "operator, refused, opened_at, reason, closed_at, probe_at, probe_youngest"
+_COLUMNS: Final = "operator, refused, opened_at, reason, closed_at, probe_at, probe_youngest"
 READ_CIRCUITS = text(f"SELECT {_COLUMNS} FROM circuit WHERE operator = ANY(:operators)")  # noqa: S608 - a constant list of columns
 LOCK_CIRCUITS = text(f"""
     SELECT {_COLUMNS} FROM circuit WHERE operator = ANY(:operators)
@@ -176,51 +184,42 @@ STORE_CIRCUITS = text("""
 
 
 def create_circuits(connection: Connection, operators: Collection[int]) -> None:
-    """Give each of *operators* a circuit, if it has none yet."""
+    """Insert a circuit for each of *operators* that has none yet."""
     connection.execute(CREATE_CIRCUITS, {"operators": sorted(operators)})
 
 
 def load_circuits(
-    connection: Connection, attempts: Sequence[Attempt], *, given_up: Collection[int]
+    connection: Connection, attempts: Sequence[Attempt], *, to_open: Collection[int]
 ) -> dict[int, CircuitState]:
-    """The circuits that *attempts* concern; locked are those they may change.
+    """Return the circuits of the attempts' operators; lock those that the attempts may change.
 
-    A success at a partner that is well, which nearly all are, changes none: so partners in good
-    health share nothing, and no deliverer waits for another.
+    A success at a healthy partner, which nearly all are, changes none: so the attempts at healthy
+    partners share no lock, and no deliverer waits for another.
     """
-    operators = {one.claim.operator for one in attempts}
-    found = _read(connection, operators)
-    moving = set(given_up) | {
-        one.claim.operator for one in attempts if is_refusal(one) or is_locked_out(one)
+    operators = {attempt.claim.operator for attempt in attempts}
+    circuits = _select(connection, READ_CIRCUITS, operators)
+    changing = set(to_open) | {
+        attempt.claim.operator
+        for attempt in attempts
+        if is_refusal(attempt) or is_locked_out(attempt)
     }
-    moving |= {circuit.operator for circuit in found.values() if not circuit.is_healthy}
-    if moving:
-        if moving - found.keys():
-            create_circuits(connection, moving)
-        rows = connection.execute(LOCK_CIRCUITS, {"operators": sorted(moving)})
-        found |= {row.operator: CircuitState(*row) for row in rows}
-    return {one: found.get(one) or CircuitState(one) for one in operators}
+    changing |= {circuit.operator for circuit in circuits.values() if not circuit.is_healthy}
+    if changing:
+        if changing - circuits.keys():
+            create_circuits(connection, changing)
+        circuits |= _select(connection, LOCK_CIRCUITS, changing)
+    return {operator: circuits.get(operator) or CircuitState(operator) for operator in operators}
 
 
 def store_circuits(connection: Connection, circuits: Iterable[CircuitState]) -> None:
-    """Store those that changed."""
-    rows = [
-        {
-            "operator": one.operator,
-            "refused": one.refused,
-            "opened_at": one.opened_at,
-            "reason": one.reason,
-            "closed_at": one.closed_at,
-            "probe_at": one.probe_at,
-            "probe_youngest": one.probe_youngest,
-        }
-        for one in circuits
-        if one.changed
-    ]
+    """Store the circuits that changed."""
+    rows = [asdict(circuit) for circuit in circuits if circuit.changed]
     if rows:
         connection.execute(STORE_CIRCUITS, {"rows": to_json(rows).decode()})
 
 
-def _read(connection: Connection, operators: Collection[int]) -> dict[int, CircuitState]:
-    rows: Iterable[Row[Any]] = connection.execute(READ_CIRCUITS, {"operators": sorted(operators)})
-    return {row.operator: CircuitState(*row) for row in rows}
+def _select(
+    connection: Connection, statement: TextClause, operators: Collection[int]
+) -> dict[int, CircuitState]:
+    rows = connection.execute(statement, {"operators": sorted(operators)}).mappings()
+    return {row["operator"]: CircuitState(**row) for row in rows}

@@ -1,4 +1,4 @@
-"""Claim due notices with a lease; each operator for itself, heads only (rules 12, 14 and 19)."""
+"""Claim due notices under a lease, per operator and heads only (rule 12, rule 14, rule 19)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,17 +12,17 @@ from sqlalchemy import Connection, TextClause, text
 from models.outbox.values import Claim
 from models.vocabulary import Action
 
-_NONE: Final[Mapping[int, datetime]] = MappingProxyType({})
-_YOUNG: Final = 50  # among so many the youngest is looked for
+_NONE_RELEASED: Final[Mapping[int, datetime]] = MappingProxyType({})
+_YOUNGEST_OF: Final = 50  # among the notices that became due last
 _WAITING: Final = """n.operator = room.operator AND n.head AND n.ended IS NULL
                   AND (n.leased_until IS NULL OR n.leased_until <= :now)"""
 
-# What counts towards the limit of a notice's attempts is its pauses: each until the next attempt
-# was due, or was made, and without the time its operator's circuit was open. An attempt that comes
-# late says that something was out of service, perhaps for all of the pause, so that pause does not
-# count: the operator was disabled or had more than its rate allows, deliverers or servers were
-# away. A notice that is always late comes to an end all the same: only so many of its pauses are
-# left out. What does not count moves the start on.
+# The retry limit counts the pauses between a notice's attempts: each until the next attempt was
+# due, or was made, without the time that the operator's circuit was open. A late attempt shows that
+# something was out of service, perhaps for the whole pause, so that pause does not count: the
+# operator was disabled or had more notices than its rate allows, deliverers or servers were down. A
+# notice that is always late ends all the same, as only a limited number of its pauses is left out.
+# `first_tried_at` moves on by the time that does not count.
 _PAUSE_END: Final = "greatest(least(n.due_at, :now), n.postponed_at)"
 _SERVED_FROM: Final = """CASE WHEN c.opened_at <= n.due_at
                 THEN greatest(n.due_at, coalesce(c.closed_at, :now)) ELSE n.due_at END"""
@@ -37,7 +37,7 @@ _COUNTED: Final = f"""
                          - greatest(n.postponed_at, c.opened_at))
                 ELSE {_PAUSE_END} - n.postponed_at END"""
 
-# Puts the lease on the ids that a CTE `chosen` found. They go through an array, because the planner
+# Puts the lease on the ids in the CTE `candidate`. They go through an array, because the planner
 # cannot know how few they are and would rather join them with the whole table. A notice whose lease
 # ran out may have been sent: its next claim marks it so.
 _LEASE: Final = f"""
@@ -45,16 +45,16 @@ _LEASE: Final = f"""
        SET lease = :lease, leased_until = :until, claims = n.claims + 1,
            perhaps_delivered = n.perhaps_delivered OR n.lease IS NOT NULL
       FROM ticket t, operator o LEFT JOIN circuit c ON c.operator = o.id
-     WHERE n.id = ANY (ARRAY(SELECT id FROM chosen)) AND t.id = n.ticket AND o.id = n.operator
- RETURNING n.id, n.ticket, n.operator, o.code, t.ticket_id, n.action, n.generation, n.path, n.body,
-           n.idempotency_key, n.claims, n.tries,
+     WHERE n.id = ANY (ARRAY(SELECT id FROM candidate)) AND t.id = n.ticket AND o.id = n.operator
+ RETURNING n.id, n.ticket, n.operator, o.code AS operator_code, t.ticket_id, n.action, n.generation,
+           n.path, n.body, n.idempotency_key, n.claims, n.tries,
            n.first_tried_at + (:now - n.postponed_at) - {_COUNTED} AS first_tried_at,
            n.perhaps_delivered"""  # noqa: S608 - constants of this module
 
-# MATERIALIZED: under an unlucky plan the inner LIMIT would be asked again and again (E9). Create
-# and reserve are claimed once, while they are young (rule 10). What waits for a later time, and was
-# told to before the circuit closed, is due too; it takes the room that is left, by an index of its
-# own: nothing has to be written to a million rows when a circuit closes.
+# MATERIALIZED: under an unlucky plan the inner LIMIT would be evaluated many times (E9). Create and
+# reserve are claimed once, while they are young (rule 10). A notice that was postponed before the
+# circuit closed is due too. It takes the room that is left, by an index of its own: so nothing has
+# to be written to a million rows when a circuit closes.
 CLAIM = text(f"""
     WITH room AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:room AS jsonb))
@@ -77,17 +77,18 @@ CLAIM = text(f"""
                 ORDER BY n.postponed_at
                 LIMIT room.free - (SELECT count(*) FROM due d WHERE d.operator = room.operator)
                   FOR NO KEY UPDATE SKIP LOCKED) head),
-    chosen AS (SELECT id FROM due UNION ALL SELECT id FROM released)
+    candidate AS (SELECT id FROM due UNION ALL SELECT id FROM released)
     {_LEASE}""")  # noqa: S608 - constants of this module
 
-# One of each operator: what has waited longest, due or not; for the youngest, the last to be due,
-# rather one that was never put off. Never a create or reserve, which cannot wait (rule 10).
+# One notice of each operator: the one that has waited longest, due or not; where the youngest is
+# wanted, the last that became due, preferably one that was never postponed. Never a create or
+# reserve, which cannot wait (rule 10).
 PROBE = text(f"""
-    WITH found AS MATERIALIZED (
+    WITH probe AS MATERIALIZED (
         SELECT oldest.id
           FROM jsonb_to_recordset(CAST(:room AS jsonb)) AS room(operator int, youngest bool)
          CROSS JOIN LATERAL (
-               SELECT one.id FROM (
+               SELECT ends.id FROM (
                    (SELECT n.id, n.due_at AS since FROM notice n
                      WHERE {_WAITING} AND n.due_at <= :now AND NOT room.youngest
                        AND n.action NOT IN ('ticket_create', 'ticket_reserve')
@@ -98,30 +99,30 @@ PROBE = text(f"""
                        AND (n.quiet_until IS NULL OR n.quiet_until <= :now)
                      ORDER BY n.postponed_at LIMIT 1)
                    UNION ALL
-                   (SELECT late.id, late.due_at FROM (
+                   (SELECT newest.id, newest.due_at FROM (
                        SELECT n.id, n.due_at, n.postponed_at FROM notice n
                         WHERE {_WAITING} AND n.due_at <= :now AND room.youngest
                           AND n.action NOT IN ('ticket_create', 'ticket_reserve')
-                        ORDER BY n.due_at DESC LIMIT {_YOUNG}) late
-                     ORDER BY late.postponed_at IS NOT NULL, late.due_at DESC LIMIT 1)) one
-                ORDER BY one.since LIMIT 1) oldest),
-    chosen AS MATERIALIZED (
+                        ORDER BY n.due_at DESC LIMIT {_YOUNGEST_OF}) newest
+                     ORDER BY newest.postponed_at IS NOT NULL, newest.due_at DESC LIMIT 1)) ends
+                ORDER BY ends.since LIMIT 1) oldest),
+    candidate AS MATERIALIZED (
         SELECT n.id FROM notice n
-         WHERE n.id = ANY (ARRAY(SELECT id FROM found)) AND n.ended IS NULL
+         WHERE n.id = ANY (ARRAY(SELECT id FROM probe)) AND n.ended IS NULL
            AND (n.leased_until IS NULL OR n.leased_until <= :now)
            FOR NO KEY UPDATE SKIP LOCKED)
     {_LEASE}""")  # noqa: S608 - constants of this module
 
-# Each with its own token: one notice may have been lost and claimed again by ourselves. Locked in
-# one order, as recording does.
+# Each notice by its own token: this deliverer may have lost one and claimed it again. Locked in one
+# order, as recording does.
 RELEASE = text("""
-    WITH ours AS MATERIALIZED (
+    WITH held AS MATERIALIZED (
         SELECT n.id
-          FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS uuid[])) AS held(id, lease)
-          JOIN notice n ON n.id = held.id AND n.lease = held.lease
+          FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS uuid[])) AS claim(id, lease)
+          JOIN notice n ON n.id = claim.id AND n.lease = claim.lease
          ORDER BY n.id FOR NO KEY UPDATE OF n)
     UPDATE notice n SET lease = NULL, leased_until = NULL, claims = n.claims - 1
-      FROM ours WHERE n.id = ours.id""")
+      FROM held WHERE n.id = held.id""")
 
 
 def claim(
@@ -131,60 +132,80 @@ def claim(
     lease: timedelta,
     room: Mapping[int, int],
     create_age_max: timedelta,
-    released: Mapping[int, datetime] = _NONE,
+    released: Mapping[int, datetime] = _NONE_RELEASED,
 ) -> list[Claim]:
     """Lease due notices, at most *room[operator]* of each operator, until *now* + *lease*.
 
-    What was postponed before *released[operator]*, when its circuit closed, is due as well. Costs
-    O(what it returns + what is in flight), whatever waits behind the heads or for its time.
+    A notice that was postponed before *released[operator]*, when its circuit closed, is due too.
+    Costs O(notices returned + in flight), however many wait behind the heads or for their time.
     """
-    free = [
-        {"operator": operator, "free": count, "released": released.get(operator)}
-        for operator, count in room.items()
-        if count > 0
+    rooms = [
+        {"operator": operator, "free": free, "released": released.get(operator)}
+        for operator, free in room.items()
+        if free > 0
     ]
     more = {"born_after": now - create_age_max}
-    return _leased(connection, CLAIM, free, more, now=now, lease=lease)
+    return _lease(connection, CLAIM, rooms, more, now=now, lease=lease)
 
 
 def claim_probes(
     connection: Connection, *, now: datetime, lease: timedelta, youngest: Mapping[int, bool]
 ) -> list[Claim]:
     """Lease one notice of each operator in *youngest*: its oldest, or its youngest one."""
-    rows = [{"operator": operator, "youngest": end} for operator, end in youngest.items()]
-    return _leased(connection, PROBE, rows, {}, now=now, lease=lease)
+    rooms = [{"operator": operator, "youngest": end} for operator, end in youngest.items()]
+    return _lease(connection, PROBE, rooms, {}, now=now, lease=lease)
 
 
-def _leased(
+def _lease(
     connection: Connection,
     statement: TextClause,
-    room: Sequence[Mapping[str, object]],
+    rooms: Sequence[Mapping[str, object]],
     more: Mapping[str, object],
     *,
     now: datetime,
     lease: timedelta,
 ) -> list[Claim]:
-    if not room:
+    if not rooms:
         return []
     token = uuid4()
     rows = connection.execute(
         statement,
         {
-            "room": to_json(room).decode(),
+            "room": to_json(rooms).decode(),
             "now": now,
             "until": now + lease,
             "lease": token,
             **more,
         },
     ).all()
-    return [  # the columns come in the order of the fields
-        Claim(*(*row[:5], Action(row[5]), *row[6:-1], now, token, row.perhaps_delivered))
+    return [
+        Claim(
+            notice=row.id,
+            ticket=row.ticket,
+            operator=row.operator,
+            operator_code=row.operator_code,
+            ticket_id=row.ticket_id,
+            action=Action(row.action),
+            generation=row.generation,
+            path=row.path,
+            body=row.body,
+            stored_key=row.idempotency_key,
+            number=row.claims,
+            tries=row.tries,
+            first_tried_at=row.first_tried_at,
+            claimed_at=now,
+            lease=token,
+            perhaps_delivered=row.perhaps_delivered,
+        )
         for row in rows
     ]
 
 
 def release(connection: Connection, claims: Sequence[Claim]) -> None:
-    """Give back what was claimed but never started; no attempt is used up."""
+    """Give back claimed notices whose calls were never started; no attempt is used up."""
     if claims:
-        held = {"ids": [one.notice for one in claims], "leases": [one.lease for one in claims]}
-        connection.execute(RELEASE, held)
+        tokens = {
+            "ids": [claim.notice for claim in claims],
+            "leases": [claim.lease for claim in claims],
+        }
+        connection.execute(RELEASE, tokens)

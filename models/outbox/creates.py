@@ -1,4 +1,8 @@
-"""Give up creates and reserves without an answer: unsent too long, or the lease lost (rule 10)."""
+"""Creates and reserves that end without a response (rule 10).
+
+One that stays unsent for too long, or whose deliverer died, is given up: its ticket is cancelled
+and the partner gets a discard. One whose ticket is discarded before it was sent is withdrawn.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -15,13 +19,13 @@ from models.tickets.load import lock_by_id
 from models.tickets.save import save_changes
 from models.vocabulary import NoticeEnd, Status
 
-UNANSWERED_CREATES = text("""
+ABANDONED_CREATES = text("""
     SELECT id, ticket, claims FROM notice
      WHERE action IN ('ticket_create', 'ticket_reserve') AND ended IS NULL
        AND ((claims = 0 AND created_at <= :born_before) OR leased_until <= :now)
      ORDER BY created_at LIMIT :limit""")
 
-# One that is being sent stays: its discard waits behind it.
+# A create that is being sent stays: its discard waits behind it.
 WITHDRAW_UNSENT = text("""
     WITH withdrawn AS (
         UPDATE notice
@@ -30,7 +34,7 @@ WITHDRAW_UNSENT = text("""
          WHERE ticket = ANY(:tickets) AND action IN ('ticket_create', 'ticket_reserve')
            AND ended IS NULL AND claims = 0
      RETURNING ticket, number),
-    counted AS (
+    ticket_count AS (
         UPDATE ticket t SET unfinished = t.unfinished - 1
           FROM withdrawn w WHERE t.id = w.ticket)
     UPDATE notice n SET head = true
@@ -46,63 +50,58 @@ def abandon_creates(
     parking_window: timedelta,
     limit: int,
 ) -> int:
-    """Cancel the tickets of creates that got no answer and owe their discard; how many.
+    """Cancel the tickets of creates without a response, and add their discards.
 
-    At most *limit* at a time, oldest first; more may be left.
+    Takes at most *limit* at a time, oldest first; more may be left. Returns the number cancelled.
     """
-    found = {
-        row.id: row
-        for row in connection.execute(
-            UNANSWERED_CREATES, {"now": now, "born_before": now - age_max, "limit": limit}
-        )
-    }
-    if not found:
+    parameters = {"now": now, "born_before": now - age_max, "limit": limit}
+    creates = {row.ticket: row for row in connection.execute(ABANDONED_CREATES, parameters)}
+    if not creates:
         return 0
-    by_ticket = {row.ticket: row.id for row in found.values()}
 
-    def abandoned(ids: Collection[int]) -> int:
-        rows = [found[by_ticket[one]] for one in ids]
-        return _abandoned(connection, rows, now=now, parking_window=parking_window)
+    def abandon(tickets: Collection[int]) -> int:
+        rows = [creates[ticket] for ticket in tickets]
+        return _abandon(connection, rows, now=now, parking_window=parking_window)
 
     return together_or_one_by_one(
         connection,
-        lambda: abandoned(by_ticket),
-        tickets=lambda: by_ticket,
-        alone=lambda one: abandoned([one]),
+        lambda: abandon(creates),
+        tickets=lambda: creates,
+        alone=lambda ticket: abandon([ticket]),
     )
 
 
-def _abandoned(
+def _abandon(
     connection: Connection, rows: Sequence[Row[Any]], *, now: datetime, parking_window: timedelta
 ) -> int:
-    found = {row.id: row for row in rows}
-    tickets = lock_by_id(connection, (row.ticket for row in found.values()))
+    creates = {row.id: row for row in rows}
+    tickets = lock_by_id(connection, (row.ticket for row in creates.values()))
     were_new = {ticket.id for ticket in tickets.values() if ticket.status is Status.NEW}
-    notices = lock_notices(connection, found)
-    given_up: list[TicketState] = []
+    notices = lock_notices(connection, creates)
+    cancelled: list[TicketState] = []
     for notice in notices.values():
-        ticket, claims = tickets[found[notice.id].ticket], found[notice.id].claims
-        leased = notice.leased_until is not None and notice.leased_until > now
-        if notice.ended is not None or leased:
-            continue  # somebody claimed or recorded it before we had the lock
+        ticket, claims = tickets[creates[notice.id].ticket], creates[notice.id].claims
+        is_leased = notice.leased_until is not None and notice.leased_until > now
+        if notice.ended is not None or is_leased:
+            continue  # claimed or recorded before this transaction had the lock
         notice.finish(NoticeEnd.REFUSED)
         ticket.unfinished -= 1
         sent = claims > 0
-        why = "its sender was lost, and with it the answer" if sent else "unsent for too long"
+        why = "its deliverer died before it recorded a response" if sent else "unsent for too long"
         refuse_create(ticket, notice.action, why=why, in_doubt=sent)
-        given_up.append(ticket)
-    followed = {one.id: one.held_until for one in given_up if one.unfinished}
-    turns = decide_parked(
+        cancelled.append(ticket)
+    followed = {ticket.id: ticket.held_until for ticket in cancelled if ticket.unfinished}
+    changes = decide_parked(
         connection, tickets.values(), were_new=were_new, now=now, window=parking_window
     )
-    save_changes(connection, turns, now=now)
+    save_changes(connection, changes, now=now)
     update_notices(connection, notices.values(), now=now)
     move_heads(connection, followed, now=now)
-    return len(given_up)
+    return len(cancelled)
 
 
 def withdraw_unsent(connection: Connection, tickets: Sequence[int], *, now: datetime) -> bool:
-    """Withdraw the unsent create of each locked ticket. True: its discard is due in its place."""
+    """Withdraw the unsent create of each locked ticket; return whether a discard is due instead."""
     if not tickets:
         return False
     return connection.execute(WITHDRAW_UNSENT, {"tickets": list(tickets), "now": now}).rowcount > 0

@@ -1,7 +1,20 @@
-"""Record what nearly all attempts are, in one statement: the partner took a notice that is ours.
+"""The fast path of recording: nearly all attempts are successes, recorded here in one statement.
 
-What is decided here is decided by `models.outbox.record` as well, for everything else; a test has
-both record the same attempts and compares what they leave.
+The rule "record a success" thus exists twice (decision 0011), and both must say the same:
+
+| the rule                               | `RECORD_SUCCESSES`         | `models.outbox.record`    |
+|----------------------------------------|----------------------------|---------------------------|
+| the notice is unfinished (rule 14)     | CTE `delivered`, its WHERE | `_apply`                  |
+| it ends as delivered, its lease ends   | CTE `delivered`, its SET   | `SentNotice.finish`       |
+| the ticket has one notice less to send | SET `unfinished`           | `deliver`                 |
+| a result starts the clock (rule 16)    | SET `close_due_at`         | `deliver`                 |
+| a healthy circuit does not change      | CTE `degraded`             | `CircuitState.on_success` |
+| the attempt is kept                    | CTE `attempt`              | `insert_attempts`         |
+| the next notice becomes the head       | `move_heads`               | `move_heads`              |
+
+Which actions the fast path takes is `affects_clock_only`, which `record.deliver` branches on too.
+Whatever else differs (another lease, a pause to keep, an open circuit) is left to `record`. A test
+records the same attempts both ways and compares the rows.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,58 +30,66 @@ from models.outbox.values import Attempt, Delivered
 from models.platform.clock import in_seconds
 from models.vocabulary import RESULTS, SENT_ONCE, Action
 
-# A create that is taken opens its ticket, a discard may be owed a second time: not plain.
-_PLAIN_ACTIONS: Final = frozenset(Action) - SENT_ONCE - {Action.DISCARD}
+
+def affects_clock_only(action: Action) -> bool:
+    """Return whether a success of *action* changes no more of its ticket than the closing clock.
+
+    A create or reserve that is accepted opens its ticket; a discard may be sent a second time.
+    """
+    return action not in SENT_ONCE and action is not Action.DISCARD
+
+
+_ACTIONS: Final = frozenset(action for action in Action if affects_clock_only(action))
 _RESULTS: Final = ", ".join(f"'{action}'" for action in sorted(RESULTS))
 
 # All tickets of the batch are locked before anything else happens, in one order (rule 19): the
-# condition on `locked` needs them all. Whoever had to wait for one sees its rows as they were when
-# the statement began, but each row that is changed is looked at again as it is now: a notice that
-# has another lease or an end by then is left alone (rule 14), and a ticket counts, and stands, as
-# it does now (rule 16). Followers may be newer than the statement: they are somebody else's
-# (`move_heads`, protocol E1).
+# condition on `locked` needs them all. A statement that had to wait for a lock sees the rows as
+# they were when it began, but each row it changes is read again as it is now: a notice that has
+# another lease or an end by then is left alone (rule 14), and a ticket counts, and has the result,
+# that it has now (rule 16). Following notices may be newer than the statement, so another one
+# finds them (`move_heads`, E1).
 RECORD_SUCCESSES = text(f"""
-    WITH given AS MATERIALIZED (
+    WITH input AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
                    notice bigint, claim int, operator int, lease uuid, took_ms int,
                    http_status int, answer text, remarks jsonb)),
     locked AS MATERIALIZED (
         SELECT id FROM ticket WHERE id = ANY(:tickets) ORDER BY id FOR NO KEY UPDATE),
-    unwell AS MATERIALIZED (
+    degraded AS MATERIALIZED (
         SELECT operator FROM circuit
          WHERE operator = ANY(:operators)
            AND (refused > 0 OR (opened_at IS NOT NULL AND closed_at IS NULL))),
-    told AS (
+    delivered AS (
         UPDATE notice n
            SET ended = 'delivered', ended_at = :now, head = false, tries = n.tries + 1,
                lease = NULL, leased_until = NULL
-          FROM given g
+          FROM input
          WHERE (SELECT count(*) FROM locked) > 0
-           AND n.id = g.notice AND n.lease = g.lease AND n.ended IS NULL
-           AND n.quiet_until IS NULL AND n.operator <> ALL (ARRAY(SELECT operator FROM unwell))
-     RETURNING n.ticket, n.action, n.generation, g.*),
-    kept AS (
+           AND n.id = input.notice AND n.lease = input.lease AND n.ended IS NULL
+           AND n.quiet_until IS NULL AND n.operator <> ALL (ARRAY(SELECT operator FROM degraded))
+     RETURNING n.ticket, n.action, n.generation, input.*),
+    attempt AS (
         INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status,
                                       answer, remarks, recorded_at)
         SELECT notice, claim, operator, 'delivered', took_ms, http_status, answer, remarks, :now
-          FROM told
+          FROM delivered
             ON CONFLICT (notice, claim) DO NOTHING)
     UPDATE ticket t
        SET unfinished = t.unfinished - 1, changed_at = :now,
            close_due_at = CASE
-               WHEN told.action IN ({_RESULTS}) AND t.status = 'resulted'
-                    AND t.generation = told.generation
+               WHEN delivered.action IN ({_RESULTS}) AND t.status = 'resulted'
+                    AND t.generation = delivered.generation
                THEN :now + (SELECT {in_seconds("o.close_delay")} FROM operator o
                              WHERE o.id = t.operator)
                ELSE t.close_due_at END
-      FROM told
-     WHERE t.id = told.ticket
+      FROM delivered
+     WHERE t.id = delivered.ticket
  RETURNING t.id, t.unfinished, t.held_until""")  # noqa: S608 - words of the domain
 
 
 @dataclass(frozen=True, slots=True)
 class FastPathResult:
-    """The attempts that were *recorded* and the *rest*. *due*: a follower is due now."""
+    """The attempts that were *recorded* and the *rest*. *due*: a following notice is due now."""
 
     recorded: Sequence[Attempt]
     rest: Sequence[Attempt]
@@ -80,55 +101,59 @@ def record_successes(
     attempts: Sequence[Attempt],
     *,
     now: datetime,
-    given_up: Collection[int],
+    to_open: Collection[int],
 ) -> FastPathResult:
-    """Record the plain ones of *attempts* inside the caller's transaction; lock all their tickets.
+    """Record the simple successes in the caller's transaction; lock the tickets of all attempts.
 
-    Plain is the success of a notice that still has the attempt's lease, with no earlier call to
-    wait for; at a partner whose circuit it leaves as it is, and of whom nothing else is to be
-    recorded; the first of its ticket.
+    A success is simple if its notice still has the attempt's lease and no earlier call to wait for,
+    if it leaves its partner's circuit as it is, and if it is the first attempt on its ticket. It is
+    not if the batch holds a failure of the same operator or is to open its circuit (*to_open*).
     """
-    chosen = _candidates(attempts, given_up)
-    if not chosen:
+    candidates = _first_of_each_ticket(attempts, to_open)
+    if not candidates:
         return FastPathResult((), attempts, due=False)
-    told = connection.execute(
+    tickets = connection.execute(
         RECORD_SUCCESSES,
         {
-            "rows": to_json([_row(one) for one in chosen.values()]).decode(),
-            "tickets": sorted({one.claim.ticket for one in attempts}),
-            "operators": sorted({one.claim.operator for one in chosen.values()}),
+            "rows": to_json([_row(attempt) for attempt in candidates.values()]).decode(),
+            "tickets": sorted({attempt.claim.ticket for attempt in attempts}),
+            "operators": sorted({attempt.claim.operator for attempt in candidates.values()}),
             "now": now,
         },
     ).all()
-    done = {ticket for ticket, _, _ in told}
-    followed = {ticket: held_until for ticket, unfinished, held_until in told if unfinished}
+    done = {ticket.id for ticket in tickets}
+    followed = {ticket.id: ticket.held_until for ticket in tickets if ticket.unfinished}
     recorded: list[Attempt] = []
     rest: list[Attempt] = []
-    for one in attempts:
-        ticket = one.claim.ticket
-        (recorded if ticket in done and chosen[ticket] is one else rest).append(one)
+    for attempt in attempts:
+        ticket = attempt.claim.ticket
+        (recorded if ticket in done and candidates[ticket] is attempt else rest).append(attempt)
     return FastPathResult(recorded, rest, due=move_heads(connection, followed, now=now))
 
 
-def _candidates(attempts: Sequence[Attempt], given_up: Collection[int]) -> dict[int, Attempt]:
-    """The first of each ticket that may be plain. What a circuit hears, it hears in order."""
-    apart = {*given_up}
-    apart.update(one.claim.operator for one in attempts if not isinstance(one.verdict, Delivered))
-    chosen: dict[int, Attempt] = {}
-    for one in attempts:
-        if one.claim.action in _PLAIN_ACTIONS and one.claim.operator not in apart:
-            chosen.setdefault(one.claim.ticket, one)
-    return chosen
+def _first_of_each_ticket(
+    attempts: Sequence[Attempt], to_open: Collection[int]
+) -> dict[int, Attempt]:
+    """Return the candidates by ticket. A circuit gets all its attempts in their order."""
+    excluded = {*to_open}
+    excluded.update(
+        attempt.claim.operator for attempt in attempts if not isinstance(attempt.verdict, Delivered)
+    )
+    candidates: dict[int, Attempt] = {}
+    for attempt in attempts:
+        if attempt.claim.action in _ACTIONS and attempt.claim.operator not in excluded:
+            candidates.setdefault(attempt.claim.ticket, attempt)
+    return candidates
 
 
-def _row(one: Attempt) -> dict[str, Any]:
+def _row(attempt: Attempt) -> dict[str, Any]:
     return {
-        "notice": one.claim.notice,
-        "claim": one.claim.number,
-        "operator": one.claim.operator,
-        "lease": one.claim.lease,
-        "took_ms": round(one.took.total_seconds() * 1000),
-        "http_status": one.http_status,
-        "answer": one.answer,
-        "remarks": one.remarks,
+        "notice": attempt.claim.notice,
+        "claim": attempt.claim.number,
+        "operator": attempt.claim.operator,
+        "lease": attempt.claim.lease,
+        "took_ms": round(attempt.took.total_seconds() * 1000),
+        "http_status": attempt.http_status,
+        "answer": attempt.answer,
+        "remarks": attempt.remarks,
     }

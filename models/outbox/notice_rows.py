@@ -1,4 +1,4 @@
-"""The rows behind `record`: notices locked and changed, heads moved on, attempts kept."""
+"""The rows that recording changes: notices locked and stored, heads moved, attempts inserted."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ UPDATE_NOTICES = text("""
                quiet_until timestamptz, perhaps_delivered bool, ended text, head bool, reason text)
      WHERE n.id = r.id""")
 
-# The oldest notice that is not done becomes the head; a dead one does too, and blocks (H38).
+# The oldest unfinished notice becomes the head; so does a dead letter, which blocks (H38).
 MOVE_HEADS = text("""
     UPDATE notice n
-       SET head = true, due_at = greatest(n.due_at, r.held_until)
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(ticket bigint, held_until timestamptz)
+       SET head = true, due_at = greatest(n.due_at, input.held_until)
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS input(ticket bigint, held_until timestamptz)
      CROSS JOIN LATERAL (
            SELECT f.id FROM notice f
-            WHERE f.ticket = r.ticket AND (f.ended IS NULL OR f.ended = 'dead')
+            WHERE f.ticket = input.ticket AND (f.ended IS NULL OR f.ended = 'dead')
             ORDER BY f.number LIMIT 1) oldest
      WHERE n.id = oldest.id
  RETURNING n.due_at <= :now AND n.ended IS NULL AS due""")
@@ -53,26 +53,26 @@ INSERT_ATTEMPTS = text("""
         ON CONFLICT (notice, claim) DO NOTHING""")
 
 
-# A partner that is dead for months is probed every 15 s. Of each notice the first failures stay,
-# which say how it began, and the newest: as many as a ticket's story shows.
+# A partner that fails for months is probed every 15 s. Of each notice the first failures are kept,
+# which show how it began, and the newest: as many as a ticket's history shows.
 FAILURES_FIRST: Final = 50
 FAILURES_NEWEST: Final = 450
-THINNED_AT_ONCE: Final = 50  # of each notice
-THIN_OUT = text("""
+DELETED_AT_ONCE: Final = 50  # of each notice
+DELETE_OLD_FAILURES = text("""
     WITH old AS MATERIALIZED (
-        SELECT a.notice, a.claim
-          FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(notice bigint, claim int)
+        SELECT failure.notice, failure.claim
+          FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS input(notice bigint, claim int)
          CROSS JOIN LATERAL (
                SELECT d.notice, d.claim FROM delivery_attempt d
-                WHERE d.notice = r.notice AND d.claim > :first AND d.claim <= r.claim - :newest
-                  AND d.verdict <> 'delivered'
-                ORDER BY d.claim LIMIT :most) a)
+                WHERE d.notice = input.notice AND d.claim > :first
+                  AND d.claim <= input.claim - :newest AND d.verdict <> 'delivered'
+                ORDER BY d.claim LIMIT :deleted_max) failure)
     DELETE FROM delivery_attempt d USING old WHERE d.notice = old.notice AND d.claim = old.claim""")
 
 
 @dataclass(slots=True)
 class SentNotice:
-    """A locked notice, as recording changes it."""
+    """A locked notice while recording changes it."""
 
     id: int
     action: Action
@@ -88,25 +88,25 @@ class SentNotice:
     ended: NoticeEnd | None
     head: bool
     reason: str | None
-    body: str | None  # of a discard, which may be owed again
+    body: str | None  # of a discard only, which may be sent a second time
     changed: bool = False
 
     def finish(self, end: NoticeEnd) -> None:
-        """It is done: its follower may go."""
+        """End the notice: the next one of its ticket may go."""
         self.ended, self.head, self.changed = end, False, True
         self.lease = self.leased_until = None
         self.tries += 1
 
     def revive(self, *, now: datetime) -> None:
-        """From dead to due: a person wants it tried again, with a schedule of its own."""
+        """Make a dead letter due again, with a new retry schedule, as a person decided."""
         self.ended = self.reason = self.first_tried_at = None
         self.tries, self.due_at, self.changed = 0, max(now, self.quiet_until or now), True
 
     def postpone(self, verdict: Verdict, *, claim: Claim, now: datetime, counted: bool) -> None:
-        """It stays the head: due again later, or dead until a person acts.
+        """Keep the notice as head: due again later, or a dead letter until a person acts.
 
-        *counted*: an attempt of its schedule is used up; not so while a circuit is open. The time
-        from the claim until now does not count: the database may have been away meanwhile.
+        *counted*: the attempt counts against its schedule, which it does not while a circuit is
+        open. The time from the claim until now does not count: the database may have been down.
         """
         began = claim.first_tried_at or (claim.claimed_at if counted else None)
         self.first_tried_at = None if began is None else began + (now - claim.claimed_at)
@@ -122,31 +122,31 @@ class SentNotice:
             case Dead(reason):
                 self.ended, self.reason = NoticeEnd.DEAD, reason
             case Delivered():
-                raise AssertionError("what was delivered is finished, not postponed")
+                raise AssertionError("a delivered notice is finished, not postponed")
             case _:
                 assert_never(verdict)
 
 
 def lock_notices(connection: Connection, ids: Iterable[int]) -> dict[int, SentNotice]:
-    """The notices of *ids*, locked; their tickets are locked already (rule 19)."""
+    """Lock and return the notices of *ids*, whose tickets are locked already (rule 19)."""
     rows = connection.execute(LOCK_NOTICES, {"ids": sorted(set(ids))})
     return {
         row.id: SentNotice(
-            row.id,
-            Action(row.action),
-            row.generation,
-            row.lease,
-            row.leased_until,
-            row.due_at,
-            row.postponed_at,
-            row.tries,
-            row.first_tried_at,
-            row.quiet_until,
-            row.perhaps_delivered,
-            None if row.ended is None else NoticeEnd(row.ended),
-            row.head,
-            row.reason,
-            row.body,
+            id=row.id,
+            action=Action(row.action),
+            generation=row.generation,
+            lease=row.lease,
+            leased_until=row.leased_until,
+            due_at=row.due_at,
+            postponed_at=row.postponed_at,
+            tries=row.tries,
+            first_tried_at=row.first_tried_at,
+            quiet_until=row.quiet_until,
+            perhaps_delivered=row.perhaps_delivered,
+            ended=None if row.ended is None else NoticeEnd(row.ended),
+            head=row.head,
+            reason=row.reason,
+            body=row.body,
         )
         for row in rows
     }
@@ -156,21 +156,21 @@ def update_notices(connection: Connection, notices: Iterable[SentNotice], *, now
     """Store the notices that were finished or postponed."""
     rows = [
         {
-            "id": one.id,
-            "lease": one.lease,
-            "leased_until": one.leased_until,
-            "due_at": one.due_at,
-            "postponed_at": one.postponed_at,
-            "tries": one.tries,
-            "first_tried_at": one.first_tried_at,
-            "quiet_until": one.quiet_until,
-            "perhaps_delivered": one.perhaps_delivered,
-            "ended": one.ended,
-            "head": one.head,
-            "reason": one.reason,
+            "id": notice.id,
+            "lease": notice.lease,
+            "leased_until": notice.leased_until,
+            "due_at": notice.due_at,
+            "postponed_at": notice.postponed_at,
+            "tries": notice.tries,
+            "first_tried_at": notice.first_tried_at,
+            "quiet_until": notice.quiet_until,
+            "perhaps_delivered": notice.perhaps_delivered,
+            "ended": notice.ended,
+            "head": notice.head,
+            "reason": notice.reason,
         }
-        for one in notices
-        if one.changed
+        for notice in notices
+        if notice.changed
     ]
     if rows:
         connection.execute(UPDATE_NOTICES, {"rows": to_json(rows).decode(), "now": now})
@@ -179,10 +179,10 @@ def update_notices(connection: Connection, notices: Iterable[SentNotice], *, now
 def move_heads(
     connection: Connection, tickets: Mapping[int, datetime | None], *, now: datetime
 ) -> bool:
-    """Make the next notice of each ticket its head; *tickets* with the time they are held until.
+    """Make the next notice of each ticket its head, and return whether one of them is due now.
 
-    True: one of them is due now. A statement of its own, under the tickets' locks: the next notice
-    may have been written while the lock was waited for (protocol E1).
+    *tickets*: each with the time until which it is held. A statement of its own, under the tickets'
+    locks: the next notice may have been inserted while this transaction waited for the lock (E1).
     """
     if not tickets:
         return False
@@ -192,34 +192,34 @@ def move_heads(
 
 
 def insert_attempts(connection: Connection, attempts: Sequence[Attempt], *, now: datetime) -> None:
-    """Keep each attempt, also the late ones that changed nothing; thin out what failed long ago."""
+    """Insert each attempt, also late ones that changed nothing; delete failures beyond a limit."""
     rows = [
         {
-            "notice": one.claim.notice,
-            "claim": one.claim.number,
-            "operator": one.claim.operator,
-            "verdict": one.verdict.word,
-            "took_ms": round(one.took.total_seconds() * 1000),
-            "http_status": one.http_status,
-            "problem": one.problem,
-            "answer": one.answer,
-            "remarks": one.remarks,
+            "notice": attempt.claim.notice,
+            "claim": attempt.claim.number,
+            "operator": attempt.claim.operator,
+            "verdict": attempt.verdict.word,
+            "took_ms": round(attempt.took.total_seconds() * 1000),
+            "http_status": attempt.http_status,
+            "problem": attempt.problem,
+            "answer": attempt.answer,
+            "remarks": attempt.remarks,
         }
-        for one in attempts
+        for attempt in attempts
     ]
     connection.execute(INSERT_ATTEMPTS, {"rows": to_json(rows).decode(), "now": now})
-    many = [
-        {"notice": one.claim.notice, "claim": one.claim.number}
-        for one in attempts
-        if one.claim.number > FAILURES_FIRST + FAILURES_NEWEST
+    long_failing = [
+        {"notice": attempt.claim.notice, "claim": attempt.claim.number}
+        for attempt in attempts
+        if attempt.claim.number > FAILURES_FIRST + FAILURES_NEWEST
     ]
-    if many:
+    if long_failing:
         connection.execute(
-            THIN_OUT,
+            DELETE_OLD_FAILURES,
             {
-                "rows": to_json(many).decode(),
+                "rows": to_json(long_failing).decode(),
                 "first": FAILURES_FIRST,
                 "newest": FAILURES_NEWEST,
-                "most": THINNED_AT_ONCE,
+                "deleted_max": DELETED_AT_ONCE,
             },
         )

@@ -1,4 +1,7 @@
-"""How much an operator is sent now: its cap, its rate, its circuit, the minute after it closed."""
+"""How many notices may be claimed for an operator: its concurrency and rate limits, its circuit.
+
+For a minute after its circuit closed, both limits ramp up.
+"""
 
 import math
 from dataclasses import dataclass
@@ -12,25 +15,25 @@ _BUCKET: Final = timedelta(seconds=0.25)  # of the rate: the most that goes out 
 
 @dataclass(frozen=True, slots=True)
 class PartnerLimits:
-    """An operator's circuit, locked by whoever is about to claim, and the operator's limits."""
+    """An operator's limits and its circuit, as locked by the deliverer that is about to claim."""
 
     operator: int
-    cap: int  # requests in flight, of all deliverers together
+    in_flight_max: int  # requests, of all deliverers together
     rate: float | None  # notices per second, of all deliverers together
-    others: int  # requests the other deliverers have in flight
+    calls_elsewhere: int  # requests that the other deliverers have in flight
     closed_at: datetime | None  # when its circuit closed last
-    probe_at: datetime | None  # its circuit is open: when the next probe may go
+    probe_at: datetime | None  # when the next probe may go; None: the circuit is closed
     probe_youngest: bool
     tokens: float
     tokens_at: datetime | None
 
     def quota(self, *, calls: int, now: datetime) -> "Quota":
-        """Say what may be claimed by a deliverer that has *calls* in flight."""
+        """Return what a deliverer that has *calls* in flight may claim."""
         if self.probe_at is not None:
             probes = 1 if now >= self.probe_at else 0
             return Quota(self, probes, is_probe=True)
         share = self._share(now)
-        free = max(0, math.ceil(self.cap * share) - self.others - calls)
+        free = max(0, math.ceil(self.in_flight_max * share) - self.calls_elsewhere - calls)
         if self.rate is None:
             return Quota(self, free)
         rate = self.rate * share
@@ -43,31 +46,31 @@ class PartnerLimits:
         return min(1.0, max(_RAMP_START, (now - self.closed_at) / RAMP))
 
     def _tokens(self, rate: float, now: datetime) -> float:
-        most = max(1.0, rate * _BUCKET.total_seconds())
+        bucket = max(1.0, rate * _BUCKET.total_seconds())
         if self.tokens_at is None:
-            return most
-        since = max(0.0, (now - self.tokens_at).total_seconds())
-        return min(most, self.tokens + rate * since)
+            return bucket
+        elapsed = max(0.0, (now - self.tokens_at).total_seconds())
+        return min(bucket, self.tokens + rate * elapsed)
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
     """How many notices of an operator may be claimed now: *free*, or one as a probe."""
 
-    gate: PartnerLimits
+    limits: PartnerLimits
     free: int
     is_probe: bool = False
     rate: float | None = None  # as it is now
     tokens: float = 0.0
 
-    def left(self, claimed: int) -> float | None:
-        """Tokens after *claimed* were taken; None: there is no rate to keep."""
+    def tokens_left(self, claimed: int) -> float | None:
+        """Return the tokens left after *claimed* notices, or None if there is no rate limit."""
         return None if self.rate is None else self.tokens - claimed
 
-    def until_next(self, claimed: int) -> timedelta | None:
-        """How long until the rate lets the next one go; None: it holds nothing back.
+    def wait_for_next(self, claimed: int) -> timedelta | None:
+        """Return how long the rate holds the next notice back, or None if it does not.
 
-        What was left unclaimed was not due, or had no place.
+        What was left unclaimed then was not due, or there was no free place for it.
         """
         if self.rate is None or claimed < int(self.tokens):
             return None

@@ -1,11 +1,11 @@
-"""Record what came of attempts: one transaction under the tickets' locks (rules 13 to 16).
+"""Record attempts: one transaction under the tickets' locks (rules 13 to 16).
 
-Notice finished, head moved, clock set, create lane moved and parked events decided: together. The
-partner's circuit hears of each attempt before it counts.
+The notice is finished, the head moves, the clock is set, the create lane moves and parked events
+are decided, all together. The partner's circuit gets each attempt before it counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
@@ -16,7 +16,7 @@ from models.lifecycle.advance import advance
 from models.lifecycle.effects import accept_create, refuse_create
 from models.lifecycle.ticket import NewNotice, TicketState
 from models.outbox.circuit import CircuitState, load_circuits, store_circuits
-from models.outbox.fast_path import record_successes
+from models.outbox.fast_path import affects_clock_only, record_successes
 from models.outbox.notice_rows import (
     SentNotice,
     insert_attempts,
@@ -37,82 +37,76 @@ from models.tickets.load import lock_by_id, parked_of
 from models.tickets.save import TicketChange, save_changes
 from models.vocabulary import RESULTS, SENT_ONCE, Action, NoticeEnd, Status
 
-DISCARD_AGAIN_AFTER = timedelta(minutes=30)  # contracts: BetStack 1.6, discard
-_NOBODY: Final[Mapping[int, str]] = MappingProxyType({})
+DISCARD_AGAIN_AFTER = timedelta(minutes=30)  # contracts 1.6, discard
+_NO_CIRCUIT: Final[Mapping[int, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPolicy:
+    """What holds for every recording of a deliverer: made once, from the settings."""
+
+    partner_grace: timedelta  # the pause on a ticket after an attempt without a response (rule 15)
+    parking_window: timedelta
 
 
 def record(
     connection: Connection,
     attempts: Sequence[Attempt],
     *,
+    policy: RecordPolicy,
     now: datetime,
-    partner_grace: timedelta,
-    parking_window: timedelta,
-    given_up: Mapping[int, str] = _NOBODY,
+    to_open: Mapping[int, str] = _NO_CIRCUIT,
 ) -> Recorded:
     """Record *attempts* inside the caller's transaction.
 
-    A success counts from anyone while the notice is unfinished or dead; everything else needs the
-    lease's token, so that one who was too slow changes nothing (rule 14). Create and reserve are
-    never sent twice: all but success cancels their ticket (rule 10). *given_up*: operators of
-    these attempts whose circuit the deliverer wants open, each with its reason.
+    A success counts from any deliverer while the notice is unfinished or dead; everything else
+    needs the lease's token, so that a deliverer that was too slow changes nothing (rule 14). Create
+    and reserve are never sent twice: anything but a success cancels their ticket (rule 10).
+    *to_open*: operators of these attempts whose circuit the deliverer opens, each with the reason.
     """
-    plain = record_successes(connection, attempts, now=now, given_up=given_up)
-    if not plain.rest:
-        return Recorded(plain.recorded, due=plain.due)
-    rest = record_each(
-        connection,
-        plain.rest,
-        now=now,
-        partner_grace=partner_grace,
-        parking_window=parking_window,
-        given_up=given_up,
-    )
-    return replace(rest, attempts=[*plain.recorded, *rest.attempts], due=plain.due or rest.due)
+    fast = record_successes(connection, attempts, now=now, to_open=to_open)
+    if not fast.rest:
+        return Recorded(fast.recorded, due=fast.due)
+    rest = record_each(connection, fast.rest, policy=policy, now=now, to_open=to_open)
+    return replace(rest, attempts=[*fast.recorded, *rest.attempts], due=fast.due or rest.due)
 
 
 def record_each(
     connection: Connection,
     attempts: Sequence[Attempt],
     *,
+    policy: RecordPolicy,
     now: datetime,
-    partner_grace: timedelta,
-    parking_window: timedelta,
-    given_up: Mapping[int, str] = _NOBODY,
+    to_open: Mapping[int, str] = _NO_CIRCUIT,
 ) -> Recorded:
-    """Do as `record` does, deciding about each attempt by itself, whatever it is."""
-    tickets = lock_by_id(connection, (one.claim.ticket for one in attempts))
+    """Record as `record` does, deciding about every attempt in Python, whatever it is."""
+    tickets = lock_by_id(connection, (attempt.claim.ticket for attempt in attempts))
     were_new = {ticket.id for ticket in tickets.values() if ticket.status is Status.NEW}
-    notices = lock_notices(connection, (one.claim.notice for one in attempts))
-    circuits = load_circuits(connection, attempts, given_up=given_up)
+    notices = lock_notices(connection, (attempt.claim.notice for attempt in attempts))
+    circuits = load_circuits(connection, attempts, to_open=to_open)
     were_open = {operator for operator, circuit in circuits.items() if circuit.is_open}
-    for operator, reason in given_up.items():
+    for operator, reason in to_open.items():
         circuits[operator].open(reason, now=now)
     finished: dict[int, TicketState] = {}
     counted: list[Attempt] = []
     for attempt in attempts:
         ticket, notice = tickets[attempt.claim.ticket], notices[attempt.claim.notice]
         circuit = circuits[attempt.claim.operator]
-        counted.append(_heard(circuit, notice, attempt, now=now))
-        if _judge(
-            ticket,
-            notice,
-            counted[-1],
-            now=now,
-            partner_grace=partner_grace,
-            uses_up=not circuit.is_open,
-        ):
+        counted.append(_update_circuit(circuit, notice, attempt, now=now))
+        if _apply(ticket, notice, counted[-1], policy=policy, now=now, uses_up=not circuit.is_open):
             finished[ticket.id] = ticket
-    followed = {one.id: one.held_until for one in finished.values() if one.unfinished}
-    turns = decide_parked(
-        connection, tickets.values(), were_new=were_new, now=now, window=parking_window
+    followed = {ticket.id: ticket.held_until for ticket in finished.values() if ticket.unfinished}
+    changes = decide_parked(
+        connection, tickets.values(), were_new=were_new, now=now, window=policy.parking_window
     )
-    due = save_changes(connection, turns, now=now)
+    due = save_changes(connection, changes, now=now)
     update_notices(connection, notices.values(), now=now)
     due = move_heads(connection, followed, now=now) or due
     insert_attempts(connection, counted, now=now)
     store_circuits(connection, circuits.values())
-    return Recorded(counted, due=due, turned=_turned(attempts, circuits, were_open))
+    return Recorded(
+        counted, due=due, circuit_changes=_circuit_changes(attempts, circuits, were_open)
+    )
 
 
 def decide_parked(
@@ -123,9 +117,9 @@ def decide_parked(
     now: datetime,
     window: timedelta,
 ) -> list[TicketChange]:
-    """Decide again what waits on tickets that have just moved (rule 5)."""
-    moved = [ticket for ticket in tickets if ticket.changed]
-    parked = parked_of(connection, moved)
+    """Decide again what is parked on the tickets that have just changed (rule 5)."""
+    changed = [ticket for ticket in tickets if ticket.changed]
+    parked = parked_of(connection, changed)
     return [
         TicketChange(
             ticket,
@@ -133,29 +127,28 @@ def decide_parked(
                 ticket, parked[ticket.id], now=now, window=window, was_new=ticket.id in were_new
             ),
         )
-        for ticket in moved
+        for ticket in changed
     ]
 
 
-def _heard(
+def _update_circuit(
     circuit: CircuitState, notice: SentNotice, attempt: Attempt, *, now: datetime
 ) -> Attempt:
-    """Let the circuit hear of the attempt, and give it back as it counts.
+    """Pass the attempt to its circuit, and return it as it counts.
 
-    A failure without the token changes nothing, no circuit either.
+    A failure without the lease's token changes nothing, not even a circuit.
     """
     if isinstance(attempt.verdict, Delivered):
         circuit.on_success(attempt, now=now)
-    elif _is_held(notice, attempt):
+    elif _has_lease(attempt, notice):
         return circuit.on_failure(attempt, now=now)
     return attempt
 
 
-def _turned(
+def _circuit_changes(
     attempts: Sequence[Attempt], circuits: Mapping[int, CircuitState], were_open: set[int]
 ) -> list[CircuitChange]:
-    """The circuits that were opened or closed."""
-    codes = {one.claim.operator: one.claim.operator_code for one in attempts}
+    codes = {attempt.claim.operator: attempt.claim.operator_code for attempt in attempts}
     return [
         CircuitChange(codes[operator], circuit.reason if circuit.is_open else None)
         for operator, circuit in circuits.items()
@@ -163,33 +156,33 @@ def _turned(
     ]
 
 
-def _is_held(notice: SentNotice, attempt: Attempt) -> bool:
+def _has_lease(attempt: Attempt, notice: SentNotice) -> bool:
     return notice.ended is None and notice.lease == attempt.claim.lease
 
 
-def _judge(
+def _apply(
     ticket: TicketState,
     notice: SentNotice,
     attempt: Attempt,
     *,
+    policy: RecordPolicy,
     now: datetime,
-    partner_grace: timedelta,
     uses_up: bool,
 ) -> bool:
-    """What the attempt does to its notice and ticket. True: the notice is finished by it."""
+    """Change the notice and its ticket by the attempt; return whether that finished the notice."""
     verdict, claim = attempt.verdict, attempt.claim
     if isinstance(verdict, Delivered):
         if notice.ended not in (None, NoticeEnd.DEAD):
             return False
         if notice.lease != claim.lease and notice.leased_until is not None:
-            _hold(ticket, notice.leased_until)  # somebody else is still sending it
+            _hold(ticket, notice.leased_until)  # another deliverer is still sending it
         deliver(ticket, notice, now=now)
         return True
-    if not _is_held(notice, attempt):
+    if not _has_lease(attempt, notice):
         return False
     if isinstance(verdict, Unanswered) or (isinstance(verdict, Dead) and verdict.perhaps_delivered):
         notice.perhaps_delivered = True
-        notice.quiet_until = now + partner_grace
+        notice.quiet_until = now + policy.partner_grace
     if notice.action in SENT_ONCE:
         _refuse(ticket, notice, attempt)
         return True
@@ -198,28 +191,39 @@ def _judge(
 
 
 def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
-    """The partner has it: the notice is done, and what depends on it happens, in memory."""
+    """Mark the notice as delivered and apply what follows from that, in memory.
+
+    The fast path does the same in SQL for the actions that affect the clock only.
+    """
     if notice.quiet_until is not None:
         _hold(ticket, notice.quiet_until)
     notice.finish(NoticeEnd.DELIVERED)
     ticket.unfinished -= 1
+    if not affects_clock_only(notice.action):
+        _deliver_create_or_discard(ticket, notice, now=now)
+    elif notice.action in RESULTS and _is_current_result(ticket, notice):
+        ticket.close_due_at = now + ticket.terms.close_delay
+
+
+def _is_current_result(ticket: TicketState, notice: SentNotice) -> bool:
+    """Return whether the result stands, and was not rolled back meanwhile (rule 16)."""
+    return ticket.status is Status.RESULTED and ticket.generation == notice.generation
+
+
+def _deliver_create_or_discard(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
     if notice.action in SENT_ONCE:
         accept_create(ticket, notice.action)
-    elif notice.action in RESULTS:
-        # Rule 16: the result the ticket stands at, not one that was rolled back meanwhile.
-        if ticket.status is Status.RESULTED and ticket.generation == notice.generation:
-            ticket.close_due_at = now + ticket.terms.close_delay
-    elif notice.action is Action.DISCARD and ticket.in_doubt:
+    elif ticket.in_doubt:
         ticket.in_doubt = False
-        again = NewNotice(
+        second_discard = NewNotice(
             Action.DISCARD,
             notice.generation + 1,
             {},
             event_id=None,
-            body=notice.body,  # the same call again (contracts: BetStack 1.6)
+            body=notice.body,  # the same call again (contracts 1.6)
             not_before=now + DISCARD_AGAIN_AFTER,
         )
-        ticket.new_notices.append(again)
+        ticket.new_notices.append(second_discard)
 
 
 def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:
@@ -228,11 +232,11 @@ def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:
     notice.finish(NoticeEnd.REFUSED)
     ticket.unfinished -= 1
     refused = isinstance(attempt.verdict, Dead)
-    why = "the partner refused it" if refused else "no good answer came"
+    why = "the partner refused it" if refused else "no valid response"
     problem = attempt.problem or attempt.http_status
     if problem is not None:
         why = f"{why}: {problem}"
-    # Where nothing was sent, there is nothing that one discard would not take back.
+    # If nothing was sent, one discard takes back all there is.
     unsent = isinstance(attempt.verdict, RetryLater) and attempt.http_status is None
     refuse_create(ticket, notice.action, why=why, in_doubt=not refused and not unsent)
 

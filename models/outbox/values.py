@@ -1,4 +1,4 @@
-"""What passes between the outbox and whoever delivers: partners, claims, attempts, verdicts."""
+"""The values that the outbox and the delivery loop exchange: partners, claims, attempts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from models.vocabulary import SENT_ONCE, Action
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """An enabled operator, as delivery needs it. *secret* signs, and is still sealed."""
+    """An enabled operator, as delivery needs it. *secret* signs, and is still encrypted."""
 
     id: int
     code: str
@@ -28,7 +28,7 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A notice that is ours to send until the lease is over (rule 14)."""
+    """A notice that one deliverer may send until its lease is over (rule 14)."""
 
     notice: int
     ticket: int
@@ -39,7 +39,7 @@ class Claim:
     generation: int
     path: str
     body: str  # the exact text to sign and send
-    kept_key: str | None  # the notice's own key, where its ids joined by `/` are ambiguous
+    stored_key: str | None  # the notice's own key, where its ids joined by `/` are ambiguous
     number: int  # which claim of this notice it is, from 1
     tries: int  # attempts before this one
     first_tried_at: datetime | None  # moved on by the time that does not count
@@ -49,27 +49,27 @@ class Claim:
 
     @property
     def sent_once(self) -> bool:
-        """Create and reserve: never a second send, whatever happens (rule 10)."""
+        """Whether it is a create or reserve, which is never sent twice (rule 10)."""
         return self.action in SENT_ONCE
 
     @property
     def idempotency_key(self) -> str:
-        """What this notice is, once and for all (design.md 5.5, protocol H42)."""
-        return self.kept_key or plain_key(
+        """What identifies this notice, the same on every attempt (H42)."""
+        return self.stored_key or plain_key(
             self.operator_code, self.ticket_id, self.action, self.generation
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The partner took it."""
+    """The partner accepted it."""
 
     word: ClassVar = "delivered"  # as the database and the metrics name it
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """It was not taken, and the partner said so, or was never reached. Try after *pause*."""
+    """The partner did not accept it, or was never reached. Try again after *pause*."""
 
     word: ClassVar = "again"
 
@@ -78,7 +78,7 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """It was sent and no answer came: perhaps delivered. Try after *pause* (rule 15)."""
+    """It was sent and got no response: perhaps delivered. Try again after *pause* (rule 15)."""
 
     word: ClassVar = "unanswered"
 
@@ -87,13 +87,13 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """No further attempt can help; *reason* says why. A person decides (rule 18)."""
+    """No further attempt can help, for *reason*. A person decides (rule 18)."""
 
     word: ClassVar = "dead"
 
     reason: str
-    perhaps_delivered: bool = False  # the last attempt had no answer
-    out_of_time: bool = False  # tried for too long; the last answer alone would not have killed it
+    perhaps_delivered: bool = False  # the last attempt got no response
+    out_of_time: bool = False  # tried for too long; the last response alone would not kill it
 
 
 Verdict = Delivered | RetryLater | Unanswered | Dead
@@ -101,10 +101,10 @@ Verdict = Delivered | RetryLater | Unanswered | Dead
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call and what was made of it. *answer* is at most the first 2,000 characters.
+    """One call and its verdict. *answer*: at most the first 2,000 characters of the response.
 
-    *asked*: for how long, from the answer on, the partner wants to be left alone (`Retry-After`).
-    *refused*: the partner said no to this one, whatever follows: a discard goes on (rule 10).
+    *retry_after*: the pause that the partner asks for, counted from its response (`Retry-After`).
+    *refused*: the partner refused this call, even if it is tried again as a discard is (rule 10).
     """
 
     claim: Claim
@@ -114,7 +114,7 @@ class Attempt:
     problem: str | None = None
     answer: str | None = None
     remarks: dict[str, Any] | None = None
-    asked: timedelta = timedelta()
+    retry_after: timedelta = timedelta()
     refused: bool = False
 
 
@@ -128,16 +128,16 @@ class CircuitChange:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What recording changed. *due*: a follower is due now, so look again at once.
+    """What recording changed. *due*: a following notice is due now, so claim again at once.
 
-    *attempts* as they count: what would have died of a partner that is unwell is tried again.
+    *attempts* are as they count: a failing partner kills no notice, so those are tried again.
     """
 
     attempts: Sequence[Attempt]
     due: bool
-    turned: Sequence[CircuitChange] = ()
+    circuit_changes: Sequence[CircuitChange] = ()
 
     @property
     def verdicts(self) -> Counter[str]:
-        """How many attempts of each verdict."""
-        return Counter(one.verdict.word for one in self.attempts)
+        """The number of attempts of each verdict."""
+        return Counter(attempt.verdict.word for attempt in self.attempts)

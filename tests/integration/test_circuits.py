@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from models.outbox.record import record
+from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, CircuitChange, Dead, RetryLater
 from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, lock_out, owe
-from tests.support.harness import LEASE, PARKING_WINDOW, PARTNER_GRACE, SLIP
+from tests.support.harness import LEASE, PARKING_WINDOW, RECORD_POLICY, SLIP
 
 SECOND = timedelta(seconds=1)
 INTERVAL = timedelta(seconds=15)
@@ -61,8 +61,7 @@ def test_a_notice_within_its_grace_is_no_probe(harness, deliverer):
             connection,
             [Attempt(silent, UNANSWERED, SECOND)],
             now=harness.now,
-            partner_grace=4 * INTERVAL,
-            parking_window=PARKING_WINDOW,
+            policy=RecordPolicy(4 * INTERVAL, PARKING_WINDOW),
         )
     harness.wait(SECOND)
     deliverer.hear(refused, verdict=AGAIN, status=401)
@@ -195,13 +194,12 @@ def test_what_a_deliverer_gives_up_opens_it_for_all(harness, deliverer, records)
             connection,
             attempts,
             now=harness.now,
-            partner_grace=PARTNER_GRACE,
-            parking_window=PARKING_WINDOW,
-            given_up={1: "20 attempts in a row"},
+            policy=RECORD_POLICY,
+            to_open={1: "20 attempts in a row"},
         )
     harness.wait(INTERVAL - SECOND)
 
-    assert list(recorded.turned) == [CircuitChange("acme", "20 attempts in a row")]
+    assert list(recorded.circuit_changes) == [CircuitChange("acme", "20 attempts in a row")]
     assert Deliverer(harness).claim() == []
     assert records.notice(1, "T0").perhaps_delivered
     assert records.notice(1, "T0").tries == 0

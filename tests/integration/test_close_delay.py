@@ -13,7 +13,7 @@ from models.outbox.values import Attempt, Delivered
 from tests.support import databases
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
-from tests.support.harness import OPERATOR, PARKING_WINDOW, PARTNER_GRACE, TOOK, Harness
+from tests.support.harness import OPERATOR, RECORD_POLICY, TOOK, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.records import Records
 
@@ -53,8 +53,7 @@ def test_a_success_that_is_decided_by_itself_starts_24_hours(harness):
             connection,
             attempts,
             now=harness.now,
-            partner_grace=PARTNER_GRACE,
-            parking_window=PARKING_WINDOW,
+            policy=RECORD_POLICY,
         )
 
     assert Records(harness.engine).ticket().close_due_at == harness.now + DAY

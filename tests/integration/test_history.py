@@ -15,7 +15,7 @@ from models.operators import NewOperator, add_operator
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.partners import enabled_partners
 from models.outbox.claim import claim
-from models.outbox.record import record
+from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, Delivered, RetryLater, Verdict
 from models.platform.encryption import Vault
 from models.sweeps.closing import close_due
@@ -74,8 +74,7 @@ class Life:
                 connection,
                 attempts,
                 now=now,
-                partner_grace=timedelta(seconds=10),
-                parking_window=WINDOW,
+                policy=RecordPolicy(timedelta(seconds=10), WINDOW),
             )
 
     def sentence(self) -> str:

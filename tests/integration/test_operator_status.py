@@ -55,7 +55,7 @@ def test_a_partner_of_whom_nothing_is_known_is_shown_as_such(harness):
         rate=None,
         due=0,
         oldest_due_at=None,
-        owed_since=None,
+        undelivered_since=None,
         dead=0,
         attempts=0,
         success_rate=None,

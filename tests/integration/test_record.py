@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from models.outbox.notice_rows import FAILURES_FIRST, FAILURES_NEWEST, THIN_OUT
+from models.outbox.notice_rows import DELETE_OLD_FAILURES, FAILURES_FIRST, FAILURES_NEWEST
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
 from tests.support.harness import CLOSE_DELAY, TOOK
 from tests.support.plans import plans_of
@@ -158,8 +158,8 @@ def test_thinning_out_reads_what_it_removes(harness, engine):
         connection.execute(FAILED_BEFORE, {"notice": claim.notice, "count": 5_000})
         connection.execute(text("ANALYZE delivery_attempt"))
         rows = json.dumps([{"notice": claim.notice, "claim": 5_000}])
-        asked = {"rows": rows, "first": 20, "newest": 100, "most": 50}
-        plans = plans_of(connection, lambda: connection.execute(THIN_OUT, asked))
+        limits = {"rows": rows, "first": 20, "newest": 100, "deleted_max": 50}
+        plans = plans_of(connection, lambda: connection.execute(DELETE_OLD_FAILURES, limits))
 
     assert plans.whole_tables == set()
     assert plans.indexes == {"delivery_attempt_pkey"}

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from models.outbox.fast_path import record_successes
 from models.outbox.record import record, record_each
 from models.outbox.values import Attempt, Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
-from tests.support.harness import LEASE, PARKING_WINDOW, PARTNER_GRACE, TOOK
+from tests.support.harness import LEASE, PARTNER_GRACE, RECORD_POLICY, TOOK
 
 PAUSE = timedelta(seconds=30)
 STATE = {
@@ -169,7 +169,7 @@ SITUATIONS: list[tuple[Callable[[Any], Sequence[Attempt]], int]] = [  # and how 
 def test_what_is_plain_is_recorded_as_if_it_were_not(harness, engine, situation, plain):
     """Rules 12 to 16: each way in a transaction that is undone; then rows and news are compared."""
     attempts = situation(harness)
-    terms = {"now": harness.now, "partner_grace": PARTNER_GRACE, "parking_window": PARKING_WINDOW}
+    terms = {"now": harness.now, "policy": RECORD_POLICY}
 
     with engine.connect() as connection:
         short = record(connection, attempts, **terms)
@@ -178,12 +178,12 @@ def test_what_is_plain_is_recorded_as_if_it_were_not(harness, engine, situation,
         long = record_each(connection, attempts, **terms)
         left_by_long = state(connection)
         connection.rollback()
-        alone = record_successes(connection, attempts, now=harness.now, given_up=())
+        alone = record_successes(connection, attempts, now=harness.now, to_open=())
         connection.rollback()
 
     assert left_by_short == left_by_long
     assert (short.due, short.verdicts) == (long.due, long.verdicts)
-    assert list(short.turned) == list(long.turned)
+    assert list(short.circuit_changes) == list(long.circuit_changes)
     assert len(alone.recorded) == plain
 
 
@@ -192,7 +192,7 @@ def test_a_partner_that_is_given_up_has_nothing_plain(harness, engine):
     attempts = one_result(harness)
     with engine.connect() as connection:
         alone = record_successes(
-            connection, attempts, now=harness.now, given_up={attempts[0].claim.operator}
+            connection, attempts, now=harness.now, to_open={attempts[0].claim.operator}
         )
 
     assert (alone.recorded, alone.rest) == ((), attempts)

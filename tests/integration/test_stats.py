@@ -67,7 +67,7 @@ def test_a_survey_tells_how_everything_stands(harness):
     assert (acme.due, acme.in_flight, acme.dead) == (1, 1, 1)
     assert acme.oldest_due_at == harness.now - MINUTE
     assert acme.circuit is None
-    assert acme.owed_since == harness.now - MINUTE
+    assert acme.undelivered_since == harness.now - MINUTE
     assert (seen.closes_due, seen.oldest_close_due_at) == (1, harness.now - 2 * MINUTE)
     assert (seen.parked, seen.first_window_end) == (1, harness.now - MINUTE + PARKING_WINDOW)
     assert (seen.rejected, seen.superseded) == (2, 0)

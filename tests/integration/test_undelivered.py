@@ -36,34 +36,34 @@ NOTICES = text("""
                            + t.place * interval '1 second' AS failed) n""")
 
 
-def owed_since(harness: Harness) -> datetime | None:
+def undelivered_since(harness: Harness) -> datetime | None:
     """As the survey says it, which must be what `operators status` says."""
     with harness.engine.begin() as connection:
         (surveyed,) = collect_stats(connection, now=harness.now).operators
         (shown,) = operator_health(connection, now=harness.now)
-    assert surveyed.owed_since == shown.owed_since
-    return surveyed.owed_since
+    assert surveyed.undelivered_since == shown.undelivered_since
+    return surveyed.undelivered_since
 
 
 def test_a_partner_that_took_all_is_owed_nothing(harness):
     harness.say("ticket_win")
     harness.deliver()
 
-    assert owed_since(harness) is None
+    assert undelivered_since(harness) is None
 
 
 @pytest.mark.parametrize(
     "verdict", [RetryLater(HOUR), Unanswered(HOUR)], ids=["again", "unanswered"]
 )
-def test_a_notice_that_fails_is_owed_since_it_was_due_first(harness, verdict):
+def test_a_notice_that_fails_is_undelivered_since_it_was_due_first(harness, verdict):
     """Between two attempts it is not due, and was silent: the circuit stays closed."""
     harness.say("ticket_win")
     since = harness.now
     for _ in range(3):
         harness.record(harness.claim_one(), verdict)
-        assert owed_since(harness) == since
+        assert undelivered_since(harness) == since
         harness.wait(HOUR)
-        assert owed_since(harness) == since
+        assert undelivered_since(harness) == since
         harness.wait(MINUTE)
 
 
@@ -76,7 +76,7 @@ def test_others_that_go_through_do_not_hide_it(harness):
         harness.say("ticket_win", f"T{number}")
         harness.deliver()
 
-    assert owed_since(harness) == since
+    assert undelivered_since(harness) == since
 
 
 def test_it_is_owed_while_it_is_being_sent(harness):
@@ -85,7 +85,7 @@ def test_it_is_owed_while_it_is_being_sent(harness):
     harness.wait(MINUTE)
     harness.claim_one()
 
-    assert owed_since(harness) == since
+    assert undelivered_since(harness) == since
 
 
 def test_it_is_owed_while_the_circuit_is_open(harness):
@@ -95,7 +95,7 @@ def test_it_is_owed_while_the_circuit_is_open(harness):
     deliverer.deliver(AGAIN, 401)
     harness.wait(10 * MINUTE)
 
-    assert owed_since(harness) == since
+    assert undelivered_since(harness) == since
 
 
 def test_it_is_owed_while_the_operator_is_disabled(harness):
@@ -105,7 +105,7 @@ def test_it_is_owed_while_the_operator_is_disabled(harness):
     harness.disable()
     harness.wait(HOUR)
 
-    assert owed_since(harness) == since
+    assert undelivered_since(harness) == since
 
 
 def test_what_waits_behind_a_notice_is_as_old_as_that(harness):
@@ -115,7 +115,7 @@ def test_what_waits_behind_a_notice_is_as_old_as_that(harness):
     harness.wait(MINUTE)
     harness.say("ticket_rollback")
 
-    assert owed_since(harness) == since
+    assert undelivered_since(harness) == since
 
 
 def test_a_dead_notice_is_no_longer_owed(harness):
@@ -123,21 +123,21 @@ def test_a_dead_notice_is_no_longer_owed(harness):
     harness.say("ticket_win")
     harness.record(harness.claim_one(), Dead("answered 400"))
 
-    assert owed_since(harness) is None
+    assert undelivered_since(harness) is None
 
 
 def test_a_create_is_owed_until_it_is_answered_and_its_discard_from_then_on(harness):
     harness.say("ticket_create", **SLIP)
     since = harness.now
-    assert owed_since(harness) == since
+    assert undelivered_since(harness) == since
     claim = harness.claim_one()
     harness.wait(MINUTE)
     harness.record(claim, Unanswered(MINUTE))
 
-    found = owed_since(harness)
+    found = undelivered_since(harness)
     assert found is None or found >= harness.now
     harness.wait(HOUR)
-    found = owed_since(harness)
+    found = undelivered_since(harness)
     assert found is not None
     assert since + MINUTE <= found <= since + 2 * MINUTE
 
@@ -151,17 +151,17 @@ def test_the_second_discard_is_owed_from_its_30_minutes_on(harness):
     assert first.action is Action.DISCARD
     harness.record(first)
     written = harness.now
-    assert owed_since(harness) is None
+    assert undelivered_since(harness) is None
     harness.wait(29 * MINUTE)
-    assert owed_since(harness) is None
+    assert undelivered_since(harness) is None
 
     harness.wait(2 * MINUTE)
-    assert owed_since(harness) == written + 30 * MINUTE
+    assert undelivered_since(harness) == written + 30 * MINUTE
     harness.record_attempts(
         Attempt(harness.claim_one(), RetryLater(30 * MINUTE), TOOK, http_status=503)
     )
     harness.wait(MINUTE)
-    assert owed_since(harness) == written + 30 * MINUTE
+    assert undelivered_since(harness) == written + 30 * MINUTE
 
 
 @pytest.mark.parametrize("analysed", [False, True])
@@ -176,7 +176,7 @@ def test_the_look_reads_no_more_than_its_limit_and_finds_the_oldest(harness, mon
         plans = plans_of(connection, lambda: collect_stats(connection, now=harness.now))
         (seen,) = collect_stats(connection, now=harness.now).operators
 
-    assert seen.owed_since == harness.now - 9 * HOUR
+    assert seen.undelivered_since == harness.now - 9 * HOUR
     assert {"notice_due", "notice_postponed"} <= plans.indexes
     assert "notice" not in plans.whole_tables
     assert plans.rows["notice"] <= 3 * LOOKED_AT + 1

@@ -16,7 +16,7 @@ from models.intake.apply import Applied, apply_entries
 from models.intake.batch import apply_chunk
 from models.outbox.claim import claim, release
 from models.outbox.creates import abandon_creates
-from models.outbox.record import record
+from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, Claim, Delivered, Recorded, Verdict
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
@@ -25,6 +25,7 @@ from tests.support.manual_clock import ManualClock
 OPERATOR = "acme"
 PARKING_WINDOW = timedelta(minutes=15)
 PARTNER_GRACE = timedelta(seconds=10)
+RECORD_POLICY = RecordPolicy(PARTNER_GRACE, PARKING_WINDOW)
 LEASE = timedelta(seconds=25)
 CREATE_AGE_MAX = timedelta(seconds=60)
 CLOSE_DELAY = timedelta(hours=24)
@@ -203,8 +204,7 @@ class Harness:
             connection,
             attempts,
             now=self.now,
-            partner_grace=PARTNER_GRACE,
-            parking_window=PARKING_WINDOW,
+            policy=RECORD_POLICY,
         )
 
     def deliver(self, verdict: Verdict | None = None) -> list[tuple[str, str]]:

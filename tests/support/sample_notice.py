@@ -28,7 +28,7 @@ WIN = Claim(
     path="",
     body='{"action":"ticket_win","data":'
     '{"operator":"operator-code","ticket_id":"1330556611374148608"}}',
-    kept_key=None,
+    stored_key=None,
     number=1,
     tries=0,
     first_tried_at=None,

@@ -161,7 +161,8 @@ def check_closing(harness: Harness, connection: Connection) -> None:
     attempts = [Attempt(one, Delivered(), TOOK, http_status=200) for one in probes]
     closed: list[CircuitChange] = []
     touched = touched_by(
-        connection, lambda: closed.extend(harness.record_within(connection, *attempts).turned)
+        connection,
+        lambda: closed.extend(harness.record_within(connection, *attempts).circuit_changes),
     )
 
     assert [one.reason for one in closed] == [None, None]

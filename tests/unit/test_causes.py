@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.outbox.causes import ADVICE, Cause, advice_for, cause_of
+from models.outbox.causes import ADVICE, NO_DETAILS, Cause, advice_for, cause_of
 from worker.cli.application import app
 from worker.delivery.http import error_texts as wire_words
 
@@ -78,7 +78,7 @@ WORDS = [
     ("the wire broke and was built anew", Cause.PROGRAM),
     ("the call could not be started (MemoryError)", Cause.PROGRAM),
     ("libcurl gave up with its error 77", Cause.OTHER),
-    ("no word", Cause.OTHER),
+    (NO_DETAILS, Cause.OTHER),
 ]  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def opened() -> CircuitState:
 def busy(*, after: timedelta = -TOOK, asked: timedelta = MINUTE, status: int = 503) -> Attempt:
     """Claimed so long *after* NOW; answered so, with `Retry-After`."""
     claim = replace(WIN, claimed_at=NOW + after)
-    return Attempt(claim, AGAIN, TOOK, http_status=status, asked=asked)
+    return Attempt(claim, AGAIN, TOOK, http_status=status, retry_after=asked)
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -55,7 +55,7 @@ def samples(registry: CollectorRegistry) -> dict[str, float]:
 def attempt(verdict: Verdict, *, operator: str = "acme", took: timedelta = SECOND) -> Attempt:
     claim = Claim(
         notice=1, ticket=1, operator=1, operator_code=operator, ticket_id="7", action=Action.WIN,
-        generation=1, path="", body="{}", kept_key=None, number=1, tries=0, first_tried_at=None,
+        generation=1, path="", body="{}", stored_key=None, number=1, tries=0, first_tried_at=None,
         claimed_at=NOW, lease=uuid4(),
     )  # fmt: skip
     return Attempt(claim, verdict, took)
@@ -208,7 +208,7 @@ def survey(*operators: str) -> Stats:
         at=NOW,
         operators=tuple(
             OperatorStats(code, enabled=True, circuit=Cause.CERTIFICATE, due=3, in_flight=1,
-                           oldest_due_at=NOW - 60 * SECOND, owed_since=NOW - 90 * SECOND,
+                           oldest_due_at=NOW - 60 * SECOND, undelivered_since=NOW - 90 * SECOND,
                            dead=0, oldest_dead_at=None)
             for code in operators
         ),

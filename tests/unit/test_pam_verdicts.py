@@ -220,7 +220,7 @@ def test_a_repeat_has_the_same_bytes_and_key_and_a_signature_of_its_own():
 @given(st.text(min_size=1, max_size=64), st.text(min_size=1, max_size=64))
 def test_an_idempotency_key_fits_a_header_and_stays_unique(one, other):
     def key(kept: str) -> str:
-        claim = replace(WIN, kept_key=kept)
+        claim = replace(WIN, stored_key=kept)
         return PamAdapter().request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
 
     assert key(one).isascii()

@@ -83,22 +83,22 @@ class Admission:
             connection,
             deliverer=self._deliverer,
             operators=self._in_turn(partners) if places else (),
-            most=max(1, places // _SHARE_LEAST),
+            operators_max=max(1, places // _SHARE_LEAST),
             now=now,
             create_age_max=self._settings.create_age_max,
         )
         allowances = [
-            gate.quota(calls=self.lanes.calls[gate.operator], now=now) for gate in gates.ours
+            gate.quota(calls=self.lanes.calls[gate.operator], now=now) for gate in gates.limits
         ]
-        free = {one.gate.operator: one for one in allowances if one.free}
+        free = {one.limits.operator: one for one in allowances if one.free}
         rooms = share({one: of.free for one, of in free.items()}, self.lanes.calls, places)
         claims = self._claim(connection, free, rooms, now)
-        claimed = {one.gate.operator: 0 for one in allowances}
+        claimed = {one.limits.operator: 0 for one in allowances}
         for one in claims:
             claimed[one.operator] += 1
         counts = self._write(connection, allowances, claimed, now)
         filled = any(room and claimed[one] == room for one, room in rooms.items())
-        self._last = self._last if gates.last is None else gates.last
+        self._last = self._last if gates.last_operator is None else gates.last_operator
         return Passed(claims, filled, _again_in(gates, allowances, claimed), counts, ids)
 
     def keep(self, passed: Passed) -> None:
@@ -124,8 +124,8 @@ class Admission:
         rooms: Mapping[int, int],
         now: datetime,
     ) -> list[Claim]:
-        released = {one: of.gate.closed_at for one, of in free.items() if of.gate.closed_at}
-        probes = {one: of.gate.probe_youngest for one, of in free.items() if of.is_probe}
+        released = {one: of.limits.closed_at for one, of in free.items() if of.limits.closed_at}
+        probes = {one: of.limits.probe_youngest for one, of in free.items() if of.is_probe}
         lease = self._settings.lease
         claims = claim(
             connection,
@@ -148,12 +148,12 @@ class Admission:
         """Tell the others what is in flight from now on, where they do not know it."""
         rows: dict[int, InFlightCount] = {}
         for one in allowances:
-            operator, count = one.gate.operator, claimed[one.gate.operator]
+            operator, count = one.limits.operator, claimed[one.limits.operator]
             calls = self.lanes.calls[operator] + count
             spent = bool(count) and (one.is_probe or one.rate is not None)
             if spent or self._is_news(operator, calls):
                 probe_at = now + self._settings.lease if one.is_probe and count else None
-                rows[operator] = InFlightCount(operator, calls, one.left(count), probe_at)
+                rows[operator] = InFlightCount(operator, calls, one.tokens_left(count), probe_at)
         for operator in {*self.lanes.calls, *self._told} - claimed.keys():
             if self._is_news(operator, self.lanes.calls[operator]):
                 rows[operator] = InFlightCount(operator, self.lanes.calls[operator])
@@ -181,11 +181,11 @@ def _again_in(
     pauses = [
         max(pause, _RATE_PAUSE)
         for one in allowances
-        if (pause := one.until_next(claimed[one.gate.operator])) is not None
+        if (pause := one.wait_for_next(claimed[one.limits.operator])) is not None
         and pause <= _WORTH_WAITING
     ]
-    if gates.busy:
+    if gates.skipped:
         pauses.append(_BUSY_PAUSE)
-    if gates.full and any(claimed.values()):
+    if gates.more and any(claimed.values()):
         pauses.append(timedelta())  # there may be more partners to look at
     return min(pauses, default=None)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from models.outbox.causes import LAST_PROBLEM
+from models.outbox.causes import LAST_PROBLEM, NO_DETAILS
 from models.outbox.circuit import is_about_one_ticket
 from models.outbox.values import Attempt, Delivered
 
@@ -36,7 +36,7 @@ class FailureStreaks:
                 counts.pop(operator, None)
             else:
                 counts[operator] += 1
-                last[operator] = one.problem or "no word"
+                last[operator] = one.problem or NO_DETAILS
         given_up = {
             operator: f"{count} attempts in a row led to nothing{LAST_PROBLEM}{last[operator]}"
             for operator, count in counts.items()

@@ -55,7 +55,7 @@ def judge(
                 problem=None if isinstance(meaning, Accepted) else meaning.problem,
                 answer=_kept(reply),
                 remarks=meaning.remarks,
-                asked=asked,
+                retry_after=asked,
                 refused=isinstance(meaning, Rejected),
             )
         case NotReached(problem):

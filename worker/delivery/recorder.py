@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from models.database.engine import UNEXPLAINED_TRIES, Blame, Transaction, blame
-from models.outbox.record import record
+from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, Dead, Delivered
 from models.platform.clock import Clock
 from models.settings.settings import Settings
@@ -41,7 +41,7 @@ class Recorder:
     ) -> None:
         self._transaction = transaction
         self._clock = clock
-        self._settings = settings
+        self._policy = RecordPolicy(settings.partner_grace, settings.parking_window)
         self._monotonic = monotonic
         self._recorded = recorded
         self._kept: dict[tuple[int, int], Attempt] = {}  # by notice and claim
@@ -135,10 +135,9 @@ class Recorder:
             recorded = record(
                 connection,
                 batch,
+                policy=self._policy,
                 now=self._clock.now(connection),
-                partner_grace=self._settings.partner_grace,
-                parking_window=self._settings.parking_window,
-                given_up=troubles.given_up,
+                to_open=troubles.given_up,
             )
         self._troubles = troubles
         self._telling.heard(recorded)

@@ -41,7 +41,7 @@ class DeliverySummary:
 
     def heard(self, recorded: Recorded) -> None:
         """Count what was recorded; a success that nobody doubts is no news."""
-        for turned in recorded.turned:  # seldom enough to tell each
+        for turned in recorded.circuit_changes:  # seldom enough to tell each
             told = {"operator": turned.operator_code}
             if turned.reason is None:
                 log.info(CIRCUIT_CLOSED, extra=told)

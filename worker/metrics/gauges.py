@@ -142,7 +142,7 @@ def _of_operators(survey: Stats) -> Iterator[Family]:
          lambda one: _age(survey.at, one.oldest_due_at)),
         ("notices_oldest_undelivered_seconds",
          "How long the first of those not taken has been owed: due, failed or being sent.",
-         lambda one: _age(survey.at, one.owed_since)),
+         lambda one: _age(survey.at, one.undelivered_since)),
         ("notices_oldest_dead_seconds", "How long the first of those dead has been dead.",
          lambda one: _age(survey.at, one.oldest_dead_at)),
     ]  # fmt: skip

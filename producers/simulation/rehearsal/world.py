@@ -19,7 +19,7 @@ from models.events.unknown_times import Id, NotedMoments, id_parts
 from models.intake.apply import apply_entries
 from models.outbox.claim import claim, release
 from models.outbox.creates import abandon_creates
-from models.outbox.record import record
+from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, Claim, Verdict
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
@@ -29,6 +29,7 @@ CLOSE_DELAY = timedelta(hours=24)
 CALL = timedelta(seconds=5)
 LEASE = CALL + timedelta(seconds=20)
 GRACE = timedelta(seconds=10)
+RECORD_POLICY = RecordPolicy(GRACE, PARKING_WINDOW)
 CREATE_AGE_MAX = timedelta(seconds=60)
 EVENT_AGE_MAX = timedelta(days=3)  # longer than any life's events take, less than ids are ahead
 BATCH_MAX = 500
@@ -238,8 +239,7 @@ class World:
                     connection,
                     [Attempt(claimed, verdict, timedelta(milliseconds=20))],
                     now=self.moment,
-                    partner_grace=GRACE,
-                    parking_window=PARKING_WINDOW,
+                    policy=RECORD_POLICY,
                 )
         except Died:
             return

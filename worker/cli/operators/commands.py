@@ -213,11 +213,11 @@ def ping(code: Code, *, as_json: AsJson = False) -> None:
 
 @app.command("status", epilog="Example: slipway operators status acme    or: status --json")
 def status(code: OneCode = None, *, as_json: AsJson = False) -> None:
-    """Show how the partners are doing: circuit, in flight, due, dead, and the last five minutes.
+    """Show the state of the partners: circuit, in flight, due, dead, and the last five minutes.
 
-    "owed for" is the age of the oldest notice that is not taken, also between two attempts. While a
-    circuit is open nothing but a probe every 15 s goes out; nothing dies of that. What to do about
-    its cause stands below the table.
+    "undelivered for" is the age of the oldest undelivered notice, also between two attempts. While
+    a circuit is open, only a probe every 15 s is sent, and no notice dies of that. What to do about
+    its cause is below the table.
     """
     from worker.cli.operators.status import show_status  # noqa: PLC0415 - as worker.cli says
 

@@ -9,7 +9,7 @@ from worker.cli.database import transaction
 from worker.cli.output import moment, remark, show_json, show_table
 
 _COLUMNS = (
-    *("code", "circuit", "in flight", "due", "oldest", "owed for", "dead"),
+    *("code", "circuit", "in flight", "due", "oldest", "undelivered for", "dead"),
     *("success", "p50", "p99", ""),
 )
 _SECOND = timedelta(seconds=1)
@@ -40,7 +40,7 @@ def _row(one: OperatorHealth, now: datetime) -> tuple[str, ...]:
         f"{one.in_flight}/{one.in_flight_max}{rate}",
         _count(one.due),
         "-" if one.oldest_due_at is None else _age(one.oldest_due_at, now),
-        "-" if one.owed_since is None else _age(one.owed_since, now),
+        "-" if one.undelivered_since is None else _age(one.undelivered_since, now),
         _count(one.dead),
         "-" if one.success_rate is None else f"{one.success_rate:.1%}",
         _milliseconds(one.p50_ms),
