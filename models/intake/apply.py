@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from models.database.engine import Blame, Transaction, blame
-from models.database.error_texts import error_line
+from models.database.engine import Transaction
+from models.database.errors import Blame, blame, error_line
 from models.events.age import age_problem
 from models.events.channels import channel_of
 from models.events.decode import read, unreadable
@@ -88,7 +88,7 @@ def apply_opened(
 ) -> Applied:
     """Apply what is in the entries; all is committed when this returns.
 
-    Raises errors that blame no entry (`models.database.engine.blame`): nothing says how much of the
+    Raises errors that blame no entry (`models.database.errors.blame`): nothing says how much of the
     entries was applied, so the caller tries them all again, which is harmless (rule 21). An error
     that blames the content is pinned down by halving the chunk and ends as a row kept raw.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from models.database.apart import together_or_one_by_one
+from models.database.one_by_one import together_or_one_by_one
 from models.lifecycle.effects import refuse_create
 from models.lifecycle.ticket import TicketState
 from models.outbox.notice_rows import lock_notices, move_heads, update_notices

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, TextClause, text
 
-from models.database.apart import together_or_one_by_one
+from models.database.one_by_one import together_or_one_by_one
 
 # All that is honoured stands on the ticket's own row (protocol H41). The body is built here as
 # `models.notices.pam.body` builds it, the key as `models.notices.key` does; tests compare them.

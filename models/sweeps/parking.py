@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from models.database.apart import together_or_one_by_one
+from models.database.one_by_one import together_or_one_by_one
 from models.lifecycle.advance import advance
 from models.tickets.load import lock_by_id, parked_of
 from models.tickets.save import TicketChange, save_changes

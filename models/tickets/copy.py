@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from models.database.error_texts import without_values
+from models.database.errors import without_values
 
 CopyRow = tuple[Any, ...]
 _JSONB_VERSION: Final = "\x01"  # begins each jsonb in binary; its text follows

@@ -6,8 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from models.database.engine import is_transient
-from models.database.error_texts import error_line
+from models.database.errors import error_line, is_transient
 from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
 from models.events.stream_contract import EVENT_FIELD, OPERATOR_FIELD, TYPE_FIELD

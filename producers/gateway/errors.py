@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from models.database.engine import is_transient
+from models.database.errors import is_transient
 from models.platform.encryption import DecryptionFailed
 
 log = logging.getLogger(__name__)

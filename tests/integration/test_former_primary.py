@@ -13,7 +13,7 @@ from redis.exceptions import ReadOnlyError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from models.database.engine import is_transient
+from models.database.errors import is_transient
 from tests.support.closed_port import closed_port
 from tests.support.envelopes import task
 from tests.support.ticket_queue import waiting

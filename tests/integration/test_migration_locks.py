@@ -76,7 +76,7 @@ def test_the_command_gives_way_after_three_seconds_and_ends_with_code_1(
 
     assert ended.code == 1
     assert ended.out.startswith("0001 The tables of the main road")
-    assert "within 3s, it is held by process" in ended.err
+    assert "within 3s; it is held by process" in ended.err
     assert "(psql of slipway" in ended.err
     assert "Traceback" not in ended.err
 

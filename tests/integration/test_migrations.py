@@ -12,7 +12,8 @@ from sqlalchemy.exc import NotSupportedError, OperationalError
 from sqlmodel import SQLModel
 
 import models.tables  # noqa: F401 - fills the metadata
-from models.database.engine import is_transient, open_engine
+from models.database.engine import open_engine
+from models.database.errors import is_transient
 from models.migrations.runner import (
     VERSIONS,
     NotMigrated,

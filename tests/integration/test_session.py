@@ -12,7 +12,8 @@ from cryptography.fernet import Fernet
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
-from models.database.engine import Blame, blame, open_engine
+from models.database.engine import open_engine
+from models.database.errors import Blame, blame
 from models.database.session import UnusableDatabase
 from models.migrations.runner import upgrade
 from tests.support import databases

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from models.database.engine import is_transient, open_engine
+from models.database.engine import open_engine
+from models.database.errors import is_transient
 from tests.support.concurrent_connections import beside, end_sessions, waiting_sessions
 from tests.support.harness import Harness
 from tests.support.poison import DISK_FULL, accept_events, refuse_events

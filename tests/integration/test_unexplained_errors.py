@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from models.database.engine import UNEXPLAINED, Blame, blame, open_engine
+from models.database.engine import open_engine
+from models.database.errors import UNEXPLAINED, Blame, blame
 from models.events.stream_contract import GROUP, STREAM
 from tests.support.harness import (
     CLOSE_DELAY,

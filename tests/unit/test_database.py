@@ -8,7 +8,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolIsExhausted
 from sqlalchemy.pool import QueuePool
 
-from models.database.engine import Blame, blame, is_transient, open_engine
+from models.database.engine import open_engine
+from models.database.errors import Blame, blame, is_transient
 from models.settings.addresses import database_address
 
 NOBODY = "postgresql://slipway:hidden@127.0.0.1:1/slipway"  # port 1: nobody listens there

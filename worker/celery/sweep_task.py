@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 from typing import Any, Final
 
-from models.database.engine import UNEXPLAINED, Blame, blame
+from models.database.errors import UNEXPLAINED, Blame, blame
 from models.platform.timestamps import format_timestamp
 from models.sweeps.heartbeat import Round, store_round
 from worker.celery import dependencies as wiring

@@ -6,7 +6,7 @@ import psycopg
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from models.database.engine import is_transient
+from models.database.errors import is_transient
 from models.database.session import UnusableDatabase
 from models.operators import ApiKeyTaken, OperatorExists, OperatorInvalid, OperatorUnknown
 from models.platform.encryption import DecryptionFailed

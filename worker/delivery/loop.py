@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from models.database.engine import UNEXPLAINED, Blame, Transaction, blame
+from models.database.engine import Transaction
+from models.database.errors import UNEXPLAINED, Blame, blame
 from models.outbox.values import Attempt
 from models.platform.clock import Clock
 from models.platform.encryption import Vault

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from models.database.engine import UNEXPLAINED_TRIES, Blame, Transaction, blame
+from models.database.engine import Transaction
+from models.database.errors import UNEXPLAINED_TRIES, Blame, blame
 from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, Dead, Delivered
 from models.platform.clock import Clock
@@ -71,7 +72,7 @@ class Recorder:
     def flush(self) -> Counter[str]:
         """Record all that waits, and say how many of each verdict.
 
-        Raises errors that blame no result (`models.database.engine.blame`); what is not recorded
+        Raises errors that blame no result (`models.database.errors.blame`); what is not recorded
         stays kept. One without explanation that comes again and again is pinned down: what fails
         alone is tried again later, so that it does not hold up the others. Recording twice is
         harmless: the second time, the notice is no longer ours or is done.

@@ -17,8 +17,7 @@ from typing import Final, Protocol
 
 from redis.exceptions import RedisError
 
-from models.database.engine import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame
-from models.database.error_texts import error_name
+from models.database.errors import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame, error_name
 from models.events.event import Entry
 from models.intake.apply import Applied, Opened
 from models.platform.backoff import Backoff

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from models.database.engine import UNEXPLAINED_TRIES
+from models.database.errors import UNEXPLAINED_TRIES
 from models.outbox.values import Attempt, Delivered, RetryLater
 from tests.support.delivery_setup import scene_settings
 from tests.support.harness import TOOK, Harness

@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy.exc import DBAPIError
 
-from models.database.engine import is_transient
+from models.database.errors import is_transient
 from models.triage import NotPossible
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, console, remark, show_json
