@@ -133,7 +133,7 @@ def test_no_process_has_more_connections_than_its_pools_are_said_to_hold(watched
 
     assert asked.status_code == 401
     assert {"slipway gateway", "slipway intake", "slipway deliver", "slipway sweep"} <= set(opened)
-    assert opened["slipway survey"] == 1
+    assert opened["slipway stats"] == 1
     assert all(count <= 4 for name, count in opened.items() if name != "slipway gateway")
     assert opened["slipway gateway"] <= 16
 

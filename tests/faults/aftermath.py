@@ -27,8 +27,8 @@ from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
-from worker.celery.transport import DEAD_LETTERS
 from worker.local.servers import Servers
+from worker.process.queues import DEAD_LETTERS
 
 WORKERS = ("intake", "deliver", "sweep", "beat")
 PROMPT = "prompt"  # an operator whose tickets close at once

@@ -15,8 +15,8 @@ from tests.faults.aftermath import QUEUES, QUIET_ROUNDS, TICKETS, WORKERS, After
 from tests.faults.poison import STREAM as STREAM_KINDS
 from tests.support.command_line import CommandLine
 from tests.support.delivery_setup import KEY
-from worker.celery.transport import DEAD_LETTERS
 from worker.local.servers import Servers
+from worker.process.queues import DEAD_LETTERS
 
 pytestmark = pytest.mark.slow
 

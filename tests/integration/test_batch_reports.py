@@ -10,7 +10,7 @@ from celery import Celery
 from models.intake.apply import Applied
 from tests.support.closed_port import closed_port
 from tests.support.wait import eventually
-from worker.intake.loop import Batch
+from worker.intake.loop import AppliedBatch
 from worker.intake.reports import BatchReports
 
 
@@ -21,9 +21,9 @@ def app(redis_url: str) -> Iterator[Celery]:
     made.close()
 
 
-def batch(**outcomes: int) -> Batch:
+def batch(**outcomes: int) -> AppliedBatch:
     counted = Counter({("ticket_win", outcome): count for outcome, count in outcomes.items()})
-    return Batch(Applied(counted), sum(outcomes.values()), timedelta(milliseconds=7))
+    return AppliedBatch(Applied(counted), sum(outcomes.values()), timedelta(milliseconds=7))
 
 
 def test_what_happens_between_two_reports_is_summed_up(app, redis):

@@ -9,7 +9,6 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-from models.intake.apply import apply_opened, open_entries
 from models.platform.clock import DatabaseClock
 from tests.support.bare_clients import celery_backend, produce, put
 from tests.support.envelopes import task
@@ -17,13 +16,13 @@ from tests.support.harness import OPERATOR, PARKING_WINDOW, Harness
 from tests.support.records import Records
 from tests.support.ticket_queue import arrived, waiting
 from tests.support.wait import eventually
-from worker.intake.celery_queue.drain import CeleryQueue
-from worker.intake.celery_queue.drain_loop import QueueDrain
+from worker.intake.applier import BatchApplier
+from worker.intake.celery_queue import CeleryQueue, QueueDrain
 from worker.intake.loop import Intake, IntakeConfig
 from worker.intake.stream import Stream
 
-PACE = IntakeConfig(
-    chunk_size=100, block=timedelta(milliseconds=200), claim_idle=timedelta(seconds=5)
+CONFIG = IntakeConfig(
+    batch_size=100, block=timedelta(milliseconds=200), claim_idle=timedelta(seconds=5)
 )
 BIG = b"x" * 1024 * 1024
 
@@ -48,7 +47,7 @@ def test_a_task_sent_by_any_celery_application_is_the_event(backend, redis, door
     data = facts(net_payout=500, occurred_at=at.isoformat(), sequence=1)
     backend.send_task("ticket_win", kwargs=data, queue="tickets", task_id="win-1")
 
-    assert door.empty().messages == 1
+    assert door.drain().messages == 1
     assert waiting(redis) == [0, 0, 0, 0]
     harness.publish(*arrived(redis))
 
@@ -62,7 +61,7 @@ def test_a_task_sent_by_any_celery_application_is_the_event(backend, redis, door
 def test_a_task_may_carry_its_data_as_one_positional_object(backend, redis, door, harness, records):
     backend.send_task("ticket_lost", args=[facts()], queue="tickets")
 
-    door.empty()
+    door.drain()
     harness.publish(*arrived(redis))
 
     assert records.standing() == "resulted/lost"
@@ -74,7 +73,7 @@ def test_a_publisher_s_retry_under_the_same_task_id_counts_once(
     for _ in range(2):
         backend.send_task("ticket_win", kwargs=facts(), queue="tickets", task_id="win-1")
 
-    door.empty()
+    door.drain()
     harness.publish(*arrived(redis))
 
     assert [(event.outcome, event.repeats) for event in records.events()] == [("applied", 1)]
@@ -91,7 +90,7 @@ def test_a_plain_kombu_message_is_the_event_itself(redis_url, redis, door, harne
     produce(redis_url, won, declared=True)
     put(redis_url, {"event_id": "e-3", "action": "ticket_rollback", "data": facts()})
 
-    door.empty()
+    door.drain()
     harness.publish(*arrived(redis))
 
     assert records.outcomes() == [
@@ -109,7 +108,7 @@ def test_a_task_with_a_time_of_its_own_is_kept_as_rejected(
     backend.send_task("ticket_win", kwargs=facts(), queue="tickets", **times)
     (sent,) = redis.lrange("tickets", 0, -1)
 
-    door.empty()
+    door.drain()
     harness.publish(*arrived(redis))
 
     (rejected,) = records.rejected()
@@ -148,7 +147,7 @@ def test_malformed_messages_are_kept_and_the_good_one_behind_them_is_applied(
     good = task("ticket_win", kwargs=facts())
     redis.lpush("tickets", *MALFORMED, good)
 
-    door.empty()
+    door.drain()
     harness.publish(*arrived(redis))
 
     assert records.standing() == "resulted/won"
@@ -162,17 +161,10 @@ def test_what_is_sent_while_the_intake_runs_is_applied_at_once(
     stop = threading.Event()
     with Redis.from_url(redis_url) as client, Redis.from_url(redis_url) as other:
         intake = Intake(
-            source=Stream(client, consumer="under-test"),
-            unpack=open_entries,
-            apply=lambda opened, *, apart=False: apply_opened(
-                engine.begin,
-                opened,
-                clock=DatabaseClock(),
-                parking_window=PARKING_WINDOW,
-                apart=apart,
-            ),
-            pace=PACE,
-            notices_due=lambda: None,
+            stream=Stream(client, consumer="under-test"),
+            applier=BatchApplier(engine.begin, DatabaseClock(), parking_window=PARKING_WINDOW),
+            config=CONFIG,
+            notify=lambda: None,
             report=lambda batch: None,  # noqa: ARG005 - nobody listens
             alive=lambda: None,
         )

@@ -19,11 +19,11 @@ from tests.support import databases
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from tests.support.pooler import needs_pgbouncer, pgbouncer
-from worker.celery.transport import DEAD_LETTERS
 from worker.cli.doctor.connections import examine_redis_line, judge_database_line
 from worker.cli.doctor.finding import Finding, State
 from worker.cli.doctor.lost_tasks import examine_lost_tasks
-from worker.intake.celery_queue.drain import CeleryQueue
+from worker.intake.celery_queue import CeleryQueue
+from worker.process.queues import DEAD_LETTERS
 
 REFUSING = text("""
     CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -191,7 +191,7 @@ def test_a_task_sent_without_a_queue_is_found_and_the_line_shown_moves_it(
     line = str(one.mend).partition("oldest first: ")[2]
     environment = {**os.environ, "SLIPWAY_REDIS_URL": redis_url}
     subprocess.run(["/bin/sh", "-ec", line], env=environment, check=True, capture_output=True)
-    assert CeleryQueue(redis).empty().messages == 2
+    assert CeleryQueue(redis).drain().messages == 2
     assert redis.xlen(STREAM) == 2
     assert only(examine_lost_tasks(redis, holds_stream=True)).state is State.OK
 

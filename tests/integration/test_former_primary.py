@@ -17,7 +17,7 @@ from models.database.errors import is_transient
 from tests.support.closed_port import closed_port
 from tests.support.envelopes import task
 from tests.support.ticket_queue import waiting
-from worker.intake.celery_queue.drain import CeleryQueue
+from worker.intake.celery_queue import CeleryQueue
 from worker.process.redis_client import open_redis
 from worker.sweep.watermark import StreamWatermark
 
@@ -71,22 +71,22 @@ def test_the_door_ends_a_connection_through_which_nothing_can_be_moved(redis, cl
     door, former = CeleryQueue(client), client.client_id()
 
     with demoted(redis), pytest.raises(ReadOnlyError):
-        door.empty()
+        door.drain()
 
     assert client.client_id() != former
     assert waiting(redis) == [1, 0, 0, 0]
-    assert door.empty().messages == 1
+    assert door.drain().messages == 1
 
 
 def test_the_sweep_has_no_horizon_from_what_was_the_primary(redis, client):
     sight, former = StreamWatermark(client), client.client_id()
-    assert sight.horizon(ANY_TIME) is not None
+    assert sight.watermark(ANY_TIME) is not None
 
     with demoted(redis):
-        assert sight.horizon(ANY_TIME) is None
+        assert sight.watermark(ANY_TIME) is None
 
     assert client.client_id() != former
-    assert sight.horizon(ANY_TIME) is not None
+    assert sight.watermark(ANY_TIME) is not None
 
 
 def write(engine: Engine) -> int:

@@ -32,7 +32,7 @@ from tests.support.wait import eventually
 from worker.cli.doctor.finding import State
 from worker.cli.doctor.stream import examine_stream
 from worker.intake.stream import Stream
-from worker.metrics.stream_stats import survey_stream
+from worker.metrics.redis_stats import collect_stream_stats
 from worker.sweep.round import Sweep
 from worker.sweep.watermark import StreamWatermark
 
@@ -145,7 +145,7 @@ def test_so_was_one_that_was_taken_over_from_a_dead_consumer(stream, redis):
     add(redis, "ticket_rollback")
     (rollback,) = stream.read(count=10, block=BLOCK)
 
-    _, win, *_ = stream.claim_stale(min_idle=timedelta(), count=10)
+    _, win, *_ = stream.reclaim(min_idle=timedelta(), count=10)
 
     assert received(win) <= died_at < received(rollback)
 
@@ -154,10 +154,10 @@ def test_so_was_one_that_was_taken_over_from_a_dead_consumer(stream, redis):
 def test_one_that_was_handed_back_was_received_when_it_was_read_again(stream, redis):
     """Handing back marks it as idle for a day, which it was not."""
     other = Stream(redis, consumer="without a database")
-    other.hand_back(other.read(count=10, block=BLOCK))
+    other.release(other.read(count=10, block=BLOCK))
     before = present(redis)
 
-    (entry,) = stream.claim_stale(min_idle=5 * MOMENT, count=10)
+    (entry,) = stream.reclaim(min_idle=5 * MOMENT, count=10)
 
     assert before <= received(entry) <= present(redis)
 
@@ -166,7 +166,7 @@ def test_one_that_was_handed_back_was_received_when_it_was_read_again(stream, re
 def test_an_entry_that_a_sweep_saw_was_received_by_then(stream, redis):
     """However late it is read, and by whichever consumer."""
     add(redis, "ticket_win")
-    StreamWatermark(redis).horizon(present(redis))
+    StreamWatermark(redis).watermark(present(redis))
     seen = present(redis)
     add(redis, "ticket_rollback")
     eventually(lambda: present(redis) > seen + MOMENT)
@@ -207,7 +207,7 @@ def test_a_result_without_a_time_does_not_outlive_the_true_rollback_after_it(
 @pytest.mark.usefixtures("future", "harness")
 def test_nor_while_the_intake_is_down_and_the_sweep_is_not(redis, redis_url, engine, records):
     add(redis, "ticket_win")
-    StreamWatermark(redis).horizon(present(redis))
+    StreamWatermark(redis).watermark(present(redis))
     add(redis, "ticket_rollback", at=present(redis))
 
     with running(redis_url, applying(engine), event_age_max=MONTH):
@@ -226,7 +226,7 @@ def test_what_is_redelivered_after_its_commit_stays_a_duplicate(stream, redis, e
     events = records.events()
     eventually(lambda: present(redis) > (dead[0].read_at or present(redis)) + MOMENT)
 
-    again = stream.claim_stale(min_idle=timedelta(), count=10)
+    again = stream.reclaim(min_idle=timedelta(), count=10)
     outcomes = applying(engine)(open_entries(again, event_age_max=MONTH)).outcomes
 
     assert outcomes["ticket_win", "duplicate"] == outcomes["ticket_rollback", "duplicate"] == 1
@@ -288,12 +288,12 @@ def test_a_rollback_that_was_there_before_its_ticket_fell_due_is_honoured(
     sweep = Sweep(
         transaction=engine.begin,
         clock=clock,
-        sight=StreamWatermark(redis),
+        watermark_source=StreamWatermark(redis),
         settings=plain_settings(),
     )
     harness.say("ticket_win", at=harness.now)
     harness.deliver()
-    stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
+    stream.acknowledge([entry.id for entry in stream.read(count=10, block=BLOCK)])
     harness.wait(CLOSE_DELAY - MOMENT)
     sweep.round()
     add(redis, "ticket_rollback", at=harness.now)
@@ -303,7 +303,7 @@ def test_a_rollback_that_was_there_before_its_ticket_fell_due_is_honoured(
 
     entries = stream.read(count=10, block=BLOCK)
     harness.publish(*entries)
-    stream.finish([entry.id for entry in entries])
+    stream.acknowledge([entry.id for entry in entries])
     assert sweep.round().closed == 0
     assert records.standing() == "open/pending"
 
@@ -315,14 +315,14 @@ def test_an_entry_that_came_after_the_due_time_holds_nothing_back(
     sweep = Sweep(
         transaction=engine.begin,
         clock=clock,
-        sight=StreamWatermark(redis),
+        watermark_source=StreamWatermark(redis),
         settings=plain_settings(),
     )
     harness.say("ticket_win", at=harness.now)
     harness.deliver()
-    stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
+    stream.acknowledge([entry.id for entry in stream.read(count=10, block=BLOCK)])
     harness.wait(CLOSE_DELAY + HOUR)
-    StreamWatermark(redis).horizon(harness.now)
+    StreamWatermark(redis).watermark(harness.now)
     add(redis, "ticket_rollback", at=harness.now)
     harness.wait(HOUR)
 
@@ -330,31 +330,31 @@ def test_an_entry_that_came_after_the_due_time_holds_nothing_back(
 
 
 def test_the_doctor_and_the_survey_tell_how_far_ahead_ids_are(redis, stream, future):
-    stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
+    stream.acknowledge([entry.id for entry in stream.read(count=10, block=BLOCK)])
 
     (found,) = [one for one in examine_stream(redis) if one.state is not State.OK]
 
     assert found.state is State.WRONG
     assert "ahead of Redis' clock" in found.found
-    assert survey_stream(redis).ids_ahead > HOUR / 2
+    assert collect_stream_stats(redis).ids_ahead > HOUR / 2
 
 
 def test_ids_of_the_present_are_not_ahead(redis, stream):
     add(redis, "ticket_win")
-    stream.finish([entry.id for entry in stream.read(count=10, block=BLOCK)])
+    stream.acknowledge([entry.id for entry in stream.read(count=10, block=BLOCK)])
 
     assert [one.state for one in examine_stream(redis)] == [State.OK]
-    assert survey_stream(redis).ids_ahead == timedelta()
+    assert collect_stream_stats(redis).ids_ahead == timedelta()
 
 
 @pytest.mark.usefixtures("future")
 def test_the_survey_tells_how_old_such_an_entry_is(redis):
     """Else nobody would be called while the intake stands still."""
-    StreamWatermark(redis).horizon(present(redis))
+    StreamWatermark(redis).watermark(present(redis))
     seen = present(redis)
     eventually(lambda: present(redis) > seen + 50 * MOMENT)
 
-    survey = survey_stream(redis)
+    survey = collect_stream_stats(redis)
 
     assert survey.oldest_at is not None
     assert survey.oldest_at <= seen
@@ -374,14 +374,14 @@ def test_what_the_runbook_says_has_the_stream_begin_again_and_loses_nothing(
 
     add(redis, "ticket_win", at=present(redis))
     assert repair().startswith(b"not empty")
-    with running(redis_url, applying(engine)) as heard:
+    with running(redis_url, applying(engine)) as calls:
         eventually(lambda: repair() == b"reset")
-        turns = heard.turns
-        eventually(lambda: heard.turns > turns + 1)
+        turns = calls.turns
+        eventually(lambda: calls.turns > turns + 1)
         added = add(redis, "ticket_rollback")
         eventually(lambda: redis.xlen(STREAM) == 0)
 
     assert from_microseconds(int(added.split("-")[0]) * 1000) <= present(redis)
     assert records.standing() == "open/pending"
-    assert survey_stream(redis).ids_ahead == timedelta()
+    assert collect_stream_stats(redis).ids_ahead == timedelta()
     assert redis.xpending(STREAM, GROUP)["pending"] == 0

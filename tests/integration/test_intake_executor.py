@@ -26,10 +26,10 @@ def test_the_next_chunk_is_begun_while_one_waits_for_the_database(
         return applying(engine)(opened, apart=apart)
 
     publish(redis, operator, "1")
-    with running(redis_url, apply) as heard:
+    with running(redis_url, apply) as calls:
         eventually(lambda: meeting.n_waiting)
         publish(redis, operator, "2")
-        eventually(lambda: len(heard.batches) == 2)
+        eventually(lambda: len(calls.batches) == 2)
 
     assert events(engine) == 2
 
@@ -52,8 +52,8 @@ def test_what_was_left_behind_is_carried_alone(redis, redis_url, engine, operato
     eventually(lambda: redis.xpending_range(STREAM, GROUP, "-", "+", 1, idle=400))
     publish(redis, operator, "2")
 
-    with running(redis_url, apply) as heard:
-        eventually(lambda: len(heard.batches) == 2)
+    with running(redis_url, apply) as calls:
+        eventually(lambda: len(calls.batches) == 2)
 
     assert alone == [True]
 

@@ -33,24 +33,24 @@ def test_entries_are_applied_then_gone_and_the_deliverers_are_hinted(
 ):
     publish(redis, operator, "1", "2")
 
-    with running(redis_url, applying(engine)) as heard:
-        eventually(lambda: heard.batches)
+    with running(redis_url, applying(engine)) as calls:
+        eventually(lambda: calls.batches)
 
     assert events(engine) == 2
     assert redis.xlen(STREAM) == 0
-    assert heard.hints == 1
-    assert heard.batches[0].entries == 2
-    assert heard.batches[0].applied.outcomes["ticket_win", "applied"] == 2
+    assert calls.notified == 1
+    assert calls.batches[0].entries == 2
+    assert calls.batches[0].applied.outcomes["ticket_win", "applied"] == 2
 
 
 def test_what_cannot_be_read_is_kept_raw_and_hints_nobody(redis, redis_url, engine):
     redis.xadd(STREAM, {"event": "{"})
 
-    with running(redis_url, applying(engine)) as heard:
-        eventually(lambda: heard.batches)
+    with running(redis_url, applying(engine)) as calls:
+        eventually(lambda: calls.batches)
 
     assert redis.xlen(STREAM) == 0
-    assert heard.hints == 0
+    assert calls.notified == 0
 
 
 def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_delivery(
@@ -72,10 +72,10 @@ def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_delivery(
             raise
 
     publish(redis, operator, "1", "2")
-    with caplog.at_level(logging.WARNING), running(redis_url, apply) as heard:
+    with caplog.at_level(logging.WARNING), running(redis_url, apply) as calls:
         eventually(lambda: failures > 6)  # longer than it is held: handed back and taken again
         doors[0] = applying(engine)
-        eventually(lambda: heard.batches)
+        eventually(lambda: calls.batches)
 
     away.dispose()
     assert events(engine) == 2
@@ -111,10 +111,10 @@ def test_an_error_of_our_own_leaves_the_entries_pending_and_the_loop_alive(
         return applying(engine)(opened, apart=apart)
 
     publish(redis, operator, "1")
-    with running(redis_url, apply) as heard:
+    with running(redis_url, apply) as calls:
         eventually(lambda: not mistakes)
         publish(redis, operator, "2")
-        eventually(lambda: heard.batches)
+        eventually(lambda: calls.batches)
 
     assert "intake_failed" in caplog.messages
     assert events(engine) == 1
@@ -122,13 +122,13 @@ def test_an_error_of_our_own_leaves_the_entries_pending_and_the_loop_alive(
 
 
 def test_without_redis_it_waits_and_goes_on(servers, redis, redis_url, engine, operator):
-    with running(redis_url, applying(engine)) as heard:
-        eventually(lambda: heard.turns)
+    with running(redis_url, applying(engine)) as calls:
+        eventually(lambda: calls.turns)
         servers.valkey.stop()
         servers.valkey.start()
         eventually(lambda: is_loaded(redis))
         publish(redis, operator, "1")
-        eventually(lambda: heard.batches)
+        eventually(lambda: calls.batches)
 
     assert events(engine) == 1
 
@@ -139,8 +139,8 @@ def test_what_a_dead_intake_left_is_applied_first(redis, redis_url, engine, oper
     redis.xreadgroup(GROUP, "dead", {STREAM: ">"})
     eventually(lambda: redis.xpending_range(STREAM, GROUP, "-", "+", 1, idle=400))
 
-    with running(redis_url, applying(engine)) as heard:
-        eventually(lambda: heard.batches)
+    with running(redis_url, applying(engine)) as calls:
+        eventually(lambda: calls.batches)
 
     assert events(engine) == 1
     assert [one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)] == [b"dead"]

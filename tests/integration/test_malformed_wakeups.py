@@ -9,7 +9,7 @@ from kombu.messaging import Consumer
 from redis import Redis
 
 from tests.support.envelopes import task
-from worker.celery.transport import DEAD_LETTERS
+from worker.process.queues import DEAD_LETTERS
 
 TRANSPORT = "worker.celery.transport:HardenedTransport"
 

@@ -94,7 +94,7 @@ class Exchange:
 class Blind:
     """Redis cannot be asked, so there is no horizon."""
 
-    def horizon(self, now: datetime) -> None:  # noqa: ARG002 - the Sight's
+    def watermark(self, now: datetime) -> None:  # noqa: ARG002 - the Sight's
         return None
 
 
@@ -147,7 +147,9 @@ def test_what_is_forgotten_is_deleted(exchange, engine, clock):
 def test_the_sweep_deletes_it_also_while_redis_is_away(exchange, engine, clock):
     exchange(NEW)
     clock.advance(2 * HOUR)
-    sweep = Sweep(transaction=engine.begin, clock=clock, sight=Blind(), settings=plain_settings())
+    sweep = Sweep(
+        transaction=engine.begin, clock=clock, watermark_source=Blind(), settings=plain_settings()
+    )
 
     assert (sweep.round().secrets_forgotten, sweep.round().secrets_forgotten) == (1, 0)
     assert secrets(engine).next_secret is None

@@ -20,9 +20,7 @@ from tests.support.closed_port import closed_port
 from tests.support.envelopes import task
 from tests.support.ticket_queue import arrived, full, waiting
 from tests.support.wait import eventually
-from worker.intake.celery_queue.drain import CeleryQueue
-from worker.intake.celery_queue.drain_loop import QueueDrain
-from worker.intake.celery_queue.script import LISTS, MESSAGES_MAX
+from worker.intake.celery_queue import LISTS, MESSAGES_MAX, CeleryQueue, QueueDrain
 from worker.sweep.watermark import StreamWatermark
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -66,7 +64,7 @@ def test_the_most_urgent_moves_first_and_of_those_the_oldest(backend, redis, doo
         )
     assert waiting(redis) == [2, 2, 2, 2]
 
-    door.empty()
+    door.drain()
 
     assert ids(arrived(redis)) == ["0/1", "0/5", "3/3", "3/7", "6/2", "6/6", "9/0", "9/4"]
     assert waiting(redis) == [0, 0, 0, 0]
@@ -75,7 +73,7 @@ def test_the_most_urgent_moves_first_and_of_those_the_oldest(backend, redis, doo
 def test_a_call_moves_a_bounded_number(redis, door):
     redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(MESSAGES_MAX + 70)))
 
-    first, second = door.empty(), door.empty()
+    first, second = door.drain(), door.drain()
 
     assert (first.messages, first.left) == (MESSAGES_MAX, 70)
     assert (second.messages, second.left) == (70, 0)
@@ -85,20 +83,20 @@ def test_a_call_moves_a_bounded_number(redis, door):
 def test_a_call_moves_a_bounded_size(redis, door):
     redis.lpush("tickets", *[BIG] * 10)
 
-    assert (door.empty().messages, door.empty().messages) == (8, 2)
+    assert (door.drain().messages, door.drain().messages) == (8, 2)
 
 
 def test_while_redis_is_full_messages_stay_where_they_are(redis, door):
     redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(3)))
 
     with full(redis):
-        refused = door.empty()
+        refused = door.drain()
 
     assert (refused.messages, refused.left) == (0, 3)
-    assert refused.trouble is not None
-    assert refused.trouble.startswith("OOM")
+    assert refused.refusal is not None
+    assert refused.refusal.startswith("OOM")
     assert waiting(redis) == [3, 0, 0, 0]
-    door.empty()
+    door.drain()
     assert ids(arrived(redis)) == ["0", "1", "2"]
 
 
@@ -106,9 +104,9 @@ def test_a_key_of_another_kind_stops_nothing(redis, door):
     redis.set(LISTS[0], "not a list")
     redis.lpush(LISTS[1], task())
 
-    moved = door.empty()
+    moved = door.drain()
 
-    assert (moved.messages, moved.left, moved.trouble) == (1, 0, None)
+    assert (moved.messages, moved.left, moved.refusal) == (1, 0, None)
 
 
 # --- the intake's keeper ---
@@ -149,14 +147,14 @@ def test_a_key_in_the_place_of_the_stream_loses_no_message(redis, door, key):
     redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(3)))
     occupy[key]()
 
-    moved = door.empty()
+    moved = door.drain()
 
     assert (moved.messages, moved.left) == (0, 3)
-    assert "WRONGTYPE" in str(moved.trouble)
-    assert StreamWatermark(redis).horizon(NOW) is None
+    assert "WRONGTYPE" in str(moved.refusal)
+    assert StreamWatermark(redis).watermark(NOW) is None
     assert waiting(redis) == [3, 0, 0, 0]
     redis.delete(STREAM)
-    assert door.empty().messages == 3
+    assert door.drain().messages == 3
     assert ids(arrived(redis)) == ["0", "1", "2"]
 
 
@@ -165,9 +163,9 @@ def test_the_last_id_of_the_stream_moves_one_message_and_keeps_the_others(redis,
     redis.xadd(STREAM, {"event": "{}"}, id=f"{last}-{last - 1}")
     redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(3)))
 
-    moved, again = door.empty(), door.empty()
+    moved, again = door.drain(), door.drain()
 
     assert (moved.messages, moved.left, again.messages, again.left) == (1, 2, 0, 2)
-    assert "exhausted" in str(again.trouble)
+    assert "exhausted" in str(again.refusal)
     assert waiting(redis) == [2, 0, 0, 0]
     assert redis.xlen(STREAM) == 2

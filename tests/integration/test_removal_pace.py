@@ -105,7 +105,7 @@ def test_the_plan_of_a_batch_takes_the_indexes_made_for_it(connection):
 class Sight:
     """Nothing waits to be applied."""
 
-    def horizon(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
+    def watermark(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
         return NOW
 
 
@@ -120,7 +120,7 @@ def test_a_round_removes_for_a_tenth_of_its_interval_and_the_next_goes_on(engine
     sweep = Sweep(
         transaction=engine.begin,
         clock=ManualClock(NOW),
-        sight=Sight(),
+        watermark_source=Sight(),
         settings=settings(),
         monotonic=lambda: next(seconds) * 0.03,
     )

@@ -21,7 +21,7 @@ from tests.support.plain_settings import plain_settings
 from tests.support.records import Records
 from tests.support.ticket_queue import full
 from tests.support.wait import eventually
-from worker.intake.celery_queue.drain import CeleryQueue
+from worker.intake.celery_queue import CeleryQueue
 from worker.intake.stream import Stream
 from worker.sweep.round import Sweep
 from worker.sweep.watermark import StreamWatermark
@@ -51,7 +51,7 @@ def sweep(engine: Engine, redis: Redis, clock: ManualClock) -> Sweep:
     return Sweep(
         transaction=engine.begin,
         clock=clock,
-        sight=StreamWatermark(redis),
+        watermark_source=StreamWatermark(redis),
         settings=plain_settings(),
     )
 
@@ -82,7 +82,7 @@ def pass_by(redis: Redis, clock: ManualClock, moment: datetime) -> None:
 def run_the_intake(stream: Stream, harness: Harness) -> None:
     entries: list[Entry] = stream.read(count=100, block=timedelta(milliseconds=1))
     harness.publish(*entries)
-    stream.finish([entry.id for entry in entries])
+    stream.acknowledge([entry.id for entry in entries])
 
 
 def test_a_rollback_that_was_only_on_the_queue_when_its_ticket_fell_due_is_honoured(
@@ -111,7 +111,7 @@ def test_so_it_is_when_no_sweep_ever_looked_before(
     backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
     pass_by(redis, clock, due)
 
-    assert sweep.round().horizon is None
+    assert sweep.round().watermark is None
 
     run_the_intake(stream, harness)
     sweep.round()
@@ -125,13 +125,13 @@ def test_so_it_is_when_another_intake_moved_it_and_died(
     sweep.round()
     backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
     pass_by(redis, clock, due)
-    CeleryQueue(redis).empty()
+    CeleryQueue(redis).drain()
     entries = Stream(redis, consumer="dead").read(count=10, block=timedelta(milliseconds=1))
 
     assert sweep.round().closed == 0
 
     harness.publish(*entries)
-    stream.finish([entry.id for entry in entries])
+    stream.acknowledge([entry.id for entry in entries])
     sweep.round()
     assert records.standing() == "open/pending"
 
@@ -154,7 +154,7 @@ def test_a_rollback_sent_to_the_queue_after_the_due_time_holds_nothing_up(
     due, sweep, backend, redis, clock, stream, harness, records
 ):
     pass_by(redis, clock, due)
-    StreamWatermark(redis).horizon(present(redis))  # a sweep looked, and found the queue empty
+    StreamWatermark(redis).watermark(present(redis))  # a sweep looked, and found the queue empty
     backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
 
     assert sweep.round().closed == 1

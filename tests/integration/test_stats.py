@@ -15,7 +15,7 @@ from models.vocabulary import Status
 from tests.support.harness import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, Harness
 from tests.support.plans import plans_of
 from worker.intake.stream import Stream
-from worker.metrics.stream_stats import survey_queues, survey_stream
+from worker.metrics.redis_stats import collect_stream_stats, queue_lengths
 
 MINUTE = timedelta(minutes=1)
 CROWD = 3_000
@@ -147,21 +147,21 @@ def test_the_stream_tells_what_is_unread_what_is_in_hand_and_since_when(redis, r
     long_ago = datetime.now(UTC) - 5 * MINUTE  # noqa: TID251 - Redis' clock is this machine's
     for second in range(3):
         redis.xadd(STREAM, {"event": "{}"}, id=f"{int(long_ago.timestamp()) + second}000-0")
-    before = survey_stream(redis)
+    before = collect_stream_stats(redis)
     with Redis.from_url(redis_url) as client:
         Stream(client, consumer="one").read(count=2, block=timedelta(milliseconds=10))
 
-    seen = survey_stream(redis)
+    seen = collect_stream_stats(redis)
 
     assert (before.unread, before.pending) == (3, 0)
     assert (seen.entries, seen.unread, seen.pending) == (3, 1, 2)
     assert seen.oldest_at is not None
     assert 299 < (seen.at - seen.oldest_at).total_seconds() < 310
-    assert (seen.keeps_everything, seen.writes_log) == (True, True)
+    assert (seen.noeviction, seen.append_only) == (True, True)
 
 
 def test_an_empty_redis_has_nothing_old(redis):
-    seen = survey_stream(redis)
+    seen = collect_stream_stats(redis)
 
     assert (seen.entries, seen.unread, seen.oldest_at) == (0, 0, None)
 
@@ -170,6 +170,6 @@ def test_the_lists_of_a_queue_are_counted_together(redis):
     redis.lpush("tickets", "a", "b")
     redis.lpush("tickets\x06\x163", "c")
 
-    lengths = survey_queues(redis, {"tickets": ["tickets", "tickets\x06\x163"], "sweep": ["sweep"]})
+    lengths = queue_lengths(redis, {"tickets": ["tickets", "tickets\x06\x163"], "sweep": ["sweep"]})
 
     assert lengths == {"tickets": 3, "sweep": 0}

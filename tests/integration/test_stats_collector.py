@@ -26,7 +26,7 @@ from worker.metrics.gauges import Gauges
 
 @dataclass
 class Watch:
-    """A surveyor on servers that a test can take away, and what it shows."""
+    """A collector on servers that a test can take away, and what it shows."""
 
     harness: Harness
     redis: Redis
@@ -36,7 +36,7 @@ class Watch:
     settings: dict[str, str] = field(default_factory=dict)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
-    def surveyor(self) -> StatsCollector:
+    def collector(self) -> StatsCollector:
         return StatsCollector(
             shown=Gauges(self.registry),
             transaction=self.transaction,
@@ -68,7 +68,7 @@ def test_a_server_that_is_away_is_shown_as_away_and_the_other_all_the_same(watch
     away = f"redis://127.0.0.1:{closed_port()}/0"
     watch.redis = Redis.from_url(away, retry=Retry(NoBackoff(), 0))
 
-    watch.surveyor().look()
+    watch.collector().collect()
 
     shown = watch.shown()
     assert 'slipway_server_up{server="postgresql"} 1.0' in shown
@@ -79,23 +79,23 @@ def test_a_server_that_is_away_is_shown_as_away_and_the_other_all_the_same(watch
 
 
 def test_a_server_that_hangs_counts_as_down_and_a_scrape_does_not_wait_for_it(watch):
-    surveyor = watch.surveyor()
-    surveyor.look()
+    collector = watch.collector()
+    collector.collect()
     assert 'slipway_server_up{server="postgresql"} 1.0' in watch.shown()
     watch.hangs = threading.Event()
 
     watch.now += 26  # the interval, and 10 s
-    surveyor.start()
+    collector.start()
     eventually(lambda: 'slipway_server_up{server="redis"} 1.0' in watch.shown())
 
     assert 'slipway_server_up{server="postgresql"} 0.0' in watch.shown()
     watch.hangs.set()
     eventually(lambda: 'slipway_server_up{server="postgresql"} 1.0' in watch.shown())
-    surveyor.close()
+    collector.close()
 
 
 def test_clocks_that_differ_are_shown_to_do_so(watch):
-    watch.surveyor().look()
+    watch.collector().collect()
 
     (line,) = re.findall(r"^slipway_clock_skew_seconds (.*)$", watch.shown(), re.MULTILINE)
     here = datetime.now(UTC)  # noqa: TID251 - Redis' clock is this machine's
@@ -107,7 +107,7 @@ REASONS = ("wrong_type", "no_ids_left", "full", "takes_no_writes", "other")
 
 def refused_for(watch: Watch) -> list[str]:
     """The reasons shown with 1."""
-    watch.surveyor().look()
+    watch.collector().collect()
     found = re.findall(
         r'^slipway_stream_refused{reason="(\w+)"} (.*)$', watch.shown(), re.MULTILINE
     )
@@ -148,7 +148,7 @@ def test_a_redis_that_takes_no_writes_says_why(watch, name, reason):
 
 
 def lost(watch: Watch, queue: str) -> float | None:
-    watch.surveyor().look()
+    watch.collector().collect()
     found = watch.registry.get_sample_value("slipway_misplaced_messages", {"queue": queue})
     watch.registry = CollectorRegistry()
     return found
@@ -189,7 +189,7 @@ def test_a_stream_that_is_away_is_no_broker_that_is_away(watch, redis_url):
     away = f"redis://127.0.0.1:{closed_port()}/0"
     with Redis.from_url(redis_url) as watch.broker:
         watch.redis = Redis.from_url(away, retry=Retry(NoBackoff(), 0))
-        watch.surveyor().look()
+        watch.collector().collect()
 
     assert 'slipway_server_up{server="broker"} 1.0' in watch.shown()
     assert 'slipway_server_up{server="redis"} 0.0' in watch.shown()
@@ -207,7 +207,7 @@ def test_two_users_of_one_redis_are_on_the_same_redis(watch):
 
 def test_a_key_of_another_kind_is_no_broker_that_is_away(watch):
     watch.redis.set("celery", "x")
-    watch.surveyor().look()
+    watch.collector().collect()
 
     assert 'slipway_misplaced_messages{queue="celery"} 0.0' in watch.shown()
     assert 'slipway_server_up{server="broker"} 1.0' in watch.shown()

@@ -46,7 +46,7 @@ def read(stream: Stream, count: int = 100) -> list[Entry]:
 
 
 def take_over(stream: Stream, idle: timedelta = AT_ONCE) -> list[Entry]:
-    return stream.claim_stale(min_idle=idle, count=100)
+    return stream.reclaim(min_idle=idle, count=100)
 
 
 def ids(entries: list[Entry]) -> list[str]:
@@ -119,7 +119,7 @@ def test_what_is_taken_over_is_bounded_by_its_size_as_well(redis, consumer):
 
     found = [take_over(stream)]
     while found[-1]:
-        stream.finish(ids(found[-1]))
+        stream.acknowledge(ids(found[-1]))
         found.append(take_over(stream))
 
     assert ids([entry for part in found for entry in part]) == published
@@ -159,7 +159,7 @@ def test_a_finished_entry_is_gone_from_the_group_and_from_the_stream(redis, cons
     add(redis, "one", "two")
     stream = consumer("a")
 
-    stream.finish(ids(read(stream, 1)))
+    stream.acknowledge(ids(read(stream, 1)))
 
     assert left(redis) == (1, 0)
 
@@ -199,13 +199,13 @@ def test_what_is_handed_back_is_free_at_once_and_was_not_delivered(redis, consum
     """An outage of the database must not look like an entry that kills its readers."""
     published = add(redis, "one", "two")
     first, second = consumer("a"), consumer("b")
-    first.hand_back(read(first))
+    first.release(read(first))
 
     for _ in range(5):
         entries = take_over(second, timedelta(hours=1))
         assert ids(entries) == published
         assert [entry.deliveries for entry in entries] == [1, 1]
-        second.hand_back(entries)
+        second.release(entries)
 
 
 def test_an_entry_deleted_by_somebody_else_does_not_stay_pending(redis, consumer):
@@ -244,8 +244,8 @@ def test_the_group_is_made_anew_when_it_vanishes_while_running(redis, consumer, 
 
     assert take_over(stream) == []
     assert ids(read(stream)) == published
-    stream.retire_consumers(idle=AT_ONCE)
-    stream.leave()
+    stream.remove_idle_consumers(idle=AT_ONCE)
+    stream.remove_consumer()
 
 
 def test_a_group_that_vanished_with_unfinished_entries_hands_them_out_again(redis, consumer):
@@ -263,8 +263,8 @@ def test_consumers_are_forgotten_only_when_idle_and_empty(redis, consumer):
     read(consumer("idle"))
     stream = consumer("a")
 
-    assert stream.retire_consumers(idle=timedelta(hours=1)) == 0
-    assert stream.retire_consumers(idle=AT_ONCE) == 1
+    assert stream.remove_idle_consumers(idle=timedelta(hours=1)) == 0
+    assert stream.remove_idle_consumers(idle=AT_ONCE) == 1
     assert {one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)} == {b"holds-one"}
     assert left(redis) == (1, 1)
 
@@ -275,11 +275,11 @@ def test_a_consumer_that_leaves_takes_only_its_own_empty_name(redis, consumer):
     entries = read(stream)
     read(consumer("stays"))
 
-    stream.leave()
+    stream.remove_consumer()
     assert len(redis.xinfo_consumers(STREAM, GROUP)) == 2
 
-    stream.finish(ids(entries))
-    stream.leave()
+    stream.acknowledge(ids(entries))
+    stream.remove_consumer()
     assert [one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)] == [b"stays"]
 
 

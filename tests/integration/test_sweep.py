@@ -17,7 +17,7 @@ from tests.support.manual_clock import ManualClock
 from tests.support.noted_moments import note
 from tests.support.plain_settings import plain_settings
 from tests.support.records import Records
-from worker.sweep.round import Sweep, Swept
+from worker.sweep.round import Sweep, SweepResult
 from worker.sweep.watermark import StreamWatermark
 
 SOLD = datetime(2025, 1, 1, 10, 0, tzinfo=UTC)  # long past by Redis' clock, which is the real one
@@ -38,7 +38,10 @@ def settings() -> Settings:
 @pytest.fixture
 def sweep(engine: Engine, redis: Redis, clock: ManualClock, settings: Settings) -> Sweep:
     return Sweep(
-        transaction=engine.begin, clock=clock, sight=StreamWatermark(redis), settings=settings
+        transaction=engine.begin,
+        clock=clock,
+        watermark_source=StreamWatermark(redis),
+        settings=settings,
     )
 
 
@@ -96,17 +99,20 @@ def test_what_came_after_the_due_time_holds_nothing_back(sweep, redis):
 def test_while_redis_is_away_nothing_closes(engine, clock, settings, records):
     with Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away:
         sweep = Sweep(
-            transaction=engine.begin, clock=clock, sight=StreamWatermark(away), settings=settings
+            transaction=engine.begin,
+            clock=clock,
+            watermark_source=StreamWatermark(away),
+            settings=settings,
         )
 
-        assert sweep.round() == Swept(horizon=None)
+        assert sweep.round() == SweepResult(watermark=None)
 
     assert closed(records) == 0
 
 
 @pytest.mark.usefixtures("due_tickets")
 def test_two_sweeps_at_once_close_every_ticket_once(sweep, records):
-    rounds: list[Swept] = []
+    rounds: list[SweepResult] = []
     threads = [threading.Thread(target=lambda: rounds.append(sweep.round())) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -126,7 +132,7 @@ def test_a_round_ends_when_its_time_is_over_and_the_next_goes_on(
     sweep = Sweep(
         transaction=engine.begin,
         clock=clock,
-        sight=StreamWatermark(redis),
+        watermark_source=StreamWatermark(redis),
         settings=settings,
         monotonic=lambda: next(moments),
     )

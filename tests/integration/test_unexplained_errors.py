@@ -168,11 +168,11 @@ def test_an_intake_waits_for_a_sick_server_and_counts_no_delivery(
     names = tickets(*range(5))
     publish(redis, OPERATOR, *names)
 
-    with caplog.at_level(logging.WARNING), running(redis_url, applying(engine)) as heard:
+    with caplog.at_level(logging.WARNING), running(redis_url, applying(engine)) as calls:
         # Longer than it is held: it is handed back, and taken again more often than six times.
         eventually(lambda: caplog.messages.count(UNEXPLAINED) > 30)
         accept_events(engine, ALL)
-        eventually(lambda: heard.batches)
+        eventually(lambda: calls.batches)
 
     assert [records.standing(name) for name in names] == ["resulted/won"] * 5
     assert records.rejected() == []

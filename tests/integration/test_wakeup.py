@@ -15,7 +15,7 @@ from redis.exceptions import BusyLoadingError
 from tests.support.closed_port import closed_port
 from tests.support.plain_settings import plain_settings
 from tests.support.wait import eventually
-from worker.celery.beat import HintScheduler
+from worker.celery.beat import WakeupScheduler
 from worker.celery.configuration import configuration
 from worker.celery.wakeup import Wakeup, is_waiting
 
@@ -51,19 +51,19 @@ def hints(app: Celery) -> Iterator[Wakeup]:
 
 def test_many_hints_become_one_message_while_nobody_takes_it(hints, redis):
     for _ in range(1000):
-        hints.notices_due()
+        hints.notify()
     eventually(lambda: redis.llen("deliver"))
-    hints.notices_due()
+    hints.notify()
     hints.close()
 
     assert redis.llen("deliver") == 1
 
 
 def test_a_hint_after_the_message_was_taken_is_sent_again(hints, redis):
-    hints.notices_due()
+    hints.notify()
     eventually(lambda: redis.lpop("deliver"))
 
-    hints.notices_due()
+    hints.notify()
 
     assert eventually(lambda: redis.llen("deliver")) == 1
 
@@ -71,10 +71,10 @@ def test_a_hint_after_the_message_was_taken_is_sent_again(hints, redis):
 def test_a_hint_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis):
     """Its notice may have been committed after the deliverer looked."""
     hints = Wakeup(app, timedelta(seconds=1))
-    hints.notices_due()
+    hints.notify()
     eventually(lambda: redis.lpop("deliver"))
 
-    hints.notices_due()
+    hints.notify()
 
     assert redis.llen("deliver") == 0
     assert eventually(lambda: redis.llen("deliver")) == 1
@@ -82,17 +82,17 @@ def test_a_hint_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis
 
 
 def test_after_an_outage_hints_are_sent_again(hints, servers, redis):
-    hints.notices_due()
+    hints.notify()
     eventually(lambda: redis.lpop("deliver"))
     servers.valkey.stop()
-    hints.notices_due()
+    hints.notify()
     servers.valkey.start()
 
     eventually(lambda: hint_arrived(hints, redis))
 
 
 def hint_arrived(hints: Wakeup, redis: Redis) -> bool:
-    hints.notices_due()
+    hints.notify()
     try:
         return redis.llen("deliver") == 1
     except BusyLoadingError:
@@ -103,7 +103,7 @@ def test_without_a_broker_a_hint_is_lost_and_its_sender_is_not(make_app, caplog)
     hints = Wakeup(make_app(f"redis://127.0.0.1:{closed_port()}/0"), INTERVAL)
 
     with caplog.at_level(logging.WARNING):
-        hints.notices_due()
+        hints.notify()
         eventually(lambda: "hint_not_sent" in caplog.messages)
 
     hints.close()
@@ -119,7 +119,7 @@ def test_an_empty_queue_has_nothing_waiting(app, redis):
 
 def test_beat_sends_nothing_to_a_queue_that_nobody_empties(app, redis):
     """A weekend without workers must not leave a list of hints behind."""
-    beat = HintScheduler(app, lazy=True)
+    beat = WakeupScheduler(app, lazy=True)
     entry = ScheduleEntry(name="sweep", task="sweep", app=app, schedule=1, options={"expires": 1})
 
     for _ in range(5):
@@ -132,7 +132,7 @@ def test_without_a_broker_beat_says_so_in_a_line_and_ticks_on(make_app, caplog):
     app = make_app(f"redis://127.0.0.1:{closed_port()}/0")
     entry = ScheduleEntry(name="sweep", task="sweep", app=app, schedule=1)
 
-    HintScheduler(app, lazy=True).apply_entry(entry)
+    WakeupScheduler(app, lazy=True).apply_entry(entry)
 
     assert [record.message for record in caplog.records] == ["scheduled_hint_not_sent"]
     assert caplog.records[0].exc_info is None
@@ -141,7 +141,7 @@ def test_without_a_broker_beat_says_so_in_a_line_and_ticks_on(make_app, caplog):
 def test_beat_keeps_no_file_and_shows_that_it_lives(app, redis, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    beat = HintScheduler(app)
+    beat = WakeupScheduler(app)
 
     eventually(lambda: (beat.tick(), redis.llen("sweep"))[1])
 

@@ -50,7 +50,7 @@ def moment(milliseconds: int) -> datetime:
 
 def look(redis: Redis, *, now: datetime | None = None) -> datetime | None:
     """Look as a sweep does. By PostgreSQL's clock it is *now*, or else what it is by Redis'."""
-    return StreamWatermark(redis).horizon(now or present(redis))
+    return StreamWatermark(redis).watermark(now or present(redis))
 
 
 def present(redis: Redis) -> datetime:

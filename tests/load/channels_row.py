@@ -21,7 +21,6 @@ from sqlalchemy import Engine
 
 from models.database.engine import open_engine
 from models.events.stream_contract import STREAM
-from models.intake.apply import apply_opened, open_entries
 from models.migrations.runner import upgrade
 from models.platform.clock import DatabaseClock
 from producers.wall_clock import utc_now
@@ -32,16 +31,16 @@ from tests.support.lottery import settlement
 from tests.support.manual_clock import ManualClock
 from tests.support.server_folders import roomy_memory
 from tests.support.wait import eventually
-from worker.intake.celery_queue.drain import CeleryQueue
-from worker.intake.celery_queue.drain_loop import QueueDrain
-from worker.intake.celery_queue.script import QUEUE
-from worker.intake.loop import Batch, Intake, IntakeConfig
+from worker.intake.applier import BatchApplier
+from worker.intake.celery_queue import CeleryQueue, QueueDrain
+from worker.intake.loop import AppliedBatch, Intake, IntakeConfig
 from worker.intake.stream import Stream
 from worker.local.servers import Servers, embedded_servers
+from worker.process.queues import TICKETS_QUEUE
 
 AT_ONCE = 1_000
 LASTING_MAX = timedelta(minutes=5)
-PACE = IntakeConfig(chunk_size=500, block=timedelta(seconds=1), claim_idle=timedelta(seconds=30))
+CONFIG = IntakeConfig(batch_size=500, block=timedelta(seconds=1), claim_idle=timedelta(seconds=30))
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ class Progress:
     applied: int = 0
     other: dict[str, int] = field(default_factory=dict)
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: AppliedBatch) -> None:
         """Count a batch."""
         for (_, outcome), count in batch.applied.outcomes.items():
             if outcome == "applied":
@@ -84,7 +83,7 @@ def moves(servers: Servers, events: int) -> float:
         queue(redis, events)
         door = CeleryQueue(redis)
         before = time.perf_counter()
-        while door.empty().left:
+        while door.drain().left:
             pass
         took = time.perf_counter() - before
         assert redis.xlen(STREAM) == events, "all of them moved"
@@ -112,13 +111,10 @@ def applied(engine: Engine, redis: Redis, other: Redis, events: int) -> float:
     """Run the intake until all is applied; the seconds it took."""
     progress, stop = Progress(), threading.Event()
     loop = Intake(
-        source=Stream(redis, consumer="load"),
-        unpack=open_entries,
-        apply=lambda opened, *, apart=False: apply_opened(
-            engine.begin, opened, clock=DatabaseClock(), parking_window=PARKING_WINDOW, apart=apart
-        ),
-        pace=PACE,
-        notices_due=lambda: None,
+        stream=Stream(redis, consumer="load"),
+        applier=BatchApplier(engine.begin, DatabaseClock(), parking_window=PARKING_WINDOW),
+        config=CONFIG,
+        notify=lambda: None,
         report=progress.add,
         alive=lambda: None,
     )
@@ -148,7 +144,7 @@ def queue(redis: Redis, events: int) -> None:
         events,
         lambda number: (
             "LPUSH",
-            QUEUE,
+            TICKETS_QUEUE,
             task(kwargs={**facts, "ticket_id": str(number)}, headers={"id": str(uuid4())}),
         ),
     )

@@ -180,7 +180,7 @@ def removal_alone(database: Database, *, old: int) -> float:
     sweep = Sweep(
         transaction=database.engine.begin,
         clock=clock,
-        sight=_ClearSight(database),
+        watermark_source=_ClearSight(database),
         settings=database.environment.settings(database.url),
     )
     working = 0.0
@@ -197,7 +197,7 @@ class _ClearSight:
 
     database: Database
 
-    def horizon(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
+    def watermark(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
         with self.database.engine.begin() as connection:
             return DatabaseClock().now(connection)
 

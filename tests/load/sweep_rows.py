@@ -44,7 +44,7 @@ class Time:
         """Give the moment."""
         return self.moment
 
-    def horizon(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
+    def watermark(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
         """All that was published is applied."""
         return self.moment
 
@@ -115,7 +115,7 @@ def _waiting(environment: BenchEnvironment, samples: Samples, count: int) -> Wai
     sweep = Sweep(
         transaction=database.engine.begin,
         clock=moved,
-        sight=moved,
+        watermark_source=moved,
         settings=environment.settings(database.url),
     )
     return Waiting(database, moved, sweep)

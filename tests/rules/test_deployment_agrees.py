@@ -11,9 +11,10 @@ from deploy.image import probe
 from deploy.image.dockerfile import read_steps
 from models.settings.errors import variable_name
 from models.settings.settings import Settings
-from tests.support.manifests import OVERLAYS, Cluster, cluster, compose, container, number_in
+from tests.support.manifests import OVERLAYS, Cluster, cluster, compose, container
 from tests.support.procfile_processes import LINES, PROCFILE
 from tests.support.sources import ROOT
+from worker.celery.bootsteps import FINISHING_MAX
 from worker.celery.configuration import configuration
 
 WORKERS = ("intake", "deliver", "sweep")
@@ -163,9 +164,7 @@ def built_from(environment: dict[str, str]) -> Settings:
 
 def finishing_seconds() -> int:
     """How long an intake that was told to end has for the chunk in hand."""
-    return number_in(
-        "worker/celery/intake_step.py", r"_FINISHING_MAX: Final = timedelta\(seconds=(\d+)\)"
-    )
+    return int(FINISHING_MAX.total_seconds())
 
 
 def pause_before_the_end(overlay: Cluster) -> int:

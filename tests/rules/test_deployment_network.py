@@ -21,6 +21,7 @@ from tests.support.manifests import (
     number_in,
 )
 from tests.support.sources import PRODUCT, ROOT, modules
+from worker.celery.dependencies import POOL_SIZE, STATS_POOL_SIZE
 
 WORKERS = ("intake", "deliver", "sweep")
 INSIDE = {"/docs", "/healthz", "/metrics", "/openapi.json", "/readyz"}
@@ -144,15 +145,11 @@ def test_keda_counts_the_stream_and_the_group_that_are_read(overlay):
 
 def connections_max() -> dict[str, int]:
     """How many connections one process of each kind opens at the most: the sizes of its pools."""
-    worker = number_in("worker/celery/dependencies.py", r"_POOL_SIZE: Final = (\d+)")
-    survey = number_in(
-        "worker/celery/dependencies.py", r'pool_size=(\d+),\s+application_name="slipway survey"'
-    )
     probes = number_in("producers/gateway/gateway.py", r"_PROBES: Final = (\d+)")
     return {
         "gateway": Limits().threads + probes,
-        **dict.fromkeys(WORKERS, worker),
-        "sweep": worker + survey,
+        **dict.fromkeys(WORKERS, POOL_SIZE),
+        "sweep": POOL_SIZE + STATS_POOL_SIZE,
     }
 
 

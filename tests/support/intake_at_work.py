@@ -2,74 +2,95 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
+from typing import Protocol
 
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine, text
 
+from models.events.event import Entry
 from models.events.stream_contract import STREAM
-from models.intake.apply import apply_opened, open_entries
+from models.intake.apply import Applied, Opened, open_entries
 from models.platform.clock import DatabaseClock
-from worker.intake.loop import Apply, Batch, Intake, IntakeConfig
+from worker.intake.applier import BatchApplier
+from worker.intake.loop import AppliedBatch, Intake, IntakeConfig
 from worker.intake.stream import Stream
 
-PACE = IntakeConfig(
-    chunk_size=100, block=timedelta(milliseconds=20), claim_idle=timedelta(milliseconds=400)
+CONFIG = IntakeConfig(
+    batch_size=100, block=timedelta(milliseconds=20), claim_idle=timedelta(milliseconds=400)
 )
 WINDOW = timedelta(minutes=15)
 EVENTS = text("SELECT count(*) FROM ticket_event")
 
 
-@dataclass(slots=True)
-class Heard:
-    """What the loop told its surroundings."""
+class Apply(Protocol):
+    """Applies a batch, as `BatchApplier.apply` does."""
 
-    batches: list[Batch] = field(default_factory=list)
-    hints: int = 0
+    def __call__(self, batch: Opened, /, *, apart: bool = False) -> Applied: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TestedApplier:
+    """Applies batches with what a test passes."""
+
+    apply_batch: Apply
+    event_age_max: timedelta | None = None
+
+    def decode(self, entries: Sequence[Entry]) -> Opened:
+        """Decode as the worker does."""
+        return open_entries(entries, event_age_max=self.event_age_max)
+
+    def apply(self, batch: Opened, *, apart: bool = False) -> Applied:
+        """Apply as the test says."""
+        return self.apply_batch(batch, apart=apart)
+
+
+@dataclass(slots=True)
+class LoopCalls:
+    """What the loop called."""
+
+    batches: list[AppliedBatch] = field(default_factory=list)
+    notified: int = 0
     turns: int = 0
 
-    def hint(self) -> None:
-        """Count a hint."""
-        self.hints += 1
+    def notify(self) -> None:
+        """Count a wakeup."""
+        self.notified += 1
 
-    def turn(self) -> None:
+    def alive(self) -> None:
         """Count a turn."""
         self.turns += 1
 
 
 def applying(engine: Engine) -> Apply:
-    """What applies a chunk, as the worker does."""
-    return lambda opened, *, apart=False: apply_opened(
-        engine.begin, opened, clock=DatabaseClock(), parking_window=WINDOW, apart=apart
-    )
+    """Return what applies a batch, as the worker does."""
+    return BatchApplier(engine.begin, DatabaseClock(), parking_window=WINDOW).apply
 
 
 @contextmanager
 def running(
     redis_url: str, apply: Apply, *, event_age_max: timedelta | None = None
-) -> Iterator[Heard]:
+) -> Iterator[LoopCalls]:
     """Run the loop in a thread; at the end it must stop by itself."""
-    heard, stop = Heard(), threading.Event()
+    calls, stop = LoopCalls(), threading.Event()
     with Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
         intake = Intake(
-            source=Stream(client, consumer="under-test"),
-            unpack=partial(open_entries, event_age_max=event_age_max),
-            apply=apply,
-            pace=PACE,
-            notices_due=heard.hint,
-            report=heard.batches.append,
-            alive=heard.turn,
+            stream=Stream(client, consumer="under-test"),
+            applier=TestedApplier(apply, event_age_max),
+            config=CONFIG,
+            notify=calls.notify,
+            report=calls.batches.append,
+            alive=calls.alive,
         )
         thread = threading.Thread(target=intake.run, args=(stop,))
         thread.start()
         try:
-            yield heard
+            yield calls
         finally:
             stop.set()
             thread.join(10)

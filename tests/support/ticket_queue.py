@@ -7,7 +7,7 @@ from redis import Redis
 
 from models.events.event import Entry
 from models.events.stream_contract import STREAM
-from worker.intake.celery_queue.script import LISTS
+from worker.intake.celery_queue import LISTS
 
 
 def arrived(redis: Redis) -> list[Entry]:

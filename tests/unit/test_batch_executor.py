@@ -1,4 +1,4 @@
-"""Several chunks in hand at the same time, and what keeps them apart (worker.intake.executor)."""
+"""Several batches at the same time, and what keeps them apart (worker.intake.executor)."""
 
 from datetime import timedelta
 from threading import Barrier, Event
@@ -13,7 +13,7 @@ THIRD = frozenset({("acme", "3")})
 
 
 class Pair:
-    """Two chunks: the first one gives the second a moment to begin before it is over."""
+    """Two batches: the first gives the second a moment to begin before it ends."""
 
     def __init__(self) -> None:
         self._over = Event()
@@ -29,43 +29,43 @@ class Pair:
         self._began.set()
 
 
-def test_chunks_of_different_tickets_are_carried_at_the_same_time():
+def test_batches_of_different_tickets_run_at_the_same_time():
     meeting = Barrier(3)
-    hands = BatchExecutor(2)
+    executor = BatchExecutor(2)
 
-    hands.give(ONE, lambda: meeting.wait(LONG))
-    hands.give(OTHER, lambda: meeting.wait(LONG))
+    executor.submit(ONE, lambda: meeting.wait(LONG))
+    executor.submit(OTHER, lambda: meeting.wait(LONG))
 
     meeting.wait(LONG)  # raises if the two do not meet
-    hands.rest()
+    executor.drain()
 
 
-def test_a_ticket_is_never_in_two_hands():
+def test_a_ticket_is_never_in_two_running_batches():
     """Its events come in order, and no transaction waits for another one's lock."""
-    pair, hands = Pair(), BatchExecutor(2)
+    pair, executor = Pair(), BatchExecutor(2)
 
-    hands.give(ONE | OTHER, pair.first)
-    hands.give(OTHER | THIRD, pair.second)
+    executor.submit(ONE | OTHER, pair.first)
+    executor.submit(OTHER | THIRD, pair.second)
 
-    hands.rest()
+    executor.drain()
     assert pair.apart
 
 
-def test_what_finds_no_free_hand_waits_for_one():
-    pair, hands = Pair(), BatchExecutor(1)
+def test_a_batch_beyond_the_limit_waits():
+    pair, executor = Pair(), BatchExecutor(1)
 
-    hands.give(ONE, pair.first)
-    hands.give(OTHER, pair.second)
+    executor.submit(ONE, pair.first)
+    executor.submit(OTHER, pair.second)
 
-    hands.rest()
+    executor.drain()
     assert pair.apart
 
 
-def test_resting_waits_for_all_that_is_in_hand():
-    pair, hands = Pair(), BatchExecutor(2)
+def test_draining_waits_for_all_batches():
+    pair, executor = Pair(), BatchExecutor(2)
 
-    hands.give(ONE, pair.first)
-    hands.rest()
+    executor.submit(ONE, pair.first)
+    executor.drain()
     pair.second()
 
     assert pair.apart

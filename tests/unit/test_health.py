@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from worker.celery import signals
 from worker.process import health
 from worker.process.health import Probes
 
@@ -15,7 +16,6 @@ from worker.process.health import Probes
 @pytest.fixture(autouse=True)
 def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    health.probes.cache_clear()
     return tmp_path
 
 
@@ -24,12 +24,12 @@ def names() -> set[str]:
 
 
 def test_a_worker_is_ready_from_its_start_until_it_is_told_to_stop():
-    health.heard(SimpleNamespace(eventer=SimpleNamespace(hostname="intake@pod")))
-    health.ready(SimpleNamespace(hostname="intake@pod"))
+    signals.heartbeat_sent(SimpleNamespace(eventer=SimpleNamespace(hostname="intake@pod")))
+    signals.worker_ready(SimpleNamespace(hostname="intake@pod"))
 
     assert names() == {"intake@pod.alive", "intake@pod.ready"}
 
-    health.stopping("intake@pod")
+    signals.worker_stopping("intake@pod")
 
     assert names() == {"intake@pod.alive"}
 

@@ -23,12 +23,11 @@ from models.telemetry.logs import LogCounter
 from models.telemetry.metrics import new_registry
 from models.vocabulary import Action
 from tests.support.closed_port import closed_port
-from worker.intake.loop import Batch
-from worker.metrics import gauges as figures
-from worker.metrics.cardinality import OTHERS, LabelLimit
-from worker.metrics.delivery import DeliveryMetrics
+from worker.intake.loop import AppliedBatch
+from worker.metrics import gauges
+from worker.metrics.delivery import OTHERS, DeliveryMetrics, LabelLimit
 from worker.metrics.gauges import Gauges
-from worker.metrics.histogram import Histogram
+from worker.metrics.histogram import BatchHistogram
 from worker.metrics.intake import IntakeMetrics
 from worker.metrics.server import MetricsServer
 from worker.process.health import Probes
@@ -62,7 +61,7 @@ def attempt(verdict: Verdict, *, operator: str = "acme", took: timedelta = SECON
 
 
 def test_a_histogram_takes_a_batch_and_counts_each_value_below_its_bound(registry):
-    histogram = Histogram("h", "-", bounds=(1.0, 2.0), registry=registry, label="who")
+    histogram = BatchHistogram("h", "-", buckets=(1.0, 2.0), registry=registry, label="who")
 
     histogram.observe([0.5, 1.0, 1.5, 9.0], "acme")
     histogram.observe([2.0], "acme")
@@ -78,7 +77,7 @@ def test_a_chunk_is_counted_once_by_action_and_outcome(registry):
     metrics = IntakeMetrics(registry)
     applied = Applied(Counter({("ticket_win", "applied"): 3, ("unreadable", "rejected"): 2}))
 
-    metrics.applied(Batch(applied, 5, SECOND, timedelta(seconds=20)))
+    metrics.applied(AppliedBatch(applied, 5, SECOND, timedelta(seconds=20)))
 
     shown = samples(registry)
     assert shown["slipway_events_total action=ticket_win outcome=applied"] == 3
@@ -97,7 +96,7 @@ def test_a_chunk_is_counted_once_by_action_and_outcome(registry):
 def test_an_id_that_a_publisher_chose_cannot_spoil_the_average(registry, waited, counted):
     metrics = IntakeMetrics(registry)
 
-    metrics.applied(Batch(Applied(), 1, SECOND, waited))
+    metrics.applied(AppliedBatch(Applied(), 1, SECOND, waited))
 
     assert samples(registry)["slipway_intake_apply_duration_seconds_sum"] == counted
 
@@ -120,7 +119,7 @@ def test_rejections_are_counted_by_reason_and_door_from_zero_on(registry):
     metrics = IntakeMetrics(registry)
     rejected = Counter({("not_json", "queue"): 2, ("out_of_turn", "earlier"): 1})
 
-    metrics.applied(Batch(Applied(rejected=rejected), 3, SECOND))
+    metrics.applied(AppliedBatch(Applied(rejected=rejected), 3, SECOND))
 
     shown = samples(registry)
     assert shown["slipway_events_rejected_total channel=queue reason=not_json"] == 2
@@ -167,7 +166,7 @@ def test_the_doubts_about_a_wallet_s_success_are_counted(registry):
 
 
 def test_labels_beyond_the_limit_are_one():
-    bounded = LabelLimit(most=2)
+    bounded = LabelLimit(values_max=2)
 
     assert [bounded(name) for name in ("a", "b", "c", "a", "d")] == ["a", "b", OTHERS, "a", OTHERS]
 
@@ -199,8 +198,8 @@ def test_a_sweep_that_never_ended_a_round_is_missed_from_the_first_look_on(regis
     assert samples(registry)["slipway_sweep_last_round_age_seconds"] == 40
 
 
-def of_database(seen: Stats, *, since: datetime = NOW) -> list[figures.Family]:
-    return figures.of_database(seen, sweep_interval=SECOND, since=since)
+def of_database(seen: Stats, *, since: datetime = NOW) -> list[gauges.Family]:
+    return gauges.of_database(seen, sweep_interval=SECOND, since=since)
 
 
 def survey(*operators: str) -> Stats:

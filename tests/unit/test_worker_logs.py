@@ -12,7 +12,7 @@ from celery import Celery
 
 from models.telemetry import logs
 from tests.support.plain_settings import plain_settings
-from worker.celery.logs import with_task
+from worker.celery.signals import with_task
 
 
 @pytest.fixture(autouse=True)

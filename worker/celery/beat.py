@@ -1,42 +1,85 @@
-"""The scheduler of beat: in memory, and it sends nothing to a queue that nobody empties."""
+"""The scheduler of beat: in memory, and it sends nothing to a queue that no worker reads."""
 
 import logging
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 from celery import beat
 from kombu.messaging import Producer
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from worker.celery.beat_metrics import Hinted, beat_metrics
+from models.telemetry.metrics import new_registry
 from worker.celery.wakeup import is_waiting
-from worker.process import health
+from worker.process.health import probes
 from worker.process.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
+PROCESS: Final = "beat"
+TASKS: Final = ("deliver", "sweep")
 
-class HintScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries no types
+
+class SendOutcome(StrEnum):
+    """What happened to a scheduled task."""
+
+    SENT = "sent"
+    WAITING = "waiting"  # one is in the queue already: no worker reads it, or none is fast enough
+    FAILED = "failed"  # the broker was unavailable
+
+
+class BeatMetrics:
+    """Counts scheduled tasks, and shows when beat last looked at its schedule."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._tasks = Counter(
+            "slipway_scheduled_tasks",
+            "Tasks of the schedule, by what happened to them.",
+            ["task", "outcome"],
+            registry=registry,
+        )
+        for task in TASKS:
+            for outcome in SendOutcome:
+                self._tasks.labels(task, outcome)
+        self._ticked = Gauge(
+            "slipway_beat_tick_timestamp_seconds",
+            "When beat last looked at its schedule.",
+            registry=registry,
+        )
+
+    def scheduled(self, task: str, outcome: SendOutcome) -> None:
+        """Count one task."""
+        self._tasks.labels(task, outcome).inc()
+
+    def ticked(self) -> None:
+        """Record that beat has just looked at its schedule."""
+        self._ticked.set_to_current_time()
+
+
+class WakeupScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries no types
     """Celery's plain scheduler, which keeps no file: what a restart forgets is seconds old.
 
-    Two of them are harmless: they send hints, and what a hint starts may run twice.
+    Two of them are harmless: they send wakeups, and what a wakeup starts may run twice.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - Celery's signature
-        """As Celery makes one."""
-        self._outages: dict[str, Outage] = {}  # first: Celery's own sets up and may send
+        """Take the arguments of Celery's own."""
+        self._outages: dict[str, Outage] = {}  # first: Celery's own constructor may send
+        self.metrics = BeatMetrics(new_registry(PROCESS))
         super().__init__(*arguments, **named)
 
     def tick(self) -> float:
-        """Do what is due; show that this process is alive."""
+        """Send what is due; show that this process is alive."""
         pause: float = super().tick()
-        health.probes("beat").alive()
-        beat_metrics().ticked()
+        probes(PROCESS).alive()
+        self.metrics.ticked()
         return pause
 
     def apply_entry(self, entry: beat.ScheduleEntry, producer: Producer | None = None) -> None:
-        """Send one hint, unless one is waiting: without workers a list must not grow for days.
+        """Send one wakeup, unless one is waiting: without workers a list must not grow for days.
 
-        (`expires` would do that only when somebody takes it, and by that one's clock.) One that
-        cannot be sent is logged when that begins and when it is over, where Celery's own scheduler
+        (`expires` would take effect only when a worker takes the message, and by that worker's
+        clock.) A failure is logged when it begins and when it is over; Celery's own scheduler
         writes two stacks every second.
         """
         queue = self.app.conf.task_routes[entry.task]["queue"]
@@ -46,10 +89,11 @@ class HintScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries no 
                 self.apply_async(entry, producer=producer, advance=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, beat must tick on
             self._outage_of(entry.task).failed(reason_of(error))
-            beat_metrics().hinted(entry.task, Hinted.FAILED)
+            self.metrics.scheduled(entry.task, SendOutcome.FAILED)
         else:
             self._outage_of(entry.task).over()
-            beat_metrics().hinted(entry.task, Hinted.WAITING if waiting else Hinted.SENT)
+            outcome = SendOutcome.WAITING if waiting else SendOutcome.SENT
+            self.metrics.scheduled(entry.task, outcome)
 
     def _outage_of(self, task: str) -> Outage:
         if task not in self._outages:

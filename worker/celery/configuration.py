@@ -11,10 +11,8 @@ from kombu.entity import Queue
 
 from models.settings.addresses import redis_tls, without_options
 from models.settings.settings import Settings
+from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
 
-INTAKE_QUEUE: Final = "intake"  # carries nothing: where it is consumed, the stream is read
-DELIVER_QUEUE: Final = "deliver"
-SWEEP_QUEUE: Final = "sweep"
 # The lists whose length is shown, by queue: ours have one priority. What waits there says that
 # nobody comes for it.
 BROKER_LISTS: Final = {DELIVER_QUEUE: [DELIVER_QUEUE], SWEEP_QUEUE: [SWEEP_QUEUE]}
@@ -41,7 +39,7 @@ def _messages(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],  # nobody can make a worker unpickle anything
         # No result_backend: PostgreSQL knows the results, and result keys are how beats got wedged.
         "task_ignore_result": True,
-        "include": ["worker.celery.deliver_task", "worker.celery.sweep_task"],
+        "include": ["worker.celery.tasks"],
         "task_queues": [  # objects: Flower cannot read the short form
             Queue(name, routing_key=name)  # type: ignore[no-untyped-call]  # kombu carries none
             for name in (INTAKE_QUEUE, DELIVER_QUEUE, SWEEP_QUEUE)
@@ -86,7 +84,7 @@ def _worker() -> dict[str, Any]:
         # No worker_max_tasks_per_child and no worker_max_memory_per_child: there are no children.
         "worker_enable_remote_control": True,
         "worker_send_task_events": True,  # Flower; it must not have to switch them on itself
-        "worker_hijack_root_logger": False,  # worker/celery/logs.py sets logging up
+        "worker_hijack_root_logger": False,  # worker/celery/signals.py sets logging up
         "worker_redirect_stdouts": False,
     }
 
@@ -133,7 +131,7 @@ def _keepalive(*, idle: int, interval: int, count: int) -> dict[int, int]:
 
 def _schedule(*, sweep_interval: float) -> dict[str, Any]:
     return {
-        "beat_scheduler": "worker.celery.beat:HintScheduler",
+        "beat_scheduler": "worker.celery.beat:WakeupScheduler",
         "beat_max_loop_interval": 5,  # back soon after a hiccup of clock or broker
         "beat_schedule": {
             # No `expires`: the receiver's clock would judge it, and a worker whose clock is ahead

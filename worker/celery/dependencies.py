@@ -1,16 +1,16 @@
-"""What a process shares among its threads, built at first use and once per process.
+"""What the parts of one process share: its engine, clients, metrics and delivery loop.
 
-Never at import, and never handed over a fork: a connection made before a fork would be used by two
-processes at once. Everything else is passed what it needs; only entry points (tasks, the intake's
-bootstep) ask here.
+Bootsteps and tasks fetch `current()` and pass on what their functions need; nothing else asks for
+it. Every part is built at its first use: never at import, and never before a fork, since two
+processes would then use one connection at once.
 """
 
 import os
 import threading
 from collections.abc import Callable
-from functools import cache
-from typing import Final, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar, overload
 
+from celery import Celery
 from prometheus_client import CollectorRegistry
 from redis import Redis
 from sqlalchemy import Engine
@@ -24,135 +24,185 @@ from worker.celery.application import app
 from worker.celery.configuration import BROKER_LISTS
 from worker.celery.wakeup import Wakeup
 from worker.delivery.loop import DeliveryLoop
+from worker.intake.applier import BatchApplier
 from worker.metrics.collector import LOCK_MAX, STATEMENT_MAX, StatsCollector
 from worker.metrics.delivery import DeliveryMetrics
 from worker.metrics.gauges import Gauges
 from worker.metrics.intake import IntakeMetrics
 from worker.metrics.sweep import SweepMetrics
-from worker.process.redis_client import open_redis as redis_client_at
+from worker.process.redis_client import open_redis
+from worker.sweep.round import Sweep
+from worker.sweep.watermark import StreamWatermark
 
 Built = TypeVar("Built")
 
-_POOL_SIZE: Final = 4  # intake 2, sweep 1, delivery: its claims and its records; with some to spare
+POOL_SIZE: Final = 4  # intake 2, sweep 1, delivery 2 (claims and records); one role has some spare
+STATS_POOL_SIZE: Final = 1
 
 
-def once_per_process(build: Callable[[], Built]) -> Callable[[], Built]:
-    """Make *build* run at its first call in each process; later calls get the same object."""
-    built: dict[int, Built] = {}
-    lock = threading.RLock()
+class shared(Generic[Built]):  # noqa: N801 - used as a decorator, like `property`
+    """A property that is built at its first use, once for all threads.
 
-    def get() -> Built:
-        with lock:
-            process = os.getpid()
-            if process not in built:
-                built[process] = build()
-            return built[process]
+    (`functools.cached_property` takes no lock: two threads could build two.)
+    """
 
-    return get
+    def __init__(self, build: Callable[[Any], Built]) -> None:
+        self._build = build
+        self._name = build.__name__
+        self.__doc__ = build.__doc__
 
-
-@once_per_process
-def settings() -> Settings:
-    """Give the settings of this process."""
-    return read_settings()
-
-
-@once_per_process
-def engine() -> Engine:
-    """Give the engine; it connects when first used."""
-    return open_engine(
-        settings().database_url, pool_size=_POOL_SIZE, application_name=f"slipway {role()}"
-    )
+    @overload
+    def __get__(self, owner: None, _type: type) -> Self: ...
+    @overload
+    def __get__(self, owner: "Dependencies", _type: type) -> Built: ...
+    def __get__(self, owner: "Dependencies | None", _type: type) -> Self | Built:
+        """Build it, and leave it in the owner's `__dict__`, which wins from then on."""
+        if owner is None:
+            return self
+        with owner.lock:
+            if self._name not in owner.__dict__:
+                owner.__dict__[self._name] = self._build(owner)
+            built: Built = owner.__dict__[self._name]
+            return built
 
 
-@once_per_process
-def clock() -> DatabaseClock:
-    """Give the clock that decides for leases and due times."""
-    return DatabaseClock()
+class Dependencies:
+    """The shared parts of one process."""
+
+    def __init__(self, celery_app: Celery, settings: Settings) -> None:
+        """Keep the settings; nothing is connected."""
+        self.app = celery_app
+        self.settings = settings
+        self.lock = threading.RLock()  # one part may need another
+
+    @shared
+    def role(self) -> str:
+        """What this process does, by the queues it consumes: `intake`, `deliver`, `sweep`."""
+        return "+".join(sorted(self.app.amqp.queues.consume_from))
+
+    def consumes(self, queue: str) -> bool:
+        """Return whether this process consumes *queue*."""
+        return queue in self.role.split("+")
+
+    @property
+    def application_name(self) -> str:
+        """The name of this process in PostgreSQL."""
+        return f"slipway {self.role}"
+
+    @shared
+    def engine(self) -> Engine:
+        """The engine; it connects when it is first used."""
+        return open_engine(
+            self.settings.database_url,
+            pool_size=POOL_SIZE,
+            application_name=self.application_name,
+        )
+
+    @shared
+    def clock(self) -> DatabaseClock:
+        """The clock that decides leases and due times."""
+        return DatabaseClock()
+
+    @shared
+    def vault(self) -> Vault:
+        """Decrypts the partners' secrets."""
+        return Vault.with_keys(self.settings.secret_key)
+
+    @shared
+    def wakeup(self) -> Wakeup:
+        """Wakes the delivery processes."""
+        return Wakeup(self.app, self.settings.hint_interval)
+
+    @shared
+    def redis(self) -> Redis:
+        """A client for short commands. It retries once: its connection may predate a restart."""
+        return self.open_redis(self.settings.redis_url, retries=1)
+
+    @shared
+    def delivery_loop(self) -> DeliveryLoop:
+        """The delivery loop of this process, which serves all partners."""
+        return DeliveryLoop(
+            transaction=self.engine.begin,
+            clock=self.clock,
+            settings=self.settings,
+            vault=self.vault,
+            recorded=self.delivery_metrics.recorded,
+            unusable=self.delivery_metrics.unusable,
+        )
+
+    @shared
+    def batch_applier(self) -> BatchApplier:
+        """Decodes and applies the intake's batches."""
+        return BatchApplier(
+            transaction=self.engine.begin,
+            clock=self.clock,
+            parking_window=self.settings.parking_window,
+            event_age_max=self.settings.event_age_max,
+        )
+
+    @shared
+    def sweep(self) -> Sweep:
+        """Runs the rounds of the sweep."""
+        return Sweep(
+            transaction=self.engine.begin,
+            clock=self.clock,
+            watermark_source=StreamWatermark(self.redis),
+            settings=self.settings,
+        )
+
+    @shared
+    def registry(self) -> CollectorRegistry:
+        """The metrics that this process exports."""
+        return new_registry(self.role)
+
+    @shared
+    def intake_metrics(self) -> IntakeMetrics:
+        """Counts batches of events."""
+        return IntakeMetrics(self.registry)
+
+    @shared
+    def delivery_metrics(self) -> DeliveryMetrics:
+        """Counts attempts."""
+        return DeliveryMetrics(self.registry)
+
+    @shared
+    def sweep_metrics(self) -> SweepMetrics:
+        """Counts rounds of the sweep."""
+        return SweepMetrics(self.registry)
+
+    @shared
+    def stats_collector(self) -> StatsCollector:
+        """Collects stats for the whole system, on connections of its own."""
+        engine = open_engine(
+            self.settings.database_url,
+            pool_size=STATS_POOL_SIZE,
+            application_name="slipway stats",
+            statement_timeout=STATEMENT_MAX,
+            lock_timeout=LOCK_MAX,
+        )
+        return StatsCollector(
+            shown=Gauges(self.registry),
+            transaction=engine.begin,
+            clock=self.clock,
+            redis=self.open_redis(self.settings.redis_url, retries=1),
+            broker=self.open_redis(self.settings.broker_url, retries=1),
+            queues=BROKER_LISTS,
+            settings=self.settings,
+        )
+
+    def open_redis(self, url: str, *, retries: int) -> Redis:
+        """Open a client that is named after this process (`worker.process.redis_client`)."""
+        return open_redis(url, retries=retries, name=f"slipway-{self.role}")
 
 
-@once_per_process
-def vault() -> Vault:
-    """Give what opens the partners' secrets."""
-    return Vault.with_keys(settings().secret_key)
+_by_process: Final[dict[int, Dependencies]] = {}
+_lock: Final = threading.Lock()
 
 
-@once_per_process
-def hints() -> Wakeup:
-    """Give what wakes the deliverers."""
-    return Wakeup(app, settings().hint_interval)
-
-
-@once_per_process
-def redis_client() -> Redis:
-    """Give a client for short commands. One retry: its connection may be from before a restart."""
-    return open_redis(settings().redis_url, retries=1)
-
-
-@once_per_process
-def courier() -> DeliveryLoop:
-    """Give the one courier of this process; its loop serves all partners."""
-    return DeliveryLoop(
-        transaction=engine().begin,
-        clock=clock(),
-        settings=settings(),
-        vault=vault(),
-        recorded=delivery_metrics().recorded,
-        unusable=delivery_metrics().unusable,
-    )
-
-
-@once_per_process
-def registry() -> CollectorRegistry:
-    """Give what this process shows to Prometheus."""
-    return new_registry(role())
-
-
-@once_per_process
-def intake_metrics() -> IntakeMetrics:
-    """Give what counts chunks of events."""
-    return IntakeMetrics(registry())
-
-
-@once_per_process
-def delivery_metrics() -> DeliveryMetrics:
-    """Give what counts attempts."""
-    return DeliveryMetrics(registry())
-
-
-@once_per_process
-def sweep_metrics() -> SweepMetrics:
-    """Give what counts rounds of the sweep."""
-    return SweepMetrics(registry())
-
-
-@once_per_process
-def surveyor() -> StatsCollector:
-    """Give what looks at the servers for all processes, with connections of its own."""
-    survey = open_engine(
-        settings().database_url,
-        pool_size=1,
-        application_name="slipway survey",
-        statement_timeout=STATEMENT_MAX,
-        lock_timeout=LOCK_MAX,
-    )
-    return StatsCollector(
-        shown=Gauges(registry()),
-        transaction=survey.begin,
-        clock=clock(),
-        redis=open_redis(settings().redis_url, retries=1),
-        broker=open_redis(settings().broker_url, retries=1),
-        queues=BROKER_LISTS,
-        settings=settings(),
-    )
-
-
-def open_redis(url: str, *, retries: int) -> Redis:
-    """Make a client that says which process it belongs to; see `worker.process.redis_client`."""
-    return redis_client_at(url, retries=retries, name=f"slipway-{role()}")
-
-
-@cache
-def role() -> str:
-    """Name what this process does, by the queues it consumes: `intake`, `deliver`, `sweep`."""
-    return "+".join(sorted(app.amqp.queues.consume_from))
+def current() -> Dependencies:
+    """Return the dependencies of this process. A forked child gets its own."""
+    with _lock:
+        process = os.getpid()
+        if process not in _by_process:
+            _by_process[process] = Dependencies(app, read_settings())
+        return _by_process[process]

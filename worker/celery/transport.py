@@ -22,12 +22,10 @@ from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from worker.celery import consumer
 from worker.celery.message_validation import HINT_BYTES_MAX, checked
 from worker.process.outage import Outage, reason_of
+from worker.process.queues import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
 
-# A list: what was no hint of ours, the newest first, each as an object with `queue`, `reason`,
-# `bytes` (how many there were) and `message` (their beginning; what is not UTF-8 as \xff).
-DEAD_LETTERS: Final = "slipway.dead"
 DEAD_LETTERS_MAX: Final = 10_000
 _REASON_MAX: Final = 500
 # For what is small, and makes room where it goes through: Redis' memory limit does not hold for it.

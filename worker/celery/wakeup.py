@@ -12,8 +12,8 @@ from typing import Final
 
 from celery import Celery
 
-from worker.celery.configuration import DELIVER_QUEUE
 from worker.process.outage import Outage, reason_of
+from worker.process.queues import DELIVER_QUEUE
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Wakeup:
         self._thread: threading.Thread | None = None
         self._outage = Outage(log, "hint_not_sent", "hints_sent_again")
 
-    def notices_due(self) -> None:
+    def notify(self) -> None:
         """Wake a deliverer soon. Returns at once and raises nothing; call it after the commit."""
         self._wanted.set()
         if self._thread is None:

@@ -1,6 +1,7 @@
-"""The intake: reads the stream `ticket-events` in bulk; each chunk is applied in one transaction.
+"""The intake: reads the stream `ticket-events` in batches and applies them.
 
-Reading (`stream`), what to take over from others (`takeover`), the endless loop (`loop`), what
-it has in hand (`hands`), its place in the Celery worker (`step`) and what Flower is told about it
-(`reports`).
+`loop` is the way of a batch; `stream` reads, reclaims and acknowledges entries; `applier` decodes
+and applies them; `executor` runs several batches at once; `celery_queue` moves what Celery
+publishes to the stream; `noted_moments` reads what the sweeps note about the stream; `reports`
+reports batches to Flower.
 """

@@ -1,4 +1,4 @@
-"""Several chunks in hand: one is decided while another waits for PostgreSQL."""
+"""Runs several batches at once: one is decided while another waits for PostgreSQL."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,31 +8,31 @@ from models.intake.apply import Tickets
 
 
 class BatchExecutor:
-    """Carries up to *most* chunks at the same time, each in a thread of its own.
+    """Runs up to *batches_max* batches at a time, each in a thread of its own.
 
-    Never two that speak of the same ticket: what came first is over before the next one begins.
-    Not for several threads at once.
+    Never two that have a ticket in common: the earlier one ends before the later one starts.
+    Not thread-safe.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._busy: deque[tuple[Tickets, Thread]] = deque()  # the oldest first
+    def __init__(self, batches_max: int) -> None:
+        self._batches_max = batches_max
+        self._running: deque[tuple[Tickets, Thread]] = deque()  # the oldest first
 
-    def give(self, tickets: Tickets, carry: Callable[[], object]) -> None:
-        """Begin to *carry* a chunk that speaks of *tickets*, as soon as that may be."""
-        while len(self._busy) == self._most or any(
-            not tickets.isdisjoint(held) for held, _ in self._busy
+    def submit(self, tickets: Tickets, process: Callable[[], object]) -> None:
+        """Start *process*, the work on a batch of *tickets*, as soon as these rules permit."""
+        while len(self._running) == self._batches_max or any(
+            not tickets.isdisjoint(running) for running, _ in self._running
         ):
-            self._wait_for_the_oldest()
-        thread = Thread(target=carry, name="intake-chunk", daemon=True)
+            self._join_oldest()
+        thread = Thread(target=process, name="intake-batch", daemon=True)
         thread.start()
-        self._busy.append((tickets, thread))
+        self._running.append((tickets, thread))
 
-    def rest(self) -> None:
-        """Wait until nothing is in hand."""
-        while self._busy:
-            self._wait_for_the_oldest()
+    def drain(self) -> None:
+        """Wait until no batch is running."""
+        while self._running:
+            self._join_oldest()
 
-    def _wait_for_the_oldest(self) -> None:
-        _, thread = self._busy.popleft()
+    def _join_oldest(self) -> None:
+        _, thread = self._running.popleft()
         thread.join()

@@ -1,8 +1,9 @@
-"""The endless loop of the intake: read a chunk, have it applied, finish it, hint the deliverers.
+"""The intake loop: read a batch, decode it, apply it, acknowledge it, notify the deliverers.
 
-While one chunk is applied the next one is read, and begun if it speaks of other tickets. The loop
-ends when told to and at no other time. Whatever goes wrong, an entry stays pending in Redis until
-the transaction that applied it is committed.
+`Intake.run_batch` is the whole way; each verb of it is a method below. While one batch is applied
+the next one is read, and started if the two have no ticket in common. The loop ends when it is told
+to stop and at no other time. Whatever fails, an entry stays pending in Redis until the transaction
+that applied it is committed.
 """
 
 import logging
@@ -22,61 +23,50 @@ from models.events.event import Entry
 from models.intake.apply import Applied, Opened
 from models.platform.backoff import Backoff
 from worker.intake.executor import BatchExecutor
+from worker.intake.stream import Stream
 from worker.process.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
-IN_HAND: Final = 2  # chunks at the same time; each takes a connection to the database
-RETIRE_INTERVAL: Final = timedelta(minutes=10)
-RETIRE_IDLE: Final = timedelta(hours=1)  # a living consumer asks every second
+BATCHES_MAX: Final = 2  # at the same time; each takes a connection to the database
+CLEANUP_INTERVAL: Final = timedelta(minutes=10)
+CONSUMER_IDLE_MAX: Final = timedelta(hours=1)  # a running consumer reads every second
 
 
-class EntrySource(Protocol):
-    """Where entries come from: `worker.intake.stream.Stream`, where each verb is explained."""
+class Applier(Protocol):
+    """What the loop needs of `worker.intake.applier.BatchApplier`, which explains both methods."""
 
-    def read(self, *, count: int, block: timedelta) -> list[Entry]: ...  # noqa: D102 - see Stream
-    def claim_stale(  # noqa: D102 - see Stream
-        self, *, min_idle: timedelta, count: int
-    ) -> list[Entry]: ...
-    def hand_back(self, entries: Sequence[Entry]) -> None: ...  # noqa: D102 - see Stream
-    def finish(self, ids: Sequence[str]) -> datetime: ...  # noqa: D102 - see Stream
-    def retire_consumers(self, *, idle: timedelta) -> int: ...  # noqa: D102 - see Stream
-    def leave(self) -> None: ...  # noqa: D102 - see Stream
-
-
-class Apply(Protocol):
-    """Applies a chunk: `models.intake.apply.apply_opened`, where `apart` is explained."""
-
-    def __call__(self, opened: Opened, /, *, apart: bool = False) -> Applied: ...  # noqa: D102 - see there
+    def decode(self, entries: Sequence[Entry]) -> Opened: ...  # noqa: D102 - see BatchApplier
+    def apply(self, batch: Opened, *, apart: bool = False) -> Applied: ...  # noqa: D102 - see BatchApplier
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeConfig:
-    """How much at once, and how long for what."""
+    """The size of a batch, and the times that the loop keeps."""
 
-    chunk_size: int
-    block: timedelta  # for a first entry
-    claim_idle: timedelta  # an entry pending for longer was left behind
+    batch_size: int
+    block: timedelta  # how long a read waits for a first entry
+    claim_idle: timedelta  # an entry that is pending for longer was abandoned by its consumer
 
     @property
-    def claim_interval(self) -> timedelta:
-        """How often to look for what others left behind."""
+    def reclaim_interval(self) -> timedelta:
+        """How often to look for abandoned entries."""
         return min(self.claim_idle, timedelta(seconds=5))
 
     @property
     def hold_max(self) -> timedelta:
-        """How long a chunk is kept while the database is away; then it is handed back."""
+        """How long a batch is kept while the database is unavailable, before it is released."""
         return self.claim_idle / 2
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """One chunk that is applied and finished."""
+class AppliedBatch:
+    """A batch that was applied and acknowledged."""
 
     applied: Applied
     entries: int
     took: timedelta
-    waited: timedelta | None = None  # its oldest entry, from XADD until finished, by Redis' clock
+    waited: timedelta | None = None  # its oldest entry, from XADD to XACK, by Redis' clock
 
 
 class Intake:
@@ -85,169 +75,170 @@ class Intake:
     def __init__(
         self,
         *,
-        source: EntrySource,
-        unpack: Callable[[Sequence[Entry]], Opened],
-        apply: Apply,
-        pace: IntakeConfig,
-        notices_due: Callable[[], None],
-        report: Callable[[Batch], None],
+        stream: Stream,
+        applier: Applier,
+        config: IntakeConfig,
+        notify: Callable[[], None],
+        report: Callable[[AppliedBatch], None],
         alive: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; *notices_due*, *report* and *alive* must neither block nor raise.
+        """Prepare; *notify*, *report* and *alive* must neither block nor raise.
 
-        These, *apply*, and of *source* `finish` and `hand_back`, are called by several threads.
+        These, `applier.apply`, `stream.acknowledge` and `stream.release` are called by several
+        threads.
         """
-        self._source = source
-        self._unpack = unpack
-        self._apply = apply
-        self._pace = pace
-        self._notices_due = notices_due
+        self._stream = stream
+        self._applier = applier
+        self._config = config
+        self._notify = notify
         self._report = report
         self._alive = alive
         self._monotonic = monotonic
-        self._hands = BatchExecutor(IN_HAND)
-        self._failures = Backoff()  # of chunks in hand
+        self._executor = BatchExecutor(BATCHES_MAX)
+        self._batch_backoff = Backoff()
         self._outage = Outage(log, "intake_waits_for_redis", "intake_reaches_redis")
-        self._well_at = monotonic()  # when a chunk was last applied
-        self._next_claim = monotonic()  # at once: a predecessor may have died
-        self._next_retire = monotonic()
+        self._last_applied_at = monotonic()
+        self._next_reclaim_at = monotonic()  # at once: a predecessor may have died
+        self._next_cleanup_at = monotonic()
 
     def run(self, stop: Event) -> None:
-        """Work until *stop*; then finish the chunks in hand and return. Raises nothing."""
-        pauses = Backoff()
+        """Work until *stop*, then finish the running batches and return. Raises nothing."""
+        backoff = Backoff()
         while not stop.is_set():
             self._alive()
-            _guarded(partial(self._turn, stop), pauses, stop, self._outage)
-        self._hands.rest()
+            self._survive(partial(self.run_batch, stop), backoff, stop)
+        self._executor.drain()
         try:
-            self._source.leave()
-        except RedisError as error:  # somebody else forgets this consumer after an hour
+            self._stream.remove_consumer()
+        except RedisError as error:  # another process removes it after an hour
             log.info("intake_left_its_name", extra={"error": error_name(error)})
 
-    def _turn(self, stop: Event) -> None:
-        entries = self._left_behind() or self._source.read(
-            count=self._pace.chunk_size, block=self._pace.block
-        )
+    def run_batch(self, stop: Event) -> None:
+        """Take one batch from the stream into the database; from `_apply` on in a thread."""
+        entries = self._reclaim() or self._read()
         self._outage.over()
         if not entries:
             return
-        began = self._monotonic()
-        opened = self._unpack(entries)
-        carry = partial(self._carry, opened, began, stop)
-        self._hands.give(
-            opened.tickets, partial(_guarded, carry, self._failures, stop, self._outage)
+        started_at = self._monotonic()
+        batch = self._applier.decode(entries)
+
+        def process() -> None:
+            applied = self._apply(batch, started_at, stop)
+            if applied is None:
+                self._stream.release(entries)
+                return
+            done = [entry for entry in entries if entry.id not in applied.left]
+            if not done:
+                return  # all of it stays pending, and is counted when it is reclaimed
+            acknowledged_at = self._acknowledge([entry.id for entry in done], stop)
+            if applied.due:
+                self._notify()
+            took = timedelta(seconds=self._monotonic() - started_at)
+            waited = None if acknowledged_at is None else acknowledged_at - done[0].received_at
+            self._report(AppliedBatch(applied, len(done), took, waited))
+
+        self._executor.submit(
+            batch.tickets, partial(self._survive, process, self._batch_backoff, stop)
         )
 
-    def _carry(self, opened: Opened, began: float, stop: Event) -> None:
-        """Apply a chunk and finish it; in a thread of its own."""
-        entries = opened.entries
-        applied = self._applied(opened, began, stop)
-        if applied is None:
-            self._source.hand_back(entries)
-            return
-        done = [entry for entry in entries if entry.id not in applied.left]
-        if not done:
-            return  # all of it stays pending, and is counted when it is taken over
-        finished_at = self._finished([entry.id for entry in done], stop)
-        if applied.due:
-            self._notices_due()
-        took = timedelta(seconds=self._monotonic() - began)
-        waited = None if finished_at is None else finished_at - done[0].received_at
-        self._report(Batch(applied, len(done), took, waited))
+    def _read(self) -> list[Entry]:
+        return self._stream.read(count=self._config.batch_size, block=self._config.block)
 
-    def _left_behind(self) -> list[Entry]:
-        if self._monotonic() >= self._next_retire:
-            self._next_retire = self._monotonic() + RETIRE_INTERVAL.total_seconds()
-            self._source.retire_consumers(idle=RETIRE_IDLE)
-        if self._monotonic() < self._next_claim:
+    def _reclaim(self) -> list[Entry]:
+        """Take over entries that other consumers abandoned, from time to time."""
+        if self._monotonic() >= self._next_cleanup_at:
+            self._next_cleanup_at = self._monotonic() + CLEANUP_INTERVAL.total_seconds()
+            self._stream.remove_idle_consumers(idle=CONSUMER_IDLE_MAX)
+        if self._monotonic() < self._next_reclaim_at:
             return []
-        # What is in hand would look left behind. And what was found in the turn before is over: if
-        # it holds what killed its reader, nothing else is counted along with it.
-        self._hands.rest()
-        entries = self._source.claim_stale(
-            min_idle=self._pace.claim_idle, count=self._pace.chunk_size
+        # Entries of running batches would look abandoned. And the batch that was reclaimed before
+        # has ended: if one of its entries kills its reader, no other entry is counted with it.
+        self._executor.drain()
+        entries = self._stream.reclaim(
+            min_idle=self._config.claim_idle, count=self._config.batch_size
         )
-        if not entries:  # after a find there may be more: look again in the next turn
-            self._next_claim = self._monotonic() + self._pace.claim_interval.total_seconds()
-        if orphans := sum(entry.deliveries > 1 for entry in entries):  # not what was handed back
-            log.warning("entries_taken_over", extra={"entries": orphans})
+        if not entries:  # otherwise there may be more: look again with the next batch
+            self._next_reclaim_at = (
+                self._monotonic() + self._config.reclaim_interval.total_seconds()
+            )
+        if abandoned := sum(entry.deliveries > 1 for entry in entries):  # not released ones
+            log.warning("entries_taken_over", extra={"entries": abandoned})
         return entries
 
-    def _applied(self, opened: Opened, began: float, stop: Event) -> Applied | None:
-        """Apply the chunk, again and again while its content is not to blame (rule 21).
+    def _apply(self, batch: Opened, started_at: float, stop: Event) -> Applied | None:
+        """Apply *batch*, repeatedly while its content is not to blame (rule 21).
 
-        None: it still fails after `hold_max`, or we shall stop; nothing was applied, or it counts
-        once anyway. Where the error has no explanation and others are applied meanwhile, it is
-        pinned down: what fails alone is left pending, so that its deliveries count and it is kept
-        raw at the sixth (H46). Without that, one damaged row would hold up every ticket.
+        Returns None if it still fails after `hold_max`, or if the loop must stop: nothing was
+        applied, or it counts once anyway. Where the error has no explanation and other batches are
+        applied meanwhile, the failing ticket is isolated: its entries stay pending, so that their
+        deliveries count and they are stored as rejected input at the sixth (H46). Otherwise one
+        damaged row would hold up every ticket.
         """
-        pauses = Backoff()
-        give_up = began + self._pace.hold_max.total_seconds()
+        backoff = Backoff()
+        give_up_at = started_at + self._config.hold_max.total_seconds()
         failed_at: float | None = None
         apart = False
         for tries in count(1):
             try:
-                applied = self._apply(opened, apart=apart)
+                applied = self._applier.apply(batch, apart=apart)
             except Exception as error:
-                whose = blame(error)
-                if whose is Blame.CONTENT:
+                blamed = blame(error)
+                if blamed is Blame.CONTENT:
                     raise
-                unclear = whose is Blame.UNCLEAR
+                unclear = blamed is Blame.UNCLEAR
                 event = UNEXPLAINED if unclear else "intake_waits_for_database"
-                log.warning(
-                    event,
-                    extra={"error": error_name(error), "entries": len(opened.entries)},
-                )
+                facts = {"error": error_name(error), "entries": len(batch.entries)}
+                log.warning(event, extra=facts)
             else:
-                self._well_at = self._monotonic()
+                self._last_applied_at = self._monotonic()
                 return applied
             failed_at = failed_at or self._monotonic()
-            if apart and unclear and self._well_at > failed_at:
-                return Applied(left={entry.id for entry in opened.entries})
+            if apart and unclear and self._last_applied_at > failed_at:
+                return Applied(left={entry.id for entry in batch.entries})
             self._alive()
-            pause = pauses.next().total_seconds()
-            is_last = self._monotonic() + pause > give_up
+            pause = backoff.next().total_seconds()
+            is_last = self._monotonic() + pause > give_up_at
             if unclear and not apart and (is_last or tries >= UNEXPLAINED_TRIES):
                 apart = True
             elif is_last:
                 break
             if stop.wait(pause):
                 break
-        # They come first when we go on; but what may fail alone lets others through before.
-        later = self._pace.claim_interval if apart else timedelta()
-        self._next_claim = self._monotonic() + later.total_seconds()
+        # Released entries are read first. Those that may fail alone first let others through.
+        delay = self._config.reclaim_interval if apart else timedelta()
+        self._next_reclaim_at = self._monotonic() + delay.total_seconds()
         return None
 
-    def _finished(self, ids: Sequence[str], stop: Event) -> datetime | None:
-        """Finish what is committed; when. Tried until it works: they would all be done once more.
+    def _acknowledge(self, ids: Sequence[str], stop: Event) -> datetime | None:
+        """Acknowledge committed entries and return when, by Redis' clock.
 
-        None: we shall stop. They are still pending; whoever takes them over finds duplicates.
+        Tried until it succeeds: entries that are not acknowledged are all applied again. Returns
+        None if the loop must stop; whoever reclaims the entries then finds duplicates.
         """
-        pauses = Backoff()
+        backoff = Backoff()
         while True:
             try:
-                finished_at = self._source.finish(ids)
+                acknowledged_at = self._stream.acknowledge(ids)
             except RedisError as error:
                 self._outage.failed(reason_of(error))
             else:
                 self._outage.over()
-                return finished_at
+                return acknowledged_at
             self._alive()
-            if stop.wait(pauses.next().total_seconds()):
+            if stop.wait(backoff.next().total_seconds()):
                 return None
 
-
-def _guarded(work: Callable[[], None], pauses: Backoff, stop: Event, outage: Outage) -> None:
-    """Do *work*. What goes wrong is said, and followed by a pause."""
-    try:
-        work()
-    except RedisError as error:
-        outage.failed(reason_of(error))
-    except Exception:
-        # What was read stays pending and is delivered again, alone from the third time on.
-        log.exception("intake_failed")
-    else:
-        pauses.reset()
-        return
-    stop.wait(pauses.next().total_seconds())
+    def _survive(self, work: Callable[[], None], backoff: Backoff, stop: Event) -> None:
+        """Do *work*; an error is logged and followed by a pause."""
+        try:
+            work()
+        except RedisError as error:
+            self._outage.failed(reason_of(error))
+        except Exception:
+            # The entries stay pending and are delivered again, one by one from the third time on.
+            log.exception("intake_failed")
+        else:
+            backoff.reset()
+            return
+        stop.wait(backoff.next().total_seconds())

@@ -1,9 +1,9 @@
-"""The moments the sweeps note: up to when everything that was published is on the stream.
+"""The moments that the sweeps note: everything published before one was on the stream by then.
 
-Each says: what was published before it, by PostgreSQL's clock or Redis' own, has no later id than
-the stream's last one of that time. So the ids alone tell what came before what, even where they
-claim other times than the true ones: a publisher may choose an id from the future, and Redis never
-gives a smaller id than its last, whatever its clock says.
+What was published before a moment, by PostgreSQL's clock or Redis' own, has no later id than the
+stream's last one of that time. So the ids alone show the order, even where the times in them are
+wrong: a publisher may choose an id from the future, and Redis never assigns a smaller id than its
+last, whatever its clock says.
 """
 
 from datetime import datetime
@@ -16,14 +16,14 @@ from models.events.unknown_times import Id, NotedMoments, id_parts
 from models.platform.timestamps import from_microseconds
 
 MOMENTS: Final = f"{STREAM}:moments"  # a sorted set, by PostgreSQL's time; shared by all sweeps
-FORMER_MOMENTS: Final = f"{STREAM}:emptied"  # noted without the last id: they tell too little
+FORMER_MOMENTS: Final = f"{STREAM}:emptied"  # noted without the last id: too little to use
 
-# How a moment is noted; both times in microseconds: "<PostgreSQL's> <Redis'> <last id>".
-NOTED: Final = r"^(%d+) (%d+) (%d+%-%d+)$"  # Lua's pattern of it
+# The form of a moment; both times in microseconds: "<PostgreSQL's> <Redis'> <last id>".
+NOTED: Final = r"^(%d+) (%d+) (%d+%-%d+)$"  # as a pattern of Lua
 
 
 def read_moments(redis: Redis) -> NotedMoments:
-    """Read what is noted, by Redis' clock. Raises redis.RedisError."""
+    """Read the moments, by Redis' clock. Raises redis.RedisError."""
     noted: Any = redis.zrange(MOMENTS, 0, -1)
     return NotedMoments(_last_id_and_time(member.decode()) for member in noted)
 

@@ -1,7 +1,7 @@
-"""Tells Flower about the batches: task events named `intake`, at most ten a second.
+"""Reports batches to Flower: task events named `intake`, at most ten a second.
 
-A thread and a connection of its own: a broker that is slow, or away, never holds up the intake.
-Reports may get lost; they are for people, and counts that matter are metrics.
+They are sent by a thread and a connection of their own: a slow or unavailable broker never delays
+the intake. Reports may get lost; they are for people, and counts that matter are metrics.
 """
 
 import logging
@@ -16,7 +16,7 @@ from uuid import uuid4
 from celery import Celery
 from celery.events import EventDispatcher
 
-from worker.intake.loop import Batch
+from worker.intake.loop import AppliedBatch
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +28,15 @@ _CLOSING_MAX: Final = timedelta(seconds=2)
 
 @dataclass(slots=True)
 class BatchTotals:
-    """What happened since the last report."""
+    """The counts since the last report."""
 
     batches: int = 0
     entries: int = 0
     took: timedelta = timedelta()
     outcomes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, batch: Batch) -> None:
-        """Count one batch in."""
+    def add(self, batch: AppliedBatch) -> None:
+        """Count one batch."""
         self.batches += 1
         self.entries += batch.entries
         self.took += batch.took
@@ -44,38 +44,38 @@ class BatchTotals:
             self.outcomes[outcome] += count
 
     def facts(self) -> dict[str, int]:
-        """Give the counts as a task would return them; an outcome without a count stays unnamed."""
-        counted = {outcome: count for outcome, count in sorted(self.outcomes.items()) if count}
-        return {"batches": self.batches, "entries": self.entries, **counted}
+        """Return the counts as a task would; outcomes without a count are left out."""
+        outcomes = {outcome: count for outcome, count in sorted(self.outcomes.items()) if count}
+        return {"batches": self.batches, "entries": self.entries, **outcomes}
 
 
 class BatchReports:
-    """Gathers batches and sends them on as one finished task."""
+    """Collects batches and reports them as one finished task."""
 
     def __init__(self, app: Celery, *, worker: str) -> None:
         """Prepare reports in the name of *worker* (its node name); `start` begins to send."""
         self._app = app
         self._worker = worker
         self._lock = threading.Lock()
-        self._tally = BatchTotals()
-        self._wanted = threading.Event()
+        self._totals = BatchTotals()
+        self._pending = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
 
     def start(self) -> None:
-        """Start the thread that sends."""
+        """Start the thread that sends them."""
         self._thread.start()
 
-    def add(self, batch: Batch) -> None:
-        """Count *batch* in. Returns at once and raises nothing."""
+    def add(self, batch: AppliedBatch) -> None:
+        """Count *batch*. Returns at once and raises nothing."""
         with self._lock:
-            self._tally.add(batch)
-        self._wanted.set()
+            self._totals.add(batch)
+        self._pending.set()
 
     def close(self) -> None:
         """Send what is left, if the broker lets it, and end the thread."""
         self._closed.set()
-        self._wanted.set()
+        self._pending.set()
         self._thread.join(_CLOSING_MAX.total_seconds())
 
     def _run(self) -> None:
@@ -87,12 +87,12 @@ class BatchReports:
                     self._app.events.Dispatcher(
                         channel=connection.ensure_connection(max_retries=0).channel(),
                         hostname=self._worker,
-                        buffer_while_offline=False,  # a failure shows, and we connect anew
+                        buffer_while_offline=False,  # a failure raises, and we connect again
                     ) as dispatcher,
                 ):
                     while not last:
-                        self._wanted.wait()
-                        self._wanted.clear()
+                        self._pending.wait()
+                        self._pending.clear()
                         last = self._closed.is_set()
                         self._send(dispatcher)
                         self._closed.wait(INTERVAL.total_seconds())
@@ -102,18 +102,18 @@ class BatchReports:
 
     def _send(self, dispatcher: EventDispatcher) -> None:
         with self._lock:
-            tally, self._tally = self._tally, BatchTotals()
-        if not tally.batches:
+            totals, self._totals = self._totals, BatchTotals()
+        if not totals.batches:
             return
         uuid = str(uuid4())
         now = time.time()
-        began = now - tally.took.total_seconds()
+        began = now - totals.took.total_seconds()
         dispatcher.send(
             "task-received",
             uuid=uuid,
             name=NAME,
             args="()",
-            kwargs=f"{{'entries': {tally.entries}}}",
+            kwargs=f"{{'entries': {totals.entries}}}",
             root_id=uuid,
             parent_id=None,
             retries=0,
@@ -125,7 +125,7 @@ class BatchReports:
         dispatcher.send(
             "task-succeeded",
             uuid=uuid,
-            result=repr(tally.facts()),
-            runtime=tally.took.total_seconds(),
+            result=repr(totals.facts()),
+            runtime=totals.took.total_seconds(),
             timestamp=now,
         )

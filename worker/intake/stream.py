@@ -1,16 +1,16 @@
-"""The consumer group `slipway` on the stream `ticket-events`: read, take over, finish.
+"""The consumer group `slipway` on the stream `ticket-events`: read, reclaim, acknowledge.
 
-An entry is pending from the moment it is read until it is finished, in Redis itself, so a process
-that dies loses nothing: another one takes the entry over. Every method raises `redis.RedisError`
-when Redis cannot be asked; all of them may simply be called again.
+An entry is pending from the moment it is read until it is acknowledged, in Redis itself, so a
+process that dies loses nothing: another one reclaims the entry. Every method raises
+`redis.RedisError` when Redis is unavailable; all of them may simply be called again.
 """
 
 import os
 import secrets
 import socket
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -21,103 +21,123 @@ from models.events.event import Entry
 from models.events.stream_contract import GROUP, STREAM
 from models.platform.durations import whole_milliseconds
 from models.platform.timestamps import entry_id_time, from_microseconds
-from worker.intake.fields import keep_every_field
 from worker.intake.noted_moments import read_moments
-from worker.intake.reclaim import Pending, to_take
 
-# What one read holds in memory: entries have up to 512 KiB, and a chunk hundreds of them. Redis
-# counts entries alone, so they are asked for in portions; one more may come when it is reached.
+# Bounds what one read holds in memory: an entry has up to 512 KiB, and a batch hundreds of them.
+# Redis counts entries only, so they are read in portions; the last portion may exceed the bound.
 READ_BYTES_MAX: Final = 8 * 1024 * 1024
 PORTION: Final = 64
+ALONE_FROM: Final = 3  # the delivery from which an entry is suspected of killing its readers
 
-Answer = TypeVar("Answer")
-_Handed = tuple[str, Mapping[bytes, bytes]]  # an entry's id and fields
-_FREE_TO_TAKE: Final = timedelta(days=1)  # the idle time given to what is handed back
-# Checked and deleted in one step: DELCONSUMER throws away what its consumer has pending.
-_RETIRE: Final = """
-local retired = 0
+Reply = TypeVar("Reply")
+_RawEntry = tuple[str, Mapping[bytes, bytes]]  # an entry's id and fields
+_RELEASED_IDLE: Final = timedelta(days=1)  # the idle time given to released entries
+# Checked and deleted in one step: DELCONSUMER discards what its consumer has pending.
+_REMOVE_CONSUMERS: Final = """
+local removed = 0
 for _, raw in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local consumer = {}
   for i = 1, #raw, 2 do consumer[raw[i]] = raw[i + 1] end
   if consumer['pending'] == 0 and consumer['idle'] >= tonumber(ARGV[2])
      and (ARGV[3] == '' or consumer['name'] == ARGV[3]) then
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer['name'])
-    retired = retired + 1
+    removed = removed + 1
   end
 end
-return retired
+return removed
 """
 
 
 def consumer_name() -> str:
-    """Make a name no other process has or had, so that what is pending under it is ours alone."""
+    """Return a name that no other process has or had, so that its pending entries are ours."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEntry:
+    """An entry that was delivered to a consumer and not acknowledged."""
+
+    id: str
+    idle: timedelta
+    deliveries: int
+
+
+def choose_to_reclaim(pending: Sequence[PendingEntry]) -> list[PendingEntry]:
+    """Return the entries to claim together: all that are not suspects, or the oldest suspect (H46).
+
+    Only these are claimed, and claiming is what counts a delivery. (XAUTOCLAIM would deliver all of
+    them: with one that kills its readers among 500, the others would be counted along with it, and
+    stored as rejected input at the sixth delivery although nothing is wrong with them.)
+    """
+    unsuspected = [entry for entry in pending if entry.deliveries + 1 < ALONE_FROM]
+    return unsuspected or list(pending[:1])
 
 
 class Stream:
     """One consumer of the group.
 
-    For one thread at a time, but for `finish` and `hand_back`: those, any thread may call.
+    Not thread-safe, except for `acknowledge` and `release`.
     """
 
     def __init__(self, redis: Redis, *, consumer: str) -> None:
         """Use *redis*, whose socket timeout must be longer than any `block`."""
-        keep_every_field(redis)
+        redis.set_response_callback("XREADGROUP", _parse_read)
+        redis.set_response_callback("XCLAIM", _parse_claim)
         self._redis = redis
         self._consumer = consumer
-        self._lost_answer = False  # Redis may have handed us entries that never arrived
+        self._lost_reply = False  # Redis may have delivered entries to us that never arrived
         self._portion = PORTION
-        self._retire = redis.register_script(_RETIRE)
+        self._remove_consumers = redis.register_script(_REMOVE_CONSUMERS)
 
     def read(self, *, count: int, block: timedelta) -> list[Entry]:
-        """Read up to *count* new entries; with none there, wait up to *block* for the first.
+        """Read up to *count* new entries; if there are none, wait up to *block* for the first.
 
-        Large entries are fewer: a read ends with the portion in which its size is reached.
+        Returns fewer if they are large: a read ends with the portion that reaches the size bound.
         """
-        read: list[_Handed] = []
+        read: list[_RawEntry] = []
         size = 0
         wait: int | None = whole_milliseconds(block)
         while len(read) < count and size < READ_BYTES_MAX:
-            asked = min(count - len(read), self._portion)
-            part = self._read_portion(asked, wait, begun=bool(read))
-            read += part
-            size += self._sized(part)
-            if len(part) < asked:
+            portion_count = min(count - len(read), self._portion)
+            portion = self._read_portion(portion_count, wait, begun=bool(read))
+            read += portion
+            size += self._size_of(portion)
+            if len(portion) < portion_count:
                 break
             wait = None  # there is something to do
         return self._entries(read)
 
-    def claim_stale(self, *, min_idle: timedelta, count: int) -> list[Entry]:
-        """Take over up to *count* entries that a consumer was handed *min_idle* ago or earlier.
+    def reclaim(self, *, min_idle: timedelta, count: int) -> list[Entry]:
+        """Take over up to *count* entries that a consumer was given *min_idle* ago or earlier.
 
-        Also what was handed to ourselves in an answer that never came. Call it with nothing in
-        hand. An entry handed out for the third time comes alone. `deliveries` counts this one too.
-        Bounded in size as `read`: call it again while it gives entries.
+        Includes entries delivered to this consumer in a reply that never arrived: call it while no
+        batch is running. An entry that is delivered for the third time comes alone. `deliveries`
+        counts this one too. Bounded in size like `read`: call it again while it returns entries.
         """
-        own = self._lost_answer
-        asked = _moment(self._redis.time())  # before it is asked who is idle for how long
+        own = self._lost_reply
+        checked_at = _moment(self._redis.time())  # before the idle times are queried
         pending = self._pending(count, timedelta() if own else min_idle, mine=own)
-        taken = to_take(pending)
-        if not taken:
-            self._lost_answer = False
+        chosen = choose_to_reclaim(pending)
+        if not chosen:
+            self._lost_reply = False
             return []
-        idle = 0 if own else whole_milliseconds(min_idle)  # another one may have been faster
-        claimed: list[_Handed] = []
+        idle = 0 if own else whole_milliseconds(min_idle)  # another process may have been faster
+        claimed: list[_RawEntry] = []
         size = place = 0
-        while place < len(taken) and size < READ_BYTES_MAX:
-            portion = taken[place : place + self._portion]
-            part = self._claim_portion([one.id for one in portion], idle)
-            place += len(portion)
-            claimed += part
-            size += self._sized(part)
-        before = {entry.id: entry for entry in taken}
-        return [_taken_over(one, before[one.id], asked) for one in self._entries(claimed)]
+        while place < len(chosen) and size < READ_BYTES_MAX:
+            to_claim = chosen[place : place + self._portion]
+            portion = self._claim_portion([entry.id for entry in to_claim], idle)
+            place += len(to_claim)
+            claimed += portion
+            size += self._size_of(portion)
+        before = {entry.id: entry for entry in chosen}
+        return [_reclaimed(entry, before[entry.id], checked_at) for entry in self._entries(claimed)]
 
-    def hand_back(self, entries: Sequence[Entry]) -> None:
-        """Give up entries untouched: anybody may take them now, and the handing out does not count.
+    def release(self, entries: Sequence[Entry]) -> None:
+        """Give up unapplied entries: any consumer may take them, and this delivery does not count.
 
-        For when not the entries but the database was the trouble: an outage must not look like an
-        entry that kills its readers.
+        For when the database failed and not the entries: an outage must not look like an entry that
+        kills its readers.
         """
         by_deliveries: defaultdict[int, list[Any]] = defaultdict(list)
         for entry in entries:
@@ -129,77 +149,77 @@ class Stream:
                 self._consumer,
                 min_idle_time=0,
                 message_ids=ids,
-                idle=whole_milliseconds(_FREE_TO_TAKE),
+                idle=whole_milliseconds(_RELEASED_IDLE),
                 retrycount=deliveries - 1,
                 justid=True,
             )
 
-    def finish(self, ids: Iterable[str]) -> datetime:
-        """Take applied entries off the group and off the stream, in one step; give its moment.
+    def acknowledge(self, ids: Iterable[str]) -> datetime:
+        """Remove applied entries from the group and from the stream, in one step; return when.
 
-        The moment is told by Redis' clock, as are the entries' ids. (Between two steps a dying
-        process would leave an entry that is first of the stream for ever and in nobody's pending
-        list.) Never before the COMMIT.
+        The time is Redis', as are the entries' ids. (Between two steps a dying process would leave
+        an entry that stays the first of the stream indefinitely and is pending nowhere.) Never call
+        it before the COMMIT.
         """
         done = list(ids)
-        with self._redis.pipeline(transaction=True) as both:
-            both.xack(STREAM, GROUP, *done)
-            both.xdel(STREAM, *done)
-            both.time()
-            return _moment(both.execute()[-1])
+        with self._redis.pipeline(transaction=True) as commands:
+            commands.xack(STREAM, GROUP, *done)
+            commands.xdel(STREAM, *done)
+            commands.time()
+            return _moment(commands.execute()[-1])
 
-    def retire_consumers(self, *, idle: timedelta) -> int:
-        """Forget consumers without anything pending that have not asked for *idle*; count them."""
-        return self._forget(idle, "")
+    def remove_idle_consumers(self, *, idle: timedelta) -> int:
+        """Remove consumers with nothing pending that have not read for *idle*; return how many."""
+        return self._remove(idle, "")
 
-    def leave(self) -> None:
-        """Forget this consumer, unless something is pending under its name."""
-        self._forget(timedelta(), self._consumer)
+    def remove_consumer(self) -> None:
+        """Remove this consumer, unless it has pending entries."""
+        self._remove(timedelta(), self._consumer)
 
-    def _read_portion(self, count: int, wait: int | None, *, begun: bool) -> list[_Handed]:
+    def _read_portion(self, count: int, wait: int | None, *, begun: bool) -> list[_RawEntry]:
         try:
-            answer: Any = self._in_group(
+            reply: Any = self._in_group(
                 lambda: self._redis.xreadgroup(
                     GROUP, self._consumer, {STREAM: ">"}, count=count, block=wait
                 )
             )
         except RedisError as error:
-            # An error that is an answer handed nothing out; what came before is in our name.
-            self._lost_answer = begun or not isinstance(error, ResponseError) or self._lost_answer
+            # An error reply delivers nothing; the portions before it are pending in our name.
+            self._lost_reply = begun or not isinstance(error, ResponseError) or self._lost_reply
             raise
-        return [(id_.decode(), fields) for _, part in answer for id_, fields in part]
+        return [(id_.decode(), fields) for _, entries in reply for id_, fields in entries]
 
-    def _claim_portion(self, ids: Sequence[str], idle: int) -> list[_Handed]:
+    def _claim_portion(self, ids: Sequence[str], idle: int) -> list[_RawEntry]:
         try:
-            claimed: Any = self._redis.xclaim(
+            reply: Any = self._redis.xclaim(
                 STREAM, GROUP, self._consumer, min_idle_time=idle, message_ids=[*ids]
             )
-        except RedisError:  # a portion before this one may be in our name
-            self._lost_answer = True
+        except RedisError:  # a portion before this one may be pending in our name
+            self._lost_reply = True
             raise
-        return [(id_.decode(), fields) for id_, fields in claimed if fields is not None]
+        return [(id_.decode(), fields) for id_, fields in reply if fields is not None]
 
-    def _sized(self, part: Sequence[_Handed]) -> int:
-        """Add up the bytes of *part*; where an entry is large, the next portion is smaller."""
-        sizes = [sum(map(len, fields.values())) for _, fields in part]
+    def _size_of(self, portion: Sequence[_RawEntry]) -> int:
+        """Return the bytes of *portion*; where an entry is large, the next portion is smaller."""
+        sizes = [sum(map(len, fields.values())) for _, fields in portion]
         if sizes:
             self._portion = max(1, min(PORTION, READ_BYTES_MAX // max(1, *sizes)))
         return sum(sizes)
 
-    def _entries(self, handed: Sequence[_Handed]) -> list[Entry]:
-        """Make entries of what was just handed to us (id, fields), in order of ids.
+    def _entries(self, raw_entries: Sequence[_RawEntry]) -> list[Entry]:
+        """Make entries of what was just read, in order of ids.
 
-        By when they were there (rule 3) takes a short round trip. Only ids from the future, which
-        tell no time, take a second one. What one read returned is a microsecond apart, so that
-        such entries keep their order beside what another intake has in hand.
+        The time by which they were there (rule 3) takes a short round trip. Ids from the future,
+        which tell no time, take a second one. The entries of one read are a microsecond apart, so
+        that they keep their order next to those of another intake.
         """
-        if not handed:
+        if not raw_entries:
             return []
         try:
             now = _moment(self._redis.time())
-            moments = read_moments(self._redis) if entry_id_time(handed[-1][0]) > now else None
-        except RedisError:  # they stay pending under our name
-            self._lost_answer = True
+            moments = read_moments(self._redis) if entry_id_time(raw_entries[-1][0]) > now else None
+        except RedisError:  # they stay pending in our name
+            self._lost_reply = True
             raise
         return [
             Entry(
@@ -208,16 +228,17 @@ class Stream:
                 read_at=now + place * timedelta.resolution,
                 seen_at=None if moments is None else moments.seen_at(id_),
             )
-            for place, (id_, fields) in enumerate(handed)
+            for place, (id_, fields) in enumerate(raw_entries)
         ]
 
-    def _forget(self, idle: timedelta, name: str) -> int:
+    def _remove(self, idle: timedelta, name: str) -> int:
+        milliseconds = whole_milliseconds(idle)
         return int(
-            self._in_group(lambda: self._retire([STREAM], [GROUP, whole_milliseconds(idle), name]))
+            self._in_group(lambda: self._remove_consumers([STREAM], [GROUP, milliseconds, name]))
         )
 
-    def _pending(self, count: int, idle: timedelta, *, mine: bool) -> list[Pending]:
-        found: list[dict[str, Any]] = self._in_group(
+    def _pending(self, count: int, idle: timedelta, *, mine: bool) -> list[PendingEntry]:
+        rows: list[dict[str, Any]] = self._in_group(
             lambda: self._redis.xpending_range(
                 STREAM,
                 GROUP,
@@ -229,47 +250,88 @@ class Stream:
             )
         )
         return [
-            Pending(
-                id=one["message_id"].decode(),
-                idle=timedelta(milliseconds=one["time_since_delivered"]),
-                deliveries=one["times_delivered"],
+            PendingEntry(
+                id=row["message_id"].decode(),
+                idle=timedelta(milliseconds=row["time_since_delivered"]),
+                deliveries=row["times_delivered"],
             )
-            for one in found
+            for row in rows
         ]
 
-    def _in_group(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask; if stream or group are gone (or never were), make them and ask again.
+    def _in_group(self, command: Callable[[], Reply]) -> Reply:
+        """Run *command*; if the stream or the group is missing, create them and run it again.
 
-        The group begins at 0: what is on the stream and was not deleted was not finished.
+        The group begins at 0: an entry that was not deleted was not applied.
         """
         try:
-            return ask()
+            return command()
         except ResponseError as refusal:
-            if not any(word in str(refusal) for word in ("NOGROUP", "no such key", "UNBLOCKED")):
+            if not any(part in str(refusal) for part in ("NOGROUP", "no such key", "UNBLOCKED")):
                 raise
         try:
             self._redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
         except ResponseError as refusal:
             if "BUSYGROUP" not in str(refusal):  # another process was faster
                 raise
-        return ask()
+        return command()
 
 
-def _taken_over(entry: Entry, before: Pending, asked: datetime) -> Entry:
-    """Say of an entry of another consumer that it was there when that one was handed it.
+def _reclaimed(entry: Entry, before: PendingEntry, checked_at: datetime) -> Entry:
+    """Note on an entry of another consumer that it was there when that one was given it.
 
-    So what a dead consumer read stands in the same order as what others read meanwhile. *asked* is
-    the time before Redis was asked, which rounds to milliseconds. Handing back sets an idle time
-    that tells nothing.
+    So what a dead consumer read is ordered like what others read meanwhile. *checked_at* is the
+    time before Redis was queried; idle times are rounded to milliseconds. The idle time of a
+    released entry tells nothing.
     """
-    seen = entry.seen_at
-    if before.idle < _FREE_TO_TAKE:
-        handed_out = asked - before.idle - timedelta(milliseconds=1)
-        seen = handed_out if seen is None else min(handed_out, seen)
-    return replace(entry, deliveries=before.deliveries + 1, seen_at=seen)
+    seen_at = entry.seen_at
+    if before.idle < _RELEASED_IDLE:
+        delivered_at = checked_at - before.idle - timedelta(milliseconds=1)
+        seen_at = delivered_at if seen_at is None else min(delivered_at, seen_at)
+    return replace(entry, deliveries=before.deliveries + 1, seen_at=seen_at)
 
 
-def _moment(told: tuple[int, int]) -> datetime:
-    """The answer to TIME."""
-    seconds, microseconds = told
+def _moment(reply: tuple[int, int]) -> datetime:
+    """Convert the reply to TIME."""
+    seconds, microseconds = reply
     return from_microseconds(seconds * 1_000_000 + microseconds)
+
+
+# Replies with entries, parsed here: where XADD was given a field twice, redis-py would keep the
+# last one, and so decide which of two events counts.
+
+
+def _parse_read(reply: Any, **_options: object) -> list[Any]:  # noqa: ANN401 - redis-py's signature
+    streams = reply.items() if isinstance(reply, Mapping) else reply or ()  # RESP3: a map
+    return [[stream, _parse_entries(entries)] for stream, entries in streams]
+
+
+def _parse_claim(reply: Any, **options: object) -> Any:  # noqa: ANN401 - redis-py's signature
+    return reply if options.get("parse_justid") else _parse_entries(reply)
+
+
+def _parse_entries(entries: Sequence[Any]) -> list[Any]:
+    """Return ids and fields; a deleted entry has none (before Redis 7 it is nil)."""
+    return [
+        (None, None)
+        if entry is None
+        else (entry[0], None if entry[1] is None else _parse_fields(entry[1]))
+        for entry in entries
+    ]
+
+
+def _parse_fields(pairs: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return the fields in *pairs*, alternating names and values.
+
+    Where a name appears twice, every field gets a number after its name: none of them has the name
+    that is expected, so the entry is no event, and is stored as rejected input with all it holds.
+    """
+    names, values = pairs[::2], pairs[1::2]
+    fields = dict(zip(names, values, strict=True))
+    if len(fields) == len(names):
+        return fields
+    seen: Counter[bytes] = Counter()
+    numbered: dict[bytes, bytes] = {}
+    for name, value in zip(names, values, strict=True):
+        seen[name] += 1
+        numbered[b"%s (%d)" % (name, seen[name])] = value
+    return numbered

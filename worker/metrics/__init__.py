@@ -1,6 +1,6 @@
-"""What each process tells Prometheus. Counted per chunk or batch, never per event.
+"""The metrics of the worker processes, updated per batch or round, never per event.
 
-What a process counts itself (`intake`, `delivery`, `sweeping`, `beat`), what one process looks up
-for all of them (`surveyor`), and how it is shown (`page`, `step`). Names, labels and alerts are
-explained on the page beside this file.
+`intake`, `delivery` and `sweep` count what their own process does. `collector` collects the stats
+of PostgreSQL and Redis for the whole system, `gauges` exports them, `server` serves them. README.md
+explains names, labels and alerts.
 """

@@ -1,7 +1,7 @@
-"""Looks at PostgreSQL and Redis in the name of all processes, and has Prometheus shown what it saw.
+"""Collects the stats of PostgreSQL and Redis for the whole system, which Prometheus then scrapes.
 
-A thread for each server, in the process of the sweep. So a scrape costs no query and waits for
-nobody, and a server that hangs holds up nothing but its own figures; it counts as down by then.
+The sweep process runs it, with a thread for each server. So a scrape runs no query and waits for no
+server, and a server that hangs delays nothing but its own stats; it counts as down by then.
 """
 
 import logging
@@ -19,28 +19,34 @@ from models.database.engine import Transaction
 from models.monitoring.stats import collect_stats
 from models.platform.clock import Clock
 from models.settings.settings import Settings
-from worker.intake.celery_queue.script import LISTS, QUEUE
-from worker.metrics import gauges as figures
+from worker.intake.celery_queue import LISTS
+from worker.metrics import gauges
 from worker.metrics.gauges import Gauges
-from worker.metrics.lost_messages import DEFAULT, lost_messages, waiting_in
-from worker.metrics.stream_probe import Refused, refused
-from worker.metrics.stream_stats import survey_queues, survey_stream
+from worker.metrics.redis_stats import (
+    PublishRefusal,
+    collect_stream_stats,
+    messages_by_list,
+    misplaced_messages,
+    probe_publishing,
+    queue_lengths,
+)
 from worker.process.outage import Outage, reason_of
+from worker.process.queues import DEFAULT_QUEUE, TICKETS_QUEUE
 
 log = logging.getLogger(__name__)
 
 STATEMENT_MAX: Final = timedelta(seconds=2)
 LOCK_MAX: Final = timedelta(seconds=1)
-ANSWER_MAX: Final = timedelta(seconds=10)  # beyond the interval; a server that is slower is down
+STALE_AFTER: Final = timedelta(seconds=10)  # beyond the interval; a slower server counts as down
 _CLOSING_MAX: Final = timedelta(seconds=5)
 _POSTGRESQL: Final = "postgresql"
 _REDIS: Final = "redis"
 _BROKER: Final = "broker"
-_TRIAL: Final = "trial"
+_PUBLISHING: Final = "publishing"
 
 
 class StatsCollector:
-    """Surveys every SLIPWAY_SURVEY_INTERVAL until closed."""
+    """Collects stats every SLIPWAY_SURVEY_INTERVAL until it is closed."""
 
     def __init__(
         self,
@@ -54,7 +60,7 @@ class StatsCollector:
         settings: Settings,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Prepare; nothing is asked before `start`. *queues*: the lists of each, in *broker*."""
+        """Prepare; nothing is queried before `start`. *queues*: the lists of each, in *broker*."""
         self._shown = shown
         self._transaction = transaction
         self._clock = clock
@@ -64,107 +70,109 @@ class StatsCollector:
         self._settings = settings
         self._wall_clock = wall_clock
         self._closed = threading.Event()
-        self._began: datetime | None = None  # the first look at the database, by its clock
-        self._seen: dict[str, float] = {}  # when each server was surveyed last
-        self._ahead: dict[str, timedelta] = {}  # how far its clock was ahead of ours then
-        self._looks: Mapping[str, Callable[[], datetime | None]] = {
-            _POSTGRESQL: self._look_at_database,
-            _REDIS: self._look_at_redis,
-            _BROKER: self._look_at_queues,
+        self._first_collected_at: datetime | None = None  # from the database, by its clock
+        self._collected_at: dict[str, float] = {}  # by server
+        self._ahead: dict[str, timedelta] = {}  # how far each server's clock was ahead of ours
+        self._collectors: Mapping[str, Callable[[], datetime | None]] = {
+            _POSTGRESQL: self._collect_from_database,
+            _REDIS: self._collect_from_redis,
+            _BROKER: self._collect_from_broker,
         }
         self._outages = {
             server: Outage(log, "survey_failed", "survey_works", server=server)
-            for server in self._looks
+            for server in self._collectors
         }
         self._threads = [
-            threading.Thread(target=self._run, args=(server,), name=f"survey {server}", daemon=True)
-            for server in self._looks
+            threading.Thread(target=self._run, args=(server,), name=f"stats {server}", daemon=True)
+            for server in self._collectors
         ]
-        shown.ask("servers", self._of_servers)
+        shown.compute("servers", self._server_gauges)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start collecting."""
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop collecting."""
         self._closed.set()
         for thread in self._threads:
             thread.join(_CLOSING_MAX.total_seconds())
 
-    def look(self) -> None:
-        """Look once at each server. One that cannot be asked is shown as down, and not raised."""
-        for server in self._looks:
-            self._look(server)
+    def collect(self) -> None:
+        """Collect once from each server. An unavailable one is shown as down, without raising."""
+        for server in self._collectors:
+            self._collect(server)
 
     def _run(self, server: str) -> None:
         while not self._closed.is_set():
-            self._look(server)
+            self._collect(server)
             self._closed.wait(self._settings.survey_interval.total_seconds())
 
-    def _look(self, server: str) -> None:
+    def _collect(self, server: str) -> None:
         try:
-            moment = self._looks[server]()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next look must come
+            server_time = self._collectors[server]()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next round must come
             self._outages[server].failed(reason_of(error))
-            self._seen.pop(server, None)
+            self._collected_at.pop(server, None)
             return
         self._outages[server].over()
         now = self._wall_clock()
-        self._seen[server] = now
-        if moment is not None:
-            self._ahead[server] = timedelta(seconds=moment.timestamp() - now)
+        self._collected_at[server] = now
+        if server_time is not None:
+            self._ahead[server] = timedelta(seconds=server_time.timestamp() - now)
 
-    def _look_at_database(self) -> datetime:
+    def _collect_from_database(self) -> datetime:
         with self._transaction() as connection:
-            survey = collect_stats(connection, now=self._clock.now(connection))
-            asked = self._clock.now(connection)
-        self._began = self._began or survey.at
+            stats = collect_stats(connection, now=self._clock.now(connection))
+            server_time = self._clock.now(connection)
+        self._first_collected_at = self._first_collected_at or stats.at
         interval = self._settings.sweep_interval
-        found = figures.of_database(survey, sweep_interval=interval, since=self._began)
-        self._shown.show(_POSTGRESQL, found)
-        return asked
+        families = gauges.of_database(
+            stats, sweep_interval=interval, since=self._first_collected_at
+        )
+        self._shown.show(_POSTGRESQL, families)
+        return server_time
 
-    def _look_at_redis(self) -> datetime | None:
-        found = refused(self._redis)
-        self._shown.show(_TRIAL, figures.of_trial(found))
-        if found is Refused.WRONG_TYPE:  # there is no stream to survey
+    def _collect_from_redis(self) -> datetime | None:
+        refusal = probe_publishing(self._redis)
+        self._shown.show(_PUBLISHING, gauges.of_refusal(refusal))
+        if refusal is PublishRefusal.WRONG_TYPE:  # there is no stream
             self._shown.show(_REDIS, [])
             return None
-        survey = survey_stream(self._redis)
-        door = survey_queues(self._redis, {QUEUE: LISTS})
-        self._shown.show(_REDIS, [*figures.of_stream(survey), *figures.of_queues("celery", door)])
-        return survey.at
+        stats = collect_stream_stats(self._redis)
+        lengths = queue_lengths(self._redis, {TICKETS_QUEUE: LISTS})
+        self._shown.show(_REDIS, [*gauges.of_stream(stats), *gauges.of_queues("celery", lengths)])
+        return stats.at
 
-    def _look_at_queues(self) -> None:
-        lengths = survey_queues(self._broker, self._queues)
-        lost = figures.of_lost_messages(self._lost())
-        self._shown.show(_BROKER, [*figures.of_queues("wakeup", lengths), *lost])
+    def _collect_from_broker(self) -> None:
+        lengths = queue_lengths(self._broker, self._queues)
+        misplaced = gauges.of_misplaced_messages(self._misplaced_messages())
+        self._shown.show(_BROKER, [*gauges.of_queues("wakeup", lengths), *misplaced])
 
-    def _lost(self) -> Mapping[str, int]:
-        same = _place(self._settings.broker_url) == _place(self._settings.redis_url)
-        lost = lost_messages(self._broker, holds_stream=same)
+    def _misplaced_messages(self) -> Mapping[str, int]:
+        same = _database_of(self._settings.broker_url) == _database_of(self._settings.redis_url)
+        misplaced = misplaced_messages(self._broker, holds_stream=same)
         if same:
-            return lost
-        try:  # backends know the stream's Redis alone, and forget the queue there
-            beside = sum(waiting_in(self._redis, DEFAULT).values())
-        except RedisError:  # its own look shows that it is away
-            beside = 0
-        return {**lost, DEFAULT: lost[DEFAULT] + beside}
+            return misplaced
+        try:  # backends know the stream's Redis alone, and may send without a queue there
+            on_stream = sum(messages_by_list(self._redis, DEFAULT_QUEUE).values())
+        except RedisError:  # its own stats show that it is unavailable
+            on_stream = 0
+        return {**misplaced, DEFAULT_QUEUE: misplaced[DEFAULT_QUEUE] + on_stream}
 
-    def _of_servers(self) -> list[figures.Family]:
-        """Judge anew with each scrape: who hangs tells nobody."""
-        oldest = self._wall_clock() - (self._settings.survey_interval + ANSWER_MAX).total_seconds()
-        seen, ahead = dict(self._seen), dict(self._ahead)
-        up = {server: seen.get(server, 0.0) > oldest for server in self._looks}
-        families = figures.of_servers(up, seen)
+    def _server_gauges(self) -> list[gauges.Family]:
+        """Compute them with each scrape: a collector that hangs updates nothing."""
+        oldest = self._wall_clock() - (self._settings.survey_interval + STALE_AFTER).total_seconds()
+        collected_at, ahead = dict(self._collected_at), dict(self._ahead)
+        up = {server: collected_at.get(server, 0.0) > oldest for server in self._collectors}
+        families = gauges.of_servers(up, collected_at)
         if {_POSTGRESQL, _REDIS} <= ahead.keys():
-            families += figures.of_clocks(ahead[_REDIS] - ahead[_POSTGRESQL])
+            families += gauges.of_clocks(ahead[_REDIS] - ahead[_POSTGRESQL])
         return families
 
 
-def _place(url: str) -> tuple[str | None, int | None, str]:
-    """Say which database of which server a URL leads to, with any user."""
+def _database_of(url: str) -> tuple[str | None, int | None, str]:
+    """Return the server and the database that a URL leads to, with any user."""
     parts = urlsplit(url)
     return parts.hostname, parts.port, parts.path

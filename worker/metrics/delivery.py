@@ -1,4 +1,4 @@
-"""What a delivery process counts: once for each batch of attempts that is recorded."""
+"""The metrics of a delivery process, updated once for each batch of recorded attempts."""
 
 from collections import Counter as Count
 from collections import defaultdict
@@ -11,74 +11,90 @@ from prometheus_client.registry import Collector
 
 from models.outbox.values import Attempt
 from worker.delivery.summary_log import doubts, verdict_word
-from worker.metrics.cardinality import LabelLimit
-from worker.metrics.histogram import SECONDS, Histogram
+from worker.metrics.histogram import SECONDS, BatchHistogram
 
 VERDICTS: Final = ("delivered", "again", "unanswered", "dead")
-ALARMING_DOUBTS: Final = (
-    "balance_moved_otherwise",
-    "ref_id_not_ours",
-)  # money may have moved wrong
+# Those that an alert watches: a wrong amount may have moved.
+ALARMING_DOUBTS: Final = ("balance_moved_otherwise", "ref_id_not_ours")
+OTHERS: Final = "(others)"
+OPERATORS_MAX: Final = 1000
+
+
+class LabelLimit:
+    """Bounds the values of a label: the first *values_max* pass, all later ones become OTHERS."""
+
+    def __init__(self, values_max: int = OPERATORS_MAX) -> None:
+        self._values_max = values_max
+        self._known: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        """Return *value*, or OTHERS."""
+        if value in self._known:
+            return value
+        if len(self._known) >= self._values_max:
+            return OTHERS
+        self._known.add(value)
+        return value
 
 
 class DeliveryMetrics:
-    """Counts attempts and the time they took, by operator. For one thread."""
+    """Counts attempts and the time they took, by operator. Not thread-safe."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._attempts = Counter(
             "slipway_delivery_attempts",
-            "Attempts to deliver a notice, by operator and verdict; recorded ones.",
+            "Recorded attempts to deliver a notice, by operator and verdict.",
             ["operator", "verdict"],
             registry=registry,
         )
-        self._seconds = Histogram(
+        self._duration = BatchHistogram(
             "slipway_delivery_attempt_duration_seconds",
-            "Time an attempt took, by operator: until the answer, or until there was none.",
-            bounds=SECONDS,
+            "Duration of an attempt, by operator: until the response, or until it failed.",
+            buckets=SECONDS,
             registry=registry,
             label="operator",
         )
         self._doubts = Counter(
             "slipway_delivery_doubtful_responses",
-            "Successes that are odd, by operator and doubt.",
+            "Successes with a contradiction in the response, by operator and doubt.",
             ["operator", "doubt"],
             registry=registry,
         )
-        self._standing = _UnusablePartners()
-        registry.register(self._standing)
-        self._bounded = LabelLimit()
+        self._unusable = _UnusablePartners()
+        registry.register(self._unusable)
+        self._limit = LabelLimit()
         self._expected: set[str] = set()
 
     def recorded(self, attempts: Sequence[Attempt]) -> None:
-        """Count *attempts* in."""
+        """Count *attempts*."""
         verdicts: Count[tuple[str, str]] = Count()
-        odd: Count[tuple[str, str]] = Count()
+        doubtful: Count[tuple[str, str]] = Count()
         seconds: defaultdict[str, list[float]] = defaultdict(list)
-        for one in attempts:
-            code = one.claim.operator_code
-            verdicts[code, verdict_word(one)] += 1
-            for doubt in doubts(one):
-                odd[code, doubt] += 1
-            if one.took:
-                seconds[code].append(one.took.total_seconds())
+        for attempt in attempts:
+            code = attempt.claim.operator_code
+            verdicts[code, verdict_word(attempt)] += 1
+            for doubt in doubts(attempt):
+                doubtful[code, doubt] += 1
+            if attempt.took:
+                seconds[code].append(attempt.took.total_seconds())
         for (code, verdict), count in verdicts.items():
             self._expect(code)
-            self._attempts.labels(self._bounded(code), verdict).inc(count)
-        for (code, doubt), count in odd.items():
-            self._doubts.labels(self._bounded(code), doubt).inc(count)
+            self._attempts.labels(self._limit(code), verdict).inc(count)
+        for (code, doubt), count in doubtful.items():
+            self._doubts.labels(self._limit(code), doubt).inc(count)
         for code, values in seconds.items():
-            self._seconds.observe(values, self._bounded(code))
+            self._duration.observe(values, self._limit(code))
 
     def unusable(self, partners: Mapping[str, bool]) -> None:
-        """Show from now on which of *partners*, by code, this process cannot send to."""
-        self._standing.unusable = partners
+        """Export which of *partners*, by code, this process cannot deliver to."""
+        self._unusable.partners = partners
 
     def _expect(self, operator: str) -> None:
-        """Show all verdicts of *operator* from now on: a rate needs the zero it starts from."""
-        shown = self._bounded(operator)
+        """Export all verdicts of *operator* from now on: a rate needs the zero it starts from."""
+        shown = self._limit(operator)
         if shown not in self._expected:
             self._expected.add(shown)
-            self._seconds.expect(shown)
+            self._duration.expect(shown)
             for verdict in VERDICTS:
                 self._attempts.labels(shown, verdict)
             for doubt in ALARMING_DOUBTS:
@@ -86,19 +102,19 @@ class DeliveryMetrics:
 
 
 class _UnusablePartners(Collector):
-    """Whom this process cannot send to, for as long as that is so; a log tells only changes."""
+    """The partners that this process cannot deliver to; the log reports changes only."""
 
     def __init__(self) -> None:
-        self.unusable: Mapping[str, bool] = {}  # replaced, never changed
-        self._bounded = LabelLimit()
+        self.partners: Mapping[str, bool] = {}  # replaced, never changed
+        self._limit = LabelLimit()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         shown: defaultdict[str, bool] = defaultdict(bool)
-        for code, unusable in self.unusable.items():
-            shown[self._bounded(code)] |= unusable
+        for code, unusable in self.partners.items():
+            shown[self._limit(code)] |= unusable
         family = GaugeMetricFamily(
             "slipway_partner_unusable",
-            "1: its secret cannot be opened here, or its protocol is not spoken.",
+            "1: its secret cannot be decrypted here, or its protocol is not supported.",
             labels=["operator"],
         )
         for code, unusable in sorted(shown.items()):

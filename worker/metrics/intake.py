@@ -1,17 +1,17 @@
-"""What an intake counts: once for each chunk."""
+"""The metrics of an intake, updated once for each batch."""
 
 from datetime import timedelta
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from models.events.channels import Channel
 from models.intake.apply import UNREADABLE
 from models.vocabulary import INBOUND, Outcome, Reason
-from worker.intake.loop import Batch
-from worker.metrics.histogram import LONG_SECONDS, SECONDS, SIZES, Histogram
+from worker.intake.loop import AppliedBatch
+from worker.metrics.histogram import LONG_SECONDS, SECONDS, SIZES
 
-# Why an event ends otherwise than rejected; the rest of the words are reasons to reject.
+# Reasons of other outcomes; all the others are reasons to reject.
 _NO_REJECTION: Final = {
     *(Reason.OPENED_IMPLICITLY, Reason.CORRECTION, Reason.LATE_OPEN),
     *(Reason.SAME_RESULT, Reason.ALREADY_CANCELLED),
@@ -24,12 +24,12 @@ _WAIT_MAX: Final = timedelta(days=1)  # an id that a publisher chose may claim a
 
 
 class IntakeMetrics:
-    """Counts what became of events, how many came at once, and how long they took."""
+    """Counts events by outcome, the sizes of batches, and how long they took."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._events = Counter(
             "slipway_events",
-            "Events, by action and how they ended.",
+            "Events, by action and outcome.",
             ["action", "outcome"],
             registry=registry,
         )
@@ -45,33 +45,33 @@ class IntakeMetrics:
         for reason in REJECTING:
             for channel in (Channel.STREAM, Channel.LOTTERY, Channel.QUEUE):
                 self._rejected.labels(reason, channel)
-        self._chunk_entries = Histogram(
+        self._batch_entries = Histogram(
             "slipway_intake_batch_entries",
-            "Stream entries applied in one chunk.",
-            bounds=SIZES,
+            "Stream entries in a batch.",
+            buckets=SIZES,
             registry=registry,
         )
-        self._chunk_seconds = Histogram(
+        self._batch_duration = Histogram(
             "slipway_intake_batch_duration_seconds",
-            "Time from a chunk's arrival in the process until it was committed and finished.",
-            bounds=SECONDS,
+            "Time from reading a batch until it was committed and acknowledged.",
+            buckets=SECONDS,
             registry=registry,
         )
-        self._apply_seconds = Histogram(
+        self._apply_duration = Histogram(
             "slipway_intake_apply_duration_seconds",
-            "Time from XADD until finished, of each chunk's oldest entry, by the clock of Redis.",
-            bounds=LONG_SECONDS,
+            "Time from XADD to XACK of each batch's oldest entry, by the clock of Redis.",
+            buckets=LONG_SECONDS,
             registry=registry,
         )
 
-    def applied(self, batch: Batch) -> None:
-        """Count one chunk in."""
+    def applied(self, batch: AppliedBatch) -> None:
+        """Count one batch."""
         for (action, outcome), count in batch.applied.outcomes.items():
             self._events.labels(action, outcome).inc(count)
         for (reason, channel), count in batch.applied.rejected.items():
             self._rejected.labels(reason, channel).inc(count)
-        self._chunk_entries.observe([batch.entries])
-        self._chunk_seconds.observe([batch.took.total_seconds()])
+        self._batch_entries.observe(batch.entries)
+        self._batch_duration.observe(batch.took.total_seconds())
         if batch.waited is not None:
             waited = min(max(batch.waited, timedelta()), _WAIT_MAX)
-            self._apply_seconds.observe([waited.total_seconds()])
+            self._apply_duration.observe(waited.total_seconds())

@@ -1,4 +1,4 @@
-"""The page `/metrics` of a process that has no HTTP server of its own."""
+"""Serves `/metrics` in a process that has no HTTP server of its own."""
 
 import logging
 from typing import Final
@@ -11,12 +11,12 @@ from worker.process.health import Probes
 
 log = logging.getLogger(__name__)
 
-PAGE_NOT_OPENED: Final = "metrics_page_not_opened"
+NOT_STARTED: Final = "metrics_page_not_opened"
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 class MetricsServer:
-    """Serves a registry over HTTP until closed; its address stands in the process' probe folder."""
+    """Serves a registry over HTTP until closed; its address is in the process' probe folder."""
 
     def __init__(self, registry: CollectorRegistry, *, probes: Probes) -> None:
         """Prepare; *probes* are those of this process."""
@@ -25,14 +25,14 @@ class MetricsServer:
         self._server: WSGIServer | None = None
 
     def open(self, *, address: str, port: int) -> None:
-        """Listen; with port 0 on any free one. A port that is not to be had is logged, not raised.
+        """Listen; port 0 means any free port. A failure is logged, not raised.
 
-        The work is worth more than being watched.
+        The process' work matters more than its metrics.
         """
         try:
             server, _thread = start_http_server(port, address, self._registry)
         except OSError as error:
-            log.error(PAGE_NOT_OPENED, extra={"port": port, "error": error.strerror})  # noqa: TRY400 - a port that is taken needs no stack
+            log.error(NOT_STARTED, extra={"port": port, "error": error.strerror})  # noqa: TRY400 - a taken port needs no traceback
             return
         self._server = server
         host = _EVERYWHERE.get(address, address)
@@ -40,7 +40,7 @@ class MetricsServer:
         self._probes.metrics_at(f"http://{shown}:{server.server_port}/metrics")
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._server is not None:
             self._probes.no_metrics()
             self._server.shutdown()

@@ -1,26 +1,25 @@
-"""What a sweep counts: once for each round."""
+"""The metrics of a sweep, updated once for each round."""
 
 from datetime import timedelta
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from worker.metrics.histogram import LONG_SECONDS, Histogram
-from worker.sweep.round import Swept
+from worker.metrics.histogram import LONG_SECONDS
+from worker.sweep.round import SweepResult
 
 
 class SweepMetrics:
-    """Counts rounds and what they did in the clock's name."""
+    """Counts rounds and what they changed."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._swept = Counter(
+        self._changes = Counter(
             "slipway_sweep_changes",
-            "What rounds of the sweep did: closed tickets, ended windows, gave up creates, removed"
-            " old tickets.",
+            "Tickets closed, windows ended, creates abandoned, old tickets removed by a sweep.",
             ["change"],
             registry=registry,
         )
         for change in ("closed", "windows_ended", "creates_abandoned", "forgotten"):
-            self._swept.labels(change)
+            self._changes.labels(change)
         self._rounds = Counter(
             "slipway_sweep_rounds",
             "Rounds of the sweep; without a watermark nothing closes.",
@@ -29,18 +28,18 @@ class SweepMetrics:
         )
         for watermark in ("known", "unknown"):
             self._rounds.labels(watermark)
-        self._seconds = Histogram(
+        self._duration = Histogram(
             "slipway_sweep_duration_seconds",
-            "Time a round of the sweep took.",
-            bounds=LONG_SECONDS,
+            "Duration of a round of the sweep.",
+            buckets=LONG_SECONDS,
             registry=registry,
         )
 
-    def swept(self, swept: Swept, *, took: timedelta) -> None:
-        """Count one round in."""
-        self._rounds.labels("unknown" if swept.horizon is None else "known").inc()
-        self._swept.labels("closed").inc(swept.closed)
-        self._swept.labels("windows_ended").inc(swept.windows_ended)
-        self._swept.labels("creates_abandoned").inc(swept.creates_abandoned)
-        self._swept.labels("forgotten").inc(swept.forgotten)
-        self._seconds.observe([took.total_seconds()])
+    def swept(self, result: SweepResult, *, took: timedelta) -> None:
+        """Count one round."""
+        self._rounds.labels("unknown" if result.watermark is None else "known").inc()
+        self._changes.labels("closed").inc(result.closed)
+        self._changes.labels("windows_ended").inc(result.windows_ended)
+        self._changes.labels("creates_abandoned").inc(result.creates_abandoned)
+        self._changes.labels("forgotten").inc(result.forgotten)
+        self._duration.observe(took.total_seconds())

@@ -14,13 +14,8 @@ import logging
 import os
 import stat
 import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Final
-
-from celery import signals
-from celery.worker.consumer import Consumer
-from celery.worker.heartbeat import Heart
 
 log = logging.getLogger(__name__)
 
@@ -81,34 +76,9 @@ def folder() -> Path:
     return Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}"
 
 
-@cache
 def probes(name: str) -> Probes:
-    """Give the probes of the process called *name* (the worker's node name, or `beat`)."""
+    """Return the probes of the process called *name* (the worker's node name, or `beat`)."""
     return Probes(folder(), name.replace("/", "_"))
-
-
-def connect() -> None:
-    """Have Celery's signals keep the probes. The receivers are strong: nobody else holds them."""
-    signals.heartbeat_sent.connect(heard, weak=False)
-    signals.worker_ready.connect(ready, weak=False)
-    signals.worker_shutting_down.connect(stopping, weak=False)
-
-
-def heard(sender: Heart, **_newer: object) -> None:
-    """A worker's event loop turned."""
-    probes(sender.eventer.hostname).alive()
-
-
-def ready(sender: Consumer, **_newer: object) -> None:
-    """A worker began to take work."""
-    probes(sender.hostname).ready()
-    log.info("worker_ready", extra={"worker": sender.hostname})
-
-
-def stopping(sender: str, **_newer: object) -> None:
-    """A worker, named by *sender*, was told to stop."""
-    probes(sender).not_ready()
-    log.info("worker_stopping", extra={"worker": sender})
 
 
 def _not_written(file: Path, error: OSError) -> None:

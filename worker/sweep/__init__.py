@@ -1,1 +1,1 @@
-"""The sweep: what the clock does. Closings (rule 17), windows (rule 8), creates (rule 10)."""
+"""The sweep: what is due by the clock. Closings (rule 17), windows (rule 8), creates (rule 10)."""

@@ -1,4 +1,4 @@
-"""One round of the sweep: bounded batches, each a transaction of its own, until nothing is left."""
+"""One round of the sweep: bounded batches, each a transaction of its own, until nothing is due."""
 
 import time
 from collections.abc import Callable
@@ -18,19 +18,19 @@ from models.sweeps.parking import end_windows
 from models.sweeps.retention import remove_expired
 from worker.sweep.watermark import WatermarkSource
 
-ROUND_MAX: Final = timedelta(seconds=20)  # then the next round goes on, with a newer horizon
-# Of the time between two rounds, what goes into the removal of old tickets. Nobody waits for that;
-# without pauses it would take a third of two cores from those that live, and hold up the closings.
+ROUND_MAX: Final = timedelta(seconds=20)  # then the next round continues, with a newer watermark
+# The share of the time between two rounds that removes old tickets. Nothing waits for that; without
+# a limit it would take a third of two cores from live tickets, and delay the closings.
 REMOVAL_SHARE: Final = 0.1
 
-Step = Callable[[Connection, datetime], int]
+SweepStep = Callable[[Connection, datetime], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
-    """How many tickets were closed, parked events decided, creates given up and rows removed."""
+class SweepResult:
+    """How many tickets were closed, windows ended, creates abandoned and rows removed."""
 
-    horizon: datetime | None
+    watermark: datetime | None
     closed: int = 0
     windows_ended: int = 0
     creates_abandoned: int = 0
@@ -39,69 +39,80 @@ class Swept:
 
     @property
     def due(self) -> bool:
-        """Something changed, so a notice may be due."""
+        """Whether something changed, so that a notice may be due."""
         return bool(self.closed or self.windows_ended or self.creates_abandoned)
 
 
 class Sweep:
-    """Does in the clock's name what is due. Any number may run at once: they skip locked rows."""
+    """Does what is due by the clock. Any number may run at once: they skip locked rows."""
 
     def __init__(
         self,
         *,
         transaction: Transaction,
         clock: Clock,
-        sight: WatermarkSource,
+        watermark_source: WatermarkSource,
         settings: Settings,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; nothing is asked before `round`."""
+        """Prepare; nothing is queried before `round`."""
         self._transaction = transaction
         self._clock = clock
-        self._sight = sight
+        self._watermark_source = watermark_source
         self._settings = settings
         self._monotonic = monotonic
 
-    def round(self) -> Swept:
-        """Sweep until nothing is due, or 20 s have passed; remove what is old, for a moment only.
+    def round(self) -> SweepResult:
+        """Sweep until nothing is due, or for 20 s; then remove old rows, for a moment only.
 
-        The horizon is taken once, before tickets are looked at: it only gets more cautious with
-        age. The database's clock is read before it, for one clock decides what was in time (rule
-        17). Without a horizon nothing is closed and no window ends. Raises what the database
-        raises; what was committed before stays.
+        The watermark is read once, before any ticket: with age it only gets more cautious. The
+        database's clock is read before it, since one clock decides what was in time (rule 17).
+        Without a watermark no ticket closes and no window ends. Raises what the database raises;
+        what was committed before stays.
         """
         with self._transaction() as connection:
-            asked = self._clock.now(connection)
-        horizon = self._sight.horizon(asked)
-        give_up = self._monotonic() + ROUND_MAX.total_seconds()
-        abandoned = self._until_done(self._abandon_creates, give_up)
-        secrets = self._until_done(self._forget_secrets, give_up)
-        if horizon is None:
-            return Swept(None, creates_abandoned=abandoned, secrets_forgotten=secrets)
-        ended = self._until_done(lambda at, now: self._end_windows(at, now, horizon), give_up)
-        closed = self._until_done(lambda at, now: self._close_due(at, now, horizon), give_up)
+            now = self._clock.now(connection)
+        watermark = self._watermark_source.watermark(now)
+        give_up_at = self._monotonic() + ROUND_MAX.total_seconds()
+        abandoned = self._until_done(self._abandon_creates, give_up_at)
+        secrets = self._until_done(self._forget_secrets, give_up_at)
+        if watermark is None:
+            return SweepResult(None, creates_abandoned=abandoned, secrets_forgotten=secrets)
+        ended = self._until_done(
+            lambda connection, now: self._end_windows(connection, now, watermark), give_up_at
+        )
+        closed = self._until_done(
+            lambda connection, now: self._close_due(connection, now, watermark), give_up_at
+        )
         share = self._settings.sweep_interval.total_seconds() * REMOVAL_SHARE
         forgotten = self._until_done(self._forget, self._monotonic() + share)
-        return Swept(horizon, closed, ended, abandoned, forgotten, secrets)
+        return SweepResult(
+            watermark,
+            closed=closed,
+            windows_ended=ended,
+            creates_abandoned=abandoned,
+            forgotten=forgotten,
+            secrets_forgotten=secrets,
+        )
 
-    def _until_done(self, step: Step, give_up: float) -> int:
-        """Repeat *step* until it finds nothing; give the sum."""
+    def _until_done(self, step: SweepStep, give_up_at: float) -> int:
+        """Repeat *step* until it finds nothing; return the sum."""
         total = 0
         while True:
             with self._transaction() as connection:
                 done = step(connection, self._clock.now(connection))
             total += done
-            if not done or self._monotonic() >= give_up:
+            if not done or self._monotonic() >= give_up_at:
                 return total
 
-    def _close_due(self, connection: Connection, now: datetime, horizon: datetime) -> int:
-        return close_due(connection, now=now, horizon=horizon, limit=self._settings.sweep_batch)
+    def _close_due(self, connection: Connection, now: datetime, watermark: datetime) -> int:
+        return close_due(connection, now=now, horizon=watermark, limit=self._settings.sweep_batch)
 
-    def _end_windows(self, connection: Connection, now: datetime, horizon: datetime) -> int:
+    def _end_windows(self, connection: Connection, now: datetime, watermark: datetime) -> int:
         return end_windows(
             connection,
             now=now,
-            horizon=horizon,
+            horizon=watermark,
             limit=self._settings.sweep_batch,
             parking_window=self._settings.parking_window,
         )

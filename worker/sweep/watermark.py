@@ -1,13 +1,14 @@
-"""The horizon of rule 17: a moment before which nothing that was published is still unapplied.
+"""The watermark of rule 17: everything that was published before it has been applied.
 
-What the clock does to a ticket is judged against it, so that a rollback counts from the moment it
-was published, however far behind the intake is. Neither a message on a Celery queue nor an entry's
-id bears a time that could be trusted. So each look empties the queue onto the stream and notes the
-moment with the stream's last id: everything published before it is on the stream now, and has no
-later id. The horizon is the newest such moment whose last id comes before all that is unapplied.
+What the clock does to a ticket is checked against it, so that a rollback counts from the moment it
+was published, however far the intake lags. Neither a message on a Celery queue nor an entry's id
+bears a time that could be trusted. So each observation drains the queue onto the stream and notes
+the moment with the stream's last id: everything published before it is on the stream now, and has
+no later id. The watermark is the newest such moment whose last id comes before all that is
+unapplied.
 
-Due times are PostgreSQL's, so moments are too: its clock is read before the look, and what was on
-the stream before the look was there no later. Redis' clock decides nothing here.
+Due times are PostgreSQL's, so moments are too: its clock is read before the observation, and what
+was on the stream before the observation was there no later. Redis' clock decides nothing here.
 """
 
 import logging
@@ -20,20 +21,20 @@ from redis.exceptions import RedisError
 
 from models.events.stream_contract import GROUP
 from models.platform.timestamps import from_microseconds, to_microseconds
-from worker.intake.celery_queue.script import KEYS, MOVE
+from worker.intake.celery_queue import KEYS, MOVE
 from worker.intake.noted_moments import FORMER_MOMENTS, MOMENTS, NOTED
 
 log = logging.getLogger(__name__)
 
-LOOKS_MAX: Final = 100  # a round: with them 100,000 messages move
+OBSERVATIONS_MAX: Final = 100  # per round; they move 100,000 messages
 
-# One step, so that no entry moves from "undelivered" to "pending" between two looks. Not the first
-# entry of the stream: one that is acknowledged but not deleted would hold everything up for ever.
-# Ids are compared as digits: a number of Lua holds no more than 15 of their 20. No more moments are
-# noted than needed to be late by at most a thousandth of what the intake is behind. Moments from
-# the future are forgotten (PostgreSQL's clock was set back, or this process was held up), and so
-# are those with a later id than the stream's last: it was made again, or its last id was reset.
-_LOOK: Final = f"""
+# One step, so that no entry moves from "undelivered" to "pending" between two queries. The first
+# entry of the stream does not count: one that is acknowledged but not deleted would hold everything
+# up indefinitely. Ids are compared as digits: a number of Lua has no more than 15 of their 20. No
+# more moments are noted than needed to be late by at most a thousandth of the intake's lag. Moments
+# from the future are removed (PostgreSQL's clock was set back, or this process was held up), and so
+# are those with a later id than the stream's last: it was created again, or its last id was reset.
+_OBSERVE: Final = f"""
 local stream, moments = KEYS[1], KEYS[{len(KEYS) + 1}]
 local asked = tonumber(ARGV[2])
 local time = redis.call('TIME')
@@ -93,27 +94,27 @@ for _, moment in ipairs(redis.call('ZREVRANGE', moments, 0, oldest and -1 or 0))
   local at, _, last_then = string.match(moment, '{NOTED}')
   if not oldest or before(last_then, oldest) then
     redis.call('ZREMRANGEBYSCORE', moments, '-inf', '(' .. at)
-    return {{at, left, trouble}}
+    return {{at, left, refusal}}
   end
 end
-return {{'', left, trouble}}
+return {{'', left, refusal}}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class StreamObservation:
-    """What Redis said in one moment. *left* and *trouble*: as in `celery_queue.drain.Moved`."""
+    """The state of stream and queue in one moment. *left*, *refusal*: as in `MovedMessages`."""
 
-    horizon: datetime | None
+    watermark: datetime | None
     left: int
-    trouble: str | None
+    refusal: str | None
 
 
 class WatermarkSource(Protocol):
-    """Where the sweep gets its horizon from."""
+    """Where the sweep gets its watermark from."""
 
-    def horizon(self, now: datetime) -> datetime | None:
-        """Give the horizon, in the clock of *now*; None when it cannot be known.
+    def watermark(self, now: datetime) -> datetime | None:
+        """Return the watermark, in the clock of *now*, or None if it cannot be known.
 
         *now* must have been read before the call.
         """
@@ -121,36 +122,43 @@ class WatermarkSource(Protocol):
 
 
 class StreamWatermark:
-    """The horizon as stream and queue show it."""
+    """The watermark of the stream and the queue."""
 
     def __init__(self, redis: Redis) -> None:
         """Use *redis*, which should give up within seconds."""
-        self._look = redis.register_script(MOVE + _LOOK)
+        self._observe = redis.register_script(MOVE + _OBSERVE)
 
-    def look(self, now: datetime) -> StreamObservation:
-        """Empty the queue as far as one call can, and ask, in one step. Raises redis.RedisError."""
-        horizon, left, trouble = self._look(
+    def observe(self, now: datetime) -> StreamObservation:
+        """Drain the queue as far as one call can, and observe the stream, in one step.
+
+        Raises redis.RedisError.
+        """
+        watermark, left, refusal = self._observe(
             [*KEYS, MOMENTS, FORMER_MOMENTS], [GROUP, to_microseconds(now)]
         )
         return StreamObservation(
-            horizon=from_microseconds(int(horizon)) if horizon else None,
+            watermark=from_microseconds(int(watermark)) if watermark else None,
             left=int(left),
-            trouble=trouble.decode("utf-8", "replace") or None,
+            refusal=refusal.decode("utf-8", "replace") or None,
         )
 
-    def horizon(self, now: datetime) -> datetime | None:
-        """Empty the queue and give the horizon; None without Redis: late is harmless, early not.
+    def watermark(self, now: datetime) -> datetime | None:
+        """Drain the queue and return the watermark.
 
-        A queue that cannot be emptied (Redis is full) leaves the horizon where it was.
+        Returns None without Redis: closing late is harmless, closing early is not. If the queue
+        cannot be drained (Redis is full), the watermark stays where it was.
         """
         try:
-            look = self.look(now)
-            looks = 1
-            while look.left and look.trouble is None and looks < LOOKS_MAX:
-                look = self.look(now)
-                looks += 1
+            observation = self.observe(now)
+            observations = 1
+            while (
+                observation.left and observation.refusal is None and observations < OBSERVATIONS_MAX
+            ):
+                observation = self.observe(now)
+                observations += 1
         except RedisError:
             return None
-        if look.left:
-            log.warning("queue_not_emptied", extra={"left": look.left, "error": look.trouble})
-        return look.horizon
+        if observation.left:
+            facts = {"left": observation.left, "error": observation.refusal}
+            log.warning("queue_not_emptied", extra=facts)
+        return observation.watermark

@@ -17,7 +17,7 @@ from models.platform.encryption import Vault
 from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
 from models.sweeps.heartbeat import last_round
-from worker.celery.configuration import SWEEP_QUEUE, configuration
+from worker.celery.configuration import configuration
 from worker.cli.database import transaction
 from worker.cli.doctor.clocks import examine_clocks
 from worker.cli.doctor.connections import examine_database_line, examine_redis_line
@@ -43,6 +43,7 @@ from worker.cli.doctor.redis_server import (
 from worker.cli.doctor.redis_server import unreachable as redis_unreachable
 from worker.cli.doctor.stream import examine_stream
 from worker.cli.doctor.write_test import examine_session, examine_writing, refused
+from worker.process.queues import SWEEP_QUEUE
 
 _ANSWER_SECONDS: Final = 5.0
 _REDIS: Final = "Redis"

@@ -18,11 +18,10 @@ from producers.publisher import (
 )
 from producers.publisher.append import StreamAppender
 from producers.publisher.redis_errors import meaning
-from worker.celery.configuration import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
-from worker.celery.transport import DEAD_LETTERS
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
-from worker.intake.celery_queue.script import LISTS
+from worker.intake.celery_queue import LISTS
 from worker.intake.noted_moments import MOMENTS
+from worker.process.queues import DEAD_LETTERS, DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
 
 PUBLISHING: Final = "publishing"
 KEYS: Final = "keys"

@@ -8,18 +8,24 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from worker.celery.configuration import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
-from worker.celery.transport import DEAD_LETTERS
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
-from worker.intake.celery_queue.script import QUEUE
-from worker.metrics.lost_messages import DEFAULT, STEP, lost_messages, waiting_in
+from worker.metrics.redis_stats import messages_by_list, misplaced_messages
+from worker.process.queues import (
+    DEAD_LETTERS,
+    DEFAULT_QUEUE,
+    DELIVER_QUEUE,
+    INTAKE_QUEUE,
+    PRIORITY_SEPARATOR,
+    SWEEP_QUEUE,
+    TICKETS_QUEUE,
+)
 
 PART: Final = "Celery messages"
 _BINDINGS: Final = "_kombu.binding."  # a set for each exchange: key, pattern and queue
 _ANSWERS: Final = ".pidbox"  # where answers to `celery inspect` wait
 _LOOKS_MAX: Final = 100
 _KEYS_A_LOOK: Final = 1_000
-_KNOWN: Final = {DEFAULT, QUEUE, INTAKE_QUEUE, DELIVER_QUEUE, SWEEP_QUEUE}
+_KNOWN: Final = {DEFAULT_QUEUE, TICKETS_QUEUE, INTAKE_QUEUE, DELIVER_QUEUE, SWEEP_QUEUE}
 _TAKEN_MAX: Final = timedelta(hours=1)  # none of our tasks takes longer
 
 
@@ -31,11 +37,11 @@ def examine_lost_tasks(
     *holds_stream*: it is the stream's Redis, whose queue `tickets` the intake empties.
     *is_broker*: it holds our own queues.
     """
-    lost = lost_messages(redis, holds_stream=holds_stream)
+    lost = misplaced_messages(redis, holds_stream=holds_stream)
     found = [
         _without_queue(redis, holds_stream=holds_stream),
         *_elsewhere(redis),
-        _on_broker(lost.get(QUEUE, 0)),
+        _on_broker(lost.get(TICKETS_QUEUE, 0)),
         _dead(lost[DEAD_LETTERS]) if is_broker else None,
         _taken(redis) if is_broker else None,
     ]
@@ -44,22 +50,22 @@ def examine_lost_tasks(
 
 
 def _without_queue(redis: Redis, *, holds_stream: bool) -> Finding | None:
-    waiting = waiting_in(redis, DEFAULT)
+    waiting = messages_by_list(redis, DEFAULT_QUEUE)
     if not waiting:
         return None
     return wrong(
         PART,
-        f"{sum(waiting.values()):,} wait in the queue {DEFAULT}, Celery's default, which no"
+        f"{sum(waiting.values()):,} wait in the queue {DEFAULT_QUEUE}, Celery's default, which no"
         " process of Slipway reads",
         mend='send events with queue="tickets" (producers/PUBLISH.md, Celery). '
-        + _way_out(waiting, DEFAULT, holds_stream=holds_stream),
+        + _way_out(waiting, DEFAULT_QUEUE, holds_stream=holds_stream),
     )
 
 
 def _elsewhere(redis: Redis) -> Iterator[Finding]:
     """Queues of other names, as a slip of the pen makes them; or another application's."""
     for queue in sorted(_declared(redis) - _KNOWN):
-        waiting = waiting_in(redis, queue)
+        waiting = messages_by_list(redis, queue)
         if waiting and not queue.endswith(_ANSWERS):
             yield doubtful(
                 PART,
@@ -91,7 +97,7 @@ def _on_broker(count: int) -> Finding | None:
         return None
     return wrong(
         PART,
-        f"{count:,} wait in the queue {QUEUE} on SLIPWAY_BROKER_URL, where it is not read",
+        f"{count:,} wait in the queue {TICKETS_QUEUE} on SLIPWAY_BROKER_URL, where it is not read",
         mend="send them to the Redis of SLIPWAY_REDIS_URL",
     )
 
@@ -105,7 +111,10 @@ def _declared(redis: Redis) -> set[str]:
             cursor, keys = redis.scan(cursor, match=f"{_BINDINGS}*", count=_KEYS_A_LOOK)
             for key in keys:
                 members: Any = redis.smembers(key)
-                names |= {bytes(each).decode(errors="replace").split(STEP)[-1] for each in members}
+                names |= {
+                    bytes(each).decode(errors="replace").split(PRIORITY_SEPARATOR)[-1]
+                    for each in members
+                }
             if not cursor:
                 break
     except ResponseError:  # a right that is missing, or a key of another type

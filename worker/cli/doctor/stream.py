@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from models.events.stream_contract import GROUP, STREAM
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
-from worker.metrics.stream_stats import survey_stream
+from worker.metrics.redis_stats import collect_stream_stats
 
 PART: Final = "stream"
 _LATE: Final = timedelta(seconds=60)
@@ -37,7 +37,7 @@ def examine_stream(redis: Redis) -> Iterator[Finding]:
             mend="start an intake, which makes it: line `intake` of the Procfile, or `slipway up`",
         )
         return
-    seen = survey_stream(redis)
+    seen = collect_stream_stats(redis)
     waiting = timedelta() if seen.oldest_at is None else seen.at - seen.oldest_at
     if waiting > _LATE:
         yield doubtful(

@@ -1,0 +1,187 @@
+"""What runs in a Celery worker beside its tasks, as steps of the worker's blueprint.
+
+That blueprint outlives every reconnect to the broker, so the steps do too.
+"""
+
+import threading
+from datetime import timedelta
+from typing import Final
+
+from celery import bootsteps
+from celery.exceptions import ImproperlyConfigured
+from celery.worker import WorkController
+
+from models.database.engine import require_usable_database
+from models.database.session import UnusableDatabase
+from worker.celery import dependencies
+from worker.celery.tasks import RUN_MAX
+from worker.delivery.timed_runs import TimedRuns
+from worker.intake.celery_queue import CeleryQueue, QueueDrain
+from worker.intake.loop import AppliedBatch, Intake, IntakeConfig
+from worker.intake.reports import BatchReports
+from worker.intake.stream import Stream, consumer_name
+from worker.metrics.collector import StatsCollector
+from worker.metrics.server import MetricsServer
+from worker.process.health import probes
+from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
+
+FINISHING_MAX: Final = timedelta(seconds=30)  # for the running batches; each statement has a limit
+
+
+class DatabaseCheck(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
+    """Refuses to start a worker on a database that it must not work with."""
+
+    def include_if(self, worker: WorkController) -> bool:  # noqa: ARG002 - Celery's signature
+        """Check the database before anything else starts. There is nothing to start or stop."""
+        process = dependencies.current()
+        try:
+            require_usable_database(
+                process.settings.database_url, application_name=process.application_name
+            )
+        except UnusableDatabase as refusal:
+            raise SystemExit(f"slipway: {refusal}") from None
+        return False
+
+
+class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
+    """Runs the intake where the queue `intake` is consumed; stops it after the running batches."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: WorkController, **_newer: object) -> None:
+        """Prepare; nothing is connected before `start`."""
+        super().__init__(worker)
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._reports: BatchReports | None = None
+
+    def include_if(self, worker: WorkController) -> bool:
+        """Return whether this worker is an intake. Raises ImproperlyConfigured if it forks."""
+        if INTAKE_QUEUE not in worker.app.amqp.queues.consume_from:
+            return False
+        if worker.pool_cls.__module__ == "celery.concurrency.prefork":
+            raise ImproperlyConfigured(
+                "the intake is a thread, and children must not be forked from a process with"
+                " threads: start this worker with -P threads (see Procfile)"
+            )
+        return True
+
+    def start(self, worker: WorkController) -> None:
+        """Start the threads. They wait for servers that are unavailable."""
+        process = dependencies.current()
+        reports = self._reports = BatchReports(worker.app, worker=worker.hostname)
+        reports.start()
+        metrics = process.intake_metrics
+
+        def report(batch: AppliedBatch) -> None:
+            reports.add(batch)
+            metrics.applied(batch)
+
+        intake = Intake(
+            stream=Stream(
+                # redis-py must not repeat a read: the entries of the first reply would be stranded.
+                process.open_redis(process.settings.redis_url, retries=0),
+                consumer=consumer_name(),
+            ),
+            applier=process.batch_applier,
+            config=IntakeConfig(
+                batch_size=process.settings.chunk_size,
+                block=process.settings.intake_block,
+                claim_idle=process.settings.claim_idle,
+            ),
+            notify=process.wakeup.notify,
+            report=report,
+            alive=probes(f"{worker.hostname}.stream").alive,
+        )
+        drain = QueueDrain(CeleryQueue(process.open_redis(process.settings.redis_url, retries=0)))
+        self._threads = [
+            threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
+            for name, run in (("intake", intake.run), ("queue-drain", drain.run))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
+        """Finish the running batches and end."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(FINISHING_MAX.total_seconds())
+        if self._reports is not None:
+            self._reports.close()
+        dependencies.current().wakeup.close()
+
+    terminate = stop  # cold or warm: another process repeats what is cut off
+
+
+class TimedDelivery(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
+    """Keeps deliveries running while Redis is unavailable, if `deliver` is consumed."""
+
+    def __init__(self, worker: WorkController, **_newer: object) -> None:
+        """Prepare; nothing is connected before `start`."""
+        super().__init__(worker)
+        self._runs: TimedRuns | None = None
+
+    def include_if(self, worker: WorkController) -> bool:
+        """Return whether this worker delivers."""
+        return DELIVER_QUEUE in worker.app.amqp.queues.consume_from
+
+    def start(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
+        """Start to watch."""
+        process = dependencies.current()
+        self._runs = TimedRuns(process.delivery_loop, hint=process.wakeup.notify, lasting=RUN_MAX)
+        self._runs.start()
+
+    def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
+        """Start no more runs; the current one ends as soon as its requests are answered."""
+        if self._runs is not None:
+            dependencies.current().delivery_loop.stop()
+            self._runs.close()
+
+    terminate = stop
+
+
+class MetricsEndpoint(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
+    """Serves `/metrics` while the worker lives, also while the broker is unavailable."""
+
+    def __init__(self, worker: WorkController, **_newer: object) -> None:
+        """Prepare; nothing listens before `start`."""
+        super().__init__(worker)
+        self._server: MetricsServer | None = None
+
+    def start(self, worker: WorkController) -> None:
+        """Listen."""
+        process = dependencies.current()
+        self._server = MetricsServer(process.registry, probes=probes(worker.hostname))
+        self._server.open(address=process.settings.bind_address, port=process.settings.metrics_port)
+
+    def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+
+    terminate = stop
+
+
+class StatsCollection(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
+    """Collects the stats of the whole system where the queue `sweep` is consumed."""
+
+    def __init__(self, worker: WorkController, **_newer: object) -> None:
+        """Prepare; nothing is queried before `start`."""
+        super().__init__(worker)
+        self._collector: StatsCollector | None = None
+
+    def include_if(self, worker: WorkController) -> bool:
+        """Return whether this worker sweeps."""
+        return SWEEP_QUEUE in worker.app.amqp.queues.consume_from
+
+    def start(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
+        """Start collecting; an unavailable server is shown as down."""
+        self._collector = dependencies.current().stats_collector
+        self._collector.start()
+
+    def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
+        """Stop collecting."""
+        if self._collector is not None:
+            self._collector.close()
+
+    terminate = stop
