@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from models.platform.generated_pages import with_sections
+
 PAGE: Final = Path(__file__).with_name("CAPACITY.md")
 RESULTS: Final = Path(__file__).parents[1] / "tests/load/results.json"
 NOT_MEASURED: Final = "not measured"
@@ -174,17 +176,10 @@ TABLES: Final = {"measured": measured_table, "loads": load_table}
 
 
 def refreshed(page: str, results: Mapping[str, Any]) -> str:
-    """Put the present tables between the page's marks. Raises ValueError when a mark is missing."""
-    for name, table in TABLES.items():
-        begin = f"<!-- made by `python -m deploy.capacity`: {name} -->\n"
-        end = f"<!-- {name}: end -->\n"
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not (found and closed):
-            raise ValueError(f"{PAGE.name} has lost the marks of its table {name!r}")
-        lines = "\n".join(table(Measured.of(results)))
-        page = f"{before}{begin}\n{lines}\n\n{end}{after}"
-    return page
+    """Return *page* with the tables of *results*. Raises ValueError when a mark is missing."""
+    measured = Measured.of(results)
+    sections = {name: "\n".join(table(measured)) for name, table in TABLES.items()}
+    return with_sections(page, "deploy.capacity", sections)
 
 
 def main() -> None:

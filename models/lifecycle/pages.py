@@ -4,7 +4,6 @@
 when the page is stale.
 """
 
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +11,10 @@ from models.events.event import Event
 from models.lifecycle.decide import decide
 from models.lifecycle.machine import DEFINED, TRANSITIONS, TicketLifecycle, Trigger
 from models.lifecycle.ticket import Terms, TicketState
+from models.platform.generated_pages import with_sections
 from models.vocabulary import INBOUND, Action, Outcome, Result, Status
 
 PAGE = Path(__file__).with_name("README.md")
-_GENERATED = re.compile(r"(<!-- (\w+): generated -->\n).*?(\n<!-- end -->)", re.DOTALL)
 _THEN = datetime(2026, 1, 1, tzinfo=UTC)
 _TERMS = Terms(1, "operator", "pam", announces_tickets=False, close_delay=timedelta(hours=24))
 _COLUMNS = (
@@ -94,9 +93,9 @@ def _closings() -> list[str]:
 
 
 def refreshed(page: str) -> str:
-    """*page* with its generated parts written again."""
-    made = {"diagram": f"```mermaid\n{diagram()}\n```", "table": state_table()}
-    return _GENERATED.sub(lambda part: f"{part[1]}{made[part[2]]}{part[3]}", page)
+    """Return *page* with the present diagram and table."""
+    sections = {"diagram": f"```mermaid\n{diagram()}\n```", "table": state_table()}
+    return with_sections(page, "models.lifecycle.pages", sections)
 
 
 if __name__ == "__main__":

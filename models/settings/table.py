@@ -1,6 +1,6 @@
-"""The page `models/SETTINGS.md`: every setting, made from `models.settings.settings`.
+"""The page `models/SETTINGS.md`: every setting, generated from `models.settings.settings`.
 
-`python -m models.settings.table` writes it anew; a test says when that is due.
+`python -m models.settings.table` writes it; a test fails when it is out of date.
 """
 
 from datetime import timedelta
@@ -10,16 +10,15 @@ from typing import Final
 from pydantic.fields import FieldInfo
 
 from models.platform.durations import format_duration
+from models.platform.generated_pages import with_sections
 from models.settings.errors import variable_name
 from models.settings.settings import Settings
 
 PAGE: Final = Path(__file__).parents[1] / "SETTINGS.md"
-_BEGIN: Final = "<!-- made by `python -m models.settings.table`: begin -->\n"
-_END: Final = "<!-- made by `python -m models.settings.table`: end -->\n"
 
 
 def settings_table() -> str:
-    """Write all settings as a Markdown table: name, default, what it does."""
+    """Return all settings as a Markdown table: name, default, what it does."""
     rows = ["| setting | default | what it does |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         purpose = " ".join((field.description or "").split()).replace("|", "\\|")
@@ -28,12 +27,8 @@ def settings_table() -> str:
 
 
 def refreshed(page: str) -> str:
-    """Put the present table between the page's marks. Raises ValueError when a mark is missing."""
-    before, begin, rest = page.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise ValueError(f"{PAGE.name} has lost the marks between which its table stands")
-    return f"{before}{begin}\n{settings_table()}\n{end}{after}"
+    """Return *page* with the present table."""
+    return with_sections(page, "models.settings.table", {"settings": settings_table()})
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,4 +1,4 @@
-"""The pages of `models` tell what the code does: made parts are fresh, named files exist."""
+"""The pages of `models` agree with the code: generated sections are fresh, named files exist."""
 
 import re
 from pathlib import Path
@@ -21,9 +21,9 @@ def test_the_lifecycle_page_is_what_the_machine_and_the_decisions_say():
     assert pages.refreshed(page) == page, "write it anew: python -m models.lifecycle.pages"
 
 
-def test_the_lifecycle_page_still_has_its_made_parts():
+def test_the_lifecycle_page_still_has_its_generated_sections():
     """Or a lost mark would make any page look fresh."""
-    emptied = re.sub(r"(generated -->\n).*?(\n<!-- end -->)", r"\1\2", page_text(), flags=re.DOTALL)
+    emptied = re.sub(r"(`: \w+ -->\n).*?(<!-- \w+: end -->)", r"\1\2", page_text(), flags=re.DOTALL)
 
     made = pages.refreshed(emptied)
 
