@@ -1,8 +1,8 @@
-"""A ticket's story for people: what happened, what it waits for, and when it closes.
+"""A ticket's history for people: what happened, what it waits for, and when it closes.
 
-`values` are the facts, `reading` fetches them, `public` leaves out what is not for publishers,
-`sentence` answers "why is this ticket not closed?",
-`timeline` puts everything in time order.
+`values` holds the facts, `load` reads them, `public` leaves out what publishers must not see,
+`explain` answers "why is this ticket not closed?", and `timeline` puts everything in time order.
+`event_log` finds events for their publishers, and `outcomes` counts how published events ended.
 """
 
 from models.history.explain import why_not_closed

@@ -9,6 +9,7 @@ from unicodedata import normalize
 from sqlalchemy import Connection, TextClause, text
 
 from models.events.event import ARRIVALS_END
+from models.history.ticket_status import TICKET_STATUS
 from models.vocabulary import Outcome, Reason
 
 FOUND_MAX: Final = 50  # of one id: it counts per ticket, so it may be on several (protocol H12)
@@ -29,7 +30,7 @@ _EVENT_COLUMNS: Final = f"""
     e.decided_at AS at, {_EVENT} AS kind, e.arrival AS number, o.code AS operator, t.ticket_id,
     e.event_id, e.entry_id, e.action, e.sequence, e.outcome, e.reason, {_MESSAGE}, e.occurred_at,
     e.received_at, e.park_until, e.repeats,
-    t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS ticket_status,
+    {TICKET_STATUS} AS ticket_status,
     t.close_due_at AS ticket_close_due_at, t.closed_at AS ticket_closed_at"""
 _RAW_COLUMNS: Final = f"""
     r.rejected_at AS at, {_RAW} AS kind, r.id AS number, r.operator, r.ticket_id,

@@ -1,12 +1,13 @@
-"""Fetches the facts of a ticket's story. Reads only."""
+"""Loads the facts of a ticket's history. Reads only."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, Final
+from typing import Final, TypeVar
 from unicodedata import normalize
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from models.events.stored import stored_object
 from models.history.values import (
@@ -19,125 +20,191 @@ from models.history.values import (
     TicketFact,
     TicketHistory,
 )
+from models.tables import (
+    DeliveryAttempt,
+    Intervention,
+    Notice,
+    Operator,
+    RejectedInput,
+    Ticket,
+    TicketEvent,
+)
 from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 
+T = TypeVar("T")
 TICKETS_MAX: Final = 50  # operators that use the same ticket id
 FACTS_MAX: Final = 500  # of each kind and ticket; the newest
-
-TICKETS: Final = text("""
-    SELECT t.id, o.code AS operator, t.ticket_id, t.status, t.result, t.generation, t.settled_at,
-           t.close_due_at, t.closed_at, t.parked, t.unfinished, t.cancelled_by, t.created_at,
-           t.changed_at, t.details, t.amounts, o.close_delay,
-           o.disabled_at AS operator_disabled_at
-      FROM operator o JOIN ticket t ON t.operator = o.id
-     WHERE t.ticket_id = :ticket_id AND (CAST(:operator AS text) IS NULL OR o.code = :operator)
-     ORDER BY o.code
-     LIMIT :limit
-""")
-EVENTS: Final = text("""
-    SELECT event_id, action, data, occurred_at, order_time, sequence, received_at, outcome, reason,
-           message, status_before, status_after, decided_at, park_until, repeats, repeated_at,
-           dropped_at
-      FROM ticket_event WHERE ticket = :ticket ORDER BY arrival DESC LIMIT :limit
-""")
-NOTICES: Final = text("""
-    SELECT id, number, action, generation, event_id, head, created_at, due_at, leased_until, tries,
-           perhaps_delivered, ended, ended_at, reason
-      FROM notice WHERE ticket = :ticket ORDER BY number DESC LIMIT :limit
-""")
-ATTEMPTS: Final = text("""
-    SELECT notice, claim, verdict, took_ms, http_status, problem, answer, recorded_at, remarks
-      FROM delivery_attempt WHERE notice = ANY(:notices) ORDER BY recorded_at DESC LIMIT :limit
-""")
-INTERVENTIONS: Final = text("""
-    SELECT at, who, why, did, facts FROM intervention
-     WHERE ticket = :ticket ORDER BY id DESC LIMIT :limit
-""")
-REFUSED: Final = text("""
-    SELECT entry_id, event_id, reason, message, received_at, rejected_at, dropped_at
-      FROM rejected_input
-     WHERE ticket_id = :ticket_id AND operator = :operator
-     ORDER BY id DESC LIMIT :limit
-""")
 
 
 def load_histories(
     connection: Connection, ticket_id: str, *, operator: str | None = None
 ) -> list[TicketHistory]:
-    """The ticket's story, one for each operator that has a ticket of this id (rule 1)."""
-    normal = normalize("NFC", ticket_id)  # as all ids are kept
-    asked = {"ticket_id": normal, "operator": operator, "limit": TICKETS_MAX}
-    return [_history(connection, row) for row in connection.execute(TICKETS, asked).mappings()]
-
-
-def _history(connection: Connection, row: RowMapping) -> TicketHistory:
-    facts = dict(row)
-    ticket = facts.pop("id")
-    facts |= {"status": Status(row["status"]), "result": Result(row["result"])}
-    facts["details"] = stored_object(row["details"])
-    facts["amounts"] = {} if row["amounts"] is None else stored_object(row["amounts"])
-    by_ticket = {"ticket": ticket, "limit": FACTS_MAX}
-    events = connection.execute(EVENTS, by_ticket).mappings().all()
-    notices = connection.execute(NOTICES, by_ticket).mappings().all()
-    interventions = connection.execute(INTERVENTIONS, by_ticket).mappings().all()
-    refused = (
-        connection.execute(
-            REFUSED,
-            {"ticket_id": row["ticket_id"], "operator": row["operator"], "limit": FACTS_MAX},
-        )
-        .mappings()
-        .all()
+    """Return the ticket's history, one for each operator that has a ticket of this id (rule 1)."""
+    statement = (
+        select(Ticket, Operator)
+        .join(Operator, col(Operator.id) == Ticket.operator)
+        .where(Ticket.ticket_id == normalize("NFC", ticket_id))  # as all ids are stored
+        .order_by(Operator.code)
+        .limit(TICKETS_MAX)
     )
-    attempts = _attempts(connection, [notice["id"] for notice in notices])
-    read = (events, notices, interventions, refused)
+    if operator is not None:
+        statement = statement.where(Operator.code == operator)
+    with Session(connection) as session:
+        return [_history(session, *row) for row in session.exec(statement).all()]
+
+
+def _history(session: Session, ticket: Ticket, operator: Operator) -> TicketHistory:
+    events = _newest(
+        session,
+        select(TicketEvent)
+        .where(TicketEvent.ticket == ticket.id)
+        .order_by(col(TicketEvent.arrival).desc()),
+    )
+    notices = _newest(
+        session,
+        select(Notice).where(Notice.ticket == ticket.id).order_by(col(Notice.number).desc()),
+    )
+    attempts = _newest(
+        session,
+        select(DeliveryAttempt)
+        .where(col(DeliveryAttempt.notice).in_([notice.id for notice in notices]))
+        .order_by(col(DeliveryAttempt.recorded_at).desc()),
+    )
+    interventions = _newest(
+        session,
+        select(Intervention)
+        .where(Intervention.ticket == ticket.id)
+        .order_by(col(Intervention.id).desc()),
+    )
+    refused = _newest(
+        session,
+        select(RejectedInput)
+        .where(RejectedInput.ticket_id == ticket.ticket_id)
+        .where(RejectedInput.operator == operator.code)
+        .order_by(col(RejectedInput.id).desc()),
+    )
     return TicketHistory(
-        ticket=TicketFact(**facts),
-        events=_events(events, notices),
-        notices=tuple(_notice(one, attempts[one["id"]]) for one in reversed(notices)),
-        interventions=tuple(map(_intervention, reversed(interventions))),
-        refused=tuple(RefusedFact(**one) for one in reversed(refused)),
-        cut=FACTS_MAX in {sum(map(len, attempts.values())), *map(len, read)},
+        ticket=_ticket_fact(ticket, operator),
+        events=_event_facts(events, notices),
+        notices=_notice_facts(notices, attempts),
+        interventions=tuple(map(_intervention_fact, interventions)),
+        refused=tuple(map(_refused_fact, refused)),
+        cut=FACTS_MAX
+        in {len(events), len(notices), len(attempts), len(interventions), len(refused)},
     )
 
 
-def _attempts(
-    connection: Connection, notices: Sequence[int]
-) -> defaultdict[int, list[AttemptFact]]:
-    found: defaultdict[int, list[AttemptFact]] = defaultdict(list)
-    asked = {"notices": list(notices), "limit": FACTS_MAX}
-    for row in reversed(connection.execute(ATTEMPTS, asked).mappings().all()):
-        facts: dict[str, Any] = dict(row)
-        took = timedelta(milliseconds=facts.pop("took_ms"))
-        if facts["remarks"] is not None:
-            facts["remarks"] = stored_object(facts["remarks"])
-        found[facts.pop("notice")].append(AttemptFact(took=took, **facts))
-    return found
+def _newest(session: Session, newest_first: SelectOfScalar[T]) -> list[T]:
+    """Return the first `FACTS_MAX` rows of a statement in reverse, so the oldest of them first."""
+    return list(reversed(session.exec(newest_first.limit(FACTS_MAX)).all()))
 
 
-def _events(events: Sequence[RowMapping], notices: Sequence[RowMapping]) -> tuple[EventFact, ...]:
-    """The events in order of arrival, each with the notices that came of it."""
+def _ticket_fact(ticket: Ticket, operator: Operator) -> TicketFact:
+    return TicketFact(
+        operator=operator.code,
+        ticket_id=ticket.ticket_id,
+        status=Status(ticket.status),
+        result=Result(ticket.result),
+        generation=ticket.generation,
+        settled_at=ticket.settled_at,
+        close_due_at=ticket.close_due_at,
+        closed_at=ticket.closed_at,
+        parked=ticket.parked,
+        unfinished=ticket.unfinished,
+        cancelled_by=ticket.cancelled_by,
+        created_at=_stored(ticket.created_at),
+        changed_at=_stored(ticket.changed_at),
+        close_delay=operator.close_delay,
+        operator_disabled_at=operator.disabled_at,
+        details=stored_object(ticket.details),
+        amounts={} if ticket.amounts is None else stored_object(ticket.amounts),
+    )
+
+
+def _event_facts(events: Sequence[TicketEvent], notices: Sequence[Notice]) -> tuple[EventFact, ...]:
+    """Return the events in order of arrival, each with the notices that it caused."""
     caused: defaultdict[str | None, list[CausedNotice]] = defaultdict(list)
-    for one in reversed(notices):
-        notice = CausedNotice(one["number"], one["action"], one["generation"], one["ended"])
-        caused[one["event_id"]].append(notice)
-    return tuple(_event(one, caused[one["event_id"]]) for one in reversed(events))
+    for notice in notices:
+        caused[notice.event_id].append(CausedNotice.of(notice))
+    return tuple(_event_fact(event, caused[event.event_id]) for event in events)
 
 
-def _event(row: RowMapping, notices: Sequence[CausedNotice]) -> EventFact:
-    read = {
-        "action": Action(row["action"]),
-        "outcome": Outcome(row["outcome"]),
-        "data": stored_object(row["data"]),
-    }
-    return EventFact(notices=tuple(notices), **{**row, **read})
+def _event_fact(event: TicketEvent, caused: Sequence[CausedNotice]) -> EventFact:
+    return EventFact(
+        event_id=event.event_id,
+        action=Action(event.action),
+        data=stored_object(event.data),
+        occurred_at=event.occurred_at,
+        order_time=event.order_time,
+        sequence=event.sequence,
+        received_at=event.received_at,
+        outcome=Outcome(event.outcome),
+        reason=event.reason,
+        status_before=event.status_before,
+        status_after=event.status_after,
+        decided_at=event.decided_at,
+        park_until=event.park_until,
+        repeats=event.repeats,
+        repeated_at=event.repeated_at,
+        message=event.message,
+        notices=tuple(caused),
+        dropped_at=event.dropped_at,
+    )
 
 
-def _intervention(row: RowMapping) -> InterventionFact:
-    return InterventionFact(**{**row, "facts": stored_object(row["facts"])})
+def _notice_facts(
+    notices: Sequence[Notice], attempts: Sequence[DeliveryAttempt]
+) -> tuple[NoticeFact, ...]:
+    """Return the notices in the ticket's order, each with its attempts."""
+    made: defaultdict[int | None, list[AttemptFact]] = defaultdict(list)
+    for attempt in attempts:
+        made[attempt.notice].append(AttemptFact.of(attempt))
+    return tuple(_notice_fact(notice, made[notice.id]) for notice in notices)
 
 
-def _notice(row: RowMapping, attempts: Sequence[AttemptFact]) -> NoticeFact:
-    facts: dict[str, Any] = dict(row)
-    facts["action"] = Action(row["action"])
-    facts["ended"] = None if row["ended"] is None else NoticeEnd(row["ended"])
-    return NoticeFact(attempts=tuple(attempts), **facts)
+def _notice_fact(notice: Notice, attempts: Sequence[AttemptFact]) -> NoticeFact:
+    return NoticeFact(
+        id=_stored(notice.id),
+        number=notice.number,
+        action=Action(notice.action),
+        generation=notice.generation,
+        event_id=notice.event_id,
+        head=notice.head,
+        created_at=notice.created_at,
+        due_at=notice.due_at,
+        leased_until=notice.leased_until,
+        tries=notice.tries,
+        perhaps_delivered=notice.perhaps_delivered,
+        ended=None if notice.ended is None else NoticeEnd(notice.ended),
+        ended_at=notice.ended_at,
+        reason=notice.reason,
+        attempts=tuple(attempts),
+    )
+
+
+def _intervention_fact(intervention: Intervention) -> InterventionFact:
+    return InterventionFact(
+        at=_stored(intervention.at),
+        who=intervention.who,
+        why=intervention.why,
+        did=intervention.did,
+        facts=stored_object(intervention.facts),
+    )
+
+
+def _refused_fact(rejected: RejectedInput) -> RefusedFact:
+    return RefusedFact(
+        entry_id=rejected.entry_id,
+        event_id=rejected.event_id,
+        reason=rejected.reason,
+        message=rejected.message,
+        received_at=rejected.received_at,
+        rejected_at=_stored(rejected.rejected_at),
+        dropped_at=rejected.dropped_at,
+    )
+
+
+def _stored(value: T | None) -> T:
+    """Return a column that PostgreSQL fills in when the row is written."""
+    assert value is not None, "a stored row has it"
+    return value

@@ -1,7 +1,7 @@
-"""A story without what is not a publisher's to read: the partner's words, and people.
+"""Leaves out of a history what publishers must not see: the partner's responses, and people.
 
 A publisher's key may be bound to no operator, or be one of several of the same operator. So what
-a partner answered, who did something by hand and why, and who the player is stay inside.
+a partner responded, who did something by hand and why, and who the player is stay internal.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from models.events.format import DATA_NAMES
 from models.history.values import AttemptFact, EventFact, NoticeFact, TicketHistory
 from models.vocabulary import NoticeEnd
 
-# A field nobody knows may hold anything, a name or an address too.
+# An unknown field may hold anything, even a name or an address.
 SHOWN_DATA: Final = DATA_NAMES.known - {"player_id"}
 
 
-def public(story: TicketHistory) -> TicketHistory:
-    """*story* for publishers: none of the partner's words, no person, no player."""
+def public(history: TicketHistory) -> TicketHistory:
+    """Return *history* for publishers: without the partner's responses, people and the player."""
     return replace(
-        story,
-        ticket=replace(story.ticket, details=_shown(story.ticket.details)),
-        events=tuple(map(_event, story.events)),
-        notices=tuple(_notice(one, cut=story.cut) for one in story.notices),
+        history,
+        ticket=replace(history.ticket, details=_shown(history.ticket.details)),
+        events=tuple(map(_event, history.events)),
+        notices=tuple(_notice(notice, cut=history.cut) for notice in history.notices),
         interventions=(),
     )
 
@@ -45,9 +45,9 @@ def _attempt(attempt: AttemptFact) -> AttemptFact:
 
 
 def _reason(notice: NoticeFact, *, cut: bool) -> str | None:
-    """Why it ended as it did; of a refusal, what the attempt met, without the wallet's words.
+    """Return why it ended; of a refusal, what the attempt met, without the wallet's own message.
 
-    What is withdrawn, and what was never tried, has a reason in words of ours alone. *cut*: its
+    The reason of a notice that was withdrawn, or never tried, is Slipway's own text. *cut*: its
     attempts may be among those that are not shown.
     """
     if notice.reason is None or notice.ended is NoticeEnd.WITHDRAWN:

@@ -15,7 +15,7 @@ from models.history.values import (
     TicketHistory,
 )
 
-# An event that was decided so soon after it came is one moment for people.
+# An event decided this soon after it arrived is shown as one moment.
 AT_ONCE: Final = timedelta(seconds=2)
 # A number, a time, or the digits of an id: `17`, `2026-11-20T10:00:00Z`, `7f3a-22b0`.
 _NUMBERS: Final = re.compile(r"[0-9a-fA-F]*[0-9][0-9a-fA-FTZ:.-]*")
@@ -23,28 +23,28 @@ _NUMBERS: Final = re.compile(r"[0-9a-fA-F]*[0-9][0-9a-fA-FTZ:.-]*")
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An event came, and was decided (or decided again) only later."""
+    """An event arrived, and was decided (or decided again) only later."""
 
     event: EventFact
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The last of the times an event came again; none of them counted."""
+    """The last repeat of an event; no repeat counts."""
 
     event: EventFact
 
 
 @dataclass(frozen=True, slots=True)
 class NoticeQueued:
-    """A notice came to be."""
+    """A notice was created."""
 
     notice: NoticeFact
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A notice was sent, or could not be; or several times in a row, and met the same each time."""
+    """An attempt to send a notice, or several in a row with the same result."""
 
     notice: NoticeFact
     attempt: AttemptFact  # the last of them
@@ -52,13 +52,13 @@ class Tried:
     times: int = 1
 
     def continues(self, before: "Tried") -> bool:
-        """Whether it is the next attempt after *before*, and met the same."""
-        return self.notice is before.notice and _met(self.attempt) == _met(before.attempt)
+        """Whether this is the next attempt after *before*, with the same result."""
+        return self.notice is before.notice and _result(self.attempt) == _result(before.attempt)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A notice ended otherwise than by an attempt: skipped, withdrawn, dead."""
+    """A notice ended without an attempt: skipped, withdrawn or dead."""
 
     notice: NoticeFact
 
@@ -83,44 +83,44 @@ What = (
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened, and when (the database's clock)."""
+    """Something that happened, and when (by the database's clock)."""
 
     at: datetime
     what: What
 
 
-def timeline(story: TicketHistory) -> tuple[Moment, ...]:
-    """Everything in *story*, oldest first; what happened at once, in the order cause, effect."""
-    moments = [Moment(refused.rejected_at, refused) for refused in story.refused]
-    moments += [Moment(one.at, one) for one in story.interventions]
-    moments += [moment for event in story.events for moment in _of_event(event)]
-    if story.ticket.closed_at is not None:
-        moments.append(Moment(story.ticket.closed_at, Closed()))
-    moments += [moment for notice in story.notices for moment in _of_notice(notice)]
+def timeline(history: TicketHistory) -> tuple[Moment, ...]:
+    """Return everything in *history*, oldest first; at the same time, causes before effects."""
+    moments = [Moment(refused.rejected_at, refused) for refused in history.refused]
+    moments += [Moment(person.at, person) for person in history.interventions]
+    moments += [moment for event in history.events for moment in _of_event(event)]
+    if history.ticket.closed_at is not None:
+        moments.append(Moment(history.ticket.closed_at, Closed()))
+    moments += [moment for notice in history.notices for moment in _of_notice(notice)]
     moments.sort(key=lambda moment: moment.at)  # stable: cause before effect
     return tuple(_folded(moments))
 
 
 def _folded(moments: Iterable[Moment]) -> Iterator[Moment]:
-    """Attempts in a row that met the same as one, at the time of the first."""
-    held: Moment | None = None
-    for one in moments:
-        if held is not None:
-            match held.what, one.what:
+    """Yield attempts in a row with the same result as one, at the time of the first."""
+    previous: Moment | None = None
+    for moment in moments:
+        if previous is not None:
+            match previous.what, moment.what:
                 case Tried() as before, Tried() as now if now.continues(before):
-                    many = replace(before, attempt=now.attempt, times=before.times + 1)
-                    held = replace(held, what=many)
+                    attempts = replace(before, attempt=now.attempt, times=before.times + 1)
+                    previous = replace(previous, what=attempts)
                     continue
-            yield held
-        held = one
-    if held is not None:
-        yield held
+            yield previous
+        previous = moment
+    if previous is not None:
+        yield previous
 
 
-def _met(attempt: AttemptFact) -> tuple[object, ...]:
-    """What an attempt met. Numbers aside: answers hold times, and ids of requests."""
-    words = [attempt.problem or "", attempt.answer or "", str(attempt.remarks or "")]
-    return attempt.verdict, attempt.http_status, *(_NUMBERS.sub("0", one) for one in words)
+def _result(attempt: AttemptFact) -> tuple[object, ...]:
+    """Return an attempt's result. Numbers are ignored: responses hold times and request ids."""
+    texts = [attempt.problem or "", attempt.answer or "", str(attempt.remarks or "")]
+    return attempt.verdict, attempt.http_status, *(_NUMBERS.sub("0", each) for each in texts)
 
 
 def _of_event(event: EventFact) -> Iterator[Moment]:
@@ -135,6 +135,6 @@ def _of_notice(notice: NoticeFact) -> Iterator[Moment]:
     yield Moment(notice.created_at, NoticeQueued(notice))
     for number, attempt in enumerate(notice.attempts, start=1):
         yield Moment(attempt.recorded_at, Tried(notice, attempt, number))
-    told = any(attempt.recorded_at == notice.ended_at for attempt in notice.attempts)
-    if notice.ended_at is not None and not told:
+    by_attempt = any(attempt.recorded_at == notice.ended_at for attempt in notice.attempts)
+    if notice.ended_at is not None and not by_attempt:
         yield Moment(notice.ended_at, Ended(notice))

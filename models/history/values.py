@@ -1,16 +1,18 @@
-"""The facts a ticket's story is told from. Times are aware and in UTC."""
+"""The facts that a ticket's history consists of. Times are aware and in UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
+from models.events.stored import stored_object
+from models.tables import DeliveryAttempt, Notice
 from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 
 
 @dataclass(frozen=True, slots=True)
 class TicketFact:
-    """Where a ticket stands, and what its operator's settings make of that."""
+    """A ticket's state, with its operator's settings that matter for it."""
 
     operator: str  # code
     ticket_id: str
@@ -33,12 +35,22 @@ class TicketFact:
 
 @dataclass(frozen=True, slots=True)
 class CausedNotice:
-    """A notice that came of an event. *ended*: how; none while the partner has not taken it."""
+    """A notice that an event caused. *ended* is None while it is undelivered."""
 
     number: int  # its place in the ticket's order
     action: str
     generation: int
     ended: str | None
+
+    @classmethod
+    def of(cls, notice: Notice) -> Self:
+        """Return what is shown of *notice* with its event."""
+        return cls(
+            number=notice.number,
+            action=notice.action,
+            generation=notice.generation,
+            ended=notice.ended,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +66,20 @@ class EventFact:
     received_at: datetime
     outcome: Outcome
     reason: str | None
-    status_before: str  # how the ticket stood: `open`, `resulted/won`
+    status_before: str  # the ticket's: `open`, `resulted/won`
     status_after: str
     decided_at: datetime
     park_until: datetime | None
-    repeats: int  # duplicates received since; they changed nothing
+    repeats: int  # duplicates received since then; they changed nothing
     repeated_at: datetime | None
     message: str | None = None  # the reason for people, with the facts
     notices: tuple[CausedNotice, ...] = ()
-    dropped_at: datetime | None = None  # a person dealt with it
+    dropped_at: datetime | None = None  # a person resolved it
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptFact:
-    """One call to the partner and what was made of its answer."""
+    """One call to the partner and how its response was classified."""
 
     claim: int
     verdict: str
@@ -76,12 +88,26 @@ class AttemptFact:
     problem: str | None
     answer: str | None
     recorded_at: datetime
-    remarks: Mapping[str, Any] | None = None  # what a wallet said it did, and what is odd about it
+    remarks: Mapping[str, Any] | None = None  # what a wallet said it did, and doubts about it
+
+    @classmethod
+    def of(cls, attempt: DeliveryAttempt) -> Self:
+        """Return what is shown of *attempt*."""
+        return cls(
+            claim=attempt.claim,
+            verdict=attempt.verdict,
+            took=timedelta(milliseconds=attempt.took_ms),
+            http_status=attempt.http_status,
+            problem=attempt.problem,
+            answer=attempt.answer,
+            recorded_at=attempt.recorded_at,
+            remarks=None if attempt.remarks is None else stored_object(attempt.remarks),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class NoticeFact:
-    """One message the partner is owed, and every attempt to deliver it."""
+    """One message for the partner, and every attempt to deliver it."""
 
     id: int  # what `slipway notices` takes
     number: int
@@ -113,7 +139,7 @@ class InterventionFact:
 
 @dataclass(frozen=True, slots=True)
 class RefusedFact:
-    """What was refused before it became an event, but named this ticket."""
+    """Rejected input: refused before it became an event, but it named this ticket."""
 
     entry_id: str
     event_id: str | None
@@ -121,12 +147,12 @@ class RefusedFact:
     message: str
     received_at: datetime
     rejected_at: datetime
-    dropped_at: datetime | None = None  # a person dealt with it
+    dropped_at: datetime | None = None  # a person resolved it
 
 
 @dataclass(frozen=True, slots=True)
 class TicketHistory:
-    """All of one ticket. *cut*: there is more than is shown here."""
+    """The history of one ticket. *cut*: there is more than is held here."""
 
     ticket: TicketFact
     events: tuple[EventFact, ...]  # in order of arrival

@@ -1,22 +1,24 @@
-"""Ways out for what needs a person: events that were refused or wait, dead notices.
+"""Triage: resolutions of events that were refused or wait, and of dead notices.
 
-`listing`, `finding` and `waiting` read; `events`, `raw` and `notices` change, each under the
-ticket's lock and together with the record of who did it and why. `values` is what passes between
-them and a screen.
+`queries` and `waiting` read; `events`, `raw_input` and `notices` change, each under the ticket's
+lock and together with the record of who did it and why (`resolutions`). `values` is what passes
+between them and a screen.
 """
 
 from models.outbox.dead_letters import NotPossible, Resolution
 from models.triage.events import drop_events, retry_events
-from models.triage.find import find_events, find_raw, find_raw_by_event_id
-from models.triage.listing import (
+from models.triage.notices import choose_dead, find_dead, list_dead, resolve_dead
+from models.triage.queries import (
     NEEDING_A_PERSON,
     choose_events,
     choose_raw,
+    find_events,
+    find_raw,
+    find_raw_by_event_id,
     list_events,
     list_raw,
     list_rejected,
 )
-from models.triage.notices import choose_dead, find_dead, list_dead, resolve_dead
 from models.triage.raw_input import drop_raw, retry_raw
 from models.triage.values import (
     DeadNotice,

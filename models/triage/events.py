@@ -20,7 +20,7 @@ from models.outbox.dead_letters import NotPossible
 from models.platform.timestamps import format_timestamp
 from models.tickets.load import lock_by_id, parked_of, pending_event
 from models.tickets.save import TicketChange, save_changes
-from models.triage.ends import decided_along, record_resolution, resolution_of
+from models.triage.resolutions import decided_along, record_resolution, resolution_of
 from models.triage.values import EventResolution
 from models.vocabulary import Action, Outcome, Reason, Status
 

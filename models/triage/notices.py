@@ -1,14 +1,16 @@
-"""Dead notices: what they are, what they hold up, and a person's way out for each (rule 18)."""
+"""Dead notices: what they are, what they hold up, and a person's resolution of each (rule 18)."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
+from sqlmodel import Session, col, or_, select
 
-from models.events.stored import stored_object
+from models.history.ticket_status import TICKET_STATUS
 from models.history.values import AttemptFact
 from models.operators.interventions import Change, Person, record_intervention
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
+from models.tables import DeliveryAttempt, Notice
 from models.triage.values import (
     DeadNotice,
     DeadNoticeHistory,
@@ -22,7 +24,7 @@ from models.vocabulary import RESULTS, NoticeEnd, Status
 ATTEMPTS_MAX: Final = 100
 WAITING_MAX: Final = 100
 
-# Operator by operator, as the index `notice_dead` goes.
+# Operator by operator, in the order of the index `notice_dead`.
 _DEAD = """
     FROM operator o
    CROSS JOIN LATERAL (
@@ -60,20 +62,13 @@ OLDEST_DEAD: Final = text(f"""
      ORDER BY n.ended_at, n.id""")  # noqa: S608 - constants
 ONE: Final = text(f"""
     {_FACTS}, n.ended, n.event_id, n.created_at, n.path, n.body, n.ticket,
-           t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS status
+           {TICKET_STATUS} AS status
       FROM notice n JOIN operator o ON o.id = n.operator {_AROUND}
      WHERE n.id = :id""")
-ATTEMPTS: Final = text("""
-    SELECT claim, verdict, took_ms, http_status, problem, answer, recorded_at, remarks
-      FROM delivery_attempt WHERE notice = :notice ORDER BY claim DESC LIMIT :limit""")
-WAITING: Final = text("""
-    SELECT id, number, action, generation, ended FROM notice
-     WHERE ticket = :ticket AND number > :number AND (ended IS NULL OR ended = 'dead')
-     ORDER BY number LIMIT :limit""")
-AFTER: Final = text("""
+AFTER: Final = text(f"""
     SELECT o.code AS operator, t.ticket_id, n.action, n.generation, n.perhaps_delivered,
-           t.status || CASE t.result WHEN 'pending' THEN '' ELSE '/' || t.result END AS standing,
-           t.status, t.generation AS generation_in_force, t.close_due_at, o.close_delay,
+           {TICKET_STATUS} AS ticket_status,
+           t.status, t.generation AS current_generation, t.close_due_at, o.close_delay,
            o.disabled_at IS NOT NULL AS operator_disabled,
            EXISTS (SELECT FROM notice w
                     WHERE w.ticket = n.ticket AND w.action = 'ticket_rollback'
@@ -83,39 +78,50 @@ AFTER: Final = text("""
            coalesce(h.ended = 'dead', false) AS next_dead
       FROM notice n JOIN ticket t ON t.id = n.ticket JOIN operator o ON o.id = n.operator
       LEFT JOIN notice h ON h.ticket = n.ticket AND h.head
-     WHERE n.id = :id""")
+     WHERE n.id = :id""")  # noqa: S608 - constants
 
 
 def list_dead(connection: Connection, selection: Selection, *, limit: int) -> list[DeadNotice]:
-    """Dead notices, newest first."""
+    """List dead notices, newest first."""
     rows = connection.execute(DEAD, selection.parameters(limit)).mappings()
     return [DeadNotice(**row) for row in rows]
 
 
 def choose_dead(connection: Connection, selection: Selection, *, limit: int) -> list[NoticeKey]:
-    """Those that `list_dead` lists, oldest first."""
+    """Return those that `list_dead` lists, oldest first."""
     rows = connection.execute(OLDEST_DEAD, selection.parameters(limit)).mappings()
     return [NoticeKey(**row) for row in rows]
 
 
 def find_dead(connection: Connection, notice_id: int) -> DeadNoticeHistory:
-    """A dead notice with its attempts and what waits behind it. Raises NotPossible."""
+    """Return a dead notice with its attempts and what waits behind it. Raises NotPossible."""
     row = connection.execute(ONE, {"id": notice_id}).mappings().one_or_none()
     if row is None:
         raise NotPossible(f"there is no notice {notice_id}")
     if row["ended"] != NoticeEnd.DEAD:
         raise NotPossible(f"notice {notice_id} is not dead ({row['ended'] or 'waiting'})")
     facts: dict[str, Any] = dict(row)
-    del facts["ended"]
     ticket = facts.pop("ticket")
+    del facts["ended"]
     more = {name: facts.pop(name) for name in ("event_id", "created_at", "path", "body", "status")}
-    attempts = connection.execute(ATTEMPTS, {"notice": notice_id, "limit": ATTEMPTS_MAX}).mappings()
-    asked = {"ticket": ticket, "number": row["number"], "limit": WAITING_MAX}
-    waiting = connection.execute(WAITING, asked).mappings()
+    with Session(connection) as session:
+        attempts = session.exec(
+            select(DeliveryAttempt)
+            .where(DeliveryAttempt.notice == notice_id)
+            .order_by(col(DeliveryAttempt.claim).desc())
+            .limit(ATTEMPTS_MAX)
+        ).all()
+        waiting = session.exec(
+            select(Notice)
+            .where(Notice.ticket == ticket, Notice.number > row["number"])
+            .where(or_(col(Notice.ended).is_(None), Notice.ended == NoticeEnd.DEAD))
+            .order_by(col(Notice.number))
+            .limit(WAITING_MAX)
+        ).all()
     return DeadNoticeHistory(
         notice=DeadNotice(**facts),
-        attempts=tuple(reversed([_attempt(dict(one)) for one in attempts])),
-        waiting=tuple(WaitingNotice(**one) for one in waiting),
+        attempts=tuple(map(AttemptFact.of, reversed(attempts))),
+        waiting=tuple(map(WaitingNotice.of, waiting)),
         **more,
     )
 
@@ -125,7 +131,7 @@ def resolve_dead(
 ) -> ResolvedNotice:
     """Resolve a dead notice (`models.outbox.dead_letters.resolve`) and record who did it and why.
 
-    Inside the caller's transaction. Raises NotPossible.
+    Runs inside the caller's transaction. Raises NotPossible.
     """
     ticket = resolve(connection, notice_id, resolution, now=now).ticket
     row = connection.execute(AFTER, {"id": notice_id}).one()
@@ -139,7 +145,7 @@ def resolve_dead(
     did = "notice_retried" if resolution is Resolution.RETRY else "notice_skipped"
     change = Change(did, operator=row.operator, ticket=ticket, facts=facts)
     record_intervention(connection, change, person=person, at=now)
-    stands = row.status == Status.RESULTED and row.generation == row.generation_in_force
+    is_current = row.status == Status.RESULTED and row.generation == row.current_generation
     return ResolvedNotice(
         id=notice_id,
         operator=row.operator,
@@ -148,8 +154,8 @@ def resolve_dead(
         generation=row.generation,
         resolution=resolution,
         perhaps_delivered=row.perhaps_delivered,
-        status=row.standing,
-        is_current_result=stands and row.action in RESULTS,
+        status=row.ticket_status,
+        is_current_result=is_current and row.action in RESULTS,
         withdrawn=row.withdrawn,
         close_due_at=row.close_due_at,
         close_delay=row.close_delay,
@@ -158,9 +164,3 @@ def resolve_dead(
         next_dead=row.next_dead,
         operator_disabled=row.operator_disabled,
     )
-
-
-def _attempt(row: dict[str, Any]) -> AttemptFact:
-    if row["remarks"] is not None:
-        row["remarks"] = stored_object(row["remarks"])
-    return AttemptFact(took=timedelta(milliseconds=row.pop("took_ms")), **row)

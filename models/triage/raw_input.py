@@ -15,8 +15,8 @@ from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
 from models.platform.durations import format_duration
 from models.platform.timestamps import format_timestamp
-from models.triage.ends import record_resolution
-from models.triage.find import find_events, find_raw
+from models.triage.queries import find_events, find_raw
+from models.triage.resolutions import record_resolution
 from models.triage.values import EventResolution, LoggedEvent, RawInput
 from models.vocabulary import Outcome
 

@@ -1,26 +1,27 @@
-"""What is listed, found and changed on the ways out. Values only; times are aware and in UTC."""
+"""What triage lists, finds and changes. Values only; times are aware and in UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from models.history.values import AttemptFact, CausedNotice
 from models.outbox.dead_letters import Resolution
+from models.tables import Notice
 from models.vocabulary import Outcome, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which of those that need a person: all that fit everything given."""
+    """Selects what needs a person: all that matches every value given."""
 
     operator: str | None = None  # code
     ticket_id: str | None = None
-    reason: str | None = None  # an event's: a word; a dead notice's: part of the text
+    reason: str | None = None  # of an event: the word; of a dead notice: part of the text
     since: datetime | None = None
 
     def parameters(self, limit: int) -> dict[str, Any]:
-        """What a list's statement asks for."""
+        """Return the parameters of a list's statement."""
         return {
             "operator": self.operator,
             "ticket_id": self.ticket_id,
@@ -32,7 +33,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class EventKey:
-    """An event of the log; *operator* and *ticket_id* say for people which ticket is meant."""
+    """The key of an event in the log; *operator* and *ticket_id* name its ticket for people."""
 
     ticket: int
     event_id: str
@@ -43,10 +44,10 @@ class EventKey:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A line of a list: an event of a ticket, or input kept raw (then some facts are missing).
+    """A line of a list: an event of a ticket, or raw input (then some facts are missing).
 
     *id* is what the commands take: the event's id, or the stream entry's for raw input. *status*
-    is how the ticket stands now.
+    is the ticket's, now.
     """
 
     at: datetime  # when it ended so, or was parked
@@ -68,13 +69,13 @@ class Listed:
 
     @property
     def is_harmless(self) -> bool:
-        """It says what stands anyway."""
+        """Whether it only repeats the ticket's current result."""
         return self.reason == Reason.OLDER_SAME
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """All that the log knows of one event."""
+    """Everything the log knows about one event."""
 
     operator: str
     ticket_id: str
@@ -83,9 +84,9 @@ class LoggedEvent:
     outcome: str
     reason: str | None
     message: str | None
-    status_before: str  # how the ticket stood: `open`, `resulted/won`
+    status_before: str  # the ticket's: `open`, `resulted/won`
     status_after: str
-    notices: tuple[CausedNotice, ...]  # what the partner is owed because of it
+    notices: tuple[CausedNotice, ...]
     occurred_at: datetime | None
     order_time: datetime
     received_at: datetime
@@ -103,7 +104,7 @@ class LoggedEvent:
 
 @dataclass(frozen=True, slots=True)
 class RawInput:
-    """What was refused before it became an event. *whole*: it can be read again."""
+    """Input that was refused before it became an event. *whole*: it can be read again."""
 
     entry_id: str
     kind: str | None
@@ -121,7 +122,7 @@ class RawInput:
 
 @dataclass(frozen=True, slots=True)
 class EventResolution:
-    """What a person's word did to an event. *asked*: it was named, not decided along with one."""
+    """How a person resolved an event. *asked*: it was named, not decided along with one."""
 
     operator: str
     ticket_id: str
@@ -136,13 +137,13 @@ class EventResolution:
     status_before: str
     status_after: str
     park_until: datetime | None = None
-    notices: tuple[str, ...] = ()  # what the partner will be told because of it
-    gives_up: int | None = None  # the number that is used up with it (rule 9)
-    entry_id: str | None = None  # of raw input; what could not be made out of it is empty
+    notices: tuple[str, ...] = ()  # the actions that the partner will be sent because of it
+    gives_up: int | None = None  # the sequence number that is used up with it (rule 9)
+    entry_id: str | None = None  # of raw input; what could not be read from it is empty
 
     @property
     def got_through(self) -> bool:
-        """It counts now, or at least waits for its time."""
+        """Whether it counts now, or at least waits."""
         if self.was_outcome == self.outcome:
             return False
         return self.outcome not in {Outcome.REJECTED, Outcome.SUPERSEDED}
@@ -150,7 +151,7 @@ class EventResolution:
 
 @dataclass(frozen=True, slots=True)
 class DeadNotice:
-    """A notice nobody takes, and what it holds up."""
+    """A dead notice, and what it holds up."""
 
     id: int
     operator: str
@@ -162,7 +163,7 @@ class DeadNotice:
     reason: str | None
     perhaps_delivered: bool
     tries: int
-    http_status: int | None  # of the last attempt, as is the answer
+    http_status: int | None  # of the last attempt; so is the answer
     answer: str | None
     behind: int  # notices of the ticket that wait behind it
     operator_disabled_at: datetime | None
@@ -170,7 +171,7 @@ class DeadNotice:
 
 @dataclass(frozen=True, slots=True)
 class NoticeKey:
-    """A dead notice, and what it is for people."""
+    """The key of a dead notice, and what names it for people."""
 
     id: int
     operator: str
@@ -180,7 +181,7 @@ class NoticeKey:
 
 @dataclass(frozen=True, slots=True)
 class WaitingNotice:
-    """A notice that waits behind a dead one; *ended* says when it is dead itself."""
+    """A notice that waits behind a dead one; *ended* is set if it is dead too."""
 
     id: int
     number: int
@@ -188,10 +189,22 @@ class WaitingNotice:
     generation: int
     ended: str | None
 
+    @classmethod
+    def of(cls, notice: Notice) -> Self:
+        """Return what is shown of *notice*."""
+        assert notice.id is not None, "a stored row has it"
+        return cls(
+            id=notice.id,
+            number=notice.number,
+            action=notice.action,
+            generation=notice.generation,
+            ended=notice.ended,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DeadNoticeHistory:
-    """A dead notice with its text, its attempts and what waits behind it."""
+    """A dead notice with its body, its attempts and what waits behind it."""
 
     notice: DeadNotice
     event_id: str | None

@@ -105,7 +105,7 @@ def test_a_ticket_tells_its_story(with_acme, engine, clock):
 
     assert told.code == 0
     assert told.out.startswith(
-        "Ticket T-1 of acme: resulted (won); the partner has not taken ticket_win yet"
+        "Ticket T-1 of acme: resulted (won); the partner has not accepted ticket_win yet"
     )
     assert "applied (open to resulted/won)" in told.out
     assert document["sentence"].startswith("resulted (won)")

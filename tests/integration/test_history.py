@@ -121,14 +121,17 @@ def test_the_sentence_follows_the_ticket_through_its_life(life, clock):
     assert life.sentence() == "open: no result has come yet."
 
     life.happen("ticket_lost")
-    assert "the partner has not taken ticket_lost yet (not tried; due now)" in life.sentence()
+    assert "the partner has not accepted ticket_lost yet (not tried; due now)" in life.sentence()
 
     life.attempt(RetryLater(timedelta(seconds=10)), 503)
-    assert "(1 attempt, last: 503; next in 10s); the 24h have not started" in life.sentence()
+    assert (
+        "(1 attempt, last: 503; next in 10s); the close delay of 24h has not started"
+        in life.sentence()
+    )
 
     clock.advance(timedelta(seconds=10))
     life.attempt(Delivered(), 200)
-    assert "(in 24h), 24h after the partner took ticket_lost" in life.sentence()
+    assert "(in 24h), 24h after the partner accepted ticket_lost" in life.sentence()
 
     life.happen("ticket_win")
     assert "1 parked event (ticket_win) waits for a rollback" in life.sentence()

@@ -22,7 +22,7 @@ SECOND = timedelta(seconds=1)
 # Word for word, but for the spaces and the day. `when what which how-it-ended details`.
 TOLD = """
 Ticket T of acme: open: its result was rolled back and no new one has come yet; 1 parked event
-(ticket_rollback) waits for what must come before, and its time to wait is over.
+(ticket_rollback) waits for an earlier event, and its parking window is over.
 status open, result pending, generation 1, close delay 24h
 code C-7, player p-1, price 1,234.50 EUR
 

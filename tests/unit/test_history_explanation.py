@@ -88,23 +88,23 @@ def parked(action: Action, until: datetime) -> EventFact:
     )
 
 
-def said(
+def explanation(
     about: TicketFact, notices: tuple[NoticeFact, ...] = (), events: tuple[EventFact, ...] = ()
 ) -> str:
-    story = TicketHistory(about, events, notices, interventions=(), refused=(), cut=False)
-    return why_not_closed(story, now=NOW)
+    history = TicketHistory(about, events, notices, interventions=(), refused=(), cut=False)
+    return why_not_closed(history, now=NOW)
 
 
 def test_an_undelivered_result_says_what_the_partner_answered():
-    """The clock starts with the partner's success, not before (protocol.md rule 16)."""
+    """The close delay starts when the partner accepts the result, not before (rule 16)."""
     tried = notice(
         attempts=(attempt(None, "timed out"), attempt(503), attempt(500)),
         due_at=NOW + timedelta(minutes=2),
     )
 
-    assert said(ticket(Status.RESULTED, Result.WON), (tried,)) == (
-        "resulted (won); the partner has not taken ticket_win yet (3 attempts, last: 500; next in"
-        " 2m); the 24h have not started."
+    assert explanation(ticket(Status.RESULTED, Result.WON), (tried,)) == (
+        "resulted (won); the partner has not accepted ticket_win yet (3 attempts, last: 500; next"
+        " in 2m); the close delay of 24h has not started."
     )
 
 
@@ -112,14 +112,14 @@ def test_a_delivered_result_names_the_closing_time():
     delivered = notice(ended=NoticeEnd.DELIVERED, ended_at=NOW - timedelta(hours=1), head=False)
     due = ticket(Status.RESULTED, Result.WON, close_due_at=NOW + timedelta(hours=23))
 
-    assert said(due, (delivered,)) == (
-        "resulted (won); closes at 2026-11-21T09:00:00Z (in 23h), 24h after the partner took"
+    assert explanation(due, (delivered,)) == (
+        "resulted (won); closes at 2026-11-21T09:00:00Z (in 23h), 24h after the partner accepted"
         " ticket_win at 2026-11-20T09:00:00Z."
     )
 
 
 @pytest.mark.parametrize(
-    ("about", "notices", "told"),
+    ("about", "notices", "expected"),
     [
         (ticket(Status.OPEN), (), "open: no result has come yet."),
         (
@@ -127,18 +127,18 @@ def test_a_delivered_result_names_the_closing_time():
             (notice(Action.ROLLBACK),),
             (
                 "open: its result was rolled back and no new one has come yet; the partner has not"
-                " taken ticket_rollback yet (not tried; due now)."
+                " accepted ticket_rollback yet (not tried; due now)."
             ),
         ),
         (
             ticket(Status.NEW),
             (notice(Action.CREATE, leased_until=NOW + timedelta(seconds=5)),),
             (
-                "new: it opens when the partner answers 200; the partner has not taken"
+                "new: it opens when the partner answers 200; the partner has not accepted"
                 " ticket_create yet (being sent now)."
             ),
         ),
-        (ticket(Status.RESERVED), (), "reserved: waits for ticket_paid."),
+        (ticket(Status.RESERVED), (), "reserved: it waits for ticket_paid."),
         (
             ticket(Status.CANCELLED, cancelled_by="ticket_create: 402"),
             (),
@@ -152,48 +152,50 @@ def test_a_delivered_result_names_the_closing_time():
         (ticket(Status.ABSENT), (), "not opened yet: every event that named it was rejected."),
     ],
 )
-def test_every_status_says_what_the_ticket_waits_for(about, notices, told):
-    assert said(about, notices) == told
+def test_every_status_says_what_the_ticket_waits_for(about, notices, expected):
+    assert explanation(about, notices) == expected
 
 
 def test_a_dead_notice_asks_for_a_person():
     dead = notice(ended=NoticeEnd.DEAD, ended_at=NOW, reason="404 ten times")
     behind = notice(Action.ROLLBACK, number=2, head=False)
 
-    told = said(ticket(Status.OPEN, generation=1), (dead, behind))
+    sentence = explanation(ticket(Status.OPEN, generation=1), (dead, behind))
 
-    assert "ticket_win is dead (404 ten times): a person must retry or skip it" in told
-    assert "behind it wait ticket_rollback" in told
+    assert "ticket_win is dead (404 ten times): a person must retry or skip it" in sentence
+    assert "waiting behind it: ticket_rollback" in sentence
 
 
 def test_a_skipped_result_never_starts_the_clock():
-    """protocol.md rule 18: the partner does not have it, so nothing may close."""
+    """Rule 18: the partner does not have it, so nothing may close."""
     skipped = notice(ended=NoticeEnd.SKIPPED, ended_at=NOW, head=False)
 
-    told = said(ticket(Status.RESULTED, Result.WON), (skipped,))
+    sentence = explanation(ticket(Status.RESULTED, Result.WON), (skipped,))
 
-    assert "ticket_win was skipped by hand, so the 24h have not started" in told
+    assert "ticket_win was skipped by hand, so the close delay of 24h has not started" in sentence
 
 
 def test_a_disabled_operator_is_named_as_the_reason():
     held = ticket(Status.RESULTED, Result.WON, operator_disabled_at=NOW)
 
-    assert "the operator is disabled since 2026-11-20T10:00:00Z" in said(held, (notice(),))
+    assert "its operator has been disabled since 2026-11-20T10:00:00Z" in explanation(
+        held, (notice(),)
+    )
 
 
 def test_a_parked_event_says_what_it_waits_for_and_until_when():
     waiting = parked(Action.LOST, NOW + timedelta(minutes=10))
     held = ticket(Status.RESULTED, Result.WON, parked=1, close_due_at=NOW - timedelta(seconds=5))
 
-    assert said(held, events=(waiting,)) == (
-        "resulted (won); its closing time 2026-11-20T09:59:55Z is over since 5s, but it is not"
-        " closed while events are parked; 1 parked event (ticket_lost) waits for a rollback of the"
-        " present result, until 2026-11-20T10:10:00Z."
+    assert explanation(held, events=(waiting,)) == (
+        "resulted (won); it was due to close at 2026-11-20T09:59:55Z, 5s ago, but it does not"
+        " close while events are parked; 1 parked event (ticket_lost) waits for a rollback of the"
+        " current result, until 2026-11-20T10:10:00Z."
     )
 
 
 def test_an_overdue_close_points_at_the_sweep():
-    """protocol.md rule 17: not before what is older than the due time was applied."""
+    """Rule 17: not before what is older than the due time was applied."""
     overdue = ticket(Status.RESULTED, Result.WON, close_due_at=NOW - timedelta(minutes=3))
 
-    assert "is over since 3m: the next sweep closes it" in said(overdue)
+    assert ", 3m ago: the next sweep closes it" in explanation(overdue)
