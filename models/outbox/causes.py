@@ -2,7 +2,7 @@
 
 The cause is read from the stored reason, a text (`models.outbox.circuit`). The problem of the last
 attempt counts, because a partner whose name did not resolve an hour ago may refuse the signature by
-now. The texts are those of `worker.delivery.http.error_texts`, of the protocol adapters and of
+now. The texts are those of `worker.delivery.http.transfer`, of the protocol adapters and of
 libcurl; what matches none of the patterns is OTHER.
 """
 
@@ -121,14 +121,14 @@ _PATTERNS: Final = tuple(
         (Cause.TLS, _TLS),
         (
             Cause.UNREADABLE,
-            *(r"the answer is not HTTP", r".*\b(header|headers|chunk|content-length)\b"),
+            *(r"the response is not HTTP", r".*\b(header|headers|chunk|content-length)\b"),
             *(r"weird server reply", r"received http", r"unsupported http", r".*chunked-encoding"),
         ),
-        (Cause.KEY, r"its secret cannot be opened", r"its protocol is"),
+        (Cause.KEY, r"its secret cannot be decrypted", r"its protocol \S+ is not supported"),
         (
             Cause.PROGRAM,
-            *(r"the request could not be worded", r"the answer could not be read"),
-            *(r"the wire broke", r"the call could not be started"),
+            *(r"the request could not be built", r"the response could not be read"),
+            *(r"the HTTP client failed", r"the call could not be started"),
         ),
         (Cause.URL, r"protocol \S+", r".*\burl\b"),
     )

@@ -22,18 +22,18 @@ ALARMED_EVENTS: Final = (
     *(
         ("error", event)
         for event in (
-            "answer_not_read",
             "attempt_not_recorded",
-            "delivery_results_left",
             "delivery_run_failed",
             "door_failed",
             "event_refused_as_poison",
+            "http_loop_failed",
             "intake_failed",
             "parked_events_given_up",
+            "request_build_failed",
             "request_failed",
-            "request_not_worded",
+            "response_not_read",
+            "results_not_recorded",
             "ticket_left_as_it_is",
-            "wire_broke",
         )
     ),
     ("warning", "queue_not_emptied"),

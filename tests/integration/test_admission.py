@@ -131,14 +131,14 @@ def test_a_deliverer_that_the_rate_holds_back_knows_when_to_look_again(harness, 
     owe(harness, 12)
     one, other = deliverers
     one.deliver()
-    assert one.passed is not None
-    assert one.passed.again_in == STEP
+    assert one.admitted is not None
+    assert one.admitted.again_in == STEP
 
     harness.wait(STEP)
     other.deliver()
 
-    assert other.passed is not None
-    assert other.passed.again_in is None, "nothing is left"
+    assert other.admitted is not None
+    assert other.admitted.again_in is None, "nothing is left"
 
 
 def test_after_a_circuit_closed_deliverers_share_the_ramp(harness, deliverers):
@@ -205,7 +205,7 @@ def test_a_gate_in_somebody_s_hands_is_looked_at_again_soon(harness, deliverers,
         told = one.claim()
 
     assert {claim.operator_code for claim in told} == {"bravo"}
-    assert one.passed is not None
-    assert one.passed.again_in is not None
-    assert one.passed.again_in < STEP
+    assert one.admitted is not None
+    assert one.admitted.again_in is not None
+    assert one.admitted.again_in < STEP
     assert {claim.operator_code for claim in one.claim()} == {"acme"}

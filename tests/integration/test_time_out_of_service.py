@@ -15,8 +15,7 @@ from models.outbox.values import Claim, Dead, RetryLater
 from tests.support.deliverers import AGAIN, Deliverer
 from tests.support.harness import Harness
 from tests.support.records import Records
-from worker.delivery.outcome import not_sent
-from worker.delivery.retry import RetryPolicy
+from worker.delivery.outcome import RetryPolicy, classify_unsent
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -64,8 +63,8 @@ class Tried:
         self.record(self.claim(), chance=chance)
 
     def record(self, claim: Claim, *, chance: float = 0) -> None:
-        self.deliverer.turnstile.lanes.ended(claim.operator)
-        attempt = not_sent(claim, "503", policy=POLICY, chance=chance)
+        self.deliverer.admission.in_flight.ended(claim.operator)
+        attempt = classify_unsent(claim, "503", policy=POLICY, chance=chance)
         self.harness.record_attempts(attempt)
         match attempt.verdict:
             case RetryLater(pause):

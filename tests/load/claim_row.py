@@ -68,16 +68,21 @@ def _looks(database: Database, now: datetime) -> float:
     took: list[float] = []
     with database.engine.connect() as connection:
         for _ in range(LOOKS):
-            turnstile = Admission(settings, time.monotonic)
+            admission = Admission(
+                transaction=database.engine.begin,
+                clock=DatabaseClock(),
+                settings=settings,
+                monotonic=time.monotonic,
+            )
             there = enabled_partners(connection, now=now)
             before = time.perf_counter()
-            passed = turnstile.claim(
+            admitted = admission.claim_within(
                 connection,
                 there,
                 places=settings.in_flight_max,
                 now=now + timedelta(minutes=1),
             )
             took.append(time.perf_counter() - before)
-            assert len(passed.claims) >= CLAIMED_MIN, "the healthy partners' notices are found"
+            assert len(admitted.claims) >= CLAIMED_MIN, "the healthy partners' notices are found"
             connection.rollback()
     return statistics.median(took) * 1000

@@ -85,7 +85,7 @@ def test_a_key_without_the_joint_in_its_ids_is_the_one_it_always_was(notice):
 def header(notice: Notice) -> str:
     """The key as it is sent: a header holds printable ASCII alone."""
     claim = replace(WIN, stored_key=key_of(*notice))
-    sent = PamAdapter().request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
+    sent = PamAdapter().build_request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
     assert sent.isascii()
     assert sent.isprintable()
     assert " " not in sent

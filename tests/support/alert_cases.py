@@ -195,14 +195,14 @@ CASES: Final = (
         ),
     ),
     logged("SlipwayResultsNotRecorded", "error", "attempt_not_recorded"),
-    logged("SlipwayResultsNotRecorded", "error", "delivery_results_left"),
+    logged("SlipwayResultsNotRecorded", "error", "results_not_recorded"),
     logged("SlipwayDatabaseErrorUnexplained", "warning", "unexplained_database_error"),
     *(
         logged("SlipwayInternalError", "error", event, event=event)
         for event in (
-            *("answer_not_read", "delivery_run_failed", "door_failed", "event_refused_as_poison"),
-            *("intake_failed", "parked_events_given_up", "request_failed", "request_not_worded"),
-            *("ticket_left_as_it_is", "wire_broke"),
+            *("response_not_read", "delivery_run_failed", "door_failed", "event_refused_as_poison"),
+            *("intake_failed", "parked_events_given_up", "request_failed", "request_build_failed"),
+            *("ticket_left_as_it_is", "http_loop_failed"),
         )
     ),
     Case(

@@ -1,4 +1,4 @@
-"""Deliverers side by side at one harness: they claim through the turnstile and record answers."""
+"""Deliverers side by side on one harness: they claim within all limits and record responses."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from models.outbox.values import (
 )
 from tests.support.delivery_setup import scene_settings
 from tests.support.harness import OPERATOR, TOOK, Harness
-from worker.delivery.admission import Admission, Passed
+from worker.delivery.admission import Admission, Admitted
 
 PLACES = 512
 AGAIN = RetryLater(timedelta(seconds=10))
@@ -31,28 +31,34 @@ class Deliverer:
     """One process that delivers, without its sockets."""
 
     harness: Harness
-    turnstile: Admission = field(init=False)
-    passed: Passed | None = None
+    admission: Admission = field(init=False)
+    admitted: Admitted | None = None
 
     def __post_init__(self) -> None:
-        self.turnstile = Admission(scene_settings(), monotonic=self._seconds)
+        self.admission = Admission(
+            transaction=self.harness.engine.begin,
+            clock=self.harness.clock,
+            settings=scene_settings(),
+            monotonic=self._seconds,
+        )
 
     def claim(self, places: int = PLACES) -> list[Claim]:
         """Claim what may go now; its calls are in flight from here on."""
-        with self.harness.engine.begin() as connection:
-            claims = self.claim_within(connection, places)
-        assert self.passed is not None, "it has just claimed"
-        self.turnstile.keep(self.passed)
-        for one in claims:
-            self.turnstile.lanes.started(one.operator)
-        return claims
+        self.admitted = self.admission.claim(
+            places,
+            partners=(),
+            refresh=lambda connection, now: enabled_partners(connection, now=now),
+        )
+        for claim in self.admitted.claims:
+            self.admission.in_flight.started(claim.operator)
+        return list(self.admitted.claims)
 
     def claim_within(self, connection: Connection, places: int = PLACES) -> list[Claim]:
         """Claim inside the caller's transaction: not yet committed, nothing in flight."""
         now = self.harness.now
         enabled = enabled_partners(connection, now=now)
-        self.passed = self.turnstile.claim(connection, enabled, places=places, now=now)
-        return list(self.passed.claims)
+        self.admitted = self.admission.claim_within(connection, enabled, places=places, now=now)
+        return list(self.admitted.claims)
 
     def answer(
         self, claims: Iterable[Claim], verdict: Verdict = DELIVERED, status: int | None = 200
@@ -60,7 +66,7 @@ class Deliverer:
         """The same came of each of *claims*, and is recorded."""
         listed = list(claims)
         for one in listed:
-            self.turnstile.lanes.ended(one.operator)
+            self.admission.in_flight.ended(one.operator)
         return self.hear(*listed, verdict=verdict, status=status)
 
     def hear(

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from worker.delivery.http.client import HttpClient
-from worker.delivery.http.exchange import HttpCall, Reply
+from worker.delivery.http.exchange import CallResult, HttpCall
 from worker.delivery.http.transfer import TransferLimits
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -16,7 +16,7 @@ CALLS_MAX = 64
 SHORT = timedelta(milliseconds=300)
 LONG = timedelta(seconds=10)
 
-Post = Callable[..., Reply]
+Post = Callable[..., CallResult]
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def open_wire(**terms: object) -> Iterator[HttpClient]:
     given: dict[str, Any] = {
         "connect_timeout": LONG,
         "networks": LOOPBACK,
-        "answer_bytes_max": BYTES_MAX,
+        "response_bytes_max": BYTES_MAX,
     }
     wire = HttpClient(TransferLimits(**(given | terms)), calls_max=CALLS_MAX)
     yield wire
@@ -34,9 +34,9 @@ def open_wire(**terms: object) -> Iterator[HttpClient]:
 
 def post_over(
     wire: HttpClient, url: str, *, body: bytes = b"{}", timeout: timedelta = LONG
-) -> Reply:
+) -> CallResult:
     """Make one call and wait for its reply."""
-    wire.start(HttpCall(token=1, url=url, headers={}, body=body, timeout=timeout))
+    wire.start(HttpCall(call_id=1, url=url, headers={}, body=body, timeout=timeout))
     (answered,) = wire.finished(LONG)
-    assert answered.token == 1
-    return answered.reply
+    assert answered.call_id == 1
+    return answered.result

@@ -29,7 +29,7 @@ CLOSE_DELAY = timedelta(seconds=3)
 # What each says while tables are missing.
 WAITING = {
     "intake": "intake_waits_for_database",
-    "deliver": "delivery_database_away",
+    "deliver": "database_unavailable",
     "sweep": "sweep_waits_for_database",
 }
 UNREADABLE = b"{"

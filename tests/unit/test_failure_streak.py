@@ -8,7 +8,7 @@ import pytest
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
 from models.vocabulary import Action
 from tests.support.sample_notice import WIN
-from worker.delivery.failure_streak import TROUBLES_MAX, FailureStreaks
+from worker.delivery.failure_streak import FAILURES_MAX, FailureStreaks
 
 PAUSE = timedelta(seconds=10)
 OUT_OF_TIME = Dead("not taken within 48 h", out_of_time=True)
@@ -21,7 +21,7 @@ def attempt(verdict: Verdict, *, operator: int = 1) -> Attempt:
 
 @pytest.mark.parametrize("verdict", [RetryLater(PAUSE), Unanswered(PAUSE), OUT_OF_TIME], ids=repr)
 def test_the_twentieth_in_a_row_gives_it_up(verdict):
-    before = FailureStreaks().after([attempt(verdict)] * (TROUBLES_MAX - 1))
+    before = FailureStreaks().after([attempt(verdict)] * (FAILURES_MAX - 1))
     assert before.given_up == {}
 
     given_up = before.after([attempt(verdict)]).given_up

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from models.outbox.values import Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
 from models.vocabulary import Action
 from tests.support.sample_notice import NOW, PARTNER, WIN
-from worker.delivery.http.exchange import HttpResponse, NoAnswer, NotReached, Reply
-from worker.delivery.outcome import ANSWER_CHARS_MAX, judge, not_sent
+from worker.delivery.http.exchange import CallResult, HttpResponse, NoResponse, NotReached
+from worker.delivery.outcome import RESPONSE_CHARS_MAX, RetryPolicy, classify, classify_unsent
 from worker.delivery.protocols.pam import PamAdapter
-from worker.delivery.retry import RetryPolicy
 
 FIRST = timedelta(seconds=10)
 POLICY = RetryPolicy(
@@ -27,13 +26,13 @@ RESERVE = replace(WIN, action=Action.RESERVE)
 DISCARD = replace(WIN, action=Action.DISCARD)
 
 
-def verdict(claim: Claim, reply: Reply) -> Verdict:
+def verdict(claim: Claim, reply: CallResult) -> Verdict:
     took = timedelta(milliseconds=20)
-    return judge(claim, reply, took=took, dialect=PamAdapter(), policy=POLICY, chance=0).verdict
+    return classify(claim, reply, took=took, adapter=PamAdapter(), policy=POLICY, chance=0).verdict
 
 
-def answer(status: int, *, retry_after: str | None = None, cut: bool = False) -> HttpResponse:
-    return HttpResponse(status, b"", retry_after=retry_after, cut=cut)
+def answer(status: int, *, retry_after: str | None = None, truncated: bool = False) -> HttpResponse:
+    return HttpResponse(status, b"", retry_after=retry_after, truncated=truncated)
 
 
 def aged(claim: Claim) -> Claim:
@@ -92,8 +91,8 @@ def test_every_status_has_a_verdict(status):
 
 
 def test_an_answer_too_long_to_be_read_counts_by_its_status():
-    assert verdict(WIN, answer(200, cut=True)) == Delivered()
-    assert verdict(WIN, answer(503, cut=True)) == RetryLater(FIRST)
+    assert verdict(WIN, answer(200, truncated=True)) == Delivered()
+    assert verdict(WIN, answer(503, truncated=True)) == RetryLater(FIRST)
 
 
 def test_a_partner_never_reached_is_tried_again():
@@ -102,7 +101,7 @@ def test_a_partner_never_reached_is_tried_again():
 
 def test_silence_is_not_the_same_as_no():
     """protocol.md rule 15: perhaps delivered, so nothing is sent on that ticket for a while."""
-    assert verdict(WIN, NoAnswer("timed out")) == Unanswered(FIRST)
+    assert verdict(WIN, NoResponse("timed out")) == Unanswered(FIRST)
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 500])
@@ -114,14 +113,14 @@ def test_a_discard_goes_on_whatever_the_answer(status):
 def test_whether_the_partner_said_no_is_known_beside_the_verdict():
     for claim in (WIN, CREATE, DISCARD):
         for status, refused in ((404, True), (503, False), (504, False), (200, False)):
-            made = judge(
-                claim, answer(status), took=FIRST, dialect=PamAdapter(), policy=POLICY, chance=0
+            made = classify(
+                claim, answer(status), took=FIRST, adapter=PamAdapter(), policy=POLICY, chance=0
             )
             assert made.refused is refused
 
 
 @pytest.mark.parametrize(
-    "reply", [answer(503), answer(401), NotReached("no route"), NoAnswer("timed out")]
+    "reply", [answer(503), answer(401), NotReached("no route"), NoResponse("timed out")]
 )
 def test_after_the_limit_the_notice_is_dead_and_says_why(reply):
     ended = verdict(aged(WIN), reply)
@@ -132,7 +131,7 @@ def test_after_the_limit_the_notice_is_dead_and_says_why(reply):
 
 @pytest.mark.parametrize(
     ("reply", "perhaps"),
-    [(answer(503), False), (NotReached("no route"), False), (NoAnswer("timed out"), True)],
+    [(answer(503), False), (NotReached("no route"), False), (NoResponse("timed out"), True)],
 )
 def test_what_died_of_a_last_attempt_without_an_answer_is_perhaps_delivered(reply, perhaps):
     """protocol.md rule 15: a person must ask before it is skipped."""
@@ -164,7 +163,7 @@ def test_a_date_in_retry_after_counts_from_the_answer():
 
 
 def test_what_could_not_be_sent_keeps_its_reason():
-    attempt = not_sent(WIN, "its secret cannot be opened", policy=POLICY, chance=0)
+    attempt = classify_unsent(WIN, "its secret cannot be opened", policy=POLICY, chance=0)
 
     assert attempt.verdict == RetryLater(FIRST)
     assert attempt.problem == "its secret cannot be opened"
@@ -173,11 +172,11 @@ def test_what_could_not_be_sent_keeps_its_reason():
 
 @given(st.binary(max_size=12_000))
 def test_of_the_partners_words_the_beginning_is_kept_as_the_database_can_hold_it(body):
-    attempt = judge(
+    attempt = classify(
         WIN,
         HttpResponse(500, body),
         took=timedelta(),
-        dialect=PamAdapter(),
+        adapter=PamAdapter(),
         policy=POLICY,
         chance=0,
     )
@@ -187,7 +186,7 @@ def test_of_the_partners_words_the_beginning_is_kept_as_the_database_can_hold_it
     if body:
         assert attempt.answer is not None
         assert "\x00" not in attempt.answer
-        assert len(attempt.answer) <= ANSWER_CHARS_MAX
+        assert len(attempt.answer) <= RESPONSE_CHARS_MAX
         attempt.answer.encode()  # no half of a pair
 
 
@@ -195,7 +194,7 @@ def test_an_attempt_is_signed_as_the_contract_says():
     """contracts: BetStack 1.3, the vector of ticket_win."""
     at = datetime.fromtimestamp(1706191612, UTC) + timedelta(milliseconds=700)
 
-    request = PamAdapter().request(WIN, PARTNER, secret="12345ABCDE", at=at)
+    request = PamAdapter().build_request(WIN, PARTNER, secret="12345ABCDE", at=at)
 
     assert request.url == "https://pam.example/hook"
     assert request.body == WIN.body.encode()
@@ -209,8 +208,10 @@ def test_an_attempt_is_signed_as_the_contract_says():
 
 def test_a_repeat_has_the_same_bytes_and_key_and_a_signature_of_its_own():
     """design.md 5.5."""
-    first = PamAdapter().request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
-    repeat = PamAdapter().request(WIN, PARTNER, secret="12345ABCDE", at=NOW + timedelta(seconds=10))
+    first = PamAdapter().build_request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
+    repeat = PamAdapter().build_request(
+        WIN, PARTNER, secret="12345ABCDE", at=NOW + timedelta(seconds=10)
+    )
 
     assert repeat.body == first.body
     assert repeat.headers["Idempotency-Key"] == first.headers["Idempotency-Key"]
@@ -221,7 +222,11 @@ def test_a_repeat_has_the_same_bytes_and_key_and_a_signature_of_its_own():
 def test_an_idempotency_key_fits_a_header_and_stays_unique(one, other):
     def key(kept: str) -> str:
         claim = replace(WIN, stored_key=kept)
-        return PamAdapter().request(claim, PARTNER, secret="s", at=NOW).headers["Idempotency-Key"]
+        return (
+            PamAdapter()
+            .build_request(claim, PARTNER, secret="s", at=NOW)
+            .headers["Idempotency-Key"]
+        )
 
     assert key(one).isascii()
     assert key(one).isprintable()
@@ -229,7 +234,7 @@ def test_an_idempotency_key_fits_a_header_and_stays_unique(one, other):
 
 
 def test_nothing_secret_shows_in_a_request_s_repr():
-    request = PamAdapter().request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
+    request = PamAdapter().build_request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
 
     assert request.headers["signature"] not in repr(request)
     assert "12345ABCDE" not in repr(request)

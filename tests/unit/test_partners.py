@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from models.platform.encryption import Vault
 from tests.support.sample_notice import PARTNER
-from worker.delivery.http.exchange import HttpResponse, NoAnswer
+from worker.delivery.http.exchange import HttpResponse, NoResponse
 from worker.delivery.partners import Partners, Ready, Unusable
 from worker.delivery.protocols.pam import PamAdapter
 
@@ -15,20 +15,20 @@ VAULT = Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
 ACME = replace(PARTNER, secret=VAULT.seal("the-first-secret"))
 
 
-def accounts(**dialects: PamAdapter) -> Partners:
-    return Partners(VAULT, dialects)
+def partners_with(**adapters: PamAdapter) -> Partners:
+    return Partners(VAULT, adapters, monotonic=lambda: 0.0)
 
 
 def test_a_partner_that_changed_is_known_by_its_new_secret():
-    known = accounts(pam=PamAdapter())
-    known.renew([ACME])
-    first = known.of(ACME.id)
+    known = partners_with(pam=PamAdapter())
+    known.replace([ACME])
+    first = known.get(ACME.id)
 
-    known.renew([ACME])
-    assert known.of(ACME.id) is first
-    known.renew([replace(ACME, secret=VAULT.seal("the-second-secret"))])
+    known.replace([ACME])
+    assert known.get(ACME.id) is first
+    known.replace([replace(ACME, secret=VAULT.seal("the-second-secret"))])
 
-    second = known.of(ACME.id)
+    second = known.get(ACME.id)
     assert isinstance(first, Ready)
     assert isinstance(second, Ready)
     assert (first.secret, second.secret) == ("the-first-secret", "the-second-secret")
@@ -36,25 +36,25 @@ def test_a_partner_that_changed_is_known_by_its_new_secret():
 
 def test_a_protocol_that_is_not_spoken_here_is_named(caplog):
     """A newer release may have added it to the database."""
-    known = accounts(pam=PamAdapter())
-    known.renew([replace(ACME, protocol="semaphore")])
+    known = partners_with(pam=PamAdapter())
+    known.replace([replace(ACME, protocol="semaphore")])
 
-    account = known.of(ACME.id)
+    account = known.get(ACME.id)
 
     assert isinstance(account, Unusable)
-    assert account.problem == "its protocol is semaphore; spoken here: pam"
+    assert account.problem == "its protocol semaphore is not supported; supported: pam"
     assert [record.message for record in caplog.records] == ["partner_unusable"]
 
 
 def test_who_cannot_be_sent_to_is_told_for_as_long_as_that_is_so(caplog):
     """The log tells of the change once; an alert asks how things stand."""
     sealed_elsewhere = Vault.with_keys([SecretStr(Fernet.generate_key().decode())]).seal("a-secret")
-    known = accounts(pam=PamAdapter())
+    known = partners_with(pam=PamAdapter())
     unopened = replace(ACME, secret=sealed_elsewhere)
 
     stands = []
     for partners in ([unopened], [unopened], [unopened], [ACME], []):
-        known.renew(partners)
+        known.replace(partners)
         stands.append(known.unusable)
 
     assert stands == [*3 * [{ACME.code: True}], {ACME.code: False}, {}]
@@ -62,23 +62,23 @@ def test_who_cannot_be_sent_to_is_told_for_as_long_as_that_is_so(caplog):
 
 
 def test_no_secret_is_in_a_repr():
-    known = accounts(pam=PamAdapter())
-    known.renew([ACME])
+    known = partners_with(pam=PamAdapter())
+    known.replace([ACME])
 
-    shown = repr(known.of(ACME.id)) + repr(ACME) + repr(vars(known))
+    shown = repr(known.get(ACME.id)) + repr(ACME) + repr(vars(known))
 
     assert "the-first-secret" not in shown
     assert ACME.secret not in shown
 
 
 def test_what_a_partner_repeats_of_our_secret_is_not_kept():
-    known = accounts(pam=PamAdapter())
-    known.renew([ACME, replace(ACME, id=2, secret=VAULT.seal("ok"))])
-    long, short = known.of(ACME.id), known.of(2)
+    known = partners_with(pam=PamAdapter())
+    known.replace([ACME, replace(ACME, id=2, secret=VAULT.seal("ok"))])
+    long, short = known.get(ACME.id), known.get(2)
     assert isinstance(long, Ready)
     assert isinstance(short, Ready)
     said = HttpResponse(400, b'{"message":"the-first-secret is wrong, ok"}')
 
-    assert long.veiled(said) == HttpResponse(400, b'{"message":"(secret) is wrong, ok"}')
-    assert short.veiled(said) == said, "two characters stand in every answer"
-    assert long.veiled(NoAnswer("timeout")) == NoAnswer("timeout")
+    assert long.redacted(said) == HttpResponse(400, b'{"message":"(secret) is wrong, ok"}')
+    assert short.redacted(said) == said, "two characters stand in every answer"
+    assert long.redacted(NoResponse("timeout")) == NoResponse("timeout")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.vocabulary import Action
-from worker.delivery.retry import ASKED_MAX, RetryPolicy, asked_pause
+from worker.delivery.outcome import RETRY_AFTER_MAX, RetryPolicy, read_retry_after
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 LIMIT = timedelta(hours=48)
@@ -21,7 +21,7 @@ POLICY = RetryPolicy(
 )
 ages = st.timedeltas(min_value=timedelta(), max_value=timedelta(hours=100))
 chances = st.floats(min_value=0, max_value=1)
-asks = st.timedeltas(min_value=timedelta(), max_value=ASKED_MAX)
+asks = st.timedeltas(min_value=timedelta(), max_value=RETRY_AFTER_MAX)
 counts = st.integers(min_value=0, max_value=1000)
 
 
@@ -59,8 +59,8 @@ def test_a_discard_is_repeated_every_half_hour_up_to_the_limit():
 @given(st.sampled_from(Action), counts, ages, asks, chances)
 def test_chance_only_adds_and_never_more_than_its_part(action, tries, age, asked, chance):
     """protocol.md rule 15: a pause may be a promise of silence, so nothing shortens it."""
-    least = POLICY.pause(action, tries=tries, age=age, asked=asked, chance=0)
-    pause = POLICY.pause(action, tries=tries, age=age, asked=asked, chance=chance)
+    least = POLICY.pause(action, tries=tries, age=age, retry_after=asked, chance=0)
+    pause = POLICY.pause(action, tries=tries, age=age, retry_after=asked, chance=chance)
 
     if least is None or pause is None:
         assert pause == least
@@ -72,7 +72,7 @@ def test_chance_only_adds_and_never_more_than_its_part(action, tries, age, asked
 def test_a_pause_is_never_below_the_first_nor_below_what_was_asked(
     action, tries, age, asked, chance
 ):
-    pause = POLICY.pause(action, tries=tries, age=age, asked=asked, chance=chance)
+    pause = POLICY.pause(action, tries=tries, age=age, retry_after=asked, chance=chance)
 
     assert (pause is None) == (age >= LIMIT)
     if pause is not None:
@@ -115,9 +115,9 @@ def test_pauses_never_get_shorter_far_from_the_limit(tries, chance):
 )
 def test_retry_after_is_read_as_seconds_or_date_and_bounded(header, seconds):
     """RFC 9110, 10.2.3. A partner cannot ask for silence without end."""
-    assert asked_pause(header, now=NOW) == timedelta(seconds=seconds)
+    assert read_retry_after(header, now=NOW) == timedelta(seconds=seconds)
 
 
 @given(st.text())
 def test_no_retry_after_breaks_anything(header):
-    assert timedelta() <= asked_pause(header, now=NOW) <= ASKED_MAX
+    assert timedelta() <= read_retry_after(header, now=NOW) <= RETRY_AFTER_MAX

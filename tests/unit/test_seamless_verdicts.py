@@ -24,7 +24,7 @@ CANCEL = replace(PAYOUT, action=Action.REFUND, path="/cancel")
 
 def reading(answer: object, *, status: int = 200, claim: Claim = PAYOUT) -> Meaning:
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    return SeamlessAdapter().read(claim, HttpResponse(status, body))
+    return SeamlessAdapter().interpret(claim, HttpResponse(status, body))
 
 
 def coded(code: object, message: str = "words") -> dict[str, object]:
@@ -74,7 +74,7 @@ def test_a_code_that_says_our_request_is_wrong_is_dead_with_the_wallet_s_words(c
     meaning = reading(coded(code, "no\x00 such\x1b member"))
 
     assert isinstance(meaning, Rejected)
-    assert meaning.words == "no\ufffd such\ufffd member"
+    assert meaning.text == "no\ufffd such\ufffd member"
     assert f"status.code {code} (" in meaning.problem
     assert "member" not in meaning.problem
 
@@ -126,8 +126,8 @@ def test_an_answer_without_a_code_is_no_success_and_says_what_is_wrong_with_it(b
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd"])
 def test_a_compressed_answer_is_called_so_by_its_header(coding):
-    meaning = SeamlessAdapter().read(
-        PAYOUT, HttpResponse(200, b"\x8b\x07\x80", coding=coding.upper())
+    meaning = SeamlessAdapter().interpret(
+        PAYOUT, HttpResponse(200, b"\x8b\x07\x80", encoding=coding.upper())
     )
 
     assert meaning == Unclear(
@@ -166,7 +166,7 @@ def test_what_is_plain_is_read_however_odd_the_rest_is(body):
 
 def test_a_header_that_says_compressed_changes_nothing_about_what_is_plain():
     assert isinstance(
-        SeamlessAdapter().read(PAYOUT, HttpResponse(200, success(), coding="gzip")), Accepted
+        SeamlessAdapter().interpret(PAYOUT, HttpResponse(200, success(), encoding="gzip")), Accepted
     )
 
 
@@ -179,7 +179,7 @@ def test_refusals_are_read_from_text_as_well():
 
 
 def cut(body: bytes, *, claim: Claim = PAYOUT) -> Meaning:
-    return SeamlessAdapter().read(claim, HttpResponse(200, body[: 64 * 1024], cut=True))
+    return SeamlessAdapter().interpret(claim, HttpResponse(200, body[: 64 * 1024], truncated=True))
 
 
 def test_of_an_answer_that_is_too_long_the_beginning_counts():
@@ -347,7 +347,7 @@ def test_a_repeat_that_moved_nothing_is_told_apart():
 
 @pytest.mark.parametrize("base", ["https://wallet.example/api", "https://wallet.example/api/"])
 def test_the_call_s_path_stands_behind_the_operator_s_url(base):
-    request = SeamlessAdapter().request(CANCEL, replace(WALLET, url=base), secret="s", at=NOW)
+    request = SeamlessAdapter().build_request(CANCEL, replace(WALLET, url=base), secret="s", at=NOW)
 
     assert request.url == "https://wallet.example/api/cancel"
     assert request.body == CANCEL.body.encode()
@@ -358,16 +358,16 @@ def test_a_wallet_that_asks_for_it_gets_a_signature():
     """Contracts 2.1."""
     signing = replace(WALLET, sign_calls=True)
 
-    request = SeamlessAdapter().request(PAYOUT, signing, secret="12345ABCDE", at=NOW)
+    request = SeamlessAdapter().build_request(PAYOUT, signing, secret="12345ABCDE", at=NOW)
 
     assert request.headers["x-amb-signature"] == sign_seamless(request.body, secret="12345ABCDE")
 
 
 def test_a_ping_asks_for_a_balance_and_any_code_is_an_answer():
     """Contracts 2.0: the protocol has no ping; `/balance` only reads."""
-    request = SeamlessAdapter().ping(WALLET, secret="")
+    request = SeamlessAdapter().build_ping(WALLET, secret="")
 
     assert request.url == "https://wallet.example/api/balance"
     assert request.body == b'{"username":"slipway-ping","agentId":"agentId"}'
-    assert SeamlessAdapter().answers_ping(HttpResponse(200, json.dumps(coded(908)).encode()))
-    assert not SeamlessAdapter().answers_ping(HttpResponse(200, b"It works"))
+    assert SeamlessAdapter().is_ping_response(HttpResponse(200, json.dumps(coded(908)).encode()))
+    assert not SeamlessAdapter().is_ping_response(HttpResponse(200, b"It works"))

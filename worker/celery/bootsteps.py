@@ -128,7 +128,7 @@ class TimedDelivery(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ca
     def start(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
         """Start to watch."""
         process = dependencies.current()
-        self._runs = TimedRuns(process.delivery_loop, hint=process.wakeup.notify, lasting=RUN_MAX)
+        self._runs = TimedRuns(process.delivery_loop, wakeup=process.wakeup.notify, lasting=RUN_MAX)
         self._runs.start()
 
     def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature

@@ -1,7 +1,7 @@
-"""When a deliverer gives a partner up: so many of its attempts in a row have led to nothing.
+"""When a deliverer gives a partner up: after this many attempts in a row without success.
 
-Counted by each process for itself: a partner that fails now and then costs no write, and no two
-deliverers wait for each other because of it. Only that one gave up is told to all (its circuit).
+Each process counts for itself: a partner that fails now and then costs no write, and no two
+deliverers wait for each other because of it. Only the result, an open circuit, is shared.
 """
 
 from collections import Counter
@@ -13,35 +13,36 @@ from models.outbox.causes import LAST_PROBLEM, NO_DETAILS
 from models.outbox.circuit import is_about_one_ticket
 from models.outbox.values import Attempt, Delivered
 
-TROUBLES_MAX: Final = 20  # less than a lane of 32 calls that hang: one timeout is enough
+FAILURES_MAX: Final = 20  # less than the 32 calls in flight of a partner: one timeout is enough
 
 
 @dataclass(frozen=True, slots=True)
 class FailureStreaks:
-    """Attempts in a row that led to nothing, by operator; none is kept of those that are well."""
+    """Failed attempts in a row, by operator; a partner without failures has no entry."""
 
     counts: Mapping[int, int] = field(default_factory=dict)
     given_up: Mapping[int, str] = field(default_factory=dict)  # with the reason
 
     def after(self, attempts: Iterable[Attempt]) -> "FailureStreaks":
-        """Count *attempts*, in their order. Who is given up starts anew.
+        """Return the streaks after *attempts*, in their order. Giving up starts again at 0.
 
-        A refusal is an answer too: whether it is believed is the circuit's business. A refused
-        create, reserve or discard proves that the partner answers, and no more.
+        A refusal is a response too: whether it is believed is up to the circuit. A refused create,
+        reserve or discard proves that the partner responds, and no more.
         """
         counts, last = Counter(self.counts), {}
-        for one in attempts:
-            operator = one.claim.operator
-            if isinstance(one.verdict, Delivered) or is_about_one_ticket(one):
+        for attempt in attempts:
+            operator = attempt.claim.operator
+            if isinstance(attempt.verdict, Delivered) or is_about_one_ticket(attempt):
                 counts.pop(operator, None)
             else:
                 counts[operator] += 1
-                last[operator] = one.problem or NO_DETAILS
+                last[operator] = attempt.problem or NO_DETAILS
         given_up = {
             operator: f"{count} attempts in a row led to nothing{LAST_PROBLEM}{last[operator]}"
             for operator, count in counts.items()
-            if count >= TROUBLES_MAX
+            if count >= FAILURES_MAX
         }
-        return FailureStreaks(
-            {one: n for one, n in counts.items() if one not in given_up}, given_up
-        )
+        remaining = {
+            operator: count for operator, count in counts.items() if operator not in given_up
+        }
+        return FailureStreaks(remaining, given_up)

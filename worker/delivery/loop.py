@@ -1,8 +1,8 @@
-"""The courier: claims what is due, sends it, and records what came of it, in one loop.
+"""The delivery loop: claim what is due, sign it, send it, classify the responses, record them.
 
-Results are recorded in a thread of their own, while the loop claims and sends the next notices. No
-transaction is open while a partner is on the line. A notice is claimed only when there is a
-place for its call, and sent only while enough of its lease is left (protocol.md rule 14).
+`DeliveryLoop._deliver` shows that whole way. No transaction is open while a partner works on a
+request. A notice is claimed only when there is room for its call, and sent only while enough of its
+lease is left (rule 14).
 """
 
 import logging
@@ -10,30 +10,32 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from models.database.engine import Transaction
 from models.database.errors import UNEXPLAINED, Blame, blame
-from models.outbox.values import Attempt
+from models.outbox.values import Attempt, Claim
 from models.platform.clock import Clock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
-from worker.delivery.background_recorder import BackgroundRecorder
-from worker.delivery.dispatch import Dispatch
-from worker.delivery.recorder import Recorder
+from worker.delivery import schedule as schedules
+from worker.delivery.admission import NOTHING_ADMITTED, Admitted
+from worker.delivery.dispatch import Dispatch, SignedCall
+from worker.delivery.http.exchange import FinishedCall
+from worker.delivery.recorder import BackgroundRecorder, ResultBuffer
+from worker.delivery.schedule import DeliverySchedule, Done, FinishRecording, OpenWork, Wait
 
 log = logging.getLogger(__name__)
 
 DELIVERY_RUN: Final = "delivery_run"
-DATABASE_AWAY: Final = "delivery_database_away"
-RESULTS_LEFT: Final = "delivery_results_left"
+DATABASE_UNAVAILABLE: Final = "database_unavailable"
+RESULTS_NOT_RECORDED: Final = "results_not_recorded"
 
-_LOOK_SECONDS: Final = 0.25  # between two looks for due notices while nobody hints
-_AWAY_SECONDS: Final = (0.1, 0.3, 1.0, 3.0)  # pauses while the database is away; the last repeats
-_STOP_MARGIN_SECONDS: Final = 5.0  # to record what came of the last calls
+_STOP_MARGIN_SECONDS: Final = 5.0  # to record the results of the last calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class DeliveryRun:
 class DeliveryLoop:
     """Delivers notices: one per process, one `run` at a time.
 
-    Calls that one run leaves open are answered in the next, results it could not record are
-    recorded in the next.
+    A run collects the responses to calls that the previous run left open, and records results that
+    it could not record.
     """
 
     def __init__(
@@ -68,11 +70,11 @@ class DeliveryLoop:
     ) -> None:
         """Prepare; nothing connects before the first run. *chance*: 0 to 1, for the jitter.
 
-        *recorded* is told of each batch that is, *unusable* every second of each partner, by code,
-        whether it cannot be sent to; they must neither block nor raise.
+        *recorded* is called with each batch that was recorded, *unusable* every second with whether
+        each partner, by code, cannot be sent to. They must neither block nor raise.
         """
-        self._places = settings.in_flight_max
-        self._patience = settings.partner_timeout.total_seconds() + _STOP_MARGIN_SECONDS
+        self._calls_max = settings.in_flight_max
+        self._stop_seconds = settings.partner_timeout.total_seconds() + _STOP_MARGIN_SECONDS
         self._monotonic = monotonic
         self._dispatch = Dispatch(
             transaction=transaction,
@@ -83,63 +85,60 @@ class DeliveryLoop:
             chance=chance,
             unusable=unusable,
         )
-        recorder = Recorder(
+        buffer = ResultBuffer(
             transaction=transaction,
             clock=clock,
             settings=settings,
             monotonic=monotonic,
             recorded=recorded,
         )
-        self._recording = BackgroundRecorder(recorder, over=self._dispatch.nudge)
+        self._recorder = BackgroundRecorder(buffer, batch_ended=self._dispatch.interrupt)
         self._running = threading.Lock()
-        self._ended_at = monotonic()  # the last run; none yet: when this began
+        self._ended_at = monotonic()  # the last run; before the first one, the start of the process
         self._left_more = False
         self._closed = False
-        self._wanted = False  # something may be due that no look has seen
-        self._held_back = False  # something is due, and may go soon
-        self._filled = False  # the last look took all there was room for: there may be more
-        self._stopping = False
-        self._look_at = 0.0
-        self._away_until = 0.0
-        self._away_times = 0
+        self._schedule = DeliverySchedule()  # only the thread that holds `_running` replaces it
+        # Set by other threads and by signal handlers: plain booleans, since no lock is safe there.
+        self._wakeup_pending = False
+        self._stop_requested = False
 
     def run(self, *, lasting: timedelta) -> DeliveryRun | None:
-        """Deliver until nothing is due and nothing in flight, or for as long as *lasting*.
+        """Deliver until nothing is due and nothing is in flight, or for as long as *lasting*.
 
-        None: a run is going on in this process, which looks again; or the courier is closed. Raises
-        what is wrong with the program or the schema; a database that is away is waited for. Any
-        thread.
+        Returns None if a run is going on in this process, which then polls again, or if the loop is
+        closed. Raises what is wrong with the program or the schema; an unavailable database is
+        waited for. Any thread.
         """
-        self._wanted = True
+        self._wakeup_pending = True
         counts: Counter[str] = Counter()
-        until = self._monotonic() + lasting.total_seconds()
+        ends_at = self._monotonic() + lasting.total_seconds()
         more: bool | None = None
-        # Once more, if a hint came between the last look and the end of the run.
-        while more is None or (self._hinted and not more and self._monotonic() < until):
+        # Once more, if a wakeup came between the last poll and the end of the run.
+        while more is None or (self._is_woken and not more and self._monotonic() < ends_at):
             if not self._running.acquire(blocking=False):
                 break
             try:
                 if self._closed:
                     return None
-                more = self._work(until, counts)
+                more = self._deliver(ends_at, counts)
             finally:
                 self._ended_at = self._monotonic()
                 self._running.release()
         if more is None:
-            self._dispatch.nudge()
+            self._dispatch.interrupt()
             return None
-        more = self._left_more = more or self._hinted
+        more = self._left_more = more or self._is_woken
         if counts:
             log.debug(DELIVERY_RUN, extra={**counts, "more": more})
         return DeliveryRun(counts, more)
 
     @property
     def left_more(self) -> bool:
-        """The last run ended before all was done."""
+        """Whether the last run ended before all was done."""
         return self._left_more
 
     def idle_for(self) -> timedelta:
-        """Say how long ago the last run ended; nothing while one is going on. Any thread."""
+        """Return how long ago the last run ended; zero while one is going on. Any thread."""
         if self._running.locked():
             return timedelta()
         return timedelta(seconds=max(0.0, self._monotonic() - self._ended_at))
@@ -147,105 +146,148 @@ class DeliveryLoop:
     def stop(self) -> None:
         """Claim nothing more. A run that is going on ends when its calls are over.
 
-        That takes the partner timeout at most, and 5 s more if the database is away. Safe in a
-        signal handler.
+        That takes the partner timeout at most, and 5 s more if the database is unavailable. Safe in
+        a signal handler.
         """
-        self._stopping = True
-        self._dispatch.nudge()
+        self._stop_requested = True
+        self._dispatch.interrupt()
 
     def close(self) -> None:
-        """Stop, record what came of calls left open, and hang up. Takes as long as `stop` says."""
+        """Stop, record the results of open calls, and close all connections.
+
+        Takes as long as `stop` says.
+        """
         self.stop()
-        if not self._running.acquire(timeout=2 * self._patience):
-            return  # a run that does not end: its leases will
+        if not self._running.acquire(timeout=2 * self._stop_seconds):
+            return  # the run does not end; the leases of its notices will
         try:
-            if self._work(0.0, Counter()):
-                log.error(RESULTS_LEFT, extra={"count": len(self._recording)})
+            if self._deliver(0.0, Counter()):
+                log.error(RESULTS_NOT_RECORDED, extra={"count": len(self._recorder)})
         finally:
             self._closed = True
             self._dispatch.close()
-            self._recording.close()
+            self._recorder.close()
             self._running.release()
 
-    @property
-    def _hinted(self) -> bool:
-        return self._wanted and not self._stopping
+    def _deliver(self, ends_at: float, counts: Counter[str]) -> bool:
+        """Claim, sign, send, classify and record until all is done, or it is time to end.
 
-    def _work(self, until: float, counts: Counter[str]) -> bool:
-        """Go round until all is done, or until it is time to end. True: there is more to do."""
-        stop_by: float | None = None
+        Returns whether there is more to do.
+        """
+        self._schedule = schedules.start(self._schedule, ends_at=ends_at)
+        self._record((), counts)  # what the previous run left
         while True:
-            now = self._monotonic()
-            if self._stopping and stop_by is None:
-                stop_by = until = now + self._patience
-            if now >= self._away_until:
-                self._ask_database(counts)
-            if self._is_done():
-                return False
-            if self._monotonic() < until:
-                self._recording.add(self._dispatch.answered(self._pause(until)))
-            elif self._recording.goes_on and now >= self._away_until:
-                self._recording.wait()
-            else:  # what is recorded meanwhile, the next run hears of
-                return True
+            self._read_signals()
+            for claim in self._claim(counts):
+                self._send(self._sign(claim))
+            match schedules.next_action(self._schedule, self._open_work(), self._monotonic()):
+                case Wait(until):
+                    self._record(self._classify(self._receive(until)), counts)
+                case FinishRecording():
+                    self._recorder.wait()
+                    self._record((), counts)
+                case Done(more):
+                    return more
 
-    def _ask_database(self, counts: Counter[str]) -> None:
-        """Record, give back, claim. If the database is away, say so and leave it alone a while."""
-        try:
-            # Calls that ended well leave places, whether or not that is recorded. Of the others the
-            # circuit is to hear first: it may close the gate.
-            places_again = self._filled and self._recording.well
-            recorded = self._recording.turn()
-            if recorded or places_again:  # what was recorded may have followers that are due
-                self._wanted = True
+    def _claim(self, counts: Counter[str]) -> Iterator[Claim]:
+        """Claim due notices, if it is time to poll. Returns those that can be sent in time."""
+        admitted = NOTHING_ADMITTED
+        if schedules.is_poll_due(self._schedule, self._monotonic()):
+            with self._backing_off():
+                admitted = self._poll()
+                _count(counts, claimed=len(admitted.claims))
+        return self._dispatch.in_time(admitted)
+
+    def _poll(self) -> Admitted:
+        began_at = self._monotonic()
+        room = self._calls_max - self._dispatch.calls_open - len(self._recorder)
+        admitted = self._dispatch.claim(0 if self._schedule.stopping else max(0, room))
+        self._schedule = schedules.after_poll(
+            self._schedule,
+            began_at=began_at,
+            now=self._monotonic(),
+            full=admitted.full,
+            again_in=admitted.again_in,
+        )
+        return admitted
+
+    def _sign(self, claim: Claim) -> SignedCall | Attempt:
+        """Sign the request of *claim*. Returns a failed attempt if that is not possible."""
+        return self._dispatch.sign(claim)
+
+    def _send(self, signed: SignedCall | Attempt) -> None:
+        """Start the call; what could not be signed is recorded with the other results."""
+        if isinstance(signed, Attempt):
+            self._recorder.add([signed])
+        else:
+            self._dispatch.send(signed)
+
+    def _receive(self, until: float) -> list[FinishedCall]:
+        """Return the calls that are over: at once if there are any, else by *until*."""
+        return self._dispatch.receive(timedelta(seconds=max(0.0, until - self._monotonic())))
+
+    def _classify(self, calls: Iterable[FinishedCall]) -> list[Attempt]:
+        """Turn responses into attempts: delivered, again, unanswered or dead."""
+        return [self._dispatch.classify(call) for call in calls]
+
+    def _record(self, attempts: Iterable[Attempt], counts: Counter[str]) -> None:
+        """Keep *attempts*, and record all that are kept in another thread, unless it is busy.
+
+        Also releases claims that were too late to be sent. While the database is unavailable,
+        nothing is dropped.
+        """
+        self._recorder.add(attempts)
+        if not schedules.may_use_database(self._schedule, self._monotonic()):
+            return
+        with self._backing_off():
+            all_delivered = self._recorder.would_record_successes_only
+            recorded = self._recorder.record_next()
+            self._schedule = schedules.after_recording(
+                self._schedule, recorded=bool(recorded), all_delivered=all_delivered
+            )
             counts.update(recorded)
-            counts.update(_some(released=self._dispatch.give_back()))
-            if self._wanted or self._monotonic() >= self._look_at:
-                counts.update(_some(claimed=self._look()))
+            _count(counts, released=self._dispatch.release_late())
+
+    @contextmanager
+    def _backing_off(self) -> Iterator[None]:
+        """Leave the database alone for a while after an error that is not due to our own data."""
+        try:
+            yield
         except Exception as error:
-            self._wanted = True
             whose = blame(error)
             if whose is Blame.CONTENT:
                 raise
-            pause = _AWAY_SECONDS[min(self._away_times, len(_AWAY_SECONDS) - 1)]
-            self._away_times += 1
-            self._away_until = self._monotonic() + pause
-            facts = {"error": type(error).__name__, "results_kept": len(self._recording)}
-            event = UNEXPLAINED if whose is Blame.UNCLEAR else DATABASE_AWAY
-            log.warning(event, extra={**facts, "times": self._away_times})
-        else:
-            self._away_times = 0
+            self._schedule = schedules.after_failure(self._schedule, self._monotonic())
+            log.warning(
+                UNEXPLAINED if whose is Blame.UNCLEAR else DATABASE_UNAVAILABLE,
+                extra={
+                    "error": type(error).__name__,
+                    "results_kept": len(self._recorder),
+                    "failures": self._schedule.database_failures,
+                },
+            )
 
-    def _look(self) -> int:
-        self._wanted = False  # before the look: a hint that comes during it calls for another
-        self._look_at = self._monotonic() + _LOOK_SECONDS
-        places = self._places - self._dispatch.calls_open - len(self._recording)
-        looked = self._dispatch.look(0 if self._stopping else max(0, places))
-        self._filled = looked.filled
-        self._held_back = looked.again_in is not None
-        if looked.again_in is not None:
-            self._look_at = min(self._look_at, self._monotonic() + looked.again_in.total_seconds())
-        self._recording.add(looked.unsendable)
-        return looked.claimed
+    @property
+    def _is_woken(self) -> bool:
+        return (self._wakeup_pending or self._schedule.poll_requested) and not self._stop_requested
 
-    def _is_done(self) -> bool:
-        """Nothing in flight, nothing to record, and nothing due as far as the last look saw."""
-        if self._dispatch.calls_open or self._recording.goes_on or self._recording.waits:
-            return False
-        return self._stopping or not (self._wanted or self._held_back or self._away_times)
+    def _read_signals(self) -> None:
+        """Take over what other threads have asked for."""
+        if self._wakeup_pending:
+            self._wakeup_pending = False  # before the poll: a wakeup during it asks for another
+            self._schedule = replace(self._schedule, poll_requested=True)
+        if self._stop_requested:
+            ends_at = self._monotonic() + self._stop_seconds
+            self._schedule = schedules.stop(self._schedule, ends_at=ends_at)
 
-    def _pause(self, until: float) -> timedelta:
-        """How long to wait for answers before the next turn."""
-        now = self._monotonic()
-        if now < self._away_until:
-            next_turn = self._away_until
-        elif self._recording.waits or self._hinted:
-            next_turn = now
-        else:
-            next_turn = until if self._stopping else self._look_at
-        return timedelta(seconds=max(0.0, min(next_turn, until) - now))
+    def _open_work(self) -> OpenWork:
+        return OpenWork(
+            calls=self._dispatch.calls_open,
+            recording=self._recorder.is_recording,
+            results=self._recorder.has_waiting,
+        )
 
 
-def _some(**counts: int) -> dict[str, int]:
-    """Leave out what did not happen."""
-    return {name: count for name, count in counts.items() if count}
+def _count(counts: Counter[str], **more: int) -> None:
+    """Add to *counts*; what did not happen is left out."""
+    counts.update({name: count for name, count in more.items() if count})

@@ -1,7 +1,16 @@
-"""From the reply to the verdict: what is recorded of an attempt. The same for every dialect."""
+"""From a response to what is recorded of an attempt, and when to try again. For every protocol.
 
-from datetime import timedelta
-from typing import Final, assert_never
+The pauses are 10 s, 30 s, 2 min, 10 min, 30 min, 1 h, then 2 h each, until 48 h are over; a
+`ticket_discard` has its own: 30 min each (contracts 1.6). Only pauses count towards the 48 h, and
+each no longer than it was meant to be: what delays an attempt (`models/outbox/claim.py`) takes
+nothing away from a notice. Time and chance are arguments.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final, Self, assert_never
 
 from models.outbox.values import (
     Attempt,
@@ -12,8 +21,9 @@ from models.outbox.values import (
     Unanswered,
     Verdict,
 )
+from models.settings.settings import Settings
 from models.vocabulary import Action
-from worker.delivery.http.exchange import HttpResponse, NoAnswer, NotReached, Reply
+from worker.delivery.http.exchange import CallResult, HttpResponse, NoResponse, NotReached
 from worker.delivery.protocols.adapter import (
     Accepted,
     Meaning,
@@ -22,114 +32,188 @@ from worker.delivery.protocols.adapter import (
     Rejected,
     Unclear,
 )
-from worker.delivery.retry import RetryPolicy, asked_pause
 
-ANSWER_CHARS_MAX: Final = 2000  # kept with the attempt
+RESPONSE_CHARS_MAX: Final = 2000  # stored with the attempt
+RETRY_AFTER_MAX: Final = timedelta(hours=2)  # a partner can slow us down this far, and no further
+_SECONDS_DIGITS_MAX: Final = 9
 _NO_TIME: Final = timedelta()
 
 
-def judge(
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """The pauses between the attempts of a notice. The last of *schedule* repeats until *limit*."""
+
+    schedule: Sequence[timedelta]
+    jitter: float  # the largest part of a pause that chance adds to it
+    limit: timedelta  # an attempt that fails after pauses of this sum is the last
+    discard_interval: timedelta
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Take the policy from the settings."""
+        return cls(
+            schedule=settings.retry_schedule,
+            jitter=settings.retry_jitter,
+            limit=settings.retry_limit,
+            discard_interval=settings.discard_interval,
+        )
+
+    def pause(
+        self,
+        action: Action,
+        *,
+        tries: int,
+        age: timedelta,
+        retry_after: timedelta = _NO_TIME,
+        chance: float,
+    ) -> timedelta | None:
+        """Return the pause after a failed attempt, or None if it was the last.
+
+        *tries*: attempts before this one. *age*: the sum of the pauses since the first attempt; 0
+        if this is the first. *retry_after*: what the partner asked for (`read_retry_after`).
+        *chance*: from 0 to 1; it only adds, because a pause may also be a promise of silence
+        (rule 15). The pause before the last attempt is shortened, so that it is made at the limit,
+        but never below the first pause of the schedule. A discard's pauses are never shortened.
+        """
+        if age >= self.limit:
+            return None
+        if action is Action.DISCARD:
+            own = self.discard_interval
+        else:
+            own = self.schedule[min(tries, len(self.schedule) - 1)]
+            own = max(min(own, self.limit - age), self.schedule[0])
+        return max(own, retry_after) * (1 + self.jitter * chance)
+
+
+def classify(
     claim: Claim,
-    reply: Reply,
+    result: CallResult,
     *,
     took: timedelta,
-    dialect: ProtocolAdapter,
+    adapter: ProtocolAdapter,
     policy: RetryPolicy,
     chance: float,
 ) -> Attempt:
-    """Make of a reply what is recorded. *chance*: 0 to 1, for the jitter.
+    """Turn a result into what is recorded. *chance*: 0 to 1, for the jitter.
 
-    Not reached and not now: again. No answer, or one that leaves open what the partner did:
-    unanswered. Refused: dead, but a discard goes on (protocol.md rule 10). When the time for
-    attempts is over, dead with the last problem.
+    Not reached and not now: again. No response, or one that leaves open what the partner did:
+    unanswered. Rejected: dead, but a discard goes on (rule 10). When the time for attempts is over:
+    dead, with the last problem.
     """
-    match reply:
+    match result:
         case HttpResponse():
-            meaning = dialect.read(claim, reply)
-            asked = asked_pause(reply.retry_after, now=claim.claimed_at + took)
+            meaning = adapter.interpret(claim, result)
+            retry_after = read_retry_after(result.retry_after, now=claim.claimed_at + took)
             return Attempt(
                 claim=claim,
-                verdict=_verdict(claim, meaning, asked=asked, policy=policy, chance=chance),
+                verdict=_verdict(
+                    claim, meaning, retry_after=retry_after, policy=policy, chance=chance
+                ),
                 took=took,
-                http_status=reply.status,
+                http_status=result.status,
                 problem=None if isinstance(meaning, Accepted) else meaning.problem,
-                answer=_kept(reply),
+                answer=_stored_text(result),
                 remarks=meaning.remarks,
-                retry_after=asked,
+                retry_after=retry_after,
                 refused=isinstance(meaning, Rejected),
             )
         case NotReached(problem):
-            return not_sent(claim, problem, took=took, policy=policy, chance=chance)
-        case NoAnswer(problem):
-            verdict = _in_doubt(claim, problem, policy=policy, chance=chance)
+            return classify_unsent(claim, problem, took=took, policy=policy, chance=chance)
+        case NoResponse(problem):
+            verdict = _unanswered(claim, problem, policy=policy, chance=chance)
             return Attempt(claim=claim, verdict=verdict, took=took, problem=problem)
         case _:
-            assert_never(reply)
+            assert_never(result)
 
 
-def not_sent(
+def classify_unsent(
     claim: Claim, problem: str, *, took: timedelta = _NO_TIME, policy: RetryPolicy, chance: float
 ) -> Attempt:
-    """Make an attempt of one that sent nothing: the partner certainly does not have it."""
+    """Return the attempt of a claim that sent nothing: the partner certainly does not have it."""
     pause = _pause(claim, policy=policy, chance=chance)
-    verdict = _given_up(problem, policy) if pause is None else RetryLater(pause)
+    verdict = _out_of_time(problem, policy) if pause is None else RetryLater(pause)
     return Attempt(claim=claim, verdict=verdict, took=took, problem=problem)
+
+
+def read_retry_after(header: str | None, *, now: datetime) -> timedelta:
+    """Read a `Retry-After` header: seconds, or an HTTP date (RFC 9110, 10.2.3).
+
+    Returns from 0 to 2 h; 0 for anything else.
+    """
+    if header is None:
+        return _NO_TIME
+    value = header.strip()
+    if value.isascii() and value.isdigit():
+        if len(value) > _SECONDS_DIGITS_MAX:
+            return RETRY_AFTER_MAX
+        return min(timedelta(seconds=int(value)), RETRY_AFTER_MAX)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return _NO_TIME
+    if moment.tzinfo is None:  # "-0000": a time in UTC from an unknown zone
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(moment - now, _NO_TIME), RETRY_AFTER_MAX)
 
 
 def _verdict(
     claim: Claim,
     meaning: Meaning,
     *,
-    asked: timedelta,
+    retry_after: timedelta,
     policy: RetryPolicy,
     chance: float,
 ) -> Verdict:
     match meaning:
         case Accepted():
             return Delivered()
-        case Rejected(problem, words) if claim.action is not Action.DISCARD:
-            return Dead(problem if words is None else f"{problem}: {words}")
+        case Rejected(problem, text) if claim.action is not Action.DISCARD:
+            return Dead(problem if text is None else f"{problem}: {text}")
         case Unclear(problem):
-            return _in_doubt(claim, problem, asked=asked, policy=policy, chance=chance)
+            return _unanswered(
+                claim, problem, retry_after=retry_after, policy=policy, chance=chance
+            )
         case NotNow(problem) | Rejected(problem):
-            pause = _pause(claim, asked=asked, policy=policy, chance=chance)
-            return _given_up(problem, policy) if pause is None else RetryLater(pause)
+            pause = _pause(claim, retry_after=retry_after, policy=policy, chance=chance)
+            return _out_of_time(problem, policy) if pause is None else RetryLater(pause)
         case _:
             assert_never(meaning)
 
 
-def _in_doubt(
+def _unanswered(
     claim: Claim,
     problem: str,
     *,
-    asked: timedelta = _NO_TIME,
+    retry_after: timedelta = _NO_TIME,
     policy: RetryPolicy,
     chance: float,
 ) -> Verdict:
-    """The partner may have acted."""
-    pause = _pause(claim, asked=asked, policy=policy, chance=chance)
+    """Return the verdict on an attempt on which the partner may have acted."""
+    pause = _pause(claim, retry_after=retry_after, policy=policy, chance=chance)
     if pause is None:
-        return _given_up(problem, policy, in_doubt=True)
+        return _out_of_time(problem, policy, perhaps_delivered=True)
     return Unanswered(pause)
 
 
 def _pause(
-    claim: Claim, *, asked: timedelta = _NO_TIME, policy: RetryPolicy, chance: float
+    claim: Claim, *, retry_after: timedelta = _NO_TIME, policy: RetryPolicy, chance: float
 ) -> timedelta | None:
     first = claim.first_tried_at
     age = _NO_TIME if first is None else claim.claimed_at - first
-    return policy.pause(claim.action, tries=claim.tries, age=age, asked=asked, chance=chance)
+    return policy.pause(
+        claim.action, tries=claim.tries, age=age, retry_after=retry_after, chance=chance
+    )
 
 
-def _given_up(problem: str, policy: RetryPolicy, *, in_doubt: bool = False) -> Dead:
+def _out_of_time(problem: str, policy: RetryPolicy, *, perhaps_delivered: bool = False) -> Dead:
     return Dead(
         f"not taken within {policy.limit / timedelta(hours=1):g} h; at last: {problem}",
-        perhaps_delivered=in_doubt,
+        perhaps_delivered=perhaps_delivered,
         out_of_time=True,
     )
 
 
-def _kept(answer: HttpResponse) -> str | None:
-    """The partner's words, as far as they are kept; PostgreSQL's text holds no NUL."""
-    text = answer.body[: 4 * ANSWER_CHARS_MAX].decode(errors="replace").replace("\x00", "\ufffd")
-    return text[:ANSWER_CHARS_MAX] or None
+def _stored_text(response: HttpResponse) -> str | None:
+    """Return as much of the body as is stored; PostgreSQL's text holds no NUL."""
+    text = response.body[: 4 * RESPONSE_CHARS_MAX].decode(errors="replace")
+    return text.replace("\x00", "\ufffd")[:RESPONSE_CHARS_MAX] or None

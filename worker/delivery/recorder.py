@@ -1,11 +1,12 @@
-"""Keeps the results of attempts until they are recorded. None is dropped (protocol.md H43).
+"""Keeps the results of attempts until they are recorded, in a thread of its own. None is dropped.
 
-A partner's 200 is the one thing that cannot be had a second time: its repeat may be answered 409.
+A partner's 200 cannot be had a second time: its repeat may be answered 409 (H43).
 """
 
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Final
 
@@ -16,19 +17,88 @@ from models.outbox.values import Attempt, Dead, Delivered
 from models.platform.clock import Clock
 from models.settings.settings import Settings
 from worker.delivery.failure_streak import FailureStreaks
-from worker.delivery.summary_log import DeliverySummary, facts
-from worker.delivery.trace_log import tell_recorded
+from worker.delivery.log import DeliverySummary, attempt_fields, log_recorded
 
 log = logging.getLogger(__name__)
 
 ATTEMPT_NOT_RECORDED: Final = "attempt_not_recorded"
 _BATCH_MAX: Final = 500
-_STUCK_PAUSE_SECONDS: Final = 10.0
-_FAILING_MAX: Final = 8  # results that fail without explanation, before one goes through
-_WORDS_REFUSED: Final = "the database did not take the answer's text"
+_REFUSED_PAUSE_SECONDS: Final = 10.0
+_FAILING_MAX: Final = 8  # results that fail without explanation, before one can be recorded
+_TEXT_REFUSED: Final = "the database refused the text of the response"
 
 
-class Recorder:
+class BackgroundRecorder:
+    """Records results while the delivery loop claims and sends the next notices.
+
+    What is added while one batch is recorded is the next batch. For one thread; the buffer belongs
+    to the other thread for as long as a batch is recorded.
+    """
+
+    def __init__(self, buffer: "ResultBuffer", batch_ended: Callable[[], None]) -> None:
+        """*batch_ended* is called in the other thread after each batch; it must not block."""
+        self._buffer = buffer
+        self._batch_ended = batch_ended
+        self._added: list[Attempt] = []
+        self._batch: Future[Counter[str]] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="recording")
+
+    def __len__(self) -> int:
+        """How many results are not recorded yet."""
+        return len(self._added) + len(self._buffer)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether a batch was begun whose end `record_next` has not seen."""
+        return self._batch is not None
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there are results that the next `record_next` would begin to record."""
+        return not self.is_recording and bool(self._added or self._buffer.waiting)
+
+    @property
+    def would_record_successes_only(self) -> bool:
+        """Whether the results that the next `record_next` would begin to record are successes."""
+        return self.has_waiting and all(
+            isinstance(attempt.verdict, Delivered) for attempt in self._added
+        )
+
+    def add(self, attempts: Iterable[Attempt]) -> None:
+        """Keep *attempts* until they are recorded."""
+        self._added += attempts
+
+    def record_next(self) -> Counter[str]:
+        """Begin to record what was added, unless a batch is being recorded. Never waits.
+
+        Returns how many of each verdict the batch that has ended recorded. Raises its errors of the
+        database; what is not recorded stays kept.
+        """
+        recorded: Counter[str] = Counter()
+        if self._batch is not None:
+            if not self._batch.done():
+                return recorded
+            ended, self._batch = self._batch, None
+            recorded = ended.result()
+        self._buffer.add(self._added)
+        self._added.clear()
+        self._buffer.refresh()
+        if self._buffer.waiting:
+            self._batch = self._thread.submit(self._buffer.flush)
+            self._batch.add_done_callback(lambda _: self._batch_ended())
+        return recorded
+
+    def wait(self) -> None:
+        """Wait for the current batch. It takes no longer than the limits of its statements."""
+        if self._batch is not None:
+            wait([self._batch])
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+
+class ResultBuffer:
     """Records attempts in bulk; what fails stays and is tried again. For one thread at a time."""
 
     def __init__(
@@ -45,43 +115,43 @@ class Recorder:
         self._policy = RecordPolicy(settings.partner_grace, settings.parking_window)
         self._monotonic = monotonic
         self._recorded = recorded
-        self._kept: dict[tuple[int, int], Attempt] = {}  # by notice and claim
-        # Those the database refuses for what they are; one for each notice, so they stay few.
-        self._stuck: dict[int, Attempt] = {}
-        self._stuck_until = 0.0
+        self._waiting: dict[tuple[int, int], Attempt] = {}  # by notice and claim
+        # Those that the database refuses for their content; one per notice, so they stay few.
+        self._refused: dict[int, Attempt] = {}
+        self._refused_until = 0.0
         self._unexplained = 0  # errors in a row that blame nothing
         self._failing: list[tuple[Attempt, Exception]] = []  # alone, with such an error
-        self._went_through = False  # while others were recorded
-        self._troubles = FailureStreaks()
-        self._telling = DeliverySummary(monotonic)
+        self._any_recorded = False  # while others failed
+        self._streaks = FailureStreaks()
+        self._summary = DeliverySummary(monotonic)
 
     def __len__(self) -> int:
         """How many results are kept."""
-        return len(self._kept) + len(self._stuck)
+        return len(self._waiting) + len(self._refused)
 
     @property
     def waiting(self) -> int:
-        """How many of them the next `flush` will record, those apart that were refused before."""
-        return len(self._kept)
+        """How many of them the next `flush` will record; those refused before do not count."""
+        return len(self._waiting)
 
     def add(self, attempts: Iterable[Attempt]) -> None:
         """Keep *attempts* until they are recorded."""
         for attempt in attempts:
-            self._kept[attempt.claim.notice, attempt.claim.number] = attempt
+            self._waiting[attempt.claim.notice, attempt.claim.number] = attempt
 
     def flush(self) -> Counter[str]:
-        """Record all that waits, and say how many of each verdict.
+        """Record all that waits. Returns how many of each verdict were recorded.
 
         Raises errors that blame no result (`models.database.errors.blame`); what is not recorded
         stays kept. One without explanation that comes again and again is pinned down: what fails
         alone is tried again later, so that it does not hold up the others. Recording twice is
-        harmless: the second time, the notice is no longer ours or is done.
+        harmless: the second time, the notice is no longer ours or has ended.
         """
         verdicts: Counter[str] = Counter()
-        self._failing, self._went_through = [], False
+        self._failing, self._any_recorded = [], False
         try:
-            while self._kept:
-                batch = list(self._kept.values())[:_BATCH_MAX]
+            while self._waiting:
+                batch = list(self._waiting.values())[:_BATCH_MAX]
                 verdicts += self._record(batch)
         except Exception:
             self.add(attempt for attempt, _ in self._failing)
@@ -92,14 +162,14 @@ class Recorder:
         return verdicts
 
     def refresh(self) -> None:
-        """Have what the database refused tried again, if it is time; log what is to be told."""
-        if self._stuck and self._monotonic() >= self._stuck_until:
-            self.add(self._stuck.values())
-            self._stuck.clear()
-        self._telling.tell()
+        """Let refused results be tried again if it is time, and write log lines that are due."""
+        if self._refused and self._monotonic() >= self._refused_until:
+            self.add(self._refused.values())
+            self._refused.clear()
+        self._summary.log_due()
 
     def _record(self, batch: Sequence[Attempt]) -> Counter[str]:
-        """Record *batch*, in halves if it fails for its content: neighbours must go through."""
+        """Record *batch*; in halves if its content fails, so that the others are recorded."""
         try:
             verdicts = self._record_whole(batch)
         except Exception as error:
@@ -110,48 +180,48 @@ class Recorder:
                 middle = len(batch) // 2
                 return self._record(batch[:middle]) + self._record(batch[middle:])
             if whose is Blame.CONTENT:
-                return self._record_bare(batch[0])
+                return self._record_without_text(batch[0])
             self._fail(batch[0], error)
             return Counter()
-        self._went_through = True
+        self._any_recorded = True
         for attempt in batch:
-            del self._kept[attempt.claim.notice, attempt.claim.number]
+            del self._waiting[attempt.claim.notice, attempt.claim.number]
         return verdicts
 
     def _fail(self, attempt: Attempt, error: Exception) -> None:
-        """Leave out what fails alone. Raises *error* where it may be the server's with all."""
+        """Leave out what fails alone. Raises *error* if it may concern the whole server."""
         self._failing.append((attempt, error))
-        if not self._went_through and len(self._failing) == _FAILING_MAX:
+        if not self._any_recorded and len(self._failing) == _FAILING_MAX:
             raise error
-        del self._kept[attempt.claim.notice, attempt.claim.number]
+        del self._waiting[attempt.claim.notice, attempt.claim.number]
 
     def _pins_down(self) -> bool:
-        """Count an error without explanation; whether it is time to look which result has it."""
+        """Count an unexplained error. Returns whether to search for the result that causes it."""
         self._unexplained += 1
         return self._unexplained > UNEXPLAINED_TRIES
 
     def _record_whole(self, batch: Sequence[Attempt]) -> Counter[str]:
-        troubles = self._troubles.after(batch)
+        streaks = self._streaks.after(batch)
         with self._transaction() as connection:
             recorded = record(
                 connection,
                 batch,
                 policy=self._policy,
                 now=self._clock.now(connection),
-                to_open=troubles.given_up,
+                to_open=streaks.given_up,
             )
-        self._troubles = troubles
-        self._telling.heard(recorded)
-        tell_recorded(recorded.attempts)
+        self._streaks = streaks
+        self._summary.count(recorded)
+        log_recorded(recorded.attempts)
         self._recorded(recorded.attempts)
         return recorded.verdicts
 
-    def _record_bare(self, attempt: Attempt) -> Counter[str]:
-        """Record one attempt without any of the partner's words; keep it aside if that fails."""
-        problem = None if isinstance(attempt.verdict, Delivered) else _WORDS_REFUSED
+    def _record_without_text(self, attempt: Attempt) -> Counter[str]:
+        """Record one attempt without any of the partner's text; set it aside if that fails too."""
+        problem = None if isinstance(attempt.verdict, Delivered) else _TEXT_REFUSED
         bare = replace(attempt, problem=problem, answer=None, remarks=None)
         if isinstance(attempt.verdict, Dead):
-            bare = replace(bare, verdict=replace(attempt.verdict, reason=_WORDS_REFUSED))
+            bare = replace(bare, verdict=replace(attempt.verdict, reason=_TEXT_REFUSED))
         try:
             verdicts = self._record_whole([bare])
         except Exception as error:
@@ -159,12 +229,12 @@ class Recorder:
                 raise
             self._set_aside(attempt, error)
             verdicts = Counter()
-        del self._kept[attempt.claim.notice, attempt.claim.number]
+        del self._waiting[attempt.claim.notice, attempt.claim.number]
         return verdicts
 
     def _set_aside(self, attempt: Attempt, error: Exception) -> None:
-        log.error(ATTEMPT_NOT_RECORDED, exc_info=error, extra=facts(attempt))
-        before = self._stuck.get(attempt.claim.notice)
+        log.error(ATTEMPT_NOT_RECORDED, exc_info=error, extra=attempt_fields(attempt))
+        before = self._refused.get(attempt.claim.notice)
         if before is None or not isinstance(before.verdict, Delivered):
-            self._stuck[attempt.claim.notice] = attempt
-        self._stuck_until = self._monotonic() + _STUCK_PAUSE_SECONDS
+            self._refused[attempt.claim.notice] = attempt
+        self._refused_until = self._monotonic() + _REFUSED_PAUSE_SECONDS

@@ -1,7 +1,7 @@
-"""Deliveries without hints: while Redis is away no task starts a run, so this thread does.
+"""Runs of the delivery loop without wakeups: while Redis is unavailable, no task starts a run.
 
-It starts one when the last has ended for longer than a hint ever takes. While hints arrive it
-starts none, runs no query and costs nothing.
+This thread starts one once the last has ended for longer than a wakeup ever takes. While wakeups
+arrive it starts none, runs no query and costs nothing.
 """
 
 import logging
@@ -14,53 +14,53 @@ from worker.delivery.loop import DeliveryLoop
 
 log = logging.getLogger(__name__)
 
-IDLE_MAX: Final = timedelta(seconds=1.5)  # the schedule hints once a second
-# After a run that left more to do, a hint was sent and is given this long: a run in a task is seen
-# in Flower. Without Redis it never comes, and a pause this short once in 20 s is not felt.
+IDLE_MAX: Final = timedelta(seconds=1.5)  # the schedule sends a wakeup once a second
+# After a run that left more to do, a wakeup was sent and is given this long: Flower shows runs in
+# tasks. Without Redis it never comes, and so short a pause once in 20 s does not matter.
 HANDOVER: Final = timedelta(milliseconds=200)
-_LOOK: Final = timedelta(milliseconds=100)
+_CHECK_INTERVAL: Final = timedelta(milliseconds=100)
 _AFTER_FAILURE: Final = timedelta(seconds=5)
-_CLOSING_MAX: Final = timedelta(seconds=30)  # the calls of a run that is ending
+_CLOSING_MAX: Final = timedelta(seconds=30)  # for the calls of a run that is ending
 
 
 class TimedRuns:
-    """Runs *courier* when nothing else does, until closed. Never two runs at once."""
+    """Runs *loop* when nothing else does, until closed. Never two runs at once."""
 
     def __init__(
         self,
-        courier: DeliveryLoop,
+        loop: DeliveryLoop,
         *,
-        hint: Callable[[], None],
+        wakeup: Callable[[], None],
         lasting: timedelta,
         idle_max: timedelta = IDLE_MAX,
     ) -> None:
-        """Prepare. *hint* must neither block nor raise; a run takes about as long as *lasting*."""
-        self._courier = courier
-        self._hint = hint
+        """Prepare. *wakeup* must neither block nor raise; *lasting* is the time of a run."""
+        self._loop = loop
+        self._wakeup = wakeup
         self._lasting = lasting
         self._idle_max = idle_max
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="unhinted runs", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="timed runs", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Start no run any more, and wait for one that is going on; `Courier.stop` ends it."""
+        """Start no more runs, and wait for one that is going on; `DeliveryLoop.stop` ends it."""
         self._closed.set()
         self._thread.join(_CLOSING_MAX.total_seconds())
 
     def _work(self) -> None:
-        while not self._closed.wait(_LOOK.total_seconds()):
-            idle_max = HANDOVER if self._courier.left_more else self._idle_max
-            if self._courier.idle_for() < idle_max:
+        while not self._closed.wait(_CHECK_INTERVAL.total_seconds()):
+            idle_max = HANDOVER if self._loop.left_more else self._idle_max
+            if self._loop.idle_for() < idle_max:
                 continue
             try:
-                run = self._courier.run(lasting=self._lasting)
+                run = self._loop.run(lasting=self._lasting)
             except Exception:
                 log.exception("delivery_run_failed")
                 self._closed.wait(_AFTER_FAILURE.total_seconds())
                 continue
             if run is not None and run.more:
-                self._hint()
+                self._wakeup()

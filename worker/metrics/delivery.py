@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from models.outbox.values import Attempt
-from worker.delivery.summary_log import doubts, verdict_word
+from worker.delivery.log import doubts_of
 from worker.metrics.histogram import SECONDS, BatchHistogram
 
 VERDICTS: Final = ("delivered", "again", "unanswered", "dead")
@@ -72,8 +72,8 @@ class DeliveryMetrics:
         seconds: defaultdict[str, list[float]] = defaultdict(list)
         for attempt in attempts:
             code = attempt.claim.operator_code
-            verdicts[code, verdict_word(attempt)] += 1
-            for doubt in doubts(attempt):
+            verdicts[code, attempt.verdict.word] += 1
+            for doubt in doubts_of(attempt):
                 doubtful[code, doubt] += 1
             if attempt.took:
                 seconds[code].append(attempt.took.total_seconds())

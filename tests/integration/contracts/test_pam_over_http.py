@@ -232,7 +232,7 @@ def test_a_ping_carries_neither_timestamp_nor_signature(scene, partner, status, 
     settings = scene_settings()
 
     pinged = ping(
-        acme, secret="", terms=TransferLimits.of(settings), timeout=settings.partner_timeout
+        acme, secret="", limits=TransferLimits.of(settings), timeout=settings.partner_timeout
     )
 
     assert (pinged.there, pinged.status) == (there, status)

@@ -109,7 +109,7 @@ def test_a_doubtful_success_is_kept_and_told(scene, partner, caplog, answer, dou
     (attempt,) = attempts(scene)
     assert attempt.verdict == "delivered"
     assert attempt.remarks["doubts"] == [doubt]
-    (line,) = [record for record in caplog.records if record.message == "answers_doubtful"]
+    (line,) = [record for record in caplog.records if record.message == "suspicious_responses"]
     assert (line.levelname, line.__dict__["doubts"]) == ("WARNING", [doubt])
     with scene.engine.begin() as connection:
         (story,) = load_histories(connection, "ticket_win")

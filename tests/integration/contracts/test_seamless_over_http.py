@@ -150,7 +150,7 @@ def test_a_ping_asks_for_the_balance_of_nobody(scene, partner, wallet, behaviour
     settings = scene_settings()
 
     pinged = ping(
-        house, secret="", terms=TransferLimits.of(settings), timeout=settings.partner_timeout
+        house, secret="", limits=TransferLimits.of(settings), timeout=settings.partner_timeout
     )
 
     assert pinged.there is (behaviour is None)

@@ -110,7 +110,7 @@ def test_a_connection_that_is_never_accepted_is_given_up_early():
         hasty.start(HttpCall(1, server.url.replace("http:", "https:"), {}, b"{}", LONG))
         (answered,) = hasty.finished(LONG)
 
-    assert isinstance(answered.reply, NotReached)
+    assert isinstance(answered.result, NotReached)
     assert answered.took < LONG / 2
 
 

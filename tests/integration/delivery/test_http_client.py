@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.http_clients import BYTES_MAX, LONG, SHORT
 from tests.support.raw_server import OK, Line, raw_server, say, sending, then
-from worker.delivery.http.exchange import FinishedCall, HttpCall, HttpResponse, NoAnswer
+from worker.delivery.http.exchange import FinishedCall, HttpCall, HttpResponse, NoResponse
 
 
 def test_a_call_is_one_post_with_exactly_its_headers_and_body(wire):
@@ -23,8 +23,8 @@ def test_a_call_is_one_post_with_exactly_its_headers_and_body(wire):
         wire.start(HttpCall(7, server.url + "hook?x=1", headers, body, LONG))
         (answered,) = wire.finished(LONG)
 
-    assert answered.token == 7
-    assert answered.reply == HttpResponse(200, b"ok")
+    assert answered.call_id == 7
+    assert answered.result == HttpResponse(200, b"ok")
     assert timedelta() < answered.took < LONG
     head, _, sent = heard[0].partition(b"\r\n\r\n")
     assert sent == body
@@ -63,8 +63,8 @@ def test_nothing_of_a_call_remains_in_the_next(wire):
         wire.start(HttpCall(2, server.url, {"signature": "second"}, b"short", LONG))
         (second,) = wire.finished(LONG)
 
-    assert first.reply == HttpResponse(200, b"ok", retry_after="7")
-    assert second.reply == HttpResponse(200, b"ok")
+    assert first.result == HttpResponse(200, b"ok", retry_after="7")
+    assert second.result == HttpResponse(200, b"ok")
     assert b"first" not in heard[1]
     assert b"only" not in heard[1]
     assert heard[1].endswith(b"\r\n\r\nshort")
@@ -122,7 +122,7 @@ def test_calls_do_not_wait_for_each_other(wire):
         while len(done) < 40:
             done += wire.finished(LONG)
 
-        assert {one.token for one in done} == set(range(9, 49))
+        assert {one.call_id for one in done} == set(range(9, 49))
         assert wire.calls_open == 8
 
 
@@ -141,15 +141,15 @@ def test_an_answer_that_came_in_time_counts_however_late_it_is_fetched(wire):
         assert answered.wait(5)
         threading.Event().wait(SHORT.total_seconds() * 1.5)  # the time that a call has, and more
 
-        assert [one.reply for one in wire.finished(LONG)] == [HttpResponse(200, b"ok")]
+        assert [one.result for one in wire.finished(LONG)] == [HttpResponse(200, b"ok")]
 
 
 def test_nobody_waits_longer_than_asked(wire):
     assert wire.finished(timedelta(milliseconds=10)) == []
 
 
-def test_a_nudge_ends_the_wait(wire):
-    threading.Timer(0.05, wire.nudge).start()
+def test_an_interrupt_ends_the_wait(wire):
+    threading.Timer(0.05, wire.interrupt).start()
 
     assert wire.finished(LONG) == []
 
@@ -159,7 +159,7 @@ def test_closing_drops_what_is_open(wire):
         wire.start(HttpCall(1, server.url, {}, b"{}", LONG))
         wire.close()
 
-        assert not [one for one in threading.enumerate() if one.name == "wire"]
+        assert not [one for one in threading.enumerate() if one.name == "http client"]
 
 
 def test_a_wire_that_breaks_answers_its_calls_and_is_built_anew(wire, monkeypatch, caplog):
@@ -179,7 +179,7 @@ def test_a_wire_that_breaks_answers_its_calls_and_is_built_anew(wire, monkeypatc
         wire.start(HttpCall(2, swift.url, {}, b"{}", LONG))
         (next_one,) = wire.finished(LONG)
 
-    assert lost.token == 1
-    assert isinstance(lost.reply, NoAnswer)
+    assert lost.call_id == 1
+    assert isinstance(lost.result, NoResponse)
     assert next_one == FinishedCall(2, HttpResponse(200, b"ok"), next_one.took)
-    assert [record.message for record in caplog.records] == ["wire_broke"]
+    assert [record.message for record in caplog.records] == ["http_loop_failed"]

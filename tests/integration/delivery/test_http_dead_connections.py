@@ -18,7 +18,7 @@ from tests.support.http_clients import LONG, open_wire
 from tests.support.raw_server import OK, Line, raw_server, say, then
 from tests.support.wait import eventually
 from worker.delivery.http.client import HttpClient
-from worker.delivery.http.exchange import HttpCall, HttpResponse, NoAnswer, Reply
+from worker.delivery.http.exchange import CallResult, HttpCall, HttpResponse, NoResponse
 
 CALLS = 8
 GOOD = HttpResponse(200, b"ok")
@@ -26,20 +26,20 @@ LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\
 LAST_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
-def post_alone(wire: HttpClient, url: str) -> Reply:
+def post_alone(wire: HttpClient, url: str) -> CallResult:
     """Make a call that is sent once, and wait for its reply."""
-    wire.start(HttpCall(1, url, {}, b"{}", LONG, alone=True))
+    wire.start(HttpCall(1, url, {}, b"{}", LONG, own_connection=True))
     (answered,) = wire.finished(LONG)
-    return answered.reply
+    return answered.result
 
 
-def post_many(wire: HttpClient, url: str) -> list[Reply]:
+def post_many(wire: HttpClient, url: str) -> list[CallResult]:
     """Make calls all at once, and wait for their replies."""
     for token in range(CALLS):
         wire.start(HttpCall(token, url, {}, b"{}", LONG))
-    replies: list[Reply] = []
+    replies: list[CallResult] = []
     while len(replies) < CALLS:
-        replies += [one.reply for one in wire.finished(LONG)]
+        replies += [one.result for one in wire.finished(LONG)]
     return replies
 
 
@@ -115,7 +115,7 @@ def test_nor_does_one_over_tls(tmp_path, act):
         for number in range(1, 4):
             trusting.start(HttpCall(1, server.url, {}, b"{}", LONG))
             (answered,) = trusting.finished(LONG)
-            assert answered.reply == GOOD
+            assert answered.result == GOOD
             heard.wait_for(number)
 
         assert (heard.requests, server.connections) == (3, 3)
@@ -175,7 +175,7 @@ def test_what_is_in_flight_when_the_partner_closes_may_have_reached_it(post):
 
     with raw_server(converse) as server:
         assert post(server.url) == GOOD
-        assert isinstance(post(server.url), NoAnswer)
+        assert isinstance(post(server.url), NoResponse)
 
 
 # --- front ends as they are in the world ----------------------------------------------------------

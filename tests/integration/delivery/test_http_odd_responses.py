@@ -5,8 +5,8 @@ import pytest
 from tests.support.certificates import identity
 from tests.support.http_clients import BYTES_MAX, LONG, SHORT, open_wire, post_over
 from tests.support.raw_server import OK, Line, raw_server, say, sending, then
-from worker.delivery.http import error_texts as wire_words
-from worker.delivery.http.exchange import HttpCall, HttpResponse, NoAnswer
+from worker.delivery.http.exchange import HttpCall, HttpResponse, NoResponse
+from worker.delivery.http.transfer import describe_error
 
 
 def test_of_a_huge_answer_the_beginning_is_read_and_the_status_counts(post):
@@ -18,7 +18,7 @@ def test_of_a_huge_answer_the_beginning_is_read_and_the_status_counts(post):
     with raw_server(then(pour)) as server:
         reply = post(server.url)
 
-    assert reply == HttpResponse(200, b"x" * BYTES_MAX, cut=True)
+    assert reply == HttpResponse(200, b"x" * BYTES_MAX, truncated=True)
 
 
 def test_endless_headers_are_not_read_for_ever(post):
@@ -28,7 +28,7 @@ def test_endless_headers_are_not_read_for_ever(post):
             line.send(b"x-filler: " + b"x" * 8000 + b"\r\n")
 
     with raw_server(then(pour)) as server:
-        assert isinstance(post(server.url), NoAnswer)
+        assert isinstance(post(server.url), NoResponse)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_after_the_body_left_us_whatever_is_no_whole_answer_may_have_reached(pos
     with raw_server(converse) as server:
         reply = post(server.url, timeout=SHORT)
 
-    assert isinstance(reply, NoAnswer)
+    assert isinstance(reply, NoResponse)
     assert told in reply.problem
 
 
@@ -72,7 +72,7 @@ def test_a_partner_that_answers_in_http_2_is_called_so(early, encrypted, tmp_pat
     with raw_server(converse, tls=tls) as server, open_wire(authorities=authorities) as wire:
         reply = post_over(wire, server.url)
 
-    assert reply == NoAnswer(
+    assert reply == NoResponse(
         "answered in HTTP/2: the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1"
     )
 
@@ -84,14 +84,14 @@ def test_headers_that_are_too_large_are_called_so(post, lines):
     with raw_server(then(sending(large))) as server:
         reply = post(server.url)
 
-    assert isinstance(reply, NoAnswer)
+    assert isinstance(reply, NoResponse)
     assert reply.problem.startswith("began to answer 200, then: ")
     assert "headers" in reply.problem
     assert "large" in reply.problem
 
 
 def test_an_error_without_words_has_its_number():
-    assert wire_words.problem(77, "") == "libcurl gave up with its error 77"
+    assert describe_error(77, "") == "libcurl gave up with its error 77"
 
 
 BODY = b'{"status":{"code":0}}'
@@ -100,11 +100,14 @@ BODY = b'{"status":{"code":0}}'
 @pytest.mark.parametrize(
     ("answer", "reply"),
     [
-        (b"HTTP/1.1 200 OK\r\n\r\n" + BODY, HttpResponse(200, BODY, unended=True)),
-        (b"HTTP/1.0 503 Busy\r\nRetry-After: 7\r\n\r\n", HttpResponse(503, b"", "7", unended=True)),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + BODY, HttpResponse(200, BODY, unverified_end=True)),
+        (
+            b"HTTP/1.0 503 Busy\r\nRetry-After: 7\r\n\r\n",
+            HttpResponse(503, b"", "7", unverified_end=True),
+        ),
         (
             b"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx",
-            HttpResponse(200, b"x", unended=True),
+            HttpResponse(200, b"x", unverified_end=True),
         ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + BODY, HttpResponse(200, BODY)),
     ],
@@ -135,13 +138,13 @@ def test_what_is_cut_off_there_is_no_answer(tmp_path, answer):
         raw_server(then(sending(answer)), tls=identity(tmp_path)) as server,
         open_wire(authorities=str(tmp_path / "partner.pem")) as trusting,
     ):
-        assert isinstance(post_over(trusting, server.url), NoAnswer)
+        assert isinstance(post_over(trusting, server.url), NoResponse)
 
 
 def test_how_an_answer_is_compressed_is_handed_on(post):
     packed = b"HTTP/1.1 200 OK\r\ncontent-Encoding:  gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b"
     with raw_server(say(packed)) as server:
-        assert post(server.url) == HttpResponse(200, b"\x1f\x8b", coding="gzip")
+        assert post(server.url) == HttpResponse(200, b"\x1f\x8b", encoding="gzip")
 
 
 def test_a_slow_drip_does_not_outlast_the_total_timeout(wire):
@@ -155,7 +158,7 @@ def test_a_slow_drip_does_not_outlast_the_total_timeout(wire):
         wire.start(HttpCall(1, server.url, {}, b"{}", SHORT))
         (answered,) = wire.finished(LONG)
 
-    assert isinstance(answered.reply, NoAnswer)
+    assert isinstance(answered.result, NoResponse)
     assert SHORT <= answered.took < LONG / 2  # the whole drip takes 20 s
 
 
@@ -173,7 +176,7 @@ def test_a_request_is_never_sent_again_when_a_kept_connection_dies(post, ending)
 
     with raw_server(converse) as server:
         assert post(server.url) == HttpResponse(200, b"ok")
-        assert isinstance(post(server.url), NoAnswer)
+        assert isinstance(post(server.url), NoResponse)
 
         assert len(heard) == 2
         assert server.connections == 1
@@ -183,5 +186,5 @@ def test_after_a_failure_the_next_call_is_fine(post):
     """A handle that failed is not used again: libcurl remembers a refused rewind."""
     with raw_server(say(OK)) as good, raw_server(then(Line.reset)) as bad:
         for _ in range(3):
-            assert isinstance(post(bad.url), NoAnswer)
+            assert isinstance(post(bad.url), NoResponse)
             assert post(good.url) == HttpResponse(200, b"ok")

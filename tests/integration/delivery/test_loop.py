@@ -153,7 +153,7 @@ def test_a_partner_that_cannot_be_signed_for_says_so_and_harms_no_other(
     assert run.counts == {"claimed": 2, "delivered": 1, "again": 1}
     assert received(partner) == [("ticket_win", "t")]
     (attempt,) = scene.rows("SELECT problem FROM delivery_attempt WHERE verdict = 'again'")
-    assert attempt.problem.startswith("its secret cannot be opened")
+    assert attempt.problem.startswith("its secret cannot be decrypted")
     (unusable,) = [record for record in caplog.records if record.message == "partner_unusable"]
     assert unusable.__dict__["operator"] == "sealed"
 

@@ -51,7 +51,7 @@ def test_a_result_that_could_not_be_recorded_is_kept_and_recorded_later(
     assert run.counts == {"claimed": 3, "delivered": 3}
     assert len(partner.ledger.entries()) == 3
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert [record.message for record in warnings] == ["delivery_database_away"] * 2
+    assert [record.message for record in warnings] == ["database_unavailable"] * 2
 
 
 def test_while_the_database_is_away_it_waits_and_then_goes_on(scene, partner, acme):
@@ -131,7 +131,7 @@ def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
     assert counts == {"claimed": 8, "delivered": 6, "again": 1}
     assert later == {"delivered": 1}
     (kept,) = scene.rows("SELECT problem, answer FROM delivery_attempt WHERE verdict = 'again'")
-    assert kept == ("the database did not take the answer's text", None)
+    assert kept == ("the database refused the text of the response", None)
     assert "attempt_not_recorded" in [record.message for record in caplog.records]
 
 

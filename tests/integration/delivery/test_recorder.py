@@ -10,7 +10,7 @@ from tests.support.harness import TOOK, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.poison import refuse_attempts
 from tests.support.records import Records
-from worker.delivery.recorder import Recorder
+from worker.delivery.recorder import ResultBuffer
 
 SICK = ["XX000", "XX001", "26000", "25P02", "P0001"]
 COUNT = 20
@@ -35,8 +35,8 @@ def now() -> list[float]:
 
 
 @pytest.fixture
-def recorder(engine, harness, now) -> Recorder:
-    made = Recorder(
+def recorder(engine, harness, now) -> ResultBuffer:
+    made = ResultBuffer(
         transaction=engine.begin,
         clock=harness.clock,
         settings=scene_settings(),

@@ -1,4 +1,4 @@
-"""Without hints a deliverer starts its own runs; with them it leaves that to the tasks."""
+"""Without wakeups a deliverer starts its own runs; with them it leaves that to the tasks."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,18 +20,18 @@ SHORT = timedelta(milliseconds=400)
 
 @contextmanager
 def unhinted(
-    courier: DeliveryLoop,
+    loop: DeliveryLoop,
     *,
     lasting: timedelta = SHORT,
     idle_max: timedelta = SOON,
-    hint: Callable[[], None] = lambda: None,
+    wakeup: Callable[[], None] = lambda: None,
 ) -> Iterator[TimedRuns]:
-    runs = TimedRuns(courier, hint=hint, lasting=lasting, idle_max=idle_max)
+    runs = TimedRuns(loop, wakeup=wakeup, lasting=lasting, idle_max=idle_max)
     runs.start()
     try:
         yield runs
     finally:
-        courier.stop()
+        loop.stop()
         runs.close()
 
 
@@ -70,18 +70,18 @@ def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(scene, part
     """At the full rate; each time it sends a hint, so that a task may go on where it is heard."""
     partner.behave(Rule(Respond(seconds=0.02)))
     scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(100)))
-    idle_max, hints = timedelta(seconds=2), list[float]()
+    idle_max, wakeups = timedelta(seconds=2), list[float]()
     began = time.monotonic()
 
     with unhinted(
         scene.courier(in_flight_max=1),
         idle_max=idle_max,
-        hint=lambda: hints.append(time.monotonic()),
+        wakeup=lambda: wakeups.append(time.monotonic()),
     ):
         eventually(lambda: len(received(partner)) == 100)
 
-    assert len(hints) > 1
-    assert time.monotonic() - began < len(hints) * idle_max.total_seconds()
+    assert len(wakeups) > 1
+    assert time.monotonic() - began < len(wakeups) * idle_max.total_seconds()
 
 
 def test_closing_ends_the_run_with_its_calls_and_begins_no_other(scene, partner, acme):

@@ -11,7 +11,7 @@ from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, show_json
 from worker.delivery.http.transfer import TransferLimits
-from worker.delivery.ping import Pinged, ping
+from worker.delivery.ping import PingResult, ping
 
 
 def ping_partner(code: str, *, as_json: bool) -> None:
@@ -26,7 +26,7 @@ def ping_partner(code: str, *, as_json: bool) -> None:
         partner,
         # A ping that is not signed needs none, so it works while the secret cannot be opened.
         secret=vault.open(partner.secret) if partner.sign_calls else "",
-        terms=TransferLimits.of(settings),
+        limits=TransferLimits.of(settings),
         timeout=settings.partner_timeout,
     )
     if as_json:
@@ -37,7 +37,7 @@ def ping_partner(code: str, *, as_json: bool) -> None:
         raise Failed(f"{code} did not answer as a {partner.protocol} partner does")
 
 
-def _show(pinged: Pinged) -> None:
+def _show(pinged: PingResult) -> None:
     milliseconds = f"{pinged.took_ms:g} ms"
     typer.echo(f"POST {pinged.url} {pinged.sent}")
     if pinged.problem is not None:

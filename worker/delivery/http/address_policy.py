@@ -1,9 +1,8 @@
-"""Which addresses a partner may live at: public ones, and the private networks that were allowed.
+"""Which addresses a partner may have: public ones, and those in private networks that are allowed.
 
-A partner's URL is somebody else's text. Without this check it could name the database, a cloud's
-metadata service or this very process. What is judged is the address about to be connected to, so
-neither a DNS answer nor an odd spelling (`http://127.1/`, `http://[::ffff:7f00:1]/`) gets around
-it.
+A partner's URL is untrusted input. Without this check it could name the database, a cloud's
+metadata service or this very process. The address that is about to be connected to is checked, so
+neither a DNS answer nor an odd spelling (`http://127.1/`, `http://[::ffff:7f00:1]/`) bypasses it.
 """
 
 from collections.abc import Sequence
@@ -48,12 +47,12 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bi
 
 
 def may_connect(address: str, *, allowed: Sequence[Network]) -> bool:
-    """Say whether a partner's call may connect to *address* (an IP address, as the resolver says).
+    """Return whether a call may connect to *address* (an IP address, as the resolver returns it).
 
-    True for an address that is routed publicly, and for one within *allowed*. An IPv4 address
-    mapped into IPv6 counts as what it is; one that a gateway would translate back (NAT64)
-    must be public itself. What is no IP address is refused. Source: design.md section 4
-    (SLIPWAY_PARTNER_NETWORKS).
+    True for an address that is routed publicly, and for one within *allowed*
+    (SLIPWAY_PARTNER_NETWORKS). An IPv4 address mapped into IPv6 counts as the IPv4 address; one
+    that a gateway would translate back (NAT64) must be public itself. False for anything that is
+    not an IP address.
     """
     try:
         ip = ip_address(address.partition("%")[0])  # a scope names one of our own links
@@ -61,12 +60,12 @@ def may_connect(address: str, *, allowed: Sequence[Network]) -> bool:
         return False
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
-    return any(ip in network for network in allowed) or _public(ip)
+    return any(ip in network for network in allowed) or _is_public(ip)
 
 
-def _public(ip: IPv4Address | IPv6Address) -> bool:
+def _is_public(ip: IPv4Address | IPv6Address) -> bool:
     if isinstance(ip, IPv4Address):
         return not any(ip in block for block in _SPECIAL_4)
     if ip in _NAT64:
-        return _public(IPv4Address(int(ip) & 0xFFFF_FFFF))
+        return _is_public(IPv4Address(int(ip) & 0xFFFF_FFFF))
     return ip in _GLOBAL_UNICAST_6 and not any(ip in block for block in _SPECIAL_6)

@@ -1,7 +1,7 @@
-"""The wire to the partners: many calls at once, in a thread of their own.
+"""The HTTP client: many calls at once, in a thread of its own.
 
-The thread drives the calls whatever else the process does. So an answer that came in time counts as
-in time, also when the database kept the courier waiting, and no request leaves after its time.
+The thread drives the calls whatever else the process does. So a response that came in time counts
+as in time, even if the database kept the delivery loop waiting, and no request leaves too late.
 """
 
 from collections import deque
@@ -14,31 +14,31 @@ from worker.delivery.http.transfer import TransferLimits
 
 
 class HttpClient:
-    """Carries calls. Every call that was started comes back answered, exactly once.
+    """Makes calls. Every call that was started is returned by `finished`, exactly once.
 
-    `start`, `finished` and `close` belong to one thread at a time; `nudge` may come from any.
+    `start`, `finished` and `close` belong to one thread at a time; `interrupt` may come from any.
     """
 
-    def __init__(self, terms: TransferLimits, *, calls_max: int) -> None:
+    def __init__(self, limits: TransferLimits, *, calls_max: int) -> None:
         """Prepare; the thread starts with the first call. *calls_max* bounds calls and memory."""
-        self._terms = terms
+        self._limits = limits
         self._calls_max = calls_max
-        self._open = 0  # started and not yet handed back
+        self._open = 0  # started and not yet returned
         self._to_start: deque[HttpCall] = deque()
-        self._over: SimpleQueue[list[FinishedCall]] = SimpleQueue()
+        self._finished: SimpleQueue[list[FinishedCall]] = SimpleQueue()
         self._loop: EventLoop | None = None
 
     @property
     def calls_open(self) -> int:
-        """How many calls were started and not yet handed back by `finished`."""
+        """How many calls were started and not yet returned by `finished`."""
         return self._open
 
     def start(self, call: HttpCall) -> None:
         """Send *call*. Never waits."""
-        assert self._open < self._calls_max, "whoever starts calls keeps count of them"
+        assert self._open < self._calls_max, "the caller keeps within the limit"
         if self._loop is None:
             self._loop = EventLoop(
-                self._terms, self._to_start, self._over, calls_max=self._calls_max
+                self._limits, self._to_start, self._finished, calls_max=self._calls_max
             )
             self._loop.start()
         self._open += 1
@@ -46,25 +46,25 @@ class HttpClient:
         self._loop.wake()
 
     def finished(self, wait: timedelta) -> list[FinishedCall]:
-        """Hand back the calls that are over: at once if there are any, else after *wait* at most.
+        """Return the calls that are over: at once if there are any, else after *wait* at most.
 
-        Empty when none is over by then, or when it was nudged.
+        Returns an empty list if none is over by then, or after `interrupt`.
         """
         try:
-            over = list(self._over.get(timeout=max(0.0, wait.total_seconds())))
-            while not self._over.empty():
-                over += self._over.get_nowait()
+            finished = list(self._finished.get(timeout=max(0.0, wait.total_seconds())))
+            while not self._finished.empty():
+                finished += self._finished.get_nowait()
         except Empty:
             return []
-        self._open -= len(over)
-        return over
+        self._open -= len(finished)
+        return finished
 
-    def nudge(self) -> None:
-        """Make whoever waits in `finished` come back. Safe in a signal handler."""
-        self._over.put([])
+    def interrupt(self) -> None:
+        """Make a waiting `finished` return. Safe in a signal handler."""
+        self._finished.put([])
 
     def close(self) -> None:
-        """Drop what is still open and end the thread."""
+        """Drop open calls and end the thread."""
         if self._loop is not None:
             self._loop.close()
             self._loop = None

@@ -1,4 +1,7 @@
-"""The thread of the wire: one libcurl multi handle, woken by sockets, timers and new calls."""
+"""The thread of the HTTP client: one libcurl multi handle, driven by epoll.
+
+It wakes up for sockets, for libcurl's timer and for new calls. Why it is our own: decision 0014.
+"""
 
 import logging
 import select
@@ -13,16 +16,16 @@ from typing import Final
 
 import pycurl
 
-from worker.delivery.http.exchange import FinishedCall, HttpCall, NoAnswer, NotReached
-from worker.delivery.http.idle_connections import KeptConnections
+from worker.delivery.http.exchange import FinishedCall, HttpCall, NoResponse, NotReached
+from worker.delivery.http.idle_connections import IdleConnections
 from worker.delivery.http.transfer import Transfer, TransferLimits
 
 log = logging.getLogger(__name__)
 
-WIRE_BROKE: Final = "wire_broke"
+HTTP_LOOP_FAILED: Final = "http_loop_failed"
 _WAKE_BYTES: Final = 4096
-_CLOSING_SECONDS_MAX: Final = 5.0  # libcurl waits for names that are still being resolved
-_AFTER_BREAK_SECONDS: Final = 0.5
+_CLOSING_SECONDS_MAX: Final = 5.0  # libcurl waits for pending name resolution
+_RESTART_PAUSE_SECONDS: Final = 0.5
 _READABLE: Final[int] = pycurl.CSELECT_IN
 _WRITABLE: Final[int] = pycurl.CSELECT_OUT
 _WATCHED: Final = {
@@ -30,90 +33,90 @@ _WATCHED: Final = {
     pycurl.POLL_OUT: select.EPOLLOUT,
     pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
 }
-_BROKEN: Final = select.EPOLLERR | select.EPOLLHUP
+_ERROR_EVENTS: Final = select.EPOLLERR | select.EPOLLHUP
 
 
 class EventLoop(threading.Thread):
-    """Starts the calls of *to_start* and puts those that are over, as they come, on *over*.
+    """Starts the calls in *to_start*, and puts each on *finished* when it is over.
 
-    Whatever goes wrong here, every call comes back: the calls of a loop that broke as unanswered.
+    Whatever goes wrong here, every call is returned: if the loop fails, its calls had no response.
     """
 
     def __init__(
         self,
-        terms: TransferLimits,
+        limits: TransferLimits,
         to_start: deque[HttpCall],
-        over: SimpleQueue[list[FinishedCall]],
+        finished: SimpleQueue[list[FinishedCall]],
         *,
         calls_max: int,
     ) -> None:
-        super().__init__(name="wire", daemon=True)
-        self._terms = terms
+        super().__init__(name="http client", daemon=True)
+        self._limits = limits
         self._to_start = to_start
-        self._over = over
+        self._finished = finished
         self._calls_max = calls_max
         self._closing = threading.Event()
-        self._waking = False
-        self._ear, self._bell = socket.socketpair()
-        self._ear.settimeout(0)
-        self._bell.settimeout(0)
-        self._build()
+        self._wakeup_pending = False
+        self._wakeup_reader, self._wakeup_writer = socket.socketpair()
+        self._wakeup_reader.settimeout(0)
+        self._wakeup_writer.settimeout(0)
+        self._set_up()
 
     def wake(self) -> None:
-        """Let the loop look at its new calls."""
-        if not self._waking:  # one ring is enough until it was heard
-            self._waking = True
-            with suppress(BlockingIOError):  # full of rings unheard: it will look
-                self._bell.send(b"!")
+        """Make the loop start new calls. Any thread."""
+        if not self._wakeup_pending:
+            self._wakeup_pending = True
+            with suppress(BlockingIOError):  # the socket is full, so a wakeup is pending
+                self._wakeup_writer.send(b"!")
 
     def close(self) -> None:
-        """Drop the calls that are open, and end."""
+        """Drop open calls, and end."""
         self._closing.set()
-        self._waking = False
+        self._wakeup_pending = False
         self.wake()
         self.join(_CLOSING_SECONDS_MAX)
-        self._bell.close()
-        self._ear.close()
+        self._wakeup_writer.close()
+        self._wakeup_reader.close()
 
     def run(self) -> None:
-        """Go round until closed."""
-        broken = False
+        """Run until closed; after an error, start over."""
+        failed = False
         while not self._closing.is_set():
             try:
-                if broken:
+                if failed:
                     self._start_over()
-                    broken = False
-                self._turn()
+                    failed = False
+                self._step()
             except Exception:
-                log.exception(WIRE_BROKE, extra={"calls": len(self._carrying)})
-                broken = True
-                self._closing.wait(_AFTER_BREAK_SECONDS)
-        self._dismantle()
+                log.exception(HTTP_LOOP_FAILED, extra={"calls": len(self._active)})
+                failed = True
+                self._closing.wait(_RESTART_PAUSE_SECONDS)
+        self._tear_down()
 
-    def _build(self) -> None:
-        self._due: float | None = None  # when libcurl wants to be called without any event
-        self._watched: dict[int, int] = {}  # sockets, and what libcurl wants to know of each
-        self._carrying: dict[pycurl.Curl, Transfer] = {}
-        self._idle: list[Transfer] = []
-        self._kept = KeptConnections()
+    def _set_up(self) -> None:
+        self._due: float | None = None  # when libcurl's timer expires
+        self._watched: dict[int, int] = {}  # sockets, and the events libcurl wants of each
+        self._active: dict[pycurl.Curl, Transfer] = {}
+        self._spare: list[Transfer] = []
+        self._connections = IdleConnections()
         self._epoll = select.epoll()
-        self._epoll.register(self._ear, select.EPOLLIN)
+        self._epoll.register(self._wakeup_reader, select.EPOLLIN)
         self._multi: pycurl.CurlMulti = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, self._calls_max)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
 
-    def _turn(self) -> None:
-        """Wait for something to do, and do it."""
+    def _step(self) -> None:
+        """Wait for events and handle them."""
         wait = None if self._due is None else max(0.0, self._due - time.monotonic())
-        ear = self._ear.fileno()
+        wakeup = self._wakeup_reader.fileno()
         for descriptor, events in self._epoll.poll(wait):
-            if descriptor == ear:
-                self._ear.recv(_WAKE_BYTES)
-                self._waking = False
+            if descriptor == wakeup:
+                self._wakeup_reader.recv(_WAKE_BYTES)
+                self._wakeup_pending = False
                 self._start_calls()
             else:
-                self._multi.socket_action(descriptor, _heard(events))
+                self._multi.socket_action(descriptor, _as_curl_events(events))
         if self._due is not None and time.monotonic() >= self._due:
             self._due = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
@@ -124,52 +127,57 @@ class EventLoop(threading.Thread):
             self._start(self._to_start.popleft())
 
     def _start(self, call: HttpCall, *, fresh: bool = False) -> None:
-        """Start *call*; *fresh*: on a new connection. Where that is refused, it is over."""
+        """Start *call*; *fresh*: on a new connection. If libcurl refuses it, the call is over."""
         transfer: Transfer | None = None
         try:
-            transfer = self._idle.pop() if self._idle else Transfer(self._terms, self._kept)
+            transfer = (
+                self._spare.pop() if self._spare else Transfer(self._limits, self._connections)
+            )
             transfer.load(call, fresh=fresh)
             self._multi.add_handle(transfer.easy)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the call must come back
+        except Exception as error:  # noqa: BLE001 - whatever it is, the call must be returned
             if transfer is not None:
                 transfer.close()
-            self._over.put([FinishedCall(call.token, NotReached(_told(error)), timedelta())])
+            self._finished.put(
+                [FinishedCall(call.call_id, NotReached(_start_problem(error)), timedelta())]
+            )
         else:
-            self._carrying[transfer.easy] = transfer
+            self._active[transfer.easy] = transfer
 
     def _collect(self) -> None:
-        over: list[FinishedCall] = []
+        """Return the calls that are over; start those again whose kept connection was dead."""
+        finished: list[FinishedCall] = []
         stale: list[HttpCall] = []
         more = 1
         while more:
             more, done, failed = self._multi.info_read()
             for easy in done:
-                self._carrying[easy].remember_connection()
-                transfer, call = self._taken_off(easy)
-                over.append(FinishedCall(call.token, transfer.answer(), transfer.took))
+                self._active[easy].remember_connection()
+                transfer, call = self._detach(easy)
+                finished.append(FinishedCall(call.call_id, transfer.response(), transfer.took))
                 transfer.unload()
-                self._idle.append(transfer)
+                self._spare.append(transfer)
             for easy, code, message in failed:
-                transfer, call = self._taken_off(easy)
+                transfer, call = self._detach(easy)
                 if transfer.stale:
                     stale.append(call)
                 else:
-                    reply = transfer.failure(code, message)
-                    over.append(FinishedCall(call.token, reply, transfer.took))
+                    result = transfer.failure(code, message)
+                    finished.append(FinishedCall(call.call_id, result, transfer.took))
                 transfer.close()
-        if over:
-            self._over.put(over)
+        if finished:
+            self._finished.put(finished)
         for call in stale:
             self._start(call, fresh=True)
 
-    def _taken_off(self, easy: pycurl.Curl) -> tuple[Transfer, HttpCall]:
-        transfer = self._carrying.pop(easy)
-        assert transfer.call is not None, "what is carried was loaded"
+    def _detach(self, easy: pycurl.Curl) -> tuple[Transfer, HttpCall]:
+        transfer = self._active.pop(easy)
+        assert transfer.call is not None, "an active transfer has a call"
         self._multi.remove_handle(easy)
         return transfer, transfer.call
 
     def _watch(self, events: int, descriptor: int, _multi: object, _data: object) -> None:
-        """Watch a socket as libcurl wants: for what can be read, written, or no more at all."""
+        """Watch a socket as libcurl wants: for reading, for writing, or no longer."""
         known = self._watched.pop(descriptor, None)
         wanted = _WATCHED.get(events)
         if wanted is None:
@@ -183,44 +191,48 @@ class EventLoop(threading.Thread):
         self._watched[descriptor] = wanted
 
     def _set_timer(self, milliseconds: int) -> None:
-        """Note when libcurl wants to be called without any event; -1: not at all."""
+        """Note when libcurl's timer expires; -1 if it has none."""
         self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
     def _start_over(self) -> None:
-        """Hand every open call back as unanswered and build everything anew."""
-        open_calls = [one.call.token for one in self._carrying.values() if one.call is not None]
-        self._dismantle()
-        self._over.put([_lost(token) for token in open_calls])
-        self._build()
-        self._waking = False
+        """Return every open call as one without a response, and set everything up again."""
+        lost = [
+            transfer.call.call_id for transfer in self._active.values() if transfer.call is not None
+        ]
+        self._tear_down()
+        self._finished.put([_lost(call_id) for call_id in lost])
+        self._set_up()
+        self._wakeup_pending = False
         if self._to_start:
             self.wake()
 
-    def _dismantle(self) -> None:
-        for transfer in self._carrying.values():
-            with suppress(pycurl.error):  # it may be what broke
+    def _tear_down(self) -> None:
+        for transfer in self._active.values():
+            with suppress(pycurl.error):  # it may be what failed
                 self._multi.remove_handle(transfer.easy)
-        for transfer in (*self._carrying.values(), *self._idle):
+        for transfer in (*self._active.values(), *self._spare):
             transfer.close()
-        self._carrying.clear()
-        self._idle.clear()
+        self._active.clear()
+        self._spare.clear()
         self._multi.close()
         self._epoll.close()
 
 
-def _heard(events: int) -> int:
-    """Put epoll's events in libcurl's words. An error or a hang-up counts as both."""
-    readable = bool(events & (select.EPOLLIN | _BROKEN))
-    writable = bool(events & (select.EPOLLOUT | _BROKEN))
+def _as_curl_events(events: int) -> int:
+    """Translate epoll's events for libcurl. An error or a closed connection counts as both."""
+    readable = bool(events & (select.EPOLLIN | _ERROR_EVENTS))
+    writable = bool(events & (select.EPOLLOUT | _ERROR_EVENTS))
     return _READABLE * readable | _WRITABLE * writable
 
 
-def _lost(token: int) -> FinishedCall:
-    return FinishedCall(token, NoAnswer("the wire broke and was built anew"), timedelta())
+def _lost(call_id: int) -> FinishedCall:
+    return FinishedCall(
+        call_id, NoResponse("the HTTP client failed and was restarted"), timedelta()
+    )
 
 
-def _told(error: Exception) -> str:
-    """Put libcurl's refusal in words; a ValueError would repeat what was refused."""
+def _start_problem(error: Exception) -> str:
+    """Describe why a call could not be started; a ValueError's text would repeat its bytes."""
     if isinstance(error, pycurl.error):
         return str(error.args[-1])
     if isinstance(error, ValueError):

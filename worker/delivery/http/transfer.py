@@ -1,17 +1,17 @@
 """One easy handle of libcurl and its callbacks: carries one call at a time, then the next.
 
-What is fixed for all calls is set once. What differs is set for each call, so nothing of an earlier
-one remains; a handle whose transfer did not end in a whole answer is not used again.
+Options that are the same for all calls are set once. The others are set for each call, so nothing
+of an earlier one remains; a handle whose transfer did not end in a whole response is not reused.
 
 Nothing is ever sent twice here. libcurl would repeat a request on its own when a reused connection
-dies before the answer, although the partner may already be working on it. The body comes from a
-callback that cannot be rewound, so it has to report that instead (protocol.md rules 10 and 15).
-A kept connection that the peer has closed is another matter: nothing was sent on it yet, so the
-call is *stale* and starts again, on a new connection.
+dies before the response, although the partner may already be working on it. The body comes from a
+callback that cannot be rewound, so libcurl has to report that instead (rule 10, rule 15). A kept
+connection that the peer has closed is another matter: nothing was sent on it yet, so the call is
+*stale* and starts again, on a new connection.
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Protocol, Self
@@ -20,22 +20,33 @@ import pycurl
 
 from models.platform.durations import whole_milliseconds
 from models.settings.settings import Settings
-from worker.delivery.http import error_texts as wire_words
 from worker.delivery.http.address_policy import Network, may_connect
-from worker.delivery.http.exchange import HttpCall, HttpResponse, NoAnswer, NotReached, Reply
-from worker.delivery.http.idle_connections import KeptConnections
+from worker.delivery.http.exchange import CallResult, HttpCall, HttpResponse, NoResponse, NotReached
+from worker.delivery.http.idle_connections import IdleConnections
 
-_REUSE_SECONDS_MAX: Final = 2  # idle longer, many servers are about to hang up: no race for it
-_CONNECTION_SECONDS_MAX: Final = 300  # then resolved anew: a partner may have moved
+_REUSE_SECONDS_MAX: Final = 2  # many servers close what was idle for longer: avoid that race
+_CONNECTION_SECONDS_MAX: Final = 300  # then the name is resolved again: a partner may have moved
 _RETRY_AFTER: Final = b"retry-after:"
-_CODING: Final = b"content-encoding:"
-_NAME_BYTES_MAX: Final = 20  # as far as a header's name is looked at
+_ENCODING: Final = b"content-encoding:"
+_NAME_BYTES_MAX: Final = 20  # only so much of a header's name matters
 _FRAMING: Final = (b"content-length:", b"transfer-encoding:")
 _ENDS_OF_HEAD: Final = (b"\r\n", b"\n")
-_FINAL_STATUS_MIN: Final = 200  # what comes before it is interim
+_FINAL_STATUS_MIN: Final = 200  # lower ones are interim
 _NO_SOCKET: Final[int] = pycurl.SOCKET_BAD
 _GO_ON: Final[int] = pycurl.PREREQFUNC_OK
 _ABORT: Final[int] = pycurl.PREREQFUNC_ABORT
+_STOP: Final = -1  # any number but that of the bytes offered stops the transfer
+_PROBLEM_CHARS_MAX: Final = 300
+_SETTINGS_FRAME: Final = 4  # of HTTP/2: the first that a server sends, its type at byte 3
+_FRAME_TYPE_AT: Final = 3
+# Errors for which pycurl's own text would puzzle the reader, or is missing.
+_PROBLEMS: Final[Mapping[int, str]] = {
+    pycurl.E_SEND_FAIL_REWIND: "the connection was closed before a response came",
+    100: "the headers of the response are too large",  # CURLE_TOO_LARGE, which pycurl does not name
+}
+_HTTP_2_ONLY: Final = "the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1"
+# As OpenSSL says it, and GnuTLS, in distributions that build with it.
+_NO_CLOSE_NOTIFY: Final = ("unexpected eof while reading", "non-properly terminated")
 
 
 class _Address(Protocol):
@@ -49,42 +60,42 @@ class _Address(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TransferLimits:
-    """What holds for every call."""
+    """Limits that are the same for every call."""
 
-    connect_timeout: timedelta  # TLS included; never more than the call's whole
+    connect_timeout: timedelta  # TLS included; never more than the timeout of the call
     networks: Sequence[Network]  # private ones that partners may live in
-    answer_bytes_max: int
+    response_bytes_max: int
     authorities: str | None = None  # a file of CA certificates instead of the system's
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Take the terms from the settings."""
+        """Take the limits from the settings."""
         return cls(
             connect_timeout=settings.partner_connect_timeout,
             networks=settings.partner_networks,
-            answer_bytes_max=settings.answer_bytes_max,
+            response_bytes_max=settings.answer_bytes_max,
         )
 
 
 class Transfer:
-    """One easy handle, and the call it carries. Only the thread of the wire touches it."""
+    """One easy handle, and the call it carries. For the thread of the event loop."""
 
     __slots__ = (
-        "_alone",
-        "_answer",
+        "_any_bytes_sent",
         "_body",
-        "_coding",
-        "_cut",
-        "_foreign",
-        "_framed",
-        "_headed",
-        "_kept",
+        "_connections",
+        "_encoding",
+        "_has_framing",
+        "_has_head",
+        "_limits",
+        "_not_http",
         "_opened",
-        "_reaching",
+        "_own_connection",
         "_refused",
+        "_response",
         "_retry_after",
-        "_terms",
         "_timeout",
+        "_truncated",
         "_unopened",
         "_url",
         "call",
@@ -92,11 +103,11 @@ class Transfer:
         "stale",
     )
 
-    def __init__(self, terms: TransferLimits, kept: KeptConnections) -> None:
-        self._terms = terms
-        self._kept = kept
+    def __init__(self, limits: TransferLimits, connections: IdleConnections) -> None:
+        self._limits = limits
+        self._connections = connections
         self._url = ""
-        self._alone = False
+        self._own_connection = False
         self._timeout: timedelta | None = None
         self._opened: socket.socket | None = None
         self.call: HttpCall | None = None
@@ -104,15 +115,15 @@ class Transfer:
         self._clear()
         for option, value in (*_FIXED, *self._callbacks()):
             self.easy.setopt(option, value)
-        if terms.authorities is not None:
-            self.easy.setopt(pycurl.CAINFO, terms.authorities)
+        if limits.authorities is not None:
+            self.easy.setopt(pycurl.CAINFO, limits.authorities)
 
     def load(self, call: HttpCall, *, fresh: bool = False) -> None:
-        """Make ready to carry *call*. Raises pycurl.error or ValueError if libcurl refuses it.
+        """Prepare to carry *call*. Raises pycurl.error or ValueError if libcurl refuses it.
 
-        *fresh*: on no kept connection.
+        *fresh*: not on a kept connection.
         """
-        assert call.body, "without a body nothing tells whether the request left us"
+        assert call.body, "only its body tells whether the request was sent"
         self._clear()
         self.call = call
         self._body = call.body
@@ -120,73 +131,74 @@ class Transfer:
         if call.url != self._url:
             easy.setopt(pycurl.URL, call.url.encode())
             self._url = call.url
-        lines = [f"{name}: {value}" for name, value in call.headers.items()]
-        lines.append("Accept-Encoding: identity")  # else any compression would be right
-        lines.append("Expect:")  # no `100-continue`: it costs a second where it is not understood
-        easy.setopt(pycurl.HTTPHEADER, lines)
+        headers = [f"{name}: {value}" for name, value in call.headers.items()]
+        headers.append("Accept-Encoding: identity")  # without it, any compression is allowed
+        headers.append("Expect:")  # no `100-continue`: it costs a second if not supported
+        easy.setopt(pycurl.HTTPHEADER, headers)
         easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(call.body))
         if call.timeout != self._timeout:
             easy.setopt(pycurl.TIMEOUT_MS, _positive_milliseconds(call.timeout))
-            connecting = min(call.timeout, self._terms.connect_timeout)
+            connecting = min(call.timeout, self._limits.connect_timeout)
             easy.setopt(pycurl.CONNECTTIMEOUT_MS, _positive_milliseconds(connecting))
             self._timeout = call.timeout
-        if call.alone != self._alone:
-            easy.setopt(pycurl.FORBID_REUSE, call.alone)  # no more are open than calls in flight
-            self._alone = call.alone
-        easy.setopt(pycurl.FRESH_CONNECT, fresh or call.alone)
+        if call.own_connection != self._own_connection:
+            # Closed afterwards: no more connections are open than calls.
+            easy.setopt(pycurl.FORBID_REUSE, call.own_connection)
+            self._own_connection = call.own_connection
+        easy.setopt(pycurl.FRESH_CONNECT, fresh or call.own_connection)
 
-    def answer(self, *, unended: bool = False) -> HttpResponse:
-        """Give the partner's whole answer, or its beginning where it was too long."""
+    def response(self, *, unverified_end: bool = False) -> HttpResponse:
+        """Return the partner's whole response, or its beginning if it was too long."""
         status: int = self.easy.getinfo(pycurl.RESPONSE_CODE)
         return HttpResponse(
             status=status,
-            body=bytes(self._answer),
+            body=bytes(self._response),
             retry_after=self._retry_after,
-            cut=self._cut,
-            unended=unended,
-            coding=self._coding,
+            truncated=self._truncated,
+            unverified_end=unverified_end,
+            encoding=self._encoding,
         )
 
-    def failure(self, code: int, message: str) -> Reply:
-        """Say what an error of libcurl means for the notice."""
-        if self._cut:
-            return self.answer()  # it was we who stopped it
-        if self._foreign is not None:
-            return NoAnswer(wire_words.not_http(self._foreign))
-        if self._reaching:
-            return NotReached(self._unreached(code, message))
+    def failure(self, code: int, message: str) -> CallResult:
+        """Return what an error of libcurl means for the call."""
+        if self._truncated:
+            return self.response()  # we stopped it ourselves
+        if self._not_http is not None:
+            return NoResponse(describe_not_http(self._not_http))
+        if not self._any_bytes_sent:
+            return NotReached(self._describe_unreached(code, message))
         status: int = self.easy.getinfo(pycurl.RESPONSE_CODE)
-        whole = self._headed and not self._framed and status >= _FINAL_STATUS_MIN
-        if whole and wire_words.is_unended(code, message):
-            return self.answer(unended=True)
-        problem = wire_words.problem(code, message)
-        return NoAnswer(f"began to answer {status}, then: {problem}" if status else problem)
+        is_whole = self._has_head and not self._has_framing and status >= _FINAL_STATUS_MIN
+        if is_whole and _lacks_close_notify(code, message):
+            return self.response(unverified_end=True)
+        problem = describe_error(code, message)
+        return NoResponse(f"began to answer {status}, then: {problem}" if status else problem)
 
-    def _unreached(self, code: int, message: str) -> str:
-        """Say why it was not reached: first what went wrong at an address that may be called."""
-        refused = wire_words.refused(self._refused) if self._refused else None
+    def _describe_unreached(self, code: int, message: str) -> str:
+        """Say why it was not reached: first what went wrong at an address that is allowed."""
+        refused = describe_refused(self._refused) if self._refused else None
         if self._opened is None and self._unopened is None and refused is not None:
             return refused
-        problem = self._unopened or wire_words.problem(code, message)
+        problem = self._unopened or describe_error(code, message)
         return problem if refused is None else f"{problem}. Besides, {refused}"
 
     @property
     def took(self) -> timedelta:
-        """How long the transfer went on."""
+        """How long the transfer took."""
         return timedelta(microseconds=self.easy.getinfo(pycurl.TOTAL_TIME_T))
 
     def remember_connection(self) -> None:
-        """Let the next call find the connection; before libcurl takes the handle off."""
+        """Remember the connection for the next call; must precede `remove_handle`."""
         info = self.easy.getinfo
-        end = info(pycurl.LOCAL_IP), info(pycurl.LOCAL_PORT)
-        self._kept.keep(end, info(pycurl.ACTIVESOCKET))
+        address = info(pycurl.LOCAL_IP), info(pycurl.LOCAL_PORT)
+        self._connections.remember(address, info(pycurl.ACTIVESOCKET))
 
     def unload(self) -> None:
-        """Let go of the call's bytes. The connection stays open for the next one."""
+        """Drop the call's bytes. The connection stays open for the next one."""
         self._clear()
 
     def close(self) -> None:
-        """Throw the handle away."""
+        """Close the handle."""
         self._clear()
         self.easy.close()
 
@@ -194,67 +206,32 @@ class Transfer:
         self.call = None
         self.stale = False  # its kept connection was closed by the peer; nothing was sent
         self._body = b""
-        self._reaching = True  # until libcurl asks for the body
-        self._answer = bytearray()
-        self._cut = False
-        self._headed = False  # the answer's head came whole
-        self._framed = False  # and says where its body ends
-        self._foreign: bytes | None = None  # how an answer begins that is not HTTP/1
+        self._any_bytes_sent = False  # libcurl has asked for the body
+        self._response = bytearray()
+        self._truncated = False
+        self._has_head = False  # the head of the response is complete
+        self._has_framing = False  # and says where the body ends
+        self._not_http: bytes | None = None  # the beginning of a response that is not HTTP/1
         self._retry_after: str | None = None
-        self._coding: str | None = None
-        self._refused: list[str] = []  # addresses that may not be connected to
-        self._unopened: str | None = None  # why there is no socket for one that may
+        self._encoding: str | None = None
+        self._refused: list[str] = []  # addresses that are not allowed
+        self._unopened: str | None = None  # why there is no socket for one that is
         if self._opened is not None:
             self._opened.close()
             self._opened = None
 
     def _callbacks(self) -> tuple[tuple[int, Any], ...]:
         return (
-            (pycurl.READFUNCTION, self._give),
-            (pycurl.WRITEFUNCTION, self._take),
-            (pycurl.HEADERFUNCTION, self._take_header),
             (pycurl.OPENSOCKETFUNCTION, self._open_socket),
-            (pycurl.PREREQFUNCTION, self._look),
+            (pycurl.PREREQFUNCTION, self._check_connection),
+            (pycurl.READFUNCTION, self._read_body),
+            (pycurl.HEADERFUNCTION, self._take_header),
+            (pycurl.WRITEFUNCTION, self._take_part),
         )
-
-    def _look(self, _peer: str, own: str, _peer_port: int, own_port: int) -> int:
-        """Look at a kept connection before anything is sent on it."""
-        if self._opened is None and not self._kept.is_silent((own, own_port)):
-            self.stale = True
-            return _ABORT
-        return _GO_ON
-
-    def _give(self, room: int) -> bytes:
-        self._reaching = False
-        part, self._body = self._body[:room], self._body[room:]
-        return part
-
-    def _take(self, part: bytes) -> int:
-        if not self._headed:
-            self._foreign = part
-            return -1
-        room = self._terms.answer_bytes_max - len(self._answer)
-        self._answer += part[:room]
-        if len(part) <= room:
-            return len(part)
-        self._cut = True
-        return -1  # any other number than was offered stops the transfer
-
-    def _take_header(self, line: bytes) -> None:
-        if line in _ENDS_OF_HEAD:
-            self._headed = True
-            return
-        name = line[:_NAME_BYTES_MAX].lower()
-        if name.startswith(_RETRY_AFTER):
-            self._retry_after = _value(line)
-        elif name.startswith(_CODING):
-            self._coding = _value(line)
-        elif name.startswith(_FRAMING):
-            self._framed = True
 
     def _open_socket(self, _purpose: int, address: _Address) -> socket.socket | int:
         host = str(address.addr[0])
-        if not may_connect(host, allowed=self._terms.networks):
+        if not may_connect(host, allowed=self._limits.networks):
             if host not in self._refused:
                 self._refused.append(host)
             return _NO_SOCKET
@@ -269,6 +246,71 @@ class Transfer:
         self._opened = opened
         self._unopened = None
         return opened
+
+    def _check_connection(self, _peer: str, own: str, _peer_port: int, own_port: int) -> int:
+        """Check a kept connection before anything is sent on it."""
+        if self._opened is None and not self._connections.is_silent((own, own_port)):
+            self.stale = True
+            return _ABORT
+        return _GO_ON
+
+    def _read_body(self, room: int) -> bytes:
+        self._any_bytes_sent = True
+        part, self._body = self._body[:room], self._body[room:]
+        return part
+
+    def _take_header(self, line: bytes) -> None:
+        if line in _ENDS_OF_HEAD:
+            self._has_head = True
+            return
+        name = line[:_NAME_BYTES_MAX].lower()
+        if name.startswith(_RETRY_AFTER):
+            self._retry_after = _value(line)
+        elif name.startswith(_ENCODING):
+            self._encoding = _value(line)
+        elif name.startswith(_FRAMING):
+            self._has_framing = True
+
+    def _take_part(self, part: bytes) -> int:
+        if not self._has_head:
+            self._not_http = part
+            return _STOP
+        room = self._limits.response_bytes_max - len(self._response)
+        self._response += part[:room]
+        if len(part) <= room:
+            return len(part)
+        self._truncated = True
+        return _STOP
+
+
+def describe_error(code: int, message: str) -> str:
+    """Describe an error of libcurl for a person; never an empty text."""
+    if "application protocol" in message:  # TLS: there is none that both support (ALPN)
+        return f"{_HTTP_2_ONLY} ({message})"[:_PROBLEM_CHARS_MAX]
+    problem = _PROBLEMS.get(code, message)[:_PROBLEM_CHARS_MAX]
+    return problem or f"libcurl gave up with its error {code}"
+
+
+def describe_not_http(beginning: bytes) -> str:
+    """Describe a response that has no status line."""
+    if beginning[_FRAME_TYPE_AT : _FRAME_TYPE_AT + 1] == bytes([_SETTINGS_FRAME]):
+        return f"answered in HTTP/2: {_HTTP_2_ONLY}"
+    return "the response is not HTTP/1.1: it has no status line"
+
+
+def describe_refused(addresses: Sequence[str]) -> str:
+    """Say that *addresses*, to which the partner's name resolves, are not allowed."""
+    first, *others = addresses
+    more = f", nor is {', '.join(others)}" if others else ""
+    return (
+        f"the address {first} is not public{more}; if the partner may live there, name its network"
+        " in SLIPWAY_PARTNER_NETWORKS"
+    )
+
+
+def _lacks_close_notify(code: int, message: str) -> bool:
+    """Return whether TLS ended without its closing message (close_notify)."""
+    return code == pycurl.E_RECV_ERROR and any(text in message for text in _NO_CLOSE_NOTIFY)
 
 
 def _value(header: bytes) -> str:
@@ -285,10 +327,13 @@ _FIXED: Final[Sequence[tuple[int, Any]]] = (
     (pycurl.FOLLOWLOCATION, 0),
     # One call per connection: a connection that breaks costs one call its answer.
     (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
-    # What is no HTTP/1 comes as a body without a head: then its beginning says what it is.
+    # Anything but HTTP/1 comes as a body without a head: then its beginning says what it is.
     (pycurl.HTTP09_ALLOWED, 1),
     (pycurl.NOSIGNAL, 1),
-    (pycurl.PROXY, ""),  # whatever the environment says: our addresses are checked, a proxy's not
+    (
+        pycurl.PROXY,
+        "",
+    ),  # none, whatever the environment says: behind a proxy, addresses cannot be checked
     (pycurl.NETRC, pycurl.NETRC_IGNORED),
     (pycurl.SSL_VERIFYPEER, 1),
     (pycurl.SSL_VERIFYHOST, 2),

@@ -1,7 +1,7 @@
-"""How a family of partners is spoken to: what differs from one protocol to the next, and no more.
+"""What differs between partner protocols, and no more.
 
-A dialect words a request and says what an answer means. When to try again, for how long, and what
-is kept is the same for all (`worker.delivery.outcome`).
+An adapter builds requests and interprets responses. When to try again, for how long, and what is
+stored is the same for all (`worker.delivery.outcome`).
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from worker.delivery.http.exchange import HttpResponse
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRequest:
-    """What to POST, and where. The body is the notice's own text, byte for byte."""
+    """What to POST, and where. The body is the text of the notice, byte for byte."""
 
     url: str = field(repr=False)  # may hold a password
     headers: Mapping[str, str] = field(repr=False)
@@ -23,7 +23,7 @@ class OutgoingRequest:
 
 
 Remarks = dict[str, Any]
-"""What else of an answer is kept with the attempt, in JSON's terms."""
+"""What else of a response is stored with the attempt, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class NotNow:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """The answer does not say whether the partner acted: as good as none (protocol.md rule 15)."""
+    """The response does not tell whether the partner acted: it counts as none (rule 15)."""
 
     problem: str
     remarks: Remarks | None = None
@@ -51,40 +51,40 @@ class Unclear:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The partner will not have it; the same request would be refused again.
+    """The partner refused it, and would refuse the same request again.
 
-    *words* are the partner's own: for the person who decides what to do, never for a log.
+    *text* is the partner's own: for the person who decides what to do, never for a log.
     """
 
     problem: str
-    words: str | None = None
+    text: str | None = None
     remarks: Remarks | None = None
 
 
 Meaning = Accepted | NotNow | Unclear | Rejected
 
 # A front end gave up waiting, or the partner itself did, after it had the request: it may still act
-# on it (protocol.md rule 15). 520 to 524 are Cloudflare's.
+# on it (rule 15). 520 to 524 are Cloudflare's.
 GAVE_UP_WAITING: Final = frozenset({408, 502, 504, *range(520, 525)})
 
 
 class ProtocolAdapter(Protocol):
     """One partner protocol."""
 
-    def request(
+    def build_request(
         self, claim: Claim, partner: Partner, *, secret: str, at: datetime
     ) -> OutgoingRequest:
-        """Word an attempt made at *at*. The same claim always gives the same body."""
+        """Build the request of an attempt at *at*. The same claim always has the same body."""
         ...
 
-    def read(self, claim: Claim, answer: HttpResponse) -> Meaning:
-        """Say what the partner's answer means for this notice."""
+    def interpret(self, claim: Claim, response: HttpResponse) -> Meaning:
+        """Return what the partner's response means for this notice."""
         ...
 
-    def ping(self, partner: Partner, *, secret: str) -> OutgoingRequest:
-        """Word a call that shows whether the partner is there, and changes nothing at it."""
+    def build_ping(self, partner: Partner, *, secret: str) -> OutgoingRequest:
+        """Build a request that shows whether the partner responds, and changes nothing there."""
         ...
 
-    def answers_ping(self, answer: HttpResponse) -> bool:
-        """Say whether the answer to `ping` is one of a partner that speaks this protocol."""
+    def is_ping_response(self, response: HttpResponse) -> bool:
+        """Return whether the response to a ping is that of a partner with this protocol."""
         ...

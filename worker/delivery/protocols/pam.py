@@ -1,7 +1,7 @@
-"""PAM, the protocol of operators' player account platforms (contracts: BetStack 1.1 to 1.6).
+"""PAM, the protocol of operators' player account platforms (contracts 1.1 to 1.6).
 
 One URL per operator takes every action as `{"action", "data"}`. The bytes that are sent are signed,
-with a timestamp of its own for each attempt.
+with a new timestamp for each attempt.
 """
 
 import re
@@ -24,23 +24,23 @@ from worker.delivery.protocols.adapter import (
 )
 
 _TRY_AGAIN: Final = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-# Our key is wrong, not the notice: it must not die of that.
+# The secret is wrong, not the notice, so the notice must not become a dead letter.
 _LOCKED_OUT: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-# All printable ASCII but `%`, which introduces what is not: two keys never look the same.
 _PLAIN_KEY: Final = re.compile(r"[\w./-]*", re.ASCII)  # nearly all of them: nothing to quote
-_KEPT_IN_KEYS: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+# All printable ASCII but `%`, which introduces what is quoted: different keys stay different.
+_SAFE_IN_KEYS: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 class PamAdapter:
-    """The PAM dialect."""
+    """Builds PAM requests and interprets their responses."""
 
-    def request(
+    def build_request(
         self, claim: Claim, partner: Partner, *, secret: str, at: datetime
     ) -> OutgoingRequest:
-        """Sign the notice's body for an attempt made at *at* (contracts: BetStack 1.2, 1.3).
+        """Sign the notice's body for an attempt at *at* (contracts 1.2, contracts 1.3).
 
-        `Idempotency-Key` is operator, ticket, action and generation (design.md 5.5); what a header
-        cannot hold is percent-encoded in it.
+        `Idempotency-Key` is operator, ticket, action and generation (H42); what a header cannot
+        hold is percent-encoded in it.
         """
         body = claim.body.encode()
         timestamp = int(at.timestamp())
@@ -50,24 +50,24 @@ class PamAdapter:
                 "Content-Type": "application/json",
                 "timestamp": str(timestamp),
                 "signature": sign(body, timestamp=timestamp, secret=secret),
-                "Idempotency-Key": _in_a_header(claim.idempotency_key),
+                "Idempotency-Key": _quoted(claim.idempotency_key),
             },
             body=body,
         )
 
-    def read(self, claim: Claim, answer: HttpResponse) -> Meaning:
-        """Judge by the status alone, as the contract does (design.md 5.4).
+    def interpret(self, claim: Claim, response: HttpResponse) -> Meaning:
+        """Classify by the status alone, as the contract does (contracts 1.4).
 
-        2xx is success. 408, 502, 504 and 520 to 524: unclear. 425, 429, other 5xx and whatever is
-        not a status of the contract (1xx, 3xx): later. So are 401 and 403, because a wrong secret
-        on either side must not kill everything that is due. The other 4xx: refused. The body is not
-        looked at: an answer that was too long to be read counts as much.
+        2xx is success. 408, 502, 504 and 520 to 524: unclear. 425, 429, other 5xx and anything that
+        is not a status of the contract (1xx, 3xx): not now. So are 401 and 403, because a wrong
+        secret on either side must not dead-letter everything that is due. The other 4xx: rejected.
+        The body is not read, so a response that was too long counts all the same.
 
-        A create or reserve is accepted by 200 alone: after another 2xx (202: "in work") the debit
-        may still come, so it is unclear. A 401 or 403 refuses it as any other 4xx does: it may be
-        about the player.
+        A create or reserve is accepted by 200 alone: after another 2xx (202 means "in progress")
+        the debit may still come, so it is unclear. A 401 or 403 rejects it as any other 4xx does:
+        it may be about the player.
         """
-        status = answer.status
+        status = response.status
         if status == HTTPStatus.OK:
             return Accepted()
         problem = f"answered {status}"
@@ -82,21 +82,21 @@ class PamAdapter:
             return Rejected(problem)
         return NotNow(problem)
 
-    def ping(self, partner: Partner, *, secret: str) -> OutgoingRequest:  # noqa: ARG002 - it is not signed
-        """Ask as the contract does: unsigned (contracts: BetStack 1.2; its shape: 5.2)."""
+    def build_ping(self, partner: Partner, *, secret: str) -> OutgoingRequest:  # noqa: ARG002 - it is not signed
+        """Build the ping of the contract, unsigned (contracts 1.2)."""
         return OutgoingRequest(
             url=partner.url,
             headers={"Content-Type": "application/json"},
             body=b'{"action":"ping"}',
         )
 
-    def answers_ping(self, answer: HttpResponse) -> bool:
-        """2xx, as for everything else."""
-        return _is_success(answer.status)
+    def is_ping_response(self, response: HttpResponse) -> bool:
+        """Return whether the status is 2xx, as for everything else."""
+        return _is_success(response.status)
 
 
-def _in_a_header(key: str) -> str:
-    return key if _PLAIN_KEY.fullmatch(key) else quote(key, safe=_KEPT_IN_KEYS)
+def _quoted(key: str) -> str:
+    return key if _PLAIN_KEY.fullmatch(key) else quote(key, safe=_SAFE_IN_KEYS)
 
 
 def _is_success(status: int) -> bool:

@@ -1,9 +1,9 @@
-"""Reads what a seamless wallet answers (contracts: AMBSlot 2.3). Somebody else's text: bounded.
+"""Reads the response of a seamless wallet (contracts 2.3). It is untrusted input, so it is bounded.
 
-The wire has read 64 KiB of it at most. Whatever is not as the contract has it is simply not there;
-nothing raises, no number is rounded, and nothing is computed that a short text could make long.
-What is plain is read all the same: a code written as text, a byte that is not UTF-8 within a
-message, the beginning of an answer that is too long. The player was paid, however it is said.
+The HTTP client has read 64 KiB of it at most. A member that does not follow the contract counts as
+missing; nothing raises, no number is rounded, and no short text can cause a long computation. What
+is unambiguous is read all the same: a code written as text, a byte within a message that is not
+UTF-8, the beginning of a response that is too long. The player was paid, whatever the form.
 """
 
 import json
@@ -15,20 +15,27 @@ from typing import Any, Final
 from worker.delivery.http.exchange import HttpResponse
 
 TEXT_CHARACTERS_MAX: Final = 200
-_DIGITS_MAX: Final = 40  # of an amount of money: any that exists, with room
+_DIGITS_MAX: Final = 40  # of an amount of money: more than any has
 _CODE_DIGITS_MAX: Final = 9
 _EXACT: Final = Context(prec=4 * _DIGITS_MAX)
 _CODE_AS_TEXT: Final = re.compile(r"[+-]?[0-9]{1,9}(\.0{1,9})?", re.ASCII)
-_COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # gzip and zstd say so themselves
-_PLAIN_CODINGS: Final = frozenset({"", "identity"})
-_CODINGS: Final = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")  # named, if one of them
+_COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # the first bytes of gzip and zstd
+_NO_COMPRESSION: Final = frozenset({"", "identity"})
+_COMPRESSIONS: Final = (
+    "gzip",
+    "x-gzip",
+    "deflate",
+    "br",
+    "zstd",
+    "compress",
+)  # named, if one of them
 _BLANK: Final = " \t\r\n"  # JSON's own
-# What Python raises for a document: an exponent beyond a Decimal's, nested too deeply, bad syntax.
+# What Python raises: bad syntax, an exponent beyond a Decimal's, nesting that is too deep.
 _UNREADABLE: Final = (ValueError, ArithmeticError, RecursionError)
 
 
 class _Contradiction:
-    """Stands where a document gives one name two values."""
+    """Replaces the value where a document gives one name two values."""
 
     def __repr__(self) -> str:
         return "contradiction"
@@ -36,9 +43,9 @@ class _Contradiction:
 
 @dataclass(frozen=True, slots=True)
 class WalletResponse:
-    """What was understood of an answer; None: not there, or not of its form.
+    """What could be read of a response; None for what is missing or malformed.
 
-    *flaw*: why there is no code, in words.
+    *flaw* describes why there is no code.
     """
 
     code: int | None = None
@@ -50,26 +57,26 @@ class WalletResponse:
 
     @property
     def moved(self) -> Decimal | None:
-        """By how much the balance moved, exactly."""
+        """The exact change of the balance."""
         if self.before is None or self.after is None:
             return None
         return _EXACT.subtract(self.after, self.before)
 
 
-def read_wallet_answer(answer: HttpResponse) -> WalletResponse:
-    """Read *answer*. Of one that was cut off, the members of the document that came whole."""
-    text = answer.body.decode("utf-8-sig", "replace")
-    said = _members_before_the_cut(text) if answer.cut else _document(text)
-    if said is None:
-        return WalletResponse(flaw=_why_unreadable(answer))
-    status, data = said.get("status"), _object(said, "data")
+def read_wallet_response(response: HttpResponse) -> WalletResponse:
+    """Read *response*. Of one that was truncated, read the members that came whole."""
+    text = response.body.decode("utf-8-sig", "replace")
+    document = _whole_members(text) if response.truncated else _document(text)
+    if document is None:
+        return WalletResponse(flaw=_describe_unreadable(response))
+    status, data = document.get("status"), _object(document, "data")
     code, flaw = _code_in(status)
-    if answer.cut and code is None:
-        flaw = _why_unreadable(answer)  # its status may be behind the cut
+    if response.truncated and code is None:
+        flaw = _describe_unreadable(response)  # its status may be in the part that is missing
     balance = _object(data, "balance")
     return WalletResponse(
         code=code,
-        message=_text(_object(said, "status").get("message")),
+        message=_text(_object(document, "status").get("message")),
         ref_id=_text(data.get("refId")),
         before=_amount(balance.get("before")),
         after=_amount(balance.get("after")),
@@ -78,16 +85,16 @@ def read_wallet_answer(answer: HttpResponse) -> WalletResponse:
 
 
 def _document(text: str) -> dict[str, Any] | None:
-    """Read a whole document; None where it is not JSON, empty where it is no object."""
+    """Read a whole document. Returns None if it is not JSON, and {} if it is not an object."""
     try:
-        said = _JSON.decode(text)
+        document = _JSON.decode(text)
     except _UNREADABLE:
         return None
-    return said if isinstance(said, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def _members_before_the_cut(text: str) -> dict[str, Any] | None:
-    """Read those members of an object that are whole, up to where *text* breaks off."""
+def _whole_members(text: str) -> dict[str, Any] | None:
+    """Read the members of an object that are whole, up to where *text* breaks off."""
     members: list[tuple[str, Any]] = []
     try:
         at = _after(text, "{", 0)
@@ -107,7 +114,7 @@ def _members_before_the_cut(text: str) -> dict[str, Any] | None:
 
 
 def _after(text: str, sign: str, at: int) -> int:
-    """Skip *sign* and the blanks around it. Raises ValueError if something else stands there."""
+    """Skip *sign* and the blanks around it. Raises ValueError if there is something else."""
     at = _after_blanks(text, at)
     if not text.startswith(sign, at):
         raise ValueError(sign)
@@ -121,26 +128,26 @@ def _after_blanks(text: str, at: int) -> int:
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its members; a name with two different values has none."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    """Build an object from its members; a name with two different values has none."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
         first: dict[str, Any] = {}
         for name, value in pairs:
-            # By their form: to Python, 0 and false are equal.
+            # Compared by their form: to Python, 0 and false are equal.
             if name in first and repr(first[name]) != repr(value):
-                made[name] = _CONTRADICTION
+                members[name] = _CONTRADICTION
             first.setdefault(name, value)
-    return made
+    return members
 
 
-def _why_unreadable(answer: HttpResponse) -> str:
-    """Say what is wrong with a body of which no code could be read."""
-    body = answer.body
-    coding = (answer.coding or "").strip().lower()
-    if coding not in _PLAIN_CODINGS or body.startswith(_COMPRESSED):
-        how = f" ({coding})" if coding in _CODINGS else ""
-        return f"with a compressed body{how}, which was not asked for"
-    if answer.cut:
+def _describe_unreadable(response: HttpResponse) -> str:
+    """Describe what is wrong with a body from which no code could be read."""
+    body = response.body
+    encoding = (response.encoding or "").strip().lower()
+    if encoding not in _NO_COMPRESSION or body.startswith(_COMPRESSED):
+        name = f" ({encoding})" if encoding in _COMPRESSIONS else ""
+        return f"with a compressed body{name}, which was not asked for"
+    if response.truncated:
         return f"with a body cut at {len(body) // 1024} KiB, without a whole status before that"
     if not body.strip():
         return "with an empty body"
@@ -148,12 +155,12 @@ def _why_unreadable(answer: HttpResponse) -> str:
         body.decode()
     except UnicodeDecodeError:
         return "with a body that is not UTF-8"
-    broken = answer.unended and "; the connection broke off"
-    return f"with a body that is not JSON{broken or ''}"
+    broken = "; the connection broke off" if response.unverified_end else ""
+    return f"with a body that is not JSON{broken}"
 
 
 def _code_in(status: object) -> tuple[int | None, str]:
-    """Give the code, or why there is none."""
+    """Return the code, or a description of why there is none."""
     if isinstance(status, _Contradiction):
         return None, "with two different values of status"
     if not isinstance(status, dict) or "code" not in status:
@@ -161,12 +168,12 @@ def _code_in(status: object) -> tuple[int | None, str]:
     code = status["code"]
     if isinstance(code, _Contradiction):
         return None, "with two different values of status.code"
-    read = _code(code)
-    return read, "" if read is not None else "with a status.code that is not a whole number"
+    number = _code(code)
+    return number, "" if number is not None else "with a status.code that is not a whole number"
 
 
-def _object(said: dict[str, Any], name: str) -> dict[str, Any]:
-    inner = said.get(name)
+def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
+    inner = document.get(name)
     return inner if isinstance(inner, dict) else {}
 
 
@@ -183,7 +190,7 @@ def _amount(value: object) -> Decimal | None:
     number = _number(value)
     if number is None:
         return None
-    # Judged by its form before anything is done with it: 1E+999999 is short, and long in full.
+    # Checked before any computation: 1E+999999 is short, but long when written out.
     _, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int), "it is finite"
     if len(digits) > _DIGITS_MAX or abs(exponent) > _DIGITS_MAX:
@@ -192,14 +199,14 @@ def _amount(value: object) -> Decimal | None:
 
 
 def _number(value: object) -> Decimal | None:
-    """A JSON number; `true` is none, and neither are NaN and Infinity, which Python lets pass."""
+    """Return a JSON number; `true`, NaN and Infinity are none, though Python accepts them."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     return Decimal(value)
 
 
 def _text(value: object) -> str | None:
-    """Text, its beginning at most, without what a terminal or a database stumbles over."""
+    """Return the beginning of a text, without characters that a terminal or database refuses."""
     if not isinstance(value, str):
         return None
     beginning = value[:TEXT_CHARACTERS_MAX]
@@ -210,5 +217,5 @@ _CONTRADICTION: Final = _Contradiction()
 _JSON: Final = json.JSONDecoder(
     parse_float=Decimal,
     object_pairs_hook=_unambiguous,
-    strict=False,  # a line break within a message does no harm
+    strict=False,  # allow a line break within a message
 )
