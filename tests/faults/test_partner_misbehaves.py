@@ -1,4 +1,4 @@
-"""A partner that misbehaves, over real sockets and through the real courier (design.md 5.4).
+"""A partner that misbehaves, over real sockets and through the real delivery loop.
 
 Each misbehaviour ends in its class, within the call's total time, and costs no memory.
 """
@@ -80,7 +80,7 @@ def scene(engine, clock) -> Iterator[DeliverySetup]:
 
 
 def deliver(scene: DeliverySetup) -> None:
-    run = scene.courier(partner_timeout=TIMEOUT).run(lasting=RUN_MAX)
+    run = scene.delivery_loop(partner_timeout=TIMEOUT).run(lasting=RUN_MAX)
     assert run is not None
     assert not run.more
 
@@ -96,7 +96,7 @@ def ends(scene: DeliverySetup) -> dict[str, str]:
 
 
 def resident() -> int:
-    """Bytes of memory this process, courier and partner, holds at the moment."""
+    """Bytes of memory this process, deliverer and partner, holds at the moment."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 

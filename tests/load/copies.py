@@ -74,16 +74,16 @@ def live_one(database: Database, entry: Entry, *, settled: bool) -> str:
 
 def _deliver_one(database: Database) -> None:
     settings = database.environment.settings(database.url)
-    courier = DeliveryLoop(
+    loop = DeliveryLoop(
         transaction=database.engine.begin,
         clock=DatabaseClock(),
         settings=settings,
         vault=Vault.with_keys(settings.secret_key),
     )
     try:
-        run = courier.run(lasting=RUN_MAX)
+        run = loop.run(lasting=RUN_MAX)
     finally:
-        courier.close()
+        loop.close()
     assert run is not None, "nobody else runs it"
     assert run.counts.get("delivered") == 1, run.counts
 

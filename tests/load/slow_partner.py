@@ -1,10 +1,10 @@
 """What one partner that hangs on every call costs twenty healthy ones beside it.
 
-    python -m tests.load.slow_partner [--notices 50000] [--couriers 1] [--rounds 3]
+    python -m tests.load.slow_partner [--notices 50000] [--deliverers 1] [--rounds 3]
 
 The healthy partners are owed --notices in all, and the sick one as many again, all of them due. It
 is measured how long the healthy ones' notices take, alone and beside the sick one's, in turns. Real
-servers, real sockets, each courier and each partner a process of its own. The exit code is 0 only
+servers, real sockets, each deliverer and each partner a process of its own. The exit code is 0 only
 when the healthy keep nine tenths of their throughput, by the median of the rounds.
 """
 
@@ -60,17 +60,17 @@ class Load:
     """How much is due on each side, and how many processes deliver it."""
 
     notices: int
-    couriers: int
+    deliverers: int
 
 
 def main() -> int:
     """Measure without and with the sick partner, and print both."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--notices", type=int, default=50_000, help="due on each side")
-    parser.add_argument("--couriers", type=int, default=1, help="processes that deliver")
+    parser.add_argument("--deliverers", type=int, default=1, help="processes that deliver")
     parser.add_argument("--rounds", type=int, default=3, help="how often both are measured")
     given = parser.parse_args()
-    load = Load(given.notices, given.couriers)
+    load = Load(given.notices, given.deliverers)
     kept = []
     with embedded_servers(durable=False, within=roomy_memory()) as servers:
         for _ in range(given.rounds):
@@ -121,31 +121,31 @@ def throughput(servers: Servers, load: Load, *, sick: bool) -> float:
 
 
 def deliver(settings: Settings, load: Load) -> float:
-    """Let the couriers deliver all that can be delivered, and take the time."""
+    """Let the deliverers deliver all that can be delivered, and take the time."""
     wanted = load.notices // HEALTHY * HEALTHY
     told: Any = multiprocessing.Queue()
-    couriers = [
-        multiprocessing.Process(target=courier, args=(settings, told), daemon=True)
-        for _ in range(load.couriers)
+    deliverers = [
+        multiprocessing.Process(target=deliver_forever, args=(settings, told), daemon=True)
+        for _ in range(load.deliverers)
     ]
-    for process in couriers:
+    for process in deliverers:
         process.start()
-    for _ in couriers:
+    for _ in deliverers:
         told.get(timeout=STARTING_SECONDS_MAX)  # it is ready
     before = time.perf_counter()
     delivered = 0
     while delivered < wanted:
         delivered += told.get(timeout=STARTING_SECONDS_MAX)
     took = time.perf_counter() - before
-    for process in couriers:
+    for process in deliverers:
         process.kill()
         process.join()
     return wanted / took
 
 
-def courier(settings: Settings, told: Any) -> None:  # noqa: ANN401 - multiprocessing's queue
+def deliver_forever(settings: Settings, told: Any) -> None:  # noqa: ANN401 - multiprocessing's queue
     """Deliver for ever; tell 0 at the start, then how many were delivered."""
-    engine = open_engine(settings.database_url, application_name="courier", pool_size=2)
+    engine = open_engine(settings.database_url, application_name="deliverer", pool_size=2)
     made = DeliveryLoop(
         transaction=engine.begin,
         clock=DatabaseClock(),

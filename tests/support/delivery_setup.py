@@ -1,4 +1,4 @@
-"""A database with operators and tickets in it, and couriers that serve them."""
+"""A database with operators and tickets in it, and delivery loops that serve them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -68,15 +68,15 @@ class DeliverySetup:
         ends = {outcome for _, outcome in applied.outcomes}
         assert ends == {"applied"}, f"the test's own events should fit: {applied}"
 
-    def courier(
+    def delivery_loop(
         self,
         *,
         transaction: Transaction | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         **settings: object,
     ) -> DeliveryLoop:
-        """Build a courier that is closed when the test is over."""
-        courier = DeliveryLoop(
+        """Build a delivery loop that is closed when the test is over."""
+        loop = DeliveryLoop(
             transaction=transaction or self.engine.begin,
             clock=self.clock,
             settings=scene_settings(**settings),
@@ -84,12 +84,12 @@ class DeliverySetup:
             monotonic=monotonic,
             chance=lambda: 0.0,
         )
-        self.closing.callback(courier.close)
-        return courier
+        self.closing.callback(loop.close)
+        return loop
 
     def deliver(self) -> DeliveryRun:
-        """Let a courier deliver until nothing is due."""
-        run = self.courier().run(lasting=RUN_MAX)
+        """Let a delivery loop deliver until nothing is due."""
+        run = self.delivery_loop().run(lasting=RUN_MAX)
         assert run is not None
         assert not run.more, f"not done within {RUN_MAX}: {run}"
         return run
@@ -107,7 +107,7 @@ class DeliverySetup:
 
 @contextmanager
 def scene_on(engine: Engine, clock: ManualClock) -> Iterator[DeliverySetup]:
-    """Set the scene; its couriers are closed at the end."""
+    """Set the scene; its delivery loops are closed at the end."""
     with ExitStack() as closing:
         yield DeliverySetup(engine, clock, closing)
 

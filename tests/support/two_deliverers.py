@@ -15,11 +15,11 @@ TICKET = "t"
 
 @dataclass(frozen=True, slots=True)
 class TwoDeliverers:
-    """Couriers 0 and 1, in threads of their own."""
+    """Delivery loops 0 and 1, in threads of their own."""
 
     scene: DeliverySetup
     partner: SimulatedPartner
-    couriers: tuple[DeliveryLoop, DeliveryLoop]
+    loops: tuple[DeliveryLoop, DeliveryLoop]
     threads: ThreadPoolExecutor
 
     def publish(self, *words: str) -> None:
@@ -32,15 +32,15 @@ class TwoDeliverers:
             self.partner.behave(Rule(answer, first=1))
 
     def run(self, number: int) -> dict[str, int]:
-        """Let a courier deliver until nothing is due."""
-        done = self.couriers[number].run(lasting=RUN_MAX)
+        """Let a delivery loop deliver until nothing is due."""
+        done = self.loops[number].run(lasting=RUN_MAX)
         assert done is not None
         return dict(done.counts)
 
     def start(self, number: int, *, requests: int) -> "Future[DeliveryRun | None]":
-        """Let a courier run, and return when so many requests in all have reached the partner."""
+        """Let a loop run; return when the partner has received this many requests in all."""
         running: Future[DeliveryRun | None] = self.threads.submit(
-            self.couriers[number].run, lasting=RUN_MAX
+            self.loops[number].run, lasting=RUN_MAX
         )
         self.partner.ledger.wait_until(lambda entries: len(entries) >= requests, seconds=5)
         return running
@@ -58,7 +58,7 @@ class TwoDeliverers:
 
 @contextmanager
 def duet_on(scene: DeliverySetup, partner: SimulatedPartner) -> Iterator[TwoDeliverers]:
-    """Set two couriers on *scene*; `acme` is *partner*'s operator."""
+    """Set two loops on *scene*; `acme` is *partner*'s operator."""
     scene.operator(OPERATOR, partner.url)
     with ThreadPoolExecutor(2) as threads:
-        yield TwoDeliverers(scene, partner, (scene.courier(), scene.courier()), threads)
+        yield TwoDeliverers(scene, partner, (scene.delivery_loop(), scene.delivery_loop()), threads)

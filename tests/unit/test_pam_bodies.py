@@ -1,4 +1,4 @@
-"""Bodies for PAM partners, byte for byte (contracts.md 1.3 to 1.6, 5.1, 5.2)."""
+"""Bodies for PAM partners, byte for byte (contracts 1.3 to 1.6)."""
 
 import json
 from typing import Any
@@ -120,7 +120,7 @@ def test_the_vectors_of_the_lifecycle_come_out_byte_for_byte(word, data, rest, s
 
 @pytest.mark.parametrize(("action", "fields"), IN_ORDER.items())
 def test_the_fields_stand_in_the_documented_order(action, fields):
-    """Contracts 1.4; where `psp` and `rtag` stand: 5.2."""
+    """Contracts 1.4; where `psp` and `rtag` stand: contracts 5.2."""
     names = fields.split()
     jumbled = {name: f"value-of-{name}" for name in sorted(names, reverse=True)}
 
@@ -156,7 +156,7 @@ def test_the_ids_are_ours_whatever_the_event_says():
 
 
 def test_every_notice_has_its_fields():
-    untold = {Action.OPEN, Action.PAID}  # design.md 3: no notice
+    untold = {Action.OPEN, Action.PAID}  # the partner gets no notice of them
 
     assert set(FIELDS) == {*INBOUND, Action.CLOSED} - untold
     assert set(FIELDS) == set(IN_ORDER)

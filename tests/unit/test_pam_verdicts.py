@@ -1,4 +1,4 @@
-"""What a PAM partner's answer means for the notice (design.md 5.4), and what is sent to it."""
+"""What a PAM partner's response means for the notice, and what is sent to it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -60,7 +60,7 @@ def test_what_may_pass_is_tried_again(status):
 @pytest.mark.parametrize("status", [408, 502, 504, 520, 521, 522, 523, 524])
 @pytest.mark.parametrize("claim", [WIN, CREATE, RESERVE, DISCARD], ids=lambda one: one.action)
 def test_when_somebody_between_gave_up_the_partner_may_act_yet(claim, status):
-    """protocol.md rule 15: as good as no answer."""
+    """Rule 15: as good as no answer."""
     assert isinstance(verdict(claim, answer(status)), Unanswered)
     ended = verdict(aged(WIN), answer(status))
     assert isinstance(ended, Dead)
@@ -100,13 +100,13 @@ def test_a_partner_never_reached_is_tried_again():
 
 
 def test_silence_is_not_the_same_as_no():
-    """protocol.md rule 15: perhaps delivered, so nothing is sent on that ticket for a while."""
+    """Rule 15: perhaps delivered, so nothing is sent on that ticket for a while."""
     assert verdict(WIN, NoResponse("timed out")) == Unanswered(FIRST)
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 500])
 def test_a_discard_goes_on_whatever_the_answer(status):
-    """protocol.md rule 10: every 30 min until taken."""
+    """Rule 10: every 30 min until taken."""
     assert verdict(DISCARD, answer(status)) == RetryLater(timedelta(minutes=30))
 
 
@@ -134,7 +134,7 @@ def test_after_the_limit_the_notice_is_dead_and_says_why(reply):
     [(answer(503), False), (NotReached("no route"), False), (NoResponse("timed out"), True)],
 )
 def test_what_died_of_a_last_attempt_without_an_answer_is_perhaps_delivered(reply, perhaps):
-    """protocol.md rule 15: a person must ask before it is skipped."""
+    """Rule 15: a person must ask before it is skipped."""
     ended = verdict(aged(WIN), reply)
 
     assert isinstance(ended, Dead)
@@ -191,7 +191,7 @@ def test_of_the_partners_words_the_beginning_is_kept_as_the_database_can_hold_it
 
 
 def test_an_attempt_is_signed_as_the_contract_says():
-    """contracts: BetStack 1.3, the vector of ticket_win."""
+    """Contracts 1.3, the vector of ticket_win."""
     at = datetime.fromtimestamp(1706191612, UTC) + timedelta(milliseconds=700)
 
     request = PamAdapter().build_request(WIN, PARTNER, secret="12345ABCDE", at=at)
@@ -207,7 +207,7 @@ def test_an_attempt_is_signed_as_the_contract_says():
 
 
 def test_a_repeat_has_the_same_bytes_and_key_and_a_signature_of_its_own():
-    """design.md 5.5."""
+    """H42: the key is the same on every attempt."""
     first = PamAdapter().build_request(WIN, PARTNER, secret="12345ABCDE", at=NOW)
     repeat = PamAdapter().build_request(
         WIN, PARTNER, secret="12345ABCDE", at=NOW + timedelta(seconds=10)

@@ -1,6 +1,6 @@
 """How many notices of an operator may be claimed: cap, rate, and the minute after a circuit closed.
 
-design.md 5.4; issue: `--rate` and `--in-flight` per operator, ramped up over a minute.
+`--rate` and `--in-flight` per operator, ramped up over a minute.
 """
 
 from dataclasses import replace

@@ -26,7 +26,7 @@ counts = st.integers(min_value=0, max_value=1000)
 
 
 def test_the_schedule_is_the_designs():
-    """design.md 5.4: 10 s, 30 s, 2 min, 10 min, 30 min, 1 h, then every 2 h."""
+    """10 s, 30 s, 2 min, 10 min, 30 min, 1 h, then every 2 h."""
     pauses = [
         POLICY.pause(Action.WIN, tries=tries, age=timedelta(), chance=0) for tries in range(10)
     ]
@@ -46,7 +46,7 @@ def test_a_partner_that_never_answers_is_given_up_at_the_limit(chance):
 
 
 def test_a_discard_is_repeated_every_half_hour_up_to_the_limit():
-    """contracts: BetStack 1.6; design.md 5.4."""
+    """Contracts 1.6."""
     age, tries = timedelta(), 0
     while (pause := POLICY.pause(Action.DISCARD, tries=tries, age=age, chance=0)) is not None:
         assert pause == timedelta(minutes=30)
@@ -58,7 +58,7 @@ def test_a_discard_is_repeated_every_half_hour_up_to_the_limit():
 
 @given(st.sampled_from(Action), counts, ages, asks, chances)
 def test_chance_only_adds_and_never_more_than_its_part(action, tries, age, asked, chance):
-    """protocol.md rule 15: a pause may be a promise of silence, so nothing shortens it."""
+    """Rule 15: a pause may be a promise of silence, so nothing shortens it."""
     least = POLICY.pause(action, tries=tries, age=age, retry_after=asked, chance=0)
     pause = POLICY.pause(action, tries=tries, age=age, retry_after=asked, chance=chance)
 

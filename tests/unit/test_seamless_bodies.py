@@ -1,4 +1,4 @@
-"""Calls to seamless wallets, byte for byte (contracts.md 2.2, 2.5, 5.4; the sample request)."""
+"""Calls to seamless wallets, byte for byte (contracts 2.2; the sample request)."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def test_a_loss_is_told_as_a_payout_of_nothing():
 
 @pytest.mark.parametrize("action", [Action.REFUND, Action.VOID])
 def test_what_gives_the_stake_back_is_a_cancel(action):
-    """Contracts 2.2 and 5.4."""
+    """Contracts 2.2 and contracts 5.4."""
     made = settled(action)
 
     assert made.path == "/cancel"

@@ -1,4 +1,4 @@
-"""What a seamless wallet's answer means for the notice (contracts.md 2.3, 2.4), and the request."""
+"""What a seamless wallet's response means (contracts 2.3, contracts 2.4), and the request."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from models.platform.signing import sign_seamless
 from models.vocabulary import Action
 from tests.support.sample_notice import NOW, PARTNER, WIN
 from worker.delivery.http.exchange import HttpResponse
-from worker.delivery.protocols.adapter import Accepted, Meaning, NotNow, Rejected, Unclear
+from worker.delivery.protocols.adapter import Confirmed, Meaning, NotNow, Rejected, Unclear
 from worker.delivery.protocols.seamless import SeamlessAdapter
 
 TRANSACTION = "645adfee-d50d-50e2-9561-01b57f4a4fa1"
@@ -44,13 +44,13 @@ def success(**changes: object) -> bytes:
 
 def doubts(answer: bytes, *, claim: Claim = PAYOUT) -> object:
     meaning = reading(answer, claim=claim)
-    assert isinstance(meaning, Accepted)
+    assert isinstance(meaning, Confirmed)
     assert meaning.remarks is not None
     return meaning.remarks.get("doubts")
 
 
 def test_code_0_is_done_and_what_the_wallet_says_is_kept():
-    assert reading(success()) == Accepted(
+    assert reading(success()) == Confirmed(
         {
             "code": 0,
             "message": "Success",
@@ -63,8 +63,8 @@ def test_code_0_is_done_and_what_the_wallet_says_is_kept():
 
 @pytest.mark.parametrize("status", [200, 201, 301, 400, 403, 500, 503])
 def test_the_code_decides_whatever_the_http_status(status):
-    """Contracts 2.3 and 2.5: judge by `status.code`."""
-    assert isinstance(reading(success(), status=status), Accepted)
+    """Contracts 2.3 and contracts 2.5: `status.code` decides."""
+    assert isinstance(reading(success(), status=status), Confirmed)
     assert isinstance(reading(coded(997), status=status), Rejected)
     assert isinstance(reading(coded(999), status=status), NotNow)
 
@@ -120,7 +120,7 @@ def test_any_other_code_may_be_better_another_time(code):
     ],
 )  # fmt: skip
 def test_an_answer_without_a_code_is_no_success_and_says_what_is_wrong_with_it(body, flaw):
-    """protocol.md rule 15: HTTP says yes, so the wallet may have acted."""
+    """Rule 15: HTTP says yes, so the wallet may have acted."""
     assert reading(body) == Unclear(f"answered 200 {flaw}")
 
 
@@ -160,13 +160,14 @@ def test_any_other_status_without_a_code_says_that_it_was_not_done(status):
     ],
 )
 def test_what_is_plain_is_read_however_odd_the_rest_is(body):
-    assert isinstance(reading(body), Accepted)
+    assert isinstance(reading(body), Confirmed)
     assert doubts(body) is None
 
 
 def test_a_header_that_says_compressed_changes_nothing_about_what_is_plain():
     assert isinstance(
-        SeamlessAdapter().interpret(PAYOUT, HttpResponse(200, success(), encoding="gzip")), Accepted
+        SeamlessAdapter().interpret(PAYOUT, HttpResponse(200, success(), encoding="gzip")),
+        Confirmed,
     )
 
 
@@ -187,7 +188,7 @@ def test_of_an_answer_that_is_too_long_the_beginning_counts():
 
     meaning = cut(long)
 
-    assert isinstance(meaning, Accepted)
+    assert isinstance(meaning, Confirmed)
     assert meaning.remarks is not None
     assert meaning.remarks["doubts"] == ["ref_id_missing", "balance_missing", "answer_cut"]
 
@@ -195,7 +196,7 @@ def test_of_an_answer_that_is_too_long_the_beginning_counts():
 def test_what_stood_whole_before_the_cut_is_known():
     meaning = cut(success()[:-1] + b',"history":"' + b"x" * 70_000 + b'"}')
 
-    assert isinstance(meaning, Accepted)
+    assert isinstance(meaning, Confirmed)
     assert meaning.remarks is not None
     assert meaning.remarks["doubts"] == ["answer_cut"]
 
@@ -230,7 +231,7 @@ def test_a_code_that_is_not_whole_before_the_cut_is_none(body):
 def test_wherever_an_answer_is_cut_its_code_is_right_or_unknown(length):
     meaning = cut(success()[:length])
 
-    assert isinstance(meaning, Accepted | Unclear)
+    assert isinstance(meaning, Confirmed | Unclear)
 
 
 # --- done already ---------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def test_a_cancel_that_was_asked_for_before_is_done_with_a_doubt(code):
     """Contracts 2.5: a second cancel is answered 807 by one integrator, 806 by another."""
     meaning = reading(coded(code), claim=replace(CANCEL, number=2))
 
-    assert isinstance(meaning, Accepted)
+    assert isinstance(meaning, Confirmed)
     assert meaning.remarks is not None
     assert meaning.remarks["doubts"] == ["already_done_at_a_repeat"]
     assert meaning.remarks["code"] == code
@@ -263,7 +264,7 @@ def test_a_payout_that_was_done_already_counts_if_it_may_have_been_ours(code):
     """Contracts 2.5: a second payout for a round is answered 806 (AMBSlot: 900)."""
     ours = reading(coded(code), claim=replace(AGAIN, perhaps_delivered=True))
 
-    assert isinstance(ours, Accepted)
+    assert isinstance(ours, Confirmed)
     assert ours.remarks is not None
     assert ours.remarks["doubts"] == ["already_done_at_a_repeat"]
     assert isinstance(reading(coded(code), claim=AGAIN), NotNow)
@@ -275,12 +276,12 @@ def test_a_payout_for_a_cancelled_round_was_not_done():
 
 @pytest.mark.parametrize("written", ["0", "0.0", "0e5", "-0", "0E-9"])
 def test_zero_is_zero_however_it_is_written(written):
-    assert isinstance(reading(b'{"status":{"code":%s}}' % written.encode()), Accepted)
+    assert isinstance(reading(b'{"status":{"code":%s}}' % written.encode()), Confirmed)
 
 
 @given(st.binary(max_size=300))
 def test_no_answer_breaks_the_reader(body):
-    assert isinstance(reading(body), Accepted | NotNow | Unclear | Rejected)
+    assert isinstance(reading(body), Confirmed | NotNow | Unclear | Rejected)
 
 
 @given(
@@ -293,7 +294,7 @@ def test_no_answer_breaks_the_reader(body):
     )
 )
 def test_no_document_breaks_the_reader(document):
-    assert isinstance(reading(document), Accepted | NotNow | Unclear | Rejected)
+    assert isinstance(reading(document), Confirmed | NotNow | Unclear | Rejected)
 
 
 # --- doubts: a success that a person should look at -----------------------------------------------

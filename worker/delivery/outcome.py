@@ -25,7 +25,7 @@ from models.settings.settings import Settings
 from models.vocabulary import Action
 from worker.delivery.http.exchange import CallResult, HttpResponse, NoResponse, NotReached
 from worker.delivery.protocols.adapter import (
-    Accepted,
+    Confirmed,
     Meaning,
     NotNow,
     ProtocolAdapter,
@@ -111,7 +111,7 @@ def classify(
                 ),
                 took=took,
                 http_status=result.status,
-                problem=None if isinstance(meaning, Accepted) else meaning.problem,
+                problem=None if isinstance(meaning, Confirmed) else meaning.problem,
                 answer=_stored_text(result),
                 remarks=meaning.remarks,
                 retry_after=retry_after,
@@ -165,7 +165,7 @@ def _verdict(
     chance: float,
 ) -> Verdict:
     match meaning:
-        case Accepted():
+        case Confirmed():
             return Delivered()
         case Rejected(problem, text) if claim.action is not Action.DISCARD:
             return Dead(problem if text is None else f"{problem}: {text}")

@@ -10,7 +10,7 @@ from tests.support.delivery_setup import SECRET, DeliverySetup, scene_on
 
 @pytest.fixture
 def scene(engine, clock) -> Iterator[DeliverySetup]:
-    """A database with operators and tickets, and couriers."""
+    """A database with operators and tickets, and delivery loops."""
     with scene_on(engine, clock) as made:
         yield made
 

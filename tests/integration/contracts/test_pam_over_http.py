@@ -1,4 +1,4 @@
-"""Every PAM action as it arrives at a partner, on success and on failure (contracts.md 1.2 to 1.6).
+"""Every PAM action as it arrives at a partner, on success and on failure (contracts 1.2 to 1.6).
 
 The expected texts are written out: field by field, in the documented order, with `null` for what is
 empty. The partner verifies each signature on its own side.
@@ -168,7 +168,7 @@ def test_a_failed_action_comes_again_as_the_same_bytes_freshly_signed(scene, par
 
 @pytest.mark.parametrize("status", [201, 400, 404, 503])
 def test_a_create_that_is_not_answered_with_200_is_discarded(scene, partner, status):
-    """Contracts 1.6; protocol.md rule 10: the word is never sent a second time."""
+    """Contracts 1.6; rule 10: the word is never sent a second time."""
     rules = [Rule(Respond(status), action=action) for action in SENT_ONCE]
     scene.publish("acme", *((action, action) for action in SENT_ONCE), **SLIP)
     sent = deliver(scene, partner, *rules)
@@ -224,7 +224,7 @@ def test_what_is_empty_is_sent_as_null(scene, partner):
     ("status", "there"), [(200, True), (204, True), (403, False), (503, False)]
 )
 def test_a_ping_carries_neither_timestamp_nor_signature(scene, partner, status, there):
-    """Contracts 1.2; its shape: 5.2."""
+    """Contracts 1.2; its shape: contracts 5.2."""
     partner.behave(Rule(Respond(status), action="ping"))
     with scene.engine.begin() as connection:
         acme = find_partner(connection, "acme", now=scene.clock.now())

@@ -1,4 +1,4 @@
-"""What is made of a wallet's answer, over real HTTP, with its records beside (contracts.md 2.4)."""
+"""What is made of a wallet's answer, over real HTTP, with its records beside (contracts 2.4)."""
 
 import gzip
 import zlib
@@ -35,7 +35,7 @@ def one_each(behaviours: Sequence[Behaviour]) -> dict[str, Rule]:
 
 
 def test_what_may_pass_is_tried_again_with_the_same_transaction(scene, partner, wallet):
-    """Contracts 2.4, 5.4: the wallet pays once, whichever attempt reached it."""
+    """Contracts 2.4 and contracts 5.4: the wallet pays once, whichever attempt reached it."""
     not_taken: list[Behaviour] = [
         *(RespondAsWallet(code) for code in (999, 1600, 1601, 1602, 12345)),
         RespondAsWallet(999, status=500),
@@ -136,7 +136,7 @@ PLAIN = b'{"status":{"code":0,"message":"Success"}}'
     ],
 )  # fmt: skip
 def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(scene, partner, answer, flaw):
-    """protocol.md rule 15; contracts 2.5: a second payout for a round is answered 806."""
+    """Rule 15; contracts 2.5: a second payout for a round is answered 806."""
     settle(scene, "ticket_win")
     deliver(scene, partner, Rule(answer))
     (kept,) = scene.rows("SELECT perhaps_delivered, quiet_until, due_at, ended FROM notice")

@@ -1,4 +1,4 @@
-"""Every seamless call as it arrives at a wallet (contracts.md 2.1, 2.2, 5.4).
+"""Every seamless call as it arrives at a wallet (contracts 2.1, contracts 2.2).
 
 The expected texts are written out. The simulated wallet takes exactly the documented fields.
 """
@@ -56,7 +56,7 @@ def heads(entry: LedgerEntry) -> dict[str, str]:
 def test_a_settlement_arrives_with_exactly_the_documented_fields(
     scene, partner, wallet, action, data, path, amount, rest
 ):
-    """Contracts 2.2 and 5.4; the sample request of the specification."""
+    """Contracts 2.2; the sample request of the specification."""
     settle(scene, action, **data)
     (entry,) = deliver(scene, partner)
 

@@ -25,7 +25,7 @@ def post(wire: HttpClient) -> Post:
 
 @pytest.fixture
 def scene(engine, clock) -> Iterator[DeliverySetup]:
-    """A database with operators and tickets, and couriers."""
+    """A database with operators and tickets, and delivery loops."""
     with scene_on(engine, clock) as made:
         yield made
 

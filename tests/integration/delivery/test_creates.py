@@ -29,12 +29,12 @@ def discards(partner: SimulatedPartner) -> int:
 def test_a_partner_that_closes_after_each_answer_costs_no_create(scene, partner, acme):
     """Rule 10: a request on a dead connection would be lost, and its ticket cancelled."""
     partner.behave(Rule(Respond(then_close=True)))
-    courier = scene.courier()
+    loop = scene.delivery_loop()
     for number in range(20):
         scene.publish(acme, ("ticket_win", f"won-{number}"))
-        courier.run(lasting=RUN_MAX)  # leaves a connection behind that is being closed
+        loop.run(lasting=RUN_MAX)  # leaves a connection behind that is being closed
         create(scene, acme, f"created-{number}")
-        courier.run(lasting=RUN_MAX)
+        loop.run(lasting=RUN_MAX)
 
     assert standing(scene) == {"open": 20, "resulted": 20}
     assert discards(partner) == 0
@@ -123,8 +123,8 @@ def test_creates_without_any_answer_do_open_it(scene, partner, acme):
     """A partner that hangs would hold every place."""
     partner.behave(Rule(Hang(), action="ticket_create"))
     create(scene, acme, *(f"t-{number}" for number in range(32)))
-    courier = scene.courier(partner_timeout="300ms", partner_connect_timeout="300ms")
-    courier.run(lasting=timedelta(seconds=10))
+    loop = scene.delivery_loop(partner_timeout="300ms", partner_connect_timeout="300ms")
+    loop.run(lasting=timedelta(seconds=10))
 
     (circuit,) = scene.rows("SELECT opened_at, reason FROM circuit")
     assert circuit.opened_at is not None

@@ -52,16 +52,16 @@ def most_at_once(entries: tuple[LedgerEntry, ...]) -> int:
 
 
 def test_an_hour_with_a_wrong_secret_kills_no_notice(scene, partner, acme, clock):
-    """Issue: after `rotate-secret` all go out within a minute. design.md 5.4: dead needs proof."""
+    """After `rotate-secret` all go out within a minute; a 403 proves nothing about a notice."""
     passed = [0.0]
-    couriers = cycle([scene.courier(monotonic=lambda: passed[0]) for _ in range(2)])
+    loops = cycle([scene.delivery_loop(monotonic=lambda: passed[0]) for _ in range(2)])
     scene.change("UPDATE operator SET secret = :sealed", sealed=scene.vault.seal("another"))
     win(scene, acme, 60)
 
     def let(by: timedelta) -> None:
         clock.advance(by)
         passed[0] += by.total_seconds()
-        next(couriers).run(lasting=RUN_MAX)
+        next(loops).run(lasting=RUN_MAX)
 
     for _ in range(int(HOUR / INTERVAL / 2)):
         let(2 * INTERVAL)
@@ -91,13 +91,13 @@ def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme
     """Else it would hold a lane of every deliverer for as long as something is due."""
     partner.behave(Rule(Hang()))
     win(scene, acme, 200)
-    courier = scene.courier(partner_timeout=SHORT)
+    loop = scene.delivery_loop(partner_timeout=SHORT)
 
-    first = courier.run(lasting=RUN_MAX).counts
+    first = loop.run(lasting=RUN_MAX).counts
     clock.advance(INTERVAL - SECOND)
-    second = courier.run(lasting=RUN_MAX).counts
+    second = loop.run(lasting=RUN_MAX).counts
     clock.advance(SECOND)
-    third = courier.run(lasting=RUN_MAX).counts
+    third = loop.run(lasting=RUN_MAX).counts
 
     # Calls that end early make room for others, and so does a look before they are recorded.
     assert 32 <= first["unanswered"] <= 32 + 32 + 19
@@ -113,14 +113,14 @@ def test_when_it_is_well_again_that_is_told_and_all_goes_out(scene, partner, acm
     caplog.set_level("INFO")
     partner.behave(Rule(Respond(status=503)))
     names = win(scene, acme, 60)
-    courier = scene.courier()
-    courier.run(lasting=RUN_MAX)
+    loop = scene.delivery_loop()
+    loop.run(lasting=RUN_MAX)
     partner.behave_well()
     clock.advance(INTERVAL)
-    probe = courier.run(lasting=timedelta(0)).counts
+    probe = loop.run(lasting=timedelta(0)).counts
     for _ in range(20):
         clock.advance(3 * SECOND)
-        courier.run(lasting=RUN_MAX)
+        loop.run(lasting=RUN_MAX)
 
     assert probe == {"claimed": 1}
     taken = [entry.ticket_id for entry in partner.ledger.entries() if entry.taken]
@@ -135,10 +135,10 @@ def test_a_partner_that_hangs_slows_no_other_beside_it(scene, partner, acme, clo
         scene.operator("mute", mute.url, in_flight=1000)
         win(scene, "mute", 300)
         win(scene, acme, 200)
-        couriers = [scene.courier(in_flight_max=32) for _ in range(2)]
+        loops = [scene.delivery_loop(in_flight_max=32) for _ in range(2)]
 
         with ThreadPoolExecutor(2) as background:
-            runs = [background.submit(one.run, lasting=4 * SECOND) for one in couriers]
+            runs = [background.submit(one.run, lasting=4 * SECOND) for one in loops]
             partner.ledger.wait_until(
                 lambda entries: sum(entry.taken for entry in entries) == 200, seconds=3.7
             )
@@ -147,16 +147,16 @@ def test_a_partner_that_hangs_slows_no_other_beside_it(scene, partner, acme, clo
         assert len(mute.ledger.entries()) <= 32, "half of the places at most"
 
 
-def test_two_couriers_have_no_more_in_flight_than_the_partner_s_cap(living):
+def test_two_deliverers_have_no_more_in_flight_than_the_partner_s_cap(living):
     with SimulatedPartner(secret=SECRET) as partner:
         partner.behave(Rule(Respond(seconds=0.01)))
         living.operator("acme", partner.url, in_flight=3)
         win(living, "acme", 80)
-        couriers = [living.courier() for _ in range(2)]
+        loops = [living.delivery_loop() for _ in range(2)]
 
         with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda courier: courier.run(lasting=RUN_MAX), couriers))
-        while couriers[0].run(lasting=RUN_MAX).counts:
+            list(threads.map(lambda loop: loop.run(lasting=RUN_MAX), loops))
+        while loops[0].run(lasting=RUN_MAX).counts:
             pass  # it may have found the gate in the other's hands at the end
 
     entries = partner.ledger.entries()
@@ -164,29 +164,29 @@ def test_two_couriers_have_no_more_in_flight_than_the_partner_s_cap(living):
     assert most_at_once(entries) == 3
 
 
-def test_a_courier_that_ends_leaves_nothing_counted_as_in_flight(scene, partner, acme):
+def test_a_delivery_loop_that_ends_leaves_nothing_counted_as_in_flight(scene, partner, acme):
     """Else the others would have to wait until it must be over."""
     partner.behave(Rule(Respond(seconds=1.0)))
     win(scene, acme, 5)
-    courier = scene.courier()
-    courier.run(lasting=timedelta(milliseconds=50))
+    loop = scene.delivery_loop()
+    loop.run(lasting=timedelta(milliseconds=50))
     (while_open,) = scene.rows("SELECT in_flight FROM circuit")
 
-    courier.close()
+    loop.close()
 
     (after,) = scene.rows("SELECT in_flight FROM circuit")
     assert [one["calls"] for one in while_open.in_flight.values()] == [5]
     assert after.in_flight == {}
 
 
-def test_two_couriers_keep_a_partner_s_rate_and_use_it(living):
+def test_two_deliverers_keep_a_partner_s_rate_and_use_it(living):
     with SimulatedPartner(secret=SECRET) as partner:
         living.operator("acme", partner.url, rate=60.0)
         win(living, "acme", 200)
-        couriers = [living.courier() for _ in range(2)]
+        loops = [living.delivery_loop() for _ in range(2)]
         begun = utc_now()
         with ThreadPoolExecutor(2) as threads:
-            runs = list(threads.map(lambda one: one.run(lasting=1.5 * SECOND), couriers))
+            runs = list(threads.map(lambda one: one.run(lasting=1.5 * SECOND), loops))
 
     entries = partner.ledger.entries()
     lasted = (entries[-1].received_at - begun).total_seconds()
@@ -195,7 +195,7 @@ def test_two_couriers_keep_a_partner_s_rate_and_use_it(living):
 
 
 def test_retry_after_is_kept_by_all_deliverers(scene, partner, acme, clock):
-    """RFC 9110; design.md 5.4."""
+    """RFC 9110."""
     partner.behave(Rule(Respond(status=429, headers=(("Retry-After", "90"),)), first=1))
     win(scene, acme, 1)
     scene.deliver()
@@ -209,7 +209,7 @@ def test_retry_after_is_kept_by_all_deliverers(scene, partner, acme, clock):
 
 
 def test_a_discard_goes_out_every_half_hour_whatever_the_answer(scene, partner, acme, clock):
-    """protocol.md rule 10; contracts: BetStack 1.6. Its refusals open no circuit."""
+    """Rule 10; contracts 1.6. Its refusals open no circuit."""
     partner.behave(Rule(Respond(status=404), action="ticket_discard", first=12))
     scene.publish(acme, ("ticket_discard", "t"))
     counts = []

@@ -127,7 +127,7 @@ def test_calls_do_not_wait_for_each_other(wire):
 
 
 def test_an_answer_that_came_in_time_counts_however_late_it_is_fetched(wire):
-    """The courier may be held up by the database for longer than a call may take."""
+    """The delivery loop may be held up by the database for longer than a call may take."""
     answered = threading.Event()
 
     def converse(line: Line) -> None:

@@ -94,7 +94,7 @@ class Heard:
 
 @pytest.mark.parametrize("act", [close, half_close, reset, say_late])
 def test_a_connection_that_the_partner_closed_carries_no_request(post, act):
-    """protocol.md rule 15: it is not an attempt at all. The call goes out on a new one, at once."""
+    """Rule 15: it is not an attempt at all. The call goes out on a new one, at once."""
     heard = Heard(act)
     with raw_server(heard) as server:
         for number in range(1, 6):

@@ -164,7 +164,7 @@ def test_a_slow_drip_does_not_outlast_the_total_timeout(wire):
 
 @pytest.mark.parametrize("ending", [[], [Line.reset]], ids=["closes", "resets"])
 def test_a_request_is_never_sent_again_when_a_kept_connection_dies(post, ending):
-    """protocol.md rules 10 and 15: libcurl on its own would repeat it on a new connection."""
+    """Rule 10 and rule 15: libcurl on its own would repeat it on a new connection."""
     heard = []
 
     def converse(line: Line) -> None:

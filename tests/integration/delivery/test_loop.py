@@ -1,4 +1,4 @@
-"""The courier on a real database and real sockets: what is due goes out, and is recorded."""
+"""The delivery loop on a real database and real sockets: what is due goes out, and is recorded."""
 
 import json
 from datetime import timedelta
@@ -18,7 +18,7 @@ FIRST_PAUSE = timedelta(seconds=10)
 
 
 def test_a_result_becomes_one_signed_post_and_starts_the_clock(scene, partner, acme, clock):
-    """contracts: BetStack 1.3; protocol.md rule 16."""
+    """Contracts 1.3; rule 16."""
     scene.publish(acme, ("ticket_win", "1330556611374148608"))
 
     run = scene.deliver()
@@ -40,7 +40,7 @@ def test_a_result_becomes_one_signed_post_and_starts_the_clock(scene, partner, a
 
 
 def test_the_notices_of_a_ticket_go_out_one_after_the_other(scene, partner, acme):
-    """protocol.md rule 12."""
+    """Rule 12."""
     story = ("ticket_win", "ticket_rollback", "ticket_lost", "ticket_rollback", "ticket_win")
     tickets = [f"ticket-{number}" for number in range(20)]
     for action in story:
@@ -56,7 +56,7 @@ def test_the_notices_of_a_ticket_go_out_one_after_the_other(scene, partner, acme
 def test_what_failed_goes_out_again_and_the_clock_runs_from_its_delivery(
     scene, partner, acme, clock
 ):
-    """design.md 3: 24 hours run from the partner's successful answer."""
+    """Rule 16: 24 hours run from the partner's successful answer."""
     partner.behave(Rule(Respond(status=503), first=1))
     scene.publish(acme, ("ticket_win", "t"))
 
@@ -88,7 +88,7 @@ def test_retry_after_puts_the_next_attempt_off(scene, partner, acme, clock):
 def test_a_refused_notice_is_dead_with_the_partners_words_and_holds_its_ticket(
     scene, partner, acme
 ):
-    """protocol.md rule 12: a dead head blocks."""
+    """Rule 12: a dead head blocks."""
     partner.behave(Rule(Respond(status=404, body=b'{"message":"unknown\x00ticket"}')))
     scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
 
@@ -101,7 +101,7 @@ def test_a_refused_notice_is_dead_with_the_partners_words_and_holds_its_ticket(
 
 
 def test_silence_is_kept_for_the_grace_and_the_notice_marked(scene, partner, acme, clock):
-    """protocol.md rule 15."""
+    """Rule 15."""
     partner.behave(Rule(CloseWithoutAnswer(taken=True), first=1))
     scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
 
@@ -128,16 +128,16 @@ def test_a_huge_answer_delivers(scene, partner, acme):
 
 def test_a_disabled_operator_s_notices_are_held_and_go_out_when_enabled(scene, partner, acme):
     now = [0.0]
-    courier = scene.courier(monotonic=lambda: now[0])
+    loop = scene.delivery_loop(monotonic=lambda: now[0])
     scene.publish(acme, ("ticket_win", "t"))
     scene.change("UPDATE operator SET disabled_at = now()")
 
-    held = courier.run(lasting=RUN_MAX).counts
+    held = loop.run(lasting=RUN_MAX).counts
     scene.change("UPDATE operator SET disabled_at = NULL")
     now[0] += 1.0
 
     assert held == {}
-    assert courier.run(lasting=RUN_MAX).counts == {"claimed": 1, "delivered": 1}
+    assert loop.run(lasting=RUN_MAX).counts == {"claimed": 1, "delivered": 1}
 
 
 def test_a_partner_that_cannot_be_signed_for_says_so_and_harms_no_other(
@@ -159,7 +159,7 @@ def test_a_partner_that_cannot_be_signed_for_says_so_and_harms_no_other(
 
 
 def test_a_wrong_secret_kills_nothing(scene, partner, acme):
-    """design.md 5.4: dead needs proof, and a 403 is none."""
+    """A dead letter needs proof, and a 403 is none."""
     scene.change("UPDATE operator SET secret = :sealed", sealed=scene.vault.seal("another"))
     scene.publish(acme, ("ticket_win", "t"))
 
@@ -170,7 +170,7 @@ def test_a_wrong_secret_kills_nothing(scene, partner, acme):
 
 
 def test_the_secret_of_the_moment_signs(scene, partner, acme, clock):
-    """design.md 4, rotate-secret: the old one signs until the switch, then the new one does."""
+    """The old one signs until the switch, then the new one does."""
     now = clock.now()
     with scene.engine.begin() as connection:
         rotate_secret(
@@ -184,11 +184,11 @@ def test_the_secret_of_the_moment_signs(scene, partner, acme, clock):
             person=Person("test", "needed"),
         )
     seconds = [0.0]
-    courier = scene.courier(monotonic=lambda: seconds[0])
+    loop = scene.delivery_loop(monotonic=lambda: seconds[0])
 
     for ticket in ("before", "after"):
         scene.publish(acme, ("ticket_win", ticket))
-        courier.run(lasting=RUN_MAX)
+        loop.run(lasting=RUN_MAX)
         clock.advance(timedelta(minutes=1))
         seconds[0] += 60.0
 

@@ -1,4 +1,4 @@
-"""Runs of the courier: side by side, one after the other, and no partner in another's way."""
+"""Runs of the delivery loop: side by side, one after the other, and no partner in another's way."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +14,16 @@ from tests.support.delivery_setup import RUN_MAX, SECRET, received
 
 
 def test_a_partner_that_hangs_takes_no_place_of_another(scene, partner, acme, clock):
-    """design.md 5.4: one slow partner never slows another."""
+    """One slow partner never slows another."""
     with SimulatedPartner(secret=SECRET, now=clock.now) as mute:
         mute.behave(Rule(Hang()))
         scene.operator("mute", mute.url, in_flight=4)
         scene.publish("mute", *(("ticket_win", f"m{number}") for number in range(40)))
         scene.publish(acme, *(("ticket_win", f"a{number}") for number in range(200)))
-        courier = scene.courier(partner_timeout=timedelta(seconds=4.5), in_flight_max=64)
+        loop = scene.delivery_loop(partner_timeout=timedelta(seconds=4.5), in_flight_max=64)
 
         with ThreadPoolExecutor(1) as background:
-            run = background.submit(courier.run, lasting=timedelta(seconds=4))
+            run = background.submit(loop.run, lasting=timedelta(seconds=4))
             partner.ledger.wait_until(
                 lambda entries: sum(entry.taken for entry in entries) == 200, seconds=3.7
             )
@@ -34,14 +34,14 @@ def test_a_partner_that_hangs_takes_no_place_of_another(scene, partner, acme, cl
 
 
 def test_claims_never_exceed_what_can_be_in_flight(scene, partner):
-    """design.md 5.2: a deliverer claims no more than it can have in flight at once."""
+    """A deliverer claims no more than it can have in flight at once."""
     partner.behave(Rule(Hang()))
     for code in "abcdefghij":
         scene.operator(code, partner.url)
         scene.publish(code, *(("ticket_win", f"{code}{number}") for number in range(5)))
-    courier = scene.courier(in_flight_max=10, partner_timeout=timedelta(seconds=3))
+    loop = scene.delivery_loop(in_flight_max=10, partner_timeout=timedelta(seconds=3))
 
-    courier.run(lasting=timedelta(seconds=1))
+    loop.run(lasting=timedelta(seconds=1))
 
     (row,) = scene.rows("SELECT count(*) FILTER (WHERE lease IS NOT NULL) AS leased FROM notice")
     assert row.leased == 10
@@ -51,10 +51,10 @@ def test_waiting_for_partners_costs_no_processor(scene, partner, acme):
     """With all places taken there is nothing to look for."""
     partner.behave(Rule(Hang()))
     scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(50)))
-    courier = scene.courier(in_flight_max=4, partner_timeout=timedelta(seconds=2))
+    loop = scene.delivery_loop(in_flight_max=4, partner_timeout=timedelta(seconds=2))
 
     before = time.thread_time()
-    run = courier.run(lasting=timedelta(milliseconds=600))
+    run = loop.run(lasting=timedelta(milliseconds=600))
 
     assert run.counts == {"claimed": 2}
     assert time.thread_time() - before < 0.15  # of the 600 ms
@@ -63,10 +63,10 @@ def test_waiting_for_partners_costs_no_processor(scene, partner, acme):
 def test_calls_left_open_by_one_run_are_recorded_by_the_next(scene, partner, acme):
     partner.behave(Rule(Respond(seconds=1.0)))
     scene.publish(acme, ("ticket_win", "t"))
-    courier = scene.courier()
+    loop = scene.delivery_loop()
 
-    first = courier.run(lasting=timedelta(milliseconds=50))
-    second = courier.run(lasting=RUN_MAX)
+    first = loop.run(lasting=timedelta(milliseconds=50))
+    second = loop.run(lasting=RUN_MAX)
 
     assert (first.counts, first.more) == ({"claimed": 1}, True)
     assert (second.counts, second.more) == ({"delivered": 1}, False)
@@ -75,10 +75,10 @@ def test_calls_left_open_by_one_run_are_recorded_by_the_next(scene, partner, acm
 def test_closing_records_what_came_and_claims_nothing_more(scene, partner, acme):
     partner.behave(Rule(Respond(seconds=1.0)))
     scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
-    courier = scene.courier()
-    courier.run(lasting=timedelta(milliseconds=50))
+    loop = scene.delivery_loop()
+    loop.run(lasting=timedelta(milliseconds=50))
 
-    courier.close()
+    loop.close()
 
     assert scene.rows("SELECT action, ended FROM notice ORDER BY number") == [
         ("ticket_win", "delivered"),
@@ -90,29 +90,29 @@ def test_a_run_that_is_going_on_looks_again_when_hinted(scene, partner, acme):
     """The task marks and leaves; latency is that of the hint."""
     partner.behave(Rule(Respond(seconds=1.5), ticket_id="slow"))
     scene.publish(acme, ("ticket_win", "slow"))
-    courier = scene.courier()
+    loop = scene.delivery_loop()
     with ThreadPoolExecutor(1) as background:
-        run = background.submit(courier.run, lasting=RUN_MAX)
+        run = background.submit(loop.run, lasting=RUN_MAX)
         partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
         scene.publish(acme, ("ticket_win", "swift"))
 
-        assert courier.run(lasting=RUN_MAX) is None
+        assert loop.run(lasting=RUN_MAX) is None
         partner.ledger.wait_until(lambda entries: len(entries) == 2, seconds=0.7)
 
         assert run.result().counts == {"claimed": 2, "delivered": 2}
 
 
-def test_two_couriers_share_the_work_without_sending_anything_twice(scene, partner, acme):
-    """protocol.md rule 14: the lease decides whose a notice is."""
+def test_two_deliverers_share_the_work_without_sending_anything_twice(scene, partner, acme):
+    """Rule 14: the lease decides whose a notice is."""
     story = ("ticket_win", "ticket_rollback", "ticket_lost")
     tickets = [f"ticket-{number}" for number in range(40)]
     for action in story:
         scene.publish(acme, *((action, ticket) for ticket in tickets))
-    couriers = [scene.courier(in_flight_max=8) for _ in range(2)]
+    loops = [scene.delivery_loop(in_flight_max=8) for _ in range(2)]
 
     with ThreadPoolExecutor(2) as background:
-        runs = list(background.map(lambda courier: courier.run(lasting=RUN_MAX), couriers))
-    while any(courier.run(lasting=RUN_MAX).counts for courier in couriers):
+        runs = list(background.map(lambda loop: loop.run(lasting=RUN_MAX), loops))
+    while any(loop.run(lasting=RUN_MAX).counts for loop in loops):
         pass  # one may have found nothing while the other held the rest
 
     assert sum(run.counts.get("delivered", 0) for run in runs) <= 120

@@ -1,4 +1,4 @@
-"""The courier when the database is away, slow, or refuses: no result is dropped."""
+"""The delivery loop when the database is away, slow, or refuses: no result is dropped."""
 
 import threading
 import time
@@ -22,9 +22,9 @@ def test_no_transaction_is_open_while_a_partner_is_on_the_line(scene, partner, a
     partner.behave(Rule(Respond(seconds=1.0)))
     scene.publish(acme, ("ticket_win", "t"))
     trouble = Trouble(scene.engine.begin, lost_connection())
-    courier = scene.courier(transaction=trouble.transaction)
+    loop = scene.delivery_loop(transaction=trouble.transaction)
     with ThreadPoolExecutor(1) as background:
-        run = background.submit(courier.run, lasting=RUN_MAX)
+        run = background.submit(loop.run, lasting=RUN_MAX)
         partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
         eventually(lambda: trouble.open == 0)
         (row,) = scene.rows(
@@ -40,12 +40,12 @@ def test_no_transaction_is_open_while_a_partner_is_on_the_line(scene, partner, a
 def test_a_result_that_could_not_be_recorded_is_kept_and_recorded_later(
     scene, partner, acme, caplog
 ):
-    """protocol.md H43: a 200 that is dropped would be sent again and answered 409."""
+    """H43: a 200 that is dropped would be sent again and answered 409."""
     trouble = Trouble(scene.engine.begin, lost_connection())
     trouble.refuse = lambda: bool(partner.ledger.entries()) and trouble.refused < 2
     scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(3)))
 
-    run = scene.courier(transaction=trouble.transaction).run(lasting=RUN_MAX)
+    run = scene.delivery_loop(transaction=trouble.transaction).run(lasting=RUN_MAX)
 
     assert trouble.refused == 2
     assert run.counts == {"claimed": 3, "delivered": 3}
@@ -59,7 +59,7 @@ def test_while_the_database_is_away_it_waits_and_then_goes_on(scene, partner, ac
     trouble.refuse = lambda: trouble.refused < 2
     scene.publish(acme, ("ticket_win", "t"))
 
-    run = scene.courier(transaction=trouble.transaction).run(lasting=RUN_MAX)
+    run = scene.delivery_loop(transaction=trouble.transaction).run(lasting=RUN_MAX)
 
     assert run.counts == {"claimed": 1, "delivered": 1}
     assert len(partner.ledger.entries()) == 1
@@ -80,16 +80,16 @@ def test_a_run_that_ends_while_the_database_is_away_costs_no_processor(scene, pa
             yield connection
 
     scene.publish(acme, ("ticket_win", "t"))
-    courier = scene.courier(transaction=transaction)
+    loop = scene.delivery_loop(transaction=transaction)
     threading.Timer(0.9, recording.set).start()
     before = time.thread_time()
 
-    run = courier.run(lasting=timedelta(seconds=1))
+    run = loop.run(lasting=timedelta(seconds=1))
 
     assert time.thread_time() - before < 0.3  # looks at 0.25 s, 0.35 s and 0.65 s; then at 1.65 s
     assert run.more
     away.clear()
-    assert run.counts["delivered"] + courier.run(lasting=RUN_MAX).counts["delivered"] == 1
+    assert run.counts["delivered"] + loop.run(lasting=RUN_MAX).counts["delivered"] == 1
 
 
 def test_what_is_wrong_with_the_program_is_raised(scene, acme):
@@ -97,7 +97,7 @@ def test_what_is_wrong_with_the_program_is_raised(scene, acme):
     trouble.refuse = lambda: trouble.refused < 1
 
     with pytest.raises(ZeroDivisionError):
-        scene.courier(transaction=trouble.transaction).run(lasting=RUN_MAX)
+        scene.delivery_loop(transaction=trouble.transaction).run(lasting=RUN_MAX)
 
 
 def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
@@ -121,12 +121,12 @@ def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
     good = [("ticket_win", f"t{number}") for number in range(6)]
     scene.publish(acme, ("ticket_win", "words"), *good, ("ticket_win", "bare"))
     now = [100.0]
-    courier = scene.courier(monotonic=lambda: now[0])
+    loop = scene.delivery_loop(monotonic=lambda: now[0])
 
-    counts = courier.run(lasting=RUN_MAX).counts
+    counts = loop.run(lasting=RUN_MAX).counts
     scene.change("DROP TRIGGER bare ON delivery_attempt")
     now[0] += 11
-    later = courier.run(lasting=RUN_MAX).counts
+    later = loop.run(lasting=RUN_MAX).counts
 
     assert counts == {"claimed": 8, "delivered": 6, "again": 1}
     assert later == {"delivered": 1}
@@ -136,7 +136,7 @@ def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
 
 
 def test_a_notice_claimed_too_late_is_given_back_unsent(scene, partner, acme):
-    """protocol.md rule 14: a call starts only if timeout and grace are left of the lease."""
+    """Rule 14: a call starts only if timeout and grace are left of the lease."""
     now = [0.0]
     trouble = Trouble(scene.engine.begin, lost_connection())
 
@@ -146,12 +146,12 @@ def test_a_notice_claimed_too_late_is_given_back_unsent(scene, partner, acme):
 
     trouble.refuse = dawdle
     scene.publish(acme, ("ticket_win", "t"))
-    courier = scene.courier(transaction=trouble.transaction, monotonic=lambda: now[0])
+    loop = scene.delivery_loop(transaction=trouble.transaction, monotonic=lambda: now[0])
 
-    run = courier.run(lasting=timedelta(0))
+    run = loop.run(lasting=timedelta(0))
 
     assert run.counts == {"claimed": 1}
     assert received(partner) == []
-    assert courier.run(lasting=RUN_MAX).counts == {"released": 1, "claimed": 1, "delivered": 1}
+    assert loop.run(lasting=RUN_MAX).counts == {"released": 1, "claimed": 1, "delivered": 1}
     (notice,) = scene.rows("SELECT tries FROM notice")
     assert notice.tries == 1

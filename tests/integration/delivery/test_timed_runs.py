@@ -36,12 +36,12 @@ def unhinted(
 
 
 def test_what_falls_due_is_sent_although_nobody_hints(scene, partner, acme):
-    courier = scene.courier()
+    loop = scene.delivery_loop()
 
-    with unhinted(courier):
+    with unhinted(loop):
         scene.publish(acme, ("ticket_win", "first"))
         eventually(lambda: len(received(partner)) == 1)
-        eventually(lambda: courier.idle_for() > timedelta())
+        eventually(lambda: loop.idle_for() > timedelta())
         scene.publish(acme, ("ticket_win", "second"))
         eventually(lambda: len(received(partner)) == 2)
 
@@ -55,12 +55,12 @@ def test_while_hints_arrive_it_starts_no_run_and_asks_nobody(scene, engine):
         with engine.begin() as connection:
             yield connection
 
-    courier = scene.courier(transaction=noted)
+    loop = scene.delivery_loop(transaction=noted)
     until = time.monotonic() + 5 * SOON.total_seconds()
 
-    with unhinted(courier):
+    with unhinted(loop):
         while time.monotonic() < until:
-            courier.run(lasting=RUN_MAX)  # a task, each time a hint comes
+            loop.run(lasting=RUN_MAX)  # a task, each time a hint comes
             Event().wait(SOON.total_seconds() / 6)
 
     assert asked_by == {current_thread().name}
@@ -74,7 +74,7 @@ def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(scene, part
     began = time.monotonic()
 
     with unhinted(
-        scene.courier(in_flight_max=1),
+        scene.delivery_loop(in_flight_max=1),
         idle_max=idle_max,
         wakeup=lambda: wakeups.append(time.monotonic()),
     ):
@@ -87,13 +87,13 @@ def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(scene, part
 def test_closing_ends_the_run_with_its_calls_and_begins_no_other(scene, partner, acme):
     partner.behave(Rule(Respond(seconds=0.5)))
     scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
-    courier = scene.courier()
+    loop = scene.delivery_loop()
 
-    with unhinted(courier, lasting=RUN_MAX):
+    with unhinted(loop, lasting=RUN_MAX):
         eventually(lambda: len(received(partner)) == 1)
-    courier.close()
+    loop.close()
 
-    assert courier.run(lasting=RUN_MAX) is None
+    assert loop.run(lasting=RUN_MAX) is None
     assert scene.rows("SELECT action, ended FROM notice ORDER BY number") == [
         ("ticket_win", "delivered"),
         ("ticket_rollback", None),

@@ -1,8 +1,8 @@
-"""Two deliverers, one partner, real HTTP: the moments the rules speak of, to the millisecond.
+"""Two deliverers, one partner, real HTTP: the timing that the rules require, to the millisecond.
 
-Each test names its rule of protocol.md. The deliverer that is slow waits for a partner that is; its
-lease runs out because the clock is moved meanwhile. What does not hang on a moment is shown by two
-processes, in tests/acceptance/test_two_deliver_processes.py.
+Each test names its rule (models/lifecycle/RULES.md). The slow deliverer waits for a slow partner;
+its lease runs out because the clock is moved meanwhile. What does not depend on exact timing is
+shown by two processes, in tests/acceptance/test_two_deliver_processes.py.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def two_deliverers(scene, partner) -> Iterator[TwoDeliverers]:
 def test_rule_14_a_409_to_the_repeat_changes_nothing_after_a_late_200_but_its_lease_is_waited_for(
     two_deliverers, clock
 ):
-    """Protocol H33 and H35: the other one had not been answered when the first one recorded."""
+    """H33 and H35: the other one had not been answered when the first one recorded."""
     two_deliverers.publish("win", "rollback")
     two_deliverers.answers(OK_LATE, Respond(status=409, seconds=2 * SLOW))
     first = two_deliverers.start(0, requests=1)

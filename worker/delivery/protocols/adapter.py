@@ -27,7 +27,7 @@ Remarks = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Confirmed:
     """The partner has it."""
 
     remarks: Remarks | None = None
@@ -61,7 +61,7 @@ class Rejected:
     remarks: Remarks | None = None
 
 
-Meaning = Accepted | NotNow | Unclear | Rejected
+Meaning = Confirmed | NotNow | Unclear | Rejected
 
 # A front end gave up waiting, or the partner itself did, after it had the request: it may still act
 # on it (rule 15). 520 to 524 are Cloudflare's.

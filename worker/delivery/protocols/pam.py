@@ -15,7 +15,7 @@ from models.platform.signing import sign
 from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.protocols.adapter import (
     GAVE_UP_WAITING,
-    Accepted,
+    Confirmed,
     Meaning,
     NotNow,
     OutgoingRequest,
@@ -69,12 +69,12 @@ class PamAdapter:
         """
         status = response.status
         if status == HTTPStatus.OK:
-            return Accepted()
+            return Confirmed()
         problem = f"answered {status}"
         if _is_success(status):
             if claim.sent_once:
                 return Unclear(f"{problem}; only 200 accepts a {claim.action}")
-            return Accepted()
+            return Confirmed()
         if status in GAVE_UP_WAITING:
             return Unclear(problem)
         spared = _TRY_AGAIN if claim.sent_once else _TRY_AGAIN | _LOCKED_OUT

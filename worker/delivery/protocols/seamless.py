@@ -16,7 +16,7 @@ from models.platform.signing import sign_seamless
 from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.protocols.adapter import (
     GAVE_UP_WAITING,
-    Accepted,
+    Confirmed,
     Meaning,
     NotNow,
     OutgoingRequest,
@@ -73,7 +73,7 @@ class SeamlessAdapter:
             return Unclear(problem) if _may_have_acted(response.status) else NotNow(problem)
         if wallet.code == DONE:
             doubts = _doubts(claim, wallet) + (["answer_cut"] if response.truncated else [])
-            return Accepted(_remarks(wallet, doubts=doubts))
+            return Confirmed(_remarks(wallet, doubts=doubts))
         already = ALREADY_DONE.get(claim.path, {}).get(wallet.code)
         if already is not None:
             return _already_done(claim, wallet, f"answered status.code {wallet.code} ({already})")
@@ -119,10 +119,10 @@ def _already_done(claim: Claim, wallet: WalletResponse, problem: str) -> Meaning
     """
     if claim.path == "/cancel":
         if claim.number > 1:
-            return Accepted(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT]))
+            return Confirmed(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT]))
         return Rejected(f"{problem} to the first call", wallet.message or None, _remarks(wallet))
     if claim.perhaps_delivered:
-        return Accepted(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT]))
+        return Confirmed(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT]))
     return NotNow(problem, _remarks(wallet))
 
 
