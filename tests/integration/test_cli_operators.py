@@ -53,13 +53,13 @@ def test_set_changes_what_is_named_and_says_what_differs(slipway, acme):
     assert slipway("operators", "set", acme, "--rate", "unlimited").code == 0
     assert shown(slipway)["rate"] is None
     again = slipway("operators", "set", acme, "--in-flight", "64")
-    assert (again.code, "nothing changed" in again.out) == (0, True)
+    assert (again.code, "is unchanged" in again.out) == (0, True)
 
 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("set", "acme"), 2, "say what shall be different"),
+        (("set", "acme"), 2, "no changes given"),
         (("set", "acme", "--in-flight", "0"), 2, "from 1 to 10,000"),
         (("set", "acme", "--sign"), 2, "--sign is for seamless operators"),
         (("set", "acne", "--in-flight", "1"), 1, "did you mean 'acme'?"),
@@ -84,7 +84,7 @@ def test_holding_and_letting_go(slipway, acme):
     assert "its notices are held" in slipway("operators", "disable", acme, *WHO).out
     assert "disabled already" in slipway("operators", "disable", acme).out
     assert shown(slipway)["disabled_at"] is not None
-    assert "its notices go out" in slipway("operators", "enable", acme, *WHO).out
+    assert "its notices are sent" in slipway("operators", "enable", acme, *WHO).out
     assert slipway("operators", "enable", acme, "--json").document() == {
         "code": "acme",
         "disabled": False,
@@ -97,7 +97,7 @@ def test_a_secret_is_made_and_shown_once(slipway, acme):
     ended = slipway("operators", "rotate-secret", acme, "--switch-at", "+1h", *WHO)
 
     *words, secret = ended.out.split()
-    assert "shown this once:" in " ".join(words)
+    assert "shown only once:" in " ".join(words)
     assert len(secret) == 43
     page = slipway("operators", "show", acme)
     assert secret not in page.out
@@ -139,7 +139,7 @@ def test_after_resealing_the_old_key_can_be_dropped(slipway, acme, engine):
         connection.execute(text("UPDATE operator SET secret = 'damaged'"))
     ended = slipway("operators", "reseal", "--json")
     assert (ended.code, ended.document()["unopened"]) == (1, ["acme"])
-    assert "no key opens the secrets of acme" in ended.err
+    assert "no key decrypts the secrets of acme" in ended.err
 
 
 def test_a_partner_that_is_there_answers_a_ping(slipway, acme):
@@ -153,10 +153,10 @@ def test_a_partner_that_is_there_answers_a_ping(slipway, acme):
 
     assert there.code == 0
     assert f'POST {partner.url} {{"action":"ping"}}' in there.out
-    assert "answered 200 after " in there.out
+    assert "responded 200 after " in there.out
     assert (ill.code, ill.document()["status"], ill.document()["there"]) == (1, 503, False)
     assert "\x1b" not in people.out
-    assert "did not answer as a pam partner does" in people.err
+    assert "did not respond as a pam partner does" in people.err
 
 
 def test_a_ping_goes_through_the_check_of_addresses(slipway, acme):
@@ -166,7 +166,7 @@ def test_a_ping_goes_through_the_check_of_addresses(slipway, acme):
     refused = slipway("operators", "ping", acme)
 
     assert (nobody.code, refused.code) == (1, 1)
-    assert "no answer after " in nobody.out
+    assert "no response after " in nobody.out
     assert "is not public" in refused.out
 
 
@@ -182,4 +182,4 @@ def test_a_wallet_is_asked_for_a_balance_instead(slipway, secret_file):
     assert there.code == 0
     assert "/balance" in there.out
     assert json.loads(there.out.splitlines()[-1])["status"]["code"] == 908
-    assert (unsigned.code, "answered 403" in unsigned.out) == (1, True)
+    assert (unsigned.code, "responded 403" in unsigned.out) == (1, True)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from models.operators import OperatorTerms
 from tests.support.command_line import CommandLine
-from worker.cli.operators.file_format import OneOperator
+from worker.cli.operators.files import OneOperator
 
 FILE = """
 operators:
@@ -65,7 +65,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(slipway, write):
 
     assert ended.code == 0
     assert "+ acme (pam, http://127.0.0.1:9/)" in ended.out
-    assert "a dry run" in ended.err
+    assert "dry run" in ended.err
     assert slipway("operators", "list", "--json").document() == []
 
 

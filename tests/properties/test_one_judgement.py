@@ -22,8 +22,8 @@ from producers.gateway.event_validation import ValidEvent, examine
 from tests.support import lottery
 from tests.support.harness import SLIP
 from tests.support.schema_reader import takes
-from worker.cli.publish.check import problem_with
 from worker.cli.publish.event_lines import Read, lines_of
+from worker.cli.publish.validation import problem_with
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 AGE_MAX = timedelta(days=30)

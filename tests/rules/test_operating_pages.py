@@ -14,7 +14,7 @@ from models.settings.settings import Settings
 from tests.support.observed_queries import alerts
 from tests.support.sources import ROOT
 from worker.cli.application import app
-from worker.cli.operators.file_format import Document
+from worker.cli.operators.files import Document
 
 PAGES = sorted((ROOT / "deploy").glob("*.md"))
 RUNBOOK = (ROOT / "deploy/RUNBOOK.md").read_text(encoding="utf-8")

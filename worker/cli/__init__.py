@@ -1,7 +1,7 @@
 """The command line `slipway`: where models, worker and producers are put together.
 
-One module for each group of commands declares its words and options; what a command needs to work
-is imported when it runs, so that `slipway --help` answers at once.
+Each group of commands declares its commands and options in a module of its own; the modules that do
+the work are loaded when a command first needs them (`worker.cli.lazy`).
 """
 
 import sys
@@ -10,28 +10,27 @@ import typer
 
 from worker.cli.application import app
 from worker.cli.errors import Failed, ReportedError, WrongUsage
+from worker.cli.lazy import load, modules_loaded_on_first_use
 
 
 def main() -> None:
-    """Run one command and end the process with its exit code; errors are a sentence on stderr.
+    """Run one command and end the process with its exit code; an error is a sentence on stderr.
 
     0: done, or the answer is yes. 1: failed, or the answer is no. 2: wrong usage or set-up.
     """
     try:
-        app(prog_name="slipway")
-    except BrokenPipeError:  # whoever read our output has seen enough (`| head`)
+        with modules_loaded_on_first_use():
+            app(prog_name="slipway")
+    except BrokenPipeError:  # the program that reads our output has ended (`| head`)
         sys.stderr.close()
         sys.exit(1)
     except ReportedError as error:
         _report(str(error), code=error.code)
     except Exception as error:
-        # After an error there is time to load what knows it.
-        from worker.cli.error_messages import explain  # noqa: PLC0415 - as the line above says
-
-        explained = explain(error)
-        if explained is None:
-            raise  # a bug: its traceback is what helps to mend it
-        _report(explained.sentence, code=explained.code)
+        explanation = load("worker.cli.error_messages:explain")(error)
+        if explanation is None:
+            raise  # a bug: its traceback helps to fix it
+        _report(explanation.sentence, code=explanation.code)
 
 
 def _report(sentence: str, *, code: int) -> None:

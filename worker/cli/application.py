@@ -1,31 +1,86 @@
-"""The command `slipway`: its groups and the words of its front page."""
+"""The command `slipway`: its front page, and where each of its commands is defined."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import typer
 
 from models.platform.version import version
-from worker.cli import lifecycle, migrate
-from worker.cli.demo import command as demo
-from worker.cli.doctor import command as doctor
-from worker.cli.events import commands as events
-from worker.cli.help_pages import WIDTH_MAX, FullSentences
-from worker.cli.notices import commands as notices
-from worker.cli.operators import commands as operators
-from worker.cli.operators import file_commands as operator_files
-from worker.cli.partner import command as partner
-from worker.cli.publish import command as publish
-from worker.cli.publishers import commands as publishers
-from worker.cli.simulate import command as simulate
-from worker.cli.ticket_import import command as import_tickets
-from worker.cli.tickets import commands as tickets
-from worker.cli.up import command as up
+from worker.cli.help_pages import WIDTH_MAX
+from worker.cli.lazy import LazyCommand, LazyGroup
+
+
+class Slipway(LazyGroup):
+    """The commands of the front page, in its order."""
+
+    table: ClassVar[Mapping[str, LazyCommand]] = {
+        "demo": LazyCommand(
+            "worker.cli.demo.command:app",
+            "Watch tickets live: real servers, all processes, simulated backends and partners.",
+        ),
+        "up": LazyCommand(
+            "worker.cli.up.command:app",
+            "Run every process of the Procfile until Ctrl-C or SIGTERM: `release` first, then the"
+            " rest.",
+        ),
+        "migrate": LazyCommand(
+            "worker.cli.migrate:app",
+            "Create or upgrade the database schema, while everything runs.",
+        ),
+        "operators": LazyCommand(
+            "worker.cli.operators.commands:app",
+            "Manage operators: the partners' accounts.",
+        ),
+        "publishers": LazyCommand(
+            "worker.cli.publishers.commands:app",
+            "Manage keys for the gateway's /events and /tickets.",
+        ),
+        "publish": LazyCommand(
+            "worker.cli.publish.command:app",
+            "Publish the events of FILE to the stream, in order.",
+        ),
+        "import": LazyCommand(
+            "worker.cli.ticket_import.command:app",
+            "Import tickets that another system began.",
+        ),
+        "partner": LazyCommand(
+            "worker.cli.partner.command:app",
+            "Run a simulated partner: verify every signature, answer 200, and print each request.",
+        ),
+        "ticket": LazyCommand(
+            "worker.cli.tickets.commands:one",
+            "Show one ticket's history: why it is not closed, and everything that happened to it.",
+        ),
+        "tickets": LazyCommand("worker.cli.tickets.commands:app", "List an operator's tickets."),
+        "events": LazyCommand(
+            "worker.cli.events.commands:app",
+            "List and resolve events that need a person.",
+        ),
+        "notices": LazyCommand(
+            "worker.cli.notices.commands:app",
+            "List and resolve notices that need a person.",
+        ),
+        "simulate": LazyCommand(
+            "worker.cli.simulate.command:app",
+            "Run simulated tickets through the real apply, claim and close code, and check each.",
+        ),
+        "doctor": LazyCommand(
+            "worker.cli.doctor.command:app",
+            "Check settings, servers, partners and processes, and say how to fix what is wrong.",
+        ),
+        "lifecycle": LazyCommand(
+            "worker.cli.lifecycle:app",
+            "Print the ticket's states and what moves it from one to the next.",
+        ),
+    }
+
 
 app = typer.Typer(
-    cls=FullSentences,
+    cls=Slipway,
     help=(
-        "Slipway moves betting tickets through their life: it applies what backends publish, tells"
-        " the partner in order and signed, and closes each ticket after its delay."
+        "Slipway moves betting tickets through their life: it applies the events that backends"
+        " publish, sends the partner signed notices in order, and closes each ticket after its"
+        " delay."
     ),
     epilog=(
         "Exit codes: 0 done, or the answer is yes; 1 failed, or the answer is no; 2 wrong usage or"
@@ -56,22 +111,3 @@ def slipway(
     ] = False,
 ) -> None:
     """Carry the options that stand before any command."""
-
-
-app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
-app.command("up", epilog=up.EXAMPLE)(up.up)
-app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
-operators.app.command("apply", epilog=operator_files.APPLY_EXAMPLE)(operator_files.apply)
-operators.app.command("export", epilog=operator_files.EXPORT_EXAMPLE)(operator_files.export)
-app.add_typer(operators.app, name="operators")
-app.add_typer(publishers.app, name="publishers")
-app.command("publish", epilog=publish.EXAMPLE)(publish.publish)
-app.command("import", epilog=import_tickets.EXAMPLE)(import_tickets.import_tickets)
-app.command("partner", epilog=partner.EXAMPLE)(partner.partner)
-app.command("ticket", epilog=tickets.EXAMPLE)(tickets.ticket)
-app.add_typer(tickets.app, name="tickets")
-app.add_typer(events.app, name="events")
-app.add_typer(notices.app, name="notices")
-app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
-app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
-app.command("lifecycle", epilog=lifecycle.EXAMPLE)(lifecycle.lifecycle)

@@ -1,14 +1,19 @@
 """`slipway lifecycle`: the state machine, from its definition."""
 
+import json
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-EXAMPLE = "Example: slipway lifecycle --format mermaid"
+from models.lifecycle.machine import DEFINED
+from models.lifecycle.pages import diagram, state_table
+from worker.cli.help_pages import one_command
+
+app = one_command()
 
 
-class Format(StrEnum):
+class PageFormat(StrEnum):
     """How the state machine is written."""
 
     MARKDOWN = "md"
@@ -16,12 +21,28 @@ class Format(StrEnum):
     JSON = "json"
 
 
+@app.command(epilog="Example: slipway lifecycle --format mermaid")
 def lifecycle(
     *,
-    form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.MARKDOWN,
+    form: Annotated[
+        PageFormat, typer.Option("--format", help="Output format.")
+    ] = PageFormat.MARKDOWN,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Print the ticket's states and what moves it from one to the next."""
-    from worker.cli.lifecycle_pages import page  # noqa: PLC0415 - as worker.cli says
+    match PageFormat.JSON if as_json else form:
+        case PageFormat.MERMAID:
+            page = diagram()
+        case PageFormat.JSON:
+            page = _transitions()
+        case _:
+            page = state_table()
+    typer.echo(page)
 
-    typer.echo(page("json" if as_json else form.value))
+
+def _transitions() -> str:
+    transitions = [
+        {"from": source.value, "action": trigger.value, "to": target.value}
+        for source, trigger, target in DEFINED
+    ]
+    return json.dumps(transitions, indent=2)

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from models.platform.durations import parse_duration
+from models.platform.timestamps import parse_timestamp
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 OneOperator = Annotated[
     str | None, typer.Option("--operator", metavar="CODE", help="Only this operator's.")
@@ -39,8 +42,6 @@ def person_name(given: str | None) -> str:
 
 def duration(text: str) -> timedelta:
     """Read `24h` or `1h30m`."""
-    from models.platform.durations import parse_duration  # noqa: PLC0415 - `--help` needs no Pydantic
-
     try:
         return parse_duration(text)
     except ValueError as refusal:
@@ -55,7 +56,7 @@ def per_second(text: str) -> float:
     return float(match[1]) / _SECONDS[match[2]]
 
 
-def rate_or_none(text: str) -> float:
+def rate_or_unlimited(text: str) -> float:
     """Read a rate as `per_second` does; `unlimited` is infinite."""
     return math.inf if text == "unlimited" else per_second(text)
 
@@ -74,8 +75,6 @@ class When:
 
 def when(text: str) -> When:
     """Read `2026-11-20T10:00:00Z`, or `+1h30m` for a time from now."""
-    from models.platform.timestamps import parse_timestamp  # noqa: PLC0415 - `--help` needs no Pydantic
-
     if text.startswith("+"):
         return When(None, duration(text[1:]))
     try:

@@ -5,13 +5,18 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.demo import run
+from worker.cli.help_pages import one_command
 from worker.cli.options import AsJson, duration
 
-EXAMPLE = "Example: slipway demo    or: slipway demo --tickets 500 --seed 7 --json"
 _TICKETS_MAX = 20_000
 _DELAY_MIN, _DELAY_MAX = timedelta(seconds=1), timedelta(hours=1)
 
 
+app = one_command()
+
+
+@app.command(epilog="Example: slipway demo    or: slipway demo --tickets 500 --seed 7 --json")
 def demo(
     *,
     tickets: Annotated[
@@ -36,6 +41,7 @@ def demo(
     """
     if not _DELAY_MIN <= close_delay <= _DELAY_MAX:
         raise typer.BadParameter("--close-delay must be from 1s to 1h")
-    from worker.cli.demo.run import Play, perform  # noqa: PLC0415 - as worker.cli says
 
-    perform(Play(tickets=tickets, seed=seed, close_delay=close_delay, over=over), as_json=as_json)
+    run.perform(
+        run.Play(tickets=tickets, seed=seed, close_delay=close_delay, over=over), as_json=as_json
+    )

@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from models.vocabulary import Outcome
-from worker.cli.help_pages import FullSentences
+from worker.cli.events import change as changes
+from worker.cli.events import show as details
+from worker.cli.help_pages import command_group
 from worker.cli.option_groups import with_option_groups
 from worker.cli.options import AsJson, OneOperator
 from worker.cli.triage.options import (
@@ -15,7 +17,7 @@ from worker.cli.triage.options import (
     OneTicket,
 )
 
-app = typer.Typer(cls=FullSentences, help="Events that need a person.", no_args_is_help=True)
+app = command_group("Events that need a person.")
 _GROUPS = {
     Outcome.PARKED: "Events that wait for an earlier one.",
     Outcome.REJECTED: "Events that were refused, each with its reason, and input that could not be"
@@ -51,9 +53,7 @@ def _add_list(group: typer.Typer, outcome: Outcome) -> None:
     )
     @with_option_groups
     def list_events(*, selection: EventSelectionOptions, as_json: AsJson = False) -> None:
-        from worker.cli.events.show import show_events  # noqa: PLC0415 - as worker.cli says
-
-        show_events(outcome, selection, as_json=as_json)
+        details.show_events(outcome, selection, as_json=as_json)
 
 
 def _add_show(group: typer.Typer, outcome: Outcome) -> None:
@@ -69,9 +69,7 @@ def _add_show(group: typer.Typer, outcome: Outcome) -> None:
         ticket: OneTicket = None,
         as_json: AsJson = False,
     ) -> None:
-        from worker.cli.events.show import show_event  # noqa: PLC0415 - as worker.cli says
-
-        show_event(outcome, event_id, operator=operator, ticket=ticket, as_json=as_json)
+        details.show_event(outcome, event_id, operator=operator, ticket=ticket, as_json=as_json)
 
 
 def _add_retry_of_parked(group: typer.Typer) -> None:
@@ -81,9 +79,7 @@ def _add_retry_of_parked(group: typer.Typer) -> None:
         ids: EventIds = None, *, selection: EventSelectionOptions, change: ChangeOptions
     ) -> None:
         """Decide parked events now. Those that still have to wait stay parked: exit code 1."""
-        from worker.cli.events.change import retry_events  # noqa: PLC0415 - as worker.cli says
-
-        retry_events(Outcome.PARKED, ids or [], selection, change, as_now=False)
+        changes.retry_events(Outcome.PARKED, ids or [], selection, change, as_now=False)
 
 
 def _add_retry(group: typer.Typer, outcome: Outcome) -> None:
@@ -107,9 +103,7 @@ def _add_retry(group: typer.Typer, outcome: Outcome) -> None:
         selection: EventSelectionOptions,
         change: ChangeOptions,
     ) -> None:
-        from worker.cli.events.change import retry_events  # noqa: PLC0415 - as worker.cli says
-
-        retry_events(outcome, ids or [], selection, change, as_now=as_now)
+        changes.retry_events(outcome, ids or [], selection, change, as_now=as_now)
 
 
 def _add_drop(group: typer.Typer, outcome: Outcome) -> None:
@@ -127,13 +121,11 @@ def _add_drop(group: typer.Typer, outcome: Outcome) -> None:
         selection: EventSelectionOptions,
         change: ExplainedChangeOptions,
     ) -> None:
-        from worker.cli.events.change import drop_events  # noqa: PLC0415 - as worker.cli says
-
-        drop_events(outcome, ids or [], selection, change)
+        changes.drop_events(outcome, ids or [], selection, change)
 
 
 for _outcome, _help in _GROUPS.items():
-    _group = typer.Typer(cls=FullSentences, help=_help, no_args_is_help=True)
+    _group = command_group(_help)
     _add_list(_group, _outcome)
     _add_show(_group, _outcome)
     if _outcome is Outcome.PARKED:

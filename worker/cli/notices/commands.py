@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.help_pages import FullSentences
+from worker.cli.help_pages import command_group
+from worker.cli.notices import change as changes
+from worker.cli.notices import show as details
 from worker.cli.option_groups import with_option_groups
 from worker.cli.options import AsJson, OneOperator
 from worker.cli.triage.options import (
@@ -14,19 +16,13 @@ from worker.cli.triage.options import (
     PageOptions,
 )
 
-app = typer.Typer(
-    cls=FullSentences, help="Notices that partners have not accepted.", no_args_is_help=True
-)
-dead = typer.Typer(
-    cls=FullSentences,
-    help="Dead notices: Slipway has stopped trying. Each holds up those of its ticket behind it.",
-    no_args_is_help=True,
+app = command_group("Notices that partners have not accepted.")
+dead = command_group(
+    "Dead notices: Slipway has stopped trying. Each holds up those of its ticket behind it."
 )
 app.add_typer(dead, name="dead")
-undelivered = typer.Typer(
-    cls=FullSentences,
-    help="Undelivered notices that Slipway still sends: being sent, or waiting for the next try.",
-    no_args_is_help=True,
+undelivered = command_group(
+    "Undelivered notices that Slipway still sends: being sent, or waiting for the next try."
 )
 app.add_typer(undelivered, name="undelivered")
 
@@ -59,26 +55,20 @@ def list_undelivered(*, operator: OneOperator = None, page: PageOptions) -> None
 
     The next to be tried comes first. What waits behind another notice of its ticket is not listed.
     """
-    from worker.cli.notices.show import show_undelivered  # noqa: PLC0415 - as worker.cli says
-
-    show_undelivered(operator, page)
+    details.show_undelivered(operator, page)
 
 
 @dead.command("list", epilog="Example: slipway notices dead list --operator acme --since 1h")
 @with_option_groups
 def list_dead(*, selection: NoticeSelectionOptions, as_json: AsJson = False) -> None:
     """List dead notices, newest first, with what waits behind each."""
-    from worker.cli.notices.show import show_dead  # noqa: PLC0415 - as worker.cli says
-
-    show_dead(selection, as_json=as_json)
+    details.show_dead(selection, as_json=as_json)
 
 
 @dead.command("show", epilog="Example: slipway notices dead show 4711")
 def show(notice_id: NoticeId, *, as_json: AsJson = False) -> None:
     """Show one dead notice: its body, every attempt, what waits behind it, its resolutions."""
-    from worker.cli.notices.show import show_notice  # noqa: PLC0415 - as worker.cli says
-
-    show_notice(notice_id, as_json=as_json)
+    details.show_notice(notice_id, as_json=as_json)
 
 
 @dead.command("retry", epilog="Example: slipway notices dead retry 4711 --why 'they fixed it'")
@@ -87,8 +77,6 @@ def retry(
     ids: NoticeIds = None, *, selection: NoticeSelectionOptions, change: ChangeOptions
 ) -> None:
     """Send dead notices again, starting now and with a full retry schedule."""
-    from worker.cli.notices import change as changes  # noqa: PLC0415 - as worker.cli says
-
     changes.retry(ids or [], selection, change)
 
 
@@ -112,8 +100,6 @@ def skip(
     delay starts. A rollback that the partner does not have is never skipped: the notices behind it
     would be false.
     """
-    from worker.cli.notices import change as changes  # noqa: PLC0415 - as worker.cli says
-
     if delivered and not_delivered:
         raise typer.BadParameter("--delivered and --not-delivered exclude each other")
     known = delivered if delivered or not_delivered else None

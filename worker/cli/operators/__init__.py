@@ -1,1 +1,1 @@
-"""The operators as a file: `slipway operators apply` and `export`, for partners kept as code."""
+"""`slipway operators`: the partners' accounts, added and changed one by one or from a file."""

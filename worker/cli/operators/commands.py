@@ -1,10 +1,13 @@
-"""`slipway operators`: the partners."""
+"""`slipway operators`: the partners' accounts."""
 
 import math
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from worker.cli.help_pages import FullSentences
+from worker.cli.help_pages import command_group
+from worker.cli.operators import accounts, files, health, listing, secrets
 from worker.cli.operators.options import (
     Agent,
     AnnouncesTickets,
@@ -12,9 +15,9 @@ from worker.cli.operators.options import (
     CloseDelay,
     Code,
     ForgetAt,
-    HowTold,
     InFlight,
     LotteryTicket,
+    LotteryTicketOption,
     NewAnnouncesTickets,
     NewCloseDelay,
     NewInFlight,
@@ -23,8 +26,8 @@ from worker.cli.operators.options import (
     NewSignCalls,
     NewTimezone,
     NewUrl,
-    OneCode,
-    OneLotteryTicket,
+    OptionalCode,
+    ProtocolOption,
     Rate,
     SecretFile,
     SignCalls,
@@ -34,7 +37,7 @@ from worker.cli.operators.options import (
 )
 from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
 
-app = typer.Typer(cls=FullSentences, help="The operators, our partners.", no_args_is_help=True)
+app = command_group("Manage operators: the partners' accounts.")
 
 
 @app.command(
@@ -48,7 +51,7 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command
     code: Code,
     *,
     url: Url,
-    protocol: HowTold,
+    protocol: ProtocolOption,
     close_delay: CloseDelay = "24h",  # type: ignore[assignment]  # Typer parses a default's text
     secret_file: SecretFile = None,
     api_key_file: ApiKeyFile = None,
@@ -58,15 +61,13 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command
     rate: Rate = None,
     in_flight: InFlight = 32,
     timezone: Timezone = "UTC",
-    lottery_ticket: OneLotteryTicket = LotteryTicket.TICKET,
+    lottery_ticket: LotteryTicketOption = LotteryTicket.TICKET,
     by: By = None,
     why: Why = NO_REASON,
     as_json: AsJson = False,
 ) -> None:
-    """Add a partner. Its secret is stored encrypted and never shown again."""
-    from worker.cli.operators.add import OperatorOptions, add_from_form  # noqa: PLC0415 - as worker.cli says
-
-    form = OperatorOptions(
+    """Add an operator. Its secret is stored encrypted and never shown again."""
+    options = accounts.OperatorOptions(
         code=code,
         url=url,
         protocol=protocol,
@@ -81,23 +82,19 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command
         timezone=timezone,
         lottery_ticket=lottery_ticket,
     )
-    add_from_form(form, who=person_name(by), why=why, as_json=as_json)
+    accounts.add(options, who=person_name(by), why=why, as_json=as_json)
 
 
 @app.command("list", epilog="Example: slipway operators list --json")
 def show_list(*, as_json: AsJson = False) -> None:
     """List the operators with their settings, without any secret."""
-    from worker.cli.operators.listing import show_operators  # noqa: PLC0415 - as worker.cli says
-
-    show_operators(as_json=as_json)
+    listing.show_all(as_json=as_json)
 
 
 @app.command("show", epilog="Example: slipway operators show acme")
 def show(code: Code, *, as_json: AsJson = False) -> None:
-    """Show one operator and what people changed about it; never its secret."""
-    from worker.cli.operators.listing import show_one  # noqa: PLC0415 - as worker.cli says
-
-    show_one(code, as_json=as_json)
+    """Show one operator and the changes people made to it; never its secret."""
+    listing.show_one(code, as_json=as_json)
 
 
 @app.command(
@@ -119,10 +116,8 @@ def change(  # noqa: PLR0913 - one parameter for each option of the command
     why: Why = NO_REASON,
     as_json: AsJson = False,
 ) -> None:
-    """Change what is named; the rest stays. Delivery goes by it within a second."""
-    from worker.cli.operators.change import change_from_wishes  # noqa: PLC0415 - as worker.cli says
-
-    named: dict[str, object] = {
+    """Change the given settings and keep the rest. Deliveries follow within a second."""
+    options: dict[str, object] = {
         "url": url,
         "close_delay": close_delay,
         "rate": rate,
@@ -133,26 +128,22 @@ def change(  # noqa: PLR0913 - one parameter for each option of the command
         "announces_tickets": announces_tickets,
         "lottery_ticket": None if lottery_ticket is None else lottery_ticket.value,
     }
-    wishes = {name: value for name, value in named.items() if value is not None}
+    patch = {name: value for name, value in options.items() if value is not None}
     if rate == math.inf:
-        wishes["rate"] = None
-    change_from_wishes(code, wishes, who=person_name(by), why=why, as_json=as_json)
+        patch["rate"] = None
+    accounts.change(code, patch, who=person_name(by), why=why, as_json=as_json)
 
 
 @app.command("disable", epilog="Example: slipway operators disable acme --why 'their maintenance'")
 def disable(code: Code, *, by: By = None, why: Why = NO_REASON, as_json: AsJson = False) -> None:
-    """Hold the operator's notices. Events go on being applied, and nothing is lost."""
-    from worker.cli.operators.change import hold  # noqa: PLC0415 - as worker.cli says
-
-    hold(code, who=person_name(by), why=why, as_json=as_json)
+    """Hold the operator's notices. Events are still applied, and nothing is lost."""
+    accounts.disable(code, who=person_name(by), why=why, as_json=as_json)
 
 
 @app.command("enable", epilog="Example: slipway operators enable acme --why 'they are back'")
 def enable(code: Code, *, by: By = None, why: Why = NO_REASON, as_json: AsJson = False) -> None:
-    """Let the operator's notices go again, in order and at its rate."""
-    from worker.cli.operators.change import let_go  # noqa: PLC0415 - as worker.cli says
-
-    let_go(code, who=person_name(by), why=why, as_json=as_json)
+    """Send the operator's notices again, in order and within its rate limit."""
+    accounts.enable(code, who=person_name(by), why=why, as_json=as_json)
 
 
 @app.command(
@@ -169,14 +160,12 @@ def rotate_secret(
     why: Why = NO_REASON,
     as_json: AsJson = False,
 ) -> None:
-    """Exchange the operator's secret.
+    """Replace the operator's secret.
 
-    The old one signs until --switch-at, then the new one does; until --forget-at both are
-    accepted. An operator has two secrets at most: an exchange that is going on ends with this one.
+    The old secret signs until --switch-at, then the new one does; both are accepted until
+    --forget-at. An operator has at most two secrets: this ends a rotation that is still under way.
     """
-    from worker.cli.operators.secrets import rotate  # noqa: PLC0415 - as worker.cli says
-
-    rotate(
+    secrets.rotate(
         code,
         secret_file=secret_file,
         switch_at=switch_at,
@@ -189,36 +178,68 @@ def rotate_secret(
 
 @app.command("reseal", epilog="Example: slipway operators reseal --why 'key of 2026 in front'")
 def reseal(*, by: By = None, why: Why = NO_REASON, as_json: AsJson = False) -> None:
-    """Encrypt all secrets anew with the first key of SLIPWAY_SECRET_KEY.
+    """Encrypt all secrets again with the first key of SLIPWAY_SECRET_KEY.
 
-    Put the new key in front of the old one, restart every process with both, run this, and drop
-    the old key. Exit code 1 if there are secrets that no key opens.
+    Put the new key in front of the old one, restart every process with both, run this, and remove
+    the old key. Exit code 1 if no key decrypts some of the secrets.
     """
-    from worker.cli.operators.secrets import reseal_all  # noqa: PLC0415 - as worker.cli says
-
-    reseal_all(who=person_name(by), why=why, as_json=as_json)
+    secrets.reencrypt_all(who=person_name(by), why=why, as_json=as_json)
 
 
 @app.command("ping", epilog="Example: slipway operators ping acme")
 def ping(code: Code, *, as_json: AsJson = False) -> None:
-    """Ask whether the partner is there; changes nothing at it. Exit code 1 if it is not.
+    """Check that the partner responds, without changing anything there. Exit code 1 if not.
 
-    PAM: the contract's unsigned ping, answered with 2xx. Seamless has none: the balance of a
-    player whom nobody knows is asked for, and any status.code is an answer.
+    PAM: the contract's unsigned ping; a 2xx is expected. The seamless wallet has no ping: this asks
+    for the balance of an unknown player, and any status.code is a response.
     """
-    from worker.cli.operators.ping import ping_partner  # noqa: PLC0415 - as worker.cli says
-
-    ping_partner(code, as_json=as_json)
+    health.ping_partner(code, as_json=as_json)
 
 
 @app.command("status", epilog="Example: slipway operators status acme    or: status --json")
-def status(code: OneCode = None, *, as_json: AsJson = False) -> None:
-    """Show the state of the partners: circuit, in flight, due, dead, and the last five minutes.
+def status(code: OptionalCode = None, *, as_json: AsJson = False) -> None:
+    """Show how deliveries go: circuit, in flight, due, dead, and the last five minutes.
 
-    "undelivered for" is the age of the oldest undelivered notice, also between two attempts. While
-    a circuit is open, only a probe every 15 s is sent, and no notice dies of that. What to do about
-    its cause is below the table.
+    "undelivered for" is the age of the oldest notice that the partner has not taken, also between
+    two attempts. While a circuit is open, only a probe is sent every 15 s, and no notice becomes a
+    dead letter. Advice about the cause is printed below the table.
     """
-    from worker.cli.operators.status import show_status  # noqa: PLC0415 - as worker.cli says
+    health.show_status(code, as_json=as_json)
 
-    show_status(code, as_json=as_json)
+
+@app.command("apply", epilog="Example: slipway operators apply -f operators.yaml --dry-run")
+def apply(
+    *,
+    file: Annotated[Path, typer.Option("-f", "--file", help="Desired operators (YAML).")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would change.")
+    ] = False,
+    by: By = None,
+    why: Why = NO_REASON,
+    as_json: AsJson = False,
+) -> None:
+    """Make the operators match a file, completely or not at all. Applying it again changes nothing.
+
+    Operators that are not in the file stay as they are. Secrets are in files of their own, named
+    relative to this one; to replace an operator's secret, use rotate-secret.
+    """
+    files.apply_file(file, dry_run=dry_run, who=person_name(by), why=why, as_json=as_json)
+
+
+@app.command(
+    "export", epilog="Example: slipway operators export -f operators.yaml --secrets ./secrets"
+)
+def export(
+    *,
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", help="Output file.", show_default="stdout")
+    ] = None,
+    secrets_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--secrets", metavar="DIR", help="Write each secret, in clear, into a file in DIR."
+        ),
+    ] = None,
+) -> None:
+    """Write the operators as a file for `apply`; secrets only with --secrets."""
+    files.export_file(file, secrets=secrets_folder)

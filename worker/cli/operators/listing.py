@@ -1,4 +1,4 @@
-"""Shows the operators. No secret ever comes this way."""
+"""Shows the operators. No secret is ever read here."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from worker.cli.database import transaction
 from worker.cli.output import moment, remark, show_json, show_table
 
 
-def show_operators(*, as_json: bool) -> None:
+def show_all(*, as_json: bool) -> None:
     """Print all operators."""
     with transaction() as connection:
         lines = list_operators(connection)
@@ -34,7 +34,9 @@ def show_one(code: str, *, as_json: bool) -> None:
     show_table(("setting", ""), _settings(page.operator))
     if page.changes:
         typer.echo()
-        show_table(("changed", "by", "what", "why"), [_changed(one) for one in page.changes])
+        show_table(
+            ("changed", "by", "what", "why"), [_change_row(change) for change in page.changes]
+        )
 
 
 def _settings(line: OperatorLine) -> Iterator[tuple[str, str]]:
@@ -43,7 +45,7 @@ def _settings(line: OperatorLine) -> Iterator[tuple[str, str]]:
     yield "url", line.url
     if line.protocol == "seamless":
         yield "agent", line.agent or "-"
-        yield "calls are signed", _yes(line.sign_calls)
+        yield "signs requests", _yes(line.sign_calls)
     yield "close delay", format_duration(line.close_delay)
     yield "rate", "unlimited" if line.rate is None else f"{line.rate:g}/s"
     yield "in flight", str(line.in_flight)
@@ -53,18 +55,20 @@ def _settings(line: OperatorLine) -> Iterator[tuple[str, str]]:
     yield "keys", ", ".join(line.keys) or "-"
     if line.switch_at is not None:
         yield "new secret signs from", moment(line.switch_at)
-        yield "old one accepted until", moment(line.forget_at)
+        yield "old secret accepted until", moment(line.forget_at)
     yield "disabled since", moment(line.disabled_at)
     yield "added", moment(line.created_at)
 
 
-def _changed(one: OperatorChange) -> tuple[str, ...]:
-    facts = [f"{name.replace('_', '-')}: {_told(fact)}" for name, fact in one.facts.items()]
-    details = f" ({', '.join(facts)})" if one.did == "operator_changed" else ""
-    return moment(one.at), one.who, one.did.replace("_", " ") + details, one.why
+def _change_row(change: OperatorChange) -> tuple[str, ...]:
+    facts = [
+        f"{name.replace('_', '-')}: {_format_fact(fact)}" for name, fact in change.facts.items()
+    ]
+    details = f" ({', '.join(facts)})" if change.did == "operator_changed" else ""
+    return moment(change.at), change.who, change.did.replace("_", " ") + details, change.why
 
 
-def _told(fact: object) -> str:
+def _format_fact(fact: object) -> str:
     return f"{fact['from']} -> {fact['to']}" if isinstance(fact, dict) else str(fact)
 
 

@@ -1,4 +1,4 @@
-"""The options of `slipway operators`, and the words they take."""
+"""The options of `slipway operators`, and the values they take."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -7,40 +7,45 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.options import When, duration, per_second, rate_or_none, when
+from worker.cli.options import When, duration, per_second, rate_or_unlimited, when
 
 
 class Protocol(StrEnum):
-    """How a partner is told."""
+    """The protocol a partner speaks."""
 
     PAM = "pam"
     SEAMLESS = "seamless"
 
 
 class LotteryTicket(StrEnum):
-    """What makes one ticket of a lottery's tickets and draws."""
+    """What becomes one ticket of a lottery's tickets and draws."""
 
     TICKET = "ticket"
     TICKET_AND_DRAW = "ticket+draw"
 
 
-Code = Annotated[str, typer.Argument(metavar="CODE", help="Its name in events and notices.")]
-OneCode = Annotated[str | None, typer.Argument(metavar="CODE", help="Only this one.")]
+Code = Annotated[
+    str, typer.Argument(metavar="CODE", help="The operator's name in events and notices.")
+]
+OptionalCode = Annotated[str | None, typer.Argument(metavar="CODE", help="Only this operator.")]
 Url = Annotated[str, typer.Option(help="Where its notices are sent.")]
-HowTold = Annotated[Protocol, typer.Option("--protocol", help="How it is told.")]
+ProtocolOption = Annotated[Protocol, typer.Option("--protocol", help="Partner protocol.")]
 CloseDelay = Annotated[
     timedelta,
     typer.Option(
-        parser=duration, metavar="DURATION", help="From the partner's success to ticket_closed."
+        parser=duration,
+        metavar="DURATION",
+        help="Time from the delivered result to ticket_closed.",
     ),
 ]
 SecretFile = Annotated[
-    Path | None, typer.Option(help="The secret that signs; without it one is made and shown once.")
+    Path | None,
+    typer.Option(help="File with the signing secret; without it one is made and shown once."),
 ]
 ApiKeyFile = Annotated[
-    Path | None, typer.Option(help="A publisher key that may speak for this operator alone.")
+    Path | None, typer.Option(help="File with a publisher key for this operator only.")
 ]
-Agent = Annotated[str | None, typer.Option(help="The seamless wallet's name for us.")]
+Agent = Annotated[str | None, typer.Option(help="Seamless wallet: its name for us.")]
 AnnouncesTickets = Annotated[
     bool,
     typer.Option(
@@ -51,33 +56,47 @@ AnnouncesTickets = Annotated[
 Rate = Annotated[
     float | None,
     typer.Option(
-        parser=per_second, metavar="RATE", help="Most notices: 50/s.", show_default="no limit"
+        parser=per_second,
+        metavar="RATE",
+        help="Rate limit for notices, e.g. 50/s.",
+        show_default="no limit",
     ),
 ]
-InFlight = Annotated[int, typer.Option(help="Most requests at once.")]
-Timezone = Annotated[str, typer.Option(help="Its time zone, like Europe/Malta.")]
-OneLotteryTicket = Annotated[
-    LotteryTicket, typer.Option("--lottery-ticket", help="What is one ticket in its lottery feed.")
+InFlight = Annotated[int, typer.Option(help="Maximum number of concurrent requests.")]
+Timezone = Annotated[str, typer.Option(help="Its time zone, e.g. Europe/Malta.")]
+LotteryTicketOption = Annotated[
+    LotteryTicket,
+    typer.Option("--lottery-ticket", help="What becomes one ticket in its lottery feed."),
 ]
 SignCalls = Annotated[
     bool,
-    typer.Option("--sign", help="Seamless: calls carry x-amb-signature, made with the secret."),
+    typer.Option(
+        "--sign", help="Seamless wallet: sign requests (x-amb-signature) with the secret."
+    ),
 ]
 
-# What `set` leaves alone unless it is named.
+# The options of `set`: what is not given stays as it is.
 NewUrl = Annotated[str | None, typer.Option("--url", help="Where its notices are sent.")]
 NewCloseDelay = Annotated[
     timedelta | None,
     typer.Option(
-        parser=duration, metavar="DURATION", help="For results that are taken from now on."
+        parser=duration, metavar="DURATION", help="For results that are delivered from now on."
     ),
 ]
 NewRate = Annotated[
     float | None,
-    typer.Option(parser=rate_or_none, metavar="RATE", help="Most notices: 50/s, or unlimited."),
+    typer.Option(
+        parser=rate_or_unlimited,
+        metavar="RATE",
+        help="Rate limit for notices, e.g. 50/s, or unlimited.",
+    ),
 ]
-NewInFlight = Annotated[int | None, typer.Option("--in-flight", help="Most requests at once.")]
-NewTimezone = Annotated[str | None, typer.Option("--timezone", help="Its time zone.")]
+NewInFlight = Annotated[
+    int | None, typer.Option("--in-flight", help="Maximum number of concurrent requests.")
+]
+NewTimezone = Annotated[
+    str | None, typer.Option("--timezone", help="Its time zone, e.g. Europe/Malta.")
+]
 NewAnnouncesTickets = Annotated[
     bool | None,
     typer.Option(
@@ -86,7 +105,8 @@ NewAnnouncesTickets = Annotated[
     ),
 ]
 NewSignCalls = Annotated[
-    bool | None, typer.Option("--sign/--no-sign", help="Seamless: whether calls are signed.")
+    bool | None,
+    typer.Option("--sign/--no-sign", help="Seamless wallet: whether requests are signed."),
 ]
 NewLotteryTicket = Annotated[
     LotteryTicket | None,
@@ -97,7 +117,7 @@ SwitchAt = Annotated[
     typer.Option(
         parser=when,
         metavar="TIME",
-        help="When the new secret begins to sign: 2026-11-20T10:00:00Z, or +1h.",
+        help="When the new secret starts to sign: 2026-11-20T10:00:00Z, or +1h.",
         show_default="now",
     ),
 ]
@@ -106,7 +126,7 @@ ForgetAt = Annotated[
     typer.Option(
         parser=when,
         metavar="TIME",
-        help="Until when the old one is accepted.",
+        help="Until when the old secret is accepted.",
         show_default="24 h after the switch",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Exchanges an operator's secret, and seals all secrets anew."""
+"""Rotates an operator's secret, and encrypts all secrets again with a new key."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -23,14 +23,14 @@ from worker.cli.options import When
 from worker.cli.output import moment, remark, show_json
 from worker.cli.secret_file import read_line
 
-FORGET_AFTER: Final = timedelta(hours=24)  # of the switch, unless somebody says otherwise
+FORGET_AFTER: Final = timedelta(hours=24)  # the switch, unless --forget-at is given
 
-_OVERTAKEN: Final = {
+_INTERRUPTED: Final = {
     InterruptedRotation.NEVER_SIGNED: (
-        "an exchange was going on: its new secret is dropped, it never signed"
+        "a rotation was under way: its new secret is dropped, it never signed"
     ),
     InterruptedRotation.OLD_FORGOTTEN: (
-        "an exchange was going on: its old secret is accepted no longer"
+        "a rotation was under way: its old secret is no longer accepted"
     ),
 }
 
@@ -45,16 +45,16 @@ def rotate(
     why: str,
     as_json: bool,
 ) -> None:
-    """Exchange the secret; print when what happens and, once, a secret that was made here."""
+    """Rotate the secret and print the schedule. A secret that was made here is printed once."""
     made = new_secret() if secret_file is None else None
-    secret = made or read_line(_named(secret_file), option="--secret-file")
+    secret = made or read_line(_required(secret_file), option="--secret-file")
     check_secret(secret)
     vault = Vault.with_keys(read_settings().secret_key)
     with transaction() as connection:
         now = DatabaseClock().now(connection)
         switch = switch_at.moment(now)
         forget = switch + FORGET_AFTER if forget_at is None else forget_at.moment(now)
-        overtaken = rotate_secret(
+        interrupted = rotate_secret(
             connection,
             code,
             secret,
@@ -65,37 +65,44 @@ def rotate(
             person=Person(who, why),
         )
     warnings = secret_warnings(secret)
-    if overtaken is not None:
-        warnings.append(_OVERTAKEN[overtaken])
+    if interrupted is not None:
+        warnings.append(_INTERRUPTED[interrupted])
     for warning in warnings:
         remark(f"warning: {warning}")
     if as_json:
-        told = {"code": code, "secret": made, "switch_at": switch, "forget_at": forget}
-        show_json(told | {"warnings": warnings})
+        show_json(
+            {
+                "code": code,
+                "secret": made,
+                "switch_at": switch,
+                "forget_at": forget,
+                "warnings": warnings,
+            }
+        )
         return
-    typer.echo(f"operator {code}: the new secret signs from {moment(switch)} on")
-    typer.echo(f"the old one is accepted until {moment(forget)}")
+    typer.echo(f"operator {code}: the new secret signs from {moment(switch)}")
+    typer.echo(f"the old secret is accepted until {moment(forget)}")
     if made is not None:
-        typer.echo(f"the new secret, shown this once: {made}")
+        typer.echo(f"the new secret, shown only once: {made}")
 
 
-def reseal_all(*, who: str, why: str, as_json: bool) -> None:
-    """Seal all secrets with the first key. Raises Failed when some cannot be opened."""
+def reencrypt_all(*, who: str, why: str, as_json: bool) -> None:
+    """Encrypt all secrets with the first key. Raises Failed when some cannot be decrypted."""
     vault = Vault.with_keys(read_settings().secret_key)
     with transaction() as connection:
         done = reencrypt_secrets(connection, vault=vault, person=Person(who, why))
     if as_json:
         show_json(done)
     else:
-        typer.echo(f"the secrets of {done.operators} operators are sealed with the first key")
+        typer.echo(f"the secrets of {done.operators} operators are encrypted with the first key")
     if done.unopened:
         raise Failed(
-            f"no key opens the secrets of {', '.join(done.unopened)}; put the key that sealed them"
-            " behind the others in SLIPWAY_SECRET_KEY, or give them new ones with"
+            f"no key decrypts the secrets of {', '.join(done.unopened)}; put the key that encrypted"
+            " them behind the others in SLIPWAY_SECRET_KEY, or give them new ones with"
             " `slipway operators rotate-secret`"
         )
 
 
-def _named(secret_file: Path | None) -> Path:
-    assert secret_file is not None, "the caller asked"
+def _required(secret_file: Path | None) -> Path:
+    assert secret_file is not None, "made here otherwise"
     return secret_file

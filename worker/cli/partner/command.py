@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.help_pages import one_command
 from worker.cli.operators.options import Protocol
 from worker.cli.options import AsJson
+from worker.cli.partner import run
 
-EXAMPLE = "Example: slipway partner --port 9000 --secret-file secret.txt"
+app = one_command()
 
 
+@app.command(epilog="Example: slipway partner --port 9000 --secret-file secret.txt")
 def partner(
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 9000,
@@ -29,9 +32,7 @@ def partner(
 
     A seamless one keeps accounts: everybody has 10,000 to begin with; GET /_wallet shows them.
     """
-    from worker.cli.partner.run_partner import Opening, keep_house  # noqa: PLC0415 - as worker.cli says
-
-    opening = Opening(
+    opening = run.Opening(
         port=port,
         host=host,
         secret_file=secret_file,
@@ -39,4 +40,4 @@ def partner(
         agent=agent,
         deduplicate=deduplicate,
     )
-    keep_house(opening, as_json=as_json)
+    run.keep_house(opening, as_json=as_json)

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.help_pages import one_command
 from worker.cli.options import AsJson, duration, per_second
+from worker.cli.publish import run, validation
 
-EXAMPLE = "Example: slipway publish events.ndjson    or: my-export | slipway publish -"
+app = one_command()
 
 
+@app.command(epilog="Example: slipway publish events.ndjson    or: my-export | slipway publish -")
 def publish(
     file: Annotated[
         Path, typer.Argument(metavar="FILE|-", help="One event a line, as JSON; - reads stdin.")
@@ -48,11 +51,10 @@ def publish(
     that carry their own event_id can be published again; they count once.
     """
     if check:
-        from worker.cli.publish.check import check_file  # noqa: PLC0415 - as worker.cli says
-
-        check_file(file, from_line=from_line, as_json=as_json)
+        validation.check_file(file, from_line=from_line, as_json=as_json)
         return
-    from worker.cli.publish.publish import PublishOptions, publish_file  # noqa: PLC0415 - as worker.cli says
 
-    way = PublishOptions(from_line, keep_going=keep_going, rate=rate, wait=wait, as_json=as_json)
-    publish_file(file, way)
+    way = run.PublishOptions(
+        from_line, keep_going=keep_going, rate=rate, wait=wait, as_json=as_json
+    )
+    run.publish_file(file, way)

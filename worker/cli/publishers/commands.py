@@ -4,12 +4,11 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.help_pages import FullSentences
+from worker.cli.help_pages import command_group
 from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
+from worker.cli.publishers import keys
 
-app = typer.Typer(
-    cls=FullSentences, help="Keys for the gateway's /events and /tickets.", no_args_is_help=True
-)
+app = command_group("Keys for the gateway's /events and /tickets.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")]
 Operators = Annotated[
@@ -38,23 +37,17 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is shown once; only its hash is kept."""
-    from worker.cli.publishers.keys import add_key  # noqa: PLC0415 - as worker.cli says
-
     who = person_name(by)
-    add_key(name, operator or [], read_only=read_only, who=who, why=why, as_json=as_json)
+    keys.add_key(name, operator or [], read_only=read_only, who=who, why=why, as_json=as_json)
 
 
 @app.command("list", epilog="Example: slipway publishers list --json")
 def show_list(*, as_json: AsJson = False) -> None:
     """List the publishers, revoked ones too. No key is shown: nobody has them any more."""
-    from worker.cli.publishers.keys import show_publishers  # noqa: PLC0415 - as worker.cli says
-
-    show_publishers(as_json=as_json)
+    keys.show_publishers(as_json=as_json)
 
 
 @app.command("revoke", epilog="Example: slipway publishers revoke odds-backend --why 'key leaked'")
 def revoke(name: Name, *, by: By = None, why: Why = NO_REASON, as_json: AsJson = False) -> None:
     """Make a publisher's key open nothing any more, at once. Its name stays taken."""
-    from worker.cli.publishers.keys import revoke_key  # noqa: PLC0415 - as worker.cli says
-
-    revoke_key(name, who=person_name(by), why=why, as_json=as_json)
+    keys.revoke_key(name, who=person_name(by), why=why, as_json=as_json)

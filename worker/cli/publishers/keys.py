@@ -44,7 +44,7 @@ def add_key(
     if not operators:
         remark("warning: without --operator this key may name every operator")
     typer.echo(f"publisher {name} added")
-    typer.echo(f"its key, shown this once: {key}")
+    typer.echo(f"its key, shown only once: {key}")
 
 
 def show_publishers(*, as_json: bool) -> None:

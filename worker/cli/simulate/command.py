@@ -4,12 +4,17 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.help_pages import one_command
 from worker.cli.options import AsJson
+from worker.cli.simulate import rehearsal
 
-EXAMPLE = "Example: slipway simulate --lives 2000 --seed 7"
 _LIVES_MAX = 10_000_000
 
 
+app = one_command()
+
+
+@app.command(epilog="Example: slipway simulate --lives 2000 --seed 7")
 def simulate(
     *,
     lives: Annotated[int, typer.Option(min=1, max=_LIVES_MAX, help="How many lives.")] = 2000,
@@ -23,6 +28,4 @@ def simulate(
     rollbacks around the closing time. Exit code 1 if a promise was broken; the seed that is
     printed with it repeats exactly that batch.
     """
-    from worker.cli.simulate.rehearsal import play  # noqa: PLC0415 - as worker.cli says
-
-    play(lives=lives, seed=seed, as_json=as_json)
+    rehearsal.play(lives=lives, seed=seed, as_json=as_json)

@@ -5,15 +5,20 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.help_pages import one_command
 from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
+from worker.cli.ticket_import import importing
 
-EXAMPLE = (
-    "Example: slipway import tickets.ndjson --why 'move from the old system'    A line:"
-    ' {"operator":"acme","ticket_id":"7","state":"resulted","result":"won",'
-    '"taken_at":"2026-11-20T10:00:00Z","data":{"ticket_code":"AB-7"}}'
+app = one_command()
+
+
+@app.command(
+    epilog=(
+        "Example: slipway import tickets.ndjson --why 'move from the old system'    A line:"
+        ' {"operator":"acme","ticket_id":"7","state":"resulted","result":"won",'
+        '"taken_at":"2026-11-20T10:00:00Z","data":{"ticket_code":"AB-7"}}'
+    )
 )
-
-
 def import_tickets(
     file: Annotated[
         Path, typer.Argument(metavar="FILE|-", help="One ticket a line, as JSON; - reads stdin.")
@@ -30,6 +35,4 @@ def import_tickets(
     taken_at). Tickets that Slipway knows are left alone, so the same file can be imported again.
     Lines that cannot be taken are told and left out; then the exit code is 1.
     """
-    from worker.cli.ticket_import.importing import import_file  # noqa: PLC0415 - as worker.cli says
-
-    import_file(file, who=person_name(by), why=why, as_json=as_json)
+    importing.import_file(file, who=person_name(by), why=why, as_json=as_json)

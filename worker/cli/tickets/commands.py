@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.help_pages import FullSentences
+from worker.cli.help_pages import command_group, one_command
 from worker.cli.option_groups import with_option_groups
 from worker.cli.options import AsJson, OneOperator
+from worker.cli.tickets import history, unended
 from worker.cli.triage.options import PageOptions
 
-EXAMPLE = "Example: slipway ticket 1330556611374148608 --operator acme"
-app = typer.Typer(cls=FullSentences, help="An operator's tickets.", no_args_is_help=True)
+one = one_command()
+app = command_group("An operator's tickets.")
 
 
 class UnendedStatus(StrEnum):
@@ -23,6 +24,7 @@ class UnendedStatus(StrEnum):
     RESULTED = "resulted"
 
 
+@one.command(epilog="Example: slipway ticket 1330556611374148608 --operator acme")
 def ticket(
     ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
     *,
@@ -33,9 +35,7 @@ def ticket(
 
     Exit code 1 if no such ticket is known.
     """
-    from worker.cli.tickets.history import show_history  # noqa: PLC0415 - as worker.cli says
-
-    show_history(ticket_id, operator=operator, as_json=as_json)
+    history.show_history(ticket_id, operator=operator, as_json=as_json)
 
 
 @app.callback()
@@ -55,8 +55,4 @@ def list_tickets(
     page: PageOptions,
 ) -> None:
     """List an operator's tickets that are neither closed nor cancelled, oldest first."""
-    from models.triage import UNENDED  # noqa: PLC0415 - as worker.cli says
-    from models.vocabulary import Status  # noqa: PLC0415 - as worker.cli says
-    from worker.cli.tickets.unended import show_unended  # noqa: PLC0415 - as worker.cli says
-
-    show_unended(operator, [Status(name.value) for name in status or ()] or UNENDED, page)
+    unended.show_unended(operator, status or (), page)

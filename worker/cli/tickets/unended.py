@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.triage import UnendedTicket, list_unended
+from models.triage import UNENDED, UnendedTicket, list_unended
 from models.vocabulary import Status
 from worker.cli.output import moment
 from worker.cli.tickets.facts import in_words
@@ -11,13 +11,14 @@ from worker.cli.triage.options import PageOptions
 from worker.cli.triage.session import time_before
 
 
-def show_unended(operator: str, statuses: Sequence[Status], options: PageOptions) -> None:
-    """Print a page of an operator's tickets that have not ended."""
+def show_unended(operator: str, statuses: Sequence[str], options: PageOptions) -> None:
+    """Print a page of an operator's tickets that have not ended; of all, without *statuses*."""
+    chosen = [Status(status) for status in statuses] or UNENDED
     page, _ = read_page(
         lambda connection, now: list_unended(
             connection,
             operator=operator,
-            statuses=statuses,
+            statuses=chosen,
             before=time_before(now, options.older_than),
             after=options.after,
             limit=options.limit,

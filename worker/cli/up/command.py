@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "Example: slipway up --data ./slipway-data    (nothing installed, data kept)"
+from worker.cli.help_pages import one_command
+from worker.cli.up import runner
+
+app = one_command()
 
 
+@app.command(epilog="Example: slipway up --data ./slipway-data    (nothing installed, data kept)")
 def up(
     *,
     embedded: Annotated[
@@ -23,6 +27,4 @@ def up(
     A process that dies is started again: at once, then with pauses up to 5 s. A second Ctrl-C
     does not wait for work in hand.
     """
-    from worker.cli.up.runner import run_everything  # noqa: PLC0415 - as worker.cli says
-
-    run_everything(embedded=embedded, data=data)
+    runner.run_everything(embedded=embedded, data=data)

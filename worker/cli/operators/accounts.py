@@ -1,0 +1,185 @@
+"""Adds and changes operators, and disables and enables their deliveries."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import typer
+
+from models.operators import (
+    NewOperator,
+    OperatorPatch,
+    OperatorTerms,
+    add_operator,
+    change_operator,
+    check_new_operator,
+    disable_operator,
+    enable_operator,
+    secret_warnings,
+    terms_warnings,
+)
+from models.operators.interventions import Person
+from models.platform.clock import DatabaseClock
+from models.platform.durations import format_duration
+from models.platform.encryption import Vault, new_secret
+from models.settings.settings import Settings, read_settings
+from worker.cli.database import transaction
+from worker.cli.errors import WrongUsage
+from worker.cli.output import remark, show_json
+from worker.cli.secret_file import read_line
+from worker.delivery.http.address_policy import may_connect
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorOptions:
+    """The options of `slipway operators add`; secrets still in their files."""
+
+    code: str
+    url: str
+    protocol: str
+    close_delay: timedelta
+    secret_file: Path | None
+    api_key_file: Path | None
+    agent: str | None
+    sign_calls: bool
+    announces_tickets: bool
+    rate: float | None
+    in_flight: int
+    timezone: str
+    lottery_ticket: str
+
+
+def add(options: OperatorOptions, *, who: str, why: str, as_json: bool) -> None:
+    """Add the operator and print what was added. A secret that was made here is printed once."""
+    settings = read_settings()
+    made = new_secret() if options.secret_file is None else None
+    new = NewOperator(
+        code=options.code,
+        url=options.url,
+        protocol=str(options.protocol),
+        secret=made or _read(options.secret_file, option="--secret-file"),
+        api_key=_read(options.api_key_file, option="--api-key-file") or None,
+        agent=options.agent,
+        sign_calls=options.sign_calls,
+        close_delay=options.close_delay,
+        announces_tickets=options.announces_tickets,
+        rate=options.rate,
+        in_flight=options.in_flight,
+        timezone=options.timezone,
+        lottery_ticket=str(options.lottery_ticket),
+    )
+    check_new_operator(new)  # before the host is resolved: it may be no host at all
+    warnings = [*warnings_about(new, settings), *secret_warnings(new.secret)]
+    vault = Vault.with_keys(settings.secret_key)
+    with transaction() as connection:
+        added = add_operator(connection, new, vault=vault, person=Person(who, why))
+    for warning in warnings:
+        remark(f"warning: {warning}")
+    if as_json:
+        show_json(
+            {"code": new.code, "publisher": added.publisher, "secret": made, "warnings": warnings}
+        )
+        return
+    typer.echo(f"operator {new.code} added")
+    if made is not None:
+        typer.echo(f"its secret, shown only once: {made}")
+
+
+def change(code: str, patch: Mapping[str, Any], *, who: str, why: str, as_json: bool) -> None:
+    """Change the fields in *patch*, and print what is different now."""
+    if not patch:
+        raise WrongUsage("no changes given; slipway operators set --help lists the options")
+    with transaction() as connection:
+        changed = change_operator(
+            connection, code, cast("OperatorPatch", patch), person=Person(who, why)
+        )
+    warnings = warnings_about(changed.terms, read_settings()) if changed.before else []
+    for warning in warnings:
+        remark(f"warning: {warning}")
+    differences = {
+        name: {"from": before, "to": getattr(changed.terms, name)}
+        for name, before in changed.before.items()
+    }
+    if as_json:
+        show_json({"code": code, "changed": differences, "warnings": warnings})
+        return
+    for name, values in differences.items():
+        option = name.replace("_", "-")
+        typer.echo(f"{option}: {format_term(values['from'])} -> {format_term(values['to'])}")
+    if not differences:
+        typer.echo(f"operator {code} is unchanged: it has these values already")
+
+
+def disable(code: str, *, who: str, why: str, as_json: bool) -> None:
+    """Hold the operator's notices."""
+    with transaction() as connection:
+        now = DatabaseClock().now(connection)
+        changed = disable_operator(connection, code, now=now, person=Person(who, why))
+    if as_json:
+        show_json({"code": code, "disabled": True, "changed": changed})
+        return
+    result = "disabled: its notices are held" if changed else "disabled already; nothing changed"
+    typer.echo(f"operator {code} is {result}")
+
+
+def enable(code: str, *, who: str, why: str, as_json: bool) -> None:
+    """Deliver the operator's notices again."""
+    with transaction() as connection:
+        now = DatabaseClock().now(connection)
+        changed = enable_operator(connection, code, now=now, person=Person(who, why))
+    if as_json:
+        show_json({"code": code, "disabled": False, "changed": changed})
+        return
+    result = "enabled: its notices are sent" if changed else "enabled already; nothing changed"
+    typer.echo(f"operator {code} is {result}")
+
+
+def warnings_about(terms: OperatorTerms, settings: Settings) -> list[str]:
+    """Return what is allowed in *terms*, but probably not meant. Resolves the URL's host."""
+    addresses = _addresses(terms.url)
+    warnings = terms_warnings(
+        terms,
+        parking_window=settings.parking_window,
+        refused=[
+            address
+            for address in addresses
+            if not may_connect(address, allowed=settings.partner_networks)
+        ],
+        public=any(may_connect(address, allowed=()) for address in addresses),
+    )
+    if not addresses:
+        warnings.append(f"the host of {terms.url} has no address at the moment")
+    return warnings
+
+
+def format_term(value: object) -> str:
+    """Format one of the terms: `yes`, `24h`, `50/s` for a rate, `none` where nothing is set."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case timedelta():
+            return format_duration(value)
+        case float():
+            return f"{value:g}/s"
+        case _:
+            return str(value)
+
+
+def _read(path: Path | None, *, option: str) -> str:
+    return "" if path is None else read_line(path, option=option)
+
+
+def _addresses(url: str) -> list[str]:
+    host = urlsplit(url).hostname
+    assert host is not None, "checked before"
+    try:
+        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # UnicodeError: a label longer than a name may have
+        return []
+    return sorted({str(entry[4][0]) for entry in entries})

@@ -1,0 +1,285 @@
+"""`slipway operators apply` and `export`: operators kept as code, in a YAML file."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
+
+import typer
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from sqlalchemy import text
+
+from models.events.field_names import KnownNames
+from models.operators import OperatorLine, OperatorTerms, list_operators
+from models.operators.desired import (
+    DesiredChange,
+    DesiredOperator,
+    Plan,
+    Planned,
+    carry_out,
+    make_plan,
+)
+from models.operators.interventions import Person
+from models.platform.clock import DatabaseClock
+from models.platform.durations import Duration, format_duration
+from models.platform.encryption import Vault
+from models.settings.settings import read_settings
+from worker.cli.database import transaction
+from worker.cli.errors import Failed, WrongUsage
+from worker.cli.operators.accounts import format_term, warnings_about
+from worker.cli.options import per_second
+from worker.cli.output import remark, show_json
+from worker.cli.secret_file import read_line
+from worker.cli.up.environment import write_private
+
+_BYTES_MAX: Final = 4 * 1024 * 1024
+_OPTION: Final = "-f"
+# The secret that remains when a rotation has ended.
+_SECRETS: Final = text("SELECT code, coalesce(next_secret, secret) AS secret FROM operator")
+_SIGNS: Mapping[DesiredChange, str] = {
+    DesiredChange.ADD: "+",
+    DesiredChange.CHANGE: "~",
+    DesiredChange.NOTHING: "=",
+}
+
+
+# The format
+
+
+def _rate(value: object) -> object:
+    """Read `50/s` as the command line does; a number is a rate per second."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return per_second(value)
+    except typer.BadParameter as refusal:
+        raise ValueError(str(refusal)) from None
+
+
+class OneOperator(BaseModel):
+    """An operator. A field that is left out has the default of `slipway operators add`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    code: str
+    url: str
+    protocol: Literal["pam", "seamless"]
+    enabled: bool = True
+    agent: str | None = None
+    sign_calls: bool = False
+    close_delay: Duration = timedelta(hours=24)
+    announces_tickets: bool = False
+    rate: Annotated[float | None, BeforeValidator(_rate)] = None
+    in_flight: int = 32
+    timezone: str = "UTC"
+    lottery_ticket: Literal["ticket", "ticket+draw"] = "ticket"
+    secret_file: str | None = None
+    api_key_file: str | None = None
+
+    def desired(self, folder: Path) -> DesiredOperator:
+        """Read the secret files, which are named relative to *folder*. Raises WrongUsage."""
+        terms = {field.name: getattr(self, field.name) for field in fields(OperatorTerms)}
+        return DesiredOperator(
+            terms=OperatorTerms(**terms),
+            enabled=self.enabled,
+            secret=self._line(folder, "secret_file"),
+            api_key=self._line(folder, "api_key_file"),
+        )
+
+    def _line(self, folder: Path, name: str) -> str | None:
+        path = getattr(self, name)
+        return None if path is None else read_line(folder / path, option=f"{self.code}: {name}")
+
+
+class Document(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    operators: list[OneOperator] = Field(max_length=10_000)
+
+
+class _UniqueKeysLoader(yaml.SafeLoader):
+    """Loads YAML that holds nothing but data, and refuses a key that appears twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the library's signature
+        names = [key.value for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                problem = f"{name!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _read_document(path: Path) -> list[DesiredOperator]:
+    """Read the file at *path* and the secret files it names. Raises WrongUsage."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_BYTES_MAX)
+    except OSError as refusal:
+        raise WrongUsage(f"{_OPTION} {path}: {refusal.strerror}") from None
+    try:
+        document = Document.model_validate(yaml.load(content, _UniqueKeysLoader))  # noqa: S506 - a safe loader's child
+    except (yaml.YAMLError, UnicodeDecodeError) as refusal:
+        raise WrongUsage(
+            f"{_OPTION} {path} is not YAML: {' '.join(str(refusal).split())}"
+        ) from None
+    except ValidationError as refusal:
+        messages = _messages(refusal, content)
+        raise WrongUsage("\n  ".join([f"{_OPTION} {path}:", *messages])) from None
+    return [operator.desired(path.parent) for operator in document.operators]
+
+
+def _messages(refusal: ValidationError, content: bytes) -> Iterator[str]:
+    """Say what is wrong where; an operator is named by its code, if it has one."""
+    raw: Any = yaml.load(content, _UniqueKeysLoader)  # noqa: S506 - as above
+    for error in refusal.errors(include_url=False, include_input=False):
+        match error["loc"]:
+            case ("operators", int(place), *inner):
+                entry = raw["operators"][place]
+                code = entry.get("code") if isinstance(entry, dict) else None
+                where = " ".join(map(str, [code or f"operator {place + 1}", *inner]))
+            case location:
+                where = " ".join(map(str, location)) or "the file"
+        yield f"{where}: {error['msg']}{_hint(error['type'], error['loc'])}"
+
+
+def _hint(kind: str, location: tuple[int | str, ...]) -> str:
+    """Return what was probably meant, where that can be known."""
+    if kind == "string_type":
+        return '; put it in quotes: "…"'
+    if kind != "extra_forbidden":
+        return ""
+    name = str(location[-1])
+    known = KnownNames.of(Document.model_fields if len(location) == 1 else OneOperator.model_fields)
+    meant = known.near_misses({name: None}).get(name)
+    return f"; did you mean {meant}?" if meant else ""
+
+
+# `apply`
+
+
+def apply_file(path: Path, *, dry_run: bool, who: str, why: str, as_json: bool) -> None:
+    """Apply the whole file in one transaction, or nothing of it; print the differences."""
+    settings = read_settings()
+    desired = _read_document(path)
+    vault = Vault.with_keys(settings.secret_key)
+    with transaction() as connection:
+        now = DatabaseClock().now(connection)
+        plan = make_plan(connection, desired, vault=vault, now=now)
+        if not dry_run:
+            carry_out(connection, plan, vault=vault, now=now, person=Person(who, why))
+    for planned in plan.steps:
+        if planned.step is not DesiredChange.NOTHING:
+            for warning in warnings_about(planned.declared.terms, settings):
+                remark(f"warning: {planned.code}: {warning}")
+    if as_json:
+        show_json(_as_json(plan, applied=not dry_run))
+        return
+    for line in _lines(plan):
+        typer.echo(line)
+    if dry_run:
+        remark("dry run: nothing was changed")
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    for planned in plan.steps:
+        yield f"{_SIGNS[planned.step]} {planned.code}{_added(planned)}"
+        for name, (before, after) in planned.differences.items():
+            yield f"    {name}: {format_term(before)} -> {format_term(after)}"
+    if plan.unlisted:
+        yield f"not in the file, left as they are: {', '.join(plan.unlisted)}"
+
+
+def _added(planned: Planned) -> str:
+    terms = planned.declared.terms
+    return f" ({terms.protocol}, {terms.url})" if planned.step is DesiredChange.ADD else ""
+
+
+def _as_json(plan: Plan, *, applied: bool) -> dict[str, object]:
+    steps = [
+        {
+            "code": planned.code,
+            "step": planned.step,
+            "differences": {
+                name: {"from": before, "to": after}
+                for name, (before, after) in planned.differences.items()
+            },
+        }
+        for planned in plan.steps
+    ]
+    return {"applied": applied, "operators": steps, "unlisted": plan.unlisted}
+
+
+# `export`
+
+
+def export_file(path: Path | None, *, secrets: Path | None) -> None:
+    """Print the operators, or write them to *path*; write secrets below *secrets*, if given."""
+    vault = Vault.with_keys(read_settings().secret_key)
+    with transaction() as connection:
+        lines = list_operators(connection)
+        encrypted = {row.code: row.secret for row in connection.execute(_SECRETS)}
+    place = _place(secrets, relative_to=None if path is None else path.parent)
+    document = _write_document([_operator(line, place(line.code)) for line in lines])
+    try:
+        if secrets is not None:
+            secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for line in lines:
+                secret = vault.open(encrypted[line.code])
+                write_private(_secret_file(secrets, line.code), secret + "\n")
+        if path is not None:
+            path.write_text(document, encoding="utf-8")
+    except OSError as refusal:
+        raise Failed(f"{refusal.filename}: {refusal.strerror}") from None
+    if path is None:
+        typer.echo(document, nl=False)
+    if any(line.keys for line in lines):
+        remark("API keys are not in the file: only their hashes are stored")
+    if secrets is None:
+        remark("secrets are not in the file; with --secrets DIR each gets a file of its own")
+
+
+def _write_document(operators: Iterable[OneOperator]) -> str:
+    """Format *operators* as a file; fields with their default are left out."""
+    listed = [
+        {
+            name: _format_field(name, value)
+            for name, value in operator
+            if value != OneOperator.model_fields[name].default
+        }
+        for operator in operators
+    ]
+    document: str = yaml.safe_dump({"operators": listed}, sort_keys=False, allow_unicode=True)
+    return document
+
+
+def _format_field(name: str, value: object) -> object:
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    return f"{value:g}/s" if name == "rate" else value
+
+
+def _operator(line: OperatorLine, secret_file: str | None) -> OneOperator:
+    terms = {field.name: getattr(line, field.name) for field in fields(OperatorTerms)}
+    return OneOperator(**terms, enabled=line.disabled_at is None, secret_file=secret_file)
+
+
+def _place(secrets: Path | None, *, relative_to: Path | None) -> Callable[[str], str | None]:
+    """Return how the document names an operator's secret file: relative to its own folder."""
+
+    def place(code: str) -> str | None:
+        if secrets is None:
+            return None
+        file = _secret_file(secrets, code)
+        return os.path.relpath(file, relative_to) if relative_to is not None else str(file)
+
+    return place
+
+
+def _secret_file(folder: Path, code: str) -> Path:
+    return folder / f"{quote(code, safe='')}.secret"

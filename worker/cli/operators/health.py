@@ -1,0 +1,117 @@
+"""Shows how deliveries to the partners are going, and pings a partner."""
+
+from datetime import datetime, timedelta
+
+import typer
+
+from models.monitoring.operators import COUNTED_MAX, OperatorHealth, operator_health
+from models.operators.listing import unknown_operator
+from models.operators.partners import find_partner
+from models.platform.clock import DatabaseClock
+from models.platform.durations import format_duration
+from models.platform.encryption import Vault
+from models.settings.settings import read_settings
+from worker.cli.database import transaction
+from worker.cli.errors import Failed
+from worker.cli.output import as_text, moment, remark, show_json, show_table
+from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.ping import PingResult, ping
+
+_COLUMNS = (
+    *("code", "circuit", "in flight", "due", "oldest", "undelivered for", "dead"),
+    *("success", "p50", "p99", ""),
+)
+_SECOND = timedelta(seconds=1)
+
+
+def show_status(code: str | None, *, as_json: bool) -> None:
+    """Print the health of all operators, or of the one with this *code*."""
+    with transaction() as connection:
+        now = DatabaseClock().now(connection)
+        operators = operator_health(connection, now=now, code=code)
+    if as_json:
+        show_json(operators)
+        return
+    if not operators:
+        remark("no operator yet; add one with `slipway operators add`")
+        return
+    show_table(_COLUMNS, [_row(operator, now) for operator in operators])
+    for operator in operators:
+        if operator.circuit_advice is not None:
+            remark(f"{operator.code} ({operator.circuit_cause}): {operator.circuit_advice}")
+
+
+def ping_partner(code: str, *, as_json: bool) -> None:
+    """Ping the partner, disabled or not. Raises Failed if it does not respond as expected."""
+    settings = read_settings()
+    with transaction() as connection:
+        partner = find_partner(connection, code, now=DatabaseClock().now(connection))
+        if partner is None:
+            raise unknown_operator(connection, code)
+    vault = Vault.with_keys(settings.secret_key)
+    pinged = ping(
+        partner,
+        # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
+        secret=vault.open(partner.secret) if partner.sign_calls else "",
+        limits=TransferLimits.of(settings),
+        timeout=settings.partner_timeout,
+    )
+    if as_json:
+        show_json(pinged)
+    else:
+        _show_response(pinged)
+    if not pinged.there:
+        raise Failed(f"{code} did not respond as a {partner.protocol} partner does")
+
+
+def _row(operator: OperatorHealth, now: datetime) -> tuple[str, ...]:
+    rate = "" if operator.rate is None else f", {operator.rate:g}/s"
+    return (
+        operator.code,
+        operator.circuit,
+        f"{operator.in_flight}/{operator.in_flight_max}{rate}",
+        _count(operator.due),
+        "-" if operator.oldest_due_at is None else _age(operator.oldest_due_at, now),
+        "-" if operator.undelivered_since is None else _age(operator.undelivered_since, now),
+        _count(operator.dead),
+        "-" if operator.success_rate is None else f"{operator.success_rate:.1%}",
+        _milliseconds(operator.p50_ms),
+        _milliseconds(operator.p99_ms),
+        "; ".join(_notes(operator)),
+    )
+
+
+def _notes(operator: OperatorHealth) -> list[str]:
+    notes = []
+    if operator.circuit_since is not None:
+        since = f"{operator.circuit} since {moment(operator.circuit_since)}"
+        reason = operator.circuit_reason
+        notes.append(since if reason is None else f"{since}: {reason}")
+    if operator.next_probe_at is not None:
+        notes.append(f"next probe {moment(operator.next_probe_at)}")
+    if operator.disabled_at is not None:
+        notes.append(f"disabled since {moment(operator.disabled_at)}")
+    return notes
+
+
+def _count(count: int) -> str:
+    return f"{count}+" if count >= COUNTED_MAX else str(count)
+
+
+def _age(at: datetime, now: datetime) -> str:
+    return format_duration((now - at) // _SECOND * _SECOND)
+
+
+def _milliseconds(count: int | None) -> str:
+    return "-" if count is None else f"{count} ms"
+
+
+def _show_response(pinged: PingResult) -> None:
+    milliseconds = f"{pinged.took_ms:g} ms"
+    typer.echo(f"POST {pinged.url} {pinged.sent}")
+    if pinged.problem is not None:
+        typer.echo(f"no response after {milliseconds}: {pinged.problem}")
+        return
+    typer.echo(f"responded {pinged.status} after {milliseconds}")
+    if pinged.beginning:
+        typer.echo(as_text(pinged.beginning))
