@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from producers.simulation.rehearsal.lives import Kind, RehearsedLife, Truth, ideal
+from producers.simulation.rehearsal.world import EVENT_AGE_MAX
 
 WITHIN_WINDOW = timedelta(minutes=10)
 
@@ -27,6 +28,11 @@ class Told:
 
     @property
     def in_time(self) -> bool:
-        """All of it came within one parking window: only then is its end promised."""
+        """All of it came within one parking window, none too old: only then is its end promised."""
         moments = [moment for moment, _ in self.arrived]
+        if any(
+            moment - datetime.fromisoformat(event["occurred_at"]) > EVENT_AGE_MAX
+            for moment, event in self.arrived
+        ):
+            return False
         return not moments or max(moments) - min(moments) < WITHIN_WINDOW
