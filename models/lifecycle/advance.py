@@ -1,7 +1,7 @@
-"""Decide all that waits for one ticket, oldest first, again after each change (rule 5).
+"""Decides all events that wait for one ticket, oldest first, again after each change (rule 5).
 
-The one function that intake, delivery outcome, paid, sweep and command line all call, each inside
-its own transaction and under the ticket's lock.
+Intake, delivery, `paid`, the sweep and the command line all call `advance`, each inside its own
+transaction and under the ticket's lock.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,22 +18,22 @@ NO_WINDOW = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class PendingEvent(NamedTuple):
-    """An event to be decided. *arrival* breaks ties of time; parked ones carry their window."""
+    """An event to be decided. *arrival* breaks ties of time; parked events carry their window."""
 
     event: Event
     arrival: int
-    park_until: datetime | None = None  # none: it has just arrived
+    park_until: datetime | None = None  # None: it has just arrived
     reason: Reason | None = None  # what it has waited for so far
-    damage: str | None = None  # why nobody can decide it: its row is not as we wrote it
+    damage: str | None = None  # why it cannot be decided: its row is not as we wrote it
 
     @property
     def is_fresh(self) -> bool:
-        """It was never stored before."""
+        """Whether it was never stored before."""
         return self.park_until is None
 
 
 class DecidedEvent(NamedTuple):
-    """How a waiting event ended, or that it is (still) parked until *park_until*."""
+    """How a pending event ended, or that it is (still) parked until *park_until*."""
 
     pending: PendingEvent
     decision: Decision
@@ -42,144 +42,191 @@ class DecidedEvent(NamedTuple):
     park_until: datetime | None = None
 
 
+class _ParkedEvent(NamedTuple):
+    """A pending event that has to wait, and the decision that says what for."""
+
+    pending: PendingEvent
+    decision: Decision
+
+
 def advance(
     ticket: TicketState,
-    waiting: list[PendingEvent],
+    pending: list[PendingEvent],
     *,
     now: datetime,
     window: timedelta,
     was_new: bool,
     ended_before: datetime | None = None,
 ) -> list[DecidedEvent]:
-    """Decide *waiting* (fresh and parked alike) against *ticket*, which is changed in place.
+    """Decide *pending*, fresh and parked alike, against *ticket*, which is changed in place.
 
-    *was_new*: the ticket awaited the partner's answer when this transaction began, so its parked
-    events have a whole window from now on. *ended_before*: windows that ended up to then are
-    given up: decided once more, then rejected. Returns what is to be stored; a parked event that
-    stays as it was is not in it.
+    *was_new*: the ticket awaited the partner's response when this transaction began, so its parked
+    events get a whole window from now on. *ended_before*: events whose window ended by then are
+    decided once more, then rejected. Returns what is to be stored: a parked event that stays as it
+    was is not in it.
     """
     # An event that fits pays nothing for parking.
-    if len(waiting) == 1 and not ticket.parked and waiting[0].damage is None:
+    if len(pending) == 1 and not ticket.parked and pending[0].damage is None:
         before = ticket.standing
-        decision = decide(ticket, waiting[0].event)
+        decision = decide(ticket, pending[0].event)
         if decision.outcome is not Outcome.PARKED:
-            return [DecidedEvent(waiting[0], decision, before, ticket.standing)]
-    left = sorted(waiting, key=lambda one: (one.event.order_time, one.arrival))
-    decided = _turn_away_the_damaged(ticket, left)
-    decided += _decide_until_stable(ticket, left)
-    while ended_before is not None and (over := _give_up(ticket, left, ended_before)):
-        decided.append(over)
-        decided += _decide_until_stable(ticket, left)
-    decided += _turn_away_the_excess(ticket, left)
-    decided += _park(ticket, left, now=now, window=window, was_new=was_new)
-    ticket.parked = len(left)
+            return [DecidedEvent(pending[0], decision, before, ticket.standing)]
+    in_order = sorted(pending, key=lambda event: (event.event.order_time, event.arrival))
+    decided, undamaged = _reject_damaged(ticket, in_order)
+    ended, parked = _decide_until_stable(ticket, undamaged)
+    decided += ended
+    while ended_before is not None and (overdue := _overdue(ticket, parked, ended_before)):
+        decided.append(_give_up(ticket, overdue))
+        left = [event.pending for event in parked if event is not overdue]
+        ended, parked = _decide_until_stable(ticket, left)
+        decided += ended
+    excess, parked = _reject_excess(ticket, parked)
+    decided += excess
+    decided += _park(ticket, parked, now=now, window=window, was_new=was_new)
+    ticket.parked = len(parked)
     return decided
 
 
-def _decide_until_stable(ticket: TicketState, left: list[PendingEvent]) -> list[DecidedEvent]:
-    """Each change may let an older one fit; ends because every round removes one of *left*."""
-    decided: list[DecidedEvent] = []
-    place = 0
-    while place < len(left):
+def _decide_until_stable(
+    ticket: TicketState, pending: list[PendingEvent]
+) -> tuple[list[DecidedEvent], list[_ParkedEvent]]:
+    """Return the events that ended, and those that have to wait as the ticket is now.
+
+    Each change may let an older event fit, so all that wait are decided again after it; this ends
+    because every round ends one of them.
+    """
+    left = pending.copy()
+    ended: list[DecidedEvent] = []
+    parked: list[_ParkedEvent] = []
+    while len(parked) < len(left):
+        event = left[len(parked)]
         before = ticket.standing
-        decision = decide(ticket, left[place].event)
+        decision = decide(ticket, event.event)
         if decision.outcome is Outcome.PARKED:
-            place += 1
+            parked.append(_ParkedEvent(event, decision))
             continue
-        decided.append(DecidedEvent(left.pop(place), decision, before, ticket.standing))
-        place = 0
-    return decided
+        ended.append(DecidedEvent(event, decision, before, ticket.standing))
+        del left[len(parked)]
+        parked.clear()
+    return ended, parked
 
 
-def _give_up(
-    ticket: TicketState, left: list[PendingEvent], ended_before: datetime
-) -> DecidedEvent | None:
-    """End the wait of one event whose window is over; a numbered one gives up the gap before it."""
-    ended = [one for one in left if one.park_until is not None and one.park_until <= ended_before]
-    if not ended or ticket.status is Status.NEW:
+def _overdue(
+    ticket: TicketState, parked: list[_ParkedEvent], ended_before: datetime
+) -> _ParkedEvent | None:
+    """Return the next event to give up because a window is over, or None if there is none.
+
+    A numbered event gives up the gap before it, so the lowest number up to it is the next.
+    """
+    overdue = [
+        event
+        for event in parked
+        if event.pending.park_until is not None and event.pending.park_until <= ended_before
+    ]
+    if not overdue or ticket.status is Status.NEW:
         return None
-    numbered = [one for one in ended if one.event.sequence is not None]
+    numbers = [number for event in overdue if (number := event.pending.event.sequence) is not None]
+    if not numbers:
+        return overdue[0]
+    return min((event for event in parked if _is_numbered_up_to(event, max(numbers))), key=_number)
+
+
+def _is_numbered_up_to(event: _ParkedEvent, last: int) -> bool:
+    return event.pending.event.sequence is not None and _number(event) <= last
+
+
+def _number(event: _ParkedEvent) -> int:
+    assert event.pending.event.sequence is not None, "only numbered events are compared by number"
+    return event.pending.event.sequence
+
+
+def _give_up(ticket: TicketState, overdue: _ParkedEvent) -> DecidedEvent:
+    """End the wait of one event: a numbered one is decided without the gap before it."""
     before = ticket.standing
-    if numbered:
-        last = max(_number(one) for one in numbered)
-        first = min(
-            (one for one in left if one.event.sequence is not None and _number(one) <= last),
-            key=_number,
+    if overdue.pending.event.sequence is None:
+        return DecidedEvent(
+            overdue.pending, _window_ended(ticket, overdue.decision), before, before
         )
-        left.remove(first)
-        ticket.sequence = _number(first) - 1
-        decision = decide(ticket, first.event)
-        if decision.outcome is Outcome.PARKED:
-            ticket.sequence = _number(first)
-            decision = _window_ended(ticket, decision)
-        return DecidedEvent(first, decision, before, ticket.standing)
-    left.remove(ended[0])
-    return DecidedEvent(
-        ended[0], _window_ended(ticket, decide(ticket, ended[0].event)), before, before
-    )
+    number = _number(overdue)
+    ticket.sequence = number - 1
+    decision = decide(ticket, overdue.pending.event)
+    if decision.outcome is Outcome.PARKED:
+        ticket.sequence = number
+        decision = _window_ended(ticket, decision)
+    return DecidedEvent(overdue.pending, decision, before, ticket.standing)
 
 
-def _number(one: PendingEvent) -> int:
-    assert one.event.sequence is not None, "only numbered events are asked for their number"
-    return one.event.sequence
-
-
-def _window_ended(ticket: TicketState, waited: Decision) -> Decision:
+def _window_ended(ticket: TicketState, parked: Decision) -> Decision:
     return Decision(
         Outcome.REJECTED,
         Reason.WINDOW_ENDED,
-        f"waited for as long as the parking window lasts; {waited.message} "
-        f"(statement in force: {ticket.standing}"
+        f"waited for as long as the parking window lasts; {parked.message} "
+        f"(current result: {ticket.standing}"
         + (f" of {format_timestamp(ticket.settled_at)})" if ticket.settled_at else ")"),
     )
 
 
-def _turn_away_the_damaged(ticket: TicketState, left: list[PendingEvent]) -> list[DecidedEvent]:
-    """What the log holds otherwise than it came is a person's; nothing waits for it."""
-    damaged = [one for one in left if one.damage is not None]
-    for one in damaged:
-        left.remove(one)
-    return [
+def _reject_damaged(
+    ticket: TicketState, pending: list[PendingEvent]
+) -> tuple[list[DecidedEvent], list[PendingEvent]]:
+    """Reject events whose stored data is damaged: they need a person, and nothing waits for them.
+
+    Returns them and the others.
+    """
+    rejected = [
         DecidedEvent(
-            one,
-            Decision(Outcome.REJECTED, Reason.POISON, one.damage),
+            event,
+            Decision(Outcome.REJECTED, Reason.POISON, event.damage),
             ticket.standing,
             ticket.standing,
         )
-        for one in damaged
+        for event in pending
+        if event.damage is not None
     ]
+    return rejected, [event for event in pending if event.damage is None]
 
 
-def _turn_away_the_excess(ticket: TicketState, left: list[PendingEvent]) -> list[DecidedEvent]:
-    """At most `PARKED_MAX` wait on one ticket; the latest to arrive are turned away (rule 7)."""
-    excess = sorted(left, key=lambda one: one.arrival)[PARKED_MAX:]
-    for one in excess:
-        left.remove(one)
-    message = f"{PARKED_MAX} events wait on this ticket already"
-    decision = Decision(Outcome.REJECTED, Reason.TOO_MANY_PARKED, message)
-    return [DecidedEvent(one, decision, ticket.standing, ticket.standing) for one in excess]
+def _reject_excess(
+    ticket: TicketState, parked: list[_ParkedEvent]
+) -> tuple[list[DecidedEvent], list[_ParkedEvent]]:
+    """Reject the latest to arrive beyond `PARKED_MAX` (rule 7). Returns them and the others."""
+    if len(parked) <= PARKED_MAX:
+        return [], parked
+    last = sorted(event.pending.arrival for event in parked)[PARKED_MAX - 1]
+    decision = Decision(
+        Outcome.REJECTED,
+        Reason.TOO_MANY_PARKED,
+        f"{PARKED_MAX} events wait on this ticket already",
+    )
+    excess = sorted(
+        (event.pending for event in parked if event.pending.arrival > last),
+        key=lambda event: event.arrival,
+    )
+    rejected = [DecidedEvent(event, decision, ticket.standing, ticket.standing) for event in excess]
+    return rejected, [event for event in parked if event.pending.arrival <= last]
 
 
 def _park(
     ticket: TicketState,
-    left: list[PendingEvent],
+    parked: list[_ParkedEvent],
     *,
     now: datetime,
     window: timedelta,
     was_new: bool,
 ) -> list[DecidedEvent]:
-    """Store the fresh ones, and those that wait for something else, or for longer, than before."""
-    parked: list[DecidedEvent] = []
-    for one in left:
-        until = one.park_until
+    """Return the fresh events, and those that wait for something else, or longer, than before."""
+    to_store: list[DecidedEvent] = []
+    for pending, decision in parked:
+        until = pending.park_until
         if ticket.status is Status.NEW:
             until = NO_WINDOW
         elif was_new:
             until = now + window
         elif until is None:
-            # From its receipt (rule 8), by the one clock that windows are judged by.
-            until = now - one.event.lag + window
-        decision = decide(ticket, one.event)
-        if (until, decision.reason) != (one.park_until, one.reason):
-            parked.append(DecidedEvent(one, decision, ticket.standing, ticket.standing, until))
-    return parked
+            # From its receipt (rule 8), by the same clock that ends windows.
+            until = now - pending.event.lag + window
+        if (until, decision.reason) != (pending.park_until, pending.reason):
+            to_store.append(
+                DecidedEvent(pending, decision, ticket.standing, ticket.standing, until)
+            )
+    return to_store

@@ -246,8 +246,8 @@ def _superseded(ticket: TicketState, event: Event, reason: Reason) -> Decision:
     return Decision(
         Outcome.SUPERSEDED,
         reason,
-        f"{event.action} of {format_timestamp(event.order_time)} is older than the statement"
-        f" in force: {ticket.standing} since {format_timestamp(ticket.settled_at)}",
+        f"{event.action} of {format_timestamp(event.order_time)} is older than the current"
+        f" result: {ticket.standing} since {format_timestamp(ticket.settled_at)}",
     )
 
 

@@ -73,7 +73,7 @@ def test_a_window_that_ends_says_what_was_waited_for_and_what_stands():
         message = life.ended[loser].message
         assert message is not None
         assert message.startswith("waited for as long as the parking window lasts; the ticket ")
-        assert f"(statement in force: {stands})" in message
+        assert f"(current result: {stands})" in message
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_what_is_superseded_names_both_statements(older, reason):
     assert decision.reason == reason
     assert decision.message == (
         f"ticket_{older.partition('@')[0]} of 2026-11-20T12:00:04Z is older than the "
-        "statement in force: resulted/won since 2026-11-20T12:00:05Z"
+        "current result: resulted/won since 2026-11-20T12:00:05Z"
     )
 
 
