@@ -1,4 +1,4 @@
-"""What became of events by a person's word, in memory and in the record of interventions."""
+"""How a person resolved events: as values, and in the record of interventions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,10 +16,10 @@ from models.vocabulary import Outcome
 def resolution_of(
     ticket: TicketState, row: Row[Any], decided: Sequence[DecidedEvent]
 ) -> EventResolution:
-    """How the event of *row* ended; one that was not decided is as it was."""
-    for one in decided:
-        if one.pending.event.event_id == row.event_id:
-            return _ended(ticket, one, asked=True, was=(row.outcome, row.reason))
+    """Return how the event of *row* ended; one that was not decided is unchanged."""
+    for event in decided:
+        if event.pending.event.event_id == row.event_id:
+            return _decided(ticket, event, asked=True, was=(row.outcome, row.reason))
     return EventResolution(
         operator=ticket.terms.code,
         ticket_id=ticket.ticket_id,
@@ -40,55 +40,57 @@ def resolution_of(
 def decided_along(
     ticket: TicketState, asked: Sequence[str], decided: Sequence[DecidedEvent]
 ) -> list[EventResolution]:
-    """Parked events that could be decided because of those that were asked for."""
+    """Return the parked events that could be decided because of those that were *asked* for."""
     return [
-        _ended(ticket, one, asked=False, was=(Outcome.PARKED.value, None))
-        for one in decided
-        if one.pending.event.event_id not in asked
+        _decided(ticket, event, asked=False, was=(Outcome.PARKED.value, None))
+        for event in decided
+        if event.pending.event.event_id not in asked
     ]
-
-
-def _ended(
-    ticket: TicketState, one: DecidedEvent, *, asked: bool, was: tuple[str, str | None]
-) -> EventResolution:
-    event, decision = one.pending.event, one.decision
-    told = [
-        owed for owed in ticket.new_notices if owed.event_id == event.event_id and not owed.withheld
-    ]
-    return EventResolution(
-        operator=ticket.terms.code,
-        ticket_id=ticket.ticket_id,
-        event_id=event.event_id,
-        action=event.action,
-        asked=asked,
-        was_outcome=was[0],
-        was_reason=was[1],
-        outcome=decision.outcome,
-        reason=decision.reason,
-        message=decision.message,
-        status_before=one.before,
-        status_after=one.after,
-        park_until=one.park_until,
-        notices=tuple(owed.action.value for owed in told),
-    )
 
 
 def record_resolution(
     connection: Connection,
     ticket: int | None,
-    end: EventResolution,
+    resolution: EventResolution,
     did: str,
     *,
     person: Person,
     now: datetime,
     **facts: object,
 ) -> None:
-    """Who and why, with the end the event had before."""
+    """Record who resolved the event and why, with its outcome before and after."""
     facts |= {
-        "event_id": end.event_id,
-        "action": end.action,
-        "was": {"outcome": end.was_outcome, "reason": end.was_reason},
-        "is": {"outcome": end.outcome, "reason": end.reason},
+        "event_id": resolution.event_id,
+        "action": resolution.action,
+        "was": {"outcome": resolution.was_outcome, "reason": resolution.was_reason},
+        "is": {"outcome": resolution.outcome, "reason": resolution.reason},
     }
-    change = Change(did, operator=end.operator or None, ticket=ticket, facts=facts)
+    change = Change(did, operator=resolution.operator or None, ticket=ticket, facts=facts)
     record_intervention(connection, change, person=person, at=now)
+
+
+def _decided(
+    ticket: TicketState, decided: DecidedEvent, *, asked: bool, was: tuple[str, str | None]
+) -> EventResolution:
+    event, decision = decided.pending.event, decided.decision
+    was_outcome, was_reason = was
+    return EventResolution(
+        operator=ticket.terms.code,
+        ticket_id=ticket.ticket_id,
+        event_id=event.event_id,
+        action=event.action,
+        asked=asked,
+        was_outcome=was_outcome,
+        was_reason=was_reason,
+        outcome=decision.outcome,
+        reason=decision.reason,
+        message=decision.message,
+        status_before=decided.before,
+        status_after=decided.after,
+        park_until=decided.park_until,
+        notices=tuple(
+            notice.action.value
+            for notice in ticket.new_notices
+            if notice.event_id == event.event_id and not notice.withheld
+        ),
+    )

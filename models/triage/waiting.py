@@ -1,7 +1,7 @@
-"""What still goes on by itself: notices between two tries, and tickets that have not ended.
+"""Lists what still proceeds by itself: undelivered notices, and tickets that have not ended.
 
-Nothing here needs a person yet; who asks wants to know since when, and why. Reads only, a page at a
-time, in the order of the index that finds it.
+Nothing here needs a person yet; the lists answer since when something waits, and why. Reads only, a
+page at a time, in the order of the index that finds the rows.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
 from models.events.stored import stored_object
 from models.operators.listing import unknown_operator
@@ -19,7 +19,7 @@ from models.vocabulary import Status
 T = TypeVar("T")
 UNENDED: Final = (Status.NEW, Status.RESERVED, Status.OPEN, Status.RESULTED)
 
-# Operator by operator, as the index `notice_due` goes: the next to be tried first.
+# Operator by operator, in the order of the index `notice_due`: the next to be tried first.
 UNDELIVERED: Final = text("""
       WITH undelivered AS MATERIALIZED (
            SELECT n.*, o.code, o.disabled_at,
@@ -45,7 +45,7 @@ UNDELIVERED: Final = text("""
                            FROM delivery_attempt
                           WHERE notice = n.id ORDER BY claim DESC LIMIT 1) a ON true
      ORDER BY n.due_at, n.id""")
-# The condition on both ends stands in the text: only so is `ticket_unended` of use.
+# `ticket_unended` is a partial index: the statement must repeat its condition.
 TICKETS: Final = text("""
     SELECT t.id, CAST(:operator AS text) AS operator, t.ticket_id, t.status, t.result,
            t.created_at, t.changed_at, t.close_due_at, t.parked, t.unfinished, t.details, t.amounts
@@ -61,14 +61,15 @@ KNOWN: Final = text("SELECT EXISTS (SELECT FROM operator WHERE code = :operator)
 
 
 class InvalidPlace(Exception):
-    """What was given as the end of a page is none."""
+    """What was given as the place where a page ended is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndeliveredNotice:
-    """A notice that its partner has not taken so far, and what the last attempt met.
+    """A notice that its partner has not accepted so far, and the result of the last attempt.
 
-    *next_try_at*: not before; later while the circuit is open or the operator disabled.
+    *next_try_at* is the earliest time; it is later while the circuit is open or the operator is
+    disabled.
     """
 
     id: int
@@ -78,7 +79,7 @@ class UndeliveredNotice:
     generation: int
     undelivered_since: datetime
     next_try_at: datetime
-    leased_until: datetime | None  # being sent until then, at most
+    leased_until: datetime | None  # being sent, until then at most
     tries: int
     perhaps_delivered: bool
     circuit_open: bool
@@ -102,15 +103,15 @@ class UnendedTicket:
     created_at: datetime
     changed_at: datetime
     close_due_at: datetime | None
-    parked: int  # events that wait
-    unfinished: int  # notices that the partner has not taken
+    parked: int  # parked events
+    unfinished: int  # notices that the partner has not accepted
     details: dict[str, Any]
     amounts: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some of a list, and where the next page begins; None: there is no more."""
+    """A part of a list. *next* is the place where the next page begins, or None at the end."""
 
     lines: tuple[T, ...]
     next: str | None
@@ -124,27 +125,27 @@ def list_undelivered(
     after: str | None = None,
     limit: int,
 ) -> Page[UndeliveredNotice]:
-    """Notices between two tries, the next to be tried first; those owed since *before* alone.
+    """List undelivered notices, the next to be tried first; only those created before *before*.
 
-    *after*: the `next` of the page before. Raises InvalidPlace, OperatorUnknown.
+    *after* is the `next` of the previous page. Raises InvalidPlace, OperatorUnknown.
     """
-    _check(connection, operator)
+    _check_operator(connection, operator)
     due_at, number = None, 0
     if after is not None:
         due_at, number = _place(after)
-    asked = {
+    parameters = {
         "operator": operator,
         "before": before,
         "due_at": due_at or "-infinity",
         "id": number,
         "limit": limit + 1,
     }
-    rows = [UndeliveredNotice(**row) for row in connection.execute(UNDELIVERED, asked).mappings()]
-    last = rows[min(limit, len(rows)) - 1] if rows else None
-    following = (
-        f"{format_timestamp(last.next_try_at)},{last.id}" if last and len(rows) > limit else None
-    )
-    return Page(tuple(rows[:limit]), following)
+    rows = connection.execute(UNDELIVERED, parameters).mappings()
+    notices = [UndeliveredNotice(**row) for row in rows]
+    if len(notices) <= limit:
+        return Page(tuple(notices), next=None)
+    last = notices[limit - 1]
+    return Page(tuple(notices[:limit]), next=f"{format_timestamp(last.next_try_at)},{last.id}")
 
 
 def list_unended(
@@ -156,30 +157,35 @@ def list_unended(
     after: str | None = None,
     limit: int,
 ) -> Page[UnendedTicket]:
-    """An operator's tickets that have not ended, the oldest first; as `list_undelivered`."""
-    _check(connection, operator)
-    asked = {
+    """List an operator's tickets that have not ended, oldest first; see `list_undelivered`."""
+    _check_operator(connection, operator)
+    parameters = {
         "operator": operator,
         "statuses": [status.value for status in statuses],
         "before": before,
         "id": 0 if after is None else _number(after),
         "limit": limit + 1,
     }
-    rows = [_ticket(dict(row)) for row in connection.execute(TICKETS, asked).mappings()]
-    following = str(rows[limit - 1].id) if len(rows) > limit else None
-    return Page(tuple(rows[:limit]), following)
+    rows = connection.execute(TICKETS, parameters).mappings()
+    tickets = [_ticket(row) for row in rows]
+    if len(tickets) <= limit:
+        return Page(tuple(tickets), next=None)
+    return Page(tuple(tickets[:limit]), next=str(tickets[limit - 1].id))
 
 
-def _check(connection: Connection, operator: str | None) -> None:
+def _check_operator(connection: Connection, operator: str | None) -> None:
     known = operator is None or connection.execute(KNOWN, {"operator": operator}).scalar_one()
     if operator is not None and not known:
         raise unknown_operator(connection, operator)
 
 
-def _ticket(row: dict[str, Any]) -> UnendedTicket:
-    row["details"] = stored_object(row["details"])
-    row["amounts"] = {} if row["amounts"] is None else stored_object(row["amounts"])
-    return UnendedTicket(**row)
+def _ticket(row: RowMapping) -> UnendedTicket:
+    facts = {
+        **row,
+        "details": stored_object(row["details"]),
+        "amounts": {} if row["amounts"] is None else stored_object(row["amounts"]),
+    }
+    return UnendedTicket(**facts)
 
 
 def _place(after: str) -> tuple[datetime, int]:
@@ -190,8 +196,8 @@ def _place(after: str) -> tuple[datetime, int]:
         raise InvalidPlace(f"{after[:40]!r} {_WRONG_PLACE}") from None
 
 
-def _number(given: str) -> int:
+def _number(place: str) -> int:
     digits = len(str(_NUMBER_MAX))
-    if not (given.isascii() and given.isdecimal() and len(given) <= digits):
-        raise InvalidPlace(f"{given[:40]!r} {_WRONG_PLACE}")
-    return min(int(given), _NUMBER_MAX)
+    if not (place.isascii() and place.isdecimal() and len(place) <= digits):
+        raise InvalidPlace(f"{place[:40]!r} {_WRONG_PLACE}")
+    return min(int(place), _NUMBER_MAX)

@@ -148,7 +148,7 @@ def test_what_has_to_wait_waits_for_a_whole_window_from_now(harness, records, wa
 
 
 def test_what_happened_too_long_ago_stays_refused(harness, ways):
-    """Protocol H16: its ticket may have been removed, and must not come to life again."""
+    """H16: its ticket may have been removed, and must not be created again."""
     entry_id = refused(harness, "ticket_win")
     harness.add_operator("betsy")
     harness.wait(AGE_MAX + HOUR)
@@ -170,9 +170,9 @@ def test_what_is_let_go_leaves_the_list_and_stays_in_its_ticket_s_story(
         (story,) = load_histories(connection, "T")
     assert [one.did for one in story.interventions] == ["raw_event_dropped"]
     assert [one.dropped_at for one in story.refused] == [harness.now]
-    with pytest.raises(NotPossible, match="was dealt with at"):
+    with pytest.raises(NotPossible, match="was resolved at"):
         ways.drop_raw(entry_id)
-    with pytest.raises(NotPossible, match="nothing is kept raw of a stream entry 1-1"):
+    with pytest.raises(NotPossible, match="there is no raw input of a stream entry 1-1"):
         ways.drop_raw("1-1")
 
 
@@ -191,5 +191,5 @@ def test_of_two_persons_at_once_only_one_retries(harness, ways, engine):
             errors = [result.exception() for result in (one, other)]
 
     assert [error for error in errors if error is None] == [None]
-    assert any("somebody else has just dealt with" in str(error) for error in errors)
+    assert any("another person has just resolved" in str(error) for error in errors)
     assert len(ways.kept()) == 1
