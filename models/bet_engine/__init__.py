@@ -1,6 +1,7 @@
-"""The Bet Engine API's side of a ticket: who may ask, what is shown, and `paid` (contracts 1.7).
+"""Tickets for the Bet Engine API: who may call, what is shown, and `paid` (contracts 1.7).
 
-`access` recognises an operator by its signature, `tickets` finds and shows, `payment` decides.
+`access` identifies an operator by its signature, `tickets` finds and shows tickets, `payment`
+opens one, and `ticket_object` is what an operator sees.
 """
 
 from models.bet_engine.access import AccessDenied, Caller, verify_caller

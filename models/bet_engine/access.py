@@ -1,4 +1,4 @@
-"""Recognises the operator that signed a request to the Bet Engine API (contracts: BetStack 1.2)."""
+"""Identifies the operator that signed a request to the Bet Engine API (contracts 1.2)."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,8 +13,8 @@ from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.platform.encryption import Vault, new_secret
 from models.platform.signing import Flaw, Genuine, verify
 
-# One row always: the time of a request is judged the same way whoever it claims to be from. A
-# disabled operator is let in: disabling holds its notices, while events go on being applied.
+# Always one row: the time of a request is checked in the same way whoever it claims to be from. A
+# disabled operator has access: disabling holds its notices, while events are still applied.
 FIND: Final = text("""
     SELECT clock.now, o.id, o.code, o.protocol, o.timezone, o.secret, o.next_secret, o.switch_at,
            o.forget_at
@@ -24,7 +24,7 @@ FIND: Final = text("""
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """The three headers as they came (None: absent), and the raw body."""
+    """The three headers as received, None if absent, and the raw body."""
 
     operator_name: str | None
     timestamp: str | None
@@ -34,7 +34,7 @@ class SignedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An operator whose signature is genuine."""
+    """An operator whose signature is valid."""
 
     operator: int
     code: str
@@ -43,7 +43,7 @@ class Caller:
 
 
 class AccessDenied(StrEnum):
-    """Why a request is refused before its signature says anything."""
+    """Why a request is refused before its signature is checked."""
 
     HEADER_MISSING = "header_missing"
     OPERATOR_UNKNOWN = "operator_unknown"
@@ -52,18 +52,19 @@ class AccessDenied(StrEnum):
 def verify_caller(
     connection: Connection, request: SignedRequest, *, vault: Vault, window: timedelta
 ) -> Caller | AccessDenied | Flaw:
-    """Who signed *request*, or why it is refused: for our log, the caller learns only that it was.
+    """Return who signed *request*, or why it is refused.
 
-    The timestamp is judged by the database's clock. For an operator that is not there the same is
-    done as for one that is, so that names cannot be told by the time an answer takes. Raises
-    NoKeyOpensIt when the operator's own secret cannot be opened.
+    The reason is for Slipway's log; the caller only learns that it was refused. The timestamp is
+    checked against the database's clock. An unknown operator costs the same work as a known one, so
+    that response times do not reveal names. Raises DecryptionFailed if no key decrypts the
+    operator's secret.
     """
     name, timestamp, signature = request.operator_name, request.timestamp, request.signature
     if name is None or timestamp is None or signature is None:
         return AccessDenied.HEADER_MISSING
     code = name if _is_code(name) else None
     row = connection.execute(FIND, {"code": code}).one()
-    judged = verify(
+    verified = verify(
         request.body,
         timestamp=timestamp,
         signature=signature,
@@ -73,18 +74,25 @@ def verify_caller(
     )
     if row.id is None:
         return AccessDenied.OPERATOR_UNKNOWN
-    if isinstance(judged, Genuine):
-        return Caller(row.id, row.code, row.protocol, ZoneInfo(row.timezone))
-    return judged.flaw
+    if isinstance(verified, Genuine):
+        return Caller(
+            operator=row.id, code=row.code, protocol=row.protocol, zone=ZoneInfo(row.timezone)
+        )
+    return verified.flaw
 
 
 def _secrets(row: Row[Any], vault: Vault) -> tuple[str, ...]:
     if row.id is None:
         return (vault.open(vault.seal(new_secret())),)
-    sealed = EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
-    return verifying_secrets(sealed, vault, row.now)
+    encrypted = EncryptedSecrets(
+        secret=row.secret,
+        next_secret=row.next_secret,
+        switch_at=row.switch_at,
+        forget_at=row.forget_at,
+    )
+    return verifying_secrets(encrypted, vault, row.now)
 
 
 def _is_code(name: str) -> bool:
-    """Whether it can be an operator's: PostgreSQL is not even asked for anything else."""
+    """Whether it can be an operator's code. PostgreSQL is not queried for anything else."""
     return 1 <= len(name) <= ID_CHARACTERS_MAX and name.isprintable()

@@ -1,4 +1,4 @@
-"""`paid`: a reserved ticket has been paid and becomes open (contracts: BetStack 1.7, 1.9)."""
+"""`paid`: a reserved ticket has been paid and becomes open (contracts 1.7 and 1.9)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ _SEAMLESS: Final = "seamless"
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """It was reserved and is open now, or already beyond: what waited for that is decided too."""
+    """It was reserved and is open now, or further: events that waited for that are decided too."""
 
     ticket: TicketObject
 
@@ -35,12 +35,12 @@ class UnknownTicket:
 
 @dataclass(frozen=True, slots=True)
 class NotReserved:
-    """The ticket is not `reserved`, so nothing was changed: paid before, cancelled, or never."""
+    """The ticket is not `reserved` (any more): nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotOffered:
-    """A seamless wallet pays in the call that places the ticket; there is nothing to confirm."""
+    """A seamless wallet pays in the call that places the ticket, so nothing is to be confirmed."""
 
 
 PaymentOutcome = Paid | UnknownTicket | NotReserved | NotOffered
@@ -56,8 +56,9 @@ def pay(
 ) -> PaymentOutcome:
     """Open the caller's reserved ticket inside the caller's transaction, under the ticket's lock.
 
-    Of many at once one is `Paid` and the others are `NotReserved`; against a discard that is being
-    applied, whoever gets the lock first wins. A refusal changes nothing and is not kept.
+    Of several concurrent calls one is `Paid` and the others are `NotReserved`. Between a payment
+    and a discard that is being applied, the first to get the lock wins. A refusal changes nothing
+    and is not stored.
     """
     if caller.protocol == _SEAMLESS:
         return NotOffered()
@@ -68,17 +69,18 @@ def pay(
     if ticket.status is not Status.RESERVED:
         return NotReserved()
     now = clock.now(connection)
-    # What is parked is read after the lock was taken (rule 20), and decided along (rule 5).
-    waiting = [*parked_of(connection, [ticket])[row_id], _payment(ticket, now)]
-    decided = advance(ticket, waiting, now=now, window=parking_window, was_new=False)
-    paid = next(one for one in decided if one.pending is waiting[-1])
+    # Parked events are read after the lock was taken (rule 20), and decided too (rule 5).
+    payment = _payment(ticket, now)
+    pending = [*parked_of(connection, [ticket])[row_id], payment]
+    decided = advance(ticket, pending, now=now, window=parking_window, was_new=False)
+    paid = next(event for event in decided if event.pending is payment)
     assert paid.decision.outcome is Outcome.APPLIED, "a reserved ticket takes a payment"
     save_changes(connection, [TicketChange(ticket, decided)], now=now)
     return Paid(read_ticket(connection, row_id, caller=caller))
 
 
 def _payment(ticket: TicketState, now: datetime) -> PendingEvent:
-    """The payment as an event of the log; it is no repeat of anything, so its id is new."""
+    """Return the payment as an event for the log. It repeats nothing, so its id is new."""
     event = Event(
         event_id=f"paid:{uuid4()}",
         action=Action.PAID,

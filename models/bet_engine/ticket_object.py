@@ -1,4 +1,4 @@
-"""The ticket object of the Bet Engine API (contracts: BetStack 1.7, 1.8)."""
+"""The ticket object of the Bet Engine API (contracts 1.7 and 1.8)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from models.vocabulary import Result, Status
 
-# What the samples write, and nothing says otherwise: no offset, always six digits.
+# The form that the contract's samples have: no offset, always six digits of a second.
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%f"
 
 
 @dataclass(frozen=True, slots=True)
 class BetEngineTicket:
-    """A ticket's row, as far as it is shown. *amounts*: those its present result came with."""
+    """The columns of a ticket that are shown. *amounts*: those of its current result."""
 
     ticket_id: str
     status: Status
@@ -26,11 +26,11 @@ class BetEngineTicket:
 
 @dataclass(frozen=True, slots=True)
 class TicketObject:
-    """A ticket as an operator sees it; the fields in the contract's order.
+    """A ticket as an operator sees it, with the fields in the contract's order.
 
-    Money in cents. `created` and `updated` are in UTC, `operator_time_*` in the operator's zone,
-    all without an offset. What Slipway was not told is null; it knows neither `source` nor the
-    ticket's `events`, and what it keeps has been approved.
+    Money is in cents. `created` and `updated` are in UTC, `operator_time_*` in the operator's zone,
+    all without an offset. What Slipway does not know is null: always `source`, and `events` is
+    empty. A stored ticket has been approved.
     """
 
     id: str
@@ -62,15 +62,16 @@ class TicketObject:
 
 
 def ticket_object(ticket: BetEngineTicket, *, zone: tzinfo) -> TicketObject:
-    """Show *ticket* to its operator, whose time zone is *zone*.
+    """Return *ticket* as its operator sees it, in the time zone *zone*.
 
-    `refunded` is ours and shows as `void`. The amounts are those of the result where it brought
-    some (a void recalculates them, a cash-out has its own payout); a lost ticket pays nothing.
+    `refunded` is Slipway's own result and is shown as `void`. The amounts are those of the result
+    if it had any (a void recalculates them, a cash-out has its own payout); a lost ticket pays
+    nothing.
     """
     facts = {**ticket.details, **(ticket.amounts or {})}
     if ticket.result is Result.LOST:
         facts |= {"gross_payout": 0, "net_payout": 0}
-    shown = Result.VOID if ticket.result is Result.REFUNDED else ticket.result
+    result = Result.VOID if ticket.result is Result.REFUNDED else ticket.result
     return TicketObject(
         id=ticket.ticket_id,
         code=facts.get("ticket_code"),
@@ -86,7 +87,7 @@ def ticket_object(ticket: BetEngineTicket, *, zone: tzinfo) -> TicketObject:
         ext_type=facts.get("ext_type"),
         currency=facts.get("currency"),
         status=ticket.status.value,
-        result=shown.value,
+        result=result.value,
         approved=True,
         source=None,
         type=facts.get("ticket_type"),

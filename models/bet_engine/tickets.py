@@ -1,4 +1,4 @@
-"""Finds an operator's tickets for the Bet Engine API. What is `absent` is shown to nobody."""
+"""Finds an operator's tickets for the Bet Engine API, except those that are `absent`."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -12,7 +12,7 @@ from models.events.stored import well_typed_facts
 from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.vocabulary import Result, Status
 
-# An id is tried before a code. Codes are short and come again: the newest ticket has it.
+# An id takes precedence over a code. Codes are short and are reused: the newest ticket has it.
 FIND_ID: Final = text("""
     SELECT id FROM (
         (SELECT t.id, 1 AS place FROM ticket t
@@ -22,12 +22,12 @@ FIND_ID: Final = text("""
           WHERE t.operator = :operator AND t.details ->> 'ticket_code' = :identifier
             AND t.status <> 'absent'
           ORDER BY t.id DESC LIMIT 1)
-    ) AS found ORDER BY place LIMIT 1
+    ) AS candidate ORDER BY place LIMIT 1
 """)
 _FACTS = "t.ticket_id, t.status, t.result, t.details, t.amounts, t.created_at, t.changed_at"
 READ: Final = text(f"SELECT {_FACTS} FROM ticket t WHERE t.id = :id")  # noqa: S608 - constant
-# Newest first. Two statements, because each has its index: `ticket_newest`, which is asked for by
-# `-id`, and `ticket_of_player`.
+# Newest first. Two statements, because each has its index: `ticket_newest`, on `-id`, and
+# `ticket_of_player`.
 _LISTED = """
        AND t.status <> 'absent'
        AND NOT coalesce(t.details ->> 'ticket_type' = ANY(CAST(:skip_types AS text[])), false)"""
@@ -42,22 +42,22 @@ LIST_OF_PLAYER: Final = text(f"""
 
 
 def find_row(connection: Connection, caller: Caller, identifier: str) -> int | None:
-    """The row id of the caller's ticket with this id or, failing that, this code."""
+    """Return the row id of the caller's ticket with this id or, failing that, this code."""
     if not 1 <= len(identifier) <= ID_CHARACTERS_MAX or not identifier.isprintable():
-        return None  # no ticket has such an id, and PostgreSQL takes no NUL
-    normal = normalize("NFC", identifier)  # as all ids are kept
-    asked = {"operator": caller.operator, "identifier": normal}
-    found: int | None = connection.execute(FIND_ID, asked).scalar_one_or_none()
-    return found
+        return None  # no ticket has such an id, and PostgreSQL accepts no NUL
+    normal = normalize("NFC", identifier)  # as all ids are stored
+    parameters = {"operator": caller.operator, "identifier": normal}
+    row_id: int | None = connection.execute(FIND_ID, parameters).scalar_one_or_none()
+    return row_id
 
 
 def read_ticket(connection: Connection, row_id: int, *, caller: Caller) -> TicketObject:
-    """The ticket in this row, which is the caller's."""
+    """Return the ticket in this row, which is the caller's."""
     return _shown(connection.execute(READ, {"id": row_id}).one(), caller)
 
 
 def find_ticket(connection: Connection, caller: Caller, identifier: str) -> TicketObject | None:
-    """The caller's ticket with this id or code."""
+    """Return the caller's ticket with this id or code. Returns None if there is none."""
     row_id = find_row(connection, caller, identifier)
     return None if row_id is None else read_ticket(connection, row_id, caller=caller)
 
@@ -70,19 +70,19 @@ def list_tickets(
     user_id: str | None = None,
     skip_types: Sequence[str] = (),
 ) -> list[TicketObject]:
-    """The caller's tickets, newest first: of one player, or all; without those of some types."""
-    asked = {
+    """List the caller's tickets, newest first: of one player, or all; without *skip_types*."""
+    parameters = {
         "operator": caller.operator,
         "user_id": user_id,
         "skip_types": list(skip_types),
         "limit": limit,
     }
-    rows = connection.execute(LIST_ALL if user_id is None else LIST_OF_PLAYER, asked)
+    rows = connection.execute(LIST_ALL if user_id is None else LIST_OF_PLAYER, parameters)
     return [_shown(row, caller) for row in rows]
 
 
 def _shown(row: Row[Any], caller: Caller) -> TicketObject:
-    facts = BetEngineTicket(
+    ticket = BetEngineTicket(
         ticket_id=row.ticket_id,
         status=Status(row.status),
         result=Result(row.result),
@@ -91,4 +91,4 @@ def _shown(row: Row[Any], caller: Caller) -> TicketObject:
         created_at=row.created_at,
         changed_at=row.changed_at,
     )
-    return ticket_object(facts, zone=caller.zone)
+    return ticket_object(ticket, zone=caller.zone)

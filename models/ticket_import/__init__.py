@@ -1,1 +1,1 @@
-"""Tickets that another system began and Slipway is to end: read, and brought in."""
+"""The import of running tickets that another system began: lines are read, tickets inserted."""

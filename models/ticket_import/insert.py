@@ -1,11 +1,12 @@
-"""Brings tickets in flight in: a group in one transaction, a handful of statements."""
+"""Imports running tickets: a group in one transaction, with a handful of statements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from models.events.refusal import Refusal
 from models.lifecycle.advance import advance
 from models.lifecycle.checks import import_problem
 from models.lifecycle.ticket import Terms, TicketState
@@ -14,18 +15,18 @@ from models.platform.timestamps import format_timestamp
 from models.ticket_import.ticket_line import ImportedTicket
 from models.tickets.load import lock_by_key, parked_of, terms_of
 from models.tickets.save import TicketChange, save_changes
-from models.vocabulary import Status
+from models.vocabulary import Reason, Status
 
 DID = "ticket_imported"
 
 
 @dataclass(slots=True)
 class ImportResult:
-    """What became of a group. *refused*: by their places in it, with what is wrong."""
+    """The result for a group. *refused* has the problems, by the tickets' places in the group."""
 
     imported: int = 0
-    known: int = 0  # Slipway has them already, as they were imported or as they stand since
-    refused: dict[int, str] = field(default_factory=dict)
+    known: int = 0  # Slipway had them already, imported or published
+    refused: dict[int, Refusal] = field(default_factory=dict)
 
 
 def import_tickets(
@@ -36,67 +37,77 @@ def import_tickets(
     now: datetime,
     parking_window: timedelta,
 ) -> ImportResult:
-    """Make *tickets* as they stand, in the caller's transaction; nothing is sent for them.
+    """Create *tickets* in their current state, in the caller's transaction; nothing is sent.
 
-    The closing delay of a result runs from when the partner took it. A ticket that Slipway knows
-    is left alone, so the same again changes nothing. Events that waited for a ticket to be there
-    are decided with it (rule 5), and what they owe the partner is sent.
+    The close delay of a result starts when the partner accepted it. A ticket that Slipway knows is
+    left unchanged, so importing the same again changes nothing. Events that were parked until the
+    ticket exists are decided too (rule 5), and the notices they cause are sent.
     """
-    brought = ImportResult()
-    terms = terms_of(connection, (one.operator for one in tickets))
-    good: list[tuple[Terms, ImportedTicket]] = []
-    for place, one in enumerate(tickets):
-        if problem := _problem_of(one, terms, now=now):
-            brought.refused[place] = problem
+    result = ImportResult()
+    terms = terms_of(connection, (ticket.operator for ticket in tickets))
+    accepted: list[ImportedTicket] = []
+    for place, ticket in enumerate(tickets):
+        if problem := _problem_of(ticket, terms, now=now):
+            result.refused[place] = problem
         else:
-            good.append((terms[one.operator], one))
-    keys = [(of.operator, one.ticket_id) for of, one in good]
+            accepted.append(ticket)
+    keys = [(terms[ticket.operator].operator, ticket.ticket_id) for ticket in accepted]
     locked = lock_by_key(connection, keys, now=now) if keys else {}
-    made: list[tuple[TicketState, ImportedTicket]] = []
-    for key, (_, one) in zip(keys, good, strict=True):
-        ticket = locked[key]
-        if ticket.status is Status.ABSENT:
-            _apply(ticket, one)
-            made.append((ticket, one))
-    waiting = parked_of(connection, [ticket for ticket, _ in made])
-    turns = [
+    created: list[tuple[TicketState, ImportedTicket]] = []
+    for key, ticket in zip(keys, accepted, strict=True):
+        state = locked[key]
+        if state.status is Status.ABSENT:
+            _apply(state, ticket)
+            created.append((state, ticket))
+    parked = parked_of(connection, [state for state, _ in created])
+    changes = [
         TicketChange(
-            ticket,
-            advance(ticket, waiting[ticket.id], now=now, window=parking_window, was_new=False),
+            state,
+            advance(state, parked[state.id], now=now, window=parking_window, was_new=False),
         )
-        for ticket, _ in made
+        for state, _ in created
     ]
-    save_changes(connection, turns, now=now)
-    record_interventions(connection, [_change(*one) for one in made], person=person, at=now)
-    brought.imported = len(made)
-    brought.known = len(good) - len(made)
-    return brought
+    save_changes(connection, changes, now=now)
+    interventions = [_intervention(state, ticket) for state, ticket in created]
+    record_interventions(connection, interventions, person=person, at=now)
+    result.imported = len(created)
+    result.known = len(accepted) - len(created)
+    return result
 
 
-def _problem_of(one: ImportedTicket, terms: dict[str, Terms], *, now: datetime) -> str | None:
-    if one.operator not in terms:
-        return f"there is no operator {one.operator}; add it with `slipway operators add`"
-    for name, at in (("taken_at", one.taken_at), ("settled_at", one.settled_at)):
+def _problem_of(
+    ticket: ImportedTicket, terms: Mapping[str, Terms], *, now: datetime
+) -> Refusal | None:
+    if ticket.operator not in terms:
+        return Refusal(Reason.UNKNOWN_OPERATOR, f"there is no operator {ticket.operator}")
+    for name, at in (("taken_at", ticket.taken_at), ("settled_at", ticket.settled_at)):
         if at is not None and at > now:
-            return f"{name}: {format_timestamp(at)} is in the future"
-    protocol = terms[one.operator].protocol
-    if protocol == "seamless" and one.status is Status.RESERVED:
-        return "state: a seamless wallet reserves nothing; it is open once the wallet was debited"
-    return import_problem(protocol, one.facts)
+            problem = f"{name}: {format_timestamp(at)} is in the future"
+            return Refusal(Reason.INVALID_EVENT, problem)
+    protocol = terms[ticket.operator].protocol
+    if protocol == "seamless" and ticket.status is Status.RESERVED:
+        return Refusal(
+            Reason.INVALID_EVENT,
+            "state: a seamless wallet reserves nothing; the ticket is open once the wallet was"
+            " debited",
+        )
+    if missing := import_problem(protocol, ticket.facts):
+        return Refusal(Reason.MISSING_FIELDS, missing)
+    return None
 
 
-def _apply(ticket: TicketState, one: ImportedTicket) -> None:
-    """The ticket was unknown; from now on it stands as *one* says."""
-    ticket.status, ticket.result = one.status, one.result
-    ticket.settled_at, ticket.amounts = one.settled_at, one.amounts
-    ticket.sequence = one.sequence
-    ticket.filled = dict(one.facts)
-    if one.taken_at is not None:
-        ticket.generation = 1
-        ticket.close_due_at = one.taken_at + ticket.terms.close_delay
+def _apply(state: TicketState, ticket: ImportedTicket) -> None:
+    """Give the ticket, which was unknown, the state that *ticket* describes."""
+    state.status, state.result = ticket.status, ticket.result
+    state.settled_at, state.amounts = ticket.settled_at, ticket.amounts
+    state.sequence = ticket.sequence
+    state.filled = dict(ticket.facts)
+    if ticket.taken_at is not None:
+        state.generation = 1
+        state.close_due_at = ticket.taken_at + state.terms.close_delay
 
 
-def _change(ticket: TicketState, one: ImportedTicket) -> Change:
-    taken_at = None if one.taken_at is None else format_timestamp(one.taken_at)
-    facts = {"state": one.status, "result": one.result, "taken_at": taken_at}
-    return Change(DID, operator=one.operator, ticket=ticket.id, facts=facts)
+def _intervention(state: TicketState, ticket: ImportedTicket) -> Change:
+    taken_at = None if ticket.taken_at is None else format_timestamp(ticket.taken_at)
+    facts = {"state": ticket.status, "result": ticket.result, "taken_at": taken_at}
+    return Change(DID, operator=ticket.operator, ticket=state.id, facts=facts)

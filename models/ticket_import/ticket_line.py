@@ -1,4 +1,4 @@
-"""A ticket in flight as `slipway import` reads it: one JSON object, nothing unknown in it."""
+"""A running ticket as `slipway import` reads it: one JSON object without unknown fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ _DATA: Final = TypeAdapter(EventData)
 _RULES: Final = {
     "taken_at": TIMESTAMP_RULE,
     "settled_at": TIMESTAMP_RULE,
-    "state": "must be reserved, open or resulted: what is closed or cancelled is not in flight",
+    "state": "must be reserved, open or resulted: a closed or cancelled ticket is not imported",
     "result": "must be won, lost, void or refunded",
 }
 
 
 class TicketLine(BaseModel):
-    """The line's form. *data*: facts of the slip and of the result, named as in events."""
+    """The format of a line. *data*: facts of the ticket and of its result, named as in events."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -49,21 +49,21 @@ _FACTS: Final = KnownNames.of(
 
 @dataclass(frozen=True, slots=True)
 class ImportedTicket:
-    """A ticket as it stands: its partner knows of it, and of its result where it has one."""
+    """A ticket in its current state. Its partner knows it, and its result if it has one."""
 
     operator: str  # code
     ticket_id: str
     status: Status
     result: Result = Result.PENDING
-    taken_at: datetime | None = None  # when the partner took the result; the delay runs from here
-    settled_at: datetime | None = None  # when the statement in force truly happened (rule 4)
+    taken_at: datetime | None = None  # when the partner accepted the result
+    settled_at: datetime | None = None  # when the current result happened (rule 4)
     amounts: dict[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    sequence: int = 0  # the last number told so far (rule 9)
+    sequence: int = 0  # the last sequence number so far (rule 9)
 
 
 def read_line(document: Mapping[str, Any]) -> ImportedTicket:
-    """The ticket that a line's *document* is. Raises Refusal: what is wrong with it."""
+    """Return the ticket that a line's *document* describes. Raises Refusal with its problem."""
     check_storable(document, "the line")
     refuse_near_misses(_LINE.near_misses(document))
     try:
@@ -71,42 +71,45 @@ def read_line(document: Mapping[str, Any]) -> ImportedTicket:
     except ValidationError as error:
         raise _refusal_of(error, "") from None
     refuse_near_misses(_FACTS.near_misses(line.data), within="data.")
-    whose = {"operator": line.operator, "ticket_id": line.ticket_id}
-    for name, value in whose.items():
+    key = {"operator": line.operator, "ticket_id": line.ticket_id}
+    for name, value in key.items():
         if line.data.get(name, value) != value:
-            raise Refusal(Reason.INVALID_EVENT, f"data.{name}: is not the line's; leave it out")
-    data: Any = {**line.data, **whose}
+            raise Refusal(
+                Reason.INVALID_EVENT, f"data.{name}: differs from the line's; leave it out"
+            )
+    data: Any = {**line.data, **key}
     try:
         data = _DATA.validate_python(data)
     except ValidationError as error:
         raise _refusal_of(error, "data.") from None
-    check_normal(
-        {"operator": line.operator, "ticket_id": line.ticket_id}
-        | {"data.ticket_code": data.get("ticket_code")}
-    )
+    check_normal({**key, "data.ticket_code": data.get("ticket_code")})
     settled = line.state == "resulted"
     if settled != (line.result is not None) or settled != (line.taken_at is not None):
         raise Refusal(
             Reason.INVALID_EVENT,
-            "a resulted ticket needs result and taken_at, any other has neither; a result that the"
-            " partner has not taken is published: import the ticket as open",
+            "a resulted ticket needs result and taken_at, any other has neither; for a result that"
+            " the partner has not accepted, import the ticket as open and publish the result",
         )
-    taken_at = _moment("taken_at", line.taken_at)
-    named = ("operator", "ticket_id", "reason", "correction", "lottery")  # not of the slip
+    taken_at = _time("taken_at", line.taken_at)
+    not_of_ticket = (*key, "reason", "correction", "lottery")
     return ImportedTicket(
         operator=line.operator,
         ticket_id=line.ticket_id,
         status=Status(line.state),
         result=Result(line.result or Result.PENDING),
         taken_at=taken_at,
-        settled_at=_moment("settled_at", line.settled_at) or taken_at,
+        settled_at=_time("settled_at", line.settled_at) or taken_at,
         amounts=amounts_of(data) if settled else None,
-        facts={k: v for k, v in data.items() if v is not None and k not in named},
+        facts={
+            name: value
+            for name, value in data.items()
+            if value is not None and name not in not_of_ticket
+        },
         sequence=line.sequence,
     )
 
 
-def _moment(name: str, text: str | None) -> datetime | None:
+def _time(name: str, text: str | None) -> datetime | None:
     try:
         return None if text is None else parse_timestamp(text)
     except ValueError as error:
@@ -115,7 +118,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
 
 def _refusal_of(error: ValidationError, prefix: str) -> Refusal:
     problems = error.errors(include_url=False, include_context=False)
-    said = describe_problems(
+    message = describe_problems(
         problems, place=lambda loc: f"{prefix}{loc[0]}" if loc else "the line", rules=_RULES
     )
-    return Refusal(Reason.INVALID_EVENT, said)
+    return Refusal(Reason.INVALID_EVENT, message)

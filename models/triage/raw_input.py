@@ -53,12 +53,7 @@ def retry_raw(
     """
     row = _find(connection, entry_id)
     event = _decode_again(row, now=now)
-    if now - event.order_time > age_max:
-        raise NotPossible(
-            f"entry {entry_id} happened at {format_timestamp(event.order_time)}, more than"
-            f" {format_duration(age_max)} ago (SLIPWAY_EVENT_AGE_MAX): its ticket may have been"
-            " removed, and must not be created again"
-        )
+    _check_age(entry_id, event, now=now, age_max=age_max)
     try:
         result = apply_chunk(connection, [event], now=now, parking_window=window)
     except Exception as error:
@@ -152,6 +147,15 @@ def _decode_again(row: RawInput, *, now: datetime) -> Event:
     if isinstance(decoded, Unreadable):
         raise NotPossible(f"entry {row.entry_id} still cannot be read: {decoded.message}")
     return decoded
+
+
+def _check_age(entry_id: str, event: Event, *, now: datetime, age_max: timedelta) -> None:
+    if now - event.order_time > age_max:
+        raise NotPossible(
+            f"entry {entry_id} happened at {format_timestamp(event.order_time)}, more than"
+            f" {format_duration(age_max)} ago (SLIPWAY_EVENT_AGE_MAX): its ticket may have been"
+            " removed, and must not be created again"
+        )
 
 
 def _resolution(row: RawInput, logged: LoggedEvent, outcome: Outcome) -> EventResolution:

@@ -1,4 +1,4 @@
-"""`slipway import`: tickets in flight, from another system."""
+"""`slipway import`: running tickets from another system."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,18 +21,18 @@ app = one_command()
 )
 def import_tickets(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE|-", help="One ticket a line, as JSON; - reads stdin.")
+        Path, typer.Argument(metavar="FILE|-", help="One ticket per line, as JSON; - reads stdin.")
     ],
     *,
     by: By = None,
     why: Why = NO_REASON,
     as_json: AsJson = False,
 ) -> None:
-    """Take over tickets that another system began. Their partners are not told anything.
+    """Import tickets that another system began. Their partners are sent nothing.
 
-    The state is reserved, open or resulted. A result's closing delay runs from taken_at, when the
-    partner took it; settled_at, when it truly happened, orders it among further events (default:
-    taken_at). Tickets that Slipway knows are left alone, so the same file can be imported again.
-    Lines that cannot be taken are told and left out; then the exit code is 1.
+    The state is reserved, open or resulted. A result's close delay starts at taken_at, when the
+    partner accepted it; settled_at, when it happened, orders it among further events (default:
+    taken_at). Tickets that Slipway knows are left unchanged, so the same file can be imported
+    again. Lines that cannot be imported are reported and left out; then the exit code is 1.
     """
     importing.import_file(file, who=person_name(by), why=why, as_json=as_json)
