@@ -1,1 +1,1 @@
-"""The HTTP gateway: what the outside may ask Slipway over HTTP."""
+"""The HTTP gateway: the interface of Slipway for publishers, operators and probes."""

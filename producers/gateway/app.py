@@ -13,15 +13,14 @@ from models.database.engine import require_usable_database
 from models.database.session import UnusableDatabase
 from models.settings.settings import Settings, read_settings
 from models.telemetry import logs
-from producers.gateway import bet_engine, lottery, metrics, probes, publishing
-from producers.gateway import lookups as asking
+from producers.gateway import bet_engine, lookups, lottery, metrics, probes, publishing
 from producers.gateway.concurrency import ConcurrencyLimit
-from producers.gateway.errors import answer_errors
+from producers.gateway.errors import register_error_handlers
 from producers.gateway.gateway import Gateway
 from producers.gateway.limits import Limits
-from producers.gateway.metrics import GatewayMetrics, RequestMetrics, RouteNoted
-from producers.gateway.openapi import described
-from producers.gateway.parameters import SlashesKept
+from producers.gateway.metrics import GatewayMetrics, RequestMetrics, RouteLabel
+from producers.gateway.openapi import describe
+from producers.gateway.parameters import KeepEscapedSlashes
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
     probes.routes,
@@ -29,16 +28,16 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
     bet_engine.routes,
     lottery.routes,
     publishing.routes,
-    asking.routes,
+    lookups.routes,
 )
 
 
 def build_app(settings: Settings | None = None, limits: Limits | None = None) -> FastAPI:
-    """Build the application. Without *settings* it is a process' own: it reads the environment.
+    """Build the application. Without *settings* it reads the environment, as its process does.
 
-    It connects when it is first asked something, so it starts before its servers do. Raises
-    WrongSettings when the environment cannot be used, and ends a process of its own whose
-    database it must not work with (`models.database.session.UnusableDatabase`).
+    It connects on the first request, so it can start before its servers. Raises InvalidSettings if
+    the environment is invalid. A process whose database it must not use exits here
+    (`models.database.session.UnusableDatabase`).
     """
     if settings is None:
         settings = read_settings()
@@ -50,29 +49,29 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
     gateway = Gateway.prepare(settings, limits or Limits())
 
     @asynccontextmanager
-    async def life(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(gateway.stream.require_disk)
         yield
         gateway.close()
 
-    app = FastAPIOffline(  # its page needs no other server: browsers of ours may have no internet
+    app = FastAPIOffline(  # /docs loads nothing from the internet, which browsers may not reach
         title="Slipway",
         description="Moves betting tickets through their life.",
         docs_url="/docs",
         redoc_url=None,
         static_url="/docs/files",
-        redirect_slashes=False,  # a redirected body would have to be sent twice
-        lifespan=life,
+        redirect_slashes=False,  # a redirect would make the client send the body twice
+        lifespan=lifespan,
     )
     app.state.gateway = gateway
     app.state.routes = [route for routes in ROUTES for route in routes.routes]
     app.state.metrics = GatewayMetrics()
-    app.add_middleware(RouteNoted)
-    app.add_middleware(SlashesKept)
+    app.add_middleware(RouteLabel)
+    app.add_middleware(KeepEscapedSlashes)
     app.add_middleware(ConcurrencyLimit, most=gateway.limits.requests)
     app.add_middleware(RequestMetrics, metrics=app.state.metrics)
-    answer_errors(app)
+    register_error_handlers(app)
     for routes in ROUTES:
         app.include_router(routes)
-    described(app)
+    describe(app)
     return app

@@ -1,4 +1,4 @@
-"""Who asks: an operator by its signature (403 otherwise), a publisher by its key (401)."""
+"""Authenticates callers: an operator by its signature (403), a publisher by its key (401)."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -11,20 +11,20 @@ from sqlalchemy import Connection
 from models.bet_engine.access import Caller, SignedRequest, verify_caller
 from models.publishers.keys import KeyHolder, find_key_holder
 from producers.gateway.bodies import read_body
-from producers.gateway.errors import Refused
+from producers.gateway.errors import RequestRefused
 from producers.gateway.gateway import TheGateway
 
 log = logging.getLogger(__name__)
 
 KEY_CHARACTERS_MAX: Final = 200
 SIGNED_HEADERS: Final = ("timestamp", "operator-name", "signature")
-_UNKNOWN: Final = 401
+_UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 KEY_HEADER: Final = "X-Api-Key"
 _KEY: Final = APIKeyHeader(
     name=KEY_HEADER,
     scheme_name="publisher key",
-    description="A key from `slipway publishers add`. An operator's secret is none.",
+    description="A key from `slipway publishers add`. An operator's secret is not accepted here.",
     auto_error=False,
 )
 
@@ -32,61 +32,66 @@ _KEY: Final = APIKeyHeader(
 async def _signed(request: Request, gateway: TheGateway) -> AsyncIterator[Caller]:
     timestamp, name, signature = map(request.headers.get, SIGNED_HEADERS)
     body = b""
-    if None not in (timestamp, name, signature):  # without them no body makes it genuine
+    if None not in (timestamp, name, signature):  # otherwise no body can make it valid
         body = await read_body(
             request,
             gateway.limits,
             most=gateway.limits.event_bytes,
-            when_slow=gateway.slow_body,
+            hold_while_slow=gateway.slow_body,
         )
-    asked = SignedRequest(_in_utf8(name), timestamp, signature, body)
-    found = await gateway.in_transaction(
+    signed = SignedRequest(_in_utf8(name), timestamp, signature, body)
+    caller = await gateway.in_transaction(
         lambda connection: verify_caller(
-            connection, asked, vault=gateway.vault, window=gateway.settings.signature_window
+            connection,
+            signed,
+            vault=gateway.vault,
+            window=gateway.settings.signature_window,
         )
     )
-    if not isinstance(found, Caller):
-        log.info("signature_refused", extra={"flaw": found.value, "path": request.url.path})
-        raise Refused(
+    if not isinstance(caller, Caller):
+        log.info("signature_refused", extra={"flaw": caller.value, "path": request.url.path})
+        raise RequestRefused(
             _FORBIDDEN,
-            "access is refused: send operator-name, the present timestamp (unix seconds), and the"
+            "access denied: send operator-name, the current timestamp (Unix seconds), and the"
             " signature of timestamp and body with the operator's secret",
         )
-    with gateway.turnstile.passed(f"operator {found.code}"):
-        yield found
+    with gateway.callers.admit(f"operator {caller.code}"):
+        yield caller
 
 
-async def _holding_a_key(
+async def _key_holder(
     gateway: TheGateway, key: Annotated[str | None, Security(_KEY)]
 ) -> AsyncIterator[KeyHolder]:
-    holder = await gateway.in_transaction(lambda connection: holder_or_refusal(connection, key))
-    with gateway.turnstile.passed(f"publisher {holder.name}"):
+    holder = await gateway.in_transaction(
+        lambda connection: authenticate_publisher(connection, key)
+    )
+    with gateway.callers.admit(f"publisher {holder.name}"):
         yield holder
 
 
-def holder_or_refusal(connection: Connection, key: str | None) -> KeyHolder:
-    """Whose key it is. Raises Refused (401) for none, a stranger's or a revoked one."""
+def authenticate_publisher(connection: Connection, key: str | None) -> KeyHolder:
+    """Return the holder. Raises RequestRefused (401) if the key is missing, unknown or revoked."""
     if key is not None and 1 <= len(key) <= KEY_CHARACTERS_MAX:
         holder = find_key_holder(connection, key)
         if holder is not None:
             return holder
-    log.info("key_refused", extra={"given": key is not None})
-    raise Refused(
-        _UNKNOWN,
-        "a publisher key is needed in the header X-Api-Key (`slipway publishers add`);"
-        " this one is missing, unknown or revoked",
+    log.info("key_refused", extra={"key_given": key is not None})
+    raise RequestRefused(
+        _UNAUTHORIZED,
+        "a publisher key is required in the header X-Api-Key (`slipway publishers add`);"
+        " it is missing, unknown or revoked",
         headers={"WWW-Authenticate": 'ApiKey realm="slipway"'},
     )
 
 
-def _may_publish(holder: Annotated[KeyHolder, Depends(_holding_a_key)]) -> KeyHolder:
+def _publishing_holder(holder: Annotated[KeyHolder, Depends(_key_holder)]) -> KeyHolder:
     if holder.read_only:
-        raise Refused(_FORBIDDEN, "this key is read-only: it may not publish")
+        raise RequestRefused(_FORBIDDEN, "this key is read-only and cannot publish")
     return holder
 
 
 def _in_utf8(value: str | None) -> str | None:
-    """A header's bytes, which arrive as Latin-1, as the UTF-8 they were written in."""
+    """Decode a header as UTF-8: the server decoded its bytes as Latin-1."""
     if value is None or value.isascii():
         return value
     try:
@@ -96,5 +101,5 @@ def _in_utf8(value: str | None) -> str | None:
 
 
 SignedCaller = Annotated[Caller, Depends(_signed)]
-Reader = Annotated[KeyHolder, Depends(_holding_a_key)]
-Publishing = Annotated[KeyHolder, Depends(_may_publish)]
+ReadingHolder = Annotated[KeyHolder, Depends(_key_holder)]
+PublishingHolder = Annotated[KeyHolder, Depends(_publishing_holder)]

@@ -17,34 +17,34 @@ from models.bet_engine import (
     pay,
 )
 from producers.gateway.authentication import SignedCaller
-from producers.gateway.errors import Error, Refused
+from producers.gateway.errors import Error, RequestRefused
 from producers.gateway.gateway import TheGateway
-from producers.gateway.openapi import SIGNED, answers
-from producers.gateway.parameters import Identifier, only_known
+from producers.gateway.openapi import SIGNED, error_responses
+from producers.gateway.parameters import Identifier, known_parameters_only
 
 LISTED: Final = 10
 LISTED_MAX: Final = 100
-_REFUSED: Final = 400
+_BAD_REQUEST: Final = 400
 _NOT_OFFERED: Final = 100
 _UNKNOWN: Final = 102
 _NOT_RESERVED: Final = 117
 
-# What a player's id or a ticket's type may be: at most 255 characters without spaces.
-_WORD: Final = r"^[^\x00-\x20\x7f]*$"
+# A player's id or a ticket's type has at most 255 characters and no spaces.
+_NO_SPACES: Final = r"^[^\x00-\x20\x7f]*$"
 UserId = Annotated[
-    Annotated[str, StringConstraints(max_length=255, pattern=_WORD)] | SkipJsonSchema[None],
+    Annotated[str, StringConstraints(max_length=255, pattern=_NO_SPACES)] | SkipJsonSchema[None],
     Query(description="Only this player's tickets."),
 ]
-TicketType = Annotated[str, StringConstraints(max_length=255, pattern=_WORD)]
+TicketType = Annotated[str, StringConstraints(max_length=255, pattern=_NO_SPACES)]
 SkipTypes = Annotated[
     list[TicketType],
     Query(
         default_factory=list,
         max_length=20,
-        description="Leave out tickets of this type; again for more.",
+        description="Leave out tickets of this type; repeat it for more.",
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=LISTED_MAX, description="The most that is listed.")]
+Limit = Annotated[int, Query(ge=1, le=LISTED_MAX, description="Maximum number of tickets.")]
 
 routes = APIRouter(prefix="/be", tags=["Bet Engine API"])
 
@@ -52,14 +52,14 @@ routes = APIRouter(prefix="/be", tags=["Bet Engine API"])
 @routes.post(
     "/tickets/{identifier}/paid",
     operation_id="be_paid",
-    responses=answers(400, 403, 408, 413, 415, 429),
+    responses=error_responses(400, 403, 408, 413, 415, 429),
     openapi_extra=SIGNED,
 )
 async def paid(gateway: TheGateway, caller: SignedCaller, identifier: Identifier) -> TicketObject:
-    """The ticket has been paid: `reserved` becomes `open`.
+    """Mark the ticket as paid: `reserved` becomes `open`.
 
-    Refused with 400 and the code 100 (`paid` does not exist for a seamless operator), 102 (no such
-    ticket) or 117 (it is not `reserved`; also the answer to the second of two calls).
+    Errors are 400 with the code 100 (seamless operators have no `paid`), 102 (no such ticket) or
+    117 (it is not `reserved`; also the response to the second of two calls).
     """
     outcome = await gateway.in_transaction(
         lambda connection: pay(
@@ -76,8 +76,8 @@ async def paid(gateway: TheGateway, caller: SignedCaller, identifier: Identifier
         case UnknownTicket():
             raise _unknown(identifier)
         case NotReserved():
-            raise Refused(
-                _REFUSED,
+            raise RequestRefused(
+                _BAD_REQUEST,
                 "Ticket has to have `reserved` status in order to do this action",
                 code=_NOT_RESERVED,
             )
@@ -90,25 +90,25 @@ async def paid(gateway: TheGateway, caller: SignedCaller, identifier: Identifier
 @routes.get(
     "/tickets/{identifier}",
     operation_id="be_ticket",
-    responses=answers(400, 403, 408, 413, 415, 429),
+    responses=error_responses(400, 403, 408, 413, 415, 429),
     openapi_extra=SIGNED,
 )
 async def ticket(gateway: TheGateway, caller: SignedCaller, identifier: Identifier) -> TicketObject:
-    """One of the operator's own tickets; 400 with code 102 when there is none."""
-    found = await gateway.in_transaction(
+    """Return one of the operator's own tickets; 400 with code 102 if there is none."""
+    result = await gateway.in_transaction(
         lambda connection: find_ticket(connection, caller, identifier)
     )
-    if found is None:
+    if result is None:
         raise _unknown(identifier)
-    return found
+    return result
 
 
 @routes.get(
     "/tickets",
     operation_id="be_tickets",
-    responses=answers(403, 408, 413, 415, 422, 429),
+    responses=error_responses(403, 408, 413, 415, 422, 429),
     openapi_extra=SIGNED,
-    dependencies=[only_known("limit", "user_id", many=["skip_types"])],
+    dependencies=[known_parameters_only("limit", "user_id", many=["skip_types"])],
 )
 async def tickets(
     gateway: TheGateway,
@@ -118,7 +118,7 @@ async def tickets(
     user_id: UserId = None,
     skip_types: SkipTypes,
 ) -> list[TicketObject]:
-    """The operator's own tickets, newest first."""
+    """List the operator's own tickets, newest first."""
     return await gateway.in_transaction(
         lambda connection: list_tickets(
             connection, caller, limit=limit, user_id=user_id, skip_types=skip_types
@@ -129,33 +129,33 @@ async def tickets(
 @routes.post(
     "/tickets",
     operation_id="be_create",
-    status_code=_REFUSED,
+    status_code=_BAD_REQUEST,
     response_description="Code 100, always.",
-    responses=answers(403, 408, 413, 415, 429),
+    responses=error_responses(403, 408, 413, 415, 429),
     openapi_extra=SIGNED,
 )
 async def create(_caller: SignedCaller) -> Error:
-    """Not offered: tickets are placed upstream. 400 with code 100."""
+    """Not supported: tickets are placed upstream. Always 400 with code 100."""
     raise _not_offered("create")
 
 
 @routes.post(
     "/tickets/reserve",
     operation_id="be_reserve",
-    status_code=_REFUSED,
+    status_code=_BAD_REQUEST,
     response_description="Code 100, always.",
-    responses=answers(403, 408, 413, 415, 429),
+    responses=error_responses(403, 408, 413, 415, 429),
     openapi_extra=SIGNED,
 )
 async def reserve(_caller: SignedCaller) -> Error:
-    """Not offered: tickets are reserved upstream. 400 with code 100."""
+    """Not supported: tickets are reserved upstream. Always 400 with code 100."""
     raise _not_offered("reserve")
 
 
-def _unknown(identifier: str) -> Refused:
+def _unknown(identifier: str) -> RequestRefused:
     message = f"Ticket with `{identifier}` identifier is not found"
-    return Refused(_REFUSED, message, code=_UNKNOWN)
+    return RequestRefused(_BAD_REQUEST, message, code=_UNKNOWN)
 
 
-def _not_offered(feature: str) -> Refused:
-    return Refused(_REFUSED, f"{feature} feature not implemented yet", code=_NOT_OFFERED)
+def _not_offered(feature: str) -> RequestRefused:
+    return RequestRefused(_BAD_REQUEST, f"{feature} feature not implemented yet", code=_NOT_OFFERED)

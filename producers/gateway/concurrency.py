@@ -1,4 +1,4 @@
-"""How many requests are under way: in the process (503), and of one caller (429)."""
+"""Limits of concurrency: requests of the process and of one caller, and blocking work."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,82 +10,82 @@ import anyio
 import anyio.to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from producers.gateway.errors import BUSY_SECONDS, later
+from producers.gateway.errors import BUSY_SECONDS, retry_later
 
-_TOO_MANY: Final = 429
-_ALWAYS: Final = frozenset({"/healthz", "/metrics", "/readyz"})
+_TOO_MANY_REQUESTS: Final = 429
+_UNLIMITED_PATHS: Final = frozenset({"/healthz", "/metrics", "/readyz"})
 
 
 class ConcurrencyLimit:
-    """ASGI middleware: turns a request away while *most* others are under way."""
+    """ASGI middleware: rejects a request while *most* others are in progress."""
 
     def __init__(self, app: ASGIApp, *, most: int) -> None:
         """Wrap *app*."""
         self._app = app
         self._most = most
-        self._under_way = 0
+        self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or hand on."""
-        if scope["type"] != "http" or scope["path"] in _ALWAYS:
+        """Reject the request, or pass it on."""
+        if scope["type"] != "http" or scope["path"] in _UNLIMITED_PATHS:
             await self._app(scope, receive, send)
             return
-        if self._under_way >= self._most:
-            message = "too many requests at once; this one was not looked at"
-            await later(message, seconds=BUSY_SECONDS).response()(scope, receive, send)
+        if self._in_progress >= self._most:
+            message = "too many concurrent requests; retry later"
+            await retry_later(message, seconds=BUSY_SECONDS).response()(scope, receive, send)
             return
-        self._under_way += 1
+        self._in_progress += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._under_way -= 1
+            self._in_progress -= 1
 
 
 class CallerConcurrency:
-    """Counts what each caller has under way. Used from the event loop alone."""
+    """Counts the requests in progress of each caller. Only the event loop may use it."""
 
     def __init__(self, most: int) -> None:
-        """Let *most* of one caller pass at once."""
+        """Admit at most *most* requests of one caller at once."""
         self._most = most
-        self._inside: Counter[str] = Counter()
+        self._in_progress: Counter[str] = Counter()
 
     @contextmanager
-    def passed(self, caller: str) -> Iterator[None]:
-        """Hold a place for *caller* while the block lasts. Raises Refused (429)."""
-        if self._inside[caller] >= self._most:
-            message = f"{self._most} requests of yours are under way; wait for their answers"
-            raise later(message, seconds=BUSY_SECONDS, status=_TOO_MANY)
-        self._inside[caller] += 1
+    def admit(self, caller: str) -> Iterator[None]:
+        """Count a request of *caller* during the block. Raises RequestRefused (429)."""
+        if self._in_progress[caller] >= self._most:
+            message = f"too many concurrent requests: you have {self._most} in progress"
+            raise retry_later(message, seconds=BUSY_SECONDS, status=_TOO_MANY_REQUESTS)
+        self._in_progress[caller] += 1
         try:
             yield
         finally:
-            self._inside[caller] -= 1
-            if not self._inside[caller]:
-                del self._inside[caller]
+            self._in_progress[caller] -= 1
+            if not self._in_progress[caller]:
+                del self._in_progress[caller]
 
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class BlockingThreads:
-    """At most *count* pieces of work at once; the others wait in line, not for ever."""
+    """Runs at most *count* pieces of work at once; others wait, but not indefinitely."""
 
     def __init__(self, count: int, *, patience: timedelta) -> None:
-        """Start no thread yet; each comes when it is first needed."""
+        """Start no thread yet: each starts when it is first needed."""
         self._free = anyio.Semaphore(count)
         self._limiter = anyio.CapacityLimiter(count)
         self._patience = patience.total_seconds()
 
-    async def run(self, work: Callable[[], Found]) -> Found:
-        """Run *work* and return what it returns. Raises Refused (503) when its turn never came.
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Run *work* and return its result. Raises RequestRefused (503) if no thread becomes free.
 
-        Work that has begun is finished, also when the one who asked for it is cancelled: it has
-        limits of its own, and half of it would be worse.
+        Work that has started runs to its end, even if its request is cancelled: it has its own
+        time limits, and half-done work would be worse.
         """
         with anyio.move_on_after(self._patience) as waiting:
             await self._free.acquire()
         if waiting.cancelled_caught:
-            raise later("too much to do at the moment; nothing was done", seconds=BUSY_SECONDS)
+            raise retry_later("server busy, retry later; nothing was done", seconds=BUSY_SECONDS)
         try:
             return await anyio.to_thread.run_sync(work, limiter=self._limiter)
         finally:

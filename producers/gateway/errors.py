@@ -1,7 +1,7 @@
-"""Every error the gateway answers has one shape: `{"code": int, "message": string}`.
+"""All error responses have one form: `{"code": int, "message": string}`.
 
-`code` is the HTTP status, except where the Bet Engine API names its own (contracts 1.9).
-On 422 there is `errors` besides, one for each thing that is wrong.
+`code` is the HTTP status, except where the Bet Engine API defines its own (contracts 1.9). A 422
+also has `errors`, with one entry for each error.
 """
 
 import logging
@@ -23,35 +23,35 @@ from models.platform.encryption import DecryptionFailed
 
 log = logging.getLogger(__name__)
 
-AWAY_SECONDS: Final = 5  # until a server that is away may be back
-BUSY_SECONDS: Final = 1  # until others are done
+UNAVAILABLE_SECONDS: Final = 5  # until an unavailable server may be back
+BUSY_SECONDS: Final = 1  # until other requests are done
 UNPROCESSABLE: Final = 422
-_FAILED: Final = 500
-_FAILED_MESSAGE: Final = "something went wrong here; it is in the log"
+_INTERNAL_ERROR: Final = 500
+_INTERNAL_ERROR_MESSAGE: Final = "internal error; see the log of the gateway"
 
 
 class Error(BaseModel):
-    """What was wrong; `code` is the HTTP status where the contract names none."""
+    """An error; `code` is the HTTP status unless the contract defines another."""
 
     code: int
     message: str
 
 
-class Fault(BaseModel):
-    """One thing that is wrong. `at` leads to it: `query`, `path` or `body`, then the place."""
+class ErrorDetail(BaseModel):
+    """One error. `at` is its location: `query`, `path` or `body`, then the place in it."""
 
     at: list[str | int]
     message: str
 
 
-class Invalid(Error):
-    """What was wrong, one by one."""
+class InvalidRequest(Error):
+    """An invalid request, with all its errors."""
 
-    errors: list[Fault] = Field(default_factory=list)
+    errors: list[ErrorDetail] = Field(default_factory=list)
 
 
-class Refused(Exception):
-    """Ends a request with an error of the one shape."""
+class RequestRefused(Exception):
+    """Ends a request with an error response."""
 
     def __init__(
         self,
@@ -60,61 +60,63 @@ class Refused(Exception):
         *,
         code: int | None = None,
         headers: Mapping[str, str] | None = None,
-        faults: Sequence[Fault] | None = None,
+        errors: Sequence[ErrorDetail] | None = None,
     ) -> None:
-        """Answer with HTTP *status*; *code* where it is another number."""
+        """Respond with HTTP *status*; *code* is the one in the body if it differs."""
         super().__init__(message)
         self.status = status
         self.code = status if code is None else code
         self.message = message
         self.headers = headers
-        self.faults = faults
+        self.errors = errors
 
     def response(self) -> JSONResponse:
-        """Write the answer."""
+        """Build the response."""
         body: dict[str, object] = {"code": self.code, "message": self.message}
-        if self.faults is not None:
-            body["errors"] = [fault.model_dump() for fault in self.faults]
+        if self.errors is not None:
+            body["errors"] = [error.model_dump() for error in self.errors]
         return JSONResponse(body, self.status, self.headers)
 
 
-def invalid(message: str, faults: Sequence[Fault]) -> Refused:
-    """Make a 422 with what is wrong, one by one."""
-    return Refused(UNPROCESSABLE, message, faults=faults)
+def invalid_request(message: str, errors: Sequence[ErrorDetail]) -> RequestRefused:
+    """Build a 422 that lists *errors*."""
+    return RequestRefused(UNPROCESSABLE, message, errors=errors)
 
 
-def later(message: str, *, seconds: int = AWAY_SECONDS, status: int = 503) -> Refused:
-    """Make a 503 (or 429): nothing is wrong with the request, the same may do in a while."""
-    return Refused(status, message, headers={"Retry-After": str(seconds)})
+def retry_later(
+    message: str, *, seconds: int = UNAVAILABLE_SECONDS, status: int = 503
+) -> RequestRefused:
+    """Build a 503 (or 429): the same request may succeed later."""
+    return RequestRefused(status, message, headers={"Retry-After": str(seconds)})
 
 
-def answer_errors(app: FastAPI) -> None:
-    """Have *app* answer its errors in that shape."""
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(HTTPException, _not_routed)
-    app.add_exception_handler(RequestValidationError, _not_valid)
+def register_error_handlers(app: FastAPI) -> None:
+    """Make *app* respond to errors in this form."""
+    app.add_exception_handler(RequestRefused, _refused)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_failed)
     app.add_exception_handler(SQLAlchemyError, _database_failed)
     app.add_exception_handler(RedisError, _redis_failed)
-    app.add_exception_handler(DecryptionFailed, _sealed)
-    app.add_exception_handler(ClientDisconnect, _left)
+    app.add_exception_handler(DecryptionFailed, _undecryptable)
+    app.add_exception_handler(ClientDisconnect, _client_disconnected)
     app.add_exception_handler(Exception, _failed)
 
 
 def _refused(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Refused), "registered for this class alone"
+    assert isinstance(error, RequestRefused), "registered for this class alone"
     return error.response()
 
 
-def _not_routed(request: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for this class alone"
     headers = dict(error.headers or {})
     if "Allow" in headers:
         headers["Allow"] = ", ".join(sorted(_methods(request)))
-    return Refused(error.status_code, str(error.detail), headers=headers).response()
+    return RequestRefused(error.status_code, str(error.detail), headers=headers).response()
 
 
 def _methods(request: Request) -> set[str]:
-    """All that the path offers; the framework names those of one route only."""
+    """Return all methods of the path; the framework names those of one route only."""
     return {
         method
         for route in request.app.state.routes
@@ -123,24 +125,26 @@ def _methods(request: Request) -> set[str]:
     }
 
 
-def _not_valid(_request: Request, error: Exception) -> JSONResponse:
+def _validation_failed(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for this class alone"
-    faults = [Fault(at=_place(one["loc"]), message=one["msg"]) for one in error.errors()]
-    return invalid("the request does not have the right form", faults).response()
+    errors = [
+        ErrorDetail(at=_location(flaw["loc"]), message=flaw["msg"]) for flaw in error.errors()
+    ]
+    return invalid_request("the request is invalid", errors).response()
 
 
-def _place(loc: Sequence[str | int]) -> list[str | int]:
-    """Where it is and its name; behind these only places in a list say anything to the caller."""
+def _location(loc: Sequence[str | int]) -> list[str | int]:
+    """Return the part of *loc* that means something to callers: where, name, places in lists."""
     return [*loc[:2], *(part for part in loc[2:] if isinstance(part, int))]
 
 
-def database_refusal(error: Exception) -> Refused:
-    """Make a 503 of what is nobody's fault, and a 500 of the rest; both are logged here."""
+def database_refusal(error: Exception) -> RequestRefused:
+    """Build a 503 for a transient error, a 500 for any other, and log it."""
     if is_transient(error):
-        log.warning("database_away", extra={"error": str(error)})
-        return later("the database does not answer in time")
+        log.warning("database_unavailable", extra={"error": str(error)})
+        return retry_later("the database does not respond in time; retry later")
     log.error("request_failed", exc_info=error)
-    return Refused(_FAILED, _FAILED_MESSAGE)
+    return RequestRefused(_INTERNAL_ERROR, _INTERNAL_ERROR_MESSAGE)
 
 
 def _database_failed(_request: Request, error: Exception) -> JSONResponse:
@@ -148,21 +152,23 @@ def _database_failed(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _redis_failed(_request: Request, error: Exception) -> JSONResponse:
-    log.warning("redis_away", extra={"error": str(error)})
-    return later("Redis does not answer in time").response()
+    log.warning("redis_unavailable", extra={"error": str(error)})
+    return retry_later("Redis does not respond in time; retry later").response()
 
 
-def _sealed(_request: Request, error: Exception) -> JSONResponse:
-    log.error("secret_cannot_be_opened", extra={"error": str(error)})
-    return later("signatures of this operator cannot be checked at the moment").response()
+def _undecryptable(_request: Request, error: Exception) -> JSONResponse:
+    log.error("secret_undecryptable", extra={"error": str(error)})
+    return retry_later("signatures of this operator cannot be checked now; retry later").response()
 
 
-def _left(_request: Request, _error: Exception) -> JSONResponse:
-    log.info("caller_left")
-    return Refused(400, "the connection ended within the body").response()  # nobody reads it
+def _client_disconnected(_request: Request, _error: Exception) -> JSONResponse:
+    log.info("client_disconnected")
+    return RequestRefused(
+        400, "the connection ended within the body"
+    ).response()  # not read by anyone
 
 
 def _failed(_request: Request, error: Exception) -> JSONResponse:
-    # The server writes the traceback itself; this line is the one that is counted.
+    # The server logs the traceback itself; this line is the one that metrics count.
     log.error("request_failed", extra={"error": type(error).__name__})
-    return Refused(_FAILED, _FAILED_MESSAGE).response()
+    return RequestRefused(_INTERNAL_ERROR, _INTERNAL_ERROR_MESSAGE).response()

@@ -1,4 +1,4 @@
-"""Judges an event before it is published, with the intake's own eyes."""
+"""Validates an event before it is published, with the code of the intake."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from models.publishers.keys import KeyHolder
 from models.vocabulary import Reason
 from producers.publisher.event import rfc3339
 
-# Stands in for the entry that the event is not yet; nobody can have used it as an event's id.
+# Stands in for the id of the entry to come; no publisher can have used it as an event id.
 _NO_ENTRY: Final = f"0-{uuid4()}"
 _NO_ID: Final = f"stream:{_NO_ENTRY}"
 
-KNOWN: Final = text("SELECT code FROM operator WHERE code = ANY(:codes)")
+SELECT_OPERATORS: Final = text("SELECT code FROM operator WHERE code = ANY(:codes)")
 
 Now = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class ValidEvent:
-    """An event that the intake can read: its id, its time and its bytes are fixed."""
+    """An event that the intake can read, with its final id, time and bytes."""
 
     operator: str
     event_id: str
@@ -39,85 +39,85 @@ class ValidEvent:
 
 @dataclass(frozen=True, slots=True)
 class InvalidEvent:
-    """What is wrong with it. *too_large*: over 256 KiB."""
+    """Why an event is rejected. *too_large*: it is over 256 KiB."""
 
     message: str
     too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownOperator:
-    """This publisher's key does not reach so far, or there is no such operator."""
+class UnusableOperator:
+    """Why a publisher cannot name an operator: forbidden to its key, or unknown."""
 
     message: str
     forbidden: bool
 
 
-def watch(start: datetime) -> Now:
-    """A clock that is set to *start*, the database's time, and runs from here on."""
+def running_clock(start: datetime) -> Now:
+    """Return a clock that is set to *start*, the database's time, and runs from now on."""
     began = monotonic()
     return lambda: start + timedelta(seconds=monotonic() - began)
 
 
-def examine(raw: bytes, *, now: Now, age_max: timedelta) -> ValidEvent | InvalidEvent:
-    """Judge the JSON text of one event; what it leaves out is fixed here, before any try.
+def validate_event(raw: bytes, *, now: Now, age_max: timedelta) -> ValidEvent | InvalidEvent:
+    """Validate the JSON text of one event, and fill in a missing id and time.
 
-    What it takes, the intake refuses neither for its form nor for its age.
-
-    Only then does a repeat of the same bytes count once. An event that names its id and time is
-    published as it came.
+    The intake rejects a valid event neither for its form nor for its age. Id and time are fixed
+    before the first try, so that a repeat counts once. An event that has both is published
+    byte for byte as received.
     """
-    found = read(Entry(_NO_ENTRY, {EVENT_FIELD: raw}))
-    match found:
+    event = read(Entry(_NO_ENTRY, {EVENT_FIELD: raw}))
+    match event:
         case Unreadable():
-            return InvalidEvent(found.message, too_large=found.reason is Reason.TOO_LARGE)
+            return InvalidEvent(event.message, too_large=event.reason is Reason.TOO_LARGE)
         case Event(occurred_at=datetime() as at) if why := publish_age_problem(
             at, now=now(), age_max=age_max
         ):
             return InvalidEvent(f"occurred_at {why}")
-        case Event(occurred_at=datetime() as occurred_at) if found.event_id != _NO_ID:
-            return ValidEvent(found.operator, found.event_id, rfc3339(occurred_at), raw)
+        case Event(occurred_at=datetime() as occurred_at) if event.event_id != _NO_ID:
+            return ValidEvent(event.operator, event.event_id, rfc3339(occurred_at), raw)
         case Event():
-            return _completed(found, raw, now)
+            return _completed(event, raw, now)
         case _:
-            assert_never(found)
+            assert_never(event)
 
 
-def strangers(
+def unusable_operators(
     connection: Connection, holder: KeyHolder, operators: Iterable[str]
-) -> dict[str, UnknownOperator]:
-    """Those of *operators* that *holder* may not name, or that are not there."""
+) -> dict[str, UnusableOperator]:
+    """Return those of *operators* that *holder* may not name, or that do not exist."""
     named = set(operators)
     if holder.operators:
         bound = ", ".join(holder.operators[:5]) + (" …" if len(holder.operators) > 5 else "")  # noqa: PLR2004 - fits a line
         return {
-            code: UnknownOperator(
-                f"this key may not name operator {code!r}, only {bound}", forbidden=True
+            code: UnusableOperator(
+                f"this key cannot publish for operator {code!r}, only for {bound}", forbidden=True
             )
             for code in named
             if not holder.may_name(code)
         }
-    known = set(connection.execute(KNOWN, {"codes": sorted(named)}).scalars())
+    known = set(connection.execute(SELECT_OPERATORS, {"codes": sorted(named)}).scalars())
     return {
-        code: UnknownOperator(
-            f"no operator {code!r}; add it with `slipway operators add`", forbidden=False
+        code: UnusableOperator(
+            f"operator {code!r} does not exist; add it with `slipway operators add`",
+            forbidden=False,
         )
         for code in named - known
     }
 
 
 def _completed(event: Event, raw: bytes, now: Now) -> ValidEvent | InvalidEvent:
-    told = from_json(raw)
-    assert isinstance(told, dict), "it was read as an event"
-    if told.get("event_id") is None:
-        told["event_id"] = str(uuid4())
-    if told.get("occurred_at") is None:
-        told["occurred_at"] = rfc3339(now())
-    line = to_json(told)
+    fields = from_json(raw)
+    assert isinstance(fields, dict), "it was read as an event"
+    if fields.get("event_id") is None:
+        fields["event_id"] = str(uuid4())
+    if fields.get("occurred_at") is None:
+        fields["occurred_at"] = rfc3339(now())
+    line = to_json(fields)
     if len(line) > EVENT_BYTES_MAX:
         return InvalidEvent(
-            f"with an event_id and a time it has {len(line)} bytes; at most {EVENT_BYTES_MAX} are"
-            " taken",
+            f"with an event_id and a time it has {len(line)} bytes; the maximum is"
+            f" {EVENT_BYTES_MAX}",
             too_large=True,
         )
-    return ValidEvent(event.operator, told["event_id"], told["occurred_at"], line)
+    return ValidEvent(event.operator, fields["event_id"], fields["occurred_at"], line)

@@ -1,4 +1,4 @@
-"""What the routes share: connections, threads and bounds, opened once per process."""
+"""What the routes share: connections, threads and limits, opened once per process."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from models.platform.clock import Clock, DatabaseClock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
 from producers.gateway.concurrency import BlockingThreads, CallerConcurrency
-from producers.gateway.errors import BUSY_SECONDS, later
+from producers.gateway.errors import BUSY_SECONDS, retry_later
 from producers.gateway.limits import Limits
 from producers.gateway.stream import GatewayStream
 
@@ -26,22 +26,22 @@ log = logging.getLogger(__name__)
 
 _PROBES: Final = 2
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class GatewayReadiness:
-    """Asks PostgreSQL and Redis, within seconds."""
+    """Checks PostgreSQL and Redis, within seconds."""
 
     def __init__(self, *, engine: Engine, stream: GatewayStream) -> None:
-        """Prepare; nothing is asked before `faults`."""
+        """Prepare; the first `faults` connects."""
         self._engine = engine
         self._stream = stream
         self._expected = expected_revision()
 
     def faults(self) -> list[str]:
-        """Name what is not ready, each in a sentence without secrets; empty when all is."""
-        stream = self._stream.fault()
-        return [*self._database_faults(), *([] if stream is None else [stream])]
+        """Describe what is not ready, without secrets. Returns an empty list if all is ready."""
+        stream_fault = self._stream.fault()
+        return [*self._database_faults(), *([stream_fault] if stream_fault else [])]
 
     def close(self) -> None:
         """Close the connections."""
@@ -55,11 +55,11 @@ class GatewayReadiness:
             log.warning("not_ready_postgresql", extra={"error": str(error)})
             unfit = error.orig if isinstance(error, DBAPIError) else None
             yield (
-                str(unfit) if isinstance(unfit, UnusableDatabase) else "PostgreSQL does not answer"
+                str(unfit) if isinstance(unfit, UnusableDatabase) else "PostgreSQL does not respond"
             )
             return
-        # Revisions are numbers of four digits. A newer one is fine: while a release rolls out, old
-        # processes work on the new schema.
+        # Revisions are four-digit numbers. A newer one is fine: during a rollout, old processes
+        # work on the new schema.
         if current is None or current < self._expected:
             yield (
                 f"the schema is at revision {current or 'none'}, this code needs"
@@ -69,7 +69,7 @@ class GatewayReadiness:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One process' means. Everything connects when it is first used."""
+    """The resources of one process. Everything connects on first use."""
 
     settings: Settings
     limits: Limits
@@ -77,7 +77,7 @@ class Gateway:
     stream: GatewayStream
     readiness: GatewayReadiness
     threads: BlockingThreads
-    turnstile: CallerConcurrency
+    callers: CallerConcurrency
     uploads: anyio.Semaphore
     uploads_of_caller: CallerConcurrency
     slow_bodies: anyio.Semaphore
@@ -86,7 +86,7 @@ class Gateway:
 
     @classmethod
     def prepare(cls, settings: Settings, limits: Limits) -> Self:
-        """Build everything; nothing is asked of any server."""
+        """Build everything without connecting to a server."""
         stream = GatewayStream.at(settings)
         probes = _engine(settings, limits, "slipway gateway probe", _PROBES)
         return cls(
@@ -96,32 +96,32 @@ class Gateway:
             stream=stream,
             readiness=GatewayReadiness(engine=probes, stream=stream),
             threads=BlockingThreads(limits.threads, patience=limits.thread_wait),
-            turnstile=CallerConcurrency(limits.requests_of_caller),
+            callers=CallerConcurrency(limits.requests_of_caller),
             uploads=anyio.Semaphore(limits.uploads),
             uploads_of_caller=CallerConcurrency(limits.uploads_of_caller),
             slow_bodies=anyio.Semaphore(limits.slow_bodies),
             vault=Vault.with_keys(settings.secret_key),
         )
 
-    async def in_transaction(self, work: Callable[[Connection], Found]) -> Found:
+    async def in_transaction(self, work: Callable[[Connection], Result]) -> Result:
         """Run *work* in a thread, in a transaction that is committed when it returns."""
 
-        def inside() -> Found:
+        def in_transaction() -> Result:
             with self.engine.begin() as connection:
                 return work(connection)
 
-        return await self.threads.run(inside)
+        return await self.threads.run(in_transaction)
 
     @contextmanager
     def upload(self, publisher: str) -> Iterator[None]:
-        """Hold one of the places for a body of many events. Raises Refused (429, 503)."""
-        message = "too many large bodies at once; nothing was read of this one"
-        with self.uploads_of_caller.passed(publisher), _place(self.uploads, message):
+        """Hold a slot for a body of many events. Raises RequestRefused (429, 503)."""
+        message = "too many concurrent uploads, retry later; nothing was read"
+        with self.uploads_of_caller.admit(publisher), _slot(self.uploads, message):
             yield
 
     def slow_body(self) -> AbstractContextManager[None]:
-        """Hold one of the places for strangers whose body is slow. Raises Refused (503)."""
-        return _place(self.slow_bodies, "too many slow bodies at once; send this one without pause")
+        """Hold a slot for a slow body of an unauthenticated caller. Raises RequestRefused (503)."""
+        return _slot(self.slow_bodies, "too many slow bodies; send the body without pauses")
 
     def close(self) -> None:
         """Close the connections."""
@@ -131,15 +131,15 @@ class Gateway:
 
 
 @contextmanager
-def _place(places: anyio.Semaphore, none_free: str) -> Iterator[None]:
+def _slot(slots: anyio.Semaphore, message: str) -> Iterator[None]:
     try:
-        places.acquire_nowait()
+        slots.acquire_nowait()
     except anyio.WouldBlock:
-        raise later(none_free, seconds=BUSY_SECONDS) from None
+        raise retry_later(message, seconds=BUSY_SECONDS) from None
     try:
         yield
     finally:
-        places.release()
+        slots.release()
 
 
 def _engine(settings: Settings, limits: Limits, name: str, connections: int) -> Engine:
@@ -152,13 +152,13 @@ def _engine(settings: Settings, limits: Limits, name: str, connections: int) -> 
     )
 
 
-def _of(request: Request) -> Gateway:
+def _gateway_of(request: Request) -> Gateway:
     gateway = request.app.state.gateway
     assert isinstance(gateway, Gateway), "the application was built with one"
     return gateway
 
 
-TheGateway = Annotated[Gateway, Depends(_of)]
+TheGateway = Annotated[Gateway, Depends(_gateway_of)]
 
 
 log = logging.getLogger(__name__)

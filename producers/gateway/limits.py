@@ -1,4 +1,4 @@
-"""What the gateway takes at once, how large, and how long it waits: every bound in one place."""
+"""All limits of the gateway: concurrency, sizes and times."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,35 +8,35 @@ from models.events.stream_contract import EVENT_BYTES_MAX
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one gateway process."""
+    """Limits of one gateway process."""
 
     threads: int = 16
-    """Requests that work with PostgreSQL or Redis at the same time; one connection each."""
+    """Requests that use PostgreSQL or Redis at the same time; one connection each."""
 
     thread_wait: timedelta = timedelta(seconds=10)
-    """How long a request waits for one of them before it is answered 503."""
+    """How long a request waits for a thread before the response is 503."""
 
     lock_wait: timedelta = timedelta(seconds=3)
-    """How long one waits for a ticket that somebody else is changing."""
+    """How long a request waits for the lock of a ticket."""
 
     statement_time: timedelta = timedelta(seconds=5)
-    """For each statement; whoever asks for more is better told to come again."""
+    """Timeout of each SQL statement; a caller does better to retry than to wait longer."""
 
     requests: int = 1000
-    """Requests under way; one more is answered 503 at once. The probes are always answered."""
+    """Requests in progress; the response to any further one is 503. Probes are not limited."""
 
     requests_of_caller: int = 400
-    """Requests under way of one operator or one key; one more is answered 429 at once."""
+    """Requests in progress of one operator or key; the response to any further one is 429."""
 
     uploads: int = 8
-    """Bodies of many events (NDJSON, or JSON larger than one event) being read at once."""
+    """Bodies of many events (NDJSON, or JSON larger than one event) read at the same time."""
 
     uploads_of_caller: int = 4
-    """Those of one key; one more is answered 429 at once."""
+    """Those of one key; the response to any further one is 429."""
 
     slow_bodies: int = 100
-    """Signed requests whose body takes longer than `prompt`. Nothing is known of their callers
-    before it is there; one more is answered 503. A body that comes at once needs no such place."""
+    """Signed requests whose body takes longer than `prompt`; until then their callers are not
+    authenticated. The response to any further one is 503. A prompt body does not count."""
 
     prompt: timedelta = timedelta(seconds=1)
 
@@ -46,19 +46,19 @@ class Limits:
 
     batch_lines: int = 500
     batch_bytes: int = 1024 * 1024
-    """Lines of NDJSON that are put on the stream together; they are all that is held in memory."""
+    """Lines of NDJSON that are added to the stream together; no more are held in memory."""
 
-    faults_shown: int = 1000
-    """Refused lines that an answer lists; the rest is counted."""
+    rejected_lines_shown: int = 1000
+    """Rejected lines that a response lists; the rest is counted."""
 
     body_time: timedelta = timedelta(seconds=30)
-    """In which a body must be complete, NDJSON apart."""
+    """For a complete body, except NDJSON."""
 
     body_silence: timedelta = timedelta(seconds=30)
-    """The longest pause within NDJSON."""
+    """The longest pause in NDJSON."""
 
     flush: timedelta = timedelta(seconds=1)
-    """After this long without a further line, those that came are put on the stream."""
+    """After this long without another line, those that arrived are added to the stream."""
 
     page: int = 500
-    """The most that a list answers at once."""
+    """The maximum length of a list in a response."""

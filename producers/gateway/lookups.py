@@ -1,4 +1,4 @@
-"""`GET /events`, `GET /events/{event_id}`, `GET /tickets/{ticket_id}`: what became of them."""
+"""`GET /events`, `GET /events/{event_id}`, `GET /tickets/{ticket_id}`: outcomes and histories."""
 
 import base64
 import binascii
@@ -24,23 +24,29 @@ from models.history.event_log import (
 from models.platform.timestamps import TIMESTAMP_PATTERN, parse_timestamp
 from models.publishers.keys import KeyHolder
 from models.vocabulary import Outcome, Status
-from producers.gateway.authentication import Reader
-from producers.gateway.errors import Fault, Refused, invalid
+from producers.gateway.authentication import ReadingHolder
+from producers.gateway.errors import ErrorDetail, RequestRefused, invalid_request
 from producers.gateway.gateway import TheGateway
-from producers.gateway.openapi import answers
-from producers.gateway.parameters import EventId, TicketId, only_known
-from producers.gateway.responses import EventEnd, EventEnds, EventPage, TicketStories, TicketStory
+from producers.gateway.openapi import error_responses
+from producers.gateway.parameters import EventId, TicketId, known_parameters_only
+from producers.gateway.responses import (
+    EventOutcome,
+    EventOutcomes,
+    EventPage,
+    TicketDetails,
+    TicketDetailsList,
+)
 
 LISTED: Final = 100
 LISTED_MAX: Final = 500
 _NOT_FOUND: Final = 404
-_ANY: Final = "|".join(LISTABLE)
+_ONE: Final = "|".join(LISTABLE)
 _ALL: Final = ",".join(LISTABLE)
 
-Outcomes = Annotated[
+OutcomeList = Annotated[
     str,
     Query(
-        pattern=f"^({_ANY})(,({_ANY}))*$",
+        pattern=f"^({_ONE})(,({_ONE}))*$",
         max_length=100,
         description="Some of `parked`, `rejected`, `superseded`, separated by commas.",
     ),
@@ -52,28 +58,28 @@ Since = Annotated[
     ]
     | SkipJsonSchema[None],
     Query(
-        description="Only what ended, or was parked, at or after this time: RFC 3339 with an"
-        " offset (a plus sign in a URL is written %2B).",
+        description="Only events that ended, or were parked, at or after this time: RFC 3339 with"
+        " an offset (write a plus sign in a URL as %2B).",
     ),
 ]
 After = Annotated[
     Annotated[str, StringConstraints(max_length=200)] | SkipJsonSchema[None],
-    Query(description="The `next` of the page before this one."),
+    Query(description="The `next` of the previous page."),
 ]
-Limit = Annotated[int, Query(ge=1, le=LISTED_MAX, description="The most that is listed.")]
-OfOperator = Annotated[
+Limit = Annotated[int, Query(ge=1, le=LISTED_MAX, description="Maximum number of events.")]
+OperatorFilter = Annotated[
     str | SkipJsonSchema[None], Query(description="Only events of the operator with this code.")
 ]
-OnTicket = Annotated[
+TicketFilter = Annotated[
     str | SkipJsonSchema[None],
     Query(
-        description="Only the event on the ticket with this id. It is found however many other"
-        " tickets have events of the same id.",
+        description="Only the event on the ticket with this id. It is matches no matter how many"
+        " other tickets have events with the same id.",
     ),
 ]
-_NONE_YET: Final = "one that was accepted a moment ago may still be on the stream: ask again"
+_NONE_YET: Final = "an event accepted a moment ago may still be on the stream: retry"
 _NOT_ALL: Final = (
-    f"only the newest {SEARCHED_MAX:,} of this id were searched, over all operators: add"
+    f"only the newest {SEARCHED_MAX:,} with this id were searched, over all operators: add"
     " ?ticket_id=... to find the one on a ticket"
 )
 
@@ -88,27 +94,27 @@ routes = APIRouter()
     "/events",
     operation_id="list_events",
     tags=["Events"],
-    responses=answers(401, 422, 429),
-    dependencies=[only_known("outcome", "since", "after", "limit")],
+    responses=error_responses(401, 422, 429),
+    dependencies=[known_parameters_only("outcome", "since", "after", "limit")],
 )
 async def events(
     gateway: TheGateway,
-    holder: Reader,
+    holder: ReadingHolder,
     *,
-    outcome: Outcomes = _ALL,
+    outcome: OutcomeList = _ALL,
     since: Since = None,
     after: After = None,
     limit: Limit = LISTED,
 ) -> EventPage:
-    """Events that did not go through, or not yet, newest first; those of the key's operators."""
-    wanted = [Outcome(word) for word in outcome.split(",")]
+    """List events of the key's operators that were not applied, or not yet, newest first."""
+    outcomes = [Outcome(word) for word in outcome.split(",")]
     start = None if since is None else _moment(since)
     place = None if after is None else _read_cursor(after)
 
     def read(connection: Connection) -> EventLogPage:
         return list_troubled(
             connection,
-            wanted,
+            outcomes,
             operators=holder.operators or None,
             since=start,
             after=place,
@@ -117,7 +123,7 @@ async def events(
 
     page = await gateway.in_transaction(read)
     return EventPage(
-        events=[EventEnd.model_validate(line) for line in page.lines],
+        events=[EventOutcome.model_validate(line) for line in page.lines],
         next=None if page.next is None else _write_cursor(page.next),
     )
 
@@ -126,89 +132,93 @@ async def events(
     "/events/{event_id}",
     operation_id="get_event",
     tags=["Events"],
-    responses=answers(401, 404, 422, 429),
-    dependencies=[only_known("operator", "ticket_id")],
+    responses=error_responses(401, 404, 422, 429),
+    dependencies=[known_parameters_only("operator", "ticket_id")],
 )
 async def event(
     gateway: TheGateway,
-    holder: Reader,
+    holder: ReadingHolder,
     event_id: EventId,
     *,
-    operator: OfOperator = None,
-    ticket_id: OnTicket = None,
-) -> EventEnds:
-    """What became of the event with this id; one answer for each ticket it was used on.
+    operator: OperatorFilter = None,
+    ticket_id: TicketFilter = None,
+) -> EventOutcomes:
+    """Return the outcome of the event with this id, one for each ticket it was used on.
 
-    Of an id that very many tickets have, the newest are searched, and `more` is true:
-    `ticket_id` finds the event on one ticket.
+    If very many tickets have the id, only the newest are searched, and `more` is true: `ticket_id`
+    finds the event on one ticket.
     """
-    operators = _narrowed(holder, operator)
-    given = [one for one in (event_id, ticket_id, operator) if one is not None]
+    operators = _operators(holder, operator)
+    ids = [value for value in (event_id, ticket_id, operator) if value is not None]
 
     def read(connection: Connection) -> EventsById:
         return find_event(connection, event_id, operators=operators, ticket_id=ticket_id)
 
-    found = EventsById((), more=False)
-    if operators != [] and all(map(_is_id, given)):
-        found = await gateway.in_transaction(read)
-    if not found.lines:
-        raise Refused(
+    matches = EventsById((), more=False)
+    if operators != [] and all(map(_is_id, ids)):
+        matches = await gateway.in_transaction(read)
+    if not matches.lines:
+        raise RequestRefused(
             _NOT_FOUND,
             f"no event {event_id[:ID_CHARACTERS_MAX]!r}"
-            f"{' on this ticket' if ticket_id is not None else ''} is known to this key; "
-            + (_NOT_ALL if found.more and ticket_id is None else _NONE_YET),
+            f"{' on this ticket' if ticket_id is not None else ''} is visible to this key; "
+            + (_NOT_ALL if matches.more and ticket_id is None else _NONE_YET),
         )
-    return EventEnds.of(found)
+    return EventOutcomes.of(matches)
 
 
 @routes.get(
     "/tickets/{ticket_id}",
     operation_id="get_ticket",
     tags=["Tickets"],
-    responses=answers(401, 404, 422, 429),
+    responses=error_responses(401, 404, 422, 429),
 )
-async def ticket(gateway: TheGateway, holder: Reader, ticket_id: TicketId) -> TicketStories:
-    """The whole story of the ticket with this id; one for each operator that has such a ticket.
+async def ticket(
+    gateway: TheGateway, holder: ReadingHolder, ticket_id: TicketId
+) -> TicketDetailsList:
+    """Return the history of the ticket with this id, one for each operator with such a ticket.
 
-    Without the player's id, fields that are not documented, the partner's own words, and who did
-    something by hand, and why.
+    It leaves out the player's id, undocumented fields, the text of the partner's responses, and
+    who intervened by hand and why.
     """
 
     def read(connection: Connection) -> tuple[list[TicketHistory], datetime]:
-        return _stories(connection, holder, ticket_id), gateway.clock.now(connection)
+        return _histories(connection, holder, ticket_id), gateway.clock.now(connection)
 
-    stories, now = await gateway.in_transaction(read) if _is_id(ticket_id) else ([], holder.now)
-    shown = [public(story) for story in stories if story.ticket.status is not Status.ABSENT]
-    if not shown:
-        message = f"no ticket {ticket_id[:ID_CHARACTERS_MAX]!r} is known to this key"
-        if waiting := sum(story.ticket.parked for story in stories):
-            wait = "1 parked event waits" if waiting == 1 else f"{waiting} parked events wait"
-            message += f"; {wait} for it to be opened"
-        raise Refused(_NOT_FOUND, message)
-    return TicketStories(
-        tickets=[TicketStory.of(story, why_not_closed(story, now=now)) for story in shown]
+    histories, now = await gateway.in_transaction(read) if _is_id(ticket_id) else ([], holder.now)
+    visible = [
+        public(history) for history in histories if history.ticket.status is not Status.ABSENT
+    ]
+    if not visible:
+        message = f"no ticket {ticket_id[:ID_CHARACTERS_MAX]!r} is visible to this key"
+        if waiting := sum(history.ticket.parked for history in histories):
+            events = "1 parked event waits" if waiting == 1 else f"{waiting} parked events wait"
+            message += f"; {events} for it to be opened"
+        raise RequestRefused(_NOT_FOUND, message)
+    return TicketDetailsList(
+        tickets=[TicketDetails.of(history, why_not_closed(history, now=now)) for history in visible]
     )
 
 
-def _stories(connection: Connection, holder: KeyHolder, ticket_id: str) -> list[TicketHistory]:
+def _histories(connection: Connection, holder: KeyHolder, ticket_id: str) -> list[TicketHistory]:
     if not holder.operators:
         return load_histories(connection, ticket_id)
     return [
-        story
+        history
         for code in holder.operators
-        for story in load_histories(connection, ticket_id, operator=code)
+        for history in load_histories(connection, ticket_id, operator=code)
     ]
 
 
-def _narrowed(holder: KeyHolder, operator: str | None) -> list[str] | None:
-    """Whose events are asked for; None: any operator's."""
+def _operators(holder: KeyHolder, operator: str | None) -> list[str] | None:
+    """Return the operators whose events to search, or None for all of them."""
     if operator is None:
         return list(holder.operators) or None
     return [operator] if operator in holder.operators or not holder.operators else []
 
 
 def _is_id(text: str) -> bool:
-    """Whether anything can have this id: PostgreSQL is not even asked for anything else."""
+    """Tell whether *text* can be an id; otherwise PostgreSQL is not queried."""
     return 1 <= len(text) <= ID_CHARACTERS_MAX and text.isprintable()
 
 
@@ -216,8 +226,8 @@ def _moment(text: str) -> datetime:
     try:
         return parse_timestamp(text)
     except ValueError as error:
-        fault = Fault(at=["query", "since"], message=str(error))
-        raise invalid("`since` is not a time", [fault]) from None
+        detail = ErrorDetail(at=["query", "since"], message=str(error))
+        raise invalid_request("`since` is not a time", [detail]) from None
 
 
 def _write_cursor(place: Place) -> str:
@@ -226,10 +236,10 @@ def _write_cursor(place: Place) -> str:
     return base64.urlsafe_b64encode(text).decode("ascii").rstrip("=")
 
 
-def _read_cursor(word: str) -> Place:
-    """Decode a cursor. Raises Refused (422) for anything else."""
+def _read_cursor(cursor: str) -> Place:
+    """Decode a cursor. Raises RequestRefused (422) for anything else."""
     try:
-        text = base64.urlsafe_b64decode(word + "=" * (-len(word) % 4))
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         at, kind, number = _PLACE.validate_json(text)
     except (ValueError, binascii.Error, ValidationError):
         raise _wrong_cursor() from None
@@ -239,5 +249,5 @@ def _read_cursor(word: str) -> Place:
 
 
 def _wrong_cursor() -> Exception:
-    fault = Fault(at=["query", "after"], message="take it from `next` of the page before")
-    return invalid("the cursor cannot be read", [fault])
+    error = ErrorDetail(at=["query", "after"], message="take it from `next` of the previous page")
+    return invalid_request("the cursor is invalid", [error])

@@ -12,19 +12,21 @@ from models.events.refusal import Refusal
 from models.events.stream_contract import EVENT_FIELD, LOTTERY_TYPE, OPERATOR_FIELD, TYPE_FIELD
 from models.publishers.keys import KeyHolder
 from models.vocabulary import Reason
-from producers.gateway.authentication import Publishing
+from producers.gateway.authentication import PublishingHolder
 from producers.gateway.bodies import read_body
-from producers.gateway.errors import Fault, Refused, invalid
-from producers.gateway.event_validation import watch
+from producers.gateway.errors import ErrorDetail, RequestRefused, invalid_request
+from producers.gateway.event_validation import running_clock
 from producers.gateway.gateway import TheGateway
-from producers.gateway.openapi import answers
-from producers.gateway.parameters import only_known
+from producers.gateway.openapi import error_responses
+from producers.gateway.parameters import known_parameters_only
 from producers.publisher.schemas import lottery_schema
 
-# Asked for the few messages alone whose ids are too long where the answer is yes.
-PER_DRAW: Final = text("SELECT lottery_ticket = 'ticket+draw' FROM operator WHERE code = :code")
+# Queried only for the few messages whose ids are too long if the result is true.
+SELECT_TICKET_PER_DRAW: Final = text(
+    "SELECT lottery_ticket = 'ticket+draw' FROM operator WHERE code = :code"
+)
 _FORBIDDEN: Final = 403
-_WRONG_KIND: Final = 415
+_UNSUPPORTED_MEDIA_TYPE: Final = 415
 _JSON: Final = "application/json"
 
 
@@ -45,31 +47,39 @@ routes = APIRouter(tags=["Lottery"])
     "/v2/integration/lottery",
     operation_id="lottery",
     response_description="The message is on the stream.",
-    responses=answers(401, 403, 408, 413, 415, 422, 429),
+    responses=error_responses(401, 403, 408, 413, 415, 422, 429),
     openapi_extra={"requestBody": _body()},
-    dependencies=[only_known(elsewhere={"dry_run": "`POST /events`, which alone has it"})],
+    dependencies=[
+        known_parameters_only(elsewhere={"dry_run": "`POST /events`, which alone has it"})
+    ],
 )
-async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> LotteryAccepted:
-    """Take a `Bet` or a `Settlement`; whose it is says the key, which is bound to one operator.
+async def lottery(
+    request: Request, gateway: TheGateway, holder: PublishingHolder
+) -> LotteryAccepted:
+    """Publish a `Bet` or a `Settlement`. The key, which is bound to one operator, says whose it is.
 
-    A repeated delivery counts once. What the ticket makes of it is told by `GET /tickets/...`.
+    A repeated delivery counts once. `GET /tickets/...` shows its effect on the ticket.
     """
-    kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
-    if kind != _JSON:
-        raise Refused(_WRONG_KIND, f"Content-Type must be {_JSON}; it is {kind[:100]}")
+    media_type = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+    if media_type != _JSON:
+        raise RequestRefused(
+            _UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_JSON}; it is {media_type[:100]}"
+        )
     operator = _only_operator(holder)
-    now = watch(holder.now)
+    now = running_clock(holder.now)
     body = without_byte_order_mark(
         await read_body(request, gateway.limits, most=gateway.limits.event_bytes)
     )
     problem = lottery_problem(body, now=now(), age_max=gateway.settings.event_age_max)
     if problem is None and (too_long := message_draw_id_problem(body)) is not None:
-        asked = {"code": operator}
-        if await gateway.in_transaction(lambda it: it.execute(PER_DRAW, asked).scalar_one()):
+        parameters = {"code": operator}
+        if await gateway.in_transaction(
+            lambda connection: connection.execute(SELECT_TICKET_PER_DRAW, parameters).scalar_one()
+        ):
             problem = Refusal(Reason.INVALID_EVENT, too_long)
     if problem is not None:
-        fault = Fault(at=["body"], message=str(problem))
-        raise invalid("the message is refused; nothing was published", [fault])
+        error = ErrorDetail(at=["body"], message=str(problem))
+        raise invalid_request("the message is invalid; nothing was published", [error])
     entry = {
         TYPE_FIELD: LOTTERY_TYPE,
         OPERATOR_FIELD: operator.encode(),
@@ -81,9 +91,9 @@ async def lottery(request: Request, gateway: TheGateway, holder: Publishing) -> 
 
 def _only_operator(holder: KeyHolder) -> str:
     if len(holder.operators) != 1:
-        raise Refused(
+        raise RequestRefused(
             _FORBIDDEN,
-            "the lottery feed needs a key that is bound to one operator"
+            "the lottery feed requires a key that is bound to one operator"
             " (`slipway publishers add NAME --operator CODE`)",
         )
     return holder.operators[0]

@@ -92,7 +92,7 @@ class RequestMetrics:
             self._metrics.duration.labels(route).observe(time.perf_counter() - began)
 
 
-class RouteNoted:
+class RouteLabel:
     """ASGI middleware, the innermost: tells `RequestMetrics` which route matched."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""NDJSON of any length in flat memory: the good lines are published, the others are told."""
+"""Publishes the valid lines of NDJSON of any length in constant memory; reports the others."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,59 +12,65 @@ from sqlalchemy.exc import SQLAlchemyError
 from models.events.encoding import without_byte_order_mark
 from models.events.stream_contract import EVENT_FIELD
 from models.publishers.keys import KeyHolder
-from producers.gateway.authentication import holder_or_refusal
-from producers.gateway.bodies import pieces, refuse_packed, too_slow
-from producers.gateway.errors import Fault, Refused, database_refusal, invalid
-from producers.gateway.event_validation import InvalidEvent, ValidEvent, examine, strangers, watch
+from producers.gateway.authentication import authenticate_publisher
+from producers.gateway.bodies import read_parts, reject_compressed, too_slow
+from producers.gateway.errors import ErrorDetail, RequestRefused, database_refusal, invalid_request
+from producers.gateway.event_validation import (
+    InvalidEvent,
+    ValidEvent,
+    running_clock,
+    unusable_operators,
+    validate_event,
+)
 from producers.gateway.gateway import Gateway
-from producers.gateway.responses import Accepted, RefusedLine
+from producers.gateway.responses import PublishResult, RejectedLine
 
-_ENDING: Final = 1  # a carriage return before the line's end does not count
+_ENDING: Final = 1  # a carriage return at the end of a line does not count
 
 
 @dataclass(frozen=True, slots=True)
 class NdjsonLine:
-    """A line that is not empty, counted from 1. *raw* is None when it is longer than allowed."""
+    """A non-empty line, counted from 1. *raw* is None if it is longer than allowed."""
 
     number: int
     raw: bytes | None
 
 
 class LineSplitter:
-    """Takes pieces of text, gives whole lines; of a line that is too long nothing is kept."""
+    """Splits text into lines while it arrives; holds one line, unless it is too long."""
 
     def __init__(self, *, longest: int) -> None:
-        """Give lines of at most *longest* bytes."""
+        """Return lines of at most *longest* bytes."""
         self._longest = longest
-        self._begun = bytearray()
+        self._line = bytearray()
         self._number = 1
         self._skipping = False
 
-    def feed(self, piece: bytes) -> Iterator[NdjsonLine]:
-        """Give the lines that *piece* completes."""
-        *whole, rest = piece.split(b"\n")
-        for part in whole:
-            self._add(part)
-            yield from self._taken()
+    def feed(self, part: bytes) -> Iterator[NdjsonLine]:
+        """Yield the lines that *part* completes."""
+        *ends, rest = part.split(b"\n")
+        for end in ends:
+            self._add(end)
+            yield from self._complete()
             self._number += 1
         self._add(rest)
 
     def end(self) -> Iterator[NdjsonLine]:
-        """Give the last line, which need not end like the others."""
-        yield from self._taken()
+        """Yield the last line, which needs no line ending."""
+        yield from self._complete()
 
     def _add(self, part: bytes) -> None:
         if self._skipping:
             return
-        self._begun += part
-        if len(self._begun) > self._longest + _ENDING:
+        self._line += part
+        if len(self._line) > self._longest + _ENDING:
             self._skipping = True
-            self._begun.clear()
+            self._line.clear()
 
-    def _taken(self) -> Iterator[NdjsonLine]:
-        begun, too_long = bytes(self._begun), self._skipping
-        raw = (without_byte_order_mark(begun) if self._number == 1 else begun).strip()
-        self._begun.clear()
+    def _complete(self) -> Iterator[NdjsonLine]:
+        line, too_long = bytes(self._line), self._skipping
+        raw = (without_byte_order_mark(line) if self._number == 1 else line).strip()
+        self._line.clear()
         self._skipping = False
         if raw or too_long:
             yield NdjsonLine(self._number, None if too_long else raw)
@@ -72,60 +78,60 @@ class LineSplitter:
 
 @dataclass(slots=True)
 class _NdjsonTotals:
-    """How far the body was dealt with."""
+    """How much of the body was processed."""
 
     accepted: int = 0
-    refused: int = 0
-    last: int = 0  # number of the last line that was dealt with
-    shown: list[RefusedLine] = field(default_factory=list)
+    rejected: int = 0
+    last: int = 0  # number of the last line processed
+    shown: list[RejectedLine] = field(default_factory=list)
 
-    def refuse(self, line: int, error: str, *, shown_max: int) -> None:
-        """Count a refused line; list it while there is room."""
-        self.refused += 1
+    def reject(self, line: int, error: str, *, shown_max: int) -> None:
+        """Count a rejected line; list it while there is room."""
+        self.rejected += 1
         if len(self.shown) < shown_max:
-            self.shown.append(RefusedLine(line=line, error=error))
+            self.shown.append(RejectedLine(line=line, error=error))
 
 
-async def publish_flow(
+async def publish_ndjson(
     request: Request, gateway: Gateway, holder: KeyHolder, key: str | None, *, dry_run: bool
-) -> Accepted:
-    """Publish the good lines of the body.
+) -> PublishResult:
+    """Publish the valid lines of the body.
 
-    Raises Refused: 422 when none was good; 408, 503 in the middle, telling which lines are done.
-    When the connection breaks, the lines that had come before may be on the stream.
+    Raises RequestRefused: 422 if no line is valid; 408 or 503 midway, naming the lines processed.
+    If the connection breaks, the lines that arrived before may be on the stream.
     """
-    refuse_packed(request)
-    tally = _NdjsonTotals()
+    reject_compressed(request)
+    totals = _NdjsonTotals()
     with gateway.upload(holder.name):
-        async for batch in _batches(request, gateway, tally):
-            work = partial(_publish, batch, gateway, key, tally, dry_run=dry_run)
+        async for batch in _batches(request, gateway, totals):
+            work = partial(_publish, batch, gateway, key, totals, dry_run=dry_run)
             try:
                 await gateway.threads.run(work)
-            except Refused as refusal:
-                raise _within(refusal, tally) from refusal
+            except RequestRefused as refusal:
+                raise _with_progress(refusal, totals) from refusal
             except SQLAlchemyError as error:
-                raise _within(database_refusal(error), tally) from error
-    return _answer(tally)
+                raise _with_progress(database_refusal(error), totals) from error
+    return _result(totals)
 
 
 async def _batches(
-    request: Request, gateway: Gateway, tally: _NdjsonTotals
+    request: Request, gateway: Gateway, totals: _NdjsonTotals
 ) -> AsyncIterator[Sequence[NdjsonLine]]:
-    """Groups of lines, none larger than fits in memory; a small one when nothing more comes."""
+    """Yield groups of lines that fit in memory; a small one if no more lines arrive."""
     limits = gateway.limits
     lines = LineSplitter(longest=limits.event_bytes)
     batch: list[NdjsonLine] = []
     size = 0
-    beat = limits.flush.total_seconds()
+    interval = limits.flush.total_seconds()
     silence = 0.0
-    async for piece in pieces(request, beat=beat):
-        silence = 0.0 if piece else silence + beat
+    async for part in read_parts(request, interval=interval):
+        silence = 0.0 if part else silence + interval
         if silence >= limits.body_silence.total_seconds():
-            raise _within(too_slow(f"nothing came for {silence:g} s"), tally)
-        if not piece and batch:
+            raise _with_progress(too_slow(f"no data arrived for {silence:g} s"), totals)
+        if not part and batch:
             yield batch
             batch, size = [], 0
-        for line in lines.feed(piece):
+        for line in lines.feed(part):
             batch.append(line)
             size += len(line.raw or b"")
             if len(batch) >= limits.batch_lines or size >= limits.batch_bytes:
@@ -140,63 +146,69 @@ def _publish(
     batch: Sequence[NdjsonLine],
     gateway: Gateway,
     key: str | None,
-    tally: _NdjsonTotals,
+    totals: _NdjsonTotals,
     *,
     dry_run: bool,
 ) -> None:
-    """One batch: what is good of it is on the stream together, or nothing of it."""
-    shown_max = gateway.limits.faults_shown
+    """Publish the valid lines of one batch together, or none of them."""
+    shown_max = gateway.limits.rejected_lines_shown
     with gateway.engine.begin() as connection:
-        holder = holder_or_refusal(connection, key)  # it may have been revoked meanwhile
-        found = _examined(batch, holder, gateway.settings.event_age_max)
-        named = {one.operator for _, one in found if isinstance(one, ValidEvent)}
-        unwelcome = strangers(connection, holder, named)
-    good: list[ValidEvent] = []
-    faults: list[tuple[int, str]] = []
-    for number, one in found:
-        if isinstance(one, InvalidEvent):
-            faults.append((number, one.message))
-        elif one.operator in unwelcome:
-            faults.append((number, unwelcome[one.operator].message))
+        holder = authenticate_publisher(connection, key)  # it may have been revoked since
+        validated = _validated(batch, holder, gateway.settings.event_age_max)
+        named = {event.operator for _, event in validated if isinstance(event, ValidEvent)}
+        unusable = unusable_operators(connection, holder, named)
+    valid: list[ValidEvent] = []
+    errors: list[tuple[int, str]] = []
+    for number, event in validated:
+        if isinstance(event, InvalidEvent):
+            errors.append((number, event.message))
+        elif event.operator in unusable:
+            errors.append((number, unusable[event.operator].message))
         else:
-            good.append(one)
-    if good and not dry_run:
-        gateway.stream.add([{EVENT_FIELD: one.line} for one in good])
-    tally.accepted += len(good)
-    for number, message in faults:
-        tally.refuse(number, message, shown_max=shown_max)
-    tally.last = batch[-1].number
+            valid.append(event)
+    if valid and not dry_run:
+        gateway.stream.add([{EVENT_FIELD: event.line} for event in valid])
+    totals.accepted += len(valid)
+    for number, message in errors:
+        totals.reject(number, message, shown_max=shown_max)
+    totals.last = batch[-1].number
 
 
-def _examined(
+def _validated(
     batch: Sequence[NdjsonLine], holder: KeyHolder, age_max: timedelta
 ) -> list[tuple[int, ValidEvent | InvalidEvent]]:
-    now = watch(holder.now)
-    too_long = InvalidEvent("the line is longer than an event may be", too_large=True)
+    now = running_clock(holder.now)
+    too_long = InvalidEvent("the line is longer than the maximum of an event", too_large=True)
     return [
         (
             line.number,
-            too_long if line.raw is None else examine(line.raw, now=now, age_max=age_max),
+            too_long if line.raw is None else validate_event(line.raw, now=now, age_max=age_max),
         )
         for line in batch
     ]
 
 
-def _answer(tally: _NdjsonTotals) -> Accepted:
-    if tally.accepted:
-        return Accepted(accepted=tally.accepted, rejected=tally.shown, rejected_count=tally.refused)
-    if not tally.refused:
-        raise invalid("there is no event in the body", [Fault(at=["body"], message="it is empty")])
-    faults = [Fault(at=["body", one.line], message=one.error) for one in tally.shown]
-    raise invalid(f"none of {tally.refused} lines is an event; nothing was published", faults)
+def _result(totals: _NdjsonTotals) -> PublishResult:
+    if totals.accepted:
+        return PublishResult(
+            accepted=totals.accepted, rejected=totals.shown, rejected_count=totals.rejected
+        )
+    if not totals.rejected:
+        raise invalid_request(
+            "the body holds no event", [ErrorDetail(at=["body"], message="it is empty")]
+        )
+    errors = [ErrorDetail(at=["body", line.line], message=line.error) for line in totals.shown]
+    raise invalid_request(
+        f"none of the {totals.rejected} lines is a valid event; nothing was published", errors
+    )
 
 
-def _within(refusal: Refused, tally: _NdjsonTotals) -> Refused:
-    """The same, with how far the body was dealt with before."""
-    if not tally.last:
+def _with_progress(refusal: RequestRefused, totals: _NdjsonTotals) -> RequestRefused:
+    """Return *refusal* with how much of the body was processed before it."""
+    if not totals.last:
         return refusal
     done = (
-        f"lines 1 to {tally.last} are done: {tally.accepted} accepted, {tally.refused} refused;"
-        " send the rest, or all of it again with the same event_ids"
+        f"lines 1 to {totals.last} are processed: {totals.accepted} accepted,"
+        f" {totals.rejected} rejected; send the rest, or all of it again with the same event_ids"
     )
-    return Refused(refusal.status, f"{refusal.message} ({done})", headers=refusal.headers)
+    return RequestRefused(refusal.status, f"{refusal.message} ({done})", headers=refusal.headers)

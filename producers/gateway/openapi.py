@@ -1,4 +1,4 @@
-"""What OpenAPI says beside the types: every answer a route may give, and who is let in."""
+"""What OpenAPI documents besides the types: all responses of a route, and authentication."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -7,55 +7,58 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from producers.gateway.authentication import SIGNED_HEADERS
-from producers.gateway.errors import Error, Invalid
+from producers.gateway.errors import Error, InvalidRequest
 
 _RETRY_AFTER: Final = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 }
-_SAID: Final[dict[int, dict[str, Any]]] = {
-    400: {"model": Error, "description": "Not possible; `code` says why (contracts: 1.9)."},
+_ERROR_RESPONSES: Final[dict[int, dict[str, Any]]] = {
+    400: {"model": Error, "description": "Not possible; `code` says why."},
     401: {
         "model": Error,
-        "description": "No key, an unknown one, or a revoked one.",
+        "description": "The key is missing, unknown or revoked.",
         "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
     },
-    403: {"model": Error, "description": "Access is refused."},
-    404: {"model": Error, "description": "Nothing of this name is known."},
+    403: {"model": Error, "description": "Access denied."},
+    404: {"model": Error, "description": "Not found."},
     408: {"model": Error, "description": "The body did not arrive in time."},
     413: {"model": Error, "description": "The body is too large."},
-    415: {"model": Error, "description": "The body is of a kind that is not taken."},
-    422: {"model": Invalid, "description": "The request is wrong; `errors` says where."},
+    415: {
+        "model": Error,
+        "description": "The media type or encoding of the body is not supported.",
+    },
+    422: {"model": InvalidRequest, "description": "The request is invalid; `errors` says where."},
     429: {
         "model": Error,
-        "description": "Too many requests of this caller are under way.",
+        "description": "Too many concurrent requests of this caller.",
         "headers": _RETRY_AFTER,
     },
-    500: {"model": Error, "description": "A mistake of ours; it is in the log."},
+    500: {"model": Error, "description": "Internal error; see the log of the gateway."},
     503: {
         "model": Error,
-        "description": "PostgreSQL or Redis is away, or there is too much to do. Come again.",
+        "description": "PostgreSQL or Redis is unavailable, or the server is busy. Retry later.",
         "headers": _RETRY_AFTER,
     },
 }
-_HEADERS_SAID: Final = {
-    "timestamp": "Unix time in seconds, at most 300 away from ours.",
+_HEADER_DESCRIPTIONS: Final = {
+    "timestamp": "Unix time in seconds; it may differ by at most 300 from the server's clock.",
     "operator-name": "The operator's code.",
     "signature": (
         "Lower-case hexadecimal HMAC-SHA256 with the operator's secret over the timestamp and the"
-        " body as sent, or the body without spaces; no body: the timestamp alone."
+        " body as sent, or the body without spaces; without a body, over the timestamp alone."
     ),
 }
-_FRAMEWORK_FORM: Final = "HTTPValidationError"
+_FRAMEWORK_SCHEMA: Final = "HTTPValidationError"
 SIGNED: Final[dict[str, Any]] = {"security": [{name: [] for name in SIGNED_HEADERS}]}
 
 
-def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Declare the errors of a route: *codes*, and those that every route may answer."""
-    return {code: _SAID[code] for code in sorted({*codes, 500, 503})}
+def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the error responses of a route: *codes*, and those of every route."""
+    return {code: _ERROR_RESPONSES[code] for code in sorted({*codes, 500, 503})}
 
 
-def described(app: FastAPI, schemes: Iterable[str] = SIGNED_HEADERS) -> None:
-    """Have *app* describe itself with the headers that sign a request."""
+def describe(app: FastAPI, schemes: Iterable[str] = SIGNED_HEADERS) -> None:
+    """Make the OpenAPI of *app* include the headers that sign a request."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -65,24 +68,28 @@ def described(app: FastAPI, schemes: Iterable[str] = SIGNED_HEADERS) -> None:
                 description=app.description,
                 routes=app.routes,
             )
-            _without_unused_forms(schema)
-            known = schema.setdefault("components", {}).setdefault("securitySchemes", {})
+            _remove_unused_schemas(schema)
+            security_schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
             for name in schemes:
-                said = _HEADERS_SAID[name]
-                known[name] = {"type": "apiKey", "in": "header", "name": name, "description": said}
+                security_schemes[name] = {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": name,
+                    "description": _HEADER_DESCRIPTIONS[name],
+                }
             app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
-def _without_unused_forms(schema: dict[str, Any]) -> None:
-    """Take out the 422 that the framework declares for every route with an id in its path."""
+def _remove_unused_schemas(schema: dict[str, Any]) -> None:
+    """Remove the 422 that the framework declares for every route with an id in its path."""
     for path in schema["paths"].values():
         for operation in path.values():
-            answer = operation["responses"].get("422", {})
-            if _FRAMEWORK_FORM in str(answer.get("content")):
+            response = operation["responses"].get("422", {})
+            if _FRAMEWORK_SCHEMA in str(response.get("content")):
                 del operation["responses"]["422"]
-    forms = schema["components"]["schemas"]
-    for name in (_FRAMEWORK_FORM, "ValidationError"):
-        forms.pop(name, None)
+    schemas = schema["components"]["schemas"]
+    for name in (_FRAMEWORK_SCHEMA, "ValidationError"):
+        schemas.pop(name, None)

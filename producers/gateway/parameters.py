@@ -1,4 +1,9 @@
-"""Ids in a path: one may hold a slash, which travels as `%2F` and is no separator."""
+"""Parameters of paths and queries.
+
+An id in a path may contain a slash, escaped as `%2F`, which is no separator. A query parameter that
+is misspelt or repeated is rejected, as a field of a body is: `?dryRun=true` would publish what the
+caller only wants to check.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
@@ -9,37 +14,37 @@ from pydantic import AfterValidator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.events.field_names import KnownNames
-from producers.gateway.errors import Fault, invalid
+from producers.gateway.errors import ErrorDetail, invalid_request
 
 _ESCAPED = (b"%2f", b"%2F", b"%25")
 
 
-class SlashesKept:
-    """ASGI middleware: an escaped slash stays escaped until the path was taken apart."""
+class KeepEscapedSlashes:
+    """ASGI middleware: escaped slashes stay escaped until the path is split."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap *app*."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on, with the path prepared where it needs to be."""
+        """Escape slashes in the path again, and pass the request on."""
         raw: bytes = scope.get("raw_path") or b""
         if scope["type"] == "http" and any(mark in raw for mark in _ESCAPED):
             segments = [unquote_to_bytes(part) for part in raw.split(b"/")]
-            path = "/".join(_kept(part.decode("utf-8", "replace")) for part in segments)
+            path = "/".join(_escape(part.decode("utf-8", "replace")) for part in segments)
             scope = dict(scope) | {"path": path}
         await self._app(scope, receive, send)
 
 
-def _kept(segment: str) -> str:
+def _escape(segment: str) -> str:
     return segment.replace("%", "%25").replace("/", "%2F")
 
 
-def _read(segment: str) -> str:
+def _unescape(segment: str) -> str:
     return unquote(segment) if "%" in segment else segment
 
 
-_Id = AfterValidator(_read)
+_Id = AfterValidator(_unescape)
 
 Identifier = Annotated[
     str, Path(description="The ticket's id or, where no ticket has that id, its code."), _Id
@@ -48,29 +53,29 @@ EventId = Annotated[str, Path(description="The event's `event_id`."), _Id]
 TicketId = Annotated[str, Path(description="The ticket's id."), _Id]
 
 
-def only_known(
+def known_parameters_only(
     *names: str, many: Iterable[str] = (), elsewhere: Mapping[str, str] | None = None
 ) -> Any:  # noqa: ANN401 - what FastAPI's `Depends` is
-    """Make the dependency of a route that has these parameters; those of *many* may repeat.
+    """Build the dependency of a route with these parameters; those of *many* may repeat.
 
-    Those of *elsewhere* belong to another route, as its values say, and would be missed here. A
-    name that is not nearly one of them is ignored, as everywhere on the web. Raises Refused: 422.
+    Those of *elsewhere* belong to another route, which its values name. A name that resembles none
+    of them is ignored, as is usual on the web. The dependency raises RequestRefused (422).
     """
     repeatable = frozenset(many)
     known = KnownNames.of([*names, *repeatable], elsewhere=elsewhere)
 
-    async def checked(request: Request) -> None:
-        given = [name for name, _ in request.query_params.multi_items()]
-        faults = [
-            Fault(at=["query", name], message=f"is not known here; did you mean {meant}?")
-            for name, meant in known.near_misses(dict.fromkeys(given)).items()
+    async def check(request: Request) -> None:
+        names_sent = [name for name, _ in request.query_params.multi_items()]
+        errors = [
+            ErrorDetail(at=["query", name], message=f"unknown parameter; did you mean {meant}?")
+            for name, meant in known.near_misses(dict.fromkeys(names_sent)).items()
         ]
-        faults += [
-            Fault(at=["query", name], message="appears twice; send it once")
+        errors += [
+            ErrorDetail(at=["query", name], message="appears twice; send it once")
             for name in names
-            if given.count(name) > 1
+            if names_sent.count(name) > 1
         ]
-        if faults:
-            raise invalid("the query is refused", faults[:5])
+        if errors:
+            raise invalid_request("the query is invalid", errors[:5])
 
-    return Depends(checked)
+    return Depends(check)

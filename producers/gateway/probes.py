@@ -1,11 +1,11 @@
-"""`/healthz` and `/readyz`: whether this process answers, and whether it can do its work."""
+"""`/healthz` and `/readyz`: whether this process responds, and whether it can work."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from producers.gateway.errors import later
+from producers.gateway.errors import retry_later
 from producers.gateway.gateway import TheGateway
-from producers.gateway.openapi import answers
+from producers.gateway.openapi import error_responses
 
 routes = APIRouter(tags=["Probes"])
 
@@ -16,15 +16,15 @@ class ProbeStatus(BaseModel):
     status: str
 
 
-@routes.get("/healthz", operation_id="healthz", responses={500: answers()[500]})
+@routes.get("/healthz", operation_id="healthz", responses={500: error_responses()[500]})
 async def healthz() -> ProbeStatus:
-    """This process answers. Says nothing about the servers behind it."""
+    """The process responds. It says nothing about the servers it uses."""
     return ProbeStatus(status="alive")
 
 
-@routes.get("/readyz", operation_id="readyz", responses=answers())
+@routes.get("/readyz", operation_id="readyz", responses=error_responses())
 def readyz(gateway: TheGateway) -> ProbeStatus:
-    """PostgreSQL answers with a schema new enough, and Redis would take an event; else 503."""
+    """PostgreSQL responds with a recent enough schema, and Redis accepts events; otherwise 503."""
     if faults := gateway.readiness.faults():
-        raise later("; ".join(faults))
+        raise retry_later("; ".join(faults))
     return ProbeStatus(status="ready")

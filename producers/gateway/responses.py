@@ -1,4 +1,4 @@
-"""What a publisher is told of its events and tickets. Times are in UTC."""
+"""Responses to publishers about their events and tickets. Times are in UTC."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
@@ -13,14 +13,14 @@ from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 Duration = Annotated[timedelta, PlainSerializer(format_duration, return_type=str)]
 
 
-class _Told(BaseModel):
+class _FromAttributes(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class EventEnd(_Told):
+class EventOutcome(_FromAttributes):
     """How one event ended, or that it waits (`parked`).
 
-    Input that was no event of a ticket has what could be made out of it, and no `ticket_...`.
+    Input that is not an event of a ticket has the fields that could be read, and no `ticket_...`.
     """
 
     event_id: str | None
@@ -42,30 +42,32 @@ class EventEnd(_Told):
     ticket_closed_at: datetime | None
 
 
-class EventEnds(_Told):
-    """An event id counts per ticket, so there may be several. `more`: there may be others."""
+class EventOutcomes(_FromAttributes):
+    """Event ids are unique per ticket, so there may be several. `more`: there may be others."""
 
-    events: list[EventEnd]
+    events: list[EventOutcome]
     more: bool
 
     @classmethod
-    def of(cls, found: EventsById) -> Self:
-        """Show *found*."""
-        return cls(events=[EventEnd.model_validate(line) for line in found.lines], more=found.more)
+    def of(cls, events: EventsById) -> Self:
+        """Convert *events*."""
+        return cls(
+            events=[EventOutcome.model_validate(line) for line in events.lines], more=events.more
+        )
 
 
-class EventPage(_Told):
-    """Newest first. `next` is the `after` of the next page; null: this is the last.
+class EventPage(_FromAttributes):
+    """Newest first. `next` is the `after` of the next page, null on the last page.
 
-    A page may hold fewer than `limit`, or none, and have a next one.
+    A page with fewer than `limit` events, or none, may have a next page.
     """
 
-    events: list[EventEnd]
+    events: list[EventOutcome]
     next: str | None = None
 
 
-class TicketFacts(_Told):
-    """Where the ticket stands."""
+class TicketSummary(_FromAttributes):
+    """The state of the ticket."""
 
     operator: str
     ticket_id: str
@@ -83,7 +85,7 @@ class TicketFacts(_Told):
     changed_at: datetime
 
 
-class StoryEvent(_Told):
+class HistoryEvent(_FromAttributes):
     """One event of the ticket."""
 
     event_id: str
@@ -102,7 +104,7 @@ class StoryEvent(_Told):
     repeats: int
 
 
-class StoryAttempt(_Told):
+class HistoryAttempt(_FromAttributes):
     """One call to the partner."""
 
     verdict: str
@@ -111,8 +113,8 @@ class StoryAttempt(_Told):
     recorded_at: datetime
 
 
-class StoryNotice(_Told):
-    """One message the partner is owed."""
+class HistoryNotice(_FromAttributes):
+    """One notice to the partner."""
 
     number: int
     action: Action
@@ -123,11 +125,11 @@ class StoryNotice(_Told):
     ended: NoticeEnd | None
     ended_at: datetime | None
     reason: str | None
-    attempts: list[StoryAttempt]
+    attempts: list[HistoryAttempt]
 
 
-class StoryRefusal(_Told):
-    """What named this ticket and was no event of it."""
+class HistoryRejection(_FromAttributes):
+    """Rejected input that names this ticket."""
 
     event_id: str | None
     entry_id: str
@@ -137,57 +139,57 @@ class StoryRefusal(_Told):
     rejected_at: datetime
 
 
-class TicketStory(_Told):
-    """All of one ticket; `sentence` says in words why it is not closed. `cut`: there is more."""
+class TicketDetails(_FromAttributes):
+    """One ticket. `sentence` explains why it is not closed. `cut`: the history is longer."""
 
     sentence: str
-    ticket: TicketFacts
-    events: list[StoryEvent]
-    notices: list[StoryNotice]
-    refused: list[StoryRefusal]
+    ticket: TicketSummary
+    events: list[HistoryEvent]
+    notices: list[HistoryNotice]
+    refused: list[HistoryRejection]
     cut: bool
 
     @classmethod
     def of(cls, story: TicketHistory, sentence: str) -> Self:
-        """Tell *story*, which is a public one (`models.history.public`)."""
+        """Convert a public history (`models.history.public`)."""
         return cls(
             sentence=sentence,
-            ticket=TicketFacts.model_validate(story.ticket),
-            events=[StoryEvent.model_validate(one) for one in story.events],
-            notices=[StoryNotice.model_validate(one) for one in story.notices],
-            refused=[StoryRefusal.model_validate(one) for one in story.refused],
+            ticket=TicketSummary.model_validate(story.ticket),
+            events=[HistoryEvent.model_validate(item) for item in story.events],
+            notices=[HistoryNotice.model_validate(item) for item in story.notices],
+            refused=[HistoryRejection.model_validate(item) for item in story.refused],
             cut=story.cut,
         )
 
 
-class TicketStories(_Told):
-    """One for each operator that has a ticket of this id."""
+class TicketDetailsList(_FromAttributes):
+    """One for each operator that has a ticket with this id."""
 
-    tickets: list[TicketStory]
+    tickets: list[TicketDetails]
 
 
-class Fixed(BaseModel):
-    """An event's id and time as they are on the stream; here, where the publisher left them out."""
+class EventIdentity(BaseModel):
+    """The id and time of an event on the stream, including those that the gateway filled in."""
 
     event_id: str
     occurred_at: str
 
 
-class RefusedLine(BaseModel):
-    """A line of NDJSON that is not on the stream, counted from 1, and why."""
+class RejectedLine(BaseModel):
+    """A line of NDJSON that was rejected, counted from 1, and why."""
 
     line: int
     error: str
 
 
-class Accepted(BaseModel):
+class PublishResult(BaseModel):
     """The accepted events are on the stream (with `dry_run`: would be)."""
 
     accepted: int
-    rejected: list[RefusedLine] = Field(
-        default_factory=list, description="NDJSON only: the first 1,000 refused lines."
+    rejected: list[RejectedLine] = Field(
+        default_factory=list, description="NDJSON only: the first 1,000 rejected lines."
     )
-    rejected_count: int = Field(default=0, description="How many lines were refused in all.")
-    events: list[Fixed] = Field(
+    rejected_count: int = Field(default=0, description="Total number of rejected lines.")
+    events: list[EventIdentity] = Field(
         default_factory=list, description="JSON only: the accepted events, in their order."
     )

@@ -1,20 +1,20 @@
-"""The publisher: events onto the stream `ticket-events`, from Python."""
+"""The Python publisher: adds events to the stream `ticket-events`."""
 
 from models.events.stream_contract import EVENT_BYTES_MAX, STREAM
 from producers.publisher.errors import (
+    CallTooLarge,
     DiskUnconfirmable,
     EventUnsendable,
     NotConfirmed,
     NotOnDisk,
     PublishError,
+    PublishIncomplete,
     PublishLater,
-    RedisAway,
     RedisFull,
     RedisReadOnly,
+    RedisUnavailable,
     SetupRefused,
     StreamUnusable,
-    TooMuchAtOnce,
-    Unfinished,
 )
 from producers.publisher.event import OutgoingEvent, event
 from producers.publisher.stream import Publisher
@@ -22,20 +22,20 @@ from producers.publisher.stream import Publisher
 __all__ = [
     "EVENT_BYTES_MAX",
     "STREAM",
+    "CallTooLarge",
     "DiskUnconfirmable",
     "EventUnsendable",
     "NotConfirmed",
     "NotOnDisk",
     "OutgoingEvent",
     "PublishError",
+    "PublishIncomplete",
     "PublishLater",
     "Publisher",
-    "RedisAway",
     "RedisFull",
     "RedisReadOnly",
+    "RedisUnavailable",
     "SetupRefused",
     "StreamUnusable",
-    "TooMuchAtOnce",
-    "Unfinished",
     "event",
 ]

@@ -1,4 +1,4 @@
-"""One event as it travels: the object in the field `event` of the stream `ticket-events`."""
+"""The object in the field `event` of an entry of the stream `ticket-events`."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from producers.publisher.errors import EventUnsendable
 
 
 class OutgoingEvent(TypedDict):
-    """What happened to one ticket. Fields of *data* per action: contracts 1.4."""
+    """An event on a ticket. Contracts 1.4 has the fields of *data* for each action."""
 
     event_id: str
     occurred_at: str  # RFC 3339 with an offset
@@ -25,8 +25,8 @@ class OutgoingEvent(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """An event whose id, time and bytes are fixed: every try sends exactly these."""
+class PreparedEvent:
+    """An event with its final id, time and bytes: every try sends exactly these."""
 
     event: dict[str, object]
     line: bytes
@@ -40,24 +40,24 @@ def event(
     event_id: str | None = None,
     sequence: int | None = None,
 ) -> OutgoingEvent:
-    """Return the event *action* on the ticket named in *data*, ready to be published.
+    """Build the event *action* on the ticket named in *data*, ready to be published.
 
-    *occurred_at* is when it truly happened, not when it is told: it orders the results and
-    rollbacks of a ticket. Without *event_id* a new uuid4 is taken. A naive time is a ValueError.
+    *occurred_at* is when it happened, not when it is published: it orders the results and rollbacks
+    of a ticket. *event_id* defaults to a new uuid4. A naive time raises ValueError.
     """
-    told: OutgoingEvent = {
+    fields: OutgoingEvent = {
         "event_id": event_id or str(uuid4()),
         "occurred_at": rfc3339(occurred_at),
         "action": action,
         "data": dict(data),
     }
     if sequence is not None:
-        told["sequence"] = sequence
-    return told
+        fields["sequence"] = sequence
+    return fields
 
 
 def rfc3339(moment: datetime) -> str:
-    """Write an aware moment in UTC, to the microsecond: `2026-11-20T10:00:00.000000Z`."""
+    """Format an aware moment in UTC, to the microsecond: `2026-11-20T10:00:00.000000Z`."""
     if moment.tzinfo is None:
         raise ValueError(
             f"{moment.isoformat()} has no timezone; pass an aware datetime, e.g. in UTC"
@@ -65,42 +65,44 @@ def rfc3339(moment: datetime) -> str:
     return format_timestamp(moment, "microseconds")
 
 
-def prepare(given: Mapping[str, object], *, position: int, now: Callable[[], datetime]) -> Prepared:
-    """Fix id, time and bytes of an event before anything is tried.
+def prepare(
+    event: Mapping[str, object], *, position: int, now: Callable[[], datetime]
+) -> PreparedEvent:
+    """Fix the id, time and bytes of an event before the first try.
 
-    Missing `event_id` and `occurred_at` are filled in, so that a repeat is the same statement
-    and not a new one. What the fields mean is the intake's to judge. Raises `EventUnsendable`,
+    Missing `event_id` and `occurred_at` are filled in, so that a repeat is the same event and not a
+    new one. The intake checks what the fields mean. Raises `EventUnsendable`,
     which names *position*, when it is not an event, not JSON, over 256 KiB, or has a field that is
     nearly called like a known one: beside an `eventId`, an `event_id` of ours would be another.
     """
-    action, data = given.get("action"), given.get("data")
+    action, data = event.get("action"), event.get("data")
     if not isinstance(action, str) or not action:
         raise EventUnsendable(position, "`action` must be a string such as 'ticket_win'")
     if not isinstance(data, Mapping):
         raise EventUnsendable(position, "`data` must be an object with operator and ticket_id")
     try:
-        check_names(given)
+        check_names(event)
     except Refusal as refusal:
         raise EventUnsendable(position, str(refusal)) from None
-    told = {name: value for name, value in given.items() if value is not None}
-    told["data"] = dict(data)
-    told.setdefault("event_id", str(uuid4()))
-    if "occurred_at" not in told:
-        told["occurred_at"] = rfc3339(now())
-    return Prepared(told, _line(told, position=position))
+    fields = {name: value for name, value in event.items() if value is not None}
+    fields["data"] = dict(data)
+    fields.setdefault("event_id", str(uuid4()))
+    if "occurred_at" not in fields:
+        fields["occurred_at"] = rfc3339(now())
+    return PreparedEvent(fields, _line(fields, position=position))
 
 
-def _line(told: dict[str, object], *, position: int) -> bytes:
+def _line(fields: dict[str, object], *, position: int) -> bytes:
     try:
-        text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         line = text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as cause:
         raise EventUnsendable(
-            position, f"it cannot be written as JSON in UTF-8 ({cause}); pass plain JSON values"
+            position, f"it cannot be encoded as JSON in UTF-8 ({cause}); pass plain JSON values"
         ) from cause
     if len(line) > EVENT_BYTES_MAX:
         raise EventUnsendable(
             position,
-            f"it has {len(line):,} bytes, the most is {EVENT_BYTES_MAX:,}; leave out what is large",
+            f"it has {len(line):,} bytes; the maximum is {EVENT_BYTES_MAX:,}; omit large fields",
         )
     return line

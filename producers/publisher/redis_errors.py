@@ -1,4 +1,4 @@
-"""What a refusal of Redis means for the one who publishes."""
+"""Maps errors of Redis to the errors of the publisher."""
 
 from typing import Final
 
@@ -26,78 +26,78 @@ from producers.publisher.errors import (
     DiskUnconfirmable,
     NotConfirmed,
     NotOnDisk,
-    RedisAway,
+    PublishIncomplete,
     RedisFull,
     RedisReadOnly,
+    RedisUnavailable,
     SetupRefused,
     StreamUnusable,
-    Unfinished,
 )
 
 _ABORTED: Final = "Transaction discarded because of: "
-# By the first word of the error, where redis-py has no class for it, or an EXECABORT quotes it.
-_BY_WORD: Final[dict[str, type[Unfinished]]] = {
+# By the first word of the error, if redis-py has no class for it, or an EXECABORT quotes it.
+_BY_WORD: Final[dict[str, type[PublishIncomplete]]] = {
     "OOM": RedisFull,
     "READONLY": RedisReadOnly,  # a replica
-    "MISCONF": RedisReadOnly,  # a disk in trouble
-    "NOREPLICAS": RedisReadOnly,  # too few copies
+    "MISCONF": RedisReadOnly,  # it cannot save to disk
+    "NOREPLICAS": RedisReadOnly,  # too few replicas
     "MASTERDOWN": RedisReadOnly,
-    "LOADING": RedisAway,
-    "BUSY": RedisAway,  # with a script that does not end
-    "CLUSTERDOWN": RedisAway,
-    "TRYAGAIN": RedisAway,
+    "LOADING": RedisUnavailable,
+    "BUSY": RedisUnavailable,  # with a script that does not return
+    "CLUSTERDOWN": RedisUnavailable,
+    "TRYAGAIN": RedisUnavailable,
 }
 
 
-class OnlyInMemory(RedisError):
-    """All entries are on the stream; WAITAOF ran out or failed, so perhaps not on disk."""
+class DiskNotConfirmed(RedisError):
+    """All entries are on the stream; WAITAOF timed out or failed, so perhaps not on disk."""
 
 
-class CannotConfirmDisk(RedisError):
-    """This Redis lacks WAITAOF or its append-only file. Nothing was added."""
+class DiskConfirmationUnsupported(RedisError):
+    """Redis lacks WAITAOF or an append-only file. Nothing was added."""
 
 
-class NotAnId(RedisError):
-    """Redis answered, but not with an id for each entry. Some may be on the stream."""
+class EntryIdMissing(RedisError):
+    """Redis replied, but not with an id for each entry. Some may be on the stream."""
 
 
-# The first class that fits. Authentication errors are connection errors, too.
-_BY_CLASS: Final[tuple[tuple[type[RedisError], type[Unfinished]], ...]] = (
-    (OnlyInMemory, NotOnDisk),
-    (CannotConfirmDisk, DiskUnconfirmable),
-    (NotAnId, NotConfirmed),
+# The first class that matches. Authentication errors are connection errors, too.
+_BY_CLASS: Final[tuple[tuple[type[RedisError], type[PublishIncomplete]], ...]] = (
+    (DiskNotConfirmed, NotOnDisk),
+    (DiskConfirmationUnsupported, DiskUnconfirmable),
+    (EntryIdMissing, NotConfirmed),
     (InvalidResponse, NotConfirmed),
     (OutOfMemoryError, RedisFull),
     (ReadOnlyError, RedisReadOnly),
     (AuthenticationError, SetupRefused),
     (AuthorizationError, SetupRefused),
     (MasterDownError, RedisReadOnly),
-    (RedisConnectionError, RedisAway),
-    (RedisTimeoutError, RedisAway),
-    (ClusterDownError, RedisAway),
-    (TryAgainError, RedisAway),
+    (RedisConnectionError, RedisUnavailable),
+    (RedisTimeoutError, RedisUnavailable),
+    (ClusterDownError, RedisUnavailable),
+    (TryAgainError, RedisUnavailable),
 )
 
 
-def meaning(refusal: RedisError) -> type[Unfinished]:
-    """Name what the caller has to do about *refusal*."""
-    for kind, means in _BY_CLASS:
-        if isinstance(refusal, kind):
-            return means
-    words = str(refusal).removeprefix(_ABORTED)
-    if is_unusable(words):
+def error_class(refusal: RedisError) -> type[PublishIncomplete]:
+    """Return the publisher's error for *refusal*."""
+    for redis_class, publisher_class in _BY_CLASS:
+        if isinstance(refusal, redis_class):
+            return publisher_class
+    message = str(refusal).removeprefix(_ABORTED)
+    if is_unusable(message):
         return StreamUnusable
-    return _BY_WORD.get(words.partition(" ")[0], SetupRefused)
+    return _BY_WORD.get(message.partition(" ")[0], SetupRefused)
 
 
-def worth_another_try(refusal: Exception) -> bool:
-    """Tell whether the same events may be taken in a moment by the same server.
+def is_retryable(refusal: Exception) -> bool:
+    """Tell whether the same server may accept the same events in a moment.
 
-    Connection errors are left out: the client has tried those again already.
+    Connection errors are excluded: the client has retried those already.
     """
     if not isinstance(refusal, RedisError):
         return False
-    kind = meaning(refusal)
-    return kind in {RedisFull, RedisReadOnly, NotConfirmed} or (
-        kind is RedisAway and isinstance(refusal, ResponseError)
+    error = error_class(refusal)
+    return error in {RedisFull, RedisReadOnly, NotConfirmed} or (
+        error is RedisUnavailable and isinstance(refusal, ResponseError)
     )

@@ -17,7 +17,7 @@ from producers.publisher import (
     StreamUnusable,
 )
 from producers.publisher.append import StreamAppender
-from producers.publisher.redis_errors import NotAnId, meaning
+from producers.publisher.redis_errors import EntryIdMissing, error_class
 from tests.support.scripted_redis import scripted_redis
 
 LAST = 2**64 - 1
@@ -53,12 +53,12 @@ def test_a_key_that_takes_no_entry_adds_none(redis, broken, count):
     with pytest.raises(RedisError) as refusal:
         adding.add(ENTRIES[:count])
     with pytest.raises(RedisError) as foreseen:
-        adding.require_takes()
+        adding.require_writable()
 
-    assert meaning(refusal.value) is meaning(foreseen.value) is StreamUnusable
+    assert error_class(refusal.value) is error_class(foreseen.value) is StreamUnusable
     assert redis.dump(STREAM) == before
     redis.delete(STREAM)
-    adding.require_takes()
+    adding.require_writable()
     assert len(adding.add(ENTRIES[:count])) == redis.xlen(STREAM) == count
 
 
@@ -101,7 +101,7 @@ def test_a_transaction_that_did_not_run_is_no_success(redis, only_connection):
     watch(only_connection, "watched")
     redis.set("watched", "changed")
 
-    with pytest.raises(NotAnId, match="nil"):
+    with pytest.raises(EntryIdMissing, match="nil"):
         StreamAppender(only_connection).add(ENTRIES)
 
     assert redis.xlen(STREAM) == 0
@@ -128,7 +128,7 @@ def test_a_refused_transaction_leaves_its_connection_fit_for_the_next(redis, red
         with Redis.from_url(url, max_connections=1) as client:
             with pytest.raises(RedisError) as refusal:
                 StreamAppender(client).add(ENTRIES)
-            assert meaning(refusal.value) is SetupRefused
+            assert error_class(refusal.value) is SetupRefused
             redis.delete(STREAM)
             redis.acl_setuser("halfway", enabled=True, keys=[STREAM], commands=[f"+{lacking}"])
 
@@ -153,7 +153,7 @@ def test_a_refused_transaction_leaves_its_connection_fit_for_the_next(redis, red
 )
 def test_what_is_not_an_id_for_each_entry_confirms_nothing(reply):
     with scripted_redis({"XADD": b"+QUEUED\r\n", "EXEC": reply}) as url, Redis.from_url(url) as it:
-        with pytest.raises(NotAnId):
+        with pytest.raises(EntryIdMissing):
             StreamAppender(it).add(ENTRIES)
         with pytest.raises(NotConfirmed) as refusal:
             Publisher(it, tries_max=1).publish_many([event(1), event(2), event(3)])
@@ -166,7 +166,7 @@ def test_a_single_entry_needs_its_id_as_well(reply):
     with (
         scripted_redis({"XADD": reply}) as url,
         Redis.from_url(url) as client,
-        pytest.raises(NotAnId),
+        pytest.raises(EntryIdMissing),
     ):
         StreamAppender(client).add(ENTRIES[:1])
 
@@ -195,7 +195,7 @@ def test_an_exec_that_is_aborted_says_why(abort, kind):
 
 
 def test_asking_whether_entries_are_taken_makes_no_stream(redis):
-    StreamAppender(redis).require_takes()
+    StreamAppender(redis).require_writable()
 
     assert redis.keys() == []
 
@@ -207,7 +207,7 @@ def test_asking_whether_entries_are_taken_leaves_the_stream_as_it_is(redis):
     before = redis.dump(STREAM)
 
     for _ in range(3):
-        StreamAppender(redis).require_takes()
+        StreamAppender(redis).require_writable()
 
     assert redis.dump(STREAM) == before
     assert [name.decode() for name, _ in redis.xrange(STREAM)] == ids
@@ -217,8 +217,8 @@ def test_a_stream_that_never_held_an_entry_holds_none_afterwards(redis):
     """The one kind of stream that takes the trial entry; a reader that waits is given nothing."""
     redis.xgroup_create(STREAM, "slipway", "0", mkstream=True)
 
-    StreamAppender(redis).require_takes()
-    StreamAppender(redis).require_takes()
+    StreamAppender(redis).require_writable()
+    StreamAppender(redis).require_writable()
 
     assert redis.xlen(STREAM) == 0
     assert not redis.xreadgroup("slipway", "a", {STREAM: ">"}, block=1)
@@ -234,7 +234,7 @@ def test_a_reader_that_waits_is_not_woken_by_the_trial(redis, redis_url):
         connection.send_command(
             *("XREADGROUP", "GROUP", "slipway", "a", "BLOCK", "10000", "STREAMS", STREAM, ">")
         )
-        StreamAppender(redis).require_takes()
+        StreamAppender(redis).require_writable()
         (added,) = StreamAppender(redis).add(ENTRIES[:1])
 
         found = connection.read_response()

@@ -65,14 +65,14 @@ def test_without_its_servers_it_is_alive_and_says_what_is_away(
     assert answer.headers["Retry-After"] == "5"
     assert answer.json() == {
         "code": 503,
-        "message": "PostgreSQL does not answer; Redis does not answer",
+        "message": "PostgreSQL does not respond; Redis does not respond",
     }
 
 
 def test_without_redis_alone_it_says_so(gateway, database, nobodys_redis):
     answer = gateway(database, nobodys_redis).get("/readyz")
 
-    assert answer.json() == {"code": 503, "message": "Redis does not answer"}
+    assert answer.json() == {"code": 503, "message": "Redis does not respond"}
 
 
 def test_without_the_schema_it_says_what_to_run(gateway, empty_database, redis_url):

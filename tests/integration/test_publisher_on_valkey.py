@@ -17,9 +17,9 @@ from producers.publisher import (
     NotOnDisk,
     OutgoingEvent,
     Publisher,
-    RedisAway,
     RedisFull,
     RedisReadOnly,
+    RedisUnavailable,
     SetupRefused,
     event,
 )
@@ -84,7 +84,7 @@ def test_a_full_redis_takes_the_first_groups_and_says_which(redis, publisher):
     room = redis.info("memory")["used_memory"] + 6_000_000
     with (
         configured(redis, maxmemory_policy="noeviction", maxmemory=room),
-        pytest.raises(RedisFull, match="make room") as full,
+        pytest.raises(RedisFull, match="free memory") as full,
     ):
         publisher.publish_many(events)
 
@@ -99,7 +99,7 @@ def test_a_full_redis_takes_the_first_groups_and_says_which(redis, publisher):
 def test_a_redis_that_makes_room_in_time_is_no_error(redis):
     class MakeRoom(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.msg == "publish_refused":
+            if record.msg == "publish_failed":
                 redis.config_set("maxmemory", 0)
 
     log = logging.getLogger("producers.publisher.stream")
@@ -150,7 +150,7 @@ def test_a_redis_that_is_away_is_named_with_all_events_kept(silent_port):
     publisher = Publisher.at(f"redis://:very-secret@127.0.0.1:{silent_port}/0")
     events = wins(2)
 
-    with pytest.raises(RedisAway, match="when it is back") as away:
+    with pytest.raises(RedisUnavailable, match="once it does") as away:
         publisher.publish_many(events)
 
     publisher.close()
@@ -211,7 +211,7 @@ def test_a_user_that_may_only_add_to_the_stream_can_publish(redis, backend):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_what_redis_will_never_take_is_refused_at_once(backend, caplog, count):
-    with pytest.raises(SetupRefused, match="mend"):
+    with pytest.raises(SetupRefused, match="fix its address"):
         Publisher(backend, stream="elsewhere").publish_many(wins(count))
 
     assert caplog.records == []

@@ -102,13 +102,13 @@ def test_the_gateway_asks_with_a_backend_s_rights_whether_events_are_taken(guard
     """`/readyz`: on no stream, on one that never held an entry, and on one that holds some."""
     with guarded.as_("slipway-backend") as client:
         adding = StreamAppender(client, waitaof_ms=1000)
-        adding.require_takes()
+        adding.require_writable()
         assert admin.keys() == []
         admin.xgroup_create("ticket-events", "slipway", mkstream=True)
-        adding.require_takes()
+        adding.require_writable()
         assert admin.xlen("ticket-events") == 0
         adding.add([{b"event": b"{}"}])
-        adding.require_takes()
+        adding.require_writable()
 
     assert admin.xlen("ticket-events") == 1
     assert admin.acl_log() == []

@@ -85,7 +85,7 @@ def test_the_gateway_does_not_start(cannot, stream, database):
         async with app.router.lifespan_context(app):
             pass
 
-    with pytest.raises(InvalidSettings, match=f"SLIPWAY_WAITAOF cannot be kept .*{words}"):
+    with pytest.raises(InvalidSettings, match=f"does not support SLIPWAY_WAITAOF .*{words}"):
         anyio.run(start)
 
 
@@ -113,7 +113,7 @@ def test_a_gateway_that_started_without_redis_refuses_at_the_first_event(
     )
     with house_of(settings, engine) as gateway_app:
         acme = gateway_app.operator()
-        assert gateway_app.client.get("/readyz").json()["message"] == "Redis does not answer"
+        assert gateway_app.client.get("/readyz").json()["message"] == "Redis does not respond"
         with guarded_server(tmp_path, port=str(port), appendonly="no") as server:
             refused = gateway_app.publish(gateway_app.key(acme), event(acme, "T"))
             probe = gateway_app.client.get("/readyz")

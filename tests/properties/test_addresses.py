@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from models.database.engine import open_engine
 from models.settings.errors import InvalidSettings
 from models.settings.settings import read_settings
-from producers.publisher import Publisher, Unfinished
+from producers.publisher import Publisher, PublishIncomplete
 from tests.support.delivery_setup import KEY
 from worker.process.redis_client import open_redis
 
@@ -75,7 +75,7 @@ def test_no_part_of_a_password_is_in_an_error(scheme, user, password, end):
 @settings(max_examples=30, deadline=None, database=None)
 @given(password=PASSWORDS, end=ENDS)
 def test_a_publisher_tells_none_of_it_either(password, end):
-    with pytest.raises((ValueError, Unfinished)) as refusal:
+    with pytest.raises((ValueError, PublishIncomplete)) as refusal:
         Publisher.at(f"redis://u:{password}@{NOBODY}{end}").publish(
             {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": "7"}}
         )

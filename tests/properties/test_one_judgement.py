@@ -18,7 +18,7 @@ from models.events.format import DATA_NAMES, EVENT_NAMES
 from models.events.lottery import lottery_problem
 from models.intake.apply import open_entries
 from models.vocabulary import INBOUND
-from producers.gateway.event_validation import ValidEvent, examine
+from producers.gateway.event_validation import ValidEvent, validate_event
 from tests.support import lottery
 from tests.support.harness import SLIP
 from tests.support.schema_reader import takes
@@ -39,7 +39,7 @@ def intake(raw: bytes) -> bool:
 
 
 def gateway(raw: bytes) -> bool:
-    return isinstance(examine(raw, now=lambda: NOW, age_max=AGE_MAX), ValidEvent)
+    return isinstance(validate_event(raw, now=lambda: NOW, age_max=AGE_MAX), ValidEvent)
 
 
 def check(raw: bytes) -> bool:

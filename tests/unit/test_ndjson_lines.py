@@ -41,6 +41,6 @@ def test_of_a_line_that_is_too_long_nothing_is_kept(pieces):
     for _ in range(pieces):
         assert list(lines.feed(b"x" * 1000)) == []
 
-    assert len(lines._begun) == 0  # noqa: SLF001 - what is held is the point
+    assert len(lines._line) == 0  # noqa: SLF001 - what is held is the point
 
     assert list(lines.feed(b"\nshort\n")) == [NdjsonLine(1, None), NdjsonLine(2, b"short")]

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from models.events.stream_contract import EVENT_BYTES_MAX
-from producers.publisher import EventUnsendable, Publisher, RedisAway, TooMuchAtOnce, event
+from producers.publisher import CallTooLarge, EventUnsendable, Publisher, RedisUnavailable, event
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WIN = {"operator": "operator-code", "ticket_id": "1330556611374148608"}
@@ -69,7 +69,7 @@ def test_what_could_not_be_published_keeps_its_id_and_time_for_the_next_try(serv
     """protocol.md H10: a repeat with a new id would be a new statement."""
     server.connected = False
     with FakeRedis(server=server, retry=Retry(NoBackoff(), 0)) as client:
-        with pytest.raises(RedisAway) as away:
+        with pytest.raises(RedisUnavailable) as away:
             publisher(client).publish({"action": "ticket_win", "data": WIN})
         server.connected = True
 
@@ -159,7 +159,7 @@ def test_an_unsendable_event_is_named_and_nothing_of_its_call_is_sent(stream, un
 
 
 def test_a_call_holds_at_most_ten_thousand_events(stream):
-    with pytest.raises(TooMuchAtOnce, match="10,001 events"):
+    with pytest.raises(CallTooLarge, match="10,001 events"):
         publisher(stream).publish_many([{"action": "ticket_win", "data": WIN}] * 10_001)
 
     assert told(stream) == []
@@ -168,7 +168,7 @@ def test_a_call_holds_at_most_ten_thousand_events(stream):
 def test_a_call_holds_at_most_64_mib(stream):
     large = event("ticket_open", WIN | {"note": "x" * 250_000}, occurred_at=NOON)
 
-    with pytest.raises(TooMuchAtOnce, match="67,108,864 bytes"):
+    with pytest.raises(CallTooLarge, match="67,108,864 bytes"):
         publisher(stream).publish_many([large] * 300)
 
     assert told(stream) == []

@@ -12,7 +12,7 @@ from redis.retry import Retry
 from models.events.decode import read
 from models.events.event import Entry
 from models.events.event import Event as ReadEvent
-from producers.publisher import OutgoingEvent, Publisher, RedisAway, event
+from producers.publisher import OutgoingEvent, Publisher, RedisUnavailable, event
 from producers.simulation.backends import play
 from producers.simulation.sequence_rules import AcceptedAction, judge
 from producers.simulation.stories import Plot, stories
@@ -192,7 +192,7 @@ def test_an_outage_delays_events_and_changes_none(world, redis, server):
 def test_an_outage_of_more_than_a_minute_is_an_error(world, redis, server):
     server.connected = False
 
-    with pytest.raises(RedisAway):
+    with pytest.raises(RedisUnavailable):
         play(lives(3), Publisher(redis), wait=world.wait, now=lambda: world.now)
 
     assert timedelta(minutes=1) < world.now - NOON < timedelta(minutes=2)

@@ -51,7 +51,7 @@ def test_without_postgresql_nobody_is_let_in(engine, redis_url, away):
             gateway_app.ask("any", "/events"),
             gateway_app.paid("acme", "T"),
         ):
-            assert come_again(answer) == "the database does not answer in time"
+            assert come_again(answer) == "the database does not respond in time; retry later"
         assert gateway_app.on_stream() == []
 
 
@@ -63,8 +63,8 @@ def test_without_redis_events_are_told_to_come_again_and_tickets_are_served(engi
         ticket = gateway_app.reserved(acme)
         line = json.dumps(event(acme, "T"))
 
-        assert "does not answer" in come_again(gateway_app.publish(key, event(acme, "T")))
-        assert "does not answer" in come_again(gateway_app.publish_lines(key, line))
+        assert "does not respond" in come_again(gateway_app.publish(key, event(acme, "T")))
+        assert "does not respond" in come_again(gateway_app.publish_lines(key, line))
         assert gateway_app.paid(acme, ticket).status_code == 200
         assert gateway_app.ask(key, f"/tickets/{ticket}").status_code == 200
 
@@ -96,7 +96,7 @@ def test_lines_that_find_redis_full_in_the_middle_are_told_how_far_they_came(gat
     with configured(gateway_app, maxmemory_policy="noeviction", maxmemory=0):
         message = come_again(gateway_app.publish_lines(key, lines()))
 
-    assert "lines 1 to 500 are done: 500 accepted, 0 refused; send the rest" in message
+    assert "lines 1 to 500 are processed: 500 accepted, 0 rejected; send the rest" in message
     assert len(gateway_app.on_stream()) == 500
 
 
@@ -112,7 +112,7 @@ def test_a_2xx_means_on_disk_where_that_is_asked_for(engine, database, redis_url
             message = come_again(gateway_app.publish(key, event(acme, "T")))
             probe = come_again(gateway_app.client.get("/readyz"))
 
-        assert "on the stream, not confirmed on its disk" in message
+        assert "on the stream, but not confirmed on disk" in message
         assert probe == "Redis cannot confirm events on disk, as SLIPWAY_WAITAOF requires"
         assert len(gateway_app.on_stream()) == 2
         assert gateway_app.client.get("/readyz").status_code == 200

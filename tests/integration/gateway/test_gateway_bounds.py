@@ -67,7 +67,7 @@ def test_one_caller_cannot_take_all_places(opened):
 
     with held_upload(gateway_app, key, acme):
         answer = gateway_app.publish(key, event(acme, "T"))
-        assert "1 requests of yours are under way" in turned_away(answer, 429)
+        assert "you have 1 in progress" in turned_away(answer, 429)
         assert gateway_app.publish(other, event(acme, "T")).status_code == 202
 
     assert gateway_app.publish(key, event(acme, "T")).status_code == 202
@@ -80,7 +80,7 @@ def test_a_full_house_turns_away_everyone_but_the_probes(opened):
 
     with held_upload(gateway_app, key, acme):
         answer = gateway_app.publish(key, event(acme, "T"))
-        assert "too many requests at once" in turned_away(answer, 503)
+        assert "too many concurrent requests" in turned_away(answer, 503)
         assert gateway_app.client.get("/healthz").status_code == 200
         assert gateway_app.client.get("/readyz").status_code == 200
 
@@ -106,7 +106,7 @@ def test_one_key_cannot_hold_all_uploads(opened):
 
     with held_upload(gateway_app, key, acme):
         answer = gateway_app.publish_lines(key, b"{}")
-        assert "1 requests of yours are under way" in turned_away(answer, 429)
+        assert "you have 1 in progress" in turned_away(answer, 429)
         assert gateway_app.publish_lines(other, json.dumps(event(acme, "T"))).status_code == 202
 
 
@@ -162,7 +162,7 @@ def test_whoever_waits_too_long_for_a_thread_is_turned_away_before_anything_is_d
         obstacle.exec_driver_sql("SELECT 1 FROM ticket FOR UPDATE")
         with beside(lambda: gateway_app.paid(acme, ticket)) as payment:
             waiting_sessions(gateway_app.engine)
-            assert "too much to do" in turned_away(gateway_app.paid(acme, ticket), 503)
+            assert "server busy, retry later" in turned_away(gateway_app.paid(acme, ticket), 503)
             obstacle.rollback()
             assert payment.result().status_code == 200
 
@@ -197,5 +197,5 @@ def test_a_body_that_does_not_come_is_408(opened):
 
     assert (whole.status_code, whole.json()["code"]) == (408, 408)
     assert lines.status_code == 408
-    assert "lines 1 to 1 are done: 1 accepted" in lines.json()["message"]
+    assert "lines 1 to 1 are processed: 1 accepted" in lines.json()["message"]
     assert len(gateway_app.on_stream()) == 1

@@ -47,8 +47,8 @@ def test_the_good_lines_are_published_and_the_others_are_told_by_number(gateway_
     assert (told["accepted"], told["rejected_count"]) == (3, 3)
     assert [one["line"] for one in told["rejected"]] == [3, 5, 6]
     assert "not JSON" in told["rejected"][0]["error"]
-    assert "longer than an event may be" in told["rejected"][1]["error"]
-    assert "may not name operator 'other'" in told["rejected"][2]["error"]
+    assert "longer than the maximum of an event" in told["rejected"][1]["error"]
+    assert "cannot publish for operator 'other'" in told["rejected"][2]["error"]
     assert [one["event_id"] for one in gateway_app.on_stream()] == ["e1", "e4", "e7"]
 
 
@@ -92,7 +92,9 @@ def test_with_no_good_line_it_is_422(gateway_app, key):
     answer = gateway_app.publish_lines(key, b"{}\n[]\n" * 600)
 
     assert answer.status_code == 422
-    assert answer.json()["message"] == "none of 1200 lines is an event; nothing was published"
+    assert (
+        answer.json()["message"] == "none of the 1200 lines is a valid event; nothing was published"
+    )
     assert len(answer.json()["errors"]) == 1000
     assert answer.json()["errors"][1]["at"] == ["body", 2]
     assert gateway_app.publish_lines(key, b"\n\n").status_code == 422
@@ -149,4 +151,4 @@ def test_a_key_that_is_revoked_meanwhile_opens_nothing_further(gateway_app, key,
         connection.execute(REVOKE, {"at": None})
 
     assert answer.status_code == 401
-    assert "lines 1 to 500 are done: 500 accepted, 0 refused" in answer.json()["message"]
+    assert "lines 1 to 500 are processed: 500 accepted, 0 rejected" in answer.json()["message"]

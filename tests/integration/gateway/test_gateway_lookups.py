@@ -90,7 +90,7 @@ def test_an_operator_or_a_ticket_narrows_what_an_id_finds(gateway_app, acme):
     def asked(key: str, event_id: str, **query: str) -> list[tuple[str, str]]:
         answer = gateway_app.ask(key, f"/events/{event_id}", **query)
         if answer.status_code == 404:
-            assert "known to this key" in answer.json()["message"]
+            assert "visible to this key" in answer.json()["message"]
             return []
         assert answer.json()["more"] is False
         return [(one["operator"], one["ticket_id"]) for one in answer.json()["events"]]

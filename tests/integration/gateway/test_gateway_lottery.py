@@ -138,7 +138,7 @@ def test_a_dry_run_is_refused_where_there_is_none(gateway_app, key, name):
     assert answer.json()["errors"] == [
         {
             "at": ["query", name],
-            "message": "is not known here; did you mean `POST /events`, which alone has it?",
+            "message": "unknown parameter; did you mean `POST /events`, which alone has it?",
         }
     ]
     assert gateway_app.on_stream() == []

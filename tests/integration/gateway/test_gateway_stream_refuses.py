@@ -53,25 +53,25 @@ Trouble = Callable[[Redis], AbstractContextManager[None]]
 TROUBLES: dict[str, tuple[Trouble, str]] = {
     "string": (
         lambda redis: occupied(redis, lambda it: it.set(STREAM, "x")),
-        "the key ticket-events takes no events; run `slipway doctor` (WRONGTYPE)",
+        "the key ticket-events accepts no events; run `slipway doctor` (WRONGTYPE)",
     ),
     "hash": (
         lambda redis: occupied(redis, lambda it: it.hset(STREAM, "x", "x")),
-        "the key ticket-events takes no events; run `slipway doctor` (WRONGTYPE)",
+        "the key ticket-events accepts no events; run `slipway doctor` (WRONGTYPE)",
     ),
     "exhausted": (
         lambda redis: occupied(redis, lambda it: it.xadd(STREAM, {"x": "x"}, id=f"{LAST}-{LAST}")),
-        "the key ticket-events takes no events; run `slipway doctor`",
+        "the key ticket-events accepts no events; run `slipway doctor`",
     ),
     "full": (
         lambda redis: set_to(redis, "maxmemory", 1),
-        "Redis is full and takes no events (OOM)",
+        "Redis is full and accepts no events (OOM)",
     ),
     "too few replicas": (
         lambda redis: set_to(redis, "min-replicas-to-write", 1),
-        "Redis takes no writes (NOREPLICAS)",
+        "Redis accepts no writes (NOREPLICAS)",
     ),
-    "replica": (demoted, "Redis takes no writes (READONLY)"),
+    "replica": (demoted, "Redis accepts no writes (READONLY)"),
 }
 
 
@@ -123,12 +123,15 @@ def test_being_asked_leaves_the_stream_as_it_is(gateway_app):
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (b"-MOVED 866 10.0.0.7:6379", "refuses this gateway's events; run `slipway doctor` (MOVED"),
-        (b"-CLUSTERDOWN Hash slot not served", "Redis does not answer (CLUSTERDOWN)"),
-        (b"-MISCONF Redis is configured to save RDB snapshots", "Redis takes no writes (MISCONF)"),
-        (b"-MASTERDOWN Link with MASTER is down", "Redis takes no writes (MASTERDOWN)"),
-        (b"-LOADING Redis is loading the dataset in memory", "Redis does not answer"),
-        (b"-BUSY Redis is busy running a script", "Redis does not answer (BUSY)"),
+        (b"-MOVED 866 10.0.0.7:6379", "rejects this gateway's events; run `slipway doctor` (MOVED"),
+        (b"-CLUSTERDOWN Hash slot not served", "Redis does not respond (CLUSTERDOWN)"),
+        (
+            b"-MISCONF Redis is configured to save RDB snapshots",
+            "Redis accepts no writes (MISCONF)",
+        ),
+        (b"-MASTERDOWN Link with MASTER is down", "Redis accepts no writes (MASTERDOWN)"),
+        (b"-LOADING Redis is loading the dataset in memory", "Redis does not respond"),
+        (b"-BUSY Redis is busy running a script", "Redis does not respond (BUSY)"),
         (b"-NOPERM User x has no permissions to run the 'xadd' command", "events; run `slipway"),
         (b"-NOAUTH Authentication required.", "events; run `slipway doctor`"),
     ],

@@ -11,13 +11,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from models.events.stream_contract import STREAM
 from producers.publisher import (
     DiskUnconfirmable,
+    PublishIncomplete,
     RedisFull,
     RedisReadOnly,
     StreamUnusable,
-    Unfinished,
 )
 from producers.publisher.append import StreamAppender
-from producers.publisher.redis_errors import meaning
+from producers.publisher.redis_errors import error_class
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
 from worker.intake.celery_queue import LISTS
 from worker.intake.noted_moments import MOMENTS
@@ -36,7 +36,7 @@ BROKER_KEYS: Final[Mapping[str, str]] = {
     "unacked_index": "zset",
 }
 _LAST_MS: Final = 2**64 - 1  # of an id; from there on Redis counts up the second part alone
-_MENDS: Final[Mapping[type[Unfinished], str]] = {
+_MENDS: Final[Mapping[type[PublishIncomplete], str]] = {
     StreamUnusable: "deploy/RUNBOOK.md, SlipwayPublishingRefused, says how to repair the key",
     DiskUnconfirmable: "take Redis 7.2 or Valkey with `appendonly yes` and a user with +waitaof, or"
     " set SLIPWAY_WAITAOF to `off`: until then the gateway does not start, and publishers send"
@@ -50,11 +50,11 @@ _MENDS: Final[Mapping[type[Unfinished], str]] = {
 def examine_publishing(redis: Redis, *, waitaof_ms: int | None) -> Iterator[Finding]:
     """Have Redis judge an event that it does not keep. Raises redis.RedisError if it is away."""
     try:
-        StreamAppender(redis, waitaof_ms=waitaof_ms).require_takes()
+        StreamAppender(redis, waitaof_ms=waitaof_ms).require_writable()
     except (RedisConnectionError, RedisTimeoutError):
         raise
     except RedisError as refusal:
-        mend = _MENDS.get(meaning(refusal), "deploy/RUNBOOK.md, SlipwayPublishingRefused")
+        mend = _MENDS.get(error_class(refusal), "deploy/RUNBOOK.md, SlipwayPublishingRefused")
         yield wrong(PUBLISHING, f"an event would be refused now: {_quoted(refusal)}", mend=mend)
     else:
         yield ok(PUBLISHING, "an event would be taken")

@@ -13,7 +13,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from models.settings.settings import read_settings
-from producers.publisher import EventUnsendable, NotOnDisk, Publisher, SetupRefused, Unfinished
+from producers.publisher import (
+    EventUnsendable,
+    NotOnDisk,
+    Publisher,
+    PublishIncomplete,
+    SetupRefused,
+)
 from worker.cli.errors import Failed, ReportedError, WrongUsage
 from worker.cli.output import console, remark, show_json
 from worker.cli.publish.event_lines import BadLine, Read, lines_of, opened
@@ -66,7 +72,7 @@ class _Publishing:
         while rest:
             try:
                 rest = self._try(rest)
-            except Unfinished as refusal:
+            except PublishIncomplete as refusal:
                 raise _broken_off(refusal, rest, self.tally) from refusal
 
     def _try(self, reads: list[Read]) -> list[Read]:
@@ -144,7 +150,9 @@ def _groups(lines: BinaryIO, run: _Publishing, way: PublishOptions) -> Iterator[
         yield group
 
 
-def _broken_off(refusal: Unfinished, rest: list[Read], tally: _PublishTotals) -> ReportedError:
+def _broken_off(
+    refusal: PublishIncomplete, rest: list[Read], tally: _PublishTotals
+) -> ReportedError:
     """What to tell when Redis does not take all of it: from where to go on."""
     behind = [read for read in rest if read.line >= tally.next_line]
     confirmed = sum(one is not None for one in refusal.entry_ids)
