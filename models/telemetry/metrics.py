@@ -24,7 +24,7 @@ ALARMED_EVENTS: Final = (
         for event in (
             "attempt_not_recorded",
             "delivery_run_failed",
-            "door_failed",
+            "celery_queue_drain_failed",
             "event_refused_as_poison",
             "http_loop_failed",
             "intake_failed",
@@ -36,7 +36,7 @@ ALARMED_EVENTS: Final = (
             "ticket_left_as_it_is",
         )
     ),
-    ("warning", "queue_not_emptied"),
+    ("warning", "celery_queue_not_drained"),
     ("warning", "unexplained_database_error"),
 )
 

@@ -17,7 +17,7 @@ from tests.support.wait import eventually
 
 OPERATOR = "acme"
 WAVES, TICKETS = 3, 20
-TROUBLE = re.compile(r"Connection to broker lost|Cannot connect|hint_not_sent|Error in timer")
+TROUBLE = re.compile(r"Connection to broker lost|Cannot connect|wakeup_not_sent|Error in timer")
 
 
 @pytest.mark.slow

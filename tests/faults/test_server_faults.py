@@ -181,9 +181,9 @@ def test_while_redis_refuses_connections_are_neither_lost_nor_opened_at_once(
     eventually(lambda: is_well(trial, account), within=SOON)
     assert {name: many for name, many in more.items() if many > SOME_DESCRIPTORS} == {}
     assert written.count("\n") - lines <= LINES_MAX
-    assert written.count("broker_lost") >= len(WORKERS)
+    assert written.count("broker_unavailable") >= len(WORKERS)
     assert opened <= OPENED_MAX
-    eventually(lambda: trial.logged().count("broker_works") >= len(WORKERS))
+    eventually(lambda: trial.logged().count("broker_available") >= len(WORKERS))
     trial.everybody_lives()
 
 

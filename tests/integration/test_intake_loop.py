@@ -80,7 +80,7 @@ def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_delivery(
     away.dispose()
     assert events(engine) == 2
     assert redis.xlen(STREAM) == 0
-    assert set(caplog.messages) == {"intake_waits_for_database"}
+    assert set(caplog.messages) == {"database_unavailable"}
 
 
 def test_told_to_stop_during_an_outage_it_hands_back_what_it_holds(

@@ -44,6 +44,6 @@ def test_it_is_kept_or_at_least_logged_where_it_cannot_be_kept(
 
     assert "malformed_message" in caplog.messages
     if letters is None:
-        assert "malformed_message_not_kept" in caplog.messages
+        assert "malformed_message_not_stored" in caplog.messages
     else:
         assert redis.llen(DEAD_LETTERS) == letters

@@ -120,7 +120,7 @@ def test_the_keeper_waits_out_a_full_redis_and_says_so_once(redis, caplog):
         redis.config_set("maxmemory", 0)
         eventually(lambda: redis.xlen(STREAM) == 1)
 
-    assert caplog.messages == ["door_waits_for_redis"]
+    assert caplog.messages == ["celery_queue_drain_interrupted"]
 
 
 def test_the_keeper_lives_through_an_outage(caplog):
@@ -131,7 +131,7 @@ def test_the_keeper_lives_through_an_outage(caplog):
     ):
         eventually(lambda: caplog.messages)
 
-    assert caplog.messages == ["door_waits_for_redis"]
+    assert caplog.messages == ["celery_queue_drain_interrupted"]
 
 
 # --- a stream that takes nothing ---

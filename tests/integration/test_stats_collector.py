@@ -75,7 +75,7 @@ def test_a_server_that_is_away_is_shown_as_away_and_the_other_all_the_same(watch
     assert 'slipway_server_up{server="redis"} 0.0' in shown
     assert "slipway_closings_due 0.0" in shown
     assert "slipway_stream_entries" not in shown
-    assert caplog.messages.count("survey_failed") == 2
+    assert caplog.messages.count("stats_unavailable") == 2
 
 
 def test_a_server_that_hangs_counts_as_down_and_a_scrape_does_not_wait_for_it(watch):

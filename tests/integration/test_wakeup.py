@@ -104,7 +104,7 @@ def test_without_a_broker_a_hint_is_lost_and_its_sender_is_not(make_app, caplog)
 
     with caplog.at_level(logging.WARNING):
         hints.notify()
-        eventually(lambda: "hint_not_sent" in caplog.messages)
+        eventually(lambda: "wakeup_not_sent" in caplog.messages)
 
     hints.close()
 
@@ -134,7 +134,7 @@ def test_without_a_broker_beat_says_so_in_a_line_and_ticks_on(make_app, caplog):
 
     WakeupScheduler(app, lazy=True).apply_entry(entry)
 
-    assert [record.message for record in caplog.records] == ["scheduled_hint_not_sent"]
+    assert [record.message for record in caplog.records] == ["scheduled_task_not_sent"]
     assert caplog.records[0].exc_info is None
 
 

@@ -14,8 +14,8 @@ from models.settings.settings import Settings
 from tests.support.manifests import OVERLAYS, Cluster, cluster, compose, container
 from tests.support.procfile_processes import LINES, PROCFILE
 from tests.support.sources import ROOT
-from worker.celery.bootsteps import FINISHING_MAX
 from worker.celery.configuration import configuration
+from worker.intake.loop import FINISHING_MAX
 
 WORKERS = ("intake", "deliver", "sweep")
 HOPELESS = timedelta(seconds=32)  # kombu's longest pause before it looks for a broker again

@@ -21,7 +21,8 @@ from tests.support.manifests import (
     number_in,
 )
 from tests.support.sources import PRODUCT, ROOT, modules
-from worker.celery.dependencies import POOL_SIZE, STATS_POOL_SIZE
+from worker.celery.configuration import POOL_SIZE
+from worker.metrics.collector import POOL_SIZE as STATS_POOL_SIZE
 
 WORKERS = ("intake", "deliver", "sweep")
 INSIDE = {"/docs", "/healthz", "/metrics", "/openapi.json", "/readyz"}

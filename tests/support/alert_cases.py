@@ -200,7 +200,7 @@ CASES: Final = (
     *(
         logged("SlipwayInternalError", "error", event, event=event)
         for event in (
-            *("response_not_read", "delivery_run_failed", "door_failed", "event_refused_as_poison"),
+            *("response_not_read", "delivery_run_failed", "celery_queue_drain_failed", "event_refused_as_poison"),
             *("intake_failed", "parked_events_given_up", "request_failed", "request_build_failed"),
             *("ticket_left_as_it_is", "http_loop_failed"),
         )
@@ -303,11 +303,11 @@ CASES: Final = (
     standing("SlipwayStreamIdsAhead", "slipway_stream_ids_ahead_seconds", 1, 3600, 2),
     Case(
         "SlipwayCeleryQueueNotDrained",
-        {f'{LINES}{{level="warning",event="queue_not_emptied"}}': "0+12x90"},
+        {f'{LINES}{{level="warning",event="celery_queue_not_drained"}}': "0+12x90"},
         6,
         (
-            {f'{LINES}{{level="warning",event="queue_not_emptied"}}': "0x9 1x80"},
-            {f'{LINES}{{level="warning",event="queue_not_emptied"}}': "3x90"},
+            {f'{LINES}{{level="warning",event="celery_queue_not_drained"}}': "0x9 1x80"},
+            {f'{LINES}{{level="warning",event="celery_queue_not_drained"}}': "3x90"},
         ),
     ),
     standing("SlipwayMisplacedMessages", "slipway_misplaced_messages", 0, 2, 5, queue="celery"),

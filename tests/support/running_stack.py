@@ -28,9 +28,9 @@ OPERATOR = "acme"
 CLOSE_DELAY = timedelta(seconds=3)
 # What each says while tables are missing.
 WAITING = {
-    "intake": "intake_waits_for_database",
+    "intake": "database_unavailable",
     "deliver": "database_unavailable",
-    "sweep": "sweep_waits_for_database",
+    "sweep": "database_unavailable",
 }
 UNREADABLE = b"{"
 BRISK = StoryPace(

@@ -254,5 +254,5 @@ def test_a_port_that_is_taken_costs_the_metrics_and_not_the_process(page, tmp_pa
     page.open(address="127.0.0.1", port=port)
 
     first.close()
-    assert "metrics_page_not_opened" in caplog.messages
+    assert "metrics_server_not_started" in caplog.messages
     assert not (tmp_path / "probes" / "intake@x.metrics").exists()

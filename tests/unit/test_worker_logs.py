@@ -79,10 +79,10 @@ def test_a_line_written_inside_a_task_names_it():
 def test_for_people_the_facts_follow_the_name():
     stream = configured("text")
 
-    logging.getLogger("worker.x").warning("hint_not_sent", extra={"error": "TimeoutError"})
+    logging.getLogger("worker.x").warning("wakeup_not_sent", extra={"error": "TimeoutError"})
 
     told = stream.getvalue().split()
-    assert told[1:] == ["[warning", "]", "hint_not_sent", "[worker.x]", "error=TimeoutError"]
+    assert told[1:] == ["[warning", "]", "wakeup_not_sent", "[worker.x]", "error=TimeoutError"]
 
 
 def test_what_comes_from_outside_cannot_steer_a_terminal():

@@ -97,6 +97,6 @@ class WakeupScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery carries n
 
     def _outage_of(self, task: str) -> Outage:
         if task not in self._outages:
-            began, ended = "scheduled_hint_not_sent", "scheduled_hints_sent_again"
+            began, ended = "scheduled_task_not_sent", "scheduled_tasks_sent_again"
             self._outages[task] = Outage(log, began, ended, task=task)
         return self._outages[task]

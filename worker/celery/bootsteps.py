@@ -4,8 +4,6 @@ That blueprint outlives every reconnect to the broker, so the steps do too.
 """
 
 import threading
-from datetime import timedelta
-from typing import Final
 
 from celery import bootsteps
 from celery.exceptions import ImproperlyConfigured
@@ -17,15 +15,13 @@ from worker.celery import dependencies
 from worker.celery.tasks import RUN_MAX
 from worker.delivery.timed_runs import TimedRuns
 from worker.intake.celery_queue import CeleryQueue, QueueDrain
-from worker.intake.loop import AppliedBatch, Intake, IntakeConfig
+from worker.intake.loop import FINISHING_MAX, AppliedBatch, Intake, IntakeConfig
 from worker.intake.reports import BatchReports
 from worker.intake.stream import Stream, consumer_name
 from worker.metrics.collector import StatsCollector
 from worker.metrics.server import MetricsServer
 from worker.process.health import probes
 from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
-
-FINISHING_MAX: Final = timedelta(seconds=30)  # for the running batches; each statement has a limit
 
 
 class DatabaseCheck(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types

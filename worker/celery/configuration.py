@@ -16,7 +16,9 @@ from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
 # The lists whose length is shown, by queue: ours have one priority. What waits there says that
 # nobody comes for it.
 BROKER_LISTS: Final = {DELIVER_QUEUE: [DELIVER_QUEUE], SWEEP_QUEUE: [SWEEP_QUEUE]}
-DELIVER_INTERVAL: Final = 1.0  # seconds; the most that a lost hint can cost
+DELIVER_INTERVAL: Final = 1.0  # seconds; the most that a lost wakeup can cost
+# PostgreSQL connections of a worker: intake 2, sweep 1, delivery 2 (claims, records); some spare.
+POOL_SIZE: Final = 4
 
 
 def configuration(settings: Settings) -> dict[str, Any]:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _SLICE: Final = 0.2  # seconds; how long a pause may keep SIGTERM waiting
 _CELERY_S_LINES: Final = ("consumer: Connection to broker lost", "consumer: Cannot connect")
 
-_outage: Final = Outage(log, "broker_lost", "broker_works")
+_outage: Final = Outage(log, "broker_unavailable", "broker_available")
 _pauses: Final = Backoff()
 
 
@@ -100,7 +100,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery carries no type
 
 
 def quieten() -> None:
-    """Leave out Celery's own lines on what `broker_lost` says once, and advice on what is set."""
+    """Leave out Celery's own lines on what `broker_unavailable` says once, and needless advice."""
     logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_news)
     logging.getLogger("py.warnings").addFilter(_is_no_advice)
 

@@ -21,11 +21,12 @@ from models.platform.encryption import Vault
 from models.settings.settings import Settings, read_settings
 from models.telemetry.metrics import new_registry
 from worker.celery.application import app
-from worker.celery.configuration import BROKER_LISTS
+from worker.celery.configuration import BROKER_LISTS, POOL_SIZE
 from worker.celery.wakeup import Wakeup
 from worker.delivery.loop import DeliveryLoop
 from worker.intake.applier import BatchApplier
 from worker.metrics.collector import LOCK_MAX, STATEMENT_MAX, StatsCollector
+from worker.metrics.collector import POOL_SIZE as STATS_POOL_SIZE
 from worker.metrics.delivery import DeliveryMetrics
 from worker.metrics.gauges import Gauges
 from worker.metrics.intake import IntakeMetrics
@@ -35,9 +36,6 @@ from worker.sweep.round import Sweep
 from worker.sweep.watermark import StreamWatermark
 
 Built = TypeVar("Built")
-
-POOL_SIZE: Final = 4  # intake 2, sweep 1, delivery 2 (claims and records); one role has some spare
-STATS_POOL_SIZE: Final = 1
 
 
 class shared(Generic[Built]):  # noqa: N801 - used as a decorator, like `property`

@@ -24,6 +24,6 @@ logs.configure(_settings, sys.stderr)
 _log = getLogger("worker.celery.flower")
 
 if os.environ.pop("FLOWER_UNAUTHENTICATED_API", None) is not None:
-    _log.warning("flower_api_stays_closed", extra={"variable": "FLOWER_UNAUTHENTICATED_API"})
+    _log.warning("flower_api_disabled", extra={"variable": "FLOWER_UNAUTHENTICATED_API"})
 if "FLOWER_BASIC_AUTH" not in os.environ and _settings.bind_address not in {"127.0.0.1", "::1"}:
     _log.warning("flower_without_password", extra={"mend": "set FLOWER_BASIC_AUTH=user:password"})

@@ -19,7 +19,7 @@ from worker.sweep.round import SweepResult
 log = logging.getLogger(__name__)
 
 RUN_MAX: Final = timedelta(seconds=20)  # then the next wakeup continues; Flower sees that runs end
-_watermark_unknown: Final = Outage(log, "sweep_without_horizon", "sweep_has_horizon")
+_watermark_unknown: Final = Outage(log, "watermark_unknown", "watermark_known")
 
 
 @shared_task(name="deliver", queue=DELIVER_QUEUE, ignore_result=True)  # type: ignore[untyped-decorator]  # Celery is published without types
@@ -50,7 +50,7 @@ def sweep(**_newer: object) -> dict[str, Any]:
         blamed = blame(error)
         if blamed is Blame.CONTENT:
             raise
-        event = UNEXPLAINED if blamed is Blame.UNCLEAR else "sweep_waits_for_database"
+        event = UNEXPLAINED if blamed is Blame.UNCLEAR else "database_unavailable"
         log.warning(event, extra={"error": type(error).__name__})
         return {"waits_for": "database"}
     process.sweep_metrics.swept(result, took=timedelta(seconds=time.monotonic() - started_at))

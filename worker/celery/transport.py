@@ -178,7 +178,7 @@ class CheckedChannel(kombu_redis.Channel):
                 client.ltrim(DEAD_LETTERS, 0, DEAD_LETTERS_MAX - 1)
         except ResponseError as refusal:  # full, or the key is of another type; the log has a part
             log.warning(
-                "malformed_message_not_kept",
+                "malformed_message_not_stored",
                 extra={"begins": message[:_REASON_MAX], "error": reason_of(refusal)},
             )
 

@@ -42,7 +42,7 @@ class Wakeup:
         self._closed = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._outage = Outage(log, "hint_not_sent", "hints_sent_again")
+        self._outage = Outage(log, "wakeup_not_sent", "wakeups_sent_again")
 
     def notify(self) -> None:
         """Wake a deliverer soon. Returns at once and raises nothing; call it after the commit."""

@@ -103,7 +103,7 @@ class QueueDrain:
         self._queue = queue
         self._interval = interval
         self._backoff = Backoff()
-        self._outage = Outage(log, "door_waits_for_redis", "door_reaches_redis")
+        self._outage = Outage(log, "celery_queue_drain_interrupted", "celery_queue_drain_resumed")
 
     def run(self, stop: Event) -> None:
         """Work until *stop*. Raises nothing."""
@@ -117,7 +117,7 @@ class QueueDrain:
         except RedisError as error:
             return self._refused(reason_of(error))
         except Exception:
-            log.exception("door_failed")
+            log.exception("celery_queue_drain_failed")
             return self._backoff.next()
         if moved.refusal is not None:
             return self._refused(moved.refusal)

@@ -29,6 +29,7 @@ from worker.process.outage import Outage, reason_of
 log = logging.getLogger(__name__)
 
 BATCHES_MAX: Final = 2  # at the same time; each takes a connection to the database
+FINISHING_MAX: Final = timedelta(seconds=30)  # for running batches; each statement has a limit
 CLEANUP_INTERVAL: Final = timedelta(minutes=10)
 CONSUMER_IDLE_MAX: Final = timedelta(hours=1)  # a running consumer reads every second
 
@@ -97,7 +98,7 @@ class Intake:
         self._monotonic = monotonic
         self._executor = BatchExecutor(BATCHES_MAX)
         self._batch_backoff = Backoff()
-        self._outage = Outage(log, "intake_waits_for_redis", "intake_reaches_redis")
+        self._outage = Outage(log, "redis_unavailable", "redis_available")
         self._last_applied_at = monotonic()
         self._next_reclaim_at = monotonic()  # at once: a predecessor may have died
         self._next_cleanup_at = monotonic()
@@ -112,7 +113,7 @@ class Intake:
         try:
             self._stream.remove_consumer()
         except RedisError as error:  # another process removes it after an hour
-            log.info("intake_left_its_name", extra={"error": error_name(error)})
+            log.info("consumer_not_removed", extra={"error": error_name(error)})
 
     def run_batch(self, stop: Event) -> None:
         """Take one batch from the stream into the database; from `_apply` on in a thread."""
@@ -163,7 +164,7 @@ class Intake:
                 self._monotonic() + self._config.reclaim_interval.total_seconds()
             )
         if abandoned := sum(entry.deliveries > 1 for entry in entries):  # not released ones
-            log.warning("entries_taken_over", extra={"entries": abandoned})
+            log.warning("entries_reclaimed", extra={"entries": abandoned})
         return entries
 
     def _apply(self, batch: Opened, started_at: float, stop: Event) -> Applied | None:
@@ -187,7 +188,7 @@ class Intake:
                 if blamed is Blame.CONTENT:
                     raise
                 unclear = blamed is Blame.UNCLEAR
-                event = UNEXPLAINED if unclear else "intake_waits_for_database"
+                event = UNEXPLAINED if unclear else "database_unavailable"
                 facts = {"error": error_name(error), "entries": len(batch.entries)}
                 log.warning(event, extra=facts)
             else:

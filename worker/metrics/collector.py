@@ -35,6 +35,7 @@ from worker.process.queues import DEFAULT_QUEUE, TICKETS_QUEUE
 
 log = logging.getLogger(__name__)
 
+POOL_SIZE: Final = 1  # a connection of its own
 STATEMENT_MAX: Final = timedelta(seconds=2)
 LOCK_MAX: Final = timedelta(seconds=1)
 STALE_AFTER: Final = timedelta(seconds=10)  # beyond the interval; a slower server counts as down
@@ -79,7 +80,7 @@ class StatsCollector:
             _BROKER: self._collect_from_broker,
         }
         self._outages = {
-            server: Outage(log, "survey_failed", "survey_works", server=server)
+            server: Outage(log, "stats_unavailable", "stats_available", server=server)
             for server in self._collectors
         }
         self._threads = [

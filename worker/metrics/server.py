@@ -11,7 +11,7 @@ from worker.process.health import Probes
 
 log = logging.getLogger(__name__)
 
-NOT_STARTED: Final = "metrics_page_not_opened"
+NOT_STARTED: Final = "metrics_server_not_started"
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 

@@ -160,5 +160,5 @@ class StreamWatermark:
             return None
         if observation.left:
             facts = {"left": observation.left, "error": observation.refusal}
-            log.warning("queue_not_emptied", extra=facts)
+            log.warning("celery_queue_not_drained", extra=facts)
         return observation.watermark
