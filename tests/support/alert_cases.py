@@ -200,8 +200,9 @@ CASES: Final = (
     *(
         logged("SlipwayInternalError", "error", event, event=event)
         for event in (
-            *("response_not_read", "delivery_run_failed", "celery_queue_drain_failed", "event_refused_as_poison"),
-            *("intake_failed", "parked_events_given_up", "request_failed", "request_build_failed"),
+            *("response_not_read", "delivery_run_failed", "celery_queue_drain_failed"),
+            *("event_refused_as_poison", "intake_failed", "parked_events_given_up"),
+            *("request_failed", "request_build_failed"),
             *("ticket_left_as_it_is", "http_loop_failed"),
         )
     ),

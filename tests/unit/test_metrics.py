@@ -232,7 +232,7 @@ def page(tmp_path: Path) -> Iterator[MetricsServer]:
 
 def test_a_page_says_where_it_is_and_what_it_belongs_to(page, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        metrics, "TALLY", LogCounter()
+        metrics, "LOG_COUNTS", LogCounter()
     )  # the process's has counted other tests' lines
     page.open(address="127.0.0.1", port=0)
 
