@@ -1,4 +1,4 @@
-"""The money in a result: with its action, what makes two results the same (protocol H5)."""
+"""The money in a result: together with the action it decides whether two results are equal (H5)."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _IDS: Final = 2  # operator and ticket_id alone: most results
 
 
 def amounts_of(data: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The amounts in *data*, and the currency they are in where it is stated."""
+    """Return the amounts in *data*, with their currency where it is stated."""
     if len(data) <= _IDS:
         return None
     amounts = {name: data[name] for name in MONEY_FIELDS if data.get(name) is not None}
@@ -23,7 +23,7 @@ def amounts_of(data: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def currency_of(data: Mapping[str, Any]) -> str | None:
-    """The currency that *data* states; a lottery's is in its message (contracts 3.2)."""
+    """Return the currency that *data* states; a lottery's is in its message (contracts 3.2)."""
     if len(data) <= _IDS:
         return None
     stated = data.get(CURRENCY)
@@ -33,10 +33,10 @@ def currency_of(data: Mapping[str, Any]) -> str | None:
     return stated if isinstance(stated, str) and _CODE.fullmatch(stated) else None
 
 
-def same_amounts(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
-    """Whether both are the same money. A currency that only one of them states is the other's."""
-    if one == other:
+def same_amounts(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> bool:
+    """Return whether both are the same money; a currency stated by only one is taken for both."""
+    if first == second:
         return True
-    left, right = dict(one or {}), dict(other or {})
+    left, right = dict(first or {}), dict(second or {})
     currencies = {left.pop(CURRENCY, None), right.pop(CURRENCY, None)} - {None}
     return len(currencies) <= 1 and left == right

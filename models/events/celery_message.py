@@ -1,20 +1,20 @@
-"""A Celery or kombu message as an event (design.md 4): the task's name is the action.
+"""Turns a Celery or kombu message into an event: the task's name is the action.
 
-The envelope is kombu's: what it looks like, and what can be wrong with one, was measured
-(celery-on-redis.md 5). Both versions of Celery's message protocol are read, for clients in other
-languages write the older one; a message that is no task is the event itself.
+The envelope is the one in which kombu puts a message on a Redis list; its form, and what can be
+wrong with it, was observed with real clients. Both versions of Celery's message protocol are read,
+for clients in other languages write the older one; a message that is no task is the event itself.
 """
 
 import binascii
 from base64 import b64decode
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, NotRequired
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError, with_config
 from pydantic_core import from_json
+from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
 from models.events.duplicate_keys import refuse_duplicate_keys
-from models.events.envelope import Envelope
 from models.events.event import Entry, Event
 from models.events.field_names import KnownNames, refuse_near_misses
 from models.events.format import DATA_NAMES
@@ -24,11 +24,44 @@ from models.events.refusal import Refusal
 from models.events.stream_contract import ADD_COMMAND, CELERY_MESSAGE_BYTES_MAX, EVENT_BYTES_MAX
 from models.vocabulary import Reason
 
-_ENVELOPE: Final = TypeAdapter(Envelope)
+_Tag = Annotated[str, StringConstraints(min_length=1)]
+_STRICT = ConfigDict(strict=True, extra="allow")
+
+
+@with_config(_STRICT)
+class _DeliveryInfo(TypedDict):
+    """Where kombu sent it; a Celery worker could not return a message without it."""
+
+    exchange: str
+    routing_key: str
+
+
+@with_config(_STRICT)
+class _Properties(TypedDict):
+    """What kombu itself needs in a message."""
+
+    delivery_tag: _Tag
+    delivery_info: _DeliveryInfo
+
+
+# Written as a call, for the hyphens in its names.
+_Envelope = TypedDict(
+    "_Envelope",
+    {
+        "body": str,
+        "content-type": str,
+        "content-encoding": NotRequired[str | None],
+        "headers": dict[str, Any],
+        "properties": _Properties,
+    },
+)
+with_config(_STRICT)(_Envelope)
+
+_ENVELOPE: Final = TypeAdapter(_Envelope)
 _JSON: Final = "application/json"
-_TEXTS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "binary", ""})
-_TASK: Final = ("args", "kwargs", "embed")
-_FOLLOWERS: Final = ("callbacks", "errbacks", "chain", "chord")
+_TEXT_ENCODINGS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "binary", ""})
+_BODY_PARTS: Final = ("args", "kwargs", "embed")
+_FOLLOW_UPS: Final = ("callbacks", "errbacks", "chain", "chord")
 _BESIDE_DATA: Final = ("occurred_at", "sequence")
 _ARGUMENTS: Final = KnownNames.of(
     [*DATA_NAMES.known, *_BESIDE_DATA],
@@ -38,26 +71,25 @@ _ARGUMENTS: Final = KnownNames.of(
         "data": "its fields, each as an argument",
     },
 )
-_HEADERS: Final = KnownNames.of(("eta", "expires"))  # an application may send others of its own
+_HEADERS: Final = KnownNames.of(("eta", "expires"))  # applications may send others
 _PROPERTIES: Final = KnownNames.of(("expiration",))
-_CALL: Final = KnownNames.of(("task", "id", "args", "kwargs", "eta", "expires", *_FOLLOWERS))
-_THE_TIME_IS_OURS: Final = "send it when it has happened, without eta, countdown or expires"
+_CALL: Final = KnownNames.of(("task", "id", "args", "kwargs", "eta", "expires", *_FOLLOW_UPS))
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A call as the message words it; nothing in it is checked yet."""
+    """A task as the message has it; nothing in it is validated yet."""
 
     name: object
     id: object
     args: object
     kwargs: object
-    times: dict[str, object]  # what would delay or end it
-    followers: dict[str, object]  # what should run after it
+    times: dict[str, object]  # what would delay or expire it
+    follow_ups: dict[str, object]  # what should run after it
 
 
 def read_celery_message(entry: Entry) -> Event:
-    """The event in a message that was moved from a Celery queue. Raises Refusal."""
+    """Return the event in a message that was moved from a Celery queue. Raises Refusal."""
     raw = event_field(entry)
     if len(raw) > CELERY_MESSAGE_BYTES_MAX:
         raise Refusal(
@@ -72,13 +104,13 @@ def read_celery_message(entry: Entry) -> Event:
     expiration = envelope["properties"].get("expiration")
     if task is None:
         _refuse_times({"expiration": expiration})
-        return validate_event(_with_plain_time(content), entry)
+        return validate_event(_with_text_time(content), entry)
     _refuse_times({**task.times, "expiration": expiration})
     return validate_event(_document(task), entry)
 
 
 def ids_in(raw: bytes) -> dict[str, object]:
-    """What a message seems to say of whose it is, for those who search; raises ValueError."""
+    """Return the ids that a message seems to hold, for searches. Raises ValueError."""
     document = from_json(raw)
     if not isinstance(document, dict):
         return {}
@@ -124,25 +156,27 @@ def _envelope(raw: bytes) -> dict[str, Any]:
 
 
 def _body(envelope: dict[str, Any]) -> bytes:
-    """The bytes that were sent, which must be JSON as it is."""
-    kind = envelope["content-type"].partition(";")[0].strip().lower()
-    if kind != _JSON:
-        raise _unfit(f"content-type is {quote(kind)}; only {_JSON} is taken")
-    written = envelope.get("content-encoding")
-    if (written or "").lower() not in _TEXTS:
-        raise _unfit(f"content-encoding is {quote(written)}; only utf-8 is taken")
+    """Return the bytes that were sent, which must be uncompressed JSON."""
+    content_type = envelope["content-type"].partition(";")[0].strip().lower()
+    if content_type != _JSON:
+        raise _invalid(f"content-type is {quote(content_type)}; only {_JSON} is taken")
+    encoding = envelope.get("content-encoding")
+    if (encoding or "").lower() not in _TEXT_ENCODINGS:
+        raise _invalid(f"content-encoding is {quote(encoding)}; only utf-8 is taken")
     if envelope["headers"].get("compression") is not None:
-        raise _unfit("body is compressed; send it as it is")
-    coded = envelope["properties"].get("body_encoding")
+        raise _invalid("body is compressed; send it as it is")
+    body_encoding = envelope["properties"].get("body_encoding")
     text: str = envelope["body"]
-    if coded is None:
+    if body_encoding is None:
         return text.encode()
-    if coded != "base64":
-        raise _unfit(f"properties.body_encoding is {quote(coded)}; base64 or none is taken")
+    if body_encoding != "base64":
+        raise _invalid(
+            f"properties.body_encoding is {quote(body_encoding)}; base64 or none is taken"
+        )
     try:
         return b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _unfit(f"body is not base64, as its properties announce: {error}") from None
+        raise _invalid(f"body is not base64, as its properties announce: {error}") from None
 
 
 def _content(body: bytes) -> object:
@@ -160,11 +194,11 @@ def _content(body: bytes) -> object:
 
 
 def _task(headers: dict[str, Any], content: object) -> _Task | None:
-    """The call in the message; None: it is a message without one, and so the event itself."""
+    """Return the task in the message, or None if there is none: then it is the event itself."""
     if headers.get("task") is not None:  # protocol 2: the body is [args, kwargs, embed]
-        parts = content if isinstance(content, list) and len(content) == len(_TASK) else None
+        parts = content if isinstance(content, list) and len(content) == len(_BODY_PARTS) else None
         if parts is None:
-            raise _unfit("body must be [args, kwargs, embed], as Celery writes it")
+            raise _invalid("body must be [args, kwargs, embed], as Celery writes it")
         args, kwargs, embed = parts
         return _Task(
             headers["task"],
@@ -184,12 +218,12 @@ def _task(headers: dict[str, Any], content: object) -> _Task | None:
             content,
         )
     if isinstance(content, list):
-        raise _unfit("headers name no task, which is the action; and its body is no event")
+        raise _invalid("headers name no task, which is the action; and its body is no event")
     return None
 
 
 def _check_names(envelope: dict[str, Any], content: object) -> None:
-    """Refuse what is nearly called like a word that delays or ends a call, or makes it up."""
+    """Refuse near misses of the fields that delay, expire or define a task."""
     refuse_near_misses(_HEADERS.near_misses(envelope["headers"]), within="the message's headers.")
     refuse_near_misses(
         _PROPERTIES.near_misses(envelope["properties"]), within="the message's properties."
@@ -199,30 +233,30 @@ def _check_names(envelope: dict[str, Any], content: object) -> None:
 
 
 def _document(task: _Task) -> object:
-    """The event that *task* stands for, in the plain format."""
+    """Return the event that *task* stands for, in the stream's own format."""
     if not isinstance(task.name, str):
-        raise _unfit(f"task must be the name of an action (was {quote(task.name)})")
+        raise _invalid(f"task must be the name of an action (was {quote(task.name)})")
     if not isinstance(task.id, str) or not task.id:
-        raise _unfit("id is missing; a task's id is the event's")
-    followers = [name for name in _FOLLOWERS if task.followers.get(name)]
-    if followers:
-        raise _unfit(f"{followers[0]} would never run: no worker executes this task")
+        raise _invalid("id is missing; a task's id is the event's")
+    follow_ups = [name for name in _FOLLOW_UPS if task.follow_ups.get(name)]
+    if follow_ups:
+        raise _invalid(f"{follow_ups[0]} would never run: no worker executes this task")
     facts = _arguments(task)
     if "event_id" in facts:
-        raise _unfit("arguments name an event_id; give it as the task's id (`task_id=`)")
+        raise _invalid("arguments name an event_id; give it as the task's id (`task_id=`)")
     refuse_near_misses(_ARGUMENTS.near_misses(facts), within="the message's arguments: ")
     document: dict[str, object] = {"event_id": task.id, "action": task.name, "data": facts}
     for name in _BESIDE_DATA:
         if name in facts:
             document[name] = facts.pop(name)
-    return _with_plain_time(document)
+    return _with_text_time(document)
 
 
 def _arguments(task: _Task) -> dict[str, object]:
-    """The event's data: keywords, or one object, or both where they don't say the same thing."""
+    """Return the event's data: keywords, or one object, or both without a field in common."""
     keywords = task.kwargs
     if not isinstance(keywords, dict):
-        raise _unfit(f"kwargs must be an object (was {quote(keywords)})")
+        raise _invalid(f"kwargs must be an object (was {quote(keywords)})")
     given: dict[str, object] = {}
     match task.args:
         case None | []:
@@ -230,18 +264,18 @@ def _arguments(task: _Task) -> dict[str, object]:
         case [dict() as only]:
             given = only
         case _:
-            raise _unfit(
+            raise _invalid(
                 "args must be empty or one object with the event's data "
                 f"(was {quote(task.args)}); better: kwargs"
             )
     twice = sorted(given.keys() & keywords.keys())
     if twice:
-        raise _unfit(f"arguments give {twice[0]} twice")
+        raise _invalid(f"arguments give {twice[0]} twice")
     return given | keywords
 
 
-def _with_plain_time(content: object) -> object:
-    """A datetime, which kombu writes as an object that names its type, becomes its text."""
+def _with_text_time(content: object) -> object:
+    """Replace a datetime, which kombu writes as an object with its type, by its text."""
     match content:
         case dict() as event if isinstance(event.get("occurred_at"), dict):
             return event | {"occurred_at": _text_of(event["occurred_at"])}
@@ -261,11 +295,13 @@ def _refuse_times(times: dict[str, object]) -> None:
     given = [f"{name} {quote(value)}" for name, value in times.items() if value is not None]
     if given:
         raise Refusal(
-            Reason.TIMED, f"Slipway keeps the time: {_THE_TIME_IS_OURS} (it has {given[0]})"
+            Reason.TIMED,
+            "eta, countdown and expires are not supported: publish the event when it has happened"
+            f" (it has {given[0]})",
         )
 
 
-def _unfit(complaint: str) -> Refusal:
+def _invalid(complaint: str) -> Refusal:
     return Refusal(Reason.INVALID_EVENT, f"the message's {complaint}")
 
 

@@ -1,4 +1,4 @@
-"""Through which door an entry came onto the stream, in a word for counting."""
+"""Through which channel an entry came onto the stream, for counting."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,16 +8,16 @@ from models.events.stream_contract import CELERY_TYPE, LOTTERY_TYPE, TYPE_FIELD
 
 
 class Channel(StrEnum):
-    """Where events come in; what came over HTTP is on the stream as if put there directly."""
+    """Where events come in; an event sent over HTTP cannot be told from one added directly."""
 
     STREAM = "stream"  # XADD, `POST /events`, the Python publisher
     LOTTERY = "lottery"  # the lottery feed
-    QUEUE = "queue"  # Celery's queue `tickets`
-    UNKNOWN = "unknown"  # an entry whose `type` nobody knows
-    EARLIER = "earlier"  # it had been parked, and the entry that brought it is gone
+    QUEUE = "queue"  # the Celery queue `tickets`
+    UNKNOWN = "unknown"  # an entry with an unknown `type`
+    EARLIER = "earlier"  # the event had been parked, and its entry is gone
 
 
-_DOORS: Final = {
+_CHANNELS: Final = {
     None: Channel.STREAM,
     LOTTERY_TYPE: Channel.LOTTERY,
     CELERY_TYPE: Channel.QUEUE,
@@ -25,7 +25,7 @@ _DOORS: Final = {
 
 
 def channel_of(entry: Entry | None) -> Channel:
-    """Name the door of *entry*; None: the entry is not at hand any more."""
+    """Return the channel of *entry*, which is None if the entry is gone."""
     if entry is None:
         return Channel.EARLIER
-    return _DOORS.get(entry.fields.get(TYPE_FIELD), Channel.UNKNOWN)
+    return _CHANNELS.get(entry.fields.get(TYPE_FIELD), Channel.UNKNOWN)

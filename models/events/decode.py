@@ -1,4 +1,4 @@
-"""Read a stream entry into an event, or say in words what is wrong with it. Never raises."""
+"""Decodes a stream entry into an event, or describes what is wrong with it. Never raises."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,24 +22,24 @@ from models.events.stream_contract import (
 )
 from models.vocabulary import Reason
 
-RAW_BYTES_MAX = 8 * 1024 * 1024  # of a rejected entry: the start is kept, the rest is cut
+RAW_BYTES_MAX = 8 * 1024 * 1024  # of a rejected entry: the beginning is stored, the rest cut off
 _READERS: dict[bytes | None, Callable[[Entry], Event]] = {
     None: read_published,
     LOTTERY_TYPE: lottery.read_lottery,
     CELERY_TYPE: celery_message.read_celery_message,
 }
-_KNOWN = frozenset({EVENT_FIELD, TYPE_FIELD, OPERATOR_FIELD})
+_KNOWN_FIELDS = frozenset({EVENT_FIELD, TYPE_FIELD, OPERATOR_FIELD})
 _FIELDS = KnownNames.of(
-    (name.decode() for name in _KNOWN),
+    (name.decode() for name in _KNOWN_FIELDS),
     elsewhere={name: f"{name} in the JSON of `event`" for name in EVENT_NAMES.known},
 )
 _ID = re.compile(rf"[^\s\x00]{{1,{ID_CHARACTERS_MAX}}}")
 
 
 def read(entry: Entry) -> Event | Unreadable:
-    """The event in *entry*; `Unreadable` with reason and message where there is none."""
+    """Return the event in *entry*, or why it holds none."""
     try:
-        if not entry.fields.keys() <= _KNOWN:
+        if not entry.fields.keys() <= _KNOWN_FIELDS:
             _check_names(entry.fields)
         return _reader(entry)(entry)
     except Refusal as refusal:
@@ -47,28 +47,28 @@ def read(entry: Entry) -> Event | Unreadable:
 
 
 def _check_names(fields: Mapping[bytes, bytes]) -> None:
-    """Refuse a field that is nearly called like one that counts, or belongs into the event."""
+    """Refuse a field whose name is nearly a known one, or that belongs into the event."""
     names = [name.decode("utf-8", "replace") for name in fields]
     refuse_near_misses(_FIELDS.near_misses(dict.fromkeys(names)), within="the entry's field ")
 
 
 def _reader(entry: Entry) -> Callable[[Entry], Event]:
-    kind = entry.fields.get(TYPE_FIELD)
-    if kind in _READERS:
-        return _READERS[kind]
-    assert kind is not None, "the plain format has a reader"
-    named = kind.decode("utf-8", "replace")
-    raise Refusal(Reason.UNKNOWN_TYPE, f"type {named[:64]!r} is not known; leave `type` out")
+    type_ = entry.fields.get(TYPE_FIELD)
+    if type_ in _READERS:
+        return _READERS[type_]
+    assert type_ is not None, "an entry without a type has a reader"
+    shown = type_.decode("utf-8", "replace")[:64]
+    raise Refusal(Reason.UNKNOWN_TYPE, f"type {shown!r} is not known; leave `type` out")
 
 
 def unreadable(entry: Entry, reason: Reason, message: str) -> Unreadable:
-    """*entry* as a rejected row; names what ids can still be made out, for those who search."""
+    """Return *entry* as rejected input, with the ids that can be read from it, for searches."""
     event = entry.fields.get(EVENT_FIELD)
     raw = event
     if raw is None:
         raw = b"\n".join(name + b"=" + value for name, value in entry.fields.items())
     kind = entry.fields.get(TYPE_FIELD)
-    ids = _glimpse(entry)
+    ids = _best_effort_ids(entry)
     return Unreadable(
         entry_id=entry.id,
         kind=None if kind is None else kind.decode("utf-8", "replace").replace("\x00", "�")[:64],
@@ -83,27 +83,27 @@ def unreadable(entry: Entry, reason: Reason, message: str) -> Unreadable:
     )
 
 
-def _glimpse(entry: Entry) -> Mapping[str, str]:
+def _best_effort_ids(entry: Entry) -> Mapping[str, str]:
     raw = entry.fields.get(EVENT_FIELD)
     if raw is None or len(raw) > CELERY_MESSAGE_BYTES_MAX:
         return {}
     try:
-        found = _seen(entry, raw)
+        ids = _ids(entry, raw)
     except (ValueError, Refusal):
         return {}
     return {
         name: value
         for name in ("operator", "ticket_id", "event_id")
-        if isinstance(value := found.get(name), str) and _ID.fullmatch(value)
+        if isinstance(value := ids.get(name), str) and _ID.fullmatch(value)
     }
 
 
-def _seen(entry: Entry, raw: bytes) -> Mapping[str, object]:
-    """What *raw* seems to say of whose it is. Raises ValueError or Refusal."""
-    kind = entry.fields.get(TYPE_FIELD)
-    if kind == CELERY_TYPE:
+def _ids(entry: Entry, raw: bytes) -> Mapping[str, object]:
+    """Return the ids that *raw* seems to hold. Raises ValueError or Refusal."""
+    type_ = entry.fields.get(TYPE_FIELD)
+    if type_ == CELERY_TYPE:
         return celery_message.ids_in(raw)
-    if kind == LOTTERY_TYPE:
+    if type_ == LOTTERY_TYPE:
         return lottery.ids_in(entry)
     document = from_json(raw)
     if not isinstance(document, dict):

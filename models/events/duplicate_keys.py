@@ -1,4 +1,4 @@
-"""Keys that appear twice in one JSON object: parsers disagree on which one counts, so none does."""
+"""Refuses a key that appears twice in one JSON object: parsers disagree on which one counts."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,39 +11,39 @@ from models.vocabulary import Reason
 Place = tuple[str | int, ...]
 
 
-class _Doubled(dict[str, Any]):
+class _WithDuplicate(dict[str, Any]):
     """An object in which *key* appears more than once."""
 
     key = ""
 
 
 def find_duplicate_keys(raw: bytes) -> list[tuple[Place, str]]:
-    """Where in the JSON text *raw*, which was parsed before, an object has a key twice; and which.
+    """Return where in the JSON text *raw*, which was parsed before, an object has a key twice.
 
-    Of one object the first such key; what stands inside an object that has one is not searched.
+    Each place comes with the object's first such key; inside such an object is not searched.
     """
-    found: list[_Doubled] = []
+    duplicates: list[_WithDuplicate] = []
 
-    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         plain = dict(pairs)
         if len(plain) == len(pairs):
             return plain
-        doubled = _Doubled(plain)
+        with_duplicate = _WithDuplicate(plain)
         seen: set[str] = set()
-        doubled.key = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # `add` returns None: not found yet
-        found.append(doubled)
-        return doubled
+        with_duplicate.key = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # `add` returns None: not seen yet
+        duplicates.append(with_duplicate)
+        return with_duplicate
 
-    document = json.loads(raw.decode(), object_pairs_hook=made)
-    return list(_places(document, ())) if found else []
+    document = json.loads(raw.decode(), object_pairs_hook=to_object)
+    return list(_places(document, ())) if duplicates else []
 
 
 def has_surely_no_duplicates(raw: bytes, events: Iterable[object]) -> bool:
-    """Whether a look at the JSON text *raw* of *events* shows that no object has a key twice.
+    """Return whether a cheap check of the JSON text *raw* of *events* rules out duplicate keys.
 
-    False: it takes a closer one. Without escapes each colon follows a key or stands in a text. So
-    no key is hidden behind another where there are as many colons as there are keys of the events
-    and their `data`, and colons in their ids and times.
+    If not, `find_duplicate_keys` must decide. Without escapes each colon follows a key or is part
+    of a string. So no key is hidden behind another where there are as many colons as there are keys
+    of the events and their `data`, and colons in their ids and times.
     """
     return b"\\" not in raw and raw.count(b":") == sum(map(_colons, events))
 
@@ -61,20 +61,20 @@ def _colons(event: object) -> int:
 
 
 def refuse_duplicate_keys(raw: bytes, *, what: str = "") -> None:
-    """Raise Refusal if an object in the JSON text *raw* has a key twice. *what*: said in front."""
+    """Raise Refusal if an object in the JSON text *raw* has a key twice; *what* begins its text."""
     for place, key in find_duplicate_keys(raw):
         raise Refusal(Reason.INVALID_EVENT, what + duplicate_key_problem(place, key))
 
 
 def duplicate_key_problem(place: Sequence[str | int], key: str) -> str:
-    """What to say of *key*, which the object at *place* has twice."""
+    """Describe the problem that the object at *place* has *key* twice."""
     where = ".".join(map(str, (*place, quote(key)[1:-1])))
     return f"{where[-300:]}: appears twice in one object; send it once"
 
 
 def _places(value: object, place: Place) -> "list[tuple[Place, str]]":
     match value:
-        case _Doubled():
+        case _WithDuplicate():
             return [(place, value.key)]
         case dict():
             parts: Any = value.items()
@@ -82,4 +82,4 @@ def _places(value: object, place: Place) -> "list[tuple[Place, str]]":
             parts = enumerate(value)
         case _:
             return []
-    return [one for name, inner in parts for one in _places(inner, (*place, name))]
+    return [duplicate for name, inner in parts for duplicate in _places(inner, (*place, name))]

@@ -1,4 +1,4 @@
-"""An event as the rest of the program sees it: read, checked, with its place in time."""
+"""An event as the rest of the program uses it: decoded, validated, with its place in time."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from models.vocabulary import Action, Reason
 
 _FIRST_STREAMS: Final = datetime(2018, 10, 17, tzinfo=UTC)  # Redis 5.0
 _DRAW = re.compile(rf"[0-9]{{1,{ID_CHARACTERS_MAX}}}")
-# Beyond every arrival number of the log. A new event, which has none yet, comes after all of them.
+# Above every arrival number in the log. A new event has no number yet and comes after all of them.
 ARRIVALS_END: Final = 2**62
 
 
@@ -21,25 +21,26 @@ ARRIVALS_END: Final = 2**62
 class Entry:
     """One entry of the stream, as read.
 
-    Both moments are Redis' and bound the time in the id. None: the id was made here, from a clock.
+    Both times are by Redis' clock and bound the time in the id; they are None where the id was made
+    by this program, from a clock.
     """
 
     id: str  # "1732094400000-0": milliseconds of Redis' clock, and a counter
     fields: Mapping[bytes, bytes]
-    deliveries: int = 1  # how often it was handed out to a consumer
+    deliveries: int = 1  # how often it was delivered to a consumer
     read_at: datetime | None = None
-    seen_at: datetime | None = None  # a sweep, or a consumer before, saw it on the stream by then
+    seen_at: datetime | None = None  # a sweep, or an earlier consumer, had seen it by then
 
     @property
     def received_at(self) -> datetime:
         """When it reached the stream, by Redis' clock: never later than it was seen or read.
 
-        One id from the future lifts every later one. Without this bound all events would then be
+        One id from the future raises every later one. Without this bound all events would then be
         too old, or be ordered in the future, where no rollback reaches them (rule 3). An id from
-        before there were streams, such as a counter or seconds, tells no time either: a rollback
-        would be older than the result it withdraws. An entry that is read again may have another
-        time of receipt. That is harmless: an event that was committed is a duplicate by its id,
-        whatever its time; one that was not had no time yet.
+        before there were streams, such as a counter or seconds, is no time either: a rollback would
+        be older than the result it withdraws. An entry that is read again may get another time of
+        receipt. That is harmless: an event that was committed is a duplicate by its id, whatever
+        its time; one that was not committed had no time yet.
         """
         claimed = entry_id_time(self.id)
         if claimed < _FIRST_STREAMS:
@@ -48,7 +49,7 @@ class Entry:
 
 
 class Event(NamedTuple):
-    """A statement about one ticket. *order_time* is what orders it (rule 3)."""
+    """A statement about one ticket; *order_time* orders it (rule 3)."""
 
     event_id: str
     action: Action
@@ -69,17 +70,17 @@ class Event(NamedTuple):
 
     @property
     def is_correction(self) -> bool:
-        """It replaces the standing result instead of contradicting it."""
+        """Whether it replaces the current result instead of contradicting it."""
         return self.data.get("correction") is True
 
     @property
     def currency(self) -> str | None:
-        """The currency its amounts are in; None: it does not say."""
+        """The currency of its amounts, if it states one."""
         return currency_of(self.data)
 
     @property
     def draw(self) -> str | None:
-        """The lottery draw it speaks of; none for what is not a lottery's (contracts 3.2)."""
+        """The lottery draw it belongs to; None for any other event (contracts 3.2)."""
         lottery = self.data.get("lottery")
         if not isinstance(lottery, dict):
             return None
@@ -89,7 +90,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What could not become an event: kept raw, with what was wrong."""
+    """An entry that could not become an event: stored as rejected input, with what was wrong."""
 
     entry_id: str
     kind: str | None
@@ -97,7 +98,7 @@ class Unreadable:
     reason: Reason
     message: str
     received_at: datetime
-    whole: bool  # *raw* is the entry's field `event` from end to end: it can be read again
+    whole: bool  # *raw* is the entry's whole field `event`: it can be decoded again
     operator: str | None = None
     ticket_id: str | None = None
     event_id: str | None = None

@@ -1,7 +1,7 @@
-"""Names of fields that are almost known ones: such an event is refused (design.md 4).
+"""Refuses an event with a field whose name is almost a known one.
 
-A field nobody knows is kept and does no harm. One that is called `eventId`, or `net_payout` at the
-wrong level, was meant to count: money would depend on a word that is not read. So a name that
+An unknown field is stored and does no harm. One that is called `eventId`, or `net_payout` at the
+wrong level, was meant to count: money would depend on a field that is not read. So a name that
 equals a known one but for case and separators is refused, and the right one is named.
 """
 
@@ -22,18 +22,19 @@ _SEPARATORS: Final = r"[^\p{L}\p{N}]*"
 
 
 def fold_name(name: str) -> str:
-    """*name* without what case and separators make of it: letters and digits, in lower case."""
+    """Return the letters and digits of *name*, in lower case."""
     return "".join(filter(str.isalnum, name.translate(_CASES).lower()))
 
 
 def is_typo(given: str, known: str) -> bool:
-    """Whether *given* is *known* but for case, separators and at most one letter.
+    """Return whether *given* is *known* but for case, separators and at most one letter.
 
-    One letter too many, missing, another one, or two that changed places.
+    One letter may be added, missing or replaced, or two neighbours swapped.
     """
-    one, other = fold_name(given), fold_name(known)
-    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
-    rest, right = one[same:], other[same:]
+    typed, meant = fold_name(given), fold_name(known)
+    pairs = zip(typed, meant, strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    rest, right = typed[same:], meant[same:]
     swapped = rest[:2] == right[1::-1] and rest[2:] == right[2:]
     return swapped or rest[1:] == right[1:] or rest[1:] == right or rest == right[1:]
 
@@ -44,20 +45,20 @@ def _any_case(letter: str) -> str:
 
 @dataclass(frozen=True)
 class KnownNames:
-    """The names known at one level, and what a name that is nearly known means there."""
+    """The names known at one level of the JSON, and what a near miss of them means there."""
 
     known: frozenset[str]
-    meant: Mapping[str, str]  # by the folded name: where the right one belongs, in words
+    meant: Mapping[str, str]  # by the folded name: the right one, or a text where it belongs
 
     @classmethod
     def of(cls, names: Iterable[str], *, elsewhere: Mapping[str, str] | None = None) -> Self:
-        """*names* belong here; those of *elsewhere* belong where its values say."""
+        """*names* belong here; the keys of *elsewhere* belong where its values say."""
         known = frozenset(names)
         meant = {fold_name(name): where for name, where in (elsewhere or {}).items()}
         return cls(known, meant | {fold_name(name): name for name in known})
 
     def near_misses(self, given: Mapping[str, object]) -> dict[str, str]:
-        """The names in *given* that are nearly known, each with the one that was meant."""
+        """Return the names in *given* that nearly match a known one, each with what was meant."""
         if given.keys() <= self.known:  # most events have no unknown field
             return {}
         return {
@@ -68,20 +69,20 @@ class KnownNames:
 
     @cached_property
     def pattern(self) -> str:
-        """A regular expression that takes the names of which `near_misses` knows what they mean."""
+        """A regular expression for the names that `near_misses` recognises."""
         words = "|".join(_SEPARATORS.join(map(_any_case, word)) for word in sorted(self.meant))
         return f"^{_SEPARATORS}(?:{words}){_SEPARATORS}$"
 
 
-def refuse_near_misses(found: Mapping[str, str], *, within: str = "") -> None:
-    """Raise Refusal if there are names that are nearly known; *within* says where they are."""
-    if not found:
+def refuse_near_misses(near_misses: Mapping[str, str], *, within: str = "") -> None:
+    """Raise Refusal if there are any; *within* says where they are."""
+    if not near_misses:
         return
-    said = [
+    problems = [
         f"{within}{quote(name)[1:-1]}: is not known here; did you mean {meant}?"
-        for name, meant in list(found.items())[:PROBLEMS_SHOWN_MAX]
+        for name, meant in list(near_misses.items())[:PROBLEMS_SHOWN_MAX]
     ]
-    more = len(found) - len(said)
+    more = len(near_misses) - len(problems)
     raise Refusal(
-        Reason.INVALID_EVENT, "; ".join(said) + (f"; and {more} more" if more > 0 else "")
+        Reason.INVALID_EVENT, "; ".join(problems) + (f"; and {more} more" if more > 0 else "")
     )

@@ -1,7 +1,7 @@
-"""The event's wire format (design.md 4), as Pydantic types: they validate, and yield plain dicts.
+"""The format of a published event, as Pydantic types that validate it and return plain dicts.
 
-Field names are the partner protocol's own (contracts: BetStack 1.4, 1.5). Fields nobody knows are
-kept in the log and never sent on.
+Field names are the partner protocol's own (contracts 1.4, contracts 1.5). Unknown fields are kept
+in the log and never sent on.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, Required
@@ -16,14 +16,14 @@ from models.vocabulary import Action
 
 # Printable characters without spaces: no control, format or separator characters.
 _PRINTABLE = r"^[^\p{C}\p{Z}]*$"
-# Unicode counts these as marks, letters or symbols, and a screen shows nothing for them: joiners
+# Unicode counts these as marks, letters or symbols, but a screen shows nothing for them: joiners
 # and vowels without a form, fillers of Hangul, variation selectors, the empty Braille pattern.
 _UNSEEN: Final = (
     r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
-    "\U000e0100-\U000e01ef"  # the character itself: an escape of five digits is not read by all
+    "\U000e0100-\U000e01ef"  # the character itself: not every parser reads an escape of five digits
 )
-# Two ids that look the same must not be two tickets. The form NFC, which no pattern can state, is
-# checked beside it (models.events.messages, `check_normal`).
+# Two ids that look the same must not be two tickets. No pattern can state the form NFC, so
+# `check_normal` of models.events.messages checks it as well.
 Id = Annotated[
     str,
     StringConstraints(
@@ -31,15 +31,16 @@ Id = Annotated[
     ),
     Field(description="Printable characters without spaces, in Unicode's form NFC."),
 ]
-# What is sent on to a PAM holds no space: its rule for signing such a text is ambiguous (5.5).
+# What is sent on to a PAM holds no space: its rule for signing a text with one is ambiguous
+# (contracts 5.1).
 Word = Annotated[str, StringConstraints(max_length=255, pattern=_PRINTABLE)]
-NO_NUL = r"^[^\x00]*$"  # PostgreSQL's text takes none
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL's type text cannot hold one
 Text = Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)]
 NUMBER_MAX: Final = 2**31 - 1
 
 
 def _whole(number: float) -> int:
-    """JSON has one kind of number: 500.0 is the integer 500, as JSON Schema has it, too."""
+    """Return 500 for 500.0: JSON has one kind of number, and JSON Schema agrees."""
     if not number.is_integer():
         raise ValueError("not a whole number")
     return int(number)
@@ -47,10 +48,10 @@ def _whole(number: float) -> int:
 
 def _integer(least: int, most: int) -> Any:  # noqa: ANN401 - a type, for a type checker an int
     bounds = Field(ge=least, le=most)
-    written = {"type": "integer", "minimum": least, "maximum": most}
+    schema = {"type": "integer", "minimum": least, "maximum": most}
     exact = Annotated[int, bounds]
     with_point = Annotated[float, bounds, AfterValidator(_whole)]
-    return Annotated[exact | with_point, Field(union_mode="left_to_right"), WithJsonSchema(written)]
+    return Annotated[exact | with_point, Field(union_mode="left_to_right"), WithJsonSchema(schema)]
 
 
 if TYPE_CHECKING:
@@ -60,17 +61,18 @@ else:
     Cents = _integer(0, MINOR_UNITS_MAX)  # the currency's minor unit, by ISO 4217
     Number = _integer(1, NUMBER_MAX)
 Percent = Annotated[
-    int | float,  # kept as it was written: 10 or 10.0
+    int | float,  # stored as it was written: 10 or 10.0
     Field(ge=0, le=1000, allow_inf_nan=False),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1000}),
 ]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-# RFC 3339 with an offset, leniently; `moment` reads it and knows what to say of any other text.
+# RFC 3339 with an offset, leniently. The pattern is for the schema alone: `parse_timestamp` reads
+# the text, and describes what is wrong with any other.
 Timestamp = Annotated[str, Field(json_schema_extra={"pattern": TIMESTAMP_PATTERN})]
 
 
 class EventData(TypedDict, total=False):
-    """The facts of an event. Which ones an action needs: `REQUIRED`."""
+    """The facts of an event. Which of them are required depends on the action."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # Pydantic's documented place for a TypedDict's settings
 
@@ -123,16 +125,16 @@ class PublishedEvent(TypedDict):
     data: EventData
 
 
-_OF_AN_EVENT: Final = PublishedEvent.__required_keys__ | PublishedEvent.__optional_keys__
-_OF_DATA: Final = EventData.__required_keys__ | EventData.__optional_keys__
+_EVENT_FIELDS: Final = PublishedEvent.__required_keys__ | PublishedEvent.__optional_keys__
+_DATA_FIELDS: Final = EventData.__required_keys__ | EventData.__optional_keys__
 EVENT_NAMES: Final = KnownNames.of(
-    _OF_AN_EVENT, elsewhere={name: f"data.{name}" for name in _OF_DATA}
+    _EVENT_FIELDS, elsewhere={name: f"data.{name}" for name in _DATA_FIELDS}
 )
 DATA_NAMES: Final = KnownNames.of(
-    _OF_DATA, elsewhere={name: f"{name}, beside data" for name in _OF_AN_EVENT}
+    _DATA_FIELDS, elsewhere={name: f"{name}, beside data" for name in _EVENT_FIELDS}
 )
 
-_SLIP = (
+_TICKET_FACTS = (
     "ticket_code",
     "player_id",
     "price",
@@ -147,20 +149,20 @@ _SLIP = (
     "currency",
     "ticket_type",
 )
-# Beside `operator` and `ticket_id`; `psp`, `atag` and `rtag` may be null (contracts: BetStack 1.3).
+# Besides `operator` and `ticket_id`; `psp`, `atag` and `rtag` may be null (contracts 1.5).
 REQUIRED: dict[Action, tuple[str, ...]] = {
-    Action.CREATE: _SLIP,
-    Action.RESERVE: _SLIP,
-    Action.UPDATE: _SLIP,
+    Action.CREATE: _TICKET_FACTS,
+    Action.RESERVE: _TICKET_FACTS,
+    Action.UPDATE: _TICKET_FACTS,
 }
 
 
 def is_missing(value: object) -> bool:
-    """Say whether a fact is not there: an empty text says as little as none."""
+    """Return whether a fact is missing: an empty text says as little as none."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-# In the order in which a PAM is told them (contracts: BetStack 1.4).
+# In the order in which a PAM gets them (contracts 1.4).
 MONEY_FIELDS = (
     "price",
     "stake",

@@ -1,7 +1,8 @@
-"""A lottery message as an event (contracts: Fast Track 3, 5.5): `Bet` opens, `Settlement` results.
+"""Turns a lottery message into an event: `Bet` opens a ticket, `Settlement` is its result.
 
-The feed has no event id and no rollback. So the id is made from what a settlement says, which
-makes a repeated delivery the same event, and every settlement is a correction of the one before.
+The feed (contracts 3.2, contracts 5.5) has no event id and no rollback. So the id is derived from
+the content of a settlement, which makes a repeated delivery the same event, and every settlement is
+a correction of the one before.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessa
 from models.events.messages import (
     IDS_RULE,
     TEXT_RULE,
-    check_normal,
+    check_nfc,
     check_storable,
     describe_problems,
     not_json,
@@ -47,7 +48,7 @@ _ID: Final = TypeAdapter(Id)
 
 @dataclass(frozen=True, slots=True)
 class _LotteryContent:
-    """A message that was understood. *cents*: its amount in the currency's minor unit."""
+    """A valid message; *cents* is its amount in the currency's minor unit."""
 
     payload: dict[str, Any]
     action: Action
@@ -56,20 +57,20 @@ class _LotteryContent:
 
 
 def read_lottery(entry: Entry) -> Event:
-    """The event in a lottery message; all that was received is in its data. Raises Refusal."""
-    said = _understood(event_field(entry))
+    """Return the event in a lottery message, with the whole message in its data. Raises Refusal."""
+    content = _content(event_field(entry))
     operator = _operator(entry)
     entered = entry.received_at
-    payload = said.payload
-    data = {"operator": operator, "ticket_id": payload["ticket_id"]} | _facts(said)
+    payload = content.payload
+    data = {"operator": operator, "ticket_id": payload["ticket_id"]} | _facts(content)
     return Event(
-        event_id=_event_id(said),
-        action=said.action,
+        event_id=_event_id(content),
+        action=content.action,
         operator=operator,
         ticket_id=payload["ticket_id"],
         data=data | {"lottery": payload},
-        occurred_at=said.at,
-        order_time=min(said.at, entered),
+        occurred_at=content.at,
+        order_time=min(content.at, entered),
         received_at=entered,
         entry_id=entry.id,
         read_at=entry.read_at,
@@ -77,26 +78,26 @@ def read_lottery(entry: Entry) -> Event:
 
 
 def lottery_problem(payload: bytes, *, now: datetime, age_max: timedelta) -> Refusal | None:
-    """Why the message in *payload* would be rejected for form or age; None where it would not be.
+    """Return why the message in *payload* would be rejected for form or age, or None.
 
-    For a door that answers at once. What the ticket and its operator make of it is known later.
+    For an interface that responds at once. What its ticket and operator make of it is known later.
     """
     try:
-        said = _understood(payload)
+        content = _content(payload)
     except Refusal as refusal:
         return refusal
-    if why := publish_age_problem(said.at, now=now, age_max=age_max):
+    if why := publish_age_problem(content.at, now=now, age_max=age_max):
         return Refusal(Reason.TOO_OLD, f"timestamp {why}")
     return None
 
 
 def draw_ticket_id(ticket_id: str, draw: str) -> str:
-    """The id of a ticket, where each draw of a lottery ticket is a ticket of its own (H11)."""
+    """Return the ticket's id, where each draw of a lottery ticket is a ticket of its own (H11)."""
     return f"{ticket_id}.{draw}"
 
 
 def draw_ticket_id_problem(ticket_id: str) -> str | None:
-    """Why `draw_ticket_id` gave no id; None: it did."""
+    """Return why the result of `draw_ticket_id` is not an id, or None if it is one."""
     if len(ticket_id) <= ID_CHARACTERS_MAX:
         return None
     return (
@@ -106,13 +107,13 @@ def draw_ticket_id_problem(ticket_id: str) -> str | None:
 
 
 def message_draw_id_problem(payload: bytes) -> str | None:
-    """The same of the message in *payload*, with which nothing else is wrong."""
+    """The same for the message in *payload*, which is valid otherwise."""
     message = from_json(payload)
     return draw_ticket_id_problem(draw_ticket_id(message["ticket_id"], message["draw_id"]))
 
 
 def ids_in(entry: Entry) -> dict[str, object]:
-    """Whose message it seems to be, for those who search; the operator stands beside it."""
+    """Return the ids that the message seems to hold, and the operator beside it, for searches."""
     operator = entry.fields.get(OPERATOR_FIELD, b"")
     ids: dict[str, object] = {"operator": operator.decode("utf-8", "replace")}
     try:
@@ -122,7 +123,7 @@ def ids_in(entry: Entry) -> dict[str, object]:
     return ids | {"ticket_id": payload.get("ticket_id") if isinstance(payload, dict) else None}
 
 
-def _understood(raw: bytes) -> _LotteryContent:
+def _content(raw: bytes) -> _LotteryContent:
     if len(raw) > EVENT_BYTES_MAX:
         raise Refusal(
             Reason.TOO_LARGE,
@@ -139,21 +140,21 @@ def _understood(raw: bytes) -> _LotteryContent:
     try:
         _MESSAGE.validate_python(payload)
     except ValidationError as error:
-        raise _explained(payload, error) from None
+        raise _refusal_of(payload, error) from None
     check_storable(payload, "message")
-    _moment(payload, "draw_date")
-    at = _moment(payload, "timestamp")
+    _timestamp(payload, "draw_date")
+    at = _timestamp(payload, "timestamp")
     return _LotteryContent(payload, _action(payload), at, _cents(raw, payload))
 
 
 def _check_names(payload: dict[str, Any]) -> None:
-    """Refuse a field that is nearly called like one that counts; `meta` is free."""
-    nearly = MESSAGE_NAMES.near_misses(payload)
+    """Refuse a field whose name is nearly a known one; `meta` may hold any."""
+    near_misses = MESSAGE_NAMES.near_misses(payload)
     lines = payload.get("lines")
     for place, line in enumerate(lines if isinstance(lines, list) else ()):
-        if isinstance(line, dict) and (found := LINE_NAMES.near_misses(line)):
-            nearly |= {f"lines.{place}.{name}": meant for name, meant in found.items()}
-    refuse_near_misses(nearly)
+        if isinstance(line, dict) and (in_line := LINE_NAMES.near_misses(line)):
+            near_misses |= {f"lines.{place}.{name}": meant for name, meant in in_line.items()}
+    refuse_near_misses(near_misses)
 
 
 def _action(payload: dict[str, Any]) -> Action:
@@ -163,40 +164,40 @@ def _action(payload: dict[str, Any]) -> Action:
     return Action.WIN if won else Action.LOST
 
 
-def _facts(said: _LotteryContent) -> dict[str, Any]:
-    """What the message says in the words of an event."""
-    payload = said.payload
-    if said.action is Action.OPEN:
+def _facts(content: _LotteryContent) -> dict[str, Any]:
+    """Return the message's content in the fields of an event."""
+    payload = content.payload
+    if content.action is Action.OPEN:
         return {
             "player_id": payload["user_id"],
-            "price": said.cents,
+            "price": content.cents,
             "currency": payload["currency"],
             "game": payload["lottery_name"],
             "game_id": payload["lottery_id"],
         }
-    # The amount of a settlement is the win (contracts 5.5): on a lost one it says nothing.
-    paid = {"net_payout": said.cents} if said.action is Action.WIN else {}
+    # The amount of a settlement is the win (contracts 5.5); on a lost one it means nothing.
+    paid = {"net_payout": content.cents} if content.action is Action.WIN else {}
     return paid | {"correction": True}
 
 
-def _event_id(said: _LotteryContent) -> str:
-    """The same for the same statement, however often and however it is written.
+def _event_id(content: _LotteryContent) -> str:
+    """Return an id that is the same for the same statement, however it is written.
 
-    The ticket is not in it: an id counts per ticket (rule 2).
+    The ticket is not part of it: an id counts per ticket (rule 2).
     """
-    payload = said.payload
+    payload = content.payload
     parts = (
         payload["type"],
         payload["draw_id"],
-        said.at.isoformat(),
-        said.action,
-        str(said.cents),
+        content.at.isoformat(),
+        content.action,
+        str(content.cents),
         payload["currency"],
     )
     return f"lottery:{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:40]}"
 
 
-def _moment(payload: dict[str, Any], name: str) -> datetime:
+def _timestamp(payload: dict[str, Any], name: str) -> datetime:
     try:
         return parse_timestamp(payload[name])
     except ValueError as error:
@@ -206,7 +207,7 @@ def _moment(payload: dict[str, Any], name: str) -> datetime:
 
 
 def _cents(raw: bytes, payload: dict[str, Any]) -> int:
-    """The amount in the currency's minor unit: exact, from the digits as they were written."""
+    """Return the amount in the currency's minor unit: exact, from the digits as written."""
     try:
         cents = from_decimal_units(_exact(raw, payload["amount"]), payload["currency"])
     except (ValueError, InvalidOperation) as error:
@@ -224,7 +225,7 @@ def _cents(raw: bytes, payload: dict[str, Any]) -> int:
 
 
 def _exact(raw: bytes, amount: float) -> Decimal:
-    """A whole number is exact already; any other is read again as text, past the float."""
+    """Return the exact amount: a fraction is read again as text, for a float is not exact."""
     if isinstance(amount, int):
         return Decimal(amount)
     return Decimal(json.loads(raw.decode(), parse_float=str)["amount"])
@@ -235,7 +236,7 @@ def _operator(entry: Entry) -> str:
     if given is None:
         raise Refusal(
             Reason.INVALID_EVENT,
-            "the entry has no field `operator`: name there whose lottery it is, "
+            "the entry has no field `operator`: add the operator whose lottery it is, "
             "beside `type` and `event`",
         )
     try:
@@ -245,13 +246,13 @@ def _operator(entry: Entry) -> str:
             Reason.INVALID_EVENT,
             f"the entry's field `operator` {IDS_RULE} (was {quote(given)[1:]})",
         ) from None
-    check_normal({"the entry's field `operator`": operator})
+    check_nfc({"the entry's field `operator`": operator})
     return operator
 
 
-def _explained(payload: dict[str, Any], error: ValidationError) -> Refusal:
+def _refusal_of(payload: dict[str, Any], error: ValidationError) -> Refusal:
     problems = error.errors(include_url=False, include_context=False)
-    if not problems[0]["loc"]:  # it is neither of the two kinds
+    if not problems[0]["loc"]:  # neither of the two kinds
         given = quote(payload["type"]) if "type" in payload else None
         wrong = "is missing" if given is None else f"must be Bet or Settlement (was {given})"
         return Refusal(Reason.INVALID_EVENT, f"type: {wrong}")

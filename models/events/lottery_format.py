@@ -1,7 +1,7 @@
-"""A lottery message's wire format (contracts: Fast Track 3.2), as Pydantic types.
+"""The format of a lottery message (contracts 3.2), as Pydantic types.
 
-We are the receiving side: required is what the vendor's page stars, forms are as lenient as its
-schema and its sample. What it does not name may be there, and is kept.
+We are the receiver: required are the fields that the vendor's page marks so, and forms are as
+lenient as its schema and its sample. Fields that it does not name are accepted and stored.
 """
 
 from sys import float_info
@@ -14,12 +14,12 @@ from models.events.field_names import KnownNames
 from models.events.format import NO_NUL, Text, Timestamp
 from models.events.stream_contract import ID_CHARACTERS_MAX
 
-# The vendor's ids are digits. Those that become ids of ours have our length.
+# The vendor's ids are digits. Those that become ids of ours are limited to our length.
 Digits = Annotated[str, StringConstraints(max_length=ID_CHARACTERS_MAX, pattern=r"^[0-9]+$")]
 LongDigits = Annotated[str, StringConstraints(max_length=255, pattern=r"^[0-9]+$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
 _LARGEST: Final = float_info.max
-Number = Annotated[  # validated, then kept as it was written
+Number = Annotated[  # validated, then stored as it was written
     float,
     Field(allow_inf_nan=False, json_schema_extra={"minimum": -_LARGEST, "maximum": _LARGEST}),
 ]
@@ -28,7 +28,7 @@ Numbers = list[Number]
 
 
 class LotteryLine(TypedDict, total=False):
-    """One line of a ticket: what both kinds of message may say of it."""
+    """One line of a ticket: the fields that both kinds of message may have."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # Pydantic's documented place for a TypedDict's settings
 
@@ -49,7 +49,7 @@ class BetLine(LotteryLine, total=False):
 
 
 class SettlementLine(LotteryLine, total=False):
-    """What came of it."""
+    """Its result."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
 
@@ -58,7 +58,7 @@ class SettlementLine(LotteryLine, total=False):
 
 
 class LotteryMessageFields(TypedDict, total=False):
-    """What both kinds of message say."""
+    """The fields that both kinds of message have."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
 
@@ -68,7 +68,7 @@ class LotteryMessageFields(TypedDict, total=False):
     lottery_type: Required[Text]
     draw_id: Required[Digits]
     draw_date: Required[Timestamp]  # the hour has one digit in the vendor's sample (contracts 3.3)
-    currency: Required[Text]  # which it is, is asked where its amount is counted
+    currency: Required[Text]  # checked where its amount is converted
     exchange_rate: Required[Amount]
     draw_numbers: Numbers | None
     draw_special_numbers: Numbers | None
@@ -93,7 +93,7 @@ class LotteryBet(LotteryMessageFields, total=False):
 
 
 class LotterySettlement(LotteryMessageFields, total=False):
-    """The draw was held. A later one replaces this one: the vendor has no rollback (3.4)."""
+    """The draw was held. A later settlement replaces an earlier one: there is no rollback."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
 

@@ -1,10 +1,10 @@
-"""An input that is no event: why not, in a word and in a sentence."""
+"""An input that is not an event: the reason, and a message for whoever sent it."""
 
 from models.vocabulary import Reason
 
 
 class Refusal(Exception):
-    """This input cannot become an event; its text says what is wrong, where, and what to do."""
+    """This input cannot become an event; the text says what is wrong, where, and the remedy."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

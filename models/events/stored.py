@@ -1,4 +1,4 @@
-"""What a JSON column holds, read with care: what no code of ours wrote must not stop anybody."""
+"""Reads JSON columns with care: what our code did not write must not stop a process."""
 
 from typing import Any, Final
 
@@ -9,29 +9,29 @@ from models.events.format import EventData
 from models.events.messages import describe_problems
 
 _DATA: Final = TypeAdapter(EventData)
-_OF_A_TICKET: Final = ("operator", "ticket_id")  # which a ticket's own facts do not repeat
+_TICKET_KEY: Final = ("operator", "ticket_id")  # a ticket's own facts do not repeat them
 
 
 def stored_object(column: object) -> dict[str, Any]:
-    """The object in *column*; where it is none, one that shows what is there instead."""
+    """Return the object in *column*; another value comes back inside an object."""
     return column if isinstance(column, dict) else {"not an object": column}
 
 
 def stored_data_problem(data: object) -> str | None:
-    """What is wrong with an event's *data* as the log holds it, in words; None: nothing."""
+    """Describe what is wrong with an event's *data* in the log; returns None if it is all right."""
     if not isinstance(data, dict):
-        return f"data in the log is {_kind(data)}, not an object"
+        return f"data in the log is {_type_name(data)}, not an object"
     if problems := _problems(data):
         return f"data in the log: {describe_problems(problems, place=_place, rules={})}"
     return None
 
 
 def well_typed_facts(facts: object) -> dict[str, Any]:
-    """Those of a ticket's *facts* that have the type they must have; nearly always all."""
+    """Return those of a ticket's *facts* that have the type they must have; nearly always all."""
     if not isinstance(facts, dict):
         return {}
     wrong = {
-        problem["loc"][0] for problem in _problems({**dict.fromkeys(_OF_A_TICKET, "-"), **facts})
+        problem["loc"][0] for problem in _problems({**dict.fromkeys(_TICKET_KEY, "-"), **facts})
     }
     return {name: fact for name, fact in facts.items() if name not in wrong} if wrong else facts
 
@@ -48,15 +48,15 @@ def _place(loc: tuple[int | str, ...]) -> str:
     return str(loc[0]) if loc else "the object"
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     match value:
         case None:
             return "null"
         case list():
-            return "a list"
+            return "an array"
         case str():
-            return "a text"
+            return "a string"
         case bool():
-            return "a truth value"
+            return "a boolean"
         case _:
             return "a number"

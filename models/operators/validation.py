@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from models.events.messages import not_normal
+from models.events.messages import nfc_problem
 from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.platform.durations import format_duration
 from models.tables.operator import PROTOCOLS
@@ -133,7 +133,7 @@ def _name_problems(new: OperatorTerms) -> Iterator[str]:
             f"code {new.code[:80]!r} must be 1 to {ID_CHARACTERS_MAX} printable characters"
             " without spaces"
         )
-    if problem := not_normal(new.code):
+    if problem := nfc_problem(new.code):
         yield f"code {problem}"
     if new.protocol not in PROTOCOLS:
         yield f"protocol {new.protocol[:80]!r} must be one of: {', '.join(PROTOCOLS)}"

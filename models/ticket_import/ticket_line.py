@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from models.events.amounts import amounts_of
 from models.events.field_names import KnownNames, refuse_near_misses
 from models.events.format import DATA_NAMES, EventData, Id, Timestamp
-from models.events.messages import check_normal, check_storable, describe_problems, quote
+from models.events.messages import check_nfc, check_storable, describe_problems, quote
 from models.events.refusal import Refusal
 from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
 from models.vocabulary import Reason, Result, Status
@@ -82,7 +82,7 @@ def read_line(document: Mapping[str, Any]) -> ImportedTicket:
         data = _DATA.validate_python(data)
     except ValidationError as error:
         raise _refusal_of(error, "data.") from None
-    check_normal({**key, "data.ticket_code": data.get("ticket_code")})
+    check_nfc({**key, "data.ticket_code": data.get("ticket_code")})
     settled = line.state == "resulted"
     if settled != (line.result is not None) or settled != (line.taken_at is not None):
         raise Refusal(

@@ -108,6 +108,6 @@ def test_an_event_damaged_in_the_log_holds_up_no_other_of_its_ticket(harness, re
     assert records.standing("T") == "open/pending"
     lost = records.event("lost", "T")
     assert (lost.outcome, lost.reason) == ("rejected", "poison")
-    assert lost.message == "data in the log is a list, not an object"
+    assert lost.message == "data in the log is an array, not an object"
     assert lost.data == [1]
     records.check()

@@ -113,7 +113,7 @@ def test_a_task_with_a_time_of_its_own_is_kept_as_rejected(
 
     (rejected,) = records.rejected()
     assert (rejected.kind, rejected.reason, rejected.raw) == ("CELERY", "timed", sent)
-    assert "Slipway keeps the time" in rejected.message
+    assert "eta, countdown and expires are not supported" in rejected.message
     assert records.tickets() == []
 
 

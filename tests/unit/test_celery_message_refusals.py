@@ -19,18 +19,18 @@ TIMED = [
 
 
 @pytest.mark.parametrize("raw", TIMED)
-def test_slipway_keeps_the_time(raw):
+def test_a_task_with_a_time_is_rejected(raw):
     kept = refused(raw)
 
     assert kept.reason == "timed"
     assert kept.message.startswith(
-        "Slipway keeps the time: send it when it has happened, without eta, countdown or expires"
+        "eta, countdown and expires are not supported: publish the event when it has happened"
     )
     assert (kept.operator, kept.ticket_id) == ("acme", "t-1")
 
 
 WRONG = [
-    # what stops a worker of Celery's own, or is lost by it (celery-on-redis.md 5.2)
+    # what stops a Celery worker, or is lost by it
     (b"ticket_win", "not_json", "not JSON: expected"),
     (b"\xff", "not_utf8", "the message is not UTF-8: byte 0 (invalid start byte)"),
     (b"[]", "invalid_event", "the message is not a JSON object"),
@@ -73,7 +73,7 @@ WRONG = [
     ),
     (task("ticket_lose"), "unknown_action", "did you mean ticket_lost?"),
     (task("app.tasks.ticket_win"), "unknown_action", "did you mean ticket_win?"),
-    (task("ticket_closed"), "unknown_action", "ticket_closed is the clock's own"),
+    (task("ticket_closed"), "unknown_action", "ticket_closed is sent by Slipway alone"),
     (task(7), "invalid_event", "task must be the name of an action (was 7)"),
     (task(kwargs=[]), "invalid_event", "kwargs must be an object (was [])"),
     (task(kwargs={}), "invalid_event", "data.operator: is missing; data.ticket_id: is missing"),

@@ -96,7 +96,7 @@ def test_what_the_schema_allows_is_taken_and_kept(raw):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "the entry has no field `operator`: name there whose lottery it is"),
+        ({}, "the entry has no field `operator`: add the operator whose lottery it is"),
         ({b"operator": b""}, "the entry's field `operator` must be 1 to 64 printable characters"),
         ({b"operator": b"a b"}, "characters without spaces (was 'a b')"),
         ({b"operator": b"\xff"}, "characters without spaces"),

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from redis import Redis
 
+from models.events.noted_moments import Id, NotedMoments, id_parts
 from models.events.stream_contract import STREAM
-from models.events.unknown_times import Id, NotedMoments, id_parts
 from models.platform.timestamps import from_microseconds
 
 MOMENTS: Final = f"{STREAM}:moments"  # a sorted set, by PostgreSQL's time; shared by all sweeps

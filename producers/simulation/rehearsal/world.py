@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from models.events.event import Entry
+from models.events.noted_moments import Id, NotedMoments, id_parts
 from models.events.stream_contract import EVENT_FIELD
-from models.events.unknown_times import Id, NotedMoments, id_parts
 from models.intake.apply import apply_entries
 from models.outbox.claim import claim, release
 from models.outbox.creates import abandon_creates

@@ -65,7 +65,7 @@ def test_a_byte_order_mark_at_the_head_loses_no_event(gateway_app, key, acme):
         (lambda text: text + b"\x00", 2, "it holds NUL bytes"),
         (lambda text: text.replace(b"\n", b"\r"), 0, "its lines end with CR alone"),
         (lambda text: text.decode().encode("utf-16"), 0, "it is UTF-16 or UTF-32"),
-        (lambda text: text + BOM_UTF8 + text, 3, "a byte order mark stands before it"),
+        (lambda text: text + BOM_UTF8 + text, 3, "it begins with a byte order mark"),
     ],
 )
 def test_text_in_another_form_is_named_and_no_event_of_it_is_lost_unsaid(

@@ -1,7 +1,7 @@
-"""When entries whose ids tell no time were seen first: by what the sweeps noted.
+"""When entries were first seen on the stream, by the moments that the sweeps noted.
 
-Each look of a sweep notes a moment and the stream's last id. An entry with no later id was there by
-then, whatever time its own id claims.
+Each observation of a sweep notes a moment and the stream's last id. An entry with no later id was
+there by then, whatever time its own id claims.
 """
 
 from bisect import bisect_left
@@ -17,7 +17,7 @@ _BEFORE_MAX: Final = 100_000
 
 
 class NotedMoments:
-    """Moments by the last id that was on the stream then."""
+    """Moments by the last id that was on the stream at the time."""
 
     def __init__(self, noted: Iterable[tuple[Id, datetime]]) -> None:
         moments = sorted(noted)
@@ -26,11 +26,12 @@ class NotedMoments:
         self._times = [*accumulate((time for _, time in reversed(moments)), min)][::-1]
 
     def seen_at(self, entry_id: str) -> datetime | None:
-        """Give a moment at which the entry is known to have been there.
+        """Return a moment at which the entry is known to have been on the stream.
 
-        That is the first at which a sweep saw it, and a microsecond more for each entry that came
-        before it since the last look: so what one look saw keeps its order, whichever intake
-        applies it first. None: no sweep has looked since it came.
+        That is the first at which a sweep saw it, plus a microsecond for each entry that came
+        before it since the last observation: so the entries of one observation keep their order,
+        whichever intake applies them first. Returns None if no sweep has observed the stream since
+        the entry came.
         """
         milliseconds, number = id_parts(entry_id)
         place = bisect_left(self._ids, (milliseconds, number))
@@ -43,6 +44,6 @@ class NotedMoments:
 
 
 def id_parts(entry_id: str) -> Id:
-    """Give the milliseconds and the number of an entry's id."""
+    """Return the milliseconds and the number of an entry's id."""
     milliseconds, _, number = entry_id.partition("-")
     return int(milliseconds), int(number)
