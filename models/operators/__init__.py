@@ -1,4 +1,4 @@
-"""Operators, the partners: what one must be like, adding, showing and changing one, its secrets."""
+"""Operators: the partners as they are configured, and their secrets."""
 
 from models.operators.change import (
     Changed,
@@ -27,7 +27,9 @@ from models.operators.store import Added, ApiKeyTaken, OperatorExists, add_opera
 from models.operators.validation import (
     NewOperator,
     OperatorInvalid,
+    OperatorProblem,
     OperatorTerms,
+    Remedy,
     check_new_operator,
     check_secret,
     secret_warnings,
@@ -47,9 +49,11 @@ __all__ = [
     "OperatorLine",
     "OperatorPage",
     "OperatorPatch",
+    "OperatorProblem",
     "OperatorTerms",
     "OperatorUnknown",
     "ReencryptedSecrets",
+    "Remedy",
     "add_operator",
     "change_operator",
     "check_new_operator",

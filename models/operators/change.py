@@ -1,43 +1,32 @@
-"""Changes an operator: what holds for it, and whether anything is sent to it."""
+"""Changes an operator: its terms, and whether notices are sent to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Final, TypedDict
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection
+from sqlmodel import Session, select
 
+from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
-from models.operators.validation import OperatorInvalid, OperatorTerms, check_terms
-from models.platform.clock import in_seconds
+from models.operators.validation import (
+    OperatorInvalid,
+    OperatorProblem,
+    OperatorTerms,
+    check_terms,
+)
 from models.platform.durations import format_duration
+from models.tables.operator import Operator
 
-LOCK: Final = text("""
-    SELECT code, url, protocol, agent, sign_calls, close_delay, announces_tickets, rate, in_flight,
-           timezone, lottery_ticket
-      FROM operator WHERE code = :code FOR NO KEY UPDATE
-""")
-CHANGE: Final = text(f"""
-    UPDATE operator
-       SET url = :url, agent = :agent, sign_calls = :sign_calls,
-           announces_tickets = :announces_tickets, rate = :rate, in_flight = :in_flight,
-           timezone = :timezone, lottery_ticket = :lottery_ticket,
-           close_delay = {in_seconds("CAST(:close_delay AS interval)")}
-     WHERE code = :code
-""")  # noqa: S608 - a constant
-HOLD: Final = text("""
-    UPDATE operator SET disabled_at = :now WHERE code = :code AND disabled_at IS NULL
-""")
-LET_GO: Final = text("""
-    UPDATE operator SET disabled_at = NULL WHERE code = :code AND disabled_at IS NOT NULL
-""")
+_TERMS: Final = fields(OperatorTerms)
 
 
 class OperatorPatch(TypedDict, total=False):
-    """What shall be different about an operator; what is not named stays.
+    """The fields of an operator to change; what is not named stays.
 
-    Its code and protocol stay for ever: its tickets and notices are written for them.
+    Its code and protocol are immutable: its tickets and notices were made for them.
     """
 
     url: str
@@ -60,28 +49,31 @@ class Changed:
 
 
 def change_operator(
-    connection: Connection, code: str, wishes: OperatorPatch, *, person: Person
+    connection: Connection, code: str, patch: OperatorPatch, *, person: Person
 ) -> Changed:
-    """Change what holds for an operator in the caller's transaction, and keep who, why and what.
+    """Change an operator's terms in the caller's transaction; record who did it, why and what.
 
-    Delivery goes by it within a second. A close delay counts for results that are taken from now
-    on, an agent for calls that are worded from now on. Nothing is kept when nothing differs.
+    Delivery uses them within a second. A close delay counts for results that are delivered from now
+    on, an agent for calls that are built from now on. Nothing is recorded when nothing differs.
     Raises OperatorInvalid, OperatorUnknown; then nothing may be committed.
     """
-    row = connection.execute(LOCK, {"code": code}).mappings().one_or_none()
-    if row is None:
-        raise unknown_operator(connection, code)
-    before = OperatorTerms(**row)
-    after = replace(before, **wishes)
-    check_terms(after)
-    if after.protocol == "seamless" and not after.announces_tickets:
-        raise OperatorInvalid(
-            ["a seamless operator always announces its tickets: a payout needs their amounts"]
-        )
-    old, new = _shown(before), _shown(after)
-    differing = [name for name in new if old[name] != new[name]]
+    with rows_within(connection) as session:
+        row = _locked(session, code)
+        before = OperatorTerms(**{term.name: getattr(row, term.name) for term in _TERMS})
+        after = replace(before, **patch)
+        check_terms(after)
+        if after.protocol == "seamless" and not after.announces_tickets:
+            problem = OperatorProblem(
+                "a seamless operator always announces its tickets: a payout needs their amounts",
+                field="announces_tickets",
+            )
+            raise OperatorInvalid([problem])
+        old, new = _as_facts(before), _as_facts(after)
+        differing = [name for name in new if old[name] != new[name]]
+        for name in differing:
+            setattr(row, name, getattr(after, name))
+        session.flush()
     if differing:
-        connection.execute(CHANGE, {one.name: getattr(after, one.name) for one in fields(after)})
         facts = {name: {"from": old[name], "to": new[name]} for name in differing}
         record_intervention(
             connection, Change("operator_changed", operator=code, facts=facts), person=person
@@ -90,39 +82,49 @@ def change_operator(
 
 
 def disable_operator(connection: Connection, code: str, *, now: datetime, person: Person) -> bool:
-    """Hold the operator's notices; its events go on being applied. False: they were held already.
+    """Hold the operator's notices, and return whether that changed anything.
 
-    What is on the line at this moment is finished. Raises OperatorUnknown.
+    Its events are still applied, and the calls in flight are finished. Raises OperatorUnknown.
     """
-    return _turn(connection, code, HOLD, "operator_disabled", now=now, person=person)
-
-
-def enable_operator(connection: Connection, code: str, *, now: datetime, person: Person) -> bool:
-    """Let the operator's notices go, at its rate. False: they went already.
-
-    Raises OperatorUnknown.
-    """
-    return _turn(connection, code, LET_GO, "operator_enabled", now=now, person=person)
-
-
-def _turn(
-    connection: Connection,
-    code: str,
-    statement: TextClause,
-    did: str,
-    *,
-    now: datetime,
-    person: Person,
-) -> bool:
-    if connection.execute(LOCK, {"code": code}).one_or_none() is None:
-        raise unknown_operator(connection, code)
-    if not connection.execute(statement, {"code": code, "now": now}).rowcount:
-        return False
-    record_intervention(connection, Change(did, operator=code), person=person, at=now)
+    with rows_within(connection) as session:
+        row = _locked(session, code)
+        if row.disabled_at is not None:
+            return False
+        row.disabled_at = now
+        session.flush()
+    record_intervention(
+        connection, Change("operator_disabled", operator=code), person=person, at=now
+    )
     return True
 
 
-def _shown(terms: OperatorTerms) -> dict[str, object]:
-    """The terms as the record of a change holds them: in JSON's own words."""
-    shown = {one.name: getattr(terms, one.name) for one in fields(terms)}
-    return shown | {"close_delay": format_duration(terms.close_delay)}
+def enable_operator(connection: Connection, code: str, *, now: datetime, person: Person) -> bool:
+    """Send the operator's notices again, at its rate; return whether that changed anything.
+
+    Raises OperatorUnknown.
+    """
+    with rows_within(connection) as session:
+        row = _locked(session, code)
+        if row.disabled_at is None:
+            return False
+        row.disabled_at = None
+        session.flush()
+    record_intervention(
+        connection, Change("operator_enabled", operator=code), person=person, at=now
+    )
+    return True
+
+
+def _locked(session: Session, code: str) -> Operator:
+    """Return the operator's row, locked FOR NO KEY UPDATE. Raises OperatorUnknown."""
+    query = select(Operator).where(Operator.code == code).with_for_update(key_share=True)
+    row = session.exec(query).one_or_none()
+    if row is None:
+        raise unknown_operator(session.connection(), code)
+    return row
+
+
+def _as_facts(terms: OperatorTerms) -> dict[str, object]:
+    """Return the terms as the record of a change holds them: as JSON values."""
+    facts = {term.name: getattr(terms, term.name) for term in _TERMS}
+    return facts | {"close_delay": format_duration(terms.close_delay)}

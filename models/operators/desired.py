@@ -1,13 +1,16 @@
-"""Operators as a file declares them: what would have to change, and changing it."""
+"""Makes operators what a file declares: plans what differs, and changes it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection
+from sqlmodel import col, select
 
+from models.database.rows import rows_within
 from models.operators.change import (
     OperatorPatch,
     change_operator,
@@ -20,25 +23,21 @@ from models.operators.store import add_operator
 from models.operators.validation import (
     NewOperator,
     OperatorInvalid,
+    OperatorProblem,
     OperatorTerms,
+    Remedy,
     check_new_operator,
     check_terms,
 )
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
+from models.tables.operator import Operator, Publisher, PublisherOperator
 
-# Locked: what is planned must still be so when it is carried out.
-PRESENT: Final = text("""
-    SELECT o.*, ARRAY(SELECT p.key_hash
-                        FROM publisher p JOIN publisher_operator po ON po.publisher = p.id
-                       WHERE po.operator = o.id AND p.revoked_at IS NULL) AS key_hashes
-      FROM operator o ORDER BY o.id FOR NO KEY UPDATE OF o
-""")
 ENABLED: Final = "enabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredOperator:
-    """An operator as it shall be. Without *secret* or *api_key*, the present ones stay."""
+    """An operator as declared. Without *secret* or *api_key*, the present ones stay."""
 
     terms: OperatorTerms
     enabled: bool = True
@@ -47,7 +46,7 @@ class DesiredOperator:
 
 
 class DesiredChange(StrEnum):
-    """What it takes to make an operator what is declared."""
+    """What makes an operator match its declaration."""
 
     ADD = "add"
     CHANGE = "change"
@@ -56,7 +55,7 @@ class DesiredChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One operator's step, and what differs: by name, as it is and as it shall be."""
+    """One operator's step, and what differs: by name, the present and the declared value."""
 
     declared: DesiredOperator
     step: DesiredChange
@@ -70,7 +69,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do. *unlisted*: operators that are there and not declared; they stay as they are."""
+    """What to do. *unlisted*: operators that exist but are not declared; they stay as they are."""
 
     steps: Sequence[Planned]
     unlisted: Sequence[str]
@@ -79,115 +78,155 @@ class Plan:
 def make_plan(
     connection: Connection, declared: Sequence[DesiredOperator], *, vault: Vault, now: datetime
 ) -> Plan:
-    """Compare *declared* with what is there. Raises OperatorInvalid, with all that cannot be done.
+    """Compare *declared* with the operators that exist, and lock these until they are changed.
 
-    A protocol never changes, and a secret is not exchanged by the way: partners must be told.
+    A protocol never changes, and a secret is not exchanged here: its partner must be informed.
+    Raises OperatorInvalid with all that cannot be done.
     """
-    present = {row.code: row for row in connection.execute(PRESENT)}
-    problems = [*_doubles(declared)]
+    present = _present(connection)
+    problems = [*_duplicates(declared)]
     steps = []
-    for one in declared:
-        row = present.get(one.terms.code)
-        found = _new_problems(one) if row is None else _problems(one, row, vault=vault, now=now)
-        problems += [f"{one.terms.code}: {problem}" for problem in found]
-        steps.append(_planned(_announcing(one), row))
+    for desired in declared:
+        code = desired.terms.code
+        problems += [
+            replace(problem, field=None, operator=code)
+            for problem in _problems(desired, present.get(code), vault=vault, now=now)
+        ]
+        steps.append(_planned(_announcing(desired), present.get(code)))
     if problems:
         raise OperatorInvalid(problems)
-    listed = {one.terms.code for one in declared}
+    listed = {desired.terms.code for desired in declared}
     return Plan(steps, sorted(present.keys() - listed))
 
 
 def carry_out(
     connection: Connection, plan: Plan, *, vault: Vault, now: datetime, person: Person
 ) -> None:
-    """Do what *plan* says in the caller's transaction, the one in which it was made."""
+    """Carry out *plan* in the caller's transaction, the one in which it was made."""
     for planned in plan.steps:
-        one = planned.declared
+        desired = planned.declared
         match planned.step:
             case DesiredChange.NOTHING:
                 continue
             case DesiredChange.ADD:
-                assert one.secret is not None, "planned with one"
-                new = NewOperator(**_terms(one.terms), secret=one.secret, api_key=one.api_key)
+                assert desired.secret is not None, "planned with one"
+                new = _new(desired, desired.secret)
                 add_operator(connection, new, vault=vault, person=person)
             case DesiredChange.CHANGE:
                 _change(connection, planned, person=person)
-        if planned.step is DesiredChange.CHANGE or not one.enabled:
-            turn = enable_operator if one.enabled else disable_operator
-            turn(connection, one.terms.code, now=now, person=person)
+        if planned.step is DesiredChange.CHANGE or not desired.enabled:
+            switch = enable_operator if desired.enabled else disable_operator
+            switch(connection, desired.terms.code, now=now, person=person)
 
 
 def _change(connection: Connection, planned: Planned, *, person: Person) -> None:
     terms = planned.declared.terms
-    wishes = {name: getattr(terms, name) for name in planned.differences if name != ENABLED}
-    if wishes:
-        change_operator(connection, terms.code, cast("OperatorPatch", wishes), person=person)
+    patch = {name: getattr(terms, name) for name in planned.differences if name != ENABLED}
+    if patch:
+        change_operator(connection, terms.code, cast("OperatorPatch", patch), person=person)
 
 
-def _planned(one: DesiredOperator, row: Row[Any] | None) -> Planned:
-    if row is None:
-        return Planned(one, DesiredChange.ADD, {})
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """An operator that exists, with the hashes of its publishers' keys."""
+
+    row: Operator
+    key_hashes: frozenset[str]
+
+
+def _present(connection: Connection) -> dict[str, _Present]:
+    """Return the operators by code, locked: what is planned must still hold when it is done."""
+    locked = select(Operator).order_by(col(Operator.id)).with_for_update(key_share=True)
+    bound = (
+        select(PublisherOperator.operator, Publisher.key_hash)
+        .join(Publisher, col(Publisher.id) == PublisherOperator.publisher)
+        .where(col(Publisher.revoked_at).is_(None))
+    )
+    with rows_within(connection) as session:
+        operators = session.exec(locked).all()
+        hashes: dict[int | None, set[str]] = {}
+        for operator, key_hash in session.exec(bound):
+            hashes.setdefault(operator, set()).add(key_hash)
+    return {row.code: _Present(row, frozenset(hashes.get(row.id, ()))) for row in operators}
+
+
+def _planned(desired: DesiredOperator, present: _Present | None) -> Planned:
+    if present is None:
+        return Planned(desired, DesiredChange.ADD, {})
+    row = present.row
     differences = {
         name: (getattr(row, name), value)
-        for name, value in _terms(one.terms).items()
+        for name, value in _terms(desired.terms).items()
         if getattr(row, name) != value
     }
     enabled = row.disabled_at is None
-    if enabled is not one.enabled:
-        differences[ENABLED] = (enabled, one.enabled)
-    return Planned(one, DesiredChange.CHANGE if differences else DesiredChange.NOTHING, differences)
+    if enabled is not desired.enabled:
+        differences[ENABLED] = (enabled, desired.enabled)
+    step = DesiredChange.CHANGE if differences else DesiredChange.NOTHING
+    return Planned(desired, step, differences)
 
 
-def _announcing(one: DesiredOperator) -> DesiredOperator:
-    """A seamless operator announces its tickets, whatever is declared (design.md 3)."""
-    if one.terms.protocol != "seamless":
-        return one
-    return replace(one, terms=replace(one.terms, announces_tickets=True))
+def _announcing(desired: DesiredOperator) -> DesiredOperator:
+    """Have a seamless operator announce its tickets, whatever is declared: payouts need that."""
+    if desired.terms.protocol != "seamless":
+        return desired
+    return replace(desired, terms=replace(desired.terms, announces_tickets=True))
 
 
-def _new_problems(one: DesiredOperator) -> Iterable[str]:
-    if one.secret is None:
-        return ["it is new, so it needs a secret_file"]
+def _problems(
+    desired: DesiredOperator, present: _Present | None, *, vault: Vault, now: datetime
+) -> Iterable[OperatorProblem]:
     try:
-        check_new_operator(NewOperator(**_terms(one.terms), secret=one.secret, api_key=one.api_key))
-    except OperatorInvalid as refusal:
-        return refusal.problems
-    return []
+        if present is not None:
+            check_terms(desired.terms)
+        elif desired.secret is None:
+            yield OperatorProblem("it is new, so it needs a secret_file")
+        else:
+            check_new_operator(_new(desired, desired.secret))
+    except OperatorInvalid as invalid:
+        yield from invalid.problems
+    if present is not None:
+        yield from _conflicts(desired, present, vault=vault, now=now)
 
 
-def _problems(one: DesiredOperator, row: Row[Any], *, vault: Vault, now: datetime) -> Iterable[str]:
-    try:
-        check_terms(one.terms)
-    except OperatorInvalid as refusal:
-        yield from refusal.problems
-    if one.terms.protocol != row.protocol:
-        yield f"its protocol is {row.protocol} and stays so: its tickets were written for it"
-    if one.secret is not None and one.secret not in _secrets(row, vault, now):
-        yield (
-            "its secret is another one than in secret_file; exchange it with"
-            f" `slipway operators rotate-secret {row.code}`, or mend the file"
+def _conflicts(
+    desired: DesiredOperator, present: _Present, *, vault: Vault, now: datetime
+) -> Iterable[OperatorProblem]:
+    """Find what an operator that exists cannot be made."""
+    row = present.row
+    if desired.terms.protocol != row.protocol:
+        yield OperatorProblem(
+            f"its protocol is {row.protocol} and cannot be changed: its tickets were made for it"
         )
-    if one.api_key is not None and hash_key(one.api_key) not in row.key_hashes:
-        yield (
-            "no publisher of its own has the key in api_key_file; add one with `slipway publishers"
-            f" add NAME --operator {row.code}`, or mend the file"
+    if desired.secret is not None and desired.secret not in _secrets(row, vault, now):
+        yield OperatorProblem(
+            "its secret differs from the one in secret_file", remedy=Remedy.ROTATE
+        )
+    if desired.api_key is not None and hash_key(desired.api_key) not in present.key_hashes:
+        yield OperatorProblem(
+            "none of its publishers has the key in api_key_file", remedy=Remedy.ADD_PUBLISHER
         )
 
 
-def _secrets(row: Row[Any], vault: Vault, now: datetime) -> tuple[str, ...]:
-    """Those that are in use; none where no key opens them."""
-    sealed = EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
+def _secrets(row: Operator, vault: Vault, now: datetime) -> tuple[str, ...]:
+    """Return the secrets in use, or none if no key decrypts them."""
+    secrets = EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
     try:
-        return verifying_secrets(sealed, vault, now)
+        return verifying_secrets(secrets, vault, now)
     except DecryptionFailed:
         return ()
 
 
-def _doubles(declared: Sequence[DesiredOperator]) -> list[str]:
-    codes = [one.terms.code for one in declared]
-    return [f"{code}: declared {codes.count(code)} times" for code in sorted({*codes})
-            if codes.count(code) > 1]  # fmt: skip
+def _duplicates(declared: Sequence[DesiredOperator]) -> Iterable[OperatorProblem]:
+    counts = Counter(desired.terms.code for desired in declared)
+    for code, count in sorted(counts.items()):
+        if count > 1:
+            yield OperatorProblem(f"declared {count} times", operator=code)
+
+
+def _new(desired: DesiredOperator, secret: str) -> NewOperator:
+    return NewOperator(**_terms(desired.terms), secret=secret, api_key=desired.api_key)
 
 
 def _terms(terms: OperatorTerms) -> dict[str, Any]:
-    return {one.name: getattr(terms, one.name) for one in fields(OperatorTerms)}
+    return {term.name: getattr(terms, term.name) for term in fields(OperatorTerms)}

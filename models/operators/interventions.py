@@ -1,4 +1,4 @@
-"""Keeps what people change by hand: who, what and why (design.md 4, *Command line*)."""
+"""The audit log: who changed what by hand, and why."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,19 +8,17 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from models.database.rows import rows_within
+from models.tables.intervention import Intervention
+
 WHO_MAX: Final = 100
 WHY_MAX: Final = 1000
 
-KEEP: Final = text("""
+# One statement for as many rows as an import brings.
+RECORD_MANY: Final = text("""
     INSERT INTO intervention (at, who, why, did, operator, ticket, facts)
-    VALUES (coalesce(CAST(:at AS timestamptz), now()), :who, :why, :did, :operator, :ticket,
-            CAST(:facts AS jsonb))
-""")
-
-KEEP_MANY: Final = text("""
-    INSERT INTO intervention (at, who, why, did, operator, ticket, facts)
-    SELECT coalesce(CAST(:at AS timestamptz), now()), :who, :why, r.*
-      FROM jsonb_to_recordset(CAST(:changes AS jsonb)) AS r(
+    SELECT coalesce(CAST(:at AS timestamptz), now()), :who, :why, input.*
+      FROM jsonb_to_recordset(CAST(:changes AS jsonb)) AS input(
                did text, operator text, ticket bigint, facts jsonb)
 """)
 
@@ -46,23 +44,24 @@ class Change:
 def record_intervention(
     connection: Connection, change: Change, *, person: Person, at: datetime | None = None
 ) -> None:
-    """Keep *change* in the caller's transaction, so that one is never there without the other.
+    """Record *change* in the caller's transaction, so that neither exists without the other.
 
-    *at*: the moment the change itself carries; the transaction's start unless given. Longer words
-    than 100 (who) and 1,000 characters (why) are cut.
+    *at*: the moment of the change itself; by default the start of the transaction. A name longer
+    than 100 characters and a reason longer than 1,000 are cut.
     """
-    connection.execute(
-        KEEP,
-        {
-            "at": at,
-            "who": person.who[:WHO_MAX],
-            "why": person.why[:WHY_MAX],
-            "did": change.did,
-            "operator": change.operator,
-            "ticket": change.ticket,
-            "facts": json.dumps(dict(change.facts)),
-        },
-    )
+    with rows_within(connection) as session:
+        session.add(
+            Intervention(
+                at=at,
+                who=person.who[:WHO_MAX],
+                why=person.why[:WHY_MAX],
+                did=change.did,
+                operator=change.operator,
+                ticket=change.ticket,
+                facts=dict(change.facts),
+            )
+        )
+        session.flush()
 
 
 def record_interventions(
@@ -72,25 +71,24 @@ def record_interventions(
     person: Person,
     at: datetime | None = None,
 ) -> None:
-    """Keep *changes* as `record_intervention` does, in one statement."""
+    """Record *changes* as `record_intervention` does, in one statement."""
     if not changes:
         return
+    rows = [
+        {
+            "did": change.did,
+            "operator": change.operator,
+            "ticket": change.ticket,
+            "facts": dict(change.facts),
+        }
+        for change in changes
+    ]
     connection.execute(
-        KEEP_MANY,
+        RECORD_MANY,
         {
             "at": at,
             "who": person.who[:WHO_MAX],
             "why": person.why[:WHY_MAX],
-            "changes": json.dumps(
-                [
-                    {
-                        "did": one.did,
-                        "operator": one.operator,
-                        "ticket": one.ticket,
-                        "facts": dict(one.facts),
-                    }
-                    for one in changes
-                ]
-            ),
+            "changes": json.dumps(rows),
         },
     )

@@ -1,34 +1,20 @@
-"""Shows operators: everything but their secrets and keys, which never come out."""
+"""Shows operators: everything but their secrets and keys, which are never shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+from sqlmodel import Session, col, select
+
+from models.database.rows import rows_within
+from models.tables.intervention import Intervention
+from models.tables.operator import Operator, Publisher, PublisherOperator
 
 LISTED_MAX: Final = 10_000
 CHANGES_MAX: Final = 20
-
-LIST: Final = text("""
-    SELECT o.code, o.protocol, o.url, o.agent, o.sign_calls, o.close_delay, o.announces_tickets,
-           o.rate, o.in_flight, o.timezone, o.lottery_ticket, o.switch_at, o.forget_at,
-           o.disabled_at, o.created_at,
-           ARRAY(SELECT p.name
-                   FROM publisher p JOIN publisher_operator po ON po.publisher = p.id
-                  WHERE po.operator = o.id AND p.revoked_at IS NULL
-                  ORDER BY p.name) AS keys
-      FROM operator o
-     WHERE CAST(:code AS text) IS NULL OR o.code = :code
-     ORDER BY o.code
-     LIMIT :limit
-""")
-CODES: Final = text("SELECT code FROM operator ORDER BY code LIMIT :limit")
-CHANGES: Final = text("""
-    SELECT at, who, why, did, facts FROM intervention
-     WHERE operator = :code AND ticket IS NULL ORDER BY id DESC LIMIT :limit
-""")
 
 
 class OperatorUnknown(ValueError):
@@ -37,7 +23,7 @@ class OperatorUnknown(ValueError):
     def __init__(self, code: str, *, nearest: str | None = None) -> None:
         """Name the code, and the one that was probably meant."""
         meant = "" if nearest is None else f" (did you mean {nearest!r}?)"
-        super().__init__(f"there is no operator {code[:80]!r}{meant}; see `slipway operators list`")
+        super().__init__(f"there is no operator {code[:80]!r}{meant}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +41,14 @@ class OperatorLine:
     in_flight: int
     timezone: str
     lottery_ticket: str
-    switch_at: datetime | None  # while its secret is exchanged: when the new one begins to sign
-    forget_at: datetime | None  # and when the old one is accepted no longer
+    switch_at: datetime | None  # during a rotation: when the new secret begins to sign
+    forget_at: datetime | None  # and when the old one is no longer accepted
     disabled_at: datetime | None
     created_at: datetime
-    keys: tuple[str, ...]  # names of the publishers bound to it, revoked ones left out
+    keys: tuple[str, ...]  # names of the publishers bound to it, without the revoked ones
+
+
+_SHOWN: Final = [column.name for column in fields(OperatorLine) if column.name != "keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +71,64 @@ class OperatorPage:
 
 
 def list_operators(connection: Connection, *, limit: int = LISTED_MAX) -> list[OperatorLine]:
-    """All operators by code, at most *limit*."""
-    return _lines(connection, code=None, limit=limit)
+    """Return all operators by code, at most *limit*."""
+    with rows_within(connection) as session:
+        operators = session.exec(select(Operator).order_by(Operator.code).limit(limit)).all()
+        keys = _key_names(session)
+    return [_line(operator, keys.get(operator.code, ())) for operator in operators]
 
 
 def show_operator(connection: Connection, code: str) -> OperatorPage:
-    """One operator with what people changed about it. Raises OperatorUnknown."""
-    lines = _lines(connection, code=code, limit=1)
-    if not lines:
-        raise unknown_operator(connection, code)
-    changes = connection.execute(CHANGES, {"code": code, "limit": CHANGES_MAX}).mappings()
-    return OperatorPage(lines[0], tuple(OperatorChange(**row) for row in changes))
+    """Return one operator with what people changed about it. Raises OperatorUnknown."""
+    with rows_within(connection) as session:
+        operator = session.exec(select(Operator).where(Operator.code == code)).one_or_none()
+        if operator is None:
+            raise unknown_operator(connection, code)
+        changes = session.exec(
+            select(Intervention)
+            .where(Intervention.operator == code, col(Intervention.ticket).is_(None))
+            .order_by(col(Intervention.id).desc())
+            .limit(CHANGES_MAX)
+        ).all()
+        keys = _key_names(session, code)
+    return OperatorPage(
+        _line(operator, keys.get(code, ())),
+        tuple(_change(change) for change in changes),
+    )
 
 
 def unknown_operator(connection: Connection, code: str) -> OperatorUnknown:
-    """Make the error for a code that is not there, with the nearest one that is."""
-    codes = connection.execute(CODES, {"limit": LISTED_MAX}).scalars().all()
+    """Return the error for a code that does not exist, with the nearest one that does."""
+    with rows_within(connection) as session:
+        codes = session.exec(select(Operator.code).order_by(Operator.code).limit(LISTED_MAX)).all()
     nearest = get_close_matches(code, codes, n=1)
     return OperatorUnknown(code, nearest=nearest[0] if nearest else None)
 
 
-def _lines(connection: Connection, *, code: str | None, limit: int) -> list[OperatorLine]:
-    rows = connection.execute(LIST, {"code": code, "limit": limit}).mappings()
-    return [OperatorLine(**{**row, "keys": tuple(row["keys"])}) for row in rows]
+def _key_names(session: Session, code: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Return the names of the publishers in force, by the code of the operator they may name."""
+    query = (
+        select(Operator.code, Publisher.name)
+        .join(PublisherOperator, col(PublisherOperator.operator) == Operator.id)
+        .join(Publisher, col(Publisher.id) == PublisherOperator.publisher)
+        .where(col(Publisher.revoked_at).is_(None))
+        .order_by(Publisher.name)
+    )
+    if code is not None:
+        query = query.where(Operator.code == code)
+    names: dict[str, tuple[str, ...]] = {}
+    for operator, name in session.exec(query):
+        names[operator] = (*names.get(operator, ()), name)
+    return names
+
+
+def _line(operator: Operator, keys: tuple[str, ...]) -> OperatorLine:
+    shown = {name: getattr(operator, name) for name in _SHOWN}
+    return OperatorLine(**shown, keys=keys)
+
+
+def _change(change: Intervention) -> OperatorChange:
+    assert change.at is not None, "the database fills it in"
+    return OperatorChange(
+        at=change.at, who=change.who, why=change.why, did=change.did, facts=change.facts
+    )

@@ -1,4 +1,4 @@
-"""The partners, as delivery needs them: where they live, how they are spoken to, how fast."""
+"""The partners as delivery needs them: address, protocol, secret and limits."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, text
 from models.operators.secrets import EncryptedSecrets
 from models.outbox.values import Partner
 
+# Text, not SQLModel: each deliverer reads all rows every second, so they are not made entities.
 _PARTNER: Final = """
     SELECT id, code, protocol, url, secret, next_secret, switch_at, forget_at, agent, sign_calls,
            rate, in_flight
@@ -17,12 +18,12 @@ ONE: Final = text(f"{_PARTNER} WHERE code = :code")
 
 
 def enabled_partners(connection: Connection, *, now: datetime) -> list[Partner]:
-    """The enabled operators, as of *now*. What a disabled one is owed is held."""
+    """Return the enabled operators as of *now*. The notices of a disabled one are held."""
     return [_partner(row, now) for row in connection.execute(ENABLED)]
 
 
 def find_partner(connection: Connection, code: str, *, now: datetime) -> Partner | None:
-    """The operator with this code, as of *now*, enabled or not."""
+    """Return the operator with this code as of *now*, enabled or not, or None."""
     row = connection.execute(ONE, {"code": code}).one_or_none()
     return None if row is None else _partner(row, now)
 

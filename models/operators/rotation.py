@@ -1,58 +1,46 @@
-"""Exchanges an operator's secret for another, and seals all of them anew with the first key."""
+"""Rotates an operator's secret, and encrypts all secrets again with the first key."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
+from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
 from models.operators.secrets import EncryptedSecrets
-from models.operators.validation import OperatorInvalid, check_secret
+from models.operators.validation import OperatorInvalid, OperatorProblem, check_secret
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
 from models.platform.timestamps import format_timestamp
+from models.tables.operator import Operator, Publisher
 
-EXCHANGE_MAX: Final = timedelta(days=366)
+ROTATION_MAX: Final = timedelta(days=366)
 
-LOCK: Final = text("""
-    SELECT secret, next_secret, switch_at, forget_at FROM operator
-     WHERE code = :code FOR NO KEY UPDATE
-""")
-EXCHANGE: Final = text("""
-    UPDATE operator SET secret = :secret, next_secret = :next_secret, switch_at = :switch_at,
-                        forget_at = :forget_at
-     WHERE code = :code
-""")
 FORGET: Final = text("""
     UPDATE operator SET secret = next_secret, next_secret = NULL, switch_at = NULL, forget_at = NULL
      WHERE forget_at <= :now
 """)
-IS_API_KEY: Final = text("SELECT count(*) FROM publisher WHERE key_hash = :key_hash")
-LOCK_ALL: Final = text("""
-    SELECT code, secret, next_secret FROM operator ORDER BY id FOR NO KEY UPDATE
-""")
-RESEAL: Final = text("""
-    UPDATE operator SET secret = :secret, next_secret = :next_secret WHERE code = :code
-""")
 
 
 class InterruptedRotation(StrEnum):
-    """What became of an exchange that was going on when another began."""
+    """Outcome of a rotation that a newer one replaced."""
 
-    NEVER_SIGNED = "never_signed"  # its new secret was dropped before it signed anything
-    OLD_FORGOTTEN = "old_forgotten"  # its old secret, still accepted until now, is so no longer
+    NEVER_SIGNED = "never_signed"  # its new secret was discarded before it signed anything
+    OLD_FORGOTTEN = "old_forgotten"  # its old secret, accepted until now, no longer is
 
 
 @dataclass(frozen=True, slots=True)
 class ReencryptedSecrets:
-    """How many operators' secrets the first key has sealed now, and whose no key opens."""
+    """How many operators' secrets are encrypted by the first key now, and whose no key decrypts."""
 
     operators: int
-    unopened: tuple[str, ...]
+    unopened: tuple[str, ...]  # their codes
 
 
 def rotate_secret(
@@ -66,35 +54,29 @@ def rotate_secret(
     vault: Vault,
     person: Person,
 ) -> InterruptedRotation | None:
-    """Exchange an operator's secret in the caller's transaction, and keep who did it and why.
+    """Rotate an operator's secret in the caller's transaction, and record who did it and why.
 
     The present one signs until *switch_at* and is accepted until *forget_at*; the new one is
-    accepted at once and signs from *switch_at* on. Each operator has two secrets at most: an
-    exchange that is going on ends with this one, and what becomes of it is returned.
-    A present secret that no key opens any more does not stand in the way.
+    accepted at once and signs from *switch_at* on. Each operator has two secrets at most: a
+    rotation in progress ends with this one, and its outcome is returned. A present secret that no
+    key decrypts any more is no obstacle.
     Raises OperatorInvalid and OperatorUnknown; then nothing may be committed.
     """
-    row = connection.execute(LOCK, {"code": code}).one_or_none()
-    if row is None:
-        raise unknown_operator(connection, code)
-    present = EncryptedSecrets(*row)
-    check_secret(secret)
-    _check_moments(switch_at, forget_at, now=now)
-    if secret in _opened(present.verifying(now), vault):
-        raise OperatorInvalid(["this secret is in use already; make another one"])
-    if connection.execute(IS_API_KEY, {"key_hash": hash_key(secret)}).scalar_one():
-        raise OperatorInvalid(["this is somebody's API key; the secret must be another one"])
-    connection.execute(
-        EXCHANGE,
-        {
-            "code": code,
-            "secret": present.signing(now),
-            "next_secret": vault.seal(secret),
-            "switch_at": switch_at,
-            "forget_at": forget_at,
-        },
-    )
-    facts = {"switch_at": format_timestamp(switch_at), "forget_at": format_timestamp(forget_at)}
+    with rows_within(connection) as session:
+        row = session.exec(_operators().where(Operator.code == code)).one_or_none()
+        if row is None:
+            raise unknown_operator(connection, code)
+        present = EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
+        check_secret(secret)
+        _check_moments(switch_at, forget_at, now=now)
+        _check_unused(session, secret, present=_decrypted(present.verifying(now), vault))
+        row.secret, row.next_secret = present.signing(now), vault.seal(secret)
+        row.switch_at, row.forget_at = switch_at, forget_at
+        session.flush()
+    facts = {
+        "switch_at": format_timestamp(switch_at),
+        "forget_at": format_timestamp(forget_at),
+    }
     record_intervention(
         connection, Change("secret_rotated", operator=code, facts=facts), person=person, at=now
     )
@@ -105,52 +87,95 @@ def rotate_secret(
 
 
 def forget_old_secrets(connection: Connection, *, now: datetime) -> int:
-    """Delete the old secrets of exchanges that are over; how many. They open nothing since then."""
+    """Delete the old secrets of completed rotations, which are no longer accepted.
+
+    Returns the number of operators.
+    """
     return connection.execute(FORGET, {"now": now}).rowcount
 
 
 def reencrypt_secrets(
     connection: Connection, *, vault: Vault, person: Person
 ) -> ReencryptedSecrets:
-    """Seal every secret anew with the first key, so that the other keys can be dropped.
+    """Encrypt every secret again with the first key, so that the other keys can be removed.
 
-    Every process must know the first key before. Secrets that no key opens stay as they are.
+    Every process must know the first key before. Secrets that no key decrypts stay as they are.
     """
-    unopened: list[str] = []
-    rows = connection.execute(LOCK_ALL).all()
-    for row in rows:
-        try:
-            connection.execute(RESEAL, {"code": row.code, **_resealed(row, vault)})
-        except DecryptionFailed:
-            unopened.append(row.code)
-    done = ReencryptedSecrets(len(rows) - len(unopened), tuple(unopened))
-    facts = {"operators": done.operators, "unopened": unopened}
+    undecryptable: list[str] = []
+    with rows_within(connection) as session:
+        operators = session.exec(_operators().order_by(col(Operator.id))).all()
+        for operator in operators:
+            try:
+                operator.secret, operator.next_secret = _reencrypted(operator, vault)
+            except DecryptionFailed:
+                undecryptable.append(operator.code)
+        session.flush()
+    done = ReencryptedSecrets(len(operators) - len(undecryptable), tuple(undecryptable))
+    facts = {"operators": done.operators, "unopened": undecryptable}
     record_intervention(connection, Change("secrets_resealed", facts=facts), person=person)
     return done
 
 
-def _opened(sealed: Iterable[str], vault: Vault) -> set[str]:
-    """Those of *sealed* that can be opened."""
-    found = set()
-    for one in sealed:
+def _operators() -> SelectOfScalar[Operator]:
+    """Select operators and lock their rows FOR NO KEY UPDATE."""
+    return select(Operator).with_for_update(key_share=True)
+
+
+def _decrypted(secrets: Iterable[str], vault: Vault) -> set[str]:
+    """Return those of *secrets* that can be decrypted, in clear."""
+    decrypted = set()
+    for secret in secrets:
         with suppress(DecryptionFailed):
-            found.add(vault.open(one))
-    return found
+            decrypted.add(vault.open(secret))
+    return decrypted
 
 
-def _resealed(row: Row[tuple[str, str, str | None]], vault: Vault) -> dict[str, str | None]:
-    """Both secrets of an operator, or neither. Raises DecryptionFailed."""
-    following = None if row.next_secret is None else vault.seal(vault.open(row.next_secret))
-    return {"secret": vault.seal(vault.open(row.secret)), "next_secret": following}
+def _reencrypted(operator: Operator, vault: Vault) -> tuple[str, str | None]:
+    """Return both secrets of an operator, or neither. Raises DecryptionFailed."""
+    following = operator.next_secret
+    following = None if following is None else vault.seal(vault.open(following))
+    return vault.seal(vault.open(operator.secret)), following
+
+
+def _check_unused(session: Session, secret: str, *, present: Collection[str]) -> None:
+    if secret in present:
+        raise OperatorInvalid(
+            [OperatorProblem("this secret is in use already; make another one", field="secret")]
+        )
+    key_owner = select(Publisher.id).where(Publisher.key_hash == hash_key(secret))
+    if session.exec(key_owner).first() is not None:
+        raise OperatorInvalid(
+            [
+                OperatorProblem(
+                    "this is a publisher's API key; choose another secret", field="secret"
+                )
+            ]
+        )
 
 
 def _check_moments(switch_at: datetime, forget_at: datetime, *, now: datetime) -> None:
     problems = []
     if switch_at < now:
-        problems.append("--switch-at lies in the past; leave it out to switch at once")
+        problems.append(
+            OperatorProblem(
+                "the new secret would sign from a moment in the past; by default it signs at once",
+                field="switch_at",
+            )
+        )
     if forget_at < switch_at:
-        problems.append("--forget-at must not lie before --switch-at: nothing would be accepted")
-    if forget_at - now > EXCHANGE_MAX:
-        problems.append(f"--forget-at must lie within {EXCHANGE_MAX.days} days")
+        problems.append(
+            OperatorProblem(
+                "the old secret must not be forgotten before the new one signs:"
+                " no signature would be accepted in between",
+                field="forget_at",
+            )
+        )
+    if forget_at - now > ROTATION_MAX:
+        problems.append(
+            OperatorProblem(
+                f"the old secret must be forgotten within {ROTATION_MAX.days} days",
+                field="forget_at",
+            )
+        )
     if problems:
         raise OperatorInvalid(problems)

@@ -1,7 +1,7 @@
-"""Which of an operator's secrets signs, and which are accepted, while one is being exchanged.
+"""Which of an operator's secrets signs, and which are accepted, during a rotation.
 
-An exchange has two moments: until `switch_at` the old secret signs, from then on the new one; until
-`forget_at` either is accepted. Both parties can so change over without being exact to the second.
+A rotation has two moments: until `switch_at` the old secret signs, afterwards the new one; until
+`forget_at` either is accepted. So both parties can change over without exact timing.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from models.platform.encryption import Vault
 
 @dataclass(frozen=True, slots=True)
 class EncryptedSecrets:
-    """An operator's secrets as its row holds them: sealed, the new one only during an exchange."""
+    """An operator's secrets as its row holds them: encrypted, two of them during a rotation."""
 
     secret: str = field(repr=False)
     next_secret: str | None = field(default=None, repr=False)
@@ -20,13 +20,13 @@ class EncryptedSecrets:
     forget_at: datetime | None = None
 
     def signing(self, now: datetime) -> str:
-        """Give the one that signs at *now*, still sealed."""
+        """Return the secret that signs at *now*, still encrypted."""
         if self.next_secret is None or self.switch_at is None or now < self.switch_at:
             return self.secret
         return self.next_secret
 
     def verifying(self, now: datetime) -> tuple[str, ...]:
-        """Give those that are accepted at *now*, still sealed; the one that signs is the first."""
+        """Return the secrets accepted at *now*, still encrypted, the signing one first."""
         if self.next_secret is None or self.forget_at is None:
             return (self.secret,)
         if now >= self.forget_at:
@@ -35,15 +35,14 @@ class EncryptedSecrets:
         return both if self.signing(now) == self.secret else both[::-1]
 
 
-def signing_secret(sealed: EncryptedSecrets, vault: Vault, now: datetime) -> str:
-    """Open the secret that signs at *now*. Raises NoKeyOpensIt."""
-    return vault.open(sealed.signing(now))
+def signing_secret(secrets: EncryptedSecrets, vault: Vault, now: datetime) -> str:
+    """Decrypt the secret that signs at *now*. Raises DecryptionFailed."""
+    return vault.open(secrets.signing(now))
 
 
-def verifying_secrets(sealed: EncryptedSecrets, vault: Vault, now: datetime) -> tuple[str, ...]:
-    """Open the secrets that a signature may be made with at *now*, the likeliest first.
+def verifying_secrets(secrets: EncryptedSecrets, vault: Vault, now: datetime) -> tuple[str, ...]:
+    """Decrypt the secrets that a signature may be made with at *now*, the likeliest first.
 
-    One, or two while a secret is being exchanged: for `models.platform.signing.verify`.
-    Raises NoKeyOpensIt.
+    One, or two during a rotation: for `models.platform.signing.verify`. Raises DecryptionFailed.
     """
-    return tuple(vault.open(one) for one in sealed.verifying(now))
+    return tuple(vault.open(secret) for secret in secrets.verifying(now))

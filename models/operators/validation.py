@@ -1,10 +1,11 @@
-"""An operator as a person describes it: what it must be like, what is allowed but doubtful."""
+"""Checks an operator as a person describes it: mistakes, and what is allowed but doubtful."""
 
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -21,28 +22,51 @@ RATE_MAX: Final = 100_000.0
 IN_FLIGHT_MAX: Final = 10_000
 SECRET_CHARACTERS_MAX: Final = 1000
 SECRET_CHARACTERS_GOOD: Final = 16
-API_KEY_CHARACTERS_MIN: Final = 20  # only its fast hash is kept, so it must be beyond guessing
+API_KEY_CHARACTERS_MIN: Final = 20  # only a fast hash is kept, so guessing must be hopeless
 API_KEY_CHARACTERS_MAX: Final = 200
 
 
-class OperatorInvalid(ValueError):
-    """An operator cannot be as described; *problems* are one sentence for each mistake."""
+class Remedy(StrEnum):
+    """What a person can do about a problem; the command line puts it into words."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    ROTATE = "rotate"
+    ADD_PUBLISHER = "add_publisher"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorProblem:
+    """One mistake, as a sentence. *field*: the term or moment at fault, by its name here.
+
+    *operator*: the code of the operator, where several are checked together.
+    """
+
+    text: str
+    field: str | None = None
+    operator: str | None = None
+    remedy: Remedy | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.operator is None else f"{self.operator}: {self.text}"
+
+
+class OperatorInvalid(ValueError):
+    """An operator cannot be as described, for each of *problems*."""
+
+    def __init__(self, problems: Sequence[OperatorProblem]) -> None:
         """Keep the problems; the message is all of them."""
         self.problems = tuple(problems)
-        super().__init__("; ".join(self.problems))
+        super().__init__("; ".join(map(str, self.problems)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorTerms:
-    """What holds for an operator, its secrets apart; the fields are columns of its table."""
+    """What holds for an operator, without its secrets; the fields are columns of its table."""
 
     code: str
     url: str
     protocol: str
     agent: str | None = None
-    sign_calls: bool = False  # seamless: calls carry `x-amb-signature` (contracts: AMBSlot 2.1)
+    sign_calls: bool = False  # seamless: calls carry `x-amb-signature` (contracts 2.1)
     close_delay: timedelta = timedelta(hours=24)
     announces_tickets: bool = False
     rate: float | None = None  # notices per second
@@ -55,8 +79,8 @@ class OperatorTerms:
 class NewOperator(OperatorTerms):
     """An operator to be added, with its credentials.
 
-    *secret* signs and verifies (contracts: BetStack 1.3), *api_key* is the publisher key that its
-    lottery feed presents; both in clear, and in no repr.
+    *secret* signs and verifies (contracts 1.3), *api_key* is the publisher key that its lottery
+    feed presents; both unencrypted, and in no repr.
     """
 
     secret: str = field(repr=False)
@@ -74,91 +98,104 @@ def check_terms(terms: OperatorTerms) -> None:
 
 
 def check_secret(secret: str) -> None:
-    """Raise OperatorInvalid if *secret* cannot be one; says nothing about it but its length."""
+    """Raise OperatorInvalid if *secret* cannot be one, disclosing nothing but its length."""
     _refuse([*_secret_problems(secret)])
 
 
 def terms_warnings(
     terms: OperatorTerms, *, parking_window: timedelta, refused: Sequence[str], public: bool
 ) -> list[str]:
-    """What is allowed, but probably not meant.
+    """Return sentences about what is allowed, but probably not meant.
 
     *refused*: addresses of the URL's host to which delivery may not connect; *public*: it has one
-    that is reached over the internet. Whoever may look names up and knows the networks says so.
+    that is reached over the internet. The caller looks the name up and knows the networks.
     """
-    found = []
+    warnings = []
     if terms.close_delay < parking_window:
-        # protocol.md 2.7
-        found.append(
+        # promise 7
+        warnings.append(
             f"close delay {format_duration(terms.close_delay)} is shorter than"
             f" SLIPWAY_PARKING_WINDOW ({format_duration(parking_window)}): an event that arrives"
             " out of order may find its ticket closed"
         )
     if refused:
-        found.append(
+        warnings.append(
             f"{urlsplit(terms.url).hostname} is {refused[0]}, a private address outside"
             " SLIPWAY_PARTNER_NETWORKS: nothing will be sent there until that setting names its"
             " network"
         )
     if public and urlsplit(terms.url).scheme == "http":
-        found.append("the URL is http, not https: notices travel readable for everyone on the way")
-    return found
+        warnings.append("the URL is http, not https: everyone on the way can read the notices")
+    return warnings
 
 
 def secret_warnings(secret: str) -> list[str]:
-    """What is doubtful about *secret*, without a word of it."""
+    """Return sentences about what is doubtful in *secret*, without any part of it."""
     if len(secret) >= SECRET_CHARACTERS_GOOD:
         return []
-    short = (
+    too_short = (
         f"the secret has {len(secret)} characters; with fewer than {SECRET_CHARACTERS_GOOD} its"
         " signatures can be forged by guessing"
     )
-    return [short]
+    return [too_short]
 
 
-def _refuse(problems: Sequence[str]) -> None:
+def _refuse(problems: Sequence[OperatorProblem]) -> None:
     if problems:
         raise OperatorInvalid(problems)
 
 
-def _terms_problems(terms: OperatorTerms) -> Iterator[str]:
+def _terms_problems(terms: OperatorTerms) -> Iterator[OperatorProblem]:
     yield from _name_problems(terms)
     yield from _url_problems(terms)
     yield from _limit_problems(terms)
 
 
-def _name_problems(new: OperatorTerms) -> Iterator[str]:
+def _name_problems(new: OperatorTerms) -> Iterator[OperatorProblem]:
+    id_rule = f"must be 1 to {ID_CHARACTERS_MAX} printable characters without spaces"
     if not _is_id(new.code):
-        yield (
-            f"code {new.code[:80]!r} must be 1 to {ID_CHARACTERS_MAX} printable characters"
-            " without spaces"
-        )
+        yield OperatorProblem(f"code {new.code[:80]!r} {id_rule}", field="code")
     if problem := nfc_problem(new.code):
-        yield f"code {problem}"
+        yield OperatorProblem(f"code {problem}", field="code")
     if new.protocol not in PROTOCOLS:
-        yield f"protocol {new.protocol[:80]!r} must be one of: {', '.join(PROTOCOLS)}"
+        yield OperatorProblem(
+            f"protocol {new.protocol[:80]!r} must be one of: {', '.join(PROTOCOLS)}",
+            field="protocol",
+        )
     if new.lottery_ticket not in LOTTERY_TICKETS:
-        yield (
+        yield OperatorProblem(
             f"lottery ticket {new.lottery_ticket[:80]!r} must be one of:"
-            f" {', '.join(LOTTERY_TICKETS)}"
+            f" {', '.join(LOTTERY_TICKETS)}",
+            field="lottery_ticket",
         )
     if new.protocol == "seamless" and new.agent is None:
-        yield "a seamless operator needs an agent, the wallet's name for us: --agent A"
-    if new.agent is not None and not _is_id(new.agent):
-        yield (
-            f"agent {new.agent[:80]!r} must be 1 to {ID_CHARACTERS_MAX} printable characters"
-            " without spaces"
+        yield OperatorProblem(
+            "a seamless operator needs an agent, the wallet's name for us", field="agent"
         )
+    if new.agent is not None and not _is_id(new.agent):
+        yield OperatorProblem(f"agent {new.agent[:80]!r} {id_rule}", field="agent")
     if new.sign_calls and new.protocol != "seamless":
-        yield "--sign is for seamless operators; what goes to a PAM operator is always signed"
+        yield OperatorProblem(
+            "signing is optional for seamless operators only; calls to a PAM operator are always"
+            " signed",
+            field="sign_calls",
+        )
     try:
         ZoneInfo(new.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         # ValueError: an absolute path; OSError: the name of a folder of zones
-        yield f"timezone {new.timezone[:80]!r} is not known; write one like Europe/Malta or UTC"
+        yield OperatorProblem(
+            f"timezone {new.timezone[:80]!r} is not known; write one like Europe/Malta or UTC",
+            field="timezone",
+        )
 
 
-def _url_problems(new: OperatorTerms) -> Iterator[str]:
+def _url_problems(new: OperatorTerms) -> Iterator[OperatorProblem]:
+    for problem in _url_mistakes(new):
+        yield OperatorProblem(problem, field="url")
+
+
+def _url_mistakes(new: OperatorTerms) -> Iterator[str]:
     if len(new.url) > URL_CHARACTERS_MAX:
         yield f"the URL has {len(new.url)} characters; at most {URL_CHARACTERS_MAX} are taken"
         return
@@ -171,9 +208,9 @@ def _url_problems(new: OperatorTerms) -> Iterator[str]:
         return
     try:
         parts = urlsplit(new.url)
-        _ = parts.port  # asked for its check: it raises when the port is no number
+        _ = parts.port  # it raises ValueError when the port is no number
     except ValueError as refusal:
-        # The reason may repeat what was taken for a port, which may be a password's rest.
+        # The reason may quote what was taken for a port, which may be part of a password.
         why = "percent-encode what is special in it" if "@" in new.url else refusal
         yield f"URL {shown!r} cannot be read: {why}"
         return
@@ -184,48 +221,60 @@ def _part_problems(parts: SplitResult, shown: str, *, seamless: bool) -> Iterato
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         yield f"URL {shown!r} must be http:// or https:// with a host"
     if "@" in parts.netloc:
-        yield f"URL {shown!r} must not carry a user or password; partners are told by signature"
+        yield f"URL {shown!r} must not hold a user or password; a signature authenticates calls"
     if parts.fragment or shown.endswith("#"):
         yield f"URL {shown!r} must not have a fragment (the part from # on)"
     if seamless and parts.query:
         yield f"URL {shown!r} must not have a query: a seamless call's path is put behind the URL"
 
 
-def _limit_problems(new: OperatorTerms) -> Iterator[str]:
+def _limit_problems(new: OperatorTerms) -> Iterator[OperatorProblem]:
     if not timedelta() <= new.close_delay <= CLOSE_DELAY_MAX:
-        yield f"close delay must be from 0s to {format_duration(CLOSE_DELAY_MAX)}"
+        yield OperatorProblem(
+            f"close delay must be from 0s to {format_duration(CLOSE_DELAY_MAX)}",
+            field="close_delay",
+        )
     if new.rate is not None and not (math.isfinite(new.rate) and 0 < new.rate <= RATE_MAX):
-        yield f"rate must be above 0 and at most {RATE_MAX:,.0f} notices per second"
+        yield OperatorProblem(
+            f"rate must be above 0 and at most {RATE_MAX:,.0f} notices per second", field="rate"
+        )
     if not 1 <= new.in_flight <= IN_FLIGHT_MAX:
-        yield f"in flight must be from 1 to {IN_FLIGHT_MAX:,} requests"
-
-
-def _secret_problems(secret: str) -> Iterator[str]:
-    """Sentences that say nothing about a secret but its length."""
-    if not 1 <= len(secret) <= SECRET_CHARACTERS_MAX or not secret.isprintable():
-        yield (
-            f"the secret must be 1 to {SECRET_CHARACTERS_MAX} printable characters on one line"
-            f" (it has {len(secret)})"
+        yield OperatorProblem(
+            f"in flight must be from 1 to {IN_FLIGHT_MAX:,} requests", field="in_flight"
         )
 
 
-def _api_key_problems(new: NewOperator) -> Iterator[str]:
-    """Sentences that say nothing about a key but its length."""
+def _secret_problems(secret: str) -> Iterator[OperatorProblem]:
+    """Find what is wrong with a secret; its length is all that the sentences disclose."""
+    if not 1 <= len(secret) <= SECRET_CHARACTERS_MAX or not secret.isprintable():
+        yield OperatorProblem(
+            f"the secret must be 1 to {SECRET_CHARACTERS_MAX} printable characters on one line"
+            f" (it has {len(secret)})",
+            field="secret",
+        )
+
+
+def _api_key_problems(new: NewOperator) -> Iterator[OperatorProblem]:
+    """Find what is wrong with a key; its length is all that the sentences disclose."""
     if new.api_key is None:
         return
     length = len(new.api_key)
     if length < API_KEY_CHARACTERS_MIN:
-        yield (
+        yield OperatorProblem(
             f"the API key has {length} characters; it needs at least {API_KEY_CHARACTERS_MIN},"
-            " because only a hash of it is kept and a short one can be found by guessing"
+            " because only a hash of it is kept and a short one can be found by guessing",
+            field="api_key",
         )
     elif length > API_KEY_CHARACTERS_MAX or re.fullmatch(r"[!-~]+", new.api_key) is None:
-        yield (
+        yield OperatorProblem(
             f"the API key must be at most {API_KEY_CHARACTERS_MAX} ASCII characters without"
-            " spaces, because it travels in a header"
+            " spaces, because it is sent in a header",
+            field="api_key",
         )
     elif new.api_key == new.secret:
-        yield "the API key must not be the secret: the partner knows that one"
+        yield OperatorProblem(
+            "the API key must not be the secret: the partner knows the secret", field="api_key"
+        )
 
 
 def _is_id(text: str) -> bool:
@@ -233,5 +282,5 @@ def _is_id(text: str) -> bool:
 
 
 def _without_userinfo(url: str) -> str:
-    """The URL for a message, without the password somebody may have put into it."""
+    """Return the URL for a message, without a password that may be in it."""
     return re.sub(r"//.*@", "//…@", url, flags=re.DOTALL)[:200]

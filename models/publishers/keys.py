@@ -1,4 +1,4 @@
-"""Publishers' keys for the gateway: adding, listing, revoking, and recognising one by its hash."""
+"""Publishers' keys for the gateway: adds, lists and revokes them, and finds one by its hash."""
 
 import hmac
 from collections.abc import Sequence
@@ -6,65 +6,54 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
 
+from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
 from models.platform.encryption import hash_key, new_api_key
 from models.platform.timestamps import format_timestamp
+from models.tables.operator import Operator, Publisher, PublisherOperator
 
 NAME_CHARACTERS_MAX: Final = 80  # `operator/CODE`, as `operators add` names its keys, fits
 OPERATORS_MAX: Final = 1000  # of one publisher
 LISTED_MAX: Final = 10_000
 
-OPERATORS: Final = text("SELECT id, code FROM operator WHERE code = ANY(:codes)")
-ADD: Final = text("""
-    INSERT INTO publisher (name, key_hash, read_only) VALUES (:name, :key_hash, :read_only)
-    ON CONFLICT (name) DO NOTHING
-    RETURNING id
-""")
-BIND: Final = text("""
-    INSERT INTO publisher_operator (publisher, operator)
-    SELECT :publisher, operator FROM unnest(CAST(:operators AS int[])) AS operator
-""")
-_OPERATORS_OF = """
-    ARRAY(SELECT o.code FROM publisher_operator po JOIN operator o ON o.id = po.operator
-           WHERE po.publisher = p.id ORDER BY o.code) AS operators"""
-LIST: Final = text(f"""
-    SELECT p.name, p.read_only, p.created_at, p.revoked_at, {_OPERATORS_OF}
-      FROM publisher p ORDER BY p.name LIMIT :limit
-""")  # noqa: S608 - a constant column
-REVOKE: Final = text("""
-    UPDATE publisher SET revoked_at = now() WHERE name = :name AND revoked_at IS NULL
-    RETURNING id
-""")
-REVOKED: Final = text("SELECT revoked_at FROM publisher WHERE name = :name")
-FIND: Final = text(f"""
-    SELECT p.name, p.key_hash, p.read_only, clock_timestamp() AS now, {_OPERATORS_OF}
+# Text, not SQLModel: the gateway runs it for every request.
+FIND: Final = text("""
+    SELECT p.name, p.key_hash, p.read_only, clock_timestamp() AS now,
+           ARRAY(SELECT o.code FROM publisher_operator po JOIN operator o ON o.id = po.operator
+                  WHERE po.publisher = p.id ORDER BY o.code) AS operators
       FROM publisher p WHERE p.key_hash = :key_hash AND p.revoked_at IS NULL
-""")  # noqa: S608 - a constant column
+""")
 
 
 class PublisherInvalid(ValueError):
-    """This publisher cannot be added as described; the message says what to change."""
+    """This publisher cannot be added as described; the message says what is wrong."""
+
+
+class PublisherOperatorUnknown(ValueError):
+    """A publisher cannot be bound to an operator that does not exist."""
 
 
 class PublisherExists(ValueError):
-    """There is, or was, a publisher of this name: whose events were whose must stay clear."""
+    """The name is taken, perhaps by a revoked publisher: the sender of old events stays clear."""
 
     def __init__(self, name: str) -> None:
         """Name it."""
         super().__init__(
-            f"there is a publisher {name!r} already, or was: take another name, such as {name}-2"
+            f"publisher {name!r} exists already, or did: choose another name, such as {name}-2"
         )
 
 
 class PublisherUnknown(ValueError):
-    """There is no such publisher, or its key has been revoked before."""
+    """There is no such publisher, or its key was revoked before."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublisherLine:
-    """A publisher as it may be shown: without its key, which nobody has any more."""
+    """A publisher as it may be shown: without its key, which is not stored."""
 
     name: str
     operators: tuple[str, ...]  # codes; empty: any
@@ -75,7 +64,7 @@ class PublisherLine:
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """Whom a key belongs to and what it opens, at *now* by the database's clock."""
+    """The publisher that a key belongs to, at *now* by the database's clock."""
 
     name: str
     operators: tuple[str, ...]  # codes; empty: any
@@ -83,7 +72,7 @@ class KeyHolder:
     now: datetime
 
     def may_name(self, operator: str) -> bool:
-        """Say whether it may speak for *operator*, and see what is said of it."""
+        """Return whether it may publish and read events of *operator*."""
         return not self.operators or operator in self.operators
 
 
@@ -95,28 +84,34 @@ def add_publisher(
     read_only: bool = False,
     person: Person,
 ) -> str:
-    """Add a publisher in the caller's transaction, with who did it and why; return its key.
+    """Add a publisher in the caller's transaction, record who did it and why; return its key.
 
-    Only the key's hash is kept, so this is the one time it can be shown. Without *operators* it
-    may speak for any, also for those that are added later. Raises PublisherInvalid and
-    PublisherExists; then nothing may be committed.
+    Only the key's hash is stored, so this is the one time it can be shown. Without *operators* it
+    may name any, also those that are added later. Raises PublisherInvalid,
+    PublisherOperatorUnknown and PublisherExists; then nothing may be committed.
     """
     _check_name(name)
     codes = sorted(set(operators))
     if len(codes) > OPERATORS_MAX:
         raise PublisherInvalid(f"a key may be bound to at most {OPERATORS_MAX:,} operators")
-    known = {row.code: row.id for row in connection.execute(OPERATORS, {"codes": codes})}
-    if unknown := [code for code in codes if code not in known]:
-        raise PublisherInvalid(
-            f"no operator {', '.join(map(repr, unknown))}; see `slipway operators list`"
+    with rows_within(connection) as session:
+        query = select(Operator.code, Operator.id).where(col(Operator.code).in_(codes))
+        known = {code: operator for code, operator in session.exec(query) if operator is not None}
+        if unknown := [code for code in codes if code not in known]:
+            raise PublisherOperatorUnknown(f"no operator {', '.join(map(repr, unknown))}")
+        key = new_api_key()
+        publisher = connection.execute(
+            insert(Publisher)
+            .values(name=name, key_hash=hash_key(key), read_only=read_only)
+            .on_conflict_do_nothing(index_elements=["name"])
+            .returning(col(Publisher.id))
+        ).scalar_one_or_none()
+        if publisher is None:
+            raise PublisherExists(name)
+        session.add_all(
+            PublisherOperator(publisher=publisher, operator=operator) for operator in known.values()
         )
-    key = new_api_key()
-    row = {"name": name, "key_hash": hash_key(key), "read_only": read_only}
-    publisher = connection.execute(ADD, row).scalar_one_or_none()
-    if publisher is None:
-        raise PublisherExists(name)
-    if known:
-        connection.execute(BIND, {"publisher": publisher, "operators": list(known.values())})
+        session.flush()
     facts = {"publisher": name, "operators": codes, "read_only": read_only}
     only = codes[0] if len(codes) == 1 else None
     record_intervention(
@@ -126,38 +121,66 @@ def add_publisher(
 
 
 def list_publishers(connection: Connection, *, limit: int = LISTED_MAX) -> list[PublisherLine]:
-    """All publishers by name, revoked ones too, at most *limit*."""
-    rows = connection.execute(LIST, {"limit": limit}).mappings()
-    return [PublisherLine(**{**row, "operators": tuple(row["operators"])}) for row in rows]
+    """Return all publishers by name, revoked ones too, at most *limit*."""
+    bound = (
+        select(PublisherOperator.publisher, Operator.code)
+        .join(Operator, col(Operator.id) == PublisherOperator.operator)
+        .order_by(Operator.code)
+    )
+    with rows_within(connection) as session:
+        publishers = session.exec(select(Publisher).order_by(Publisher.name).limit(limit)).all()
+        codes: dict[int | None, list[str]] = {}
+        for publisher, code in session.exec(bound):
+            codes.setdefault(publisher, []).append(code)
+    return [_line(publisher, codes.get(publisher.id, ())) for publisher in publishers]
 
 
 def revoke_publisher(connection: Connection, name: str, *, person: Person) -> None:
-    """Make a publisher's key open nothing any more, once the caller's transaction commits.
+    """Revoke a publisher's key, from when the caller's transaction commits.
 
     Raises PublisherUnknown.
     """
-    if connection.execute(REVOKE, {"name": name}).first() is None:
-        revoked_at = connection.execute(REVOKED, {"name": name}).scalar_one_or_none()
-        if revoked_at is None:
-            raise PublisherUnknown(f"no publisher {name!r}; see `slipway publishers list`")
-        raise PublisherUnknown(
-            f"publisher {name!r} is revoked since {format_timestamp(revoked_at)}"
-        )
+    with rows_within(connection) as session:
+        query = select(Publisher).where(Publisher.name == name).with_for_update(key_share=True)
+        publisher = session.exec(query).one_or_none()
+        if publisher is None:
+            raise PublisherUnknown(f"no publisher {name!r}")
+        if publisher.revoked_at is not None:
+            since = format_timestamp(publisher.revoked_at)
+            raise PublisherUnknown(f"publisher {name!r} has been revoked since {since}")
+        publisher.revoked_at = session.exec(select(func.now())).one()
+        session.flush()
     change = Change("publisher_revoked", facts={"publisher": name})
     record_intervention(connection, change, person=person)
 
 
 def find_key_holder(connection: Connection, key: str) -> KeyHolder | None:
-    """Whose key this is; None for a stranger's and a revoked one.
+    """Return the publisher of *key*, or None if the key is unknown or revoked.
 
-    Found by the hash, in an index: how long that takes tells of the hash alone, from which no key
-    can be made. What was found is compared in constant time all the same.
+    It is found by the hash, in an index: the time that takes depends on the hash alone, from which
+    no key can be made. The hash that was found is compared in constant time all the same.
     """
     key_hash = hash_key(key)
     row = connection.execute(FIND, {"key_hash": key_hash}).one_or_none()
     if row is None or not hmac.compare_digest(row.key_hash, key_hash):
         return None
-    return KeyHolder(row.name, tuple(row.operators), row.read_only, row.now.astimezone(UTC))
+    return KeyHolder(
+        name=row.name,
+        operators=tuple(row.operators),
+        read_only=row.read_only,
+        now=row.now.astimezone(UTC),
+    )
+
+
+def _line(publisher: Publisher, operators: Sequence[str]) -> PublisherLine:
+    assert publisher.created_at is not None, "the database fills it in"
+    return PublisherLine(
+        name=publisher.name,
+        operators=tuple(operators),
+        read_only=publisher.read_only,
+        created_at=publisher.created_at,
+        revoked_at=publisher.revoked_at,
+    )
 
 
 def _check_name(name: str) -> None:

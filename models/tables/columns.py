@@ -1,9 +1,22 @@
 """Columns that recur: moments, JSON documents, and words from a closed list."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Integer, Text, text
+from sqlalchemy import (
+    BindParameter,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Interval,
+    Text,
+    TypeDecorator,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
@@ -21,6 +34,17 @@ def moment(*, nullable: bool = False, default_now: bool = False) -> Column[Any]:
     """A point in time with its zone; the database's clock fills it where *default_now*."""
     default = text("now()") if default_now else None
     return Column(DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+class Seconds(TypeDecorator[timedelta]):
+    """An interval that is stored in seconds alone, as `models.platform.clock.in_seconds` says."""
+
+    impl = Interval
+    cache_ok = True
+
+    def bind_expression(self, bindvalue: BindParameter[Any]) -> ColumnElement[Any]:
+        """Convert a value to seconds when it is written."""
+        return func.make_interval(0, 0, 0, 0, 0, 0, func.extract("epoch", bindvalue))
 
 
 def document(*, nullable: bool = False) -> Column[Any]:

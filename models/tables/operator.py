@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Integer, Interval, text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Integer, text
 from sqlmodel import Field, SQLModel
 
-from models.tables.columns import moment, one_of, word
+from models.tables.columns import Seconds, moment, one_of, word
 
 PROTOCOLS = ("pam", "seamless")
 
@@ -42,7 +42,7 @@ class Operator(SQLModel, table=True):
     # Seamless: calls carry a signature made with the secret (PAM's always do).
     sign_calls: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     close_delay: timedelta = Field(
-        sa_column=Column(Interval, nullable=False, server_default=text("interval '24 hours'"))
+        sa_column=Column(Seconds, nullable=False, server_default=text("interval '24 hours'"))
     )
     announces_tickets: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     rate: float | None = None  # notices per second; none: as fast as the partner answers

@@ -155,7 +155,7 @@ def test_a_secret_from_a_file_is_never_shown(at_home, tmp_path):
     assert (refused.code, "it needs at least 20" in refused.err) == (2, True)
     assert (added.code, added.document()["secret"]) == (0, None)
     assert "close delay 5m is shorter than SLIPWAY_PARKING_WINDOW" in added.err
-    assert (again.code, "'acme' is there already" in again.err) == (1, True)
+    assert (again.code, "'acme' exists already" in again.err) == (1, True)
     assert "from-the-file" not in refused.err + added.out + added.err + again.err
 
 

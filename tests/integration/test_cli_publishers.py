@@ -72,7 +72,7 @@ def test_a_revoked_key_opens_nothing_and_its_name_stays_taken(slipway, engine):
         assert find_key_holder(connection, key) is None
         kept = [tuple(row) for row in connection.execute(KEPT)]
     assert revoked.code == 0
-    assert (again.code, "'odds' is revoked since" in again.err) == (1, True)
+    assert (again.code, "'odds' has been revoked since" in again.err) == (1, True)
     assert (anew.code, "odds-2" in anew.err) == (1, True)
     assert [row[0] for row in kept] == ["publisher_added", "publisher_revoked"]
     assert kept[1][:4] == ("publisher_revoked", "anna", "it leaked", None)

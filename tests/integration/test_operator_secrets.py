@@ -181,10 +181,10 @@ def test_an_exchange_that_is_going_on_ends_with_the_next(exchange, clock):
     [
         (OLD, {}, "in use already"),
         ("", {}, "1 to 1000"),
-        (NEW, {"switch": -HOUR}, "lies in the past"),
-        (NEW, {"switch": HOUR, "forget": timedelta(0)}, "must not lie before"),
+        (NEW, {"switch": -HOUR}, "a moment in the past"),
+        (NEW, {"switch": HOUR, "forget": timedelta(0)}, "must not be forgotten before"),
         (NEW, {"forget": timedelta(days=367)}, "within 366 days"),
-        ("an-api-key-of-many-characters", {}, "somebody's API key"),
+        ("an-api-key-of-many-characters", {}, "a publisher's API key"),
     ],
 )
 def test_an_exchange_that_cannot_be_meant_is_refused(

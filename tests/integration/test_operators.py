@@ -82,7 +82,7 @@ def test_a_code_is_taken_once_and_a_key_belongs_to_one_publisher(engine, vault):
     with engine.begin() as connection:
         add_operator(connection, ACME, vault=vault, person=ANNA)
 
-    with pytest.raises(OperatorExists, match="'acme' is there already"), engine.begin() as second:
+    with pytest.raises(OperatorExists, match="'acme' exists already"), engine.begin() as second:
         add_operator(second, replace(ACME, api_key=None), vault=vault, person=ANNA)
     with pytest.raises(ApiKeyTaken), engine.begin() as third:
         add_operator(third, replace(ACME, code="betsy"), vault=vault, person=ANNA)
@@ -116,7 +116,7 @@ def test_a_seamless_operator_always_announces_its_tickets(engine, vault):
             {"protocol": "seamless", "agent": "us", "url": "https://acme.example/?a=1"},
             "must not have a query",
         ),
-        ({"sign_calls": True}, "--sign is for seamless operators"),
+        ({"sign_calls": True}, "for seamless operators only"),
         ({"close_delay": timedelta(days=-1)}, "close delay must be from 0s"),
         ({"rate": 0.0}, "rate must be above 0"),
         ({"rate": float("nan")}, "rate must be above 0"),

@@ -119,12 +119,15 @@ def test_a_revision_says_what_it_does():
 
 
 def test_every_insert_names_its_columns():
-    """Else the next release's column would be one too many for this one."""
+    """Else the next release's column would be one too many for this one.
+
+    These are the texts; an insert of SQLModel names its columns anyway.
+    """
     found = [
         (path, insert["next"].strip())
         for path, source in modules(*PRODUCT)
         for insert in INSERT.finditer(source)
     ]
 
-    assert len(found) > 10, "it finds them"
+    assert len(found) >= 10, "it finds them"
     assert [(path, word) for path, word in found if word != "("] == []

@@ -1,5 +1,6 @@
 """Turns the errors of other parts into a sentence and an exit code. Loaded only after an error."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -8,7 +9,14 @@ from sqlalchemy.exc import DBAPIError
 
 from models.database.errors import is_transient
 from models.database.session import UnusableDatabase
-from models.operators import ApiKeyTaken, OperatorExists, OperatorInvalid, OperatorUnknown
+from models.operators import (
+    ApiKeyTaken,
+    OperatorExists,
+    OperatorInvalid,
+    OperatorProblem,
+    OperatorUnknown,
+    Remedy,
+)
 from models.platform.encryption import DecryptionFailed
 from models.settings.errors import InvalidSettings
 from producers.publisher import PublishError, SetupRefused
@@ -26,6 +34,30 @@ _WRONG_SETUP = (
 )
 _FAILED = (ApiKeyTaken, OperatorExists, OperatorUnknown, PublishError)
 
+# Which option an operator's field comes from.
+_OPTIONS: Mapping[str, str] = {
+    "url": "--url",
+    "protocol": "--protocol",
+    "agent": "--agent",
+    "sign_calls": "--sign",
+    "close_delay": "--close-delay",
+    "announces_tickets": "--announces-tickets",
+    "rate": "--rate",
+    "in_flight": "--in-flight",
+    "timezone": "--timezone",
+    "lottery_ticket": "--lottery-ticket",
+    "secret": "--secret-file",
+    "api_key": "--api-key-file",
+    "switch_at": "--switch-at",
+    "forget_at": "--forget-at",
+}
+_REMEDIES: Mapping[Remedy, str] = {
+    Remedy.ROTATE: "exchange it with `slipway operators rotate-secret {code}`, or fix the file",
+    Remedy.ADD_PUBLISHER: (
+        "add a publisher with `slipway publishers add NAME --operator {code}`, or fix the file"
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -38,9 +70,9 @@ class Explanation:
 def explain(error: Exception) -> Explanation | None:
     """Put *error* into words; none for one that only a bug can cause."""
     if isinstance(error, _WRONG_SETUP):
-        return Explanation(str(error), WRONG_USAGE)
+        return Explanation(_sentence(error), WRONG_USAGE)
     if isinstance(error, _FAILED):
-        return Explanation(str(error), FAILED)
+        return Explanation(_sentence(error), FAILED)
     if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
         return _database(error.orig)
     if isinstance(error, UnicodeEncodeError):
@@ -54,6 +86,25 @@ def explain(error: Exception) -> Explanation | None:
         )
         return Explanation(sentence, WRONG_USAGE)
     return None
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case OperatorInvalid():
+            return "; ".join(map(_problem, error.problems))
+        case OperatorExists() | OperatorUnknown():
+            return f"{error}; see `slipway operators list`"
+        case _:
+            return str(error)
+
+
+def _problem(problem: OperatorProblem) -> str:
+    """Return the problem with the option it comes from, and with what to do about it."""
+    option = _OPTIONS.get(problem.field or "")
+    where = "" if option is None else f" ({option})"
+    remedy = _REMEDIES.get(problem.remedy) if problem.remedy is not None else None
+    what_to_do = "" if remedy is None else f"; {remedy.format(code=problem.operator)}"
+    return f"{problem}{where}{what_to_do}"
 
 
 def _database(error: psycopg.Error) -> Explanation | None:

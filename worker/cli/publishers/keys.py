@@ -9,6 +9,7 @@ from models.publishers.keys import (
     PublisherExists,
     PublisherInvalid,
     PublisherLine,
+    PublisherOperatorUnknown,
     PublisherUnknown,
     add_publisher,
     list_publishers,
@@ -34,6 +35,8 @@ def add_key(
             )
     except PublisherInvalid as refusal:
         raise WrongUsage(str(refusal)) from None
+    except PublisherOperatorUnknown as refusal:
+        raise WrongUsage(f"{refusal}; see `slipway operators list`") from None
     except PublisherExists as refusal:
         raise Failed(str(refusal)) from None
     if as_json:
@@ -67,11 +70,11 @@ def revoke_key(name: str, *, who: str, why: str, as_json: bool) -> None:
         with transaction() as connection:
             revoke_publisher(connection, name, person=Person(who, why))
     except PublisherUnknown as refusal:
-        raise Failed(str(refusal)) from None
+        raise Failed(f"{refusal}; see `slipway publishers list`") from None
     if as_json:
         show_json({"name": name, "revoked": True})
         return
-    typer.echo(f"publisher {name} revoked: its key opens nothing any more")
+    typer.echo(f"publisher {name} key revoked")
 
 
 def _row(line: PublisherLine) -> tuple[str, ...]:
