@@ -1,4 +1,4 @@
-"""What became of events, for their publishers: one by its id, or those that did not go through."""
+"""Finds events for their publishers: by an id, or those that were not applied."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from models.events.event import ARRIVALS_END
 from models.history.ticket_status import TICKET_STATUS
 from models.vocabulary import Outcome, Reason
 
-FOUND_MAX: Final = 50  # of one id: it counts per ticket, so it may be on several (protocol H12)
-SEARCHED_MAX: Final = 10_000  # the newest of one id, of whatever operator
-# What did not go through, or not yet. Only these have an index to list them by.
+FOUND_MAX: Final = 50  # of one id: it counts per ticket, so several tickets may have it (H12)
+SEARCHED_MAX: Final = 10_000  # the newest of one id, of any operator
+# What was not applied, or not yet. Only these have an index for a list.
 LISTABLE: Final = (Outcome.PARKED, Outcome.REJECTED, Outcome.SUPERSEDED)
 
 _ALWAYS: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
-# Where two lines have the same moment, events of tickets stand before raw input.
+# At the same time, events of tickets come before raw input.
 _EVENT: Final = 2
 _RAW: Final = 1
 
-# Who dropped an event, and why, is for people of ours.
+# Who dropped an event and why is internal.
 _MESSAGE: Final = f"""
     CASE e.reason WHEN '{Reason.DROPPED}' THEN 'dropped by hand' ELSE e.message END AS message"""
 _EVENT_COLUMNS: Final = f"""
@@ -39,10 +39,10 @@ _RAW_COLUMNS: Final = f"""
     NULL AS ticket_status, NULL AS ticket_close_due_at, NULL AS ticket_closed_at"""
 _OF_OPERATORS = "(CAST(:operators AS text[]) IS NULL OR {} = ANY(CAST(:operators AS text[])))"
 
-# An id has no operator of its own (publishers number 1, 2, 3 on each ticket), so a search reads at
-# most SEARCHED_MAX rows before it looks at the operator. LATERAL with LIMIT keeps the planner at
-# one look-up by key for each of them, in the order of the index (event_id, ticket).
-# Raw input has no such order: of more than SEARCHED_MAX of one id, any are searched.
+# An id does not belong to one operator (publishers number 1, 2, 3 on each ticket), so a search
+# reads at most SEARCHED_MAX rows before it checks the operator. LATERAL with LIMIT makes the
+# planner look each of them up by key, in the order of the index (event_id, ticket).
+# Raw input has no such order: if more than SEARCHED_MAX rows have the id, any of them are searched.
 _OF_ID: Final = "SELECT ticket FROM ticket_event WHERE event_id = :event_id ORDER BY ticket DESC"
 _RAW_OF_ID: Final = "SELECT * FROM rejected_input WHERE event_id = :event_id"
 FIND_EVENTS: Final = text(f"""
@@ -65,7 +65,7 @@ FIND_RAW: Final = text(f"""
 EVENTS_BEYOND: Final = text(f"{_OF_ID} OFFSET :searched LIMIT 1")
 RAW_BEYOND: Final = text(f"{_RAW_OF_ID} OFFSET :searched LIMIT 1")
 
-# With the ticket's id: by the keys (operator, ticket_id) and (ticket, event_id).
+# With a ticket id: by the keys (operator, ticket_id) and (ticket, event_id).
 FIND_ON_TICKET: Final = text(f"""
     SELECT {_EVENT_COLUMNS}
       FROM operator o
@@ -76,16 +76,16 @@ FIND_ON_TICKET: Final = text(f"""
      WHERE {_OF_OPERATORS.format("o.code")}
      ORDER BY t.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
 _RAW_OF_TICKET: Final = "SELECT * FROM rejected_input WHERE ticket_id = ANY(:ticket_ids)"
-# The operators apart, for only so are they found by the index (ticket_id, operator).
+# A statement of its own for some operators: only then is the index (ticket_id, operator) used.
 _RAW_OF_TICKET_OF: Final = f"{_RAW_OF_TICKET} AND operator = ANY(CAST(:operators AS text[]))"
 
 
 def _raw_on_ticket(source: str) -> tuple[TextClause, TextClause]:
-    """What finds raw input of one event on one ticket, and whether there is more to search."""
-    found = text(f"""
+    """Return the statements that find an event's raw input on a ticket, and the rows beyond."""
+    find = text(f"""
         SELECT {_RAW_COLUMNS} FROM ({source} LIMIT :searched) AS r
          WHERE r.event_id = :event_id ORDER BY r.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
-    return found, text(f"{source} OFFSET :searched LIMIT 1")
+    return find, text(f"{source} OFFSET :searched LIMIT 1")
 
 
 FIND_RAW_ON_TICKET, RAW_ON_TICKET_BEYOND = _raw_on_ticket(_RAW_OF_TICKET)
@@ -102,7 +102,7 @@ _RAW_OF_PAGE: Final = f"""
 
 
 def _events_of_page(outcome: Outcome) -> str:
-    """The outcome stands in the text: only so is the partial index `ticket_event_listed` of use."""
+    """The outcome is a literal: only then does the planner use the index `ticket_event_listed`."""
     return f"""
     SELECT * FROM ticket_event
      WHERE outcome = '{outcome}' AND dropped_at IS NULL
@@ -113,7 +113,7 @@ def _events_of_page(outcome: Outcome) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _LineSource:
-    """A page's lines of one kind: of all operators, of some, and the last place searched."""
+    """The statements for one kind of lines: of all operators, of some, the last place searched."""
 
     of_all: TextClause
     of_some: TextClause
@@ -165,10 +165,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One event and how it ended or that it waits, or raw input that was no event of a ticket.
+    """One event with its outcome, or raw input that could not become an event of a ticket.
 
-    Raw input has the facts that could be made out, and no `ticket_…`. *at*: when it ended so, or
-    was parked. *ticket_status*: how its ticket stands now, like `resulted/won`.
+    Raw input has the facts that could be read, and no `ticket_…`. *ticket_status* is the ticket's
+    status now, like `resulted/won`.
     """
 
     place: Place
@@ -191,13 +191,13 @@ class LogLine:
 
     @property
     def at(self) -> datetime:
-        """When it ended so, or was parked."""
+        """When it got this outcome."""
         return self.place.at
 
 
 @dataclass(frozen=True, slots=True)
 class EventLogPage:
-    """Some lines, and the place behind which the next page begins; None: there is no more."""
+    """A part of the log. *next*: the place after which the next page begins, or None at the end."""
 
     lines: tuple[LogLine, ...]
     next: Place | None
@@ -205,13 +205,13 @@ class EventLogPage:
 
 @dataclass(frozen=True, slots=True)
 class EventsById:
-    """The events of an id. *more*: there may be others, which `ticket_id` finds."""
+    """The events with an id. *more*: there may be others, which a search with `ticket_id` finds."""
 
     lines: tuple[LogLine, ...]
     more: bool
 
 
-def find_event(
+def find_events_by_id(
     connection: Connection,
     event_id: str,
     *,
@@ -219,49 +219,49 @@ def find_event(
     ticket_id: str | None = None,
     searched: int = SEARCHED_MAX,
 ) -> EventsById:
-    """The events of this id, the newest tickets' first; of these operators, or of all (None).
+    """Return the events with this id, the newest tickets' first; *operators*: None means all.
 
-    Of an id that many tickets have, the newest *searched* are searched, and at most `FOUND_MAX`
-    given. On one ticket (*ticket_id*) an event is found whatever others have its id.
+    If many tickets have the id, the newest *searched* are searched, and at most `FOUND_MAX`
+    returned. On one ticket (*ticket_id*) an event is always found.
     """
-    asked = {
+    parameters = {
         "event_id": event_id,
         "operators": _listed(operators),
-        "limit": FOUND_MAX + 1,  # one more says whether there are others
+        "limit": FOUND_MAX + 1,  # one more shows whether there are others
         "searched": searched,
     }
     if ticket_id is None:
-        events, cut = _some(connection, FIND_EVENTS, asked, beyond=EVENTS_BEYOND)
-        raw, raw_cut = _some(connection, FIND_RAW, asked, beyond=RAW_BEYOND)
+        events, cut = _some(connection, FIND_EVENTS, parameters, beyond=EVENTS_BEYOND)
+        raw, raw_cut = _some(connection, FIND_RAW, parameters, beyond=RAW_BEYOND)
         return EventsById((*events, *raw), cut or raw_cut)
-    normal = normalize("NFC", ticket_id)  # as a ticket's id is kept; raw input is as it came
-    asked |= {"ticket_id": normal, "ticket_ids": [ticket_id, normal]}
-    found, beyond = (
+    normal = normalize("NFC", ticket_id)  # as ticket ids are stored; raw input is stored as it came
+    parameters |= {"ticket_id": normal, "ticket_ids": [ticket_id, normal]}
+    find_raw, beyond = (
         (FIND_RAW_ON_TICKET, RAW_ON_TICKET_BEYOND)
         if operators is None
         else (FIND_RAW_ON_TICKET_OF, RAW_ON_TICKET_OF_BEYOND)
     )
-    events, cut = _some(connection, FIND_ON_TICKET, asked, beyond=None)
-    raw, raw_cut = _some(connection, found, asked, beyond=beyond)
+    events, cut = _some(connection, FIND_ON_TICKET, parameters, beyond=None)
+    raw, raw_cut = _some(connection, find_raw, parameters, beyond=beyond)
     return EventsById((*events, *raw), cut or raw_cut)
 
 
 def _some(
     connection: Connection,
     statement: TextClause,
-    asked: dict[str, Any],
+    parameters: dict[str, Any],
     *,
     beyond: TextClause | None,
 ) -> tuple[list[LogLine], bool]:
-    """The first lines of *statement*, and whether it has more, or did not search all."""
-    lines = _lines(connection, statement, asked)
+    """Return the first lines of *statement*, and whether there may be more."""
+    lines = _lines(connection, statement, parameters)
     more = len(lines) > FOUND_MAX or (
-        beyond is not None and connection.execute(beyond, asked).first() is not None
+        beyond is not None and connection.execute(beyond, parameters).first() is not None
     )
     return lines[:FOUND_MAX], more
 
 
-def list_troubled(
+def list_not_applied(
     connection: Connection,
     outcomes: Sequence[Outcome],
     *,
@@ -271,21 +271,20 @@ def list_troubled(
     after: Place | None = None,
     searched: int = SEARCHED_MAX,
 ) -> EventLogPage:
-    """A page of events that did not go through, newest first, beginning behind *after*.
+    """Return a page of events that were not applied, newest first, beginning after *after*.
 
-    *outcomes* are among `LISTABLE`; `rejected` includes raw input. What a person has dealt with
-    (`slipway events … drop`) is left out. *operators*: as for `find_event`.
-    For some operators' lines at most *searched* of each outcome are searched, so a page may hold
-    few lines, or none, and have a next one.
+    *outcomes* are among `LISTABLE`; `rejected` includes raw input. What a person has dropped is
+    left out. *operators*: None means all. For some operators' lines at most *searched* of each
+    outcome are searched, so a page may hold few lines, or none, and have a next one.
     """
     start = after or Place(_ALWAYS, _EVENT, ARRIVALS_END)
-    asked = {
+    parameters = {
         "operators": _listed(operators),
         "since": since or _NEVER,
         "at": start.at,
         "kind": start.kind,
         "number": start.number,
-        "limit": limit + 1,  # one more says whether there is a next page
+        "limit": limit + 1,  # one more shows whether there is a next page
         "searched": searched,
     }
     sources = [SOURCES[outcome] for outcome in set(outcomes)]
@@ -295,18 +294,18 @@ def list_troubled(
     ends: list[Place] = []
     for source in sources:
         if operators is None:
-            lines += _lines(connection, source.of_all, asked)
+            lines += _lines(connection, source.of_all, parameters)
             continue
-        some = _lines(connection, source.of_some, asked)
+        some = _lines(connection, source.of_some, parameters)
         lines += some
         if len(some) <= limit:
-            last = connection.execute(source.searched, asked).mappings()
+            last = connection.execute(source.searched, parameters).mappings()
             ends += [Place(**row) for row in last]
     return _page(lines, limit, end=max(ends, key=_order_of, default=None))
 
 
 def _page(lines: Sequence[LogLine], limit: int, *, end: Place | None) -> EventLogPage:
-    """The newest *limit* of the lines down to *end*, behind which not all was searched."""
+    """Return the newest *limit* lines down to *end*, after which not everything was searched."""
     ordered = sorted(lines, key=_order, reverse=True)
     if end is not None:
         ordered = [line for line in ordered if _order(line) >= _order_of(end)]
@@ -322,12 +321,16 @@ def _order(line: LogLine) -> tuple[datetime, int, int]:
     return _order_of(line.place)
 
 
-def _lines(connection: Connection, statement: TextClause, asked: dict[str, Any]) -> list[LogLine]:
-    return [_line(dict(row)) for row in connection.execute(statement, asked).mappings()]
+def _lines(
+    connection: Connection, statement: TextClause, parameters: dict[str, Any]
+) -> list[LogLine]:
+    return [_line(dict(row)) for row in connection.execute(statement, parameters).mappings()]
 
 
 def _line(row: dict[str, Any]) -> LogLine:
-    return LogLine(place=Place(row.pop("at"), row.pop("kind"), row.pop("number")), **row)
+    return LogLine(
+        place=Place(at=row.pop("at"), kind=row.pop("kind"), number=row.pop("number")), **row
+    )
 
 
 def _listed(operators: Sequence[str] | None) -> list[str] | None:

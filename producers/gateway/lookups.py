@@ -18,8 +18,8 @@ from models.history.event_log import (
     EventLogPage,
     EventsById,
     Place,
-    find_event,
-    list_troubled,
+    find_events_by_id,
+    list_not_applied,
 )
 from models.platform.timestamps import TIMESTAMP_PATTERN, parse_timestamp
 from models.publishers.keys import KeyHolder
@@ -112,7 +112,7 @@ async def events(
     place = None if after is None else _read_cursor(after)
 
     def read(connection: Connection) -> EventLogPage:
-        return list_troubled(
+        return list_not_applied(
             connection,
             outcomes,
             operators=holder.operators or None,
@@ -152,7 +152,7 @@ async def event(
     ids = [value for value in (event_id, ticket_id, operator) if value is not None]
 
     def read(connection: Connection) -> EventsById:
-        return find_event(connection, event_id, operators=operators, ticket_id=ticket_id)
+        return find_events_by_id(connection, event_id, operators=operators, ticket_id=ticket_id)
 
     matches = EventsById((), more=False)
     if operators != [] and all(map(_is_id, ids)):

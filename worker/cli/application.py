@@ -48,7 +48,7 @@ class Slipway(LazyGroup):
             "Run a simulated partner: verify every signature, answer 200, and print each request.",
         ),
         "ticket": LazyCommand(
-            "worker.cli.tickets.commands:one",
+            "worker.cli.tickets.commands:ticket_app",
             "Show one ticket's history: why it is not closed, and everything that happened to it.",
         ),
         "tickets": LazyCommand("worker.cli.tickets.commands:app", "List an operator's tickets."),

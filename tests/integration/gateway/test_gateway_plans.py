@@ -13,8 +13,8 @@ from models.history.event_log import (
     EventLogPage,
     EventsById,
     LogLine,
-    find_event,
-    list_troubled,
+    find_events_by_id,
+    list_not_applied,
 )
 from models.vocabulary import Outcome
 from tests.support.harness import Harness
@@ -95,8 +95,8 @@ def test_a_list_reads_what_it_shows(crowded, caller):
 
 def test_a_page_of_what_did_not_go_through_reads_what_it_shows(crowded):
     def page() -> object:
-        first = list_troubled(crowded, [Outcome.REJECTED], operators=None, limit=SHOWN)
-        return list_troubled(
+        first = list_not_applied(crowded, [Outcome.REJECTED], operators=None, limit=SHOWN)
+        return list_not_applied(
             crowded, [Outcome.REJECTED], operators=None, limit=SHOWN, after=first.next
         )
 
@@ -114,12 +114,12 @@ def test_pages_of_an_operator_among_others_are_bounded_and_leave_nothing_out(cro
     crowded.execute(text("UPDATE rejected_input SET operator = 'acme' WHERE id % 100 = 0"))
     crowded.execute(text("ANALYZE"))
     outcomes = [Outcome.REJECTED, Outcome.PARKED]
-    every = list_troubled(crowded, outcomes, operators=None, limit=5000)
+    every = list_not_applied(crowded, outcomes, operators=None, limit=5000)
     wanted = [line for line in every.lines if line.operator == "acme"]
     searched, found, after, pages = 50, list[LogLine](), None, 0
 
     def page() -> EventLogPage:
-        return list_troubled(
+        return list_not_applied(
             crowded, outcomes, operators=["acme"], limit=limit, after=after, searched=searched
         )
 
@@ -139,7 +139,7 @@ def test_pages_of_an_operator_among_others_are_bounded_and_leave_nothing_out(cro
 
 
 def test_an_event_is_found_by_its_id(crowded):
-    plans = plans_of(crowded, lambda: find_event(crowded, "e7", operators=["acme"]))
+    plans = plans_of(crowded, lambda: find_events_by_id(crowded, "e7", operators=["acme"]))
 
     assert {"ticket_event_event_id", "rejected_input_event"} <= plans.indexes
     assert rows(plans, "ticket_event") <= 2  # searched, then shown
@@ -179,7 +179,7 @@ def test_an_id_that_all_tickets_have_is_read_on_the_newest_alone(crowded, operat
     crowded.execute(SAME_ID)
     crowded.execute(text("ANALYZE"))
 
-    plans = plans_of(crowded, lambda: find_event(crowded, "same", operators=operators))
+    plans = plans_of(crowded, lambda: find_events_by_id(crowded, "same", operators=operators))
 
     every = 1 if operators is None else 2
     assert {"ticket_event_event_id", "ticket_pkey"} <= plans.indexes
@@ -196,7 +196,7 @@ def test_an_id_that_others_have_on_all_tickets_is_searched_up_to_a_bound(crowded
     crowded.execute(text("ANALYZE"))
 
     def find() -> EventsById:
-        return find_event(crowded, asked or "same", operators=["acme"], searched=300)
+        return find_events_by_id(crowded, asked or "same", operators=["acme"], searched=300)
 
     plans = plans_of(crowded, find)
 
@@ -213,7 +213,9 @@ def test_an_event_on_a_named_ticket_is_found_by_the_keys_alone(crowded, operator
     crowded.execute(text("ANALYZE"))
 
     def find() -> EventsById:
-        return find_event(crowded, "same", operators=operators, ticket_id="T2000", searched=300)
+        return find_events_by_id(
+            crowded, "same", operators=operators, ticket_id="T2000", searched=300
+        )
 
     plans = plans_of(crowded, find)
 

@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from models.vocabulary import Outcome
-from worker.cli.events import change as changes
-from worker.cli.events import show as details
+from worker.cli.events import pages, resolve
 from worker.cli.help_pages import command_group
 from worker.cli.option_groups import with_option_groups
 from worker.cli.options import AsJson, OneOperator
@@ -53,7 +52,7 @@ def _add_list(group: typer.Typer, outcome: Outcome) -> None:
     )
     @with_option_groups
     def list_events(*, selection: EventSelectionOptions, as_json: AsJson = False) -> None:
-        details.show_events(outcome, selection, as_json=as_json)
+        pages.show_events(outcome, selection, as_json=as_json)
 
 
 def _add_show(group: typer.Typer, outcome: Outcome) -> None:
@@ -69,7 +68,7 @@ def _add_show(group: typer.Typer, outcome: Outcome) -> None:
         ticket: OneTicket = None,
         as_json: AsJson = False,
     ) -> None:
-        details.show_event(outcome, event_id, operator=operator, ticket=ticket, as_json=as_json)
+        pages.show_event(outcome, event_id, operator=operator, ticket=ticket, as_json=as_json)
 
 
 def _add_retry_of_parked(group: typer.Typer) -> None:
@@ -79,7 +78,7 @@ def _add_retry_of_parked(group: typer.Typer) -> None:
         ids: EventIds = None, *, selection: EventSelectionOptions, change: ChangeOptions
     ) -> None:
         """Decide parked events now. Those that still have to wait stay parked: exit code 1."""
-        changes.retry_events(Outcome.PARKED, ids or [], selection, change, as_now=False)
+        resolve.retry_events(Outcome.PARKED, ids or [], selection, change, as_now=False)
 
 
 def _add_retry(group: typer.Typer, outcome: Outcome) -> None:
@@ -103,7 +102,7 @@ def _add_retry(group: typer.Typer, outcome: Outcome) -> None:
         selection: EventSelectionOptions,
         change: ChangeOptions,
     ) -> None:
-        changes.retry_events(outcome, ids or [], selection, change, as_now=as_now)
+        resolve.retry_events(outcome, ids or [], selection, change, as_now=as_now)
 
 
 def _add_drop(group: typer.Typer, outcome: Outcome) -> None:
@@ -121,7 +120,7 @@ def _add_drop(group: typer.Typer, outcome: Outcome) -> None:
         selection: EventSelectionOptions,
         change: ExplainedChangeOptions,
     ) -> None:
-        changes.drop_events(outcome, ids or [], selection, change)
+        resolve.drop_events(outcome, ids or [], selection, change)
 
 
 for _outcome, _help in _GROUPS.items():

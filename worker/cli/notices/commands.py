@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.help_pages import command_group
-from worker.cli.notices import change as changes
-from worker.cli.notices import show as details
+from worker.cli.notices import pages, resolve
 from worker.cli.option_groups import with_option_groups
 from worker.cli.options import AsJson, OneOperator
 from worker.cli.triage.options import (
@@ -55,20 +54,20 @@ def list_undelivered(*, operator: OneOperator = None, page: PageOptions) -> None
 
     The next to be tried comes first. What waits behind another notice of its ticket is not listed.
     """
-    details.show_undelivered(operator, page)
+    pages.show_undelivered(operator, page)
 
 
 @dead.command("list", epilog="Example: slipway notices dead list --operator acme --since 1h")
 @with_option_groups
 def list_dead(*, selection: NoticeSelectionOptions, as_json: AsJson = False) -> None:
     """List dead notices, newest first, with what waits behind each."""
-    details.show_dead(selection, as_json=as_json)
+    pages.show_dead(selection, as_json=as_json)
 
 
 @dead.command("show", epilog="Example: slipway notices dead show 4711")
 def show(notice_id: NoticeId, *, as_json: AsJson = False) -> None:
     """Show one dead notice: its body, every attempt, what waits behind it, its resolutions."""
-    details.show_notice(notice_id, as_json=as_json)
+    pages.show_notice(notice_id, as_json=as_json)
 
 
 @dead.command("retry", epilog="Example: slipway notices dead retry 4711 --why 'they fixed it'")
@@ -77,7 +76,7 @@ def retry(
     ids: NoticeIds = None, *, selection: NoticeSelectionOptions, change: ChangeOptions
 ) -> None:
     """Send dead notices again, starting now and with a full retry schedule."""
-    changes.retry(ids or [], selection, change)
+    resolve.retry(ids or [], selection, change)
 
 
 @dead.command(
@@ -103,4 +102,4 @@ def skip(
     if delivered and not_delivered:
         raise typer.BadParameter("--delivered and --not-delivered exclude each other")
     known = delivered if delivered or not_delivered else None
-    changes.skip(ids or [], selection, change, delivered=known)
+    resolve.skip(ids or [], selection, change, delivered=known)

@@ -11,7 +11,7 @@ from worker.cli.options import AsJson, OneOperator
 from worker.cli.tickets import history, unended
 from worker.cli.triage.options import PageOptions
 
-one = one_command()
+ticket_app = one_command()
 app = command_group("An operator's tickets.")
 
 
@@ -24,7 +24,7 @@ class UnendedStatus(StrEnum):
     RESULTED = "resulted"
 
 
-@one.command(epilog="Example: slipway ticket 1330556611374148608 --operator acme")
+@ticket_app.command(epilog="Example: slipway ticket 1330556611374148608 --operator acme")
 def ticket(
     ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
     *,

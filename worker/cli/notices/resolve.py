@@ -16,8 +16,8 @@ from models.triage import (
     resolve_dead,
 )
 from worker.cli.errors import WrongUsage
+from worker.cli.notices.pages import last_response
 from worker.cli.notices.sentences import did_resolve, outlook, will_resolve
-from worker.cli.notices.show import last_response
 from worker.cli.output import remark
 from worker.cli.triage.display import counted
 from worker.cli.triage.options import ChangeOptions, SelectionOptions
