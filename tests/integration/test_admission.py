@@ -199,7 +199,8 @@ def test_a_gate_in_somebody_s_hands_is_looked_at_again_soon(harness, deliverers,
     owe(harness, 3)
     owe(harness, 3, operator="bravo", prefix="B")
     one, _ = deliverers
-    one.claim(places=0)
+    with engine.begin() as connection:
+        one.claim_within(connection, places=0)  # creates the circuits
     with engine.begin() as frozen:
         frozen.execute(text("SELECT FROM circuit WHERE operator = 1 FOR UPDATE"))
         told = one.claim()

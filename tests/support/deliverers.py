@@ -65,8 +65,8 @@ class Deliverer:
     ) -> Recorded:
         """The same came of each of *claims*, and is recorded."""
         listed = list(claims)
-        for one in listed:
-            self.admission.in_flight.ended(one.operator)
+        for claim in listed:
+            self.admission.in_flight.ended(claim.operator)
         return self.hear(*listed, verdict=verdict, status=status)
 
     def hear(
@@ -75,21 +75,24 @@ class Deliverer:
         """The same came late of each of *claims*, whose calls were counted as over before."""
         problem = f"answered {status}"
         return self.harness.record_attempts(
-            *(Attempt(one, verdict, TOOK, http_status=status, problem=problem) for one in claims)
+            *(
+                Attempt(claim, verdict, TOOK, http_status=status, problem=problem)
+                for claim in claims
+            )
         )
 
     def deliver(self, verdict: Verdict = DELIVERED, status: int | None = 200) -> list[str]:
         """Claim what may go now, and answer it; its tickets."""
         claims = self.claim()
         self.answer(claims, verdict, status)
-        return [one.ticket_id for one in claims]
+        return [claim.ticket_id for claim in claims]
 
     def _seconds(self) -> float:
         return self.harness.now.timestamp()
 
 
 def owe(harness: Harness, count: int, *, prefix: str = "T", operator: str = OPERATOR) -> list[str]:
-    """Win so many tickets; all are due in the same moment, a second before the present one."""
+    """Win *count* tickets; all are due at the same time, a second ago."""
     names = [f"{prefix}{number}" for number in range(count)]
     harness.publish(*(harness.event("ticket_win", name, operator=operator) for name in names))
     harness.wait(timedelta(seconds=1))

@@ -1,4 +1,4 @@
-"""Wires with the terms a test wants, and one call over them."""
+"""HTTP clients with the limits that a test wants, and one call with them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,23 +20,23 @@ Post = Callable[..., CallResult]
 
 
 @contextmanager
-def open_wire(**terms: object) -> Iterator[HttpClient]:
-    """Open a wire to this machine, with other *terms* where given, and close it."""
-    given: dict[str, Any] = {
+def open_client(**limits: object) -> Iterator[HttpClient]:
+    """Open a client that may call this machine; *limits* replace the usual ones."""
+    usual: dict[str, Any] = {
         "connect_timeout": LONG,
         "networks": LOOPBACK,
         "response_bytes_max": BYTES_MAX,
     }
-    wire = HttpClient(TransferLimits(**(given | terms)), calls_max=CALLS_MAX)
-    yield wire
-    wire.close()
+    client = HttpClient(TransferLimits(**(usual | limits)), calls_max=CALLS_MAX)
+    yield client
+    client.close()
 
 
-def post_over(
-    wire: HttpClient, url: str, *, body: bytes = b"{}", timeout: timedelta = LONG
+def post_with(
+    client: HttpClient, url: str, *, body: bytes = b"{}", timeout: timedelta = LONG
 ) -> CallResult:
-    """Make one call and wait for its reply."""
-    wire.start(HttpCall(call_id=1, url=url, headers={}, body=body, timeout=timeout))
-    (answered,) = wire.finished(LONG)
-    assert answered.call_id == 1
-    return answered.result
+    """Make one call and wait for its result."""
+    client.start(HttpCall(call_id=1, url=url, headers={}, body=body, timeout=timeout))
+    (call,) = client.finished(LONG)
+    assert call.call_id == 1
+    return call.result

@@ -22,12 +22,12 @@ class TwoDeliverers:
     loops: tuple[DeliveryLoop, DeliveryLoop]
     threads: ThreadPoolExecutor
 
-    def publish(self, *words: str) -> None:
+    def publish(self, *actions: str) -> None:
         """Apply these events to the one ticket, `win` for `ticket_win`."""
-        self.scene.publish(OPERATOR, *((f"ticket_{word}", TICKET) for word in words))
+        self.scene.publish(OPERATOR, *((f"ticket_{action}", TICKET) for action in actions))
 
     def answers(self, *answers: Respond | CloseWithoutAnswer) -> None:
-        """The first request gets the first of *answers*, and so on; whatever follows is taken."""
+        """The first request gets the first of *answers*, and so on; the rest is accepted."""
         for answer in reversed(answers):
             self.partner.behave(Rule(answer, first=1))
 
@@ -50,10 +50,10 @@ class TwoDeliverers:
         rows = self.scene.rows("SELECT ended FROM notice ORDER BY number")
         return [row.ended for row in rows]
 
-    def told(self) -> list[str]:
+    def sent(self) -> list[str]:
         """What the partner was sent, in order: `win` for `ticket_win`."""
         entries = self.partner.ledger.entries()
-        return [(one.action or "").removeprefix("ticket_") for one in entries]
+        return [(entry.action or "").removeprefix("ticket_") for entry in entries]
 
 
 @contextmanager

@@ -30,19 +30,19 @@ def test_the_twentieth_in_a_row_gives_it_up(verdict):
 
 
 @pytest.mark.parametrize("answer", [Delivered(), Dead("answered 404")], ids=repr)
-def test_an_answer_that_settles_something_starts_the_row_anew(answer):
-    troubles = FailureStreaks().after([attempt(Unanswered(PAUSE))] * 19)
+def test_an_answer_that_settles_something_starts_the_streak_again(answer):
+    streaks = FailureStreaks().after([attempt(Unanswered(PAUSE))] * 19)
 
-    after = troubles.after([attempt(answer), *[attempt(Unanswered(PAUSE))] * 19])
+    after = streaks.after([attempt(answer), *[attempt(Unanswered(PAUSE))] * 19])
 
     assert after.given_up == {}
 
 
 def create(verdict: Verdict, status: int | None) -> Attempt:
-    one = attempt(verdict)
-    claim = replace(one.claim, action=Action.CREATE)
+    failed = attempt(verdict)
+    claim = replace(failed.claim, action=Action.CREATE)
     refused = isinstance(verdict, Dead)
-    return replace(one, http_status=status, claim=claim, refused=refused)
+    return replace(failed, http_status=status, claim=claim, refused=refused)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_creates_that_a_partner_refuses_or_puts_off_are_no_reason_to_stop(verdic
 @pytest.mark.parametrize("refused", [True, False])
 def test_discards_of_tickets_that_the_partner_does_not_know_are_none_either(refused):
     """They go on after a refusal (rule 10), so no verdict says that it was one."""
-    one = attempt(RetryLater(PAUSE))
-    claim = replace(one.claim, action=Action.DISCARD)
-    discard = replace(one, claim=claim, http_status=404 if refused else 503, refused=refused)
+    failed = attempt(RetryLater(PAUSE))
+    claim = replace(failed.claim, action=Action.DISCARD)
+    discard = replace(failed, claim=claim, http_status=404 if refused else 503, refused=refused)
 
     assert bool(FailureStreaks().after([discard] * 32).given_up) is not refused
 
@@ -77,11 +77,11 @@ def test_creates_that_fail_otherwise_count_like_anything_else(verdict, status):
     assert FailureStreaks().after([create(verdict, status)] * 20).given_up
 
 
-def test_who_is_given_up_starts_anew():
-    troubles = FailureStreaks().after([attempt(Unanswered(PAUSE))] * 30)
+def test_a_partner_given_up_starts_again():
+    streaks = FailureStreaks().after([attempt(Unanswered(PAUSE))] * 30)
 
-    assert troubles.counts == {}
-    assert troubles.after([attempt(Unanswered(PAUSE))]).given_up == {}
+    assert streaks.counts == {}
+    assert streaks.after([attempt(Unanswered(PAUSE))]).given_up == {}
 
 
 def test_partners_are_counted_apart():
@@ -94,7 +94,7 @@ def test_partners_are_counted_apart():
 
 def test_counting_what_was_not_recorded_leaves_no_trace():
     """The batch is tried again, and must not count twice."""
-    troubles = FailureStreaks().after([attempt(RetryLater(PAUSE))] * 10)
-    troubles.after([attempt(RetryLater(PAUSE))] * 9)
+    streaks = FailureStreaks().after([attempt(RetryLater(PAUSE))] * 10)
+    streaks.after([attempt(RetryLater(PAUSE))] * 9)
 
-    assert troubles.counts == {1: 10}
+    assert streaks.counts == {1: 10}

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from worker.delivery.admission import CallsInFlight, fair_share
 
 operators = st.integers(min_value=1, max_value=60)
-appetites = st.dictionaries(operators, st.integers(min_value=1, max_value=64), max_size=60)
+demands = st.dictionaries(operators, st.integers(min_value=1, max_value=64), max_size=60)
 in_flight = st.dictionaries(operators, st.integers(min_value=1, max_value=64)).map(Counter)
 place_counts = st.integers(min_value=0, max_value=300)
 NOTHING: Counter[int] = Counter()
 
 
-@given(appetites, in_flight, place_counts)
-def test_shares_never_exceed_the_places_nor_anyone_s_wish(wanted, held, places):
+@given(demands, in_flight, place_counts)
+def test_shares_never_exceed_the_places_nor_what_is_wanted(wanted, held, places):
     rooms = fair_share(wanted, held, places)
 
     assert rooms.keys() == wanted.keys()
@@ -23,8 +23,8 @@ def test_shares_never_exceed_the_places_nor_anyone_s_wish(wanted, held, places):
     assert all(0 <= rooms[operator] <= wanted[operator] for operator in wanted)
 
 
-@given(appetites, in_flight, place_counts)
-def test_nobody_comes_to_have_more_than_is_left_free_for_the_next(wanted, held, places):
+@given(demands, in_flight, place_counts)
+def test_no_partner_comes_to_have_more_than_is_left_free_for_the_next(wanted, held, places):
     rooms = fair_share(wanted, held, places)
 
     left = places - sum(rooms.values())
@@ -33,8 +33,8 @@ def test_nobody_comes_to_have_more_than_is_left_free_for_the_next(wanted, held, 
             assert held[operator] + room <= max(1, left + 1)
 
 
-@given(appetites, in_flight, place_counts)
-def test_nobody_gets_less_than_another_while_wanting_more(wanted, held, places):
+@given(demands, in_flight, place_counts)
+def test_no_partner_gets_less_than_another_while_wanting_more(wanted, held, places):
     rooms = fair_share(wanted, held, places)
 
     has = {operator: held[operator] + rooms[operator] for operator in wanted}
@@ -44,7 +44,7 @@ def test_nobody_gets_less_than_another_while_wanting_more(wanted, held, places):
         assert max(grown) - min(wanting) <= 1
 
 
-@given(appetites, st.integers(min_value=1, max_value=300))
+@given(demands, st.integers(min_value=1, max_value=300))
 def test_there_is_always_a_place_for_who_has_none(wanted, places):
     """A process with few places serves one partner after the other, but it serves."""
     rooms = fair_share(wanted, NOTHING, places)

@@ -143,7 +143,7 @@ def test_a_field_without_a_value_is_null_and_never_left_out(action, fields):
 
 @pytest.mark.parametrize("action", IN_ORDER)
 def test_what_the_contract_does_not_list_is_never_sent_on(action):
-    """Design.md 4; a cash-out's amount does not travel either (contracts 5.2)."""
+    """A cash-out's amount is not sent either (contracts 5.2)."""
     strangers = {"shop": "12", "correction": True, "game": "x", "feature_buy": False}
     if action in ("ticket_win", "ticket_lost", "ticket_closed"):
         strangers |= {"net_payout": 900, "reason": "cashed out"}
@@ -176,7 +176,7 @@ def test_every_notice_has_its_fields():
     ],
 )
 def test_a_reason_becomes_a_slug(reason, sent):
-    """Design.md 5.5: no outgoing PAM string holds a space (contracts 5.1)."""
+    """No outgoing PAM string holds a space (contracts 5.1)."""
     assert slug(reason) == sent
     assert json.loads(bodied("ticket_rollback", {"reason": reason}))["data"]["reason"] == sent
 

@@ -58,7 +58,7 @@ def test_what_may_pass_is_tried_again(status):
 
 
 @pytest.mark.parametrize("status", [408, 502, 504, 520, 521, 522, 523, 524])
-@pytest.mark.parametrize("claim", [WIN, CREATE, RESERVE, DISCARD], ids=lambda one: one.action)
+@pytest.mark.parametrize("claim", [WIN, CREATE, RESERVE, DISCARD], ids=lambda claim: claim.action)
 def test_when_somebody_between_gave_up_the_partner_may_act_yet(claim, status):
     """Rule 15: as good as no answer."""
     assert isinstance(verdict(claim, answer(status)), Unanswered)
@@ -67,7 +67,7 @@ def test_when_somebody_between_gave_up_the_partner_may_act_yet(claim, status):
     assert ended.perhaps_delivered
 
 
-@pytest.mark.parametrize("claim", [CREATE, RESERVE], ids=lambda one: one.action)
+@pytest.mark.parametrize("claim", [CREATE, RESERVE], ids=lambda claim: claim.action)
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422])
 def test_a_4xx_refuses_a_create_for_good(claim, status):
     """401 and 403 too: they may be about the player."""
@@ -157,9 +157,9 @@ def test_retry_after_is_honoured(status):
 def test_a_date_in_retry_after_counts_from_the_answer():
     claim = replace(WIN, claimed_at=NOW - timedelta(milliseconds=20))
 
-    told = answer(503, retry_after="Fri, 20 Nov 2026 10:01:00 GMT")
+    late = answer(503, retry_after="Fri, 20 Nov 2026 10:01:00 GMT")
 
-    assert verdict(claim, told) == RetryLater(timedelta(minutes=1))
+    assert verdict(claim, late) == RetryLater(timedelta(minutes=1))
 
 
 def test_what_could_not_be_sent_keeps_its_reason():
@@ -220,8 +220,8 @@ def test_a_repeat_has_the_same_bytes_and_key_and_a_signature_of_its_own():
 
 @given(st.text(min_size=1, max_size=64), st.text(min_size=1, max_size=64))
 def test_an_idempotency_key_fits_a_header_and_stays_unique(one, other):
-    def key(kept: str) -> str:
-        claim = replace(WIN, stored_key=kept)
+    def key(stored: str) -> str:
+        claim = replace(WIN, stored_key=stored)
         return (
             PamAdapter()
             .build_request(claim, PARTNER, secret="s", at=NOW)

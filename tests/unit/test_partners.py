@@ -1,4 +1,4 @@
-"""The partners as delivery knows them: secrets opened once, and what cannot be sent said so."""
+"""The partners as delivery knows them: secrets decrypted once, and what cannot be sent reported."""
 
 from dataclasses import replace
 
@@ -46,18 +46,18 @@ def test_a_protocol_that_is_not_spoken_here_is_named(caplog):
     assert [record.message for record in caplog.records] == ["partner_unusable"]
 
 
-def test_who_cannot_be_sent_to_is_told_for_as_long_as_that_is_so(caplog):
-    """The log tells of the change once; an alert asks how things stand."""
+def test_a_partner_that_cannot_be_sent_to_is_reported_for_as_long_as_that_is_so(caplog):
+    """The log reports the change once; an alert needs the current state."""
     sealed_elsewhere = Vault.with_keys([SecretStr(Fernet.generate_key().decode())]).seal("a-secret")
     known = partners_with(pam=PamAdapter())
     unopened = replace(ACME, secret=sealed_elsewhere)
 
-    stands = []
+    states = []
     for partners in ([unopened], [unopened], [unopened], [ACME], []):
         known.replace(partners)
-        stands.append(known.unusable)
+        states.append(known.unusable)
 
-    assert stands == [*3 * [{ACME.code: True}], {ACME.code: False}, {}]
+    assert states == [*3 * [{ACME.code: True}], {ACME.code: False}, {}]
     assert len(caplog.records) == 1
 
 
@@ -77,8 +77,8 @@ def test_what_a_partner_repeats_of_our_secret_is_not_kept():
     long, short = known.get(ACME.id), known.get(2)
     assert isinstance(long, Ready)
     assert isinstance(short, Ready)
-    said = HttpResponse(400, b'{"message":"the-first-secret is wrong, ok"}')
+    response = HttpResponse(400, b'{"message":"the-first-secret is wrong, ok"}')
 
-    assert long.redacted(said) == HttpResponse(400, b'{"message":"(secret) is wrong, ok"}')
-    assert short.redacted(said) == said, "two characters stand in every answer"
+    assert long.redacted(response) == HttpResponse(400, b'{"message":"(secret) is wrong, ok"}')
+    assert short.redacted(response) == response, "two characters are in every response"
     assert long.redacted(NoResponse("timeout")) == NoResponse("timeout")

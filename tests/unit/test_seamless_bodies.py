@@ -99,7 +99,7 @@ def test_a_void_that_pays_another_sum_is_a_payout(net_payout, path):
 
 
 def test_a_cash_out_brings_its_own_amount():
-    """Design.md 4: `net_payout` on `ticket_win`."""
+    """`net_payout` on `ticket_win`."""
     assert fields(settled(Action.WIN, net_payout=750))["amount"] == 7.5
     assert fields(settled(Action.WIN, net_payout=None))["amount"] == 12
 
@@ -131,7 +131,7 @@ def test_a_rollback_has_no_call():
     ],
 )
 def test_amounts_are_exact_in_the_currency_s_units(currency, cents, written):
-    """Design.md 4: EUR 500 = 5.00, JPY 500 = 500 yen."""
+    """EUR 500 = 5.00, JPY 500 = 500 yen."""
     state = a_round(currency=currency, net_payout=cents)
 
     made = message(state, NewNotice(Action.WIN, 1, {}, event_id="e", at=AT))

@@ -103,9 +103,9 @@ def deliver(scene: DeliverySetup, partner: SimulatedPartner, *rules: Rule) -> Se
 
 def by_ticket(entries: Sequence[LedgerEntry]) -> dict[str | None, LedgerEntry]:
     """Each action that was sent for its own ticket, and not what followed it."""
-    found = {entry.action: entry for entry in entries if entry.action == entry.ticket_id}
-    assert len(found) == sum(entry.action == entry.ticket_id for entry in entries), "sent once"
-    return found
+    by_action = {entry.action: entry for entry in entries if entry.action == entry.ticket_id}
+    assert len(by_action) == sum(entry.action == entry.ticket_id for entry in entries), "sent once"
+    return by_action
 
 
 def heads(entry: LedgerEntry) -> dict[str, str]:
@@ -133,7 +133,7 @@ def test_every_action_arrives_with_exactly_the_documented_fields_and_headers(sce
 
 
 def test_the_idempotency_key_is_operator_ticket_action_and_generation(scene, partner):
-    """Design.md 5.5; the second win after a rollback has the bytes of the first."""
+    """H42; the second win after a rollback has the bytes of the first."""
     story = ("ticket_win", "ticket_rollback", "ticket_win")
     scene.publish("acme", *((action, "t") for action in story))
     first, rollback, second = deliver(scene, partner)
@@ -168,7 +168,7 @@ def test_a_failed_action_comes_again_as_the_same_bytes_freshly_signed(scene, par
 
 @pytest.mark.parametrize("status", [201, 400, 404, 503])
 def test_a_create_that_is_not_answered_with_200_is_discarded(scene, partner, status):
-    """Contracts 1.6; rule 10: the word is never sent a second time."""
+    """Contracts 1.6; rule 10: the request is never sent a second time."""
     rules = [Rule(Respond(status), action=action) for action in SENT_ONCE]
     scene.publish("acme", *((action, action) for action in SENT_ONCE), **SLIP)
     sent = deliver(scene, partner, *rules)
@@ -177,21 +177,21 @@ def test_a_create_that_is_not_answered_with_200_is_discarded(scene, partner, sta
 
     for action in SENT_ONCE:
         created, discarded = (entry for entry in sent if entry.ticket_id == action)
-        words = "refused" if 400 <= status < 500 else "no-valid-response"
+        reason = "refused" if 400 <= status < 500 else "no-valid-response"
         assert created.body == text(action)
         assert discarded.body.startswith(
             text("ticket_discard", ',"reason":"', ticket=action).removesuffix(b"}}")
         )
-        assert words.encode() in discarded.body
+        assert reason.encode() in discarded.body
         assert b" " not in discarded.body
         assert discarded.idempotency_key == f"acme/{action}/ticket_discard/0"
 
 
 @pytest.mark.parametrize("refused", [LATER[:4], LATER[4:]], ids=["some", "the others"])
-def test_a_refused_action_is_dead_with_the_partner_s_words(scene, partner, refused):
-    """Design.md 5.4: other 4xx. A discard goes on (contracts 1.6)."""
-    words = '{"code":102,"message":"unknown"}'
-    answer = Respond(404, body=words.encode())
+def test_a_refused_action_is_dead_with_the_partner_s_text(scene, partner, refused):
+    """Other 4xx. A discard goes on (contracts 1.6)."""
+    text_sent = '{"code":102,"message":"unknown"}'
+    answer = Respond(404, body=text_sent.encode())
     play(scene, partner, *(Rule(answer, action=action) for action in refused))
 
     ends = dict(
@@ -202,8 +202,10 @@ def test_a_refused_action_is_dead_with_the_partner_s_words(scene, partner, refus
     )
     expected = dict.fromkeys(SENT, "delivered") | dict.fromkeys(refused, "dead")
     assert ends == expected | ({"ticket_discard": "waits"} if "ticket_discard" in refused else {})
-    kept = "SELECT DISTINCT http_status, answer FROM delivery_attempt WHERE verdict <> 'delivered'"
-    assert scene.rows(kept) == [(404, words)]
+    stored = (
+        "SELECT DISTINCT http_status, answer FROM delivery_attempt WHERE verdict <> 'delivered'"
+    )
+    assert scene.rows(stored) == [(404, text_sent)]
 
 
 def test_what_is_empty_is_sent_as_null(scene, partner):

@@ -1,4 +1,4 @@
-"""What is made of a wallet's answer, over real HTTP, with its records beside (contracts 2.4)."""
+"""How a wallet's response is classified and recorded, over real HTTP (contracts 2.4)."""
 
 import gzip
 import zlib
@@ -31,7 +31,10 @@ def partner(wallet_partner: SimulatedPartner) -> SimulatedPartner:
 def one_each(behaviours: Sequence[Behaviour]) -> dict[str, Rule]:
     """A rule for a round of its own for each."""
     names = [f"round-{number:02}" for number in range(len(behaviours))]
-    return {name: Rule(one, ticket_id=name) for name, one in zip(names, behaviours, strict=True)}
+    return {
+        name: Rule(behaviour, ticket_id=name)
+        for name, behaviour in zip(names, behaviours, strict=True)
+    }
 
 
 def test_what_may_pass_is_tried_again_with_the_same_transaction(scene, partner, wallet):
@@ -58,15 +61,15 @@ def test_what_may_pass_is_tried_again_with_the_same_transaction(scene, partner, 
         name: entry.body for name, entry in first.items()
     }
     assert wallet.balances == {"member001": OPENING + 50 * len(rules)}
-    kept = attempts(scene)
-    assert {one.verdict for one in kept[::2]} == {"again", "unanswered"}
-    assert {one.verdict for one in kept[1::2]} == {"delivered"}
-    doubted = [one.remarks.get("doubts") for one in kept[1::2]]
+    rows = attempts(scene)
+    assert {row.verdict for row in rows[::2]} == {"again", "unanswered"}
+    assert {row.verdict for row in rows[1::2]} == {"delivered"}
+    doubted = [row.remarks.get("doubts") for row in rows[1::2]]
     unmoved = ["balance_unmoved_at_a_repeat"]
     assert doubted == [None] * len(not_taken) + [unmoved] * len(taken)
 
 
-def test_a_refusal_is_dead_with_the_wallet_s_words(scene, partner, wallet):
+def test_a_refusal_is_dead_with_the_wallet_s_text(scene, partner, wallet):
     """Contracts 2.4: the code decides whatever the HTTP status."""
     coded = [(800, 200), (908, 403), (995, 400), (997, 500), (998, 401)]
     rules = one_each([RespondAsWallet(code, "no\x1b such", status) for code, status in coded])
@@ -74,12 +77,12 @@ def test_a_refusal_is_dead_with_the_wallet_s_words(scene, partner, wallet):
 
     deliver(scene, partner, *rules.values())
 
-    kept = attempts(scene)
-    assert [(one.remarks["code"], one.http_status) for one in kept] == coded
-    for one, (code, _) in zip(kept, coded, strict=True):
-        assert (one.verdict, one.ended) == ("dead", "dead")
-        assert one.reason.startswith(f"answered status.code {code} (")
-        assert one.reason.endswith("): no\ufffd such")
+    rows = attempts(scene)
+    assert [(row.remarks["code"], row.http_status) for row in rows] == coded
+    for row, (code, _) in zip(rows, coded, strict=True):
+        assert (row.verdict, row.ended) == ("dead", "dead")
+        assert row.reason.startswith(f"answered status.code {code} (")
+        assert row.reason.endswith("): no\ufffd such")
     assert wallet.balances == {}
 
 
@@ -89,8 +92,8 @@ def test_code_0_is_done_whatever_the_http_status(scene, partner):
 
     deliver(scene, partner, *rules.values())
 
-    kept = [(one.verdict, one.http_status) for one in attempts(scene)]
-    assert kept == [("delivered", status) for status in (201, 302, 404, 500)]
+    outcomes = [(row.verdict, row.http_status) for row in attempts(scene)]
+    assert outcomes == [("delivered", status) for status in (201, 302, 404, 500)]
 
 
 @pytest.mark.parametrize(
@@ -139,10 +142,10 @@ def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(scene, partne
     """Rule 15; contracts 2.5: a second payout for a round is answered 806."""
     settle(scene, "ticket_win")
     deliver(scene, partner, Rule(answer))
-    (kept,) = scene.rows("SELECT perhaps_delivered, quiet_until, due_at, ended FROM notice")
-    assert kept.ended is None
-    assert kept.perhaps_delivered
-    assert kept.due_at >= kept.quiet_until == scene.clock.now() + FIRST_PAUSE
+    (notice,) = scene.rows("SELECT perhaps_delivered, quiet_until, due_at, ended FROM notice")
+    assert notice.ended is None
+    assert notice.perhaps_delivered
+    assert notice.due_at >= notice.quiet_until == scene.clock.now() + FIRST_PAUSE
     (problem,) = scene.rows("SELECT problem FROM delivery_attempt")
     assert problem.problem.startswith(f"answered {answer.status} {flaw}")
 

@@ -32,9 +32,9 @@ def partner(wallet_partner: SimulatedPartner) -> SimulatedPartner:
     return wallet_partner
 
 
-def told(entry: LedgerEntry) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(entry.body)
-    return found
+def body_of(entry: LedgerEntry) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(entry.body)
+    return body
 
 
 def heads(entry: LedgerEntry) -> dict[str, str]:
@@ -62,8 +62,8 @@ def test_a_settlement_arrives_with_exactly_the_documented_fields(
 
     turnover = '"turnover":250,' if rest else ""
     tail = f",{rest}" if rest else ""
-    transaction = told(entry)["transactionId"]
-    happened = told(entry)["timestamp"]
+    transaction = body_of(entry)["transactionId"]
+    happened = body_of(entry)["timestamp"]
     assert entry.path == path
     assert entry.body.decode() == (
         f'{{{WHO.format(action)},"amount":{amount},{turnover}"currency":"THB",'
@@ -105,7 +105,7 @@ def test_each_settlement_has_a_transaction_of_its_own(scene, partner, wallet):
 
     entries = deliver(scene, partner)
 
-    assert len({told(entry)["transactionId"] for entry in entries}) == 4
+    assert len({body_of(entry)["transactionId"] for entry in entries}) == 4
     assert wallet.transactions == 4
     assert wallet.balances == {"member001": OPENING + 50 + 0 + 250 + 250}
 
@@ -155,7 +155,7 @@ def test_a_ping_asks_for_the_balance_of_nobody(scene, partner, wallet, behaviour
 
     assert pinged.there is (behaviour is None)
     (entry,) = partner.ledger.entries()
-    assert (entry.path, told(entry)) == (
+    assert (entry.path, body_of(entry)) == (
         "/balance",
         {"username": "slipway-ping", "agentId": "agentId"},
     )

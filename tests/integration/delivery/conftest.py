@@ -1,4 +1,4 @@
-"""A wire, and a scene with a partner on it."""
+"""An HTTP client, and a database with operators and a partner."""
 
 from collections.abc import Iterator
 
@@ -6,21 +6,21 @@ import pytest
 
 from producers.simulation.partner import SimulatedPartner
 from tests.support.delivery_setup import SECRET, DeliverySetup, scene_on
-from tests.support.http_clients import Post, open_wire, post_over
+from tests.support.http_clients import Post, open_client, post_with
 from worker.delivery.http.client import HttpClient
 
 
 @pytest.fixture
-def wire() -> Iterator[HttpClient]:
-    """A wire to this machine."""
-    with open_wire() as opened:
+def client() -> Iterator[HttpClient]:
+    """An HTTP client that may call this machine."""
+    with open_client() as opened:
         yield opened
 
 
 @pytest.fixture
-def post(wire: HttpClient) -> Post:
-    """One call over the wire: `post(url)` gives its reply."""
-    return lambda url, **more: post_over(wire, url, **more)
+def post(client: HttpClient) -> Post:
+    """One call: `post(url)` returns its result."""
+    return lambda url, **more: post_with(client, url, **more)
 
 
 @pytest.fixture

@@ -1,19 +1,19 @@
-"""The cause of an open circuit is read from words that the wire really says."""
+"""The cause of an open circuit is read from problems that the HTTP client really reports."""
 
 import pytest
 
 from models.outbox.causes import Cause, cause_of
 from tests.support.certificates import identity
 from tests.support.closed_port import closed_port
-from tests.support.http_clients import SHORT, open_wire, post_over
+from tests.support.http_clients import SHORT, open_client, post_with
 from tests.support.raw_server import OK, Line, raw_server, say, sending, then
 from worker.delivery.http.exchange import HttpResponse
 
 
 def cause_at(post, url: str) -> Cause:
-    reply = post(url, timeout=SHORT)
-    assert not isinstance(reply, HttpResponse)
-    return cause_of(reply.problem)
+    result = post(url, timeout=SHORT)
+    assert not isinstance(result, HttpResponse)
+    return cause_of(result.problem)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_of_a_certificate_that_is_not_trusted(post, tmp_path):
 def test_of_a_certificate_for_another_host(tmp_path):
     tls = identity(tmp_path, host="timeout.example")
     authorities = str(tmp_path / "partner.pem")
-    with raw_server(say(OK), tls=tls) as server, open_wire(authorities=authorities) as wire:
-        reply = post_over(wire, server.url)
+    with raw_server(say(OK), tls=tls) as server, open_client(authorities=authorities) as client:
+        result = post_with(client, server.url)
 
-    assert not isinstance(reply, HttpResponse)
-    assert cause_of(reply.problem) is Cause.CERTIFICATE
+    assert not isinstance(result, HttpResponse)
+    assert cause_of(result.problem) is Cause.CERTIFICATE
 
 
 def test_of_a_port_without_tls(post):

@@ -34,7 +34,7 @@ def living(engine) -> Iterator[DeliverySetup]:
 
 
 def win(scene: DeliverySetup, operator: str, count: int) -> list[str]:
-    """Owe the partner so many notices."""
+    """Make *count* notices due to the partner."""
     names = [f"{operator}-{number}" for number in range(count)]
     scene.publish(operator, *(("ticket_win", name) for name in names))
     return names
@@ -42,8 +42,8 @@ def win(scene: DeliverySetup, operator: str, count: int) -> list[str]:
 
 def most_at_once(entries: tuple[LedgerEntry, ...]) -> int:
     """How many requests a partner had in hand at the same time."""
-    steps = [(one.received_at, 1) for one in entries]
-    steps += [(one.answered_at, -1) for one in entries if one.answered_at is not None]
+    steps = [(entry.received_at, 1) for entry in entries]
+    steps += [(entry.answered_at, -1) for entry in entries if entry.answered_at is not None]
     most = now = 0
     for _, step in sorted(steps):
         now += step
@@ -82,13 +82,13 @@ def test_an_hour_with_a_wrong_secret_kills_no_notice(scene, partner, acme, clock
         let(3 * SECOND)
 
     assert ends == []
-    assert refused == 32 + 119, "a lane's worth, then a probe each time"
+    assert refused == 32 + 119, "the concurrency limit, then a probe each time"
     (delivered,) = scene.rows("SELECT count(*) AS n FROM notice WHERE ended = 'delivered'")
     assert delivered.n == 60
 
 
 def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme, clock, caplog):
-    """Else it would hold a lane of every deliverer for as long as something is due."""
+    """Otherwise it would hold places of every deliverer for as long as something is due."""
     partner.behave(Rule(Hang()))
     win(scene, acme, 200)
     loop = scene.delivery_loop(partner_timeout=SHORT)
@@ -99,7 +99,7 @@ def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme
     clock.advance(SECOND)
     third = loop.run(lasting=RUN_MAX).counts
 
-    # Calls that end early make room for others, and so does a look before they are recorded.
+    # Calls that end early make room for others, and so does a poll before they are recorded.
     assert 32 <= first["unanswered"] <= 32 + 32 + 19
     assert second == {}
     assert third == {"claimed": 1, "unanswered": 1}
@@ -109,7 +109,7 @@ def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme
     assert opened.__dict__["cause"] == "timeout"
 
 
-def test_when_it_is_well_again_that_is_told_and_all_goes_out(scene, partner, acme, clock, caplog):
+def test_when_it_recovers_that_is_logged_and_all_goes_out(scene, partner, acme, clock, caplog):
     caplog.set_level("INFO")
     partner.behave(Rule(Respond(status=503)))
     names = win(scene, acme, 60)
@@ -129,7 +129,7 @@ def test_when_it_is_well_again_that_is_told_and_all_goes_out(scene, partner, acm
 
 
 def test_a_partner_that_hangs_slows_no_other_beside_it(scene, partner, acme, clock):
-    """Not by its lane, which is longer than the places of the process, nor by its records."""
+    """Not by its calls, which could fill all places of the process, nor by its records."""
     with SimulatedPartner(secret=SECRET, now=clock.now) as mute:
         mute.behave(Rule(Hang()))
         scene.operator("mute", mute.url, in_flight=1000)
@@ -138,7 +138,7 @@ def test_a_partner_that_hangs_slows_no_other_beside_it(scene, partner, acme, clo
         loops = [scene.delivery_loop(in_flight_max=32) for _ in range(2)]
 
         with ThreadPoolExecutor(2) as background:
-            runs = [background.submit(one.run, lasting=4 * SECOND) for one in loops]
+            runs = [background.submit(loop.run, lasting=4 * SECOND) for loop in loops]
             partner.ledger.wait_until(
                 lambda entries: sum(entry.taken for entry in entries) == 200, seconds=3.7
             )
@@ -157,7 +157,7 @@ def test_two_deliverers_have_no_more_in_flight_than_the_partner_s_cap(living):
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(lambda loop: loop.run(lasting=RUN_MAX), loops))
         while loops[0].run(lasting=RUN_MAX).counts:
-            pass  # it may have found the gate in the other's hands at the end
+            pass  # the other may have had the circuit locked at the end
 
     entries = partner.ledger.entries()
     assert len(entries) == 80
@@ -175,7 +175,7 @@ def test_a_delivery_loop_that_ends_leaves_nothing_counted_as_in_flight(scene, pa
     loop.close()
 
     (after,) = scene.rows("SELECT in_flight FROM circuit")
-    assert [one["calls"] for one in while_open.in_flight.values()] == [5]
+    assert [count["calls"] for count in while_open.in_flight.values()] == [5]
     assert after.in_flight == {}
 
 
@@ -186,7 +186,7 @@ def test_two_deliverers_keep_a_partner_s_rate_and_use_it(living):
         loops = [living.delivery_loop() for _ in range(2)]
         begun = utc_now()
         with ThreadPoolExecutor(2) as threads:
-            runs = list(threads.map(lambda one: one.run(lasting=1.5 * SECOND), loops))
+            runs = list(threads.map(lambda loop: loop.run(lasting=1.5 * SECOND), loops))
 
     entries = partner.ledger.entries()
     lasted = (entries[-1].received_at - begun).total_seconds()
@@ -222,7 +222,7 @@ def test_a_discard_goes_out_every_half_hour_whatever_the_answer(scene, partner, 
 
 
 def test_a_partner_whose_secret_cannot_be_opened_is_not_tried_to_death(scene, partner, acme, clock):
-    """Nothing is sent, so nothing may die of it: after twenty, one probe in fifteen seconds."""
+    """Nothing is sent, so nothing may die: after twenty, one probe in fifteen seconds."""
     scene.change("UPDATE operator SET secret = 'damaged'")
     win(scene, acme, 60)
 

@@ -1,4 +1,4 @@
-"""Whom the wire connects to, and whom it trusts."""
+"""Which addresses the HTTP client connects to, and which certificates it trusts."""
 
 import socket
 import threading
@@ -9,13 +9,13 @@ import pytest
 
 from tests.support.certificates import identity
 from tests.support.closed_port import closed_port
-from tests.support.http_clients import LONG, SHORT, open_wire, post_over
+from tests.support.http_clients import LONG, SHORT, open_client, post_with
 from tests.support.raw_server import OK, Line, raw_server, say, then
 from worker.delivery.http.exchange import HttpCall, HttpResponse, NotReached
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "problem"),
     [
         ("http://10.0.0.1/", "SLIPWAY_PARTNER_NETWORKS"),
         ("http://169.254.169.254/latest/meta-data/", "169.254.169.254 is not public"),
@@ -29,24 +29,24 @@ from worker.delivery.http.exchange import HttpCall, HttpResponse, NotReached
         ("http://127.0.0.1/\x00", "character"),
     ],
 )
-def test_what_cannot_be_reached_was_never_sent(post, url, told):
-    reply = post(url)
+def test_what_cannot_be_reached_was_never_sent(post, url, problem):
+    result = post(url)
 
-    assert isinstance(reply, NotReached)
-    assert told in reply.problem
+    assert isinstance(result, NotReached)
+    assert problem in result.problem
 
 
 def test_a_refused_connection_was_never_sent(post):
     assert isinstance(post(f"http://127.0.0.1:{closed_port()}/"), NotReached)
 
 
-def test_a_name_is_judged_by_the_address_it_leads_to():
+def test_a_name_is_checked_by_the_address_it_resolves_to():
     """DNS cannot get a partner past the check, nor an address spelled in another way."""
-    with open_wire(networks=()) as strict, raw_server(say(OK)) as server:
+    with open_client(networks=()) as strict, raw_server(say(OK)) as server:
         for host in ("localhost", "127.1", "2130706433", "0x7f.1", "[::ffff:7f00:1]"):
-            reply = post_over(strict, f"http://{host}:{server.port}/")
-            assert isinstance(reply, NotReached), host
-            assert "is not public" in reply.problem
+            result = post_with(strict, f"http://{host}:{server.port}/")
+            assert isinstance(result, NotReached), host
+            assert "is not public" in result.problem
 
         assert server.connections == 0
 
@@ -56,32 +56,35 @@ TWO_ADDRESSES = "localhost"  # to libcurl: ::1 and 127.0.0.1, whatever the syste
 
 def test_an_address_that_was_refused_does_not_hide_what_is_wrong_with_the_other(tmp_path):
     networks = [ip_network("127.0.0.0/8")]
-    with raw_server(say(OK), tls=identity(tmp_path)) as server, open_wire(networks=networks) as v4:
-        untrusted = post_over(v4, f"https://{TWO_ADDRESSES}:{server.port}/")
-        unheard = post_over(v4, f"http://{TWO_ADDRESSES}:{closed_port()}/")
+    with (
+        raw_server(say(OK), tls=identity(tmp_path)) as server,
+        open_client(networks=networks) as v4,
+    ):
+        untrusted = post_with(v4, f"https://{TWO_ADDRESSES}:{server.port}/")
+        closed = post_with(v4, f"http://{TWO_ADDRESSES}:{closed_port()}/")
 
-    for reply, fault in ((untrusted, "certificate"), (unheard, "connect")):
-        assert isinstance(reply, NotReached)
-        first, _, second = reply.problem.partition(". Besides, ")
+    for result, fault in ((untrusted, "certificate"), (closed, "connect")):
+        assert isinstance(result, NotReached)
+        first, _, second = result.problem.partition(". Besides, ")
         assert fault in first
         assert "public" not in first
         assert second.startswith("the address ::1 is not public; if")
 
 
 def test_where_all_addresses_are_refused_that_is_what_is_wrong():
-    with open_wire(networks=()) as strict:
-        reply = post_over(strict, f"http://{TWO_ADDRESSES}/")
+    with open_client(networks=()) as strict:
+        result = post_with(strict, f"http://{TWO_ADDRESSES}/")
 
-    assert isinstance(reply, NotReached)
-    assert reply.problem.startswith("the address ")
-    assert "::1" in reply.problem
-    assert "127.0.0.1" in reply.problem
+    assert isinstance(result, NotReached)
+    assert result.problem.startswith("the address ")
+    assert "::1" in result.problem
+    assert "127.0.0.1" in result.problem
 
 
 def test_the_address_that_may_be_called_is_called():
     networks = [ip_network("127.0.0.0/8")]
-    with raw_server(say(OK)) as server, open_wire(networks=networks) as v4:
-        assert post_over(v4, f"http://{TWO_ADDRESSES}:{server.port}/") == HttpResponse(200, b"ok")
+    with raw_server(say(OK)) as server, open_client(networks=networks) as v4:
+        assert post_with(v4, f"http://{TWO_ADDRESSES}:{server.port}/") == HttpResponse(200, b"ok")
 
 
 def test_a_partner_on_ipv6_is_reached(post):
@@ -103,15 +106,15 @@ def test_a_partner_on_ipv6_is_reached(post):
 
 def test_a_connection_that_is_never_accepted_is_given_up_early():
     with (
-        open_wire(connect_timeout=SHORT) as hasty,
+        open_client(connect_timeout=SHORT) as hasty,
         raw_server(then(Line.keep_silent)) as server,
     ):
         # a TLS handshake that nobody answers: connecting is not over
         hasty.start(HttpCall(1, server.url.replace("http:", "https:"), {}, b"{}", LONG))
-        (answered,) = hasty.finished(LONG)
+        (call,) = hasty.finished(LONG)
 
-    assert isinstance(answered.result, NotReached)
-    assert answered.took < LONG / 2
+    assert isinstance(call.result, NotReached)
+    assert call.took < LONG / 2
 
 
 def test_no_proxy_of_the_environment_is_used(post, monkeypatch):
@@ -123,17 +126,17 @@ def test_no_proxy_of_the_environment_is_used(post, monkeypatch):
 
 
 def test_a_certificate_nobody_vouches_for_gets_no_byte(post, tmp_path):
-    heard = []
+    requests = []
 
     def converse(line: Line) -> None:
-        heard.append(line.request())
+        requests.append(line.request())
 
     with raw_server(converse, tls=identity(tmp_path)) as server:
-        reply = post(server.url)
+        result = post(server.url)
 
-    assert isinstance(reply, NotReached)
-    assert "self-signed" in reply.problem
-    assert not any(heard)
+    assert isinstance(result, NotReached)
+    assert "self-signed" in result.problem
+    assert not any(requests)
 
 
 def test_a_partner_that_understands_http_2_alone_is_called_so(tmp_path):
@@ -148,19 +151,19 @@ def test_a_partner_that_understands_http_2_alone_is_called_so(tmp_path):
         return no_application_protocol
 
     tls.sni_callback = refuse  # Python's server would go on without a protocol; others do this
-    with open_wire(authorities=authorities) as trusting, raw_server(say(OK), tls=tls) as server:
-        reply = post_over(trusting, f"https://127.0.0.1:{server.port}/")
+    with open_client(authorities=authorities) as trusting, raw_server(say(OK), tls=tls) as server:
+        result = post_with(trusting, f"https://127.0.0.1:{server.port}/")
 
-    assert isinstance(reply, NotReached)
-    assert reply.problem.startswith("the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1")
+    assert isinstance(result, NotReached)
+    assert result.problem.startswith("the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1")
 
 
 def test_a_trusted_partner_is_called_over_tls(tmp_path):
     tls = identity(tmp_path)
     authorities = str(tmp_path / "partner.pem")
-    with open_wire(authorities=authorities) as trusting, raw_server(say(OK), tls=tls) as server:
-        assert post_over(trusting, server.url) == HttpResponse(200, b"ok")
-        assert post_over(trusting, server.url) == HttpResponse(200, b"ok")
+    with open_client(authorities=authorities) as trusting, raw_server(say(OK), tls=tls) as server:
+        assert post_with(trusting, server.url) == HttpResponse(200, b"ok")
+        assert post_with(trusting, server.url) == HttpResponse(200, b"ok")
 
         assert server.connections == 1
 

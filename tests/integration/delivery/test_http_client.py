@@ -1,4 +1,4 @@
-"""The wire on real sockets: what goes out, what comes back, and who waits for whom."""
+"""The HTTP client on real sockets: what it sends and returns, and which call waits for which."""
 
 import threading
 from datetime import timedelta
@@ -10,23 +10,23 @@ from tests.support.raw_server import OK, Line, raw_server, say, sending, then
 from worker.delivery.http.exchange import FinishedCall, HttpCall, HttpResponse, NoResponse
 
 
-def test_a_call_is_one_post_with_exactly_its_headers_and_body(wire):
-    heard: list[bytes] = []
+def test_a_call_is_one_post_with_exactly_its_headers_and_body(client):
+    requests: list[bytes] = []
 
     def converse(line: Line) -> None:
-        heard.append(line.request() or b"")
+        requests.append(line.request() or b"")
         line.send(OK)
 
     body = '{"action":"ticket_win","data":{"operator":"é"}}'.encode()
     headers = {"Content-Type": "application/json", "timestamp": "1706191612", "signature": "ab12"}
     with raw_server(converse) as server:
-        wire.start(HttpCall(7, server.url + "hook?x=1", headers, body, LONG))
-        (answered,) = wire.finished(LONG)
+        client.start(HttpCall(7, server.url + "hook?x=1", headers, body, LONG))
+        (call,) = client.finished(LONG)
 
-    assert answered.call_id == 7
-    assert answered.result == HttpResponse(200, b"ok")
-    assert timedelta() < answered.took < LONG
-    head, _, sent = heard[0].partition(b"\r\n\r\n")
+    assert call.call_id == 7
+    assert call.result == HttpResponse(200, b"ok")
+    assert timedelta() < call.took < LONG
+    head, _, sent = requests[0].partition(b"\r\n\r\n")
     assert sent == body
     assert head.decode().split("\r\n") == [
         "POST /hook?x=1 HTTP/1.1",
@@ -49,41 +49,45 @@ def test_the_connection_is_kept_for_the_next_call(post):
         assert server.connections == 1
 
 
-def test_nothing_of_a_call_remains_in_the_next(wire):
-    heard = []
+def test_nothing_of_a_call_remains_in_the_next(client):
+    requests = []
 
     def converse(line: Line) -> None:
         while (request := line.request()) is not None:
-            heard.append(request)
-            line.send(OK if len(heard) > 1 else OK.replace(b"\r\n", b"\r\nRetry-After: 7\r\n", 1))
+            requests.append(request)
+            line.send(
+                OK if len(requests) > 1 else OK.replace(b"\r\n", b"\r\nRetry-After: 7\r\n", 1)
+            )
 
     with raw_server(converse) as server:
-        wire.start(HttpCall(1, server.url, {"signature": "first", "only": "here"}, b"longer", LONG))
-        (first,) = wire.finished(LONG)
-        wire.start(HttpCall(2, server.url, {"signature": "second"}, b"short", LONG))
-        (second,) = wire.finished(LONG)
+        client.start(
+            HttpCall(1, server.url, {"signature": "first", "only": "here"}, b"longer", LONG)
+        )
+        (first,) = client.finished(LONG)
+        client.start(HttpCall(2, server.url, {"signature": "second"}, b"short", LONG))
+        (second,) = client.finished(LONG)
 
     assert first.result == HttpResponse(200, b"ok", retry_after="7")
     assert second.result == HttpResponse(200, b"ok")
-    assert b"first" not in heard[1]
-    assert b"only" not in heard[1]
-    assert heard[1].endswith(b"\r\n\r\nshort")
+    assert b"first" not in requests[1]
+    assert b"only" not in requests[1]
+    assert requests[1].endswith(b"\r\n\r\nshort")
 
 
 def test_a_large_body_is_sent_without_asking_first(post):
     """No `Expect: 100-continue`: where it is not understood it costs a second."""
-    heard: list[bytes] = []
+    requests: list[bytes] = []
 
     def converse(line: Line) -> None:
-        heard.append(line.request() or b"")
+        requests.append(line.request() or b"")
         line.send(OK)
 
     body = b"x" * 300_000
     with raw_server(converse) as server:
         assert post(server.url, body=body) == HttpResponse(200, b"ok")
 
-    assert heard[0].endswith(b"\r\n\r\n" + body)
-    assert b"expect" not in heard[0].partition(b"\r\n\r\n")[0].lower()
+    assert requests[0].endswith(b"\r\n\r\n" + body)
+    assert b"expect" not in requests[0].partition(b"\r\n\r\n")[0].lower()
 
 
 @pytest.mark.parametrize("status", [204, 302, 404, 503])
@@ -95,7 +99,7 @@ def test_every_status_is_an_answer_and_no_redirect_is_followed(post, status):
         assert server.connections == 1
 
 
-def test_retry_after_is_handed_on_as_it_came(post):
+def test_retry_after_is_returned_as_it_came(post):
     late = b"HTTP/1.1 503 Busy\r\nrEtRy-AfTeR:  120 \r\nContent-Length: 0\r\n\r\n"
     with raw_server(say(late)) as server:
         assert post(server.url) == HttpResponse(503, b"", retry_after="120")
@@ -112,57 +116,57 @@ def test_an_answer_without_a_length_ends_with_its_connection(post):
         assert post(server.url) == HttpResponse(200, b"bye")
 
 
-def test_calls_do_not_wait_for_each_other(wire):
+def test_calls_do_not_wait_for_each_other(client):
     with raw_server(then(Line.keep_silent)) as mute, raw_server(say(OK)) as swift:
-        for token in range(1, 9):
-            wire.start(HttpCall(token, mute.url, {}, b"{}", LONG))
-        for token in range(9, 49):
-            wire.start(HttpCall(token, swift.url, {}, b"{}", LONG))
+        for call_id in range(1, 9):
+            client.start(HttpCall(call_id, mute.url, {}, b"{}", LONG))
+        for call_id in range(9, 49):
+            client.start(HttpCall(call_id, swift.url, {}, b"{}", LONG))
         done: list[FinishedCall] = []
         while len(done) < 40:
-            done += wire.finished(LONG)
+            done += client.finished(LONG)
 
-        assert {one.call_id for one in done} == set(range(9, 49))
-        assert wire.calls_open == 8
+        assert {call.call_id for call in done} == set(range(9, 49))
+        assert client.calls_open == 8
 
 
-def test_an_answer_that_came_in_time_counts_however_late_it_is_fetched(wire):
+def test_an_answer_that_came_in_time_counts_however_late_it_is_fetched(client):
     """The delivery loop may be held up by the database for longer than a call may take."""
-    answered = threading.Event()
+    responded = threading.Event()
 
     def converse(line: Line) -> None:
         line.request()
         line.send(OK)
-        answered.set()
+        responded.set()
         line.keep_silent()
 
     with raw_server(converse) as server:
-        wire.start(HttpCall(1, server.url, {}, b"{}", SHORT))
-        assert answered.wait(5)
+        client.start(HttpCall(1, server.url, {}, b"{}", SHORT))
+        assert responded.wait(5)
         threading.Event().wait(SHORT.total_seconds() * 1.5)  # the time that a call has, and more
 
-        assert [one.result for one in wire.finished(LONG)] == [HttpResponse(200, b"ok")]
+        assert [call.result for call in client.finished(LONG)] == [HttpResponse(200, b"ok")]
 
 
-def test_nobody_waits_longer_than_asked(wire):
-    assert wire.finished(timedelta(milliseconds=10)) == []
+def test_waiting_ends_after_the_time_given(client):
+    assert client.finished(timedelta(milliseconds=10)) == []
 
 
-def test_an_interrupt_ends_the_wait(wire):
-    threading.Timer(0.05, wire.interrupt).start()
+def test_an_interrupt_ends_the_wait(client):
+    threading.Timer(0.05, client.interrupt).start()
 
-    assert wire.finished(LONG) == []
+    assert client.finished(LONG) == []
 
 
-def test_closing_drops_what_is_open(wire):
+def test_closing_drops_what_is_open(client):
     with raw_server(then(Line.keep_silent)) as server:
-        wire.start(HttpCall(1, server.url, {}, b"{}", LONG))
-        wire.close()
+        client.start(HttpCall(1, server.url, {}, b"{}", LONG))
+        client.close()
 
-        assert not [one for one in threading.enumerate() if one.name == "http client"]
+        assert not [thread for thread in threading.enumerate() if thread.name == "http client"]
 
 
-def test_a_wire_that_breaks_answers_its_calls_and_is_built_anew(wire, monkeypatch, caplog):
+def test_a_loop_that_fails_returns_its_calls_and_starts_over(client, monkeypatch, caplog):
     """Every call comes back, exactly once, whatever happens in the thread."""
     with raw_server(then(Line.keep_silent)) as mute, raw_server(say(OK)) as swift:
         with monkeypatch.context() as patch:
@@ -174,12 +178,12 @@ def test_a_wire_that_breaks_answers_its_calls_and_is_built_anew(wire, monkeypatc
                     raise RuntimeError("out of order")
 
             patch.setattr("worker.delivery.http.event_loop.EventLoop._collect", break_once)
-            wire.start(HttpCall(1, mute.url, {}, b"{}", LONG))
-            (lost,) = wire.finished(LONG)
-        wire.start(HttpCall(2, swift.url, {}, b"{}", LONG))
-        (next_one,) = wire.finished(LONG)
+            client.start(HttpCall(1, mute.url, {}, b"{}", LONG))
+            (lost,) = client.finished(LONG)
+        client.start(HttpCall(2, swift.url, {}, b"{}", LONG))
+        (following,) = client.finished(LONG)
 
     assert lost.call_id == 1
     assert isinstance(lost.result, NoResponse)
-    assert next_one == FinishedCall(2, HttpResponse(200, b"ok"), next_one.took)
+    assert following == FinishedCall(2, HttpResponse(200, b"ok"), following.took)
     assert [record.message for record in caplog.records] == ["http_loop_failed"]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.certificates import identity
 from tests.support.closed_port import closed_port
-from tests.support.http_clients import LONG, open_wire
+from tests.support.http_clients import LONG, open_client
 from tests.support.raw_server import OK, Line, raw_server, say, then
 from tests.support.wait import eventually
 from worker.delivery.http.client import HttpClient
@@ -26,21 +26,21 @@ LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\
 LAST_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
-def post_alone(wire: HttpClient, url: str) -> CallResult:
-    """Make a call that is sent once, and wait for its reply."""
-    wire.start(HttpCall(1, url, {}, b"{}", LONG, own_connection=True))
-    (answered,) = wire.finished(LONG)
-    return answered.result
+def post_alone(client: HttpClient, url: str) -> CallResult:
+    """Make a call that is sent once, and wait for its result."""
+    client.start(HttpCall(1, url, {}, b"{}", LONG, own_connection=True))
+    (call,) = client.finished(LONG)
+    return call.result
 
 
-def post_many(wire: HttpClient, url: str) -> list[CallResult]:
-    """Make calls all at once, and wait for their replies."""
-    for token in range(CALLS):
-        wire.start(HttpCall(token, url, {}, b"{}", LONG))
-    replies: list[CallResult] = []
-    while len(replies) < CALLS:
-        replies += [one.result for one in wire.finished(LONG)]
-    return replies
+def post_many(client: HttpClient, url: str) -> list[CallResult]:
+    """Make calls all at once, and wait for their results."""
+    for call_id in range(CALLS):
+        client.start(HttpCall(call_id, url, {}, b"{}", LONG))
+    results: list[CallResult] = []
+    while len(results) < CALLS:
+        results += [call.result for call in client.finished(LONG)]
+    return results
 
 
 def close(line: Line) -> None:
@@ -71,8 +71,8 @@ def take_leave(line: Line) -> None:
     close(line)
 
 
-class Heard:
-    """A partner that answers one request per connection, then does something to it."""
+class Closing:
+    """A partner that responds to one request per connection, then does something to it."""
 
     def __init__(self, act: Callable[[Line], object]) -> None:
         self.act = act
@@ -95,30 +95,30 @@ class Heard:
 @pytest.mark.parametrize("act", [close, half_close, reset, say_late])
 def test_a_connection_that_the_partner_closed_carries_no_request(post, act):
     """Rule 15: it is not an attempt at all. The call goes out on a new one, at once."""
-    heard = Heard(act)
-    with raw_server(heard) as server:
+    partner = Closing(act)
+    with raw_server(partner) as server:
         for number in range(1, 6):
             assert post(server.url) == GOOD
-            heard.wait_for(number)
+            partner.wait_for(number)
 
-        assert (heard.requests, server.connections) == (5, 5)
+        assert (partner.requests, server.connections) == (5, 5)
 
 
 @pytest.mark.parametrize("act", [close, take_leave])
 def test_nor_does_one_over_tls(tmp_path, act):
-    heard = Heard(act)
+    partner = Closing(act)
     authorities = str(tmp_path / "partner.pem")
     with (
-        raw_server(heard, tls=identity(tmp_path)) as server,
-        open_wire(authorities=authorities) as trusting,
+        raw_server(partner, tls=identity(tmp_path)) as server,
+        open_client(authorities=authorities) as trusting,
     ):
         for number in range(1, 4):
             trusting.start(HttpCall(1, server.url, {}, b"{}", LONG))
-            (answered,) = trusting.finished(LONG)
-            assert answered.result == GOOD
-            heard.wait_for(number)
+            (call,) = trusting.finished(LONG)
+            assert call.result == GOOD
+            partner.wait_for(number)
 
-        assert (heard.requests, server.connections) == (3, 3)
+        assert (partner.requests, server.connections) == (3, 3)
 
 
 def test_a_partner_that_says_it_will_close_costs_nothing(post):
@@ -128,17 +128,17 @@ def test_a_partner_that_says_it_will_close_costs_nothing(post):
         assert server.connections == 5
 
 
-def test_of_many_kept_connections_the_dead_ones_are_passed_over(wire):
+def test_of_many_kept_connections_the_dead_ones_are_passed_over(client):
     """As many calls at once as connections, every second of which the partner closed."""
     numbers, together = count(), threading.Barrier(CALLS)
-    heard: list[bytes] = []
+    requests: list[bytes] = []
     closed: list[int] = []
 
     def converse(line: Line) -> None:
         number = next(numbers)
         while (request := line.request()) is not None:
-            heard.append(request)
-            if len(heard) <= CALLS:
+            requests.append(request)
+            if len(requests) <= CALLS:
                 together.wait(LONG.total_seconds())  # so that each call has its own connection
             line.send(OK)
             if number < CALLS and number % 2:
@@ -147,18 +147,18 @@ def test_of_many_kept_connections_the_dead_ones_are_passed_over(wire):
                 return
 
     with raw_server(converse) as server:
-        assert post_many(wire, server.url) == [GOOD] * CALLS
+        assert post_many(client, server.url) == [GOOD] * CALLS
         eventually(lambda: len(closed) == CALLS // 2)
-        assert post_many(wire, server.url) == [GOOD] * CALLS
+        assert post_many(client, server.url) == [GOOD] * CALLS
 
-        assert len(heard) == 2 * CALLS
+        assert len(requests) == 2 * CALLS
 
 
-def test_a_call_that_is_sent_once_has_a_connection_of_its_own(wire, post):
+def test_a_call_that_is_sent_once_has_a_connection_of_its_own(client, post):
     """Rule 10: a kept one may be dead, however it looks. The others' are left to them."""
     with raw_server(say(OK)) as server:
         assert post(server.url) == GOOD
-        assert [post_alone(wire, server.url) for _ in range(3)] == [GOOD] * 3
+        assert [post_alone(client, server.url) for _ in range(3)] == [GOOD] * 3
         assert server.connections == 4
 
         assert [post(server.url) for _ in range(3)] == [GOOD] * 3
@@ -209,19 +209,19 @@ http {{
 @contextmanager
 def front_end(program: str, text: str, folder: Path, *more: str) -> Iterator[tuple[str, int]]:
     """Run *program* with the configuration *text*: its path, and the port it listens at."""
-    found = shutil.which(program, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    if found is None:
+    path = shutil.which(program, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    if path is None:
         pytest.skip(f"{program} is not installed: its part is played by raw sockets above")
     port = closed_port()
     configuration = folder / f"{program}.conf"
     configuration.write_text(text.format(port=port, folder=folder))
     with (folder / f"{program}.log").open("wb") as log:
         running = subprocess.Popen(
-            [found, *more, str(configuration)], stdout=log, stderr=subprocess.STDOUT
+            [path, *more, str(configuration)], stdout=log, stderr=subprocess.STDOUT
         )
         try:
             eventually(lambda: _listens(port))
-            yield found, port
+            yield path, port
         finally:
             running.terminate()
             running.wait(LONG.total_seconds())
@@ -235,30 +235,30 @@ def _listens(port: int) -> bool:
     return True
 
 
-def test_no_create_is_lost_to_haproxy_s_keep_alive(wire, post, tmp_path):
+def test_no_create_is_lost_to_haproxy_s_keep_alive(client, post, tmp_path):
     """It closes what was idle for 20 ms, which is just when the next call comes."""
     with front_end("haproxy", HAPROXY, tmp_path, "-db", "-f") as (_, port):
         url = f"http://127.0.0.1:{port}/"
-        replies = []
+        results = []
         for number in range(60):
             post(url)  # leaves a kept connection behind, about to be closed
             threading.Event().wait(0.018 + number % 5 / 1000)
-            replies.append(post_alone(wire, url))
+            results.append(post_alone(client, url))
 
-    assert {reply.status for reply in replies if isinstance(reply, HttpResponse)} == {200}
-    assert not [reply for reply in replies if not isinstance(reply, HttpResponse)]
+    assert {result.status for result in results if isinstance(result, HttpResponse)} == {200}
+    assert not [result for result in results if not isinstance(result, HttpResponse)]
 
 
-def test_no_create_is_lost_to_an_nginx_that_reloads(wire, tmp_path):
+def test_no_create_is_lost_to_an_nginx_that_reloads(client, tmp_path):
     with front_end("nginx", NGINX, tmp_path, "-p", str(tmp_path), "-c") as (nginx, port):
         url = f"http://127.0.0.1:{port}/"
-        replies = []
+        results = []
         for number in range(40):
             if number % 10 == 5:
                 reload = [nginx, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
                 subprocess.run([*reload, "-s", "reload"], check=True, capture_output=True)
-            replies.append(post_alone(wire, url))
+            results.append(post_alone(client, url))
             threading.Event().wait(0.02)
 
-    assert {reply.status for reply in replies if isinstance(reply, HttpResponse)} == {200}
-    assert not [reply for reply in replies if not isinstance(reply, HttpResponse)]
+    assert {result.status for result in results if isinstance(result, HttpResponse)} == {200}
+    assert not [result for result in results if not isinstance(result, HttpResponse)]

@@ -1,24 +1,24 @@
-"""What a partner may do to a call, over real sockets, and what is told of it."""
+"""What a partner may do to a call, over real sockets, and how the result describes it."""
 
 import pytest
 
 from tests.support.certificates import identity
-from tests.support.http_clients import BYTES_MAX, LONG, SHORT, open_wire, post_over
+from tests.support.http_clients import BYTES_MAX, LONG, SHORT, open_client, post_with
 from tests.support.raw_server import OK, Line, raw_server, say, sending, then
 from worker.delivery.http.exchange import HttpCall, HttpResponse, NoResponse
 from worker.delivery.http.transfer import describe_error
 
 
-def test_of_a_huge_answer_the_beginning_is_read_and_the_status_counts(post):
+def test_of_a_huge_response_the_beginning_is_read_and_the_status_counts(post):
     def pour(line: Line) -> None:
         line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n")
         while True:
             line.send(b"x" * 65536)
 
     with raw_server(then(pour)) as server:
-        reply = post(server.url)
+        result = post(server.url)
 
-    assert reply == HttpResponse(200, b"x" * BYTES_MAX, truncated=True)
+    assert result == HttpResponse(200, b"x" * BYTES_MAX, truncated=True)
 
 
 def test_endless_headers_are_not_read_for_ever(post):
@@ -32,7 +32,7 @@ def test_endless_headers_are_not_read_for_ever(post):
 
 
 @pytest.mark.parametrize(
-    ("converse", "told"),
+    ("converse", "problem"),
     [
         (then(Line.keep_silent), "timed out"),
         (then(sending(OK[:-2]), Line.keep_silent), "began to answer 200"),
@@ -44,12 +44,12 @@ def test_endless_headers_are_not_read_for_ever(post):
     ],
     ids=["silence", "half a body", "half a head", "hangs up", "resets", "breaks off", "not HTTP"],
 )
-def test_after_the_body_left_us_whatever_is_no_whole_answer_may_have_reached(post, converse, told):
+def test_once_the_body_was_sent_any_broken_response_leaves_it_open(post, converse, problem):
     with raw_server(converse) as server:
-        reply = post(server.url, timeout=SHORT)
+        result = post(server.url, timeout=SHORT)
 
-    assert isinstance(reply, NoResponse)
-    assert told in reply.problem
+    assert isinstance(result, NoResponse)
+    assert problem in result.problem
 
 
 SETTINGS = b"\0\0\x06\4\0\0\0\0\0\0\3\0\0\0\x64"
@@ -58,7 +58,7 @@ GO_AWAY = b"\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\1"
 
 @pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize("encrypted", [True, False])
-def test_a_partner_that_answers_in_http_2_is_called_so(early, encrypted, tmp_path):
+def test_a_partner_that_responds_in_http_2_is_named_as_such(early, encrypted, tmp_path):
     """Whether it speaks at once or when it was spoken to, and whatever it offered by ALPN."""
 
     def converse(line: Line) -> None:
@@ -69,10 +69,10 @@ def test_a_partner_that_answers_in_http_2_is_called_so(early, encrypted, tmp_pat
 
     tls = identity(tmp_path) if encrypted else None
     authorities = str(tmp_path / "partner.pem") if encrypted else None
-    with raw_server(converse, tls=tls) as server, open_wire(authorities=authorities) as wire:
-        reply = post_over(wire, server.url)
+    with raw_server(converse, tls=tls) as server, open_client(authorities=authorities) as client:
+        result = post_with(client, server.url)
 
-    assert reply == NoResponse(
+    assert result == NoResponse(
         "answered in HTTP/2: the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1"
     )
 
@@ -82,12 +82,12 @@ def test_headers_that_are_too_large_are_called_so(post, lines):
     filler = b"".join(b"x-%d: %s\r\n" % (n, b"x" * (400_000 // lines)) for n in range(lines))
     large = b"HTTP/1.1 200 OK\r\n" + filler + b"Content-Length: 0\r\n\r\n"
     with raw_server(then(sending(large))) as server:
-        reply = post(server.url)
+        result = post(server.url)
 
-    assert isinstance(reply, NoResponse)
-    assert reply.problem.startswith("began to answer 200, then: ")
-    assert "headers" in reply.problem
-    assert "large" in reply.problem
+    assert isinstance(result, NoResponse)
+    assert result.problem.startswith("began to answer 200, then: ")
+    assert "headers" in result.problem
+    assert "large" in result.problem
 
 
 def test_an_error_without_words_has_its_number():
@@ -98,7 +98,7 @@ BODY = b'{"status":{"code":0}}'
 
 
 @pytest.mark.parametrize(
-    ("answer", "reply"),
+    ("response", "result"),
     [
         (b"HTTP/1.1 200 OK\r\n\r\n" + BODY, HttpResponse(200, BODY, unverified_end=True)),
         (
@@ -113,17 +113,17 @@ BODY = b'{"status":{"code":0}}'
     ],
     ids=["body", "no body", "interim", "length"],
 )
-def test_tls_that_ends_without_its_goodbye_ends_an_answer_without_a_length(tmp_path, answer, reply):
+def test_tls_without_close_notify_ends_a_response_without_a_length(tmp_path, response, result):
     """No close_notify: the status stands; whether the body is whole, its reader must see."""
     with (
-        raw_server(then(sending(answer)), tls=identity(tmp_path)) as server,
-        open_wire(authorities=str(tmp_path / "partner.pem")) as trusting,
+        raw_server(then(sending(response)), tls=identity(tmp_path)) as server,
+        open_client(authorities=str(tmp_path / "partner.pem")) as trusting,
     ):
-        assert post_over(trusting, server.url) == reply
+        assert post_with(trusting, server.url) == result
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" + BODY,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n" + BODY + b"\r\n",
@@ -133,21 +133,21 @@ def test_tls_that_ends_without_its_goodbye_ends_an_answer_without_a_length(tmp_p
     ],
     ids=["length", "chunked", "head", "interim", "nothing"],
 )
-def test_what_is_cut_off_there_is_no_answer(tmp_path, answer):
+def test_what_is_cut_off_there_is_no_response(tmp_path, response):
     with (
-        raw_server(then(sending(answer)), tls=identity(tmp_path)) as server,
-        open_wire(authorities=str(tmp_path / "partner.pem")) as trusting,
+        raw_server(then(sending(response)), tls=identity(tmp_path)) as server,
+        open_client(authorities=str(tmp_path / "partner.pem")) as trusting,
     ):
-        assert isinstance(post_over(trusting, server.url), NoResponse)
+        assert isinstance(post_with(trusting, server.url), NoResponse)
 
 
-def test_how_an_answer_is_compressed_is_handed_on(post):
+def test_how_a_response_is_compressed_is_returned(post):
     packed = b"HTTP/1.1 200 OK\r\ncontent-Encoding:  gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b"
     with raw_server(say(packed)) as server:
         assert post(server.url) == HttpResponse(200, b"\x1f\x8b", encoding="gzip")
 
 
-def test_a_slow_drip_does_not_outlast_the_total_timeout(wire):
+def test_a_slow_drip_does_not_outlast_the_total_timeout(client):
     def drip(line: Line) -> None:
         line.request()
         line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -155,22 +155,22 @@ def test_a_slow_drip_does_not_outlast_the_total_timeout(wire):
             line.send(b"x")
 
     with raw_server(drip) as server:
-        wire.start(HttpCall(1, server.url, {}, b"{}", SHORT))
-        (answered,) = wire.finished(LONG)
+        client.start(HttpCall(1, server.url, {}, b"{}", SHORT))
+        (call,) = client.finished(LONG)
 
-    assert isinstance(answered.result, NoResponse)
-    assert SHORT <= answered.took < LONG / 2  # the whole drip takes 20 s
+    assert isinstance(call.result, NoResponse)
+    assert SHORT <= call.took < LONG / 2  # the whole drip takes 20 s
 
 
 @pytest.mark.parametrize("ending", [[], [Line.reset]], ids=["closes", "resets"])
 def test_a_request_is_never_sent_again_when_a_kept_connection_dies(post, ending):
     """Rule 10 and rule 15: libcurl on its own would repeat it on a new connection."""
-    heard = []
+    requests = []
 
     def converse(line: Line) -> None:
-        heard.append(line.request())
+        requests.append(line.request())
         line.send(OK)
-        heard.append(line.request())
+        requests.append(line.request())
         for act in ending:
             act(line)
 
@@ -178,7 +178,7 @@ def test_a_request_is_never_sent_again_when_a_kept_connection_dies(post, ending)
         assert post(server.url) == HttpResponse(200, b"ok")
         assert isinstance(post(server.url), NoResponse)
 
-        assert len(heard) == 2
+        assert len(requests) == 2
         assert server.connections == 1
 
 

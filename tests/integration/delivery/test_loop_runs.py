@@ -1,4 +1,4 @@
-"""Runs of the delivery loop: side by side, one after the other, and no partner in another's way."""
+"""Runs of the delivery loop: side by side, one after the other, and no partner slows another."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +48,7 @@ def test_claims_never_exceed_what_can_be_in_flight(scene, partner):
 
 
 def test_waiting_for_partners_costs_no_processor(scene, partner, acme):
-    """With all places taken there is nothing to look for."""
+    """With all places taken there is nothing to poll for."""
     partner.behave(Rule(Hang()))
     scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(50)))
     loop = scene.delivery_loop(in_flight_max=4, partner_timeout=timedelta(seconds=2))
@@ -72,7 +72,7 @@ def test_calls_left_open_by_one_run_are_recorded_by_the_next(scene, partner, acm
     assert (second.counts, second.more) == ({"delivered": 1}, False)
 
 
-def test_closing_records_what_came_and_claims_nothing_more(scene, partner, acme):
+def test_closing_records_open_results_and_claims_nothing_more(scene, partner, acme):
     partner.behave(Rule(Respond(seconds=1.0)))
     scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
     loop = scene.delivery_loop()
@@ -86,8 +86,8 @@ def test_closing_records_what_came_and_claims_nothing_more(scene, partner, acme)
     ]
 
 
-def test_a_run_that_is_going_on_looks_again_when_hinted(scene, partner, acme):
-    """The task marks and leaves; latency is that of the hint."""
+def test_a_run_that_is_going_on_polls_again_when_woken(scene, partner, acme):
+    """The task leaves a mark and ends; the latency is that of the wakeup."""
     partner.behave(Rule(Respond(seconds=1.5), ticket_id="slow"))
     scene.publish(acme, ("ticket_win", "slow"))
     loop = scene.delivery_loop()
@@ -103,7 +103,7 @@ def test_a_run_that_is_going_on_looks_again_when_hinted(scene, partner, acme):
 
 
 def test_two_deliverers_share_the_work_without_sending_anything_twice(scene, partner, acme):
-    """Rule 14: the lease decides whose a notice is."""
+    """Rule 14: the lease decides which deliverer a notice belongs to."""
     story = ("ticket_win", "ticket_rollback", "ticket_lost")
     tickets = [f"ticket-{number}" for number in range(40)]
     for action in story:
@@ -113,7 +113,7 @@ def test_two_deliverers_share_the_work_without_sending_anything_twice(scene, par
     with ThreadPoolExecutor(2) as background:
         runs = list(background.map(lambda loop: loop.run(lasting=RUN_MAX), loops))
     while any(loop.run(lasting=RUN_MAX).counts for loop in loops):
-        pass  # one may have found nothing while the other held the rest
+        pass  # one may have seen nothing while the other had claimed the rest
 
     assert sum(run.counts.get("delivered", 0) for run in runs) <= 120
     assert len(received(partner)) == 120

@@ -1,4 +1,4 @@
-"""The delivery loop when the database is away, slow, or refuses: no result is dropped."""
+"""The delivery loop while the database is unavailable, slow, or refuses: no result is dropped."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from tests.support.delivery_setup import RUN_MAX, Trouble, lost_connection, rece
 from tests.support.wait import eventually
 
 
-def test_no_transaction_is_open_while_a_partner_is_on_the_line(scene, partner, acme):
+def test_no_transaction_is_open_while_a_partner_works_on_a_request(scene, partner, acme):
     partner.behave(Rule(Respond(seconds=1.0)))
     scene.publish(acme, ("ticket_win", "t"))
     trouble = Trouble(scene.engine.begin, lost_connection())
@@ -54,7 +54,7 @@ def test_a_result_that_could_not_be_recorded_is_kept_and_recorded_later(
     assert [record.message for record in warnings] == ["database_unavailable"] * 2
 
 
-def test_while_the_database_is_away_it_waits_and_then_goes_on(scene, partner, acme):
+def test_while_the_database_is_unavailable_it_waits_and_then_continues(scene, partner, acme):
     trouble = Trouble(scene.engine.begin, lost_connection())
     trouble.refuse = lambda: trouble.refused < 2
     scene.publish(acme, ("ticket_win", "t"))
@@ -65,16 +65,16 @@ def test_while_the_database_is_away_it_waits_and_then_goes_on(scene, partner, ac
     assert len(partner.ledger.entries()) == 1
 
 
-def test_a_run_that_ends_while_the_database_is_away_costs_no_processor(scene, partner, acme):
+def test_a_run_that_ends_while_the_database_is_unavailable_costs_no_processor(scene, partner, acme):
     """Its last batch is recorded, and the time to ask the database again has not come."""
-    away, recording = threading.Event(), threading.Event()
+    unavailable, recording = threading.Event(), threading.Event()
 
     @contextmanager
     def transaction() -> Iterator[Connection]:
         if threading.current_thread().name.startswith("recording"):
-            away.set()
+            unavailable.set()
             recording.wait(10)
-        elif away.is_set():
+        elif unavailable.is_set():
             raise lost_connection()
         with scene.engine.begin() as connection:
             yield connection
@@ -88,7 +88,7 @@ def test_a_run_that_ends_while_the_database_is_away_costs_no_processor(scene, pa
 
     assert time.thread_time() - before < 0.3  # looks at 0.25 s, 0.35 s and 0.65 s; then at 1.65 s
     assert run.more
-    away.clear()
+    unavailable.clear()
     assert run.counts["delivered"] + loop.run(lasting=RUN_MAX).counts["delivered"] == 1
 
 
@@ -103,23 +103,23 @@ def test_what_is_wrong_with_the_program_is_raised(scene, acme):
 def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
     scene, partner, acme, caplog
 ):
-    """Its words may be to blame: then it is recorded without them; else it is kept."""
+    """Its text may be to blame: then it is recorded without it; otherwise it is kept."""
     scene.change(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE 'poison' USING ERRCODE = '23514'; END $$"
     )
     scene.change(
-        "CREATE TRIGGER words BEFORE INSERT ON delivery_attempt FOR EACH ROW"
+        "CREATE TRIGGER text BEFORE INSERT ON delivery_attempt FOR EACH ROW"
         " WHEN (NEW.answer = 'poison') EXECUTE FUNCTION refuse()"
     )
     scene.change(
         "CREATE TRIGGER bare BEFORE INSERT ON delivery_attempt FOR EACH ROW"
         " WHEN (NEW.http_status = 202) EXECUTE FUNCTION refuse()"
     )
-    partner.behave(Rule(Respond(status=500, body=b"poison"), ticket_id="words"))
+    partner.behave(Rule(Respond(status=500, body=b"poison"), ticket_id="text"))
     partner.behave(Rule(Respond(status=202), ticket_id="bare"))
     good = [("ticket_win", f"t{number}") for number in range(6)]
-    scene.publish(acme, ("ticket_win", "words"), *good, ("ticket_win", "bare"))
+    scene.publish(acme, ("ticket_win", "text"), *good, ("ticket_win", "bare"))
     now = [100.0]
     loop = scene.delivery_loop(monotonic=lambda: now[0])
 
@@ -130,12 +130,12 @@ def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
 
     assert counts == {"claimed": 8, "delivered": 6, "again": 1}
     assert later == {"delivered": 1}
-    (kept,) = scene.rows("SELECT problem, answer FROM delivery_attempt WHERE verdict = 'again'")
-    assert kept == ("the database refused the text of the response", None)
+    (attempt,) = scene.rows("SELECT problem, answer FROM delivery_attempt WHERE verdict = 'again'")
+    assert attempt == ("the database refused the text of the response", None)
     assert "attempt_not_recorded" in [record.message for record in caplog.records]
 
 
-def test_a_notice_claimed_too_late_is_given_back_unsent(scene, partner, acme):
+def test_a_notice_claimed_too_late_is_released_unsent(scene, partner, acme):
     """Rule 14: a call starts only if timeout and grace are left of the lease."""
     now = [0.0]
     trouble = Trouble(scene.engine.begin, lost_connection())

@@ -1,4 +1,4 @@
-"""Results are kept with all their words while the database fails and no result is to blame."""
+"""Results are kept with all their text while the database fails and no result is to blame."""
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -55,10 +55,13 @@ def attempts(harness: Harness) -> list[Attempt]:
         RetryLater(TOOK),
         TOOK,
         http_status=500,
-        answer="its words",
+        answer="its text",
         problem="why it failed",
     )
-    return [*(Attempt(one, Delivered(), TOOK) for one in claims if one is not claims[7]), failed]
+    return [
+        *(Attempt(claim, Delivered(), TOOK) for claim in claims if claim is not claims[7]),
+        failed,
+    ]
 
 
 @pytest.mark.parametrize("sqlstate", SICK)
@@ -76,7 +79,7 @@ def test_while_all_fail_all_are_kept_and_none_is_changed(
 
     assert counts == {"delivered": COUNT - 1, "again": 1}
     (failed,) = [row for row in records.attempts() if row.verdict == "again"]
-    assert (failed.answer, failed.problem) == ("its words", "why it failed")
+    assert (failed.answer, failed.problem) == ("its text", "why it failed")
     assert caplog.messages == []
 
 
@@ -84,7 +87,7 @@ def test_while_all_fail_all_are_kept_and_none_is_changed(
 def test_one_that_fails_alone_holds_up_no_other_and_is_recorded_whole_later(
     recorder, records, engine, now, sqlstate
 ):
-    heal = refuse_attempts(engine, "NEW.answer = 'its words'", sqlstate=sqlstate)
+    heal = refuse_attempts(engine, "NEW.answer = 'its text'", sqlstate=sqlstate)
     for _ in range(UNEXPLAINED_TRIES):
         with pytest.raises(DBAPIError):
             recorder.flush()
@@ -100,4 +103,4 @@ def test_one_that_fails_alone_holds_up_no_other_and_is_recorded_whole_later(
 
     assert recorder.flush() == {"again": 1}
     (failed,) = [row for row in records.attempts() if row.verdict == "again"]
-    assert (failed.answer, failed.problem) == ("its words", "why it failed")
+    assert (failed.answer, failed.problem) == ("its text", "why it failed")

@@ -19,7 +19,7 @@ SHORT = timedelta(milliseconds=400)
 
 
 @contextmanager
-def unhinted(
+def timed_runs(
     loop: DeliveryLoop,
     *,
     lasting: timedelta = SHORT,
@@ -35,10 +35,10 @@ def unhinted(
         runs.close()
 
 
-def test_what_falls_due_is_sent_although_nobody_hints(scene, partner, acme):
+def test_what_falls_due_is_sent_without_wakeups(scene, partner, acme):
     loop = scene.delivery_loop()
 
-    with unhinted(loop):
+    with timed_runs(loop):
         scene.publish(acme, ("ticket_win", "first"))
         eventually(lambda: len(received(partner)) == 1)
         eventually(lambda: loop.idle_for() > timedelta())
@@ -46,34 +46,34 @@ def test_what_falls_due_is_sent_although_nobody_hints(scene, partner, acme):
         eventually(lambda: len(received(partner)) == 2)
 
 
-def test_while_hints_arrive_it_starts_no_run_and_asks_nobody(scene, engine):
-    asked_by: set[str] = set()
+def test_while_wakeups_arrive_it_starts_no_run_and_runs_no_query(scene, engine):
+    queried_by: set[str] = set()
 
     @contextmanager
     def noted() -> Iterator[Connection]:
-        asked_by.add(current_thread().name)
+        queried_by.add(current_thread().name)
         with engine.begin() as connection:
             yield connection
 
     loop = scene.delivery_loop(transaction=noted)
     until = time.monotonic() + 5 * SOON.total_seconds()
 
-    with unhinted(loop):
+    with timed_runs(loop):
         while time.monotonic() < until:
-            loop.run(lasting=RUN_MAX)  # a task, each time a hint comes
+            loop.run(lasting=RUN_MAX)  # a task, each time a wakeup comes
             Event().wait(SOON.total_seconds() / 6)
 
-    assert asked_by == {current_thread().name}
+    assert queried_by == {current_thread().name}
 
 
 def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(scene, partner, acme):
-    """At the full rate; each time it sends a hint, so that a task may go on where it is heard."""
+    """At the full rate; each time it sends a wakeup, so that a task may take over."""
     partner.behave(Rule(Respond(seconds=0.02)))
     scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(100)))
     idle_max, wakeups = timedelta(seconds=2), list[float]()
     began = time.monotonic()
 
-    with unhinted(
+    with timed_runs(
         scene.delivery_loop(in_flight_max=1),
         idle_max=idle_max,
         wakeup=lambda: wakeups.append(time.monotonic()),
@@ -89,7 +89,7 @@ def test_closing_ends_the_run_with_its_calls_and_begins_no_other(scene, partner,
     scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
     loop = scene.delivery_loop()
 
-    with unhinted(loop, lasting=RUN_MAX):
+    with timed_runs(loop, lasting=RUN_MAX):
         eventually(lambda: len(received(partner)) == 1)
     loop.close()
 

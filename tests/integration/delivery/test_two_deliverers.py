@@ -48,7 +48,7 @@ def test_rule_14_a_409_to_the_repeat_changes_nothing_after_a_late_200_but_its_le
     assert two_deliverers.run(0) == {}
     clock.advance(MOMENT)
     assert two_deliverers.run(1) == ONE_DELIVERED
-    assert two_deliverers.told() == ["win", "win", "rollback"]
+    assert two_deliverers.sent() == ["win", "win", "rollback"]
 
 
 def test_rule_15_after_a_lost_answer_nothing_is_sent_on_the_ticket_for_ten_seconds(
@@ -65,7 +65,7 @@ def test_rule_15_after_a_lost_answer_nothing_is_sent_on_the_ticket_for_ten_secon
 
     assert early == {}
     assert two_deliverers.run(1) == {"claimed": 2, "delivered": 2}
-    assert two_deliverers.told() == ["win", "win", "rollback"]
+    assert two_deliverers.sent() == ["win", "win", "rollback"]
     first, repeat, _ = two_deliverers.partner.ledger.entries()
     assert first.taken
     assert repeat.repeats
@@ -90,7 +90,7 @@ def test_rule_15_what_is_published_after_a_late_200_is_held_for_the_ten_seconds_
 
     assert early == {}
     assert two_deliverers.run(1) == ONE_DELIVERED
-    assert two_deliverers.told() == ["win", "win", "rollback"]
+    assert two_deliverers.sent() == ["win", "win", "rollback"]
 
 
 def test_rule_16_the_clock_runs_from_a_late_200_if_the_repeat_s_is_recorded_later(
