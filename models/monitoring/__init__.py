@@ -1,1 +1,1 @@
-"""What operations watch: the state of the whole, and of each operator."""
+"""What monitoring reads: the state of the whole, and of each operator."""

@@ -1,4 +1,4 @@
-"""One look at everything that operations watch in the database, at a cost that stays flat.
+"""Collects everything that monitoring watches in the database, at a constant cost.
 
 Counts stop at a limit, oldest moments come from the first row of an index, and the tickets of a big
 table are PostgreSQL's own estimate: a billion rows cost as much as a thousand.
@@ -16,15 +16,15 @@ from models.outbox.undelivered import OLDEST_UNDELIVERED
 from models.sweeps.heartbeat import Round, last_round
 from models.vocabulary import Status
 
-OPERATORS_MAX: Final = 1000  # surveyed, by code
-ROWS_MAX: Final = 50_000  # index entries looked at for all operators together
-COUNT_MAX: Final = 10_000  # what is more reads as this many
-COUNT_LEAST: Final = 50  # for each operator, however many there are
+OPERATORS_MAX: Final = 1000  # the first ones by code
+ROWS_MAX: Final = 50_000  # index entries read for all operators together
+COUNT_MAX: Final = 10_000  # a greater number is shown as this one
+COUNT_MIN: Final = 50  # for each operator, however many there are
 PAGES_COUNTED_MAX: Final = 2000  # a ticket table up to 16 MB is counted, a bigger one estimated
 
 OPERATOR_COUNT: Final = text("SELECT count(*) FROM operator")
 
-# The oldest of each operator's heads: those under a lease are among them.
+# The oldest heads of each operator, those under a lease included.
 NOTICES: Final = text(f"""
     SELECT o.code, o.disabled_at IS NULL AS enabled,
            c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
@@ -62,14 +62,14 @@ PARKED: Final = text("""
              WHERE outcome = 'parked' ORDER BY park_until LIMIT :limit) first
 """)
 
-# What waits for a person's look: what somebody dealt with is marked and counts no more. An older
-# statement that says the same is no news (`Reason.OLDER_SAME`).
-LISTED: Final = text("""
+# What needs a person: what was dealt with is marked and no longer counted. Nor is an older event
+# that says the same as the current result (`Reason.OLDER_SAME`).
+WAITING: Final = text("""
     SELECT (SELECT count(*)
               FROM (SELECT 1 FROM ticket_event
-                     WHERE outcome = 'rejected' AND dropped_at IS NULL LIMIT :limit) one)
+                     WHERE outcome = 'rejected' AND dropped_at IS NULL LIMIT :limit) event)
          + (SELECT count(*)
-              FROM (SELECT 1 FROM rejected_input WHERE dropped_at IS NULL LIMIT :limit) one)
+              FROM (SELECT 1 FROM rejected_input WHERE dropped_at IS NULL LIMIT :limit) input)
            AS rejected,
            (SELECT count(*) FILTER (WHERE reason <> 'older_same')
               FROM (SELECT reason FROM ticket_event
@@ -84,50 +84,50 @@ TICKET_TABLE: Final = text("""
 """)
 TICKETS_COUNTED: Final = text("SELECT status, count(*) AS tickets FROM ticket GROUP BY status")
 TICKETS_ESTIMATED: Final = text("""
-    SELECT word.status, word.part * CAST(:tickets AS float8) AS tickets
+    SELECT common.status, common.share * CAST(:tickets AS float8) AS tickets
       FROM pg_stats s
      CROSS JOIN LATERAL unnest(CAST(CAST(s.most_common_vals AS text) AS text[]),
-                               s.most_common_freqs) AS word(status, part)
+                               s.most_common_freqs) AS common(status, share)
      WHERE s.schemaname = current_schema() AND s.tablename = 'ticket' AND s.attname = 'status'
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorStats:
-    """What one operator is owed now. *due*: may be claimed; *in_flight*: under somebody's lease."""
+    """The unfinished notices of one operator. *due*: may be claimed; *in_flight*: under a lease."""
 
     code: str
     enabled: bool
-    circuit: Cause | None  # what it is open for: nothing but probes is sent; None: closed
+    circuit: Cause | None  # why it is open, and only probes are sent; None: it is closed
     due: int
     in_flight: int
     oldest_due_at: datetime | None
-    undelivered_since: datetime | None  # the oldest that is not taken, whatever it waits for
+    undelivered_since: datetime | None  # of the oldest undelivered notice, whatever it waits for
     dead: int
     oldest_dead_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """How things stand at the moment *at*. Each count stops at its limit."""
+    """The state at the moment *at*. Each count stops at its limit."""
 
     at: datetime
     operators: tuple[OperatorStats, ...]
-    operators_beyond: int  # beyond the limit: nothing is known of these here
+    operators_beyond: int  # beyond the limit, and not read
     tickets: Mapping[Status, int]  # empty: a big table that was never analyzed
     closes_due: int
     oldest_close_due_at: datetime | None
     parked: int
     first_window_end: datetime | None
     rejected: int
-    superseded: int  # among the newest, those that differ from what they were overtaken by
+    superseded: int  # among the newest, those that differ from what superseded them
     last_round: Round | None
 
 
 def collect_stats(connection: Connection, *, now: datetime) -> Stats:
-    """Look at everything once, in the caller's transaction: seven short statements."""
-    known: int = connection.execute(OPERATOR_COUNT).scalar_one()
-    limit = _limit(min(known, OPERATORS_MAX))
+    """Collect the stats in the caller's transaction, in seven short statements."""
+    operator_count: int = connection.execute(OPERATOR_COUNT).scalar_one()
+    limit = _limit(min(operator_count, OPERATORS_MAX))
     notices = connection.execute(
         NOTICES,
         {"now": now, "operators": OPERATORS_MAX, "limit": limit, "undelivered_max": limit},
@@ -135,18 +135,18 @@ def collect_stats(connection: Connection, *, now: datetime) -> Stats:
     operators = tuple(_operator(row) for row in notices)
     closings = connection.execute(CLOSINGS, {"now": now, "limit": COUNT_MAX}).one()
     parked = connection.execute(PARKED, {"limit": COUNT_MAX}).one()
-    listed = connection.execute(LISTED, {"limit": COUNT_MAX}).one()
+    waiting = connection.execute(WAITING, {"limit": COUNT_MAX}).one()
     return Stats(
         at=now,
         operators=operators,
-        operators_beyond=max(0, known - OPERATORS_MAX),
+        operators_beyond=max(0, operator_count - OPERATORS_MAX),
         tickets=_tickets(connection),
         closes_due=closings.due,
         oldest_close_due_at=closings.oldest,
         parked=parked.parked,
         first_window_end=parked.first_end,
-        rejected=listed.rejected,
-        superseded=listed.superseded,
+        rejected=waiting.rejected,
+        superseded=waiting.superseded,
         last_round=last_round(connection),
     )
 
@@ -166,15 +166,15 @@ def _operator(row: Row[Any]) -> OperatorStats:
 
 
 def _limit(operators: int) -> int:
-    """How many notices to look at for each of *operators*."""
-    return max(COUNT_LEAST, min(COUNT_MAX, ROWS_MAX // max(1, operators)))
+    """Return how many notices to read for each of *operators*."""
+    return max(COUNT_MIN, min(COUNT_MAX, ROWS_MAX // max(1, operators)))
 
 
 def _tickets(connection: Connection) -> dict[Status, int]:
-    """How many tickets stand where: counted while that is cheap, else estimated.
+    """Return the number of tickets by status: counted while that is cheap, else estimated.
 
-    The estimate is as old as the table's last ANALYZE (autovacuum's business) and exact to about a
-    hundredth; a status that few tickets have may read as 0.
+    The estimate is as old as the table's last ANALYZE (by autovacuum) and exact to about one
+    percent; a status that few tickets have may be shown as 0.
     """
     table = connection.execute(TICKET_TABLE).one()
     if table.pages <= PAGES_COUNTED_MAX:
@@ -183,5 +183,5 @@ def _tickets(connection: Connection) -> dict[Status, int]:
         rows = connection.execute(TICKETS_ESTIMATED, {"tickets": table.reltuples}).all()
     else:
         return {}
-    found = {Status(row.status): round(row.tickets) for row in rows}
-    return {status: found.get(status, 0) for status in Status}
+    counts = {Status(row.status): round(row.tickets) for row in rows}
+    return {status: counts.get(status, 0) for status in Status}

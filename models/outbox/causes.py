@@ -40,42 +40,6 @@ class Cause(StrEnum):
     OTHER = "other"
 
 
-ADVICE: Final[Mapping[Cause, str]] = {
-    Cause.LOCKED_OUT: "agree with the partner on a secret: slipway operators rotate-secret {code};"
-    " or it does not let our address in",
-    Cause.REDIRECT: "redirects are not followed: ask the partner where the call belongs, then"
-    " slipway operators set {code} --url URL",
-    Cause.NOT_FOUND: "compare the path of the URL with what the partner expects, then"
-    " slipway operators set {code} --url URL",
-    Cause.TOO_MANY: "agree with the partner on a rate: slipway operators set {code} --rate 50/s",
-    Cause.SERVER_ERROR: "it is at the partner; ask there. All waits and is sent when it is back",
-    Cause.REFUSED: "read what it answers: slipway notices dead list --operator {code}; ask the"
-    " partner which field or code is meant",
-    Cause.UNREADABLE: "something in between answers (a login or error page, another service), or"
-    " the partner breaks its contract: slipway operators ping {code} shows the answer",
-    Cause.HTTP_VERSION: "have the partner accept HTTP/1.1 at this address",
-    Cause.URL: "the URL cannot be called: slipway operators set {code} --url URL",
-    Cause.NAME: "the host has no address here: mend the name (slipway operators set {code} --url"
-    " URL) or the DNS of the deliverers",
-    Cause.PRIVATE_ADDRESS: "the host leads to a private address; if the partner may live there,"
-    " name its network in SLIPWAY_PARTNER_NETWORKS for the deliverers",
-    Cause.NOT_CONNECTED: "nothing accepts connections there: let the deliverers through our"
-    " firewall, or ask the partner for host, port and its own firewall",
-    Cause.CERTIFICATE: "the partner renews its certificate or serves the whole chain; or the host"
-    " in the URL is not the one it is made for: slipway operators set {code} --url URL",
-    Cause.TLS: "TLS 1.2 or later cannot be agreed on: ask the partner; or the port takes no TLS:"
-    " slipway operators set {code} --url URL",
-    Cause.TIMEOUT: "the partner takes longer than SLIPWAY_PARTNER_TIMEOUT; ask there, or send less"
-    " at once: slipway operators set {code} --in-flight 8",
-    Cause.CUT_OFF: "it ends connections without an answer: ask the partner; a proxy in between may"
-    " do that as well",
-    Cause.KEY: "slipway doctor, secrets: put back the key that sealed it, or"
-    " slipway operators rotate-secret {code}",
-    Cause.PROGRAM: "a mistake in the program: the deliverers' logs hold the traceback",
-    Cause.OTHER: "slipway operators ping {code} asks it now; its last attempts are in"
-    " slipway ticket ID",
-}
-
 _ANSWERED: Final = re.compile(r"answered (?P<status>\d{3})\b")
 _STATUSES: Final[Mapping[int, Cause]] = {
     401: Cause.LOCKED_OUT,
@@ -146,8 +110,3 @@ def cause_of(reason: str | None) -> Cause:
         return _STATUSES.get(status) or _CLASSES.get(status // 100, Cause.OTHER)
     causes = (cause for pattern, cause in _PATTERNS if pattern.match(problem))
     return next(causes, Cause.OTHER)
-
-
-def advice_for(cause: Cause, code: str) -> str:
-    """Say what to do about the operator *code*, whose circuit is open for *cause*."""
-    return ADVICE[cause].format(code=code)

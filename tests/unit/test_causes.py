@@ -2,8 +2,9 @@
 
 import pytest
 
-from models.outbox.causes import ADVICE, NO_DETAILS, Cause, advice_for, cause_of
+from models.outbox.causes import NO_DETAILS, Cause, cause_of
 from worker.cli.application import Slipway
+from worker.cli.circuit_advice import ADVICE, advice_for
 from worker.delivery.http.transfer import describe_error, describe_not_http, describe_refused
 
 RUNNING = "20 attempts in a row led to nothing; the last: "
@@ -98,6 +99,10 @@ def test_what_says_nothing_known_is_other(reason):
 def test_each_cause_is_met_by_an_example_and_has_an_advice_of_its_own():
     assert {cause for _, cause in WORDS} == set(Cause)
     assert len(set(ADVICE.values())) == len(Cause)
+
+
+def test_a_redirect_has_another_advice_than_a_wrong_secret():
+    assert "set acme --url" in advice_for(Cause.REDIRECT, "acme")
 
 
 def test_a_secret_is_exchanged_only_where_it_may_be_at_fault():

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, text
 
 from models.operators.secrets import EncryptedSecrets, verifying_secrets
-from models.outbox.causes import advice_for, cause_of
+from models.outbox.causes import cause_of
 from models.platform.encryption import DecryptionFailed, Vault
+from worker.cli.circuit_advice import advice_for
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
 from worker.delivery.http.address_policy import Network, may_connect
 

@@ -1,5 +1,6 @@
 """Shows how deliveries to the partners are going, and pings a partner."""
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import typer
@@ -11,6 +12,7 @@ from models.platform.clock import DatabaseClock
 from models.platform.durations import format_duration
 from models.platform.encryption import Vault
 from models.settings.settings import read_settings
+from worker.cli.circuit_advice import advice_for
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, moment, remark, show_json, show_table
@@ -30,15 +32,18 @@ def show_status(code: str | None, *, as_json: bool) -> None:
         now = DatabaseClock().now(connection)
         operators = operator_health(connection, now=now, code=code)
     if as_json:
-        show_json(operators)
+        show_json(
+            [{**asdict(operator), "circuit_advice": _advice(operator)} for operator in operators]
+        )
         return
     if not operators:
         remark("no operator yet; add one with `slipway operators add`")
         return
     show_table(_COLUMNS, [_row(operator, now) for operator in operators])
     for operator in operators:
-        if operator.circuit_advice is not None:
-            remark(f"{operator.code} ({operator.circuit_cause}): {operator.circuit_advice}")
+        advice = _advice(operator)
+        if advice is not None:
+            remark(f"{operator.code} ({operator.circuit_cause}): {advice}")
 
 
 def ping_partner(code: str, *, as_json: bool) -> None:
@@ -62,6 +67,11 @@ def ping_partner(code: str, *, as_json: bool) -> None:
         _show_response(pinged)
     if not pinged.there:
         raise Failed(f"{code} did not respond as a {partner.protocol} partner does")
+
+
+def _advice(operator: OperatorHealth) -> str | None:
+    cause = operator.circuit_cause
+    return None if cause is None else advice_for(cause, operator.code)
 
 
 def _row(operator: OperatorHealth, now: datetime) -> tuple[str, ...]:
