@@ -1,6 +1,6 @@
-"""The servers' addresses: checked, and written the one way the drivers need them.
+"""The servers' addresses: checked, and in the one form that the drivers need.
 
-An address may carry a password, so no message here repeats one, nor a part of one.
+An address may contain a password, so no message here repeats one, or a part of one.
 """
 
 import re
@@ -14,7 +14,7 @@ _DATABASE_SCHEMES: Final = ("postgres", "postgresql", "postgresql+psycopg")
 _POSTGRES: Final = "postgresql+psycopg"
 _POSTGRES_PORT: Final = 5432
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?")
-# What `models.database.engine` gives each connection: it wins, the same in a URL would be ignored.
+# What `models.database.engine` sets on each connection: the same in a URL would be ignored.
 _SET_BY_US: Final = frozenset(
     {
         "application_name",
@@ -44,14 +44,14 @@ _YES_AND_NO: Final = {"true": True, "yes": True, "1": True, "false": False, "no"
 class RedisTls:
     """How a client verifies the Redis it connects to."""
 
-    verified: bool = True  # the certificate comes from an authority that is trusted
-    hostname_checked: bool = True  # and it is made out for the host in the URL
-    files: Mapping[str, str] = field(default_factory=dict, repr=False)  # a key's password among it
+    verified: bool = True  # the certificate comes from a trusted authority
+    hostname_checked: bool = True  # and is issued for the host in the URL
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)  # and a key's password
 
     def options(self) -> dict[str, object]:
-        """Give redis-py's arguments, which are Celery's `broker_use_ssl` too; each is explicit.
+        """Return redis-py's arguments, which are Celery's `broker_use_ssl` too; each is explicit.
 
-        What is left out there means "verified" to redis-py and "not verified" to kombu.
+        An argument that is left out means "verified" to redis-py and "not verified" to kombu.
         """
         return {
             _VERIFY: ssl.CERT_REQUIRED if self.verified else ssl.CERT_NONE,
@@ -61,12 +61,12 @@ class RedisTls:
 
 
 def database_address(url: str) -> str:
-    """Write a PostgreSQL URL for SQLAlchemy on psycopg 3: `postgresql+psycopg://…`.
+    """Return a PostgreSQL URL for SQLAlchemy on psycopg 3: `postgresql+psycopg://…`.
 
-    `postgres://` and `postgresql://`, as providers hand them out, are taken too. Several hosts, as
-    libpq takes them (`a:5432,b:5432`), become parameters; the one that takes writes is used.
-    Raises ValueError for another scheme, a URL that cannot be read for sure, and a parameter that
-    Slipway sets itself; it does not repeat the URL.
+    `postgres://` and `postgresql://`, as providers give them, are accepted too. Several hosts, as
+    libpq accepts them (`a:5432,b:5432`), become parameters; the one that accepts writes is used.
+    Raises ValueError for another scheme, an ambiguous URL, and a parameter that Slipway sets
+    itself; the error does not repeat the URL.
     """
     plain = _plain(url)
     scheme, _, rest = plain.partition("://")
@@ -88,7 +88,7 @@ def database_address(url: str) -> str:
 
 
 def options_of(address: str) -> str:
-    """The `options` for the server's session in a URL that `database_address` has written."""
+    """Return the session's `options` from a URL that `database_address` returned."""
     return dict(parse_qsl(urlsplit(address).query)).get("options", "")
 
 
@@ -104,13 +104,14 @@ def _each(hosts: str) -> Iterator[str]:
 
 
 def _check_parameters(query: str) -> None:
-    """Raise ValueError for what would be overwritten without a word, or shown in errors."""
+    """Raise ValueError for what would be overwritten silently, or shown in errors."""
     names = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
     if taken := [name for name in names if name in _SET_BY_US]:
         raise ValueError(f"{taken[0]} in the database URL: Slipway sets it itself; leave it out")
     if "password" in names:
         raise ValueError(
-            "the password in a database URL stands before the host: postgresql://user:password@host:5432/database"
+            "the password in a database URL belongs before the host:"
+            " postgresql://user:password@host:5432/database"
         )
     options = dict(parse_qsl(query)).get("options", "")
     if options and _OPTIONS_OF_A_SESSION.fullmatch(options) is None:
@@ -121,12 +122,12 @@ def _check_parameters(query: str) -> None:
 
 
 def redis_address(url: str) -> str:
-    """Check the URL of a Redis or Valkey, and write it so that all clients read the same in it.
+    """Check the URL of a Redis or Valkey, and return it in a form that all clients read alike.
 
     `redis://…`, or `rediss://…` for TLS, whose options may follow: `ssl_ca_certs` and the like.
-    Raises ValueError for another scheme, Sentinel and Cluster included (design: one endpoint that
-    follows the primary), and for an option that not every client understands; it does not repeat
-    the URL.
+    Raises ValueError for another scheme, Sentinel and Cluster included (Slipway connects to one
+    endpoint that follows the primary), and for an option that not every client understands; the
+    error does not repeat the URL.
     """
     parts = _parts(_plain(url))
     if parts.scheme not in (_PLAIN, _TLS) or not parts.hostname or "," in parts.netloc:
@@ -134,9 +135,9 @@ def redis_address(url: str) -> str:
             "not a Redis URL; write redis://user:password@host:6379/0 (rediss:// for TLS)."
             " Sentinel and Cluster are not supported: name one endpoint that follows the primary"
         )
-    if ";" in url:  # kombu would take what follows for a second server
+    if ";" in url:  # kombu would read what follows as a second server
         raise ValueError("a ; in a Redis URL must be percent-encoded, as %3B")
-    if _DATABASE_NUMBER.fullmatch(parts.path) is None:  # redis-py would take 0, kombu would stop
+    if _DATABASE_NUMBER.fullmatch(parts.path) is None:  # redis-py would use 0, kombu would stop
         raise ValueError(
             "the part behind the host of a Redis URL is the number of a database, as in"
             " redis://host:6379/0"
@@ -146,12 +147,12 @@ def redis_address(url: str) -> str:
 
 
 def redis_tls(url: str) -> RedisTls | None:
-    """Read how the Redis at *url* is verified; None: it is spoken to without TLS."""
+    """Return how the Redis at *url* is verified, or None if it is used without TLS."""
     return _tls(_parts(url))
 
 
 def without_options(url: str) -> str:
-    """Give *url* as kombu takes it, whose own reading of options is another one."""
+    """Return *url* without its options, which kombu reads in another way."""
     return _parts(url)._replace(query="").geturl()
 
 
@@ -180,46 +181,46 @@ def _tls(parts: SplitResult) -> RedisTls | None:
 
 
 def _query(tls: RedisTls) -> str:
-    words: dict[str, str] = {}
+    options: dict[str, str] = {}
     if not tls.verified:
-        words[_VERIFY] = "none"
+        options[_VERIFY] = "none"
     elif not tls.hostname_checked:
-        words[_HOSTNAME] = "false"
-    return urlencode({**words, **tls.files})
+        options[_HOSTNAME] = "false"
+    return urlencode({**options, **tls.files})
 
 
 def _is_verified(word: str) -> bool:
-    """Read `ssl_cert_reqs`. A server always shows a certificate: `optional` is `required`."""
-    if word not in ("required", "optional", "none"):  # redis-py's own words, letter by letter
+    """Read `ssl_cert_reqs`. A server always shows a certificate: `optional` means `required`."""
+    if word not in ("required", "optional", "none"):  # redis-py's own values
         raise ValueError("ssl_cert_reqs in the Redis URL must be required (the default) or none")
     return word != "none"
 
 
 def _is_yes(word: str) -> bool:
-    if (answer := _YES_AND_NO.get(word.lower())) is None:
+    if (value := _YES_AND_NO.get(word.lower())) is None:
         raise ValueError("ssl_check_hostname in the Redis URL must be true (the default) or false")
-    return answer
+    return value
 
 
 def _plain(url: str) -> str:
-    """*url* without the space around it. Raises ValueError for space and controls in it."""
+    """Strip *url*. Raises ValueError for a space or control character inside it."""
     plain = url.strip()
     if not plain.isprintable() or " " in plain:
         raise ValueError(
-            "not a URL that can be read: it holds a space or a control character; percent-encode"
-            " it, a space as %20"
+            "not a readable URL: it holds a space or a control character; percent-encode it,"
+            " a space as %20"
         )
     return plain
 
 
 def _parts(url: str) -> SplitResult:
-    """Take *url* apart. Raises ValueError where its password may end elsewhere than it seems.
+    """Split *url*. Raises ValueError where it is unclear where its password ends.
 
-    Each client looks for the end in its own way, and would name the rest as a host or a database.
+    Each client looks for the end in its own way, and would show the rest as a host or a database.
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port  # asked for its check: it raises when the port is no number
+        _ = parts.port  # raises when the port is not a number
     except ValueError:
         raise _unreadable() from None
     if url.count("@") > parts.netloc.count("@") or parts.netloc.count("@") > 1 or "#" in url:
@@ -229,6 +230,6 @@ def _parts(url: str) -> SplitResult:
 
 def _unreadable() -> ValueError:
     return ValueError(
-        "not a URL that can be read; special characters in a password must be percent-encoded:"
+        "not a readable URL; special characters in a password must be percent-encoded:"
         " @ as %40, / as %2F, # as %23, ? as %3F"
     )

@@ -1,4 +1,4 @@
-"""What a setting may hold: lists separated by commas, keys, networks, ports, and their messages."""
+"""The types of settings: lists separated by commas, keys, networks, ports, and their messages."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,12 +19,12 @@ HOW_TO_MAKE_A_KEY: Final = (
 )
 SERVICE_LINKS: Final = (
     "this is a Kubernetes service link, set by the name of a Service and not by you;"
-    " give the pod `enableServiceLinks: false`"
+    " set `enableServiceLinks: false` in the pod"
 )
 
 
 def shorter_than(limit: timedelta) -> AfterValidator:
-    """Refuse a duration that reaches `limit`."""
+    """Return a validator that refuses a duration of *limit* or longer."""
 
     def _checked(duration: timedelta) -> timedelta:
         if duration >= limit:
@@ -41,7 +41,7 @@ def _positive(duration: timedelta) -> timedelta:
 
 
 def _parts(value: object) -> object:
-    """Split text at its commas; anything else is left for Pydantic to judge."""
+    """Split text at its commas; Pydantic validates any other value."""
     if not isinstance(value, str):
         return value
     return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -54,9 +54,9 @@ def _checked_keys(keys: Sequence[SecretStr]) -> tuple[SecretStr, ...]:
         try:
             Fernet(key.get_secret_value())
         except ValueError:
-            fault = f"key {number} of {len(keys)} is not a Fernet key (44 characters of base64)"
+            problem = f"key {number} of {len(keys)} is not a Fernet key (44 characters of base64)"
             # from None: the cause could carry the key into a log
-            raise ValueError(f"{fault}; {HOW_TO_MAKE_A_KEY}") from None
+            raise ValueError(f"{problem}; {HOW_TO_MAKE_A_KEY}") from None
     return tuple(keys)
 
 
