@@ -1,43 +1,24 @@
 """Money: an integer in the currency's minor unit inside, decimal units where a partner wants them.
 
-Codes and exponents: ISO 4217, list one, as of 2026-01-01, without what has no minor unit (gold,
-test codes and the like). Nothing here passes through a float.
+Codes and decimals come from the package `iso4217`, which ships the standard's list one. An entry
+without a minor unit (gold, test codes and the like) is left out: no amount can be counted in it.
+Nothing here passes through a float.
 """
 
 import re
 from decimal import Decimal
 from typing import Final
 
+from iso4217 import Currency
+
 AMOUNT_MAX: Final = 2**63 - 1  # minor units, either sign: what a bigint column holds
 _DIGITS_MAX: Final = 40  # any amount that fits, with zeros to spare
 _WRITTEN: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
-_NO_MINOR_UNIT: Final = """
-    BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF
-"""
-_HUNDREDTHS: Final = """
-    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD
-    CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS
-    GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD
-    LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB
-    PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP
-    SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW
-    ZWG
-"""
-_THOUSANDTHS: Final = "BHD IQD JOD KWD LYD OMR TND"
-_TEN_THOUSANDTHS: Final = "CLF UYW"
-
 MINOR_DIGITS: Final = {
-    code: digits
-    for digits, codes in (
-        (0, _NO_MINOR_UNIT),
-        (2, _HUNDREDTHS),
-        (3, _THOUSANDTHS),
-        (4, _TEN_THOUSANDTHS),
-    )
-    for code in codes.split()
+    currency.code: digits for currency in Currency if (digits := currency.exponent) is not None
 }
-"""How many decimals each active currency has. A code that is not here is not money we can count."""
+"""The number of decimals of each active currency. What is not in here is not counted as money."""
 
 
 def minor_digits(currency: str) -> int:
