@@ -3,8 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from models.events.event import Entry
-from models.events.stream_contract import CELERY_TYPE, LOTTERY_TYPE, TYPE_FIELD
+from models.events.stream_contract import CELERY_TYPE, LOTTERY_TYPE
 
 
 class Channel(StrEnum):
@@ -24,8 +23,6 @@ _CHANNELS: Final = {
 }
 
 
-def channel_of(entry: Entry | None) -> Channel:
-    """Return the channel of *entry*, which is None if the entry is gone."""
-    if entry is None:
-        return Channel.EARLIER
-    return _CHANNELS.get(entry.fields.get(TYPE_FIELD), Channel.UNKNOWN)
+def channel_of(entry_type: bytes | None) -> Channel:
+    """Return the channel of an entry by its field `type`."""
+    return _CHANNELS.get(entry_type, Channel.UNKNOWN)

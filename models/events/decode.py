@@ -77,6 +77,7 @@ def unreadable(entry: Entry, reason: Reason, message: str) -> Unreadable:
         message=message.replace("\x00", "�"),
         received_at=entry.received_at,
         whole=event is not None and len(event) <= RAW_BYTES_MAX,
+        channel=entry.channel,
         operator=ids.get("operator"),
         ticket_id=ids.get("ticket_id"),
         event_id=ids.get("event_id"),

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from models.events.amounts import currency_of
-from models.events.stream_contract import ID_CHARACTERS_MAX
+from models.events.channels import Channel, channel_of
+from models.events.stream_contract import ID_CHARACTERS_MAX, TYPE_FIELD
 from models.platform.timestamps import entry_id_time
 from models.vocabulary import Action, Reason
 
@@ -30,6 +31,11 @@ class Entry:
     deliveries: int = 1  # how often it was delivered to a consumer
     read_at: datetime | None = None
     seen_at: datetime | None = None  # a sweep, or an earlier consumer, had seen it by then
+
+    @property
+    def channel(self) -> Channel:
+        """The channel it came in through."""
+        return channel_of(self.fields.get(TYPE_FIELD))
 
     @property
     def received_at(self) -> datetime:
@@ -62,6 +68,12 @@ class Event(NamedTuple):
     sequence: int | None = None
     entry_id: str | None = None
     read_at: datetime | None = None  # when its entry was read, by the same clock
+    entry: Entry | None = None  # that brought it; None: it was read from the event log, or is ours
+
+    @property
+    def channel(self) -> Channel:
+        """The channel it came in through."""
+        return Channel.EARLIER if self.entry is None else self.entry.channel
 
     @property
     def lag(self) -> timedelta:
@@ -99,6 +111,7 @@ class Unreadable:
     message: str
     received_at: datetime
     whole: bool  # *raw* is the entry's whole field `event`: it can be decoded again
+    channel: Channel
     operator: str | None = None
     ticket_id: str | None = None
     event_id: str | None = None

@@ -74,6 +74,7 @@ def read_lottery(entry: Entry) -> Event:
         received_at=entered,
         entry_id=entry.id,
         read_at=entry.read_at,
+        entry=entry,
     )
 
 

@@ -106,6 +106,7 @@ def _event(published: PublishedEvent, entry: Entry) -> Event:
         sequence=published.get("sequence"),
         entry_id=entry.id,
         read_at=entry.read_at,
+        entry=entry,
     )
 
 

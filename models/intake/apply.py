@@ -1,64 +1,52 @@
-"""Apply what was read from the stream: every entry ends as an event of a ticket or is kept raw."""
+"""Takes a batch of stream entries into the database: decode the entries, apply their events.
+
+Every entry ends as an event of a ticket or is stored as rejected input. The database is the
+caller's; acknowledging the entries and notifying the deliverers is the loop's.
+"""
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from models.database.engine import Transaction
 from models.database.errors import Blame, blame, error_line
 from models.events.age import age_problem
-from models.events.channels import channel_of
 from models.events.decode import read, unreadable
 from models.events.event import Entry, Event, Unreadable
-from models.intake.batch import BatchResult, apply_chunk
-from models.intake.rejected_input import keep
+from models.intake.batch import BatchResult, RefusedEvent, apply_events
+from models.intake.rejected_input import store_rejected
 from models.platform.clock import Clock
 from models.vocabulary import Outcome, Reason
 
 log = logging.getLogger(__name__)
 
-# Handed out this often without ever being finished: it takes its worker down (protocol H46).
+# Delivered this often without ever being acknowledged: it kills its worker (H46).
 DELIVERIES_MAX = 6
-FAILED_MAX = 8  # tickets that fail for no known reason, before one goes through
+FAILED_MAX = 8  # tickets that fail for no known reason, before one is applied
 UNREADABLE = "unreadable"
 
 Tickets = frozenset[tuple[str, str]]
 """Tickets by operator and id, as events name them."""
 
 
-@dataclass(slots=True)
-class Applied:
-    """What became of the entries. *outcomes* counts by (action or `unreadable`, outcome).
-
-    *rejected* counts those of them that were rejected by (reason, door), words of closed lists.
-    *left* holds the ids of entries that are as they were, because the database fails for them
-    alone, with an error that blames no entry.
-    """
-
-    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    due: bool = False  # a notice is due now: hint the deliverers
-    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
-    left: set[str] = field(default_factory=set)
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Events, and entries that are none, which one transaction takes or refuses as a whole."""
+    """Events and unreadable entries that one transaction applies or fails as a whole."""
 
     events: Sequence[Event]
     unreadable: Sequence[Unreadable] = ()
 
     @property
     def entry_ids(self) -> set[str]:
-        """The entries it holds."""
-        raw = {one.entry_id for one in self.unreadable}
-        return raw | {one.entry_id for one in self.events if one.entry_id is not None}
+        """The ids of its entries."""
+        ids = {entry.entry_id for entry in self.unreadable}
+        return ids | {event.entry_id for event in self.events if event.entry_id is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class DecodedBatch:
     """Entries as read from the stream, and what is in them."""
 
     entries: Sequence[Entry]
@@ -66,57 +54,64 @@ class Opened:
 
     @property
     def tickets(self) -> Tickets:
-        """The tickets they speak of."""
-        return frozenset((one.operator, one.ticket_id) for one in self.part.events)
+        """The tickets that their events are about."""
+        return frozenset((event.operator, event.ticket_id) for event in self.part.events)
 
 
-def open_entries(entries: Sequence[Entry], *, event_age_max: timedelta | None = None) -> Opened:
-    """Read what is in *entries*, without the database.
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How the entries of a batch ended.
 
-    *event_age_max*: what happened longer before it came is refused; None: nothing is too old.
+    *outcomes* counts them by (action or `unreadable`, outcome), *rejected* those that were rejected
+    by (reason, channel); all of these are words of closed lists. *left* holds the ids of entries
+    that were not applied, because the database fails for them alone with an error that blames no
+    entry.
     """
-    return Opened(entries, _read(entries, event_age_max))
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    due: bool = False  # a notice is due now: notify the deliverers
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left: set[str] = field(default_factory=set)
 
 
-def apply_opened(
-    transaction: Transaction,
-    opened: Opened,
-    *,
-    clock: Clock,
-    parking_window: timedelta,
-    apart: bool = False,
-) -> Applied:
-    """Apply what is in the entries; all is committed when this returns.
+# --- decode ---------------------------------------------------------------------------------------
 
-    Raises errors that blame no entry (`models.database.errors.blame`): nothing says how much of the
-    entries was applied, so the caller tries them all again, which is harmless (rule 21). An error
-    that blames the content is pinned down by halving the chunk and ends as a row kept raw.
 
-    *apart*: an error without an explanation is pinned down as well, and the tickets it stays with
-    are left as they are, provided that others of the chunk go through.
+def decode_entries(
+    entries: Sequence[Entry], *, event_age_max: timedelta | None = None
+) -> DecodedBatch:
+    """Decode the events in *entries*, without the database.
+
+    An event that happened more than *event_age_max* before it was received is rejected.
     """
-    by_id = {entry.id: entry for entry in opened.entries}
-    applied = Applied()
-    parts, failed, went_through = [opened.part], 0, False
-    while parts:
-        part = parts.pop(0)
-        try:
-            _apply(transaction, part, by_id, applied, clock=clock, parking_window=parking_window)
-            went_through = True
-        except Exception as error:
-            whose = blame(error)
-            if whose is Blame.SERVER or (whose is Blame.UNCLEAR and not apart):
-                raise
-            if whose is Blame.CONTENT:
-                parts = _halves(part, by_id, error) + parts  # left before right (protocol H45)
-            elif between := _between_tickets(part):
-                parts = between + parts
-            else:
-                failed += 1
-                if not went_through and (not parts or failed == FAILED_MAX):
-                    raise  # nothing says that it is not the server's trouble with all of them
-                applied.left |= part.entry_ids
-    return applied
+    events: list[Event] = []
+    rejected: list[Unreadable] = []
+    for entry in entries:
+        decoded = _decode(entry, event_age_max)
+        if isinstance(decoded, Unreadable):
+            rejected.append(decoded)
+        else:
+            events.append(decoded)
+    return DecodedBatch(entries, _Part(events, rejected))
+
+
+def _decode(entry: Entry, age_max: timedelta | None) -> Event | Unreadable:
+    if entry.deliveries >= DELIVERIES_MAX:
+        message = (
+            f"delivered {entry.deliveries} times and never acknowledged: it kills its reader, or"
+            " the database fails for it alone (see the intake's log)"
+        )
+        return unreadable(entry, Reason.POISON, message)
+    decoded = read(entry)
+    if isinstance(decoded, Unreadable) or age_max is None:
+        return decoded
+    problem = age_problem(decoded.order_time, received=decoded.received_at, age_max=age_max)
+    if problem is None:
+        return decoded
+    return unreadable(entry, Reason.TOO_OLD, f"occurred_at {problem}")
+
+
+# --- apply ----------------------------------------------------------------------------------------
 
 
 def apply_entries(
@@ -128,78 +123,85 @@ def apply_entries(
     event_age_max: timedelta | None = None,
     apart: bool = False,
 ) -> Applied:
-    """Open *entries* and apply what is in them."""
-    opened = open_entries(entries, event_age_max=event_age_max)
-    return apply_opened(
-        transaction, opened, clock=clock, parking_window=parking_window, apart=apart
-    )
+    """Decode *entries* and apply their events."""
+    batch = decode_entries(entries, event_age_max=event_age_max)
+    return apply_batch(transaction, batch, clock=clock, parking_window=parking_window, apart=apart)
 
 
-def _read(entries: Sequence[Entry], age_max: timedelta | None) -> _Part:
-    events: list[Event] = []
-    refused: list[Unreadable] = []
-    for entry in entries:
-        if entry.deliveries >= DELIVERIES_MAX:
-            message = (
-                f"handed out {entry.deliveries} times and never finished: it ends its reader, or"
-                " the database fails for it alone (see the intake's log)"
-            )
-            refused.append(unreadable(entry, Reason.POISON, message))
-            continue
-        found = read(entry)
-        if isinstance(found, Unreadable):
-            refused.append(found)
-        elif age_max is not None and (why := _too_old(found, age_max)):
-            refused.append(unreadable(entry, Reason.TOO_OLD, why))
-        else:
-            events.append(found)
-    return _Part(events, refused)
-
-
-def _too_old(event: Event, age_max: timedelta) -> str | None:
-    why = age_problem(event.order_time, received=event.received_at, age_max=age_max)
-    return why and f"occurred_at {why}"
-
-
-def _apply(
+def apply_batch(
     transaction: Transaction,
-    part: _Part,
-    by_id: dict[str, Entry],
-    applied: Applied,
+    batch: DecodedBatch,
     *,
     clock: Clock,
     parking_window: timedelta,
-) -> None:
+    apart: bool = False,
+) -> Applied:
+    """Apply the events of *batch*; all is committed when this returns.
+
+    Raises errors that blame no entry (`models.database.errors.blame`): nothing says how much of the
+    batch was applied, so the caller applies all of it again, which is harmless (rule 21). An error
+    that blames the content is isolated by halving the batch and ends as a row of rejected input.
+
+    *apart*: an error without an explanation is isolated as well, and the tickets that it stays with
+    are left as they are, provided that others of the batch are applied.
+    """
+    parts, applied, left, failed = [batch.part], list[Applied](), set[str](), 0
+    while parts:
+        part = parts.pop(0)
+        try:
+            applied.append(_apply(transaction, part, clock=clock, parking_window=parking_window))
+        except Exception as error:
+            blamed = blame(error)
+            if blamed is Blame.SERVER or (blamed is Blame.UNCLEAR and not apart):
+                raise
+            if blamed is Blame.CONTENT:
+                parts = _isolate(part, error) + parts  # left before right (H45)
+            elif smaller := _split_between_tickets(part):
+                parts = smaller + parts
+            else:
+                failed += 1
+                if not applied and (not parts or failed == FAILED_MAX):
+                    raise  # nothing says that the trouble is not with the server
+                left |= part.entry_ids
+    return _merged(applied, left)
+
+
+def _apply(
+    transaction: Transaction, part: _Part, *, clock: Clock, parking_window: timedelta
+) -> Applied:
+    """Apply *part* in one transaction."""
     with transaction() as connection:
         now = clock.now(connection)
-        result = apply_chunk(connection, part.events, now=now, parking_window=parking_window)
-        refused = [
-            unreadable(by_id[one.event.entry_id or ""], one.reason, one.message)
-            for one in result.refused
-        ]
-        keep(connection, [*part.unreadable, *refused], now=now)
-    applied.outcomes.update(result.outcomes)
-    if part.unreadable:
-        applied.outcomes[UNREADABLE, Outcome.REJECTED.value] += len(part.unreadable)
-    kept = [*part.unreadable, *refused]
-    applied.rejected.update(_rejections(result, kept, by_id))
-    applied.due = applied.due or result.due
+        result = apply_events(connection, part.events, now=now, parking_window=parking_window)
+        rejected = [*part.unreadable, *map(_rejected_input, result.refused)]
+        store_rejected(connection, rejected, now=now)
     if log.isEnabledFor(logging.DEBUG):
-        _tell(result, kept)
+        _log_events(result, rejected)
+    outcomes = result.outcomes
+    if part.unreadable:
+        outcomes[UNREADABLE, Outcome.REJECTED.value] += len(part.unreadable)
+    reasons: Counter[tuple[str, str]] = Counter(
+        (entry.reason.value, entry.channel.value) for entry in rejected
+    )
+    reasons.update((reason.value, event.channel.value) for event, reason in result.rejected)
+    return Applied(outcomes, result.due, reasons)
 
 
-def _rejections(
-    result: BatchResult, kept: Sequence[Unreadable], by_id: dict[str, Entry]
-) -> Iterator[tuple[str, str]]:
-    """Yield reason and door of each event that was rejected: kept raw, or by its ticket."""
-    for one in kept:
-        yield one.reason, channel_of(by_id.get(one.entry_id))
-    for event, reason in result.rejected:
-        yield reason, channel_of(by_id.get(event.entry_id or ""))
+def _merged(parts: Sequence[Applied], left: set[str]) -> Applied:
+    merged = Applied(due=any(part.due for part in parts), left=left)
+    for part in parts:
+        merged.outcomes.update(part.outcomes)
+        merged.rejected.update(part.rejected)
+    return merged
 
 
-def _tell(result: BatchResult, kept: Sequence[Unreadable]) -> None:
-    """A line for each event: the beginning of a ticket's way through the log."""
+def _rejected_input(refused: RefusedEvent) -> Unreadable:
+    assert refused.event.entry is not None, "an event that is refused has just been decoded"
+    return unreadable(refused.event.entry, refused.reason, refused.message)
+
+
+def _log_events(result: BatchResult, rejected: Sequence[Unreadable]) -> None:
+    """Log a line for each event, by which a ticket can be followed from the stream on."""
     for event, outcome in result.ended:
         facts = {
             "operator": event.operator,
@@ -210,34 +212,37 @@ def _tell(result: BatchResult, kept: Sequence[Unreadable]) -> None:
             "outcome": outcome.value,
         }
         log.debug("event_decided", extra=facts)
-    for one in kept:
+    for entry in rejected:
         facts = {
-            "operator": one.operator,
-            "ticket_id": one.ticket_id,
-            "event_id": one.event_id,
-            "entry_id": one.entry_id,
-            "reason": one.reason.value,
+            "operator": entry.operator,
+            "ticket_id": entry.ticket_id,
+            "event_id": entry.event_id,
+            "entry_id": entry.entry_id,
+            "reason": entry.reason.value,
         }
-        log.debug("event_kept_raw", extra=facts)
+        log.debug("input_rejected", extra=facts)
 
 
-def _halves(part: _Part, by_id: dict[str, Entry], error: Exception) -> list[_Part]:
-    """Split between tickets first, then in order; what stands alone is kept raw (rule 21)."""
-    if between := _between_tickets(part):
-        return between
+# --- isolate what fails ---------------------------------------------------------------------------
+
+
+def _isolate(part: _Part, error: Exception) -> list[_Part]:
+    """Split *part* between tickets first, then in order; a single event is rejected (rule 21)."""
+    if smaller := _split_between_tickets(part):
+        return smaller
     if part.unreadable:
-        raise error  # a raw row that cannot even be stored: nothing more modest is left to try
+        raise error  # a row of rejected input that cannot be stored: there is nothing left to try
     if len(part.events) == 1:
         event = part.events[0]
         log.error("event_refused_as_poison", exc_info=error, extra={"entry_id": event.entry_id})
         message = f"could not be applied: {error_line(error)}"
-        return [_Part((), [unreadable(by_id[event.entry_id or ""], Reason.POISON, message)])]
+        return [_Part((), [_rejected_input(RefusedEvent(event, Reason.POISON, message))])]
     middle = len(part.events) // 2
     return [_Part(part.events[:middle]), _Part(part.events[middle:])]
 
 
-def _between_tickets(part: _Part) -> list[_Part]:
-    """Two smaller parts, none of which has half of a ticket; none if it is not more than one."""
+def _split_between_tickets(part: _Part) -> list[_Part]:
+    """Return two parts that have no ticket in common, or none if that is not possible."""
     if part.unreadable and part.events:
         return [_Part((), part.unreadable), _Part(part.events)]
     if len(part.unreadable) > 1:
@@ -247,7 +252,7 @@ def _between_tickets(part: _Part) -> list[_Part]:
     for event in part.events:
         by_ticket[event.operator, event.ticket_id].append(event)
     groups = list(by_ticket.values())
-    if len(groups) == 1 or not groups:
+    if len(groups) < 2:  # noqa: PLR2004 - two halves
         return []
     middle = len(groups) // 2
     return [

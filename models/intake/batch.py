@@ -1,4 +1,4 @@
-"""One chunk of events, one transaction, a handful of set-based statements (design.md 5.1)."""
+"""Applies a batch of events in one transaction, by a handful of set-based statements."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,7 +10,13 @@ from sqlalchemy import Connection
 
 from models.events.event import ARRIVALS_END, Event
 from models.events.lottery import draw_ticket_id, draw_ticket_id_problem
-from models.intake.deduplicate import Arrived, Deduplicated, count_repeats, known_of, sort_by_log
+from models.intake.deduplicate import (
+    Arrived,
+    Deduplicated,
+    count_repeats,
+    deduplicate,
+    logged_events,
+)
 from models.lifecycle.advance import PendingEvent, advance
 from models.lifecycle.ticket import Terms, TicketState
 from models.outbox.creates import withdraw_unsent
@@ -19,12 +25,10 @@ from models.tickets.load import lock_by_key, parked_of, terms_of
 from models.tickets.save import TicketChange, save_changes, save_new_tickets
 from models.vocabulary import Action, Outcome, Reason, Status
 
-# Fresh events arrive after all that is parked; their place in the chunk breaks ties.
-
 
 @dataclass(frozen=True, slots=True)
 class RefusedEvent:
-    """An event that is not one of a ticket: to be kept raw, with this reason."""
+    """An event that cannot become one of a ticket; it is stored as rejected input."""
 
     event: Event
     reason: Reason
@@ -32,34 +36,35 @@ class RefusedEvent:
 
 
 class _Routed(NamedTuple):
-    """An event of an operator that is known."""
+    """An event of an operator that exists, and the ticket it is for."""
 
     key: TicketKey
     terms: Terms
     event: Event
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of a chunk. *ended*: each event's outcome, in no particular order.
+    """How the events of a batch ended.
 
-    *rejected*: those among them that their ticket did not take, and why.
+    *ended*: those that are in the event log, in no particular order. *rejected*: those among them
+    that their ticket rejected.
     """
 
     ended: list[tuple[Event, Outcome]] = field(default_factory=list)
     rejected: list[tuple[Event, Reason]] = field(default_factory=list)
     refused: list[RefusedEvent] = field(default_factory=list)
-    due: bool = False
+    due: bool = False  # a new notice is due now
 
     @property
     def outcomes(self) -> Counter[tuple[str, str]]:
-        """How many events of each action ended how."""
+        """How many events of each action ended with each outcome."""
         ends = Counter((event.action, outcome) for event, outcome in self.ended)
-        ends.update((one.event.action, Outcome.REJECTED) for one in self.refused)
+        ends.update((refused.event.action, Outcome.REJECTED) for refused in self.refused)
         return Counter({(str(action), str(end)): count for (action, end), count in ends.items()})
 
 
-def apply_chunk(
+def apply_events(
     connection: Connection, events: Sequence[Event], *, now: datetime, parking_window: timedelta
 ) -> BatchResult:
     """Apply *events* inside the caller's transaction, under the locks of their tickets.
@@ -67,116 +72,140 @@ def apply_chunk(
     Each counts once per ticket (rule 2); those of a ticket are decided with what is parked on it,
     oldest first (rule 5). Raises what the database raises; then nothing was applied.
     """
-    result = BatchResult()
-    welcome = _welcome(connection, events, result)
-    left = _begin_tickets(connection, welcome, result, now=now, window=parking_window)
-    if left:
-        tickets = lock_by_key(connection, (one.key for one in left), now=now)
-        arrived = [(tickets[one.key], one.event) for one in left]
-        log = sort_by_log(arrived, known_of(connection, arrived))
-        turns = _take_turns(connection, log.fresh, now=now, window=parking_window)
-        result.due = save_changes(connection, turns, now=now) or result.due
-        _conclude(connection, log, turns, result, now=now)
-    return result
+    routed, refused = _route(connection, events)
+    of_known, new = _apply_to_new_tickets(connection, routed, now=now, window=parking_window)
+    known = _apply_to_known_tickets(connection, of_known, now=now, window=parking_window)
+    return BatchResult(
+        ended=new.ended + known.ended,
+        rejected=new.rejected + known.rejected,
+        refused=refused + new.refused + known.refused,
+        due=new.due or known.due,
+    )
 
 
-def _welcome(connection: Connection, events: Sequence[Event], result: BatchResult) -> list[_Routed]:
+def _route(
+    connection: Connection, events: Sequence[Event]
+) -> tuple[list[_Routed], list[RefusedEvent]]:
+    """Return the events with their tickets, and those that cannot have one."""
     terms = terms_of(connection, (event.operator for event in events))
-    welcome: list[_Routed] = []
+    routed: list[_Routed] = []
+    refused: list[RefusedEvent] = []
     for event in events:
-        agreed = terms.get(event.operator)
-        if agreed is None:
-            result.refused.append(_unknown_operator(event))
+        terms_of_event = terms.get(event.operator)
+        if terms_of_event is None:
+            refused.append(_unknown_operator(event))
             continue
-        placed = _at_its_draw(event, agreed)
+        placed = _with_ticket_of_draw(event, terms_of_event)
         if problem := draw_ticket_id_problem(placed.ticket_id):
-            result.refused.append(RefusedEvent(placed, Reason.INVALID_EVENT, problem))
+            refused.append(RefusedEvent(placed, Reason.INVALID_EVENT, problem))
         else:
-            welcome.append(_Routed((agreed.operator, placed.ticket_id), agreed, placed))
-    return welcome
+            key = (terms_of_event.operator, placed.ticket_id)
+            routed.append(_Routed(key, terms_of_event, placed))
+    return routed, refused
 
 
-def _begin_tickets(
-    connection: Connection,
-    welcome: Sequence[_Routed],
-    result: BatchResult,
-    *,
-    now: datetime,
-    window: timedelta,
-) -> list[_Routed]:
-    """Apply the events of tickets nobody knows; the rest, whose tickets have to be locked.
+def _apply_to_new_tickets(
+    connection: Connection, routed: Sequence[_Routed], *, now: datetime, window: timedelta
+) -> tuple[list[_Routed], BatchResult]:
+    """Apply the events of tickets that do not exist yet.
 
-    They are decided before their tickets are made: a ticket without a row has no log and nothing
-    parked. Where somebody else makes one of the rows first, all are decided anew without it.
+    Returns the other events, whose tickets have to be locked, and how these ended. They are decided
+    before their tickets are inserted: a ticket without a row has no log and nothing parked. If
+    another transaction inserts one of the rows first, all are decided again without it.
     """
     while True:
-        ids = new_among(connection, (one.key for one in welcome)) if welcome else {}
-        new = {
-            one.key: TicketState(ids[one.key], one.key[1], one.terms)
-            for one in welcome
-            if one.key in ids
+        ids = new_among(connection, (event.key for event in routed)) if routed else {}
+        tickets = {
+            event.key: TicketState(ids[event.key], event.key[1], event.terms)
+            for event in routed
+            if event.key in ids
         }
-        log = sort_by_log([(new[one.key], one.event) for one in welcome if one.key in new], {})
-        turns = _take_turns(connection, log.fresh, now=now, window=window)
+        arrived = [(tickets[event.key], event.event) for event in routed if event.key in tickets]
+        events = deduplicate(arrived, {})
+        changes = _decide(connection, events.fresh, now=now, window=window)
         try:
-            result.due = save_new_tickets(connection, turns, now=now)
+            due = save_new_tickets(connection, changes, now=now)
         except TicketExists:
             continue
-        _conclude(connection, log, turns, result, now=now)
-        return [one for one in welcome if one.key not in new]
+        of_known = [event for event in routed if event.key not in tickets]
+        return of_known, _conclude(connection, events, changes, due=due, now=now)
 
 
-def _take_turns(
+def _apply_to_known_tickets(
+    connection: Connection, routed: Sequence[_Routed], *, now: datetime, window: timedelta
+) -> BatchResult:
+    """Lock the tickets of the events, then apply those that are not in the log yet."""
+    if not routed:
+        return BatchResult()
+    tickets = lock_by_key(connection, (event.key for event in routed), now=now)
+    arrived = [(tickets[event.key], event.event) for event in routed]
+    events = deduplicate(arrived, logged_events(connection, arrived))
+    changes = _decide(connection, events.fresh, now=now, window=window)
+    due = save_changes(connection, changes, now=now)
+    return _conclude(connection, events, changes, due=due, now=now)
+
+
+def _decide(
     connection: Connection, fresh: Sequence[Arrived], *, now: datetime, window: timedelta
 ) -> list[TicketChange]:
-    by_ticket: defaultdict[int, list[PendingEvent]] = defaultdict(list)
+    """Decide fresh events, each ticket's with what is parked on it."""
+    pending: defaultdict[int, list[PendingEvent]] = defaultdict(list)
     tickets: dict[int, TicketState] = {}
     for place, (ticket, event) in enumerate(fresh):
         tickets[ticket.id] = ticket
-        by_ticket[ticket.id].append(PendingEvent(event, arrival=ARRIVALS_END + place))
+        # They arrive after all that is parked; their place in the batch breaks ties.
+        pending[ticket.id].append(PendingEvent(event, arrival=ARRIVALS_END + place))
     for ticket_id, parked in parked_of(connection, tickets.values()).items():
-        by_ticket[ticket_id] += parked
-    turns: list[TicketChange] = []
-    for ticket_id, waiting in by_ticket.items():
+        pending[ticket_id] += parked
+    changes: list[TicketChange] = []
+    for ticket_id, events in pending.items():
         ticket = tickets[ticket_id]
         was_new = ticket.status is Status.NEW
-        decided = advance(ticket, waiting, now=now, window=window, was_new=was_new)
-        turns.append(TicketChange(ticket, decided))
-    return turns
+        decided = advance(ticket, events, now=now, window=window, was_new=was_new)
+        changes.append(TicketChange(ticket, decided))
+    return changes
 
 
 def _conclude(
     connection: Connection,
-    log: Deduplicated,
-    turns: Sequence[TicketChange],
-    result: BatchResult,
+    events: Deduplicated,
+    changes: Sequence[TicketChange],
     *,
+    due: bool,
     now: datetime,
-) -> None:
-    """Do what follows once the turns are stored, and note how each event ended."""
-    result.refused += [_reused(event) for _, event in log.reused]
-    result.ended += [(event, Outcome.DUPLICATE) for _, event in (*log.repeats, *log.redelivered)]
-    result.ended += [
-        (one.pending.event, one.decision.outcome) for turn in turns for one in turn.decided
-    ]
-    result.rejected += [
-        (one.pending.event, reason)
-        for turn in turns
-        for one in turn.decided
-        if one.decision.outcome is Outcome.REJECTED and (reason := one.decision.reason)
-    ]
+) -> BatchResult:
+    """Do what follows once *changes* are saved. Returns how each event ended."""
     cancelled = [
-        turn.ticket.id
-        for turn in turns
-        if any(owed.action is Action.DISCARD for owed in turn.ticket.new_notices)
+        change.ticket.id
+        for change in changes
+        if any(notice.action is Action.DISCARD for notice in change.ticket.new_notices)
     ]
     if withdraw_unsent(connection, cancelled, now=now):
-        result.due = True
-    count_repeats(connection, log.repeats, now=now)
+        due = True
+    count_repeats(connection, events.repeats, now=now)
+    decided = [
+        (decided.pending.event, decided.decision)
+        for change in changes
+        for decided in change.decided
+    ]
+    duplicates = (*events.repeats, *events.redelivered)
+    return BatchResult(
+        ended=[
+            *((event, Outcome.DUPLICATE) for _, event in duplicates),
+            *((event, decision.outcome) for event, decision in decided),
+        ],
+        rejected=[
+            (event, decision.reason)
+            for event, decision in decided
+            if decision.outcome is Outcome.REJECTED and decision.reason is not None
+        ],
+        refused=[_reused_id(event) for _, event in events.reused],
+        due=due,
+    )
 
 
-def _at_its_draw(event: Event, terms: Terms) -> Event:
-    """Where each draw of a lottery ticket is a ticket of its own, *event* on that (H11)."""
+def _with_ticket_of_draw(event: Event, terms: Terms) -> Event:
+    """Return *event* on the ticket of its draw, where each draw has a ticket of its own (H11)."""
     if terms.lottery_ticket != "ticket+draw" or event.draw is None:
         return event
     return event._replace(ticket_id=draw_ticket_id(event.ticket_id, event.draw))
@@ -186,14 +215,14 @@ def _unknown_operator(event: Event) -> RefusedEvent:
     return RefusedEvent(
         event,
         Reason.UNKNOWN_OPERATOR,
-        f"no operator {event.operator!r}; add it with `slipway operators add`, then retry",
+        f"there is no operator {event.operator!r}; add it, then retry",
     )
 
 
-def _reused(event: Event) -> RefusedEvent:
+def _reused_id(event: Event) -> RefusedEvent:
     return RefusedEvent(
         event,
         Reason.EVENT_ID_REUSED,
         f"event_id {event.event_id!r} was used on this ticket with another action or other data; "
-        "send it again under an id of its own",
+        "send it again with an event_id of its own",
     )

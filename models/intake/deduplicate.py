@@ -1,10 +1,10 @@
-"""Which events were here before (rule 2): a repeat is counted, a reused id is refused."""
+"""Finds events that arrived before (rule 2): a repeat is counted, a reused id is refused."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, text
@@ -13,8 +13,8 @@ from models.events.event import Event
 from models.lifecycle.ticket import TicketState
 
 # A statement of its own, after the one that locks: in the same one it would not see what another
-# worker has just committed (rule 20, protocol E1).
-KNOWN = text("""
+# worker has just committed (rule 20, E1).
+LOGGED = text("""
     SELECT e.ticket, e.event_id, e.action, e.data, e.entry_id
       FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(ticket bigint, event_id text)
       JOIN ticket_event e ON e.ticket = key.ticket AND e.event_id = key.event_id""")
@@ -28,42 +28,51 @@ COUNT_REPEATS = text("""
 Arrived = tuple[TicketState, Event]
 
 
+class LoggedContent(NamedTuple):
+    """What tells a repeated event from a reused id."""
+
+    action: str
+    data: dict[str, Any]
+    entry_id: str | None
+
+
+Log = dict[tuple[int, str], LoggedContent]
+"""Events of the log by ticket and event id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deduplicated:
-    """What arrived, by what it is to the log. *redelivered*: our own, after a lost consumer."""
+    """Events that arrived, by what the log has of them."""
 
     fresh: list[Arrived] = field(default_factory=list)
     repeats: list[Arrived] = field(default_factory=list)
-    redelivered: list[Arrived] = field(default_factory=list)
+    redelivered: list[Arrived] = field(default_factory=list)  # the same entry: its consumer died
     reused: list[Arrived] = field(default_factory=list)
 
 
-Known = dict[tuple[int, str], tuple[str, dict[str, Any], str | None]]
-
-
-def sort_by_log(arrived: Sequence[Arrived], known: Known) -> Deduplicated:
-    """Tell fresh events from those that are *known*, or come twice in *arrived* itself."""
-    found = Deduplicated()
-    known = known.copy()
+def deduplicate(arrived: Sequence[Arrived], log: Log) -> Deduplicated:
+    """Sort *arrived* by what is in *log*, and by what comes twice in *arrived* itself."""
+    events = Deduplicated()
+    log = log.copy()
     for ticket, event in arrived:
         key = (ticket.id, event.event_id)
-        before = known.get(key)
-        if before is None:
-            known[key] = (event.action, event.data, event.entry_id)
-            found.fresh.append((ticket, event))
-        elif before[0] != event.action or not _same(before[1], event.data):
-            found.reused.append((ticket, event))
-        elif event.entry_id is not None and before[2] == event.entry_id:
-            found.redelivered.append((ticket, event))
+        logged = log.get(key)
+        if logged is None:
+            log[key] = LoggedContent(event.action, event.data, event.entry_id)
+            events.fresh.append((ticket, event))
+        elif logged.action != event.action or not _is_same_json(logged.data, event.data):
+            events.reused.append((ticket, event))
+        elif event.entry_id is not None and logged.entry_id == event.entry_id:
+            events.redelivered.append((ticket, event))
         else:
-            found.repeats.append((ticket, event))
-    return found
+            events.repeats.append((ticket, event))
+    return events
 
 
-def _same(stored: object, given: object) -> bool:
-    """Whether both are the same JSON, however jsonb writes it.
+def _is_same_json(stored: object, given: object) -> bool:
+    """Return whether both are the same JSON, however jsonb writes it.
 
-    It gives 1e23 back as a whole number, which no float equals; and to Python, true is 1.
+    jsonb returns 1e23 as an integer, which no float equals; and to Python, true equals 1.
     """
     match stored, given:
         case (bool(), _) | (_, bool()):
@@ -72,10 +81,10 @@ def _same(stored: object, given: object) -> bool:
             return _exact(stored) == _exact(given)
         case dict(), dict():
             return stored.keys() == given.keys() and all(
-                _same(value, given[name]) for name, value in stored.items()
+                _is_same_json(value, given[name]) for name, value in stored.items()
             )
         case list(), list():
-            return len(stored) == len(given) and all(map(_same, stored, given))
+            return len(stored) == len(given) and all(map(_is_same_json, stored, given))
         case _:
             return stored == given
 
@@ -84,15 +93,18 @@ def _exact(number: float) -> Decimal:
     return Decimal(number if isinstance(number, int) else repr(number))
 
 
-def known_of(connection: Connection, arrived: Sequence[Arrived]) -> Known:
-    """What the log holds of these events. Their tickets must be locked already."""
+def logged_events(connection: Connection, arrived: Sequence[Arrived]) -> Log:
+    """Return what the log has of these events; their tickets must be locked already."""
     keys = [{"ticket": ticket.id, "event_id": event.event_id} for ticket, event in arrived]
-    rows = connection.execute(KNOWN, {"keys": to_json(keys).decode()}).all()
-    return {(row.ticket, row.event_id): (row.action, row.data, row.entry_id) for row in rows}
+    rows = connection.execute(LOGGED, {"keys": to_json(keys).decode()})
+    return {
+        (row.ticket, row.event_id): LoggedContent(row.action, row.data, row.entry_id)
+        for row in rows
+    }
 
 
 def count_repeats(connection: Connection, repeats: Iterable[Arrived], *, now: datetime) -> None:
-    """Note on each event how often it came again; its outcome stays untouched."""
+    """Count on each event how often it was repeated; its outcome stays as it is."""
     times: dict[tuple[int, str], int] = {}
     for ticket, event in repeats:
         key = (ticket.id, event.event_id)

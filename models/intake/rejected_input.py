@@ -1,4 +1,4 @@
-"""Keep raw what never became an event of a ticket: nothing is dropped silently."""
+"""Stores input that did not become an event of a ticket, so that nothing is dropped silently."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,8 +7,8 @@ from sqlalchemy import Connection, text
 
 from models.events.event import Unreadable
 
-# Written last in its transaction, in key order: raw rows before tickets deadlock (rule 19).
-KEEP = text("""
+# Written last in its transaction, in key order: before the tickets, these rows deadlock (rule 19).
+STORE = text("""
     INSERT INTO rejected_input (entry_id, kind, raw, whole, reason, message, operator, ticket_id,
                                 event_id, received_at, rejected_at)
     VALUES (:entry_id, :kind, :raw, :whole, :reason, :message, :operator, :ticket_id, :event_id,
@@ -16,24 +16,26 @@ KEEP = text("""
     ON CONFLICT (entry_id) DO NOTHING""")
 
 
-def keep(connection: Connection, refused: Sequence[Unreadable], *, now: datetime) -> None:
-    """Store *refused*. An entry that was handed out twice is kept once."""
-    if not refused:
+def store_rejected(
+    connection: Connection, rejected: Sequence[Unreadable], *, now: datetime
+) -> None:
+    """Store *rejected*; an entry that was delivered twice is stored once."""
+    if not rejected:
         return
     rows = [
         {
-            "entry_id": one.entry_id,
-            "kind": one.kind,
-            "raw": one.raw,
-            "whole": one.whole,
-            "reason": one.reason,
-            "message": one.message,
-            "operator": one.operator,
-            "ticket_id": one.ticket_id,
-            "event_id": one.event_id,
-            "received_at": one.received_at,
+            "entry_id": entry.entry_id,
+            "kind": entry.kind,
+            "raw": entry.raw,
+            "whole": entry.whole,
+            "reason": entry.reason,
+            "message": entry.message,
+            "operator": entry.operator,
+            "ticket_id": entry.ticket_id,
+            "event_id": entry.event_id,
+            "received_at": entry.received_at,
             "now": now,
         }
-        for one in sorted(refused, key=lambda one: one.entry_id)
+        for entry in sorted(rejected, key=lambda entry: entry.entry_id)
     ]
-    connection.execute(KEEP, rows)
+    connection.execute(STORE, rows)

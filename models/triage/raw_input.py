@@ -10,7 +10,7 @@ from models.database.errors import error_line, is_transient
 from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
 from models.events.stream_contract import EVENT_FIELD, OPERATOR_FIELD, TYPE_FIELD
-from models.intake.batch import apply_chunk
+from models.intake.batch import apply_events
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
 from models.platform.durations import format_duration
@@ -55,7 +55,7 @@ def retry_raw(
     event = _decode_again(row, now=now)
     _check_age(entry_id, event, now=now, age_max=age_max)
     try:
-        result = apply_chunk(connection, [event], now=now, parking_window=window)
+        result = apply_events(connection, [event], now=now, parking_window=window)
     except Exception as error:
         if is_transient(error):
             raise

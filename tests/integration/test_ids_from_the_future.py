@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from models.events.decode import read
 from models.events.event import Entry
 from models.events.stream_contract import GROUP, STREAM
-from models.intake.apply import apply_entries, open_entries
+from models.intake.apply import apply_entries, decode_entries
 from models.operators.interventions import Person
 from models.platform.timestamps import from_microseconds
 from models.triage.raw_input import retry_raw
@@ -222,12 +222,12 @@ def test_what_is_redelivered_after_its_commit_stays_a_duplicate(stream, redis, e
     add(redis, "ticket_win")
     add(redis, "ticket_rollback")
     dead = Stream(redis, consumer="dead").read(count=10, block=BLOCK)
-    applying(engine)(open_entries(dead))
+    applying(engine)(decode_entries(dead))
     events = records.events()
     eventually(lambda: present(redis) > (dead[0].read_at or present(redis)) + MOMENT)
 
     again = stream.reclaim(min_idle=timedelta(), count=10)
-    outcomes = applying(engine)(open_entries(again, event_age_max=MONTH)).outcomes
+    outcomes = applying(engine)(decode_entries(again, event_age_max=MONTH)).outcomes
 
     assert outcomes["ticket_win", "duplicate"] == outcomes["ticket_rollback", "duplicate"] == 1
     assert records.events() == events

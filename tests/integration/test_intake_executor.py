@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from models.events.stream_contract import GROUP, STREAM
-from models.intake.apply import Applied, Opened
+from models.intake.apply import Applied, DecodedBatch
 from tests.support.harness import OPERATOR, Harness
 from tests.support.intake_at_work import applying, events, publish, running
 from tests.support.wait import eventually
@@ -21,7 +21,7 @@ def test_the_next_chunk_is_begun_while_one_waits_for_the_database(
 ):
     meeting = threading.Barrier(2)
 
-    def apply(opened: Opened, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
         meeting.wait(10)
         return applying(engine)(opened, apart=apart)
 
@@ -39,7 +39,7 @@ def test_what_was_left_behind_is_carried_alone(redis, redis_url, engine, operato
     others = threading.Event()
     alone: list[bool] = []
 
-    def apply(opened: Opened, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
         if opened.entries[0].deliveries > 1:
             alone.append(not others.wait(0.2))
         else:
@@ -61,7 +61,7 @@ def test_what_was_left_behind_is_carried_alone(redis, redis_url, engine, operato
 def test_told_to_stop_it_finishes_the_chunk_in_hand(redis, redis_url, engine, operator):
     begun = threading.Event()
 
-    def apply(opened: Opened, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
         begun.set()
         stopped.wait(10)
         return applying(engine)(opened, apart=apart)

@@ -9,7 +9,7 @@ from redis.exceptions import BusyLoadingError
 
 from models.database.engine import open_engine
 from models.events.stream_contract import GROUP, STREAM
-from models.intake.apply import Applied, Opened
+from models.intake.apply import Applied, DecodedBatch
 from tests.support.closed_port import closed_port
 from tests.support.harness import OPERATOR, Harness
 from tests.support.intake_at_work import applying, events, publish, running
@@ -63,7 +63,7 @@ def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_delivery(
     doors = [applying(away)]
     failures = 0
 
-    def apply(opened: Opened, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
         nonlocal failures
         try:
             return doors[0](opened, apart=apart)
@@ -105,7 +105,7 @@ def test_an_error_of_our_own_leaves_the_entries_pending_and_the_loop_alive(
 ):
     mistakes = [ZeroDivisionError("a mistake in the program")]
 
-    def apply(opened: Opened, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
         if mistakes:
             raise mistakes.pop()
         return applying(engine)(opened, apart=apart)

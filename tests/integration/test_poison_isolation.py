@@ -76,7 +76,7 @@ def test_the_message_names_the_operator_that_is_missing_and_the_way_out(harness,
 
     (kept,) = records.rejected()
     assert "'stranger'" in kept.message
-    assert "slipway operators add" in kept.message
+    assert "add it, then retry" in kept.message
     assert (kept.operator, kept.ticket_id, kept.event_id) == ("stranger", "T", "e")
 
 

@@ -69,7 +69,7 @@ def test_what_still_cannot_be_read_stays_as_it_is_and_the_error_says_why(harness
 def test_what_is_still_refused_stays_as_it_is(harness, records, ways):
     entry_id = refused(harness, "ticket_win")
 
-    with pytest.raises(NotPossible, match="is still refused: no operator 'betsy'"):
+    with pytest.raises(NotPossible, match="is still refused: there is no operator 'betsy'"):
         ways.retry_raw(entry_id)
     assert records.rejected()[0].dropped_at is None
     assert (records.tickets(), ways.kept()) == ([], [])

@@ -16,7 +16,7 @@ from models.events.decode import read
 from models.events.event import Entry, Unreadable
 from models.events.format import DATA_NAMES, EVENT_NAMES
 from models.events.lottery import lottery_problem
-from models.intake.apply import open_entries
+from models.intake.apply import decode_entries
 from models.vocabulary import INBOUND
 from producers.gateway.event_validation import ValidEvent, validate_event
 from tests.support import lottery
@@ -34,7 +34,7 @@ Text = str  # JSON text
 
 
 def intake(raw: bytes) -> bool:
-    opened = open_entries([Entry(ENTRY_ID, {b"event": raw})], event_age_max=AGE_MAX)
+    opened = decode_entries([Entry(ENTRY_ID, {b"event": raw})], event_age_max=AGE_MAX)
     return len(opened.part.events) == 1
 
 
@@ -198,7 +198,7 @@ def test_what_a_door_takes_is_not_too_old_a_moment_later(age):
     )
 
     assert len(set(doors)) == 1
-    taken = bool(open_entries([later], event_age_max=AGE_MAX).part.events)
+    taken = bool(decode_entries([later], event_age_max=AGE_MAX).part.events)
     assert taken or not doors[0]
     if age > AGE_MAX:
         assert not doors[0]

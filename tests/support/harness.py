@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from models.events.decode import read
 from models.events.event import Entry, Event
 from models.intake.apply import Applied, apply_entries
-from models.intake.batch import apply_chunk
+from models.intake.batch import apply_events
 from models.outbox.claim import claim, release
 from models.outbox.creates import abandon_creates
 from models.outbox.record import RecordPolicy, record
@@ -155,7 +155,7 @@ class Harness:
     def apply_within(self, connection: Connection, *entries: Entry) -> None:
         """Apply *entries* inside the caller's transaction: not yet committed."""
         events = [event for entry in entries if isinstance(event := read(entry), Event)]
-        apply_chunk(connection, events, now=self.now, parking_window=PARKING_WINDOW)
+        apply_events(connection, events, now=self.now, parking_window=PARKING_WINDOW)
 
     def _entry_id(self) -> str:
         return f"{int(self.now.timestamp() * 1000)}-{next(self._numbers)}"

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from models.events.event import Entry
 from models.events.stream_contract import STREAM
-from models.intake.apply import Applied, Opened, open_entries
+from models.intake.apply import Applied, DecodedBatch, decode_entries
 from models.platform.clock import DatabaseClock
 from worker.intake.applier import BatchApplier
 from worker.intake.loop import AppliedBatch, Intake, IntakeConfig
@@ -31,7 +31,7 @@ EVENTS = text("SELECT count(*) FROM ticket_event")
 class Apply(Protocol):
     """Applies a batch, as `BatchApplier.apply` does."""
 
-    def __call__(self, batch: Opened, /, *, apart: bool = False) -> Applied: ...
+    def __call__(self, batch: DecodedBatch, /, *, apart: bool = False) -> Applied: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class TestedApplier:
     apply_batch: Apply
     event_age_max: timedelta | None = None
 
-    def decode(self, entries: Sequence[Entry]) -> Opened:
+    def decode(self, entries: Sequence[Entry]) -> DecodedBatch:
         """Decode as the worker does."""
-        return open_entries(entries, event_age_max=self.event_age_max)
+        return decode_entries(entries, event_age_max=self.event_age_max)
 
-    def apply(self, batch: Opened, *, apart: bool = False) -> Applied:
+    def apply(self, batch: DecodedBatch, *, apart: bool = False) -> Applied:
         """Apply as the test says."""
         return self.apply_batch(batch, apart=apart)
 

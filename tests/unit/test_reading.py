@@ -42,6 +42,7 @@ def test_the_line_of_the_design_is_an_event():
         received_at=ENTERED,
         sequence=None,
         entry_id=ENTRY_ID,
+        entry=entry(raw),
     )
 
 

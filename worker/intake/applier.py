@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from models.database.engine import Transaction
 from models.events.event import Entry
-from models.intake.apply import Applied, Opened, apply_opened, open_entries
+from models.intake.apply import Applied, DecodedBatch, apply_batch, decode_entries
 from models.platform.clock import Clock
 
 
@@ -19,13 +19,13 @@ class BatchApplier:
     parking_window: timedelta
     event_age_max: timedelta | None = None  # None: no event is too old
 
-    def decode(self, entries: Sequence[Entry]) -> Opened:
+    def decode(self, entries: Sequence[Entry]) -> DecodedBatch:
         """Decode the events in *entries*, without the database."""
-        return open_entries(entries, event_age_max=self.event_age_max)
+        return decode_entries(entries, event_age_max=self.event_age_max)
 
-    def apply(self, batch: Opened, *, apart: bool = False) -> Applied:
-        """Apply *batch*; all of it is committed on return (`models.intake.apply.apply_opened`)."""
-        return apply_opened(
+    def apply(self, batch: DecodedBatch, *, apart: bool = False) -> Applied:
+        """Apply *batch*; all of it is committed on return (`models.intake.apply.apply_batch`)."""
+        return apply_batch(
             self.transaction,
             batch,
             clock=self.clock,

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from models.database.errors import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame, error_name
 from models.events.event import Entry
-from models.intake.apply import Applied, Opened
+from models.intake.apply import Applied, DecodedBatch
 from models.platform.backoff import Backoff
 from worker.intake.executor import BatchExecutor
 from worker.intake.stream import Stream
@@ -37,8 +37,8 @@ CONSUMER_IDLE_MAX: Final = timedelta(hours=1)  # a running consumer reads every 
 class Applier(Protocol):
     """What the loop needs of `worker.intake.applier.BatchApplier`, which explains both methods."""
 
-    def decode(self, entries: Sequence[Entry]) -> Opened: ...  # noqa: D102 - see BatchApplier
-    def apply(self, batch: Opened, *, apart: bool = False) -> Applied: ...  # noqa: D102 - see BatchApplier
+    def decode(self, entries: Sequence[Entry]) -> DecodedBatch: ...  # noqa: D102 - see BatchApplier
+    def apply(self, batch: DecodedBatch, *, apart: bool = False) -> Applied: ...  # noqa: D102 - see BatchApplier
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class Intake:
             log.warning("entries_reclaimed", extra={"entries": abandoned})
         return entries
 
-    def _apply(self, batch: Opened, started_at: float, stop: Event) -> Applied | None:
+    def _apply(self, batch: DecodedBatch, started_at: float, stop: Event) -> Applied | None:
         """Apply *batch*, repeatedly while its content is not to blame (rule 21).
 
         Returns None if it still fails after `hold_max`, or if the loop must stop: nothing was
