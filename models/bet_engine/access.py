@@ -83,7 +83,7 @@ def verify_caller(
 
 def _secrets(row: Row[Any], vault: Vault) -> tuple[str, ...]:
     if row.id is None:
-        return (vault.open(vault.seal(new_secret())),)
+        return (vault.decrypt(vault.encrypt(new_secret())),)
     encrypted = EncryptedSecrets(
         secret=row.secret,
         next_secret=row.next_secret,

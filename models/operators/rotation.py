@@ -70,7 +70,7 @@ def rotate_secret(
         check_secret(secret)
         _check_moments(switch_at, forget_at, now=now)
         _check_unused(session, secret, present=_decrypted(present.verifying(now), vault))
-        row.secret, row.next_secret = present.signing(now), vault.seal(secret)
+        row.secret, row.next_secret = present.signing(now), vault.encrypt(secret)
         row.switch_at, row.forget_at = switch_at, forget_at
         session.flush()
     facts = {
@@ -126,15 +126,15 @@ def _decrypted(secrets: Iterable[str], vault: Vault) -> set[str]:
     decrypted = set()
     for secret in secrets:
         with suppress(DecryptionFailed):
-            decrypted.add(vault.open(secret))
+            decrypted.add(vault.decrypt(secret))
     return decrypted
 
 
 def _reencrypted(operator: Operator, vault: Vault) -> tuple[str, str | None]:
     """Return both secrets of an operator, or neither. Raises DecryptionFailed."""
     following = operator.next_secret
-    following = None if following is None else vault.seal(vault.open(following))
-    return vault.seal(vault.open(operator.secret)), following
+    following = None if following is None else vault.encrypt(vault.decrypt(following))
+    return vault.encrypt(vault.decrypt(operator.secret)), following
 
 
 def _check_unused(session: Session, secret: str, *, present: Collection[str]) -> None:

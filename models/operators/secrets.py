@@ -37,7 +37,7 @@ class EncryptedSecrets:
 
 def signing_secret(secrets: EncryptedSecrets, vault: Vault, now: datetime) -> str:
     """Decrypt the secret that signs at *now*. Raises DecryptionFailed."""
-    return vault.open(secrets.signing(now))
+    return vault.decrypt(secrets.signing(now))
 
 
 def verifying_secrets(secrets: EncryptedSecrets, vault: Vault, now: datetime) -> tuple[str, ...]:
@@ -45,4 +45,4 @@ def verifying_secrets(secrets: EncryptedSecrets, vault: Vault, now: datetime) ->
 
     One, or two during a rotation: for `models.platform.signing.verify`. Raises DecryptionFailed.
     """
-    return tuple(vault.open(secret) for secret in secrets.verifying(now))
+    return tuple(vault.decrypt(secret) for secret in secrets.verifying(now))

@@ -52,7 +52,7 @@ def add_operator(
     terms["announces_tickets"] = new.announces_tickets or new.protocol == "seamless"
     operator = connection.execute(
         insert(Operator)
-        .values(**terms, secret=vault.seal(new.secret))
+        .values(**terms, secret=vault.encrypt(new.secret))
         .on_conflict_do_nothing(index_elements=["code"])
         .returning(col(Operator.id))
     ).scalar_one_or_none()

@@ -1,1 +1,1 @@
-"""What any service needs: clock, timestamps, money, encryption, signatures, version."""
+"""General building blocks: clock, timestamps, money, encryption, signatures, version."""

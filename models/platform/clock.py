@@ -1,6 +1,6 @@
-"""One clock decides for leases and due times: the database's.
+"""One clock decides leases and due times: the database's.
 
-Hosts disagree about the time; the database is the one party everybody asks anyway.
+Hosts disagree about the time; every process queries the database anyway.
 """
 
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ NOW: Final = text("SELECT clock_timestamp()")
 
 
 def in_seconds(interval: str) -> str:
-    """SQL for *interval* counted in seconds alone, whatever units it was given in.
+    """Return SQL for *interval* in seconds alone, whatever units it was given in.
 
     PostgreSQL keeps days apart from seconds, and psycopg sends 24 hours as `1 day`: added to a
     moment, that is 23 or 25 hours where the session's time zone changes its clocks in between.
@@ -21,10 +21,10 @@ def in_seconds(interval: str) -> str:
 
 
 class Clock(Protocol):
-    """Says what time it is. Only entry points ask; everything else is handed `now`."""
+    """Returns the time. Only entry points read it; all other code gets `now` as an argument."""
 
     def now(self, connection: Connection) -> datetime:
-        """Give the present moment, aware and in UTC."""
+        """Return the present time, aware and in UTC."""
         ...
 
 
@@ -32,10 +32,10 @@ class DatabaseClock:
     """The clock of the PostgreSQL server behind the connection."""
 
     def now(self, connection: Connection) -> datetime:
-        """Ask the server: one round trip. The moment of asking, not of the transaction's start.
+        """Query the server's time, in one round trip: the time now, not the transaction's start.
 
-        (`now()` of PostgreSQL stands still for a whole transaction, so a lease given at the end of
-        a long one would be born old.)
+        (PostgreSQL's `now()` is constant within a transaction, so a lease given at the end of a
+        long one would begin in the past.)
         """
-        moment: datetime = connection.execute(NOW).scalar_one()
-        return moment.astimezone(UTC)
+        now: datetime = connection.execute(NOW).scalar_one()
+        return now.astimezone(UTC)

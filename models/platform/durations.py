@@ -13,11 +13,11 @@ _UNITS: Final = {
     "s": timedelta(seconds=1),
     "ms": timedelta(milliseconds=1),
 }
-_DIGITS_MAX: Final = 9  # of one number: more days than that no timedelta holds
+_DIGITS_MAX: Final = 9  # of one number: a timedelta holds no more days than that
 _WRITTEN: Final = re.compile(
     "".join(rf"(?:(?P<{unit}>[0-9]{{1,{_DIGITS_MAX}}}){unit})?" for unit in _UNITS)
 )
-_IN_DAYS_FROM: Final = timedelta(days=3)  # below it hours are what people say: 24h, 36h, 48h
+_IN_DAYS_FROM: Final = timedelta(days=3)  # below, people count in hours: 24h, 36h, 48h
 _HOW: Final = (
     "write numbers with a unit, largest unit first: 500ms, 10s, 15m, 24h, 90d or 1h30m"
     " (units: d, h, m, s, ms)"
@@ -25,9 +25,9 @@ _HOW: Final = (
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a duration such as `24h` or `1h30m`; never negative, exact to the millisecond.
+    """Parse a duration such as `24h` or `1h30m`; never negative, exact to the millisecond.
 
-    Each unit (d, h, m, s, ms) stands at most once, the largest first, without spaces.
+    Each unit (d, h, m, s, ms) may appear once, the largest first, without spaces.
     Raises ValueError, with examples, for anything else.
     """
     written = _WRITTEN.fullmatch(text)
@@ -42,7 +42,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration so that `parse_duration` gives back the same one: `24h`, `90d`, `1h30m`.
+    """Format a duration so that `parse_duration` returns the same one: `24h`, `90d`, `1h30m`.
 
     Raises ValueError for what has no such form: a negative duration, or parts of a millisecond.
     """
@@ -65,8 +65,8 @@ def whole_milliseconds(duration: timedelta) -> int:
 
 
 def _shortened(text: str) -> str:
-    shown = 40  # characters; an error message is no place for a megabyte
-    return repr(text if len(text) <= shown else text[:shown] + "…")
+    shown_max = 40  # characters, so that a message stays short
+    return repr(text if len(text) <= shown_max else text[:shown_max] + "…")
 
 
 def _read(value: object) -> timedelta:

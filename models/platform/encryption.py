@@ -1,4 +1,4 @@
-"""Secrets: sealed at rest, made, and recognised by their hash."""
+"""Secrets: generated, encrypted at rest, and recognised by their hash."""
 
 import hashlib
 import secrets
@@ -10,14 +10,14 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
 _RANDOM_BYTES: Final = 32  # 256 bits: beyond guessing, whatever the hash
-_API_KEY_PREFIX: Final = "slipway_"  # lets people and secret scanners recognise a key that leaked
+_API_KEY_PREFIX: Final = "slipway_"  # lets people and secret scanners recognise a leaked key
 
 
 class DecryptionFailed(Exception):
-    """None of the keys in SLIPWAY_SECRET_KEY opens this: another key sealed it, or it is damaged.
+    """None of the keys in SLIPWAY_SECRET_KEY decrypts this: the key is missing, or it is damaged.
 
-    Put the key that sealed it back behind the present ones (keys are separated by commas, the first
-    seals), or give the operator a new secret.
+    Add the key that encrypted it behind the present ones (keys are separated by commas, the first
+    encrypts), or give the operator a new secret.
     """
 
     def __init__(self) -> None:
@@ -26,45 +26,45 @@ class DecryptionFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """Seals secrets for the database and opens them again. Its repr shows no key."""
+    """Encrypts secrets for the database and decrypts them. Its repr shows no key."""
 
     _fernet: MultiFernet = field(repr=False)
 
     @classmethod
     def with_keys(cls, keys: Iterable[SecretStr]) -> Self:
-        """Build a vault from Fernet keys, as `Settings.secret_key` holds them; the first one seals.
+        """Build a vault from Fernet keys, as in `Settings.secret_key`; the first one encrypts.
 
         Raises ValueError without a key, or for one that is not a Fernet key.
         """
         return cls(MultiFernet([Fernet(key.get_secret_value()) for key in keys]))
 
-    def seal(self, secret: str) -> str:
+    def encrypt(self, secret: str) -> str:
         """Encrypt with the first key: printable ASCII, different each time."""
         return self._fernet.encrypt(secret.encode()).decode("ascii")
 
-    def open(self, sealed: str) -> str:
-        """Decrypt with whichever key fits. Raises DecryptionFailed when none does."""
+    def decrypt(self, encrypted: str) -> str:
+        """Decrypt with the key that fits. Raises DecryptionFailed if none does."""
         try:
-            return self._fernet.decrypt(sealed).decode()
+            return self._fernet.decrypt(encrypted).decode()
         except (InvalidToken, ValueError):  # ValueError: it is not even ASCII
             raise DecryptionFailed from None
 
 
 def new_secret() -> str:
-    """Make an operator's secret: 256 random bits, 43 characters, none of them a space."""
+    """Return a new operator's secret: 256 random bits, 43 characters, none of them a space."""
     return secrets.token_urlsafe(_RANDOM_BYTES)
 
 
 def new_api_key() -> str:
-    """Make a publisher's key: `slipway_` and 256 random bits. Shown once, kept as a hash."""
+    """Return a new publisher's key: `slipway_` and 256 random bits. Only its hash is stored."""
     return _API_KEY_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
 def hash_key(api_key: str) -> str:
-    """Give the SHA-256 of a publisher's key, 64 hexadecimal digits: what the database keeps.
+    """Return the SHA-256 of a publisher's key, 64 hexadecimal digits, as the database stores it.
 
     A fast hash is right here. Slow ones (scrypt, argon2) protect passwords that can be guessed;
-    nobody guesses 256 random bits. And the same key must give the same hash, without salt, so that
-    a request's key is found by an index.
+    256 random bits cannot be. And the same key must give the same hash, without salt, so that a
+    request's key is found by an index.
     """
     return hashlib.sha256(api_key.encode()).hexdigest()

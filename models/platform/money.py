@@ -1,4 +1,4 @@
-"""Money: an integer in the currency's minor unit inside, decimal units where a partner wants them.
+"""Money: an integer in the currency's minor unit, in decimals only where a partner needs them.
 
 Codes and decimals come from the package `iso4217`, which ships the standard's list one. An entry
 without a minor unit (gold, test codes and the like) is left out: no amount can be counted in it.
@@ -22,7 +22,7 @@ MINOR_DIGITS: Final = {
 
 
 def minor_digits(currency: str) -> int:
-    """Say how many decimals amounts in this currency have: EUR 2, JPY 0, KWD 3.
+    """Return the number of decimals of amounts in this currency: EUR 2, JPY 0, KWD 3.
 
     Raises ValueError for what is not an active ISO 4217 code in capitals.
     """
@@ -35,7 +35,7 @@ def minor_digits(currency: str) -> int:
 
 
 def to_decimal_units(amount_minor: int, currency: str) -> Decimal:
-    """Write minor units as currency units, with all the currency's decimals: EUR 500 -> 5.00.
+    """Convert minor units to currency units, with all the currency's decimals: EUR 500 -> 5.00.
 
     Exact for any int. Raises ValueError for an unknown currency.
     """
@@ -45,7 +45,7 @@ def to_decimal_units(amount_minor: int, currency: str) -> Decimal:
 
 
 def from_decimal_units(amount: Decimal | str, currency: str) -> int:
-    """Read currency units as minor units, exactly: EUR 5.00, 5 or 5.000 -> 500.
+    """Convert currency units to minor units, exactly: EUR 5.00, 5 or 5.000 -> 500.
 
     Text is digits with an optional minus and decimal point, as in `-12.50`. Raises ValueError for
     an unknown currency, for text of another form, for an amount with more decimals than the
@@ -57,7 +57,7 @@ def from_decimal_units(amount: Decimal | str, currency: str) -> int:
         raise ValueError("not an amount of money: infinite, not a number, or far too many digits")
     if not value:
         return 0
-    # judged by size before it is computed: 1E+999999999 is short to write and long to multiply
+    # checked by size before it is computed: 1E+999999999 is short to write and long to multiply
     if value.adjusted() < -decimals:
         raise _too_fine(currency)
     if value.adjusted() >= _DIGITS_MAX:

@@ -1,6 +1,6 @@
-"""Signatures of both partner protocols: PAM and Bet Engine (contracts.md 1.3), seamless (2.1).
+"""Signatures: PAM and Bet Engine API (contracts 1.3), seamless wallet (contracts 2.1).
 
-What is signed is the bytes that are sent, never a second serialisation of them.
+The bytes that are sent are signed, never a second serialisation of them.
 """
 
 import base64
@@ -18,7 +18,7 @@ _SEAMLESS_BYTES: Final = 64
 
 
 class Flaw(StrEnum):
-    """Why a signature was refused: for our log. The caller learns only that it was."""
+    """Why a signature was refused: for our log. The caller is only told that it was."""
 
     TIMESTAMP_UNREADABLE = "timestamp_unreadable"  # not unix time in whole seconds
     TIMESTAMP_OUTSIDE_WINDOW = "timestamp_outside_window"  # too old, or too far ahead
@@ -27,12 +27,12 @@ class Flaw(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Genuine:
-    """The bytes come from somebody who knows the secret, and were signed within the window."""
+    """The sender knows the secret, and signed the bytes within the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureRefused:
-    """Not to be acted upon. False in a condition, so that `if verify(…)` cannot let it through."""
+    """The request must not be processed. It is falsy, so that `if verify(…)` refuses it."""
 
     flaw: Flaw
 
@@ -46,7 +46,7 @@ def sign(body: bytes, *, timestamp: int, secret: str) -> str:
 
     Lower-case hexadecimal HMAC-SHA256, key = the operator's secret, over the timestamp's digits and
     then the body as given. The contract signs "the body without spaces": our compact bodies hold
-    none, so both readings are the same bytes. No body (GET) is `b""`. Source: contracts.md 1.3.
+    none, so both readings are the same bytes. No body (GET) is `b""`. Source: contracts 1.3.
     """
     return _hmac(str(timestamp).encode() + body, secret=secret)
 
@@ -60,12 +60,12 @@ def verify(
     now: datetime,
     window: timedelta,
 ) -> Genuine | SignatureRefused:
-    """Judge the `timestamp` and `signature` headers of a request with this raw body.
+    """Verify the `timestamp` and `signature` headers of a request with this raw body.
 
-    Accepts the signature by any of `secrets` (two while one is being exchanged), over the raw bytes
+    Accepts the signature by any of `secrets` (two while one is being rotated), over the raw bytes
     or over them with every space removed: the contract can be read both ways where a string holds
     a space. The timestamp may lie up to `window` before or after `now`.
-    Source: contracts.md 1.3, 5.1.
+    Source: contracts 1.3, contracts 5.1.
     """
     signed_at = _unix_seconds(timestamp)
     if signed_at is None:
@@ -77,7 +77,7 @@ def verify(
     for secret in secrets:
         for text in (body, body.replace(b" ", b"")):
             expected = _hmac(head + text, secret=secret)
-            if hmac.compare_digest(expected.encode(), given):  # takes the same time at every byte
+            if hmac.compare_digest(expected.encode(), given):  # in constant time
                 return Genuine()
     return SignatureRefused(Flaw.SIGNATURE_WRONG)
 
@@ -86,7 +86,7 @@ def sign_seamless(body: bytes, *, secret: str) -> str:
     """Sign a body for the header `x-amb-signature` of a seamless wallet call.
 
     Base64 of PBKDF2-HMAC-SHA512: the exact body is the password, the secret the salt, 1000 rounds,
-    64 bytes. Source: contracts.md 2.1.
+    64 bytes. Source: contracts 2.1.
     """
     digest = hashlib.pbkdf2_hmac(
         "sha512", body, secret.encode(), _SEAMLESS_ROUNDS, dklen=_SEAMLESS_BYTES

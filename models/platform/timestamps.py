@@ -1,10 +1,10 @@
-"""Moments as they are read and written: in an entry's id, in an event, on screens and in messages.
+"""Parses and formats times: in an entry's id, in an event, on screens and in messages.
 
-A written moment is RFC 3339 with an offset, read leniently: a space or a small `t` for `T`, a small
+A time as text is RFC 3339 with an offset, read leniently: a space or a small `t` for `T`, a small
 `z`, a comma for the decimal point, any number of decimals (those beyond microseconds are cut off),
-seconds left out, an hour of one digit. Every door reads it here, and the published schemas carry
-the same rule as `TIMESTAMP_PATTERN`. The standard library's own parser is not used: what it takes
-differs between versions of Python.
+seconds left out, an hour of one digit. Every interface parses it here, and the published schemas
+state the same rule as `TIMESTAMP_PATTERN`. The standard library's own parser is not used, because
+what it accepts differs between versions of Python.
 """
 
 import re
@@ -21,11 +21,12 @@ _DAY = (
 )
 _CLOCK = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
 _OFFSET = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-# Takes exactly the texts that `parse_timestamp` takes; a regular expression of any dialect.
+# Matches exactly the texts that `parse_timestamp` accepts; valid in every regular expression
+# dialect.
 TIMESTAMP_PATTERN: Final = f"^{_DAY}[Tt ]{_CLOCK}{_OFFSET}$"
 TIMESTAMP_RULE: Final = "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z"
 
-# Most are written so; these the standard library reads ten times as fast, and all versions alike.
+# The usual form: the standard library parses it ten times as fast, and alike in all versions.
 _USUAL: Final = re.compile(
     "[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?"
     "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
@@ -55,10 +56,10 @@ _LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # room for a window behind it
 
 
 def entry_id_time(entry_id: str) -> datetime:
-    """The time in a stream entry's id: when it was added, unless the id claims a later moment.
+    """Return the time in a stream entry's id: when it was added, unless the id claims a later time.
 
     An id may be given with XADD, and every later id is then above it, so it is no proof of when an
-    entry arrived: see `Entry.received_at`. Beyond all dates counts as the year 9999.
+    entry arrived: see `Entry.received_at`. A time beyond all dates counts as the year 9999.
     """
     try:
         at = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
@@ -78,49 +79,49 @@ def to_microseconds(at: datetime) -> int:
 
 
 def format_timestamp(at: datetime, timespec: str = "auto") -> str:
-    """*at* in the one form in which times are shown: RFC 3339 in UTC, `2026-11-20T10:00:00Z`.
+    """Return *at* in the form of all shown times: RFC 3339 in UTC, `2026-11-20T10:00:00Z`.
 
-    *timespec*: as for `datetime.isoformat`.
+    *timespec* is that of `datetime.isoformat`.
     """
     return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def parse_timestamp(text: str) -> datetime:
-    """The moment in UTC that *text* names. Raises ValueError: what is wrong with it, in words.
+    """Return the time in UTC that *text* names. Raises ValueError, which says what is wrong.
 
-    An offset that leads beyond the calendar's ends leads to them: such a moment is too old, or
-    counts as the time of its receipt, in any case.
+    An offset that leads beyond the ends of the calendar is cut off there: such a time is too old,
+    or counts as the time of receipt, in any case.
     """
     if _USUAL.fullmatch(text):
         try:
             return datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):  # no such day; beyond the calendar's ends
-            return _read(text)
-    return _read(text)
+            return _parse(text)
+    return _parse(text)
 
 
-def _read(text: str) -> datetime:
-    """Any form that is taken, and the words for all others."""
-    found = _SHAPE.fullmatch(text)
-    if found is None:
-        raise ValueError(_misshapen(text))
-    if (problem := _impossible(*found.group("year", "month", "day"))) or (
-        problem := _no_such_time(found)
+def _parse(text: str) -> datetime:
+    """Parse any accepted form. Raises ValueError for all others."""
+    parts = _SHAPE.fullmatch(text)
+    if parts is None:
+        raise ValueError(_form_problem(text))
+    if (problem := _day_problem(*parts.group("year", "month", "day"))) or (
+        problem := _time_problem(parts)
     ):
         raise ValueError(problem)
-    numbers = (int(found[name] or 0) for name in ("year", "month", "day", "hour", "min", "sec"))
+    numbers = (int(parts[name] or 0) for name in ("year", "month", "day", "hour", "min", "sec"))
     year, month, day, hour, minute, second = numbers
-    decimals = (found["decimals"] or "")[:_MICROSECONDS].ljust(_MICROSECONDS, "0")
+    decimals = (parts["decimals"] or "")[:_MICROSECONDS].ljust(_MICROSECONDS, "0")
     local = datetime(year, month, day, hour, minute, second, int(decimals), UTC)
-    ahead = timedelta(hours=int(found["ahead"] or 0), minutes=int(found["ahead_min"] or 0))
+    ahead = timedelta(hours=int(parts["ahead"] or 0), minutes=int(parts["ahead_min"] or 0))
     try:
-        return local + ahead if found["sign"] == "-" else local - ahead
+        return local + ahead if parts["sign"] == "-" else local - ahead
     except OverflowError:
-        return _LAST if found["sign"] == "-" else _EARLIEST
+        return _LAST if parts["sign"] == "-" else _EARLIEST
 
 
-def _misshapen(text: str) -> str:
-    """Why *text* does not have the form of a moment."""
+def _form_problem(text: str) -> str:
+    """Describe why *text* does not have the form of a time."""
     if _WITHOUT_OFFSET.fullmatch(text):
         return f"{TIMESTAMP_RULE}; this one has no offset"
     if _WITH_ZONE_NAME.fullmatch(text):
@@ -128,8 +129,8 @@ def _misshapen(text: str) -> str:
     return TIMESTAMP_RULE
 
 
-def _impossible(year: str, month: str, day: str) -> str | None:
-    """Why there is no such day; None: there is."""
+def _day_problem(year: str, month: str, day: str) -> str | None:
+    """Return why there is no such day, or None if there is."""
     if year == "0000":
         return "there is no year 0000: years begin at 0001"
     if not 1 <= int(month) <= _MONTH_MAX:
@@ -140,14 +141,14 @@ def _impossible(year: str, month: str, day: str) -> str | None:
     return None
 
 
-def _no_such_time(found: re.Match[str]) -> str | None:
-    """Why the clock never shows this time, or no place has this offset; None: all is well."""
-    if found["hour"] == "24":
+def _time_problem(parts: re.Match[str]) -> str | None:
+    """Return why there is no such time of day or offset, or None if there is."""
+    if parts["hour"] == "24":
         return "hours end at 23: write 24:00 as 00:00 of the next day"
-    if found["sec"] == "60":
+    if parts["sec"] == "60":
         return "seconds end at 59: write a leap second as second 59"
     ends = {"hour": 23, "min": 59, "sec": 59, "ahead": 23, "ahead_min": 59}
     for name, last in ends.items():
-        if int(found[name] or 0) > last:
-            return f"{_PARTS[name]} {found[name]} does not exist; the last is {last}"
+        if int(parts[name] or 0) > last:
+            return f"{_PARTS[name]} {parts[name]} does not exist; the last is {last}"
     return None

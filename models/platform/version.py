@@ -1,4 +1,4 @@
-"""Which version of Slipway this is."""
+"""The version of Slipway."""
 
 import tomllib
 from functools import cache
@@ -12,10 +12,10 @@ _PROJECT: Final = Path(__file__).parents[2] / "pyproject.toml"
 
 @cache
 def version() -> str:
-    """Give the version, from what is installed or from the folder it runs in; else `unknown`."""
+    """Return the version of the installed package, or of the folder it runs in, or `unknown`."""
     try:
         return installed("slipway")
-    except PackageNotFoundError:  # the image holds our dependencies, and us as a folder
+    except PackageNotFoundError:  # the image has Slipway as a folder
         pass
     try:
         return str(tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"])

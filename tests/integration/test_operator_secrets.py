@@ -127,7 +127,7 @@ def test_delivery_signs_with_the_secret_of_the_moment(exchange, engine, vault, c
         (after,) = enabled_partners(connection, now=now + HOUR)
         found = find_partner(connection, "acme", now=now + HOUR)
 
-    assert (vault.open(before.secret), vault.open(after.secret)) == (OLD, NEW)
+    assert (vault.decrypt(before.secret), vault.decrypt(after.secret)) == (OLD, NEW)
     assert found == after
 
 

@@ -50,7 +50,7 @@ def test_a_secret_is_kept_sealed_and_an_api_key_as_its_hash(engine, vault):
         ).one()
         everything = connection.execute(text("SELECT facts::text FROM intervention")).scalar_one()
 
-    assert vault.open(sealed) == SECRET
+    assert vault.decrypt(sealed) == SECRET
     assert tuple(key) == ("operator/acme", hash_key(API_KEY), added.id)
     assert SECRET not in everything
     assert API_KEY not in everything

@@ -70,7 +70,7 @@ class GatewayApp:
         """Make an operator that signs with SECRET; its code."""
         code = self.name("operator")
         self.harness.add_operator(code, protocol=protocol)
-        row = {"sealed": self.vault.seal(SECRET), "zone": zone, "code": code}
+        row = {"sealed": self.vault.encrypt(SECRET), "zone": zone, "code": code}
         with self.engine.begin() as connection:
             connection.execute(SEAL, row)
         return code

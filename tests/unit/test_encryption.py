@@ -1,4 +1,4 @@
-"""Secrets: sealed, made, and recognised by their hash."""
+"""Secrets: encrypted, made, and recognised by their hash."""
 
 import hashlib
 
@@ -26,38 +26,38 @@ def new_key() -> SecretStr:
 def test_a_sealed_secret_opens_again(old_key: SecretStr) -> None:
     vault = Vault.with_keys([old_key])
 
-    sealed = vault.seal(SECRET)
+    encrypted = vault.encrypt(SECRET)
 
-    assert SECRET not in sealed
-    assert vault.open(sealed) == SECRET
-    assert vault.seal(SECRET) != sealed
+    assert SECRET not in encrypted
+    assert vault.decrypt(encrypted) == SECRET
+    assert vault.encrypt(SECRET) != encrypted
 
 
 def test_a_new_key_in_front_seals_and_the_old_one_still_opens(
     old_key: SecretStr, new_key: SecretStr
 ) -> None:
-    before = Vault.with_keys([old_key]).seal(SECRET)
+    before = Vault.with_keys([old_key]).encrypt(SECRET)
 
     both = Vault.with_keys([new_key, old_key])
 
-    assert both.open(before) == SECRET
-    assert Vault.with_keys([new_key]).open(both.seal(SECRET)) == SECRET
+    assert both.decrypt(before) == SECRET
+    assert Vault.with_keys([new_key]).decrypt(both.encrypt(SECRET)) == SECRET
 
 
 def test_a_secret_that_no_key_opens_says_what_to_do(old_key: SecretStr, new_key: SecretStr) -> None:
-    sealed = Vault.with_keys([old_key]).seal(SECRET)
+    encrypted = Vault.with_keys([old_key]).encrypt(SECRET)
 
     with pytest.raises(DecryptionFailed, match="SLIPWAY_SECRET_KEY") as refusal:
-        Vault.with_keys([new_key]).open(sealed)
+        Vault.with_keys([new_key]).decrypt(encrypted)
 
-    assert sealed not in str(refusal.value)
+    assert encrypted not in str(refusal.value)
     assert "give the operator a new secret" in str(refusal.value)
 
 
-@pytest.mark.parametrize("sealed", ["", "not sealed at all", "gAAAAA", "ü"])
-def test_what_was_never_sealed_is_refused_the_same_way(old_key: SecretStr, sealed: str) -> None:
+@pytest.mark.parametrize("encrypted", ["", "not encrypted at all", "gAAAAA", "ü"])
+def test_what_was_never_sealed_is_refused_the_same_way(old_key: SecretStr, encrypted: str) -> None:
     with pytest.raises(DecryptionFailed):
-        Vault.with_keys([old_key]).open(sealed)
+        Vault.with_keys([old_key]).decrypt(encrypted)
 
 
 def test_a_vault_shows_no_key(old_key: SecretStr) -> None:

@@ -12,7 +12,7 @@ from worker.delivery.partners import Partners, Ready, Unusable
 from worker.delivery.protocols.pam import PamAdapter
 
 VAULT = Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
-ACME = replace(PARTNER, secret=VAULT.seal("the-first-secret"))
+ACME = replace(PARTNER, secret=VAULT.encrypt("the-first-secret"))
 
 
 def partners_with(**adapters: PamAdapter) -> Partners:
@@ -26,7 +26,7 @@ def test_a_partner_that_changed_is_known_by_its_new_secret():
 
     known.replace([ACME])
     assert known.get(ACME.id) is first
-    known.replace([replace(ACME, secret=VAULT.seal("the-second-secret"))])
+    known.replace([replace(ACME, secret=VAULT.encrypt("the-second-secret"))])
 
     second = known.get(ACME.id)
     assert isinstance(first, Ready)
@@ -48,12 +48,14 @@ def test_a_protocol_that_is_not_spoken_here_is_named(caplog):
 
 def test_a_partner_that_cannot_be_sent_to_is_reported_for_as_long_as_that_is_so(caplog):
     """The log reports the change once; an alert needs the current state."""
-    sealed_elsewhere = Vault.with_keys([SecretStr(Fernet.generate_key().decode())]).seal("a-secret")
+    foreign_secret = Vault.with_keys([SecretStr(Fernet.generate_key().decode())]).encrypt(
+        "a-secret"
+    )
     known = partners_with(pam=PamAdapter())
-    unopened = replace(ACME, secret=sealed_elsewhere)
+    undecryptable = replace(ACME, secret=foreign_secret)
 
     states = []
-    for partners in ([unopened], [unopened], [unopened], [ACME], []):
+    for partners in ([undecryptable], [undecryptable], [undecryptable], [ACME], []):
         known.replace(partners)
         states.append(known.unusable)
 
@@ -73,7 +75,7 @@ def test_no_secret_is_in_a_repr():
 
 def test_what_a_partner_repeats_of_our_secret_is_not_kept():
     known = partners_with(pam=PamAdapter())
-    known.replace([ACME, replace(ACME, id=2, secret=VAULT.seal("ok"))])
+    known.replace([ACME, replace(ACME, id=2, secret=VAULT.encrypt("ok"))])
     long, short = known.get(ACME.id), known.get(2)
     assert isinstance(long, Ready)
     assert isinstance(short, Ready)

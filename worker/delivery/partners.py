@@ -116,7 +116,7 @@ class Partners:
                 partner, f"its protocol {partner.protocol} is not supported; supported: {supported}"
             )
         try:
-            return Ready(partner, adapter, self._vault.open(partner.secret))
+            return Ready(partner, adapter, self._vault.decrypt(partner.secret))
         except DecryptionFailed as error:
             return _unusable(partner, f"its secret cannot be decrypted: {error}")
 

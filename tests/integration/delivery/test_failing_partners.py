@@ -55,7 +55,7 @@ def test_an_hour_with_a_wrong_secret_kills_no_notice(scene, partner, acme, clock
     """After `rotate-secret` all go out within a minute; a 403 proves nothing about a notice."""
     passed = [0.0]
     loops = cycle([scene.delivery_loop(monotonic=lambda: passed[0]) for _ in range(2)])
-    scene.change("UPDATE operator SET secret = :sealed", sealed=scene.vault.seal("another"))
+    scene.change("UPDATE operator SET secret = :sealed", sealed=scene.vault.encrypt("another"))
     win(scene, acme, 60)
 
     def let(by: timedelta) -> None:

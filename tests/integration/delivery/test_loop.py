@@ -160,7 +160,7 @@ def test_a_partner_that_cannot_be_signed_for_says_so_and_harms_no_other(
 
 def test_a_wrong_secret_kills_nothing(scene, partner, acme):
     """A dead letter needs proof, and a 403 is none."""
-    scene.change("UPDATE operator SET secret = :sealed", sealed=scene.vault.seal("another"))
+    scene.change("UPDATE operator SET secret = :sealed", sealed=scene.vault.encrypt("another"))
     scene.publish(acme, ("ticket_win", "t"))
 
     assert scene.deliver().counts == {"claimed": 1, "again": 1}

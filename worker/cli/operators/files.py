@@ -230,7 +230,7 @@ def export_file(path: Path | None, *, secrets: Path | None) -> None:
         if secrets is not None:
             secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
             for line in lines:
-                secret = vault.open(encrypted[line.code])
+                secret = vault.decrypt(encrypted[line.code])
                 write_private(_secret_file(secrets, line.code), secret + "\n")
         if path is not None:
             path.write_text(document, encoding="utf-8")

@@ -57,7 +57,7 @@ def ping_partner(code: str, *, as_json: bool) -> None:
     pinged = ping(
         partner,
         # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
-        secret=vault.open(partner.secret) if partner.sign_calls else "",
+        secret=vault.decrypt(partner.secret) if partner.sign_calls else "",
         limits=TransferLimits.of(settings),
         timeout=settings.partner_timeout,
     )
