@@ -1,1 +1,1 @@
-"""What time alone does to tickets: closing, the end of parking, retention."""
+"""What time alone does to tickets: closing, the end of parking windows, retention."""

@@ -1,4 +1,4 @@
-"""Close the tickets whose delay is over (rule 17): one set-based statement a batch."""
+"""Closes the tickets whose close delay is over (rule 17), in one set-based statement per batch."""
 
 from datetime import datetime
 from typing import Final
@@ -7,10 +7,11 @@ from sqlalchemy import Connection, TextClause, text
 
 from models.database.one_by_one import together_or_one_by_one
 
-# All that is honoured stands on the ticket's own row (protocol H41). The body is built here as
-# `models.notices.pam.body` builds it, the key as `models.notices.key` does; tests compare them.
+# All that decides is in the ticket's own row (H41). The body is built here as `models.notices.pam`
+# builds it, the key as `models.notices.key` does; tests compare them.
 _IS_DUE: Final = """t.close_due_at IS NOT NULL AND t.parked = 0 AND t.status = 'resulted'
-           AND t.close_due_at <= least(CAST(:horizon AS timestamptz), CAST(:now AS timestamptz))"""
+           AND t.close_due_at
+               <= least(CAST(:watermark AS timestamptz), CAST(:now AS timestamptz))"""
 _DUE: Final = f"""
         SELECT t.id FROM ticket t
          WHERE {_IS_DUE}
@@ -26,7 +27,7 @@ _CLOSE: Final = """,
          WHERE t.id = due.id AND o.id = t.operator
      RETURNING t.id, t.operator, t.ticket_id, t.notices, t.unfinished, t.generation,
                t.held_until, o.code, o.protocol),
-    told AS (
+    new_notice AS (
         INSERT INTO notice (ticket, operator, number, action, generation, body,
                             idempotency_key, head, due_at, created_at)
         SELECT c.id, c.operator, c.notices, 'ticket_closed', c.generation,
@@ -44,22 +45,22 @@ CLOSE_ONE: Final = text(f"""
            FOR NO KEY UPDATE SKIP LOCKED){_CLOSE}""")  # noqa: S608 - a constant
 
 
-def close_due(connection: Connection, *, now: datetime, horizon: datetime, limit: int) -> int:
-    """Close at most *limit* tickets that were due before *horizon*; how many.
+def close_due(connection: Connection, *, now: datetime, watermark: datetime, limit: int) -> int:
+    """Close at most *limit* tickets that were due before *watermark*, and return the number closed.
 
-    *horizon* lies before the oldest unapplied work; it and *now* are times of the database's clock,
-    as is the due time. A ticket that is locked, or that cannot be closed, is left for the next
-    round; a seamless wallet is not told (contracts: AMBSlot has no such call).
+    *watermark* is before the oldest unapplied event; it and *now* are times of the database's
+    clock, as the due time is. A ticket that is locked, or that cannot be closed, is left for the
+    next round. A seamless wallet gets no notice: its protocol has no such call (contracts 2.2).
     """
-    times = {"now": now, "horizon": horizon}
+    times = {"now": now, "watermark": watermark}
 
-    def closed(statement: TextClause, **more: int) -> int:
-        count: int = connection.execute(statement, {**times, **more}).scalar_one()
-        return count
+    def close(statement: TextClause, **more: int) -> int:
+        closed: int = connection.execute(statement, {**times, **more}).scalar_one()
+        return closed
 
     return together_or_one_by_one(
         connection,
-        lambda: closed(CLOSE_DUE, limit=limit),
+        lambda: close(CLOSE_DUE, limit=limit),
         tickets=lambda: connection.execute(DUE, {**times, "limit": limit}).scalars().all(),
-        alone=lambda one: closed(CLOSE_ONE, ticket=one),
+        alone=lambda ticket: close(CLOSE_ONE, ticket=ticket),
     )

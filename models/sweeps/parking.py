@@ -1,4 +1,4 @@
-"""End the wait of parked events whose window is over (rule 8)."""
+"""Ends the parking of events whose window is over (rule 8)."""
 
 import logging
 from collections.abc import Collection
@@ -18,23 +18,23 @@ log = logging.getLogger(__name__)
 ENDED_WINDOWS = text("""
     SELECT ticket FROM ticket_event
      WHERE outcome = 'parked'
-       AND park_until <= least(CAST(:horizon AS timestamptz), CAST(:now AS timestamptz))
+       AND park_until <= least(CAST(:watermark AS timestamptz), CAST(:now AS timestamptz))
      ORDER BY park_until LIMIT :limit""")
 
-# Of a ticket that cannot be decided, whatever its row or its log hold: its lock first (rule 1).
+# For a ticket that cannot be decided, whatever its rows hold: its lock comes first (rule 20).
 LOCK = text("SELECT id FROM ticket WHERE id = :ticket FOR NO KEY UPDATE")
-GIVE_UP = text("""
+REJECT_POISON = text("""
     UPDATE ticket_event
        SET outcome = 'rejected', reason = 'poison', message = :message, park_until = NULL,
            decided_at = :now
      WHERE ticket = :ticket AND outcome = 'parked' AND park_until <= :ended_before""")
-COUNT_AGAIN = text("""
+RECOUNT_PARKED = text("""
     UPDATE ticket t
-       SET parked = still.parked, changed_at = :now,
-           cancelled_at = CASE WHEN t.status = 'absent' AND still.parked = 0 THEN :now
+       SET parked = remaining.parked, changed_at = :now,
+           cancelled_at = CASE WHEN t.status = 'absent' AND remaining.parked = 0 THEN :now
                                ELSE t.cancelled_at END
       FROM (SELECT count(*) AS parked FROM ticket_event
-             WHERE ticket = :ticket AND outcome = 'parked') AS still
+             WHERE ticket = :ticket AND outcome = 'parked') AS remaining
      WHERE t.id = :ticket""")
 
 
@@ -49,34 +49,34 @@ def end_windows(
     connection: Connection,
     *,
     now: datetime,
-    horizon: datetime,
+    watermark: datetime,
     parking_window: timedelta,
     limit: int,
 ) -> int:
-    """Decide once more what has waited for its whole window, then reject it; how many ended.
+    """Decide each event once more whose window is over, then reject it; return how many ended.
 
-    Looks at *limit* events, oldest window first. Windows are judged against *horizon* too, so
-    that an event which lies unread on the stream can still come in time (protocol H21).
+    Reads *limit* events, oldest window first. A window does not end before *watermark* has passed
+    it, so that an event which is still unread on the stream can come in time (H21).
     """
-    rows = connection.execute(ENDED_WINDOWS, {"now": now, "horizon": horizon, "limit": limit})
+    rows = connection.execute(ENDED_WINDOWS, {"now": now, "watermark": watermark, "limit": limit})
     ids = {row.ticket for row in rows}
-    times = _Times(now, min(horizon, now), parking_window)
+    times = _Times(now, min(watermark, now), parking_window)
     if not ids:
         return 0
     return together_or_one_by_one(
         connection,
-        lambda: _ended(connection, ids, times),
+        lambda: _end(connection, ids, times),
         tickets=lambda: ids,
-        alone=lambda one: _ended(connection, [one], times),
-        blamed=lambda one, error: _give_up(connection, one, times, error),
+        alone=lambda ticket: _end(connection, [ticket], times),
+        blamed=lambda ticket, error: _reject_poison(connection, ticket, times, error),
     )
 
 
-def _ended(connection: Connection, ids: Collection[int], times: _Times) -> int:
-    """End the windows of tickets together."""
+def _end(connection: Connection, ids: Collection[int], times: _Times) -> int:
+    """End the windows of tickets together; return the number of events decided."""
     tickets = lock_by_id(connection, ids)
     parked = parked_of(connection, tickets.values())
-    turns = [
+    changes = [
         TicketChange(
             ticket,
             advance(
@@ -90,17 +90,20 @@ def _ended(connection: Connection, ids: Collection[int], times: _Times) -> int:
         )
         for ticket in tickets.values()
     ]
-    save_changes(connection, turns, now=times.now)
-    return sum(len(turn.decided) for turn in turns)
+    save_changes(connection, changes, now=times.now)
+    return sum(len(change.decided) for change in changes)
 
 
-def _give_up(connection: Connection, ticket: int, times: _Times, error: Exception) -> int:
-    """Reject what cannot be decided, or no window would end any more."""
+def _reject_poison(connection: Connection, ticket: int, times: _Times, error: Exception) -> int:
+    """Reject events that cannot be decided, since their window would never end otherwise."""
     log.error("parked_events_given_up", exc_info=error, extra={"ticket": ticket})
-    message = f"could not be decided: {type(error).__name__}"
-    row = {"ticket": ticket, "now": times.now}
-    connection.execute(LOCK, row)
-    more = {"message": message, "ended_before": times.ended_before}
-    given_up = connection.execute(GIVE_UP, {**row, **more}).rowcount
-    connection.execute(COUNT_AGAIN, row)
-    return given_up
+    parameters = {
+        "ticket": ticket,
+        "now": times.now,
+        "message": f"could not be decided: {type(error).__name__}",
+        "ended_before": times.ended_before,
+    }
+    connection.execute(LOCK, parameters)
+    rejected = connection.execute(REJECT_POISON, parameters).rowcount
+    connection.execute(RECOUNT_PARKED, parameters)
+    return rejected

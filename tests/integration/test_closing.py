@@ -70,16 +70,16 @@ def test_nothing_is_closed_that_was_due_after_the_oldest_unapplied_work(harness)
     due = harness.now + CLOSE_DELAY
     harness.wait(2 * CLOSE_DELAY)
 
-    assert harness.close_due(horizon=due - MOMENT) == 0
-    assert harness.close_due(horizon=due) == 1
+    assert harness.close_due(watermark=due - MOMENT) == 0
+    assert harness.close_due(watermark=due) == 1
 
 
 @pytest.mark.usefixtures("delivered")
-def test_a_horizon_ahead_of_the_database_s_clock_closes_nothing_early(harness):
+def test_a_watermark_ahead_of_the_database_s_clock_closes_nothing_early(harness):
     """design.md 5.6: for due times the database's clock decides."""
     harness.wait(CLOSE_DELAY - MOMENT)
 
-    assert harness.close_due(horizon=harness.now + HOUR) == 0
+    assert harness.close_due(watermark=harness.now + HOUR) == 0
 
 
 @pytest.mark.usefixtures("delivered")

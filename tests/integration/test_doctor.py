@@ -158,7 +158,7 @@ def test_partners_out_of_reach_and_secrets_that_stay_closed_are_named(slipway):
         ("20 attempts in a row led to nothing; the last: answered 308", "set acme --url"),
         (
             "20 attempts in a row led to nothing; the last: SSL certificate problem: expired",
-            "renews its certificate",
+            "renew its certificate",
         ),
         ("answered 401; the last: answered 200 with a body that is not JSON", "ping acme"),
     ],
@@ -186,7 +186,7 @@ def test_queues_without_a_worker_are_named(slipway, redis_url):
 
 
 def test_a_sweep_that_nobody_asks_for_rounds_asks_for_beat():
-    old = Round(ended_at=NOW - timedelta(minutes=2), horizon=NOW)
+    old = Round(ended_at=NOW - timedelta(minutes=2), watermark=NOW)
 
     found = examine_rounds(old, now=NOW, interval=SECOND, sweepers=True)
     never = examine_rounds(None, now=NOW, interval=SECOND, sweepers=True)

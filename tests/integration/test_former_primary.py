@@ -78,7 +78,7 @@ def test_the_door_ends_a_connection_through_which_nothing_can_be_moved(redis, cl
     assert door.drain().messages == 1
 
 
-def test_the_sweep_has_no_horizon_from_what_was_the_primary(redis, client):
+def test_the_sweep_has_no_watermark_from_what_was_the_primary(redis, client):
     sight, former = StreamWatermark(client), client.client_id()
     assert sight.watermark(ANY_TIME) is not None
 

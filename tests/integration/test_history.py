@@ -96,7 +96,7 @@ def test_a_whole_life_is_told_in_order(life, engine, clock):
     life.attempt(Delivered(), 200)
     now = clock.advance(DAY)
     with engine.begin() as connection:
-        assert close_due(connection, now=now, horizon=now, limit=10) == 1
+        assert close_due(connection, now=now, watermark=now, limit=10) == 1
     life.attempt(Delivered(), 200)
 
     with engine.begin() as connection:

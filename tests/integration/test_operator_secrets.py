@@ -92,7 +92,7 @@ class Exchange:
 
 
 class Blind:
-    """Redis cannot be asked, so there is no horizon."""
+    """Redis cannot be asked, so there is no watermark."""
 
     def watermark(self, now: datetime) -> None:  # noqa: ARG002 - the Sight's
         return None

@@ -42,7 +42,7 @@ def test_no_window_ends_that_reaches_past_the_oldest_unapplied_work(harness, rec
     harness.wait(MINUTE)
     harness.say("ticket_rollback", at=harness.now)
     harness.wait(20 * MINUTE)  # the intake is down, the sweep is up
-    assert harness.end_windows(horizon=start) == 0
+    assert harness.end_windows(watermark=start) == 0
 
     harness.publish(win)
 
@@ -50,24 +50,24 @@ def test_no_window_ends_that_reaches_past_the_oldest_unapplied_work(harness, rec
     assert records.standing() == "open/pending"
 
 
-def test_of_one_ticket_only_the_windows_end_that_the_horizon_has_passed(harness, records):
-    """Rule 17: the younger one's window is over as well, but not by the stream's horizon."""
+def test_of_one_ticket_only_the_windows_end_that_the_watermark_has_passed(harness, records):
+    """Rule 17: the younger one's window is over as well, but not by the stream's watermark."""
     harness.say("ticket_rollback", event_id="older")
     harness.wait(MINUTE)
     harness.say("ticket_rollback", event_id="younger")
-    horizon = harness.now - MINUTE + PARKING_WINDOW
+    watermark = harness.now - MINUTE + PARKING_WINDOW
     harness.wait(PARKING_WINDOW)
 
-    assert harness.end_windows(horizon=horizon) == 1
+    assert harness.end_windows(watermark=watermark) == 1
     assert records.event("older").outcome == "rejected"
     assert records.event("younger").outcome == "parked"
 
 
-def test_a_horizon_ahead_of_the_database_s_clock_ends_no_window_early(harness):
+def test_a_watermark_ahead_of_the_database_s_clock_ends_no_window_early(harness):
     harness.say("ticket_rollback")
     harness.wait(PARKING_WINDOW - MOMENT)
 
-    assert harness.end_windows(horizon=harness.now + MINUTE) == 0
+    assert harness.end_windows(watermark=harness.now + MINUTE) == 0
 
 
 def test_at_its_end_an_event_is_decided_once_more(harness, records, engine):

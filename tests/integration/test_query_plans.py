@@ -123,13 +123,13 @@ def give_back(harness: Harness, connection: Connection) -> None:
 
 def close(harness: Harness, connection: Connection) -> None:
     now = harness.now + SICK_TICKETS * SECOND
-    assert close_due(connection, now=now, horizon=now, limit=BATCH) == BATCH
+    assert close_due(connection, now=now, watermark=now, limit=BATCH) == BATCH
 
 
 def end(harness: Harness, connection: Connection) -> None:
     now = harness.now + SICK_TICKETS * SECOND
     ended = end_windows(
-        connection, now=now, horizon=now, parking_window=PARKING_WINDOW, limit=BATCH
+        connection, now=now, watermark=now, parking_window=PARKING_WINDOW, limit=BATCH
     )
     assert ended == BATCH
 

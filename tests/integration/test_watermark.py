@@ -1,4 +1,4 @@
-"""The horizon of rule 17, from a real stream: the newest moment noted before what is unapplied.
+"""The watermark of rule 17, from a real stream: the newest moment noted before what is unapplied.
 
 Sweeps have looked every minute so far, half a minute after each full one: `HALF`.
 """
@@ -64,32 +64,32 @@ def before(milliseconds: int) -> datetime:
 
 
 def is_now(redis: Redis, now: int) -> bool:
-    horizon = look(redis)
-    return horizon is not None and timedelta() <= horizon - moment(now) < timedelta(seconds=5)
+    watermark = look(redis)
+    return watermark is not None and timedelta() <= watermark - moment(now) < timedelta(seconds=5)
 
 
 def test_without_a_stream_nothing_is_unapplied(redis, now):
     assert is_now(redis, now)
 
 
-def test_with_an_empty_stream_the_horizon_is_redis_present(redis, now, group):
+def test_with_an_empty_stream_the_watermark_is_redis_present(redis, now, group):
     assert is_now(redis, now)
 
 
-def test_an_entry_nobody_has_read_holds_the_horizon(redis, now, group):
+def test_an_entry_nobody_has_read_holds_the_watermark(redis, now, group):
     add(redis, now - 2 * MINUTE, now - MINUTE)
 
     assert look(redis) == before(now - 2 * MINUTE)
 
 
-def test_entries_hold_the_horizon_before_any_group_exists(redis, now):
+def test_entries_hold_the_watermark_before_any_group_exists(redis, now):
     """The first intake has yet to start, and everything on the stream is unapplied."""
     add(redis, now - MINUTE)
 
     assert look(redis) == before(now - MINUTE)
 
 
-def test_an_entry_in_somebodys_hands_holds_the_horizon(redis, now, group):
+def test_an_entry_in_somebodys_hands_holds_the_watermark(redis, now, group):
     """Unread only is not enough: H40, pending entries count."""
     add(redis, now - 2 * MINUTE, now - MINUTE)
     hand_out(redis, group, 2)
@@ -106,7 +106,7 @@ def test_the_oldest_of_pending_and_unread_decides(redis, now, group):
     assert look(redis) == before(now - 2 * MINUTE)
 
 
-def test_when_all_is_finished_the_horizon_is_redis_present(redis, now, group):
+def test_when_all_is_finished_the_watermark_is_redis_present(redis, now, group):
     entries = add(redis, now - 2 * MINUTE, now - MINUTE)
     hand_out(redis, group, 2)
     redis.xack(STREAM, GROUP, *entries)
@@ -140,13 +140,13 @@ def test_another_group_does_not_count(redis, now, group):
     assert is_now(redis, now)
 
 
-def test_without_a_moment_noted_before_it_an_entry_hides_the_horizon(redis, now, group):
+def test_without_a_moment_noted_before_it_an_entry_hides_the_watermark(redis, now, group):
     add(redis, now - 9 * MINUTE)
 
     assert look(redis) is None
 
 
-def test_an_entry_from_the_future_holds_the_horizon_where_it_was(redis, now, group):
+def test_an_entry_from_the_future_holds_the_watermark_where_it_was(redis, now, group):
     """Its id does not tell when it came; that no look had seen it before does."""
     look(redis)
     seen = look(redis)
@@ -155,7 +155,7 @@ def test_an_entry_from_the_future_holds_the_horizon_where_it_was(redis, now, gro
     assert look(redis) == look(redis) == seen
 
 
-def test_an_entry_behind_one_from_the_future_holds_the_horizon_too(redis, now, group):
+def test_an_entry_behind_one_from_the_future_holds_the_watermark_too(redis, now, group):
     """Every id after it is from the future: what was finished before tells by its id alone."""
     (first,) = add(redis, now + 60 * MINUTE)
     hand_out(redis, group, 1)
@@ -169,7 +169,7 @@ def test_an_entry_behind_one_from_the_future_holds_the_horizon_too(redis, now, g
 
 
 @pytest.mark.parametrize("far", ["1900000000000-0", "18446744073709551614-5"])
-def test_when_an_entry_from_the_far_future_is_finished_the_horizon_is_the_present(
+def test_when_an_entry_from_the_far_future_is_finished_the_watermark_is_the_present(
     redis, now, group, far
 ):
     redis.xadd(STREAM, {"event": "x"}, id=far)
@@ -191,7 +191,7 @@ def test_ids_that_differ_beyond_the_digits_of_a_double_are_told_apart(redis, now
     assert look(redis) == seen
 
 
-def test_a_stream_that_begins_again_with_smaller_ids_has_its_horizon(redis, now, group):
+def test_a_stream_that_begins_again_with_smaller_ids_has_its_watermark(redis, now, group):
     """What was noted of the greater ids says nothing any more; the next look does."""
     redis.xadd(STREAM, {"event": "x"}, id="1900000000000-0")
     look(redis)
@@ -204,7 +204,7 @@ def test_a_stream_that_begins_again_with_smaller_ids_has_its_horizon(redis, now,
 
 
 @pytest.mark.parametrize("behind", [-60 * MINUTE, -7_000, 7_000, 60 * MINUTE])
-def test_the_horizon_is_a_time_of_postgresql_s_clock(redis, now, group, behind):
+def test_the_watermark_is_a_time_of_postgresql_s_clock(redis, now, group, behind):
     """Amended rule 17: the due times it is compared with are PostgreSQL's."""
     by_database = timedelta(milliseconds=behind)
     first = present(redis) - by_database
@@ -228,7 +228,7 @@ def test_a_moment_from_the_future_is_forgotten(redis, now):
     assert is_now(redis, now)
 
 
-def test_moments_older_than_the_horizon_are_forgotten(redis, now, group):
+def test_moments_older_than_the_watermark_are_forgotten(redis, now, group):
     add(redis, now - 2 * MINUTE)
 
     look(redis)
@@ -247,25 +247,25 @@ def test_while_nothing_is_applied_the_moments_do_not_pile_up(redis, now, group):
     assert len(noted(redis)) <= looked_so_far + 3
 
 
-def test_without_redis_there_is_no_horizon():
+def test_without_redis_there_is_no_watermark():
     """Nothing closes and no window ends: late is harmless, early is not."""
     with Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away:
         assert look(away, now=moment(0)) is None
 
 
-def test_a_key_of_another_kind_is_no_horizon(redis):
+def test_a_key_of_another_kind_is_no_watermark(redis):
     redis.set(STREAM, "not a stream")
 
     assert look(redis) is None
 
 
 def test_a_moment_is_noted_when_a_thousandth_of_the_time_looked_back_on_has_passed(redis):
-    """So the horizon is late by at most that much, and the list stays short."""
+    """So the watermark is late by at most that much, and the list stays short."""
     seconds, _ = redis.time()
     present = seconds * 1000
     note(redis, present - 10_000_000, present - 20_000, last_id="0-0")
 
     look(redis)
 
-    assert len(noted(redis)) == 1, "the newest; what lies before the horizon is forgotten"
+    assert len(noted(redis)) == 1, "the newest; what lies before the watermark is forgotten"
     assert noted(redis)[0] >= present

@@ -36,7 +36,7 @@ BARE = text("""
 
 @dataclass(slots=True)
 class Time:
-    """A clock and a horizon that are moved on from wave to wave."""
+    """A clock and a watermark that are moved on from wave to wave."""
 
     moment: datetime
 

@@ -215,24 +215,24 @@ class Harness:
 
     # --- sweeping ---
 
-    def close_due(self, *, horizon: datetime | None = None, limit: int = 100) -> int:
-        """Close what is due. Without *horizon* the stream is empty."""
+    def close_due(self, *, watermark: datetime | None = None, limit: int = 100) -> int:
+        """Close what is due. Without *watermark* the stream is empty."""
         with self.engine.begin() as connection:
-            return self.close_within(connection, horizon=horizon, limit=limit)
+            return self.close_within(connection, watermark=watermark, limit=limit)
 
     def close_within(
-        self, connection: Connection, *, horizon: datetime | None = None, limit: int = 100
+        self, connection: Connection, *, watermark: datetime | None = None, limit: int = 100
     ) -> int:
         """Close what is due inside the caller's transaction: not yet committed."""
-        return close_due(connection, now=self.now, horizon=horizon or self.now, limit=limit)
+        return close_due(connection, now=self.now, watermark=watermark or self.now, limit=limit)
 
-    def end_windows(self, *, horizon: datetime | None = None, limit: int = 100) -> int:
-        """End the waiting whose window is over. Without *horizon* the stream is empty."""
+    def end_windows(self, *, watermark: datetime | None = None, limit: int = 100) -> int:
+        """End the waiting whose window is over. Without *watermark* the stream is empty."""
         with self.engine.begin() as connection:
             return end_windows(
                 connection,
                 now=self.now,
-                horizon=horizon or self.now,
+                watermark=watermark or self.now,
                 parking_window=PARKING_WINDOW,
                 limit=limit,
             )

@@ -150,9 +150,9 @@ class Life:
         refuse_create(self.ticket, action, why="the partner said no", in_doubt=in_doubt)
         return self._turn([], now=now, was_new=was_new)
 
-    def end_windows(self, *, now: int, horizon: int | None = None) -> "Life":
+    def end_windows(self, *, now: int, watermark: int | None = None) -> "Life":
         """Sweep: give up what has waited for its whole window."""
-        before = at(now if horizon is None else min(horizon, now))
+        before = at(now if watermark is None else min(watermark, now))
         return self._turn([], now=now, ended_before=before)
 
     def outcome(self, event_id: str) -> tuple[str, str | None]:

@@ -131,11 +131,11 @@ def test_a_whole_window_begins_when_the_partner_has_answered():
     assert life.outcome("win@1") == ("rejected", "window_ended")
 
 
-def test_no_window_ends_before_the_horizon_has_passed_it():
+def test_no_window_ends_before_the_watermark_has_passed_it():
     """H21, rule 17: `rollback` parked, intake down; its `win` lies unread on the stream."""
     life = Life(ticket("open")).arrive("rollback@5")
 
-    life.end_windows(now=10 * QUARTER, horizon=4)
+    life.end_windows(now=10 * QUARTER, watermark=4)
     assert life.outcome("rollback@5")[0] == "parked"
 
     life.arrive("win@4")

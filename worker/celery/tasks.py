@@ -74,7 +74,7 @@ def _record_heartbeat(process: Dependencies, result: SweepResult) -> None:
     """Record when the round ended: an alert watches its age."""
     with process.engine.begin() as connection:
         now = process.clock.now(connection)
-        store_round(connection, Round(ended_at=now, horizon=result.watermark))
+        store_round(connection, Round(ended_at=now, watermark=result.watermark))
 
 
 def _stop_delivery(**_newer: object) -> None:

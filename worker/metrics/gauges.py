@@ -72,8 +72,8 @@ def of_database(stats: Stats, *, sweep_interval: timedelta, since: datetime) -> 
         gauge("sweep_last_round_age_seconds", "Time since any sweep ended a round.",
               _age(stats.at, since if last is None else last.ended_at)),
     ]  # fmt: skip
-    if last is not None and last.horizon is not None:
-        lag = _age(last.ended_at, last.horizon)
+    if last is not None and last.watermark is not None:
+        lag = _age(last.ended_at, last.watermark)
         families.append(
             gauge("sweep_watermark_lag_seconds", "How far its watermark was behind the clock.", lag)
         )

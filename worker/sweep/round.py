@@ -106,13 +106,13 @@ class Sweep:
                 return total
 
     def _close_due(self, connection: Connection, now: datetime, watermark: datetime) -> int:
-        return close_due(connection, now=now, horizon=watermark, limit=self._settings.sweep_batch)
+        return close_due(connection, now=now, watermark=watermark, limit=self._settings.sweep_batch)
 
     def _end_windows(self, connection: Connection, now: datetime, watermark: datetime) -> int:
         return end_windows(
             connection,
             now=now,
-            horizon=watermark,
+            watermark=watermark,
             limit=self._settings.sweep_batch,
             parking_window=self._settings.parking_window,
         )

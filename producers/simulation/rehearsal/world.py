@@ -187,7 +187,7 @@ class World:
             other.entries = [one for one in other.entries if one.id not in finished]
         self.hands = [other for other in self.hands if other.entries]
 
-    def horizon(self) -> datetime | None:
+    def watermark(self) -> datetime | None:
         """Note this moment; the newest one noted before what is unapplied came (rule 17)."""
         self.looks.append(RehearsedObservation(self.moment, self.redis_now, self.last_id))
         waiting = [id_parts(one.id) for hand in self.hands for one in hand.entries]
@@ -248,10 +248,10 @@ class World:
 
     def sweep(self, *, dies: bool = False) -> int:
         """One round: close, end windows, give up creates. How much there was to do."""
-        horizon = self.horizon()
+        watermark = self.watermark()
         try:
             with self.transaction(doomed=dies) as connection:
-                done = self._close_and_end_windows(connection, horizon)
+                done = self._close_and_end_windows(connection, watermark)
                 done += abandon_creates(
                     connection,
                     now=self.moment,
@@ -263,14 +263,14 @@ class World:
             return 0
         return done
 
-    def _close_and_end_windows(self, connection: Connection, horizon: datetime | None) -> int:
-        if horizon is None:
+    def _close_and_end_windows(self, connection: Connection, watermark: datetime | None) -> int:
+        if watermark is None:
             return 0
-        done = close_due(connection, now=self.moment, horizon=horizon, limit=BATCH_MAX)
+        done = close_due(connection, now=self.moment, watermark=watermark, limit=BATCH_MAX)
         return done + end_windows(
             connection,
             now=self.moment,
-            horizon=horizon,
+            watermark=watermark,
             parking_window=PARKING_WINDOW,
             limit=BATCH_MAX,
         )

@@ -85,7 +85,7 @@ def play(scene: DeliverySetup, partner: SimulatedPartner, *rules: Rule) -> Seque
     scene.deliver()
     with scene.engine.begin() as connection:
         now = scene.clock.now()
-        assert close_due(connection, now=now, horizon=now, limit=10) == 1
+        assert close_due(connection, now=now, watermark=now, limit=10) == 1
     events = [(action, action) for action in SENT if action != "ticket_closed"]
     scene.publish("acme", *events, **SLIP)
     return deliver(scene, partner, *rules)

@@ -132,7 +132,7 @@ def test_a_seamless_ticket_closes_without_a_call(scene, partner):
     now = scene.clock.advance(timedelta(hours=24))
 
     with scene.engine.begin() as connection:
-        assert close_due(connection, now=now, horizon=now, limit=10) == 1
+        assert close_due(connection, now=now, watermark=now, limit=10) == 1
 
     assert deliver(scene, partner) == ()
     (ticket,) = scene.rows("SELECT status, unfinished FROM ticket")

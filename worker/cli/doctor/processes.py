@@ -53,10 +53,10 @@ def examine_rounds(
     """Say whether the sweep is still asked to do its rounds; that is what beat is for."""
     age = None if last is None else now - last.ended_at
     if last is not None and age is not None and age <= ROUNDS_MAX * interval + GRACE:
-        if last.horizon is None:
+        if last.watermark is None:
             return doubtful(
                 CLOCK,
-                "the last one had no horizon: nothing closes",
+                "the last one had no watermark: nothing closes",
                 mend="let the sweep reach Redis; an entry from the future would hold it up too",
             )
         return ok(CLOCK, f"the last one ended {age.total_seconds():.0f} s ago")
