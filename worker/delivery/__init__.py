@@ -1,1 +1,1 @@
-"""Delivery: what partners are owed is claimed, signed, sent, judged and recorded. See README.md."""
+"""Delivery: due notices are claimed, signed, sent, classified and recorded. See README.md."""

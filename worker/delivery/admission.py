@@ -73,7 +73,7 @@ class Admission:
         self._counts_for = settings.partner_timeout + _STARTING_MAX
         self._published: dict[int, _PublishedInFlight] = {}
         self._have_circuit: set[int] = set()  # partners
-        self._last = 0  # operator whose circuit was looked at last: the next one has its turn
+        self._last = 0  # the operator whose circuit was checked last; the next one comes first
         self.in_flight = CallsInFlight()
 
     def claim(
@@ -177,7 +177,7 @@ class Admission:
                 del self._published[operator]
 
     def _in_turn(self, partners: Sequence[Partner]) -> list[int]:
-        """Return the partners with room, beginning after the one that was looked at last."""
+        """Return the partners with room, beginning after the one that was checked last."""
         calls = self.in_flight.calls
         ids = [partner.id for partner in partners if partner.in_flight > calls[partner.id]]
         return [
@@ -267,7 +267,7 @@ def _again_in(
     if circuits.skipped:
         pauses.append(_BUSY_PAUSE)
     if circuits.more and any(claimed.values()):
-        pauses.append(timedelta())  # there may be more partners to look at
+        pauses.append(timedelta())  # there may be more partners to check
     return min(pauses, default=None)
 
 

@@ -66,7 +66,7 @@ class DeliverySummary:
             if not group.count:
                 del self._groups[key]
                 continue
-            # A dead notice waits for a person; a suspicious success should be looked at by one.
+            # A dead notice waits for a person, and a person should check a suspicious success.
             needs_person = isinstance(group.sample.verdict, Dead | Delivered)
             level = logging.WARNING if needs_person else logging.INFO
             log.log(

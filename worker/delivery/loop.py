@@ -22,7 +22,7 @@ from models.outbox.values import Attempt, Claim
 from models.platform.clock import Clock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
-from worker.delivery import schedule as schedules
+from worker.delivery import schedule
 from worker.delivery.admission import NOTHING_ADMITTED, Admitted
 from worker.delivery.dispatch import Dispatch, SignedCall
 from worker.delivery.http.exchange import FinishedCall
@@ -174,13 +174,13 @@ class DeliveryLoop:
 
         Returns whether there is more to do.
         """
-        self._schedule = schedules.start(self._schedule, ends_at=ends_at)
+        self._schedule = schedule.start(self._schedule, ends_at=ends_at)
         self._record((), counts)  # what the previous run left
         while True:
             self._read_signals()
             for claim in self._claim(counts):
                 self._send(self._sign(claim))
-            match schedules.next_action(self._schedule, self._open_work(), self._monotonic()):
+            match schedule.next_action(self._schedule, self._open_work(), self._monotonic()):
                 case Wait(until):
                     self._record(self._classify(self._receive(until)), counts)
                 case FinishRecording():
@@ -192,7 +192,7 @@ class DeliveryLoop:
     def _claim(self, counts: Counter[str]) -> Iterator[Claim]:
         """Claim due notices, if it is time to poll. Returns those that can be sent in time."""
         admitted = NOTHING_ADMITTED
-        if schedules.is_poll_due(self._schedule, self._monotonic()):
+        if schedule.is_poll_due(self._schedule, self._monotonic()):
             with self._backing_off():
                 admitted = self._poll()
                 _count(counts, claimed=len(admitted.claims))
@@ -202,7 +202,7 @@ class DeliveryLoop:
         began_at = self._monotonic()
         room = self._calls_max - self._dispatch.calls_open - len(self._recorder)
         admitted = self._dispatch.claim(0 if self._schedule.stopping else max(0, room))
-        self._schedule = schedules.after_poll(
+        self._schedule = schedule.after_poll(
             self._schedule,
             began_at=began_at,
             now=self._monotonic(),
@@ -231,18 +231,18 @@ class DeliveryLoop:
         return [self._dispatch.classify(call) for call in calls]
 
     def _record(self, attempts: Iterable[Attempt], counts: Counter[str]) -> None:
-        """Keep *attempts*, and record all that are kept in another thread, unless it is busy.
+        """Keep *attempts*, and begin to record all that are kept, unless a batch is being recorded.
 
         Also releases claims that were too late to be sent. While the database is unavailable,
         nothing is dropped.
         """
         self._recorder.add(attempts)
-        if not schedules.may_use_database(self._schedule, self._monotonic()):
+        if not schedule.may_use_database(self._schedule, self._monotonic()):
             return
         with self._backing_off():
             all_delivered = self._recorder.would_record_successes_only
             recorded = self._recorder.record_next()
-            self._schedule = schedules.after_recording(
+            self._schedule = schedule.after_recording(
                 self._schedule, recorded=bool(recorded), all_delivered=all_delivered
             )
             counts.update(recorded)
@@ -257,7 +257,7 @@ class DeliveryLoop:
             whose = blame(error)
             if whose is Blame.CONTENT:
                 raise
-            self._schedule = schedules.after_failure(self._schedule, self._monotonic())
+            self._schedule = schedule.after_failure(self._schedule, self._monotonic())
             log.warning(
                 UNEXPLAINED if whose is Blame.UNCLEAR else DATABASE_UNAVAILABLE,
                 extra={
@@ -278,7 +278,7 @@ class DeliveryLoop:
             self._schedule = replace(self._schedule, poll_requested=True)
         if self._stop_requested:
             ends_at = self._monotonic() + self._stop_seconds
-            self._schedule = schedules.stop(self._schedule, ends_at=ends_at)
+            self._schedule = schedule.stop(self._schedule, ends_at=ends_at)
 
     def _open_work(self) -> OpenWork:
         return OpenWork(

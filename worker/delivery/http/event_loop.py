@@ -63,7 +63,7 @@ class EventLoop(threading.Thread):
         self._set_up()
 
     def wake(self) -> None:
-        """Make the loop start new calls. Any thread."""
+        """Make the loop start new calls."""
         if not self._wakeup_pending:
             self._wakeup_pending = True
             with suppress(BlockingIOError):  # the socket is full, so a wakeup is pending

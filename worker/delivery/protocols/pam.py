@@ -63,7 +63,7 @@ class PamAdapter:
         secret on either side must not dead-letter everything that is due. The other 4xx: rejected.
         The body is not read, so a response that was too long counts all the same.
 
-        A create or reserve is accepted by 200 alone: after another 2xx (202 means "in progress")
+        A create or reserve is confirmed by 200 alone: after another 2xx (202 means "in progress")
         the debit may still come, so it is unclear. A 401 or 403 rejects it as any other 4xx does:
         it may be about the player.
         """

@@ -62,10 +62,10 @@ class SeamlessAdapter:
     def interpret(self, claim: Claim, response: HttpResponse) -> Meaning:
         """Classify by `status.code`, and keep what the wallet says it did.
 
-        0: accepted. A code that blames our request: rejected, with the wallet's text. One that says
-        it was done already: accepted, with a doubt, if that may have been us. Any other code, and a
-        response without one (a proxy's page): not now, and later the same `transactionId`. HTTP
-        success without a code, and a front end that gave up waiting: unclear.
+        0: confirmed. A code that blames our request: rejected, with the wallet's text. One that
+        says it was done already: confirmed, with a doubt, if that may have been us. Any other code,
+        and a response without one (a proxy's page): not now, and later the same `transactionId`.
+        HTTP success without a code, and a front end that gave up waiting: unclear.
         """
         wallet = read_wallet_response(response)
         if wallet.code is None:
@@ -114,7 +114,7 @@ def _already_done(claim: Claim, wallet: WalletResponse, problem: str) -> Meaning
     """Classify a call that the wallet says it did before: perhaps not one of ours.
 
     A second cancel has what it wants. A payout must be our own, or the player may lack it: it is
-    accepted only if an earlier attempt may have been accepted. A first cancel would get the same
+    confirmed only if an earlier attempt may have been executed. A first cancel would get the same
     response each time, so a person decides.
     """
     if claim.path == "/cancel":

@@ -21,14 +21,8 @@ _EXACT: Final = Context(prec=4 * _DIGITS_MAX)
 _CODE_AS_TEXT: Final = re.compile(r"[+-]?[0-9]{1,9}(\.0{1,9})?", re.ASCII)
 _COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # the first bytes of gzip and zstd
 _NO_COMPRESSION: Final = frozenset({"", "identity"})
-_COMPRESSIONS: Final = (
-    "gzip",
-    "x-gzip",
-    "deflate",
-    "br",
-    "zstd",
-    "compress",
-)  # named, if one of them
+# Only these are named in a problem: a header may hold anything.
+_COMPRESSIONS: Final = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
 _BLANK: Final = " \t\r\n"  # JSON's own
 # What Python raises: bad syntax, an exponent beyond a Decimal's, nesting that is too deep.
 _UNREADABLE: Final = (ValueError, ArithmeticError, RecursionError)
