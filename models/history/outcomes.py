@@ -27,7 +27,7 @@ COUNT: Final = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedEvent:
+class PublishedEntry:
     """An event that is, or was, on the stream as the entry *entry_id*."""
 
     operator: str
@@ -36,7 +36,7 @@ class PublishedEvent:
     entry_id: str
 
 
-def count_outcomes(connection: Connection, published: Sequence[PublishedEvent]) -> Counter[str]:
+def count_outcomes(connection: Connection, published: Sequence[PublishedEntry]) -> Counter[str]:
     """Count how those of *published* ended that the intake has taken off the stream.
 
     The keys are `models.vocabulary.Outcome`, `duplicate` for an event that was known before, and

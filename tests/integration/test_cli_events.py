@@ -1,4 +1,4 @@
-"""The command line: publishing a file, a ticket's story, what was rejected."""
+"""The command line: publishing a file, a ticket's history, what was rejected."""
 
 import json
 from datetime import timedelta
@@ -73,7 +73,7 @@ def test_publish_can_keep_going_past_bad_lines(at_home, redis):
     ended = at_home("publish", "-", "--keep-going", "--json", stdin=lines)
 
     assert ended.code == 1
-    assert [one["line"] for one in ended.document()["bad_lines"]] == [2, 3, 4, 5]
+    assert [line["line"] for line in ended.document()["bad_lines"]] == [2, 3, 4, 5]
     assert on_stream(redis) == ["ticket_open", "ticket_win"]
 
 
@@ -93,21 +93,23 @@ def on_stream(redis: Redis) -> list[str]:
 
 
 def live(engine, clock, *raw: bytes) -> None:
-    entries = [Entry(f"{1_763_632_800_000 + n}-0", {b"event": one}) for n, one in enumerate(raw)]
+    entries = [
+        Entry(f"{1_763_632_800_000 + n}-0", {b"event": event}) for n, event in enumerate(raw)
+    ]
     apply_entries(engine.begin, entries, clock=clock, parking_window=WINDOW)
 
 
 def test_a_ticket_tells_its_story(with_acme, engine, clock):
     live(engine, clock, *events("ticket_open", "ticket_win").splitlines())
 
-    told = with_acme("ticket", "T-1")
+    shown = with_acme("ticket", "T-1")
     (document,) = with_acme("ticket", "T-1", "--operator", "acme", "--json").document()
 
-    assert told.code == 0
-    assert told.out.startswith(
+    assert shown.code == 0
+    assert shown.out.startswith(
         "Ticket T-1 of acme: resulted (won); the partner has not accepted ticket_win yet"
     )
-    assert "applied (open to resulted/won)" in told.out
+    assert "applied (open to resulted/won)" in shown.out
     assert document["sentence"].startswith("resulted (won)")
     assert [event["action"] for event in document["events"]] == ["ticket_open", "ticket_win"]
 
@@ -127,4 +129,4 @@ def test_rejected_events_are_listed_with_their_reasons(with_acme, engine, clock)
 
     assert "not_json" in everything.out
     assert "\x1b" not in everything.out
-    assert [(one["ticket_id"], one["reason"]) for one in of_acme] == [("T-1", "not_reserved")]
+    assert [(event["ticket_id"], event["reason"]) for event in of_acme] == [("T-1", "not_reserved")]

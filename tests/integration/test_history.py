@@ -1,4 +1,4 @@
-"""A ticket's story, read from a real life: its facts, its order, its sentence."""
+"""A ticket's history, loaded from a real life: its facts, its order, its explanation."""
 
 import json
 from datetime import timedelta
@@ -62,12 +62,12 @@ class Life:
                 connection,
                 now=now,
                 lease=timedelta(seconds=25),
-                room={one.id: 10 for one in enabled_partners(connection, now=now)},
+                room={partner.id: 10 for partner in enabled_partners(connection, now=now)},
                 create_age_max=timedelta(seconds=60),
             )
             attempts = [
-                Attempt(one, verdict, took=timedelta(milliseconds=40), http_status=status)
-                for one in claims
+                Attempt(sent, verdict, took=timedelta(milliseconds=40), http_status=status)
+                for sent in claims
             ]
             assert attempts, "nothing was due"
             record(
@@ -79,8 +79,8 @@ class Life:
 
     def sentence(self) -> str:
         with self.engine.begin() as connection:
-            (story,) = load_histories(connection, "T-1", operator="acme")
-        return why_not_closed(story, now=self.clock.now())
+            (history,) = load_histories(connection, "T-1", operator="acme")
+        return why_not_closed(history, now=self.clock.now())
 
 
 @pytest.fixture
@@ -100,20 +100,20 @@ def test_a_whole_life_is_told_in_order(life, engine, clock):
     life.attempt(Delivered(), 200)
 
     with engine.begin() as connection:
-        (story,) = load_histories(connection, "T-1")
-    moments = timeline(story)
+        (history,) = load_histories(connection, "T-1")
+    moments = timeline(history)
 
-    assert [event.outcome for event in story.events] == [Outcome.APPLIED, Outcome.APPLIED]
-    assert [notice.action for notice in story.notices] == [Action.WIN, Action.CLOSED]
-    assert [one.http_status for one in story.notices[0].attempts] == [500, 200]
-    assert all(notice.ended is NoticeEnd.DELIVERED for notice in story.notices)
-    assert story.ticket.status is Status.CLOSED
+    assert [event.outcome for event in history.events] == [Outcome.APPLIED, Outcome.APPLIED]
+    assert [notice.action for notice in history.notices] == [Action.WIN, Action.CLOSED]
+    assert [attempt.http_status for attempt in history.notices[0].attempts] == [500, 200]
+    assert all(notice.ended is NoticeEnd.DELIVERED for notice in history.notices)
+    assert history.ticket.status is Status.CLOSED
     assert [moment.at for moment in moments] == sorted(moment.at for moment in moments)
     assert [type(moment.what).__name__ for moment in moments] == [
         *("EventFact", "EventFact", "NoticeQueued", "Tried", "Tried"),
         *("Closed", "NoticeQueued", "Tried"),
     ]
-    assert not story.cut
+    assert not history.cut
 
 
 def test_the_sentence_follows_the_ticket_through_its_life(life, clock):
@@ -141,29 +141,29 @@ def test_what_a_person_did_and_what_was_refused_belong_to_the_story(life, engine
     life.happen("ticket_open")
     life.publish('{"action":"ticket_lose","data":{"operator":"acme","ticket_id":"T-1"}}')
     with engine.begin() as connection:
-        (story,) = load_histories(connection, "T-1")
-        assert [refused.reason for refused in story.refused] == ["unknown_action"]
+        (history,) = load_histories(connection, "T-1")
+        assert [refused.reason for refused in history.refused] == ["unknown_action"]
         ticket = connection.exec_driver_sql("SELECT id FROM ticket").scalar_one()
         record_intervention(
             connection, Change("notice_skipped", ticket=ticket), person=Person("bo", "by phone")
         )
-        (story,) = load_histories(connection, "T-1")
+        (history,) = load_histories(connection, "T-1")
 
-    assert [(one.who, one.did, one.why) for one in story.interventions] == [
+    assert [(change.who, change.did, change.why) for change in history.interventions] == [
         ("bo", "notice_skipped", "by phone")
     ]
 
 
 def test_the_same_id_at_two_operators_is_two_tickets(life, engine):
-    """protocol.md rule 1 and H14."""
+    """Rule 1 and H14."""
     life.happen("ticket_open")
     life.happen("ticket_open", operator="betsy")
 
     with engine.begin() as connection:
         both = load_histories(connection, "T-1")
-        one = load_histories(connection, "T-1", operator="betsy")
+        of_betsy = load_histories(connection, "T-1", operator="betsy")
         none = load_histories(connection, "T-2")
 
-    assert [story.ticket.operator for story in both] == ["acme", "betsy"]
-    assert [story.ticket.operator for story in one] == ["betsy"]
+    assert [history.ticket.operator for history in both] == ["acme", "betsy"]
+    assert [history.ticket.operator for history in of_betsy] == ["betsy"]
     assert none == []

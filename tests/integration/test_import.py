@@ -96,7 +96,7 @@ def test_a_result_is_ordered_by_when_it_truly_happened(harness):
 
     ended = [harness.say("ticket_rollback", name, at=between) for name in ("told", "untold")]
 
-    assert [next(iter(one))[1] for one in ended] == ["applied", "superseded"]
+    assert [next(iter(ended_events))[1] for ended_events in ended] == ["applied", "superseded"]
 
 
 def test_the_result_that_was_imported_is_confirmed_when_it_is_published_again(harness):
@@ -105,7 +105,10 @@ def test_the_result_that_was_imported_is_confirmed_when_it_is_published_again(ha
     same = harness.say("ticket_win", gross_payout=500)
     other = harness.say("ticket_win", gross_payout=501)
 
-    assert [next(iter(one))[1] for one in (same, other)] == ["confirmed", "parked"]
+    assert [next(iter(ended_events))[1] for ended_events in (same, other)] == [
+        "confirmed",
+        "parked",
+    ]
     assert harness.deliver() == []
 
 
@@ -230,12 +233,12 @@ def test_who_imported_it_and_why_belongs_to_the_ticket_s_story(harness):
     imported(harness, resulted(harness))
 
     with harness.engine.begin() as connection:
-        (story,) = load_histories(connection, "T")
+        (history,) = load_histories(connection, "T")
 
-    (fact,) = story.interventions
+    (fact,) = history.interventions
     assert (fact.who, fact.why, fact.did) == ("Ada", PERSON.why, "ticket_imported")
     assert fact.facts["result"] == "won"
-    assert why_not_closed(story, now=harness.now).startswith("resulted (won); closes at ")
+    assert why_not_closed(history, now=harness.now).startswith("resulted (won); closes at ")
 
 
 def test_a_stranger_s_ticket_and_a_time_in_the_future_are_left_out(harness):
@@ -313,11 +316,11 @@ def test_the_command_imports_what_it_can_and_tells_the_rest(
     key = Fernet.generate_key().decode()
     slipway.export(database_url=database, redis_url=redis_url, secret_key=key)
     won = {**resulted(harness), "taken_at": "2026-01-01T00:00:00Z"}
-    lines = "".join(json.dumps(one) + "\n" for one in (won, {"state": "open"}, opened("U")))
+    lines = "".join(json.dumps(line) + "\n" for line in (won, {"state": "open"}, opened("U")))
 
-    words = ("import", "-", "--by", "Ada", "--why", "we move", "--json")
-    first = slipway(*words, stdin=lines.encode())
-    again = slipway(*words, stdin=json.dumps(opened("U")).encode())
+    command_line = ("import", "-", "--by", "Ada", "--why", "we move", "--json")
+    first = slipway(*command_line, stdin=lines.encode())
+    again = slipway(*command_line, stdin=json.dumps(opened("U")).encode())
 
     assert first.code == 1
     assert (first.document()["imported"], first.document()["bad_lines"][0]["line"]) == (2, 2)

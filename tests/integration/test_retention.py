@@ -13,7 +13,7 @@ from models.sweeps.retention import remove_expired
 from models.vocabulary import Outcome
 from tests.support.harness import CLOSE_DELAY, PARKING_WINDOW, SLIP, Harness
 from tests.support.poison import BREAK, CHECK_VIOLATION
-from tests.support.triage_actions import WaysOut
+from tests.support.triage_actions import TriageActions
 
 RETENTION = timedelta(days=90)
 CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
@@ -187,7 +187,7 @@ def test_a_ticket_cancelled_after_its_first_event_was_rejected_is_kept_from_then
 
 def test_a_ticket_whose_only_event_a_person_dropped_goes_too(harness, records):
     harness.say("ticket_rollback", event_id="back")
-    WaysOut(harness, records).drop("back", outcome=Outcome.PARKED)
+    TriageActions(harness, records).drop("back", outcome=Outcome.PARKED)
     records.check()
     harness.wait(RETENTION + timedelta(days=1))
 

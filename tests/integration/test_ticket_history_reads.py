@@ -1,4 +1,4 @@
-"""`slipway ticket` on a troubled ticket reads like a story that a support person understands."""
+"""`slipway ticket` shows a troubled ticket so that support staff understand it."""
 
 import re
 from dataclasses import replace
@@ -15,12 +15,12 @@ from tests.support.command_line import CommandLine
 from tests.support.harness import PARTNER_GRACE, TOOK, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.records import Records
-from tests.support.triage_actions import WaysOut
+from tests.support.triage_actions import TriageActions
 
 SECOND = timedelta(seconds=1)
 
 # Word for word, but for the spaces and the day. `when what which how-it-ended details`.
-TOLD = """
+HISTORY = """
 Ticket T of acme: open: its result was rolled back and no new one has come yet; 1 parked event
 (ticket_rollback) waits for an earlier event, and its parking window is over.
 status open, result pending, generation 1, close delay 24h
@@ -70,8 +70,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def ways(harness: Harness, records: Records) -> WaysOut:
-    return WaysOut(harness, records)
+def triage(harness: Harness, records: Records) -> TriageActions:
+    return TriageActions(harness, records)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def slipway(monkeypatch, capsys, database) -> CommandLine:
 
 
 @pytest.fixture
-def entry_id(harness: Harness, records: Records, ways: WaysOut) -> str:
+def entry_id(harness: Harness, records: Records, triage: TriageActions) -> str:
     """A ticket to which everything happened that needs explaining; what was kept raw of it."""
     slip: dict[str, Any] = {
         "ticket_code": "C-7",
@@ -112,43 +112,43 @@ def entry_id(harness: Harness, records: Records, ways: WaysOut) -> str:
     harness.wait(SECOND)
     harness.say("ticket_lose", event_id="six")
     harness.wait(SECOND)
-    ways.retry("three", outcome=Outcome.SUPERSEDED, as_now=True)
+    triage.retry("three", outcome=Outcome.SUPERSEDED, as_now=True)
     harness.wait(SECOND)
-    ways.free(records.notice(1).id, Resolution.SKIP_NOT_DELIVERED)
+    triage.resolve(records.notice(1).id, Resolution.SKIP_NOT_DELIVERED)
     harness.wait(SECOND)
     harness.say("ticket_rollback", event_id="four")
     return str(records.rejected()[0].entry_id)
 
 
 def test_the_story_is_told_in_order_with_causes_people_and_times(slipway, harness, entry_id):
-    told = slipway("ticket", "T")
-    read = re.sub(f"{harness.now:%F}T([0-9:]*)Z", r"\1", told.out).replace(entry_id, "ENTRY")
+    output = slipway("ticket", "T")
+    read = re.sub(f"{harness.now:%F}T([0-9:]*)Z", r"\1", output.out).replace(entry_id, "ENTRY")
 
-    assert (told.code, told.err) == (0, "")
-    assert read.split() == TOLD.split()
+    assert (output.code, output.err) == (0, "")
+    assert read.split() == HISTORY.split()
 
 
 @pytest.mark.usefixtures("entry_id")
 def test_programs_read_the_same_story(slipway):
-    (story,) = slipway("ticket", "T", "--json").document()
-    events = {one["event_id"]: one for one in story["events"]}
+    (history,) = slipway("ticket", "T", "--json").document()
+    events = {event["event_id"]: event for event in history["events"]}
     back = events["three"]
-    skipped = story["interventions"][1]
+    skipped = history["interventions"][1]
 
-    assert [one["outcome"] for one in story["events"]] == [
+    assert [event["outcome"] for event in history["events"]] == [
         *("applied", "applied", "applied", "rejected", "parked"),
     ]
     assert (back["status_before"], back["status_after"]) == ("resulted/won", "open")
     assert (back["received_at"][11:19], back["decided_at"][11:19]) == ("10:01:11", "10:01:15")
-    assert [(one["number"], one["action"], one["ended"]) for one in back["notices"]] == [
-        (2, "ticket_rollback", "withdrawn")
-    ]
+    assert [
+        (notice["number"], notice["action"], notice["ended"]) for notice in back["notices"]
+    ] == [(2, "ticket_rollback", "withdrawn")]
     assert (events["two"]["repeats"], events["two"]["repeated_at"][11:19]) == (1, "10:01:12")
     assert events["five"]["reason"] == "not_reserved"
     assert (skipped["who"], skipped["did"], skipped["facts"]["way"]) == (
         *("anna", "notice_skipped", "skip_not_delivered"),
     )
-    assert [one["reason"] for one in story["refused"]] == ["unknown_action"]
+    assert [raw["reason"] for raw in history["refused"]] == ["unknown_action"]
 
 
 def test_attempts_that_met_the_same_are_one_line_with_their_count(slipway, harness):
@@ -167,7 +167,7 @@ def test_attempts_that_met_the_same_are_one_line_with_their_count(slipway, harne
     answered(500, "oops")
     answered(503, "try " + "later " * 100)
     lines = [line for line in slipway("ticket", "T").out.splitlines() if " attempt " in line]
-    story = slipway("ticket", "T", "--json").document()[0]
+    history = slipway("ticket", "T", "--json").document()[0]
 
     last = (began + 175 * timedelta(seconds=15)).strftime("%FT%TZ")
     first, second, third = (" ".join(line.split()) for line in lines)
@@ -176,4 +176,4 @@ def test_attempts_that_met_the_same_are_one_line_with_their_count(slipway, harne
     assert second.endswith("attempt 177: 500 in 0.120 s: oops")
     assert "attempt 178: 503 in 0.120 s: try later later" in third
     assert len(third) < 300
-    assert len(story["notices"][0]["attempts"]) == 178
+    assert len(history["notices"][0]["attempts"]) == 178

@@ -1,4 +1,4 @@
-"""The ways out on the command line: what they say before and after, whom they ask, how they end."""
+"""Triage on the command line: what it announces and reports, when it asks, how it ends."""
 
 import re
 from datetime import timedelta
@@ -57,8 +57,8 @@ def trouble(at_desk: Harness) -> Harness:
 def test_every_way_out_explains_itself(slipway, group):
     last = "skip" if group == "notices dead" else "drop"
     for command in ("list", "show", "retry", last):
-        told = slipway(*group.split(), command, "--help")
-        assert (told.code, "Example: slipway" in told.out) == (0, True)
+        page = slipway(*group.split(), command, "--help")
+        assert (page.code, "Example: slipway" in page.out) == (0, True)
 
 
 @pytest.mark.usefixtures("trouble")
@@ -71,7 +71,11 @@ def test_lists_show_what_waits_for_what_and_what_is_harmless(slipway):
     assert "waits_for_rollback" in parked
     assert "waits until" in parked
     assert [line.split()[3] for line in older.splitlines() if "harmless" in line] == ["same"]
-    assert {one["reason"] for one in rejected} == {"unknown_operator", "not_json", "not_reserved"}
+    assert {event["reason"] for event in rejected} == {
+        "unknown_operator",
+        "not_json",
+        "not_reserved",
+    }
     assert "410 Gone" in dead
     assert "no parked events" in slipway("events", "parked", "list", "--reason", "none").err
 
@@ -79,7 +83,7 @@ def test_lists_show_what_waits_for_what_and_what_is_harmless(slipway):
 @pytest.mark.usefixtures("trouble")
 def test_a_page_shows_all_there_is_and_steers_no_terminal(slipway):
     listed = slipway("events", "rejected", "list", "--json").document()
-    entry = next(one["id"] for one in listed if one["reason"] == "not_json")
+    entry = next(event["id"] for event in listed if event["reason"] == "not_json")
 
     event = slipway("events", "superseded", "show", "back")
     raw = slipway("events", "rejected", "show", entry)
@@ -117,25 +121,27 @@ def test_whether_a_retry_can_help_is_tried_and_taken_back(slipway, trouble, reco
     trouble.say("ticket_lost", "U", event_id="again")
     trouble.say("ticket_void", "U", event_id="again")
     listed = slipway("events", "rejected", "list", "--json").document()
-    entry = next(one["id"] for one in listed if one["reason"] == "not_json")
+    entry = next(event["id"] for event in listed if event["reason"] == "not_json")
 
-    def said(outcome: str, which: str) -> str:
+    def prospect(outcome: str, which: str) -> str:
         screen = slipway("events", outcome, "show", which).out
         document = slipway("events", outcome, "show", which, "--json").document()
-        (line,) = [one for one in screen.splitlines() if one.startswith("can be retried:")]
+        (line,) = [fact for fact in screen.splitlines() if fact.startswith("can be retried:")]
         assert line.partition(":")[2].strip() == document["can_be_retried"]
         return str(document["can_be_retried"])
 
     before = records.standing()
-    assert said("rejected", entry).startswith(f"no: entry {entry} still cannot be read: not JSON")
-    assert said("rejected", "early").startswith("only after `slipway operators add`: ")
-    assert "is still refused: event_id 'again' was used on" in said("rejected", "again")
-    assert said("rejected", "paid").startswith("no: it would be rejected again (not_reserved)")
-    assert said("superseded", "back").startswith("no: it would be superseded again")
-    assert "--as-now" in said("superseded", "back")
-    assert said("parked", "lost").startswith("not yet: it would be still parked until 2")
+    assert prospect("rejected", entry).startswith(
+        f"no: entry {entry} still cannot be read: not JSON"
+    )
+    assert prospect("rejected", "early").startswith("only after `slipway operators add`: ")
+    assert "is still refused: event_id 'again' was used on" in prospect("rejected", "again")
+    assert prospect("rejected", "paid").startswith("no: it would be rejected again (not_reserved)")
+    assert prospect("superseded", "back").startswith("no: it would be superseded again")
+    assert "--as-now" in prospect("superseded", "back")
+    assert prospect("parked", "lost").startswith("not yet: it would be still parked until 2")
     trouble.add_operator("betsy")
-    assert said("rejected", "early").startswith("yes: it would be applied")
+    assert prospect("rejected", "early").startswith("yes: it would be applied")
     assert (records.standing(), records.event("paid").outcome) == (before, "rejected")
 
 
@@ -152,7 +158,7 @@ def test_a_retry_says_what_will_happen_and_what_did(slipway, records):
         "again, as if it happened now: it will be applied (resulted/won to open); "
         "the partner will be sent ticket_rollback"
     )
-    assert [one["outcome"] for one in through.document()["done"]] == ["applied", "superseded"]
+    assert [event["outcome"] for event in through.document()["done"]] == ["applied", "superseded"]
     assert records.standing() == "open/pending"
 
 
@@ -161,17 +167,17 @@ def test_an_id_that_means_several_has_to_be_narrowed(slipway, at_desk):
     for operator in ("acme", "betsy"):
         at_desk.say("ticket_rollback", operator=operator, event_id="7")
     several = slipway("events", "parked", "drop", "7", *WHY)
-    one = slipway("events", "parked", "drop", "7", "--operator", "betsy", *WHY)
+    narrowed = slipway("events", "parked", "drop", "7", "--operator", "betsy", *WHY)
 
     assert several.code == 2
     assert "ticket_rollback of ticket T of acme" in several.err
     assert "narrow it with --operator or --ticket" in several.err
-    assert (one.code, "never applied" in one.out) == (0, True)
+    assert (narrowed.code, "never applied" in narrowed.out) == (0, True)
 
 
 @pytest.mark.usefixtures("trouble")
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "message"),
     [
         ("events parked show win", 1, "event win is not parked but applied (ticket_win of ticket"),
         ("events parked show x", 1, "no event x is known"),
@@ -190,22 +196,22 @@ def test_an_id_that_means_several_has_to_be_narrowed(slipway, at_desk):
         ("notices dead skip 1 --why x --delivered --not-delivered", 2, "exclude each other"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence_and_an_exit_code(slipway, command, code, told):
+def test_what_cannot_be_done_is_a_sentence_and_an_exit_code(slipway, command, code, message):
     ended = slipway(*command.split())
 
     assert (ended.code, ended.out) == (code, "")
-    assert told in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err
 
 
 @pytest.mark.usefixtures("trouble")
 def test_before_many_are_changed_somebody_is_asked(slipway, records):
     many = ("events", "superseded", "drop", "--operator", "acme", *WHY)
-    nobody = slipway(*many)
+    unanswered = slipway(*many)
     refused = slipway(*many, stdin=b"n\n")
     agreed = slipway(*many, stdin=b"y\n")
 
-    assert (nobody.code, "pass --yes" in nobody.err) == (1, True)
+    assert (unanswered.code, "pass --yes" in unanswered.err) == (1, True)
     assert (refused.code, "nothing was changed" in refused.err) == (1, True)
     assert "2 superseded events (1 ticket_rollback, 1 ticket_win) will leave the list" in agreed.err
     assert (agreed.code, agreed.out) == (0, "dropped 2\n")
@@ -218,11 +224,13 @@ def test_one_failure_among_many_does_not_undo_the_others(slipway, trouble, recor
 
     document = ended.document()
     assert ended.code == 1
-    assert {one["event_id"]: one["outcome"] for one in document["done"]} == {
+    assert {event["event_id"]: event["outcome"] for event in document["done"]} == {
         "early": "applied",
         "paid": "rejected",
     }
-    assert ["still cannot be read" in one["problem"] for one in document["failed"]] == [True]
+    assert ["still cannot be read" in failure["problem"] for failure in document["failed"]] == [
+        True
+    ]
     assert "1 could not be done; 1 did not get through" in ended.err
     assert records.standing(operator="betsy") == "resulted/won"
 
@@ -260,10 +268,10 @@ def test_every_screen_shows_times_in_one_form(slipway):
     commands += [f"operators {what}" for what in ("list", "status", "show acme")]
     read = [slipway(*command.split(), *more) for command in commands for more in ((), ("--json",))]
 
-    shown = [time for one in read for time in re.findall(r"\d{4}-\d\d-\d\d.{0,17}", one.out)]
-    days = sum(len(re.findall(r"\d\d:\d\d:\d\d", one.out)) for one in read)
-    assert [one.code for one in read] == [0] * len(read)
-    assert [one for one in shown if not TIME.match(one)] == []
+    shown = [time for output in read for time in re.findall(r"\d{4}-\d\d-\d\d.{0,17}", output.out)]
+    days = sum(len(re.findall(r"\d\d:\d\d:\d\d", output.out)) for output in read)
+    assert [output.code for output in read] == [0] * len(read)
+    assert [time for time in shown if not TIME.match(time)] == []
     assert len(shown) == days > 30
 
 
@@ -329,6 +337,9 @@ def test_a_rollback_is_said_to_be_no_skip_before_a_word_is_asked_for(slipway, at
 def test_dead_notices_are_retried_by_the_reason_they_have_in_common(slipway, records):
     ended = slipway("notices", "dead", "retry", "--reason", "gone", "--yes", "--json")
 
-    assert (ended.code, [one["action"] for one in ended.document()["done"]]) == (0, ["ticket_win"])
+    assert (ended.code, [notice["action"] for notice in ended.document()["done"]]) == (
+        0,
+        ["ticket_win"],
+    )
     assert "1 dead notice (1 ticket_win) will be sent again" in ended.err
     assert records.notice(1).ended is None

@@ -9,7 +9,7 @@ from models.lifecycle.advance import NO_WINDOW
 from models.triage import NotPossible
 from models.vocabulary import PARKED_MAX, Outcome
 from tests.support.harness import PARKING_WINDOW, SLIP
-from tests.support.triage_actions import WaysOut
+from tests.support.triage_actions import TriageActions
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -18,8 +18,8 @@ SETTLED_AHEAD = text("UPDATE ticket SET settled_at = settled_at + interval '2 ho
 
 
 @pytest.fixture
-def ways(harness, records) -> WaysOut:
-    return WaysOut(harness, records)
+def triage(harness, records) -> TriageActions:
+    return TriageActions(harness, records)
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def withdrawn_too_early(harness):
 
 
 @pytest.mark.usefixtures("withdrawn_too_early")
-def test_a_true_rollback_from_a_slow_clock_counts_when_it_is_stamped_anew(harness, records, ways):
-    """Protocol H7: `--as-now`."""
-    (ended,) = ways.retry("back", outcome=Outcome.SUPERSEDED, as_now=True)
+def test_a_true_rollback_from_a_slow_clock_counts_when_it_is_stamped_anew(harness, records, triage):
+    """H7: `--as-now`."""
+    (ended,) = triage.retry("back", outcome=Outcome.SUPERSEDED, as_now=True)
 
     assert (ended.was_outcome, ended.outcome) == ("superseded", "applied")
     assert ended.notices == ("ticket_rollback",)
@@ -51,9 +51,9 @@ def test_a_true_rollback_from_a_slow_clock_counts_when_it_is_stamped_anew(harnes
 
 
 @pytest.mark.usefixtures("withdrawn_too_early")
-def test_with_its_own_time_it_is_superseded_again(records, ways):
+def test_with_its_own_time_it_is_superseded_again(records, triage):
     before = records.ticket()
-    (ended,) = ways.retry("back", outcome=Outcome.SUPERSEDED)
+    (ended,) = triage.retry("back", outcome=Outcome.SUPERSEDED)
 
     assert (ended.outcome, ended.reason, ended.got_through) == (
         *("superseded", "older_rollback"),
@@ -63,21 +63,21 @@ def test_with_its_own_time_it_is_superseded_again(records, ways):
 
 
 @pytest.mark.usefixtures("withdrawn_too_early")
-def test_as_now_counts_although_redis_clock_is_ahead_of_ours(records, ways, engine):
+def test_as_now_counts_although_redis_clock_is_ahead_of_ours(records, triage, engine):
     with engine.begin() as connection:
         connection.execute(SETTLED_AHEAD)
 
-    (ended,) = ways.retry("back", outcome=Outcome.SUPERSEDED, as_now=True)
+    (ended,) = triage.retry("back", outcome=Outcome.SUPERSEDED, as_now=True)
 
     assert ended.outcome == "applied"
     assert records.event("back").order_time == records.ticket().settled_at
 
 
 @pytest.mark.usefixtures("withdrawn_too_early")
-def test_who_why_and_the_end_before_are_kept_with_the_ticket(records, ways):
-    ways.retry("back", outcome=Outcome.SUPERSEDED, as_now=True)
+def test_who_why_and_the_end_before_are_kept_with_the_ticket(records, triage):
+    triage.retry("back", outcome=Outcome.SUPERSEDED, as_now=True)
 
-    (kept,) = ways.kept()
+    (kept,) = triage.kept()
     assert (kept.who, kept.why, kept.did) == ("anna", "their clock was slow", "event_retried")
     assert (kept.ticket, kept.operator) == (records.ticket().id, "acme")
     assert kept.facts["event_id"] == "back"
@@ -85,7 +85,7 @@ def test_who_why_and_the_end_before_are_kept_with_the_ticket(records, ways):
     assert kept.facts["as_now"] is True
 
 
-def test_a_rejected_event_is_decided_as_if_it_had_just_arrived(harness, records, ways):
+def test_a_rejected_event_is_decided_as_if_it_had_just_arrived(harness, records, triage):
     """With its own time it is older than the rollback that came since."""
     harness.say("ticket_win")
     harness.say("ticket_lost", event_id="lost")
@@ -93,14 +93,14 @@ def test_a_rejected_event_is_decided_as_if_it_had_just_arrived(harness, records,
     harness.end_windows()
     harness.say("ticket_rollback")
 
-    (with_its_time,) = ways.retry("lost")
+    (with_its_time,) = triage.retry("lost")
     assert (with_its_time.was_reason, with_its_time.reason) == ("window_ended", "older_differs")
-    (as_now,) = ways.retry("lost", outcome=Outcome.SUPERSEDED, as_now=True)
+    (as_now,) = triage.retry("lost", outcome=Outcome.SUPERSEDED, as_now=True)
     assert (as_now.outcome, as_now.notices) == ("applied", ("ticket_lost",))
     assert records.standing() == "resulted/lost"
 
 
-def test_what_waits_on_the_ticket_is_decided_along_with_it(harness, records, ways):
+def test_what_waits_on_the_ticket_is_decided_along_with_it(harness, records, triage):
     """Rule 5."""
     harness.add_operator("careful", announces_tickets=True)
     harness.say("ticket_win", operator="careful", event_id="win")
@@ -108,22 +108,22 @@ def test_what_waits_on_the_ticket_is_decided_along_with_it(harness, records, way
     harness.end_windows()
     for word in ("open", "rollback"):
         harness.say(f"ticket_{word}", operator="careful", event_id=word)
-    win, back = ways.retry("win", operator="careful")
+    win, back = triage.retry("win", operator="careful")
 
-    assert [(one.event_id, one.asked, one.outcome) for one in (win, back)] == [
+    assert [(event.event_id, event.asked, event.outcome) for event in (win, back)] == [
         ("win", True, "applied"),
         ("rollback", False, "applied"),
     ]
     assert records.owed(operator="careful") == ["ticket_win", "ticket_rollback"]
 
 
-def test_what_has_to_wait_waits_for_a_whole_window_from_now(harness, records, ways):
+def test_what_has_to_wait_waits_for_a_whole_window_from_now(harness, records, triage):
     harness.say("ticket_open")
     harness.say("ticket_rollback", event_id="back")
     harness.wait(PARKING_WINDOW)
     harness.end_windows()
     harness.wait(HOUR)
-    (ended,) = ways.retry("back")
+    (ended,) = triage.retry("back")
 
     assert (ended.outcome, ended.park_until) == ("parked", harness.now + PARKING_WINDOW)
     assert ended.got_through
@@ -135,78 +135,78 @@ def test_what_has_to_wait_waits_for_a_whole_window_from_now(harness, records, wa
     assert records.event("back").reason == "window_ended"
 
 
-def test_on_a_new_ticket_it_waits_for_the_partner_s_answer(harness, records, ways):
+def test_on_a_new_ticket_it_waits_for_the_partner_s_answer(harness, records, triage):
     """Rule 8."""
     harness.add_operator("careful", announces_tickets=True)
     harness.say("ticket_win", operator="careful", event_id="win")
     harness.wait(PARKING_WINDOW)
     harness.end_windows()
     harness.say("ticket_create", operator="careful", **SLIP)
-    (ended,) = ways.retry("win", operator="careful")
+    (ended,) = triage.retry("win", operator="careful")
 
     assert (ended.outcome, ended.park_until) == ("parked", NO_WINDOW)
     harness.deliver()
     assert records.standing(operator="careful") == "resulted/won"
 
 
-def test_where_enough_wait_already_it_is_turned_away_and_nobody_else_is(harness, records, ways):
+def test_where_enough_wait_already_it_is_turned_away_and_nobody_else_is(harness, records, triage):
     """Rule 7."""
     harness.say("ticket_open")
     harness.say("ticket_rollback", event_id="early")
     harness.wait(PARKING_WINDOW)
     harness.end_windows()
     harness.publish(*(harness.event("ticket_rollback") for _ in range(PARKED_MAX)))
-    (ended,) = ways.retry("early")
+    (ended,) = triage.retry("early")
 
     assert (ended.outcome, ended.reason) == ("rejected", "too_many_parked")
     assert records.ticket().parked == PARKED_MAX
 
 
-def test_a_number_that_was_used_stays_rejected(harness, ways):
+def test_a_number_that_was_used_stays_rejected(harness, triage):
     """Rule 9."""
     harness.say("ticket_open", sequence=1)
     harness.say("ticket_rollback", event_id="two", sequence=2)
     harness.say("ticket_win", sequence=3)
-    (ended,) = ways.retry("two", as_now=True)
+    (ended,) = triage.retry("two", as_now=True)
 
     assert (ended.was_reason, ended.outcome, ended.reason) == (
         *("out_of_turn", "rejected", "number_used"),
     )
 
 
-def test_events_of_one_ticket_are_taken_up_together_in_their_order(harness, records, ways):
+def test_events_of_one_ticket_are_taken_up_together_in_their_order(harness, records, triage):
     harness.say("ticket_win")
     harness.wait(SECOND)
     for word, name in (("rollback", "back"), ("lost", "lost")):
         harness.say(f"ticket_{word}", event_id=name, at=harness.now - 5 * SECOND)
-    ends = ways.retry("lost", "back", outcome=Outcome.SUPERSEDED, as_now=True)
+    ends = triage.retry("lost", "back", outcome=Outcome.SUPERSEDED, as_now=True)
 
-    assert [(one.event_id, one.outcome) for one in ends] == [
+    assert [(event.event_id, event.outcome) for event in ends] == [
         ("back", "applied"),
         ("lost", "applied"),
     ]
     assert records.owed() == ["ticket_win", "ticket_rollback", "ticket_lost"]
 
 
-def test_a_parked_event_that_still_does_not_fit_goes_on_waiting_as_before(harness, records, ways):
+def test_a_parked_event_that_still_does_not_fit_goes_on_waiting_as_before(harness, records, triage):
     harness.say("ticket_rollback", event_id="back")
     before = records.event("back")
     harness.wait(SECOND)
-    (ended,) = ways.retry("back", outcome=Outcome.PARKED)
+    (ended,) = triage.retry("back", outcome=Outcome.PARKED)
 
     assert (ended.outcome, ended.reason, ended.got_through) == ("parked", "waits_for_ticket", False)
     assert records.event("back") == before
 
 
 def test_a_parked_event_is_decided_by_what_its_operator_has_agreed_to_since(
-    harness, records, ways, engine
+    harness, records, triage, engine
 ):
     harness.add_operator("careful", announces_tickets=True)
     harness.say("ticket_win", operator="careful", event_id="win")
     harness.say("ticket_rollback", operator="careful", event_id="back")
     with engine.begin() as connection:
         connection.execute(ANNOUNCE_NO_MORE)
-    win, back = ways.retry("win", outcome=Outcome.PARKED, operator="careful")
+    win, back = triage.retry("win", outcome=Outcome.PARKED, operator="careful")
 
     assert (win.outcome, win.reason, win.asked) == ("applied", "opened_implicitly", True)
     assert (back.outcome, back.asked) == ("applied", False)
@@ -214,23 +214,23 @@ def test_a_parked_event_is_decided_by_what_its_operator_has_agreed_to_since(
     assert records.owed(operator="careful") == ["ticket_win", "ticket_rollback"]
 
 
-@pytest.mark.parametrize("ask", [WaysOut.retry, WaysOut.drop])
-def test_what_is_not_what_the_person_saw_any_more_is_left_alone(harness, ways, ask):
+@pytest.mark.parametrize("ask", [TriageActions.retry, TriageActions.drop])
+def test_what_is_not_what_the_person_saw_any_more_is_left_alone(harness, triage, ask):
     harness.say("ticket_open", event_id="open")
     with pytest.raises(NotPossible, match="event open of ticket T is applied, not rejected"):
-        ask(ways, "open")
+        ask(triage, "open")
     with pytest.raises(NotPossible, match="there is no event nothing on ticket T"):
-        ask(ways, "nothing")
+        ask(triage, "nothing")
 
-    assert ways.kept() == []
+    assert triage.kept() == []
 
 
-def test_a_retried_event_that_comes_again_is_a_duplicate(harness, records, ways):
+def test_a_retried_event_that_comes_again_is_a_duplicate(harness, records, triage):
     """Rule 2 holds for it as before."""
     harness.say("ticket_rollback", event_id="back", at=harness.now)
     harness.wait(PARKING_WINDOW)
     harness.end_windows()
-    ways.retry("back")
+    triage.retry("back")
 
     outcomes = harness.say("ticket_rollback", event_id="back")
     assert outcomes == {("ticket_rollback", "duplicate"): 1}

@@ -14,7 +14,7 @@ from tests.support import databases
 from tests.support.harness import Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.plans import plans_of
-from tests.support.triage_actions import WaysOut
+from tests.support.triage_actions import TriageActions
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -41,11 +41,11 @@ ANALYZE = text("ANALYZE")
 
 
 @pytest.fixture
-def ways(harness, records) -> WaysOut:
-    return WaysOut(harness, records)
+def triage(harness, records) -> TriageActions:
+    return TriageActions(harness, records)
 
 
-def test_lists_are_newest_first_and_narrowed_by_everything_given(harness, ways):
+def test_lists_are_newest_first_and_narrowed_by_everything_given(harness, triage):
     harness.say("ticket_win", "A", event_id="a1")
     harness.say("ticket_win", "A", event_id="a2", at=harness.now - HOUR)
     harness.wait(HOUR)
@@ -55,11 +55,11 @@ def test_lists_are_newest_first_and_narrowed_by_everything_given(harness, ways):
     harness.say("ticket_rollback", "B", event_id="b2", operator="betsy")
 
     def ids(outcome: Outcome, limit: int = 10, **which: object) -> list[str]:
-        listed = ways.listed(outcome, Selection(**which), limit=limit)  # type: ignore[arg-type]  # as a test gives it
-        return [one.id for one in listed]
+        listed = triage.listed(outcome, Selection(**which), limit=limit)  # type: ignore[arg-type]  # as a test gives it
+        return [event.id for event in listed]
 
-    older = ways.listed(Outcome.SUPERSEDED)
-    assert [(one.id, one.is_harmless) for one in older] == [("a3", False), ("a2", True)]
+    older = triage.listed(Outcome.SUPERSEDED)
+    assert [(event.id, event.is_harmless) for event in older] == [("a3", False), ("a2", True)]
     assert ids(Outcome.PARKED) == ["b2", "b1"]
     assert ids(Outcome.PARKED, limit=1) == ["b2"]
     assert ids(Outcome.PARKED, operator="acme") == ["b1"]
@@ -76,13 +76,17 @@ def test_an_id_is_found_on_every_ticket_that_used_it(harness, engine):
 
     with engine.begin() as connection:
         both = find_events(connection, "7")
-        (one,) = find_events(connection, "7", operator="acme", ticket_id="T")
-    assert [found.operator for found in both] == ["betsy", "acme"]
-    assert [(notice.number, notice.action) for notice in one.notices] == [(1, "ticket_win")]
-    assert (one.outcome, one.status, one.data["ticket_id"]) == ("applied", "resulted/won", "T")
+        (of_acme,) = find_events(connection, "7", operator="acme", ticket_id="T")
+    assert [event.operator for event in both] == ["betsy", "acme"]
+    assert [(notice.number, notice.action) for notice in of_acme.notices] == [(1, "ticket_win")]
+    assert (of_acme.outcome, of_acme.status, of_acme.data["ticket_id"]) == (
+        "applied",
+        "resulted/won",
+        "T",
+    )
 
 
-def test_rejected_events_and_raw_input_are_one_list(harness, ways):
+def test_rejected_events_and_raw_input_are_one_list(harness, triage):
     harness.publish(harness.raw(b"{"))
     harness.wait(2 * HOUR)
     harness.say("ticket_open")
@@ -93,16 +97,16 @@ def test_rejected_events_and_raw_input_are_one_list(harness, ways):
 
     def listed(**which: object) -> list[str | None]:
         selection = Selection(**which)  # type: ignore[arg-type]  # as a test gives it
-        return [one.reason for one in ways.listed(Outcome.REJECTED, selection)]
+        return [event.reason for event in triage.listed(Outcome.REJECTED, selection)]
 
     assert listed() == ["not_reserved", "unknown_operator", "not_json"]
     assert listed(since=after) == ["not_reserved", "unknown_operator"]
     assert listed(operator="nobody") == listed(reason="unknown_operator") == ["unknown_operator"]
-    paid, unknown, unreadable = ways.listed(Outcome.REJECTED)
+    paid, unknown, unreadable = triage.listed(Outcome.REJECTED)
     assert (paid.id, paid.is_raw, paid.status) == ("e-3", False, "open")
     assert (unknown.id, unknown.event_id) == (unknown.entry_id, "e-2")
     assert (unreadable.is_raw, unreadable.ticket_id) == (True, None)
-    assert len(ways.listed(Outcome.REJECTED, limit=1)) == 1
+    assert len(triage.listed(Outcome.REJECTED, limit=1)) == 1
 
 
 NEWEST = partial(list_events, selection=Selection(), limit=100)

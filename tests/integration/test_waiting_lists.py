@@ -77,7 +77,7 @@ def test_what_is_owed_between_two_tries_is_listed_with_its_last_problem(slipway,
     assert fresh.split()[2:] == ["acme", "fresh", "ticket_lost", "0", "due", "now", "not", "tried"]
     assert "answered 503: try\ufffd[31m later" in later
     assert lost.endswith("no answer within 5s (perhaps delivered)")
-    assert [one["ticket_id"] for one in document["notices"]] == ["fresh", "later", "lost"]
+    assert [notice["ticket_id"] for notice in document["notices"]] == ["fresh", "later", "lost"]
     assert document["next"] is None
     assert [line.split()[3] for line in old.out.splitlines()[1:]] == ["later"]
 
@@ -110,7 +110,7 @@ def test_a_partner_s_tickets_that_have_not_ended_are_listed_oldest_first(slipway
 
     def ids(*options: str) -> list[str]:
         listed = slipway("tickets", "list", "--operator", "acme", *options, "--json").document()
-        return [one["ticket_id"] for one in listed["tickets"]]
+        return [ticket["ticket_id"] for ticket in listed["tickets"]]
 
     shown = slipway("tickets", "list", "--operator", "acme").out
     assert ids() == ["open", "won", "held"]
@@ -130,18 +130,18 @@ def test_both_lists_go_on_where_a_page_ended(slipway, at_desk):
         at_desk.wait(timedelta(seconds=number % 2))  # some share their moment
 
     for command, what in (("notices undelivered list", "notices"), ("tickets list", "tickets")):
-        words = (*command.split(), "--operator", "acme", "--limit", "2")
-        found: list[str] = []
-        page = slipway(*words, "--json").document()
-        found += [one["ticket_id"] for one in page[what]]
-        assert f"--after {page['next']}" in slipway(*words).err
+        command_line = (*command.split(), "--operator", "acme", "--limit", "2")
+        listed: list[str] = []
+        page = slipway(*command_line, "--json").document()
+        listed += [line["ticket_id"] for line in page[what]]
+        assert f"--after {page['next']}" in slipway(*command_line).err
         while page["next"] is not None:
-            page = slipway(*words, "--after", page["next"], "--json").document()
-            found += [one["ticket_id"] for one in page[what]]
-        assert found == ["T0", "T1", "T2", "T3", "T4"]
+            page = slipway(*command_line, "--after", page["next"], "--json").document()
+            listed += [line["ticket_id"] for line in page[what]]
+        assert listed == ["T0", "T1", "T2", "T3", "T4"]
         for wrong in ("x", "", "2026-11-20T10:00:00Z,x", "9" * 30, "-1", "\u0663"):
-            told = slipway(*words, "--after", wrong)
-            assert (told.code, "is not where a page ends" in told.err) == (2, True)
+            refused = slipway(*command_line, "--after", wrong)
+            assert (refused.code, "is not where a page ends" in refused.err) == (2, True)
 
 
 @pytest.fixture

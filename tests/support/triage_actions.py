@@ -1,4 +1,4 @@
-"""A person at the ways out: retries, drops and skips, each in a transaction of its own."""
+"""A person's triage: retries, drops and skips, each in a transaction of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ INTERVENTIONS: Final = text("SELECT * FROM intervention ORDER BY id")
 
 
 @dataclass
-class WaysOut:
+class TriageActions:
     """Acts at the harness's present moment, as Anna."""
 
     harness: Harness
@@ -48,7 +48,7 @@ class WaysOut:
         ticket: str = "T",
         operator: str = OPERATOR,
     ) -> list[EventResolution]:
-        """Take events of one ticket up again."""
+        """Retry events of one ticket."""
         with self.harness.engine.begin() as connection:
             return retry_events(
                 connection,
@@ -67,7 +67,7 @@ class WaysOut:
         outcome: Outcome = Outcome.REJECTED,
         ticket: str = "T",
     ) -> list[EventResolution]:
-        """Let events of one ticket go."""
+        """Drop events of one ticket."""
         with self.harness.engine.begin() as connection:
             return drop_events(
                 connection,
@@ -80,7 +80,7 @@ class WaysOut:
             )
 
     def retry_raw(self, entry_id: str) -> EventResolution:
-        """Read raw input again."""
+        """Retry raw input."""
         with self.harness.engine.begin() as connection:
             return retry_raw(
                 connection,
@@ -92,14 +92,16 @@ class WaysOut:
             )
 
     def drop_raw(self, entry_id: str) -> EventResolution:
-        """Let raw input go."""
+        """Drop raw input."""
         with self.harness.engine.begin() as connection:
             return drop_raw(connection, entry_id, now=self.harness.now, person=ANNA)
 
-    def free(self, notice_id: int, way: Resolution) -> ResolvedNotice:
-        """Take a dead notice out of the way."""
+    def resolve(self, notice_id: int, resolution: Resolution) -> ResolvedNotice:
+        """Resolve a dead notice."""
         with self.harness.engine.begin() as connection:
-            return resolve_dead(connection, notice_id, way, now=self.harness.now, person=ANNA)
+            return resolve_dead(
+                connection, notice_id, resolution, now=self.harness.now, person=ANNA
+            )
 
     def listed(
         self, outcome: Outcome, selection: Selection = EVERYTHING, *, limit: int = 100

@@ -1,4 +1,4 @@
-"""What the ways out say about what they will do, and whom they refuse to guess for."""
+"""What the triage commands say they will do, and which selections they refuse."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -53,8 +53,8 @@ RESOLVED = ResolvedNotice(
 
 def fate(**facts: Any) -> str:  # noqa: ANN401 - whatever an end has
     """What is said after `is` of an event that ended so."""
-    (said,) = did_retry([replace(END, notices=(), **facts)])
-    return said.removeprefix("ticket_win e-1 of ticket T of acme is ")
+    (sentence,) = did_retry([replace(END, notices=(), **facts)])
+    return sentence.removeprefix("ticket_win e-1 of ticket T of acme is ")
 
 
 def resolved(resolution: Resolution, **facts: Any) -> str:  # noqa: ANN401 - whatever a notice has
@@ -75,7 +75,7 @@ def test_a_retry_names_the_event_its_end_and_what_the_partner_is_owed():
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("facts", "expected"),
     [
         ({"reason": "late_open", "status_after": "open"}, "applied (late_open)"),
         (
@@ -104,8 +104,8 @@ def test_a_retry_names_the_event_its_end_and_what_the_partner_is_owed():
         ({"outcome": "duplicate"}, "a duplicate: it already arrived another way, and counts once"),
     ],
 )
-def test_how_an_event_ends_is_told_with_its_reason(facts, said):
-    assert fate(**facts) == said
+def test_how_an_event_ends_is_told_with_its_reason(facts, expected):
+    assert fate(**facts) == expected
 
 
 def test_a_drop_says_that_it_is_for_good_and_which_number_goes_with_it():
@@ -122,7 +122,7 @@ def test_a_drop_says_that_it_is_for_good_and_which_number_goes_with_it():
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("facts", "expected"),
     [
         (
             {},
@@ -152,12 +152,12 @@ def test_a_drop_says_that_it_is_for_good_and_which_number_goes_with_it():
         ),
     ],
 )
-def test_a_skip_says_what_is_lost(facts, said):
+def test_a_skip_says_what_is_lost(facts, expected):
     """Rule 18."""
     action = facts.get("action", "ticket_win")
 
     assert resolved(Resolution.SKIP_NOT_DELIVERED, **facts) == (
-        f"the partner will never be sent {action} of generation 1 of ticket T of acme{said}"
+        f"the partner will never be sent {action} of generation 1 of ticket T of acme{expected}"
     )
 
 
@@ -183,10 +183,10 @@ def test_what_counts_as_delivered_starts_the_clock_of_the_result_in_force():
 
 
 def test_a_notice_sent_again_is_doubted_and_held_aloud():
-    said = resolved(Resolution.RETRY, perhaps_delivered=True, operator_disabled=True)
+    sentence = resolved(Resolution.RETRY, perhaps_delivered=True, operator_disabled=True)
 
-    assert "the partner may have it: it gets the same Idempotency-Key again" in said
-    assert "the operator is disabled, so it is held until the operator is enabled" in said
+    assert "the partner may have it: it gets the same Idempotency-Key again" in sentence
+    assert "the operator is disabled, so it is held until the operator is enabled" in sentence
     assert "which is dead too" in resolved(
         Resolution.SKIP_DELIVERED, next_action="ticket_rollback", next_generation=1, next_dead=True
     )

@@ -15,7 +15,7 @@ from models.triage import drop_events
 from models.vocabulary import Outcome
 from tests.support.gateway_app import GatewayApp
 from tests.support.records import Records
-from tests.support.triage_actions import WaysOut
+from tests.support.triage_actions import TriageActions
 
 SECOND = timedelta(seconds=1)
 
@@ -259,10 +259,10 @@ def test_no_publisher_reads_of_players_people_or_in_the_partner_s_words(gateway_
         harness.wait(10 * SECOND)
     harness.say("ticket_void", ticket, operator=operator, event_id="x2", **game, **player)
     harness.say("ticket_win", ticket, operator=operator, event_id="x3", player_id="MARKER x")
-    ways = WaysOut(harness, Records(gateway_app.engine))
+    triage = TriageActions(harness, Records(gateway_app.engine))
     person = Person("MARKER", "for MARKER")
     with gateway_app.engine.begin() as connection:
-        row = ways.records.ticket(ticket, operator=operator).id
+        row = triage.records.ticket(ticket, operator=operator).id
         common: Any = {"now": harness.now, "window": SECOND, "person": person}
         drop_events(connection, row, ["x2"], outcome=Outcome.PARKED, **common)
     key = gateway_app.key(operator)

@@ -116,7 +116,7 @@ def test_pages_of_an_operator_among_others_are_bounded_and_leave_nothing_out(cro
     outcomes = [Outcome.REJECTED, Outcome.PARKED]
     every = list_not_applied(crowded, outcomes, operators=None, limit=5000)
     wanted = [line for line in every.lines if line.operator == "acme"]
-    searched, found, after, pages = 50, list[LogLine](), None, 0
+    searched, listed, after, pages = 50, list[LogLine](), None, 0
 
     def page() -> EventLogPage:
         return list_not_applied(
@@ -127,10 +127,10 @@ def test_pages_of_an_operator_among_others_are_bounded_and_leave_nothing_out(cro
     while pages == 0 or after is not None:
         shown = page()
         assert len(shown.lines) <= limit
-        found, after, pages = [*found, *shown.lines], shown.next, pages + 1
+        listed, after, pages = [*listed, *shown.lines], shown.next, pages + 1
 
     assert len(wanted) == 60
-    assert found == wanted
+    assert listed == wanted
     assert pages > len(wanted) / limit
     assert {"ticket_event_listed", "rejected_input_listed"} <= plans.indexes
     assert rows(plans, "ticket_event") <= 3 * searched
@@ -187,8 +187,8 @@ def test_an_id_that_all_tickets_have_is_read_on_the_newest_alone(crowded, operat
     assert rows(plans, "ticket") <= every * (FOUND_MAX + 1)
 
 
-@pytest.mark.parametrize("asked", [None, "missing"])
-def test_an_id_that_others_have_on_all_tickets_is_searched_up_to_a_bound(crowded, asked):
+@pytest.mark.parametrize("event_id", [None, "missing"])
+def test_an_id_that_others_have_on_all_tickets_is_searched_up_to_a_bound(crowded, event_id):
     """As publishers have it that number 1, 2, 3 on each ticket."""
     crowded.execute(SAME_ID)
     crowded.execute(SAME_RAW)
@@ -196,11 +196,11 @@ def test_an_id_that_others_have_on_all_tickets_is_searched_up_to_a_bound(crowded
     crowded.execute(text("ANALYZE"))
 
     def find() -> EventsById:
-        return find_events_by_id(crowded, asked or "same", operators=["acme"], searched=300)
+        return find_events_by_id(crowded, event_id or "same", operators=["acme"], searched=300)
 
     plans = plans_of(crowded, find)
 
-    assert find() == EventsById((), more=asked is None)
+    assert find() == EventsById((), more=event_id is None)
     assert rows(plans, "ticket") <= 300
     assert rows(plans, "ticket_event") <= 300 + 301  # searched, and whether there is more
     assert rows(plans, "rejected_input") <= 300 + 301
@@ -219,7 +219,7 @@ def test_an_event_on_a_named_ticket_is_found_by_the_keys_alone(crowded, operator
 
     plans = plans_of(crowded, find)
 
-    assert [(one.operator, one.ticket_id) for one in find().lines] == [("acme", "T2000")] * 2
+    assert [(line.operator, line.ticket_id) for line in find().lines] == [("acme", "T2000")] * 2
     assert not find().more
     assert {"ticket_operator_ticket_id_key", "rejected_input_ticket"} <= plans.indexes
     plans.whole_tables.discard("operator")  # each is tried, where the key is bound to none

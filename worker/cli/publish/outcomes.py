@@ -9,7 +9,7 @@ from typing import Final
 from redis import Redis
 
 from models.events.stream_contract import STREAM
-from models.history.outcomes import PublishedEvent, count_outcomes
+from models.history.outcomes import PublishedEntry, count_outcomes
 from worker.cli.database import transaction
 from worker.cli.publish.event_lines import Read
 
@@ -25,7 +25,7 @@ class OutcomeWatch:
         self.ended: Counter[str] = Counter()
         self._redis = Redis.from_url(redis_url)
         self._patience = patience.total_seconds()
-        self._groups: deque[list[PublishedEvent]] = deque()
+        self._groups: deque[list[PublishedEntry]] = deque()
 
     def note(self, group: Sequence[Read], entry_ids: Sequence[str]) -> None:
         """Watch a group that has just been published; wait while there are too many."""
@@ -53,15 +53,15 @@ class OutcomeWatch:
             else:
                 time.sleep(LOOK_SECONDS)
 
-    def _is_applied(self, group: Sequence[PublishedEvent]) -> bool:
+    def _is_applied(self, group: Sequence[PublishedEntry]) -> bool:
         """Entries leave the stream when they are applied or kept as rejected, not before."""
         return not self._redis.xrange(STREAM, group[0].entry_id, group[-1].entry_id, count=1)
 
 
-def _published(read: Read, entry_id: str) -> PublishedEvent:
+def _published(read: Read, entry_id: str) -> PublishedEntry:
     data = read.event["data"]
     named = data if isinstance(data, dict) else {}
-    return PublishedEvent(
+    return PublishedEntry(
         operator=str(named.get("operator")),
         ticket_id=str(named.get("ticket_id")),
         event_id=str(read.event.get("event_id")),
