@@ -8,7 +8,7 @@ from tests.faults.poisoned_lists import LISTS
 from tests.support.envelopes import task
 from tests.support.plain_settings import plain_settings
 from worker.celery.configuration import configuration
-from worker.celery.message_validation import HINT_BYTES_MAX, checked
+from worker.celery.message_validation import WAKEUP_BYTES_MAX, validate
 
 ROUTES = configuration(plain_settings())["task_routes"]
 
@@ -17,7 +17,7 @@ ROUTES = configuration(plain_settings())["task_routes"]
 def test_every_task_of_ours_passes_with_what_newer_versions_may_add(name):
     newer = task(name, kwargs={"added": [1, "two"]}, headers={"added": {"a": 1}})
 
-    assert checked(newer)["headers"]["task"] == name
+    assert validate(newer)["headers"]["task"] == name
 
 
 def test_the_list_of_kinds_is_not_shorter_than_what_was_found():
@@ -29,11 +29,11 @@ def test_whatever_is_malformed_is_refused_in_words(kind):
     malformed = LISTS[kind]("deliver", Random(kind))  # noqa: S311 - rubbish, nothing secret
 
     with pytest.raises(ValueError, match=r"\w"):
-        checked(malformed)
+        validate(malformed)
 
 
 def test_no_more_is_read_than_a_hint_can_have():
-    long = task("deliver", kwargs={"x": "y" * HINT_BYTES_MAX})
+    long = task("deliver", kwargs={"x": "y" * WAKEUP_BYTES_MAX})
 
-    with pytest.raises(ValueError, match="a hint has no more than 65,536"):
-        checked(long)
+    with pytest.raises(ValueError, match="a wakeup has no more than 65,536"):
+        validate(long)

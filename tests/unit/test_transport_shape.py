@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.celery.message_validation import checked
+from worker.celery.message_validation import validate
 
 
 def envelope(**changed: object) -> bytes:
@@ -26,7 +26,7 @@ def envelope(**changed: object) -> bytes:
 
 
 def test_a_message_of_celery_s_passes():
-    assert checked(envelope())["headers"]["task"] == "deliver"
+    assert validate(envelope())["headers"]["task"] == "deliver"
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_a_message_of_celery_s_passes():
 )
 def test_a_malformed_message_is_refused(item):
     with pytest.raises((ValueError, KeyError, TypeError)):
-        checked(item)
+        validate(item)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=50).map(lambda words: envelope(body=words)))
 def test_nothing_else_is_ever_raised(item):
     try:
-        checked(item)
+        validate(item)
     except (ValueError, KeyError, TypeError):
         return

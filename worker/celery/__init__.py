@@ -1,1 +1,1 @@
-"""Everything that Celery runs or calls: the application, its settings, bootsteps and tasks."""
+"""What Celery runs or calls: the application, its settings, bootsteps, tasks, receivers."""

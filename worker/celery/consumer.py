@@ -1,6 +1,6 @@
-"""Celery's consumer with backoff: it connects again at a pace, and closes what it opened.
+"""Celery's consumer with backoff: it pauses before it reconnects, and closes what it opened.
 
-Celery's own connects again at once, five times a second, where Redis answers a command with an
+Celery's own reconnects at once, five times a second, where Redis answers a command with an
 error (READONLY, NOREPLICAS, MISCONF …), writes a line each time, and loses the connection it has
 just opened if that cannot be registered with the event loop
 (deploy/decisions/0007-hardened-transport.md). Named in the setting `worker_consumer`.
@@ -22,30 +22,30 @@ from worker.process.outage import Outage, reason_of
 
 log = logging.getLogger(__name__)
 
-_SLICE: Final = 0.2  # seconds; how long a pause may keep SIGTERM waiting
-_CELERY_S_LINES: Final = ("consumer: Connection to broker lost", "consumer: Cannot connect")
+_SLICE: Final = 0.2  # seconds; how long a pause may delay SIGTERM
+_CELERY_MESSAGES: Final = ("consumer: Connection to broker lost", "consumer: Cannot connect")
 
 _outage: Final = Outage(log, "broker_unavailable", "broker_available")
-_pauses: Final = Backoff()
+_backoff: Final = Backoff()
 
 
-def works() -> None:
-    """Say that the broker did what a worker needs. For the transport, after each reply to BRPOP."""
+def broker_replied() -> None:
+    """End an outage. The transport calls it after each reply to BRPOP."""
     _outage.over()
-    _pauses.reset()
+    _backoff.reset()
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery carries no types
-    """Connects again after pauses of 0.1 s to 5 s, and logs changes of state only."""
+    """Reconnects after pauses of 0.1 s to 5 s, and logs changes of state only."""
 
-    _opened: list[Connection]  # since the last error; the event dispatcher's own among them
+    _opened: list[Connection]  # since the last error, the event dispatcher's among them
     _on_tick: AbstractSet[object] = frozenset()  # what the transport has the event loop call
     _is_lost = False
 
     def connect(self) -> Connection:
-        """Open the connection for tasks; after an error first wait."""
+        """Open the connection for tasks; after an error, wait first."""
         if self._is_lost:
-            _wait(_pauses.next().total_seconds())
+            _wait(_backoff.next().total_seconds())
         self._opened = []
         connection: Connection = self.connection_for_read(heartbeat=self.amqheartbeat)
         if self.hub:
@@ -59,7 +59,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery carries no type
     def ensure_connected(self, conn: Connection) -> Connection:
         """Connect *conn*, however long that takes; it is closed after the next error at the latest.
 
-        The pauses end at 5 s instead of 30 s: delivery goes on soon after Redis does.
+        Pauses grow to 5 s instead of 30 s: deliveries resume soon after Redis does.
         """
         self._opened.append(conn)
 
@@ -78,11 +78,11 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery carries no type
         return connected
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Note why; give up what was opened meanwhile."""
+        """Log the reason; close the connections that were opened meanwhile."""
         self._lost(exc)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Note why; give up the connections, and what was opened beside them."""
+        """Log the reason; close the connections, and others that were opened meanwhile."""
         super().on_connection_error_after_connected(exc)
         self._lost(exc)
 
@@ -92,7 +92,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery carries no type
         dispatcher = self.event_dispatcher
         for connection in self._opened:
             if dispatcher is None or connection is not dispatcher.connection:  # that closes its own
-                with suppress(Exception):  # it is given up, whatever its end says
+                with suppress(Exception):  # the connection is discarded, whatever closing it raises
                     connection.close()  # type: ignore[no-untyped-call]  # kombu's
         self._opened = []
         if self.hub:
@@ -100,17 +100,17 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery carries no type
 
 
 def quieten() -> None:
-    """Leave out Celery's own lines on what `broker_unavailable` says once, and needless advice."""
+    """Drop Celery's own lines on what `broker_unavailable` says once, and its advice."""
     logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_news)
     logging.getLogger("py.warnings").addFilter(_is_no_advice)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_CELERY_S_LINES)
+    return not record.getMessage().startswith(_CELERY_MESSAGES)
 
 
 def _is_no_advice(record: logging.LogRecord) -> bool:
-    """Celery gives it at each error, also to whoever has set it to False, as we have."""
+    """Celery logs it at each error, even where the setting is False, as here."""
     return "worker_cancel_long_running_tasks_on_connection_loss" not in record.getMessage()
 
 

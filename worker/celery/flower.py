@@ -12,12 +12,12 @@ from logging import getLogger
 from models.settings.settings import read_settings
 from models.telemetry import logs
 
-read_only = True  # it shows; who changes something leaves a name and a reason, with `slipway`
-enable_events = False  # the workers send events already; Flower would tell all of them every 5 s
-max_tasks = 10_000  # of 100,000: what is shown is seconds old, and lives in memory
+read_only = True  # changes are made with `slipway`, which records a name and a reason
+enable_events = False  # the workers send events already; Flower would command all of them every 5 s
+max_tasks = 10_000  # instead of 100,000: they are seconds old, and in memory
 max_workers = 1_000
-purge_offline_workers = 300  # seconds; or the names of pods that are gone pile up
-tasks_columns = "name,state,kwargs,result,received,runtime,worker"  # sizes, not ids of hints
+purge_offline_workers = 300  # seconds; otherwise the names of deleted pods accumulate
+tasks_columns = "name,state,kwargs,result,received,runtime,worker"  # sizes, not ids of wakeups
 
 _settings = read_settings()
 logs.configure(_settings, sys.stderr)
@@ -26,4 +26,4 @@ _log = getLogger("worker.celery.flower")
 if os.environ.pop("FLOWER_UNAUTHENTICATED_API", None) is not None:
     _log.warning("flower_api_disabled", extra={"variable": "FLOWER_UNAUTHENTICATED_API"})
 if "FLOWER_BASIC_AUTH" not in os.environ and _settings.bind_address not in {"127.0.0.1", "::1"}:
-    _log.warning("flower_without_password", extra={"mend": "set FLOWER_BASIC_AUTH=user:password"})
+    _log.warning("flower_without_password", extra={"remedy": "set FLOWER_BASIC_AUTH=user:password"})

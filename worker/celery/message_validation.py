@@ -1,8 +1,8 @@
-"""What a message in a list of ours must look like: a hint as this program words it, no other.
+"""Accepts only the task messages that Slipway itself sends: wakeups.
 
-Celery takes a message's word for nearly everything. An id that is a list, a time limit that is a
-word or a missing content type ends the worker, comes back, and ends the next one. So whatever
-Celery or kombu looks at is looked at here first.
+Celery validates next to nothing. An id that is a list, a time limit that is text or a missing
+content type ends the worker, is redelivered, and ends the next one. So everything that Celery or
+kombu reads is validated here first.
 """
 
 from base64 import b64decode, b64encode
@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 
 from models.events.messages import describe_problems
 
-HINT_BYTES_MAX: Final = 64 * 1024  # a hint has no arguments: one of ours has about 1,000
+WAKEUP_BYTES_MAX: Final = 64 * 1024  # a wakeup has no arguments: one of ours has about 1,000
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -26,7 +26,7 @@ def _iso(text: str) -> str:
 
 
 class _MessagePart(BaseModel):
-    """What is not named here is nobody's business, and may be new."""
+    """Other fields are ignored: newer versions may add some."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -37,7 +37,7 @@ class _MessageDeliveryInfo(_MessagePart):
 
 
 class _MessageProperties(_MessagePart):
-    delivery_tag: Name  # the key under which a message in hand is kept
+    delivery_tag: Name  # the key under which a taken message is stored
     delivery_info: _MessageDeliveryInfo
     delivery_mode: int | None = None
     priority: int | None = None
@@ -51,7 +51,7 @@ class _MessageHeaders(_MessagePart):
     id: Name
     lang: str | None = None
     shadow: str | None = None
-    eta: None = None  # a worker would keep it in memory until then; the schedule repeats hints
+    eta: None = None  # a worker would keep it in memory until then; the schedule repeats wakeups
     expires: Annotated[str, AfterValidator(_iso)] | None = None
     compression: None = None
     retries: int | None = None
@@ -78,7 +78,7 @@ class _WakeupMessage(_MessagePart):
 
 
 class _MessageEmbed(_MessagePart):
-    """Nothing follows a hint: who could write it here could have any task run."""
+    """Nothing follows a wakeup: a callback here could run any task."""
 
     callbacks: None = None
     errbacks: None = None
@@ -86,31 +86,31 @@ class _MessageEmbed(_MessagePart):
     chord: None = None
 
 
-def checked(item: bytes) -> dict[str, Any]:
-    """The envelope in *item*, without arguments. Raises ValueError where it is no hint of ours.
+def validate(item: bytes) -> dict[str, Any]:
+    """Return the envelope in *item*, without arguments. Raises ValueError if it is not a wakeup.
 
-    What another program put into a hint by mistake would be shown by Flower and in logs.
+    Arguments that another program added by mistake would be shown by Flower and in logs.
     """
-    if len(item) > HINT_BYTES_MAX:
-        raise ValueError(f"{len(item):,} bytes; a hint has no more than {HINT_BYTES_MAX:,}")
-    envelope: Any = from_json(item)  # refuses lone surrogates and any depth, as `json` does not
+    if len(item) > WAKEUP_BYTES_MAX:
+        raise ValueError(f"{len(item):,} bytes; a wakeup has no more than {WAKEUP_BYTES_MAX:,}")
+    envelope: Any = from_json(item)  # unlike `json`, it rejects lone surrogates and any depth
     try:
-        hint = _WakeupMessage.model_validate(envelope)
-        embed = _embed_of(_call(hint))
+        wakeup = _WakeupMessage.model_validate(envelope)
+        embed = _embed_of(_call(wakeup))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
         raise ValueError(describe_problems(problems, place=_place, rules={})) from None
-    found: dict[str, Any] = envelope
-    found["headers"] |= {"argsrepr": "()", "kwargsrepr": "{}"}
-    found["properties"]["body_encoding"] = "base64"
-    found["body"] = b64encode(to_json([[], {}, embed])).decode()
-    return found
+    valid: dict[str, Any] = envelope
+    valid["headers"] |= {"argsrepr": "()", "kwargsrepr": "{}"}
+    valid["properties"]["body_encoding"] = "base64"
+    valid["body"] = b64encode(to_json([[], {}, embed])).decode()
+    return valid
 
 
-def _call(hint: _WakeupMessage) -> object:
-    """The arguments, read as kombu reads them."""
-    encoded = hint.properties.body_encoding == "base64"
-    raw = b64decode(hint.body, validate=True) if encoded else hint.body.encode()
+def _call(wakeup: _WakeupMessage) -> object:
+    """Return the arguments, parsed as kombu parses them."""
+    encoded = wakeup.properties.body_encoding == "base64"
+    raw = b64decode(wakeup.body, validate=True) if encoded else wakeup.body.encode()
     call: object = from_json(raw)
     json.loads(raw.decode())  # type: ignore[no-untyped-call]  # kombu's own makes objects of some
     return call
@@ -124,7 +124,7 @@ def _embed_of(call: object) -> Mapping[str, object] | None:
             _MessageEmbed.model_validate(embed)
             return embed
         case _:
-            raise ValueError("the body must be [[], {...}, embed]: a hint has no arguments")
+            raise ValueError("the body must be [[], {...}, embed]: a wakeup has no arguments")
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

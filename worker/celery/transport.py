@@ -2,8 +2,8 @@
 
 Measured on kombu 5.7 and Celery 5.7 (deploy/decisions/0007-hardened-transport.md): a worker with an
 unacknowledged message exits when Redis goes away, and one malformed message in a list can end every
-worker that reads it. Both are cured here; drop this module when a release cures them. And while
-Redis is full of events, the hints that get them on their way still go through.
+worker that reads it. Both are fixed here; drop this module when a release fixes them. And while
+Redis is full of events, the wakeups that get them delivered still go through.
 """
 
 import json
@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from worker.celery import consumer
-from worker.celery.message_validation import HINT_BYTES_MAX, checked
+from worker.celery.message_validation import WAKEUP_BYTES_MAX, validate
 from worker.process.outage import Outage, reason_of
 from worker.process.queues import DEAD_LETTERS
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 DEAD_LETTERS_MAX: Final = 10_000
 _REASON_MAX: Final = 500
-# For what is small, and makes room where it goes through: Redis' memory limit does not hold for it.
+# For wakeups, which are small and let Redis free memory: its memory limit does not apply to them.
 _PUSH: Final = "#!lua flags=allow-oom\nreturn redis.call('LPUSH', KEYS[1], ARGV[1])"
 _BIND: Final = """#!lua flags=allow-oom
 redis.call('SADD', KEYS[1], ARGV[1])
@@ -36,18 +36,18 @@ redis.call('SADD', KEYS[2], ARGV[1])
 """
 _unrestored: Final = Outage(log, "messages_not_restored", "messages_restored_again")
 _unrecorded: Final = Outage(log, "messages_not_recorded", "messages_recorded_again")
-REPLIES: Final = ".reply.celery.pidbox"  # to control commands (Flower's questions): no tasks
+REPLIES: Final = ".reply.celery.pidbox"  # to control commands (of Flower): no tasks
 
 
 class PatientQoS(kombu_redis.QoS):
-    """Leaves messages where they are while Redis is away: the visibility timeout returns them.
+    """Leaves messages in place while Redis is unavailable: the visibility timeout returns them.
 
-    What Redis refuses (full, read-only, without replicas, a key of another type …) is no reason to
-    connect again. A message in hand is then known to this process alone, and lost with it.
+    A refusal by Redis (full, read-only, without replicas, a key of another type …) is no reason to
+    reconnect. A taken message is then known to this process alone, and lost with it.
     """
 
     def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401 - kombu's signature
-        """Take a message in hand, also if Redis refuses to record that."""
+        """Take a message, even if Redis refuses to record that."""
         try:
             super().append(message, delivery_tag)
         except ResponseError as error:
@@ -57,7 +57,7 @@ class PatientQoS(kombu_redis.QoS):
             _unrecorded.over()
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
-        """Give back what others left in hand; while Redis refuses it, some other time."""
+        """Restore what other workers left unacknowledged; if Redis refuses, later."""
         try:
             super().restore_visible(start, num, interval)
         except ResponseError as error:
@@ -66,15 +66,15 @@ class PatientQoS(kombu_redis.QoS):
             _unrestored.over()
 
     def restore_unacked(self, client: Any = None) -> None:  # noqa: ANN401 - kombu's signature
-        """Give back what is in hand; what cannot be given back now comes back by itself."""
+        """Restore the taken messages; those that cannot be restored now come back by themselves."""
         try:
             super().restore_unacked(client)
-        except Exception as error:  # noqa: BLE001 - anything that gets out ends the worker
+        except Exception as error:  # noqa: BLE001 - an exception here ends the worker
             log.warning("messages_left_unacked", extra={"error": type(error).__name__})
             self._delivered.clear()
 
     def ack(self, delivery_tag: str) -> None:
-        """Acknowledge; on a closed channel say so in a way that Celery logs and survives."""
+        """Acknowledge; on a closed channel raise what Celery logs and survives."""
         with self._leaving(delivery_tag):
             super().ack(delivery_tag)
 
@@ -85,11 +85,11 @@ class PatientQoS(kombu_redis.QoS):
 
     @contextmanager
     def _leaving(self, delivery_tag: str) -> Iterator[None]:
-        """Count the message as in hand no more, even if Redis does not hear of it.
+        """No longer count the message as taken, even if Redis cannot be told.
 
-        Else it would keep its place for ever, and a worker with one place would take nothing again.
+        Otherwise it would keep its place indefinitely, and a worker with one place would stop.
         """
-        self._must_be_open()
+        self._require_open_channel()
         try:
             yield
         except ResponseError as error:  # it stays in `unacked`, and comes back by itself
@@ -99,21 +99,21 @@ class PatientQoS(kombu_redis.QoS):
             virtual.QoS.ack(self, delivery_tag)
             raise
 
-    def _must_be_open(self) -> None:
+    def _require_open_channel(self) -> None:
         transport = self.channel.connection
         if transport is None or transport.client is None:
             raise RedisConnectionError("the channel is closed; the message will be delivered again")
 
 
 class CheckedChannel(kombu_redis.Channel):
-    """Looks at a message's shape before kombu and Celery do; a malformed one is put aside."""
+    """Validates messages before kombu and Celery read them; malformed ones are dead-lettered."""
 
     QoS = PatientQoS
 
     def _put(self, queue: str, message: dict[str, Any], **more: Any) -> None:  # noqa: ANN401 - kombu's signature
         try:
             super()._put(queue, message, **more)
-        except OutOfMemoryError:  # one hint waits at a time, so they do not pile up
+        except OutOfMemoryError:  # one wakeup waits at a time, so they do not accumulate
             key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
             with self.conn_or_acquire() as client:
                 client.eval(_PUSH, 1, key, dumps(message))
@@ -130,26 +130,26 @@ class CheckedChannel(kombu_redis.Channel):
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - kombu's signature
         try:
-            reply = self._popped(**options)
-            consumer.works()
+            reply = self._parse_brpop(**options)
+            consumer.broker_replied()
             if not reply:
                 raise Empty
             queue, item = reply
             queue = queue.decode().rsplit(self.sep, 1)[0]
             self._queue_cycle.rotate(queue)
             try:
-                envelope = json.loads(item) if queue.endswith(REPLIES) else checked(item)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is put aside
-                self._put_aside(queue, item, error)
+                envelope = json.loads(item) if queue.endswith(REPLIES) else validate(item)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is dead-lettered
+                self._dead_letter(queue, item, error)
             else:
                 self.connection._deliver(envelope, queue)  # noqa: SLF001 - as kombu's own does
             return True
         finally:
-            self._in_poll = None  # type: ignore[assignment]  # kombu's own way to say: not asked
+            self._in_poll = None  # type: ignore[assignment]  # as kombu does: no BRPOP is running
             self._flush_brpop_reauth()
 
     def close(self) -> None:
-        """Close; the connections too if Redis refuses what comes before that."""
+        """Close; the connections too if Redis refuses an earlier command."""
         try:
             super().close()
         except (RedisError, OSError) as error:
@@ -160,23 +160,23 @@ class CheckedChannel(kombu_redis.Channel):
             self._disconnect_pools()
             self._close_clients()
 
-    def _popped(self, **options: Any) -> Any:  # noqa: ANN401 - what redis-py parses
+    def _parse_brpop(self, **options: Any) -> Any:  # noqa: ANN401 - what redis-py parses
         try:
             return self.client.parse_response(self.client.connection, "BRPOP", **options)
         except self.connection_errors:
             self.client.connection.disconnect()
             raise
 
-    def _put_aside(self, queue: str, item: bytes, error: Exception) -> None:
+    def _dead_letter(self, queue: str, item: bytes, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:_REASON_MAX]
         log.error("malformed_message", extra={"queue": queue, "error": reason})
-        message = item[:HINT_BYTES_MAX].decode("utf-8", "backslashreplace")
+        message = item[:WAKEUP_BYTES_MAX].decode("utf-8", "backslashreplace")
         letter = {"queue": queue, "reason": reason, "bytes": len(item), "message": message}
         try:
             with self.conn_or_acquire() as client:
                 client.lpush(DEAD_LETTERS, json.dumps(letter))
                 client.ltrim(DEAD_LETTERS, 0, DEAD_LETTERS_MAX - 1)
-        except ResponseError as refusal:  # full, or the key is of another type; the log has a part
+        except ResponseError as refusal:  # full, or a key of another type; the log has a part of it
             log.warning(
                 "malformed_message_not_stored",
                 extra={"begins": message[:_REASON_MAX], "error": reason_of(refusal)},
@@ -184,15 +184,15 @@ class CheckedChannel(kombu_redis.Channel):
 
 
 class HardenedTransport(kombu_redis.Transport):
-    """kombu's transport with the two above; the URL scheme stays `redis://`."""
+    """kombu's transport with the two classes above; the URL scheme stays `redis://`."""
 
     Channel = CheckedChannel
 
     def establish_connection(self) -> Any:  # noqa: ANN401 - kombu's signature
-        """Connect. Whoever waits for the broker waits too while it answers with an error alone."""
+        """Connect. A server that only answers with an error counts as unavailable."""
         try:
             return super().establish_connection()
-        except ResponseError as error:  # BUSY, NOPERM …: to kombu no fault of the connection
+        except ResponseError as error:  # BUSY, NOPERM …: for kombu these are not connection errors
             raise RedisConnectionError(str(error)) from error
 
 

@@ -1,10 +1,10 @@
-"""File probes: what a supervisor can check without asking the broker.
+"""File probes: what a supervisor can check without the broker.
 
-`<folder>/<process>.alive` is touched every 2 s by a worker's event loop (it pauses while the broker
-is away), by each turn of the intake as `<process>.stream.alive`, and by each tick of beat.
-`<process>.ready` exists while a worker takes work. So: alive if younger than 10 min; ready if
+`<folder>/<process>.alive` is touched every 2 s by a worker's event loop (not while the broker is
+unavailable), by each turn of the intake as `<process>.stream.alive`, and by each tick of beat.
+`<process>.ready` exists while a worker accepts work. So: alive if younger than 10 min; ready if
 `ready` exists and `alive` is younger than 30 s. `<process>.metrics` holds the address of its
-metrics, whose port may be any free one.
+metrics, whose port may be any free port.
 
 `celery inspect ping` is not used: it costs seconds of CPU and restarts healthy workers during an
 outage of the broker.
@@ -23,28 +23,28 @@ _PRIVATE: Final = 0o700
 
 
 class Probes:
-    """The probe files of one process. A file that cannot be written is logged, never raised."""
+    """The probe files of one process. A failure to write one is logged, not raised."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        """Name the files; nothing is written yet."""
+        """Set the files' names; nothing is written yet."""
         self._alive = folder / f"{name}.alive"
         self._ready = folder / f"{name}.ready"
         self._metrics = folder / f"{name}.metrics"
 
     def alive(self) -> None:
-        """Say: this process made a turn just now."""
+        """Mark this process as alive now."""
         self._touch(self._alive)
 
     def ready(self) -> None:
-        """Say: this process takes work."""
+        """Mark this process as accepting work."""
         self._touch(self._ready)
 
     def not_ready(self) -> None:
-        """Say: this process takes no more work."""
+        """Mark this process as no longer accepting work."""
         self._remove(self._ready)
 
     def metrics_at(self, url: str) -> None:
-        """Say where this process' metrics are: the port may be any free one."""
+        """Record where this process' metrics are: the port may be any free port."""
         try:
             _make_private(self._metrics.parent)
             self._metrics.write_text(url + "\n", encoding="utf-8")
@@ -52,7 +52,7 @@ class Probes:
             _not_written(self._metrics, error)
 
     def no_metrics(self) -> None:
-        """Say: the metrics are not there any more."""
+        """Record that the metrics are no longer served."""
         self._remove(self._metrics)
 
     @staticmethod
@@ -72,7 +72,7 @@ class Probes:
 
 
 def folder() -> Path:
-    """Give the private folder of the probes: below TMPDIR, one per user."""
+    """Return the private folder of the probes: below TMPDIR, one per user."""
     return Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}"
 
 
@@ -86,8 +86,8 @@ def _not_written(file: Path, error: OSError) -> None:
 
 
 def _make_private(folder: Path) -> None:
-    """Make the folder for ourselves alone; refuse one that another user laid out for us."""
+    """Create the folder for this user alone; refuse one that another user created."""
     folder.mkdir(mode=_PRIVATE, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else; set TMPDIR to a private folder")
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user; set TMPDIR to a private folder")

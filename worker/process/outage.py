@@ -9,7 +9,7 @@ from typing import Final
 
 from redis.exceptions import ExecAbortError, RedisError
 
-# What an error reply of Redis begins with; redis-py writes before it which command of a pipeline.
+# The start of an error reply of Redis; redis-py may put the command of a pipeline before it.
 _CODE: Final = re.compile(r"(?:Command # \d+ .*caused error: )?([A-Z]{3,})\b", re.DOTALL)
 
 
@@ -25,7 +25,7 @@ class Outage:
         monotonic: Callable[[], float] = time.monotonic,
         **facts: object,
     ) -> None:
-        """Prepare; *began* and *ended* are the names of the events, *facts* stand on each line."""
+        """Prepare; *began* and *ended* are the log events, *facts* are added to each line."""
         self._log = log
         self._began = began
         self._ended = ended
@@ -35,36 +35,36 @@ class Outage:
         self._lasts = False
         self._reason = ""
         self._since = 0.0
-        self._times = 0
+        self._failures = 0
 
     def failed(self, reason: str) -> None:
-        """Count a failure. Logged if it is the first one, or the first for this reason."""
+        """Count a failure. It is logged if it is the first, or the first with this reason."""
         with self._lock:
             if not self._lasts:
-                self._since, self._times = self._monotonic(), 0
+                self._since, self._failures = self._monotonic(), 0
             changed = not self._lasts or reason != self._reason
             self._lasts, self._reason = True, reason
-            so_far = {"failures": self._times} if self._times else {}
-            self._times += 1
+            failures = {"failures": self._failures} if self._failures else {}
+            self._failures += 1
         if changed:
-            self._log.warning(self._began, extra={"error": reason, **so_far, **self._facts})
+            self._log.warning(self._began, extra={"error": reason, **failures, **self._facts})
 
     def over(self) -> None:
         """Log the end, with how often it failed and how long it took; nothing if nothing failed."""
-        if not self._lasts:  # without the lock: this is asked after every success
+        if not self._lasts:  # without the lock: called after every success
             return
         with self._lock:
             lasted, self._lasts = self._lasts, False
-            failures, seconds = self._times, round(self._monotonic() - self._since, 1)
+            failures, seconds = self._failures, round(self._monotonic() - self._since, 1)
         if lasted:
-            extent = {"failures": failures, "seconds": seconds}
-            self._log.info(self._ended, extra={**extent, **self._facts})
+            totals = {"failures": failures, "seconds": seconds}
+            self._log.info(self._ended, extra={**totals, **self._facts})
 
 
 def reason_of(error: BaseException) -> str:
-    """Name an error by its type, and an error reply of Redis by its code too; no other text.
+    """Return the error's type, with the code of an error reply of Redis; no other text.
 
-    Kombu and Celery wrap what Redis said: it is looked for among the causes.
+    Kombu and Celery wrap Redis' errors, so the causes are searched too.
     """
     named, cause = error, error.__cause__ or error.__context__
     while cause is not None:

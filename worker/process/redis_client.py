@@ -1,4 +1,4 @@
-"""Opening Redis for short commands of ours (Celery's transport opens its own)."""
+"""Opens Redis for our own short commands (Celery's transport opens its own connections)."""
 
 from datetime import timedelta
 from typing import Final
@@ -12,17 +12,17 @@ READ_TIMEOUT: Final = timedelta(seconds=5)
 
 
 def open_redis(url: str, *, retries: int, name: str) -> Redis:
-    """Make a client that gives up after *retries* repetitions and waits 5 s at most each time.
+    """Make a client that gives up after *retries* retries and waits up to 5 s each time.
 
-    redis-py's own default is ten silent repetitions, up to a minute on a server that hangs. What
-    takes no writes (READONLY) was the primary until a failover: its connection is given up, and
-    the next try, a repetition or the caller's, asks whoever answers at *url* by then.
+    redis-py's own default is ten silent retries, up to a minute on a server that hangs. A server
+    that takes no writes (READONLY) was the primary until a failover: its connection is closed, and
+    the next try, a retry or the caller's, reaches the server that *url* leads to by then.
     """
     return Redis.from_url(
         url,
         socket_timeout=READ_TIMEOUT.total_seconds(),
         socket_connect_timeout=READ_TIMEOUT.total_seconds(),
         retry=Retry(NoBackoff(), retries),
-        retry_on_error=[ReadOnlyError],  # closes the connection even where nothing is repeated
+        retry_on_error=[ReadOnlyError],  # closes the connection even without a retry
         client_name=name,
     )
