@@ -1,6 +1,6 @@
-"""The words of a ticket's life: statuses, results, actions, outcomes (design.md is their source).
+"""The vocabulary of a ticket's life: statuses, results, actions, outcomes, reasons.
 
-Outsiders see these words on the wire, in the database and on screens, so they are the same
+Outsiders see these words in messages, in the database and on screens, so they are the same
 everywhere and are never translated.
 """
 
@@ -8,13 +8,13 @@ from enum import StrEnum
 
 
 class Word(StrEnum):
-    """A word that tables are looked up by; an enum's own hash is a call of Python, twice a look."""
+    """An enum with the hash of its text: an enum's own is a Python call, twice for each lookup."""
 
     __hash__ = str.__hash__
 
 
 class Status(Word):
-    """Where a ticket stands. `absent`: its row exists, but nothing opened it yet (rule 1)."""
+    """The status of a ticket. `absent`: its row exists, but no event has opened it yet."""
 
     ABSENT = "absent"
     NEW = "new"
@@ -26,7 +26,7 @@ class Status(Word):
 
 
 class Result(Word):
-    """What came of the bet; `refunded` is ours and shows as `void` over the Bet Engine API."""
+    """The result of the bet; `refunded` is ours and is shown as `void` by the Bet Engine API."""
 
     PENDING = "pending"
     WON = "won"
@@ -36,7 +36,7 @@ class Result(Word):
 
 
 class Action(Word):
-    """What happened to a ticket, in the partner protocol's own words (contracts: BetStack 1.4)."""
+    """What happened to a ticket, in the partner protocol's own words."""
 
     OPEN = "ticket_open"
     CREATE = "ticket_create"
@@ -49,11 +49,11 @@ class Action(Word):
     VOID = "ticket_void"
     REFUND = "ticket_refund"
     ROLLBACK = "ticket_rollback"
-    CLOSED = "ticket_closed"  # outbound only: the clock's word, never accepted from outside
+    CLOSED = "ticket_closed"  # sent by the sweep alone, never accepted from outside
 
 
 class Outcome(Word):
-    """How an event ended (protocol.md). Only `parked` may still change."""
+    """How an event ended. Only `parked` may still change."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
@@ -64,7 +64,7 @@ class Outcome(Word):
 
 
 class Reason(Word):
-    """Why an event ended as it did: words for filters, metrics and alerts."""
+    """Why an event ended as it did, for filters, metrics and alerts."""
 
     # applied
     OPENED_IMPLICITLY = "opened_implicitly"
@@ -73,7 +73,7 @@ class Reason(Word):
     # confirmed
     SAME_RESULT = "same_result"
     ALREADY_CANCELLED = "already_cancelled"
-    # superseded; all but the first are alarmed: a true statement from a slow clock looks like them
+    # superseded; all but the first raise an alert: a true event from a slow clock looks like them
     OLDER_SAME = "older_same"
     OLDER_DIFFERS = "older_differs"
     OLDER_ROLLBACK = "older_rollback"
@@ -99,8 +99,8 @@ class Reason(Word):
     MISSING_FIELDS = "missing_fields"
     NO_SUCH_CALL = "no_such_call"
     OTHER_CURRENCY = "other_currency"
-    CONTRADICTORY = "contradictory"  # and a wallet takes nothing back
-    # rejected before it became an event of a ticket: kept raw
+    CONTRADICTORY = "contradictory"  # and a wallet cannot take it back
+    # rejected before it became an event of a ticket: stored as rejected input
     EVENT_ID_REUSED = "event_id_reused"
     UNKNOWN_OPERATOR = "unknown_operator"
     UNKNOWN_ACTION = "unknown_action"
@@ -115,12 +115,10 @@ class Reason(Word):
 
 
 class NoticeEnd(Word):
-    """How a notice ended; an unfinished one has none. `dead` blocks its ticket for a person."""
+    """How a notice ended, if it has. `dead` blocks its ticket until a person resolves it."""
 
     DELIVERED = "delivered"
-    REFUSED = (
-        "refused"  # create and reserve only: at most one send, and the partner did not say 200
-    )
+    REFUSED = "refused"  # create and reserve only: sent once, and the response was not 200
     SKIPPED = "skipped"
     WITHDRAWN = "withdrawn"
     DEAD = "dead"

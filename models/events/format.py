@@ -101,7 +101,7 @@ class EventData(TypedDict, total=False):
     correction: bool | None
 
 
-class PublishedEvent(TypedDict):
+class StreamEvent(TypedDict):
     """One event as published. `event_id` and `occurred_at` may be absent (then a retry counts)."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # as above
@@ -125,7 +125,7 @@ class PublishedEvent(TypedDict):
     data: EventData
 
 
-_EVENT_FIELDS: Final = PublishedEvent.__required_keys__ | PublishedEvent.__optional_keys__
+_EVENT_FIELDS: Final = StreamEvent.__required_keys__ | StreamEvent.__optional_keys__
 _DATA_FIELDS: Final = EventData.__required_keys__ | EventData.__optional_keys__
 EVENT_NAMES: Final = KnownNames.of(
     _EVENT_FIELDS, elsewhere={name: f"data.{name}" for name in _DATA_FIELDS}

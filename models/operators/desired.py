@@ -30,7 +30,7 @@ from models.operators.validation import (
     check_terms,
 )
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
-from models.tables.operator import Operator, Publisher, PublisherOperator
+from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 ENABLED: Final = "enabled"
 
@@ -138,9 +138,9 @@ def _present(connection: Connection) -> dict[str, _Present]:
     """Return the operators by code, locked: what is planned must still hold when it is done."""
     locked = select(Operator).order_by(col(Operator.id)).with_for_update(key_share=True)
     bound = (
-        select(PublisherOperator.operator, Publisher.key_hash)
-        .join(Publisher, col(Publisher.id) == PublisherOperator.publisher)
-        .where(col(Publisher.revoked_at).is_(None))
+        select(PublisherOperator.operator, PublisherAccount.key_hash)
+        .join(PublisherAccount, col(PublisherAccount.id) == PublisherOperator.publisher)
+        .where(col(PublisherAccount.revoked_at).is_(None))
     )
     with rows_within(connection) as session:
         operators = session.exec(locked).all()

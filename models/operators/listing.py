@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from models.database.rows import rows_within
 from models.tables.intervention import Intervention
-from models.tables.operator import Operator, Publisher, PublisherOperator
+from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 LISTED_MAX: Final = 10_000
 CHANGES_MAX: Final = 20
@@ -108,11 +108,11 @@ def unknown_operator(connection: Connection, code: str) -> OperatorUnknown:
 def _key_names(session: Session, code: str | None = None) -> dict[str, tuple[str, ...]]:
     """Return the names of the publishers in force, by the code of the operator they may name."""
     query = (
-        select(Operator.code, Publisher.name)
+        select(Operator.code, PublisherAccount.name)
         .join(PublisherOperator, col(PublisherOperator.operator) == Operator.id)
-        .join(Publisher, col(Publisher.id) == PublisherOperator.publisher)
-        .where(col(Publisher.revoked_at).is_(None))
-        .order_by(Publisher.name)
+        .join(PublisherAccount, col(PublisherAccount.id) == PublisherOperator.publisher)
+        .where(col(PublisherAccount.revoked_at).is_(None))
+        .order_by(PublisherAccount.name)
     )
     if code is not None:
         query = query.where(Operator.code == code)

@@ -18,7 +18,7 @@ from models.operators.secrets import EncryptedSecrets
 from models.operators.validation import OperatorInvalid, OperatorProblem, check_secret
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
 from models.platform.timestamps import format_timestamp
-from models.tables.operator import Operator, Publisher
+from models.tables.operator import Operator, PublisherAccount
 
 ROTATION_MAX: Final = timedelta(days=366)
 
@@ -142,7 +142,7 @@ def _check_unused(session: Session, secret: str, *, present: Collection[str]) ->
         raise OperatorInvalid(
             [OperatorProblem("this secret is in use already; make another one", field="secret")]
         )
-    key_owner = select(Publisher.id).where(Publisher.key_hash == hash_key(secret))
+    key_owner = select(PublisherAccount.id).where(PublisherAccount.key_hash == hash_key(secret))
     if session.exec(key_owner).first() is not None:
         raise OperatorInvalid(
             [

@@ -11,7 +11,7 @@ from models.operators.interventions import Change, Person, record_intervention
 from models.operators.validation import NewOperator, OperatorTerms, check_new_operator
 from models.platform.durations import format_duration
 from models.platform.encryption import Vault, hash_key
-from models.tables.operator import Operator, Publisher, PublisherOperator
+from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 
 class OperatorExists(ValueError):
@@ -72,10 +72,10 @@ def _bind_key(connection: Connection, new: NewOperator, operator: int) -> str:
     assert new.api_key is not None, "the caller asked"
     name = f"operator/{new.code}"
     publisher = connection.execute(
-        insert(Publisher)
+        insert(PublisherAccount)
         .values(name=name, key_hash=hash_key(new.api_key))
         .on_conflict_do_nothing()
-        .returning(col(Publisher.id))
+        .returning(col(PublisherAccount.id))
     ).scalar_one_or_none()
     if publisher is None:
         raise ApiKeyTaken

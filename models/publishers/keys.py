@@ -14,7 +14,7 @@ from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
 from models.platform.encryption import hash_key, new_api_key
 from models.platform.timestamps import format_timestamp
-from models.tables.operator import Operator, Publisher, PublisherOperator
+from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 NAME_CHARACTERS_MAX: Final = 80  # `operator/CODE`, as `operators add` names its keys, fits
 OPERATORS_MAX: Final = 1000  # of one publisher
@@ -101,10 +101,10 @@ def add_publisher(
             raise PublisherOperatorUnknown(f"no operator {', '.join(map(repr, unknown))}")
         key = new_api_key()
         publisher = connection.execute(
-            insert(Publisher)
+            insert(PublisherAccount)
             .values(name=name, key_hash=hash_key(key), read_only=read_only)
             .on_conflict_do_nothing(index_elements=["name"])
-            .returning(col(Publisher.id))
+            .returning(col(PublisherAccount.id))
         ).scalar_one_or_none()
         if publisher is None:
             raise PublisherExists(name)
@@ -128,7 +128,9 @@ def list_publishers(connection: Connection, *, limit: int = LISTED_MAX) -> list[
         .order_by(Operator.code)
     )
     with rows_within(connection) as session:
-        publishers = session.exec(select(Publisher).order_by(Publisher.name).limit(limit)).all()
+        publishers = session.exec(
+            select(PublisherAccount).order_by(PublisherAccount.name).limit(limit)
+        ).all()
         codes: dict[int | None, list[str]] = {}
         for publisher, code in session.exec(bound):
             codes.setdefault(publisher, []).append(code)
@@ -141,7 +143,11 @@ def revoke_publisher(connection: Connection, name: str, *, person: Person) -> No
     Raises PublisherUnknown.
     """
     with rows_within(connection) as session:
-        query = select(Publisher).where(Publisher.name == name).with_for_update(key_share=True)
+        query = (
+            select(PublisherAccount)
+            .where(PublisherAccount.name == name)
+            .with_for_update(key_share=True)
+        )
         publisher = session.exec(query).one_or_none()
         if publisher is None:
             raise PublisherUnknown(f"no publisher {name!r}")
@@ -172,7 +178,7 @@ def find_key_holder(connection: Connection, key: str) -> KeyHolder | None:
     )
 
 
-def _line(publisher: Publisher, operators: Sequence[str]) -> PublisherLine:
+def _line(publisher: PublisherAccount, operators: Sequence[str]) -> PublisherLine:
     assert publisher.created_at is not None, "the database fills it in"
     return PublisherLine(
         name=publisher.name,

@@ -1,6 +1,6 @@
-"""The tables: what Slipway remembers, one module per noun.
+"""The database tables, with one module for each kind of row.
 
-They define the schema and serve single-row reads and writes. Bulk work goes through named SQL in
+They define the schema and serve reads and single-row writes. Bulk work goes through named SQL in
 `models.intake`, `models.outbox` and `models.sweeps.closing`.
 """
 
@@ -8,7 +8,7 @@ from models.tables.circuit import Circuit
 from models.tables.event import RejectedInput, TicketEvent
 from models.tables.intervention import Intervention
 from models.tables.notice import DeliveryAttempt, Notice
-from models.tables.operator import Operator, Publisher, PublisherOperator
+from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 from models.tables.sweep import SweepRound
 from models.tables.ticket import Ticket
 
@@ -18,7 +18,7 @@ __all__ = [
     "Intervention",
     "Notice",
     "Operator",
-    "Publisher",
+    "PublisherAccount",
     "PublisherOperator",
     "RejectedInput",
     "SweepRound",

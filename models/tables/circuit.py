@@ -1,4 +1,4 @@
-"""The circuit of a partner: what all deliverers know of its health, and how much it is sent."""
+"""The circuit of a partner: its health and its rate limit, shared by all delivery processes."""
 
 from datetime import datetime
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Column, Double, ForeignKey, text
 from sqlmodel import Field, SQLModel
 
-from models.tables.columns import count, document, moment
+from models.tables.columns import counter_column, json_column, timestamp_column
 
 
 class Circuit(SQLModel, table=True):
     """One row per operator. Its lock orders the claims for that operator, and nothing else.
 
-    It is open from `opened_at` until `closed_at`. Whoever claims or records finds it here, so a
-    circuit that one deliverer opened is open for all of them.
+    It is open from `opened_at` until `closed_at`. Every claim and every record reads it here, so a
+    circuit that one delivery process opened is open for all of them.
     """
 
     __tablename__ = "circuit"
@@ -30,14 +30,14 @@ class Circuit(SQLModel, table=True):
     operator: int = Field(
         sa_column=Column(ForeignKey("operator.id"), primary_key=True, autoincrement=False)
     )
-    refused: int = Field(sa_column=count())  # notices refused for good since the last success
-    opened_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    reason: str | None = None  # why it was opened last, and what its last probe met
-    closed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    probe_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    refused: int = Field(sa_column=counter_column())  # notices refused permanently since a success
+    opened_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    reason: str | None = None  # why it was last opened, and the result of its last probe
+    closed_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    probe_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     probe_youngest: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
-    # The rate: what is left of its bucket, as of a moment; none: it is full.
+    # The rate limit: the tokens left in its bucket at a time; without a time it is full.
     tokens: float = Field(sa_column=Column(Double, nullable=False, server_default=text("0")))
-    tokens_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    # By deliverer: {"calls": how many it has in flight, "until": when they must be over}.
-    in_flight: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    tokens_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    # By delivery process: {"calls": how many are in flight, "until": when they must be over}.
+    in_flight: dict[str, Any] = Field(default_factory=dict, sa_column=json_column())

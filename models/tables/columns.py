@@ -1,4 +1,4 @@
-"""Columns that recur: moments, JSON documents, and words from a closed list."""
+"""Columns that recur: timestamps, JSON documents, and words from a closed list."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
-# Names are spelled out by rule, so that a migration can name what it changes.
+# Names follow a rule, so that a migration can name what it changes.
 SQLModel.metadata.naming_convention = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
     "uq": "%(table_name)s_%(column_0_N_name)s_key",
@@ -30,8 +30,8 @@ SQLModel.metadata.naming_convention = {
 }
 
 
-def moment(*, nullable: bool = False, default_now: bool = False) -> Column[Any]:
-    """A point in time with its zone; the database's clock fills it where *default_now*."""
+def timestamp_column(*, nullable: bool = False, default_now: bool = False) -> Column[Any]:
+    """Return a column for a point in time; the database's clock fills it if *default_now*."""
     default = text("now()") if default_now else None
     return Column(DateTime(timezone=True), nullable=nullable, server_default=default)
 
@@ -47,24 +47,24 @@ class Seconds(TypeDecorator[timedelta]):
         return func.make_interval(0, 0, 0, 0, 0, 0, func.extract("epoch", bindvalue))
 
 
-def document(*, nullable: bool = False) -> Column[Any]:
-    """A JSON object; empty rather than absent unless *nullable*."""
+def json_column(*, nullable: bool = False) -> Column[Any]:
+    """Return a column for a JSON object, which is empty rather than NULL unless *nullable*."""
     default = None if nullable else text("'{}'::jsonb")
     return Column(JSONB(none_as_null=True), nullable=nullable, server_default=default)
 
 
-def word(*, nullable: bool = False, default: str | None = None) -> Column[Any]:
-    """A short text; which words are allowed is a `one_of` constraint of its table."""
-    given = None if default is None else text(f"'{default}'")
-    return Column(Text, nullable=nullable, server_default=given)
+def word_column(*, nullable: bool = False, default: str | None = None) -> Column[Any]:
+    """Return a column for a short text; a `one_of` constraint of its table lists the words."""
+    server_default = None if default is None else text(f"'{default}'")
+    return Column(Text, nullable=nullable, server_default=server_default)
 
 
-def count() -> Column[Any]:
-    """A number that starts at zero and is never negative."""
+def counter_column() -> Column[Any]:
+    """Return a column for a number that starts at zero and is never negative."""
     return Column(Integer, nullable=False, server_default=text("0"))
 
 
 def one_of(column: str, words: Iterable[str]) -> CheckConstraint:
-    """*column* holds one of *words* (or NULL, where the column allows it)."""
-    listed = ", ".join(f"'{w}'" for w in words)
+    """Require one of *words* in *column* (or NULL, where the column allows it)."""
+    listed = ", ".join(f"'{word}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")

@@ -1,4 +1,4 @@
-"""The event log: every event and how it ended; and what could not even be read, kept raw."""
+"""The event log: every event with its outcome; and rejected input, stored as it came."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from models.tables.columns import count, document, moment, one_of, word
+from models.tables.columns import counter_column, json_column, one_of, timestamp_column, word_column
 from models.vocabulary import INBOUND, Outcome
 
 
@@ -28,7 +28,7 @@ class TicketEvent(SQLModel, table=True):
         Index("ticket_event_parked", "park_until", postgresql_where=text("outcome = 'parked'")),
         # Those of a ticket, however many are parked on others (rule 5).
         Index("ticket_event_waiting", "ticket", postgresql_where=text("outcome = 'parked'")),
-        # What needs a person: `slipway events parked|rejected|superseded list`, newest first.
+        # Events that need a person: `slipway events parked|rejected|superseded list`, newest first.
         Index(
             "ticket_event_listed",
             "outcome",
@@ -51,47 +51,51 @@ class TicketEvent(SQLModel, table=True):
     arrival: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(), nullable=False)
     )
-    action: str = Field(sa_column=word())
-    data: dict[str, Any] = Field(sa_column=document())
-    occurred_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    order_time: datetime = Field(sa_column=moment())  # rule 3
+    action: str = Field(sa_column=word_column())
+    data: dict[str, Any] = Field(sa_column=json_column())
+    occurred_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    order_time: datetime = Field(sa_column=timestamp_column())  # rule 3
     sequence: int | None = None
-    entry_id: str | None = None  # the stream entry that brought it; none: another door
-    received_at: datetime = Field(sa_column=moment())
-    outcome: str = Field(sa_column=word())
+    entry_id: str | None = None  # None: it did not come on the stream
+    received_at: datetime = Field(sa_column=timestamp_column())
+    outcome: str = Field(sa_column=word_column())
     reason: str | None = None  # a word from `models.vocabulary.Reason`
-    message: str | None = None  # the same for people, with the facts
-    status_before: str = Field(sa_column=word())
-    status_after: str = Field(sa_column=word())
-    decided_at: datetime = Field(sa_column=moment())
-    park_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    repeats: int = Field(sa_column=count())  # duplicates received since
-    repeated_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    dropped_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # dealt with
+    message: str | None = None  # the explanation for people, with the facts
+    status_before: str = Field(sa_column=word_column())
+    status_after: str = Field(sa_column=word_column())
+    decided_at: datetime = Field(sa_column=timestamp_column())
+    park_until: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    repeats: int = Field(sa_column=counter_column())  # duplicates received since
+    repeated_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    dropped_at: datetime | None = Field(
+        default=None, sa_column=timestamp_column(nullable=True)
+    )  # resolved
 
 
 class RejectedInput(SQLModel, table=True):
-    """What was refused before it became an event of a ticket: the raw bytes and what was wrong."""
+    """Input that was refused before it became an event of a ticket, and what was wrong with it."""
 
     __tablename__ = "rejected_input"
     __table_args__ = (
-        # What needs a person: `slipway events rejected list`, newest first.
+        # Events that need a person: `slipway events rejected list`, newest first.
         Index("rejected_input_listed", "rejected_at", postgresql_where=text("dropped_at IS NULL")),
-        # One by the id of the event it was to be: GET /events/{event_id}.
+        # By the id of the event that it should have become: GET /events/{event_id}.
         Index("rejected_input_event", "event_id", postgresql_where=text("event_id IS NOT NULL")),
-        Index("rejected_input_ticket", "ticket_id", "operator"),  # the ticket's story
+        Index("rejected_input_ticket", "ticket_id", "operator"),  # the ticket's history
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
     entry_id: str = Field(sa_column_kwargs={"unique": True})
     kind: str | None = None  # the entry's `type` field
     raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    whole: bool  # `raw` is the entry's field `event` from end to end: it can be read again
+    whole: bool  # `raw` is the entry's whole field `event`: it can be decoded again
     reason: str  # a word from a closed list, for filters and metrics
-    message: str  # what was wrong, where, and what to do
+    message: str  # what was wrong, where, and the remedy
     operator: str | None = None  # as far as it could be read
     ticket_id: str | None = None
     event_id: str | None = None
-    received_at: datetime = Field(sa_column=moment())
-    rejected_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
-    dropped_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # dealt with
+    received_at: datetime = Field(sa_column=timestamp_column())
+    rejected_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
+    dropped_at: datetime | None = Field(
+        default=None, sa_column=timestamp_column(nullable=True)
+    )  # resolved

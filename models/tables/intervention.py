@@ -1,4 +1,4 @@
-"""What people changed by hand: who, what and why."""
+"""The audit log: who changed what by hand, and why."""
 
 from datetime import datetime
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Identity, Index
 from sqlmodel import Field, SQLModel
 
-from models.tables.columns import document, moment
+from models.tables.columns import json_column, timestamp_column
 
 
 class Intervention(SQLModel, table=True):
-    """A person's change through the command line, kept for the ticket's story and for audits."""
+    """A person's change through the command line, for the ticket's history and for audits."""
 
     __tablename__ = "intervention"
-    __table_args__ = (Index("intervention_ticket", "ticket"),)  # the ticket's story
+    __table_args__ = (Index("intervention_ticket", "ticket"),)  # the ticket's history
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
-    at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
+    at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
     who: str
     why: str
     did: str  # the command, as a word: `operator_added`, `notice_skipped`, …
     operator: str | None = None
     ticket: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
-    facts: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    facts: dict[str, Any] = Field(default_factory=dict, sa_column=json_column())

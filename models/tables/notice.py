@@ -1,4 +1,4 @@
-"""The outbox: what each partner is owed, in order, and every attempt to tell it."""
+"""The outbox: the notices for each partner, in order, and every attempt to deliver them."""
 
 from datetime import datetime
 from typing import Any
@@ -18,12 +18,12 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from models.tables.columns import count, document, moment, one_of, word
+from models.tables.columns import counter_column, json_column, one_of, timestamp_column, word_column
 from models.vocabulary import Action, NoticeEnd
 
 
 class Notice(SQLModel, table=True):
-    """A message a partner is owed. Only the head of its ticket may be claimed (rule 12)."""
+    """A message for a partner. Only the first of its ticket may be claimed (rule 12)."""
 
     __tablename__ = "notice"
     __table_args__ = (
@@ -37,7 +37,7 @@ class Notice(SQLModel, table=True):
             "postponed_at",
             postgresql_where=text("head AND ended IS NULL AND postponed_at IS NOT NULL"),
         ),
-        # Creates and reserves nobody answered (rule 10).
+        # Creates and reserves without a response (rule 10).
         Index(
             "notice_sent_once",
             "created_at",
@@ -45,7 +45,7 @@ class Notice(SQLModel, table=True):
                 "action IN ('ticket_create', 'ticket_reserve') AND ended IS NULL"
             ),
         ),
-        # What needs a person: `slipway notices dead list`.
+        # Dead letters, which need a person: `slipway notices dead list`.
         Index("notice_dead", "operator", "ended_at", postgresql_where=text("ended = 'dead'")),
         one_of("action", Action),
         one_of("ended", NoticeEnd),
@@ -60,31 +60,35 @@ class Notice(SQLModel, table=True):
     ticket: int = Field(sa_column=Column(BigInteger, ForeignKey("ticket.id"), nullable=False))
     operator: int = Field(sa_column=Column(Integer, nullable=False))  # its ticket's
     number: int  # place in the ticket's order, from 1
-    action: str = Field(sa_column=word())
-    generation: int  # with ticket and action: what this notice is, once and for all
-    event_id: str | None = None  # what caused it; none: the clock, or a refused create
-    path: str = Field(sa_column=word(default=""))  # behind the operator's URL (seamless)
+    action: str = Field(sa_column=word_column())
+    generation: int  # with ticket and action: its identity
+    event_id: str | None = None  # its cause; None: the clock, or a refused create
+    path: str = Field(
+        sa_column=word_column(default="")
+    )  # appended to the operator's URL (seamless)
     body: str  # the exact text that is signed and sent, on every attempt
-    # By which the partner knows a repeat. None: `models.notices.key.plain_key`.
+    # By it the partner recognises a repeat. None means `models.notices.key.plain_key`.
     idempotency_key: str | None = None
     head: bool
-    due_at: datetime = Field(sa_column=moment())
-    postponed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    due_at: datetime = Field(sa_column=timestamp_column())
+    postponed_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     lease: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
-    leased_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    claims: int = Field(sa_column=count())
-    tries: int = Field(sa_column=count())  # attempts that count against the schedule
-    first_tried_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    quiet_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # rule 15
+    leased_until: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    claims: int = Field(sa_column=counter_column())
+    tries: int = Field(sa_column=counter_column())  # attempts that count towards the schedule
+    first_tried_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    quiet_until: datetime | None = Field(
+        default=None, sa_column=timestamp_column(nullable=True)
+    )  # rule 15
     perhaps_delivered: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
-    ended: str | None = Field(default=None, sa_column=word(nullable=True))
-    ended_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    ended: str | None = Field(default=None, sa_column=word_column(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     reason: str | None = None  # why it is dead, skipped or withdrawn
-    created_at: datetime = Field(sa_column=moment())
+    created_at: datetime = Field(sa_column=timestamp_column())
 
 
 class DeliveryAttempt(SQLModel, table=True):
-    """One call to a partner: what it answered and what was made of it."""
+    """One call to a partner: its response and how it was classified."""
 
     __tablename__ = "delivery_attempt"
     __table_args__ = (
@@ -94,12 +98,12 @@ class DeliveryAttempt(SQLModel, table=True):
     )
 
     notice: int = Field(sa_column=Column(BigInteger, ForeignKey("notice.id"), primary_key=True))
-    claim: int = Field(primary_key=True)  # the notice's claim it was made under
+    claim: int = Field(primary_key=True)  # of the notice, under which it was made
     operator: int  # the notice's
-    verdict: str = Field(sa_column=word())
+    verdict: str = Field(sa_column=word_column())
     took_ms: int
     http_status: int | None = None
-    problem: str | None = None  # what went wrong, in words
-    answer: str | None = None  # the first characters of the partner's words
-    remarks: dict[str, Any] | None = Field(default=None, sa_column=document(nullable=True))
-    recorded_at: datetime = Field(sa_column=moment())
+    problem: str | None = None  # a description of what went wrong
+    answer: str | None = None  # the first characters of the response
+    remarks: dict[str, Any] | None = Field(default=None, sa_column=json_column(nullable=True))
+    recorded_at: datetime = Field(sa_column=timestamp_column())

@@ -1,11 +1,11 @@
-"""Operators (the partners) and the publishers that may speak for them."""
+"""Operators (the partners) and the publishers of their events."""
 
 from datetime import datetime, timedelta
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Integer, text
 from sqlmodel import Field, SQLModel
 
-from models.tables.columns import Seconds, moment, one_of, word
+from models.tables.columns import Seconds, one_of, timestamp_column, word_column
 
 PROTOCOLS = ("pam", "seamless")
 
@@ -30,31 +30,31 @@ class Operator(SQLModel, table=True):
 
     id: int | None = Field(default=None, sa_column=Column(Integer, Identity(), primary_key=True))
     code: str = Field(sa_column_kwargs={"unique": True})
-    protocol: str = Field(sa_column=word())
+    protocol: str = Field(sa_column=word_column())
     url: str
-    secret: str = Field(repr=False)  # sealed: `models.platform.encryption`
-    # While a secret is exchanged (`models.operators.secrets`): the new one, sealed, when it begins
-    # to sign, and when the old one is accepted no longer.
+    secret: str = Field(repr=False)  # encrypted: `models.platform.encryption`
+    # While a secret is rotated (`models.operators.secrets`): the new one, encrypted, when it begins
+    # to sign, and when the old one is no longer accepted.
     next_secret: str | None = Field(default=None, repr=False)
-    switch_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    forget_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    agent: str | None = None  # the seamless wallet's name for us
-    # Seamless: calls carry a signature made with the secret (PAM's always do).
+    switch_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    forget_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    agent: str | None = None  # our name at the seamless wallet
+    # Seamless: calls are signed with the secret (PAM's always are).
     sign_calls: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     close_delay: timedelta = Field(
         sa_column=Column(Seconds, nullable=False, server_default=text("interval '24 hours'"))
     )
     announces_tickets: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
-    rate: float | None = None  # notices per second; none: as fast as the partner answers
+    rate: float | None = None  # notices per second; None: as fast as it responds
     in_flight: int = Field(default=32, sa_column_kwargs={"server_default": "32"})
-    timezone: str = Field(sa_column=word(default="UTC"))
-    lottery_ticket: str = Field(sa_column=word(default="ticket"))
-    disabled_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    created_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
+    timezone: str = Field(sa_column=word_column(default="UTC"))
+    lottery_ticket: str = Field(sa_column=word_column(default="ticket"))
+    disabled_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
 
 
-class Publisher(SQLModel, table=True):
-    """A key for the gateway. Only its hash is kept; no operator listed: it may name any."""
+class PublisherAccount(SQLModel, table=True):
+    """A publisher and the hash of its key for the gateway; without an operator it may name any."""
 
     __tablename__ = "publisher"
 
@@ -62,12 +62,12 @@ class Publisher(SQLModel, table=True):
     name: str = Field(sa_column_kwargs={"unique": True})
     key_hash: str = Field(repr=False, sa_column_kwargs={"unique": True})
     read_only: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
-    created_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
-    revoked_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
+    revoked_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
 
 
 class PublisherOperator(SQLModel, table=True):
-    """Which operators a publisher may speak for."""
+    """An operator that a publisher may publish events for."""
 
     __tablename__ = "publisher_operator"
 

@@ -1,4 +1,4 @@
-"""The ticket: one row holds all that the sweep and the next decision look at (protocol.md 1)."""
+"""The ticket: one row holds all that the sweep and the next decision need."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from models.tables.columns import count, document, moment, one_of, word
+from models.tables.columns import counter_column, json_column, one_of, timestamp_column, word_column
 from models.vocabulary import Result, Status
 
 
@@ -25,7 +25,7 @@ class Ticket(SQLModel, table=True):
     __tablename__ = "ticket"
     __table_args__ = (
         UniqueConstraint("operator", "ticket_id"),
-        # The sweep: closings that are due, nothing parked in the way (rule 17).
+        # The sweep: closings that are due, with no event parked (rule 17).
         Index(
             "ticket_close_due",
             "close_due_at",
@@ -57,8 +57,8 @@ class Ticket(SQLModel, table=True):
             "id",
             postgresql_where=text("(details ->> 'ticket_code') IS NOT NULL"),
         ),
-        # `slipway tickets list`: an operator's that have not ended. Its condition names columns of
-        # other indexes alone, so it costs no HOT update.
+        # `slipway tickets list`: an operator's tickets that have not ended. Its condition names
+        # only columns of other indexes, so it costs no HOT update.
         Index(
             "ticket_unended",
             "operator",
@@ -85,25 +85,33 @@ class Ticket(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
     operator: int = Field(sa_column=Column(ForeignKey("operator.id"), nullable=False))
     ticket_id: str
-    status: str = Field(sa_column=word(default=Status.ABSENT))
-    result: str = Field(sa_column=word(default=Result.PENDING))
-    generation: int = Field(sa_column=count())  # settlements so far (rule 6)
-    settled_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # rule 4
-    amounts: dict[str, Any] | None = Field(default=None, sa_column=document(nullable=True))
-    amended_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # H8
-    close_due_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    closed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    status: str = Field(sa_column=word_column(default=Status.ABSENT))
+    result: str = Field(sa_column=word_column(default=Result.PENDING))
+    generation: int = Field(sa_column=counter_column())  # settlements so far (rule 6)
+    settled_at: datetime | None = Field(
+        default=None, sa_column=timestamp_column(nullable=True)
+    )  # rule 4
+    amounts: dict[str, Any] | None = Field(default=None, sa_column=json_column(nullable=True))
+    amended_at: datetime | None = Field(
+        default=None, sa_column=timestamp_column(nullable=True)
+    )  # H8
+    close_due_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    closed_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     # When it was cancelled; of one that is `absent` with nothing parked: when its last event ended.
-    cancelled_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    parked: int = Field(sa_column=count())
-    sequence: int = Field(sa_column=count())  # last number decided (rule 9)
-    notices: int = Field(sa_column=count())  # numbers given to notices so far (rule 12)
-    unfinished: int = Field(sa_column=count())  # notices not yet delivered, skipped or withdrawn
-    held_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))  # rule 15
+    cancelled_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    parked: int = Field(sa_column=counter_column())
+    sequence: int = Field(sa_column=counter_column())  # last number decided (rule 9)
+    notices: int = Field(sa_column=counter_column())  # notices numbered so far (rule 12)
+    unfinished: int = Field(
+        sa_column=counter_column()
+    )  # notices not yet delivered, skipped or withdrawn
+    held_until: datetime | None = Field(
+        default=None, sa_column=timestamp_column(nullable=True)
+    )  # rule 15
     untold: int | None = None  # the generation whose result was skipped (rule 18)
     in_doubt: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})  # rule 10
-    cancelled_by: str | None = None  # what cancelled it, in words (H29)
+    cancelled_by: str | None = None  # a description of what cancelled it (H29)
     draw: str | None = None  # the one draw a lottery ticket takes part in (H11)
-    details: dict[str, Any] = Field(default_factory=dict, sa_column=document())
-    created_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
-    changed_at: datetime | None = Field(default=None, sa_column=moment(default_now=True))
+    details: dict[str, Any] = Field(default_factory=dict, sa_column=json_column())
+    created_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
+    changed_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from models.events.field_names import KnownNames
-from models.events.format import DATA_NAMES, EVENT_NAMES, NO_NUL, REQUIRED, PublishedEvent
+from models.events.format import DATA_NAMES, EVENT_NAMES, NO_NUL, REQUIRED, StreamEvent
 from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
 from models.platform.money import MINOR_DIGITS
 
@@ -33,7 +33,7 @@ def event_schema(*, alone: bool = True) -> Schema:
 
     Not *alone*: as part of another document, which says nothing about unknown fields.
     """
-    schema = self_contained(TypeAdapter(PublishedEvent).json_schema())
+    schema = self_contained(TypeAdapter(StreamEvent).json_schema())
     _constrain_names(schema, EVENT_NAMES, alone=alone)
     _constrain_names(schema["properties"]["data"], DATA_NAMES, alone=alone)
     schema["allOf"] = [
