@@ -67,10 +67,10 @@ def advance(
     """
     # An event that fits pays nothing for parking.
     if len(pending) == 1 and not ticket.parked and pending[0].damage is None:
-        before = ticket.standing
+        before = ticket.status_text
         decision = decide(ticket, pending[0].event)
         if decision.outcome is not Outcome.PARKED:
-            return [DecidedEvent(pending[0], decision, before, ticket.standing)]
+            return [DecidedEvent(pending[0], decision, before, ticket.status_text)]
     in_order = sorted(pending, key=lambda event: (event.event.order_time, event.arrival))
     decided, undamaged = _reject_damaged(ticket, in_order)
     ended, parked = _decide_until_stable(ticket, undamaged)
@@ -100,12 +100,12 @@ def _decide_until_stable(
     parked: list[_ParkedEvent] = []
     while len(parked) < len(left):
         event = left[len(parked)]
-        before = ticket.standing
+        before = ticket.status_text
         decision = decide(ticket, event.event)
         if decision.outcome is Outcome.PARKED:
             parked.append(_ParkedEvent(event, decision))
             continue
-        ended.append(DecidedEvent(event, decision, before, ticket.standing))
+        ended.append(DecidedEvent(event, decision, before, ticket.status_text))
         del left[len(parked)]
         parked.clear()
     return ended, parked
@@ -142,7 +142,7 @@ def _number(event: _ParkedEvent) -> int:
 
 def _give_up(ticket: TicketState, overdue: _ParkedEvent) -> DecidedEvent:
     """End the wait of one event: a numbered one is decided without the gap before it."""
-    before = ticket.standing
+    before = ticket.status_text
     if overdue.pending.event.sequence is None:
         return DecidedEvent(
             overdue.pending, _window_ended(ticket, overdue.decision), before, before
@@ -153,7 +153,7 @@ def _give_up(ticket: TicketState, overdue: _ParkedEvent) -> DecidedEvent:
     if decision.outcome is Outcome.PARKED:
         ticket.sequence = number
         decision = _window_ended(ticket, decision)
-    return DecidedEvent(overdue.pending, decision, before, ticket.standing)
+    return DecidedEvent(overdue.pending, decision, before, ticket.status_text)
 
 
 def _window_ended(ticket: TicketState, parked: Decision) -> Decision:
@@ -161,7 +161,7 @@ def _window_ended(ticket: TicketState, parked: Decision) -> Decision:
         Outcome.REJECTED,
         Reason.WINDOW_ENDED,
         f"waited for as long as the parking window lasts; {parked.message} "
-        f"(current result: {ticket.standing}"
+        f"(current result: {ticket.status_text}"
         + (f" of {format_timestamp(ticket.settled_at)})" if ticket.settled_at else ")"),
     )
 
@@ -177,8 +177,8 @@ def _reject_damaged(
         DecidedEvent(
             event,
             Decision(Outcome.REJECTED, Reason.POISON, event.damage),
-            ticket.standing,
-            ticket.standing,
+            ticket.status_text,
+            ticket.status_text,
         )
         for event in pending
         if event.damage is not None
@@ -202,7 +202,8 @@ def _reject_excess(
         (event.pending for event in parked if event.pending.arrival > last),
         key=lambda event: event.arrival,
     )
-    rejected = [DecidedEvent(event, decision, ticket.standing, ticket.standing) for event in excess]
+    unchanged = ticket.status_text
+    rejected = [DecidedEvent(event, decision, unchanged, unchanged) for event in excess]
     return rejected, [event for event in parked if event.pending.arrival <= last]
 
 
@@ -227,6 +228,6 @@ def _park(
             until = now - pending.event.lag + window
         if (until, decision.reason) != (pending.park_until, pending.reason):
             to_store.append(
-                DecidedEvent(pending, decision, ticket.standing, ticket.standing, until)
+                DecidedEvent(pending, decision, ticket.status_text, ticket.status_text, until)
             )
     return to_store

@@ -1,4 +1,4 @@
-"""Decide one event against one ticket (protocol.md, rules 6, 9 and 11). Touches memory only."""
+"""Decides one event against one ticket (rules 6, 9 and 11), in memory only."""
 
 from models.events.amounts import amounts_of, same_amounts
 from models.events.event import Event
@@ -23,11 +23,11 @@ _OPENED_IMPLICITLY = Decision(Outcome.APPLIED, Reason.OPENED_IMPLICITLY)
 
 
 def decide(ticket: TicketState, event: Event) -> Decision:
-    """What *event* does to *ticket*, which is changed in place where it does something.
+    """Return how *event* ends; *ticket* is changed in place if the event does something to it.
 
     A numbered event (`sequence`) waits for its turn and is then decided without times; one that
-    does not fit in its turn is rejected, unless the ticket itself is still to come (rule 9). A
-    closed or cancelled ticket answers at once, whatever the number (rule 7).
+    does not fit in its turn is rejected, unless the ticket is still to be opened (rule 9). An event
+    for a closed or cancelled ticket is decided at once, whatever its number (rule 7).
     """
     if event.sequence is None or ticket.status in _FINAL:
         return _decide(ticket, event)
@@ -47,7 +47,7 @@ def decide(ticket: TicketState, event: Event) -> Decision:
         decision = _rejected(
             Reason.OUT_OF_TURN,
             f"number {event.sequence} is {event.action}, which a ticket that is "
-            f"{ticket.standing} cannot take",
+            f"{ticket.status_text} cannot take",
         )
     ticket.sequence = event.sequence
     return decision
@@ -114,7 +114,7 @@ def _result_again(ticket: TicketState, event: Event) -> Decision:
         return Decision(Outcome.APPLIED, Reason.CORRECTION)
     return _parked(
         Reason.WAITS_FOR_ROLLBACK,
-        f"the ticket stands at {ticket.standing}; {event.action} waits for a rollback of that",
+        f"the ticket is {ticket.status_text}; {event.action} waits for a rollback of that",
     )
 
 
@@ -144,7 +144,9 @@ def _open(ticket: TicketState, event: Event) -> Decision:
         case _:
             fill_in(ticket, event)
             return Decision(
-                Outcome.APPLIED, Reason.LATE_OPEN, "fills in what was not known; moves nothing"
+                Outcome.APPLIED,
+                Reason.LATE_OPEN,
+                "adds details that were not known; the status stays",
             )
 
 
@@ -160,8 +162,8 @@ def _create(ticket: TicketState, event: Event) -> Decision:
         case _:
             return _rejected(
                 Reason.ALREADY_KNOWN,
-                f"the ticket is {ticket.standing} already, so the partner is not asked to debit; "
-                "who publishes create or reserve sets --announces-tickets on the operator",
+                f"the ticket is {ticket.status_text} already, so the partner is not asked to debit;"
+                " create and reserve need an operator that announces its tickets",
             )
 
 
@@ -175,7 +177,9 @@ def _paid(ticket: TicketState, event: Event) -> Decision:
         case Status.ABSENT | Status.NEW:
             return _waits_for_ticket(ticket)
         case _:
-            return _rejected(Reason.NOT_RESERVED, f"the ticket is {ticket.standing}, not reserved")
+            return _rejected(
+                Reason.NOT_RESERVED, f"the ticket is {ticket.status_text}, not reserved"
+            )
 
 
 def _update(ticket: TicketState, event: Event) -> Decision:
@@ -192,7 +196,7 @@ def _update(ticket: TicketState, event: Event) -> Decision:
             return Decision(
                 Outcome.SUPERSEDED,
                 Reason.OLDER_UPDATE,
-                f"an update of {format_timestamp(ticket.amended_at)} stands",
+                f"an update of {format_timestamp(ticket.amended_at)} is in force",
             )
         case Status.OPEN | Status.RESERVED:
             transition(ticket, TRIGGER_OF[event.action])
@@ -203,7 +207,10 @@ def _update(ticket: TicketState, event: Event) -> Decision:
             )
             return APPLIED
         case _:
-            return _parked(Reason.WAITS_FOR_ROLLBACK, f"the ticket stands at {ticket.standing}")
+            return _parked(
+                Reason.WAITS_FOR_ROLLBACK,
+                f"the ticket is {ticket.status_text}; an update waits for a rollback of that",
+            )
 
 
 def _discard(ticket: TicketState, event: Event) -> Decision:
@@ -212,13 +219,16 @@ def _discard(ticket: TicketState, event: Event) -> Decision:
             return Decision(Outcome.CONFIRMED, Reason.ALREADY_CANCELLED, ticket.cancelled_by)
         case Status.ABSENT | Status.NEW | Status.RESERVED:
             transition(ticket, TRIGGER_OF[event.action])
-            said = event.data.get("reason")
-            ticket.cancelled_by = f"ticket_discard {event.event_id}" + (f": {said}" if said else "")
+            reason = event.data.get("reason")
+            ticket.cancelled_by = f"ticket_discard {event.event_id}" + (
+                f": {reason}" if reason else ""
+            )
             add_notice(ticket, event, event.action, generation=0)
             return APPLIED
         case _:
             return _rejected(
-                Reason.ALREADY_OPEN, f"the ticket is {ticket.standing}; refund or void it instead"
+                Reason.ALREADY_OPEN,
+                f"the ticket is {ticket.status_text}; refund or void it instead",
             )
 
 
@@ -242,18 +252,19 @@ def _is_older(ticket: TicketState, event: Event) -> bool:
 
 
 def _superseded(ticket: TicketState, event: Event, reason: Reason) -> Decision:
-    assert ticket.settled_at is not None, "what is older is older than something"
+    assert ticket.settled_at is not None, "only a settled ticket can supersede an event"
     return Decision(
         Outcome.SUPERSEDED,
         reason,
         f"{event.action} of {format_timestamp(event.order_time)} is older than the current"
-        f" result: {ticket.standing} since {format_timestamp(ticket.settled_at)}",
+        f" result: {ticket.status_text} since {format_timestamp(ticket.settled_at)}",
     )
 
 
 def _waits_for_ticket(ticket: TicketState) -> Decision:
     return _parked(
-        Reason.WAITS_FOR_TICKET, f"the ticket is {ticket.standing}; this waits for its next step"
+        Reason.WAITS_FOR_TICKET,
+        f"the ticket is {ticket.status_text}; this waits for its next status",
     )
 
 

@@ -69,9 +69,9 @@ def _decision(status: Status, result: Result, action: Action, correction: bool) 
     if status in (Status.RESULTED, Status.CLOSED):
         ticket.generation, ticket.settled_at = 1, _THEN
     decision = decide(ticket, _event(action, correction=correction))
-    notices = "".join(f", sends `{owed.action}`" for owed in ticket.new_notices)
+    notices = "".join(f", sends `{notice.action}`" for notice in ticket.new_notices)
     if decision.outcome is Outcome.APPLIED:
-        return f"→ {ticket.standing}{notices}"
+        return f"→ {ticket.status_text}{notices}"
     return f"{decision.outcome} ({decision.reason})"
 
 

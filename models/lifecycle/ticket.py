@@ -1,6 +1,6 @@
-"""A ticket as decisions see it, and what a decision yields. Values only.
+"""The values that decisions work on: a ticket, the notices it gets, and a decision.
 
-Those that are made anew for each event are named tuples: frozen dataclasses take thrice as long.
+Those that are made for each event are named tuples: frozen dataclasses take three times as long.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from models.vocabulary import Action, Outcome, Reason, Result, Status
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an operator agreed to, as far as a ticket's moves depend on it."""
+    """The settings of an operator that a ticket's life depends on."""
 
     operator: int
     code: str
@@ -23,20 +23,20 @@ class Terms:
     announces_tickets: bool
     close_delay: timedelta
     agent: str | None = None  # a seamless wallet's name for us
-    lottery_ticket: str = "ticket"  # or "ticket+draw": what is one ticket in its lottery feed
+    lottery_ticket: str = "ticket"  # what is one ticket in its lottery feed; or "ticket+draw"
 
 
 class NewNotice(NamedTuple):
-    """A notice the partner is owed. Its key is (ticket, action, generation)."""
+    """A notice to be sent. Its key is (ticket, action, generation)."""
 
     action: Action
     generation: int
     data: dict[str, Any]  # what its body is made of
     event_id: str | None
-    at: datetime | None = None  # when it happened, and never later than it was heard of (rule 3)
+    at: datetime | None = None  # when it happened, but not after it was received (rule 3)
     not_before: datetime | None = None
-    body: str | None = None  # the text itself, where it is the same call again
-    withheld: bool = False  # the partner was never told what this takes back (rule 18)
+    body: str | None = None  # the text, if it is the same call again
+    withheld: bool = False  # the partner never received what this takes back (rule 18)
 
 
 _NOT_IN_ROW = frozenset({"new_notices", "_loaded"})
@@ -44,7 +44,7 @@ _NOT_IN_ROW = frozenset({"new_notices", "_loaded"})
 
 @dataclass(slots=True)
 class TicketState:
-    """A locked ticket in memory. `decide` changes it in place; `models.tickets` stores it."""
+    """A locked ticket in memory; `decide` changes it in place, `models.tickets.save` saves it."""
 
     id: int
     ticket_id: str
@@ -61,15 +61,15 @@ class TicketState:
     notices: int = 0
     unfinished: int = 0
     held_until: datetime | None = None  # nothing is sent on this ticket before (rules 14, 15)
-    untold: int | None = None
+    untold: int | None = None  # the generation whose result was skipped (rule 18)
     in_doubt: bool = False
     cancelled_by: str | None = None
-    draw: str | None = None  # the one draw a lottery ticket takes part in (protocol H11)
+    draw: str | None = None  # the one draw of a lottery ticket (H11)
     opened_in: str | None = None  # the currency in its details
     details: dict[str, Any] = field(default_factory=dict)  # loaded where the protocol needs them
     # What this transaction adds:
     filled: dict[str, Any] | None = None  # details that were missing
-    amended: dict[str, Any] | None = None  # details that replace what stood there
+    amended: dict[str, Any] | None = None  # details that replace the present ones
     new_notices: list[NewNotice] = field(default_factory=list)
     _loaded: tuple[Any, ...] = field(init=False, repr=False, compare=False)
 
@@ -84,7 +84,7 @@ class TicketState:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is known of the slip, with what this transaction adds."""
+        """The ticket's details, with what this transaction adds."""
         return {**(self.filled or {}), **self.details, **(self.amended or {})}
 
     def round_facts(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,17 +93,17 @@ class TicketState:
 
     @property
     def currency(self) -> str | None:
-        """The currency it was opened in; None: nothing has said so."""
+        """The currency it was opened in, or None if it was opened without one."""
         return self.opened_in or self.facts.get("currency")
 
     @property
     def is_over(self) -> bool:
-        """No closing will end it: it is cancelled, or never opened and no event waits for that."""
+        """Whether it ended without a closing: cancelled, or not opened and with nothing parked."""
         return self.status is Status.CANCELLED or (self.status is Status.ABSENT and not self.parked)
 
     @property
-    def standing(self) -> str:
-        """The status for people and for the event log, like `resulted/won`."""
+    def status_text(self) -> str:
+        """The status and result for people and for the event log, like `resulted/won`."""
         if self.result is Result.PENDING:
             return str(self.status)
         return f"{self.status}/{self.result}"
@@ -119,7 +119,7 @@ def stated(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Decision(NamedTuple):
-    """How an event ended, or that it waits; *message* is for people."""
+    """How an event ends, or that it is parked; *message* is for people."""
 
     outcome: Outcome
     reason: Reason | None = None

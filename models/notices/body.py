@@ -1,4 +1,4 @@
-"""The text of a notice, whatever its partner's protocol."""
+"""Builds the text of a notice for any protocol."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,9 @@ from models.notices import pam, seamless
 
 
 class NoticeText(NamedTuple):
-    """What is sent: *path* behind the operator's URL, and the exact *body*.
+    """The exact *body* that is sent, and the *path* behind the operator's URL.
 
-    *impossible* says why the protocol has no such call: the notice is dead from the start.
+    *impossible* says why the protocol has no such call; the notice is a dead letter at once.
     """
 
     body: str
@@ -17,17 +17,17 @@ class NoticeText(NamedTuple):
     impossible: str | None = None
 
 
-def message(ticket: TicketState, owed: NewNotice) -> NoticeText:
-    """The message for *owed*, by the protocol of the ticket's operator."""
-    if owed.body is not None:
-        return NoticeText(owed.body)
+def message(ticket: TicketState, notice: NewNotice) -> NoticeText:
+    """Return the text of *notice* in the protocol of the ticket's operator."""
+    if notice.body is not None:
+        return NoticeText(notice.body)
     if ticket.terms.protocol == "seamless":
-        return NoticeText(*seamless.call(ticket, owed))
+        return NoticeText(*seamless.call(ticket, notice))
     return NoticeText(
         pam.body(
-            owed.action,
+            notice.action,
             operator=ticket.terms.code,
             ticket_id=ticket.ticket_id,
-            data=owed.data,
+            data=notice.data,
         )
     )

@@ -1,6 +1,6 @@
-"""Bodies for PAM partners: field by field, in the documented order (contracts: BetStack 1.4).
+"""Builds bodies for PAM partners: field by field, in the documented order (contracts 1.4).
 
-The text is made once, stored with the notice, signed and sent as it is on every attempt.
+The text is built once, stored with the notice, and signed and sent unchanged on every attempt.
 """
 
 import re
@@ -12,7 +12,7 @@ from models.events.format import MONEY_FIELDS
 from models.vocabulary import Action
 
 _PLACED = (*MONEY_FIELDS, "currency", "atag", "rtag", "ticket_type")
-# After `operator` and `ticket_id`. Where `psp` and `rtag` stand: contracts 5.2.
+# After `operator` and `ticket_id`. For the places of `psp` and `rtag` see contracts 5.2.
 FIELDS: dict[Action, tuple[str, ...]] = {
     Action.CREATE: ("ticket_code", "player_id", *_PLACED),
     Action.RESERVE: ("ticket_code", "player_id", "psp", *_PLACED),
@@ -29,14 +29,14 @@ _NOT_A_WORD = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
 def body(action: Action, *, operator: str, ticket_id: str, data: dict[str, Any]) -> str:
-    """Compact JSON; a field without a value is `null`, never left out (contracts: BetStack 1.3)."""
-    told: dict[str, Any] = {"operator": operator, "ticket_id": ticket_id}
+    """Return compact JSON; a field without a value is `null`, never left out (contracts 1.3)."""
+    fields: dict[str, Any] = {"operator": operator, "ticket_id": ticket_id}
     for name in FIELDS[action]:
         value = data.get(name)
-        told[name] = slug(value) if name == "reason" and isinstance(value, str) else value
-    return to_json({"action": str(action), "data": told}).decode()
+        fields[name] = slug(value) if name == "reason" and isinstance(value, str) else value
+    return to_json({"action": str(action), "data": fields}).decode()
 
 
 def slug(reason: str) -> str:
-    """*reason* without spaces: the signature rule is ambiguous about them (contracts 5.1)."""
+    """Return *reason* without spaces, about which the signature is ambiguous (contracts 5.1)."""
     return _NOT_A_WORD.sub("-", reason.strip())

@@ -1,7 +1,7 @@
-"""Calls to seamless wallets (contracts: AMBSlot 2.2, 5.4): payout, cancel, and what has no call.
+"""Builds calls to seamless wallets (contracts 2.2, 5.4): payout and cancel.
 
-A settlement's `transactionId` is derived from what the notice is, so that every retry carries the
-same one and no two settlements share one.
+A settlement's `transactionId` is derived from the notice's key, so every retry carries the same one
+and no two settlements share one.
 """
 
 import json
@@ -20,44 +20,44 @@ PAYOUT, CANCEL = "/payout", "/cancel"
 NO_ROLLBACK = "a seamless wallet has no call that takes a settlement back; settle it by hand"
 
 
-def call(ticket: TicketState, owed: NewNotice) -> tuple[str, str, str | None]:
-    """(body, path, why it is impossible) of a result or rollback notice.
+def call(ticket: TicketState, notice: NewNotice) -> tuple[str, str, str | None]:
+    """Return the body and path of a result notice, and why there is no call, if there is none.
 
-    `decide` has refused what lacks the facts needed here.
+    `decide` has rejected events that lack the facts needed here.
     """
-    if owed.action is Action.ROLLBACK:
+    if notice.action is Action.ROLLBACK:
         return "", "", NO_ROLLBACK
-    facts = ticket.round_facts(owed.data)
-    match owed.action:
+    facts = ticket.round_facts(notice.data)
+    match notice.action:
         case Action.WIN:
-            return _payout(ticket, owed, facts, _own_payout(owed, facts))
+            return _payout(ticket, notice, facts, _own_payout(notice, facts))
         case Action.LOST:
-            return _payout(ticket, owed, facts, 0)
-        case Action.VOID if owed.data.get("net_payout") not in (None, facts["price"]):
-            return _payout(ticket, owed, facts, owed.data["net_payout"])
+            return _payout(ticket, notice, facts, 0)
+        case Action.VOID if notice.data.get("net_payout") not in (None, facts["price"]):
+            return _payout(ticket, notice, facts, notice.data["net_payout"])
         case _:
             fields = {
                 **_who_and_what(ticket, facts),
                 "amount": _units(facts["price"], facts),
-                **_when(ticket, owed, facts),
+                **_when(ticket, notice, facts),
             }
             return _json(fields), CANCEL, None
 
 
-def _own_payout(owed: NewNotice, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as validated, an int
-    """A cash-out has a payout of its own."""
-    own = owed.data.get("net_payout")
+def _own_payout(notice: NewNotice, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as validated, an int
+    """Return the payout of the result itself if it has one, as a cash-out does."""
+    own = notice.data.get("net_payout")
     return facts["net_payout"] if own is None else own
 
 
 def _payout(
-    ticket: TicketState, owed: NewNotice, facts: dict[str, Any], cents: int
+    ticket: TicketState, notice: NewNotice, facts: dict[str, Any], cents: int
 ) -> tuple[str, str, str | None]:
     fields = {
         **_who_and_what(ticket, facts),
         "amount": _units(cents, facts),
         "turnover": _units(facts["price"], facts),
-        **_when(ticket, owed, facts),
+        **_when(ticket, notice, facts),
         "isEndRound": "true",
         "featureBuy": json.dumps(bool(facts.get("feature_buy"))),
     }
@@ -74,13 +74,13 @@ def _who_and_what(ticket: TicketState, facts: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _when(ticket: TicketState, owed: NewNotice, facts: dict[str, Any]) -> dict[str, str]:
-    name = key_of(ticket.terms.code, ticket.ticket_id, owed.action, owed.generation)
-    assert owed.at is not None, "a settlement has its time"
+def _when(ticket: TicketState, notice: NewNotice, facts: dict[str, Any]) -> dict[str, str]:
+    name = key_of(ticket.terms.code, ticket.ticket_id, notice.action, notice.generation)
+    assert notice.at is not None, "a settlement has its time"
     return {
         "currency": _text(facts["currency"]),
         "transactionId": _text(str(uuid5(_TRANSACTIONS, name))),
-        "timestamp": _text(_milliseconds(owed.at)),
+        "timestamp": _text(_milliseconds(notice.at)),
     }
 
 
@@ -89,7 +89,7 @@ def _milliseconds(at: datetime) -> str:
 
 
 def _units(cents: int, facts: dict[str, Any]) -> str:
-    """A JSON number in currency units, exact: written as decimal digits, never through a float."""
+    """Return a JSON number in currency units: exact decimal digits, never by way of a float."""
     units = f"{to_decimal_units(cents, facts['currency']):f}"
     return units.rstrip("0").rstrip(".") if "." in units else units
 

@@ -173,7 +173,7 @@ def _reopened(
 def _dropped(ticket: TicketState, pending: PendingEvent, person: Person) -> DecidedEvent:
     message = f"dropped by {person.who}: {person.why}"
     decision = Decision(Outcome.REJECTED, Reason.DROPPED, message)
-    return DecidedEvent(pending, decision, before=ticket.standing, after=ticket.standing)
+    return DecidedEvent(pending, decision, before=ticket.status_text, after=ticket.status_text)
 
 
 def _use_up(ticket: TicketState, dropped: Sequence[PendingEvent]) -> dict[str, int]:

@@ -49,7 +49,9 @@ def test_whatever_is_decided_about_a_ticket_can_be_sent(terms, status, known, ev
 
     ends = [tell(ticket, number, *one) for number, one in enumerate(events)]
 
-    assert len([message(ticket, owed) for owed in ticket.new_notices]) == len(ticket.new_notices)
+    assert len([message(ticket, notice) for notice in ticket.new_notices]) == len(
+        ticket.new_notices
+    )
     assert None not in ends
 
 
@@ -61,8 +63,8 @@ def test_a_wallet_s_result_is_sent_or_refused_for_what_it_lacks(known, action):
     end = tell(ticket, 1, action, {})
 
     if end is Outcome.APPLIED:
-        (owed,) = ticket.new_notices
-        sent = json.loads(message(ticket, owed).body)
+        (notice,) = ticket.new_notices
+        sent = json.loads(message(ticket, notice).body)
         assert all(sent[name] not in (None, "") for name in ("username", "game", "gameId"))
         assert sent["currency"] in ("EUR", "JPY", "KWD", "CLF")
     else:

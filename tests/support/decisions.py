@@ -73,14 +73,15 @@ def decided(state: TicketState, one: Event) -> tuple[str, str | None]:
 def told(state: TicketState) -> str:
     """Write what the ticket's partner is to be told: `rollback/1 lost/2`."""
     notices = [
-        f"{owed.action.removeprefix('ticket_')}/{owed.generation}" for owed in state.new_notices
+        f"{notice.action.removeprefix('ticket_')}/{notice.generation}"
+        for notice in state.new_notices
     ]
     return " ".join(notices) or "-"
 
 
 def _check_clock(state: TicketState, before: TicketState) -> None:
     """A rollback stops the clock, and a decision never starts it (rule 16)."""
-    withdrawn = any(owed.action is Action.ROLLBACK for owed in state.new_notices)
+    withdrawn = any(notice.action is Action.ROLLBACK for notice in state.new_notices)
     expected = None if withdrawn else before.close_due_at
     assert state.close_due_at == expected
     assert (state.close_due_at is None) or state.status is Status.RESULTED

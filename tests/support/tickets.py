@@ -192,7 +192,7 @@ class Life:
 
     def _store(self) -> None:
         state = self.ticket
-        self.story += [owed.action.removeprefix("ticket_") for owed in state.new_notices]
+        self.story += [notice.action.removeprefix("ticket_") for notice in state.new_notices]
         self.ticket = replace(
             state,
             notices=state.notices + len(state.new_notices),

@@ -132,7 +132,7 @@ def test_what_the_database_returns_in_any_order_is_decided_in_the_order_of_arriv
 
     advance(state, waiting, now=at(1), window=WINDOW, was_new=False)
 
-    assert [owed.action for owed in state.new_notices] == ["ticket_win"]
+    assert [notice.action for notice in state.new_notices] == ["ticket_win"]
     assert state.parked == 1
 
 

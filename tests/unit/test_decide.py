@@ -10,6 +10,7 @@ from models.lifecycle.decide import decide
 from models.vocabulary import INBOUND, Outcome, Status
 from tests.support.decisions import check, rows
 from tests.support.tickets import event, ticket
+from worker.cli.events.sentences import remedy
 
 ABSENT = """
  design 3, H17 | absent | open@2     | applied | -                 | open        | -
@@ -143,8 +144,9 @@ def test_a_late_create_is_told_how_to_prevent_it(status):
     decision = decide(ticket(status), event("create@2"))
 
     assert decision.message is not None
-    assert "--announces-tickets" in decision.message
+    assert "need an operator that announces its tickets" in decision.message
     assert "the partner is not asked to debit" in decision.message
+    assert "--announces-tickets" in (remedy(decision.reason) or "")
 
 
 def test_a_result_for_a_cancelled_ticket_is_told_who_cancelled_it():
@@ -166,16 +168,14 @@ def test_a_rollback_after_closing_is_refused_with_the_standing_result():
 
 def test_what_waits_says_for_what():
     waits = {
-        "new": "the ticket is new; this waits for its next step",
+        "new": "the ticket is new; this waits for its next status",
         "open": "there is no result to withdraw yet",
     }
     for status, message in waits.items():
         assert decide(ticket(status), event("rollback@2")).message == message
 
     other = decide(ticket("won@1"), event("lost@2"))
-    assert other.message == (
-        "the ticket stands at resulted/won; ticket_lost waits for a rollback of that"
-    )
+    assert other.message == ("the ticket is resulted/won; ticket_lost waits for a rollback of that")
 
 
 def test_a_tombstone_refuses_the_create_that_comes_after_it():
@@ -187,4 +187,4 @@ def test_a_tombstone_refuses_the_create_that_comes_after_it():
 
     assert decision.outcome is Outcome.REJECTED
     assert state.status is Status.CANCELLED
-    assert [owed.action for owed in state.new_notices] == ["ticket_discard"]
+    assert [notice.action for notice in state.new_notices] == ["ticket_discard"]

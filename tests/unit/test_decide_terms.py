@@ -303,10 +303,10 @@ def test_a_notice_remembers_what_caused_it():
 
     decide(state, event("win@2", shop="12"))
 
-    (owed,) = state.new_notices
-    assert (owed.event_id, owed.at) == ("win@2", at(2))
-    assert owed.data["shop"] == "12"
-    assert (owed.not_before, owed.withheld) == (None, False)
+    (notice,) = state.new_notices
+    assert (notice.event_id, notice.at) == ("win@2", at(2))
+    assert notice.data["shop"] == "12"
+    assert (notice.not_before, notice.withheld) == (None, False)
 
 
 def test_a_correction_withdraws_with_a_reason_of_its_own():
@@ -325,11 +325,11 @@ def test_a_rollback_of_what_the_partner_was_never_told_is_withheld():
     state = ticket("won@1")
     state.untold = 1
     decide(state, event("rollback@2"))
-    assert [owed.withheld for owed in state.new_notices] == [True]
+    assert [notice.withheld for notice in state.new_notices] == [True]
 
     decide(state, event("lost@3"))
     decide(state, event("rollback@4"))
-    assert [owed.withheld for owed in state.new_notices] == [True, False, False]
+    assert [notice.withheld for notice in state.new_notices] == [True, False, False]
 
 
 def test_a_repeated_result_leaves_the_clock_alone():
@@ -369,4 +369,4 @@ def test_a_tombstone_remembers_its_discard():
     decide(state, event("discard@1"))
 
     assert state.cancelled_by == "ticket_discard discard@1"
-    assert [owed.action for owed in state.new_notices] == [Action.DISCARD]
+    assert [notice.action for notice in state.new_notices] == [Action.DISCARD]

@@ -146,7 +146,7 @@ def test_a_doubt_stands_behind_what_else_is_said():
     decision = decided(accepted(bet(skip_publishing=True)))
 
     assert decision.message == (
-        "fills in what was not known; moves nothing; "
+        "adds details that were not known; the status stays; "
         "doubtful: skip_publishing is true, but it was published"
     )
 

@@ -7,6 +7,7 @@ from models.lifecycle.advance import NO_WINDOW
 from models.triage import Listed, LoggedEvent, RawInput, list_events, list_rejected
 from models.vocabulary import Outcome
 from worker.cli.events.resolve import can_be_retried
+from worker.cli.events.sentences import remedy
 from worker.cli.events.targets import find_one
 from worker.cli.output import moment, show_json
 from worker.cli.triage.display import as_object, show_facts, show_list, show_text
@@ -90,6 +91,8 @@ def _event_facts(event: LoggedEvent) -> Iterator[tuple[str, str]]:
     yield "outcome", event.outcome
     yield "reason", event.reason or "-"
     yield "details", event.message or "-"
+    if (advice := remedy(event.reason)) is not None:
+        yield "remedy", advice
     yield "ticket before", event.status_before
     yield "ticket after", event.status_after
     notices = [f"{notice.action} ({notice.ended or 'undelivered'})" for notice in event.notices]
@@ -115,6 +118,8 @@ def _raw_facts(raw: RawInput) -> Iterator[tuple[str, str]]:
     yield "stream entry", raw.entry_id
     yield "reason", raw.reason
     yield "details", raw.message
+    if (advice := remedy(raw.reason)) is not None:
+        yield "remedy", advice
     yield "type", raw.kind or "-"
     yield "operator", raw.operator or "-"
     yield "ticket", raw.ticket_id or "-"

@@ -8,6 +8,18 @@ from models.platform.timestamps import format_timestamp
 from models.triage import EventResolution
 from models.vocabulary import Outcome, Reason
 
+_REMEDIES: dict[str, str] = {
+    Reason.ALREADY_KNOWN: "set `--announces-tickets` on an operator whose tickets begin with "
+    "ticket_create or ticket_reserve",
+    Reason.OTHER_DRAW: "an operator with `--lottery-ticket ticket+draw` has a ticket for each draw",
+    Reason.UNKNOWN_OPERATOR: "add the operator with `slipway operators add`, then retry",
+}
+
+
+def remedy(reason: str | None) -> str | None:
+    """Return what to set up differently for events rejected with *reason*, if anything."""
+    return None if reason is None else _REMEDIES.get(reason)
+
 
 def will_retry(resolutions: Sequence[EventResolution], *, as_now: bool) -> list[str]:
     """Describe what retrying events will do: a sentence for each that was asked for."""
