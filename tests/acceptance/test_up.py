@@ -50,4 +50,4 @@ def test_the_addresses_of_the_first_start_hold_for_the_next_one():
     assert second == first
     assert redis.startswith("redis://default:")
     assert f"SLIPWAY_GATEWAY_PORT: port {taken} of the last start is taken" in screen
-    assert f"so it is {moved.rpartition(':')[2]} now" in screen
+    assert f"using {moved.rpartition(':')[2]} instead" in screen

@@ -150,7 +150,7 @@ def test_the_address_of_the_stream_suits_a_client_that_takes_its_user_literally(
     assert urlsplit(servers.redis_url).username == "default"
 
 
-def test_a_server_whose_leash_was_killed_ends_too(open_folder: Path):
+def test_a_server_whose_guard_was_killed_ends_too(open_folder: Path):
     with embedded_servers(open_folder / "data") as servers:
         os.kill(parent_of(servers.valkey.pid), signal.SIGKILL)
 

@@ -13,9 +13,9 @@ from tests.support.databases import ask
 from tests.support.held_servers import PROGRAM, held_servers
 from tests.support.processes import groups_of, parent_of, processes_of, user_of
 from tests.support.sources import ROOT
+from worker.local.orphan_guard import SCRIPT
 from worker.local.servers import EmbeddedError, embedded_servers
 from worker.local.servers.errors import DataFolderUnusable
-from worker.local.servers.guarded import LEASH
 from worker.local.servers.privileges import Account, barrier, run_as, server_account
 
 pytestmark = [
@@ -92,8 +92,8 @@ def test_a_root_that_may_become_nobody_is_told_so():
 
 
 def interpreter_for(account: Account) -> str:
-    """Return a Python that *account* can execute, for the leash; skips the test without one."""
-    if barrier(LEASH.parent, account) is not None:
+    """Return a Python that *account* can execute, for the guard; skips the test without one."""
+    if barrier(SCRIPT.parent, account) is not None:
         pytest.skip("this checkout is closed to other users")
     for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
         try:

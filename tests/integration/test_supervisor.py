@@ -53,7 +53,7 @@ def script(folder: Path, name: str, text: str) -> ProcessLine:
 def supervisor(
     folder: Path, screen: Screen, *, grace: timedelta = timedelta(seconds=5)
 ) -> Supervisor:
-    return Supervisor(environment=dict(os.environ), folder=folder, say=screen, grace=grace)
+    return Supervisor(environment=dict(os.environ), folder=folder, write_line=screen, grace=grace)
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def running(one: Supervisor, *lines: ProcessLine) -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        stop.ask()
+        stop.request()
         thread.join()
 
 
@@ -97,7 +97,7 @@ def test_a_second_order_to_stop_does_not_wait_for_the_grace(tmp_path, screen):
     patient = supervisor(tmp_path, screen, grace=timedelta(hours=1))
     with running(patient, script(tmp_path, "stubborn", STUBBORN)) as stop:
         eventually(lambda: screen.ids("stubborn"))
-        stop.ask()
+        stop.request()
 
     assert not any(map(is_alive, screen.ids("stubborn")))
 
@@ -112,7 +112,7 @@ def test_a_process_to_its_end_gives_its_exit_code_and_all_its_lines(tmp_path, sc
 
 
 def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path):
-    """SIGKILL cannot be caught: the leash ends the group, a stubborn grandchild included."""
+    """SIGKILL cannot be caught: the guard ends the group, a stubborn grandchild included."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     (tmp_path / "parent").write_text(
@@ -124,7 +124,7 @@ def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path):
         "from worker.local.supervisor.procfile import ProcessLine\n"
         "from worker.local.supervisor.runner import Stop, Supervisor\n"
         "Supervisor(environment=dict(os.environ), folder=Path(sys.argv[1]),\n"
-        "    say=lambda name, text: print(text, flush=True), grace=timedelta(seconds=0.3),\n"
+        "    write_line=lambda name, text: print(text, flush=True), grace=timedelta(seconds=0.3),\n"
         "    discard=Path(sys.argv[1], 'scratch'),\n"
         ").run([ProcessLine('parent', '/bin/sh parent')], stop=Stop())"
     )

@@ -18,7 +18,7 @@ from tests.support.server_folders import roomy_memory
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
 from worker.local.servers.binaries import POSTGRES_BIN, POSTGRES_PACKAGE, find_binaries
-from worker.local.servers.data_folder import DataFolder, data_folder, hand_over
+from worker.local.servers.data_folder import DataFolder, data_folder, give_to
 from worker.local.servers.postgres import PostgresServer
 from worker.local.servers.valkey import ValkeyServer
 
@@ -83,7 +83,7 @@ class Restorable:
         """Have the WAL archived from now on, as the page says."""
         wal = self.backup / "wal"
         wal.mkdir()
-        hand_over(wal, self.home.account)
+        give_to(wal, self.home.account)
         with psycopg.connect(self._plain_url, autocommit=True) as connection:
             for statement in commands("archive", self.backup).strip().split("\n"):
                 connection.execute(statement.encode())
@@ -113,7 +113,7 @@ class Restorable:
         shutil.copytree(self.backup / "redis", self._redis_log)
         for made in (cluster, self._redis_log):
             for path in (made, *made.rglob("*")):
-                hand_over(path, self.home.account)
+                give_to(path, self.home.account)
         self.postgres.start()
         self.valkey.start()
 

@@ -18,15 +18,15 @@ FRAME = Frame(
     tickets=240,
     close_delay=10 * SECOND,
     published=29,
-    books=DemoCounts({Status.RESULTED: 4}, {"applied": 29}, 0, 4, 0),
+    counts=DemoCounts({Status.RESULTED: 4}, {"applied": 29}, 0, 4, 0),
     notices_per_second=3.0,
     partners=[PartnerState("acme", 0, None), PartnerState("betsy", 0, None)],
     closings=[Closing("acme", "1", "won", NOW + 3 * SECOND), Closing("betsy", "2", "lost", NOW)],
     lives=[],
-    where="gateway http://127.0.0.1:8000",
+    addresses="gateway http://127.0.0.1:8000",
 )
 DOWN = replace(FRAME, partners=[FRAME.partners[0], PartnerState("betsy", 19, NOW + 7 * SECOND)])
-CLOSING = replace(FRAME, books=DemoCounts({Status.CLOSED: 7}, {"applied": 29}, 0, 4, 0))
+CLOSING = replace(FRAME, counts=DemoCounts({Status.CLOSED: 7}, {"applied": 29}, 0, 4, 0))
 
 
 def test_its_title_says_what_is_seen_and_what_the_24_hours_are_shortened_to():
@@ -44,8 +44,8 @@ def test_the_next_closings_count_down():
 def test_a_partner_that_is_down_is_named_with_what_waits_for_it():
     picture = as_text(as_screen(DOWN))
 
-    assert "betsy  is down: circuit open, next probe in 7 s  19 tickets wait for it" in picture
-    assert "acme   takes its notices" in picture
+    assert "betsy  is down: circuit open, next probe in 7 s  19 tickets waiting" in picture
+    assert "acme   accepts its notices" in picture
     assert as_line(DOWN).endswith("; betsy is down")
     assert "down" not in as_line(FRAME)
 

@@ -44,7 +44,7 @@ def took(*steps: tuple[str, float]) -> list[LedgerEntry]:
     ]
 
 
-def books(events: int, notices: int) -> DemoCounts:
+def counts(events: int, notices: int) -> DemoCounts:
     return DemoCounts(
         tickets={"closed": 1},
         events={"applied": events},
@@ -58,9 +58,9 @@ def evidence(published: Sequence[OutgoingEvent], received: Sequence[LedgerEntry]
     return Evidence(
         published=published,
         received=received,
-        books=books(len(published), len(received)),
+        counts=counts(len(published), len(received)),
         left_on_stream=0,
-        deaths=(),
+        exits=(),
         close_delay=DELAY,
         seconds=12.3,
     )
@@ -73,27 +73,27 @@ RIGHT = evidence(
 
 
 def test_a_legal_life_that_is_counted_alike_on_both_sides_is_right():
-    judgement = judge_demo(RIGHT)
+    verdict = judge_demo(RIGHT)
 
-    assert judgement.kept
-    assert judgement.violations == ()
-    assert judgement.lives == {"lost": 1, "rolled back to another result": 1}
+    assert verdict.kept
+    assert verdict.violations == ()
+    assert verdict.lives == {"lost": 1, "rolled back to another result": 1}
 
 
 @pytest.mark.parametrize(
     ("wrong", "broken"),
     [
-        (replace(RIGHT, books=replace(RIGHT.books, events={"applied": 3})), "was applied"),
+        (replace(RIGHT, counts=replace(RIGHT.counts, events={"applied": 3})), "was applied"),
         (
-            replace(RIGHT, books=replace(RIGHT.books, events={"applied": 3, "rejected": 1})),
+            replace(RIGHT, counts=replace(RIGHT.counts, events={"applied": 3, "rejected": 1})),
             "was applied",
         ),
         (replace(RIGHT, left_on_stream=1), "was applied"),
-        (replace(RIGHT, published=(), books=books(0, 4)), "was applied"),
-        (replace(RIGHT, received=RIGHT.received[:3], books=books(4, 3)), "exactly one"),
+        (replace(RIGHT, published=(), counts=counts(0, 4)), "was applied"),
+        (replace(RIGHT, received=RIGHT.received[:3], counts=counts(4, 3)), "exactly one"),
         (
-            replace(RIGHT, received=took(*[("ticket_closed", 14)] * 2), books=books(4, 2)),
-            "sequence is legal",
+            replace(RIGHT, received=took(*[("ticket_closed", 14)] * 2), counts=counts(4, 2)),
+            "a valid sequence",
         ),
         (
             replace(
@@ -103,18 +103,18 @@ def test_a_legal_life_that_is_counted_alike_on_both_sides_is_right():
                     *(("ticket_lost", 4), ("ticket_closed", 13.9)),
                 ),
             ),
-            "before 10 s were over",
+            "before 10 s had passed",
         ),
         (
             replace(
                 RIGHT,
                 received=took(("ticket_win", 1), ("ticket_rollback", 3), ("ticket_closed", 14)),
-                books=books(4, 3),
+                counts=counts(4, 3),
             ),
             "after a rollback",
         ),
-        (replace(RIGHT, books=replace(RIGHT.books, undelivered=1)), "both sides"),
-        (replace(RIGHT, books=replace(RIGHT.books, delivered=5)), "both sides"),
+        (replace(RIGHT, counts=replace(RIGHT.counts, undelivered=1)), "both sides"),
+        (replace(RIGHT, counts=replace(RIGHT.counts, delivered=5)), "both sides"),
         (
             replace(RIGHT, received=[replace(one, signature_ok=False) for one in RIGHT.received]),
             "was signed",
@@ -122,8 +122,8 @@ def test_a_legal_life_that_is_counted_alike_on_both_sides_is_right():
     ],
 )
 def test_whatever_is_wrong_turns_the_verdict(wrong, broken):
-    judgement = judge_demo(wrong)
+    verdict = judge_demo(wrong)
 
-    assert not judgement.kept
-    assert any(broken in check.promise for check in judgement.checks if not check.kept)
-    assert judgement.violations
+    assert not verdict.kept
+    assert any(broken in check.promise for check in verdict.checks if not check.kept)
+    assert verdict.violations

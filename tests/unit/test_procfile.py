@@ -31,7 +31,7 @@ def test_release_stands_apart_from_the_processes_that_stay():
         ("web: a\nnonsense\n", "line 2: expected `name: command`"),
         ("web:\n", "line 1: expected `name: command`"),
         ("we b: a\n", "line 1: expected `name: command`"),
-        ("web: a\nweb: b\n", "line 2: a process called 'web' stands above already"),
+        ("web: a\nweb: b\n", "line 2: a process called 'web' appears above already"),
         ("release: slipway migrate\n", "no process besides 'release'"),
         ("", "nothing to run"),
     ],

@@ -1,5 +1,5 @@
-"""`slipway demo`: everything for real on one machine, watched, and judged at the end.
+"""`slipway demo`: the whole of Slipway on one machine, with a verdict at the end.
 
-`stage` starts it all, `glance` looks into the database, `screen` shows it, `judgement` decides,
-`performance` puts them together. `record` keeps its pictures for the README.
+`environment` starts everything, `database_stats` reads the database, `screen` shows what happens,
+`verdict` decides, `run` puts them together. `readme_pictures` records the pictures in the README.
 """

@@ -1,4 +1,4 @@
-"""Looks into the database while the demo runs, and at its end."""
+"""Reads the state of the demo from the database, while it runs and at its end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,10 @@ from sqlalchemy import Connection, TextClause, text
 
 from models.vocabulary import Status
 
-STATUSES: Final = text("SELECT status, count(*) FROM ticket GROUP BY status")
-OUTCOMES: Final = text("SELECT outcome, count(*) FROM ticket_event GROUP BY outcome")
+STATUSES: Final = text("SELECT status AS name, count(*) AS number FROM ticket GROUP BY status")
+OUTCOMES: Final = text(
+    "SELECT outcome AS name, count(*) AS number FROM ticket_event GROUP BY outcome"
+)
 UNREADABLE: Final = text("SELECT count(*) FROM rejected_input")
 NOTICES: Final = text("""
     SELECT count(*) FILTER (WHERE ended = 'delivered') AS delivered,
@@ -40,7 +42,7 @@ STEPS: Final = text("""
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A ticket whose clock runs."""
+    """A ticket whose close delay is running."""
 
     operator: str
     ticket_id: str
@@ -50,10 +52,10 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class PartnerState:
-    """A partner as delivery sees it. *probe_at*: its circuit is open, and tried again then."""
+    """A partner as delivery sees it; *probe_at* is the next probe if its circuit is open."""
 
     code: str
-    waiting: int  # tickets with a notice that it has not taken
+    waiting: int  # tickets with an undelivered notice
     probe_at: datetime | None
 
 
@@ -67,7 +69,7 @@ class DemoNotice:
 
 @dataclass(frozen=True, slots=True)
 class DemoTicket:
-    """One ticket so far."""
+    """A ticket's history so far."""
 
     ticket_id: str
     status: Status
@@ -87,12 +89,12 @@ class DemoCounts:
 
     @property
     def finished(self) -> bool:
-        """Every ticket there is was closed, and the partners took every notice."""
+        """Whether every ticket is closed, and every notice delivered."""
         return set(self.tickets) == {Status.CLOSED} and not self.undelivered
 
 
-def read_books(connection: Connection) -> DemoCounts:
-    """Count everything."""
+def count_all(connection: Connection) -> DemoCounts:
+    """Count the tickets, events and notices."""
     notices = connection.execute(NOTICES).mappings().one()
     return DemoCounts(
         tickets=_counted(connection, STATUSES),
@@ -104,23 +106,20 @@ def read_books(connection: Connection) -> DemoCounts:
 
 
 def partner_states(connection: Connection) -> list[PartnerState]:
-    """Every partner: what waits for it, and whether its circuit is open."""
+    """Return for each partner how many tickets wait, and whether its circuit is open."""
     rows = connection.execute(PARTNERS)
     return [PartnerState(row.code, row.waiting, row.probe_at) for row in rows]
 
 
 def next_closings(connection: Connection, *, now: datetime, limit: int) -> list[Closing]:
-    """The tickets whose delay ends next after *now*, the first one in front."""
-    rows = connection.execute(CLOSINGS, {"now": now, "limit": limit}).mappings()
-    return [
-        Closing(row["operator"], row["ticket_id"], row["result"], row["close_due_at"])
-        for row in rows
-    ]
+    """Return the tickets whose delay ends next after *now*, in that order."""
+    rows = connection.execute(CLOSINGS, {"now": now, "limit": limit})
+    return [Closing(row.operator, row.ticket_id, row.result, row.close_due_at) for row in rows]
 
 
 def lives(connection: Connection, ids: Sequence[str]) -> list[DemoTicket]:
-    """The tickets called *ids*, in that order; those that do not exist yet are left out."""
-    found = {
+    """Return the tickets with these *ids*, in that order; those that do not exist are left out."""
+    tickets = {
         row["ticket_id"]: DemoTicket(
             ticket_id=row["ticket_id"],
             status=Status(row["status"]),
@@ -129,8 +128,8 @@ def lives(connection: Connection, ids: Sequence[str]) -> list[DemoTicket]:
         )
         for row in connection.execute(STEPS, {"ids": list(ids)}).mappings()
     }
-    return [found[one] for one in ids if one in found]
+    return [tickets[ticket_id] for ticket_id in ids if ticket_id in tickets]
 
 
-def _counted(connection: Connection, question: TextClause) -> dict[str, int]:
-    return {row[0]: row[1] for row in connection.execute(question)}
+def _counted(connection: Connection, statement: TextClause) -> dict[str, int]:
+    return {row.name: row.number for row in connection.execute(statement)}

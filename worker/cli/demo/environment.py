@@ -1,4 +1,4 @@
-"""Everything the demo needs, started and ended: servers, partners, processes."""
+"""Starts and ends everything that the demo needs: servers, partners, processes."""
 
 import os
 from collections import deque
@@ -20,7 +20,7 @@ from models.platform.encryption import Vault, new_secret
 from models.settings.errors import PREFIX
 from models.settings.settings import read_settings
 from producers.simulation.partner import LedgerEntry, Respond, Rule, SimulatedPartner
-from worker.cli.up import environment as surroundings
+from worker.cli.up.environment import ROOT, load_key, private_folder, with_ports, with_servers
 from worker.cli.up.readiness import ProcessReadiness
 from worker.cli.up.runner import RunContext, pages, supervise
 from worker.local.servers import embedded_servers
@@ -40,21 +40,21 @@ _SETTINGS: Final = {
 
 @dataclass(slots=True)
 class ProcessLog:
-    """What the processes write, and how often one of them died."""
+    """What the processes write, and which of them exited."""
 
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
-    deaths: list[str] = field(default_factory=list)
+    exits: list[str] = field(default_factory=list)
 
     def __call__(self, name: str, text: str) -> None:
         """Keep a line; called in the supervisor's thread."""
         self.lines.append(f"{name} | {text}")
         if "starting it again" in text:
-            self.deaths.append(f"{name} {text}")
+            self.exits.append(f"{name} {text}")
 
 
 @dataclass(frozen=True, slots=True)
 class DemoPartner:
-    """One of the partners, and the operator it stands for."""
+    """A simulated partner, and the code of its operator."""
 
     code: str
     secret: str = field(repr=False)
@@ -68,100 +68,106 @@ class DemoEnvironment:
     engine: Engine
     redis_url: str = field(repr=False)
     readiness: ProcessReadiness
-    guests: Sequence[DemoPartner]
-    running: Future[None]
-    backstage: ProcessLog
+    partners: Sequence[DemoPartner]
+    processes: Future[None]
+    log: ProcessLog
 
     @property
-    def where(self) -> str:
-        """The addresses, for whoever wants to look around."""
+    def addresses(self) -> str:
+        """The addresses that a browser can open."""
         return pages(self.readiness)
 
     def received(self) -> list[LedgerEntry]:
-        """What the partners received."""
-        return [entry for guest in self.guests for entry in guest.partner.ledger.entries()]
+        """Return what the partners received."""
+        return [
+            entry
+            for demo_partner in self.partners
+            for entry in demo_partner.partner.ledger.entries()
+        ]
 
     def left_on_stream(self) -> int:
-        """How many events were not applied yet."""
+        """Return how many events have not been applied yet."""
         with Redis.from_url(self.redis_url) as redis:
             return int(redis.xlen(STREAM))
 
 
 @contextmanager
-def stage(*, stop: Stop) -> Iterator[DemoEnvironment]:
+def demo_environment(*, stop: Stop) -> Iterator[DemoEnvironment]:
     """Start servers, partners and processes; end all of them, whatever happens."""
-    procfile = read_procfile(surroundings.ROOT / "Procfile")
-    backstage = ProcessLog()
+    procfile = read_procfile(ROOT / "Procfile")
+    log = ProcessLog()
     with (
         embedded_servers() as servers,
-        ExitStack() as doors,
-        surroundings.private_folder() as private,
+        ExitStack() as servers_of_partners,
+        private_folder() as private,
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="supervisor") as executor,
     ):
-        guests = [_guest(code, doors) for code in OPERATORS]
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        ours |= {PREFIX + name: value for name, value in _SETTINGS.items()}
-        key = surroundings.kept_key(None)
-        _replace_environment(
-            surroundings.with_ports(surroundings.with_servers(ours, servers, key=key))
-        )
+        partners = [_partner(code, servers_of_partners) for code in OPERATORS]
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(PREFIX)
+        }
+        environment |= {PREFIX + name: value for name, value in _SETTINGS.items()}
+        environment = with_servers(environment, servers, key=load_key(None))
+        _replace_environment(with_ports(environment))
         settings = read_settings()
         names = [line.name for line in procfile.processes]
-        company = RunContext(private, dict(os.environ), backstage)
+        context = RunContext(private, dict(os.environ), log)
         engine = open_engine(settings.database_url, application_name="slipway demo")
-        running = executor.submit(supervise, procfile, company, stop=stop)
+        processes = executor.submit(supervise, procfile, context, stop=stop)
         try:
             yield DemoEnvironment(
                 engine=engine,
                 redis_url=settings.redis_url,
                 readiness=ProcessReadiness(settings, private, names),
-                guests=guests,
-                running=running,
-                backstage=backstage,
+                partners=partners,
+                processes=processes,
+                log=log,
             )
         finally:
             engine.dispose()
-            stop.asked = True  # once: the processes may finish what they have in hand
-            running.exception()  # waits until all have ended; whoever watches has seen the error
+            stop.requested = True  # once, so that the processes may finish their work
+            processes.exception()  # waits until all have ended; the run has reported an error
 
 
-def hire(
-    stage: DemoEnvironment,
+def add_partners(
+    environment: DemoEnvironment,
     *,
     close_delay: timedelta,
     refused_once: Sequence[str],
     down: tuple[timedelta, timedelta],
 ) -> None:
-    """Add the operators; their partners refuse the first notice of some tickets once.
+    """Add the operators; their partners refuse the first notice of the tickets *refused_once*.
 
-    The partner `FAILING` refuses all from *down*[0] until *down*[1] after this moment.
+    The partner `FAILING` refuses every notice from *down*[0] until *down*[1] after this moment.
     """
     vault = Vault.with_keys(read_settings().secret_key)
     person = Person("slipway demo", "the demo needs partners")
-    for guest in stage.guests:
+    for demo_partner in environment.partners:
         new = NewOperator(
-            code=guest.code,
-            url=guest.partner.url,
+            code=demo_partner.code,
+            url=demo_partner.partner.url,
             protocol="pam",
-            secret=guest.secret,
+            secret=demo_partner.secret,
             close_delay=close_delay,
         )
-        with stage.engine.begin() as connection:
+        with environment.engine.begin() as connection:
             add_operator(connection, new, vault=vault, person=person)
         for ticket_id in refused_once:
-            guest.partner.behave(Rule(Respond(503), ticket_id=ticket_id, first=1))
-        if guest.code == FAILING:
+            demo_partner.partner.behave(Rule(Respond(503), ticket_id=ticket_id, first=1))
+        if demo_partner.code == FAILING:
             now = datetime.now(UTC)
-            guest.partner.behave(Rule(Respond(503), since=now + down[0], until=now + down[1]))
+            demo_partner.partner.behave(
+                Rule(Respond(503), since=now + down[0], until=now + down[1])
+            )
 
 
-def _guest(code: str, doors: ExitStack) -> DemoPartner:
+def _partner(code: str, servers: ExitStack) -> DemoPartner:
     secret = new_secret()
-    return DemoPartner(code, secret, doors.enter_context(SimulatedPartner(secret=secret)))
+    return DemoPartner(code, secret, servers.enter_context(SimulatedPartner(secret=secret)))
 
 
 def _replace_environment(environment: dict[str, str]) -> None:
-    """The demo is all this process does: no setting of the person's shell reaches it."""
+    """Set this process's own settings: those of the person's shell must not change the demo."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
     os.environ.update(environment)

@@ -13,11 +13,11 @@ from rich.console import Console, RenderableType
 
 from models.vocabulary import Status
 from worker.cli.demo import screen
-from worker.cli.demo.run import Draw, Play, played
+from worker.cli.demo.run import DemoOptions, Draw, record_demo
 
 README: Final = Path(__file__).parents[3] / "README.md"
 BLOCK: Final = re.compile(r"(?<=<!-- demo: begin -->\n).*?(?=<!-- demo: end -->)", re.DOTALL)
-_PLAY: Final = Play(
+_OPTIONS: Final = DemoOptions(
     tickets=240, seed=1, close_delay=timedelta(seconds=10), over=timedelta(seconds=15)
 )
 _WIDTH: Final = 92
@@ -25,26 +25,29 @@ _WIDTH: Final = 92
 
 @dataclass(slots=True)
 class ScreenRecording:
-    """The pictures worth keeping, each under what it shows; the first of its kind counts."""
+    """The pictures for the README by their captions; the first of each kind is kept."""
 
     pictures: dict[str, str] = field(default_factory=dict)
 
     def note(self, picture: screen.Starting | screen.Frame) -> None:
-        """Keep *picture* if it is the first to show something."""
+        """Keep *picture* if it is the first of its kind."""
         if isinstance(picture, screen.Starting):
             return
         down = any(partner.probe_at is not None for partner in picture.partners)
-        closed = picture.books.tickets.get(Status.CLOSED, 0)
+        closed = picture.counts.tickets.get(Status.CLOSED, 0)
         if len(picture.closings) > 1 and not down and not closed:
-            self._keep("Tickets live, and the first delays run.", picture)
+            self._keep("Tickets are live, and the first close delays are running.", picture)
         elif down:
-            self._keep("One partner is down; the other does not notice.", picture)
+            self._keep("One partner is down; the other is not affected.", picture)
         elif closed and len(self.pictures) > 1:
-            self._keep("It is back: what waited was sent in order, and tickets close.", picture)
+            self._keep(
+                "It is back: the waiting notices have been sent in order, and tickets close.",
+                picture,
+            )
 
-    def _keep(self, words: str, picture: screen.Frame) -> None:
-        if words not in self.pictures:
-            self.pictures[words] = as_text(screen.as_screen(picture))
+    def _keep(self, caption: str, picture: screen.Frame) -> None:
+        if caption not in self.pictures:
+            self.pictures[caption] = as_text(screen.as_screen(picture))
 
     @contextmanager
     def canvas(self) -> Iterator[Draw]:
@@ -53,7 +56,7 @@ class ScreenRecording:
 
 
 def as_text(picture: RenderableType) -> str:
-    """*picture* as lines of text without colours."""
+    """Return *picture* as lines of text without colours."""
     paper = Console(file=StringIO(), width=_WIDTH, markup=False, highlight=False, emoji=False)
     with paper.capture() as drawn:
         paper.print(picture)
@@ -61,11 +64,13 @@ def as_text(picture: RenderableType) -> str:
 
 
 def main() -> None:
-    """Play the demo, and replace the pictures in the README by what it showed."""
+    """Run the demo, and replace the pictures in the README by those recorded."""
     recording = ScreenRecording()
-    judgement = played(_PLAY, recording.canvas)
-    recording.pictures["The verdict."] = as_text(screen.as_verdict(judgement))
-    blocks = [f"{words}\n\n```console\n{text}\n```\n" for words, text in recording.pictures.items()]
+    verdict = record_demo(_OPTIONS, recording.canvas)
+    recording.pictures["The verdict."] = as_text(screen.as_verdict(verdict))
+    blocks = [
+        f"{caption}\n\n```console\n{text}\n```\n" for caption, text in recording.pictures.items()
+    ]
     page = README.read_text(encoding="utf-8")
     README.write_text(BLOCK.sub(lambda _: "\n" + "\n".join(blocks) + "\n", page), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Shows the demo: as a live screen on a terminal, else as a line every few seconds."""
+"""Shows the demo: on a terminal as a live screen, otherwise as a line every few seconds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,16 +41,16 @@ class Frame:
     tickets: int  # in the whole demo
     close_delay: timedelta
     published: int
-    books: DemoCounts
+    counts: DemoCounts
     notices_per_second: float
     partners: Sequence[PartnerState]
     closings: Sequence[Closing]
     lives: Sequence[DemoTicket]
-    where: str
+    addresses: str
 
 
 def title(tickets: int, close_delay: timedelta) -> str:
-    """What the demo shows, in a sentence."""
+    """Describe what the demo shows."""
     return (
         f"{tickets:,} betting tickets. Backends publish what happens to each; Slipway sends it to"
         " the ticket's partner, signed and in order, and closes the ticket"
@@ -59,48 +59,50 @@ def title(tickets: int, close_delay: timedelta) -> str:
 
 
 def as_line(picture: Starting | Frame) -> str:
-    """One line of text."""
+    """Describe the picture in one line."""
     if isinstance(picture, Starting):
         ready, missing = len(picture.ready), ", ".join(picture.missing)
-        of_all = f"{ready} of {ready + len(picture.missing)} processes are ready"
-        return f"{picture.seconds:5.1f} s  {of_all}, starting {missing}"
+        progress = f"{ready} of {ready + len(picture.missing)} processes are ready"
+        return f"{picture.seconds:5.1f} s  {progress}, starting {missing}"
     frame = picture
-    counts = frame.books.tickets
-    standing = ", ".join(f"{counts.get(s, 0)} {s}" for s in _COLOURS)
-    down = "".join(f"; {one.code} is down" for one in frame.partners if one.probe_at is not None)
+    counts = frame.counts.tickets
+    states = ", ".join(f"{counts.get(status, 0)} {status}" for status in _COLOURS)
+    down = "".join(
+        f"; {partner.code} is down" for partner in frame.partners if partner.probe_at is not None
+    )
     return (
         f"{frame.seconds:5.1f} s  {frame.phase}: {frame.published} events published; of"
-        f" {frame.tickets} tickets {standing}; {frame.notices_per_second:.0f} notices/s{down}"
+        f" {frame.tickets} tickets {states}; {frame.notices_per_second:.0f} notices/s{down}"
     )
 
 
 def as_screen(picture: Starting | Frame) -> RenderableType:
-    """The whole picture."""
+    """Return the whole picture."""
     if isinstance(picture, Starting):
         return _processes(picture)
     frame = picture
-    head = Text(f"{frame.phase}, {frame.seconds:.0f} s   {frame.where}", style="dim")
+    head = Text(f"{frame.phase}, {frame.seconds:.0f} s   {frame.addresses}", style="dim")
     return Group(
         Text(title(frame.tickets, frame.close_delay)),
         head,
         Panel(_counts(frame), title="tickets by state", title_align="left"),
         Panel(_partners(frame), title="partners", title_align="left"),
         Panel(_closings(frame), title="next closings", title_align="left"),
-        Panel(_lives(frame), title="a few lives (✓ the partner took it)", title_align="left"),
+        Panel(_lives(frame), title="a few tickets (✓ delivered)", title_align="left"),
     )
 
 
-def as_verdict(judgement: DemoVerdict) -> RenderableType:
-    """The verdict, check by check."""
+def as_verdict(verdict: DemoVerdict) -> RenderableType:
+    """Return the verdict, check by check."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for check in judgement.checks:
+    for check in verdict.checks:
         mark = Text("✓", style="green") if check.kept else Text("✗", style="bold red")
         table.add_row(mark, check.promise, Text(check.numbers, style="dim"))
-    lived = ", ".join(f"{count} {way}" for way, count in sorted(judgement.lives.items()))
-    said = "Everything is right." if judgement.kept else "Something is wrong:"
-    style = "bold green" if judgement.kept else "bold red"
-    words = [Text(one) for one in judgement.violations]
-    return Group(table, Text(f"lives: {lived}"), Text(said, style=style), *words)
+    results = ", ".join(f"{count} {way}" for way, count in sorted(verdict.lives.items()))
+    conclusion = "Everything is right." if verdict.kept else "Something is wrong:"
+    style = "bold green" if verdict.kept else "bold red"
+    violations = [Text(violation) for violation in verdict.violations]
+    return Group(table, Text(f"tickets: {results}"), Text(conclusion, style=style), *violations)
 
 
 def _processes(starting: Starting) -> RenderableType:
@@ -116,13 +118,13 @@ def _processes(starting: Starting) -> RenderableType:
 def _counts(frame: Frame) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     for status, colour in _COLOURS.items():
-        count = frame.books.tickets.get(status, 0)
+        count = frame.counts.tickets.get(status, 0)
         width = round(_BAR_WIDTH * count / max(frame.tickets, 1))
         table.add_row(status, f"{count:5}", Text("█" * width, style=colour))
     table.add_row(
         "notices",
-        f"{frame.books.delivered:5}",
-        f"{frame.notices_per_second:.0f}/s, {frame.books.undelivered} waiting;"
+        f"{frame.counts.delivered:5}",
+        f"{frame.notices_per_second:.0f}/s, {frame.counts.undelivered} waiting;"
         f" {frame.published} events published",
     )
     return table
@@ -131,9 +133,9 @@ def _counts(frame: Frame) -> RenderableType:
 def _partners(frame: Frame) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for partner in frame.partners:
-        waiting = f"{partner.waiting} tickets wait for it" if partner.waiting else ""
+        waiting = f"{partner.waiting} tickets waiting" if partner.waiting else ""
         if partner.probe_at is None:
-            state = Text("takes its notices", style="green")
+            state = Text("accepts its notices", style="green")
         else:
             left = max(0.0, (partner.probe_at - frame.now).total_seconds())
             state = Text(f"is down: circuit open, next probe in {left:.0f} s", style="red")
@@ -143,10 +145,10 @@ def _partners(frame: Frame) -> RenderableType:
 
 def _closings(frame: Frame) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    for one in frame.closings:
-        left = (one.due_at - frame.now).total_seconds()
-        table.add_row(one.operator, one.ticket_id, one.result, f"in {left:.1f} s")
-    return table if frame.closings else Text("no delay is running", style="dim")
+    for closing in frame.closings:
+        left = (closing.due_at - frame.now).total_seconds()
+        table.add_row(closing.operator, closing.ticket_id, closing.result, f"in {left:.1f} s")
+    return table if frame.closings else Text("no close delay is running", style="dim")
 
 
 def _lives(frame: Frame) -> RenderableType:
@@ -158,12 +160,14 @@ def _lives(frame: Frame) -> RenderableType:
 
 def _timeline(life: DemoTicket, now: datetime) -> Text:
     """`open → win ✓ → rollback ✓ → lost ✓ → closes in 4 s`."""
-    said = Text("open")
+    timeline = Text("open")
     for step in life.steps:
-        said.append(" → ", style="dim")
-        said.append(step.action.removeprefix("ticket_"))
-        said.append(" ✓" if step.delivered else " …", style="green" if step.delivered else "yellow")
+        timeline.append(" → ", style="dim")
+        timeline.append(step.action.removeprefix("ticket_"))
+        timeline.append(
+            " ✓" if step.delivered else " …", style="green" if step.delivered else "yellow"
+        )
     if life.close_due_at is not None:
         left = max(0.0, (life.close_due_at - now).total_seconds())
-        said.append(f" → closes in {left:.0f} s", style="cyan")
-    return said
+        timeline.append(f" → closes in {left:.0f} s", style="cyan")
+    return timeline

@@ -1,4 +1,4 @@
-"""The verdict: computed from what was published, what the partners took, and the database."""
+"""The verdict: computed from what was published, what the partners received, and the database."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ ROLLED_BACK: Final = "rolled back to another result"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One promise, whether it was kept, and the numbers that say so."""
+    """One promise, whether it was kept, and the numbers that show it."""
 
     promise: str
     kept: bool
@@ -29,7 +29,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class DemoVerdict:
-    """The verdict of the whole demo. *violations*: the first ones, in words."""
+    """The verdict of the whole demo. *violations* describe the first ones."""
 
     kept: bool
     checks: tuple[Check, ...]
@@ -37,7 +37,7 @@ class DemoVerdict:
     violations: tuple[str, ...]
     partners: Verdict
     reckoning: Reckoning
-    books: DemoCounts
+    counts: DemoCounts
     seconds: float
 
 
@@ -47,9 +47,9 @@ class Evidence:
 
     published: Sequence[OutgoingEvent]
     received: Sequence[LedgerEntry]  # by all partners
-    books: DemoCounts
+    counts: DemoCounts
     left_on_stream: int
-    deaths: Sequence[str]  # of processes, in words
+    exits: Sequence[str]  # of processes, described
     close_delay: timedelta
     seconds: float
 
@@ -60,7 +60,7 @@ def judge_demo(evidence: Evidence) -> DemoVerdict:
     reckoning = reckon(evidence.published, evidence.received)
     checks = tuple(_checks(evidence, partners, reckoning))
     broken = [f"{check.promise}: {check.numbers}" for check in checks if not check.kept]
-    violations = [*broken, *partners.words, *reckoning.words, *evidence.deaths]
+    violations = [*broken, *partners.words, *reckoning.words, *evidence.exits]
     return DemoVerdict(
         kept=not broken,
         checks=checks,
@@ -68,36 +68,36 @@ def judge_demo(evidence: Evidence) -> DemoVerdict:
         violations=tuple(violations[:VIOLATIONS_MAX]) if broken else (),
         partners=partners,
         reckoning=reckoning,
-        books=evidence.books,
+        counts=evidence.counts,
         seconds=round(evidence.seconds, 1),
     )
 
 
 def _checks(evidence: Evidence, partners: Verdict, reckoning: Reckoning) -> Iterator[Check]:
     published = len(evidence.published)
-    tickets = len({_name(told) for told in evidence.published})
-    books = evidence.books
-    applied = books.events.get("applied", 0)
+    tickets = len({_ticket_of(event) for event in evidence.published})
+    counts = evidence.counts
+    applied = counts.events.get("applied", 0)
     yield Check(
         "every published event was applied",
         published > 0
-        and books.events == {"applied": published}
-        and not (books.unreadable or evidence.left_on_stream),
+        and counts.events == {"applied": published}
+        and not (counts.unreadable or evidence.left_on_stream),
         f"{published:,} published, {applied:,} applied, {evidence.left_on_stream} left",
     )
     wrong = partners.illegal + partners.changed_repeats + partners.unsigned
     yield Check(
-        "every partner's sequence is legal, and every notice was signed",
+        "every partner received a valid sequence, and every notice was signed",
         wrong == 0,
-        f"{partners.tickets:,} tickets judged, {wrong} violations",
+        f"{partners.tickets:,} tickets checked, {wrong} violations",
     )
     yield Check(
         "every final result was followed by exactly one ticket_closed",
-        partners.missing_close == 0 and partners.closed == tickets == books.tickets.get("closed"),
+        partners.missing_close == 0 and partners.closed == tickets == counts.tickets.get("closed"),
         f"{tickets:,} tickets, {partners.closed:,} closings",
     )
     yield Check(
-        f"no ticket_closed before {evidence.close_delay.total_seconds():g} s were over",
+        f"no ticket_closed before {evidence.close_delay.total_seconds():g} s had passed",
         partners.early == 0,
         f"{partners.early} early",
     )
@@ -110,8 +110,8 @@ def _checks(evidence: Evidence, partners: Verdict, reckoning: Reckoning) -> Iter
     taken = partners.results + partners.rollbacks + partners.closed
     yield Check(
         "the counts agree on both sides",
-        reckoning.balanced and books.undelivered == 0 and books.delivered == taken,
-        f"{books.delivered:,} notices sent, {taken:,} taken, {reckoning.missing} tickets missing",
+        reckoning.balanced and counts.undelivered == 0 and counts.delivered == taken,
+        f"{counts.delivered:,} notices sent, {taken:,} taken, {reckoning.missing} tickets missing",
     )
 
 
@@ -123,7 +123,7 @@ def _closed_after_rollback(received: Sequence[LedgerEntry]) -> int:
 
 
 def _lives(received: Sequence[LedgerEntry]) -> dict[str, int]:
-    """How many tickets ended with which result, and how many had another one before."""
+    """Count the tickets by their last result, and those that had another result before."""
     lives: Counter[str] = Counter()
     for actions in sequences(received).values():
         results = [action for action in actions if action in RESULTS]
@@ -133,5 +133,5 @@ def _lives(received: Sequence[LedgerEntry]) -> dict[str, int]:
     return dict(lives)
 
 
-def _name(told: OutgoingEvent) -> tuple[object, object]:
-    return told["data"]["operator"], told["data"]["ticket_id"]
+def _ticket_of(event: OutgoingEvent) -> tuple[object, object]:
+    return event["data"]["operator"], event["data"]["ticket_id"]

@@ -1,1 +1,1 @@
-"""`slipway up`: every process of the Procfile, with servers of our own if asked for."""
+"""`slipway up`: every process of the Procfile, with embedded servers on request."""

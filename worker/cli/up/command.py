@@ -1,4 +1,4 @@
-"""`slipway up`: everything, under one supervisor."""
+"""`slipway up`: every process, under one supervisor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,15 +16,15 @@ def up(
     *,
     embedded: Annotated[
         bool,
-        typer.Option("--embedded", help="With a PostgreSQL and a Valkey of our own, for this run."),
+        typer.Option("--embedded", help="Start a PostgreSQL and a Valkey for this run."),
     ] = False,
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The same, their data kept in DIR.")
+        Path | None, typer.Option(metavar="DIR", help="Like --embedded, with the data kept in DIR.")
     ] = None,
 ) -> None:
     """Run every process of the Procfile until Ctrl-C or SIGTERM: `release` first, then the rest.
 
-    A process that dies is started again: at once, then with pauses up to 5 s. A second Ctrl-C
-    does not wait for work in hand.
+    A process that exits is restarted: at once, then with pauses up to 5 s. A second Ctrl-C does not
+    wait for work in progress.
     """
     runner.run_everything(embedded=embedded, data=data)

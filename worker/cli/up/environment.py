@@ -1,4 +1,4 @@
-"""The environment in which the processes run: what is given, and what is filled in."""
+"""The environment in which the processes run: the caller's, completed."""
 
 import os
 import shlex
@@ -25,7 +25,7 @@ _ENVIRONMENT_FILE: Final = "environment"
 
 
 def with_servers(given: Mapping[str, str], servers: Servers, *, key: str) -> dict[str, str]:
-    """*given*, led to our own servers; partners on this machine are allowed unless it says more."""
+    """Return *given* with the embedded servers; partners on this machine are allowed by default."""
     environment = {name: value for name, value in given.items() if name not in overridden(given)}
     environment[PREFIX + "DATABASE_URL"] = servers.database_url
     environment[PREFIX + "REDIS_URL"] = servers.redis_url
@@ -35,52 +35,55 @@ def with_servers(given: Mapping[str, str], servers: Servers, *, key: str) -> dic
 
 
 def overridden(given: Mapping[str, str]) -> list[str]:
-    """The variables that lead to other servers than our own."""
+    """Return the variables that name other servers than the embedded ones."""
     return [PREFIX + name for name in _SERVERS if given.get(PREFIX + name)]
 
 
 def with_ports(
-    given: Mapping[str, str], data: Path | None = None, *, say: Callable[[str], None] | None = None
+    given: Mapping[str, str],
+    data: Path | None = None,
+    *,
+    report: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
-    """*given*, with a free port where it says 0: the one of the last start with *data*, if any.
+    """Return *given* with a free port for each 0: the one of the last start with *data*, if any.
 
-    *say* is called where that one is taken.
+    Calls *report* for each port of the last start that is taken.
     """
     ports = KeptPorts(None if data is None else data.expanduser() / PORTS_FILE)
     chosen = {name: ports.choose(name) for name in _PORTS if given.get(PREFIX + name) == "0"}
     for name, port in chosen.items():
         before = ports.keep(name, port)
-        if say is not None and before is not None:
-            say(moved(PREFIX + name, before, port))
+        if report is not None and before is not None:
+            report(describe_moved_port(PREFIX + name, before, port))
     return {**given, **{PREFIX + name: str(port) for name, port in chosen.items()}}
 
 
-def moved(name: str, before: int, now: int) -> str:
-    """Say that *name* does not have the port of the last start."""
-    return f"{name}: port {before} of the last start is taken, so it is {now} now"
+def describe_moved_port(name: str, before: int, now: int) -> str:
+    """Report that *name* does not have the port of the last start."""
+    return f"{name}: port {before} of the last start is taken; using {now} instead"
 
 
 def for_processes(given: Mapping[str, str], *, private: Path) -> dict[str, str]:
-    """*given*, with our own programs found first and probes and scratch files in *private*."""
+    """Return *given* with this installation's programs first, and temporary files in *private*."""
     programs = str(Path(sys.executable).parent)
     return {
         **given,
         "PATH": os.pathsep.join([programs, given.get("PATH", os.defpath)]),
-        "PYTHONUNBUFFERED": "1",  # or a line is shown when the next eight kilobytes are full
+        "PYTHONUNBUFFERED": "1",  # otherwise a line is shown only once eight kilobytes are full
         "TMPDIR": str(private),
     }
 
 
-def for_another_terminal(environment: Mapping[str, str]) -> str:
-    """Shell lines that lead a second terminal to the same servers."""
+def exports(environment: Mapping[str, str]) -> str:
+    """Return shell lines that let a second terminal use the same servers."""
     names = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PARTNER_NETWORKS")
     return "".join(
         f"export {PREFIX}{name}={shlex.quote(environment[PREFIX + name])}\n" for name in names
     )
 
 
-def kept_key(data: Path | None) -> str:
-    """The key that seals secrets: made once and kept with the data, or made for this run."""
+def load_key(data: Path | None) -> str:
+    """Return the key that encrypts secrets: kept with the data, or made for this run."""
     if data is None:
         return Fernet.generate_key().decode()
     file = data.expanduser() / _KEY_FILE
@@ -89,8 +92,8 @@ def kept_key(data: Path | None) -> str:
     return file.read_text(encoding="ascii").strip()
 
 
-def keep_environment(data: Path, lines: str) -> Path:
-    """Write *lines* for a second terminal into the data folder, for its owner alone."""
+def write_environment_file(data: Path, lines: str) -> Path:
+    """Write *lines* for a second terminal into the data folder, readable by its owner alone."""
     file = data.expanduser() / _ENVIRONMENT_FILE
     write_private(file, lines)
     return file
@@ -107,6 +110,6 @@ def write_private(file: Path, text: str) -> None:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A folder of our own for probes and scratch files, deleted at the end."""
+    """Make a folder for probes and temporary files; it is deleted at the end."""
     with TemporaryDirectory(prefix="slipway-run-", ignore_cleanup_errors=True) as name:
         yield Path(name)

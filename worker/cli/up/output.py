@@ -1,11 +1,11 @@
-"""Shows what the processes write: each line behind the name of who wrote it."""
+"""Shows the output of the processes, each line prefixed with the name of its process."""
 
 import sys
 from collections.abc import Sequence
 
 import typer
 
-OURSELVES = "slipway"
+SUPERVISOR = "slipway"
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green")
 
 
@@ -13,8 +13,8 @@ class ProcessOutput:
     """Prints lines as `name | text`, in colour on a terminal."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """*names* are those of the processes."""
-        self._width = max(map(len, [*names, OURSELVES]))
+        """*names* are the names of the processes."""
+        self._width = max(map(len, [*names, SUPERVISOR]))
         self._colours = {name: _COLOURS[n % len(_COLOURS)] for n, name in enumerate(names)}
         self._coloured = sys.stdout.isatty()
 

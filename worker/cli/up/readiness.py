@@ -1,4 +1,4 @@
-"""Which processes do not do their work yet."""
+"""Which processes are not ready yet."""
 
 import http.client
 import socket
@@ -9,19 +9,19 @@ from pathlib import Path
 
 from models.settings.settings import Settings
 
-_ANSWER_SECONDS_MAX = 2.0
+_RESPONSE_SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessReadiness:
-    """Asks the processes called *names*, whose probe files lie below *private*."""
+    """Checks the processes called *names*, whose probe files are below *private*."""
 
     settings: Settings
     private: Path
     names: Sequence[str]
 
     def missing(self) -> list[str]:
-        """Those that are not ready. Takes up to 2 s for each that hangs."""
+        """Return those that are not ready. Takes up to 2 s for each that hangs."""
         return [name for name in self.names if not self._is_ready(name)]
 
     def _is_ready(self, name: str) -> bool:
@@ -37,29 +37,29 @@ class ProcessReadiness:
 
     @property
     def host(self) -> str:
-        """The address to ask: this machine, when the processes listen on all addresses."""
-        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-        return everywhere.get(self.settings.bind_address, self.settings.bind_address)
+        """The address to check: this machine, if the processes listen on all addresses."""
+        wildcards = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+        return wildcards.get(self.settings.bind_address, self.settings.bind_address)
 
     def _has_probe(self, pattern: str) -> bool:
         return any(self.private.glob(f"slipway-*/{pattern}"))
 
     def _gateway_is_ready(self) -> bool:
-        call = http.client.HTTPConnection(
-            self.host, self.settings.gateway_port, timeout=_ANSWER_SECONDS_MAX
+        connection = http.client.HTTPConnection(
+            self.host, self.settings.gateway_port, timeout=_RESPONSE_SECONDS_MAX
         )
         try:
-            call.request("GET", "/readyz")
-            return call.getresponse().status == HTTPStatus.OK
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
         finally:
-            call.close()
+            connection.close()
 
 
 def _listens(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host, port), timeout=_ANSWER_SECONDS_MAX).close()
+        socket.create_connection((host, port), timeout=_RESPONSE_SECONDS_MAX).close()
     except OSError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Runs every process of the Procfile until told to stop."""
+"""Runs every process of the Procfile until it receives a signal to stop."""
 
 import os
 import signal
@@ -13,35 +13,47 @@ from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
 from worker.cli.errors import Failed, WrongUsage
 from worker.cli.output import remark
-from worker.cli.up import environment as surroundings
-from worker.cli.up.output import OURSELVES, ProcessOutput
+from worker.cli.up.environment import (
+    ROOT,
+    describe_moved_port,
+    exports,
+    for_processes,
+    load_key,
+    overridden,
+    private_folder,
+    with_ports,
+    with_servers,
+    write_environment_file,
+)
+from worker.cli.up.output import SUPERVISOR, ProcessOutput
 from worker.cli.up.readiness import ProcessReadiness
 from worker.local.servers import embedded_servers
 from worker.local.supervisor.procfile import Procfile, read_procfile
-from worker.local.supervisor.runner import Say, Stop, Supervisor
+from worker.local.supervisor.runner import Stop, Supervisor, WriteLine
 
-_LOOK_SECONDS = 0.3  # between two looks at who is ready
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_POLL_SECONDS = 0.3  # between two checks of which processes are ready
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_everything(*, embedded: bool, data: Path | None) -> None:
     """Run `release`, then the rest, until SIGINT or SIGTERM; return when all have ended.
 
-    *embedded*: with servers of our own, whose data live in *data*, or for this run only. Raises
-    WrongUsage when a setting is missing or wrong, Failed when `release` fails.
+    If *embedded*, they use embedded servers; these keep their data in *data*, if given. Raises
+    WrongUsage if a setting is missing or wrong, Failed if `release` fails.
     """
-    procfile = read_procfile(surroundings.ROOT / "Procfile")
+    procfile = read_procfile(ROOT / "Procfile")
     with stopped_by_signals() as stop, ExitStack() as servers:
         if embedded or data is not None:
-            os.environ.update(servers.enter_context(_own_servers(data)))
-        os.environ.update(surroundings.with_ports(os.environ, data, say=remark))
+            os.environ.update(servers.enter_context(_embedded_servers(data)))
+        os.environ.update(with_ports(os.environ, data, report=remark))
         settings = _settings(embedded=embedded or data is not None)
-        lines = ProcessOutput([line.name for line in procfile.processes])
-        with surroundings.private_folder() as private:
+        output = ProcessOutput([line.name for line in procfile.processes])
+        with private_folder() as private:
             names = [line.name for line in procfile.processes]
             readiness = ProcessReadiness(settings, private, names)
-            company = RunContext(private, os.environ, lines)
-            supervise(procfile, company, stop=stop, then=_teller(readiness, lines, stop))
+            context = RunContext(private, os.environ, output)
+            announce = _announcer(readiness, output, stop)
+            supervise(procfile, context, stop=stop, on_release=announce)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,39 +62,43 @@ class RunContext:
 
     private: Path
     environment: Mapping[str, str]
-    say: Say
+    write_line: WriteLine
 
 
 def supervise(
-    procfile: Procfile, company: RunContext, *, stop: Stop, then: Callable[[], None] | None = None
+    procfile: Procfile,
+    context: RunContext,
+    *,
+    stop: Stop,
+    on_release: Callable[[], None] | None = None,
 ) -> None:
-    """Run *procfile* until *stop* is asked; *then* is called when `release` has done its work.
+    """Run *procfile* until *stop* is requested; call *on_release* when `release` has succeeded.
 
     Raises Failed when `release` fails.
     """
     supervisor = Supervisor(
-        environment=surroundings.for_processes(company.environment, private=company.private),
-        folder=surroundings.ROOT,
-        say=company.say,
-        discard=company.private,
+        environment=for_processes(context.environment, private=context.private),
+        folder=ROOT,
+        write_line=context.write_line,
+        discard=context.private,
     )
     if procfile.release is not None:
         code = supervisor.run_to_end(procfile.release, stop=stop)
-        if code and not stop.asked:
+        if code and not stop.requested:
             raise Failed(
                 f"{procfile.release.command!r} ended with exit code {code}, so nothing else was"
-                " started; its lines above say why"
+                " started; see its output above"
             )
-    if then is not None:
-        then()
+    if on_release is not None:
+        on_release()
     supervisor.run(procfile.processes, stop=stop)
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[Stop]:
-    """While this lasts, SIGINT, SIGTERM and SIGHUP ask the Stop; a second one is in a hurry."""
+    """While this lasts, SIGINT, SIGTERM and SIGHUP request the Stop; a second skips the grace."""
     stop = Stop()
-    before = {number: signal.signal(number, lambda *_: stop.ask()) for number in _ENDING}
+    before = {number: signal.signal(number, lambda *_: stop.request()) for number in _STOP_SIGNALS}
     try:
         yield stop
     finally:
@@ -91,23 +107,23 @@ def stopped_by_signals() -> Iterator[Stop]:
 
 
 @contextmanager
-def _own_servers(data: Path | None) -> Iterator[dict[str, str]]:
-    """Start servers of our own; tell a second terminal how to reach them."""
-    for name in surroundings.overridden(os.environ):
-        remark(f"{name} is set, but not used: the servers are our own")
+def _embedded_servers(data: Path | None) -> Iterator[dict[str, str]]:
+    """Start embedded servers, and print how a second terminal can use them."""
+    for name in overridden(os.environ):
+        remark(f"{name} is ignored: this run uses embedded servers")
         del os.environ[name]
     remark("starting PostgreSQL and Valkey")
     with embedded_servers(data) as servers:
         for server in (servers.postgres, servers.valkey):
             if server.port_before is not None:
-                remark(surroundings.moved(server.name, server.port_before, server.port))
-        key = surroundings.kept_key(data)
-        environment = surroundings.with_servers(os.environ, servers, key=key)
-        lines = surroundings.for_another_terminal(environment)
+                remark(describe_moved_port(server.name, server.port_before, server.port))
+        key = load_key(data)
+        environment = with_servers(os.environ, servers, key=key)
+        lines = exports(environment)
         if data is None:
             remark(f"in another terminal, to use `slipway` with these servers:\n{lines}")
         else:
-            file = surroundings.keep_environment(data, lines)
+            file = write_environment_file(data, lines)
             remark(f"in another terminal, to use `slipway` with these servers: . {file}")
         yield environment
 
@@ -116,32 +132,34 @@ def _settings(*, embedded: bool) -> Settings:
     try:
         return read_settings()
     except InvalidSettings as wrong:
-        hint = "" if embedded else "\nWithout servers at hand, try: slipway up --embedded"
+        hint = "" if embedded else "\nTo use embedded servers: slipway up --embedded"
         raise WrongUsage(f"{wrong}{hint}") from None
 
 
-def _teller(readiness: ProcessReadiness, say: Say, stop: Stop) -> Callable[[], None]:
-    """What starts a thread that says, once, that all are ready."""
+def _announcer(
+    readiness: ProcessReadiness, write_line: WriteLine, stop: Stop
+) -> Callable[[], None]:
+    """Return a function that starts a thread, which reports when all processes are ready."""
 
-    def tell() -> None:
+    def announce() -> None:
         pause = threading.Event()
         while readiness.missing():
-            if stop.asked:
+            if stop.requested:
                 return
-            pause.wait(_LOOK_SECONDS)
-        say(OURSELVES, f"ready: {addresses(readiness)}")
+            pause.wait(_POLL_SECONDS)
+        write_line(SUPERVISOR, f"ready: {addresses(readiness)}")
 
-    return threading.Thread(target=tell, daemon=True).start
+    return threading.Thread(target=announce, daemon=True).start
 
 
 def pages(readiness: ProcessReadiness) -> str:
-    """Where a browser finds the parts that have pages."""
+    """Return the addresses of the processes that serve pages."""
     settings, host = readiness.settings, readiness.host
     return f"gateway http://{host}:{settings.gateway_port}, flower http://{host}:{settings.flower_port}"
 
 
 def addresses(readiness: ProcessReadiness) -> str:
-    """Where all the parts are to be found, without passwords."""
+    """Return the addresses of the processes and servers, without passwords."""
     database = urlsplit(readiness.settings.database_url)
     redis = urlsplit(readiness.settings.redis_url)
     servers = (

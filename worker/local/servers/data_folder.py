@@ -1,12 +1,12 @@
-"""The folder in which both servers keep their data: made, locked, and handed over to their user.
+"""The folder in which both servers keep their data: made, locked, and given to their user.
 
-    DATA/lock        held by whoever runs the servers, until the last of them has ended
+    DATA/lock        held by the process that runs the servers, until the last of them has ended
     DATA/password    one random password for both servers, readable by their user alone
     DATA/valkey.conf written before every start, readable likewise
     DATA/postgres    and DATA/valkey: what the servers keep
-    DATA/ports       the port of each server, the same at every start while nobody else takes it
+    DATA/ports       the port of each server, the same at every start unless it is taken
     DATA/binaries    a copy of the servers, only where their user cannot reach the installed ones
-    DATA/*.log       what the servers say; *.log.previous: said before the last start
+    DATA/*.log       the servers' logs; *.log.previous: from before the last start
 
 Folders made here belong to the servers' user or let it pass; the mode of any other folder is
 left as it is, and when one is in the way the error names it.
@@ -27,7 +27,7 @@ from worker.local.servers.errors import DataFolderUnusable
 from worker.local.servers.ports import KeptPorts
 from worker.local.servers.privileges import Account, barrier, server_account
 
-# A killed starter's servers hold the lock until they have ended (leashed.PATIENCE_SECONDS).
+# A killed starter's servers hold the lock until they have ended (orphan_guard.PATIENCE_SECONDS).
 LOCK_SECONDS_MAX = 15.0
 LOCK_POLL_SECONDS = 0.05
 
@@ -44,7 +44,7 @@ class DataFolder:
     path: Path
     account: Account | None  # None: the servers run as the caller
     password: str = field(repr=False)
-    lock: int  # file descriptor; see leashed.Launch
+    lock: int  # file descriptor; see orphan_guard.Launch
     kept: bool
 
     @property
@@ -62,7 +62,7 @@ class DataFolder:
         room = self.path / name
         if not room.exists():
             room.mkdir(mode=0o700)
-            hand_over(room, self.account)
+            give_to(room, self.account)
         return room
 
 
@@ -85,8 +85,8 @@ def data_folder(data: Path | None, *, within: Path | None) -> Iterator[DataFolde
         shutil.rmtree(private, ignore_errors=True)
 
 
-def hand_over(path: Path, account: Account | None) -> None:
-    """Make *account* the owner of something made here."""
+def give_to(path: Path, account: Account | None) -> None:
+    """Make *account* the owner of a file or folder made here."""
     if account is not None:
         os.chown(path, account.uid, account.gid)
 
@@ -165,6 +165,6 @@ def _password(path: Path, account: Account | None) -> str:
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=0o600, exist_ok=False)
     fresh.write_text(password)
-    hand_over(fresh, account)
+    give_to(fresh, account)
     fresh.rename(path)
     return password

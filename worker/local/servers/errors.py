@@ -2,7 +2,7 @@
 
 
 class EmbeddedError(Exception):
-    """The embedded servers cannot be had here; the message says why and what to do."""
+    """The embedded servers cannot run here; the message says why and what to do."""
 
 
 class EmbeddedMissing(EmbeddedError):
@@ -10,8 +10,8 @@ class EmbeddedMissing(EmbeddedError):
 
 
 class DataFolderUnusable(EmbeddedError):
-    """The data folder is in use, belongs to somebody else, or is out of the servers' reach."""
+    """The data folder is in use, belongs to another user, or cannot be reached by the servers."""
 
 
 class ServerFailed(EmbeddedError):
-    """A server ended, or stayed silent, while it was being started."""
+    """A server ended, or did not become ready, while it was being started."""

@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: a port, a log, starting again after a crash."""
+"""What the embedded servers have in common: a port, a log, a restart after a crash."""
 
 import logging
 import signal
@@ -6,50 +6,50 @@ import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from worker.local.orphan_guard import CannotStart, GuardedProcess, Launch
 from worker.local.servers.binaries import ENVIRONMENT
 from worker.local.servers.data_folder import DataFolder
 from worker.local.servers.errors import ServerFailed
-from worker.local.servers.guarded import Launch, Leashed
 
 log = logging.getLogger(__name__)
 
 START_SECONDS_MAX = 60.0  # recovery after a crash included
 READY_POLL_SECONDS = 0.01
-AGAIN_SECONDS = 0.1
+RETRY_SECONDS = 0.1
 LOG_TAIL_CHARACTERS = 2_000
 
-# What ends a start but passes: another process was quicker with the port, or children of a
-# killed PostgreSQL have not noticed yet.
+# Why a start may fail once and succeed later: another process has just taken the port, or children
+# of a killed PostgreSQL have not ended yet.
 TAKEN = "Address already in use"
 PASSING = (TAKEN, "pre-existing shared memory block")
 
 
 class LocalServer(ABC):
-    """One server on 127.0.0.1, ended by this process or with it. Not for sharing by threads."""
+    """One server on 127.0.0.1, ended by this process or with it. Not shared between threads."""
 
     def __init__(self, name: str, home: DataFolder, farewell: signal.Signals) -> None:
         """Prepare; nothing runs before `start`. *farewell* is the signal that ends it."""
         self._name = name
         self._home = home
         self._farewell = farewell
-        self._process: Leashed | None = None
+        self._process: GuardedProcess | None = None
         self._port: int | None = None
         self._port_before: int | None = None
 
     @property
     def port(self) -> int:
-        """The TCP port; fixed from the first start on, so that clients find it again."""
+        """The TCP port: the same after every restart, so that clients find it again."""
         assert self._port is not None, "a server has its port once it was started"
         return self._port
 
     @property
     def port_before(self) -> int | None:
-        """The port of the last start with these data, where this one had to take another."""
+        """The port of the last start with this data, if it was taken and another one was chosen."""
         return self._port_before
 
     @property
     def name(self) -> str:
-        """What its log, its folder and its kept port are called."""
+        """The name of its log, of its folder and of its port in the list of ports."""
         return self._name
 
     @property
@@ -60,7 +60,7 @@ class LocalServer(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether the server's process lives."""
+        """Whether the server's process is running."""
         return self._process is not None and not self._process.ended
 
     @property
@@ -69,34 +69,37 @@ class LocalServer(ABC):
         return self._home.path / f"{self._name}.log"
 
     def start(self) -> None:
-        """Start, or start again with the same port and data; returns when it accepts clients.
+        """Start, or restart with the same port and data; return when it accepts clients.
 
-        Does nothing when it is running. Raises ServerFailed with the end of the server's log.
+        Does nothing if it is running. Raises ServerFailed with the end of the server's log.
         """
         deadline = time.monotonic() + START_SECONDS_MAX
         refused: set[int] = set()
         while not self.running:
             port = self._port or self._home.ports.choose(self._name, refused=refused)
-            said = self.log_file.stat().st_size if self.log_file.exists() else 0
-            self._process = Leashed(self._launch(port))
+            logged = self.log_file.stat().st_size if self.log_file.exists() else 0
+            try:
+                self._process = GuardedProcess(self._launch(port))
+            except CannotStart as problem:
+                raise ServerFailed(str(problem)) from problem
             if self._waited_until_ready(self._process, port, deadline):
                 self._port = port
                 self._port_before = self._home.ports.keep(self._name, port) or self._port_before
                 log.debug("embedded_server_ready", extra={"server": self._name, "port": port})
                 return
             self._process.end()
-            complaint = self.log_file.read_bytes()[said:].decode(errors="replace")
-            passing = any(words in complaint for words in PASSING)
+            complaint = self.log_file.read_bytes()[logged:].decode(errors="replace")
+            passing = any(message in complaint for message in PASSING)
             if TAKEN in complaint:
                 refused.add(port)
             if not passing or time.monotonic() > deadline:
                 tail = complaint[-LOG_TAIL_CHARACTERS:].strip()
-                raise ServerFailed(f"the embedded {self._name} did not start; it said:\n{tail}")
-            log.info("embedded_server_again", extra={"server": self._name, "port": port})
-            time.sleep(AGAIN_SECONDS)
+                raise ServerFailed(f"the embedded {self._name} did not start; its log:\n{tail}")
+            log.info("embedded_server_restarting", extra={"server": self._name, "port": port})
+            time.sleep(RETRY_SECONDS)
 
     def stop(self) -> None:
-        """End the server in its own orderly way, killing it if that takes too long."""
+        """Shut the server down in good order; kill it if that takes too long."""
         if self._process is not None:
             self._process.end()
             self._process = None
@@ -113,24 +116,26 @@ class LocalServer(ABC):
 
     @abstractmethod
     def _ready(self, pid: int, port: int) -> bool:
-        """Tell whether the process *pid* accepts clients on *port*."""
+        """Return whether the process *pid* accepts clients on *port*."""
 
     def _environment(self) -> dict[str, str]:
         return ENVIRONMENT
 
     def _launch(self, port: int) -> Launch:
+        account = self._home.account
         return Launch(
             command=self._command(port),
             environment=self._environment(),
             folder=self._home.room(self._name),
             log=self.log_file,
-            account=self._home.account,
+            uid=None if account is None else account.uid,
+            gid=None if account is None else account.gid,
             lock=self._home.lock,
             farewell=self._farewell,
             discard=None if self._home.kept else self._home.path,
         )
 
-    def _waited_until_ready(self, process: Leashed, port: int, deadline: float) -> bool:
+    def _waited_until_ready(self, process: GuardedProcess, port: int, deadline: float) -> bool:
         while time.monotonic() < deadline:
             if process.ended:
                 return False

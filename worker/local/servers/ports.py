@@ -17,10 +17,10 @@ TRIES_MAX = 200
 
 
 def free_port() -> int:
-    """Return a TCP port on which nobody listens at this moment.
+    """Return a TCP port on which no program listens at this moment.
 
-    Somebody else may take it before the caller does: whoever starts a server on it tries again
-    with another. Drawn from the system's randomness, so that two processes with the same seed
+    Another program may take it before the caller does: a caller that starts a server on it tries
+    again with another. Drawn from the system's randomness, so that two processes with the same seed
     draw differently. Raises OSError when no free port was found in TRIES_MAX draws.
     """
     for _ in range(TRIES_MAX):
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True, slots=True)
 class KeptPorts:
-    """A port for each name, the same at every start, so that addresses once given stay right.
+    """A port for each name, the same at every start, so that addresses stay valid.
 
     Kept in *file*, a line `NAME PORT` for each; None: nothing is kept.
     """

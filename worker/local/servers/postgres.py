@@ -21,7 +21,7 @@ PID_LINE, STATUS_LINE = 0, 7
 
 SETTINGS = {
     "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",  # a socket's path has a length limit, and nobody needs one
+    "unix_socket_directories": "",  # a socket's path has a length limit, and none is needed
     "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -30,7 +30,7 @@ SETTINGS = {
     "io_method": "sync",  # three processes fewer; nothing here reads ahead
 }
 DURABLE = {"shared_buffers": "128MB"}
-# For data that nobody misses after a crash of the machine. A killed server still loses nothing:
+# For data that need not survive a crash of the machine. A killed server still loses nothing:
 # what it committed is with the kernel, as long as a COMMIT waits for that (synchronous_commit).
 FRAGILE = {
     "shared_buffers": "32MB",
@@ -42,7 +42,7 @@ FRAGILE = {
 
 
 class PostgresServer(LocalServer):
-    """PostgreSQL 18 with a superuser `slipway` who has a random password, UTF-8, locale C."""
+    """PostgreSQL 18 with the superuser `slipway`, a random password, UTF-8, locale C."""
 
     def __init__(self, home: DataFolder, binaries: Binaries, *, durable: bool) -> None:
         """Prepare; *durable* keeps what is committed even when the machine crashes."""
@@ -70,11 +70,11 @@ class PostgresServer(LocalServer):
 
     def _environment(self) -> dict[str, str]:
         # A crash leaves the dead server's pid behind, and by now it may be another process's:
-        # PostgreSQL would take that for itself, still running. Our lock on the folder says that
-        # it is not, and PostgreSQL ignores the pid that it is told here (pg_ctl does the same),
-        # but still makes sure that no orphaned child of the dead one is at work.
-        left = self._pid_file()
-        return {**ENVIRONMENT, "PG_GRANDPARENT_PID": left[PID_LINE]} if left else ENVIRONMENT
+        # PostgreSQL would take that for itself, still running. Our lock on the folder rules this
+        # out, and PostgreSQL ignores the pid that it is given here (pg_ctl does the same), but
+        # still checks that no orphaned child of the dead server is running.
+        lines = self._pid_file()
+        return {**ENVIRONMENT, "PG_GRANDPARENT_PID": lines[PID_LINE]} if lines else ENVIRONMENT
 
     def _ready(self, pid: int, port: int) -> bool:  # noqa: ARG002 - its pid file says enough
         lines = self._pid_file()
@@ -112,5 +112,5 @@ class PostgresServer(LocalServer):
         except (OSError, subprocess.TimeoutExpired) as problem:
             raise ServerFailed(f"initdb failed: {problem}") from problem
         if made.returncode != 0:
-            raise ServerFailed(f"initdb failed; it said:\n{made.stdout.strip()}")
+            raise ServerFailed(f"initdb failed; its output:\n{made.stdout.strip()}")
         fresh.rename(self._cluster)

@@ -1,4 +1,4 @@
-"""Whom the servers run as: PostgreSQL refuses to run as root, and Valkey has no need to."""
+"""The user the servers run as: PostgreSQL refuses to run as root, and Valkey has no need to."""
 
 import os
 import pwd
@@ -21,7 +21,7 @@ class Account:
 
 
 def server_account(kept: Path | None) -> Account | None:
-    """Return the account for the servers; None when the caller is unprivileged already.
+    """Return the account for the servers. Returns None if the caller is unprivileged already.
 
     For root: the owner of *kept*, a folder that an earlier start may have filled, else `nobody`,
     else the first unprivileged user of the machine. No user is ever created. Raises EmbeddedError
@@ -74,8 +74,8 @@ def run_as(
 def barrier(folder: Path, account: Account | None) -> Path | None:
     """Return the first folder on the way to *folder* that *account* may not enter, if any.
 
-    Asked of the system itself (a shell tries to enter), not computed from mode bits: access lists
-    and mounts have their say too.
+    A shell tries to enter each; mode bits would not suffice, since access lists and mounts count
+    too.
     """
     if account is None or _may_enter(folder, account):
         return None

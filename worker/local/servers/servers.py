@@ -27,13 +27,13 @@ def embedded_servers(
 ) -> Iterator[Servers]:
     """Run a PostgreSQL and a Valkey of our own on free ports of 127.0.0.1.
 
-    *data*: where to keep their data; the next call with the same folder finds it again, after a
-    crash too. None: a private folder, deleted at the end, *within* another one (None: where this
-    machine keeps temporary files). *durable*: PostgreSQL flushes every commit to the disk; None:
-    only when the data is kept.
+    *data* is where to keep their data; the next call with the same folder finds it again, after a
+    crash too. Without it they use a private folder, deleted at the end, *within* another one (by
+    default, the machine's temporary folder). If *durable*, PostgreSQL flushes every commit to the
+    disk; by default only if the data is kept.
 
-    Works as root (the servers run as an unprivileged user then) and as anyone else, any number of
-    times at once. However this process ends, the servers end with it. Raises EmbeddedMissing,
+    Works as root (then the servers run as an unprivileged user) and as any other user, any number
+    of times at once. However this process ends, the servers end with it. Raises EmbeddedMissing,
     DataFolderUnusable or ServerFailed, all EmbeddedError.
     """
     with data_folder(data, within=within) as home, ExitStack() as endings:

@@ -8,7 +8,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from worker.local.servers.binaries import Binaries
-from worker.local.servers.data_folder import DataFolder, hand_over
+from worker.local.servers.data_folder import DataFolder, give_to
 from worker.local.servers.local_server import LocalServer
 from worker.local.servers.ports import LOOPBACK
 
@@ -42,14 +42,14 @@ class ValkeyServer(LocalServer):
         return f"redis://default:{self._home.password}@{LOOPBACK}:{self.port}/0"
 
     def _command(self, port: int) -> list[str]:
-        # A file, not arguments: `ps` shows those to everybody. And not in the server's own room,
-        # where root would write through whatever the server's user has put in its place.
+        # A file, not arguments: `ps` shows those to every user. And not in the server's own folder,
+        # where root would write through a link that the server's user has put in its place.
         settings = {**SETTINGS, "port": str(port), "requirepass": json.dumps(self._home.password)}
         configuration = self._home.path / "valkey.conf"
         configuration.unlink(missing_ok=True)
         configuration.touch(mode=0o600, exist_ok=False)
         configuration.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-        hand_over(configuration, self._home.account)
+        give_to(configuration, self._home.account)
         return [str(self._binaries.valkey), str(configuration)]
 
     def _ready(self, pid: int, port: int) -> bool:
@@ -65,5 +65,5 @@ class ValkeyServer(LocalServer):
             try:
                 client.exists("anything")  # INFO answers while the data is still being loaded
                 return int(client.info("server")["process_id"]) == pid
-            except redis.RedisError:  # not listening yet, still loading, or somebody else's
+            except redis.RedisError:  # not listening yet, still loading, or another server
                 return False

@@ -1,5 +1,5 @@
 """Runs the processes of a Procfile side by side until told to stop (`slipway up`, `slipway demo`).
 
-`procfile` reads the file, `restart` decides when a dead process comes back, `child` is one running
-process, `leash` ends what a killed supervisor leaves behind, `runner` puts them together.
+`procfile` reads the file, `child` is one running process, `runner` starts, restarts and ends them.
+`worker.local.orphan_guard` ends what a killed supervisor leaves behind.
 """

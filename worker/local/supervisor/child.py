@@ -7,14 +7,14 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from worker.local.supervisor.orphan_guard import Leash
+from worker.local.orphan_guard import GroupGuard
 from worker.local.supervisor.procfile import ProcessLine
 
 LINE_BYTES_MAX = 64 * 1024  # a longer line is shown in pieces
 READ_BYTES_MAX = 64 * 1024
 LAST_READS_MAX = 64  # a pipe holds no more
-# Waits for the word that it is on the leash, so that no moment is left in which the supervisor's
-# death would leave it behind; then becomes the program itself: signals reach it, not a shell.
+# Waits until the guard watches it, so that the supervisor's death at no moment leaves it behind;
+# then becomes the program itself, so that signals reach the program and not a shell.
 _START = 'read -r _go && exec </dev/null && eval "exec $0"'
 
 
@@ -22,10 +22,10 @@ class Child:
     """A process in a session of its own: a terminal's Ctrl-C reaches the supervisor only."""
 
     def __init__(
-        self, line: ProcessLine, *, environment: Mapping[str, str], folder: Path, leash: Leash
+        self, line: ProcessLine, *, environment: Mapping[str, str], folder: Path, guard: GroupGuard
     ) -> None:
         """Start *line* in *folder*."""
-        self._leash = leash
+        self._guard = guard
         self._rest = b""
         self.output_ended = False
         self._process = subprocess.Popen(
@@ -41,52 +41,52 @@ class Child:
         assert self._process.stdout is not None, "opened with stdout=PIPE"
         self._output = self._process.stdout
         os.set_blocking(self._output.fileno(), False)
-        leash.put_on(self.id)
-        with contextlib.suppress(BrokenPipeError):  # it died already: `code` will tell
+        guard.watch(self.id)
+        with contextlib.suppress(BrokenPipeError):  # it has ended already: see `code`
             self._process.stdin.write(b"go\n")
             self._process.stdin.close()
 
     @property
     def id(self) -> int:
-        """Its process id, and the number of its group."""
+        """The process id, and the number of its group."""
         return self._process.pid
 
     def fileno(self) -> int:
-        """The descriptor of its output, for a selector."""
+        """Return the descriptor of its output, for a selector."""
         return self._output.fileno()
 
     def code(self) -> int | None:
-        """Its exit code, negative for a signal; none while it runs."""
+        """Return its exit code, negative for a signal; None while it runs."""
         return self._process.poll()
 
     def lines(self) -> Iterator[str]:
-        """The complete lines it has written since the last call. Never waits."""
+        """Return the complete lines it has written since the last call. Never waits."""
         try:
-            chunk = os.read(self._output.fileno(), READ_BYTES_MAX)
+            output = os.read(self._output.fileno(), READ_BYTES_MAX)
         except BlockingIOError:
             return
-        self.output_ended = not chunk
-        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        self.output_ended = not output
+        *whole, self._rest = (self._rest + output).split(b"\n")
         if len(self._rest) > LINE_BYTES_MAX:
             whole.append(self._rest)
             self._rest = b""
         for line in whole:
             yield line.decode(errors="replace").rstrip("\r")
 
-    def ask_to_end(self) -> None:
-        """SIGTERM to the program alone: a pool's children are its own to stop."""
+    def terminate(self) -> None:
+        """Send SIGTERM to the program alone: a pool stops its own children."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.id, signal.SIGTERM)
 
     def finish(self) -> Iterator[str]:
-        """End what is left of its group, reap it, and give its last lines.
+        """End what is left of its group, reap it, and return its last lines.
 
-        Must be called once for every child; afterwards it is off the leash.
+        Must be called once for every child; afterwards the guard no longer watches it.
         """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.id, signal.SIGKILL)
         self._process.wait()
-        self._leash.take_off(self.id)
+        self._guard.forget(self.id)
         for _ in range(LAST_READS_MAX):
             before = self._rest
             last = list(self.lines())

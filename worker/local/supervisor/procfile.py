@@ -29,7 +29,7 @@ class Procfile:
 
 
 def read_procfile(path: Path) -> Procfile:
-    """The Procfile at *path*. Raises ProcfileError when it is not there or cannot be read."""
+    """Read the Procfile at *path*. Raises ProcfileError if it is missing or cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as refusal:
@@ -39,7 +39,7 @@ def read_procfile(path: Path) -> Procfile:
 
 
 def parse_procfile(text: str, *, source: str) -> Procfile:
-    """The processes in *text*, in its order. Raises ProcfileError; *source* is for its message."""
+    """Return the processes in *text*, in its order. Raises ProcfileError, which names *source*."""
     lines: dict[str, ProcessLine] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
@@ -54,7 +54,7 @@ def parse_procfile(text: str, *, source: str) -> Procfile:
             raise ProcfileError(message)
         name, command = match.groups()
         if name in lines:
-            message = f"{source}, line {number}: a process called {name!r} stands above already"
+            message = f"{source}, line {number}: a process called {name!r} appears above already"
             raise ProcfileError(message)
         lines[name] = ProcessLine(name, command)
     release = lines.pop(RELEASE, None)
