@@ -18,7 +18,10 @@ def why_not_closed(history: TicketHistory, *, now: datetime) -> str:
         case Status.ABSENT:
             parts = [f"not opened yet: {_absent(history)}"]
         case Status.NEW:
-            parts = ["new: it opens when the partner answers 200", *_undelivered(history, now)]
+            parts = [
+                "new: it opens when the partner responds with 200",
+                *_undelivered(history, now),
+            ]
         case Status.RESERVED:
             parts = ["reserved: it waits for ticket_paid", *_undelivered(history, now)]
         case Status.OPEN:

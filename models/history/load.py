@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 from unicodedata import normalize
 
 from sqlalchemy import Connection
+from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -34,6 +35,9 @@ from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 T = TypeVar("T")
 TICKETS_MAX: Final = 50  # operators that use the same ticket id
 FACTS_MAX: Final = 500  # of each kind and ticket; the newest
+# Columns that may be large and that no history shows are not read.
+WITHOUT_BODY: Final = defer(cast("QueryableAttribute[str]", Notice.body), raiseload=True)
+_WITHOUT_RAW: Final = defer(cast("QueryableAttribute[bytes]", RejectedInput.raw), raiseload=True)
 
 
 def load_histories(
@@ -62,7 +66,10 @@ def _history(session: Session, ticket: Ticket, operator: Operator) -> TicketHist
     )
     notices = _newest(
         session,
-        select(Notice).where(Notice.ticket == ticket.id).order_by(col(Notice.number).desc()),
+        select(Notice)
+        .options(WITHOUT_BODY)
+        .where(Notice.ticket == ticket.id)
+        .order_by(col(Notice.number).desc()),
     )
     attempts = _newest(
         session,
@@ -79,6 +86,7 @@ def _history(session: Session, ticket: Ticket, operator: Operator) -> TicketHist
     refused = _newest(
         session,
         select(RejectedInput)
+        .options(_WITHOUT_RAW)
         .where(RejectedInput.ticket_id == ticket.ticket_id)
         .where(RejectedInput.operator == operator.code)
         .order_by(col(RejectedInput.id).desc()),

@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 from sqlmodel import Session, col, or_, select
 
+from models.history.load import WITHOUT_BODY
 from models.history.ticket_status import TICKET_STATUS
 from models.history.values import AttemptFact
 from models.operators.interventions import Change, Person, record_intervention
@@ -113,6 +114,7 @@ def find_dead(connection: Connection, notice_id: int) -> DeadNoticeHistory:
         ).all()
         waiting = session.exec(
             select(Notice)
+            .options(WITHOUT_BODY)
             .where(Notice.ticket == ticket, Notice.number > row["number"])
             .where(or_(col(Notice.ended).is_(None), Notice.ended == NoticeEnd.DEAD))
             .order_by(col(Notice.number))

@@ -134,7 +134,7 @@ def test_a_delivered_result_names_the_closing_time():
             ticket(Status.NEW),
             (notice(Action.CREATE, leased_until=NOW + timedelta(seconds=5)),),
             (
-                "new: it opens when the partner answers 200; the partner has not accepted"
+                "new: it opens when the partner responds with 200; the partner has not accepted"
                 " ticket_create yet (being sent now)."
             ),
         ),
