@@ -64,14 +64,14 @@ def test_a_real_prometheus_reaches_every_process(watched, prometheus):
     assert len(prometheus.ask("up == 1")) == len(watched.pages)
 
 
-def test_every_kind_of_process_says_what_it_is(watched):
+def test_every_kind_of_process_names_itself(watched):
     for process in watched.pages:
         (build,) = watched.metrics(process)["slipway_build_info"]
         assert build[0]["process"] == process
         assert build[0]["version"] != "unknown"
 
 
-def test_what_was_done_is_counted_once_and_where_it_was_done(watched):
+def test_work_is_counted_once_by_the_process_that_did_it(watched):
     def counted() -> bool:
         assert watched.value("intake", "slipway_events_total") == TICKETS + 4
         assert watched.value("intake", "slipway_events_total", outcome="parked") == 1
@@ -93,7 +93,7 @@ def test_what_was_done_is_counted_once_and_where_it_was_done(watched):
     eventually(counted)
 
 
-def test_what_stands_in_the_servers_is_shown_by_the_sweep(watched):
+def test_the_sweep_exports_the_stats_of_the_servers(watched):
     """As its last survey saw it, a second ago."""
 
     def shown() -> bool:
@@ -111,7 +111,7 @@ def test_what_stands_in_the_servers_is_shown_by_the_sweep(watched):
     eventually(shown)
 
 
-def test_the_gateway_counts_its_answers_by_route_not_by_path(watched):
+def test_the_gateway_counts_requests_by_route_not_by_path(watched):
     for path in ("/healthz", "/no/such/page", "/another/one", "/tickets/T1"):
         httpx.get(watched.gateway + path)
 
@@ -123,7 +123,7 @@ def test_the_gateway_counts_its_answers_by_route_not_by_path(watched):
     assert not any("T1" in route or "such" in route for route in routes)
 
 
-def test_no_process_has_more_connections_than_its_pools_are_said_to_hold(watched):
+def test_no_process_has_more_connections_than_its_pools(watched):
     """deploy/README.md, *Connections to PostgreSQL*."""
     # It connects when it is asked something that needs the database, and a key does.
     asked = httpx.get(f"{watched.gateway}/tickets/T1", headers={"X-Api-Key": "unknown"})
@@ -215,7 +215,7 @@ def test_the_logs_are_json_and_hold_no_secret(watched):
     }
 
 
-def test_the_doctor_finds_a_running_system_well(watched):
+def test_the_doctor_finds_no_fault_in_a_running_system(watched):
     assert "nothing is wrong" in watched.slipway.command("doctor")
 
 
@@ -229,7 +229,7 @@ def test_no_query_of_a_panel_or_an_alert_is_empty_in_a_real_prometheus(watched, 
     eventually(every_query_answers)
 
 
-def test_the_alerts_are_understood_and_none_pages_about_a_system_that_is_well(watched, prometheus):
+def test_prometheus_accepts_the_alerts_and_none_pages_on_a_healthy_system(watched, prometheus):
     def evaluated() -> bool:
         groups = prometheus.get("rules")["groups"]
         return all(rule["health"] == "ok" for group in groups for rule in group["rules"])

@@ -26,7 +26,7 @@ def batch(**outcomes: int) -> AppliedBatch:
     return AppliedBatch(Applied(counted), sum(outcomes.values()), timedelta(milliseconds=7))
 
 
-def test_what_happens_between_two_reports_is_summed_up(app, redis):
+def test_batches_between_two_reports_are_summed_up(app, redis):
     heard: list[bytes] = []
     with redis.pubsub() as listener:
         listener.psubscribe("*celeryev*")

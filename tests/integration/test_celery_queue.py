@@ -1,4 +1,4 @@
-"""The Celery door on a real server: a bare Celery application, a bare kombu producer, the mover."""
+"""The Celery queue on a real server: a bare Celery application, a kombu producer, the drain."""
 
 import json
 import threading
@@ -34,7 +34,7 @@ def backend(redis_url: str) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def door(redis: Redis) -> CeleryQueue:
+def queue(redis: Redis) -> CeleryQueue:
     return CeleryQueue(redis)
 
 
@@ -42,12 +42,14 @@ def facts(ticket_id: str = "T", **more: object) -> dict[str, object]:
     return {"operator": OPERATOR, "ticket_id": ticket_id, **more}
 
 
-def test_a_task_sent_by_any_celery_application_is_the_event(backend, redis, door, harness, records):
+def test_a_task_sent_by_any_celery_application_is_the_event(
+    backend, redis, queue, harness, records
+):
     at = harness.now - timedelta(seconds=5)
     data = facts(net_payout=500, occurred_at=at.isoformat(), sequence=1)
     backend.send_task("ticket_win", kwargs=data, queue="tickets", task_id="win-1")
 
-    assert door.drain().messages == 1
+    assert queue.drain().messages == 1
     assert waiting(redis) == [0, 0, 0, 0]
     harness.publish(*arrived(redis))
 
@@ -58,28 +60,30 @@ def test_a_task_sent_by_any_celery_application_is_the_event(backend, redis, door
     assert records.standing() == "resulted/won"
 
 
-def test_a_task_may_carry_its_data_as_one_positional_object(backend, redis, door, harness, records):
+def test_a_task_may_carry_its_data_as_one_positional_object(
+    backend, redis, queue, harness, records
+):
     backend.send_task("ticket_lost", args=[facts()], queue="tickets")
 
-    door.drain()
+    queue.drain()
     harness.publish(*arrived(redis))
 
     assert records.standing() == "resulted/lost"
 
 
 def test_a_publisher_s_retry_under_the_same_task_id_counts_once(
-    backend, redis, door, harness, records
+    backend, redis, queue, harness, records
 ):
     for _ in range(2):
         backend.send_task("ticket_win", kwargs=facts(), queue="tickets", task_id="win-1")
 
-    door.drain()
+    queue.drain()
     harness.publish(*arrived(redis))
 
     assert [(event.outcome, event.repeats) for event in records.events()] == [("applied", 1)]
 
 
-def test_a_plain_kombu_message_is_the_event_itself(redis_url, redis, door, harness, records):
+def test_a_plain_kombu_message_is_the_event_itself(redis_url, redis, queue, harness, records):
     at = harness.now - timedelta(seconds=5)
     opened = at - timedelta(seconds=5)
     produce(
@@ -90,7 +94,7 @@ def test_a_plain_kombu_message_is_the_event_itself(redis_url, redis, door, harne
     produce(redis_url, won, declared=True)
     put(redis_url, {"event_id": "e-3", "action": "ticket_rollback", "data": facts()})
 
-    door.drain()
+    queue.drain()
     harness.publish(*arrived(redis))
 
     assert records.outcomes() == [
@@ -103,12 +107,12 @@ def test_a_plain_kombu_message_is_the_event_itself(redis_url, redis, door, harne
 
 @pytest.mark.parametrize("times", [{"countdown": 60}, {"eta": "2027-01-01"}, {"expires": 60}])
 def test_a_task_with_a_time_of_its_own_is_kept_as_rejected(
-    backend, redis, door, harness, records, times
+    backend, redis, queue, harness, records, times
 ):
     backend.send_task("ticket_win", kwargs=facts(), queue="tickets", **times)
     (sent,) = redis.lrange("tickets", 0, -1)
 
-    door.drain()
+    queue.drain()
     harness.publish(*arrived(redis))
 
     (rejected,) = records.rejected()
@@ -141,13 +145,13 @@ MALFORMED = [
 
 
 def test_malformed_messages_are_kept_and_the_good_one_behind_them_is_applied(
-    redis, door, harness, records
+    redis, queue, harness, records
 ):
     """Each of these stops, or is lost by, a worker that runs them as tasks."""
     good = task("ticket_win", kwargs=facts())
     redis.lpush("tickets", *MALFORMED, good)
 
-    door.drain()
+    queue.drain()
     harness.publish(*arrived(redis))
 
     assert records.standing() == "resulted/won"
@@ -155,7 +159,7 @@ def test_malformed_messages_are_kept_and_the_good_one_behind_them_is_applied(
     assert {rejected.kind for rejected in records.rejected()} == {"CELERY"}
 
 
-def test_what_is_sent_while_the_intake_runs_is_applied_at_once(
+def test_a_task_sent_while_the_intake_runs_is_applied_at_once(
     backend, redis_url, engine, harness: Harness, records: Records
 ):
     stop = threading.Event()
@@ -165,7 +169,7 @@ def test_what_is_sent_while_the_intake_runs_is_applied_at_once(
             applier=BatchApplier(engine.begin, DatabaseClock(), parking_window=PARKING_WINDOW),
             config=CONFIG,
             notify=lambda: None,
-            report=lambda batch: None,  # noqa: ARG005 - nobody listens
+            report=lambda batch: None,  # noqa: ARG005 - no report is needed
             alive=lambda: None,
         )
         threads = [

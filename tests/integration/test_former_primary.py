@@ -68,25 +68,25 @@ def test_a_refused_transaction_ends_the_connection(redis, client):
 
 def test_the_door_ends_a_connection_through_which_nothing_can_be_moved(redis, client):
     redis.lpush("tickets", task())
-    door, former = CeleryQueue(client), client.client_id()
+    queue, former = CeleryQueue(client), client.client_id()
 
     with demoted(redis), pytest.raises(ReadOnlyError):
-        door.drain()
+        queue.drain()
 
     assert client.client_id() != former
     assert waiting(redis) == [1, 0, 0, 0]
-    assert door.drain().messages == 1
+    assert queue.drain().messages == 1
 
 
 def test_the_sweep_has_no_watermark_from_what_was_the_primary(redis, client):
-    sight, former = StreamWatermark(client), client.client_id()
-    assert sight.watermark(ANY_TIME) is not None
+    watermark, former = StreamWatermark(client), client.client_id()
+    assert watermark.watermark(ANY_TIME) is not None
 
     with demoted(redis):
-        assert sight.watermark(ANY_TIME) is None
+        assert watermark.watermark(ANY_TIME) is None
 
     assert client.client_id() != former
-    assert sight.watermark(ANY_TIME) is not None
+    assert watermark.watermark(ANY_TIME) is not None
 
 
 def write(engine: Engine) -> int:

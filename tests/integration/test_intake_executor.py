@@ -1,4 +1,4 @@
-"""Several chunks in hand, on real servers: side by side, but never beside what was left behind."""
+"""Several batches at once, on real servers, but never beside reclaimed entries."""
 
 import threading
 
@@ -16,9 +16,7 @@ def operator(harness: Harness) -> str:
     return OPERATOR
 
 
-def test_the_next_chunk_is_begun_while_one_waits_for_the_database(
-    redis, redis_url, engine, operator
-):
+def test_the_next_batch_starts_while_one_waits_for_the_database(redis, redis_url, engine, operator):
     meeting = threading.Barrier(2)
 
     def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
@@ -34,7 +32,7 @@ def test_the_next_chunk_is_begun_while_one_waits_for_the_database(
     assert events(engine) == 2
 
 
-def test_what_was_left_behind_is_carried_alone(redis, redis_url, engine, operator):
+def test_reclaimed_entries_are_applied_alone(redis, redis_url, engine, operator):
     """Rule H46: what came beside an entry that kills its reader would be counted with it."""
     others = threading.Event()
     alone: list[bool] = []
@@ -58,7 +56,7 @@ def test_what_was_left_behind_is_carried_alone(redis, redis_url, engine, operato
     assert alone == [True]
 
 
-def test_told_to_stop_it_finishes_the_chunk_in_hand(redis, redis_url, engine, operator):
+def test_stopped_it_finishes_the_running_batch(redis, redis_url, engine, operator):
     begun = threading.Event()
 
     def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:

@@ -28,7 +28,7 @@ def is_loaded(redis: Redis) -> bool:
         return False
 
 
-def test_entries_are_applied_then_gone_and_the_deliverers_are_hinted(
+def test_entries_are_applied_then_removed_and_the_deliverers_are_woken(
     redis, redis_url, engine, operator
 ):
     publish(redis, operator, "1", "2")
@@ -43,7 +43,9 @@ def test_entries_are_applied_then_gone_and_the_deliverers_are_hinted(
     assert calls.batches[0].applied.outcomes["ticket_win", "applied"] == 2
 
 
-def test_what_cannot_be_read_is_kept_raw_and_hints_nobody(redis, redis_url, engine):
+def test_an_undecodable_entry_is_stored_as_rejected_and_wakes_no_deliverer(
+    redis, redis_url, engine
+):
     redis.xadd(STREAM, {"event": "{"})
 
     with running(redis_url, applying(engine)) as calls:
@@ -53,28 +55,28 @@ def test_what_cannot_be_read_is_kept_raw_and_hints_nobody(redis, redis_url, engi
     assert calls.notified == 0
 
 
-def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_delivery(
+def test_a_batch_outlasts_an_outage_of_the_database_and_counts_as_no_delivery(
     redis, redis_url, engine, operator, caplog
 ):
-    """Rule 21: the whole chunk again. Rule H46 counts processes that died, not outages."""
+    """Rule 21: the whole batch again. Rule H46 counts processes that died, not outages."""
     away = open_engine(
         f"postgresql://nobody@127.0.0.1:{closed_port()}/none", application_name="tests"
     )
-    doors = [applying(away)]
+    appliers = [applying(away)]
     failures = 0
 
     def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
         nonlocal failures
         try:
-            return doors[0](opened, apart=apart)
+            return appliers[0](opened, apart=apart)
         except Exception:
             failures += 1
             raise
 
     publish(redis, operator, "1", "2")
     with caplog.at_level(logging.WARNING), running(redis_url, apply) as calls:
-        eventually(lambda: failures > 6)  # longer than it is held: handed back and taken again
-        doors[0] = applying(engine)
+        eventually(lambda: failures > 6)  # longer than it is held: released and reclaimed
+        appliers[0] = applying(engine)
         eventually(lambda: calls.batches)
 
     away.dispose()
@@ -83,9 +85,7 @@ def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_delivery(
     assert set(caplog.messages) == {"database_unavailable"}
 
 
-def test_told_to_stop_during_an_outage_it_hands_back_what_it_holds(
-    redis, redis_url, operator, caplog
-):
+def test_stopped_during_an_outage_it_releases_its_batch(redis, redis_url, operator, caplog):
     away = open_engine(
         f"postgresql://nobody@127.0.0.1:{closed_port()}/none", application_name="tests"
     )
@@ -100,7 +100,7 @@ def test_told_to_stop_during_an_outage_it_hands_back_what_it_holds(
     assert pending["time_since_delivered"] > timedelta(hours=1) / timedelta(milliseconds=1)
 
 
-def test_an_error_of_our_own_leaves_the_entries_pending_and_the_loop_alive(
+def test_a_bug_leaves_the_entries_pending_and_the_loop_running(
     redis, redis_url, engine, operator, caplog
 ):
     mistakes = [ZeroDivisionError("a mistake in the program")]
@@ -121,7 +121,7 @@ def test_an_error_of_our_own_leaves_the_entries_pending_and_the_loop_alive(
     assert redis.xpending(STREAM, GROUP)["pending"] == 1
 
 
-def test_without_redis_it_waits_and_goes_on(servers, redis, redis_url, engine, operator):
+def test_it_outlasts_an_outage_of_redis(servers, redis, redis_url, engine, operator):
     with running(redis_url, applying(engine)) as calls:
         eventually(lambda: calls.turns)
         servers.valkey.stop()
@@ -133,7 +133,7 @@ def test_without_redis_it_waits_and_goes_on(servers, redis, redis_url, engine, o
     assert events(engine) == 1
 
 
-def test_what_a_dead_intake_left_is_applied_first(redis, redis_url, engine, operator):
+def test_entries_of_a_dead_intake_are_applied_first(redis, redis_url, engine, operator):
     publish(redis, operator, "1")
     redis.xgroup_create(STREAM, GROUP, id="0")
     redis.xreadgroup(GROUP, "dead", {STREAM: ">"})

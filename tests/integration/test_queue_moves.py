@@ -34,7 +34,7 @@ def backend(redis_url: str) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def door(redis: Redis) -> CeleryQueue:
+def queue(redis: Redis) -> CeleryQueue:
     return CeleryQueue(redis)
 
 
@@ -44,75 +44,75 @@ def ids(entries: list[Entry]) -> list[str]:
 
 @contextmanager
 def kept(redis: Redis) -> Iterator[None]:
-    """Run a keeper in a thread; at the end it must stop by itself."""
+    """Run a drain in a thread; at the end it must stop by itself."""
     stop = threading.Event()
-    keeper = QueueDrain(CeleryQueue(redis), interval=timedelta(milliseconds=10))
-    thread = threading.Thread(target=keeper.run, args=(stop,))
+    drain = QueueDrain(CeleryQueue(redis), interval=timedelta(milliseconds=10))
+    thread = threading.Thread(target=drain.run, args=(stop,))
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join(10)
-        assert not thread.is_alive(), "the keeper did not stop"
+        assert not thread.is_alive(), "the drain did not stop"
 
 
-def test_the_most_urgent_moves_first_and_of_those_the_oldest(backend, redis, door):
+def test_the_most_urgent_moves_first_and_of_those_the_oldest(backend, redis, queue):
     for number, priority in enumerate([9, 0, 6, 3, 9, 0, 6, 3]):
         backend.send_task(
             "ticket_win", queue="tickets", priority=priority, task_id=f"{priority}/{number}"
         )
     assert waiting(redis) == [2, 2, 2, 2]
 
-    door.drain()
+    queue.drain()
 
     assert ids(arrived(redis)) == ["0/1", "0/5", "3/3", "3/7", "6/2", "6/6", "9/0", "9/4"]
     assert waiting(redis) == [0, 0, 0, 0]
 
 
-def test_a_call_moves_a_bounded_number(redis, door):
+def test_a_call_moves_a_bounded_number(redis, queue):
     redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(MESSAGES_MAX + 70)))
 
-    first, second = door.drain(), door.drain()
+    first, second = queue.drain(), queue.drain()
 
     assert (first.messages, first.left) == (MESSAGES_MAX, 70)
     assert (second.messages, second.left) == (70, 0)
     assert ids(arrived(redis)) == [str(n) for n in range(MESSAGES_MAX + 70)]
 
 
-def test_a_call_moves_a_bounded_size(redis, door):
+def test_a_call_moves_a_bounded_size(redis, queue):
     redis.lpush("tickets", *[BIG] * 10)
 
-    assert (door.drain().messages, door.drain().messages) == (8, 2)
+    assert (queue.drain().messages, queue.drain().messages) == (8, 2)
 
 
-def test_while_redis_is_full_messages_stay_where_they_are(redis, door):
+def test_while_redis_is_full_messages_stay_where_they_are(redis, queue):
     redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(3)))
 
     with full(redis):
-        refused = door.drain()
+        refused = queue.drain()
 
     assert (refused.messages, refused.left) == (0, 3)
     assert refused.refusal is not None
     assert refused.refusal.startswith("OOM")
     assert waiting(redis) == [3, 0, 0, 0]
-    door.drain()
+    queue.drain()
     assert ids(arrived(redis)) == ["0", "1", "2"]
 
 
-def test_a_key_of_another_kind_stops_nothing(redis, door):
+def test_a_key_of_another_kind_stops_nothing(redis, queue):
     redis.set(LISTS[0], "not a list")
     redis.lpush(LISTS[1], task())
 
-    moved = door.drain()
+    moved = queue.drain()
 
     assert (moved.messages, moved.left, moved.refusal) == (1, 0, None)
 
 
-# --- the intake's keeper ---
+# --- the intake's drain ---
 
 
-def test_the_keeper_waits_out_a_full_redis_and_says_so_once(redis, caplog):
+def test_the_drain_outlasts_a_full_redis_and_logs_it_once(redis, caplog):
     redis.lpush("tickets", task())
 
     with caplog.at_level(logging.WARNING), full(redis), kept(redis):
@@ -123,7 +123,7 @@ def test_the_keeper_waits_out_a_full_redis_and_says_so_once(redis, caplog):
     assert caplog.messages == ["celery_queue_drain_interrupted"]
 
 
-def test_the_keeper_lives_through_an_outage(caplog):
+def test_the_drain_outlasts_an_outage(caplog):
     with (
         Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away,
         caplog.at_level(logging.WARNING),
@@ -138,7 +138,7 @@ def test_the_keeper_lives_through_an_outage(caplog):
 
 
 @pytest.mark.parametrize("key", ["string", "list", "hash"])
-def test_a_key_in_the_place_of_the_stream_loses_no_message(redis, door, key):
+def test_a_key_in_the_place_of_the_stream_loses_no_message(redis, queue, key):
     occupy = {
         "string": lambda: redis.set(STREAM, "x"),
         "list": lambda: redis.rpush(STREAM, "x"),
@@ -147,23 +147,23 @@ def test_a_key_in_the_place_of_the_stream_loses_no_message(redis, door, key):
     redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(3)))
     occupy[key]()
 
-    moved = door.drain()
+    moved = queue.drain()
 
     assert (moved.messages, moved.left) == (0, 3)
     assert "WRONGTYPE" in str(moved.refusal)
     assert StreamWatermark(redis).watermark(NOW) is None
     assert waiting(redis) == [3, 0, 0, 0]
     redis.delete(STREAM)
-    assert door.drain().messages == 3
+    assert queue.drain().messages == 3
     assert ids(arrived(redis)) == ["0", "1", "2"]
 
 
-def test_the_last_id_of_the_stream_moves_one_message_and_keeps_the_others(redis, door):
+def test_the_last_id_of_the_stream_moves_one_message_and_keeps_the_others(redis, queue):
     last = 2**64 - 1
     redis.xadd(STREAM, {"event": "{}"}, id=f"{last}-{last - 1}")
     redis.lpush("tickets", *(task(headers={"id": str(n)}) for n in range(3)))
 
-    moved, again = door.drain(), door.drain()
+    moved, again = queue.drain(), queue.drain()
 
     assert (moved.messages, moved.left, again.messages, again.left) == (1, 2, 0, 2)
     assert "exhausted" in str(again.refusal)

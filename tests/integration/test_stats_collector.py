@@ -26,7 +26,7 @@ from worker.metrics.gauges import Gauges
 
 @dataclass
 class Watch:
-    """A collector on servers that a test can take away, and what it shows."""
+    """A collector on servers that a test can replace, and what it exports."""
 
     harness: Harness
     redis: Redis
@@ -64,7 +64,7 @@ def watch(harness, redis) -> Watch:
     return Watch(harness, redis)
 
 
-def test_a_server_that_is_away_is_shown_as_away_and_the_other_all_the_same(watch, caplog):
+def test_an_unavailable_server_is_shown_as_down_and_the_other_as_up(watch, caplog):
     away = f"redis://127.0.0.1:{closed_port()}/0"
     watch.redis = Redis.from_url(away, retry=Retry(NoBackoff(), 0))
 
@@ -94,7 +94,7 @@ def test_a_server_that_hangs_counts_as_down_and_a_scrape_does_not_wait_for_it(wa
     collector.close()
 
 
-def test_clocks_that_differ_are_shown_to_do_so(watch):
+def test_the_skew_of_the_clocks_is_exported(watch):
     watch.collector().collect()
 
     (line,) = re.findall(r"^slipway_clock_skew_seconds (.*)$", watch.shown(), re.MULTILINE)
@@ -115,7 +115,7 @@ def refused_for(watch: Watch) -> list[str]:
     return [reason for reason, value in found if value == "1.0"]
 
 
-def test_a_redis_that_takes_events_is_shown_to_do_so_and_holds_none_of_it(watch):
+def test_a_redis_that_accepts_events_is_shown_so_and_stores_no_probe(watch):
     assert refused_for(watch) == []
     assert watch.redis.keys("ticket-events") == []
 
@@ -128,7 +128,7 @@ def test_a_redis_that_takes_events_is_shown_to_do_so_and_holds_none_of_it(watch)
          "no_ids_left"),
     ],
 )  # fmt: skip
-def test_a_key_that_takes_no_event_is_no_redis_that_is_away(watch, trouble, reason):
+def test_a_key_that_accepts_no_event_does_not_make_redis_unavailable(watch, trouble, reason):
     trouble(watch.redis)
 
     assert refused_for(watch) == [reason]
@@ -139,7 +139,7 @@ def test_a_key_that_takes_no_event_is_no_redis_that_is_away(watch, trouble, reas
 @pytest.mark.parametrize(
     ("name", "reason"), [("maxmemory", "full"), ("min-replicas-to-write", "takes_no_writes")]
 )
-def test_a_redis_that_takes_no_writes_says_why(watch, name, reason):
+def test_a_redis_that_takes_no_writes_is_shown_with_the_reason(watch, name, reason):
     watch.redis.config_set(name, 1)
     try:
         assert refused_for(watch) == [reason]
@@ -154,7 +154,7 @@ def lost(watch: Watch, queue: str) -> float | None:
     return found
 
 
-def test_messages_that_no_worker_takes_are_shown_by_their_queue(watch):
+def test_misplaced_messages_are_counted_by_queue(watch):
     assert (lost(watch, "celery"), lost(watch, "slipway.dead")) == (0, 0)
     watch.redis.lpush("celery", "{}")
     watch.redis.lpush("celery\x06\x163", "{}")
@@ -172,7 +172,9 @@ def test_messages_on_a_broker_of_its_own_reach_no_stream(watch):
     assert lost(watch, "tickets") == 1
 
 
-def test_a_task_without_a_queue_is_seen_on_both_servers_where_the_broker_is_apart(watch, redis_url):
+def test_a_task_without_a_queue_is_counted_on_both_servers_if_the_broker_is_separate(
+    watch, redis_url
+):
     watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
     apart = urlsplit(redis_url)._replace(path="/1").geturl()
     with Redis.from_url(apart) as watch.broker:
@@ -184,7 +186,7 @@ def test_a_task_without_a_queue_is_seen_on_both_servers_where_the_broker_is_apar
     assert found == 3
 
 
-def test_a_stream_that_is_away_is_no_broker_that_is_away(watch, redis_url):
+def test_an_unavailable_stream_does_not_make_the_broker_unavailable(watch, redis_url):
     watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
     away = f"redis://127.0.0.1:{closed_port()}/0"
     with Redis.from_url(redis_url) as watch.broker:
@@ -205,7 +207,7 @@ def test_two_users_of_one_redis_are_on_the_same_redis(watch):
     assert lost(watch, "tickets") is None
 
 
-def test_a_key_of_another_kind_is_no_broker_that_is_away(watch):
+def test_a_key_of_another_type_does_not_make_the_broker_unavailable(watch):
     watch.redis.set("celery", "x")
     watch.collector().collect()
 

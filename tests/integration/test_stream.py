@@ -1,4 +1,4 @@
-"""The consumer group on the stream: nothing is lost, nothing is handed out for ever."""
+"""The consumer group on the stream: nothing is lost, nothing is delivered indefinitely."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -58,12 +58,12 @@ def left(redis: Redis) -> tuple[int, int]:
     return redis.xlen(STREAM), redis.xpending(STREAM, GROUP)["pending"]
 
 
-def test_an_empty_stream_is_made_and_waited_for(redis, consumer):
+def test_a_missing_stream_is_created_and_waited_for(redis, consumer):
     assert read(consumer("a")) == []
     assert redis.xinfo_groups(STREAM)[0]["name"] == GROUP.encode()
 
 
-def test_what_was_published_before_there_was_a_group_is_read(redis, consumer):
+def test_entries_published_before_the_group_existed_are_read(redis, consumer):
     published = add(redis, "one", "two")
 
     entries = read(consumer("a"))
@@ -73,7 +73,7 @@ def test_what_was_published_before_there_was_a_group_is_read(redis, consumer):
     assert [entry.deliveries for entry in entries] == [1, 1]
 
 
-def test_a_read_takes_no_more_than_it_was_told(redis, consumer):
+def test_a_read_returns_no_more_than_its_count(redis, consumer):
     published = add(redis, "one", "two", "three")
     stream = consumer("a")
 
@@ -96,14 +96,14 @@ def test_a_read_is_bounded_by_its_size_as_well(redis, consumer):
     assert ids([*first, *second, *third, *rest]) == published
 
 
-def test_small_entries_fill_a_chunk_however_it_is_portioned(redis, consumer):
+def test_small_entries_fill_a_batch_whatever_the_portions(redis, consumer):
     published = add(redis, *map(str, range(5 * PORTION + 7)))
 
     assert ids(read(consumer("a"), 1_000)) == published
     assert left(redis) == (len(published), len(published))
 
 
-def test_after_large_entries_small_ones_come_in_whole_chunks_again(redis, consumer):
+def test_after_large_entries_small_ones_come_in_full_batches_again(redis, consumer):
     add(redis, BIG, *["small"] * 400)
     stream = consumer("a")
 
@@ -111,7 +111,7 @@ def test_after_large_entries_small_ones_come_in_whole_chunks_again(redis, consum
     assert len(read(stream, 500)) == 400
 
 
-def test_what_is_taken_over_is_bounded_by_its_size_as_well(redis, consumer):
+def test_reclaimed_entries_are_bounded_by_size_as_well(redis, consumer):
     published = add(redis, *[BIG] * 100)
     redis.xgroup_create(STREAM, GROUP, id="0")
     redis.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=100)
@@ -131,7 +131,7 @@ def test_a_portion_that_fails_after_another_is_read_again(redis, consumer, monke
     stream = consumer("a")
     portion = stream._read_portion  # noqa: SLF001 - the connection breaks between two portions
 
-    def breaks(count: int, wait: int | None, *, begun: bool) -> Any:  # noqa: ANN401 - handed on
+    def breaks(count: int, wait: int | None, *, begun: bool) -> Any:  # noqa: ANN401 - passed on
         if begun:
             monkeypatch.undo()
             redis.client_kill_filter(_type="normal", skipme=True)
@@ -155,7 +155,7 @@ def test_two_consumers_share_the_entries(redis, consumer):
     assert ids(read(consumer("a"), 1)) + ids(read(consumer("b"), 1)) == published
 
 
-def test_a_finished_entry_is_gone_from_the_group_and_from_the_stream(redis, consumer):
+def test_an_acknowledged_entry_is_removed_from_group_and_stream(redis, consumer):
     add(redis, "one", "two")
     stream = consumer("a")
 
@@ -164,7 +164,7 @@ def test_a_finished_entry_is_gone_from_the_group_and_from_the_stream(redis, cons
     assert left(redis) == (1, 0)
 
 
-def test_what_a_dead_consumer_left_is_taken_over_and_counted(redis, consumer):
+def test_entries_of_a_dead_consumer_are_reclaimed_and_counted(redis, consumer):
     published = add(redis, "one", "two")
     read(consumer("dead"))
 
@@ -174,7 +174,7 @@ def test_what_a_dead_consumer_left_is_taken_over_and_counted(redis, consumer):
     assert [entry.deliveries for entry in entries] == [2, 2]
 
 
-def test_a_living_consumer_keeps_what_it_has_in_hand(redis, consumer):
+def test_a_running_consumer_keeps_its_pending_entries(redis, consumer):
     add(redis, "one")
     read(consumer("a"))
 
@@ -195,7 +195,7 @@ def test_the_third_delivery_comes_alone_and_its_neighbours_are_not_counted_with_
     assert counts == {published[0]: 3, published[1]: 2}
 
 
-def test_what_is_handed_back_is_free_at_once_and_was_not_delivered(redis, consumer):
+def test_released_entries_are_free_at_once_and_were_not_delivered(redis, consumer):
     """An outage of the database must not look like an entry that kills its readers."""
     published = add(redis, "one", "two")
     first, second = consumer("a"), consumer("b")
@@ -208,7 +208,7 @@ def test_what_is_handed_back_is_free_at_once_and_was_not_delivered(redis, consum
         second.release(entries)
 
 
-def test_an_entry_deleted_by_somebody_else_does_not_stay_pending(redis, consumer):
+def test_an_entry_deleted_by_another_client_does_not_stay_pending(redis, consumer):
     (published,) = add(redis, "one")
     read(consumer("a"))
     redis.xdel(STREAM, published)
@@ -217,7 +217,7 @@ def test_an_entry_deleted_by_somebody_else_does_not_stay_pending(redis, consumer
     assert left(redis) == (0, 0)
 
 
-def test_what_was_handed_out_in_an_answer_that_never_came_is_read_again(redis, consumer):
+def test_entries_in_a_reply_that_never_arrived_are_read_again(redis, consumer):
     published = add(redis, "one")
     stream = consumer("a")
     read(consumer("a"))  # the same consumer, whose connection breaks before the answer arrives
@@ -232,7 +232,7 @@ def test_what_was_handed_out_in_an_answer_that_never_came_is_read_again(redis, c
 
 
 @pytest.mark.parametrize("lose", ["flushall", "delete", "destroy"])
-def test_the_group_is_made_anew_when_it_vanishes_while_running(redis, consumer, lose):
+def test_the_group_is_created_again_when_it_vanishes_while_running(redis, consumer, lose):
     stream = consumer("a")
     read(stream)
     {
@@ -248,7 +248,7 @@ def test_the_group_is_made_anew_when_it_vanishes_while_running(redis, consumer, 
     stream.remove_consumer()
 
 
-def test_a_group_that_vanished_with_unfinished_entries_hands_them_out_again(redis, consumer):
+def test_a_group_that_vanished_with_pending_entries_delivers_them_again(redis, consumer):
     published = add(redis, "one", "two")
     stream = consumer("a")
     read(stream)
@@ -257,7 +257,7 @@ def test_a_group_that_vanished_with_unfinished_entries_hands_them_out_again(redi
     assert ids(read(stream)) == published
 
 
-def test_consumers_are_forgotten_only_when_idle_and_empty(redis, consumer):
+def test_consumers_are_removed_only_when_idle_and_empty(redis, consumer):
     add(redis, "one")
     read(consumer("holds-one"))
     read(consumer("idle"))
@@ -269,7 +269,7 @@ def test_consumers_are_forgotten_only_when_idle_and_empty(redis, consumer):
     assert left(redis) == (1, 1)
 
 
-def test_a_consumer_that_leaves_takes_only_its_own_empty_name(redis, consumer):
+def test_a_consumer_removes_only_itself_and_only_when_empty(redis, consumer):
     add(redis, "one")
     stream = consumer("leaves")
     entries = read(stream)
@@ -283,7 +283,7 @@ def test_a_consumer_that_leaves_takes_only_its_own_empty_name(redis, consumer):
     assert [one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)] == [b"stays"]
 
 
-def test_the_answer_reads_the_same_in_both_versions_of_the_protocol(redis, redis_url):
+def test_replies_are_parsed_alike_in_both_versions_of_the_protocol(redis, redis_url):
     published = add(redis, "one", "two")
 
     with Redis.from_url(redis_url, protocol=2) as old, Redis.from_url(redis_url, protocol=3) as new:
@@ -318,10 +318,10 @@ def test_no_field_of_an_entry_hides_another(redis, redis_url, fields, protocol):
     client = Redis.from_url(redis_url, protocol=protocol)
 
     with client:
-        (handed_out,) = read(Stream(client, consumer="a"))
-        (taken_over,) = take_over(Stream(client, consumer="b"))
+        (first,) = read(Stream(client, consumer="a"))
+        (again,) = take_over(Stream(client, consumer="b"))
 
-    for entry in (handed_out, taken_over):
+    for entry in (first, again):
         kept = read_entry(entry)
         assert isinstance(kept, Unreadable)
         assert kept.reason == "invalid_event"
@@ -332,12 +332,12 @@ def test_no_field_of_an_entry_hides_another(redis, redis_url, fields, protocol):
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_an_entry_is_handed_out_as_it_was_added(redis, redis_url, protocol):
+def test_an_entry_is_read_as_it_was_added(redis, redis_url, protocol):
     redis.execute_command("XADD", STREAM, "*", "event", WIN, "type", "CELERY")
     client = Redis.from_url(redis_url, protocol=protocol)
 
     with client:
-        (handed_out,) = read(Stream(client, consumer="a"))
-        (taken_over,) = take_over(Stream(client, consumer="b"))
+        (first,) = read(Stream(client, consumer="a"))
+        (again,) = take_over(Stream(client, consumer="b"))
 
-    assert handed_out.fields == taken_over.fields == {b"event": WIN.encode(), b"type": b"CELERY"}
+    assert first.fields == again.fields == {b"event": WIN.encode(), b"type": b"CELERY"}

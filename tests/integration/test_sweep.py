@@ -71,12 +71,12 @@ def test_a_round_closes_all_that_is_due_whatever_the_batch(sweep, records):
     assert closed(records) == TICKETS
 
 
-def test_a_round_with_nothing_due_hints_nobody(sweep):
+def test_a_round_with_nothing_due_wakes_no_deliverer(sweep):
     assert not sweep.round().due
 
 
 @pytest.mark.usefixtures("due_tickets")
-def test_what_came_before_the_due_time_and_is_not_applied_holds_the_close_back(sweep, redis):
+def test_an_unapplied_entry_from_before_the_due_time_holds_the_closing_back(sweep, redis):
     """Rule 17: it may be a rollback, and a rollback counts from the moment it is on the stream."""
     note(redis, milliseconds(DUE) - 2, milliseconds(DUE))
     in_time = redis.xadd(STREAM, {"event": "x"}, id=f"{milliseconds(DUE) - 1}-0")
@@ -88,7 +88,7 @@ def test_what_came_before_the_due_time_and_is_not_applied_holds_the_close_back(s
 
 
 @pytest.mark.usefixtures("due_tickets")
-def test_what_came_after_the_due_time_holds_nothing_back(sweep, redis):
+def test_an_entry_from_after_the_due_time_holds_nothing_back(sweep, redis):
     note(redis, milliseconds(DUE))
     redis.xadd(STREAM, {"event": "x"}, id=f"{milliseconds(DUE) + 1}-0")
 
@@ -96,7 +96,7 @@ def test_what_came_after_the_due_time_holds_nothing_back(sweep, redis):
 
 
 @pytest.mark.usefixtures("due_tickets")
-def test_while_redis_is_away_nothing_closes(engine, clock, settings, records):
+def test_while_redis_is_unavailable_nothing_closes(engine, clock, settings, records):
     with Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away:
         sweep = Sweep(
             transaction=engine.begin,
@@ -125,7 +125,7 @@ def test_two_sweeps_at_once_close_every_ticket_once(sweep, records):
 
 
 @pytest.mark.usefixtures("due_tickets")
-def test_a_round_ends_when_its_time_is_over_and_the_next_goes_on(
+def test_a_round_ends_when_its_time_is_over_and_the_next_continues(
     engine, clock, settings, redis, records
 ):
     moments = iter([0.0, *[1000.0] * 100])

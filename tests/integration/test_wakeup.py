@@ -43,70 +43,70 @@ def app(make_app, redis_url: str) -> Celery:
 
 
 @pytest.fixture
-def hints(app: Celery) -> Iterator[Wakeup]:
+def wakeup(app: Celery) -> Iterator[Wakeup]:
     made = Wakeup(app, INTERVAL)
     yield made
     made.close()
 
 
-def test_many_hints_become_one_message_while_nobody_takes_it(hints, redis):
+def test_many_wakeups_become_one_message_while_no_worker_takes_it(wakeup, redis):
     for _ in range(1000):
-        hints.notify()
+        wakeup.notify()
     eventually(lambda: redis.llen("deliver"))
-    hints.notify()
-    hints.close()
+    wakeup.notify()
+    wakeup.close()
 
     assert redis.llen("deliver") == 1
 
 
-def test_a_hint_after_the_message_was_taken_is_sent_again(hints, redis):
-    hints.notify()
+def test_a_wakeup_after_the_message_was_taken_is_sent_again(wakeup, redis):
+    wakeup.notify()
     eventually(lambda: redis.lpop("deliver"))
 
-    hints.notify()
+    wakeup.notify()
 
     assert eventually(lambda: redis.llen("deliver")) == 1
 
 
-def test_a_hint_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis):
+def test_a_wakeup_that_comes_too_soon_is_sent_when_the_interval_is_over(app, redis):
     """Its notice may have been committed after the deliverer looked."""
-    hints = Wakeup(app, timedelta(seconds=1))
-    hints.notify()
+    wakeup = Wakeup(app, timedelta(seconds=1))
+    wakeup.notify()
     eventually(lambda: redis.lpop("deliver"))
 
-    hints.notify()
+    wakeup.notify()
 
     assert redis.llen("deliver") == 0
     assert eventually(lambda: redis.llen("deliver")) == 1
-    hints.close()
+    wakeup.close()
 
 
-def test_after_an_outage_hints_are_sent_again(hints, servers, redis):
-    hints.notify()
+def test_after_an_outage_wakeups_are_sent_again(wakeup, servers, redis):
+    wakeup.notify()
     eventually(lambda: redis.lpop("deliver"))
     servers.valkey.stop()
-    hints.notify()
+    wakeup.notify()
     servers.valkey.start()
 
-    eventually(lambda: hint_arrived(hints, redis))
+    eventually(lambda: wakeup_arrived(wakeup, redis))
 
 
-def hint_arrived(hints: Wakeup, redis: Redis) -> bool:
-    hints.notify()
+def wakeup_arrived(wakeup: Wakeup, redis: Redis) -> bool:
+    wakeup.notify()
     try:
         return redis.llen("deliver") == 1
     except BusyLoadingError:
         return False
 
 
-def test_without_a_broker_a_hint_is_lost_and_its_sender_is_not(make_app, caplog):
-    hints = Wakeup(make_app(f"redis://127.0.0.1:{closed_port()}/0"), INTERVAL)
+def test_without_a_broker_a_wakeup_is_lost_and_its_thread_survives(make_app, caplog):
+    wakeup = Wakeup(make_app(f"redis://127.0.0.1:{closed_port()}/0"), INTERVAL)
 
     with caplog.at_level(logging.WARNING):
-        hints.notify()
+        wakeup.notify()
         eventually(lambda: "wakeup_not_sent" in caplog.messages)
 
-    hints.close()
+    wakeup.close()
 
 
 def test_an_empty_queue_has_nothing_waiting(app, redis):
@@ -117,8 +117,8 @@ def test_an_empty_queue_has_nothing_waiting(app, redis):
     assert is_waiting(app, "sweep")
 
 
-def test_beat_sends_nothing_to_a_queue_that_nobody_empties(app, redis):
-    """A weekend without workers must not leave a list of hints behind."""
+def test_beat_sends_nothing_to_a_queue_that_no_worker_reads(app, redis):
+    """A weekend without workers must not leave a list of wakeups behind."""
     beat = WakeupScheduler(app, lazy=True)
     entry = ScheduleEntry(name="sweep", task="sweep", app=app, schedule=1, options={"expires": 1})
 
@@ -128,7 +128,7 @@ def test_beat_sends_nothing_to_a_queue_that_nobody_empties(app, redis):
     assert redis.llen("sweep") == 1
 
 
-def test_without_a_broker_beat_says_so_in_a_line_and_ticks_on(make_app, caplog):
+def test_without_a_broker_beat_logs_one_line_and_ticks_on(make_app, caplog):
     app = make_app(f"redis://127.0.0.1:{closed_port()}/0")
     entry = ScheduleEntry(name="sweep", task="sweep", app=app, schedule=1)
 
@@ -138,7 +138,7 @@ def test_without_a_broker_beat_says_so_in_a_line_and_ticks_on(make_app, caplog):
     assert caplog.records[0].exc_info is None
 
 
-def test_beat_keeps_no_file_and_shows_that_it_lives(app, redis, tmp_path, monkeypatch):
+def test_beat_keeps_no_file_and_touches_its_probe(app, redis, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     beat = WakeupScheduler(app)

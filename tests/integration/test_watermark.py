@@ -76,7 +76,7 @@ def test_with_an_empty_stream_the_watermark_is_redis_present(redis, now, group):
     assert is_now(redis, now)
 
 
-def test_an_entry_nobody_has_read_holds_the_watermark(redis, now, group):
+def test_an_unread_entry_holds_the_watermark(redis, now, group):
     add(redis, now - 2 * MINUTE, now - MINUTE)
 
     assert look(redis) == before(now - 2 * MINUTE)
@@ -89,7 +89,7 @@ def test_entries_hold_the_watermark_before_any_group_exists(redis, now):
     assert look(redis) == before(now - MINUTE)
 
 
-def test_an_entry_in_somebodys_hands_holds_the_watermark(redis, now, group):
+def test_a_pending_entry_holds_the_watermark(redis, now, group):
     """Unread only is not enough: H40, pending entries count."""
     add(redis, now - 2 * MINUTE, now - MINUTE)
     hand_out(redis, group, 2)
@@ -106,7 +106,7 @@ def test_the_oldest_of_pending_and_unread_decides(redis, now, group):
     assert look(redis) == before(now - 2 * MINUTE)
 
 
-def test_when_all_is_finished_the_watermark_is_redis_present(redis, now, group):
+def test_when_all_is_acknowledged_the_watermark_is_redis_present(redis, now, group):
     entries = add(redis, now - 2 * MINUTE, now - MINUTE)
     hand_out(redis, group, 2)
     redis.xack(STREAM, GROUP, *entries)
@@ -116,7 +116,7 @@ def test_when_all_is_finished_the_watermark_is_redis_present(redis, now, group):
 
 
 def test_an_entry_acknowledged_but_not_deleted_holds_nothing_up(redis, now, group):
-    """E10: it is first of the stream for ever, and in nobody's pending list."""
+    """E10: it stays first of the stream indefinitely, and is pending nowhere."""
     entries = add(redis, now - MINUTE)
     hand_out(redis, group, 1)
     redis.xack(STREAM, GROUP, *entries)
@@ -124,7 +124,7 @@ def test_an_entry_acknowledged_but_not_deleted_holds_nothing_up(redis, now, grou
     assert is_now(redis, now)
 
 
-def test_a_stream_trimmed_by_a_stranger_shows_what_is_left(redis, now, group):
+def test_a_stream_trimmed_by_another_client_shows_what_is_left(redis, now, group):
     add(redis, now - 3 * MINUTE, now - 2 * MINUTE, now - MINUTE)
     redis.xtrim(STREAM, maxlen=1, approximate=False)
 
@@ -132,7 +132,7 @@ def test_a_stream_trimmed_by_a_stranger_shows_what_is_left(redis, now, group):
 
 
 def test_another_group_does_not_count(redis, now, group):
-    redis.xgroup_create(STREAM, "somebody-else", id="0")
+    redis.xgroup_create(STREAM, "another-group", id="0")
     entries = add(redis, now - MINUTE)
     hand_out(redis, group, 1)
     redis.xack(STREAM, GROUP, *entries)
@@ -169,7 +169,7 @@ def test_an_entry_behind_one_from_the_future_holds_the_watermark_too(redis, now,
 
 
 @pytest.mark.parametrize("far", ["1900000000000-0", "18446744073709551614-5"])
-def test_when_an_entry_from_the_far_future_is_finished_the_watermark_is_the_present(
+def test_when_an_entry_from_the_far_future_is_acknowledged_the_watermark_is_the_present(
     redis, now, group, far
 ):
     redis.xadd(STREAM, {"event": "x"}, id=far)
@@ -180,7 +180,7 @@ def test_when_an_entry_from_the_far_future_is_finished_the_watermark_is_the_pres
     assert is_now(redis, now)
 
 
-def test_ids_that_differ_beyond_the_digits_of_a_double_are_told_apart(redis, now, group):
+def test_ids_that_differ_beyond_the_digits_of_a_double_are_distinguished(redis, now, group):
     first, second = "18446744073709551614-1", "18446744073709551614-2"
     redis.xadd(STREAM, {"event": "x"}, id=first)
     hand_out(redis, group, 1)
@@ -236,7 +236,7 @@ def test_moments_older_than_the_watermark_are_forgotten(redis, now, group):
     assert min(noted(redis)) == now - 2 * MINUTE - HALF
 
 
-def test_while_nothing_is_applied_the_moments_do_not_pile_up(redis, now, group):
+def test_while_nothing_is_applied_the_moments_do_not_accumulate(redis, now, group):
     """Three minutes behind, 180 ms more or less do not matter; after a day 90 s would not."""
     add(redis, now - 3 * MINUTE)
     looked_so_far = len(noted(redis))
@@ -253,7 +253,7 @@ def test_without_redis_there_is_no_watermark():
         assert look(away, now=moment(0)) is None
 
 
-def test_a_key_of_another_kind_is_no_watermark(redis):
+def test_a_key_of_another_type_gives_no_watermark(redis):
     redis.set(STREAM, "not a stream")
 
     assert look(redis) is None

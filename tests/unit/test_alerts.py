@@ -28,7 +28,7 @@ def test_each_alert_has_a_section_in_the_runbook_and_each_section_an_alert():
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
-def test_an_alert_says_what_is_wrong_how_bad_it_is_and_where_the_mend_stands(alert):
+def test_an_alert_has_a_summary_a_severity_and_a_runbook_section(alert):
     assert alert["labels"]["severity"] in {"page", "warning"}
     page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
     assert page == "{{ $externalLabels.slipway_docs }}/RUNBOOK.md"
@@ -38,7 +38,7 @@ def test_an_alert_says_what_is_wrong_how_bad_it_is_and_where_the_mend_stands(ale
     assert alert["annotations"]["description"].endswith(".")
 
 
-def test_prometheus_knows_where_the_pages_are_and_shows_them_itself():
+def test_prometheus_knows_where_the_pages_are_and_serves_them():
     """Else `runbook_url` is no link."""
     prometheus = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
@@ -74,7 +74,7 @@ def test_the_table_of_causes_has_each_of_them():
     assert re.findall(r"^\| `(\w+)` \|", RUNBOOK, re.MULTILINE) == [str(cause) for cause in Cause]
 
 
-def test_enough_of_them_wake_somebody_up():
+def test_enough_of_them_page():
     pages = [alert for alert in alerts() if alert["labels"]["severity"] == "page"]
 
     assert len(pages) >= PAGES_LEAST
@@ -110,7 +110,7 @@ def test_the_dashboards_ask_the_source_that_is_provisioned():
     assert asked == {source["uid"]}
 
 
-def test_every_metric_that_is_asked_for_is_explained():
+def test_every_metric_that_is_queried_is_explained():
     asked = {
         re.sub(r"_(bucket|sum|count)$", "", metric)
         for _, query in (*panel_queries(), *alert_parts())

@@ -125,8 +125,8 @@ def test_a_task_goes_to_its_declared_queue_and_nothing_else_is_sent(settings):
     app.close()
 
 
-def test_what_beat_sends_is_judged_by_no_clock(celery_settings):
-    """A worker ahead of beat would throw away whatever expires: nothing would ever be closed."""
+def test_no_clock_decides_about_what_beat_sends(celery_settings):
+    """A worker ahead of beat would discard whatever expires: no ticket would ever close."""
     for name, entry in celery_settings["beat_schedule"].items():
         assert entry["task"] == name
         assert not {"expires", "eta", "countdown"} & entry.get("options", {}).keys()

@@ -23,7 +23,7 @@ def names() -> set[str]:
     return {file.name for file in health.folder().iterdir()}
 
 
-def test_a_worker_is_ready_from_its_start_until_it_is_told_to_stop():
+def test_a_worker_is_ready_from_its_start_until_it_is_stopping():
     signals.heartbeat_sent(SimpleNamespace(eventer=SimpleNamespace(hostname="intake@pod")))
     signals.worker_ready(SimpleNamespace(hostname="intake@pod"))
 
@@ -34,7 +34,7 @@ def test_a_worker_is_ready_from_its_start_until_it_is_told_to_stop():
     assert names() == {"intake@pod.alive"}
 
 
-def test_each_turn_makes_the_alive_file_younger(tmp_path: Path):
+def test_each_turn_touches_the_alive_file(tmp_path: Path):
     probes = Probes(tmp_path / "probes", "beat")
     probes.alive()
     file = tmp_path / "probes" / "beat.alive"
@@ -52,7 +52,7 @@ def test_the_folder_is_for_its_owner_alone():
     assert stat.S_IMODE(health.folder().stat().st_mode) == 0o700
 
 
-def test_a_folder_laid_out_by_somebody_else_is_not_used(tmp_path: Path, caplog):
+def test_a_folder_of_another_user_is_not_used(tmp_path: Path, caplog):
     (tmp_path / "elsewhere").mkdir()
     folder = tmp_path / "probes"
     folder.symlink_to(tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""What is no hint of ours is told apart before Celery sees it, whatever is wrong with it."""
+"""A message that is no wakeup of ours is rejected before Celery sees it, whatever is wrong."""
 
 from random import Random
 
@@ -32,7 +32,7 @@ def test_whatever_is_malformed_is_refused_in_words(kind):
         validate(malformed)
 
 
-def test_no_more_is_read_than_a_hint_can_have():
+def test_no_more_is_read_than_a_wakeup_can_have():
     long = task("deliver", kwargs={"x": "y" * WAKEUP_BYTES_MAX})
 
     with pytest.raises(ValueError, match="a wakeup has no more than 65,536"):

@@ -73,7 +73,7 @@ def test_a_histogram_takes_a_batch_and_counts_each_value_below_its_bound(registr
     assert shown["h_count who=betsy"] == 0
 
 
-def test_a_chunk_is_counted_once_by_action_and_outcome(registry):
+def test_a_batch_is_counted_once_by_action_and_outcome(registry):
     metrics = IntakeMetrics(registry)
     applied = Applied(Counter({("ticket_win", "applied"): 3, ("unreadable", "rejected"): 2}))
 
@@ -101,7 +101,9 @@ def test_an_id_that_a_publisher_chose_cannot_spoil_the_average(registry, waited,
     assert samples(registry)["slipway_intake_apply_duration_seconds_sum"] == counted
 
 
-def test_attempts_are_counted_by_operator_and_verdict_and_what_sent_nothing_takes_no_time(registry):
+def test_attempts_are_counted_by_operator_and_verdict_and_those_without_a_request_take_no_time(
+    registry,
+):
     metrics = DeliveryMetrics(registry)
 
     metrics.recorded([attempt(Delivered()), attempt(Delivered()), attempt(RetryLater(SECOND))])
@@ -115,7 +117,7 @@ def test_attempts_are_counted_by_operator_and_verdict_and_what_sent_nothing_take
     assert shown["slipway_delivery_attempt_duration_seconds_count operator=betsy"] == 0
 
 
-def test_rejections_are_counted_by_reason_and_door_from_zero_on(registry):
+def test_rejections_are_counted_by_reason_and_channel_from_zero_on(registry):
     metrics = IntakeMetrics(registry)
     rejected = Counter({("not_json", "queue"): 2, ("out_of_turn", "earlier"): 1})
 
@@ -171,7 +173,7 @@ def test_labels_beyond_the_limit_are_one():
     assert [bounded(name) for name in ("a", "b", "c", "a", "d")] == ["a", "b", OTHERS, "a", OTHERS]
 
 
-def test_a_survey_is_shown_whole_and_replaces_the_one_before(registry):
+def test_stats_are_exported_together_and_replace_the_ones_before(registry):
     shown = Gauges(registry)
     shown.show("database", of_database(survey("acme", "betsy")))
     shown.show("database", of_database(survey("acme")))
@@ -189,8 +191,8 @@ def test_a_survey_is_shown_whole_and_replaces_the_one_before(registry):
     ) == (5, 2)
 
 
-def test_a_sweep_that_never_ended_a_round_is_missed_from_the_first_look_on(registry):
-    """Else a beat that hangs from the beginning would page nobody."""
+def test_a_sweep_that_never_ended_a_round_is_overdue_from_the_first_stats_on(registry):
+    """Otherwise a beat that hangs from the beginning would page no one."""
     never = replace(survey("acme"), last_round=None)
 
     Gauges(registry).show("database", of_database(never, since=NOW - 40 * SECOND))
@@ -230,7 +232,7 @@ def page(tmp_path: Path) -> Iterator[MetricsServer]:
     made.close()
 
 
-def test_a_page_says_where_it_is_and_what_it_belongs_to(page, tmp_path, monkeypatch):
+def test_a_server_records_its_address_and_names_its_process(page, tmp_path, monkeypatch):
     monkeypatch.setattr(
         metrics, "LOG_COUNTS", LogCounter()
     )  # the process's has counted other tests' lines
@@ -246,7 +248,7 @@ def test_a_page_says_where_it_is_and_what_it_belongs_to(page, tmp_path, monkeypa
     assert not (tmp_path / "probes" / "intake@x.metrics").exists()
 
 
-def test_a_port_that_is_taken_costs_the_metrics_and_not_the_process(page, tmp_path, caplog):
+def test_a_taken_port_ends_the_metrics_and_not_the_process(page, tmp_path, caplog):
     port = closed_port()
     first = MetricsServer(new_registry("sweep"), probes=Probes(tmp_path / "probes", "sweep@x"))
     first.open(address="127.0.0.1", port=port)

@@ -33,7 +33,7 @@ def test_suspects_are_taken_one_by_one_the_oldest_first():
 
 
 def test_neighbours_of_a_killer_are_delivered_no_more_often_than_three_times():
-    """Ten entries, one of which kills every process that is handed it."""
+    """Ten entries, one of which kills every process that reads it."""
     counts = dict.fromkeys(range(10), 1)
     killer, deaths = 4, 1
     while counts.keys() - {killer}:

@@ -1,4 +1,4 @@
-"""What kombu or Celery would choke on never gets to them (worker.celery.message_validation)."""
+"""Messages that kombu or Celery cannot handle never reach them: `message_validation`."""
 
 import json
 from base64 import b64encode
