@@ -1,8 +1,8 @@
-"""What a session with PostgreSQL must be like, whatever role, database or server have set.
+"""The settings of each session with PostgreSQL, whatever the role, database or server have set.
 
-What is asked for here wins over the defaults of a role or a database (ALTER ROLE … SET), but not
-over something between us and the server that leaves the start-up options out. So each new
-connection is looked at once before it is used.
+These settings override the defaults of a role or a database (ALTER ROLE … SET), but a proxy between
+us and the server may drop the start-up options. So each new connection is checked once before it is
+used.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from models.platform.durations import whole_milliseconds
 
 ENCODING: Final = "UTF8"
 
-# Our statements look a batch of rows up by their keys. The planner cannot know how small a batch
+# Our statements look up a batch of rows by their keys. The planner cannot know how small a batch
 # is, and a prepared statement keeps the plan that suited a small table while the table grows:
-# joined with the whole of it, or sorted as a whole, each batch would cost more than the one before.
-# So it is to use an index, in its order, wherever there is one. Without `jit`: where there is none,
-# servers before 18 take the price of the forbidden for a reason to compile.
+# joined with the whole table, or sorted as a whole, each batch would cost more than the one before.
+# So it must use an index, in its order, wherever there is one. `jit` is off, because where there is
+# no index, servers before 18 take the cost of the disabled plan as a reason to compile.
 _BY_KEY: Final = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -29,12 +29,13 @@ _BY_KEY: Final = {
 }
 _DIRECTLY: Final = "Set SLIPWAY_DATABASE_URL to the address of the server itself"
 _FIXED: Final = {
-    # An entry is finished, or a partner believed, after the commit.
+    # An entry is acknowledged, or a response accepted, only after the commit.
     "synchronous_commit": "on",
-    # Who waits for a ticket's lock goes on with the row as it is then (rules 19 and 20). The higher
-    # levels answer with 40001 instead, and the chunk would be done again and again.
+    # A transaction that waits for a ticket's lock continues with the row as it is then (rule 19,
+    # rule 20). Higher levels fail with 40001 instead, and the batch would be repeated again and
+    # again.
     "default_transaction_isolation": "read committed",
-    # How values are written: psycopg reads these and no others.
+    # The format of values: psycopg reads these and no others.
     "timezone": "UTC",
     "datestyle": "ISO,MDY",
     "intervalstyle": "postgres",
@@ -43,16 +44,16 @@ _FIXED: Final = {
     "standard_conforming_strings": "on",
     **_BY_KEY,
 }
-# `setting` counts in the unit of the parameter, as `session_settings` does.
+# `setting` is in the unit of the parameter, as in `session_settings`.
 _IN_FORCE: Final = """
     SELECT pg_backend_pid(), (SELECT json_object_agg(lower(name), setting) FROM pg_settings
                                WHERE lower(name) = ANY(%s))"""
 
 
 class UnusableDatabase(psycopg.OperationalError):
-    """The server was reached, and must not be worked with: what is wrong, and what to do.
+    """The server was reached but must not be used: the problem, and the remedy.
 
-    An error of the set-up, so nothing that was to be done is to blame for it.
+    It is an error of the configuration, so no work that was to be done is to blame for it.
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
@@ -65,7 +66,7 @@ class UnusableDatabase(psycopg.OperationalError):
 def session_settings(
     *, statement_timeout: timedelta, lock_timeout: timedelta, idle_timeout: timedelta
 ) -> dict[str, str]:
-    """All that a session is opened with."""
+    """Return all settings that a session is opened with."""
     return {
         "statement_timeout": str(whole_milliseconds(statement_timeout)),
         "lock_timeout": str(whole_milliseconds(lock_timeout)),
@@ -75,13 +76,13 @@ def session_settings(
 
 
 def startup_options(settings: Mapping[str, str]) -> str:
-    """*settings* as libpq takes them, to be sent when the connection is opened."""
+    """Return *settings* as libpq accepts them, to be sent when the connection is opened."""
     escaped = {name: value.replace(" ", "\\ ") for name, value in settings.items()}
     return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
 
-def require_settings(connection: psycopg.Connection[Any], asked: Mapping[str, str]) -> None:
-    """Look at a new connection. Raises UnusableDatabase where it is not what was asked for."""
+def require_settings(connection: psycopg.Connection[Any], required: Mapping[str, str]) -> None:
+    """Check a new connection. Raises UnusableDatabase if it does not have these settings."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != ENCODING:
         raise UnusableDatabase(
@@ -91,11 +92,11 @@ def require_settings(connection: psycopg.Connection[Any], asked: Mapping[str, st
             " of the old one into it if it has data (deploy/BACKUP.md), and set"
             " SLIPWAY_DATABASE_URL to it",
         )
-    connection.autocommit = True  # a question of its own, without a transaction around it
-    answer = connection.execute(_IN_FORCE, [[*asked]], prepare=False).fetchone()
+    connection.autocommit = True  # a query without a transaction
+    row = connection.execute(_IN_FORCE, [[*required]], prepare=False).fetchone()
     connection.autocommit = False
-    assert answer is not None, "one row"
-    pid, in_force = answer
+    assert row is not None, "the query returns one row"
+    pid, in_force = row
     if pid != connection.info.backend_pid:
         raise UnusableDatabase(
             "there is a connection pooler (PgBouncer or the like) between Slipway and PostgreSQL:"
@@ -103,20 +104,20 @@ def require_settings(connection: psycopg.Connection[Any], asked: Mapping[str, st
             " statements and session settings get mixed up there",
             _DIRECTLY,
         )
-    lost = [
+    differing = [
         f"{name} is {in_force.get(name)!r} instead of {value!r}"
-        for name, value in asked.items()
-        if _plain(in_force.get(name)) != _plain(value)
+        for name, value in required.items()
+        if _normalised(in_force.get(name)) != _normalised(value)
     ]
-    if lost:
+    if differing:
         raise UnusableDatabase(
-            f"the session does not have the settings it was opened with: {lost[0]}"
-            + (f" ({len(lost)} differ)" if len(lost) > 1 else "")
+            f"the session does not have the settings it was opened with: {differing[0]}"
+            + (f" ({len(differing)} differ)" if len(differing) > 1 else "")
             + ". A pooler or proxy between Slipway and PostgreSQL drops the start-up parameter"
             " `options`",
             _DIRECTLY,
         )
 
 
-def _plain(value: str | None) -> str | None:
+def _normalised(value: str | None) -> str | None:
     return None if value is None else value.replace(" ", "").lower()

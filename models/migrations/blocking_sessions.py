@@ -1,28 +1,30 @@
-"""Who holds the lock that a session waits for, in words that say what to end."""
+"""Finds the sessions that hold the lock for which another one waits, and describes them."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, TextClause, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.platform.durations import format_duration
 
 _NAMED_MAX: Final = 3
-_LOOK_MAX: Final = timedelta(seconds=1)
-# The statement itself is not asked for: whoever typed it may have typed a secret into it.
-_WHO: Final = """
-    SELECT p.pid, a.application_name, a.usename, host(a.client_addr) AS host, a.state,
-           clock_timestamp() - a.xact_start AS lasting
+_POLL_INTERVAL_MAX: Final = timedelta(seconds=1)
+# The statement itself is not read: it may contain a secret.
+_SESSIONS: Final = """
+    SELECT p.pid, a.application_name AS program, a.usename AS "user",
+           host(a.client_addr) AS host, a.state, clock_timestamp() - a.xact_start AS lasting
       FROM {pids} AS p(pid) LEFT JOIN pg_stat_activity a ON a.pid = p.pid
      ORDER BY a.xact_start NULLS LAST LIMIT {limit}"""
-BLOCKING: Final = text(_WHO.format(pids="unnest(pg_blocking_pids(:pid))", limit=_NAMED_MAX + 1))
+BLOCKING: Final = text(
+    _SESSIONS.format(pids="unnest(pg_blocking_pids(:pid))", limit=_NAMED_MAX + 1)
+)
 HOLDING: Final = text(
-    _WHO.format(
+    _SESSIONS.format(
         pids="""(
            SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
             WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.granted
@@ -34,7 +36,7 @@ HOLDING: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class BlockingSession:
-    """A session of the server; None is what our user is not shown.
+    """A session of the server; a field is None if our user may not see it.
 
     `pid` 0 is a prepared transaction, which has no session.
     """
@@ -47,70 +49,76 @@ class BlockingSession:
     lasting: timedelta | None  # how long its transaction has been open
 
     def describe(self) -> str:
-        """Name it, as in `process 4711 (psql of anna at 10.0.0.7, idle in transaction for 12m)`."""
+        """Describe it: `process 4711 (psql of anna at 10.0.0.7, idle in transaction for 12m)`."""
         if not self.pid:
             return "a prepared transaction (SELECT * FROM pg_prepared_xacts)"
-        who = self.program or "a session"
-        who += f" of {self.user}" if self.user else ""
-        who += f" at {self.host}" if self.host else ""
-        doing = self.state or ""
+        owner = self.program or "a session"
+        owner += f" of {self.user}" if self.user else ""
+        owner += f" at {self.host}" if self.host else ""
+        activity = self.state or ""
         if self.lasting is not None:
             since = timedelta(seconds=max(1, round(self.lasting.total_seconds())))
-            doing += f" for {format_duration(since)}"
-        return f"process {self.pid} ({', '.join(filter(None, (who, doing.strip())))})"
+            activity += f" for {format_duration(since)}"
+        return f"process {self.pid} ({', '.join(filter(None, (owner, activity.strip())))})"
 
 
-def describe_sessions(holders: Sequence[BlockingSession]) -> str:
-    """Name *holders*, the longest transaction first."""
-    if not holders:
-        return "somebody who is gone already"
-    named = [holder.describe() for holder in holders[:_NAMED_MAX]]
-    return ", ".join([*named, *(["others"] if len(holders) > _NAMED_MAX else [])])
+def describe_sessions(sessions: Sequence[BlockingSession]) -> str:
+    """Describe *sessions*, of which the first has the longest transaction."""
+    if not sessions:
+        return "a session that has ended"
+    described = [session.describe() for session in sessions[:_NAMED_MAX]]
+    return ", ".join([*described, *(["others"] if len(sessions) > _NAMED_MAX else [])])
 
 
 def advisory_lock_holders(connection: Connection, key: int) -> Sequence[BlockingSession]:
-    """Who has the advisory lock *key* of this database."""
-    return [BlockingSession(*row) for row in connection.execute(HOLDING, {"key": key})]
+    """Return the sessions that hold the advisory lock *key* of this database."""
+    return _sessions(connection, HOLDING, {"key": key})
 
 
 class BlockingSessions:
-    """Remembers who was last seen in a session's way."""
+    """Remembers which sessions were last seen to block another one."""
 
     def __init__(self) -> None:
-        """Nobody was seen yet."""
+        """Begin without any."""
         self.seen: Sequence[BlockingSession] = ()
 
-    def look(self, engine: Engine, pid: int) -> None:
-        """Look once; an error is none of the migration's business."""
+    def poll(self, engine: Engine, pid: int) -> None:
+        """Query once; an error does not concern the migration."""
         try:
             with engine.begin() as connection:
-                holders = [
-                    BlockingSession(*row) for row in connection.execute(BLOCKING, {"pid": pid})
-                ]
+                sessions = _sessions(connection, BLOCKING, {"pid": pid})
         except SQLAlchemyError:
             return
-        self.seen = holders or self.seen
+        self.seen = sessions or self.seen
 
 
 @contextmanager
 def watch_blocking_sessions(
     engine: Engine, pid: int, *, lock_timeout: timedelta
 ) -> Iterator[BlockingSessions]:
-    """While this lasts, look who keeps session *pid* waiting: afterwards nobody can tell.
+    """Poll, while this lasts, which sessions block session *pid*: afterwards it cannot be known.
 
-    At least twice in *lock_timeout*; a migration that waits for nobody is over before the first.
+    That is at least twice in *lock_timeout*; a migration that need not wait ends before the first
+    poll.
     """
     watch, over = BlockingSessions(), threading.Event()
-    pause = min(lock_timeout / 3, _LOOK_MAX).total_seconds()
+    pause = min(lock_timeout / 3, _POLL_INTERVAL_MAX).total_seconds()
 
-    def keep_looking() -> None:
+    def keep_polling() -> None:
         while not over.wait(pause):
-            watch.look(engine, pid)
+            watch.poll(engine, pid)
 
-    thread = threading.Thread(target=keep_looking, name="watches who is in the way", daemon=True)
+    thread = threading.Thread(target=keep_polling, name="blocking-sessions", daemon=True)
     thread.start()
     try:
         yield watch
     finally:
         over.set()
         thread.join()
+
+
+def _sessions(
+    connection: Connection, query: TextClause, parameters: Mapping[str, Any]
+) -> Sequence[BlockingSession]:
+    rows = connection.execute(query, parameters).mappings()
+    return [BlockingSession(**row) for row in rows]

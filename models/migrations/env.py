@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection `models.migrations.runner` hands over."""
+"""Alembic's entry point: runs the migrations on the connection of `models.migrations.runner`."""
 
 from alembic import context
 from sqlmodel import SQLModel

@@ -14,16 +14,17 @@ TRIES: Final = 20  # of one revision: about five minutes
 class LockRetryPolicy:
     """Limits for one `slipway migrate`."""
 
-    # Whoever comes after a migration that waits for a table waits behind it: so it gives way.
+    # Every transaction that comes after a migration waiting for a table waits behind it. So it must
+    # give way soon.
     lock_timeout: timedelta = timedelta(seconds=3)
     tries: int = TRIES
     pause_min: timedelta = timedelta(seconds=1)
     pause_max: timedelta = timedelta(seconds=15)
-    # Behind another migration. It may build indexes for a long time; we wait in nobody's way.
+    # For another migration. It may build indexes for a long time; waiting for it blocks nothing.
     turn_max: timedelta = timedelta(hours=1)
 
     def pauses(self) -> Iterator[timedelta]:
-        """Between two tries: 1 s, 2 s, 4 s … up to 15 s; one fewer than there are tries."""
+        """Yield the pauses between tries: 1 s, 2 s, 4 s … up to 15 s; one fewer than the tries."""
         backoff = Backoff(doubling(self.pause_min, self.pause_max))
         for _ in range(self.tries - 1):
             yield backoff.next()

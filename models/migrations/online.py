@@ -1,7 +1,7 @@
-"""Steps of a revision that take long and stop nobody, however big the table is.
+"""Steps of a revision that may take long and block nobody, however big the table is.
 
-Each runs outside any transaction and can be done again: a revision made of them alone may be killed
-at any point. What waits here lets readers and writers pass, so it waits for minutes, not 3 s.
+Each runs outside any transaction and can be repeated: a revision of such steps alone may be killed
+at any point. Readers and writers pass while a step waits, so it waits for minutes, not 3 s.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import Final
 from alembic import op
 from sqlalchemy import TextClause, text
 
-# For older transactions: at its end an index waits for all of them, a backup's too.
+# For older transactions: an index build ends by waiting for all of them, even a backup's.
 LOCK_TIMEOUT: Final = "15min"
 SMALL: Final = frozenset({"operator", "publisher"})  # a row for each partner or backend
 LEFT_UNFINISHED: Final = text(
@@ -27,9 +27,9 @@ def build_index(
     where: str | None = None,
     unique: bool = False,
 ) -> None:
-    """Build an index while everybody goes on writing; what a killed build left is dropped first.
+    """Build an index concurrently; drop first what a killed build left.
 
-    An index of this name that is whole is left as it is.
+    A valid index of this name is left unchanged.
     """
     with _outside_transactions():
         quoted = op.get_bind().dialect.identifier_preparer.quote(name)
@@ -47,13 +47,13 @@ def build_index(
 
 
 def rewrite_small(table: str, assignment: str, where: str) -> None:
-    """Change old rows of a table that has few, in the revision's own transaction."""
+    """Update the rows of a small table, in the revision's own transaction."""
     assert table in SMALL, f"{table} may have millions of rows: code fills them in, in batches"
     op.execute(f"UPDATE {table} SET {assignment} WHERE {where}")  # noqa: S608 - words of a revision
 
 
 def validate(constraint: str, table: str) -> None:
-    """Check the rows that were there before a constraint was added with NOT VALID."""
+    """Check the rows that existed before a constraint was added with NOT VALID."""
     quote = op.get_bind().dialect.identifier_preparer.quote
     with _outside_transactions():
         op.execute(f"ALTER TABLE {quote(table)} VALIDATE CONSTRAINT {quote(constraint)}")
@@ -62,8 +62,8 @@ def validate(constraint: str, table: str) -> None:
 def widen_check(constraint: str, table: str, condition: str) -> None:
     """Let a check accept more than before, in the revision's own transaction: it reads no rows.
 
-    *condition* must accept whatever the present one does, or old processes fail. `validate` it in a
-    later revision.
+    *condition* must accept everything that the present one does, or old processes fail. Call
+    `validate` in a later revision.
     """
     op.drop_constraint(op.f(constraint), table, type_="check")
     op.create_check_constraint(op.f(constraint), table, condition, postgresql_not_valid=True)

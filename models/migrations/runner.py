@@ -1,7 +1,8 @@
-"""Bring the schema to the revision this code expects, under load: `slipway migrate`.
+"""Upgrades the schema to the revision that this code expects, under load: `slipway migrate`.
 
-One at a time. Each revision is a transaction of its own, so whoever is stopped goes on where it
-ended. Who waits for a lock gives way after 3 s to the traffic behind it, and tries again.
+One migration runs at a time. Each revision is a transaction of its own, so a stopped migration
+continues where it ended. One that waits for a lock gives way after 3 s to the traffic behind it,
+and tries again.
 """
 
 import os
@@ -30,19 +31,19 @@ from models.migrations.blocking_sessions import (
 from models.migrations.lock_retry import LockRetryPolicy
 from models.platform.durations import format_duration
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 Wait = Callable[[float], object]
 
 _SCRIPTS: Final = Path(__file__).parent
 VERSIONS: Final = _SCRIPTS / "versions"
-# One migration at a time, whoever starts it; the number is arbitrary, but everybody's.
-_KEY: Final = 7541130926
-# Asked for again and again: to wait inside the statement is to hold a snapshot, for which the other
-# one's concurrent index waits, and it holds what we wait for.
-_TAKE_TURN: Final = text("SELECT pg_try_advisory_lock(:key)")
-_LOOK_AGAIN: Final = timedelta(seconds=1)
-# Of a session whose process was killed nothing may stay, neither locks nor its turn; and what
-# `open_engine` does for statements that look rows up by their keys is no good here.
+# One migration at a time, whoever starts it; the number is arbitrary, but the same for all.
+_LOCK_KEY: Final = 7541130926
+# Polled: waiting inside the statement would hold a snapshot, for which the other migration's
+# concurrent index build waits, and that migration holds the lock.
+_TRY_LOCK: Final = text("SELECT pg_try_advisory_lock(:key)")
+_POLL_INTERVAL: Final = timedelta(seconds=1)
+# A session must end with its killed process, and release its locks; and the planner settings of
+# `open_engine`, for statements that look rows up by their keys, are wrong here.
 _SESSION: Final = text("""
     SELECT set_config(name, value, false)
       FROM (VALUES ('client_connection_check_interval', '1s'), ('tcp_keepalives_idle', '30'),
@@ -50,34 +51,34 @@ _SESSION: Final = text("""
                    ('enable_seqscan', 'on'), ('enable_bitmapscan', 'on'),
                    ('enable_hashjoin', 'on'), ('enable_mergejoin', 'on')) AS s(name, value)""")
 _PID: Final = text("SELECT pg_backend_pid()")
-_GIVE_WAY: Final = frozenset(
+_RETRIED_STATES: Final = frozenset(
     {"55P03", "40P01", "40001"}
 )  # no lock in time; deadlock; serialization
 
 
 class NotMigrated(Exception):
-    """The schema is not what this code needs; the revisions that were done stay."""
+    """The schema is not what this code needs; revisions that were applied stay."""
 
 
 def upgrade(
     database_url: str,
     *,
-    tell: Tell = lambda _: None,
+    report: Report = lambda _: None,
     patience: LockRetryPolicy | None = None,
     versions: Sequence[Path] = (VERSIONS,),
     wait: Wait | None = None,
 ) -> None:
-    """Create or upgrade the schema; does nothing where it is up to date, or newer than this code.
+    """Create or upgrade the schema; do nothing if it is up to date, or newer than this code.
 
-    A second call waits for the first. *tell* hears what is done and who is waited for, *wait* lets
-    seconds pass; *versions* are the folders with the revisions. Raises NotMigrated when a lock was
-    not to be had in all tries, `sqlalchemy.exc.OperationalError` where no server answers.
+    A second call waits for the first. *report* gets a line for each step and each wait, *wait* lets
+    seconds pass; *versions* are the folders with the revisions. Raises NotMigrated if no try got
+    its lock, `sqlalchemy.exc.OperationalError` if no server responds.
     """
     limits = patience or LockRetryPolicy()
     engine = open_engine(
         database_url,
         application_name="slipway migrate",
-        statement_timeout=timedelta(0),  # none: what is cut off has to be done all over again
+        statement_timeout=timedelta(0),  # none: a statement that is cut off has to be repeated
         lock_timeout=limits.lock_timeout,
     )
     try:
@@ -86,22 +87,22 @@ def upgrade(
             connection.commit()
             config = _config(versions)
             config.attributes["connection"] = connection
-            run = _Upgrade(engine, connection, config, limits, tell, wait or Event().wait)
-            run.take_turn()  # given back when the engine closes the session
+            run = _Upgrade(engine, connection, config, limits, report, wait or Event().wait)
+            run.take_lock()  # released when the engine closes the session
             run.apply_all()
     finally:
         engine.dispose()
 
 
 def expected_revision() -> str:
-    """The revision this code was written for."""
+    """Return the revision that this code was written for."""
     head = ScriptDirectory.from_config(_config((VERSIONS,))).get_current_head()
     assert head is not None, "there is at least one migration"
     return head
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision the database is at; None before the first migration."""
+    """Return the revision of the database, or None before the first migration."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -113,46 +114,46 @@ class _Upgrade:
     connection: Connection
     config: Config
     patience: LockRetryPolicy
-    tell: Tell
+    report: Report
     wait: Wait
 
-    def take_turn(self) -> None:
-        """Wait until no other migration of this database is going on."""
+    def take_lock(self) -> None:
+        """Wait until no other migration of this database is running."""
         others: Sequence[BlockingSession] = ()
-        for look in range(max(1, self.patience.turn_max // _LOOK_AGAIN)):
-            taken = self.connection.execute(_TAKE_TURN, {"key": _KEY}).scalar_one()
-            others = () if taken else advisory_lock_holders(self.connection, _KEY)
+        for poll in range(max(1, self.patience.turn_max // _POLL_INTERVAL)):
+            taken = self.connection.execute(_TRY_LOCK, {"key": _LOCK_KEY}).scalar_one()
+            others = () if taken else advisory_lock_holders(self.connection, _LOCK_KEY)
             self.connection.commit()
             if taken:
                 return
-            if not look:
-                self.tell(f"waits for another migration: {describe_sessions(others)}")
-            self.wait(_LOOK_AGAIN.total_seconds())
+            if not poll:
+                self.report(f"waiting for another migration: {describe_sessions(others)}")
+            self.wait(_POLL_INTERVAL.total_seconds())
         raise NotMigrated(
             f"another migration has not ended for {format_duration(self.patience.turn_max)}:"
-            f" {describe_sessions(others)}; look what it waits for, or end it with"
+            f" {describe_sessions(others)}; find out what it waits for, or end it with"
             " SELECT pg_terminate_backend(its process)"
         )
 
     def apply_all(self) -> None:
-        """Apply what is missing, oldest first."""
+        """Apply the missing revisions, oldest first."""
         current = current_revision(self.connection)
         self.connection.commit()
         for revision in self._missing(current):
-            self.tell(f"{_title(revision)}: begins")
+            self.report(f"{_title(revision)}: started")
             self._apply(revision)
-            self.tell(f"{revision.revision} done")
+            self.report(f"{revision.revision} done")
 
     def _missing(self, current: str | None) -> list[Script]:
         script = ScriptDirectory.from_config(self.config)
         known = list(script.walk_revisions())[::-1]
-        names = [one.revision for one in known]
+        names = [revision.revision for revision in known]
         if current is None:
             return known
         if current in names:
             return known[names.index(current) + 1 :]
-        if current > names[-1]:  # numbers of four digits; a release that was taken back finds this
-            self.tell(f"the schema is at {current}, newer than this program's {names[-1]}")
+        if current > names[-1]:  # numbers of four digits; so it is after a release was rolled back
+            self.report(f"the schema is at {current}, newer than this program's {names[-1]}")
             return []
         raise NotMigrated(
             f"the database is at revision {current!r}, which no release has;"
@@ -164,22 +165,22 @@ class _Upgrade:
             holders = self._try(revision)
             if holders is None:
                 return
-            self.tell(
-                f"{revision.revision} gives way: {self._in_the_way(holders)};"
-                f" tries again in {format_duration(pause)}"
+            self.report(
+                f"{revision.revision} gives way: {self._lock_problem(holders)};"
+                f" trying again in {format_duration(pause)}"
             )
             self.wait(pause.total_seconds())
         holders = self._try(revision)
         if holders is not None:
             raise NotMigrated(
-                f"revision {_title(revision)}: {self._in_the_way(holders)}, in"
-                f" {self.patience.tries} tries; all revisions before it are in force. When"
+                f"revision {_title(revision)}: {self._lock_problem(holders)}, in"
+                f" {self.patience.tries} tries; all revisions before it are applied. When"
                 " that transaction has ended, or SELECT pg_terminate_backend(its process) has ended"
                 " it, run `slipway migrate` again"
             )
 
     def _try(self, revision: Script) -> Sequence[BlockingSession] | None:
-        """Apply *revision*: None; or whoever was in the way, and nothing is done."""
+        """Apply *revision* and return None; or return the sessions that blocked it."""
         pid = self.connection.execute(_PID).scalar_one()
         self.connection.commit()
         with watch_blocking_sessions(
@@ -189,19 +190,19 @@ class _Upgrade:
                 command.upgrade(self.config, revision.revision)
                 self.connection.commit()
             except DBAPIError as error:
-                if not _gives_way(error):
+                if not _is_retried(error):
                     raise
                 self.connection.rollback()
                 return watch.seen
         return None
 
-    def _in_the_way(self, holders: Sequence[BlockingSession]) -> str:
+    def _lock_problem(self, holders: Sequence[BlockingSession]) -> str:
         limit = format_duration(self.patience.lock_timeout)
         return f"could not get a lock within {limit}; it is held by {describe_sessions(holders)}"
 
 
-def _gives_way(error: DBAPIError) -> bool:
-    return isinstance(error.orig, psycopg.Error) and error.orig.sqlstate in _GIVE_WAY
+def _is_retried(error: DBAPIError) -> bool:
+    return isinstance(error.orig, psycopg.Error) and error.orig.sqlstate in _RETRIED_STATES
 
 
 def _title(revision: Script) -> str:

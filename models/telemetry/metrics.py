@@ -1,4 +1,4 @@
-"""What every process tells Prometheus about itself, whatever it does."""
+"""The metrics that every process exports about itself, whatever it does."""
 
 import platform
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from models.platform.version import version
 from models.telemetry.logs import LOG_COUNTS
 
-# What an alert asks for must be there before it happens: a rise is one from 0.
+# The series of an alert must exist before its event happens: an increase starts at 0.
 ALARMED_EVENTS: Final = (
     *(
         ("error", event)
@@ -42,8 +42,8 @@ ALARMED_EVENTS: Final = (
 
 
 def new_registry(process: str) -> CollectorRegistry:
-    """Make the registry of this process, by what it does: `intake`, `gateway`."""
-    # When a counter was born nobody asks, and it doubles the series.
+    """Return the registry of this process, which is named by what it does: `intake`, `gateway`."""
+    # Nobody needs the time when a counter was created, and it doubles the series.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # it has none
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -55,21 +55,21 @@ def new_registry(process: str) -> CollectorRegistry:
 
 
 class _Build(Collector):
-    """Which program this is, and which of its processes."""
+    """The program's version, and the kind of process."""
 
     def __init__(self, process: str) -> None:
-        self._facts = {
+        self._labels = {
             "version": version(),
             "process": process,
             "python": platform.python_version(),
         }
 
     def collect(self) -> Iterator[InfoMetricFamily]:
-        yield InfoMetricFamily("slipway_build", "Which program this is.", value=self._facts)
+        yield InfoMetricFamily("slipway_build", "Version and kind of process.", value=self._labels)
 
 
 class _LogLines(Collector):
-    """How many lines were logged that somebody should see."""
+    """The number of log lines of WARNING and above."""
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(

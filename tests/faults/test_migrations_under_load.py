@@ -55,7 +55,7 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(stack)
         eventually(lambda: databases.ask(url, "SELECT count(*) > 50 FROM ticket") == (True,))
         with asking(url) as report:
             report.execute(REPORT)
-            with beside(lambda: migrate_further(url, tell=told.append)) as migrating:
+            with beside(lambda: migrate_further(url, report=told.append)) as migrating:
                 eventually(lambda: [line for line in told if line.startswith("9001 gives way")])
                 report.rollback()
                 migrating.result()
@@ -107,7 +107,7 @@ def test_killed_while_it_waits_or_builds_the_next_one_goes_on_where_it_ended(
         assert unfinished_indexes(engine) == ["ticket_event_received"]
 
     told: list[str] = []
-    migrate_further(database, tell=told.append)
+    migrate_further(database, report=told.append)
 
     assert told[0].startswith("9005 Indexes")
     assert unfinished_indexes(engine) == []

@@ -26,10 +26,12 @@ SHORT = replace(STEADY, lock_timeout=timedelta(milliseconds=50))
 
 
 def test_it_lets_pass_who_came_after_it_then_tries_again_and_gets_through(database, engine):
-    told: list[str] = []
+    lines: list[str] = []
     with (
         in_the_way(engine) as report,
-        beside(lambda: migrate_further(database, patience=STEADY, tell=told.append)) as migrating,
+        beside(
+            lambda: migrate_further(database, patience=STEADY, report=lines.append)
+        ) as migrating,
     ):
         waiting_sessions(engine)
         with engine.begin() as latecomer:
@@ -39,11 +41,11 @@ def test_it_lets_pass_who_came_after_it_then_tries_again_and_gets_through(databa
         migrating.result()
 
     assert at_revision(engine) == NEXT_REVISION
-    assert [line.partition(":")[0] for line in told[:2]] == [
+    assert [line.partition(":")[0] for line in lines[:2]] == [
         "9001 Which channel a ticket was sold through",
         "9001 gives way",
     ]
-    assert told[-1] == f"{NEXT_REVISION} done"
+    assert lines[-1] == f"{NEXT_REVISION} done"
 
 
 def test_after_its_last_try_it_says_who_held_the_lock(database, engine):
@@ -83,24 +85,26 @@ def test_the_command_gives_way_after_three_seconds_and_ends_with_code_1(
 
 def test_of_two_at_once_the_second_waits_and_finds_nothing_to_do(database, engine):
     """While the first builds an index, which waits for every older transaction: not for ours."""
-    told_first: list[str] = []
-    told_second: list[str] = []
+    first_lines: list[str] = []
+    second_lines: list[str] = []
     with (
         snapshot(engine) as old,
-        beside(lambda: migrate_further(database, patience=SHORT, tell=told_first.append)) as first,
+        beside(
+            lambda: migrate_further(database, patience=SHORT, report=first_lines.append)
+        ) as first,
     ):
         eventually(lambda: unfinished_indexes(engine))
-        with beside(lambda: migrate_further(database, tell=told_second.append)) as second:
-            eventually(lambda: told_second)
+        with beside(lambda: migrate_further(database, report=second_lines.append)) as second:
+            eventually(lambda: second_lines)
             assert not first.done()
             old.rollback()
             first.result()
             second.result()
 
-    assert "waits for another migration: process" in told_second[0]
-    assert "slipway migrate" in told_second[0]
-    assert len(told_second) == 1
-    assert not [line for line in told_first if line.startswith("0006 gives way")]
+    assert "waiting for another migration: process" in second_lines[0]
+    assert "slipway migrate" in second_lines[0]
+    assert len(second_lines) == 1
+    assert not [line for line in first_lines if line.startswith("0006 gives way")]
     assert at_revision(engine) == NEXT_REVISION
 
 

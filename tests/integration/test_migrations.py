@@ -98,11 +98,11 @@ def test_a_release_that_was_taken_back_finds_nothing_to_do(database, engine):
     """deploy/README.md, Back: the code goes back, the schema stays."""
     migrate_further(database)
     newer = catalog(engine)
-    told: list[str] = []
+    lines: list[str] = []
 
-    upgrade(database, tell=told.append)
+    upgrade(database, report=lines.append)
 
-    assert told == [
+    assert lines == [
         f"the schema is at {NEXT_REVISION}, newer than this program's {expected_revision()}"
     ]
     assert catalog(engine) == newer
@@ -137,12 +137,12 @@ def test_a_column_that_changes_its_type_under_a_process_costs_no_event(harness, 
 
 
 def test_each_revision_is_told_of(empty_database):
-    told: list[str] = []
+    lines: list[str] = []
 
-    upgrade(empty_database, tell=told.append)
+    upgrade(empty_database, report=lines.append)
 
-    assert told[0].startswith("0001 The tables of the main road")
-    assert told[-1] == f"{expected_revision()} done"
+    assert lines[0].startswith("0001 The tables of the main road")
+    assert lines[-1] == f"{expected_revision()} done"
 
 
 def test_what_was_owed_before_the_upgrade_keeps_its_key(empty, empty_database, tmp_path):

@@ -50,4 +50,4 @@ def migration(database_url: str, *, log: Path) -> Iterator["subprocess.Popen[byt
 
 
 if __name__ == "__main__":
-    migrate_further(os.environ["SLIPWAY_DATABASE_URL"], tell=partial(print, flush=True))
+    migrate_further(os.environ["SLIPWAY_DATABASE_URL"], report=partial(print, flush=True))

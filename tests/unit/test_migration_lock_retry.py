@@ -1,4 +1,4 @@
-"""How long a migration is patient, and how it names who is in its way."""
+"""How long a migration tries for its locks, and how it describes the sessions that block it."""
 
 from datetime import timedelta
 
@@ -47,4 +47,4 @@ def test_of_many_the_first_three_are_named():
     assert describe_sessions([holder(pid) for pid in (1, 2, 3, 4)]).endswith(
         "3 (a session), others"
     )
-    assert describe_sessions([]) == "somebody who is gone already"
+    assert describe_sessions([]) == "a session that has ended"
