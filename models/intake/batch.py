@@ -20,9 +20,8 @@ from models.intake.deduplicate import (
 from models.lifecycle.advance import PendingEvent, advance
 from models.lifecycle.ticket import Terms, TicketState
 from models.outbox.creates import withdraw_unsent
-from models.tickets.insert import TicketExists, TicketKey, new_among
-from models.tickets.load import lock_by_key, parked_of, terms_of
-from models.tickets.save import TicketChange, save_changes, save_new_tickets
+from models.tickets.load import TicketKey, lock_by_key, new_among, parked_of, terms_of
+from models.tickets.save import TicketChange, TicketExists, save_changes, save_new_tickets
 from models.vocabulary import Action, Outcome, Reason, Status
 
 
@@ -96,7 +95,7 @@ def _route(
             refused.append(_unknown_operator(event))
             continue
         placed = _with_ticket_of_draw(event, terms_of_event)
-        if problem := draw_ticket_id_problem(placed.ticket_id):
+        if placed is not event and (problem := draw_ticket_id_problem(placed.ticket_id)):
             refused.append(RefusedEvent(placed, Reason.INVALID_EVENT, problem))
         else:
             key = (terms_of_event.operator, placed.ticket_id)
@@ -180,7 +179,7 @@ def _conclude(
         for change in changes
         if any(notice.action is Action.DISCARD for notice in change.ticket.new_notices)
     ]
-    if withdraw_unsent(connection, cancelled, now=now):
+    if cancelled and withdraw_unsent(connection, cancelled, now=now):
         due = True
     count_repeats(connection, events.repeats, now=now)
     decided = [

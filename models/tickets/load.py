@@ -1,22 +1,30 @@
-"""Locks tickets in one order and loads them, with their parked events (rules 1, 19 and 20)."""
+"""Finds, locks and loads tickets, in one order, with their parked events (rules 1, 19 and 20)."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import Connection, Row, text
 
 from models.events.event import Event
 from models.events.stored import stored_data_problem
 from models.lifecycle.advance import PendingEvent
 from models.lifecycle.ticket import Terms, TicketState
-from models.tickets.insert import TicketKey
 from models.tickets.row import SELECTED, TERMS_OF_OPERATOR, state_of_row, terms_of_row
 from models.vocabulary import Action, Reason
 
+TicketKey = tuple[int, str]
+
 TERMS = text(f"SELECT {TERMS_OF_OPERATOR} FROM operator WHERE code = ANY(:codes)")  # noqa: S608 - a constant list of columns
+
+# Without a lock: a ticket that is found is locked later, one that is not may exist by then.
+NEW = text("""
+    SELECT key.operator, key.ticket_id, nextval('ticket_id_seq') AS id
+      FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(operator int, ticket_id text)
+     WHERE NOT EXISTS (SELECT FROM ticket t
+                        WHERE t.operator = key.operator AND t.ticket_id = key.ticket_id)""")
 
 # Missing tickets are inserted first, in key order, and only then are all locked in one order:
 # "lock those that exist, insert the rest, lock these" deadlocks (E5).
@@ -54,11 +62,27 @@ def terms_of(connection: Connection, codes: Iterable[str]) -> dict[str, Terms]:
     return {row.code: terms_of_row(row) for row in rows}
 
 
+def new_among(connection: Connection, keys: Iterable[TicketKey]) -> dict[TicketKey, int]:
+    """Return those of *keys* that have no ticket yet, each with the id it is to get."""
+    rows = connection.execute(NEW, {"keys": _as_json(keys)})
+    return {(row.operator, row.ticket_id): row.id for row in rows}
+
+
+def _as_json(keys: Iterable[TicketKey]) -> str:
+    """Return *keys* as the parameter of a statement, sorted."""
+    return to_json(
+        [
+            {"operator": operator, "ticket_id": ticket_id}
+            for operator, ticket_id in sorted(set(keys))
+        ]
+    ).decode()
+
+
 def lock_by_key(
     connection: Connection, keys: Iterable[TicketKey], *, now: datetime
 ) -> dict[TicketKey, TicketState]:
     """Lock the tickets of *keys* until the transaction ends; inserts missing ones as `absent`."""
-    listed = json.dumps([{"operator": key[0], "ticket_id": key[1]} for key in sorted(set(keys))])
+    listed = _as_json(keys)
     connection.execute(INSERT_ABSENT, {"keys": listed, "now": now})
     rows = connection.execute(LOCK_BY_KEY, {"keys": listed})
     return {(row.operator, row.ticket_id): state_of_row(row) for row in rows}

@@ -4,17 +4,28 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from psycopg.errors import UniqueViolation
 from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
+from sqlalchemy.exc import DBAPIError
 
 from models.lifecycle.advance import DecidedEvent
 from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices.body import message
 from models.notices.key import key_to_keep
-from models.tickets.copy import CopyIn, CopyRow, document
-from models.tickets.insert import insert_tickets
-from models.tickets.row import ASSIGNMENTS, UPDATED, updated_row
+from models.tickets.row import (
+    ASSIGNMENTS,
+    INSERTED,
+    UPDATED,
+    CopyIn,
+    CopyRow,
+    document,
+    inserted_row,
+    updated_row,
+)
 from models.vocabulary import NoticeEnd, Status
+
+TICKETS = CopyIn("ticket", INSERTED)
 
 UPDATE_TICKETS = text(f"""
     UPDATE ticket t
@@ -83,6 +94,10 @@ NOTICES = CopyIn(
 )
 
 
+class TicketExists(Exception):
+    """Another transaction has inserted the same ticket since `new_among` looked."""
+
+
 class TicketChange(NamedTuple):
     """A locked ticket and what was decided about its events."""
 
@@ -109,10 +124,29 @@ def save_new_tickets(
     of them meanwhile; then nothing was written.
     """
     notices, due = _notice_rows(changes, now)
-    insert_tickets(connection, [change.ticket for change in changes], now=now)
+    _insert_tickets(connection, [change.ticket for change in changes], now=now)
     _save_events(connection, changes, now)
     NOTICES.write(connection, notices)
     return due
+
+
+def _insert_tickets(
+    connection: Connection, tickets: Iterable[TicketState], *, now: datetime
+) -> None:
+    """Insert *tickets* as they are after their first events: one version of a row instead of two.
+
+    They are inserted in key order and before any other ticket is locked (rule 19, E5). A
+    transaction that inserts the same ticket at the same time waits for this one, then finds that it
+    exists. Raises TicketExists; then none is inserted.
+    """
+    ordered = sorted(tickets, key=lambda ticket: (ticket.terms.operator, ticket.ticket_id))
+    try:
+        with connection.begin_nested():
+            TICKETS.write(connection, [inserted_row(ticket, now) for ticket in ordered])
+    except DBAPIError as error:
+        if isinstance(error.orig, UniqueViolation):
+            raise TicketExists from error
+        raise
 
 
 def _is_row_changed(change: TicketChange) -> bool:

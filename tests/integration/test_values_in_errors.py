@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from models.tickets.copy import CopyIn
+from models.tickets.row import CopyIn
 
 MARKER = "Zq7xW-player"
 TABLE = """CREATE TABLE odd (
