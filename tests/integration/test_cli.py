@@ -91,7 +91,7 @@ def test_help_says_what_every_command_does_without_cutting_it_off(slipway, group
         ("events rejected list --since yesterday", "'yesterday' is not a duration"),
         ("operators add a --url http://x --protocol pam --rate 50", "write 50/s"),
         ("operators list", "SLIPWAY_DATABASE_URL is not set"),
-        ("up", "try: slipway up --embedded"),
+        ("up", "To use embedded servers: slipway up --embedded"),
         ("partner --secret-file no-such-file", "--secret-file no-such-file: No such file"),
     ],
 )

@@ -14,10 +14,10 @@ from models.operators.secrets import EncryptedSecrets
 from models.sweeps.heartbeat import Round
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
-from worker.cli.doctor.clocks import examine_clocks
+from worker.cli.doctor.checks import check_clocks
 from worker.cli.doctor.finding import Finding, State
-from worker.cli.doctor.partners import Described, examine_partners
-from worker.cli.doctor.processes import examine_rounds
+from worker.cli.doctor.partners import CheckedOperator, check_partners
+from worker.cli.doctor.processes import check_rounds
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -44,7 +44,7 @@ def examined(slipway: CommandLine) -> dict[str, dict[str, Any]]:
 
     assert ended.code == (1 if wrong else 0)
     assert document["healthy"] is not bool(wrong)
-    assert all(one["mend"] for one in wrong.values())
+    assert all(one["remedy"] for one in wrong.values())
     return wrong
 
 
@@ -71,10 +71,10 @@ def test_a_redis_that_is_away_leaves_the_rest_to_be_looked_at(slipway):
 
     assert set(wrong) == {"Redis"}
     assert (
-        "start Redis, let this machine through to it, or mend host and port"
-        in wrong["Redis"]["mend"]
+        "start Redis, open the firewall for this machine, or fix host and port"
+        in wrong["Redis"]["remedy"]
     )
-    assert "SLIPWAY_REDIS_URL" in wrong["Redis"]["mend"]
+    assert "SLIPWAY_REDIS_URL" in wrong["Redis"]["remedy"]
 
 
 def test_a_wrong_password_of_redis_is_told_from_an_outage(slipway, servers):
@@ -90,7 +90,7 @@ def test_a_wrong_password_of_redis_is_told_from_an_outage(slipway, servers):
 @pytest.mark.parametrize(
     ("change", "mend"),
     [
-        ({"port": 1}, "start PostgreSQL, let this machine through to it"),
+        ({"port": 1}, "start PostgreSQL, open the firewall for this machine"),
         ({"database": "nowhere"}, "CREATE DATABASE"),
         ({"password": "wrong-one"}, "put the right user and password into SLIPWAY_DATABASE_URL"),
     ],
@@ -101,14 +101,14 @@ def test_a_database_that_cannot_be_reached_is_told_why(slipway, database, change
 
     wrong = examined(slipway)
 
-    assert mend in wrong["PostgreSQL"]["mend"]
+    assert mend in wrong["PostgreSQL"]["remedy"]
     assert "wrong-one" not in str(wrong)
 
 
 def test_a_database_without_tables_asks_for_migrate(slipway, empty_database):
     slipway.export(database_url=empty_database)
 
-    assert examined(slipway)["schema"]["mend"] == "run: slipway migrate"
+    assert examined(slipway)["schema"]["remedy"] == "run: slipway migrate"
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_a_user_without_rights_to_the_tables_is_told_what_to_grant(
     with engine.begin() as connection:
         connection.execute(text("DROP OWNED BY reader"))
         connection.execute(text("DROP ROLE reader"))
-    assert f"reader may not read and write {lacking}" in wrong["schema"]["found"]
-    assert 'ON ALL TABLES IN SCHEMA public TO "reader"' in wrong["schema"]["mend"]
-    assert 'ON ALL SEQUENCES IN SCHEMA public TO "reader"' in wrong["schema"]["mend"]
+    assert f"reader may not read and write {lacking}" in wrong["schema"]["detail"]
+    assert 'ON ALL TABLES IN SCHEMA public TO "reader"' in wrong["schema"]["remedy"]
+    assert 'ON ALL SEQUENCES IN SCHEMA public TO "reader"' in wrong["schema"]["remedy"]
 
 
 def test_partners_out_of_reach_and_secrets_that_stay_closed_are_named(slipway):
@@ -144,11 +144,11 @@ def test_partners_out_of_reach_and_secrets_that_stay_closed_are_named(slipway):
 
     wrong = examined(slipway)
 
-    assert "put the key that sealed it back" in wrong["secrets"]["mend"]
-    assert "nameless, private, refusing" in wrong["secrets"]["found"]
-    assert "ask the partner" in wrong["operator refusing"]["mend"]
-    assert "SLIPWAY_PARTNER_NETWORKS=10.1.2.3/32" in wrong["operator private"]["mend"]
-    assert "operators set nameless --url" in wrong["operator nameless"]["mend"]
+    assert "put the key that encrypted it back" in wrong["secrets"]["remedy"]
+    assert "nameless, private, refusing" in wrong["secrets"]["detail"]
+    assert "ask the partner" in wrong["operator refusing"]["remedy"]
+    assert "SLIPWAY_PARTNER_NETWORKS=10.1.2.3/32" in wrong["operator private"]["remedy"]
+    assert "operators set nameless --url" in wrong["operator nameless"]["remedy"]
 
 
 @pytest.mark.parametrize(
@@ -167,13 +167,13 @@ def test_the_advice_about_an_open_circuit_follows_what_was_met_last(reason, advi
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         secrets = EncryptedSecrets("sealed")
-        one = Described("acme", url, enabled=True, secrets=secrets, circuit=reason)
-        (found,) = examine_partners([one], networks=[ip_network("127.0.0.0/8")])
+        one = CheckedOperator("acme", url, enabled=True, secrets=secrets, circuit=reason)
+        (found,) = check_partners([one], networks=[ip_network("127.0.0.0/8")])
 
     assert found.state is State.DOUBTFUL
-    assert reason in found.found
-    assert advised in (found.mend or "")
-    assert ("rotate-secret" in (found.mend or "")) is (reason == "answered 401")
+    assert reason in found.detail
+    assert advised in (found.remedy or "")
+    assert ("rotate-secret" in (found.remedy or "")) is (reason == "answered 401")
 
 
 def test_queues_without_a_worker_are_named(slipway, redis_url):
@@ -182,18 +182,18 @@ def test_queues_without_a_worker_are_named(slipway, redis_url):
     wrong = examined(slipway)
 
     assert {"worker intake", "worker deliver", "worker sweep"} <= set(wrong)
-    assert "the line `sweep` of the Procfile" in wrong["worker sweep"]["mend"]
+    assert "the line `sweep` of the Procfile" in wrong["worker sweep"]["remedy"]
 
 
 def test_a_sweep_that_nobody_asks_for_rounds_asks_for_beat():
     old = Round(ended_at=NOW - timedelta(minutes=2), watermark=NOW)
 
-    found = examine_rounds(old, now=NOW, interval=SECOND, sweepers=True)
-    never = examine_rounds(None, now=NOW, interval=SECOND, sweepers=True)
-    nobody = examine_rounds(old, now=NOW, interval=SECOND, sweepers=False)
+    found = check_rounds(old, now=NOW, interval=SECOND, sweepers=True)
+    never = check_rounds(None, now=NOW, interval=SECOND, sweepers=True)
+    nobody = check_rounds(old, now=NOW, interval=SECOND, sweepers=False)
 
-    assert "start beat" in str(found.mend)
-    assert "start beat" in str(never.mend)
+    assert "start beat" in str(found.remedy)
+    assert "start beat" in str(never.remedy)
     assert nobody.state is State.UNKNOWN
 
 
@@ -204,7 +204,7 @@ def test_clocks_that_disagree_are_named():
         "PostgreSQL": (NOW + 9 * SECOND, 2 * SECOND),
     }
 
-    found = only(examine_clocks(told))
+    found = only(check_clocks(told))
 
-    assert "Redis is 7.0 s behind PostgreSQL" in found.found
-    assert "NTP" in str(found.mend)
+    assert "Redis is 7.0 s behind PostgreSQL" in found.detail
+    assert "NTP" in str(found.remedy)

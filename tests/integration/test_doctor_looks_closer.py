@@ -19,9 +19,9 @@ from tests.support import databases
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from tests.support.pooler import needs_pgbouncer, pgbouncer
-from worker.cli.doctor.connections import examine_redis_line, judge_database_line
+from worker.cli.doctor.connections import check_database_protection, check_redis_protection
 from worker.cli.doctor.finding import Finding, State
-from worker.cli.doctor.lost_tasks import examine_lost_tasks
+from worker.cli.doctor.misplaced_messages import check_misplaced_messages
 from worker.intake.celery_queue import CeleryQueue
 from worker.process.queues import DEAD_LETTERS
 
@@ -53,7 +53,7 @@ def found(slipway: CommandLine) -> dict[str, list[dict[str, Any]]]:
 def test_it_writes_and_leaves_nothing(slipway, database):
     (one,) = found(slipway)["PostgreSQL writes"]
 
-    assert (one["state"], one["found"]) == ("ok", "a row was written, removed and committed")
+    assert (one["state"], one["detail"]) == ("ok", "a row was written, removed and committed")
     assert databases.ask(database, "SELECT count(*) FROM rejected_input") == (0,)
 
 
@@ -71,7 +71,7 @@ def test_a_refused_write_is_wrong(slipway, engine, sqlstate):
     (one,) = found(slipway)["PostgreSQL writes"]
 
     assert one["state"] == "wrong"
-    assert one["found"] == f"refused: sick (SQLSTATE {sqlstate})"
+    assert one["detail"] == f"refused: sick (SQLSTATE {sqlstate})"
 
 
 def test_a_database_that_was_made_read_only_is_wrong(slipway, database):
@@ -83,8 +83,8 @@ def test_a_database_that_was_made_read_only_is_wrong(slipway, database):
     (one,) = found(slipway)["PostgreSQL writes"]
 
     assert one["state"] == "wrong"
-    assert "SQLSTATE 25006" in one["found"]
-    assert "default_transaction_read_only" in one["mend"]
+    assert "SQLSTATE 25006" in one["detail"]
+    assert "default_transaction_read_only" in one["remedy"]
 
 
 def test_it_shows_what_a_session_really_has(slipway, database):
@@ -92,7 +92,7 @@ def test_it_shows_what_a_session_really_has(slipway, database):
     with databases.owner(database) as person:
         person.execute(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'".encode())
 
-    told = [one["found"] for one in found(slipway)["PostgreSQL"]]
+    told = [one["detail"] for one in found(slipway)["PostgreSQL"]]
 
     assert any(
         "read committed, UTC, UTF8, statement_timeout 10s, lock_timeout 3s" in one for one in told
@@ -106,14 +106,14 @@ def test_a_pooler_is_wrong(slipway, database, open_folder):
         (one,) = found(slipway)["PostgreSQL"]
 
     assert one["state"] == "wrong"
-    assert "connection pooler" in one["found"]
-    assert "the server itself" in one["mend"]
+    assert "connection pooler" in one["detail"]
+    assert "the server itself" in one["remedy"]
 
 
 def test_a_database_on_this_machine_needs_no_encryption(slipway):
-    (one,) = found(slipway)["PostgreSQL line"]
+    (one,) = found(slipway)["PostgreSQL connection"]
 
-    assert (one["state"], "does not leave this machine" in one["found"]) == ("ok", True)
+    assert (one["state"], "does not leave this machine" in one["detail"]) == ("ok", True)
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_a_database_on_this_machine_needs_no_encryption(slipway):
     ],
 )
 def test_the_line_to_postgresql_is_put_into_words(host, version, sslmode, state, words):
-    one = judge_database_line(host, version=version, sslmode=sslmode)
+    one = check_database_protection(host, version=version, sslmode=sslmode)
 
     assert one.state is state
-    assert words in one.found
+    assert words in one.detail
 
 
 @pytest.mark.parametrize(
@@ -144,15 +144,19 @@ def test_the_line_to_postgresql_is_put_into_words(host, version, sslmode, state,
         ("redis://user:hidden@10.1.2.3:6379/0", State.DOUBTFUL, "not encrypted"),
         ("redis://user:hidden@redis.example/0", State.DOUBTFUL, "not encrypted"),
         ("rediss://redis.example/0", State.OK, "the server is verified"),
-        ("rediss://redis.example/0?ssl_cert_reqs=none", State.WRONG, "whoever answers"),
-        ("rediss://redis.example/0?ssl_check_hostname=false", State.DOUBTFUL, "for which host"),
+        ("rediss://redis.example/0?ssl_cert_reqs=none", State.WRONG, "any server that answers"),
+        (
+            "rediss://redis.example/0?ssl_check_hostname=false",
+            State.DOUBTFUL,
+            "but not its host name",
+        ),
     ],
 )
 def test_the_line_to_redis_is_put_into_words(url: str, state: State, words: str):
-    one = examine_redis_line(url, part="Redis", variable="SLIPWAY_REDIS_URL")
+    one = check_redis_protection(url, part="Redis", variable="SLIPWAY_REDIS_URL")
 
     assert one.state is state
-    assert words in one.found
+    assert words in one.detail
     assert "hidden" not in str(one)
 
 
@@ -170,7 +174,7 @@ def only(findings: Iterator[Finding]) -> Finding:
 
 
 def test_without_lost_messages_all_is_well(redis: Redis):
-    assert only(examine_lost_tasks(redis, holds_stream=True)).state is State.OK
+    assert only(check_misplaced_messages(redis, holds_stream=True)).state is State.OK
 
 
 @pytest.mark.parametrize("priority", [None, 3, 9])
@@ -181,25 +185,25 @@ def test_a_task_sent_without_a_queue_is_found_and_the_line_shown_moves_it(
     for _ in range(2):
         backend.send_task("ticket_win", kwargs=data, priority=priority)
 
-    one = only(examine_lost_tasks(redis, holds_stream=True))
+    one = only(check_misplaced_messages(redis, holds_stream=True))
 
     assert one.state is State.WRONG
-    assert "2 wait in the queue celery" in one.found
-    assert 'queue="tickets"' in str(one.mend)
+    assert "2 wait in the queue celery" in one.detail
+    assert 'queue="tickets"' in str(one.remedy)
     if not shutil.which("redis-cli"):
         pytest.skip("redis-cli is not installed")
-    line = str(one.mend).partition("oldest first: ")[2]
+    line = str(one.remedy).partition("oldest first: ")[2]
     environment = {**os.environ, "SLIPWAY_REDIS_URL": redis_url}
     subprocess.run(["/bin/sh", "-ec", line], env=environment, check=True, capture_output=True)
     assert CeleryQueue(redis).drain().messages == 2
     assert redis.xlen(STREAM) == 2
-    assert only(examine_lost_tasks(redis, holds_stream=True)).state is State.OK
+    assert only(check_misplaced_messages(redis, holds_stream=True)).state is State.OK
 
 
 def test_a_task_without_a_queue_is_found_on_the_redis_of_the_stream_beside_a_broker(redis, backend):
     backend.send_task("ticket_win", kwargs={"operator": "acme"})
 
-    one = only(examine_lost_tasks(redis, holds_stream=True, is_broker=False))
+    one = only(check_misplaced_messages(redis, holds_stream=True, is_broker=False))
 
     assert one.state is State.WRONG
 
@@ -208,21 +212,21 @@ def test_a_task_without_a_queue_is_found_on_the_redis_of_the_stream_beside_a_bro
 def test_a_task_in_a_queue_of_a_name_that_is_not_ours_is_doubtful(redis, backend, queue):
     backend.send_task("ticket_win", kwargs={"operator": "acme"}, queue=queue)
 
-    one = only(examine_lost_tasks(redis, holds_stream=True))
+    one = only(check_misplaced_messages(redis, holds_stream=True))
 
     assert one.state is State.DOUBTFUL
-    assert f"1 wait in the queue '{queue}'" in one.found
-    assert 'queue="tickets"' in str(one.mend)
+    assert f"1 wait in the queue '{queue}'" in one.detail
+    assert 'queue="tickets"' in str(one.remedy)
 
 
 def test_events_on_a_broker_apart_are_found(redis, backend):
     backend.send_task("ticket_win", kwargs={"operator": "acme"}, queue="tickets")
 
-    assert only(examine_lost_tasks(redis, holds_stream=True)).state is State.OK
-    one = only(examine_lost_tasks(redis, holds_stream=False))
+    assert only(check_misplaced_messages(redis, holds_stream=True)).state is State.OK
+    one = only(check_misplaced_messages(redis, holds_stream=False))
 
     assert one.state is State.WRONG
-    assert "SLIPWAY_BROKER_URL, where it is not read" in one.found
+    assert "SLIPWAY_BROKER_URL, where it is not read" in one.detail
 
 
 def test_dead_letters_and_messages_that_were_never_finished_are_doubtful(redis):
@@ -230,11 +234,11 @@ def test_dead_letters_and_messages_that_were_never_finished_are_doubtful(redis):
     long_ago = datetime.now(UTC) - timedelta(hours=3)  # noqa: TID251 - Redis' clock is this machine's
     redis.zadd("unacked_index", {"tag": long_ago.timestamp()})
 
-    findings = [*examine_lost_tasks(redis, holds_stream=True)]
+    findings = [*check_misplaced_messages(redis, holds_stream=True)]
 
     assert {one.state for one in findings} == {State.DOUBTFUL}
-    assert [DEAD_LETTERS in one.found for one in findings] == [True, False]
-    assert "3 h ago" in findings[1].found
+    assert [DEAD_LETTERS in one.detail for one in findings] == [True, False]
+    assert "3 h ago" in findings[1].detail
 
 
 def test_a_broker_that_refuses_the_question_to_the_workers_is_wrong(slipway, redis, redis_url):
@@ -255,4 +259,4 @@ def test_a_broker_that_refuses_the_question_to_the_workers_is_wrong(slipway, red
     redis.acl_deluser("limited")
     (one,) = findings["workers"]
     assert one["state"] == "wrong"
-    assert "Celery needs a broker" in one["mend"]
+    assert "Celery needs a broker" in one["remedy"]

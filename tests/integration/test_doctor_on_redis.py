@@ -11,20 +11,18 @@ from sqlalchemy import make_url
 from models.events.stream_contract import GROUP, STREAM
 from tests.support.wait import eventually
 from worker.cli.doctor.finding import Finding, State
-from worker.cli.doctor.keys import (
-    BROKER_KEYS,
-    STREAM_KEYS,
-    examine_keys,
-    examine_publishing,
-    examine_stream_life,
-)
 from worker.cli.doctor.redis_server import (
     BROKER_COMMANDS,
+    BROKER_KEYS,
     STREAM_COMMANDS,
-    examine_redis,
-    examine_rights,
+    STREAM_KEYS,
+    check_keys,
+    check_publishing,
+    check_redis,
+    check_rights,
+    check_stream,
+    check_stream_life,
 )
-from worker.cli.doctor.stream import examine_stream
 
 LAST = 2**64 - 1  # of either part of an id
 
@@ -49,27 +47,27 @@ def only(findings: Iterator[Finding]) -> Finding:
 def test_a_policy_that_throws_events_away_is_named(settled):
     settled.config_set("maxmemory-policy", "allkeys-lru")
 
-    found = only(examine_redis(settled, part="Redis"))
+    found = only(check_redis(settled, part="Redis"))
 
-    assert found.mend is not None
-    assert "CONFIG SET maxmemory-policy noeviction" in found.mend
+    assert found.remedy is not None
+    assert "CONFIG SET maxmemory-policy noeviction" in found.remedy
 
 
 def test_a_redis_that_writes_no_log_is_named(settled):
     settled.config_set("appendonly", "no")
 
-    found = only(examine_redis(settled, part="Redis"))
+    found = only(check_redis(settled, part="Redis"))
 
-    assert found.mend is not None
-    assert "CONFIG SET appendonly yes" in found.mend
+    assert found.remedy is not None
+    assert "CONFIG SET appendonly yes" in found.remedy
 
 
 def test_a_redis_that_is_nearly_full_is_doubtful(settled):
     settled.config_set("maxmemory", settled.info("memory")["used_memory"] + 200_000)
 
-    found = only(examine_redis(settled, part="Redis"))
+    found = only(check_redis(settled, part="Redis"))
 
-    assert (found.state, "raise maxmemory" in str(found.mend)) == (State.DOUBTFUL, True)
+    assert (found.state, "raise maxmemory" in str(found.remedy)) == (State.DOUBTFUL, True)
 
 
 def test_a_right_that_lacks_is_named_and_looking_for_it_changes_nothing(settled, redis_url):
@@ -87,17 +85,17 @@ def test_a_right_that_lacks_is_named_and_looking_for_it_changes_nothing(settled,
 
     with Redis.from_url(f"redis://limited:pass@127.0.0.1:{port}/0") as limited:
         commands = (*STREAM_COMMANDS, *BROKER_COMMANDS)
-        found = only(examine_rights(limited, commands, variable="SLIPWAY_REDIS_URL"))
+        found = only(check_rights(limited, commands, variable="SLIPWAY_REDIS_URL"))
 
-    assert found.found == "the user in SLIPWAY_REDIS_URL may not use XCLAIM"
-    assert "ACL SETUSER NAME +xclaim" in str(found.mend)
+    assert found.detail == "the user in SLIPWAY_REDIS_URL may not use XCLAIM"
+    assert "ACL SETUSER NAME +xclaim" in str(found.remedy)
     assert (settled.dump(STREAM), settled.keys()) == (before, [STREAM.encode()])
 
 
 def test_a_stream_that_nobody_ever_read_asks_for_an_intake(redis):
     redis.xadd(STREAM, {"event": "{}"})
 
-    assert "start an intake, which makes it" in str(only(examine_stream(redis)).mend)
+    assert "start an intake, which creates it" in str(only(check_stream(redis)).remedy)
 
 
 def test_entries_that_wait_for_minutes_are_doubtful(redis):
@@ -105,15 +103,15 @@ def test_entries_that_wait_for_minutes_are_doubtful(redis):
     redis.xadd(STREAM, {"event": "{}"}, id=f"{old}-0")
     redis.xgroup_create(STREAM, GROUP, id="0")
 
-    found = only(examine_stream(redis))
+    found = only(check_stream(redis))
 
-    assert "1 entries are not applied, the oldest for 3" in found.found
+    assert "1 entries are not applied, the oldest for 3" in found.detail
 
 
 def test_a_key_of_another_kind_in_the_streams_place_is_named(redis):
     redis.lpush(STREAM, "something")
 
-    assert "is a list, not a stream" in only(examine_stream(redis)).found
+    assert "is a list, not a stream" in only(check_stream(redis)).detail
 
 
 # --- would an event be taken? ---
@@ -122,7 +120,7 @@ def test_a_key_of_another_kind_in_the_streams_place_is_named(redis):
 def test_a_redis_that_would_take_an_event_is_well_and_holds_none_afterwards(redis):
     redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
 
-    findings = [*examine_publishing(redis, waitaof_ms=None), *examine_stream_life(redis)]
+    findings = [*check_publishing(redis, waitaof_ms=None), *check_stream_life(redis)]
 
     assert [one.state for one in findings] == [State.OK]
     assert redis.xlen(STREAM) == 0
@@ -139,42 +137,42 @@ def test_a_redis_that_would_take_an_event_is_well_and_holds_none_afterwards(redi
 def test_why_an_event_would_be_refused_is_quoted(settled, trouble, words, mend):
     trouble(settled)
 
-    found = only(examine_publishing(settled, waitaof_ms=None))
+    found = only(check_publishing(settled, waitaof_ms=None))
 
     assert found.state is State.WRONG
-    assert words in found.found
-    assert mend in str(found.mend)
+    assert words in found.detail
+    assert mend in str(found.remedy)
 
 
 def test_too_few_replicas_are_named(redis):
     redis.config_set("min-replicas-to-write", 1)
     try:
-        found = only(examine_publishing(redis, waitaof_ms=None))
+        found = only(check_publishing(redis, waitaof_ms=None))
     finally:
         redis.config_set("min-replicas-to-write", 0)
 
-    assert "NOREPLICAS" in found.found
-    assert "bring back its replicas" in str(found.mend)
+    assert "NOREPLICAS" in found.detail
+    assert "bring back its replicas" in str(found.remedy)
 
 
 def test_waitaof_that_redis_cannot_keep_is_named_where_it_is_set(settled):
     settled.config_set("appendonly", "no")
 
-    found = only(examine_publishing(settled, waitaof_ms=100))
-    without = [*examine_publishing(settled, waitaof_ms=None)]
+    found = only(check_publishing(settled, waitaof_ms=100))
+    without = [*check_publishing(settled, waitaof_ms=None)]
 
-    assert "appendonly is disabled" in found.found
-    assert "SLIPWAY_WAITAOF" in str(found.mend)
+    assert "appendonly is disabled" in found.detail
+    assert "SLIPWAY_WAITAOF" in str(found.remedy)
     assert [one.state for one in without] == [State.OK]
 
 
 def test_a_stream_that_is_nearly_out_of_ids_is_doubtful(redis):
     redis.xadd(STREAM, {"event": "{}"}, id=f"{LAST}-{LAST - 1_000}")
 
-    found = only(examine_stream_life(redis))
+    found = only(check_stream_life(redis))
 
     assert found.state is State.DOUBTFUL
-    assert "1,000 ids are left" in found.found
+    assert "1,000 ids are left" in found.detail
 
 
 def test_keys_of_another_type_are_named_with_both_types(redis):
@@ -182,19 +180,19 @@ def test_keys_of_another_type_are_named_with_both_types(redis):
     redis.hset("tickets\x06\x163", "x", "x")
     redis.lpush("deliver", "x")
 
-    found = only(examine_keys(redis, {**STREAM_KEYS, **BROKER_KEYS}))
+    found = only(check_keys(redis, {**STREAM_KEYS, **BROKER_KEYS}))
 
-    assert "ticket-events:moments is a string, not a zset" in found.found
-    assert r"tickets\x06\x163 is a hash, not a list" in found.found
-    assert "deliver" not in found.found
+    assert "ticket-events:moments is a string, not a zset" in found.detail
+    assert r"tickets\x06\x163 is a hash, not a list" in found.detail
+    assert "deliver" not in found.detail
 
 
 def test_a_stream_that_expires_is_named(redis):
     redis.xadd(STREAM, {"event": "{}"})
     redis.expire(STREAM, 3_600)
 
-    found = only(examine_stream_life(redis))
+    found = only(check_stream_life(redis))
 
     assert found.state is State.WRONG
-    assert "expires in 3," in found.found
-    assert f"PERSIST {STREAM}" in str(found.mend)
+    assert "expires in 3," in found.detail
+    assert f"PERSIST {STREAM}" in str(found.remedy)

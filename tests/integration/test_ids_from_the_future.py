@@ -30,7 +30,7 @@ from tests.support.records import Records
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
 from worker.cli.doctor.finding import State
-from worker.cli.doctor.stream import examine_stream
+from worker.cli.doctor.redis_server import check_stream
 from worker.intake.stream import Stream
 from worker.metrics.redis_stats import collect_stream_stats
 from worker.sweep.round import Sweep
@@ -332,10 +332,10 @@ def test_an_entry_that_came_after_the_due_time_holds_nothing_back(
 def test_the_doctor_and_the_survey_tell_how_far_ahead_ids_are(redis, stream, future):
     stream.acknowledge([entry.id for entry in stream.read(count=10, block=BLOCK)])
 
-    (found,) = [one for one in examine_stream(redis) if one.state is not State.OK]
+    (found,) = [one for one in check_stream(redis) if one.state is not State.OK]
 
     assert found.state is State.WRONG
-    assert "ahead of Redis' clock" in found.found
+    assert "ahead of Redis' clock" in found.detail
     assert collect_stream_stats(redis).ids_ahead > HOUR / 2
 
 
@@ -343,7 +343,7 @@ def test_ids_of_the_present_are_not_ahead(redis, stream):
     add(redis, "ticket_win")
     stream.acknowledge([entry.id for entry in stream.read(count=10, block=BLOCK)])
 
-    assert [one.state for one in examine_stream(redis)] == [State.OK]
+    assert [one.state for one in check_stream(redis)] == [State.OK]
     assert collect_stream_stats(redis).ids_ahead == timedelta()
 
 

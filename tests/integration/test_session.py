@@ -142,7 +142,7 @@ def test_a_pooler_that_refuses_our_options_is_named_too(database, open_folder):
             engine.connect()
         engine.dispose()
 
-    assert "pooler" in str(unreachable(refusal.value).mend)
+    assert "pooler" in str(unreachable(refusal.value).remedy)
 
 
 def test_a_line_that_drops_start_up_options_is_refused(database):

@@ -1,1 +1,1 @@
-"""`slipway doctor`: looks at one part of the set-up after the other and says how to mend it."""
+"""`slipway doctor`: checks one part of the set-up after the other and says how to fix it."""

@@ -1,16 +1,41 @@
-"""`slipway doctor`: what is wrong with this set-up, and how to mend it."""
+"""`slipway doctor`: what is wrong with this set-up, and how to fix it."""
 
-from worker.cli.doctor import report
+import typer
+
+from worker.cli import output
+from worker.cli.doctor import checks
+from worker.cli.doctor.finding import Finding, State
+from worker.cli.errors import FAILED
 from worker.cli.help_pages import one_command
 from worker.cli.options import AsJson
+
+_SIGNS = {State.OK: "✓", State.DOUBTFUL: "!", State.WRONG: "✗", State.UNKNOWN: "?"}
 
 app = one_command()
 
 
 @app.command(epilog="Example: slipway doctor    or, for programs: slipway doctor --json")
 def doctor(*, as_json: AsJson = False) -> None:
-    """Look at settings, servers, partners and processes, and say how to mend what is wrong.
+    """Check settings, servers, partners and processes, and say how to fix what is wrong.
 
-    Takes some seconds and leaves nothing changed. Exit code 1 if something is wrong.
+    Takes some seconds and changes nothing. Exit code 1 if something is wrong.
     """
-    report.report(as_json=as_json)
+    findings = []
+    for finding in checks.check_all():
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    wrong = [finding for finding in findings if finding.state is State.WRONG]
+    if as_json:
+        output.show_json({"healthy": not wrong, "findings": findings})
+    else:
+        typer.echo(f"{len(wrong)} wrong" if wrong else "nothing is wrong")
+    if wrong:
+        raise typer.Exit(FAILED)
+
+
+def _show(finding: Finding) -> None:
+    line = f"{finding.part}: {finding.detail}"
+    typer.echo(f"{_SIGNS[finding.state]} {output.as_text(line)}")
+    if finding.remedy is not None:
+        typer.echo(f"    -> {output.as_text(finding.remedy)}")

@@ -1,4 +1,4 @@
-"""Says in words how the lines to the servers are protected: encrypted, verified, or neither."""
+"""Checks how the connections to the servers are protected: encrypted, verified, or neither."""
 
 from ipaddress import ip_address
 from typing import Any, Final
@@ -13,74 +13,74 @@ from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
 _ADDRESS: Final = "SLIPWAY_DATABASE_URL"
 _ENCRYPTED: Final = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 _VERIFIED: Final = "verify-full"
-_WAY: Final = "whoever is on the way can read and change what passes"
+_WAY: Final = "anyone on the network path can read and change the traffic"
 
 
-def examine_redis_line(url: str, *, part: str, variable: str) -> Finding:
-    """Say what the scheme and the options of *url* mean."""
-    line, tls = f"{part} line", redis_tls(url)
+def check_redis_protection(url: str, *, part: str, variable: str) -> Finding:
+    """Report what the scheme and the options of *url* mean."""
+    name, tls = f"{part} connection", redis_tls(url)
     if tls is None:
-        if _is_here(urlsplit(url).hostname):
-            return ok(line, "not encrypted; it does not leave this machine")
+        if _is_local(urlsplit(url).hostname):
+            return ok(name, "not encrypted; it does not leave this machine")
         return doubtful(
-            line,
+            name,
             f"not encrypted: {_WAY}, the password too",
-            mend=f"have the server take TLS and write rediss:// in {variable}, unless the network"
-            " is yours alone",
+            remedy=f"enable TLS on the server and use rediss:// in {variable}, unless the network"
+            " is private",
         )
     if not tls.verified:
         return wrong(
-            line,
-            "encrypted, but the server is not verified (ssl_cert_reqs=none): whoever answers is"
-            " sent the password",
-            mend=f"remove ssl_cert_reqs=none from {variable}; an authority of your own:"
-            " ssl_ca_certs=FILE",
+            name,
+            "encrypted, but the server is not verified (ssl_cert_reqs=none): any server that"
+            " answers gets the password",
+            remedy=f"remove ssl_cert_reqs=none from {variable}; for a private certificate"
+            " authority: ssl_ca_certs=FILE",
         )
     if not tls.hostname_checked:
         return doubtful(
-            line,
-            "encrypted, and the certificate is verified, but not for which host it was made"
+            name,
+            "encrypted, and the certificate is verified, but not its host name"
             " (ssl_check_hostname=false)",
-            mend=f"have a certificate made out for the host in {variable}, then remove the option",
+            remedy=f"get a certificate for the host in {variable}, then remove the option",
         )
-    return ok(line, "encrypted, and the server is verified")
+    return ok(name, "encrypted, and the server is verified")
 
 
-def examine_database_line(connection: Connection) -> Finding:
-    """Say how the connection that is open is protected."""
+def check_database_session(connection: Connection) -> Finding:
+    """Report how the open connection is protected."""
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows no driver's types
     encrypted, version = connection.exec_driver_sql(_ENCRYPTED).one()
-    options = {one.keyword: one.val or b"" for one in driver.pgconn.info}
-    return judge_database_line(
+    options = {option.keyword: option.val or b"" for option in driver.pgconn.info}
+    return check_database_protection(
         driver.info.hostaddr or driver.info.host,
         version=version if encrypted else None,
         sslmode=options[b"sslmode"].decode(),
     )
 
 
-def judge_database_line(host: str, *, version: str | None, sslmode: str) -> Finding:
-    """Judge a line to *host*; *version* of TLS, none: it is not encrypted."""
-    line = "PostgreSQL line"
+def check_database_protection(host: str, *, version: str | None, sslmode: str) -> Finding:
+    """Check a connection to *host*; *version* is that of TLS, or None without encryption."""
+    name = "PostgreSQL connection"
     if version is None:
-        if _is_here(host):
-            return ok(line, "not encrypted; it does not leave this machine")
+        if _is_local(host):
+            return ok(name, "not encrypted; it does not leave this machine")
         return doubtful(
-            line,
+            name,
             f"not encrypted (sslmode={sslmode}): {_WAY}",
-            mend=f"switch ssl on in postgresql.conf and append ?sslmode={_VERIFIED} to {_ADDRESS},"
-            " unless the network is yours alone",
+            remedy=f"enable ssl in postgresql.conf and append ?sslmode={_VERIFIED} to {_ADDRESS},"
+            " unless the network is private",
         )
     if sslmode != _VERIFIED:
         return doubtful(
-            line,
+            name,
             f"encrypted ({version}), but sslmode={sslmode} does not verify that it is your server",
-            mend=f"append ?sslmode={_VERIFIED}&sslrootcert=FILE to {_ADDRESS} (sslrootcert=system:"
-            " a public authority)",
+            remedy=f"append ?sslmode={_VERIFIED}&sslrootcert=FILE to {_ADDRESS} (for a public"
+            " certificate authority: sslrootcert=system)",
         )
-    return ok(line, f"encrypted ({version}), and the server is verified")
+    return ok(name, f"encrypted ({version}), and the server is verified")
 
 
-def _is_here(host: str | None) -> bool:
+def _is_local(host: str | None) -> bool:
     if not host or host.startswith("/") or host == "localhost":  # a socket in the file system
         return True
     try:

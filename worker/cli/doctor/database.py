@@ -1,14 +1,16 @@
-"""Examines PostgreSQL: reached, new enough, the right server, the right schema, enough rights."""
+"""Checks PostgreSQL: reachable, recent, the right server, schema and rights, and writable."""
 
+import time
 from collections.abc import Iterator
 from typing import Final
 
 import psycopg
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import SQLModel
 
 import models.tables  # noqa: F401 - fills the metadata
+from models.database.engine import Transaction
 from models.database.session import UnusableDatabase
 from models.migrations.runner import current_revision, expected_revision
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
@@ -36,79 +38,148 @@ USER: Final = text("SELECT current_user")
 
 
 def unreachable(error: OperationalError) -> Finding:
-    """Say why PostgreSQL could not be connected to, in words that hold no password."""
+    """Say why no connection to PostgreSQL could be opened, without any password."""
     cause = error.orig
     if isinstance(cause, UnusableDatabase):
-        return wrong(PART, cause.problem, mend=cause.remedy)
+        return wrong(PART, cause.problem, remedy=cause.remedy)
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     lines = str(cause).strip().splitlines()
-    told = lines[-1] if lines else type(cause).__name__
+    message = lines[-1] if lines else type(cause).__name__
     if "password authentication failed" in str(cause) or state in {"28P01", "28000"}:
-        mend = f"put the right user and password into {_ADDRESS}"
+        remedy = f"put the right user and password into {_ADDRESS}"
     elif "does not exist" in str(cause):
-        mend = f"create what is missing on the server (CREATE DATABASE …), or mend {_ADDRESS}"
+        remedy = f"create what is missing on the server (CREATE DATABASE …), or fix {_ADDRESS}"
     elif "startup parameter" in str(cause):
-        mend = (
-            "there is a pooler in between that does not pass on what a session is opened with: set"
+        remedy = (
+            "a connection pooler in between does not pass on the session's parameters: set"
             f" {_ADDRESS} to the address of the server itself"
         )
     else:
-        mend = (
-            "start PostgreSQL, let this machine through to it, or mend host and port in"
-            f" {_ADDRESS}; with no server at hand: slipway up --embedded"
+        remedy = (
+            "start PostgreSQL, open the firewall for this machine, or fix host and port in"
+            f" {_ADDRESS}; without a server of your own: slipway up --embedded"
         )
-    return wrong(PART, f"cannot be reached: {told}", mend=mend)
+    return wrong(PART, f"cannot be reached: {message}", remedy=remedy)
 
 
-def examine_database(connection: Connection) -> Iterator[Finding]:
-    """Look at the server behind *connection*, and at the schema."""
+def check_database(connection: Connection) -> Iterator[Finding]:
+    """Check the server behind *connection*, and the schema."""
     server = connection.execute(SERVER).one()
     if server.number < _VERSION_LEAST:
         yield wrong(
             PART,
             f"version {server.version}",
-            mend="move to PostgreSQL 15 or later: older ones miss what the tables need",
+            remedy="upgrade to PostgreSQL 15 or later: older versions lack what the tables need",
         )
     elif server.follows:
         yield wrong(
             PART,
-            f"version {server.version}, a replica that takes no changes",
-            mend=f"let {_ADDRESS} lead to the primary, or to an address that follows it",
+            f"version {server.version}, a read-only replica",
+            remedy=f"point {_ADDRESS} to the primary, or to an address that follows it",
         )
     else:
         yield ok(PART, f"version {server.version}")
     if server.fsync != "on":
         yield doubtful(
             PART,
-            "fsync is off: a power cut may lose what partners were told",
-            mend="set fsync = on in postgresql.conf, unless the data may be lost",
+            "fsync is off: a power cut may lose what partners were notified of",
+            remedy="set fsync = on in postgresql.conf, unless the data may be lost",
         )
     if server.autovacuum != "on":
         yield doubtful(
             PART,
-            "autovacuum is off: tables and indexes will grow without end",
-            mend="set autovacuum = on in postgresql.conf",
+            "autovacuum is off: tables and indexes will grow without limit",
+            remedy="set autovacuum = on in postgresql.conf",
         )
     yield _schema(connection)
 
 
 def _schema(connection: Connection) -> Finding:
     tables = sorted([_REVISIONS, *SQLModel.metadata.tables])
-    lacking = connection.execute(MISSING_RIGHTS, {"tables": tables}).scalars().all()
-    if lacking:
+    missing = connection.execute(MISSING_RIGHTS, {"tables": tables}).scalars().all()
+    if missing:
         user = connection.execute(USER).scalar_one()
         return wrong(
             SCHEMA,
-            f"{user} may not read and write {', '.join(lacking)}",
-            mend="as the tables' owner: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN"
+            f"{user} may not read and write {', '.join(missing)}",
+            remedy="as the tables' owner: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN"
             f' SCHEMA public TO "{user}";'
             f' GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{user}"',
         )
     current, expected = current_revision(connection), expected_revision()
     if current is None:
-        return wrong(SCHEMA, "there are no tables", mend="run: slipway migrate")
+        return wrong(SCHEMA, "there are no tables", remedy="run: slipway migrate")
     if current < expected:
-        found = f"revision {current}, this program needs {expected}"
-        return wrong(SCHEMA, found, mend="run: slipway migrate")
+        detail = f"revision {current}, this program needs {expected}"
+        return wrong(SCHEMA, detail, remedy="run: slipway migrate")
     newer = ", newer than this program: fine while a release rolls out"
     return ok(SCHEMA, f"revision {current}{newer if current > expected else ''}")
+
+
+WRITING: Final = "PostgreSQL writes"
+_SLOW_SECONDS: Final = 1.0
+# No other session sees it: it is removed in the same transaction.
+WRITE: Final = text("""
+    INSERT INTO rejected_input (entry_id, raw, whole, reason, message, received_at)
+    VALUES ('doctor', '', false, 'not_json', 'written by slipway doctor', clock_timestamp())
+    ON CONFLICT (entry_id) DO NOTHING""")
+REMOVE: Final = text("DELETE FROM rejected_input WHERE entry_id = 'doctor'")
+SESSION: Final = text("""
+    SELECT current_setting('transaction_isolation') AS isolation,
+           current_setting('TimeZone') AS zone, current_setting('statement_timeout') AS statement,
+           current_setting('lock_timeout') AS lock,
+           current_setting('synchronous_commit') AS synchronous,
+           current_setting('server_encoding') AS encoding,
+           current_setting('search_path') AS search_path""")
+
+
+def check_session(connection: Connection) -> Finding:
+    """Report the settings a session really has. If they are not ours, none can be opened."""
+    settings = connection.execute(SESSION).one()
+    return ok(
+        PART,
+        f"a session has {settings.isolation}, {settings.zone}, {settings.encoding},"
+        f" statement_timeout {settings.statement}, lock_timeout {settings.lock},"
+        f" synchronous_commit {settings.synchronous}, search_path {settings.search_path}",
+    )
+
+
+def check_writing(transaction: Transaction) -> Iterator[Finding]:
+    """Write a row, remove it and commit, as the intake does with a batch of events."""
+    began = time.monotonic()
+    try:
+        with transaction() as connection:
+            connection.execute(WRITE)
+            connection.execute(REMOVE)
+    except DBAPIError as error:
+        yield refused(error)
+        return
+    seconds = time.monotonic() - began
+    if seconds > _SLOW_SECONDS:
+        yield doubtful(
+            WRITING,
+            f"a row was written and committed, which took {seconds:.1f} s",
+            remedy="check the disk, the locks (pg_stat_activity), and whether a synchronous standby"
+            " is unavailable (pg_stat_replication)",
+        )
+    else:
+        yield ok(WRITING, "a row was written, removed and committed")
+
+
+def refused(error: DBAPIError) -> Finding:
+    """Say why PostgreSQL refused a statement, without values."""
+    cause = error.orig
+    state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    lines = str(cause).strip().splitlines()
+    message = lines[0] if lines else type(cause).__name__
+    if state == "25006":
+        remedy = (
+            "find out why it is read-only: a failover (SLIPWAY_DATABASE_URL must point to the"
+            " primary), a full disk at your provider, or default_transaction_read_only"
+        )
+    else:
+        remedy = (
+            "PostgreSQL's log has the whole error; deploy/RUNBOOK.md,"
+            " SlipwayDatabaseErrorUnexplained, explains the SQLSTATEs"
+        )
+    return wrong(WRITING, f"refused: {message} (SQLSTATE {state or 'none'})", remedy=remedy)

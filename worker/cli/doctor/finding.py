@@ -1,43 +1,43 @@
-"""What the doctor finds: how a thing is, and if it is wrong, what to do about it."""
+"""What the doctor finds: the state of one part, and if it is wrong, the remedy."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """How a thing is."""
+    """The state of a part."""
 
     OK = "ok"
     DOUBTFUL = "doubtful"  # it works, but probably not as meant
     WRONG = "wrong"
-    UNKNOWN = "unknown"  # it could not be looked at, because of something else that is wrong
+    UNKNOWN = "unknown"  # it could not be checked, because something else is wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. *mend* is there where something is to be done."""
+    """The result of one check; *remedy* says what to do, if there is something to do."""
 
     part: str
     state: State
-    found: str
-    mend: str | None = None
+    detail: str
+    remedy: str | None = None
 
 
-def ok(part: str, found: str) -> Finding:
-    """Make a finding about something that is as it should be."""
-    return Finding(part, State.OK, found)
+def ok(part: str, detail: str) -> Finding:
+    """Return a finding about something that is as it should be."""
+    return Finding(part, State.OK, detail)
 
 
-def doubtful(part: str, found: str, *, mend: str) -> Finding:
-    """Make a finding about something that works, but probably not as meant."""
-    return Finding(part, State.DOUBTFUL, found, mend)
+def doubtful(part: str, detail: str, *, remedy: str) -> Finding:
+    """Return a finding about something that works, but probably not as meant."""
+    return Finding(part, State.DOUBTFUL, detail, remedy)
 
 
-def wrong(part: str, found: str, *, mend: str) -> Finding:
-    """Make a finding about something that must be mended."""
-    return Finding(part, State.WRONG, found, mend)
+def wrong(part: str, detail: str, *, remedy: str) -> Finding:
+    """Return a finding about something that must be fixed."""
+    return Finding(part, State.WRONG, detail, remedy)
 
 
-def unknown(part: str, because: str) -> Finding:
-    """Make a finding about something that could not be looked at."""
-    return Finding(part, State.UNKNOWN, because)
+def unknown(part: str, reason: str) -> Finding:
+    """Return a finding about something that could not be checked."""
+    return Finding(part, State.UNKNOWN, reason)

@@ -1,4 +1,4 @@
-"""Examines the partners: their secrets open, and their addresses are allowed and answer."""
+"""Checks the partners: secrets can be decrypted, addresses are allowed and accept connections."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
 from worker.delivery.http.address_policy import Network, may_connect
 
 SECRETS: Final = "secrets"
-_LOOKED_AT_MAX: Final = 200
+_OPERATORS_MAX: Final = 200
 _AT_ONCE: Final = 16
 _CONNECT_SECONDS: Final = 3.0
 _PORTS: Final = {"http": 80, "https": 443}
@@ -33,21 +33,21 @@ OPERATORS: Final = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """An operator as its row has it."""
+class CheckedOperator:
+    """What is checked of an operator."""
 
     code: str
     url: str
     enabled: bool
     secrets: EncryptedSecrets = field(repr=False)
-    circuit: str | None  # why nothing but probes is sent; None: it is closed
+    circuit: str | None  # why it is open; None if it is closed
 
 
-def read_operators(connection: Connection) -> list[Described]:
+def read_operators(connection: Connection) -> list[CheckedOperator]:
     """Read the first 200 operators by code."""
-    rows = connection.execute(OPERATORS, {"limit": _LOOKED_AT_MAX})
+    rows = connection.execute(OPERATORS, {"limit": _OPERATORS_MAX})
     return [
-        Described(
+        CheckedOperator(
             code=row.code,
             url=row.url,
             enabled=row.enabled,
@@ -58,93 +58,93 @@ def read_operators(connection: Connection) -> list[Described]:
     ]
 
 
-def examine_secrets(
-    operators: Sequence[Described], *, vault: Vault, now: datetime
+def check_secrets(
+    operators: Sequence[CheckedOperator], *, vault: Vault, now: datetime
 ) -> Iterator[Finding]:
-    """Say whose secrets the keys in SLIPWAY_SECRET_KEY do not open."""
-    closed = []
-    for one in operators:
+    """Report whose secrets the keys in SLIPWAY_SECRET_KEY do not decrypt."""
+    undecryptable = []
+    for operator in operators:
         try:
-            verifying_secrets(one.secrets, vault, now)
+            verifying_secrets(operator.secrets, vault, now)
         except DecryptionFailed:
-            closed.append(one.code)
-    if closed:
+            undecryptable.append(operator.code)
+    if undecryptable:
         yield wrong(
             SECRETS,
-            f"no key in SLIPWAY_SECRET_KEY opens the secret of {', '.join(closed)}",
-            mend="put the key that sealed it back behind the present ones, or give the operator a"
-            f" new secret: slipway operators rotate-secret {closed[0]}",
+            f"no key in SLIPWAY_SECRET_KEY decrypts the secret of {', '.join(undecryptable)}",
+            remedy="put the key that encrypted it back behind the present ones, or give the"
+            f" operator a new secret: slipway operators rotate-secret {undecryptable[0]}",
         )
     elif operators:
-        yield ok(SECRETS, f"all {len(operators)} open")
+        yield ok(SECRETS, f"all {len(operators)} can be decrypted")
 
 
-def examine_partners(
-    operators: Sequence[Described], *, networks: Sequence[Network]
+def check_partners(
+    operators: Sequence[CheckedOperator], *, networks: Sequence[Network]
 ) -> Iterator[Finding]:
-    """Look each partner's host up, judge its addresses, and connect; nothing is sent."""
+    """Resolve each partner's host, check its addresses, and connect; nothing is sent."""
     if not operators:
         yield doubtful(
             "operators",
-            "there is none yet, so every event is refused",
-            mend="slipway operators add CODE --url URL --protocol pam",
+            "there is none yet, so every event is rejected",
+            remedy="slipway operators add CODE --url URL --protocol pam",
         )
-    enabled = [one for one in operators if one.enabled]
+    enabled = [operator for operator in operators if operator.enabled]
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        yield from pool.map(lambda one: _examine(one, networks), enabled)
+        yield from pool.map(lambda operator: _check(operator, networks), enabled)
     yield from (
         doubtful(
-            _part(one),
+            _part(operator),
             "disabled: its notices are held",
-            mend=f"when they shall go: slipway operators enable {one.code}",
+            remedy=f"to send them: slipway operators enable {operator.code}",
         )
-        for one in operators
-        if not one.enabled
+        for operator in operators
+        if not operator.enabled
     )
 
 
-def _examine(one: Described, networks: Sequence[Network]) -> Finding:
-    parts = urlsplit(one.url)
+def _check(operator: CheckedOperator, networks: Sequence[Network]) -> Finding:
+    parts = urlsplit(operator.url)
     assert parts.hostname is not None, "checked when it was added"
     try:
-        found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return wrong(
-            _part(one),
+            _part(operator),
             f"{parts.hostname} has no address",
-            mend=f"mend the name (slipway operators set {one.code} --url URL) or the DNS here",
+            remedy=f"fix the name (slipway operators set {operator.code} --url URL) or the DNS",
         )
-    addresses = sorted({str(entry[4][0]) for entry in found})
+    addresses = sorted({str(entry[4][0]) for entry in entries})
     allowed = [address for address in addresses if may_connect(address, allowed=networks)]
     if not allowed:
         return wrong(
-            _part(one),
+            _part(operator),
             f"{parts.hostname} is {addresses[0]}, a private address outside"
             " SLIPWAY_PARTNER_NETWORKS: nothing is sent there",
-            mend=f"if the partner may live there: SLIPWAY_PARTNER_NETWORKS={_network(addresses[0])}"
-            " for the deliverers",
+            remedy="if that is correct, set for the deliverers"
+            f" SLIPWAY_PARTNER_NETWORKS={_network(addresses[0])}",
         )
     port = parts.port or _PORTS[parts.scheme]
     try:
         socket.create_connection((allowed[0], port), timeout=_CONNECT_SECONDS).close()
     except OSError as refusal:
         return wrong(
-            _part(one),
-            f"{parts.hostname}:{port} cannot be connected to: {refusal.strerror or refusal}",
-            mend="let this machine's firewall through to it, or ask the partner; its notices are"
-            " kept and tried again",
+            _part(operator),
+            f"{parts.hostname}:{port} refuses connections: {refusal.strerror or refusal}",
+            remedy="open this machine's firewall for it, or ask the partner; its notices are kept"
+            " and sent again",
         )
-    if one.circuit is not None:
+    if operator.circuit is not None:
         return doubtful(
-            _part(one),
-            f"can be connected to, but nothing but probes is sent: {one.circuit}",
-            mend=advice_for(cause_of(one.circuit), one.code),
+            _part(operator),
+            f"accepts connections, but its circuit is open: {operator.circuit}",
+            remedy=advice_for(cause_of(operator.circuit), operator.code),
         )
-    return ok(_part(one), f"{parts.hostname}:{port} can be connected to")
+    return ok(_part(operator), f"{parts.hostname}:{port} accepts connections")
 
 
-def _part(one: Described) -> str:
-    return f"operator {one.code}"
+def _part(operator: CheckedOperator) -> str:
+    return f"operator {operator.code}"
 
 
 def _network(address: str) -> str:

@@ -1,19 +1,35 @@
-"""Examines a Redis or Valkey: reached, new enough, keeps everything, and lets us do our work."""
+"""Checks Redis or Valkey: the server, our rights, our keys, and that it accepts an event."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from models.events.stream_contract import EVENT_FIELD, GROUP, STREAM
+from producers.publisher import (
+    DiskUnconfirmable,
+    PublishIncomplete,
+    RedisFull,
+    RedisReadOnly,
+    StreamUnusable,
+)
+from producers.publisher.append import StreamAppender
+from producers.publisher.redis_errors import error_class
 from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
+from worker.intake.celery_queue import LISTS
+from worker.intake.noted_moments import MOMENTS
+from worker.metrics.redis_stats import collect_stream_stats
+from worker.process.queues import DEAD_LETTERS, DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
 
 RIGHTS: Final = "Redis rights"
 _FULL: Final = 0.8
 _OTHER: Final = "doctor"  # a name that no consumer has
-# What the processes do, asked inside a transaction that is discarded: Redis judges the right to a
-# command when it is queued, and none of them is ever carried out.
+# What the processes do, queued in a transaction that is discarded: Redis checks the right to a
+# command when it is queued, and none of them is ever executed.
 STREAM_COMMANDS: Final[Sequence[Sequence[str]]] = (
     ("XADD", STREAM, "*", EVENT_FIELD.decode(), "{}"),
     ("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM"),
@@ -41,79 +57,81 @@ BROKER_COMMANDS: Final[Sequence[Sequence[str]]] = (
 
 
 def unreachable(part: str, variable: str, error: RedisError) -> Finding:
-    """Say why Redis could not be asked; *variable* holds its address."""
-    told = (str(error).splitlines() or [type(error).__name__])[0]
-    if isinstance(error, AuthenticationError) or told.startswith(("NOAUTH", "WRONGPASS")):
-        mend = f"put the right user and password into {variable}: redis://user:password@host:6379/0"
-    elif isinstance(error, NoPermissionError):
-        mend = f"give the user in {variable} the rights of a worker (deploy/), or name another one"
-    else:
-        mend = (
-            f"start Redis, let this machine through to it, or mend host and port in {variable};"
-            " with no server at hand: slipway up --embedded"
+    """Say why Redis could not be reached; *variable* holds its address."""
+    message = (str(error).splitlines() or [type(error).__name__])[0]
+    if isinstance(error, AuthenticationError) or message.startswith(("NOAUTH", "WRONGPASS")):
+        remedy = (
+            f"put the right user and password into {variable}: redis://user:password@host:6379/0"
         )
-    return wrong(part, f"cannot be asked: {told}", mend=mend)
+    elif isinstance(error, NoPermissionError):
+        remedy = f"give the user in {variable} the rights of a worker (deploy/), or use another one"
+    else:
+        remedy = (
+            f"start Redis, open the firewall for this machine, or fix host and port in {variable};"
+            " without a server of your own: slipway up --embedded"
+        )
+    return wrong(part, f"cannot be reached: {message}", remedy=remedy)
 
 
-def examine_redis(redis: Redis, *, part: str) -> Iterator[Finding]:
-    """Look at the server itself. Raises redis.RedisError when it cannot be asked."""
+def check_redis(redis: Redis, *, part: str) -> Iterator[Finding]:
+    """Check the server itself. Raises redis.RedisError if it cannot be reached."""
     facts: Mapping[str, Any] = redis.info()
     yield _version(facts, part)
     if facts.get("cluster_enabled"):
         yield wrong(
             part,
             "it is a Redis Cluster, which Celery cannot use",
-            mend="take a single server, or one whose address follows the primary",
+            remedy="use a single server, or one whose address follows the primary",
         )
     if facts.get("role", "master") != "master":
         yield wrong(
             part,
-            "it is a replica: nothing can be written there",
-            mend="let the URL lead to the primary, or to an address that follows it",
+            "it is a replica: nothing can be written to it",
+            remedy="point the URL to the primary, or to an address that follows it",
         )
     policy = facts.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         yield wrong(
             part,
-            f"maxmemory-policy is {policy}: when memory is full it throws events away",
-            mend="CONFIG SET maxmemory-policy noeviction, and the same in its configuration",
+            f"maxmemory-policy is {policy}: when memory is full it deletes events",
+            remedy="CONFIG SET maxmemory-policy noeviction, and the same in its configuration",
         )
     if not facts.get("aof_enabled"):
         yield wrong(
             part,
             "the append-only file is off: a restart loses events that were accepted",
-            mend="CONFIG SET appendonly yes, and `appendonly yes` with `appendfsync everysec` in"
+            remedy="CONFIG SET appendonly yes, and `appendonly yes` with `appendfsync everysec` in"
             " its configuration",
         )
     elif facts.get("aof_last_write_status", "ok") != "ok":
         yield wrong(
             part,
             "the append-only file could not be written",
-            mend="make room on its disk; what is accepted meanwhile is in memory alone",
+            remedy="free space on its disk; what is accepted meanwhile is only in memory",
         )
     limit = facts.get("maxmemory", 0)
     if limit and facts["used_memory"] > _FULL * limit:
         yield doubtful(
             part,
-            f"its memory is {facts['used_memory'] / limit:.0%} full; then publishers are refused",
-            mend="raise maxmemory, or find out why events wait (see: stream)",
+            f"its memory is {facts['used_memory'] / limit:.0%} full; a full one refuses publishers",
+            remedy="raise maxmemory, or find out why events wait (see *stream*)",
         )
 
 
-def examine_rights(
+def check_rights(
     redis: Redis, commands: Sequence[Sequence[str]], *, variable: str
 ) -> Iterator[Finding]:
-    """Say which of *commands* the user may not use; nothing is carried out."""
+    """Report which of *commands* the user may not use; none is executed."""
     refused = _refused(redis, commands)
     if refused:
         yield wrong(
             RIGHTS,
             f"the user in {variable} may not use {', '.join(refused)}",
-            mend="give it the rights of a worker (the ACL rules in deploy/): ACL SETUSER NAME"
-            f" {' '.join(f'+{name.lower()}' for name in refused)}, and the keys they are about",
+            remedy="give it the rights of a worker (the ACL rules in deploy/): ACL SETUSER NAME"
+            f" {' '.join(f'+{name.lower()}' for name in refused)}, and the keys they use",
         )
     else:
-        yield ok(RIGHTS, f"the user in {variable} may do what the processes do")
+        yield ok(RIGHTS, f"the user in {variable} may use every command that the processes need")
 
 
 def _version(facts: Mapping[str, Any], part: str) -> Finding:
@@ -123,8 +141,8 @@ def _version(facts: Mapping[str, Any], part: str) -> Finding:
         name, version, least = "Redis", str(facts["redis_version"]), (7, 0)
     number = tuple(int(word) for word in version.split(".")[:2])
     if number < least:
-        mend = "move to Redis 7.0 or later, or Valkey 8 or later"
-        return wrong(part, f"{name} {version}", mend=mend)
+        remedy = "upgrade to Redis 7.0 or later, or Valkey 8 or later"
+        return wrong(part, f"{name} {version}", remedy=remedy)
     return ok(part, f"{name} {version}")
 
 
@@ -140,7 +158,7 @@ def _refused(redis: Redis, commands: Sequence[Sequence[str]]) -> list[str]:
                 connection.read_response()
             except NoPermissionError:
                 refused.append(command[0])
-            except ResponseError:  # a full server refuses to queue; the right is there
+            except ResponseError:  # a full server refuses to queue it; the right exists
                 continue
         connection.send_command("DISCARD")
         connection.read_response()
@@ -150,3 +168,145 @@ def _refused(redis: Redis, commands: Sequence[Sequence[str]]) -> list[str]:
     finally:
         redis.connection_pool.release(connection)
     return refused
+
+
+PUBLISHING: Final = "publishing"
+KEYS: Final = "keys"
+STREAM_KEYS: Final[Mapping[str, str]] = {
+    STREAM: "stream",
+    MOMENTS: "zset",
+    **dict.fromkeys(LISTS, "list"),
+}
+BROKER_KEYS: Final[Mapping[str, str]] = {
+    **dict.fromkeys((DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE, DEAD_LETTERS), "list"),
+    "unacked": "hash",
+    "unacked_index": "zset",
+}
+_LAST_MS: Final = 2**64 - 1  # of an id; from there on Redis counts up the second part alone
+_REMEDIES: Final[Mapping[type[PublishIncomplete], str]] = {
+    StreamUnusable: "deploy/RUNBOOK.md, SlipwayPublishingRefused, says how to repair the key",
+    DiskUnconfirmable: "use Redis 7.2 or Valkey with `appendonly yes` and a user with +waitaof, or"
+    " set SLIPWAY_WAITAOF to `off`: until then the gateway does not start, and publishers send"
+    " nothing",
+    RedisFull: "raise maxmemory, or find out why events wait (see *stream*)",
+    RedisReadOnly: "point the URL to the primary, bring back its replicas, or free space on its"
+    " disk: deploy/RUNBOOK.md, SlipwayPublishingRefused",
+}
+
+
+def check_publishing(redis: Redis, *, waitaof_ms: int | None) -> Iterator[Finding]:
+    """Have Redis check an event without storing it. Raises redis.RedisError if it is down."""
+    try:
+        StreamAppender(redis, waitaof_ms=waitaof_ms).require_writable()
+    except (RedisConnectionError, RedisTimeoutError):
+        raise
+    except RedisError as refusal:
+        remedy = _REMEDIES.get(error_class(refusal), "deploy/RUNBOOK.md, SlipwayPublishingRefused")
+        yield wrong(PUBLISHING, f"an event would be refused now: {_quoted(refusal)}", remedy=remedy)
+    else:
+        yield ok(PUBLISHING, "an event would be accepted")
+
+
+def check_keys(redis: Redis, keys: Mapping[str, str]) -> Iterator[Finding]:
+    """Check that each of *keys* has its type. Raises redis.RedisError if Redis does not answer."""
+    with redis.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.type(key)
+        types = [kind.decode() for kind in pipeline.execute()]
+    mismatches = [
+        f"{_shown(key)} is a {kind}, not a {keys[key]}"
+        for key, kind in zip(keys, types, strict=True)
+        if kind not in ("none", keys[key])
+    ]
+    if mismatches:
+        yield wrong(
+            KEYS,
+            f"another client writes Slipway's keys: {'; '.join(mismatches)}",
+            remedy="find that client (ACL LOG, CLIENT LIST; rights: deploy/redis/users.acl), move"
+            " each key out of the way (RENAME KEY KEY:found): Slipway creates it again",
+        )
+    else:
+        yield ok(KEYS, "every key has its type")
+
+
+def check_stream_life(redis: Redis) -> Iterator[Finding]:
+    """Check whether the stream runs out of ids, or expires. Raises redis.RedisError."""
+    seconds: Any = redis.ttl(STREAM)
+    if seconds >= 0:
+        yield wrong(
+            PUBLISHING,
+            f"the key {STREAM} expires in {seconds:,} s, and with it every event that is not"
+            " applied",
+            remedy=f"PERSIST {STREAM}, and find the client that uses EXPIRE (ACL LOG, CLIENT LIST)",
+        )
+    try:
+        facts: Any = redis.xinfo_stream(STREAM)
+    except ResponseError:  # no stream yet, or no stream at all
+        return
+    ms, _, number = facts["last-generated-id"].decode().partition("-")
+    left = _LAST_MS - int(number)
+    if int(ms) == _LAST_MS and left:
+        yield doubtful(
+            PUBLISHING,
+            f"{left:,} ids are left: a client added an entry with one of the last possible ids",
+            remedy="deploy/RUNBOOK.md, SlipwayStreamIdsAhead, says how the stream begins again",
+        )
+
+
+def _quoted(refusal: RedisError) -> str:
+    code = getattr(refusal, "status_code", None)
+    return f"{code} {refusal}" if code and code != "ERR" else str(refusal)
+
+
+def _shown(key: str) -> str:
+    return key.replace("\x06\x16", "\\x06\\x16")
+
+
+STREAM_PART: Final = "stream"
+_LATE: Final = timedelta(seconds=60)
+_AHEAD: Final = timedelta(seconds=2)  # a smaller difference is an ordinary correction of the clock
+
+
+def check_stream(redis: Redis) -> Iterator[Finding]:
+    """Check the stream and its group. Raises redis.RedisError if Redis cannot be reached."""
+    try:
+        groups: Any = redis.xinfo_groups(STREAM)
+    except ResponseError:  # there is no such key, or it is not a stream
+        groups = []
+        kind: Any = redis.type(STREAM)
+        if kind not in (b"none", b"stream"):
+            yield wrong(
+                STREAM_PART,
+                f"the key {STREAM} is a {kind.decode()}, not a stream",
+                remedy=f"find out which client writes it; then RENAME {STREAM} to something else",
+            )
+            return
+    if GROUP.encode() not in {group["name"] for group in groups}:
+        yield wrong(
+            STREAM_PART,
+            f"{STREAM} has no consumer group {GROUP}: no intake has ever read it",
+            remedy="start an intake, which creates it: `intake` of the Procfile, or `slipway up`",
+        )
+        return
+    stats = collect_stream_stats(redis)
+    waiting = timedelta() if stats.oldest_at is None else stats.at - stats.oldest_at
+    if waiting > _LATE:
+        yield doubtful(
+            STREAM_PART,
+            f"{stats.entries} entries are not applied, the oldest for {_seconds(waiting)}",
+            remedy="read the intake's log: it waits for the database, or more intakes are needed",
+        )
+    else:
+        yield ok(STREAM_PART, f"{stats.entries} entries are not applied yet")
+    if stats.ids_ahead > _AHEAD:
+        yield wrong(
+            STREAM_PART,
+            f"its last id is {_seconds(stats.ids_ahead)} ahead of Redis' clock: an entry was added"
+            " with an id from the future, or the clock was set back",
+            remedy="find the client that chooses ids (always add with *), then reset the stream's"
+            " last id: deploy/RUNBOOK.md, SlipwayStreamIdsAhead",
+        )
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():,.0f} s"
