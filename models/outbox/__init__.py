@@ -1,1 +1,1 @@
-"""The outbox: claim what partners are owed, and record what came of each attempt."""
+"""The outbox: claims the notices that partners are to get, and records each attempt."""

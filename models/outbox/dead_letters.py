@@ -15,9 +15,9 @@ from models.tickets.save import save_changes
 from models.vocabulary import RESULTS, Action, NoticeEnd
 
 # Without a body the partner's protocol has no such call: there is nothing to send.
-TICKET_OF = text("SELECT ticket, body = '' AS unsendable, reason FROM notice WHERE id = :id")
+READ_NOTICE = text("SELECT ticket, body = '' AS unsendable, reason FROM notice WHERE id = :id")
 
-# A result the partner never had takes its rollback along; whatever waits behind goes on.
+# The rollback of a result that the partner never received is withdrawn; what waits behind goes on.
 WITHDRAW_ROLLBACK = text("""
     UPDATE notice SET ended = 'withdrawn', ended_at = :now, head = false,
            reason = 'the partner never received the result it takes back'
@@ -44,7 +44,7 @@ class NotPossible(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What was done. *due*: a notice of the ticket is due now."""
+    """The ticket whose notice was resolved. *due*: one of its notices is due now."""
 
     ticket: int
     due: bool
@@ -60,16 +60,16 @@ def resolve(
     present or future, is withdrawn, and which start no close delay), update, discard and closed;
     never for a rollback: the notices behind it would be false (H39). Raises NotPossible.
     """
-    found = connection.execute(TICKET_OF, {"id": notice_id}).one_or_none()
-    if found is None:
+    row = connection.execute(READ_NOTICE, {"id": notice_id}).one_or_none()
+    if row is None:
         raise NotPossible(f"there is no notice {notice_id}")
-    ticket = lock_by_id(connection, [found.ticket])[found.ticket]
+    ticket = lock_by_id(connection, [row.ticket])[row.ticket]
     notice = lock_notices(connection, [notice_id])[notice_id]
     if notice.ended is not NoticeEnd.DEAD:
         raise NotPossible(f"notice {notice_id} is not dead ({notice.ended or 'waiting'})")
     match resolution:
-        case Resolution.RETRY if found.unsendable:
-            raise NotPossible(str(found.reason), instead=(Resolution.SKIP_DELIVERED,))
+        case Resolution.RETRY if row.unsendable:
+            raise NotPossible(str(row.reason), instead=(Resolution.SKIP_DELIVERED,))
         case Resolution.RETRY:
             notice.revive(now=now)
         case Resolution.SKIP_DELIVERED:
@@ -79,8 +79,8 @@ def resolve(
         case _:
             assert_never(resolution)
     # Nothing new is parked here, so no window is given.
-    turns = decide_parked(connection, [ticket], were_new=set(), now=now, window=timedelta(0))
-    due = save_changes(connection, turns, now=now)
+    changes = decide_parked(connection, [ticket], were_new=set(), now=now, window=timedelta(0))
+    due = save_changes(connection, changes, now=now)
     update_notices(connection, [notice], now=now)
     if ticket.unfinished:
         due = move_heads(connection, {ticket.id: ticket.held_until}, now=now) or due
@@ -100,7 +100,7 @@ def _skip(
     notice.finish(NoticeEnd.SKIPPED)
     ticket.unfinished -= 1
     if notice.action in RESULTS:
-        ticket.untold = notice.generation  # results die at the head only, so in their order
+        ticket.untold = notice.generation  # results die at the head only, so they come in order
         withdrawn = connection.execute(
             WITHDRAW_ROLLBACK,
             {"ticket": ticket.id, "generation": notice.generation, "now": now},

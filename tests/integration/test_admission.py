@@ -1,4 +1,4 @@
-"""Caps and rates hold over all deliverers together, also when some of them die (design.md 5.4)."""
+"""Limits hold over all deliverers together, also when some of them die."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from tests.support.deliverers import AGAIN, Deliverer, owe
 from tests.support.harness import Harness
 
-OWED = 120
+UNDELIVERED = 120
 SECOND = timedelta(seconds=1)
 STEP = timedelta(seconds=0.1)
 LIMIT = text("UPDATE operator SET in_flight = :in_flight, rate = :rate WHERE code = 'acme'")
@@ -42,7 +42,7 @@ def test_two_deliverers_keep_to_one_cap(harness, deliverers):
 
     one.answer(first[:4])
     third = other.claim()
-    assert third == [], "nobody has told it yet"
+    assert third == [], "it does not know yet"
     one.claim(places=0)
 
     assert len(other.claim()) == 4
@@ -52,17 +52,17 @@ def test_two_deliverers_keep_to_one_cap(harness, deliverers):
 def test_two_deliverers_at_the_same_moment_keep_to_one_cap(harness, deliverers):
     """The count of the other is read under the lock that it was written under."""
     limit(harness, in_flight=7)
-    owe(harness, OWED)
-    told: list[str] = []
+    owe(harness, UNDELIVERED)
+    delivered: list[str] = []
 
     def work(deliverer: Deliverer) -> int:
         most = 0
         for _ in range(400):  # many find the circuit's row locked by the other, and claim nothing
-            if len(told) == OWED:
+            if len(delivered) == UNDELIVERED:
                 break
             claims = deliverer.claim(places=24)
             most = max(most, sum(counted(harness)))
-            told.extend(one.ticket_id for one in claims)
+            delivered.extend(claim.ticket_id for claim in claims)
             deliverer.answer(claims)
         return most
 
@@ -70,8 +70,8 @@ def test_two_deliverers_at_the_same_moment_keep_to_one_cap(harness, deliverers):
         most = max(threads.map(work, deliverers))
 
     assert most <= 7
-    assert Counter(told).most_common(1)[0][1] == 1
-    assert len(told) == OWED
+    assert Counter(delivered).most_common(1)[0][1] == 1
+    assert len(delivered) == UNDELIVERED
 
 
 def test_what_a_dead_deliverer_had_in_flight_counts_until_its_calls_must_be_over(
@@ -163,7 +163,7 @@ def test_after_a_circuit_closed_deliverers_share_the_ramp(harness, deliverers):
 
 
 def test_a_partner_that_hangs_leaves_places_for_others_whatever_its_cap(harness, deliverers):
-    """design.md 5.4: not even through the places of the process."""
+    """Not even through the places of the process."""
     limit(harness, in_flight=1000)
     harness.add_operator("bravo")
     owe(harness, 100)
@@ -184,16 +184,18 @@ def test_of_many_partners_each_has_its_turn_although_there_is_one_place(harness,
         owe(harness, 10, operator=f"o{number}", prefix=f"o{number}-")
     one, _ = deliverers
 
-    told = []
+    delivered = []
     for _ in range(10):
         claims = one.claim(places=1)
         one.answer(claims)
-        told += [claim.operator_code for claim in claims]
+        delivered += [claim.operator_code for claim in claims]
 
-    assert set(Counter(told).values()) == {2}
+    assert set(Counter(delivered).values()) == {2}
 
 
-def test_a_gate_in_somebody_s_hands_is_looked_at_again_soon(harness, deliverers, engine):
+def test_a_circuit_that_another_deliverer_has_locked_is_tried_again_soon(
+    harness, deliverers, engine
+):
     """Nobody waits at it: a deliverer that froze there stops one partner, not all of them."""
     harness.add_operator("bravo")
     owe(harness, 3)
@@ -203,9 +205,9 @@ def test_a_gate_in_somebody_s_hands_is_looked_at_again_soon(harness, deliverers,
         one.claim_within(connection, places=0)  # creates the circuits
     with engine.begin() as frozen:
         frozen.execute(text("SELECT FROM circuit WHERE operator = 1 FOR UPDATE"))
-        told = one.claim()
+        delivered = one.claim()
 
-    assert {claim.operator_code for claim in told} == {"bravo"}
+    assert {claim.operator_code for claim in delivered} == {"bravo"}
     assert one.admitted is not None
     assert one.admitted.again_in is not None
     assert one.admitted.again_in < STEP

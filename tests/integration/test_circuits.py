@@ -1,6 +1,6 @@
 """A partner's circuit is one row that all deliverers share: how it opens, and its probes.
 
-design.md 5.4.
+See decision 0008.
 """
 
 from datetime import timedelta
@@ -39,7 +39,7 @@ def test_while_it_is_open_nothing_goes_out_for_any_deliverer(harness, deliverer)
 
 
 def test_the_probe_is_the_oldest_notice_and_each_time_another(harness, deliverer, locked_out):
-    """What was tried goes behind what was not: one that fails for ever must not be in the way."""
+    """What was tried goes behind what was not: one that always fails must not be in the way."""
     probes = []
     for _ in range(40):
         harness.wait(INTERVAL)
@@ -71,7 +71,7 @@ def test_a_notice_within_its_grace_is_no_probe(harness, deliverer):
 
 
 @pytest.mark.usefixtures("locked_out")
-def test_there_is_one_probe_at_a_time_whoever_looks(harness, deliverer):
+def test_there_is_one_probe_at_a_time_whichever_deliverer_claims(harness, deliverer):
     other = Deliverer(harness)
     harness.wait(INTERVAL)
     (probe,) = deliverer.claim()
@@ -130,7 +130,9 @@ def test_nothing_dies_of_an_open_circuit_however_long_it_is(harness, deliverer, 
     assert records.notice(1, "T0").ended is None
 
 
-def test_the_tenth_refusal_in_a_row_opens_it_whoever_heard_the_others(harness, deliverer, records):
+def test_the_tenth_refusal_in_a_row_opens_it_whichever_deliverer_recorded_the_others(
+    harness, deliverer, records
+):
     other = Deliverer(harness)
     names = owe(harness, 14)
     mine, yours = deliverer.claim(places=10), other.claim()
@@ -188,7 +190,7 @@ def test_it_is_opened_for_one_operator_alone(harness, deliverer):
 
 def test_what_a_deliverer_gives_up_opens_it_for_all(harness, deliverer, records):
     owe(harness, 3)
-    attempts = [Attempt(one, UNANSWERED, SECOND) for one in deliverer.claim()]
+    attempts = [Attempt(claim, UNANSWERED, SECOND) for claim in deliverer.claim()]
     with harness.engine.begin() as connection:
         recorded = record(
             connection,

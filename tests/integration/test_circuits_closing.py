@@ -1,6 +1,6 @@
 """When a partner's probe succeeds all that waits for it is due at once, and what must wait does.
 
-design.md 5.4.
+See decision 0008.
 """
 
 from datetime import timedelta
@@ -46,12 +46,12 @@ def test_when_the_probe_succeeds_all_that_waits_is_due_at_once(harness, delivere
     harness.wait(INTERVAL)
     (probe,) = deliverer.claim()
     deliverer.answer([probe])
-    told = {probe.ticket_id}
+    delivered = {probe.ticket_id}
     for _ in range(30):
-        told.update(deliverer.deliver())
+        delivered.update(deliverer.deliver())
         harness.wait(SECOND)
 
-    assert told == set(locked_out)
+    assert delivered == set(locked_out)
 
 
 def test_what_was_put_off_before_it_opened_is_due_when_it_closes(harness, deliverer):
@@ -62,9 +62,9 @@ def test_what_was_put_off_before_it_opened_is_due_when_it_closes(harness, delive
     harness.wait(INTERVAL)
     deliverer.deliver()  # the probe: the one that waited longest
 
-    told = [ticket for _ in range(3) for ticket in deliverer.deliver()]
+    delivered = [ticket for _ in range(3) for ticket in deliverer.deliver()]
 
-    assert sorted(told) == sorted([*names[1:], "last"])
+    assert sorted(delivered) == sorted([*names[1:], "last"])
 
 
 def test_what_fails_after_it_closed_waits_for_its_time(harness, deliverer, locked_out):
@@ -93,8 +93,8 @@ def test_what_had_no_answer_keeps_its_silence_when_it_closes(harness, deliverer)
     deliverer.answer([probe], UNANSWERED, None)
     harness.wait(SECOND)
     deliverer.hear(silent)  # its answer came late, and closes the circuit
-    told = [ticket for _ in range(40) for ticket in deliverer.deliver()]
-    assert probe.ticket_id not in told
+    delivered = [ticket for _ in range(40) for ticket in deliverer.deliver()]
+    assert probe.ticket_id not in delivered
 
     harness.wait(PARTNER_GRACE - SECOND)
 

@@ -57,7 +57,7 @@ def test_set_changes_what_is_named_and_says_what_differs(slipway, acme):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "sentence"),
     [
         (("set", "acme"), 2, "no changes given"),
         (("set", "acme", "--in-flight", "0"), 2, "from 1 to 10,000"),
@@ -73,11 +73,11 @@ def test_set_changes_what_is_named_and_says_what_differs(slipway, acme):
         (("rotate-secret", "acme", "--switch-at", "+2h", "--forget-at", "+1h"), 2, "(--forget-at)"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(slipway, acme, words, code, told):
+def test_what_cannot_be_done_is_said_in_a_sentence(slipway, acme, words, code, sentence):
     ended = slipway("operators", *words)
 
     assert ended.code == code
-    assert told in " ".join(ended.err.replace("│", " ").split())
+    assert sentence in " ".join(ended.err.replace("│", " ").split())
 
 
 def test_holding_and_letting_go(slipway, acme):

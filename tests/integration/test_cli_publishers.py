@@ -23,11 +23,11 @@ def slipway(monkeypatch, capsys, database, redis_url, harness) -> CommandLine:
 
 @pytest.mark.parametrize("command", ["", "add", "list", "revoke"])
 def test_every_command_explains_itself(slipway, command):
-    told = slipway("publishers", *command.split(), "--help")
+    message = slipway("publishers", *command.split(), "--help")
 
-    assert told.code == 0
-    assert "Usage: slipway publishers" in told.out
-    assert not command or "Example: " in told.out
+    assert message.code == 0
+    assert "Usage: slipway publishers" in message.out
+    assert not command or "Example: " in message.out
 
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(slipway, engine):
@@ -80,16 +80,16 @@ def test_a_revoked_key_opens_nothing_and_its_name_stays_taken(slipway, engine):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("add", "odds", "--operator", "nobody"), 2, "no operator 'nobody'"),
         (("add", "two words"), 2, "without spaces"),
         (("revoke", "nobody"), 1, "no publisher 'nobody'"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(slipway, words, code, told):
+def test_what_cannot_be_done_is_a_sentence(slipway, words, code, message):
     ended = slipway("publishers", *words)
 
     assert ended.code == code
-    assert told in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err

@@ -38,7 +38,7 @@ def harness(request, database):
     engine.dispose()
 
 
-def test_a_plain_success_starts_24_hours(harness):
+def test_a_success_on_the_fast_path_starts_24_hours(harness):
     harness.say("ticket_win")
     harness.deliver()
 
@@ -47,7 +47,7 @@ def test_a_plain_success_starts_24_hours(harness):
 
 def test_a_success_that_is_decided_by_itself_starts_24_hours(harness):
     harness.say("ticket_win")
-    attempts = [Attempt(one, Delivered(), TOOK) for one in harness.claim()]
+    attempts = [Attempt(claim, Delivered(), TOOK) for claim in harness.claim()]
     with harness.engine.begin() as connection:
         record_each(
             connection,

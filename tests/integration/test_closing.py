@@ -24,7 +24,7 @@ def delivered(harness):
 
 
 def test_the_delay_runs_from_the_delivery_although_the_partner_failed_first(harness, records):
-    """Rule 16, protocol H31: neither the event nor a failed attempt starts it."""
+    """Rule 16, H31: neither the event nor a failed attempt starts it."""
     harness.say("ticket_win")
     for _ in range(5):
         harness.deliver(RetryLater(HOUR))
@@ -66,7 +66,7 @@ def test_a_ticket_is_closed_once(harness, records):
 
 @pytest.mark.usefixtures("delivered")
 def test_nothing_is_closed_that_was_due_after_the_oldest_unapplied_work(harness):
-    """Rule 17, protocol H40: a rollback may be among that work."""
+    """Rule 17, H40: a rollback may be among that work."""
     due = harness.now + CLOSE_DELAY
     harness.wait(2 * CLOSE_DELAY)
 
@@ -76,7 +76,7 @@ def test_nothing_is_closed_that_was_due_after_the_oldest_unapplied_work(harness)
 
 @pytest.mark.usefixtures("delivered")
 def test_a_watermark_ahead_of_the_database_s_clock_closes_nothing_early(harness):
-    """design.md 5.6: for due times the database's clock decides."""
+    """Due times go by the database's clock."""
     harness.wait(CLOSE_DELAY - MOMENT)
 
     assert harness.close_due(watermark=harness.now + HOUR) == 0
@@ -84,7 +84,7 @@ def test_a_watermark_ahead_of_the_database_s_clock_closes_nothing_early(harness)
 
 @pytest.mark.usefixtures("delivered")
 def test_a_parked_event_blocks_the_close_until_its_window_is_over(harness, records):
-    """Rule 17, protocol H41."""
+    """Rule 17, H41."""
     harness.wait(CLOSE_DELAY - MOMENT)
     harness.say("ticket_lost")
     harness.wait(HOUR)
@@ -125,7 +125,7 @@ def test_a_correction_stops_the_clock_until_it_is_delivered(harness, records):
 
 @pytest.mark.parametrize("second", ["ticket_lost", "ticket_win"])
 def test_the_success_of_a_result_that_was_rolled_back_starts_no_clock(harness, records, second):
-    """Rule 16, protocol H32: also where the new result is the same as the one in flight."""
+    """Rule 16, H32: also where the new result is the same as the one in flight."""
     harness.say("ticket_win")
     in_flight = harness.claim_one()
     harness.publish(harness.event("ticket_rollback"), harness.event(second))
@@ -228,7 +228,7 @@ def test_a_batch_closes_no_more_than_its_limit_and_the_longest_due_first(harness
     assert [harness.close_due(limit=2) for _ in range(3)] == [2, 1, 0]
 
 
-def test_a_ticket_that_somebody_works_on_is_left_for_the_next_round(harness, records, engine):
+def test_a_locked_ticket_is_left_for_the_next_round(harness, records, engine):
     """Rule 17: SKIP LOCKED; nobody waits."""
     for ticket in ("BUSY", "IDLE"):
         harness.say("ticket_win", ticket)

@@ -50,7 +50,7 @@ def test_200_opens_or_reserves_the_ticket(harness, records, create, standing):
 
 
 def test_what_waited_for_the_answer_is_decided_with_it(harness, records, create):
-    """Rules 5 and 13, protocol H18: in the transaction that records the 200."""
+    """Rules 5 and 13, H18: in the transaction that records the 200."""
     harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
     assert records.ticket().parked == 2
 
@@ -92,11 +92,11 @@ def test_it_is_never_sent_again(harness, create, verdict):
         harness.abandon_creates()
         sent += harness.deliver()
 
-    assert {told for _, told in sent} == {"ticket_discard"}
+    assert {action for _, action in sent} == {"ticket_discard"}
 
 
 def test_the_discard_waits_out_the_grace_after_an_unanswered_create(harness, create):
-    """Rule 15, protocol H25: it must not overtake a create that is still at work."""
+    """Rule 15, H25: it must not overtake a create that is still at work."""
     harness.record(create, Unanswered(PAUSE))
     harness.wait(PARTNER_GRACE - MOMENT)
     early = harness.claim()
@@ -109,7 +109,7 @@ def test_the_discard_waits_out_the_grace_after_an_unanswered_create(harness, cre
 def test_after_an_unknown_outcome_a_second_discard_follows_the_first_success(
     harness, records, create
 ):
-    """Rule 10, protocol H25: 30 min after the success, however late that was; then no third."""
+    """Rule 10, H25: 30 min after the success, however late that was; then no third."""
     harness.record(create, Unanswered(PAUSE))
     harness.wait(PARTNER_GRACE)
     harness.deliver(RetryLater(DISCARD_AGAIN_AFTER))
@@ -169,7 +169,7 @@ def test_a_late_200_does_not_open_what_was_cancelled(harness, records, create):
 @pytest.mark.parametrize(
     ("action", "standing"), [("ticket_create", "open"), ("ticket_reserve", "reserved")]
 )
-def test_a_late_200_counts_while_nobody_has_cancelled(harness, records, create, standing):
+def test_a_late_200_counts_while_the_ticket_is_not_cancelled(harness, records, create, standing):
     harness.wait(10 * LEASE)
     harness.record(create)
 
@@ -179,7 +179,7 @@ def test_a_late_200_counts_while_nobody_has_cancelled(harness, records, create, 
 
 @both
 def test_what_is_unsent_for_sixty_seconds_is_never_sent(harness, records, action):
-    """Rule 10, protocol H27: a circuit was open, or no deliverer was there."""
+    """Rule 10, H27: a circuit was open, or no deliverer was there."""
     harness.say(action, **SLIP)
     harness.wait(CREATE_AGE_MAX - MOMENT)
     early = harness.abandon_creates()
@@ -222,8 +222,8 @@ def test_the_sweep_gives_up_no_more_than_its_limit_and_the_oldest_first(harness,
 
 
 @both
-def test_a_late_create_is_rejected_and_the_partner_is_not_asked(harness, records, action):
-    """Rule 11, protocol H28: a result opened the ticket before."""
+def test_a_late_create_is_rejected_and_the_partner_is_not_called(harness, records, action):
+    """Rule 11, H28: a result opened the ticket before."""
     harness.say("ticket_win")
     harness.say(action, event_id="late", **SLIP)
 

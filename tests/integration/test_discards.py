@@ -22,7 +22,7 @@ def discarded_in_flight(harness):
 
 
 def test_a_discard_of_an_unknown_ticket_leaves_a_tombstone(harness, records):
-    """Rule 11, protocol H30: the partner is told, and a create that comes later is rejected."""
+    """Rule 11, H30: the partner is notified, and a create that comes later is rejected."""
     harness.say("ticket_discard", reason="never placed")
     harness.say("ticket_create", event_id="late", **SLIP)
 
@@ -49,7 +49,7 @@ def test_a_create_that_was_not_sent_is_taken_back(harness, records, together):
 def test_many_creates_of_a_chunk_are_taken_back_each_for_itself(harness, records):
     names = [f"T{number}" for number in range(5)]
     harness.publish(*(harness.event("ticket_create", name, **SLIP) for name in names))
-    harness.release(*(one for one in harness.claim() if one.ticket_id != "T3"))
+    harness.release(*(claim for claim in harness.claim() if claim.ticket_id != "T3"))
     harness.publish(*(harness.event("ticket_discard", name) for name in names))
 
     kept = [name for name in names if records.notice(1, name).ended is None]
@@ -119,7 +119,7 @@ def test_a_second_discard_event_confirms_and_sends_nothing(harness, records):
 
 
 def test_a_discard_of_an_open_ticket_is_rejected(harness, records):
-    """It is refunded or voided instead (protocol H30: moves at the partner can't be undone)."""
+    """It is refunded or voided instead (H30: moves at the partner can't be undone)."""
     harness.say("ticket_open")
     harness.say("ticket_discard", event_id="late")
 

@@ -24,7 +24,7 @@ def lost_lease(harness):
 def test_a_late_success_counts_and_its_follower_waits_for_the_other_lease(
     harness, records, lost_lease
 ):
-    """Rule 14, protocol H33 to H35: the other deliverer may still be sending it."""
+    """Rule 14, H33 to H35: the other deliverer may still be sending it."""
     lost, owned = lost_lease
     harness.wait(SECOND)
     assert not harness.record(lost).due
@@ -68,7 +68,7 @@ def test_a_failure_without_the_token_changes_nothing(harness, records, lost_leas
     assert records.notice(1).ended == "delivered"
 
 
-def test_a_late_success_counts_although_the_lease_was_lost_to_nobody(harness, records):
+def test_a_late_success_counts_although_no_other_deliverer_has_the_lease(harness, records):
     harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
     claim = harness.claim_one()
     harness.wait(10 * LEASE)

@@ -73,7 +73,7 @@ def test_what_is_so_already_is_no_change(engine, acme):
 
 
 @pytest.mark.parametrize(
-    ("wishes", "told"),
+    ("wishes", "message"),
     [
         ({"url": "ftp://acme.example"}, "must be http:// or https://"),
         ({"in_flight": 0}, "from 1 to 10,000"),
@@ -85,18 +85,18 @@ def test_what_is_so_already_is_no_change(engine, acme):
         ({"announces_tickets": False}, "always announces its tickets"),
     ],
 )
-def test_a_change_is_checked_as_a_new_operator_is(engine, vault, wishes, told):
+def test_a_change_is_checked_as_a_new_operator_is(engine, vault, wishes, message):
     wallet = replace(ACME, protocol="seamless", agent="slipway")
     with engine.begin() as connection:
         add_operator(connection, wallet, vault=vault, person=ANNA)
 
-    with pytest.raises(OperatorInvalid, match=told), engine.begin() as connection:
+    with pytest.raises(OperatorInvalid, match=message), engine.begin() as connection:
         change_operator(connection, "acme", wishes, person=ANNA)
 
 
 def test_an_unknown_operator_is_named_with_the_nearest_one(engine, acme):
-    told = re.escape("there is no operator 'acne' (did you mean 'acme'?)")
-    with pytest.raises(OperatorUnknown, match=told), engine.begin() as connection:
+    message = re.escape("there is no operator 'acne' (did you mean 'acme'?)")
+    with pytest.raises(OperatorUnknown, match=message), engine.begin() as connection:
         change_operator(connection, "acne", {"rate": 1.0}, person=ANNA)
 
 

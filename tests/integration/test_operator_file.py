@@ -94,10 +94,10 @@ def test_what_differs_is_shown_and_changed_and_what_is_not_listed_stays(slipway,
     acme_alone = FILE.partition("  - code: betsy")[0]
     changed = acme_alone.replace("50/s", "3000/min").replace("24h", "48h")
 
-    told = slipway("operators", "apply", "-f", write(changed))
+    message = slipway("operators", "apply", "-f", write(changed))
     differing = slipway("operators", "apply", "-f", write(changed.replace("48h", "1h")), "--json")
 
-    assert told.out.splitlines() == [
+    assert message.out.splitlines() == [
         "~ acme",
         "    close_delay: 24h -> 48h",
         "not in the file, left as they are: betsy",
@@ -131,7 +131,7 @@ def test_one_mistake_holds_back_the_whole_file(slipway, write):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("operators: [", "is not YAML"),
         ("- acme", "the file: "),
@@ -155,11 +155,11 @@ def test_one_mistake_holds_back_the_whole_file(slipway, write):
         (FILE + FILE.removeprefix("\noperators:\n"), "acme: declared 2 times"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_a_sentence_that_says_where(slipway, write, content, told):
+def test_a_file_that_cannot_be_used_is_a_sentence_that_says_where(slipway, write, content, message):
     ended = slipway("operators", "apply", "-f", write(content))
 
     assert ended.code == 2
-    assert told in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err
 
 

@@ -177,7 +177,7 @@ def test_an_exchange_that_is_going_on_ends_with_the_next(exchange, clock):
 
 
 @pytest.mark.parametrize(
-    ("secret", "moments", "told"),
+    ("secret", "moments", "message"),
     [
         (OLD, {}, "in use already"),
         ("", {}, "1 to 1000"),
@@ -188,13 +188,13 @@ def test_an_exchange_that_is_going_on_ends_with_the_next(exchange, clock):
     ],
 )
 def test_an_exchange_that_cannot_be_meant_is_refused(
-    exchange, engine, vault, secret, moments, told
+    exchange, engine, vault, secret, moments, message
 ):
     other = replace(ACME, code="other", api_key="an-api-key-of-many-characters")
     with engine.begin() as connection:
         add(connection, vault, other)
 
-    with pytest.raises(OperatorInvalid, match=told):
+    with pytest.raises(OperatorInvalid, match=message):
         exchange(secret, **moments)
 
     assert exchange.verify == (OLD,)

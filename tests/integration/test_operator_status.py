@@ -148,7 +148,7 @@ def test_success_and_latency_are_those_of_the_last_minutes(harness, deliverer):
 def test_what_was_never_sent_has_no_latency(harness, deliverer):
     """A secret that cannot be opened fails at once, and says nothing about the partner's speed."""
     win(harness, 2)
-    harness.record_attempts(*(Attempt(one, AGAIN, timedelta()) for one in deliverer.claim()))
+    harness.record_attempts(*(Attempt(claim, AGAIN, timedelta()) for claim in deliverer.claim()))
 
     seen = health(harness)
 
@@ -173,7 +173,7 @@ def test_of_very_many_attempts_the_last_ones_are_read(harness, engine):
     assert plans.rows["delivery_attempt"] == ATTEMPTS_MAX
 
 
-def test_an_operator_nobody_knows_is_refused(harness, engine):
+def test_an_unknown_operator_is_refused(harness, engine):
     with engine.begin() as connection, pytest.raises(OperatorUnknown, match="did you mean 'acme'"):
         operator_health(connection, now=harness.now, code="acne")
 
@@ -203,18 +203,18 @@ def test_the_command_shows_it_to_people_and_programs(slipway, late):
     deliverer.deliver(AGAIN, 403)
     deliverer.claim(places=0)  # it tells that its calls are over
 
-    told, document = slipway("operators", "status"), slipway("operators", "status", "--json")
+    shown, document = slipway("operators", "status"), slipway("operators", "status", "--json")
 
-    assert told.code == 0
-    acme, bravo = told.out.splitlines()[1:]
+    assert shown.code == 0
+    acme, bravo = shown.out.splitlines()[1:]
     assert acme.split()[:3] == ["acme", "open", "0/32"]
     assert "open since 20" in acme
     assert ": answered 403; next probe 20" in acme
     assert "0.0%" in acme
     assert "120 ms" in acme
     assert "disabled since 20" in bravo
-    assert "acme (locked_out): " in told.err
-    assert "rotate-secret acme" in told.err
+    assert "acme (locked_out): " in shown.err
+    assert "rotate-secret acme" in shown.err
     first, second = document.document()
     assert (first["code"], first["circuit"], first["due"]) == ("acme", "open", 8)
     assert "rotate-secret acme" in first["circuit_advice"]
@@ -223,10 +223,10 @@ def test_the_command_shows_it_to_people_and_programs(slipway, late):
 
 
 def test_the_command_explains_itself(slipway):
-    told = slipway("operators", "status", "--help")
+    shown = slipway("operators", "status", "--help")
 
-    assert told.code == 0
-    assert "Example: slipway operators status acme" in told.out
+    assert shown.code == 0
+    assert "Example: slipway operators status acme" in shown.out
 
 
 def test_the_command_shows_one_and_refuses_what_is_not_there(slipway, late):

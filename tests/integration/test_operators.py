@@ -91,7 +91,7 @@ def test_a_code_is_taken_once_and_a_key_belongs_to_one_publisher(engine, vault):
 
 
 def test_a_seamless_operator_always_announces_its_tickets(engine, vault):
-    """design.md 3: a payout needs the ticket's amounts."""
+    """A payout needs the ticket's amounts."""
     wallet = replace(ACME, protocol="seamless", agent="slipway")
     with engine.begin() as connection:
         add_operator(connection, wallet, vault=vault, person=ANNA)
@@ -100,7 +100,7 @@ def test_a_seamless_operator_always_announces_its_tickets(engine, vault):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"code": "a b"}, "printable characters without spaces"),
         ({"code": "x" * 65}, "1 to 64"),
@@ -131,14 +131,14 @@ def test_a_seamless_operator_always_announces_its_tickets(engine, vault):
         ({"api_key": SECRET}, "must not be the secret"),
     ],
 )
-def test_a_mistake_is_named_with_what_to_do(change, told):
+def test_a_mistake_is_named_with_what_to_do(change, message):
     with pytest.raises(OperatorInvalid) as refusal:
         check_new_operator(replace(ACME, **change))
 
-    assert told in str(refusal.value)
+    assert message in str(refusal.value)
 
 
-def test_every_mistake_is_told_and_no_password_of_a_url():
+def test_every_mistake_is_named_and_no_password_of_a_url():
     wrong = replace(ACME, code="", url="https://user:hunter2@acme.example/", in_flight=0)
 
     with pytest.raises(OperatorInvalid) as refusal:
@@ -151,21 +151,21 @@ def test_every_mistake_is_told_and_no_password_of_a_url():
 @pytest.mark.parametrize(
     "login", ["user:hun/ter2@", "user:hun/t@er2@", "user:hunter2@x@", "hunter2:@", "u:hun?ter2@"]
 )
-def test_no_part_of_a_password_in_a_url_is_told(login):
+def test_no_part_of_a_password_in_a_url_is_shown(login):
     with pytest.raises(OperatorInvalid) as refusal:
         check_new_operator(replace(ACME, url=f"https://{login}acme.example/"))
 
     assert not {"hun", "ter2"} & set(re.findall("hun|ter2", str(refusal.value)))
 
 
-def test_what_is_allowed_but_doubtful_is_a_caution():
-    """protocol.md 2.7 for the close delay; design.md 4 for the networks."""
+def test_what_is_allowed_but_doubtful_is_a_warning():
+    """Promise 7 for the close delay; `SLIPWAY_PARTNER_NETWORKS` for the networks."""
     doubtful = replace(ACME, url="http://10.0.0.7/hook", close_delay=timedelta(minutes=1))
     window = timedelta(minutes=15)
 
-    told = terms_warnings(doubtful, parking_window=window, refused=["10.0.0.7"], public=False)
+    message = terms_warnings(doubtful, parking_window=window, refused=["10.0.0.7"], public=False)
 
-    assert [words[:20] for words in told] == ["close delay 1m is sh", "10.0.0.7 is 10.0.0.7"]
+    assert [words[:20] for words in message] == ["close delay 1m is sh", "10.0.0.7 is 10.0.0.7"]
     assert [words[:20] for words in secret_warnings("short")] == ["the secret has 5 cha"]
     assert not secret_warnings(SECRET)
     assert not terms_warnings(ACME, parking_window=window, refused=[], public=True)

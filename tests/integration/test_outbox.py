@@ -31,9 +31,14 @@ def story(harness):
 @pytest.mark.usefixtures("story")
 def test_a_ticket_s_notices_go_out_one_after_the_other(harness):
     """Rule 12: only the oldest unfinished one can be claimed."""
-    told = [harness.deliver() for _ in range(4)]
+    batches = [harness.deliver() for _ in range(4)]
 
-    assert told == [[("T", "ticket_win")], [("T", "ticket_rollback")], [("T", "ticket_lost")], []]
+    assert batches == [
+        [("T", "ticket_win")],
+        [("T", "ticket_rollback")],
+        [("T", "ticket_lost")],
+        [],
+    ]
 
 
 @pytest.mark.usefixtures("story")
@@ -49,7 +54,7 @@ def test_a_follower_waits_while_its_head_is_being_sent_or_tried_again(harness):
 
 
 def test_what_arrives_behind_an_unfinished_notice_is_no_head(harness, records):
-    """Rule 12, protocol H37."""
+    """Rule 12, H37."""
     harness.say("ticket_win")
     harness.claim()
     harness.say("ticket_rollback")
@@ -114,7 +119,7 @@ def test_a_lost_lease_leaves_its_notice_perhaps_delivered(harness, records):
     assert records.notice(1).perhaps_delivered
 
 
-def test_two_deliverers_share_what_is_due_and_wait_for_nobody(harness, engine):
+def test_two_deliverers_share_what_is_due_and_wait_for_no_lock(harness, engine):
     """Rule 19: SKIP LOCKED, while both transactions are open."""
     harness.publish(*(harness.event("ticket_win", f"T{number}") for number in range(10)))
     with engine.begin() as one, engine.begin() as other:
@@ -125,8 +130,8 @@ def test_two_deliverers_share_what_is_due_and_wait_for_nobody(harness, engine):
     assert {each.notice for each in mine}.isdisjoint(each.notice for each in yours)
 
 
-def test_nobody_gets_more_than_there_is_room_for(harness, engine):
-    """design.md 5.4: claims are per operator."""
+def test_no_operator_gets_more_than_it_has_room_for(harness, engine):
+    """Claims are per operator."""
     bravo, closed = harness.add_operator("bravo"), harness.add_operator("closed")
     for operator in ("acme", "bravo", "closed"):
         harness.publish(
@@ -135,7 +140,7 @@ def test_nobody_gets_more_than_there_is_room_for(harness, engine):
     with engine.begin() as connection:
         claims = harness.claim_within(connection, {1: 4, bravo: 7, closed: 0, 999: 5})
 
-    got = [one.operator_code for one in claims]
+    got = [claim.operator_code for claim in claims]
     assert {code: got.count(code) for code in set(got)} == {"acme": 4, "bravo": 7}
 
 
@@ -165,7 +170,7 @@ def test_giving_back_a_lost_lease_leaves_its_new_owner_alone(harness, records):
     lost = harness.claim_one()
     harness.wait(LEASE)
     harness.publish(harness.event("ticket_win", "B"))
-    owned = {one.ticket_id: one for one in harness.claim()}
+    owned = {claim.ticket_id: claim for claim in harness.claim()}
 
     harness.release(lost, owned["B"])
 
@@ -174,7 +179,7 @@ def test_giving_back_a_lost_lease_leaves_its_new_owner_alone(harness, records):
 
 
 def test_a_disabled_operator_s_notices_are_held_and_go_out_later(harness, records, engine):
-    """design.md 4: events go on being applied."""
+    """Events are still applied."""
     bravo = harness.add_operator("bravo")
     harness.disable()
     for operator in ("acme", "bravo"):
@@ -184,7 +189,7 @@ def test_a_disabled_operator_s_notices_are_held_and_go_out_later(harness, record
         enabled = enabled_partners(connection, now=harness.clock.now())
         claims = harness.claim_within(connection, {one.id: one.in_flight for one in enabled})
     assert [one.id for one in enabled] == [bravo]
-    assert [one.operator_code for one in claims] == ["bravo"]
+    assert [claim.operator_code for claim in claims] == ["bravo"]
     assert records.standing() == "resulted/won"
 
 
@@ -245,12 +250,12 @@ def test_tickets_whose_ids_look_alike_when_they_are_joined_have_keys_of_their_ow
         harness.add_operator(code)
         harness.say("ticket_win", ticket_id, operator=code)
     claims = harness.claim()
-    results = {one.idempotency_key for one in claims}
+    results = {claim.idempotency_key for claim in claims}
     for one in claims:
         harness.record(one)
     harness.wait(CLOSE_DELAY)
     harness.close_due()
-    closings = {one.idempotency_key for one in harness.claim()}
+    closings = {claim.idempotency_key for claim in harness.claim()}
 
     assert results == {"a b/c ticket_win 1", "a/b c ticket_win 1"}
     assert closings == {"a b/c ticket_closed 1", "a/b c ticket_closed 1"}
@@ -262,17 +267,17 @@ def test_tickets_whose_ids_look_alike_when_they_are_joined_have_keys_of_their_ow
 
 
 def test_wallets_whose_ids_look_alike_when_they_are_joined_get_transactions_of_their_own(harness):
-    told = set()
+    transaction_ids = set()
     for code, ticket_id in SLASHED:
         harness.add_operator(code, protocol="seamless", announces_tickets=True)
         harness.say("ticket_open", ticket_id, operator=code, **SLIP, game="G", game_id="1")
         harness.say("ticket_lost", ticket_id, operator=code)
-        told.add(json.loads(_claim_and_deliver(harness).body)["transactionId"])
+        transaction_ids.add(json.loads(_claim_and_deliver(harness).body)["transactionId"])
 
-    assert len(told) == len(SLASHED)
+    assert len(transaction_ids) == len(SLASHED)
 
 
-def test_what_an_older_release_owed_is_sent_under_the_key_it_had(harness, records, engine):
+def test_a_notice_of_an_older_release_is_sent_under_the_key_it_had(harness, records, engine):
     """The partner may have it already, under that key; what follows has a key of its own."""
     harness.add_operator("a/b")
     harness.say("ticket_win", "c", operator="a/b")

@@ -1,4 +1,4 @@
-"""What parking costs those who have nothing parked: nothing (protocol.md 1, issue "Whole life")."""
+"""Parking costs tickets with nothing parked nothing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -36,7 +36,7 @@ def test_the_window_runs_from_the_receipt_although_the_intake_was_late(harness, 
 
 
 def test_no_window_ends_that_reaches_past_the_oldest_unapplied_work(harness, records):
-    """Rule 17, protocol H21: the result may lie unread on the stream, as here it does."""
+    """Rule 17, H21: the result may lie unread on the stream, as here it does."""
     start = harness.now
     win = harness.event("ticket_win", at=start)
     harness.wait(MINUTE)
@@ -71,7 +71,7 @@ def test_a_watermark_ahead_of_the_database_s_clock_ends_no_window_early(harness)
 
 
 def test_at_its_end_an_event_is_decided_once_more(harness, records, engine):
-    """Rule 8, protocol H20: expiry must not reject blindly."""
+    """Rule 8, H20: expiry must not reject blindly."""
     harness.add_operator("careful", announces_tickets=True)
     harness.say("ticket_win", operator="careful")
     with engine.begin() as connection:
@@ -84,7 +84,7 @@ def test_at_its_end_an_event_is_decided_once_more(harness, records, engine):
 
 
 def test_no_window_runs_while_the_partner_has_not_answered_our_create(harness, records):
-    """Rule 8, protocol H19."""
+    """Rule 8, H19."""
     harness.say("ticket_create", **SLIP)
     harness.say("ticket_win")
     create = harness.claim_one()
@@ -196,7 +196,7 @@ def test_a_numbered_event_whose_ticket_never_comes_uses_up_its_number(harness, r
     assert records.standing() == "resulted/won"
 
 
-def test_what_an_ended_window_lets_through_is_told_and_closed_as_ever(harness, records):
+def test_what_an_ended_window_lets_through_is_delivered_and_closed_as_usual(harness, records):
     harness.say("ticket_open")
     harness.say("ticket_win", sequence=2)
     harness.wait(PARKING_WINDOW)

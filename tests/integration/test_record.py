@@ -22,10 +22,10 @@ PAUSE = timedelta(seconds=30)
 
 
 def test_what_one_recording_does_is_undone_as_a_whole(harness, records, engine):
-    """Rule 13, protocol H36: notice, head and clock move together or not at all."""
+    """Rule 13, H36: notice, head and clock move together or not at all."""
     harness.publish(harness.event("ticket_win", "A"), harness.event("ticket_win", "B"))
     claims = harness.claim()
-    attempts = [Attempt(one, Delivered(), TOOK) for one in claims]
+    attempts = [Attempt(claim, Delivered(), TOOK) for claim in claims]
     with engine.connect() as connection:
         harness.record_within(connection, *attempts)
         connection.rollback()  # the process dies before its COMMIT
@@ -59,7 +59,7 @@ def test_a_recording_that_fails_in_its_last_statement_leaves_nothing_behind(
 
 def test_a_batch_may_hold_every_kind_of_verdict(harness, records):
     harness.publish(*(harness.event("ticket_win", name) for name in ("A", "B", "C", "D")))
-    claims = {one.ticket_id: one for one in harness.claim()}
+    claims = {claim.ticket_id: claim for claim in harness.claim()}
     verdicts: dict[str, Verdict] = {
         "A": Delivered(),
         "B": RetryLater(PAUSE),

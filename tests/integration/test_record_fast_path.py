@@ -1,4 +1,4 @@
-"""The short way of recording and the long one leave the same behind (`models.outbox.fast_path`)."""
+"""The fast path leaves the same rows as recording in Python does (`models.outbox.fast_path`)."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -22,7 +22,7 @@ STATE = {
 
 
 def taken(*claims: Claim, **facts: Any) -> list[Attempt]:  # noqa: ANN401 - an attempt's own fields
-    return [Attempt(one, Delivered(), TOOK, http_status=200, **facts) for one in claims]
+    return [Attempt(claim, Delivered(), TOOK, http_status=200, **facts) for claim in claims]
 
 
 def one_result(harness) -> Sequence[Attempt]:
@@ -48,7 +48,7 @@ def a_rollback(harness) -> Sequence[Attempt]:
 
 
 def another_result_stands(harness) -> Sequence[Attempt]:
-    """Rule 16: the result that was told is no longer the one that stands."""
+    """Rule 16: the delivered result is no longer the current one."""
     harness.say("ticket_win")
     claim = harness.claim_one()
     harness.publish(harness.event("ticket_rollback"), harness.event("ticket_lost"))
@@ -137,9 +137,9 @@ def two_partners(harness) -> Sequence[Attempt]:
         *(harness.event("ticket_win", f"T{n}", operator="other") for n in range(3)),
     )
     claims = harness.claim()
-    failed = next(one for one in claims if one.operator_code == "other")
+    failed = next(claim for claim in claims if claim.operator_code == "other")
     return [
-        *taken(*(one for one in claims if one is not failed)),
+        *taken(*(claim for claim in claims if claim is not failed)),
         Attempt(failed, RetryLater(PAUSE), TOOK),
     ]
 
@@ -164,31 +164,31 @@ SITUATIONS: list[tuple[Callable[[Any], Sequence[Attempt]], int]] = [  # and how 
 
 
 @pytest.mark.parametrize(
-    ("situation", "plain"), SITUATIONS, ids=lambda given: getattr(given, "__name__", "")
+    ("situation", "fast"), SITUATIONS, ids=lambda given: getattr(given, "__name__", "")
 )
-def test_what_is_plain_is_recorded_as_if_it_were_not(harness, engine, situation, plain):
+def test_the_fast_path_records_what_record_each_would(harness, engine, situation, fast):
     """Rules 12 to 16: each way in a transaction that is undone; then rows and news are compared."""
     attempts = situation(harness)
     terms = {"now": harness.now, "policy": RECORD_POLICY}
 
     with engine.connect() as connection:
-        short = record(connection, attempts, **terms)
-        left_by_short = state(connection)
+        whole = record(connection, attempts, **terms)
+        left_by_whole = state(connection)
         connection.rollback()
-        long = record_each(connection, attempts, **terms)
-        left_by_long = state(connection)
+        each = record_each(connection, attempts, **terms)
+        left_by_each = state(connection)
         connection.rollback()
         alone = record_successes(connection, attempts, now=harness.now, to_open=())
         connection.rollback()
 
-    assert left_by_short == left_by_long
-    assert (short.due, short.verdicts) == (long.due, long.verdicts)
-    assert list(short.circuit_changes) == list(long.circuit_changes)
-    assert len(alone.recorded) == plain
+    assert left_by_whole == left_by_each
+    assert (whole.due, whole.verdicts) == (each.due, each.verdicts)
+    assert list(whole.circuit_changes) == list(each.circuit_changes)
+    assert len(alone.recorded) == fast
 
 
-def test_a_partner_that_is_given_up_has_nothing_plain(harness, engine):
-    """Its circuit opens with this batch, and must hear of it all."""
+def test_a_partner_whose_circuit_is_to_open_takes_no_fast_path(harness, engine):
+    """Its circuit opens with this batch, and must get all its attempts."""
     attempts = one_result(harness)
     with engine.connect() as connection:
         alone = record_successes(

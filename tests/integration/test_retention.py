@@ -72,7 +72,7 @@ def test_what_is_younger_stays(harness):
     assert forget_old(harness) == 0
 
 
-def test_a_closed_ticket_whose_partner_was_not_told_stays(harness):
+def test_a_closed_ticket_whose_partner_was_not_notified_stays(harness):
     live_and_close(harness, "untold")
     harness.deliver(Dead("400"))
     harness.wait(RETENTION * 2)

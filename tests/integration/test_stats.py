@@ -83,7 +83,7 @@ def test_what_differs_from_what_overtook_it_counts_as_superseded(harness):
     assert looked_at(harness).superseded == 1
 
 
-def test_a_dead_notice_that_somebody_dealt_with_counts_no_more(harness):
+def test_a_resolved_dead_letter_is_no_longer_counted(harness):
     harness.say("ticket_win")
     claim = harness.claim_one()
     harness.record(claim, Dead("answered 400"))
@@ -132,7 +132,7 @@ def test_many_operators_share_the_rows_that_are_looked_at():
     assert surveying._limit(1000) == 50  # noqa: SLF001 - as above
 
 
-def test_the_last_round_is_the_latest_whoever_tells_of_it_first(engine: Engine):
+def test_the_last_round_is_the_latest_in_whichever_order_they_are_stored(engine: Engine):
     late = Round(datetime(2026, 11, 20, 12, 1, tzinfo=UTC), None)
     early = Round(late.ended_at - MINUTE, late.ended_at - MINUTE)
 

@@ -58,8 +58,8 @@ def closed(records: Records) -> int:
     tickets = [str(number) for number in range(TICKETS)]
     done = [ticket for ticket in tickets if records.standing(ticket) == "closed/won"]
     for ticket in done:
-        told = [notice.action for notice in records.notices(ticket)]
-        assert told == ["ticket_win", "ticket_closed"]
+        actions = [notice.action for notice in records.notices(ticket)]
+        assert actions == ["ticket_win", "ticket_closed"]
     return len(done)
 
 

@@ -1,6 +1,6 @@
 """Time in which nothing could be delivered is not time in which a notice was tried.
 
-protocol.md section 4: the 48 h stand still while an operator is disabled, its circuit is open, or
+The retry limit: the 48 h do not count while an operator is disabled, its circuit is open, or
 nobody can deliver. No test here writes to the notices that wait, and neither does `enable`.
 """
 
@@ -250,7 +250,7 @@ def test_what_the_release_before_left_is_not_dead_by_the_first_attempt(tried, ha
 def _open(tried: Tried) -> None:
     """Another notice of the same partner is answered 401."""
     tried.harness.say("ticket_win", "other")
-    (other,) = [one for one in tried.deliverer.claim() if one.ticket_id == "other"]
+    (other,) = [claim for claim in tried.deliverer.claim() if claim.ticket_id == "other"]
     tried.deliverer.answer([other], AGAIN, 401)
 
 

@@ -45,7 +45,7 @@ def undelivered_since(harness: Harness) -> datetime | None:
     return surveyed.undelivered_since
 
 
-def test_a_partner_that_took_all_is_owed_nothing(harness):
+def test_a_partner_that_took_all_has_nothing_undelivered(harness):
     harness.say("ticket_win")
     harness.deliver()
 
@@ -79,7 +79,7 @@ def test_others_that_go_through_do_not_hide_it(harness):
     assert undelivered_since(harness) == since
 
 
-def test_it_is_owed_while_it_is_being_sent(harness):
+def test_it_is_undelivered_while_it_is_being_sent(harness):
     harness.say("ticket_win")
     since = harness.now
     harness.wait(MINUTE)
@@ -88,7 +88,7 @@ def test_it_is_owed_while_it_is_being_sent(harness):
     assert undelivered_since(harness) == since
 
 
-def test_it_is_owed_while_the_circuit_is_open(harness):
+def test_it_is_undelivered_while_the_circuit_is_open(harness):
     deliverer = Deliverer(harness)
     harness.say("ticket_win")
     since = harness.now
@@ -98,7 +98,7 @@ def test_it_is_owed_while_the_circuit_is_open(harness):
     assert undelivered_since(harness) == since
 
 
-def test_it_is_owed_while_the_operator_is_disabled(harness):
+def test_it_is_undelivered_while_the_operator_is_disabled(harness):
     """Whether that calls a person is for the alert, which knows who is disabled."""
     harness.say("ticket_win")
     since = harness.now
@@ -118,7 +118,7 @@ def test_what_waits_behind_a_notice_is_as_old_as_that(harness):
     assert undelivered_since(harness) == since
 
 
-def test_a_dead_notice_is_no_longer_owed(harness):
+def test_a_dead_letter_is_not_counted_as_undelivered(harness):
     """It waits for a person, who is called for it at once."""
     harness.say("ticket_win")
     harness.record(harness.claim_one(), Dead("answered 400"))
@@ -126,7 +126,7 @@ def test_a_dead_notice_is_no_longer_owed(harness):
     assert undelivered_since(harness) is None
 
 
-def test_a_create_is_owed_until_it_is_answered_and_its_discard_from_then_on(harness):
+def test_a_create_is_undelivered_until_its_response_and_its_discard_from_then_on(harness):
     harness.say("ticket_create", **SLIP)
     since = harness.now
     assert undelivered_since(harness) == since
@@ -142,7 +142,7 @@ def test_a_create_is_owed_until_it_is_answered_and_its_discard_from_then_on(harn
     assert since + MINUTE <= found <= since + 2 * MINUTE
 
 
-def test_the_second_discard_is_owed_from_its_30_minutes_on(harness):
+def test_the_second_discard_is_undelivered_from_its_30_minutes_on(harness):
     """It is written when the first was taken; it is not late before it is due."""
     harness.say("ticket_create", **SLIP)
     harness.record(harness.claim_one(), Unanswered(MINUTE))

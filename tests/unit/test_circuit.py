@@ -1,6 +1,6 @@
 """Dead needs proof: what opens a partner's circuit, what closes it, and what counts meanwhile.
 
-design.md 5.4.
+See decision 0008.
 """
 
 from dataclasses import replace
@@ -50,7 +50,7 @@ def probe(verdict: Verdict, status: int | None = None) -> Attempt:
 
 
 def fail(circuit: CircuitState, *attempts: Attempt) -> list[Verdict]:
-    return [circuit.on_failure(one, now=NOW).verdict for one in attempts]
+    return [circuit.on_failure(attempt, now=NOW).verdict for attempt in attempts]
 
 
 def test_the_tenth_refusal_in_a_row_opens_it_and_is_none(circuit):
@@ -61,7 +61,7 @@ def test_the_tenth_refusal_in_a_row_opens_it_and_is_none(circuit):
     assert circuit.reason == "refused 10 notices in a row; the last: answered 404"
 
 
-def test_a_success_in_between_starts_the_row_anew(circuit):
+def test_a_success_in_between_restarts_the_row(circuit):
     fail(circuit, *[attempt(REFUSED, 404)] * 9)
     circuit.on_success(attempt(Delivered(), 200), now=NOW)
 
@@ -69,7 +69,7 @@ def test_a_success_in_between_starts_the_row_anew(circuit):
     assert not circuit.is_open
 
 
-def test_what_fails_for_the_moment_neither_counts_nor_starts_the_row_anew(circuit):
+def test_a_temporary_failure_neither_counts_nor_restarts_the_row(circuit):
     """In a row means without a success."""
     fail(circuit, *[attempt(REFUSED, 404)] * 9, attempt(RetryLater(TOOK), 503))
     assert not circuit.is_open
@@ -227,7 +227,7 @@ def test_one_that_opens_again_forgets_when_it_was_closed(opened):
     assert opened.closed_at is None
 
 
-def test_a_row_starts_anew_when_it_closes(opened):
+def test_a_row_restarts_when_it_closes(opened):
     opened.on_success(probe(Delivered(), 200), now=NOW + PROBE_INTERVAL)
 
     assert fail(opened, *[attempt(REFUSED, 404)] * (REFUSALS_MAX - 1)) == [REFUSED] * 9

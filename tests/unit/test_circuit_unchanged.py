@@ -1,6 +1,6 @@
 """A partner that asks to be left alone (`Retry-After`) is, by the probe of its circuit too.
 
-design.md 5.4.
+See decision 0008.
 """
 
 from dataclasses import replace
@@ -33,7 +33,7 @@ def busy(*, after: timedelta = -TOOK, asked: timedelta = MINUTE, status: int = 5
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_first_probe_waits_as_long_as_the_last_answers_asked(opened, status):
+def test_the_first_probe_waits_as_long_as_the_last_responses_asked_for(opened, status):
     """From the answer on, whatever was recorded when, and in whichever order."""
     for asked in (MINUTE, 2 * MINUTE, MINUTE):
         opened.on_failure(busy(asked=asked, status=status), now=NOW + TOOK)
@@ -42,7 +42,7 @@ def test_the_first_probe_waits_as_long_as_the_last_answers_asked(opened, status)
     assert opened.changed
 
 
-def test_the_next_probe_waits_as_long_as_the_one_before_was_asked(opened):
+def test_the_next_probe_waits_as_long_as_the_response_before_asked_for(opened):
     """The newest word of the partner is the one that counts."""
     opened.on_failure(busy(asked=10 * MINUTE), now=NOW)
     probe = busy(after=10 * MINUTE)
@@ -67,7 +67,7 @@ def test_who_asks_for_nothing_has_the_interval(opened, verdict):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_who_locked_us_out_is_asked_every_interval(opened, status):
+def test_a_partner_that_locked_us_out_is_probed_every_interval(opened, status):
     """What waits goes out within a minute of the right secret."""
     opened.on_failure(busy(asked=120 * MINUTE, status=status), now=NOW)
 
@@ -82,7 +82,7 @@ def test_a_closed_circuit_is_not_touched():
     assert (circuit.probe_at, circuit.changed) == (None, False)
 
 
-def test_a_success_closes_it_whatever_was_asked_before(opened):
+def test_a_success_closes_it_whatever_pause_was_asked_for_before(opened):
     opened.on_failure(busy(asked=10 * MINUTE), now=NOW)
     later = NOW + 10 * MINUTE
     opened.on_success(replace(busy(after=10 * MINUTE), verdict=Delivered()), now=later)
