@@ -71,7 +71,7 @@ class Dependencies:
         """Keep the settings; nothing is connected."""
         self.app = celery_app
         self.settings = settings
-        self.lock = threading.RLock()  # one part may need another
+        self.lock = threading.RLock()  # reentrant: one part may need another
 
     @shared
     def role(self) -> str:
@@ -194,7 +194,8 @@ class Dependencies:
 
 
 _by_process: Final[dict[int, Dependencies]] = {}
-_lock: Final = threading.Lock()
+# Reentrant: `worker_shutting_down` comes from a signal handler, which may interrupt `current`.
+_lock: Final = threading.RLock()
 
 
 def current() -> Dependencies:
