@@ -232,7 +232,7 @@ def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:
     notice.finish(NoticeEnd.REFUSED)
     ticket.unfinished -= 1
     refused = isinstance(attempt.verdict, Dead)
-    why = "the partner refused it" if refused else "no valid response"
+    why = "the partner refused it" if refused else "no good answer came"
     problem = attempt.problem or attempt.http_status
     if problem is not None:
         why = f"{why}: {problem}"

@@ -177,7 +177,7 @@ def test_a_create_that_is_not_answered_with_200_is_discarded(scene, partner, sta
 
     for action in SENT_ONCE:
         created, discarded = (entry for entry in sent if entry.ticket_id == action)
-        reason = "refused" if 400 <= status < 500 else "no-valid-response"
+        reason = "refused" if 400 <= status < 500 else "no-good-answer-came"
         assert created.body == text(action)
         assert discarded.body.startswith(
             text("ticket_discard", ',"reason":"', ticket=action).removesuffix(b"}}")
