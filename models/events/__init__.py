@@ -1,1 +1,1 @@
-"""What comes in: the event's wire format, and reading a stream entry into an event."""
+"""Events from publishers: the stream's contract, the format, and decoding an entry."""

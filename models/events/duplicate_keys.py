@@ -25,10 +25,10 @@ def find_duplicate_keys(raw: bytes) -> list[tuple[Place, str]]:
     duplicates: list[_WithDuplicate] = []
 
     def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        plain = dict(pairs)
-        if len(plain) == len(pairs):
-            return plain
-        with_duplicate = _WithDuplicate(plain)
+        json_object = dict(pairs)
+        if len(json_object) == len(pairs):
+            return json_object
+        with_duplicate = _WithDuplicate(json_object)
         seen: set[str] = set()
         with_duplicate.key = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # `add` returns None: not seen yet
         duplicates.append(with_duplicate)

@@ -1,4 +1,4 @@
-"""An input that is not an event: the reason, and a message for whoever sent it."""
+"""An input that is not an event: the reason, and a message for its publisher."""
 
 from models.vocabulary import Reason
 

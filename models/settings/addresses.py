@@ -31,7 +31,7 @@ _OPTIONS_OF_A_SESSION: Final = re.compile(
     r"\s*(?:-c\s*|--)search_path=(?:[^\s\\]|\\.)+\s*", re.IGNORECASE
 )
 _DATABASE_NUMBER: Final = re.compile(r"/?|/[0-9]{1,9}")
-_PLAIN: Final = "redis"
+_NO_TLS: Final = "redis"
 _TLS: Final = "rediss"
 _VERIFY: Final = "ssl_cert_reqs"
 _HOSTNAME: Final = "ssl_check_hostname"
@@ -68,8 +68,8 @@ def database_address(url: str) -> str:
     Raises ValueError for another scheme, an ambiguous URL, and a parameter that Slipway sets
     itself; the error does not repeat the URL.
     """
-    plain = _plain(url)
-    scheme, _, rest = plain.partition("://")
+    stripped = _stripped(url)
+    scheme, _, rest = stripped.partition("://")
     if scheme.lower() not in _DATABASE_SCHEMES:
         raise ValueError(
             "not a PostgreSQL URL; write postgresql://user:password@host:5432/database"
@@ -129,8 +129,8 @@ def redis_address(url: str) -> str:
     endpoint that follows the primary), and for an option that not every client understands; the
     error does not repeat the URL.
     """
-    parts = _parts(_plain(url))
-    if parts.scheme not in (_PLAIN, _TLS) or not parts.hostname or "," in parts.netloc:
+    parts = _parts(_stripped(url))
+    if parts.scheme not in (_NO_TLS, _TLS) or not parts.hostname or "," in parts.netloc:
         raise ValueError(
             "not a Redis URL; write redis://user:password@host:6379/0 (rediss:// for TLS)."
             " Sentinel and Cluster are not supported: name one endpoint that follows the primary"
@@ -202,15 +202,15 @@ def _is_yes(word: str) -> bool:
     return value
 
 
-def _plain(url: str) -> str:
+def _stripped(url: str) -> str:
     """Strip *url*. Raises ValueError for a space or control character inside it."""
-    plain = url.strip()
-    if not plain.isprintable() or " " in plain:
+    stripped = url.strip()
+    if not stripped.isprintable() or " " in stripped:
         raise ValueError(
             "not a readable URL: it holds a space or a control character; percent-encode it,"
             " a space as %20"
         )
-    return plain
+    return stripped
 
 
 def _parts(url: str) -> SplitResult:

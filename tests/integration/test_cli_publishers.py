@@ -1,4 +1,4 @@
-"""`slipway publishers`: keys are shown once, kept as a hash, and revoked with a reason."""
+"""`slipway publishers`: keys are shown once, stored as a hash, and revoked with a reason."""
 
 import pytest
 from cryptography.fernet import Fernet
@@ -66,17 +66,17 @@ def test_a_revoked_key_opens_nothing_and_its_name_stays_taken(slipway, engine):
 
     revoked = slipway("publishers", "revoke", "odds", "--by", "anna", "--why", "it leaked")
     again = slipway("publishers", "revoke", "odds")
-    anew = slipway(*ADD)
+    again = slipway(*ADD)
 
     with engine.connect() as connection:
         assert find_key_holder(connection, key) is None
-        kept = [tuple(row) for row in connection.execute(KEPT)]
+        interventions = [tuple(row) for row in connection.execute(KEPT)]
     assert revoked.code == 0
     assert (again.code, "'odds' has been revoked since" in again.err) == (1, True)
-    assert (anew.code, "odds-2" in anew.err) == (1, True)
-    assert [row[0] for row in kept] == ["publisher_added", "publisher_revoked"]
-    assert kept[1][:4] == ("publisher_revoked", "anna", "it leaked", None)
-    assert key not in str(kept)
+    assert (again.code, "odds-2" in again.err) == (1, True)
+    assert [row[0] for row in interventions] == ["publisher_added", "publisher_revoked"]
+    assert interventions[1][:4] == ("publisher_revoked", "anna", "it leaked", None)
+    assert key not in str(interventions)
 
 
 @pytest.mark.parametrize(

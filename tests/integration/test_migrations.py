@@ -1,4 +1,4 @@
-"""The schema that migrations make is the one the tables describe, however often they are asked."""
+"""The schema that migrations make is the one the tables describe, however often they run."""
 
 import shutil
 from collections.abc import Iterator

@@ -42,9 +42,9 @@ DEFAULTS = {
 def options_of(url: str, *names: str) -> list[str]:
     engine = open_engine(url, application_name="tests", pool_size=1)
     with engine.connect() as connection:
-        found = [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
+        values = [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
     engine.dispose()
-    return found
+    return values
 
 
 @pytest.fixture
@@ -190,8 +190,8 @@ def without_options(packet: bytes) -> bytes:
     words = packet[8:].split(b"\0")
     pairs = dict(zip(words[::2], words[1::2], strict=False))
     del pairs[b"options"]
-    kept = b"".join(name + b"\0" + value + b"\0" for name, value in pairs.items() if name)
-    body = packet[4:8] + kept + b"\0"
+    remaining = b"".join(name + b"\0" + value + b"\0" for name, value in pairs.items() if name)
+    body = packet[4:8] + remaining + b"\0"
     return struct.pack("!I", len(body) + 4) + body
 
 

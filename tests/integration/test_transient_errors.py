@@ -1,4 +1,4 @@
-"""Trouble that no event is to blame for: the whole chunk again (rule 21, protocol H44, H45)."""
+"""Errors that no event is to blame for: the whole batch again (rule 21, H44, H45)."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def hasty(database, harness):
 
 
 @pytest.fixture
-def chunk(harness):
+def batch(harness):
     """Twenty events, on tickets that were there before."""
     harness.publish(*(harness.event("ticket_open", f"T{number:02}") for number in range(20)))
     return [harness.event("ticket_win", f"T{number:02}") for number in range(20)]
@@ -46,48 +46,48 @@ def assert_applied_once(records: Records) -> None:
 
 
 def test_a_lock_that_is_not_to_be_had_leaves_nothing_half_done(
-    hasty, harness, records, engine, chunk
+    hasty, harness, records, engine, batch
 ):
     """SQLSTATE 55P03, from a real lock."""
     with engine.begin() as connection:
         connection.execute(LOCK, {"ticket_id": "T13"})
         with pytest.raises(DBAPIError) as trouble:
-            hasty.publish(*chunk)
+            hasty.publish(*batch)
         assert is_transient(trouble.value)
         assert_untouched(records)
 
-    hasty.publish(*chunk)
+    hasty.publish(*batch)
 
     assert_applied_once(records)
 
 
-def test_a_connection_cut_in_the_middle_leaves_nothing_half_done(harness, records, engine, chunk):
-    """SQLSTATE 57P01, or none at all: the server went away while the chunk was at work."""
+def test_a_connection_cut_in_the_middle_leaves_nothing_half_done(harness, records, engine, batch):
+    """SQLSTATE 57P01, or none at all: the server went away while the batch was applied."""
     with engine.begin() as connection:
         connection.execute(LOCK, {"ticket_id": "T13"})
-        with beside(lambda: harness.publish(*chunk)) as publishing:
+        with beside(lambda: harness.publish(*batch)) as publishing:
             end_sessions(engine, waiting_sessions(engine))
             with pytest.raises(DBAPIError) as trouble:
                 publishing.result()
         assert is_transient(trouble.value)
         assert_untouched(records)
 
-    harness.publish(*chunk)
+    harness.publish(*batch)
 
     assert_applied_once(records)
 
 
 def test_a_deadlock_with_strangers_leaves_nothing_half_done(
-    harness, records, engine, chunk, database
+    harness, records, engine, batch, database
 ):
-    """SQLSTATE 40P01: somebody locks tickets in another order, by hand."""
+    """SQLSTATE 40P01: another session locks tickets in another order, by hand."""
     impatient = open_engine(database, application_name="impatient")
     event.listen(impatient, "connect", _look_for_deadlocks_at_once)
     worker = Harness(impatient, harness.clock)
     with engine.connect() as gate, engine.connect() as stranger:
         gate.execute(LOCK, {"ticket_id": "T10"})
         stranger.execute(LOCK, {"ticket_id": "T19"})
-        with beside(lambda: worker.publish(*chunk)) as publishing:
+        with beside(lambda: worker.publish(*batch)) as publishing:
             waiting_sessions(engine)  # it holds T00 to T09 and waits at the gate
             with beside(lambda: stranger.execute(LOCK, {"ticket_id": "T00"})) as wanting:
                 waiting_sessions(engine, 2)
@@ -100,45 +100,45 @@ def test_a_deadlock_with_strangers_leaves_nothing_half_done(
     assert is_transient(trouble.value)
     assert_untouched(records)
 
-    worker.publish(*chunk)
+    worker.publish(*batch)
     impatient.dispose()
 
     assert_applied_once(records)
 
 
-def test_a_full_disk_rejects_no_event(harness, records, engine, chunk):
+def test_a_full_disk_rejects_no_event(harness, records, engine, batch):
     """SQLSTATE 53: raised while rows are written."""
-    unlucky = f"stream:{chunk[13].id}"
+    unlucky = f"stream:{batch[13].id}"
     refuse_events(engine, unlucky, sqlstate=DISK_FULL)
     with pytest.raises(DBAPIError) as trouble:
-        harness.publish(*chunk)
+        harness.publish(*batch)
     assert is_transient(trouble.value)
     assert_untouched(records)
 
     accept_events(engine, unlucky)
-    harness.publish(*chunk)
+    harness.publish(*batch)
 
     assert_applied_once(records)
 
 
 def test_trouble_in_the_middle_of_a_split_loses_and_doubles_nothing(harness, records, engine):
-    """Protocol H45: poison splits the chunk, then the right part meets trouble; left stays done."""
+    """H45: poison splits the batch, then the right half meets an error; the left stays done."""
     refuse_events(engine)
     refuse_events(engine, "unlucky", sqlstate=DISK_FULL)
-    chunk = [
+    batch = [
         harness.event("ticket_win", "LEFT"),
         harness.event("ticket_win", "BAD", event_id="poison"),
         harness.event("ticket_win", "MIDDLE"),
         harness.event("ticket_win", "RIGHT", event_id="unlucky"),
     ]
     with pytest.raises(DBAPIError) as trouble:
-        harness.publish(*chunk)
+        harness.publish(*batch)
     assert is_transient(trouble.value)
     assert records.standing("LEFT") == "resulted/won"
     assert records.tickets() == ["LEFT"]
 
     accept_events(engine, "unlucky")
-    harness.publish(*chunk)
+    harness.publish(*batch)
 
     assert [row.reason for row in records.rejected()] == ["poison"]
     for ticket in ("LEFT", "MIDDLE", "RIGHT"):

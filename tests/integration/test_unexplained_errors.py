@@ -36,7 +36,7 @@ def tickets(*numbers: int) -> list[str]:
 
 
 @pytest.fixture
-def chunk(harness):
+def batch(harness):
     """Twenty events, on tickets that were there before."""
     harness.publish(*(harness.event("ticket_open", name) for name in tickets(*range(20))))
     return [
@@ -45,16 +45,16 @@ def chunk(harness):
 
 
 @pytest.mark.parametrize("sqlstate", SICK)
-def test_what_no_row_can_cause_rejects_no_event(harness, records, engine, chunk, sqlstate):
+def test_what_no_row_can_cause_rejects_no_event(harness, records, engine, batch, sqlstate):
     refuse_events(engine, "win-T13", sqlstate=sqlstate)
     with pytest.raises(DBAPIError) as trouble:
-        harness.publish(*chunk)
+        harness.publish(*batch)
     assert state_of(trouble.value) == sqlstate
     assert blame(trouble.value) is Blame.UNCLEAR
     assert {records.standing(name) for name in tickets(*range(20))} == {"open/pending"}
 
     accept_events(engine, "win-T13")
-    harness.publish(*chunk)
+    harness.publish(*batch)
 
     assert [records.owed(name) for name in tickets(*range(20))] == [["ticket_win"]] * 20
     assert records.rejected() == []
@@ -104,13 +104,13 @@ def deallocate(engine: Engine) -> None:
 
 
 def test_taken_apart_the_others_go_through_and_the_one_stays_as_it_was(
-    harness, records, engine, chunk
+    harness, records, engine, batch
 ):
     refuse_events(engine, "win-T13", sqlstate="XX001")
 
-    applied = harness.publish(*chunk, apart=True)
+    applied = harness.publish(*batch, apart=True)
 
-    assert applied.left == {chunk[13].id}
+    assert applied.left == {batch[13].id}
     assert records.standing("T13") == "open/pending"
     assert {records.standing(name) for name in tickets(*range(13), *range(14, 20))} == {
         "resulted/won"
@@ -149,14 +149,14 @@ def test_taken_apart_poison_ends_as_poison_beside_what_is_left(harness, records,
 
 @pytest.mark.parametrize("sqlstate", SICK)
 def test_where_all_fail_it_is_the_server_s_trouble_also_when_taken_apart(
-    harness, records, engine, chunk, sqlstate
+    harness, records, engine, batch, sqlstate
 ):
     refuse_events(engine, ALL, sqlstate=sqlstate)
 
     with pytest.raises(DBAPIError):
-        harness.publish(*chunk, apart=True)
+        harness.publish(*batch, apart=True)
     with pytest.raises(DBAPIError):
-        harness.publish(chunk[0], apart=True)
+        harness.publish(batch[0], apart=True)
 
     assert records.rejected() == []
 
@@ -199,7 +199,7 @@ def test_an_intake_goes_on_with_the_others_and_comes_back_to_what_fails_alone(
 
 
 def test_its_wait_is_bounded_where_others_go_through(redis, redis_url, engine, harness, records):
-    """Rule H46: kept raw at the sixth delivery, so that nothing waits for it any longer."""
+    """H46: stored as rejected input at the sixth delivery, so that nothing waits for it."""
     harness.publish(harness.event("ticket_open", "SICK"))
     damage(engine, "SICK")
     publish(redis, OPERATOR, "A", "SICK")

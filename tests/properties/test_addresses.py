@@ -18,7 +18,7 @@ from tests.support.delivery_setup import KEY
 from worker.process.redis_client import open_redis
 
 PARTS = ("Zq7xW", "Kw9vT", "Jb3nR")
-NOBODY = "127.0.0.1:1"  # nobody listens there
+NO_SERVER = "127.0.0.1:1"  # nothing listens there
 # What ends a part of a URL, to one reader or another, or means something else there.
 SPECIAL = st.sampled_from([*"@@@/?#:;,[]%&=+ \\'\"$!*\t\n", *"\x00\u00e9\uff03\u2100", "%4", "%40"])
 PASSWORDS = st.lists(st.sampled_from(PARTS) | SPECIAL, min_size=1, max_size=7).map("".join)
@@ -26,7 +26,7 @@ USERS = st.sampled_from(["u", "", "Zq7xW", "Zq7xW@h"])
 ENDS = st.sampled_from(["", "/", "/0", "/name", "/name?sslmode=disable", "/x"])
 
 
-def told(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     """All that a log could show of it."""
     return "".join(traceback.format_exception(error)) + repr(error)
 
@@ -44,7 +44,7 @@ def connect(scheme: str, url: str) -> None:
 @settings(max_examples=150, deadline=None, database=None)
 @given(user=USERS, password=PASSWORDS, end=ENDS)
 def test_no_part_of_a_password_is_in_an_error(scheme, user, password, end):
-    url = f"{scheme}://{user}:{password}@{NOBODY}{end}"
+    url = f"{scheme}://{user}:{password}@{NO_SERVER}{end}"
     other = "redis://127.0.0.1:1/0" if scheme == "postgresql" else "postgresql://127.0.0.1:1/name"
     named = {"postgresql": "SLIPWAY_DATABASE_URL", "redis": "SLIPWAY_REDIS_URL"}
     environment = {named[scheme]: url, "SLIPWAY_SECRET_KEY": KEY}
@@ -60,24 +60,24 @@ def test_no_part_of_a_password_is_in_an_error(scheme, user, password, end):
         try:
             taken = read_settings()
         except InvalidSettings as refusal:
-            said = told(refusal)
+            shown = text_of(refusal)
         else:
             with pytest.raises((SQLAlchemyError, RedisError)) as away:
                 connect(scheme, taken.database_url if scheme == "postgresql" else taken.redis_url)
-            said = told(away.value)
+            shown = text_of(away.value)
         finally:
             read_settings.cache_clear()
 
     visible = [part for part in PARTS if part in password and part not in user]
-    assert [part for part in visible if part in said] == []
+    assert [part for part in visible if part in shown] == []
 
 
 @settings(max_examples=30, deadline=None, database=None)
 @given(password=PASSWORDS, end=ENDS)
 def test_a_publisher_tells_none_of_it_either(password, end):
     with pytest.raises((ValueError, PublishIncomplete)) as refusal:
-        Publisher.at(f"redis://u:{password}@{NOBODY}{end}").publish(
+        Publisher.at(f"redis://u:{password}@{NO_SERVER}{end}").publish(
             {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": "7"}}
         )
 
-    assert [part for part in PARTS if part in told(refusal.value)] == []
+    assert [part for part in PARTS if part in text_of(refusal.value)] == []

@@ -69,10 +69,10 @@ def variants(document: dict[str, Any], rng: Random) -> list[bytes]:
 @given(documents, st.integers(0, 2**32))
 def test_whatever_comes_is_an_event_or_says_why_not(document, seed):
     for raw in variants(document, Random(seed)):  # noqa: S311 - invented noise
-        found = read(Entry("1795158604405-7", {b"event": raw}))
+        result = read(Entry("1795158604405-7", {b"event": raw}))
 
-        assert isinstance(found, Event | Unreadable)
-        if isinstance(found, Unreadable):
-            assert found.reason in set(Reason)
-            assert found.message
-            assert found.raw == raw
+        assert isinstance(result, Event | Unreadable)
+        if isinstance(result, Unreadable):
+            assert result.reason in set(Reason)
+            assert result.message
+            assert result.raw == raw

@@ -164,10 +164,10 @@ def near_events(draw: st.DrawFn) -> bytes:
 @settings(max_examples=EXAMPLES, deadline=None, database=None)
 @given(near_events())
 def test_schema_gateway_check_and_intake_take_the_same_events(raw):
-    found = read(Entry(ENTRY_ID, {b"event": raw}))
+    result = read(Entry(ENTRY_ID, {b"event": raw}))
     by_all = (intake(raw), gateway(raw), check(raw), takes("event.schema.json", json.loads(raw)))
 
-    assert len(set(by_all)) == 1, f"{by_all} {raw!r} {found}"
+    assert len(set(by_all)) == 1, f"{by_all} {raw!r} {result}"
 
 
 @settings(max_examples=300, deadline=None, database=None)
@@ -191,17 +191,17 @@ def test_what_a_door_takes_is_not_too_old_a_moment_later(age):
     message = lottery.settlement(timestamp=happened)
     later = Entry(f"{int((NOW + timedelta(seconds=59)).timestamp() * 1000)}-0", {b"event": raw})
 
-    doors = (
+    channels = (
         gateway(raw),
         check(raw),
         lottery_problem(message, now=NOW, age_max=AGE_MAX) is None,
     )
 
-    assert len(set(doors)) == 1
+    assert len(set(channels)) == 1
     taken = bool(decode_entries([later], event_age_max=AGE_MAX).part.events)
-    assert taken or not doors[0]
+    assert taken or not channels[0]
     if age > AGE_MAX:
-        assert not doors[0]
+        assert not channels[0]
 
 
 # --- lottery --------------------------------------------------------------------------------------
@@ -266,11 +266,11 @@ def near_messages(draw: st.DrawFn) -> bytes:
 @settings(max_examples=EXAMPLES, deadline=None, database=None)
 @given(near_messages())
 def test_schema_door_and_intake_take_the_same_lottery_messages(raw):
-    found = read(lottery.lottery_entry(raw))
+    result = read(lottery.lottery_entry(raw))
     by_all = (
-        not isinstance(found, Unreadable),
+        not isinstance(result, Unreadable),
         lottery.wrong(raw) is None,
         takes("lottery.schema.json", json.loads(raw)),
     )
 
-    assert len(set(by_all)) == 1, f"{by_all} {raw!r} {found}"
+    assert len(set(by_all)) == 1, f"{by_all} {raw!r} {result}"

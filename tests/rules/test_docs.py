@@ -18,7 +18,7 @@ NAMED = sorted(set(re.findall(r"[\w/]+\.(?:py|md)\b|\b\w+/(?=`)", WAY)))
 def test_the_lifecycle_page_is_what_the_machine_and_the_decisions_say():
     page = pages.PAGE.read_text(encoding="utf-8")
 
-    assert pages.refreshed(page) == page, "write it anew: python -m models.lifecycle.pages"
+    assert pages.refreshed(page) == page, "generate it: python -m models.lifecycle.pages"
 
 
 def test_the_lifecycle_page_still_has_its_generated_sections():
@@ -41,7 +41,7 @@ def page_text() -> str:
 def test_the_settings_page_is_what_the_settings_say():
     page = settings_table.PAGE.read_text(encoding="utf-8")
 
-    assert settings_table.refreshed(page) == page, "write it anew: python -m models.settings.table"
+    assert settings_table.refreshed(page) == page, "generate it: python -m models.settings.table"
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -1,4 +1,4 @@
-"""The wire contract's files say what the code takes: freshly made, and agreeing with the intake."""
+"""The published schemas are up to date, and accept what the intake accepts."""
 
 import json
 from typing import Any
@@ -42,9 +42,9 @@ MESSAGES = [
 
 
 def test_the_contract_s_files_are_fresh():
-    kept = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
+    files = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
 
-    assert kept == documents(), "write them anew: python -m producers.contract"
+    assert files == documents(), "generate them: python -m producers.contract"
 
 
 # With generated events and messages: tests/properties/test_one_judgement.py.
@@ -71,7 +71,7 @@ def test_the_schema_takes_exactly_the_lottery_messages_that_the_intake_takes():
 
 
 def test_the_gateway_s_description_names_every_route_that_outsiders_use():
-    """design.md 4, *HTTP*."""
+    """Every route of the HTTP interface is described."""
     routes = {
         f"{method.upper()} {path}"
         for path, operations in schema_of_gateway()["paths"].items()

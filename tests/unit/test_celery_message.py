@@ -1,6 +1,6 @@
 """Messages moved from a Celery queue become events, and nothing in one ever raises.
 
-Sources: design.md 4 (what is sent), celery-on-redis.md 5 (envelopes, and what is wrong with some).
+The envelopes are those of real clients, and of messages that were damaged on the way.
 """
 
 import json
@@ -131,9 +131,9 @@ ENVELOPES = st.fixed_dictionaries(
 @settings(max_examples=500)
 @given((ENVELOPES | ANYTHING).map(json.dumps).map(str.encode) | st.binary())
 def test_nothing_in_an_envelope_raises(raw):
-    found = read(Entry(ENTRY_ID, {b"type": b"CELERY", b"event": raw}))
+    result = read(Entry(ENTRY_ID, {b"type": b"CELERY", b"event": raw}))
 
-    assert isinstance(found, Event | Unreadable)
+    assert isinstance(result, Event | Unreadable)
 
 
 @settings(max_examples=500)

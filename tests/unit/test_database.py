@@ -12,7 +12,7 @@ from models.database.engine import open_engine
 from models.database.errors import Blame, blame, is_transient
 from models.settings.addresses import database_address
 
-NOBODY = "postgresql://slipway:hidden@127.0.0.1:1/slipway"  # port 1: nobody listens there
+NO_SERVER = "postgresql://slipway:hidden@127.0.0.1:1/slipway"  # nothing listens on port 1
 
 
 def wrapped(error: psycopg.Error, *, invalidated: bool = False) -> DBAPIError:
@@ -43,7 +43,7 @@ def wrapped(error: psycopg.Error, *, invalidated: bool = False) -> DBAPIError:
     ],
 )
 def test_the_servers_trouble_means_the_whole_chunk_again(kind: type[psycopg.Error]) -> None:
-    """protocol.md rule 21."""
+    """Rule 21."""
     assert is_transient(kind("trouble"))
     assert is_transient(wrapped(kind("trouble")))
 
@@ -60,7 +60,7 @@ def test_the_servers_trouble_means_the_whole_chunk_again(kind: type[psycopg.Erro
     ],
 )
 def test_what_a_row_can_cause_means_splitting(kind: type[psycopg.Error]) -> None:
-    """protocol.md rule 21."""
+    """Rule 21."""
     assert blame(kind("poison")) is Blame.CONTENT
     assert not is_transient(wrapped(kind("poison")))
 
@@ -139,8 +139,8 @@ def test_a_machine_that_lacks_something_blames_no_row(error: Exception) -> None:
 
 @pytest.fixture
 def engine() -> Engine:
-    """Open an engine; nobody is asked for anything by that."""
-    return open_engine(NOBODY, application_name="slipway intake", pool_size=3)
+    """Open an engine; that queries no server."""
+    return open_engine(NO_SERVER, application_name="slipway intake", pool_size=3)
 
 
 def test_an_engine_connects_only_when_it_is_used(engine: Engine) -> None:
@@ -186,7 +186,7 @@ def test_of_several_hosts_the_one_that_takes_writes_is_used(hosts: str, paramete
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ("connect_timeout=3", "connect_timeout in the database URL: Slipway sets it itself"),
         ("application_name=", "application_name in the database URL"),
@@ -194,8 +194,8 @@ def test_of_several_hosts_the_one_that_takes_writes_is_used(hosts: str, paramete
         ("options=-c%20search_path%3Da%20-c%20timezone%3DUTC", "may set search_path and nothing"),
     ],
 )
-def test_what_would_be_overwritten_in_the_url_is_refused(query: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_would_be_overwritten_in_the_url_is_refused(query: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         database_address(f"postgresql://u:p@host/name?{query}")
 
 

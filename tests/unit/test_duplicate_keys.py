@@ -1,4 +1,4 @@
-"""A key that appears twice in one object is refused by name (design.md 4); the raw text is kept."""
+"""A key that appears twice in one object is refused by name; the raw text is stored."""
 
 import json
 from typing import Any
@@ -36,10 +36,10 @@ TWICE = [
 def test_the_key_is_named_and_the_text_is_kept(text, name):
     raw = text.replace(b"%s", HEAD.encode())
 
-    kept = refused(raw)
+    rejected = refused(raw)
 
-    assert (kept.reason, kept.raw, kept.whole) == ("invalid_event", raw, True)
-    assert kept.message == f"{name}: appears twice in one object; send it once"
+    assert (rejected.reason, rejected.raw, rejected.whole) == ("invalid_event", raw, True)
+    assert rejected.message == f"{name}: appears twice in one object; send it once"
 
 
 def test_the_same_key_in_two_objects_is_no_matter():
@@ -96,17 +96,17 @@ def test_anywhere_in_a_lottery_s_message(old, new, name):
     ],
 )
 def test_anywhere_in_a_celery_message(raw, message):
-    kept = envelopes.refused(raw)
+    rejected = envelopes.refused(raw)
 
-    assert (kept.reason, kept.message, kept.raw) == ("invalid_event", message, raw)
+    assert (rejected.reason, rejected.message, rejected.raw) == ("invalid_event", message, raw)
 
 
 def test_a_large_object_takes_no_longer_than_its_length():
     keys = ",".join(f'"{number}":1' for number in range(20_000))
 
-    (found,) = find_duplicate_keys(f'{{{keys},"19999":1}}'.encode())
+    (result,) = find_duplicate_keys(f'{{{keys},"19999":1}}'.encode())
 
-    assert found == ((), "19999")
+    assert result == ((), "19999")
 
 
 NAMES = st.sampled_from(["a", "b", "\u00e4", ":", '"', "\\", "price", "event_id"])
@@ -151,11 +151,11 @@ def test_none_is_overlooked(top, strangers, escaped, gap):
     data = Pairs([("operator", "a"), ("ticket_id", "t"), *strangers])
     event = Pairs([("action", "ticket_win"), ("data", data), *top])
 
-    found = read(entry(written(event, escaped=escaped, gap=gap).encode()))
+    result = read(entry(written(event, escaped=escaped, gap=gap).encode()))
 
     if has_twice(event):
-        assert not isinstance(found, Event)
-    elif isinstance(found, Event):
-        assert found.data.keys() == {name for name, _ in data}
+        assert not isinstance(result, Event)
+    elif isinstance(result, Event):
+        assert result.data.keys() == {name for name, _ in data}
     else:
-        assert "appears twice" not in found.message
+        assert "appears twice" not in result.message

@@ -1,4 +1,4 @@
-"""Lottery messages become events (contracts: Fast Track 3.2 to 3.4 and 5.5; design.md 4)."""
+"""Lottery messages become events (contracts 3.2, contracts 3.4, contracts 5.5)."""
 
 import json
 from datetime import UTC, datetime
@@ -173,6 +173,6 @@ def test_another_statement_is_another_event(other):
 def test_nothing_in_a_field_is_more_than_refused(value, field):
     raw = json.dumps({**json.loads(settlement()), field: value}).encode()
 
-    found = read(lottery_entry(raw))
+    result = read(lottery_entry(raw))
 
-    assert isinstance(found, Event) == (wrong(raw) is None)
+    assert isinstance(result, Event) == (wrong(raw) is None)

@@ -1,7 +1,7 @@
 """What a lottery message must be like: required is what the page stars (contracts 3.2).
 
 Its forms are as lenient as the vendor's schema and its sample. A refusal says what is wrong, the
-same on the stream and to a door that answers at once.
+same on the stream and to an interface that responds at once.
 """
 
 import json
@@ -67,13 +67,14 @@ def test_what_the_page_stars_is_required(kind, field):
     ],
 )
 def test_a_message_of_another_form_says_what_is_wrong(raw, message):
-    kept = refused(raw)
+    rejected = refused(raw)
 
-    assert message in kept.message
-    assert (kept.raw, kept.kind, kept.whole, kept.operator) == (raw, "LOTTERY_V2", True, "acme")
+    assert message in rejected.message
+    assert (rejected.raw, rejected.kind) == (raw, "LOTTERY_V2")
+    assert (rejected.whole, rejected.operator) == (True, "acme")
     refusal = wrong(raw)
     assert refusal is not None
-    assert (refusal.reason, str(refusal)) == (kept.reason, kept.message)
+    assert (refusal.reason, str(refusal)) == (rejected.reason, rejected.message)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,8 @@ def test_what_the_schema_allows_is_taken_and_kept(raw):
     ],
 )
 def test_without_an_operator_nobody_s_ticket_is_opened(fields, message):
-    kept = read(Entry(ENTRY_ID, {b"type": b"LOTTERY_V2", b"event": bet(), **fields}))
+    rejected = read(Entry(ENTRY_ID, {b"type": b"LOTTERY_V2", b"event": bet(), **fields}))
 
-    assert isinstance(kept, Unreadable)
-    assert message in kept.message
-    assert kept.ticket_id == TICKET
+    assert isinstance(rejected, Unreadable)
+    assert message in rejected.message
+    assert rejected.ticket_id == TICKET

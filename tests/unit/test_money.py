@@ -31,7 +31,7 @@ amounts = st.integers(min_value=-AMOUNT_MAX, max_value=AMOUNT_MAX)
     ],
 )
 def test_minor_units_become_decimal_units(amount_minor: int, currency: str, written: str) -> None:
-    """design.md 4: EUR 500 = 5.00, JPY 500 = 500 yen."""
+    """EUR 500 is 5.00, JPY 500 is 500 yen."""
     assert str(to_decimal_units(amount_minor, currency)) == written
     assert from_decimal_units(written, currency) == amount_minor
 

@@ -1,4 +1,4 @@
-"""A field that is nearly called like one that counts is refused, with the right name (design.md 4).
+"""A field whose name is nearly a known one is refused, with the right name.
 
 Ignored in silence, a win would be paid what the ticket says, or its time and identity be lost.
 """
@@ -42,25 +42,25 @@ def variants(name: str) -> set[str]:
 @pytest.mark.parametrize("name", sorted(EVENT_NAMES.known - {"data"}))
 def test_beside_data_a_name_that_is_nearly_known_is_refused(name):
     for nearly in variants(name):
-        said = refused(published(top={nearly: 1})).message
+        message = refused(published(top={nearly: 1})).message
 
-        assert said.endswith(f": is not known here; did you mean {name}?")
+        assert message.endswith(f": is not known here; did you mean {name}?")
 
 
 @pytest.mark.parametrize("name", sorted(DATA_NAMES.known))
 def test_within_data_a_name_that_is_nearly_known_is_refused(name):
     for nearly in variants(name):
         facts: dict[str, Any] = {nearly: 1}
-        said = refused(published(**facts)).message
+        message = refused(published(**facts)).message
 
-        assert said.startswith("data.")
-        assert said.endswith(f": is not known here; did you mean {name}?")
+        assert message.startswith("data.")
+        assert message.endswith(f": is not known here; did you mean {name}?")
 
 
 def test_the_right_name_beside_it_does_not_help():
-    said = refused(published(net_payout=500, netPayout=1000)).message
+    message = refused(published(net_payout=500, netPayout=1000)).message
 
-    assert said == "data.netPayout: is not known here; did you mean net_payout?"
+    assert message == "data.netPayout: is not known here; did you mean net_payout?"
 
 
 @pytest.mark.parametrize("name", sorted(DATA_NAMES.known - {"operator", "ticket_id"}))
@@ -73,10 +73,10 @@ def test_a_fact_beside_data_is_refused(name):
 @pytest.mark.parametrize("name", ["event_id", "eventId", "occurred_at", "sequence", "Sequence"])
 def test_what_belongs_beside_data_is_refused_within(name):
     facts: dict[str, Any] = {name: None}
-    said = refused(published(**facts)).message
+    message = refused(published(**facts)).message
 
-    assert said.startswith(f"data.{name}: is not known here; did you mean ")
-    assert said.endswith(", beside data?")
+    assert message.startswith(f"data.{name}: is not known here; did you mean ")
+    assert message.endswith(", beside data?")
 
 
 def test_what_is_missing_is_told_by_the_name_it_was_given():
@@ -117,7 +117,7 @@ def test_a_task_s_arguments_are_no_exception(name, how):
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [
         (
             envelopes.task(headers={"ETA": "soon"}),
@@ -141,9 +141,9 @@ def test_a_task_s_arguments_are_no_exception(name, how):
         ),
     ],
 )
-def test_nor_is_what_would_delay_a_task_or_end_it(raw, said):
+def test_nor_is_what_would_delay_a_task_or_end_it(raw, message):
     """Ignored, what was meant for later would be applied at once."""
-    assert said in envelopes.refused(raw).message
+    assert message in envelopes.refused(raw).message
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGE_NAMES.known - {"type", "amount", "meta"}))
@@ -182,7 +182,7 @@ def test_the_facts_of_a_ticket_that_is_imported_are_no_exception():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         (
             {"settledAt": "2026-11-20T10:00:00Z"},
@@ -198,17 +198,17 @@ def test_the_facts_of_a_ticket_that_is_imported_are_no_exception():
             {"data": {"settledAt": "x"}},
             "data.settledAt: is not known here; did you mean settled_at,",
         ),
-        ({"data": {"ticket_id": "8"}}, "data.ticket_id: is not the line's; leave it out"),
-        ({"data": {"operator": "other"}}, "data.operator: is not the line's; leave it out"),
+        ({"data": {"ticket_id": "8"}}, "data.ticket_id: differs from the line's; leave it out"),
+        ({"data": {"operator": "other"}}, "data.operator: differs from the line's; leave it out"),
     ],
 )
-def test_nor_is_the_line_itself(changed, said):
+def test_nor_is_the_line_itself(changed, message):
     line = {"operator": "acme", "ticket_id": "7", "state": "open", **changed}
 
     with pytest.raises(Refusal) as refused_line:
         read_line(line)
 
-    assert str(refused_line.value).startswith(said)
+    assert str(refused_line.value).startswith(message)
 
 
 SEPARATORS = st.text("_-. \u00a0\u200b\u0301$/", max_size=3)

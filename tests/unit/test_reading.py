@@ -1,4 +1,4 @@
-"""Reading a stream entry into an event (design.md 4): what is taken, and how it is understood.
+"""Decoding a stream entry into an event: what is accepted, and how it is read.
 
 What is refused, and in which words: `test_reading_bad_input.py`.
 """
@@ -48,11 +48,11 @@ def test_the_line_of_the_design_is_an_event():
 
 def test_the_partner_s_own_sample_is_an_event():
     """Issue text: without `event_id` and `occurred_at` it is the partner's sample request."""
-    found = accepted(published())
+    result = accepted(published())
 
-    assert found.event_id == f"stream:{ENTRY_ID}"
-    assert found.occurred_at is None
-    assert found.order_time == found.received_at == ENTERED
+    assert result.event_id == f"stream:{ENTRY_ID}"
+    assert result.occurred_at is None
+    assert result.order_time == result.received_at == ENTERED
 
 
 @pytest.mark.parametrize("action", INBOUND)
@@ -62,36 +62,36 @@ def test_every_inbound_action_is_read(action):
 
 def test_a_time_with_an_offset_is_understood_in_utc():
     """What forms it may have: `test_timestamps.py`."""
-    found = accepted(published(top={"occurred_at": "2024-11-20T15:00:00+06:00"}))
+    result = accepted(published(top={"occurred_at": "2024-11-20T15:00:00+06:00"}))
 
-    assert found.occurred_at == found.order_time == datetime(2024, 11, 20, 9, tzinfo=UTC)
+    assert result.occurred_at == result.order_time == datetime(2024, 11, 20, 9, tzinfo=UTC)
 
 
 def test_an_event_is_never_later_than_its_entry():
     """Rule 3: order time = min(occurred_at, the entry's own time)."""
-    found = accepted(published(top={"occurred_at": "2035-01-01T00:00:00Z"}))
+    result = accepted(published(top={"occurred_at": "2035-01-01T00:00:00Z"}))
 
-    assert found.order_time == ENTERED
-    assert found.occurred_at == datetime(2035, 1, 1, tzinfo=UTC)
+    assert result.order_time == ENTERED
+    assert result.occurred_at == datetime(2035, 1, 1, tzinfo=UTC)
 
 
 def test_unknown_fields_are_kept_and_do_no_harm():
-    """Design.md 4: kept in the log, never sent on, no error."""
-    strangers: dict[str, Any] = {"shop": "12", "nested": {"deep": [1, 2.5, None, {"ä": "☃"}]}}
+    """They are kept in the log, never sent on, and no error."""
+    unknown_fields: dict[str, Any] = {"shop": "12", "nested": {"deep": [1, 2.5, None, {"ä": "☃"}]}}
 
-    found = accepted(published(top={"version": 3, "trace": "x"}, **strangers))
+    result = accepted(published(top={"version": 3, "trace": "x"}, **unknown_fields))
 
-    assert found.data == {"operator": "acme", "ticket_id": "t-1"} | strangers
+    assert result.data == {"operator": "acme", "ticket_id": "t-1"} | unknown_fields
 
 
 def test_null_is_a_value_not_given():
     top = {"event_id": None, "occurred_at": None, "sequence": None}
 
-    found = accepted(published(top=top, price=None, psp=None, correction=None))
+    result = accepted(published(top=top, price=None, psp=None, correction=None))
 
-    assert found.event_id == f"stream:{ENTRY_ID}"
-    assert found.sequence is None
-    assert not found.is_correction
+    assert result.event_id == f"stream:{ENTRY_ID}"
+    assert result.sequence is None
+    assert not result.is_correction
 
 
 @pytest.mark.parametrize("optional", ["psp", "atag", "rtag"])
@@ -102,9 +102,9 @@ def test_a_slip_may_lack_its_tags_and_payment_provider(optional):
 
 def test_numbers_keep_the_form_they_came_in():
     """Contracts 5.1: `10` or `10.0`; what is signed are the bytes sent."""
-    found = accepted(with_data('"wht":10.0,"ext":10,"price":1000000000000000'))
+    result = accepted(with_data('"wht":10.0,"ext":10,"price":1000000000000000'))
 
-    assert json.dumps([found.data[name] for name in ("wht", "ext", "price")]) == (
+    assert json.dumps([result.data[name] for name in ("wht", "ext", "price")]) == (
         "[10.0, 10, 1000000000000000]"
     )
 
@@ -128,9 +128,9 @@ def test_a_sequence_may_be_written_with_a_point():
     ["a", "x" * 64, "ü-é-漢", "0", "stream:1-1", "a/b\\c\"'", "💶", "\u0301"],
 )
 def test_an_id_is_1_to_64_printable_characters(name):
-    found = accepted(published(top={"event_id": name}, ticket_id=name, operator=name))
+    result = accepted(published(top={"event_id": name}, ticket_id=name, operator=name))
 
-    assert (found.event_id, found.ticket_id, found.operator) == (name, name, name)
+    assert (result.event_id, result.ticket_id, result.operator) == (name, name, name)
 
 
 def test_an_event_may_have_256_kib():
@@ -153,9 +153,9 @@ def test_an_entry_s_id_tells_its_time():
 @pytest.mark.parametrize("entry_id", ["99999999999999999-0", f"{2**64 - 1}-{2**64 - 1}"])
 def test_an_entry_whose_id_lies_beyond_all_dates_is_read(entry_id):
     """XADD takes any id, for instance nanoseconds; one such entry must not stop the intake."""
-    found = accepted(published(), entry_id=entry_id)
-    assert found.received_at.year == 9999
-    assert (found.received_at + timedelta(days=300)).year == 9999
+    result = accepted(published(), entry_id=entry_id)
+    assert result.received_at.year == 9999
+    assert (result.received_at + timedelta(days=300)).year == 9999
 
     assert refused(b"", entry_id=entry_id).received_at.year == 9999
 
@@ -188,16 +188,16 @@ FACTS = st.sampled_from(["operator", "ticket_id", "price", "wht", "reason", "cor
 
 def judged(raw: bytes) -> Event | Unreadable:
     """Read *raw*; whatever comes of it can be stored and says what was wrong."""
-    found = read(entry(raw))
-    if isinstance(found, Event):
-        stored = json.dumps(found.data, allow_nan=False)
+    result = read(entry(raw))
+    if isinstance(result, Event):
+        stored = json.dumps(result.data, allow_nan=False)
         assert "\\u0000" not in stored.replace("\\\\", ""), "jsonb takes no NUL"
     else:
-        assert found.message
-        assert "\x00" not in found.message
-        assert found.raw == raw
-        assert found.received_at == ENTERED
-    return found
+        assert result.message
+        assert "\x00" not in result.message
+        assert result.raw == raw
+        assert result.received_at == ENTERED
+    return result
 
 
 @given(st.binary())
@@ -223,9 +223,9 @@ def test_json_that_almost_is_an_event_never_raises(document, data):
 
 @given(st.dictionaries(st.binary(), st.binary(), max_size=3))
 def test_arbitrary_fields_never_raise(fields):
-    found = read(Entry(ENTRY_ID, fields))
+    result = read(Entry(ENTRY_ID, fields))
 
-    assert isinstance(found, Unreadable)
+    assert isinstance(result, Unreadable)
 
 
 UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0" + "".join(
@@ -247,12 +247,14 @@ OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(
 def test_a_valid_event_survives(event_id, ticket_id, action, moment, sequence, note):
     top = {"event_id": event_id, "occurred_at": moment.isoformat(), "sequence": sequence}
 
-    found = accepted(published(action, top=top, **{**SLIP, "ticket_id": ticket_id, "reason": note}))
+    result = accepted(
+        published(action, top=top, **{**SLIP, "ticket_id": ticket_id, "reason": note})
+    )
 
-    assert (found.event_id, found.ticket_id, found.action) == (event_id, ticket_id, action)
-    assert (found.occurred_at, found.sequence) == (moment, sequence)
-    assert found.order_time == min(moment, ENTERED)
-    assert found.data == {"operator": "acme", **SLIP, "ticket_id": ticket_id, "reason": note}
+    assert (result.event_id, result.ticket_id, result.action) == (event_id, ticket_id, action)
+    assert (result.occurred_at, result.sequence) == (moment, sequence)
+    assert result.order_time == min(moment, ENTERED)
+    assert result.data == {"operator": "acme", **SLIP, "ticket_id": ticket_id, "reason": note}
 
 
 @pytest.mark.parametrize(
@@ -262,18 +264,18 @@ def test_a_valid_event_survives(event_id, ticket_id, action, moment, sequence, n
 )
 @pytest.mark.parametrize("entry_id", ["1900000000000-0", f"{2**64 - 1}-0"])
 def test_whatever_its_id_claims_an_entry_was_received_when_it_was_read(kind, raw, entry_id):
-    """At every door, and also what cannot be read (rule 3)."""
+    """Through every channel, and also what cannot be read (rule 3)."""
     fields = {b"event": raw, b"operator": b"acme", **({} if kind is None else {b"type": kind})}
     read_at = datetime(2029, 1, 1, tzinfo=UTC)
     seen_at = read_at - timedelta(seconds=3)
 
-    found = read(Entry(entry_id, fields, read_at=read_at))
+    result = read(Entry(entry_id, fields, read_at=read_at))
     seen = read(Entry(entry_id, fields, read_at=read_at, seen_at=seen_at))
 
-    assert (found.received_at, seen.received_at) == (read_at, seen_at)
-    if isinstance(found, Event):
-        assert found.order_time <= read_at
-        assert (found.lag, seen.lag if isinstance(seen, Event) else None) == (
+    assert (result.received_at, seen.received_at) == (read_at, seen_at)
+    if isinstance(result, Event):
+        assert result.order_time <= read_at
+        assert (result.lag, seen.lag if isinstance(seen, Event) else None) == (
             timedelta(),
             timedelta(seconds=3),
         )

@@ -1,6 +1,6 @@
 """Bad input: each ends as a rejected row that says what was wrong, where, and what to do.
 
-Source: design.md 4 (forms and limits), and the list of bad input the first issue names.
+Forms and limits are those that producers/PROMISES.md states.
 """
 
 from itertools import permutations
@@ -184,8 +184,8 @@ def test_a_typo_is_at_most_one_letter_and_of_one_action_only():
         slips = {known[:at] + known[at + 1 :] for at in range(len(known))}
         slips |= {known[:at] + one + known[at:] for one in letters for at in range(len(known) + 1)}
         for slip in slips - {known}:
-            said = unknown_action(slip)
-            assert f"did you mean {known}?" in said
+            message = unknown_action(slip)
+            assert f"did you mean {known}?" in message
     for action, other in permutations(INBOUND, 2):
         assert not is_typo(action, other)
 
@@ -194,24 +194,24 @@ def test_a_typo_is_at_most_one_letter_and_of_one_action_only():
     ("raw", "reason", "message"), NOT_AN_EVENT, ids=[message for _, _, message in NOT_AN_EVENT]
 )
 def test_what_is_no_event_is_kept_raw_with_the_reason(raw, reason, message):
-    kept = refused(raw)
+    rejected = refused(raw)
 
-    assert kept.reason == reason
-    assert message in kept.message
-    assert kept.raw == raw
-    assert (kept.entry_id, kept.kind) == (ENTRY_ID, None)
+    assert rejected.reason == reason
+    assert message in rejected.message
+    assert rejected.raw == raw
+    assert (rejected.entry_id, rejected.kind) == (ENTRY_ID, None)
 
 
 @pytest.mark.parametrize(
     ("raw", "message"), WRONG_FIELDS, ids=[message[:60] for _, message in WRONG_FIELDS]
 )
 def test_a_field_that_is_wrong_is_named_with_its_rule_and_what_it_was(raw, message):
-    kept = refused(raw)
+    rejected = refused(raw)
 
-    assert kept.reason is Reason.INVALID_EVENT
-    assert message in kept.message
-    assert len(kept.message) < 1000
-    assert kept.raw == raw
+    assert rejected.reason is Reason.INVALID_EVENT
+    assert message in rejected.message
+    assert len(rejected.message) < 1000
+    assert rejected.raw == raw
 
 
 @pytest.mark.parametrize(
@@ -219,10 +219,10 @@ def test_a_field_that_is_wrong_is_named_with_its_rule_and_what_it_was(raw, messa
 )
 def test_an_unknown_action_is_answered_with_the_nearest_known(action, message):
     """Design.md 4: `ticket_lose` -> `ticket_lost`."""
-    kept = refused(published(action))
+    rejected = refused(published(action))
 
-    assert kept.reason is Reason.UNKNOWN_ACTION
-    assert kept.message.startswith(message)
+    assert rejected.reason is Reason.UNKNOWN_ACTION
+    assert rejected.message.startswith(message)
 
 
 @pytest.mark.parametrize("action", ["ticket_create", "ticket_reserve", "ticket_update"])
@@ -239,10 +239,10 @@ def test_a_slip_names_what_it_lacks(action, missing):
 @pytest.mark.parametrize("empty", ["player_id", "ext_type", "ticket_type"])
 def test_an_empty_text_is_missing(action, empty):
     """An empty name is no player to debit."""
-    kept = refused(published(action, **(SLIP | {empty: ""})))
+    rejected = refused(published(action, **(SLIP | {empty: ""})))
 
-    assert kept.reason is Reason.INVALID_EVENT
-    assert kept.message == f"{action} needs data.{empty}"
+    assert rejected.reason is Reason.INVALID_EVENT
+    assert rejected.message == f"{action} needs data.{empty}"
 
 
 @pytest.mark.parametrize("empty", ["ticket_code", "currency"])
@@ -251,10 +251,12 @@ def test_an_empty_id_or_currency_has_no_form(empty):
 
 
 def test_many_problems_are_told_at_once_and_counted_where_they_are_too_many():
-    kept = refused(published(price="a", stake="b", wht="c", ext="d", currency="e", psp=1, rtag=2))
+    rejected = refused(
+        published(price="a", stake="b", wht="c", ext="d", currency="e", psp=1, rtag=2)
+    )
 
-    assert kept.message.count(" (was ") == 5
-    assert kept.message.endswith("; and 2 more")
+    assert rejected.message.count(" (was ") == 5
+    assert rejected.message.endswith("; and 2 more")
 
 
 @pytest.mark.parametrize(
@@ -300,44 +302,44 @@ def test_many_problems_are_told_at_once_and_counted_where_they_are_too_many():
     ],
 )
 def test_an_entry_of_another_form_says_how_to_write_one(fields, reason, message):
-    kept = read(Entry(ENTRY_ID, fields))
+    rejected = read(Entry(ENTRY_ID, fields))
 
-    assert isinstance(kept, Unreadable)
-    assert kept.reason == reason
-    assert message in kept.message
-    assert len(kept.message) < 500
+    assert isinstance(rejected, Unreadable)
+    assert rejected.reason == reason
+    assert message in rejected.message
+    assert len(rejected.message) < 500
 
 
 def test_an_entry_without_its_field_is_kept_as_its_fields():
-    kept = unreadable(Entry(ENTRY_ID, {b"a": b"1", b"b": b"2"}), Reason.INVALID_EVENT, "why")
+    rejected = unreadable(Entry(ENTRY_ID, {b"a": b"1", b"b": b"2"}), Reason.INVALID_EVENT, "why")
 
-    assert kept.raw == b"a=1\nb=2"
+    assert rejected.raw == b"a=1\nb=2"
 
 
 def test_the_ids_that_can_be_made_out_are_kept_for_those_who_search():
-    kept = refused(published("ticket_lose", top={"event_id": "e-1"}))
+    rejected = refused(published("ticket_lose", top={"event_id": "e-1"}))
 
-    assert (kept.operator, kept.ticket_id, kept.event_id) == ("acme", "t-1", "e-1")
+    assert (rejected.operator, rejected.ticket_id, rejected.event_id) == ("acme", "t-1", "e-1")
 
 
 @pytest.mark.parametrize("odd", ["x" * 65, "a b", "a\n", "a\x00", "", 5, None, ["a"]])
 def test_an_id_that_cannot_be_one_is_not_kept_as_one(odd):
-    kept = refused(published("ticket_lose", top={"event_id": odd}, ticket_id=odd))
+    rejected = refused(published("ticket_lose", top={"event_id": odd}, ticket_id=odd))
 
-    assert (kept.operator, kept.ticket_id, kept.event_id) == ("acme", None, None)
+    assert (rejected.operator, rejected.ticket_id, rejected.event_id) == ("acme", None, None)
 
 
 def test_of_a_huge_entry_the_beginning_is_kept():
     raw = b"x" * (RAW_BYTES_MAX + 1)
 
-    kept = read(entry(raw))
+    rejected = read(entry(raw))
 
-    assert isinstance(kept, Unreadable)
-    assert kept.raw == raw[:RAW_BYTES_MAX]
+    assert isinstance(rejected, Unreadable)
+    assert rejected.raw == raw[:RAW_BYTES_MAX]
 
 
 def test_a_type_is_kept_in_a_form_the_database_takes():
-    kept = read(Entry(ENTRY_ID, {b"type": b"A\x00" + b"x" * 100, b"event": b"{}"}))
+    rejected = read(Entry(ENTRY_ID, {b"type": b"A\x00" + b"x" * 100, b"event": b"{}"}))
 
-    assert isinstance(kept, Unreadable)
-    assert kept.kind == "A\ufffd" + "x" * 62
+    assert isinstance(rejected, Unreadable)
+    assert rejected.kind == "A\ufffd" + "x" * 62

@@ -1,4 +1,4 @@
-"""The settings: read once, checked against each other, told clearly, and never shown."""
+"""The settings: read once, checked against each other, explained clearly, and never shown."""
 
 import os
 import re
@@ -53,8 +53,8 @@ def test_three_variables_are_enough(read: Read) -> None:
     assert settings.waitaof is None
 
 
-def test_the_defaults_are_those_of_the_design(read: Read) -> None:
-    """design.md section 4 (environment), section 5 points 2 and 4."""
+def test_the_defaults_are_those_of_the_page(read: Read) -> None:
+    """The defaults that models/SETTINGS.md promises."""
     settings = read()
 
     assert (settings.gateway_port, settings.flower_port, settings.metrics_port) == (8000, 5555, 0)
@@ -169,7 +169,7 @@ def test_a_service_link_of_kubernetes_is_recognised(read: Read, variable: str) -
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("SLIPWAY_DATABASE_URL", "mysql://u:hidden@db/x", "not a PostgreSQL URL"),
         ("SLIPWAY_REDIS_URL", "sentinel://:hidden@cache", "name one endpoint"),
@@ -190,9 +190,9 @@ def test_a_service_link_of_kubernetes_is_recognised(read: Read, variable: str) -
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_and_not_shown(
-    read: Read, variable: str, value: str, told: str
+    read: Read, variable: str, value: str, message: str
 ) -> None:
-    with pytest.raises(InvalidSettings, match=re.escape(told)) as refusal:
+    with pytest.raises(InvalidSettings, match=re.escape(message)) as refusal:
         read(**{variable: value})
 
     (problem,) = refusal.value.problems
@@ -244,7 +244,7 @@ def test_every_setting_says_what_it_does() -> None:
 
 
 def test_the_page_of_settings_is_up_to_date() -> None:
-    """Make it anew with `python -m models.settings.table`."""
+    """Generate it with `python -m models.settings.table`."""
     page = PAGE.read_text(encoding="utf-8")
 
     assert refreshed(page) == page

@@ -1,4 +1,4 @@
-"""The signatures of contracts.md 1.3 (PAM, Bet Engine) and 2.1 (seamless), byte for byte."""
+"""The signatures of contracts 1.3 (PAM, Bet Engine) and contracts 2.1 (seamless), byte for byte."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -105,13 +105,13 @@ def judged(
 
 @pytest.mark.parametrize(("timestamp", "body", "signature"), VECTORS)
 def test_a_vector_is_signed_as_written(timestamp: int, body: bytes, signature: str) -> None:
-    """contracts.md 1.3."""
+    """Contracts 1.3."""
     assert sign(body, timestamp=timestamp, secret=SECRET) == signature
 
 
 @pytest.mark.parametrize(("timestamp", "body", "signature"), VECTORS)
 def test_a_vector_is_accepted_when_it_comes_in(timestamp: int, body: bytes, signature: str) -> None:
-    """contracts.md 1.3."""
+    """Contracts 1.3."""
     verdict = judged(
         body,
         timestamp=str(timestamp),
@@ -124,7 +124,7 @@ def test_a_vector_is_accepted_when_it_comes_in(timestamp: int, body: bytes, sign
 
 @pytest.mark.parametrize("signature", [SPACED_SIGNATURE, SQUEEZED_SIGNATURE])
 def test_a_body_with_a_space_is_accepted_in_both_readings(signature: str) -> None:
-    """contracts.md 5.1: as a verifier, accept the literal and the compact reading."""
+    """Contracts 5.1: as a verifier, accept the literal and the compact reading."""
     assert judged(SPACED, signature=signature) == Genuine()
 
 
@@ -198,7 +198,7 @@ def test_a_refusal_is_false_so_that_an_if_cannot_let_it_through() -> None:
 
 
 def test_the_seamless_vector_is_signed_as_written() -> None:
-    """contracts.md 2.1."""
+    """Contracts 2.1."""
     body = b'{"username":"member001","agent":"agentId"}'
 
     signature = sign_seamless(body, secret=SECRET)

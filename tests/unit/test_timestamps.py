@@ -1,4 +1,4 @@
-"""Times as they are written (design.md 4): one lenient rule at every door, on every Python."""
+"""Times as text: one lenient rule in every interface, on every Python."""
 
 import json
 import os
@@ -122,24 +122,26 @@ def test_every_door_refuses_the_same_times_in_the_same_words(text, why):
     ]
 
     names = ["occurred_at", "occurred_at", "timestamp", "draw_date"]
-    for name, kept in zip(names, refused, strict=True):
-        assert not isinstance(kept, Event)
-        assert f"{name}: {why}" in kept.message
+    for name, rejected in zip(names, refused, strict=True):
+        assert not isinstance(rejected, Event)
+        assert f"{name}: {why}" in rejected.message
 
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_python_reads_a_time_alike(python):
-    found = shutil.which(python)
+    interpreter = shutil.which(python)
     texts = [text for text, _ in (*TAKEN, *REFUSED)]
     chosen = os.environ | {"PYENV_VERSION": python.removeprefix("python")}
     if (
-        found is None
-        or subprocess.run([found, "-V"], env=chosen, check=False, capture_output=True).returncode
+        interpreter is None
+        or subprocess.run(
+            [interpreter, "-V"], env=chosen, check=False, capture_output=True
+        ).returncode
     ):
         pytest.skip(f"{python} is not installed")
 
-    said = subprocess.run(
-        [found, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{ELSEWHERE}"],
+    completed = subprocess.run(
+        [interpreter, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{ELSEWHERE}"],
         env=chosen,
         input=json.dumps(texts),
         capture_output=True,
@@ -147,7 +149,7 @@ def test_every_python_reads_a_time_alike(python):
         check=True,
     )
 
-    for text, there in zip(texts, json.loads(said.stdout), strict=True):
+    for text, there in zip(texts, json.loads(completed.stdout), strict=True):
         try:
             here = parse_timestamp(text).isoformat()
         except ValueError as error:

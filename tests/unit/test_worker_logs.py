@@ -81,8 +81,8 @@ def test_for_people_the_facts_follow_the_name():
 
     logging.getLogger("worker.x").warning("wakeup_not_sent", extra={"error": "TimeoutError"})
 
-    told = stream.getvalue().split()
-    assert told[1:] == ["[warning", "]", "wakeup_not_sent", "[worker.x]", "error=TimeoutError"]
+    parts = stream.getvalue().split()
+    assert parts[1:] == ["[warning", "]", "wakeup_not_sent", "[worker.x]", "error=TimeoutError"]
 
 
 def test_what_comes_from_outside_cannot_steer_a_terminal():
