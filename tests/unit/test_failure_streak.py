@@ -22,11 +22,11 @@ def attempt(verdict: Verdict, *, operator: int = 1) -> Attempt:
 @pytest.mark.parametrize("verdict", [RetryLater(PAUSE), Unanswered(PAUSE), OUT_OF_TIME], ids=repr)
 def test_the_twentieth_in_a_row_gives_it_up(verdict):
     before = FailureStreaks().after([attempt(verdict)] * (FAILURES_MAX - 1))
-    assert before.given_up == {}
+    assert before.to_open == {}
 
-    given_up = before.after([attempt(verdict)]).given_up
+    to_open = before.after([attempt(verdict)]).to_open
 
-    assert given_up == {1: "20 attempts in a row led to nothing; the last: timed out after 5 s"}
+    assert to_open == {1: "20 attempts in a row led to nothing; the last: timed out after 5 s"}
 
 
 @pytest.mark.parametrize("answer", [Delivered(), Dead("answered 404")], ids=repr)
@@ -35,7 +35,7 @@ def test_an_answer_that_settles_something_starts_the_streak_again(answer):
 
     after = streaks.after([attempt(answer), *[attempt(Unanswered(PAUSE))] * 19])
 
-    assert after.given_up == {}
+    assert after.to_open == {}
 
 
 def create(verdict: Verdict, status: int | None) -> Attempt:
@@ -61,7 +61,7 @@ def test_discards_of_tickets_that_the_partner_does_not_know_are_none_either(refu
     claim = replace(failed.claim, action=Action.DISCARD)
     discard = replace(failed, claim=claim, http_status=404 if refused else 503, refused=refused)
 
-    assert bool(FailureStreaks().after([discard] * 32).given_up) is not refused
+    assert bool(FailureStreaks().after([discard] * 32).to_open) is not refused
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_discards_of_tickets_that_the_partner_does_not_know_are_none_either(refu
     ],
 )
 def test_creates_that_fail_otherwise_count_like_anything_else(verdict, status):
-    assert FailureStreaks().after([create(verdict, status)] * 20).given_up
+    assert FailureStreaks().after([create(verdict, status)] * 20).to_open
 
 
 def test_a_partner_given_up_starts_again():
     streaks = FailureStreaks().after([attempt(Unanswered(PAUSE))] * 30)
 
     assert streaks.counts == {}
-    assert streaks.after([attempt(Unanswered(PAUSE))]).given_up == {}
+    assert streaks.after([attempt(Unanswered(PAUSE))]).to_open == {}
 
 
 def test_partners_are_counted_apart():
@@ -89,7 +89,7 @@ def test_partners_are_counted_apart():
 
     assert FailureStreaks().after(
         [*both, attempt(RetryLater(PAUSE), operator=2)]
-    ).given_up.keys() == {2}
+    ).to_open.keys() == {2}
 
 
 def test_counting_what_was_not_recorded_leaves_no_trace():

@@ -21,7 +21,7 @@ class FailureStreaks:
     """Failed attempts in a row, by operator; a partner without failures has no entry."""
 
     counts: Mapping[int, int] = field(default_factory=dict)
-    given_up: Mapping[int, str] = field(default_factory=dict)  # with the reason
+    to_open: Mapping[int, str] = field(default_factory=dict)  # with the reason
 
     def after(self, attempts: Iterable[Attempt]) -> "FailureStreaks":
         """Return the streaks after *attempts*, in their order. Giving up starts again at 0.
@@ -37,12 +37,12 @@ class FailureStreaks:
             else:
                 counts[operator] += 1
                 last[operator] = attempt.problem or NO_DETAILS
-        given_up = {
+        to_open = {
             operator: f"{count} attempts in a row led to nothing{LAST_PROBLEM}{last[operator]}"
             for operator, count in counts.items()
             if count >= FAILURES_MAX
         }
         remaining = {
-            operator: count for operator, count in counts.items() if operator not in given_up
+            operator: count for operator, count in counts.items() if operator not in to_open
         }
-        return FailureStreaks(remaining, given_up)
+        return FailureStreaks(remaining, to_open)

@@ -208,7 +208,7 @@ class ResultBuffer:
                 batch,
                 policy=self._policy,
                 now=self._clock.now(connection),
-                to_open=streaks.given_up,
+                to_open=streaks.to_open,
             )
         self._streaks = streaks
         self._summary.count(recorded)
