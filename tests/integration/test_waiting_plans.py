@@ -1,4 +1,4 @@
-"""Finding what may go costs what it finds, however much waits (design.md 5.3).
+"""Finding what may be sent costs what it finds, however many notices wait.
 
 With a million of each kind: `pytest tests/load/test_a_million_waits.py`.
 """
