@@ -1,4 +1,4 @@
-"""Simulated backends: they publish each step of many lives when its time has come."""
+"""Simulated backends: they publish each step of many lives when it is due."""
 
 import heapq
 from collections import Counter
@@ -13,59 +13,61 @@ from producers.simulation.stories import Life, LifeStep
 from producers.wall_clock import utc_now
 
 BATCH_MAX = 500
-PAUSE_SECONDS_MIN = 0.005  # what falls due within it shares a round trip
-PAUSE_SECONDS_MAX = 0.5  # how late a stop is noticed
+PAUSE_SECONDS_MIN = 0.005  # steps that fall due within it share a round trip
+PAUSE_SECONDS_MAX = 0.5  # the delay until a stop is noticed
 OUTAGE_MAX = timedelta(minutes=1)
 
 
-class PublishesMany(Protocol):
+class BatchPublisher(Protocol):
     """The part of the publisher that backends need."""
 
     def publish_many(self, events: Sequence[OutgoingEvent]) -> list[str]:
-        """Put events on the stream; raises `PublishLater` with what is left."""
+        """Publish events; raises `PublishLater` with those that are left."""
 
 
 @dataclass(slots=True)
 class PublishedSoFar:
-    """What the backends told, in their order: one side of the reckoning."""
+    """What the backends published, in their order: one side of the reconciliation."""
 
     events: list[OutgoingEvent] = field(default_factory=list)
-    unconfirmed: list[OutgoingEvent] = field(default_factory=list)  # tried; perhaps on the stream
+    unconfirmed: list[OutgoingEvent] = field(
+        default_factory=list
+    )  # tried, and perhaps on the stream
 
     def actions(self) -> Counter[str]:
         """Count the events by action."""
-        return Counter(told["action"] for told in self.events)
+        return Counter(event["action"] for event in self.events)
 
 
 class Agenda:
-    """Which steps are due when; takes stories in as they begin, so that any number may come."""
+    """The steps by due time; loads stories as they begin, so there may be any number."""
 
     def __init__(self, stories: Iterable[Life], *, begins_at: datetime, speed: float) -> None:
-        """Lay out *stories*, sorted by their beginning, *speed* times as fast as they say."""
+        """Schedule *stories*, sorted by their beginning, *speed* times as fast as they say."""
         self._stories = iter(stories)
         self._begins_at = begins_at
         self._speed = speed
         self._steps: list[tuple[datetime, int, LifeStep]] = []
         self._numbers = count()
         self._latest_start = begins_at
-        self._lay_out()
+        self._load()
 
     @property
     def next_at(self) -> datetime | None:
-        """When the next step falls due; None when there is none."""
+        """When the next step falls due, or None if there is none."""
         return self._steps[0][0] if self._steps else None
 
     def due(self, now: datetime, *, limit: int) -> list[OutgoingEvent]:
-        """Take out up to *limit* steps whose time has come; each happened when it fell due."""
+        """Remove up to *limit* due steps; each happened when it fell due."""
         events: list[OutgoingEvent] = []
         while self._steps and self._steps[0][0] <= now and len(events) < limit:
             at, _, step = heapq.heappop(self._steps)
             events.append(event(step.action, step.data, occurred_at=at))
-            self._lay_out()
+            self._load()
         return events
 
-    def _lay_out(self) -> None:
-        """Take stories in until those still to come begin after the next step."""
+    def _load(self) -> None:
+        """Load stories until the remaining ones begin after the next step."""
         while not self._steps or self._latest_start <= self._steps[0][0]:
             story = next(self._stories, None)
             if story is None:
@@ -78,7 +80,7 @@ class Agenda:
 
 def play(
     stories: Iterable[Life],
-    publisher: PublishesMany,
+    publisher: BatchPublisher,
     *,
     wait: Callable[[float], bool],
     now: Callable[[], datetime] = utc_now,
@@ -86,12 +88,12 @@ def play(
     on_published: Callable[[PublishedSoFar], None] | None = None,
     patience: timedelta = OUTAGE_MAX,
 ) -> PublishedSoFar:
-    """Publish each step of *stories* when its time has come; return all that was published.
+    """Publish each step of *stories* when it is due; return all that was published.
 
-    `occurred_at` is the moment at which a step fell due. *wait* is asked to let seconds pass and
-    answers True to stop early (`threading.Event().wait` does both). While Redis is full or away
-    the events are kept and published again; after *patience* its `PublishLater` is raised.
-    *on_published* sees the account after every round.
+    `occurred_at` is the moment at which a step fell due. *wait* waits for seconds and returns True
+    to stop early (as `threading.Event().wait` does). While Redis is full or unavailable the events
+    are kept and published again; after *patience* its `PublishLater` is raised. *on_published* is
+    called after every round.
     """
     agenda = Agenda(stories, begins_at=now(), speed=speed)
     published = PublishedSoFar()
@@ -100,34 +102,34 @@ def play(
         moment = now()
         waiting = published.unconfirmed
         batch = waiting + agenda.due(moment, limit=BATCH_MAX - len(waiting))
-        refusal = _publish(batch, publisher, published)
+        error = _publish(batch, publisher, published)
         if on_published is not None:
             on_published(published)
-        if refusal is None:
+        if error is None:
             failing_since = None
         else:
             failing_since = failing_since or moment
             if moment - failing_since > patience:
-                raise refusal
-        if wait(_pause_seconds(agenda.next_at, now(), failing=refusal is not None)):
+                raise error
+        if wait(_pause_seconds(agenda.next_at, now(), failing=error is not None)):
             return published
     return published
 
 
 def _publish(
-    batch: list[OutgoingEvent], publisher: PublishesMany, published: PublishedSoFar
+    batch: list[OutgoingEvent], publisher: BatchPublisher, published: PublishedSoFar
 ) -> PublishLater | None:
-    """Publish *batch* and note what became of it."""
+    """Publish *batch* and record the outcome."""
     published.unconfirmed = []
     if not batch:
         return None
     try:
         publisher.publish_many(batch)
-    except PublishLater as refusal:
-        left = {told["event_id"] for told in refusal.unpublished}
-        published.unconfirmed = [told for told in batch if told["event_id"] in left]
-        published.events += [told for told in batch if told["event_id"] not in left]
-        return refusal
+    except PublishLater as error:
+        left = {event["event_id"] for event in error.unpublished}
+        published.unconfirmed = [event for event in batch if event["event_id"] in left]
+        published.events += [event for event in batch if event["event_id"] not in left]
+        return error
     published.events += batch
     return None
 

@@ -1,7 +1,6 @@
-"""Judges whether what a partner was told is a legal life of a ticket.
+"""Checks whether the actions that a partner received for a ticket are a valid sequence.
 
-Source: contracts 1.4, 1.6. A second opinion: it knows nothing of the state machine that
-Slipway itself goes by.
+The rules are those of contracts 1.4 and 1.6. They are independent of Slipway's own state machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,19 +10,19 @@ from enum import Enum, StrEnum
 from typing import assert_never
 
 RESULTS = frozenset({"ticket_win", "ticket_lost", "ticket_void", "ticket_refund"})
-NOT_ABOUT_A_TICKET = frozenset({"ping", "identify"})
+ACTIONS_WITHOUT_TICKET = frozenset({"ping", "identify"})
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedAction:
-    """One action that the partner took as true, once, and when it said so."""
+    """One action that the partner accepted, once, and when it responded."""
 
     action: str
     at: datetime
 
 
 class SequenceFault(StrEnum):
-    """How a sequence can be wrong."""
+    """The ways in which a sequence can be wrong."""
 
     ILLEGAL = "illegal"  # the action does not follow from those before it
     EARLY_CLOSE = "early_close"
@@ -32,16 +31,16 @@ class SequenceFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One fault in the sequence of one ticket, and what it is in words."""
+    """One fault in the sequence of one ticket, with a description."""
 
     fault: SequenceFault
-    words: str
+    message: str
 
 
-class BeliefStage(Enum):
-    """How far the partner believes the ticket to be."""
+class KnownStage(Enum):
+    """The stage of the ticket as the partner knows it."""
 
-    UNHEARD_OF = "not heard of before"
+    UNKNOWN = "unknown"
     RESERVED = "reserved"
     OPEN = "open"
     SETTLED = "settled"
@@ -50,27 +49,26 @@ class BeliefStage(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
-    """What the partner knows after some actions."""
+class TicketKnowledge:
+    """What the partner knows about the ticket after some actions."""
 
-    stage: BeliefStage = BeliefStage.UNHEARD_OF
-    created: bool = False  # by create or reserve, and nothing but updates since
+    stage: KnownStage = KnownStage.UNKNOWN
+    created: bool = False  # by create or reserve, with only updates since
     settled_at: datetime | None = None
 
 
-def judge(
+def check_sequence(
     sequence: Sequence[AcceptedAction], *, close_delay: timedelta, complete: bool = True
 ) -> tuple[Violation, ...]:
-    """List what is wrong in the actions that one partner took for one ticket; () is a legal life.
+    """Return the violations in the actions that one partner accepted for one ticket.
 
     Create or reserve come first, if at all: a ticket that was paid upstream starts with its first
-    result. A result comes only to an open ticket, a rollback only after a result, the next result
-    only after that rollback. `ticket_closed` comes once and last, only after a standing result
-    and never earlier than *close_delay* after that result was taken. A discard ends a ticket
-    that had no result; it may be repeated. After an illegal action the judgement goes on
-    as if it had not been told.
+    result. A result needs an open ticket, a rollback a result, the next result that rollback.
+    `ticket_closed` comes once and last, only after a current result and never earlier than
+    *close_delay* after that result was accepted. A discard ends a ticket that had no result; it may
+    be repeated. After an illegal action the check continues as if it had not been sent.
 
-    *complete*: the story is over, so that a standing result without a close is a fault too.
+    *complete*: no more actions follow, so a current result without a close is a fault as well.
     """
     return tuple(_faults(sequence, close_delay=close_delay, complete=complete))
 
@@ -78,56 +76,54 @@ def judge(
 def _faults(
     sequence: Sequence[AcceptedAction], *, close_delay: timedelta, complete: bool
 ) -> Iterator[Violation]:
-    belief = Belief()
-    for told in sequence:
-        if told.action in NOT_ABOUT_A_TICKET:
+    knowledge = TicketKnowledge()
+    for action in sequence:
+        if action.action in ACTIONS_WITHOUT_TICKET:
             continue
-        after = _after(belief, told)
+        after = _after(knowledge, action)
         if after is None:
-            words = f"{told.action} to a ticket that is {belief.stage.value}"
-            yield Violation(SequenceFault.ILLEGAL, words)
+            message = f"{action.action} for a ticket that is {knowledge.stage.value}"
+            yield Violation(SequenceFault.ILLEGAL, message)
             continue
-        if after.stage is BeliefStage.CLOSED and belief.settled_at is not None:
-            waited = told.at - belief.settled_at
+        if after.stage is KnownStage.CLOSED and knowledge.settled_at is not None:
+            waited = action.at - knowledge.settled_at
             if waited < close_delay:
-                words = f"ticket_closed {waited} after the result, not {close_delay}"
-                yield Violation(SequenceFault.EARLY_CLOSE, words)
-        belief = after
-    if complete and belief.stage is BeliefStage.SETTLED:
-        yield Violation(
-            SequenceFault.MISSING_CLOSE, "the last result was never followed by ticket_closed"
-        )
+                message = f"ticket_closed {waited} after the result, not {close_delay}"
+                yield Violation(SequenceFault.EARLY_CLOSE, message)
+        knowledge = after
+    if complete and knowledge.stage is KnownStage.SETTLED:
+        yield Violation(SequenceFault.MISSING_CLOSE, "no ticket_closed followed the last result")
 
 
-def _after(belief: Belief, told: AcceptedAction) -> Belief | None:
-    """Return what the partner believes after one more action; None: it can't be true."""
-    match belief.stage:
-        case BeliefStage.UNHEARD_OF | BeliefStage.RESERVED | BeliefStage.OPEN:
-            return _before_a_result(belief, told)
-        case BeliefStage.SETTLED:
-            if told.action == "ticket_rollback":
-                return Belief(BeliefStage.OPEN)
-            return Belief(BeliefStage.CLOSED) if told.action == "ticket_closed" else None
-        case BeliefStage.DISCARDED:
-            return belief if told.action == "ticket_discard" else None
-        case BeliefStage.CLOSED:
+def _after(knowledge: TicketKnowledge, action: AcceptedAction) -> TicketKnowledge | None:
+    """Return what the partner knows after one more action, or None if the action is illegal."""
+    match knowledge.stage:
+        case KnownStage.UNKNOWN | KnownStage.RESERVED | KnownStage.OPEN:
+            return _before_a_result(knowledge, action)
+        case KnownStage.SETTLED:
+            if action.action == "ticket_rollback":
+                return TicketKnowledge(KnownStage.OPEN)
+            return TicketKnowledge(KnownStage.CLOSED) if action.action == "ticket_closed" else None
+        case KnownStage.DISCARDED:
+            return knowledge if action.action == "ticket_discard" else None
+        case KnownStage.CLOSED:
             return None
         case _:
-            assert_never(belief.stage)
+            assert_never(knowledge.stage)
 
 
-def _before_a_result(belief: Belief, told: AcceptedAction) -> Belief | None:
-    unheard_of = belief.stage is BeliefStage.UNHEARD_OF
-    match told.action:
-        case action if action in RESULTS:
-            return Belief(BeliefStage.SETTLED, settled_at=told.at)
-        case "ticket_create" if unheard_of:
-            return Belief(BeliefStage.OPEN, created=True)
-        case "ticket_reserve" if unheard_of:
-            return Belief(BeliefStage.RESERVED, created=True)
+def _before_a_result(knowledge: TicketKnowledge, action: AcceptedAction) -> TicketKnowledge | None:
+    is_unknown = knowledge.stage is KnownStage.UNKNOWN
+    match action.action:
+        case result if result in RESULTS:
+            return TicketKnowledge(KnownStage.SETTLED, settled_at=action.at)
+        case "ticket_create" if is_unknown:
+            return TicketKnowledge(KnownStage.OPEN, created=True)
+        case "ticket_reserve" if is_unknown:
+            return TicketKnowledge(KnownStage.RESERVED, created=True)
         case "ticket_update":
-            return replace(belief, stage=BeliefStage.OPEN) if unheard_of else belief
-        case "ticket_discard" if unheard_of or belief.created:
-            return Belief(BeliefStage.DISCARDED)
+            return replace(knowledge, stage=KnownStage.OPEN) if is_unknown else knowledge
+        case "ticket_discard" if is_unknown or knowledge.created:
+            return TicketKnowledge(KnownStage.DISCARDED)
         case _:
             return None

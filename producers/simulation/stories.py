@@ -1,4 +1,4 @@
-"""Lives of tickets as backends would tell them: seeded, so that a run can be repeated."""
+"""Random lives of tickets as backends publish them, from a seed, so that a run can be repeated."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from datetime import timedelta
 from enum import StrEnum
 from random import Random
 
-from producers.simulation.ticket_facts import Data, TicketFactory, named, voided
+from producers.simulation.ticket_facts import Data, TicketFactory, ticket_reference, void_data
 
 RESULTS = ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund")
-PAID_AFTER = timedelta(seconds=0.2)  # the least time in which a result may come is longer
+PAID_AFTER = timedelta(seconds=0.2)  # sooner than the earliest result
 REASONS = ("declined-upstream", "event-abandoned", "odds-error", "result-corrected")
 
 
 class Plot(StrEnum):
-    """What happens in a life."""
+    """The course of a life."""
 
     WIN = "win"
     LOST = "lost"
@@ -38,7 +38,7 @@ SHARES = {
 
 @dataclass(frozen=True, slots=True)
 class LifeStep:
-    """One event of a life, *after* its beginning."""
+    """One event of a life, *after* the beginning."""
 
     after: timedelta
     action: str
@@ -47,7 +47,7 @@ class LifeStep:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One ticket's life: it begins *starts_after* the play does."""
+    """The life of one ticket; it begins *starts_after* the start of the run."""
 
     plot: Plot
     operator: str
@@ -58,9 +58,9 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class StoryPace:
-    """How long things take in a life, (least, most) in seconds.
+    """How long the steps of a life take, (minimum, maximum) in seconds.
 
-    A rollback has to come well before the closing delay is over, else it is rightly refused.
+    A rollback must come well before the end of the closing delay, or it is rejected.
     """
 
     result_seconds: tuple[float, float] = (0.5, 4.0)
@@ -77,33 +77,33 @@ def stories(
     pace: StoryPace | None = None,
     begin_with: Sequence[str] = ("ticket_open",),
 ) -> Iterator[Life]:
-    """Invent *count* lives, beginning evenly apart, in the order in which they begin.
+    """Generate *count* lives at even intervals, in the order in which they begin.
 
-    The first seven are one of each plot, the others by `SHARES`. Each begins with one of
-    *begin_with* (a `ticket_reserve` is followed by `ticket_paid`) and ends with a result that
-    stands. One seed gives the same lives, ticket ids included: take another seed for another run
-    on the same database.
+    The first seven have one plot each, the others follow `SHARES`. Each begins with one of
+    *begin_with* (a `ticket_reserve` is followed by `ticket_paid`) and ends with a final result. A
+    seed always gives the same lives, ticket ids included: use another seed for another run on the
+    same database.
     """
-    rng = Random(seed)  # noqa: S311 - invented lives, nothing secret
-    slips = TicketFactory(rng)
+    rng = Random(seed)  # noqa: S311 - random lives, nothing secret
+    factory = TicketFactory(rng)
     plots, weights = list(SHARES), list(SHARES.values())
     for n in range(count):
         plot = plots[n] if n < len(plots) else rng.choices(plots, weights)[0]
-        slip = slips.slip(rng.choice(operators))
+        facts = factory.ticket_facts(rng.choice(operators))
         yield Life(
             plot=plot,
-            operator=str(slip["operator"]),
-            ticket_id=str(slip["ticket_id"]),
+            operator=str(facts["operator"]),
+            ticket_id=str(facts["ticket_id"]),
             starts_after=timedelta(seconds=n / lives_per_second),
             steps=(
-                *_beginning(begin_with[n % len(begin_with)], slip),
-                *_steps(slip, _results(plot, rng), pace or StoryPace(), rng),
+                *_beginning(begin_with[n % len(begin_with)], facts),
+                *_steps(facts, _results(plot, rng), pace or StoryPace(), rng),
             ),
         )
 
 
 def _results(plot: Plot, rng: Random) -> list[str]:
-    """Return the results of a life in their order; between two of them lies a rollback."""
+    """Return the results of a life in order; there is a rollback between any two."""
     match plot:
         case Plot.WIN | Plot.LOST | Plot.VOID | Plot.REFUND:
             return [f"ticket_{plot.value}"]
@@ -115,27 +115,29 @@ def _results(plot: Plot, rng: Random) -> list[str]:
             return rng.choices(RESULTS, k=3)
 
 
-def _beginning(action: str, slip: Data) -> Iterator[LifeStep]:
-    yield LifeStep(timedelta(), action, slip)
+def _beginning(action: str, facts: Data) -> Iterator[LifeStep]:
+    yield LifeStep(timedelta(), action, facts)
     if action == "ticket_reserve":
-        yield LifeStep(PAID_AFTER, "ticket_paid", named(slip))
+        yield LifeStep(PAID_AFTER, "ticket_paid", ticket_reference(facts))
 
 
-def _steps(slip: Data, results: Sequence[str], pace: StoryPace, rng: Random) -> Iterator[LifeStep]:
+def _steps(facts: Data, results: Sequence[str], pace: StoryPace, rng: Random) -> Iterator[LifeStep]:
     after = timedelta(seconds=rng.uniform(*pace.result_seconds))
     for n, result in enumerate(results):
         if n:
             after += timedelta(seconds=rng.uniform(*pace.rollback_seconds))
-            yield LifeStep(after, "ticket_rollback", named(slip) | {"reason": rng.choice(REASONS)})
+            yield LifeStep(
+                after, "ticket_rollback", ticket_reference(facts) | {"reason": rng.choice(REASONS)}
+            )
             after += timedelta(seconds=rng.uniform(*pace.next_result_seconds))
-        yield LifeStep(after, result, _result_data(result, slip, rng))
+        yield LifeStep(after, result, _result_data(result, facts, rng))
 
 
-def _result_data(result: str, slip: Data, rng: Random) -> Data:
+def _result_data(result: str, facts: Data, rng: Random) -> Data:
     match result:
         case "ticket_void":
-            return voided(slip)
+            return void_data(facts)
         case "ticket_refund":
-            return named(slip) | {"reason": rng.choice(REASONS)}
+            return ticket_reference(facts) | {"reason": rng.choice(REASONS)}
         case _:
-            return named(slip)
+            return ticket_reference(facts)

@@ -1,4 +1,4 @@
-"""Invented betting slips: what backends know about a ticket (contracts 1.4, 1.5)."""
+"""Random facts of tickets, as backends know them (contracts 1.4, 1.5)."""
 
 from collections.abc import Mapping
 from random import Random
@@ -7,9 +7,9 @@ from types import MappingProxyType
 TAXES_TENTHS = ((0, 0), (100, 125), (200, 125), (150, 75), (200, 0))  # (wht, ext), tenths of %
 TICKET_TYPES = ("quickbet", "quicktip", "smartbet", "superbet")
 CURRENCIES = ("EUR", "KES", "USD")
-ID_STEP = 7_919  # a prime apart, like ids that others take numbers from too
+ID_STEP = 7_919  # a prime, as if others took ids from the same sequence
 CODES = 1 << 24
-CODE_STEP = 0x9E3779  # odd, so that multiples run through all codes before one comes again
+CODE_STEP = 0x9E3779  # odd, so that multiples visit all codes before one repeats
 
 VOID_AMOUNTS = (
     "price",
@@ -27,19 +27,19 @@ Data = Mapping[str, object]
 
 
 class TicketFactory:
-    """Makes slips that differ from each other; the same seed makes the same ones."""
+    """Generates facts of different tickets; the same seed gives the same ones."""
 
     def __init__(self, rng: Random) -> None:
-        """Draw everything from *rng*."""
+        """Take all random values from *rng*."""
         self._rng = rng
         self._next_id = rng.randrange(10**18, 9 * 10**18)
         self._next_code = rng.randrange(CODES)
 
-    def slip(self, operator: str) -> Data:
-        """Return the fields of a new slip in the order of `ticket_create`.
+    def ticket_facts(self, operator: str) -> Data:
+        """Return the fields of a new ticket in the order of `ticket_create`.
 
-        Amounts are integers in the minor unit, taxes float percents; the relations between them
-        are those of the contract's samples. Ids are numbers of 19 digits, unlike each other.
+        Amounts are integers in the minor unit, taxes float percentages; the relations between them
+        are those of the contract's samples. Ids are different numbers of 19 digits.
         """
         rng = self._rng
         self._next_id += ID_STEP
@@ -64,9 +64,9 @@ class TicketFactory:
 def amounts(
     price: int, *, odds_hundredths: int, wht_tenths: int, ext_tenths: int
 ) -> dict[str, object]:
-    """Return the money fields of a slip that costs *price*; taxes are given in tenths of a percent.
+    """Return the amounts of a ticket that costs *price*; taxes are in tenths of a percent.
 
-    Source: the relations that fit both samples, contracts 1.5. No float in between.
+    The relations are those of both samples of contracts 1.5, without floats in between.
     """
     stake = _divide(price * 1000, 1000 + ext_tenths)
     gross = _divide(stake * odds_hundredths, 100)
@@ -84,15 +84,15 @@ def amounts(
     }
 
 
-def named(slip: Data) -> dict[str, object]:
-    """Return what every action carries: whose ticket, and which."""
-    return {"operator": slip["operator"], "ticket_id": slip["ticket_id"]}
+def ticket_reference(facts: Data) -> dict[str, object]:
+    """Return the fields of every action: operator and ticket id."""
+    return {"operator": facts["operator"], "ticket_id": facts["ticket_id"]}
 
 
-def voided(slip: Data) -> dict[str, object]:
-    """Return the fields of `ticket_void`: the whole price goes back, nothing is withheld."""
-    paid_back = {"wht_amount": 0, "gross_payout": slip["price"], "net_payout": slip["price"]}
-    return named(slip) | {name: slip[name] for name in VOID_AMOUNTS} | paid_back
+def void_data(facts: Data) -> dict[str, object]:
+    """Return the fields of `ticket_void`: the whole price is paid back, nothing is withheld."""
+    paid_back = {"wht_amount": 0, "gross_payout": facts["price"], "net_payout": facts["price"]}
+    return ticket_reference(facts) | {name: facts[name] for name in VOID_AMOUNTS} | paid_back
 
 
 def _divide(dividend: int, divisor: int) -> int:

@@ -1,33 +1,38 @@
-"""Judges everything a partner received: what the demo prints and what tests assert."""
+"""Checks everything a partner received: the demo prints it, tests assert it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from producers.simulation.sequence_rules import RESULTS, AcceptedAction, SequenceFault, judge
+from producers.simulation.sequence_rules import (
+    RESULTS,
+    AcceptedAction,
+    SequenceFault,
+    check_sequence,
+)
 
-WORDS_MAX = 20  # violations told in words; all are counted
+MESSAGES_MAX = 20  # violations listed; all are counted
 
 
-class Received(Protocol):
-    """One request as a partner's ledger keeps it."""
+class ReceivedNotice(Protocol):
+    """One request in the ledger of a partner."""
 
     @property
     def operator(self) -> str | None:
-        """The operator named in the body."""
+        """The operator in the body."""
 
     @property
     def ticket_id(self) -> str | None:
-        """The ticket named in the body."""
+        """The ticket in the body."""
 
     @property
     def action(self) -> str | None:
-        """The action named in the body."""
+        """The action in the body."""
 
     @property
     def idempotency_key(self) -> str | None:
-        """The header of that name: the same for every repeat of one notice."""
+        """The header of this name: the same for every repeat of one notice."""
 
     @property
     def body(self) -> bytes:
@@ -35,71 +40,73 @@ class Received(Protocol):
 
     @property
     def signature_ok(self) -> bool | None:
-        """None: the action needs no signature."""
+        """Whether the signature is valid; None if the action needs none."""
 
     @property
     def taken(self) -> bool:
-        """The partner acted upon it."""
+        """Whether the partner acted on it."""
 
     @property
     def repeats(self) -> bool:
-        """The partner had acted upon this key before."""
+        """Whether the partner had acted on this key before."""
 
     @property
     def received_at(self) -> datetime:
-        """When it had come in whole."""
+        """When it had arrived completely."""
 
     @property
     def answered_at(self) -> datetime | None:
-        """When its answer began to go out; None: it got none."""
+        """When its response began, or None if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a partner was told, counted, and what was wrong with it.
+    """Counts of what a partner received, and of what was wrong with it.
 
-    Results, rollbacks and closings are counted once, however often they were repeated.
+    Results, rollbacks and closings count once, however often they were repeated.
     """
 
     tickets: int
     results: int
     rollbacks: int
     closed: int
-    repeats: int  # a notice the partner had taken before: allowed, delivery is at least once
-    late_repeats: int  # of these, after a later notice of the ticket: allowed only after a fault
+    repeats: (
+        int  # of a notice that the partner had accepted before: allowed, delivery is at least once
+    )
+    late_repeats: int  # of these, after a later notice of the ticket: only after a failure
     unsigned: int  # bad signatures; never part of a ticket's sequence
     illegal: int
     early: int
     missing_close: int
     changed_repeats: int  # the same Idempotency-Key with other bytes
-    words: tuple[str, ...]  # the first violations
+    violations: tuple[str, ...]  # descriptions of the first ones
 
     @property
     def legal(self) -> bool:
-        """Every ticket's sequence was legal, and every repeat was the same bytes."""
+        """Whether every ticket's sequence was valid, and every repeat had the same bytes."""
         return not (self.illegal or self.early or self.missing_close or self.changed_repeats)
 
 
 @dataclass(slots=True)
 class _SeenNotice:
-    """One statement with all its repeats."""
+    """One notice with all its repeats."""
 
     action: str
     body: bytes
     first_seen_at: datetime
     taken_at: datetime | None = None
-    answered_at: datetime | None = None  # of the first that was taken and answered
+    answered_at: datetime | None = None  # of the first one that was accepted and got a response
 
-    def told(self) -> AcceptedAction:
-        """Return it as one step: a result counts from its answer, a close from when it came.
+    def accepted_action(self) -> AcceptedAction:
+        """Return it as one step: a result counts from its response, a close from its arrival.
 
-        The answer may have been lost the first time; Slipway's clock then starts with a later
-        one. A close that came too early is early even if it was refused then.
+        The first response may have been lost; Slipway's delay then starts with a later one. A close
+        that arrived too early is early even if it was rejected.
         """
-        came_at = self.taken_at or self.first_seen_at
+        arrived_at = self.taken_at or self.first_seen_at
         if self.action == "ticket_closed":
             return AcceptedAction(self.action, self.first_seen_at)
-        return AcceptedAction(self.action, self.answered_at or came_at)
+        return AcceptedAction(self.action, self.answered_at or arrived_at)
 
 
 @dataclass(slots=True)
@@ -109,7 +116,7 @@ class _SeenTicket:
 
 
 @dataclass(slots=True)
-class _Count:
+class _Counts:
     repeats: int = 0
     late_repeats: int = 0
     unsigned: int = 0
@@ -117,61 +124,61 @@ class _Count:
     tickets: dict[tuple[str, str], _SeenTicket] = field(default_factory=dict)
 
 
-def judge_all(
-    received: Iterable[Received], *, close_delay: timedelta, complete: bool = True
+def check_all_sequences(
+    received: Iterable[ReceivedNotice], *, close_delay: timedelta, complete: bool = True
 ) -> Verdict:
-    """Judge each ticket's sequence by `judge` and count over all of them.
+    """Check each ticket's sequence with `check_sequence` and count over all of them.
 
-    A ticket's sequence is the first acceptances of its notices; repeats are told apart by the
-    `Idempotency-Key`, and a request without one is a statement of its own.
+    A ticket's sequence is the first acceptance of each notice. `Idempotency-Key` identifies
+    repeats; a request without one is a notice of its own.
     """
-    count = _Count()
+    counts = _Counts()
     for number, entry in enumerate(received):
-        _file(count, entry, number)
+        _count(counts, entry, number)
     faults: list[tuple[SequenceFault, str]] = []
-    for (operator, ticket_id), ticket in count.tickets.items():
-        sequence = [notice.told() for notice in ticket.sequence]
-        story = ", ".join(told.action.removeprefix("ticket_") for told in sequence)
+    for (operator, ticket_id), ticket in counts.tickets.items():
+        sequence = [notice.accepted_action() for notice in ticket.sequence]
+        history = ", ".join(action.action.removeprefix("ticket_") for action in sequence)
         faults += [
-            (violation.fault, f"{operator}/{ticket_id}: {violation.words} [{story}]")
-            for violation in judge(sequence, close_delay=close_delay, complete=complete)
+            (violation.fault, f"{operator}/{ticket_id}: {violation.message} [{history}]")
+            for violation in check_sequence(sequence, close_delay=close_delay, complete=complete)
         ]
-    actions = [notice.action for t in count.tickets.values() for notice in t.sequence]
+    actions = [notice.action for ticket in counts.tickets.values() for notice in ticket.sequence]
     kinds = [fault for fault, _ in faults]
-    words = [*(words for _, words in faults), *count.changed]
+    violations = [*(message for _, message in faults), *counts.changed]
     return Verdict(
-        tickets=sum(1 for ticket in count.tickets.values() if ticket.sequence),
+        tickets=sum(1 for ticket in counts.tickets.values() if ticket.sequence),
         results=sum(action in RESULTS for action in actions),
         rollbacks=actions.count("ticket_rollback"),
         closed=actions.count("ticket_closed"),
-        repeats=count.repeats,
-        late_repeats=count.late_repeats,
-        unsigned=count.unsigned,
+        repeats=counts.repeats,
+        late_repeats=counts.late_repeats,
+        unsigned=counts.unsigned,
         illegal=kinds.count(SequenceFault.ILLEGAL),
         early=kinds.count(SequenceFault.EARLY_CLOSE),
         missing_close=kinds.count(SequenceFault.MISSING_CLOSE),
-        changed_repeats=len(count.changed),
-        words=tuple(words[:WORDS_MAX]),
+        changed_repeats=len(counts.changed),
+        violations=tuple(violations[:MESSAGES_MAX]),
     )
 
 
-def _file(count: _Count, entry: Received, number: int) -> None:
+def _count(counts: _Counts, entry: ReceivedNotice, number: int) -> None:
     if entry.signature_ok is False:
-        count.unsigned += 1
+        counts.unsigned += 1
         return
     if entry.operator is None or entry.ticket_id is None or entry.action is None:
         return
-    ticket = count.tickets.setdefault((entry.operator, entry.ticket_id), _SeenTicket())
+    ticket = counts.tickets.setdefault((entry.operator, entry.ticket_id), _SeenTicket())
     key = entry.idempotency_key or f"request {number}"
     notice = ticket.notices.get(key)
     if notice is None:
         notice = _SeenNotice(entry.action, entry.body, entry.received_at)
         ticket.notices[key] = notice
     elif notice.body != entry.body:
-        count.changed.append(f"{key}: came again with other bytes: {entry.body[:200]!r}")
+        counts.changed.append(f"{key}: repeated with other bytes: {entry.body[:200]!r}")
     if entry.repeats:
-        count.repeats += 1
-        count.late_repeats += ticket.sequence[-1] is not notice
+        counts.repeats += 1
+        counts.late_repeats += ticket.sequence[-1] is not notice
     if not (entry.taken or entry.repeats):
         return
     if notice.taken_at is None:
@@ -181,12 +188,12 @@ def _file(count: _Count, entry: Received, number: int) -> None:
         notice.answered_at = entry.answered_at
 
 
-def sequences(received: Sequence[Received]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Return what each (operator, ticket) took, in order, repeats left out."""
-    count = _Count()
+def accepted_actions(received: Sequence[ReceivedNotice]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the accepted actions of each (operator, ticket), in order, without repeats."""
+    counts = _Counts()
     for number, entry in enumerate(received):
-        _file(count, entry, number)
+        _count(counts, entry, number)
     return {
         name: tuple(notice.action for notice in ticket.sequence)
-        for name, ticket in count.tickets.items()
+        for name, ticket in counts.tickets.items()
     }

@@ -16,7 +16,7 @@ from models.database.engine import open_engine
 from models.events.stream_contract import STREAM
 from models.migrations.runner import upgrade
 from producers.simulation.partner import SimulatedPartner
-from producers.simulation.verdict import judge_all
+from producers.simulation.verdict import check_all_sequences
 from producers.wall_clock import utc_now
 from tests.support.backups import Restorable, commands, restorable_servers, run
 from tests.support.celery_process import environment
@@ -187,8 +187,8 @@ def test_after_a_restore_to_an_older_point_and_the_later_events_again_the_books_
     assert keys(plant) == told, "nothing was told that had not been told before"
     received = plant.partner.ledger.entries()
     assert set(Counter(one.idempotency_key for one in received if one.taken).values()) == {1}
-    verdict = judge_all(received, close_delay=CLOSE_DELAY)
-    assert verdict.words == ()
+    verdict = check_all_sequences(received, close_delay=CLOSE_DELAY)
+    assert verdict.violations == ()
     assert verdict.closed == 3 * EACH - len(second[::2])
     assert verdict.repeats > 0, "it was told again"
 

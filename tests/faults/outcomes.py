@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import TextClause, text
 
 from producers.simulation.backends import PublishedSoFar
-from producers.simulation.verdict import judge_all, sequences
+from producers.simulation.verdict import accepted_actions, check_all_sequences
 from tests.faults.one_of_each import CLOSE_DELAY, Trial
 from tests.faults.reconciliation import asking
 
@@ -59,8 +59,8 @@ def settled(trial: Trial, account: PublishedSoFar) -> Settled:
     ledger = trial.partner.ledger.entries()
     return Settled(
         rows=_rows(trial, account),
-        out_of_order=_out_of_order(account, sequences(ledger), _overtaken(trial)),
-        illegal=judge_all(ledger, close_delay=CLOSE_DELAY, complete=False).words,
+        out_of_order=_out_of_order(account, accepted_actions(ledger), _overtaken(trial)),
+        illegal=check_all_sequences(ledger, close_delay=CLOSE_DELAY, complete=False).violations,
     )
 
 

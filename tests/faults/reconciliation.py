@@ -12,8 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from producers.simulation.backends import PublishedSoFar
 from producers.simulation.partner import LedgerEntry
-from producers.simulation.reconciliation import Reckoning, reckon
-from producers.simulation.verdict import Verdict, judge_all
+from producers.simulation.reconciliation import Reconciliation, reconcile
+from producers.simulation.verdict import Verdict, check_all_sequences
 from tests.faults.cancelled import Cancelled, Span, cancelled
 from worker.local.servers import Servers
 
@@ -54,7 +54,7 @@ class Records:
     early: int
     latest_close: timedelta
     verdict: Verdict
-    reckoning: Reckoning
+    reckoning: Reconciliation
     cancelled: Cancelled
 
     @property
@@ -129,8 +129,8 @@ def open_books(
         unfinished=counts["unfinished"],
         early=counts["early"],
         latest_close=counts["latest"],
-        verdict=judge_all(received, close_delay=close_delay),
-        reckoning=reckon(published.events, received),
+        verdict=check_all_sequences(received, close_delay=close_delay),
+        reckoning=reconcile(published.events, received),
         cancelled=in_vain,
     )
 

@@ -49,9 +49,9 @@ def in_words(report: Report) -> str:
         "exit codes at the end": sorted(set(report.exit_codes)),
         "drained": f"{report.drained_after:.1f} s after the load",
     }
-    lines += ["", "| what | how many |", "|---|---|"]
-    lines += [f"| {what} | {count} |" for what, count in rows.items()]
-    lines += [f"- {word}" for word in (*verdict.words, *told.words, *records.cancelled.words)]
+    table = [f"| {what} | {count} |" for what, count in rows.items()]
+    problems = (*verdict.violations, *told.discrepancies, *records.cancelled.words)
+    lines += ["", "| what | how many |", "|---|---|", *table, *(f"- {text}" for text in problems)]
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
-from producers.simulation.rehearsal.rehearse import BATCH, rehearse
+from producers.simulation.rehearsal.rehearse import BATCH_LIVES, rehearse
 from tests.support import databases
 from worker.local.servers import Servers
 
@@ -13,7 +13,7 @@ from worker.local.servers import Servers
 def test_thousands_of_lives_with_faults_break_no_promise(engine: Engine):
     report = rehearse(engine, count=2000, seed=20_261_120)
 
-    assert report.words == []
+    assert report.violations == []
     assert report.lives == 2000
     assert report.faults > 500
     assert report.repeats > 50
@@ -28,8 +28,8 @@ def test_the_same_seed_plays_the_same_lives(
         databases.create(servers.database_url, name, template=template), application_name="tests"
     )
 
-    once = rehearse(engine, count=BATCH, seed=7)
-    again = rehearse(other, count=BATCH, seed=7)
+    once = rehearse(engine, count=BATCH_LIVES, seed=7)
+    again = rehearse(other, count=BATCH_LIVES, seed=7)
 
     other.dispose()
     databases.drop(servers.database_url, name)

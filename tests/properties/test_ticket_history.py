@@ -25,11 +25,11 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine, text
 
 from models.outbox.values import Dead, Delivered, RetryLater, Unanswered, Verdict
-from producers.simulation.rehearsal.lives import Truth, ideal
-from producers.simulation.rehearsal.schedule import Held, Schedule
-from producers.simulation.rehearsal.verdict import breaches, judge_rehearsal
+from producers.simulation.rehearsal.lives import TrueEvent, expected_outcome
+from producers.simulation.rehearsal.schedule import HeldClaim, Schedule
+from producers.simulation.rehearsal.verdict import broken_invariants, check_rehearsal
 from producers.simulation.rehearsal.world import CLOSE_DELAY, World
-from producers.simulation.verdict import judge_all
+from producers.simulation.verdict import check_all_sequences
 from tests.support.arrivals import WITHIN_WINDOW, Told
 
 TICKETS = 2
@@ -80,7 +80,7 @@ class TicketStory(RuleBasedStateMachine):
     def something_happens(self, which: int, what: str, currency: str) -> None:
         """The next lawful statement of a ticket; `on` withdraws the standing result."""
         ticket = self.tickets[which]
-        stands = ideal(ticket.truths, announced=which == 1).status == "closed"
+        stands = expected_outcome(ticket.truths, announced=which == 1).status == "closed"
         correction = False
         if not ticket.truths and which == 1:
             what = "ticket_open"
@@ -92,7 +92,7 @@ class TicketStory(RuleBasedStateMachine):
         money: dict[str, Any] = dict(VOIDED) if what == "ticket_void" else {}
         if what in RESULTS and which == 0:  # nothing opened it: it is one of the amounts
             money["currency"] = currency
-        truth = Truth(what, tuple(sorted(money.items())), correction=correction)
+        truth = TrueEvent(what, tuple(sorted(money.items())), correction=correction)
         if which == 1 and what != "ticket_rollback":
             money["currency"] = OPENED_IN
         ticket.truths.append(truth)
@@ -155,23 +155,23 @@ class TicketStory(RuleBasedStateMachine):
     def a_worker_reads(self, size: int) -> None:
         self.world.read(size)
 
-    @precondition(lambda self: self.world.hands)
+    @precondition(lambda self: self.world.batches)
     @rule(
         place=st.integers(0, 3), dies=st.sampled_from((None, None, "before_commit", "before_ack"))
     )
     def a_worker_applies(self, place: int, dies: str | None) -> None:
-        self.world.apply(self.world.hands[place % len(self.world.hands)], dies=dies)
+        self.world.apply(self.world.batches[place % len(self.world.batches)], dies=dies)
 
-    @precondition(lambda self: 0 < len(self.world.hands) < 4)
+    @precondition(lambda self: 0 < len(self.world.batches) < 4)
     @rule(place=st.integers(0, 3))
     def another_takes_over(self, place: int) -> None:
-        self.world.claim_stale(self.world.hands[place % len(self.world.hands)])
+        self.world.reclaim(self.world.batches[place % len(self.world.batches)])
 
     # --- deliverers ----------------------------------------------------------------------------
 
     @rule(size=st.integers(1, 2))
     def a_deliverer_claims(self, size: int) -> None:
-        self.schedule.held += [Held(one) for one in self.world.claim(size)]
+        self.schedule.held += [HeldClaim(one) for one in self.world.claim(size)]
 
     @precondition(lambda self: self.schedule.held)
     @rule(
@@ -232,13 +232,15 @@ class TicketStory(RuleBasedStateMachine):
     @invariant()
     def the_database_is_whole(self) -> None:
         if hasattr(self, "world"):
-            assert breaches(self.world) == []
+            assert broken_invariants(self.world) == []
 
     @invariant()
     def the_partner_was_told_a_legal_story(self) -> None:
         if hasattr(self, "world"):
-            verdict = judge_all(self.world.partner.ledger, close_delay=CLOSE_DELAY, complete=False)
-            assert (verdict.words, verdict.late_repeats) == ((), 0)
+            verdict = check_all_sequences(
+                self.world.partner.ledger, close_delay=CLOSE_DELAY, complete=False
+            )
+            assert (verdict.violations, verdict.late_repeats) == ((), 0)
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -249,11 +251,11 @@ class TicketStory(RuleBasedStateMachine):
                 ticket.arrived.append((self.world.moment, event))
         self.schedule.drain()
         promised = [told for told in self.tickets if told.in_time and told.truths]
-        judgement = judge_rehearsal(
+        judgement = check_rehearsal(
             self.world,
-            [told.life() for told in promised if told.life().ideal.status == "closed"],
+            [told.life() for told in promised if told.life().expected.status == "closed"],
         )
-        assert judgement.words == []
+        assert judgement.violations == []
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from producers.simulation.rehearsal.lives import Kind, RehearsedLife, Truth, ideal
+from producers.simulation.rehearsal.lives import Kind, RehearsedLife, TrueEvent, expected_outcome
 from producers.simulation.rehearsal.world import EVENT_AGE_MAX
 
 WITHIN_WINDOW = timedelta(minutes=10)
@@ -17,13 +17,13 @@ class Told:
     operator: str
     ticket_id: str
     numbered: bool
-    truths: list[Truth] = field(default_factory=list)
+    truths: list[TrueEvent] = field(default_factory=list)
     on_the_way: list[dict[str, Any]] = field(default_factory=list)
     arrived: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
 
     def life(self) -> RehearsedLife:
         kind = Kind.NUMBERED if self.numbered else Kind.DISORDERED
-        truth = ideal(self.truths, announced=self.operator.endswith("a"))
+        truth = expected_outcome(self.truths, announced=self.operator.endswith("a"))
         return RehearsedLife(kind, self.operator, self.ticket_id, truth, ())
 
     @property

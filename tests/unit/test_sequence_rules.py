@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.simulation.sequence_rules import AcceptedAction, SequenceFault, judge
+from producers.simulation.sequence_rules import AcceptedAction, SequenceFault, check_sequence
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 DELAY = timedelta(hours=24)
@@ -22,7 +22,10 @@ def told(*actions: str, pause: timedelta = PAUSE) -> list[AcceptedAction]:
 
 
 def faults(sequence: list[AcceptedAction], *, complete: bool = True) -> list[SequenceFault]:
-    return [violation.fault for violation in judge(sequence, close_delay=DELAY, complete=complete)]
+    return [
+        violation.fault
+        for violation in check_sequence(sequence, close_delay=DELAY, complete=complete)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -90,9 +93,9 @@ def test_an_action_that_does_not_follow_is_illegal(life):
 
 
 def test_the_words_name_the_action_and_where_the_ticket_stood():
-    [violation] = judge(told("win", "closed", "rollback"), close_delay=DELAY)
+    [violation] = check_sequence(told("win", "closed", "rollback"), close_delay=DELAY)
 
-    assert violation.words == "ticket_rollback to a ticket that is closed"
+    assert violation.message == "ticket_rollback for a ticket that is closed"
 
 
 def test_a_close_right_at_the_delay_is_legal():

@@ -14,7 +14,7 @@ from models.events.event import Entry
 from models.events.event import Event as ReadEvent
 from producers.publisher import OutgoingEvent, Publisher, RedisUnavailable, event
 from producers.simulation.backends import play
-from producers.simulation.sequence_rules import AcceptedAction, judge
+from producers.simulation.sequence_rules import AcceptedAction, check_sequence
 from producers.simulation.stories import Plot, stories
 from producers.simulation.ticket_facts import amounts
 
@@ -95,7 +95,7 @@ def test_every_life_is_one_that_a_partner_may_be_told():
         told = [AcceptedAction(step.action, NOON + step.after) for step in steps]
         assert opening.action == "ticket_open"
         told.append(AcceptedAction("ticket_closed", told[-1].at + timedelta(hours=24)))
-        assert judge(told, close_delay=timedelta(hours=24)) == ()
+        assert check_sequence(told, close_delay=timedelta(hours=24)) == ()
 
 
 def test_steps_carry_the_fields_of_their_action_in_order():

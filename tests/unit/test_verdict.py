@@ -7,8 +7,8 @@ import pytest
 
 from producers.publisher import event
 from producers.simulation.partner import LedgerEntry, Respond
-from producers.simulation.reconciliation import reckon
-from producers.simulation.verdict import judge_all
+from producers.simulation.reconciliation import reconcile
+from producers.simulation.verdict import check_all_sequences
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 DELAY = timedelta(seconds=10)
@@ -47,7 +47,7 @@ WIN, CLOSED = entry("ticket_win", at=0), entry("ticket_closed", at=10)
 
 
 def judged(*entries: LedgerEntry, complete: bool = True):
-    return judge_all(entries, close_delay=DELAY, complete=complete)
+    return check_all_sequences(entries, close_delay=DELAY, complete=complete)
 
 
 def test_a_lawful_run_is_legal_and_counted():
@@ -139,7 +139,9 @@ def test_bad_signatures_are_counted_and_never_believed():
 def test_violations_are_told_in_words_with_the_story():
     verdict = judged(WIN, entry("ticket_lost", at=1), CLOSED)
 
-    assert verdict.words == ("acme/1: ticket_lost to a ticket that is settled [win, lost, closed]",)
+    assert verdict.violations == (
+        "acme/1: ticket_lost for a ticket that is settled [win, lost, closed]",
+    )
 
 
 def published(*actions: str, ticket: str = "1"):
@@ -148,7 +150,7 @@ def published(*actions: str, ticket: str = "1"):
 
 
 def test_a_ticket_that_the_partner_took_in_full_is_complete():
-    reckoning = reckon(published("ticket_open", "ticket_win"), [WIN, CLOSED])
+    reckoning = reconcile(published("ticket_open", "ticket_win"), [WIN, CLOSED])
 
     assert reckoning.balanced
     assert reckoning.complete == 1
@@ -157,7 +159,7 @@ def test_a_ticket_that_the_partner_took_in_full_is_complete():
 def test_a_story_without_its_overtaken_steps_is_shortened_not_wrong():
     told = published("ticket_open", "ticket_lost", "ticket_rollback", "ticket_win")
 
-    reckoning = reckon(told, [WIN, CLOSED])
+    reckoning = reconcile(told, [WIN, CLOSED])
 
     assert reckoning.balanced
     assert reckoning.shortened == 1
@@ -167,7 +169,7 @@ def test_a_story_without_its_overtaken_steps_is_shortened_not_wrong():
 def test_a_create_that_failed_is_cancelled_and_its_results_are_not_missing(taken):
     told = published("ticket_create", "ticket_win")
 
-    reckoning = reckon(told, [entry(action, at=at) for at, action in enumerate(taken)])
+    reckoning = reconcile(told, [entry(action, at=at) for at, action in enumerate(taken)])
 
     assert reckoning.balanced
     assert reckoning.cancelled == 1
@@ -177,19 +179,19 @@ def test_a_discard_after_a_result_is_wrong():
     told = published("ticket_create", "ticket_win")
     taken = [entry("ticket_create", at=0), entry("ticket_win", at=1), entry("ticket_discard", at=2)]
 
-    assert reckon(told, taken).wrong == 1
+    assert reconcile(told, taken).wrong == 1
 
 
 def test_lost_wrong_and_invented_tickets_are_named():
     told = published("ticket_win") + published("ticket_lost", ticket="2")
     invented = entry("ticket_win", at=0, ticket="3")
 
-    reckoning = reckon(told, [entry("ticket_lost", at=0), CLOSED, invented])
+    reckoning = reconcile(told, [entry("ticket_lost", at=0), CLOSED, invented])
 
     assert not reckoning.balanced
     assert (reckoning.wrong, reckoning.missing, reckoning.unexpected) == (1, 1, 1)
-    assert len(reckoning.words) == 3
+    assert len(reckoning.discrepancies) == 3
 
 
 def test_a_result_that_was_never_closed_is_wrong():
-    assert reckon(published("ticket_win"), [WIN]).wrong == 1
+    assert reconcile(published("ticket_win"), [WIN]).wrong == 1

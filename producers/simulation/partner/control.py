@@ -34,7 +34,7 @@ from producers.simulation.partner.http import ReceivedRequest
 from producers.simulation.partner.ledger import Ledger, LedgerEntry
 from producers.simulation.partner.protocol import PartnerProtocol
 from producers.simulation.partner.wallet import Wallet
-from producers.simulation.verdict import judge_all
+from producers.simulation.verdict import check_all_sequences
 
 CONTROL_ENTRIES_MAX = 10_000
 
@@ -112,7 +112,7 @@ def _ledger(ledger: Ledger, query: _LedgerQuery) -> Respond:
 
 
 def _verdict(ledger: Ledger, query: _VerdictQuery) -> Respond:
-    verdict = judge_all(
+    verdict = check_all_sequences(
         ledger.entries(),
         close_delay=timedelta(seconds=query.close_delay),
         complete=query.complete,

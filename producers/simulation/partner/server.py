@@ -17,7 +17,7 @@ from producers.simulation.partner.ledger import ENTRIES_MAX, Ledger, LedgerEntry
 from producers.simulation.partner.pam import SimulatedPam
 from producers.simulation.partner.protocol import PartnerProtocol
 from producers.simulation.partner.wallet import Wallet
-from producers.simulation.verdict import Verdict, judge_all
+from producers.simulation.verdict import Verdict, check_all_sequences
 from producers.wall_clock import utc_now
 
 CONNECTIONS_MAX = 2000
@@ -86,7 +86,9 @@ class SimulatedPartner:
 
     def verdict(self, *, close_delay: timedelta, complete: bool = True) -> Verdict:
         """Check every ticket's sequence so far; *complete*: each result must have its close."""
-        return judge_all(self.ledger.entries(), close_delay=close_delay, complete=complete)
+        return check_all_sequences(
+            self.ledger.entries(), close_delay=close_delay, complete=complete
+        )
 
     def start(self) -> None:
         """Listen; after `stop` on the same port. Raises OSError if the port is taken."""

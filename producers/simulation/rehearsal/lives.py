@@ -1,4 +1,4 @@
-"""Lives to rehearse: what truly happened, and how it reaches us: late, doubled, out of order."""
+"""Lives to rehearse: what really happened, and how it arrives: late, repeated, out of order."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ FAST = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
-    """One statement: what happened, with what money, and whether it corrects the one before."""
+class TrueEvent:
+    """What really happened once, with its amounts, and whether it corrects the event before."""
 
     action: str
     amounts: tuple[tuple[str, Any], ...] = ()
@@ -29,23 +29,25 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
-class Ideal:
-    """Where it ends. *lawful*: no statement contradicts those before it."""
+class ExpectedOutcome:
+    """How the ticket should end. *consistent*: no event contradicts those before it."""
 
     status: str
     result: str
-    told: tuple[str, ...]
-    lawful: bool
+    notices: tuple[str, ...]
+    consistent: bool
 
 
 class Kind(StrEnum):
-    """What can be promised of a life (protocol.md section 2)."""
+    """What is promised about a life, by how its events arrive."""
 
-    IN_ORDER = "in-order"  # the partner sees the whole story
+    IN_ORDER = "in-order"  # the partner sees every step
     NUMBERED = "numbered"  # the same, in any order of arrival
-    DISORDERED = "disordered"  # the same end; overtaken pairs may be missing
-    CREATED = "created"  # debited at the partner first; told in order
-    CONTRADICTING = "contradicting"  # two plain results: one stands, the other is shown
+    DISORDERED = "disordered"  # the same end; superseded pairs may be missing
+    CREATED = "created"  # debited at the partner first; events in order
+    CONTRADICTING = (
+        "contradicting"  # two results without a rollback: one counts, the other is shown
+    )
 
 
 SHARES = {
@@ -59,7 +61,7 @@ SHARES = {
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One event on its way: when it is put on the stream."""
+    """One event, and when it is added to the stream."""
 
     at: datetime
     event: dict[str, Any]
@@ -67,92 +69,95 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class RehearsedLife:
-    """A ticket's true story, what is to come of it, and the events that tell it."""
+    """The life of a ticket: its expected outcome, and its events as they arrive."""
 
     kind: Kind
     operator: str
     ticket_id: str
-    ideal: Ideal
+    expected: ExpectedOutcome
     arrivals: tuple[Arrival, ...]
 
 
-def lives(
+def random_lives(
     count: int, *, rng: Random, begin: datetime, operators: Sequence[str], announcing: str
 ) -> Iterator[RehearsedLife]:
-    """Invent *count* lives that begin around *begin*; those of *announcing* open explicitly."""
-    slips = TicketFactory(rng)
+    """Generate *count* lives that begin around *begin*; those of *announcing* open explicitly."""
+    factory = TicketFactory(rng)
     for _ in range(count):
         kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
         operator = rng.choice([*operators, announcing])
-        slip = slips.slip(operator)
-        yield _life(kind, rng, begin, slip, announced=operator == announcing)
+        facts = factory.ticket_facts(operator)
+        yield _life(kind, rng, begin, facts, announced=operator == announcing)
 
 
 def _life(
-    kind: Kind, rng: Random, begin: datetime, slip: Data, *, announced: bool
+    kind: Kind, rng: Random, begin: datetime, facts: Data, *, announced: bool
 ) -> RehearsedLife:
-    truths = list(_truths(kind, rng, slip, announced=announced))
-    moments = _moments(len(truths), rng, begin)
-    named = {"operator": slip["operator"], "ticket_id": slip["ticket_id"]}
-    # Where a publisher's clock is fast, the entry's own time stands in (protocol H6). Nothing is
-    # told twice then: which of two entries is applied first would decide the order.
+    true_events = list(_true_events(kind, rng, facts, announced=announced))
+    moments = _moments(len(true_events), rng, begin)
+    named = {"operator": facts["operator"], "ticket_id": facts["ticket_id"]}
+    # If a publisher's clock is fast, the entry's own time is used (H6). Nothing is repeated then:
+    # the order would depend on which of two entries is applied first.
     fast = kind is Kind.IN_ORDER and rng.random() < 0.2  # noqa: PLR2004 - a share
     events: list[dict[str, Any]] = []
-    for number, (truth, data) in enumerate(truths, start=1):
-        told_at = moments[number - 1] + (FAST if fast else timedelta())
+    for number, (true_event, data) in enumerate(true_events, start=1):
+        stated_at = moments[number - 1] + (FAST if fast else timedelta())
         event: dict[str, Any] = {
-            "event_id": f"{slip['ticket_id']}-{number}",
-            "occurred_at": format_timestamp(told_at),
-            "action": truth.action,
-            "data": {**named, **data, **({"correction": True} if truth.correction else {})},
+            "event_id": f"{facts['ticket_id']}-{number}",
+            "occurred_at": format_timestamp(stated_at),
+            "action": true_event.action,
+            "data": {**named, **data, **({"correction": True} if true_event.correction else {})},
         }
         if kind is Kind.NUMBERED:
             event["sequence"] = number
         events.append(event)
     return RehearsedLife(
         kind,
-        str(slip["operator"]),
-        str(slip["ticket_id"]),
-        ideal((truth for truth, _ in truths), announced=announced),
+        str(facts["operator"]),
+        str(facts["ticket_id"]),
+        expected_outcome((true_event for true_event, _ in true_events), announced=announced),
         tuple(_arrivals(kind, rng, events, moments, repeated=not fast)),
     )
 
 
-def _truths(
-    kind: Kind, rng: Random, slip: Data, *, announced: bool
-) -> Iterator[tuple[Truth, Data]]:
+def _true_events(
+    kind: Kind, rng: Random, facts: Data, *, announced: bool
+) -> Iterator[tuple[TrueEvent, Data]]:
     opened_in: object = None
     if kind is Kind.CREATED:
-        opened_in = slip["currency"]
+        opened_in = facts["currency"]
         if rng.random() < 0.4:  # noqa: PLR2004 - a share
-            yield Truth("ticket_reserve"), slip
-            yield Truth("ticket_paid"), {}
+            yield TrueEvent("ticket_reserve"), facts
+            yield TrueEvent("ticket_paid"), {}
         else:
-            yield Truth("ticket_create"), slip
+            yield TrueEvent("ticket_create"), facts
     elif announced or rng.random() < 0.5:  # noqa: PLR2004 - a share
-        opened_in = slip["currency"]
-        yield Truth("ticket_open"), slip
-    standing: Truth | None = None
+        opened_in = facts["currency"]
+        yield TrueEvent("ticket_open"), facts
+    current: TrueEvent | None = None
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
         result, data = _result(rng, opened_in)
-        if standing is not None and (kind is not Kind.CONTRADICTING):
+        if current is not None and (kind is not Kind.CONTRADICTING):
             if rng.random() < 0.3:  # noqa: PLR2004 - a share
-                result = Truth(result.action, result.amounts, correction=True)
+                result = TrueEvent(result.action, result.amounts, correction=True)
             else:
-                yield Truth("ticket_rollback"), {"reason": rng.choice(("odds-error", "late goal"))}
+                yield (
+                    TrueEvent("ticket_rollback"),
+                    {"reason": rng.choice(("odds-error", "late goal"))},
+                )
         yield result, data
-        standing = result
+        current = result
 
 
-def _result(rng: Random, opened_in: object) -> tuple[Truth, Data]:
-    """A result; where nothing opened the ticket, its currency is one of its amounts."""
+def _result(rng: Random, opened_in: object) -> tuple[TrueEvent, Data]:
+    """Return a result; if nothing opened the ticket, its currency is one of its amounts."""
     action = rng.choice((*RESULTS, "ticket_void"))
     stated: Data = {"currency": opened_in or rng.choice(CURRENCIES)}
     counts = stated if opened_in is None else {}
     if opened_in is not None and rng.random() < 0.5:  # noqa: PLR2004 - a share
         stated = {}
     if action != "ticket_void":
-        return Truth(action, tuple(sorted(counts.items()))), stated
+        return TrueEvent(action, tuple(sorted(counts.items()))), stated
     paid = rng.choice((0, 250, 500))
     money = {
         "price": 500,
@@ -165,11 +170,11 @@ def _result(rng: Random, opened_in: object) -> tuple[Truth, Data]:
         "gross_payout": paid,
         "net_payout": paid,
     }
-    return Truth(action, tuple(sorted({**money, **counts}.items()))), {**money, **stated}
+    return TrueEvent(action, tuple(sorted({**money, **counts}.items()))), {**money, **stated}
 
 
 def _moments(count: int, rng: Random, begin: datetime) -> list[datetime]:
-    """True times: each at least a moment after the one before."""
+    """Return the real times, each at least a moment after the one before."""
     moments: list[datetime] = []
     for _ in range(count):
         begin += timedelta(milliseconds=rng.choice((2, 50, 900, 4000, 20_000)))
@@ -185,7 +190,7 @@ def _arrivals(
     *,
     repeated: bool,
 ) -> Iterator[Arrival]:
-    """On time, or late; in order where the kind says so; some come twice, some under a new id."""
+    """Yield arrivals: on time or late, by *kind* in order or not, some repeated."""
     in_order = kind in (Kind.IN_ORDER, Kind.CREATED)
     before = moments[0]
     for event, moment in zip(events, moments, strict=True):
@@ -198,44 +203,46 @@ def _arrivals(
             yield Arrival(again, event)
         if rng.random() < 0.05 and not in_order:  # noqa: PLR2004 - a share
             again = at + timedelta(seconds=rng.random() * 60)
-            yield Arrival(again, {**event, "event_id": f"{event['event_id']}-retold"})
+            yield Arrival(again, {**event, "event_id": f"{event['event_id']}-republished"})
 
 
-def ideal(  # noqa: C901 - the table of a ticket's life, one line for each of its rows
-    statements: Iterable[Truth], *, announced: bool = False
-) -> Ideal:
-    """Take *statements* in their true order; the partner says yes to everything."""
-    status, standing, lawful = "absent", None, True
-    told: list[str] = []
-    for one in statements:
-        stands = status == "resulted"
-        if one.action == "ticket_open" and status == "absent":
+def expected_outcome(  # noqa: C901 - the table of a ticket's life, one branch for each row
+    events: Iterable[TrueEvent], *, announced: bool = False
+) -> ExpectedOutcome:
+    """Apply *events* in their real order; the partner accepts everything."""
+    status, current, consistent = "absent", None, True
+    notices: list[str] = []
+    for event in events:
+        has_result = status == "resulted"
+        if event.action == "ticket_open" and status == "absent":
             status = "open"
-        elif one.action in ("ticket_create", "ticket_reserve") and status == "absent":
-            status = "open" if one.action == "ticket_create" else "reserved"
-            told.append(one.action)
-        elif one.action == "ticket_paid" and status == "reserved":
+        elif event.action in ("ticket_create", "ticket_reserve") and status == "absent":
+            status = "open" if event.action == "ticket_create" else "reserved"
+            notices.append(event.action)
+        elif event.action == "ticket_paid" and status == "reserved":
             status = "open"
-        elif one.action == "ticket_discard" and status in ("absent", "reserved"):
+        elif event.action == "ticket_discard" and status in ("absent", "reserved"):
             status = "cancelled"
-            told.append(one.action)
-        elif one.action == "ticket_update" and status in ("open", "reserved"):
-            told.append(one.action)
-        elif one.action == "ticket_rollback" and stands:
-            status, standing = "open", None
-            told.append(one.action)
-        elif one.action in RESULTS and (status == "open" or (status == "absent" and not announced)):
-            status, standing = "resulted", (one.action, one.amounts)
-            told.append(one.action)
-        elif one.action in RESULTS and stands and standing == (one.action, one.amounts):
-            pass  # the same again
-        elif one.action in RESULTS and stands and one.correction:
-            standing = (one.action, one.amounts)
-            told += ["ticket_rollback", one.action]
+            notices.append(event.action)
+        elif event.action == "ticket_update" and status in ("open", "reserved"):
+            notices.append(event.action)
+        elif event.action == "ticket_rollback" and has_result:
+            status, current = "open", None
+            notices.append(event.action)
+        elif event.action in RESULTS and (
+            status == "open" or (status == "absent" and not announced)
+        ):
+            status, current = "resulted", (event.action, event.amounts)
+            notices.append(event.action)
+        elif event.action in RESULTS and has_result and current == (event.action, event.amounts):
+            pass  # a repeat
+        elif event.action in RESULTS and has_result and event.correction:
+            current = (event.action, event.amounts)
+            notices += ["ticket_rollback", event.action]
         else:
-            lawful = False
-    result = "pending" if standing is None else RESULTS[standing[0]]
+            consistent = False
+    result = "pending" if current is None else RESULTS[current[0]]
     if status == "resulted":
         status = "closed"
-        told.append("ticket_closed")
-    return Ideal(status, result, tuple(told), lawful)
+        notices.append("ticket_closed")
+    return ExpectedOutcome(status, result, tuple(notices), consistent)

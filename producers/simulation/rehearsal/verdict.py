@@ -1,4 +1,4 @@
-"""Judge a rehearsal: the partner's ledger, the tickets and the event log against the truth."""
+"""Check a rehearsal: the partner's ledger, tickets and event log against what really happened."""
 
 import json
 from collections import Counter
@@ -14,13 +14,13 @@ from models.platform.timestamps import parse_timestamp
 from producers.simulation.rehearsal.lives import Kind, RehearsedLife
 from producers.simulation.rehearsal.world import CLOSE_DELAY, GRACE, World
 from producers.simulation.sequence_rules import RESULTS
-from producers.simulation.verdict import Verdict, judge_all, sequences
+from producers.simulation.verdict import Verdict, accepted_actions, check_all_sequences
 
 TICKETS = text("""
     SELECT o.code, t.ticket_id, t.status, t.result
       FROM ticket t JOIN operator o ON o.id = t.operator WHERE o.id = ANY(:operators)""")
-# What every committed state must satisfy, whatever has happened: each query finds the breaches.
-BREACHES = {
+# What every committed state must satisfy; each query finds violations.
+INVARIANTS = {
     "a ticket's head is not its oldest unfinished notice": text("""
         SELECT t.ticket_id FROM ticket t
          WHERE t.operator = ANY(:operators)
@@ -37,7 +37,7 @@ BREACHES = {
                                     AND (n.ended IS NULL OR n.ended = 'dead'))
              OR t.parked <> (SELECT count(*) FROM ticket_event e
                               WHERE e.ticket = t.id AND e.outcome = 'parked'))"""),
-    "the clock runs without, or stands still after, the delivery of the standing result": text("""
+    "the closing delay runs too soon, or not after the delivery of the current result": text("""
         SELECT t.ticket_id FROM ticket t
          WHERE t.operator = ANY(:operators) AND t.status = 'resulted'
            AND (t.close_due_at IS NOT NULL) <> EXISTS (
@@ -52,7 +52,7 @@ BREACHES = {
            AND (n.ended IS DISTINCT FROM 'delivered' OR t.closed_at < n.ended_at + o.close_delay)
            AND o.protocol = 'pam'"""),
 }
-TOO_LATE = text("""
+CLOSED_OVER_ROLLBACK = text("""
     SELECT t.ticket_id, e.entry_id, n.ended_at + o.close_delay AS due_at
       FROM ticket t JOIN operator o ON o.id = t.operator
       JOIN notice n ON n.ticket = t.id AND n.generation = t.generation
@@ -60,74 +60,79 @@ TOO_LATE = text("""
       JOIN ticket_event e ON e.ticket = t.id
      WHERE t.operator = ANY(:operators) AND t.status = 'closed'
        AND e.action = 'ticket_rollback' AND e.reason = 'ticket_closed'""")
-# An entry is in the log (itself, or as a repeat of its event id), or kept raw.
+# An entry is in the log (itself, or as a repeat of its event id), or stored as rejected input.
 LOGGED = text("""
     SELECT e.event_id FROM ticket_event e JOIN ticket t ON t.id = e.ticket
      WHERE t.operator = ANY(:operators)""")
-KEPT_RAW = text("SELECT entry_id FROM rejected_input")
+REJECTED_ENTRIES = text("SELECT entry_id FROM rejected_input")
 
 
 @dataclass(slots=True)
 class RehearsalVerdict:
-    """What was found. *words* names the first faults; none: all promises were kept."""
+    """The result of a rehearsal. Without *violations* all promises were kept."""
 
-    verdict: Verdict
+    partner: Verdict
     lives: Counter[str] = field(default_factory=Counter)
-    words: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
 
-def breaches(world: World) -> list[str]:
-    """Every invariant that the database breaks now, with a ticket that shows it."""
-    found: list[str] = []
+def broken_invariants(world: World) -> list[str]:
+    """Return every invariant that the database violates now, with a ticket as evidence."""
+    violations: list[str] = []
     with world.transaction() as connection:
-        for name, query in BREACHES.items():
+        for name, query in INVARIANTS.items():
             tickets = connection.execute(query, {"operators": list(world.operators)})
-            found += [f"{row.ticket_id}: {name}" for row in tickets.all()]
-        for row in connection.execute(TOO_LATE, {"operators": list(world.operators)}):
-            if world.came_at[row.entry_id] < row.due_at:  # in truth, whatever its id claims
-                found.append(f"{row.ticket_id}: closed over a rollback that was there in time")
-    return found
+            violations += [f"{row.ticket_id}: {name}" for row in tickets.all()]
+        for row in connection.execute(CLOSED_OVER_ROLLBACK, {"operators": list(world.operators)}):
+            # Its real arrival counts, whatever its id says.
+            if world.arrived_at[row.entry_id] < row.due_at:
+                violations.append(
+                    f"{row.ticket_id}: closed despite a rollback that arrived in time"
+                )
+    return violations
 
 
-def judge_rehearsal(
+def check_rehearsal(
     world: World, lives: Sequence[RehearsedLife], *, contested: frozenset[str] = frozenset()
 ) -> RehearsalVerdict:
-    """Judge what became of *lives* once everything has come to its end."""
-    verdict = judge_all(world.partner.ledger, close_delay=CLOSE_DELAY)
-    judgement = RehearsalVerdict(verdict, words=list(verdict.words))
-    if verdict.late_repeats:
-        judgement.words.append(f"{verdict.late_repeats} repeats came after their follower")
-    judgement.words += breaches(world)
-    judgement.words += _careless_calls(world)
-    told = sequences(world.partner.ledger)
+    """Check the outcome of *lives* once everything has finished."""
+    partner = check_all_sequences(world.partner.ledger, close_delay=CLOSE_DELAY)
+    result = RehearsalVerdict(partner, violations=list(partner.violations))
+    if partner.late_repeats:
+        result.violations.append(
+            f"{partner.late_repeats} repeats came after the notice that follows them"
+        )
+    result.violations += broken_invariants(world)
+    result.violations += _premature_calls(world)
+    notices = accepted_actions(world.partner.ledger)
     orderly = _applied_in_order(world)
     tickets = _tickets(world)
-    judgement.words += _unaccounted(world)
+    result.violations += _lost_entries(world)
     for life in lives:
         name = (life.operator, life.ticket_id)
-        judgement.lives[life.kind] += 1
+        result.lives[life.kind] += 1
         if life.ticket_id in contested:
             continue
-        fault = _fault(life, tickets[name], told.get(name, ()), whole=name in orderly)
+        fault = _fault(life, tickets[name], notices.get(name, ()), whole=name in orderly)
         if fault is not None:
-            judgement.words.append(f"{'/'.join(name)} ({life.kind}): {fault}")
-    return judgement
+            result.violations.append(f"{'/'.join(name)} ({life.kind}): {fault}")
+    return result
 
 
-def _careless_calls(world: World) -> list[str]:
-    """Creates sent twice (rule 10), and calls too soon after one without an answer (rule 15)."""
-    found: list[str] = []
+def _premature_calls(world: World) -> list[str]:
+    """Return creates sent twice (rule 10), and calls too soon after a lost response (rule 15)."""
+    violations: list[str] = []
     sent_once: set[str] = set()
     quiet_until: dict[tuple[str, str], datetime] = {}
     for call in world.partner.ledger:
         name = (call.operator, call.ticket_id)
         if call.received_at < quiet_until.get(name, call.received_at):
-            found.append(f"{call.idempotency_key}: sent while the ticket had to be left alone")
+            violations.append(f"{call.idempotency_key}: sent during the grace period of the ticket")
         if call.answered_at is None:
             quiet_until[name] = call.received_at + GRACE
         if call.action in ("ticket_create", "ticket_reserve"):
             if call.idempotency_key in sent_once:
-                found.append(f"{call.idempotency_key}: sent twice")
+                violations.append(f"{call.idempotency_key}: sent twice")
             sent_once.add(call.idempotency_key)
     discards = Counter(
         (call.operator, call.ticket_id)
@@ -136,16 +141,16 @@ def _careless_calls(world: World) -> list[str]:
     )
     for call in world.partner.ledger:
         unheard = call.action in ("ticket_create", "ticket_reserve") and call.answered_at is None
-        if unheard and discards[call.operator, call.ticket_id] < 2:  # noqa: PLR2004 - protocol H25
-            found.append(f"{call.idempotency_key}: in doubt, and not discarded twice")
-    return found
+        if unheard and discards[call.operator, call.ticket_id] < 2:  # noqa: PLR2004 - H25
+            violations.append(f"{call.idempotency_key}: in doubt, but not discarded twice")
+    return violations
 
 
-def _unaccounted(world: World) -> list[str]:
-    """Entries that are neither in the event log nor kept raw: lost."""
+def _lost_entries(world: World) -> list[str]:
+    """Return lost entries: neither in the event log nor stored as rejected input."""
     with world.transaction() as connection:
         logged = set(connection.execute(LOGGED, {"operators": list(world.operators)}).scalars())
-        raw = set(connection.execute(KEPT_RAW).scalars())
+        raw = set(connection.execute(REJECTED_ENTRIES).scalars())
     lost: list[str] = []
     for entry in world.published:
         if entry.id in raw:
@@ -163,32 +168,33 @@ def _tickets(world: World) -> dict[tuple[str, str], Row[Any]]:
 
 
 def _applied_in_order(world: World) -> set[tuple[str, str]]:
-    """The tickets whose statements were applied in the order in which they happened."""
+    """Return the tickets whose events were applied in the order in which they happened."""
     firsts: dict[tuple[str, str], dict[datetime, None]] = {}
     for entry in world.applied:
         try:
             event = json.loads(entry.fields[EVENT_FIELD])
             name = (event["data"]["operator"], event["data"]["ticket_id"])
         except (ValueError, KeyError, TypeError):
-            continue  # rubbish
+            continue  # malformed
         firsts.setdefault(name, {}).setdefault(parse_timestamp(event["occurred_at"]))
     return {name for name, moments in firsts.items() if list(moments) == sorted(moments)}
 
 
 def _fault(
-    life: RehearsedLife, ticket: Row[Any], told: tuple[str, ...], *, whole: bool
+    life: RehearsedLife, ticket: Row[Any], notices: tuple[str, ...], *, whole: bool
 ) -> str | None:
-    """What is wrong with how a life ended; None: it is as promised. *whole*: told in full."""
-    ended, wanted = (ticket.status, ticket.result), (life.ideal.status, life.ideal.result)
-    said = f"ended {ended}, told {told}; the truth is {wanted}, {life.ideal.told}"
+    """Describe how a life's end is wrong. Returns None if it is right. *whole*: in full detail."""
+    ended = (ticket.status, ticket.result)
+    expected = (life.expected.status, life.expected.result)
+    message = f"ended {ended}, {notices}; expected {expected}, {life.expected.notices}"
     if life.kind is Kind.CREATED and ticket.status == "cancelled":
-        safe = set(told) <= {"ticket_create", "ticket_reserve", "ticket_discard"}
-        return None if safe and told[-1:] == ("ticket_discard",) else said
-    if not life.ideal.lawful:
-        return None if ticket.status == "closed" else said
-    if ended != wanted:
-        return said
+        safe = set(notices) <= {"ticket_create", "ticket_reserve", "ticket_discard"}
+        return None if safe and notices[-1:] == ("ticket_discard",) else message
+    if not life.expected.consistent:
+        return None if ticket.status == "closed" else message
+    if ended != expected:
+        return message
     if life.kind is Kind.NUMBERED or (whole and life.kind is not Kind.CREATED):
-        return None if told == life.ideal.told else said
-    final = [action for action in life.ideal.told if action in RESULTS][-1:]
-    return None if told[-2:] == (*final, "ticket_closed") else said
+        return None if notices == life.expected.notices else message
+    final = [action for action in life.expected.notices if action in RESULTS][-1:]
+    return None if notices[-2:] == (*final, "ticket_closed") else message

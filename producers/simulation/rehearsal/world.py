@@ -1,7 +1,7 @@
-"""A world in which every step is somebody's choice: stream, workers, deliverers, partner, clock.
+"""A world in which the caller chooses every step: stream, workers, deliverers, partner, clock.
 
-It drives the real functions on a real database; only the wires between them are made of Python
-lists, so that each message can be delayed, doubled or lost at will.
+It drives the real functions on a real database; only the connections between them are Python
+lists, so that each message can be delayed, repeated or lost at will.
 """
 
 import json
@@ -35,13 +35,13 @@ EVENT_AGE_MAX = timedelta(days=3)  # longer than any life's events take, less th
 BATCH_MAX = 500
 
 
-class Died(BaseException):  # as `SystemExit`: nobody may handle it and go on
+class ProcessDied(BaseException):  # like `SystemExit`: no code may handle it and continue
     """The process ended here; what it held is lost, what it had committed is not."""
 
 
 @dataclass(slots=True)
-class Hand:
-    """Entries a worker has read and not finished: pending, in the stream's words."""
+class ReadBatch:
+    """Entries that a worker has read and not acknowledged: they are pending."""
 
     entries: list[Entry] = field(default_factory=list)
     died: bool = False
@@ -49,7 +49,7 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class RehearsedObservation:
-    """A sweep's: by the database's clock, by Redis', and the stream's last id then."""
+    """What a sweep noted: the clocks of the database and of Redis, and the stream's last id."""
 
     moment: datetime
     by_redis: datetime
@@ -74,13 +74,13 @@ class RehearsedCall:
 
 @dataclass(slots=True)
 class RehearsedPartner:
-    """Keeps a ledger. What it took once it takes again, as a repeat."""
+    """Keeps a ledger. It accepts a notice again as a repeat."""
 
     ledger: list[RehearsedCall] = field(default_factory=list)
     _taken: dict[str, bytes] = field(default_factory=dict)
 
     def receive(self, claim: Claim, *, takes: bool, at: datetime, answered: bool) -> None:
-        """Take or refuse the notice in *claim*. *answered*: the answer reaches its sender."""
+        """Accept or reject the notice in *claim*. *answered*: the response reaches its sender."""
         key = claim.idempotency_key
         self.ledger.append(
             RehearsedCall(
@@ -101,28 +101,30 @@ class RehearsedPartner:
 
 @dataclass(slots=True)
 class World:
-    """Everything there is. *operators*: those whose notices are delivered, by id."""
+    """The whole world. *operators*: the ids of those whose notices are delivered."""
 
     engine: Engine
     operators: Sequence[int]
     moment: datetime
     partner: RehearsedPartner = field(default_factory=RehearsedPartner)
     unread: list[Entry] = field(default_factory=list)
-    hands: list[Hand] = field(default_factory=list)
+    batches: list[ReadBatch] = field(default_factory=list)
     published: list[Entry] = field(default_factory=list)
-    applied: list[Entry] = field(default_factory=list)  # in the order of their commits
+    applied: list[Entry] = field(default_factory=list)  # in the order of the commits
     redis_ahead: timedelta = timedelta()  # of the database's clock
-    last_id: Id = (0, 0)  # the stream's
-    came_at: dict[str, datetime] = field(default_factory=dict)  # when entries came in truth, by id
-    looks: list[RehearsedObservation] = field(default_factory=list)
+    last_id: Id = (0, 0)  # of the stream
+    arrived_at: dict[str, datetime] = field(
+        default_factory=dict
+    )  # when entries really arrived, by id
+    observations: list[RehearsedObservation] = field(default_factory=list)
 
     def now(self, connection: Connection | None = None) -> datetime:  # noqa: ARG002 - the Clock's
-        """The database's clock, by which everything is judged here."""
+        """The database's clock, which decides everything here."""
         return self.moment
 
     @property
     def redis_now(self) -> datetime:
-        """Redis' clock."""
+        """The clock of Redis."""
         return self.moment + self.redis_ahead
 
     def pass_time(self, by: timedelta) -> None:
@@ -133,10 +135,9 @@ class World:
     # --- the stream ---------------------------------------------------------------------------
 
     def publish(self, event: dict[str, Any] | bytes, *, ahead: timedelta = timedelta()) -> Entry:
-        """XADD: from now on the event counts. No two in one millisecond, so that times differ.
+        """XADD: from now on the event counts. No two share a millisecond, so that times differ.
 
-        *ahead*: how far in the future the id lies that the publisher chose. Every later id is
-        greater than that.
+        *ahead*: how far the id that the publisher chose is in the future. Later ids are greater.
         """
         self.moment += timedelta(milliseconds=1)
         raw = event if isinstance(event, bytes) else json.dumps(event).encode()
@@ -144,67 +145,73 @@ class World:
         chosen = int((self.redis_now + ahead).timestamp() * 1000)
         self.last_id = (chosen, 0) if chosen > last else (last, number + 1)
         entry = Entry("{}-{}".format(*self.last_id), {EVENT_FIELD: raw})
-        self.came_at[entry.id] = self.moment
+        self.arrived_at[entry.id] = self.moment
         self.unread.append(entry)
         self.published.append(entry)
         return entry
 
-    def read(self, count: int) -> Hand | None:
-        """XREADGROUP: what was undelivered is in a worker's hand now."""
+    def read(self, count: int) -> ReadBatch | None:
+        """XREADGROUP: a worker has read what was not yet delivered."""
         taken, self.unread = self.unread[:count], self.unread[count:]
         if not taken:
             return None
-        hand = Hand(self._dated(taken))
-        self.hands.append(hand)
-        return hand
+        batch = ReadBatch(self._dated(taken))
+        self.batches.append(batch)
+        return batch
 
-    def claim_stale(self, hand: Hand) -> Hand:
-        """XAUTOCLAIM: another worker takes over, while the first may still be at work."""
-        other = Hand(self._dated(hand.entries))
-        self.hands.append(other)
+    def reclaim(self, batch: ReadBatch) -> ReadBatch:
+        """XAUTOCLAIM: another worker reclaims the batch, while the first may still be working."""
+        other = ReadBatch(self._dated(batch.entries))
+        self.batches.append(other)
         return other
 
-    def apply(self, hand: Hand, *, dies: str | None = None) -> None:
-        """Apply a hand. *dies*: `before_commit`, or `before_ack` (it is handed out again)."""
+    def apply(self, batch: ReadBatch, *, dies: str | None = None) -> None:
+        """Apply a batch. *dies*: `before_commit`, or `before_ack` (it is delivered again)."""
         doomed = dies == "before_commit"
         try:
             apply_entries(
                 lambda: self.transaction(doomed=doomed),
-                hand.entries,
+                batch.entries,
                 clock=self,
                 parking_window=PARKING_WINDOW,
                 event_age_max=EVENT_AGE_MAX,
             )
-        except Died:
-            hand.died = True
+        except ProcessDied:
+            batch.died = True
             return
-        self.applied += hand.entries
+        self.applied += batch.entries
         if dies == "before_ack":
-            hand.died = True
+            batch.died = True
             return
-        finished = {one.id for one in hand.entries}
-        for other in self.hands:  # XACK and XDEL: gone for everybody
-            other.entries = [one for one in other.entries if one.id not in finished]
-        self.hands = [other for other in self.hands if other.entries]
+        finished = {entry.id for entry in batch.entries}
+        for other in self.batches:  # XACK and XDEL: gone for all workers
+            other.entries = [entry for entry in other.entries if entry.id not in finished]
+        self.batches = [other for other in self.batches if other.entries]
 
     def watermark(self) -> datetime | None:
-        """Note this moment; the newest one noted before what is unapplied came (rule 17)."""
-        self.looks.append(RehearsedObservation(self.moment, self.redis_now, self.last_id))
-        waiting = [id_parts(one.id) for hand in self.hands for one in hand.entries]
-        waiting += [id_parts(one.id) for one in self.unread]
-        safe = [look for look in self.looks if not waiting or look.last_id < min(waiting)]
+        """Note this moment; return the newest one before unapplied entries arrived (rule 17)."""
+        self.observations.append(RehearsedObservation(self.moment, self.redis_now, self.last_id))
+        waiting = [id_parts(entry.id) for batch in self.batches for entry in batch.entries]
+        waiting += [id_parts(entry.id) for entry in self.unread]
+        safe = [
+            observation
+            for observation in self.observations
+            if not waiting or observation.last_id < min(waiting)
+        ]
         if not safe:
             return None
-        self.looks = self.looks[len(safe) - 1 :]
+        self.observations = self.observations[len(safe) - 1 :]
         return safe[-1].moment
 
     def _dated(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Entries as they are read now: by when they were there, as consumers and sweeps saw it."""
-        looks = NotedMoments((look.last_id, look.by_redis) for look in self.looks)
+        """Return entries as read now, with the times by which consumers and sweeps saw them."""
+        observations = NotedMoments(
+            (observation.last_id, observation.by_redis) for observation in self.observations
+        )
         dated = []
         for place, entry in enumerate(entries):
-            known = (entry.read_at, entry.seen_at, looks.seen_at(entry.id))
-            seen = min((one for one in known if one is not None), default=None)
+            known = (entry.read_at, entry.seen_at, observations.seen_at(entry.id))
+            seen = min((time for time in known if time is not None), default=None)
             read_at = self.redis_now + place * timedelta.resolution
             dated.append(replace(entry, read_at=read_at, seen_at=seen))
         return dated
@@ -212,7 +219,7 @@ class World:
     # --- delivery -----------------------------------------------------------------------------
 
     def claim(self, count: int) -> list[Claim]:
-        """A deliverer takes what is due."""
+        """A deliverer claims what is due."""
         with self.transaction() as connection:
             return claim(
                 connection,
@@ -223,11 +230,11 @@ class World:
             )
 
     def may_start(self, claimed: Claim) -> bool:
-        """A call starts only with enough of the lease left (rule 14)."""
+        """Tell whether enough of the lease is left to start a call (rule 14)."""
         return claimed.claimed_at + LEASE - self.moment > CALL + GRACE
 
     def release(self, claims: Sequence[Claim]) -> None:
-        """Give back what was not started."""
+        """Release claims whose call was not started."""
         with self.transaction() as connection:
             release(connection, claims)
 
@@ -241,13 +248,13 @@ class World:
                     now=self.moment,
                     policy=RECORD_POLICY,
                 )
-        except Died:
+        except ProcessDied:
             return
 
-    # --- the clock's work ---------------------------------------------------------------------
+    # --- the sweep ----------------------------------------------------------------------------
 
     def sweep(self, *, dies: bool = False) -> int:
-        """One round: close, end windows, give up creates. How much there was to do."""
+        """One round: close, end windows, abandon creates. Returns how much there was to do."""
         watermark = self.watermark()
         try:
             with self.transaction(doomed=dies) as connection:
@@ -259,7 +266,7 @@ class World:
                     parking_window=PARKING_WINDOW,
                     limit=BATCH_MAX,
                 )
-        except Died:
+        except ProcessDied:
             return 0
         return done
 
@@ -277,8 +284,8 @@ class World:
 
     @contextmanager
     def transaction(self, *, doomed: bool = False) -> Iterator[Connection]:
-        """A transaction; a doomed one dies just before COMMIT."""
+        """Begin a transaction; the process of a doomed one dies just before COMMIT."""
         with self.engine.begin() as connection:
             yield connection
             if doomed:
-                raise Died
+                raise ProcessDied

@@ -9,9 +9,9 @@ from typing import Final
 
 from producers.publisher import OutgoingEvent
 from producers.simulation.partner import LedgerEntry
-from producers.simulation.reconciliation import Reckoning, reckon
+from producers.simulation.reconciliation import Reconciliation, reconcile
 from producers.simulation.sequence_rules import RESULTS
-from producers.simulation.verdict import Verdict, judge_all, sequences
+from producers.simulation.verdict import Verdict, accepted_actions, check_all_sequences
 from worker.cli.demo.database_stats import DemoCounts
 
 VIOLATIONS_MAX: Final = 20
@@ -36,7 +36,7 @@ class DemoVerdict:
     lives: Mapping[str, int]  # how many tickets ended or went which way
     violations: tuple[str, ...]
     partners: Verdict
-    reckoning: Reckoning
+    reckoning: Reconciliation
     counts: DemoCounts
     seconds: float
 
@@ -56,11 +56,11 @@ class Evidence:
 
 def judge_demo(evidence: Evidence) -> DemoVerdict:
     """Decide from the evidence alone; the same evidence gives the same verdict."""
-    partners = judge_all(evidence.received, close_delay=evidence.close_delay)
-    reckoning = reckon(evidence.published, evidence.received)
+    partners = check_all_sequences(evidence.received, close_delay=evidence.close_delay)
+    reckoning = reconcile(evidence.published, evidence.received)
     checks = tuple(_checks(evidence, partners, reckoning))
     broken = [f"{check.promise}: {check.numbers}" for check in checks if not check.kept]
-    violations = [*broken, *partners.words, *reckoning.words, *evidence.exits]
+    violations = [*broken, *partners.violations, *reckoning.discrepancies, *evidence.exits]
     return DemoVerdict(
         kept=not broken,
         checks=checks,
@@ -73,7 +73,7 @@ def judge_demo(evidence: Evidence) -> DemoVerdict:
     )
 
 
-def _checks(evidence: Evidence, partners: Verdict, reckoning: Reckoning) -> Iterator[Check]:
+def _checks(evidence: Evidence, partners: Verdict, reckoning: Reconciliation) -> Iterator[Check]:
     published = len(evidence.published)
     tickets = len({_ticket_of(event) for event in evidence.published})
     counts = evidence.counts
@@ -118,14 +118,14 @@ def _checks(evidence: Evidence, partners: Verdict, reckoning: Reckoning) -> Iter
 def _closed_after_rollback(received: Sequence[LedgerEntry]) -> int:
     return sum(
         ("ticket_rollback", "ticket_closed") in pairwise(actions)
-        for actions in sequences(received).values()
+        for actions in accepted_actions(received).values()
     )
 
 
 def _lives(received: Sequence[LedgerEntry]) -> dict[str, int]:
     """Count the tickets by their last result, and those that had another result before."""
     lives: Counter[str] = Counter()
-    for actions in sequences(received).values():
+    for actions in accepted_actions(received).values():
         results = [action for action in actions if action in RESULTS]
         if results:
             lives[results[-1].removeprefix("ticket_")] += 1

@@ -6,7 +6,7 @@ from rich.progress import Progress
 
 from models.database.engine import open_engine
 from models.migrations.runner import upgrade
-from producers.simulation.rehearsal.rehearse import BATCH, RehearsalReport, rehearse
+from producers.simulation.rehearsal.rehearse import BATCH_LIVES, RehearsalReport, rehearse
 from worker.cli.errors import Failed
 from worker.cli.output import console, show_json, show_table
 from worker.local.servers import embedded_servers
@@ -34,11 +34,12 @@ def play(*, lives: int, seed: int, as_json: bool) -> None:
         show_json({"seed": seed, "seconds": round(seconds, 1), "report": report})
     else:
         _show(report, seconds)
-    if report.words:
+    if report.violations:
         raise Failed(
             "a promise was broken:\n  "
-            + "\n  ".join(report.words[:_WORDS_SHOWN_MAX])
-            + f"\nrepeat it with: slipway simulate --lives {BATCH} --seed {report.failing_seed}"
+            + "\n  ".join(report.violations[:_WORDS_SHOWN_MAX])
+            + f"\nrepeat it with: slipway simulate --lives {BATCH_LIVES}"
+            f" --seed {report.failing_seed}"
         )
 
 
@@ -51,7 +52,7 @@ def _show(report: RehearsalReport, seconds: float) -> None:
         ("  repeats among them", f"{report.repeats:,}"),
         ("faults", f"{report.faults:,}"),
         ("rollbacks a moment before closing", f"{report.contested:,}"),
-        ("promises broken", f"{len(report.words):,}"),
+        ("promises broken", f"{len(report.violations):,}"),
         ("lives a second", f"{report.lives / seconds:,.0f}"),
     ]
     show_table(("what", "how many"), rows)
