@@ -130,11 +130,17 @@ def apply_entries(
     clock: Clock,
     parking_window: timedelta,
     event_age_max: timedelta | None = None,
-    apart: bool = False,
+    isolate_unclear: bool = False,
 ) -> Applied:
     """Decode *entries* and apply their events."""
     batch = decode_entries(entries, event_age_max=event_age_max)
-    return apply_batch(transaction, batch, clock=clock, parking_window=parking_window, apart=apart)
+    return apply_batch(
+        transaction,
+        batch,
+        clock=clock,
+        parking_window=parking_window,
+        isolate_unclear=isolate_unclear,
+    )
 
 
 def apply_batch(
@@ -143,7 +149,7 @@ def apply_batch(
     *,
     clock: Clock,
     parking_window: timedelta,
-    apart: bool = False,
+    isolate_unclear: bool = False,
 ) -> Applied:
     """Apply the events of *batch*; all is committed when this returns.
 
@@ -151,8 +157,8 @@ def apply_batch(
     batch was applied, so the caller applies all of it again, which is harmless (rule 21). An error
     that blames the content is isolated by halving the batch and ends as a row of rejected input.
 
-    *apart*: an error without an explanation is isolated as well, and the tickets that it stays with
-    are left as they are, provided that others of the batch are applied.
+    *isolate_unclear*: an error without an explanation is isolated as well, and the tickets that it
+    stays with are left as they are, provided that others of the batch are applied.
     """
     parts, applied, left, failed = [batch.part], list[Applied](), set[str](), 0
     while parts:
@@ -161,7 +167,7 @@ def apply_batch(
             applied.append(_apply(transaction, part, clock=clock, parking_window=parking_window))
         except Exception as error:
             blamed = blame(error)
-            if blamed is Blame.SERVER or (blamed is Blame.UNCLEAR and not apart):
+            if blamed is Blame.SERVER or (blamed is Blame.UNCLEAR and not isolate_unclear):
                 raise
             if blamed is Blame.CONTENT:
                 parts = _isolate(part, error) + parts  # left before right (H45)

@@ -19,9 +19,9 @@ def operator(harness: Harness) -> str:
 def test_the_next_batch_starts_while_one_waits_for_the_database(redis, redis_url, engine, operator):
     meeting = threading.Barrier(2)
 
-    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
         meeting.wait(10)
-        return applying(engine)(opened, apart=apart)
+        return applying(engine)(opened, isolate_unclear=isolate_unclear)
 
     publish(redis, operator, "1")
     with running(redis_url, apply) as calls:
@@ -37,12 +37,12 @@ def test_reclaimed_entries_are_applied_alone(redis, redis_url, engine, operator)
     others = threading.Event()
     alone: list[bool] = []
 
-    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
         if opened.entries[0].deliveries > 1:
             alone.append(not others.wait(0.2))
         else:
             others.set()
-        return applying(engine)(opened, apart=apart)
+        return applying(engine)(opened, isolate_unclear=isolate_unclear)
 
     publish(redis, operator, "1")
     redis.xgroup_create(STREAM, GROUP, id="0")
@@ -59,10 +59,10 @@ def test_reclaimed_entries_are_applied_alone(redis, redis_url, engine, operator)
 def test_stopped_it_finishes_the_running_batch(redis, redis_url, engine, operator):
     begun = threading.Event()
 
-    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
         begun.set()
         stopped.wait(10)
-        return applying(engine)(opened, apart=apart)
+        return applying(engine)(opened, isolate_unclear=isolate_unclear)
 
     publish(redis, operator, "1")
     stopped = threading.Event()

@@ -65,10 +65,10 @@ def test_a_batch_outlasts_an_outage_of_the_database_and_counts_as_no_delivery(
     appliers = [applying(away)]
     failures = 0
 
-    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
         nonlocal failures
         try:
-            return appliers[0](opened, apart=apart)
+            return appliers[0](opened, isolate_unclear=isolate_unclear)
         except Exception:
             failures += 1
             raise
@@ -105,10 +105,10 @@ def test_a_bug_leaves_the_entries_pending_and_the_loop_running(
 ):
     mistakes = [ZeroDivisionError("a mistake in the program")]
 
-    def apply(opened: DecodedBatch, *, apart: bool = False) -> Applied:
+    def apply(opened: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
         if mistakes:
             raise mistakes.pop()
-        return applying(engine)(opened, apart=apart)
+        return applying(engine)(opened, isolate_unclear=isolate_unclear)
 
     publish(redis, operator, "1")
     with running(redis_url, apply) as calls:

@@ -108,7 +108,7 @@ def test_taken_apart_the_others_go_through_and_the_one_stays_as_it_was(
 ):
     refuse_events(engine, "win-T13", sqlstate="XX001")
 
-    applied = harness.publish(*batch, apart=True)
+    applied = harness.publish(*batch, isolate_unclear=True)
 
     assert applied.left == {batch[13].id}
     assert records.standing("T13") == "open/pending"
@@ -124,7 +124,7 @@ def test_taken_apart_a_ticket_is_left_as_a_whole(harness, records, engine):
     first = harness.event("ticket_win", "A", event_id="first")
     second = harness.event("ticket_rollback", "A")
 
-    applied = harness.publish(first, harness.event("ticket_win", "B"), second, apart=True)
+    applied = harness.publish(first, harness.event("ticket_win", "B"), second, isolate_unclear=True)
 
     assert applied.left == {first.id, second.id}
     assert records.tickets() == ["B"]
@@ -139,7 +139,7 @@ def test_taken_apart_poison_ends_as_poison_beside_what_is_left(harness, records,
         harness.event("ticket_win", "GOOD"),
         sick,
         harness.event("ticket_win", "BAD", event_id="poison"),
-        apart=True,
+        isolate_unclear=True,
     )
 
     assert applied.left == {sick.id}
@@ -154,9 +154,9 @@ def test_where_all_fail_it_is_the_server_s_trouble_also_when_taken_apart(
     refuse_events(engine, ALL, sqlstate=sqlstate)
 
     with pytest.raises(DBAPIError):
-        harness.publish(*batch, apart=True)
+        harness.publish(*batch, isolate_unclear=True)
     with pytest.raises(DBAPIError):
-        harness.publish(batch[0], apart=True)
+        harness.publish(batch[0], isolate_unclear=True)
 
     assert records.rejected() == []
 

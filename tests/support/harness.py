@@ -137,7 +137,7 @@ class Harness:
             wire["sequence"] = sequence
         return self.raw(json.dumps(wire).encode(), deliveries=deliveries)
 
-    def publish(self, *entries: Entry, apart: bool = False) -> Applied:
+    def publish(self, *entries: Entry, isolate_unclear: bool = False) -> Applied:
         """Have *entries* applied as one chunk."""
         read = [replace(one, read_at=one.read_at or self.now) for one in entries]
         return apply_entries(
@@ -145,7 +145,7 @@ class Harness:
             read,
             clock=self.clock,
             parking_window=PARKING_WINDOW,
-            apart=apart,
+            isolate_unclear=isolate_unclear,
         )
 
     def say(self, action: str, ticket_id: str = "T", **words: Any) -> Counter[tuple[str, str]]:  # noqa: ANN401 - handed on to `event`

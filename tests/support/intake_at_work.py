@@ -31,7 +31,7 @@ EVENTS = text("SELECT count(*) FROM ticket_event")
 class Apply(Protocol):
     """Applies a batch, as `BatchApplier.apply` does."""
 
-    def __call__(self, batch: DecodedBatch, /, *, apart: bool = False) -> Applied: ...
+    def __call__(self, batch: DecodedBatch, /, *, isolate_unclear: bool = False) -> Applied: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class TestedApplier:
         """Decode as the worker does."""
         return decode_entries(entries, event_age_max=self.event_age_max)
 
-    def apply(self, batch: DecodedBatch, *, apart: bool = False) -> Applied:
+    def apply(self, batch: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
         """Apply as the test says."""
-        return self.apply_batch(batch, apart=apart)
+        return self.apply_batch(batch, isolate_unclear=isolate_unclear)
 
 
 @dataclass(slots=True)

@@ -23,12 +23,12 @@ class BatchApplier:
         """Decode the events in *entries*, without the database."""
         return decode_entries(entries, event_age_max=self.event_age_max)
 
-    def apply(self, batch: DecodedBatch, *, apart: bool = False) -> Applied:
+    def apply(self, batch: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
         """Apply *batch*; all of it is committed on return (`models.intake.apply.apply_batch`)."""
         return apply_batch(
             self.transaction,
             batch,
             clock=self.clock,
             parking_window=self.parking_window,
-            apart=apart,
+            isolate_unclear=isolate_unclear,
         )

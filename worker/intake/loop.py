@@ -38,7 +38,7 @@ class Applier(Protocol):
     """What the loop needs of `worker.intake.applier.BatchApplier`, which explains both methods."""
 
     def decode(self, entries: Sequence[Entry]) -> DecodedBatch: ...  # noqa: D102 - see BatchApplier
-    def apply(self, batch: DecodedBatch, *, apart: bool = False) -> Applied: ...  # noqa: D102 - see BatchApplier
+    def apply(self, batch: DecodedBatch, *, isolate_unclear: bool = False) -> Applied: ...  # noqa: D102 - see BatchApplier
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +179,10 @@ class Intake:
         backoff = Backoff()
         give_up_at = started_at + self._config.hold_max.total_seconds()
         failed_at: float | None = None
-        apart = False
+        isolate_unclear = False
         for tries in count(1):
             try:
-                applied = self._applier.apply(batch, apart=apart)
+                applied = self._applier.apply(batch, isolate_unclear=isolate_unclear)
             except Exception as error:
                 blamed = blame(error)
                 if blamed is Blame.CONTENT:
@@ -195,19 +195,19 @@ class Intake:
                 self._last_applied_at = self._monotonic()
                 return applied
             failed_at = failed_at or self._monotonic()
-            if apart and unclear and self._last_applied_at > failed_at:
+            if isolate_unclear and unclear and self._last_applied_at > failed_at:
                 return Applied(left={entry.id for entry in batch.entries})
             self._alive()
             pause = backoff.next().total_seconds()
             is_last = self._monotonic() + pause > give_up_at
-            if unclear and not apart and (is_last or tries >= UNEXPLAINED_TRIES):
-                apart = True
+            if unclear and not isolate_unclear and (is_last or tries >= UNEXPLAINED_TRIES):
+                isolate_unclear = True
             elif is_last:
                 break
             if stop.wait(pause):
                 break
         # Released entries are read first. Those that may fail alone first let others through.
-        delay = self._config.reclaim_interval if apart else timedelta()
+        delay = self._config.reclaim_interval if isolate_unclear else timedelta()
         self._next_reclaim_at = self._monotonic() + delay.total_seconds()
         return None
 
