@@ -1,1 +1,1 @@
-"""Apply a chunk of stream entries in one transaction; split it where its content is to blame."""
+"""Applies a batch of stream entries in one transaction; halves it if its content is to blame."""

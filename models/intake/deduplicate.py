@@ -29,7 +29,7 @@ Arrived = tuple[TicketState, Event]
 
 
 class LoggedContent(NamedTuple):
-    """What tells a repeated event from a reused id."""
+    """What distinguishes a repeated event from a reused id."""
 
     action: str
     data: dict[str, Any]

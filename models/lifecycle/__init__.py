@@ -1,1 +1,1 @@
-"""What a ticket is and how it may move: pure decisions, no database, no clock."""
+"""What a ticket is and how it may change: pure decisions, no database, no clock."""

@@ -199,7 +199,7 @@ def _contradictory_settlement(facts: Mapping[str, Any], event: Event) -> str | N
     """Return the same for a lottery's Settlement message.
 
     An amount without a winning line may be the price (the vendor's page shows it like that); any
-    other amount is a win that nobody would be paid.
+    other amount is a win that would not be paid.
     """
     message = _lottery_message(event)
     if message is None or message["type"] != "Settlement":

@@ -201,7 +201,7 @@ def _update(ticket: TicketState, event: Event) -> Decision:
         case Status.OPEN | Status.RESERVED:
             transition(ticket, TRIGGER_OF[event.action])
             amend(ticket, event)
-            # An update has no generation of its own: the notice's number tells them apart.
+            # An update has no generation of its own: the notice's number distinguishes them.
             add_notice(
                 ticket, event, event.action, generation=ticket.notices + len(ticket.new_notices) + 1
             )

@@ -1,1 +1,1 @@
-"""Lock tickets, load what a decision needs, store what was decided: a chunk at a time."""
+"""Locks tickets, loads what a decision needs, saves what was decided: a batch at a time."""

@@ -1,4 +1,4 @@
-"""A chunk of events, applied to real tables in one transaction (design.md 5.1, protocol.md)."""
+"""A batch of events, applied to real tables in one transaction."""
 
 from collections import Counter
 from datetime import timedelta
@@ -36,7 +36,7 @@ def test_a_result_opens_an_unknown_ticket_and_owes_the_partner_its_notice(harnes
 
 
 def test_a_chunk_is_one_transaction(harness, records, engine):
-    """design.md 5.1: tickets, events, notices and raw rows become visible together."""
+    """Tickets, events, notices and rejected input become visible together."""
     commits: list[object] = []
     event.listen(engine, "commit", commits.append)
 
@@ -55,7 +55,7 @@ def test_a_chunk_is_one_transaction(harness, records, engine):
 
 
 def test_a_chunk_takes_a_handful_of_statements_however_many_events_it_has(harness, statements):
-    """design.md 5.1: set-based statements, not one round trip per event."""
+    """Set-based statements, not one round trip per event."""
     many = [harness.event("ticket_win", f"T{number}") for number in range(300)]
 
     applied = harness.publish(*many)
@@ -114,7 +114,7 @@ FULL_STORY = ["ticket_win", "ticket_rollback", "ticket_lost"]
 
 @pytest.mark.parametrize("together", [True, False], ids=["one chunk", "one by one"])
 def test_win_rollback_lost_ends_lost_in_every_order(harness, records, together):
-    """protocol.md 3.7: the final state is the same; without numbers pairs may be missing."""
+    """Promise 1: the final state is the same; without numbers pairs may be missing."""
     start = harness.now
     harness.wait(timedelta(hours=1))
     for number, order in enumerate(ORDERS):
@@ -128,7 +128,7 @@ def test_win_rollback_lost_ends_lost_in_every_order(harness, records, together):
 
 
 def test_numbered_events_tell_the_whole_story_in_every_order(harness, records):
-    """Rule 9, protocol.md 3.7: with `sequence` the times do not matter."""
+    """Rule 9: with `sequence` the times do not matter."""
     for number, order in enumerate(ORDERS):
         for said, place in order:
             harness.say(said, f"T{number}", sequence=place, at=harness.now - place * MINUTE)
@@ -139,7 +139,7 @@ def test_numbered_events_tell_the_whole_story_in_every_order(harness, records):
 
 
 def test_a_time_in_the_future_counts_as_the_time_of_arrival(harness, records):
-    """Rule 3, protocol H6: a result stamped 2035 must not freeze its ticket."""
+    """Rule 3, H6: a result stamped 2035 must not freeze its ticket."""
     harness.say("ticket_win", at=harness.now + timedelta(days=3650))
     harness.wait(timedelta(seconds=1))
     harness.say("ticket_rollback", at=harness.now)
@@ -148,7 +148,7 @@ def test_a_time_in_the_future_counts_as_the_time_of_arrival(harness, records):
 
 
 def test_a_repeated_result_moves_the_time_in_force_and_sends_nothing(harness, records):
-    """Rules 4 and 6, protocol H3: the older rollback that follows is superseded."""
+    """Rules 4 and 6, H3: the older rollback that follows is superseded."""
     start = harness.now
     harness.wait(timedelta(hours=1))
     harness.say("ticket_win", at=start)
@@ -165,7 +165,7 @@ def test_a_repeated_result_moves_the_time_in_force_and_sends_nothing(harness, re
 
 
 def test_a_correction_compares_the_amounts_that_were_stored(harness, records):
-    """Rule 6, protocol H5: the same action with other money is another result."""
+    """Rule 6, H5: the same action with other money is another result."""
     harness.say("ticket_void", **AMOUNTS)
     harness.say("ticket_void", **AMOUNTS, correction=True)
     harness.say("ticket_void", **{**AMOUNTS, "ext": 12.25}, correction=True)
@@ -176,7 +176,7 @@ def test_a_correction_compares_the_amounts_that_were_stored(harness, records):
 
 
 def test_an_older_update_does_not_overwrite_a_newer_one(harness, records):
-    """Protocol H8."""
+    """H8."""
     start = harness.now
     harness.wait(timedelta(hours=1))
     harness.say("ticket_open", at=start)
@@ -209,7 +209,7 @@ def test_of_two_late_opens_in_one_chunk_the_first_fills_in(harness, engine):
 
 
 def test_a_numbered_update_that_is_older_lets_no_other_update_back_in(harness, records):
-    """Protocol H8: numbers order what is numbered, times all the rest."""
+    """H8: numbers order what is numbered, times all the rest."""
     harness.say("ticket_open")
     start = harness.now
     harness.wait(MINUTE)
@@ -221,7 +221,7 @@ def test_a_numbered_update_that_is_older_lets_no_other_update_back_in(harness, r
 
 
 def test_results_wait_for_the_ticket_where_the_operator_announces_tickets(harness, records):
-    """design.md 3: no implicit open; protocol H28."""
+    """No implicit open; H28."""
     harness.add_operator("careful", announces_tickets=True)
     harness.say("ticket_win", operator="careful")
     waiting = records.standing(operator="careful")
@@ -248,7 +248,7 @@ def test_a_closed_ticket_answers_at_once(harness, records, numbered):
 
 @pytest.mark.parametrize("numbered", [None, 7], ids=["plain", "numbered"])
 def test_a_cancelled_ticket_answers_at_once(harness, records, numbered):
-    """Rules 7 and 11: the tombstone says who cancelled it (protocol H29)."""
+    """Rules 7 and 11: the tombstone says who cancelled it (H29)."""
     harness.say("ticket_discard", event_id="gone", reason="never placed")
 
     harness.say("ticket_win", event_id="late", sequence=numbered)
@@ -259,7 +259,7 @@ def test_a_cancelled_ticket_answers_at_once(harness, records, numbered):
 
 
 def test_2000_events_on_one_ticket_are_taken_and_at_most_32_wait(harness, records):
-    """Rule 7, protocol H22: two contradicting results without end."""
+    """Rule 7, H22: two contradicting results without end."""
     harness.say("ticket_win", at=harness.now)
     contradicting = [
         harness.event("ticket_lost", event_id=f"lost-{number}", at=harness.now)

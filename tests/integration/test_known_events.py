@@ -44,7 +44,7 @@ def test_repeats_inside_one_chunk_are_counted(harness, records):
 
 @pytest.mark.parametrize("event_id", ["e", None], ids=["with an id", "named by its entry"])
 def test_an_entry_that_is_delivered_again_is_no_repeat(harness, records, event_id):
-    """Protocol H47: the consumer died between COMMIT and XACK."""
+    """H47: the consumer died between COMMIT and XACK."""
     entry = harness.event("ticket_win", event_id=event_id)
     harness.publish(entry)
 
@@ -81,7 +81,7 @@ def test_an_entry_can_be_said_again_under_the_id_that_stood_in_for_one(harness, 
 
 
 def test_without_an_id_every_entry_is_an_event_of_its_own(harness, records):
-    """Rule 2, protocol H10: a publisher's retry counts unless `event_id` was fixed before."""
+    """Rule 2, H10: a publisher's retry counts unless `event_id` was fixed before."""
     harness.publish(harness.event("ticket_win"), harness.event("ticket_win"))
 
     assert records.outcomes() == [("ticket_win", "applied"), ("ticket_win", "confirmed")]
@@ -114,7 +114,7 @@ def test_the_same_data_is_the_same_however_jsonb_gives_it_back(harness, records,
 def test_an_id_used_again_for_something_else_is_refused_and_kept_raw(
     harness, records, action, data
 ):
-    """Protocol H13."""
+    """H13."""
     harness.say("ticket_win", event_id="e", seen=1)
     other = harness.event(action, event_id="e", **data)
 
@@ -150,7 +150,7 @@ def test_a_refused_entry_that_is_delivered_again_is_kept_once(harness, records):
 
 
 def test_the_same_id_on_another_ticket_or_operator_is_another_event(harness, records):
-    """Protocol H12 and H14: ids are unique within a ticket, tickets within their operator."""
+    """H12 and H14: ids are unique within a ticket, tickets within their operator."""
     harness.add_operator("bravo")
 
     applied = harness.publish(

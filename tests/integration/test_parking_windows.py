@@ -142,7 +142,7 @@ def test_each_event_of_a_ticket_has_a_window_of_its_own(harness, records):
 
 
 def test_a_contradiction_ends_with_an_event_that_names_the_other(harness, records):
-    """Protocol H23: the first one stands, the other is shown."""
+    """H23: the first one stays in force, the other is shown."""
     harness.say("ticket_win")
     harness.say("ticket_lost", event_id="other")
     harness.wait(PARKING_WINDOW)

@@ -1,4 +1,4 @@
-"""What is wrong with one entry is that entry's alone (rule 21, protocol H44 to H46)."""
+"""What is wrong with one entry is that entry's alone (rule 21, H44 to H46)."""
 
 import json
 from collections import Counter
@@ -132,7 +132,7 @@ def test_every_poison_of_a_chunk_is_found(harness, records, engine):
 def test_poison_beside_other_events_of_its_ticket_takes_none_of_them_along(
     harness, records, engine
 ):
-    """Rule 21: left before right, so the ticket's story stays whole (protocol H45)."""
+    """Rule 21: left before right, so the ticket's story stays whole (H45)."""
     refuse_events(engine)
 
     harness.publish(
@@ -174,7 +174,7 @@ def test_a_split_keeps_the_events_of_a_neighbour_s_ticket_together(harness, reco
 
 
 def test_what_was_handed_out_six_times_is_kept_raw_unread(harness, records):
-    """Protocol H46: it takes down whoever reads it."""
+    """H46: it takes down whoever reads it."""
     deadly = harness.event("ticket_win", "DEADLY", deliveries=6)
 
     harness.publish(harness.event("ticket_win", "ILL", deliveries=5), deadly)

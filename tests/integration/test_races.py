@@ -31,7 +31,7 @@ def due(harness):
 
 
 def test_two_workers_apply_the_same_event_once(harness, records, engine, first_one):
-    """Protocol E1, rule 20: known ids are read after the lock."""
+    """E1, rule 20: known ids are read after the lock."""
     harness.say("ticket_open")
     event = harness.event("ticket_win", event_id="e")
     with engine.connect() as first:
@@ -48,7 +48,7 @@ def test_two_workers_apply_the_same_event_once(harness, records, engine, first_o
 
 
 def test_two_workers_make_the_same_ticket_once(harness, records, engine, first_one):
-    """Protocol E1, rule 1: the same event, and not even a row to lock."""
+    """E1, rule 1: the same event, and not even a row to lock."""
     event = harness.event("ticket_win", event_id="e")
     with engine.connect() as first:
         harness.apply_within(first, event)
@@ -64,7 +64,7 @@ def test_two_workers_make_the_same_ticket_once(harness, records, engine, first_o
 def test_a_chunk_that_loses_the_race_for_a_new_ticket_is_decided_again_within_its_transaction(
     harness, records, engine
 ):
-    """Protocol E1: losing the race is no error, so the chunk is not split for it."""
+    """E1: losing the race is no error, so the chunk is not split for it."""
     with engine.connect() as first, engine.connect() as second:
         harness.apply_within(first, harness.event("ticket_open", event_id="open"))
         chunk = harness.event("ticket_win", "U"), harness.event("ticket_win", event_id="win")
@@ -98,7 +98,7 @@ def test_tickets_are_locked_in_the_order_of_their_ids(harness, records, engine):
 
 
 def test_an_event_parked_for_an_unknown_ticket_is_seen_by_who_makes_it(harness, records, engine):
-    """Protocol H17, rule 1: even what waits for a ticket has its row and its lock."""
+    """H17, rule 1: even what waits for a ticket has its row and its lock."""
     harness.add_operator("careful", announces_tickets=True)
     with engine.connect() as first:
         harness.apply_within(first, harness.event("ticket_win", operator="careful"))
@@ -112,7 +112,7 @@ def test_an_event_parked_for_an_unknown_ticket_is_seen_by_who_makes_it(harness, 
 
 
 def test_the_other_order_parks_nothing(harness, records, engine):
-    """Protocol H17: who makes the ticket is first."""
+    """H17: who makes the ticket is first."""
     harness.add_operator("careful", announces_tickets=True)
     with engine.connect() as first:
         harness.apply_within(first, harness.event("ticket_open", operator="careful"))
@@ -126,7 +126,7 @@ def test_the_other_order_parks_nothing(harness, records, engine):
 
 
 def test_a_notice_appended_while_its_head_is_finished_is_not_forgotten(harness, records, engine):
-    """Protocol H37, rules 12 and 13: the intake is first."""
+    """H37, rules 12 and 13: the intake is first."""
     harness.say("ticket_win")
     success = Attempt(harness.claim_one(), Delivered(), TOOK)
     with engine.connect() as first:
@@ -141,7 +141,7 @@ def test_a_notice_appended_while_its_head_is_finished_is_not_forgotten(harness, 
 
 
 def test_a_head_finished_while_a_notice_is_appended_lets_it_be_head(harness, records, engine):
-    """Protocol H37: the deliverer is first."""
+    """H37: the deliverer is first."""
     harness.say("ticket_win")
     success = Attempt(harness.claim_one(), Delivered(), TOOK)
     with engine.connect() as first:

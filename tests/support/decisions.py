@@ -2,7 +2,7 @@
 
 A row reads `rule | ticket | event | outcome | reason | then | told`: `-` stands for nothing, `then`
 is the ticket afterwards (`=`: as it was, in every field), `told` the notices with their
-generation. `rule` names the rule of `protocol.md`, its counterexample, or the page that says so.
+generation. `rule` names the rule, its counterexample or the contract; `machine` a transition.
 """
 
 from copy import deepcopy

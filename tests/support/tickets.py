@@ -1,4 +1,4 @@
-"""Tickets and events written as `protocol.md` writes them: `win@1` happened at second 1.
+"""Tickets and events in the notation of `RULES.md`: `win@1` happened at second 1.
 
 An event: `rollback@2`; with an amount `void300@2`; a correction `lost*@2`; the same again under
 another id `rollback'@2`; numbered `win#1@1`. Its notation is its `event_id`.

@@ -1,6 +1,6 @@
-"""Statements that arrive in the wrong order: the counterexamples of protocol.md 3.1 and 3.7.
+"""Events that arrive in the wrong order: counterexamples H1 to H9, and the six orders.
 
-`win@1 | rollback@2`: happened at 1 and 2, arrived in this order, each in a chunk of its own.
+`win@1 | rollback@2`: happened at 1 and 2, arrived in this order, each in a batch of its own.
 """
 
 from itertools import permutations, product
@@ -113,7 +113,7 @@ def test_numbers_need_no_clock(order):
     ],
 )
 def test_at_equal_times_arrival_decides_and_what_fits_is_applied(order, ends, partner):
-    """Rule 3; protocol.md 3.7, *Ties*."""
+    """Rule 3: the arrival breaks ties."""
     life = arrived(order)
 
     assert standing(life.ticket) == ends

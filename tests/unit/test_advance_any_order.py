@@ -1,6 +1,6 @@
-"""Promises 1 and 2 of protocol.md 2: every order of every small set of statements.
+"""Promises 1 and 2: every order of every small set of events.
 
-The truth about a set is told by a dozen lines here that share nothing with the product.
+What is right for a set is computed by a dozen lines here that share nothing with the product.
 """
 
 from collections.abc import Iterator, Sequence

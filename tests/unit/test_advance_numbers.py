@@ -1,4 +1,4 @@
-"""Events that carry `sequence` (rule 9 of protocol.md): waiting for a number, and giving it up."""
+"""Events that carry `sequence` (rule 9): waiting for a number, and giving it up."""
 
 from tests.support.tickets import ANNOUNCING, WINDOW, Life, ticket
 

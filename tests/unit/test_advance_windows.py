@@ -1,4 +1,4 @@
-"""Waiting and giving up: rules 7 and 8 of protocol.md, and the counterexamples of 3.3."""
+"""Waiting and giving up: rules 7 and 8, and counterexamples H17 to H23."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The partner's answer to a create or reserve (rules 10 and 11), and what it does to what waits."""
+"""The partner's response to a create or reserve (rules 10 and 11), and events that wait for it."""
 
 import pytest
 
@@ -13,7 +13,7 @@ MOVED_ON = ["absent", "reserved", "open", "won@1", "closed@1", "cancelled"]
 
 @pytest.mark.parametrize(("action", "status"), ASKED)
 def test_two_hundred_opens_or_reserves_the_ticket(action, status):
-    """Rule 10; design.md 3: 200 recorded while `new`."""
+    """Rule 10: 200 recorded while `new`."""
     state = ticket("new")
 
     accept_create(state, action)

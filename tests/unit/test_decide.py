@@ -1,6 +1,6 @@
 """The state table: every action against every status, for an event that comes in time.
 
-Source: design.md 3 and protocol.md, by hand. Other times, repeats, corrections, numbers and
+Written by hand from rules 6, 7, 10 and 11. Other times, repeats, corrections, numbers and
 protocols: `test_decide_times.py` and `test_decide_terms.py`.
 """
 
@@ -13,17 +13,17 @@ from tests.support.tickets import event, ticket
 from worker.cli.events.sentences import remedy
 
 ABSENT = """
- design 3, H17 | absent | open@2     | applied | -                 | open        | -
- design 3      | absent | create@2   | applied | -                 | new         | create/0
- design 3      | absent | reserve@2  | applied | -                 | new         | reserve/0
+ machine, H17  | absent | open@2     | applied | -                 | open        | -
+ machine       | absent | create@2   | applied | -                 | new         | create/0
+ machine       | absent | reserve@2  | applied | -                 | new         | reserve/0
  rule 7        | absent | paid@2     | parked  | waits_for_ticket  | =           | -
  rule 7        | absent | update@2   | parked  | waits_for_ticket  | =           | -
  rule 11       | absent | discard@2  | applied | -                 | cancelled   | discard/0
- design 3      | absent | win@2      | applied | opened_implicitly | won@2       | win/1
- design 3      | absent | lost@2     | applied | opened_implicitly | lost@2      | lost/1
- design 3      | absent | void500@2  | applied | opened_implicitly | void500@2   | void/1
- design 3      | absent | refund@2   | applied | opened_implicitly | refunded@2  | refund/1
- design 3      | absent | lost*@2    | applied | opened_implicitly | lost@2      | lost/1
+ machine       | absent | win@2      | applied | opened_implicitly | won@2       | win/1
+ machine       | absent | lost@2     | applied | opened_implicitly | lost@2      | lost/1
+ machine       | absent | void500@2  | applied | opened_implicitly | void500@2   | void/1
+ machine       | absent | refund@2   | applied | opened_implicitly | refunded@2  | refund/1
+ machine       | absent | lost*@2    | applied | opened_implicitly | lost@2      | lost/1
  rule 7, H17   | absent | rollback@2 | parked  | waits_for_ticket  | =           | -
 """
 
@@ -33,7 +33,7 @@ NEW = """
  rule 11, H28  | new    | reserve@2  | rejected| already_known     | =           | -
  rule 7        | new    | paid@2     | parked  | waits_for_ticket  | =           | -
  rule 7        | new    | update@2   | parked  | waits_for_ticket  | =           | -
- design 3      | new    | discard@2  | applied | -                 | cancelled   | discard/0
+ machine       | new    | discard@2  | applied | -                 | cancelled   | discard/0
  rule 7, H18   | new    | win@2      | parked  | waits_for_ticket  | =           | -
  rule 7, H18   | new    | lost@2     | parked  | waits_for_ticket  | =           | -
  rule 7, H18   | new    | void500@2  | parked  | waits_for_ticket  | =           | -
@@ -46,14 +46,14 @@ RESERVED = """
  rule 11       | reserved | open@2     | applied | late_open        | reserved   | -
  rule 11, H28  | reserved | create@2   | rejected| already_known    | =          | -
  rule 11, H28  | reserved | reserve@2  | rejected| already_known    | =          | -
- design 3      | reserved | paid@2     | applied | -                | open       | -
- design 3      | reserved | update@2   | applied | -                | reserved   | update/1
- design 3      | reserved | discard@2  | applied | -                | cancelled  | discard/0
- design 3      | reserved | win@2      | parked  | waits_for_ticket | =          | -
- design 3      | reserved | lost@2     | parked  | waits_for_ticket | =          | -
- design 3      | reserved | void500@2  | parked  | waits_for_ticket | =          | -
- design 3      | reserved | refund@2   | parked  | waits_for_ticket | =          | -
- design 3      | reserved | lost*@2    | parked  | waits_for_ticket | =          | -
+ machine       | reserved | paid@2     | applied | -                | open       | -
+ machine       | reserved | update@2   | applied | -                | reserved   | update/1
+ machine       | reserved | discard@2  | applied | -                | cancelled  | discard/0
+ machine       | reserved | win@2      | parked  | waits_for_ticket | =          | -
+ machine       | reserved | lost@2     | parked  | waits_for_ticket | =          | -
+ machine       | reserved | void500@2  | parked  | waits_for_ticket | =          | -
+ machine       | reserved | refund@2   | parked  | waits_for_ticket | =          | -
+ machine       | reserved | lost*@2    | parked  | waits_for_ticket | =          | -
  rule 7        | reserved | rollback@2 | parked  | waits_for_ticket | =          | -
 """
 
@@ -61,8 +61,8 @@ OPEN = """
  rule 11       | open   | open@2     | applied | late_open         | open        | -
  rule 11, H28  | open   | create@2   | rejected| already_known     | =           | -
  rule 11, H28  | open   | reserve@2  | rejected| already_known     | =           | -
- design 3      | open   | paid@2     | rejected| not_reserved      | =           | -
- design 3      | open   | update@2   | applied | -                 | open        | update/1
+ machine       | open   | paid@2     | rejected| not_reserved      | =           | -
+ machine       | open   | update@2   | applied | -                 | open        | update/1
  H30           | open   | discard@2  | rejected| already_open      | =           | -
  rule 6        | open   | win@2      | applied | -                 | won@2       | win/1
  rule 6        | open   | lost@2     | applied | -                 | lost@2      | lost/1
@@ -76,7 +76,7 @@ RESULTED = """
  rule 11       | won@1  | open@2     | applied | late_open          | won@1      | -
  rule 11, H28  | won@1  | create@2   | rejected| already_known      | =          | -
  rule 11, H28  | won@1  | reserve@2  | rejected| already_known      | =          | -
- design 3      | won@1  | paid@2     | rejected| not_reserved       | =          | -
+ machine       | won@1  | paid@2     | rejected| not_reserved       | =          | -
  rule 7        | won@1  | update@2   | parked  | waits_for_rollback | =          | -
  H30           | won@1  | discard@2  | rejected| already_open       | =          | -
  rule 6        | won@1  | lost@2     | parked  | waits_for_rollback | =          | -
@@ -120,7 +120,7 @@ CANCELLED = "".join(
     if one != "discard@2"
 )
 DISCARDED_AGAIN = """
- design 3 | cancelled | discard@2 | confirmed | already_cancelled | = | -
+ machine  | cancelled | discard@2 | confirmed | already_cancelled | = | -
 """
 TABLE = rows(ABSENT + NEW + RESERVED + OPEN + RESULTED + CLOSED + CANCELLED + DISCARDED_AGAIN)
 

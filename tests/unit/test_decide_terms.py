@@ -1,6 +1,6 @@
 """What depends on the operator's terms and protocol, and what a decision leaves behind.
 
-Sources: design.md 3, protocol.md rules 11 and 18, contracts.md 1.4, 2.2 and 5.4.
+Sources: rules 11 and 18, contracts 1.4, 2.2 and 5.4.
 """
 
 import pytest
@@ -12,15 +12,15 @@ from tests.support.decisions import check, decided, rows, told
 from tests.support.tickets import ANNOUNCING, MONEY, PAM, ROUND, SEAMLESS, at, event, ticket
 
 ANNOUNCED = rows("""
- design 3 | absent | open@2     | applied | -                | open      | -
- design 3 | absent | create@2   | applied | -                | new       | create/0
- design 3 | absent | reserve@2  | applied | -                | new       | reserve/0
- design 3 | absent | win@2      | parked  | waits_for_ticket | =         | -
- design 3 | absent | lost@2     | parked  | waits_for_ticket | =         | -
- design 3 | absent | lost*@2    | parked  | waits_for_ticket | =         | -
- design 3 | absent | void500@2  | parked  | waits_for_ticket | =         | -
- design 3 | absent | refund@2   | parked  | waits_for_ticket | =         | -
- design 3 | absent | rollback@2 | parked  | waits_for_ticket | =         | -
+ machine  | absent | open@2     | applied | -                | open      | -
+ machine  | absent | create@2   | applied | -                | new       | create/0
+ machine  | absent | reserve@2  | applied | -                | new       | reserve/0
+ machine  | absent | win@2      | parked  | waits_for_ticket | =         | -
+ machine  | absent | lost@2     | parked  | waits_for_ticket | =         | -
+ machine  | absent | lost*@2    | parked  | waits_for_ticket | =         | -
+ machine  | absent | void500@2  | parked  | waits_for_ticket | =         | -
+ machine  | absent | refund@2   | parked  | waits_for_ticket | =         | -
+ machine  | absent | rollback@2 | parked  | waits_for_ticket | =         | -
  rule 11  | absent | discard@2  | applied | -                | cancelled | discard/0
  rule 6   | open   | win@2      | applied | -                | won@2     | win/1
 """)
@@ -33,17 +33,17 @@ WALLET = rows("""
  contracts 2.2 | open   | update@2   | rejected | no_such_call     | =           | -
  contracts 2.2 | open   | discard@2  | rejected | no_such_call     | =           | -
  contracts 2.2 | absent | open@2     | rejected | missing_fields   | =           | -
- design 3      | absent | win@2      | parked   | waits_for_ticket | =           | -
- design 3      | absent | win900@2   | parked   | waits_for_ticket | =           | -
- design 3      | absent | lost@2     | parked   | waits_for_ticket | =           | -
- design 3      | absent | void300@2  | parked   | waits_for_ticket | =           | -
- design 3      | absent | rollback@2 | parked   | waits_for_ticket | =           | -
- design 3      | open   | win@2      | applied  | -                | won@2       | win/1
- design 3      | open   | win900@2   | applied  | -                | won900@2    | win/1
- design 3      | open   | lost@2     | applied  | -                | lost@2      | lost/1
- design 3      | open   | void300@2  | applied  | -                | void300@2   | void/1
- design 3      | open   | refund@2   | applied  | -                | refunded@2  | refund/1
- design 3      | won@1  | rollback@2 | applied  | -                | open@2      | rollback/1
+ machine       | absent | win@2      | parked   | waits_for_ticket | =           | -
+ machine       | absent | win900@2   | parked   | waits_for_ticket | =           | -
+ machine       | absent | lost@2     | parked   | waits_for_ticket | =           | -
+ machine       | absent | void300@2  | parked   | waits_for_ticket | =           | -
+ machine       | absent | rollback@2 | parked   | waits_for_ticket | =           | -
+ machine       | open   | win@2      | applied  | -                | won@2       | win/1
+ machine       | open   | win900@2   | applied  | -                | won900@2    | win/1
+ machine       | open   | lost@2     | applied  | -                | lost@2      | lost/1
+ machine       | open   | void300@2  | applied  | -                | void300@2   | void/1
+ machine       | open   | refund@2   | applied  | -                | refunded@2  | refund/1
+ machine       | won@1  | rollback@2 | applied  | -                | open@2      | rollback/1
  rule 7        | closed@1 | create@2 | rejected | ticket_closed    | =           | -
 """)
 

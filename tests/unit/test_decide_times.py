@@ -1,7 +1,7 @@
-"""The order of statements on one ticket: times, repeats, amounts, corrections, numbers.
+"""The order of events on one ticket: times, repeats, amounts, corrections, numbers.
 
-Rules 4, 6 and 9 of protocol.md, row by row and by hand. `open@5`: a rollback of second 5 is in
-force. The whole stories behind the rows: `test_advance.py`.
+Rules 4, 6 and 9, row by row and by hand. `open@5`: a rollback of second 5 is in
+force. The whole histories behind the rows: `test_advance.py`.
 """
 
 from datetime import timedelta
@@ -161,5 +161,5 @@ def test_what_is_superseded_names_both_statements(older, reason):
 
 @pytest.mark.parametrize("truth", ["yes", 1, "true", None, False])
 def test_only_true_makes_a_correction(truth):
-    """design.md 3: `"correction": true` in `data`."""
+    """Rule 6: `"correction": true` in `data`."""
     assert decided(ticket("won@5"), event("lost@6", correction=truth))[0] == "parked"

@@ -1,6 +1,6 @@
-"""The state machine, and the table the hot path reads: the same moves, and no others.
+"""The state machine, and the table the hot path reads: the same transitions, and no others.
 
-The expected moves are those of design.md 3, written down by hand.
+The expected transitions are written down by hand.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def send(trigger: str, slip: Slip) -> None:
 @pytest.mark.parametrize("trigger", TRIGGERS)
 @pytest.mark.parametrize("status", list(Status))
 def test_machine_and_table_make_the_same_move_or_none(status, trigger):
-    """Every (status, result, trigger); source: design.md 3."""
+    """Every (status, result, trigger)."""
     for result in Result:
         slip = Slip(status, result)
         end = EXPECTED.get((status, trigger))
