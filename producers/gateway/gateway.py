@@ -24,7 +24,7 @@ from producers.gateway.stream import GatewayStream
 
 log = logging.getLogger(__name__)
 
-_PROBES: Final = 2
+PROBE_CONNECTIONS: Final = 2  # that `/readyz` may have at most
 
 Result = TypeVar("Result")
 
@@ -88,7 +88,7 @@ class Gateway:
     def prepare(cls, settings: Settings, limits: Limits) -> Self:
         """Build everything without connecting to a server."""
         stream = GatewayStream.at(settings)
-        probes = _engine(settings, limits, "slipway gateway probe", _PROBES)
+        probes = _engine(settings, limits, "slipway gateway probe", PROBE_CONNECTIONS)
         return cls(
             settings=settings,
             limits=limits,

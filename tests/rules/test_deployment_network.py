@@ -1,5 +1,6 @@
 """Ports, names and numbers on the way from outside to a process, and to the servers behind it."""
 
+import ast
 import re
 from inspect import signature
 from typing import Any
@@ -10,6 +11,7 @@ from deploy.image.dockerfile import read_steps
 from models.database.engine import open_engine
 from models.events.stream_contract import GROUP, STREAM
 from producers.gateway.app import build_app
+from producers.gateway.gateway import PROBE_CONNECTIONS
 from producers.gateway.limits import Limits
 from tests.support.manifests import (
     COMPONENT,
@@ -18,7 +20,6 @@ from tests.support.manifests import (
     cluster,
     compose,
     container,
-    number_in,
 )
 from tests.support.sources import PRODUCT, ROOT, modules
 from worker.celery.configuration import POOL_SIZE
@@ -125,14 +126,13 @@ def test_postgresql_needs_as_many_connections_as_the_page_says(overlay):
 
 
 def test_nobody_opens_connections_that_the_page_does_not_count():
-    found = {
-        str(path): opened
+    opened = {
+        str(path): engines
         for path, source in modules(*PRODUCT)
-        if not str(path).startswith(BY_HAND)
-        and (opened := len(re.findall(r"= (?:open|create)_engine\(|return open_engine\(", source)))
+        if not str(path).startswith(BY_HAND) and (engines := engines_opened(source))
     }
 
-    assert found == ENGINES
+    assert opened == ENGINES
 
 
 def test_keda_counts_the_stream_and_the_group_that_are_read(overlay):
@@ -146,12 +146,18 @@ def test_keda_counts_the_stream_and_the_group_that_are_read(overlay):
 
 def connections_max() -> dict[str, int]:
     """How many connections one process of each kind opens at the most: the sizes of its pools."""
-    probes = number_in("producers/gateway/gateway.py", r"_PROBES: Final = (\d+)")
     return {
-        "gateway": Limits().threads + probes,
+        "gateway": Limits().threads + PROBE_CONNECTIONS,
         **dict.fromkeys(WORKERS, POOL_SIZE),
         "sweep": POOL_SIZE + STATS_POOL_SIZE,
     }
+
+
+def engines_opened(source: str) -> int:
+    """Count the places where *source* opens an engine, and with it a pool of connections."""
+    calls = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    names = [ast.unparse(function).rpartition(".")[2] for function in calls]
+    return names.count("open_engine") + names.count("create_engine")
 
 
 def leads(way: str, kind: str, *, to: str) -> bool:

@@ -11,6 +11,9 @@ from pathlib import Path
 from tests.support.sources import PRODUCT, ROOT, beginnings, dotted, modules, named, texts
 
 MODULE_LINES_MAX = 400  # most need far fewer; one idea is not torn apart for a number
+# Modules that are longer all the same, with their present length. The list may only shrink: a
+# module on it does not grow, and one that became shorter gets its new length or comes off.
+LONG_MODULES: dict[str, int] = {}
 FUNCTION_LINES_MAX = 50
 EMPTY_NAMES = {"base", "common", "helpers", "manager", "utils"}  # they say nothing of the trade
 
@@ -26,14 +29,14 @@ SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore)(?P<rest>.*)")
 REASON = re.compile(r"(: ?[A-Z]+[0-9]+(, ?[A-Z]+[0-9]+)*|\[[a-z, -]+\])\s*(-|#)\s+\S")
 
 
-def test_modules_fit_in_a_reader_s_head():
+def test_no_further_module_is_long_and_the_long_ones_shrink():
     long = {
         str(path): lines
         for path, source in modules(*PRODUCT, "tests")
         if (lines := source.count("\n")) > MODULE_LINES_MAX and MIGRATIONS not in path.parents
     }
 
-    assert long == {}, f"more than {MODULE_LINES_MAX} lines: split them by what they are about"
+    assert long == LONG_MODULES, f"over {MODULE_LINES_MAX} lines: split by subject; keep the list"
 
 
 def test_functions_fit_on_a_screen():

@@ -1,6 +1,5 @@
 """What deploy/kubernetes and deploy/compose.yaml say, for tests that read them."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -96,9 +95,3 @@ def compose() -> Document:
     document = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
     assert isinstance(document, dict)
     return document
-
-
-def number_in(file: str, pattern: str) -> int:
-    """Read a number from a module that cannot be imported without the settings of a process."""
-    (number,) = re.findall(pattern, (ROOT / file).read_text(encoding="utf-8"))
-    return int(number)
