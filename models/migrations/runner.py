@@ -30,6 +30,7 @@ from models.migrations.blocking_sessions import (
 )
 from models.migrations.lock_retry import LockRetryPolicy
 from models.platform.durations import format_duration
+from models.platform.errors import SlipwayError
 
 Report = Callable[[str], None]
 Wait = Callable[[float], object]
@@ -56,7 +57,7 @@ _RETRIED_STATES: Final = frozenset(
 )  # no lock in time; deadlock; serialization
 
 
-class NotMigrated(Exception):
+class NotMigrated(SlipwayError):
     """The schema is not what this code needs; revisions that were applied stay."""
 
 

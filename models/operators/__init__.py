@@ -10,8 +10,8 @@ from models.operators.change import (
 from models.operators.listing import (
     OperatorChange,
     OperatorLine,
+    OperatorNotFound,
     OperatorPage,
-    OperatorUnknown,
     list_operators,
     show_operator,
 )
@@ -47,11 +47,11 @@ __all__ = [
     "OperatorExists",
     "OperatorInvalid",
     "OperatorLine",
+    "OperatorNotFound",
     "OperatorPage",
     "OperatorPatch",
     "OperatorProblem",
     "OperatorTerms",
-    "OperatorUnknown",
     "ReencryptedSecrets",
     "Remedy",
     "add_operator",

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlmodel import Session, col, select
 
 from models.database.rows import rows_within
+from models.platform.errors import NotFoundError
 from models.tables.intervention import Intervention
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
@@ -17,7 +18,7 @@ LISTED_MAX: Final = 10_000
 CHANGES_MAX: Final = 20
 
 
-class OperatorUnknown(ValueError):
+class OperatorNotFound(NotFoundError):
     """There is no operator with this code."""
 
     def __init__(self, code: str, *, nearest: str | None = None) -> None:
@@ -79,7 +80,7 @@ def list_operators(connection: Connection, *, limit: int = LISTED_MAX) -> list[O
 
 
 def show_operator(connection: Connection, code: str) -> OperatorPage:
-    """Return one operator with what people changed about it. Raises OperatorUnknown."""
+    """Return one operator with what people changed about it. Raises OperatorNotFound."""
     with rows_within(connection) as session:
         operator = session.exec(select(Operator).where(Operator.code == code)).one_or_none()
         if operator is None:
@@ -97,12 +98,12 @@ def show_operator(connection: Connection, code: str) -> OperatorPage:
     )
 
 
-def unknown_operator(connection: Connection, code: str) -> OperatorUnknown:
+def unknown_operator(connection: Connection, code: str) -> OperatorNotFound:
     """Return the error for a code that does not exist, with the nearest one that does."""
     with rows_within(connection) as session:
         codes = session.exec(select(Operator.code).order_by(Operator.code).limit(LISTED_MAX)).all()
     nearest = get_close_matches(code, codes, n=1)
-    return OperatorUnknown(code, nearest=nearest[0] if nearest else None)
+    return OperatorNotFound(code, nearest=nearest[0] if nearest else None)
 
 
 def _key_names(session: Session, code: str | None = None) -> dict[str, tuple[str, ...]]:

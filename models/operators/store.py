@@ -11,10 +11,11 @@ from models.operators.interventions import Change, Person, record_intervention
 from models.operators.validation import NewOperator, OperatorTerms, check_new_operator
 from models.platform.durations import format_duration
 from models.platform.encryption import Vault, hash_key
+from models.platform.errors import ConflictError
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 
-class OperatorExists(ValueError):
+class OperatorExists(ConflictError):
     """An operator with this code exists already; codes cannot be reused."""
 
     def __init__(self, code: str) -> None:
@@ -22,7 +23,7 @@ class OperatorExists(ValueError):
         super().__init__(f"an operator {code!r} exists already; choose another code")
 
 
-class ApiKeyTaken(ValueError):
+class ApiKeyTaken(ConflictError):
     """Another publisher has this API key: the sender of an event would be ambiguous."""
 
     def __init__(self) -> None:

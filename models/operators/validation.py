@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from models.events.messages import nfc_problem
 from models.events.stream_contract import ID_CHARACTERS_MAX
 from models.platform.durations import format_duration
+from models.platform.errors import InvalidError
 from models.tables.operator import PROTOCOLS
 
 LOTTERY_TICKETS: Final = ("ticket", "ticket+draw")
@@ -49,7 +50,7 @@ class OperatorProblem:
         return self.text if self.operator is None else f"{self.operator}: {self.text}"
 
 
-class OperatorInvalid(ValueError):
+class OperatorInvalid(InvalidError):
     """An operator cannot be as described, for each of *problems*."""
 
     def __init__(self, problems: Sequence[OperatorProblem]) -> None:

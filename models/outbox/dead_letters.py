@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from models.lifecycle.ticket import TicketState
 from models.outbox.notice_rows import SentNotice, lock_notices, move_heads, update_notices
 from models.outbox.record import decide_parked, deliver
+from models.platform.errors import SlipwayError
 from models.tickets.load import lock_by_id
 from models.tickets.save import save_changes
 from models.vocabulary import RESULTS, Action, NoticeEnd
@@ -33,7 +34,7 @@ class Resolution(StrEnum):
     SKIP_NOT_DELIVERED = "skip_not_delivered"  # the partner does not have it and never gets it
 
 
-class NotPossible(Exception):
+class NotPossible(SlipwayError):
     """This resolution is refused; the message says why, *instead* which ones are possible."""
 
     def __init__(self, message: str, *, instead: tuple[Resolution, ...] = ()) -> None:

@@ -9,11 +9,13 @@ from typing import Final, Self
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
+from models.platform.errors import SlipwayError
+
 _RANDOM_BYTES: Final = 32  # 256 bits: beyond guessing, whatever the hash
 _API_KEY_PREFIX: Final = "slipway_"  # lets people and secret scanners recognise a leaked key
 
 
-class DecryptionFailed(Exception):
+class DecryptionFailed(SlipwayError):
     """None of the keys in SLIPWAY_SECRET_KEY decrypts this: the key is missing, or it is damaged.
 
     Add the key that encrypted it behind the present ones (keys are separated by commas, the first

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
 from models.platform.encryption import hash_key, new_api_key
+from models.platform.errors import ConflictError, InvalidError, NotFoundError
 from models.platform.timestamps import format_timestamp
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
@@ -29,15 +30,15 @@ FIND: Final = text("""
 """)
 
 
-class PublisherInvalid(ValueError):
+class PublisherInvalid(InvalidError):
     """This publisher cannot be added as described; the message says what is wrong."""
 
 
-class PublisherOperatorUnknown(ValueError):
+class PublisherOperatorNotFound(NotFoundError):
     """A publisher cannot be bound to an operator that does not exist."""
 
 
-class PublisherExists(ValueError):
+class PublisherExists(ConflictError):
     """The name is taken, perhaps by a revoked publisher: the sender of old events stays clear."""
 
     def __init__(self, name: str) -> None:
@@ -47,7 +48,7 @@ class PublisherExists(ValueError):
         )
 
 
-class PublisherUnknown(ValueError):
+class PublisherNotFound(NotFoundError):
     """There is no such publisher, or its key was revoked before."""
 
 
@@ -88,7 +89,7 @@ def add_publisher(
 
     Only the key's hash is stored, so this is the one time it can be shown. Without *operators* it
     may name any, also those that are added later. Raises PublisherInvalid,
-    PublisherOperatorUnknown and PublisherExists; then nothing may be committed.
+    PublisherOperatorNotFound and PublisherExists; then nothing may be committed.
     """
     _check_name(name)
     codes = sorted(set(operators))
@@ -98,7 +99,7 @@ def add_publisher(
         query = select(Operator.code, Operator.id).where(col(Operator.code).in_(codes))
         known = {code: operator for code, operator in session.exec(query) if operator is not None}
         if unknown := [code for code in codes if code not in known]:
-            raise PublisherOperatorUnknown(f"no operator {', '.join(map(repr, unknown))}")
+            raise PublisherOperatorNotFound(f"no operator {', '.join(map(repr, unknown))}")
         key = new_api_key()
         publisher = connection.execute(
             insert(PublisherAccount)
@@ -140,7 +141,7 @@ def list_publishers(connection: Connection, *, limit: int = LISTED_MAX) -> list[
 def revoke_publisher(connection: Connection, name: str, *, person: Person) -> None:
     """Revoke a publisher's key, from when the caller's transaction commits.
 
-    Raises PublisherUnknown.
+    Raises PublisherNotFound.
     """
     with rows_within(connection) as session:
         query = (
@@ -150,10 +151,10 @@ def revoke_publisher(connection: Connection, name: str, *, person: Person) -> No
         )
         publisher = session.exec(query).one_or_none()
         if publisher is None:
-            raise PublisherUnknown(f"no publisher {name!r}")
+            raise PublisherNotFound(f"no publisher {name!r}")
         if publisher.revoked_at is not None:
             since = format_timestamp(publisher.revoked_at)
-            raise PublisherUnknown(f"publisher {name!r} has been revoked since {since}")
+            raise PublisherNotFound(f"publisher {name!r} has been revoked since {since}")
         publisher.revoked_at = session.exec(select(func.now())).one()
         session.flush()
     change = Change("publisher_revoked", facts={"publisher": name})

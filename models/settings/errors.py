@@ -8,13 +8,14 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from models.platform.errors import SlipwayError
 from models.settings.types import SERVICE_LINKS
 
 PREFIX: Final = "SLIPWAY_"
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_(HOST|PORT.*)|PORT(_[0-9]+_(TCP|UDP).*)?)$")
 
 
-class InvalidSettings(Exception):
+class InvalidSettings(SlipwayError):
     """The environment cannot be used. The message names every variable to fix."""
 
     def __init__(self, problems: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from models.lifecycle.advance import DecidedEvent
 from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices.body import message
 from models.notices.key import key_to_keep
+from models.platform.errors import SlipwayError
 from models.tickets.row import (
     ASSIGNMENTS,
     INSERTED,
@@ -94,7 +95,7 @@ NOTICES = CopyIn(
 )
 
 
-class TicketExists(Exception):
+class TicketExists(SlipwayError):
     """Another transaction has inserted the same ticket since `new_among` looked."""
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from models.events.stored import stored_object
 from models.operators.listing import unknown_operator
+from models.platform.errors import SlipwayError
 from models.platform.timestamps import format_timestamp, parse_timestamp
 from models.vocabulary import Status
 
@@ -60,7 +61,7 @@ _NUMBER_MAX: Final = 2**63 - 1
 KNOWN: Final = text("SELECT EXISTS (SELECT FROM operator WHERE code = :operator)")
 
 
-class InvalidPlace(Exception):
+class InvalidPlace(SlipwayError):
     """What was given as the place where a page ended is none."""
 
 

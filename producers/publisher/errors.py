@@ -16,8 +16,10 @@ PublishError
 
 from collections.abc import Mapping, Sequence
 
+from models.platform.errors import SlipwayError
 
-class PublishError(Exception):
+
+class PublishError(SlipwayError):
     """An event is not, or not certainly, on the stream."""
 
 

@@ -66,14 +66,14 @@ def test_a_revoked_key_opens_nothing_and_its_name_stays_taken(slipway, engine):
 
     revoked = slipway("publishers", "revoke", "odds", "--by", "anna", "--why", "it leaked")
     again = slipway("publishers", "revoke", "odds")
-    again = slipway(*ADD)
+    added_again = slipway(*ADD)
 
     with engine.connect() as connection:
         assert find_key_holder(connection, key) is None
         interventions = [tuple(row) for row in connection.execute(KEPT)]
     assert revoked.code == 0
     assert (again.code, "'odds' has been revoked since" in again.err) == (1, True)
-    assert (again.code, "odds-2" in again.err) == (1, True)
+    assert (added_again.code, "odds-2" in added_again.err) == (1, True)
     assert [row[0] for row in interventions] == ["publisher_added", "publisher_revoked"]
     assert interventions[1][:4] == ("publisher_revoked", "anna", "it leaked", None)
     assert key not in str(interventions)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from models.operators import (
     NewOperator,
     OperatorInvalid,
-    OperatorUnknown,
+    OperatorNotFound,
     add_operator,
     change_operator,
     disable_operator,
@@ -96,7 +96,7 @@ def test_a_change_is_checked_as_a_new_operator_is(engine, vault, wishes, message
 
 def test_an_unknown_operator_is_named_with_the_nearest_one(engine, acme):
     message = re.escape("there is no operator 'acne' (did you mean 'acme'?)")
-    with pytest.raises(OperatorUnknown, match=message), engine.begin() as connection:
+    with pytest.raises(OperatorNotFound, match=message), engine.begin() as connection:
         change_operator(connection, "acne", {"rate": 1.0}, person=ANNA)
 
 

@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from models.monitoring.operators import ATTEMPTS_MAX, WINDOW, OperatorHealth, operator_health
-from models.operators import OperatorUnknown
+from models.operators import OperatorNotFound
 from models.outbox.causes import Cause
 from models.outbox.values import Attempt, Dead, Delivered
 from tests.support import databases
@@ -174,7 +174,7 @@ def test_of_very_many_attempts_the_last_ones_are_read(harness, engine):
 
 
 def test_an_unknown_operator_is_refused(harness, engine):
-    with engine.begin() as connection, pytest.raises(OperatorUnknown, match="did you mean 'acme'"):
+    with engine.begin() as connection, pytest.raises(OperatorNotFound, match="did you mean 'acme'"):
         operator_health(connection, now=harness.now, code="acne")
 
 

@@ -13,8 +13,8 @@ from models.operators import (
     ApiKeyTaken,
     OperatorExists,
     OperatorInvalid,
+    OperatorNotFound,
     OperatorProblem,
-    OperatorUnknown,
     Remedy,
 )
 from models.platform.encryption import DecryptionFailed
@@ -32,7 +32,7 @@ _WRONG_SETUP = (
     SetupRefused,
     InvalidSettings,
 )
-_FAILED = (ApiKeyTaken, OperatorExists, OperatorUnknown, PublishError)
+_FAILED = (ApiKeyTaken, OperatorExists, OperatorNotFound, PublishError)
 
 # Which option an operator's field comes from.
 _OPTIONS: Mapping[str, str] = {
@@ -92,7 +92,7 @@ def _sentence(error: Exception) -> str:
     match error:
         case OperatorInvalid():
             return "; ".join(map(_problem, error.problems))
-        case OperatorExists() | OperatorUnknown():
+        case OperatorExists() | OperatorNotFound():
             return f"{error}; see `slipway operators list`"
         case _:
             return str(error)

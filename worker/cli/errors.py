@@ -2,11 +2,13 @@
 
 from typing import Final
 
+from models.platform.errors import SlipwayError
+
 FAILED: Final = 1  # it could not be done, or the answer is no
 WRONG_USAGE: Final = 2  # the command or its set-up must be mended first
 
 
-class ReportedError(Exception):
+class ReportedError(SlipwayError):
     """Ends the command with `code`; the message says what was wrong, where, and what to do."""
 
     code = FAILED

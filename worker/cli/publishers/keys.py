@@ -9,8 +9,8 @@ from models.publishers.keys import (
     PublisherExists,
     PublisherInvalid,
     PublisherLine,
-    PublisherOperatorUnknown,
-    PublisherUnknown,
+    PublisherNotFound,
+    PublisherOperatorNotFound,
     add_publisher,
     list_publishers,
     revoke_publisher,
@@ -35,7 +35,7 @@ def add_key(
             )
     except PublisherInvalid as refusal:
         raise WrongUsage(str(refusal)) from None
-    except PublisherOperatorUnknown as refusal:
+    except PublisherOperatorNotFound as refusal:
         raise WrongUsage(f"{refusal}; see `slipway operators list`") from None
     except PublisherExists as refusal:
         raise Failed(str(refusal)) from None
@@ -69,7 +69,7 @@ def revoke_key(name: str, *, who: str, why: str, as_json: bool) -> None:
     try:
         with transaction() as connection:
             revoke_publisher(connection, name, person=Person(who, why))
-    except PublisherUnknown as refusal:
+    except PublisherNotFound as refusal:
         raise Failed(f"{refusal}; see `slipway publishers list`") from None
     if as_json:
         show_json({"name": name, "revoked": True})
