@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Makes the tables of CAPACITY.md from what the benchmark kept: `python -m deploy.capacity`.
+"""Generates the tables of CAPACITY.md from the benchmark's results: `python -m deploy.capacity`.
 
-The benchmark's figures are in tests/load/results.json; a test says when the page is older than they
-are. What it does not measure was measured once beside it, and stands here (`Life`).
+The results are in tests/load/results.json; a test fails if the page is older. What the benchmark
+does not measure was measured once and is here (`Life`).
 """
 
 import json
@@ -19,9 +19,9 @@ RESULTS: Final = Path(__file__).parents[1] / "tests/load/results.json"
 NOT_MEASURED: Final = "not measured"
 
 DAY: Final = 86_400
-PEAK: Final = 5  # times the average of a day: a final whistle, a draw
-EVENTS: Final = 2  # of a ticket: it is opened, it is settled
-NOTICES: Final = 2  # of a ticket: its result, its closing
+PEAK: Final = 5  # times the daily average: a final whistle, a draw
+EVENTS: Final = 2  # per ticket: opened and settled
+NOTICES: Final = 2  # per ticket: its result and its closing
 RETENTION_DAYS: Final = 90  # SLIPWAY_RETENTION
 LOADS: Final = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)  # tickets a day
 FREEZE_AGE: Final = 200_000_000  # PostgreSQL's autovacuum_freeze_max_age
@@ -30,7 +30,7 @@ KILO, MEGA, GIGA, TERA = 1e3, 1e6, 1e9, 1e12
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One ticket, opened with all its fields, won, told and closed: measured once, of 20,000.
+    """One ticket, opened with all its fields, won, notified and closed: measured once, with 20,000.
 
     One of each worker on two cores, PostgreSQL 18 with its defaults, tables not yet vacuumed.
     """
@@ -44,7 +44,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the benchmark kept: medians by name."""
+    """The results of the benchmark: medians by name."""
 
     cores: int
     quick: bool
@@ -52,22 +52,22 @@ class Measured:
 
     @classmethod
     def of(cls, results: Mapping[str, Any]) -> "Measured":
-        """Read what tests/load/results.json holds."""
-        medians = {name: float(one["median"]) for name, one in results["figures"].items()}
+        """Read the content of tests/load/results.json."""
+        medians = {name: float(figure["median"]) for name, figure in results["figures"].items()}
         return cls(results["machine"]["cores"], results["machine"]["quick"], medians)
 
     def figure(self, name: str) -> float | None:
-        """Give the figure whose name is *name*; `N` in it is a number, and the largest counts."""
+        """Return the figure *name*; `N` in it is a number, and the largest one counts."""
         pattern = re.compile(re.escape(name).replace("N", r"([\d,]+)"))
-        found = [
+        matches = [
             (int(match[1].replace(",", "")) if pattern.groups else 0, value)
             for key, value in self.figures.items()
             if (match := pattern.fullmatch(key))
         ]
-        return max(found)[1] if found else None
+        return max(matches)[1] if matches else None
 
     def of_a_core(self, name: str) -> float | None:
-        """Give a rate as one core's part of it: the whole machine was at work for it."""
+        """Return a rate divided by the cores, which were all used for it."""
         whole = self.figure(name)
         return None if whole is None else whole / self.cores
 
@@ -102,7 +102,7 @@ OTHERS: Final = (
 
 
 def measured_table(measured: Measured) -> Iterator[str]:
-    """Word what was measured, line by line."""
+    """Yield the table of measurements, line by line."""
     run = "make bench-quick" if measured.quick else "make bench"
     yield f"`{run}` on {measured.cores} cores, which PostgreSQL, Redis, the workers and the partner"
     yield "shared; a core's part is the whole divided by all of them."
@@ -127,21 +127,21 @@ def _stored(pending: float | None) -> Iterator[str]:
 
 
 def load_table(measured: Measured) -> Iterator[str]:
-    """Word what each load comes to, line by line."""
+    """Yield the table of what each load needs, line by line."""
     yield f"| tickets a day | {' | '.join(f'{load:,}' for load in LOADS)} |"
     yield "|---" * (len(LOADS) + 1) + "|"
-    for what, worded in _rows(measured):
-        yield f"| {what} | {' | '.join(worded)} |"
+    for what, cells in _rows(measured):
+        yield f"| {what} | {' | '.join(cells)} |"
 
 
 def _rows(measured: Measured) -> Iterator[tuple[str, list[str]]]:
     life = Life()
     average = [load / DAY for load in LOADS]
-    peak = [PEAK * one for one in average]
-    yield "tickets a second, average", [_number(one) for one in average]
-    yield f"tickets a second, peak (x {PEAK})", [_number(one) for one in peak]
-    yield f"events a second, peak (x {EVENTS})", [_number(EVENTS * one) for one in peak]
-    yield f"notices a second, peak (x {NOTICES})", [_number(NOTICES * one) for one in peak]
+    peak = [PEAK * rate for rate in average]
+    yield "tickets a second, average", [_number(rate) for rate in average]
+    yield f"tickets a second, peak (x {PEAK})", [_number(rate) for rate in peak]
+    yield f"events a second, peak (x {EVENTS})", [_number(EVENTS * rate) for rate in peak]
+    yield f"notices a second, peak (x {NOTICES})", [_number(NOTICES * rate) for rate in peak]
     cores = [
         ("applying alone", EVENTS, INTAKE),
         ("delivering alone", NOTICES, DELIVERY),
@@ -150,42 +150,45 @@ def _rows(measured: Measured) -> Iterator[tuple[str, list[str]]]:
     ]
     for what, times, name in cores:
         part = measured.of_a_core(name)
-        needed = [NOT_MEASURED if part is None else f"{times * one / part:,.1f}" for one in peak]
+        needed = [NOT_MEASURED if part is None else f"{times * rate / part:,.1f}" for rate in peak]
         yield f"cores at the peak, {what}", needed
-    yield "commits a second, peak ¹", [_number(life.commits * one) for one in peak]
-    yield "WAL a second, peak ¹", [f"{life.wal_bytes * one / MEGA:,.1f} MB" for one in peak]
+    yield "commits a second, peak ¹", [_number(life.commits * rate) for rate in peak]
+    yield "WAL a second, peak ¹", [f"{life.wal_bytes * rate / MEGA:,.1f} MB" for rate in peak]
     yield "WAL a day ¹", [f"{life.wal_bytes * load / GIGA:,.0f} GB" for load in LOADS]
     stored = [life.stored_bytes * load * RETENTION_DAYS / TERA for load in LOADS]
-    yield f"PostgreSQL after {RETENTION_DAYS} days ¹", [f"{one:,.1f} TB" for one in stored]
+    yield f"PostgreSQL after {RETENTION_DAYS} days ¹", [f"{value:,.1f} TB" for value in stored]
     rows = [NOTICES * load * RETENTION_DAYS / GIGA for load in LOADS]
-    yield "rows of the largest table then", [f"{one:,.2f} billion" for one in rows]
+    yield "rows of the largest table then", [f"{value:,.2f} billion" for value in rows]
     freezing = [FREEZE_AGE / (life.transaction_ids * load) for load in LOADS]
-    yield "days between vacuums against wraparound ¹", [_number(one) for one in freezing]
-    outage = [EVENTS * one * 3600 * life.entry_bytes / GIGA for one in peak]
-    yield "Redis, an hour without PostgreSQL at the peak ¹", [f"{one:,.1f} GB" for one in outage]
+    yield "days between vacuums against wraparound ¹", [_number(value) for value in freezing]
+    outage = [EVENTS * rate * 3600 * life.entry_bytes / GIGA for rate in peak]
+    yield (
+        "Redis, an hour without PostgreSQL at the peak ¹",
+        [f"{value:,.1f} GB" for value in outage],
+    )
 
 
 def _number(value: float | None, unit: str = "") -> str:
     if value is None:
         return NOT_MEASURED
-    worded = f"{value:,.0f}" if value >= 100 else f"{round(value, 1) + 0.0:,.1f}"  # noqa: PLR2004 - three digits are enough; and no -0.0
-    return f"{worded} {unit}".strip()
+    text = f"{value:,.0f}" if value >= 100 else f"{round(value, 1) + 0.0:,.1f}"  # noqa: PLR2004 - three digits are enough; and no -0.0
+    return f"{text} {unit}".strip()
 
 
 TABLES: Final = {"measured": measured_table, "loads": load_table}
 
 
-def refreshed(page: str, results: Mapping[str, Any]) -> str:
-    """Return *page* with the tables of *results*. Raises ValueError when a mark is missing."""
+def render_page(page: str, results: Mapping[str, Any]) -> str:
+    """Return *page* with the tables of *results*. Raises ValueError if a mark is missing."""
     measured = Measured.of(results)
     sections = {name: "\n".join(table(measured)) for name, table in TABLES.items()}
     return with_sections(page, "deploy.capacity", sections)
 
 
 def main() -> None:
-    """Write the page anew."""
+    """Write the page."""
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    PAGE.write_text(refreshed(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+    PAGE.write_text(render_page(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
 if __name__ == "__main__":

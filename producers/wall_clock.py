@@ -1,8 +1,8 @@
-"""This computer's clock, for what stands outside Slipway: backends and partners have their own."""
+"""This computer's clock, for backends and partners: they are outside Slipway."""
 
 from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """Read the wall clock, aware and in UTC."""
+    """Return the current time, aware and in UTC."""
     return datetime.now(UTC)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Makes what is made here from something else: `python -m deploy.kubernetes.render`.
+"""Generates the files that derive from others: `python -m deploy.kubernetes.render`.
 
-The alerts of deploy/prometheus/alerts.yml as a PrometheusRule (base/alerts.yaml), then each
-overlay as one file below rendered/: what a change does to the cluster can be read in its diff. The
+It writes the alerts of deploy/prometheus/alerts.yml as a PrometheusRule (base/alerts.yaml), and
+each overlay as one file below rendered/, whose diff shows what a change does to the cluster. The
 second part needs kubectl or kustomize.
 """
 
@@ -23,10 +23,12 @@ REMARK: Final = "# Made by `python -m deploy.kubernetes.render` from {source}. D
 
 
 def main() -> int:
-    """Write all that is made."""
+    """Write all generated files."""
     RULE.write_text(rule(), encoding="utf-8")
     if renderer() is None:
-        sys.stderr.write("neither kubectl nor kustomize is installed: only the alerts were made\n")
+        sys.stderr.write(
+            "neither kubectl nor kustomize is installed: only the alerts were written\n"
+        )
         return 1
     for overlay in OVERLAYS:
         rendered_file(overlay).write_text(rendered(overlay), encoding="utf-8")
@@ -34,7 +36,7 @@ def main() -> int:
 
 
 def rule() -> str:
-    """Give the alerts as the Prometheus operator takes them."""
+    """Return the alerts in the form of the Prometheus operator."""
     document = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
@@ -46,22 +48,22 @@ def rule() -> str:
 
 
 def rendered_file(overlay: str) -> Path:
-    """Name the file that keeps *overlay* as it was rendered."""
+    """Return the path of the rendered *overlay*."""
     return HERE / f"rendered/{overlay}.yaml"
 
 
 def renderer() -> tuple[str, str] | None:
-    """Find what renders here; None: nothing does."""
+    """Return the command that can render here, or None if there is none."""
     return next((command for command in RENDERERS if shutil.which(command[0])), None)
 
 
 def rendered(overlay: str) -> str:
-    """Render *overlay* now. Raises CalledProcessError when it cannot be."""
+    """Render *overlay*. Raises CalledProcessError if that fails."""
     command = renderer()
-    assert command is not None, "ask renderer() first"
+    assert command is not None, "call renderer() first"
     folder = HERE / "overlays" / overlay
-    done = subprocess.run([*command, folder], check=True, capture_output=True, text=True)
-    return REMARK.format(source=f"overlays/{overlay}") + done.stdout
+    completed = subprocess.run([*command, folder], check=True, capture_output=True, text=True)
+    return REMARK.format(source=f"overlays/{overlay}") + completed.stdout
 
 
 if __name__ == "__main__":

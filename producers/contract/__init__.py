@@ -1,1 +1,1 @@
-"""The wire contract as files for any language. `python -m producers.contract` writes them."""
+"""The stream's contract as files for any language; `python -m producers.contract` writes them."""

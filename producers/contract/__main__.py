@@ -1,4 +1,4 @@
-"""`python -m producers.contract`: writes the contract's files anew."""
+"""`python -m producers.contract` writes the files of the contract."""
 
 from producers.contract.documents import write
 

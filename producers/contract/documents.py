@@ -1,4 +1,4 @@
-"""The contract's files: their names and what has to be in them."""
+"""The files of the contract: names and content."""
 
 import json
 from pathlib import Path
@@ -15,32 +15,32 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def documents() -> dict[str, str]:
-    """Every file of the contract, by its name in this folder."""
-    made = {
+    """Return every file of the contract, by its name in this folder."""
+    contents = {
         "event.schema.json": _DIALECT | event_schema(),
         "lottery.schema.json": _DIALECT | lottery_schema(),
         "openapi.json": _openapi(),
     }
-    return {name: _written(document) for name, document in made.items()}
+    return {name: _format_json(document) for name, document in contents.items()}
 
 
 def write() -> None:
-    """Write all of them anew."""
+    """Write all files."""
     for name, text in documents().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
 
 
 def _openapi() -> dict[str, Any]:
-    """The gateway's description. It is never asked anything else, so nobody need listen there."""
-    nowhere = Settings.model_validate(
+    """Return the gateway's OpenAPI. It never connects, so the addresses need no server."""
+    settings = Settings.model_validate(
         {
             "database_url": "postgresql://slipway@127.0.0.1:1/slipway",
             "redis_url": "redis://127.0.0.1:1/0",
             "secret_key": Fernet.generate_key().decode(),
         }
     )
-    return build_app(nowhere).openapi()
+    return build_app(settings).openapi()
 
 
-def _written(document: dict[str, Any]) -> str:
+def _format_json(document: dict[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""Events as Celery tasks, one a line: python publish_celery.py < events.ndjson."""  # noqa: INP001 - to copy, no package
+"""Publish events as Celery tasks, one per line: python publish_celery.py < events.ndjson."""  # noqa: INP001 - to copy, no package
 
 import json
 import os
@@ -12,7 +12,7 @@ app = Celery("backend", broker=os.environ["SLIPWAY_REDIS_URL"], set_as_current=F
 
 
 def publish(event: dict[str, Any]) -> None:
-    """Send a task named like the action: its id is the event's, its arguments are the data."""
+    """Send a task named after the action: its id is the event id, its arguments are the data."""
     app.send_task(
         event["action"],
         kwargs={**event["data"], "occurred_at": event["occurred_at"]},
@@ -28,6 +28,6 @@ if __name__ == "__main__":
         for line in sys.stdin:
             publish(json.loads(line))
             published += 1
-    except OperationalError as refusal:
-        sys.exit(f"not on the queue after {published}: {refusal}; send the same again")
+    except OperationalError as error:
+        sys.exit(f"not on the queue after {published}: {error}; send the same again")
     print(f"published {published}")  # noqa: T201 - its result

@@ -21,7 +21,7 @@ def results(**figures: float) -> dict[str, object]:
 
 def made(**figures: float) -> str:
     """The page's tables, made from *figures*."""
-    return capacity.refreshed(PAGE, results(**figures))
+    return capacity.render_page(PAGE, results(**figures))
 
 
 def row(page: str, beginning: str) -> list[str]:
@@ -31,7 +31,7 @@ def row(page: str, beginning: str) -> list[str]:
 
 
 def test_the_page_is_as_new_as_the_benchmark():
-    assert capacity.refreshed(PAGE, RESULTS) == PAGE, "write it anew: python -m deploy.capacity"
+    assert capacity.render_page(PAGE, RESULTS) == PAGE, "write it anew: python -m deploy.capacity"
 
 
 def test_a_core_s_part_is_the_whole_divided_by_the_cores():
@@ -77,4 +77,4 @@ def test_every_rate_that_a_load_is_judged_by_is_one_the_benchmark_keeps():
 
 def test_a_page_that_lost_its_marks_is_refused():
     with pytest.raises(ValueError, match="has lost the marks"):
-        capacity.refreshed("# Capacity\n", RESULTS)
+        capacity.render_page("# Capacity\n", RESULTS)

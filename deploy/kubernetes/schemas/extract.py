@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Takes the schemas of custom resources from npm: `python -m deploy.kubernetes.schemas.extract`.
+"""Extracts schemas of custom resources from npm: `python -m deploy.kubernetes.schemas.extract`.
 
-Each module of the packages below holds its schema as JSON; later releases hold compiled code only.
-Needs npm and a network. README.md says what the schemas are, and whose.
+Each module of the packages below contains its schema as JSON; later releases contain only compiled
+code. It needs npm and a network. README.md says what the schemas are, and who wrote them.
 """
 
 import json
@@ -36,15 +36,15 @@ def main() -> int:
                 packed.extractall(folder, filter="data")
             for kind in KINDS[group]:
                 module = Path(folder, "package", group, version, f"{kind}.js")
-                found = SCHEMA.search(module.read_text(encoding="utf-8"))
-                assert found is not None, f"{package} holds no JSON schema of {kind}"
-                text = json.dumps(strict(json.loads(found[1])), indent=1, sort_keys=True)
+                match = SCHEMA.search(module.read_text(encoding="utf-8"))
+                assert match is not None, f"{package} has no JSON schema of {kind}"
+                text = json.dumps(strict(json.loads(match[1])), indent=1, sort_keys=True)
                 (HERE / f"{kind.lower()}.json").write_text(text + "\n", encoding="utf-8")
     return 0
 
 
 def strict(schema: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Refuse fields that are not named, and leave to Kubernetes' own schemas what is theirs."""
+    """Reject unknown fields, and leave metadata to the schemas of Kubernetes."""
     if isinstance(schema, list):
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,1 +1,1 @@
-"""Rehearse lives on the real core: any order, any fault, time moved by hand, judged at the end."""
+"""Rehearse lives on the real code: any order, any fault, simulated time, checked at the end."""
