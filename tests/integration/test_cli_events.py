@@ -62,7 +62,7 @@ def test_publish_stops_at_a_bad_line_and_says_where(at_home, redis):
 
     assert stopped.code == 1
     assert "line 2: not JSON" in stopped.err
-    assert "mend it and publish from there on (--from-line 2)" in stopped.err
+    assert "fix it and publish from there (--from-line 2)" in stopped.err
     assert on_stream(redis) == ["ticket_open"]
 
 
@@ -84,7 +84,7 @@ def test_publish_tells_from_which_line_to_go_on_when_redis_is_away(at_home):
 
     assert ended.code == 1
     assert "On the stream: 0 events" in ended.err
-    assert "publish again from line 2 on (--from-line 2)" in ended.err
+    assert "publish again from line 2 (--from-line 2)" in ended.err
 
 
 def on_stream(redis: Redis) -> list[str]:

@@ -171,7 +171,7 @@ def test_whoever_interrupts_it_is_told_where_to_go_on(slipway, redis):
 
     published = redis.xlen("ticket-events")
     assert process.returncode == 1
-    assert f"publish again from line {published + 1} on (--from-line {published + 1})" in (
+    assert f"publish again from line {published + 1} (--from-line {published + 1})" in (
         told.decode()
     )
 

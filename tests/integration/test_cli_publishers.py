@@ -56,7 +56,7 @@ def test_without_operators_a_key_may_name_any_and_says_so(slipway, engine):
     with engine.connect() as connection:
         holder = find_key_holder(connection, key)
 
-    assert "may name every operator" in added.err
+    assert "may name any operator" in added.err
     assert holder is not None
     assert holder.may_name("whoever")
 

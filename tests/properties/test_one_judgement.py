@@ -22,7 +22,7 @@ from producers.gateway.event_validation import ValidEvent, validate_event
 from tests.support import lottery
 from tests.support.harness import SLIP
 from tests.support.schema_reader import takes
-from worker.cli.publish.event_lines import Read, lines_of
+from worker.cli.publish.event_lines import EventLine, lines_of
 from worker.cli.publish.validation import problem_with
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -44,7 +44,7 @@ def gateway(raw: bytes) -> bool:
 
 def check(raw: bytes) -> bool:
     (line,) = lines_of(BytesIO(raw))
-    return isinstance(line, Read) and problem_with(line, now=NOW, age_max=AGE_MAX) is None
+    return isinstance(line, EventLine) and problem_with(line, now=NOW, age_max=AGE_MAX) is None
 
 
 # --- what is near ---------------------------------------------------------------------------------

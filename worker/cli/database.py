@@ -1,4 +1,4 @@
-"""A connection for one command, with the settings that lead to it."""
+"""A database connection for one command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from models.settings.settings import read_settings
 
 @contextmanager
 def transaction() -> Iterator[Connection]:
-    """Open a transaction on the configured database; it commits when the block ends well."""
+    """Open a transaction on the configured database; it commits if the block succeeds."""
     engine = open_engine(
         read_settings().database_url, pool_size=1, application_name="slipway command"
     )

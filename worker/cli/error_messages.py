@@ -61,14 +61,14 @@ _REMEDIES: Mapping[Remedy, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What the person is told, and the exit code."""
+    """The sentence for the person, and the exit code."""
 
     sentence: str
     code: int
 
 
 def explain(error: Exception) -> Explanation | None:
-    """Put *error* into words; none for one that only a bug can cause."""
+    """Explain *error*. Returns None if only a bug can cause it."""
     if isinstance(error, _WRONG_SETUP):
         return Explanation(_sentence(error), WRONG_USAGE)
     if isinstance(error, _FAILED):
@@ -81,7 +81,7 @@ def explain(error: Exception) -> Explanation | None:
         )
     if isinstance(error, RedisError):
         sentence = (
-            f"Redis did not do what it was asked ({_first_line(error)});"
+            f"Redis refused a command ({_first_line(error)});"
             " check SLIPWAY_REDIS_URL and the server"
         )
         return Explanation(sentence, WRONG_USAGE)
@@ -114,7 +114,7 @@ def _database(error: psycopg.Error) -> Explanation | None:
             return Explanation(str(error), WRONG_USAGE)
         case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
             return Explanation(
-                "the database has no or an older schema; run `slipway migrate`", WRONG_USAGE
+                "the database has no schema or an older one; run `slipway migrate`", WRONG_USAGE
             )
         case psycopg.OperationalError() if error.sqlstate is None:
             return Explanation(
@@ -123,9 +123,7 @@ def _database(error: psycopg.Error) -> Explanation | None:
                 WRONG_USAGE,
             )
         case _ if is_transient(error):
-            return Explanation(
-                f"the database did not do what it was asked ({_first_line(error)})", FAILED
-            )
+            return Explanation(f"the database refused a statement ({_first_line(error)})", FAILED)
         case _:
             return None
 

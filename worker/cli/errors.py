@@ -1,11 +1,11 @@
-"""Errors that are the command line's own. Their message is all that the person gets to see."""
+"""The command line's own errors. The person sees their message and nothing else."""
 
 from typing import Final
 
 from models.platform.errors import SlipwayError
 
 FAILED: Final = 1  # it could not be done, or the answer is no
-WRONG_USAGE: Final = 2  # the command or its set-up must be mended first
+WRONG_USAGE: Final = 2  # the command or its set-up must be fixed first
 
 
 class ReportedError(SlipwayError):
@@ -15,7 +15,7 @@ class ReportedError(SlipwayError):
 
 
 class Failed(ReportedError):
-    """What was asked for could not be done, or the answer is no."""
+    """The command could not be carried out, or the answer is no."""
 
 
 class WrongUsage(ReportedError):

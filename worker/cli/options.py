@@ -1,4 +1,4 @@
-"""Options that several commands share, and how the words of an option are read."""
+"""Options that several commands share, and how their values are read."""
 
 import getpass
 import math
@@ -14,16 +14,16 @@ from models.platform.timestamps import parse_timestamp
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 OneOperator = Annotated[
-    str | None, typer.Option("--operator", metavar="CODE", help="Only this operator's.")
+    str | None, typer.Option("--operator", metavar="CODE", help="Only this operator.")
 ]
 By = Annotated[
     str | None,
     typer.Option(
-        "--by", metavar="NAME", help="Who does it; kept with the change.", show_default="you"
+        "--by", metavar="NAME", help="Your name, recorded with the change.", show_default="you"
     ),
 ]
 Why = Annotated[
-    str, typer.Option("--why", metavar="TEXT", help="The reason; kept with the change.")
+    str, typer.Option("--why", metavar="TEXT", help="The reason, recorded with the change.")
 ]
 NO_REASON = "no reason given"
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min|h)")
@@ -31,13 +31,13 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 def person_name(given: str | None) -> str:
-    """Who is at the keyboard: as told by `--by`, else the system's word for the user."""
+    """Return the person's name: from `--by`, otherwise the name of the system's user."""
     if given:
         return given
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user id without a name
-        raise typer.BadParameter("this user has no name here; say who you are: --by NAME") from None
+        raise typer.BadParameter("this user has no name on this machine; pass --by NAME") from None
 
 
 def duration(text: str) -> timedelta:
@@ -63,13 +63,13 @@ def rate_or_unlimited(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A moment as somebody typed it: a point in time, or so long after the command."""
+    """A time as a person typed it: a point in time, or a time span after the command."""
 
     at: datetime | None
     after: timedelta = timedelta(0)
 
-    def moment(self, now: datetime) -> datetime:
-        """The moment that is meant by a command given at *now*."""
+    def time(self, now: datetime) -> datetime:
+        """Return the time that is meant by a command given at *now*."""
         return now + self.after if self.at is None else self.at
 
 
@@ -81,5 +81,5 @@ def when(text: str) -> When:
         return When(parse_timestamp(text))
     except ValueError as problem:
         raise typer.BadParameter(
-            f"{text[:40]!r} is not a time: it {problem}; or +1h for a time from now"
+            f"{text[:40]!r} is not a time: it {problem}; for a time from now, write +1h"
         ) from None

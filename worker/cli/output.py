@@ -14,16 +14,16 @@ from rich.table import Table
 from models.platform.durations import format_duration
 from models.platform.timestamps import format_timestamp
 
-_WIDTH_WITHOUT_TERMINAL = 200  # in a file or a pipe nothing should be cut at 80 columns
+_WIDTH_WITHOUT_TERMINAL = 200  # in a file or a pipe, lines are not cut at 80 columns
 
 
 def show_json(value: object) -> None:
     """Print *value* as one JSON document: dataclasses as objects, times in RFC 3339 and UTC."""
-    typer.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
+    typer.echo(json.dumps(as_json_value(value), ensure_ascii=False, indent=2))
 
 
-def plain(value: object) -> object:  # noqa: PLR0911 - one line for each kind of value
-    """Give *value* in JSON's own terms."""
+def as_json_value(value: object) -> object:  # noqa: PLR0911 - one line for each kind of value
+    """Convert *value* to what JSON can hold."""
     match value:
         case Enum():
             return value.value
@@ -32,11 +32,13 @@ def plain(value: object) -> object:  # noqa: PLR0911 - one line for each kind of
         case timedelta():
             return format_duration(value)
         case Mapping():
-            return {str(name): plain(inner) for name, inner in value.items()}
+            return {str(name): as_json_value(inner) for name, inner in value.items()}
         case list() | tuple():
-            return [plain(inner) for inner in value]
+            return [as_json_value(inner) for inner in value]
         case _ if is_dataclass(value):
-            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+            return {
+                field.name: as_json_value(getattr(value, field.name)) for field in fields(value)
+            }
         case _:
             return value
 
@@ -52,7 +54,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def show(picture: RenderableType) -> None:
-    """Print *picture*, without the spaces that fill up its lines."""
+    """Print *picture*, without trailing spaces."""
     screen = console()
     with screen.capture() as drawn:
         screen.print(picture)
@@ -61,28 +63,28 @@ def show(picture: RenderableType) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console for people; colours only on a terminal."""
+    """Return a console for people; it has colours only on a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
 
 
 def remark(sentence: str) -> None:
-    """Tell the person something beside the result, on stderr."""
+    """Print a remark to stderr, beside the result."""
     typer.echo(f"slipway: {sentence}", err=True)
 
 
 def as_text(cell: str) -> str:
-    """Without control characters: what partners and publishers write must not steer a terminal."""
+    """Replace control characters: what others write must not control a terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cell)
 
 
-def bounded(words: str, most: int = 200) -> str:
-    """What somebody else wrote, on one line and no longer than *most*."""
-    line = " ".join(words[: 4 * most].split())
-    return line if len(line) <= most else f"{line[:most]}…"
+def bounded(content: str, length_max: int = 200) -> str:
+    """Return foreign text on one line of at most *length_max* characters."""
+    line = " ".join(content[: 4 * length_max].split())
+    return line if len(line) <= length_max else f"{line[:length_max]}…"
 
 
 def moment(at: datetime | None) -> str:
-    """A time for people, `2026-11-20T10:00:00Z`, to the second; a dash when there is none."""
+    """Format a time for people, to the second: `2026-11-20T10:00:00Z`; None is a dash."""
     return "-" if at is None else format_timestamp(at, "seconds")

@@ -1,4 +1,4 @@
-"""Secrets come from files: what is typed as an option is seen by `ps` and kept by the shell."""
+"""Reads secrets from files: `ps` shows what is typed as an option, and the shell records it."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ _FILE_BYTES_MAX = 16 * 1024
 
 
 def read_line(path: Path, *, option: str) -> str:
-    """The one line in the file at *path*, without the line's end that editors put behind it.
+    """Return the one line in the file at *path*, without the newline that editors append.
 
-    Raises WrongUsage, naming *option*, when the file cannot be read or is not text.
+    Raises WrongUsage, which names *option*, if the file cannot be read or is not text.
     """
     try:
         with path.open("rb") as file:
@@ -21,7 +21,7 @@ def read_line(path: Path, *, option: str) -> str:
     try:
         line = without_byte_order_mark(content).decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise WrongUsage(f"{option} {path}: not UTF-8 text; put the one line into it") from None
+        raise WrongUsage(f"{option} {path}: not UTF-8 text; put the secret on one line") from None
     if not line:
-        raise WrongUsage(f"{option} {path}: the file is empty; put the one line into it")
+        raise WrongUsage(f"{option} {path}: the file is empty; put the secret on one line")
     return line

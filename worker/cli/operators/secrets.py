@@ -52,8 +52,8 @@ def rotate(
     vault = Vault.with_keys(read_settings().secret_key)
     with transaction() as connection:
         now = DatabaseClock().now(connection)
-        switch = switch_at.moment(now)
-        forget = switch + FORGET_AFTER if forget_at is None else forget_at.moment(now)
+        switch = switch_at.time(now)
+        forget = switch + FORGET_AFTER if forget_at is None else forget_at.time(now)
         interrupted = rotate_secret(
             connection,
             code,

@@ -19,20 +19,22 @@ def partner(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 9000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     secret_file: Annotated[Path, typer.Option(help="The operator's secret, one line.")],
-    protocol: Annotated[Protocol, typer.Option(help="What it speaks.")] = Protocol.PAM,
+    protocol: Annotated[Protocol, typer.Option(help="Partner protocol.")] = Protocol.PAM,
     agent: Annotated[
-        str | None, typer.Option(help="Seamless: the only agent it knows.", show_default="any")
+        str | None,
+        typer.Option(help="Seamless wallet: the only agent it accepts.", show_default="any"),
     ] = None,
     deduplicate: Annotated[
-        bool, typer.Option("--deduplicate", help="Act upon each Idempotency-Key once.")
+        bool, typer.Option("--deduplicate", help="Process each Idempotency-Key once.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Be a partner: verify every signature, answer 200, and print each request, until Ctrl-C.
+    """Run a simulated partner: verify every signature, answer 200, and print each request.
 
-    A seamless one keeps accounts: everybody has 10,000 to begin with; GET /_wallet shows them.
+    Ctrl-C ends it. A seamless wallet keeps accounts, each with 10,000 at first; GET /_wallet shows
+    them.
     """
-    opening = run.Opening(
+    options = run.PartnerOptions(
         port=port,
         host=host,
         secret_file=secret_file,
@@ -40,4 +42,4 @@ def partner(
         agent=agent,
         deduplicate=deduplicate,
     )
-    run.keep_house(opening, as_json=as_json)
+    run.run_partner(options, as_json=as_json)

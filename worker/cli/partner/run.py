@@ -13,7 +13,7 @@ from worker.cli.secret_file import read_line
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class PartnerOptions:
     """The options of `slipway partner`; the secret still in its file."""
 
     port: int
@@ -24,24 +24,24 @@ class Opening:
     deduplicate: bool
 
 
-def keep_house(opening: Opening, *, as_json: bool) -> None:
-    """Be the partner until SIGINT or SIGTERM. Raises Failed when the port is taken."""
-    secret = read_line(opening.secret_file, option="--secret-file")
-    seamless = opening.protocol == "seamless"
+def run_partner(options: PartnerOptions, *, as_json: bool) -> None:
+    """Run the partner until SIGINT or SIGTERM. Raises Failed if the port is taken."""
+    secret = read_line(options.secret_file, option="--secret-file")
+    seamless = options.protocol == "seamless"
     try:
         run(
-            port=opening.port,
-            host=opening.host,
+            port=options.port,
+            host=options.host,
             secret=secret,
-            wallet=Wallet(secret, agent=opening.agent) if seamless else None,
-            deduplicate=opening.deduplicate,
+            wallet=Wallet(secret, agent=options.agent) if seamless else None,
+            deduplicate=options.deduplicate,
             on_ready=lambda url: remark(f"the partner listens at {url}; Ctrl-C ends it"),
             on_request=_show_json if as_json else _show,
         )
     except OSError as refusal:
         raise Failed(
-            f"the partner cannot listen on {opening.host}:{opening.port} ({refusal.strerror});"
-            " take another --port, or 0 for any free one"
+            f"the partner cannot listen on {options.host}:{options.port} ({refusal.strerror});"
+            " use another --port, or 0 for any free one"
         ) from None
 
 

@@ -20,15 +20,19 @@ def publish(
     ],
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Tell what the intake would refuse; publish nothing.")
+        bool, typer.Option("--check", help="Only report what the intake would refuse.")
     ] = False,
     from_line: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Go on from this line, as after a break.")
+        int,
+        typer.Option(min=1, metavar="N", help="Start at this line, e.g. after an interruption."),
     ] = 1,
     rate: Annotated[
         float | None,
         typer.Option(
-            parser=per_second, metavar="RATE", help="Most events: 500/s.", show_default="no limit"
+            parser=per_second,
+            metavar="RATE",
+            help="Rate limit, e.g. 500/s.",
+            show_default="no limit",
         ),
     ] = None,
     wait: Annotated[
@@ -36,25 +40,25 @@ def publish(
         typer.Option(
             parser=duration,
             metavar="DURATION",
-            help="Tell what became of them; give up when nothing is applied for so long.",
+            help="Report the outcomes; give up if none is known for this long.",
         ),
     ] = None,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Report a bad line and go on with the next.")
+        bool, typer.Option("--keep-going", help="Report bad lines and publish the others.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put the events of FILE onto the stream, in their order.
+    """Publish the events of FILE to the stream, in order.
 
-    A line that cannot be an event ends the command with exit code 1: the lines before it are on
-    the stream, it and the rest are not. With --keep-going all good lines are published. Lines
-    that carry their own event_id can be published again; they count once.
+    A line that is no event ends the command with exit code 1: the lines before it are on the
+    stream, it and the rest are not. With --keep-going all good lines are published. Lines that have
+    an event_id can be published again; they count once.
     """
     if check:
         validation.check_file(file, from_line=from_line, as_json=as_json)
         return
 
-    way = run.PublishOptions(
+    options = run.PublishOptions(
         from_line, keep_going=keep_going, rate=rate, wait=wait, as_json=as_json
     )
-    run.publish_file(file, way)
+    run.publish_file(file, options)

@@ -1,4 +1,4 @@
-"""Events from a file, a group at a time, and each event's line."""
+"""Reads events from a file, with the line of each."""
 
 import json
 import sys
@@ -25,8 +25,8 @@ class BadLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """An event and the line it stands on."""
+class EventLine:
+    """An event and its line."""
 
     line: int
     event: dict[str, object]
@@ -34,53 +34,53 @@ class Read:
 
 @contextmanager
 def opened(file: Path) -> Iterator[BinaryIO]:
-    """Open *file* (`-`: stdin). Raises WrongUsage when it cannot be read."""
+    """Open *file* (`-`: stdin). Raises WrongUsage if it cannot be read."""
     if str(file) == "-":
         yield sys.stdin.buffer
         return
     try:
-        found = file.open("rb")
+        lines = file.open("rb")
     except OSError as refusal:
         raise WrongUsage(f"{file}: {refusal.strerror}") from None
-    with found:
-        yield found
+    with lines:
+        yield lines
 
 
-def lines_of(lines: BinaryIO, *, from_line: int = 1) -> Iterator[Read | BadLine]:
-    """Each line from *from_line* on that is not empty. Ends behind a line that is too long.
+def lines_of(lines: BinaryIO, *, from_line: int = 1) -> Iterator[EventLine | BadLine]:
+    """Read the lines from *from_line* on, without empty ones.
 
-    Of such a line, the rest would read as further lines.
+    Ends after a line that is too long: its rest would be read as further lines.
     """
     number = 0
-    while read := lines.readline(LINE_BYTES_MAX + 1):
+    while raw := lines.readline(LINE_BYTES_MAX + 1):
         number += 1
-        too_long = len(read) > LINE_BYTES_MAX
-        line = without_byte_order_mark(read) if number == 1 else read
+        too_long = len(raw) > LINE_BYTES_MAX
+        line = without_byte_order_mark(raw) if number == 1 else raw
         if number >= from_line and line.strip():
             event = _event(line)
-            yield BadLine(number, event) if isinstance(event, str) else Read(number, event)
+            yield BadLine(number, event) if isinstance(event, str) else EventLine(number, event)
         if too_long:
             break
 
 
 def _event(line: bytes) -> dict[str, object] | str:
-    """The event on a line, or what is wrong with it."""
+    """Return the event on a line, or what is wrong with it."""
     if len(line) > LINE_BYTES_MAX:
         return f"longer than {LINE_BYTES_MAX:,} bytes; an event has at most {EVENT_BYTES_MAX:,}"
     try:
-        event = json.loads(line.decode())  # of bytes it would guess the encoding
-    except UnicodeDecodeError as flaw:
-        return f"not UTF-8: {flaw.reason} at byte {flaw.start}{_instead(line)}"
-    except ValueError as flaw:
-        return f"not JSON: {flaw}{_instead(line)}"
+        event = json.loads(line.decode())  # json.loads would guess the encoding of bytes
+    except UnicodeDecodeError as error:
+        return f"not UTF-8: {error.reason} at byte {error.start}{_hint(line)}"
+    except ValueError as error:
+        return f"not JSON: {error}{_hint(line)}"
     except RecursionError:
         return "nested too deeply"
     if not isinstance(event, dict):
         return 'not an object; an event is {"event_id": …, "action": …, "data": {…}}'
-    twice = find_duplicate_keys(line)  # of a key that appears twice, a dict keeps the last
-    return duplicate_key_problem(*twice[0]) if twice else event
+    duplicates = find_duplicate_keys(line)  # of duplicate keys, a dict keeps the last
+    return duplicate_key_problem(*duplicates[0]) if duplicates else event
 
 
-def _instead(line: bytes) -> str:
-    found = encoding_problem(line)
-    return f"; {found}" if found else ""
+def _hint(line: bytes) -> str:
+    problem = encoding_problem(line)
+    return f"; {problem}" if problem else ""

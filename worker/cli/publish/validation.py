@@ -14,13 +14,13 @@ from producers.publisher import EventUnsendable
 from producers.publisher.event import prepare
 from worker.cli.errors import Failed
 from worker.cli.output import remark, show_json
-from worker.cli.publish.event_lines import BadLine, Read, lines_of, opened
+from worker.cli.publish.event_lines import BadLine, EventLine, lines_of, opened
 
 
 def check_file(file: Path, *, from_line: int, as_json: bool) -> None:
-    """Tell every line of *file* that the intake would refuse. Raises Failed when there is one.
+    """Report every line of *file* that the intake would refuse. Raises Failed if there is one.
 
-    It needs neither Redis nor PostgreSQL; what only the ticket and the operator can say is not
+    This needs neither Redis nor PostgreSQL; what depends on the ticket or the operator is not
     checked.
     """
     age_max = read_event_age_max()
@@ -29,10 +29,10 @@ def check_file(file: Path, *, from_line: int, as_json: bool) -> None:
     with opened(file) as lines:
         for line in lines_of(lines, from_line=from_line):
             checked += 1
-            wrong = _judged(line, age_max)
-            if wrong is not None:
-                bad.append(wrong)
-                remark(f"line {wrong.line}: {wrong.problem}")
+            bad_line = _check(line, age_max)
+            if bad_line is not None:
+                bad.append(bad_line)
+                remark(f"line {bad_line.line}: {bad_line.problem}")
     if as_json:
         show_json({"checked": checked, "bad_lines": bad})
     else:
@@ -41,22 +41,22 @@ def check_file(file: Path, *, from_line: int, as_json: bool) -> None:
         raise Failed(f"{len(bad):,} lines would be refused; the first is line {bad[0].line}")
 
 
-def _judged(line: Read | BadLine, age_max: timedelta) -> BadLine | None:
+def _check(line: EventLine | BadLine, age_max: timedelta) -> BadLine | None:
     if isinstance(line, BadLine):
         return line
     problem = problem_with(line, now=datetime.now(UTC), age_max=age_max)
     return None if problem is None else BadLine(line.line, problem)
 
 
-def problem_with(line: Read, *, now: datetime, age_max: timedelta) -> str | None:
-    """Why the intake would refuse what `slipway publish` makes of *line*; None: it would not."""
+def problem_with(line: EventLine, *, now: datetime, age_max: timedelta) -> str | None:
+    """Return why the intake would refuse *line* as published. Returns None if it would not."""
     try:
         ready = prepare(line.event, position=0, now=lambda: now)
     except EventUnsendable as refusal:
         return str(refusal).partition(": ")[2] or str(refusal)
-    found = read(Entry(f"{int(now.timestamp() * 1000)}-0", {EVENT_FIELD: ready.line}))
-    if isinstance(found, Unreadable):
-        return found.message
-    if why := publish_age_problem(found.order_time, now=now, age_max=age_max):
+    event = read(Entry(f"{int(now.timestamp() * 1000)}-0", {EVENT_FIELD: ready.line}))
+    if isinstance(event, Unreadable):
+        return event.message
+    if why := publish_age_problem(event.order_time, now=now, age_max=age_max):
         return f"occurred_at {why}"
     return None

@@ -1,4 +1,4 @@
-"""`slipway publishers`: who may publish and ask over HTTP."""
+"""`slipway publishers`: keys for publishing and reading over HTTP."""
 
 from typing import Annotated
 
@@ -8,19 +8,19 @@ from worker.cli.help_pages import command_group
 from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
 from worker.cli.publishers import keys
 
-app = command_group("Keys for the gateway's /events and /tickets.")
+app = command_group("Manage keys for the gateway's /events and /tickets.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The publisher's name.")]
 Operators = Annotated[
     list[str] | None,
     typer.Option(
         "--operator",
         metavar="CODE",
-        help="An operator it may name; again for more.",
+        help="An operator its events may name; may be repeated.",
         show_default="any",
     ),
 ]
-ReadOnly = Annotated[bool, typer.Option("--read-only", help="It may ask, and not publish.")]
+ReadOnly = Annotated[bool, typer.Option("--read-only", help="The key may read, but not publish.")]
 
 
 @app.command(
@@ -36,18 +36,18 @@ def add(
     why: Why = NO_REASON,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. It is shown once; only its hash is kept."""
+    """Make a key. It is shown only once; its hash is stored."""
     who = person_name(by)
     keys.add_key(name, operator or [], read_only=read_only, who=who, why=why, as_json=as_json)
 
 
 @app.command("list", epilog="Example: slipway publishers list --json")
 def show_list(*, as_json: AsJson = False) -> None:
-    """List the publishers, revoked ones too. No key is shown: nobody has them any more."""
+    """List the publishers, including revoked ones. No key is shown: only hashes are stored."""
     keys.show_publishers(as_json=as_json)
 
 
 @app.command("revoke", epilog="Example: slipway publishers revoke odds-backend --why 'key leaked'")
 def revoke(name: Name, *, by: By = None, why: Why = NO_REASON, as_json: AsJson = False) -> None:
-    """Make a publisher's key open nothing any more, at once. Its name stays taken."""
+    """Revoke a publisher's key, with immediate effect. Its name cannot be used again."""
     keys.revoke_key(name, who=person_name(by), why=why, as_json=as_json)

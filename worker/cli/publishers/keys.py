@@ -45,7 +45,7 @@ def add_key(
         )
         return
     if not operators:
-        remark("warning: without --operator this key may name every operator")
+        remark("warning: without --operator this key's events may name any operator")
     typer.echo(f"publisher {name} added")
     typer.echo(f"its key, shown only once: {key}")
 

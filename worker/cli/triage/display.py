@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from models.triage import InvalidPlace, Page
 from worker.cli.errors import WrongUsage
-from worker.cli.output import as_text, plain, remark, show_json, show_table
+from worker.cli.output import as_json_value, as_text, remark, show_json, show_table
 from worker.cli.triage.session import open_session
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def show_text(name: str, text: str) -> None:
 
 def as_object(value: object) -> dict[str, object]:
     """Return a dataclass as a JSON object."""
-    document = plain(value)
+    document = as_json_value(value)
     assert isinstance(document, Mapping), "a dataclass becomes an object"
     return {str(name): inner for name, inner in document.items()}
 

@@ -1,4 +1,4 @@
-"""Runs a rehearsal on an embedded database and shows how it goes."""
+"""Runs the simulation on an embedded database and shows its progress."""
 
 import time
 
@@ -11,11 +11,11 @@ from worker.cli.errors import Failed
 from worker.cli.output import console, show_json, show_table
 from worker.local.servers import embedded_servers
 
-_WORDS_SHOWN_MAX = 10
+_VIOLATIONS_SHOWN_MAX = 10
 
 
-def play(*, lives: int, seed: int, as_json: bool) -> None:
-    """Rehearse, print the report, and fail if a promise was broken."""
+def run_simulation(*, lives: int, seed: int, as_json: bool) -> None:
+    """Run the simulation and print the report. Raises Failed if a promise was broken."""
     with embedded_servers(durable=False) as servers:
         upgrade(servers.database_url)
         engine = open_engine(servers.database_url, application_name="slipway simulate")
@@ -37,7 +37,7 @@ def play(*, lives: int, seed: int, as_json: bool) -> None:
     if report.violations:
         raise Failed(
             "a promise was broken:\n  "
-            + "\n  ".join(report.violations[:_WORDS_SHOWN_MAX])
+            + "\n  ".join(report.violations[:_VIOLATIONS_SHOWN_MAX])
             + f"\nrepeat it with: slipway simulate --lives {BATCH_LIVES}"
             f" --seed {report.failing_seed}"
         )
@@ -48,11 +48,11 @@ def _show(report: RehearsalReport, seconds: float) -> None:
         ("lives", f"{report.lives:,}"),
         *((f"  {kind}", f"{count:,}") for kind, count in sorted(report.kinds.items())),
         ("events published", f"{report.published:,}"),
-        ("calls to the partner", f"{report.calls:,}"),
+        ("requests to the partner", f"{report.calls:,}"),
         ("  repeats among them", f"{report.repeats:,}"),
         ("faults", f"{report.faults:,}"),
         ("rollbacks a moment before closing", f"{report.contested:,}"),
         ("promises broken", f"{len(report.violations):,}"),
-        ("lives a second", f"{report.lives / seconds:,.0f}"),
+        ("lives per second", f"{report.lives / seconds:,.0f}"),
     ]
-    show_table(("what", "how many"), rows)
+    show_table(("what", "number"), rows)
