@@ -1,4 +1,4 @@
-"""Record attempts: one transaction under the tickets' locks (rules 13 to 16).
+"""Record attempts: one transaction under the tickets' locks (rule 13 to rule 16).
 
 The notice is finished, the head moves, the clock is set, the create lane moves and parked events
 are decided, all together. The partner's circuit gets each attempt before it counts.

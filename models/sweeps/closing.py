@@ -50,7 +50,7 @@ def close_due(connection: Connection, *, now: datetime, watermark: datetime, lim
 
     *watermark* is before the oldest unapplied event; it and *now* are times of the database's
     clock, as the due time is. A ticket that is locked, or that cannot be closed, is left for the
-    next round. A seamless wallet gets no notice: its protocol has no such call (contracts 2.2).
+    next round. A seamless wallet gets no notice: its protocol has no such call (contracts 2.0).
     """
     times = {"now": now, "watermark": watermark}
 
