@@ -82,7 +82,7 @@ class OperatorHealth:
 def operator_health(
     connection: Connection, *, now: datetime, code: str | None = None
 ) -> list[OperatorHealth]:
-    """Return the health of all operators by code, or of one. Raises OperatorUnknown."""
+    """Return the health of all operators by code, or of one. Raises OperatorNotFound."""
     rows = connection.execute(
         HEALTH,
         {

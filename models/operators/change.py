@@ -55,7 +55,7 @@ def change_operator(
 
     Delivery uses them within a second. A close delay counts for results that are delivered from now
     on, an agent for calls that are built from now on. Nothing is recorded when nothing differs.
-    Raises OperatorInvalid, OperatorUnknown; then nothing may be committed.
+    Raises OperatorInvalid, OperatorNotFound; then nothing may be committed.
     """
     with rows_within(connection) as session:
         row = _locked(session, code)
@@ -84,7 +84,7 @@ def change_operator(
 def disable_operator(connection: Connection, code: str, *, now: datetime, person: Person) -> bool:
     """Hold the operator's notices, and return whether that changed anything.
 
-    Its events are still applied, and the calls in flight are finished. Raises OperatorUnknown.
+    Its events are still applied, and the calls in flight are finished. Raises OperatorNotFound.
     """
     with rows_within(connection) as session:
         row = _locked(session, code)
@@ -101,7 +101,7 @@ def disable_operator(connection: Connection, code: str, *, now: datetime, person
 def enable_operator(connection: Connection, code: str, *, now: datetime, person: Person) -> bool:
     """Send the operator's notices again, at its rate; return whether that changed anything.
 
-    Raises OperatorUnknown.
+    Raises OperatorNotFound.
     """
     with rows_within(connection) as session:
         row = _locked(session, code)
@@ -116,7 +116,7 @@ def enable_operator(connection: Connection, code: str, *, now: datetime, person:
 
 
 def _locked(session: Session, code: str) -> Operator:
-    """Return the operator's row, locked FOR NO KEY UPDATE. Raises OperatorUnknown."""
+    """Return the operator's row, locked FOR NO KEY UPDATE. Raises OperatorNotFound."""
     query = select(Operator).where(Operator.code == code).with_for_update(key_share=True)
     row = session.exec(query).one_or_none()
     if row is None:

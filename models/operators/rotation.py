@@ -60,7 +60,7 @@ def rotate_secret(
     accepted at once and signs from *switch_at* on. Each operator has two secrets at most: a
     rotation in progress ends with this one, and its outcome is returned. A present secret that no
     key decrypts any more is no obstacle.
-    Raises OperatorInvalid and OperatorUnknown; then nothing may be committed.
+    Raises OperatorInvalid and OperatorNotFound; then nothing may be committed.
     """
     with rows_within(connection) as session:
         row = session.exec(_operators().where(Operator.code == code)).one_or_none()

@@ -128,7 +128,7 @@ def list_undelivered(
 ) -> Page[UndeliveredNotice]:
     """List undelivered notices, the next to be tried first; only those created before *before*.
 
-    *after* is the `next` of the previous page. Raises InvalidPlace, OperatorUnknown.
+    *after* is the `next` of the previous page. Raises InvalidPlace, OperatorNotFound.
     """
     _check_operator(connection, operator)
     due_at, number = None, 0
