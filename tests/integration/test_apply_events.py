@@ -112,15 +112,17 @@ ORDERS = list(permutations([WIN, ROLLBACK, LOST]))
 FULL_STORY = ["ticket_win", "ticket_rollback", "ticket_lost"]
 
 
-@pytest.mark.parametrize("together", [True, False], ids=["one chunk", "one by one"])
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "one by one"])
 def test_win_rollback_lost_ends_lost_in_every_order(harness, records, together):
     """Promise 1: the final state is the same; without numbers pairs may be missing."""
     start = harness.now
     harness.wait(timedelta(hours=1))
     for number, order in enumerate(ORDERS):
-        entries = [harness.event(said, f"T{number}", at=start + at * MINUTE) for said, at in order]
-        for chunk in [entries] if together else [[entry] for entry in entries]:
-            harness.publish(*chunk)
+        entries = [
+            harness.event(action, f"T{number}", at=start + at * MINUTE) for action, at in order
+        ]
+        for batch in [entries] if together else [[entry] for entry in entries]:
+            harness.publish(*batch)
 
         whole = together or order[0] == WIN or order[:2] == (ROLLBACK, WIN)
         assert records.standing(f"T{number}") == "resulted/lost", order
@@ -130,8 +132,8 @@ def test_win_rollback_lost_ends_lost_in_every_order(harness, records, together):
 def test_numbered_events_tell_the_whole_story_in_every_order(harness, records):
     """Rule 9: with `sequence` the times do not matter."""
     for number, order in enumerate(ORDERS):
-        for said, place in order:
-            harness.say(said, f"T{number}", sequence=place, at=harness.now - place * MINUTE)
+        for action, place in order:
+            harness.say(action, f"T{number}", sequence=place, at=harness.now - place * MINUTE)
 
         assert records.standing(f"T{number}") == "resulted/lost", order
         assert records.owed(f"T{number}") == FULL_STORY, order

@@ -65,10 +65,10 @@ def test_all_kinds_of_bad_entries_at_once_leave_their_neighbours_alone(harness, 
     bad = [harness.raw(raw) for raw, _ in BAD.values()]
     good = [harness.event("ticket_win", f"T{number}") for number in range(len(bad))]
 
-    applied = harness.publish(*(one for pair in zip(bad, good, strict=True) for one in pair))
+    applied = harness.publish(*(entry for pair in zip(bad, good, strict=True) for entry in pair))
 
     assert applied.outcomes["ticket_win", "applied"] == len(good)
-    assert [row.entry_id for row in records.rejected()] == sorted(one.id for one in bad)
+    assert [row.entry_id for row in records.rejected()] == sorted(entry.id for entry in bad)
 
 
 def test_the_message_names_the_operator_that_is_missing_and_the_way_out(harness, records):
@@ -89,41 +89,41 @@ def test_an_entry_without_the_field_is_kept_as_it_came(harness, records):
 
 
 def test_poison_is_found_alone_and_its_neighbours_go_through(harness, records, engine):
-    """Rule 21: the chunk is halved until the poison stands alone."""
+    """Rule 21: the batch is halved until the poison is alone."""
     refuse_events(engine)
-    chunk = [harness.event("ticket_win", f"T{n}", event_id=f"good-{n}") for n in range(100)]
-    chunk[61] = harness.event("ticket_win", "T61", event_id="poison")
+    batch = [harness.event("ticket_win", f"T{n}", event_id=f"good-{n}") for n in range(100)]
+    batch[61] = harness.event("ticket_win", "T61", event_id="poison")
 
-    applied = harness.publish(*chunk)
+    applied = harness.publish(*batch)
 
     assert applied.outcomes == {("ticket_win", "applied"): 99, ("unreadable", "rejected"): 1}
     (kept,) = records.rejected()
     assert kept.reason == "poison"
-    assert kept.entry_id == chunk[61].id
-    assert bytes(kept.raw) == chunk[61].fields[b"event"]
+    assert kept.entry_id == batch[61].id
+    assert bytes(kept.raw) == batch[61].fields[b"event"]
     assert "this row breaks the table" in kept.message
 
 
 def test_finding_poison_takes_few_transactions(harness, engine):
     """Each halving is one more try: 2 x log2(500), not 500."""
     refuse_events(engine)
-    chunk = [harness.event("ticket_win", f"T{number}") for number in range(499)]
+    batch = [harness.event("ticket_win", f"T{number}") for number in range(499)]
     tries = Counter[str]()
     event.listen(engine, "begin", lambda _: tries.update(["begun"]))
 
-    harness.publish(harness.event("ticket_win", "BAD", event_id="poison"), *chunk)
+    harness.publish(harness.event("ticket_win", "BAD", event_id="poison"), *batch)
 
     assert tries["begun"] <= 2 * 9 + 2
 
 
 def test_every_poison_of_a_chunk_is_found(harness, records, engine):
     refuse_events(engine)
-    chunk = [
+    batch = [
         harness.event("ticket_win", f"T{n}", event_id=f"{'poison' if n % 3 else 'good'}-{n}")
         for n in range(24)
     ]
 
-    applied = harness.publish(*chunk)
+    applied = harness.publish(*batch)
 
     assert applied.outcomes == {("ticket_win", "applied"): 8, ("unreadable", "rejected"): 16}
     assert {row.reason for row in records.rejected()} == {"poison"}
@@ -132,7 +132,7 @@ def test_every_poison_of_a_chunk_is_found(harness, records, engine):
 def test_poison_beside_other_events_of_its_ticket_takes_none_of_them_along(
     harness, records, engine
 ):
-    """Rule 21: left before right, so the ticket's story stays whole (H45)."""
+    """Rule 21: left before right, so the ticket's history stays whole (H45)."""
     refuse_events(engine)
 
     harness.publish(
@@ -174,7 +174,7 @@ def test_a_split_keeps_the_events_of_a_neighbour_s_ticket_together(harness, reco
 
 
 def test_what_was_handed_out_six_times_is_kept_raw_unread(harness, records):
-    """H46: it takes down whoever reads it."""
+    """H46: it kills its reader."""
     deadly = harness.event("ticket_win", "DEADLY", deliveries=6)
 
     harness.publish(harness.event("ticket_win", "ILL", deliveries=5), deadly)

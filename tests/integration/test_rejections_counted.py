@@ -1,4 +1,4 @@
-"""What is rejected on arrival is counted by its reason and by the door it came through."""
+"""What is rejected on arrival is counted by its reason and by the channel it came through."""
 
 import json
 from collections import Counter
@@ -9,9 +9,9 @@ from tests.support.harness import CLOSE_DELAY, PARKING_WINDOW, SLIP, Harness
 from worker.metrics.intake import REJECTING
 
 
-def through(door: bytes, harness: Harness) -> Entry:
-    """Something unreadable that came through *door*."""
-    return Entry(harness.raw(b"").id, {b"type": door, b"event": b"no json"})
+def through(channel: bytes, harness: Harness) -> Entry:
+    """Something unreadable that came through *channel*."""
+    return Entry(harness.raw(b"").id, {b"type": channel, b"event": b"no json"})
 
 
 def test_each_rejection_is_counted_once_by_reason_and_door(harness: Harness):

@@ -1,7 +1,7 @@
 """Tables of decisions, written by hand: a ticket, an event, and what must come of it.
 
-A row reads `rule | ticket | event | outcome | reason | then | told`: `-` stands for nothing, `then`
-is the ticket afterwards (`=`: as it was, in every field), `told` the notices with their
+A row reads `rule | ticket | event | outcome | reason | then | notices`: `-` means none, `then` is
+the ticket afterwards (`=`: as it was, in every field), `notices` are the new ones with their
 generation. `rule` names the rule, its counterexample or the contract; `machine` a transition.
 """
 
@@ -27,7 +27,7 @@ class Row:
     outcome: str
     reason: str
     then: str
-    told: str
+    notices: str
 
     def __str__(self) -> str:
         """Name the test."""
@@ -54,7 +54,7 @@ def check(row: Row, *, terms: Terms = PAM, sequence: int = 0) -> TicketState:
     decision = decide(state, event(row.event))
 
     assert (decision.outcome, decision.reason or "-") == (row.outcome, row.reason)
-    assert told(state) == row.told
+    assert notices_of(state) == row.notices
     if row.then == "=":
         assert state == before
     else:
@@ -70,8 +70,8 @@ def decided(state: TicketState, one: Event) -> tuple[str, str | None]:
     return decision.outcome.value, None if decision.reason is None else decision.reason.value
 
 
-def told(state: TicketState) -> str:
-    """Write what the ticket's partner is to be told: `rollback/1 lost/2`."""
+def notices_of(state: TicketState) -> str:
+    """Write the ticket's new notices: `rollback/1 lost/2`."""
     notices = [
         f"{notice.action.removeprefix('ticket_')}/{notice.generation}"
         for notice in state.new_notices

@@ -119,7 +119,7 @@ class Life:
 
     ticket: TicketState = field(default_factory=ticket)
     ended: dict[str, Decision] = field(default_factory=dict)  # by event_id; parked ones included
-    story: list[str] = field(default_factory=list)  # what the partner is told: `win rollback lost`
+    sent: list[str] = field(default_factory=list)  # the notices: `win rollback lost`
     parked: list[PendingEvent] = field(default_factory=list)
     arrivals: int = 0
 
@@ -192,7 +192,7 @@ class Life:
 
     def _store(self) -> None:
         state = self.ticket
-        self.story += [notice.action.removeprefix("ticket_") for notice in state.new_notices]
+        self.sent += [notice.action.removeprefix("ticket_") for notice in state.new_notices]
         self.ticket = replace(
             state,
             notices=state.notices + len(state.new_notices),

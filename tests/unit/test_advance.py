@@ -14,12 +14,12 @@ from tests.support.tickets import NOON, WINDOW, Life, at, event, standing, ticke
 
 
 def arrived(order: str) -> Life:
-    """Return what became of a ticket when events arrived one by one."""
+    """Return how a ticket ended when events arrived one by one."""
     return Life().arrive_one_by_one(*order.split(" | "))
 
 
-def told(life: Life) -> str:
-    return " ".join(life.story)
+def notices(life: Life) -> str:
+    return " ".join(life.sent)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_no_order_ends_the_ticket_wrongly(order, ends, partner):
     life = arrived(order)
 
     assert standing(life.ticket) == ends
-    assert told(life) == partner
+    assert notices(life) == partner
 
 
 SIX_ORDERS = [
@@ -66,21 +66,21 @@ SIX_ORDERS = [
 
 @pytest.mark.parametrize(("order", "partner"), SIX_ORDERS)
 def test_the_six_orders_end_alike(order, partner):
-    """Protocol.md 3.7: one state, and a legal story that may lack a (result, rollback) pair."""
+    """Promise 2: one state, and a legal sequence that may lack a (result, rollback) pair."""
     life = arrived(order)
 
     assert standing(life.ticket) == "lost@3"
-    assert told(life) == partner
+    assert notices(life) == partner
     assert life.parked == []
 
 
 @pytest.mark.parametrize(("order", "_"), SIX_ORDERS)
 def test_the_six_orders_in_one_chunk_tell_the_whole_story(order, _):
-    """Rule 5: a chunk is decided together, oldest first."""
+    """Rule 5: a batch is decided together, oldest first."""
     life = Life().arrive(*order.split(" | "))
 
     assert standing(life.ticket) == "lost@3"
-    assert told(life) == "win rollback lost"
+    assert notices(life) == "win rollback lost"
 
 
 @pytest.mark.parametrize("order", list(permutations(["win#1@1", "rollback#2@2", "lost#3@3"])))
@@ -89,7 +89,7 @@ def test_the_six_orders_with_numbers_tell_the_whole_story(order):
     life = Life().arrive_one_by_one(*order)
 
     assert standing(life.ticket) == "lost@3"
-    assert told(life) == "win rollback lost"
+    assert notices(life) == "win rollback lost"
     assert life.ticket.sequence == 3
     assert life.parked == []
 
@@ -100,7 +100,7 @@ def test_numbers_need_no_clock(order):
     life = Life().arrive_one_by_one(*order)
 
     assert life.ticket.result == "lost"
-    assert told(life) == "win rollback lost"
+    assert notices(life) == "win rollback lost"
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,13 @@ def test_at_equal_times_arrival_decides_and_what_fits_is_applied(order, ends, pa
     life = arrived(order)
 
     assert standing(life.ticket) == ends
-    assert told(life) == partner
+    assert notices(life) == partner
 
 
 def test_at_equal_times_the_place_in_the_chunk_decides():
     life = Life().arrive("win@1", "rollback@1", "lost@1")
 
-    assert told(life) == "win rollback lost"
+    assert notices(life) == "win rollback lost"
 
 
 def test_what_the_database_returns_in_any_order_is_decided_in_the_order_of_arrival():
@@ -159,7 +159,7 @@ def test_a_time_in_the_future_does_not_freeze_the_ticket():
     life = Life().arrive_one_by_one(won, rolled_back)
 
     assert won.order_time == NOON
-    assert told(life) == "win rollback"
+    assert notices(life) == "win rollback"
 
 
 def test_without_a_stamp_the_order_is_the_arrival():
@@ -171,7 +171,7 @@ def test_without_a_stamp_the_order_is_the_arrival():
     )
 
     assert standing(life.ticket) == "lost@2"
-    assert told(life) == "win rollback lost"
+    assert notices(life) == "win rollback lost"
     assert all(event_id.startswith("stream:") for event_id in life.ended)
 
 
@@ -229,7 +229,7 @@ def test_what_was_parked_and_what_has_just_come_are_decided_together():
     life = arrived("lost@4 | win@5").arrive("rollback@6", "rollback@4")
 
     assert standing(life.ticket) == "open@6"
-    assert told(life) == "lost rollback win rollback"
+    assert notices(life) == "lost rollback win rollback"
     assert life.parked == []
 
 
@@ -241,7 +241,7 @@ def test_each_event_that_ends_names_the_status_before_and_after():
 
     decided = advance(state, waiting, now=at(3), window=WINDOW, was_new=False)
 
-    assert [(one.before, one.after) for one in decided] == [
+    assert [(end.before, end.after) for end in decided] == [
         ("open", "resulted/won"),
         ("resulted/won", "open"),
         ("open", "resulted/lost"),

@@ -18,16 +18,16 @@ RESULT = {"win": "won", "lost": "lost"}
 
 
 def sets(size: int) -> Iterator[tuple[str, ...]]:
-    """Yield every list of *size* statements, in their true order."""
+    """Yield every list of *size* notations, in their true order."""
     for words in product(WORDS, repeat=size):
         yield tuple(f"{word}@{second}" for second, word in enumerate(words, 1))
 
 
-def truth(statements: Sequence[str]) -> set[str]:
+def truth(notations: Sequence[str]) -> set[str]:
     """Return what a ticket may rightly end as: one word, or two where they contradict."""
     ends: set[str] = set()
-    for statement in statements:
-        word = statement.partition("@")[0]
+    for notation in notations:
+        word = notation.partition("@")[0]
         if word == "rollback":
             ends = set()
         elif word.endswith("*"):
@@ -37,17 +37,17 @@ def truth(statements: Sequence[str]) -> set[str]:
     return ends or {"open"}
 
 
-def is_legal(story: list[str]) -> bool:
+def is_legal(sent: list[str]) -> bool:
     """Results and rollbacks take turns, beginning with a result."""
-    return all((word == "rollback") == (place % 2 == 1) for place, word in enumerate(story))
+    return all((word == "rollback") == (place % 2 == 1) for place, word in enumerate(sent))
 
 
-def ends_as(story: list[str]) -> str:
-    return "open" if not story or story[-1] == "rollback" else RESULT[story[-1]]
+def ends_as(sent: list[str]) -> str:
+    return "open" if not sent or sent[-1] == "rollback" else RESULT[sent[-1]]
 
 
 def lived(order: Sequence[str], *, chunks: Sequence[int] = ()) -> Life:
-    """Let the statements arrive one by one, or in chunks of these sizes; then end all windows."""
+    """Let the notations arrive one by one, or in chunks of these sizes; then end all windows."""
     life = Life().arrive("open@0")
     rest = list(order)
     for size in chunks or [1] * len(rest):
@@ -65,32 +65,32 @@ def end(life: Life) -> str:
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_every_order_of_a_lawful_set_ends_in_the_one_right_state(size):
     """Promise 1, exhaustively: all sets, all orders."""
-    for statements in sets(size):
-        right = truth(statements)
+    for notations in sets(size):
+        right = truth(notations)
         if len(right) > 1:
             continue
-        for order in permutations(statements):
+        for order in permutations(notations):
             life = lived(order)
 
             assert {end(life)} == right, f"{' | '.join(order)} should end {right}"
-            assert is_legal(life.story), f"{' | '.join(order)} told {life.story}"
-            assert ends_as(life.story) == end(life)
-            assert life.parked == [], "nothing is parked for ever"
+            assert is_legal(life.sent), f"{' | '.join(order)} sent {life.sent}"
+            assert ends_as(life.sent) == end(life)
+            assert life.parked == [], "nothing is parked indefinitely"
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_a_contradiction_never_ends_in_silence(size):
-    """Promise 1 and H23: the first applied stands, and the other is rejected and shown."""
-    for statements in sets(size):
-        if len(truth(statements)) == 1:
+    """Promise 1 and H23: the first applied stays in force, and the other is rejected and shown."""
+    for notations in sets(size):
+        if len(truth(notations)) == 1:
             continue
-        for order in permutations(statements):
+        for order in permutations(notations):
             life = lived(order)
 
-            shown = {life.outcome(one)[0] for one in statements}
+            shown = {life.outcome(notation)[0] for notation in notations}
             assert shown & {"rejected", "superseded"}, f"{' | '.join(order)} ended in silence"
-            assert end(life) in truth(statements)
-            assert is_legal(life.story)
+            assert end(life) in truth(notations)
+            assert is_legal(life.sent)
 
 
 @pytest.mark.parametrize("words", list(product(("win", "rollback", "lost"), repeat=3)))
@@ -102,17 +102,19 @@ def test_numbered_statements_tell_one_story_in_any_order(words):
     for order in permutations(numbered):
         life = lived(order)
 
-        assert life.story == in_order.story
+        assert life.sent == in_order.sent
         assert end(life) == end(in_order)
 
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> tuple[list[str], list[int]]:
-    """Draw a lawful set of up to 8 statements, some repeated under new ids, in any chunks."""
+    """Draw a lawful set of up to 8 notations, some repeated under new ids, in any chunks."""
     words = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6))
-    statements = [f"{word}@{second}" for second, word in enumerate(words, 1)]
-    again = draw(st.lists(st.sampled_from(statements), max_size=2, unique=True))
-    order = draw(st.permutations([*statements, *(one.replace("@", "'@") for one in again)]))
+    notations = [f"{word}@{second}" for second, word in enumerate(words, 1)]
+    again = draw(st.lists(st.sampled_from(notations), max_size=2, unique=True))
+    order = draw(
+        st.permutations([*notations, *(notation.replace("@", "'@") for notation in again)])
+    )
     chunks: list[int] = []
     while (left := len(order) - sum(chunks)) > 0:
         chunks.append(draw(st.integers(1, left)))
@@ -122,12 +124,12 @@ def arrivals(draw: st.DrawFn) -> tuple[list[str], list[int]]:
 @given(arrivals())
 def test_repeats_and_chunks_change_nothing_about_the_end(drawn):
     order, chunks = drawn
-    in_true_order = sorted(order, key=lambda one: int(one.partition("@")[2]))
-    right = truth([one.replace("'", "") for one in in_true_order])
+    in_true_order = sorted(order, key=lambda notation: int(notation.partition("@")[2]))
+    right = truth([notation.replace("'", "") for notation in in_true_order])
 
     life = lived(order, chunks=chunks)
 
     assert end(life) in right
-    assert is_legal(life.story)
-    assert ends_as(life.story) == end(life)
+    assert is_legal(life.sent)
+    assert ends_as(life.sent) == end(life)
     assert life.parked == []

@@ -12,27 +12,27 @@ def test_a_number_waits_for_those_before_it():
 
     life.arrive("win#1@1")
 
-    assert life.story == ["win", "rollback", "lost"]
+    assert life.sent == ["win", "rollback", "lost"]
 
 
 def test_a_window_that_ends_gives_the_gap_up_and_the_parked_numbers_follow_in_order():
     life = Life().arrive_one_by_one("win#1@1", "lost#4@4", "rollback#3@30")
-    assert life.story == ["win"]
+    assert life.sent == ["win"]
 
     life.end_windows(now=4 + QUARTER)
 
-    assert life.story == ["win", "rollback", "lost"]
+    assert life.sent == ["win", "rollback", "lost"]
     assert life.ticket.sequence == 4
     assert life.parked == []
 
 
 def test_what_follows_a_gap_that_was_given_up_is_decided_with_it():
-    """Rule 5: whoever changes a ticket decides what waits for it, its window ended or not."""
+    """Rule 5: each change of a ticket decides its parked events, their window ended or not."""
     life = Life().arrive_one_by_one("win#1@1", "rollback#3@3", "lost#4@300", "refund@301")
 
     life.end_windows(now=3 + QUARTER)
 
-    assert life.story == ["win", "rollback", "lost"]
+    assert life.sent == ["win", "rollback", "lost"]
     assert life.outcome("refund@301")[0] == "parked"
 
 
@@ -59,7 +59,7 @@ def test_a_misfit_in_its_turn_is_refused_at_once_and_its_number_used():
     assert life.ended["rollback#1@1"].message == (
         "number 1 is ticket_rollback, which a ticket that is open cannot take"
     )
-    assert life.story == ["win"]
+    assert life.sent == ["win"]
 
 
 def test_a_number_whose_ticket_never_came_ends_with_its_window():
@@ -77,11 +77,11 @@ def test_a_number_whose_ticket_never_came_ends_with_its_window():
 def test_numbers_beyond_an_unended_window_go_on_waiting():
     life = Life().arrive_one_by_one("win#2@1", "rollback#5@30").end_windows(now=1 + QUARTER)
 
-    assert life.story == ["win"]
+    assert life.sent == ["win"]
     assert life.outcome("rollback#5@30") == ("parked", "waits_for_number")
 
     life.end_windows(now=30 + QUARTER)
-    assert life.story == ["win", "rollback"]
+    assert life.sent == ["win", "rollback"]
 
 
 def test_no_gap_is_given_up_while_the_ticket_is_new():

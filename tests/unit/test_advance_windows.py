@@ -14,7 +14,7 @@ def announced() -> Life:
 
 
 def until(life: Life) -> dict[str, object]:
-    return {one.event.event_id: one.park_until for one in life.parked}
+    return {pending.event.event_id: pending.park_until for pending in life.parked}
 
 
 def test_an_event_for_an_unknown_ticket_waits_on_its_row():
@@ -63,7 +63,7 @@ def test_at_the_end_of_its_window_an_event_is_decided_once_more():
 
 def test_a_window_that_ends_says_what_was_waited_for_and_what_stands():
     """H23: both orders of a contradiction leave a rejected event that names the other."""
-    for order, stands, loser in (
+    for order, current, loser in (
         (("win@1", "lost@2"), "resulted/won of 2026-11-20T12:00:01Z", "lost@2"),
         (("lost@2", "win'@3"), "resulted/lost of 2026-11-20T12:00:02Z", "win'@3"),
     ):
@@ -73,7 +73,7 @@ def test_a_window_that_ends_says_what_was_waited_for_and_what_stands():
         message = life.ended[loser].message
         assert message is not None
         assert message.startswith("waited for as long as the parking window lasts; the ticket ")
-        assert f"(current result: {stands})" in message
+        assert f"(current result: {current})" in message
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_no_window_ends_before_the_watermark_has_passed_it():
 
     life.arrive("win@4")
     assert standing(life.ticket) == "open@5"
-    assert life.story == ["win", "rollback"]
+    assert life.sent == ["win", "rollback"]
 
 
 def test_windows_end_in_the_order_of_their_times():
@@ -153,14 +153,14 @@ def test_windows_end_in_the_order_of_their_times():
 
 
 def test_everything_that_waits_ends_with_its_window():
-    """Nothing is parked for ever, or its ticket would never close (rule 17)."""
+    """Nothing is parked indefinitely, or its ticket would never close (rule 17)."""
     life = announced().arrive_one_by_one("win@1", "rollback#5@2", "paid@3", "update#9@4")
     assert life.ticket.parked == 4
 
     life.end_windows(now=4 + QUARTER)
 
     assert life.parked == []
-    assert {life.outcome(one)[1] for one in life.ended} == {"window_ended"}
+    assert {life.outcome(event_id)[1] for event_id in life.ended} == {"window_ended"}
 
 
 # --- at most 32 (rule 7, H22) -------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_who_came_last_is_turned_away_whatever_its_time():
 def test_an_event_that_fits_is_taken_though_the_place_is_full():
     life = crowded().arrive("rollback@35")
 
-    assert life.story == ["rollback"]
+    assert life.sent == ["rollback"]
     assert life.outcome("lost@2") == ("superseded", "older_differs")
     assert life.ticket.parked == 0
 

@@ -65,7 +65,7 @@ def test_a_doubt_is_noted_even_when_the_ticket_was_discarded_meanwhile():
     life.refuse(Action.CREATE, in_doubt=True)
 
     assert life.ticket.in_doubt
-    assert life.story == ["create", "discard"]
+    assert life.sent == ["create", "discard"]
 
 
 # --- who changes a ticket decides what waits for it (rule 5, H18) --------------------------------
@@ -79,7 +79,7 @@ def test_a_win_that_waited_for_the_partner_is_applied_with_its_answer():
     life.take(Action.CREATE)
 
     assert standing(life.ticket) == "won@1"
-    assert life.story == ["create", "win"]
+    assert life.sent == ["create", "win"]
 
 
 def test_a_whole_story_that_waited_is_told_in_order():
@@ -87,7 +87,7 @@ def test_a_whole_story_that_waited_is_told_in_order():
 
     life.take(Action.CREATE)
 
-    assert life.story == ["create", "win", "rollback", "lost"]
+    assert life.sent == ["create", "win", "rollback", "lost"]
 
 
 def test_what_waited_for_a_ticket_that_was_refused_is_rejected_with_the_reason():
@@ -100,7 +100,7 @@ def test_what_waited_for_a_ticket_that_was_refused_is_rejected_with_the_reason()
     assert life.ended["win@1"].message == (
         "the ticket was cancelled by ticket_create: the partner said no"
     )
-    assert life.story == ["create", "discard"]
+    assert life.sent == ["create", "discard"]
     assert life.ticket.parked == 0
 
 
@@ -111,7 +111,7 @@ def test_a_win_waits_through_the_reserve_until_the_player_has_paid():
     life.arrive("paid@1")
 
     assert standing(life.ticket) == "won@2"
-    assert life.story == ["reserve", "win"]
+    assert life.sent == ["reserve", "win"]
 
 
 def test_a_payment_that_overtakes_the_partner_s_answer_waits_for_it():
@@ -130,7 +130,7 @@ def test_a_result_that_overtakes_its_create_leaves_the_create_refused():
     life = Life().arrive_one_by_one("win@2", "create@1")
 
     assert life.outcome("create@1") == ("rejected", "already_known")
-    assert life.story == ["win"]
+    assert life.sent == ["win"]
 
 
 def test_a_late_open_behind_a_result_is_harmless():
@@ -146,7 +146,7 @@ def test_a_discard_before_its_create_leaves_a_tombstone():
     life = Life().arrive_one_by_one("discard@1", "create@2")
 
     assert life.ticket.status is Status.CANCELLED
-    assert life.story == ["discard"]
+    assert life.sent == ["discard"]
     assert life.outcome("create@2") == ("rejected", "ticket_cancelled")
 
 
@@ -163,12 +163,12 @@ def test_a_discard_while_the_create_is_on_its_way_wins_over_its_success():
     life = Life().arrive_one_by_one("create@0", "discard@1").take(Action.CREATE)
 
     assert life.ticket.status is Status.CANCELLED
-    assert life.story == ["create", "discard"]
+    assert life.sent == ["create", "discard"]
 
 
 def test_a_second_create_is_refused_and_never_sent():
     """H24, rule 10: at most once."""
     life = Life().arrive_one_by_one("create@0", "create'@1")
 
-    assert life.story == ["create"]
+    assert life.sent == ["create"]
     assert life.outcome("create'@1") == ("rejected", "already_known")

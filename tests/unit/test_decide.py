@@ -112,12 +112,12 @@ EVERYTHING = [
     *("win@0", "lost@0", "rollback@0"),  # the standing result again, and older ones, too
 ]
 CLOSED = "".join(
-    f" rule 7 | closed@1 | {one} | rejected | ticket_closed | = | -\n" for one in EVERYTHING
+    f" rule 7 | closed@1 | {action} | rejected | ticket_closed | = | -\n" for action in EVERYTHING
 )
 CANCELLED = "".join(
-    f" rule 7, H29 | cancelled | {one} | rejected | ticket_cancelled | = | -\n"
-    for one in EVERYTHING
-    if one != "discard@2"
+    f" rule 7, H29 | cancelled | {action} | rejected | ticket_cancelled | = | -\n"
+    for action in EVERYTHING
+    if action != "discard@2"
 )
 DISCARDED_AGAIN = """
  machine  | cancelled | discard@2 | confirmed | already_cancelled | = | -
@@ -133,13 +133,13 @@ def test_a_timely_event_does_what_the_state_table_says(row):
 @pytest.mark.parametrize("action", INBOUND)
 def test_the_table_asks_every_status(action):
     word = action.removeprefix("ticket_")
-    asked = {row.ticket.partition("@")[0] for row in TABLE if row.event.startswith(word)}
+    statuses = {row.ticket.partition("@")[0] for row in TABLE if row.event.startswith(word)}
 
-    assert {"absent", "new", "reserved", "open", "won", "closed", "cancelled"} <= asked
+    assert {"absent", "new", "reserved", "open", "won", "closed", "cancelled"} <= statuses
 
 
 @pytest.mark.parametrize("status", ["open", "reserved", "won@1", "lost@1"])
-def test_a_late_create_is_told_how_to_prevent_it(status):
+def test_a_late_create_names_its_remedy(status):
     """H28: who publishes create or reserve sets `announces_tickets`."""
     decision = decide(ticket(status), event("create@2"))
 
@@ -160,7 +160,7 @@ def test_a_result_for_a_cancelled_ticket_is_told_who_cancelled_it():
     assert decision.message == ("the ticket was cancelled by ticket_discard discard@1: player left")
 
 
-def test_a_rollback_after_closing_is_refused_with_the_standing_result():
+def test_a_rollback_after_closing_is_refused_with_the_current_result():
     decision = decide(ticket("closed@1"), event("rollback@2"))
 
     assert decision.message == "the ticket is closed (won); that is final"
@@ -179,7 +179,7 @@ def test_what_waits_says_for_what():
 
 
 def test_a_tombstone_refuses_the_create_that_comes_after_it():
-    """Rule 11, H30: `discard@1 | create@2` ends cancelled, and the partner is told to discard."""
+    """Rule 11, H30: `discard@1 | create@2` ends cancelled, and the partner is sent a discard."""
     state = ticket()
     decide(state, event("discard@1"))
 

@@ -8,7 +8,7 @@ import pytest
 from models.lifecycle.decide import decide
 from models.lifecycle.ticket import TicketState
 from models.vocabulary import Action, Status
-from tests.support.decisions import check, decided, rows, told
+from tests.support.decisions import check, decided, notices_of, rows
 from tests.support.tickets import ANNOUNCING, MONEY, PAM, ROUND, SEAMLESS, at, event, ticket
 
 ANNOUNCED = rows("""
@@ -254,7 +254,7 @@ def test_an_older_update_does_not_overwrite_a_newer_one():
 
     assert decided(state, event("update@3")) == ("applied", None)
     assert decided(state, event("update@2")) == ("superseded", "older_update")
-    assert told(state) == "update/1"
+    assert notices_of(state) == "update/1"
 
 
 def test_an_update_of_the_same_moment_or_later_is_told():
@@ -262,7 +262,7 @@ def test_an_update_of_the_same_moment_or_later_is_told():
     for notation in ("update@3", "update'@3", "update@4"):
         assert decided(state, event(notation)) == ("applied", None)
 
-    assert told(state) == "update/1 update/2 update/3"
+    assert notices_of(state) == "update/1 update/2 update/3"
 
 
 def test_an_update_older_than_the_slip_it_amends_is_superseded():

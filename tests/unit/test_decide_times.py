@@ -128,7 +128,7 @@ def test_an_amount_given_as_null_is_one_not_given():
 
 
 def test_the_time_in_force_only_grows():
-    """Rule 4, for a numbered story whose clock runs backwards."""
+    """Rule 4, for numbered events whose clock runs backwards."""
     state = ticket("open")
     for notation in ("win#1@9", "rollback#2@7", "lost#3@5"):
         decide(state, event(notation))

@@ -51,10 +51,10 @@ DOUBTFUL = [
 
 
 @pytest.mark.parametrize(
-    ("said", "doubt"), DOUBTFUL, ids=lambda value: value if isinstance(value, str) else ""
+    ("published", "doubt"), DOUBTFUL, ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_what_can_be_corrected_is_applied_with_a_doubt(said, doubt):
-    decision = decided(said)
+def test_what_can_be_corrected_is_applied_with_a_doubt(published, doubt):
+    decision = decided(published)
 
     assert decision == ("applied", None, f"doubtful: {doubt}")
 
@@ -79,7 +79,7 @@ def test_a_doubtful_bet_opens_its_ticket_and_is_noted(facts, doubt):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "published",
     [
         settled(),
         settled(won=False),
@@ -95,8 +95,8 @@ def test_a_doubtful_bet_opens_its_ticket_and_is_noted(facts, doubt):
     ],
 )
 @pytest.mark.parametrize("terms", [PAM, SEAMLESS])
-def test_what_agrees_with_itself_is_applied_without_a_word(said, terms):
-    decision = decided(said, terms, standing="open")
+def test_what_agrees_with_itself_is_applied_without_a_word(published, terms):
+    decision = decided(published, terms, standing="open")
 
     assert decision.outcome == "applied"
     assert "doubtful" not in (decision.message or "")
@@ -113,7 +113,7 @@ def test_so_is_a_bet(terms, facts):
 
 
 @pytest.mark.parametrize(
-    ("said", "doubt"),
+    ("published", "doubt"),
     [
         (event("win@1", price=300, net_payout=900), "price is 300, but the ticket was opened with"),
         (
@@ -134,9 +134,9 @@ def test_so_is_a_bet(terms, facts):
         ),
     ],
 )
-def test_what_a_wallet_is_not_told_is_a_doubt(said, doubt):
-    """It is told the round as it was opened, whatever a later event says of it."""
-    decision = decided(said, SEAMLESS)
+def test_what_a_wallet_is_not_sent_is_a_doubt(published, doubt):
+    """It is sent the round as it was opened, whatever a later event says about it."""
+    decision = decided(published, SEAMLESS)
 
     assert decision.outcome == "applied"
     assert f"doubtful: {doubt}" in (decision.message or "")
@@ -152,7 +152,7 @@ def test_a_doubt_stands_behind_what_else_is_said():
 
 
 @pytest.mark.parametrize(
-    ("said", "problem"),
+    ("published", "problem"),
     [
         (settled(amount=0), "won, but the payout is 0"),
         (event("win@1", net_payout=0), "won, but the payout is 0"),
@@ -168,10 +168,10 @@ def test_a_doubt_stands_behind_what_else_is_said():
         ),
         *(
             (
-                event(said, player_id="other"),
+                event(published, player_id="other"),
                 "it is for another player than the ticket was opened for",
             )
-            for said in ("win@1", "lost@1", "void@1", "refund@1", "open@1")
+            for published in ("win@1", "lost@1", "void@1", "refund@1", "open@1")
         ),
         (settled(won=False, amount=2400), "the amount is 2400, but no line has won"),
         (settled(user_id="52530"), "it is for another player than the ticket was opened for"),
@@ -181,10 +181,10 @@ def test_a_doubt_stands_behind_what_else_is_said():
         ),
     ],
 )
-def test_a_wallet_takes_nothing_back_so_that_a_contradiction_is_refused(said, problem):
+def test_a_wallet_takes_nothing_back_so_that_a_contradiction_is_refused(published, problem):
     state = ticket("open", SEAMLESS)
 
-    assert decide(state, said) == ("rejected", "contradictory", problem)
+    assert decide(state, published) == ("rejected", "contradictory", problem)
     assert state.status is Status.OPEN
     assert decide(state, settled()).outcome == "applied"
 
@@ -237,5 +237,5 @@ ANY = st.recursive(
 def test_whatever_stands_where_a_lottery_message_does_is_no_mistake_of_ours(kind, notation, facts):
     """A plain event may have a field of that name."""
     for terms in (PAM, SEAMLESS):
-        said = event(notation, lottery={**facts, "type": kind}, net_payout=1)
-        assert decided(said, terms).outcome in ("applied", "rejected")
+        published = event(notation, lottery={**facts, "type": kind}, net_payout=1)
+        assert decided(published, terms).outcome in ("applied", "rejected")

@@ -48,35 +48,37 @@ TRIGGERS = (*(action.value for action in INBOUND), *OWN)
 
 
 @dataclass
-class Slip:
+class Model:
     """What the machine needs of a model."""
 
     status: Status
     result: Result
 
 
-def send(trigger: str, slip: Slip) -> None:
-    TicketLifecycle(model=slip, state_field="status").send(trigger)
+def send(trigger: str, model: Model) -> None:
+    TicketLifecycle(model=model, state_field="status").send(trigger)
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
 @pytest.mark.parametrize("status", list(Status))
-def test_machine_and_table_make_the_same_move_or_none(status, trigger):
+def test_machine_and_table_make_the_same_transition_or_none(status, trigger):
     """Every (status, result, trigger)."""
     for result in Result:
-        slip = Slip(status, result)
+        model = Model(status, result)
         end = EXPECTED.get((status, trigger))
 
         if end is None:
             assert next_state(status, result, Trigger(trigger)) is None
             with pytest.raises(TransitionNotAllowed):
-                send(trigger, slip)
-            assert slip == Slip(status, result), "a refused move leaves the ticket as it was"
+                send(trigger, model)
+            assert model == Model(status, result), (
+                "a refused transition leaves the ticket as it was"
+            )
         else:
             expected = (end, NAMED_RESULT.get(trigger, result))
             assert next_state(status, result, Trigger(trigger)) == expected
-            send(trigger, slip)
-            assert (slip.status, slip.result) == expected
+            send(trigger, model)
+            assert (model.status, model.result) == expected
 
 
 def test_the_table_is_the_one_written_by_hand():
@@ -93,28 +95,28 @@ def test_every_trigger_of_the_machine_is_tested_here():
 
 @pytest.mark.parametrize("word", ["ticket_closed", "ticket_lose", "TICKET_WIN", "", "__initial__"])
 @pytest.mark.parametrize("status", list(Status))
-def test_a_word_the_machine_does_not_know_moves_nothing(status, word):
-    """`ticket_closed` is what the partner is told; nobody can say it to us."""
-    slip = Slip(status, Result.PENDING)
+def test_a_word_the_machine_does_not_know_changes_nothing(status, word):
+    """`ticket_closed` is what the partner is sent; no publisher can send it to us."""
+    model = Model(status, Result.PENDING)
 
     with pytest.raises(ValueError, match="is not a valid Trigger"):
         Trigger(word)
     with pytest.raises(TransitionNotAllowed):
-        send(word, slip)
-    assert slip == Slip(status, Result.PENDING)
+        send(word, model)
+    assert model == Model(status, Result.PENDING)
 
 
 def test_nothing_leads_out_of_closed_and_cancelled():
     assert {start for start, _ in TRANSITIONS} & {Status.CLOSED, Status.CANCELLED} == set()
 
 
-def test_a_slip_begins_absent():
-    slip = Slip(status=None, result=Result.PENDING)  # type: ignore[arg-type]  # not begun yet
+def test_a_ticket_begins_absent():
+    model = Model(status=None, result=Result.PENDING)  # type: ignore[arg-type]  # not begun yet
 
-    TicketLifecycle(model=slip, state_field="status")
+    TicketLifecycle(model=model, state_field="status")
 
-    assert slip.status == Status.ABSENT
+    assert model.status == Status.ABSENT
 
 
-def test_whatever_the_outside_may_say_has_its_word():
+def test_every_action_but_closed_comes_from_outside():
     assert set(INBOUND) == set(Action) - {Action.CLOSED}
