@@ -81,16 +81,19 @@ RATES: Final = (
     ("events applied a second, one intake", "Slipway, intakes 1, events/s"),
     ("notices delivered and recorded a second, one deliverer", DELIVERY),
     ("tickets closed a second, one sweep", SWEEP),
-    ("whole lives a second (won, told, closed, told), two intakes and deliverers, a sweep", LIVES),
+    (
+        "whole lives a second (won, closed, both notified), two intakes and deliverers, a sweep",
+        LIVES,
+    ),
 )
 OTHERS: Final = (
     ("from XADD to the partner, 500 events a second, 99 %",
      "latency at 500 events/s, p99, ms", "ms"),
-    ("a draw of N tickets at once: told a second",
+    ("a draw of N tickets at once: tickets notified a second",
      "draw of N, all notices delivered, tickets/s", ""),
-    ("the same N close at once: told a second",
+    ("the same N close at once: tickets notified a second",
      "close wave of N, all notices delivered, tickets/s", ""),
-    ("a deliverer's look for due notices, with N held back", "claim, N held back, ms", "ms"),
+    ("a deliverer's claim of due notices, with N held back", "claim, N held back, ms", "ms"),
     ("PostgreSQL, a ticket that waits for its closing, indexes included",
      "PostgreSQL, bytes per pending ticket, N pending, all", "bytes"),
     ("Redis, a ticket that waits for its closing",

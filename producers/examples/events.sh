@@ -1,8 +1,8 @@
 #!/bin/sh
-# Two events, one a line: a ticket is opened, and won a moment later.    ./events.sh > events.ndjson
+# Prints two events, one per line: a ticket is opened, then won.    ./events.sh > events.ndjson
 #
-# Each call invents a ticket of its own, just now. Keep what it prints: the repeat of a publication
-# is the same bytes again, with the same event_id and occurred_at.
+# Each call makes up a new ticket. Save the output: to publish again, send the same bytes with the
+# same event_id and occurred_at.
 set -eu
 operator=${1:-acme}
 ticket=T$(date +%s)-$$

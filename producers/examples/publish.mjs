@@ -1,18 +1,18 @@
-// Events onto the stream, one a line: node publish.mjs < events.ndjson    (npm install ioredis)
+// Publishes events, one per line: node publish.mjs < events.ndjson    (npm install ioredis)
 //
-// A line is sent as it stands, so its event_id and occurred_at are the same in every try. When it
-// fails, send the same lines again: those that are on the stream already count once.
+// Lines are sent unchanged, so event_id and occurred_at are the same in every try. If it fails,
+// send the same lines again: those that are on the stream already count once.
 import { createInterface } from "node:readline";
 import { Redis } from "ioredis";
 
-const GROUP = 500; // one round trip; on the stream together and in order, or not at all
+const GROUP = 500; // per round trip: added together and in order, or not at all
 const redis = new Redis(process.env.SLIPWAY_REDIS_URL, { maxRetriesPerRequest: 3 });
-redis.on("error", () => {}); // what matters is told by the promise that fails
+redis.on("error", () => {}); // errors that matter reject a promise below
 
 async function publish(lines) {
   const group = redis.multi();
   for (const line of lines) group.xadd("ticket-events", "*", "event", line);
-  for (const [refusal] of await group.exec()) if (refusal) throw refusal;
+  for (const [error] of await group.exec()) if (error) throw error;
   return lines.length;
 }
 
@@ -27,8 +27,8 @@ try {
     }
   }
   if (group.length) published += await publish(group);
-} catch (refusal) {
-  console.error(`not on the stream: ${refusal.message}; send the same again`);
+} catch (error) {
+  console.error(`not on the stream: ${error.message}; send the same again`);
   process.exitCode = 1;
 } finally {
   redis.disconnect();

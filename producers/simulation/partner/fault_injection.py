@@ -24,7 +24,7 @@ EMPTY_OK = response_head(HTTPStatus.OK, length=0)
 
 
 class RecordResponse(Protocol):
-    """Records what is about to be sent, so that whoever sees a response finds it recorded."""
+    """Records what is about to be sent, so that a client that sees a response finds it recorded."""
 
     def __call__(self, *, take: bool, status: int | None = None) -> None:
         """*take*: the partner acts on the notice. *status*: None if it sends no response."""

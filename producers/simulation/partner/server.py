@@ -29,8 +29,8 @@ ACCEPT_TURNS = 8  # of the event loop, until an accepted connection is served; o
 class SimulatedPartner:
     """A partner on real sockets, in a thread of its own: `with SimulatedPartner(secret=...) as p:`.
 
-    It verifies every signature, records what it received in `ledger`, and answers 200 unless told
-    to `behave` otherwise. With *deduplicate* it acts on each `Idempotency-Key` once. It is a PAM
+    It verifies every signature, records what it received in `ledger`, and responds 200 unless
+    `behave` says otherwise. With *deduplicate* it acts on each `Idempotency-Key` once. It is a PAM
     platform with this *secret*, or the seamless *wallet*, which acts on each call once anyway.
     """
 
