@@ -36,7 +36,7 @@ class DemoVerdict:
     lives: Mapping[str, int]  # how many tickets ended or went which way
     violations: tuple[str, ...]
     partners: Verdict
-    reckoning: Reconciliation
+    reconciliation: Reconciliation
     counts: DemoCounts
     seconds: float
 
@@ -57,23 +57,25 @@ class Evidence:
 def judge_demo(evidence: Evidence) -> DemoVerdict:
     """Decide from the evidence alone; the same evidence gives the same verdict."""
     partners = check_all_sequences(evidence.received, close_delay=evidence.close_delay)
-    reckoning = reconcile(evidence.published, evidence.received)
-    checks = tuple(_checks(evidence, partners, reckoning))
+    reconciliation = reconcile(evidence.published, evidence.received)
+    checks = tuple(_checks(evidence, partners, reconciliation))
     broken = [f"{check.promise}: {check.numbers}" for check in checks if not check.kept]
-    violations = [*broken, *partners.violations, *reckoning.discrepancies, *evidence.exits]
+    violations = [*broken, *partners.violations, *reconciliation.discrepancies, *evidence.exits]
     return DemoVerdict(
         kept=not broken,
         checks=checks,
         lives=_lives(evidence.received),
         violations=tuple(violations[:VIOLATIONS_MAX]) if broken else (),
         partners=partners,
-        reckoning=reckoning,
+        reconciliation=reconciliation,
         counts=evidence.counts,
         seconds=round(evidence.seconds, 1),
     )
 
 
-def _checks(evidence: Evidence, partners: Verdict, reckoning: Reconciliation) -> Iterator[Check]:
+def _checks(
+    evidence: Evidence, partners: Verdict, reconciliation: Reconciliation
+) -> Iterator[Check]:
     published = len(evidence.published)
     tickets = len({_ticket_of(event) for event in evidence.published})
     counts = evidence.counts
@@ -110,8 +112,9 @@ def _checks(evidence: Evidence, partners: Verdict, reckoning: Reconciliation) ->
     taken = partners.results + partners.rollbacks + partners.closed
     yield Check(
         "the counts agree on both sides",
-        reckoning.balanced and counts.undelivered == 0 and counts.delivered == taken,
-        f"{counts.delivered:,} notices sent, {taken:,} taken, {reckoning.missing} tickets missing",
+        reconciliation.balanced and counts.undelivered == 0 and counts.delivered == taken,
+        f"{counts.delivered:,} notices sent, {taken:,} taken,"
+        f" {reconciliation.missing} tickets missing",
     )
 
 
