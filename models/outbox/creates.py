@@ -87,7 +87,7 @@ def _abandon(
         notice.finish(NoticeEnd.REFUSED)
         ticket.unfinished -= 1
         sent = claims > 0
-        why = "its deliverer died before it recorded a response" if sent else "unsent for too long"
+        why = "its sender was lost, and with it the answer" if sent else "unsent for too long"
         refuse_create(ticket, notice.action, why=why, in_doubt=sent)
         cancelled.append(ticket)
     followed = {ticket.id: ticket.held_until for ticket in cancelled if ticket.unfinished}
