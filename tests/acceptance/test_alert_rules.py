@@ -72,7 +72,7 @@ def test_each_alert_fires_when_it_must_and_neither_earlier_nor_otherwise(
 
 
 def _trials(case: Case) -> Iterator[dict[str, Any]]:
-    (labels,) = (one["labels"] for one in alerts() if one["alert"] == case.alert)
+    (labels,) = (rule["labels"] for rule in alerts() if rule["alert"] == case.alert)
     came = {"alertname": case.alert, "exp_alerts": [{"exp_labels": labels | case.labels}]}
     yield _trial(
         case.broken,
@@ -94,7 +94,7 @@ def _trial(series: dict[str, str], *expected: dict[str, Any]) -> dict[str, Any]:
 
 def fires(alert: str, *, at: str, description: str | None = None, **labels: str) -> dict[str, Any]:
     """What promtool shall find: the alert with these labels; without any, that it is silent."""
-    (rule,) = (one for one in alerts() if one["alert"] == alert)
+    (rule,) = (rule for rule in alerts() if rule["alert"] == alert)
     summary = rule["annotations"]["summary"]
     for label, value in labels.items():
         summary = summary.replace(f"{{{{ $labels.{label} }}}}", value)

@@ -55,8 +55,8 @@ def publish(redis: Redis, operator: str, numbers: range) -> None:
 
 def applied(engine: Engine) -> int:
     with engine.begin() as connection:
-        found: int = connection.execute(text("SELECT count(*) FROM ticket_event")).scalar_one()
-    return found
+        count: int = connection.execute(text("SELECT count(*) FROM ticket_event")).scalar_one()
+    return count
 
 
 @pytest.mark.slow
@@ -107,12 +107,12 @@ def counts(engine: Engine, query: str) -> dict[str, int]:
 def heard_events(redis_url: str) -> Iterator[list[TaskEvent]]:
     """Collect the task events named `intake`, as Flower hears them."""
     app = Celery("listener", broker=redis_url, set_as_current=False)
-    heard: list[TaskEvent] = []
+    task_events: list[TaskEvent] = []
     stop = threading.Event()
 
     def listen() -> None:
         with app.connection_for_read() as connection:
-            receiver = app.events.Receiver(connection, handlers={"*": heard.append})
+            receiver = app.events.Receiver(connection, handlers={"*": task_events.append})
             with receiver.consumer_context() as (own_connection, _channel, _consumers):
                 listening.set()
                 while not stop.is_set():
@@ -126,7 +126,7 @@ def heard_events(redis_url: str) -> Iterator[list[TaskEvent]]:
     thread.start()
     assert listening.wait(5)
     try:
-        yield heard
+        yield task_events
     finally:
         stop.set()
         thread.join(5)
@@ -148,19 +148,21 @@ def test_flower_sees_its_batches_and_sigterm_ends_it_with_code_0(
 ):
     log = tmp_path / "intake.log"
     with (
-        heard_events(redis_url) as heard,
+        heard_events(redis_url) as task_events,
         celery(*WORKER, env=env, log=log) as worker,
     ):
         publish(redis, operator, range(250))
         wait_until_more_are_applied(engine, 249, worker, log)
-        eventually(lambda: sum(result["applied"] for result in results(heard)) == 250)
+        eventually(lambda: sum(result["applied"] for result in results(task_events)) == 250)
         code = end(worker)
 
-    received = {event["uuid"]: event["name"] for event in of_type("task-received", heard)}
-    succeeded = {event["uuid"]: event["hostname"] for event in of_type("task-succeeded", heard)}
+    received = {event["uuid"]: event["name"] for event in of_type("task-received", task_events)}
+    succeeded = {
+        event["uuid"]: event["hostname"] for event in of_type("task-succeeded", task_events)
+    }
     assert received == dict.fromkeys(succeeded, "intake")
     assert set(succeeded.values()) == {"intake@test"}
-    assert sum(result["entries"] for result in results(heard)) == 250
+    assert sum(result["entries"] for result in results(task_events)) == 250
     assert code == 0
     assert redis.llen("deliver") == 1
     (folder,) = tmp_path.glob("slipway-*")

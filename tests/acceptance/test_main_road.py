@@ -42,7 +42,7 @@ def add(slipway: RunningSlipway, event: str) -> None:
 
 def told(partner: SimulatedPartner, ticket_id: str) -> list[str]:
     entries = partner.ledger.entries()
-    return [str(one.action) for one in entries if one.ticket_id == ticket_id and one.taken]
+    return [str(entry.action) for entry in entries if entry.ticket_id == ticket_id and entry.taken]
 
 
 @pytest.mark.slow
@@ -58,13 +58,13 @@ def test_the_documented_line_leads_to_the_partner_s_own_sample_requests(
         lambda: told(partner, TICKET) == ["ticket_win", "ticket_closed"],
     )
 
-    sent, closed = (one for one in partner.ledger.entries() if one.ticket_id == TICKET)
+    sent, closed = (entry for entry in partner.ledger.entries() if entry.ticket_id == TICKET)
     assert sent.body == win.encode()
     assert closed.body == win.replace("ticket_win", "ticket_closed").encode()
-    for one in (sent, closed):
-        headers = dict(one.headers)
+    for call in (sent, closed):
+        headers = dict(call.headers)
         timestamp = int(headers["timestamp"])
-        assert headers["signature"] == sign(one.body, timestamp=timestamp, secret=SECRET)
+        assert headers["signature"] == sign(call.body, timestamp=timestamp, secret=SECRET)
         assert abs(timestamp - datetime.now(UTC).timestamp()) < 60  # noqa: TID251 - the partner's clock
     assert sent.answered_at is not None
     assert closed.received_at - sent.answered_at >= CLOSE_DELAY
@@ -101,7 +101,7 @@ def test_a_rollback_in_between_prevents_the_close_and_the_next_result_starts_a_f
         ),
     )
 
-    _, _, lost, closed = (one for one in partner.ledger.entries() if one.ticket_id == "2")
+    _, _, lost, closed = (entry for entry in partner.ledger.entries() if entry.ticket_id == "2")
     assert lost.answered_at is not None
     assert closed.received_at - lost.answered_at >= CLOSE_DELAY
     story = json.loads(slipway.command("ticket 2 --json"))

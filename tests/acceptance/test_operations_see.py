@@ -126,12 +126,12 @@ def test_the_gateway_counts_requests_by_route_not_by_path(watched):
 def test_no_process_has_more_connections_than_its_pools(watched):
     """deploy/README.md, *Connections to PostgreSQL*."""
     # It connects when it is asked something that needs the database, and a key does.
-    asked = httpx.get(f"{watched.gateway}/tickets/T1", headers={"X-Api-Key": "unknown"})
+    response = httpx.get(f"{watched.gateway}/tickets/T1", headers={"X-Api-Key": "unknown"})
 
     with psycopg.connect(watched.slipway.database_url()) as connection:
         opened: dict[str, int] = dict(connection.execute(CONNECTIONS).fetchall())
 
-    assert asked.status_code == 401
+    assert response.status_code == 401
     assert {"slipway gateway", "slipway intake", "slipway deliver", "slipway sweep"} <= set(opened)
     assert opened["slipway stats"] == 1
     assert all(count <= 4 for name, count in opened.items() if name != "slipway gateway")
@@ -140,11 +140,11 @@ def test_no_process_has_more_connections_than_its_pools(watched):
 
 def test_every_metric_of_a_panel_or_an_alert_is_exported(watched):
     exported = {name for process in watched.pages for name in watched.metrics(process)}
-    asked = {
+    queried = {
         metric for _, query in (*panel_queries(), *alert_parts()) for metric in metrics_of(query)
     }
 
-    assert asked - exported == set()
+    assert queried - exported == set()
 
 
 def test_flower_shows_nothing_without_its_password(watched):
@@ -162,15 +162,15 @@ def test_flower_changes_nothing_even_with_its_password(watched):
 def test_flower_shows_batches_deliveries_and_sweeps_with_their_sizes(watched):
     def shown() -> bool:
         tasks = httpx.get(f"{watched.flower}/api/tasks", auth=PASSWORD).json().values()
-        told = [(task["name"], task["kwargs"], task["result"]) for task in tasks]
+        ended = [(task["name"], task["kwargs"], task["result"]) for task in tasks]
         batches = sum(
-            int(kwargs.strip("{}").split(": ")[1]) for name, kwargs, _ in told if name == "intake"
+            int(kwargs.strip("{}").split(": ")[1]) for name, kwargs, _ in ended if name == "intake"
         )
         assert batches == TICKETS + 4
         assert any(
-            name == "deliver" and "'delivered': " in (result or "") for name, _, result in told
+            name == "deliver" and "'delivered': " in (result or "") for name, _, result in ended
         )
-        assert any(name == "sweep" and "'closed': 0" in (result or "") for name, _, result in told)
+        assert any(name == "sweep" and "'closed': 0" in (result or "") for name, _, result in ended)
         return True
 
     eventually(shown)
@@ -237,7 +237,7 @@ def test_prometheus_accepts_the_alerts_and_none_pages_on_a_healthy_system(watche
     eventually(evaluated)
 
     alerts = prometheus.get("alerts")["alerts"]
-    about = {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
+    about = {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
     # One partner answers 503 to everything, two events of 34 were refused.
     assert about <= {"SlipwayPartnerDown", "SlipwayEventsRejected", "SlipwayRejectedEventsOpen"}
 

@@ -67,7 +67,7 @@ def test_all_pages_can_be_followed_one_after_the_other(has_npm):
             rejected = json.loads(person.ask(".venv/bin/slipway events rejected list --json"))
             (won,) = ask(person.database_url(), WON)
 
-    assert {(one["event_id"], one["reason"]) for one in rejected} == {("7f4", "ticket_closed")}
+    assert {(row["event_id"], row["reason"]) for row in rejected} == {("7f4", "ticket_closed")}
     assert won == EXAMPLES - (not has_npm), "what PUBLISH publishes does what it says"
 
 
@@ -79,8 +79,8 @@ def test_each_page_begins_with_terminals_that_stay_open():
 
 
 def test_no_page_is_without_lines():
-    found = {page: len(blocks_of(page)) for page in (README, TRY, PUBLISH, PARTNERS)}
+    block_counts = {page: len(blocks_of(page)) for page in (README, TRY, PUBLISH, PARTNERS)}
 
-    assert found[README] == 2
-    assert min(found[TRY], found[PUBLISH], found[PARTNERS]) >= 10
-    assert all((ROOT / page).exists() for page in found)
+    assert block_counts[README] == 2
+    assert min(block_counts[TRY], block_counts[PUBLISH], block_counts[PARTNERS]) >= 10
+    assert all((ROOT / page).exists() for page in block_counts)

@@ -80,8 +80,8 @@ class Backend:
     def story(self, ticket_id: str) -> dict[str, Any]:
         """Ask the gateway what became of a ticket."""
         answer = httpx.get(f"{self.gateway}/tickets/{ticket_id}", headers={"X-Api-Key": self.key})
-        found: dict[str, Any] = answer.json()
-        return found
+        document: dict[str, Any] = answer.json()
+        return document
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def lines_with(example: str) -> list[str]:
     program = NEEDED.get(example)
     if program and not shutil.which(program):
         pytest.skip(f"{program} is not installed")
-    block = next(one for one in BLOCKS if f"{example} <" in one)
+    block = next(text for text in BLOCKS if f"{example} <" in text)
     lines = block.replace(INSTALL, QUIETLY).splitlines()
     return [line for line in lines if line.startswith(("./", "npm", "node", "python"))]
 
@@ -218,9 +218,11 @@ def made_by_the_test_before(backend: Backend, example: str) -> None:
 
 def taken(backend: Backend, ticket_id: str) -> list[str]:
     entries = backend.partner.ledger.entries()
-    return [str(one.action) for one in entries if one.ticket_id == ticket_id and one.taken]
+    return [str(entry.action) for entry in entries if entry.ticket_id == ticket_id and entry.taken]
 
 
 def wins(backend: Backend, ticket_id: str) -> list[tuple[str, int]]:
     events = backend.story(ticket_id)["tickets"][0]["events"]
-    return [(one["outcome"], one["repeats"]) for one in events if one["action"] == "ticket_win"]
+    return [
+        (event["outcome"], event["repeats"]) for event in events if event["action"] == "ticket_win"
+    ]

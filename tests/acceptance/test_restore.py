@@ -63,8 +63,8 @@ class Plant:
 
     def kill(self) -> None:
         """End all processes as a power cut would."""
-        for one in self.running:
-            one.kill()
+        for process in self.running:
+            process.kill()
         self.running.clear()
 
     def say(self, action: str, tickets: range, *, at: datetime) -> None:
@@ -111,8 +111,8 @@ class Plant:
         """Wait until all that was published is applied, and all that is owed was taken."""
 
         def told() -> bool:
-            for one in self.running:
-                one.must_live()
+            for process in self.running:
+                process.must_live()
             with Redis.from_url(self.servers.valkey.url) as redis:
                 left = redis.xlen(STREAM)
             return not left and not self.servers.ask(UNSENT)
@@ -167,7 +167,7 @@ def test_after_a_restore_to_an_older_point_and_the_later_events_again_the_books_
     plant.until_told()
     plant.servers.until_archived()
     before = plant.servers.ask(OUTCOMES)
-    told = keys(plant)
+    sent_before = keys(plant)
     late = plant.record[-1]["event_id"]
     assert before.pop(late) == "rejected", "the partner holds its ticket closed"
 
@@ -184,9 +184,9 @@ def test_after_a_restore_to_an_older_point_and_the_later_events_again_the_books_
     assert plant.servers.ask(OUTCOMES) == before == dict.fromkeys(ids(plant)[:-1], "applied")
     assert plant.servers.ask(REPEATS) == known - EACH
     assert plant.servers.ask(EARLY) == 0
-    assert keys(plant) == told, "nothing was told that had not been told before"
+    assert keys(plant) == sent_before, "nothing was told that had not been told before"
     received = plant.partner.ledger.entries()
-    assert set(Counter(one.idempotency_key for one in received if one.taken).values()) == {1}
+    assert set(Counter(entry.idempotency_key for entry in received if entry.taken).values()) == {1}
     verdict = check_all_sequences(received, close_delay=CLOSE_DELAY)
     assert verdict.violations == ()
     assert verdict.closed == 3 * EACH - len(second[::2])
@@ -202,7 +202,7 @@ def too_late(event: dict[str, Any], fell_due: dict[str, datetime]) -> bool:
 
 def keys(plant: Plant) -> set[str | None]:
     """What the partner was told, each statement once."""
-    return {one.idempotency_key for one in plant.partner.ledger.entries()}
+    return {entry.idempotency_key for entry in plant.partner.ledger.entries()}
 
 
 def ids(plant: Plant) -> list[str]:

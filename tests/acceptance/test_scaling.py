@@ -98,9 +98,9 @@ def plant(
         running = {}
         for name, most in numbers.items():
             for number in range(1, most + 1):
-                one = Running(name, env=env, folder=tmp_path, number=number)
-                ending.callback(one.kill)
-                running[one.node] = one
+                process = Running(name, env=env, folder=tmp_path, number=number)
+                ending.callback(process.kill)
+                running[process.node] = process
         eventually(lambda: all_ready(tmp_path, running))
         eventually(lambda: len(redis.xinfo_consumers("ticket-events", "slipway")) == EACH)
         partner.behave(Rule(Respond(seconds=0.02)))  # whoever is told to stop has calls in flight
@@ -113,8 +113,8 @@ def has_come_to(plant: Plant, wave: int) -> bool:
 
 
 def all_ready(folder: Path, running: dict[str, Running]) -> bool:
-    for one in running.values():
-        one.must_live()
+    for process in running.values():
+        process.must_live()
     ready = {path.name.partition("@")[0] for path in folder.glob("slipway-*/*.ready")}
     return {"intake", "intake-2", "intake-3", "deliver", "deliver-2", "deliver-3", "sweep"} <= ready
 
@@ -137,7 +137,7 @@ def test_scaled_up_and_down_under_load_the_ledgers_on_both_sides_agree(plant: Pl
     eventually(lambda: dict(plant.rows(ENDS)) == done)
     for node in ("beat", "flower", "gateway", "deliver", "intake"):
         plant.running[node].tell_to_end()
-    codes = {node: one.code() for node, one in plant.running.items()}
+    codes = {node: process.code() for node, process in plant.running.items()}
 
     # uvicorn ends cleanly, then raises the signal that it got; the image makes it a 0.
     assert codes == dict.fromkeys(plant.running, 0) | {"gateway": -SIGTERM}
@@ -148,4 +148,4 @@ def test_scaled_up_and_down_under_load_the_ledgers_on_both_sides_agree(plant: Pl
         owed[ticket_id].append(action)
     assert plant.taken() == owed
     assert Counter(map(len, owed.values())) == {1: TICKETS, 2: 4 * TICKETS}
-    assert all("Traceback" not in one.wrote() for one in plant.running.values())
+    assert all("Traceback" not in process.wrote() for process in plant.running.values())

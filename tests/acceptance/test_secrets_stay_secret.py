@@ -207,17 +207,17 @@ def test_no_secret_is_found_in_clear_text(stage, tmp_path, monkeypatch, capsys):
         for process in ("gateway", "flower"):
             eventually(partial(answers, stage.address(process)))
         make_trouble(stage, platform, wallet)
-        found = [*pages(stage), *tables(stage.scene.engine), *held_by_redis(stage.redis)]
-        found += shown(CommandLine(monkeypatch, capsys), stage.env)
-        found += [("settings", repr(Settings.model_validate(settings_of(stage))))]
-    found += [(log.name, log.read_text(errors="replace")) for log in tmp_path.glob("*.log")]
+        texts = [*pages(stage), *tables(stage.scene.engine), *held_by_redis(stage.redis)]
+        texts += shown(CommandLine(monkeypatch, capsys), stage.env)
+        texts += [("settings", repr(Settings.model_validate(settings_of(stage))))]
+    texts += [(log.name, log.read_text(errors="replace")) for log in tmp_path.glob("*.log")]
 
     password = make_url(stage.env["SLIPWAY_DATABASE_URL"]).password
     assert password, "the servers of the tests have one"
     secrets = [PLATFORM, NEXT, WALLET, API_KEY, FLOWER, KEY, OLD_KEY, str(password)]
-    leaks = [(place, secret[:8]) for place, what in found for secret in secrets if secret in what]
+    leaks = [(place, secret[:8]) for place, what in texts for secret in secrets if secret in what]
     assert leaks == []
-    logs = dict(found)
+    logs = dict(texts)
     for place in ("deliver.log", "flower /workers", "table operator", "table delivery_attempt"):
         assert len(logs[place]) > 100, f"{place} holds what was looked for in it"
 
@@ -285,20 +285,20 @@ def test_nothing_of_a_person_is_in_a_log_or_on_a_page(stage, tmp_path, monkeypat
         fail_at_the_gateway(stage)
         eventually(lambda: stage.scene.rows("SELECT 1 FROM delivery_attempt"))
         eventually(lambda: stage.scene.rows("SELECT 1 FROM rejected_input WHERE reason = 'poison'"))
-        found = list(pages(stage))
+        texts = list(pages(stage))
         slipway = CommandLine(monkeypatch, capsys)
         slipway.export(**settings_of(stage))
         ticket = {"operator": "acme", "ticket_id": "poison", "state": "open", "data": FACTS}
         stage.scene.change("ALTER TABLE ticket ADD CHECK (ticket_id <> 'poison')")
         with pytest.raises(DBAPIError) as bug:  # nothing that a person can mend: with a traceback
             slipway("import", "-", "--why", "x", stdin=json.dumps(ticket).encode())
-        found += [("slipway import", "".join(traceback.format_exception(bug.value)))]
-    found += [(log.name, log.read_text(errors="replace")) for log in tmp_path.glob("*.log")]
+        texts += [("slipway import", "".join(traceback.format_exception(bug.value)))]
+    texts += [(log.name, log.read_text(errors="replace")) for log in tmp_path.glob("*.log")]
 
     marks = (PERSONAL, str(AMOUNT))
-    leaks = [(place, around(what, mark)) for place, what in found for mark in marks if mark in what]
+    leaks = [(place, around(what, mark)) for place, what in texts for mark in marks if mark in what]
     assert leaks == []
-    logs = dict(found)
+    logs = dict(texts)
     assert "event_refused_as_poison" in logs["intake.log"]
     assert "CheckViolation" in logs["intake.log"]
 

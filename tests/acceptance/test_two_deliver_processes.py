@@ -70,7 +70,7 @@ def test_rule_12_whichever_process_delivers_a_ticket_s_notices_go_out_in_order(p
 
     for ticket in tickets:
         assert pair.told(ticket) == ["win", *story]
-    for deliverer in (pair.one, pair.two):
+    for deliverer in (pair.first, pair.second):
         assert {ticket for ticket, _, _ in deliverer.sent()} & set(tickets), "it took part"
 
 
@@ -128,11 +128,11 @@ def test_rule_14_the_repeat_after_a_lost_lease_is_the_other_s_and_has_the_same_b
     """design.md 5.5: a partner that deduplicates acts upon it once."""
     first, repeat, *_ = parted.calls[ticket]
 
-    assert (ticket, "ticket_win", 1) in parted.pair.one.sent()
-    assert (ticket, "ticket_win", 2) in parted.pair.two.sent()
+    assert (ticket, "ticket_win", 1) in parted.pair.first.sent()
+    assert (ticket, "ticket_win", 2) in parted.pair.second.sent()
     assert (repeat.body, repeat.idempotency_key) == (first.body, first.idempotency_key)
     assert repeat.signature_ok
-    taken = [one.action for one in parted.calls[ticket] if one.taken]
+    taken = [call.action for call in parted.calls[ticket] if call.taken]
     assert taken.count("ticket_win") == 1
 
 
@@ -167,7 +167,7 @@ def test_rule_15_after_a_lost_answer_neither_process_sends_anything_on_the_ticke
 
 def test_rule_16_the_clock_runs_from_the_success_that_was_recorded_first(parted):
     """The repeat's; the late 200 of the first call finds it delivered."""
-    first, second = (one for _, one in sorted(parted.end.attempts("clocked").items()))
+    first, second = (attempt for _, attempt in sorted(parted.end.attempts("clocked").items()))
 
     assert (first.verdict, second.verdict) == ("delivered", "delivered")
     assert first.recorded_at > second.recorded_at
@@ -194,13 +194,13 @@ def test_rule_18_what_was_perhaps_delivered_goes_on_by_one_of_two_words_alone(pa
 
     wordless = slipway("notices", "dead", "skip", str(win.id), *WHY)
     blocked = pair.told("doubtful")
-    said = slipway("notices", "dead", "skip", str(win.id), "--delivered", *WHY)
+    ended = slipway("notices", "dead", "skip", str(win.id), "--delivered", *WHY)
     pair.wait_for(lambda: pair.ends("doubtful") == ["delivered", "delivered"])
 
     assert wordless.code == 2
     assert "--delivered (the partner has it) or --not-delivered" in wordless.err
     assert blocked == ["win", "win"]
-    assert said.code == 0
+    assert ended.code == 0
     assert pair.told("doubtful") == ["win", "win", "rollback"]
 
 
@@ -211,7 +211,9 @@ def test_rule_18_a_dead_notice_is_sent_again_or_skipped_by_a_person_s_word(pair,
     pair.publish("win", tickets=["again"])
     pair.publish("win", "rollback", "lost", tickets=["skipped"])
     pair.wait_for(lambda: pair.ends("again", "skipped") == ["dead", "dead", None, None])
-    again, skipped, *_ = (str(one.id) for one in NetworkRecords(pair).notices("again", "skipped"))
+    again, skipped, *_ = (
+        str(process.id) for process in NetworkRecords(pair).notices("again", "skipped")
+    )
 
     before = pair.present()
     codes = [
@@ -233,7 +235,7 @@ def test_rules_12_to_18_let_the_partner_act_upon_each_notice_once_and_in_order(p
     """Over all that these two have sent."""
     partner = parted.pair.partner
     verdict = partner.verdict(close_delay=CLOSE_DELAY, complete=False)
-    taken = [one.idempotency_key for one in partner.ledger.entries() if one.taken]
+    taken = [entry.idempotency_key for entry in partner.ledger.entries() if entry.taken]
 
     assert verdict.repeats
     assert (verdict.legal, verdict.late_repeats, verdict.changed_repeats) == (True, 0, 0)

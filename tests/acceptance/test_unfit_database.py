@@ -38,9 +38,9 @@ def refusal(name: str, *, database_url: str, redis_url: str, folder: Path) -> st
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROCESSES)
 def test_a_database_of_another_encoding_ends_it(latin_database, redis_url, tmp_path, name):
-    said = refusal(name, database_url=latin_database, redis_url=redis_url, folder=tmp_path)
+    output = refusal(name, database_url=latin_database, redis_url=redis_url, folder=tmp_path)
 
-    assert "encoding LATIN1" in said
+    assert "encoding LATIN1" in output
 
 
 @needs_pgbouncer
@@ -48,6 +48,6 @@ def test_a_database_of_another_encoding_ends_it(latin_database, redis_url, tmp_p
 @pytest.mark.parametrize("name", ["intake", "gateway"])
 def test_a_pooler_ends_it(database, redis_url, open_folder, tmp_path, name):
     with pgbouncer(database, open_folder, mode="transaction", ignores="options") as url:
-        said = refusal(name, database_url=url, redis_url=redis_url, folder=tmp_path)
+        output = refusal(name, database_url=url, redis_url=redis_url, folder=tmp_path)
 
-    assert "connection pooler" in said
+    assert "connection pooler" in output

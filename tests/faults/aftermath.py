@@ -69,11 +69,11 @@ class Aftermath:
 
     def told(self) -> dict[str | None, list[str | None]]:
         """What the partner acted upon, by ticket, in its order."""
-        told: defaultdict[str | None, list[str | None]] = defaultdict(list)
+        taken: defaultdict[str | None, list[str | None]] = defaultdict(list)
         for entry in self.partner.ledger.entries():
             if entry.taken:
-                told[entry.ticket_id].append(entry.action)
-        return told
+                taken[entry.ticket_id].append(entry.action)
+        return taken
 
     @property
     def malformed(self) -> int:
@@ -95,7 +95,7 @@ def aftermath_on(servers: Servers, template: str) -> Iterator[Aftermath]:
         ending.callback(engine.dispose)
         partner = ending.enter_context(SimulatedPartner(secret=SECRET))
         _add_operators(engine, partner)
-        one = Aftermath(engine, url, redis, partner, folder, damage(engine))
+        run = Aftermath(engine, url, redis, partner, folder, damage(engine))
         env = environment(
             folder,
             database_url=url,
@@ -106,8 +106,8 @@ def aftermath_on(servers: Servers, template: str) -> Iterator[Aftermath]:
         running = [Running(name, env=env, folder=folder) for name in WORKERS]
         for process in running:
             ending.callback(process.kill)
-        _live_through(one, running)
-        yield one
+        _live_through(run, running)
+        yield run
 
 
 def _add_operators(engine: Engine, partner: SimulatedPartner) -> None:
@@ -121,33 +121,33 @@ def _add_operators(engine: Engine, partner: SimulatedPartner) -> None:
     damage_circuit(engine, OPERATOR, NO_CALLS[0])
 
 
-def _live_through(one: Aftermath, running: list[Running]) -> None:
+def _live_through(run: Aftermath, running: list[Running]) -> None:
     """Send it all, wait until it is dealt with, look for noise, stop."""
     poison = entries(16)
     for stage, action in enumerate(LIFE):
         for queue in QUEUES:
             messages = list(list_messages(queue, 2))[stage :: len(LIFE)]
-            one.in_lists += messages
-            one.redis.lpush(queue, *messages)
+            run.in_lists += messages
+            run.redis.lpush(queue, *messages)
         for ticket in range(TICKETS):
             for bad in islice(poison, 4):
-                one.on_stream[_add(one.redis, bad.fields)] = bad
-            _say(one.redis, action, f"good-{ticket}")
-    one.at_door += door_messages(5)
-    for bad in one.at_door:
-        one.redis.lpush("tickets", bad.fields[b"event"])
+                run.on_stream[_add(run.redis, bad.fields)] = bad
+            _say(run.redis, action, f"good-{ticket}")
+    run.at_door += door_messages(5)
+    for bad in run.at_door:
+        run.redis.lpush("tickets", bad.fields[b"event"])
     for ticket in range(TICKETS):
-        _say(one.redis, "ticket_win", f"prompt-{ticket}", operator=PROMPT)
-    eventually(lambda: _is_over(one, running))
-    for ticket_id in (*one.damaged.parked, *one.damaged.facts):
-        _say(one.redis, "ticket_rollback", ticket_id)
-    eventually(lambda: _is_over(one, running))
-    before = one.lines()
-    _let_rounds_pass(one)
-    one.noise = {name: lines[len(before[name]) :] for name, lines in one.lines().items()}
+        _say(run.redis, "ticket_win", f"prompt-{ticket}", operator=PROMPT)
+    eventually(lambda: _is_over(run, running))
+    for ticket_id in (*run.damaged.parked, *run.damaged.facts):
+        _say(run.redis, "ticket_rollback", ticket_id)
+    eventually(lambda: _is_over(run, running))
+    before = run.lines()
+    _let_rounds_pass(run)
+    run.noise = {name: lines[len(before[name]) :] for name, lines in run.lines().items()}
     for process in running:
         process.tell_to_end()
-    one.codes = {process.name: process.code() for process in running}
+    run.codes = {process.name: process.code() for process in running}
 
 
 def _say(
@@ -164,23 +164,23 @@ def _add(redis: redis_client.Redis, fields: dict[bytes, bytes]) -> str:
     return str(id_.decode())
 
 
-def _is_over(one: Aftermath, running: list[Running]) -> bool:
+def _is_over(run: Aftermath, running: list[Running]) -> bool:
     """Nothing waits anywhere any more, and nobody has ended."""
     for process in running:
         process.must_live()
-    assert one.redis.xlen(STREAM) == 0
-    assert one.redis.llen("tickets") == 0
-    assert one.redis.llen(DEAD_LETTERS) >= len(one.in_lists)
-    ((left,),) = one.rows(LEFT)
+    assert run.redis.xlen(STREAM) == 0
+    assert run.redis.llen("tickets") == 0
+    assert run.redis.llen(DEAD_LETTERS) >= len(run.in_lists)
+    ((left,),) = run.rows(LEFT)
     assert left == 0
     return True
 
 
-def _let_rounds_pass(one: Aftermath) -> None:
-    """Let the sweep go round a few times, one a second."""
+def _let_rounds_pass(run: Aftermath) -> None:
+    """Let the sweep go round a few times, run a second."""
     for _ in range(QUIET_ROUNDS):
-        last = one.rows(ROUND)
-        eventually(lambda last=last: one.rows(ROUND) != last)  # type: ignore[misc] # of this round
+        last = run.rows(ROUND)
+        eventually(lambda last=last: run.rows(ROUND) != last)  # type: ignore[misc] # of this round
 
 
 def _log(folder: Path, name: str) -> str:

@@ -182,12 +182,12 @@ def row_is_locked(stage: Stage) -> Mend:
 
     def mend() -> None:
         with stage.database() as person:
-            found = person.execute(
+            session = person.execute(
                 "SELECT pid, state, now() - xact_start AS since, application_name, query"
                 " FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start"
             ).fetchone()
-            assert found is not None
-            person.execute("SELECT pg_terminate_backend(%s)", [found[0]])
+            assert session is not None
+            person.execute("SELECT pg_terminate_backend(%s)", [session[0]])
         holder.close()
 
     return mend

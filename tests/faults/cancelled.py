@@ -91,12 +91,12 @@ def cancelled(
 ) -> Cancelled:
     """Find the cause of each. *cuts*: when the way to the partner was disturbed on purpose."""
     rows = connection.execute(CANCELLED).mappings().all()
-    heard = {(one.operator, one.ticket_id, one.action): one for one in received}
+    by_action = {(call.operator, call.ticket_id, call.action): call for call in received}
     causes: Counter[Cause] = Counter()
     words: list[str] = []
     for row in rows:
         sent = Sent(**row)
-        entry = heard.get((sent.operator, sent.ticket_id, sent.action))
+        entry = by_action.get((sent.operator, sent.ticket_id, sent.action))
         cause = cause_of(sent, entry, cuts=cuts, timeout=timeout)
         causes[cause] += 1
         if cause is Cause.NONE and len(words) < WORDS_MAX:

@@ -93,7 +93,7 @@ def damage_circuit(engine: Engine, operator: str, document: str) -> None:
 
 
 def _named(what: str, documents: tuple[str, ...]) -> dict[str, str]:
-    return {f"damaged-{what}-{number}": one for number, one in enumerate(documents)}
+    return {f"damaged-{what}-{number}": document for number, document in enumerate(documents)}
 
 
 def _hurt(connection: Connection, statement: object, ticket_id: str, document: str) -> None:

@@ -167,8 +167,8 @@ def _lines(act: Callable[[Network, Sequence[Line]], AbstractContextManager[None]
     """Do to the lines to a place what *act* does: to those of one process, or to all."""
 
     def strike_lines(scene: Scene, planned: Planned) -> AbstractContextManager[None]:
-        one = scene.fleet.any_of(planned.role, scene.rng).name
-        ends = [one] if planned.mild else [*NAMES]
+        name = scene.fleet.any_of(planned.role, scene.rng).name
+        ends = [name] if planned.mild else [*NAMES]
         if planned.place is Place.PARTNER:  # its address is the same for all
             ends = [EVERYBODY]
         return act(scene.network, [(end, planned.place) for end in ends])

@@ -65,14 +65,14 @@ class Flood:
             threading.Thread(target=self._want, args=(way, send, SHARES[way] * rate, over))
             for way, send in sends.items()
         ]
-        for one in threads:
-            one.start()
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             over.set()
-            for one in threads:
-                one.join(PATIENCE_SECONDS)
+            for thread in threads:
+                thread.join(PATIENCE_SECONDS)
 
     def numbers(self, many: int = GROUP) -> range:
         """So many numbers that no other ticket has."""

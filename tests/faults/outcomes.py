@@ -72,7 +72,7 @@ def _rows(trial: Trial, account: PublishedSoFar) -> Rows:
             return int(connection.execute(question).scalar_one())
 
         return Rows(
-            lost=sum(told["event_id"] not in logged for told in account.events),
+            lost=sum(event["event_id"] not in logged for event in account.events),
             refused=number(UNDECIDED) + number(REFUSED),
             untold=number(UNTOLD),
             dead=number(DEAD),
@@ -88,15 +88,15 @@ def _overtaken(trial: Trial) -> set[str]:
 def _out_of_order(
     account: PublishedSoFar, taken: dict[tuple[str, str], tuple[str, ...]], overtaken: set[str]
 ) -> tuple[str, ...]:
-    told: dict[tuple[str, str], list[str]] = {}
+    published: dict[tuple[str, str], list[str]] = {}
     for event in account.events:
         ticket = (str(event["data"]["operator"]), str(event["data"]["ticket_id"]))
-        told.setdefault(ticket, [])
+        published.setdefault(ticket, [])
         # The partner brought the opening about itself.
         if event["action"] != "ticket_open" and event["event_id"] not in overtaken:
-            told[ticket].append(event["action"])
+            published[ticket].append(event["action"])
     return tuple(
         f"{'/'.join(ticket)}: told {actions}, taken {list(taken.get(ticket, ()))}"
-        for ticket, actions in told.items()
-        if [one for one in taken.get(ticket, ()) if one != "ticket_closed"] != actions
+        for ticket, actions in published.items()
+        if [action for action in taken.get(ticket, ()) if action != "ticket_closed"] != actions
     )

@@ -158,7 +158,7 @@ def judged(outcome: Outcome) -> Iterator[tuple[str, bool]]:
         "the gateway says 503 or 429, and nothing else but 202",
         gateway > 0
         and gateway
-        == sum(count for said, count in flood.refusals.items() if said.startswith("gateway")),
+        == sum(count for message, count in flood.refusals.items() if message.startswith("gateway")),
     )
     yield "the publisher says RedisFull", flood.refusals["publisher: RedisFull"] > 0
     yield (
@@ -185,8 +185,8 @@ def told(outcome: Outcome, checks: list[tuple[str, bool]]) -> Iterator[str]:
     yield f"| wanted | {flood.wanted.total() / seconds:,.0f} events/s |"
     for way, count in flood.accepted.items():
         yield f"| accepted, by {way} | {count:,} |"
-    for said, count in sorted(flood.refusals.items()):
-        yield f"| refused calls, {said} | {count:,} |"
+    for message, count in sorted(flood.refusals.items()):
+        yield f"| refused calls, {message} | {count:,} |"
     yield f"| applied meanwhile | {outcome.applied_meanwhile / seconds:,.0f} events/s |"
     yield f"| unread entries shown, at the most | {outcome.watch.unread:,.0f} |"
     yield f"| oldest entry shown, at the most | {outcome.watch.waited:,.1f} s |"

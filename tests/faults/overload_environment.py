@@ -66,8 +66,8 @@ class Plant:
 
     def look(self, watch: Watch) -> None:
         """Note the oldest entry and what the exporter says; everybody must live."""
-        for one in self.running:
-            one.must_live()
+        for process in self.running:
+            process.must_live()
         first: Any = self.redis.xrange(STREAM, count=1)
         if first:
             at, number = first[0][0].decode().split("-")
@@ -99,15 +99,15 @@ class Plant:
 
     def pids(self) -> dict[str, int]:
         """Whose memory is looked at."""
-        ours = {one.node: one.pid for one in self.running}
+        ours = {process.node: process.pid for process in self.running}
         servers = {"PostgreSQL": self.servers.postgres.pid, "Valkey": self.servers.valkey.pid}
         return ours | servers
 
     def stop(self) -> dict[str, int]:
         """End all processes; their exit codes."""
-        for one in self.running:
-            one.tell_to_end()
-        return {one.node: one.code() for one in self.running}
+        for process in self.running:
+            process.tell_to_end()
+        return {process.node: process.code() for process in self.running}
 
 
 @contextmanager
@@ -143,16 +143,16 @@ def open_plant() -> Iterator[Plant]:
         ending.callback(publisher.close)
         flood = Flood(redis, publisher, f"http://127.0.0.1:{port}", key)
         running = [Watched(name, env=env, folder=folder) for name in LINES]
-        for one in running:
-            ending.callback(one.kill)
+        for process in running:
+            ending.callback(process.kill)
         plant = Plant(servers, redis, engine, folder, running, flood)
         eventually(lambda: _is_ready(plant), within=READY_MAX)
         yield plant
 
 
 def _is_ready(plant: Plant) -> bool:
-    for one in plant.running:
-        one.must_live()
+    for process in plant.running:
+        process.must_live()
     ready = {path.name.partition("@")[0] for path in plant.folder.glob("slipway-*/*.ready")}
     try:
         served = httpx.get(f"{plant.flood.gateway}/readyz").status_code

@@ -50,15 +50,15 @@ def main() -> int:
         url = make_url(servers.database_url).set(host=NEAR, port=port)
         address = url.render_as_string(hide_password=False)
         sessions = {kind: session(kind, address) for kind in (WAITING, SENDING)}
-        for one in sessions.values():
-            assert one.stdout is not None, "opened as a pipe"
-            assert one.stdout.readline() == "connected\n"
+        for session in sessions.values():
+            assert session.stdout is not None, "opened as a pipe"
+            assert session.stdout.readline() == "connected\n"
         eventually(lambda: is_asked(servers.database_url))
         ip(f"neigh replace {FAR} lladdr {NOBODY} nud permanent dev {ENDS[0]}")
         tell(sessions[SENDING], "dead")
         took = {
-            kind: float(one.communicate(timeout=PATIENCE_SECONDS)[0])
-            for kind, one in sessions.items()
+            kind: float(session.communicate(timeout=PATIENCE_SECONDS)[0])
+            for kind, session in sessions.items()
         }
     for kind, seconds in took.items():
         sys.stdout.write(f"{kind}: given up after {seconds:.1f} s\n")
@@ -87,9 +87,9 @@ def ip(words: str) -> None:
 
 def program() -> str:
     """Where `ip` is."""
-    found = shutil.which("ip", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    assert found is not None, "install iproute2"
-    return found
+    ip = shutil.which("ip", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    assert ip is not None, "install iproute2"
+    return ip
 
 
 def session(kind: str, address: str) -> "subprocess.Popen[str]":
@@ -105,11 +105,11 @@ def session(kind: str, address: str) -> "subprocess.Popen[str]":
     return opened
 
 
-def tell(one: "subprocess.Popen[str]", word: str) -> None:
+def tell(session: "subprocess.Popen[str]", word: str) -> None:
     """Say something to it."""
-    assert one.stdin is not None, "opened as a pipe"
-    one.stdin.write(word + "\n")
-    one.stdin.flush()
+    assert session.stdin is not None, "opened as a pipe"
+    session.stdin.write(word + "\n")
+    session.stdin.flush()
 
 
 def is_asked(database_url: str) -> bool:

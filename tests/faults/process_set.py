@@ -76,7 +76,7 @@ class Fleet:
 
     def any_of(self, role: str, rng: Random) -> Member:
         """One of *role*, by chance."""
-        return rng.choice([one for one in self.members if one.role == role])
+        return rng.choice([member for member in self.members if member.role == role])
 
     def stop(self) -> list[int]:
         """SIGTERM to all; their exit codes. What does not end in its grace time is killed."""
@@ -105,7 +105,9 @@ class Fleet:
             threading.Event().wait(0.01)
 
     def _launch(self, role: str, number: int) -> Member:
-        [line] = [one for one in read_procfile(ROOT / "Procfile").processes if one.name == role]
+        [line] = [
+            entry for entry in read_procfile(ROOT / "Procfile").processes if entry.name == role
+        ]
         member = f"{role}{number}"
         command = line.command.replace(f"{role}@%h", f"{member}@%h")
         with self.log.open("ab") as output:

@@ -114,12 +114,12 @@ class Door:
 
     async def _one_more(self) -> bool:
         """Stand in the queue; False: it is full."""
-        one = socket.socket()
-        one.settimeout(0)
-        self._crowd.append(one)
+        waiting = socket.socket()
+        waiting.settimeout(0)
+        self._crowd.append(waiting)
         try:
             async with asyncio.timeout(CROWDED_SECONDS):
-                await asyncio.get_running_loop().sock_connect(one, (self.host, self.port))
+                await asyncio.get_running_loop().sock_connect(waiting, (self.host, self.port))
         except TimeoutError:
             return False
         return True

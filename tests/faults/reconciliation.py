@@ -124,7 +124,9 @@ def open_books(
         outcomes=outcomes,
         repeats=counts["repeats"],
         raw=raw,
-        lost=tuple(told["event_id"] for told in published.events if told["event_id"] not in logged),
+        lost=tuple(
+            event["event_id"] for event in published.events if event["event_id"] not in logged
+        ),
         left_on_stream=left_on_stream,
         unfinished=counts["unfinished"],
         early=counts["early"],

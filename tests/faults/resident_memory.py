@@ -39,20 +39,20 @@ class Residents:
 @contextmanager
 def looked_at(processes: Mapping[str, int]) -> Iterator[Residents]:
     """Look at *processes*, by their pids, while the block runs; a server counts with children."""
-    found, over = Residents(), threading.Event()
+    residents, over = Residents(), threading.Event()
 
     def look() -> None:
         began = time.monotonic()
         while True:
             for name, pid in processes.items():
-                found.seen[name].append((time.monotonic() - began, _held(pid)))
+                residents.seen[name].append((time.monotonic() - began, _held(pid)))
             if over.wait(LOOK_SECONDS):
                 return
 
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        yield found
+        yield residents
     finally:
         over.set()
         thread.join()

@@ -92,17 +92,17 @@ def in_words(outcomes: dict[Disk, Outcome], *, seconds: float) -> str:
         "| whose | published | applied | lost | dead | out of order | logged | server | recovery |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for disk, one in outcomes.items():
-        took = one.recovered_seconds
+    for disk, outcome in outcomes.items():
+        took = outcome.recovered_seconds
         cells = [
             disk.name,
-            one.published,
-            one.published - one.left.rows.lost,
-            one.left.rows.lost,
-            one.left.rows.dead,
-            len(one.left.out_of_order) + len(one.left.illegal),
-            f"{one.refusals} x {disk.refusal}",
-            "ended, started again" if one.ended else "stayed",
+            outcome.published,
+            outcome.published - outcome.left.rows.lost,
+            outcome.left.rows.lost,
+            outcome.left.rows.dead,
+            len(outcome.left.out_of_order) + len(outcome.left.illegal),
+            f"{outcome.refusals} x {disk.refusal}",
+            "ended, started again" if outcome.ended else "stayed",
             "not in time" if took is None else f"after {took:.1f} s",
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")

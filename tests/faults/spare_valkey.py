@@ -107,14 +107,14 @@ def password_of(servers: Servers) -> str:
     return urlsplit(servers.redis_url).password or ""
 
 
-def _linked(said: dict[str, Any]) -> bool:
-    return said.get("master_link_status") == "up"
+def _linked(replication: dict[str, Any]) -> bool:
+    return replication.get("master_link_status") == "up"
 
 
-def _is_primary(said: dict[str, Any]) -> bool:
-    return bool(said["role"] == "master")
+def _is_primary(replication: dict[str, Any]) -> bool:
+    return bool(replication["role"] == "master")
 
 
-def _caught_up(said: dict[str, Any]) -> bool:
-    replica = said.get("slave0", {})
-    return bool(replica.get("offset") == said["master_repl_offset"])
+def _caught_up(replication: dict[str, Any]) -> bool:
+    replica = replication.get("slave0", {})
+    return bool(replica.get("offset") == replication["master_repl_offset"])

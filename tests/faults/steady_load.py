@@ -53,40 +53,40 @@ class Load:
                 yield
             finally:
                 self.over.set()
-            for one in work:
-                one.result()
+            for future in work:
+                future.result()
 
     def _add(self) -> None:
         while not self.over.wait(PAUSE_SECONDS):
             with self.redis.pipeline(transaction=False) as pipe:
                 events = [self.event() for _ in range(AT_ONCE)]
-                for one in events:
-                    pipe.xadd(STREAM, {"event": json.dumps(one)})
+                for event in events:
+                    pipe.xadd(STREAM, {"event": json.dumps(event)})
                 pipe.execute()
-            self.accepted |= {one["event_id"] for one in events}
+            self.accepted |= {event["event_id"] for event in events}
 
     def _post(self) -> None:
         """One after the other; who is not let in any more comes again, as a client does."""
         with httpx.Client(base_url=self.gateway, headers={"X-Api-Key": self.key}) as client:
             while not self.over.wait(PAUSE_SECONDS):
-                one = self.event()
+                event = self.event()
                 try:
-                    answer = client.post("/events", json=one)
+                    answer = client.post("/events", json=event)
                 except httpx.TransportError as error:
                     self.refused[type(error).__name__] += 1
                 else:
                     assert answer.status_code == 202, answer.text
-                    self.accepted.add(one["event_id"])
+                    self.accepted.add(event["event_id"])
 
     def upload(self, go_on: threading.Event) -> tuple[int, set[str]]:
         """Post lines, the last of them only when told to; the answer's status, and the ids."""
         events = [self.event() for _ in range(LINES_BEFORE + LINES_AFTER)]
 
         def lines() -> Iterator[bytes]:
-            for number, one in enumerate(events):
+            for number, event in enumerate(events):
                 if number == LINES_BEFORE:
                     assert go_on.wait(PATIENCE_SECONDS)
-                yield json.dumps(one).encode() + b"\n"
+                yield json.dumps(event).encode() + b"\n"
 
         answer = httpx.post(
             f"{self.gateway}/events",
@@ -94,4 +94,4 @@ class Load:
             headers={"X-Api-Key": self.key, "Content-Type": "application/x-ndjson"},
             timeout=PATIENCE_SECONDS,
         )
-        return answer.status_code, {one["event_id"] for one in events}
+        return answer.status_code, {event["event_id"] for event in events}

@@ -47,8 +47,8 @@ def heard(*, status: int | None, signature_ok: bool = True) -> LedgerEntry:
     )
 
 
-def cause(one: Sent, entry: LedgerEntry | None, *cuts: Span) -> Cause:
-    return cause_of(one, entry, cuts=cuts, timeout=TIMEOUT)
+def cause(call: Sent, entry: LedgerEntry | None, *cuts: Span) -> Cause:
+    return cause_of(call, entry, cuts=cuts, timeout=TIMEOUT)
 
 
 def test_one_that_never_reached_the_partner_is_without_cause():
@@ -68,7 +68,7 @@ def test_a_refusal_for_our_own_signature_is_no_cause():
 
 
 @pytest.mark.parametrize(
-    ("one", "entry", "expected"),
+    ("call", "entry", "expected"),
     [
         (sent(http_status=503), heard(status=503), Cause.REFUSED),
         (sent(), heard(status=None), Cause.NO_ANSWER),
@@ -78,8 +78,8 @@ def test_a_refusal_for_our_own_signature_is_no_cause():
         (sent(claims=0, took_ms=None, recorded_at=None), None, Cause.UNSENT),
     ],
 )
-def test_what_the_partner_or_a_fault_did_is_a_cause(one, entry, expected):
-    assert cause(one, entry) is expected
+def test_what_the_partner_or_a_fault_did_is_a_cause(call, entry, expected):
+    assert cause(call, entry) is expected
 
 
 def test_a_cut_line_is_a_cause_only_while_the_call_was_under_way():

@@ -26,8 +26,8 @@ def test_whatever_breaks_nothing_is_lost_out_of_order_or_early():
     with passable_folder() as folder:
         report = perform(SHORT, folder=folder)
 
-    said = in_words(report)
-    assert report.passed, said
-    assert report.kinds == set(Fault) - report.left_out, said
-    assert report.bad_ends == [], said
-    assert set(report.exit_codes) == {0}, said
+    report_text = in_words(report)
+    assert report.passed, report_text
+    assert report.kinds == set(Fault) - report.left_out, report_text
+    assert report.bad_ends == [], report_text
+    assert set(report.exit_codes) == {0}, report_text

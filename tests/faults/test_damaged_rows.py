@@ -90,7 +90,7 @@ def test_an_operator_s_tickets_are_listed_although_one_is_damaged(harness, docum
 
         listed = list_tickets(connection, caller, limit=10)
 
-    assert [(one.id, one.code, one.price) for one in listed] == [
+    assert [(notice.id, notice.code, notice.price) for notice in listed] == [
         ("damaged", None, None),
         ("well", "WELL", None),
     ]

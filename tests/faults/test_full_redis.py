@@ -46,20 +46,20 @@ def test_notices_are_delivered_while_redis_takes_nothing(
                 scene.publish(OPERATOR, *(("ticket_win", ticket) for ticket in tickets))
 
                 def is_told(tickets=tickets) -> bool:
-                    for one in running:
-                        one.must_live()
-                    told = {entry.ticket_id for entry in partner.ledger.entries() if entry.taken}
-                    return told >= set(tickets)
+                    for process in running:
+                        process.must_live()
+                    taken = {entry.ticket_id for entry in partner.ledger.entries() if entry.taken}
+                    return taken >= set(tickets)
 
                 eventually(is_told)
             eventually(lambda: [*tmp_path.glob("slipway-*/beat.alive")])  # it can be told to end
-            for one in running:
-                one.tell_to_end()
-            codes = [one.code() for one in running]
+            for process in running:
+                process.tell_to_end()
+            codes = [process.code() for process in running]
         finally:
-            for one in running:
-                one.kill()
+            for process in running:
+                process.kill()
 
     assert codes == [0, 0]
     assert len(partner.ledger.entries()) == WAVES * TICKETS
-    assert [TROUBLE.findall(one.wrote()) for one in running] == [[], []]
+    assert [TROUBLE.findall(process.wrote()) for process in running] == [[], []]

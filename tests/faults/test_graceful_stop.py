@@ -57,12 +57,14 @@ class RunningStack:
 
     def stop(self, processes: Sequence[Running]) -> dict[str, tuple[int, float]]:
         """Tell all of them at once; how each ended, and after how many seconds."""
-        told = time.monotonic()
-        for one in processes:
-            one.tell_to_end()
+        signalled_at = time.monotonic()
+        for process in processes:
+            process.tell_to_end()
         with ThreadPoolExecutor(len(processes)) as threads:
-            ended = threads.map(lambda one: (one.code(), time.monotonic() - told), processes)
-            return {one.node: end for one, end in zip(processes, ended, strict=True)}
+            ended = threads.map(
+                lambda process: (process.code(), time.monotonic() - signalled_at), processes
+            )
+            return {process.node: end for process, end in zip(processes, ended, strict=True)}
 
 
 @pytest.fixture
@@ -92,8 +94,8 @@ def stack(
             for name in LINES
             for number in range(1, 3 if name in TWO_OF else 2)
         ]
-        for one in running:
-            ending.callback(one.kill)
+        for process in running:
+            ending.callback(process.kill)
         made = RunningStack(engine, redis, partner, load, env, tmp_path, running)
         eventually(lambda: all_ready(made))
         partner.behave(Rule(Respond(seconds=0.1)))  # so there is a backlog, and calls in flight
@@ -101,8 +103,8 @@ def stack(
 
 
 def all_ready(stack: RunningStack) -> bool:
-    for one in stack.running:
-        one.must_live()
+    for process in stack.running:
+        process.must_live()
     ready = {path.name.partition("@")[0] for path in stack.folder.glob("slipway-*/*.ready")}
     assert {f"{name}{more}" for name in TWO_OF for more in ("", "-2")} <= ready
     assert len(stack.redis.xinfo_consumers(STREAM, GROUP)) == 2
@@ -147,7 +149,7 @@ def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(st
     assert all(entry.taken and entry.status == 200 for entry in answered)
     assert at_the_stop.delivered == len(answered)
     assert at_the_stop.waiting > 0, "it was not under load"
-    assert all("Traceback" not in one.wrote() for one in stack.running)
+    assert all("Traceback" not in process.wrote() for process in stack.running)
 
     go_on_and_finish(stack)
 
@@ -179,8 +181,8 @@ def go_on_and_finish(stack: RunningStack) -> None:
         eventually(lambda: is_done(stack))
         assert {code for code, _ in stack.stop(again).values()} == {0}
     finally:
-        for one in again:
-            one.kill()
+        for process in again:
+            process.kill()
 
 
 def is_done(stack: RunningStack) -> bool:

@@ -50,13 +50,13 @@ def test_processes_that_were_there_before_the_schema_wait_for_it_and_work(stack)
 def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(stack):
     """A report stands in its way for longer than it may stand in everybody else's."""
     url = stack.servers.database_url
-    told: list[str] = []
+    reports: list[str] = []
     with stack.load(lives_per_second=LIVES_PER_SECOND):
         eventually(lambda: databases.ask(url, "SELECT count(*) > 50 FROM ticket") == (True,))
         with asking(url) as report:
             report.execute(REPORT)
-            with beside(lambda: migrate_further(url, report=told.append)) as migrating:
-                eventually(lambda: [line for line in told if line.startswith("9001 gives way")])
+            with beside(lambda: migrate_further(url, report=reports.append)) as migrating:
+                eventually(lambda: [line for line in reports if line.startswith("9001 gives way")])
                 report.rollback()
                 migrating.result()
         (migrated,) = databases.ask(url, "SELECT max(id) FROM ticket")
@@ -70,9 +70,9 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(stack)
     )
     assert records.balanced, (*records.verdict.violations, *records.reckoning.discrepancies)
     assert set(records.outcomes) <= {"applied", "confirmed", "superseded"}
-    assert told[-1] == f"{NEXT_REVISION} done"
+    assert reports[-1] == f"{NEXT_REVISION} done"
     assert set(codes.values()) == {0}
-    assert [one.wrote() for one in stack.running if "Traceback" in one.wrote()] == []
+    assert [process.wrote() for process in stack.running if "Traceback" in process.wrote()] == []
     longest, filled = databases.ask(
         url,
         "SELECT (SELECT max(decided_at - received_at) FROM ticket_event),"
@@ -85,7 +85,7 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(stack)
 def drained(stack: RunningStack) -> bool:
     stack.must_live()
     left = unfinished(stack.servers)
-    assert not left, (left, *(one.wrote() for one in stack.running))
+    assert not left, (left, *(process.wrote() for process in stack.running))
     return True
 
 
@@ -106,10 +106,10 @@ def test_killed_while_it_waits_or_builds_the_next_one_goes_on_where_it_ended(
         assert at_revision(engine) == "9004"
         assert unfinished_indexes(engine) == ["ticket_event_received"]
 
-    told: list[str] = []
-    migrate_further(database, report=told.append)
+    reports: list[str] = []
+    migrate_further(database, report=reports.append)
 
-    assert told[0].startswith("9005 Indexes")
+    assert reports[0].startswith("9005 Indexes")
     assert unfinished_indexes(engine) == []
     migrate_further(empty_database)
     with closing_engine(empty_database) as undisturbed:

@@ -37,8 +37,8 @@ def port(network) -> Iterator[int]:
 
 
 def say_back(line: ServerLine) -> None:
-    while heard := line.connection.recv(1000):
-        line.send(heard)
+    while received := line.connection.recv(1000):
+        line.send(received)
 
 
 def dial(port: int, *, seconds: float = COMES_SECONDS_MAX) -> socket.socket:
@@ -89,12 +89,12 @@ def test_a_half_open_connection_stays_open_and_silent_and_a_later_one_works(netw
 
 def test_latency_makes_an_answer_late_and_nothing_else(network, port):
     with dial(port) as client, network.latency([LINE]):
-        asked = time.monotonic()
+        began = time.monotonic()
         client.sendall(b"hello")
         answer = client.recv(5)
 
         assert answer == b"hello"
-        assert time.monotonic() - asked >= LATENCY_SECONDS
+        assert time.monotonic() - began >= LATENCY_SECONDS
 
 
 def test_connections_are_reset_again_and_again(network, port):
@@ -114,8 +114,10 @@ def test_the_clock_of_some_processes_is_wrong_and_what_measures_a_while_is_right
         with subprocess.Popen(
             [sys.executable, "-c", program], env=clock, stdout=subprocess.PIPE, text=True
         ) as process:
-            said, _ = process.communicate(timeout=COMES_SECONDS_MAX)
+            output, _ = process.communicate(timeout=COMES_SECONDS_MAX)
 
-        told, measured = map(float, said.split())
-        assert abs(timedelta(seconds=told - time.time()) - WRONG[name]) < timedelta(minutes=1)
+        wall_seconds, measured = map(float, output.split())
+        assert abs(timedelta(seconds=wall_seconds - time.time()) - WRONG[name]) < timedelta(
+            minutes=1
+        )
         assert abs(measured - time.monotonic()) < timedelta(minutes=1).total_seconds()

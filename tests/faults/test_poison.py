@@ -35,8 +35,8 @@ NOTICE_ENDS = text("""
 @pytest.fixture(scope="module")
 def aftermath(servers: Servers, template: str) -> Iterator[Aftermath]:
     """Everything malformed was sent, good events among it, and the processes have ended."""
-    with aftermath_on(servers, template) as one:
-        yield one
+    with aftermath_on(servers, template) as run:
+        yield run
 
 
 def test_there_were_a_thousand(aftermath):
@@ -49,26 +49,26 @@ def test_no_process_ended_before_it_was_told_to(aftermath):
 
 
 def test_good_events_among_poison_are_applied_and_told_in_order(aftermath):
-    told = aftermath.told()
+    taken = aftermath.told()
     standing = dict(aftermath.rows(STANDING))
 
     good = [f"good-{ticket}" for ticket in range(TICKETS)]
-    assert {name: told[name] for name in good} == dict.fromkeys(good, TOLD)
+    assert {name: taken[name] for name in good} == dict.fromkeys(good, TOLD)
     assert {standing[name] for name in good} == {"resulted/lost"}
 
 
 def test_tickets_close_although_damaged_rows_are_due_too(aftermath):
-    told = aftermath.told()
+    taken = aftermath.told()
 
     prompt = [f"prompt-{ticket}" for ticket in range(TICKETS)]
-    assert [told[name] for name in prompt] == [["ticket_win", "ticket_closed"]] * TICKETS
+    assert [taken[name] for name in prompt] == [["ticket_win", "ticket_closed"]] * TICKETS
 
 
 def test_what_was_on_the_stream_is_kept_with_its_reason(aftermath):
     kept = {row.entry_id: row for row in aftermath.rows(REJECTED)}
 
-    found = {id_: (bad.kind, kept[id_].reason) for id_, bad in aftermath.on_stream.items()}
-    assert found == {id_: (bad.kind, bad.reason) for id_, bad in aftermath.on_stream.items()}
+    reasons = {id_: (bad.kind, kept[id_].reason) for id_, bad in aftermath.on_stream.items()}
+    assert reasons == {id_: (bad.kind, bad.reason) for id_, bad in aftermath.on_stream.items()}
     assert all(row.message for row in kept.values())
     assert len(kept) == len(aftermath.on_stream) + len(aftermath.at_door)
 
@@ -80,12 +80,12 @@ def test_what_came_to_the_queue_is_kept_with_its_reason(aftermath):
 
 
 def test_what_was_in_celery_s_lists_is_put_aside_with_its_reason(aftermath):
-    letters = [json.loads(one) for one in aftermath.redis.lrange(DEAD_LETTERS, 0, -1)]
+    letters = [json.loads(letter) for letter in aftermath.redis.lrange(DEAD_LETTERS, 0, -1)]
 
-    assert Counter(_begun(one["message"]) for one in letters) == Counter(
-        _begun(one.decode("utf-8", "backslashreplace")) for one in aftermath.in_lists
+    assert Counter(_begun(letter["message"]) for letter in letters) == Counter(
+        _begun(message.decode("utf-8", "backslashreplace")) for message in aftermath.in_lists
     )
-    assert all(one["reason"] and one["queue"] in QUEUES for one in letters)
+    assert all(letter["reason"] and letter["queue"] in QUEUES for letter in letters)
     assert not any(aftermath.redis.llen(queue) > 1 for queue in QUEUES)  # a hint may wait
     assert aftermath.redis.hlen("unacked") == 0
 
@@ -105,11 +105,11 @@ def test_a_damaged_event_ends_as_rejected_and_its_ticket_goes_on(aftermath):
 
 def test_a_ticket_whose_facts_are_damaged_goes_on(aftermath):
     standing = dict(aftermath.rows(STANDING))
-    told = aftermath.told()
+    taken = aftermath.told()
 
     for name in aftermath.damaged.facts:
         assert standing[name] == "open/pending"
-        assert told[name] == ["ticket_win", "ticket_rollback"]
+        assert taken[name] == ["ticket_win", "ticket_rollback"]
 
 
 def test_a_notice_whose_text_is_damaged_is_dead_with_the_partner_s_answer(aftermath):

@@ -42,7 +42,7 @@ class Fault:
     """What is done, for how long, and what a process or PostgreSQL says when it is felt."""
 
     act: Act
-    said: str = ""
+    logged: str = ""
     counted: str = ""
     seconds: float = SHORT
 
@@ -126,7 +126,7 @@ def counters(trial: Trial) -> Counter[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_it_is_waited_out_and_nothing_is_lost(trial: Trial, fault: Fault):
-    said, counted = trial.logged().count(fault.said), counters(trial)
+    mentions, counted = trial.logged().count(fault.logged), counters(trial)
 
     with trial.load(seconds=fault.seconds + 2 * BESIDE_SECONDS) as account:
         pause(BESIDE_SECONDS)
@@ -134,8 +134,8 @@ def test_it_is_waited_out_and_nothing_is_lost(trial: Trial, fault: Fault):
             pause(fault.seconds)
 
     all_well(trial, account)
-    if fault.said:
-        assert trial.logged().count(fault.said) > said
+    if fault.logged:
+        assert trial.logged().count(fault.logged) > mentions
     if fault.counted:
         eventually(lambda: counters(trial)[fault.counted] > counted[fault.counted])
 
@@ -166,13 +166,16 @@ def test_while_redis_refuses_connections_are_neither_lost_nor_opened_at_once(
     trial: Trial, act: Act
 ):
     """Celery's own consumer loses 4 descriptors a second and writes 7 lines a second."""
-    held = {one.name: one.descriptors() for one in trial.processes}
+    held = {process.name: process.descriptors() for process in trial.processes}
     lines = trial.logged().count("\n")
     with Redis.from_url(trial.servers.redis_url) as valkey:
         opened = -valkey.info("stats")["total_connections_received"]
         with act(trial.servers):
             pause(REFUSED_SECONDS)
-            more = {one.name: one.descriptors() - held[one.name] for one in trial.processes}
+            more = {
+                process.name: process.descriptors() - held[process.name]
+                for process in trial.processes
+            }
             written = trial.logged()
             opened += valkey.info("stats")["total_connections_received"]
 

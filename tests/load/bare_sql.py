@@ -52,27 +52,27 @@ def rate(url: str, *, clients: int, chunk: int, events: int) -> float:
         for number in range(clients)
     ]
     try:
-        for one in started:
-            assert one.stdout is not None
-            assert one.stdout.readline() == b"ready\n", "a client says when it is ready"
+        for client in started:
+            assert client.stdout is not None
+            assert client.stdout.readline() == b"ready\n", "a client says when it is ready"
         before = time.perf_counter()
-        for one in started:
-            assert one.stdin is not None
-            one.stdin.write(b"go\n")
-            one.stdin.flush()
-        for one in started:
-            assert one.wait(120) == 0, "a client writes all of its chunks"
+        for client in started:
+            assert client.stdin is not None
+            client.stdin.write(b"go\n")
+            client.stdin.flush()
+        for client in started:
+            assert client.wait(120) == 0, "a client writes all of its chunks"
         return chunks * chunk * clients / (time.perf_counter() - before)
     finally:
-        for one in started:
-            one.kill()
-            one.wait()
+        for client in started:
+            client.kill()
+            client.wait()
 
 
 def rows(chunk: int, first: int, client: int) -> str:
     """Word the parameter of one statement."""
     ids = [f"B{client}-{number:07d}" for number in range(first, first + chunk)]
-    return json.dumps([_row(number, one) for number, one in enumerate(ids)])
+    return json.dumps([_row(number, id_) for number, id_ in enumerate(ids)])
 
 
 def _row(number: int, ticket: str) -> dict[str, object]:
@@ -97,8 +97,8 @@ def main(url: str, arguments: Sequence[int]) -> None:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         sys.stdin.readline()
-        for one in given:
-            connection.execute(WRITE, (one,))
+        for document in given:
+            connection.execute(WRITE, (document,))
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def _first(connection: Connection, ticket_id: str) -> dict[str, object]:
 
 def _insert(table: type[SQLModel], which: str, copied: Mapping[str, str]) -> str:
     rows = SQLModel.metadata.tables[str(table.__tablename__)]
-    names = [one.name for one in rows.columns]
+    names = [column.name for column in rows.columns]
     values = ", ".join(copied.get(name, f"one.{name}") for name in names)
     return (
         f"INSERT INTO {rows.name} ({', '.join(names)}) SELECT {values}"  # noqa: S608 - names of our tables

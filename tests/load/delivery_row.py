@@ -50,8 +50,8 @@ def measure(environment: BenchEnvironment, samples: Samples, *, rounds: int, not
             ours = delivered(database, notices)
             samples.add("Slipway, notices delivered and recorded/s", ours)
             samples.ratio("delivery", ours / bare)
-        heard = sink.heard().requests
-        assert heard >= 2 * rounds * notices, "the partner was told all of it"
+        requests = sink.heard().requests
+        assert requests >= 2 * rounds * notices, "the partner was told all of it"
 
 
 def delivered(database: Database, notices: int) -> float:

@@ -101,9 +101,9 @@ def _close(database: Database, sink: Sink, samples: Samples, tickets: int, *, sw
     _until_told(database, sink, 2 * (WARM + tickets))
     with database.engine.begin() as connection:
         closed, count = connection.execute(CLOSED).one()
-        delivered, told = connection.execute(DELIVERED).one()
+        delivered, sent = connection.execute(DELIVERED).one()
     assert count == WARM + tickets, f"every ticket is closed, not {count}"
-    assert told == 2 * (WARM + tickets), f"and its partner was told once, not {told} in all"
+    assert sent == 2 * (WARM + tickets), f"and its partner was told once, not {sent} in all"
     _say(samples, f"close wave of {tickets:,}, all closed", tickets, closed - began)
     _say(samples, f"close wave of {tickets:,}, all notices delivered", tickets, delivered - began)
 

@@ -36,11 +36,11 @@ def measure(
         waits(database, sink, events=WARM, rate=ROW, name="W")
         for number in range(rounds):
             for rate in rates:
-                found = waits(
+                latencies = waits(
                     database, sink, events=rate * seconds, rate=rate, name=f"R{number}-{rate}"
                 )
-                p99 = found[len(found) * 99 // 100]
-                samples.add(f"latency at {rate} events/s, p50, ms", statistics.median(found))
+                p99 = latencies[len(latencies) * 99 // 100]
+                samples.add(f"latency at {rate} events/s, p50, ms", statistics.median(latencies))
                 samples.add(f"latency at {rate} events/s, p99, ms", p99)
                 if rate == ROW:
                     samples.ratio("latency", PROMISED_MS / p99)

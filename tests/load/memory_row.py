@@ -55,10 +55,10 @@ def measure(
 def weigh(database: Database) -> dict[str, int]:
     """Bytes of each table and its indexes, and of all."""
     with database.engine.begin() as connection:
-        found = connection.execute(SIZES, {"tables": list(TABLES)}).all()
+        tables = connection.execute(SIZES, {"tables": list(TABLES)}).all()
     sizes: dict[str, int] = {}
-    for one in found:
-        sizes |= {one.relname: one.rows, f"indexes of {one.relname}": one.indexes}
+    for table in tables:
+        sizes |= {table.relname: table.rows, f"indexes of {table.relname}": table.indexes}
     return {"all": sum(sizes.values()), **sizes}
 
 

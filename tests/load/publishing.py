@@ -49,7 +49,7 @@ def main() -> int:
         for n in range(count)
     ]
     with embedded_servers(durable=False) as servers, Redis.from_url(servers.redis_url) as redis:
-        texts = [json.dumps(one) for one in events]
+        texts = [json.dumps(event) for event in events]
         say("XADD, pipelined", _rate(redis, count, lambda: put(redis, count, _xadd(texts))))
         with closing(Publisher.at(servers.redis_url)) as publisher:
             say("publish_many", _rate(redis, count, lambda: _publish(publisher, events)))

@@ -114,15 +114,16 @@ def table(kept: dict[str, Any]) -> str:
             absent = "full run only" if name in FULL_ONLY and machine["quick"] else "not measured"
             lines.append(f"| {reach.what} | {absent} | | {reach.at_least} | {reach.aim} |")
             continue
-        found = kept["ratios"][name]
+        summary = kept["ratios"][name]
         lines.append(
-            f"| {reach.what} | {found['median']:.2f} | {found['min']:.2f} to {found['max']:.2f}"
+            f"| {reach.what} | {summary['median']:.2f}"
+            f" | {summary['min']:.2f} to {summary['max']:.2f}"
             f" | {reach.at_least} | {reach.aim} |"
         )
     lines += ["", "| figure | median | min to max |", "|---|---|---|"]
     lines += [
-        f"| {name} | {found['median']:,.1f} | {found['min']:,.1f} to {found['max']:,.1f} |"
-        for name, found in kept["figures"].items()
+        f"| {name} | {summary['median']:,.1f} | {summary['min']:,.1f} to {summary['max']:,.1f} |"
+        for name, summary in kept["figures"].items()
     ]
     took = ", ".join(f"{name} {seconds:,.0f}" for name, seconds in kept["seconds"].items())
     lines += ["", f"Seconds by part: {took}."]
@@ -130,8 +131,8 @@ def table(kept: dict[str, Any]) -> str:
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    found = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    return {name: float(f"{value:.4g}") for name, value in found.items()}
+    summary = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: float(f"{value:.4g}") for name, value in summary.items()}
 
 
 def _machine() -> dict[str, Any]:

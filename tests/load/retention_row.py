@@ -100,7 +100,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=30_000, help="of each wave")
     parser.add_argument("--rounds", type=int, default=3, help="of each kind")
     given = parser.parse_args()
-    found: defaultdict[str, list[Round]] = defaultdict(list)
+    rounds: defaultdict[str, list[Round]] = defaultdict(list)
     with (
         open_house() as environment,
         open_sink() as sink,
@@ -108,11 +108,11 @@ def main() -> int:
     ):
         for number in range(given.rounds):
             for kind in (KEPT, REMOVED) if number % 2 else (REMOVED, KEPT):
-                one = play(database, kind, old=given.old, events=given.events)
-                say(f"{kind}: {one}")
-                found[kind].append(one)
+                round_ = play(database, kind, old=given.old, events=given.events)
+                say(f"{kind}: {round_}")
+                rounds[kind].append(round_)
         bare = removal_alone(database, old=given.old)
-    say(table(found, bare, old=given.old))
+    say(table(rounds, bare, old=given.old))
     return 0
 
 
@@ -152,14 +152,14 @@ def running(database: Database, kind: str) -> Iterator[None]:
     folder = database.environment.folder
     with ExitStack() as ending:
         processes = [Running(name, env=env, folder=folder) for name in WORKERS]
-        for one in processes:
-            ending.callback(one.kill)
+        for process in processes:
+            ending.callback(process.kill)
         eventually(lambda: any(folder.glob("slipway-*/intake@*.ready")), within=STARTING_MAX)
         yield
-        for one in processes:
-            one.tell_to_end()
-        for one in processes:
-            assert one.code() == 0, one.wrote()
+        for process in processes:
+            process.tell_to_end()
+        for process in processes:
+            assert process.code() == 0, process.wrote()
 
 
 def stock(database: Database, old: int) -> None:
@@ -214,7 +214,7 @@ def left(database: Database) -> int:
         return int(connection.execute(LEFT).scalar_one())
 
 
-def table(found: dict[str, list[Round]], bare: float, *, old: int) -> str:
+def table(rounds: dict[str, list[Round]], bare: float, *, old: int) -> str:
     """Word the medians as Markdown."""
     names = {
         "applied": "events applied/s",
@@ -228,7 +228,7 @@ def table(found: dict[str, list[Round]], bare: float, *, old: int) -> str:
     ]
     for field, name in names.items():
         kept, removed = (
-            statistics.median(getattr(one, field) for one in found[kind])
+            statistics.median(getattr(round_, field) for round_ in rounds[kind])
             for kind in (KEPT, REMOVED)
         )
         ratio = f"{removed / kept:.2f}" if kept else "-"

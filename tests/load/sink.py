@@ -29,14 +29,14 @@ class Sink:
     def receipts(self) -> list[tuple[float, bytes]]:
         """What came since the last time it was asked: Unix time, and the body. If it keeps them."""
         self._line.send("receipts")
-        found: list[tuple[float, bytes]] = self._line.recv()
-        return found
+        receipts: list[tuple[float, bytes]] = self._line.recv()
+        return receipts
 
     def heard(self) -> "Heard":
         """How many came since it was opened."""
         self._line.send("heard")
-        found: Heard = self._line.recv()
-        return found
+        counts: Heard = self._line.recv()
+        return counts
 
 
 @dataclass(slots=True)
@@ -101,8 +101,8 @@ class _Ledger:
 
     def receipts(self) -> list[tuple[float, bytes]]:
         assert self._keep, "this one only counts"
-        found, self._kept = self._kept, []
-        return found
+        receipts, self._kept = self._kept, []
+        return receipts
 
 
 def _hear(

@@ -123,19 +123,19 @@ def throughput(servers: Servers, load: Load, *, sick: bool) -> float:
 def deliver(settings: Settings, load: Load) -> float:
     """Let the deliverers deliver all that can be delivered, and take the time."""
     wanted = load.notices // HEALTHY * HEALTHY
-    told: Any = multiprocessing.Queue()
+    reports: Any = multiprocessing.Queue()
     deliverers = [
-        multiprocessing.Process(target=deliver_forever, args=(settings, told), daemon=True)
+        multiprocessing.Process(target=deliver_forever, args=(settings, reports), daemon=True)
         for _ in range(load.deliverers)
     ]
     for process in deliverers:
         process.start()
     for _ in deliverers:
-        told.get(timeout=STARTING_SECONDS_MAX)  # it is ready
+        reports.get(timeout=STARTING_SECONDS_MAX)  # it is ready
     before = time.perf_counter()
     delivered = 0
     while delivered < wanted:
-        delivered += told.get(timeout=STARTING_SECONDS_MAX)
+        delivered += reports.get(timeout=STARTING_SECONDS_MAX)
     took = time.perf_counter() - before
     for process in deliverers:
         process.kill()
@@ -143,8 +143,8 @@ def deliver(settings: Settings, load: Load) -> float:
     return wanted / took
 
 
-def deliver_forever(settings: Settings, told: Any) -> None:  # noqa: ANN401 - multiprocessing's queue
-    """Deliver for ever; tell 0 at the start, then how many were delivered."""
+def deliver_forever(settings: Settings, reports: Any) -> None:  # noqa: ANN401 - multiprocessing's queue
+    """Deliver until killed; report 0 at the start, then how many were delivered."""
     engine = open_engine(settings.database_url, application_name="deliverer", pool_size=2)
     made = DeliveryLoop(
         transaction=engine.begin,
@@ -152,11 +152,11 @@ def deliver_forever(settings: Settings, told: Any) -> None:  # noqa: ANN401 - mu
         settings=settings,
         vault=Vault.with_keys(settings.secret_key),
     )
-    told.put(0)
+    reports.put(0)
     while True:
         run = made.run(lasting=RUN)
         if run is not None and "delivered" in run.counts:
-            told.put(run.counts["delivered"])
+            reports.put(run.counts["delivered"])
 
 
 def add(engine: Engine, settings: Settings, code: str, url: str) -> None:

@@ -95,9 +95,9 @@ def measure(
     """Take turns between bare SQL and the sweep, with few and with many pending."""
     few, many = pending
     small, big = (_waiting(environment, samples, count) for count in pending)
-    for one in (small, big):
-        one.bare(BATCH * 12)
-        one.ours(BATCH * 12)
+    for side in (small, big):
+        side.bare(BATCH * 12)
+        side.ours(BATCH * 12)
     for _ in range(rounds):
         bare, ours = small.bare(due), small.ours(due)  # what is compared, one after the other
         ours_big, bare_big = big.ours(due), big.bare(due)

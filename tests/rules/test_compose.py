@@ -44,12 +44,12 @@ def test_every_mounted_file_is_in_the_repository():
 def test_prometheus_looks_for_every_process_where_it_is():
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
     searches = [search for job in config["scrape_configs"] for search in job["dns_sd_configs"]]
-    found = {name: search["port"] for search in searches for name in search["names"]}
+    ports = {name: search["port"] for search in searches for name in search["names"]}
     settings = cluster("small").settings()
 
     expected = dict.fromkeys(LINES, settings.metrics_port)
     expected |= {"gateway": settings.gateway_port, "flower": settings.flower_port}
-    assert found == expected
+    assert ports == expected
     assert config["rule_files"] == ["alerts.yml"]
 
 
@@ -77,7 +77,9 @@ def test_our_own_containers_may_do_nothing_and_write_nothing():
 
 
 def test_nothing_is_reachable_from_another_machine():
-    ports = [port for one in compose()["services"].values() for port in one.get("ports", [])]
+    ports = [
+        port for service in compose()["services"].values() for port in service.get("ports", [])
+    ]
 
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)

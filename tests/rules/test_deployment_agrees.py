@@ -58,7 +58,7 @@ def test_every_variable_is_a_setting_and_together_they_are_accepted(overlay):
 def test_compose_gives_every_process_settings_that_are_accepted():
     for name in (*LINES, "release"):
         given = compose()["services"][name]["environment"]
-        assert {one for one in given if one.startswith("SLIPWAY_")} <= KNOWN, name
+        assert {variable for variable in given if variable.startswith("SLIPWAY_")} <= KNOWN, name
         assert built_from(given).metrics_port == cluster("small").settings().metrics_port
 
 
@@ -112,15 +112,15 @@ def test_a_worker_is_not_killed_before_it_found_its_broker_again(overlay):
 
 def test_each_probe_asks_about_its_own_process_and_waits_for_the_answer(overlay):
     for name in (*WORKERS, "beat"):
-        one = container(overlay.pods()[name])
+        spec = container(overlay.pods()[name])
         for kind, question in PROBES.items():
-            assert one[kind]["exec"]["command"] == ["probe", question, name]
-            assert one[kind]["timeoutSeconds"] > probe.REDIS_SECONDS * 2
+            assert spec[kind]["exec"]["command"] == ["probe", question, name]
+            assert spec[kind]["timeoutSeconds"] > probe.REDIS_SECONDS * 2
     for name, (_, port, pages) in probe.PAGES.items():
-        one = container(overlay.pods()[name])
+        spec = container(overlay.pods()[name])
         for kind, question in PROBES.items():
-            assert one[kind]["httpGet"]["path"] == pages[question]
-            assert port_called(one[kind]["httpGet"]["port"], one) == port
+            assert spec[kind]["httpGet"]["path"] == pages[question]
+            assert port_called(spec[kind]["httpGet"]["port"], spec) == port
 
 
 def test_starting_may_take_a_minute_and_a_half(overlay):
@@ -142,12 +142,12 @@ def test_the_probe_knows_the_ages_that_the_worker_promises():
 
 
 def listed(name: str) -> list[str]:
-    (found,) = (step.exec_form() for step in STEPS if step.name == name)
-    return found
+    (words,) = (step.exec_form() for step in STEPS if step.name == name)
+    return words
 
 
-def port_called(name: str, one: dict[str, Any]) -> int:
-    (port,) = (port["containerPort"] for port in one["ports"] if port["name"] == name)
+def port_called(name: str, spec: dict[str, Any]) -> int:
+    (port,) = (port["containerPort"] for port in spec["ports"] if port["name"] == name)
     assert isinstance(port, int)
     return port
 

@@ -93,7 +93,10 @@ def test_what_is_for_outside_is_on_the_ingress_and_nothing_else(overlay):
 
 
 def test_nobody_is_let_in_or_out_but_by_name(overlay):
-    policies = {one["metadata"]["name"]: one["spec"] for one in overlay.of_kind("NetworkPolicy")}
+    policies = {
+        document["metadata"]["name"]: document["spec"]
+        for document in overlay.of_kind("NetworkPolicy")
+    }
     components = overlay.pods().keys()
 
     assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
@@ -109,20 +112,22 @@ def test_postgresql_needs_as_many_connections_as_the_page_says(overlay):
     # Pods that were told to end do not count for the deployment that starts the next ones: while
     # it goes on, all of the old may still be ending.
     pods = sum(2 * most[name] * connections for name, connections in connections_max().items())
-    asked = [
+    triggers = [
         trigger
-        for one in overlay.of_kind("ScaledObject")
-        for trigger in one["spec"]["triggers"]
+        for document in overlay.of_kind("ScaledObject")
+        for trigger in document["spec"]["triggers"]
         if trigger["type"] == "postgresql"
     ]
     migration = signature(open_engine).parameters["pool_size"].default
-    needed = pods + migration + KEDA_EACH * len(asked) + COMMANDS_AT_ONCE + RESERVED
+    needed = pods + migration + KEDA_EACH * len(triggers) + COMMANDS_AT_ONCE + RESERVED
 
     page = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
     pools = "a gateway {gateway}, an intake or a deliverer {intake}, a sweep {sweep} ("
     assert pools.format(**connections_max()) in " ".join(page.split())
-    (told,) = re.findall(rf"\| `{overlay.overlay}` \|.*\| (\d+) \|$", page, flags=re.MULTILINE)
-    assert int(told) == needed
+    (documented,) = re.findall(
+        rf"\| `{overlay.overlay}` \|.*\| (\d+) \|$", page, flags=re.MULTILINE
+    )
+    assert int(documented) == needed
 
 
 def test_nobody_opens_connections_that_the_page_does_not_count():

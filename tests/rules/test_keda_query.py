@@ -15,12 +15,12 @@ OF_EACH_PARTNER = 1000
 @pytest.fixture
 def query() -> str:
     """The same in every overlay."""
-    asked = {
+    queries = {
         cluster(overlay).one("ScaledObject", "deliver")["spec"]["triggers"][0]["metadata"]["query"]
         for overlay in OVERLAYS
     }
-    (one,) = asked
-    return str(one)
+    (query_text,) = queries
+    return str(query_text)
 
 
 def test_it_counts_what_is_due_and_of_one_partner_no_more_than_deliverers_could_use(query, engine):

@@ -48,7 +48,7 @@ def test_the_kept_rendering_is_fresh(name):
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_kubernetes_takes_its_own_kinds(overlay, release):
-    documents = [one for one in overlay.documents if group(one) not in OURS]
+    documents = [document for document in overlay.documents if group(document) not in OURS]
 
     assert len(documents) > 20
     for document in documents:
@@ -56,9 +56,9 @@ def test_kubernetes_takes_its_own_kinds(overlay, release):
 
 
 def test_keda_and_the_prometheus_operator_take_theirs(overlay):
-    documents = [one for one in overlay.documents if group(one) in OURS]
+    documents = [document for document in overlay.documents if group(document) in OURS]
 
-    assert {one["kind"] for one in documents} == {
+    assert {document["kind"] for document in documents} == {
         "PrometheusRule", "ScaledObject", "ServiceMonitor", "TriggerAuthentication",
     }  # fmt: skip
     for document in documents:
@@ -79,8 +79,8 @@ def test_the_example_secrets_are_valid_and_hold_what_is_asked_for(overlay):
     for document in yaml.safe_load_all(text):
         kubernetes_validate.validate(document, RELEASES[0], strict=True)
 
-    asked = set(secrets_asked_for(overlay))
-    assert asked == {(name, key) for name, keys in example_secrets().items() for key in keys}
+    referenced = set(secrets_asked_for(overlay))
+    assert referenced == {(name, key) for name, keys in example_secrets().items() for key in keys}
 
 
 def test_with_the_example_secrets_every_server_is_verified():
@@ -123,16 +123,17 @@ def test_every_container_says_what_it_needs(overlay):
 def test_pods_of_one_kind_keep_apart(overlay):
     for name, deployment in overlay.deployments().items():
         spread = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
-        assert [one["topologyKey"] for one in spread] == [
+        assert [constraint["topologyKey"] for constraint in spread] == [
             "topology.kubernetes.io/zone", "kubernetes.io/hostname",
         ], name  # fmt: skip
-        assert all(COMPONENT in one["matchLabelKeys"] for one in spread), name
+        assert all(COMPONENT in constraint["matchLabelKeys"] for constraint in spread), name
 
 
 def test_what_may_be_several_is_and_a_drain_takes_one_at_a_time(overlay):
     several = {"gateway", "intake", "deliver", "sweep"}
     budgets = {
-        one["metadata"]["name"]: one["spec"] for one in overlay.of_kind("PodDisruptionBudget")
+        document["metadata"]["name"]: document["spec"]
+        for document in overlay.of_kind("PodDisruptionBudget")
     }
 
     assert budgets.keys() == several
@@ -152,8 +153,8 @@ def test_there_is_one_beat_even_while_it_is_replaced(overlay):
 def test_who_is_scaled_has_no_number_that_applying_again_would_reset(overlay):
     scaled = [*overlay.of_kind("ScaledObject"), *overlay.of_kind("HorizontalPodAutoscaler")]
 
-    for one in scaled:
-        target = one["spec"]["scaleTargetRef"]["name"]
+    for document in scaled:
+        target = document["spec"]["scaleTargetRef"]["name"]
         assert "replicas" not in overlay.deployments()[target]["spec"], target
 
 
@@ -169,19 +170,19 @@ def schema_of(document: dict[str, Any]) -> dict[str, Any]:
 
 def secrets_asked_for(overlay: Cluster) -> list[tuple[str, str]]:
     keys = [(name, key) for name, key in asked_by_pods(overlay)]
-    for one in overlay.of_kind("TriggerAuthentication"):
-        keys += [(ref["name"], ref["key"]) for ref in one["spec"]["secretTargetRef"]]
+    for document in overlay.of_kind("TriggerAuthentication"):
+        keys += [(ref["name"], ref["key"]) for ref in document["spec"]["secretTargetRef"]]
     return keys
 
 
 def asked_by_pods(overlay: Cluster) -> list[tuple[str, str]]:
-    found = []
+    keys = []
     for pod in overlay.pods().values():
         for source in container(pod)["envFrom"]:
             if "secretRef" in source:
                 name = source["secretRef"]["name"]
-                found += [(name, key) for key in example_secrets()[name]]
+                keys += [(name, key) for key in example_secrets()[name]]
         for variable in container(pod).get("env", []):
             ref = variable["valueFrom"]["secretKeyRef"]
-            found.append((ref["name"], ref["key"]))
-    return found
+            keys.append((ref["name"], ref["key"]))
+    return keys

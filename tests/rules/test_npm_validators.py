@@ -74,7 +74,9 @@ def test_current_releases_take_our_custom_resources(packages, overlay):
         if document["apiVersion"].startswith(("keda.sh/", "monitoring.coreos.com/"))
     ]
     mistaken = json.loads(json.dumps(ours))
-    next(one for one in mistaken if one["kind"] == "ScaledObject")["spec"]["minReplicaCount"] = "2"
+    next(document for document in mistaken if document["kind"] == "ScaledObject")["spec"][
+        "minReplicaCount"
+    ] = "2"
 
     assert validated(ours, packages).stderr == ""
     assert "minReplicaCount must be integer" in validated(mistaken, packages).stderr

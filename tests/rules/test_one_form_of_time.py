@@ -19,7 +19,7 @@ CODES = tuple("YmdHMSFTDcXx")
 
 
 def test_no_module_writes_a_time_in_a_form_of_its_own():
-    found = {
+    found_forms = {
         f"{path.relative_to(ROOT)}:{line}"
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))
@@ -27,7 +27,7 @@ def test_no_module_writes_a_time_in_a_form_of_its_own():
         for line in forms_in(ast.parse(path.read_text(encoding="utf-8")))
     }
 
-    assert found == set()
+    assert found_forms == set()
 
 
 def test_each_exception_is_one():

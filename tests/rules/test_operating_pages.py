@@ -35,8 +35,8 @@ def typed(page: Path) -> Iterator[list[str]]:
     """The commands of *page*, each as its words."""
     text = page.read_text(encoding="utf-8")
     for pattern in TYPED:
-        for found in pattern.findall(text):
-            yield found.replace("\\\n", " ").split()
+        for command in pattern.findall(text):
+            yield command.replace("\\\n", " ").split()
 
 
 def wrong_with(words: list[str]) -> str | None:
@@ -46,29 +46,29 @@ def wrong_with(words: list[str]) -> str | None:
         name = words.pop(0)
         if re.fullmatch(r"[A-Z]+|…", name):  # a place for any command, as in `slipway …`
             return None
-        found = command.commands.get(name)
-        if found is None:
+        subcommand = command.commands.get(name)
+        if subcommand is None:
             return f"there is no {name!r}"
-        command = found
-    known = {option for one in command.params for option in one.opts}
-    asked = {word.split("=")[0] for word in words if word.startswith("-") and word != "-"}
-    return f"{command.name} has no {asked - known}" if asked - known else None
+        command = subcommand
+    known = {option for parameter in command.params for option in parameter.opts}
+    options = {word.split("=")[0] for word in words if word.startswith("-") and word != "-"}
+    return f"{command.name} has no {options - known}" if options - known else None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_on_the_page_exists_with_its_options(page):
-    found = [(words, wrong_with(list(words))) for words in typed(page)]
+    checked = [(words, wrong_with(list(words))) for words in typed(page)]
 
-    assert [(words, wrong) for words, wrong in found if wrong] == []
+    assert [(words, wrong) for words, wrong in checked if wrong] == []
 
 
 def test_commands_are_found_on_the_pages_at_all():
     """Or a pattern that finds nothing would find nothing wrong."""
-    found = {page.name: len(list(typed(page))) for page in PAGES}
+    counts = {page.name: len(list(typed(page))) for page in PAGES}
 
-    assert found["RUNBOOK.md"] >= 30
-    assert found["PARTNERS.md"] >= 8
-    assert found["SECRETS.md"] >= 5
+    assert counts["RUNBOOK.md"] >= 30
+    assert counts["PARTNERS.md"] >= 8
+    assert counts["SECRETS.md"] >= 5
     assert wrong_with(["operators", "frobnicate"]) == "there is no 'frobnicate'"
     assert wrong_with(["operators", "add", "acme", "--sekret"]) == "add has no {'--sekret'}"
 
@@ -98,9 +98,9 @@ def test_the_section_of_a_page_has_commands_to_type(alert):
     section = section.replace(*ELSEWHERE)
     steps = re.findall(r"^\d\. ", section, re.MULTILINE)
     literal = [
-        one
-        for one in CODE.findall(section)
-        if re.search(r"slipway |redis-cli|kubectl|SELECT|GET ", one)
+        snippet
+        for snippet in CODE.findall(section)
+        if re.search(r"slipway |redis-cli|kubectl|SELECT|GET ", snippet)
     ]
 
     assert steps

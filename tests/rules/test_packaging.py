@@ -79,15 +79,17 @@ def project() -> dict[str, Any]:
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    found = PINNED.finditer(lock.read_text())
-    return {canonicalize_name(match["name"]): match["version"] for match in found}
+    pins = PINNED.finditer(lock.read_text())
+    return {canonicalize_name(match["name"]): match["version"] for match in pins}
 
 
 def unsatisfied(requirements: list[str], lock: Path) -> list[str]:
     versions = pinned(lock)
-    asked = [Requirement(line) for line in requirements]
+    wanted = [Requirement(line) for line in requirements]
     return [
-        str(one)
-        for one in asked
-        if not one.specifier.contains(versions.get(canonicalize_name(one.name), "0"))
+        str(requirement)
+        for requirement in wanted
+        if not requirement.specifier.contains(
+            versions.get(canonicalize_name(requirement.name), "0")
+        )
     ]

@@ -63,9 +63,9 @@ def test_a_worker_whose_files_are_fresh_is_both(ask, question):
     ],
 )
 def test_a_worker_that_takes_no_work_is_not_ready(ask, files, fault):
-    code, told = ask("ready", "intake", files)
+    code, output = ask("ready", "intake", files)
 
-    assert (code, fault in told) == (1, True), told
+    assert (code, fault in output) == (1, True), output
 
 
 def test_a_worker_that_is_not_ready_may_be_alive(ask):
@@ -85,20 +85,20 @@ def test_a_loop_that_stands_still_is_restarted_but_never_while_redis_is_away(ask
     """celery-on-redis.md 6.2: a worker's loop rests while Redis is away, and its file grows old."""
     nobody = f"redis://127.0.0.1:{closed_port()}/0"
 
-    code, told = ask("alive", process, files)
-    away, said = ask("alive", process, files, broker_url=nobody)
+    code, output = ask("alive", process, files)
+    away, unreachable_output = ask("alive", process, files, broker_url=nobody)
     still_away, _ = ask("alive", process, files, redis_url=nobody, broker_url="")
 
     assert (code, away, still_away) == (1, 0, 0)
-    assert "the maximum is" in told or "does not exist" in told
-    assert said.startswith("Redis does not answer, so a restart would not help:")
+    assert "the maximum is" in output or "does not exist" in output
+    assert unreachable_output.startswith("Redis does not answer, so a restart would not help:")
 
 
 def test_the_stream_s_file_does_not_stand_in_for_the_loop_s(ask):
     """Its name ends like the other's; a host may be called `stream`, too."""
-    code, told = ask("ready", "intake", FRESH | {"intake@a.alive": 40})
+    code, output = ask("ready", "intake", FRESH | {"intake@a.alive": 40})
 
-    assert (code, "intake@*.alive is 40 s old" in told) == (1, True)
+    assert (code, "intake@*.alive is 40 s old" in output) == (1, True)
     assert ask("ready", "intake", {"intake@stream.ready": 1, "intake@stream.alive": 1})[0] == 0
 
 
@@ -106,8 +106,8 @@ def test_a_gateway_that_does_not_answer_is_neither(ask):
     port = str(closed_port())
 
     for question in ("alive", "ready"):
-        code, told = ask(question, "gateway", {}, gateway_port=port)
-        assert (code, "does not answer" in told) == (1, True)
+        code, output = ask(question, "gateway", {}, gateway_port=port)
+        assert (code, "does not answer" in output) == (1, True)
 
 
 def test_a_command_that_is_no_process_is_well_while_it_runs(ask):
@@ -115,7 +115,7 @@ def test_a_command_that_is_no_process_is_well_while_it_runs(ask):
 
 
 def test_wrong_words_are_answered_with_the_right_ones(ask):
-    code, told = ask("well", "intake", FRESH)
+    code, output = ask("well", "intake", FRESH)
 
     assert code == 2
-    assert told.startswith("usage: probe alive|ready")
+    assert output.startswith("usage: probe alive|ready")

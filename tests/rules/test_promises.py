@@ -9,7 +9,7 @@ from tests.support.sources import ROOT
 
 FOLDER = ROOT / "producers"
 PAGE = (FOLDER / "PROMISES.md").read_text(encoding="utf-8")
-PROMISES = [" ".join(one.split()) for one in re.findall(r"(?ms)^- (.*?)(?=^- |^#|\Z)", PAGE)]
+PROMISES = [" ".join(text.split()) for text in re.findall(r"(?ms)^- (.*?)(?=^- |^#|\Z)", PAGE)]
 PROOF = re.compile(r"\(\[test\]\((\.\./tests/[\w/]+\.py)#(test_\w+)\)\)$")
 PAGES = ("PUBLISH.md", "PROMISES.md", "README.md", "gateway/README.md", "TRY.md")
 

@@ -74,7 +74,7 @@ def test_every_suppression_carries_its_reason():
         f"{path}:{line} {comment}"
         for path, source in modules(*PRODUCT, "tests")
         for line, comment in comments(source)
-        if (found := SUPPRESSION.search(comment)) and not REASON.match(found["rest"])
+        if (suppression := SUPPRESSION.search(comment)) and not REASON.match(suppression["rest"])
     ]
 
     assert bare == [], "write `# noqa: CODE - why` or `# type: ignore[code]  # why`"

@@ -16,7 +16,7 @@ ACME: Final = {"operator": "acme"}
 LINES: Final = "slipway_log_lines_total"
 REQUESTS: Final = "slipway_http_requests_total"
 PROCESSES: Final = ("gateway", "intake", "deliver", "sweep", "beat")
-ALL_RUN: Final = {f'slipway_build_info{{process="{one}"}}': "1x90" for one in PROCESSES}
+ALL_RUN: Final = {f'slipway_build_info{{process="{process}"}}': "1x90" for process in PROCESSES}
 EVENTS: Final = "slipway_events_total"
 DOUBTS: Final = "slipway_delivery_doubtful_responses_total"
 DURATION: Final = "slipway_delivery_attempt_duration_seconds_bucket"

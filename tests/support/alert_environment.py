@@ -52,7 +52,7 @@ class Stage:
     def firing(self) -> set[str]:
         """The alerts that call a person now."""
         alerts = self.prometheus.get("alerts")["alerts"]
-        return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
     def redis(self) -> Redis:
         """A client of its Redis."""

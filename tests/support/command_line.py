@@ -54,6 +54,6 @@ class CommandLine:
         with pytest.raises(SystemExit) as end:
             main()
         read_settings.cache_clear()
-        told = self._capsys.readouterr()
+        captured = self._capsys.readouterr()
         code = end.value.code
-        return Ended(code if isinstance(code, int) else 0, told.out, told.err)
+        return Ended(code if isinstance(code, int) else 0, captured.out, captured.err)

@@ -36,14 +36,14 @@ class Row:
 
 def rows(table: str) -> list[Row]:
     """Return the rows of *table*; `ids=str` names the tests after them."""
-    found = []
+    rows = []
     for line in table.split("\n"):
         cells = [cell.strip() for cell in line.split("|")]
         if cells == [""]:
             continue
         assert len(cells) == _COLUMNS, f"a row has {_COLUMNS} columns: {line}"
-        found.append(Row(*cells))
-    return found
+        rows.append(Row(*cells))
+    return rows
 
 
 def check(row: Row, *, terms: Terms = PAM, sequence: int = 0) -> TicketState:
@@ -64,9 +64,9 @@ def check(row: Row, *, terms: Terms = PAM, sequence: int = 0) -> TicketState:
     return state
 
 
-def decided(state: TicketState, one: Event) -> tuple[str, str | None]:
-    """Decide *one*; return its outcome and reason as words."""
-    decision = decide(state, one)
+def decided(state: TicketState, arrived: Event) -> tuple[str, str | None]:
+    """Decide *arrived*; return its outcome and reason as words."""
+    decision = decide(state, arrived)
     return decision.outcome.value, None if decision.reason is None else decision.reason.value
 
 

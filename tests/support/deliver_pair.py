@@ -51,16 +51,16 @@ class Deliverer(Running):
     def sent(self) -> set[tuple[str, str, int]]:
         """Ticket, action and number of the claim of its calls, as its log at `debug` tells."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        told = [json.loads(line) for line in lines if '"notice_sent"' in line]
-        return {(one["ticket_id"], one["action"], one["claim"]) for one in told}
+        calls = [json.loads(line) for line in lines if '"notice_sent"' in line]
+        return {(call["ticket_id"], call["action"], call["claim"]) for call in calls}
 
 
 @dataclass(slots=True)
 class Pair:
     """Deliverers 1 and 2, ready, and the world around them."""
 
-    one: Deliverer
-    two: Deliverer
+    first: Deliverer
+    second: Deliverer
     scene: DeliverySetup
     partner: SimulatedPartner
     redis: Redis
@@ -84,8 +84,8 @@ class Pair:
         """
 
         def condition_holds() -> bool:
-            self.one.must_live()
-            self.two.must_live()
+            self.first.must_live()
+            self.second.must_live()
             self._hint()
             return bool(condition())
 
@@ -93,7 +93,7 @@ class Pair:
             eventually(condition_holds)
         except AssertionError as late:
             calls = [entry.format_line() for entry in self.partner.ledger.entries()][-30:]
-            logs = (self.one.wrote(), self.two.wrote())
+            logs = (self.first.wrote(), self.second.wrote())
             raise AssertionError("\n".join([str(late), *calls, *logs])) from late
 
     def told(self, ticket: str) -> list[str]:
@@ -178,7 +178,7 @@ def deliver_pair(
 
 
 def _are_ready(pair: Pair, folder: Path) -> bool:
-    for one in (pair.one, pair.two):
-        one.must_live()
+    for deliverer in (pair.first, pair.second):
+        deliverer.must_live()
     ready = {path.name.partition("@")[0] for path in folder.glob("slipway-*/*.ready")}
-    return ready == {pair.one.node, pair.two.node}
+    return ready == {pair.first.node, pair.second.node}

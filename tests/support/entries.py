@@ -32,13 +32,13 @@ def entry(raw: bytes, *, entry_id: str = ENTRY_ID) -> Entry:
 
 def accepted(raw: bytes, *, entry_id: str = ENTRY_ID) -> Event:
     """Return the event in *raw*, which must be readable."""
-    found = read(entry(raw, entry_id=entry_id))
-    assert isinstance(found, Event), found.message
-    return found
+    decoded = read(entry(raw, entry_id=entry_id))
+    assert isinstance(decoded, Event), decoded.message
+    return decoded
 
 
 def refused(raw: bytes, *, entry_id: str = ENTRY_ID) -> Unreadable:
     """Return what was kept of *raw*, which must not be readable."""
-    found = read(entry(raw, entry_id=entry_id))
-    assert isinstance(found, Unreadable), found
-    return found
+    decoded = read(entry(raw, entry_id=entry_id))
+    assert isinstance(decoded, Unreadable), decoded
+    return decoded

@@ -54,22 +54,29 @@ def task(
     **rest: Any,  # noqa: ANN401 - handed on to `envelope`
 ) -> bytes:
     """Return a task message of Celery's protocol 2."""
-    said = {"lang": "py", "task": name, "id": TASK_ID, "eta": None, "expires": None, "retries": 0}
-    return envelope([args, kwargs, embed], headers=_given(said | (headers or {})), **rest)
+    defaults = {
+        "lang": "py",
+        "task": name,
+        "id": TASK_ID,
+        "eta": None,
+        "expires": None,
+        "retries": 0,
+    }
+    return envelope([args, kwargs, embed], headers=_given(defaults | (headers or {})), **rest)
 
 
 def accepted(raw: bytes) -> Event:
     """Return the event in *raw*, which must be readable."""
-    found = read(Entry(ENTRY_ID, {b"type": b"CELERY", b"event": raw}))
-    assert isinstance(found, Event), found.message
-    return found
+    decoded = read(Entry(ENTRY_ID, {b"type": b"CELERY", b"event": raw}))
+    assert isinstance(decoded, Event), decoded.message
+    return decoded
 
 
 def refused(raw: bytes) -> Unreadable:
     """Return what was kept of *raw*, which must not be readable."""
-    found = read(Entry(ENTRY_ID, {b"type": b"CELERY", b"event": raw}))
-    assert isinstance(found, Unreadable), found
-    return found
+    decoded = read(Entry(ENTRY_ID, {b"type": b"CELERY", b"event": raw}))
+    assert isinstance(decoded, Unreadable), decoded
+    return decoded
 
 
 def _given(parts: dict[str, Any]) -> dict[str, Any]:

@@ -104,8 +104,8 @@ class Newcomer:
         screen = _plain(self.harness.screen[self.seen_from :])
         for line in text.splitlines():
             parts = _plain(line).split("…")
-            found = re.search(".*".join(re.escape(part) for part in parts), screen)
-            assert found, f"{line}\nis not in\n{screen}"
+            match = re.search(".*".join(re.escape(part) for part in parts), screen)
+            assert match, f"{line}\nis not in\n{screen}"
         return True
 
 

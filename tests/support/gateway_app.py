@@ -145,8 +145,8 @@ class GatewayApp:
 
     def ask(self, key: str, path: str, **query: object) -> httpx.Response:
         """Get something with a key."""
-        asked = {name: str(value) for name, value in query.items()}
-        return self.client.get(path, params=asked, headers={"X-Api-Key": key})
+        params = {name: str(value) for name, value in query.items()}
+        return self.client.get(path, params=params, headers={"X-Api-Key": key})
 
     def on_stream(self) -> list[dict[str, Any]]:
         """Read the events on the stream, oldest first."""

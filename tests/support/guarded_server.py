@@ -79,7 +79,7 @@ def _filled_in(rules: str) -> str:
     users |= {word: f"slipway-{word.lower()}" for word in ("WORKER", "BACKEND", "CELERY")}
     return re.sub(
         r"\$\{REDIS_([A-Z]+)_SHA256\}",
-        lambda found: hashlib.sha256(users[found[1]].encode()).hexdigest(),
+        lambda rule: hashlib.sha256(users[rule[1]].encode()).hexdigest(),
         rules,
     )
 

@@ -139,7 +139,7 @@ class Harness:
 
     def publish(self, *entries: Entry, isolate_unclear: bool = False) -> Applied:
         """Have *entries* applied as one chunk."""
-        read = [replace(one, read_at=one.read_at or self.now) for one in entries]
+        read = [replace(entry, read_at=entry.read_at or self.now) for entry in entries]
         return apply_entries(
             self.engine.begin,
             read,
@@ -190,7 +190,7 @@ class Harness:
         """Record the same verdict for each of *claims*; a success unless told otherwise."""
         listed = [claims] if isinstance(claims, Claim) else list(claims)
         return self.record_attempts(
-            *(Attempt(one, verdict or Delivered(), TOOK, http_status=200) for one in listed)
+            *(Attempt(claim, verdict or Delivered(), TOOK, http_status=200) for claim in listed)
         )
 
     def record_attempts(self, *attempts: Attempt) -> Recorded:
@@ -211,7 +211,7 @@ class Harness:
         """Claim all that is due and record *verdict* for it; (ticket, action) of each."""
         claims = self.claim()
         self.record(claims, verdict)
-        return sorted((one.ticket_id, one.action.value) for one in claims)
+        return sorted((claim.ticket_id, claim.action.value) for claim in claims)
 
     # --- sweeping ---
 

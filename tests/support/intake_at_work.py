@@ -107,5 +107,5 @@ def publish(redis: Redis, operator: str, *tickets: str) -> None:
 def events(engine: Engine) -> int:
     """Count the events in the log."""
     with engine.begin() as connection:
-        found: int = connection.execute(EVENTS).scalar_one()
-    return found
+        count: int = connection.execute(EVENTS).scalar_one()
+    return count

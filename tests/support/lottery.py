@@ -79,16 +79,16 @@ def lottery_entry(raw: bytes, *, operator: str = OPERATOR, entry_id: str = ENTRY
 
 def accepted(raw: bytes) -> Event:
     """Return the event in *raw*, which must be readable."""
-    found = read(lottery_entry(raw))
-    assert isinstance(found, Event), found.message
-    return found
+    decoded = read(lottery_entry(raw))
+    assert isinstance(decoded, Event), decoded.message
+    return decoded
 
 
 def refused(raw: bytes) -> Unreadable:
     """Return what was kept of *raw*, which must not be readable."""
-    found = read(lottery_entry(raw))
-    assert isinstance(found, Unreadable), found
-    return found
+    decoded = read(lottery_entry(raw))
+    assert isinstance(decoded, Unreadable), decoded
+    return decoded
 
 
 def wrong(raw: bytes) -> Refusal | None:

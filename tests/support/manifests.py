@@ -32,18 +32,22 @@ class Cluster:
 
     def one(self, kind: str, name: str) -> Document:
         """Return the document of this kind and name."""
-        (found,) = (one for one in self.of_kind(kind) if one["metadata"]["name"] == name)
-        return found
+        (document,) = (
+            candidate for candidate in self.of_kind(kind) if candidate["metadata"]["name"] == name
+        )
+        return document
 
     def deployments(self) -> dict[str, Document]:
         """Return the Deployments by name."""
-        return {one["metadata"]["name"]: one for one in self.of_kind("Deployment")}
+        return {document["metadata"]["name"]: document for document in self.of_kind("Deployment")}
 
     def pods(self) -> dict[str, Document]:
         """Return the specifications of all pods, by the component they are."""
         owners = [*self.of_kind("Deployment"), *self.of_kind("Job")]
-        templates = [one["spec"]["template"] for one in owners]
-        return {one["metadata"]["labels"][COMPONENT]: one["spec"] for one in templates}
+        templates = [owner["spec"]["template"] for owner in owners]
+        return {
+            template["metadata"]["labels"][COMPONENT]: template["spec"] for template in templates
+        }
 
     def settings(self) -> Settings:
         """Build the settings as the processes will: from the ConfigMap and the example Secret."""
@@ -56,23 +60,26 @@ class Cluster:
 
     def replicas_max(self) -> dict[str, int]:
         """Return how many pods of each component there may be."""
-        fixed = {name: one["spec"].get("replicas", 1) for name, one in self.deployments().items()}
+        fixed = {
+            name: document["spec"].get("replicas", 1)
+            for name, document in self.deployments().items()
+        }
         scaled = {
-            one["spec"]["scaleTargetRef"]["name"]: one["spec"]["maxReplicaCount"]
-            for one in self.of_kind("ScaledObject")
+            document["spec"]["scaleTargetRef"]["name"]: document["spec"]["maxReplicaCount"]
+            for document in self.of_kind("ScaledObject")
         }
         by_load = {
-            one["spec"]["scaleTargetRef"]["name"]: one["spec"]["maxReplicas"]
-            for one in self.of_kind("HorizontalPodAutoscaler")
+            document["spec"]["scaleTargetRef"]["name"]: document["spec"]["maxReplicas"]
+            for document in self.of_kind("HorizontalPodAutoscaler")
         }
         return fixed | scaled | by_load
 
 
 def container(pod: Document) -> Document:
     """Return the one container of a pod."""
-    (found,) = pod["containers"]
-    assert isinstance(found, dict)
-    return found
+    (only,) = pod["containers"]
+    assert isinstance(only, dict)
+    return only
 
 
 @cache
@@ -86,7 +93,10 @@ def cluster(overlay: str) -> Cluster:
 def example_secrets() -> dict[str, dict[str, str]]:
     """Return what deploy/kubernetes/secrets.example.yaml puts into each Secret."""
     text = (KUBERNETES / "secrets.example.yaml").read_text(encoding="utf-8")
-    return {one["metadata"]["name"]: one["stringData"] for one in yaml.safe_load_all(text)}
+    return {
+        document["metadata"]["name"]: document["stringData"]
+        for document in yaml.safe_load_all(text)
+    }
 
 
 @cache

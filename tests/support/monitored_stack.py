@@ -38,12 +38,12 @@ class WatchedSlipway:
 
     def metrics(self, process: str) -> dict[str, list[tuple[dict[str, str], float]]]:
         """What a process shows: by name of the sample, its labels and values."""
-        found: dict[str, list[tuple[dict[str, str], float]]] = {}
+        samples: dict[str, list[tuple[dict[str, str], float]]] = {}
         text = httpx.get(self.pages[process], timeout=5).text
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                found.setdefault(sample.name, []).append((sample.labels, sample.value))
-        return found
+                samples.setdefault(sample.name, []).append((sample.labels, sample.value))
+        return samples
 
     def value(self, process: str, name: str, **labels: str) -> float:
         """One sample's value, found by some of its labels; 0 where there is none."""

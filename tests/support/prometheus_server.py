@@ -40,12 +40,12 @@ def find_programs(cache: Path) -> Programs:
     if installed[0] and installed[1]:
         return Programs(Path(installed[0]), Path(installed[1]))
     folder = cache / "unpacked" / "usr" / "bin"
-    found = Programs(folder / "prometheus", folder / "promtool")
-    if not found.prometheus.exists():
+    programs = Programs(folder / "prometheus", folder / "promtool")
+    if not programs.prometheus.exists():
         _unpack(cache)
-    if not found.prometheus.exists():
+    if not programs.prometheus.exists():
         raise NotToBeHad(f"Debian's package {PACKAGE} holds no prometheus")
-    return found
+    return programs
 
 
 def _unpack(cache: Path) -> None:

@@ -21,13 +21,13 @@ class Line:
 
     def request(self) -> bytes | None:
         """Read one request with a body, head and all; None when the client hung up instead."""
-        heard = b""
-        while b"\r\n\r\n" not in heard:
+        received = b""
+        while b"\r\n\r\n" not in received:
             part = self.connection.recv(HEARD_MAX)
             if not part:
                 return None
-            heard += part
-        head, _, body = heard.partition(b"\r\n\r\n")
+            received += part
+        head, _, body = received.partition(b"\r\n\r\n")
         length = next(
             int(line.partition(b":")[2])
             for line in head.lower().split(b"\r\n")

@@ -72,13 +72,13 @@ class Revision:
 def faults(source: str, *, release: str) -> list[str]:
     """What is wrong with a revision of *release*; empty when nothing is."""
     revision = Revision.read(source)
-    found = [] if ast.get_docstring(revision.tree) else ["says nothing: its docstring is shown"]
+    problems = [] if ast.get_docstring(revision.tree) else ["says nothing: its docstring is shown"]
     if revision.unused_since is not None:
-        found += _too_early(revision.unused_since, release)
+        problems += _too_early(revision.unused_since, release)
     for name, step in revision.steps:
         words = _faults_of(name, step, revision)
-        found += [f"line {step.lineno}: {name} {word}" for word in words]
-    return found + list(_together(revision))
+        problems += [f"line {step.lineno}: {name} {word}" for word in words]
+    return problems + list(_together(revision))
 
 
 def _too_early(unused_since: str, release: str) -> list[str]:
@@ -116,14 +116,16 @@ def _faults_of_column(step: ast.Call) -> Iterator[str]:
         case _:
             yield "hides its column: write sa.Column(...) in place"
             return
-    default = next((one.value for one in column.keywords if one.arg == "server_default"), None)
+    default = next(
+        (keyword.value for keyword in column.keywords if keyword.arg == "server_default"), None
+    )
     if _is(column, "nullable", value=False) and default is None:
         yield "wants a value that old processes do not give: nullable, or a server_default"
     if default is not None and NOT_ONE_VALUE.search(ast.unparse(default)):
         yield "has a default that differs by row: it writes the whole table anew"
     if any(_is(column, name, value=True) for name in ("index", "unique", "primary_key")):
         yield "builds an index under its lock: build_index() in a later revision"
-    inner = {ast.unparse(one.func).rpartition(".")[2] for one in _calls(column)}
+    inner = {ast.unparse(call.func).rpartition(".")[2] for call in _calls(column)}
     for name in sorted(inner & NOT_IN_A_COLUMN):
         yield f"has a {name} in it: a step of its own (NOT VALID, then validate())"
 
@@ -164,8 +166,10 @@ def _calls(step: ast.Call) -> Iterator[ast.Call]:
 
 def _is(step: ast.Call, name: str, *, value: bool) -> bool:
     return any(
-        one.arg == name and isinstance(one.value, ast.Constant) and one.value.value is value
-        for one in step.keywords
+        keyword.arg == name
+        and isinstance(keyword.value, ast.Constant)
+        and keyword.value.value is value
+        for keyword in step.keywords
     )
 
 

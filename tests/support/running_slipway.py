@@ -67,9 +67,9 @@ class RunningSlipway:
 
     def gateway_url(self) -> str:
         """The address of its gateway, as the line says that all are ready."""
-        found = re.search(r"slipway \| ready: gateway (http://[^,\s]+)", self.screen.read_text())
-        assert found, "it is not ready"
-        return found[1]
+        match = re.search(r"slipway \| ready: gateway (http://[^,\s]+)", self.screen.read_text())
+        assert match, "it is not ready"
+        return match[1]
 
 
 def bare_environment(folder: Path, **settings: str) -> dict[str, str]:

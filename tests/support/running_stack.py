@@ -49,29 +49,29 @@ class RunningStack:
 
     def must_live(self) -> bool:
         """Raise if one of the processes has ended."""
-        for one in self.running:
-            one.must_live()
+        for process in self.running:
+            process.must_live()
         return True
 
     def stop(self) -> dict[str, int]:
         """End all; their exit codes."""
-        for one in self.running:
-            one.tell_to_end()
-        return {one.name: one.code() for one in self.running}
+        for process in self.running:
+            process.tell_to_end()
+        return {process.name: process.code() for process in self.running}
 
     @contextmanager
     def load(self, *, lives_per_second: float) -> Iterator[None]:
         """Backends publish beside the block; when it ends they finish the lives they began."""
 
         def tell() -> None:
-            told = stories(
+            endless = stories(
                 sys.maxsize,
                 operators=[OPERATOR],
                 seed=7,
                 lives_per_second=lives_per_second,
                 pace=BRISK,
             )
-            begun = takewhile(lambda _: not over.is_set(), told)
+            begun = takewhile(lambda _: not over.is_set(), endless)
             self.published = play(begun, publisher, wait=threading.Event().wait)
             publisher.close()
 
@@ -107,8 +107,8 @@ def house_at_work(folder: Path) -> Iterator[RunningStack]:
         running = tuple(
             Running(name, env=env, folder=folder) for name in ("intake", "deliver", "sweep", "beat")
         )
-        for one in running:
-            ending.callback(one.kill)
+        for process in running:
+            ending.callback(process.kill)
         stack = RunningStack(servers, partner, running)
         eventually(lambda: stack.must_live() and _all_wait(running))
         upgrade(servers.database_url)
@@ -117,7 +117,7 @@ def house_at_work(folder: Path) -> Iterator[RunningStack]:
 
 
 def _all_wait(running: tuple[Running, ...]) -> bool:
-    wrote = {one.name: one.wrote() for one in running}
+    wrote = {process.name: process.wrote() for process in running}
     return all(word in wrote[name] for name, word in WAITING.items())
 
 

@@ -19,8 +19,8 @@ def scripted_redis(replies: Mapping[str, bytes]) -> Iterator[str]:
 
     def converse(line: Line) -> None:
         reader = hiredis.Reader()
-        while heard := line.connection.recv(READ_MAX):
-            reader.feed(heard)
+        while received := line.connection.recv(READ_MAX):
+            reader.feed(received)
             while isinstance(command := reader.gets(), list):
                 line.send(all_replies.get(command[0].decode().upper(), OK))
 

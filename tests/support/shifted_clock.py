@@ -41,12 +41,12 @@ def environment(library: Path, by: timedelta) -> dict[str, str]:
 
 
 def _shifts(library: Path) -> bool:
-    asked = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "import time; print(time.time())"],
         env={**os.environ, **environment(library, A_WHILE)},
         capture_output=True,
         check=True,
         timeout=LATE_SECONDS_MAX,
     )
-    off = float(asked.stdout) - time.time() - A_WHILE.total_seconds()
+    off = float(process.stdout) - time.time() - A_WHILE.total_seconds()
     return abs(off) < LATE_SECONDS_MAX

@@ -76,7 +76,7 @@ class Parted:
 
     def told(self, ticket: str) -> list[str]:
         """What the partner was sent about a ticket, in order: `win` for `ticket_win`."""
-        return [(one.action or "").removeprefix("ticket_") for one in self.calls[ticket]]
+        return [(call.action or "").removeprefix("ticket_") for call in self.calls[ticket]]
 
     def verdicts(self, ticket: str) -> list[str]:
         """What came of the first one's claim, and of the other's."""
@@ -88,24 +88,24 @@ def part(pair: Pair) -> Parted:
     """Play the story."""
     for ticket, behaviours in PARTED.items():
         pair.answers(ticket, *behaviours)
-    pair.two.line.cut()
+    pair.second.line.cut()
     pair.publish("win", tickets=["clocked"])
-    pair.publish("win", "rollback", tickets=[one for one in PARTED if one != "clocked"])
+    pair.publish("win", "rollback", tickets=[ticket for ticket in PARTED if ticket != "clocked"])
     pair.wait_for(lambda: len(pair.calls(*PARTED)) == len(PARTED))
-    pair.one.line.cut()
-    pair.two.line.mend()
-    pair.wait_for(lambda: all(one.answered_at for one in pair.calls(*KNOWN_LATE)))
+    pair.first.line.cut()
+    pair.second.line.mend()
+    pair.wait_for(lambda: all(call.answered_at for call in pair.calls(*KNOWN_LATE)))
 
     all_but_the_one_that_hangs = len(PARTED) - 1
     pair.wait_for(lambda: _recorded(pair) >= all_but_the_one_that_hangs)
-    pair.freeze(pair.two)
+    pair.freeze(pair.second)
     between = NetworkRecords(pair)
 
-    pair.one.line.mend()
+    pair.first.line.mend()
     pair.wait_for(lambda: _recorded(pair) >= all_but_the_one_that_hangs + len(PARTED))
     after = NetworkRecords(pair)
     pair.wait_for(lambda: len(pair.calls("held")) > len(PARTED["held"]))
-    pair.two.thaw()
+    pair.second.thaw()
     pair.wait_for(lambda: _recorded(pair) >= 2 * len(PARTED))
     pair.wait_for(
         lambda: not any(row.head and not row.ended for row in NetworkRecords(pair).notices(*PARTED))

@@ -12,8 +12,8 @@ from worker.intake.celery_queue import LISTS
 
 def arrived(redis: Redis) -> list[Entry]:
     """Return what is on the stream, in its order."""
-    found: list[tuple[bytes, dict[bytes, bytes]]] = redis.xrange(STREAM)  # type: ignore[assignment] # bytes, undecoded
-    return [Entry(id_.decode(), fields) for id_, fields in found]
+    rows: list[tuple[bytes, dict[bytes, bytes]]] = redis.xrange(STREAM)  # type: ignore[assignment] # bytes, undecoded
+    return [Entry(id_.decode(), fields) for id_, fields in rows]
 
 
 def waiting(redis: Redis) -> list[int]:

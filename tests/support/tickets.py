@@ -126,16 +126,16 @@ class Life:
     def arrive(self, *notations: str | Event, now: int = 0) -> "Life":
         """Take events that arrive in one chunk."""
         fresh = []
-        for one in notations:
+        for notation in notations:
             self.arrivals += 1
-            arrived = event(one) if isinstance(one, str) else one
+            arrived = event(notation) if isinstance(notation, str) else notation
             fresh.append(PendingEvent(arrived._replace(read_at=at(now)), self.arrivals))
         return self._turn(fresh, now=now)
 
     def arrive_one_by_one(self, *notations: str | Event) -> "Life":
         """Take events that arrive in a chunk each."""
-        for one in notations:
-            self.arrive(one)
+        for notation in notations:
+            self.arrive(notation)
         return self
 
     def take(self, action: Action, *, now: int = 0) -> "Life":
@@ -177,14 +177,14 @@ class Life:
             was_new=new,
             ended_before=ended_before,
         )
-        waiting = {one.event.event_id: one for one in self.parked}
+        waiting = {parked.event.event_id: parked for parked in self.parked}
         for done in decided:
             event_id = done.pending.event.event_id
             self.ended[event_id] = done.decision
             waiting.pop(event_id, None)
             if done.decision.outcome is Outcome.PARKED:
-                one = done.pending
-                waiting[event_id] = PendingEvent(one.event, one.arrival, done.park_until)
+                pending = done.pending
+                waiting[event_id] = PendingEvent(pending.event, pending.arrival, done.park_until)
         self.parked = list(waiting.values())
         assert self.ticket.parked == len(self.parked), "the row counts what waits (rule 7)"
         self._store()
@@ -204,9 +204,9 @@ class Life:
 
 
 def _parts(form: re.Pattern[str], notation: str) -> tuple[Any, ...]:
-    found = form.fullmatch(notation)
-    assert found is not None, f"{notation!r} is not in the notation of this module"
-    return found.groups()
+    match = form.fullmatch(notation)
+    assert match is not None, f"{notation!r} is not in the notation of this module"
+    return match.groups()
 
 
 def _data(word: str, amount: str | None, correction: str | None) -> dict[str, Any]:

@@ -20,10 +20,10 @@ def eventually(condition: Callable[[], Found], *, within: timedelta = PATIENCE) 
     deadline = time.monotonic() + within.total_seconds()
     while True:
         try:
-            found = condition()
-            if found:
-                return found
-            last = f"last it returned {found!r}"
+            value = condition()
+            if value:
+                return value
+            last = f"last it returned {value!r}"
         except AssertionError as not_yet:
             last = str(not_yet)
         if time.monotonic() > deadline:

@@ -144,7 +144,7 @@ def check_look(harness: Harness, connection: Connection, scene: Scene) -> None:
         attempt.rollback()
     plans = plans_of(connection, lambda: deliverer.claim_within(connection))
 
-    assert Counter(one.operator_code for one in claims) == scene.claimed
+    assert Counter(claim.operator_code for claim in claims) == scene.claimed
     assert plans.indexes >= scene.indexes | {"notice_due"}
     assert not BIG & plans.whole_tables
     for name in BIG:
@@ -157,15 +157,15 @@ def check_closing(harness: Harness, connection: Connection) -> None:
     open_circuits(connection, harness)
     harness.wait(timedelta(microseconds=1))
     claims = Deliverer(harness).claim_within(connection)
-    probes = [one for one in claims if one.operator_code in {"due", "postponed"}]
-    attempts = [Attempt(one, Delivered(), TOOK, http_status=200) for one in probes]
+    probes = [claim for claim in claims if claim.operator_code in {"due", "postponed"}]
+    attempts = [Attempt(probe, Delivered(), TOOK, http_status=200) for probe in probes]
     closed: list[CircuitChange] = []
     touched = touched_by(
         connection,
         lambda: closed.extend(harness.record_within(connection, *attempts).circuit_changes),
     )
 
-    assert [one.reason for one in closed] == [None, None]
+    assert [change.reason for change in closed] == [None, None]
     for name in BIG:
         assert touched.one_by_one[name] == 0
         assert touched.by_index[name] <= 10 * len(attempts), touched

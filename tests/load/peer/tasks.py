@@ -77,9 +77,9 @@ def apply(event: dict[str, Any]) -> None:
         notice = Notice(ticket=ticket.id, action=event["action"], body=_body(event["action"], data))
         session.add(notice)
         session.flush()
-        told, settled = notice.id, ticket.id
+        notice_id, settled = notice.id, ticket.id
     if SINK:
-        deliver.delay(told)
+        deliver.delay(notice_id)
         close.apply_async((settled,), countdown=float(os.environ["PEER_CLOSE_DELAY"]))
 
 
@@ -119,8 +119,8 @@ def close(ticket_id: int) -> None:
         notice = Notice(ticket=ticket.id, action="ticket_closed", body=_body("ticket_closed", data))
         session.add(notice)
         session.flush()
-        told = notice.id
-    deliver.delay(told)
+        notice_id = notice.id
+    deliver.delay(notice_id)
 
 
 def _body(action: str, data: dict[str, Any]) -> str:
