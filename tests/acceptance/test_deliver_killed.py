@@ -10,7 +10,7 @@ from redis import Redis
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support import databases
 from tests.support.celery_process import celery, environment, must_live
-from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, scene_on
+from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
 
@@ -39,12 +39,12 @@ def test_its_leases_run_out_and_its_notices_go_out_in_order_and_once(
     beat = Beat(Celery("backend", broker=redis_url, set_as_current=False), redis)
     with (
         SimulatedPartner(secret=SECRET, deduplicate=True) as partner,
-        scene_on(engine, ManualClock(now)) as scene,
+        delivery_setup_on(engine, ManualClock(now)) as delivery,
     ):
-        scene.operator("acme", partner.url)
+        delivery.operator("acme", partner.url)
         partner.behave(Rule(Respond(seconds=1.0), action="ticket_rollback"))
         for action in STORY:
-            scene.publish("acme", *((action, ticket) for ticket in TICKETS))
+            delivery.publish("acme", *((action, ticket) for ticket in TICKETS))
 
         log = tmp_path / "killed.log"
         with celery("worker", "-n", "killed@test", *WORKER, env=env, log=log) as process:
@@ -61,10 +61,10 @@ def test_its_leases_run_out_and_its_notices_go_out_in_order_and_once(
             def done() -> bool:
                 must_live(heir, log)
                 beat.hint()
-                return not is_left(scene)
+                return not is_left(delivery)
 
             eventually(done)
-        check(scene, partner)
+        check(delivery, partner)
     beat.app.close()
 
 
@@ -85,18 +85,18 @@ def on_the_line(partner: SimulatedPartner) -> bool:
     return any(entry.action == "ticket_rollback" for entry in partner.ledger.entries())
 
 
-def is_left(scene: DeliverySetup) -> bool:
+def is_left(delivery: DeliverySetup) -> bool:
     """Some notice has not been delivered."""
-    return bool(scene.rows("SELECT FROM notice WHERE ended IS NULL LIMIT 1"))
+    return bool(delivery.rows("SELECT FROM notice WHERE ended IS NULL LIMIT 1"))
 
 
-def check(scene: DeliverySetup, partner: SimulatedPartner) -> None:
+def check(delivery: DeliverySetup, partner: SimulatedPartner) -> None:
     notices = len(TICKETS) * len(STORY)
-    (ends,) = scene.rows(
+    (ends,) = delivery.rows(
         "SELECT count(*) AS notices, count(*) FILTER (WHERE ended = 'delivered') AS delivered,"
         " count(*) FILTER (WHERE perhaps_delivered) AS in_doubt FROM notice"
     )
-    successes = scene.rows(
+    successes = delivery.rows(
         "SELECT count(*) AS count FROM delivery_attempt WHERE verdict = 'delivered' GROUP BY notice"
     )
     verdict = partner.verdict(close_delay=timedelta(hours=24), complete=False)

@@ -6,7 +6,7 @@ from celery import Celery
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support import databases
 from tests.support.celery_process import celery, end, environment, must_live
-from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, scene_on
+from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.wait import eventually
 from worker.local.servers import Servers
@@ -32,7 +32,7 @@ def test_it_delivers_when_hinted_and_records_the_last_answer_before_it_ends(
     log = tmp_path / "deliver.log"
     with (
         SimulatedPartner(secret=SECRET) as partner,
-        scene_on(engine, ManualClock(now)) as scene,
+        delivery_setup_on(engine, ManualClock(now)) as delivery,
         celery(*WORKER, env=env, log=log) as worker,
     ):
 
@@ -40,18 +40,18 @@ def test_it_delivers_when_hinted_and_records_the_last_answer_before_it_ends(
             must_live(worker, log)
             return len(partner.ledger.entries())
 
-        scene.operator("acme", partner.url)
+        delivery.operator("acme", partner.url)
         partner.behave(Rule(Respond(seconds=1), ticket_id="slow"))
 
-        scene.publish("acme", ("ticket_win", "swift"))
+        delivery.publish("acme", ("ticket_win", "swift"))
         app.send_task("deliver", queue="deliver")
         eventually(lambda: received() == 1)
-        scene.publish("acme", ("ticket_win", "slow"))
+        delivery.publish("acme", ("ticket_win", "slow"))
         app.send_task("deliver", queue="deliver")
         eventually(lambda: received() == 2)
         code = end(worker)
 
-        ends = scene.rows(
+        ends = delivery.rows(
             "SELECT t.ticket_id, n.ended FROM notice n JOIN ticket t ON t.id = n.ticket ORDER BY 1"
         )
     app.close()
@@ -79,7 +79,7 @@ def test_it_goes_on_delivering_without_redis_and_ends_when_told(
     log = tmp_path / "deliver.log"
     with (
         SimulatedPartner(secret=SECRET) as partner,
-        scene_on(engine, ManualClock(now)) as scene,
+        delivery_setup_on(engine, ManualClock(now)) as delivery,
         celery(*WORKER, env=env, log=log) as worker,
     ):
 
@@ -87,15 +87,15 @@ def test_it_goes_on_delivering_without_redis_and_ends_when_told(
             must_live(worker, log)
             return len(partner.ledger.entries())
 
-        scene.operator("acme", partner.url)
-        scene.publish("acme", ("ticket_win", "before"))
+        delivery.operator("acme", partner.url)
+        delivery.publish("acme", ("ticket_win", "before"))
         app.send_task("deliver", queue="deliver")
         eventually(lambda: received() == 1)
         servers.valkey.kill()
         try:
             for ticket in ("first", "second", "third"):  # each after the run before it has ended
-                scene.publish("acme", ("ticket_win", ticket))
-                eventually(lambda: received() == _owed(scene) == _delivered(scene))
+                delivery.publish("acme", ("ticket_win", ticket))
+                eventually(lambda: received() == _owed(delivery) == _delivered(delivery))
             code = end(worker)
         finally:
             servers.valkey.start()
@@ -105,9 +105,9 @@ def test_it_goes_on_delivering_without_redis_and_ends_when_told(
     assert "delivery_run_failed" not in log.read_text()
 
 
-def _owed(scene: DeliverySetup) -> int:
-    return len(scene.rows("SELECT 1 FROM notice"))
+def _owed(delivery: DeliverySetup) -> int:
+    return len(delivery.rows("SELECT 1 FROM notice"))
 
 
-def _delivered(scene: DeliverySetup) -> int:
-    return len(scene.rows("SELECT 1 FROM notice WHERE ended = 'delivered'"))
+def _delivered(delivery: DeliverySetup) -> int:
+    return len(delivery.rows("SELECT 1 FROM notice WHERE ended = 'delivered'"))

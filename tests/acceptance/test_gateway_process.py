@@ -17,7 +17,7 @@ from models.platform.encryption import Vault
 from tests.support.celery_process import ENDING_MAX, ROOT, environment, must_live
 from tests.support.closed_port import closed_port
 from tests.support.concurrent_connections import beside, waiting_sessions
-from tests.support.gateway_app import GatewayApp, desk_of_today
+from tests.support.gateway_app import GatewayApp, harness_of_today
 from tests.support.wait import eventually
 
 GRACEFUL_SECONDS = 10.0  # --timeout-graceful-shutdown; idle connections must not use it up
@@ -48,7 +48,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
     ):
         try:
-            gateway_app = GatewayApp(client, engine, redis, desk_of_today(engine), vault)
+            gateway_app = GatewayApp(client, engine, redis, harness_of_today(engine), vault)
 
             def ready() -> bool:
                 must_live(process, log)

@@ -20,7 +20,7 @@ from producers.simulation.verdict import check_all_sequences
 from producers.wall_clock import utc_now
 from tests.support.backups import Restorable, commands, restorable_servers, run
 from tests.support.celery_process import environment
-from tests.support.delivery_setup import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.running_slipway import SLIPWAY
@@ -40,7 +40,7 @@ REPEATS = "SELECT sum(repeats) FROM ticket_event"
 
 
 @dataclass
-class Plant:
+class RestorableStack:
     """Servers that can be restored, a partner that takes each notice once, and the workers."""
 
     servers: Restorable
@@ -126,7 +126,7 @@ class Plant:
 
 
 @pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
+def stack(tmp_path: Path) -> Iterator[RestorableStack]:
     with (
         restorable_servers() as servers,
         SimulatedPartner(secret=SECRET, deduplicate=True) as partner,
@@ -134,58 +134,60 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
     ):
         upgrade(servers.postgres.url)
         engine = open_engine(servers.postgres.url, application_name="tests")
-        with scene_on(engine, ManualClock()) as scene:
-            scene.operator("acme", partner.url, close_delay=CLOSE_DELAY)
+        with delivery_setup_on(engine, ManualClock()) as delivery:
+            delivery.operator("acme", partner.url, close_delay=CLOSE_DELAY)
         engine.dispose()
         servers.archive()
-        made = Plant(servers, partner, tmp_path)
+        made = RestorableStack(servers, partner, tmp_path)
         ending.callback(made.kill)
         yield made
 
 
 @pytest.mark.slow
-def test_after_a_restore_to_an_older_point_and_the_later_events_again_the_books_agree(plant: Plant):
+def test_after_a_restore_to_an_older_point_and_the_later_events_again_the_books_agree(
+    stack: RestorableStack,
+):
     """Each event counts once, each settlement is taken once, and nothing closes early."""
     first, second, third = (range(n * EACH, (n + 1) * EACH) for n in range(3))
     began = utc_now()
-    plant.start("intake", "deliver", "beat")
-    plant.say("ticket_win", first, at=began)
-    plant.until_told()
-    plant.servers.back_up()
-    plant.say("ticket_win", second, at=began)
-    plant.say("ticket_rollback", first[::2], at=began + MOMENT)
-    plant.until_told()
-    known = len(plant.record)
-    moment = plant.servers.ask("SELECT clock_timestamp()::text")
-    plant.say("ticket_rollback", second[::2], at=began + MOMENT)
-    plant.say("ticket_win", third, at=began + MOMENT)
-    plant.say("ticket_win", first[::2], at=began + 2 * MOMENT)
-    plant.until_told()
-    plant.start("sweep")
-    plant.until_closed()
-    plant.say("ticket_rollback", first[1:2], at=utc_now())
-    plant.until_told()
-    plant.servers.until_archived()
-    before = plant.servers.ask(OUTCOMES)
-    sent_before = keys(plant)
-    late = plant.record[-1]["event_id"]
+    stack.start("intake", "deliver", "beat")
+    stack.say("ticket_win", first, at=began)
+    stack.until_told()
+    stack.servers.back_up()
+    stack.say("ticket_win", second, at=began)
+    stack.say("ticket_rollback", first[::2], at=began + MOMENT)
+    stack.until_told()
+    known = len(stack.record)
+    moment = stack.servers.ask("SELECT clock_timestamp()::text")
+    stack.say("ticket_rollback", second[::2], at=began + MOMENT)
+    stack.say("ticket_win", third, at=began + MOMENT)
+    stack.say("ticket_win", first[::2], at=began + 2 * MOMENT)
+    stack.until_told()
+    stack.start("sweep")
+    stack.until_closed()
+    stack.say("ticket_rollback", first[1:2], at=utc_now())
+    stack.until_told()
+    stack.servers.until_archived()
+    before = stack.servers.ask(OUTCOMES)
+    sent_before = keys(stack)
+    late = stack.record[-1]["event_id"]
     assert before.pop(late) == "rejected", "the partner holds its ticket closed"
 
-    plant.kill()
-    plant.servers.restore(until=moment)
-    assert len(plant.servers.ask(OUTCOMES)) == known, "it stands as at that moment"
-    assert plant.servers.rows(commands("unanswered", plant.servers.backup)) == []
-    plant.start("intake", "deliver", "beat")  # not the sweep: it would close over lost rollbacks
-    assert plant.publish_again() == len(plant.record) - EACH - 1
-    plant.until_told()
-    plant.start("sweep")
-    plant.until_closed()
+    stack.kill()
+    stack.servers.restore(until=moment)
+    assert len(stack.servers.ask(OUTCOMES)) == known, "it stands as at that moment"
+    assert stack.servers.rows(commands("unanswered", stack.servers.backup)) == []
+    stack.start("intake", "deliver", "beat")  # not the sweep: it would close over lost rollbacks
+    assert stack.publish_again() == len(stack.record) - EACH - 1
+    stack.until_told()
+    stack.start("sweep")
+    stack.until_closed()
 
-    assert plant.servers.ask(OUTCOMES) == before == dict.fromkeys(ids(plant)[:-1], "applied")
-    assert plant.servers.ask(REPEATS) == known - EACH
-    assert plant.servers.ask(EARLY) == 0
-    assert keys(plant) == sent_before, "nothing was told that had not been told before"
-    received = plant.partner.ledger.entries()
+    assert stack.servers.ask(OUTCOMES) == before == dict.fromkeys(ids(stack)[:-1], "applied")
+    assert stack.servers.ask(REPEATS) == known - EACH
+    assert stack.servers.ask(EARLY) == 0
+    assert keys(stack) == sent_before, "nothing was told that had not been told before"
+    received = stack.partner.ledger.entries()
     assert set(Counter(entry.idempotency_key for entry in received if entry.taken).values()) == {1}
     verdict = check_all_sequences(received, close_delay=CLOSE_DELAY)
     assert verdict.violations == ()
@@ -200,11 +202,11 @@ def too_late(event: dict[str, Any], fell_due: dict[str, datetime]) -> bool:
     return event["action"] == "ticket_rollback" and due is not None and at > due
 
 
-def keys(plant: Plant) -> set[str | None]:
+def keys(stack: RestorableStack) -> set[str | None]:
     """What the partner was told, each statement once."""
-    return {entry.idempotency_key for entry in plant.partner.ledger.entries()}
+    return {entry.idempotency_key for entry in stack.partner.ledger.entries()}
 
 
-def ids(plant: Plant) -> list[str]:
+def ids(stack: RestorableStack) -> list[str]:
     """The ids of all that the backend published."""
-    return [event["event_id"] for event in plant.record]
+    return [event["event_id"] for event in stack.record]

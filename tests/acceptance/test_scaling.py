@@ -18,7 +18,7 @@ from sqlalchemy import Engine, TextClause, text
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from producers.wall_clock import utc_now
 from tests.support.celery_process import environment
-from tests.support.delivery_setup import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
 from tests.support.wait import eventually
@@ -36,7 +36,7 @@ EVENTS = text("SELECT event_id, outcome FROM ticket_event")
 
 
 @dataclass(frozen=True, slots=True)
-class Plant:
+class ScaledStack:
     """All processes, ready, and the world around them."""
 
     redis: Redis
@@ -76,9 +76,9 @@ class Plant:
 
 
 @pytest.fixture
-def plant(
+def stack(
     tmp_path: Path, engine: Engine, database: str, redis: Redis, redis_url: str
-) -> Iterator[Plant]:
+) -> Iterator[ScaledStack]:
     env = environment(
         tmp_path,
         database_url=database,
@@ -92,8 +92,8 @@ def plant(
     release = Running("release", env=env, folder=tmp_path)
     assert release.code() == 0, release.wrote()
     with ExitStack() as ending, SimulatedPartner(secret=SECRET) as partner:
-        with scene_on(engine, ManualClock()) as scene:
-            scene.operator(OPERATOR, partner.url)
+        with delivery_setup_on(engine, ManualClock()) as delivery:
+            delivery.operator(OPERATOR, partner.url)
         numbers = {name: EACH if name in SCALED else 1 for name in LINES}
         running = {}
         for name, most in numbers.items():
@@ -104,12 +104,12 @@ def plant(
         eventually(lambda: all_ready(tmp_path, running))
         eventually(lambda: len(redis.xinfo_consumers("ticket-events", "slipway")) == EACH)
         partner.behave(Rule(Respond(seconds=0.02)))  # whoever is told to stop has calls in flight
-        yield Plant(redis, engine, partner, running)
+        yield ScaledStack(redis, engine, partner, running)
 
 
-def has_come_to(plant: Plant, wave: int) -> bool:
+def has_come_to(stack: ScaledStack, wave: int) -> bool:
     """The partner heard of tickets of this wave."""
-    return len(plant.taken()) > wave * TICKETS
+    return len(stack.taken()) > wave * TICKETS
 
 
 def all_ready(folder: Path, running: dict[str, Running]) -> bool:
@@ -120,32 +120,32 @@ def all_ready(folder: Path, running: dict[str, Running]) -> bool:
 
 
 @pytest.mark.slow
-def test_scaled_up_and_down_under_load_the_ledgers_on_both_sides_agree(plant: Plant):
+def test_scaled_up_and_down_under_load_the_ledgers_on_both_sides_agree(stack: ScaledStack):
     """Published = applied = delivered, whoever is stopped meanwhile; everybody ends well."""
     published: set[str] = set()
 
     # Each wave is on its way when somebody is told to stop, and nobody waits for that.
     for wave, leaver in enumerate(("intake-2", "deliver-2", "intake-3", "deliver-3", "sweep")):
         new = range(wave * TICKETS, (wave + 1) * TICKETS)
-        published |= plant.publish(wave, "ticket_win", new)
+        published |= stack.publish(wave, "ticket_win", new)
         if wave:
             before = range((wave - 1) * TICKETS, wave * TICKETS)
-            published |= plant.publish(wave, "ticket_rollback", before)
-        eventually(partial(has_come_to, plant, wave))
-        plant.running[leaver].tell_to_end()
+            published |= stack.publish(wave, "ticket_rollback", before)
+        eventually(partial(has_come_to, stack, wave))
+        stack.running[leaver].tell_to_end()
     done = {"delivered": len(published)}
-    eventually(lambda: dict(plant.rows(ENDS)) == done)
+    eventually(lambda: dict(stack.rows(ENDS)) == done)
     for node in ("beat", "flower", "gateway", "deliver", "intake"):
-        plant.running[node].tell_to_end()
-    codes = {node: process.code() for node, process in plant.running.items()}
+        stack.running[node].tell_to_end()
+    codes = {node: process.code() for node, process in stack.running.items()}
 
     # uvicorn ends cleanly, then raises the signal that it got; the image makes it a 0.
-    assert codes == dict.fromkeys(plant.running, 0) | {"gateway": -SIGTERM}
-    assert dict.fromkeys(published, "applied") == dict(plant.rows(EVENTS))
-    assert plant.redis.xlen("ticket-events") == 0
+    assert codes == dict.fromkeys(stack.running, 0) | {"gateway": -SIGTERM}
+    assert dict.fromkeys(published, "applied") == dict(stack.rows(EVENTS))
+    assert stack.redis.xlen("ticket-events") == 0
     owed = defaultdict(list)
-    for ticket_id, action in plant.rows(OWED):
+    for ticket_id, action in stack.rows(OWED):
         owed[ticket_id].append(action)
-    assert plant.taken() == owed
+    assert stack.taken() == owed
     assert Counter(map(len, owed.values())) == {1: TICKETS, 2: 4 * TICKETS}
-    assert all("Traceback" not in process.wrote() for process in plant.running.values())
+    assert all("Traceback" not in process.wrote() for process in stack.running.values())

@@ -28,7 +28,7 @@ from models.settings.settings import Settings
 from producers.simulation.partner import Respond, RespondAsWallet, Rule, SimulatedPartner, Wallet
 from tests.support.celery_process import environment
 from tests.support.command_line import CommandLine
-from tests.support.delivery_setup import KEY, DeliverySetup, scene_on
+from tests.support.delivery_setup import KEY, DeliverySetup, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
@@ -41,11 +41,11 @@ OLD_KEY = Fernet.generate_key().decode()
 
 
 @dataclass
-class Stage:
+class SecretsRun:
     """What runs, and where it can be looked at."""
 
     env: dict[str, str]
-    scene: DeliverySetup
+    delivery: DeliverySetup
     redis: "redis_client.Redis"
     processes: list[Running] = field(default_factory=list)
 
@@ -54,7 +54,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path, engine, database, redis_url, redis) -> Iterator[Stage]:
+def run(tmp_path, engine, database, redis_url, redis) -> Iterator[SecretsRun]:
     env = environment(
         tmp_path,
         database_url=database,
@@ -68,32 +68,32 @@ def stage(tmp_path, engine, database, redis_url, redis) -> Iterator[Stage]:
     env["FLOWER_BASIC_AUTH"] = f"anna:{FLOWER}"
     with engine.begin() as connection:
         now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    with scene_on(engine, ManualClock(now - timedelta(minutes=1))) as scene:
-        yield Stage(env, scene, redis)
+    with delivery_setup_on(engine, ManualClock(now - timedelta(minutes=1))) as delivery:
+        yield SecretsRun(env, delivery, redis)
 
 
 @contextmanager
-def running(stage: Stage, folder: Path) -> Iterator[None]:
+def running(run: SecretsRun, folder: Path) -> Iterator[None]:
     """The processes a secret passes through."""
     names = ("gateway", "intake", "deliver", "flower")
-    stage.processes = [Running(name, env=stage.env, folder=folder) for name in names]
+    run.processes = [Running(name, env=run.env, folder=folder) for name in names]
     try:
         yield
     finally:
-        for process in stage.processes:
+        for process in run.processes:
             process.kill()
 
 
-def add_operators(stage: Stage, platform: str, wallet: str) -> None:
+def add_operators(run: SecretsRun, platform: str, wallet: str) -> None:
     """One of each protocol, one whose secret is damaged, and an exchange that is going on."""
-    scene = stage.scene
-    scene.operator("acme", platform, secret=PLATFORM, api_key=API_KEY)
+    delivery = run.delivery
+    delivery.operator("acme", platform, secret=PLATFORM, api_key=API_KEY)
     seamless: dict[str, Any] = {"protocol": "seamless", "agent": "us", "sign_calls": True}
-    scene.operator("house", wallet, secret=WALLET, **seamless)
-    scene.operator("damaged", platform, secret="unused")
-    scene.change("UPDATE operator SET secret = 'damaged' WHERE code = 'damaged'")
-    now = scene.clock.now()
-    with scene.engine.begin() as connection:
+    delivery.operator("house", wallet, secret=WALLET, **seamless)
+    delivery.operator("damaged", platform, secret="unused")
+    delivery.change("UPDATE operator SET secret = 'damaged' WHERE code = 'damaged'")
+    now = delivery.clock.now()
+    with delivery.engine.begin() as connection:
         rotate_secret(
             connection,
             "acme",
@@ -101,17 +101,17 @@ def add_operators(stage: Stage, platform: str, wallet: str) -> None:
             switch_at=now + timedelta(hours=1),
             forget_at=now + timedelta(hours=2),
             now=now,
-            vault=scene.vault,
+            vault=delivery.vault,
             person=Person("anna", "they asked for it"),
         )
 
 
-def settings_of(stage: Stage) -> dict[str, str]:
+def settings_of(run: SecretsRun) -> dict[str, str]:
     names = ("database_url", "redis_url", "secret_key")
-    return {name: stage.env[f"SLIPWAY_{name.upper()}"] for name in names}
+    return {name: run.env[f"SLIPWAY_{name.upper()}"] for name in names}
 
 
-def make_trouble(stage: Stage, platform: SimulatedPartner, wallet: SimulatedPartner) -> None:
+def make_trouble(run: SecretsRun, platform: SimulatedPartner, wallet: SimulatedPartner) -> None:
     """Errors of every kind the processes know: partners, input, callers, servers."""
     repeated = f"your secret {PLATFORM} is wrong".encode()
     platform.behave(Rule(Respond(400, body=repeated), ticket_id="refused"))
@@ -119,15 +119,15 @@ def make_trouble(stage: Stage, platform: SimulatedPartner, wallet: SimulatedPart
     wallet.behave(Rule(RespondAsWallet(908), ticket_id="refused"))
     for operator in ("acme", "damaged"):
         for ticket in ("fine", "refused", "failed"):
-            stage.scene.publish(operator, ("ticket_win", ticket))
-    settle(stage.scene, "ticket_win", "refused")
+            run.delivery.publish(operator, ("ticket_win", ticket))
+    settle(run.delivery, "ticket_win", "refused")
     for event in (b"{", b'{"action":"ticket_lose"}', json.dumps({"data": {"operator": "nobody"}})):
-        stage.redis.xadd("ticket-events", {"event": event})
-    app = Celery("backend", broker=stage.env["SLIPWAY_REDIS_URL"], set_as_current=False)
+        run.redis.xadd("ticket-events", {"event": event})
+    app = Celery("backend", broker=run.env["SLIPWAY_REDIS_URL"], set_as_current=False)
     for task, arguments in (("deliver", []), ("no_such_task", [1]), ("deliver", [1, 2, 3])):
         app.send_task(task, arguments, queue="deliver")
     app.close()
-    with httpx.Client(base_url=stage.address("gateway")) as caller:
+    with httpx.Client(base_url=run.address("gateway")) as caller:
         for key in (API_KEY, "wrong"):
             caller.post("/events", headers={"X-Api-Key": key}, json={"action": "ticket_lose"})
         wrong = {"operator-name": "acme", "timestamp": "1", "signature": "wrong"}
@@ -135,9 +135,9 @@ def make_trouble(stage: Stage, platform: SimulatedPartner, wallet: SimulatedPart
         caller.post("/be/tickets/1/paid", headers=wrong, content=b"{")
         caller.post("/v2/integration/lottery", headers={"X-Api-Key": API_KEY}, content=b"{")
     eventually(lambda: {"fine", "refused", "failed"} <= told(platform))
-    break_connections(stage)
-    app = Celery("backend", broker=stage.env["SLIPWAY_REDIS_URL"], set_as_current=False)
-    stage.scene.publish("acme", ("ticket_win", "after"))
+    break_connections(run)
+    app = Celery("backend", broker=run.env["SLIPWAY_REDIS_URL"], set_as_current=False)
+    run.delivery.publish("acme", ("ticket_win", "after"))
     app.send_task("deliver", queue="deliver")
     app.close()
     eventually(lambda: "after" in told(platform) and told(wallet))
@@ -147,26 +147,26 @@ def told(partner: SimulatedPartner) -> set[str | None]:
     return {entry.ticket_id for entry in partner.ledger.entries()}
 
 
-def break_connections(stage: Stage) -> None:
+def break_connections(run: SecretsRun) -> None:
     """Both servers hang up on everybody: what that writes may hold addresses."""
-    stage.scene.engine.dispose()
-    stage.scene.rows(
+    run.delivery.engine.dispose()
+    run.delivery.rows(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    stage.redis.client_kill_filter(_type="normal", skipme=True)
+    run.redis.client_kill_filter(_type="normal", skipme=True)
 
 
-def pages(stage: Stage) -> Iterator[tuple[str, str]]:
+def pages(run: SecretsRun) -> Iterator[tuple[str, str]]:
     """Flower's pages and API, and what the gateway shows to everybody."""
-    with httpx.Client(base_url=stage.address("flower"), auth=("anna", FLOWER)) as flower:
+    with httpx.Client(base_url=run.address("flower"), auth=("anna", FLOWER)) as flower:
         listed = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers")
         ask_them = "/api/workers?refresh=1"  # what it shows of a worker, its settings among that
         workers = eventually(lambda: list(flower.get(ask_them).json()))
         each = [f"/worker/{name}" for name in workers]
         for path in (*listed, "/api/tasks", "/api/queues/length", *each):
             yield f"flower {path}", flower.get(path).text
-    with httpx.Client(base_url=stage.address("gateway")) as gateway:
+    with httpx.Client(base_url=run.address("gateway")) as gateway:
         for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/nothing"):
             yield f"gateway {path}", gateway.get(path).text
 
@@ -196,23 +196,23 @@ def shown(slipway: CommandLine, env: dict[str, str]) -> Iterator[tuple[str, str]
 
 
 @pytest.mark.slow
-def test_no_secret_is_found_in_clear_text(stage, tmp_path, monkeypatch, capsys):
+def test_no_secret_is_found_in_clear_text(run, tmp_path, monkeypatch, capsys):
     """design.md 4 and 5: encrypted at rest, and never in logs, errors, repr, Flower or metrics."""
     with (
         SimulatedPartner(secret=PLATFORM) as platform,
         SimulatedPartner(wallet=Wallet(WALLET, demands_signature=True)) as wallet,
-        running(stage, tmp_path),
+        running(run, tmp_path),
     ):
-        add_operators(stage, platform.url, wallet.url)
+        add_operators(run, platform.url, wallet.url)
         for process in ("gateway", "flower"):
-            eventually(partial(answers, stage.address(process)))
-        make_trouble(stage, platform, wallet)
-        texts = [*pages(stage), *tables(stage.scene.engine), *held_by_redis(stage.redis)]
-        texts += shown(CommandLine(monkeypatch, capsys), stage.env)
-        texts += [("settings", repr(Settings.model_validate(settings_of(stage))))]
+            eventually(partial(answers, run.address(process)))
+        make_trouble(run, platform, wallet)
+        texts = [*pages(run), *tables(run.delivery.engine), *held_by_redis(run.redis)]
+        texts += shown(CommandLine(monkeypatch, capsys), run.env)
+        texts += [("settings", repr(Settings.model_validate(settings_of(run))))]
     texts += [(log.name, log.read_text(errors="replace")) for log in tmp_path.glob("*.log")]
 
-    password = make_url(stage.env["SLIPWAY_DATABASE_URL"]).password
+    password = make_url(run.env["SLIPWAY_DATABASE_URL"]).password
     assert password, "the servers of the tests have one"
     secrets = [PLATFORM, NEXT, WALLET, API_KEY, FLOWER, KEY, OLD_KEY, str(password)]
     leaks = [(place, secret[:8]) for place, what in texts for secret in secrets if secret in what]
@@ -238,7 +238,7 @@ REFUSE_ROWS = (
 )
 
 
-def publish_persons(stage: Stage) -> None:
+def publish_persons(run: SecretsRun) -> None:
     """Events that are applied, that the database refuses, and that have no form; by all doors."""
     for event_id, action, ticket in (
         ("opened", "ticket_open", "fine"),
@@ -248,11 +248,11 @@ def publish_persons(stage: Stage) -> None:
     ):
         data = FACTS | {"operator": "acme", "ticket_id": ticket}
         event = {"event_id": event_id, "action": action, "data": data}
-        stage.redis.xadd("ticket-events", {"event": json.dumps(event)})
-        stage.redis.xadd("ticket-events", {"event": json.dumps(event)[:-1]})
+        run.redis.xadd("ticket-events", {"event": json.dumps(event)})
+        run.redis.xadd("ticket-events", {"event": json.dumps(event)[:-1]})
         wrong = event | {"data": data | {"player_id": f"{PERSONAL} {PERSONAL}", "price": PERSONAL}}
-        stage.redis.xadd("ticket-events", {"event": json.dumps(wrong)})
-    app = Celery("backend", broker=stage.env["SLIPWAY_REDIS_URL"], set_as_current=False)
+        run.redis.xadd("ticket-events", {"event": json.dumps(wrong)})
+    app = Celery("backend", broker=run.env["SLIPWAY_REDIS_URL"], set_as_current=False)
     for queue in ("tickets", "deliver", "sweep"):  # the last two by mistake
         for name in ("ticket_win", "deliver"):
             app.send_task(name, kwargs=FACTS | {"operator": "acme"}, queue=queue)
@@ -260,8 +260,8 @@ def publish_persons(stage: Stage) -> None:
     app.close()
 
 
-def fail_at_the_gateway(stage: Stage) -> None:
-    with httpx.Client(base_url=stage.address("gateway")) as caller:
+def fail_at_the_gateway(run: SecretsRun) -> None:
+    with httpx.Client(base_url=run.address("gateway")) as caller:
         body = json.dumps({"action": "ticket_win", "data": FACTS | {"price": PERSONAL}})
         headers = {"X-Api-Key": API_KEY, "Content-Type": "application/json"}
         caller.post("/events", headers=headers, content=body)
@@ -269,27 +269,29 @@ def fail_at_the_gateway(stage: Stage) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_of_a_person_is_in_a_log_or_on_a_page(stage, tmp_path, monkeypatch, capsys):
+def test_nothing_of_a_person_is_in_a_log_or_on_a_page(run, tmp_path, monkeypatch, capsys):
     """Whatever fails: what is known of players and money stays in the database."""
     with (
         SimulatedPartner(secret=PLATFORM) as platform,
-        running(stage, tmp_path),
+        running(run, tmp_path),
     ):
-        stage.scene.operator("acme", platform.url, secret=PLATFORM, api_key=API_KEY)
+        run.delivery.operator("acme", platform.url, secret=PLATFORM, api_key=API_KEY)
         for process in ("gateway", "flower"):
-            eventually(partial(answers, stage.address(process)))
+            eventually(partial(answers, run.address(process)))
         for change in REFUSE_ROWS:
-            stage.scene.change(change)
+            run.delivery.change(change)
         platform.behave(Rule(Respond(422, body=f"{PERSONAL} is unknown".encode())))
-        publish_persons(stage)
-        fail_at_the_gateway(stage)
-        eventually(lambda: stage.scene.rows("SELECT 1 FROM delivery_attempt"))
-        eventually(lambda: stage.scene.rows("SELECT 1 FROM rejected_input WHERE reason = 'poison'"))
-        texts = list(pages(stage))
+        publish_persons(run)
+        fail_at_the_gateway(run)
+        eventually(lambda: run.delivery.rows("SELECT 1 FROM delivery_attempt"))
+        eventually(
+            lambda: run.delivery.rows("SELECT 1 FROM rejected_input WHERE reason = 'poison'")
+        )
+        texts = list(pages(run))
         slipway = CommandLine(monkeypatch, capsys)
-        slipway.export(**settings_of(stage))
+        slipway.export(**settings_of(run))
         ticket = {"operator": "acme", "ticket_id": "poison", "state": "open", "data": FACTS}
-        stage.scene.change("ALTER TABLE ticket ADD CHECK (ticket_id <> 'poison')")
+        run.delivery.change("ALTER TABLE ticket ADD CHECK (ticket_id <> 'poison')")
         with pytest.raises(DBAPIError) as bug:  # nothing that a person can mend: with a traceback
             slipway("import", "-", "--why", "x", stdin=json.dumps(ticket).encode())
         texts += [("slipway import", "".join(traceback.format_exception(bug.value)))]

@@ -8,10 +8,10 @@ import httpx
 from psycopg import sql
 
 from producers.simulation.partner import Respond, Rule
-from tests.support.alert_environment import PERSON, Stage
+from tests.support.alert_environment import PERSON, AlertEnvironment
 from tests.support.wait import eventually
 
-Mend = Callable[[], None]
+Fix = Callable[[], None]
 REFUSING: Final[LiteralString] = """
     CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE {condition}; END $$"""
@@ -22,151 +22,151 @@ class Trial:
     """*provoke* breaks something and gives what mends it; *alerts* are the pages that must come."""
 
     alerts: tuple[str, ...]
-    provoke: Callable[[Stage], Mend]
+    provoke: Callable[[AlertEnvironment], Fix]
 
 
-def _frozen(stage: Stage, process: str, diagnosis: str) -> Mend:
+def _frozen(environment: AlertEnvironment, process: str, diagnosis: str) -> Fix:
     """A process that hangs; the doctor says what lacks, and it is started anew."""
-    stage.freeze(stage.process(process))
+    environment.freeze(environment.process(process))
 
-    def mend() -> None:
-        stage.until(lambda: diagnosis in stage.slipway.told("doctor"))
-        stage.restart(process)
+    def fix() -> None:
+        environment.until(lambda: diagnosis in environment.slipway.told("doctor"))
+        environment.restart(process)
 
-    return mend
+    return fix
 
 
-def beat_hangs(stage: Stage) -> Mend:
+def beat_hangs(environment: AlertEnvironment) -> Fix:
     """Runbook: *start beat*: restart beat."""
-    return _frozen(stage, "beat", "start beat")
+    return _frozen(environment, "beat", "start beat")
 
 
-def intake_hangs(stage: Stage) -> Mend:
+def intake_hangs(environment: AlertEnvironment) -> Fix:
     """Runbook: no worker on `intake`: start one (restart intake)."""
-    mend = _frozen(stage, "intake", "nobody applies events")
-    stage.publish("ticket_win", "waits")
-    return mend
+    fix = _frozen(environment, "intake", "nobody applies events")
+    environment.publish("ticket_win", "waits")
+    return fix
 
 
-def deliver_hangs(stage: Stage) -> Mend:
+def deliver_hangs(environment: AlertEnvironment) -> Fix:
     """Runbook: no worker on `deliver`: restart deliver."""
-    mend = _frozen(stage, "deliver", "nobody sends notices")
-    stage.publish("ticket_win", "unsent")
-    return mend
+    fix = _frozen(environment, "deliver", "nobody sends notices")
+    environment.publish("ticket_win", "unsent")
+    return fix
 
 
-def partner_fails(stage: Stage) -> Mend:
+def partner_fails(environment: AlertEnvironment) -> Fix:
     """Runbook: `operators status` shows what it answers; when it is back nothing is to be done."""
-    stage.partner.behave(Rule(Respond(503)))
-    stage.publish("ticket_win", "unlucky")
+    environment.partner.behave(Rule(Respond(503)))
+    environment.publish("ticket_win", "unlucky")
 
-    def mend() -> None:
-        assert "acme" in stage.slipway.command("operators status acme")
-        stage.partner.behave_well()
+    def fix() -> None:
+        assert "acme" in environment.slipway.command("operators status acme")
+        environment.partner.behave_well()
 
-    return mend
+    return fix
 
 
-def partner_refuses(stage: Stage) -> Mend:
+def partner_refuses(environment: AlertEnvironment) -> Fix:
     """Runbook: the partner mended something: `notices dead retry --operator CODE`."""
-    stage.partner.behave(Rule(Respond(400), ticket_id="refused"))
-    stage.publish("ticket_win", "refused")
+    environment.partner.behave(Rule(Respond(400), ticket_id="refused"))
+    environment.publish("ticket_win", "refused")
 
-    def mend() -> None:
-        assert "refused" in stage.slipway.command("notices dead list --operator acme")
-        stage.partner.behave_well()
-        stage.slipway.command(f"notices dead retry --operator acme {PERSON} --yes")
+    def fix() -> None:
+        assert "refused" in environment.slipway.command("notices dead list --operator acme")
+        environment.partner.behave_well()
+        environment.slipway.command(f"notices dead retry --operator acme {PERSON} --yes")
 
-    return mend
+    return fix
 
 
-def key_is_lost(stage: Stage) -> Mend:
+def key_is_lost(environment: AlertEnvironment) -> Fix:
     """Runbook: the key is lost: `operators rotate-secret CODE --secret-file FILE`."""
-    with stage.database() as connection:
+    with environment.database() as connection:
         connection.execute(
             "INSERT INTO operator (code, protocol, url, secret) VALUES ('locked', 'pam', %s, 'x')",
-            [stage.partner.url],
+            [environment.partner.url],
         )
 
-    def mend() -> None:
-        assert "no key in SLIPWAY_SECRET_KEY opens" in stage.slipway.told("doctor")
-        stage.slipway.command(
-            f"operators rotate-secret locked --secret-file {stage.folder}/secret {PERSON}"
+    def fix() -> None:
+        assert "no key in SLIPWAY_SECRET_KEY opens" in environment.slipway.told("doctor")
+        environment.slipway.command(
+            f"operators rotate-secret locked --secret-file {environment.folder}/secret {PERSON}"
         )
-        stage.publish("ticket_win", "unlocked", "locked")
+        environment.publish("ticket_win", "unlocked", "locked")
 
-    return mend
+    return fix
 
 
-def redis_writes_no_log(stage: Stage) -> Mend:
+def redis_writes_no_log(environment: AlertEnvironment) -> Fix:
     """Runbook: `redis-cli CONFIG SET appendonly yes`."""
-    with stage.redis() as redis:
+    with environment.redis() as redis:
         redis.config_set("appendonly", "no")
 
-    def mend() -> None:
-        assert "CONFIG SET appendonly yes" in stage.slipway.told("doctor")
-        with stage.redis() as redis:
+    def fix() -> None:
+        assert "CONFIG SET appendonly yes" in environment.slipway.told("doctor")
+        with environment.redis() as redis:
             redis.config_set("appendonly", "yes")
 
-    return mend
+    return fix
 
 
-def redis_is_full(stage: Stage) -> Mend:
+def redis_is_full(environment: AlertEnvironment) -> Fix:
     """Runbook: `redis-cli CONFIG SET maxmemory 4gb`."""
-    with stage.redis() as redis:
+    with environment.redis() as redis:
         redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] * 1.1))
 
-    def mend() -> None:
-        with stage.redis() as redis:
+    def fix() -> None:
+        with environment.redis() as redis:
             redis.config_set("maxmemory", "4gb")
 
-    return mend
+    return fix
 
 
-def stream_key_is_taken(stage: Stage) -> Mend:
+def stream_key_is_taken(environment: AlertEnvironment) -> Fix:
     """Runbook: move the key out of the way; the intake makes stream and group by itself."""
-    with stage.redis() as redis:
+    with environment.redis() as redis:
         redis.set("ticket-events", "somebody's")
 
-    def mend() -> None:
-        assert "is a string, not a stream" in stage.slipway.told("doctor")
-        with stage.redis() as redis:
+    def fix() -> None:
+        assert "is a string, not a stream" in environment.slipway.told("doctor")
+        with environment.redis() as redis:
             redis.rename("ticket-events", "ticket-events:found")
-        stage.publish("ticket_win", "found")
+        environment.publish("ticket_win", "found")
 
-    return mend
+    return fix
 
 
-def redis_is_away(stage: Stage) -> Mend:
+def redis_is_away(environment: AlertEnvironment) -> Fix:
     """Runbook: bring it back; all processes come back by themselves within half a minute."""
-    with stage.redis() as redis:
+    with environment.redis() as redis:
         server = redis.info("server")["process_id"]
-    stage.freeze(server)
+    environment.freeze(server)
     for _ in range(3):
-        httpx.get(f"{stage.gateway}/readyz", timeout=30)
+        httpx.get(f"{environment.gateway}/readyz", timeout=30)
 
-    def mend() -> None:
-        assert "start Redis" in stage.slipway.told("doctor")
-        stage.thaw(server)
+    def fix() -> None:
+        assert "start Redis" in environment.slipway.told("doctor")
+        environment.thaw(server)
 
-    return mend
+    return fix
 
 
-def postgres_is_away(stage: Stage) -> Mend:
+def postgres_is_away(environment: AlertEnvironment) -> Fix:
     """Runbook: bring it back; the processes try again by themselves."""
-    servers = stage.postgres()
-    stage.freeze(*servers)
+    servers = environment.postgres()
+    environment.freeze(*servers)
 
-    def mend() -> None:
-        stage.thaw(*servers)
+    def fix() -> None:
+        environment.thaw(*servers)
 
-    return mend
+    return fix
 
 
-def row_is_locked(stage: Stage) -> Mend:
+def row_is_locked(environment: AlertEnvironment) -> Fix:
     """Runbook: find the session whose transaction is the oldest, and end it."""
-    stage.publish("ticket_win", "locked")
-    holder = stage.database()
+    environment.publish("ticket_win", "locked")
+    holder = environment.database()
     holder.autocommit = False
 
     def delivered() -> bool:
@@ -178,10 +178,10 @@ def row_is_locked(stage: Stage) -> Mend:
             holder.rollback()
         return row is not None
 
-    stage.until(delivered)
+    environment.until(delivered)
 
-    def mend() -> None:
-        with stage.database() as person:
+    def fix() -> None:
+        with environment.database() as person:
             session = person.execute(
                 "SELECT pid, state, now() - xact_start AS since, application_name, query"
                 " FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start"
@@ -190,55 +190,55 @@ def row_is_locked(stage: Stage) -> Mend:
             person.execute("SELECT pg_terminate_backend(%s)", [session[0]])
         holder.close()
 
-    return mend
+    return fix
 
 
-def program_fails(stage: Stage) -> Mend:
+def program_fails(environment: AlertEnvironment) -> Fix:
     """Runbook: the event is kept raw; after the program is mended: `events rejected retry`."""
-    _refuse(stage, "ticket", "WHEN (NEW.ticket_id = 'breaks')")
-    stage.publish("ticket_win", "breaks")
+    _refuse(environment, "ticket", "WHEN (NEW.ticket_id = 'breaks')")
+    environment.publish("ticket_win", "breaks")
 
-    def mend() -> None:
-        assert "breaks" in stage.slipway.command("events rejected list --reason poison")
-        _allow(stage, "ticket")
-        stage.slipway.command(f"events rejected retry --reason poison {PERSON} --yes")
+    def fix() -> None:
+        assert "breaks" in environment.slipway.command("events rejected list --reason poison")
+        _allow(environment, "ticket")
+        environment.slipway.command(f"events rejected retry --reason poison {PERSON} --yes")
 
-    return mend
+    return fix
 
 
-def database_is_sick(stage: Stage) -> Mend:
+def database_is_sick(environment: AlertEnvironment) -> Fix:
     """Runbook: it waits, and is applied when PostgreSQL is well."""
-    _refuse(stage, "ticket", "WHEN (NEW.ticket_id = 'waits')", condition="internal_error")
-    stage.publish("ticket_win", "waits")
+    _refuse(environment, "ticket", "WHEN (NEW.ticket_id = 'waits')", condition="internal_error")
+    environment.publish("ticket_win", "waits")
 
-    def mend() -> None:
-        _allow(stage, "ticket")
-        eventually(lambda: "won" in stage.slipway.command("ticket waits"))
+    def fix() -> None:
+        _allow(environment, "ticket")
+        eventually(lambda: "won" in environment.slipway.command("ticket waits"))
 
-    return mend
+    return fix
 
 
-def result_is_refused(stage: Stage) -> Mend:
+def result_is_refused(environment: AlertEnvironment) -> Fix:
     """Runbook: the ticket tells what happened; once PostgreSQL takes it, it is recorded."""
-    _refuse(stage, "delivery_attempt")
-    stage.publish("ticket_win", "unrecorded")
+    _refuse(environment, "delivery_attempt")
+    environment.publish("ticket_win", "unrecorded")
 
-    def mend() -> None:
-        assert "unrecorded" in stage.slipway.command("ticket unrecorded")
-        _allow(stage, "delivery_attempt")
+    def fix() -> None:
+        assert "unrecorded" in environment.slipway.command("ticket unrecorded")
+        _allow(environment, "delivery_attempt")
 
-    return mend
+    return fix
 
 
 def _refuse(
-    stage: Stage,
+    environment: AlertEnvironment,
     table: str,
     only: LiteralString = "",
     *,
     condition: LiteralString = "data_exception",
 ) -> None:
     """Have PostgreSQL refuse rows: for what they hold, as if a check were wrong, or for itself."""
-    with stage.database() as person:
+    with environment.database() as person:
         person.execute(sql.SQL(REFUSING).format(condition=sql.SQL(condition)))
         person.execute(
             sql.SQL(
@@ -249,8 +249,8 @@ def _refuse(
         )
 
 
-def _allow(stage: Stage, table: str) -> None:
-    with stage.database() as person:
+def _allow(environment: AlertEnvironment, table: str) -> None:
+    with environment.database() as person:
         person.execute(sql.SQL("DROP TRIGGER refuses ON {}").format(sql.Identifier(table)))
 
 

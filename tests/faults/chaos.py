@@ -5,7 +5,6 @@ end everything drains, and what was published is compared with the event log, th
 partner's ledger.
 """
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Set as AbstractSet
@@ -16,11 +15,12 @@ from pathlib import Path
 from producers.wall_clock import utc_now
 from tests.faults.cancelled import Span
 from tests.faults.descriptors import Descriptors
-from tests.faults.fault_actions import Scene, strike
+from tests.faults.fault_actions import FaultTargets, inject
 from tests.faults.proxy import UNSEEN_SECONDS_MAX
-from tests.faults.reconciliation import Records, open_books, unfinished
+from tests.faults.reconciliation import Records, compare_records, unfinished
 from tests.faults.recovery import Pulse
 from tests.faults.schedule import HARMLESS, NETWORK, SUDDEN, Fault, Place, Planned, plan
+from tests.support.wait import pause
 
 CALM_SECONDS = 3.0  # before the first fault: what is opened by then is what work needs
 UNDER_WAY = timedelta(seconds=2)  # a call that began while the way was cut is over by then
@@ -73,7 +73,7 @@ class Report:
     left_out: AbstractSet[Fault] = frozenset()
     descriptors: Descriptors = field(default_factory=Descriptors)
 
-    def struck(self, planned: Planned) -> None:
+    def count(self, planned: Planned) -> None:
         """Count a fault."""
         self.faults[planned.in_words()] += 1
         self.kinds.add(planned.fault)
@@ -92,7 +92,7 @@ class Chaos:
     def __init__(
         self,
         trial: Trial,
-        scene: Scene,
+        targets: FaultTargets,
         pulse: Pulse,
         *,
         clocks: str,
@@ -100,8 +100,12 @@ class Chaos:
     ) -> None:
         """Prepare; nothing is broken before `run`. *clocks*: what the report says about them."""
         self._trial = trial
-        self._scene = scene
-        self._servers, self._partner, self._fleet = scene.servers, scene.partner, scene.fleet
+        self._targets = targets
+        self._servers, self._partner, self._processes = (
+            targets.servers,
+            targets.partner,
+            targets.processes,
+        )
         self._pulse = pulse
         self._cuts: list[Span] = []
         self.report = Report(trial, clocks=clocks, left_out=without)
@@ -109,8 +113,8 @@ class Chaos:
     def run(self) -> Report:
         """Load, break, drain, stop everything, and open the records."""
         trial = self._trial
-        backends = self._scene.backends
-        self._fleet.start()
+        backends = self._targets.backends
+        self._processes.start()
         backends.start()
         self._begin()
         began = time.monotonic()
@@ -124,16 +128,19 @@ class Chaos:
             self._until(time.monotonic() + planned.pause)
             if time.monotonic() > began + trial.seconds and not planned.first:
                 break
-            self._strike(planned)
+            self._inject(planned)
         self._partner.behave_well()
         backends.enough()
         while not backends.done:
-            self._mend(0.2)
+            self._watch_over(0.2)
         self._drain()
-        self.report.descriptors.end(self._fleet.members)
-        self.report.exit_codes = self._fleet.stop()
-        self.report.restarts, self.report.bad_ends = self._fleet.restarts, self._fleet.bad_ends
-        self.report.records = open_books(
+        self.report.descriptors.end(self._processes.members)
+        self.report.exit_codes = self._processes.stop()
+        self.report.restarts, self.report.bad_ends = (
+            self._processes.restarts,
+            self._processes.bad_ends,
+        )
+        self.report.records = compare_records(
             self._servers,
             backends.published(),
             self._partner.ledger.entries(),
@@ -147,9 +154,9 @@ class Chaos:
         give_up = time.monotonic() + STANDSTILL_SECONDS_MAX
         while not self._pulse.begun:
             assert time.monotonic() < give_up, "nothing reached the partner; see the processes' log"
-            self._mend(0.1)
+            self._watch_over(0.1)
         self._until(time.monotonic() + CALM_SECONDS)
-        self.report.descriptors.begin(self._fleet.members)
+        self.report.descriptors.begin(self._processes.members)
 
     def _drain(self) -> None:
         """Wait until nothing is left, or nothing has moved for a while."""
@@ -157,7 +164,7 @@ class Chaos:
         patience = STANDSTILL_SECONDS_MAX + self._trial.close_delay.total_seconds()
         least = left = unfinished(self._servers)
         while left and time.monotonic() - moved < patience:
-            self._mend(0.5)
+            self._watch_over(0.5)
             left = unfinished(self._servers)
             if left < least:
                 least, moved = left, time.monotonic()
@@ -165,18 +172,18 @@ class Chaos:
 
     def _until(self, moment: float) -> None:
         while time.monotonic() < moment:
-            self._mend(0.1)
+            self._watch_over(0.1)
 
-    def _mend(self, pause: float) -> None:
-        self._fleet.mend()
-        self.report.descriptors.pass_by(self._fleet.members)
-        threading.Event().wait(pause)
+    def _watch_over(self, seconds: float) -> None:
+        self._processes.restart_ended()
+        self.report.descriptors.pass_by(self._processes.members)
+        pause(seconds)
 
-    def _strike(self, planned: Planned) -> None:
+    def _inject(self, planned: Planned) -> None:
         kind = planned.in_words()
-        self.report.struck(planned)
+        self.report.count(planned)
         began = utc_now()
-        with strike(self._scene, planned):
+        with inject(self._targets, planned):
             if planned.fault not in SUDDEN:
                 self._last(planned)
         if planned.fault in NETWORK and planned.place is Place.PARTNER:
@@ -193,7 +200,7 @@ class Chaos:
         ended, began = utc_now(), time.monotonic()
         give_up = began + 2 * RECOVERED_SECONDS_MAX
         while not self._pulse.goes_on(since=ended) and time.monotonic() < give_up:
-            self._mend(0.1)
+            self._watch_over(0.1)
         return time.monotonic() - began
 
     def _last(self, planned: Planned) -> None:
@@ -201,7 +208,7 @@ class Chaos:
         began = time.monotonic()
         if planned.mixed:
             self._until(began + planned.seconds / 2)
-            self._strike(replace(planned, fault=Fault.KILL, mixed=False))
+            self._inject(replace(planned, fault=Fault.KILL, mixed=False))
         self._until(began + planned.seconds)
 
 

@@ -20,10 +20,10 @@ from producers.simulation.partner.server import url_of
 from tests.faults.backends import BEGINNINGS, CREATES, Backends
 from tests.faults.chaos import Chaos, Report, Trial, log_of
 from tests.faults.clocks import clock_of, in_words
-from tests.faults.fault_actions import Scene
+from tests.faults.fault_actions import FaultTargets
 from tests.faults.front_end import nginx
 from tests.faults.network import EVERYBODY, Network
-from tests.faults.process_set import NAMES, Fleet
+from tests.faults.process_set import NAMES, ProcessSet
 from tests.faults.recovery import Pulse
 from tests.faults.schedule import Fault, Place
 from tests.support import shifted_clock
@@ -61,12 +61,12 @@ def perform(trial: Trial, *, folder: Path) -> Report:
         address = url_of(LOOPBACK, network.lay(way, LOOPBACK, partner.port))
         _add_operators(servers.database_url, address, secret, key, trial.close_delay)
         addresses = {name: _addresses(name, servers, network) for name in NAMES}
-        fleet = Fleet(
+        processes = ProcessSet(
             environment={**SETTINGS, "TMPDIR": str(folder), "SLIPWAY_SECRET_KEY": key},
             log=log_of(folder),
             own=lambda name: {**addresses[name], **clock_of(name, library)},
         )
-        ends.callback(fleet.stop)
+        ends.callback(processes.stop)
         rng = Random(trial.seed)  # noqa: S311 - faults, nothing secret
         backends = Backends(
             servers.redis_url,
@@ -74,9 +74,9 @@ def perform(trial: Trial, *, folder: Path) -> Report:
             seed=trial.seed,
             patience=timedelta(seconds=2 * trial.long) + PATIENCE,
         )
-        scene = Scene(servers, partner, fleet, network, watch, rng, backends)
+        targets = FaultTargets(servers, partner, processes, network, watch, rng, backends)
         without = frozenset({Fault.PARTNER_RELOADS} if nginx() is None else ())
-        return Chaos(trial, scene, pulse, clocks=in_words(library), without=without).run()
+        return Chaos(trial, targets, pulse, clocks=in_words(library), without=without).run()
 
 
 def _addresses(name: str, servers: Servers, network: Network) -> dict[str, str]:

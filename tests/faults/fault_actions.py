@@ -19,7 +19,7 @@ from tests.faults import server_faults, stream_faults
 from tests.faults.backends import Backends
 from tests.faults.front_end import nginx, reloading_front_end
 from tests.faults.network import EVERYBODY, Line, Network
-from tests.faults.process_set import NAMES, Fleet
+from tests.faults.process_set import NAMES, ProcessSet
 from tests.faults.reconciliation import asking
 from tests.faults.schedule import Fault, Place, Planned
 from worker.local.servers import Servers
@@ -35,148 +35,148 @@ CUT_DATABASE = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class FaultTargets:
     """What there is to break."""
 
     servers: Servers
     partner: SimulatedPartner
-    fleet: Fleet
+    processes: ProcessSet
     network: Network
     redis: Redis  # past every fault of the network
     rng: Random
     backends: Backends
 
 
-Strike = Callable[[Scene, Planned], AbstractContextManager[None]]
+Action = Callable[[FaultTargets, Planned], AbstractContextManager[None]]
 
 
-def strike(scene: Scene, planned: Planned) -> AbstractContextManager[None]:
+def inject(targets: FaultTargets, planned: Planned) -> AbstractContextManager[None]:
     """Break what *planned* says; it is mended when the block ends."""
-    return STRIKES[planned.fault](scene, planned)
+    return ACTIONS[planned.fault](targets, planned)
 
 
 @contextmanager
-def _killed(scene: Scene, planned: Planned) -> Iterator[None]:
-    scene.fleet.strike(signal.SIGKILL, planned.role, scene.rng)
+def _killed(targets: FaultTargets, planned: Planned) -> Iterator[None]:
+    targets.processes.send_signal(signal.SIGKILL, planned.role, targets.rng)
     yield
 
 
 @contextmanager
-def _terminated(scene: Scene, planned: Planned) -> Iterator[None]:
-    scene.fleet.strike(signal.SIGTERM, planned.role, scene.rng)
+def _terminated(targets: FaultTargets, planned: Planned) -> Iterator[None]:
+    targets.processes.send_signal(signal.SIGTERM, planned.role, targets.rng)
     yield
 
 
 @contextmanager
-def _frozen(scene: Scene, planned: Planned) -> Iterator[None]:
-    frozen = scene.fleet.strike(signal.SIGSTOP, planned.role, scene.rng)
+def _frozen(targets: FaultTargets, planned: Planned) -> Iterator[None]:
+    frozen = targets.processes.send_signal(signal.SIGSTOP, planned.role, targets.rng)
     yield
     frozen.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
-def _valkey_killed(scene: Scene, _planned: Planned) -> Iterator[None]:
-    scene.servers.valkey.kill()
+def _valkey_killed(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
+    targets.servers.valkey.kill()
     yield
-    scene.servers.valkey.start()
+    targets.servers.valkey.start()
 
 
 @contextmanager
-def _valkey_clients_cut(scene: Scene, _planned: Planned) -> Iterator[None]:
+def _valkey_clients_cut(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
     with suppress(RedisError):
-        scene.redis.client_kill_filter(_type="normal", skipme=True)
+        targets.redis.client_kill_filter(_type="normal", skipme=True)
     yield
 
 
 @contextmanager
-def _celery_forgotten(scene: Scene, _planned: Planned) -> Iterator[None]:
+def _celery_forgotten(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
     with suppress(RedisError):
-        for key in scene.redis.scan_iter(count=1000):
+        for key in targets.redis.scan_iter(count=1000):
             if not key.startswith("ticket-events"):
-                scene.redis.delete(key)
+                targets.redis.delete(key)
     yield
 
 
 @contextmanager
-def _littered(scene: Scene, _planned: Planned) -> Iterator[None]:
+def _littered(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
     with suppress(RedisError):
         for rubbish in RUBBISH:
-            scene.redis.xadd("ticket-events", {"event": rubbish})
+            targets.redis.xadd("ticket-events", {"event": rubbish})
     yield
 
 
 @contextmanager
-def _postgres_killed(scene: Scene, _planned: Planned) -> Iterator[None]:
-    scene.servers.postgres.kill()
+def _postgres_killed(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
+    targets.servers.postgres.kill()
     yield
-    scene.servers.postgres.start()
+    targets.servers.postgres.start()
 
 
 @contextmanager
-def _postgres_clients_cut(scene: Scene, _planned: Planned) -> Iterator[None]:
-    with suppress(DBAPIError), asking(scene.servers.database_url) as connection:
+def _postgres_clients_cut(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
+    with suppress(DBAPIError), asking(targets.servers.database_url) as connection:
         connection.execute(CUT_DATABASE)
     yield
 
 
-def _partner(behaviour: acts.Behaviour) -> Strike:
+def _partner(behaviour: acts.Behaviour) -> Action:
     """Make the partner behave so."""
 
     @contextmanager
-    def misbehaving(scene: Scene, planned: Planned) -> Iterator[None]:
-        scene.partner.behave(Rule(behaviour, first=A_FEW if planned.mild else None))
+    def misbehaving(targets: FaultTargets, planned: Planned) -> Iterator[None]:
+        targets.partner.behave(Rule(behaviour, first=A_FEW if planned.mild else None))
         yield
-        scene.partner.behave_well()
+        targets.partner.behave_well()
 
     return misbehaving
 
 
 @contextmanager
-def _partner_closes(scene: Scene, _planned: Planned) -> Iterator[None]:
+def _partner_closes(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
     """It works, and keeps no connection: not a fault, and no ticket may suffer from it."""
-    scene.partner.behave(Rule(acts.Respond(then_close=True)))
+    targets.partner.behave(Rule(acts.Respond(then_close=True)))
     yield
-    scene.partner.behave_well()
+    targets.partner.behave_well()
 
 
 @contextmanager
-def _partner_reloads(scene: Scene, _planned: Planned) -> Iterator[None]:
+def _partner_reloads(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
     program = nginx()
     assert program is not None, "left out of the plan without it"
     with (
-        reloading_front_end(program, scene.partner.port) as port,
-        scene.network.detour((EVERYBODY, Place.PARTNER), port),
+        reloading_front_end(program, targets.partner.port) as port,
+        targets.network.detour((EVERYBODY, Place.PARTNER), port),
     ):
         yield
 
 
 @contextmanager
-def _from_the_future(scene: Scene, planned: Planned) -> Iterator[None]:
+def _from_the_future(targets: FaultTargets, planned: Planned) -> Iterator[None]:
     ahead = AN_HOUR if planned.mild else FAR_AHEAD
-    quiet = scene.backends.hold
-    with stream_faults.stream_from_the_future(scene.servers, ahead=ahead, quiet=quiet):
+    quiet = targets.backends.hold
+    with stream_faults.stream_from_the_future(targets.servers, ahead=ahead, quiet=quiet):
         yield
 
 
-def _servers(act: Callable[[Servers], AbstractContextManager[None]]) -> Strike:
+def _servers(act: Callable[[Servers], AbstractContextManager[None]]) -> Action:
     """Do to the servers what *act* does."""
-    return lambda scene, _planned: act(scene.servers)
+    return lambda targets, _planned: act(targets.servers)
 
 
-def _lines(act: Callable[[Network, Sequence[Line]], AbstractContextManager[None]]) -> Strike:
+def _lines(act: Callable[[Network, Sequence[Line]], AbstractContextManager[None]]) -> Action:
     """Do to the lines to a place what *act* does: to those of one process, or to all."""
 
-    def strike_lines(scene: Scene, planned: Planned) -> AbstractContextManager[None]:
-        name = scene.fleet.any_of(planned.role, scene.rng).name
+    def act_on_lines(targets: FaultTargets, planned: Planned) -> AbstractContextManager[None]:
+        name = targets.processes.any_of(planned.role, targets.rng).name
         ends = [name] if planned.mild else [*NAMES]
         if planned.place is Place.PARTNER:  # its address is the same for all
             ends = [EVERYBODY]
-        return act(scene.network, [(end, planned.place) for end in ends])
+        return act(targets.network, [(end, planned.place) for end in ends])
 
-    return strike_lines
+    return act_on_lines
 
 
-STRIKES: Final[Mapping[Fault, Strike]] = {
+ACTIONS: Final[Mapping[Fault, Action]] = {
     Fault.KILL: _killed,
     Fault.TERMINATE: _terminated,
     Fault.FREEZE: _frozen,

@@ -1,4 +1,4 @@
-"""What strangers do to a PostgreSQL: sessions beside ours, triggers on our tables, a crowd."""
+"""What foreign sessions do to PostgreSQL: locks, triggers on our tables, no free connection."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -79,26 +79,26 @@ def cheap_login(servers: Servers, mending: ExitStack) -> str:
     plain = make_url(servers.database_url).set(drivername="postgresql")
     with owner(servers.database_url) as session:
         session.execute("SET scram_iterations = 1")
-        session.execute("DROP ROLE IF EXISTS crowd")
-        session.execute("CREATE ROLE crowd SUPERUSER LOGIN PASSWORD 'crowd'")
+        session.execute("DROP ROLE IF EXISTS filler")
+        session.execute("CREATE ROLE filler SUPERUSER LOGIN PASSWORD 'filler'")
 
     def forgotten() -> bool:
         try:
             with owner(servers.database_url) as session:
-                session.execute("DROP ROLE crowd")
-        except psycopg.OperationalError:  # not all of the crowd have gone yet
+                session.execute("DROP ROLE filler")
+        except psycopg.OperationalError:  # not all of these sessions have ended yet
             return False
         return True
 
     mending.callback(lambda: eventually(forgotten))
-    return plain.set(username="crowd", password="crowd").render_as_string(hide_password=False)
+    return plain.set(username="filler", password="filler").render_as_string(hide_password=False)
 
 
-def fill(address: str, crowd: ExitStack) -> None:
+def fill(address: str, fillers: ExitStack) -> None:
     """Connect until there is no room."""
     for _ in range(CROWD_MAX):
         try:
-            crowd.enter_context(psycopg.connect(address, autocommit=True, connect_timeout=5))
+            fillers.enter_context(psycopg.connect(address, autocommit=True, connect_timeout=5))
         except psycopg.OperationalError:
             return
     raise AssertionError(f"{CROWD_MAX} connections, and still room")

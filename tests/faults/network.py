@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
-from tests.faults.proxy import Door
+from tests.faults.proxy import Relay
 from tests.faults.schedule import Place
 from worker.local.servers.ports import LOOPBACK
 
 CALL_SECONDS_MAX: Final = 10.0  # for the loop's thread to do what it is asked
 LATENCY_SECONDS: Final = 2.0  # there and back
 RESET_EVERY_SECONDS: Final = 0.25
-ACCEPTED_SECONDS: Final = 0.05  # who called before a mend is let in within it
+ACCEPTED_SECONDS: Final = 0.05  # who called before a undo is let in within it
 
 Line = tuple[str, Place]  # from whom, and to where
 EVERYBODY: Final = "everybody"
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 class Network:
     """Lines that can be disturbed, kept by a thread of its own: `with Network() as network:`."""
 
-    _doors: dict[Line, Door] = field(default_factory=dict)
+    _relays: dict[Line, Relay] = field(default_factory=dict)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread = field(init=False)
 
@@ -40,8 +40,8 @@ class Network:
 
     def __exit__(self, *_: object) -> None:
         """Hang up everywhere."""
-        for door in self._doors.values():
-            self._do(door.close())
+        for relay in self._relays.values():
+            self._do(relay.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CALL_SECONDS_MAX)
         self._loop.close()
@@ -49,46 +49,46 @@ class Network:
     def lay(self, line: Line, host: str, port: int, *, near: str = LOOPBACK) -> int:
         """Lay a line to a server; the port at which it begins, on the address *near*."""
 
-        async def begin() -> Door:
-            door = Door((host, port), near)
-            door.open()
-            return door
+        async def begin() -> Relay:
+            relay = Relay((host, port), near)
+            relay.open()
+            return relay
 
-        self._doors[line] = self._do(begin())
-        return self._doors[line].port
+        self._relays[line] = self._do(begin())
+        return self._relays[line].port
 
     @contextmanager
     def partition(self, lines: Sequence[Line]) -> Iterator[None]:
         """Nothing passes and connecting hangs; what was under way arrives afterwards."""
-        doors = self._of(lines)
+        relays = self._of(lines)
 
-        async def mend() -> None:
-            for door in doors:
-                door.open()
+        async def undo() -> None:
+            for relay in relays:
+                relay.open()
 
-        for door in doors:
-            self._do(door.shut())
+        for relay in relays:
+            self._do(relay.shut())
         yield
-        self._do(mend())
+        self._do(undo())
 
     @contextmanager
     def half_open(self, lines: Sequence[Line]) -> Iterator[None]:
         """Connections, old and new, stay open and carry nothing, for good; later ones work."""
-        doors = self._of(lines)
+        relays = self._of(lines)
 
         async def silence() -> None:
-            for door in doors:
-                door.silencing = True
-                door.silence()
+            for relay in relays:
+                relay.silencing = True
+                relay.silence()
 
-        async def mend() -> None:
+        async def undo() -> None:
             await asyncio.sleep(ACCEPTED_SECONDS)
-            for door in doors:
-                door.silencing = False
+            for relay in relays:
+                relay.silencing = False
 
         self._do(silence())
         yield
-        self._do(mend())
+        self._do(undo())
 
     @contextmanager
     def latency(self, lines: Sequence[Line]) -> Iterator[None]:
@@ -100,12 +100,12 @@ class Network:
     @contextmanager
     def detour(self, line: Line, port: int) -> Iterator[None]:
         """Lead a line to another port meanwhile; nothing that is under way is broken off."""
-        [door] = self._of([line])
-        straight = door.server
+        [relay] = self._of([line])
+        straight = relay.server
 
         async def turn(server: tuple[str, int]) -> None:
-            door.server = server
-            door.retire()
+            relay.server = server
+            relay.retire()
 
         self._do(turn((straight[0], port)))
         yield
@@ -114,12 +114,12 @@ class Network:
     @contextmanager
     def resets(self, lines: Sequence[Line]) -> Iterator[None]:
         """Reset all connections, and four times a second those that are made anew."""
-        doors = self._of(lines)
+        relays = self._of(lines)
 
         async def reset() -> None:
             while True:
-                for door in doors:
-                    door.reset()
+                for relay in relays:
+                    relay.reset()
                 await asyncio.sleep(RESET_EVERY_SECONDS)
 
         resetting = asyncio.run_coroutine_threadsafe(reset(), self._loop)
@@ -127,11 +127,11 @@ class Network:
         resetting.cancel()
 
     def _delay(self, lines: Sequence[Line], seconds: float) -> None:
-        for door in self._of(lines):
-            door.latency_seconds = seconds
+        for relay in self._of(lines):
+            relay.latency_seconds = seconds
 
-    def _of(self, lines: Sequence[Line]) -> list[Door]:
-        return [self._doors[line] for line in lines]
+    def _of(self, lines: Sequence[Line]) -> list[Relay]:
+        return [self._relays[line] for line in lines]
 
     def _do(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_SECONDS_MAX)

@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from tests.faults.flood import Flood
-from tests.faults.overload_environment import LONG, Plant, Watch, open_plant
+from tests.faults.overload_environment import LONG, OverloadStack, Watch, overload_stack
 from tests.faults.resident_memory import MEBIBYTE, Residents, looked_at
+from tests.support.wait import pause
 
 TIMES = 3  # what the workers take
 SAMPLE = 12_000  # events by which their rate is measured
 ENTRY_BYTES = 300  # of Redis' memory, roughly
 FULL_AFTER = 0.1  # of the time, or soon after
 ROOM_BYTES_LEAST = 12 * 1024 * 1024
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 SETTLED = 1 / 3  # of the time: what a process needs is allocated by then
 GROWTH, GROWTH_MIB = 1.1, 16.0  # that still counts as flat
 # Flower is not ours, and keeps what it saw of 10,000 tasks: it must stay within its pod's limit.
@@ -79,26 +80,26 @@ def main() -> int:
 
 def perform(*, seconds: float) -> Outcome:
     """Run the trial."""
-    with open_plant() as plant:
-        plant.published(AFTERWARDS)  # connections, prepared statements
-        rate = SAMPLE / plant.published(SAMPLE)
+    with overload_stack() as stack:
+        stack.published(AFTERWARDS)  # connections, prepared statements
+        rate = SAMPLE / stack.published(SAMPLE)
         _say(f"the workers take {rate:,.0f} events/s; {TIMES * rate:,.0f} are wanted from now on")
-        before, _ = counted(plant)
+        before, _ = counted(stack)
         room = max(ROOM_BYTES_LEAST, rate * seconds * FULL_AFTER * ENTRY_BYTES)
-        limit = int(plant.redis.info("memory")["used_memory"] + room)
-        plant.redis.config_set("maxmemory", limit)
+        limit = int(stack.redis.info("memory")["used_memory"] + room)
+        stack.redis.config_set("maxmemory", limit)
         watch = Watch()
-        with looked_at(plant.pids()) as residents:
-            with plant.flood.running(TIMES * rate):
+        with looked_at(stack.pids()) as residents:
+            with stack.flood.running(TIMES * rate):
                 until = time.monotonic() + seconds
                 while time.monotonic() < until:
-                    plant.look(watch)
-                    time.sleep(LOOK_SECONDS)  # noqa: TID251 - a program that looks once a second
-                meanwhile, _ = counted(plant)
-            recovered = recover(plant, watch)
-            afterwards = plant.published(AFTERWARDS)
-        events, applied = counted(plant)
-        with plant.engine.begin() as connection:
+                    stack.look(watch)
+                    pause(POLL_SECONDS)
+                meanwhile, _ = counted(stack)
+            recovered = recover(stack, watch)
+            afterwards = stack.published(AFTERWARDS)
+        events, applied = counted(stack)
+        with stack.engine.begin() as connection:
             overtaken = [
                 float(connection.execute(question).scalar_one())
                 for question in (EVENTS_OVERTAKEN, NOTICES_OVERTAKEN)
@@ -106,7 +107,7 @@ def perform(*, seconds: float) -> Outcome:
         return Outcome(
             seconds=seconds,
             rate=rate,
-            flood=plant.flood,
+            flood=stack.flood,
             applied_meanwhile=meanwhile - before,
             events=events - before - AFTERWARDS,
             applied=applied - before - AFTERWARDS,
@@ -116,25 +117,25 @@ def perform(*, seconds: float) -> Outcome:
             afterwards=afterwards,
             events_overtaken=overtaken[0],
             notices_overtaken=overtaken[1],
-            codes=plant.stop(),
+            codes=stack.stop(),
             redis_mib=limit / MEBIBYTE / MEBIBYTE,
         )
 
 
-def recover(plant: Plant, watch: Watch) -> float:
+def recover(stack: OverloadStack, watch: Watch) -> float:
     """Wait until all that was accepted is applied and told; the seconds it took."""
     began = time.monotonic()
-    while not plant.is_done():
+    while not stack.is_done():
         if time.monotonic() - began > LONG.total_seconds():
             raise TimeoutError(f"not recovered within {LONG}")
-        plant.look(watch)
-        time.sleep(LOOK_SECONDS)  # noqa: TID251 - as above
+        stack.look(watch)
+        pause(POLL_SECONDS)
     return time.monotonic() - began
 
 
-def counted(plant: Plant) -> tuple[int, int]:
+def counted(stack: OverloadStack) -> tuple[int, int]:
     """Events in the log, and how many of them were applied."""
-    with plant.engine.begin() as connection:
+    with stack.engine.begin() as connection:
         all_, applied = connection.execute(EVENTS).one()
     return all_, applied
 

@@ -22,7 +22,7 @@ from tests.faults.flood import OPERATOR, Flood
 from tests.load.sink import open_sink
 from tests.support.celery_process import environment
 from tests.support.closed_port import closed_port
-from tests.support.delivery_setup import KEY, scene_on
+from tests.support.delivery_setup import KEY, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
 from tests.support.server_folders import passable_folder
@@ -54,7 +54,7 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
-class Plant:
+class OverloadStack:
     """All processes, ready."""
 
     servers: Servers
@@ -111,7 +111,7 @@ class Plant:
 
 
 @contextmanager
-def open_plant() -> Iterator[Plant]:
+def overload_stack() -> Iterator[OverloadStack]:
     """Start everything; all of it has ended at the end."""
     with ExitStack() as ending:
         folder = ending.enter_context(passable_folder())
@@ -123,8 +123,8 @@ def open_plant() -> Iterator[Plant]:
             servers.database_url, application_name="overload", statement_timeout=LONG
         )
         ending.callback(engine.dispose)
-        with scene_on(engine, ManualClock()) as scene:
-            scene.operator(OPERATOR, sink.url)
+        with delivery_setup_on(engine, ManualClock()) as delivery:
+            delivery.operator(OPERATOR, sink.url)
         with engine.begin() as connection:
             person = Person("overload", "a trial")
             key = add_publisher(connection, "backend", operators=[OPERATOR], person=person)
@@ -145,17 +145,17 @@ def open_plant() -> Iterator[Plant]:
         running = [Watched(name, env=env, folder=folder) for name in LINES]
         for process in running:
             ending.callback(process.kill)
-        plant = Plant(servers, redis, engine, folder, running, flood)
-        eventually(lambda: _is_ready(plant), within=READY_MAX)
-        yield plant
+        stack = OverloadStack(servers, redis, engine, folder, running, flood)
+        eventually(lambda: _is_ready(stack), within=READY_MAX)
+        yield stack
 
 
-def _is_ready(plant: Plant) -> bool:
-    for process in plant.running:
+def _is_ready(stack: OverloadStack) -> bool:
+    for process in stack.running:
         process.must_live()
-    ready = {path.name.partition("@")[0] for path in plant.folder.glob("slipway-*/*.ready")}
+    ready = {path.name.partition("@")[0] for path in stack.folder.glob("slipway-*/*.ready")}
     try:
-        served = httpx.get(f"{plant.flood.gateway}/readyz").status_code
-        return {"intake", "deliver", "sweep"} <= ready and served == 200 and bool(plant.metrics())
+        served = httpx.get(f"{stack.flood.gateway}/readyz").status_code
+        return {"intake", "deliver", "sweep"} <= ready and served == 200 and bool(stack.metrics())
     except (httpx.TransportError, ValueError):
         return False

@@ -13,7 +13,7 @@ from tests.faults.poison import OPERATOR, SEED, Entry, as_json, event
 from tests.support.envelopes import envelope, task
 
 
-def door_messages(each: int) -> Iterator[Entry]:
+def queue_messages(each: int) -> Iterator[Entry]:
     """So many messages of every kind; the text is the field `event`."""
     rng = Random(SEED + 1)  # noqa: S311 - rubbish, nothing secret
     for kind, (reason, make) in DOOR.items():

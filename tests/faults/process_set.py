@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,12 +12,14 @@ from pathlib import Path
 from random import Random
 
 from tests.support.processes import catches
+from tests.support.wait import pause
 from worker.local.supervisor.procfile import read_procfile
 
 ROOT = Path(__file__).parents[2]
 STRENGTH = {"intake": 2, "deliver": 2, "sweep": 2, "beat": 2}
 NAMES = tuple(f"{role}{number}" for role, many in STRENGTH.items() for number in range(many))
 GRACE_SECONDS = 30.0
+POLL_SECONDS = 0.01
 
 
 @dataclass(slots=True)
@@ -37,8 +38,8 @@ class Member:
 
 
 @dataclass(slots=True)
-class Fleet:
-    """Processes by role. Whoever ends is started again by `mend`."""
+class ProcessSet:
+    """Processes by role. Whoever ends is started again by `restart_ended`."""
 
     environment: Mapping[str, str]
     log: Path
@@ -53,7 +54,7 @@ class Fleet:
             for number in range(strength):
                 self.members.append(self._launch(role, number))
 
-    def mend(self) -> None:
+    def restart_ended(self) -> None:
         """Start again what has ended; an end nobody asked for is noted."""
         for place, member in enumerate(self.members):
             code = member.process.poll()
@@ -66,7 +67,7 @@ class Fleet:
             self.restarts[member.role] += 1
             self.members[place] = self._launch(member.role, member.number)
 
-    def strike(self, sign: signal.Signals, role: str, rng: Random) -> Member:
+    def send_signal(self, sign: signal.Signals, role: str, rng: Random) -> Member:
         """Send *sign* to one process of *role*."""
         member = self.any_of(role, rng)
         if member.process.poll() is None:
@@ -102,7 +103,7 @@ class Fleet:
             if catches(process.pid, signal.SIGTERM):
                 process.send_signal(signal.SIGTERM)
                 return
-            threading.Event().wait(0.01)
+            pause(POLL_SECONDS)
 
     def _launch(self, role: str, number: int) -> Member:
         [line] = [

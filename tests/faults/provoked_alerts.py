@@ -17,7 +17,7 @@ from typing import Final
 import typer
 
 from tests.faults.alert_trials import TRIALS, Trial
-from tests.support.alert_environment import Stage, alert_stage
+from tests.support.alert_environment import AlertEnvironment, alert_environment
 from tests.support.prometheus_server import find_programs
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
@@ -32,38 +32,38 @@ def main() -> None:
     with (
         TemporaryDirectory() as cache,
         passable_folder() as folder,
-        alert_stage(folder, find_programs(Path(cache))) as stage,
+        alert_environment(folder, find_programs(Path(cache))) as environment,
     ):
-        eventually(lambda: not stage.firing(), within=COMES_WITHIN)
+        eventually(lambda: not environment.firing(), within=COMES_WITHIN)
         for trial in TRIALS:
-            missed += not tried(stage, trial)
+            missed += not tried(environment, trial)
     sys.exit(1 if missed else 0)
 
 
-def tried(stage: Stage, trial: Trial) -> bool:
-    """Provoke, wait for all alerts of *trial*, mend, and wait until none fires any more."""
+def tried(environment: AlertEnvironment, trial: Trial) -> bool:
+    """Provoke, wait for all alerts of *trial*, fix, and wait until none fires any more."""
     wanted = set(trial.alerts)
     name = f"{trial.provoke.__name__.replace('_', ' ')}: {', '.join(sorted(wanted))}"
-    mend = trial.provoke(stage)
+    fix = trial.provoke(environment)
     try:
-        came = _seconds(lambda: wanted <= stage.firing(), COMES_WITHIN)
+        came = _seconds(lambda: wanted <= environment.firing(), COMES_WITHIN)
     except AssertionError:
-        typer.echo(f"✗ {name}: did not come; firing: {_listed(stage)}")
-        mend()
-        eventually(lambda: not stage.firing(), within=ENDS_WITHIN)
+        typer.echo(f"✗ {name}: did not come; firing: {_listed(environment)}")
+        fix()
+        eventually(lambda: not environment.firing(), within=ENDS_WITHIN)
         return False
-    mend()
+    fix()
     try:
-        ended = _seconds(lambda: not stage.firing(), ENDS_WITHIN)
+        ended = _seconds(lambda: not environment.firing(), ENDS_WITHIN)
     except AssertionError:
-        typer.echo(f"✗ {name}: did not end; firing: {_listed(stage)}")
+        typer.echo(f"✗ {name}: did not end; firing: {_listed(environment)}")
         return False
-    typer.echo(f"✓ {name}: came after {came:.0f} s, ended {ended:.0f} s after the mend")
+    typer.echo(f"✓ {name}: came after {came:.0f} s, ended {ended:.0f} s after the fix")
     return True
 
 
-def _listed(stage: Stage) -> str:
-    return ", ".join(sorted(stage.firing())) or "none"
+def _listed(environment: AlertEnvironment) -> str:
+    return ", ".join(sorted(environment.firing())) or "none"
 
 
 def _seconds(condition: Callable[[], bool], within: timedelta) -> float:

@@ -14,8 +14,8 @@ from worker.local.servers.ports import LOOPBACK
 
 BYTES_MAX: Final = 1 << 20  # in one go
 BACKLOG: Final = 128
-CROWD_MAX: Final = 8  # connections that fill a shut port's queue
-CROWDED_SECONDS: Final = 0.05  # a connection that takes longer found the queue full
+FILLERS_MAX: Final = 8  # connections that fill a shut port's queue
+QUEUE_FULL_SECONDS: Final = 0.05  # a connection that takes longer found the queue full
 # A real line whose far end is gone is given up by the kernel, within 45 s by the settings of
 # models/database/engine.py. A proxy's kernel answers for the dead, so the proxy closes instead.
 UNSEEN_SECONDS_MAX: Final = 45.0
@@ -43,7 +43,7 @@ class Link:
 
 
 @dataclass(eq=False, slots=True)
-class Door:
+class Relay:
     """One port before one server. All methods but `port` belong to the loop's thread."""
 
     server: tuple[str, int]
@@ -53,7 +53,7 @@ class Door:
     listener: socket.socket = field(init=False)
     _flowing: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _links: set[Link] = field(init=False, default_factory=set)
-    _crowd: list[socket.socket] = field(init=False, default_factory=list)
+    _fillers: list[socket.socket] = field(init=False, default_factory=list)
     _accepting: "asyncio.Task[None] | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -68,8 +68,8 @@ class Door:
 
     def open(self) -> None:
         """Let clients in, and bytes through."""
-        while self._crowd:
-            self._crowd.pop().close()
+        while self._fillers:
+            self._fillers.pop().close()
         self.listener.listen(BACKLOG)
         self._flowing.set()
         if self._accepting is None:
@@ -79,7 +79,7 @@ class Door:
         """Partition: no byte passes, and connecting hangs as if nobody was there."""
         self._flowing.clear()
         self.listener.listen(0)
-        while len(self._crowd) < CROWD_MAX and await self._one_more():
+        while len(self._fillers) < FILLERS_MAX and await self._one_more():
             continue
 
     def silence(self) -> None:
@@ -109,16 +109,16 @@ class Door:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for end in (*self._crowd, self.listener):
+        for end in (*self._fillers, self.listener):
             end.close()
 
     async def _one_more(self) -> bool:
         """Stand in the queue; False: it is full."""
         waiting = socket.socket()
         waiting.settimeout(0)
-        self._crowd.append(waiting)
+        self._fillers.append(waiting)
         try:
-            async with asyncio.timeout(CROWDED_SECONDS):
+            async with asyncio.timeout(QUEUE_FULL_SECONDS):
                 await asyncio.get_running_loop().sock_connect(waiting, (self.host, self.port))
         except TimeoutError:
             return False

@@ -90,7 +90,7 @@ def asking(database_url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def open_books(
+def compare_records(
     servers: Servers,
     published: PublishedSoFar,
     received: Sequence[LedgerEntry],

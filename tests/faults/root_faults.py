@@ -24,7 +24,7 @@ from tests.faults.one_of_each import Trial, one_of_each
 from tests.faults.outcomes import ALL_WELL, Settled, is_well, settled
 from tests.support import databases
 from tests.support.server_folders import passable_folder
-from tests.support.wait import eventually
+from tests.support.wait import eventually, pause
 from worker.local.servers import embedded_servers
 from worker.local.servers.local_server import LocalServer
 from worker.local.servers.privileges import Account, server_account
@@ -127,22 +127,22 @@ def _fill_under_load(trial: Trial, disk: Disk, place: Path, *, seconds: float) -
     servers = trial.servers
     server: LocalServer = servers.postgres if disk.server == "postgres" else servers.valkey
     with trial.load(seconds=seconds + 2 * BESIDE_SECONDS) as account:
-        _pause(BESIDE_SECONDS)
+        pause(BESIDE_SECONDS)
         with _full(place):
             until = time.monotonic() + seconds
             if disk.hard:
                 eventually(lambda: _ended(trial, server), within=timedelta(seconds=seconds))
-            _pause(until - time.monotonic())
-        mended = time.monotonic()
+            pause(until - time.monotonic())
+        freed_at = time.monotonic()
         ended = not server.running
         server.start()
-    left_seconds = RECOVERED_MAX.total_seconds() - (time.monotonic() - mended)
+    left_seconds = RECOVERED_MAX.total_seconds() - (time.monotonic() - freed_at)
     try:
         eventually(
             lambda: trial.everybody_lives() and is_well(trial, account),
             within=timedelta(seconds=max(0.0, left_seconds)),
         )
-        recovered, left = time.monotonic() - mended, ALL_WELL
+        recovered, left = time.monotonic() - freed_at, ALL_WELL
     except AssertionError:
         recovered, left = None, settled(trial, account)
     return Outcome(
@@ -201,10 +201,6 @@ def _fill(file: int) -> None:
             os.write(file, CHUNK[:size])
         except OSError:  # no room for so much
             size //= 2
-
-
-def _pause(seconds: float) -> None:
-    threading.Event().wait(seconds)
 
 
 if __name__ == "__main__":

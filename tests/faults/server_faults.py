@@ -212,12 +212,12 @@ def postgres_read_only(servers: Servers) -> Iterator[None]:
 @contextmanager
 def postgres_full(servers: Servers) -> Iterator[None]:
     """Strangers hold all connections, the reserved ones too; new ones are refused (53300)."""
-    with ExitStack() as crowd:
-        address = cheap_login(servers, crowd)
-        session = crowd.enter_context(owner(servers.database_url))
-        fill(address, crowd)
+    with ExitStack() as fillers:
+        address = cheap_login(servers, fillers)
+        session = fillers.enter_context(owner(servers.database_url))
+        fill(address, fillers)
         session.execute(END)
-        fill(address, crowd)
+        fill(address, fillers)
         yield
 
 

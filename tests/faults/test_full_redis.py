@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from producers.simulation.partner import SimulatedPartner
 from tests.support.celery_process import environment
 from tests.support.databases import ask
-from tests.support.delivery_setup import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.ticket_queue import full
@@ -35,15 +35,15 @@ def test_notices_are_delivered_while_redis_takes_nothing(
     )
     with (
         SimulatedPartner(secret=SECRET) as partner,
-        scene_on(engine, ManualClock(now)) as scene,
+        delivery_setup_on(engine, ManualClock(now)) as delivery,
         full(redis),
     ):
-        scene.operator(OPERATOR, partner.url)
+        delivery.operator(OPERATOR, partner.url)
         running = [Running(name, env=env, folder=tmp_path) for name in ("deliver", "beat")]
         try:
             for wave in range(WAVES):  # between two of them a run has ended: it takes a hint
                 tickets = [f"t-{wave}-{number}" for number in range(TICKETS)]
-                scene.publish(OPERATOR, *(("ticket_win", ticket) for ticket in tickets))
+                delivery.publish(OPERATOR, *(("ticket_win", ticket) for ticket in tickets))
 
                 def is_told(tickets=tickets) -> bool:
                     for process in running:

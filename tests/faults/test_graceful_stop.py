@@ -23,7 +23,7 @@ from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.faults.steady_load import OPERATOR, Load
 from tests.support.celery_process import environment
 from tests.support.closed_port import closed_port
-from tests.support.delivery_setup import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manifests import cluster
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
@@ -83,8 +83,8 @@ def stack(
         chunk_size="50",
     )
     with ExitStack() as ending, SimulatedPartner(secret=SECRET) as partner:
-        with scene_on(engine, ManualClock()) as scene:
-            scene.operator(OPERATOR, partner.url)
+        with delivery_setup_on(engine, ManualClock()) as delivery:
+            delivery.operator(OPERATOR, partner.url)
         with engine.begin() as connection:
             person = Person("test", "needed")
             key = add_publisher(connection, "backend", operators=[OPERATOR], person=person)

@@ -12,13 +12,13 @@ from sqlalchemy import Engine, text
 
 from models.database.engine import LOCK_TIMEOUT, open_engine
 from models.migrations.runner import expected_revision
-from tests.faults.reconciliation import asking, open_books, unfinished
+from tests.faults.reconciliation import asking, compare_records, unfinished
 from tests.support import databases
 from tests.support.catalog import catalog, unfinished_indexes
 from tests.support.concurrent_connections import beside, waiting_sessions
 from tests.support.next_release import NEXT_REVISION, at_revision, migrate_further, migration
 from tests.support.open_transactions import REPORT, in_the_way, snapshot
-from tests.support.running_stack import CLOSE_DELAY, RunningStack, house_at_work
+from tests.support.running_stack import CLOSE_DELAY, RunningStack, running_stack
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 
@@ -29,7 +29,7 @@ MIGRATING = text("SELECT pid FROM pg_stat_activity WHERE application_name = 'sli
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    with passable_folder() as folder, house_at_work(folder) as running:
+    with passable_folder() as folder, running_stack(folder) as running:
         yield running
 
 
@@ -65,7 +65,7 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(stack)
     eventually(lambda: drained(stack))
     codes = stack.stop()
 
-    records = open_books(
+    records = compare_records(
         stack.servers, stack.published, stack.partner.ledger.entries(), close_delay=CLOSE_DELAY
     )
     assert records.balanced, (*records.verdict.violations, *records.reckoning.discrepancies)

@@ -24,7 +24,7 @@ from producers.simulation.partner import (
     SimulatedPartner,
     Wallet,
 )
-from tests.support.delivery_setup import RUN_MAX, SECRET, DeliverySetup, scene_on
+from tests.support.delivery_setup import RUN_MAX, SECRET, DeliverySetup, delivery_setup_on
 from tests.support.wallet_setup import settle
 
 TIMEOUT = timedelta(seconds=1)
@@ -74,20 +74,20 @@ WALLET: dict[str, tuple[Behaviour, str]] = {
 
 
 @pytest.fixture
-def scene(engine, clock) -> Iterator[DeliverySetup]:
-    with scene_on(engine, clock) as made:
+def delivery(engine, clock) -> Iterator[DeliverySetup]:
+    with delivery_setup_on(engine, clock) as made:
         yield made
 
 
-def deliver(scene: DeliverySetup) -> None:
-    run = scene.delivery_loop(partner_timeout=TIMEOUT).run(lasting=RUN_MAX)
+def deliver(delivery: DeliverySetup) -> None:
+    run = delivery.delivery_loop(partner_timeout=TIMEOUT).run(lasting=RUN_MAX)
     assert run is not None
     assert not run.more
 
 
-def ends(scene: DeliverySetup) -> dict[str, str]:
+def ends(delivery: DeliverySetup) -> dict[str, str]:
     """The class each ticket's attempt ended in."""
-    rows = scene.rows(
+    rows = delivery.rows(
         "SELECT t.ticket_id, a.verdict, a.took_ms FROM delivery_attempt a"
         " JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket"
     )
@@ -113,56 +113,56 @@ def expected(cases: dict[str, tuple[Behaviour, str]]) -> dict[str, str]:
     return {name: verdict for name, (_, verdict) in cases.items()}
 
 
-def test_every_misbehaviour_of_a_platform_ends_in_its_class(scene, clock):
+def test_every_misbehaviour_of_a_platform_ends_in_its_class(delivery, clock):
     with SimulatedPartner(secret=SECRET, now=clock.now) as partner:
-        scene.operator("acme", partner.url)
+        delivery.operator("acme", partner.url)
         names = misbehave(partner, PAM)
-        scene.publish("acme", *(("ticket_win", name) for name in names))
+        delivery.publish("acme", *(("ticket_win", name) for name in names))
         before = resident()
 
-        deliver(scene)
+        deliver(delivery)
 
-        assert ends(scene) == expected(PAM)
+        assert ends(delivery) == expected(PAM)
         assert resident() - before < GROWTH_MAX
         assert len(partner.ledger.entries()) == len(PAM), "no redirect is followed"
 
 
-def test_every_misbehaviour_of_a_wallet_ends_in_its_class(scene, clock):
+def test_every_misbehaviour_of_a_wallet_ends_in_its_class(delivery, clock):
     with SimulatedPartner(wallet=Wallet(SECRET), now=clock.now) as partner:
-        scene.operator("house", partner.url, protocol="seamless", agent="agentId")
-        settle(scene, "ticket_win", *misbehave(partner, WALLET))
+        delivery.operator("house", partner.url, protocol="seamless", agent="agentId")
+        settle(delivery, "ticket_win", *misbehave(partner, WALLET))
         before = resident()
 
-        deliver(scene)
+        deliver(delivery)
 
-        assert ends(scene) == expected(WALLET)
+        assert ends(delivery) == expected(WALLET)
         assert resident() - before < GROWTH_MAX
         assert len(partner.ledger.entries()) == len(WALLET)
 
 
-def test_a_partner_that_accepts_and_reads_nothing_is_given_up_in_time(scene, clock):
+def test_a_partner_that_accepts_and_reads_nothing_is_given_up_in_time(delivery, clock):
     with SimulatedPartner(secret=SECRET, now=clock.now) as partner:
-        scene.operator("acme", partner.url)
+        delivery.operator("acme", partner.url)
         partner.behave(Rule(HangAfterAccept()))
-        scene.publish("acme", ("ticket_win", "t"))
+        delivery.publish("acme", ("ticket_win", "t"))
 
-        deliver(scene)
+        deliver(delivery)
 
-        assert ends(scene) == {"t": "unanswered"}
+        assert ends(delivery) == {"t": "unanswered"}
 
 
-def test_after_its_tantrum_the_partner_gets_all_that_it_is_owed_once(scene, clock):
+def test_after_its_tantrum_the_partner_gets_all_that_it_is_owed_once(delivery, clock):
     """At least once on the wire, once at a partner that goes by the Idempotency-Key."""
     with SimulatedPartner(secret=SECRET, deduplicate=True, now=clock.now) as partner:
-        scene.operator("acme", partner.url)
+        delivery.operator("acme", partner.url)
         misbehaving = {name: case for name, case in PAM.items() if case[1] != "dead"}
         names = misbehave(partner, misbehaving)
-        scene.publish("acme", *(("ticket_win", name) for name in names))
-        deliver(scene)
+        delivery.publish("acme", *(("ticket_win", name) for name in names))
+        deliver(delivery)
         partner.behave_well()
         clock.advance(timedelta(minutes=2))
 
-        deliver(scene)
+        deliver(delivery)
 
         taken = [entry.ticket_id for entry in partner.ledger.entries() if entry.taken]
         verdict = partner.verdict(close_delay=timedelta(hours=24), complete=False)

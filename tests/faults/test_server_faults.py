@@ -3,7 +3,6 @@
 Nothing is lost, nothing overtakes, nothing is given up, and nobody has to start a process again.
 """
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -25,7 +24,7 @@ from tests.faults.outcomes import is_well, settled
 from tests.support import databases
 from tests.support.gateway_app import event, serving
 from tests.support.server_folders import passable_folder
-from tests.support.wait import eventually
+from tests.support.wait import eventually, pause
 from worker.local.servers import Servers, embedded_servers
 
 RECOVERED_MAX = timedelta(seconds=60)
@@ -98,11 +97,6 @@ def publishers_key(trial: Trial) -> str:
 
 def publish(gateway: httpx.Client) -> httpx.Response:
     return gateway.post("/events", json=event(OPERATOR, "by-http", "ticket_open"))
-
-
-def pause(seconds: float) -> None:
-    """How long the load, and the fault, last."""
-    threading.Event().wait(seconds)
 
 
 def all_well(trial: Trial, account: PublishedSoFar) -> None:

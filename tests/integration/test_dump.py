@@ -10,7 +10,7 @@ from models.database.engine import open_engine
 from models.migrations.runner import upgrade
 from tests.support import databases
 from tests.support.backups import commands, run
-from tests.support.delivery_setup import scene_on
+from tests.support.delivery_setup import delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from worker.local.servers import Servers
 
@@ -22,9 +22,9 @@ def test_a_dump_brings_back_every_row_and_what_comes_next(
 ):
     plain = database.replace("+psycopg", "")
     engine = open_engine(database, application_name="tests")
-    with scene_on(engine, ManualClock()) as scene:
-        scene.operator("acme", "http://127.0.0.1:9/")
-        scene.publish("acme", ("ticket_win", "T1"), ("ticket_rollback", "T1"))
+    with delivery_setup_on(engine, ManualClock()) as delivery:
+        delivery.operator("acme", "http://127.0.0.1:9/")
+        delivery.publish("acme", ("ticket_win", "T1"), ("ticket_rollback", "T1"))
 
         run(commands("dump", tmp_path), DATABASE_URL=plain)
     engine.dispose()
@@ -35,9 +35,9 @@ def test_a_dump_brings_back_every_row_and_what_comes_next(
 
         assert rows(restored) == rows(database)
         engine = open_engine(restored, application_name="tests")
-        with scene_on(engine, ManualClock()) as scene:
-            scene.operator("another", "http://127.0.0.1:9/")
-            scene.publish("acme", ("ticket_win", "T2"))
+        with delivery_setup_on(engine, ManualClock()) as delivery:
+            delivery.operator("another", "http://127.0.0.1:9/")
+            delivery.publish("acme", ("ticket_win", "T2"))
         engine.dispose()
     finally:
         databases.drop(servers.database_url, "restored")

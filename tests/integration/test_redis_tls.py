@@ -24,7 +24,7 @@ from producers.publisher import Publisher
 from producers.simulation.partner import SimulatedPartner
 from tests.support.celery_process import environment
 from tests.support.certificates import identity
-from tests.support.delivery_setup import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.procfile_processes import Running
@@ -215,11 +215,11 @@ def test_everything_works_over_tls_with_an_authority_of_one_s_own(
     with (
         terminated(redis, tmp_path) as server,
         SimulatedPartner(secret=SECRET) as partner,
-        scene_on(engine, ManualClock()) as scene,
+        delivery_setup_on(engine, ManualClock()) as delivery,
     ):
         password = redis.connection_pool.connection_kwargs["password"]
         url = f"rediss://:{password}@127.0.0.1:{server.port}/0" + TRUSTED.format(folder=tmp_path)
-        scene.operator("acme", partner.url)
+        delivery.operator("acme", partner.url)
         env = environment_for(tmp_path, database, url, flower)
         with running(tmp_path, env) as started:
             publisher = Publisher.at(url)

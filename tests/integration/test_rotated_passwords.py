@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from models.database.engine import open_engine
 from models.migrations.runner import upgrade
 from tests.support import databases
-from tests.support.delivery_setup import scene_on
+from tests.support.delivery_setup import delivery_setup_on
 from tests.support.manual_clock import ManualClock
 
 OLD, NEW = "the-password-of-last-year", "the-password-of-this-year"
@@ -90,10 +90,10 @@ def test_a_second_database_user_does_all_that_the_first_one_did(roles: str):
     upgrade(second)
     for number, user in enumerate((second, first)):
         engine = open_engine(user, application_name="tests")
-        with scene_on(engine, ManualClock()) as scene:
+        with delivery_setup_on(engine, ManualClock()) as delivery:
             if not number:
-                scene.operator("acme", "http://127.0.0.1:9/")
-            scene.publish("acme", ("ticket_win", f"T{number}"))
+                delivery.operator("acme", "http://127.0.0.1:9/")
+            delivery.publish("acme", ("ticket_win", f"T{number}"))
         engine.dispose()
 
     assert databases.ask(roles, "SELECT count(*) FROM ticket") == (2,)

@@ -13,7 +13,7 @@ from producers.gateway.app import build_app
 from producers.publisher import DiskUnconfirmable, NotOnDisk, Publisher
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
-from tests.support.gateway_app import event, house_of
+from tests.support.gateway_app import event, gateway_app_on
 from tests.support.guarded_server import Guarded, guarded_server
 from tests.support.plain_settings import plain_settings
 
@@ -93,7 +93,7 @@ def test_without_the_setting_neither_of_them_minds(cannot, stream, database, eng
     server, _ = cannot
     settings = plain_settings(database_url=database, redis_url=server.url("slipway-backend"))
 
-    with house_of(settings, engine) as gateway_app:
+    with gateway_app_on(settings, engine) as gateway_app:
         acme = gateway_app.operator()
 
         assert gateway_app.client.get("/readyz").status_code == 200
@@ -111,7 +111,7 @@ def test_a_gateway_that_started_without_redis_refuses_at_the_first_event(
         redis_url=f"redis://slipway-backend:slipway-backend@127.0.0.1:{port}/0",
         waitaof=100,
     )
-    with house_of(settings, engine) as gateway_app:
+    with gateway_app_on(settings, engine) as gateway_app:
         acme = gateway_app.operator()
         assert gateway_app.client.get("/readyz").json()["message"] == "Redis does not respond"
         with guarded_server(tmp_path, port=str(port), appendonly="no") as server:

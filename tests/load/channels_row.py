@@ -1,10 +1,10 @@
-"""How many events a second come in by the Celery door, and how many by the lottery feed.
+"""How many events a second come in by the Celery queue, and how many by the lottery feed.
 
     python -m tests.load.channels_row [--events 20000]
 
 One intake: the loop and the keeper of the queue, each a thread as in production; real servers, the
-messages in place before it starts. Printed are the moves of the Celery door alone, and the Celery
-door and the lottery feed up to the commit.
+messages in place before it starts. Printed are the moves of the Celery queue alone, and the Celery
+queue and the lottery feed up to the commit.
 """
 
 import argparse
@@ -65,8 +65,8 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=20_000)
     events = parser.parse_args().events
     with embedded_servers(durable=False, within=roomy_memory()) as servers:
-        say("celery door, moves alone", moves(servers, events))
-        say("celery door, to the commit", intake(servers, events, queue))
+        say("celery queue, moves alone", moves(servers, events))
+        say("celery queue, to the commit", intake(servers, events, queue))
         say("lottery feed, to the commit", intake(servers, events, feed))
     return 0
 
@@ -81,9 +81,9 @@ def moves(servers: Servers, events: int) -> float:
     """Move all from the queue to the stream; how many a second."""
     with Redis.from_url(servers.redis_url) as redis:
         queue(redis, events)
-        door = CeleryQueue(redis)
+        queue_drain = CeleryQueue(redis)
         before = time.perf_counter()
-        while door.drain().left:
+        while queue_drain.drain().left:
             pass
         took = time.perf_counter() - before
         assert redis.xlen(STREAM) == events, "all of them moved"

@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import threading
 import time
 from datetime import timedelta
 
@@ -10,7 +9,7 @@ from models.events.stream_contract import STREAM
 from tests.load.environment import BenchEnvironment, Database
 from tests.load.results import Samples
 from tests.load.sink import Sink, open_sink
-from tests.support.wait import eventually
+from tests.support.wait import eventually, pause
 
 PROMISED_MS = 60.0
 ROW = 500  # events a second
@@ -49,13 +48,12 @@ def measure(
 def waits(database: Database, sink: Sink, *, events: int, rate: int, name: str) -> list[float]:
     """Milliseconds from XADD to the partner, sorted; what the publisher sends late counts late."""
     added: dict[str, float] = {}
-    pause = threading.Event()
     with database.environment.redis() as redis:
         began = time.time()
         for number in range(events):
             at = began + number / rate
             if (early := at - time.time()) > 0:
-                pause.wait(early)
+                pause(early)
             ticket = f"{name}-{number}"
             added[ticket] = time.time()
             redis.xadd(STREAM, {"event": _win(ticket)})

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.support.harness import Harness
-from tests.support.waiting_notices import SCENES, check_closing, check_look, crowd_of
+from tests.support.waiting_notices import CLAIM_CASES, check_claim, check_closing, many_notices_in
 from worker.local.servers import Servers
 
 SIZE = 1_000_000
@@ -19,7 +19,7 @@ SIZE = 1_000_000
 
 @pytest.fixture(scope="module")
 def harness(servers: Servers, template: str) -> Iterator[Harness]:
-    with crowd_of(servers, template, SIZE) as made:
+    with many_notices_in(servers, template, SIZE) as made:
         yield made
 
 
@@ -31,9 +31,9 @@ def connection(harness: Harness) -> Iterator[Connection]:
         opened.rollback()
 
 
-@pytest.mark.parametrize("scene", SCENES)
-def test_a_look_reads_what_it_claims_and_not_what_waits(harness, connection, scene):
-    check_look(harness, connection, SCENES[scene])
+@pytest.mark.parametrize("case", CLAIM_CASES)
+def test_a_look_reads_what_it_claims_and_not_what_waits(harness, connection, case):
+    check_claim(harness, connection, CLAIM_CASES[case])
 
 
 def test_closing_a_circuit_writes_its_row_and_nothing_of_what_waits(harness, connection):

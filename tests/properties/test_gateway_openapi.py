@@ -27,7 +27,7 @@ from models.database.engine import open_engine
 from models.platform.signing import sign
 from producers.gateway.app import build_app
 from tests.support import databases
-from tests.support.gateway_app import SECRET, GatewayApp, house_of
+from tests.support.gateway_app import SECRET, GatewayApp, gateway_app_on
 from tests.support.plain_settings import plain_settings
 
 EXAMPLES = 15
@@ -96,7 +96,7 @@ def engine(servers, template, database_names) -> Iterator[Engine]:
 def gateway_app(servers, engine: Engine) -> Iterator[GatewayApp]:
     url = engine.url.render_as_string(hide_password=False)
     given_ = plain_settings(database_url=url, redis_url=servers.redis_url)
-    with house_of(given_, engine) as made:
+    with gateway_app_on(given_, engine) as made:
         yield made
 
 

@@ -35,7 +35,7 @@ _HURRY: Final = (
 
 
 @dataclass(slots=True)
-class Stage:
+class AlertEnvironment:
     """What a trial acts on."""
 
     slipway: RunningSlipway
@@ -132,7 +132,7 @@ def _children(parent: int) -> Iterator[int]:
 
 
 @contextmanager
-def alert_stage(folder: Path, programs: Programs) -> Iterator[Stage]:
+def alert_environment(folder: Path, programs: Programs) -> Iterator[AlertEnvironment]:
     """Run everything, and Prometheus beside it."""
     hurried = ALERTS.read_text(encoding="utf-8")
     for pattern, shorter in _HURRY:
@@ -153,4 +153,4 @@ def alert_stage(folder: Path, programs: Programs) -> Iterator[Stage]:
         with running_prometheus(
             programs, folder, port=free_port(), rules=rules, targets=targets
         ) as prometheus:
-            yield Stage(slipway, prometheus, partner, folder, gateway)
+            yield AlertEnvironment(slipway, prometheus, partner, folder, gateway)

@@ -33,14 +33,14 @@ class Line:
             return [theirs.getsockname()[1] for _, theirs in self._pairs]
 
     def cut(self) -> None:
-        """Break every connection, and each new one, until `mend`."""
+        """Break every connection, and each new one, until `restore`."""
         with self._lock:
             self._is_cut = True
             for pair in self._pairs:
                 for end in pair:
                     _break(end)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Let new connections through."""
         with self._lock:
             self._is_cut = False

@@ -18,7 +18,7 @@ from producers.simulation.partner import Behaviour, LedgerEntry, Rule, Simulated
 from tests.support import databases
 from tests.support.breakable_connection import Line, line_to
 from tests.support.celery_process import environment
-from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, scene_on
+from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
@@ -61,7 +61,7 @@ class Pair:
 
     first: Deliverer
     second: Deliverer
-    scene: DeliverySetup
+    delivery: DeliverySetup
     partner: SimulatedPartner
     redis: Redis
     backend: Celery
@@ -70,7 +70,7 @@ class Pair:
     def publish(self, *words: str, tickets: list[str]) -> None:
         """Apply these events for each ticket, `win` for `ticket_win`, all at once."""
         events = [(f"ticket_{word}", ticket) for ticket in tickets for word in words]
-        self.scene.publish(OPERATOR, *events)
+        self.delivery.publish(OPERATOR, *events)
 
     def answers(self, ticket: str, *behaviours: Behaviour) -> None:
         """The first request about a ticket gets the first of *behaviours*; the rest is taken."""
@@ -106,11 +106,11 @@ class Pair:
 
     def ends(self, *tickets: str) -> list[str | None]:
         """How the notices of these tickets ended, in their order."""
-        return [row.ended for row in self.scene.rows(ENDS, tickets=list(tickets))]
+        return [row.ended for row in self.delivery.rows(ENDS, tickets=list(tickets))]
 
     def present(self) -> datetime:
         """The database's clock, by which the processes go."""
-        (row,) = self.scene.rows("SELECT clock_timestamp() AS now")
+        (row,) = self.delivery.rows("SELECT clock_timestamp() AS now")
         now: datetime = row.now
         return now
 
@@ -119,7 +119,7 @@ class Pair:
 
         def it_holds_nothing() -> bool:
             deliverer.freeze()
-            open_ones = self.scene.rows(
+            open_ones = self.delivery.rows(
                 "SELECT FROM pg_stat_activity WHERE client_port = ANY(:ports) AND state <> 'idle'",
                 ports=deliverer.line.seen_from(),
             )
@@ -163,8 +163,8 @@ def deliver_pair(
         backend = Celery("backend", broker=servers.redis_url, set_as_current=False)
         ending.enter_context(closing(backend))
         partner = ending.enter_context(SimulatedPartner(secret=SECRET, deduplicate=True))
-        scene = ending.enter_context(scene_on(engine, ManualClock(now)))
-        scene.operator(OPERATOR, partner.url)
+        delivery = ending.enter_context(delivery_setup_on(engine, ManualClock(now)))
+        delivery.operator(OPERATOR, partner.url)
 
         def start(number: int) -> Deliverer:
             line = ending.enter_context(line_to(server.host or "", server.port or 0))
@@ -172,7 +172,7 @@ def deliver_pair(
             ending.callback(started.kill)
             return started
 
-        pair = Pair(start(1), start(2), scene, partner, redis, backend)
+        pair = Pair(start(1), start(2), delivery, partner, redis, backend)
         eventually(lambda: _are_ready(pair, folder))
         yield pair
 

@@ -16,7 +16,7 @@ from models.outbox.values import (
     Unanswered,
     Verdict,
 )
-from tests.support.delivery_setup import scene_settings
+from tests.support.delivery_setup import delivery_settings
 from tests.support.harness import OPERATOR, TOOK, Harness
 from worker.delivery.admission import Admission, Admitted
 
@@ -38,7 +38,7 @@ class Deliverer:
         self.admission = Admission(
             transaction=self.harness.engine.begin,
             clock=self.harness.clock,
-            settings=scene_settings(),
+            settings=delivery_settings(),
             monotonic=self._seconds,
         )
 

@@ -79,7 +79,7 @@ class DeliverySetup:
         loop = DeliveryLoop(
             transaction=transaction or self.engine.begin,
             clock=self.clock,
-            settings=scene_settings(**settings),
+            settings=delivery_settings(**settings),
             vault=self.vault,
             monotonic=monotonic,
             chance=lambda: 0.0,
@@ -106,13 +106,13 @@ class DeliverySetup:
 
 
 @contextmanager
-def scene_on(engine: Engine, clock: ManualClock) -> Iterator[DeliverySetup]:
-    """Set the scene; its delivery loops are closed at the end."""
+def delivery_setup_on(engine: Engine, clock: ManualClock) -> Iterator[DeliverySetup]:
+    """Set the delivery; its delivery loops are closed at the end."""
     with ExitStack() as closing:
         yield DeliverySetup(engine, clock, closing)
 
 
-def scene_settings(**settings: object) -> Settings:
+def delivery_settings(**settings: object) -> Settings:
     """Settings for partners on this machine."""
     given: dict[str, Any] = {
         "database_url": "postgresql://unused@127.0.0.1/unused",

@@ -15,7 +15,7 @@ from tests.support.closed_port import closed_port
 from tests.support.running_slipway import bare_environment
 from tests.support.server_folders import passable_folder
 from tests.support.sources import ROOT
-from tests.support.terminals import Desk, Terminal
+from tests.support.terminals import Terminal, Workspace
 from tests.support.wait import eventually
 
 BLOCK = re.compile(r"```(sh|text)\n(.*?)```", re.DOTALL)
@@ -42,7 +42,7 @@ def blocks_of(page: str) -> list[tuple[str, str]]:
 class Newcomer:
     """Somebody with a checkout of their own."""
 
-    harness: Desk
+    harness: Workspace
     ports: dict[str, str]
     has_npm: bool
     seen_from: int = 0  # where on the screen the output of the last block begins
@@ -116,7 +116,7 @@ def newcomer(*shell: str, has_npm: bool) -> Iterator[Newcomer]:
         ports = {port: str(closed_port()) for port in LENT}
         checkout(home, ports)
         environment = {**bare_environment(home), "PYTHONPATH": str(ROOT)}
-        yield Newcomer(Desk(home, environment, shell), ports, has_npm)
+        yield Newcomer(Workspace(home, environment, shell), ports, has_npm)
 
 
 def checkout(home: Path, ports: dict[str, str]) -> None:

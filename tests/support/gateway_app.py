@@ -154,7 +154,7 @@ class GatewayApp:
         return [json.loads(fields[b"event"]) for _, fields in entries]
 
 
-def desk_of_today(engine: Engine) -> Harness:
+def harness_of_today(engine: Engine) -> Harness:
     """Make a harness whose time starts now: a gateway checks ages by the database's clock."""
     with engine.connect() as connection:
         now = DatabaseClock().now(connection)
@@ -162,11 +162,11 @@ def desk_of_today(engine: Engine) -> Harness:
 
 
 @contextmanager
-def house_of(
+def gateway_app_on(
     settings: Settings, engine: Engine, *, limits: Limits | None = None
 ) -> Iterator[GatewayApp]:
     """A gateway with what belongs to it."""
-    harness = desk_of_today(engine)
+    harness = harness_of_today(engine)
     with ExitStack() as closing:
         url = closing.enter_context(serving(settings, limits))
         client = closing.enter_context(httpx.Client(base_url=url, timeout=20))

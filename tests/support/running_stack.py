@@ -18,7 +18,7 @@ from producers.simulation.backends import PublishedSoFar, play
 from producers.simulation.partner import SimulatedPartner
 from producers.simulation.stories import StoryPace, stories
 from tests.support.celery_process import environment
-from tests.support.delivery_setup import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
@@ -87,7 +87,7 @@ class RunningStack:
 
 
 @contextmanager
-def house_at_work(folder: Path) -> Iterator[RunningStack]:
+def running_stack(folder: Path) -> Iterator[RunningStack]:
     """Start all but the schema, wait until everybody waits for it, and bring it.
 
     An entry that nobody can read is on the stream before.
@@ -123,6 +123,6 @@ def _all_wait(running: tuple[Running, ...]) -> bool:
 
 def _add_operator(stack: RunningStack) -> None:
     engine = open_engine(stack.servers.database_url, application_name="tests")
-    with scene_on(engine, ManualClock()) as scene:
-        scene.operator(OPERATOR, stack.partner.url, close_delay=CLOSE_DELAY)
+    with delivery_setup_on(engine, ManualClock()) as delivery:
+        delivery.operator(OPERATOR, stack.partner.url, close_delay=CLOSE_DELAY)
     engine.dispose()

@@ -44,9 +44,9 @@ class NetworkRecords:
     """What stands in the database at one moment. *written_by*: the transaction."""
 
     def __init__(self, pair: Pair) -> None:
-        self.tickets = {row.ticket_id: row for row in pair.scene.rows(TICKETS)}
-        self._notices = pair.scene.rows(NOTICES)
-        self._wins = pair.scene.rows(WINS)
+        self.tickets = {row.ticket_id: row for row in pair.delivery.rows(TICKETS)}
+        self._notices = pair.delivery.rows(NOTICES)
+        self._wins = pair.delivery.rows(WINS)
 
     def notices(self, *tickets: str) -> list[Any]:
         """The notices of these tickets, in their order."""
@@ -93,7 +93,7 @@ def part(pair: Pair) -> Parted:
     pair.publish("win", "rollback", tickets=[ticket for ticket in PARTED if ticket != "clocked"])
     pair.wait_for(lambda: len(pair.calls(*PARTED)) == len(PARTED))
     pair.first.line.cut()
-    pair.second.line.mend()
+    pair.second.line.restore()
     pair.wait_for(lambda: all(call.answered_at for call in pair.calls(*KNOWN_LATE)))
 
     all_but_the_one_that_hangs = len(PARTED) - 1
@@ -101,7 +101,7 @@ def part(pair: Pair) -> Parted:
     pair.freeze(pair.second)
     between = NetworkRecords(pair)
 
-    pair.first.line.mend()
+    pair.first.line.restore()
     pair.wait_for(lambda: _recorded(pair) >= all_but_the_one_that_hangs + len(PARTED))
     after = NetworkRecords(pair)
     pair.wait_for(lambda: len(pair.calls("held")) > len(PARTED["held"]))
@@ -116,4 +116,4 @@ def part(pair: Pair) -> Parted:
 
 def _recorded(pair: Pair) -> int:
     """How many of the calls about their wins are over, and written down."""
-    return sum(row.ticket_id in PARTED for row in pair.scene.rows(WINS))
+    return sum(row.ticket_id in PARTED for row in pair.delivery.rows(WINS))

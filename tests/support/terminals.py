@@ -17,7 +17,7 @@ while read -r typed <&3; do . "$typed"; echo done >&4; done
 
 
 @dataclass(slots=True)
-class Desk:
+class Workspace:
     """Somebody's folder, with as many terminals as wanted."""
 
     home: Path
@@ -77,14 +77,16 @@ class Desk:
 class Terminal:
     """One that waits for what is typed."""
 
-    desk: Desk
+    workspace: Workspace
     keys: IO[str]
     bell: IO[str]
 
     def type(self, block: str) -> None:
         """Run *block* to its end. A line that fails is an AssertionError with the screen."""
-        typed = self.desk.home / "typed"
+        typed = self.workspace.home / "typed"
         typed.write_text(block)
         self.keys.write(f"{typed}\n")
         self.keys.flush()
-        assert self.bell.readline(), f"a line failed of\n{block}\nThe screen:\n{self.desk.screen}"
+        assert self.bell.readline(), (
+            f"a line failed of\n{block}\nThe screen:\n{self.workspace.screen}"
+        )

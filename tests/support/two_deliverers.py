@@ -17,14 +17,14 @@ TICKET = "t"
 class TwoDeliverers:
     """Delivery loops 0 and 1, in threads of their own."""
 
-    scene: DeliverySetup
+    delivery: DeliverySetup
     partner: SimulatedPartner
     loops: tuple[DeliveryLoop, DeliveryLoop]
     threads: ThreadPoolExecutor
 
     def publish(self, *actions: str) -> None:
         """Apply these events to the one ticket, `win` for `ticket_win`."""
-        self.scene.publish(OPERATOR, *((f"ticket_{action}", TICKET) for action in actions))
+        self.delivery.publish(OPERATOR, *((f"ticket_{action}", TICKET) for action in actions))
 
     def answers(self, *answers: Respond | CloseWithoutAnswer) -> None:
         """The first request gets the first of *answers*, and so on; the rest is accepted."""
@@ -47,7 +47,7 @@ class TwoDeliverers:
 
     def ends(self) -> list[str | None]:
         """How the notices ended, in their order."""
-        rows = self.scene.rows("SELECT ended FROM notice ORDER BY number")
+        rows = self.delivery.rows("SELECT ended FROM notice ORDER BY number")
         return [row.ended for row in rows]
 
     def sent(self) -> list[str]:
@@ -57,8 +57,12 @@ class TwoDeliverers:
 
 
 @contextmanager
-def duet_on(scene: DeliverySetup, partner: SimulatedPartner) -> Iterator[TwoDeliverers]:
-    """Set two loops on *scene*; `acme` is *partner*'s operator."""
-    scene.operator(OPERATOR, partner.url)
+def two_deliverers_on(
+    delivery: DeliverySetup, partner: SimulatedPartner
+) -> Iterator[TwoDeliverers]:
+    """Set two loops on *delivery*; `acme` is *partner*'s operator."""
+    delivery.operator(OPERATOR, partner.url)
     with ThreadPoolExecutor(2) as threads:
-        yield TwoDeliverers(scene, partner, (scene.delivery_loop(), scene.delivery_loop()), threads)
+        yield TwoDeliverers(
+            delivery, partner, (delivery.delivery_loop(), delivery.delivery_loop()), threads
+        )

@@ -30,3 +30,11 @@ def eventually(condition: Callable[[], Found], *, within: timedelta = PATIENCE) 
             name = getattr(condition, "__name__", repr(condition))
             raise AssertionError(f"{name} did not come true within {within}: {last}")
         time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def pause(seconds: float) -> None:
+    """Let *seconds* pass: while a load or a fault lasts, or between two polls of a trial.
+
+    No test proves with it that something does not happen: it waits for a condition instead.
+    """
+    time.sleep(max(0.0, seconds))

@@ -84,7 +84,7 @@ def close_circuits(connection: Connection, harness: Harness) -> None:
 
 
 @contextmanager
-def crowd_of(servers: Servers, template: str, size: int) -> Iterator[Harness]:
+def many_notices_in(servers: Servers, template: str, size: int) -> Iterator[Harness]:
     """Gather a crowd in a database of its own, seen by a session that knew its tables when empty.
 
     psycopg prepares a statement at its sixth use, and PostgreSQL plans it for good five later.
@@ -110,7 +110,7 @@ def crowd_of(servers: Servers, template: str, size: int) -> Iterator[Harness]:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ClaimCase:
     """What is done before a look, what the look must claim of whom, and by which indexes."""
 
     prepare: Callable[[Connection, Harness], None]
@@ -118,15 +118,15 @@ class Scene:
     indexes: frozenset[str] = frozenset()
 
 
-SCENES: Final[Mapping[str, Scene]] = {
+CLAIM_CASES: Final[Mapping[str, ClaimCase]] = {
     # The tickets of `postponed` wait for their time, those of `blocked` for a person.
-    "behind dead heads and pauses": Scene(lambda *_: None, {"due": LANE, "healthy": LANE}),
-    "at open circuits": Scene(
+    "behind dead heads and pauses": ClaimCase(lambda *_: None, {"due": LANE, "healthy": LANE}),
+    "at open circuits": ClaimCase(
         open_circuits,
         {"due": 1, "healthy": LANE, "postponed": 1},
         frozenset({"notice_postponed"}),
     ),
-    "when circuits close": Scene(
+    "when circuits close": ClaimCase(
         close_circuits,
         {"due": LANE, "healthy": LANE, "postponed": LANE},
         frozenset({"notice_postponed"}),
@@ -134,9 +134,9 @@ SCENES: Final[Mapping[str, Scene]] = {
 }
 
 
-def check_look(harness: Harness, connection: Connection, scene: Scene) -> None:
+def check_claim(harness: Harness, connection: Connection, case: ClaimCase) -> None:
     """Look for due notices: what is read must fit what is claimed, not what waits."""
-    scene.prepare(connection, harness)
+    case.prepare(connection, harness)
     deliverer = Deliverer(harness)
     claims: list[Claim] = []
     with connection.begin_nested() as attempt:
@@ -144,8 +144,8 @@ def check_look(harness: Harness, connection: Connection, scene: Scene) -> None:
         attempt.rollback()
     plans = plans_of(connection, lambda: deliverer.claim_within(connection))
 
-    assert Counter(claim.operator_code for claim in claims) == scene.claimed
-    assert plans.indexes >= scene.indexes | {"notice_due"}
+    assert Counter(claim.operator_code for claim in claims) == case.claimed
+    assert plans.indexes >= case.indexes | {"notice_due"}
     assert not BIG & plans.whole_tables
     for name in BIG:
         assert touched.one_by_one[name] == 0

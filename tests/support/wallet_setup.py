@@ -20,26 +20,28 @@ ROUND: dict[str, Any] = {
 }
 
 
-def settle(scene: DeliverySetup, action: str, *rounds: str, **data: object) -> None:
+def settle(delivery: DeliverySetup, action: str, *rounds: str, **data: object) -> None:
     """Open rounds, or one that is named like *action*, and settle them so."""
     names = rounds or (action,)
-    scene.publish("house", *(("ticket_open", name) for name in names), **ROUND)
-    scene.publish("house", *((action, name) for name in names), **data)
+    delivery.publish("house", *(("ticket_open", name) for name in names), **ROUND)
+    delivery.publish("house", *((action, name) for name in names), **data)
 
 
-def deliver(scene: DeliverySetup, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
+def deliver(
+    delivery: DeliverySetup, partner: SimulatedPartner, *rules: Rule
+) -> Sequence[LedgerEntry]:
     """Deliver what is due while *rules* are in force; return what arrived."""
     before = len(partner.ledger.entries())
     for rule in rules:
         partner.behave(rule)
-    scene.deliver()
+    delivery.deliver()
     partner.behave_well()
     return partner.ledger.entries(after=before)
 
 
-def attempts(scene: DeliverySetup) -> list[Any]:
+def attempts(delivery: DeliverySetup) -> list[Any]:
     """What was kept of each attempt, by the round's name and in order."""
-    return scene.rows(
+    return delivery.rows(
         "SELECT t.ticket_id, a.verdict, a.http_status, a.remarks, n.ended, n.reason"
         " FROM delivery_attempt a JOIN notice n ON n.id = a.notice JOIN ticket t ON t.id = n.ticket"
         " ORDER BY t.ticket_id, n.number, a.claim"

@@ -5,21 +5,21 @@ from collections.abc import Iterator
 import pytest
 
 from producers.simulation.partner import SimulatedPartner, Wallet
-from tests.support.delivery_setup import SECRET, DeliverySetup, scene_on
+from tests.support.delivery_setup import SECRET, DeliverySetup, delivery_setup_on
 
 
 @pytest.fixture
-def scene(engine, clock) -> Iterator[DeliverySetup]:
+def delivery(engine, clock) -> Iterator[DeliverySetup]:
     """A database with operators and tickets, and delivery loops."""
-    with scene_on(engine, clock) as made:
+    with delivery_setup_on(engine, clock) as made:
         yield made
 
 
 @pytest.fixture
-def partner(scene, clock) -> Iterator[SimulatedPartner]:
+def partner(delivery, clock) -> Iterator[SimulatedPartner]:
     """A PAM platform, the operator `acme`."""
     with SimulatedPartner(secret=SECRET, now=clock.now) as made:
-        scene.operator("acme", made.url)
+        delivery.operator("acme", made.url)
         yield made
 
 
@@ -30,8 +30,8 @@ def wallet() -> Wallet:
 
 
 @pytest.fixture
-def wallet_partner(scene, wallet, clock) -> Iterator[SimulatedPartner]:
+def wallet_partner(delivery, wallet, clock) -> Iterator[SimulatedPartner]:
     """A seamless wallet, the operator `house`."""
     with SimulatedPartner(wallet=wallet, now=clock.now) as made:
-        scene.operator("house", made.url, protocol="seamless", agent="agentId")
+        delivery.operator("house", made.url, protocol="seamless", agent="agentId")
         yield made

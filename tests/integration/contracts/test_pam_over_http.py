@@ -20,7 +20,7 @@ from producers.simulation.partner import (
     Rule,
     SimulatedPartner,
 )
-from tests.support.delivery_setup import SECRET, DeliverySetup, scene_settings
+from tests.support.delivery_setup import SECRET, DeliverySetup, delivery_settings
 from worker.delivery.http.transfer import TransferLimits
 from worker.delivery.ping import ping
 
@@ -76,27 +76,29 @@ def text(action: str, rest: str | None = None, *, ticket: str = "") -> bytes:
     return f'{{"action":"{action}","data":{{{ids}{fields}}}}}'.encode()
 
 
-def play(scene: DeliverySetup, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
+def play(delivery: DeliverySetup, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
     """Let each action be sent once, for a ticket of its own, while *rules* are in force."""
-    scene.publish("acme", ("ticket_win", "ticket_closed"), **SLIP)
-    scene.deliver()
-    scene.clock.advance(DAY)
-    scene.publish("acme", ("ticket_open", "ticket_update"), ("ticket_win", "ticket_rollback"))
-    scene.deliver()
-    with scene.engine.begin() as connection:
-        now = scene.clock.now()
+    delivery.publish("acme", ("ticket_win", "ticket_closed"), **SLIP)
+    delivery.deliver()
+    delivery.clock.advance(DAY)
+    delivery.publish("acme", ("ticket_open", "ticket_update"), ("ticket_win", "ticket_rollback"))
+    delivery.deliver()
+    with delivery.engine.begin() as connection:
+        now = delivery.clock.now()
         assert close_due(connection, now=now, watermark=now, limit=10) == 1
     events = [(action, action) for action in SENT if action != "ticket_closed"]
-    scene.publish("acme", *events, **SLIP)
-    return deliver(scene, partner, *rules)
+    delivery.publish("acme", *events, **SLIP)
+    return deliver(delivery, partner, *rules)
 
 
-def deliver(scene: DeliverySetup, partner: SimulatedPartner, *rules: Rule) -> Sequence[LedgerEntry]:
+def deliver(
+    delivery: DeliverySetup, partner: SimulatedPartner, *rules: Rule
+) -> Sequence[LedgerEntry]:
     """Deliver what is due; return what arrived."""
     before = len(partner.ledger.entries())
     for rule in rules:
         partner.behave(rule)
-    scene.deliver()
+    delivery.deliver()
     partner.behave_well()
     return partner.ledger.entries(after=before)
 
@@ -112,13 +114,13 @@ def heads(entry: LedgerEntry) -> dict[str, str]:
     return dict(entry.headers)
 
 
-def test_every_action_arrives_with_exactly_the_documented_fields_and_headers(scene, partner):
-    entries = play(scene, partner)
+def test_every_action_arrives_with_exactly_the_documented_fields_and_headers(delivery, partner):
+    entries = play(delivery, partner)
 
     assert {entry.ticket_id: entry.body for entry in entries} == {
         action: text(action) for action in SENT
     }
-    now = int(scene.clock.now().timestamp())
+    now = int(delivery.clock.now().timestamp())
     for entry in entries:
         assert (entry.method, entry.path) == ("POST", "/")
         assert heads(entry).keys() == {
@@ -132,11 +134,11 @@ def test_every_action_arrives_with_exactly_the_documented_fields_and_headers(sce
         assert entry.taken
 
 
-def test_the_idempotency_key_is_operator_ticket_action_and_generation(scene, partner):
+def test_the_idempotency_key_is_operator_ticket_action_and_generation(delivery, partner):
     """H42; the second win after a rollback has the bytes of the first."""
     story = ("ticket_win", "ticket_rollback", "ticket_win")
-    scene.publish("acme", *((action, "t") for action in story))
-    first, rollback, second = deliver(scene, partner)
+    delivery.publish("acme", *((action, "t") for action in story))
+    first, rollback, second = deliver(delivery, partner)
 
     assert first.body == second.body
     assert [entry.idempotency_key for entry in (first, rollback, second)] == [
@@ -151,11 +153,11 @@ def test_the_idempotency_key_is_operator_ticket_action_and_generation(scene, par
     [Respond(503), Respond(302, headers=(("Location", "/"),)), CloseWithoutAnswer()],
     ids=["503", "redirect", "no answer"],
 )
-def test_a_failed_action_comes_again_as_the_same_bytes_freshly_signed(scene, partner, failure):
+def test_a_failed_action_comes_again_as_the_same_bytes_freshly_signed(delivery, partner, failure):
     """Contracts 4.4: only `timestamp` and `signature` are new. Create and reserve: never."""
-    failed = by_ticket(play(scene, partner, Rule(failure, first=1, per_ticket=True)))
-    scene.clock.advance(timedelta(minutes=30))  # a discard's pause, the longest
-    again = by_ticket(deliver(scene, partner))
+    failed = by_ticket(play(delivery, partner, Rule(failure, first=1, per_ticket=True)))
+    delivery.clock.advance(timedelta(minutes=30))  # a discard's pause, the longest
+    again = by_ticket(deliver(delivery, partner))
 
     for action in LATER:
         assert again[action].body == failed[action].body == text(action)
@@ -167,13 +169,13 @@ def test_a_failed_action_comes_again_as_the_same_bytes_freshly_signed(scene, par
 
 
 @pytest.mark.parametrize("status", [201, 400, 404, 503])
-def test_a_create_that_is_not_answered_with_200_is_discarded(scene, partner, status):
+def test_a_create_that_is_not_answered_with_200_is_discarded(delivery, partner, status):
     """Contracts 1.6; rule 10: the request is never sent a second time."""
     rules = [Rule(Respond(status), action=action) for action in SENT_ONCE]
-    scene.publish("acme", *((action, action) for action in SENT_ONCE), **SLIP)
-    sent = deliver(scene, partner, *rules)
-    scene.clock.advance(FIRST_PAUSE)
-    sent = (*sent, *deliver(scene, partner))
+    delivery.publish("acme", *((action, action) for action in SENT_ONCE), **SLIP)
+    sent = deliver(delivery, partner, *rules)
+    delivery.clock.advance(FIRST_PAUSE)
+    sent = (*sent, *deliver(delivery, partner))
 
     for action in SENT_ONCE:
         created, discarded = (entry for entry in sent if entry.ticket_id == action)
@@ -188,14 +190,14 @@ def test_a_create_that_is_not_answered_with_200_is_discarded(scene, partner, sta
 
 
 @pytest.mark.parametrize("refused", [LATER[:4], LATER[4:]], ids=["some", "the others"])
-def test_a_refused_action_is_dead_with_the_partner_s_text(scene, partner, refused):
+def test_a_refused_action_is_dead_with_the_partner_s_text(delivery, partner, refused):
     """Other 4xx. A discard goes on (contracts 1.6)."""
     text_sent = '{"code":102,"message":"unknown"}'
     answer = Respond(404, body=text_sent.encode())
-    play(scene, partner, *(Rule(answer, action=action) for action in refused))
+    play(delivery, partner, *(Rule(answer, action=action) for action in refused))
 
     ends = dict(
-        scene.rows(
+        delivery.rows(
             "SELECT n.action, coalesce(n.ended, 'waits') FROM notice n JOIN ticket t"
             " ON t.id = n.ticket WHERE t.ticket_id = n.action"
         )
@@ -205,16 +207,16 @@ def test_a_refused_action_is_dead_with_the_partner_s_text(scene, partner, refuse
     stored = (
         "SELECT DISTINCT http_status, answer FROM delivery_attempt WHERE verdict <> 'delivered'"
     )
-    assert scene.rows(stored) == [(404, text_sent)]
+    assert delivery.rows(stored) == [(404, text_sent)]
 
 
-def test_what_is_empty_is_sent_as_null(scene, partner):
+def test_what_is_empty_is_sent_as_null(delivery, partner):
     """Contracts 1.3: signed and sent as `null`, never left out."""
     bare = dict.fromkeys(("psp", "atag", "reason"))
-    scene.publish("acme", ("ticket_open", "u"), ("ticket_update", "u"), **(SLIP | bare))
-    scene.publish("acme", ("ticket_refund", "r"))
+    delivery.publish("acme", ("ticket_open", "u"), ("ticket_update", "u"), **(SLIP | bare))
+    delivery.publish("acme", ("ticket_refund", "r"))
     update, refund = sorted(
-        deliver(scene, partner), key=lambda entry: entry.action == "ticket_refund"
+        deliver(delivery, partner), key=lambda entry: entry.action == "ticket_refund"
     )
 
     tags = TAGS.replace('"atag_value"', "null")
@@ -225,13 +227,13 @@ def test_what_is_empty_is_sent_as_null(scene, partner):
 @pytest.mark.parametrize(
     ("status", "there"), [(200, True), (204, True), (403, False), (503, False)]
 )
-def test_a_ping_carries_neither_timestamp_nor_signature(scene, partner, status, there):
+def test_a_ping_carries_neither_timestamp_nor_signature(delivery, partner, status, there):
     """Contracts 1.2; its shape: contracts 5.2."""
     partner.behave(Rule(Respond(status), action="ping"))
-    with scene.engine.begin() as connection:
-        acme = find_partner(connection, "acme", now=scene.clock.now())
+    with delivery.engine.begin() as connection:
+        acme = find_partner(connection, "acme", now=delivery.clock.now())
     assert acme is not None
-    settings = scene_settings()
+    settings = delivery_settings()
 
     pinged = ping(
         acme, secret="", limits=TransferLimits.of(settings), timeout=settings.partner_timeout

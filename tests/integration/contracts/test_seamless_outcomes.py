@@ -37,7 +37,7 @@ def one_each(behaviours: Sequence[Behaviour]) -> dict[str, Rule]:
     }
 
 
-def test_what_may_pass_is_tried_again_with_the_same_transaction(scene, partner, wallet):
+def test_what_may_pass_is_tried_again_with_the_same_transaction(delivery, partner, wallet):
     """Contracts 2.4 and contracts 5.4: the wallet pays once, whichever attempt reached it."""
     not_taken: list[Behaviour] = [
         *(RespondAsWallet(code) for code in (999, 1600, 1601, 1602, 12345)),
@@ -52,16 +52,16 @@ def test_what_may_pass_is_tried_again_with_the_same_transaction(scene, partner, 
         CloseWithoutAnswer(taken=True),
     ]
     rules = one_each([*not_taken, *taken])
-    settle(scene, "ticket_win", *rules)
-    first = {entry.ticket_id: entry for entry in deliver(scene, partner, *rules.values())}
-    scene.clock.advance(FIRST_PAUSE)
-    second = {entry.ticket_id: entry for entry in deliver(scene, partner)}
+    settle(delivery, "ticket_win", *rules)
+    first = {entry.ticket_id: entry for entry in deliver(delivery, partner, *rules.values())}
+    delivery.clock.advance(FIRST_PAUSE)
+    second = {entry.ticket_id: entry for entry in deliver(delivery, partner)}
 
     assert {name: entry.body for name, entry in second.items()} == {
         name: entry.body for name, entry in first.items()
     }
     assert wallet.balances == {"member001": OPENING + 50 * len(rules)}
-    rows = attempts(scene)
+    rows = attempts(delivery)
     assert {row.verdict for row in rows[::2]} == {"again", "unanswered"}
     assert {row.verdict for row in rows[1::2]} == {"delivered"}
     doubted = [row.remarks.get("doubts") for row in rows[1::2]]
@@ -69,15 +69,15 @@ def test_what_may_pass_is_tried_again_with_the_same_transaction(scene, partner, 
     assert doubted == [None] * len(not_taken) + [unmoved] * len(taken)
 
 
-def test_a_refusal_is_dead_with_the_wallet_s_text(scene, partner, wallet):
+def test_a_refusal_is_dead_with_the_wallet_s_text(delivery, partner, wallet):
     """Contracts 2.4: the code decides whatever the HTTP status."""
     coded = [(800, 200), (908, 403), (995, 400), (997, 500), (998, 401)]
     rules = one_each([RespondAsWallet(code, "no\x1b such", status) for code, status in coded])
-    settle(scene, "ticket_win", *rules)
+    settle(delivery, "ticket_win", *rules)
 
-    deliver(scene, partner, *rules.values())
+    deliver(delivery, partner, *rules.values())
 
-    rows = attempts(scene)
+    rows = attempts(delivery)
     assert [(row.remarks["code"], row.http_status) for row in rows] == coded
     for row, (code, _) in zip(rows, coded, strict=True):
         assert (row.verdict, row.ended) == ("dead", "dead")
@@ -86,13 +86,13 @@ def test_a_refusal_is_dead_with_the_wallet_s_text(scene, partner, wallet):
     assert wallet.balances == {}
 
 
-def test_code_0_is_done_whatever_the_http_status(scene, partner):
+def test_code_0_is_done_whatever_the_http_status(delivery, partner):
     rules = one_each([RespondAsWallet(0, status=status) for status in (201, 302, 404, 500)])
-    settle(scene, "ticket_win", *rules)
+    settle(delivery, "ticket_win", *rules)
 
-    deliver(scene, partner, *rules.values())
+    deliver(delivery, partner, *rules.values())
 
-    outcomes = [(row.verdict, row.http_status) for row in attempts(scene)]
+    outcomes = [(row.verdict, row.http_status) for row in attempts(delivery)]
     assert outcomes == [("delivered", status) for status in (201, 302, 404, 500)]
 
 
@@ -104,17 +104,17 @@ def test_code_0_is_done_whatever_the_http_status(scene, partner):
         (RespondAsWallet(taken=False), "balance_moved_otherwise"),
     ],
 )
-def test_a_doubtful_success_is_kept_and_told(scene, partner, caplog, answer, doubt):
-    settle(scene, "ticket_win")
+def test_a_doubtful_success_is_kept_and_told(delivery, partner, caplog, answer, doubt):
+    settle(delivery, "ticket_win")
 
-    deliver(scene, partner, Rule(answer))
+    deliver(delivery, partner, Rule(answer))
 
-    (attempt,) = attempts(scene)
+    (attempt,) = attempts(delivery)
     assert attempt.verdict == "delivered"
     assert attempt.remarks["doubts"] == [doubt]
     (line,) = [record for record in caplog.records if record.message == "suspicious_responses"]
     assert (line.levelname, line.__dict__["doubts"]) == ("WARNING", [doubt])
-    with scene.engine.begin() as connection:
+    with delivery.engine.begin() as connection:
         (story,) = load_histories(connection, "ticket_win")
     assert story.notices[0].attempts[0].remarks == attempt.remarks
 
@@ -138,21 +138,21 @@ PLAIN = b'{"status":{"code":0,"message":"Success"}}'
         (Respond(504, body=b"<html>"), "with a body that is not JSON"),
     ],
 )  # fmt: skip
-def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(scene, partner, answer, flaw):
+def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(delivery, partner, answer, flaw):
     """Rule 15; contracts 2.5: a second payout for a round is answered 806."""
-    settle(scene, "ticket_win")
-    deliver(scene, partner, Rule(answer))
-    (notice,) = scene.rows("SELECT perhaps_delivered, quiet_until, due_at, ended FROM notice")
+    settle(delivery, "ticket_win")
+    deliver(delivery, partner, Rule(answer))
+    (notice,) = delivery.rows("SELECT perhaps_delivered, quiet_until, due_at, ended FROM notice")
     assert notice.ended is None
     assert notice.perhaps_delivered
-    assert notice.due_at >= notice.quiet_until == scene.clock.now() + FIRST_PAUSE
-    (problem,) = scene.rows("SELECT problem FROM delivery_attempt")
+    assert notice.due_at >= notice.quiet_until == delivery.clock.now() + FIRST_PAUSE
+    (problem,) = delivery.rows("SELECT problem FROM delivery_attempt")
     assert problem.problem.startswith(f"answered {answer.status} {flaw}")
 
-    scene.clock.advance(FIRST_PAUSE)
-    deliver(scene, partner, Rule(RespondAsWallet(806)))
+    delivery.clock.advance(FIRST_PAUSE)
+    deliver(delivery, partner, Rule(RespondAsWallet(806)))
 
-    first, second = attempts(scene)
+    first, second = attempts(delivery)
     assert (first.verdict, second.verdict) == ("unanswered", "delivered")
     assert second.remarks["doubts"] == ["already_done_at_a_repeat"]
 
@@ -168,28 +168,28 @@ def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(scene, partne
     ],
     ids=["text", "decimal", "Latin-1", "BOM", "too long"],
 )
-def test_a_wallet_that_says_0_in_its_own_way_has_paid(scene, partner, body):
-    settle(scene, "ticket_win")
+def test_a_wallet_that_says_0_in_its_own_way_has_paid(delivery, partner, body):
+    settle(delivery, "ticket_win")
 
-    deliver(scene, partner, Rule(Respond(body=body)))
+    deliver(delivery, partner, Rule(Respond(body=body)))
 
-    (attempt,) = attempts(scene)
+    (attempt,) = attempts(delivery)
     assert (attempt.verdict, attempt.remarks["code"]) == ("delivered", 0)
 
 
 @pytest.mark.parametrize("code", [806, 807])
 @pytest.mark.parametrize("action", ["ticket_void", "ticket_refund"])
 def test_a_cancel_whose_answer_was_lost_is_done_by_the_word_of_its_repeat(
-    scene, partner, wallet, action, code
+    delivery, partner, wallet, action, code
 ):
     amounts = dict.fromkeys(MONEY_FIELDS, 25_000) | {"wht": 0, "ext": 0, "ext_type": "inclusive"}
-    settle(scene, action, **(amounts if action == "ticket_void" else {}))
-    deliver(scene, partner, Rule(CloseWithoutAnswer(taken=True)))
-    scene.clock.advance(FIRST_PAUSE)
+    settle(delivery, action, **(amounts if action == "ticket_void" else {}))
+    deliver(delivery, partner, Rule(CloseWithoutAnswer(taken=True)))
+    delivery.clock.advance(FIRST_PAUSE)
 
-    deliver(scene, partner, Rule(RespondAsWallet(code, taken=False)))
+    deliver(delivery, partner, Rule(RespondAsWallet(code, taken=False)))
 
-    _, second = attempts(scene)
+    _, second = attempts(delivery)
     assert (second.verdict, second.ended) == ("delivered", "delivered")
     assert second.remarks["doubts"] == ["already_done_at_a_repeat"]
     assert wallet.balances == {"member001": OPENING + 250}

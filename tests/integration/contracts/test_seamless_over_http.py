@@ -18,7 +18,7 @@ from models.operators.partners import find_partner
 from models.platform.signing import sign_seamless
 from models.sweeps.closing import close_due
 from producers.simulation.partner import LedgerEntry, Respond, Rule, SimulatedPartner
-from tests.support.delivery_setup import SECRET, scene_settings
+from tests.support.delivery_setup import SECRET, delivery_settings
 from tests.support.wallet_setup import OPENING, attempts, deliver, settle
 from worker.delivery.http.transfer import TransferLimits
 from worker.delivery.ping import ping
@@ -54,11 +54,11 @@ def heads(entry: LedgerEntry) -> dict[str, str]:
     ],
 )
 def test_a_settlement_arrives_with_exactly_the_documented_fields(
-    scene, partner, wallet, action, data, path, amount, rest
+    delivery, partner, wallet, action, data, path, amount, rest
 ):
     """Contracts 2.2; the sample request of the specification."""
-    settle(scene, action, **data)
-    (entry,) = deliver(scene, partner)
+    settle(delivery, action, **data)
+    (entry,) = deliver(delivery, partner)
 
     turnover = '"turnover":250,' if rest else ""
     tail = f",{rest}" if rest else ""
@@ -75,7 +75,7 @@ def test_a_settlement_arrives_with_exactly_the_documented_fields(
         *("host", "user-agent", "accept", "accept-encoding", "content-type", "content-length"),
     }
     assert wallet.balances == {"member001": OPENING + Decimal(amount)}
-    (attempt,) = attempts(scene)
+    (attempt,) = attempts(delivery)
     assert (attempt.verdict, attempt.http_status) == ("delivered", 200)
     assert attempt.remarks == {
         "code": 0,
@@ -86,39 +86,39 @@ def test_a_settlement_arrives_with_exactly_the_documented_fields(
     }
 
 
-def test_a_wallet_that_asks_for_it_gets_its_signature(scene, partner, wallet):
+def test_a_wallet_that_asks_for_it_gets_its_signature(delivery, partner, wallet):
     """Contracts 2.1."""
     wallet.demands_signature = True
-    with scene.engine.begin() as connection:
+    with delivery.engine.begin() as connection:
         change_operator(connection, "house", {"sign_calls": True}, person=Person("test", "needed"))
-    settle(scene, "ticket_win")
+    settle(delivery, "ticket_win")
 
-    (entry,) = deliver(scene, partner)
+    (entry,) = deliver(delivery, partner)
 
     assert heads(entry)["x-amb-signature"] == sign_seamless(entry.body, secret=SECRET)
     assert (entry.signature_ok, entry.taken) == (True, True)
 
 
-def test_each_settlement_has_a_transaction_of_its_own(scene, partner, wallet):
+def test_each_settlement_has_a_transaction_of_its_own(delivery, partner, wallet):
     for action in ("ticket_win", "ticket_lost", "ticket_void", "ticket_refund"):
-        settle(scene, action)
+        settle(delivery, action)
 
-    entries = deliver(scene, partner)
+    entries = deliver(delivery, partner)
 
     assert len({body_of(entry)["transactionId"] for entry in entries}) == 4
     assert wallet.transactions == 4
     assert wallet.balances == {"member001": OPENING + 50 + 0 + 250 + 250}
 
 
-def test_a_rollback_is_dead_at_once_and_what_follows_waits_for_a_person(scene, partner):
+def test_a_rollback_is_dead_at_once_and_what_follows_waits_for_a_person(delivery, partner):
     """No seamless call takes a settlement back."""
-    settle(scene, "ticket_win")
-    scene.publish("house", ("ticket_rollback", "ticket_win"), ("ticket_lost", "ticket_win"))
+    settle(delivery, "ticket_win")
+    delivery.publish("house", ("ticket_rollback", "ticket_win"), ("ticket_lost", "ticket_win"))
 
-    (entry,) = deliver(scene, partner)
+    (entry,) = deliver(delivery, partner)
 
     assert entry.action == "payout"
-    notices = scene.rows("SELECT action, ended, reason FROM notice ORDER BY number")
+    notices = delivery.rows("SELECT action, ended, reason FROM notice ORDER BY number")
     assert notices == [
         ("ticket_win", "delivered", None),
         ("ticket_rollback", "dead", NO_ROLLBACK),
@@ -126,28 +126,28 @@ def test_a_rollback_is_dead_at_once_and_what_follows_waits_for_a_person(scene, p
     ]
 
 
-def test_a_seamless_ticket_closes_without_a_call(scene, partner):
-    settle(scene, "ticket_win")
-    deliver(scene, partner)
-    now = scene.clock.advance(timedelta(hours=24))
+def test_a_seamless_ticket_closes_without_a_call(delivery, partner):
+    settle(delivery, "ticket_win")
+    deliver(delivery, partner)
+    now = delivery.clock.advance(timedelta(hours=24))
 
-    with scene.engine.begin() as connection:
+    with delivery.engine.begin() as connection:
         assert close_due(connection, now=now, watermark=now, limit=10) == 1
 
-    assert deliver(scene, partner) == ()
-    (ticket,) = scene.rows("SELECT status, unfinished FROM ticket")
+    assert deliver(delivery, partner) == ()
+    (ticket,) = delivery.rows("SELECT status, unfinished FROM ticket")
     assert ticket == ("closed", 0)
 
 
 @pytest.mark.parametrize("behaviour", [None, Respond(200, body=b"It works")])
-def test_a_ping_asks_for_the_balance_of_nobody(scene, partner, wallet, behaviour):
+def test_a_ping_asks_for_the_balance_of_nobody(delivery, partner, wallet, behaviour):
     """Contracts 2.0: there is no ping; `/balance` only reads."""
     if behaviour is not None:
         partner.behave(Rule(behaviour))
-    with scene.engine.begin() as connection:
-        house = find_partner(connection, "house", now=scene.clock.now())
+    with delivery.engine.begin() as connection:
+        house = find_partner(connection, "house", now=delivery.clock.now())
     assert house is not None
-    settings = scene_settings()
+    settings = delivery_settings()
 
     pinged = ping(
         house, secret="", limits=TransferLimits.of(settings), timeout=settings.partner_timeout

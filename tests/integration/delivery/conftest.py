@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from producers.simulation.partner import SimulatedPartner
-from tests.support.delivery_setup import SECRET, DeliverySetup, scene_on
+from tests.support.delivery_setup import SECRET, DeliverySetup, delivery_setup_on
 from tests.support.http_clients import Post, open_client, post_with
 from worker.delivery.http.client import HttpClient
 
@@ -24,9 +24,9 @@ def post(client: HttpClient) -> Post:
 
 
 @pytest.fixture
-def scene(engine, clock) -> Iterator[DeliverySetup]:
+def delivery(engine, clock) -> Iterator[DeliverySetup]:
     """A database with operators and tickets, and delivery loops."""
-    with scene_on(engine, clock) as made:
+    with delivery_setup_on(engine, clock) as made:
         yield made
 
 
@@ -38,7 +38,7 @@ def partner(clock) -> Iterator[SimulatedPartner]:
 
 
 @pytest.fixture
-def acme(scene: DeliverySetup, partner: SimulatedPartner) -> str:
+def acme(delivery: DeliverySetup, partner: SimulatedPartner) -> str:
     """The operator whose partner `partner` is."""
-    scene.operator("acme", partner.url)
+    delivery.operator("acme", partner.url)
     return "acme"

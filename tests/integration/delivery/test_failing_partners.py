@@ -11,7 +11,7 @@ from models.operators.interventions import Person
 from models.operators.rotation import rotate_secret
 from producers.simulation.partner import Hang, LedgerEntry, Respond, Rule, SimulatedPartner
 from producers.wall_clock import utc_now
-from tests.support.delivery_setup import RUN_MAX, SECRET, DeliverySetup, received, scene_on
+from tests.support.delivery_setup import RUN_MAX, SECRET, DeliverySetup, delivery_setup_on, received
 
 SECOND = timedelta(seconds=1)
 INTERVAL = timedelta(seconds=15)
@@ -28,15 +28,15 @@ class WallClock:
 
 @pytest.fixture
 def living(engine) -> Iterator[DeliverySetup]:
-    """A scene in which time passes."""
-    with scene_on(engine, WallClock()) as made:  # type: ignore[arg-type]  # it is never moved
+    """A delivery in which time passes."""
+    with delivery_setup_on(engine, WallClock()) as made:  # type: ignore[arg-type]  # it is never moved
         yield made
 
 
-def win(scene: DeliverySetup, operator: str, count: int) -> list[str]:
+def win(delivery: DeliverySetup, operator: str, count: int) -> list[str]:
     """Make *count* notices due to the partner."""
     names = [f"{operator}-{number}" for number in range(count)]
-    scene.publish(operator, *(("ticket_win", name) for name in names))
+    delivery.publish(operator, *(("ticket_win", name) for name in names))
     return names
 
 
@@ -51,12 +51,14 @@ def most_at_once(entries: tuple[LedgerEntry, ...]) -> int:
     return most
 
 
-def test_an_hour_with_a_wrong_secret_kills_no_notice(scene, partner, acme, clock):
+def test_an_hour_with_a_wrong_secret_kills_no_notice(delivery, partner, acme, clock):
     """After `rotate-secret` all go out within a minute; a 403 proves nothing about a notice."""
     passed = [0.0]
-    loops = cycle([scene.delivery_loop(monotonic=lambda: passed[0]) for _ in range(2)])
-    scene.change("UPDATE operator SET secret = :sealed", sealed=scene.vault.encrypt("another"))
-    win(scene, acme, 60)
+    loops = cycle([delivery.delivery_loop(monotonic=lambda: passed[0]) for _ in range(2)])
+    delivery.change(
+        "UPDATE operator SET secret = :sealed", sealed=delivery.vault.encrypt("another")
+    )
+    win(delivery, acme, 60)
 
     def let(by: timedelta) -> None:
         clock.advance(by)
@@ -66,8 +68,8 @@ def test_an_hour_with_a_wrong_secret_kills_no_notice(scene, partner, acme, clock
     for _ in range(int(HOUR / INTERVAL / 2)):
         let(2 * INTERVAL)
     refused = len(partner.ledger.entries())
-    ends = scene.rows("SELECT ended, tries FROM notice WHERE ended IS NOT NULL OR tries > 0")
-    with scene.engine.begin() as connection:
+    ends = delivery.rows("SELECT ended, tries FROM notice WHERE ended IS NOT NULL OR tries > 0")
+    with delivery.engine.begin() as connection:
         rotate_secret(
             connection,
             acme,
@@ -75,7 +77,7 @@ def test_an_hour_with_a_wrong_secret_kills_no_notice(scene, partner, acme, clock
             switch_at=clock.now(),
             forget_at=clock.now(),
             now=clock.now(),
-            vault=scene.vault,
+            vault=delivery.vault,
             person=Person("anna", "it was mistyped"),
         )
     for _ in range(20):
@@ -83,15 +85,15 @@ def test_an_hour_with_a_wrong_secret_kills_no_notice(scene, partner, acme, clock
 
     assert ends == []
     assert refused == 32 + 119, "the concurrency limit, then a probe each time"
-    (delivered,) = scene.rows("SELECT count(*) AS n FROM notice WHERE ended = 'delivered'")
+    (delivered,) = delivery.rows("SELECT count(*) AS n FROM notice WHERE ended = 'delivered'")
     assert delivered.n == 60
 
 
-def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme, clock, caplog):
+def test_a_partner_that_hangs_is_given_up_after_one_timeout(delivery, partner, acme, clock, caplog):
     """Otherwise it would hold places of every deliverer for as long as something is due."""
     partner.behave(Rule(Hang()))
-    win(scene, acme, 200)
-    loop = scene.delivery_loop(partner_timeout=SHORT)
+    win(delivery, acme, 200)
+    loop = delivery.delivery_loop(partner_timeout=SHORT)
 
     first = loop.run(lasting=RUN_MAX).counts
     clock.advance(INTERVAL - SECOND)
@@ -109,11 +111,11 @@ def test_a_partner_that_hangs_is_given_up_after_one_timeout(scene, partner, acme
     assert opened.__dict__["cause"] == "timeout"
 
 
-def test_when_it_recovers_that_is_logged_and_all_goes_out(scene, partner, acme, clock, caplog):
+def test_when_it_recovers_that_is_logged_and_all_goes_out(delivery, partner, acme, clock, caplog):
     caplog.set_level("INFO")
     partner.behave(Rule(Respond(status=503)))
-    names = win(scene, acme, 60)
-    loop = scene.delivery_loop()
+    names = win(delivery, acme, 60)
+    loop = delivery.delivery_loop()
     loop.run(lasting=RUN_MAX)
     partner.behave_well()
     clock.advance(INTERVAL)
@@ -128,14 +130,14 @@ def test_when_it_recovers_that_is_logged_and_all_goes_out(scene, partner, acme, 
     assert "circuit_closed" in [record.message for record in caplog.records]
 
 
-def test_a_partner_that_hangs_slows_no_other_beside_it(scene, partner, acme, clock):
+def test_a_partner_that_hangs_slows_no_other_beside_it(delivery, partner, acme, clock):
     """Not by its calls, which could fill all places of the process, nor by its records."""
     with SimulatedPartner(secret=SECRET, now=clock.now) as mute:
         mute.behave(Rule(Hang()))
-        scene.operator("mute", mute.url, in_flight=1000)
-        win(scene, "mute", 300)
-        win(scene, acme, 200)
-        loops = [scene.delivery_loop(in_flight_max=32) for _ in range(2)]
+        delivery.operator("mute", mute.url, in_flight=1000)
+        win(delivery, "mute", 300)
+        win(delivery, acme, 200)
+        loops = [delivery.delivery_loop(in_flight_max=32) for _ in range(2)]
 
         with ThreadPoolExecutor(2) as background:
             runs = [background.submit(loop.run, lasting=4 * SECOND) for loop in loops]
@@ -164,17 +166,17 @@ def test_two_deliverers_have_no_more_in_flight_than_the_partner_s_cap(living):
     assert most_at_once(entries) == 3
 
 
-def test_a_delivery_loop_that_ends_leaves_nothing_counted_as_in_flight(scene, partner, acme):
+def test_a_delivery_loop_that_ends_leaves_nothing_counted_as_in_flight(delivery, partner, acme):
     """Else the others would have to wait until it must be over."""
     partner.behave(Rule(Respond(seconds=1.0)))
-    win(scene, acme, 5)
-    loop = scene.delivery_loop()
+    win(delivery, acme, 5)
+    loop = delivery.delivery_loop()
     loop.run(lasting=timedelta(milliseconds=50))
-    (while_open,) = scene.rows("SELECT in_flight FROM circuit")
+    (while_open,) = delivery.rows("SELECT in_flight FROM circuit")
 
     loop.close()
 
-    (after,) = scene.rows("SELECT in_flight FROM circuit")
+    (after,) = delivery.rows("SELECT in_flight FROM circuit")
     assert [count["calls"] for count in while_open.in_flight.values()] == [5]
     assert after.in_flight == {}
 
@@ -194,41 +196,43 @@ def test_two_deliverers_keep_a_partner_s_rate_and_use_it(living):
     assert 60 <= len(entries) <= 60 * lasted + 15 + 1
 
 
-def test_retry_after_is_kept_by_all_deliverers(scene, partner, acme, clock):
+def test_retry_after_is_kept_by_all_deliverers(delivery, partner, acme, clock):
     """RFC 9110."""
     partner.behave(Rule(Respond(status=429, headers=(("Retry-After", "90"),)), first=1))
-    win(scene, acme, 1)
-    scene.deliver()
+    win(delivery, acme, 1)
+    delivery.deliver()
     clock.advance(90 * SECOND - timedelta(milliseconds=1))
 
-    early = scene.deliver().counts
+    early = delivery.deliver().counts
     clock.advance(timedelta(milliseconds=1))
 
     assert early == {}
-    assert scene.deliver().counts == {"claimed": 1, "delivered": 1}
+    assert delivery.deliver().counts == {"claimed": 1, "delivered": 1}
 
 
-def test_a_discard_goes_out_every_half_hour_whatever_the_answer(scene, partner, acme, clock):
+def test_a_discard_goes_out_every_half_hour_whatever_the_answer(delivery, partner, acme, clock):
     """Rule 10; contracts 1.6. Its refusals open no circuit."""
     partner.behave(Rule(Respond(status=404), action="ticket_discard", first=12))
-    scene.publish(acme, ("ticket_discard", "t"))
+    delivery.publish(acme, ("ticket_discard", "t"))
     counts = []
     for _ in range(13):
-        counts.append(dict(scene.deliver().counts))
+        counts.append(dict(delivery.deliver().counts))
         clock.advance(timedelta(minutes=30))
 
     assert counts == [{"claimed": 1, "again": 1}] * 12 + [{"claimed": 1, "delivered": 1}]
     assert set(received(partner)) == {("ticket_discard", "t")}
 
 
-def test_a_partner_whose_secret_cannot_be_opened_is_not_tried_to_death(scene, partner, acme, clock):
+def test_a_partner_whose_secret_cannot_be_opened_is_not_tried_to_death(
+    delivery, partner, acme, clock
+):
     """Nothing is sent, so nothing may die: after twenty, one probe in fifteen seconds."""
-    scene.change("UPDATE operator SET secret = 'damaged'")
-    win(scene, acme, 60)
+    delivery.change("UPDATE operator SET secret = 'damaged'")
+    win(delivery, acme, 60)
 
-    first = scene.deliver().counts
+    first = delivery.deliver().counts
     clock.advance(INTERVAL)
-    second = scene.deliver().counts
+    second = delivery.deliver().counts
 
     assert first == {"claimed": 32, "again": 32}
     assert second == {"claimed": 1, "again": 1}

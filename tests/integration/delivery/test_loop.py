@@ -17,11 +17,11 @@ from tests.support.delivery_setup import RUN_MAX, SECRET, received
 FIRST_PAUSE = timedelta(seconds=10)
 
 
-def test_a_result_becomes_one_signed_post_and_starts_the_clock(scene, partner, acme, clock):
+def test_a_result_becomes_one_signed_post_and_starts_the_clock(delivery, partner, acme, clock):
     """Contracts 1.3; rule 16."""
-    scene.publish(acme, ("ticket_win", "1330556611374148608"))
+    delivery.publish(acme, ("ticket_win", "1330556611374148608"))
 
-    run = scene.deliver()
+    run = delivery.deliver()
 
     assert run.counts == {"claimed": 1, "delivered": 1}
     (entry,) = partner.ledger.entries()
@@ -33,20 +33,20 @@ def test_a_result_becomes_one_signed_post_and_starts_the_clock(scene, partner, a
     )
     assert dict(entry.headers)["timestamp"] == str(int(clock.now().timestamp()))
     assert dict(entry.headers)["content-type"] == "application/json"
-    (ticket,) = scene.rows("SELECT close_due_at FROM ticket")
+    (ticket,) = delivery.rows("SELECT close_due_at FROM ticket")
     assert ticket.close_due_at == clock.now() + timedelta(hours=24)
-    (attempt,) = scene.rows("SELECT verdict, http_status, problem FROM delivery_attempt")
+    (attempt,) = delivery.rows("SELECT verdict, http_status, problem FROM delivery_attempt")
     assert attempt == ("delivered", 200, None)
 
 
-def test_the_notices_of_a_ticket_go_out_one_after_the_other(scene, partner, acme):
+def test_the_notices_of_a_ticket_go_out_one_after_the_other(delivery, partner, acme):
     """Rule 12."""
     story = ("ticket_win", "ticket_rollback", "ticket_lost", "ticket_rollback", "ticket_win")
     tickets = [f"ticket-{number}" for number in range(20)]
     for action in story:
-        scene.publish(acme, *((action, ticket) for ticket in tickets))
+        delivery.publish(acme, *((action, ticket) for ticket in tickets))
 
-    run = scene.deliver()
+    run = delivery.deliver()
 
     assert run.counts["delivered"] == 100
     for ticket in tickets:
@@ -54,64 +54,64 @@ def test_the_notices_of_a_ticket_go_out_one_after_the_other(scene, partner, acme
 
 
 def test_what_failed_goes_out_again_and_the_clock_runs_from_its_delivery(
-    scene, partner, acme, clock
+    delivery, partner, acme, clock
 ):
     """Rule 16: 24 hours run from the partner's successful answer."""
     partner.behave(Rule(Respond(status=503), first=1))
-    scene.publish(acme, ("ticket_win", "t"))
+    delivery.publish(acme, ("ticket_win", "t"))
 
-    assert scene.deliver().counts == {"claimed": 1, "again": 1}
+    assert delivery.deliver().counts == {"claimed": 1, "again": 1}
     clock.advance(FIRST_PAUSE - timedelta(milliseconds=1))
-    assert scene.deliver().counts == {}
+    assert delivery.deliver().counts == {}
     clock.advance(timedelta(milliseconds=1))
-    assert scene.deliver().counts == {"claimed": 1, "delivered": 1}
+    assert delivery.deliver().counts == {"claimed": 1, "delivered": 1}
 
     first, repeat = partner.ledger.entries()
     assert repeat.body == first.body
     assert repeat.idempotency_key == first.idempotency_key
     assert repeat.signature_ok
     assert dict(repeat.headers)["signature"] != dict(first.headers)["signature"]
-    (ticket,) = scene.rows("SELECT close_due_at FROM ticket")
+    (ticket,) = delivery.rows("SELECT close_due_at FROM ticket")
     assert ticket.close_due_at == clock.now() + timedelta(hours=24)
 
 
-def test_retry_after_puts_the_next_attempt_off(scene, partner, acme, clock):
+def test_retry_after_puts_the_next_attempt_off(delivery, partner, acme, clock):
     partner.behave(Rule(Respond(status=429, headers=(("Retry-After", "90"),)), first=1))
-    scene.publish(acme, ("ticket_lost", "t"))
-    scene.deliver()
+    delivery.publish(acme, ("ticket_lost", "t"))
+    delivery.deliver()
 
-    (notice,) = scene.rows("SELECT due_at FROM notice")
+    (notice,) = delivery.rows("SELECT due_at FROM notice")
 
     assert notice.due_at == clock.now() + timedelta(seconds=90)
 
 
 def test_a_refused_notice_is_dead_with_the_partners_words_and_holds_its_ticket(
-    scene, partner, acme
+    delivery, partner, acme
 ):
     """Rule 12: a dead head blocks."""
     partner.behave(Rule(Respond(status=404, body=b'{"message":"unknown\x00ticket"}')))
-    scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
+    delivery.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
 
-    assert scene.deliver().counts == {"claimed": 1, "dead": 1}
+    assert delivery.deliver().counts == {"claimed": 1, "dead": 1}
 
-    (attempt,) = scene.rows("SELECT verdict, http_status, answer, problem FROM delivery_attempt")
+    (attempt,) = delivery.rows("SELECT verdict, http_status, answer, problem FROM delivery_attempt")
     assert attempt == ("dead", 404, '{"message":"unknown\ufffdticket"}', "answered 404")
     assert received(partner) == [("ticket_win", "t")]
-    assert scene.deliver().counts == {}
+    assert delivery.deliver().counts == {}
 
 
-def test_silence_is_kept_for_the_grace_and_the_notice_marked(scene, partner, acme, clock):
+def test_silence_is_kept_for_the_grace_and_the_notice_marked(delivery, partner, acme, clock):
     """Rule 15."""
     partner.behave(Rule(CloseWithoutAnswer(taken=True), first=1))
-    scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
+    delivery.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
 
-    assert scene.deliver().counts == {"claimed": 1, "unanswered": 1}
+    assert delivery.deliver().counts == {"claimed": 1, "unanswered": 1}
 
-    (win, _) = scene.rows("SELECT perhaps_delivered, quiet_until FROM notice ORDER BY number")
+    (win, _) = delivery.rows("SELECT perhaps_delivered, quiet_until FROM notice ORDER BY number")
     assert win.perhaps_delivered
     assert win.quiet_until == clock.now() + timedelta(seconds=10)
     clock.advance(FIRST_PAUSE)
-    assert scene.deliver().counts == {"claimed": 2, "delivered": 2}
+    assert delivery.deliver().counts == {"claimed": 2, "delivered": 2}
     assert [action for action, _ in received(partner)] == [
         "ticket_win",
         "ticket_win",
@@ -119,21 +119,21 @@ def test_silence_is_kept_for_the_grace_and_the_notice_marked(scene, partner, acm
     ]
 
 
-def test_a_huge_answer_delivers(scene, partner, acme):
+def test_a_huge_answer_delivers(delivery, partner, acme):
     partner.behave(Rule(HugeBody()))
-    scene.publish(acme, ("ticket_win", "t"))
+    delivery.publish(acme, ("ticket_win", "t"))
 
-    assert scene.deliver().counts == {"claimed": 1, "delivered": 1}
+    assert delivery.deliver().counts == {"claimed": 1, "delivered": 1}
 
 
-def test_a_disabled_operator_s_notices_are_held_and_go_out_when_enabled(scene, partner, acme):
+def test_a_disabled_operator_s_notices_are_held_and_go_out_when_enabled(delivery, partner, acme):
     now = [0.0]
-    loop = scene.delivery_loop(monotonic=lambda: now[0])
-    scene.publish(acme, ("ticket_win", "t"))
-    scene.change("UPDATE operator SET disabled_at = now()")
+    loop = delivery.delivery_loop(monotonic=lambda: now[0])
+    delivery.publish(acme, ("ticket_win", "t"))
+    delivery.change("UPDATE operator SET disabled_at = now()")
 
     held = loop.run(lasting=RUN_MAX).counts
-    scene.change("UPDATE operator SET disabled_at = NULL")
+    delivery.change("UPDATE operator SET disabled_at = NULL")
     now[0] += 1.0
 
     assert held == {}
@@ -141,38 +141,40 @@ def test_a_disabled_operator_s_notices_are_held_and_go_out_when_enabled(scene, p
 
 
 def test_a_partner_that_cannot_be_signed_for_says_so_and_harms_no_other(
-    scene, partner, acme, caplog
+    delivery, partner, acme, caplog
 ):
-    scene.operator("sealed", partner.url)
-    scene.change("UPDATE operator SET secret = 'damaged' WHERE code = 'sealed'")
-    scene.publish("sealed", ("ticket_win", "s"))
-    scene.publish(acme, ("ticket_win", "t"))
+    delivery.operator("sealed", partner.url)
+    delivery.change("UPDATE operator SET secret = 'damaged' WHERE code = 'sealed'")
+    delivery.publish("sealed", ("ticket_win", "s"))
+    delivery.publish(acme, ("ticket_win", "t"))
 
-    run = scene.deliver()
+    run = delivery.deliver()
 
     assert run.counts == {"claimed": 2, "delivered": 1, "again": 1}
     assert received(partner) == [("ticket_win", "t")]
-    (attempt,) = scene.rows("SELECT problem FROM delivery_attempt WHERE verdict = 'again'")
+    (attempt,) = delivery.rows("SELECT problem FROM delivery_attempt WHERE verdict = 'again'")
     assert attempt.problem.startswith("its secret cannot be decrypted")
     (unusable,) = [record for record in caplog.records if record.message == "partner_unusable"]
     assert unusable.__dict__["operator"] == "sealed"
 
 
-def test_a_wrong_secret_kills_nothing(scene, partner, acme):
+def test_a_wrong_secret_kills_nothing(delivery, partner, acme):
     """A dead letter needs proof, and a 403 is none."""
-    scene.change("UPDATE operator SET secret = :sealed", sealed=scene.vault.encrypt("another"))
-    scene.publish(acme, ("ticket_win", "t"))
+    delivery.change(
+        "UPDATE operator SET secret = :sealed", sealed=delivery.vault.encrypt("another")
+    )
+    delivery.publish(acme, ("ticket_win", "t"))
 
-    assert scene.deliver().counts == {"claimed": 1, "again": 1}
+    assert delivery.deliver().counts == {"claimed": 1, "again": 1}
 
     (entry,) = partner.ledger.entries()
     assert entry.signature_ok is False
 
 
-def test_the_secret_of_the_moment_signs(scene, partner, acme, clock):
+def test_the_secret_of_the_moment_signs(delivery, partner, acme, clock):
     """The old one signs until the switch, then the new one does."""
     now = clock.now()
-    with scene.engine.begin() as connection:
+    with delivery.engine.begin() as connection:
         rotate_secret(
             connection,
             acme,
@@ -180,14 +182,14 @@ def test_the_secret_of_the_moment_signs(scene, partner, acme, clock):
             switch_at=now + timedelta(minutes=1),
             forget_at=now + timedelta(minutes=2),
             now=now,
-            vault=scene.vault,
+            vault=delivery.vault,
             person=Person("test", "needed"),
         )
     seconds = [0.0]
-    loop = scene.delivery_loop(monotonic=lambda: seconds[0])
+    loop = delivery.delivery_loop(monotonic=lambda: seconds[0])
 
     for ticket in ("before", "after"):
-        scene.publish(acme, ("ticket_win", ticket))
+        delivery.publish(acme, ("ticket_win", ticket))
         loop.run(lasting=RUN_MAX)
         clock.advance(timedelta(minutes=1))
         seconds[0] += 60.0
@@ -199,12 +201,12 @@ def test_the_secret_of_the_moment_signs(scene, partner, acme, clock):
     assert dict(after.headers)["signature"] == signature
 
 
-def test_nothing_secret_is_logged(scene, partner, acme, caplog):
+def test_nothing_secret_is_logged(delivery, partner, acme, caplog):
     caplog.set_level("DEBUG")
     partner.behave(Rule(Respond(status=400, body=b"your secret is wrong")))
-    scene.publish(acme, ("ticket_win", "t"))
+    delivery.publish(acme, ("ticket_win", "t"))
 
-    scene.deliver()
+    delivery.deliver()
 
     logged = json.dumps([record.__dict__ for record in caplog.records], default=str)
     (entry,) = partner.ledger.entries()

@@ -13,14 +13,14 @@ from producers.simulation.partner import (
 from tests.support.delivery_setup import RUN_MAX, SECRET, received
 
 
-def test_a_partner_that_hangs_takes_no_place_of_another(scene, partner, acme, clock):
+def test_a_partner_that_hangs_takes_no_place_of_another(delivery, partner, acme, clock):
     """One slow partner never slows another."""
     with SimulatedPartner(secret=SECRET, now=clock.now) as mute:
         mute.behave(Rule(Hang()))
-        scene.operator("mute", mute.url, in_flight=4)
-        scene.publish("mute", *(("ticket_win", f"m{number}") for number in range(40)))
-        scene.publish(acme, *(("ticket_win", f"a{number}") for number in range(200)))
-        loop = scene.delivery_loop(partner_timeout=timedelta(seconds=4.5), in_flight_max=64)
+        delivery.operator("mute", mute.url, in_flight=4)
+        delivery.publish("mute", *(("ticket_win", f"m{number}") for number in range(40)))
+        delivery.publish(acme, *(("ticket_win", f"a{number}") for number in range(200)))
+        loop = delivery.delivery_loop(partner_timeout=timedelta(seconds=4.5), in_flight_max=64)
 
         with ThreadPoolExecutor(1) as background:
             run = background.submit(loop.run, lasting=timedelta(seconds=4))
@@ -33,25 +33,25 @@ def test_a_partner_that_hangs_takes_no_place_of_another(scene, partner, acme, cl
     assert hanging == 4
 
 
-def test_claims_never_exceed_what_can_be_in_flight(scene, partner):
+def test_claims_never_exceed_what_can_be_in_flight(delivery, partner):
     """A deliverer claims no more than it can have in flight at once."""
     partner.behave(Rule(Hang()))
     for code in "abcdefghij":
-        scene.operator(code, partner.url)
-        scene.publish(code, *(("ticket_win", f"{code}{number}") for number in range(5)))
-    loop = scene.delivery_loop(in_flight_max=10, partner_timeout=timedelta(seconds=3))
+        delivery.operator(code, partner.url)
+        delivery.publish(code, *(("ticket_win", f"{code}{number}") for number in range(5)))
+    loop = delivery.delivery_loop(in_flight_max=10, partner_timeout=timedelta(seconds=3))
 
     loop.run(lasting=timedelta(seconds=1))
 
-    (row,) = scene.rows("SELECT count(*) FILTER (WHERE lease IS NOT NULL) AS leased FROM notice")
+    (row,) = delivery.rows("SELECT count(*) FILTER (WHERE lease IS NOT NULL) AS leased FROM notice")
     assert row.leased == 10
 
 
-def test_waiting_for_partners_costs_no_processor(scene, partner, acme):
+def test_waiting_for_partners_costs_no_processor(delivery, partner, acme):
     """With all places taken there is nothing to poll for."""
     partner.behave(Rule(Hang()))
-    scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(50)))
-    loop = scene.delivery_loop(in_flight_max=4, partner_timeout=timedelta(seconds=2))
+    delivery.publish(acme, *(("ticket_win", f"t{number}") for number in range(50)))
+    loop = delivery.delivery_loop(in_flight_max=4, partner_timeout=timedelta(seconds=2))
 
     before = time.thread_time()
     run = loop.run(lasting=timedelta(milliseconds=600))
@@ -60,10 +60,10 @@ def test_waiting_for_partners_costs_no_processor(scene, partner, acme):
     assert time.thread_time() - before < 0.15  # of the 600 ms
 
 
-def test_calls_left_open_by_one_run_are_recorded_by_the_next(scene, partner, acme):
+def test_calls_left_open_by_one_run_are_recorded_by_the_next(delivery, partner, acme):
     partner.behave(Rule(Respond(seconds=1.0)))
-    scene.publish(acme, ("ticket_win", "t"))
-    loop = scene.delivery_loop()
+    delivery.publish(acme, ("ticket_win", "t"))
+    loop = delivery.delivery_loop()
 
     first = loop.run(lasting=timedelta(milliseconds=50))
     second = loop.run(lasting=RUN_MAX)
@@ -72,29 +72,29 @@ def test_calls_left_open_by_one_run_are_recorded_by_the_next(scene, partner, acm
     assert (second.counts, second.more) == ({"delivered": 1}, False)
 
 
-def test_closing_records_open_results_and_claims_nothing_more(scene, partner, acme):
+def test_closing_records_open_results_and_claims_nothing_more(delivery, partner, acme):
     partner.behave(Rule(Respond(seconds=1.0)))
-    scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
-    loop = scene.delivery_loop()
+    delivery.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
+    loop = delivery.delivery_loop()
     loop.run(lasting=timedelta(milliseconds=50))
 
     loop.close()
 
-    assert scene.rows("SELECT action, ended FROM notice ORDER BY number") == [
+    assert delivery.rows("SELECT action, ended FROM notice ORDER BY number") == [
         ("ticket_win", "delivered"),
         ("ticket_rollback", None),
     ]
 
 
-def test_a_run_that_is_going_on_polls_again_when_woken(scene, partner, acme):
+def test_a_run_that_is_going_on_polls_again_when_woken(delivery, partner, acme):
     """The task leaves a mark and ends; the latency is that of the wakeup."""
     partner.behave(Rule(Respond(seconds=1.5), ticket_id="slow"))
-    scene.publish(acme, ("ticket_win", "slow"))
-    loop = scene.delivery_loop()
+    delivery.publish(acme, ("ticket_win", "slow"))
+    loop = delivery.delivery_loop()
     with ThreadPoolExecutor(1) as background:
         run = background.submit(loop.run, lasting=RUN_MAX)
         partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
-        scene.publish(acme, ("ticket_win", "swift"))
+        delivery.publish(acme, ("ticket_win", "swift"))
 
         assert loop.run(lasting=RUN_MAX) is None
         partner.ledger.wait_until(lambda entries: len(entries) == 2, seconds=0.7)
@@ -102,13 +102,13 @@ def test_a_run_that_is_going_on_polls_again_when_woken(scene, partner, acme):
         assert run.result().counts == {"claimed": 2, "delivered": 2}
 
 
-def test_two_deliverers_share_the_work_without_sending_anything_twice(scene, partner, acme):
+def test_two_deliverers_share_the_work_without_sending_anything_twice(delivery, partner, acme):
     """Rule 14: the lease decides which deliverer a notice belongs to."""
     story = ("ticket_win", "ticket_rollback", "ticket_lost")
     tickets = [f"ticket-{number}" for number in range(40)]
     for action in story:
-        scene.publish(acme, *((action, ticket) for ticket in tickets))
-    loops = [scene.delivery_loop(in_flight_max=8) for _ in range(2)]
+        delivery.publish(acme, *((action, ticket) for ticket in tickets))
+    loops = [delivery.delivery_loop(in_flight_max=8) for _ in range(2)]
 
     with ThreadPoolExecutor(2) as background:
         runs = list(background.map(lambda loop: loop.run(lasting=RUN_MAX), loops))

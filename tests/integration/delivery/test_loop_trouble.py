@@ -18,16 +18,16 @@ from tests.support.delivery_setup import RUN_MAX, Trouble, lost_connection, rece
 from tests.support.wait import eventually
 
 
-def test_no_transaction_is_open_while_a_partner_works_on_a_request(scene, partner, acme):
+def test_no_transaction_is_open_while_a_partner_works_on_a_request(delivery, partner, acme):
     partner.behave(Rule(Respond(seconds=1.0)))
-    scene.publish(acme, ("ticket_win", "t"))
-    trouble = Trouble(scene.engine.begin, lost_connection())
-    loop = scene.delivery_loop(transaction=trouble.transaction)
+    delivery.publish(acme, ("ticket_win", "t"))
+    trouble = Trouble(delivery.engine.begin, lost_connection())
+    loop = delivery.delivery_loop(transaction=trouble.transaction)
     with ThreadPoolExecutor(1) as background:
         run = background.submit(loop.run, lasting=RUN_MAX)
         partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
         eventually(lambda: trouble.open == 0)
-        (row,) = scene.rows(
+        (row,) = delivery.rows(
             "SELECT count(*) AS idle FROM pg_stat_activity"
             " WHERE datname = current_database() AND state = 'idle in transaction'"
         )
@@ -38,14 +38,14 @@ def test_no_transaction_is_open_while_a_partner_works_on_a_request(scene, partne
 
 
 def test_a_result_that_could_not_be_recorded_is_kept_and_recorded_later(
-    scene, partner, acme, caplog
+    delivery, partner, acme, caplog
 ):
     """H43: a 200 that is dropped would be sent again and answered 409."""
-    trouble = Trouble(scene.engine.begin, lost_connection())
+    trouble = Trouble(delivery.engine.begin, lost_connection())
     trouble.refuse = lambda: bool(partner.ledger.entries()) and trouble.refused < 2
-    scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(3)))
+    delivery.publish(acme, *(("ticket_win", f"t{number}") for number in range(3)))
 
-    run = scene.delivery_loop(transaction=trouble.transaction).run(lasting=RUN_MAX)
+    run = delivery.delivery_loop(transaction=trouble.transaction).run(lasting=RUN_MAX)
 
     assert trouble.refused == 2
     assert run.counts == {"claimed": 3, "delivered": 3}
@@ -54,18 +54,20 @@ def test_a_result_that_could_not_be_recorded_is_kept_and_recorded_later(
     assert [record.message for record in warnings] == ["database_unavailable"] * 2
 
 
-def test_while_the_database_is_unavailable_it_waits_and_then_continues(scene, partner, acme):
-    trouble = Trouble(scene.engine.begin, lost_connection())
+def test_while_the_database_is_unavailable_it_waits_and_then_continues(delivery, partner, acme):
+    trouble = Trouble(delivery.engine.begin, lost_connection())
     trouble.refuse = lambda: trouble.refused < 2
-    scene.publish(acme, ("ticket_win", "t"))
+    delivery.publish(acme, ("ticket_win", "t"))
 
-    run = scene.delivery_loop(transaction=trouble.transaction).run(lasting=RUN_MAX)
+    run = delivery.delivery_loop(transaction=trouble.transaction).run(lasting=RUN_MAX)
 
     assert run.counts == {"claimed": 1, "delivered": 1}
     assert len(partner.ledger.entries()) == 1
 
 
-def test_a_run_that_ends_while_the_database_is_unavailable_costs_no_processor(scene, partner, acme):
+def test_a_run_that_ends_while_the_database_is_unavailable_costs_no_processor(
+    delivery, partner, acme
+):
     """Its last batch is recorded, and the time to ask the database again has not come."""
     unavailable, recording = threading.Event(), threading.Event()
 
@@ -76,11 +78,11 @@ def test_a_run_that_ends_while_the_database_is_unavailable_costs_no_processor(sc
             recording.wait(10)
         elif unavailable.is_set():
             raise lost_connection()
-        with scene.engine.begin() as connection:
+        with delivery.engine.begin() as connection:
             yield connection
 
-    scene.publish(acme, ("ticket_win", "t"))
-    loop = scene.delivery_loop(transaction=transaction)
+    delivery.publish(acme, ("ticket_win", "t"))
+    loop = delivery.delivery_loop(transaction=transaction)
     threading.Timer(0.9, recording.set).start()
     before = time.thread_time()
 
@@ -92,66 +94,68 @@ def test_a_run_that_ends_while_the_database_is_unavailable_costs_no_processor(sc
     assert run.counts["delivered"] + loop.run(lasting=RUN_MAX).counts["delivered"] == 1
 
 
-def test_what_is_wrong_with_the_program_is_raised(scene, acme):
-    trouble = Trouble(scene.engine.begin, ZeroDivisionError())
+def test_what_is_wrong_with_the_program_is_raised(delivery, acme):
+    trouble = Trouble(delivery.engine.begin, ZeroDivisionError())
     trouble.refuse = lambda: trouble.refused < 1
 
     with pytest.raises(ZeroDivisionError):
-        scene.delivery_loop(transaction=trouble.transaction).run(lasting=RUN_MAX)
+        delivery.delivery_loop(transaction=trouble.transaction).run(lasting=RUN_MAX)
 
 
 def test_an_attempt_the_database_refuses_does_not_hold_up_its_neighbours(
-    scene, partner, acme, caplog
+    delivery, partner, acme, caplog
 ):
     """Its text may be to blame: then it is recorded without it; otherwise it is kept."""
-    scene.change(
+    delivery.change(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE 'poison' USING ERRCODE = '23514'; END $$"
     )
-    scene.change(
+    delivery.change(
         "CREATE TRIGGER text BEFORE INSERT ON delivery_attempt FOR EACH ROW"
         " WHEN (NEW.answer = 'poison') EXECUTE FUNCTION refuse()"
     )
-    scene.change(
+    delivery.change(
         "CREATE TRIGGER bare BEFORE INSERT ON delivery_attempt FOR EACH ROW"
         " WHEN (NEW.http_status = 202) EXECUTE FUNCTION refuse()"
     )
     partner.behave(Rule(Respond(status=500, body=b"poison"), ticket_id="text"))
     partner.behave(Rule(Respond(status=202), ticket_id="bare"))
     good = [("ticket_win", f"t{number}") for number in range(6)]
-    scene.publish(acme, ("ticket_win", "text"), *good, ("ticket_win", "bare"))
+    delivery.publish(acme, ("ticket_win", "text"), *good, ("ticket_win", "bare"))
     now = [100.0]
-    loop = scene.delivery_loop(monotonic=lambda: now[0])
+    loop = delivery.delivery_loop(monotonic=lambda: now[0])
 
     counts = loop.run(lasting=RUN_MAX).counts
-    scene.change("DROP TRIGGER bare ON delivery_attempt")
+    delivery.change("DROP TRIGGER bare ON delivery_attempt")
     now[0] += 11
     later = loop.run(lasting=RUN_MAX).counts
 
     assert counts == {"claimed": 8, "delivered": 6, "again": 1}
     assert later == {"delivered": 1}
-    (attempt,) = scene.rows("SELECT problem, answer FROM delivery_attempt WHERE verdict = 'again'")
+    (attempt,) = delivery.rows(
+        "SELECT problem, answer FROM delivery_attempt WHERE verdict = 'again'"
+    )
     assert attempt == ("the database refused the text of the response", None)
     assert "attempt_not_recorded" in [record.message for record in caplog.records]
 
 
-def test_a_notice_claimed_too_late_is_released_unsent(scene, partner, acme):
+def test_a_notice_claimed_too_late_is_released_unsent(delivery, partner, acme):
     """Rule 14: a call starts only if timeout and grace are left of the lease."""
     now = [0.0]
-    trouble = Trouble(scene.engine.begin, lost_connection())
+    trouble = Trouble(delivery.engine.begin, lost_connection())
 
     def dawdle() -> bool:
         now[0] = 10.5  # timeout and grace are 15 s of a lease of 25 s
         return False
 
     trouble.refuse = dawdle
-    scene.publish(acme, ("ticket_win", "t"))
-    loop = scene.delivery_loop(transaction=trouble.transaction, monotonic=lambda: now[0])
+    delivery.publish(acme, ("ticket_win", "t"))
+    loop = delivery.delivery_loop(transaction=trouble.transaction, monotonic=lambda: now[0])
 
     run = loop.run(lasting=timedelta(0))
 
     assert run.counts == {"claimed": 1}
     assert received(partner) == []
     assert loop.run(lasting=RUN_MAX).counts == {"released": 1, "claimed": 1, "delivered": 1}
-    (notice,) = scene.rows("SELECT tries FROM notice")
+    (notice,) = delivery.rows("SELECT tries FROM notice")
     assert notice.tries == 1

@@ -11,20 +11,20 @@ def down_for(seconds: int) -> Respond:
     return Respond(503, headers=(("Retry-After", str(seconds)),))
 
 
-def test_no_probe_goes_out_before_retry_after_is_over(scene, partner, acme, clock):
+def test_no_probe_goes_out_before_retry_after_is_over(delivery, partner, acme, clock):
     """90 s after the answers that opened the circuit, then 40 s after its probe."""
     names = [f"t{number}" for number in range(24)]
-    scene.publish(acme, *(("ticket_win", name) for name in names))
+    delivery.publish(acme, *(("ticket_win", name) for name in names))
     partner.behave(Rule(down_for(40), first=1))
     partner.behave(Rule(down_for(90), first=len(names)))
-    assert scene.deliver().counts == {"claimed": 24, "again": 24}
-    (circuit,) = scene.rows("SELECT opened_at, closed_at, reason FROM circuit")
+    assert delivery.deliver().counts == {"claimed": 24, "again": 24}
+    (circuit,) = delivery.rows("SELECT opened_at, closed_at, reason FROM circuit")
     assert (circuit.opened_at, circuit.closed_at) == (clock.now(), None)
 
     counts = []
     for pause in (89 * SECOND, 2 * SECOND, 39 * SECOND, 2 * SECOND):
         clock.advance(pause)
-        counts.append(dict(scene.deliver().counts))
+        counts.append(dict(delivery.deliver().counts))
 
     first_probe, second_probe = counts[1], counts[3]
     assert (counts[0], counts[2]) == ({}, {})

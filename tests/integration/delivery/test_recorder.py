@@ -5,7 +5,7 @@ from sqlalchemy.exc import DBAPIError
 
 from models.database.errors import UNEXPLAINED_TRIES
 from models.outbox.values import Attempt, Delivered, RetryLater
-from tests.support.delivery_setup import scene_settings
+from tests.support.delivery_setup import delivery_settings
 from tests.support.harness import TOOK, Harness
 from tests.support.manual_clock import ManualClock
 from tests.support.poison import refuse_attempts
@@ -39,7 +39,7 @@ def recorder(engine, harness, now) -> ResultBuffer:
     made = ResultBuffer(
         transaction=engine.begin,
         clock=harness.clock,
-        settings=scene_settings(),
+        settings=delivery_settings(),
         monotonic=lambda: now[0],
     )
     made.add(attempts(harness))

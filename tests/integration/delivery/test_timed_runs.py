@@ -35,18 +35,18 @@ def timed_runs(
         runs.close()
 
 
-def test_what_falls_due_is_sent_without_wakeups(scene, partner, acme):
-    loop = scene.delivery_loop()
+def test_what_falls_due_is_sent_without_wakeups(delivery, partner, acme):
+    loop = delivery.delivery_loop()
 
     with timed_runs(loop):
-        scene.publish(acme, ("ticket_win", "first"))
+        delivery.publish(acme, ("ticket_win", "first"))
         eventually(lambda: len(received(partner)) == 1)
         eventually(lambda: loop.idle_for() > timedelta())
-        scene.publish(acme, ("ticket_win", "second"))
+        delivery.publish(acme, ("ticket_win", "second"))
         eventually(lambda: len(received(partner)) == 2)
 
 
-def test_while_wakeups_arrive_it_starts_no_run_and_runs_no_query(scene, engine):
+def test_while_wakeups_arrive_it_starts_no_run_and_runs_no_query(delivery, engine):
     queried_by: set[str] = set()
 
     @contextmanager
@@ -55,7 +55,7 @@ def test_while_wakeups_arrive_it_starts_no_run_and_runs_no_query(scene, engine):
         with engine.begin() as connection:
             yield connection
 
-    loop = scene.delivery_loop(transaction=noted)
+    loop = delivery.delivery_loop(transaction=noted)
     until = time.monotonic() + 5 * SOON.total_seconds()
 
     with timed_runs(loop):
@@ -66,15 +66,15 @@ def test_while_wakeups_arrive_it_starts_no_run_and_runs_no_query(scene, engine):
     assert queried_by == {current_thread().name}
 
 
-def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(scene, partner, acme):
+def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(delivery, partner, acme):
     """At the full rate; each time it sends a wakeup, so that a task may take over."""
     partner.behave(Rule(Respond(seconds=0.02)))
-    scene.publish(acme, *(("ticket_win", f"t{number}") for number in range(100)))
+    delivery.publish(acme, *(("ticket_win", f"t{number}") for number in range(100)))
     idle_max, wakeups = timedelta(seconds=2), list[float]()
     began = time.monotonic()
 
     with timed_runs(
-        scene.delivery_loop(in_flight_max=1),
+        delivery.delivery_loop(in_flight_max=1),
         idle_max=idle_max,
         wakeup=lambda: wakeups.append(time.monotonic()),
     ):
@@ -84,17 +84,17 @@ def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(scene, part
     assert time.monotonic() - began < len(wakeups) * idle_max.total_seconds()
 
 
-def test_closing_ends_the_run_with_its_calls_and_begins_no_other(scene, partner, acme):
+def test_closing_ends_the_run_with_its_calls_and_begins_no_other(delivery, partner, acme):
     partner.behave(Rule(Respond(seconds=0.5)))
-    scene.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
-    loop = scene.delivery_loop()
+    delivery.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
+    loop = delivery.delivery_loop()
 
     with timed_runs(loop, lasting=RUN_MAX):
         eventually(lambda: len(received(partner)) == 1)
     loop.close()
 
     assert loop.run(lasting=RUN_MAX) is None
-    assert scene.rows("SELECT action, ended FROM notice ORDER BY number") == [
+    assert delivery.rows("SELECT action, ended FROM notice ORDER BY number") == [
         ("ticket_win", "delivered"),
         ("ticket_rollback", None),
     ]

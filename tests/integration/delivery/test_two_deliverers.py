@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from producers.simulation.partner import CloseWithoutAnswer, Respond
-from tests.support.two_deliverers import TwoDeliverers, duet_on
+from tests.support.two_deliverers import TwoDeliverers, two_deliverers_on
 
 LEASE = timedelta(seconds=25)
 GRACE = timedelta(seconds=10)
@@ -23,8 +23,8 @@ ONE_DELIVERED = {"claimed": 1, "delivered": 1}
 
 
 @pytest.fixture
-def two_deliverers(scene, partner) -> Iterator[TwoDeliverers]:
-    with duet_on(scene, partner) as made:
+def two_deliverers(delivery, partner) -> Iterator[TwoDeliverers]:
+    with two_deliverers_on(delivery, partner) as made:
         yield made
 
 
@@ -42,7 +42,7 @@ def test_rule_14_a_409_to_the_repeat_changes_nothing_after_a_late_200_but_its_le
     second.result()
 
     assert two_deliverers.ends() == ["delivered", None]
-    verdicts = two_deliverers.scene.rows("SELECT verdict FROM delivery_attempt ORDER BY claim")
+    verdicts = two_deliverers.delivery.rows("SELECT verdict FROM delivery_attempt ORDER BY claim")
     assert [row.verdict for row in verdicts] == ["delivered", "dead"]
     clock.advance(LEASE - MOMENT)  # the other one may still have been sending
     assert two_deliverers.run(0) == {}
@@ -106,5 +106,5 @@ def test_rule_16_the_clock_runs_from_a_late_200_if_the_repeat_s_is_recorded_late
     clock.advance(timedelta(seconds=5))
     second.result()
 
-    (ticket,) = two_deliverers.scene.rows("SELECT close_due_at FROM ticket")
+    (ticket,) = two_deliverers.delivery.rows("SELECT close_due_at FROM ticket")
     assert ticket.close_due_at == recorded_at + CLOSE_DELAY

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from models.database.engine import open_engine
 from tests.support import databases
-from tests.support.gateway_app import GatewayApp, house_of
+from tests.support.gateway_app import GatewayApp, gateway_app_on
 from tests.support.plain_settings import plain_settings
 from worker.local.servers import Servers
 
@@ -34,7 +34,7 @@ def shared_engine(shared_database: str) -> Iterator[Engine]:
 def built(servers: Servers, shared_database: str, shared_engine: Engine) -> Iterator[GatewayApp]:
     """A gateway on it."""
     settings = plain_settings(database_url=shared_database, redis_url=servers.redis_url)
-    with house_of(settings, shared_engine) as made:
+    with gateway_app_on(settings, shared_engine) as made:
         yield made
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.closed_port import closed_port
-from tests.support.gateway_app import GatewayApp, event, house_of
+from tests.support.gateway_app import GatewayApp, event, gateway_app_on
 from tests.support.plain_settings import plain_settings
 from tests.support.wait import eventually
 
@@ -44,7 +44,7 @@ def come_again(answer: httpx.Response) -> str:
 
 def test_without_postgresql_nobody_is_let_in(engine, redis_url, away):
     settings = plain_settings(database_url=f"postgresql{away}", redis_url=redis_url)
-    with house_of(settings, engine) as gateway_app:
+    with gateway_app_on(settings, engine) as gateway_app:
         for answer in (
             gateway_app.publish("any", event("acme", "T")),
             gateway_app.publish_lines("any", b"{}"),
@@ -57,7 +57,7 @@ def test_without_postgresql_nobody_is_let_in(engine, redis_url, away):
 
 def test_without_redis_events_are_told_to_come_again_and_tickets_are_served(engine, database, away):
     settings = plain_settings(database_url=database, redis_url=f"redis{away}")
-    with house_of(settings, engine) as gateway_app:
+    with gateway_app_on(settings, engine) as gateway_app:
         acme = gateway_app.operator()
         key = gateway_app.key(acme)
         ticket = gateway_app.reserved(acme)
@@ -103,7 +103,7 @@ def test_lines_that_find_redis_full_in_the_middle_are_told_how_far_they_came(gat
 def test_a_2xx_means_on_disk_where_that_is_asked_for(engine, database, redis_url):
     """SLIPWAY_WAITAOF: 503 while Redis does not confirm, and that what came is on the stream."""
     settings = plain_settings(database_url=database, redis_url=redis_url, waitaof=1000)
-    with house_of(settings, engine) as gateway_app:
+    with gateway_app_on(settings, engine) as gateway_app:
         acme = gateway_app.operator()
         key = gateway_app.key(acme)
         with configured(gateway_app, appendonly="yes", appendfsync="always"):

@@ -12,7 +12,7 @@ import pytest
 
 from producers.gateway.limits import Limits
 from tests.support.concurrent_connections import beside, waiting_sessions
-from tests.support.gateway_app import GatewayApp, event, house_of
+from tests.support.gateway_app import GatewayApp, event, gateway_app_on
 from tests.support.plain_settings import plain_settings
 from tests.support.wait import eventually
 
@@ -28,7 +28,7 @@ def opened(redis_url, database, engine) -> Iterator[Opened]:
         def build(**limits: object) -> GatewayApp:
             settings = plain_settings(database_url=database, redis_url=redis_url)
             bounds = Limits(flush=SOON, **limits)  # type: ignore[arg-type]  # each test's own
-            return closing.enter_context(house_of(settings, engine, limits=bounds))
+            return closing.enter_context(gateway_app_on(settings, engine, limits=bounds))
 
         yield build
 

@@ -11,7 +11,7 @@ from redis import Redis
 
 from models.events.stream_contract import STREAM
 from tests.support.closed_port import closed_port
-from tests.support.gateway_app import GatewayApp, event, house_of
+from tests.support.gateway_app import GatewayApp, event, gateway_app_on
 from tests.support.lottery import bet
 from tests.support.plain_settings import plain_settings
 from tests.support.scripted_redis import scripted_redis
@@ -139,7 +139,7 @@ def test_being_asked_leaves_the_stream_as_it_is(gateway_app):
 def test_what_else_a_server_may_say_makes_it_not_ready_either(engine, database, reply, words):
     with scripted_redis({"XADD": reply + b"\r\n"}) as url:
         settings = plain_settings(database_url=database, redis_url=url)
-        with house_of(settings, engine) as gateway_app:
+        with gateway_app_on(settings, engine) as gateway_app:
             acme = gateway_app.operator()
             refused = gateway_app.publish(gateway_app.key(acme), event(acme, "T"))
             probe = gateway_app.client.get("/readyz")

@@ -19,10 +19,10 @@ from producers.simulation.partner import SimulatedPartner
 from tests.faults.damaged_rows import NO_CALLS, Damaged, damage, damage_circuit
 from tests.faults.poison import OPERATOR, Entry, entries
 from tests.faults.poisoned_lists import list_messages
-from tests.faults.poisoned_queue import door_messages
+from tests.faults.poisoned_queue import queue_messages
 from tests.support import databases
 from tests.support.celery_process import environment
-from tests.support.delivery_setup import KEY, SECRET, scene_on
+from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.server_folders import passable_folder
@@ -33,7 +33,7 @@ from worker.process.queues import DEAD_LETTERS
 WORKERS = ("intake", "deliver", "sweep", "beat")
 PROMPT = "prompt"  # an operator whose tickets close at once
 QUEUES = ("deliver", "sweep", "intake")
-TICKETS = 40  # whose whole lives are told among all that
+TICKETS = 40  # whose whole lives are taken among all that
 LIFE = ("ticket_open", "ticket_win", "ticket_rollback", "ticket_lost")
 QUIET_ROUNDS = 3  # of the sweep, one a second
 LEFT = text("""
@@ -43,7 +43,7 @@ ROUND = text("SELECT extract(epoch FROM ended_at) FROM sweep_round")
 
 
 @dataclass
-class Aftermath:
+class MalformedRun:
     """What was sent and written, and what has come of it."""
 
     engine: Engine
@@ -53,7 +53,7 @@ class Aftermath:
     folder: Path
     damaged: Damaged
     on_stream: dict[str, Entry] = field(default_factory=dict)  # by the entry's id
-    at_door: list[Entry] = field(default_factory=list)
+    at_queue: list[Entry] = field(default_factory=list)
     in_lists: list[bytes] = field(default_factory=list)
     noise: dict[str, list[str]] = field(default_factory=dict)  # written when all was over
     codes: dict[str, int] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Aftermath:
         """What each process has written."""
         return {name: _log(self.folder, name).splitlines() for name in WORKERS}
 
-    def told(self) -> dict[str | None, list[str | None]]:
+    def taken(self) -> dict[str | None, list[str | None]]:
         """What the partner acted upon, by ticket, in its order."""
         taken: defaultdict[str | None, list[str | None]] = defaultdict(list)
         for entry in self.partner.ledger.entries():
@@ -78,12 +78,12 @@ class Aftermath:
     @property
     def malformed(self) -> int:
         """How many things were."""
-        every = (self.on_stream, self.at_door, self.in_lists, [*self.damaged], NO_CALLS)
+        every = (self.on_stream, self.at_queue, self.in_lists, [*self.damaged], NO_CALLS)
         return sum(map(len, every))
 
 
 @contextmanager
-def aftermath_on(servers: Servers, template: str) -> Iterator[Aftermath]:
+def malformed_run_on(servers: Servers, template: str) -> Iterator[MalformedRun]:
     """Everything malformed was sent, good events among it, and the processes have ended."""
     url = databases.create(servers.database_url, "poisoned", template=template)
     with ExitStack() as ending:
@@ -95,7 +95,7 @@ def aftermath_on(servers: Servers, template: str) -> Iterator[Aftermath]:
         ending.callback(engine.dispose)
         partner = ending.enter_context(SimulatedPartner(secret=SECRET))
         _add_operators(engine, partner)
-        run = Aftermath(engine, url, redis, partner, folder, damage(engine))
+        run = MalformedRun(engine, url, redis, partner, folder, damage(engine))
         env = environment(
             folder,
             database_url=url,
@@ -112,16 +112,16 @@ def aftermath_on(servers: Servers, template: str) -> Iterator[Aftermath]:
 
 def _add_operators(engine: Engine, partner: SimulatedPartner) -> None:
     """One for the lives, one whose tickets close at once, and some with a damaged circuit."""
-    with scene_on(engine, ManualClock()) as scene:
-        scene.operator(OPERATOR, partner.url)
-        scene.operator(PROMPT, partner.url, close_delay=timedelta())
+    with delivery_setup_on(engine, ManualClock()) as delivery:
+        delivery.operator(OPERATOR, partner.url)
+        delivery.operator(PROMPT, partner.url, close_delay=timedelta())
         for number, document in enumerate(NO_CALLS):
-            scene.operator(f"circuit-{number}", partner.url)
+            delivery.operator(f"circuit-{number}", partner.url)
             damage_circuit(engine, f"circuit-{number}", document)
     damage_circuit(engine, OPERATOR, NO_CALLS[0])
 
 
-def _live_through(run: Aftermath, running: list[Running]) -> None:
+def _live_through(run: MalformedRun, running: list[Running]) -> None:
     """Send it all, wait until it is dealt with, look for noise, stop."""
     poison = entries(16)
     for stage, action in enumerate(LIFE):
@@ -133,8 +133,8 @@ def _live_through(run: Aftermath, running: list[Running]) -> None:
             for bad in islice(poison, 4):
                 run.on_stream[_add(run.redis, bad.fields)] = bad
             _say(run.redis, action, f"good-{ticket}")
-    run.at_door += door_messages(5)
-    for bad in run.at_door:
+    run.at_queue += queue_messages(5)
+    for bad in run.at_queue:
         run.redis.lpush("tickets", bad.fields[b"event"])
     for ticket in range(TICKETS):
         _say(run.redis, "ticket_win", f"prompt-{ticket}", operator=PROMPT)
@@ -164,7 +164,7 @@ def _add(redis: redis_client.Redis, fields: dict[bytes, bytes]) -> str:
     return str(id_.decode())
 
 
-def _is_over(run: Aftermath, running: list[Running]) -> bool:
+def _is_over(run: MalformedRun, running: list[Running]) -> bool:
     """Nothing waits anywhere any more, and nobody has ended."""
     for process in running:
         process.must_live()
@@ -176,7 +176,7 @@ def _is_over(run: Aftermath, running: list[Running]) -> bool:
     return True
 
 
-def _let_rounds_pass(run: Aftermath) -> None:
+def _let_rounds_pass(run: MalformedRun) -> None:
     """Let the sweep go round a few times, run a second."""
     for _ in range(QUIET_ROUNDS):
         last = run.rows(ROUND)
