@@ -23,7 +23,7 @@ TICKETS = [f"ticket-{number}" for number in range(12)]
 def test_its_leases_run_out_and_its_notices_go_out_in_order_and_once(
     tmp_path, engine, database, redis_url, redis
 ):
-    """protocol.md rule 14; design.md 5.4: at least once on the wire, once by our key."""
+    """Rule 14, decision 0008: at least once over the network, once by our key."""
     env = environment(
         tmp_path,
         database_url=database,
@@ -51,7 +51,7 @@ def test_its_leases_run_out_and_its_notices_go_out_in_order_and_once(
 
             def busy() -> bool:
                 must_live(process, log)
-                beat.hint()
+                beat.wake()
                 return on_the_line(partner)
 
             eventually(busy)
@@ -60,7 +60,7 @@ def test_its_leases_run_out_and_its_notices_go_out_in_order_and_once(
 
             def done() -> bool:
                 must_live(heir, log)
-                beat.hint()
+                beat.wake()
                 return not is_left(delivery)
 
             eventually(done)
@@ -70,12 +70,12 @@ def test_its_leases_run_out_and_its_notices_go_out_in_order_and_once(
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Hints, as the beat does: leases run out without a word from anybody."""
+    """Send wakeups, as beat does: nothing else says that a lease has run out."""
 
     app: Celery
     redis: Redis
 
-    def hint(self) -> None:
+    def wake(self) -> None:
         if not self.redis.llen("deliver"):
             self.app.send_task("deliver", queue="deliver")
 

@@ -1,4 +1,4 @@
-"""Delivery as a real process: a hint makes it deliver, and stopping loses no answer."""
+"""Delivery as a real process: a wakeup makes it deliver, and stopping loses no answer."""
 
 import pytest
 from celery import Celery
@@ -16,10 +16,10 @@ WORKER = ("worker", "-n", "deliver@test", "-Q", "deliver", "-P", "threads", "-c"
 
 
 @pytest.mark.slow
-def test_it_delivers_when_hinted_and_records_the_last_answer_before_it_ends(
+def test_it_delivers_when_woken_and_records_the_last_answer_before_it_ends(
     tmp_path, engine, database, redis_url
 ):
-    """design.md 1: a task message is only a hint. protocol.md H43: no 200 is lost at a stop."""
+    """A task message is only a wakeup, and no 200 is lost at a stop (H43)."""
     env = environment(
         tmp_path,
         database_url=database,
@@ -66,7 +66,7 @@ def test_it_delivers_when_hinted_and_records_the_last_answer_before_it_ends(
 def test_it_goes_on_delivering_without_redis_and_ends_when_told(
     tmp_path, engine, database, redis_url, servers: Servers
 ):
-    """No hint reaches it: what falls due is looked for without one."""
+    """No wakeup reaches it: what falls due is looked for without one."""
     env = environment(
         tmp_path,
         database_url=database,
@@ -95,7 +95,7 @@ def test_it_goes_on_delivering_without_redis_and_ends_when_told(
         try:
             for ticket in ("first", "second", "third"):  # each after the run before it has ended
                 delivery.publish("acme", ("ticket_win", ticket))
-                eventually(lambda: received() == _owed(delivery) == _delivered(delivery))
+                eventually(lambda: received() == _undelivered(delivery) == _delivered(delivery))
             code = end(worker)
         finally:
             servers.valkey.start()
@@ -105,7 +105,7 @@ def test_it_goes_on_delivering_without_redis_and_ends_when_told(
     assert "delivery_run_failed" not in log.read_text()
 
 
-def _owed(delivery: DeliverySetup) -> int:
+def _undelivered(delivery: DeliverySetup) -> int:
     return len(delivery.rows("SELECT 1 FROM notice"))
 
 

@@ -49,7 +49,7 @@ def told(partner: SimulatedPartner, ticket_id: str) -> list[str]:
 def test_the_documented_line_leads_to_the_partner_s_own_sample_requests(
     slipway: RunningSlipway, partner: SimulatedPartner
 ):
-    """contracts: BetStack 1.3, 1.4. Without event_id and occurred_at it is their sample itself."""
+    """Contracts 1.3, 1.4. Without event_id and occurred_at it is their sample itself."""
     win = (
         '{"action":"ticket_win","data":{"operator":"operator-code",' + f'"ticket_id":"{TICKET}"}}}}'
     )

@@ -108,7 +108,7 @@ class RestorableStack:
         return len(again)
 
     def until_told(self) -> None:
-        """Wait until all that was published is applied, and all that is owed was taken."""
+        """Wait until all that was published is applied, and all notices were taken."""
 
         def told() -> bool:
             for process in self.running:

@@ -148,7 +148,7 @@ def told(partner: SimulatedPartner) -> set[str | None]:
 
 
 def break_connections(run: SecretsRun) -> None:
-    """Both servers hang up on everybody: what that writes may hold addresses."""
+    """Both servers close all connections: what that logs may hold addresses."""
     run.delivery.engine.dispose()
     run.delivery.rows(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -197,7 +197,7 @@ def shown(slipway: CommandLine, env: dict[str, str]) -> Iterator[tuple[str, str]
 
 @pytest.mark.slow
 def test_no_secret_is_found_in_clear_text(run, tmp_path, monkeypatch, capsys):
-    """design.md 4 and 5: encrypted at rest, and never in logs, errors, repr, Flower or metrics."""
+    """Encrypted at rest, and never in logs, errors, repr, Flower or metrics."""
     with (
         SimulatedPartner(secret=PLATFORM) as platform,
         SimulatedPartner(wallet=Wallet(WALLET, demands_signature=True)) as wallet,
@@ -239,7 +239,7 @@ REFUSE_ROWS = (
 
 
 def publish_persons(run: SecretsRun) -> None:
-    """Events that are applied, that the database refuses, and that have no form; by all doors."""
+    """Publish events that are applied, that are refused, and that have no form; all channels."""
     for event_id, action, ticket in (
         ("opened", "ticket_open", "fine"),
         ("won", "ticket_win", "fine"),
@@ -292,7 +292,7 @@ def test_nothing_of_a_person_is_in_a_log_or_on_a_page(run, tmp_path, monkeypatch
         slipway.export(**settings_of(run))
         ticket = {"operator": "acme", "ticket_id": "poison", "state": "open", "data": FACTS}
         run.delivery.change("ALTER TABLE ticket ADD CHECK (ticket_id <> 'poison')")
-        with pytest.raises(DBAPIError) as bug:  # nothing that a person can mend: with a traceback
+        with pytest.raises(DBAPIError) as bug:  # nothing that a person can fix: with a traceback
             slipway("import", "-", "--why", "x", stdin=json.dumps(ticket).encode())
         texts += [("slipway import", "".join(traceback.format_exception(bug.value)))]
     texts += [(log.name, log.read_text(errors="replace")) for log in tmp_path.glob("*.log")]

@@ -1,6 +1,6 @@
 """Two delivery processes of the Procfile and one partner: what the rules promise between them.
 
-Each test names its rule of protocol.md. The leases are real ones that run out in real time, after
+Each test names its rule. The leases are real ones that run out in real time, after
 6 s; the silence after a call without an answer is set to 3 s. Both start once for all tests, and
 `parted` plays the longest story once: what each rule makes of it, a test of its own says.
 """
@@ -125,7 +125,7 @@ def test_rule_14_a_late_failure_changes_nothing(parted):
 def test_rule_14_the_repeat_after_a_lost_lease_is_the_other_s_and_has_the_same_bytes(
     parted, ticket
 ):
-    """design.md 5.5: a partner that deduplicates acts upon it once."""
+    """A partner that deduplicates by the idempotency key acts upon it once."""
     first, repeat, *_ = parted.calls[ticket]
 
     assert (ticket, "ticket_win", 1) in parted.pair.first.sent()

@@ -19,14 +19,14 @@ REFUSING: Final[LiteralString] = """
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """*provoke* breaks something and gives what mends it; *alerts* are the pages that must come."""
+    """*provoke* breaks something and returns what fixes it; *alerts* must fire."""
 
     alerts: tuple[str, ...]
     provoke: Callable[[AlertEnvironment], Fix]
 
 
 def _frozen(environment: AlertEnvironment, process: str, diagnosis: str) -> Fix:
-    """A process that hangs; the doctor says what lacks, and it is started anew."""
+    """Freeze a process; the fix is to restart it when the doctor has named the problem."""
     environment.freeze(environment.process(process))
 
     def fix() -> None:
@@ -68,7 +68,7 @@ def partner_fails(environment: AlertEnvironment) -> Fix:
 
 
 def partner_refuses(environment: AlertEnvironment) -> Fix:
-    """Runbook: the partner mended something: `notices dead retry --operator CODE`."""
+    """Runbook: the partner fixed something: `notices dead retry --operator CODE`."""
     environment.partner.behave(Rule(Respond(400), ticket_id="refused"))
     environment.publish("ticket_win", "refused")
 
@@ -194,7 +194,7 @@ def row_is_locked(environment: AlertEnvironment) -> Fix:
 
 
 def program_fails(environment: AlertEnvironment) -> Fix:
-    """Runbook: the event is kept raw; after the program is mended: `events rejected retry`."""
+    """Runbook: it is stored as rejected input; the program is fixed: `events rejected retry`."""
     _refuse(environment, "ticket", "WHEN (NEW.ticket_id = 'breaks')")
     environment.publish("ticket_win", "breaks")
 

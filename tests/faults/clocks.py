@@ -14,7 +14,7 @@ WRONG: Final = {
     "intake1": timedelta(hours=1),
     "deliver1": timedelta(hours=-1),
     "sweep1": timedelta(hours=1),
-    "beat0": timedelta(hours=-1),  # both behind all sweeps: those must not find their hints stale
+    "beat0": timedelta(hours=-1),  # both behind all sweeps: those must not find their wakeups stale
     "beat1": timedelta(hours=-1),
 }
 

@@ -59,7 +59,7 @@ class Damaged:
 
     parked: tuple[str, ...]  # the one event that waits on each
     facts: tuple[str, ...]  # what is known of the ticket; attempts and interventions too
-    bodies: tuple[str, ...]  # the notice that is owed
+    bodies: tuple[str, ...]  # of the undelivered notice
 
     def __iter__(self) -> Iterator[str]:
         """All of them."""

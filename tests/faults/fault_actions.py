@@ -1,4 +1,4 @@
-"""What each fault does and undoes: a context manager that breaks on entry and mends on exit."""
+"""What each fault does and undoes: a context manager that breaks on entry and repairs on exit."""
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ Action = Callable[[FaultTargets, Planned], AbstractContextManager[None]]
 
 
 def inject(targets: FaultTargets, planned: Planned) -> AbstractContextManager[None]:
-    """Break what *planned* says; it is mended when the block ends."""
+    """Break what *planned* says; it is repaired when the block ends."""
     return ACTIONS[planned.fault](targets, planned)
 
 

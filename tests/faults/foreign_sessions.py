@@ -41,7 +41,7 @@ def with_triggers(servers: Servers, function: str, body: LiteralString) -> Itera
 
 
 def _insist(session: psycopg.Connection, change: sql.Composed) -> None:
-    """Change the schema although the tables are in use; whoever is in a deadlock tries again."""
+    """Change the schema although the tables are in use; after a deadlock, try again."""
 
     def done() -> bool:
         try:
@@ -65,7 +65,7 @@ def again_and_again(
             while not over.wait(every):
                 act(session)
 
-    thread = threading.Thread(target=run, name="strangers")
+    thread = threading.Thread(target=run, name="foreign-sessions")
     thread.start()
     try:
         yield
@@ -74,8 +74,8 @@ def again_and_again(
         thread.join(ENDING_SECONDS_MAX)
 
 
-def cheap_login(servers: Servers, mending: ExitStack) -> str:
-    """Make a role whose login is cheap; its address. It is gone when *mending* is done."""
+def cheap_login(servers: Servers, endings: ExitStack) -> str:
+    """Make a role whose login is cheap; its address. It is gone when *endings* is done."""
     plain = make_url(servers.database_url).set(drivername="postgresql")
     with owner(servers.database_url) as session:
         session.execute("SET scram_iterations = 1")
@@ -90,7 +90,7 @@ def cheap_login(servers: Servers, mending: ExitStack) -> str:
             return False
         return True
 
-    mending.callback(lambda: eventually(forgotten))
+    endings.callback(lambda: eventually(forgotten))
     return plain.set(username="filler", password="filler").render_as_string(hide_password=False)
 
 

@@ -33,7 +33,7 @@ from worker.process.queues import DEAD_LETTERS
 WORKERS = ("intake", "deliver", "sweep", "beat")
 PROMPT = "prompt"  # an operator whose tickets close at once
 QUEUES = ("deliver", "sweep", "intake")
-TICKETS = 40  # whose whole lives are taken among all that
+TICKETS = 40  # whose whole lives are published among all that
 LIFE = ("ticket_open", "ticket_win", "ticket_rollback", "ticket_lost")
 QUIET_ROUNDS = 3  # of the sweep, one a second
 LEFT = text("""

@@ -14,7 +14,7 @@ from worker.local.servers.ports import LOOPBACK
 CALL_SECONDS_MAX: Final = 10.0  # for the loop's thread to do what it is asked
 LATENCY_SECONDS: Final = 2.0  # there and back
 RESET_EVERY_SECONDS: Final = 0.25
-ACCEPTED_SECONDS: Final = 0.05  # who called before a undo is let in within it
+ACCEPTED_SECONDS: Final = 0.05  # in which a client that connected before is accepted
 
 Line = tuple[str, Place]  # from whom, and to where
 EVERYBODY: Final = "everybody"
@@ -39,7 +39,7 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hang up everywhere."""
+        """Close all connections."""
         for relay in self._relays.values():
             self._do(relay.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -113,7 +113,7 @@ class Network:
 
     @contextmanager
     def resets(self, lines: Sequence[Line]) -> Iterator[None]:
-        """Reset all connections, and four times a second those that are made anew."""
+        """Reset all connections, and four times a second those that were opened since."""
         relays = self._of(lines)
 
         async def reset() -> None:

@@ -86,8 +86,8 @@ class OverloadStack:
     def is_done(self) -> bool:
         """Nothing is left on the stream, and the partner was told everything."""
         with self.engine.begin() as connection:
-            owed = connection.execute(LEFT).first()
-        return owed is None and not self.redis.xlen(STREAM)
+            undelivered = connection.execute(LEFT).first()
+        return undelivered is None and not self.redis.xlen(STREAM)
 
     def published(self, many: int) -> float:
         """Publish so many; the seconds until all of it is applied and told."""

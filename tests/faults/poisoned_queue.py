@@ -16,7 +16,7 @@ from tests.support.envelopes import envelope, task
 def queue_messages(each: int) -> Iterator[Entry]:
     """So many messages of every kind; the text is the field `event`."""
     rng = Random(SEED + 1)  # noqa: S311 - rubbish, nothing secret
-    for kind, (reason, make) in DOOR.items():
+    for kind, (reason, make) in QUEUE.items():
         for _ in range(each):
             yield Entry(kind, {b"event": make(rng)}, reason)
 
@@ -30,7 +30,7 @@ def late(rng: Random) -> str:
     return (utc_now() + timedelta(days=4 * 365, seconds=rng.getrandbits(20))).isoformat()
 
 
-DOOR: Final[dict[str, tuple[Reason, Callable[[Random], bytes]]]] = {
+QUEUE: Final[dict[str, tuple[Reason, Callable[[Random], bytes]]]] = {
     "not JSON": (Reason.NOT_JSON, lambda rng: b"win %d" % rng.getrandbits(20)),
     "nothing": (Reason.NOT_JSON, lambda _: b""),
     "not UTF-8": (Reason.NOT_UTF8, lambda rng: b"\xff\xfe%d" % rng.getrandbits(20)),

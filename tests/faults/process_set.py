@@ -39,7 +39,7 @@ class Member:
 
 @dataclass(slots=True)
 class ProcessSet:
-    """Processes by role. Whoever ends is started again by `restart_ended`."""
+    """Processes by role. Those that end are started again by `restart_ended`."""
 
     environment: Mapping[str, str]
     log: Path

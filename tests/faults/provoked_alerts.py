@@ -1,8 +1,8 @@
-"""Provokes the alerts that page somebody, follows the runbook, and looks whether that mends it.
+"""Provokes the alerts that page a person, follows the runbook, and checks that it helps.
 
 `python -m tests.faults.provoked_alerts` takes some minutes and prints a line for each alert. The
 alerts are those of deploy/prometheus/alerts.yml in a hurry, with seconds where they say minutes.
-What mends is what deploy/RUNBOOK.md says under their name. Exit code 1 if one does not come, or
+The fix is what deploy/RUNBOOK.md says under their name. Exit code 1 if one does not come, or
 does not end.
 """
 

@@ -28,13 +28,13 @@ class Link:
 
     near: socket.socket
     far: socket.socket
-    silent: bool = False  # nothing will ever pass again, and nobody is told
+    silent: bool = False  # nothing will ever pass again, and neither end is told
     answered: bool = False  # the last word was the server's
     reset_at_end: bool = True
     task: "asyncio.Task[None] | None" = None
 
     def close(self, *, reset: bool) -> None:
-        """Hang up on both sides."""
+        """Close both sides."""
         for end in (self.near, self.far):
             if reset:
                 with suppress(OSError):  # it may be closed
@@ -49,7 +49,7 @@ class Relay:
     server: tuple[str, int]
     host: str = LOOPBACK  # where it is found itself
     latency_seconds: float = 0.0  # each way
-    silencing: bool = False  # whoever comes now is heard by nobody
+    silencing: bool = False  # of a connection that opens now, no byte arrives
     listener: socket.socket = field(init=False)
     _flowing: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _links: set[Link] = field(init=False, default_factory=set)
@@ -152,7 +152,7 @@ class Relay:
                 both.create_task(self._carry(link, link.near, link.far))
                 both.create_task(self._carry(link, link.far, link.near))
             reset = False
-        except* OSError:  # the server is away, or one of them hung up rudely
+        except* OSError:  # the server is away, or one of them reset its connection
             pass
         finally:
             link.close(reset=reset and link.reset_at_end)
@@ -180,10 +180,10 @@ class Relay:
             await asyncio.sleep(self.latency_seconds)
         await self._flowing.wait()
         if link.silent:
-            await _for_ever()
+            await _never()
 
 
-async def _for_ever() -> NoReturn:
+async def _never() -> NoReturn:
     """Until the task is cancelled."""
     while True:
         await asyncio.Event().wait()

@@ -54,7 +54,7 @@ class Records:
     early: int
     latest_close: timedelta
     verdict: Verdict
-    reckoning: Reconciliation
+    reconciliation: Reconciliation
     cancelled: Cancelled
 
     @property
@@ -66,7 +66,7 @@ class Records:
             or self.unfinished
             or self.early
             or not self.verdict.legal
-            or not self.reckoning.balanced
+            or not self.reconciliation.balanced
             or self.cancelled.without_cause
         )
 
@@ -132,7 +132,7 @@ def compare_records(
         early=counts["early"],
         latest_close=counts["latest"],
         verdict=check_all_sequences(received, close_delay=close_delay),
-        reckoning=reconcile(published.events, received),
+        reconciliation=reconcile(published.events, received),
         cancelled=in_vain,
     )
 

@@ -17,7 +17,7 @@ BEHIND: Final = timedelta(seconds=2)
 # circuit closed its partner is sent less on purpose: then it is enough that it is sent anything.
 NOTICES: Final = text("""
     SELECT EXISTS (SELECT FROM notice WHERE head AND ended IS NULL
-                      AND due_at < clock_timestamp() + interval '5 min') AS owed,
+                      AND due_at < clock_timestamp() + interval '5 min') AS undelivered,
            EXISTS (SELECT FROM notice n JOIN operator o ON o.id = n.operator
                      LEFT JOIN circuit c ON c.operator = o.id
                     WHERE n.head AND n.ended IS NULL AND n.due_at <= :since
@@ -47,13 +47,13 @@ class Pulse:
             self._taken_at = utc_now()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._engine.dispose()
 
     def goes_on(self, *, since: datetime) -> bool:
         """No entry waits for long, what was due at *since* was sent, and the partner took one.
 
-        Where nothing is owed, the partner need not have taken anything.
+        Where no notice is undelivered, the partner need not have taken anything.
         """
         try:
             oldest = self._redis.xrange("ticket-events", count=1)
@@ -65,4 +65,4 @@ class Pulse:
             return False
         if notices.left_over:
             return False
-        return not notices.owed or (self._taken_at is not None and self._taken_at > since)
+        return not notices.undelivered or (self._taken_at is not None and self._taken_at > since)

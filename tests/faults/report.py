@@ -20,7 +20,7 @@ def in_words(report: Report) -> str:
         lines.append(f"| {fault} | {times} | {'-' if slowest is None else f'{slowest:.1f} s'} |")
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(records.outcomes.items()))
     raw = ", ".join(f"{count} {name}" for name, count in sorted(records.raw.items())) or "none"
-    verdict, reconciliation = records.verdict, records.reckoning
+    verdict, reconciliation = records.verdict, records.reconciliation
     restarts = ", ".join(f"{count} {role}" for role, count in sorted(report.restarts.items()))
     rows = {
         "events published": records.published,

@@ -33,8 +33,8 @@ BESIDE_SECONDS: Final = 2.0  # of load before the disk is full, and after
 RECOVERED_MAX: Final = timedelta(seconds=60)
 MOUNT: Final = "/bin/mount"
 UMOUNT: Final = "/bin/umount"
-CHUNK: Final = bytes(1024 * 1024)
-LEAST_CHUNK: Final = 512
+BLOCK: Final = bytes(1024 * 1024)
+LEAST_BLOCK: Final = 512
 TOP_UP_SECONDS: Final = 0.1
 
 
@@ -195,10 +195,10 @@ def _full(place: Path) -> Iterator[None]:
 
 
 def _fill(file: int) -> None:
-    size = len(CHUNK)
-    while size >= LEAST_CHUNK:
+    size = len(BLOCK)
+    while size >= LEAST_BLOCK:
         try:
-            os.write(file, CHUNK[:size])
+            os.write(file, BLOCK[:size])
         except OSError:  # no room for so much
             size //= 2
 

@@ -1,4 +1,4 @@
-"""Servers that answer, and say no: each act breaks one of them on entry and mends it on exit.
+"""Servers that answer, and say no: each act breaks one of them on entry and repairs it on exit.
 
 Only real refusals of the real servers; processes and load are the caller's. While a block lasts
 others may speak to the servers, and may be refused as well. Killing a server, and cutting its
@@ -19,7 +19,7 @@ from tests.support.databases import owner
 from worker.local.servers import Servers
 
 # Statement triggers, so that they cost a row nothing; a quarter of the statements fail, since a
-# chunk of several that never got through would prove an outage, not a conflict.
+# batch of several that never got through would prove an outage, not a conflict.
 CONFLICT: Final = """
 CREATE OR REPLACE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -92,7 +92,7 @@ def valkey_lacks_replicas(servers: Servers) -> Iterator[None]:
 
 @contextmanager
 def valkey_keys_of_another_type(servers: Servers) -> Iterator[None]:
-    """What should be the lists of hints, and kombu's tables of them, is text (WRONGTYPE)."""
+    """What should be the lists of wakeups, and kombu's tables of them, is text (WRONGTYPE)."""
     keys = ("deliver", "sweep", "intake", "unacked", "unacked_index")
     with _admin(servers) as valkey:
         valkey.mset(dict.fromkeys(keys, "no list"))
@@ -106,7 +106,7 @@ def valkey_keys_of_another_type(servers: Servers) -> Iterator[None]:
 def valkey_fails_over(servers: Servers) -> Iterator[None]:
     """Two failovers to a replica that has all the data; each takes over the primary's address.
 
-    On entry in good order, as for maintenance: whoever is connected stays connected to the old
+    On entry in good order, as for maintenance: who is connected stays connected to the old
     primary, which is a read-only replica now. On exit without warning: the new primary is killed,
     and the old one takes its place again. So the server that `servers` knows is back at the end.
     """
@@ -211,7 +211,7 @@ def postgres_read_only(servers: Servers) -> Iterator[None]:
 
 @contextmanager
 def postgres_full(servers: Servers) -> Iterator[None]:
-    """Strangers hold all connections, the reserved ones too; new ones are refused (53300)."""
+    """Foreign sessions hold all connections, reserved ones too; new ones are refused (53300)."""
     with ExitStack() as fillers:
         address = cheap_login(servers, fillers)
         session = fillers.enter_context(owner(servers.database_url))

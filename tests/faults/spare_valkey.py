@@ -1,8 +1,8 @@
 """A second Valkey beside the first, and how one takes the other's place and address.
 
 Valkey can change the port it listens on while it runs, and keeps the connections it has. So an
-address passes from one server to the other as it does behind a proxy or a DNS name: who connects
-anew reaches the new primary, who is connected stays with the old one.
+address passes from one server to the other as it does behind a proxy or a DNS name: a new
+connection reaches the new primary, an open one stays with the old one.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Member:
 
     @contextmanager
     def speak(self) -> Iterator[Redis]:
-        """A client of this server, whoever it is for others."""
+        """A client of this server, past the proxy that others use."""
         with Redis(
             host=LOOPBACK,
             port=self.port,

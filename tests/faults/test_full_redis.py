@@ -1,4 +1,4 @@
-"""A Redis that is full of events: the hints that get them on their way still go through."""
+"""A Redis that is full of events: the wakeups that get them applied still go through."""
 
 import re
 
@@ -24,7 +24,7 @@ TROUBLE = re.compile(r"Connection to broker lost|Cannot connect|wakeup_not_sent|
 def test_notices_are_delivered_while_redis_takes_nothing(
     tmp_path, engine: Engine, database: str, redis: Redis, redis_url: str
 ):
-    """Also by processes that start when it is full already, and nobody connects anew."""
+    """Also by processes that start when it is full already, and no client connects again."""
     (now,) = ask(database, "SELECT clock_timestamp() - interval '1 minute'")
     env = environment(
         tmp_path,
@@ -41,7 +41,7 @@ def test_notices_are_delivered_while_redis_takes_nothing(
         delivery.operator(OPERATOR, partner.url)
         running = [Running(name, env=env, folder=tmp_path) for name in ("deliver", "beat")]
         try:
-            for wave in range(WAVES):  # between two of them a run has ended: it takes a hint
+            for wave in range(WAVES):  # between two of them a run has ended: it takes a wakeup
                 tickets = [f"t-{wave}-{number}" for number in range(TICKETS)]
                 delivery.publish(OPERATOR, *(("ticket_win", ticket) for ticket in tickets))
 

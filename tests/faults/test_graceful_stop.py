@@ -171,7 +171,7 @@ def is_refused(url: str) -> bool:
 
 
 def go_on_and_finish(stack: RunningStack) -> None:
-    """Start an intake and a deliverer anew, and let them do what is left."""
+    """Start an intake and a deliverer again, and let them do what is left."""
     stack.partner.behave_well()
     again = [
         Running(name, env=stack.env, folder=stack.folder, number=3)

@@ -68,7 +68,7 @@ def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(stack)
     records = compare_records(
         stack.servers, stack.published, stack.partner.ledger.entries(), close_delay=CLOSE_DELAY
     )
-    assert records.balanced, (*records.verdict.violations, *records.reckoning.discrepancies)
+    assert records.balanced, (*records.verdict.violations, *records.reconciliation.discrepancies)
     assert set(records.outcomes) <= {"applied", "confirmed", "superseded"}
     assert reports[-1] == f"{NEXT_REVISION} done"
     assert set(codes.values()) == {0}

@@ -151,8 +151,8 @@ def test_a_partner_that_accepts_and_reads_nothing_is_given_up_in_time(delivery, 
         assert ends(delivery) == {"t": "unanswered"}
 
 
-def test_after_its_tantrum_the_partner_gets_all_that_it_is_owed_once(delivery, clock):
-    """At least once on the wire, once at a partner that goes by the Idempotency-Key."""
+def test_once_it_behaves_again_the_partner_gets_every_undelivered_notice_once(delivery, clock):
+    """At least once over the network, once at a partner that goes by the Idempotency-Key."""
     with SimulatedPartner(secret=SECRET, deduplicate=True, now=clock.now) as partner:
         delivery.operator("acme", partner.url)
         misbehaving = {name: case for name, case in PAM.items() if case[1] != "dead"}

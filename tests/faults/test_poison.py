@@ -86,14 +86,14 @@ def test_what_came_to_the_queue_is_kept_with_its_reason(run):
     assert kept == Counter((bad.fields[b"event"], bad.reason) for bad in run.at_queue)
 
 
-def test_what_was_in_celery_s_lists_is_put_aside_with_its_reason(run):
+def test_what_was_in_celery_s_lists_is_dead_lettered_with_its_reason(run):
     letters = [json.loads(letter) for letter in run.redis.lrange(DEAD_LETTERS, 0, -1)]
 
     assert Counter(_begun(letter["message"]) for letter in letters) == Counter(
         _begun(message.decode("utf-8", "backslashreplace")) for message in run.in_lists
     )
     assert all(letter["reason"] and letter["queue"] in QUEUES for letter in letters)
-    assert not any(run.redis.llen(queue) > 1 for queue in QUEUES)  # a hint may wait
+    assert not any(run.redis.llen(queue) > 1 for queue in QUEUES)  # a wakeup may wait
     assert run.redis.hlen("unacked") == 0
 
 

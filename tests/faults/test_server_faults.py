@@ -49,7 +49,7 @@ class Fault:
 REFUSED_SECONDS = 8.0  # long enough for the first pauses, and some of the longest
 SOME_DESCRIPTORS = 8  # a process may have open beside those of a quiet moment
 WORKERS = ("intake", "deliver", "sweep")
-OPENED_MAX = 200  # by all, the first, quick tries included; some 20 a second are beat's hints
+OPENED_MAX = 200  # by all, the first, quick tries included; some 20 a second are beat's wakeups
 LINES_MAX = 40  # of four processes, each with several connections to Redis
 SOON = timedelta(seconds=20)  # the longest pause is 5 s, on a machine that is busy
 

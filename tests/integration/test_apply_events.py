@@ -103,7 +103,7 @@ def test_a_parked_event_is_decided_with_the_fresh_one_it_waited_for(harness, rec
 
     assert applied.outcomes == {("ticket_win", "applied"): 1, ("ticket_rollback", "applied"): 1}
     assert records.standing() == "open/pending"
-    assert records.owed() == ["ticket_win", "ticket_rollback"]
+    assert records.notice_actions() == ["ticket_win", "ticket_rollback"]
     assert records.ticket().parked == 0
 
 
@@ -126,7 +126,9 @@ def test_win_rollback_lost_ends_lost_in_every_order(harness, records, together):
 
         whole = together or order[0] == WIN or order[:2] == (ROLLBACK, WIN)
         assert records.standing(f"T{number}") == "resulted/lost", order
-        assert records.owed(f"T{number}") == (FULL_STORY if whole else ["ticket_lost"]), order
+        assert records.notice_actions(f"T{number}") == (FULL_STORY if whole else ["ticket_lost"]), (
+            order
+        )
 
 
 def test_numbered_events_tell_the_whole_story_in_every_order(harness, records):
@@ -136,7 +138,7 @@ def test_numbered_events_tell_the_whole_story_in_every_order(harness, records):
             harness.say(action, f"T{number}", sequence=place, at=harness.now - place * MINUTE)
 
         assert records.standing(f"T{number}") == "resulted/lost", order
-        assert records.owed(f"T{number}") == FULL_STORY, order
+        assert records.notice_actions(f"T{number}") == FULL_STORY, order
         assert records.ticket(f"T{number}").sequence == 3
 
 
@@ -163,7 +165,7 @@ def test_a_repeated_result_moves_the_time_in_force_and_sends_nothing(harness, re
         ("ticket_rollback", "superseded"),
     ]
     assert records.ticket().settled_at == start + 2 * MINUTE
-    assert records.owed() == ["ticket_win"]
+    assert records.notice_actions() == ["ticket_win"]
 
 
 def test_a_correction_compares_the_amounts_that_were_stored(harness, records):
@@ -173,7 +175,7 @@ def test_a_correction_compares_the_amounts_that_were_stored(harness, records):
     harness.say("ticket_void", **{**AMOUNTS, "ext": 12.25}, correction=True)
 
     assert [row.outcome for row in records.events()] == ["applied", "confirmed", "applied"]
-    assert records.owed() == ["ticket_void", "ticket_rollback", "ticket_void"]
+    assert records.notice_actions() == ["ticket_void", "ticket_rollback", "ticket_void"]
     assert [row.generation for row in records.notices()] == [1, 1, 2]
 
 
@@ -185,7 +187,7 @@ def test_an_older_update_does_not_overwrite_a_newer_one(harness, records):
     harness.say("ticket_update", at=start + 2 * MINUTE, **{**SLIP, "price": 700})
     harness.say("ticket_update", at=start + MINUTE, **{**SLIP, "price": 600})
 
-    assert records.owed() == ["ticket_update"]
+    assert records.notice_actions() == ["ticket_update"]
     assert records.ticket().details["price"] == 700
 
 

@@ -61,7 +61,7 @@ def test_a_ticket_is_closed_once(harness, records):
     harness.wait(2 * CLOSE_DELAY)
 
     assert [harness.close_due(), harness.close_due()] == [1, 0]
-    assert records.owed() == ["ticket_win", "ticket_closed"]
+    assert records.notice_actions() == ["ticket_win", "ticket_closed"]
 
 
 @pytest.mark.usefixtures("delivered")
@@ -169,7 +169,7 @@ def test_a_rollback_after_closing_is_rejected_and_seen(harness, records):
 
     late = records.event("late")
     assert (late.outcome, late.reason) == ("rejected", "ticket_closed")
-    assert records.owed() == ["ticket_win", "ticket_closed"]
+    assert records.notice_actions() == ["ticket_win", "ticket_closed"]
 
 
 def test_a_seamless_wallet_s_ticket_closes_silently(harness, records):
@@ -183,7 +183,7 @@ def test_a_seamless_wallet_s_ticket_closes_silently(harness, records):
 
     assert harness.close_due() == 1
     assert records.standing(operator="wallet") == "closed/lost"
-    assert records.owed(operator="wallet") == ["ticket_lost"]
+    assert records.notice_actions(operator="wallet") == ["ticket_lost"]
 
 
 @pytest.mark.parametrize("odd", ODD)

@@ -57,7 +57,7 @@ def test_what_waited_for_the_answer_is_decided_with_it(harness, records, create)
     assert harness.record(create).due
 
     assert records.outcomes()[1:] == [("ticket_win", "applied"), ("ticket_rollback", "applied")]
-    assert records.owed() == ["ticket_create", "ticket_win", "ticket_rollback"]
+    assert records.notice_actions() == ["ticket_create", "ticket_win", "ticket_rollback"]
 
 
 @pytest.mark.parametrize("action", ["ticket_reserve"])
@@ -66,7 +66,7 @@ def test_a_reserved_ticket_is_opened_by_its_payment(harness, records, create):
     harness.record(create)
 
     assert records.standing() == "resulted/won"
-    assert records.owed() == ["ticket_reserve", "ticket_win"]
+    assert records.notice_actions() == ["ticket_reserve", "ticket_win"]
 
 
 @both
@@ -229,4 +229,4 @@ def test_a_late_create_is_rejected_and_the_partner_is_not_called(harness, record
 
     late = records.event("late")
     assert (late.outcome, late.reason) == ("rejected", "already_known")
-    assert records.owed() == ["ticket_win"]
+    assert records.notice_actions() == ["ticket_win"]

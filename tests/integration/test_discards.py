@@ -82,7 +82,7 @@ def test_a_known_answer_lets_the_discard_go_at_once(harness, records, discarded_
     assert harness.deliver() == DISCARD
     harness.wait(10 * DISCARD_AGAIN_AFTER)
     assert harness.claim() == []
-    assert records.owed() == ["ticket_create", "ticket_discard"]
+    assert records.notice_actions() == ["ticket_create", "ticket_discard"]
 
 
 def test_an_unanswered_create_keeps_the_discard_waiting_and_doubles_it(
@@ -115,7 +115,7 @@ def test_a_second_discard_event_confirms_and_sends_nothing(harness, records):
     harness.say("ticket_discard")
     assert harness.say("ticket_discard") == {("ticket_discard", "confirmed"): 1}
 
-    assert records.owed() == ["ticket_discard"]
+    assert records.notice_actions() == ["ticket_discard"]
 
 
 def test_a_discard_of_an_open_ticket_is_rejected(harness, records):
@@ -124,4 +124,4 @@ def test_a_discard_of_an_open_ticket_is_rejected(harness, records):
     harness.say("ticket_discard", event_id="late")
 
     assert records.event("late").reason == "already_open"
-    assert records.owed() == []
+    assert records.notice_actions() == []

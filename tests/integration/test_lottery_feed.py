@@ -107,7 +107,7 @@ def test_a_repeated_delivery_counts_once(feed, records):
         ("applied", 1),
         ("applied", 2),
     ]
-    assert records.owed(TICKET) == ["ticket_win"]
+    assert records.notice_actions(TICKET) == ["ticket_win"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_fresh_settlement_with_another_outcome_or_amount_is_a_correction(
 
     assert records.standing(TICKET) == standing
     second = "ticket_lost" if "won" in again else "ticket_win"
-    assert records.owed(TICKET) == ["ticket_win", "ticket_rollback", second]
+    assert records.notice_actions(TICKET) == ["ticket_win", "ticket_rollback", second]
     assert reasons(records)[-1] == (second, "applied", "correction")
 
 
@@ -152,7 +152,7 @@ def test_a_settlement_in_another_currency_than_its_bet_pays_nothing(
     assert records.events(TICKET)[1].message == (
         f"currency: {currency} where the ticket was opened in EUR"
     )
-    assert records.owed(TICKET) == ["ticket_win"]
+    assert records.notice_actions(TICKET) == ["ticket_win"]
 
 
 def test_without_a_bet_a_settlement_that_differs_in_currency_alone_replaces_the_first(
@@ -198,7 +198,7 @@ def test_a_settlement_that_contradicts_itself_is_doubtful_in_its_ticket_s_story(
         None,
         "doubtful: the amount is 99, but no line has won: nothing is paid",
     ]
-    assert records.owed(TICKET) == ["ticket_lost"]
+    assert records.notice_actions(TICKET) == ["ticket_lost"]
 
 
 def test_an_older_settlement_that_comes_late_corrects_nothing(feed, records):
@@ -214,7 +214,7 @@ def test_the_same_settlement_of_a_later_minute_confirms(feed, records):
     feed.send(bet(), drawn(), drawn(1))
 
     assert reasons(records)[-1] == ("ticket_win", "confirmed", "same_result")
-    assert records.owed(TICKET) == ["ticket_win"]
+    assert records.notice_actions(TICKET) == ["ticket_win"]
 
 
 def test_a_settlement_before_its_bet_opens_the_ticket(feed, records):

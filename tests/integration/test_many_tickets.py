@@ -115,7 +115,7 @@ def test_of_a_rollback_and_a_close_at_the_same_moment_exactly_one_wins(harness, 
         assert records.event("back", ticket, operator="quick").outcome == (
             "rejected" if closed else "applied"
         )
-        assert records.owed(ticket, operator="quick") == [
+        assert records.notice_actions(ticket, operator="quick") == [
             "ticket_win",
             "ticket_closed" if closed else "ticket_rollback",
         ]
@@ -132,7 +132,9 @@ def test_everybody_at_once_leaves_every_partner_with_a_legal_story(harness, reco
     )
 
     for ticket in records.tickets():
-        told = "".join(f"{SHORT.get(a, 'R')} " for a in records.owed(ticket, operator="quick"))
+        told = "".join(
+            f"{SHORT.get(a, 'R')} " for a in records.notice_actions(ticket, operator="quick")
+        )
         assert LEGAL.fullmatch(told), f"seed {seed}, {ticket}: {told}"
         assert records.ticket(ticket, operator="quick").status == STATUS[told[-2:]]
 

@@ -80,7 +80,7 @@ def test_at_its_end_an_event_is_decided_once_more(harness, records, engine):
     harness.end_windows()
 
     assert records.outcomes(operator="careful") == [("ticket_win", "applied")]
-    assert records.owed(operator="careful") == ["ticket_win"]
+    assert records.notice_actions(operator="careful") == ["ticket_win"]
 
 
 def test_no_window_runs_while_the_partner_has_not_answered_our_create(harness, records):

@@ -145,7 +145,7 @@ def test_poison_beside_other_events_of_its_ticket_takes_none_of_them_along(
     )
 
     assert records.standing() == "resulted/won"
-    assert records.owed() == [
+    assert records.notice_actions() == [
         "ticket_win",
         "ticket_rollback",
         "ticket_lost",
@@ -170,7 +170,7 @@ def test_a_split_keeps_the_events_of_a_neighbour_s_ticket_together(harness, reco
         ("ticket_win", "applied"): 8,
         ("unreadable", "rejected"): 1,
     }
-    assert records.owed("T7") == ["ticket_win", "ticket_rollback"]
+    assert records.notice_actions("T7") == ["ticket_win", "ticket_rollback"]
 
 
 def test_what_was_handed_out_six_times_is_kept_raw_unread(harness, records):

@@ -44,7 +44,7 @@ def test_two_workers_apply_the_same_event_once(harness, records, engine, first_o
     other = "duplicate" if first_one == "commits" else "applied"
     assert outcomes == {("ticket_win", other): 1}
     assert records.outcomes()[1:] == [("ticket_win", "applied")]
-    assert records.owed() == ["ticket_win"]
+    assert records.notice_actions() == ["ticket_win"]
 
 
 def test_two_workers_make_the_same_ticket_once(harness, records, engine, first_one):
@@ -58,7 +58,7 @@ def test_two_workers_make_the_same_ticket_once(harness, records, engine, first_o
             second.result()
 
     assert records.tickets() == ["T"]
-    assert records.owed() == ["ticket_win"]
+    assert records.notice_actions() == ["ticket_win"]
 
 
 def test_a_chunk_that_loses_the_race_for_a_new_ticket_is_decided_again_within_its_transaction(
@@ -183,7 +183,7 @@ def test_a_rollback_that_has_the_ticket_is_not_overtaken_by_the_close(harness, r
 
     assert harness.close_due() == 0
     assert records.standing() == "open/pending"
-    assert records.owed() == ["ticket_win", "ticket_rollback"]
+    assert records.notice_actions() == ["ticket_win", "ticket_rollback"]
 
 
 @pytest.mark.usefixtures("due")
@@ -201,10 +201,10 @@ def test_a_rollback_that_comes_while_the_close_has_the_ticket_is_rejected(
     if first_one == "commits":
         assert records.standing() == "closed/won"
         assert records.outcomes()[-1] == ("ticket_rollback", "rejected")
-        assert records.owed() == ["ticket_win", "ticket_closed"]
+        assert records.notice_actions() == ["ticket_win", "ticket_closed"]
     else:
         assert records.standing() == "open/pending"
-        assert records.owed() == ["ticket_win", "ticket_rollback"]
+        assert records.notice_actions() == ["ticket_win", "ticket_rollback"]
 
 
 def test_a_window_that_ends_while_the_missing_event_is_applied_rejects_nothing(
@@ -260,7 +260,7 @@ def test_a_create_that_is_answered_while_the_sweep_gives_it_up_stays_answered(
             assert second.result() == 0
 
     assert records.standing() == "open/pending"
-    assert records.owed() == ["ticket_create"]
+    assert records.notice_actions() == ["ticket_create"]
 
 
 def test_a_create_that_is_claimed_while_it_is_discarded_keeps_its_place(harness, records, engine):

@@ -101,7 +101,7 @@ def test_a_rollback_that_was_only_on_the_queue_when_its_ticket_fell_due_is_honou
     run_the_intake(stream, harness)
     assert sweep.round().closed == 0
     assert records.standing() == "open/pending"
-    assert records.owed() == ["ticket_win", "ticket_rollback"]
+    assert records.notice_actions() == ["ticket_win", "ticket_rollback"]
 
 
 def test_so_it_is_when_no_sweep_ever_looked_before(

@@ -41,7 +41,7 @@ def assert_untouched(records: Records) -> None:
 def assert_applied_once(records: Records) -> None:
     for number in range(20):
         assert records.outcomes(f"T{number:02}")[1:] == [("ticket_win", "applied")]
-        assert records.owed(f"T{number:02}") == ["ticket_win"]
+        assert records.notice_actions(f"T{number:02}") == ["ticket_win"]
     assert records.rejected() == []
 
 
@@ -142,7 +142,7 @@ def test_trouble_in_the_middle_of_a_split_loses_and_doubles_nothing(harness, rec
 
     assert [row.reason for row in records.rejected()] == ["poison"]
     for ticket in ("LEFT", "MIDDLE", "RIGHT"):
-        assert records.owed(ticket) == ["ticket_win"]
+        assert records.notice_actions(ticket) == ["ticket_win"]
         (row,) = records.events(ticket)
         assert (row.outcome, row.repeats) == ("applied", 0)
 

@@ -114,7 +114,7 @@ def test_what_waits_on_the_ticket_is_decided_along_with_it(harness, records, tri
         ("win", True, "applied"),
         ("rollback", False, "applied"),
     ]
-    assert records.owed(operator="careful") == ["ticket_win", "ticket_rollback"]
+    assert records.notice_actions(operator="careful") == ["ticket_win", "ticket_rollback"]
 
 
 def test_what_has_to_wait_waits_for_a_whole_window_from_now(harness, records, triage):
@@ -185,7 +185,7 @@ def test_events_of_one_ticket_are_taken_up_together_in_their_order(harness, reco
         ("back", "applied"),
         ("lost", "applied"),
     ]
-    assert records.owed() == ["ticket_win", "ticket_rollback", "ticket_lost"]
+    assert records.notice_actions() == ["ticket_win", "ticket_rollback", "ticket_lost"]
 
 
 def test_a_parked_event_that_still_does_not_fit_goes_on_waiting_as_before(harness, records, triage):
@@ -211,7 +211,7 @@ def test_a_parked_event_is_decided_by_what_its_operator_has_agreed_to_since(
     assert (win.outcome, win.reason, win.asked) == ("applied", "opened_implicitly", True)
     assert (back.outcome, back.asked) == ("applied", False)
     assert records.ticket(operator="careful").parked == 0
-    assert records.owed(operator="careful") == ["ticket_win", "ticket_rollback"]
+    assert records.notice_actions(operator="careful") == ["ticket_win", "ticket_rollback"]
 
 
 @pytest.mark.parametrize("ask", [TriageActions.retry, TriageActions.drop])

@@ -110,7 +110,7 @@ def test_what_came_another_way_meanwhile_counts_once(harness, records, triage):
     ended = triage.retry_raw(entry_id)
 
     assert ended.outcome == "duplicate"
-    assert records.owed(operator="betsy") == ["ticket_win"]
+    assert records.notice_actions(operator="betsy") == ["ticket_win"]
     assert records.event("win", operator="betsy").repeats == 1
 
 

@@ -56,7 +56,7 @@ def test_what_no_row_can_cause_rejects_no_event(harness, records, engine, batch,
     accept_events(engine, "win-T13")
     harness.publish(*batch)
 
-    assert [records.owed(name) for name in tickets(*range(20))] == [["ticket_win"]] * 20
+    assert [records.notice_actions(name) for name in tickets(*range(20))] == [["ticket_win"]] * 20
     assert records.rejected() == []
 
 
@@ -265,7 +265,7 @@ def test_a_ticket_that_cannot_be_closed_holds_up_no_other(harness, records, engi
     assert (records.standing("GOOD"), records.standing("SICK")) == ("closed/won", "resulted/won")
     heal(engine)
     assert harness.close_due() == 1
-    assert records.owed("SICK") == ["ticket_win", "ticket_closed"]
+    assert records.notice_actions("SICK") == ["ticket_win", "ticket_closed"]
 
 
 @pytest.mark.parametrize("sqlstate", ["XX001", "23514"])

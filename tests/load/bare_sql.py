@@ -1,9 +1,9 @@
-"""The limit: the rows that the intake writes, written by one statement a chunk and no logic.
+"""The limit: the rows that the intake writes, written by one statement a batch and no logic.
 
-    python -m tests.load.bare_sql URL CHUNK CHUNKS NUMBER
+    python -m tests.load.bare_sql URL BATCH BATCHES NUMBER
 
 is one client, a process of its own. It makes its parameters, says `ready`, waits for a line, writes
-its chunks and says how many seconds that took. Chunks are of tickets nobody knew, as in a draw.
+its batches and says how many seconds that took. Batches are of tickets nobody knew, as in a draw.
 """
 
 import json
@@ -41,10 +41,10 @@ WRITE = """
 MOMENT = "2026-11-20T10:00:00.123Z"
 
 
-def rate(url: str, *, clients: int, chunk: int, events: int) -> float:
+def rate(url: str, *, clients: int, batch: int, events: int) -> float:
     """Events a second that *clients* write together."""
-    chunks = events // chunk // clients
-    command = [sys.executable, "-m", "tests.load.bare_sql", url, str(chunk), str(chunks)]
+    batches = events // batch // clients
+    command = [sys.executable, "-m", "tests.load.bare_sql", url, str(batch), str(batches)]
     started = [
         subprocess.Popen(
             [*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
@@ -61,17 +61,17 @@ def rate(url: str, *, clients: int, chunk: int, events: int) -> float:
             client.stdin.write(b"go\n")
             client.stdin.flush()
         for client in started:
-            assert client.wait(120) == 0, "a client writes all of its chunks"
-        return chunks * chunk * clients / (time.perf_counter() - before)
+            assert client.wait(120) == 0, "a client writes all of its batches"
+        return batches * batch * clients / (time.perf_counter() - before)
     finally:
         for client in started:
             client.kill()
             client.wait()
 
 
-def rows(chunk: int, first: int, client: int) -> str:
+def rows(batch: int, first: int, client: int) -> str:
     """Word the parameter of one statement."""
-    ids = [f"B{client}-{number:07d}" for number in range(first, first + chunk)]
+    ids = [f"B{client}-{number:07d}" for number in range(first, first + batch)]
     return json.dumps([_row(number, id_) for number, id_ in enumerate(ids)])
 
 
@@ -89,8 +89,8 @@ def _row(number: int, ticket: str) -> dict[str, object]:
 
 def main(url: str, arguments: Sequence[int]) -> None:
     """Be one client."""
-    chunk, chunks, client = arguments
-    given = [rows(chunk, number * chunk, client) for number in range(chunks)]
+    batch, batches, client = arguments
+    given = [rows(batch, number * batch, client) for number in range(batches)]
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = on")

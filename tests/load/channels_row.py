@@ -2,7 +2,7 @@
 
     python -m tests.load.channels_row [--events 20000]
 
-One intake: the loop and the keeper of the queue, each a thread as in production; real servers, the
+One intake: the loop and the drain of the queue, each a thread as in production; real servers, the
 messages in place before it starts. Printed are the moves of the Celery queue alone, and the Celery
 queue and the lottery feed up to the commit.
 """

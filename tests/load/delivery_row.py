@@ -66,7 +66,7 @@ def delivered(database: Database, notices: int) -> float:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE notice SET due_at = :now"), {"now": now})
         began = DatabaseClock().now(connection).timestamp()
-    hint(database.environment.servers.redis_url)
+    wake(database.environment.servers.redis_url)
 
     def over() -> bool:
         with database.engine.begin() as connection:
@@ -78,7 +78,7 @@ def delivered(database: Database, notices: int) -> float:
         return notices / (float(connection.execute(TOOK).scalar_one()) - began)
 
 
-def hint(redis_url: str) -> None:
+def wake(redis_url: str) -> None:
     """Tell the deliverer as the intake does; it need not know more than the name of the task."""
     app = Celery("load", broker=redis_url, set_as_current=False)
     app.send_task("deliver", queue="deliver")

@@ -115,7 +115,7 @@ class Database:
     engine: Engine
 
     def empty(self) -> None:
-        """Begin anew: no tickets, nothing on the stream, nothing left for a checkpoint to write."""
+        """Start over: no tickets, nothing on the stream, nothing for a checkpoint to write."""
         for tries_left in reversed(range(EMPTY_TRIES)):
             try:
                 with self.engine.begin() as connection:

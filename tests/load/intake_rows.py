@@ -12,29 +12,29 @@ from tests.load.results import Samples
 from tests.load.wave import fill
 from tests.support.wait import eventually
 
-CHUNK = 500
+BATCH = 500
 LASTING_MAX = timedelta(minutes=10)
 
 
 def measure(environment: BenchEnvironment, samples: Samples, *, rounds: int, events: int) -> None:
     """Take turns between the limit and the intake, on the same tables, emptied in between."""
     with environment.database("intake") as database:
-        _bare(database, clients=1, chunk=CHUNK, events=events // 4)  # the files are there now
+        _bare(database, clients=1, batch=BATCH, events=events // 4)  # the files are there now
         for _ in range(rounds):
             for clients in (1, 2):
-                for chunk in (CHUNK, 2 * CHUNK):
+                for batch in (BATCH, 2 * BATCH):
                     database.empty()
-                    rate = _bare(database, clients=clients, chunk=chunk, events=events)
-                    samples.add(f"bare SQL, clients {clients}, chunk {chunk}, events/s", rate)
+                    rate = _bare(database, clients=clients, batch=batch, events=events)
+                    samples.add(f"bare SQL, clients {clients}, batch {batch}, events/s", rate)
                 with running_intakes(database, clients) as applied:
                     samples.add(f"Slipway, intakes {clients}, events/s", applied(events))
             for name, clients in (("intake", 1), ("two_intakes", 2)):
-                bare = samples.last(f"bare SQL, clients {clients}, chunk {CHUNK}, events/s")
+                bare = samples.last(f"bare SQL, clients {clients}, batch {BATCH}, events/s")
                 samples.ratio(name, samples.last(f"Slipway, intakes {clients}, events/s") / bare)
 
 
-def _bare(database: Database, *, clients: int, chunk: int, events: int) -> float:
-    return bare_sql.rate(database.url, clients=clients, chunk=chunk, events=events)
+def _bare(database: Database, *, clients: int, batch: int, events: int) -> float:
+    return bare_sql.rate(database.url, clients=clients, batch=batch, events=events)
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def running_intakes(database: Database, intakes: int) -> Iterator[Callable[[int]
             return events / (time.perf_counter() - before)
 
         database.empty()
-        fill(redis, 20 * CHUNK, name="W")  # connections, prepared statements
+        fill(redis, 20 * BATCH, name="W")  # connections, prepared statements
         eventually(settled, within=LASTING_MAX)
         database.empty()
         yield applied

@@ -3,7 +3,7 @@
     python -m tests.load.publishing [--events 50000]
 
 Real servers, one publisher at a time; the gateway runs as a process of its own. How fast the Celery
-door and the lottery feed are: `python -m tests.load.channels_row`.
+queue and the lottery feed are: `python -m tests.load.channels_row`.
 """
 
 import argparse

@@ -22,7 +22,7 @@ class Reach:
 
 
 REACH = {
-    "intake": Reach("events applied, one intake, chunk 500 / one client of bare SQL", 0.5, 0.8),
+    "intake": Reach("events applied, one intake, batch 500 / one client of bare SQL", 0.5, 0.8),
     "two_intakes": Reach("events applied, two intakes / two clients of bare SQL", 0.5, 0.8),
     "intake_against_peer": Reach("events applied, all cores / one task per event", 30, 80),
     "life_against_peer": Reach("whole life of a ticket / one task per event", 20, 60),

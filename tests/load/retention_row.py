@@ -58,7 +58,7 @@ STOCK = {
                '{"action":"' || action || '","data":{"operator":"acme","ticket_id":"old"}}',
                false, t.closed_at, 1, 1, 'delivered', t.closed_at, t.closed_at
           FROM ticket t,
-               (VALUES (1, 'ticket_win'), (2, 'ticket_closed')) AS owed (number, action)
+               (VALUES (1, 'ticket_win'), (2, 'ticket_closed')) AS notices (number, action)
          WHERE t.status = 'closed'"""),
     "attempts": text("""
         INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status,

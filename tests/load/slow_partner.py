@@ -2,7 +2,7 @@
 
     python -m tests.load.slow_partner [--notices 50000] [--deliverers 1] [--rounds 3]
 
-The healthy partners are owed --notices in all, and the sick one as many again, all of them due. It
+The healthy partners have --notices undelivered in all, and the slow one as many again, all due. It
 is measured how long the healthy ones' notices take, alone and beside the sick one's, in turns. Real
 servers, real sockets, each deliverer and each partner a process of its own. The exit code is 0 only
 when the healthy keep nine tenths of their throughput, by the median of the rounds.

@@ -31,7 +31,7 @@ def row(page: str, beginning: str) -> list[str]:
 
 
 def test_the_page_is_as_new_as_the_benchmark():
-    assert capacity.render_page(PAGE, RESULTS) == PAGE, "write it anew: python -m deploy.capacity"
+    assert capacity.render_page(PAGE, RESULTS) == PAGE, "generate it: python -m deploy.capacity"
 
 
 def test_a_core_s_part_is_the_whole_divided_by_the_cores():

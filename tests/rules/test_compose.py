@@ -103,7 +103,7 @@ def test_every_user_of_redis_is_one_of_the_rules():
 
 
 def test_valkey_starts_with_the_rules_and_keeps_everything(tmp_path: Path):
-    """design.md 4: append-only file on, nothing evicted, and each user may do its own work only."""
+    """Append-only file on, nothing evicted, and each user may do its own work only."""
     with valkey_of_compose(tmp_path) as port:
         admin, worker, backend = (client(port, name) for name in ("admin", "worker", "backend"))
         settings = admin.config_get("appendonly", "maxmemory-policy", "maxmemory")

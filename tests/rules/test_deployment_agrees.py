@@ -63,7 +63,7 @@ def test_compose_gives_every_process_settings_that_are_accepted():
 
 
 def test_what_is_told_to_end_has_the_time_to(overlay):
-    """celery-on-redis.md 6.1: the grace is longer than the longest task."""
+    """The grace is longer than the longest task, so that a warm shutdown can finish it."""
     celery = configuration(overlay.settings())
     graces = {name: pod["terminationGracePeriodSeconds"] for name, pod in overlay.pods().items()}
 
@@ -84,7 +84,7 @@ def test_the_gateway_keeps_idle_connections_longer_than_the_proxies_before_it():
 
 
 def test_a_lease_outlasts_what_is_done_under_it(overlay):
-    """design.md 5.2: nobody else claims a notice while its call may still be under way."""
+    """No other deliverer claims a notice while its call may still be under way."""
     settings = overlay.settings()
 
     assert settings.lease > settings.call_needs > settings.partner_timeout
@@ -92,8 +92,8 @@ def test_a_lease_outlasts_what_is_done_under_it(overlay):
     assert settings.claim_idle.total_seconds() >= finishing_seconds()
 
 
-def test_a_hint_is_given_out_again_only_when_nobody_can_hold_it(overlay):
-    """celery-on-redis.md 1.2: the visibility timeout outlasts all that a worker may hold."""
+def test_a_wakeup_is_redelivered_only_when_no_worker_can_hold_it(overlay):
+    """Decision 0004: the visibility timeout outlasts all that a worker may hold."""
     celery = configuration(overlay.settings())
     held = celery["worker_prefetch_multiplier"] * celery["task_time_limit"]
 
@@ -153,7 +153,7 @@ def port_called(name: str, spec: dict[str, Any]) -> int:
 
 
 def built_from(environment: dict[str, str]) -> Settings:
-    """Build the settings a service of compose gets; passwords are whatever they are."""
+    """Build the settings a service of compose gets; its passwords do not matter here."""
     given = {
         name.removeprefix("SLIPWAY_").lower(): re.sub(r"\$\{.*?\}", "secret", value)
         for name, value in environment.items()
@@ -163,7 +163,7 @@ def built_from(environment: dict[str, str]) -> Settings:
 
 
 def finishing_seconds() -> int:
-    """How long an intake that was told to end has for the chunk in hand."""
+    """Return how long an intake that was told to end has for the running batch."""
     return int(FINISHING_MAX.total_seconds())
 
 

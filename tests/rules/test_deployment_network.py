@@ -27,7 +27,7 @@ from worker.metrics.collector import POOL_SIZE as STATS_POOL_SIZE
 
 WORKERS = ("intake", "deliver", "sweep")
 INSIDE = {"/docs", "/healthz", "/metrics", "/openapi.json", "/readyz"}
-# Whoever opens an engine in a process that stays; commands by hand have one connection each.
+# The modules that open an engine in a process that stays; a command has one connection.
 ENGINES = {
     "models/migrations/runner.py": 1,
     "producers/gateway/gateway.py": 1,
@@ -45,7 +45,7 @@ def overlay(request: pytest.FixtureRequest) -> Cluster:
     return cluster(request.param)
 
 
-def test_ports_lead_from_the_settings_to_whoever_asks(overlay):
+def test_ports_lead_from_the_settings_to_those_who_connect(overlay):
     settings = overlay.settings()
     ports = {name: container(pod).get("ports", []) for name, pod in overlay.pods().items()}
     named = {port["name"]: port["containerPort"] for own in ports.values() for port in own}
@@ -82,7 +82,7 @@ def test_prometheus_reaches_every_process(overlay):
 
 
 def test_what_is_for_outside_is_on_the_ingress_and_nothing_else(overlay):
-    """design.md section 4: probes, metrics and docs do not go through the ingress."""
+    """Probes, metrics and docs do not go through the ingress."""
     (rule,) = overlay.one("Ingress", "gateway")["spec"]["rules"]
     ways = [(path["path"], path["pathType"]) for path in rule["http"]["paths"]]
     served = build_app(overlay.settings()).openapi()["paths"].keys() | INSIDE

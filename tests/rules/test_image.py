@@ -18,7 +18,7 @@ STEPS = read_steps(ROOT / "deploy/Dockerfile")
 
 @pytest.mark.slow
 def test_every_process_starts_from_what_the_steps_make(servers: Servers, empty_database, redis_url):
-    """Nobody has an engine at hand everywhere; the steps are plain commands, so they can be run."""
+    """A container engine is not available everywhere, but the steps are commands: run them."""
     completed = subprocess.run(
         [sys.executable, "-m", "deploy.image.rehearse"],
         cwd=ROOT,

@@ -34,7 +34,7 @@ def overlay(request: pytest.FixtureRequest) -> Cluster:
 def test_the_alerts_are_those_of_prometheus():
     kept = render.RULE.read_text(encoding="utf-8")
 
-    assert kept == render.rule(), "python -m deploy.kubernetes.render makes them anew"
+    assert kept == render.rule(), "python -m deploy.kubernetes.render generates them"
 
 
 @pytest.mark.skipif(render.renderer() is None, reason="neither kubectl nor kustomize is installed")
@@ -43,7 +43,7 @@ def test_the_kept_rendering_is_fresh(name):
     """Compared as documents: releases of kustomize quote differently."""
     fresh = tuple(yaml.safe_load_all(render.rendered(name)))
 
-    assert cluster(name).documents == fresh, "python -m deploy.kubernetes.render makes it anew"
+    assert cluster(name).documents == fresh, "python -m deploy.kubernetes.render generates it"
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -144,7 +144,7 @@ def test_what_may_be_several_is_and_a_drain_takes_one_at_a_time(overlay):
 
 
 def test_there_is_one_beat_even_while_it_is_replaced(overlay):
-    """celery-on-redis.md 6.3. Two would be harmless; it is simply not wanted."""
+    """A wakeup sent twice would be harmless, but a second beat is of no use."""
     beat = overlay.deployments()["beat"]["spec"]
 
     assert (beat["replicas"], beat["strategy"]) == (1, {"type": "Recreate"})

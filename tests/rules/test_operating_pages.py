@@ -93,7 +93,7 @@ def test_every_alert_that_a_page_names_is_one(page):
 
 @pytest.mark.parametrize("alert", PAGING)
 def test_the_section_of_a_page_has_commands_to_type(alert):
-    """A step is a command, a panel to look at, or a process to start anew; not good advice."""
+    """A step is a command, a panel to look at, or a process to restart; not good advice."""
     (section,) = re.findall(rf"^### {alert}\n(.*?)(?=^##|\Z)", RUNBOOK, re.MULTILINE | re.DOTALL)
     section = section.replace(*ELSEWHERE)
     steps = re.findall(r"^\d\. ", section, re.MULTILINE)

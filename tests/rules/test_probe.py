@@ -1,4 +1,4 @@
-"""The image's probe: ready tells the truth, alive never restarts for what a restart cannot mend."""
+"""The image's probe: ready tells the truth, alive never restarts for what a restart cannot fix."""
 
 import os
 import subprocess
@@ -82,7 +82,7 @@ def test_a_worker_that_is_not_ready_may_be_alive(ask):
     ],
 )
 def test_a_loop_that_stands_still_is_restarted_but_never_while_redis_is_away(ask, process, files):
-    """celery-on-redis.md 6.2: a worker's loop rests while Redis is away, and its file grows old."""
+    """A worker's loop rests while Redis is unavailable, and its file grows old."""
     nobody = f"redis://127.0.0.1:{closed_port()}/0"
 
     code, output = ask("alive", process, files)

@@ -100,7 +100,7 @@ def test_every_module_is_used_by_the_product():
 
 
 def test_celery_is_never_asked_to_keep_the_time():
-    """Long delays run several times on Redis (celery-on-redis.md, section 2); rows keep time."""
+    """On Redis, a task with a long delay runs several times; the tables keep the time."""
     delayed = [
         f"{path}:{call.lineno}"
         for path, source in modules(*PRODUCT)

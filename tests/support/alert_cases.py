@@ -10,7 +10,7 @@ from typing import Final
 Series = dict[str, str]
 
 ATTEMPTS: Final = "slipway_delivery_attempts_total"
-OWED: Final = "slipway_notices_oldest_undelivered_seconds"
+UNDELIVERED: Final = "slipway_notices_oldest_undelivered_seconds"
 ENABLED: Final = 'slipway_operator_enabled{operator="acme"}'
 ACME: Final = {"operator": "acme"}
 LINES: Final = "slipway_log_lines_total"
@@ -56,13 +56,13 @@ def logged(alert: str, level: str, line: str, **labels: str) -> Case:
     return Case(alert, {series: "0x9 1x80"}, 10, ({series: "0x90"}, {series: "7x90"}), labels)
 
 
-def owed(alert: str, bound: int) -> Case:
+def undelivered(alert: str, bound: int) -> Case:
     """Make the case of a notice that is not taken, from the minute in which it was due."""
-    growing = {f'{OWED}{{operator="acme"}}': "0+60x90", ENABLED: "1x90"}
+    growing = {f'{UNDELIVERED}{{operator="acme"}}': "0+60x90", ENABLED: "1x90"}
     succeeding = {f'{ATTEMPTS}{{operator="acme",verdict="delivered"}}': "0+50x90"}
-    taken = {f'{OWED}{{operator="acme"}}': f"0+60x{bound - 6} 0x90", ENABLED: "1x90"}
-    disabled = {f'{OWED}{{operator="acme"}}': "0+60x90", ENABLED: "0x90"}
-    works_off = {f'{OWED}{{operator="acme"}}': "90000-30000x3 0x90", ENABLED: "0 1x90"}
+    taken = {f'{UNDELIVERED}{{operator="acme"}}': f"0+60x{bound - 6} 0x90", ENABLED: "1x90"}
+    disabled = {f'{UNDELIVERED}{{operator="acme"}}': "0+60x90", ENABLED: "0x90"}
+    works_off = {f'{UNDELIVERED}{{operator="acme"}}': "90000-30000x3 0x90", ENABLED: "0 1x90"}
     open_circuit = {'slipway_circuit_open{operator="acme"}': "1x90"}
     return Case(
         alert, growing | succeeding | open_circuit, bound, (taken, disabled, works_off), ACME
@@ -116,8 +116,8 @@ CASES: Final = (
         ),
         ACME,
     ),
-    owed("SlipwayNoticeUndelivered", 60),
-    owed("SlipwayNoticeDelayed", 15),
+    undelivered("SlipwayNoticeUndelivered", 60),
+    undelivered("SlipwayNoticeDelayed", 15),
     Case(
         "SlipwayPartnerDown",
         {f'{ATTEMPTS}{{operator="acme",verdict="again"}}': "0+4x90"},

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from threading import Lock, Thread
 
-CHUNK_BYTES = 64 * 1024
+PART_BYTES = 64 * 1024
 ENDING_SECONDS_MAX = 5.0
 
 
@@ -88,8 +88,8 @@ def line_to(host: str, port: int) -> Iterator[Line]:
 def _pump(source: socket.socket, target: socket.socket) -> None:
     """Carry one direction until either end is gone; then both are."""
     with suppress(OSError):
-        while chunk := source.recv(CHUNK_BYTES):
-            target.sendall(chunk)
+        while part := source.recv(PART_BYTES):
+            target.sendall(part)
     _break(source)
     _break(target)
 

@@ -44,7 +44,7 @@ def create_latin(server_url: str, database: str) -> str:
 
 
 def drop(server_url: str, database: str) -> None:
-    """Remove *database*, whoever is still connected to it."""
+    """Remove *database*, even if sessions are connected to it."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
     with owner(server_url) as connection:
         connection.execute(statement.format(sql.Identifier(database)))

@@ -28,7 +28,7 @@ OPERATOR = "acme"
 ENDS = """
     SELECT n.ended FROM notice n JOIN ticket t ON t.id = n.ticket
      WHERE t.ticket_id = ANY(:tickets) ORDER BY n.ticket, n.number"""
-HINT_SECONDS = 0.2  # between two hints while a test waits; beat sends one a second
+WAKEUP_SECONDS = 0.2  # between two wakeups while a test waits; beat sends one a second
 
 
 class Deliverer(Running):
@@ -65,7 +65,7 @@ class Pair:
     partner: SimulatedPartner
     redis: Redis
     backend: Celery
-    hinted_at: float = field(default=0.0, init=False)
+    woken_at: float = field(default=0.0, init=False)
 
     def publish(self, *words: str, tickets: list[str]) -> None:
         """Apply these events for each ticket, `win` for `ticket_win`, all at once."""
@@ -78,7 +78,7 @@ class Pair:
             self.partner.behave(Rule(behaviour, ticket_id=ticket, first=1))
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        """Wait as `eventually` does, with a hint now and then, as beat sends them.
+        """Wait as `eventually` does, with a wakeup now and then, as beat sends them.
 
         A failure tells what the partner received last, and what the processes wrote last.
         """
@@ -86,7 +86,7 @@ class Pair:
         def condition_holds() -> bool:
             self.first.must_live()
             self.second.must_live()
-            self._hint()
+            self._wake()
             return bool(condition())
 
         try:
@@ -129,10 +129,10 @@ class Pair:
 
         eventually(it_holds_nothing)
 
-    def _hint(self) -> None:
+    def _wake(self) -> None:
         now = time.monotonic()
-        if now >= self.hinted_at + HINT_SECONDS and not self.redis.llen("deliver"):
-            self.hinted_at = now
+        if now >= self.woken_at + WAKEUP_SECONDS and not self.redis.llen("deliver"):
+            self.woken_at = now
             self.backend.send_task("deliver", queue="deliver")
 
 

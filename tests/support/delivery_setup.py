@@ -107,7 +107,7 @@ class DeliverySetup:
 
 @contextmanager
 def delivery_setup_on(engine: Engine, clock: ManualClock) -> Iterator[DeliverySetup]:
-    """Set the delivery; its delivery loops are closed at the end."""
+    """Set up a database for deliveries; its delivery loops are closed at the end."""
     with ExitStack() as closing:
         yield DeliverySetup(engine, clock, closing)
 

@@ -1,4 +1,4 @@
-"""Messages as Celery and kombu put them on a Redis list (celery-on-redis.md 5.1)."""
+"""Messages as Celery and kombu put them on a Redis list."""
 
 import json
 from base64 import b64encode

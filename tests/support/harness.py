@@ -138,7 +138,7 @@ class Harness:
         return self.raw(json.dumps(wire).encode(), deliveries=deliveries)
 
     def publish(self, *entries: Entry, isolate_unclear: bool = False) -> Applied:
-        """Have *entries* applied as one chunk."""
+        """Have *entries* applied as one batch."""
         read = [replace(entry, read_at=entry.read_at or self.now) for entry in entries]
         return apply_entries(
             self.engine.begin,
@@ -149,7 +149,7 @@ class Harness:
         )
 
     def say(self, action: str, ticket_id: str = "T", **words: Any) -> Counter[tuple[str, str]]:  # noqa: ANN401 - handed on to `event`
-        """Publish one event, as a chunk of its own."""
+        """Publish one event, as a batch of its own."""
         return self.publish(self.event(action, ticket_id, **words)).outcomes
 
     def apply_within(self, connection: Connection, *entries: Entry) -> None:

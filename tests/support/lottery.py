@@ -1,4 +1,4 @@
-"""Lottery messages as the vendor's page and its sample have them (contracts: Fast Track 3)."""
+"""Lottery messages as the vendor's page and its sample have them (contracts 3)."""
 
 import json
 from datetime import date, timedelta
@@ -92,7 +92,7 @@ def refused(raw: bytes) -> Unreadable:
 
 
 def wrong(raw: bytes) -> Refusal | None:
-    """Return why a door refuses *raw* when the entry would be added; its age does not matter."""
+    """Return why a channel refuses *raw* when the entry would be added; its age does not matter."""
     return lottery_problem(raw, now=entry_id_time(ENTRY_ID), age_max=timedelta.max)
 
 

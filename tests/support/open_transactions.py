@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, TextClause, text
 
-REPORT = text("SELECT count(*) FROM ticket")  # whoever has read a table keeps a lock on it
+REPORT = text("SELECT count(*) FROM ticket")  # a session that has read a table keeps a lock on it
 ELSEWHERE = text("SELECT count(*) FROM operator")
 
 

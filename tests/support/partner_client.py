@@ -60,18 +60,18 @@ def raw_request(body: bytes) -> bytes:
 @contextmanager
 def raw_exchange(partner: SimulatedPartner, body: bytes) -> Iterator[socket.socket]:
     """Send a notice on a bare socket and leave the answer to be read."""
-    with socket.create_connection(("127.0.0.1", partner.port), timeout=5) as wire:
-        wire.sendall(raw_request(body))
-        yield wire
+    with socket.create_connection(("127.0.0.1", partner.port), timeout=5) as connection:
+        connection.sendall(raw_request(body))
+        yield connection
 
 
-def read_until_silence(wire: socket.socket) -> tuple[bytes, bool]:
+def read_until_silence(connection: socket.socket) -> tuple[bytes, bool]:
     """Return what came, and whether the partner closed the connection (else it fell silent)."""
-    wire.settimeout(SILENCE)
+    connection.settimeout(SILENCE)
     received = b""
     try:
-        while chunk := wire.recv(65536):
-            received += chunk
+        while part := connection.recv(65536):
+            received += part
     except TimeoutError:
         return received, False
     return received, True

@@ -45,7 +45,7 @@ class Line:
         self.hung_up.wait(SECONDS_MAX)
 
     def reset(self) -> None:
-        """Hang up rudely: RST instead of FIN."""
+        """Close with a reset: RST instead of FIN."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
@@ -115,7 +115,7 @@ def say(answer: bytes) -> Conversation:
 
 
 def then(*acts: Callable[[Line], object]) -> Conversation:
-    """Read a request, act, and hang up."""
+    """Read a request, act, and close the connection."""
 
     def converse(line: Line) -> None:
         line.request()

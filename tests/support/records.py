@@ -84,8 +84,8 @@ class Records:
         """The notices of a ticket, in their order."""
         return self._rows(NOTICES, ticket_id=ticket_id, operator=operator)
 
-    def owed(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> list[str]:
-        """The actions of a ticket's notices, in their order."""
+    def notice_actions(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> list[str]:
+        """Return the actions of a ticket's notices, in their order."""
         return [row.action for row in self.notices(ticket_id, operator=operator)]
 
     def notice(self, number: int, ticket_id: str = "T") -> Row[Any]:

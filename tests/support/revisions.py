@@ -25,7 +25,7 @@ ON_NEW_TABLES: Final = {"create_index": 1, "create_unique_constraint": 1, "bulk_
 OUTSIDE: Final = {"build_index", "validate"}  # of transactions: models.migrations.online
 HARMLESS: Final = {"create_table", "f", "get_bind"}
 OF_ONLINE: Final = OUTSIDE | {"widen_check", "rewrite_small"}
-# Other for each row: adding such a column writes the whole table anew, under its lock.
+# Other for each row: adding such a column rewrites the whole table, under its lock.
 NOT_ONE_VALUE: Final = re.compile(r"random|uuid|clock_timestamp|nextval", re.IGNORECASE)
 NOT_IN_A_COLUMN: Final = {"ForeignKey", "Identity", "Computed", "CheckConstraint"}
 VERSION: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -122,7 +122,7 @@ def _faults_of_column(step: ast.Call) -> Iterator[str]:
     if _is(column, "nullable", value=False) and default is None:
         yield "wants a value that old processes do not give: nullable, or a server_default"
     if default is not None and NOT_ONE_VALUE.search(ast.unparse(default)):
-        yield "has a default that differs by row: it writes the whole table anew"
+        yield "has a default that differs by row: it rewrites the whole table"
     if any(_is(column, name, value=True) for name in ("index", "unique", "primary_key")):
         yield "builds an index under its lock: build_index() in a later revision"
     inner = {ast.unparse(call.func).rpartition(".")[2] for call in _calls(column)}

@@ -1,4 +1,4 @@
-"""A partner and a notice it is owed, as delivery is handed them; tests replace what matters."""
+"""A partner and a notice for it, as delivery gets them; tests replace what matters."""
 
 from datetime import UTC, datetime
 from uuid import UUID

@@ -35,7 +35,7 @@ def named(path: Path, source: str) -> set[str]:
     """Return every module that *source* imports or names in a string, and files it names.
 
     `from a import b` names `a` and `a.b`; `"a.b:c"` and `"a.b.c"`, as Celery and uvicorn take
-    them, name all their beginnings; `"leash.py"` names the file of that name in the same folder.
+    them, name all their beginnings; `"guard.py"` names the file of that name in the same folder.
     """
     package = path.parent.parts
     names: set[str] = set()

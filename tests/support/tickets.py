@@ -124,7 +124,7 @@ class Life:
     arrivals: int = 0
 
     def arrive(self, *notations: str | Event, now: int = 0) -> "Life":
-        """Take events that arrive in one chunk."""
+        """Take events that arrive in one batch."""
         fresh = []
         for notation in notations:
             self.arrivals += 1
@@ -133,7 +133,7 @@ class Life:
         return self._turn(fresh, now=now)
 
     def arrive_one_by_one(self, *notations: str | Event) -> "Life":
-        """Take events that arrive in a chunk each."""
+        """Take events that arrive in a batch each."""
         for notation in notations:
             self.arrive(notation)
         return self

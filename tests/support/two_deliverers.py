@@ -60,7 +60,7 @@ class TwoDeliverers:
 def two_deliverers_on(
     delivery: DeliverySetup, partner: SimulatedPartner
 ) -> Iterator[TwoDeliverers]:
-    """Set two loops on *delivery*; `acme` is *partner*'s operator."""
+    """Run two loops on *delivery*; `acme` is *partner*'s operator."""
     delivery.operator(OPERATOR, partner.url)
     with ThreadPoolExecutor(2) as threads:
         yield TwoDeliverers(

@@ -1,4 +1,4 @@
-"""A crowd that waits, written straight into the tables: behind dead heads, and for its time.
+"""Many waiting notices, written straight into the tables: behind dead letters, and for their time.
 
 Of `blocked` every ticket is held back by a dead notice. Of `due` and `postponed` every ticket has a
 notice that failed minutes ago: it is due again, or in an hour. `healthy` has something due.
@@ -31,7 +31,7 @@ QUIET_ROUNDS: Final = 12
 BIG: Final = {"ticket", "notice"}
 ROWS_EACH: Final = 6  # to see that it is there, find it, lock it, change it
 
-# The crowd is consistent by itself: no need to have every row checked.
+# The rows are consistent by themselves: no need to have every row checked.
 UNCHECKED = text("SET LOCAL session_replication_role = replica")
 TICKETS = text("""
     INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, unfinished)
@@ -73,19 +73,19 @@ def gather(harness: Harness, size: int) -> None:
 
 
 def open_circuits(connection: Connection, harness: Harness) -> None:
-    """Two partners are locked out, and their next probes are due."""
+    """Open the circuits of two partners; their next probes are due."""
     connection.execute(OPEN, {"now": harness.now})
 
 
 def close_circuits(connection: Connection, harness: Harness) -> None:
-    """They were mended, long enough ago for all of their caps."""
+    """Close the circuits, long enough ago for all of their caps."""
     open_circuits(connection, harness)
     connection.execute(CLOSE, {"at": harness.now - timedelta(seconds=60)})
 
 
 @contextmanager
 def many_notices_in(servers: Servers, template: str, size: int) -> Iterator[Harness]:
-    """Gather a crowd in a database of its own, seen by a session that knew its tables when empty.
+    """Write them into a database of its own, seen by a session that knew its tables when empty.
 
     psycopg prepares a statement at its sixth use, and PostgreSQL plans it for good five later.
     """
