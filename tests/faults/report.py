@@ -20,7 +20,7 @@ def in_words(report: Report) -> str:
         lines.append(f"| {fault} | {times} | {'-' if slowest is None else f'{slowest:.1f} s'} |")
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(records.outcomes.items()))
     raw = ", ".join(f"{count} {name}" for name, count in sorted(records.raw.items())) or "none"
-    verdict, reconciliation = records.verdict, records.reconciliation
+    verdict, sums = records.verdict, records.reconciliation
     restarts = ", ".join(f"{count} {role}" for role, count in sorted(report.restarts.items()))
     rows = {
         "events published": records.published,
@@ -34,8 +34,7 @@ def in_words(report: Report) -> str:
         "**early closes** (partner; database)": f"{verdict.early}; {records.early}",
         "latest close behind its time": f"{records.latest_close.total_seconds():.1f} s",
         "told in full; shortened; cancelled; wrong; missing": (
-            f"{reconciliation.complete}; {reconciliation.shortened}; {reconciliation.cancelled};"
-            f" {reconciliation.wrong}; {reconciliation.missing}"
+            f"{sums.complete}; {sums.shortened}; {sums.cancelled}; {sums.wrong}; {sums.missing}"
         ),
         "creates and reserves cancelled": records.cancelled.in_words() or "none",
         "**cancelled without cause**": records.cancelled.without_cause,
@@ -51,7 +50,7 @@ def in_words(report: Report) -> str:
         "drained": f"{report.drained_after:.1f} s after the load",
     }
     table = [f"| {what} | {count} |" for what, count in rows.items()]
-    problems = (*verdict.violations, *reconciliation.discrepancies, *records.cancelled.words)
+    problems = (*verdict.violations, *sums.discrepancies, *records.cancelled.words)
     lines += ["", "| what | how many |", "|---|---|", *table, *(f"- {text}" for text in problems)]
     return "\n".join(lines)
 
