@@ -1,4 +1,4 @@
-"""Rules judged by Prometheus' own tool: an hour in a moment."""
+"""Rules checked by Prometheus' own tool: an hour in a moment."""
 
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import yaml
 
 from tests.support.alert_cases import CASES, Case
 from tests.support.observed_queries import ALERTS, alerts
-from tests.support.prometheus_server import NotToBeHad, find_programs
+from tests.support.prometheus_server import Unavailable, find_programs
 
 PAGES = "https://pages.example/slipway"
 LATER = 20  # so many minutes after an alert would have come, it still must not
@@ -26,12 +26,12 @@ def promtool(pytestconfig: pytest.Config) -> str:
     assert cache is not None
     try:
         return str(find_programs(Path(cache.mkdir("prometheus"))).promtool)
-    except NotToBeHad as why:
+    except Unavailable as why:
         pytest.skip(str(why))
 
 
-def judged(promtool: str, folder: Path, **trial: Any) -> None:  # noqa: ANN401 - promtool's own form
-    """Have promtool judge one trial; raise AssertionError with what it found otherwise."""
+def check_rules(promtool: str, folder: Path, **trial: Any) -> None:  # noqa: ANN401 - promtool's own form
+    """Have promtool check one trial; raise AssertionError with what it found otherwise."""
     file = folder / "trial.yml"
     pages = {"slipway_docs": PAGES}
     trials = [{"interval": "1m", "external_labels": pages, **trial}]
@@ -48,7 +48,7 @@ def _judge(promtool: str, file: Path, whole: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def bare_rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same rules without their words, which are judged by themselves."""
+    """The same rules without their words, which are checked by themselves."""
     rules = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))
     for group in rules["groups"]:
         for rule in group["rules"]:
@@ -112,7 +112,7 @@ def silent(alert: str, *, at: str) -> dict[str, Any]:
 
 def test_an_unusable_partner_fires_until_it_is_usable(promtool, tmp_path):
     """For an hour, although the log told of it once; one deliverer of two is enough."""
-    judged(
+    check_rules(
         promtool,
         tmp_path,
         input_series=[
@@ -131,7 +131,7 @@ def test_an_unusable_partner_fires_until_it_is_usable(promtool, tmp_path):
 
 
 def test_rejected_events_fire_with_the_most_frequent_reason_and_its_channel(promtool, tmp_path):
-    judged(
+    check_rules(
         promtool,
         tmp_path,
         input_series=[
@@ -155,7 +155,7 @@ def test_rejected_events_fire_with_the_most_frequent_reason_and_its_channel(prom
 def test_a_stream_that_refuses_events_fires_with_the_reason(promtool, tmp_path):
     """All sweeps look; one that sees it is enough."""
     refused = "slipway_stream_refused"
-    judged(
+    check_rules(
         promtool,
         tmp_path,
         input_series=[
@@ -171,7 +171,7 @@ def test_a_stream_that_refuses_events_fires_with_the_reason(promtool, tmp_path):
 
 
 def test_an_open_circuit_fires_with_its_cause(promtool, tmp_path):
-    judged(
+    check_rules(
         promtool,
         tmp_path,
         input_series=[
@@ -194,7 +194,7 @@ def test_an_open_circuit_fires_with_its_cause(promtool, tmp_path):
 
 def test_an_undelivered_notice_fires_with_its_age(promtool, tmp_path):
     """At a partner whose other tickets go through, and whose circuit is closed."""
-    judged(
+    check_rules(
         promtool,
         tmp_path,
         input_series=[

@@ -32,11 +32,11 @@ def test_the_demo_ends_with_a_verdict_and_leaves_nothing_behind():
         processes = processes_of(folder) + inheritors_of(folder)
 
     assert ended.returncode == 0, ended.stderr
-    judgement = json.loads(ended.stdout)
-    assert judgement["kept"] is True
-    assert judgement["partners"]["tickets"] == 20
-    assert judgement["partners"]["closed"] == 20
-    assert set(judgement["lives"]) == {
+    verdict = json.loads(ended.stdout)
+    assert verdict["kept"] is True
+    assert verdict["partners"]["tickets"] == 20
+    assert verdict["partners"]["closed"] == 20
+    assert set(verdict["lives"]) == {
         *("win", "lost", "void", "refund", "rolled back to another result")
     }
     assert (files, processes) == ([], [])

@@ -133,7 +133,7 @@ def closed_within(connection: socket.socket, *, seconds: float) -> bool:
 
 
 def is_closed(port: int) -> bool:
-    """Whether nobody listens there any more."""
+    """Return whether no process listens there any more."""
     try:
         httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
     except httpx.TransportError:

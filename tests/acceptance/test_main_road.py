@@ -40,7 +40,7 @@ def add(slipway: RunningSlipway, event: str) -> None:
     slipway.redis().xadd("ticket-events", {"event": event})
 
 
-def told(partner: SimulatedPartner, ticket_id: str) -> list[str]:
+def taken_by(partner: SimulatedPartner, ticket_id: str) -> list[str]:
     entries = partner.ledger.entries()
     return [str(entry.action) for entry in entries if entry.ticket_id == ticket_id and entry.taken]
 
@@ -55,7 +55,7 @@ def test_the_documented_line_leads_to_the_partner_s_own_sample_requests(
     )
     add(slipway, win)
     eventually(
-        lambda: told(partner, TICKET) == ["ticket_win", "ticket_closed"],
+        lambda: taken_by(partner, TICKET) == ["ticket_win", "ticket_closed"],
     )
 
     sent, closed = (entry for entry in partner.ledger.entries() if entry.ticket_id == TICKET)
@@ -91,13 +91,14 @@ def test_a_rollback_in_between_prevents_the_close_and_the_next_result_starts_a_f
         )
 
     add(slipway, event(1, "ticket_win"))
-    eventually(lambda: told(partner, "2") == ["ticket_win"])
+    eventually(lambda: taken_by(partner, "2") == ["ticket_win"])
     add(slipway, event(2, "ticket_rollback"))
-    eventually(lambda: told(partner, "2") == ["ticket_win", "ticket_rollback"])
+    eventually(lambda: taken_by(partner, "2") == ["ticket_win", "ticket_rollback"])
     add(slipway, event(3, "ticket_lost"))
     eventually(
         lambda: (
-            told(partner, "2") == ["ticket_win", "ticket_rollback", "ticket_lost", "ticket_closed"]
+            taken_by(partner, "2")
+            == ["ticket_win", "ticket_rollback", "ticket_lost", "ticket_closed"]
         ),
     )
 

@@ -11,8 +11,8 @@ import pytest
 from tests.support.monitored_stack import PASSWORD, SECRET, TICKETS, WatchedSlipway, watched_slipway
 from tests.support.observed_queries import ALERTS, alert_parts, metrics_of, panel_queries
 from tests.support.prometheus_server import (
-    NotToBeHad,
     Prometheus,
+    Unavailable,
     find_programs,
     running_prometheus,
 )
@@ -45,7 +45,7 @@ def prometheus(
     assert cache is not None
     try:
         programs = find_programs(Path(cache.mkdir("prometheus")))
-    except NotToBeHad as why:
+    except Unavailable as why:
         pytest.skip(str(why))
     targets = {name: url.split("/")[2] for name, url in watched.pages.items()}
     with running_prometheus(

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Somebody who follows the page: a copy of the examples, and the way to Slipway."""
+    """A reader who follows the page: a copy of the examples, and the way to Slipway."""
 
     slipway: RunningSlipway
     partner: SimulatedPartner
@@ -155,7 +155,7 @@ def test_a_task_without_a_queue_is_found_by_the_doctor_and_moved_by_the_line_it_
     program = backend.slipway.folder / "by-lost/publish_celery.py"
     program.write_text(program.read_text().replace('queue="tickets",', "priority=6,"))
     sent = backend.run("python publish_celery.py < events.ndjson", "lost")
-    report = backend.slipway.told("doctor")
+    report = backend.slipway.output_of("doctor")
     (command,) = re.findall(r"redis-cli .* LMOVE .*LEFT\b", report)
 
     moved = backend.run(command, "lost")

@@ -107,22 +107,22 @@ class RestorableStack:
         )
         return len(again)
 
-    def until_told(self) -> None:
+    def until_delivered(self) -> None:
         """Wait until all that was published is applied, and all notices were taken."""
 
-        def told() -> bool:
+        def delivered() -> bool:
             for process in self.running:
                 process.must_live()
             with Redis.from_url(self.servers.valkey.url) as redis:
                 left = redis.xlen(STREAM)
             return not left and not self.servers.ask(UNSENT)
 
-        eventually(told)
+        eventually(delivered)
 
     def until_closed(self) -> None:
         """Wait until no ticket waits for its closing, and the partner knows."""
         eventually(lambda: not self.servers.ask(UNCLOSED))
-        self.until_told()
+        self.until_delivered()
 
 
 @pytest.fixture
@@ -152,21 +152,21 @@ def test_after_a_restore_to_an_older_point_and_the_later_events_again_the_books_
     began = utc_now()
     stack.start("intake", "deliver", "beat")
     stack.say("ticket_win", first, at=began)
-    stack.until_told()
+    stack.until_delivered()
     stack.servers.back_up()
     stack.say("ticket_win", second, at=began)
     stack.say("ticket_rollback", first[::2], at=began + MOMENT)
-    stack.until_told()
+    stack.until_delivered()
     known = len(stack.record)
     moment = stack.servers.ask("SELECT clock_timestamp()::text")
     stack.say("ticket_rollback", second[::2], at=began + MOMENT)
     stack.say("ticket_win", third, at=began + MOMENT)
     stack.say("ticket_win", first[::2], at=began + 2 * MOMENT)
-    stack.until_told()
+    stack.until_delivered()
     stack.start("sweep")
     stack.until_closed()
     stack.say("ticket_rollback", first[1:2], at=utc_now())
-    stack.until_told()
+    stack.until_delivered()
     stack.servers.until_archived()
     before = stack.servers.ask(OUTCOMES)
     sent_before = keys(stack)
@@ -179,20 +179,20 @@ def test_after_a_restore_to_an_older_point_and_the_later_events_again_the_books_
     assert stack.servers.rows(commands("unanswered", stack.servers.backup)) == []
     stack.start("intake", "deliver", "beat")  # not the sweep: it would close over lost rollbacks
     assert stack.publish_again() == len(stack.record) - EACH - 1
-    stack.until_told()
+    stack.until_delivered()
     stack.start("sweep")
     stack.until_closed()
 
     assert stack.servers.ask(OUTCOMES) == before == dict.fromkeys(ids(stack)[:-1], "applied")
     assert stack.servers.ask(REPEATS) == known - EACH
     assert stack.servers.ask(EARLY) == 0
-    assert keys(stack) == sent_before, "nothing was told that had not been told before"
+    assert keys(stack) == sent_before, "nothing was sent that had not been sent before"
     received = stack.partner.ledger.entries()
     assert set(Counter(entry.idempotency_key for entry in received if entry.taken).values()) == {1}
     verdict = check_all_sequences(received, close_delay=CLOSE_DELAY)
     assert verdict.violations == ()
     assert verdict.closed == 3 * EACH - len(second[::2])
-    assert verdict.repeats > 0, "it was told again"
+    assert verdict.repeats > 0, "the partner was notified again"
 
 
 def too_late(event: dict[str, Any], fell_due: dict[str, datetime]) -> bool:
@@ -203,7 +203,7 @@ def too_late(event: dict[str, Any], fell_due: dict[str, datetime]) -> bool:
 
 
 def keys(stack: RestorableStack) -> set[str | None]:
-    """What the partner was told, each statement once."""
+    """Return the idempotency keys of what the partner was sent."""
     return {entry.idempotency_key for entry in stack.partner.ledger.entries()}
 
 

@@ -1,4 +1,4 @@
-"""Every process of the Procfile, scaled up and down under load: nobody loses and nobody repeats."""
+"""Every process of the Procfile, scaled up and down under load: nothing is lost or repeated."""
 
 import json
 from collections import Counter, defaultdict
@@ -125,7 +125,7 @@ def test_scaled_up_and_down_under_load_the_ledgers_on_both_sides_agree(stack: Sc
     """Published = applied = delivered, whichever process is stopped meanwhile; all end with 0."""
     published: set[str] = set()
 
-    # Each wave is on its way when somebody is told to stop, and nobody waits for that.
+    # Each wave is on its way when a process is told to stop, and the test does not wait for that.
     for wave, leaver in enumerate(("intake-2", "deliver-2", "intake-3", "deliver-3", "sweep")):
         new = range(wave * TICKETS, (wave + 1) * TICKETS)
         published |= stack.publish(wave, "ticket_win", new)

@@ -42,7 +42,7 @@ OLD_KEY = Fernet.generate_key().decode()
 
 @dataclass
 class SecretsRun:
-    """What runs, and where it can be looked at."""
+    """What runs, and where it can be inspected."""
 
     env: dict[str, str]
     delivery: DeliverySetup
@@ -134,16 +134,16 @@ def make_trouble(run: SecretsRun, platform: SimulatedPartner, wallet: SimulatedP
         caller.get("/be/tickets", headers=wrong)
         caller.post("/be/tickets/1/paid", headers=wrong, content=b"{")
         caller.post("/v2/integration/lottery", headers={"X-Api-Key": API_KEY}, content=b"{")
-    eventually(lambda: {"fine", "refused", "failed"} <= told(platform))
+    eventually(lambda: {"fine", "refused", "failed"} <= tickets_at(platform))
     break_connections(run)
     app = Celery("backend", broker=run.env["SLIPWAY_REDIS_URL"], set_as_current=False)
     run.delivery.publish("acme", ("ticket_win", "after"))
     app.send_task("deliver", queue="deliver")
     app.close()
-    eventually(lambda: "after" in told(platform) and told(wallet))
+    eventually(lambda: "after" in tickets_at(platform) and tickets_at(wallet))
 
 
-def told(partner: SimulatedPartner) -> set[str | None]:
+def tickets_at(partner: SimulatedPartner) -> set[str | None]:
     return {entry.ticket_id for entry in partner.ledger.entries()}
 
 
@@ -158,7 +158,7 @@ def break_connections(run: SecretsRun) -> None:
 
 
 def pages(run: SecretsRun) -> Iterator[tuple[str, str]]:
-    """Flower's pages and API, and what the gateway shows to everybody."""
+    """Flower's pages and API, and what the gateway shows without a key."""
     with httpx.Client(base_url=run.address("flower"), auth=("anna", FLOWER)) as flower:
         listed = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers")
         ask_them = "/api/workers?refresh=1"  # what it shows of a worker, its settings among that

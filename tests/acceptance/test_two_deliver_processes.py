@@ -69,7 +69,7 @@ def test_rule_12_whichever_process_delivers_a_ticket_s_notices_go_out_in_order(p
     pair.partner.behave_well()
 
     for ticket in tickets:
-        assert pair.told(ticket) == ["win", *story]
+        assert pair.sent_about(ticket) == ["win", *story]
     for deliverer in (pair.first, pair.second):
         assert {ticket for ticket, _, _ in deliverer.sent()} & set(tickets), "it took part"
 
@@ -77,7 +77,7 @@ def test_rule_12_whichever_process_delivers_a_ticket_s_notices_go_out_in_order(p
 def test_rule_12_a_dead_head_blocks_its_ticket(parted):
     assert parted.between.ends("revived", "doubtful") == ["dead", None, "dead", None]
     assert parted.end.ends("doubtful") == ["dead", None]
-    assert parted.told("doubtful") == ["win", "win"]
+    assert parted.sent_about("doubtful") == ["win", "win"]
 
 
 def test_rule_13_notice_attempt_ticket_and_head_are_written_by_one_transaction(parted):
@@ -99,7 +99,7 @@ def test_rule_14_a_late_200_after_a_lost_lease_counts_after_the_409_to_its_repea
     assert parted.between.attempts("revived")["revived", 2].verdict == "dead"
     assert parted.after.ends("revived")[0] == "delivered"
     assert parted.verdicts("revived") == ["delivered", "dead"]
-    assert parted.told("revived") == ["win", "win", "rollback"]
+    assert parted.sent_about("revived") == ["win", "win", "rollback"]
 
 
 def test_rule_14_after_a_late_200_the_follower_waits_until_the_other_lease_is_over(parted):
@@ -110,7 +110,7 @@ def test_rule_14_after_a_late_200_the_follower_waits_until_the_other_lease_is_ov
 
     assert rollback.due_at == leased_until
     assert follower.received_at >= leased_until
-    assert parted.told("held") == ["win", "win", "rollback"]
+    assert parted.sent_about("held") == ["win", "win", "rollback"]
 
 
 def test_rule_14_a_late_failure_changes_nothing(parted):
@@ -145,7 +145,7 @@ def test_rule_15_a_late_200_leaves_the_follower_held_since_the_call_whose_answer
     assert parted.verdicts("unheard") == ["delivered", "unanswered"]
     assert rollback.due_at == lost.recorded_at + GRACE
     assert follower.received_at >= lost.recorded_at + GRACE
-    assert parted.told("unheard") == ["win", "win", "rollback"]
+    assert parted.sent_about("unheard") == ["win", "win", "rollback"]
 
 
 def test_rule_15_after_a_lost_answer_neither_process_sends_anything_on_the_ticket(pair):
@@ -160,7 +160,7 @@ def test_rule_15_after_a_lost_answer_neither_process_sends_anything_on_the_ticke
     assert win.perhaps_delivered
     assert win.due_at == lost.recorded_at + GRACE
     assert repeat.received_at >= lost.recorded_at + GRACE
-    assert pair.told("lost") == ["win", "win", "rollback"]
+    assert pair.sent_about("lost") == ["win", "win", "rollback"]
     assert repeat.body == first.body
     assert (first.taken, repeat.taken, repeat.repeats) == (True, False, True)
 
@@ -175,10 +175,10 @@ def test_rule_16_the_clock_runs_from_the_success_that_was_recorded_first(parted)
 
 
 def test_rule_16_the_success_of_a_result_that_was_withdrawn_meanwhile_starts_no_clock(pair):
-    """Protocol H32: by generation; the result that stands has not been told yet."""
+    """H32: by generation; the current result has not been delivered yet."""
     pair.answers("withdrawn", LATE, REFUSED)
     pair.publish("win", tickets=["withdrawn"])
-    pair.wait_for(lambda: pair.told("withdrawn") == ["win"])
+    pair.wait_for(lambda: pair.sent_about("withdrawn") == ["win"])
     pair.publish("rollback", "win", tickets=["withdrawn"])
     assert pair.ends("withdrawn") == [None, None, None]
 
@@ -193,7 +193,7 @@ def test_rule_18_what_was_perhaps_delivered_goes_on_by_one_of_two_words_alone(pa
     assert win.perhaps_delivered
 
     wordless = slipway("notices", "dead", "skip", str(win.id), *WHY)
-    blocked = pair.told("doubtful")
+    blocked = pair.sent_about("doubtful")
     ended = slipway("notices", "dead", "skip", str(win.id), "--delivered", *WHY)
     pair.wait_for(lambda: pair.ends("doubtful") == ["delivered", "delivered"])
 
@@ -201,7 +201,7 @@ def test_rule_18_what_was_perhaps_delivered_goes_on_by_one_of_two_words_alone(pa
     assert "--delivered (the partner has it) or --not-delivered" in wordless.err
     assert blocked == ["win", "win"]
     assert ended.code == 0
-    assert pair.told("doubtful") == ["win", "win", "rollback"]
+    assert pair.sent_about("doubtful") == ["win", "win", "rollback"]
 
 
 def test_rule_18_a_dead_notice_is_sent_again_or_skipped_by_a_person_s_word(pair, slipway):
@@ -224,8 +224,8 @@ def test_rule_18_a_dead_notice_is_sent_again_or_skipped_by_a_person_s_word(pair,
     pair.wait_for(lambda: pair.ends("skipped") == ["skipped", "withdrawn", "delivered"])
 
     assert codes == [0, 0]
-    assert pair.told("again") == ["win", "win"]
-    assert pair.told("skipped") == ["win", "lost"]
+    assert pair.sent_about("again") == ["win", "win"]
+    assert pair.sent_about("skipped") == ["win", "lost"]
     for ticket in ("again", "skipped"):
         due = NetworkRecords(pair).tickets[ticket].close_due_at
         assert before + CLOSE_DELAY <= due <= pair.present() + CLOSE_DELAY

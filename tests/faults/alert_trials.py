@@ -30,7 +30,7 @@ def _frozen(environment: AlertEnvironment, process: str, diagnosis: str) -> Fix:
     environment.freeze(environment.process(process))
 
     def fix() -> None:
-        environment.until(lambda: diagnosis in environment.slipway.told("doctor"))
+        environment.until(lambda: diagnosis in environment.slipway.output_of("doctor"))
         environment.restart(process)
 
     return fix
@@ -89,7 +89,7 @@ def key_is_lost(environment: AlertEnvironment) -> Fix:
         )
 
     def fix() -> None:
-        assert "no key in SLIPWAY_SECRET_KEY opens" in environment.slipway.told("doctor")
+        assert "no key in SLIPWAY_SECRET_KEY opens" in environment.slipway.output_of("doctor")
         environment.slipway.command(
             f"operators rotate-secret locked --secret-file {environment.folder}/secret {PERSON}"
         )
@@ -104,7 +104,7 @@ def redis_writes_no_log(environment: AlertEnvironment) -> Fix:
         redis.config_set("appendonly", "no")
 
     def fix() -> None:
-        assert "CONFIG SET appendonly yes" in environment.slipway.told("doctor")
+        assert "CONFIG SET appendonly yes" in environment.slipway.output_of("doctor")
         with environment.redis() as redis:
             redis.config_set("appendonly", "yes")
 
@@ -129,7 +129,7 @@ def stream_key_is_taken(environment: AlertEnvironment) -> Fix:
         redis.set("ticket-events", "somebody's")
 
     def fix() -> None:
-        assert "is a string, not a stream" in environment.slipway.told("doctor")
+        assert "is a string, not a stream" in environment.slipway.output_of("doctor")
         with environment.redis() as redis:
             redis.rename("ticket-events", "ticket-events:found")
         environment.publish("ticket_win", "found")
@@ -146,7 +146,7 @@ def redis_is_away(environment: AlertEnvironment) -> Fix:
         httpx.get(f"{environment.gateway}/readyz", timeout=30)
 
     def fix() -> None:
-        assert "start Redis" in environment.slipway.told("doctor")
+        assert "start Redis" in environment.slipway.output_of("doctor")
         environment.thaw(server)
 
     return fix

@@ -21,7 +21,7 @@ SHARES: Final[Mapping[str, float]] = {OPENS: 0.8, CREATES: 0.2}
 LIVES_MAX: Final = 10_000_000
 
 
-class Stubborn:
+class RetryingPublisher:
     """A publisher that also retries where the set-up is refused: its operators will repair it."""
 
     def __init__(self, publisher: Publisher) -> None:
@@ -55,7 +55,7 @@ class Backends:
         """Prepare; lives begin until it is enough. *patience*: how long Redis may refuse all."""
         self._enough = threading.Event()
         self._publisher = Publisher.at(redis_url)
-        self._stubborn = Stubborn(self._publisher)
+        self._retrying = RetryingPublisher(self._publisher)
         self._patience = patience
         self._accounts = {operator: PublishedSoFar() for operator in BEGINNINGS}
         self._threads = [
@@ -79,11 +79,11 @@ class Backends:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Have them keep their events, until the block ends."""
-        self._stubborn.held.set()
+        self._retrying.held.set()
         try:
             yield
         finally:
-            self._stubborn.held.clear()
+            self._retrying.held.clear()
 
     @property
     def done(self) -> bool:
@@ -114,7 +114,7 @@ class Backends:
 
         play(
             takewhile(lambda _: not self._enough.is_set(), lives),
-            self._stubborn,
+            self._retrying,
             wait=threading.Event().wait,
             on_published=note,
             patience=self._patience,

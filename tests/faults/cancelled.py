@@ -107,7 +107,7 @@ def cancelled(
 def cause_of(
     sent: Sent, entry: LedgerEntry | None, *, cuts: Sequence[Span], timeout: timedelta
 ) -> Cause:
-    """Judge by what the partner has of it. An answer in time has no excuse but a cut line.
+    """Classify it by what the partner has of it. An answer in time has no excuse but a cut line.
 
     Never reached: our fault, unless it was not sent at all, its sender was lost, or the way was
     cut. Refused for its signature: our fault.

@@ -196,7 +196,7 @@ class Chaos:
             )
 
     def _recover(self) -> float:
-        """Wait until the work goes on, with nobody's help; how many seconds that took."""
+        """Wait until the work goes on by itself; return how many seconds that took."""
         ended, began = utc_now(), time.monotonic()
         give_up = began + 2 * RECOVERED_SECONDS_MAX
         while not self._pulse.goes_on(since=ended) and time.monotonic() < give_up:

@@ -33,17 +33,17 @@ class Descriptors:
         )
 
     def begin(self, members: Iterable[Member]) -> None:
-        """Look for the first time, when all is well."""
+        """Count for the first time, when all is well."""
         self.first = self._look(members)
 
     def pass_by(self, members: Iterable[Member]) -> None:
-        """Look, if the last look was a while ago."""
+        """Count, if the last count was a while ago."""
         if time.monotonic() - self._looked_at >= LOOK_EVERY_SECONDS:
             self._looked_at = time.monotonic()
             self._look(members)
 
     def end(self, members: Iterable[Member]) -> None:
-        """Look for the last time, when all is well again."""
+        """Count for the last time, when all is well again."""
         self.last = self._look(members)
 
     def in_words(self) -> str:

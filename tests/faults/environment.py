@@ -54,7 +54,7 @@ def perform(trial: Trial, *, folder: Path) -> Report:
         )
         pulse = ends.enter_context(closing(Pulse(watch, servers.database_url)))
         partner = ends.enter_context(
-            SimulatedPartner(secret=secret, entries_max=LEDGER_MAX, on_request=pulse.heard)
+            SimulatedPartner(secret=secret, entries_max=LEDGER_MAX, on_request=pulse.record_request)
         )
         network = ends.enter_context(Network())
         way = (EVERYBODY, Place.PARTNER)

@@ -1,4 +1,4 @@
-"""Backends that want to publish more than anybody takes, in three ways.
+"""Backends that want to publish more than the workers take, in three ways.
 
 Most of it is put on the stream by Redis itself, which costs no processor time of a publisher's: on
 a machine they share, the workers would not be outrun otherwise.

@@ -165,7 +165,7 @@ def _add(redis: redis_client.Redis, fields: dict[bytes, bytes]) -> str:
 
 
 def _is_over(run: MalformedRun, running: list[Running]) -> bool:
-    """Nothing waits anywhere any more, and nobody has ended."""
+    """Nothing waits anywhere any more, and no process has ended."""
     for process in running:
         process.must_live()
     assert run.redis.xlen(STREAM) == 0

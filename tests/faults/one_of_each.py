@@ -131,7 +131,7 @@ def one_of_each(servers: Servers, folder: Path) -> Iterator[Trial]:
 
 
 def _ready(folder: Path) -> bool:
-    """The probes say that everybody is at work; beat has none but that it is alive."""
+    """The probes say that every process works; beat has none but that it is alive."""
     return len([*folder.glob("slipway-*/*.ready")]) == len(ROLES) - 1
 
 

@@ -12,7 +12,7 @@ from tests.faults.reconciliation import asking
 
 EVENT_IDS: Final = text("SELECT event_id FROM ticket_event")
 UNDECIDED: Final = text("SELECT count(*) FROM ticket_event WHERE outcome IN ('parked', 'rejected')")
-# Events of a ticket that were applied in another order: what came too late is not told any more.
+# Events of a ticket that were applied in another order: what came too late is not sent any more.
 OVERTAKEN: Final = text("""
     SELECT event_id FROM ticket_event WHERE outcome IN ('superseded', 'confirmed')
      UNION SELECT event_id FROM notice WHERE ended = 'withdrawn'""")
@@ -48,7 +48,7 @@ ALL_WELL: Final = Settled(NOTHING_LEFT, (), ())
 
 
 def is_well(trial: Trial, account: PublishedSoFar) -> bool:
-    """Nothing of *account* is lost or left to do, and everybody was told in order."""
+    """Nothing of *account* is lost or left to do, and all notices went out in order."""
     if _rows(trial, account) != NOTHING_LEFT:  # asked often: the ledger is long
         return False
     return settled(trial, account) == ALL_WELL
@@ -96,7 +96,7 @@ def _out_of_order(
         if event["action"] != "ticket_open" and event["event_id"] not in overtaken:
             published[ticket].append(event["action"])
     return tuple(
-        f"{'/'.join(ticket)}: told {actions}, taken {list(taken.get(ticket, ()))}"
+        f"{'/'.join(ticket)}: published {actions}, taken {list(taken.get(ticket, ()))}"
         for ticket, actions in published.items()
         if [action for action in taken.get(ticket, ()) if action != "ticket_closed"] != actions
     )

@@ -68,13 +68,13 @@ class Outcome:
 
 
 def main() -> int:
-    """Flood, look, judge, print."""
+    """Flood, observe, check, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="of flood")
     given = parser.parse_args()
     outcome = perform(seconds=given.minutes * 60)
-    checks = list(judged(outcome))
-    _say("\n".join(told(outcome, checks)))
+    checks = list(checked(outcome))
+    _say("\n".join(report_lines(outcome, checks)))
     return 0 if all(good for _, good in checks) else 1
 
 
@@ -123,7 +123,7 @@ def perform(*, seconds: float) -> Outcome:
 
 
 def recover(stack: OverloadStack, watch: Watch) -> float:
-    """Wait until all that was accepted is applied and told; the seconds it took."""
+    """Wait until all that was accepted is applied and delivered; the seconds it took."""
     began = time.monotonic()
     while not stack.is_done():
         if time.monotonic() - began > LONG.total_seconds():
@@ -140,7 +140,7 @@ def counted(stack: OverloadStack) -> tuple[int, int]:
     return all_, applied
 
 
-def judged(outcome: Outcome) -> Iterator[tuple[str, bool]]:
+def checked(outcome: Outcome) -> Iterator[tuple[str, bool]]:
     """Each check in words, and whether it holds."""
     flood, watch, residents = outcome.flood, outcome.watch, outcome.residents
     for name in residents.seen:
@@ -177,8 +177,8 @@ def judged(outcome: Outcome) -> Iterator[tuple[str, bool]]:
     yield "every process lives, and ends well", set(outcome.codes.values()) <= {0, -15}
 
 
-def told(outcome: Outcome, checks: list[tuple[str, bool]]) -> Iterator[str]:
-    """Word it as Markdown."""
+def report_lines(outcome: Outcome, checks: list[tuple[str, bool]]) -> Iterator[str]:
+    """Format it as Markdown."""
     flood, seconds = outcome.flood, outcome.seconds
     yield f"| {seconds / 60:g} minutes | |"
     yield "|---|---|"
@@ -191,10 +191,10 @@ def told(outcome: Outcome, checks: list[tuple[str, bool]]) -> Iterator[str]:
     yield f"| applied meanwhile | {outcome.applied_meanwhile / seconds:,.0f} events/s |"
     yield f"| unread entries shown, at the most | {outcome.watch.unread:,.0f} |"
     yield f"| oldest entry shown, at the most | {outcome.watch.waited:,.1f} s |"
-    yield f"| everything applied and told after | {outcome.recovered:,.1f} s |"
+    yield f"| everything applied and delivered after | {outcome.recovered:,.1f} s |"
     overtaken = f"{outcome.events_overtaken:.1f} s, {outcome.notices_overtaken:.1f} s"
     yield f"| overtaken at the most: events, notices | {overtaken} |"
-    yield f"| {AFTERWARDS} events afterwards, applied and told | {outcome.afterwards:.1f} s |"
+    yield f"| {AFTERWARDS} events afterwards, applied and delivered | {outcome.afterwards:.1f} s |"
     yield ""
     yield from remembered(outcome)
     yield ""

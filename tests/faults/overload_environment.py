@@ -36,7 +36,7 @@ LEFT = text("SELECT 1 FROM notice WHERE operator = 1 AND head AND ended IS NULL 
 
 
 class Watched(Running):
-    """A process whose memory is looked at."""
+    """A process whose memory is measured."""
 
     @property
     def pid(self) -> int:
@@ -65,7 +65,7 @@ class OverloadStack:
     flood: Flood
 
     def look(self, watch: Watch) -> None:
-        """Note the oldest entry and what the exporter says; everybody must live."""
+        """Note the oldest entry and what the exporter says; every process must live."""
         for process in self.running:
             process.must_live()
         first: Any = self.redis.xrange(STREAM, count=1)
@@ -84,13 +84,13 @@ class OverloadStack:
         return {name: float(value) for name, value in named}
 
     def is_done(self) -> bool:
-        """Nothing is left on the stream, and the partner was told everything."""
+        """Nothing is left on the stream, and every notice was delivered."""
         with self.engine.begin() as connection:
             undelivered = connection.execute(LEFT).first()
         return undelivered is None and not self.redis.xlen(STREAM)
 
     def published(self, many: int) -> float:
-        """Publish so many; the seconds until all of it is applied and told."""
+        """Publish so many; the seconds until all of it is applied and delivered."""
         began = time.monotonic()
         for _ in range(many // GROUP):
             assert not self.flood.put(self.flood.numbers(GROUP))
@@ -98,7 +98,7 @@ class OverloadStack:
         return time.monotonic() - began
 
     def pids(self) -> dict[str, int]:
-        """Whose memory is looked at."""
+        """Return the processes whose memory is measured."""
         ours = {process.node: process.pid for process in self.running}
         servers = {"PostgreSQL": self.servers.postgres.pid, "Valkey": self.servers.valkey.pid}
         return ours | servers

@@ -1,7 +1,7 @@
 """`python -m tests.faults.packet_loss`: a line that loses every packet. Needs root and `ip`; 40 s.
 
 Two sessions with PostgreSQL, opened as our processes open theirs, in a network namespace of their
-own. Then nothing they send arrives, and nobody tells them. Prints how long each took to give the
+own. Then nothing they send arrives, and neither end is told. Prints how long each took to give the
 line up; exit code 1 if one took longer than `proxy.py` assumes.
 """
 
@@ -106,7 +106,7 @@ def session(kind: str, address: str) -> "subprocess.Popen[str]":
 
 
 def tell(session: "subprocess.Popen[str]", word: str) -> None:
-    """Say something to it."""
+    """Write a line to it."""
     assert session.stdin is not None, "opened as a pipe"
     session.stdin.write(word + "\n")
     session.stdin.flush()

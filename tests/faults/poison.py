@@ -1,4 +1,4 @@
-"""What nobody should ever publish: malformed entries of the stream.
+"""What no backend should ever publish: malformed entries of the stream.
 
 Each kind makes a different one each time, from a seed. Beside it stands the reason that it must be
 kept with, written by hand.
@@ -129,7 +129,7 @@ STREAM: Final[dict[str, tuple[Reason, Callable[[Random], Fields]]]] = {
         _alone(lambda rng: as_json(event(rng)).replace(b"poisoned", b"poi\x00oned")),
     ),
     "a NUL in an id": (Reason.INVALID_EVENT, _data(ticket_id="a\x00b")),
-    "a NUL in what nobody knows": (Reason.INVALID_EVENT, _data(note={"deep": ["a\x00b"]})),
+    "a NUL in an unknown field": (Reason.INVALID_EVENT, _data(note={"deep": ["a\x00b"]})),
     "a lone surrogate": (
         Reason.NOT_JSON,
         _alone(lambda rng: as_json(event(rng)).replace(b"poisoned", rb"poi\ud800oned")),
@@ -190,5 +190,5 @@ STREAM: Final[dict[str, tuple[Reason, Callable[[Random], Fields]]]] = {
         Reason.INVALID_EVENT,
         lambda rng: {b"type": b"LOTTERY_V2", b"event": as_json(event(rng))},
     ),
-    "a stranger's": (Reason.UNKNOWN_OPERATOR, _data(operator="nobody")),
+    "an unknown operator's": (Reason.UNKNOWN_OPERATOR, _data(operator="nobody")),
 }

@@ -1,4 +1,4 @@
-"""What nobody should ever push on a list of Celery's own: some of these ended every worker."""
+"""What no program should ever push on a list of Celery's own: some of these ended every worker."""
 
 import json
 import pickle
@@ -64,7 +64,7 @@ LISTS: Final[dict[str, Callable[[str, Random], bytes]]] = {
         queue, rng, properties={"delivery_info": {"exchange": "", "routing_key": 7}}
     ),
     "a priority in words": lambda queue, rng: _wakeup(queue, rng, properties={"priority": "high"}),
-    "a body encoding nobody knows": lambda queue, rng: _wakeup(
+    "an unknown body encoding": lambda queue, rng: _wakeup(
         queue, rng, properties={"body_encoding": "rot13"}
     ),
     "broken base64": lambda queue, rng: _wakeup(queue, rng, body="%%%"),
@@ -85,7 +85,7 @@ LISTS: Final[dict[str, Callable[[str, Random], bytes]]] = {
         content_type="application/x-python-serialize",
         content_encoding="binary",
     ),
-    "an encoding nobody knows": lambda queue, rng: _wakeup(queue, rng, content_encoding="klingon"),
+    "an unknown encoding": lambda queue, rng: _wakeup(queue, rng, content_encoding="klingon"),
     "an encoding that is a list": lambda queue, rng: _wakeup(queue, rng, content_encoding=[]),
     "compressed, it says": lambda queue, rng: _wakeup(queue, rng, headers={"compression": "x"}),
     "an eta in years": lambda queue, rng: _wakeup(queue, rng, headers={"eta": late(rng)}),

@@ -1,4 +1,4 @@
-"""What nobody should ever send to the queue `tickets`: malformed messages of Celery and kombu."""
+"""What must never be sent to the queue `tickets`: malformed messages of Celery and kombu."""
 
 import pickle
 from collections.abc import Callable, Iterator

@@ -45,7 +45,7 @@ class ProcessSet:
     log: Path
     own: Callable[[str], Mapping[str, str]]  # what the environment of one adds, by its name
     members: list[Member] = field(default_factory=list)
-    bad_ends: list[str] = field(default_factory=list)  # exit codes that nobody provoked
+    bad_ends: list[str] = field(default_factory=list)  # exit codes that no fault explains
     restarts: Counter[str] = field(default_factory=Counter)
 
     def start(self) -> None:
@@ -55,7 +55,7 @@ class ProcessSet:
                 self.members.append(self._launch(role, number))
 
     def restart_ended(self) -> None:
-        """Start again what has ended; an end nobody asked for is noted."""
+        """Start again what has ended; an end that was not asked for is noted."""
         for place, member in enumerate(self.members):
             code = member.process.poll()
             if code is None:

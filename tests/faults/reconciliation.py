@@ -1,4 +1,4 @@
-"""The records after a trial: published against applied against told, ticket by ticket."""
+"""The records after a trial: published against applied against delivered, ticket by ticket."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

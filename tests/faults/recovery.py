@@ -28,10 +28,10 @@ NOTICES: Final = text("""
 
 
 class Pulse:
-    """Looks at stream, notices and partner, past every fault of the network."""
+    """Polls stream, notices and partner, past every fault of the network."""
 
     def __init__(self, redis: Redis, database_url: str) -> None:
-        """Look there."""
+        """Poll these servers."""
         self._redis = redis
         self._engine = create_engine(database_url, pool_size=1, isolation_level="AUTOCOMMIT")
         self._taken_at: datetime | None = None
@@ -41,7 +41,7 @@ class Pulse:
         """The partner took something: whatever it takes for that is there."""
         return self._taken_at is not None
 
-    def heard(self, entry: LedgerEntry) -> None:
+    def record_request(self, entry: LedgerEntry) -> None:
         """The partner's part: a request is over."""
         if entry.taken:
             self._taken_at = utc_now()

@@ -26,14 +26,14 @@ def in_words(report: Report) -> str:
         "events published": records.published,
         "in the event log": outcomes,
         "sent or read again": records.repeats,
-        "kept raw": raw,
+        "stored as rejected input": raw,
         "**lost**": len(records.lost),
         "left on the stream; unfinished": f"{records.left_on_stream}; {records.unfinished}",
         "repeats at the partner (after a follower)": f"{verdict.repeats} ({verdict.late_repeats})",
         "**illegal sequences**; changed repeats": f"{verdict.illegal}; {verdict.changed_repeats}",
         "**early closes** (partner; database)": f"{verdict.early}; {records.early}",
         "latest close behind its time": f"{records.latest_close.total_seconds():.1f} s",
-        "told in full; shortened; cancelled; wrong; missing": (
+        "notified in full; shortened; cancelled; wrong; missing": (
             f"{sums.complete}; {sums.shortened}; {sums.cancelled}; {sums.wrong}; {sums.missing}"
         ),
         "creates and reserves cancelled": records.cancelled.in_words() or "none",

@@ -1,4 +1,4 @@
-"""How much memory processes hold, looked at once a second."""
+"""How much memory processes hold, measured once a second."""
 
 import threading
 import time
@@ -38,7 +38,7 @@ class Residents:
 
 @contextmanager
 def looked_at(processes: Mapping[str, int]) -> Iterator[Residents]:
-    """Look at *processes*, by their pids, while the block runs; a server counts with children."""
+    """Measure *processes*, by their pids, while the block runs; a server counts with children."""
     residents, over = Residents(), threading.Event()
 
     def look() -> None:

@@ -2,7 +2,7 @@
 
 First PostgreSQL's, then Valkey's: a small disk of its own, filled to the last byte under load and
 kept full, then freed. A server that ends over it is started again when there is room, as its
-orchestrator would. Exit code 0 only if nothing was lost and all was told in order.
+orchestrator would. Exit code 0 only if nothing was lost and all was delivered in order.
 """
 
 import argparse
@@ -40,7 +40,7 @@ TOP_UP_SECONDS: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Whose disk, how large, and how its refusals are told in the processes' logs."""
+    """Whose disk, how large, and how its refusals appear in the processes' logs."""
 
     server: str
     megabytes: int

@@ -128,7 +128,7 @@ def valkey_fails_over(servers: Servers) -> Iterator[None]:
 
 @contextmanager
 def postgres_table_locked(servers: Servers) -> Iterator[None]:
-    """Somebody holds the table of tickets: statements fail with 55P03 after `lock_timeout`, 3 s."""
+    """A session holds the table of tickets: statements fail with 55P03 after `lock_timeout`."""
     with owner(servers.database_url) as session, session.transaction():
         session.execute("LOCK TABLE ticket IN ACCESS EXCLUSIVE MODE")
         yield
@@ -136,18 +136,18 @@ def postgres_table_locked(servers: Servers) -> Iterator[None]:
 
 @contextmanager
 def postgres_rows_locked(servers: Servers) -> Iterator[None]:
-    """Somebody holds the newest tickets' rows and does not commit: 55P03 where one is needed."""
+    """A session holds the newest tickets' rows and does not commit: 55P03 where one is needed."""
     with owner(servers.database_url) as session, session.transaction():
         session.execute(
             "SELECT 1 FROM ticket WHERE id > (SELECT max(id) - 2000 FROM ticket)"
-            " ORDER BY id FOR UPDATE"  # in everybody's order: to wait, and not to be in a deadlock
+            " ORDER BY id FOR UPDATE"  # in the order of all others: to wait, and not to deadlock
         )
         yield
 
 
 @contextmanager
 def postgres_deadlocks(servers: Servers) -> Iterator[None]:
-    """Somebody locks the newest tickets one by one, against the order of everybody else: 40P01.
+    """A foreign session locks the newest tickets one by one, against the order of ours: 40P01.
 
     Who waits for one of them falls behind, and comes back with more tickets at once: after a
     second or two the two of them wait for each other.
@@ -190,7 +190,7 @@ def postgres_statements_cancelled(servers: Servers) -> Iterator[None]:
 
 @contextmanager
 def postgres_sessions_ended(servers: Servers) -> Iterator[None]:
-    """All sessions of the processes are ended, five times a second: 57P01, or nobody answers."""
+    """All sessions of the processes are ended, five times a second: 57P01, or no answer."""
     with again_and_again(servers, lambda session: session.execute(END), every=0.2):
         yield
 

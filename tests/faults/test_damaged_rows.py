@@ -1,4 +1,4 @@
-"""One row that nobody can decide on stops neither the sweep nor a list nor its neighbours."""
+"""One row that cannot be decided stops neither the sweep nor a list nor its neighbours."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo

@@ -30,7 +30,7 @@ from tests.support.procfile_processes import LINES, Running
 from tests.support.wait import eventually
 
 TWO_OF = ("intake", "deliver", "sweep")
-UNDER_WAY = 300  # requests the partner has had when everybody is told to stop
+UNDER_WAY = 300  # requests the partner has had when all processes are told to stop
 NOTICES = text("""
     SELECT count(*) FILTER (WHERE ended = 'delivered') AS delivered,
            count(*) FILTER (WHERE ended IS NULL) AS waiting,
@@ -144,7 +144,7 @@ def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(st
     late = {node: took for node, (_, took) in ends.items() if took > grace[node.partition("-")[0]]}
     assert late == {}
     assert status == 202
-    assert (left["pending"], consumers) == (0, [])  # nothing was left in anybody's hands
+    assert (left["pending"], consumers) == (0, [])  # no entry was left with a consumer
     assert at_the_stop.leased == 0
     assert all(entry.taken and entry.status == 200 for entry in answered)
     assert at_the_stop.delivered == len(answered)
@@ -162,7 +162,7 @@ def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(st
 
 
 def is_refused(url: str) -> bool:
-    """Whether nobody listens there any more."""
+    """Return whether no process listens there any more."""
     try:
         httpx.get(f"{url}/healthz")
     except httpx.TransportError:

@@ -48,7 +48,7 @@ def test_processes_that_were_there_before_the_schema_wait_for_it_and_work(stack)
 
 @pytest.mark.slow
 def test_the_next_release_s_schema_comes_under_load_and_the_books_balance(stack):
-    """A report stands in its way for longer than it may stand in everybody else's."""
+    """A report blocks it for longer than it may block the other sessions."""
     url = stack.servers.database_url
     reports: list[str] = []
     with stack.load(lives_per_second=LIVES_PER_SECOND):

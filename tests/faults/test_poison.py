@@ -1,4 +1,4 @@
-"""A thousand things nobody should ever send or write: nothing stops, each is kept with its reason.
+"""A thousand things that must not be sent or written: nothing stops, each has its reason stored.
 
 On the stream, on the queue `tickets`, on Celery's own lists and in the database's JSON columns, all
 of it before and among good events, through the real processes.

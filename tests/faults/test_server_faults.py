@@ -1,6 +1,6 @@
 """Each way in which a server can say no, under load, with real processes: they wait it out.
 
-Nothing is lost, nothing overtakes, nothing is given up, and nobody has to start a process again.
+Nothing is lost, nothing overtakes, nothing is given up, and no process has to be restarted.
 """
 
 from collections import Counter
@@ -100,7 +100,7 @@ def publish(gateway: httpx.Client) -> httpx.Response:
 
 
 def all_well(trial: Trial, account: PublishedSoFar) -> None:
-    """Wait until all is applied and told, in order; nobody may have ended."""
+    """Wait until all is applied and delivered, in order; no process may have ended."""
     try:
         eventually(lambda: is_well(trial, account), within=RECOVERED_MAX)
     except AssertionError:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from tests.support.deliverers import AGAIN, Deliverer, owe
+from tests.support.deliverers import AGAIN, Deliverer, add_due
 from tests.support.harness import Harness
 
 UNDELIVERED = 120
@@ -35,7 +35,7 @@ def counted(harness: Harness) -> list[int]:
 
 def test_two_deliverers_keep_to_one_cap(harness, deliverers):
     limit(harness, in_flight=10)
-    owe(harness, 50)
+    add_due(harness, 50)
     one, other = deliverers
     first, second = one.claim(places=14), other.claim()
     assert (len(first), len(second)) == (7, 3)
@@ -52,7 +52,7 @@ def test_two_deliverers_keep_to_one_cap(harness, deliverers):
 def test_two_deliverers_at_the_same_moment_keep_to_one_cap(harness, deliverers):
     """The count of the other is read under the lock that it was written under."""
     limit(harness, in_flight=7)
-    owe(harness, UNDELIVERED)
+    add_due(harness, UNDELIVERED)
     delivered: list[str] = []
 
     def work(deliverer: Deliverer) -> int:
@@ -79,7 +79,7 @@ def test_what_a_dead_deliverer_had_in_flight_counts_until_its_calls_must_be_over
 ):
     """Seven seconds, not the 25 of its leases: its partner must not stand still for that long."""
     limit(harness, in_flight=4)
-    owe(harness, 20)
+    add_due(harness, 20)
     dead, alive = deliverers
     assert len(dead.claim()) == 4
     harness.wait(7 * SECOND - STEP)
@@ -94,7 +94,7 @@ def test_what_a_dead_deliverer_had_in_flight_counts_until_its_calls_must_be_over
 def test_a_deliverer_that_lives_counts_for_as_long_as_its_calls_do(harness, deliverers):
     """Its calls were begun one after the other."""
     limit(harness, in_flight=4)
-    owe(harness, 20)
+    add_due(harness, 20)
     one, other = deliverers
     one.claim()
     harness.wait(4 * SECOND)
@@ -106,7 +106,7 @@ def test_a_deliverer_that_lives_counts_for_as_long_as_its_calls_do(harness, deli
 
 def test_when_nothing_is_due_any_more_nothing_is_counted(harness, deliverers):
     """Else the next notice would wait for a count to run out."""
-    owe(harness, 3)
+    add_due(harness, 3)
     one, _ = deliverers
     one.deliver()
     one.claim()
@@ -117,7 +117,7 @@ def test_when_nothing_is_due_any_more_nothing_is_counted(harness, deliverers):
 def test_two_deliverers_keep_to_one_rate(harness, deliverers):
     """A quarter of a second's worth at most goes at once; then it is the rate."""
     limit(harness, rate=40.0)
-    owe(harness, 200)
+    add_due(harness, 200)
     sent = []
     for step in range(31):
         sent.append(len(deliverers[step % 2].deliver()))
@@ -128,7 +128,7 @@ def test_two_deliverers_keep_to_one_rate(harness, deliverers):
 
 def test_a_deliverer_that_the_rate_holds_back_knows_when_to_look_again(harness, deliverers):
     limit(harness, rate=40.0)
-    owe(harness, 12)
+    add_due(harness, 12)
     one, other = deliverers
     one.deliver()
     assert one.admitted is not None
@@ -144,7 +144,7 @@ def test_a_deliverer_that_the_rate_holds_back_knows_when_to_look_again(harness, 
 def test_after_a_circuit_closed_deliverers_share_the_ramp(harness, deliverers):
     """From a tenth of the cap to the whole within a minute."""
     limit(harness, in_flight=20)
-    owe(harness, 200)
+    add_due(harness, 200)
     one, other = deliverers
     one.deliver(AGAIN, 401)
     harness.wait(15 * SECOND)
@@ -166,10 +166,10 @@ def test_a_partner_that_hangs_leaves_places_for_others_whatever_its_cap(harness,
     """Not even through the places of the process."""
     limit(harness, in_flight=1000)
     harness.add_operator("bravo")
-    owe(harness, 100)
+    add_due(harness, 100)
     one, _ = deliverers
     hanging = one.claim(places=40) + one.claim(places=20) + one.claim(places=20)
-    owe(harness, 100, operator="bravo", prefix="B")
+    add_due(harness, 100, operator="bravo", prefix="B")
 
     swift = one.claim(places=20)
 
@@ -181,7 +181,7 @@ def test_a_partner_that_hangs_leaves_places_for_others_whatever_its_cap(harness,
 def test_of_many_partners_each_has_its_turn_although_there_is_one_place(harness, deliverers):
     for number in range(5):
         harness.add_operator(f"o{number}")
-        owe(harness, 10, operator=f"o{number}", prefix=f"o{number}-")
+        add_due(harness, 10, operator=f"o{number}", prefix=f"o{number}-")
     one, _ = deliverers
 
     delivered = []
@@ -198,8 +198,8 @@ def test_a_circuit_that_another_deliverer_has_locked_is_tried_again_soon(
 ):
     """Nobody waits at it: a deliverer that froze there stops one partner, not all of them."""
     harness.add_operator("bravo")
-    owe(harness, 3)
-    owe(harness, 3, operator="bravo", prefix="B")
+    add_due(harness, 3)
+    add_due(harness, 3, operator="bravo", prefix="B")
     one, _ = deliverers
     with engine.begin() as connection:
         one.claim_within(connection, places=0)  # creates the circuits

@@ -9,7 +9,7 @@ import pytest
 
 from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, CircuitChange, Dead, RetryLater
-from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, lock_out, owe
+from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, add_due, lock_out
 from tests.support.harness import LEASE, PARKING_WINDOW, RECORD_POLICY, SLIP
 
 SECOND = timedelta(seconds=1)
@@ -52,9 +52,9 @@ def test_the_probe_is_the_oldest_notice_and_each_time_another(harness, deliverer
 
 def test_a_notice_within_its_grace_is_no_probe(harness, deliverer):
     """Rule 15: the partner may still be at work on it, so the next oldest is the probe."""
-    owe(harness, 1, prefix="silent")
+    add_due(harness, 1, prefix="silent")
     (silent,) = deliverer.claim()
-    owe(harness, 1, prefix="refused")
+    add_due(harness, 1, prefix="refused")
     (refused,) = deliverer.claim()
     with harness.engine.begin() as connection:
         record(
@@ -64,7 +64,7 @@ def test_a_notice_within_its_grace_is_no_probe(harness, deliverer):
             policy=RecordPolicy(4 * INTERVAL, PARKING_WINDOW),
         )
     harness.wait(SECOND)
-    deliverer.hear(refused, verdict=AGAIN, status=401)
+    deliverer.record_late(refused, verdict=AGAIN, status=401)
     harness.wait(INTERVAL)
 
     assert Deliverer(harness).deliver(AGAIN, 401) == [refused.ticket_id]
@@ -116,7 +116,7 @@ def test_while_it_is_open_no_attempt_is_used_up(harness, deliverer, records, loc
 
 def test_nothing_dies_of_an_open_circuit_however_long_it_is(harness, deliverer, records):
     """The clock of the 48 hours stands still too."""
-    owe(harness, 1)
+    add_due(harness, 1)
     deliverer.deliver(RetryLater(HOUR), 503)  # its first attempt, an hour before
     harness.wait(HOUR)
     (claim,) = deliverer.claim()
@@ -134,7 +134,7 @@ def test_the_tenth_refusal_in_a_row_opens_it_whichever_deliverer_recorded_the_ot
     harness, deliverer, records
 ):
     other = Deliverer(harness)
-    names = owe(harness, 14)
+    names = add_due(harness, 14)
     mine, yours = deliverer.claim(places=10), other.claim()
     assert (len(mine), len(yours)) == (5, 9)
     deliverer.answer(mine, REFUSED, 404)
@@ -150,7 +150,7 @@ def test_the_tenth_refusal_in_a_row_opens_it_whichever_deliverer_recorded_the_ot
 
 def test_a_refused_probe_is_followed_by_the_youngest_notice(harness, deliverer):
     """A partner that knows none of the old tickets is not cut off from the new ones."""
-    names = owe(harness, 30)
+    names = add_due(harness, 30)
     deliverer.deliver(REFUSED, 404)
     harness.wait(SECOND)
     harness.say("ticket_win", "new")
@@ -166,7 +166,7 @@ def test_a_refused_probe_is_followed_by_the_youngest_notice(harness, deliverer):
 
 def test_a_failure_whose_lease_was_lost_opens_nothing(harness, deliverer):
     """Rule 14: it changes nothing."""
-    owe(harness, 1)
+    add_due(harness, 1)
     (lost,) = deliverer.claim()
     harness.wait(LEASE)
     other = Deliverer(harness)
@@ -180,16 +180,16 @@ def test_a_failure_whose_lease_was_lost_opens_nothing(harness, deliverer):
 
 def test_it_is_opened_for_one_operator_alone(harness, deliverer):
     harness.add_operator("bravo")
-    owe(harness, 3)
+    add_due(harness, 3)
     deliverer.deliver(AGAIN, 403)
-    owe(harness, 3, operator="bravo", prefix="B")
-    owe(harness, 1, prefix="X")
+    add_due(harness, 3, operator="bravo", prefix="B")
+    add_due(harness, 1, prefix="X")
 
     assert sorted(deliverer.deliver()) == ["B0", "B1", "B2"]
 
 
 def test_what_a_deliverer_gives_up_opens_it_for_all(harness, deliverer, records):
-    owe(harness, 3)
+    add_due(harness, 3)
     attempts = [Attempt(claim, UNANSWERED, SECOND) for claim in deliverer.claim()]
     with harness.engine.begin() as connection:
         recorded = record(

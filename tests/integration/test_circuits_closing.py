@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from models.outbox.values import RetryLater
-from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, lock_out, owe
+from tests.support.deliverers import AGAIN, UNANSWERED, Deliverer, add_due, lock_out
 from tests.support.harness import LEASE, PARTNER_GRACE
 
 SECOND = timedelta(seconds=1)
@@ -28,7 +28,7 @@ def locked_out(deliverer) -> list[str]:
 
 
 def test_after_it_closed_the_time_it_was_open_is_not_counted(harness, deliverer):
-    owe(harness, 2)
+    add_due(harness, 2)
     deliverer.deliver(RetryLater(HOUR), 503)
     harness.wait(HOUR)
     deliverer.deliver(RetryLater(2 * HOUR), 403)
@@ -55,7 +55,7 @@ def test_when_the_probe_succeeds_all_that_waits_is_due_at_once(harness, delivere
 
 
 def test_what_was_put_off_before_it_opened_is_due_when_it_closes(harness, deliverer):
-    names = owe(harness, 3)
+    names = add_due(harness, 3)
     deliverer.deliver(RetryLater(2 * HOUR), 503)
     harness.say("ticket_win", "last")
     deliverer.deliver(AGAIN, 401)
@@ -92,7 +92,7 @@ def test_what_had_no_answer_keeps_its_silence_when_it_closes(harness, deliverer)
     harness.wait(4 * SECOND)
     deliverer.answer([probe], UNANSWERED, None)
     harness.wait(SECOND)
-    deliverer.hear(silent)  # its answer came late, and closes the circuit
+    deliverer.record_late(silent)  # its answer came late, and closes the circuit
     delivered = [ticket for _ in range(40) for ticket in deliverer.deliver()]
     assert probe.ticket_id not in delivered
 

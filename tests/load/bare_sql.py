@@ -3,7 +3,7 @@
     python -m tests.load.bare_sql URL BATCH BATCHES NUMBER
 
 is one client, a process of its own. It makes its parameters, says `ready`, waits for a line, writes
-its batches and says how many seconds that took. Batches are of tickets nobody knew, as in a draw.
+its batches and says how many seconds that took. Batches are of new tickets, as in a draw.
 """
 
 import json
@@ -70,7 +70,7 @@ def rate(url: str, *, clients: int, batch: int, events: int) -> float:
 
 
 def rows(batch: int, first: int, client: int) -> str:
-    """Word the parameter of one statement."""
+    """Format the parameter of one statement."""
     ids = [f"B{client}-{number:07d}" for number in range(first, first + batch)]
     return json.dumps([_row(number, id_) for number, id_ in enumerate(ids)])
 

@@ -88,9 +88,9 @@ def delivery(environment: BenchEnvironment, samples: Samples, *, quick: bool) ->
 
 def memory(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
     if quick:  # the ratio of the table is about ten million
-        measure_memory(environment, samples, pending=QUICK_PENDING[1:], judged=None)
+        measure_memory(environment, samples, pending=QUICK_PENDING[1:], compared=None)
     else:
-        measure_memory(environment, samples, pending=PENDING, judged=PENDING[-1])
+        measure_memory(environment, samples, pending=PENDING, compared=PENDING[-1])
 
 
 def sweep(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:

@@ -163,7 +163,7 @@ def feed(redis: Redis, events: int) -> None:
 
 
 def put(redis: Redis, events: int, command: Callable[[int], Iterable[str | bytes]]) -> None:
-    """Give the commands, many in a round trip."""
+    """Send the commands, many in a round trip."""
     for first in range(0, events, AT_ONCE):
         with redis.pipeline(transaction=False) as pipe:
             for number in range(first, min(first + AT_ONCE, events)):

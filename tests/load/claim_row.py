@@ -1,4 +1,4 @@
-"""A deliverer's look for due notices: many held back at a partner that is down, or none."""
+"""A deliverer's claim of due notices: many held back at a partner that is down, or none."""
 
 import statistics
 import time

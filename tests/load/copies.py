@@ -56,7 +56,7 @@ COUNTED = (("ticket", "id"), ("ticket_event", "arrival"), ("notice", "id"))
 
 
 def live_one(database: Database, entry: Entry, *, settled: bool) -> str:
-    """Let *entry* be applied; where it settles its ticket, let the partner be told. Its ticket."""
+    """Have *entry* applied; where it settles its ticket, deliver its notice. Returns its ticket."""
     settings = database.environment.settings(database.url)
     applied = apply_entries(
         database.engine.begin,

@@ -50,8 +50,8 @@ def measure(environment: BenchEnvironment, samples: Samples, *, rounds: int, not
             ours = delivered(database, notices)
             samples.add("Slipway, notices delivered and recorded/s", ours)
             samples.ratio("delivery", ours / bare)
-        requests = sink.heard().requests
-        assert requests >= 2 * rounds * notices, "the partner was told all of it"
+        requests = sink.counts().requests
+        assert requests >= 2 * rounds * notices, "the partner got all of it"
 
 
 def delivered(database: Database, notices: int) -> float:
@@ -79,7 +79,7 @@ def delivered(database: Database, notices: int) -> float:
 
 
 def wake(redis_url: str) -> None:
-    """Tell the deliverer as the intake does; it need not know more than the name of the task."""
+    """Wake the deliverer as the intake does; it need not know more than the name of the task."""
     app = Celery("load", broker=redis_url, set_as_current=False)
     app.send_task("deliver", queue="deliver")
     app.close()

@@ -60,7 +60,7 @@ def measure(environment: BenchEnvironment, samples: Samples, *, tickets: int) ->
         with database.workers(*WORKERS) as pids:
             with environment.redis() as redis:
                 fill(redis, WARM, name="W", operators=OPERATORS)
-            eventually(lambda: sink.heard().requests == WARM, within=LASTING_MAX)
+            eventually(lambda: sink.counts().requests == WARM, within=LASTING_MAX)
             _draw(database, sink, samples, tickets)
             _close(database, sink, samples, tickets, sweep=pids[WORKERS.index("sweep")])
 
@@ -129,7 +129,7 @@ def _bet() -> Entry:
 
 
 def _until_told(database: Database, sink: Sink, requests: int) -> None:
-    eventually(lambda: sink.heard().requests >= requests, within=LASTING_MAX)
+    eventually(lambda: sink.counts().requests >= requests, within=LASTING_MAX)
 
     def over() -> bool:
         with database.engine.begin() as connection:

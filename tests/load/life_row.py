@@ -1,6 +1,6 @@
 """Whole lives of tickets: win applied, notice delivered, closed, closed delivered.
 
-Many partners, each with the limits it has when nobody says otherwise: the deliverers of both cores
+Many partners, each with its default limits: the deliverers of both cores
 find work. The close delay is short of what the wave takes, so that it is waited for only once. The
 end of a wave is when the sink has read every `ticket_closed`, and the database agrees; the peer's
 waves end the same way.
@@ -29,7 +29,7 @@ def lives(database: Database, sink: Sink, events: int) -> float:
     """Whole lives a second, from the stream to the last receipt, recorded."""
     with database.workers(*WORKERS), database.environment.redis() as redis:
         database.empty()
-        before = sink.heard().closed
+        before = sink.counts().closed
         fill(redis, WARM, name="W", operators=OPERATORS)
         until_closed(database, sink, before + WARM, LIVED, WARM)
         database.empty()
@@ -44,7 +44,7 @@ def until_closed(database: Database, sink: Sink, closed: int, question: str, cou
 
     The partner is asked first, because it costs nothing: counting rows over and over would.
     """
-    eventually(lambda: sink.heard().closed >= closed, within=LASTING_MAX)
+    eventually(lambda: sink.counts().closed >= closed, within=LASTING_MAX)
     until_counted(database, question, count)
 
 

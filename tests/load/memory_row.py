@@ -30,11 +30,15 @@ MEBIBYTE = 1024.0  # in kB
 
 
 def measure(
-    environment: BenchEnvironment, samples: Samples, *, pending: tuple[int, ...], judged: int | None
+    environment: BenchEnvironment,
+    samples: Samples,
+    *,
+    pending: tuple[int, ...],
+    compared: int | None,
 ) -> None:
     """Run the processes with nothing pending, then with each of *pending*.
 
-    *judged*: the one whose largest process the ratio is about.
+    *compared*: the one whose largest process the ratio is about.
     """
     largest: dict[int, float] = {}
     held: dict[int, int] = {}
@@ -48,8 +52,8 @@ def measure(
         if count:
             each = (held[count] - held[0]) / count
             samples.add(f"Redis, bytes per pending ticket, {when}", each)
-    if judged is not None:
-        samples.ratio("memory", largest[0] / largest[judged])
+    if compared is not None:
+        samples.ratio("memory", largest[0] / largest[compared])
 
 
 def weigh(database: Database) -> dict[str, int]:

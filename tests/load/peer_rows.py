@@ -93,7 +93,7 @@ def peer_rate(database: Database, sink: Sink | None, tasks: int) -> float:
     app.conf.broker_url = database.environment.servers.redis_url
     with database.engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {PEER_TABLES}"))
-    before = sink.heard().closed if sink else 0
+    before = sink.counts().closed if sink else 0
     for number in range(WARM):
         apply.delay(_event(f"W-{number}"))
     _until(database, sink, before, WARM)

@@ -17,7 +17,7 @@ CLOSE_DUE_AT = """CAST(:first_due AS timestamptz)
 
 
 def with_pending(environment: BenchEnvironment, samples: Samples, count: int) -> Database:
-    """Give the run's database in which *count* tickets wait, the first one until `first_due`."""
+    """Yield the run's database, in which *count* tickets wait, the first one until `first_due`."""
     if count not in environment.pending:
         sink = environment.stay.enter_context(open_sink())
         database = environment.stay.enter_context(

@@ -97,7 +97,7 @@ def say(line: str) -> None:
 
 
 def table(kept: dict[str, Any]) -> str:
-    """Word what was kept as Markdown."""
+    """Format what was kept as Markdown."""
     machine = kept["machine"]
     kind = "make bench-quick" if machine["quick"] else "make bench"
     lines = [

@@ -36,7 +36,7 @@ RETENTION = {KEPT: "900d", REMOVED: "90d"}  # the stock closed 100 days ago
 STARTING_MAX = timedelta(seconds=60)
 WARM = 2_000  # events before each round: connections, prepared statements
 UNCHECKED = text("SET LOCAL session_replication_role = replica")
-# Tickets with a whole life: opened, won, told, closed, told.
+# Tickets with a whole life: opened, won and closed, with both notices delivered.
 STOCK = {
     "tickets": text("""
         INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, settled_at,
@@ -73,7 +73,7 @@ DUE = text("""
       FROM generate_series(1, CAST(:due AS int)) AS n""")
 DUE_SECONDS, DUE_EACH = 120, 20
 LEFT = text("SELECT count(*) FROM ticket WHERE ticket_id LIKE 'old-%'")
-UNTOLD = text("""
+UNDELIVERED = text("""
     SELECT 1 FROM notice WHERE operator = 1 AND head AND ended IS NULL AND action = 'ticket_win'
      LIMIT 1""")
 LATEST_CLOSE = text("""
@@ -127,7 +127,7 @@ def play(database: Database, kind: str, *, old: int, events: int) -> Round:
         fill(redis, events, name="T")
         eventually(lambda: redis.xlen(STREAM) == 0, within=LONG)
         applied = time.perf_counter() - began
-        eventually(lambda: is_told(database), within=LONG)
+        eventually(lambda: is_delivered(database), within=LONG)
         took = time.perf_counter() - began
         still = left(database)
         with database.engine.begin() as connection:
@@ -137,11 +137,11 @@ def play(database: Database, kind: str, *, old: int, events: int) -> Round:
 
 
 def wave(database: Database, *, redis_events: int, name: str) -> None:
-    """Have some events applied and told."""
+    """Have some events applied and their notices delivered."""
     with database.environment.redis() as redis:
         fill(redis, redis_events, name=name)
         eventually(lambda: redis.xlen(STREAM) == 0, within=LONG)
-    eventually(lambda: is_told(database), within=LONG)
+    eventually(lambda: is_delivered(database), within=LONG)
 
 
 @contextmanager
@@ -180,7 +180,7 @@ def removal_alone(database: Database, *, old: int) -> float:
     sweep = Sweep(
         transaction=database.engine.begin,
         clock=clock,
-        watermark_source=_ClearSight(database),
+        watermark_source=_NothingWaiting(database),
         settings=database.environment.settings(database.url),
     )
     working = 0.0
@@ -192,20 +192,20 @@ def removal_alone(database: Database, *, old: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _ClearSight:
-    """Nothing waits to be applied."""
+class _NothingWaiting:
+    """A source of the watermark for a stream on which no entry waits."""
 
     database: Database
 
-    def watermark(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's
+    def watermark(self, now: datetime) -> datetime | None:  # noqa: ARG002 - as the watermark's source
         with self.database.engine.begin() as connection:
             return DatabaseClock().now(connection)
 
 
-def is_told(database: Database) -> bool:
+def is_delivered(database: Database) -> bool:
     """Whether the partner took all results."""
     with database.engine.begin() as connection:
-        return connection.execute(UNTOLD).first() is None
+        return connection.execute(UNDELIVERED).first() is None
 
 
 def left(database: Database) -> int:
@@ -215,7 +215,7 @@ def left(database: Database) -> int:
 
 
 def table(rounds: dict[str, list[Round]], bare: float, *, old: int) -> str:
-    """Word the medians as Markdown."""
+    """Format the medians as Markdown."""
     names = {
         "applied": "events applied/s",
         "delivered": "notices delivered/s",

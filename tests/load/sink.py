@@ -32,16 +32,16 @@ class Sink:
         receipts: list[tuple[float, bytes]] = self._line.recv()
         return receipts
 
-    def heard(self) -> "Heard":
+    def counts(self) -> "Counts":
         """How many came since it was opened."""
-        self._line.send("heard")
-        counts: Heard = self._line.recv()
+        self._line.send("counts")
+        counts: Counts = self._line.recv()
         return counts
 
 
 @dataclass(slots=True)
-class Heard:
-    """What a sink was told: all, and how many of it were `ticket_closed`."""
+class Counts:
+    """How many requests a sink has taken, and how many of them were `ticket_closed`."""
 
     requests: int = 0
     closed: int = 0
@@ -63,39 +63,39 @@ def open_sink(*, keep: bool = False) -> Iterator[Sink]:
 
 def _serve(line: Connection, keep: bool) -> None:  # noqa: FBT001 - a process takes positions
     """Answer until killed."""
-    ear = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    ear.settimeout(0)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listener.settimeout(0)
     selector = selectors.EpollSelector()
-    selector.register(ear, selectors.EVENT_READ)
+    selector.register(listener, selectors.EVENT_READ)
     selector.register(line, selectors.EVENT_READ)
-    line.send(ear.getsockname()[1])
+    line.send(listener.getsockname()[1])
     ledger = _Ledger(keep)
     left: dict[socket.socket, bytes] = {}
     while True:
         for key, _ in selector.select():
-            if key.fileobj is ear:
-                caller, _address = ear.accept()
+            if key.fileobj is listener:
+                caller, _address = listener.accept()
                 caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 selector.register(caller, selectors.EVENT_READ)
                 left[caller] = b""
             elif key.fileobj is line:
-                line.send(ledger.heard if line.recv() == "heard" else ledger.receipts())
+                line.send(ledger.counts if line.recv() == "counts" else ledger.receipts())
             else:
                 assert isinstance(key.fileobj, socket.socket)
-                _hear(key.fileobj, selector, left, ledger)
+                _receive(key.fileobj, selector, left, ledger)
 
 
 class _Ledger:
     """What came."""
 
     def __init__(self, keep: bool) -> None:  # noqa: FBT001 - as above
-        self.heard = Heard()
+        self.counts = Counts()
         self._keep = keep
         self._kept: list[tuple[float, bytes]] = []
 
     def write(self, body: bytes) -> None:
-        self.heard.requests += 1
-        self.heard.closed += _CLOSED in body
+        self.counts.requests += 1
+        self.counts.closed += _CLOSED in body
         if self._keep:
             self._kept.append((time.time(), body))
 
@@ -105,7 +105,7 @@ class _Ledger:
         return receipts
 
 
-def _hear(
+def _receive(
     caller: socket.socket,
     selector: selectors.BaseSelector,
     unread: dict[socket.socket, bytes],

@@ -3,7 +3,7 @@
     python -m tests.load.slow_partner [--notices 50000] [--deliverers 1] [--rounds 3]
 
 The healthy partners have --notices undelivered in all, and the slow one as many again, all due. It
-is measured how long the healthy ones' notices take, alone and beside the sick one's, in turns. Real
+is measured how long the healthy ones' notices take, alone and beside the slow one's, in turns. Real
 servers, real sockets, each deliverer and each partner a process of its own. The exit code is 0 only
 when the healthy keep nine tenths of their throughput, by the median of the rounds.
 """
@@ -64,7 +64,7 @@ class Load:
 
 
 def main() -> int:
-    """Measure without and with the sick partner, and print both."""
+    """Measure without and with the slow partner, and print both."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--notices", type=int, default=50_000, help="due on each side")
     parser.add_argument("--deliverers", type=int, default=1, help="processes that deliver")
@@ -74,23 +74,23 @@ def main() -> int:
     kept = []
     with embedded_servers(durable=False, within=roomy_memory()) as servers:
         for _ in range(given.rounds):
-            alone = throughput(servers, load, sick=False)
-            beside = throughput(servers, load, sick=True)
+            alone = throughput(servers, load, slow=False)
+            beside = throughput(servers, load, slow=True)
             kept.append(beside / alone)
-            tell(f"healthy alone {alone:,.0f}/s, beside the sick {beside:,.0f}/s: {kept[-1]:.1%}")
-    tell(f"kept: {median(kept):.1%} (at least {KEPT_MIN:.0%} wanted)")
+            say(f"healthy alone {alone:,.0f}/s, beside the slow {beside:,.0f}/s: {kept[-1]:.1%}")
+    say(f"kept: {median(kept):.1%} (at least {KEPT_MIN:.0%} wanted)")
     return 0 if median(kept) >= KEPT_MIN else 1
 
 
-def tell(line: str) -> None:
+def say(line: str) -> None:
     """Print at once: the next number takes its time."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def throughput(servers: Servers, load: Load, *, sick: bool) -> float:
+def throughput(servers: Servers, load: Load, *, slow: bool) -> float:
     """Deliver the healthy partners' notices; how many a second."""
-    name = "beside" if sick else "alone"
+    name = "beside" if slow else "alone"
     url = databases.create(servers.database_url, name)
     upgrade(url)
     key = Fernet.generate_key().decode()
@@ -102,14 +102,14 @@ def throughput(servers: Servers, load: Load, *, sick: bool) -> float:
             "partner_networks": "127.0.0.0/8",
         }
     )
-    with partner(hangs=False) as healthy_url, partner(hangs=True) as sick_url:
+    with partner(hangs=False) as healthy_url, partner(hangs=True) as slow_url:
         engine = open_engine(url, application_name="load", pool_size=1)
         for number in range(HEALTHY):
             add(engine, settings, f"healthy-{number}", healthy_url)
-        add(engine, settings, "sick", sick_url)
-        owe(engine, "healthy-%", load.notices // HEALTHY)
-        if sick:
-            owe(engine, "sick", load.notices)
+        add(engine, settings, "slow", slow_url)
+        add_due(engine, "healthy-%", load.notices // HEALTHY)
+        if slow:
+            add_due(engine, "slow", load.notices)
         with engine.begin() as connection:
             connection.execute(NOTICES)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -167,7 +167,7 @@ def add(engine: Engine, settings: Settings, code: str, url: str) -> None:
         add_operator(connection, new, vault=vault, person=Person("load", "measuring"))
 
 
-def owe(engine: Engine, codes: str, each: int) -> None:
+def add_due(engine: Engine, codes: str, each: int) -> None:
     """Make tickets whose win is due."""
     with engine.begin() as connection:
         connection.execute(TICKETS, {"codes": codes, "each": each})

@@ -41,7 +41,7 @@ class Time:
     moment: datetime
 
     def now(self, connection: Connection) -> datetime:  # noqa: ARG002 - as `Clock` has it
-        """Give the moment."""
+        """Return the moment."""
         return self.moment
 
     def watermark(self, now: datetime) -> datetime | None:  # noqa: ARG002 - the Sight's

@@ -39,10 +39,10 @@ def entry_of(fields: dict[str, str]) -> Entry:
 
 
 def present() -> datetime:
-    """Give the moment: an event must not be too old when it comes, whenever this is run."""
+    """Return the moment: an event must not be too old when it comes, whenever this is run."""
     return datetime.now(UTC)  # noqa: TID251 - a publisher's clock
 
 
 def worded(moment: datetime) -> str:
-    """Word it as a backend does."""
+    """Format it as a backend does."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

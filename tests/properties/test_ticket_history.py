@@ -30,7 +30,7 @@ from producers.simulation.rehearsal.schedule import HeldClaim, Schedule
 from producers.simulation.rehearsal.verdict import broken_invariants, check_rehearsal
 from producers.simulation.rehearsal.world import CLOSE_DELAY, World
 from producers.simulation.verdict import check_all_sequences
-from tests.support.arrivals import WITHIN_WINDOW, Told
+from tests.support.arrivals import WITHIN_WINDOW, TicketArrivals
 
 TICKETS = 2
 OPENED_IN = "EUR"
@@ -68,7 +68,7 @@ class TicketStory(RuleBasedStateMachine):
         self.world = World(self.engine, ids, begin, redis_ahead=timedelta(seconds=redis_ahead))
         self.schedule = Schedule(self.world, Random(0), [], contest=0)  # noqa: S311 - only drains
         self.mistakes = 0
-        self.tickets = [Told(code, f"{run}", numbered) for code in codes]
+        self.tickets = [TicketArrivals(code, f"{run}", numbered) for code in codes]
 
     # --- what truly happens, and how it gets to us ---------------------------------------------
 

@@ -166,7 +166,7 @@ def engines_opened(source: str) -> int:
 
 
 def leads(way: str, kind: str, *, to: str) -> bool:
-    """Say whether an Ingress path of this kind takes in requests for *to*."""
+    """Return whether an Ingress path of this kind takes in requests for *to*."""
     return to == way or (kind == "Prefix" and to.startswith(f"{way}/"))
 
 

@@ -90,14 +90,14 @@ def test_with_the_example_secrets_every_server_is_verified():
         assert tls == RedisTls(verified=True, hostname_checked=True)
     address = make_url(database_address(secrets["slipway"]["SLIPWAY_DATABASE_URL"]))
     assert address.query["sslmode"] == "verify-full"
-    # psycopg's wheel has an OpenSSL of its own, without authorities: `system` would trust nobody.
+    # psycopg's wheel has an OpenSSL of its own, without authorities: `system` trusts no server.
     assert address.query["sslrootcert"] == "/etc/ssl/certs/ca-certificates.crt"
     keda = secrets["slipway-scaling"]
     assert (keda["postgresql-sslmode"], keda["redis-tls"]) == ("verify-full", "enable")
 
 
 def test_every_pod_runs_as_nobody_and_may_do_nothing(overlay):
-    """The `restricted` standard of Kubernetes, and a root file system nobody can write to."""
+    """The `restricted` standard of Kubernetes, and a read-only root file system."""
     for name, pod in overlay.pods().items():
         security, own = pod["securityContext"], container(pod)["securityContext"]
         assert security["runAsNonRoot"], name
@@ -116,7 +116,7 @@ def test_every_container_says_what_it_needs(overlay):
     for name, pod in overlay.pods().items():
         resources = container(pod)["resources"]
         assert resources["requests"].keys() == {"cpu", "memory"}, name
-        # No limit of the processor: being throttled in mid-transaction helps nobody.
+        # No limit of the processor: being throttled in mid-transaction holds locks.
         assert resources["limits"].keys() == {"memory"}, name
 
 

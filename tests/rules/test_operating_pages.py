@@ -40,7 +40,7 @@ def typed(page: Path) -> Iterator[list[str]]:
 
 
 def wrong_with(words: list[str]) -> str | None:
-    """Say what of a command does not exist."""
+    """Describe what of a command does not exist."""
     command: Any = get_command(app)  # of a Click that Typer may bring itself
     while hasattr(command, "commands") and words:
         name = words.pop(0)

@@ -83,11 +83,11 @@ def test_a_worker_that_is_not_ready_may_be_alive(ask):
 )
 def test_a_loop_that_stands_still_is_restarted_but_never_while_redis_is_away(ask, process, files):
     """A worker's loop rests while Redis is unavailable, and its file grows old."""
-    nobody = f"redis://127.0.0.1:{closed_port()}/0"
+    closed = f"redis://127.0.0.1:{closed_port()}/0"
 
     code, output = ask("alive", process, files)
-    away, unreachable_output = ask("alive", process, files, broker_url=nobody)
-    still_away, _ = ask("alive", process, files, redis_url=nobody, broker_url="")
+    away, unreachable_output = ask("alive", process, files, broker_url=closed)
+    still_away, _ = ask("alive", process, files, redis_url=closed, broker_url="")
 
     assert (code, away, still_away) == (1, 0, 0)
     assert "the maximum is" in output or "does not exist" in output

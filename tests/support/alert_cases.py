@@ -36,7 +36,7 @@ class Case:
 
 
 def gauge(name: str, well: float, broken: float, **labels: str) -> tuple[Series, Series]:
-    """Give a figure that stands wrong from the start, and one that stands right."""
+    """Return a metric that is wrong from the start, and one that is right."""
     matched = ",".join(f'{label}="{value}"' for label, value in labels.items())
     series = f"{name}{{{matched}}}"
     return {series: f"{broken}x90"}, {series: f"{well}x90"}

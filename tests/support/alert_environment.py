@@ -77,7 +77,7 @@ class AlertEnvironment:
             redis.xadd(STREAM, {"event": json.dumps(event)})
 
     def freeze(self, *pids: int) -> None:
-        """Let processes stand still: they are there, and answer nobody."""
+        """Let processes stand still: they exist, and answer no request."""
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
 

@@ -11,7 +11,7 @@ WITHIN_WINDOW = timedelta(minutes=10)
 
 
 @dataclass
-class Told:
+class TicketArrivals:
     """One ticket: what truly happened to it, and which of it is still on its way."""
 
     operator: str

@@ -14,7 +14,7 @@ QUEUE = "tickets"
 
 @contextmanager
 def celery_backend(redis_url: str) -> Iterator[Celery]:
-    """Run somebody's own Celery application: it knows nothing of Slipway but the queue's name."""
+    """Run a foreign Celery application: it knows nothing of Slipway but the queue's name."""
     app = Celery("backend", broker=redis_url, set_as_current=False)
     try:
         yield app

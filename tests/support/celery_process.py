@@ -56,7 +56,7 @@ def celery(
 
 
 def end(process: "subprocess.Popen[bytes]") -> int:
-    """Tell it to stop as a supervisor would, and give its exit code."""
+    """Stop it as a supervisor would, and return its exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(ENDING_MAX.total_seconds())
 

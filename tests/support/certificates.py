@@ -1,4 +1,4 @@
-"""Certificates that nobody but a test vouches for."""
+"""Certificates of an authority that only a test trusts."""
 
 import ssl
 from datetime import UTC, datetime, timedelta

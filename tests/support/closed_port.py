@@ -1,4 +1,4 @@
-"""A port on which nobody listens."""
+"""A port on which no process listens."""
 
 import socket
 

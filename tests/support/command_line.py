@@ -32,7 +32,7 @@ class _Keyboard(io.BytesIO):
 
 
 class CommandLine:
-    """Somebody's terminal: `slipway("operators", "list")`."""
+    """A terminal: `slipway("operators", "list")`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch

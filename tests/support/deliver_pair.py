@@ -96,7 +96,7 @@ class Pair:
             logs = (self.first.wrote(), self.second.wrote())
             raise AssertionError("\n".join([str(late), *calls, *logs])) from late
 
-    def told(self, ticket: str) -> list[str]:
+    def sent_about(self, ticket: str) -> list[str]:
         """What the partner was sent about a ticket, in order: `win` for `ticket_win`."""
         return [(entry.action or "").removeprefix("ticket_") for entry in self.calls(ticket)]
 

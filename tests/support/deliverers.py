@@ -67,9 +67,9 @@ class Deliverer:
         listed = list(claims)
         for claim in listed:
             self.admission.in_flight.ended(claim.operator)
-        return self.hear(*listed, verdict=verdict, status=status)
+        return self.record_late(*listed, verdict=verdict, status=status)
 
-    def hear(
+    def record_late(
         self, *claims: Claim, verdict: Verdict = DELIVERED, status: int | None = 200
     ) -> Recorded:
         """The same came late of each of *claims*, whose calls were counted as over before."""
@@ -91,7 +91,9 @@ class Deliverer:
         return self.harness.now.timestamp()
 
 
-def owe(harness: Harness, count: int, *, prefix: str = "T", operator: str = OPERATOR) -> list[str]:
+def add_due(
+    harness: Harness, count: int, *, prefix: str = "T", operator: str = OPERATOR
+) -> list[str]:
     """Win *count* tickets; all are due at the same time, a second ago."""
     names = [f"{prefix}{number}" for number in range(count)]
     harness.publish(*(harness.event("ticket_win", name, operator=operator) for name in names))
@@ -100,9 +102,9 @@ def owe(harness: Harness, count: int, *, prefix: str = "T", operator: str = OPER
 
 
 def lock_out(deliverer: Deliverer) -> list[str]:
-    """Owe the partner 36 notices, the last four one after the other, and have it answer 401."""
-    names = owe(deliverer.harness, 32)
+    """Add 36 notices, the last four one after the other, and have the partner answer 401."""
+    names = add_due(deliverer.harness, 32)
     for number in range(4):
-        names += owe(deliverer.harness, 1, prefix=f"later-{number}-")
+        names += add_due(deliverer.harness, 1, prefix=f"later-{number}-")
     assert len(deliverer.deliver(AGAIN, 401)) == 32
     return names

@@ -40,7 +40,7 @@ def blocks_of(page: str) -> list[tuple[str, str]]:
 
 @dataclass(slots=True)
 class Newcomer:
-    """Somebody with a checkout of their own."""
+    """A reader with a checkout of their own."""
 
     harness: Workspace
     ports: dict[str, str]
@@ -56,7 +56,7 @@ class Newcomer:
             yield
 
     def follow(self, page: str) -> None:
-        """Type each block, look for each output, and end what stays at work with Ctrl-C."""
+        """Type each block, check each output, and end what keeps running with Ctrl-C."""
         with ExitStack() as terminals:
             main: Terminal | None = None
             for kind, block in blocks_of(page):
@@ -111,7 +111,7 @@ class Newcomer:
 
 @contextmanager
 def newcomer(*shell: str, has_npm: bool) -> Iterator[Newcomer]:
-    """Somebody who has cloned the repository and installed what it needs, in a fresh folder."""
+    """Clone the repository into a fresh folder and install what it needs, as a reader does."""
     with passable_folder() as home:
         ports = {port: str(closed_port()) for port in LENT}
         checkout(home, ports)

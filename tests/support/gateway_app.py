@@ -108,7 +108,7 @@ class GatewayApp:
         return self.client.request(method, path, content=body, headers=headers)
 
     def paid(self, operator: str, identifier: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - handed on to `signed`
-        """Say that a ticket has been paid."""
+        """Report that a ticket has been paid."""
         return self.signed("POST", f"/be/tickets/{identifier}/paid", operator=operator, **more)
 
     # --- publishers ---
@@ -177,5 +177,5 @@ def gateway_app_on(
 def event(
     operator: str, ticket_id: str, action: str = "ticket_win", **more: object
 ) -> dict[str, Any]:
-    """Word an event; *more* are fields beside `data`."""
+    """Format an event; *more* are fields beside `data`."""
     return {**more, "action": action, "data": {"operator": operator, "ticket_id": ticket_id}}

@@ -124,18 +124,18 @@ class Harness:
         deliveries: int = 1,
         **data: object,
     ) -> Entry:
-        """Word an event as a stream entry of this moment. *at*: when it says it occurred."""
-        wire: dict[str, Any] = {
+        """Format an event as a stream entry of this moment. *at*: when it says it occurred."""
+        fields: dict[str, Any] = {
             "action": action,
             "data": {"operator": operator, "ticket_id": ticket_id, **data},
         }
         if event_id is not None:
-            wire["event_id"] = event_id
+            fields["event_id"] = event_id
         if at is not None:
-            wire["occurred_at"] = at.isoformat()
+            fields["occurred_at"] = at.isoformat()
         if sequence is not None:
-            wire["sequence"] = sequence
-        return self.raw(json.dumps(wire).encode(), deliveries=deliveries)
+            fields["sequence"] = sequence
+        return self.raw(json.dumps(fields).encode(), deliveries=deliveries)
 
     def publish(self, *entries: Entry, isolate_unclear: bool = False) -> Applied:
         """Have *entries* applied as one batch."""
@@ -182,7 +182,7 @@ class Harness:
         return only
 
     def release(self, *claims: Claim) -> None:
-        """Give leases back unused."""
+        """Return leases unused."""
         with self.engine.begin() as connection:
             release(connection, claims)
 

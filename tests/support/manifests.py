@@ -52,7 +52,7 @@ class Cluster:
     def settings(self) -> Settings:
         """Build the settings as the processes will: from the ConfigMap and the example Secret."""
         (config,) = self.of_kind("ConfigMap")
-        # The example holds no key, or somebody would use it.
+        # The example holds no key, or it might be used.
         key = {"SLIPWAY_SECRET_KEY": Fernet.generate_key().decode()}
         given = config["data"] | example_secrets()["slipway"] | key
         fields = {name.removeprefix("SLIPWAY_").lower(): value for name, value in given.items()}

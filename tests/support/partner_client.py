@@ -51,7 +51,7 @@ def ask(line: http.client.HTTPConnection, method: str, path: str, body: object =
 
 
 def raw_request(body: bytes) -> bytes:
-    """Word a notice with its head."""
+    """Format a notice with its head."""
     head = [f"{name}: {value}" for name, value in headers(body).items()]
     lines = ["POST / HTTP/1.1", "Host: partner", f"Content-Length: {len(body)}", *head]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -6,7 +6,7 @@ from models.settings.settings import Settings
 
 
 def plain_settings(**given: object) -> Settings:
-    """Build settings from *given* and addresses at which nobody listens."""
+    """Build settings from *given* and addresses at which no server listens."""
     required = {
         "database_url": "postgresql://slipway@127.0.0.1:1/slipway",
         "redis_url": "redis://127.0.0.1:1/0",

@@ -12,7 +12,7 @@ BREAK = text("""
 ATTEMPTS_AGAIN = text("DROP TRIGGER refuse ON delivery_attempt")
 
 CHECK_VIOLATION = "23514"  # the row's own fault
-DISK_FULL = "53100"  # nobody's fault
+DISK_FULL = "53100"  # no fault of an entry
 
 
 def refuse_events(

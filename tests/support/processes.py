@@ -1,4 +1,4 @@
-"""Looking at the processes of this machine (Linux)."""
+"""What the processes of this machine are (Linux)."""
 
 import contextlib
 import signal

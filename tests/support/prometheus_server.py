@@ -19,7 +19,7 @@ PACKAGE = "prometheus"
 _TARGETS = "targets.json"
 
 
-class NotToBeHad(Exception):
+class Unavailable(Exception):
     """There is no Prometheus here, and none could be fetched; the message says why."""
 
 
@@ -34,7 +34,7 @@ class Programs:
 def find_programs(cache: Path) -> Programs:
     """Find Prometheus on this machine, or unpack Debian's package into *cache*, for next time too.
 
-    Raises NotToBeHad.
+    Raises Unavailable.
     """
     installed = shutil.which("prometheus"), shutil.which("promtool")
     if installed[0] and installed[1]:
@@ -44,13 +44,13 @@ def find_programs(cache: Path) -> Programs:
     if not programs.prometheus.exists():
         _unpack(cache)
     if not programs.prometheus.exists():
-        raise NotToBeHad(f"Debian's package {PACKAGE} holds no prometheus")
+        raise Unavailable(f"Debian's package {PACKAGE} holds no prometheus")
     return programs
 
 
 def _unpack(cache: Path) -> None:
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        raise NotToBeHad(f"no {PACKAGE} is installed, and there is no apt-get to fetch one")
+        raise Unavailable(f"no {PACKAGE} is installed, and there is no apt-get to fetch one")
     try:
         _run("apt-get", "download", PACKAGE, folder=cache)
         (package,) = cache.glob(f"{PACKAGE}_*.deb")
@@ -58,7 +58,7 @@ def _unpack(cache: Path) -> None:
         package.unlink()
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         shutil.rmtree(cache / "unpacked", ignore_errors=True)
-        raise NotToBeHad(f"Debian's package {PACKAGE} could not be fetched: {error}") from None
+        raise Unavailable(f"Debian's package {PACKAGE} could not be fetched: {error}") from None
 
 
 def _run(*command: str, folder: Path) -> None:

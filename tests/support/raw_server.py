@@ -17,7 +17,7 @@ class Line:
     """One connection, seen from the server."""
 
     connection: socket.socket
-    hung_up: threading.Event  # set when the test is over
+    over: threading.Event  # set when the test is over
 
     def request(self) -> bytes | None:
         """Read one request with a body, head and all; None when the client hung up instead."""
@@ -41,8 +41,8 @@ class Line:
         self.connection.sendall(data)
 
     def keep_silent(self) -> None:
-        """Say nothing more, without hanging up."""
-        self.hung_up.wait(SECONDS_MAX)
+        """Send nothing more, and keep the connection open."""
+        self.over.wait(SECONDS_MAX)
 
     def reset(self) -> None:
         """Close with a reset: RST instead of FIN."""

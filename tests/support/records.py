@@ -97,7 +97,7 @@ class Records:
         return self._rows(ATTEMPTS)
 
     def rejected(self) -> Sequence[Row[Any]]:
-        """What was kept raw."""
+        """Return what was stored as rejected input."""
         return self._rows(REJECTED)
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
 """Reads a revision file and says what in it would hurt a release that still works, or stop it.
 
 While a release rolls out, the processes of the one before work on, on the new schema and while it
-is made. So a revision adds what they need not know of, and keeps nobody waiting. One that takes
+is made. So a revision adds what they need not know of, and blocks no session. One that takes
 away says since which release nothing uses it any more: `UNUSED_SINCE = "0.2.0"`.
 """
 
@@ -106,7 +106,7 @@ def _faults_of(name: str, step: ast.Call, revision: Revision) -> Iterator[str]:
         case _ if name in ADDS or name in OUTSIDE or name in HARMLESS:
             return
         case _ if revision.unused_since is None:
-            yield "may take away what old processes use; if nobody does, say UNUSED_SINCE"
+            yield "may take away what old processes use; if none does, say UNUSED_SINCE"
 
 
 def _faults_of_column(step: ast.Call) -> Iterator[str]:

@@ -32,8 +32,8 @@ class RunningSlipway:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def told(self, line: str) -> str:
-        """The same, whatever its exit code."""
+    def output_of(self, line: str) -> str:
+        """Run it, and return what it prints whatever its exit code."""
         return self._run(line).stdout
 
     def _run(self, line: str) -> "subprocess.CompletedProcess[str]":

@@ -88,9 +88,9 @@ class RunningStack:
 
 @contextmanager
 def running_stack(folder: Path) -> Iterator[RunningStack]:
-    """Start all but the schema, wait until everybody waits for it, and bring it.
+    """Start all but the schema, wait until all processes wait for it, and migrate.
 
-    An entry that nobody can read is on the stream before.
+    An unreadable entry is on the stream before.
     """
     with ExitStack() as ending:
         servers = ending.enter_context(embedded_servers(durable=False, within=folder))

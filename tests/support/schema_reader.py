@@ -41,7 +41,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def takes(name: str, document: object) -> bool:
-    """Tell whether the schema in the file *name* takes *document*."""
+    """Return whether the schema in the file *name* takes *document*."""
     taken: bool = _reader(name).is_valid(document)
     return taken
 

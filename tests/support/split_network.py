@@ -1,4 +1,4 @@
-"""The story of two delivery processes that are parted: one cut off, then the other frozen.
+"""Two delivery processes that cannot reach each other: one is cut off, then the other frozen.
 
 The first one is cut off from the database with the partner's answers in hand; its leases run out,
 and the other repeats its calls. That one is frozen on the line with a call, while the first one
@@ -63,7 +63,7 @@ class NetworkRecords:
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """The story, told by the records and by the partner.
+    """The run, by the records and by the partner.
 
     *between*: the first one's answers are not recorded yet. *after*: they just were.
     """
@@ -72,9 +72,9 @@ class Parted:
     between: NetworkRecords
     after: NetworkRecords
     end: NetworkRecords
-    calls: dict[str, list[LedgerEntry]]  # by ticket, as far as the story goes
+    calls: dict[str, list[LedgerEntry]]  # by ticket, up to the end of the run
 
-    def told(self, ticket: str) -> list[str]:
+    def sent_about(self, ticket: str) -> list[str]:
         """What the partner was sent about a ticket, in order: `win` for `ticket_win`."""
         return [(call.action or "").removeprefix("ticket_") for call in self.calls[ticket]]
 
@@ -85,7 +85,7 @@ class Parted:
 
 
 def part(pair: Pair) -> Parted:
-    """Play the story."""
+    """Run it."""
     for ticket, behaviours in PARTED.items():
         pair.answers(ticket, *behaviours)
     pair.second.line.cut()

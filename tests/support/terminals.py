@@ -18,7 +18,7 @@ while read -r typed <&3; do . "$typed"; echo done >&4; done
 
 @dataclass(slots=True)
 class Workspace:
-    """Somebody's folder, with as many terminals as wanted."""
+    """A folder, with as many terminals as wanted."""
 
     home: Path
     environment: Mapping[str, str] = field(repr=False)

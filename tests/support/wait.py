@@ -6,15 +6,15 @@ from datetime import timedelta
 from typing import TypeVar
 
 PATIENCE = timedelta(seconds=60)  # only a test that fails waits it out; a busy machine needs it
-LOOK_AGAIN_SECONDS = 0.01
+POLL_SECONDS = 0.01
 
 Found = TypeVar("Found")
 
 
 def eventually(condition: Callable[[], Found], *, within: timedelta = PATIENCE) -> Found:
-    """Look until *condition* returns something true, and return that.
+    """Poll *condition* until it returns something true, and return that.
 
-    Fails the test after *within*, telling the condition and what it returned last. When it raises
+    Fails the test after *within*, naming the condition and what it returned last. When it raises
     AssertionError that counts as "not yet": it may hold plain asserts, and then returns True.
     """
     deadline = time.monotonic() + within.total_seconds()
@@ -29,7 +29,7 @@ def eventually(condition: Callable[[], Found], *, within: timedelta = PATIENCE) 
         if time.monotonic() > deadline:
             name = getattr(condition, "__name__", repr(condition))
             raise AssertionError(f"{name} did not come true within {within}: {last}")
-        time.sleep(LOOK_AGAIN_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def pause(seconds: float) -> None:

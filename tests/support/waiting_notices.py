@@ -135,7 +135,7 @@ CLAIM_CASES: Final[Mapping[str, ClaimCase]] = {
 
 
 def check_claim(harness: Harness, connection: Connection, case: ClaimCase) -> None:
-    """Look for due notices: what is read must fit what is claimed, not what waits."""
+    """Claim due notices: what is read must fit what is claimed, not what waits."""
     case.prepare(connection, harness)
     deliverer = Deliverer(harness)
     claims: list[Claim] = []

@@ -7,7 +7,7 @@ from typing import Any
 from producers.simulation.partner import LedgerEntry, Rule, SimulatedPartner
 from tests.support.delivery_setup import DeliverySetup
 
-OPENING = Decimal(10_000)  # what everybody has in the simulated wallet
+OPENING = Decimal(10_000)  # what each account has in the simulated wallet
 ROUND: dict[str, Any] = {
     "player_id": "member001",
     "price": 25_000,

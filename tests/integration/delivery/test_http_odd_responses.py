@@ -151,7 +151,7 @@ def test_a_slow_drip_does_not_outlast_the_total_timeout(client):
     def drip(line: Line) -> None:
         line.request()
         line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        while not line.hung_up.wait(0.02):
+        while not line.over.wait(0.02):
             line.send(b"x")
 
     with raw_server(drip) as server:

@@ -44,7 +44,7 @@ class Event(Row):
 
 
 class Notice(Row):
-    """What its partner is to be told."""
+    """A message for the partner."""
 
     __tablename__ = "peer_notice"
     __table_args__ = (UniqueConstraint("ticket", "action"),)

@@ -1,4 +1,4 @@
-"""The peer everybody would write: a Celery task per event, a countdown per close, a POST each.
+"""The peer, as most would write it: a Celery task per event, a countdown per close, a POST each.
 
 Written fairly: rows of the same content, unique keys, row locks, one commit a task, tasks that are
 acknowledged when they are done, one HTTP client kept per process, two processes for two cores. It
@@ -85,7 +85,7 @@ def apply(event: dict[str, Any]) -> None:
 
 @app.task(autoretry_for=(requests.RequestException,), retry_backoff=True)  # type: ignore[untyped-decorator]  # as above
 def deliver(notice_id: int) -> None:
-    """Tell the partner."""
+    """Notify the partner."""
     with sessions().begin() as session:
         notice = session.get_one(Notice, notice_id)
         stamp = str(int(time.time() * 1000))
