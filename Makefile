@@ -1,4 +1,4 @@
-# `make` prints what there is. Nothing here needs root, Docker or a running server.
+# `make` lists the targets. None of them needs root, Docker or a running server.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,27 +13,27 @@ INSTALLED := $(VENV)/.installed
 .NOTPARALLEL:
 .PHONY: help setup demo test test-later chaos lint ruff format-check types imports format lock
 
-help: ## print this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) ## make .venv and install what the lock file says
+setup: $(INSTALLED) ## create .venv and install the locked packages
 	@:
 
-demo: setup ## watch tickets live: real servers, simulated backends and partner, about a minute
+demo: setup ## run the demo: real servers, simulated backends and partners, about a minute
 	@$(BIN)/slipway demo
 
-# Each part runs even when one before it failed; pytest last, so that its summary is.
-test: setup ## everything that must pass: lint, types, import contracts, tests
+# Each part runs even if an earlier one failed; pytest runs last, so its summary comes last.
+test: setup ## run everything that must pass: lint, types, import contracts, tests
 	@lint=0; $(MAKE) --no-print-directory --keep-going lint || lint=$$?; \
-	if [ $$lint -ne 0 ]; then echo "==> lint failed, see above; the tests run all the same"; fi; \
+	if [ $$lint -ne 0 ]; then echo "==> lint failed, see above; running the tests anyway"; fi; \
 	echo "==> pytest"; $(BIN)/pytest -n 2 && exit $$lint
 
-# What holds a fixed date beside a real clock fails in it today, and not on some day to come.
+# A test that compares a fixed date with a real clock fails here today instead of on some later day.
 DAYS ?= 400
-test-later: setup ## the tests as they will run in DAYS=400 days, with all clocks shifted
+test-later: setup ## run the tests as of DAYS=400 days from now, with all clocks shifted
 	@$(BIN)/python -m tests.another_day --days $(DAYS) -n 2
 
-lint: ruff format-check types imports ## the parts of `test` that run no test
+lint: ruff format-check types imports ## run ruff, the format check, mypy and the import contracts
 
 ruff: setup
 	@echo "==> ruff check"; $(BIN)/ruff check
@@ -47,36 +47,36 @@ types: setup
 imports: setup
 	@echo "==> lint-imports"; $(BIN)/lint-imports --no-logo
 
-format: setup ## bring the code into its form
+format: setup ## fix and format the code
 	@$(BIN)/ruff check --fix-only; $(BIN)/ruff format
 
-chaos: setup ## break it on purpose: ten minutes of faults under load, then the books
+chaos: setup ## inject faults under load for ten minutes, then reconcile
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.faults $(CHAOS)
 
 .PHONY: demo-pictures
-demo-pictures: setup ## play the demo and put its pictures into the README
+demo-pictures: setup ## run the demo and put its screens into the README
 	@$(BIN)/python -m worker.cli.demo.readme_pictures
 
 .PHONY: bench bench-quick
-bench: setup ## measure every row of the table in tests/load/README.md: under 40 minutes
+bench: setup ## measure every row of the table in tests/load/README.md, in under 40 minutes
 	@$(BIN)/python -m tests.load.bench
 
-bench-quick: setup ## the same with less of everything, in under 5 minutes
+bench-quick: setup ## the same with smaller loads, in under 5 minutes
 	@$(BIN)/python -m tests.load.bench --quick
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate -q
 
-lock: setup ## renew both lock files from pyproject.toml
+lock: setup ## regenerate both lock files from pyproject.toml
 	$(LOCK) -o requirements.lock
 	$(LOCK) --extra embedded --group dev -o requirements-dev.lock
 
-# The stamp is younger than what it was made from, or everything is installed again.
+# Everything is installed again if pyproject.toml or the lock file is newer than the stamp.
 $(INSTALLED): pyproject.toml requirements-dev.lock
-	@test -n "$(PYTHON)" || { echo "Slipway needs Python 3.11 or newer: install it, or name it" \
+	@test -n "$(PYTHON)" || { echo "Slipway needs Python 3.11 or newer: install it, or choose one" \
 		"with make setup PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x $(BIN)/python || { \
-		echo "==> making $(VENV) with $$($(PYTHON) --version)"; \
+		echo "==> creating $(VENV) with $$($(PYTHON) --version)"; \
 		$(if $(UV),$(UV) venv --quiet --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV)) \
 			|| { rm -rf $(VENV); exit 1; }; }
 	@echo "==> installing $$(grep -c '^[a-z].*==' requirements-dev.lock) packages into $(VENV)" \
