@@ -237,7 +237,7 @@ def test_a_reader_that_waits_is_not_woken_by_the_trial(redis, redis_url):
         StreamAppender(redis).require_writable()
         (added,) = StreamAppender(redis).add(ENTRIES[:1])
 
-        found = connection.read_response()
+        reply = connection.read_response()
         reader.connection_pool.release(connection)
 
-    assert added.encode() in str(found).encode()
+    assert added.encode() in str(reply).encode()

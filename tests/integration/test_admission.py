@@ -30,20 +30,20 @@ def limit(harness: Harness, *, in_flight: int = 32, rate: float | None = None) -
 def counted(harness: Harness) -> list[int]:
     with harness.engine.begin() as connection:
         (in_flight,) = connection.execute(COUNTED).scalars()
-    return sorted(one["calls"] for one in in_flight.values())
+    return sorted(counts["calls"] for counts in in_flight.values())
 
 
 def test_two_deliverers_keep_to_one_cap(harness, deliverers):
     limit(harness, in_flight=10)
     add_due(harness, 50)
-    one, other = deliverers
-    first, second = one.claim(places=14), other.claim()
+    deliverer, other = deliverers
+    first, second = deliverer.claim(places=14), other.claim()
     assert (len(first), len(second)) == (7, 3)
 
-    one.answer(first[:4])
+    deliverer.answer(first[:4])
     third = other.claim()
     assert third == [], "it does not know yet"
-    one.claim(places=0)
+    deliverer.claim(places=0)
 
     assert len(other.claim()) == 4
     assert counted(harness) == [3, 7]
@@ -95,10 +95,10 @@ def test_a_deliverer_that_lives_counts_for_as_long_as_its_calls_do(harness, deli
     """Its calls were begun one after the other."""
     limit(harness, in_flight=4)
     add_due(harness, 20)
-    one, other = deliverers
-    one.claim()
+    deliverer, other = deliverers
+    deliverer.claim()
     harness.wait(4 * SECOND)
-    one.claim(places=0)
+    deliverer.claim(places=0)
     harness.wait(5 * SECOND)
 
     assert other.claim() == []
@@ -107,9 +107,9 @@ def test_a_deliverer_that_lives_counts_for_as_long_as_its_calls_do(harness, deli
 def test_when_nothing_is_due_any_more_nothing_is_counted(harness, deliverers):
     """Else the next notice would wait for a count to run out."""
     add_due(harness, 3)
-    one, _ = deliverers
-    one.deliver()
-    one.claim()
+    deliverer, _ = deliverers
+    deliverer.deliver()
+    deliverer.claim()
 
     assert counted(harness) == []
 
@@ -129,10 +129,10 @@ def test_two_deliverers_keep_to_one_rate(harness, deliverers):
 def test_a_deliverer_that_the_rate_holds_back_knows_when_to_look_again(harness, deliverers):
     limit(harness, rate=40.0)
     add_due(harness, 12)
-    one, other = deliverers
-    one.deliver()
-    assert one.admitted is not None
-    assert one.admitted.again_in == STEP
+    deliverer, other = deliverers
+    deliverer.deliver()
+    assert deliverer.admitted is not None
+    assert deliverer.admitted.again_in == STEP
 
     harness.wait(STEP)
     other.deliver()
@@ -145,17 +145,17 @@ def test_after_a_circuit_closed_deliverers_share_the_ramp(harness, deliverers):
     """From a tenth of the cap to the whole within a minute."""
     limit(harness, in_flight=20)
     add_due(harness, 200)
-    one, other = deliverers
-    one.deliver(AGAIN, 401)
+    deliverer, other = deliverers
+    deliverer.deliver(AGAIN, 401)
     harness.wait(15 * SECOND)
-    one.deliver()
+    deliverer.deliver()
     in_flight = []
     for _ in range(7):
-        mine, yours = one.claim(places=8), other.claim()
+        mine, yours = deliverer.claim(places=8), other.claim()
         in_flight.append(len(mine) + len(yours))
-        one.answer(mine)
+        deliverer.answer(mine)
         other.answer(yours)
-        one.claim(places=0)
+        deliverer.claim(places=0)
         other.claim(places=0)
         harness.wait(10 * SECOND)
 
@@ -167,11 +167,11 @@ def test_a_partner_that_hangs_leaves_places_for_others_whatever_its_cap(harness,
     limit(harness, in_flight=1000)
     harness.add_operator("bravo")
     add_due(harness, 100)
-    one, _ = deliverers
-    hanging = one.claim(places=40) + one.claim(places=20) + one.claim(places=20)
+    deliverer, _ = deliverers
+    hanging = deliverer.claim(places=40) + deliverer.claim(places=20) + deliverer.claim(places=20)
     add_due(harness, 100, operator="bravo", prefix="B")
 
-    swift = one.claim(places=20)
+    swift = deliverer.claim(places=20)
 
     assert len(hanging) == 20
     assert {claim.operator_code for claim in swift} == {"bravo"}
@@ -182,12 +182,12 @@ def test_of_many_partners_each_has_its_turn_although_there_is_one_place(harness,
     for number in range(5):
         harness.add_operator(f"o{number}")
         add_due(harness, 10, operator=f"o{number}", prefix=f"o{number}-")
-    one, _ = deliverers
+    deliverer, _ = deliverers
 
     delivered = []
     for _ in range(10):
-        claims = one.claim(places=1)
-        one.answer(claims)
+        claims = deliverer.claim(places=1)
+        deliverer.answer(claims)
         delivered += [claim.operator_code for claim in claims]
 
     assert set(Counter(delivered).values()) == {2}
@@ -200,15 +200,15 @@ def test_a_circuit_that_another_deliverer_has_locked_is_tried_again_soon(
     harness.add_operator("bravo")
     add_due(harness, 3)
     add_due(harness, 3, operator="bravo", prefix="B")
-    one, _ = deliverers
+    deliverer, _ = deliverers
     with engine.begin() as connection:
-        one.claim_within(connection, places=0)  # creates the circuits
+        deliverer.claim_within(connection, places=0)  # creates the circuits
     with engine.begin() as frozen:
         frozen.execute(text("SELECT FROM circuit WHERE operator = 1 FOR UPDATE"))
-        delivered = one.claim()
+        delivered = deliverer.claim()
 
     assert {claim.operator_code for claim in delivered} == {"bravo"}
-    assert one.admitted is not None
-    assert one.admitted.again_in is not None
-    assert one.admitted.again_in < STEP
-    assert {claim.operator_code for claim in one.claim()} == {"acme"}
+    assert deliverer.admitted is not None
+    assert deliverer.admitted.again_in is not None
+    assert deliverer.admitted.again_in < STEP
+    assert {claim.operator_code for claim in deliverer.claim()} == {"acme"}

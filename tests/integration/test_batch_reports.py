@@ -27,7 +27,7 @@ def batch(**outcomes: int) -> AppliedBatch:
 
 
 def test_batches_between_two_reports_are_summed_up(app, redis):
-    heard: list[bytes] = []
+    channels: list[bytes] = []
     with redis.pubsub() as listener:
         listener.psubscribe("*celeryev*")
         listener.get_message(timeout=5)
@@ -39,12 +39,12 @@ def test_batches_between_two_reports_are_summed_up(app, redis):
 
         def last_event() -> bool:
             message = listener.get_message(timeout=0.1)
-            heard.append(message["channel"] if message else b"")
-            return heard[-1].endswith(b"task.succeeded")
+            channels.append(message["channel"] if message else b"")
+            return channels[-1].endswith(b"task.succeeded")
 
         eventually(last_event)
 
-    kinds = [channel.rpartition(b"task.")[2] for channel in heard if channel]
+    kinds = [channel.rpartition(b"task.")[2] for channel in channels if channel]
     assert kinds == [b"received", b"started", b"succeeded"]
 
 

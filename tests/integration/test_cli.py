@@ -62,12 +62,12 @@ worker.cli.main()
     ],
 )
 def test_every_command_explains_itself(slipway, command):
-    told = slipway(*command.split(), "--help")
+    help_page = slipway(*command.split(), "--help")
 
-    assert told.code == 0
-    assert "Usage: slipway" in told.out
+    assert help_page.code == 0
+    assert "Usage: slipway" in help_page.out
     if command.split()[-1:] not in ([], ["operators"], ["events"], ["rejected"]):
-        assert "Example: " in told.out
+        assert "Example: " in help_page.out
 
 
 def test_the_version_is_the_one_of_the_project(slipway):
@@ -85,7 +85,7 @@ def test_help_says_what_every_command_does_without_cutting_it_off(slipway, group
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         ("tickt", "Did you mean 'ticket', 'tickets'?"),
         ("events rejected list --since yesterday", "'yesterday' is not a duration"),
@@ -95,11 +95,11 @@ def test_help_says_what_every_command_does_without_cutting_it_off(slipway, group
         ("partner --secret-file no-such-file", "--secret-file no-such-file: No such file"),
     ],
 )
-def test_wrong_usage_and_set_up_end_with_code_2_and_a_sentence(slipway, command, told):
+def test_wrong_usage_and_set_up_end_with_code_2_and_a_sentence(slipway, command, message):
     ended = slipway(*command.split())
 
     assert ended.code == 2
-    assert told in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err
     assert ended.out == ""
 

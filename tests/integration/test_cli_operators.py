@@ -41,8 +41,10 @@ def acme(slipway) -> str:
 
 
 def shown(slipway: CommandLine, code: str = "acme") -> dict[str, object]:
-    found: dict[str, object] = slipway("operators", "show", code, "--json").document()["operator"]
-    return found
+    operator: dict[str, object] = slipway("operators", "show", code, "--json").document()[
+        "operator"
+    ]
+    return operator
 
 
 def test_set_changes_what_is_named_and_says_what_differs(slipway, acme):

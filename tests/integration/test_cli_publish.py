@@ -48,7 +48,7 @@ def test_check_tells_what_the_intake_would_refuse_and_publishes_nothing(slipway,
     assert checked.code == 1
     assert checked.document()["checked"] == 4
     bad = checked.document()["bad_lines"]
-    assert [one["line"] for one in bad] == [2, 3, 4]
+    assert [bad_line["line"] for bad_line in bad] == [2, 3, 4]
     assert "did you mean ticket_lost?" in bad[0]["problem"]
     assert redis.xlen("ticket-events") == 0
 
@@ -60,7 +60,9 @@ def test_check_sees_what_a_door_would_refuse(slipway):
 
     checked = slipway("publish", "-", "--check", "--json", stdin=lines.encode())
 
-    named, timed, old, doubled = [one["problem"] for one in checked.document()["bad_lines"]]
+    named, timed, old, doubled = [
+        bad_line["problem"] for bad_line in checked.document()["bad_lines"]
+    ]
     assert named == "eventId: is not known here; did you mean event_id?"
     assert "this one has no offset" in timed
     assert "is more than 30d, less a margin of 60 s, ago (SLIPWAY_EVENT_AGE_MAX)" in old
@@ -78,7 +80,7 @@ def test_a_byte_order_mark_at_the_head_of_a_file_is_dropped(slipway, redis, chec
 
 
 @pytest.mark.parametrize(
-    ("stdin", "said"),
+    ("stdin", "problem"),
     [
         (line("1").encode("utf-16"), "it is UTF-16 or UTF-32"),
         (line("1").encode("utf-16-le"), "it holds NUL bytes"),
@@ -88,11 +90,11 @@ def test_a_byte_order_mark_at_the_head_of_a_file_is_dropped(slipway, redis, chec
     ],
 )
 @pytest.mark.parametrize("check", [["--check"], []])
-def test_a_file_in_another_form_is_named(slipway, redis, check, stdin, said):
+def test_a_file_in_another_form_is_named(slipway, redis, check, stdin, problem):
     done = slipway("publish", "-", *check, stdin=stdin)
 
     assert done.code == 1
-    assert said in done.err.partition("\n")[0]
+    assert problem in done.err.partition("\n")[0]
     assert ids(redis) == []
 
 
@@ -167,12 +169,12 @@ def test_whoever_interrupts_it_is_told_where_to_go_on(slipway, redis):
         process.stdin.flush()
         eventually(lambda: redis.xlen("ticket-events") > 0)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate()
+        _, errors = process.communicate()
 
     published = redis.xlen("ticket-events")
     assert process.returncode == 1
     assert f"publish again from line {published + 1} (--from-line {published + 1})" in (
-        told.decode()
+        errors.decode()
     )
 
 

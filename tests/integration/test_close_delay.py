@@ -85,8 +85,8 @@ def test_a_delay_is_stored_in_seconds(slipway, engine, delay, seconds):
 
 def stored(engine: Engine, code: str) -> str:
     with engine.begin() as connection:
-        found: str = connection.execute(STORED, {"code": code}).scalar_one()
-    return found
+        delay: str = connection.execute(STORED, {"code": code}).scalar_one()
+    return delay
 
 
 def test_migrating_counts_in_seconds_what_was_stored_in_days_and_keeps_due_times(database, engine):

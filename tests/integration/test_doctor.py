@@ -40,30 +40,32 @@ def examined(slipway: CommandLine) -> dict[str, dict[str, Any]]:
     """What the doctor found to be wrong, by part; it ends with 1 then, and with 0 otherwise."""
     ended = slipway("doctor", "--json")
     document = ended.document()
-    wrong = {one["part"]: one for one in document["findings"] if one["state"] == "wrong"}
+    wrong = {
+        finding["part"]: finding for finding in document["findings"] if finding["state"] == "wrong"
+    }
 
     assert ended.code == (1 if wrong else 0)
     assert document["healthy"] is not bool(wrong)
-    assert all(one["remedy"] for one in wrong.values())
+    assert all(finding["remedy"] for finding in wrong.values())
     return wrong
 
 
 def only(findings: Iterator[Finding]) -> Finding:
     """The one finding that is not fine."""
-    (found,) = [one for one in findings if one.state is not State.OK]
-    return found
+    (finding,) = [finding for finding in findings if finding.state is not State.OK]
+    return finding
 
 
 def test_a_variable_that_is_missing_or_misspelt_is_named(slipway, monkeypatch):
     monkeypatch.delenv("SLIPWAY_SECRET_KEY")
     slipway.export(sweep_intervall="1s")
 
-    told = slipway("doctor")
+    report = slipway("doctor")
 
-    assert told.code == 1
-    assert "✗ settings: SLIPWAY_SECRET_KEY is not set" in told.out
-    assert "the nearest one is SLIPWAY_SWEEP_INTERVAL" in told.out
-    assert "? all the rest" in told.out
+    assert report.code == 1
+    assert "✗ settings: SLIPWAY_SECRET_KEY is not set" in report.out
+    assert "the nearest one is SLIPWAY_SWEEP_INTERVAL" in report.out
+    assert "? all the rest" in report.out
 
 
 def test_a_redis_that_is_away_leaves_the_rest_to_be_looked_at(slipway):
@@ -81,10 +83,10 @@ def test_a_wrong_password_of_redis_is_told_from_an_outage(slipway, servers):
     url = make_url(servers.redis_url)
     slipway.export(redis_url=f"redis://:wrong-one@127.0.0.1:{url.port}/0")
 
-    told = slipway("doctor")
+    report = slipway("doctor")
 
-    assert "put the right user and password into SLIPWAY_REDIS_URL" in told.out
-    assert "wrong-one" not in told.out + told.err
+    assert "put the right user and password into SLIPWAY_REDIS_URL" in report.out
+    assert "wrong-one" not in report.out + report.err
 
 
 @pytest.mark.parametrize(
@@ -167,13 +169,13 @@ def test_the_advice_about_an_open_circuit_follows_what_was_met_last(reason, advi
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         secrets = EncryptedSecrets("sealed")
-        one = CheckedOperator("acme", url, enabled=True, secrets=secrets, circuit=reason)
-        (found,) = check_partners([one], networks=[ip_network("127.0.0.0/8")])
+        operator = CheckedOperator("acme", url, enabled=True, secrets=secrets, circuit=reason)
+        (finding,) = check_partners([operator], networks=[ip_network("127.0.0.0/8")])
 
-    assert found.state is State.DOUBTFUL
-    assert reason in found.detail
-    assert advised in (found.remedy or "")
-    assert ("rotate-secret" in (found.remedy or "")) is (reason == "answered 401")
+    assert finding.state is State.DOUBTFUL
+    assert reason in finding.detail
+    assert advised in (finding.remedy or "")
+    assert ("rotate-secret" in (finding.remedy or "")) is (reason == "answered 401")
 
 
 def test_queues_without_a_worker_are_named(slipway, redis_url):
@@ -188,23 +190,23 @@ def test_queues_without_a_worker_are_named(slipway, redis_url):
 def test_a_sweep_that_nobody_asks_for_rounds_asks_for_beat():
     old = Round(ended_at=NOW - timedelta(minutes=2), watermark=NOW)
 
-    found = check_rounds(old, now=NOW, interval=SECOND, sweepers=True)
+    late = check_rounds(old, now=NOW, interval=SECOND, sweepers=True)
     never = check_rounds(None, now=NOW, interval=SECOND, sweepers=True)
     nobody = check_rounds(old, now=NOW, interval=SECOND, sweepers=False)
 
-    assert "start beat" in str(found.remedy)
+    assert "start beat" in str(late.remedy)
     assert "start beat" in str(never.remedy)
     assert nobody.state is State.UNKNOWN
 
 
 def test_clocks_that_disagree_are_named():
-    told = {
+    clocks = {
         "this machine": (NOW, timedelta()),
         "Redis": (NOW + SECOND, SECOND),
         "PostgreSQL": (NOW + 9 * SECOND, 2 * SECOND),
     }
 
-    found = only(check_clocks(told))
+    finding = only(check_clocks(clocks))
 
-    assert "Redis is 7.0 s behind PostgreSQL" in found.detail
-    assert "NTP" in str(found.remedy)
+    assert "Redis is 7.0 s behind PostgreSQL" in finding.detail
+    assert "NTP" in str(finding.remedy)

@@ -45,15 +45,18 @@ def slipway(monkeypatch, capsys, database) -> CommandLine:
 def found(slipway: CommandLine) -> dict[str, list[dict[str, Any]]]:
     """All findings, by part."""
     by_part: dict[str, list[dict[str, Any]]] = {}
-    for one in slipway("doctor", "--json").document()["findings"]:
-        by_part.setdefault(one["part"], []).append(one)
+    for finding in slipway("doctor", "--json").document()["findings"]:
+        by_part.setdefault(finding["part"], []).append(finding)
     return by_part
 
 
 def test_it_writes_and_leaves_nothing(slipway, database):
-    (one,) = found(slipway)["PostgreSQL writes"]
+    (finding,) = found(slipway)["PostgreSQL writes"]
 
-    assert (one["state"], one["detail"]) == ("ok", "a row was written, removed and committed")
+    assert (finding["state"], finding["detail"]) == (
+        "ok",
+        "a row was written, removed and committed",
+    )
     assert databases.ask(database, "SELECT count(*) FROM rejected_input") == (0,)
 
 
@@ -68,10 +71,10 @@ def test_a_refused_write_is_wrong(slipway, engine, sqlstate):
             )
         )
 
-    (one,) = found(slipway)["PostgreSQL writes"]
+    (finding,) = found(slipway)["PostgreSQL writes"]
 
-    assert one["state"] == "wrong"
-    assert one["detail"] == f"refused: sick (SQLSTATE {sqlstate})"
+    assert finding["state"] == "wrong"
+    assert finding["detail"] == f"refused: sick (SQLSTATE {sqlstate})"
 
 
 def test_a_database_that_was_made_read_only_is_wrong(slipway, database):
@@ -80,11 +83,11 @@ def test_a_database_that_was_made_read_only_is_wrong(slipway, database):
     with databases.owner(database) as person:
         person.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
 
-    (one,) = found(slipway)["PostgreSQL writes"]
+    (finding,) = found(slipway)["PostgreSQL writes"]
 
-    assert one["state"] == "wrong"
-    assert "SQLSTATE 25006" in one["detail"]
-    assert "default_transaction_read_only" in one["remedy"]
+    assert finding["state"] == "wrong"
+    assert "SQLSTATE 25006" in finding["detail"]
+    assert "default_transaction_read_only" in finding["remedy"]
 
 
 def test_it_shows_what_a_session_really_has(slipway, database):
@@ -92,10 +95,11 @@ def test_it_shows_what_a_session_really_has(slipway, database):
     with databases.owner(database) as person:
         person.execute(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'".encode())
 
-    told = [one["detail"] for one in found(slipway)["PostgreSQL"]]
+    details = [finding["detail"] for finding in found(slipway)["PostgreSQL"]]
 
     assert any(
-        "read committed, UTC, UTF8, statement_timeout 10s, lock_timeout 3s" in one for one in told
+        "read committed, UTC, UTF8, statement_timeout 10s, lock_timeout 3s" in detail
+        for detail in details
     )
 
 
@@ -103,17 +107,17 @@ def test_it_shows_what_a_session_really_has(slipway, database):
 def test_a_pooler_is_wrong(slipway, database, open_folder):
     with pgbouncer(database, open_folder, mode="transaction", ignores="options") as url:
         slipway.export(database_url=url)
-        (one,) = found(slipway)["PostgreSQL"]
+        (finding,) = found(slipway)["PostgreSQL"]
 
-    assert one["state"] == "wrong"
-    assert "connection pooler" in one["detail"]
-    assert "the server itself" in one["remedy"]
+    assert finding["state"] == "wrong"
+    assert "connection pooler" in finding["detail"]
+    assert "the server itself" in finding["remedy"]
 
 
 def test_a_database_on_this_machine_needs_no_encryption(slipway):
-    (one,) = found(slipway)["PostgreSQL connection"]
+    (finding,) = found(slipway)["PostgreSQL connection"]
 
-    assert (one["state"], "does not leave this machine" in one["detail"]) == ("ok", True)
+    assert (finding["state"], "does not leave this machine" in finding["detail"]) == ("ok", True)
 
 
 @pytest.mark.parametrize(
@@ -129,10 +133,10 @@ def test_a_database_on_this_machine_needs_no_encryption(slipway):
     ],
 )
 def test_the_line_to_postgresql_is_put_into_words(host, version, sslmode, state, words):
-    one = check_database_protection(host, version=version, sslmode=sslmode)
+    finding = check_database_protection(host, version=version, sslmode=sslmode)
 
-    assert one.state is state
-    assert words in one.detail
+    assert finding.state is state
+    assert words in finding.detail
 
 
 @pytest.mark.parametrize(
@@ -153,11 +157,11 @@ def test_the_line_to_postgresql_is_put_into_words(host, version, sslmode, state,
     ],
 )
 def test_the_line_to_redis_is_put_into_words(url: str, state: State, words: str):
-    one = check_redis_protection(url, part="Redis", variable="SLIPWAY_REDIS_URL")
+    finding = check_redis_protection(url, part="Redis", variable="SLIPWAY_REDIS_URL")
 
-    assert one.state is state
-    assert words in one.detail
-    assert "hidden" not in str(one)
+    assert finding.state is state
+    assert words in finding.detail
+    assert "hidden" not in str(finding)
 
 
 @pytest.fixture
@@ -169,8 +173,8 @@ def backend(redis_url: str) -> Iterator[Celery]:
 
 
 def only(findings: Iterator[Finding]) -> Finding:
-    (one,) = findings
-    return one
+    (finding,) = findings
+    return finding
 
 
 def test_without_lost_messages_all_is_well(redis: Redis):
@@ -185,14 +189,14 @@ def test_a_task_sent_without_a_queue_is_found_and_the_line_shown_moves_it(
     for _ in range(2):
         backend.send_task("ticket_win", kwargs=data, priority=priority)
 
-    one = only(check_misplaced_messages(redis, holds_stream=True))
+    finding = only(check_misplaced_messages(redis, holds_stream=True))
 
-    assert one.state is State.WRONG
-    assert "2 wait in the queue celery" in one.detail
-    assert 'queue="tickets"' in str(one.remedy)
+    assert finding.state is State.WRONG
+    assert "2 wait in the queue celery" in finding.detail
+    assert 'queue="tickets"' in str(finding.remedy)
     if not shutil.which("redis-cli"):
         pytest.skip("redis-cli is not installed")
-    line = str(one.remedy).partition("oldest first: ")[2]
+    line = str(finding.remedy).partition("oldest first: ")[2]
     environment = {**os.environ, "SLIPWAY_REDIS_URL": redis_url}
     subprocess.run(["/bin/sh", "-ec", line], env=environment, check=True, capture_output=True)
     assert CeleryQueue(redis).drain().messages == 2
@@ -203,30 +207,30 @@ def test_a_task_sent_without_a_queue_is_found_and_the_line_shown_moves_it(
 def test_a_task_without_a_queue_is_found_on_the_redis_of_the_stream_beside_a_broker(redis, backend):
     backend.send_task("ticket_win", kwargs={"operator": "acme"})
 
-    one = only(check_misplaced_messages(redis, holds_stream=True, is_broker=False))
+    finding = only(check_misplaced_messages(redis, holds_stream=True, is_broker=False))
 
-    assert one.state is State.WRONG
+    assert finding.state is State.WRONG
 
 
 @pytest.mark.parametrize("queue", ["ticket", "Tickets"])
 def test_a_task_in_a_queue_of_a_name_that_is_not_ours_is_doubtful(redis, backend, queue):
     backend.send_task("ticket_win", kwargs={"operator": "acme"}, queue=queue)
 
-    one = only(check_misplaced_messages(redis, holds_stream=True))
+    finding = only(check_misplaced_messages(redis, holds_stream=True))
 
-    assert one.state is State.DOUBTFUL
-    assert f"1 wait in the queue '{queue}'" in one.detail
-    assert 'queue="tickets"' in str(one.remedy)
+    assert finding.state is State.DOUBTFUL
+    assert f"1 wait in the queue '{queue}'" in finding.detail
+    assert 'queue="tickets"' in str(finding.remedy)
 
 
 def test_events_on_a_broker_apart_are_found(redis, backend):
     backend.send_task("ticket_win", kwargs={"operator": "acme"}, queue="tickets")
 
     assert only(check_misplaced_messages(redis, holds_stream=True)).state is State.OK
-    one = only(check_misplaced_messages(redis, holds_stream=False))
+    finding = only(check_misplaced_messages(redis, holds_stream=False))
 
-    assert one.state is State.WRONG
-    assert "SLIPWAY_BROKER_URL, where it is not read" in one.detail
+    assert finding.state is State.WRONG
+    assert "SLIPWAY_BROKER_URL, where it is not read" in finding.detail
 
 
 def test_dead_letters_and_messages_that_were_never_finished_are_doubtful(redis):
@@ -236,8 +240,8 @@ def test_dead_letters_and_messages_that_were_never_finished_are_doubtful(redis):
 
     findings = [*check_misplaced_messages(redis, holds_stream=True)]
 
-    assert {one.state for one in findings} == {State.DOUBTFUL}
-    assert [DEAD_LETTERS in one.detail for one in findings] == [True, False]
+    assert {finding.state for finding in findings} == {State.DOUBTFUL}
+    assert [DEAD_LETTERS in finding.detail for finding in findings] == [True, False]
     assert "3 h ago" in findings[1].detail
 
 
@@ -257,6 +261,6 @@ def test_a_broker_that_refuses_the_question_to_the_workers_is_wrong(slipway, red
     findings = found(slipway)
 
     redis.acl_deluser("limited")
-    (one,) = findings["workers"]
-    assert one["state"] == "wrong"
-    assert "Celery needs a broker" in one["remedy"]
+    (finding,) = findings["workers"]
+    assert finding["state"] == "wrong"
+    assert "Celery needs a broker" in finding["remedy"]

@@ -40,34 +40,34 @@ def settled(redis: Redis) -> Iterator[Redis]:
 
 def only(findings: Iterator[Finding]) -> Finding:
     """The one finding that is not fine."""
-    (found,) = [one for one in findings if one.state is not State.OK]
-    return found
+    (finding,) = [finding for finding in findings if finding.state is not State.OK]
+    return finding
 
 
 def test_a_policy_that_throws_events_away_is_named(settled):
     settled.config_set("maxmemory-policy", "allkeys-lru")
 
-    found = only(check_redis(settled, part="Redis"))
+    finding = only(check_redis(settled, part="Redis"))
 
-    assert found.remedy is not None
-    assert "CONFIG SET maxmemory-policy noeviction" in found.remedy
+    assert finding.remedy is not None
+    assert "CONFIG SET maxmemory-policy noeviction" in finding.remedy
 
 
 def test_a_redis_that_writes_no_log_is_named(settled):
     settled.config_set("appendonly", "no")
 
-    found = only(check_redis(settled, part="Redis"))
+    finding = only(check_redis(settled, part="Redis"))
 
-    assert found.remedy is not None
-    assert "CONFIG SET appendonly yes" in found.remedy
+    assert finding.remedy is not None
+    assert "CONFIG SET appendonly yes" in finding.remedy
 
 
 def test_a_redis_that_is_nearly_full_is_doubtful(settled):
     settled.config_set("maxmemory", settled.info("memory")["used_memory"] + 200_000)
 
-    found = only(check_redis(settled, part="Redis"))
+    finding = only(check_redis(settled, part="Redis"))
 
-    assert (found.state, "raise maxmemory" in str(found.remedy)) == (State.DOUBTFUL, True)
+    assert (finding.state, "raise maxmemory" in str(finding.remedy)) == (State.DOUBTFUL, True)
 
 
 def test_a_right_that_lacks_is_named_and_looking_for_it_changes_nothing(settled, redis_url):
@@ -85,10 +85,10 @@ def test_a_right_that_lacks_is_named_and_looking_for_it_changes_nothing(settled,
 
     with Redis.from_url(f"redis://limited:pass@127.0.0.1:{port}/0") as limited:
         commands = (*STREAM_COMMANDS, *BROKER_COMMANDS)
-        found = only(check_rights(limited, commands, variable="SLIPWAY_REDIS_URL"))
+        finding = only(check_rights(limited, commands, variable="SLIPWAY_REDIS_URL"))
 
-    assert found.detail == "the user in SLIPWAY_REDIS_URL may not use XCLAIM"
-    assert "ACL SETUSER NAME +xclaim" in str(found.remedy)
+    assert finding.detail == "the user in SLIPWAY_REDIS_URL may not use XCLAIM"
+    assert "ACL SETUSER NAME +xclaim" in str(finding.remedy)
     assert (settled.dump(STREAM), settled.keys()) == (before, [STREAM.encode()])
 
 
@@ -103,9 +103,9 @@ def test_entries_that_wait_for_minutes_are_doubtful(redis):
     redis.xadd(STREAM, {"event": "{}"}, id=f"{old}-0")
     redis.xgroup_create(STREAM, GROUP, id="0")
 
-    found = only(check_stream(redis))
+    finding = only(check_stream(redis))
 
-    assert "1 entries are not applied, the oldest for 3" in found.detail
+    assert "1 entries are not applied, the oldest for 3" in finding.detail
 
 
 def test_a_key_of_another_kind_in_the_streams_place_is_named(redis):
@@ -122,57 +122,57 @@ def test_a_redis_that_would_take_an_event_is_well_and_holds_none_afterwards(redi
 
     findings = [*check_publishing(redis, waitaof_ms=None), *check_stream_life(redis)]
 
-    assert [one.state for one in findings] == [State.OK]
+    assert [finding.state for finding in findings] == [State.OK]
     assert redis.xlen(STREAM) == 0
 
 
 @pytest.mark.parametrize(
-    ("trouble", "words", "mend"),
+    ("trouble", "words", "remedy"),
     [
         (lambda it: it.set(STREAM, "x"), "WRONGTYPE", "SlipwayPublishingRefused"),
         (lambda it: it.xadd(STREAM, {"e": "x"}, id=f"{LAST}-{LAST}"), "exhausted", "how to repair"),
         (lambda it: it.config_set("maxmemory", 1), "OOM", "raise maxmemory"),
     ],
 )
-def test_why_an_event_would_be_refused_is_quoted(settled, trouble, words, mend):
+def test_why_an_event_would_be_refused_is_quoted(settled, trouble, words, remedy):
     trouble(settled)
 
-    found = only(check_publishing(settled, waitaof_ms=None))
+    finding = only(check_publishing(settled, waitaof_ms=None))
 
-    assert found.state is State.WRONG
-    assert words in found.detail
-    assert mend in str(found.remedy)
+    assert finding.state is State.WRONG
+    assert words in finding.detail
+    assert remedy in str(finding.remedy)
 
 
 def test_too_few_replicas_are_named(redis):
     redis.config_set("min-replicas-to-write", 1)
     try:
-        found = only(check_publishing(redis, waitaof_ms=None))
+        finding = only(check_publishing(redis, waitaof_ms=None))
     finally:
         redis.config_set("min-replicas-to-write", 0)
 
-    assert "NOREPLICAS" in found.detail
-    assert "bring back its replicas" in str(found.remedy)
+    assert "NOREPLICAS" in finding.detail
+    assert "bring back its replicas" in str(finding.remedy)
 
 
 def test_waitaof_that_redis_cannot_keep_is_named_where_it_is_set(settled):
     settled.config_set("appendonly", "no")
 
-    found = only(check_publishing(settled, waitaof_ms=100))
+    finding = only(check_publishing(settled, waitaof_ms=100))
     without = [*check_publishing(settled, waitaof_ms=None)]
 
-    assert "appendonly is disabled" in found.detail
-    assert "SLIPWAY_WAITAOF" in str(found.remedy)
-    assert [one.state for one in without] == [State.OK]
+    assert "appendonly is disabled" in finding.detail
+    assert "SLIPWAY_WAITAOF" in str(finding.remedy)
+    assert [finding.state for finding in without] == [State.OK]
 
 
 def test_a_stream_that_is_nearly_out_of_ids_is_doubtful(redis):
     redis.xadd(STREAM, {"event": "{}"}, id=f"{LAST}-{LAST - 1_000}")
 
-    found = only(check_stream_life(redis))
+    finding = only(check_stream_life(redis))
 
-    assert found.state is State.DOUBTFUL
-    assert "1,000 ids are left" in found.detail
+    assert finding.state is State.DOUBTFUL
+    assert "1,000 ids are left" in finding.detail
 
 
 def test_keys_of_another_type_are_named_with_both_types(redis):
@@ -180,19 +180,19 @@ def test_keys_of_another_type_are_named_with_both_types(redis):
     redis.hset("tickets\x06\x163", "x", "x")
     redis.lpush("deliver", "x")
 
-    found = only(check_keys(redis, {**STREAM_KEYS, **BROKER_KEYS}))
+    finding = only(check_keys(redis, {**STREAM_KEYS, **BROKER_KEYS}))
 
-    assert "ticket-events:moments is a string, not a zset" in found.detail
-    assert r"tickets\x06\x163 is a hash, not a list" in found.detail
-    assert "deliver" not in found.detail
+    assert "ticket-events:moments is a string, not a zset" in finding.detail
+    assert r"tickets\x06\x163 is a hash, not a list" in finding.detail
+    assert "deliver" not in finding.detail
 
 
 def test_a_stream_that_expires_is_named(redis):
     redis.xadd(STREAM, {"event": "{}"})
     redis.expire(STREAM, 3_600)
 
-    found = only(check_stream_life(redis))
+    finding = only(check_stream_life(redis))
 
-    assert found.state is State.WRONG
-    assert "expires in 3," in found.detail
-    assert f"PERSIST {STREAM}" in str(found.remedy)
+    assert finding.state is State.WRONG
+    assert "expires in 3," in finding.detail
+    assert f"PERSIST {STREAM}" in str(finding.remedy)

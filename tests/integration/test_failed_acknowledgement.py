@@ -31,7 +31,9 @@ def test_after_an_acknowledgement_that_redis_did_not_take_the_next_hint_is_taken
 
     channel = connection.channel()
     channel.basic_qos(0, 1, False)  # noqa: FBT003 - kombu's signature
-    with connection.Consumer([queue], channel, callbacks=[lambda _, one: taken.append(one)]):
+    with connection.Consumer(
+        [queue], channel, callbacks=[lambda _, message: taken.append(message)]
+    ):
         publish()
         while not taken:
             connection.drain_events(timeout=2)

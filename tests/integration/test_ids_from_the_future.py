@@ -332,10 +332,10 @@ def test_an_entry_that_came_after_the_due_time_holds_nothing_back(
 def test_the_doctor_and_the_survey_tell_how_far_ahead_ids_are(redis, stream, future):
     stream.acknowledge([entry.id for entry in stream.read(count=10, block=BLOCK)])
 
-    (found,) = [one for one in check_stream(redis) if one.state is not State.OK]
+    (finding,) = [finding for finding in check_stream(redis) if finding.state is not State.OK]
 
-    assert found.state is State.WRONG
-    assert "ahead of Redis' clock" in found.detail
+    assert finding.state is State.WRONG
+    assert "ahead of Redis' clock" in finding.detail
     assert collect_stream_stats(redis).ids_ahead > HOUR / 2
 
 
@@ -343,7 +343,7 @@ def test_ids_of_the_present_are_not_ahead(redis, stream):
     add(redis, "ticket_win")
     stream.acknowledge([entry.id for entry in stream.read(count=10, block=BLOCK)])
 
-    assert [one.state for one in check_stream(redis)] == [State.OK]
+    assert [finding.state for finding in check_stream(redis)] == [State.OK]
     assert collect_stream_stats(redis).ids_ahead == timedelta()
 
 
@@ -365,9 +365,9 @@ def test_what_the_runbook_says_has_the_stream_begin_again_and_loses_nothing(
 ):
     """With the intake at work and blocked in its read, as it is in production."""
     section = RUNBOOK.split("### SlipwayStreamIdsAhead")[1].split("###")[0]
-    found = re.search(r'redis-cli EVAL "(.+?)" 1 ticket-events', section, re.DOTALL)
-    assert found is not None
-    script = found[1]
+    command = re.search(r'redis-cli EVAL "(.+?)" 1 ticket-events', section, re.DOTALL)
+    assert command is not None
+    script = command[1]
 
     def repair() -> Any:  # noqa: ANN401 - whatever Redis answers
         return redis.eval(script, 1, STREAM)

@@ -143,4 +143,4 @@ def test_entries_of_a_dead_intake_are_applied_first(redis, redis_url, engine, op
         eventually(lambda: calls.batches)
 
     assert events(engine) == 1
-    assert [one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)] == [b"dead"]
+    assert [member["name"] for member in redis.xinfo_consumers(STREAM, GROUP)] == [b"dead"]

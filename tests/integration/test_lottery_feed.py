@@ -103,7 +103,7 @@ def test_a_repeated_delivery_counts_once(feed, records):
     feed.send(bet(), drawn(), drawn())
     feed.send(bet(), drawn())
 
-    assert [(one.outcome, one.repeats) for one in records.events(TICKET)] == [
+    assert [(event.outcome, event.repeats) for event in records.events(TICKET)] == [
         ("applied", 1),
         ("applied", 2),
     ]
@@ -180,7 +180,7 @@ def test_a_settlement_that_an_older_release_applied_is_still_the_same_one(feed, 
 
     feed.send(drawn(), drawn(1))
 
-    assert [(one.outcome, one.repeats) for one in records.events(TICKET)] == [
+    assert [(event.outcome, event.repeats) for event in records.events(TICKET)] == [
         ("applied", 0),
         ("applied", 1),
         ("confirmed", 0),

@@ -34,9 +34,9 @@ def gate(engine):
 def test_new_tickets_named_in_opposite_orders_do_not_deadlock(harness, records, engine, gate):
     """Protocol E5: missing tickets are made in the order of their keys, whoever names them how."""
     gate.execute(MAKE_TICKET, {"ticket_id": "M"})
-    one = partial(harness.publish, *(harness.event("ticket_win", name) for name in "AMZ"))
-    other = partial(harness.publish, *(harness.event("ticket_win", name) for name in "ZMA"))
-    with beside(one) as first, beside(other) as second:
+    upwards = partial(harness.publish, *(harness.event("ticket_win", name) for name in "AMZ"))
+    downwards = partial(harness.publish, *(harness.event("ticket_win", name) for name in "ZMA"))
+    with beside(upwards) as first, beside(downwards) as second:
         waiting_sessions(engine, 2)
         gate.rollback()
         first.result()
@@ -51,14 +51,14 @@ def test_known_tickets_named_in_opposite_orders_do_not_deadlock(harness, engine,
     harness.publish(*(harness.event("ticket_win", name) for name in "AMZ"))
     claims = harness.claim()
     gate.execute(LOCK_TICKET, {"ticket_id": "M"})
-    one = partial(harness.publish, *(harness.event("ticket_rollback", name) for name in "AMZ"))
-    other = {
+    upwards = partial(harness.publish, *(harness.event("ticket_rollback", name) for name in "AMZ"))
+    downwards = {
         "publishes": partial(
             harness.publish, *(harness.event("ticket_lost", name) for name in "ZMA")
         ),
         "records": partial(harness.record, claims[::-1]),
     }[second]
-    with beside(one) as first, beside(other) as following:
+    with beside(upwards) as first, beside(downwards) as following:
         waiting_sessions(engine, 2)
         gate.rollback()
         first.result()
@@ -70,14 +70,14 @@ def test_chunks_with_crossing_tickets_and_crossing_ids_never_deadlock(harness, r
     for number in range(ROUNDS):
         names = [f"{number}-{letter}" for letter in "abcdef"]
         names += [f"{number - 1}-{letter}" for letter in "abcdef"]  # made by the round before
-        one = [
+        upwards = [
             harness.event("ticket_win", t, event_id=i) for t, i in zip(names, names, strict=True)
         ]
-        other = [
+        downwards = [
             harness.event("ticket_win", t, event_id=i)
             for t, i in zip(reversed(names), names, strict=True)
         ]
-        at_once(partial(harness.publish, *one), partial(harness.publish, *other))
+        at_once(partial(harness.publish, *upwards), partial(harness.publish, *downwards))
 
     assert len(records.tickets()) == 6 * (ROUNDS + 1)
     for ticket in (f"{ROUNDS // 2}-a", f"{ROUNDS // 2}-f"):
@@ -132,11 +132,11 @@ def test_everybody_at_once_leaves_every_partner_with_a_legal_story(harness, reco
     )
 
     for ticket in records.tickets():
-        told = "".join(
+        actions = "".join(
             f"{SHORT.get(a, 'R')} " for a in records.notice_actions(ticket, operator="quick")
         )
-        assert LEGAL.fullmatch(told), f"seed {seed}, {ticket}: {told}"
-        assert records.ticket(ticket, operator="quick").status == STATUS[told[-2:]]
+        assert LEGAL.fullmatch(actions), f"seed {seed}, {ticket}: {actions}"
+        assert records.ticket(ticket, operator="quick").status == STATUS[actions[-2:]]
 
 
 def _chance(seed: int, number: int) -> Random:

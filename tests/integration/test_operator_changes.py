@@ -111,7 +111,7 @@ def test_holding_and_letting_go_are_kept_once(engine, acme, clock):
         changes = show_operator(connection, acme).changes
 
     assert turns == [True, False, True, False]
-    assert [one.did for one in changes] == [
+    assert [change.did for change in changes] == [
         "operator_enabled",
         "operator_disabled",
         "operator_added",

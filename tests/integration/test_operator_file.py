@@ -75,8 +75,8 @@ def test_applying_the_same_file_again_changes_nothing(slipway, write, engine):
 
     first, again = slipway(*words), slipway(*words)
 
-    assert [one["step"] for one in first.document()["operators"]] == ["add", "add"]
-    assert [one["step"] for one in again.document()["operators"]] == ["nothing", "nothing"]
+    assert [step["step"] for step in first.document()["operators"]] == ["add", "add"]
+    assert [step["step"] for step in again.document()["operators"]] == ["nothing", "nothing"]
     with engine.connect() as connection:
         kept = [tuple(row) for row in connection.execute(KEPT)]
     assert kept == [
@@ -176,11 +176,11 @@ def test_what_is_exported_can_be_applied_elsewhere(slipway, write, tmp_path, emp
     assert "secret-of" not in copy.read_text() + exported.out + exported.err
     assert {path.stat().st_mode & 0o777 for path in copy.parent.glob("secrets/*")} == {0o600}
     here = slipway("operators", "apply", "-f", str(copy), "--json").document()
-    assert [one["step"] for one in here["operators"]] == ["nothing", "nothing"]
+    assert [step["step"] for step in here["operators"]] == ["nothing", "nothing"]
     slipway.export(database_url=empty_database)
     slipway("migrate")
     there = slipway("operators", "apply", "-f", str(copy), "--json").document()
-    assert [one["step"] for one in there["operators"]] == ["add", "add"]
+    assert [step["step"] for step in there["operators"]] == ["add", "add"]
 
 
 def test_exported_without_a_place_for_them_the_secrets_stay_where_they_are(slipway, write):
@@ -193,4 +193,4 @@ def test_exported_without_a_place_for_them_the_secrets_stay_where_they_are(slipw
 
 
 def test_the_file_can_say_all_that_holds_for_an_operator():
-    assert {one.name for one in fields(OperatorTerms)} <= set(OneOperator.model_fields)
+    assert {field.name for field in fields(OperatorTerms)} <= set(OneOperator.model_fields)

@@ -125,10 +125,10 @@ def test_delivery_signs_with_the_secret_of_the_moment(exchange, engine, vault, c
     with engine.begin() as connection:
         (before,) = enabled_partners(connection, now=now)
         (after,) = enabled_partners(connection, now=now + HOUR)
-        found = find_partner(connection, "acme", now=now + HOUR)
+        partner = find_partner(connection, "acme", now=now + HOUR)
 
     assert (vault.decrypt(before.secret), vault.decrypt(after.secret)) == (OLD, NEW)
-    assert found == after
+    assert partner == after
 
 
 def test_what_is_forgotten_is_deleted(exchange, engine, clock):
@@ -238,7 +238,7 @@ def test_no_secret_is_in_the_record_of_changes_or_a_repr(exchange, engine, vault
         ).scalars()
         everything = "".join(dump) + repr(page) + repr(secrets(engine)) + repr(exchange.vault)
 
-    assert [one.did for one in page.changes] == ["secret_rotated", "operator_added"]
+    assert [change.did for change in page.changes] == ["secret_rotated", "operator_added"]
     assert set(page.changes[0].facts) == {"switch_at", "forget_at"}
     for secret in (OLD, NEW, *(key.get_secret_value() for key in KEYS)):
         assert secret not in everything

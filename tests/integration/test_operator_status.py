@@ -128,12 +128,12 @@ def test_success_and_latency_are_those_of_the_last_minutes(harness, deliverer):
     harness.record_attempts(
         *(
             Attempt(
-                one,
+                claim,
                 Delivered() if number < 8 else AGAIN,
                 timedelta(milliseconds=10 * (number + 1)),
                 http_status=200 if number < 8 else 503,
             )
-            for number, one in enumerate(claims)
+            for number, claim in enumerate(claims)
         )
     )
 
@@ -231,8 +231,11 @@ def test_the_command_explains_itself(slipway):
 
 def test_the_command_shows_one_and_refuses_what_is_not_there(slipway, late):
     late.add_operator("bravo")
-    one, none = slipway("operators", "status", "bravo"), slipway("operators", "status", "nobody")
+    known, unknown = (
+        slipway("operators", "status", "bravo"),
+        slipway("operators", "status", "nobody"),
+    )
 
-    assert [line.split()[0] for line in one.out.splitlines()] == ["code", "bravo"]
-    assert none.code == 1
-    assert "there is no operator 'nobody'" in none.err
+    assert [line.split()[0] for line in known.out.splitlines()] == ["code", "bravo"]
+    assert unknown.code == 1
+    assert "there is no operator 'nobody'" in unknown.err

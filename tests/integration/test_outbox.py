@@ -86,7 +86,7 @@ def test_a_second_win_has_the_bytes_of_the_first_and_a_key_of_its_own(harness):
     first, back, second = (_claim_and_deliver(harness) for _ in range(3))
 
     assert first.body == second.body
-    assert [one.idempotency_key for one in (first, back, second)] == [
+    assert [claim.idempotency_key for claim in (first, back, second)] == [
         "acme/T/ticket_win/1",
         "acme/T/ticket_rollback/1",
         "acme/T/ticket_win/2",
@@ -122,9 +122,9 @@ def test_a_lost_lease_leaves_its_notice_perhaps_delivered(harness, records):
 def test_two_deliverers_share_what_is_due_and_wait_for_no_lock(harness, engine):
     """Rule 19: SKIP LOCKED, while both transactions are open."""
     harness.publish(*(harness.event("ticket_win", f"T{number}") for number in range(10)))
-    with engine.begin() as one, engine.begin() as other:
-        mine = harness.claim_within(one, {1: 6})
-        yours = harness.claim_within(other, {1: 6})
+    with engine.begin() as first, engine.begin() as second:
+        mine = harness.claim_within(first, {1: 6})
+        yours = harness.claim_within(second, {1: 6})
 
     assert (len(mine), len(yours)) == (6, 4)
     assert {each.notice for each in mine}.isdisjoint(each.notice for each in yours)
@@ -187,8 +187,10 @@ def test_a_disabled_operator_s_notices_are_held_and_go_out_later(harness, record
 
     with engine.begin() as connection:
         enabled = enabled_partners(connection, now=harness.clock.now())
-        claims = harness.claim_within(connection, {one.id: one.in_flight for one in enabled})
-    assert [one.id for one in enabled] == [bravo]
+        claims = harness.claim_within(
+            connection, {operator.id: operator.in_flight for operator in enabled}
+        )
+    assert [operator.id for operator in enabled] == [bravo]
     assert [claim.operator_code for claim in claims] == ["bravo"]
     assert records.standing() == "resulted/won"
 
@@ -251,8 +253,8 @@ def test_tickets_whose_ids_look_alike_when_they_are_joined_have_keys_of_their_ow
         harness.say("ticket_win", ticket_id, operator=code)
     claims = harness.claim()
     results = {claim.idempotency_key for claim in claims}
-    for one in claims:
-        harness.record(one)
+    for claim in claims:
+        harness.record(claim)
     harness.wait(CLOSE_DELAY)
     harness.close_due()
     closings = {claim.idempotency_key for claim in harness.claim()}

@@ -58,8 +58,8 @@ def test_an_event_that_fits_costs_no_extra_query_because_parking_exists(harness)
     with statements_of(harness.engine) as with_parked:
         harness.say("ticket_rollback", "fits")
 
-    asked = [statement for statement in with_parked if "outcome = 'parked'" in statement]
-    assert len(asked) == 1
+    queries = [statement for statement in with_parked if "outcome = 'parked'" in statement]
+    assert len(queries) == 1
     assert not [statement for statement in fitting + parking if "outcome = 'parked'" in statement]
 
 

@@ -38,7 +38,7 @@ def wins(count: int, *, note: str = "") -> list[OutgoingEvent]:
 
 
 def ids(events) -> list[str]:
-    return [told["event_id"] for told in events]
+    return [event["event_id"] for event in events]
 
 
 def on_stream(redis) -> list[str]:

@@ -113,7 +113,7 @@ def claim(harness: Harness, connection: Connection) -> list[Claim]:
 
 def deliver(harness: Harness, connection: Connection) -> None:
     harness.record_within(
-        connection, *(Attempt(one, Delivered(), TOOK) for one in claim(harness, connection))
+        connection, *(Attempt(claimed, Delivered(), TOOK) for claimed in claim(harness, connection))
     )
 
 

@@ -127,7 +127,7 @@ def failures_beside_it(harness) -> Sequence[Attempt]:
         RetryLater(PAUSE),
         Delivered(),
     ]
-    return [Attempt(one, end, TOOK) for one, end in zip(claims, ends, strict=True)]
+    return [Attempt(claim, end, TOOK) for claim, end in zip(claims, ends, strict=True)]
 
 
 def two_partners(harness) -> Sequence[Attempt]:

@@ -50,8 +50,8 @@ def allowed(admin: Redis, user: str) -> set[str]:
     given = set()
     for name, facts in admin.command().items():
         for words, arity in parts(name, facts):
-            told = admin.acl_dryrun(user, *words, *["1"] * (arity - len(words)))
-            if "no permissions to run" not in str(told):
+            reply = admin.acl_dryrun(user, *words, *["1"] * (arity - len(words)))
+            if "no permissions to run" not in str(reply):
                 given.add("|".join(words))
     return given
 
@@ -61,7 +61,7 @@ def parts(name: str, facts: dict[str, Any]) -> list[tuple[list[str], int]]:
     subcommands = facts["subcommands"]
     if not subcommands:
         return [([name], abs(facts["arity"]))]
-    return [(one[0].decode().split("|"), abs(one[1])) for one in subcommands]
+    return [(subcommand[0].decode().split("|"), abs(subcommand[1])) for subcommand in subcommands]
 
 
 def harmless_talk(admin: Redis) -> set[str]:
@@ -199,8 +199,8 @@ def seen(engine: Engine) -> list[str]:
 
 
 def lines(log: Path) -> list[dict[str, object]]:
-    found = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [json.loads(line) for line in found if line.startswith("{")]
+    log_lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [json.loads(line) for line in log_lines if line.startswith("{")]
 
 
 @pytest.mark.parametrize(

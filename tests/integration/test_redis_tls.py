@@ -54,32 +54,32 @@ STRANGERS = {  # what the certificate is made out for, and what the URL trusts
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """A server on the port of Redis. *heard*: what clients said after the handshake."""
+    """A server on the port of Redis. *received*: what clients said after the handshake."""
 
     server: RawServer
     url: str
-    heard: list[bytes] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
 
 
 @pytest.fixture(params=[*STRANGERS.values()], ids=[*STRANGERS])
 def stranger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stranger]:
     host, options = request.param
-    with listening(tmp_path, host=host, options=options) as found:
-        yield found
+    with listening(tmp_path, host=host, options=options) as listener:
+        yield listener
 
 
 @contextmanager
 def listening(folder: Path, *, host: str | None, options: str) -> Iterator[Stranger]:
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     def listen(line: Line) -> None:
-        while said := line.connection.recv(4096):
-            heard.append(said)
+        while data := line.connection.recv(4096):
+            received.append(data)
             line.send(b"+OK\r\n")
 
     with raw_server(listen, tls=identity(folder, host=host)) as server:
         place = f"rediss://{USER}:{PASSWORD}@127.0.0.1:{server.port}/0"
-        yield Stranger(server, place + options.format(folder=folder), heard)
+        yield Stranger(server, place + options.format(folder=folder), received)
 
 
 def settings_for(url: str) -> Settings:
@@ -147,11 +147,11 @@ ALL = {**CLIENTS, "bare sockets": by_bare_sockets}  # which read no option of th
 
 @pytest.mark.parametrize("ask", ALL.values(), ids=ALL)
 def test_a_stranger_receives_nothing(stranger: Stranger, ask: Callable[[str], object]) -> None:
-    with pytest.raises(Exception, match=r"(?i)certificate|stream does not answer"):
+    with pytest.raises(Exception, match=r"(?i)certificate|stream does not respond"):
         ask(stranger.url)
 
     assert stranger.server.connections > 0
-    assert stranger.heard == []
+    assert stranger.received == []
 
 
 @pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
@@ -163,7 +163,7 @@ def test_who_chooses_to_verify_nothing_talks_to_anybody(
         with suppress(Exception):  # what it answers makes no sense
             ask(anybody.url)
 
-        assert PASSWORD.encode() in b"".join(anybody.heard)
+        assert PASSWORD.encode() in b"".join(anybody.received)
 
 
 # --- all processes, by the lines of the Procfile ---
@@ -173,8 +173,8 @@ def test_who_chooses_to_verify_nothing_talks_to_anybody(
 def running(folder: Path, env: Mapping[str, str]) -> Iterator[list[Running]]:
     with ExitStack() as ending:
         started = [Running(name, env=env, folder=folder) for name in PROCESSES]
-        for one in started:
-            ending.callback(one.kill)
+        for process in started:
+            ending.callback(process.kill)
         yield started
 
 
@@ -196,14 +196,14 @@ def test_no_process_tells_a_stranger_its_password(tmp_path: Path, database: str)
         with running(tmp_path, env) as started:
 
             def all_tried() -> bool:
-                for one in started:
-                    one.must_live()
+                for process in started:
+                    process.must_live()
                 return stranger.server.connections >= CONNECTIONS
 
             eventually(all_tried)
-            wrote = [one.wrote() for one in started]
+            wrote = [process.wrote() for process in started]
 
-        assert stranger.heard == []
+        assert stranger.received == []
         assert PASSWORD not in "".join(wrote)
 
 
@@ -227,15 +227,15 @@ def test_everything_works_over_tls_with_an_authority_of_one_s_own(
             publisher.close()
 
             def is_told() -> bool:
-                for one in started:
-                    one.must_live()
+                for process in started:
+                    process.must_live()
                 return [entry.ticket_id for entry in partner.ledger.entries()] == ["t-1"]
 
             eventually(is_told)
             eventually(lambda: "deliver" in page(flower, "/broker"))
-            for one in started:
-                one.tell_to_end()
-            codes = [one.code() for one in started]
+            for process in started:
+                process.tell_to_end()
+            codes = [process.code() for process in started]
 
     assert codes == [0] * len(PROCESSES)
 

@@ -100,8 +100,8 @@ def test_what_never_closed_stays(harness):
 
 def refuse_at_once(harness: Harness, ticket_id: str = "nowhere") -> None:
     """An event that a wallet's ticket can never take, whether anything opens it or not."""
-    said = harness.say("ticket_reserve", ticket_id, operator="wallet", **SLIP)
-    assert said == {("ticket_reserve", "rejected"): 1}
+    outcomes = harness.say("ticket_reserve", ticket_id, operator="wallet", **SLIP)
+    assert outcomes == {("ticket_reserve", "rejected"): 1}
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_a_rollback_that_was_only_on_the_queue_when_its_ticket_fell_due_is_honou
 
     rounds = [sweep.round() for _ in range(3)]
 
-    assert [one.closed for one in rounds] == [0, 0, 0]
+    assert [swept.closed for swept in rounds] == [0, 0, 0]
     assert redis.llen("tickets") == 0
     run_the_intake(stream, harness)
     assert sweep.round().closed == 0

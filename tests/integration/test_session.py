@@ -195,12 +195,12 @@ def without_options(packet: bytes) -> bytes:
     return struct.pack("!I", len(body) + 4) + body
 
 
-def pump(one: socket.socket, other: socket.socket) -> None:
+def pump(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
-        while data := one.recv(1 << 16):
-            other.sendall(data)
+        while data := source.recv(1 << 16):
+            target.sendall(data)
     with suppress(OSError):
-        other.shutdown(socket.SHUT_WR)
+        target.shutdown(socket.SHUT_WR)
 
 
 @pytest.mark.parametrize("written", ["-c search_path=odd,public", "--search_path=odd,public"])

@@ -72,7 +72,7 @@ def test_all_clocks_show_the_other_day_and_all_waits_take_their_time(open_folder
     if library is None:
         pytest.skip("no C compiler")
 
-    asked = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(open_folder / "touched")],
         env={**os.environ, **shifted_clock.environment(library, LATER), "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -81,10 +81,10 @@ def test_all_clocks_show_the_other_day_and_all_waits_take_their_time(open_folder
         check=False,
     )
 
-    assert asked.returncode == 0, asked.stderr
-    days, waits = json.loads(asked.stdout)
+    assert ended.returncode == 0, ended.stderr
+    days, waits = json.loads(ended.stdout)
     expected = datetime.fromtimestamp(time.time(), UTC) + LATER
-    for who, told in days.items():
-        assert abs(datetime.fromtimestamp(told, UTC) - expected) < BUSY, who
+    for who, moment in days.items():
+        assert abs(datetime.fromtimestamp(moment, UTC) - expected) < BUSY, who
     for which, seconds in waits.items():
         assert SHORT <= seconds + 0.01 < LONG, which

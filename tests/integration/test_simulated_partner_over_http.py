@@ -129,9 +129,9 @@ def test_as_a_process_it_tells_each_request_until_it_is_ended():
             line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             send(line, notice(ticket="7"))
             line.close()
-            told = process.stdout.readline()
+            report = process.stdout.readline()
         finally:
             process.terminate()
         assert process.wait(timeout=10) == 0
 
-    assert told.endswith(" ticket_win operator-code/7 -> 200\n")
+    assert report.endswith(" ticket_win operator-code/7 -> 200\n")

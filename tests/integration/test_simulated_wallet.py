@@ -63,15 +63,15 @@ def post(
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     line.request("POST", path, body, headers)
     response = line.getresponse()
-    told: dict[str, Any] = json.loads(response.read(), parse_float=Decimal)
-    return response.status, told
+    payload: dict[str, Any] = json.loads(response.read(), parse_float=Decimal)
+    return response.status, payload
 
 
 def code(line: http.client.HTTPConnection, path: str, document: object) -> int:
-    status, told = post(line, path, document)
+    status, response = post(line, path, document)
     assert status == 200
-    found: int = told["status"]["code"]
-    return found
+    status_code: int = response["status"]["code"]
+    return status_code
 
 
 def test_a_payout_credits_once_and_says_so_as_the_contract_does(line, wallet, partner):
@@ -118,10 +118,10 @@ def test_a_cancel_credits_too(line, wallet):
 def test_what_is_not_exactly_the_contract_s_is_refused_with_997(line, wallet, path, change):
     base = PAYOUT if path == "/payout" else CANCEL
 
-    status, told = post(line, path, base | change)
+    status, response = post(line, path, base | change)
 
-    assert (status, told["status"]["code"]) == (200, 997)
-    assert next(iter(change)) in told["status"]["message"] or "currency" in change
+    assert (status, response["status"]["code"]) == (200, 997)
+    assert next(iter(change)) in response["status"]["message"] or "currency" in change
     for missing in base:
         rest = {name: value for name, value in base.items() if name != missing}
         assert code(line, path, rest) == 997
@@ -140,9 +140,9 @@ def test_a_balance_is_told_to_those_who_have_an_account(line):
     assert code(line, "/balance", question | {"agentId": "another"}) == 998
 
     post(line, "/payout", PAYOUT)
-    _, told = post(line, "/balance", question)
+    _, response = post(line, "/balance", question)
 
-    assert told["data"] == {"username": "member001", "balance": Decimal("10012.34")}
+    assert response["data"] == {"username": "member001", "balance": Decimal("10012.34")}
 
 
 def test_there_is_nothing_else(line):
@@ -173,7 +173,7 @@ def test_a_signature_is_verified_when_there_is_one_and_may_be_demanded(
 
 
 @pytest.mark.parametrize(
-    ("order", "said", "credited"),
+    ("order", "response", "credited"),
     [
         ({"behaviour": "wallet_code", "code": 999}, {"code": 999}, False),
         ({"behaviour": "wallet_code", "code": 999, "taken": True}, {"code": 999}, True),
@@ -182,15 +182,15 @@ def test_a_signature_is_verified_when_there_is_one_and_may_be_demanded(
         ({"behaviour": "wrong_balance"}, {"code": 0, "after": Decimal("10012.35")}, True),
     ],
 )
-def test_a_wallet_s_misbehaviour_can_be_ordered_over_http(line, wallet, order, said, credited):
+def test_a_wallet_s_misbehaviour_can_be_ordered_over_http(line, wallet, order, response, credited):
     ask(line, "POST", "/_behave", order | {"action": "payout"})
 
-    _, told = post(line, "/payout", PAYOUT)
+    _, document = post(line, "/payout", PAYOUT)
 
-    data = told.get("data", {"balance": {}})
-    assert told["status"]["code"] == said["code"]
-    assert data.get("refId") == said.get("refId", data.get("refId"))
-    assert data["balance"].get("after") == said.get("after", data["balance"].get("after"))
+    data = document.get("data", {"balance": {}})
+    assert document["status"]["code"] == response["code"]
+    assert data.get("refId") == response.get("refId", data.get("refId"))
+    assert data["balance"].get("after") == response.get("after", data["balance"].get("after"))
     records = json.loads(ask(line, "GET", "/_wallet"))
     assert records == {
         "accounts": {"member001": "10012.34"} if credited else {},

@@ -123,7 +123,10 @@ def test_operators_beyond_the_limit_are_counted(harness, monkeypatch):
 
     seen = looked_at(harness)
 
-    assert ([one.code for one in seen.operators], seen.operators_beyond) == ([OPERATOR], 2)
+    assert ([operator.code for operator in seen.operators], seen.operators_beyond) == (
+        [OPERATOR],
+        2,
+    )
 
 
 def test_many_operators_share_the_rows_that_are_looked_at():

@@ -108,11 +108,11 @@ REASONS = ("wrong_type", "no_ids_left", "full", "takes_no_writes", "other")
 def refused_for(watch: Watch) -> list[str]:
     """The reasons shown with 1."""
     watch.collector().collect()
-    found = re.findall(
+    samples = re.findall(
         r'^slipway_stream_refused{reason="(\w+)"} (.*)$', watch.shown(), re.MULTILINE
     )
-    assert {reason for reason, _ in found} == set(REASONS)
-    return [reason for reason, value in found if value == "1.0"]
+    assert {reason for reason, _ in samples} == set(REASONS)
+    return [reason for reason, value in samples if value == "1.0"]
 
 
 def test_a_redis_that_accepts_events_is_shown_so_and_stores_no_probe(watch):
@@ -149,9 +149,9 @@ def test_a_redis_that_takes_no_writes_is_shown_with_the_reason(watch, name, reas
 
 def lost(watch: Watch, queue: str) -> float | None:
     watch.collector().collect()
-    found = watch.registry.get_sample_value("slipway_misplaced_messages", {"queue": queue})
+    lost_messages = watch.registry.get_sample_value("slipway_misplaced_messages", {"queue": queue})
     watch.registry = CollectorRegistry()
-    return found
+    return lost_messages
 
 
 def test_misplaced_messages_are_counted_by_queue(watch):
@@ -180,10 +180,10 @@ def test_a_task_without_a_queue_is_counted_on_both_servers_if_the_broker_is_sepa
     with Redis.from_url(apart) as watch.broker:
         watch.broker.lpush("celery", "{}")
         watch.redis.lpush("celery\x06\x163", "{}", "{}")
-        found = lost(watch, "celery")
+        lost_messages = lost(watch, "celery")
         watch.broker.flushdb()
 
-    assert found == 3
+    assert lost_messages == 3
 
 
 def test_an_unavailable_stream_does_not_make_the_broker_unavailable(watch, redis_url):

@@ -117,13 +117,13 @@ def test_reclaimed_entries_are_bounded_by_size_as_well(redis, consumer):
     redis.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=100)
     stream = consumer("a")
 
-    found = [take_over(stream)]
-    while found[-1]:
-        stream.acknowledge(ids(found[-1]))
-        found.append(take_over(stream))
+    portions = [take_over(stream)]
+    while portions[-1]:
+        stream.acknowledge(ids(portions[-1]))
+        portions.append(take_over(stream))
 
-    assert ids([entry for part in found for entry in part]) == published
-    assert max(map(len, found)) <= PORTION
+    assert ids([entry for part in portions for entry in part]) == published
+    assert max(map(len, portions)) <= PORTION
 
 
 def test_a_portion_that_fails_after_another_is_read_again(redis, consumer, monkeypatch):
@@ -191,7 +191,7 @@ def test_the_third_delivery_comes_alone_and_its_neighbours_are_not_counted_with_
 
     assert ids(alone) == published[:1]
     assert alone[0].deliveries == 3
-    counts = {one["message_id"].decode(): one["times_delivered"] for one in pending(redis)}
+    counts = {entry["message_id"].decode(): entry["times_delivered"] for entry in pending(redis)}
     assert counts == {published[0]: 3, published[1]: 2}
 
 
@@ -265,7 +265,7 @@ def test_consumers_are_removed_only_when_idle_and_empty(redis, consumer):
 
     assert stream.remove_idle_consumers(idle=timedelta(hours=1)) == 0
     assert stream.remove_idle_consumers(idle=AT_ONCE) == 1
-    assert {one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)} == {b"holds-one"}
+    assert {member["name"] for member in redis.xinfo_consumers(STREAM, GROUP)} == {b"holds-one"}
     assert left(redis) == (1, 1)
 
 
@@ -280,16 +280,16 @@ def test_a_consumer_removes_only_itself_and_only_when_empty(redis, consumer):
 
     stream.acknowledge(ids(entries))
     stream.remove_consumer()
-    assert [one["name"] for one in redis.xinfo_consumers(STREAM, GROUP)] == [b"stays"]
+    assert [member["name"] for member in redis.xinfo_consumers(STREAM, GROUP)] == [b"stays"]
 
 
 def test_replies_are_parsed_alike_in_both_versions_of_the_protocol(redis, redis_url):
     published = add(redis, "one", "two")
 
     with Redis.from_url(redis_url, protocol=2) as old, Redis.from_url(redis_url, protocol=3) as new:
-        found = [*read(Stream(old, consumer="a"), 1), *read(Stream(new, consumer="b"), 1)]
+        entries = [*read(Stream(old, consumer="a"), 1), *read(Stream(new, consumer="b"), 1)]
 
-    assert ids(found) == published
+    assert ids(entries) == published
 
 
 def test_no_two_consumers_have_the_same_name():

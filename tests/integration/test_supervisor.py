@@ -57,9 +57,9 @@ def supervisor(
 
 
 @contextmanager
-def running(one: Supervisor, *lines: ProcessLine) -> Iterator[Stop]:
+def running(supervisor: Supervisor, *lines: ProcessLine) -> Iterator[Stop]:
     stop = Stop()
-    thread = threading.Thread(target=one.run, args=(lines,), kwargs={"stop": stop})
+    thread = threading.Thread(target=supervisor.run, args=(lines,), kwargs={"stop": stop})
     thread.start()
     try:
         yield stop

@@ -134,12 +134,12 @@ def test_a_create_is_undelivered_until_its_response_and_its_discard_from_then_on
     harness.wait(MINUTE)
     harness.record(claim, Unanswered(MINUTE))
 
-    found = undelivered_since(harness)
-    assert found is None or found >= harness.now
+    oldest = undelivered_since(harness)
+    assert oldest is None or oldest >= harness.now
     harness.wait(HOUR)
-    found = undelivered_since(harness)
-    assert found is not None
-    assert since + MINUTE <= found <= since + 2 * MINUTE
+    oldest = undelivered_since(harness)
+    assert oldest is not None
+    assert since + MINUTE <= oldest <= since + 2 * MINUTE
 
 
 def test_the_second_discard_is_undelivered_from_its_30_minutes_on(harness):

@@ -43,24 +43,24 @@ def test_the_good_lines_are_published_and_the_others_are_told_by_number(gateway_
     answer = gateway_app.publish_lines(key, content + line(acme, 7).strip())
 
     assert answer.status_code == 202
-    told = answer.json()
-    assert (told["accepted"], told["rejected_count"]) == (3, 3)
-    assert [one["line"] for one in told["rejected"]] == [3, 5, 6]
-    assert "not JSON" in told["rejected"][0]["error"]
-    assert "longer than the maximum of an event" in told["rejected"][1]["error"]
-    assert "cannot publish for operator 'other'" in told["rejected"][2]["error"]
-    assert [one["event_id"] for one in gateway_app.on_stream()] == ["e1", "e4", "e7"]
+    document = answer.json()
+    assert (document["accepted"], document["rejected_count"]) == (3, 3)
+    assert [line_error["line"] for line_error in document["rejected"]] == [3, 5, 6]
+    assert "not JSON" in document["rejected"][0]["error"]
+    assert "longer than the maximum of an event" in document["rejected"][1]["error"]
+    assert "cannot publish for operator 'other'" in document["rejected"][2]["error"]
+    assert [event["event_id"] for event in gateway_app.on_stream()] == ["e1", "e4", "e7"]
 
 
 def test_a_byte_order_mark_at_the_head_loses_no_event(gateway_app, key, acme):
     answer = gateway_app.publish_lines(key, BOM_UTF8 + line(acme, 1) + line(acme, 2).strip())
 
     assert (answer.json()["accepted"], answer.json()["rejected_count"]) == (2, 0)
-    assert [one["event_id"] for one in gateway_app.on_stream()] == ["e1", "e2"]
+    assert [event["event_id"] for event in gateway_app.on_stream()] == ["e1", "e2"]
 
 
 @pytest.mark.parametrize(
-    ("changed", "accepted", "said"),
+    ("changed", "accepted", "problem"),
     [
         (lambda text: text + b"\x00", 2, "it holds NUL bytes"),
         (lambda text: text.replace(b"\n", b"\r"), 0, "its lines end with CR alone"),
@@ -69,14 +69,14 @@ def test_a_byte_order_mark_at_the_head_loses_no_event(gateway_app, key, acme):
     ],
 )
 def test_text_in_another_form_is_named_and_no_event_of_it_is_lost_unsaid(
-    gateway_app, key, acme, changed, accepted, said
+    gateway_app, key, acme, changed, accepted, problem
 ):
     answer = gateway_app.publish_lines(key, changed(line(acme, 1) + line(acme, 2)))
 
-    told = answer.json()
+    document = answer.json()
     assert answer.status_code == (202 if accepted else 422)
-    assert told.get("accepted", 0) == accepted == len(gateway_app.on_stream())
-    assert said in answer.text
+    assert document.get("accepted", 0) == accepted == len(gateway_app.on_stream())
+    assert problem in answer.text
 
 
 def test_lines_of_any_number_arrive_in_their_order(gateway_app, key, acme):
@@ -85,7 +85,9 @@ def test_lines_of_any_number_arrive_in_their_order(gateway_app, key, acme):
     answer = gateway_app.publish_lines(key, (line(acme, number) for number in range(count)))
 
     assert answer.json()["accepted"] == count
-    assert [one["event_id"] for one in gateway_app.on_stream()] == [f"e{n}" for n in range(count)]
+    assert [event["event_id"] for event in gateway_app.on_stream()] == [
+        f"e{n}" for n in range(count)
+    ]
 
 
 def test_with_no_good_line_it_is_422(gateway_app, key):
@@ -133,7 +135,7 @@ def test_a_break_in_the_middle_leaves_a_first_part_and_the_next_upload_its_place
             eventually(partial(published, gateway_app, broken * 500))
 
     assert gateway_app.publish_lines(key, line(acme, 501)).status_code == 202
-    assert {one["event_id"] for one in gateway_app.on_stream()[:-1]} == {
+    assert {event["event_id"] for event in gateway_app.on_stream()[:-1]} == {
         f"e{n}" for n in range(500)
     }
 

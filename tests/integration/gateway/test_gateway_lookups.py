@@ -46,7 +46,7 @@ def key(built: GatewayApp, acme: str) -> str:
 def ids(gateway_app: GatewayApp, key: str, **query: object) -> list[str]:
     answer = gateway_app.ask(key, "/events", **query)
     assert answer.status_code == 200
-    return [one["event_id"] for one in answer.json()["events"]]
+    return [event["event_id"] for event in answer.json()["events"]]
 
 
 def test_an_event_is_told_with_its_end_and_its_ticket_s_closing_time(gateway_app, key, acme):
@@ -54,11 +54,11 @@ def test_an_event_is_told_with_its_end_and_its_ticket_s_closing_time(gateway_app
     gateway_app.harness.say("ticket_win", ticket, operator=acme, event_id="won-it")
     gateway_app.harness.deliver()
 
-    (told,) = gateway_app.ask(key, "/events/won-it").json()["events"]
+    (event,) = gateway_app.ask(key, "/events/won-it").json()["events"]
 
-    assert (told["operator"], told["ticket_id"], told["outcome"]) == (acme, ticket, "applied")
-    assert (told["reason"], told["ticket_status"]) == ("opened_implicitly", "resulted/won")
-    due = datetime.fromisoformat(told["ticket_close_due_at"])
+    assert (event["operator"], event["ticket_id"], event["outcome"]) == (acme, ticket, "applied")
+    assert (event["reason"], event["ticket_status"]) == ("opened_implicitly", "resulted/won")
+    due = datetime.fromisoformat(event["ticket_close_due_at"])
     assert due == gateway_app.harness.now + timedelta(hours=24)
 
 
@@ -73,7 +73,7 @@ def test_an_id_that_was_used_on_several_tickets_answers_several(gateway_app, acm
 
     def asked(*operators: str) -> list[str | None]:
         answer = gateway_app.ask(gateway_app.key(*operators), "/events/7")
-        return [one["operator"] for one in answer.json()["events"]]
+        return [event["operator"] for event in answer.json()["events"]]
 
     assert asked(acme) == [acme]
     assert asked(acme, other) == [other, acme]
@@ -93,7 +93,7 @@ def test_an_operator_or_a_ticket_narrows_what_an_id_finds(gateway_app, acme):
             assert "visible to this key" in answer.json()["message"]
             return []
         assert answer.json()["more"] is False
-        return [(one["operator"], one["ticket_id"]) for one in answer.json()["events"]]
+        return [(event["operator"], event["ticket_id"]) for event in answer.json()["events"]]
 
     everything, bound = gateway_app.key(), gateway_app.key(acme)
     assert asked(everything, "narrow", ticket_id="n2") == [(other, "n2"), (acme, "n2")]
@@ -127,7 +127,7 @@ def test_an_id_that_too_many_tickets_of_others_have_says_how_to_find_one(gateway
 
     assert unsure.status_code == 404
     assert "add ?ticket_id=" in unsure.json()["message"]
-    assert ([one["ticket_id"] for one in sure["events"]], sure["more"]) == (["mine"], False)
+    assert ([event["ticket_id"] for event in sure["events"]], sure["more"]) == (["mine"], False)
     assert (len(theirs["events"]), theirs["more"]) == (FOUND_MAX, True)
 
 
@@ -173,7 +173,7 @@ def test_what_did_not_go_through_is_listed_newest_first_in_pages(gateway_app):
         query = {"limit": 2, "after": after} if after else {"limit": 2}
         page = gateway_app.ask(key, "/events", **query).json()
         assert len(page["events"]) <= 2
-        paged += [one["event_id"] for one in page["events"]]
+        paged += [event["event_id"] for event in page["events"]]
         after = page["next"]
     assert paged == everything
 
@@ -236,7 +236,7 @@ def test_a_ticket_s_whole_story_is_told_without_the_people_in_it(gateway_app, ke
 
     assert f"closes at {due:%Y-%m-%dT%H:%M:%SZ}" in story["sentence"]
     assert (story["ticket"]["status"], story["ticket"]["close_delay"]) == ("resulted", "24h")
-    assert [one["event_id"] for one in story["events"]] == ["w"]
+    assert [event["event_id"] for event in story["events"]] == ["w"]
     assert story["notices"][0]["attempts"][0]["http_status"] == 200
     assert "interventions" not in story
 

@@ -86,7 +86,7 @@ def test_a_message_that_the_intake_would_find_too_old_is_refused_at_once(gateway
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "problem"),
     [
         (b"", "not JSON"),
         (b"[]", "not a JSON object"),
@@ -97,11 +97,11 @@ def test_a_message_that_the_intake_would_find_too_old_is_refused_at_once(gateway
         (settlement().replace(b'"amount"', b'"amount":9,"amount"'), "amount: appears twice"),
     ],
 )
-def test_a_message_of_another_form_is_422_and_says_what_is_wrong(gateway_app, key, body, told):
+def test_a_message_of_another_form_is_422_and_says_what_is_wrong(gateway_app, key, body, problem):
     answer = deliver(gateway_app, key, body)
 
     assert (answer.status_code, answer.json()["code"]) == (422, 422)
-    assert told in answer.json()["errors"][0]["message"]
+    assert problem in answer.json()["errors"][0]["message"]
     assert gateway_app.on_stream() == []
 
 

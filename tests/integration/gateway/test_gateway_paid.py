@@ -15,7 +15,7 @@ SAMPLES = ROOT / "tests" / "samples"
 def paid_error(code: int, **names: str) -> bytes:
     """The specification's body for *code*, as bytes, with *names* in place of its braces."""
     bodies = json.loads((SAMPLES / "bet_engine_paid_errors.json").read_text(encoding="utf-8"))
-    (body,) = [one for one in bodies if one["code"] == code]
+    (body,) = [error for error in bodies if error["code"] == code]
     for name, value in names.items():
         body["message"] = body["message"].replace("{" + name.replace("_", "-") + "}", value)
     return json.dumps(body, separators=(",", ":")).encode()

@@ -48,8 +48,8 @@ def test_of_200_calls_at_once_one_is_paid_and_199_are_told_117(gateway_app, acme
         )
         answers = list(threads.map(lambda _: many.paid(acme, ticket), range(CALLS)))
 
-    told = Counter((one.status_code, one.json()["code"]) for one in answers)
-    assert told == {(200, f"CODE-{ticket}"): 1, (400, 117): CALLS - 1}
+    counts = Counter((answer.status_code, answer.json()["code"]) for answer in answers)
+    assert counts == {(200, f"CODE-{ticket}"): 1, (400, 117): CALLS - 1}
     assert outcomes(gateway_app, ticket, "ticket_paid") == [("applied", None)]
 
 

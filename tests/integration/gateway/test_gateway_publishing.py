@@ -68,7 +68,7 @@ def test_an_array_is_published_in_its_order(gateway_app, key, acme):
     answer = gateway_app.publish(key, events)
 
     assert (answer.status_code, answer.json()["accepted"]) == (202, 700)
-    assert [one["event_id"] for one in gateway_app.on_stream()] == [f"a{n}" for n in range(700)]
+    assert [entry["event_id"] for entry in gateway_app.on_stream()] == [f"a{n}" for n in range(700)]
 
 
 @pytest.mark.parametrize("count", [1, 3_000])
@@ -83,8 +83,8 @@ def test_a_byte_order_mark_before_json_is_dropped(gateway_app, key, acme, count)
     )
 
     assert (answer.status_code, answer.json()["accepted"]) == (202, count)
-    assert [one["event_id"] for one in gateway_app.on_stream()] == [
-        one["event_id"] for one in events
+    assert [entry["event_id"] for entry in gateway_app.on_stream()] == [
+        sent["event_id"] for sent in events
     ]
 
 
@@ -102,7 +102,7 @@ def test_an_array_with_one_wrong_event_is_refused_as_a_whole(gateway_app, key, a
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "problem"),
     [
         ({"eventId": "1"}, "eventId: is not known here; did you mean event_id?"),
         ({"occurredAt": "now"}, "occurredAt: is not known here; did you mean occurred_at?"),
@@ -111,39 +111,39 @@ def test_an_array_with_one_wrong_event_is_refused_as_a_whole(gateway_app, key, a
     ],
 )
 def test_what_the_intake_would_refuse_is_refused_at_every_door(
-    gateway_app, key, acme, change, told
+    gateway_app, key, acme, change, problem
 ):
     given = event(acme, "T", event_id="e") | change
 
-    one, array = (
+    single, array = (
         gateway_app.publish(key, given),
         gateway_app.publish(key, [event(acme, "T"), given]),
     )
     lines = gateway_app.publish_lines(key, f"{json.dumps(given)}\n")
 
-    assert [one.status_code, array.status_code, lines.status_code] == [422, 422, 422]
-    for answer in (one, array, lines):
-        assert answer.json()["errors"][0]["message"].startswith(told)
+    assert [single.status_code, array.status_code, lines.status_code] == [422, 422, 422]
+    for answer in (single, array, lines):
+        assert answer.json()["errors"][0]["message"].startswith(problem)
     assert array.json()["errors"][0]["at"] == ["body", 1]
     assert gateway_app.on_stream() == []
 
 
 @pytest.mark.parametrize(
-    ("query", "name", "told"),
+    ("query", "name", "problem"),
     [
         ("dryRun=true", "dryRun", "unknown parameter; did you mean dry_run?"),
         ("dry-run=true", "dry-run", "unknown parameter; did you mean dry_run?"),
         ("dry_run=true&dry_run=false", "dry_run", "appears twice; send it once"),
     ],
 )
-def test_what_was_only_to_be_checked_is_not_published(gateway_app, key, acme, query, name, told):
+def test_what_was_only_to_be_checked_is_not_published(gateway_app, key, acme, query, name, problem):
     headers = {"X-Api-Key": key, "Content-Type": "application/json"}
     body = json.dumps(event(acme, "T"))
 
     answer = gateway_app.client.post(f"/events?{query}", content=body, headers=headers)
 
     assert answer.status_code == 422
-    assert answer.json()["errors"] == [{"at": ["query", name], "message": told}]
+    assert answer.json()["errors"] == [{"at": ["query", name], "message": problem}]
     assert gateway_app.on_stream() == []
 
 
@@ -160,19 +160,22 @@ def test_a_key_that_appears_twice_is_refused_at_every_door(gateway_app, key, acm
     fine = json.dumps(event(acme, "T", event_id="a:b"))
     headers = {"X-Api-Key": key, "Content-Type": "application/json"}
 
-    one = gateway_app.client.post("/events", content=twice, headers=headers)
+    single = gateway_app.client.post("/events", content=twice, headers=headers)
     array = gateway_app.client.post("/events", content=f"[{fine},{twice},{fine}]", headers=headers)
     lines = gateway_app.publish_lines(key, f"{fine}\n{twice}\n")
 
-    told = "x.y: appears twice in one object; send it once"
-    assert (one.status_code, one.json()["errors"]) == (422, [{"at": ["body"], "message": told}])
-    assert array.json()["errors"] == [{"at": ["body", 1], "message": told}]
-    assert lines.json()["rejected"] == [{"line": 2, "error": told}]
+    problem = "x.y: appears twice in one object; send it once"
+    assert (single.status_code, single.json()["errors"]) == (
+        422,
+        [{"at": ["body"], "message": problem}],
+    )
+    assert array.json()["errors"] == [{"at": ["body", 1], "message": problem}]
+    assert lines.json()["rejected"] == [{"line": 2, "error": problem}]
     assert [sent["event_id"] for sent in gateway_app.on_stream()] == ["a:b"]
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "told"),
+    ("body", "status", "problem"),
     [
         (b"", 422, "the event is invalid"),
         (b"{", 422, "the event is invalid"),
@@ -191,13 +194,13 @@ def test_a_key_that_appears_twice_is_refused_at_every_door(gateway_app, key, acm
         *("large event", "large array", "large event in an array", "not UTF-8"),
     ],
 )
-def test_a_body_that_is_no_event_is_refused_and_says_why(gateway_app, key, body, status, told):
+def test_a_body_that_is_no_event_is_refused_and_says_why(gateway_app, key, body, status, problem):
     answer = gateway_app.client.post(
         "/events", content=body, headers={"X-Api-Key": key, "Content-Type": "application/json"}
     )
 
     assert (answer.status_code, answer.json()["code"]) == (status, status)
-    assert told in answer.json()["message"]
+    assert problem in answer.json()["message"]
     assert ("errors" in answer.json()) == (status == 422)
     assert gateway_app.on_stream() == []
 

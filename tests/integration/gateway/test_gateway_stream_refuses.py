@@ -78,12 +78,12 @@ TROUBLES: dict[str, tuple[Trouble, str]] = {
 def every_door(gateway_app: GatewayApp) -> Iterator[httpx.Response]:
     acme = gateway_app.operator()
     key = gateway_app.key(acme)
-    one, two = (event(acme, ticket) for ticket in ("T-1", "T-2"))
-    yield gateway_app.publish(key, one)
-    yield gateway_app.publish(key, [one, two])
-    yield gateway_app.publish(key, [one])
-    yield gateway_app.publish_lines(key, f"{json.dumps(one)}\n{json.dumps(two)}\n")
-    yield gateway_app.publish_lines(key, json.dumps(one))
+    first, second = (event(acme, ticket) for ticket in ("T-1", "T-2"))
+    yield gateway_app.publish(key, first)
+    yield gateway_app.publish(key, [first, second])
+    yield gateway_app.publish(key, [first])
+    yield gateway_app.publish_lines(key, f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    yield gateway_app.publish_lines(key, json.dumps(first))
     yield gateway_app.client.post(
         "/v2/integration/lottery",
         content=bet(timestamp=BOUGHT, draw_date=BOUGHT),

@@ -51,28 +51,33 @@ def test_the_ticket_object_has_the_contract_s_fields_in_their_order(gateway_app)
 
     shown = gateway_app.signed("GET", f"/be/tickets/{ticket}", operator=operator)
 
-    told = shown.json()
-    assert list(told) == FIELDS
-    assert {name: told[name] for name in AMOUNTS} == AMOUNTS
+    document = shown.json()
+    assert list(document) == FIELDS
+    assert {name: document[name] for name in AMOUNTS} == AMOUNTS
     assert b'"wht":10.0,' in shown.content
-    assert (told["status"], told["result"], told["approved"]) == ("reserved", "pending", True)
-    assert (told["source"], told["user_id"], told["events"]) == (None, "p", [])
-    assert told["created"] == f"{made:%Y-%m-%dT%H:%M:%S}.000000"
+    assert (document["status"], document["result"], document["approved"]) == (
+        "reserved",
+        "pending",
+        True,
+    )
+    assert (document["source"], document["user_id"], document["events"]) == (None, "p", [])
+    assert document["created"] == f"{made:%Y-%m-%dT%H:%M:%S}.000000"
     in_india = made + timedelta(hours=5, minutes=30)
-    assert told["operator_time_created"] == f"{in_india:%Y-%m-%dT%H:%M:%S}.000000"
+    assert document["operator_time_created"] == f"{in_india:%Y-%m-%dT%H:%M:%S}.000000"
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_a_ticket_is_found_however_its_letters_and_accents_are_put_together(gateway_app, form):
     operator = gateway_app.operator()
     ticket = gateway_app.reserved(operator, ticket_id=f"José-{gateway_app.name('ticket')}")
-    asked = quote(normalize(form, ticket))
+    spelling = quote(normalize(form, ticket))
 
     assert (
-        gateway_app.signed("GET", f"/be/tickets/{asked}", operator=operator).json()["id"] == ticket
+        gateway_app.signed("GET", f"/be/tickets/{spelling}", operator=operator).json()["id"]
+        == ticket
     )
-    told = gateway_app.ask(gateway_app.key(operator), f"/tickets/{asked}").json()["tickets"]
-    assert [one["ticket"]["ticket_id"] for one in told] == [ticket]
+    histories = gateway_app.ask(gateway_app.key(operator), f"/tickets/{spelling}").json()["tickets"]
+    assert [history["ticket"]["ticket_id"] for history in histories] == [ticket]
 
 
 @pytest.mark.parametrize(
@@ -91,19 +96,24 @@ def test_a_result_shows_in_the_contract_s_words(gateway_app, acme, action, facts
     gateway_app.paid(acme, ticket)
     gateway_app.harness.say(action, ticket, operator=acme, **facts)
 
-    told = gateway_app.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
+    document = gateway_app.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
 
-    assert (told["status"], told["result"]) == ("resulted", result)
-    assert (told["gross_payout"], told["net_payout"]) == payouts
+    assert (document["status"], document["result"]) == ("resulted", result)
+    assert (document["gross_payout"], document["net_payout"]) == payouts
 
 
 def test_a_ticket_opened_by_its_result_has_null_for_what_nobody_told(gateway_app, acme):
     ticket = gateway_app.name("ticket")
     gateway_app.harness.say("ticket_win", ticket, operator=acme)
 
-    told = gateway_app.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
+    document = gateway_app.signed("GET", f"/be/tickets/{ticket}", operator=acme).json()
 
-    assert (told["id"], told["code"], told["price"], told["type"]) == (ticket, None, None, None)
+    assert (document["id"], document["code"], document["price"], document["type"]) == (
+        ticket,
+        None,
+        None,
+        None,
+    )
 
 
 def test_the_list_is_newest_first_ten_at_a_time_and_can_be_narrowed(gateway_app):
