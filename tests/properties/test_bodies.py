@@ -47,7 +47,7 @@ def test_whatever_is_decided_about_a_ticket_can_be_sent(terms, status, known, ev
     """A ticket that was imported, or opened by an older release, may lack any fact."""
     ticket = TicketState(1, TICKET_ID, terms, status=status, details=facts(known))
 
-    ends = [tell(ticket, number, *one) for number, one in enumerate(events)]
+    ends = [tell(ticket, number, *event) for number, event in enumerate(events)]
 
     assert len([message(ticket, notice) for notice in ticket.new_notices]) == len(
         ticket.new_notices
@@ -88,7 +88,7 @@ def tell(ticket: TicketState, number: int, action: str, data: dict[str, Any]) ->
     if not isinstance(event, Event):
         return Outcome.REJECTED
     was_new = ticket.status is Status.NEW
-    one = PendingEvent(event, arrival=number)
-    ended = advance(ticket, [one], now=event.received_at, window=WINDOW, was_new=was_new)
+    pending = PendingEvent(event, arrival=number)
+    ended = advance(ticket, [pending], now=event.received_at, window=WINDOW, was_new=was_new)
     ticket.parked = 0
     return ended[0].decision.outcome if ended else None

@@ -35,7 +35,7 @@ OPENAPI = build_app(plain_settings()).openapi()
 
 
 def unlocked(openapi: dict[str, Any]) -> dict[str, Any]:
-    """The same without its locks: every request is let in, so that none stops at the door."""
+    """The same without its locks: no request is refused for its signature or key."""
     opened = copy.deepcopy(openapi)
     for path in opened["paths"].values():
         for operation in path.values():
@@ -44,12 +44,16 @@ def unlocked(openapi: dict[str, Any]) -> dict[str, Any]:
 
 
 SCHEMA = schemathesis.openapi.from_dict(unlocked(OPENAPI))
-OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations() if isinstance(found, Ok)]
+OPERATIONS = [
+    operation.ok() for operation in SCHEMA.get_all_operations() if isinstance(operation, Ok)
+]
 # What fits the description may still be refused for what it says: an operator or a ticket nobody
 # knows, a page behind no other page.
-ALWAYS_TAKEN = [one for one in OPERATIONS if one.label in {"GET /readyz", "GET /be/tickets"}]
+ALWAYS_TAKEN = [
+    operation for operation in OPERATIONS if operation.label in {"GET /readyz", "GET /be/tickets"}
+]
 # An id in a path is any text, so these can be asked for something that does not fit.
-CAN_BE_WRONG = [one for one in OPERATIONS if one.query or one.body]
+CAN_BE_WRONG = [operation for operation in OPERATIONS if operation.query or operation.body]
 REFUSING: list[Any] = list(CHECKS.get_by_names(["positive_data_acceptance"]))
 LOCKED = [
     (method, path)
@@ -71,7 +75,7 @@ class Signed(AuthBase):
         self._key = key
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Add the headers that both doors ask for."""
+        """Add the headers that both kinds of paths ask for."""
         body = request.body or b""
         assert isinstance(body, str | bytes), "nothing is streamed here"
         raw = body.encode() if isinstance(body, str) else body
@@ -111,7 +115,7 @@ def auth(gateway_app: GatewayApp, acme: str, operation: Operation) -> Signed:
     return Signed(acme, key)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda found: found.label)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_what_fits_is_answered_as_described(
     gateway_app: GatewayApp, acme: str, auth: Signed, operation: Operation
 ):
@@ -130,7 +134,7 @@ def test_what_fits_is_answered_as_described(
     ask()
 
 
-@pytest.mark.parametrize("operation", CAN_BE_WRONG, ids=lambda found: found.label)
+@pytest.mark.parametrize("operation", CAN_BE_WRONG, ids=lambda operation: operation.label)
 def test_what_does_not_fit_is_refused_as_described(
     gateway_app: GatewayApp, auth: Signed, operation: Operation
 ):

@@ -38,41 +38,41 @@ def notices(draw: st.DrawFn, actions: list[Action]) -> Notice:
 @st.composite
 def pairs(draw: st.DrawFn, actions: list[Action]) -> tuple[Notice, Notice]:
     """Two notices; often the same text, cut into operator and ticket at another place."""
-    one = draw(notices(actions))
-    joined = f"{one[0]}/{one[1]}"
+    notice = draw(notices(actions))
+    joined = f"{notice[0]}/{notice[1]}"
     places = [place for place, character in enumerate(joined) if character == "/"]
     place = draw(st.sampled_from(places))
     code, ticket_id = joined[:place], joined[place + 1 :]
     if draw(st.booleans()) and 0 < len(code) <= 64 and 0 < len(ticket_id) <= 64:
-        return one, (code, ticket_id, one[2], one[3])
-    return one, draw(notices(actions))
+        return notice, (code, ticket_id, notice[2], notice[3])
+    return notice, draw(notices(actions))
 
 
 @given(pairs(list(Action)))
 def test_no_two_notices_share_an_idempotency_key(both):
-    one, other = both
-    assume(one != other)
+    notice, other = both
+    assume(notice != other)
 
-    assert key_of(*one) != key_of(*other)
-    assert header(one) != header(other)
+    assert key_of(*notice) != key_of(*other)
+    assert header(notice) != header(other)
 
 
 @given(pairs(list(Action)))
 def test_no_key_of_now_is_one_that_an_older_release_gave_another_notice(both):
-    """It joined all of them by `/`; what it owed is sent under the key it had."""
-    one, older = both
-    assume(one != older)
-    assume("/" not in older[0] or "/" in one[0] + one[1])
+    """It joined all of them by `/`; what it had not delivered is sent under the key it had."""
+    notice, older = both
+    assume(notice != older)
+    assume("/" not in older[0] or "/" in notice[0] + notice[1])
 
-    assert key_of(*one) != plain_key(*older)
+    assert key_of(*notice) != plain_key(*older)
 
 
 @given(pairs(sorted(RESULTS)))
 def test_no_two_settlements_share_a_transaction_whatever_their_ids_hold(both):
-    one, other = both
-    assume(one != other)
+    notice, other = both
+    assume(notice != other)
 
-    assert transaction(one) != transaction(other)
+    assert transaction(notice) != transaction(other)
 
 
 @given(notices(list(Action)))
@@ -96,6 +96,6 @@ def transaction(notice: Notice) -> str:
     operator, ticket_id, action, generation = notice
     ticket = TicketState(1, ticket_id, replace(SEAMLESS, code=operator), details=dict(ROUND))
     made = message(ticket, NewNotice(action, generation, {}, event_id="e", at=AT))
-    found: str = json.loads(made.body)["transactionId"]
-    assert len(found) == 36, "a UUID, whatever the length of the ids"
-    return found
+    transaction_id: str = json.loads(made.body)["transactionId"]
+    assert len(transaction_id) == 36, "a UUID, whatever the length of the ids"
+    return transaction_id

@@ -1,4 +1,4 @@
-"""One judgement: published schema, gateway, `--check` and intake agree on whatever is sent.
+"""The published schema, the gateway, `--check` and the intake take the same events.
 
 Inputs are made near what is just taken and just refused. What no schema can say (a key twice, size,
 depth, age, the decimals that a currency has) is compared without it.
@@ -50,8 +50,8 @@ def check(raw: bytes) -> bool:
 # --- what is near ---------------------------------------------------------------------------------
 
 
-def words(*given_: object) -> st.SearchStrategy[Text]:
-    return st.sampled_from([json.dumps(one) for one in given_])
+def texts(*values: object) -> st.SearchStrategy[Text]:
+    return st.sampled_from([json.dumps(value) for value in values])
 
 
 NUMBERS = st.sampled_from(
@@ -62,7 +62,7 @@ NUMBERS = st.sampled_from(
         "0.1e1",
     ]
 )
-STRINGS = words(
+STRINGS = texts(
     *(
         "",
         "a",
@@ -81,7 +81,7 @@ STRINGS = words(
     *("EUR", "eur", "EURO", "EUR\n", "\u0395UR", "\ud800", "500", "true"),
 )
 OTHERS = st.sampled_from(["null", "true", "false", "[]", "{}", '[1,"a"]', '{"eventId":1}'])
-MOMENTS = words(
+MOMENTS = texts(
     *("2026-11-20T10:00:00Z", "2026-11-20 10:00:00,5z", "2026-11-20T9:00Z", "2026-11-20T10:00:00"),
     *("2026-11-20T25:61:99Z", "2026-11-31T10:00:00Z", "2026-11-20T24:00:00Z", "2026-11-20T10Z"),
     *("2026-11-20T10:00:00+23:59", "2026-11-20T10:00:00+24:00", "2026-11-20T10:00:60Z"),
@@ -97,8 +97,8 @@ DEEP = st.recursive(
     ),
     max_leaves=3,
 )
-STRANGERS = words("shop", "\u0000", "\ud800", "", "Event", "meta", "\u00e9", "x" * 300)
-NEAR = words(
+UNKNOWN_NAMES = texts("shop", "\u0000", "\ud800", "", "Event", "meta", "\u00e9", "x" * 300)
+NEAR = texts(
     *("eventId", "EVENT_ID", "occurredAt", "Sequence", "netPayout", "NetPayout", "_data", "Data"),
     *(
         "net-payout",
@@ -121,7 +121,7 @@ FACTS: dict[str, st.SearchStrategy[Text]] = {
 HEAD: dict[str, st.SearchStrategy[Text]] = {
     "event_id": STRINGS,
     "occurred_at": MOMENTS,
-    "action": words(*INBOUND, "ticket_closed", "ticket_lose"),
+    "action": texts(*INBOUND, "ticket_closed", "ticket_lose"),
     "sequence": NUMBERS,
 }
 FINE: dict[str, Text] = {
@@ -138,7 +138,7 @@ def an_object(pairs: dict[Text, Text]) -> Text:
 def near_events(draw: st.DrawFn) -> bytes:
     """An event that is fine but for one or two fields."""
     data = {json.dumps(name): value for name, value in FINE.items()}
-    top: dict[Text, Text] = {'"action"': draw(words(*INBOUND))}
+    top: dict[Text, Text] = {'"action"': draw(texts(*INBOUND))}
     for _ in range(draw(st.integers(0, 2))):
         match draw(st.integers(0, 5)):
             case 0:
@@ -150,11 +150,11 @@ def near_events(draw: st.DrawFn) -> bytes:
             case 2:
                 data.pop(draw(st.sampled_from(sorted(data))))
             case 3:
-                data[draw(STRANGERS | NEAR)] = draw(DEEP)
+                data[draw(UNKNOWN_NAMES | NEAR)] = draw(DEEP)
             case 4:
-                top[draw(STRANGERS | NEAR)] = draw(DEEP)
+                top[draw(UNKNOWN_NAMES | NEAR)] = draw(DEEP)
             case _:
-                known = words(*sorted(EVENT_NAMES.known | DATA_NAMES.known))
+                known = texts(*sorted(EVENT_NAMES.known | DATA_NAMES.known))
                 draw(st.sampled_from([data, top]))[draw(known)] = draw(ANY)
     if draw(st.integers(0, 9)):
         top['"data"'] = an_object(data)
@@ -172,7 +172,7 @@ def test_schema_gateway_check_and_intake_take_the_same_events(raw):
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(near_events(), st.data())
-def test_doors_agree_on_keys_that_appear_twice(raw, data):
+def test_channels_agree_on_keys_that_appear_twice(raw, data):
     assume(intake(raw))
     name = data.draw(st.sampled_from(sorted(json.loads(raw))))
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in name)
@@ -184,7 +184,7 @@ def test_doors_agree_on_keys_that_appear_twice(raw, data):
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(st.timedeltas(timedelta(days=29, hours=23, minutes=58), AGE_MAX + timedelta(minutes=1)))
-def test_what_a_door_takes_is_not_too_old_a_moment_later(age):
+def test_what_a_channel_takes_is_not_too_old_a_moment_later(age):
     happened = (NOW - age).isoformat()
     event = {"event_id": "1", "occurred_at": happened, "action": "ticket_lost"}
     raw = json.dumps(event | {"data": {"operator": "acme", "ticket_id": "7"}}).encode()
@@ -208,16 +208,16 @@ def test_what_a_door_takes_is_not_too_old_a_moment_later(age):
 
 MESSAGE: dict[str, st.SearchStrategy[Text]] = {
     **dict.fromkeys(
-        ("ticket_id", "lottery_id", "draw_id"), words("1", "", "x", "\u0663", "1" * 65)
+        ("ticket_id", "lottery_id", "draw_id"), texts("1", "", "x", "\u0663", "1" * 65)
     ),
     **dict.fromkeys(("lottery_name", "lottery_type", "origin", "user_id", "bonus_code"), STRINGS),
     **dict.fromkeys(("device_type",), STRINGS),
-    "currency": words("EUR", "JPY", "eur", "XXX", "BHD", ""),
+    "currency": texts("EUR", "JPY", "eur", "XXX", "BHD", ""),
     "amount": st.sampled_from(["0", "4", "4.0", "24e1", "-1", "1e400", "true"]),
     **dict.fromkeys(("exchange_rate", "discount_amount"), NUMBERS),
     **dict.fromkeys(("draw_numbers", "draw_special_numbers"), DEEP),
     **dict.fromkeys(("timestamp", "draw_date"), MOMENTS),
-    "type": words("Bet", "Settlement", "settlement", "Refund"),
+    "type": texts("Bet", "Settlement", "settlement", "Refund"),
     "lines": DEEP,
     "meta": DEEP,
     "skip_publishing": OTHERS,
@@ -228,10 +228,10 @@ LINE: dict[str, st.SearchStrategy[Text]] = {
     **dict.fromkeys(("is_winning_line", "is_free_bet", "is_quick_pick"), OTHERS),
     "meta": DEEP,
 }
-NEAR_LOTTERY = words("ticketId", "Amount", "drawId", "isWinningLine", "LINE_ID", "Meta", "game")
+NEAR_LOTTERY = texts("ticketId", "Amount", "drawId", "isWinningLine", "LINE_ID", "Meta", "game")
 
 
-def texts_of(document: dict[str, Any]) -> dict[Text, Text]:
+def members_of(document: dict[str, Any]) -> dict[Text, Text]:
     return {json.dumps(name): json.dumps(value) for name, value in document.items()}
 
 
@@ -240,8 +240,8 @@ def near_messages(draw: st.DrawFn) -> bytes:
     """A lottery message that is fine but for one or two fields."""
     made = draw(st.sampled_from([lottery.bet(amount=4), lottery.settlement(amount=24)]))
     plain = json.loads(made)
-    line = texts_of(plain["lines"][0])
-    message = texts_of(plain)
+    line = members_of(plain["lines"][0])
+    message = members_of(plain)
     changed = draw(st.lists(st.integers(0, 4), max_size=2))
     for kind in changed:
         match kind:
@@ -252,12 +252,12 @@ def near_messages(draw: st.DrawFn) -> bytes:
             case 1:
                 message.pop(draw(st.sampled_from(sorted(message))))
             case 2:
-                message[draw(STRANGERS | NEAR_LOTTERY)] = draw(DEEP)
+                message[draw(UNKNOWN_NAMES | NEAR_LOTTERY)] = draw(DEEP)
             case 3:
                 name = draw(st.sampled_from(sorted(LINE)))
                 line[json.dumps(name)] = draw(LINE[name] | ANY)
             case _:
-                line[draw(STRANGERS | NEAR_LOTTERY)] = draw(DEEP)
+                line[draw(UNKNOWN_NAMES | NEAR_LOTTERY)] = draw(DEEP)
     if {3, 4} & set(changed) and '"lines"' in message:
         message['"lines"'] = f"[{an_object(line)}]"
     return an_object(message).encode()
@@ -265,7 +265,7 @@ def near_messages(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=EXAMPLES, deadline=None, database=None)
 @given(near_messages())
-def test_schema_door_and_intake_take_the_same_lottery_messages(raw):
+def test_schema_channel_and_intake_take_the_same_lottery_messages(raw):
     result = read(lottery.lottery_entry(raw))
     by_all = (
         not isinstance(result, Unreadable),

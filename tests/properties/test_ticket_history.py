@@ -1,4 +1,4 @@
-"""Any interleaving of anything, on the real core and a real PostgreSQL (protocol.md section 2).
+"""Any interleaving of anything, on the real core and a real PostgreSQL (promises 1 to 6).
 
 Hypothesis chooses every step; what it may choose is what the world can do to Slipway. After each
 step the database and the partner's ledger are judged; at the end all comes to rest and each
@@ -171,7 +171,7 @@ class TicketStory(RuleBasedStateMachine):
 
     @rule(size=st.integers(1, 2))
     def a_deliverer_claims(self, size: int) -> None:
-        self.schedule.held += [HeldClaim(one) for one in self.world.claim(size)]
+        self.schedule.held += [HeldClaim(claim) for claim in self.world.claim(size)]
 
     @precondition(lambda self: self.schedule.held)
     @rule(
@@ -179,12 +179,12 @@ class TicketStory(RuleBasedStateMachine):
         how=st.sampled_from(("takes", "takes", "busy", "refuses", "taken unheard", "lost")),
     )
     def a_call_is_made(self, place: int, how: str) -> None:
-        one = self.schedule.held[place % len(self.schedule.held)]
-        if one.verdict is not None:
+        held = self.schedule.held[place % len(self.schedule.held)]
+        if held.verdict is not None:
             return
-        if not self.world.may_start(one.claim):
-            self.world.release([one.claim])
-            self.schedule.held.remove(one)
+        if not self.world.may_start(held.claim):
+            self.world.release([held.claim])
+            self.schedule.held.remove(held)
             return
         pause = timedelta(seconds=10)
         verdicts: dict[str, Verdict] = {
@@ -194,23 +194,23 @@ class TicketStory(RuleBasedStateMachine):
             "taken unheard": Unanswered(pause),
             "lost": Unanswered(pause),
         }
-        one.verdict = verdicts[how]
+        held.verdict = verdicts[how]
         self.world.partner.receive(
-            one.claim,
+            held.claim,
             takes=how.startswith("take"),
             at=self.world.moment,
             answered=how not in ("taken unheard", "lost"),
         )
 
-    @precondition(lambda self: any(one.verdict for one in self.schedule.held))
+    @precondition(lambda self: any(held.verdict for held in self.schedule.held))
     @rule(place=st.integers(0, 3), dies=st.sampled_from((False, False, True)))
     def an_outcome_is_recorded(self, place: int, *, dies: bool) -> None:
-        called = [one for one in self.schedule.held if one.verdict is not None]
-        one = called[place % len(called)]
-        assert one.verdict is not None
-        self.world.record(one.claim, one.verdict, dies=dies)
+        called = [held for held in self.schedule.held if held.verdict is not None]
+        held = called[place % len(called)]
+        assert held.verdict is not None
+        self.world.record(held.claim, held.verdict, dies=dies)
         if not dies:
-            self.schedule.held.remove(one)
+            self.schedule.held.remove(held)
 
     @precondition(lambda self: self.schedule.held)
     @rule(place=st.integers(0, 3))
@@ -250,10 +250,10 @@ class TicketStory(RuleBasedStateMachine):
                 self.world.publish(event)
                 ticket.arrived.append((self.world.moment, event))
         self.schedule.drain()
-        promised = [told for told in self.tickets if told.in_time and told.truths]
+        promised = [ticket for ticket in self.tickets if ticket.in_time and ticket.truths]
         judgement = check_rehearsal(
             self.world,
-            [told.life() for told in promised if told.life().expected.status == "closed"],
+            [ticket.life() for ticket in promised if ticket.life().expected.status == "closed"],
         )
         assert judgement.violations == []
 

@@ -75,7 +75,7 @@ def test_the_six_orders_end_alike(order, partner):
 
 
 @pytest.mark.parametrize(("order", "_"), SIX_ORDERS)
-def test_the_six_orders_in_one_chunk_tell_the_whole_story(order, _):
+def test_the_six_orders_in_one_batch_give_the_whole_sequence(order, _):
     """Rule 5: a batch is decided together, oldest first."""
     life = Life().arrive(*order.split(" | "))
 
@@ -84,8 +84,8 @@ def test_the_six_orders_in_one_chunk_tell_the_whole_story(order, _):
 
 
 @pytest.mark.parametrize("order", list(permutations(["win#1@1", "rollback#2@2", "lost#3@3"])))
-def test_the_six_orders_with_numbers_tell_the_whole_story(order):
-    """Protocol.md 3.7, and promise 2: complete where events carry `sequence`."""
+def test_the_six_orders_with_numbers_give_the_whole_sequence(order):
+    """Promise 2: complete where events carry `sequence`."""
     life = Life().arrive_one_by_one(*order)
 
     assert standing(life.ticket) == "lost@3"
@@ -120,7 +120,7 @@ def test_at_equal_times_arrival_decides_and_what_fits_is_applied(order, ends, pa
     assert notices(life) == partner
 
 
-def test_at_equal_times_the_place_in_the_chunk_decides():
+def test_at_equal_times_the_place_in_the_batch_decides():
     life = Life().arrive("win@1", "rollback@1", "lost@1")
 
     assert notices(life) == "win rollback lost"
@@ -145,9 +145,9 @@ def entered(second: int, action: str, *, stamped: int | None) -> Event:
     head = "" if stamped is None else f'"occurred_at":"{at(stamped).isoformat()}",'
     data = '{"operator":"operator-code","ticket_id":"1330556611374148608"}'
     raw = f'{{{head}"action":"{action}","data":{data}}}'
-    found = read(Entry(entry_id, {b"event": raw.encode()}))
-    assert isinstance(found, Event)
-    return found
+    read_event = read(Entry(entry_id, {b"event": raw.encode()}))
+    assert isinstance(read_event, Event)
+    return read_event
 
 
 def test_a_time_in_the_future_does_not_freeze_the_ticket():
@@ -163,7 +163,7 @@ def test_a_time_in_the_future_does_not_freeze_the_ticket():
 
 
 def test_without_a_stamp_the_order_is_the_arrival():
-    """Protocol.md 3.7, *Missing occurred_at*; also rule 2: `stream:` and the entry's id."""
+    """Rule 3: the entry's time counts; rule 2: the id is `stream:` and the entry's id."""
     actions = ["ticket_win", "ticket_rollback", "ticket_lost"]
 
     life = Life().arrive_one_by_one(
@@ -191,14 +191,14 @@ def ended_by_clocks(off: tuple[bool, bool, bool], error: int) -> Life:
 @pytest.mark.parametrize("error", [15, 25])
 @pytest.mark.parametrize("off", list(product([False, True], repeat=3)))
 def test_a_fast_clock_is_harmless(off, error):
-    """Protocol.md 3.7: clamped, fast 0 of 8 wrong."""
+    """Rule 3 and H6: bounded by the entry's time, 0 of 8 are wrong."""
     assert standing(ended_by_clocks(off, error).ticket) == "lost@20"
 
 
 @pytest.mark.parametrize("error", [-15, -25])
 @pytest.mark.parametrize("off", list(product([False, True], repeat=3)))
 def test_a_slow_clock_harms_visibly(off, error):
-    """Protocol.md 3.7 and H7: slow 4 of 8 wrong, silent 0."""
+    """Promise 4 and H7: 4 of 8 are wrong, and none of them silently."""
     harmed = off in {
         (False, True, False),  # the rollback seems older than its win
         (False, True, True),
@@ -236,7 +236,8 @@ def test_what_was_parked_and_what_has_just_come_are_decided_together():
 def test_each_event_that_ends_names_the_status_before_and_after():
     state = ticket("open")
     waiting = [
-        PendingEvent(event(one), n) for n, one in enumerate(["win@1", "rollback@2", "lost@3"])
+        PendingEvent(event(notation), n)
+        for n, notation in enumerate(["win@1", "rollback@2", "lost@3"])
     ]
 
     decided = advance(state, waiting, now=at(3), window=WINDOW, was_new=False)

@@ -46,11 +46,11 @@ def ends_as(sent: list[str]) -> str:
     return "open" if not sent or sent[-1] == "rollback" else RESULT[sent[-1]]
 
 
-def lived(order: Sequence[str], *, chunks: Sequence[int] = ()) -> Life:
-    """Let the notations arrive one by one, or in chunks of these sizes; then end all windows."""
+def lived(order: Sequence[str], *, batches: Sequence[int] = ()) -> Life:
+    """Let the notations arrive one by one, or in batches of these sizes; then end all windows."""
     life = Life().arrive("open@0")
     rest = list(order)
-    for size in chunks or [1] * len(rest):
+    for size in batches or [1] * len(rest):
         life.arrive(*rest[:size])
         rest = rest[size:]
     assert not rest
@@ -94,7 +94,7 @@ def test_a_contradiction_never_ends_in_silence(size):
 
 
 @pytest.mark.parametrize("words", list(product(("win", "rollback", "lost"), repeat=3)))
-def test_numbered_statements_tell_one_story_in_any_order(words):
+def test_numbered_events_give_one_sequence_in_any_order(words):
     """Promise 2: complete where events carry `sequence`; their times say nothing."""
     numbered = [f"{word}#{number}@{9 - number}" for number, word in enumerate(words, 1)]
     in_order = lived(numbered)
@@ -108,26 +108,26 @@ def test_numbered_statements_tell_one_story_in_any_order(words):
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> tuple[list[str], list[int]]:
-    """Draw a lawful set of up to 8 notations, some repeated under new ids, in any chunks."""
+    """Draw a lawful set of up to 8 notations, some repeated under new ids, in any batches."""
     words = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6))
     notations = [f"{word}@{second}" for second, word in enumerate(words, 1)]
     again = draw(st.lists(st.sampled_from(notations), max_size=2, unique=True))
     order = draw(
         st.permutations([*notations, *(notation.replace("@", "'@") for notation in again)])
     )
-    chunks: list[int] = []
-    while (left := len(order) - sum(chunks)) > 0:
-        chunks.append(draw(st.integers(1, left)))
-    return list(order), chunks
+    batches: list[int] = []
+    while (left := len(order) - sum(batches)) > 0:
+        batches.append(draw(st.integers(1, left)))
+    return list(order), batches
 
 
 @given(arrivals())
-def test_repeats_and_chunks_change_nothing_about_the_end(drawn):
-    order, chunks = drawn
+def test_repeats_and_batches_change_nothing_about_the_end(drawn):
+    order, batches = drawn
     in_true_order = sorted(order, key=lambda notation: int(notation.partition("@")[2]))
     right = truth([notation.replace("'", "") for notation in in_true_order])
 
-    life = lived(order, chunks=chunks)
+    life = lived(order, batches=batches)
 
     assert end(life) in right
     assert is_legal(life.sent)

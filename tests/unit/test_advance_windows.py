@@ -196,7 +196,7 @@ def test_an_event_that_fits_is_taken_though_the_place_is_full():
     assert life.ticket.parked == 0
 
 
-def test_a_whole_chunk_of_contradictions_fills_the_place_and_no_more():
+def test_a_whole_batch_of_contradictions_fills_the_place_and_no_more():
     life = Life(ticket("won@1")).arrive(*(f"lost@{second}" for second in range(2, 102)))
 
     assert life.ticket.parked == 32

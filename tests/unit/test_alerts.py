@@ -101,20 +101,20 @@ def test_the_dashboards_ask_the_source_that_is_provisioned():
     provisioned = ROOT / "deploy" / "grafana" / "provisioning" / "datasources" / "prometheus.yml"
     (source,) = yaml.safe_load(provisioned.read_text())["datasources"]
 
-    asked = {
+    source_ids = {
         target["datasource"]["uid"]
         for file in DASHBOARDS
         for panel in json.loads(file.read_text())["panels"]
         for target in panel.get("targets", ())
     }
-    assert asked == {source["uid"]}
+    assert source_ids == {source["uid"]}
 
 
 def test_every_metric_that_is_queried_is_explained():
-    asked = {
+    metrics = {
         re.sub(r"_(bucket|sum|count)$", "", metric)
         for _, query in (*panel_queries(), *alert_parts())
         for metric in metrics_of(query)
         if metric.startswith("slipway_")
     }
-    assert {metric for metric in asked if f"`{metric}`" not in METRICS} == set()
+    assert {metric for metric in metrics if f"`{metric}`" not in METRICS} == set()

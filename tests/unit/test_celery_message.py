@@ -63,7 +63,7 @@ def test_a_plain_message_without_an_id_gets_the_entry_s():
 
 
 def test_the_smallest_message_that_runs_anywhere_runs_here():
-    """Celery-on-redis 5.1: the body may be plain text when no `body_encoding` says otherwise."""
+    """The body may be plain text when no `body_encoding` says otherwise."""
     raw = json.dumps(
         {
             "body": json.dumps([[], DATA, None]),

@@ -80,7 +80,7 @@ def test_a_temporary_failure_neither_counts_nor_restarts_the_row(circuit):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-@pytest.mark.parametrize("action", [one for one in Action if one not in SENT_ONCE])
+@pytest.mark.parametrize("action", [action for action in Action if action not in SENT_ONCE])
 def test_every_401_and_403_opens_it(circuit, status, action):
     fail(circuit, attempt(RetryLater(TOOK), status, action=action))
 

@@ -42,7 +42,7 @@ def wrapped(error: psycopg.Error, *, invalidated: bool = False) -> DBAPIError:
         pytest.param(errors.ConnectionTimeout, id="no answer to connecting"),
     ],
 )
-def test_the_servers_trouble_means_the_whole_chunk_again(kind: type[psycopg.Error]) -> None:
+def test_a_failure_of_the_server_means_the_whole_batch_again(kind: type[psycopg.Error]) -> None:
     """Rule 21."""
     assert is_transient(kind("trouble"))
     assert is_transient(wrapped(kind("trouble")))
@@ -147,7 +147,7 @@ def test_an_engine_connects_only_when_it_is_used(engine: Engine) -> None:
     assert isinstance(engine.pool, QueuePool)
     assert engine.pool.checkedin() == 0
     assert engine.pool.size() == 3
-    assert engine.dialect.driver == "psycopg"
+    assert engine.driver == "psycopg"
 
 
 def test_a_server_that_is_not_there_is_transient_and_names_no_password(engine: Engine) -> None:

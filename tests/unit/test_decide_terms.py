@@ -343,7 +343,7 @@ def test_a_repeated_result_leaves_the_clock_alone():
 
 
 def test_a_late_open_fills_in_what_is_missing_and_overwrites_nothing():
-    """Design.md 3: fills in fields."""
+    """The fields of the opening are added where the ticket has none yet."""
     state = ticket("absent")
     decide(state, event("win@2"))
     decide(state, event("open@1", player_id="p1", atag=None))

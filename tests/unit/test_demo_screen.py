@@ -65,7 +65,7 @@ def test_the_first_picture_of_each_kind_is_kept_in_the_order_of_the_demo():
         recording.note(picture)
 
     assert list(recording.pictures.values()) == [
-        as_text(as_screen(one)) for one in (FRAME, DOWN, CLOSING)
+        as_text(as_screen(picture)) for picture in (FRAME, DOWN, CLOSING)
     ]
 
 

@@ -116,7 +116,9 @@ def test_a_legal_life_that_is_counted_alike_on_both_sides_is_right():
         (replace(RIGHT, counts=replace(RIGHT.counts, undelivered=1)), "both sides"),
         (replace(RIGHT, counts=replace(RIGHT.counts, delivered=5)), "both sides"),
         (
-            replace(RIGHT, received=[replace(one, signature_ok=False) for one in RIGHT.received]),
+            replace(
+                RIGHT, received=[replace(entry, signature_ok=False) for entry in RIGHT.received]
+            ),
             "was signed",
         ),
     ],

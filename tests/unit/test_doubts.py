@@ -17,8 +17,8 @@ PLAYER = ROUND["player_id"]
 NO_MONEY = dict.fromkeys(MONEY)
 
 
-def decided(one: Event, terms: Terms = PAM, standing: str = "open") -> Decision:
-    return decide(ticket(standing, terms), one)
+def decided(arrived: Event, terms: Terms = PAM, standing: str = "open") -> Decision:
+    return decide(ticket(standing, terms), arrived)
 
 
 def settled(**facts: object) -> Event:

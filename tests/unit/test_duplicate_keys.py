@@ -127,28 +127,28 @@ VALUES = st.recursive(
 def written(value: object, *, escaped: bool, gap: str) -> str:
     if isinstance(value, Pairs):
         keys = [json.dumps(name, ensure_ascii=escaped) + gap for name, _ in value]
-        values = [written(one, escaped=escaped, gap=gap) for _, one in value]
+        values = [written(member, escaped=escaped, gap=gap) for _, member in value]
         return f"{{{','.join(map(':'.join, zip(keys, values, strict=True)))}}}"
     if isinstance(value, list):
-        return f"[{','.join(written(one, escaped=escaped, gap=gap) for one in value)}]"
+        return f"[{','.join(written(element, escaped=escaped, gap=gap) for element in value)}]"
     return json.dumps(value, ensure_ascii=escaped)
 
 
 def has_twice(value: object) -> bool:
     if isinstance(value, Pairs):
         names = [name for name, _ in value]
-        return len(names) != len(set(names)) or any(has_twice(one) for _, one in value)
+        return len(names) != len(set(names)) or any(has_twice(member) for _, member in value)
     return isinstance(value, list) and any(map(has_twice, value))
 
 
 @given(
     top=st.lists(st.tuples(st.just("x") | st.just("event_id"), TEXTS), max_size=2).map(Pairs),
-    strangers=st.lists(st.tuples(st.sampled_from(["y", "z", "ä:"]), VALUES), max_size=3).map(Pairs),
+    extra=st.lists(st.tuples(st.sampled_from(["y", "z", "ä:"]), VALUES), max_size=3).map(Pairs),
     escaped=st.booleans(),
     gap=st.sampled_from(["", " "]),
 )
-def test_none_is_overlooked(top, strangers, escaped, gap):
-    data = Pairs([("operator", "a"), ("ticket_id", "t"), *strangers])
+def test_none_is_overlooked(top, extra, escaped, gap):
+    data = Pairs([("operator", "a"), ("ticket_id", "t"), *extra])
     event = Pairs([("action", "ticket_win"), ("data", data), *top])
 
     result = read(entry(written(event, escaped=escaped, gap=gap).encode()))

@@ -15,8 +15,8 @@ TEXTS = st.lists(st.binary(max_size=12).map(lambda raw: raw.replace(b"\n", b"-")
 def split(text: bytes, *cuts: int) -> list[NdjsonLine]:
     lines = LineSplitter(longest=LONGEST)
     places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
-    found = [line for start, end in pairwise(places) for line in lines.feed(text[start:end])]
-    return [*found, *lines.end()]
+    complete = [line for start, end in pairwise(places) for line in lines.feed(text[start:end])]
+    return [*complete, *lines.end()]
 
 
 @given(TEXTS, st.lists(st.integers(min_value=0), max_size=6), st.booleans())

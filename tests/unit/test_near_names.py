@@ -97,9 +97,9 @@ def test_many_are_counted():
 
 @pytest.mark.parametrize("name", ["shop", "version", "payout", "event", "id", "", "_", "pricE2"])
 def test_a_field_that_nobody_knows_does_no_harm(name):
-    found = accepted(published(top={name: 1}, **{name: {"eventId": 1, "net_payout": 2}}))
+    accepted_event = accepted(published(top={name: 1}, **{name: {"eventId": 1, "net_payout": 2}}))
 
-    assert found.data[name] == {"eventId": 1, "net_payout": 2}
+    assert accepted_event.data[name] == {"eventId": 1, "net_payout": 2}
 
 
 @pytest.mark.parametrize("name", ["occurredAt", "occurred-at", "Sequence", "eventId", "netPayout"])
@@ -218,7 +218,7 @@ SEPARATORS = st.text("_-. \u00a0\u200b\u0301$/", max_size=3)
 def near(draw: st.DrawFn) -> str:
     """A known name in any case and with any separators, now and then with a letter changed."""
     name = draw(st.sampled_from(sorted(EVENT_NAMES.known | DATA_NAMES.known)))
-    letters = [draw(st.sampled_from([one, one.upper()])) for one in name.replace("_", "")]
+    letters = [draw(st.sampled_from([letter, letter.upper()])) for letter in name.replace("_", "")]
     if draw(st.booleans()):
         place = draw(st.integers(0, len(letters) - 1))
         letters[place] = draw(st.sampled_from("x1\u00e9\u0131\u0130\u017f\u212a\u0430"))
@@ -239,8 +239,8 @@ def test_the_published_pattern_finds_exactly_these_names(name):
         try:
             taken.validate_python(name)
         except ValidationError:
-            found = False
+            matches = False
         else:
-            found = True
+            matches = True
 
-        assert found == bool(names.near_misses({name: 1}))
+        assert matches == bool(names.near_misses({name: 1}))

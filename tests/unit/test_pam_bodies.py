@@ -144,11 +144,11 @@ def test_a_field_without_a_value_is_null_and_never_left_out(action, fields):
 @pytest.mark.parametrize("action", IN_ORDER)
 def test_what_the_contract_does_not_list_is_never_sent_on(action):
     """A cash-out's amount is not sent either (contracts 5.2)."""
-    strangers = {"shop": "12", "correction": True, "game": "x", "feature_buy": False}
+    unlisted = {"shop": "12", "correction": True, "game": "x", "feature_buy": False}
     if action in ("ticket_win", "ticket_lost", "ticket_closed"):
-        strangers |= {"net_payout": 900, "reason": "cashed out"}
+        unlisted |= {"net_payout": 900, "reason": "cashed out"}
 
-    assert bodied(action, strangers) == bodied(action, {})
+    assert bodied(action, unlisted) == bodied(action, {})
 
 
 def test_the_ids_are_ours_whatever_the_event_says():
@@ -212,9 +212,9 @@ def test_a_percentage_is_written_as_it_was_given(percent, written):
 
 def test_the_message_of_a_pam_ticket_goes_to_the_operator_s_url_itself():
     """Contracts 1.1: one POST URL per operator takes all actions."""
-    owed = NewNotice(Action.WIN, 1, {"operator": "x", "net_payout": 9}, event_id="e")
+    notice = NewNotice(Action.WIN, 1, {"operator": "x", "net_payout": 9}, event_id="e")
 
-    made = message(ticket("won@1"), owed)
+    made = message(ticket("won@1"), notice)
 
     assert made == NoticeText(f'{{"action":"ticket_win","data":{{{HEAD}}}}}', path="")
     assert made.impossible is None

@@ -219,7 +219,7 @@ def test_a_repeat_has_the_same_bytes_and_key_and_a_signature_of_its_own():
 
 
 @given(st.text(min_size=1, max_size=64), st.text(min_size=1, max_size=64))
-def test_an_idempotency_key_fits_a_header_and_stays_unique(one, other):
+def test_an_idempotency_key_fits_a_header_and_stays_unique(stored_key, other):
     def key(stored: str) -> str:
         claim = replace(WIN, stored_key=stored)
         return (
@@ -228,9 +228,9 @@ def test_an_idempotency_key_fits_a_header_and_stays_unique(one, other):
             .headers["Idempotency-Key"]
         )
 
-    assert key(one).isascii()
-    assert key(one).isprintable()
-    assert (key(one) == key(other)) == (one == other)
+    assert key(stored_key).isascii()
+    assert key(stored_key).isprintable()
+    assert (key(stored_key) == key(other)) == (stored_key == other)
 
 
 def test_nothing_secret_shows_in_a_request_s_repr():

@@ -26,7 +26,7 @@ def test_release_stands_apart_from_the_processes_that_stay():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ("web: a\nnonsense\n", "line 2: expected `name: command`"),
         ("web:\n", "line 1: expected `name: command`"),
@@ -36,11 +36,11 @@ def test_release_stands_apart_from_the_processes_that_stay():
         ("", "nothing to run"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named(text, told):
+def test_a_line_that_cannot_be_read_is_named(text, problem):
     with pytest.raises(ProcfileError) as refusal:
         parse_procfile(text, source="Procfile")
 
-    assert told in str(refusal.value)
+    assert problem in str(refusal.value)
 
 
 def test_a_missing_procfile_says_where_to_start_from(tmp_path: Path):

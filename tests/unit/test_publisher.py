@@ -66,7 +66,7 @@ def test_missing_id_and_time_are_fixed_by_the_publisher(stream):
 
 
 def test_what_could_not_be_published_keeps_its_id_and_time_for_the_next_try(server):
-    """protocol.md H10: a repeat with a new id would be a new statement."""
+    """H10: a repeat with a new id would be another event."""
     server.connected = False
     with FakeRedis(server=server, retry=Retry(NoBackoff(), 0)) as client:
         with pytest.raises(RedisUnavailable) as away:

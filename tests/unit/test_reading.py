@@ -26,8 +26,8 @@ from tests.support.tickets import SLIP
 ENTERED = datetime(2024, 11, 20, 9, 20, tzinfo=UTC)
 
 
-def test_the_line_of_the_design_is_an_event():
-    """Design.md 4: the `redis-cli XADD` line."""
+def test_the_smallest_event_of_the_stream_is_read():
+    """What a publisher in another language sends with `XADD`."""
     raw = b"""{"event_id":"7f","occurred_at":"2024-11-20T09:00:00Z","action":"ticket_win",
    "data":{"operator":"operator-code","ticket_id":"1330556611374148608"}}"""
 

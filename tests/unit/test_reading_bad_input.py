@@ -84,7 +84,10 @@ WRONG_FIELDS = [
     (published(ticket_id="a\u00a0b"), rf"data.ticket_id: {IDS} (was 'a\xa0b')"),
     (published(ticket_id="a\u200bb"), rf"data.ticket_id: {IDS} (was 'a\u200bb')"),
     (published(ticket_id="a\u0000"), rf"data.ticket_id: {IDS} (was 'a\x00')"),
-    *((published(ticket_id=f"a{one}"), f"data.ticket_id: {IDS} (was ") for one in UNSEEN),
+    *(
+        (published(ticket_id=f"a{character}"), f"data.ticket_id: {IDS} (was ")
+        for character in UNSEEN
+    ),
     (published(ticket_id=APART), f"data.ticket_id: {NORMAL}"),
     (published(operator=APART), f"data.operator: {NORMAL}"),
     (published(ticket_code=APART), f"data.ticket_code: {NORMAL}"),
@@ -182,7 +185,9 @@ def test_a_typo_is_at_most_one_letter_and_of_one_action_only():
     letters = "abcdefghijklmnopqrstuvwxyz"
     for known in INBOUND:
         slips = {known[:at] + known[at + 1 :] for at in range(len(known))}
-        slips |= {known[:at] + one + known[at:] for one in letters for at in range(len(known) + 1)}
+        slips |= {
+            known[:at] + letter + known[at:] for letter in letters for at in range(len(known) + 1)
+        }
         for slip in slips - {known}:
             message = unknown_action(slip)
             assert f"did you mean {known}?" in message
@@ -218,7 +223,7 @@ def test_a_field_that_is_wrong_is_named_with_its_rule_and_what_it_was(raw, messa
     ("action", "message"), UNKNOWN_ACTIONS, ids=[message[:40] for _, message in UNKNOWN_ACTIONS]
 )
 def test_an_unknown_action_is_answered_with_the_nearest_known(action, message):
-    """Design.md 4: `ticket_lose` -> `ticket_lost`."""
+    """The message for `ticket_lose` names `ticket_lost`."""
     rejected = refused(published(action))
 
     assert rejected.reason is Reason.UNKNOWN_ACTION

@@ -25,7 +25,7 @@ asks = st.timedeltas(min_value=timedelta(), max_value=RETRY_AFTER_MAX)
 counts = st.integers(min_value=0, max_value=1000)
 
 
-def test_the_schedule_is_the_designs():
+def test_the_pauses_of_the_schedule():
     """10 s, 30 s, 2 min, 10 min, 30 min, 1 h, then every 2 h."""
     pauses = [
         POLICY.pause(Action.WIN, tries=tries, age=timedelta(), chance=0) for tries in range(10)
@@ -57,10 +57,10 @@ def test_a_discard_is_repeated_every_half_hour_up_to_the_limit():
 
 
 @given(st.sampled_from(Action), counts, ages, asks, chances)
-def test_chance_only_adds_and_never_more_than_its_part(action, tries, age, asked, chance):
+def test_chance_only_adds_and_never_more_than_its_part(action, tries, age, retry_after, chance):
     """Rule 15: a pause may be a promise of silence, so nothing shortens it."""
-    least = POLICY.pause(action, tries=tries, age=age, retry_after=asked, chance=0)
-    pause = POLICY.pause(action, tries=tries, age=age, retry_after=asked, chance=chance)
+    least = POLICY.pause(action, tries=tries, age=age, retry_after=retry_after, chance=0)
+    pause = POLICY.pause(action, tries=tries, age=age, retry_after=retry_after, chance=chance)
 
     if least is None or pause is None:
         assert pause == least
@@ -70,13 +70,13 @@ def test_chance_only_adds_and_never_more_than_its_part(action, tries, age, asked
 
 @given(st.sampled_from(Action), counts, ages, asks, chances)
 def test_a_pause_is_never_below_the_first_nor_below_what_was_asked(
-    action, tries, age, asked, chance
+    action, tries, age, retry_after, chance
 ):
-    pause = POLICY.pause(action, tries=tries, age=age, retry_after=asked, chance=chance)
+    pause = POLICY.pause(action, tries=tries, age=age, retry_after=retry_after, chance=chance)
 
     assert (pause is None) == (age >= LIMIT)
     if pause is not None:
-        assert pause >= max(POLICY.schedule[0], asked)
+        assert pause >= max(POLICY.schedule[0], retry_after)
 
 
 @given(counts, chances)

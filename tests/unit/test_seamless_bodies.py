@@ -44,8 +44,8 @@ def a_round(**facts: object) -> TicketState:
 
 
 def fields(made: NoticeText) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(made.body)
-    return found
+    document: dict[str, Any] = json.loads(made.body)
+    return document
 
 
 def test_a_win_is_a_payout_like_the_sample():
@@ -154,8 +154,8 @@ def test_no_amount_passes_through_a_float(cents, currency):
 
 
 def transaction(made: NoticeText) -> str:
-    found: str = fields(made)["transactionId"]
-    return found
+    transaction_id: str = fields(made)["transactionId"]
+    return transaction_id
 
 
 def test_a_settlement_keeps_its_transaction_whatever_changes_around_it():
@@ -167,22 +167,22 @@ def test_a_settlement_keeps_its_transaction_whatever_changes_around_it():
 
 
 def test_the_transaction_of_a_settlement_is_the_same_in_every_release():
-    """Or a notice that is made anew would look like a second payout: never change this value."""
+    """Or a notice that is made again would look like a second payout: never change this value."""
     assert transaction(settled(Action.WIN)) == "645adfee-d50d-50e2-9561-01b57f4a4fa1"
     assert UUID(transaction(settled(Action.WIN))).version == 5
 
 
 def test_no_two_settlements_share_a_transaction():
     """A second win after a rollback is another generation; other tickets and operators, too."""
-    owed = NewNotice(Action.WIN, 1, {}, event_id="e", at=AT)
+    notice = NewNotice(Action.WIN, 1, {}, event_id="e", at=AT)
     state = a_round()
     calls = [
-        message(state, owed),
-        message(state, owed._replace(generation=2)),
-        message(state, owed._replace(action=Action.LOST)),
-        message(state, owed._replace(action=Action.REFUND)),
-        message(replace(state, ticket_id="2"), owed),
-        message(replace(state, terms=replace(SEAMLESS, code="other")), owed),
+        message(state, notice),
+        message(state, notice._replace(generation=2)),
+        message(state, notice._replace(action=Action.LOST)),
+        message(state, notice._replace(action=Action.REFUND)),
+        message(replace(state, ticket_id="2"), notice),
+        message(replace(state, terms=replace(SEAMLESS, code="other")), notice),
     ]
 
     assert len({transaction(call) for call in calls}) == len(calls)
@@ -228,7 +228,7 @@ def test_a_cash_out_s_own_amount_is_paid():
 
 
 def test_facts_of_the_same_transaction_count():
-    """A ticket that is opened and settled in one chunk, or filled in late."""
+    """A ticket that is opened and settled in one batch, or filled in late."""
     state = replace(ticket("open", SEAMLESS), amended=dict(ROUND), details={})
     assert fields(message(state, NewNotice(Action.LOST, 1, {}, "e", at=AT)))["gameId"] == "GH"
 

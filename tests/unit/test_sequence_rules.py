@@ -1,4 +1,4 @@
-"""What a partner may be told, and what not (contracts: BetStack 1.4, 1.6)."""
+"""Which actions a partner may get in which order (contracts 1.4 and 1.6)."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -227,10 +227,10 @@ def test_values_that_contradict_each_other_are_both_named(
 
 def test_all_that_is_wrong_is_told_at_once(read: Read) -> None:
     with pytest.raises(InvalidSettings) as refusal:
-        read(SLIPWAY_REDIS_URL=None, SLIPWAY_CHUNK="1", SLIPWAY_RETENTION="soon")
+        read(SLIPWAY_REDIS_URL=None, SLIPWAY_BATCH="1", SLIPWAY_RETENTION="soon")
 
     assert [problem.split()[0].rstrip(":") for problem in refusal.value.problems] == [
-        "SLIPWAY_CHUNK",
+        "SLIPWAY_BATCH",
         "SLIPWAY_REDIS_URL",
         "SLIPWAY_RETENTION",
     ]

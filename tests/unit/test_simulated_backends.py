@@ -22,7 +22,7 @@ NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 AMOUNTS = ["price", "stake", "wht_amount", "wht", "ext_amount", "ext", "ext_type"]
 PAYOUTS = ["gross_payout", "net_payout"]
 NAMES = ["operator", "ticket_id"]
-FIELDS = {  # contracts: BetStack 1.4; an opened ticket is told like a created one
+FIELDS = {  # contracts 1.4; `ticket_open` has the fields of `ticket_create`
     "ticket_open": [
         *NAMES,
         *["ticket_code", "player_id"],
@@ -92,10 +92,10 @@ def test_tickets_and_codes_are_unlike_each_other():
 def test_every_life_is_one_that_a_partner_may_be_told():
     for story in lives(300):
         opening, *steps = story.steps
-        told = [AcceptedAction(step.action, NOON + step.after) for step in steps]
+        actions = [AcceptedAction(step.action, NOON + step.after) for step in steps]
         assert opening.action == "ticket_open"
-        told.append(AcceptedAction("ticket_closed", told[-1].at + timedelta(hours=24)))
-        assert check_sequence(told, close_delay=timedelta(hours=24)) == ()
+        actions.append(AcceptedAction("ticket_closed", actions[-1].at + timedelta(hours=24)))
+        assert check_sequence(actions, close_delay=timedelta(hours=24)) == ()
 
 
 def test_steps_carry_the_fields_of_their_action_in_order():
@@ -109,8 +109,10 @@ def test_steps_carry_the_fields_of_their_action_in_order():
 def test_every_step_is_an_event_that_the_intake_reads():
     for story in lives(100):
         for step in story.steps:
-            told = event(step.action, step.data, occurred_at=NOON + step.after)
-            read_back = read(Entry("1795158486040-0", {b"event": json.dumps(told).encode()}))
+            published_event = event(step.action, step.data, occurred_at=NOON + step.after)
+            read_back = read(
+                Entry("1795158486040-0", {b"event": json.dumps(published_event).encode()})
+            )
 
             assert isinstance(read_back, ReadEvent), read_back
             assert (read_back.ticket_id, read_back.action) == (story.ticket_id, step.action)
@@ -124,10 +126,10 @@ def test_every_step_is_an_event_that_the_intake_reads():
     ],
 )
 def test_amounts_relate_as_in_the_samples(price, odds, wht, ext, expected):
-    """contracts: BetStack 1.5."""
-    found = amounts(price, odds_hundredths=odds, wht_tenths=wht, ext_tenths=ext)
+    """Contracts 1.5."""
+    computed = amounts(price, odds_hundredths=odds, wht_tenths=wht, ext_tenths=ext)
 
-    assert list(found.items()) == list(zip(AMOUNTS + PAYOUTS, expected, strict=True))
+    assert list(computed.items()) == list(zip(AMOUNTS + PAYOUTS, expected, strict=True))
 
 
 def test_a_life_begins_as_it_is_told_to_and_what_is_reserved_is_paid_for():

@@ -100,7 +100,7 @@ def test_what_is_refused_is_told_in_words(text, why):
 
 
 @pytest.mark.parametrize(("text", "meant"), TAKEN)
-def test_every_door_takes_the_same_times(text, meant):
+def test_every_channel_takes_the_same_times(text, meant):
     in_lottery = lottery.accepted(lottery.settlement(timestamp=text, draw_date=text))
     events = [
         read(entry(published(top={"occurred_at": text}))),
@@ -113,7 +113,7 @@ def test_every_door_takes_the_same_times(text, meant):
 
 
 @pytest.mark.parametrize(("text", "why"), REFUSED)
-def test_every_door_refuses_the_same_times_in_the_same_words(text, why):
+def test_every_channel_refuses_the_same_times_in_the_same_words(text, why):
     refused = [
         read(entry(published(top={"occurred_at": text}))),
         envelopes.refused(envelopes.task(kwargs={**envelopes.DATA, "occurred_at": text})),

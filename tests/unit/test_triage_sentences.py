@@ -61,7 +61,7 @@ def resolved(resolution: Resolution, **facts: Any) -> str:  # noqa: ANN401 - wha
     return will_resolve(replace(RESOLVED, resolution=resolution, **facts))
 
 
-def test_a_retry_names_the_event_its_end_and_what_the_partner_is_owed():
+def test_a_retry_names_the_event_its_outcome_and_what_the_partner_will_be_sent():
     along = replace(END, asked=False, event_id="e-2", action="ticket_rollback", notices=())
 
     assert will_retry([END, along], as_now=False) == [

@@ -1,4 +1,4 @@
-"""What a partner's ledger says about a run: its verdict, and the reckoning with the backends."""
+"""A partner's ledger of a run: the verdict on it, and the reconciliation with the backends."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ def entry(
 WIN, CLOSED = entry("ticket_win", at=0), entry("ticket_closed", at=10)
 
 
-def judged(*entries: LedgerEntry, complete: bool = True):
+def checked(*entries: LedgerEntry, complete: bool = True):
     return check_all_sequences(entries, close_delay=DELAY, complete=complete)
 
 
@@ -60,16 +60,16 @@ def test_a_lawful_run_is_legal_and_counted():
         entry("ticket_closed", at=13, ticket="2"),
     ]
 
-    verdict = judged(*run)
+    verdict = checked(*run)
 
     assert verdict.legal
     assert (verdict.tickets, verdict.results, verdict.rollbacks, verdict.closed) == (2, 3, 1, 2)
 
 
-def test_a_repeat_is_counted_and_is_no_second_statement():
+def test_a_repeat_is_counted_and_is_no_second_notice():
     repeat = replace(entry("ticket_win", at=1), repeats=True)
 
-    verdict = judged(WIN, repeat, entry("ticket_closed", at=11))
+    verdict = checked(WIN, repeat, entry("ticket_closed", at=11))
 
     assert verdict.legal
     assert (verdict.results, verdict.repeats, verdict.late_repeats) == (1, 1, 0)
@@ -78,7 +78,7 @@ def test_a_repeat_is_counted_and_is_no_second_statement():
 def test_a_repeat_after_a_later_notice_is_late():
     repeat = replace(entry("ticket_win", at=2), repeats=True)
 
-    verdict = judged(WIN, entry("ticket_rollback", at=1), repeat)
+    verdict = checked(WIN, entry("ticket_rollback", at=1), repeat)
 
     assert (verdict.repeats, verdict.late_repeats) == (1, 1)
 
@@ -86,58 +86,58 @@ def test_a_repeat_after_a_later_notice_is_late():
 def test_the_same_key_with_other_bytes_is_a_violation():
     repeat = replace(entry("ticket_win", at=1), repeats=True, body=b"other")
 
-    verdict = judged(WIN, repeat, entry("ticket_closed", at=11))
+    verdict = checked(WIN, repeat, entry("ticket_closed", at=11))
 
     assert not verdict.legal
     assert verdict.changed_repeats == 1
 
 
-def test_the_same_statement_without_a_key_is_made_twice():
+def test_the_same_notice_without_a_key_counts_twice():
     keyless = replace(WIN, idempotency_key=None)
 
-    assert judged(keyless, keyless, CLOSED).illegal == 1
+    assert checked(keyless, keyless, CLOSED).illegal == 1
 
 
 def test_a_refused_notice_is_not_part_of_the_sequence():
     refused = entry("ticket_win", at=0, status=503)
 
-    verdict = judged(refused, entry("ticket_win", at=5), entry("ticket_closed", at=15))
+    verdict = checked(refused, entry("ticket_win", at=5), entry("ticket_closed", at=15))
 
     assert verdict.legal
     assert verdict.results == 1
 
 
-def test_the_delay_runs_from_the_first_answer_that_could_be_heard():
+def test_the_delay_runs_from_the_first_response_that_could_be_received():
     """Taken at 0 with the answer lost, answered at 5: a close at 12 is early."""
     lost = replace(WIN, status=None, answered_at=None)
     repeat = replace(entry("ticket_win", at=5), repeats=True)
 
-    assert judged(lost, repeat, entry("ticket_closed", at=12)).early == 1
-    assert judged(lost, repeat, entry("ticket_closed", at=15)).early == 0
+    assert checked(lost, repeat, entry("ticket_closed", at=12)).early == 1
+    assert checked(lost, repeat, entry("ticket_closed", at=15)).early == 0
 
 
 def test_an_early_close_stays_early_when_it_is_refused_first():
     refused = entry("ticket_closed", at=9, status=503)
 
-    assert judged(WIN, refused, entry("ticket_closed", at=20)).early == 1
+    assert checked(WIN, refused, entry("ticket_closed", at=20)).early == 1
 
 
 def test_a_result_without_its_close_is_missing_only_when_the_run_is_over():
-    assert judged(WIN).missing_close == 1
-    assert judged(WIN, complete=False).legal
+    assert checked(WIN).missing_close == 1
+    assert checked(WIN, complete=False).legal
 
 
 def test_bad_signatures_are_counted_and_never_believed():
     forged = replace(entry("ticket_rollback", at=1), signature_ok=False, taken=False)
 
-    verdict = judged(WIN, forged, CLOSED)
+    verdict = checked(WIN, forged, CLOSED)
 
     assert verdict.legal
     assert verdict.unsigned == 1
 
 
-def test_violations_are_told_in_words_with_the_story():
-    verdict = judged(WIN, entry("ticket_lost", at=1), CLOSED)
+def test_violations_are_described_with_the_ticket_s_sequence():
+    verdict = checked(WIN, entry("ticket_lost", at=1), CLOSED)
 
     assert verdict.violations == (
         "acme/1: ticket_lost for a ticket that is settled [win, lost, closed]",
@@ -150,47 +150,47 @@ def published(*actions: str, ticket: str = "1"):
 
 
 def test_a_ticket_that_the_partner_took_in_full_is_complete():
-    reckoning = reconcile(published("ticket_open", "ticket_win"), [WIN, CLOSED])
+    reconciliation = reconcile(published("ticket_open", "ticket_win"), [WIN, CLOSED])
 
-    assert reckoning.balanced
-    assert reckoning.complete == 1
+    assert reconciliation.balanced
+    assert reconciliation.complete == 1
 
 
-def test_a_story_without_its_overtaken_steps_is_shortened_not_wrong():
-    told = published("ticket_open", "ticket_lost", "ticket_rollback", "ticket_win")
+def test_a_sequence_without_its_overtaken_steps_is_shortened_not_wrong():
+    events = published("ticket_open", "ticket_lost", "ticket_rollback", "ticket_win")
 
-    reckoning = reconcile(told, [WIN, CLOSED])
+    reconciliation = reconcile(events, [WIN, CLOSED])
 
-    assert reckoning.balanced
-    assert reckoning.shortened == 1
+    assert reconciliation.balanced
+    assert reconciliation.shortened == 1
 
 
 @pytest.mark.parametrize("taken", [("ticket_discard",), ("ticket_create", "ticket_discard")])
 def test_a_create_that_failed_is_cancelled_and_its_results_are_not_missing(taken):
-    told = published("ticket_create", "ticket_win")
+    events = published("ticket_create", "ticket_win")
 
-    reckoning = reconcile(told, [entry(action, at=at) for at, action in enumerate(taken)])
+    reconciliation = reconcile(events, [entry(action, at=at) for at, action in enumerate(taken)])
 
-    assert reckoning.balanced
-    assert reckoning.cancelled == 1
+    assert reconciliation.balanced
+    assert reconciliation.cancelled == 1
 
 
 def test_a_discard_after_a_result_is_wrong():
-    told = published("ticket_create", "ticket_win")
+    events = published("ticket_create", "ticket_win")
     taken = [entry("ticket_create", at=0), entry("ticket_win", at=1), entry("ticket_discard", at=2)]
 
-    assert reconcile(told, taken).wrong == 1
+    assert reconcile(events, taken).wrong == 1
 
 
 def test_lost_wrong_and_invented_tickets_are_named():
-    told = published("ticket_win") + published("ticket_lost", ticket="2")
+    events = published("ticket_win") + published("ticket_lost", ticket="2")
     invented = entry("ticket_win", at=0, ticket="3")
 
-    reckoning = reconcile(told, [entry("ticket_lost", at=0), CLOSED, invented])
+    reconciliation = reconcile(events, [entry("ticket_lost", at=0), CLOSED, invented])
 
-    assert not reckoning.balanced
-    assert (reckoning.wrong, reckoning.missing, reckoning.unexpected) == (1, 1, 1)
-    assert len(reckoning.discrepancies) == 3
+    assert not reconciliation.balanced
+    assert (reconciliation.wrong, reconciliation.missing, reconciliation.unexpected) == (1, 1, 1)
+    assert len(reconciliation.discrepancies) == 3
 
 
 def test_a_result_that_was_never_closed_is_wrong():
