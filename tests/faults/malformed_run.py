@@ -124,9 +124,9 @@ def _add_operators(engine: Engine, partner: SimulatedPartner) -> None:
 def _live_through(run: MalformedRun, running: list[Running]) -> None:
     """Send it all, wait until it is dealt with, look for noise, stop."""
     poison = entries(16)
-    for stage, action in enumerate(LIFE):
+    for step, action in enumerate(LIFE):
         for queue in QUEUES:
-            messages = list(list_messages(queue, 2))[stage :: len(LIFE)]
+            messages = list(list_messages(queue, 2))[step :: len(LIFE)]
             run.in_lists += messages
             run.redis.lpush(queue, *messages)
         for ticket in range(TICKETS):

@@ -172,7 +172,7 @@ def postgres_conflicts(servers: Servers) -> Iterator[None]:
 
 
 @contextmanager
-def postgres_sick(servers: Servers) -> Iterator[None]:
+def postgres_internal_errors(servers: Servers) -> Iterator[None]:
     """Every statement that writes fails with XX000, XX001 or XX002: no event can help it."""
     with with_triggers(servers, "sicken", SICKEN):
         yield

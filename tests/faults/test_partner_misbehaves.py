@@ -51,8 +51,8 @@ PAM: dict[str, tuple[Behaviour, str]] = {
     "never answers": (Hang(), "unanswered"),
     "half a body": (HangMidBody(), "unanswered"),
     "drips": (Drip(), "unanswered"),
-    "hangs up": (CloseWithoutAnswer(), "unanswered"),
-    "takes it and hangs up": (CloseWithoutAnswer(taken=True), "unanswered"),
+    "closes": (CloseWithoutAnswer(), "unanswered"),
+    "takes it and closes": (CloseWithoutAnswer(taken=True), "unanswered"),
 }
 # The same for a wallet, whose word counts and not its status.
 WALLET: dict[str, tuple[Behaviour, str]] = {
@@ -69,7 +69,7 @@ WALLET: dict[str, tuple[Behaviour, str]] = {
     "never answers": (Hang(), "unanswered"),
     "half a body": (HangMidBody(), "unanswered"),
     "drips": (Drip(), "unanswered"),
-    "hangs up": (CloseWithoutAnswer(), "unanswered"),
+    "closes": (CloseWithoutAnswer(), "unanswered"),
 }
 
 
