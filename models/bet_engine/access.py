@@ -13,8 +13,9 @@ from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.platform.encryption import Vault, new_secret
 from models.platform.signing import Flaw, Genuine, verify
 
-# Always one row: the time of a request is checked in the same way whoever it claims to be from. A
-# disabled operator has access: disabling holds its notices, while events are still applied.
+# Always one row: the time of a request is checked in the same way whether or not the operator that
+# it names exists. A disabled operator has access: disabling holds its notices, while events are
+# still applied.
 FIND: Final = text("""
     SELECT clock.now, o.id, o.code, o.protocol, o.timezone, o.secret, o.next_secret, o.switch_at,
            o.forget_at

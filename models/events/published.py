@@ -190,10 +190,10 @@ def unknown_action(action: str) -> str:
         return f"action {action[:64]!r} is not known; {_OUTBOUND_ONLY}"
     if len(near) == 1:
         return f"action {action[:64]!r} is not known; did you mean {near[0]}?"
-    hint = f"known are: {', '.join(INBOUND)}"
+    known_actions = f"known are: {', '.join(INBOUND)}"
     if "cash" in fold_name(action[:64]):
-        hint = f"a cash-out is ticket_win with net_payout; {hint}"
-    return f"action {action[:64]!r} is not known; {hint}"
+        known_actions = f"a cash-out is ticket_win with net_payout; {known_actions}"
+    return f"action {action[:64]!r} is not known; {known_actions}"
 
 
 def _last_word(action: str) -> str:

@@ -37,7 +37,7 @@ Wait = Callable[[float], object]
 
 _SCRIPTS: Final = Path(__file__).parent
 VERSIONS: Final = _SCRIPTS / "versions"
-# One migration at a time, whoever starts it; the number is arbitrary, but the same for all.
+# One migration at a time, wherever it is started; the number is arbitrary, but the same for all.
 _LOCK_KEY: Final = 7541130926
 # Polled: waiting inside the statement would hold a snapshot, for which the other migration's
 # concurrent index build waits, and that migration holds the lock.

@@ -202,7 +202,7 @@ def _lease(
 
 
 def release(connection: Connection, claims: Sequence[Claim]) -> None:
-    """Give back claimed notices whose calls were never started; no attempt is used up."""
+    """Release claimed notices whose calls were never started; no attempt is used up."""
     if claims:
         tokens = {
             "ids": [claim.notice for claim in claims],

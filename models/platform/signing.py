@@ -18,7 +18,7 @@ _SEAMLESS_BYTES: Final = 64
 
 
 class Flaw(StrEnum):
-    """Why a signature was refused: for our log. The caller is only told that it was."""
+    """Why a signature was refused: for our log. The caller learns only that it was."""
 
     TIMESTAMP_UNREADABLE = "timestamp_unreadable"  # not unix time in whole seconds
     TIMESTAMP_OUTSIDE_WINDOW = "timestamp_outside_window"  # too old, or too far ahead

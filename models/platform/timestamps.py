@@ -21,8 +21,8 @@ _DAY = (
 )
 _CLOCK = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
 _OFFSET = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-# Matches exactly the texts that `parse_timestamp` accepts; valid in every regular expression
-# dialect.
+# Matches exactly the texts that `parse_timestamp` accepts; valid in every kind of regular
+# expression.
 TIMESTAMP_PATTERN: Final = f"^{_DAY}[Tt ]{_CLOCK}{_OFFSET}$"
 TIMESTAMP_RULE: Final = "must be RFC 3339 with an offset, like 2026-11-20T10:00:00Z"
 

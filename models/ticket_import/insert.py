@@ -97,7 +97,7 @@ def _problem_of(
 
 
 def _apply(state: TicketState, ticket: ImportedTicket) -> None:
-    """Give the ticket, which was unknown, the state that *ticket* describes."""
+    """Set the state of the ticket, which was unknown, to what *ticket* describes."""
     state.status, state.result = ticket.status, ticket.result
     state.settled_at, state.amounts = ticket.settled_at, ticket.amounts
     state.sequence = ticket.sequence

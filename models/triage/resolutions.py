@@ -19,13 +19,13 @@ def resolution_of(
     """Return how the event of *row* ended; one that was not decided is unchanged."""
     for event in decided:
         if event.pending.event.event_id == row.event_id:
-            return _decided(ticket, event, asked=True, was=(row.outcome, row.reason))
+            return _decided(ticket, event, selected=True, was=(row.outcome, row.reason))
     return EventResolution(
         operator=ticket.terms.code,
         ticket_id=ticket.ticket_id,
         event_id=row.event_id,
         action=row.action,
-        asked=True,
+        selected=True,
         was_outcome=row.outcome,
         was_reason=row.reason,
         outcome=row.outcome,
@@ -38,13 +38,13 @@ def resolution_of(
 
 
 def decided_along(
-    ticket: TicketState, asked: Sequence[str], decided: Sequence[DecidedEvent]
+    ticket: TicketState, selected: Sequence[str], decided: Sequence[DecidedEvent]
 ) -> list[EventResolution]:
-    """Return the parked events that could be decided because of those that were *asked* for."""
+    """Return the parked events that could be decided because of those that were *selected*."""
     return [
-        _decided(ticket, event, asked=False, was=(Outcome.PARKED.value, None))
+        _decided(ticket, event, selected=False, was=(Outcome.PARKED.value, None))
         for event in decided
-        if event.pending.event.event_id not in asked
+        if event.pending.event.event_id not in selected
     ]
 
 
@@ -70,7 +70,7 @@ def record_resolution(
 
 
 def _decided(
-    ticket: TicketState, decided: DecidedEvent, *, asked: bool, was: tuple[str, str | None]
+    ticket: TicketState, decided: DecidedEvent, *, selected: bool, was: tuple[str, str | None]
 ) -> EventResolution:
     event, decision = decided.pending.event, decided.decision
     was_outcome, was_reason = was
@@ -79,7 +79,7 @@ def _decided(
         ticket_id=ticket.ticket_id,
         event_id=event.event_id,
         action=event.action,
-        asked=asked,
+        selected=selected,
         was_outcome=was_outcome,
         was_reason=was_reason,
         outcome=decision.outcome,

@@ -122,13 +122,13 @@ class RawInput:
 
 @dataclass(frozen=True, slots=True)
 class EventResolution:
-    """How a person resolved an event. *asked*: it was named, not decided along with one."""
+    """How a person resolved an event. *selected*: by the person, not decided along with one."""
 
     operator: str
     ticket_id: str
     event_id: str
     action: str
-    asked: bool
+    selected: bool
     was_outcome: str
     was_reason: str | None
     outcome: str

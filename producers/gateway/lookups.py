@@ -218,7 +218,7 @@ def _operators(holder: KeyHolder, operator: str | None) -> list[str] | None:
 
 
 def _is_id(text: str) -> bool:
-    """Tell whether *text* can be an id; otherwise PostgreSQL is not queried."""
+    """Return whether *text* can be an id; otherwise PostgreSQL is not queried."""
     return 1 <= len(text) <= ID_CHARACTERS_MAX and text.isprintable()
 
 

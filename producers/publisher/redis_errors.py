@@ -91,7 +91,7 @@ def error_class(refusal: RedisError) -> type[PublishIncomplete]:
 
 
 def is_retryable(refusal: Exception) -> bool:
-    """Tell whether the same server may accept the same events in a moment.
+    """Return whether the same server may accept the same events in a moment.
 
     Connection errors are excluded: the client has retried those already.
     """

@@ -55,7 +55,7 @@ def test_the_number_of_a_dropped_event_is_used_up_and_the_next_ones_are_decided(
     dropped, two = triage.drop("one", outcome=Outcome.PARKED)
 
     assert (dropped.gives_up, records.ticket().sequence) == (1, 2)
-    assert (two.event_id, two.outcome, two.asked) == ("two", "applied", False)
+    assert (two.event_id, two.outcome, two.selected) == ("two", "applied", False)
     again = triage.retry("one")
     assert again[0].reason == "number_used"
 

@@ -110,7 +110,7 @@ def test_what_waits_on_the_ticket_is_decided_along_with_it(harness, records, tri
         harness.say(f"ticket_{word}", operator="careful", event_id=word)
     win, back = triage.retry("win", operator="careful")
 
-    assert [(event.event_id, event.asked, event.outcome) for event in (win, back)] == [
+    assert [(event.event_id, event.selected, event.outcome) for event in (win, back)] == [
         ("win", True, "applied"),
         ("rollback", False, "applied"),
     ]
@@ -208,8 +208,8 @@ def test_a_parked_event_is_decided_by_what_its_operator_has_agreed_to_since(
         connection.execute(ANNOUNCE_NO_MORE)
     win, back = triage.retry("win", outcome=Outcome.PARKED, operator="careful")
 
-    assert (win.outcome, win.reason, win.asked) == ("applied", "opened_implicitly", True)
-    assert (back.outcome, back.asked) == ("applied", False)
+    assert (win.outcome, win.reason, win.selected) == ("applied", "opened_implicitly", True)
+    assert (back.outcome, back.selected) == ("applied", False)
     assert records.ticket(operator="careful").parked == 0
     assert records.notice_actions(operator="careful") == ["ticket_win", "ticket_rollback"]
 

@@ -21,7 +21,7 @@ END = EventResolution(
     ticket_id="T",
     event_id="e-1",
     action="ticket_win",
-    asked=True,
+    selected=True,
     was_outcome="rejected",
     was_reason="window_ended",
     outcome="applied",
@@ -62,7 +62,7 @@ def resolved(resolution: Resolution, **facts: Any) -> str:  # noqa: ANN401 - wha
 
 
 def test_a_retry_names_the_event_its_outcome_and_what_the_partner_will_be_sent():
-    along = replace(END, asked=False, event_id="e-2", action="ticket_rollback", notices=())
+    along = replace(END, selected=False, event_id="e-2", action="ticket_rollback", notices=())
 
     assert will_retry([END, along], as_now=False) == [
         (

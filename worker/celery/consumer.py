@@ -100,7 +100,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery carries no type
 
 
 def quieten() -> None:
-    """Drop Celery's own lines on what `broker_unavailable` says once, and its advice."""
+    """Drop Celery's own lines about what `broker_unavailable` reports once, and its advice."""
     logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_news)
     logging.getLogger("py.warnings").addFilter(_is_no_advice)
 

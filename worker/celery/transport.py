@@ -85,7 +85,7 @@ class PatientQoS(kombu_redis.QoS):
 
     @contextmanager
     def _leaving(self, delivery_tag: str) -> Iterator[None]:
-        """No longer count the message as taken, even if Redis cannot be told.
+        """No longer count the message as taken, even if Redis cannot be reached.
 
         Otherwise it would keep its place indefinitely, and a worker with one place would stop.
         """

@@ -66,7 +66,7 @@ class Slipway(LazyGroup):
         ),
         "doctor": LazyCommand(
             "worker.cli.doctor.command:app",
-            "Check settings, servers, partners and processes, and say how to fix what is wrong.",
+            "Check settings, servers, partners and processes, and suggest what to fix.",
         ),
         "lifecycle": LazyCommand(
             "worker.cli.lifecycle:app",

@@ -215,7 +215,7 @@ class Intake:
         """Acknowledge committed entries and return when, by Redis' clock.
 
         Tried until it succeeds: entries that are not acknowledged are all applied again. Returns
-        None if the loop must stop; whoever reclaims the entries then finds duplicates.
+        None if the loop must stop; the intake that reclaims the entries then finds duplicates.
         """
         backoff = Backoff()
         while True:

@@ -8,5 +8,5 @@ down_revision: str | None = "0001"
 
 
 def upgrade() -> None:
-    """What was owed before has none, and keeps the key it was sent under."""
+    """Notices that exist have none, and keep the key they were sent under."""
     op.add_column("notice", sa.Column("idempotency_key", sa.String(), nullable=True))

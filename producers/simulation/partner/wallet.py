@@ -38,7 +38,7 @@ from producers.simulation.partner.protocol import PartnerCall
 
 OPENING = Decimal(10_000)  # currency units in an account when it is first used
 TRANSACTIONS_MAX = 1_000_000
-SUCCESS, NO_MEMBER, BAD_REQUEST, BAD_AGENT, AWAY = 0, 908, 997, 998, 999
+SUCCESS, NO_MEMBER, BAD_REQUEST, BAD_AGENT, UNAVAILABLE = 0, 908, 997, 998, 999
 MESSAGES = {
     SUCCESS: "Success",
     800: "Balance insufficient",
@@ -46,7 +46,7 @@ MESSAGES = {
     995: "Invalid game id",
     BAD_REQUEST: "Invalid request data",
     BAD_AGENT: "Invalid agent id",
-    AWAY: "Service not available",
+    UNAVAILABLE: "Service not available",
     1601: "Request timeout",
 }
 
@@ -191,7 +191,7 @@ class Wallet:
         seen = isinstance(form, WalletSettlement) and form.transaction_id in self._transactions
         if not seen and len(self._transactions) >= TRANSACTIONS_MAX:
             return RespondAsWallet(
-                AWAY, "this wallet holds no more transactions; start another one"
+                UNAVAILABLE, "this wallet holds no more transactions; start another one"
             )
         return form
 

@@ -230,7 +230,7 @@ class World:
             )
 
     def may_start(self, claimed: Claim) -> bool:
-        """Tell whether enough of the lease is left to start a call (rule 14)."""
+        """Return whether enough of the lease is left to start a call (rule 14)."""
         return claimed.claimed_at + LEASE - self.moment > CALL + GRACE
 
     def release(self, claims: Sequence[Claim]) -> None:

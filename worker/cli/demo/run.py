@@ -28,7 +28,7 @@ from worker.cli.up.runner import stopped_by_signals
 from worker.local.supervisor.runner import Stop
 
 START_MAX: Final = timedelta(seconds=60)
-FINISH_MAX: Final = timedelta(seconds=30)  # beyond the close delay, for what is still under way
+FINISH_MAX: Final = timedelta(seconds=30)  # beyond the close delay, for what is still in progress
 _POLL_SECONDS: Final = 0.25
 _LINE_SECONDS: Final = 3.0
 _CLOSINGS_SHOWN: Final = 5

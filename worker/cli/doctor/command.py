@@ -16,7 +16,7 @@ app = one_command()
 
 @app.command(epilog="Example: slipway doctor    or, for programs: slipway doctor --json")
 def doctor(*, as_json: AsJson = False) -> None:
-    """Check settings, servers, partners and processes, and say how to fix what is wrong.
+    """Check settings, servers, partners and processes, and suggest what to fix.
 
     Takes some seconds and changes nothing. Exit code 1 if something is wrong.
     """

@@ -38,7 +38,7 @@ USER: Final = text("SELECT current_user")
 
 
 def unreachable(error: OperationalError) -> Finding:
-    """Say why no connection to PostgreSQL could be opened, without any password."""
+    """Report why no connection to PostgreSQL could be opened, without any password."""
     cause = error.orig
     if isinstance(cause, UnusableDatabase):
         return wrong(PART, cause.problem, remedy=cause.remedy)
@@ -167,7 +167,7 @@ def check_writing(transaction: Transaction) -> Iterator[Finding]:
 
 
 def refused(error: DBAPIError) -> Finding:
-    """Say why PostgreSQL refused a statement, without values."""
+    """Report why PostgreSQL refused a statement, without values."""
     cause = error.orig
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     lines = str(cause).strip().splitlines()

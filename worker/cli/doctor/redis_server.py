@@ -57,7 +57,7 @@ BROKER_COMMANDS: Final[Sequence[Sequence[str]]] = (
 
 
 def unreachable(part: str, variable: str, error: RedisError) -> Finding:
-    """Say why Redis could not be reached; *variable* holds its address."""
+    """Report why Redis could not be reached; *variable* holds its address."""
     message = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, AuthenticationError) or message.startswith(("NOAUTH", "WRONGPASS")):
         remedy = (

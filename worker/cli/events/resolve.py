@@ -92,7 +92,7 @@ def drop_events(
         else:
             announcement = _drop_announcement(outcome, targets)
             report = _confirm_and_run(session, jobs, announcement, change)
-    dropped = sum(resolution.asked for resolution in report.done)
+    dropped = sum(resolution.selected for resolution in report.done)
     summary = None if ids else f"dropped {dropped:,}"
     conclude(report, got_through=lambda _: True, summary=summary, as_json=change.as_json)
 
@@ -207,13 +207,13 @@ def _counted(outcome: Outcome, targets: Targets) -> str:
 
 
 def _summary(report: TriageReport[EventResolution]) -> str:
-    asked = [resolution for resolution in report.done if resolution.asked]
-    if not asked:
+    selected = [resolution for resolution in report.done if resolution.selected]
+    if not selected:
         return "retried none"
-    outcomes = counted((resolution.outcome for resolution in asked), "event")
-    along = len(report.done) - len(asked)
+    outcomes = counted((resolution.outcome for resolution in selected), "event")
+    along = len(report.done) - len(selected)
     return f"retried {outcomes}" + (f"; decided along with them: {along:,}" if along else "")
 
 
 def _got_through(resolution: EventResolution) -> bool:
-    return resolution.got_through or not resolution.asked
+    return resolution.got_through or not resolution.selected

@@ -25,7 +25,7 @@ def will_retry(resolutions: Sequence[EventResolution], *, as_now: bool) -> list[
     """Describe what retrying events will do: a sentence for each that was asked for."""
     again = "processed again, as if it happened now" if as_now else "processed again"
     sentences = []
-    for resolution in _asked(resolutions):
+    for resolution in _selected(resolutions):
         how = "decided now" if resolution.was_outcome == Outcome.PARKED else again
         sentences.append(
             f"{_event(resolution)} ({_previous(resolution)}) will be {how}:"
@@ -37,7 +37,7 @@ def will_retry(resolutions: Sequence[EventResolution], *, as_now: bool) -> list[
 def did_retry(resolutions: Sequence[EventResolution]) -> list[str]:
     """Describe what retrying them did."""
     sentences = [
-        f"{_event(resolution)} is {_outcome(resolution)}" for resolution in _asked(resolutions)
+        f"{_event(resolution)} is {_outcome(resolution)}" for resolution in _selected(resolutions)
     ]
     return _with_those_along(sentences, resolutions, verb="is")
 
@@ -53,7 +53,7 @@ def prospect(resolution: EventResolution) -> str:
 def will_drop(resolutions: Sequence[EventResolution]) -> list[str]:
     """Describe what dropping events will do."""
     sentences = []
-    for resolution in _asked(resolutions):
+    for resolution in _selected(resolutions):
         event = f"{_event(resolution)} ({_previous(resolution)})"
         if resolution.was_outcome == Outcome.PARKED:
             number = resolution.gives_up
@@ -71,12 +71,12 @@ def will_drop(resolutions: Sequence[EventResolution]) -> list[str]:
 
 def did_drop(resolutions: Sequence[EventResolution]) -> list[str]:
     """Describe what dropping them did."""
-    sentences = [f"{_event(resolution)} is dropped" for resolution in _asked(resolutions)]
+    sentences = [f"{_event(resolution)} is dropped" for resolution in _selected(resolutions)]
     return _with_those_along(sentences, resolutions, verb="is")
 
 
-def _asked(resolutions: Sequence[EventResolution]) -> list[EventResolution]:
-    return [resolution for resolution in resolutions if resolution.asked]
+def _selected(resolutions: Sequence[EventResolution]) -> list[EventResolution]:
+    return [resolution for resolution in resolutions if resolution.selected]
 
 
 def _event(resolution: EventResolution) -> str:
@@ -142,7 +142,7 @@ def _with_those_along(
     along = [
         f"along with it, {_event(resolution)} {verb} {_outcome(resolution)}"
         for resolution in resolutions
-        if not resolution.asked
+        if not resolution.selected
     ]
     return [*sentences[:-1], "; ".join([sentences[-1], *along])]
 

@@ -75,10 +75,10 @@ def find_one(
         )
         raise Failed(f"event {event_id} is not {outcome.value} but {others}")
     narrowed = " there" if operator or ticket else ""
-    hint = ""
+    advice = ""
     if find_raw_by_event_id(connection, event_id):
-        hint = f"; raw input names it: `slipway events rejected show {event_id}`"
-    raise Failed(f"no event {event_id} is known{narrowed}{hint}")
+        advice = f"; raw input names it: `slipway events rejected show {event_id}`"
+    raise Failed(f"no event {event_id} is known{narrowed}{advice}")
 
 
 def find_named(

@@ -163,7 +163,7 @@ def rotate_secret(
     """Replace the operator's secret.
 
     The old secret signs until --switch-at, then the new one does; both are accepted until
-    --forget-at. An operator has at most two secrets: this ends a rotation that is still under way.
+    --forget-at. An operator has at most two secrets: this ends a rotation that is in progress.
     """
     secrets.rotate(
         code,

@@ -135,7 +135,7 @@ def _read_document(path: Path) -> list[DesiredOperator]:
 
 
 def _messages(refusal: ValidationError, content: bytes) -> Iterator[str]:
-    """Say what is wrong where; an operator is named by its code, if it has one."""
+    """Describe what is wrong where; an operator is named by its code, if it has one."""
     raw: Any = yaml.load(content, _UniqueKeysLoader)  # noqa: S506 - as above
     for error in refusal.errors(include_url=False, include_input=False):
         match error["loc"]:
@@ -145,10 +145,10 @@ def _messages(refusal: ValidationError, content: bytes) -> Iterator[str]:
                 where = " ".join(map(str, [code or f"operator {place + 1}", *inner]))
             case location:
                 where = " ".join(map(str, location)) or "the file"
-        yield f"{where}: {error['msg']}{_hint(error['type'], error['loc'])}"
+        yield f"{where}: {error['msg']}{_advice(error['type'], error['loc'])}"
 
 
-def _hint(kind: str, location: tuple[int | str, ...]) -> str:
+def _advice(kind: str, location: tuple[int | str, ...]) -> str:
     """Return what was probably meant, where that can be known."""
     if kind == "string_type":
         return '; put it in quotes: "…"'

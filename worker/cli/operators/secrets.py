@@ -27,10 +27,10 @@ FORGET_AFTER: Final = timedelta(hours=24)  # the switch, unless --forget-at is g
 
 _INTERRUPTED: Final = {
     InterruptedRotation.NEVER_SIGNED: (
-        "a rotation was under way: its new secret is dropped, it never signed"
+        "a rotation was in progress: its new secret is dropped, it never signed"
     ),
     InterruptedRotation.OLD_FORGOTTEN: (
-        "a rotation was under way: its old secret is no longer accepted"
+        "a rotation was in progress: its old secret is no longer accepted"
     ),
 }
 

@@ -70,9 +70,9 @@ def _event(line: bytes) -> dict[str, object] | str:
     try:
         event = json.loads(line.decode())  # json.loads would guess the encoding of bytes
     except UnicodeDecodeError as error:
-        return f"not UTF-8: {error.reason} at byte {error.start}{_hint(line)}"
+        return f"not UTF-8: {error.reason} at byte {error.start}{_encoding_advice(line)}"
     except ValueError as error:
-        return f"not JSON: {error}{_hint(line)}"
+        return f"not JSON: {error}{_encoding_advice(line)}"
     except RecursionError:
         return "nested too deeply"
     if not isinstance(event, dict):
@@ -81,6 +81,6 @@ def _event(line: bytes) -> dict[str, object] | str:
     return duplicate_key_problem(*duplicates[0]) if duplicates else event
 
 
-def _hint(line: bytes) -> str:
+def _encoding_advice(line: bytes) -> str:
     problem = encoding_problem(line)
     return f"; {problem}" if problem else ""

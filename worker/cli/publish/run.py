@@ -185,7 +185,7 @@ def publish_file(file: Path, options: PublishOptions) -> None:
 def _groups(
     lines: BinaryIO, run: _Publishing, options: PublishOptions
 ) -> Iterator[list[EventLine]]:
-    """Return groups of readable events; ends at the first bad line unless told to keep going."""
+    """Return groups of readable events; ends at the first bad line, unless *keep_going*."""
     group: list[EventLine] = []
     for read in lines_of(lines, from_line=options.from_line):
         if isinstance(read, BadLine):

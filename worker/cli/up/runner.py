@@ -132,8 +132,8 @@ def _settings(*, embedded: bool) -> Settings:
     try:
         return read_settings()
     except InvalidSettings as wrong:
-        hint = "" if embedded else "\nTo use embedded servers: slipway up --embedded"
-        raise WrongUsage(f"{wrong}{hint}") from None
+        advice = "" if embedded else "\nTo use embedded servers: slipway up --embedded"
+        raise WrongUsage(f"{wrong}{advice}") from None
 
 
 def _announcer(

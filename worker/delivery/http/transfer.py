@@ -50,7 +50,7 @@ _NO_CLOSE_NOTIFY: Final = ("unexpected eof while reading", "non-properly termina
 
 
 class _Address(Protocol):
-    """An address as pycurl gives it."""
+    """An address as pycurl passes it."""
 
     family: int
     socktype: int
@@ -175,7 +175,7 @@ class Transfer:
         return NoResponse(f"began to answer {status}, then: {problem}" if status else problem)
 
     def _describe_unreached(self, code: int, message: str) -> str:
-        """Say why it was not reached: first what went wrong at an address that is allowed."""
+        """Describe why it was not reached: first what went wrong at an address that is allowed."""
         refused = describe_refused(self._refused) if self._refused else None
         if self._opened is None and self._unopened is None and refused is not None:
             return refused
@@ -299,7 +299,7 @@ def describe_not_http(beginning: bytes) -> str:
 
 
 def describe_refused(addresses: Sequence[str]) -> str:
-    """Say that *addresses*, to which the partner's name resolves, are not allowed."""
+    """Report that *addresses*, to which the partner's name resolves, are not allowed."""
     first, *others = addresses
     more = f", nor is {', '.join(others)}" if others else ""
     return (
