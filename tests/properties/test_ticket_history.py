@@ -1,7 +1,7 @@
 """Any interleaving of anything, on the real core and a real PostgreSQL (promises 1 to 6).
 
 Hypothesis chooses every step; what it may choose is what the world can do to Slipway. After each
-step the database and the partner's ledger are judged; at the end all comes to rest and each
+step the database and the partner's ledger are checked; at the end all comes to rest and each
 ticket is held against the reference.
 """
 
@@ -48,7 +48,7 @@ ADD_OPERATOR = text("""
 runs = count(1)
 
 
-class TicketStory(RuleBasedStateMachine):
+class TicketHistory(RuleBasedStateMachine):
     """What publishers, workers, deliverers, the partner, the clock and bad luck can do."""
 
     engine: ClassVar[Engine]
@@ -56,7 +56,7 @@ class TicketStory(RuleBasedStateMachine):
     @initialize(numbered=st.booleans(), redis_ahead=st.sampled_from((0, 0, 3, 3600)))
     def begin(self, *, numbered: bool, redis_ahead: int) -> None:
         run = next(runs)
-        codes = [f"story{run}", f"story{run}a"]
+        codes = [f"history{run}", f"history{run}a"]
         with self.engine.begin() as connection:
             ids = [
                 connection.execute(
@@ -235,7 +235,7 @@ class TicketStory(RuleBasedStateMachine):
             assert broken_invariants(self.world) == []
 
     @invariant()
-    def the_partner_was_told_a_legal_story(self) -> None:
+    def the_partner_got_a_legal_sequence(self) -> None:
         if hasattr(self, "world"):
             verdict = check_all_sequences(
                 self.world.partner.ledger, close_delay=CLOSE_DELAY, complete=False
@@ -251,25 +251,25 @@ class TicketStory(RuleBasedStateMachine):
                 ticket.arrived.append((self.world.moment, event))
         self.schedule.drain()
         promised = [ticket for ticket in self.tickets if ticket.in_time and ticket.truths]
-        judgement = check_rehearsal(
+        verdict = check_rehearsal(
             self.world,
             [ticket.life() for ticket in promised if ticket.life().expected.status == "closed"],
         )
-        assert judgement.violations == []
+        assert verdict.violations == []
 
 
 @pytest.fixture
-def story(engine: Engine) -> Iterator[type[TicketStory]]:
-    TicketStory.engine = engine
-    yield TicketStory
-    del TicketStory.engine
+def history(engine: Engine) -> Iterator[type[TicketHistory]]:
+    TicketHistory.engine = engine
+    yield TicketHistory
+    del TicketHistory.engine
 
 
-def test_whatever_happens_the_ticket_ends_right_and_its_partner_is_told_a_legal_story(
-    story: type[TicketStory],
+def test_whatever_happens_the_ticket_ends_right_and_its_partner_gets_a_legal_sequence(
+    history: type[TicketHistory],
 ) -> None:
     run_state_machine_as_test(
-        story,
+        history,
         settings=settings(
             max_examples=100,
             stateful_step_count=40,

@@ -47,7 +47,7 @@ def test_the_contract_s_files_are_fresh():
     assert files == documents(), "generate them: python -m producers.contract"
 
 
-# With generated events and messages: tests/properties/test_one_judgement.py.
+# With generated events and messages: tests/properties/test_channels_agree.py.
 def test_the_schema_takes_exactly_the_events_that_the_intake_takes():
     by_schema = [takes("event.schema.json", event) for event in EVENTS]
 

@@ -1,7 +1,4 @@
-"""Dead needs proof: what opens a partner's circuit, what closes it, and what counts meanwhile.
-
-See decision 0008.
-"""
+"""What opens a partner's circuit, what closes it, and when it is probed (decision 0008)."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +12,8 @@ from tests.support.sample_notice import NOW, WIN
 
 MOMENT = timedelta(microseconds=1)
 TOOK = timedelta(milliseconds=50)
+MINUTE = timedelta(minutes=1)
+AGAIN = RetryLater(MINUTE)
 REFUSED = Dead("answered 404")
 OUT_OF_TIME = Dead("not taken within 48 h", out_of_time=True)
 
@@ -238,3 +237,81 @@ def test_a_calm_one_is_not_changed_by_what_changes_nothing(circuit):
     fail(circuit, attempt(RetryLater(TOOK), 503), attempt(Unanswered(TOOK)))
 
     assert not circuit.changed
+
+
+# --- `Retry-After`: the probe waits as long as the partner asked for ------------------------------
+
+
+@pytest.fixture
+def stored() -> CircuitState:
+    """A circuit that was opened at NOW, and stored since."""
+    made = CircuitState(1)
+    made.open("20 attempts in a row led to nothing", now=NOW)
+    made.changed = False
+    return made
+
+
+def busy(
+    *, after: timedelta = -TOOK, retry_after: timedelta = MINUTE, status: int = 503
+) -> Attempt:
+    """Claimed so long *after* NOW; answered with *retry_after*."""
+    claim = replace(WIN, claimed_at=NOW + after)
+    return Attempt(claim, AGAIN, TOOK, http_status=status, retry_after=retry_after)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_first_probe_waits_as_long_as_the_last_responses_asked_for(stored, status):
+    """From the response on, whatever was recorded when, and in whichever order."""
+    for retry_after in (MINUTE, 2 * MINUTE, MINUTE):
+        stored.on_failure(busy(retry_after=retry_after, status=status), now=NOW + TOOK)
+
+    assert stored.probe_at == NOW + 2 * MINUTE
+    assert stored.changed
+
+
+def test_the_next_probe_waits_as_long_as_the_response_before_asked_for(stored):
+    """The newest word of the partner is the one that counts."""
+    stored.on_failure(busy(retry_after=10 * MINUTE), now=NOW)
+    probe = busy(after=10 * MINUTE)
+
+    stored.on_failure(probe, now=NOW + 10 * MINUTE + TOOK)
+
+    assert stored.probe_at == NOW + 10 * MINUTE + TOOK + MINUTE
+
+
+def test_less_than_the_interval_brings_no_probe_forward(stored):
+    stored.on_failure(busy(retry_after=timedelta(seconds=1)), now=NOW)
+
+    assert stored.probe_at == NOW + PROBE_INTERVAL
+    assert not stored.changed
+
+
+@pytest.mark.parametrize("verdict", [Unanswered(MINUTE), Dead("answered 404")], ids=repr)
+def test_who_asks_for_nothing_has_the_interval(stored, verdict):
+    stored.on_failure(replace(busy(retry_after=timedelta()), verdict=verdict), now=NOW)
+
+    assert stored.probe_at == NOW + PROBE_INTERVAL
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_partner_that_locked_us_out_is_probed_every_interval(stored, status):
+    """What waits goes out within a minute of the right secret."""
+    stored.on_failure(busy(retry_after=120 * MINUTE, status=status), now=NOW)
+
+    assert stored.probe_at == NOW + PROBE_INTERVAL
+
+
+def test_a_closed_circuit_is_not_touched():
+    """Of a partner that is well each notice waits for itself."""
+    circuit = CircuitState(1)
+    circuit.on_failure(busy(), now=NOW)
+
+    assert (circuit.probe_at, circuit.changed) == (None, False)
+
+
+def test_a_success_closes_it_whatever_pause_was_asked_for_before(stored):
+    stored.on_failure(busy(retry_after=10 * MINUTE), now=NOW)
+    later = NOW + 10 * MINUTE
+    stored.on_success(replace(busy(after=10 * MINUTE), verdict=Delivered()), now=later)
+
+    assert (stored.is_open, stored.probe_at) == (False, None)
