@@ -35,7 +35,7 @@ def test_a_result_opens_an_unknown_ticket_and_owes_the_partner_its_notice(harnes
     assert notice.body == '{"action":"ticket_win","data":{"operator":"acme","ticket_id":"T"}}'
 
 
-def test_a_chunk_is_one_transaction(harness, records, engine):
+def test_a_batch_is_one_transaction(harness, records, engine):
     """Tickets, events, notices and rejected input become visible together."""
     commits: list[object] = []
     event.listen(engine, "commit", commits.append)
@@ -54,7 +54,7 @@ def test_a_chunk_is_one_transaction(harness, records, engine):
     assert len(records.rejected()) == 2
 
 
-def test_a_chunk_takes_a_handful_of_statements_however_many_events_it_has(harness, statements):
+def test_a_batch_takes_a_handful_of_statements_however_many_events_it_has(harness, statements):
     """Set-based statements, not one round trip per event."""
     many = [harness.event("ticket_win", f"T{number}") for number in range(300)]
 
@@ -64,7 +64,7 @@ def test_a_chunk_takes_a_handful_of_statements_however_many_events_it_has(harnes
     assert len(statements) <= 8
 
 
-def test_a_notice_of_a_new_ticket_is_due_whatever_else_the_chunk_holds(harness):
+def test_a_notice_of_a_new_ticket_is_due_whatever_else_the_batch_holds(harness):
     harness.say("ticket_open", "known")
 
     applied = harness.publish(
@@ -89,7 +89,7 @@ def test_of_two_events_of_one_moment_the_one_that_arrived_first_is_decided_first
     assert records.event("fresh", operator="careful").outcome == "parked"
 
 
-def test_an_empty_chunk_changes_nothing(harness, records):
+def test_an_empty_batch_changes_nothing(harness, records):
     assert harness.publish().outcomes == Counter()
     assert records.rejected() == []
 
@@ -109,7 +109,7 @@ def test_a_parked_event_is_decided_with_the_fresh_one_it_waited_for(harness, rec
 
 WIN, ROLLBACK, LOST = ("ticket_win", 1), ("ticket_rollback", 2), ("ticket_lost", 3)
 ORDERS = list(permutations([WIN, ROLLBACK, LOST]))
-FULL_STORY = ["ticket_win", "ticket_rollback", "ticket_lost"]
+FULL_SEQUENCE = ["ticket_win", "ticket_rollback", "ticket_lost"]
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "one by one"])
@@ -126,19 +126,19 @@ def test_win_rollback_lost_ends_lost_in_every_order(harness, records, together):
 
         whole = together or order[0] == WIN or order[:2] == (ROLLBACK, WIN)
         assert records.standing(f"T{number}") == "resulted/lost", order
-        assert records.notice_actions(f"T{number}") == (FULL_STORY if whole else ["ticket_lost"]), (
-            order
-        )
+        assert records.notice_actions(f"T{number}") == (
+            FULL_SEQUENCE if whole else ["ticket_lost"]
+        ), order
 
 
-def test_numbered_events_tell_the_whole_story_in_every_order(harness, records):
+def test_numbered_events_tell_the_whole_history_in_every_order(harness, records):
     """Rule 9: with `sequence` the times do not matter."""
     for number, order in enumerate(ORDERS):
         for action, place in order:
             harness.say(action, f"T{number}", sequence=place, at=harness.now - place * MINUTE)
 
         assert records.standing(f"T{number}") == "resulted/lost", order
-        assert records.notice_actions(f"T{number}") == FULL_STORY, order
+        assert records.notice_actions(f"T{number}") == FULL_SEQUENCE, order
         assert records.ticket(f"T{number}").sequence == 3
 
 
@@ -200,7 +200,7 @@ def test_a_late_open_fills_in_what_is_missing_and_replaces_nothing(harness, reco
     assert records.ticket().details == {"price": 500, "currency": "EUR", "player_id": "player"}
 
 
-def test_of_two_late_opens_in_one_chunk_the_first_fills_in(harness, engine):
+def test_of_two_late_opens_in_one_batch_the_first_fills_in(harness, engine):
     harness.say("ticket_win")
     harness.publish(
         harness.event("ticket_open", player_id="first"),

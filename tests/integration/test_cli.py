@@ -104,7 +104,7 @@ def test_wrong_usage_and_set_up_end_with_code_2_and_a_sentence(slipway, command,
     assert ended.out == ""
 
 
-def test_a_database_that_is_away_is_named_without_its_password(at_home):
+def test_a_database_that_is_unavailable_is_named_without_its_password(at_home):
     at_home.export(database_url="postgresql://slipway:hunter2@127.0.0.1:1/x")
 
     ended = at_home("operators", "list")

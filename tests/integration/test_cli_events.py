@@ -77,7 +77,7 @@ def test_publish_can_keep_going_past_bad_lines(at_home, redis):
     assert on_stream(redis) == ["ticket_open", "ticket_win"]
 
 
-def test_publish_tells_from_which_line_to_go_on_when_redis_is_away(at_home):
+def test_publish_tells_from_which_line_to_go_on_when_redis_is_unavailable(at_home):
     at_home.export(redis_url="redis://127.0.0.1:1/0")
 
     ended = at_home("publish", "-", stdin=b"\n" + events("ticket_open"))
@@ -99,7 +99,7 @@ def live(engine, clock, *raw: bytes) -> None:
     apply_entries(engine.begin, entries, clock=clock, parking_window=WINDOW)
 
 
-def test_a_ticket_tells_its_story(with_acme, engine, clock):
+def test_a_ticket_tells_its_history(with_acme, engine, clock):
     live(engine, clock, *events("ticket_open", "ticket_win").splitlines())
 
     shown = with_acme("ticket", "T-1")

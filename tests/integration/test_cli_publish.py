@@ -1,4 +1,4 @@
-"""`slipway publish`: checking, pace, going on after a break, and what became of the events."""
+"""`slipway publish`: checking, rate, going on after a break, and what became of the events."""
 
 import json
 import signal
@@ -53,7 +53,7 @@ def test_check_tells_what_the_intake_would_refuse_and_publishes_nothing(slipway,
     assert redis.xlen("ticket-events") == 0
 
 
-def test_check_sees_what_a_door_would_refuse(slipway):
+def test_check_sees_what_a_channel_would_refuse(slipway):
     long_ago = line("3", occurred_at="2015-03-02T08:27:58Z")
     twice = line("4").replace('"operator"', '"net_payout": 1, "net_payout": 2, "operator"')
     lines = line("1", eventId="1") + line("2", occurred_at="2026-11-20T10:15") + long_ago + twice
@@ -154,7 +154,7 @@ def test_publishing_goes_on_from_a_line(slipway, redis):
     assert ids(redis) == ["2", "3"]
 
 
-def test_whoever_interrupts_it_is_told_where_to_go_on(slipway, redis):
+def test_an_interrupted_run_says_where_to_go_on(slipway, redis):
     """Ctrl-C, in a process of its own; `slipway` has set its environment."""
     lines = "".join(line(str(number)) for number in range(60))
     with subprocess.Popen(

@@ -173,7 +173,7 @@ def test_a_rollback_after_closing_is_rejected_and_seen(harness, records):
 
 
 def test_a_seamless_wallet_s_ticket_closes_silently(harness, records):
-    """Contracts: AMBSlot has no such call."""
+    """AMBSlot has no such call (contracts 2.6)."""
     harness.add_operator("wallet", protocol="seamless")
     game = {"player_id": "p", "price": 500, "currency": "EUR", "game": "g", "game_id": "1"}
     harness.say("ticket_open", operator="wallet", **game)

@@ -32,12 +32,12 @@ def test_a_discard_of_an_unknown_ticket_leaves_a_tombstone(harness, records):
     assert harness.claim() == []
 
 
-@pytest.mark.parametrize("together", [True, False], ids=["one chunk", "two chunks"])
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "two batches"])
 def test_a_create_that_was_not_sent_is_taken_back(harness, records, together):
     """The partner hears of the discard alone, at once."""
     entries = harness.event("ticket_create", **SLIP), harness.event("ticket_discard")
-    for chunk in [entries] if together else [[entry] for entry in entries]:
-        assert harness.publish(*chunk).due
+    for batch in [entries] if together else [[entry] for entry in entries]:
+        assert harness.publish(*batch).due
 
     create, discard = records.notices()
     assert (create.ended, create.head, create.claims) == ("withdrawn", False, 0)
@@ -46,7 +46,7 @@ def test_a_create_that_was_not_sent_is_taken_back(harness, records, together):
     assert harness.deliver() == DISCARD
 
 
-def test_many_creates_of_a_chunk_are_taken_back_each_for_itself(harness, records):
+def test_many_creates_of_a_batch_are_taken_back_each_for_itself(harness, records):
     names = [f"T{number}" for number in range(5)]
     harness.publish(*(harness.event("ticket_create", name, **SLIP) for name in names))
     harness.release(*(claim for claim in harness.claim() if claim.ticket_id != "T3"))
@@ -75,7 +75,7 @@ def test_a_discard_waits_behind_the_create_in_flight(harness, records):
 
 @pytest.mark.parametrize("verdict", [Delivered(), Dead("402")], ids=repr)
 def test_a_known_answer_lets_the_discard_go_at_once(harness, records, discarded_in_flight, verdict):
-    """Protocol H26: a 200 does not open a ticket that was discarded meanwhile."""
+    """H26: a 200 does not open a ticket that was discarded meanwhile."""
     assert harness.record(discarded_in_flight, verdict).due
 
     assert records.standing() == "cancelled/pending"

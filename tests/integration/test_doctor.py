@@ -1,4 +1,4 @@
-"""`slipway doctor` names what is wrong with a set-up, and the mend. One broken set-up a test."""
+"""`slipway doctor` names what is wrong with a set-up, and the remedy. One broken set-up a test."""
 
 import socket
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def test_a_variable_that_is_missing_or_misspelt_is_named(slipway, monkeypatch):
     assert "? all the rest" in report.out
 
 
-def test_a_redis_that_is_away_leaves_the_rest_to_be_looked_at(slipway):
+def test_a_redis_that_is_unavailable_leaves_the_rest_to_be_looked_at(slipway):
     wrong = examined(slipway)
 
     assert set(wrong) == {"Redis"}
@@ -90,20 +90,20 @@ def test_a_wrong_password_of_redis_is_told_from_an_outage(slipway, servers):
 
 
 @pytest.mark.parametrize(
-    ("change", "mend"),
+    ("change", "remedy"),
     [
         ({"port": 1}, "start PostgreSQL, open the firewall for this machine"),
         ({"database": "nowhere"}, "CREATE DATABASE"),
         ({"password": "wrong-one"}, "put the right user and password into SLIPWAY_DATABASE_URL"),
     ],
 )
-def test_a_database_that_cannot_be_reached_is_told_why(slipway, database, change, mend):
+def test_a_database_that_cannot_be_reached_is_told_why(slipway, database, change, remedy):
     address = make_url(database).set(**change).render_as_string(hide_password=False)
     slipway.export(database_url=address)
 
     wrong = examined(slipway)
 
-    assert mend in wrong["PostgreSQL"]["remedy"]
+    assert remedy in wrong["PostgreSQL"]["remedy"]
     assert "wrong-one" not in str(wrong)
 
 

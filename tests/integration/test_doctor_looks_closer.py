@@ -32,7 +32,7 @@ REFUSING = text("""
 
 @pytest.fixture
 def slipway(monkeypatch, capsys, database) -> CommandLine:
-    """A set-up whose Redis is away: then nobody waits for workers to answer."""
+    """A set-up whose Redis is unavailable: then nobody waits for workers to answer."""
     line = CommandLine(monkeypatch, capsys)
     line.export(
         database_url=database,

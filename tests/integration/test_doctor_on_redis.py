@@ -1,4 +1,4 @@
-"""`slipway doctor` on a Redis that is not as it should be: it names what is wrong, and the mend."""
+"""`slipway doctor` on a Redis that is not as it should be: what is wrong, and the remedy."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The embedded launcher: real servers for anybody, and nothing left of them (design.md 5.8)."""
+"""The embedded launcher: real servers for every user, and nothing left of them."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The embedded launcher as root: its servers run as somebody unprivileged (design.md 5.8)."""
+"""The embedded launcher as root: its servers run as an unprivileged user."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A hint whose acknowledgement failed does not keep its worker from the next one."""
+"""A wakeup whose acknowledgement failed does not keep its worker from the next one."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from kombu.entity import Queue
 
 from worker.celery.transport import HardenedTransport
 
-HINT = {"task": "sweep", "id": "1"}
+WAKEUP = {"task": "sweep", "id": "1"}
 
 
 @pytest.fixture
@@ -20,13 +20,15 @@ def connection(redis_url: str) -> Iterator[Any]:
         yield made
 
 
-def test_after_an_acknowledgement_that_redis_did_not_take_the_next_hint_is_taken(connection, redis):
+def test_after_an_acknowledgement_that_redis_did_not_take_the_next_wakeup_is_taken(
+    connection, redis
+):
     queue = Queue("test-acks", routing_key="test-acks")  # type: ignore[no-untyped-call]  # kombu's
     taken = []
 
     def publish() -> None:
         connection.Producer().publish(
-            [[], {}, {}], headers=HINT, routing_key=queue.name, declare=[queue]
+            [[], {}, {}], headers=WAKEUP, routing_key=queue.name, declare=[queue]
         )
 
     channel = connection.channel()

@@ -66,7 +66,7 @@ def test_a_refused_transaction_ends_the_connection(redis, client):
     assert client.client_id() != former
 
 
-def test_the_door_ends_a_connection_through_which_nothing_can_be_moved(redis, client):
+def test_the_queue_drain_ends_a_connection_through_which_nothing_can_be_moved(redis, client):
     redis.lpush("tickets", task())
     queue, former = CeleryQueue(client), client.client_id()
 

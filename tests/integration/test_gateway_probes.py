@@ -54,7 +54,7 @@ def test_with_both_servers_and_the_schema_it_is_ready(gateway, database, redis_u
     assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
 
 
-def test_without_its_servers_it_is_alive_and_says_what_is_away(
+def test_without_its_servers_it_is_alive_and_says_what_is_unavailable(
     gateway, nobodys_database, nobodys_redis
 ):
     client = gateway(nobodys_database, nobodys_redis)

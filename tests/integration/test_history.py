@@ -137,7 +137,7 @@ def test_the_sentence_follows_the_ticket_through_its_life(life, clock):
     assert "1 parked event (ticket_win) waits for a rollback" in life.sentence()
 
 
-def test_what_a_person_did_and_what_was_refused_belong_to_the_story(life, engine):
+def test_what_a_person_did_and_what_was_refused_belong_to_the_history(life, engine):
     life.happen("ticket_open")
     life.publish('{"action":"ticket_lose","data":{"operator":"acme","ticket_id":"T-1"}}')
     with engine.begin() as connection:

@@ -329,7 +329,7 @@ def test_an_entry_that_came_after_the_due_time_holds_nothing_back(
     assert sweep.round().closed == 1
 
 
-def test_the_doctor_and_the_survey_tell_how_far_ahead_ids_are(redis, stream, future):
+def test_the_doctor_and_the_stats_tell_how_far_ahead_ids_are(redis, stream, future):
     stream.acknowledge([entry.id for entry in stream.read(count=10, block=BLOCK)])
 
     (finding,) = [finding for finding in check_stream(redis) if finding.state is not State.OK]
@@ -348,7 +348,7 @@ def test_ids_of_the_present_are_not_ahead(redis, stream):
 
 
 @pytest.mark.usefixtures("future")
-def test_the_survey_tells_how_old_such_an_entry_is(redis):
+def test_the_stats_tell_how_old_such_an_entry_is(redis):
     """Else nobody would be called while the intake stands still."""
     StreamWatermark(redis).watermark(present(redis))
     seen = present(redis)

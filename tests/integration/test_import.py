@@ -229,7 +229,7 @@ def test_an_open_and_a_reserved_ticket_live_on(harness, records):
     assert records.ticket("R").status == "open"
 
 
-def test_who_imported_it_and_why_belongs_to_the_ticket_s_story(harness):
+def test_who_imported_it_and_why_belongs_to_the_ticket_s_history(harness):
     imported(harness, resulted(harness))
 
     with harness.engine.begin() as connection:

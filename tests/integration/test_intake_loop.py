@@ -59,10 +59,10 @@ def test_a_batch_outlasts_an_outage_of_the_database_and_counts_as_no_delivery(
     redis, redis_url, engine, operator, caplog
 ):
     """Rule 21: the whole batch again. Rule H46 counts processes that died, not outages."""
-    away = open_engine(
+    unavailable = open_engine(
         f"postgresql://nobody@127.0.0.1:{closed_port()}/none", application_name="tests"
     )
-    appliers = [applying(away)]
+    appliers = [applying(unavailable)]
     failures = 0
 
     def apply(opened: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
@@ -79,22 +79,22 @@ def test_a_batch_outlasts_an_outage_of_the_database_and_counts_as_no_delivery(
         appliers[0] = applying(engine)
         eventually(lambda: calls.batches)
 
-    away.dispose()
+    unavailable.dispose()
     assert events(engine) == 2
     assert redis.xlen(STREAM) == 0
     assert set(caplog.messages) == {"database_unavailable"}
 
 
 def test_stopped_during_an_outage_it_releases_its_batch(redis, redis_url, operator, caplog):
-    away = open_engine(
+    unavailable = open_engine(
         f"postgresql://nobody@127.0.0.1:{closed_port()}/none", application_name="tests"
     )
     publish(redis, operator, "1")
 
-    with caplog.at_level(logging.WARNING), running(redis_url, applying(away)):
+    with caplog.at_level(logging.WARNING), running(redis_url, applying(unavailable)):
         eventually(lambda: caplog.messages)
 
-    away.dispose()
+    unavailable.dispose()
     (pending,) = redis.xpending_range(STREAM, GROUP, min="-", max="+", count=10)
     assert pending["times_delivered"] == 0
     assert pending["time_since_delivered"] > timedelta(hours=1) / timedelta(milliseconds=1)

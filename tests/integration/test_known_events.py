@@ -33,7 +33,7 @@ def test_the_same_event_again_is_a_duplicate_and_its_stored_outcome_stays(harnes
     assert len(records.notices()) == (1 if action == "ticket_win" else 0)
 
 
-def test_repeats_inside_one_chunk_are_counted(harness, records):
+def test_repeats_inside_one_batch_are_counted(harness, records):
     thrice = [harness.event("ticket_win", event_id="e") for _ in range(3)]
 
     applied = harness.publish(*thrice)
@@ -56,7 +56,7 @@ def test_an_entry_that_is_delivered_again_is_no_repeat(harness, records, event_i
     assert row.event_id == (event_id or f"stream:{entry.id}")
 
 
-def test_a_chunk_that_comes_again_with_company_applies_only_what_is_new(harness, records):
+def test_a_batch_that_comes_again_with_company_applies_only_what_is_new(harness, records):
     old = [harness.event("ticket_win", f"T{number}") for number in range(3)]
     harness.publish(*old)
 
@@ -130,7 +130,7 @@ def test_an_id_used_again_for_something_else_is_refused_and_kept_raw(
     assert records.standing("NEIGHBOUR") == "resulted/won"
 
 
-def test_a_reused_id_inside_one_chunk_is_refused(harness, records):
+def test_a_reused_id_inside_one_batch_is_refused(harness, records):
     harness.publish(
         harness.event("ticket_win", event_id="e"), harness.event("ticket_lost", event_id="e")
     )

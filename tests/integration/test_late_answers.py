@@ -43,7 +43,7 @@ def test_a_late_success_counts_and_its_follower_waits_for_the_other_lease(
 def test_what_the_other_one_records_after_a_late_success_changes_nothing(
     harness, records, lost_lease, verdict
 ):
-    """Protocol H33: its 409 must not kill what the partner has taken."""
+    """H33: its 409 must not kill what the partner has taken."""
     lost, owned = lost_lease
     harness.record(lost)
     before = records.ticket(), records.notices()
@@ -133,7 +133,7 @@ def test_a_late_success_does_not_shorten_the_grace_for_the_follower(harness, los
 
 
 def test_what_arrives_after_a_late_success_waits_for_the_other_lease_too(harness):
-    """Rules 14 and 15: nothing is sent on that ticket, nor what is owed only now."""
+    """Rules 14 and 15: nothing is sent on that ticket, nor what is due only now."""
     harness.say("ticket_win")
     lost = harness.claim_one()
     harness.wait(LEASE)

@@ -1,4 +1,4 @@
-"""The lottery feed in the database: one draw of a ticket is one life (protocol H4, H11)."""
+"""The lottery feed in the database: one draw of a ticket is one life (H4, H11)."""
 
 import json
 from collections.abc import Iterator
@@ -46,15 +46,15 @@ class Feed:
     """The vendor: each message is an entry of its own."""
 
     def __init__(self, harness: Harness) -> None:
-        self._desk = harness
+        self._harness = harness
         self._numbers: Iterator[int] = count(1)
 
     def entry(self, raw: bytes, *, operator: str = OPERATOR) -> Entry:
-        at = int(self._desk.now.timestamp() * 1000)
+        at = int(self._harness.now.timestamp() * 1000)
         return lottery_entry(raw, operator=operator, entry_id=f"{at}-{next(self._numbers)}")
 
     def send(self, *messages: bytes) -> dict[tuple[str, str], int]:
-        return dict(self._desk.publish(*(self.entry(raw) for raw in messages)).outcomes)
+        return dict(self._harness.publish(*(self.entry(raw) for raw in messages)).outcomes)
 
 
 @pytest.fixture
@@ -187,14 +187,14 @@ def test_a_settlement_that_an_older_release_applied_is_still_the_same_one(feed, 
     ]
 
 
-def test_a_settlement_that_contradicts_itself_is_doubtful_in_its_ticket_s_story(
+def test_a_settlement_that_contradicts_itself_is_doubtful_in_its_ticket_s_history(
     feed, records, engine
 ):
     feed.send(bet(), drawn(won=False, amount=99))
 
     with engine.begin() as connection:
-        (story,) = load_histories(connection, TICKET)
-    assert [event.message for event in story.events] == [
+        (history,) = load_histories(connection, TICKET)
+    assert [event.message for event in history.events] == [
         None,
         "doubtful: the amount is 99, but no line has won: nothing is paid",
     ]

@@ -1,4 +1,4 @@
-"""A malformed message in a queue of hints never stops the good one behind it."""
+"""A malformed message in a queue of wakeups never stops the good one behind it."""
 
 from collections.abc import Callable
 

@@ -32,7 +32,7 @@ def gate(engine):
 
 
 def test_new_tickets_named_in_opposite_orders_do_not_deadlock(harness, records, engine, gate):
-    """Protocol E5: missing tickets are made in the order of their keys, whoever names them how."""
+    """E5: missing tickets are made in the order of their keys, however the events name them."""
     gate.execute(MAKE_TICKET, {"ticket_id": "M"})
     upwards = partial(harness.publish, *(harness.event("ticket_win", name) for name in "AMZ"))
     downwards = partial(harness.publish, *(harness.event("ticket_win", name) for name in "ZMA"))
@@ -47,7 +47,7 @@ def test_new_tickets_named_in_opposite_orders_do_not_deadlock(harness, records, 
 
 @pytest.mark.parametrize("second", ["publishes", "records"])
 def test_known_tickets_named_in_opposite_orders_do_not_deadlock(harness, engine, gate, second):
-    """Protocol E4 and E5: everybody locks tickets first, and all of them in one order."""
+    """E4 and E5: everybody locks tickets first, and all of them in one order."""
     harness.publish(*(harness.event("ticket_win", name) for name in "AMZ"))
     claims = harness.claim()
     gate.execute(LOCK_TICKET, {"ticket_id": "M"})
@@ -65,8 +65,8 @@ def test_known_tickets_named_in_opposite_orders_do_not_deadlock(harness, engine,
         following.result()
 
 
-def test_chunks_with_crossing_tickets_and_crossing_ids_never_deadlock(harness, records):
-    """Protocol E5 and E7: new tickets and known ones, named in opposite orders."""
+def test_batches_with_crossing_tickets_and_crossing_ids_never_deadlock(harness, records):
+    """E5 and E7: new tickets and known ones, named in opposite orders."""
     for number in range(ROUNDS):
         names = [f"{number}-{letter}" for letter in "abcdef"]
         names += [f"{number - 1}-{letter}" for letter in "abcdef"]  # made by the round before
@@ -87,7 +87,7 @@ def test_chunks_with_crossing_tickets_and_crossing_ids_never_deadlock(harness, r
 
 
 def test_intake_and_deliverers_that_share_tickets_never_deadlock(harness, records):
-    """Protocol E4: both lock tickets first, in one order."""
+    """E4: both lock tickets first, in one order."""
     for number in range(ROUNDS):
         names = [f"{number}-{letter}" for letter in "abcdef"]
         harness.publish(*(harness.event("ticket_win", name) for name in names))
@@ -122,7 +122,7 @@ def test_of_a_rollback_and_a_close_at_the_same_moment_exactly_one_wins(harness, 
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_everybody_at_once_leaves_every_partner_with_a_legal_story(harness, records, seed):
+def test_everybody_at_once_leaves_every_partner_with_a_legal_sequence(harness, records, seed):
     """Two intakes, two deliverers that fail and lose leases, and two sweeps."""
     harness.add_operator("quick", close_delay=timedelta(0))
     at_once(

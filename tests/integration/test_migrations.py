@@ -27,7 +27,7 @@ from tests.support import databases
 from tests.support.catalog import MIGRATIONS_TABLE, catalog
 from tests.support.next_release import NEXT_REVISION, migrate_further
 
-OWED_BEFORE = text("""
+UNDELIVERED_BEFORE = text("""
     WITH partner AS (
         INSERT INTO operator (id, code, protocol, url, secret)
         VALUES (1, 'a/b', 'pam', 'http://partner', 'sealed') RETURNING id),
@@ -145,13 +145,13 @@ def test_each_revision_is_told_of(empty_database):
     assert lines[-1] == f"{expected_revision()} done"
 
 
-def test_what_was_owed_before_the_upgrade_keeps_its_key(empty, empty_database, tmp_path):
+def test_what_was_undelivered_before_the_upgrade_keeps_its_key(empty, empty_database, tmp_path):
     """Its partner may have it under that key, which held no more than the ids and slashes."""
     first = next(VERSIONS.glob("0001_*.py"))
     shutil.copy(first, tmp_path)
     upgrade(empty_database, versions=(tmp_path,))
     with empty.begin() as connection:
-        connection.execute(OWED_BEFORE)
+        connection.execute(UNDELIVERED_BEFORE)
 
     upgrade(empty_database)
 

@@ -73,7 +73,7 @@ def test_what_is_so_already_is_no_change(engine, acme):
 
 
 @pytest.mark.parametrize(
-    ("wishes", "message"),
+    ("patch", "message"),
     [
         ({"url": "ftp://acme.example"}, "must be http:// or https://"),
         ({"in_flight": 0}, "from 1 to 10,000"),
@@ -85,13 +85,13 @@ def test_what_is_so_already_is_no_change(engine, acme):
         ({"announces_tickets": False}, "always announces its tickets"),
     ],
 )
-def test_a_change_is_checked_as_a_new_operator_is(engine, vault, wishes, message):
+def test_a_change_is_checked_as_a_new_operator_is(engine, vault, patch, message):
     wallet = replace(ACME, protocol="seamless", agent="slipway")
     with engine.begin() as connection:
         add_operator(connection, wallet, vault=vault, person=ANNA)
 
     with pytest.raises(OperatorInvalid, match=message), engine.begin() as connection:
-        change_operator(connection, "acme", wishes, person=ANNA)
+        change_operator(connection, "acme", patch, person=ANNA)
 
 
 def test_an_unknown_operator_is_named_with_the_nearest_one(engine, acme):

@@ -1,4 +1,4 @@
-"""Exchanging an operator's secret, and the key that seals it."""
+"""Exchanging an operator's secret, and the key that encrypts it."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -144,7 +144,7 @@ def test_what_is_forgotten_is_deleted(exchange, engine, clock):
     assert (exchange.signs, exchange.verify) == (NEW, (NEW,))
 
 
-def test_the_sweep_deletes_it_also_while_redis_is_away(exchange, engine, clock):
+def test_the_sweep_deletes_it_also_while_redis_is_unavailable(exchange, engine, clock):
     exchange(NEW)
     clock.advance(2 * HOUR)
     sweep = Sweep(

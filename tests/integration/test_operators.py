@@ -37,11 +37,11 @@ def vault() -> Vault:
     return Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
 
 
-def test_a_secret_is_kept_sealed_and_an_api_key_as_its_hash(engine, vault):
+def test_a_secret_is_stored_encrypted_and_an_api_key_as_its_hash(engine, vault):
     with engine.begin() as connection:
         added = add_operator(connection, ACME, vault=vault, person=ANNA)
     with engine.begin() as connection:
-        sealed = connection.execute(text("SELECT secret FROM operator")).scalar_one()
+        encrypted = connection.execute(text("SELECT secret FROM operator")).scalar_one()
         key = connection.execute(
             text("""
                 SELECT p.name, p.key_hash, po.operator FROM publisher p
@@ -50,7 +50,7 @@ def test_a_secret_is_kept_sealed_and_an_api_key_as_its_hash(engine, vault):
         ).one()
         everything = connection.execute(text("SELECT facts::text FROM intervention")).scalar_one()
 
-    assert vault.decrypt(sealed) == SECRET
+    assert vault.decrypt(encrypted) == SECRET
     assert tuple(key) == ("operator/acme", hash_key(API_KEY), added.id)
     assert SECRET not in everything
     assert API_KEY not in everything

@@ -1,4 +1,4 @@
-"""Claiming what partners are owed: heads only, under a lease, each operator for itself."""
+"""Claiming undelivered notices: heads only, under a lease, each operator for itself."""
 
 import json
 from datetime import timedelta
@@ -23,12 +23,12 @@ COPY_NOTICE = text("""
 
 
 @pytest.fixture
-def story(harness):
-    """A ticket that owes its partner three notices."""
+def three_notices(harness):
+    """A ticket with three undelivered notices."""
     harness.publish(*(harness.event(f"ticket_{word}") for word in ("win", "rollback", "lost")))
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("three_notices")
 def test_a_ticket_s_notices_go_out_one_after_the_other(harness):
     """Rule 12: only the oldest unfinished one can be claimed."""
     batches = [harness.deliver() for _ in range(4)]
@@ -41,7 +41,7 @@ def test_a_ticket_s_notices_go_out_one_after_the_other(harness):
     ]
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("three_notices")
 def test_a_follower_waits_while_its_head_is_being_sent_or_tried_again(harness):
     head = harness.claim_one()
     while_sending = harness.claim()
@@ -81,7 +81,7 @@ def test_the_database_refuses_a_second_notice_of_the_same_name(harness, records,
 
 
 def test_a_second_win_has_the_bytes_of_the_first_and_a_key_of_its_own(harness):
-    """Protocol H42: the wire has no generation, the idempotency key has."""
+    """H42: the request has no generation, the idempotency key has."""
     harness.publish(*(harness.event(f"ticket_{word}") for word in ("win", "rollback", "win")))
     first, back, second = (_claim_and_deliver(harness) for _ in range(3))
 
@@ -195,9 +195,9 @@ def test_a_disabled_operator_s_notices_are_held_and_go_out_later(harness, record
     assert records.standing() == "resulted/won"
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("three_notices")
 def test_a_dead_notice_blocks_its_ticket_and_no_other(harness, records):
-    """Protocol H38: only a person moves it."""
+    """H38: only a person moves it."""
     harness.deliver(Dead("400 Bad Request"))
     harness.say("ticket_win", "OTHER")
     harness.wait(timedelta(days=3))
@@ -210,7 +210,7 @@ def test_a_dead_notice_blocks_its_ticket_and_no_other(harness, records):
 
 
 def test_what_a_protocol_has_no_call_for_is_dead_from_the_start_and_blocks(harness, records):
-    """Contracts: AMBSlot takes no settlement back, so a person has to settle it."""
+    """AMBSlot takes no settlement back (contracts 2.5), so a person has to settle it."""
     harness.add_operator("wallet", protocol="seamless")
     game = {"player_id": "p", "price": 500, "currency": "EUR", "game": "g", "game_id": "1"}
     harness.say("ticket_open", operator="wallet", **game)

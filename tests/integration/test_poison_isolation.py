@@ -116,7 +116,7 @@ def test_finding_poison_takes_few_transactions(harness, engine):
     assert tries["begun"] <= 2 * 9 + 2
 
 
-def test_every_poison_of_a_chunk_is_found(harness, records, engine):
+def test_every_poison_of_a_batch_is_found(harness, records, engine):
     refuse_events(engine)
     batch = [
         harness.event("ticket_win", f"T{n}", event_id=f"{'poison' if n % 3 else 'good'}-{n}")
@@ -173,7 +173,7 @@ def test_a_split_keeps_the_events_of_a_neighbour_s_ticket_together(harness, reco
     assert records.notice_actions("T7") == ["ticket_win", "ticket_rollback"]
 
 
-def test_what_was_handed_out_six_times_is_kept_raw_unread(harness, records):
+def test_what_was_delivered_six_times_is_stored_as_rejected_input_unread(harness, records):
     """H46: it kills its reader."""
     deadly = harness.event("ticket_win", "DEADLY", deliveries=6)
 

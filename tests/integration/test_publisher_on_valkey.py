@@ -1,4 +1,4 @@
-"""The publisher against a server that is full, read-only, away or short of disk."""
+"""The publisher against a server that is full, read-only, unavailable or short of disk."""
 
 import json
 import logging
@@ -146,17 +146,17 @@ def silent_port() -> Iterator[int]:
         yield bound.getsockname()[1]
 
 
-def test_a_redis_that_is_away_is_named_with_all_events_kept(silent_port):
+def test_a_redis_that_is_unavailable_is_named_with_all_events_kept(silent_port):
     publisher = Publisher.at(f"redis://:very-secret@127.0.0.1:{silent_port}/0")
     events = wins(2)
 
-    with pytest.raises(RedisUnavailable, match="once it does") as away:
+    with pytest.raises(RedisUnavailable, match="once it does") as unavailable:
         publisher.publish_many(events)
 
     publisher.close()
-    assert away.value.entry_ids == ()
-    assert ids(away.value.unpublished) == ids(events)
-    assert "very-secret" not in str(away.value)
+    assert unavailable.value.entry_ids == ()
+    assert ids(unavailable.value.unpublished) == ids(events)
+    assert "very-secret" not in str(unavailable.value)
 
 
 def test_confirmed_on_disk_or_told_that_it_is_not(redis):

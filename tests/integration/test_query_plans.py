@@ -1,6 +1,6 @@
 """Every statement of the hot path costs what its batch costs, however much else there is.
 
-design.md 5.3: finding what is due must cost O(batch), even when a partner that is down holds back
+Finding what is due must cost O(batch), even when a partner that is down holds back
 all its followers. The planner must find that out for a table that was analysed, for one that never
 was, and in a session whose statements were prepared when the tables were still small.
 """
@@ -91,7 +91,7 @@ def a_quiet_day(harness: Harness, ticket: str) -> None:
     harness.deliver()
 
 
-def chunk(harness: Harness) -> list[Entry]:
+def batch(harness: Harness) -> list[Entry]:
     """Fifty events the log knows, fifty new ones, a hundred on tickets nobody knows."""
     known = [f"T{SICK_TICKETS + number}" for number in range(1, 101)]
     return [
@@ -102,7 +102,7 @@ def chunk(harness: Harness) -> list[Entry]:
 
 
 def apply(harness: Harness, connection: Connection) -> None:
-    harness.apply_within(connection, *chunk(harness))
+    harness.apply_within(connection, *batch(harness))
 
 
 def claim(harness: Harness, connection: Connection) -> list[Claim]:
@@ -188,7 +188,7 @@ def test_the_plan_of_a_step_takes_the_indexes_made_for_it(harness, connection, s
         assert plans.rows.get(name, 0) <= BATCH * allowed.get(name, 0), plans.rows
 
 
-def test_a_chunk_costs_the_same_while_its_tables_grow(engine, clock):
+def test_a_batch_costs_the_same_while_its_tables_grow(engine, clock):
     """From the very first one: nothing is known of an empty table, and plans are kept."""
     harness = Harness(engine, clock)
     harness.add_operator()
@@ -199,4 +199,4 @@ def test_a_chunk_costs_the_same_while_its_tables_grow(engine, clock):
 
         for name in BIG:
             read = touched.by_index[name] + touched.one_by_one[name]
-            assert read <= BATCH * 5, f"{name}, chunk {number}"
+            assert read <= BATCH * 5, f"{name}, batch {number}"

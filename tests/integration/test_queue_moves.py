@@ -125,9 +125,9 @@ def test_the_drain_outlasts_a_full_redis_and_logs_it_once(redis, caplog):
 
 def test_the_drain_outlasts_an_outage(caplog):
     with (
-        Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away,
+        Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as unavailable,
         caplog.at_level(logging.WARNING),
-        kept(away),
+        kept(unavailable),
     ):
         eventually(lambda: caplog.messages)
 

@@ -61,14 +61,14 @@ def test_two_workers_make_the_same_ticket_once(harness, records, engine, first_o
     assert records.notice_actions() == ["ticket_win"]
 
 
-def test_a_chunk_that_loses_the_race_for_a_new_ticket_is_decided_again_within_its_transaction(
+def test_a_batch_that_loses_the_race_for_a_new_ticket_is_decided_again_within_its_transaction(
     harness, records, engine
 ):
-    """E1: losing the race is no error, so the chunk is not split for it."""
+    """E1: losing the race is no error, so the batch is not split for it."""
     with engine.connect() as first, engine.connect() as second:
         harness.apply_within(first, harness.event("ticket_open", event_id="open"))
-        chunk = harness.event("ticket_win", "U"), harness.event("ticket_win", event_id="win")
-        with beside(lambda: harness.apply_within(second, *chunk)) as applied:
+        batch = harness.event("ticket_win", "U"), harness.event("ticket_win", event_id="win")
+        with beside(lambda: harness.apply_within(second, *batch)) as applied:
             waiting_sessions(engine)
             first.commit()
             applied.result()
@@ -79,16 +79,16 @@ def test_a_chunk_that_loses_the_race_for_a_new_ticket_is_decided_again_within_it
 
 
 def test_tickets_are_locked_in_the_order_of_their_ids(harness, records, engine):
-    """Rule 19: whoever waits for a ticket holds none that comes after it."""
+    """Rule 19: a transaction that waits for a ticket holds none that comes after it."""
     for ticket_id in ("B", "A"):  # the keys' order is the other one
         harness.say("ticket_open", ticket_id)
     harness.publish(*(harness.event("ticket_open", f"T{number}") for number in range(300)))
     with engine.begin() as connection:  # as a table is that has grown: it is looked into by key
         connection.execute(text("ANALYZE ticket"))
-    chunk = harness.event("ticket_win", "A"), harness.event("ticket_win", "B")
+    batch = harness.event("ticket_win", "A"), harness.event("ticket_win", "B")
     with engine.connect() as first:
         first.execute(LOCK_AT_ONCE, {"id": records.ticket("B").id})
-        with beside(lambda: harness.publish(*chunk)) as second:
+        with beside(lambda: harness.publish(*batch)) as second:
             waiting_sessions(engine)
             with engine.begin() as third:
                 later = {"id": records.ticket("A").id}

@@ -108,7 +108,7 @@ def test_each_attempt_is_kept_with_what_the_partner_said(harness, records):
 
 
 def test_recording_the_same_twice_changes_nothing(harness, records):
-    """Protocol H43: a recording whose COMMIT was not heard is tried again."""
+    """H43: a recording whose COMMIT was not heard is tried again."""
     harness.publish(harness.event("ticket_win", "A"), harness.event("ticket_win", "B"))
     first, second = harness.claim()
     attempts = Attempt(first, Delivered(), TOOK), Attempt(second, RetryLater(PAUSE), TOOK)

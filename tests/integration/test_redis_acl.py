@@ -161,7 +161,7 @@ def test_who_sends_to_the_queue_may_do_nothing_else(guarded, admin):
 
 @pytest.mark.slow
 def test_the_workers_can_do_all_they_need(guarded, admin, tmp_path, database, engine: Engine):
-    """Intake with both doors, deliveries, sweeps and beat, in one process for once."""
+    """Intake from stream and Celery queue, deliveries, sweeps and beat, in one process for once."""
     harness = Harness(engine, ManualClock())
     harness.add_operator()
     harness.disable()  # nobody is there to be told

@@ -37,13 +37,13 @@ from worker.celery.wakeup import is_waiting
 from worker.local.servers.ports import free_port
 from worker.process.redis_client import open_redis
 
-USER, PASSWORD = "slipway-worker", "not-for-strangers"
+USER, PASSWORD = "slipway-worker", "kept-secret"
 EVENT = {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": "t-1"}}
 EXAMPLE = ROOT / "producers" / "examples" / "publish_raw.py"
 PROCESSES = ("intake", "deliver", "sweep", "beat", "flower")
 CONNECTIONS = 10  # by which each of them has tried at least once
 TRUSTED = "?ssl_ca_certs={folder}/partner.pem"
-STRANGERS = {  # what the certificate is made out for, and what the URL trusts
+CERTIFICATES = {  # what the certificate is made out for, and what the URL trusts
     "signed by nobody we trust": (None, ""),
     "of a trusted authority, for another host": ("redis.example.com", TRUSTED),
 }
@@ -61,7 +61,7 @@ class Stranger:
     received: list[bytes] = field(default_factory=list)
 
 
-@pytest.fixture(params=[*STRANGERS.values()], ids=[*STRANGERS])
+@pytest.fixture(params=[*CERTIFICATES.values()], ids=[*CERTIFICATES])
 def stranger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stranger]:
     host, options = request.param
     with listening(tmp_path, host=host, options=options) as listener:

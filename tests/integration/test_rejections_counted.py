@@ -14,7 +14,7 @@ def through(channel: bytes, harness: Harness) -> Entry:
     return Entry(harness.raw(b"").id, {b"type": channel, b"event": b"no json"})
 
 
-def test_each_rejection_is_counted_once_by_reason_and_door(harness: Harness):
+def test_each_rejection_is_counted_once_by_reason_and_channel(harness: Harness):
     applied = harness.publish(
         harness.raw(b"no json"),
         harness.event("ticket_win", "stranger", operator="nobody"),
@@ -47,7 +47,7 @@ def test_what_its_ticket_does_not_take_is_counted_with_the_tickets_reason(harnes
     assert applied.outcomes["ticket_rollback", "rejected"] == 1
 
 
-def test_what_had_been_parked_has_no_door_any_more(harness: Harness):
+def test_what_had_been_parked_has_no_channel_any_more(harness: Harness):
     harness.say("ticket_open", "T", sequence=1, **SLIP)
     harness.say("ticket_rollback", "T", sequence=3)
     harness.wait(PARKING_WINDOW / 2)

@@ -1,4 +1,4 @@
-"""Rule 17 with two doors: a rollback counts from the moment it was published, wherever it waits.
+"""Rule 17 with two channels: a rollback counts from the moment it was published, wherever it waits.
 
 The ticket's clock is the test's, Redis' is the real one: results are taken so that the delay ends
 a moment ahead of Redis' present.

@@ -132,9 +132,9 @@ def test_a_body_that_is_no_action_is_answered_400(partner, line):
 def test_what_is_no_plain_request_is_refused_and_the_connection_closed(
     partner, request_head, status
 ):
-    with socket.create_connection(("127.0.0.1", partner.port), timeout=5) as wire:
-        wire.sendall(request_head)
-        answer, closed = read_until_silence(wire)
+    with socket.create_connection(("127.0.0.1", partner.port), timeout=5) as connection:
+        connection.sendall(request_head)
+        answer, closed = read_until_silence(connection)
 
     assert answer.startswith(b"HTTP/1.1 " + status)
     assert closed
@@ -172,13 +172,13 @@ def test_a_taken_port_is_an_error_where_the_partner_is_started(partner):
 def test_a_partner_stops_at_once_whatever_it_is_doing():
     with SimulatedPartner(secret=SECRET) as partner:
         partner.behave(Rule(Hang()))
-        with raw_exchange(partner, notice()) as wire:
+        with raw_exchange(partner, notice()) as connection:
             partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
             partner.stop()
-            assert wire.recv(1) == b""
+            assert connection.recv(1) == b""
 
 
-def test_a_partner_that_was_away_comes_back_on_its_port_with_its_ledger(partner, line):
+def test_a_partner_that_was_unavailable_comes_back_on_its_port_with_its_ledger(partner, line):
     send(line, notice(ticket="1"))
     partner.stop()
     line.close()

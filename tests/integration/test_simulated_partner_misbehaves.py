@@ -88,10 +88,10 @@ def test_a_rule_can_be_bound_to_a_time(line, partner):
 
 def test_a_delayed_answer_comes_late_and_the_notice_is_kept_at_once(partner):
     partner.behave(Rule(Respond(seconds=0.3)))
-    with raw_exchange(partner, notice()) as wire:
+    with raw_exchange(partner, notice()) as connection:
         [entry] = partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
         assert entry.status is None
-        assert wire.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
 
     [entry] = partner.ledger.entries()
     assert entry.answered_at is not None
@@ -101,16 +101,16 @@ def test_a_delayed_answer_comes_late_and_the_notice_is_kept_at_once(partner):
 @pytest.mark.parametrize("behaviour", [Hang(), HangAfterAccept()])
 def test_hanging_answers_nothing_and_keeps_the_connection(partner, behaviour):
     partner.behave(Rule(behaviour))
-    with raw_exchange(partner, notice()) as wire:
-        assert read_until_silence(wire) == (b"", False)
+    with raw_exchange(partner, notice()) as connection:
+        assert read_until_silence(connection) == (b"", False)
 
     assert not any(entry.taken for entry in partner.ledger.entries())
 
 
 def test_hanging_in_the_body_sends_half_of_it(partner):
     partner.behave(Rule(HangMidBody(length=100)))
-    with raw_exchange(partner, notice()) as wire:
-        answer, closed = read_until_silence(wire)
+    with raw_exchange(partner, notice()) as connection:
+        answer, closed = read_until_silence(connection)
 
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert answer.endswith(b"\r\n\r\n" + b" " * 50)
@@ -121,8 +121,8 @@ def test_hanging_in_the_body_sends_half_of_it(partner):
 @pytest.mark.parametrize("taken", [False, True])
 def test_closing_without_an_answer_hangs_up_whether_the_notice_was_taken_or_not(partner, taken):
     partner.behave(Rule(CloseWithoutAnswer(taken=taken)))
-    with raw_exchange(partner, notice()) as wire:
-        assert read_until_silence(wire) == (b"", True)
+    with raw_exchange(partner, notice()) as connection:
+        assert read_until_silence(connection) == (b"", True)
 
     [entry] = partner.ledger.entries()
     assert (entry.taken, entry.status) == (taken, None)
@@ -130,8 +130,8 @@ def test_closing_without_an_answer_hangs_up_whether_the_notice_was_taken_or_not(
 
 def test_answering_and_closing_does_not_announce_the_close(partner):
     partner.behave(Rule(Respond(then_close=True)))
-    with raw_exchange(partner, notice()) as wire:
-        answer, closed = read_until_silence(wire)
+    with raw_exchange(partner, notice()) as connection:
+        answer, closed = read_until_silence(connection)
 
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"close" not in answer.lower()
@@ -141,18 +141,18 @@ def test_answering_and_closing_does_not_announce_the_close(partner):
 def test_a_huge_body_goes_on_for_as_long_as_the_client_reads(partner):
     partner.behave(Rule(HugeBody()))
     received = 0
-    with raw_exchange(partner, notice()) as wire:
-        head = wire.recv(65536)
+    with raw_exchange(partner, notice()) as connection:
+        head = connection.recv(65536)
         while received < 8 * 1024 * 1024:
-            received += len(wire.recv(65536))
+            received += len(connection.recv(65536))
 
     assert b"Content-Length: 10737418240\r\n" in head
 
 
 def test_a_dripping_body_comes_byte_by_byte(partner):
     partner.behave(Rule(Drip(length=3, seconds=0.01)))
-    with raw_exchange(partner, notice()) as wire:
+    with raw_exchange(partner, notice()) as connection:
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += wire.recv(1)
-        assert [wire.recv(1000) for _ in range(3)] == [b" ", b" ", b" "]
+            head += connection.recv(1)
+        assert [connection.recv(1000) for _ in range(3)] == [b" ", b" ", b" "]

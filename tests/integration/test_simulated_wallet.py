@@ -210,7 +210,7 @@ def test_what_is_lost_on_the_way_back_was_credited(partner, wallet, line):
     assert wallet.balances == {"member001": Decimal("10012.34")}
 
 
-def test_a_platform_has_no_codes_and_a_wallet_no_story():
+def test_a_platform_has_no_codes_and_a_wallet_no_verdict():
     with SimulatedPartner(secret=SECRET) as platform, line_to(platform) as line:
         with pytest.raises(ValueError, match="a PAM partner"):
             platform.behave(Rule(RespondAsWallet(999)))

@@ -7,7 +7,7 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from models.events.stream_contract import STREAM
-from models.monitoring import stats as surveying
+from models.monitoring import stats
 from models.monitoring.stats import Stats, collect_stats
 from models.outbox.values import Dead, Delivered
 from models.sweeps.heartbeat import Round, last_round, store_round
@@ -42,7 +42,7 @@ def looked_at(harness: Harness) -> Stats:
         return collect_stats(connection, now=harness.now)
 
 
-def test_a_survey_tells_how_everything_stands(harness):
+def test_stats_tell_how_everything_stands(harness):
     harness.add_operator("held")
     harness.say("ticket_win", "closing")
     harness.deliver()
@@ -95,9 +95,11 @@ def test_a_resolved_dead_letter_is_no_longer_counted(harness):
 
 
 @pytest.mark.parametrize("analysed", [False, True])
-def test_a_survey_reads_no_more_than_its_limits_whatever_there_is(harness, monkeypatch, analysed):
-    monkeypatch.setattr(surveying, "COUNT_MAX", COUNTED)
-    monkeypatch.setattr(surveying, "PAGES_COUNTED_MAX", 0)
+def test_collecting_stats_reads_no_more_than_its_limits_whatever_there_is(
+    harness, monkeypatch, analysed
+):
+    monkeypatch.setattr(stats, "COUNT_MAX", COUNTED)
+    monkeypatch.setattr(stats, "PAGES_COUNTED_MAX", 0)
     with harness.engine.begin() as connection:
         for statement in (TICKETS, NOTICES, EVENTS):
             connection.execute(statement, {"now": harness.now, "crowd": CROWD})
@@ -116,7 +118,7 @@ def test_a_survey_reads_no_more_than_its_limits_whatever_there_is(harness, monke
 
 
 def test_operators_beyond_the_limit_are_counted(harness, monkeypatch):
-    monkeypatch.setattr(surveying, "OPERATORS_MAX", 1)
+    monkeypatch.setattr(stats, "OPERATORS_MAX", 1)
     assert looked_at(harness).operators_beyond == 0
     harness.add_operator("bravo")
     harness.add_operator("charlie")
@@ -130,9 +132,9 @@ def test_operators_beyond_the_limit_are_counted(harness, monkeypatch):
 
 
 def test_many_operators_share_the_rows_that_are_looked_at():
-    assert surveying._limit(1) == 10_000  # noqa: SLF001 - a decision worth a test of its own
-    assert surveying._limit(100) == 500  # noqa: SLF001 - as above
-    assert surveying._limit(1000) == 50  # noqa: SLF001 - as above
+    assert stats._limit(1) == 10_000  # noqa: SLF001 - a decision worth a test of its own
+    assert stats._limit(100) == 500  # noqa: SLF001 - as above
+    assert stats._limit(1000) == 50  # noqa: SLF001 - as above
 
 
 def test_the_last_round_is_the_latest_in_whichever_order_they_are_stored(engine: Engine):

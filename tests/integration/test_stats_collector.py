@@ -1,4 +1,4 @@
-"""The survey goes on whatever becomes of a server, and scrapes never wait for one."""
+"""Collecting stats goes on whatever becomes of a server, and scrapes never wait for one."""
 
 import re
 import threading
@@ -65,8 +65,8 @@ def watch(harness, redis) -> Watch:
 
 
 def test_an_unavailable_server_is_shown_as_down_and_the_other_as_up(watch, caplog):
-    away = f"redis://127.0.0.1:{closed_port()}/0"
-    watch.redis = Redis.from_url(away, retry=Retry(NoBackoff(), 0))
+    unreachable = f"redis://127.0.0.1:{closed_port()}/0"
+    watch.redis = Redis.from_url(unreachable, retry=Retry(NoBackoff(), 0))
 
     watch.collector().collect()
 
@@ -188,9 +188,9 @@ def test_a_task_without_a_queue_is_counted_on_both_servers_if_the_broker_is_sepa
 
 def test_an_unavailable_stream_does_not_make_the_broker_unavailable(watch, redis_url):
     watch.settings |= {"broker_url": "redis://elsewhere:6379/0"}
-    away = f"redis://127.0.0.1:{closed_port()}/0"
+    unreachable = f"redis://127.0.0.1:{closed_port()}/0"
     with Redis.from_url(redis_url) as watch.broker:
-        watch.redis = Redis.from_url(away, retry=Retry(NoBackoff(), 0))
+        watch.redis = Redis.from_url(unreachable, retry=Retry(NoBackoff(), 0))
         watch.collector().collect()
 
     assert 'slipway_server_up{server="broker"} 1.0' in watch.shown()

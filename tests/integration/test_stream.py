@@ -45,7 +45,7 @@ def read(stream: Stream, count: int = 100) -> list[Entry]:
     return stream.read(count=count, block=BLOCK)
 
 
-def take_over(stream: Stream, idle: timedelta = AT_ONCE) -> list[Entry]:
+def reclaim(stream: Stream, idle: timedelta = AT_ONCE) -> list[Entry]:
     return stream.reclaim(min_idle=idle, count=100)
 
 
@@ -117,10 +117,10 @@ def test_reclaimed_entries_are_bounded_by_size_as_well(redis, consumer):
     redis.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=100)
     stream = consumer("a")
 
-    portions = [take_over(stream)]
+    portions = [reclaim(stream)]
     while portions[-1]:
         stream.acknowledge(ids(portions[-1]))
-        portions.append(take_over(stream))
+        portions.append(reclaim(stream))
 
     assert ids([entry for part in portions for entry in part]) == published
     assert max(map(len, portions)) <= PORTION
@@ -145,7 +145,7 @@ def test_a_portion_that_fails_after_another_is_read_again(redis, consumer, monke
     finally:
         redis.config_set("maxclients", 10_000)
 
-    assert ids(take_over(stream, timedelta(hours=1))) == published[:PORTION]
+    assert ids(reclaim(stream, timedelta(hours=1))) == published[:PORTION]
     assert ids(read(stream)) == published[PORTION:]
 
 
@@ -168,7 +168,7 @@ def test_entries_of_a_dead_consumer_are_reclaimed_and_counted(redis, consumer):
     published = add(redis, "one", "two")
     read(consumer("dead"))
 
-    entries = take_over(consumer("b"))
+    entries = reclaim(consumer("b"))
 
     assert ids(entries) == published
     assert [entry.deliveries for entry in entries] == [2, 2]
@@ -178,16 +178,16 @@ def test_a_running_consumer_keeps_its_pending_entries(redis, consumer):
     add(redis, "one")
     read(consumer("a"))
 
-    assert take_over(consumer("b"), timedelta(minutes=1)) == []
+    assert reclaim(consumer("b"), timedelta(minutes=1)) == []
 
 
 def test_the_third_delivery_comes_alone_and_its_neighbours_are_not_counted_with_it(redis, consumer):
     """Rule H46: an entry that kills its reader must not drag its neighbours along."""
     published = add(redis, "killer", "fine")
     read(consumer("first"))
-    take_over(consumer("second"))
+    reclaim(consumer("second"))
 
-    alone = take_over(consumer("third"))
+    alone = reclaim(consumer("third"))
 
     assert ids(alone) == published[:1]
     assert alone[0].deliveries == 3
@@ -202,7 +202,7 @@ def test_released_entries_are_free_at_once_and_were_not_delivered(redis, consume
     first.release(read(first))
 
     for _ in range(5):
-        entries = take_over(second, timedelta(hours=1))
+        entries = reclaim(second, timedelta(hours=1))
         assert ids(entries) == published
         assert [entry.deliveries for entry in entries] == [1, 1]
         second.release(entries)
@@ -213,7 +213,7 @@ def test_an_entry_deleted_by_another_client_does_not_stay_pending(redis, consume
     read(consumer("a"))
     redis.xdel(STREAM, published)
 
-    assert take_over(consumer("b")) == []
+    assert reclaim(consumer("b")) == []
     assert left(redis) == (0, 0)
 
 
@@ -228,7 +228,7 @@ def test_entries_in_a_reply_that_never_arrived_are_read_again(redis, consumer):
     finally:
         redis.config_set("maxclients", 10_000)
 
-    assert ids(take_over(stream, timedelta(hours=1))) == published
+    assert ids(reclaim(stream, timedelta(hours=1))) == published
 
 
 @pytest.mark.parametrize("lose", ["flushall", "delete", "destroy"])
@@ -242,7 +242,7 @@ def test_the_group_is_created_again_when_it_vanishes_while_running(redis, consum
     }[lose]()
     published = add(redis, "one")
 
-    assert take_over(stream) == []
+    assert reclaim(stream) == []
     assert ids(read(stream)) == published
     stream.remove_idle_consumers(idle=AT_ONCE)
     stream.remove_consumer()
@@ -319,7 +319,7 @@ def test_no_field_of_an_entry_hides_another(redis, redis_url, fields, protocol):
 
     with client:
         (first,) = read(Stream(client, consumer="a"))
-        (again,) = take_over(Stream(client, consumer="b"))
+        (again,) = reclaim(Stream(client, consumer="b"))
 
     for entry in (first, again):
         kept = read_entry(entry)
@@ -338,6 +338,6 @@ def test_an_entry_is_read_as_it_was_added(redis, redis_url, protocol):
 
     with client:
         (first,) = read(Stream(client, consumer="a"))
-        (again,) = take_over(Stream(client, consumer="b"))
+        (again,) = reclaim(Stream(client, consumer="b"))
 
     assert first.fields == again.fields == {b"event": WIN.encode(), b"type": b"CELERY"}

@@ -97,11 +97,11 @@ def test_an_entry_from_after_the_due_time_holds_nothing_back(sweep, redis):
 
 @pytest.mark.usefixtures("due_tickets")
 def test_while_redis_is_unavailable_nothing_closes(engine, clock, settings, records):
-    with Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as away:
+    with Redis(port=closed_port(), retry=Retry(NoBackoff(), 0)) as unavailable:
         sweep = Sweep(
             transaction=engine.begin,
             clock=clock,
-            watermark_source=StreamWatermark(away),
+            watermark_source=StreamWatermark(unavailable),
             settings=settings,
         )
 

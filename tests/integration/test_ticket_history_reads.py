@@ -120,7 +120,7 @@ def entry_id(harness: Harness, records: Records, triage: TriageActions) -> str:
     return str(records.rejected()[0].entry_id)
 
 
-def test_the_story_is_told_in_order_with_causes_people_and_times(slipway, harness, entry_id):
+def test_the_history_is_told_in_order_with_causes_people_and_times(slipway, harness, entry_id):
     output = slipway("ticket", "T")
     read = re.sub(f"{harness.now:%F}T([0-9:]*)Z", r"\1", output.out).replace(entry_id, "ENTRY")
 
@@ -129,7 +129,7 @@ def test_the_story_is_told_in_order_with_causes_people_and_times(slipway, harnes
 
 
 @pytest.mark.usefixtures("entry_id")
-def test_programs_read_the_same_story(slipway):
+def test_programs_read_the_same_history(slipway):
     (history,) = slipway("ticket", "T", "--json").document()
     events = {event["event_id"]: event for event in history["events"]}
     back = events["three"]

@@ -77,7 +77,7 @@ def test_a_connection_cut_in_the_middle_leaves_nothing_half_done(harness, record
     assert_applied_once(records)
 
 
-def test_a_deadlock_with_strangers_leaves_nothing_half_done(
+def test_a_deadlock_with_foreign_sessions_leaves_nothing_half_done(
     harness, records, engine, batch, database
 ):
     """SQLSTATE 40P01: another session locks tickets in another order, by hand."""

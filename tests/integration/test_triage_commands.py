@@ -21,7 +21,7 @@ GROUPS = ("events parked", "events rejected", "events superseded", "notices dead
 
 
 @pytest.fixture
-def at_desk(engine: Engine) -> Harness:
+def past_harness(engine: Engine) -> Harness:
     """A harness whose time is an hour before the database's, which commands go by."""
     with engine.connect() as connection:
         now = DatabaseClock().now(connection)
@@ -39,18 +39,18 @@ def slipway(monkeypatch, capsys, database) -> CommandLine:
 
 
 @pytest.fixture
-def trouble(at_desk: Harness) -> Harness:
+def trouble(past_harness: Harness) -> Harness:
     """A win nobody takes; a rollback from a slow clock, a parked loss, a refused payment."""
-    at_desk.say("ticket_win", event_id="win")
-    at_desk.deliver(Dead("410 Gone"))
-    at_desk.wait(3 * SECOND)
-    at_desk.say("ticket_rollback", event_id="back", at=at_desk.now - 5 * SECOND)
-    at_desk.say("ticket_win", event_id="same", at=at_desk.now - 5 * SECOND)
-    at_desk.say("ticket_lost", event_id="lost")
-    at_desk.say("ticket_paid", event_id="paid")
-    at_desk.publish(at_desk.raw(b'{"ticket\x1b[31m'))
-    at_desk.say("ticket_win", event_id="early", operator="betsy")
-    return at_desk
+    past_harness.say("ticket_win", event_id="win")
+    past_harness.deliver(Dead("410 Gone"))
+    past_harness.wait(3 * SECOND)
+    past_harness.say("ticket_rollback", event_id="back", at=past_harness.now - 5 * SECOND)
+    past_harness.say("ticket_win", event_id="same", at=past_harness.now - 5 * SECOND)
+    past_harness.say("ticket_lost", event_id="lost")
+    past_harness.say("ticket_paid", event_id="paid")
+    past_harness.publish(past_harness.raw(b'{"ticket\x1b[31m'))
+    past_harness.say("ticket_win", event_id="early", operator="betsy")
+    return past_harness
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -162,10 +162,10 @@ def test_a_retry_says_what_will_happen_and_what_did(slipway, records):
     assert records.standing() == "open/pending"
 
 
-def test_an_id_that_means_several_has_to_be_narrowed(slipway, at_desk):
-    at_desk.add_operator("betsy")
+def test_an_id_that_means_several_has_to_be_narrowed(slipway, past_harness):
+    past_harness.add_operator("betsy")
     for operator in ("acme", "betsy"):
-        at_desk.say("ticket_rollback", operator=operator, event_id="7")
+        past_harness.say("ticket_rollback", operator=operator, event_id="7")
     several = slipway("events", "parked", "drop", "7", *WHY)
     narrowed = slipway("events", "parked", "drop", "7", "--operator", "betsy", *WHY)
 
@@ -321,10 +321,14 @@ def test_on_a_terminal_a_skip_is_confirmed_after_it_is_shown(slipway, records):
     assert (agreed.code, records.notice(1).ended) == (0, "delivered")
 
 
-def test_a_rollback_is_said_to_be_no_skip_before_a_word_is_asked_for(slipway, at_desk, records):
-    at_desk.publish(*(at_desk.event(f"ticket_{word}") for word in ("win", "rollback", "lost")))
-    at_desk.deliver()
-    at_desk.deliver(Dead("410 Gone"))
+def test_a_rollback_is_said_to_be_no_skip_before_a_word_is_asked_for(
+    slipway, past_harness, records
+):
+    past_harness.publish(
+        *(past_harness.event(f"ticket_{word}") for word in ("win", "rollback", "lost"))
+    )
+    past_harness.deliver()
+    past_harness.deliver(Dead("410 Gone"))
     ended = slipway("notices", "dead", "skip", str(records.notice(2).id), *WHY)
 
     assert ended.code == 2

@@ -33,7 +33,9 @@ def withdrawn_too_early(harness):
 
 
 @pytest.mark.usefixtures("withdrawn_too_early")
-def test_a_true_rollback_from_a_slow_clock_counts_when_it_is_stamped_anew(harness, records, triage):
+def test_a_true_rollback_from_a_slow_clock_counts_when_it_is_stamped_again(
+    harness, records, triage
+):
     """H7: `--as-now`."""
     (ended,) = triage.retry("back", outcome=Outcome.SUPERSEDED, as_now=True)
 

@@ -135,7 +135,7 @@ def test_what_needs_a_person_is_found_over_its_index(crowd, read, index):
 @pytest.fixture(scope="module")
 def crowd(servers, template) -> Iterator[Engine]:
     """A database with thousands of tickets, most of which need a person."""
-    address = databases.create(servers.database_url, "rescue_crowd", template=template)
+    address = databases.create(servers.database_url, "triage_lists", template=template)
     engine = open_engine(address, application_name="tests")
     Harness(engine, ManualClock()).add_operator()
     with engine.begin() as connection:
@@ -144,4 +144,4 @@ def crowd(servers, template) -> Iterator[Engine]:
         connection.execute(ANALYZE)
     yield engine
     engine.dispose()
-    databases.drop(servers.database_url, "rescue_crowd")
+    databases.drop(servers.database_url, "triage_lists")

@@ -87,7 +87,7 @@ def test_what_was_not_kept_from_end_to_end_cannot_be_retried(harness, triage, fi
         triage.retry_raw("1763632800000-0")
 
 
-def test_a_type_nobody_knew_is_handed_to_reading_again(harness, triage):
+def test_a_type_nobody_knew_is_read_again(harness, triage):
     harness.publish(Entry("1763632800000-0", {b"event": SLIP_OF_THE_PEN, b"type": b"TELEX"}))
 
     with pytest.raises(NotPossible, match="type 'TELEX' is not known"):
@@ -157,7 +157,7 @@ def test_what_happened_too_long_ago_stays_refused(harness, triage):
         triage.retry_raw(entry_id)
 
 
-def test_what_is_let_go_leaves_the_list_and_stays_in_its_ticket_s_story(
+def test_what_is_let_go_leaves_the_list_and_stays_in_its_ticket_s_history(
     harness, records, triage, engine
 ):
     harness.say("ticket_open")

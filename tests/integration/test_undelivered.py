@@ -1,11 +1,11 @@
-"""Since when a partner has been owed something, whatever keeps it from being taken."""
+"""Since when a partner has had undelivered notices, whatever keeps it from taking them."""
 
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
-from models.monitoring import stats as surveying
+from models.monitoring import stats
 from models.monitoring.operators import operator_health
 from models.monitoring.stats import collect_stats
 from models.outbox.values import Attempt, Dead, RetryLater, Unanswered
@@ -37,12 +37,12 @@ NOTICES = text("""
 
 
 def undelivered_since(harness: Harness) -> datetime | None:
-    """As the survey says it, which must be what `operators status` says."""
+    """As the stats say it, which must be what `operators status` says."""
     with harness.engine.begin() as connection:
-        (surveyed,) = collect_stats(connection, now=harness.now).operators
+        (collected,) = collect_stats(connection, now=harness.now).operators
         (shown,) = operator_health(connection, now=harness.now)
-    assert surveyed.undelivered_since == shown.undelivered_since
-    return surveyed.undelivered_since
+    assert collected.undelivered_since == shown.undelivered_since
+    return collected.undelivered_since
 
 
 def test_a_partner_that_took_all_has_nothing_undelivered(harness):
@@ -166,7 +166,7 @@ def test_the_second_discard_is_undelivered_from_its_30_minutes_on(harness):
 
 @pytest.mark.parametrize("analysed", [False, True])
 def test_the_look_reads_no_more_than_its_limit_and_finds_the_oldest(harness, monkeypatch, analysed):
-    monkeypatch.setattr(surveying, "COUNT_MAX", LOOKED_AT)
+    monkeypatch.setattr(stats, "COUNT_MAX", LOOKED_AT)
     with harness.engine.begin() as connection:
         for statement in (TICKETS, NOTICES):
             connection.execute(statement, {"now": harness.now, "crowd": CROWD})

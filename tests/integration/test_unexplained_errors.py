@@ -1,4 +1,4 @@
-"""A sick server or session, of which no row is the cause, makes no event poison (rule 21).
+"""A failing server or session, of which no row is the cause, makes no event poison (rule 21).
 
 The errors are raised by PostgreSQL itself: by a trigger, or by a session that lost its statements.
 """
@@ -26,7 +26,7 @@ from tests.support.intake_at_work import applying, publish, running
 from tests.support.poison import BREAK, DISK_FULL, accept_events, refuse_events
 from tests.support.wait import eventually
 
-SICK = ["XX000", "XX001", "XX002", "26000", "25P02", "34000", "54000", "P0001", "HV000"]
+FAILING = ["XX000", "XX001", "XX002", "26000", "25P02", "34000", "54000", "P0001", "HV000"]
 PREPARED_AFTER = 6  # executions, psycopg has the server keep a plan
 ALL = "%"
 
@@ -44,7 +44,7 @@ def batch(harness):
     ]
 
 
-@pytest.mark.parametrize("sqlstate", SICK)
+@pytest.mark.parametrize("sqlstate", FAILING)
 def test_what_no_row_can_cause_rejects_no_event(harness, records, engine, batch, sqlstate):
     refuse_events(engine, "win-T13", sqlstate=sqlstate)
     with pytest.raises(DBAPIError) as trouble:
@@ -119,7 +119,7 @@ def test_taken_apart_the_others_go_through_and_the_one_stays_as_it_was(
 
 
 def test_taken_apart_a_ticket_is_left_as_a_whole(harness, records, engine):
-    """Protocol H45: what comes later would overtake what is left."""
+    """H45: what comes later would overtake what is left."""
     refuse_events(engine, "first", sqlstate="XX000")
     first = harness.event("ticket_win", "A", event_id="first")
     second = harness.event("ticket_rollback", "A")
@@ -147,7 +147,7 @@ def test_taken_apart_poison_ends_as_poison_beside_what_is_left(harness, records,
     assert records.standing("GOOD") == "resulted/won"
 
 
-@pytest.mark.parametrize("sqlstate", SICK)
+@pytest.mark.parametrize("sqlstate", FAILING)
 def test_where_all_fail_it_is_the_server_s_trouble_also_when_taken_apart(
     harness, records, engine, batch, sqlstate
 ):
@@ -161,7 +161,7 @@ def test_where_all_fail_it_is_the_server_s_trouble_also_when_taken_apart(
     assert records.rejected() == []
 
 
-def test_an_intake_waits_for_a_sick_server_and_counts_no_delivery(
+def test_an_intake_waits_for_a_failing_server_and_counts_no_delivery(
     redis, redis_url, engine, harness, records, caplog
 ):
     refuse_events(engine, ALL, sqlstate="XX000")
@@ -282,7 +282,7 @@ def test_a_create_that_cannot_be_given_up_holds_up_no_other(harness, records, en
     assert harness.abandon_creates() == 1
 
 
-def test_a_sick_server_ends_the_round(harness, engine):
+def test_a_failing_server_ends_the_round(harness, engine):
     harness.say("ticket_win")
     harness.deliver()
     damage(engine, "T", sqlstate=DISK_FULL)

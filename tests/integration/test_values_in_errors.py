@@ -57,12 +57,12 @@ def test_a_failed_statement_repeats_no_value(odd, statement):
 
 
 def test_neither_does_a_failed_copy(odd):
-    columns, owed = {"player": "text", "amount": "int4"}, -987654321
+    columns, debt = {"player": "text", "amount": "int4"}, -987654321
 
     with pytest.raises(DBAPIError, match="odd_amount_check") as refusal, odd.begin() as connection:
-        CopyIn("odd", columns).write(connection, [(MARKER, owed)])
+        CopyIn("odd", columns).write(connection, [(MARKER, debt)])
 
-    assert not [value for value in (MARKER, str(owed)) if value in all_of(refusal.value)]
+    assert not [value for value in (MARKER, str(debt)) if value in all_of(refusal.value)]
 
 
 def test_what_helps_to_find_the_cause_stays(odd):

@@ -36,7 +36,7 @@ CROWD = text("""
 
 
 @pytest.fixture
-def at_desk(engine: Engine) -> Harness:
+def past_harness(engine: Engine) -> Harness:
     """A harness whose time is an hour before the database's, which commands go by."""
     with engine.connect() as connection:
         now = DatabaseClock().now(connection)
@@ -60,14 +60,16 @@ def tried(harness: Harness, ticket: str, verdict: object, **facts: object) -> No
     harness.record_attempts(attempt)
 
 
-def test_what_is_owed_between_two_tries_is_listed_with_its_last_problem(slipway, at_desk):
+def test_what_is_undelivered_between_two_tries_is_listed_with_its_last_problem(
+    slipway, past_harness
+):
     refused = {"http_status": 503, "problem": "answered 503", "answer": "try\x1b[31m later"}
-    tried(at_desk, "later", RetryLater(LATER), **refused)
-    at_desk.wait(timedelta(minutes=30))
-    tried(at_desk, "lost", Unanswered(2 * LATER), problem="no answer within 5s")
-    tried(at_desk, "dead", Dead("answered 410"), http_status=410)
-    at_desk.say("ticket_rollback", "later")  # waits behind its result
-    at_desk.say("ticket_lost", "fresh")
+    tried(past_harness, "later", RetryLater(LATER), **refused)
+    past_harness.wait(timedelta(minutes=30))
+    tried(past_harness, "lost", Unanswered(2 * LATER), problem="no answer within 5s")
+    tried(past_harness, "dead", Dead("answered 410"), http_status=410)
+    past_harness.say("ticket_rollback", "later")  # waits behind its result
+    past_harness.say("ticket_lost", "fresh")
 
     listed = slipway("notices", "undelivered", "list")
     document = slipway("notices", "undelivered", "list", "--operator", "acme", "--json").document()
@@ -82,8 +84,8 @@ def test_what_is_owed_between_two_tries_is_listed_with_its_last_problem(slipway,
     assert [line.split()[3] for line in old.out.splitlines()[1:]] == ["later"]
 
 
-def test_what_is_owed_says_what_holds_it(slipway, at_desk):
-    at_desk.say("ticket_win", "T")
+def test_what_is_undelivered_says_what_holds_it(slipway, past_harness):
+    past_harness.say("ticket_win", "T")
     slipway("operators", "disable", "acme", "--why", "as agreed")
     held = slipway("notices", "undelivered", "list").out
     slipway("operators", "enable", "acme", "--why", "as agreed")
@@ -97,16 +99,16 @@ def test_what_is_owed_says_what_holds_it(slipway, at_desk):
     assert (unknown.code, "did you mean 'acme'" in unknown.err) == (1, True)
 
 
-def test_a_partner_s_tickets_that_have_not_ended_are_listed_oldest_first(slipway, at_desk):
-    at_desk.add_operator("betsy")
+def test_a_partner_s_tickets_that_have_not_ended_are_listed_oldest_first(slipway, past_harness):
+    past_harness.add_operator("betsy")
     slip = {**SLIP, "ticket_code": "C-1", "player_id": "p-1", "price": 500, "currency": "EUR"}
-    at_desk.say("ticket_open", "open", **slip)
-    at_desk.say("ticket_open", "other", operator="betsy")
-    at_desk.say("ticket_discard", "gone")
-    at_desk.say("ticket_rollback", "nowhere")
-    at_desk.wait(HOUR / 2)
-    at_desk.say("ticket_win", "won", **slip)
-    at_desk.say("ticket_reserve", "held", **slip)
+    past_harness.say("ticket_open", "open", **slip)
+    past_harness.say("ticket_open", "other", operator="betsy")
+    past_harness.say("ticket_discard", "gone")
+    past_harness.say("ticket_rollback", "nowhere")
+    past_harness.wait(HOUR / 2)
+    past_harness.say("ticket_win", "won", **slip)
+    past_harness.say("ticket_reserve", "held", **slip)
 
     def ids(*options: str) -> list[str]:
         listed = slipway("tickets", "list", "--operator", "acme", *options, "--json").document()
@@ -124,10 +126,10 @@ def test_a_partner_s_tickets_that_have_not_ended_are_listed_oldest_first(slipway
     assert slipway("tickets", "list", "--operator", "acne").code == 1
 
 
-def test_both_lists_go_on_where_a_page_ended(slipway, at_desk):
+def test_both_lists_go_on_where_a_page_ended(slipway, past_harness):
     for number in range(5):
-        at_desk.say("ticket_win", f"T{number}")
-        at_desk.wait(timedelta(seconds=number % 2))  # some share their moment
+        past_harness.say("ticket_win", f"T{number}")
+        past_harness.wait(timedelta(seconds=number % 2))  # some share their moment
 
     for command, what in (("notices undelivered list", "notices"), ("tickets list", "tickets")):
         command_line = (*command.split(), "--operator", "acme", "--limit", "2")
@@ -156,7 +158,7 @@ def crowd(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def test_a_page_of_what_is_owed_reads_what_it_shows(crowd):
+def test_a_page_of_what_is_undelivered_reads_what_it_shows(crowd):
     """Over the index of the claim, however many wait behind it."""
     page = list_undelivered(crowd, operator="acme", limit=SHOWN)
     plans = plans_of(

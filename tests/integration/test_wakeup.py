@@ -1,4 +1,4 @@
-"""Hints to the deliverers, and beat's: on a real broker, and without one."""
+"""Wakeups for the deliverers, and beat's: on a real broker, and without one."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -136,8 +136,8 @@ def test_every_action_arrives_with_exactly_the_documented_fields_and_headers(del
 
 def test_the_idempotency_key_is_operator_ticket_action_and_generation(delivery, partner):
     """H42; the second win after a rollback has the bytes of the first."""
-    story = ("ticket_win", "ticket_rollback", "ticket_win")
-    delivery.publish("acme", *((action, "t") for action in story))
+    actions = ("ticket_win", "ticket_rollback", "ticket_win")
+    delivery.publish("acme", *((action, "t") for action in actions))
     first, rollback, second = deliver(delivery, partner)
 
     assert first.body == second.body

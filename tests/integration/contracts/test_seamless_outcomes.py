@@ -115,8 +115,8 @@ def test_a_doubtful_success_is_kept_and_told(delivery, partner, caplog, answer, 
     (line,) = [record for record in caplog.records if record.message == "suspicious_responses"]
     assert (line.levelname, line.__dict__["doubts"]) == ("WARNING", [doubt])
     with delivery.engine.begin() as connection:
-        (story,) = load_histories(connection, "ticket_win")
-    assert story.notices[0].attempts[0].remarks == attempt.remarks
+        (history,) = load_histories(connection, "ticket_win")
+    assert history.notices[0].attempts[0].remarks == attempt.remarks
 
 
 PLAIN = b'{"status":{"code":0,"message":"Success"}}'

@@ -82,10 +82,10 @@ def test_a_create_that_never_left_us_is_discarded_once(delivery, clock):
     delivery.deliver()
     clock.advance(GRACE)
 
-    (owed,) = delivery.rows("SELECT action, tries FROM notice WHERE ended IS NULL")
+    (discard,) = delivery.rows("SELECT action, tries FROM notice WHERE ended IS NULL")
     (ticket,) = delivery.rows("SELECT status, in_doubt FROM ticket")
 
-    assert owed.action == "ticket_discard"
+    assert discard.action == "ticket_discard"
     assert tuple(ticket) == ("cancelled", False)
 
 

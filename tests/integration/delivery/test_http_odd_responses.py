@@ -21,7 +21,7 @@ def test_of_a_huge_response_the_beginning_is_read_and_the_status_counts(post):
     assert result == HttpResponse(200, b"x" * BYTES_MAX, truncated=True)
 
 
-def test_endless_headers_are_not_read_for_ever(post):
+def test_endless_headers_are_not_read_indefinitely(post):
     def pour(line: Line) -> None:
         line.send(b"HTTP/1.1 200 OK\r\n")
         while True:
@@ -106,7 +106,7 @@ BODY = b'{"status":{"code":0}}'
             HttpResponse(503, b"", "7", unverified_end=True),
         ),
         (
-            b"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx",
+            b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx",
             HttpResponse(200, b"x", unverified_end=True),
         ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + BODY, HttpResponse(200, BODY)),
@@ -131,7 +131,7 @@ def test_tls_without_close_notify_ends_a_response_without_a_length(tmp_path, res
         b"HTTP/1.1 103 Early Hints\r\n\r\n",
         b"",
     ],
-    ids=["length", "chunked", "head", "interim", "nothing"],
+    ids=["length", "transfer-encoding", "head", "interim", "nothing"],
 )
 def test_what_is_cut_off_there_is_no_response(tmp_path, response):
     with (

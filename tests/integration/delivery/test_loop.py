@@ -41,16 +41,16 @@ def test_a_result_becomes_one_signed_post_and_starts_the_clock(delivery, partner
 
 def test_the_notices_of_a_ticket_go_out_one_after_the_other(delivery, partner, acme):
     """Rule 12."""
-    story = ("ticket_win", "ticket_rollback", "ticket_lost", "ticket_rollback", "ticket_win")
+    actions = ("ticket_win", "ticket_rollback", "ticket_lost", "ticket_rollback", "ticket_win")
     tickets = [f"ticket-{number}" for number in range(20)]
-    for action in story:
+    for action in actions:
         delivery.publish(acme, *((action, ticket) for ticket in tickets))
 
     run = delivery.deliver()
 
     assert run.counts["delivered"] == 100
     for ticket in tickets:
-        assert [action for action, of in received(partner) if of == ticket] == list(story)
+        assert [action for action, of in received(partner) if of == ticket] == list(actions)
 
 
 def test_what_failed_goes_out_again_and_the_clock_runs_from_its_delivery(

@@ -104,9 +104,9 @@ def test_a_run_that_is_going_on_polls_again_when_woken(delivery, partner, acme):
 
 def test_two_deliverers_share_the_work_without_sending_anything_twice(delivery, partner, acme):
     """Rule 14: the lease decides which deliverer a notice belongs to."""
-    story = ("ticket_win", "ticket_rollback", "ticket_lost")
+    actions = ("ticket_win", "ticket_rollback", "ticket_lost")
     tickets = [f"ticket-{number}" for number in range(40)]
-    for action in story:
+    for action in actions:
         delivery.publish(acme, *((action, ticket) for ticket in tickets))
     loops = [delivery.delivery_loop(in_flight_max=8) for _ in range(2)]
 
@@ -118,4 +118,4 @@ def test_two_deliverers_share_the_work_without_sending_anything_twice(delivery, 
     assert sum(run.counts.get("delivered", 0) for run in runs) <= 120
     assert len(received(partner)) == 120
     for ticket in tickets:
-        assert [action for action, of in received(partner) if of == ticket] == list(story)
+        assert [action for action, of in received(partner) if of == ticket] == list(actions)

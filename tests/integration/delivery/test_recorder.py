@@ -12,7 +12,7 @@ from tests.support.poison import refuse_attempts
 from tests.support.records import Records
 from worker.delivery.recorder import ResultBuffer
 
-SICK = ["XX000", "XX001", "26000", "25P02", "P0001"]
+FAILING = ["XX000", "XX001", "26000", "25P02", "P0001"]
 COUNT = 20
 
 
@@ -64,7 +64,7 @@ def attempts(harness: Harness) -> list[Attempt]:
     ]
 
 
-@pytest.mark.parametrize("sqlstate", SICK)
+@pytest.mark.parametrize("sqlstate", FAILING)
 def test_while_all_fail_all_are_kept_and_none_is_changed(
     recorder, records, engine, sqlstate, caplog
 ):
@@ -83,7 +83,7 @@ def test_while_all_fail_all_are_kept_and_none_is_changed(
     assert caplog.messages == []
 
 
-@pytest.mark.parametrize("sqlstate", SICK)
+@pytest.mark.parametrize("sqlstate", FAILING)
 def test_one_that_fails_alone_holds_up_no_other_and_is_recorded_whole_later(
     recorder, records, engine, now, sqlstate
 ):

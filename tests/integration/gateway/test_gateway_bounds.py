@@ -1,4 +1,4 @@
-"""Everything has a limit, and whoever meets one is told, in the one shape of errors."""
+"""Everything has a limit, and a client that meets one is told so, in the one shape of errors."""
 
 import json
 import socket
@@ -73,7 +73,7 @@ def test_one_caller_cannot_take_all_places(opened):
     assert gateway_app.publish(key, event(acme, "T")).status_code == 202
 
 
-def test_a_full_house_turns_away_everyone_but_the_probes(opened):
+def test_a_full_gateway_refuses_everyone_but_the_probes(opened):
     gateway_app = opened(requests=1)
     acme = gateway_app.operator()
     key = gateway_app.key(acme)
@@ -124,7 +124,7 @@ def slow_body(gateway_app: GatewayApp, **headers: str) -> Iterator["socket.socke
 SIGNED_BY_NOBODY = {"operator-name": "nobody", "timestamp": "1", "signature": "none"}
 
 
-def test_strangers_with_slow_bodies_take_places_from_each_other_alone(opened):
+def test_unauthenticated_slow_bodies_take_places_from_each_other_alone(opened):
     gateway_app = opened(slow_bodies=1, prompt=SOON)
     acme = gateway_app.operator()
     ticket = gateway_app.reserved(acme)
@@ -153,7 +153,7 @@ def test_without_a_signature_no_body_is_waited_for(opened):
         assert b" 403 " in line.recv(4096)
 
 
-def test_whoever_waits_too_long_for_a_thread_is_turned_away_before_anything_is_done(opened):
+def test_a_call_that_waits_too_long_for_a_thread_is_refused_before_anything_is_done(opened):
     gateway_app = opened(threads=1, thread_wait=SOON)
     acme = gateway_app.operator()
     ticket = gateway_app.reserved(acme)

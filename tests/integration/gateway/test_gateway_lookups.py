@@ -63,7 +63,7 @@ def test_an_event_is_told_with_its_end_and_its_ticket_s_closing_time(gateway_app
 
 
 def test_an_id_that_was_used_on_several_tickets_answers_several(gateway_app, acme):
-    """protocol.md H12: an id counts per ticket."""
+    """H12: an id counts per ticket."""
     other = gateway_app.operator()
     for operator in (acme, other):
         gateway_app.harness.say("ticket_win", "both", operator=operator, event_id="7")
@@ -225,20 +225,20 @@ def test_the_calendar_s_ends_are_times_like_others(gateway_app, key, since):
     assert gateway_app.ask(key, "/events", since=since).status_code == 200
 
 
-def test_a_ticket_s_whole_story_is_told_without_the_people_in_it(gateway_app, key, acme):
+def test_a_ticket_s_whole_history_is_told_without_the_people_in_it(gateway_app, key, acme):
     ticket = gateway_app.name("ticket")
     gateway_app.harness.say("ticket_win", ticket, operator=acme, event_id="w")
     gateway_app.harness.deliver()
     due = gateway_app.harness.now + timedelta(hours=24)
     gateway_app.harness.say("ticket_win", "elsewhere", operator=gateway_app.operator())
 
-    (story,) = gateway_app.ask(key, f"/tickets/{ticket}").json()["tickets"]
+    (history,) = gateway_app.ask(key, f"/tickets/{ticket}").json()["tickets"]
 
-    assert f"closes at {due:%Y-%m-%dT%H:%M:%SZ}" in story["sentence"]
-    assert (story["ticket"]["status"], story["ticket"]["close_delay"]) == ("resulted", "24h")
-    assert [event["event_id"] for event in story["events"]] == ["w"]
-    assert story["notices"][0]["attempts"][0]["http_status"] == 200
-    assert "interventions" not in story
+    assert f"closes at {due:%Y-%m-%dT%H:%M:%SZ}" in history["sentence"]
+    assert (history["ticket"]["status"], history["ticket"]["close_delay"]) == ("resulted", "24h")
+    assert [event["event_id"] for event in history["events"]] == ["w"]
+    assert history["notices"][0]["attempts"][0]["http_status"] == 200
+    assert "interventions" not in history
 
 
 def test_no_publisher_reads_of_players_people_or_in_the_partner_s_words(gateway_app):
@@ -269,17 +269,17 @@ def test_no_publisher_reads_of_players_people_or_in_the_partner_s_words(gateway_
 
     paths = (f"/tickets/{ticket}", "/events", *(f"/events/x{number}" for number in (1, 2, 3)))
     read = {path: gateway_app.ask(key, path) for path in paths}
-    (story,) = read[f"/tickets/{ticket}"].json()["tickets"]
+    (history,) = read[f"/tickets/{ticket}"].json()["tickets"]
     with gateway_app.engine.begin() as connection:
         (ours,) = load_histories(connection, ticket, operator=operator)
 
     assert {answer.status_code for answer in read.values()} == {200}
     assert [path for path, answer in read.items() if "MARKER" in answer.text] == []
     assert "MARKER" in str(ours)  # people of the gateway_app read all of it
-    assert story["notices"][0]["reason"] == refused
-    assert f"ticket_lost is dead ({refused})" in story["sentence"]
+    assert history["notices"][0]["reason"] == refused
+    assert f"ticket_lost is dead ({refused})" in history["sentence"]
     assert read["/events/x2"].json()["events"][0]["message"] == "dropped by hand"
-    assert story["events"][0]["data"]["price"] == 500
+    assert history["events"][0]["data"]["price"] == 500
     assert "data.player_id: must be at most 255" in read["/events/x3"].text
 
 

@@ -69,8 +69,8 @@ def test_a_bet_and_its_settlement_are_a_ticket_that_was_opened_and_won(gateway_a
         ("ticket_win", "applied"): 1,
         ("ticket_win", "duplicate"): 1,
     }
-    (story,) = gateway_app.ask(key, f"/tickets/{TICKET}").json()["tickets"]
-    assert (story["ticket"]["operator"], story["ticket"]["result"]) == (acme, "won")
+    (history,) = gateway_app.ask(key, f"/tickets/{TICKET}").json()["tickets"]
+    assert (history["ticket"]["operator"], history["ticket"]["result"]) == (acme, "won")
 
 
 def test_a_message_that_the_intake_would_find_too_old_is_refused_at_once(gateway_app, key):

@@ -54,7 +54,7 @@ def test_paid_opens_a_reserved_ticket_and_answers_with_it(gateway_app, acme, by)
 
 
 def test_what_waited_for_the_payment_is_decided_with_it(gateway_app, acme):
-    """protocol.md rule 5: whoever changes a ticket decides its parked events."""
+    """Rule 5: what changes a ticket also decides its parked events."""
     ticket = gateway_app.reserved(acme)
     gateway_app.harness.say("ticket_lost", ticket, operator=acme)
 
@@ -95,7 +95,7 @@ def test_what_is_not_offered_says_so_by_its_name(gateway_app, acme, path, featur
 
 
 def test_a_ticket_that_only_parked_events_speak_of_is_not_there(gateway_app, acme):
-    """protocol.md rule 1: status `absent` is shown to nobody."""
+    """Rule 1: status `absent` is never shown."""
     ticket = gateway_app.name("ticket")
     gateway_app.harness.say("ticket_rollback", ticket, operator=acme)
 

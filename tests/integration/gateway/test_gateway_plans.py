@@ -146,7 +146,7 @@ def test_an_event_is_found_by_its_id(crowded):
     assert rows(plans, "rejected_input") <= 1
 
 
-def test_a_ticket_s_story_is_read_by_its_keys_whoever_else_has_its_id(crowded):
+def test_a_ticket_s_history_is_read_by_its_keys_although_others_have_its_id(crowded):
     crowded.execute(SAME_RAW)
     crowded.execute(text("UPDATE rejected_input SET ticket_id = 'T2000' WHERE operator = 'beta'"))
     crowded.execute(text("ANALYZE"))

@@ -110,7 +110,7 @@ def test_an_array_with_one_wrong_event_is_refused_as_a_whole(gateway_app, key, a
         ({"occurred_at": "2015-03-02T08:27:58Z"}, "occurred_at 2015-03-02T08:27:58Z is more"),
     ],
 )
-def test_what_the_intake_would_refuse_is_refused_at_every_door(
+def test_what_the_intake_would_refuse_is_refused_on_every_channel(
     gateway_app, key, acme, change, problem
 ):
     given = event(acme, "T", event_id="e") | change
@@ -155,7 +155,7 @@ def test_a_list_asks_for_what_it_was_meant_to(gateway_app, key, acme):
     assert [outcomes.status_code, tickets.status_code, several.status_code] == [422, 422, 200]
 
 
-def test_a_key_that_appears_twice_is_refused_at_every_door(gateway_app, key, acme):
+def test_a_key_that_appears_twice_is_refused_on_every_channel(gateway_app, key, acme):
     twice = json.dumps(event(acme, "T", event_id="e", x={"y": 1})).replace('"y": 1', '"y":1,"y":2')
     fine = json.dumps(event(acme, "T", event_id="a:b"))
     headers = {"X-Api-Key": key, "Content-Type": "application/json"}
@@ -276,7 +276,7 @@ def test_a_read_only_key_may_not_publish(gateway_app, acme):
 
 @pytest.mark.parametrize("given", ["", "slipway_nobody-s", SECRET, "x" * 5000])
 def test_without_a_key_that_is_known_nothing_opens(gateway_app, given):
-    """design.md 4: an operator's own secret, which the partner knows, opens none of these."""
+    """An operator's own secret, which the partner knows, opens none of these."""
     for answer in (
         gateway_app.publish(given, event("acme", "T")),
         gateway_app.publish_lines(given, b"{}"),

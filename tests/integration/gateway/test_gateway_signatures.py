@@ -75,7 +75,7 @@ def test_a_publisher_s_key_opens_nothing_here(gateway_app, acme):
 
 
 def test_a_disabled_operator_may_go_on_asking_and_paying(gateway_app):
-    """design.md 4: `disable` holds the notices, events go on being applied."""
+    """`disable` holds the notices, and events are still applied."""
     operator = gateway_app.operator()
     ticket = gateway_app.reserved(operator)
     gateway_app.harness.disable(operator)

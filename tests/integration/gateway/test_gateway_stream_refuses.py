@@ -1,4 +1,4 @@
-"""While the stream takes no event no door says yes, and `/readyz` says why."""
+"""While the stream takes no event, no channel accepts one, and `/readyz` says why."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ TROUBLES: dict[str, tuple[Trouble, str]] = {
 }
 
 
-def every_door(gateway_app: GatewayApp) -> Iterator[httpx.Response]:
+def every_channel(gateway_app: GatewayApp) -> Iterator[httpx.Response]:
     acme = gateway_app.operator()
     key = gateway_app.key(acme)
     first, second = (event(acme, ticket) for ticket in ("T-1", "T-2"))
@@ -92,12 +92,12 @@ def every_door(gateway_app: GatewayApp) -> Iterator[httpx.Response]:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_every_door_refuses_and_the_gateway_is_not_ready(gateway_app, trouble):
+def test_every_channel_refuses_and_the_gateway_is_not_ready(gateway_app, trouble):
     get_into, words = TROUBLES[trouble]
     assert gateway_app.client.get("/readyz").status_code == 200
 
     with get_into(gateway_app.redis):
-        answers = [*every_door(gateway_app)]
+        answers = [*every_channel(gateway_app)]
         probe = gateway_app.client.get("/readyz")
 
     assert [answer.status_code for answer in answers] == [503] * 6
@@ -105,7 +105,7 @@ def test_every_door_refuses_and_the_gateway_is_not_ready(gateway_app, trouble):
     assert (probe.status_code, probe.json()["message"]) == (503, words)
     assert gateway_app.on_stream() == []
     eventually(lambda: gateway_app.client.get("/readyz").status_code == 200)
-    assert [answer.status_code for answer in every_door(gateway_app)] == [202] * 5 + [200]
+    assert [answer.status_code for answer in every_channel(gateway_app)] == [202] * 5 + [200]
     assert len(gateway_app.redis.xrange(STREAM)) == 8
 
 

@@ -1,4 +1,4 @@
-"""When Redis or PostgreSQL is away, full or slow: 503 with Retry-After, and nothing half done."""
+"""When Redis or PostgreSQL is unavailable, full or slow: 503, Retry-After, nothing half done."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.support.wait import eventually
 
 
 @pytest.fixture
-def away() -> str:
+def unreachable() -> str:
     return f"://:hidden@127.0.0.1:{closed_port()}/0"
 
 
@@ -42,8 +42,8 @@ def come_again(answer: httpx.Response) -> str:
     return message
 
 
-def test_without_postgresql_nobody_is_let_in(engine, redis_url, away):
-    settings = plain_settings(database_url=f"postgresql{away}", redis_url=redis_url)
+def test_without_postgresql_nobody_is_let_in(engine, redis_url, unreachable):
+    settings = plain_settings(database_url=f"postgresql{unreachable}", redis_url=redis_url)
     with gateway_app_on(settings, engine) as gateway_app:
         for answer in (
             gateway_app.publish("any", event("acme", "T")),
@@ -55,8 +55,10 @@ def test_without_postgresql_nobody_is_let_in(engine, redis_url, away):
         assert gateway_app.on_stream() == []
 
 
-def test_without_redis_events_are_told_to_come_again_and_tickets_are_served(engine, database, away):
-    settings = plain_settings(database_url=database, redis_url=f"redis{away}")
+def test_without_redis_events_are_told_to_come_again_and_tickets_are_served(
+    engine, database, unreachable
+):
+    settings = plain_settings(database_url=database, redis_url=f"redis{unreachable}")
     with gateway_app_on(settings, engine) as gateway_app:
         acme = gateway_app.operator()
         key = gateway_app.key(acme)

@@ -114,7 +114,7 @@ def settings() -> Settings:
 
 
 def test_a_round_removes_for_a_tenth_of_its_interval_and_the_next_goes_on(engine, connection):
-    """Whoever lives comes first: closings must not wait until a large stock is gone."""
+    """Live tickets come first: closings must not wait until a large stock is gone."""
     connection.commit()
     seconds = iter(range(1_000_000))  # each look at the clock finds it 30 ms later
     sweep = Sweep(

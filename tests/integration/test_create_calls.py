@@ -84,7 +84,7 @@ def test_all_but_200_cancels_and_discards(harness, records, create, verdict):
 
 @pytest.mark.parametrize("verdict", FAILURES, ids=repr)
 def test_it_is_never_sent_again(harness, create, verdict):
-    """Protocol H24: a second debit, unless the partner deduplicates."""
+    """H24: a second debit, unless the partner deduplicates."""
     harness.record(create, verdict)
     sent = []
     for _ in range(6):
@@ -141,7 +141,7 @@ def test_after_a_refusal_one_discard_is_enough(harness, records, create):
 
 @both
 def test_a_lost_lease_is_an_unknown_outcome(harness, records, create):
-    """Protocol H24: nobody claims it again; the sweep cancels it."""
+    """H24: nobody claims it again; the sweep cancels it."""
     harness.wait(LEASE - MOMENT)
     early = harness.abandon_creates()
     harness.wait(MOMENT)
@@ -156,7 +156,7 @@ def test_a_lost_lease_is_an_unknown_outcome(harness, records, create):
 
 
 def test_a_late_200_does_not_open_what_was_cancelled(harness, records, create):
-    """Protocol H26: success counts only while the ticket is new."""
+    """H26: success counts only while the ticket is new."""
     harness.wait(LEASE)
     harness.abandon_creates()
     harness.record(create)
