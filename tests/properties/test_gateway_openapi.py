@@ -47,8 +47,8 @@ SCHEMA = schemathesis.openapi.from_dict(unlocked(OPENAPI))
 OPERATIONS = [
     operation.ok() for operation in SCHEMA.get_all_operations() if isinstance(operation, Ok)
 ]
-# What fits the description may still be refused for what it says: an operator or a ticket nobody
-# knows, a page behind no other page.
+# What fits the description may still be refused for what it says: an operator or a ticket that is
+# unknown, a page behind no other page.
 ALWAYS_TAKEN = [
     operation for operation in OPERATIONS if operation.label in {"GET /readyz", "GET /be/tickets"}
 ]
@@ -147,7 +147,9 @@ def test_what_does_not_fit_is_refused_as_described(
 
 
 @pytest.mark.parametrize(("method", "path"), LOCKED)
-def test_without_what_opens_it_nothing_is_told(gateway_app: GatewayApp, method: str, path: str):
+def test_without_a_signature_or_key_nothing_is_returned(
+    gateway_app: GatewayApp, method: str, path: str
+):
     answer: httpx.Response = gateway_app.client.request(method, path)
 
     described = OPENAPI["paths"][path][method]

@@ -70,7 +70,7 @@ class TicketHistory(RuleBasedStateMachine):
         self.mistakes = 0
         self.tickets = [TicketArrivals(code, f"{run}", numbered) for code in codes]
 
-    # --- what truly happens, and how it gets to us ---------------------------------------------
+    # --- what happens, and how it reaches the stream ---------------------------------------------
 
     @rule(
         which=st.integers(0, TICKETS - 1),
@@ -78,7 +78,7 @@ class TicketHistory(RuleBasedStateMachine):
         currency=st.sampled_from((OPENED_IN, "JPY")),
     )
     def something_happens(self, which: int, what: str, currency: str) -> None:
-        """The next lawful statement of a ticket; `on` withdraws the standing result."""
+        """The next event of a ticket that the rules allow; `on` withdraws the current result."""
         ticket = self.tickets[which]
         stands = expected_outcome(ticket.truths, announced=which == 1).status == "closed"
         correction = False
@@ -119,19 +119,19 @@ class TicketHistory(RuleBasedStateMachine):
             self.world.publish(event)
             ticket.arrived.append((self.world.moment, event))
 
-    @rule(which=st.integers(0, TICKETS - 1), place=st.integers(0, 9), retold=st.booleans())
-    def an_event_comes_again(self, which: int, place: int, *, retold: bool) -> None:
+    @rule(which=st.integers(0, TICKETS - 1), place=st.integers(0, 9), with_new_id=st.booleans())
+    def an_event_comes_again(self, which: int, place: int, *, with_new_id: bool) -> None:
         ticket = self.tickets[which]
         if ticket.arrived:
             moment, event = ticket.arrived[place % len(ticket.arrived)]
-            if retold:
+            if with_new_id:
                 event = {**event, "event_id": f"{event['event_id']}r"}
             if self.world.moment - moment < WITHIN_WINDOW:
                 self.world.publish(event)
 
     @rule(what=st.sampled_from((*RESULTS, "ticket_rollback", "ticket_update")))
-    def other_money_is_spoken_of(self, what: str) -> None:
-        """A mistake: no statement in another currency than the ticket's ever changes it."""
+    def another_currency_is_published(self, what: str) -> None:
+        """A mistake: no event in another currency than the ticket's ever changes it."""
         ticket = self.tickets[1]
         data = {"operator": ticket.operator, "ticket_id": ticket.ticket_id, **SLIP}
         mistake = {
@@ -145,8 +145,8 @@ class TicketHistory(RuleBasedStateMachine):
             self.world.publish(mistake)
 
     @rule(ahead=st.sampled_from((1, 3600, 4 * 24 * 3600)))
-    def somebody_chooses_an_id_from_the_future(self, ahead: int) -> None:
-        """Nobody can read the entry, and every later id is greater than its own."""
+    def a_publisher_chooses_an_id_from_the_future(self, ahead: int) -> None:
+        """The entry is unreadable, and every later id is greater than its own."""
         self.world.publish(b"{", ahead=timedelta(seconds=ahead))
 
     # --- workers -------------------------------------------------------------------------------

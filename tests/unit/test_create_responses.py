@@ -82,7 +82,7 @@ def test_a_win_that_waited_for_the_partner_is_applied_with_its_answer():
     assert life.sent == ["create", "win"]
 
 
-def test_a_whole_story_that_waited_is_told_in_order():
+def test_a_whole_sequence_that_waited_is_sent_in_order():
     life = Life().arrive("create@0").arrive_one_by_one("lost@3", "rollback@2", "win@1")
 
     life.take(Action.CREATE)
@@ -114,7 +114,7 @@ def test_a_win_waits_through_the_reserve_until_the_player_has_paid():
     assert life.sent == ["reserve", "win"]
 
 
-def test_a_payment_that_overtakes_the_partner_s_answer_waits_for_it():
+def test_a_payment_that_overtakes_the_partner_s_response_waits_for_it():
     life = Life().arrive("reserve@0").arrive("paid@1")
 
     life.take(Action.RESERVE)

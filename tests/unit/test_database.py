@@ -1,4 +1,4 @@
-"""Opening PostgreSQL without a server in sight, and which errors mean "the same again, later"."""
+"""Opening PostgreSQL where no server runs, and which errors mean that the batch is tried again."""
 
 import psycopg
 import pytest

@@ -112,7 +112,7 @@ RESULTED = """
 EVERYTHING = [
     *("open@2", "create@2", "reserve@2", "paid@2", "update@2", "discard@2"),
     *("win@2", "lost@2", "void500@2", "refund@2", "rollback@2", "lost*@2"),
-    *("win@0", "lost@0", "rollback@0"),  # the standing result again, and older ones, too
+    *("win@0", "lost@0", "rollback@0"),  # the current result again, and older ones, too
 ]
 CLOSED = "".join(
     f" rule 7 | closed@1 | {action} | rejected | ticket_closed | = | -\n" for action in EVERYTHING
@@ -152,7 +152,7 @@ def test_a_late_create_names_its_remedy(status):
     assert "--announces-tickets" in (remedy(decision.reason) or "")
 
 
-def test_a_result_for_a_cancelled_ticket_is_told_who_cancelled_it():
+def test_a_result_for_a_cancelled_ticket_names_who_cancelled_it():
     """H29: the reason says who cancelled and why."""
     state = ticket()
     decide(state, event("discard@1", reason="player left"))
@@ -330,7 +330,7 @@ def test_a_microsecond_is_older():
     [("rollback@4", "older_rollback"), ("lost@4", "older_differs"), ("win@4", "older_same")],
 )
 def test_what_is_superseded_names_both_statements(older, reason):
-    """H7: a true rollback from a slow clock looks like this, so a person must be able to judge."""
+    """H7: a true rollback from a slow clock looks like this, so a person must be able to decide."""
     decision = decide(ticket("won@5"), event(older))
 
     assert decision.outcome is Outcome.SUPERSEDED

@@ -54,7 +54,7 @@ def test_an_announced_ticket_is_waited_for(row):
 
 
 @pytest.mark.parametrize("row", WALLET, ids=str)
-def test_a_seamless_wallet_is_told_what_it_has_a_call_for(row):
+def test_a_seamless_wallet_gets_what_it_has_a_call_for(row):
     check(row, terms=SEAMLESS)
 
 
@@ -257,7 +257,7 @@ def test_an_older_update_does_not_overwrite_a_newer_one():
     assert notices_of(state) == "update/1"
 
 
-def test_an_update_of_the_same_moment_or_later_is_told():
+def test_an_update_of_the_same_moment_or_later_is_sent():
     state = ticket("open")
     for notation in ("update@3", "update'@3", "update@4"):
         assert decided(state, event(notation)) == ("applied", None)
@@ -272,7 +272,7 @@ def test_an_update_older_than_the_slip_it_amends_is_superseded():
     assert decided(state, event("update@2")) == ("superseded", "older_update")
 
 
-def test_an_older_update_in_its_turn_is_told():
+def test_an_older_update_with_the_next_number_is_sent():
     """Rule 9: by the table alone, without times."""
     state = ticket("open")
     decide(state, event("update#1@3"))
@@ -320,7 +320,7 @@ def test_a_correction_withdraws_with_a_reason_of_its_own():
     assert state.new_notices[0].data == {"reason": "draw repeated"}
 
 
-def test_a_rollback_of_what_the_partner_was_never_told_is_withheld():
+def test_a_rollback_of_what_the_partner_never_got_is_withheld():
     """Rule 18: a skipped result takes its rollback along, present or future."""
     state = ticket("won@1")
     state.untold = 1

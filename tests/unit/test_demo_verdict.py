@@ -1,4 +1,4 @@
-"""The demo's verdict: computed, so every kind of wrong evidence must turn it."""
+"""The demo's verdict: it is computed, so every kind of wrong evidence must change it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ DELAY = timedelta(seconds=10)
 NAMED = {"operator": "acme", "ticket_id": "T-1"}
 
 
-def told(*actions: str) -> list[OutgoingEvent]:
+def published_events(*actions: str) -> list[OutgoingEvent]:
     return [event(action, NAMED, occurred_at=NOW) for action in actions]
 
 
@@ -67,7 +67,7 @@ def evidence(published: Sequence[OutgoingEvent], received: Sequence[LedgerEntry]
 
 
 RIGHT = evidence(
-    told("ticket_open", "ticket_win", "ticket_rollback", "ticket_lost"),
+    published_events("ticket_open", "ticket_win", "ticket_rollback", "ticket_lost"),
     took(("ticket_win", 1), ("ticket_rollback", 3), ("ticket_lost", 4), ("ticket_closed", 14)),
 )
 

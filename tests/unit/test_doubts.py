@@ -235,7 +235,7 @@ ANY = st.recursive(
     ),
 )
 def test_whatever_stands_where_a_lottery_message_does_is_no_mistake_of_ours(kind, notation, facts):
-    """A plain event may have a field of that name."""
+    """An event in the stream's own format may have a field of that name."""
     for terms in (PAM, SEAMLESS):
         published = event(notation, lottery={**facts, "type": kind}, net_payout=1)
         assert decided(published, terms).outcome in ("applied", "rejected")

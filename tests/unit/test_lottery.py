@@ -276,7 +276,7 @@ def test_what_the_schema_allows_is_taken_and_kept(raw):
         ({b"operator": "Jose\u0301".encode()}, "must be in Unicode's form NFC"),
     ],
 )
-def test_without_an_operator_nobody_s_ticket_is_opened(fields, message):
+def test_without_an_operator_no_ticket_is_opened(fields, message):
     rejected = read(Entry(ENTRY_ID, {b"type": b"LOTTERY_V2", b"event": bet(), **fields}))
 
     assert isinstance(rejected, Unreadable)

@@ -143,8 +143,8 @@ def test_a_partner_is_shown_as_unusable_until_it_is_usable_again(registry):
 
 
 def test_a_closed_circuit_has_no_cause(registry):
-    (only,) = survey("acme").operators
-    closed = replace(survey("acme"), operators=(replace(only, circuit=None),))
+    (only,) = stats_of("acme").operators
+    closed = replace(stats_of("acme"), operators=(replace(only, circuit=None),))
 
     Gauges(registry).show("database", of_database(closed))
 
@@ -175,8 +175,8 @@ def test_labels_beyond_the_limit_are_one():
 
 def test_stats_are_exported_together_and_replace_the_ones_before(registry):
     shown = Gauges(registry)
-    shown.show("database", of_database(survey("acme", "betsy")))
-    shown.show("database", of_database(survey("acme")))
+    shown.show("database", of_database(stats_of("acme", "betsy")))
+    shown.show("database", of_database(stats_of("acme")))
 
     now = samples(registry)
     assert now["slipway_notices_oldest_due_seconds operator=acme"] == 60
@@ -193,7 +193,7 @@ def test_stats_are_exported_together_and_replace_the_ones_before(registry):
 
 def test_a_sweep_that_never_ended_a_round_is_overdue_from_the_first_stats_on(registry):
     """Otherwise a beat that hangs from the beginning would page no one."""
-    never = replace(survey("acme"), last_round=None)
+    never = replace(stats_of("acme"), last_round=None)
 
     Gauges(registry).show("database", of_database(never, since=NOW - 40 * SECOND))
 
@@ -204,7 +204,7 @@ def of_database(seen: Stats, *, since: datetime = NOW) -> list[gauges.Family]:
     return gauges.of_database(seen, sweep_interval=SECOND, since=since)
 
 
-def survey(*operators: str) -> Stats:
+def stats_of(*operators: str) -> Stats:
     return Stats(
         at=NOW,
         operators=tuple(

@@ -79,7 +79,7 @@ def test_what_belongs_beside_data_is_refused_within(name):
     assert message.endswith(", beside data?")
 
 
-def test_what_is_missing_is_told_by_the_name_it_was_given():
+def test_what_is_missing_is_reported_by_the_name_that_was_sent():
     raw = b'{"eventId":"1","occurredAt":"x","action":"ticket_win","data":{"ticketId":"7"}}'
 
     assert refused(raw).message == (
@@ -96,7 +96,7 @@ def test_many_are_counted():
 
 
 @pytest.mark.parametrize("name", ["shop", "version", "payout", "event", "id", "", "_", "pricE2"])
-def test_a_field_that_nobody_knows_does_no_harm(name):
+def test_an_unknown_field_does_no_harm(name):
     accepted_event = accepted(published(top={name: 1}, **{name: {"eventId": 1, "net_payout": 2}}))
 
     assert accepted_event.data[name] == {"eventId": 1, "net_payout": 2}

@@ -59,7 +59,7 @@ def test_what_may_pass_is_tried_again(status):
 
 @pytest.mark.parametrize("status", [408, 502, 504, 520, 521, 522, 523, 524])
 @pytest.mark.parametrize("claim", [WIN, CREATE, RESERVE, DISCARD], ids=lambda claim: claim.action)
-def test_when_somebody_between_gave_up_the_partner_may_act_yet(claim, status):
+def test_when_a_proxy_gave_up_the_partner_may_act_yet(claim, status):
     """Rule 15: as good as no answer."""
     assert isinstance(verdict(claim, answer(status)), Unanswered)
     ended = verdict(aged(WIN), answer(status))

@@ -1,4 +1,4 @@
-"""Where a partner may live: not on our side of the fence, however the address is written."""
+"""Which addresses a partner may have: none of our own networks, however the address is written."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -37,7 +37,7 @@ def test_public_addresses_are_reached(address):
 @pytest.mark.parametrize(
     "address",
     [
-        "0.0.0.0",  # noqa: S104 - nobody binds to it here
+        "0.0.0.0",  # noqa: S104 - no socket is bound to it here
         "10.1.2.3",
         "100.64.0.1",
         "127.0.0.1",
@@ -115,7 +115,7 @@ def test_an_allowed_ipv4_network_is_not_reached_through_a_translator():
 
 
 @given(st.ip_addresses(v=4))
-def test_every_writing_of_an_ipv4_address_is_judged_alike(address: IPv4Address):
+def test_every_writing_of_an_ipv4_address_is_classified_alike(address: IPv4Address):
     plain = may_connect(str(address), allowed=())
 
     assert may_connect(f"::ffff:{address}", allowed=()) == plain

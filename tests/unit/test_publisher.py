@@ -34,7 +34,7 @@ def publisher(client: Redis) -> Publisher:
     return Publisher(client, now=lambda: NOON)
 
 
-def told(client) -> list[dict[str, object]]:
+def published_events(client) -> list[dict[str, object]]:
     entries = client.xrange("ticket-events")
     assert all(list(fields) == [b"event"] for _, fields in entries)
     return [json.loads(fields[b"event"]) for _, fields in entries]
@@ -60,7 +60,7 @@ def test_an_event_becomes_one_entry_with_the_one_field_event(stream):
 def test_missing_id_and_time_are_fixed_by_the_publisher(stream):
     publisher(stream).publish({"action": "ticket_win", "data": WIN})
 
-    [sent] = told(stream)
+    [sent] = published_events(stream)
     assert UUID(str(sent["event_id"])).version == 4
     assert sent["occurred_at"] == "2026-11-20T12:00:00.000000Z"
 
@@ -69,14 +69,14 @@ def test_what_could_not_be_published_keeps_its_id_and_time_for_the_next_try(serv
     """H10: a repeat with a new id would be another event."""
     server.connected = False
     with FakeRedis(server=server, retry=Retry(NoBackoff(), 0)) as client:
-        with pytest.raises(RedisUnavailable) as away:
+        with pytest.raises(RedisUnavailable) as unavailable:
             publisher(client).publish({"action": "ticket_win", "data": WIN})
         server.connected = True
 
-        Publisher(client).publish_many(away.value.unpublished)
+        Publisher(client).publish_many(unavailable.value.unpublished)
 
-        assert told(client) == list(away.value.unpublished)
-        assert told(client)[0]["occurred_at"] == "2026-11-20T12:00:00.000000Z"
+        assert published_events(client) == list(unavailable.value.unpublished)
+        assert published_events(client)[0]["occurred_at"] == "2026-11-20T12:00:00.000000Z"
 
 
 def test_a_repeat_by_the_caller_is_the_same_bytes(stream):
@@ -95,7 +95,7 @@ def test_many_events_keep_their_order_over_several_round_trips(stream):
 
     entry_ids = publisher(stream).publish_many(events)
 
-    assert told(stream) == events
+    assert published_events(stream) == events
     assert entry_ids == [entry_id.decode() for entry_id, _ in stream.xrange("ticket-events")]
 
 
@@ -155,14 +155,14 @@ def test_an_unsendable_event_is_named_and_nothing_of_its_call_is_sent(stream, un
         publisher(stream).publish_many([good, unsendable, good])
 
     assert refusal.value.position == 1
-    assert told(stream) == []
+    assert published_events(stream) == []
 
 
 def test_a_call_holds_at_most_ten_thousand_events(stream):
     with pytest.raises(CallTooLarge, match="10,001 events"):
         publisher(stream).publish_many([{"action": "ticket_win", "data": WIN}] * 10_001)
 
-    assert told(stream) == []
+    assert published_events(stream) == []
 
 
 def test_a_call_holds_at_most_64_mib(stream):
@@ -171,7 +171,7 @@ def test_a_call_holds_at_most_64_mib(stream):
     with pytest.raises(CallTooLarge, match="67,108,864 bytes"):
         publisher(stream).publish_many([large] * 300)
 
-    assert told(stream) == []
+    assert published_events(stream) == []
 
 
 def test_a_time_without_a_timezone_is_refused():
@@ -204,10 +204,10 @@ JSON = st.recursive(
 
 @settings(max_examples=50, deadline=None)
 @given(data=st.dictionaries(st.text(st.characters(codec="utf-8")), JSON, max_size=5))
-def test_whatever_json_holds_arrives_as_it_was_told(data):
+def test_whatever_json_holds_arrives_as_it_was_published(data):
     with FakeRedis(server=FakeServer()) as client:
         win = event("ticket_win", data, occurred_at=NOON)
 
         publisher(client).publish(win)
 
-        assert told(client) == [win]
+        assert published_events(client) == [win]

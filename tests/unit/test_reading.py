@@ -186,7 +186,7 @@ FIELDS = st.sampled_from(["event_id", "occurred_at", "action", "sequence", "data
 FACTS = st.sampled_from(["operator", "ticket_id", "price", "wht", "reason", "correction", "y"])
 
 
-def judged(raw: bytes) -> Event | Unreadable:
+def read_raw(raw: bytes) -> Event | Unreadable:
     """Read *raw*; whatever comes of it can be stored and says what was wrong."""
     result = read(entry(raw))
     if isinstance(result, Event):
@@ -206,19 +206,19 @@ def judged(raw: bytes) -> Event | Unreadable:
 @example(b"[" * 100_000)
 @example(b'"' + b"\\" * 1001)
 def test_arbitrary_bytes_never_raise(raw):
-    judged(raw)
+    read_raw(raw)
 
 
 @given(JSON)
 def test_arbitrary_json_never_raises(document):
-    judged(json.dumps(document).encode("utf-8", "surrogatepass"))
+    read_raw(json.dumps(document).encode("utf-8", "surrogatepass"))
 
 
 @given(st.dictionaries(FIELDS, JSON), st.dictionaries(FACTS, JSON))
 def test_json_that_almost_is_an_event_never_raises(document, data):
     head = {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": "t", **data}}
     for candidate in (head, {**head, **document}, {**document, "data": data}):
-        judged(json.dumps(candidate).encode("utf-8", "surrogatepass"))
+        read_raw(json.dumps(candidate).encode("utf-8", "surrogatepass"))
 
 
 @given(st.dictionaries(st.binary(), st.binary(), max_size=3))

@@ -255,7 +255,7 @@ def test_an_empty_id_or_currency_has_no_form(empty):
     assert refused(published("ticket_create", **(SLIP | {empty: ""}))).reason == "invalid_event"
 
 
-def test_many_problems_are_told_at_once_and_counted_where_they_are_too_many():
+def test_many_problems_are_reported_at_once_and_counted_where_they_are_too_many():
     rejected = refused(
         published(price="a", stake="b", wht="c", ext="d", currency="e", psp=1, rtag=2)
     )

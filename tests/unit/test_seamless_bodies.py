@@ -69,7 +69,7 @@ def test_a_payout_has_the_fields_of_the_sample_in_its_order():
     assert tuple(fields(settled(Action.WIN))) == PAYOUT_FIELDS
 
 
-def test_a_loss_is_told_as_a_payout_of_nothing():
+def test_a_loss_is_sent_as_a_payout_of_nothing():
     """Contracts 4.1, *Lost bet is told too*: settle with amount 0."""
     made = settled(Action.LOST)
 
@@ -210,7 +210,7 @@ def test_the_timestamp_has_milliseconds_and_no_zone(at, written):
 @pytest.mark.parametrize(
     ("feature", "written"), [(True, "true"), (False, "false"), (None, "false")]
 )
-def test_a_bought_feature_is_said_in_plain_booleans(feature, written):
+def test_a_bought_feature_is_written_as_a_boolean(feature, written):
     made = settled(Action.WIN, feature_buy=feature)
 
     assert made.body.endswith(f'"isEndRound":true,"featureBuy":{written}}}')

@@ -14,7 +14,7 @@ DELAY = timedelta(hours=24)
 PAUSE = timedelta(hours=25)  # between two actions, unless a test says otherwise
 
 
-def told(*actions: str, pause: timedelta = PAUSE) -> list[AcceptedAction]:
+def taken(*actions: str, pause: timedelta = PAUSE) -> list[AcceptedAction]:
     """Actions, *pause* apart, written without `ticket_`."""
     return [
         AcceptedAction(f"ticket_{action}", NOON + n * pause) for n, action in enumerate(actions)
@@ -53,8 +53,8 @@ def faults(sequence: list[AcceptedAction], *, complete: bool = True) -> list[Seq
         "",
     ],
 )
-def test_a_legal_life_has_no_fault(life):
-    assert faults(told(*life.split())) == []
+def test_a_legal_sequence_has_no_fault(life):
+    assert faults(taken(*life.split())) == []
 
 
 @pytest.mark.parametrize(
@@ -89,28 +89,28 @@ def test_a_legal_life_has_no_fault(life):
     ],
 )
 def test_an_action_that_does_not_follow_is_illegal(life):
-    assert faults(told(*life.split())) == [SequenceFault.ILLEGAL]
+    assert faults(taken(*life.split())) == [SequenceFault.ILLEGAL]
 
 
 def test_the_words_name_the_action_and_where_the_ticket_stood():
-    [violation] = check_sequence(told("win", "closed", "rollback"), close_delay=DELAY)
+    [violation] = check_sequence(taken("win", "closed", "rollback"), close_delay=DELAY)
 
     assert violation.message == "ticket_rollback for a ticket that is closed"
 
 
 def test_a_close_right_at_the_delay_is_legal():
-    assert faults(told("win", "closed", pause=DELAY)) == []
+    assert faults(taken("win", "closed", pause=DELAY)) == []
 
 
 def test_a_close_before_the_delay_is_early():
-    assert faults(told("win", "closed", pause=DELAY - timedelta(microseconds=1))) == [
+    assert faults(taken("win", "closed", pause=DELAY - timedelta(microseconds=1))) == [
         SequenceFault.EARLY_CLOSE
     ]
 
 
 def test_the_delay_runs_from_the_last_result():
     sequence = [
-        *told("win", "rollback", "lost", pause=timedelta(hours=20)),
+        *taken("win", "rollback", "lost", pause=timedelta(hours=20)),
         AcceptedAction(
             "ticket_closed", NOON + timedelta(hours=63)
         ),  # 63 h after win, 23 h after lost
@@ -119,16 +119,16 @@ def test_the_delay_runs_from_the_last_result():
     assert faults(sequence) == [SequenceFault.EARLY_CLOSE]
 
 
-def test_a_standing_result_must_be_closed_once_the_story_is_complete():
-    assert faults(told("win")) == [SequenceFault.MISSING_CLOSE]
-    assert faults(told("win", "rollback", "lost")) == [SequenceFault.MISSING_CLOSE]
-    assert faults(told("win"), complete=False) == []
+def test_a_result_must_be_closed_once_the_sequence_is_complete():
+    assert faults(taken("win")) == [SequenceFault.MISSING_CLOSE]
+    assert faults(taken("win", "rollback", "lost")) == [SequenceFault.MISSING_CLOSE]
+    assert faults(taken("win"), complete=False) == []
 
 
 def test_ping_and_identify_say_nothing_about_a_ticket():
     sequence = [
         AcceptedAction("ping", NOON),
-        *told("win", "closed"),
+        *taken("win", "closed"),
         AcceptedAction("identify", NOON),
     ]
 
@@ -147,15 +147,15 @@ LETTERS = {
     "rollback": "b",
     "closed": "x",
 }
-# The same rules as a regular expression: a third opinion on the second one.
+# The same rules as a regular expression, written independently of the check.
 LEGAL = re.compile(r"([cs]u*)?d*|[cs]?u*(rbu*)*(rx?)?")
 
 
 @given(st.lists(st.sampled_from(sorted(LETTERS)), max_size=9))
-def test_the_judgement_agrees_with_the_rules_written_as_a_regular_expression(life):
+def test_the_check_agrees_with_the_rules_written_as_a_regular_expression(life):
     written = "".join(LETTERS[action] for action in life)
 
-    assert (faults(told(*life), complete=False) == []) == bool(LEGAL.fullmatch(written))
+    assert (faults(taken(*life), complete=False) == []) == bool(LEGAL.fullmatch(written))
 
 
 @given(
@@ -163,8 +163,8 @@ def test_the_judgement_agrees_with_the_rules_written_as_a_regular_expression(lif
     first=st.sampled_from(["", "create", "reserve"]),
     cut=st.integers(min_value=0),
 )
-def test_any_lawful_life_is_legal_and_so_is_each_beginning_of_it(results, first, cut):
+def test_any_life_by_the_rules_is_legal_and_so_is_each_beginning_of_it(results, first, cut):
     life = [*first.split(), *" rollback ".join(results).split(), "closed"]
 
-    assert faults(told(*life)) == []
-    assert faults(told(*life[: cut % (len(life) + 1)]), complete=False) == []
+    assert faults(taken(*life)) == []
+    assert faults(taken(*life[: cut % (len(life) + 1)]), complete=False) == []

@@ -225,7 +225,7 @@ def test_values_that_contradict_each_other_are_both_named(
     assert other in problem
 
 
-def test_all_that_is_wrong_is_told_at_once(read: Read) -> None:
+def test_all_that_is_wrong_is_reported_at_once(read: Read) -> None:
     with pytest.raises(InvalidSettings) as refusal:
         read(SLIPWAY_REDIS_URL=None, SLIPWAY_BATCH="1", SLIPWAY_RETENTION="soon")
 

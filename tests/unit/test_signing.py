@@ -89,7 +89,7 @@ VECTORS = [
 ]
 
 
-def judged(
+def verified(
     body: bytes = WIN,
     *,
     timestamp: str = str(TIMESTAMP),
@@ -97,7 +97,7 @@ def judged(
     secrets: tuple[str, ...] = (SECRET,),
     now: datetime = SIGNED_AT,
 ) -> Genuine | SignatureRefused:
-    """Judge a genuine win, but for what the test changes about it."""
+    """Verify a genuine win, but for what the test changes about it."""
     return verify(
         body, timestamp=timestamp, signature=signature, secrets=secrets, now=now, window=WINDOW
     )
@@ -112,7 +112,7 @@ def test_a_vector_is_signed_as_written(timestamp: int, body: bytes, signature: s
 @pytest.mark.parametrize(("timestamp", "body", "signature"), VECTORS)
 def test_a_vector_is_accepted_when_it_comes_in(timestamp: int, body: bytes, signature: str) -> None:
     """Contracts 1.3."""
-    verdict = judged(
+    verdict = verified(
         body,
         timestamp=str(timestamp),
         signature=signature,
@@ -125,32 +125,32 @@ def test_a_vector_is_accepted_when_it_comes_in(timestamp: int, body: bytes, sign
 @pytest.mark.parametrize("signature", [SPACED_SIGNATURE, SQUEEZED_SIGNATURE])
 def test_a_body_with_a_space_is_accepted_in_both_readings(signature: str) -> None:
     """Contracts 5.1: as a verifier, accept the literal and the compact reading."""
-    assert judged(SPACED, signature=signature) == Genuine()
+    assert verified(SPACED, signature=signature) == Genuine()
 
 
 def test_a_compact_body_is_not_accepted_with_the_signature_of_a_spaced_one() -> None:
-    assert judged(SQUEEZED, signature=SPACED_SIGNATURE) == SignatureRefused(Flaw.SIGNATURE_WRONG)
+    assert verified(SQUEEZED, signature=SPACED_SIGNATURE) == SignatureRefused(Flaw.SIGNATURE_WRONG)
 
 
 def test_a_partner_that_pretty_prints_is_accepted_over_the_body_without_spaces() -> None:
     pretty = WIN.replace(b":", b": ").replace(b",", b", ")
 
-    assert judged(pretty) == Genuine()
+    assert verified(pretty) == Genuine()
 
 
 def test_either_secret_is_accepted_while_one_is_exchanged_for_the_other() -> None:
-    assert judged(secrets=("the-new-one", SECRET)) == Genuine()
-    assert judged(secrets=(SECRET, "the-new-one")) == Genuine()
+    assert verified(secrets=("the-new-one", SECRET)) == Genuine()
+    assert verified(secrets=(SECRET, "the-new-one")) == Genuine()
 
 
 @pytest.mark.parametrize("seconds", [-300, 0, 300])
 def test_a_timestamp_within_the_window_is_accepted(seconds: int) -> None:
-    assert judged(now=SIGNED_AT + timedelta(seconds=seconds)) == Genuine()
+    assert verified(now=SIGNED_AT + timedelta(seconds=seconds)) == Genuine()
 
 
 @pytest.mark.parametrize("seconds", [-301, 301])
 def test_a_timestamp_outside_the_window_is_refused(seconds: int) -> None:
-    verdict = judged(now=SIGNED_AT + timedelta(seconds=seconds))
+    verdict = verified(now=SIGNED_AT + timedelta(seconds=seconds))
 
     assert verdict == SignatureRefused(Flaw.TIMESTAMP_OUTSIDE_WINDOW)
 
@@ -169,7 +169,7 @@ def test_a_timestamp_outside_the_window_is_refused(seconds: int) -> None:
     ],
 )
 def test_a_timestamp_that_is_not_unix_seconds_is_refused(timestamp: str) -> None:
-    assert judged(timestamp=timestamp) == SignatureRefused(Flaw.TIMESTAMP_UNREADABLE)
+    assert verified(timestamp=timestamp) == SignatureRefused(Flaw.TIMESTAMP_UNREADABLE)
 
 
 @pytest.mark.parametrize(
@@ -183,18 +183,18 @@ def test_a_timestamp_that_is_not_unix_seconds_is_refused(timestamp: str) -> None
     ],
 )
 def test_another_signature_is_refused(signature: str) -> None:
-    assert judged(signature=signature) == SignatureRefused(Flaw.SIGNATURE_WRONG)
+    assert verified(signature=signature) == SignatureRefused(Flaw.SIGNATURE_WRONG)
 
 
 def test_other_bytes_another_secret_or_none_is_refused() -> None:
-    assert judged(CLOSED) == SignatureRefused(Flaw.SIGNATURE_WRONG)
-    assert judged(secrets=("another",)) == SignatureRefused(Flaw.SIGNATURE_WRONG)
-    assert judged(secrets=()) == SignatureRefused(Flaw.SIGNATURE_WRONG)
+    assert verified(CLOSED) == SignatureRefused(Flaw.SIGNATURE_WRONG)
+    assert verified(secrets=("another",)) == SignatureRefused(Flaw.SIGNATURE_WRONG)
+    assert verified(secrets=()) == SignatureRefused(Flaw.SIGNATURE_WRONG)
 
 
 def test_a_refusal_is_false_so_that_an_if_cannot_let_it_through() -> None:
-    assert judged()
-    assert not judged(CLOSED)
+    assert verified()
+    assert not verified(CLOSED)
 
 
 def test_the_seamless_vector_is_signed_as_written() -> None:

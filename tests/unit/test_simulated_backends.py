@@ -39,7 +39,7 @@ FIELDS = {  # contracts 1.4; `ticket_open` has the fields of `ticket_create`
 
 
 class World:
-    """Time that passes only while somebody waits."""
+    """Time that passes only while a test waits."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -89,7 +89,7 @@ def test_tickets_and_codes_are_unlike_each_other():
     assert all(len(str(data["ticket_id"])) == 19 for data in opened)
 
 
-def test_every_life_is_one_that_a_partner_may_be_told():
+def test_every_life_is_a_legal_sequence_for_a_partner():
     for story in lives(300):
         opening, *steps = story.steps
         actions = [AcceptedAction(step.action, NOON + step.after) for step in steps]
@@ -132,7 +132,7 @@ def test_amounts_relate_as_in_the_samples(price, odds, wht, ext, expected):
     assert list(computed.items()) == list(zip(AMOUNTS + PAYOUTS, expected, strict=True))
 
 
-def test_a_life_begins_as_it_is_told_to_and_what_is_reserved_is_paid_for():
+def test_a_life_begins_as_configured_and_what_is_reserved_is_paid_for():
     begin_with = ("ticket_create", "ticket_reserve")
     begun = stories(4, operators=["acme"], seed=7, lives_per_second=1, begin_with=begin_with)
 
@@ -142,7 +142,7 @@ def test_a_life_begins_as_it_is_told_to_and_what_is_reserved_is_paid_for():
     assert [second == "ticket_paid" for _, second in beginnings] == [False, True, False, True]
 
 
-def told(redis) -> list[OutgoingEvent]:
+def published_events(redis) -> list[OutgoingEvent]:
     return [json.loads(fields[b"event"]) for _, fields in redis.xrange("ticket-events")]
 
 
@@ -161,9 +161,9 @@ def test_every_step_is_published_when_its_time_has_come(world, redis):
     )
 
     due = sorted(NOON + s.starts_after + step.after for s in stories_told for step in s.steps)
-    happened = [datetime.fromisoformat(sent["occurred_at"]) for sent in told(redis)]
+    happened = [datetime.fromisoformat(sent["occurred_at"]) for sent in published_events(redis)]
     assert happened == due
-    assert told(redis) == published.events
+    assert published_events(redis) == published.events
     assert all(
         timedelta() <= arrived - at <= timedelta(milliseconds=10)
         for arrived, at in zip(arrived_at, happened, strict=True)
@@ -174,7 +174,7 @@ def test_twice_the_speed_takes_half_the_time(world, redis):
     play(lives(20), Publisher(redis), wait=world.wait, now=lambda: world.now, speed=2)
 
     last = max(s.starts_after + step.after for s in lives(20) for step in s.steps)
-    happened = [datetime.fromisoformat(sent["occurred_at"]) for sent in told(redis)]
+    happened = [datetime.fromisoformat(sent["occurred_at"]) for sent in published_events(redis)]
     assert happened[-1] == NOON + last / 2
     assert all(earlier <= later for earlier, later in pairwise(happened))
 
@@ -187,8 +187,8 @@ def test_an_outage_delays_events_and_changes_none(world, redis, server):
     published = play(lives(30), Publisher(redis), wait=wait, now=lambda: world.now)
 
     assert published.unconfirmed == []
-    assert told(redis) == published.events
-    assert len(told(redis)) == sum(len(story.steps) for story in lives(30))
+    assert published_events(redis) == published.events
+    assert len(published_events(redis)) == sum(len(story.steps) for story in lives(30))
 
 
 def test_an_outage_of_more_than_a_minute_is_an_error(world, redis, server):
@@ -209,7 +209,7 @@ def test_backends_may_be_given_more_patience(world, redis, server):
     patience = timedelta(minutes=4)
     play(lives(3), Publisher(redis), wait=wait, now=lambda: world.now, patience=patience)
 
-    assert len(told(redis)) == sum(len(story.steps) for story in lives(3))
+    assert len(published_events(redis)) == sum(len(story.steps) for story in lives(3))
 
 
 def test_a_play_that_is_stopped_tells_what_it_published(world, redis):
@@ -218,4 +218,4 @@ def test_a_play_that_is_stopped_tells_what_it_published(world, redis):
     published = play(lives(30), Publisher(redis), wait=world.wait, now=lambda: world.now)
 
     assert 0 < len(published.events) < 30
-    assert told(redis) == published.events
+    assert published_events(redis) == published.events

@@ -78,12 +78,12 @@ PYTHONS = [f"python3.{minor}" for minor in range(11, 15)]
 ELSEWHERE = """
 import json, sys
 from models.platform.timestamps import parse_timestamp
-def judged(text):
+def parse_result(text):
     try:
         return parse_timestamp(text).isoformat()
     except ValueError as error:
         return str(error)
-print(json.dumps([judged(text) for text in json.load(sys.stdin)]))
+print(json.dumps([parse_result(text) for text in json.load(sys.stdin)]))
 """
 
 
@@ -94,7 +94,7 @@ def test_what_is_taken(text, meant):
 
 
 @pytest.mark.parametrize(("text", "why"), REFUSED)
-def test_what_is_refused_is_told_in_words(text, why):
+def test_a_refusal_says_why(text, why):
     with pytest.raises(ValueError, match=re.escape(why)):
         parse_timestamp(text)
 

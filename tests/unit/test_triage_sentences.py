@@ -104,7 +104,7 @@ def test_a_retry_names_the_event_its_outcome_and_what_the_partner_will_be_sent()
         ({"outcome": "duplicate"}, "a duplicate: it already arrived another way, and counts once"),
     ],
 )
-def test_how_an_event_ends_is_told_with_its_reason(facts, expected):
+def test_the_outcome_of_an_event_is_given_with_its_reason(facts, expected):
     assert fate(**facts) == expected
 
 

@@ -94,7 +94,7 @@ def test_what_comes_from_outside_cannot_steer_a_terminal():
 
 
 @pytest.mark.parametrize(("level", "shown"), [("info", False), ("debug", True)])
-def test_libraries_are_heard_at_their_every_message_only_when_debugging(level, shown):
+def test_every_message_of_a_library_is_logged_only_when_debugging(level, shown):
     stream = configured("json", level)
 
     logging.getLogger("celery.worker.strategy").info("Task deliver[…] received")
