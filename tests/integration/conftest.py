@@ -1,4 +1,4 @@
-"""What the tests of the ticket's database share: a harness to act at, and records to look into."""
+"""What the tests of the ticket's database share: a harness to act with, and records to read."""
 
 from collections.abc import Iterator
 

@@ -97,7 +97,7 @@ def watch(client: Redis, key: str) -> None:
 
 
 def test_a_transaction_that_did_not_run_is_no_success(redis, only_connection):
-    """EXEC answers nil where a watched key changed."""
+    """EXEC returns nil where a watched key changed."""
     watch(only_connection, "watched")
     redis.set("watched", "changed")
 

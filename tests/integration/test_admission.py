@@ -77,7 +77,7 @@ def test_two_deliverers_at_the_same_moment_keep_to_one_cap(harness, deliverers):
 def test_what_a_dead_deliverer_had_in_flight_counts_until_its_calls_must_be_over(
     harness, deliverers
 ):
-    """Seven seconds, not the 25 of its leases: its partner must not stand still for that long."""
+    """Seven seconds, not the 25 of its leases: its partner must not wait that long."""
     limit(harness, in_flight=4)
     add_due(harness, 20)
     dead, alive = deliverers
@@ -196,7 +196,7 @@ def test_of_many_partners_each_has_its_turn_although_there_is_one_place(harness,
 def test_a_circuit_that_another_deliverer_has_locked_is_tried_again_soon(
     harness, deliverers, engine
 ):
-    """Nobody waits at it: a deliverer that froze there stops one partner, not all of them."""
+    """No deliverer waits for it: one that froze there stops one partner, not all of them."""
     harness.add_operator("bravo")
     add_due(harness, 3)
     add_due(harness, 3, operator="bravo", prefix="B")

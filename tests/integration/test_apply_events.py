@@ -192,7 +192,7 @@ def test_an_older_update_does_not_overwrite_a_newer_one(harness, records):
 
 
 def test_a_late_open_fills_in_what_is_missing_and_replaces_nothing(harness, records):
-    """Rule 11: it moves nothing."""
+    """Rule 11: it changes nothing."""
     harness.say("ticket_open", price=500, currency="EUR")
     harness.say("ticket_open", price=900, player_id="player")
 

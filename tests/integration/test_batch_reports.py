@@ -1,4 +1,4 @@
-"""Reports of the intake's batches to Flower: bounded, summed up, and never in the way."""
+"""Reports of the intake's batches to Flower: bounded, summed up, and never blocking."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -115,7 +115,7 @@ def test_while_it_is_open_no_attempt_is_used_up(harness, deliverer, records, loc
 
 
 def test_nothing_dies_of_an_open_circuit_however_long_it_is(harness, deliverer, records):
-    """The clock of the 48 hours stands still too."""
+    """The clock of the 48 hours stops too."""
     add_due(harness, 1)
     deliverer.deliver(RetryLater(HOUR), 503)  # its first attempt, an hour before
     harness.wait(HOUR)

@@ -1,4 +1,4 @@
-"""`slipway operators`: what a person changes about a partner, and whether the partner is there."""
+"""`slipway operators`: what a person changes of an operator, and whether its partner responds."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""24 hours are 24 hours on a day of clock change too, whatever time zone a session has."""
+"""24 hours are 24 hours even on a day of clock change, in every session's time zone."""
 
 from datetime import UTC, datetime, timedelta
 

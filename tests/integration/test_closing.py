@@ -229,7 +229,7 @@ def test_a_batch_closes_no_more_than_its_limit_and_the_longest_due_first(harness
 
 
 def test_a_locked_ticket_is_left_for_the_next_round(harness, records, engine):
-    """Rule 17: SKIP LOCKED; nobody waits."""
+    """Rule 17: SKIP LOCKED; no session waits."""
     for ticket in ("BUSY", "IDLE"):
         harness.say("ticket_win", ticket)
     harness.deliver()

@@ -141,7 +141,7 @@ def test_after_a_refusal_one_discard_is_enough(harness, records, create):
 
 @both
 def test_a_lost_lease_is_an_unknown_outcome(harness, records, create):
-    """H24: nobody claims it again; the sweep cancels it."""
+    """H24: it is never claimed again; the sweep cancels it."""
     harness.wait(LEASE - MOMENT)
     early = harness.abandon_creates()
     harness.wait(MOMENT)

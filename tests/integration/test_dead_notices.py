@@ -22,7 +22,7 @@ def triage(harness, records) -> TriageActions:
 
 @pytest.fixture
 def dead_win(harness, records):
-    """The id of a dead `ticket_win`; the ticket stands at it."""
+    """The id of a dead `ticket_win` that blocks its ticket."""
     harness.say("ticket_win")
     harness.deliver(GONE)
     return records.notice(1).id
@@ -101,7 +101,7 @@ def test_a_skipped_result_takes_a_rollback_along_that_comes_later(
 
 
 def test_a_skipped_result_starts_no_clock(harness, records, triage, dead_win):
-    """Rule 18: "no clock"; the ticket stands and does not close."""
+    """Rule 18: "no clock"; the ticket keeps its result and does not close."""
     triage.resolve(dead_win, Resolution.SKIP_NOT_DELIVERED)
     harness.wait(10 * CLOSE_DELAY)
 

@@ -34,7 +34,7 @@ def test_a_discard_of_an_unknown_ticket_leaves_a_tombstone(harness, records):
 
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "two batches"])
 def test_a_create_that_was_not_sent_is_taken_back(harness, records, together):
-    """The partner hears of the discard alone, at once."""
+    """The partner gets the discard alone, at once."""
     entries = harness.event("ticket_create", **SLIP), harness.event("ticket_discard")
     for batch in [entries] if together else [[entry] for entry in entries]:
         assert harness.publish(*batch).due
@@ -119,7 +119,7 @@ def test_a_second_discard_event_confirms_and_sends_nothing(harness, records):
 
 
 def test_a_discard_of_an_open_ticket_is_rejected(harness, records):
-    """It is refunded or voided instead (H30: moves at the partner can't be undone)."""
+    """It is refunded or voided instead (H30: some transitions at the partner cannot be undone)."""
     harness.say("ticket_open")
     harness.say("ticket_discard", event_id="late")
 

@@ -25,7 +25,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def slipway(monkeypatch, capsys, database) -> CommandLine:
-    """A set-up whose Redis is away: then nobody waits for workers to answer."""
+    """A set-up whose Redis is unavailable, so that no test waits for workers to respond."""
     line = CommandLine(monkeypatch, capsys)
     line.export(
         database_url=database,
@@ -119,7 +119,7 @@ def test_a_database_without_tables_asks_for_migrate(slipway, empty_database):
 def test_a_user_without_rights_to_the_tables_is_told_what_to_grant(
     slipway, engine, database, granted, lacking
 ):
-    """The intake takes the ids of tickets from their sequence, which has rights of its own."""
+    """The intake takes the ids of tickets from their sequence, which has its own rights."""
     with engine.begin() as connection:
         connection.execute(text("DROP ROLE IF EXISTS reader"))
         connection.execute(text("CREATE ROLE reader LOGIN PASSWORD 'reads'"))

@@ -32,7 +32,7 @@ REFUSING = text("""
 
 @pytest.fixture
 def slipway(monkeypatch, capsys, database) -> CommandLine:
-    """A set-up whose Redis is unavailable: then nobody waits for workers to answer."""
+    """A set-up whose Redis is unavailable, so that no test waits for workers to respond."""
     line = CommandLine(monkeypatch, capsys)
     line.export(
         database_url=database,
@@ -166,7 +166,7 @@ def test_the_line_to_redis_is_put_into_words(url: str, state: State, words: str)
 
 @pytest.fixture
 def backend(redis_url: str) -> Iterator[Celery]:
-    """Somebody else's Celery application, as it is by default."""
+    """A foreign Celery application with its default settings."""
     app = Celery("backend", broker=redis_url, set_as_current=False)
     yield app
     app.close()

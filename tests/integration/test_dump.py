@@ -1,4 +1,4 @@
-"""The small backup: pg_dump and pg_restore, as deploy/BACKUP.md has them."""
+"""The small backup: pg_dump and pg_restore, as deploy/BACKUP.md describes them."""
 
 from pathlib import Path
 from typing import Any

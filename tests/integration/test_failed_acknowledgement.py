@@ -15,7 +15,7 @@ WAKEUP = {"task": "sweep", "id": "1"}
 @pytest.fixture
 def connection(redis_url: str) -> Iterator[Any]:
     options = {"socket_timeout": 0.3}
-    # By its class: a name is looked up once per process, and another test may have been first.
+    # By its class: a name is looked up once per process, perhaps by an earlier test.
     with Connection(redis_url, transport=HardenedTransport, transport_options=options) as made:  # type: ignore[no-untyped-call]  # kombu's
         yield made
 

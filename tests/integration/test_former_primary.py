@@ -36,7 +36,7 @@ def client(redis_url: str) -> Iterator[Redis]:
 
 @contextmanager
 def demoted(redis: Redis) -> Iterator[None]:
-    """The server follows another one, which is away."""
+    """The server follows another one, which is unavailable."""
     redis.replicaof("127.0.0.1", str(closed_port()))
     try:
         yield

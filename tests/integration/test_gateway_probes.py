@@ -105,7 +105,7 @@ def test_a_wrong_method_is_an_error_of_the_one_shape(gateway, database, redis_ur
 
 
 def test_the_api_page_loads_nothing_from_elsewhere(gateway, nobodys_database, nobodys_redis):
-    """It is read where browsers have no internet, and while the servers are away."""
+    """It is read where browsers have no internet, and while the servers are unavailable."""
     client = gateway(nobodys_database, nobodys_redis)
     page = client.get("/docs").text
     addresses = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)""", page)

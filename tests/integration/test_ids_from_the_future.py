@@ -51,7 +51,7 @@ def stream(redis_url: str) -> Iterator[Stream]:
 
 @pytest.fixture(params=["an hour ahead", "1900000000000-0", "18446744073709551000-0"])
 def future(request: pytest.FixtureRequest, redis: Redis) -> str:
-    """The id of an entry that nobody can read; it was added by somebody."""
+    """The id of an entry from outside that cannot be read."""
     ahead = int((present(redis) + HOUR).timestamp() * 1000)
     id_: str = f"{ahead}-0" if request.param == "an hour ahead" else request.param
     redis.xadd(STREAM, {"event": "{"}, id=id_)
@@ -349,7 +349,7 @@ def test_ids_of_the_present_are_not_ahead(redis, stream):
 
 @pytest.mark.usefixtures("future")
 def test_the_stats_tell_how_old_such_an_entry_is(redis):
-    """Else nobody would be called while the intake stands still."""
+    """Else no person would be paged while the intake stands still."""
     StreamWatermark(redis).watermark(present(redis))
     seen = present(redis)
     eventually(lambda: present(redis) > seen + 50 * MOMENT)

@@ -33,7 +33,7 @@ def test_the_next_batch_starts_while_one_waits_for_the_database(redis, redis_url
 
 
 def test_reclaimed_entries_are_applied_alone(redis, redis_url, engine, operator):
-    """Rule H46: what came beside an entry that kills its reader would be counted with it."""
+    """H46: entries read beside one that kills its reader would be counted with it."""
     others = threading.Event()
     alone: list[bool] = []
 

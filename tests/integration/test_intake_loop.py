@@ -1,4 +1,4 @@
-"""The intake's loop on real servers: it never drops, never dies, hands back what it cannot do."""
+"""The intake's loop on real servers: it never dies, drops nothing, returns what it cannot apply."""
 
 import logging
 from datetime import timedelta

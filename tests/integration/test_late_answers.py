@@ -1,4 +1,4 @@
-"""Late answers, lost leases and answers that never came (rules 14 and 15)."""
+"""Late responses, lost leases and responses that never came (rules 14 and 15)."""
 
 from datetime import timedelta
 
@@ -56,7 +56,7 @@ def test_what_the_other_one_records_after_a_late_success_changes_nothing(
 
 @pytest.mark.parametrize("verdict", FAILURES, ids=repr)
 def test_a_failure_without_the_token_changes_nothing(harness, records, lost_lease, verdict):
-    """Rule 14: the notice is somebody else's now."""
+    """Rule 14: the notice belongs to another deliverer now."""
     lost, owned = lost_lease
     before = records.ticket(), records.notices()
     harness.record(lost, verdict)
@@ -99,7 +99,7 @@ def test_a_late_success_brings_a_dead_notice_back_to_life(harness, records, lost
 
 
 def test_after_an_attempt_without_an_answer_nothing_is_sent_for_ten_seconds(harness, records):
-    """Rule 15: whatever pause was asked for."""
+    """Rule 15: whatever pause the partner asked for."""
     harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
     harness.deliver(Unanswered(SECOND))
     assert records.notice(1).perhaps_delivered
@@ -121,7 +121,7 @@ def test_a_longer_pause_than_the_grace_is_kept(harness):
 
 
 def test_a_late_success_does_not_shorten_the_grace_for_the_follower(harness, lost_lease):
-    """Rules 14 and 15: the other one's attempt had no answer and may still be at work."""
+    """Rules 14 and 15: the other attempt had no response and may still be at work."""
     lost, owned = lost_lease
     harness.record(owned, Unanswered(PAUSE))
     harness.wait(SECOND)

@@ -43,7 +43,7 @@ def announced(harness: Harness, engine: Engine) -> Harness:
 
 
 class Feed:
-    """The vendor: each message is an entry of its own."""
+    """The vendor: each message is one entry."""
 
     def __init__(self, harness: Harness) -> None:
         self._harness = harness
@@ -158,7 +158,7 @@ def test_a_settlement_in_another_currency_than_its_bet_pays_nothing(
 def test_without_a_bet_a_settlement_that_differs_in_currency_alone_replaces_the_first(
     feed, records
 ):
-    """Nothing says which one the ticket was opened in: the later settlement is the correction."""
+    """Nothing shows which one opened the ticket: the later settlement is the correction."""
     feed.send(drawn())
     feed.send(drawn(1, currency="USD"))
     feed.send(bet())
@@ -253,7 +253,7 @@ def test_another_draw_of_the_same_ticket_is_rejected_with_that_reason(feed, reco
 
 
 def test_the_draw_of_what_only_waits_is_not_the_ticket_s(announced, records):
-    """The bet says which draw it is; a settlement of another one does not get in its way."""
+    """The bet names its draw; a settlement of another draw does not affect it."""
     feed = Feed(announced)
     feed.send(drawn(draw_id="2"))
 
@@ -297,7 +297,7 @@ def test_with_a_ticket_for_each_draw_the_two_names_must_fit_an_id(per_draw, reco
 
 
 def test_a_message_refused_for_its_operator_can_be_retried(engine, clock, records, per_draw):
-    """The operator stands beside the message, and is kept with it."""
+    """The operator is named beside the message, and is stored with it."""
     stranger = Feed(per_draw).entry(drawn(), operator="globex")
     per_draw.publish(stranger)
     with engine.begin() as connection, pytest.raises(NotPossible, match="no operator 'globex'"):

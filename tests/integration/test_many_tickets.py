@@ -1,4 +1,4 @@
-"""Many connections on the same few tickets: nobody deadlocks, and the records agree (rule 19)."""
+"""Many connections on the same few tickets: none deadlocks, and the records agree (rule 19)."""
 
 import re
 from collections.abc import Callable
@@ -26,7 +26,7 @@ SHORT = {"ticket_rollback": "B", "ticket_closed": "C"}  # all others are results
 
 @pytest.fixture
 def gate(engine):
-    """A transaction in everybody's way, until it is undone."""
+    """A transaction that blocks all others until it is rolled back."""
     with engine.connect() as connection:
         yield connection
 
@@ -47,7 +47,7 @@ def test_new_tickets_named_in_opposite_orders_do_not_deadlock(harness, records, 
 
 @pytest.mark.parametrize("second", ["publishes", "records"])
 def test_known_tickets_named_in_opposite_orders_do_not_deadlock(harness, engine, gate, second):
-    """E4 and E5: everybody locks tickets first, and all of them in one order."""
+    """E4 and E5: every transaction locks tickets first, and all in the same order."""
     harness.publish(*(harness.event("ticket_win", name) for name in "AMZ"))
     claims = harness.claim()
     gate.execute(LOCK_TICKET, {"ticket_id": "M"})
@@ -100,7 +100,7 @@ def test_intake_and_deliverers_that_share_tickets_never_deadlock(harness, record
 
 
 def test_of_a_rollback_and_a_close_at_the_same_moment_exactly_one_wins(harness, records):
-    """Rule 17: the close was due, the rollback is in time; nobody gets half of it."""
+    """Rule 17: the close was due, the rollback is in time; neither leaves half of it."""
     harness.add_operator("quick", close_delay=timedelta(0))
     won: list[str] = []
     for number in range(ROUNDS):

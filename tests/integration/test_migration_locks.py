@@ -1,4 +1,4 @@
-"""A migration under load: it gives way, says to whom, tries again, and never runs twice at once."""
+"""A migration under load: it gives way, names the blocker, tries again, never runs twice."""
 
 from dataclasses import replace
 from datetime import timedelta

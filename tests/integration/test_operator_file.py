@@ -1,4 +1,4 @@
-"""Partners kept as code: `slipway operators apply` and `export`."""
+"""Operators kept as code: `slipway operators apply` and `export`."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -45,7 +45,7 @@ def slipway(monkeypatch, capsys, database, redis_url) -> CommandLine:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], str]:
-    """Writes `operators.yaml` beside its secrets; gives its path."""
+    """Writes `operators.yaml` beside its secrets; returns its path."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "acme").write_text("secret-of-acme-12345\n")

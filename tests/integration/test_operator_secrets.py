@@ -61,7 +61,7 @@ def secrets(engine: Engine, code: str = "acme") -> EncryptedSecrets:
 
 
 class Exchange:
-    """Exchanges secrets of `acme`, and says which one signs and which ones verify."""
+    """Exchanges secrets of `acme`, and shows which one signs and which ones verify."""
 
     def __init__(self, engine: Engine, vault: Vault, clock: ManualClock) -> None:
         self.engine, self.vault, self.clock = engine, vault, clock
@@ -201,7 +201,7 @@ def test_an_exchange_that_cannot_be_meant_is_refused(
 
 
 def test_a_secret_that_no_key_opens_can_be_replaced(exchange, engine):
-    """That is what the error about it tells people to do."""
+    """That is what the error message advises."""
     with engine.begin() as connection:
         connection.execute(text("UPDATE operator SET secret = 'damaged'"))
 

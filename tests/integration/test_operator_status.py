@@ -1,4 +1,4 @@
-"""`slipway operators status`: how the partners are doing, from what the database holds."""
+"""`slipway operators status`: the state of each operator's deliveries, from the database."""
 
 from datetime import timedelta
 
@@ -146,7 +146,7 @@ def test_success_and_latency_are_those_of_the_last_minutes(harness, deliverer):
 
 
 def test_what_was_never_sent_has_no_latency(harness, deliverer):
-    """A secret that cannot be opened fails at once, and says nothing about the partner's speed."""
+    """A secret that cannot be decrypted fails at once, and shows nothing of the partner's speed."""
     win(harness, 2)
     harness.record_attempts(*(Attempt(claim, AGAIN, timedelta()) for claim in deliverer.claim()))
 
@@ -201,7 +201,7 @@ def test_the_command_shows_it_to_people_and_programs(slipway, late):
     win(late, 40)
     deliverer = Deliverer(late)
     deliverer.deliver(AGAIN, 403)
-    deliverer.claim(places=0)  # it tells that its calls are over
+    deliverer.claim(places=0)  # it reports that its calls are over
 
     shown, document = slipway("operators", "status"), slipway("operators", "status", "--json")
 

@@ -1,4 +1,4 @@
-"""Adding operators: what is refused, what is kept, and that no secret comes out again."""
+"""Adding operators: what is refused, what is stored, and that no secret is shown again."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Claiming undelivered notices: heads only, under a lease, each operator for itself."""
+"""Claiming undelivered notices: heads only, under a lease, operator by operator."""
 
 import json
 from datetime import timedelta
@@ -109,7 +109,7 @@ def test_a_lease_hides_a_notice_until_it_is_over_to_the_microsecond(harness):
 
 
 def test_a_lost_lease_leaves_its_notice_perhaps_delivered(harness, records):
-    """The sender died: nobody knows how far it came."""
+    """The sender died, so how far it got is unknown."""
     harness.say("ticket_win")
     harness.claim()
     assert not records.notice(1).perhaps_delivered
@@ -197,7 +197,7 @@ def test_a_disabled_operator_s_notices_are_held_and_go_out_later(harness, record
 
 @pytest.mark.usefixtures("three_notices")
 def test_a_dead_notice_blocks_its_ticket_and_no_other(harness, records):
-    """H38: only a person moves it."""
+    """H38: only a person can resolve it."""
     harness.deliver(Dead("400 Bad Request"))
     harness.say("ticket_win", "OTHER")
     harness.wait(timedelta(days=3))

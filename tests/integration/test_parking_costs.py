@@ -1,4 +1,4 @@
-"""Parking costs tickets with nothing parked nothing."""
+"""A ticket with nothing parked pays nothing for parking."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,7 +64,7 @@ def test_an_event_that_fits_costs_no_extra_query_because_parking_exists(harness)
 
 
 def test_a_hundred_thousand_parked_events_do_not_slow_other_tickets_down(harness, crowd):
-    """The same rows are read for an event that fits, whatever waits elsewhere."""
+    """An event that fits reads the same rows however many events wait elsewhere."""
 
     def read(ticket_id: str) -> tuple[int, int]:
         def settle(connection: Connection) -> Callable[[], object]:

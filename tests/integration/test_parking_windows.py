@@ -1,4 +1,4 @@
-"""How long a parked event waits, and what becomes of it then (rules 8, 9 and 17)."""
+"""How long a parked event waits, and how it ends (rules 8, 9 and 17)."""
 
 from datetime import timedelta
 
@@ -75,7 +75,7 @@ def test_at_its_end_an_event_is_decided_once_more(harness, records, engine):
     harness.add_operator("careful", announces_tickets=True)
     harness.say("ticket_win", operator="careful")
     with engine.begin() as connection:
-        connection.execute(OPEN_UNSEEN)  # by somebody who did not decide what waits
+        connection.execute(OPEN_UNSEEN)  # by a session that did not decide what waits
     harness.wait(PARKING_WINDOW)
     harness.end_windows()
 

@@ -1,4 +1,4 @@
-"""What is wrong with one entry is that entry's alone (rule 21, H44 to H46)."""
+"""An error in one entry affects that entry alone (rule 21, H44 to H46)."""
 
 import json
 from collections import Counter

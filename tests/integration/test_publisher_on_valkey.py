@@ -239,7 +239,7 @@ def test_the_readmes_example_publishes_a_win(redis, redis_url):
 
 
 def test_the_readmes_example_plays_its_lives(redis, redis_url):
-    """With other numbers: nobody waits for 200 lives here."""
+    """With smaller numbers, so that no test waits for 200 lives."""
     example = next(text for text in examples() if "play(" in text)
     quick = example.replace("stories(200", "stories(3").replace(".wait)", ".wait, speed=100)")
 

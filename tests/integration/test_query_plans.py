@@ -92,7 +92,7 @@ def a_quiet_day(harness: Harness, ticket: str) -> None:
 
 
 def batch(harness: Harness) -> list[Entry]:
-    """Fifty events the log knows, fifty new ones, a hundred on tickets nobody knows."""
+    """Fifty events that the log has, fifty new ones, a hundred on unknown tickets."""
     known = [f"T{SICK_TICKETS + number}" for number in range(1, 101)]
     return [
         *(harness.event("ticket_lost", name, event_id="e1") for name in known[:50]),

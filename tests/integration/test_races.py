@@ -83,7 +83,7 @@ def test_tickets_are_locked_in_the_order_of_their_ids(harness, records, engine):
     for ticket_id in ("B", "A"):  # the keys' order is the other one
         harness.say("ticket_open", ticket_id)
     harness.publish(*(harness.event("ticket_open", f"T{number}") for number in range(300)))
-    with engine.begin() as connection:  # as a table is that has grown: it is looked into by key
+    with engine.begin() as connection:  # as in a table that has grown: look-ups go by key
         connection.execute(text("ANALYZE ticket"))
     batch = harness.event("ticket_win", "A"), harness.event("ticket_win", "B")
     with engine.connect() as first:

@@ -1,4 +1,4 @@
-"""Recording what came of attempts: all of it in one transaction (rule 13)."""
+"""Recording the results of attempts, all in one transaction (rule 13)."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ PAUSE = timedelta(seconds=30)
 
 
 def test_what_one_recording_does_is_undone_as_a_whole(harness, records, engine):
-    """Rule 13, H36: notice, head and clock move together or not at all."""
+    """Rule 13, H36: notice, head and clock change together or not at all."""
     harness.publish(harness.event("ticket_win", "A"), harness.event("ticket_win", "B"))
     claims = harness.claim()
     attempts = [Attempt(claim, Delivered(), TOOK) for claim in claims]
@@ -108,7 +108,7 @@ def test_each_attempt_is_kept_with_what_the_partner_said(harness, records):
 
 
 def test_recording_the_same_twice_changes_nothing(harness, records):
-    """H43: a recording whose COMMIT was not heard is tried again."""
+    """H43: a recording whose COMMIT was not confirmed is tried again."""
     harness.publish(harness.event("ticket_win", "A"), harness.event("ticket_win", "B"))
     first, second = harness.claim()
     attempts = Attempt(first, Delivered(), TOOK), Attempt(second, RetryLater(PAUSE), TOOK)

@@ -117,7 +117,7 @@ def after_refusals(harness) -> Sequence[Attempt]:
 
 
 def failures_beside_it(harness) -> Sequence[Attempt]:
-    """What the circuit hears, it hears in order: nine refusals, a success, nine more."""
+    """The circuit learns the results in order: nine refusals, a success, nine more."""
     harness.publish(*(harness.event("ticket_win", f"T{n:02}") for n in range(21)))
     claims = harness.claim()
     ends: list[Verdict] = [

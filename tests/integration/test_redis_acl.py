@@ -65,7 +65,7 @@ def parts(name: str, facts: dict[str, Any]) -> list[tuple[list[str], int]]:
 
 
 def harmless_talk(admin: Redis) -> set[str]:
-    """What a client says about itself and its connection."""
+    """What a client reports about itself and its connection."""
     talk, *power = (
         {str(command) for command in admin.acl_cat(category)}
         for category in ("connection", "admin", "dangerous")
@@ -164,7 +164,7 @@ def test_the_workers_can_do_all_they_need(guarded, admin, tmp_path, database, en
     """Intake from stream and Celery queue, deliveries, sweeps and beat, in one process for once."""
     harness = Harness(engine, ManualClock())
     harness.add_operator()
-    harness.disable()  # nobody is there to be told
+    harness.disable()  # no partner is there to be notified
     env = environment(
         tmp_path,
         database_url=database,

@@ -1,4 +1,4 @@
-"""Redis over TLS: who is not the server that the URL names receives no password and no event."""
+"""Redis over TLS: a server that the URL does not name receives no password and no event."""
 
 import asyncio
 import runpy
@@ -158,7 +158,7 @@ def test_a_stranger_receives_nothing(stranger: Stranger, ask: Callable[[str], ob
 def test_who_chooses_to_verify_nothing_talks_to_anybody(
     ask: Callable[[str], object], tmp_path: Path
 ) -> None:
-    """The stranger does hear, so that the test above can fail."""
+    """Here the stranger does receive something, so the test above can fail."""
     with listening(tmp_path, host=None, options="?ssl_cert_reqs=none") as anybody:
         with suppress(Exception):  # what it answers makes no sense
             ask(anybody.url)
@@ -246,7 +246,7 @@ def terminated(redis: Redis, folder: Path) -> Iterator[RawServer]:
     place: Mapping[str, Any] = redis.connection_pool.connection_kwargs
 
     def converse(line: Line) -> None:
-        line.connection.settimeout(None)  # who waits in BRPOP says nothing for long
+        line.connection.settimeout(None)  # a client that waits in BRPOP is silent for long
         with socket.create_connection((place["host"], place["port"])) as server:
             back = threading.Thread(target=hand_on, args=(server, line.connection), daemon=True)
             back.start()

@@ -1,4 +1,4 @@
-"""What is rejected on arrival is counted by its reason and by the channel it came through."""
+"""What is rejected on arrival is counted by reason and channel."""
 
 import json
 from collections import Counter
@@ -10,7 +10,7 @@ from worker.metrics.intake import REJECTING
 
 
 def through(channel: bytes, harness: Harness) -> Entry:
-    """Something unreadable that came through *channel*."""
+    """An unreadable entry that came through *channel*."""
     return Entry(harness.raw(b"").id, {b"type": channel, b"event": b"no json"})
 
 

@@ -1,4 +1,4 @@
-"""What is old is removed in small steps, and each costs what it removes, however much there is."""
+"""Old rows are removed in small steps, and each costs what it removes, however many there are."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ RETENTION = timedelta(days=90)
 YOUNG, OLD, BATCH = 3_000, 400, 50
 PARTS = 2  # events, notices and attempts of each ticket
 BIG = ("ticket", "ticket_event", "notice", "delivery_attempt", "rejected_input")
-# The old ones are scattered among the young: nothing stands together on a page.
+# The old ones are scattered among the young: no page holds several of them.
 TICKETS = text("""
     INSERT INTO ticket (operator, ticket_id, status, result, generation, notices, closed_at,
                         cancelled_at)
@@ -116,7 +116,7 @@ def settings() -> Settings:
 def test_a_round_removes_for_a_tenth_of_its_interval_and_the_next_goes_on(engine, connection):
     """Live tickets come first: closings must not wait until a large stock is gone."""
     connection.commit()
-    seconds = iter(range(1_000_000))  # each look at the clock finds it 30 ms later
+    seconds = iter(range(1_000_000))  # each reading of the clock is 30 ms later
     sweep = Sweep(
         transaction=engine.begin,
         clock=ManualClock(NOW),

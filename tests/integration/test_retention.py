@@ -259,7 +259,7 @@ def test_an_old_event_is_refused_so_that_no_replay_revives_a_removed_ticket(harn
 
 
 def test_a_fresh_statement_about_a_removed_ticket_begins_it_again_under_the_same_key(harness):
-    """Its time is true, so its age says nothing; a partner that keeps keys knows the repeat."""
+    """Its time is true, so its age proves nothing; a partner that keeps keys sees the repeat."""
     first = take_and_remove(harness)
 
     harness.say("ticket_win", "removed")

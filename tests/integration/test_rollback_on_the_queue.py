@@ -107,7 +107,7 @@ def test_a_rollback_that_was_only_on_the_queue_when_its_ticket_fell_due_is_honou
 def test_so_it_is_when_no_sweep_ever_looked_before(
     due, sweep, backend, redis, clock, stream, harness, records
 ):
-    """Its entry's id is younger than the due time, and no moment says when it really came."""
+    """Its entry's id is younger than the due time, and no noted moment shows when it arrived."""
     backend.send_task("ticket_rollback", kwargs=FACTS, queue="tickets")
     pass_by(redis, clock, due)
 

@@ -1,4 +1,4 @@
-"""The session with PostgreSQL is as we ask for it, or it is refused in words."""
+"""The session with PostgreSQL has the settings we ask for, or is refused with the reason."""
 
 import socket
 import struct

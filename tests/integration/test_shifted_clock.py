@@ -1,4 +1,4 @@
-"""What shows how the tests run on another day: everybody's time of day is shifted, and no timer."""
+"""How tests run on another day: every process's time of day is shifted, and no timer."""
 
 import json
 import os
@@ -17,7 +17,7 @@ LATER = timedelta(days=400)
 BUSY = timedelta(minutes=2)  # a slow machine, and no other day
 SHORT, LONG = 0.3, 5.0
 
-# Asks everybody for the time of day, then waits for 0.3 s in each way that the processes wait in.
+# Asks every clock for the time of day, then waits for 0.3 s in each way that the processes wait in.
 PROGRAM = """
 import json, queue, select, subprocess, sys, threading, time
 from pathlib import Path

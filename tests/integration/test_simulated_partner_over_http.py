@@ -1,4 +1,4 @@
-"""What can be asked of the simulated partner, and told to it, over HTTP."""
+"""What the simulated partner reports and which orders it takes, over HTTP."""
 
 import http.client
 import json

@@ -75,7 +75,7 @@ def code(line: http.client.HTTPConnection, path: str, document: object) -> int:
 
 
 def test_a_payout_credits_once_and_says_so_as_the_contract_does(line, wallet, partner):
-    """Contracts 2.3; a duplicate is answered 0 with the present balance (5.4)."""
+    """Contracts 2.3 and 5.4: a duplicate gets code 0 with the present balance."""
     first, again = (post(line, "/payout", PAYOUT)[1] for _ in range(2))
 
     assert first["status"] == {"code": 0, "message": "Success"}

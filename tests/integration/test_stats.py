@@ -1,4 +1,4 @@
-"""What operations watch, looked up at a cost that does not grow with what there is."""
+"""The figures that operations watch, at a cost that does not grow with the tables."""
 
 from datetime import UTC, datetime, timedelta
 

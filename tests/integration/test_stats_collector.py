@@ -1,4 +1,4 @@
-"""Collecting stats goes on whatever becomes of a server, and scrapes never wait for one."""
+"""Stats are collected whatever happens to a server, and scrapes never wait for one."""
 
 import re
 import threading

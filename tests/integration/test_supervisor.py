@@ -1,4 +1,4 @@
-"""The supervisor with real little processes: start again, stop cleanly, leave nothing behind."""
+"""The supervisor with small real processes: it restarts, stops cleanly, leaves nothing behind."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ STUBBORN = """trap '' TERM; echo "id $$"; while :; do sleep 0.05; done"""
 
 
 class Screen:
-    """What the supervisor said, as it says it."""
+    """Collects the lines that the supervisor writes, as it writes them."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []

@@ -84,7 +84,7 @@ def slipway(monkeypatch, capsys, database) -> CommandLine:
 
 @pytest.fixture
 def entry_id(harness: Harness, records: Records, triage: TriageActions) -> str:
-    """A ticket to which everything happened that needs explaining; what was kept raw of it."""
+    """A ticket to which everything happened that needs explaining, and its rejected input."""
     slip: dict[str, Any] = {
         "ticket_code": "C-7",
         "player_id": "p-1",

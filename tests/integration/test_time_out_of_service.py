@@ -125,7 +125,7 @@ def disabled(tried: Tried) -> None:
 
 
 def deliverers_away(tried: Tried) -> None:
-    """Scaled to zero, or PostgreSQL or Redis is away: nobody claims."""
+    """Scaled to zero, or PostgreSQL or Redis is unavailable: no deliverer claims."""
     tried.harness.wait(WEEKEND)
 
 
@@ -199,7 +199,7 @@ def test_the_time_of_an_open_circuit_is_not_counted_to_the_second(tried, harness
 
 
 def test_a_result_that_could_not_be_recorded_for_days_counts_as_no_time(tried, harness):
-    """PostgreSQL went away while the partner was on the line."""
+    """PostgreSQL became unavailable during the call to the partner."""
     tried.fail_for(40 * HOUR)
     harness.wait(tried.pauses[-1])
     claim = tried.claim()

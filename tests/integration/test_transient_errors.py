@@ -1,4 +1,4 @@
-"""Errors that no event is to blame for: the whole batch again (rule 21, H44, H45)."""
+"""Errors that no event caused: the whole batch is tried again (rule 21, H44, H45)."""
 
 from datetime import timedelta
 
@@ -62,7 +62,7 @@ def test_a_lock_that_is_not_to_be_had_leaves_nothing_half_done(
 
 
 def test_a_connection_cut_in_the_middle_leaves_nothing_half_done(harness, records, engine, batch):
-    """SQLSTATE 57P01, or none at all: the server went away while the batch was applied."""
+    """SQLSTATE 57P01, or none at all: the server became unavailable while the batch was applied."""
     with engine.begin() as connection:
         connection.execute(LOCK, {"ticket_id": "T13"})
         with beside(lambda: harness.publish(*batch)) as publishing:

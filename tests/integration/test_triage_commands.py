@@ -40,7 +40,7 @@ def slipway(monkeypatch, capsys, database) -> CommandLine:
 
 @pytest.fixture
 def trouble(past_harness: Harness) -> Harness:
-    """A win nobody takes; a rollback from a slow clock, a parked loss, a refused payment."""
+    """A refused win; a rollback from a slow clock, a parked loss, a refused payment."""
     past_harness.say("ticket_win", event_id="win")
     past_harness.deliver(Dead("410 Gone"))
     past_harness.wait(3 * SECOND)

@@ -1,4 +1,4 @@
-"""Taking events up again, and dropping them: `slipway events parked|rejected|superseded`."""
+"""Retrying events, and dropping them: `slipway events parked|rejected|superseded`."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def triage(harness, records) -> TriageActions:
 
 @pytest.fixture
 def withdrawn_too_early(harness):
-    """A true rollback whose publisher's clock was slow: it looks older than the win (H7)."""
+    """A true rollback whose publisher's clock was slow: its time is before the win's (H7)."""
     harness.say("ticket_win", event_id="win")
     harness.deliver()
     harness.wait(3 * SECOND)

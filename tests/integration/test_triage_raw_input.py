@@ -1,4 +1,4 @@
-"""Reading raw input again, and letting it go: `slipway events rejected retry|drop ENTRY`."""
+"""Reading rejected input again, and dropping it: `slipway events rejected retry|drop ENTRY`."""
 
 from datetime import timedelta
 
@@ -95,7 +95,7 @@ def test_a_type_nobody_knew_is_read_again(harness, triage):
 
 
 def test_an_entry_that_was_given_up_as_poison_may_be_well(harness, records, triage):
-    """H46: it took its worker down, or was beside one that did."""
+    """H46: it killed its worker, or was read beside an entry that did."""
     entry = harness.event("ticket_win", event_id="win", deliveries=6)
     harness.publish(entry)
     assert records.rejected()[0].reason == "poison"

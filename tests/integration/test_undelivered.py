@@ -1,4 +1,4 @@
-"""Since when a partner has had undelivered notices, whatever keeps it from taking them."""
+"""Since when a partner has had undelivered notices, for every reason why they wait."""
 
 from datetime import datetime, timedelta
 
@@ -99,7 +99,7 @@ def test_it_is_undelivered_while_the_circuit_is_open(harness):
 
 
 def test_it_is_undelivered_while_the_operator_is_disabled(harness):
-    """Whether that calls a person is for the alert, which knows who is disabled."""
+    """Whether a person is paged is up to the alert, which knows who is disabled."""
     harness.say("ticket_win")
     since = harness.now
     harness.disable()
@@ -119,7 +119,7 @@ def test_what_waits_behind_a_notice_is_as_old_as_that(harness):
 
 
 def test_a_dead_letter_is_not_counted_as_undelivered(harness):
-    """It waits for a person, who is called for it at once."""
+    """It waits for a person, who is paged for it at once."""
     harness.say("ticket_win")
     harness.record(harness.claim_one(), Dead("answered 400"))
 

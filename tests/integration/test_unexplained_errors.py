@@ -63,7 +63,7 @@ def test_what_no_row_can_cause_rejects_no_event(harness, records, engine, batch,
 def test_statements_that_a_session_has_lost_cost_no_event_and_that_session(
     harness, records, database
 ):
-    """SQLSTATE 26000, as behind a pooler, or after DEALLOCATE ALL by anybody in that session."""
+    """SQLSTATE 26000, as behind a pooler, or after a DEALLOCATE ALL in that session."""
     engine = open_engine(database, application_name="forgetful", pool_size=1)
     worker = Harness(engine, harness.clock)
     for number in range(PREPARED_AFTER + 1):
@@ -96,7 +96,7 @@ def session_of(engine: Engine) -> int:
 
 
 def deallocate(engine: Engine) -> None:
-    """Without psycopg's noticing: it looks for these words in what it sends itself."""
+    """Unnoticed by psycopg, which looks for these words only in what it sends itself."""
     with engine.begin() as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)

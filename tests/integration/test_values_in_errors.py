@@ -1,4 +1,4 @@
-"""No error of the database says a value: a player, an amount, a partner's words."""
+"""No database error shows a value: a player, an amount, a partner's text."""
 
 import traceback
 

@@ -1,4 +1,4 @@
-"""SLIPWAY_WAITAOF on a Redis that cannot confirm: refused before the first event, in words."""
+"""SLIPWAY_WAITAOF on a Redis that cannot confirm is refused before the first event, with why."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.support.guarded_server import Guarded, guarded_server
 from tests.support.plain_settings import plain_settings
 
 WIN = {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": "T"}}
-# What is wrong: settings of the server, or a right its user lacks, and what Redis says of it.
+# What is wrong: settings of the server, or a right its user lacks, and how Redis reports it.
 CANNOT: dict[str, tuple[dict[str, str], str]] = {
     "before Redis 7.2": ({"rename_command": 'WAITAOF ""'}, "unknown command 'WAITAOF'"),
     "without a log": ({"appendonly": "no"}, "appendonly is disabled"),
@@ -27,7 +27,7 @@ CANNOT: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.fixture(scope="module", params=CANNOT)
 def cannot(request, tmp_path_factory) -> Iterator[tuple[Guarded, str]]:
-    """A server that cannot confirm, and what it says."""
+    """A server that cannot confirm, and its message."""
     settings, words = CANNOT[request.param]
     with guarded_server(tmp_path_factory.mktemp("server"), **settings) as server:
         yield server, words

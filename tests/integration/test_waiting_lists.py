@@ -1,4 +1,4 @@
-"""`slipway notices undelivered list` and `slipway tickets list`: what goes on, page by page."""
+"""`slipway notices undelivered list` and `slipway tickets list`: unfinished work, by pages."""
 
 from collections.abc import Iterator
 from datetime import timedelta

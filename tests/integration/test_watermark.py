@@ -23,7 +23,7 @@ HALF = MINUTE // 2
 
 @pytest.fixture
 def now(redis: Redis) -> int:
-    """Redis' time in milliseconds, after sweeps have looked every minute."""
+    """Redis' time in milliseconds, after sweeps have polled every minute."""
     seconds, microseconds = redis.time()
     present: int = seconds * 1000 + microseconds // 1000
     note(redis, *(present - HALF - back * MINUTE for back in range(4)))
@@ -49,7 +49,7 @@ def moment(milliseconds: int) -> datetime:
 
 
 def look(redis: Redis, *, now: datetime | None = None) -> datetime | None:
-    """Look as a sweep does. By PostgreSQL's clock it is *now*, or else what it is by Redis'."""
+    """Poll as a sweep does. PostgreSQL's clock shows *now*, by default the same as Redis'."""
     return StreamWatermark(redis).watermark(now or present(redis))
 
 
@@ -147,7 +147,7 @@ def test_without_a_moment_noted_before_it_an_entry_hides_the_watermark(redis, no
 
 
 def test_an_entry_from_the_future_holds_the_watermark_where_it_was(redis, now, group):
-    """Its id does not tell when it came; that no look had seen it before does."""
+    """Its id does not show when it came; that no earlier poll saw it does."""
     look(redis)
     seen = look(redis)
     add(redis, now + 60 * MINUTE)
@@ -156,7 +156,7 @@ def test_an_entry_from_the_future_holds_the_watermark_where_it_was(redis, now, g
 
 
 def test_an_entry_behind_one_from_the_future_holds_the_watermark_too(redis, now, group):
-    """Every id after it is from the future: what was finished before tells by its id alone."""
+    """Every id after it is from the future: what was finished before shows only by its id."""
     (first,) = add(redis, now + 60 * MINUTE)
     hand_out(redis, group, 1)
     redis.xack(STREAM, GROUP, first)
@@ -192,7 +192,7 @@ def test_ids_that_differ_beyond_the_digits_of_a_double_are_distinguished(redis, 
 
 
 def test_a_stream_that_begins_again_with_smaller_ids_has_its_watermark(redis, now, group):
-    """What was noted of the greater ids says nothing any more; the next look does."""
+    """What was noted of the greater ids counts no more; the next poll does."""
     redis.xadd(STREAM, {"event": "x"}, id="1900000000000-0")
     look(redis)
     redis.delete(STREAM)
@@ -222,7 +222,7 @@ def test_moments_noted_without_the_database_s_time_are_forgotten(redis, now):
 
 
 def test_a_moment_from_the_future_is_forgotten(redis, now):
-    """PostgreSQL's clock was set back: the old time says nothing about the new one."""
+    """PostgreSQL's clock was set back: the old time proves nothing about the new one."""
     note(redis, now + MINUTE)
 
     assert is_now(redis, now)

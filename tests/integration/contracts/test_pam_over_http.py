@@ -191,7 +191,7 @@ def test_a_create_that_is_not_answered_with_200_is_discarded(delivery, partner, 
 
 @pytest.mark.parametrize("refused", [LATER[:4], LATER[4:]], ids=["some", "the others"])
 def test_a_refused_action_is_dead_with_the_partner_s_text(delivery, partner, refused):
-    """Other 4xx. A discard goes on (contracts 1.6)."""
+    """Other 4xx. A discard is tried again (contracts 1.6)."""
     text_sent = '{"code":102,"message":"unknown"}'
     answer = Respond(404, body=text_sent.encode())
     play(delivery, partner, *(Rule(answer, action=action) for action in refused))

@@ -29,7 +29,7 @@ def partner(wallet_partner: SimulatedPartner) -> SimulatedPartner:
 
 
 def one_each(behaviours: Sequence[Behaviour]) -> dict[str, Rule]:
-    """A rule for a round of its own for each."""
+    """One rule for each, with a round of its own."""
     names = [f"round-{number:02}" for number in range(len(behaviours))]
     return {
         name: Rule(behaviour, ticket_id=name)
@@ -139,7 +139,7 @@ PLAIN = b'{"status":{"code":0,"message":"Success"}}'
     ],
 )  # fmt: skip
 def test_a_wallet_that_may_have_paid_is_left_alone_and_asked_again(delivery, partner, answer, flaw):
-    """Rule 15; contracts 2.5: a second payout for a round is answered 806."""
+    """Rule 15; contracts 2.5: a second payout for a round gets code 806."""
     settle(delivery, "ticket_win")
     deliver(delivery, partner, Rule(answer))
     (notice,) = delivery.rows("SELECT perhaps_delivered, quiet_until, due_at, ended FROM notice")

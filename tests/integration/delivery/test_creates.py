@@ -1,4 +1,4 @@
-"""Creates on a real socket: sent once, on a connection of their own, and what their answers do."""
+"""Creates on a real socket: sent once, on their own connection, and what the responses do."""
 
 from datetime import timedelta
 
@@ -44,7 +44,7 @@ def test_a_partner_that_closes_after_each_answer_costs_no_create(delivery, partn
 def test_a_create_that_may_be_at_work_yet_is_discarded_after_the_grace_and_once_more(
     delivery, partner, acme, clock, status
 ):
-    """Rules 10 and 15: the debit may come after the answer."""
+    """Rules 10 and 15: the debit may come after the response."""
     partner.behave(Rule(Respond(status=status, taken=True), action="ticket_create"))
     create(delivery, acme, "t")
     delivery.deliver()

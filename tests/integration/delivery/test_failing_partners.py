@@ -1,4 +1,4 @@
-"""Partners that are down, slow, or lock us out, over real sockets: what it costs, and whom."""
+"""Partners that are down, slow, or lock us out, over real sockets: the cost, and who bears it."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +41,7 @@ def win(delivery: DeliverySetup, operator: str, count: int) -> list[str]:
 
 
 def most_at_once(entries: tuple[LedgerEntry, ...]) -> int:
-    """How many requests a partner had in hand at the same time."""
+    """How many requests a partner was handling at the same time."""
     steps = [(entry.received_at, 1) for entry in entries]
     steps += [(entry.answered_at, -1) for entry in entries if entry.answered_at is not None]
     most = now = 0

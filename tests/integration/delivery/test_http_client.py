@@ -167,7 +167,7 @@ def test_closing_drops_what_is_open(client):
 
 
 def test_a_loop_that_fails_returns_its_calls_and_starts_over(client, monkeypatch, caplog):
-    """Every call comes back, exactly once, whatever happens in the thread."""
+    """Every call returns exactly once, whatever happens in the thread."""
     with raw_server(then(Line.keep_silent)) as mute, raw_server(say(OK)) as swift:
         with monkeypatch.context() as patch:
             broken = threading.Event()

@@ -155,7 +155,7 @@ def test_of_many_kept_connections_the_dead_ones_are_passed_over(client):
 
 
 def test_a_call_that_is_sent_once_has_a_connection_of_its_own(client, post):
-    """Rule 10: a kept one may be dead, however it looks. The others' are left to them."""
+    """Rule 10: a kept connection may be dead, however it looks. Other calls keep theirs."""
     with raw_server(say(OK)) as server:
         assert post(server.url) == GOOD
         assert [post_alone(client, server.url) for _ in range(3)] == [GOOD] * 3
@@ -236,7 +236,7 @@ def _listens(port: int) -> bool:
 
 
 def test_no_create_is_lost_to_haproxy_s_keep_alive(client, post, tmp_path):
-    """It closes what was idle for 20 ms, which is just when the next call comes."""
+    """It closes connections idle for 20 ms, just when the next call comes."""
     with front_end("haproxy", HAPROXY, tmp_path, "-db", "-f") as (_, port):
         url = f"http://127.0.0.1:{port}/"
         results = []

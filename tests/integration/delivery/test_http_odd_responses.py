@@ -1,4 +1,4 @@
-"""What a partner may do to a call, over real sockets, and how the result describes it."""
+"""What a partner can do to a call, over real sockets, and how the result describes it."""
 
 import pytest
 
@@ -59,7 +59,7 @@ GO_AWAY = b"\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\1"
 @pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize("encrypted", [True, False])
 def test_a_partner_that_responds_in_http_2_is_named_as_such(early, encrypted, tmp_path):
-    """Whether it speaks at once or when it was spoken to, and whatever it offered by ALPN."""
+    """Whether it sends first or only responds, and whatever it offered by ALPN."""
 
     def converse(line: Line) -> None:
         if early:
@@ -114,7 +114,7 @@ BODY = b'{"status":{"code":0}}'
     ids=["body", "no body", "interim", "length"],
 )
 def test_tls_without_close_notify_ends_a_response_without_a_length(tmp_path, response, result):
-    """No close_notify: the status stands; whether the body is whole, its reader must see."""
+    """No close_notify: the status counts; whether the body is whole, its reader must check."""
     with (
         raw_server(then(sending(response)), tls=identity(tmp_path)) as server,
         open_client(authorities=str(tmp_path / "partner.pem")) as trusting,

@@ -56,7 +56,7 @@ def test_the_notices_of_a_ticket_go_out_one_after_the_other(delivery, partner, a
 def test_what_failed_goes_out_again_and_the_clock_runs_from_its_delivery(
     delivery, partner, acme, clock
 ):
-    """Rule 16: 24 hours run from the partner's successful answer."""
+    """Rule 16: 24 hours run from the partner's successful response."""
     partner.behave(Rule(Respond(status=503), first=1))
     delivery.publish(acme, ("ticket_win", "t"))
 

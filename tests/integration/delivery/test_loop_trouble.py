@@ -40,7 +40,7 @@ def test_no_transaction_is_open_while_a_partner_works_on_a_request(delivery, par
 def test_a_result_that_could_not_be_recorded_is_kept_and_recorded_later(
     delivery, partner, acme, caplog
 ):
-    """H43: a 200 that is dropped would be sent again and answered 409."""
+    """H43: a 200 that is dropped would be sent again and get a 409."""
     trouble = Trouble(delivery.engine.begin, lost_connection())
     trouble.refuse = lambda: bool(partner.ledger.entries()) and trouble.refused < 2
     delivery.publish(acme, *(("ticket_win", f"t{number}") for number in range(3)))

@@ -1,4 +1,4 @@
-"""A partner that is down and says until when: no probe before that, over real sockets."""
+"""A partner that is down and announces until when: no probe before that, over real sockets."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ def down_for(seconds: int) -> Respond:
 
 
 def test_no_probe_goes_out_before_retry_after_is_over(delivery, partner, acme, clock):
-    """90 s after the answers that opened the circuit, then 40 s after its probe."""
+    """90 s after the responses that opened the circuit, then 40 s after its probe."""
     names = [f"t{number}" for number in range(24)]
     delivery.publish(acme, *(("ticket_win", name) for name in names))
     partner.behave(Rule(down_for(40), first=1))

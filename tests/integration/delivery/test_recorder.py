@@ -47,7 +47,7 @@ def recorder(engine, harness, now) -> ResultBuffer:
 
 
 def attempts(harness: Harness) -> list[Attempt]:
-    """All were taken, but for one that failed and says why."""
+    """All were taken except one, which failed with its reason."""
     claims = harness.claim()
     assert len(claims) == COUNT
     failed = Attempt(

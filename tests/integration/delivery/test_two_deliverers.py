@@ -31,7 +31,7 @@ def two_deliverers(delivery, partner) -> Iterator[TwoDeliverers]:
 def test_rule_14_a_409_to_the_repeat_changes_nothing_after_a_late_200_but_its_lease_is_waited_for(
     two_deliverers, clock
 ):
-    """H33 and H35: the other one had not been answered when the first one recorded."""
+    """H33 and H35: the other one had no response yet when the first one recorded."""
     two_deliverers.publish("win", "rollback")
     two_deliverers.answers(OK_LATE, Respond(status=409, seconds=2 * SLOW))
     first = two_deliverers.start(0, requests=1)
@@ -75,7 +75,7 @@ def test_rule_15_after_a_lost_answer_nothing_is_sent_on_the_ticket_for_ten_secon
 def test_rule_15_what_is_published_after_a_late_200_is_held_for_the_ten_seconds_too(
     two_deliverers, clock
 ):
-    """Since the other one's lost answer: the moment stands on the ticket (decision 0006)."""
+    """Since the other one's lost response: its time is on the ticket (decision 0006)."""
     two_deliverers.publish("win")
     two_deliverers.answers(OK_LATE, CloseWithoutAnswer())
     first = two_deliverers.start(0, requests=1)

@@ -1,4 +1,4 @@
-"""One gateway for each module: its tests share a database and keep to names of their own."""
+"""One gateway for each module: its tests share a database and use names of their own."""
 
 from collections.abc import Iterator
 

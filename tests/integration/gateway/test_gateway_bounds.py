@@ -1,4 +1,4 @@
-"""Everything has a limit, and a client that meets one is told so, in the one shape of errors."""
+"""Everything has a limit, and a client that meets one gets an error in the common shape."""
 
 import json
 import socket
@@ -53,7 +53,7 @@ def held_upload(gateway_app: GatewayApp, key: str, operator: str) -> Iterator[No
 
 
 def turned_away(answer: httpx.Response, status: int) -> str:
-    """What somebody is told who should come again in a second."""
+    """Return the message for a client that should retry in a second."""
     assert (answer.status_code, answer.json()["code"]) == (status, status)
     assert answer.headers["Retry-After"] == "1"
     message: str = answer.json()["message"]

@@ -1,4 +1,4 @@
-"""`POST /events` with NDJSON: the good lines are published while they arrive, the others told."""
+"""`POST /events` with NDJSON: good lines are published as they arrive, the others reported."""
 
 import json
 import socket

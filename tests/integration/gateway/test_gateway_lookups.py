@@ -242,7 +242,7 @@ def test_a_ticket_s_whole_history_is_told_without_the_people_in_it(gateway_app, 
 
 
 def test_no_publisher_reads_of_players_people_or_in_the_partner_s_words(gateway_app):
-    """Whatever it asks for: what stands in the log is for people of the gateway_app."""
+    """Whatever it asks for: the log's details are only for those who run the gateway."""
     operator = gateway_app.operator(protocol="seamless")
     ticket, harness = gateway_app.name("ticket"), gateway_app.harness
     game = {"price": 500, "currency": "EUR", "game": "g", "game_id": "1", "net_payout": 0}

@@ -1,4 +1,4 @@
-"""`POST /v2/integration/lottery`: the vendor's own sample goes in, whose it is says the key."""
+"""`POST /v2/integration/lottery`: takes the vendor's own sample; the key decides the operator."""
 
 from codecs import BOM_UTF8
 from datetime import UTC, datetime, timedelta
@@ -74,7 +74,7 @@ def test_a_bet_and_its_settlement_are_a_ticket_that_was_opened_and_won(gateway_a
 
 
 def test_a_message_that_the_intake_would_find_too_old_is_refused_at_once(gateway_app, key):
-    """The vendor's sample as it stands is of 2015."""
+    """The vendor's sample is dated 2015."""
     answer = deliver(gateway_app, key, SAMPLE)
 
     assert answer.status_code == 422

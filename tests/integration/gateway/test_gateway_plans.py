@@ -1,4 +1,4 @@
-"""What the gateway asks for costs what it shows, however many tickets and events there are."""
+"""The gateway's queries cost what they show, however many tickets and events there are."""
 
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
@@ -135,7 +135,7 @@ def test_pages_of_an_operator_among_others_are_bounded_and_leave_nothing_out(cro
     assert {"ticket_event_listed", "rejected_input_listed"} <= plans.indexes
     assert rows(plans, "ticket_event") <= 3 * searched
     assert rows(plans, "rejected_input") <= 3 * searched
-    assert rows(plans, "ticket") <= 2 * searched  # PostgreSQL rounds what each look-up gave
+    assert rows(plans, "ticket") <= 2 * searched  # PostgreSQL rounds the rows of each look-up
 
 
 def test_an_event_is_found_by_its_id(crowded):

@@ -1,4 +1,4 @@
-"""`POST /events`: a 2xx means it is on the stream, ids and times are fixed, errors say where."""
+"""`POST /events`: 2xx means it is on the stream, ids and times are fixed, errors name the place."""
 
 import json
 from codecs import BOM_UTF8

@@ -1,4 +1,4 @@
-"""The Bet Engine API is opened by an operator's signature, and to its own tickets only."""
+"""An operator's signature opens the Bet Engine API, and only for its own tickets."""
 
 import time
 from typing import Any

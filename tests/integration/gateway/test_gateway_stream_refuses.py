@@ -1,4 +1,4 @@
-"""While the stream takes no event, no channel accepts one, and `/readyz` says why."""
+"""While the stream takes no event, no channel accepts one, and `/readyz` reports why."""
 
 import json
 from collections.abc import Callable, Iterator

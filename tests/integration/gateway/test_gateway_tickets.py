@@ -1,4 +1,4 @@
-"""The ticket object and the list of the Bet Engine API, as contracts 1.7 and 1.8 have them."""
+"""The ticket object and the list of the Bet Engine API, as contracts 1.7 and 1.8 define them."""
 
 from datetime import timedelta
 from unicodedata import normalize
