@@ -145,5 +145,5 @@ def _text(error: psycopg.Error, primary: str) -> str:
         primary = _QUOTED.sub('"…"', primary)
     if error.sqlstate == _DEADLOCK and error.diag.message_detail:
         return f"{primary}\nDETAIL:  {error.diag.message_detail}"
-    hint = error.diag.message_hint
-    return f"{primary}\nHINT:  {hint}" if hint else primary
+    advice = error.diag.message_hint
+    return f"{primary}\nHINT:  {advice}" if advice else primary

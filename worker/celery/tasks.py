@@ -13,7 +13,7 @@ from models.sweeps.heartbeat import Round, store_round
 from worker.celery import dependencies
 from worker.celery.dependencies import Dependencies
 from worker.process.outage import Outage
-from worker.process.queues import DELIVER_QUEUE, SWEEP_QUEUE
+from worker.process.queues import DELIVER_QUEUE
 from worker.sweep.round import SweepResult
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ RUN_MAX: Final = timedelta(seconds=20)  # then the next wakeup continues; Flower
 _watermark_unknown: Final = Outage(log, "watermark_unknown", "watermark_known")
 
 
-@shared_task(name="deliver", queue=DELIVER_QUEUE, ignore_result=True)  # type: ignore[untyped-decorator]  # Celery is published without types
+@shared_task(name="deliver", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery is published without types
 def deliver(**_newer: object) -> dict[str, int] | None:
     """Deliver until no notice is due, for about 20 s; if there are more by then, wake up again.
 
@@ -38,7 +38,7 @@ def deliver(**_newer: object) -> dict[str, int] | None:
     return dict(run.counts)
 
 
-@shared_task(name="sweep", queue=SWEEP_QUEUE, ignore_result=True)  # type: ignore[untyped-decorator]  # Celery is published without types
+@shared_task(name="sweep", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery is published without types
 def sweep(**_newer: object) -> dict[str, Any]:
     """Sweep once and return the counts, which Flower shows. Later rounds outlast an outage."""
     process = dependencies.current()
