@@ -181,6 +181,30 @@ def apply_batch(
     return _merged(applied, left)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchApplier:
+    """Decodes and applies batches with what a process shares. Safe to call from any thread."""
+
+    transaction: Transaction
+    clock: Clock
+    parking_window: timedelta
+    event_age_max: timedelta | None = None  # None: no event is too old
+
+    def decode(self, entries: Sequence[Entry]) -> DecodedBatch:
+        """Decode the events in *entries*, without the database."""
+        return decode_entries(entries, event_age_max=self.event_age_max)
+
+    def apply(self, batch: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
+        """Apply *batch*; all of it is committed on return (`apply_batch`)."""
+        return apply_batch(
+            self.transaction,
+            batch,
+            clock=self.clock,
+            parking_window=self.parking_window,
+            isolate_unclear=isolate_unclear,
+        )
+
+
 def _apply(
     transaction: Transaction, part: _Part, *, clock: Clock, parking_window: timedelta
 ) -> Applied:

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 from redis import Redis
 
+from models.intake.apply import BatchApplier
 from models.platform.clock import DatabaseClock
 from tests.support.bare_clients import celery_backend, produce, put
 from tests.support.envelopes import task
@@ -16,7 +17,6 @@ from tests.support.harness import OPERATOR, PARKING_WINDOW, Harness
 from tests.support.records import Records
 from tests.support.ticket_queue import arrived, waiting
 from tests.support.wait import eventually
-from worker.intake.applier import BatchApplier
 from worker.intake.celery_queue import CeleryQueue, QueueDrain
 from worker.intake.loop import Intake, IntakeConfig
 from worker.intake.stream import Stream

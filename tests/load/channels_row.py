@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 
 from models.database.engine import open_engine
 from models.events.stream_contract import STREAM
+from models.intake.apply import BatchApplier
 from models.migrations.runner import upgrade
 from models.platform.clock import DatabaseClock
 from producers.wall_clock import utc_now
@@ -31,7 +32,6 @@ from tests.support.lottery import settlement
 from tests.support.manual_clock import ManualClock
 from tests.support.server_folders import roomy_memory
 from tests.support.wait import eventually
-from worker.intake.applier import BatchApplier
 from worker.intake.celery_queue import CeleryQueue, QueueDrain
 from worker.intake.loop import AppliedBatch, Intake, IntakeConfig
 from worker.intake.stream import Stream

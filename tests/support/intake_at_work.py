@@ -15,9 +15,8 @@ from sqlalchemy import Engine, text
 
 from models.events.event import Entry
 from models.events.stream_contract import STREAM
-from models.intake.apply import Applied, DecodedBatch, decode_entries
+from models.intake.apply import Applied, BatchApplier, DecodedBatch, decode_entries
 from models.platform.clock import DatabaseClock
-from worker.intake.applier import BatchApplier
 from worker.intake.loop import AppliedBatch, Intake, IntakeConfig
 from worker.intake.stream import Stream
 

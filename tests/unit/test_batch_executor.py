@@ -1,9 +1,9 @@
-"""Several batches at the same time, and what keeps them apart (worker.intake.executor)."""
+"""Several batches at the same time, and what keeps them apart (worker.intake.loop)."""
 
 from datetime import timedelta
 from threading import Barrier, Event
 
-from worker.intake.executor import BatchExecutor
+from worker.intake.loop import BatchExecutor
 
 MOMENT = timedelta(milliseconds=200).total_seconds()  # in which what may begin would have begun
 LONG = timedelta(seconds=10).total_seconds()

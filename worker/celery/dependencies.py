@@ -16,6 +16,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
+from models.intake.apply import BatchApplier
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings, read_settings
@@ -24,7 +25,6 @@ from worker.celery.application import app
 from worker.celery.configuration import BROKER_LISTS, POOL_SIZE
 from worker.celery.wakeup import Wakeup
 from worker.delivery.loop import DeliveryLoop
-from worker.intake.applier import BatchApplier
 from worker.metrics.collector import LOCK_MAX, STATEMENT_MAX, StatsCollector
 from worker.metrics.collector import POOL_SIZE as STATS_POOL_SIZE
 from worker.metrics.delivery import DeliveryMetrics

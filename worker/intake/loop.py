@@ -8,21 +8,21 @@ that applied it is committed.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from threading import Event
+from threading import Event, Thread
 from typing import Final, Protocol
 
 from redis.exceptions import RedisError
 
 from models.database.errors import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame, error_name
 from models.events.event import Entry
-from models.intake.apply import Applied, DecodedBatch
+from models.intake.apply import Applied, DecodedBatch, Tickets
 from models.platform.backoff import Backoff
-from worker.intake.executor import BatchExecutor
 from worker.intake.stream import Stream
 from worker.process.outage import Outage, reason_of
 
@@ -35,7 +35,7 @@ CONSUMER_IDLE_MAX: Final = timedelta(hours=1)  # a running consumer reads every 
 
 
 class Applier(Protocol):
-    """What the loop needs of `worker.intake.applier.BatchApplier`, which explains both methods."""
+    """What the loop needs of `models.intake.apply.BatchApplier`, which explains both methods."""
 
     def decode(self, entries: Sequence[Entry]) -> DecodedBatch: ...  # noqa: D102 - see BatchApplier
     def apply(self, batch: DecodedBatch, *, isolate_unclear: bool = False) -> Applied: ...  # noqa: D102 - see BatchApplier
@@ -68,6 +68,37 @@ class AppliedBatch:
     entries: int
     took: timedelta
     waited: timedelta | None = None  # its oldest entry, from XADD to XACK, by Redis' clock
+
+
+class BatchExecutor:
+    """Runs up to *batches_max* batches at once: one is decided while another waits for PostgreSQL.
+
+    Never two that have a ticket in common: the earlier one ends before the later one starts.
+    Not thread-safe.
+    """
+
+    def __init__(self, batches_max: int) -> None:
+        self._batches_max = batches_max
+        self._running: deque[tuple[Tickets, Thread]] = deque()  # the oldest first
+
+    def submit(self, tickets: Tickets, process: Callable[[], object]) -> None:
+        """Start *process*, the work on a batch of *tickets*, as soon as these rules permit."""
+        while len(self._running) == self._batches_max or any(
+            not tickets.isdisjoint(running) for running, _ in self._running
+        ):
+            self._join_oldest()
+        thread = Thread(target=process, name="intake-batch", daemon=True)
+        thread.start()
+        self._running.append((tickets, thread))
+
+    def drain(self) -> None:
+        """Wait until no batch is running."""
+        while self._running:
+            self._join_oldest()
+
+    def _join_oldest(self) -> None:
+        _, thread = self._running.popleft()
+        thread.join()
 
 
 class Intake:

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import typer
 
 from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
@@ -25,7 +28,6 @@ from worker.cli.up.environment import (
     with_servers,
     write_environment_file,
 )
-from worker.cli.up.output import SUPERVISOR, ProcessOutput
 from worker.cli.up.readiness import ProcessReadiness
 from worker.local.servers import embedded_servers
 from worker.local.supervisor.procfile import Procfile, read_procfile
@@ -33,6 +35,25 @@ from worker.local.supervisor.runner import Stop, Supervisor, WriteLine
 
 _POLL_SECONDS = 0.3  # between two checks of which processes are ready
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SUPERVISOR = "slipway"  # the name that its own lines are prefixed with
+_COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green")
+
+
+class ProcessOutput:
+    """Prints lines as `name | text`, in colour on a terminal."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """*names* are the names of the processes."""
+        self._width = max(map(len, [*names, _SUPERVISOR]))
+        self._colours = {name: _COLOURS[n % len(_COLOURS)] for n, name in enumerate(names)}
+        self._coloured = sys.stdout.isatty()
+
+    def __call__(self, name: str, text: str) -> None:
+        """Print one line, at once."""
+        prefix = f"{name:<{self._width}} |"
+        if self._coloured:
+            prefix = typer.style(prefix, fg=self._colours.get(name, "white"), bold=True)
+        typer.echo(f"{prefix} {text}")
 
 
 def run_everything(*, embedded: bool, data: Path | None) -> None:
@@ -147,7 +168,7 @@ def _announcer(
             if stop.requested:
                 return
             pause.wait(_POLL_SECONDS)
-        write_line(SUPERVISOR, f"ready: {addresses(readiness)}")
+        write_line(_SUPERVISOR, f"ready: {addresses(readiness)}")
 
     return threading.Thread(target=announce, daemon=True).start
 
