@@ -182,9 +182,9 @@ def test_a_single_entry_needs_its_id_as_well(reply):
 )
 def test_an_exec_that_is_aborted_says_why(abort, kind):
     """A server may find out only then, when all entries are queued."""
-    words = f"-EXECABORT Transaction discarded because of: {abort}\r\n".encode()
+    reply = f"-EXECABORT Transaction discarded because of: {abort}\r\n".encode()
     with (
-        scripted_redis({"XADD": b"+QUEUED\r\n", "EXEC": words}) as url,
+        scripted_redis({"XADD": b"+QUEUED\r\n", "EXEC": reply}) as url,
         Redis.from_url(url) as client,
         pytest.raises(kind),
     ):

@@ -59,7 +59,7 @@ def test_set_changes_what_is_named_and_says_what_differs(slipway, acme):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "sentence"),
+    ("arguments", "code", "sentence"),
     [
         (("set", "acme"), 2, "no changes given"),
         (("set", "acme", "--in-flight", "0"), 2, "from 1 to 10,000"),
@@ -75,8 +75,8 @@ def test_set_changes_what_is_named_and_says_what_differs(slipway, acme):
         (("rotate-secret", "acme", "--switch-at", "+2h", "--forget-at", "+1h"), 2, "(--forget-at)"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(slipway, acme, words, code, sentence):
-    ended = slipway("operators", *words)
+def test_what_cannot_be_done_is_said_in_a_sentence(slipway, acme, arguments, code, sentence):
+    ended = slipway("operators", *arguments)
 
     assert ended.code == code
     assert sentence in " ".join(ended.err.replace("│", " ").split())
@@ -98,8 +98,8 @@ def test_holding_and_letting_go(slipway, acme):
 def test_a_secret_is_made_and_shown_once(slipway, acme):
     ended = slipway("operators", "rotate-secret", acme, "--switch-at", "+1h", *WHO)
 
-    *words, secret = ended.out.split()
-    assert "shown only once:" in " ".join(words)
+    *sentence, secret = ended.out.split()
+    assert "shown only once:" in " ".join(sentence)
     assert len(secret) == 43
     page = slipway("operators", "show", acme)
     assert secret not in page.out
@@ -175,8 +175,8 @@ def test_a_ping_goes_through_the_check_of_addresses(slipway, acme):
 def test_a_wallet_is_asked_for_a_balance_instead(slipway, secret_file):
     wallet = Wallet(SECRET, agent="us", demands_signature=True)
     with SimulatedPartner(wallet=wallet) as partner:
-        words = ("--url", partner.url, "--protocol", "seamless", "--agent", "us", "--sign")
-        slipway("operators", "add", "house", *words, "--secret-file", str(secret_file))
+        options = ("--url", partner.url, "--protocol", "seamless", "--agent", "us", "--sign")
+        slipway("operators", "add", "house", *options, "--secret-file", str(secret_file))
         there = slipway("operators", "ping", "house")
         slipway("operators", "set", "house", "--no-sign")
         unsigned = slipway("operators", "ping", "house")

@@ -80,15 +80,15 @@ def test_a_revoked_key_opens_nothing_and_its_name_stays_taken(slipway, engine):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "message"),
+    ("arguments", "code", "message"),
     [
         (("add", "odds", "--operator", "nobody"), 2, "no operator 'nobody'"),
         (("add", "two words"), 2, "without spaces"),
         (("revoke", "nobody"), 1, "no publisher 'nobody'"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(slipway, words, code, message):
-    ended = slipway("publishers", *words)
+def test_what_cannot_be_done_is_a_sentence(slipway, arguments, code, message):
+    ended = slipway("publishers", *arguments)
 
     assert ended.code == code
     assert message in ended.err

@@ -42,7 +42,7 @@ def slipway(monkeypatch, capsys, database) -> CommandLine:
     return line
 
 
-def found(slipway: CommandLine) -> dict[str, list[dict[str, Any]]]:
+def findings_by_part(slipway: CommandLine) -> dict[str, list[dict[str, Any]]]:
     """All findings, by part."""
     by_part: dict[str, list[dict[str, Any]]] = {}
     for finding in slipway("doctor", "--json").document()["findings"]:
@@ -51,7 +51,7 @@ def found(slipway: CommandLine) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_it_writes_and_leaves_nothing(slipway, database):
-    (finding,) = found(slipway)["PostgreSQL writes"]
+    (finding,) = findings_by_part(slipway)["PostgreSQL writes"]
 
     assert (finding["state"], finding["detail"]) == (
         "ok",
@@ -71,7 +71,7 @@ def test_a_refused_write_is_wrong(slipway, engine, sqlstate):
             )
         )
 
-    (finding,) = found(slipway)["PostgreSQL writes"]
+    (finding,) = findings_by_part(slipway)["PostgreSQL writes"]
 
     assert finding["state"] == "wrong"
     assert finding["detail"] == f"refused: sick (SQLSTATE {sqlstate})"
@@ -83,7 +83,7 @@ def test_a_database_that_was_made_read_only_is_wrong(slipway, database):
     with databases.owner(database) as person:
         person.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
 
-    (finding,) = found(slipway)["PostgreSQL writes"]
+    (finding,) = findings_by_part(slipway)["PostgreSQL writes"]
 
     assert finding["state"] == "wrong"
     assert "SQLSTATE 25006" in finding["detail"]
@@ -95,7 +95,7 @@ def test_it_shows_what_a_session_really_has(slipway, database):
     with databases.owner(database) as person:
         person.execute(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'".encode())
 
-    details = [finding["detail"] for finding in found(slipway)["PostgreSQL"]]
+    details = [finding["detail"] for finding in findings_by_part(slipway)["PostgreSQL"]]
 
     assert any(
         "read committed, UTC, UTF8, statement_timeout 10s, lock_timeout 3s" in detail
@@ -107,7 +107,7 @@ def test_it_shows_what_a_session_really_has(slipway, database):
 def test_a_pooler_is_wrong(slipway, database, open_folder):
     with pgbouncer(database, open_folder, mode="transaction", ignores="options") as url:
         slipway.export(database_url=url)
-        (finding,) = found(slipway)["PostgreSQL"]
+        (finding,) = findings_by_part(slipway)["PostgreSQL"]
 
     assert finding["state"] == "wrong"
     assert "connection pooler" in finding["detail"]
@@ -115,13 +115,13 @@ def test_a_pooler_is_wrong(slipway, database, open_folder):
 
 
 def test_a_database_on_this_machine_needs_no_encryption(slipway):
-    (finding,) = found(slipway)["PostgreSQL connection"]
+    (finding,) = findings_by_part(slipway)["PostgreSQL connection"]
 
     assert (finding["state"], "does not leave this machine" in finding["detail"]) == ("ok", True)
 
 
 @pytest.mark.parametrize(
-    ("host", "version", "sslmode", "state", "words"),
+    ("host", "version", "sslmode", "state", "detail"),
     [
         ("10.1.2.3", None, "prefer", State.DOUBTFUL, "not encrypted (sslmode=prefer)"),
         ("10.1.2.3", "TLSv1.3", "prefer", State.DOUBTFUL, "does not verify"),
@@ -132,15 +132,15 @@ def test_a_database_on_this_machine_needs_no_encryption(slipway):
         ("/var/run/postgresql", None, "prefer", State.OK, "does not leave this machine"),
     ],
 )
-def test_the_line_to_postgresql_is_put_into_words(host, version, sslmode, state, words):
+def test_the_line_to_postgresql_is_described(host, version, sslmode, state, detail):
     finding = check_database_protection(host, version=version, sslmode=sslmode)
 
     assert finding.state is state
-    assert words in finding.detail
+    assert detail in finding.detail
 
 
 @pytest.mark.parametrize(
-    ("url", "state", "words"),
+    ("url", "state", "detail"),
     [
         ("redis://127.0.0.1:6379/0", State.OK, "does not leave this machine"),
         ("redis://localhost:6379/0", State.OK, "does not leave this machine"),
@@ -156,11 +156,11 @@ def test_the_line_to_postgresql_is_put_into_words(host, version, sslmode, state,
         ),
     ],
 )
-def test_the_line_to_redis_is_put_into_words(url: str, state: State, words: str):
+def test_the_line_to_redis_is_described(url: str, state: State, detail: str):
     finding = check_redis_protection(url, part="Redis", variable="SLIPWAY_REDIS_URL")
 
     assert finding.state is state
-    assert words in finding.detail
+    assert detail in finding.detail
     assert "hidden" not in str(finding)
 
 
@@ -258,7 +258,7 @@ def test_a_broker_that_refuses_the_question_to_the_workers_is_wrong(slipway, red
     port = make_url(redis_url).port
     slipway.export(redis_url=f"redis://limited:pass@127.0.0.1:{port}/0")
 
-    findings = found(slipway)
+    findings = findings_by_part(slipway)
 
     redis.acl_deluser("limited")
     (finding,) = findings["workers"]

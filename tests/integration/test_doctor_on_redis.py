@@ -127,20 +127,20 @@ def test_a_redis_that_would_take_an_event_is_well_and_holds_none_afterwards(redi
 
 
 @pytest.mark.parametrize(
-    ("trouble", "words", "remedy"),
+    ("trouble", "detail", "remedy"),
     [
         (lambda it: it.set(STREAM, "x"), "WRONGTYPE", "SlipwayPublishingRefused"),
         (lambda it: it.xadd(STREAM, {"e": "x"}, id=f"{LAST}-{LAST}"), "exhausted", "how to repair"),
         (lambda it: it.config_set("maxmemory", 1), "OOM", "raise maxmemory"),
     ],
 )
-def test_why_an_event_would_be_refused_is_quoted(settled, trouble, words, remedy):
+def test_why_an_event_would_be_refused_is_quoted(settled, trouble, detail, remedy):
     trouble(settled)
 
     finding = only(check_publishing(settled, waitaof_ms=None))
 
     assert finding.state is State.WRONG
-    assert words in finding.detail
+    assert detail in finding.detail
     assert remedy in str(finding.remedy)
 
 

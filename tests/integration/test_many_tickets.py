@@ -144,13 +144,13 @@ def _chance(seed: int, number: int) -> Random:
 
 
 def _intake(harness: Harness, random: Random) -> Callable[[], None]:
-    words = ["ticket_win", "ticket_lost", "ticket_rollback", "ticket_rollback"]
+    actions = ["ticket_win", "ticket_lost", "ticket_rollback", "ticket_rollback"]
 
     def work() -> None:
         for _ in range(STEPS):
             names = random.sample(TICKETS, 4)
             harness.publish(
-                *(harness.event(random.choice(words), n, operator="quick") for n in names)
+                *(harness.event(random.choice(actions), n, operator="quick") for n in names)
             )
 
     return work

@@ -71,9 +71,9 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(slipway, write):
 
 def test_applying_the_same_file_again_changes_nothing(slipway, write, engine):
     file = write(FILE)
-    words = ("operators", "apply", "-f", file, "--json", "--by", "anna", "--why", "as agreed")
+    arguments = ("operators", "apply", "-f", file, "--json", "--by", "anna", "--why", "as agreed")
 
-    first, again = slipway(*words), slipway(*words)
+    first, again = slipway(*arguments), slipway(*arguments)
 
     assert [step["step"] for step in first.document()["operators"]] == ["add", "add"]
     assert [step["step"] for step in again.document()["operators"]] == ["nothing", "nothing"]

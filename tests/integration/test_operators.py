@@ -165,8 +165,8 @@ def test_what_is_allowed_but_doubtful_is_a_warning():
 
     message = terms_warnings(doubtful, parking_window=window, refused=["10.0.0.7"], public=False)
 
-    assert [words[:20] for words in message] == ["close delay 1m is sh", "10.0.0.7 is 10.0.0.7"]
-    assert [words[:20] for words in secret_warnings("short")] == ["the secret has 5 cha"]
+    assert [warning[:20] for warning in message] == ["close delay 1m is sh", "10.0.0.7 is 10.0.0.7"]
+    assert [warning[:20] for warning in secret_warnings("short")] == ["the secret has 5 cha"]
     assert not secret_warnings(SECRET)
     assert not terms_warnings(ACME, parking_window=window, refused=[], public=True)
     plain = replace(ACME, url="http://pam.acme.example/")

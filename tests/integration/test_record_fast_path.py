@@ -21,30 +21,30 @@ STATE = {
 }
 
 
-def taken(*claims: Claim, **facts: Any) -> list[Attempt]:  # noqa: ANN401 - an attempt's own fields
+def delivered(*claims: Claim, **facts: Any) -> list[Attempt]:  # noqa: ANN401 - an attempt's own fields
     return [Attempt(claim, Delivered(), TOOK, http_status=200, **facts) for claim in claims]
 
 
 def one_result(harness) -> Sequence[Attempt]:
     harness.say("ticket_win")
-    return taken(harness.claim_one(), answer='{"ok":"ü"}', remarks={"ref": "x"})
+    return delivered(harness.claim_one(), answer='{"ok":"ü"}', remarks={"ref": "x"})
 
 
 def a_wave(harness) -> Sequence[Attempt]:
     actions = ["ticket_win", "ticket_lost"]
     harness.publish(*(harness.event(actions[n % 2], f"T{n}") for n in range(40)))
-    return taken(*harness.claim())
+    return delivered(*harness.claim())
 
 
 def a_follower(harness) -> Sequence[Attempt]:
     harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
-    return taken(harness.claim_one())
+    return delivered(harness.claim_one())
 
 
 def a_rollback(harness) -> Sequence[Attempt]:
     harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
     harness.record(harness.claim_one())
-    return taken(harness.claim_one())
+    return delivered(harness.claim_one())
 
 
 def another_result_stands(harness) -> Sequence[Attempt]:
@@ -52,14 +52,14 @@ def another_result_stands(harness) -> Sequence[Attempt]:
     harness.say("ticket_win")
     claim = harness.claim_one()
     harness.publish(harness.event("ticket_rollback"), harness.event("ticket_lost"))
-    return taken(claim)
+    return delivered(claim)
 
 
 def an_event_is_parked(harness) -> Sequence[Attempt]:
     harness.say("ticket_win", sequence=1)
     claim = harness.claim_one()
     harness.say("ticket_rollback", sequence=3)
-    return taken(claim)
+    return delivered(claim)
 
 
 def a_close(harness) -> Sequence[Attempt]:
@@ -67,7 +67,7 @@ def a_close(harness) -> Sequence[Attempt]:
     harness.record(harness.claim_one())
     harness.wait(timedelta(hours=24))
     harness.close_due()
-    return taken(harness.claim_one())
+    return delivered(harness.claim_one())
 
 
 def the_lease_was_lost(harness) -> Sequence[Attempt]:
@@ -76,14 +76,14 @@ def the_lease_was_lost(harness) -> Sequence[Attempt]:
     lost = harness.claim_one()
     harness.wait(LEASE)
     harness.claim_one()
-    return taken(lost)
+    return delivered(lost)
 
 
 def both_claims_succeed(harness) -> Sequence[Attempt]:
     harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
     lost = harness.claim_one()
     harness.wait(LEASE)
-    return taken(lost, harness.claim_one())
+    return delivered(lost, harness.claim_one())
 
 
 def a_repeat_after_silence(harness) -> Sequence[Attempt]:
@@ -91,14 +91,14 @@ def a_repeat_after_silence(harness) -> Sequence[Attempt]:
     harness.publish(harness.event("ticket_win"), harness.event("ticket_rollback"))
     harness.record(harness.claim_one(), Unanswered(timedelta(seconds=5)))
     harness.wait(PARTNER_GRACE)
-    return taken(harness.claim_one())
+    return delivered(harness.claim_one())
 
 
 def recorded_before(harness) -> Sequence[Attempt]:
     harness.say("ticket_win")
     claim = harness.claim_one()
     harness.record(claim)
-    return taken(claim)
+    return delivered(claim)
 
 
 def dead_meanwhile(harness) -> Sequence[Attempt]:
@@ -106,14 +106,14 @@ def dead_meanwhile(harness) -> Sequence[Attempt]:
     lost = harness.claim_one()
     harness.wait(LEASE)
     harness.record(harness.claim_one(), Dead("400"))
-    return taken(lost)
+    return delivered(lost)
 
 
 def after_refusals(harness) -> Sequence[Attempt]:
     harness.publish(harness.event("ticket_win", "A"), harness.event("ticket_win", "B"))
     refused, good = harness.claim()
     harness.record(refused, Dead("400"))
-    return taken(good)
+    return delivered(good)
 
 
 def failures_beside_it(harness) -> Sequence[Attempt]:
@@ -139,7 +139,7 @@ def two_partners(harness) -> Sequence[Attempt]:
     claims = harness.claim()
     failed = next(claim for claim in claims if claim.operator_code == "other")
     return [
-        *taken(*(claim for claim in claims if claim is not failed)),
+        *delivered(*(claim for claim in claims if claim is not failed)),
         Attempt(failed, RetryLater(PAUSE), TOOK),
     ]
 

@@ -49,10 +49,10 @@ def allowed(admin: Redis, user: str) -> set[str]:
     """The commands, subcommands included, that *user* may give with some argument."""
     given = set()
     for name, facts in admin.command().items():
-        for words, arity in parts(name, facts):
-            reply = admin.acl_dryrun(user, *words, *["1"] * (arity - len(words)))
+        for command, arity in parts(name, facts):
+            reply = admin.acl_dryrun(user, *command, *["1"] * (arity - len(command)))
             if "no permissions to run" not in str(reply):
-                given.add("|".join(words))
+                given.add("|".join(command))
     return given
 
 

@@ -187,8 +187,8 @@ def first_packet(near: socket.socket) -> bytes:
 
 
 def without_options(packet: bytes) -> bytes:
-    words = packet[8:].split(b"\0")
-    pairs = dict(zip(words[::2], words[1::2], strict=False))
+    fields = packet[8:].split(b"\0")
+    pairs = dict(zip(fields[::2], fields[1::2], strict=False))
     del pairs[b"options"]
     remaining = b"".join(name + b"\0" + value + b"\0" for name, value in pairs.items() if name)
     body = packet[4:8] + remaining + b"\0"

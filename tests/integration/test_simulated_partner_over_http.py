@@ -75,7 +75,7 @@ def test_a_behaviour_without_an_answer_has_a_name_too(partner, line, name, behav
 
 
 @pytest.mark.parametrize(
-    ("order", "words"),
+    ("order", "problem"),
     [
         ({"behaviour": "sulk"}, "behaviour: "),
         ({"behaviour": "delay", "secs": 1}, "secs: "),
@@ -83,12 +83,12 @@ def test_a_behaviour_without_an_answer_has_a_name_too(partner, line, name, behav
         ({"behaviour": "hang", "per_ticket": True}, "give `first` as well"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused_in_words(partner, line, order, words):
+def test_an_order_that_makes_no_sense_is_refused_with_the_reason(partner, line, order, problem):
     line.request("POST", "/_behave", json.dumps(order))
     response = line.getresponse()
 
     assert response.status == 422
-    assert words in json.loads(response.read())["message"]
+    assert problem in json.loads(response.read())["message"]
     assert partner.rules() == ()
 
 

@@ -37,7 +37,7 @@ EVENTS = text("""
       FROM ticket""")
 
 
-def looked_at(harness: Harness) -> Stats:
+def collected(harness: Harness) -> Stats:
     with harness.engine.begin() as connection:
         return collect_stats(connection, now=harness.now)
 
@@ -59,7 +59,7 @@ def test_stats_tell_how_everything_stands(harness):
         claimed = harness.claim_within(connection, {1: 1})
     harness.disable("held")
 
-    seen = looked_at(harness)
+    seen = collected(harness)
 
     acme, held = seen.operators
     assert (acme.code, held.code, acme.enabled, held.enabled) == (OPERATOR, "held", True, False)
@@ -80,18 +80,18 @@ def test_what_differs_from_what_overtook_it_counts_as_superseded(harness):
     harness.say("ticket_win", at=harness.now - MINUTE)
     harness.say("ticket_lost", at=harness.now - 2 * MINUTE)
 
-    assert looked_at(harness).superseded == 1
+    assert collected(harness).superseded == 1
 
 
 def test_a_resolved_dead_letter_is_no_longer_counted(harness):
     harness.say("ticket_win")
     claim = harness.claim_one()
     harness.record(claim, Dead("answered 400"))
-    assert looked_at(harness).operators[0].dead == 1
+    assert collected(harness).operators[0].dead == 1
 
     harness.record(claim, Delivered())
 
-    assert looked_at(harness).operators[0].dead == 0
+    assert collected(harness).operators[0].dead == 0
 
 
 @pytest.mark.parametrize("analysed", [False, True])
@@ -119,11 +119,11 @@ def test_collecting_stats_reads_no_more_than_its_limits_whatever_there_is(
 
 def test_operators_beyond_the_limit_are_counted(harness, monkeypatch):
     monkeypatch.setattr(stats, "OPERATORS_MAX", 1)
-    assert looked_at(harness).operators_beyond == 0
+    assert collected(harness).operators_beyond == 0
     harness.add_operator("bravo")
     harness.add_operator("charlie")
 
-    seen = looked_at(harness)
+    seen = collected(harness)
 
     assert ([operator.code for operator in seen.operators], seen.operators_beyond) == (
         [OPERATOR],

@@ -28,9 +28,9 @@ CANNOT: dict[str, tuple[dict[str, str], str]] = {
 @pytest.fixture(scope="module", params=CANNOT)
 def cannot(request, tmp_path_factory) -> Iterator[tuple[Guarded, str]]:
     """A server that cannot confirm, and its message."""
-    settings, words = CANNOT[request.param]
+    settings, message = CANNOT[request.param]
     with guarded_server(tmp_path_factory.mktemp("server"), **settings) as server:
-        yield server, words
+        yield server, message
 
 
 @pytest.fixture
@@ -41,10 +41,10 @@ def stream(cannot: tuple[Guarded, str]) -> Iterator[Redis]:
 
 
 def test_the_publisher_sends_nothing_and_says_so(cannot, stream):
-    server, words = cannot
+    server, message = cannot
     publisher = Publisher.at(server.url("slipway-backend"), waitaof_ms=100)
 
-    with pytest.raises(DiskUnconfirmable, match=words) as refusal:
+    with pytest.raises(DiskUnconfirmable, match=message) as refusal:
         publisher.publish_many([WIN, WIN])
     publisher.close()
 
@@ -54,7 +54,7 @@ def test_the_publisher_sends_nothing_and_says_so(cannot, stream):
 
 
 def test_slipway_publish_stops_before_the_first_line(cannot, stream, database, monkeypatch, capsys):
-    server, words = cannot
+    server, message = cannot
     slipway = CommandLine(monkeypatch, capsys)
     key = Fernet.generate_key().decode()
     slipway.export(
@@ -67,14 +67,14 @@ def test_slipway_publish_stops_before_the_first_line(cannot, stream, database, m
     ended = slipway("publish", "-", stdin=json.dumps(WIN).encode())
 
     assert ended.code == 2
-    assert words in ended.err
+    assert message in ended.err
     assert "SLIPWAY_WAITAOF=off" in ended.err
     assert "On the stream: 0 events" in ended.err
     assert stream.xlen("ticket-events") == 0
 
 
 def test_the_gateway_does_not_start(cannot, stream, database):
-    server, words = cannot
+    server, message = cannot
     settings = plain_settings(
         database_url=database, redis_url=server.url("slipway-backend"), waitaof=100
     )
@@ -85,7 +85,7 @@ def test_the_gateway_does_not_start(cannot, stream, database):
         async with app.router.lifespan_context(app):
             pass
 
-    with pytest.raises(InvalidSettings, match=f"does not support SLIPWAY_WAITAOF .*{words}"):
+    with pytest.raises(InvalidSettings, match=f"does not support SLIPWAY_WAITAOF .*{message}"):
         anyio.run(start)
 
 

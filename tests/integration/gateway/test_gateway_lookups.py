@@ -71,13 +71,13 @@ def test_an_id_that_was_used_on_several_tickets_answers_several(gateway_app, acm
         gateway_app.harness.raw(b'{"event_id": "7", "action": "ticket_win"}')
     )
 
-    def asked(*operators: str) -> list[str | None]:
+    def operators_shown(*operators: str) -> list[str | None]:
         answer = gateway_app.ask(gateway_app.key(*operators), "/events/7")
         return [event["operator"] for event in answer.json()["events"]]
 
-    assert asked(acme) == [acme]
-    assert asked(acme, other) == [other, acme]
-    assert asked() == [other, acme, None]
+    assert operators_shown(acme) == [acme]
+    assert operators_shown(acme, other) == [other, acme]
+    assert operators_shown() == [other, acme, None]
 
 
 def test_an_operator_or_a_ticket_narrows_what_an_id_finds(gateway_app, acme):
@@ -87,7 +87,7 @@ def test_an_operator_or_a_ticket_narrows_what_an_id_finds(gateway_app, acme):
             gateway_app.harness.say("ticket_win", ticket, operator=operator, event_id="narrow")
         gateway_app.harness.say("ticket_lose", "n2", operator=operator, event_id="narrow-raw")
 
-    def asked(key: str, event_id: str, **query: str) -> list[tuple[str, str]]:
+    def tickets_shown(key: str, event_id: str, **query: str) -> list[tuple[str, str]]:
         answer = gateway_app.ask(key, f"/events/{event_id}", **query)
         if answer.status_code == 404:
             assert "visible to this key" in answer.json()["message"]
@@ -96,18 +96,18 @@ def test_an_operator_or_a_ticket_narrows_what_an_id_finds(gateway_app, acme):
         return [(event["operator"], event["ticket_id"]) for event in answer.json()["events"]]
 
     everything, bound = gateway_app.key(), gateway_app.key(acme)
-    assert asked(everything, "narrow", ticket_id="n2") == [(other, "n2"), (acme, "n2")]
-    assert asked(bound, "narrow", ticket_id="n2") == [(acme, "n2")]
-    assert asked(bound, "narrow", ticket_id="cafe\u0301/1") == [(acme, "caf\u00e9/1")]
-    assert len(asked(everything, "narrow", operator=other)) == 2
-    assert asked(everything, "narrow", operator=other, ticket_id="n2") == [(other, "n2")]
-    assert asked(bound, "narrow-raw", ticket_id="n2") == [(acme, "n2")]
-    assert len(asked(everything, "narrow-raw", ticket_id="n2")) == 2
-    assert asked(bound, "narrow", operator=other) == []  # not this key's
-    assert asked(bound, "narrow", operator=other, ticket_id="n2") == []
+    assert tickets_shown(everything, "narrow", ticket_id="n2") == [(other, "n2"), (acme, "n2")]
+    assert tickets_shown(bound, "narrow", ticket_id="n2") == [(acme, "n2")]
+    assert tickets_shown(bound, "narrow", ticket_id="cafe\u0301/1") == [(acme, "caf\u00e9/1")]
+    assert len(tickets_shown(everything, "narrow", operator=other)) == 2
+    assert tickets_shown(everything, "narrow", operator=other, ticket_id="n2") == [(other, "n2")]
+    assert tickets_shown(bound, "narrow-raw", ticket_id="n2") == [(acme, "n2")]
+    assert len(tickets_shown(everything, "narrow-raw", ticket_id="n2")) == 2
+    assert tickets_shown(bound, "narrow", operator=other) == []  # not this key's
+    assert tickets_shown(bound, "narrow", operator=other, ticket_id="n2") == []
     for nowhere in ("n3", "", "\0", "x" * 65):
-        assert asked(bound, "narrow", ticket_id=nowhere) == []
-        assert asked(bound, "narrow", operator=nowhere) == []
+        assert tickets_shown(bound, "narrow", ticket_id=nowhere) == []
+        assert tickets_shown(bound, "narrow", operator=nowhere) == []
 
 
 def test_an_id_that_too_many_tickets_of_others_have_says_how_to_find_one(gateway_app, acme):

@@ -93,7 +93,7 @@ def every_channel(gateway_app: GatewayApp) -> Iterator[httpx.Response]:
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_every_channel_refuses_and_the_gateway_is_not_ready(gateway_app, trouble):
-    get_into, words = TROUBLES[trouble]
+    get_into, message = TROUBLES[trouble]
     assert gateway_app.client.get("/readyz").status_code == 200
 
     with get_into(gateway_app.redis):
@@ -102,7 +102,7 @@ def test_every_channel_refuses_and_the_gateway_is_not_ready(gateway_app, trouble
 
     assert [answer.status_code for answer in answers] == [503] * 6
     assert all(answer.headers["Retry-After"] == "5" for answer in answers)
-    assert (probe.status_code, probe.json()["message"]) == (503, words)
+    assert (probe.status_code, probe.json()["message"]) == (503, message)
     assert gateway_app.on_stream() == []
     eventually(lambda: gateway_app.client.get("/readyz").status_code == 200)
     assert [answer.status_code for answer in every_channel(gateway_app)] == [202] * 5 + [200]
@@ -121,7 +121,7 @@ def test_being_asked_leaves_the_stream_as_it_is(gateway_app):
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "message"),
     [
         (b"-MOVED 866 10.0.0.7:6379", "rejects this gateway's events; run `slipway doctor` (MOVED"),
         (b"-CLUSTERDOWN Hash slot not served", "Redis does not respond (CLUSTERDOWN)"),
@@ -136,7 +136,7 @@ def test_being_asked_leaves_the_stream_as_it_is(gateway_app):
         (b"-NOAUTH Authentication required.", "events; run `slipway doctor`"),
     ],
 )
-def test_what_else_a_server_may_say_makes_it_not_ready_either(engine, database, reply, words):
+def test_what_else_a_server_may_say_makes_it_not_ready_either(engine, database, reply, message):
     with scripted_redis({"XADD": reply + b"\r\n"}) as url:
         settings = plain_settings(database_url=database, redis_url=url)
         with gateway_app_on(settings, engine) as gateway_app:
@@ -145,5 +145,5 @@ def test_what_else_a_server_may_say_makes_it_not_ready_either(engine, database, 
             probe = gateway_app.client.get("/readyz")
 
     assert refused.status_code == probe.status_code == 503
-    assert words in probe.json()["message"]
+    assert message in probe.json()["message"]
     assert "10.0.0.7" not in probe.text + refused.text

@@ -128,8 +128,8 @@ def test_the_list_is_newest_first_ten_at_a_time_and_can_be_narrowed(gateway_app)
     ][::-1]
 
     def listed(**query: str | int) -> list[str]:
-        words = "&".join(f"{name}={value}" for name, value in query.items())
-        answer = gateway_app.signed("GET", f"/be/tickets?{words}", operator=operator)
+        query_string = "&".join(f"{name}={value}" for name, value in query.items())
+        answer = gateway_app.signed("GET", f"/be/tickets?{query_string}", operator=operator)
         assert answer.status_code == 200
         return [ticket["id"] for ticket in answer.json()]
 
