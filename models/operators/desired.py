@@ -37,7 +37,7 @@ ENABLED: Final = "enabled"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredOperator:
-    """An operator as declared. Without *secret* or *api_key*, the present ones stay."""
+    """An operator as it must be. Without *secret* or *api_key*, the present ones stay."""
 
     terms: OperatorTerms
     enabled: bool = True
@@ -55,38 +55,38 @@ class DesiredChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One operator's step, and what differs: by name, the present and the declared value."""
+    """One operator's step, and what differs: by name, the present and the desired value."""
 
-    declared: DesiredOperator
+    desired: DesiredOperator
     step: DesiredChange
     differences: Mapping[str, tuple[object, object]]
 
     @property
     def code(self) -> str:
         """The operator's code."""
-        return self.declared.terms.code
+        return self.desired.terms.code
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do. *unlisted*: operators that exist but are not declared; they stay as they are."""
+    """What to do. *unlisted*: operators that exist outside of the desired state; they stay."""
 
     steps: Sequence[Planned]
     unlisted: Sequence[str]
 
 
 def make_plan(
-    connection: Connection, declared: Sequence[DesiredOperator], *, vault: Vault, now: datetime
+    connection: Connection, operators: Sequence[DesiredOperator], *, vault: Vault, now: datetime
 ) -> Plan:
-    """Compare *declared* with the operators that exist, and lock these until they are changed.
+    """Compare *operators* with those that exist, and lock these until they are changed.
 
     A protocol never changes, and a secret is not exchanged here: its partner must be informed.
     Raises OperatorInvalid with all that cannot be done.
     """
     present = _present(connection)
-    problems = [*_duplicates(declared)]
+    problems = [*_duplicates(operators)]
     steps = []
-    for desired in declared:
+    for desired in operators:
         code = desired.terms.code
         problems += [
             replace(problem, field=None, operator=code)
@@ -95,7 +95,7 @@ def make_plan(
         steps.append(_planned(_announcing(desired), present.get(code)))
     if problems:
         raise OperatorInvalid(problems)
-    listed = {desired.terms.code for desired in declared}
+    listed = {desired.terms.code for desired in operators}
     return Plan(steps, sorted(present.keys() - listed))
 
 
@@ -104,7 +104,7 @@ def carry_out(
 ) -> None:
     """Carry out *plan* in the caller's transaction, the one in which it was made."""
     for planned in plan.steps:
-        desired = planned.declared
+        desired = planned.desired
         match planned.step:
             case DesiredChange.NOTHING:
                 continue
@@ -120,7 +120,7 @@ def carry_out(
 
 
 def _change(connection: Connection, planned: Planned, *, person: Person) -> None:
-    terms = planned.declared.terms
+    terms = planned.desired.terms
     patch = {name: getattr(terms, name) for name in planned.differences if name != ENABLED}
     if patch:
         change_operator(connection, terms.code, cast("OperatorPatch", patch), person=person)
@@ -167,7 +167,7 @@ def _planned(desired: DesiredOperator, present: _Present | None) -> Planned:
 
 
 def _announcing(desired: DesiredOperator) -> DesiredOperator:
-    """Have a seamless operator announce its tickets, whatever is declared: payouts need that."""
+    """Have a seamless operator announce its tickets in any case: payouts need that."""
     if desired.terms.protocol != "seamless":
         return desired
     return replace(desired, terms=replace(desired.terms, announces_tickets=True))
@@ -217,8 +217,8 @@ def _secrets(row: Operator, vault: Vault, now: datetime) -> tuple[str, ...]:
         return ()
 
 
-def _duplicates(declared: Sequence[DesiredOperator]) -> Iterable[OperatorProblem]:
-    counts = Counter(desired.terms.code for desired in declared)
+def _duplicates(operators: Sequence[DesiredOperator]) -> Iterable[OperatorProblem]:
+    counts = Counter(desired.terms.code for desired in operators)
     for code, count in sorted(counts.items()):
         if count > 1:
             yield OperatorProblem(f"declared {count} times", operator=code)

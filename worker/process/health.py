@@ -1,7 +1,7 @@
 """File probes: what a supervisor can check without the broker.
 
 `<folder>/<process>.alive` is touched every 2 s by a worker's event loop (not while the broker is
-unavailable), by each turn of the intake as `<process>.stream.alive`, and by each tick of beat.
+unavailable), by each round of the intake as `<process>.stream.alive`, and by each tick of beat.
 `<process>.ready` exists while a worker accepts work. So: alive if younger than 10 min; ready if
 `ready` exists and `alive` is younger than 30 s. `<process>.metrics` holds the address of its
 metrics, whose port may be any free port.

@@ -175,7 +175,7 @@ def apply_file(path: Path, *, dry_run: bool, who: str, why: str, as_json: bool) 
             carry_out(connection, plan, vault=vault, now=now, person=Person(who, why))
     for planned in plan.steps:
         if planned.step is not DesiredChange.NOTHING:
-            for warning in warnings_about(planned.declared.terms, settings):
+            for warning in warnings_about(planned.desired.terms, settings):
                 remark(f"warning: {planned.code}: {warning}")
     if as_json:
         show_json(_as_json(plan, applied=not dry_run))
@@ -196,7 +196,7 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def _added(planned: Planned) -> str:
-    terms = planned.declared.terms
+    terms = planned.desired.terms
     return f" ({terms.protocol}, {terms.url})" if planned.step is DesiredChange.ADD else ""
 
 

@@ -325,7 +325,7 @@ _FIXED: Final[Sequence[tuple[int, Any]]] = (
     (pycurl.POST, 1),
     (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
     (pycurl.FOLLOWLOCATION, 0),
-    # One call per connection: a connection that breaks costs one call its answer.
+    # One call per connection: a connection that breaks costs one call its response.
     (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
     # Anything but HTTP/1 comes as a body without a head: then its beginning says what it is.
     (pycurl.HTTP09_ALLOWED, 1),
