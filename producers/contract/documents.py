@@ -11,14 +11,14 @@ from producers.gateway.app import build_app
 from producers.publisher.schemas import event_schema, lottery_schema
 
 FOLDER = Path(__file__).parent
-_DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+_SCHEMA = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def documents() -> dict[str, str]:
     """Return every file of the contract, by its name in this folder."""
     contents = {
-        "event.schema.json": _DIALECT | event_schema(),
-        "lottery.schema.json": _DIALECT | lottery_schema(),
+        "event.schema.json": _SCHEMA | event_schema(),
+        "lottery.schema.json": _SCHEMA | lottery_schema(),
         "openapi.json": _openapi(),
     }
     return {name: _format_json(document) for name, document in contents.items()}
