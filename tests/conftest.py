@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis as redis_client
+from hypothesis import settings
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
@@ -20,6 +21,10 @@ from worker.local.servers import Servers, embedded_servers
 
 TEMPLATE = "slipway_template"
 POOL_SIZE = 8  # more connections at once than any test has threads
+
+# How long an example takes says nothing on a busy machine; pytest's own timeout finds what hangs.
+settings.register_profile("slipway", deadline=None)
+settings.load_profile("slipway")
 
 
 @pytest.fixture(scope="session")
