@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -18,10 +18,12 @@ from models.events.stream_contract import STREAM
 from models.intake.apply import BatchApplier
 from models.platform.clock import DatabaseClock
 from producers.simulation.partner import SimulatedPartner
-from tests.support.delivery_setup import RUN_MAX, SECRET, DeliverySetup
+from tests.support.delivery_setup import RUN_MAX, SECRET, delivery_settings, delivery_setup_on
 from tests.support.harness import AMOUNTS
 from tests.support.intake_at_work import CONFIG
+from tests.support.manual_clock import ManualClock
 from tests.support.sources import ROOT
+from worker.delivery.loop import DeliveryLoop
 from worker.intake.loop import Intake
 from worker.intake.stream import Stream
 
@@ -63,7 +65,7 @@ def modules_entered() -> Iterator[list[str]]:
         yield names
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]  # typeshed knows no None here
+        threading.setprofile(None)
         names += entered
 
 
@@ -71,13 +73,14 @@ def test_the_list_is_short():
     assert len(listed()) <= WALK_MAX
 
 
-def test_a_result_enters_the_modules_of_the_list_and_no_others(engine: Engine, redis: Redis):
+def test_a_result_enters_the_modules_of_the_list_and_no_others(
+    engine: Engine, redis: Redis, clock: ManualClock
+):
     """Ours in the list and not entered here: Celery's tasks, which need a worker's process."""
     with (
         SimulatedPartner(secret=SECRET) as partner,
-        ExitStack() as closing,
+        delivery_setup_on(engine, clock) as delivery,
     ):
-        delivery = DeliverySetup(engine, DatabaseClock(), closing)
         delivery.operator("acme", partner.url)
         event = {
             "event_id": "7f",
@@ -96,7 +99,12 @@ def test_a_result_enters_the_modules_of_the_list_and_no_others(engine: Engine, r
             report=lambda _: None,
             alive=lambda: None,
         )
-        loop = delivery.delivery_loop()
+        loop = DeliveryLoop(
+            transaction=engine.begin,
+            clock=DatabaseClock(),
+            settings=delivery_settings(),
+            vault=delivery.vault,
+        )
         with modules_entered() as entered:
             thread = threading.Thread(target=intake.run, args=(stop,))
             thread.start()
@@ -104,6 +112,7 @@ def test_a_result_enters_the_modules_of_the_list_and_no_others(engine: Engine, r
             run = loop.run(lasting=RUN_MAX)
         stop.set()
         thread.join(30)
+        loop.close()
 
     assert run is not None
     assert run.counts["delivered"] == 1
