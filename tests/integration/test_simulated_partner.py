@@ -214,7 +214,7 @@ def test_who_comes_while_it_stops_is_hung_up_on_too():
                     call(callers[0].getpeername()[1])
                 asyncio.get_running_loop().call_soon(stop.set)
 
-            house = PartnerHost(
+            host = PartnerHost(
                 SimulatedPam(SECRET),
                 utc_now,
                 Ledger(),
@@ -223,7 +223,7 @@ def test_who_comes_while_it_stops_is_hung_up_on_too():
                 on_request=crowd,
             )
             await serve(
-                house,
+                host,
                 host="127.0.0.1",
                 port=0,
                 ready=lambda port: call(port).sendall(raw_request(notice())),

@@ -15,7 +15,7 @@ import traceback
 from tests.load.claim_row import measure as measure_claim
 from tests.load.delivery_row import measure as measure_delivery
 from tests.load.draw_rows import measure as measure_draw
-from tests.load.environment import BenchEnvironment, open_house
+from tests.load.environment import BenchEnvironment, open_environment
 from tests.load.intake_rows import measure as measure_intake
 from tests.load.latency_row import measure as measure_latency
 from tests.load.memory_row import measure as measure_memory
@@ -43,7 +43,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # servers and workers, too
     samples = Samples()
     began = time.monotonic()
-    with open_house(room=QUICK_ROOM if given.quick else ROOM) as environment:
+    with open_environment(room=QUICK_ROOM if given.quick else ROOM) as environment:
         for name in only:
             say(f"-- {name} ({time.monotonic() - began:.0f} s)")
             run(name, environment, samples, quick=given.quick)

@@ -195,7 +195,7 @@ def _process(
 
 
 @contextmanager
-def open_house(*, room: int = 0) -> Iterator[BenchEnvironment]:
+def open_environment(*, room: int = 0) -> Iterator[BenchEnvironment]:
     """Start the servers, with fsync; all is gone at the end. *room*: bytes that must be free."""
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < room:

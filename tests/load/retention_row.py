@@ -22,7 +22,7 @@ from sqlalchemy import text
 
 from models.events.stream_contract import STREAM
 from models.platform.clock import DatabaseClock
-from tests.load.environment import LONG, Database, open_house
+from tests.load.environment import LONG, Database, open_environment
 from tests.load.results import say
 from tests.load.sink import open_sink
 from tests.load.wave import fill
@@ -102,7 +102,7 @@ def main() -> int:
     given = parser.parse_args()
     rounds: defaultdict[str, list[Round]] = defaultdict(list)
     with (
-        open_house() as environment,
+        open_environment() as environment,
         open_sink() as sink,
         environment.database("retention", sink=sink.url) as database,
     ):
