@@ -58,7 +58,7 @@ FAULTS = {
     "table_locked": Fault(acts.postgres_table_locked, "55P03", seconds=BEYOND_LOCK_TIMEOUT),
     "rows_locked": Fault(acts.postgres_rows_locked, "55P03", seconds=BEYOND_LOCK_TIMEOUT),
     "deadlocks": Fault(acts.postgres_deadlocks, counted="deadlocks", seconds=UNTIL_DEADLOCKS),
-    "conflicts": Fault(acts.postgres_conflicts, "40001"),
+    "conflicts": Fault(acts.postgres_conflicts, "40001", seconds=4.0),  # by chance, or 40P01
     "statements_cancelled": Fault(acts.postgres_statements_cancelled, "57014"),
     "sessions_ended": Fault(acts.postgres_sessions_ended, counted="sessions_killed"),
     "read_only": Fault(acts.postgres_read_only, "25006"),
