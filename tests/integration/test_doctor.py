@@ -14,10 +14,10 @@ from models.operators.secrets import EncryptedSecrets
 from models.sweeps.heartbeat import Round
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
-from worker.cli.doctor.checks import check_clocks
-from worker.cli.doctor.finding import Finding, State
-from worker.cli.doctor.partners import CheckedOperator, check_partners
-from worker.cli.doctor.processes import check_rounds
+from worker.doctor.checks import check_clocks
+from worker.doctor.finding import Finding, State
+from worker.doctor.partners import CheckedOperator, check_partners
+from worker.doctor.processes import check_rounds
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -176,6 +176,34 @@ def test_the_advice_about_an_open_circuit_follows_what_was_met_last(reason, advi
     assert reason in finding.detail
     assert advised in (finding.remedy or "")
     assert ("rotate-secret" in (finding.remedy or "")) is (reason == "answered 401")
+
+
+def test_a_partner_that_hangs_does_not_keep_the_others_waiting():
+    """Its backlog is full: the kernel leaves the next connection waiting."""
+    networks = [ip_network("127.0.0.0/8")]
+    with socket.socket() as silent, socket.create_server(("127.0.0.1", 0)) as listening:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)  # noqa: FBT003 - the socket's own
+            each.connect_ex(silent.getsockname())
+        operators = [
+            CheckedOperator(
+                code,
+                f"http://127.0.0.1:{server.getsockname()[1]}/",
+                enabled=True,
+                secrets=EncryptedSecrets("sealed"),
+                circuit=None,
+            )
+            for code, server in (("hangs", silent), ("accepts", listening))
+        ]
+        hangs, accepts = check_partners(operators, networks=networks, within=SECOND)
+        for each in waiting:
+            each.close()
+
+    assert (hangs.state, hangs.detail) == (State.UNKNOWN, "not checked within 1 s")
+    assert accepts.state is State.OK
 
 
 def test_queues_without_a_worker_are_named(slipway, redis_url):

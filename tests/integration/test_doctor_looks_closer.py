@@ -19,9 +19,9 @@ from tests.support import databases
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from tests.support.pooler import needs_pgbouncer, pgbouncer
-from worker.cli.doctor.connections import check_database_protection, check_redis_protection
-from worker.cli.doctor.finding import Finding, State
-from worker.cli.doctor.misplaced_messages import check_misplaced_messages
+from worker.doctor.connections import check_database_protection, check_redis_protection
+from worker.doctor.finding import Finding, State
+from worker.doctor.misplaced_messages import check_misplaced_messages
 from worker.intake.celery_queue import CeleryQueue
 from worker.process.queues import DEAD_LETTERS
 

@@ -10,14 +10,14 @@ from sqlalchemy import make_url
 
 from models.events.stream_contract import GROUP, STREAM
 from tests.support.wait import eventually
-from worker.cli.doctor.finding import Finding, State
-from worker.cli.doctor.redis_server import (
+from worker.doctor.finding import Finding, State
+from worker.doctor.publishing import check_publishing
+from worker.doctor.redis_server import (
     BROKER_COMMANDS,
     BROKER_KEYS,
     STREAM_COMMANDS,
     STREAM_KEYS,
     check_keys,
-    check_publishing,
     check_redis,
     check_rights,
     check_stream,

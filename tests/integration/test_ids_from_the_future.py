@@ -29,8 +29,8 @@ from tests.support.plain_settings import plain_settings
 from tests.support.records import Records
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
-from worker.cli.doctor.finding import State
-from worker.cli.doctor.redis_server import check_stream
+from worker.doctor.finding import State
+from worker.doctor.redis_server import check_stream
 from worker.intake.stream import Stream
 from worker.metrics.redis_stats import collect_stream_stats
 from worker.sweep.round import Sweep

@@ -21,7 +21,7 @@ from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from tests.support.harness import CLOSE_DELAY, Harness
 from tests.support.pooler import needs_pgbouncer, pgbouncer
-from worker.cli.doctor.database import unreachable
+from worker.doctor.database import unreachable
 
 ROLE = "odd"
 DEFAULTS = {

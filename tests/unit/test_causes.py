@@ -4,8 +4,8 @@ import pytest
 
 from models.outbox.causes import NO_DETAILS, Cause, cause_of
 from worker.cli.application import Slipway
-from worker.cli.circuit_advice import ADVICE, advice_for
 from worker.delivery.http.transfer import describe_error, describe_not_http, describe_refused
+from worker.doctor.circuit_advice import ADVICE, advice_for
 
 RUNNING = "20 attempts in a row led to nothing; the last: "
 

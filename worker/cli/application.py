@@ -65,7 +65,7 @@ class Slipway(LazyGroup):
             "Run simulated tickets through the real apply, claim and close code, and check each.",
         ),
         "doctor": LazyCommand(
-            "worker.cli.doctor.command:app",
+            "worker.cli.doctor:app",
             "Check settings, servers, partners and processes, and suggest what to fix.",
         ),
         "lifecycle": LazyCommand(

@@ -134,14 +134,19 @@ def probe_publishing(redis: Redis) -> PublishRefusal | None:
     try:
         redis.execute_command(*probe_command(STREAM))  # type: ignore[no-untyped-call]  # redis-py's
     except ResponseError as error:
-        text = str(error)
-        if OLDER in text:
-            return None
-        code = error.status_code or text.partition(" ")[0]
-        if is_unusable(text) and code not in _REFUSAL_BY_CODE:
-            return PublishRefusal.NO_IDS_LEFT
-        return _REFUSAL_BY_CODE.get(code, PublishRefusal.OTHER)
+        return refusal_of(error)
     return None
+
+
+def refusal_of(error: ResponseError) -> PublishRefusal | None:
+    """Return what the reply to the probe means. None: an event would be accepted."""
+    text = str(error)
+    if OLDER in text:
+        return None
+    code = error.status_code or text.partition(" ")[0]
+    if is_unusable(text) and code not in _REFUSAL_BY_CODE:
+        return PublishRefusal.NO_IDS_LEFT
+    return _REFUSAL_BY_CODE.get(code, PublishRefusal.OTHER)
 
 
 def queue_lengths(redis: Redis, lists: Mapping[str, Sequence[str]]) -> dict[str, int]:

@@ -12,12 +12,12 @@ from models.platform.clock import DatabaseClock
 from models.platform.durations import format_duration
 from models.platform.encryption import Vault
 from models.settings.settings import read_settings
-from worker.cli.circuit_advice import advice_for
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, moment, remark, show_json, show_table
 from worker.delivery.http.transfer import TransferLimits
 from worker.delivery.ping import PingResult, ping
+from worker.doctor.circuit_advice import advice_for
 
 _COLUMNS = (
     *("code", "circuit", "in flight", "due", "oldest", "undelivered for", "dead"),

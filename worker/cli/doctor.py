@@ -1,13 +1,15 @@
 """`slipway doctor`: what is wrong with this set-up, and how to fix it."""
 
+from datetime import UTC, datetime
+
 import typer
 
 from worker.cli import output
-from worker.cli.doctor import checks
-from worker.cli.doctor.finding import Finding, State
 from worker.cli.errors import FAILED
 from worker.cli.help_pages import one_command
 from worker.cli.options import AsJson
+from worker.doctor import checks
+from worker.doctor.finding import Finding, State
 
 _SIGNS = {State.OK: "✓", State.DOUBTFUL: "!", State.WRONG: "✗", State.UNKNOWN: "?"}
 
@@ -21,7 +23,7 @@ def doctor(*, as_json: AsJson = False) -> None:
     Takes some seconds and changes nothing. Exit code 1 if something is wrong.
     """
     findings = []
-    for finding in checks.check_all():
+    for finding in checks.check_all(now=datetime.now(UTC)):
         findings.append(finding)
         if not as_json:
             _show(finding)

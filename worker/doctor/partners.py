@@ -2,9 +2,9 @@
 
 import socket
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,14 +13,15 @@ from sqlalchemy import Connection, text
 from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.outbox.causes import cause_of
 from models.platform.encryption import DecryptionFailed, Vault
-from worker.cli.circuit_advice import advice_for
-from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
 from worker.delivery.http.address_policy import Network, may_connect
+from worker.doctor.circuit_advice import advice_for
+from worker.doctor.finding import Finding, doubtful, ok, unknown, wrong
 
 SECRETS: Final = "secrets"
 _OPERATORS_MAX: Final = 200
 _AT_ONCE: Final = 16
 _CONNECT_SECONDS: Final = 3.0
+_ALL_MAX: Final = timedelta(seconds=10)  # for all of them; a resolver may hang for half a minute
 _PORTS: Final = {"http": 80, "https": 443}
 
 OPERATORS: Final = text("""
@@ -80,9 +81,15 @@ def check_secrets(
 
 
 def check_partners(
-    operators: Sequence[CheckedOperator], *, networks: Sequence[Network]
+    operators: Sequence[CheckedOperator],
+    *,
+    networks: Sequence[Network],
+    within: timedelta = _ALL_MAX,
 ) -> Iterator[Finding]:
-    """Resolve each partner's host, check its addresses, and connect; nothing is sent."""
+    """Resolve each partner's host, check its addresses, and connect; nothing is sent.
+
+    A partner that could not be checked *within* that time is unknown.
+    """
     if not operators:
         yield doubtful(
             "operators",
@@ -90,8 +97,7 @@ def check_partners(
             remedy="slipway operators add CODE --url URL --protocol pam",
         )
     enabled = [operator for operator in operators if operator.enabled]
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        yield from pool.map(lambda operator: _check(operator, networks), enabled)
+    yield from _check_at_once(enabled, networks, within)
     yield from (
         doubtful(
             _part(operator),
@@ -101,6 +107,23 @@ def check_partners(
         for operator in operators
         if not operator.enabled
     )
+
+
+def _check_at_once(
+    operators: Sequence[CheckedOperator], networks: Sequence[Network], within: timedelta
+) -> list[Finding]:
+    pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+    try:
+        checks = [pool.submit(_check, operator, networks) for operator in operators]
+        done, _ = wait(checks, timeout=within.total_seconds())
+        return [
+            check.result()
+            if check in done
+            else unknown(_part(operator), f"not checked within {within.total_seconds():g} s")
+            for operator, check in zip(operators, checks, strict=True)
+        ]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _check(operator: CheckedOperator, networks: Sequence[Network]) -> Finding:

@@ -2,53 +2,52 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Final
 
 from celery import Celery
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from models.database.engine import open_engine
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
 from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
 from models.sweeps.heartbeat import last_round
 from worker.celery.configuration import configuration
-from worker.cli.database import transaction
-from worker.cli.doctor.connections import check_database_session, check_redis_protection
-from worker.cli.doctor.database import (
+from worker.doctor.connections import check_database_session, check_redis_protection
+from worker.doctor.database import (
     SCHEMA,
     check_database,
     check_session,
     check_writing,
     refused,
 )
-from worker.cli.doctor.database import unreachable as database_unreachable
-from worker.cli.doctor.finding import Finding, State, ok, unknown, wrong
-from worker.cli.doctor.misplaced_messages import check_misplaced_messages
-from worker.cli.doctor.partners import check_partners, check_secrets, read_operators
-from worker.cli.doctor.processes import check_rounds, check_workers, consumers
-from worker.cli.doctor.redis_server import (
+from worker.doctor.database import unreachable as database_unreachable
+from worker.doctor.finding import Finding, State, ok, unknown, wrong
+from worker.doctor.misplaced_messages import check_misplaced_messages
+from worker.doctor.partners import check_partners, check_secrets, read_operators
+from worker.doctor.processes import check_rounds, check_workers, consumers
+from worker.doctor.publishing import check_publishing
+from worker.doctor.redis_server import (
     BROKER_COMMANDS,
     BROKER_KEYS,
     STREAM_COMMANDS,
     STREAM_KEYS,
     check_keys,
-    check_publishing,
     check_redis,
     check_rights,
     check_stream,
     check_stream_life,
 )
-from worker.cli.doctor.redis_server import unreachable as redis_unreachable
+from worker.doctor.redis_server import unreachable as redis_unreachable
 from worker.process.queues import SWEEP_QUEUE
+from worker.process.redis_client import open_redis
 
-_RESPONSE_SECONDS: Final = 5.0
 _REDIS: Final = "Redis"
 _BROKER: Final = "broker"
 CLOCKS: Final = "clocks"
@@ -56,8 +55,8 @@ ACLOCKS_MAX: Final = timedelta(seconds=2)
 _BEHIND_DATABASE: Final = "secrets, operators, sweep rounds"
 
 
-def check_all() -> Iterator[Finding]:
-    """Check everything; return each finding as soon as it is made."""
+def check_all(*, now: datetime) -> Iterator[Finding]:
+    """Check everything, the settings first; return each finding as soon as it is made."""
     try:
         settings = read_settings()
     except InvalidSettings as error:
@@ -66,16 +65,27 @@ def check_all() -> Iterator[Finding]:
         yield unknown("all the rest", "fix the settings first")
         return
     yield ok("settings", "all are valid, and none contradicts another")
-    yield from _Checks(settings).run()
+    yield from check_installation(settings, now=now)
+
+
+def check_installation(settings: Settings, *, now: datetime) -> Iterator[Finding]:
+    """Check what *settings* lead to; return each finding as soon as it is made.
+
+    Blocks for some seconds, so a web process calls it in a thread. Every wait has a limit: 5 s for
+    each response of Redis and for a connection to PostgreSQL, the session's own limits for its
+    statements, 1.5 s for the workers, 10 s for all partners together. *now* is the time of this
+    machine, which is compared with the servers' clocks.
+    """
+    yield from _Checks(settings, now).run()
 
 
 class _Checks:
     """The checks that need valid settings, and what one of them tells the next."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now: datetime) -> None:
         self._settings = settings
         self._began = time.monotonic()
-        self._clocks = {"this machine": (datetime.now(UTC), timedelta())}
+        self._clocks = {"this machine": (now, timedelta())}
         self._unavailable: set[str] = set()
         self._sweepers = False
 
@@ -96,12 +106,7 @@ class _Checks:
         self, part: str, url: str, commands: Sequence[Sequence[str]], keys: Mapping[str, str]
     ) -> Iterator[Finding]:
         variable = f"SLIPWAY_{part.upper()}_URL"
-        client = Redis.from_url(
-            url,
-            socket_timeout=_RESPONSE_SECONDS,
-            socket_connect_timeout=_RESPONSE_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        client = open_redis(url, retries=0, name="slipway-doctor")
         try:
             with client:
                 yield from check_rights(client, commands, variable=variable)
@@ -147,7 +152,7 @@ class _Checks:
 
     def _database(self) -> Iterator[Finding]:
         try:
-            with transaction() as connection:
+            with self._transaction() as connection:
                 now = DatabaseClock().now(connection)
                 self._note_clock("PostgreSQL", now)
                 findings = [*check_database(connection)]
@@ -158,7 +163,7 @@ class _Checks:
                 last = last_round(connection) if schema_fits else None
                 protection = check_database_session(connection)
                 session = check_session(connection)
-            writing = [*check_writing(transaction)] if schema_fits else []
+            writing = [*check_writing(self._transaction)] if schema_fits else []
         except DBAPIError as error:
             yield (
                 database_unreachable(error)
@@ -177,6 +182,17 @@ class _Checks:
         yield check_rounds(
             last, now=now, interval=self._settings.sweep_interval, sweepers=self._sweepers
         )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        engine = open_engine(
+            self._settings.database_url, pool_size=1, application_name="slipway doctor"
+        )
+        try:
+            with engine.begin() as connection:
+                yield connection
+        finally:
+            engine.dispose()
 
     def _note_clock(self, clock: str, moment: datetime) -> None:
         self._clocks[clock] = (moment, timedelta(seconds=time.monotonic() - self._began))

@@ -7,7 +7,7 @@ from typing import Any, Final
 from celery import Celery
 
 from models.sweeps.heartbeat import Round
-from worker.cli.doctor.finding import Finding, doubtful, ok, unknown, wrong
+from worker.doctor.finding import Finding, doubtful, ok, unknown, wrong
 from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
 
 CLOCK: Final = "sweep rounds"

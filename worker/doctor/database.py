@@ -13,7 +13,7 @@ import models.tables  # noqa: F401 - fills the metadata
 from models.database.engine import Transaction
 from models.database.session import UnusableDatabase
 from models.migrations.runner import current_revision, expected_revision
-from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
+from worker.doctor.finding import Finding, doubtful, ok, wrong
 
 PART: Final = "PostgreSQL"
 SCHEMA: Final = "schema"

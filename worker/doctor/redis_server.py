@@ -1,4 +1,4 @@
-"""Checks Redis or Valkey: the server, our rights, our keys, and that it accepts an event."""
+"""Checks Redis or Valkey: the server, our rights, our keys, and the stream."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -6,20 +6,10 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from models.events.stream_contract import EVENT_FIELD, GROUP, STREAM
-from producers.publisher import (
-    DiskUnconfirmable,
-    PublishIncomplete,
-    RedisFull,
-    RedisReadOnly,
-    StreamUnusable,
-)
-from producers.publisher.append import StreamAppender
-from producers.publisher.redis_errors import error_class
-from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
+from worker.doctor.finding import Finding, doubtful, ok, wrong
+from worker.doctor.publishing import PUBLISHING
 from worker.intake.celery_queue import LISTS
 from worker.intake.noted_moments import MOMENTS
 from worker.metrics.redis_stats import collect_stream_stats
@@ -170,7 +160,6 @@ def _refused(redis: Redis, commands: Sequence[Sequence[str]]) -> list[str]:
     return refused
 
 
-PUBLISHING: Final = "publishing"
 KEYS: Final = "keys"
 STREAM_KEYS: Final[Mapping[str, str]] = {
     STREAM: "stream",
@@ -183,28 +172,6 @@ BROKER_KEYS: Final[Mapping[str, str]] = {
     "unacked_index": "zset",
 }
 _LAST_MS: Final = 2**64 - 1  # of an id; from there on Redis counts up the second part alone
-_REMEDIES: Final[Mapping[type[PublishIncomplete], str]] = {
-    StreamUnusable: "deploy/RUNBOOK.md, SlipwayPublishingRefused, says how to repair the key",
-    DiskUnconfirmable: "use Redis 7.2 or Valkey with `appendonly yes` and a user with +waitaof, or"
-    " set SLIPWAY_WAITAOF to `off`: until then the gateway does not start, and publishers send"
-    " nothing",
-    RedisFull: "raise maxmemory, or find out why events wait (see *stream*)",
-    RedisReadOnly: "point the URL to the primary, bring back its replicas, or free space on its"
-    " disk: deploy/RUNBOOK.md, SlipwayPublishingRefused",
-}
-
-
-def check_publishing(redis: Redis, *, waitaof_ms: int | None) -> Iterator[Finding]:
-    """Have Redis check an event without storing it. Raises redis.RedisError if it is down."""
-    try:
-        StreamAppender(redis, waitaof_ms=waitaof_ms).require_writable()
-    except (RedisConnectionError, RedisTimeoutError):
-        raise
-    except RedisError as refusal:
-        remedy = _REMEDIES.get(error_class(refusal), "deploy/RUNBOOK.md, SlipwayPublishingRefused")
-        yield wrong(PUBLISHING, f"an event would be refused now: {_quoted(refusal)}", remedy=remedy)
-    else:
-        yield ok(PUBLISHING, "an event would be accepted")
 
 
 def check_keys(redis: Redis, keys: Mapping[str, str]) -> Iterator[Finding]:
@@ -251,11 +218,6 @@ def check_stream_life(redis: Redis) -> Iterator[Finding]:
             f"{left:,} ids are left: a client added an entry with one of the last possible ids",
             remedy="deploy/RUNBOOK.md, SlipwayStreamIdsAhead, says how the stream begins again",
         )
-
-
-def _quoted(refusal: RedisError) -> str:
-    code = getattr(refusal, "status_code", None)
-    return f"{code} {refusal}" if code and code != "ERR" else str(refusal)
 
 
 def _shown(key: str) -> str:

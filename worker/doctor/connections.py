@@ -8,7 +8,7 @@ import psycopg
 from sqlalchemy import Connection
 
 from models.settings.addresses import redis_tls
-from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
+from worker.doctor.finding import Finding, doubtful, ok, wrong
 
 _ADDRESS: Final = "SLIPWAY_DATABASE_URL"
 _ENCRYPTED: Final = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"

@@ -8,7 +8,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from worker.cli.doctor.finding import Finding, doubtful, ok, wrong
+from worker.doctor.finding import Finding, doubtful, ok, wrong
 from worker.metrics.redis_stats import messages_by_list, misplaced_messages
 from worker.process.queues import (
     DEAD_LETTERS,
