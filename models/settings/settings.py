@@ -40,6 +40,7 @@ _SHORTER: Final = (
     ("parking_window", "event_age_max", "else an event could be too old when it is decided"),
     ("event_age_max", "retention", "else an event could revive a ticket that was removed"),
     ("retry_limit", "retention", "else a notice could outlive its ticket"),
+    ("console_session_idle", "console_session_max", "else it would never end a session"),
     ("discard_interval", "retry_limit", "else a discard would be tried only once"),
 )
 
@@ -197,6 +198,13 @@ class Settings(BaseSettings):
     retention: PositiveDuration = timedelta(days=90)
     """Closed and cancelled tickets are kept this long, with their events and notices, and so are
     the rejected events of a ticket that nothing opened; unfinished tickets are kept always."""
+
+    console_session_max: PositiveDuration = timedelta(hours=12)
+    """A person who signed in to the console must sign in again after this long."""
+
+    console_session_idle: PositiveDuration = timedelta(hours=1)
+    """A person who signed in to the console and makes no request for this long must sign in again.
+    """
 
     @property
     def lease(self) -> timedelta:

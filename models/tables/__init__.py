@@ -11,17 +11,23 @@ from models.tables.notice import DeliveryAttempt, Notice
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 from models.tables.sweep import SweepRound
 from models.tables.ticket import Ticket
+from models.tables.user import ApiToken, KeptResponse, SignInFailure, UserAccount, UserSession
 
 __all__ = [
+    "ApiToken",
     "Circuit",
     "DeliveryAttempt",
     "Intervention",
+    "KeptResponse",
     "Notice",
     "Operator",
     "PublisherAccount",
     "PublisherOperator",
     "RejectedInput",
+    "SignInFailure",
     "SweepRound",
     "Ticket",
     "TicketEvent",
+    "UserAccount",
+    "UserSession",
 ]
