@@ -51,7 +51,10 @@ class Slipway(LazyGroup):
             "worker.cli.tickets.commands:ticket_app",
             "Show one ticket's history: why it is not closed, and everything that happened to it.",
         ),
-        "tickets": LazyCommand("worker.cli.tickets.commands:app", "List an operator's tickets."),
+        "tickets": LazyCommand(
+            "worker.cli.tickets.commands:app",
+            "List an operator's tickets, or find what a text is the id of.",
+        ),
         "events": LazyCommand(
             "worker.cli.events.commands:app",
             "List and resolve events that need a person.",
