@@ -124,6 +124,16 @@ class NoticeEnd(Word):
     DEAD = "dead"
 
 
+class JobState(Word):
+    """How a job stands; the last three are final."""
+
+    WAITING = "waiting"  # no batch so far
+    RUNNING = "running"
+    STOPPED = "stopped"  # by a person, between two batches
+    DONE = "done"
+    FAILED = "failed"
+
+
 INBOUND = tuple(action for action in Action if action is not Action.CLOSED)
 RESULT_OF = {
     Action.WIN: Result.WON,

@@ -7,6 +7,7 @@ They define the schema and serve reads and single-row writes. Bulk work goes thr
 from models.tables.circuit import Circuit
 from models.tables.event import RejectedInput, TicketEvent
 from models.tables.intervention import Intervention
+from models.tables.job import StoredJob
 from models.tables.notice import DeliveryAttempt, Notice
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 from models.tables.sweep import SweepRound
@@ -25,6 +26,7 @@ __all__ = [
     "PublisherOperator",
     "RejectedInput",
     "SignInFailure",
+    "StoredJob",
     "SweepRound",
     "Ticket",
     "TicketEvent",

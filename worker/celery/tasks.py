@@ -66,6 +66,7 @@ def sweep(**_newer: object) -> dict[str, Any]:
         "creates_abandoned": result.creates_abandoned,
         "forgotten": result.forgotten,
         "secrets_forgotten": result.secrets_forgotten,
+        "job_items": result.job_items,
         "watermark": result.watermark and format_timestamp(result.watermark),
     }
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
 
 from models.database.engine import Transaction
+from models.jobs import AdvancedJob, advance_jobs, remove_ended_jobs
 from models.operators import forget_old_secrets
 from models.outbox.creates import abandon_creates
 from models.platform.clock import Clock
@@ -22,13 +23,20 @@ ROUND_MAX: Final = timedelta(seconds=20)  # then the next round continues, with 
 # The share of the time between two rounds that removes old tickets. Nothing waits for that; without
 # a limit it would take a third of two cores from live tickets, and delay the closings.
 REMOVAL_SHARE: Final = 0.1
+# The share that advances jobs, after all that is due by the clock: a round is longer by this much
+# and one batch at most, so closings are not later than that.
+JOBS_SHARE: Final = 0.3
+JOB_BATCH: Final = 100  # items; a batch holds their tickets' locks while it runs
 
 SweepStep = Callable[[Connection, datetime], int]
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """How many tickets were closed, windows ended, creates abandoned and rows removed."""
+    """How many tickets were closed, windows ended, creates abandoned and rows removed.
+
+    *job_batches* and *job_items*: what jobs did; *jobs_due*: a notice is due because of them.
+    """
 
     watermark: datetime | None
     closed: int = 0
@@ -36,11 +44,15 @@ class SweepResult:
     creates_abandoned: int = 0
     forgotten: int = 0
     secrets_forgotten: int = 0
+    job_batches: int = 0
+    job_items: int = 0
+    jobs_due: bool = False
 
     @property
     def due(self) -> bool:
         """Whether something changed, so that a notice may be due."""
-        return bool(self.closed or self.windows_ended or self.creates_abandoned)
+        changed = self.closed or self.windows_ended or self.creates_abandoned
+        return bool(changed or self.jobs_due)
 
 
 class Sweep:
@@ -63,7 +75,9 @@ class Sweep:
         self._monotonic = monotonic
 
     def round(self) -> SweepResult:
-        """Sweep until nothing is due, or for 20 s; then remove old rows, for a moment only.
+        """Sweep until nothing is due, or for 20 s; then advance jobs and remove old rows.
+
+        The latter two have a share of the time only.
 
         The watermark is read once, before any ticket: with age it only gets more cautious. The
         database's clock is read before it, since one clock decides what was in time (rule 17).
@@ -77,23 +91,46 @@ class Sweep:
         abandoned = self._until_done(self._abandon_creates, give_up_at)
         secrets = self._until_done(self._forget_secrets, give_up_at)
         if watermark is None:
-            return SweepResult(None, creates_abandoned=abandoned, secrets_forgotten=secrets)
+            result = SweepResult(None, creates_abandoned=abandoned, secrets_forgotten=secrets)
+            return self._with_jobs(result)
         ended = self._until_done(
             lambda connection, now: self._end_windows(connection, now, watermark), give_up_at
         )
         closed = self._until_done(
             lambda connection, now: self._close_due(connection, now, watermark), give_up_at
         )
-        share = self._settings.sweep_interval.total_seconds() * REMOVAL_SHARE
-        forgotten = self._until_done(self._forget, self._monotonic() + share)
-        return SweepResult(
+        result = SweepResult(
             watermark,
             closed=closed,
             windows_ended=ended,
             creates_abandoned=abandoned,
-            forgotten=forgotten,
             secrets_forgotten=secrets,
         )
+        result = self._with_jobs(result)
+        forgotten = self._until_done(self._forget, self._after(REMOVAL_SHARE))
+        return replace(result, forgotten=forgotten)
+
+    def _with_jobs(self, result: SweepResult) -> SweepResult:
+        """Advance jobs by turns, a batch a transaction, for their share of the time."""
+        give_up_at = self._after(JOBS_SHARE)
+        batches: list[AdvancedJob] = []
+        while self._monotonic() < give_up_at:
+            with self._transaction() as connection:
+                now = self._clock.now(connection)
+                advanced = advance_jobs(connection, now=now, limit=JOB_BATCH)
+            if advanced is None:
+                break
+            batches.append(advanced)
+        return replace(
+            result,
+            job_batches=len(batches),
+            job_items=sum(batch.handled for batch in batches),
+            jobs_due=any(batch.due for batch in batches),
+        )
+
+    def _after(self, share: float) -> float:
+        """Return the moment at which a *share* of the time between two rounds is over."""
+        return self._monotonic() + self._settings.sweep_interval.total_seconds() * share
 
     def _until_done(self, step: SweepStep, give_up_at: float) -> int:
         """Repeat *step* until it finds nothing; return the sum."""
@@ -119,7 +156,9 @@ class Sweep:
 
     def _forget(self, connection: Connection, now: datetime) -> int:
         retention = self._settings.retention
-        return remove_expired(connection, before=now - retention, limit=self._settings.sweep_batch)
+        limit = self._settings.sweep_batch
+        tickets = remove_expired(connection, before=now - retention, limit=limit)
+        return tickets + remove_ended_jobs(connection, before=now - retention, limit=limit)
 
     def _forget_secrets(self, connection: Connection, now: datetime) -> int:
         return forget_old_secrets(connection, now=now)

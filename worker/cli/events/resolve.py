@@ -15,7 +15,14 @@ from worker.cli.events import sentences
 from worker.cli.events.targets import Targets, find_matching, find_named
 from worker.cli.triage.display import counted
 from worker.cli.triage.options import ChangeOptions, SelectionOptions
-from worker.cli.triage.report import Job, TriageReport, conclude, confirm_many, run_all, run_named
+from worker.cli.triage.report import (
+    OneChange,
+    TriageReport,
+    conclude,
+    confirm_many,
+    run_all,
+    run_named,
+)
 from worker.cli.triage.session import CommandSession, open_session
 
 
@@ -32,21 +39,21 @@ def retry_events(
     person = Person(change.who, change.why)
     with open_session() as session:
         targets = _targets(session, outcome, ids, selection)
-        jobs = [_raw_retry(session, entry_id, person) for entry_id in targets.raw]
-        jobs += [
+        changes = [_raw_retry(session, entry_id, person) for entry_id in targets.raw]
+        changes += [
             _retry(session, outcome, keys, person, as_now=as_now) for keys in targets.by_ticket()
         ]
         if ids:
             report = run_named(
                 session,
-                jobs,
+                changes,
                 announce=partial(sentences.will_retry, as_now=as_now),
                 describe=sentences.did_retry,
                 as_json=change.as_json,
             )
         else:
             announcement = _retry_announcement(outcome, targets, as_now=as_now)
-            report = _confirm_and_run(session, jobs, announcement, change)
+            report = _confirm_and_run(session, changes, announcement, change)
     summary = None if ids else _summary(report)
     conclude(report, got_through=_got_through, summary=summary, as_json=change.as_json)
 
@@ -55,11 +62,11 @@ def can_be_retried(session: CommandSession, outcome: Outcome, event: LoggedEvent
     """Return what a retry would lead to now: it is rehearsed, and rolled back."""
     person = Person("-", "-")
     if isinstance(event, RawInput):
-        job = _raw_retry(session, event.entry_id, person)
+        attempt = _raw_retry(session, event.entry_id, person)
     else:
-        job = _retry(session, outcome, [event.key], person, as_now=False)
+        attempt = _retry(session, outcome, [event.key], person, as_now=False)
     try:
-        return sentences.prospect(session.rehearse(job.work)[0])
+        return sentences.prospect(session.rehearse(attempt.work)[0])
     except NotPossible as refusal:
         if event.reason == Reason.UNKNOWN_OPERATOR:
             return f"only after `slipway operators add`: {refusal}"
@@ -79,19 +86,19 @@ def drop_events(
     person = Person(change.who, change.why)
     with open_session() as session:
         targets = _targets(session, outcome, ids, selection)
-        jobs = [_raw_drop(entry_id, person) for entry_id in targets.raw]
-        jobs += [_drop(session, outcome, keys, person) for keys in targets.by_ticket()]
+        changes = [_raw_drop(entry_id, person) for entry_id in targets.raw]
+        changes += [_drop(session, outcome, keys, person) for keys in targets.by_ticket()]
         if ids:
             report = run_named(
                 session,
-                jobs,
+                changes,
                 announce=sentences.will_drop,
                 describe=sentences.did_drop,
                 as_json=change.as_json,
             )
         else:
             announcement = _drop_announcement(outcome, targets)
-            report = _confirm_and_run(session, jobs, announcement, change)
+            report = _confirm_and_run(session, changes, announcement, change)
     dropped = sum(resolution.selected for resolution in report.done)
     summary = None if ids else f"dropped {dropped:,}"
     conclude(report, got_through=lambda _: True, summary=summary, as_json=change.as_json)
@@ -107,16 +114,18 @@ def _targets(
 
 def _confirm_and_run(
     session: CommandSession,
-    jobs: Sequence[Job[EventResolution]],
+    changes: Sequence[OneChange[EventResolution]],
     announcement: str,
     change: ChangeOptions,
 ) -> TriageReport[EventResolution]:
-    if jobs:
+    if changes:
         confirm_many(announcement, yes=change.yes)
-    return run_all(session, jobs)
+    return run_all(session, changes)
 
 
-def _raw_retry(session: CommandSession, entry_id: str, person: Person) -> Job[EventResolution]:
+def _raw_retry(
+    session: CommandSession, entry_id: str, person: Person
+) -> OneChange[EventResolution]:
     def work(connection: Connection, now: datetime) -> list[EventResolution]:
         resolution = triage.retry_raw(
             connection,
@@ -128,7 +137,7 @@ def _raw_retry(session: CommandSession, entry_id: str, person: Person) -> Job[Ev
         )
         return [resolution]
 
-    return Job(f"entry {entry_id}", work)
+    return OneChange(f"entry {entry_id}", work)
 
 
 def _retry(
@@ -138,7 +147,7 @@ def _retry(
     person: Person,
     *,
     as_now: bool,
-) -> Job[EventResolution]:
+) -> OneChange[EventResolution]:
     def work(connection: Connection, now: datetime) -> list[EventResolution]:
         return triage.retry_events(
             connection,
@@ -151,19 +160,19 @@ def _retry(
             person=person,
         )
 
-    return Job(_name(keys), work)
+    return OneChange(_name(keys), work)
 
 
-def _raw_drop(entry_id: str, person: Person) -> Job[EventResolution]:
+def _raw_drop(entry_id: str, person: Person) -> OneChange[EventResolution]:
     def work(connection: Connection, now: datetime) -> list[EventResolution]:
         return [triage.drop_raw(connection, entry_id, now=now, person=person)]
 
-    return Job(f"entry {entry_id}", work)
+    return OneChange(f"entry {entry_id}", work)
 
 
 def _drop(
     session: CommandSession, outcome: Outcome, keys: Sequence[EventKey], person: Person
-) -> Job[EventResolution]:
+) -> OneChange[EventResolution]:
     def work(connection: Connection, now: datetime) -> list[EventResolution]:
         return triage.drop_events(
             connection,
@@ -175,7 +184,7 @@ def _drop(
             person=person,
         )
 
-    return Job(_name(keys), work)
+    return OneChange(_name(keys), work)
 
 
 def _name(keys: Sequence[EventKey]) -> str:

@@ -22,7 +22,7 @@ from worker.cli.output import remark
 from worker.cli.triage.display import counted
 from worker.cli.triage.options import ChangeOptions, SelectionOptions
 from worker.cli.triage.report import (
-    Job,
+    OneChange,
     TriageReport,
     conclude,
     confirm_many,
@@ -110,7 +110,7 @@ def _resolve_named(
     return run_named(
         session,
         [
-            _job(notice_id, f"notice {notice_id}", chosen, person)
+            _change(notice_id, f"notice {notice_id}", chosen, person)
             for notice_id, chosen in resolutions.items()
         ],
         announce=lambda resolved: list(map(will_resolve, resolved)),
@@ -140,8 +140,8 @@ def _resolve_matching(
     elif chosen:
         announcement = f"{which} {_MANY[resolution]}{_outlook(session, resolution, chosen, person)}"
         confirm_many(announcement, yes=change.yes)
-    jobs = [_job(notice.id, _name(notice), resolution, person) for notice in chosen]
-    return resolution, run_all(session, jobs)
+    changes = [_change(notice.id, _name(notice), resolution, person) for notice in chosen]
+    return resolution, run_all(session, changes)
 
 
 def _ask_about_one(session: CommandSession, notice_id: int, person: Person) -> Resolution:
@@ -153,7 +153,7 @@ def _ask_about_one(session: CommandSession, notice_id: int, person: Person) -> R
     remark(_state(notice))
     for option, resolution in _SKIPS.items():
         try:
-            resolved = session.rehearse(_job(notice_id, "", resolution, person).work)
+            resolved = session.rehearse(_change(notice_id, "", resolution, person).work)
             remark(f"{option}: {'; '.join(map(will_resolve, resolved))}")
         except NotPossible as refusal:
             remark(f"{option}: not possible: {refusal}")
@@ -205,21 +205,23 @@ def _outlook(
     refusals: list[str] = []
     for notice in chosen[:_REHEARSED_MAX]:
         try:
-            resolved += session.rehearse(_job(notice.id, _name(notice), resolution, person).work)
+            resolved += session.rehearse(_change(notice.id, _name(notice), resolution, person).work)
         except NotPossible as refusal:
             refusals.append(str(refusal))
     first = f"; of the first {_REHEARSED_MAX}" if len(chosen) > _REHEARSED_MAX else ""
     return first + outlook(resolved, refusals)
 
 
-def _job(notice_id: int, name: str, resolution: Resolution, person: Person) -> Job[ResolvedNotice]:
+def _change(
+    notice_id: int, name: str, resolution: Resolution, person: Person
+) -> OneChange[ResolvedNotice]:
     def work(connection: Connection, now: datetime) -> list[ResolvedNotice]:
         try:
             return [resolve_dead(connection, notice_id, resolution, now=now, person=person)]
         except NotPossible as refusal:
             raise NotPossible(f"{refusal}{_advice(refusal)}") from None
 
-    return Job(name, work)
+    return OneChange(name, work)
 
 
 def _advice(refusal: NotPossible) -> str:

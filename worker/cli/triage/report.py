@@ -22,7 +22,7 @@ _YES = {"y", "yes"}
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Generic[T]):
+class OneChange(Generic[T]):
     """The work of one transaction; *name* is what the person calls it."""
 
     name: str
@@ -39,7 +39,7 @@ class Failure:
 
 @dataclass(slots=True)
 class TriageReport(Generic[T]):
-    """What was done and what was not. *untried*: jobs that were left when the database failed."""
+    """What was done and what was not. *untried*: those left when the database failed."""
 
     done: list[T] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
@@ -48,48 +48,48 @@ class TriageReport(Generic[T]):
 
 def run_named(
     session: CommandSession,
-    jobs: Iterable[Job[T]],
+    changes: Iterable[OneChange[T]],
     *,
     announce: Callable[[Sequence[T]], Sequence[str]],
     describe: Callable[[Sequence[T]], Sequence[str]],
     as_json: bool,
     confirm: Callable[[], None] = lambda: None,
 ) -> TriageReport[T]:
-    """Run the jobs for what was named by id: announce each, run it, describe what it did.
+    """Run the changes for what was named by id: announce each, run it, describe what it did.
 
     *confirm* is called between both; it raises NotPossible to leave this one unchanged.
     """
     report = TriageReport[T]()
-    for job in jobs:
+    for change in changes:
         try:
-            _print(announce(session.rehearse(job.work)), as_json=as_json)
+            _print(announce(session.rehearse(change.work)), as_json=as_json)
             confirm()
-            done = session.run(job.work)
+            done = session.run(change.work)
         except NotPossible as refusal:
-            report.failed.append(Failure(job.name, str(refusal)))
+            report.failed.append(Failure(change.name, str(refusal)))
             continue
         _print(describe(done), as_json=as_json)
         report.done += done
     return report
 
 
-def run_all(session: CommandSession, jobs: Sequence[Job[T]]) -> TriageReport[T]:
-    """Run many jobs, with a progress bar on a terminal."""
+def run_all(session: CommandSession, changes: Sequence[OneChange[T]]) -> TriageReport[T]:
+    """Run many changes, with a progress bar on a terminal."""
     report = TriageReport[T]()
     with _progress() as progress:
-        bar = progress.add_task("done", total=len(jobs))
-        for number, job in enumerate(jobs, start=1):
+        bar = progress.add_task("done", total=len(changes))
+        for number, change in enumerate(changes, start=1):
             try:
-                report.done += session.run(job.work)
+                report.done += session.run(change.work)
             except NotPossible as refusal:
-                report.failed.append(Failure(job.name, str(refusal)))
+                report.failed.append(Failure(change.name, str(refusal)))
             except DBAPIError as error:
                 if not is_transient(error):
                     raise
                 problem = str(error.orig).partition("\n")[0]
-                report.failed.append(Failure(job.name, problem))
+                report.failed.append(Failure(change.name, problem))
                 if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
-                    report.untried = len(jobs) - number
+                    report.untried = len(changes) - number
                     break
             progress.advance(bar)
     return report

@@ -1,0 +1,36 @@
+"""Jobs: long acts of a person, with count, progress, pace and stop; the sweep carries them on.
+
+`store` starts, stops, finds and lists them, `advance` does one batch, `registry` lists the kinds,
+whose modules are in `kinds/`. `values` says what a kind has to offer (`JobKind`).
+"""
+
+from models.jobs.advance import AdvancedJob, advance_jobs
+from models.jobs.registry import KINDS, kind_named
+from models.jobs.store import (
+    count_job,
+    find_job,
+    list_jobs,
+    remove_ended_jobs,
+    start_job,
+    stop_job,
+)
+from models.jobs.values import BoundedCount, Job, JobKind, StepResult
+from models.vocabulary import JobState
+
+__all__ = [
+    "KINDS",
+    "AdvancedJob",
+    "BoundedCount",
+    "Job",
+    "JobKind",
+    "JobState",
+    "StepResult",
+    "advance_jobs",
+    "count_job",
+    "find_job",
+    "kind_named",
+    "list_jobs",
+    "remove_ended_jobs",
+    "start_job",
+    "stop_job",
+]

@@ -1,0 +1,19 @@
+"""The kinds of jobs. A new kind is a module in `models/jobs/kinds/`, listed here."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from models.jobs.values import JobKind
+from models.platform.errors import InvalidError
+
+_ALL: Final[tuple[JobKind, ...]] = ()
+
+KINDS: Final[Mapping[str, JobKind]] = {kind.name: kind for kind in _ALL}
+
+
+def kind_named(name: str) -> JobKind:
+    """Return the kind of that name. Raises InvalidError."""
+    kind = KINDS.get(name)
+    if kind is None:
+        raise InvalidError(f"there is no kind of job {name!r}; the kinds are {', '.join(KINDS)}")
+    return kind

@@ -1,0 +1,306 @@
+"""The job engine: count, progress, pace, stop, failure, turns. The kind is a test's own."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from models.jobs import (
+    AdvancedJob,
+    Job,
+    JobState,
+    advance_jobs,
+    count_job,
+    find_job,
+    list_jobs,
+    remove_ended_jobs,
+    start_job,
+    stop_job,
+)
+from models.jobs.advance import LATENESS_MAX, OTHER_REASONS, PAUSE
+from models.jobs.values import COUNT_MAX, REASONS_MAX
+from models.operators.interventions import Person
+from models.outbox.dead_letters import NotPossible
+from models.platform.errors import InvalidError, NotFoundError
+from tests.support.job_items import MARK, Items, registered
+from tests.support.manual_clock import ManualClock
+
+ANN = Person("ann", "they restored a backup")
+BOB = Person("bob", "wrong filter")
+INTERVENTIONS = text("SELECT who, why, did, facts FROM intervention ORDER BY id")
+
+
+class Jobs:
+    """Acts on jobs, each act a transaction, by a clock that the test sets."""
+
+    def __init__(self, engine: Engine, clock: ManualClock) -> None:
+        self.engine = engine
+        self.clock = clock
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def start(
+        self,
+        owner: str = "a",
+        *,
+        person: Person = ANN,
+        pace: float | None = None,
+        key: str | None = None,
+    ) -> Job:
+        with self.engine.begin() as connection:
+            return start_job(
+                connection, MARK, {"owner": owner}, person=person, now=self.now, pace=pace, key=key
+            )
+
+    def stop(self, job: Job, person: Person = BOB) -> Job:
+        with self.engine.begin() as connection:
+            return stop_job(connection, job.id, person=person, now=self.now)
+
+    def find(self, job: Job) -> Job:
+        with self.engine.begin() as connection:
+            return find_job(connection, job.id)
+
+    def advance(self, limit: int = 10) -> AdvancedJob | None:
+        with self.engine.begin() as connection:
+            return advance_jobs(connection, now=self.now, limit=limit)
+
+    def advance_all(self, limit: int = 10) -> None:
+        while self.advance(limit) is not None:
+            pass
+
+    def wait(self, by: timedelta) -> None:
+        self.clock.advance(by)
+
+
+@pytest.fixture
+def items(engine: Engine) -> Iterator[Items]:
+    made = Items(engine)
+    with registered(made.kind):
+        yield made
+
+
+@pytest.fixture
+def jobs(engine: Engine, clock: ManualClock) -> Jobs:
+    return Jobs(engine, clock)
+
+
+def test_a_job_counts_first_then_handles_every_item_once(items, jobs):
+    items.fill("a", 25)
+
+    job = jobs.start()
+    assert (job.state, str(job.expected), job.done) == (JobState.WAITING, "25", 0)
+    jobs.advance()
+    running = jobs.find(job)
+    assert (running.state, running.done, running.position) == (JobState.RUNNING, 10, {"after": 10})
+    assert running.progressed_at == running.started_at == jobs.now
+    jobs.advance_all()
+
+    ended = jobs.find(job)
+    assert (ended.state, ended.done, ended.ended_at) == (JobState.DONE, 25, jobs.now)
+    assert items.marks("a") == [1] * 25
+
+
+def test_a_job_without_items_is_done_at_once(items, jobs):
+    job = jobs.start()
+    jobs.advance_all()
+
+    assert jobs.find(job).state is JobState.DONE
+
+
+def test_a_count_beyond_the_limit_is_at_least(items, jobs, engine):
+    items.fill("a", COUNT_MAX + 5)
+    with engine.begin() as connection:
+        assert str(count_job(connection, MARK, {"owner": "a"})) == "10,000+"
+    assert jobs.find(jobs.start()).expected == (COUNT_MAX, False)
+
+
+def test_refusals_are_counted_by_reason_and_other_items_go_on(items, jobs):
+    items.fill("a", 30)
+    items.refused = {5: "closed", 6: "closed", 17: "on hold"}
+
+    job = jobs.start()
+    jobs.advance_all()
+
+    ended = jobs.find(job)
+    assert (ended.state, ended.done, ended.refused) == (JobState.DONE, 27, 3)
+    assert ended.reasons == {"closed": 2, "on hold": 1}
+
+
+def test_only_so_many_reasons_are_kept_and_the_rest_is_counted_together(items, jobs):
+    items.fill("a", 30)
+    items.refused = {number: f"reason {min(number, 25)}" for number in range(1, 31)}
+
+    job = jobs.start()
+    jobs.advance_all()
+
+    reasons = jobs.find(job).reasons
+    assert len(reasons) == REASONS_MAX + 1
+    assert reasons[OTHER_REASONS] == 30 - REASONS_MAX
+
+
+def test_start_and_stop_are_recorded_with_name_and_reason(items, jobs, engine):
+    items.fill("a", 25)
+    job = jobs.start()
+    jobs.advance()
+    stopped = jobs.stop(job)
+
+    assert (stopped.state, stopped.done, stopped.ended_at) == (JobState.STOPPED, 10, jobs.now)
+    assert stopped.message == "stopped by bob: wrong filter"
+    with engine.begin() as connection:
+        started, stop = connection.execute(INTERVENTIONS)
+    assert (started.who, started.why, started.did) == (ANN.who, ANN.why, "job_started")
+    assert started.facts == {
+        "owner": "a",
+        "job": job.id,
+        "kind": MARK,
+        "expected": "25",
+        "pace": None,
+    }
+    assert (stop.who, stop.did, stop.facts["done"]) == (BOB.who, "job_stopped", 10)
+
+
+def test_a_stopped_job_does_nothing_more(items, jobs):
+    items.fill("a", 25)
+    job = jobs.start()
+    jobs.advance()
+    jobs.stop(job)
+
+    assert jobs.advance() is None
+    assert items.marks("a") == [1] * 10 + [0] * 15
+    with pytest.raises(NotPossible, match=f"job {job.id} has ended already: stopped since"):
+        jobs.stop(job)
+
+
+def test_a_job_that_is_not_there_or_of_no_kind(items, jobs, engine):
+    with engine.begin() as connection:
+        with pytest.raises(NotFoundError, match="there is no job 7"):
+            find_job(connection, 7)
+        with pytest.raises(NotFoundError, match="there is no job 7"):
+            stop_job(connection, 7, person=ANN, now=jobs.now)
+        with pytest.raises(InvalidError, match="no kind of job 'mystery'"):
+            start_job(connection, "mystery", {}, person=ANN, now=jobs.now)
+        for pace in (0, -1, float("inf"), float("nan")):
+            with pytest.raises(InvalidError, match="pace"):
+                start_job(connection, MARK, {"owner": "a"}, person=ANN, now=jobs.now, pace=pace)
+
+
+def test_the_same_key_of_a_person_is_one_job(items, jobs):
+    items.fill("a", 5)
+    first = jobs.start(key="k-1")
+
+    assert jobs.start(key="k-1").id == first.id
+    assert jobs.start(key="k-1", person=BOB).id != first.id, "another person's key"
+    with pytest.raises(NotPossible, match=f"used for job {first.id}"):
+        jobs.start("b", key="k-1")
+
+
+def test_a_paced_job_keeps_its_pace_and_bursts_after_no_pause(items, jobs):
+    items.fill("a", 200)
+    job = jobs.start(pace=10)
+    began = jobs.now
+    done: list[int] = []
+    for _ in range(5):
+        jobs.advance_all(limit=100)
+        done.append(jobs.find(job).done)
+        jobs.wait(timedelta(seconds=1))
+    assert done == [10, 20, 30, 40, 50]
+    jobs.wait(timedelta(hours=1))  # no sweep ran
+    jobs.advance_all(limit=100)
+    assert jobs.find(job).done == 60, "the pause is not made up for"
+    assert jobs.now - began > timedelta(hours=1)
+
+
+def test_a_round_that_is_a_little_late_keeps_the_pace(items, jobs):
+    items.fill("a", 200)
+    job = jobs.start(pace=10)
+    late = LATENESS_MAX * 0.8
+    for _ in range(5):  # rounds after 0, 1.4, 2, 3.4, 4 … seconds
+        jobs.advance_all(limit=100)
+        jobs.wait(timedelta(seconds=1) + late)
+        jobs.advance_all(limit=100)
+        jobs.wait(timedelta(seconds=1) - late)
+
+    assert jobs.find(job).done == 100
+
+
+def test_a_slow_pace_is_one_item_at_a_time(items, jobs):
+    items.fill("a", 3)
+    job = jobs.start(pace=0.1)
+    jobs.advance_all()
+    assert jobs.find(job).done == 1
+    jobs.wait(timedelta(seconds=9))
+    jobs.advance_all()
+    assert jobs.find(job).done == 1
+    jobs.wait(timedelta(seconds=1))
+    jobs.advance_all()
+    assert jobs.find(job).done == 2
+
+
+def test_jobs_have_turns(items, jobs):
+    items.fill("a", 1000)
+    items.fill("b", 20)
+    big, small = jobs.start("a"), jobs.start("b")
+    for _ in range(6):
+        jobs.wait(timedelta(milliseconds=10))
+        jobs.advance()
+
+    assert [job for job, _ in items.batches] == [big.id, small.id] * 3
+    assert jobs.find(small).state is JobState.DONE
+
+
+def test_an_item_whose_content_fails_stands_alone_and_ends_the_job(items, jobs):
+    items.fill("a", 30)
+
+    def divide(connection: Connection, ids: list[int]) -> None:
+        if 14 in ids:
+            connection.execute(text("SELECT 1 / 0"))
+
+    items.on_step = divide
+    job = jobs.start()
+    jobs.advance_all()
+
+    failed = jobs.find(job)
+    assert (failed.state, failed.done) == (JobState.FAILED, 13)
+    assert failed.message == "failed after 13 items: DivisionByZero 22012"
+    assert items.marks("a") == [1] * 13 + [0] * 17
+
+
+def test_an_error_of_the_server_makes_the_job_wait_and_lets_others_go_on(items, jobs):
+    items.fill("a", 10)
+    items.fill("b", 10)
+    failing = jobs.start("a")
+    other = jobs.start("b")
+
+    def no_lock(connection: Connection, _ids: list[int]) -> None:
+        if len(items.batches) == 0:
+            items.batches.append((0, 0))
+            connection.execute(
+                text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'lock_not_available'; END $$")
+            )
+
+    items.on_step = no_lock
+    jobs.advance_all()
+    waiting = jobs.find(failing)
+    assert (waiting.done, waiting.ended_at) == (0, None)
+    assert "LockNotAvailable 55P03" in str(waiting.message)
+    assert jobs.find(other).state is JobState.DONE
+    jobs.wait(PAUSE)
+    jobs.advance_all()
+    assert (jobs.find(failing).state, jobs.find(failing).message) == (JobState.DONE, None)
+    assert items.marks("a") == [1] * 10
+
+
+def test_what_ended_is_kept_for_a_while_and_then_removed(items, jobs, engine):
+    first, second = jobs.start(), jobs.start()
+    jobs.stop(first)
+    jobs.wait(timedelta(days=1))
+    jobs.stop(second)
+    third = jobs.start()
+    with engine.begin() as connection:
+        assert remove_ended_jobs(connection, before=jobs.now, limit=10) == 1
+        assert [job.id for job in list_jobs(connection)] == [third.id, second.id]
+        assert [job.id for job in list_jobs(connection, before=third.id)] == [second.id]
+        assert list_jobs(connection, states=[JobState.WAITING])[0].id == third.id
