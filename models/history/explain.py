@@ -59,12 +59,14 @@ def _resulted(history: TicketHistory, now: datetime) -> list[str]:
         (
             notice
             for notice in reversed(history.notices)
-            if notice.action in RESULTS and notice.generation == ticket.generation
+            if notice.action in RESULTS
+            and notice.generation == ticket.generation
+            and not notice.repeat
         ),
         None,
     )
     if ticket.close_due_at is not None:
-        return [_closing(ticket, ticket.close_due_at, result, now)]
+        return [_closing(ticket, ticket.close_due_at, result, now), *_undelivered(history, now)]
     not_started = f"the close delay of {format_duration(ticket.close_delay)} has not started"
     if result is not None and result.ended is NoticeEnd.SKIPPED:
         return [
@@ -99,16 +101,20 @@ def _undelivered(history: TicketHistory, now: datetime) -> list[str]:
         return []
     head = next((notice for notice in undelivered if notice.head), undelivered[0])
     parts = [_head(head, history.ticket, now)]
-    if behind := [notice.action for notice in undelivered if notice is not head]:
+    if behind := [_name(notice) for notice in undelivered if notice is not head]:
         parts.append(f"waiting behind it: {', '.join(behind)}")
     return parts
 
 
+def _name(notice: NoticeFact) -> str:
+    return notice.action if notice.as_repeat is None else f"{notice.action} ({notice.as_repeat})"
+
+
 def _head(notice: NoticeFact, ticket: TicketFact, now: datetime) -> str:
-    not_accepted = f"the partner has not accepted {notice.action} yet"
+    not_accepted = f"the partner has not accepted {_name(notice)} yet"
     if notice.ended is NoticeEnd.DEAD:
         why = "" if notice.reason is None else f" ({notice.reason})"
-        return f"{notice.action} is dead{why}: a person must retry or skip it"
+        return f"{_name(notice)} is dead{why}: a person must retry or skip it"
     if ticket.operator_disabled_at is not None:
         since = _time(ticket.operator_disabled_at)
         return f"{not_accepted}: its operator has been disabled since {since}, so notices are held"

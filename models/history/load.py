@@ -21,6 +21,7 @@ from models.history.values import (
     TicketFact,
     TicketHistory,
 )
+from models.outbox.repeats import SENT_AGAIN
 from models.tables import (
     DeliveryAttempt,
     Intervention,
@@ -94,7 +95,7 @@ def _history(session: Session, ticket: Ticket, operator: Operator) -> TicketHist
     return TicketHistory(
         ticket=_ticket_fact(ticket, operator),
         events=_event_facts(events, notices),
-        notices=_notice_facts(notices, attempts),
+        notices=_notice_facts(notices, attempts, interventions),
         interventions=tuple(map(_intervention_fact, interventions)),
         refused=tuple(map(_refused_fact, refused)),
         cut=FACTS_MAX
@@ -161,16 +162,47 @@ def _event_fact(event: TicketEvent, caused: Sequence[CausedNotice]) -> EventFact
 
 
 def _notice_facts(
-    notices: Sequence[Notice], attempts: Sequence[DeliveryAttempt]
+    notices: Sequence[Notice],
+    attempts: Sequence[DeliveryAttempt],
+    interventions: Sequence[Intervention],
 ) -> tuple[NoticeFact, ...]:
-    """Return the notices in the ticket's order, each with its attempts."""
+    """Return the notices in the ticket's order, each with its attempts and what it repeats."""
     made: defaultdict[int | None, list[AttemptFact]] = defaultdict(list)
     for attempt in attempts:
         made[attempt.notice].append(AttemptFact.of(attempt))
-    return tuple(_notice_fact(notice, made[notice.id]) for notice in notices)
+    originals = {
+        (notice.action, notice.generation): notice.number for notice in notices if not notice.repeat
+    }
+    asked_for = _asked_for(interventions)
+    return tuple(
+        _notice_fact(
+            notice,
+            made[notice.id],
+            original=originals.get((notice.action, notice.generation)) if notice.repeat else None,
+            asked_for_by=asked_for.get(notice.number),
+        )
+        for notice in notices
+    )
 
 
-def _notice_fact(notice: Notice, attempts: Sequence[AttemptFact]) -> NoticeFact:
+def _asked_for(interventions: Sequence[Intervention]) -> dict[int, str]:
+    """Return the numbers of the notices that people had sent again, each with who did."""
+    asked_for: dict[int, str] = {}
+    for intervention in interventions:
+        if intervention.did == SENT_AGAIN:
+            match stored_object(intervention.facts).get("numbers"):
+                case [int(first), int(last)]:
+                    asked_for |= dict.fromkeys(range(first, last + 1), intervention.who)
+    return asked_for
+
+
+def _notice_fact(
+    notice: Notice,
+    attempts: Sequence[AttemptFact],
+    *,
+    original: int | None,
+    asked_for_by: str | None,
+) -> NoticeFact:
     return NoticeFact(
         id=_stored(notice.id),
         number=notice.number,
@@ -187,6 +219,9 @@ def _notice_fact(notice: Notice, attempts: Sequence[AttemptFact]) -> NoticeFact:
         ended_at=notice.ended_at,
         reason=notice.reason,
         attempts=tuple(attempts),
+        repeat=notice.repeat,
+        original=original,
+        asked_for_by=asked_for_by,
     )
 
 

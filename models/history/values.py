@@ -124,6 +124,18 @@ class NoticeFact:
     ended_at: datetime | None
     reason: str | None
     attempts: tuple[AttemptFact, ...]
+    repeat: int = 0  # rule 22; 0: the original
+    original: int | None = None  # the number of the notice that it repeats
+    asked_for_by: str | None = None  # the person who had it sent again
+
+    @property
+    def as_repeat(self) -> str | None:
+        """What it repeats, and who asked for that, in words; None: it is an original."""
+        if not self.repeat:
+            return None
+        of = "" if self.original is None else f" of number {self.original}"
+        by = "" if self.asked_for_by is None else f", asked for by {self.asked_for_by}"
+        return f"repeat {self.repeat}{of}{by}"
 
 
 @dataclass(frozen=True, slots=True)

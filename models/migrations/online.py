@@ -14,6 +14,15 @@ from sqlalchemy import TextClause, text
 # For older transactions: an index build ends by waiting for all of them, even a backup's.
 LOCK_TIMEOUT: Final = "15min"
 SMALL: Final = frozenset({"operator", "publisher"})  # a row for each partner or backend
+# The columns of a unique index, or of the constraint on it, in any order. No row: it is not valid,
+# not unique, or partial, so that it keeps nothing unique by itself.
+UNIQUE_COLUMNS: Final = text("""
+    SELECT (SELECT array_agg(CAST(a.attname AS text)) FROM pg_attribute a
+             WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)) AS columns,
+           EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid) AS is_constraint
+      FROM pg_index i
+     WHERE i.indexrelid = to_regclass(:name) AND i.indrelid = to_regclass(:table)
+       AND i.indisunique AND i.indisvalid AND i.indpred IS NULL""")
 LEFT_UNFINISHED: Final = text(
     "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(:name) AND NOT indisvalid)"
 )
@@ -67,6 +76,28 @@ def widen_check(constraint: str, table: str, condition: str) -> None:
     """
     op.drop_constraint(op.f(constraint), table, type_="check")
     op.create_check_constraint(op.f(constraint), table, condition, postgresql_not_valid=True)
+
+
+def drop_narrower_unique(name: str, table: str, *, wider: str) -> None:
+    """Drop a unique constraint or index, in the revision's own transaction: it reads no rows.
+
+    *wider*: a unique index with all its columns and more, built in an earlier revision. What old
+    processes write must stay unique by it: the further columns have one default for all rows.
+    """
+    quote = op.get_bind().dialect.identifier_preparer.quote
+    narrow, wide = (
+        op.get_bind()
+        .execute(UNIQUE_COLUMNS, {"name": quote(each), "table": quote(table)})
+        .one_or_none()
+        for each in (name, wider)
+    )
+    assert narrow is not None, f"{table} has no unique {name}"
+    assert wide is not None, f"{table} has no valid unique index {wider}"
+    assert set(narrow.columns) < set(wide.columns), f"{wider} is not wider than {name}"
+    if narrow.is_constraint:
+        op.drop_constraint(op.f(name), table, type_="unique")
+    else:
+        op.drop_index(name, table_name=table)
 
 
 @contextmanager

@@ -31,7 +31,8 @@ class CircuitState:
     """A partner's circuit while attempts are recorded. *changed*: it must be stored."""
 
     operator: int
-    refused: int = 0  # notices refused permanently since the last success
+    # Notices refused permanently since the last success; repeats do not count (rule 22).
+    refused: int = 0
     opened_at: datetime | None = None
     reason: str | None = None  # why it was opened last, and what its last probe met
     closed_at: datetime | None = None
@@ -54,31 +55,33 @@ class CircuitState:
         if not self.is_open:
             self.opened_at, self.reason, self.closed_at = now, reason, None
             self.probe_at, self.probe_youngest = now + PROBE_INTERVAL, False
-            self.refused, self.changed = 0, True
+            self.changed = True
 
     def on_success(self, attempt: Attempt, *, now: datetime) -> None:
         """Close the circuit: the partner works again, and what waits for it is due.
 
-        An attempt that was claimed before the circuit opened proves nothing about the time since.
+        An attempt that was claimed before the circuit opened proves nothing about the time since. A
+        repeat proves that the partner answers and accepts our credentials, not that it takes
+        notices which it does not know: the count of refusals stays as it was (rule 22).
         """
         if self.is_open and not self._is_probe(attempt):
             return
-        if not self.is_healthy:
-            self.changed = True
         if self.is_open:
-            self.closed_at, self.probe_at = now, None
-        self.refused = 0
+            self.closed_at, self.probe_at, self.changed = now, None, True
+        if self.refused and not attempt.claim.repeat:
+            self.refused, self.changed = 0, True
 
     def on_failure(self, attempt: Attempt, *, now: datetime) -> Attempt:
         """Return the attempt as it counts: a failing partner cannot kill a notice.
 
-        A create or reserve that is refused got its response: it says nothing about the partner. The
-        pause that the partner asks for holds for the next probe too.
+        A create or reserve that is refused got its response: it says nothing about the partner. Nor
+        does a repeat: the partner has it, and may say so (rule 22). The pause that the partner asks
+        for holds for the next probe too.
         """
         refusal = is_refusal(attempt)
         if is_locked_out(attempt):
             self.open(f"answered {attempt.http_status}", now=now)
-        elif refusal and not self.is_open:
+        elif refusal and not self.is_open and not attempt.claim.repeat:
             self.refused += 1
             self.changed = True
             if self.refused >= REFUSALS_MAX:

@@ -32,6 +32,7 @@ class Resolution(StrEnum):
     RETRY = "retry"
     SKIP_DELIVERED = "skip_delivered"  # the partner has it: success, recorded now
     SKIP_NOT_DELIVERED = "skip_not_delivered"  # the partner does not have it and never gets it
+    SKIP_REPEAT = "skip_repeat"  # its original was delivered, so nothing follows (rule 22)
 
 
 class NotPossible(SlipwayError):
@@ -59,7 +60,8 @@ def resolve(
     `RETRY`: it is due now, with a new retry schedule. `SKIP_DELIVERED`: as if its success were
     recorded now; a result's close delay starts. `SKIP_NOT_DELIVERED`: for results (whose rollback,
     present or future, is withdrawn, and which start no close delay), update, discard and closed;
-    never for a rollback: the notices behind it would be false (H39). Raises NotPossible.
+    never for a rollback: the notices behind it would be false (H39). `SKIP_REPEAT`: for repeats,
+    for which either other skip means the same (rule 22). Raises NotPossible.
     """
     row = connection.execute(READ_NOTICE, {"id": notice_id}).one_or_none()
     if row is None:
@@ -73,6 +75,13 @@ def resolve(
             raise NotPossible(str(row.reason), instead=(Resolution.SKIP_DELIVERED,))
         case Resolution.RETRY:
             notice.revive(now=now)
+        case _ if notice.repeat:
+            _finish_skipped(ticket, notice)
+        case Resolution.SKIP_REPEAT:
+            raise NotPossible(
+                f"notice {notice_id} is no repeat: say whether the partner has it",
+                instead=(Resolution.SKIP_DELIVERED, Resolution.SKIP_NOT_DELIVERED),
+            )
         case Resolution.SKIP_DELIVERED:
             deliver(ticket, notice, now=now)
         case Resolution.SKIP_NOT_DELIVERED:
@@ -96,10 +105,7 @@ def _skip(
             "a rollback is never skipped: the notices behind it would be false for the partner",
             instead=(Resolution.RETRY, Resolution.SKIP_DELIVERED),
         )
-    if notice.quiet_until is not None:  # the last attempt may still be on its way (rule 15)
-        ticket.held_until = max(notice.quiet_until, ticket.held_until or notice.quiet_until)
-    notice.finish(NoticeEnd.SKIPPED)
-    ticket.unfinished -= 1
+    _finish_skipped(ticket, notice)
     if notice.action in RESULTS:
         ticket.untold = notice.generation  # results die at the head only, so they come in order
         withdrawn = connection.execute(
@@ -107,3 +113,10 @@ def _skip(
             {"ticket": ticket.id, "generation": notice.generation, "now": now},
         )
         ticket.unfinished -= withdrawn.rowcount
+
+
+def _finish_skipped(ticket: TicketState, notice: SentNotice) -> None:
+    if notice.quiet_until is not None:  # the last attempt may still be on its way (rule 15)
+        ticket.held_until = max(notice.quiet_until, ticket.held_until or notice.quiet_until)
+    notice.finish(NoticeEnd.SKIPPED)
+    ticket.unfinished -= 1

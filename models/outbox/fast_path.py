@@ -8,6 +8,7 @@ The rule "record a success" thus exists twice (decision 0011), and both must say
 | it ends as delivered, its lease ends   | CTE `delivered`, its SET   | `SentNotice.finish`       |
 | the ticket has one notice less to send | SET `unfinished`           | `deliver`                 |
 | a result starts the clock (rule 16)    | SET `close_due_at`         | `deliver`                 |
+| ... but a repeat does not (rule 22)    | SET `close_due_at`         | `deliver`                 |
 | a healthy circuit does not change      | CTE `degraded`             | `CircuitState.on_success` |
 | the attempt is kept                    | CTE `attempt`              | `insert_attempts`         |
 | the next notice becomes the head       | `move_heads`               | `move_heads`              |
@@ -67,7 +68,7 @@ RECORD_SUCCESSES = text(f"""
          WHERE (SELECT count(*) FROM locked) > 0
            AND n.id = input.notice AND n.lease = input.lease AND n.ended IS NULL
            AND n.quiet_until IS NULL AND n.operator <> ALL (ARRAY(SELECT operator FROM degraded))
-     RETURNING n.ticket, n.action, n.generation, input.*),
+     RETURNING n.ticket, n.action, n.generation, n.repeat, input.*),
     attempt AS (
         INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status,
                                       answer, remarks, recorded_at)
@@ -78,7 +79,7 @@ RECORD_SUCCESSES = text(f"""
        SET unfinished = t.unfinished - 1, changed_at = :now,
            close_due_at = CASE
                WHEN delivered.action IN ({_RESULTS}) AND t.status = 'resulted'
-                    AND t.generation = delivered.generation
+                    AND t.generation = delivered.generation AND delivered.repeat = 0
                THEN :now + (SELECT {in_seconds("o.close_delay")} FROM operator o
                              WHERE o.id = t.operator)
                ELSE t.close_due_at END

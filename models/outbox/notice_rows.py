@@ -13,7 +13,7 @@ from models.outbox.values import Attempt, Claim, Dead, Delivered, RetryLater, Un
 from models.vocabulary import Action, NoticeEnd
 
 LOCK_NOTICES = text("""
-    SELECT id, action, generation, lease, leased_until, due_at, postponed_at, tries,
+    SELECT id, action, generation, repeat, lease, leased_until, due_at, postponed_at, tries,
            first_tried_at, quiet_until, perhaps_delivered, ended, head, reason,
            CASE action WHEN 'ticket_discard' THEN body END AS body
       FROM notice WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE""")
@@ -77,6 +77,7 @@ class SentNotice:
     id: int
     action: Action
     generation: int
+    repeat: int  # rule 22; 0: the original
     lease: UUID | None
     leased_until: datetime | None
     due_at: datetime
@@ -135,6 +136,7 @@ def lock_notices(connection: Connection, ids: Iterable[int]) -> dict[int, SentNo
             id=row.id,
             action=Action(row.action),
             generation=row.generation,
+            repeat=row.repeat,
             lease=row.lease,
             leased_until=row.leased_until,
             due_at=row.due_at,

@@ -193,12 +193,15 @@ def _apply(
 def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
     """Mark the notice as delivered and apply what follows from that, in memory.
 
-    The fast path does the same in SQL for the actions that affect the clock only.
+    The fast path does the same in SQL for the actions that affect the clock only. From a repeat
+    nothing follows: its original did all that (rule 22).
     """
     if notice.quiet_until is not None:
         _hold(ticket, notice.quiet_until)
     notice.finish(NoticeEnd.DELIVERED)
     ticket.unfinished -= 1
+    if notice.repeat:
+        return
     if not affects_clock_only(notice.action):
         _deliver_create_or_discard(ticket, notice, now=now)
     elif notice.action in RESULTS and _is_current_result(ticket, notice):

@@ -15,7 +15,7 @@ UNDELIVERED_MAX: Final = 10_000  # postponed notices that are read, for each ope
 
 _SINCE: Final = f"""
            CASE WHEN n.postponed_at IS NULL THEN n.due_at
-                WHEN n.action = 'ticket_discard' AND n.generation > 0
+                WHEN n.action = 'ticket_discard' AND n.generation > 0 AND n.repeat = 0
                 THEN n.created_at + interval '{DISCARD_AGAIN_AFTER.total_seconds():.0f} s'
                 ELSE n.created_at END AS since"""
 

@@ -46,11 +46,17 @@ class Claim:
     claimed_at: datetime  # the database's clock
     lease: UUID
     perhaps_delivered: bool = False  # by an attempt before this one
+    repeat: int = 0  # rule 22; 0: the original
 
     @property
     def sent_once(self) -> bool:
         """Whether it is a create or reserve, which is never sent twice (rule 10)."""
         return self.action in SENT_ONCE
+
+    @property
+    def went_out_before(self) -> bool:
+        """Whether this is not its first call: an earlier attempt, or its original (rule 22)."""
+        return self.number > 1 or self.repeat > 0
 
     @property
     def idempotency_key(self) -> str:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    UniqueConstraint,
     Uuid,
     text,
 )
@@ -30,7 +29,8 @@ class Notice(SQLModel, table=True):
 
     __tablename__ = "notice"
     __table_args__ = (
-        UniqueConstraint("ticket", "action", "generation"),
+        # Its identity; an original and its repeats differ in the last column (rules 12, 22).
+        Index("notice_identity", "ticket", "action", "generation", "repeat", unique=True),
         # The claim: each operator's due heads, whatever waits behind them.
         Index("notice_due", "operator", "due_at", postgresql_where=text("head AND ended IS NULL")),
         # What becomes due when the partner's circuit closes, and its next probe.
@@ -66,8 +66,10 @@ class Notice(SQLModel, table=True):
     operator: int = Field(sa_column=Column(Integer, nullable=False))  # its ticket's
     number: int  # place in the ticket's order, from 1
     action: str = Field(sa_column=word_column())
-    generation: int  # with ticket and action: its identity
-    event_id: str | None = None  # its cause; None: the clock, or a refused create
+    generation: int  # with ticket, action and repeat: its identity
+    repeat: int = Field(sa_column=counter_column())  # rule 22; 0: the original, 1: its first repeat
+    # Its cause; None: the clock, a refused create, or a person who had it sent again.
+    event_id: str | None = None
     path: str = Field(
         sa_column=word_column(default="")
     )  # appended to the operator's URL (seamless)

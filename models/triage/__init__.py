@@ -1,7 +1,8 @@
 """Triage: resolutions of events that were refused or wait, and of dead notices.
 
 `queries` and `waiting` read; `events`, `raw_input` and `notices` change, each under the ticket's
-lock and together with the record of who did it and why (`resolutions`). `values` is what passes
+lock and together with the record of who did it and why (`resolutions`); so does `send_again`, with
+what was delivered. `values` is what passes
 between them and a screen.
 """
 
@@ -20,6 +21,7 @@ from models.triage.queries import (
     list_rejected,
 )
 from models.triage.raw_input import drop_raw, retry_raw
+from models.triage.send_again import send_many_again, send_notices_again
 from models.triage.values import (
     DeadNotice,
     DeadNoticeHistory,
@@ -79,4 +81,6 @@ __all__ = [
     "resolve_dead",
     "retry_events",
     "retry_raw",
+    "send_many_again",
+    "send_notices_again",
 ]

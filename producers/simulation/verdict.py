@@ -73,7 +73,9 @@ class Verdict:
     repeats: (
         int  # of a notice that the partner had accepted before: allowed, delivery is at least once
     )
-    late_repeats: int  # of these, after a later notice of the ticket: only after a failure
+    # Of these, after a later notice of the ticket: only after a failure, or where a person had them
+    # sent again; a ledger that knows which those are leaves them out.
+    late_repeats: int
     unsigned: int  # bad signatures; never part of a ticket's sequence
     illegal: int
     early: int
@@ -178,7 +180,8 @@ def _count(counts: _Counts, entry: ReceivedNotice, number: int) -> None:
         counts.changed.append(f"{key}: repeated with other bytes: {entry.body[:200]!r}")
     if entry.repeats:
         counts.repeats += 1
-        counts.late_repeats += ticket.sequence[-1] is not notice
+        asked_for = getattr(entry, "sent_again", False)
+        counts.late_repeats += ticket.sequence[-1] is not notice and not asked_for
     if not (entry.taken or entry.repeats):
         return
     if notice.taken_at is None:

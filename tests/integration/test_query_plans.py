@@ -152,7 +152,7 @@ STEPS = {
     "claim": (claim, {"notice_due", "notice_pkey"}, {"ticket": 1, "notice": 3}),
     "record": (
         deliver,
-        {"notice_pkey", "ticket_pkey", "notice_ticket_action_generation_key"},
+        {"notice_pkey", "ticket_pkey", "notice_identity"},
         {"ticket": 4, "ticket_event": 1, "notice": 7 + NOTICES_EACH},
     ),
     "release": (give_back, {"notice_pkey"}, {"ticket": 2, "notice": 4}),

@@ -97,7 +97,7 @@ def test_the_plan_of_a_batch_takes_the_indexes_made_for_it(connection):
 
     assert {
         *("ticket_closed", "ticket_cancelled", "ticket_pkey", "rejected_input_pkey"),
-        *("ticket_event_pkey", "notice_ticket_action_generation_key", "delivery_attempt_pkey"),
+        *("ticket_event_pkey", "notice_identity", "delivery_attempt_pkey"),
     } <= plans.indexes
     assert not set(BIG) & plans.whole_tables
 

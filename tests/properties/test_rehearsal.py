@@ -18,6 +18,7 @@ def test_thousands_of_lives_with_faults_break_no_promise(engine: Engine):
     assert report.faults > 500
     assert report.repeats > 50
     assert report.contested > 20
+    assert report.sent_again > 100
 
 
 def test_the_same_seed_plays_the_same_lives(

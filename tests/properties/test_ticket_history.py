@@ -45,6 +45,7 @@ SLIP = {**VOIDED, "ticket_code": "C", "player_id": "P", "ticket_type": "quickbet
 ADD_OPERATOR = text("""
     INSERT INTO operator (code, protocol, url, secret, announces_tickets)
     VALUES (:code, 'pam', 'http://partner', 'sealed', :announces) RETURNING id""")
+NOTICES = text("SELECT id FROM notice WHERE operator = ANY(:operators) ORDER BY id")
 runs = count(1)
 
 
@@ -216,6 +217,17 @@ class TicketHistory(RuleBasedStateMachine):
     @rule(place=st.integers(0, 3))
     def a_deliverer_dies(self, place: int) -> None:
         self.schedule.held.pop(place % len(self.schedule.held))
+
+    # --- people --------------------------------------------------------------------------------
+
+    @rule(place=st.integers(0, 9), dies=st.sampled_from((False, False, False, True)))
+    def a_person_has_it_sent_again(self, place: int, *, dies: bool) -> None:
+        """From any notice on, whatever is under way; refused while something is unfinished."""
+        with self.world.transaction() as connection:
+            ids = connection.execute(NOTICES, {"operators": list(self.world.operators)}).scalars()
+            notices = ids.all()
+        if notices:
+            self.world.send_again(notices[place % len(notices)], dies=dies)
 
     # --- the clock -----------------------------------------------------------------------------
 

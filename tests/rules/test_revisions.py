@@ -50,6 +50,8 @@ BAD = {
     ),
     'op.create_table("a", sa.ForeignKeyConstraint(["t"], ["ticket.id"]),'
     ' sa.ForeignKeyConstraint(["o"], ["operator.id"]))': "locks operator, ticket",
+    'build_index("x", "ticket", ["a"], unique=True)\n'
+    'drop_narrower_unique("y", "ticket", wider="x")': "drop_narrower_unique: done twice",
     'build_index("x", "ticket", ["a"])\nop.add_column("ticket", sa.Column("a"))': (
         "add_column: done twice"
     ),
@@ -84,7 +86,7 @@ def test_the_rule_accepts_what_runs_under_load():
     """These are applied by tests/faults/test_migrations_under_load.py."""
     samples = revisions(SAMPLES)
 
-    assert len(samples) == 5
+    assert len(samples) == 6
     assert [fault for source in samples.values() for fault in faults(source, release=RELEASE)] == []
 
 

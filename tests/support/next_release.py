@@ -19,7 +19,7 @@ from models.migrations.runner import VERSIONS, current_revision, upgrade
 from tests.support.sources import ROOT
 
 SAMPLES = ROOT / "tests" / "samples" / "next_release"
-NEXT_REVISION = "9005"
+NEXT_REVISION = "9006"
 
 migrate_further = partial(upgrade, versions=(VERSIONS, SAMPLES))
 """`upgrade`, as the next release has it."""

@@ -19,12 +19,13 @@ ADDS: Final[Mapping[str, tuple[int, ...]]] = {
     "create_check_constraint": (1,),
     "create_foreign_key": (1,),  # and the one it leads to: that cannot be helped
     "widen_check": (1,),
+    "drop_narrower_unique": (1,),  # a wider unique index is there; online.py looks
     "rewrite_small": (0,),
 }
 ON_NEW_TABLES: Final = {"create_index": 1, "create_unique_constraint": 1, "bulk_insert": 0}
 OUTSIDE: Final = {"build_index", "validate"}  # of transactions: models.migrations.online
 HARMLESS: Final = {"create_table", "f", "get_bind"}
-OF_ONLINE: Final = OUTSIDE | {"widen_check", "rewrite_small"}
+OF_ONLINE: Final = OUTSIDE | {"widen_check", "rewrite_small", "drop_narrower_unique"}
 # Other for each row: adding such a column rewrites the whole table, under its lock.
 NOT_ONE_VALUE: Final = re.compile(r"random|uuid|clock_timestamp|nextval", re.IGNORECASE)
 NOT_IN_A_COLUMN: Final = {"ForeignKey", "Identity", "Computed", "CheckConstraint"}

@@ -34,6 +34,7 @@ class RehearsalReport:
     repeats: int = 0
     faults: int = 0
     contested: int = 0
+    sent_again: int = 0  # tickets, by a person
     kinds: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     failing_seed: int | None = None
@@ -88,6 +89,7 @@ def _batch(
     report.repeats += verdict.partner.repeats
     report.faults += schedule.faults
     report.contested += len(schedule.contested)
+    report.sent_again += schedule.sent_again
     report.kinds.update(verdict.lives)
     if violations:
         report.failing_seed = seed

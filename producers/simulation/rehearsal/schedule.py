@@ -17,11 +17,15 @@ BATCHES_MAX = 4
 ROUNDS_MAX = 500  # of draining; more mean that something never finishes
 FAULT_SHARE_MAX = 0.4
 SLOW_RECORD_SHARE = 0.15  # of outcomes that are recorded a step later, without a fault
+SEND_AGAIN_SHARE = 0.05  # of steps in which a person has a ticket sent again
 EXACT_MOMENTS = 8  # how many closings and window ends are tested to the millisecond
 AGAIN = timedelta(seconds=10)
 IDS_AHEAD = (timedelta(seconds=5), timedelta(hours=1), timedelta(days=5))  # of the clock of Redis
 MALFORMED_EVENTS = (b"", b"{", b"[]", b'{"action":"ticket_win"}', b"\xff\xfe", b'{"data":{}}')
 
+FINISHED_NOTICES = text("""
+    SELECT id FROM notice
+     WHERE operator = ANY(:operators) AND ended = 'delivered' ORDER BY id""")
 DEAD_NOTICES = text("SELECT id FROM notice WHERE ended = 'dead' AND operator = ANY(:operators)")
 UNFINISHED = text("""
     SELECT (SELECT count(*) FROM notice
@@ -64,6 +68,7 @@ class Schedule:
     held: list[HeldClaim] = field(default_factory=list)
     contested: set[str] = field(default_factory=set)
     faults: int = 0
+    sent_again: int = 0  # tickets, by a person (rule 22)
 
     def run(self) -> None:
         """Play until everything is published, applied, delivered and closed."""
@@ -93,6 +98,8 @@ class Schedule:
 
     def _step(self) -> None:
         world, rng = self.world, self.rng
+        if rng.random() < SEND_AGAIN_SHARE:
+            self._send_again()
         match rng.randrange(10):
             case 0 | 1 if len(world.batches) < BATCHES_MAX:
                 world.read(rng.choice((1, 7, 60)))
@@ -104,6 +111,17 @@ class Schedule:
                 self._deliver(without_faults=False)
             case _:
                 world.sweep(dies=self._fault(0.05))
+
+    def _send_again(self) -> None:
+        """A person has a ticket sent again, from any of its notices."""
+        with self.world.transaction() as connection:
+            notices = connection.execute(
+                FINISHED_NOTICES, {"operators": list(self.world.operators)}
+            )
+            delivered = notices.scalars().all()
+        if delivered:
+            chosen = self.rng.choice(delivered)
+            self.sent_again += self.world.send_again(chosen, dies=self._fault(0.05))
 
     def _apply(self) -> None:
         if not self.world.batches:

@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from models.events.stream_contract import EVENT_FIELD
+from models.notices.key import key_of
 from models.platform.timestamps import parse_timestamp
+from models.vocabulary import Action
 from producers.simulation.rehearsal.lives import Kind, RehearsedLife
 from producers.simulation.rehearsal.world import CLOSE_DELAY, GRACE, World
 from producers.simulation.sequence_rules import RESULTS
@@ -42,11 +44,12 @@ INVARIANTS = {
          WHERE t.operator = ANY(:operators) AND t.status = 'resulted'
            AND (t.close_due_at IS NOT NULL) <> EXISTS (
                    SELECT FROM notice n WHERE n.ticket = t.id AND n.generation = t.generation
+                      AND n.repeat = 0
                       AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
                       AND n.ended = 'delivered')"""),
     "closed earlier than the delay after its result was delivered": text("""
         SELECT t.ticket_id FROM ticket t JOIN operator o ON o.id = t.operator
-          JOIN notice n ON n.ticket = t.id AND n.generation = t.generation
+          JOIN notice n ON n.ticket = t.id AND n.generation = t.generation AND n.repeat = 0
            AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
          WHERE t.operator = ANY(:operators) AND t.status = 'closed'
            AND (n.ended IS DISTINCT FROM 'delivered' OR t.closed_at < n.ended_at + o.close_delay)
@@ -55,11 +58,17 @@ INVARIANTS = {
 CLOSED_OVER_ROLLBACK = text("""
     SELECT t.ticket_id, e.entry_id, n.ended_at + o.close_delay AS due_at
       FROM ticket t JOIN operator o ON o.id = t.operator
-      JOIN notice n ON n.ticket = t.id AND n.generation = t.generation
+      JOIN notice n ON n.ticket = t.id AND n.generation = t.generation AND n.repeat = 0
        AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
       JOIN ticket_event e ON e.ticket = t.id
      WHERE t.operator = ANY(:operators) AND t.status = 'closed'
        AND e.action = 'ticket_rollback' AND e.reason = 'ticket_closed'""")
+# The last notice of each ticket that its partner took, by Slipway's order.
+LAST_DELIVERED = text("""
+    SELECT DISTINCT ON (t.id) o.code, t.ticket_id, n.action, n.generation
+      FROM ticket t JOIN operator o ON o.id = t.operator JOIN notice n ON n.ticket = t.id
+     WHERE t.operator = ANY(:operators) AND n.ended = 'delivered'
+     ORDER BY t.id, n.number DESC""")
 # An entry is in the log (itself, or as a repeat of its event id), or stored as rejected input.
 LOGGED = text("""
     SELECT e.event_id FROM ticket_event e JOIN ticket t ON t.id = e.ticket
@@ -104,6 +113,7 @@ def check_rehearsal(
         )
     result.violations += broken_invariants(world)
     result.violations += _premature_calls(world)
+    result.violations += _left_behind(world)
     notices = accepted_actions(world.partner.ledger)
     orderly = _applied_in_order(world)
     tickets = _tickets(world)
@@ -159,6 +169,26 @@ def _lost_entries(world: World) -> list[str]:
         if event.get("event_id", f"stream:{entry.id}") not in logged:
             lost.append(f"entry {entry.id} was lost: {event}")
     return lost
+
+
+def _left_behind(world: World) -> list[str]:
+    """Return the tickets whose partner does not end where they stand (rule 22).
+
+    A partner that does what each call says, repeats included, as one does that restored a backup.
+    """
+    ends: dict[tuple[str, str], str] = {}
+    for call in world.partner.ledger:
+        if call.taken:
+            ends[call.operator, call.ticket_id] = call.idempotency_key
+    with world.transaction() as connection:
+        rows = connection.execute(LAST_DELIVERED, {"operators": list(world.operators)}).all()
+    return [
+        f"{row.ticket_id}: the partner ended with {ends.get((row.code, row.ticket_id))}, not with"
+        f" {row.action} of generation {row.generation}"
+        for row in rows
+        if ends.get((row.code, row.ticket_id))
+        != key_of(row.code, row.ticket_id, Action(row.action), row.generation)
+    ]
 
 
 def _tickets(world: World) -> dict[tuple[str, str], Row[Any]]:

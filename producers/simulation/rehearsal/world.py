@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -19,7 +19,9 @@ from models.events.stream_contract import EVENT_FIELD
 from models.intake.apply import apply_entries
 from models.outbox.claim import claim, release
 from models.outbox.creates import abandon_creates
+from models.outbox.dead_letters import NotPossible
 from models.outbox.record import RecordPolicy, record
+from models.outbox.send_again import send_again
 from models.outbox.values import Attempt, Claim, Verdict
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
@@ -70,6 +72,7 @@ class RehearsedCall:
     received_at: datetime
     answered_at: datetime | None
     signature_ok: bool | None = True
+    sent_again: bool = False  # a repeat that a person asked for (rule 22)
 
 
 @dataclass(slots=True)
@@ -93,6 +96,7 @@ class RehearsedPartner:
                 repeats=key in self._taken,
                 received_at=at,
                 answered_at=at if answered else None,
+                sent_again=claim.repeat > 0,
             )
         )
         if takes:
@@ -113,6 +117,7 @@ class World:
     applied: list[Entry] = field(default_factory=list)  # in the order of the commits
     redis_ahead: timedelta = timedelta()  # of the database's clock
     last_id: Id = (0, 0)  # of the stream
+    last_read_at: datetime = datetime.min.replace(tzinfo=UTC)  # by the clock of Redis
     arrived_at: dict[str, datetime] = field(
         default_factory=dict
     )  # when entries really arrived, by id
@@ -209,11 +214,12 @@ class World:
             (observation.last_id, observation.by_redis) for observation in self.observations
         )
         dated = []
-        for place, entry in enumerate(entries):
+        for entry in entries:
             known = (entry.read_at, entry.seen_at, observations.seen_at(entry.id))
             seen = min((time for time in known if time is not None), default=None)
-            read_at = self.redis_now + place * timedelta.resolution
-            dated.append(replace(entry, read_at=read_at, seen_at=seen))
+            # No two reads are at the same time, whichever workers they are.
+            self.last_read_at = max(self.redis_now, self.last_read_at + timedelta.resolution)
+            dated.append(replace(entry, read_at=self.last_read_at, seen_at=seen))
         return dated
 
     # --- delivery -----------------------------------------------------------------------------
@@ -250,6 +256,20 @@ class World:
                 )
         except ProcessDied:
             return
+
+    # --- people -------------------------------------------------------------------------------
+
+    def send_again(self, notice_id: int, *, dies: bool = False) -> bool:
+        """A person has a ticket sent again from this notice on. *dies*: before COMMIT.
+
+        Returns False if that is not possible now.
+        """
+        try:
+            with self.transaction(doomed=dies) as connection:
+                send_again(connection, notice_id, now=self.moment)
+        except (NotPossible, ProcessDied):
+            return False
+        return True
 
     # --- the sweep ----------------------------------------------------------------------------
 

@@ -12,6 +12,12 @@ def upgrade() -> None:
     build_index("ticket_event_received", "ticket_event", ["received_at"])
     build_index("ticket_by_channel", "ticket", ["channel", text("(- id)")], where="parked = 0")
     build_index("notice_event", "notice", ["ticket", "action", "number"], unique=True)
+    build_index(
+        "notice_of_region",
+        "notice",
+        ["ticket", "action", "generation", "repeat", "region"],
+        unique=True,
+    )
     validate("ticket_event_action_known", "ticket_event")
     validate("ticket_event_reason_short", "ticket_event")
     validate("notice_region_known", "notice")

@@ -98,7 +98,8 @@ def _row(what: What, currency: object) -> tuple[str, str, str, str]:  # noqa: PL
         case Repeated(event):
             return "event", event.action, "duplicate", _repeats(event)
         case NoticeQueued(notice):
-            which = f"to be sent to the partner; notice {notice.id}"
+            repeat = "" if notice.as_repeat is None else f"; {notice.as_repeat}"
+            which = f"to be sent to the partner; notice {notice.id}{repeat}"
             return "notice", notice.action, f"number {notice.number}", which
         case Tried(notice, attempt):
             return "attempt", notice.action, attempt.verdict, _response(what)
@@ -177,6 +178,10 @@ def _intervention(fact: InterventionFact) -> str:
         case "notice_retried" | "notice_skipped":
             word = "retried" if fact.did == "notice_retried" else "skipped"
             return f"{word} {facts.get('action')} of generation {facts.get('generation')}"
+        case "notices_sent_again" if facts.get("notices"):
+            return f"sent again from number {facts.get('from')}"
+        case "notices_sent_again":
+            return "could not be sent again"
         case _:
             return fact.did.replace("_", " ")
 
@@ -186,6 +191,16 @@ def _why(fact: InterventionFact) -> Iterator[str]:
     facts = fact.facts
     if facts.get("as_now"):
         yield "as if it happened now (--as-now)"
+    if (count := facts.get("notices")) is not None:  # sent again
+        yield f"{count} notices" if count != 1 else "1 notice"
+    if isinstance(left_out := facts.get("left_out"), list):
+        yield from (
+            f"without {each.get('action')} (number {each.get('number')}): {each.get('why')}"
+            for each in left_out
+            if isinstance(each, Mapping)
+        )
+    if facts.get("refused"):
+        yield str(facts["refused"])
     resolution = facts.get("way")  # of a dead notice
     if resolution == Resolution.SKIP_DELIVERED:
         yield "--delivered"

@@ -114,14 +114,14 @@ def _already_done(claim: Claim, wallet: WalletResponse, problem: str) -> Meaning
     """Classify a call that the wallet says it did before: perhaps not one of ours.
 
     A second cancel has what it wants. A payout must be our own, or the player may lack it: it is
-    confirmed only if an earlier attempt may have been executed. A first cancel would get the same
-    response each time, so a person decides.
+    confirmed only if an earlier attempt may have been executed, or its original was (rule 22). A
+    first cancel would get the same response each time, so a person decides.
     """
     if claim.path == "/cancel":
-        if claim.number > 1:
+        if claim.went_out_before:
             return Confirmed(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT]))
         return Rejected(f"{problem} to the first call", wallet.message or None, _remarks(wallet))
-    if claim.perhaps_delivered:
+    if claim.perhaps_delivered or claim.repeat:
         return Confirmed(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT]))
     return NotNow(problem, _remarks(wallet))
 
@@ -139,7 +139,7 @@ def _doubts(claim: Claim, wallet: WalletResponse) -> list[str]:
         doubts.append("balance_missing")
     elif moved != request["amount"]:
         # What moved at an earlier attempt does not move again; this response cannot tell.
-        repeated = moved == 0 and claim.number > 1
+        repeated = moved == 0 and claim.went_out_before
         doubts.append("balance_unmoved_at_a_repeat" if repeated else "balance_moved_otherwise")
     return doubts
 

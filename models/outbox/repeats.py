@@ -1,0 +1,135 @@
+"""Decides what of a ticket goes out once more when a person has it sent again (rule 22)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from models.lifecycle.ticket import TicketState
+from models.outbox.dead_letters import NotPossible
+from models.vocabulary import SENT_ONCE, Action, NoticeEnd
+
+SENT_AGAIN: Final = "notices_sent_again"  # the act, as its intervention names it
+_DEBITS = "it would debit the player a second time"
+_UNSENDABLE = "the partner's protocol has no such call, so it was never sent"
+_ENDED = {
+    NoticeEnd.REFUSED: "the partner refused it",
+    NoticeEnd.SKIPPED: "it was skipped",
+    NoticeEnd.WITHDRAWN: "it was withdrawn",
+}
+
+
+class StillUnfinished(NotPossible):
+    """Notices of the ticket are undelivered or dead: sending again waits for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastNotice:
+    """A notice of a ticket as it ended; *repeat* is 0 for an original."""
+
+    id: int
+    number: int
+    action: Action
+    generation: int
+    repeat: int
+    ended: NoticeEnd | None
+    reason: str | None
+    has_body: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A notice to be added: the *original* once more, as its repeat number *repeat*."""
+
+    original: PastNotice
+    number: int
+    repeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A notice in the chosen range that does not go out again, and why."""
+
+    number: int
+    action: Action
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatPlan:
+    """What is added to the ticket, in order, and what of the chosen range is not."""
+
+    repeats: tuple[Repeat, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def original_of(notices: Sequence[PastNotice], chosen: PastNotice) -> PastNotice:
+    """Return the notice that *chosen* repeats, or itself if it is an original."""
+    return next(
+        notice
+        for notice in notices
+        if (notice.action, notice.generation, notice.repeat)
+        == (chosen.action, chosen.generation, 0)
+    )
+
+
+def plan_repeats(
+    ticket: TicketState, notices: Sequence[PastNotice], *, first: int
+) -> RepeatPlan:
+    """Decide which of *notices*, all of the ticket's, go out again from number *first* on.
+
+    Raises StillUnfinished while a notice is undelivered or dead, and NotPossible if nothing can go
+    out, or if something would be missing in between: a partner that lost what came after *first*
+    ends where the ticket stands only if it gets all of it.
+    """
+    _check_finished(ticket, notices)
+    made = Counter((notice.action, notice.generation) for notice in notices if notice.repeat)
+    repeats: list[Repeat] = []
+    left_out: list[LeftOut] = []
+    for notice in notices:
+        if notice.number < first or notice.repeat:
+            continue
+        if (why := _why_not(notice)) is not None:
+            left_out.append(LeftOut(notice.number, notice.action, why))
+            continue
+        number = ticket.notices + len(repeats) + 1
+        repeats.append(Repeat(notice, number, made[notice.action, notice.generation] + 1))
+    if not repeats:
+        raise NotPossible(
+            f"nothing of ticket {ticket.ticket_id} of {ticket.terms.code} can be sent again"
+            + "".join(f"; {each.action} (number {each.number}): {each.why}" for each in left_out)
+        )
+    erased = [repeat.original for repeat in repeats if not repeat.original.has_body]
+    if erased:
+        raise NotPossible(
+            f"{erased[0].action} (number {erased[0].number}) of ticket {ticket.ticket_id} of"
+            f" {ticket.terms.code} cannot be sent again: its body was erased with the player's"
+            " data, and what was signed and sent is not built a second time; tell the partner"
+            " how the ticket stands"
+        )
+    return RepeatPlan(tuple(repeats), tuple(left_out))
+
+
+def _check_finished(ticket: TicketState, notices: Sequence[PastNotice]) -> None:
+    unfinished = [notice for notice in notices if notice.ended in (None, NoticeEnd.DEAD)]
+    if not unfinished:
+        return
+    head = unfinished[0]
+    state = "is dead: retry or skip it" if head.ended else "has not been delivered yet"
+    raise StillUnfinished(
+        f"{head.action} (number {head.number}) of ticket {ticket.ticket_id} of"
+        f" {ticket.terms.code} {state}; sending again waits until nothing of the ticket is"
+        " unfinished"
+    )
+
+
+def _why_not(notice: PastNotice) -> str | None:
+    """Return why a finished original is left out, or None if it goes out again."""
+    if notice.ended is not NoticeEnd.DELIVERED:
+        assert notice.ended in _ENDED, "a finished notice has one of these ends"
+        return _ENDED[notice.ended]
+    if notice.action in SENT_ONCE:
+        return _DEBITS
+    if not notice.has_body and notice.reason is not None:  # a person skipped it as delivered
+        return _UNSENDABLE
+    return None
