@@ -73,9 +73,7 @@ def original_of(notices: Sequence[PastNotice], chosen: PastNotice) -> PastNotice
     )
 
 
-def plan_repeats(
-    ticket: TicketState, notices: Sequence[PastNotice], *, first: int
-) -> RepeatPlan:
+def plan_repeats(ticket: TicketState, notices: Sequence[PastNotice], *, first: int) -> RepeatPlan:
     """Decide which of *notices*, all of the ticket's, go out again from number *first* on.
 
     Raises StillUnfinished while a notice is undelivered or dead, and NotPossible if nothing can go

@@ -43,7 +43,7 @@ _DEAD = """
 _FACTS = """
     SELECT n.id, o.code AS operator, t.ticket_id, n.action, n.generation, n.number,
            n.ended_at AS dead_since, n.reason, n.perhaps_delivered, n.tries, a.http_status,
-           a.answer, o.disabled_at AS operator_disabled_at,
+           a.answer, o.disabled_at AS operator_disabled_at, n.repeat,
            (SELECT count(*) FROM notice b
              WHERE b.ticket = n.ticket AND b.number > n.number
                AND (b.ended IS NULL OR b.ended = 'dead')) AS behind"""
@@ -58,7 +58,7 @@ DEAD: Final = text(f"""
      ORDER BY n.ended_at DESC, n.id DESC""")  # noqa: S608 - constants
 OLDEST_DEAD: Final = text(f"""
       WITH dead AS MATERIALIZED (SELECT n.* {_DEAD.format(order="ASC")})
-    SELECT n.id, o.code AS operator, t.ticket_id, n.action
+    SELECT n.id, o.code AS operator, t.ticket_id, n.action, n.repeat
       FROM dead n JOIN operator o ON o.id = n.operator JOIN ticket t ON t.id = n.ticket
      ORDER BY n.ended_at, n.id""")  # noqa: S608 - constants
 ONE: Final = text(f"""
@@ -67,7 +67,7 @@ ONE: Final = text(f"""
       FROM notice n JOIN operator o ON o.id = n.operator {_AROUND}
      WHERE n.id = :id""")
 AFTER: Final = text(f"""
-    SELECT o.code AS operator, t.ticket_id, n.action, n.generation, n.perhaps_delivered,
+    SELECT o.code AS operator, t.ticket_id, n.action, n.generation, n.repeat, n.perhaps_delivered,
            {TICKET_STATUS} AS ticket_status,
            t.status, t.generation AS current_generation, t.close_due_at, o.close_delay,
            o.disabled_at IS NOT NULL AS operator_disabled,
@@ -137,6 +137,8 @@ def resolve_dead(
     """
     ticket = resolve(connection, notice_id, resolution, now=now).ticket
     row = connection.execute(AFTER, {"id": notice_id}).one()
+    if row.repeat and resolution is not Resolution.RETRY:
+        resolution = Resolution.SKIP_REPEAT  # either word means the same
     facts = {
         "notice": notice_id,
         "action": row.action,

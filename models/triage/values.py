@@ -167,6 +167,7 @@ class DeadNotice:
     answer: str | None
     behind: int  # notices of the ticket that wait behind it
     operator_disabled_at: datetime | None
+    repeat: int = 0  # rule 22; 0: the original
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ class NoticeKey:
     operator: str
     ticket_id: str
     action: str
+    repeat: int = 0  # rule 22; 0: the original
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,12 @@ def test_what_was_perhaps_delivered_is_either_there_or_not(harness, records, tri
     harness.wait(PARTNER_GRACE)
     harness.deliver(GONE)
 
-    assert [str(way) for way in Resolution] == ["retry", "skip_delivered", "skip_not_delivered"]
+    assert [str(way) for way in Resolution] == [
+        "retry",
+        "skip_delivered",
+        "skip_not_delivered",
+        "skip_repeat",  # never of an original
+    ]
     triage.resolve(records.notice(1).id, Resolution.SKIP_DELIVERED)
     triage.resolve(records.notice(1, "U").id, Resolution.SKIP_NOT_DELIVERED)
     assert (records.notice(1).ended, records.notice(1, "U").ended) == ("delivered", "skipped")

@@ -1,14 +1,17 @@
 """Rule 22: what was delivered goes out once more, and nothing else changes."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, Row
 
 from models.history import load_histories, why_not_closed
 from models.operators.interventions import Person
 from models.outbox.circuit import REFUSALS_MAX
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
 from models.outbox.repeats import StillUnfinished
+from models.outbox.send_again import SentAgain
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
 from models.sweeps.retention import remove_expired
 from models.triage import resolve_dead, send_notices_again
@@ -23,7 +26,7 @@ REFUSED = Dead("404")
 def again(harness, records):
     """Have a ticket sent again from the notice with this number on."""
 
-    def send(number=1, ticket_id="T"):
+    def send(number: int = 1, ticket_id: str = "T") -> SentAgain:
         notice = records.notice(number, ticket_id).id
         with harness.engine.begin() as connection:
             return send_notices_again(connection, notice, person=ANNA, now=harness.now)
@@ -41,9 +44,7 @@ def settled_again(harness):
 
 
 @pytest.mark.usefixtures("settled_again")
-def test_what_was_delivered_goes_out_once_more_from_the_chosen_to_the_last(
-    harness, records, again
-):
+def test_what_was_delivered_goes_out_once_more_from_the_chosen_to_the_last(harness, records, again):
     before = records.ticket()
     originals = records.notices()
 
@@ -113,9 +114,7 @@ def test_what_the_partner_never_had_is_not_repeated(harness, records, again):
     harness.say("ticket_win")
     harness.deliver(REFUSED)
     with harness.engine.begin() as connection:
-        resolve(
-            connection, records.notice(1).id, Resolution.SKIP_NOT_DELIVERED, now=harness.now
-        )
+        resolve(connection, records.notice(1).id, Resolution.SKIP_NOT_DELIVERED, now=harness.now)
     for action in ("ticket_rollback", "ticket_lost"):
         harness.say(action)
         harness.deliver()
@@ -261,9 +260,7 @@ def test_a_dead_repeat_is_skipped_without_consequences(harness, records, again, 
     for number in (4, 5, 6):
         harness.deliver(REFUSED)
         with harness.engine.begin() as connection:
-            resolve_dead(
-                connection, records.notice(number).id, way, now=harness.now, person=ANNA
-            )
+            resolve_dead(connection, records.notice(number).id, way, now=harness.now, person=ANNA)
     ticket = records.ticket()
 
     assert [row.ended for row in records.notices()[3:]] == ["skipped"] * 3
@@ -283,7 +280,7 @@ def test_a_dead_original_still_needs_one_of_the_two_words(harness, records):
     assert refused.value.instead == (Resolution.SKIP_DELIVERED, Resolution.SKIP_NOT_DELIVERED)
 
 
-def _circuit(engine):
+def circuit(engine: Engine) -> Row[Any]:
     with engine.connect() as connection:
         return connection.exec_driver_sql("SELECT * FROM circuit").one()
 
@@ -300,8 +297,8 @@ def test_refused_repeats_open_no_circuit(harness, engine, again):
 
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM circuit").scalar_one() == 0 or (
-            _circuit(engine).refused,
-            _circuit(engine).opened_at,
+            circuit(engine).refused,
+            circuit(engine).opened_at,
         ) == (0, None)
         dead = "SELECT count(*) FROM notice WHERE ended = 'dead'"
         assert connection.exec_driver_sql(dead).scalar_one() == REFUSALS_MAX + 5
@@ -318,7 +315,7 @@ def test_a_repeat_that_is_taken_hides_no_refusals(harness, engine, records, agai
             again(ticket_id="known")
             harness.deliver()
 
-    assert _circuit(engine).reason.startswith(f"refused {REFUSALS_MAX} notices in a row")
+    assert circuit(engine).reason.startswith(f"refused {REFUSALS_MAX} notices in a row")
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -332,7 +329,7 @@ def test_a_repeat_that_is_locked_out_opens_the_circuit(harness, engine, again, s
     )
     harness.record_attempts(attempt)
 
-    assert _circuit(engine).opened_at is not None
+    assert circuit(engine).opened_at is not None
 
 
 def test_a_ticket_s_history_says_what_is_a_repeat_and_who_asked(harness, records, again):
@@ -372,9 +369,7 @@ def test_a_wallet_s_payout_is_repeated_with_the_same_transaction(harness, record
     assert harness.deliver() == [("W", "ticket_win")]
 
 
-def test_a_second_deliverer_s_late_success_of_the_original_ends_no_repeat(
-    harness, records, again
-):
+def test_a_second_deliverer_s_late_success_of_the_original_ends_no_repeat(harness, records, again):
     harness.say("ticket_win")
     slow = Attempt(harness.claim_one(), Delivered(), TOOK)
     harness.wait(LEASE)

@@ -35,6 +35,7 @@ RECORD_POLICY = RecordPolicy(GRACE, PARKING_WINDOW)
 CREATE_AGE_MAX = timedelta(seconds=60)
 EVENT_AGE_MAX = timedelta(days=3)  # longer than any life's events take, less than ids are ahead
 BATCH_MAX = 500
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class ProcessDied(BaseException):  # like `SystemExit`: no code may handle it and continue
@@ -117,7 +118,7 @@ class World:
     applied: list[Entry] = field(default_factory=list)  # in the order of the commits
     redis_ahead: timedelta = timedelta()  # of the database's clock
     last_id: Id = (0, 0)  # of the stream
-    last_read_at: datetime = datetime.min.replace(tzinfo=UTC)  # by the clock of Redis
+    last_read_at: datetime = NEVER  # by the clock of Redis
     arrived_at: dict[str, datetime] = field(
         default_factory=dict
     )  # when entries really arrived, by id

@@ -93,11 +93,11 @@ def skip(
 ) -> None:
     """Skip dead notices: the partner has them, or does not and never gets them.
 
-    One of --delivered and --not-delivered is required; without one, this shows what would follow
-    from each and asks. With --delivered, the close delay of a result starts now. With
-    --not-delivered, the rollback of a result, present or future, is withdrawn too, and no close
-    delay starts. A rollback that the partner does not have is never skipped: the notices behind it
-    would be false.
+    One of --delivered and --not-delivered is required, but not for repeats of what was delivered;
+    without one, this shows what would follow from each and asks. With --delivered, the close delay
+    of a result starts now. With --not-delivered, the rollback of a result, present or future, is
+    withdrawn too, and no close delay starts. A rollback that the partner does not have is never
+    skipped: the notices behind it would be false.
     """
     if delivered and not_delivered:
         raise typer.BadParameter("--delivered and --not-delivered exclude each other")

@@ -44,6 +44,9 @@ _MANY = {
         " rollback of a result is withdrawn too and no close delay starts; rollbacks are left"
         " unchanged"
     ),
+    Resolution.SKIP_REPEAT: (
+        "will be skipped: they are repeats of what the partner has taken, so nothing follows"
+    ),
 }
 _SKIPS = {
     "--delivered": Resolution.SKIP_DELIVERED,
@@ -150,6 +153,8 @@ def _ask_about_one(session: CommandSession, notice_id: int, person: Person) -> R
         notice = session.run(lambda connection, _: find_dead(connection, notice_id)).notice
     except NotPossible:  # the skip itself is refused for the same reason
         return Resolution.SKIP_NOT_DELIVERED
+    if notice.repeat:
+        return Resolution.SKIP_REPEAT
     remark(_state(notice))
     for option, resolution in _SKIPS.items():
         try:
@@ -163,6 +168,8 @@ def _ask_about_one(session: CommandSession, notice_id: int, person: Person) -> R
 def _ask_about_many(
     session: CommandSession, which: str, chosen: Sequence[NoticeKey], person: Person
 ) -> Resolution:
+    if chosen and all(notice.repeat for notice in chosen):
+        return Resolution.SKIP_REPEAT
     for option, resolution in _SKIPS.items():
         outlook_of = _outlook(session, resolution, chosen, person)
         remark(f"{option}: {which} {_MANY[resolution]}{outlook_of}")
@@ -184,7 +191,9 @@ def _ask() -> Resolution:
 def _command(resolution: Resolution) -> str:
     """Return the words of the command that makes this resolution."""
     options = [option for option, skip in _SKIPS.items() if skip is resolution]
-    return " ".join(["skip", *options]) if options else "retry"
+    if resolution is Resolution.RETRY:
+        return "retry"
+    return " ".join(["skip", *options])
 
 
 def _state(notice: DeadNotice) -> str:
@@ -228,6 +237,8 @@ def _advice(refusal: NotPossible) -> str:
     """Return what to do instead of what was refused."""
     if refusal.instead == (Resolution.SKIP_DELIVERED,):
         return "; then skip it with --delivered"
+    if refusal.instead == (Resolution.SKIP_DELIVERED, Resolution.SKIP_NOT_DELIVERED):
+        return " (--delivered) or not (--not-delivered)"
     if refusal.instead:
         return "; retry it, or skip it with --delivered once the partner has taken the result back"
     return ""

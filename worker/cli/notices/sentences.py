@@ -36,6 +36,9 @@ def will_resolve(notice: ResolvedNotice) -> str:
             if notice.perhaps_delivered:
                 sentence += ", although an attempt had no response"
             return sentence + _loss(notice) + _next(notice)
+        case Resolution.SKIP_REPEAT:
+            sentence = f"the repeat of {which} will not be sent; its original was delivered"
+            return sentence + _next(notice)
 
 
 def did_resolve(notice: ResolvedNotice) -> str:
@@ -44,6 +47,7 @@ def did_resolve(notice: ResolvedNotice) -> str:
         Resolution.RETRY: "is due",
         Resolution.SKIP_DELIVERED: "counts as delivered",
         Resolution.SKIP_NOT_DELIVERED: "is skipped",
+        Resolution.SKIP_REPEAT: "is skipped: it was a repeat",
     }[notice.resolution]
     closes = ""
     if _starts_close_delay(notice) and notice.close_due_at is not None:

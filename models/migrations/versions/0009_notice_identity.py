@@ -2,8 +2,8 @@
 
 from models.migrations.online import build_index
 
-revision = "0006"
-down_revision: str | None = "0005"
+revision = "0009"
+down_revision: str | None = "0008"
 
 
 def upgrade() -> None:

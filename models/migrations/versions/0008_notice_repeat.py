@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision: str | None = "0004"
+revision = "0008"
+down_revision: str | None = "0007"
 
 
 def upgrade() -> None:
