@@ -41,7 +41,7 @@ def _notice(notice: NoticeFact, *, cut: bool) -> NoticeFact:
 
 
 def _attempt(attempt: AttemptFact) -> AttemptFact:
-    return replace(attempt, answer=None, remarks=None)
+    return replace(attempt, answer=None, remarks=None, sent_at=None, remote_address=None)
 
 
 def _reason(notice: NoticeFact, *, cut: bool) -> str | None:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from models.events.stored import stored_object
 from models.tables import DeliveryAttempt, Notice
 from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
+
+ANSWER_CHARACTERS_MAX: Final = 2000  # of a response, where there may be hundreds of attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,11 @@ class AttemptFact:
     took: timedelta
     http_status: int | None
     problem: str | None
-    answer: str | None
+    answer: str | None  # its beginning; `models.history.request` has all that is stored
     recorded_at: datetime
     remarks: Mapping[str, Any] | None = None  # what a wallet said it did, and doubts about it
+    sent_at: datetime | None = None  # None: no request was made, or by an earlier release
+    remote_address: str | None = None
 
     @classmethod
     def of(cls, attempt: DeliveryAttempt) -> Self:
@@ -99,9 +103,11 @@ class AttemptFact:
             took=timedelta(milliseconds=attempt.took_ms),
             http_status=attempt.http_status,
             problem=attempt.problem,
-            answer=attempt.answer,
+            answer=None if attempt.answer is None else attempt.answer[:ANSWER_CHARACTERS_MAX],
             recorded_at=attempt.recorded_at,
             remarks=None if attempt.remarks is None else stored_object(attempt.remarks),
+            sent_at=attempt.sent_at,
+            remote_address=None if attempt.remote_address is None else str(attempt.remote_address),
         )
 
 

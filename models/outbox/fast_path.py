@@ -53,7 +53,8 @@ RECORD_SUCCESSES = text(f"""
     WITH input AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
                    notice bigint, claim int, operator int, lease uuid, took_ms int,
-                   http_status int, answer text, remarks jsonb)),
+                   http_status int, answer text, remarks jsonb, sent_at timestamptz,
+                   remote_address inet, response_headers jsonb)),
     locked AS MATERIALIZED (
         SELECT id FROM ticket WHERE id = ANY(:tickets) ORDER BY id FOR NO KEY UPDATE),
     degraded AS MATERIALIZED (
@@ -71,8 +72,10 @@ RECORD_SUCCESSES = text(f"""
      RETURNING n.ticket, n.action, n.generation, n.repeat, input.*),
     attempt AS (
         INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status,
-                                      answer, remarks, recorded_at)
-        SELECT notice, claim, operator, 'delivered', took_ms, http_status, answer, remarks, :now
+                                      answer, remarks, sent_at, remote_address,
+                                      response_headers, recorded_at)
+        SELECT notice, claim, operator, 'delivered', took_ms, http_status, answer, remarks, sent_at,
+               remote_address, response_headers, :now
           FROM delivered
             ON CONFLICT (notice, claim) DO NOTHING)
     UPDATE ticket t
@@ -157,4 +160,7 @@ def _row(attempt: Attempt) -> dict[str, Any]:
         "http_status": attempt.http_status,
         "answer": attempt.answer,
         "remarks": attempt.remarks,
+        "sent_at": attempt.sent_at,
+        "remote_address": attempt.remote_address,
+        "response_headers": attempt.response_headers,
     }

@@ -4,11 +4,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from models.notices.key import plain_key
 from models.vocabulary import SENT_ONCE, Action
+
+# Characters of a response that are stored. There are millions of plain successes, so of those the
+# beginning; of anything else, which people read, all but the longest error pages.
+ANSWER_MAX: Final = 2_000
+FAILURE_ANSWER_MAX: Final = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,10 @@ Verdict = Delivered | RetryLater | Unanswered | Dead
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call and its verdict. *answer*: at most the first 2,000 characters of the response.
+    """One call and its verdict. *answer*: the first characters of the response.
+
+    *sent_at*: when its request was signed; None if none was made. *response_headers*: of what is
+    not a plain success.
 
     *retry_after*: the pause that the partner asks for, counted from its response (`Retry-After`).
     *refused*: the partner refused this call, even if it is tried again as a discard is (rule 10).
@@ -122,6 +130,9 @@ class Attempt:
     remarks: dict[str, Any] | None = None
     retry_after: timedelta = timedelta()
     refused: bool = False
+    sent_at: datetime | None = None
+    remote_address: str | None = None
+    response_headers: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

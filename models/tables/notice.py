@@ -1,6 +1,7 @@
 """The outbox: the notices for each partner, in order, and every attempt to deliver them."""
 
 from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import INET
 from sqlmodel import Field, SQLModel
 
 from models.tables.columns import counter_column, json_column, one_of, timestamp_column, word_column
@@ -111,6 +113,17 @@ class DeliveryAttempt(SQLModel, table=True):
     took_ms: int
     http_status: int | None = None
     problem: str | None = None  # a description of what went wrong
-    answer: str | None = None  # the first characters of the response
+    answer: str | None = None  # the first characters of the response; more of what failed
     remarks: dict[str, Any] | None = Field(default=None, sa_column=json_column(nullable=True))
     recorded_at: datetime = Field(sa_column=timestamp_column())
+    # When the request was signed, by the database's clock; None: none was made. (Or by an earlier
+    # release, as the next two.)
+    sent_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    # What was connected to. An `inet` has 7 bytes; the port is that of the partner's URL.
+    remote_address: IPv4Address | IPv6Address | None = Field(
+        default=None, sa_column=Column(INET, nullable=True)
+    )
+    # Of what is not a plain success: `worker.delivery.response_headers`.
+    response_headers: dict[str, Any] | None = Field(
+        default=None, sa_column=json_column(nullable=True)
+    )

@@ -49,7 +49,8 @@ _FACTS = """
                AND (b.ended IS NULL OR b.ended = 'dead')) AS behind"""
 _AROUND = """
       JOIN ticket t ON t.id = n.ticket
-      LEFT JOIN LATERAL (SELECT http_status, answer FROM delivery_attempt
+      LEFT JOIN LATERAL (SELECT http_status, left(answer, 2000) AS answer
+                           FROM delivery_attempt
                           WHERE notice = n.id ORDER BY claim DESC LIMIT 1) a ON true"""
 DEAD: Final = text(f"""
       WITH dead AS MATERIALIZED (SELECT n.* {_DEAD.format(order="DESC")})

@@ -42,7 +42,8 @@ UNDELIVERED: Final = text("""
            n.held AS circuit_open, n.disabled_at AS operator_disabled_at, a.verdict, a.http_status,
            a.problem, a.answer, a.recorded_at AS last_tried_at
       FROM undelivered n JOIN ticket t ON t.id = n.ticket
-      LEFT JOIN LATERAL (SELECT verdict, http_status, problem, answer, recorded_at
+      LEFT JOIN LATERAL (SELECT verdict, http_status, problem, left(answer, 2000) AS answer,
+                                recorded_at
                            FROM delivery_attempt
                           WHERE notice = n.id ORDER BY claim DESC LIMIT 1) a ON true
      ORDER BY n.due_at, n.id""")

@@ -27,7 +27,14 @@ def delivered(*claims: Claim, **facts: Any) -> list[Attempt]:  # noqa: ANN401 - 
 
 def one_result(harness) -> Sequence[Attempt]:
     harness.say("ticket_win")
-    return delivered(harness.claim_one(), answer='{"ok":"ü"}', remarks={"ref": "x"})
+    return delivered(
+        harness.claim_one(),
+        answer='{"ok":"ü"}',
+        remarks={"ref": "x"},
+        sent_at=harness.now,
+        remote_address="2001:db8::7",
+        response_headers={"headers": [["Server", "ü"]], "omitted": 1},
+    )
 
 
 def a_wave(harness) -> Sequence[Attempt]:

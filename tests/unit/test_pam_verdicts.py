@@ -7,11 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.outbox.values import Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
+from models.outbox.values import (
+    FAILURE_ANSWER_MAX,
+    Claim,
+    Dead,
+    Delivered,
+    RetryLater,
+    Unanswered,
+    Verdict,
+)
 from models.vocabulary import Action
 from tests.support.sample_notice import NOW, PARTNER, WIN
 from worker.delivery.http.exchange import CallResult, HttpResponse, NoResponse, NotReached
-from worker.delivery.outcome import RESPONSE_CHARS_MAX, RetryPolicy, classify, classify_unsent
+from worker.delivery.outcome import RetryPolicy, classify, classify_unsent
 from worker.delivery.protocols.pam import PamAdapter
 
 FIRST = timedelta(seconds=10)
@@ -186,7 +194,7 @@ def test_of_the_partners_words_the_beginning_is_kept_as_the_database_can_hold_it
     if body:
         assert attempt.answer is not None
         assert "\x00" not in attempt.answer
-        assert len(attempt.answer) <= RESPONSE_CHARS_MAX
+        assert len(attempt.answer) <= FAILURE_ANSWER_MAX
         attempt.answer.encode()  # no half of a pair
 
 

@@ -68,7 +68,7 @@ class Slipway(LazyGroup):
             "Run simulated tickets through the real apply, claim and close code, and check each.",
         ),
         "doctor": LazyCommand(
-            "worker.cli.doctor:app",
+            "worker.cli.doctor.command:app",
             "Check settings, servers, partners and processes, and suggest what to fix.",
         ),
         "lifecycle": LazyCommand(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from models.database.engine import Transaction
+from models.notices.request import OutgoingRequest
 from models.outbox.claim import release
 from models.outbox.values import Attempt, Claim
 from models.platform.clock import Clock
@@ -20,7 +21,6 @@ from worker.delivery.log import log_sent
 from worker.delivery.outcome import RetryPolicy, classify, classify_unsent
 from worker.delivery.partners import Partners, Ready, Unusable
 from worker.delivery.protocols import ADAPTERS
-from worker.delivery.protocols.adapter import OutgoingRequest
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +161,7 @@ class Dispatch:
             adapter=signed.partner.adapter,
             policy=self._policy,
             chance=self._chance(),
+            remote_address=call.remote_address,
         )
 
     def _unsent(self, claim: Claim, problem: str) -> Attempt:

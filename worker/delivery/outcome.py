@@ -7,12 +7,14 @@ nothing away from a notice. Time and chance are arguments.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final, Self, assert_never
 
 from models.outbox.values import (
+    ANSWER_MAX,
+    FAILURE_ANSWER_MAX,
     Attempt,
     Claim,
     Dead,
@@ -32,8 +34,8 @@ from worker.delivery.protocols.adapter import (
     Rejected,
     Unclear,
 )
+from worker.delivery.response_headers import kept_headers
 
-RESPONSE_CHARS_MAX: Final = 2000  # stored with the attempt
 RETRY_AFTER_MAX: Final = timedelta(hours=2)  # a partner can slow us down this far, and no further
 _SECONDS_DIGITS_MAX: Final = 9
 _NO_TIME: Final = timedelta()
@@ -93,6 +95,7 @@ def classify(
     adapter: ProtocolAdapter,
     policy: RetryPolicy,
     chance: float,
+    remote_address: str | None = None,
 ) -> Attempt:
     """Turn a result into what is recorded. *chance*: 0 to 1, for the jitter.
 
@@ -100,9 +103,23 @@ def classify(
     unanswered. Rejected: dead, but a discard goes on (rule 10). When the time for attempts is over:
     dead, with the last problem.
     """
+    attempt = _classified(claim, result, took=took, adapter=adapter, policy=policy, chance=chance)
+    return replace(attempt, sent_at=claim.claimed_at, remote_address=remote_address)
+
+
+def _classified(
+    claim: Claim,
+    result: CallResult,
+    *,
+    took: timedelta,
+    adapter: ProtocolAdapter,
+    policy: RetryPolicy,
+    chance: float,
+) -> Attempt:
     match result:
         case HttpResponse():
             meaning = adapter.interpret(claim, result)
+            is_plain = _is_plain_success(meaning)
             retry_after = read_retry_after(result.retry_after, now=claim.claimed_at + took)
             return Attempt(
                 claim=claim,
@@ -112,10 +129,13 @@ def classify(
                 took=took,
                 http_status=result.status,
                 problem=None if isinstance(meaning, Confirmed) else meaning.problem,
-                answer=_stored_text(result),
+                answer=_stored_text(result, ANSWER_MAX if is_plain else FAILURE_ANSWER_MAX),
                 remarks=meaning.remarks,
                 retry_after=retry_after,
                 refused=isinstance(meaning, Rejected),
+                response_headers=None
+                if is_plain
+                else kept_headers(result.headers, omitted=result.headers_omitted),
             )
         case NotReached(problem):
             return classify_unsent(claim, problem, took=took, policy=policy, chance=chance)
@@ -213,7 +233,11 @@ def _out_of_time(problem: str, policy: RetryPolicy, *, perhaps_delivered: bool =
     )
 
 
-def _stored_text(response: HttpResponse) -> str | None:
+def _is_plain_success(meaning: Meaning) -> bool:
+    return isinstance(meaning, Confirmed) and not (meaning.remarks or {}).get("doubts")
+
+
+def _stored_text(response: HttpResponse, characters_max: int) -> str | None:
     """Return as much of the body as is stored; PostgreSQL's text holds no NUL."""
-    text = response.body[: 4 * RESPONSE_CHARS_MAX].decode(errors="replace")
-    return text.replace("\x00", "\ufffd")[:RESPONSE_CHARS_MAX] or None
+    text = response.body[: 4 * characters_max].decode(errors="replace")
+    return text.replace("\x00", "\ufffd")[:characters_max] or None

@@ -37,9 +37,13 @@ class Ready:
         if not isinstance(result, HttpResponse) or len(self.secret) < _REDACTED_CHARACTERS_MIN:
             return result
         secret = self.secret.encode()
-        if secret not in result.body:
+        if secret not in result.body and not any(secret in line for line in result.headers):
             return result
-        return replace(result, body=result.body.replace(secret, b"(secret)"))
+        return replace(
+            result,
+            body=result.body.replace(secret, b"(secret)"),
+            headers=[line.replace(secret, b"(secret)") for line in result.headers],
+        )
 
 
 @dataclass(frozen=True, slots=True)

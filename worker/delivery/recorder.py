@@ -219,7 +219,14 @@ class ResultBuffer:
     def _record_without_text(self, attempt: Attempt) -> Counter[str]:
         """Record one attempt without any of the partner's text; set it aside if that fails too."""
         problem = None if isinstance(attempt.verdict, Delivered) else _TEXT_REFUSED
-        bare = replace(attempt, problem=problem, answer=None, remarks=None)
+        bare = replace(
+            attempt,
+            problem=problem,
+            answer=None,
+            remarks=None,
+            remote_address=None,
+            response_headers=None,
+        )
         if isinstance(attempt.verdict, Dead):
             bare = replace(bare, verdict=replace(attempt.verdict, reason=_TEXT_REFUSED))
         try:

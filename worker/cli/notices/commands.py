@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.help_pages import command_group
-from worker.cli.notices import pages, resolve
+from worker.cli.notices import attempt, pages, resolve
 from worker.cli.option_groups import with_option_groups
 from worker.cli.options import AsJson, OneOperator
 from worker.cli.triage.options import (
@@ -32,6 +32,11 @@ NoticeIds = Annotated[
         metavar="[ID]...", help="The notices' ids, as listed; without any: all that match."
     ),
 ]
+AttemptNumber = Annotated[
+    int | None,
+    typer.Argument(metavar="[NUMBER]", min=1, help="Which attempt, from 1; without: the last."),
+]
+AsCurl = Annotated[bool, typer.Option("--curl", help="Print it as a command for a shell.")]
 Delivered = Annotated[
     bool,
     typer.Option("--delivered", help="The partner has it: it counts as delivered from now on."),
@@ -42,6 +47,22 @@ NotDelivered = Annotated[
         "--not-delivered", help="The partner does not have it, and will never be sent it."
     ),
 ]
+
+
+@app.command("attempt", epilog="Example: slipway notices attempt 4711    or: attempt 4711 2 --curl")
+def show_attempt(
+    notice_id: NoticeId,
+    number: AttemptNumber = None,
+    *,
+    as_curl: AsCurl = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show an attempt to send a notice: the exact request, and the whole response.
+
+    The signature is left out. `--curl` prints lines for a shell that sign the request with the
+    secret in the variable SECRET, and send it once more.
+    """
+    attempt.show_attempt(notice_id, number, as_curl=as_curl, as_json=as_json)
 
 
 @undelivered.command(

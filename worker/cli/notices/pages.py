@@ -69,7 +69,7 @@ def show_notice(notice_id: int, *, as_json: bool) -> None:
     show_text("body", history.body)
     if history.attempts:
         typer.echo("attempts:")
-        columns = ("when", "verdict", "took", "status", "response")
+        columns = ("when", "verdict", "took", "address", "status", "response")
         show_table(columns, map(_attempt_row, history.attempts))
     if history.waiting:
         behind = (f"{notice.action} (generation {notice.generation})" for notice in history.waiting)
@@ -153,6 +153,7 @@ def _attempt_row(attempt: AttemptFact) -> tuple[str, ...]:
         moment(attempt.recorded_at),
         attempt.verdict,
         f"{attempt.took.total_seconds():.3f} s",
+        attempt.remote_address or "-",
         "-" if attempt.http_status is None else str(attempt.http_status),
         bounded(attempt.answer or attempt.problem or "-", _IN_AN_ATTEMPT_MAX),
     )

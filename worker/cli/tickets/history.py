@@ -225,6 +225,8 @@ def _response(tried: Tried) -> str:
         last = moment(attempt.recorded_at)
         which = f"{tried.times} attempts ({number} to {number + tried.times - 1}), the last {last}"
     summary = f"{which}: {result_of(attempt)} in {attempt.took.total_seconds():.3f} s"
+    if attempt.remote_address is not None:
+        summary += f" from {attempt.remote_address}"
     details = "; ".join(_details_of(attempt))
     return f"{summary}: {details}" if details else summary
 

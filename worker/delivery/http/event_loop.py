@@ -16,7 +16,7 @@ from typing import Final
 
 import pycurl
 
-from worker.delivery.http.exchange import FinishedCall, HttpCall, NoResponse, NotReached
+from worker.delivery.http.exchange import CallResult, FinishedCall, HttpCall, NoResponse, NotReached
 from worker.delivery.http.idle_connections import IdleConnections
 from worker.delivery.http.transfer import Transfer, TransferLimits
 
@@ -154,7 +154,7 @@ class EventLoop(threading.Thread):
             for easy in done:
                 self._active[easy].remember_connection()
                 transfer, call = self._detach(easy)
-                finished.append(FinishedCall(call.call_id, transfer.response(), transfer.took))
+                finished.append(_finished(call, transfer, transfer.response()))
                 transfer.unload()
                 self._spare.append(transfer)
             for easy, code, message in failed:
@@ -163,7 +163,7 @@ class EventLoop(threading.Thread):
                     stale.append(call)
                 else:
                     result = transfer.failure(code, message)
-                    finished.append(FinishedCall(call.call_id, result, transfer.took))
+                    finished.append(_finished(call, transfer, result))
                 transfer.close()
         if finished:
             self._finished.put(finished)
@@ -223,6 +223,10 @@ def _as_curl_events(events: int) -> int:
     readable = bool(events & (select.EPOLLIN | _ERROR_EVENTS))
     writable = bool(events & (select.EPOLLOUT | _ERROR_EVENTS))
     return _READABLE * readable | _WRITABLE * writable
+
+
+def _finished(call: HttpCall, transfer: Transfer, result: CallResult) -> FinishedCall:
+    return FinishedCall(call.call_id, result, transfer.took, transfer.remote_address)
 
 
 def _lost(call_id: int) -> FinishedCall:

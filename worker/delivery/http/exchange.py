@@ -1,6 +1,6 @@
 """Calls and their results, as values that know no HTTP client."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -32,6 +32,8 @@ class HttpResponse:
     truncated: bool = False
     unverified_end: bool = False
     encoding: str | None = None  # how the body is compressed, as its header says
+    headers: Sequence[bytes] = field(default=(), repr=False, compare=False)  # lines; up to 4 KiB
+    headers_omitted: int = field(default=0, repr=False, compare=False)  # beyond that
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +64,4 @@ class FinishedCall:
     call_id: int
     result: CallResult
     took: timedelta  # from the start of the transfer
+    remote_address: str | None = field(default=None, compare=False)  # None: no connection

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, Self
 
 import pycurl
 
+from models.notices.request import FIXED_HEADERS, USER_AGENT
 from models.platform.durations import whole_milliseconds
 from models.settings.settings import Settings
 from worker.delivery.http.address_policy import Network, may_connect
@@ -31,6 +32,9 @@ _ENCODING: Final = b"content-encoding:"
 _NAME_BYTES_MAX: Final = 20  # only so much of a header's name matters
 _FRAMING: Final = (b"content-length:", b"transfer-encoding:")
 _ENDS_OF_HEAD: Final = (b"\r\n", b"\n")
+_STATUS_LINE: Final = b"HTTP/"
+_HEADERS_MAX: Final = 64
+_HEADER_BYTES_MAX: Final = 4096  # of all that are kept
 _FINAL_STATUS_MIN: Final = 200  # lower ones are interim
 _NO_SOCKET: Final[int] = pycurl.SOCKET_BAD
 _GO_ON: Final[int] = pycurl.PREREQFUNC_OK
@@ -87,6 +91,9 @@ class Transfer:
         "_encoding",
         "_has_framing",
         "_has_head",
+        "_header_room",
+        "_headers",
+        "_headers_omitted",
         "_limits",
         "_not_http",
         "_opened",
@@ -132,7 +139,7 @@ class Transfer:
             easy.setopt(pycurl.URL, call.url.encode())
             self._url = call.url
         headers = [f"{name}: {value}" for name, value in call.headers.items()]
-        headers.append("Accept-Encoding: identity")  # without it, any compression is allowed
+        headers += _ADDED  # without a word about encodings, any compression is allowed
         headers.append("Expect:")  # no `100-continue`: it costs a second if not supported
         easy.setopt(pycurl.HTTPHEADER, headers)
         easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(call.body))
@@ -157,6 +164,8 @@ class Transfer:
             truncated=self._truncated,
             unverified_end=unverified_end,
             encoding=self._encoding,
+            headers=tuple(self._headers),
+            headers_omitted=self._headers_omitted,
         )
 
     def failure(self, code: int, message: str) -> CallResult:
@@ -187,6 +196,12 @@ class Transfer:
         """How long the transfer took."""
         return timedelta(microseconds=self.easy.getinfo(pycurl.TOTAL_TIME_T))
 
+    @property
+    def remote_address(self) -> str | None:
+        """The address that was connected to; a scope (`%eth0`) is none of the address itself."""
+        address: str = self.easy.getinfo(pycurl.PRIMARY_IP)
+        return address.partition("%")[0] or None
+
     def remember_connection(self) -> None:
         """Remember the connection for the next call; must precede `remove_handle`."""
         info = self.easy.getinfo
@@ -214,11 +229,17 @@ class Transfer:
         self._not_http: bytes | None = None  # the beginning of a response that is not HTTP/1
         self._retry_after: str | None = None
         self._encoding: str | None = None
+        self._clear_headers()
         self._refused: list[str] = []  # addresses that are not allowed
         self._unopened: str | None = None  # why there is no socket for one that is
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+
+    def _clear_headers(self) -> None:
+        self._headers: list[bytes] = []
+        self._header_room = _HEADER_BYTES_MAX
+        self._headers_omitted = 0
 
     def _callbacks(self) -> tuple[tuple[int, Any], ...]:
         return (
@@ -263,6 +284,14 @@ class Transfer:
         if line in _ENDS_OF_HEAD:
             self._has_head = True
             return
+        if line.startswith(_STATUS_LINE):  # an interim response may have had headers, too
+            self._clear_headers()
+            return
+        if len(line) <= self._header_room and len(self._headers) < _HEADERS_MAX:
+            self._headers.append(line)
+            self._header_room -= len(line)
+        else:
+            self._headers_omitted += 1
         name = line[:_NAME_BYTES_MAX].lower()
         if name.startswith(_RETRY_AFTER):
             self._retry_after = _value(line)
@@ -321,6 +350,7 @@ def _positive_milliseconds(duration: timedelta) -> int:
     return max(1, whole_milliseconds(duration))  # libcurl reads 0 as no limit
 
 
+_ADDED: Final = tuple(f"{name}: {value}" for name, value in FIXED_HEADERS.items())
 _FIXED: Final[Sequence[tuple[int, Any]]] = (
     (pycurl.POST, 1),
     (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
@@ -340,5 +370,5 @@ _FIXED: Final[Sequence[tuple[int, Any]]] = (
     (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),  # or later
     (pycurl.MAXAGE_CONN, _REUSE_SECONDS_MAX),
     (pycurl.MAXLIFETIME_CONN, _CONNECTION_SECONDS_MAX),
-    (pycurl.USERAGENT, "slipway"),
+    (pycurl.USERAGENT, USER_AGENT),
 )

@@ -4,23 +4,13 @@ An adapter builds requests and interprets responses. When to try again, for how 
 stored is the same for all (`worker.delivery.outcome`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from models.notices.request import OutgoingRequest
 from models.outbox.values import Claim, Partner
 from worker.delivery.http.exchange import HttpResponse
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingRequest:
-    """What to POST, and where. The body is the text of the notice, byte for byte."""
-
-    url: str = field(repr=False)  # may hold a password
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
 
 Remarks = dict[str, Any]
 """What else of a response is stored with the attempt, as JSON."""

@@ -4,12 +4,11 @@ One URL per operator takes every action as `{"action", "data"}`. The bytes that 
 with a new timestamp for each attempt.
 """
 
-import re
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote
 
+from models.notices.request import OutgoingRequest, pam_request
 from models.outbox.values import Claim, Partner
 from models.platform.signing import sign
 from worker.delivery.http.exchange import HttpResponse
@@ -18,7 +17,6 @@ from worker.delivery.protocols.adapter import (
     Confirmed,
     Meaning,
     NotNow,
-    OutgoingRequest,
     Rejected,
     Unclear,
 )
@@ -26,9 +24,6 @@ from worker.delivery.protocols.adapter import (
 _TRY_AGAIN: Final = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 # The secret is wrong, not the notice, so the notice must not become a dead letter.
 _LOCKED_OUT: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-_PLAIN_KEY: Final = re.compile(r"[\w./-]*", re.ASCII)  # nearly all of them: nothing to quote
-# All printable ASCII but `%`, which introduces what is quoted: different keys stay different.
-_SAFE_IN_KEYS: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 class PamAdapter:
@@ -37,22 +32,15 @@ class PamAdapter:
     def build_request(
         self, claim: Claim, partner: Partner, *, secret: str, at: datetime
     ) -> OutgoingRequest:
-        """Sign the notice's body for an attempt at *at* (contracts 1.2, contracts 1.3).
-
-        `Idempotency-Key` is operator, ticket, action and generation (H42); what a header cannot
-        hold is percent-encoded in it.
-        """
+        """Sign the notice's body for an attempt at *at* (contracts 1.2, contracts 1.3)."""
         body = claim.body.encode()
         timestamp = int(at.timestamp())
-        return OutgoingRequest(
-            url=partner.url + claim.path,
-            headers={
-                "Content-Type": "application/json",
-                "timestamp": str(timestamp),
-                "signature": sign(body, timestamp=timestamp, secret=secret),
-                "Idempotency-Key": _quoted(claim.idempotency_key),
-            },
-            body=body,
+        return pam_request(
+            partner.url + claim.path,
+            body,
+            timestamp=str(timestamp),
+            signature=sign(body, timestamp=timestamp, secret=secret),
+            idempotency_key=claim.idempotency_key,
         )
 
     def interpret(self, claim: Claim, response: HttpResponse) -> Meaning:
@@ -93,10 +81,6 @@ class PamAdapter:
     def is_ping_response(self, response: HttpResponse) -> bool:
         """Return whether the status is 2xx, as for everything else."""
         return _is_success(response.status)
-
-
-def _quoted(key: str) -> str:
-    return key if _PLAIN_KEY.fullmatch(key) else quote(key, safe=_SAFE_IN_KEYS)
 
 
 def _is_success(status: int) -> bool:

@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from models.notices.request import OutgoingRequest, seamless_request
 from models.outbox.values import Claim, Partner
 from models.platform.signing import sign_seamless
 from worker.delivery.http.exchange import HttpResponse
@@ -19,14 +20,12 @@ from worker.delivery.protocols.adapter import (
     Confirmed,
     Meaning,
     NotNow,
-    OutgoingRequest,
     Rejected,
     Remarks,
     Unclear,
 )
 from worker.delivery.protocols.wallet_response import WalletResponse, read_wallet_response
 
-SIGNATURE_HEADER: Final = "x-amb-signature"
 DONE: Final = 0
 # Contracts 2.4. With any other code, 999 and 1600 to 1602 among them, a retry may succeed.
 REFUSALS: Final[Mapping[int, str]] = {
@@ -99,10 +98,8 @@ class SeamlessAdapter:
 
 
 def _request(partner: Partner, path: str, body: bytes, *, secret: str) -> OutgoingRequest:
-    headers = {"Content-Type": "application/json"}
-    if partner.sign_calls:
-        headers[SIGNATURE_HEADER] = sign_seamless(body, secret=secret)
-    return OutgoingRequest(url=partner.url.rstrip("/") + path, headers=headers, body=body)
+    signature = sign_seamless(body, secret=secret) if partner.sign_calls else None
+    return seamless_request(partner.url, path, body, signature=signature)
 
 
 def _may_have_acted(status: int) -> bool:

@@ -1,4 +1,4 @@
-"""`slipway doctor`: what is wrong with this set-up, and how to fix it."""
+"""Prints each finding as soon as it is made."""
 
 from datetime import UTC, datetime
 
@@ -6,24 +6,16 @@ import typer
 
 from worker.cli import output
 from worker.cli.errors import FAILED
-from worker.cli.help_pages import one_command
-from worker.cli.options import AsJson
-from worker.doctor import checks
+from worker.doctor.checks import check_all
 from worker.doctor.finding import Finding, State
 
 _SIGNS = {State.OK: "✓", State.DOUBTFUL: "!", State.WRONG: "✗", State.UNKNOWN: "?"}
 
-app = one_command()
 
-
-@app.command(epilog="Example: slipway doctor    or, for programs: slipway doctor --json")
-def doctor(*, as_json: AsJson = False) -> None:
-    """Check settings, servers, partners and processes, and suggest what to fix.
-
-    Takes some seconds and changes nothing. Exit code 1 if something is wrong.
-    """
+def report_all(*, as_json: bool) -> None:
+    """Run all checks and print the findings. Raises typer.Exit if something is wrong."""
     findings = []
-    for finding in checks.check_all(now=datetime.now(UTC)):
+    for finding in check_all(now=datetime.now(UTC)):
         findings.append(finding)
         if not as_json:
             _show(finding)

@@ -1,0 +1,209 @@
+"""One attempt for people: the exact request beside everything that is stored of the response.
+
+The request is rebuilt from the notice, the operator's present address, and the time at which it was
+signed. Its signature is not shown. It was not stored, so it would have to be computed again, with a
+secret that may be another one by now; the page would need that secret; and within the
+partner's window a signed call can be repeated by everyone who reads it. A partner who compares
+signatures has the secret, and `curl` below computes it from the reader's own copy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from shlex import quote
+from typing import Any, Final
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from sqlalchemy import Connection, text
+
+from models.events.stored import stored_object
+from models.notices.key import plain_key
+from models.notices.request import (
+    FIXED_HEADERS,
+    SEAMLESS,
+    SEAMLESS_SIGNATURE_HEADER,
+    USER_AGENT,
+    OutgoingRequest,
+    pam_request,
+    seamless_request,
+)
+from models.outbox.values import ANSWER_MAX, FAILURE_ANSWER_MAX
+from models.vocabulary import Action
+
+SIGNATURE: Final = "(signature)"
+NOT_RECORDED: Final = "(not recorded)"  # by an earlier release
+MASKED: Final = "(masked)"
+
+_PAM_SIGNATURE: Final = (
+    'signature=$(printf %s%s "$timestamp" "$body" |'
+    ' openssl dgst -sha256 -hmac "${SECRET:?is not set}" | sed "s/^.* //")'
+)
+_SEAMLESS_SIGNATURE: Final = (
+    "signature=$(openssl kdf -keylen 64 -kdfopt digest:SHA512 -kdfopt iter:1000"
+    ' -kdfopt "pass:$body" -kdfopt "salt:${SECRET:?is not set}" -binary PBKDF2 |'
+    " base64 -w0)"
+)
+
+ATTEMPT: Final = text("""
+    SELECT n.id AS notice, d.claim, o.code AS operator, t.ticket_id, n.action, n.generation,
+           n.path, n.body, n.idempotency_key, o.protocol, o.url, o.sign_calls,
+           d.verdict, d.problem, d.http_status, d.took_ms, d.answer, d.remarks, d.sent_at,
+           d.remote_address, d.response_headers, d.recorded_at
+      FROM delivery_attempt d
+      JOIN notice n ON n.id = d.notice
+      JOIN ticket t ON t.id = n.ticket
+      JOIN operator o ON o.id = n.operator
+     WHERE d.notice = :notice AND (CAST(:claim AS int) IS NULL OR d.claim = :claim)
+     ORDER BY d.claim DESC LIMIT 1""")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRequest:
+    """A request as it went out, with its secrets masked, and as a command for a shell."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]  # all of them, in the order in which they were sent
+    body: str
+    curl: str  # asks for the secret; see `as_curl`
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAttempt:
+    """One attempt: what was sent, and what came back."""
+
+    notice: int
+    claim: int
+    operator: str
+    ticket_id: str
+    action: str
+    generation: int
+    verdict: str
+    problem: str | None
+    http_status: int | None
+    took: timedelta
+    sent_at: datetime | None  # None: no request was made, or by an earlier release
+    recorded_at: datetime
+    remote_address: str | None  # None: there was no connection, or by an earlier release
+    request: ShownRequest = field(repr=False)
+    answer: str | None = field(repr=False)
+    answer_cut: bool = False  # there was more of it than is stored
+    response_headers: tuple[tuple[str, str], ...] = ()  # of what was not a plain success
+    response_headers_omitted: int = 0
+    remarks: Mapping[str, Any] | None = None
+
+
+def find_attempt(
+    connection: Connection, notice: int, claim: int | None = None
+) -> ShownAttempt | None:
+    """Return the attempt under this claim of the notice, or the last one. None: there is none."""
+    row = connection.execute(ATTEMPT, {"notice": notice, "claim": claim}).one_or_none()
+    if row is None:
+        return None
+    request = _unsigned(
+        row.protocol,
+        row.url,
+        row.path,
+        row.body.encode(),
+        timestamp=NOT_RECORDED if row.sent_at is None else str(int(row.sent_at.timestamp())),
+        idempotency_key=row.idempotency_key
+        or plain_key(row.operator, row.ticket_id, Action(row.action), row.generation),
+        is_signed=row.sign_calls,
+    )
+    headers = {} if row.response_headers is None else stored_object(row.response_headers)
+    limit = ANSWER_MAX if row.response_headers is None else FAILURE_ANSWER_MAX
+    return ShownAttempt(
+        notice=row.notice,
+        claim=row.claim,
+        operator=row.operator,
+        ticket_id=row.ticket_id,
+        action=row.action,
+        generation=row.generation,
+        verdict=row.verdict,
+        problem=row.problem,
+        http_status=row.http_status,
+        took=timedelta(milliseconds=row.took_ms),
+        sent_at=row.sent_at,
+        recorded_at=row.recorded_at,
+        remote_address=None if row.remote_address is None else str(row.remote_address),
+        request=show_request(request),
+        answer=row.answer,
+        answer_cut=row.answer is not None and len(row.answer) >= limit,
+        response_headers=tuple((name, value) for name, value in headers.get("headers", [])),
+        response_headers_omitted=headers.get("omitted", 0),
+        remarks=None if row.remarks is None else stored_object(row.remarks),
+    )
+
+
+def show_request(request: OutgoingRequest) -> ShownRequest:
+    """Return *request*, whose signature is `SIGNATURE`, as libcurl sends it, for people."""
+    parts = urlsplit(request.url)
+    url = parts._replace(query=_masked_query(parts)).geturl()
+    host = parts.netloc.rpartition("@")[2]
+    return ShownRequest(
+        method="POST",
+        url=url,
+        headers=(
+            ("Host", host),
+            ("User-Agent", USER_AGENT),
+            ("Accept", "*/*"),
+            *request.headers.items(),
+            *FIXED_HEADERS.items(),
+            ("Content-Length", str(len(request.body))),
+        ),
+        body=request.body.decode(),
+        curl=as_curl(request, url=url),
+    )
+
+
+def as_curl(request: OutgoingRequest, *, url: str) -> str:
+    """Return *request* as lines for a shell: signed with the reader's own secret, and sent.
+
+    The secret is the variable SECRET. Everything is quoted, so no text in it is executed. The time
+    is the reader's, because a partner refuses an old one; the key is the notice's, so the partner
+    recognises a repeat.
+    """
+    lines = [f"body={quote(request.body.decode())}"]
+    headers = dict(request.headers)
+    if "signature" in headers:
+        lines += [
+            "timestamp=$(date +%s)",
+            _PAM_SIGNATURE,
+        ]
+    elif SEAMLESS_SIGNATURE_HEADER in headers:
+        lines.append(_SEAMLESS_SIGNATURE)
+    computed = {"timestamp": '"timestamp: $timestamp"', "signature": '"signature: $signature"'}
+    computed[SEAMLESS_SIGNATURE_HEADER] = f'"{SEAMLESS_SIGNATURE_HEADER}: $signature"'
+    shown = [computed.get(name) or quote(f"{name}: {value}") for name, value in headers.items()]
+    options = [f"--header {header}" for header in shown]
+    call = [f"curl --include --request POST {quote(url)}", *options, '--data-raw "$body"']
+    return "\n".join([*lines, " \\\n  ".join(call)])
+
+
+def _unsigned(
+    protocol: str,
+    url: str,
+    path: str,
+    body: bytes,
+    *,
+    timestamp: str,
+    idempotency_key: str,
+    is_signed: bool,
+) -> OutgoingRequest:
+    if protocol == SEAMLESS:
+        return seamless_request(url, path, body, signature=SIGNATURE if is_signed else None)
+    return pam_request(
+        url + path,
+        body,
+        timestamp=timestamp,
+        signature=SIGNATURE,
+        idempotency_key=idempotency_key,
+    )
+
+
+def _masked_query(parts: SplitResult) -> str:
+    """Return the query with its values masked: a partner may want a password there."""
+    if not parts.query:
+        return ""
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    return "&".join(f"{name}={MASKED}" for name in names)

@@ -1,0 +1,1 @@
+"""`slipway doctor`: runs the checks of `worker/doctor` and prints what they find."""

@@ -1,0 +1,71 @@
+"""Prints one attempt: the exact request, and the response with all that is stored of it."""
+
+from collections.abc import Iterator
+
+import typer
+
+from models.history.request import ShownAttempt, find_attempt
+from worker.cli.database import transaction
+from worker.cli.errors import Failed
+from worker.cli.output import as_text, moment, show_json
+from worker.cli.triage.display import show_facts
+
+
+def show_attempt(notice_id: int, claim: int | None, *, as_curl: bool, as_json: bool) -> None:
+    """Print the attempt under *claim*, or the last one. Raises Failed if there is none."""
+    with transaction() as connection:
+        attempt = find_attempt(connection, notice_id, claim)
+    if attempt is None:
+        which = "no attempt" if claim is None else f"no attempt {claim}"
+        raise Failed(
+            f"there is {which} to send notice {notice_id}; `slipway ticket ID` lists a ticket's"
+            " notices and attempts"
+        )
+    if as_json:
+        show_json(attempt)
+    elif as_curl:
+        typer.echo(attempt.request.curl)
+    else:
+        _show(attempt)
+
+
+def _show(attempt: ShownAttempt) -> None:
+    show_facts(_facts(attempt))
+    request = attempt.request
+    lines = [f"{request.method} {request.url}", *_lines(request.headers), "", request.body]
+    _show_message("request", lines)
+    if attempt.http_status is None:
+        return
+    omitted = attempt.response_headers_omitted
+    lines = [
+        f"status {attempt.http_status}",
+        *_lines(attempt.response_headers),
+        *([f"({omitted} more headers)"] if omitted else []),
+        "",
+        *(attempt.answer or "").splitlines(),
+        *(["(cut here)"] if attempt.answer_cut else []),
+    ]
+    _show_message("response", lines)
+
+
+def _facts(attempt: ShownAttempt) -> Iterator[tuple[str, str]]:
+    yield "notice", f"{attempt.notice}, {attempt.action}, generation {attempt.generation}"
+    yield "ticket", f"{attempt.ticket_id} of {attempt.operator}"
+    yield "attempt", str(attempt.claim)
+    yield "sent", moment(attempt.sent_at)
+    yield "to", attempt.remote_address or "-"
+    yield "took", f"{attempt.took.total_seconds():.3f} s"
+    yield "verdict", attempt.verdict
+    if attempt.problem is not None:
+        yield "problem", attempt.problem
+
+
+def _lines(headers: tuple[tuple[str, str], ...]) -> list[str]:
+    return [f"{name}: {value}" for name, value in headers]
+
+
+def _show_message(title: str, lines: list[str]) -> None:
+    """Print each line by itself, so that the partner's text cannot pose as one of ours."""
+    typer.echo(f"{title}:")
+    for line in lines:
+        typer.echo(f"    {as_text(line)}".rstrip())
