@@ -29,12 +29,14 @@ from models.settings.types import (
     Networks,
     Port,
     PositiveDuration,
+    PublicUrl,
     RedisUrl,
     Schedule,
     shorter_than,
 )
 
 _REDIS_READ_MAX: Final = timedelta(seconds=5)  # redis-py's socket timeout
+_PORTS: Final = ("gateway_port", "flower_port", "console_port", "metrics_port")
 _SHORTER: Final = (
     ("partner_grace", "lease_margin", "else no call could start within its lease"),
     ("parking_window", "event_age_max", "else an event could be too old when it is decided"),
@@ -83,14 +85,30 @@ class Settings(BaseSettings):
     nothing that it encrypted is left."""
 
     bind_address: str = "127.0.0.1"
-    """The address on which the gateway, Flower and the metrics listen. This machine alone, unless
-    it is set to `0.0.0.0`, as a container needs."""
+    """The address on which the gateway, the console, Flower and the metrics listen. This machine
+    alone, unless it is set to `0.0.0.0`, as a container needs."""
 
     gateway_port: Port = 8000
     """Port of the HTTP gateway; 0 means any free port."""
 
     flower_port: Port = 5555
     """Port of Flower; 0 means any free port."""
+
+    console_port: Port = 8080
+    """Port of the console, the web pages for support and operations; 0 means any free port."""
+
+    console_url: PublicUrl | None = Field(
+        default=None, json_schema_extra={"shown_default": "the request's own address"}
+    )
+    """The address under which people open the console, with the path prefix if it has one:
+    `https://ops.example.com/slipway`. With https, cookies are `Secure` and browsers are told to
+    come back with https only; needed for OpenID Connect and for a path prefix."""
+
+    console_proxy_networks: Networks = Field(
+        default=(), json_schema_extra={"shown_default": "none"}
+    )
+    """Networks of the proxies in front of the console, separated by commas. Only from these are
+    `X-Forwarded-For` and `X-Forwarded-Proto` believed."""
 
     metrics_port: Port = 0
     """Port of each process' own metrics; 0 means any free port, so that several processes can run
@@ -229,12 +247,9 @@ class Settings(BaseSettings):
                 f"{variable_name('retry_schedule')} must not end with a pause longer than"
                 f" {variable_name('retry_limit')}"
             )
-        ports = [port for port in (self.gateway_port, self.flower_port, self.metrics_port) if port]
+        ports = [port for name in _PORTS if (port := getattr(self, name))]
         if len(ports) != len(set(ports)):
-            names = " and ".join(
-                map(variable_name, ("gateway_port", "flower_port", "metrics_port"))
-            )
-            problems.append(f"{names} must differ, or be 0")
+            problems.append(f"{' and '.join(map(variable_name, _PORTS))} must differ, or be 0")
         if problems:
             raise ValueError("\n".join(problems))
         return self

@@ -1,9 +1,11 @@
 """The types of settings: lists separated by commas, keys, networks, ports, and their messages."""
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le
 from cryptography.fernet import Fernet
@@ -21,6 +23,8 @@ SERVICE_LINKS: Final = (
     "this is a Kubernetes service link, set by the name of a Service and not by you;"
     " set `enableServiceLinks: false` in the pod"
 )
+
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
 def shorter_than(limit: timedelta) -> AfterValidator:
@@ -88,6 +92,19 @@ def _port(value: object) -> object:
     return value
 
 
+def _public_url(url: str) -> str:
+    """Check the address of pages and return it without a slash at its end."""
+    stripped = url.strip().rstrip("/")
+    parts = urlsplit(stripped)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write the whole address: https://ops.example.com/slipway")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("only a scheme, a host, a port and a path belong into this address")
+    if not _PREFIX.fullmatch(parts.path):
+        raise ValueError("the path may hold letters, digits and -._~ between its slashes")
+    return stripped
+
+
 def _off(value: object) -> object:
     return None if value == "off" else value
 
@@ -106,6 +123,7 @@ Schedule = Annotated[
     tuple[timedelta, ...], NoDecode, BeforeValidator(_schedule), AfterValidator(_checked_schedule)
 ]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 Port = Annotated[int, BeforeValidator(_port), Ge(0), Le(65535)]
 Milliseconds = Annotated[int, Gt(0)]
 MillisecondsOrOff = Annotated[Milliseconds | None, BeforeValidator(_off)]

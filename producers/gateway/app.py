@@ -13,12 +13,12 @@ from models.database.engine import require_usable_database
 from models.database.session import UnusableDatabase
 from models.settings.settings import Settings, read_settings
 from models.telemetry import logs
+from models.telemetry.http_requests import RequestMetrics, RouteLabel
 from producers.gateway import bet_engine, lookups, lottery, metrics, probes, publishing
 from producers.gateway.concurrency import ConcurrencyLimit
 from producers.gateway.errors import register_error_handlers
 from producers.gateway.gateway import Gateway
 from producers.gateway.limits import Limits
-from producers.gateway.metrics import GatewayMetrics, RequestMetrics, RouteLabel
 from producers.gateway.openapi import describe
 from producers.gateway.parameters import KeepEscapedSlashes
 
@@ -65,7 +65,7 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
     )
     app.state.gateway = gateway
     app.state.routes = [route for routes in ROUTES for route in routes.routes]
-    app.state.metrics = GatewayMetrics()
+    app.state.metrics = metrics.new_metrics()
     app.add_middleware(RouteLabel)
     app.add_middleware(KeepEscapedSlashes)
     app.add_middleware(ConcurrencyLimit, most=gateway.limits.requests)

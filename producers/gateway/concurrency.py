@@ -1,13 +1,10 @@
-"""Limits of concurrency: requests of the process and of one caller, and blocking work."""
+"""Limits of concurrency: requests of the process and of one caller."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final
 
-import anyio
-import anyio.to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from producers.gateway.errors import BUSY_SECONDS, retry_later
@@ -62,31 +59,3 @@ class CallerConcurrency:
             self._in_progress[caller] -= 1
             if not self._in_progress[caller]:
                 del self._in_progress[caller]
-
-
-Result = TypeVar("Result")
-
-
-class BlockingThreads:
-    """Runs at most *count* pieces of work at once; others wait, but not indefinitely."""
-
-    def __init__(self, count: int, *, patience: timedelta) -> None:
-        """Start no thread yet: each starts when it is first needed."""
-        self._free = anyio.Semaphore(count)
-        self._limiter = anyio.CapacityLimiter(count)
-        self._patience = patience.total_seconds()
-
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Run *work* and return its result. Raises RequestRefused (503) if no thread becomes free.
-
-        Work that has started runs to its end, even if its request is cancelled: it has its own
-        time limits, and half-done work would be worse.
-        """
-        with anyio.move_on_after(self._patience) as waiting:
-            await self._free.acquire()
-        if waiting.cancelled_caught:
-            raise retry_later("server busy, retry later; nothing was done", seconds=BUSY_SECONDS)
-        try:
-            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
-        finally:
-            self._free.release()

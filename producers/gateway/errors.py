@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from models.database.errors import is_transient
+from models.platform.blocking_threads import NoThreadFree
 from models.platform.encryption import DecryptionFailed
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,11 @@ def retry_later(
     return RequestRefused(status, message, headers={"Retry-After": str(seconds)})
 
 
+def busy() -> RequestRefused:
+    """Build the 503 of a request for which no thread became free (`NoThreadFree`)."""
+    return retry_later("server busy, retry later; nothing was done", seconds=BUSY_SECONDS)
+
+
 def register_error_handlers(app: FastAPI) -> None:
     """Make *app* respond to errors in this form."""
     app.add_exception_handler(RequestRefused, _refused)
@@ -98,6 +104,7 @@ def register_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(SQLAlchemyError, _database_failed)
     app.add_exception_handler(RedisError, _redis_failed)
     app.add_exception_handler(DecryptionFailed, _undecryptable)
+    app.add_exception_handler(NoThreadFree, _no_thread)
     app.add_exception_handler(ClientDisconnect, _client_disconnected)
     app.add_exception_handler(Exception, _failed)
 
@@ -159,6 +166,10 @@ def _redis_failed(_request: Request, error: Exception) -> JSONResponse:
 def _undecryptable(_request: Request, error: Exception) -> JSONResponse:
     log.error("secret_undecryptable", extra={"error": str(error)})
     return retry_later("signatures of this operator cannot be checked now; retry later").response()
+
+
+def _no_thread(_request: Request, _error: Exception) -> JSONResponse:
+    return busy().response()
 
 
 def _client_disconnected(_request: Request, _error: Exception) -> JSONResponse:

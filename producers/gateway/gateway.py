@@ -1,6 +1,5 @@
 """What the routes share: connections, threads and limits, opened once per process."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -9,20 +8,17 @@ from typing import Annotated, Final, Self, TypeVar
 import anyio
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from models.database.engine import open_engine
-from models.database.session import UnusableDatabase
-from models.migrations.runner import current_revision, expected_revision
+from models.migrations.readiness import database_fault
+from models.platform.blocking_threads import BlockingThreads
 from models.platform.clock import Clock, DatabaseClock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
-from producers.gateway.concurrency import BlockingThreads, CallerConcurrency
+from producers.gateway.concurrency import CallerConcurrency
 from producers.gateway.errors import BUSY_SECONDS, retry_later
 from producers.gateway.limits import Limits
 from producers.gateway.stream import GatewayStream
-
-log = logging.getLogger(__name__)
 
 PROBE_CONNECTIONS: Final = 2  # that `/readyz` may have at most
 
@@ -36,35 +32,15 @@ class GatewayReadiness:
         """Prepare; the first `faults` connects."""
         self._engine = engine
         self._stream = stream
-        self._expected = expected_revision()
 
     def faults(self) -> list[str]:
         """Describe what is not ready, without secrets. Returns an empty list if all is ready."""
         stream_fault = self._stream.fault()
-        return [*self._database_faults(), *([stream_fault] if stream_fault else [])]
+        return [fault for fault in (database_fault(self._engine), stream_fault) if fault]
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
-
-    def _database_faults(self) -> Iterator[str]:
-        try:
-            with self._engine.connect() as connection:
-                current = current_revision(connection)
-        except SQLAlchemyError as error:
-            log.warning("not_ready_postgresql", extra={"error": str(error)})
-            unfit = error.orig if isinstance(error, DBAPIError) else None
-            yield (
-                str(unfit) if isinstance(unfit, UnusableDatabase) else "PostgreSQL does not respond"
-            )
-            return
-        # Revisions are four-digit numbers. A newer one is fine: during a rollout, old processes
-        # work on the new schema.
-        if current is None or current < self._expected:
-            yield (
-                f"the schema is at revision {current or 'none'}, this code needs"
-                f" {self._expected}: run `slipway migrate`"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +135,3 @@ def _gateway_of(request: Request) -> Gateway:
 
 
 TheGateway = Annotated[Gateway, Depends(_gateway_of)]
-
-
-log = logging.getLogger(__name__)

@@ -11,10 +11,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.events.encoding import without_byte_order_mark
 from models.events.stream_contract import EVENT_FIELD
+from models.platform.blocking_threads import NoThreadFree
 from models.publishers.keys import KeyHolder
 from producers.gateway.authentication import authenticate_publisher
 from producers.gateway.bodies import read_parts, reject_compressed, too_slow
-from producers.gateway.errors import ErrorDetail, RequestRefused, database_refusal, invalid_request
+from producers.gateway.errors import (
+    ErrorDetail,
+    RequestRefused,
+    busy,
+    database_refusal,
+    invalid_request,
+)
 from producers.gateway.event_validation import (
     InvalidEvent,
     ValidEvent,
@@ -109,6 +116,8 @@ async def publish_ndjson(
                 await gateway.threads.run(work)
             except RequestRefused as refusal:
                 raise _with_progress(refusal, totals) from refusal
+            except NoThreadFree as error:
+                raise _with_progress(busy(), totals) from error
             except SQLAlchemyError as error:
                 raise _with_progress(database_refusal(error), totals) from error
     return _result(totals)

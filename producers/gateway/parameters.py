@@ -7,16 +7,14 @@ caller only wants to check.
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
-from urllib.parse import unquote, unquote_to_bytes
 
 from fastapi import Depends, Path, Request
 from pydantic import AfterValidator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.events.field_names import KnownNames
+from models.platform.url_paths import keeps_escapes, path_with_escapes, unescape_segment
 from producers.gateway.errors import ErrorDetail, invalid_request
-
-_ESCAPED = (b"%2f", b"%2F", b"%25")
 
 
 class KeepEscapedSlashes:
@@ -29,22 +27,12 @@ class KeepEscapedSlashes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Escape slashes in the path again, and pass the request on."""
         raw: bytes = scope.get("raw_path") or b""
-        if scope["type"] == "http" and any(mark in raw for mark in _ESCAPED):
-            segments = [unquote_to_bytes(part) for part in raw.split(b"/")]
-            path = "/".join(_escape(part.decode("utf-8", "replace")) for part in segments)
-            scope = dict(scope) | {"path": path}
+        if scope["type"] == "http" and keeps_escapes(raw):
+            scope = dict(scope) | {"path": path_with_escapes(raw)}
         await self._app(scope, receive, send)
 
 
-def _escape(segment: str) -> str:
-    return segment.replace("%", "%25").replace("/", "%2F")
-
-
-def _unescape(segment: str) -> str:
-    return unquote(segment) if "%" in segment else segment
-
-
-_Id = AfterValidator(_unescape)
+_Id = AfterValidator(unescape_segment)
 
 Identifier = Annotated[
     str, Path(description="The ticket's id or, where no ticket has that id, its code."), _Id

@@ -87,6 +87,7 @@ def stack(
         partner_networks="127.0.0.0/8",
         gateway_port=str(free_port()),
         flower_port=str(free_port()),
+        console_port=str(free_port()),
         chunk_size="50",  # every intake gets its part of a wave
     )
     release = Running("release", env=env, folder=tmp_path)

@@ -64,6 +64,7 @@ def run(tmp_path, engine, database, redis_url, redis) -> Iterator[SecretsRun]:
         log_level="debug",
         gateway_port=str(free_port()),
         flower_port=str(free_port()),
+        console_port=str(free_port()),
     )
     env["FLOWER_BASIC_AUTH"] = f"anna:{FLOWER}"
     with engine.begin() as connection:

@@ -137,6 +137,7 @@ def overload_stack() -> Iterator[OverloadStack]:
             partner_networks="127.0.0.0/8",
             gateway_port=str(port),
             flower_port=str(closed_port()),
+            console_port=str(closed_port()),
             survey_interval="1s",
         )
         publisher = Publisher.at(servers.redis_url)

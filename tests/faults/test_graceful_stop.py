@@ -80,6 +80,7 @@ def stack(
         partner_networks="127.0.0.0/8",
         gateway_port=str(port),
         flower_port=str(closed_port()),
+        console_port=str(closed_port()),
         chunk_size="50",
     )
     with ExitStack() as ending, SimulatedPartner(secret=SECRET) as partner:

@@ -99,6 +99,7 @@ class BenchEnvironment:
             "partner_networks": "127.0.0.0/8",
             "gateway_port": "0",
             "flower_port": "0",
+            "console_port": "0",
         }
 
     def environment(self, url: str) -> dict[str, str]:

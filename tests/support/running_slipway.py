@@ -75,7 +75,7 @@ class RunningSlipway:
 def bare_environment(folder: Path, **settings: str) -> dict[str, str]:
     """An environment with no settings but free ports and *settings*, `log_level="debug"`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
-    ports = {"SLIPWAY_GATEWAY_PORT": "0", "SLIPWAY_FLOWER_PORT": "0"}
+    ports = {f"SLIPWAY_{name}_PORT": "0" for name in ("GATEWAY", "FLOWER", "CONSOLE")}
     given = {f"SLIPWAY_{name.upper()}": value for name, value in settings.items()}
     return {**clean, **ports, **given, "TMPDIR": str(folder)}
 

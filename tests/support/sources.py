@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("models", "worker", "producers")
-SKIPPED = {"__pycache__", "node_modules", "build", "dist"}
+SKIPPED = {"__pycache__", "node_modules", "build", "dist", "vendor"}
 SHOWN = {".ci", ".github"}  # the hidden folders that are part of the repository
 
 

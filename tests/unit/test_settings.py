@@ -58,6 +58,7 @@ def test_the_defaults_are_those_of_the_page(read: Read) -> None:
     settings = read()
 
     assert (settings.gateway_port, settings.flower_port, settings.metrics_port) == (8000, 5555, 0)
+    assert settings.console_port == 8080
     assert settings.sweep_interval == timedelta(seconds=1)
     assert settings.parking_window == timedelta(minutes=15)
     assert settings.retention == timedelta(days=90)
@@ -212,6 +213,7 @@ def test_a_value_that_cannot_be_used_is_named_and_not_shown(
         ("SLIPWAY_RETRY_SCHEDULE", "49h", "SLIPWAY_RETRY_LIMIT"),
         ("SLIPWAY_DISCARD_INTERVAL", "48h", "SLIPWAY_RETRY_LIMIT"),
         ("SLIPWAY_FLOWER_PORT", "8000", "SLIPWAY_GATEWAY_PORT"),
+        ("SLIPWAY_CONSOLE_PORT", "5555", "SLIPWAY_FLOWER_PORT"),
     ],
 )
 def test_values_that_contradict_each_other_are_both_named(

@@ -1,6 +1,7 @@
 """Starts and ends everything that the demo needs: servers, partners, processes."""
 
 import os
+import secrets
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,23 +17,28 @@ from models.database.engine import open_engine
 from models.events.stream_contract import STREAM
 from models.operators import NewOperator, add_operator
 from models.operators.interventions import Person
+from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault, new_secret
 from models.settings.errors import PREFIX
 from models.settings.settings import read_settings
+from models.users import Role, add_user
 from producers.simulation.partner import LedgerEntry, Respond, Rule, SimulatedPartner
 from worker.cli.up.environment import ROOT, load_key, private_folder, with_ports, with_servers
 from worker.cli.up.readiness import ProcessReadiness
-from worker.cli.up.runner import RunContext, pages, supervise
+from worker.cli.up.runner import RunContext, console_address, pages, supervise
 from worker.local.servers import embedded_servers
 from worker.local.supervisor.procfile import read_procfile
 from worker.local.supervisor.runner import Stop
 
 OPERATORS: Final = ("acme", "betsy")
 FAILING: Final = "betsy"  # goes down for a while: its circuit opens, a probe closes it
+CONSOLE_USER: Final = "demo"
 LINES_KEPT: Final = 200
+_PASSWORD_BYTES: Final = 12
 _SETTINGS: Final = {
     "GATEWAY_PORT": "0",
     "FLOWER_PORT": "0",
+    "CONSOLE_PORT": "0",
     "PARKING_WINDOW": "10s",  # or a ticket with a parked event outlasts the demo
     "RETRY_SCHEDULE": "1s,2s,5s",
 }
@@ -159,6 +165,23 @@ def add_partners(
             demo_partner.partner.behave(
                 Rule(Respond(503), since=now + down[0], until=now + down[1])
             )
+
+
+def add_console_user(environment: DemoEnvironment) -> str:
+    """Add a user with a password of this run, and return how to sign in to the console."""
+    password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    person = Person("slipway demo", "the demo shows the console")
+    with environment.engine.begin() as connection:
+        add_user(
+            connection,
+            CONSOLE_USER,
+            role=Role.OPERATIONS,
+            password=password,
+            person=person,
+            now=DatabaseClock().now(connection),
+        )
+    address = console_address(environment.readiness)
+    return f"console: {address}, sign in as {CONSOLE_USER} with the password {password}"
 
 
 def _partner(code: str, servers: ExitStack) -> DemoPartner:

@@ -18,6 +18,7 @@ from worker.cli.demo import database_stats, screen
 from worker.cli.demo.environment import (
     OPERATORS,
     DemoEnvironment,
+    add_console_user,
     add_partners,
     demo_environment,
 )
@@ -124,6 +125,7 @@ class _DemoRun:
                 refused_once=refused,
                 down=(_DOWN[0] * self.options.over, _DOWN[1] * self.options.over),
             )
+            remark(add_console_user(self.environment))
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix="backends") as executor:
                 backends = executor.submit(self._publish, stop)
                 try:

@@ -27,7 +27,9 @@ class ProcessReadiness:
     def _is_ready(self, name: str) -> bool:
         match name:
             case "gateway":
-                return self._gateway_is_ready()
+                return self._serves(self.settings.gateway_port)
+            case "console":
+                return self._serves(self.settings.console_port)
             case "flower":
                 return _listens(self.host, self.settings.flower_port)
             case "beat":
@@ -44,10 +46,9 @@ class ProcessReadiness:
     def _has_probe(self, pattern: str) -> bool:
         return any(self.private.glob(f"slipway-*/{pattern}"))
 
-    def _gateway_is_ready(self) -> bool:
-        connection = http.client.HTTPConnection(
-            self.host, self.settings.gateway_port, timeout=_RESPONSE_SECONDS_MAX
-        )
+    def _serves(self, port: int) -> bool:
+        """Return whether `/readyz` at *port* responds with 200."""
+        connection = http.client.HTTPConnection(self.host, port, timeout=_RESPONSE_SECONDS_MAX)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == HTTPStatus.OK

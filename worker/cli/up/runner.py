@@ -176,7 +176,15 @@ def _announcer(
 def pages(readiness: ProcessReadiness) -> str:
     """Return the addresses of the processes that serve pages."""
     settings, host = readiness.settings, readiness.host
-    return f"gateway http://{host}:{settings.gateway_port}, flower http://{host}:{settings.flower_port}"
+    gateway = f"gateway http://{host}:{settings.gateway_port}"
+    flower = f"flower http://{host}:{settings.flower_port}"
+    return f"{gateway}, console {console_address(readiness)}, {flower}"
+
+
+def console_address(readiness: ProcessReadiness) -> str:
+    """Return where the console is opened."""
+    settings = readiness.settings
+    return settings.console_url or f"http://{readiness.host}:{settings.console_port}"
 
 
 def addresses(readiness: ProcessReadiness) -> str:

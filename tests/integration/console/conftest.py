@@ -1,0 +1,16 @@
+"""A console on the test's own database."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.support.console_app import ConsoleApp, console_app_on
+from tests.support.plain_settings import plain_settings
+
+
+@pytest.fixture
+def console(database: str, engine: Engine) -> Iterator[ConsoleApp]:
+    """The console, with a user for each role. No Redis is running for it."""
+    with console_app_on(plain_settings(database_url=database), engine) as running:
+        yield running

@@ -1,0 +1,224 @@
+"""The console on a port of its own, with a signed-in client for each role.
+
+def test_…(console):                      # the fixture of tests/integration/console/conftest.py
+page = console.viewer.page("/notices")    # fails unless it is a page with status 200
+page.text("h1")                            # "Notices"
+console.support.act("/tickets/1/hold", reason="asked by the partner")   # follows redirects
+"""
+
+import re
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httpx
+import uvicorn
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+from sqlalchemy import Engine
+
+from models.operators.interventions import Person
+from models.platform.clock import DatabaseClock
+from models.settings.settings import Settings
+from models.users import Role, add_user
+from tests.support.wait import eventually
+from worker.console.app import build_app
+from worker.console.limits import ConsoleLimits
+
+STOPPING_SECONDS = 10.0
+PERSON = Person("test", "needed")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page as a person reads it."""
+
+    response: httpx.Response
+    tree: LexborHTMLParser = field(repr=False)
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Self:
+        """Parse a response."""
+        assert response.headers["content-type"].startswith("text/html"), response.text[:500]
+        return cls(response, LexborHTMLParser(response.text))
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status_code
+
+    @property
+    def words(self) -> str:
+        """All text of the page's content, with single spaces."""
+        return self.text("main")
+
+    def text(self, selector: str) -> str:
+        """Return the text of the first element, with single spaces."""
+        return clean(self.one(selector))
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the texts of all elements."""
+        return [clean(node) for node in self.tree.css(selector)]
+
+    def one(self, selector: str) -> LexborNode:
+        """Return the first element; it must be there."""
+        node = self.tree.css_first(selector)
+        assert node is not None, f"no {selector} in {self.response.text[:3000]}"
+        return node
+
+    def rows(self, selector: str = "table") -> list[list[str]]:
+        """Return the cells of a table's body."""
+        rows = self.one(selector).css("tbody tr")
+        return [[clean(cell) for cell in row.css("td, th")] for row in rows]
+
+    def links(self) -> dict[str, str]:
+        """Return the links of the content by their text."""
+        return {
+            clean(node): node.attributes["href"] or "" for node in self.tree.css("main a[href]")
+        }
+
+    def hidden(self, name: str) -> str:
+        """Return the value of the first field of this name."""
+        return self.one(f"input[name={name}]").attributes["value"] or ""
+
+
+def clean(node: LexborNode) -> str:
+    """Return an element's text with single spaces."""
+    return re.sub(r"\s+", " ", node.text()).strip()
+
+
+@dataclass
+class ConsoleClient:
+    """A browser without JavaScript: keeps cookies, follows redirects."""
+
+    http: httpx.Client
+    name: str
+
+    def get(self, path: str, **query: Any) -> httpx.Response:  # noqa: ANN401 - query values
+        """Get something, whatever the status."""
+        return self.http.get(path, params={name: str(item) for name, item in query.items()} or None)
+
+    def page(self, path: str, *, status: int = 200, **query: Any) -> Page:  # noqa: ANN401 - as above
+        """Get a page, which must have *status*."""
+        page = Page.of(self.get(path, **query))
+        assert page.status == status, f"{page.status}: {page.words}"
+        return page
+
+    def post(
+        self, path: str, fields: Mapping[str, Any] | None = None, *, token: str | None = None
+    ) -> httpx.Response:
+        """Send a form as a page of ours does, with the session's token unless another is given."""
+        given = self.token() if token is None else token
+        origin = str(self.http.base_url).rstrip("/")
+        return self.http.post(
+            path, data={"csrf": given, **(fields or {})}, headers={"Origin": origin}
+        )
+
+    def act(
+        self, path: str, fields: Mapping[str, Any] | None = None, *, reason: str = "a test"
+    ) -> Page:
+        """Send the form of an act; the page that follows, whatever its status."""
+        return Page.of(self.post(path, {"reason": reason, **(fields or {})}))
+
+    def token(self) -> str:
+        """The CSRF token of the session, as every page holds it."""
+        return self.page("/").hidden("csrf")
+
+    def sign_in(self, password: str, *, to: str = "/", name: str | None = None) -> Page:
+        """Sign in with the form."""
+        form = self.page("/sign-in", to=to)
+        fields = {
+            "csrf": form.hidden("csrf"),
+            "to": form.hidden("to"),
+            "name": name or self.name,
+            "password": password,
+        }
+        return Page.of(self.http.post("/sign-in", data=fields))
+
+
+@dataclass
+class ConsoleApp:
+    """What a test of the console acts on."""
+
+    url: str
+    engine: Engine
+    passwords: Mapping[Role, str] = field(repr=False)
+    _closing: ExitStack = field(repr=False)
+    _clients: dict[Role, ConsoleClient] = field(default_factory=dict)
+
+    def stranger(self, *, follow_redirects: bool = True) -> ConsoleClient:
+        """Return a client that nobody has signed in with."""
+        http = self._closing.enter_context(
+            httpx.Client(base_url=self.url, timeout=20, follow_redirects=follow_redirects)
+        )
+        http.headers["Accept"] = "text/html"
+        return ConsoleClient(http, "nobody")
+
+    def as_role(self, role: Role) -> ConsoleClient:
+        """Return the signed-in client of a role; its user has the role's name."""
+        if role not in self._clients:
+            client = self.stranger()
+            client.name = role.value
+            assert client.sign_in(self.passwords[role]).status == 200
+            self._clients[role] = client
+        return self._clients[role]
+
+    @property
+    def viewer(self) -> ConsoleClient:
+        """A client signed in as `viewer`."""
+        return self.as_role(Role.VIEWER)
+
+    @property
+    def support(self) -> ConsoleClient:
+        """A client signed in as `support`."""
+        return self.as_role(Role.SUPPORT)
+
+    @property
+    def operations(self) -> ConsoleClient:
+        """A client signed in as `operations`."""
+        return self.as_role(Role.OPERATIONS)
+
+
+@contextmanager
+def serving_console(settings: Settings, limits: ConsoleLimits | None = None) -> Iterator[str]:
+    """Run the console in a thread; its address."""
+    config = uvicorn.Config(
+        build_app(settings, limits),
+        port=0,
+        ws="none",
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,  # as in the Procfile
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(STOPPING_SECONDS)
+
+
+def add_console_users(engine: Engine) -> dict[Role, str]:
+    """Add one user per role, named after it; their passwords."""
+    passwords = {role: secrets.token_urlsafe(16) for role in Role}
+    for role, password in passwords.items():
+        with engine.begin() as connection:
+            now = DatabaseClock().now(connection)
+            add_user(connection, role.value, role=role, password=password, person=PERSON, now=now)
+    return passwords
+
+
+@contextmanager
+def console_app_on(
+    settings: Settings, engine: Engine, *, limits: ConsoleLimits | None = None
+) -> Iterator[ConsoleApp]:
+    """A console with a user for each role."""
+    passwords = add_console_users(engine)
+    with ExitStack() as closing:
+        url = closing.enter_context(serving_console(settings, limits))
+        yield ConsoleApp(url, engine, passwords, closing)

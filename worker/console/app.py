@@ -1,0 +1,83 @@
+"""The console as an ASGI application: `uvicorn --factory worker.console.app:build_app`."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from models.database.engine import require_usable_database
+from models.database.session import UnusableDatabase
+from models.settings.settings import Settings, read_settings
+from models.telemetry import logs
+from models.telemetry.http_requests import HttpMetrics, RequestMetrics, RouteLabel
+from worker.console import pages, probes, static_files
+from worker.console.console import Console
+from worker.console.errors import UnexpectedErrors, error_page, register_error_handlers
+from worker.console.forms import check_origin, check_token
+from worker.console.http.prefix import PublicPrefix, TrustedProxies
+from worker.console.http.request_limits import RequestLimits
+from worker.console.http.security_headers import SecurityHeaders
+from worker.console.limits import ConsoleLimits
+from worker.console.pages import sign_in
+from worker.console.people import signed_in
+
+_PUBLIC: Final[tuple[APIRouter, ...]] = (probes.routes, static_files.routes, sign_in.routes)
+_FORBIDDEN: Final = 403
+
+
+def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = None) -> FastAPI:
+    """Build the application. Without *settings* it reads the environment, as its process does.
+
+    It connects on the first request, so it can start before its servers. Raises InvalidSettings if
+    the environment is invalid. A process whose database it must not use exits here
+    (`models.database.session.UnusableDatabase`).
+    """
+    if settings is None:
+        settings = read_settings()
+        logs.configure(settings, sys.stderr)
+        try:
+            require_usable_database(settings.database_url, application_name="slipway console")
+        except UnusableDatabase as refusal:
+            raise SystemExit(f"slipway: {refusal}") from None
+    console = Console.prepare(settings, limits or ConsoleLimits())
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        console.close()
+
+    app = FastAPI(
+        title="Slipway console",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.console = console
+    app.state.metrics = HttpMetrics("console", zeroes=[("POST", _FORBIDDEN)])
+    for routes in _PUBLIC:
+        app.include_router(routes)
+    # A page that forgot to say who may see it is behind the sign-in all the same.
+    guarded = [Depends(check_origin), Depends(signed_in), Depends(check_token)]
+    for routes in pages.ROUTES:
+        app.include_router(routes, dependencies=guarded)
+    app.state.paths = {path for route in app.routes if (path := getattr(route, "path", None))}
+    register_error_handlers(app)
+    _surround(app, console)
+    return app
+
+
+def _surround(app: FastAPI, console: Console) -> None:
+    """Add the middleware; the last one added is the outermost."""
+    address = urlsplit(console.settings.console_url or "")
+    app.add_middleware(RouteLabel)
+    app.add_middleware(RequestLimits, limits=console.limits, error_page=error_page)
+    app.add_middleware(UnexpectedErrors)
+    app.add_middleware(PublicPrefix, prefix=address.path)
+    app.add_middleware(SecurityHeaders, https=address.scheme == "https")
+    app.add_middleware(TrustedProxies, networks=console.settings.console_proxy_networks)
+    app.add_middleware(RequestMetrics, metrics=app.state.metrics)

@@ -1,0 +1,1 @@
+"""What surrounds every request: proxies, path prefix, limits, security headers."""

@@ -1,0 +1,112 @@
+"""Refuses what is too large or too much, before anything is read or done."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+import anyio
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from worker.console.limits import ConsoleLimits
+from worker.console.refusals import PageRefused, invalid, too_large
+
+_UNLIMITED_PATHS: Final = ("/healthz", "/metrics", "/readyz", "/live")
+_FORM: Final = "application/x-www-form-urlencoded"
+_JSON: Final = "application/json"
+
+
+class RequestLimits:
+    """ASGI middleware: limits of number, query and body."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limits: ConsoleLimits,
+        error_page: Callable[[Request, PageRefused], Response],
+    ) -> None:
+        """Wrap *app*."""
+        self._app = app
+        self._limits = limits
+        self._error_page = error_page
+        self._in_progress = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        unlimited = scope["path"].removeprefix(scope["root_path"]).startswith(_UNLIMITED_PATHS)
+        try:
+            _check_query(scope, self._limits)
+            if self._in_progress >= self._limits.requests and not unlimited:
+                raise _busy()
+            limited = self._limited(request, receive)
+        except PageRefused as refusal:
+            await self._error_page(request, refusal)(scope, receive, send)
+            return
+        self._in_progress += not unlimited
+        try:
+            await self._app(scope, limited, send)
+        finally:
+            self._in_progress -= not unlimited
+
+    def _limited(self, request: Request, receive: Receive) -> Receive:
+        """Return a `receive` that raises PageRefused for a body that is too large or too slow."""
+        most, size = self._limits.body_bytes, 0
+        message = f"A form may have at most {most:,} bytes. Nothing was done."
+        length = request.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length) > most:
+            raise too_large(message)
+        kind = request.headers.get("content-type", _FORM).partition(";")[0].strip().lower()
+        if request.method == "POST" and kind not in {_FORM, _JSON}:
+            raise PageRefused(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "Not supported",
+                "A form is sent as application/x-www-form-urlencoded. Nothing was done.",
+            )
+        deadline = anyio.current_time() + self._limits.body_time.total_seconds()
+        complete = False
+
+        async def limited() -> Message:
+            nonlocal size, complete
+            if complete:  # what comes now is the end of the connection, however late
+                return await receive()
+            with anyio.move_on_at(deadline) as waiting:
+                part = await receive()
+            if waiting.cancelled_caught:
+                raise PageRefused(
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    "Too slow",
+                    "The form did not arrive in time. Nothing was done; send it again.",
+                )
+            size += len(part.get("body", b""))
+            if size > most:
+                raise too_large(message)
+            complete = not part.get("more_body", False)
+            return part
+
+        return limited
+
+
+def _busy() -> PageRefused:
+    return PageRefused(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Busy",
+        "The console is answering as many requests as it can. Try again in a moment.",
+        headers={"Retry-After": "1"},
+    )
+
+
+def _check_query(scope: Scope, limits: ConsoleLimits) -> None:
+    query: bytes = scope["query_string"]
+    if len(query) > limits.query_characters:
+        raise too_large(
+            f"The address has a query of {len(query):,} characters; the most is"
+            f" {limits.query_characters:,}. Nothing was searched: shorten the filter."
+        )
+    if b"%00" in query or b"%00" in (scope.get("raw_path") or b""):
+        raise invalid("The address holds a NUL character (%00), which no id and no text has.")

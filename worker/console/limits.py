@@ -1,0 +1,54 @@
+"""All limits of the console: concurrency, sizes and times."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleLimits:
+    """Limits of one console process."""
+
+    threads: int = 8
+    """Requests that use PostgreSQL at the same time; one connection each."""
+
+    thread_wait: timedelta = timedelta(seconds=5)
+    """How long a request waits for a thread before the response is 503."""
+
+    statement_time: timedelta = timedelta(seconds=5)
+    """Timeout of each SQL statement: a page that takes longer is of no use to anybody."""
+
+    lock_wait: timedelta = timedelta(seconds=3)
+    """How long an act waits for the lock of a ticket."""
+
+    requests: int = 200
+    """Requests in progress, without live connections; the response to any further one is 503."""
+
+    query_characters: int = 4000
+    """Length of the query in an address: any filter that a person writes is far shorter."""
+
+    body_bytes: int = 256 * 1024
+    """Size of a form."""
+
+    body_time: timedelta = timedelta(seconds=20)
+    """For a complete body."""
+
+    fields: int = 2000
+    """Fields of a form, tick boxes included."""
+
+    shown_characters: int = 2000
+    """Characters of a foreign text that a page shows before "show all"."""
+
+    live: int = 200
+    """Live connections of the process; a page beyond that is refreshed by hand."""
+
+    live_of_session: int = 8
+    """Live connections of one session: tabs that are open."""
+
+    live_interval: timedelta = timedelta(seconds=2)
+    """Pause between two checks of whether a page has changed."""
+
+    live_keepalive: timedelta = timedelta(seconds=15)
+    """A live connection never stays silent for longer: proxies cut silent ones."""
+
+    live_longest: timedelta = timedelta(minutes=10)
+    """A live connection ends after this long; the browser opens the next one by itself."""

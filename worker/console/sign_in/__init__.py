@@ -1,0 +1,1 @@
+"""Signing in: by password, by OpenID Connect, or by a header of a trusted proxy."""

@@ -1,0 +1,67 @@
+// Refreshes the parts of a page marked with `data-live` and an id, when the server says that the
+// page has changed. The page is fetched again as a whole: what it shows is decided in one place.
+"use strict";
+(() => {
+  const main = document.querySelector("main[data-live-path]");
+  if (!main || !window.EventSource) return;
+  const state = document.querySelector("[data-live-state]");
+  const show = (text) => {
+    if (!state) return;
+    state.hidden = false;
+    state.textContent = text;
+  };
+  // A part that a person is working in is left alone: a form that is open, a field with focus.
+  const busy = (part) =>
+    part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
+    || part.querySelector("details.act[open], input:checked[data-keep]") !== null;
+  let refreshing = false;
+  let again = false;
+  const refresh = async () => {
+    if (refreshing) {
+      again = true;
+      return;
+    }
+    refreshing = true;
+    try {
+      const response = await fetch(location.href, { headers: { "X-Live": "1", Accept: "text/html" } });
+      if (response.redirected || !response.ok) throw new Error(String(response.status));
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+      document.querySelectorAll("[data-live][id]").forEach((part) => {
+        const other = fresh.getElementById(part.id);
+        if (!other || busy(part) || other.outerHTML === part.outerHTML) return;
+        const open = [...part.querySelectorAll("details[open]")].map((d) => d.id).filter(Boolean);
+        const node = document.importNode(other, true);
+        open.forEach((id) => node.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", ""));
+        part.replaceWith(node);
+      });
+      document.dispatchEvent(new Event("slipway:refreshed"));
+      show("live");
+    } catch {
+      show("not live: reload the page");
+    } finally {
+      refreshing = false;
+      if (again) {
+        again = false;
+        refresh();
+      }
+    }
+  };
+  let source;
+  const connect = () => {
+    source = new EventSource(main.dataset.livePath);
+    source.addEventListener("open", () => show("live"));
+    source.addEventListener("changed", refresh);
+    source.addEventListener("ended", () => {
+      source.close();
+      show("not live: reload the page");
+    });
+    // The browser connects again by itself, unless the server refused: then after a minute.
+    source.addEventListener("error", () => {
+      show("not live: connecting again");
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 60000);
+    });
+  };
+  connect();
+  window.addEventListener("pagehide", () => source.close());
+  window.addEventListener("pageshow", (event) => event.persisted && connect());
+})();
