@@ -103,6 +103,7 @@ class Reason(Word):
     # rejected before it became an event of a ticket: stored as rejected input
     EVENT_ID_REUSED = "event_id_reused"
     UNKNOWN_OPERATOR = "unknown_operator"
+    OPERATOR_ENDED = "operator_ended"  # the partnership is over; of a known ticket: in its log
     UNKNOWN_ACTION = "unknown_action"
     UNKNOWN_TYPE = "unknown_type"
     TIMED = "timed"
@@ -143,4 +144,5 @@ RESULT_OF = {
 }
 RESULTS = frozenset(RESULT_OF)
 SENT_ONCE = frozenset({Action.CREATE, Action.RESERVE})  # rule 10
+PARTNER_ENDED = "partner_ended"  # why the end of a partnership skips a notice (rule 24)
 PARKED_MAX = 32  # per ticket; one more is rejected (rule 7)

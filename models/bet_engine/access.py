@@ -15,10 +15,10 @@ from models.platform.signing import Flaw, Genuine, verify
 
 # Always one row: the time of a request is checked in the same way whether or not the operator that
 # it names exists. A disabled operator has access: disabling holds its notices, while events are
-# still applied.
+# still applied. One whose partnership has ended has none (rule 24).
 FIND: Final = text("""
     SELECT clock.now, o.id, o.code, o.protocol, o.timezone, o.secret, o.next_secret, o.switch_at,
-           o.forget_at
+           o.forget_at, o.ended_at
       FROM (SELECT clock_timestamp() AS now) AS clock LEFT JOIN operator o ON o.code = :code
 """)
 
@@ -48,6 +48,7 @@ class AccessDenied(StrEnum):
 
     HEADER_MISSING = "header_missing"
     OPERATOR_UNKNOWN = "operator_unknown"
+    OPERATOR_ENDED = "operator_ended"
 
 
 def verify_caller(
@@ -75,6 +76,8 @@ def verify_caller(
     )
     if row.id is None:
         return AccessDenied.OPERATOR_UNKNOWN
+    if row.ended_at is not None:
+        return AccessDenied.OPERATOR_ENDED
     if isinstance(verified, Genuine):
         return Caller(
             operator=row.id, code=row.code, protocol=row.protocol, zone=ZoneInfo(row.timezone)

@@ -66,7 +66,8 @@ def pay(
     if row_id is None:
         return UnknownTicket()
     ticket = lock_by_id(connection, [row_id])[row_id]
-    if ticket.status is not Status.RESERVED:
+    # The caller's signature was accepted before this transaction: the partnership may have ended.
+    if ticket.status is not Status.RESERVED or ticket.terms.ended_at is not None:
         return NotReserved()
     now = clock.now(connection)
     # Parked events are read after the lock was taken (rule 20), and decided too (rule 5).

@@ -38,7 +38,17 @@ def why_not_closed(history: TicketHistory, *, now: datetime) -> str:
             assert_never(ticket.status)
     if ticket.status is not Status.ABSENT:
         parts += _parked(history, now)
+    if ticket.operator_ended_at is not None:
+        parts.append(_ended(ticket, ticket.operator_ended_at))
     return "; ".join(parts) + "."
+
+
+def _ended(ticket: TicketFact, at: datetime) -> str:
+    """Describe what the end of the partnership means for the ticket (rule 24)."""
+    ended = f"the partnership with its operator ended at {_time(at)}"
+    if ticket.has_ended:
+        return f"{ended}, so nothing more is sent or applied"
+    return f"{ended}: the sweep is about to end the ticket, and sends nothing"
 
 
 def _absent(history: TicketHistory) -> str:

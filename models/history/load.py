@@ -125,6 +125,7 @@ def _ticket_fact(ticket: Ticket, operator: Operator) -> TicketFact:
         changed_at=_stored(ticket.changed_at),
         close_delay=operator.close_delay,
         operator_disabled_at=operator.disabled_at,
+        operator_ended_at=operator.ended_at,
         details=stored_object(ticket.details),
         amounts={} if ticket.amounts is None else stored_object(ticket.amounts),
     )

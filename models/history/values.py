@@ -31,8 +31,15 @@ class TicketFact:
     changed_at: datetime
     close_delay: timedelta
     operator_disabled_at: datetime | None
+    operator_ended_at: datetime | None
     details: Mapping[str, Any] = field(default_factory=dict)  # player, code, amounts when opened
     amounts: Mapping[str, Any] = field(default_factory=dict)  # those of the result, if it had some
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it is to be sent or decided any more."""
+        ended = self.status in {Status.ABSENT, Status.CANCELLED, Status.CLOSED}
+        return ended and not (self.unfinished or self.parked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from models.intake.deduplicate import (
     logged_events,
 )
 from models.lifecycle.advance import PendingEvent, advance
-from models.lifecycle.ticket import Terms, TicketState
+from models.lifecycle.ticket import Terms, TicketState, refused_since
 from models.outbox.creates import withdraw_unsent
 from models.tickets.load import TicketKey, lock_by_key, new_among, parked_of, terms_of
 from models.tickets.save import TicketChange, TicketExists, save_changes, save_new_tickets
@@ -110,14 +110,20 @@ def _apply_to_new_tickets(
 
     Returns the other events, whose tickets have to be locked, and how these ended. They are decided
     before their tickets are inserted: a ticket without a row has no log and nothing parked. If
-    another transaction inserts one of the rows first, all are decided again without it.
+    another transaction inserts one of the rows first, all are decided again without it. Where the
+    partnership has ended no ticket begins (rule 24).
     """
     while True:
         ids = new_among(connection, (event.key for event in routed)) if routed else {}
+        ended = [
+            _operator_ended(event)
+            for event in routed
+            if event.terms.ended_at is not None and event.key in ids
+        ]
         tickets = {
             event.key: TicketState(ids[event.key], event.key[1], event.terms)
             for event in routed
-            if event.key in ids
+            if event.key in ids and event.terms.ended_at is None
         }
         arrived = [(tickets[event.key], event.event) for event in routed if event.key in tickets]
         events = deduplicate(arrived, {})
@@ -126,8 +132,10 @@ def _apply_to_new_tickets(
             due = save_new_tickets(connection, changes, now=now)
         except TicketExists:
             continue
-        of_known = [event for event in routed if event.key not in tickets]
-        return of_known, _conclude(connection, events, changes, due=due, now=now)
+        of_known = [event for event in routed if event.key not in ids]
+        result = _conclude(connection, events, changes, due=due, now=now)
+        result.refused.extend(ended)
+        return of_known, result
 
 
 def _apply_to_known_tickets(
@@ -216,6 +224,10 @@ def _unknown_operator(event: Event) -> RefusedEvent:
         Reason.UNKNOWN_OPERATOR,
         f"there is no operator {event.operator!r}; add it, then retry",
     )
+
+
+def _operator_ended(routed: _Routed) -> RefusedEvent:
+    return RefusedEvent(routed.event, Reason.OPERATOR_ENDED, refused_since(routed.terms))
 
 
 def _reused_id(event: Event) -> RefusedEvent:

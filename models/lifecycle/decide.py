@@ -13,7 +13,7 @@ from models.lifecycle.effects import (
     withdraw,
 )
 from models.lifecycle.machine import TRIGGER_OF, Trigger
-from models.lifecycle.ticket import APPLIED, Decision, TicketState
+from models.lifecycle.ticket import APPLIED, Decision, TicketState, refused_since
 from models.platform.timestamps import format_timestamp
 from models.vocabulary import RESULT_OF, RESULTS, Action, Outcome, Reason, Status
 
@@ -27,8 +27,11 @@ def decide(ticket: TicketState, event: Event) -> Decision:
 
     A numbered event (`sequence`) waits for its turn and is then decided without times; one that
     does not fit in its turn is rejected, unless the ticket is still to be opened (rule 9). An event
-    for a closed or cancelled ticket is decided at once, whatever its number (rule 7).
+    for a closed or cancelled ticket is decided at once, whatever its number (rule 7). Once the
+    partnership has ended, every event is rejected (rule 24).
     """
+    if ticket.terms.ended_at is not None:
+        return _rejected(Reason.OPERATOR_ENDED, refused_since(ticket.terms))
     if event.sequence is None or ticket.status in _FINAL:
         return _decide(ticket, event)
     if event.sequence <= ticket.sequence:

@@ -38,6 +38,7 @@ class Trigger(Word):
     RESERVE_ACCEPTED = "reserve_accepted"
     REFUSED = "refused"
     CLOSE = "close"
+    PARTNER_ENDED = "partner_ended"
 
 
 class TicketLifecycle(StateMachine):
@@ -67,6 +68,9 @@ class TicketLifecycle(StateMachine):
     ticket_refund = open.to(resulted)
     ticket_rollback = resulted.to(open)
     close = resulted.to(closed)  # by the clock; never accepted from outside
+    partner_ended = (  # the partnership is over (rule 24); one that is absent stays so
+        new.to(cancelled) | reserved.to(cancelled) | open.to(cancelled) | resulted.to(closed)
+    )
 
     def on_enter_resulted(self, event: str) -> None:
         """Set the result that the event names."""

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from models.events.format import is_missing
+from models.platform.timestamps import format_timestamp
 from models.vocabulary import Action, Outcome, Reason, Result, Status
 
 
@@ -24,6 +25,14 @@ class Terms:
     close_delay: timedelta
     agent: str | None = None  # a seamless wallet's name for us
     lottery_ticket: str = "ticket"  # what is one ticket in its lottery feed; or "ticket+draw"
+    ended_at: datetime | None = None  # the partnership is over: nothing is applied (rule 24)
+
+
+def refused_since(terms: Terms) -> str:
+    """Say why no event of this operator is applied any more: its partnership has ended."""
+    assert terms.ended_at is not None, "only then are its events refused"
+    ended = format_timestamp(terms.ended_at, "seconds")
+    return f"the partnership with operator {terms.code!r} ended at {ended}; that is final"
 
 
 class NewNotice(NamedTuple):

@@ -18,8 +18,8 @@ ATTEMPTS_MAX: Final = 10_000  # the last ones, per operator
 # Every read is bounded and ordered by the index it uses, so that this may run on a database in
 # trouble.
 HEALTH: Final = text(f"""
-    SELECT o.code, o.disabled_at, o.in_flight AS in_flight_max, o.rate, c.opened_at, c.closed_at,
-           c.reason, c.probe_at,
+    SELECT o.code, o.disabled_at, o.ended_at, o.in_flight AS in_flight_max, o.rate, c.opened_at,
+           c.closed_at, c.reason, c.probe_at,
            (SELECT coalesce(sum(calls.calls), 0) FROM ({CALLS_IN_FLIGHT}) calls) AS in_flight,
            due.count AS due, due.oldest AS oldest_due_at, undelivered.since AS undelivered_since,
            dead.count AS dead,
@@ -47,7 +47,7 @@ HEALTH: Final = text(f"""
              FROM (SELECT a.verdict, a.took_ms, a.http_status FROM delivery_attempt a
                     WHERE a.operator = o.id AND a.recorded_at > :since
                     ORDER BY a.recorded_at DESC LIMIT :attempts_max) attempt) recent
-     WHERE CAST(:code AS text) IS NULL OR o.code = :code
+     WHERE CASE WHEN CAST(:code AS text) IS NULL THEN o.ended_at IS NULL ELSE o.code = :code END
      ORDER BY o.code LIMIT :limit""")  # noqa: S608 - a constant
 
 
@@ -61,6 +61,7 @@ class OperatorHealth:
 
     code: str
     disabled_at: datetime | None
+    ended_at: datetime | None  # the partnership is over: nothing is sent or probed (rule 24)
     circuit: str  # `closed` or `open`
     circuit_since: datetime | None  # None: it was never open
     circuit_reason: str | None  # why it is open, and what the last probe met
@@ -82,7 +83,10 @@ class OperatorHealth:
 def operator_health(
     connection: Connection, *, now: datetime, code: str | None = None
 ) -> list[OperatorHealth]:
-    """Return the health of all operators by code, or of one. Raises OperatorNotFound."""
+    """Return the health of all operators by code, or of one. Raises OperatorNotFound.
+
+    One whose partnership has ended is shown only if its *code* is given.
+    """
     rows = connection.execute(
         HEALTH,
         {
@@ -106,6 +110,7 @@ def _health(row: Row[Any]) -> OperatorHealth:
     return OperatorHealth(
         code=row.code,
         disabled_at=row.disabled_at,
+        ended_at=row.ended_at,
         circuit="open" if is_open else "closed",
         circuit_since=row.closed_at or row.opened_at,
         circuit_reason=row.reason if is_open else None,

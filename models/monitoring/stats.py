@@ -22,7 +22,7 @@ COUNT_MAX: Final = 10_000  # a greater number is shown as this one
 COUNT_MIN: Final = 50  # for each operator, however many there are
 PAGES_COUNTED_MAX: Final = 2000  # a ticket table up to 16 MB is counted, a bigger one estimated
 
-OPERATOR_COUNT: Final = text("SELECT count(*) FROM operator")
+OPERATOR_COUNT: Final = text("SELECT count(*) FROM operator WHERE ended_at IS NULL")
 
 # The oldest heads of each operator, those under a lease included.
 NOTICES: Final = text(f"""
@@ -30,7 +30,8 @@ NOTICES: Final = text(f"""
            c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
            c.reason, heads.due, heads.in_flight, heads.oldest_due_at,
            undelivered.since AS undelivered_since, dead.dead, dead.oldest_dead_at
-      FROM (SELECT id, code, disabled_at FROM operator ORDER BY code LIMIT :operators) o
+      FROM (SELECT id, code, disabled_at FROM operator WHERE ended_at IS NULL
+             ORDER BY code LIMIT :operators) o
       LEFT JOIN circuit c ON c.operator = o.id
      CROSS JOIN LATERAL (
            SELECT count(*) FILTER (WHERE free) AS due,

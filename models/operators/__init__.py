@@ -7,6 +7,7 @@ from models.operators.change import (
     disable_operator,
     enable_operator,
 )
+from models.operators.ended import OperatorEnded
 from models.operators.listing import (
     OperatorChange,
     OperatorLine,
@@ -44,6 +45,7 @@ __all__ = [
     "InterruptedRotation",
     "NewOperator",
     "OperatorChange",
+    "OperatorEnded",
     "OperatorExists",
     "OperatorInvalid",
     "OperatorLine",

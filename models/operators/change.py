@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlmodel import Session, select
 
 from models.database.rows import rows_within
+from models.operators.ended import check_goes_on
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
 from models.operators.validation import (
@@ -55,7 +56,7 @@ def change_operator(
 
     Delivery uses them within a second. A close delay counts for results that are delivered from now
     on, an agent for calls that are built from now on. Nothing is recorded when nothing differs.
-    Raises OperatorInvalid, OperatorNotFound; then nothing may be committed.
+    Raises OperatorInvalid, OperatorNotFound, OperatorEnded; then nothing may be committed.
     """
     with rows_within(connection) as session:
         row = _locked(session, code)
@@ -84,7 +85,8 @@ def change_operator(
 def disable_operator(connection: Connection, code: str, *, now: datetime, person: Person) -> bool:
     """Hold the operator's notices, and return whether that changed anything.
 
-    Its events are still applied, and the calls in flight are finished. Raises OperatorNotFound.
+    Its events are still applied, and the calls in flight are finished. Raises OperatorNotFound,
+    OperatorEnded.
     """
     with rows_within(connection) as session:
         row = _locked(session, code)
@@ -101,7 +103,7 @@ def disable_operator(connection: Connection, code: str, *, now: datetime, person
 def enable_operator(connection: Connection, code: str, *, now: datetime, person: Person) -> bool:
     """Send the operator's notices again, at its rate; return whether that changed anything.
 
-    Raises OperatorNotFound.
+    Raises OperatorNotFound, OperatorEnded.
     """
     with rows_within(connection) as session:
         row = _locked(session, code)
@@ -116,11 +118,15 @@ def enable_operator(connection: Connection, code: str, *, now: datetime, person:
 
 
 def _locked(session: Session, code: str) -> Operator:
-    """Return the operator's row, locked FOR NO KEY UPDATE. Raises OperatorNotFound."""
+    """Return the operator's row, locked FOR NO KEY UPDATE.
+
+    Raises OperatorNotFound, OperatorEnded.
+    """
     query = select(Operator).where(Operator.code == code).with_for_update(key_share=True)
     row = session.exec(query).one_or_none()
     if row is None:
         raise unknown_operator(session.connection(), code)
+    check_goes_on(row)
     return row
 
 

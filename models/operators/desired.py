@@ -30,6 +30,7 @@ from models.operators.validation import (
     check_terms,
 )
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
+from models.platform.timestamps import format_timestamp
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 ENABLED: Final = "enabled"
@@ -69,7 +70,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do. *unlisted*: operators that exist outside of the desired state; they stay."""
+    """What to do. *unlisted*: operators that exist outside of the desired state; they stay.
+
+    Those whose partnership has ended are none of them.
+    """
 
     steps: Sequence[Planned]
     unlisted: Sequence[str]
@@ -96,7 +100,8 @@ def make_plan(
     if problems:
         raise OperatorInvalid(problems)
     listed = {desired.terms.code for desired in operators}
-    return Plan(steps, sorted(present.keys() - listed))
+    going_on = {code for code, operator in present.items() if operator.row.ended_at is None}
+    return Plan(steps, sorted(going_on - listed))
 
 
 def carry_out(
@@ -194,6 +199,12 @@ def _conflicts(
 ) -> Iterable[OperatorProblem]:
     """Find what an operator that exists cannot be made."""
     row = present.row
+    if row.ended_at is not None:
+        ended = format_timestamp(row.ended_at, "seconds")
+        yield OperatorProblem(
+            f"its partnership ended at {ended}, and that is final: take it out of the file"
+        )
+        return
     if desired.terms.protocol != row.protocol:
         yield OperatorProblem(
             f"its protocol is {row.protocol} and cannot be changed: its tickets were made for it"

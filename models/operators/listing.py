@@ -45,6 +45,7 @@ class OperatorLine:
     switch_at: datetime | None  # during a rotation: when the new secret begins to sign
     forget_at: datetime | None  # and when the old one is no longer accepted
     disabled_at: datetime | None
+    ended_at: datetime | None  # the partnership is over, for good
     created_at: datetime
     keys: tuple[str, ...]  # names of the publishers bound to it, without the revoked ones
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
+from models.operators.ended import OperatorEnded
 from models.operators.secrets import EncryptedSecrets
 from models.outbox.values import Partner
 
@@ -13,17 +14,27 @@ _PARTNER: Final = """
     SELECT id, code, protocol, url, secret, next_secret, switch_at, forget_at, agent, sign_calls,
            rate, in_flight
       FROM operator"""
-ENABLED: Final = text(f"{_PARTNER} WHERE disabled_at IS NULL ORDER BY id")
+ENABLED: Final = text(f"{_PARTNER} WHERE disabled_at IS NULL AND ended_at IS NULL ORDER BY id")
 ONE: Final = text(f"{_PARTNER} WHERE code = :code")
+ENDED_AT: Final = text("SELECT ended_at FROM operator WHERE code = :code AND ended_at IS NOT NULL")
 
 
 def enabled_partners(connection: Connection, *, now: datetime) -> list[Partner]:
-    """Return the enabled operators as of *now*. The notices of a disabled one are held."""
+    """Return the enabled operators as of *now*.
+
+    The notices of a disabled one are held; one whose partnership has ended gets none (rule 24).
+    """
     return [_partner(row, now) for row in connection.execute(ENABLED)]
 
 
 def find_partner(connection: Connection, code: str, *, now: datetime) -> Partner | None:
-    """Return the operator with this code as of *now*, enabled or not, or None."""
+    """Return the operator with this code as of *now*, enabled or not, or None.
+
+    Raises OperatorEnded: nothing is sent any more, not even a ping.
+    """
+    ended_at = connection.execute(ENDED_AT, {"code": code}).scalar_one_or_none()
+    if ended_at is not None:
+        raise OperatorEnded(code, ended_at)
     row = connection.execute(ONE, {"code": code}).one_or_none()
     return None if row is None else _partner(row, now)
 

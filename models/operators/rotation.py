@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from models.database.rows import rows_within
+from models.operators.ended import check_goes_on
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
 from models.operators.secrets import EncryptedSecrets
@@ -60,12 +61,13 @@ def rotate_secret(
     accepted at once and signs from *switch_at* on. Each operator has two secrets at most: a
     rotation in progress ends with this one, and its outcome is returned. A present secret that no
     key decrypts any more is no obstacle.
-    Raises OperatorInvalid and OperatorNotFound; then nothing may be committed.
+    Raises OperatorInvalid, OperatorNotFound, OperatorEnded; then nothing may be committed.
     """
     with rows_within(connection) as session:
         row = session.exec(_operators().where(Operator.code == code)).one_or_none()
         if row is None:
             raise unknown_operator(connection, code)
+        check_goes_on(row)
         present = EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
         check_secret(secret)
         _check_moments(switch_at, forget_at, now=now)
@@ -99,11 +101,13 @@ def reencrypt_secrets(
 ) -> ReencryptedSecrets:
     """Encrypt every secret again with the first key, so that the other keys can be removed.
 
-    Every process must know the first key before. Secrets that no key decrypts stay as they are.
+    Every process must know the first key before. Secrets that no key decrypts stay as they are, and
+    those of ended partnerships, which nothing uses any more.
     """
     undecryptable: list[str] = []
     with rows_within(connection) as session:
-        operators = session.exec(_operators().order_by(col(Operator.id))).all()
+        in_use = _operators().where(col(Operator.ended_at).is_(None))
+        operators = session.exec(in_use.order_by(col(Operator.id))).all()
         for operator in operators:
             try:
                 operator.secret, operator.next_secret = _reencrypted(operator, vault)

@@ -1,10 +1,11 @@
 """Adds an operator. Its secret is stored encrypted, its API key as a hash."""
 
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col
+from sqlmodel import col, select
 
 from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
@@ -12,15 +13,20 @@ from models.operators.validation import NewOperator, OperatorTerms, check_new_op
 from models.platform.durations import format_duration
 from models.platform.encryption import Vault, hash_key
 from models.platform.errors import ConflictError
+from models.platform.timestamps import format_timestamp
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 
 class OperatorExists(ConflictError):
     """An operator with this code exists already; codes cannot be reused."""
 
-    def __init__(self, code: str) -> None:
-        """Name the code."""
-        super().__init__(f"an operator {code!r} exists already; choose another code")
+    def __init__(self, code: str, *, ended_at: datetime | None = None) -> None:
+        """Name the code, and whether its partnership has ended: its code is not free for that.
+
+        Its tickets keep their ids, and their late events must not reach a new partner's.
+        """
+        ended = "" if ended_at is None else f" (ended at {format_timestamp(ended_at, 'seconds')})"
+        super().__init__(f"an operator {code!r} exists already{ended}; choose another code")
 
 
 class ApiKeyTaken(ConflictError):
@@ -58,7 +64,9 @@ def add_operator(
         .returning(col(Operator.id))
     ).scalar_one_or_none()
     if operator is None:
-        raise OperatorExists(new.code)
+        with rows_within(connection) as session:
+            known = select(Operator.ended_at).where(Operator.code == new.code)
+            raise OperatorExists(new.code, ended_at=session.exec(known).one_or_none())
     publisher = None if new.api_key is None else _bind_key(connection, new, operator)
     del terms["code"]
     facts = terms | {"close_delay": format_duration(new.close_delay), "publisher": publisher}

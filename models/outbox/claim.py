@@ -39,13 +39,15 @@ _COUNTED: Final = f"""
 
 # Puts the lease on the ids in the CTE `candidate`. They go through an array, because the planner
 # cannot know how few they are and would rather join them with the whole table. A notice whose lease
-# ran out may have been sent: its next claim marks it so.
+# ran out may have been sent: its next claim marks it so. A deliverer may not know yet that a
+# partnership has ended: nothing is leased then (rule 24).
 _LEASE: Final = f"""
     UPDATE notice n
        SET lease = :lease, leased_until = :until, claims = n.claims + 1,
            perhaps_delivered = n.perhaps_delivered OR n.lease IS NOT NULL
       FROM ticket t, operator o LEFT JOIN circuit c ON c.operator = o.id
      WHERE n.id = ANY (ARRAY(SELECT id FROM candidate)) AND t.id = n.ticket AND o.id = n.operator
+       AND o.ended_at IS NULL
  RETURNING n.id, n.ticket, n.operator, o.code AS operator_code, t.ticket_id, n.action, n.generation,
            n.path, n.body, n.idempotency_key, n.claims, n.tries,
            n.first_tried_at + (:now - n.postponed_at) - {_COUNTED} AS first_tried_at,

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from sqlalchemy import Connection, text
 
-from models.lifecycle.ticket import TicketState
+from models.lifecycle.ticket import TicketState, refused_since
 from models.outbox.notice_rows import SentNotice, lock_notices, move_heads, update_notices
 from models.outbox.record import decide_parked, deliver
 from models.platform.errors import SlipwayError
@@ -73,6 +73,11 @@ def resolve(
     match resolution:
         case Resolution.RETRY if row.unsendable:
             raise NotPossible(str(row.reason), instead=(Resolution.SKIP_DELIVERED,))
+        case Resolution.RETRY if ticket.terms.ended_at is not None:
+            raise NotPossible(
+                f"{refused_since(ticket.terms)}: nothing is sent to it, and the sweep skips the"
+                " notice"
+            )
         case Resolution.RETRY:
             notice.revive(now=now)
         case _ if notice.repeat:

@@ -24,9 +24,14 @@ LISTED_MAX: Final = 10_000
 # Text, not SQLModel: the gateway runs it for every request.
 FIND: Final = text("""
     SELECT p.name, p.key_hash, p.read_only, clock_timestamp() AS now,
-           ARRAY(SELECT o.code FROM publisher_operator po JOIN operator o ON o.id = po.operator
-                  WHERE po.publisher = p.id ORDER BY o.code) AS operators
-      FROM publisher p WHERE p.key_hash = :key_hash AND p.revoked_at IS NULL
+           coalesce(bound.operators, '{}') AS operators, coalesce(bound.ended, '{}') AS ended
+      FROM publisher p
+     CROSS JOIN LATERAL (
+           SELECT array_agg(o.code ORDER BY o.code) AS operators,
+                  array_agg(o.code) FILTER (WHERE o.ended_at IS NOT NULL) AS ended
+             FROM publisher_operator po JOIN operator o ON o.id = po.operator
+            WHERE po.publisher = p.id) bound
+     WHERE p.key_hash = :key_hash AND p.revoked_at IS NULL
 """)
 
 
@@ -71,6 +76,7 @@ class KeyHolder:
     operators: tuple[str, ...]  # codes; empty: any
     read_only: bool
     now: datetime
+    ended: frozenset[str] = frozenset()  # those of *operators* whose partnership has ended
 
     def may_name(self, operator: str) -> bool:
         """Return whether it may publish and read events of *operator*."""
@@ -96,10 +102,16 @@ def add_publisher(
     if len(codes) > OPERATORS_MAX:
         raise PublisherInvalid(f"a key may be bound to at most {OPERATORS_MAX:,} operators")
     with rows_within(connection) as session:
-        query = select(Operator.code, Operator.id).where(col(Operator.code).in_(codes))
-        known = {code: operator for code, operator in session.exec(query) if operator is not None}
+        query = select(Operator).where(col(Operator.code).in_(codes))
+        rows = session.exec(query).all()
+        known = {operator.code: operator.id for operator in rows if operator.id is not None}
         if unknown := [code for code in codes if code not in known]:
             raise PublisherOperatorNotFound(f"no operator {', '.join(map(repr, unknown))}")
+        if ended := sorted(operator.code for operator in rows if operator.ended_at is not None):
+            raise PublisherInvalid(
+                f"the partnership with {', '.join(map(repr, ended))} has ended: its events are"
+                " refused, so a key for it is of no use"
+            )
         key = new_api_key()
         publisher = connection.execute(
             insert(PublisherAccount)
@@ -176,6 +188,7 @@ def find_key_holder(connection: Connection, key: str) -> KeyHolder | None:
         operators=tuple(row.operators),
         read_only=row.read_only,
         now=row.now.astimezone(UTC),
+        ended=frozenset(row.ended),
     )
 
 

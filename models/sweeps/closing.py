@@ -17,27 +17,28 @@ _DUE: Final = f"""
          WHERE {_IS_DUE}
          ORDER BY t.close_due_at LIMIT :limit"""  # noqa: S608 - a constant
 DUE: Final = text(_DUE)
-_CLOSE: Final = """,
+_IS_NOTIFIED: Final = "o.protocol = 'pam' AND o.ended_at IS NULL"
+_CLOSE: Final = f""",
     closed AS (
         UPDATE ticket t
            SET status = 'closed', closed_at = :now, close_due_at = NULL, changed_at = :now,
-               notices = t.notices + CASE o.protocol WHEN 'pam' THEN 1 ELSE 0 END,
-               unfinished = t.unfinished + CASE o.protocol WHEN 'pam' THEN 1 ELSE 0 END
+               notices = t.notices + CASE WHEN {_IS_NOTIFIED} THEN 1 ELSE 0 END,
+               unfinished = t.unfinished + CASE WHEN {_IS_NOTIFIED} THEN 1 ELSE 0 END
           FROM due, operator o
          WHERE t.id = due.id AND o.id = t.operator
      RETURNING t.id, t.operator, t.ticket_id, t.notices, t.unfinished, t.generation,
-               t.held_until, o.code, o.protocol),
+               t.held_until, o.code, {_IS_NOTIFIED} AS is_notified),
     new_notice AS (
         INSERT INTO notice (ticket, operator, number, action, generation, body,
                             idempotency_key, head, due_at, created_at)
         SELECT c.id, c.operator, c.notices, 'ticket_closed', c.generation,
-               '{"action":"ticket_closed","data":{"operator":' || CAST(to_json(c.code) AS text)
-               || ',"ticket_id":' || CAST(to_json(c.ticket_id) AS text) || '}}',
+               '{{"action":"ticket_closed","data":{{"operator":' || CAST(to_json(c.code) AS text)
+               || ',"ticket_id":' || CAST(to_json(c.ticket_id) AS text) || '}}}}',
                CASE WHEN strpos(c.code || c.ticket_id, '/') > 0
                     THEN concat_ws(' ', c.code, c.ticket_id, 'ticket_closed', c.generation) END,
                c.unfinished = 1, greatest(CAST(:now AS timestamptz), c.held_until), :now
-          FROM closed c WHERE c.protocol = 'pam')
-    SELECT count(*) FROM closed"""
+          FROM closed c WHERE c.is_notified)
+    SELECT count(*) FROM closed"""  # noqa: S608 - a constant
 CLOSE_DUE: Final = text(f"WITH due AS MATERIALIZED ({_DUE} FOR NO KEY UPDATE SKIP LOCKED){_CLOSE}")
 CLOSE_ONE: Final = text(f"""
     WITH due AS MATERIALIZED (
@@ -51,6 +52,7 @@ def close_due(connection: Connection, *, now: datetime, watermark: datetime, lim
     *watermark* is before the oldest unapplied event; it and *now* are times of the database's
     clock, as the due time is. A ticket that is locked, or that cannot be closed, is left for the
     next round. A seamless wallet gets no notice: its protocol has no such call (contracts 2.0).
+    Nor does a partner once the partnership has ended (rule 24).
     """
     times = {"now": now, "watermark": watermark}
 

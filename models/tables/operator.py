@@ -50,6 +50,8 @@ class Operator(SQLModel, table=True):
     timezone: str = Field(sa_column=word_column(default="UTC"))
     lottery_ticket: str = Field(sa_column=word_column(default="ticket"))
     disabled_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    # The partnership is over, for good (rule 24).
+    ended_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
 
 

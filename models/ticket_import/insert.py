@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from models.events.refusal import Refusal
 from models.lifecycle.advance import advance
 from models.lifecycle.checks import import_problem
-from models.lifecycle.ticket import Terms, TicketState
+from models.lifecycle.ticket import Terms, TicketState, refused_since
 from models.operators.interventions import Change, Person, record_interventions
 from models.platform.timestamps import format_timestamp
 from models.ticket_import.ticket_line import ImportedTicket
@@ -80,6 +80,8 @@ def _problem_of(
 ) -> Refusal | None:
     if ticket.operator not in terms:
         return Refusal(Reason.UNKNOWN_OPERATOR, f"there is no operator {ticket.operator}")
+    if terms[ticket.operator].ended_at is not None:
+        return Refusal(Reason.OPERATOR_ENDED, refused_since(terms[ticket.operator]))
     for name, at in (("taken_at", ticket.taken_at), ("settled_at", ticket.settled_at)):
         if at is not None and at > now:
             problem = f"{name}: {format_timestamp(at)} is in the future"

@@ -93,6 +93,7 @@ _TERMS: Final = (
     "close_delay",
     "agent",
     "lottery_ticket",
+    "ended_at",
 )
 TERMS_OF_OPERATOR: Final = f"id AS operator, {', '.join(_TERMS)}"
 

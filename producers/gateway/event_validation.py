@@ -22,7 +22,9 @@ from producers.publisher.event import rfc3339
 _NO_ENTRY: Final = f"0-{uuid4()}"
 _NO_ID: Final = f"stream:{_NO_ENTRY}"
 
-SELECT_OPERATORS: Final = text("SELECT code FROM operator WHERE code = ANY(:codes)")
+SELECT_OPERATORS: Final = text(
+    "SELECT code, ended_at IS NOT NULL AS ended FROM operator WHERE code = ANY(:codes)"
+)
 
 Now = Callable[[], datetime]
 
@@ -85,25 +87,38 @@ def validate_event(raw: bytes, *, now: Now, age_max: timedelta) -> ValidEvent | 
 def unusable_operators(
     connection: Connection, holder: KeyHolder, operators: Iterable[str]
 ) -> dict[str, UnusableOperator]:
-    """Return those of *operators* that *holder* may not name, or that do not exist."""
+    """Return those of *operators* that *holder* may not name, or that take no event.
+
+    Those do not exist, or their partnership has ended (rule 24).
+    """
     named = set(operators)
     if holder.operators:
         bound = ", ".join(holder.operators[:5]) + (" …" if len(holder.operators) > 5 else "")  # noqa: PLR2004 - fits a line
-        return {
+        return _ended(named & holder.ended) | {
             code: UnusableOperator(
                 f"this key cannot publish for operator {code!r}, only for {bound}", forbidden=True
             )
             for code in named
             if not holder.may_name(code)
         }
-    known = set(connection.execute(SELECT_OPERATORS, {"codes": sorted(named)}).scalars())
-    return {
+    rows = connection.execute(SELECT_OPERATORS, {"codes": sorted(named)})
+    known = {row.code: row.ended for row in rows}
+    return _ended(code for code, ended in known.items() if ended) | {
         code: UnusableOperator(
             f"operator {code!r} does not exist; add it with `slipway operators add`",
             forbidden=False,
         )
-        for code in named - known
+        for code in named - known.keys()
     }
+
+
+def operator_ended(code: str) -> str:
+    """Say why no event of this operator is published: its partnership has ended."""
+    return f"the partnership with operator {code!r} has ended (operator_ended): nothing is accepted"
+
+
+def _ended(codes: Iterable[str]) -> dict[str, UnusableOperator]:
+    return {code: UnusableOperator(operator_ended(code), forbidden=False) for code in codes}
 
 
 def _completed(event: Event, raw: bytes, now: Now) -> ValidEvent | InvalidEvent:

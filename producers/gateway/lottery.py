@@ -12,10 +12,10 @@ from models.events.refusal import Refusal
 from models.events.stream_contract import EVENT_FIELD, LOTTERY_TYPE, OPERATOR_FIELD, TYPE_FIELD
 from models.publishers.keys import KeyHolder
 from models.vocabulary import Reason
-from producers.gateway.authentication import PublishingHolder
+from producers.gateway.authentication import KEY_HEADER, PublishingHolder
 from producers.gateway.bodies import read_body
 from producers.gateway.errors import ErrorDetail, RequestRefused, invalid_request
-from producers.gateway.event_validation import running_clock
+from producers.gateway.event_validation import operator_ended, running_clock
 from producers.gateway.gateway import TheGateway
 from producers.gateway.openapi import error_responses
 from producers.gateway.parameters import known_parameters_only
@@ -66,6 +66,9 @@ async def lottery(
             _UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_JSON}; it is {media_type[:100]}"
         )
     operator = _only_operator(holder)
+    if operator in holder.ended:
+        error = ErrorDetail(at=[KEY_HEADER], message=operator_ended(operator))
+        raise invalid_request("nothing was published", [error])
     now = running_clock(holder.now)
     body = without_byte_order_mark(
         await read_body(request, gateway.limits, most=gateway.limits.event_bytes)

@@ -14,10 +14,13 @@ from models.events.decode import read
 from models.events.event import Entry, Event
 from models.intake.apply import Applied, apply_entries
 from models.intake.batch import apply_events
+from models.operators.interventions import Person
 from models.outbox.claim import claim, release
 from models.outbox.creates import abandon_creates
 from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, Claim, Delivered, Recorded, Verdict
+from models.partnerships.end import EndedPartnership, mark_ended
+from models.partnerships.tickets import end_leftover_tickets
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
 from tests.support.manual_clock import ManualClock
@@ -30,6 +33,7 @@ LEASE = timedelta(seconds=25)
 CREATE_AGE_MAX = timedelta(seconds=60)
 CLOSE_DELAY = timedelta(hours=24)
 TOOK = timedelta(milliseconds=120)
+PERSON = Person("anna", "the contract has ended")
 
 AMOUNTS: Mapping[str, Any] = {
     "price": 500,
@@ -105,6 +109,16 @@ class Harness:
         """Let a partner's notices go again."""
         with self.engine.begin() as connection:
             connection.execute(ENABLE_OPERATOR, {"code": code})
+
+    def end_partnership(self, code: str = OPERATOR) -> EndedPartnership:
+        """End the partnership with a partner; its tickets are not ended yet."""
+        with self.engine.begin() as connection:
+            return mark_ended(connection, code, person=PERSON, now=self.now)
+
+    def end_tickets(self, *, limit: int = 100) -> int:
+        """End tickets of ended partnerships, as a round of the sweep does; return how many."""
+        with self.engine.begin() as connection:
+            return end_leftover_tickets(connection, now=self.now, limit=limit)
 
     # --- publishing ---
 

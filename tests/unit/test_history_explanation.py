@@ -31,6 +31,7 @@ def ticket(status: Status, result: Result = Result.PENDING, **facts: Any) -> Tic
         changed_at=NOW,
         close_delay=DAY,
         operator_disabled_at=None,
+        operator_ended_at=None,
     )
     return replace(blank, **facts)
 

@@ -21,16 +21,20 @@ LISTED = """
     new       reserve_accepted reserved
     new       refused          cancelled
     new       ticket_discard   cancelled
+    new       partner_ended    cancelled
     reserved  ticket_paid      open
     reserved  ticket_update    reserved
     reserved  ticket_discard   cancelled
+    reserved  partner_ended    cancelled
     open      ticket_update    open
     open      ticket_win       resulted
     open      ticket_lost      resulted
     open      ticket_void      resulted
     open      ticket_refund    resulted
+    open      partner_ended    cancelled
     resulted  ticket_rollback  open
     resulted  close            closed
+    resulted  partner_ended    closed
 """
 EXPECTED = {
     (Status(start), trigger): Status(end)
@@ -43,7 +47,10 @@ NAMED_RESULT = {
     "ticket_refund": Result.REFUNDED,
     "ticket_rollback": Result.PENDING,
 }
-OWN = ("implied_open", "create_accepted", "reserve_accepted", "refused", "close")
+OWN = (
+    *("implied_open", "create_accepted", "reserve_accepted"),
+    *("refused", "close", "partner_ended"),
+)
 TRIGGERS = (*(action.value for action in INBOUND), *OWN)
 
 

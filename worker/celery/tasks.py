@@ -64,6 +64,7 @@ def sweep(**_newer: object) -> dict[str, Any]:
         "closed": result.closed,
         "windows_ended": result.windows_ended,
         "creates_abandoned": result.creates_abandoned,
+        "ended_with_partner": result.ended_with_partner,
         "forgotten": result.forgotten,
         "secrets_forgotten": result.secrets_forgotten,
         "job_items": result.job_items,

@@ -11,6 +11,7 @@ from models.database.errors import is_transient
 from models.database.session import UnusableDatabase
 from models.operators import (
     ApiKeyTaken,
+    OperatorEnded,
     OperatorExists,
     OperatorInvalid,
     OperatorNotFound,
@@ -32,7 +33,7 @@ _WRONG_SETUP = (
     SetupRefused,
     InvalidSettings,
 )
-_FAILED = (ApiKeyTaken, OperatorExists, OperatorNotFound, PublishError)
+_FAILED = (ApiKeyTaken, OperatorEnded, OperatorExists, OperatorNotFound, PublishError)
 
 # Which option an operator's field comes from.
 _OPTIONS: Mapping[str, str] = {

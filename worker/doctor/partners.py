@@ -29,6 +29,7 @@ OPERATORS: Final = text("""
            o.forget_at, c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
            c.reason AS circuit_reason
       FROM operator o LEFT JOIN circuit c ON c.operator = o.id
+     WHERE o.ended_at IS NULL
      ORDER BY o.code LIMIT :limit
 """)
 
@@ -45,7 +46,7 @@ class CheckedOperator:
 
 
 def read_operators(connection: Connection) -> list[CheckedOperator]:
-    """Read the first 200 operators by code."""
+    """Read the first 200 operators by code, without those whose partnership has ended."""
     rows = connection.execute(OPERATORS, {"limit": _OPERATORS_MAX})
     return [
         CheckedOperator(

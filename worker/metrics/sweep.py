@@ -1,11 +1,14 @@
 """The metrics of a sweep, updated once for each round."""
 
 from datetime import timedelta
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from worker.metrics.histogram import LONG_SECONDS
 from worker.sweep.round import SweepResult
+
+_CHANGES: Final = ("closed", "windows_ended", "creates_abandoned", "partner_ended", "forgotten")
 
 
 class SweepMetrics:
@@ -14,11 +17,12 @@ class SweepMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._changes = Counter(
             "slipway_sweep_changes",
-            "Tickets closed, windows ended, creates abandoned, old tickets removed by a sweep.",
+            "Tickets closed, windows ended, creates abandoned, tickets ended with their"
+            " partnership, old tickets removed by a sweep.",
             ["change"],
             registry=registry,
         )
-        for change in ("closed", "windows_ended", "creates_abandoned", "forgotten"):
+        for change in _CHANGES:
             self._changes.labels(change)
         self._rounds = Counter(
             "slipway_sweep_rounds",
@@ -41,5 +45,6 @@ class SweepMetrics:
         self._changes.labels("closed").inc(result.closed)
         self._changes.labels("windows_ended").inc(result.windows_ended)
         self._changes.labels("creates_abandoned").inc(result.creates_abandoned)
+        self._changes.labels("partner_ended").inc(result.ended_with_partner)
         self._changes.labels("forgotten").inc(result.forgotten)
         self._duration.observe(took.total_seconds())

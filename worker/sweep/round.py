@@ -12,6 +12,7 @@ from models.database.engine import Transaction
 from models.jobs import AdvancedJob, advance_jobs, remove_ended_jobs
 from models.operators import forget_old_secrets
 from models.outbox.creates import abandon_creates
+from models.partnerships.tickets import end_leftover_tickets
 from models.platform.clock import Clock
 from models.settings.settings import Settings
 from models.sweeps.closing import close_due
@@ -35,13 +36,15 @@ SweepStep = Callable[[Connection, datetime], int]
 class SweepResult:
     """How many tickets were closed, windows ended, creates abandoned and rows removed.
 
-    *job_batches* and *job_items*: what jobs did; *jobs_due*: a notice is due because of them.
+    *ended_with_partner*: tickets that the end of their partnership ended. *job_batches* and
+    *job_items*: what jobs did; *jobs_due*: a notice is due because of them.
     """
 
     watermark: datetime | None
     closed: int = 0
     windows_ended: int = 0
     creates_abandoned: int = 0
+    ended_with_partner: int = 0
     forgotten: int = 0
     secrets_forgotten: int = 0
     job_batches: int = 0
@@ -90,8 +93,14 @@ class Sweep:
         give_up_at = self._monotonic() + ROUND_MAX.total_seconds()
         abandoned = self._until_done(self._abandon_creates, give_up_at)
         secrets = self._until_done(self._forget_secrets, give_up_at)
+        ended_with_partner = self._until_done(self._end_leftover_tickets, give_up_at)
         if watermark is None:
-            result = SweepResult(None, creates_abandoned=abandoned, secrets_forgotten=secrets)
+            result = SweepResult(
+                None,
+                creates_abandoned=abandoned,
+                ended_with_partner=ended_with_partner,
+                secrets_forgotten=secrets,
+            )
             return self._with_jobs(result)
         ended = self._until_done(
             lambda connection, now: self._end_windows(connection, now, watermark), give_up_at
@@ -104,6 +113,7 @@ class Sweep:
             closed=closed,
             windows_ended=ended,
             creates_abandoned=abandoned,
+            ended_with_partner=ended_with_partner,
             secrets_forgotten=secrets,
         )
         result = self._with_jobs(result)
@@ -162,6 +172,9 @@ class Sweep:
 
     def _forget_secrets(self, connection: Connection, now: datetime) -> int:
         return forget_old_secrets(connection, now=now)
+
+    def _end_leftover_tickets(self, connection: Connection, now: datetime) -> int:
+        return end_leftover_tickets(connection, now=now, limit=self._settings.sweep_batch)
 
     def _abandon_creates(self, connection: Connection, now: datetime) -> int:
         return abandon_creates(

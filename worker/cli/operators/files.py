@@ -219,10 +219,13 @@ def _as_json(plan: Plan, *, applied: bool) -> dict[str, object]:
 
 
 def export_file(path: Path | None, *, secrets: Path | None) -> None:
-    """Print the operators, or write them to *path*; write secrets below *secrets*, if given."""
+    """Print the operators, or write them to *path*; write secrets below *secrets*, if given.
+
+    Those whose partnership has ended are left out: no file can declare them.
+    """
     vault = Vault.with_keys(read_settings().secret_key)
     with transaction() as connection:
-        lines = list_operators(connection)
+        lines = [line for line in list_operators(connection) if line.ended_at is None]
         encrypted = {row.code: row.secret for row in connection.execute(_SECRETS)}
     place = _place(secrets, relative_to=None if path is None else path.parent)
     document = _write_document([_operator(line, place(line.code)) for line in lines])

@@ -47,7 +47,10 @@ def show_status(code: str | None, *, as_json: bool) -> None:
 
 
 def ping_partner(code: str, *, as_json: bool) -> None:
-    """Ping the partner, disabled or not. Raises Failed if it does not respond as expected."""
+    """Ping the partner, disabled or not. Raises Failed if it does not respond as expected.
+
+    Raises OperatorEnded.
+    """
     settings = read_settings()
     with transaction() as connection:
         partner = find_partner(connection, code, now=DatabaseClock().now(connection))
@@ -99,6 +102,8 @@ def _notes(operator: OperatorHealth) -> list[str]:
         notes.append(since if reason is None else f"{since}: {reason}")
     if operator.next_probe_at is not None:
         notes.append(f"next probe {moment(operator.next_probe_at)}")
+    if operator.ended_at is not None:
+        notes.append(f"ended {moment(operator.ended_at)}")
     if operator.disabled_at is not None:
         notes.append(f"disabled since {moment(operator.disabled_at)}")
     return notes

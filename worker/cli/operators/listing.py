@@ -57,6 +57,8 @@ def _settings(line: OperatorLine) -> Iterator[tuple[str, str]]:
         yield "new secret signs from", moment(line.switch_at)
         yield "old secret accepted until", moment(line.forget_at)
     yield "disabled since", moment(line.disabled_at)
+    if line.ended_at is not None:
+        yield "ended", moment(line.ended_at)
     yield "added", moment(line.created_at)
 
 
@@ -77,8 +79,8 @@ def _yes(value: bool) -> str:  # noqa: FBT001 - it is the value itself
 
 
 def _row(line: OperatorLine) -> tuple[str, ...]:
-    disabled = line.disabled_at is not None
-    notes = [f"disabled {moment(line.disabled_at)}"] if disabled else []
+    notes = [] if line.ended_at is None else [f"ended {moment(line.ended_at)}"]
+    notes += [f"disabled {moment(line.disabled_at)}"] if line.disabled_at is not None else []
     notes += ["announces tickets"] if line.announces_tickets else []
     return (
         line.code,
