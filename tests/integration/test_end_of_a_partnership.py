@@ -305,7 +305,8 @@ def test_a_batch_continues_behind_what_was_found_and_misses_nothing(harness, eng
     for number in range(5):
         harness.say("ticket_open", f"T{number}")
     operator = harness.end_partnership().operator
-    after, ended = 0, []
+    after: int | None = 0
+    ended = []
     while after is not None:
         with engine.begin() as connection:
             batch = end_tickets(connection, operator, now=harness.now, limit=2, after=after)

@@ -44,6 +44,7 @@ def test_a_partner_of_whom_nothing_is_known_is_shown_as_such(harness):
     assert health(harness) == OperatorHealth(
         code="acme",
         disabled_at=None,
+        ended_at=None,
         circuit="closed",
         circuit_since=None,
         circuit_reason=None,
