@@ -5,6 +5,7 @@ whose modules are in `kinds/`. `values` says what a kind has to offer (`JobKind`
 """
 
 from models.jobs.advance import AdvancedJob, advance_jobs
+from models.jobs.partnership import PartnershipEnd, end_partnership
 from models.jobs.registry import KINDS, kind_named
 from models.jobs.store import (
     count_job,
@@ -24,9 +25,11 @@ __all__ = [
     "Job",
     "JobKind",
     "JobState",
+    "PartnershipEnd",
     "StepResult",
     "advance_jobs",
     "count_job",
+    "end_partnership",
     "find_job",
     "kind_named",
     "list_jobs",

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
+from models.jobs.kinds import partnership
 from models.jobs.values import JobKind
 from models.platform.errors import InvalidError
 
-_ALL: Final[tuple[JobKind, ...]] = ()
+_ALL: Final[tuple[JobKind, ...]] = (partnership.KIND,)
 
 KINDS: Final[Mapping[str, JobKind]] = {kind.name: kind for kind in _ALL}
 

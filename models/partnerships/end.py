@@ -23,6 +23,21 @@ class EndedPartnership:
     counts: PartnershipCounts
 
 
+def preview_end(connection: Connection, code: str, *, now: datetime) -> PartnershipCounts:
+    """Return what the end of the partnership would end now; nothing is changed or locked.
+
+    Raises OperatorNotFound, OperatorEnded.
+    """
+    with rows_within(connection) as session:
+        row = session.exec(select(Operator).where(Operator.code == code)).one_or_none()
+        if row is None:
+            raise unknown_operator(connection, code)
+        check_goes_on(row)
+        assert row.id is not None, "it is stored"
+        operator = row.id
+    return count_partnership(connection, operator, now=now)
+
+
 def mark_ended(
     connection: Connection, code: str, *, person: Person, now: datetime
 ) -> EndedPartnership:

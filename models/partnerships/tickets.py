@@ -76,7 +76,27 @@ END_TICKETS: Final = text(f"""
                                THEN coalesce(t.cancelled_by, :cancelled_by) END
      WHERE t.id = ANY(:ids)""")  # noqa: S608 - words of the domain
 
-ENDED: Final = text("SELECT id FROM operator WHERE ended_at IS NOT NULL ORDER BY id")
+END_PARTNERSHIP: Final = "end_partnership"  # the kind of job that ends an operator's tickets
+
+FIND_OPERATOR: Final = text(
+    "SELECT id, ended_at IS NOT NULL AS has_ended FROM operator WHERE code = :code"
+)
+COUNT_LEFT: Final = text(f"SELECT count(*) FROM ({_CANDIDATES}) candidate")  # noqa: S608 - a constant
+# Without those whose job is at work. Jobs that have not ended are few, and have an index.
+ENDED: Final = text(f"""
+    SELECT o.id FROM operator o
+     WHERE o.ended_at IS NOT NULL
+       AND o.code <> ALL (ARRAY(SELECT j.arguments ->> 'operator' FROM job j
+                                 WHERE j.ended_at IS NULL AND j.kind = '{END_PARTNERSHIP}'))
+     ORDER BY o.id""")  # noqa: S608 - a constant
+
+
+@dataclass(frozen=True, slots=True)
+class FoundOperator:
+    """An operator, and whether its partnership has ended."""
+
+    id: int
+    has_ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +136,25 @@ def end_tickets(
     return EndedTickets(len(ids), notices, events, candidates[-1])
 
 
+def find_ended_operator(connection: Connection, code: str) -> FoundOperator | None:
+    """Return the operator with this code, if there is one, and whether its partnership ended."""
+    row = connection.execute(FIND_OPERATOR, {"code": code}).one_or_none()
+    return None if row is None else FoundOperator(row.id, row.has_ended)
+
+
+def count_left(connection: Connection, operator: int, *, limit: int) -> int:
+    """Return how many tickets are to be ended: exact below *limit*, else at least that many."""
+    parameters = {"operator": operator, "after": 0, "limit": limit}
+    left: int = connection.execute(COUNT_LEFT, parameters).scalar_one()
+    return left
+
+
 def end_leftover_tickets(connection: Connection, *, now: datetime, limit: int) -> int:
-    """End at most *limit* tickets of each ended operator; return how many.
+    """End at most *limit* tickets of each ended operator without a job at work; return how many.
 
     For the sweep, in each round: a batch that began before the end was committed may make a ticket
-    after the job has found none. Costs three looks into an index for each ended operator.
+    after the job has found none, or a person has stopped the job. Costs three looks into an index
+    for each ended operator.
     """
     operators = connection.execute(ENDED).scalars().all()
     return sum(

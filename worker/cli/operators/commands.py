@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from worker.cli.help_pages import command_group
-from worker.cli.operators import accounts, files, health, listing, secrets
+from worker.cli.operators import accounts, ending, files, health, listing, secrets
 from worker.cli.operators.options import (
     Agent,
     AnnouncesTickets,
     ApiKeyFile,
     CloseDelay,
     Code,
+    Confirm,
     ForgetAt,
     InFlight,
     LotteryTicket,
@@ -34,8 +35,10 @@ from worker.cli.operators.options import (
     SwitchAt,
     Timezone,
     Url,
+    Wait,
 )
 from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
+from worker.cli.triage.options import RequiredWhy
 
 app = command_group("Manage operators: the partners' accounts.")
 
@@ -144,6 +147,28 @@ def disable(code: Code, *, by: By = None, why: Why = NO_REASON, as_json: AsJson 
 def enable(code: Code, *, by: By = None, why: Why = NO_REASON, as_json: AsJson = False) -> None:
     """Send the operator's notices again, in order and within its rate limit."""
     accounts.enable(code, who=person_name(by), why=why, as_json=as_json)
+
+
+@app.command(
+    "end",
+    epilog="Example: slipway operators end acme --confirm acme --why 'contract ended in November'",
+)
+def end(
+    code: Code,
+    *,
+    confirm: Confirm = None,
+    wait: Wait = True,
+    by: By = None,
+    why: RequiredWhy,
+    as_json: AsJson = False,
+) -> None:
+    """End the partnership with an operator, for good.
+
+    Shows what there is and asks for the code. From then on nothing is sent to the partner and its
+    events are refused (operator_ended); what was not delivered is skipped (partner_ended), and
+    every ticket ends: with a result closed, else cancelled. The code is not free again.
+    """
+    ending.end(code, confirm=confirm, wait=wait, who=person_name(by), why=why, as_json=as_json)
 
 
 @app.command(

@@ -27,6 +27,15 @@ class LotteryTicket(StrEnum):
 Code = Annotated[
     str, typer.Argument(metavar="CODE", help="The operator's name in events and notices.")
 ]
+Confirm = Annotated[
+    str | None,
+    typer.Option(
+        "--confirm", metavar="CODE", help="The code once more, instead of being asked for it."
+    ),
+]
+Wait = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Show the progress until all its tickets ended.")
+]
 OptionalCode = Annotated[str | None, typer.Argument(metavar="CODE", help="Only this operator.")]
 Url = Annotated[str, typer.Option(help="Where its notices are sent.")]
 ProtocolOption = Annotated[Protocol, typer.Option("--protocol", help="Partner protocol.")]

@@ -1,0 +1,117 @@
+"""Ends the partnership with an operator, and shows how far the end of its tickets is."""
+
+import time
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn
+from sqlalchemy import Connection
+
+from models.jobs import Job, JobState, PartnershipEnd, end_partnership, find_job
+from models.operators.interventions import Person
+from models.partnerships.counts import COUNTED_MAX, PartnershipCounts
+from models.partnerships.end import preview_end
+from worker.cli.errors import Failed
+from worker.cli.output import as_text, console, remark, show_json
+from worker.cli.triage.report import prompt
+from worker.cli.triage.session import CommandSession, open_session
+
+_LOOK_EVERY: Final = 0.5  # seconds
+_STALLED_AFTER: Final = 60.0  # seconds without a batch
+
+
+def end(code: str, *, confirm: str | None, wait: bool, who: str, why: str, as_json: bool) -> None:
+    """Announce what ends, have the code typed, end the partnership and follow its job.
+
+    Raises Failed if the code is not confirmed; then nothing is changed.
+    """
+    with open_session() as session:
+        counts = session.run(lambda connection, now: preview_end(connection, code, now=now))
+        for line in announcement(code, counts):
+            remark(line)
+        _confirm(code, confirm)
+        ended = session.run(
+            lambda connection, now: end_partnership(
+                connection, code, person=Person(who, why), now=now
+            )
+        )
+        job = _follow(session, ended.job) if wait else ended.job
+    if as_json:
+        show_json({"code": code, "counts": ended.counts, "job": job})
+        return
+    _show(code, ended, job)
+
+
+def announcement(code: str, counts: PartnershipCounts) -> list[str]:
+    """Return in sentences what the end of the partnership would end."""
+    unended = _count(counts.tickets, "ticket")
+    waiting, dead = _count(counts.waiting, "ticket"), _count(counts.dead, "dead notice")
+    lines = [
+        f"the end of the partnership with {code} is final; its code is not free again",
+        f"{unended} not ended yet: one with a result closes unsent, another is cancelled",
+        f"{waiting} with notices to be sent, {dead}: all are skipped (partner_ended)",
+    ]
+    if counts.in_flight:
+        lines.append(
+            f"{_count(counts.in_flight, 'notice')} being sent now: what the partner answers will"
+            f" count for nothing; to wait for it, first run `slipway operators disable {code}`"
+        )
+    return lines
+
+
+def _confirm(code: str, given: str | None) -> None:
+    typed = prompt(f"Type {code} to end it: ") if given is None else given
+    if typed != code:
+        missing = (
+            "pass --confirm CODE where nobody can type it"
+            if not typed
+            else f"{as_text(typed)} is not {code}"
+        )
+        raise Failed(f"not confirmed ({missing}), so nothing was changed")
+
+
+def _follow(session: CommandSession, job: Job) -> Job:
+    """Show the job's progress until it has ended. An interrupt leaves the job to the sweep."""
+    screen = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn())
+    with Progress(
+        *columns, console=screen, transient=True, disable=not screen.is_terminal
+    ) as progress:
+        bar = progress.add_task("", total=job.expected.number if job.expected.exact else None)
+        moved_at, handled = time.monotonic(), job.handled
+        while not job.has_ended:
+            progress.update(
+                bar, completed=job.handled, description=f"{job.handled:,} of {job.expected}"
+            )
+            time.sleep(_LOOK_EVERY)
+            job = session.run(partial(_look, job.id))
+            if job.handled != handled:
+                moved_at, handled = time.monotonic(), job.handled
+            elif time.monotonic() - moved_at >= _STALLED_AFTER:
+                remark("no ticket has ended for a minute: does the sweep run? (`slipway doctor`)")
+                moved_at = time.monotonic()
+    return job
+
+
+def _look(job_id: int, connection: Connection, _now: datetime) -> Job:
+    return find_job(connection, job_id)
+
+
+def _show(code: str, ended: PartnershipEnd, job: Job) -> None:
+    typer.echo(f"the partnership with {code} has ended: nothing more is sent or accepted")
+    if not job.has_ended:
+        typer.echo(f"job {job.id} ends its tickets ({job.expected}); the sweep carries it on")
+    elif job.state is JobState.DONE:
+        typer.echo(f"{job.done:,} tickets ended, and nothing is left")
+    else:
+        reason = "" if job.message is None else f": {job.message}"
+        typer.echo(f"job {job.id} {job.state}{reason}; the sweep ends what is left")
+    if ended.counts.in_flight:
+        remark(f"{_count(ended.counts.in_flight, 'call')} under way when it ended")
+
+
+def _count(count: int, what: str) -> str:
+    more = "+" if count >= COUNTED_MAX else ""
+    return f"{count:,}{more} {what}{'' if count == 1 else 's'}"
