@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from models.lifecycle.ticket import TicketState
+from models.lifecycle.ticket import TicketState, refused_since
 from models.outbox.dead_letters import NotPossible
 from models.vocabulary import SENT_ONCE, Action, NoticeEnd
 
@@ -80,6 +80,8 @@ def plan_repeats(ticket: TicketState, notices: Sequence[PastNotice], *, first: i
     out, or if something would be missing in between: a partner that lost what came after *first*
     ends where the ticket stands only if it gets all of it.
     """
+    if ticket.terms.ended_at is not None:  # before the wait, which would have no end (rule 24)
+        raise NotPossible(f"{refused_since(ticket.terms)}: nothing is sent again")
     _check_finished(ticket, notices)
     made = Counter((notice.action, notice.generation) for notice in notices if notice.repeat)
     repeats: list[Repeat] = []
