@@ -71,14 +71,8 @@ def resolve(
     if notice.ended is not NoticeEnd.DEAD:
         raise NotPossible(f"notice {notice_id} is not dead ({notice.ended or 'waiting'})")
     match resolution:
-        case Resolution.RETRY if row.unsendable:
-            raise NotPossible(str(row.reason), instead=(Resolution.SKIP_DELIVERED,))
-        case Resolution.RETRY if ticket.terms.ended_at is not None:
-            raise NotPossible(
-                f"{refused_since(ticket.terms)}: nothing is sent to it, and the sweep skips the"
-                " notice"
-            )
         case Resolution.RETRY:
+            _check_sendable(ticket, unsendable=row.reason if row.unsendable else None)
             notice.revive(now=now)
         case _ if notice.repeat:
             _finish_skipped(ticket, notice)
@@ -100,6 +94,13 @@ def resolve(
     if ticket.unfinished:
         due = move_heads(connection, {ticket.id: ticket.held_until}, now=now) or due
     return Resolved(ticket.id, due)
+
+
+def _check_sendable(ticket: TicketState, *, unsendable: str | None) -> None:
+    if unsendable is not None:
+        raise NotPossible(unsendable, instead=(Resolution.SKIP_DELIVERED,))
+    if ticket.terms.ended_at is not None:
+        raise NotPossible(f"{refused_since(ticket.terms)}: it is skipped when its ticket ends")
 
 
 def _skip(

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from models.operators import OperatorEnded
 from models.outbox.claim import claim_probes
+from models.outbox.send_again import send_again
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
 from models.partnerships.tickets import end_tickets
 from models.sweeps.retention import remove_expired
@@ -275,6 +276,16 @@ def test_a_dead_notice_is_not_retried(harness, records):
     harness.end_partnership()
     with pytest.raises(NotPossible, match="ended at"):
         TriageActions(harness, records).resolve(records.notice(1).id, Resolution.RETRY)
+
+
+def test_nothing_is_sent_again(harness, records, engine):
+    """Rule 22, also while something is unfinished: that would be waited for without end."""
+    harness.say("ticket_win")
+    harness.deliver()
+    harness.say("ticket_rollback")
+    harness.end_partnership()
+    with engine.begin() as connection, pytest.raises(NotPossible, match="nothing is sent again"):
+        send_again(connection, records.notice(1).id, now=harness.now)
 
 
 # --- batches --------------------------------------------------------------------------------------
