@@ -36,7 +36,7 @@ def harness(slipway, engine) -> Harness:
 
 
 @pytest.fixture
-def ended(slipway, harness) -> CommandLine:
+def ended(slipway: CommandLine, harness: Harness) -> CommandLine:
     assert slipway(*END, "--confirm", "acme", "--no-wait").code == 0
     return slipway
 
