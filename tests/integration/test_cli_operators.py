@@ -161,6 +161,26 @@ def test_a_partner_that_is_there_answers_a_ping(slipway, acme):
     assert "did not respond as a pam partner does" in people.err
 
 
+def test_a_signed_test_says_whether_the_secret_is_right(slipway, secret_file):
+    with SimulatedPartner(secret=SECRET) as partner:
+        options = ("--url", partner.url, "--protocol", "pam")
+        slipway("operators", "add", "nova", *options, "--secret-file", str(secret_file))
+        slipway("operators", "add", "other", *options)
+        right = slipway("operators", "ping", "nova", "--signed")
+        wrong = slipway("operators", "ping", "other", "--signed")
+        document = slipway("operators", "ping", "other", "--signed", "--json").document()
+    wallet = ("--url", "http://127.0.0.1:9/", "--protocol", "seamless", "--agent", "us")
+    slipway("operators", "add", "house", *wallet)
+    unsigned = slipway("operators", "ping", "house", "--signed")
+
+    assert right.code == 0
+    assert " from 127.0.0.1\nsignature: accepted\n" in right.out
+    assert wrong.code == 1
+    assert "other refused the signature, or our address: agree with the partner" in wrong.err
+    assert (document["status"], document["signature"]) == (403, "refused")
+    assert (unsigned.code, "no signature to test" in unsigned.err) == (1, True)
+
+
 def test_a_ping_goes_through_the_check_of_addresses(slipway, acme):
     slipway("operators", "set", acme, "--url", f"http://127.0.0.1:{closed_port()}/")
     nobody = slipway("operators", "ping", acme)

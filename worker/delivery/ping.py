@@ -1,17 +1,44 @@
-"""Checks whether one partner responds, with the same HTTP client as every delivery."""
+"""Checks whether one partner responds, with the same HTTP client as every delivery.
 
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+`ping` is what the protocol has for this purpose. `ping_signed` sends a call that the partner can
+verify, and that touches no ticket. Both block for the timeout at most and store nothing.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final, assert_never
+from uuid import uuid4
 
+from models.notices.request import OutgoingRequest
 from models.outbox.values import Partner
 from worker.delivery.http.client import HttpClient
-from worker.delivery.http.exchange import HttpCall, HttpResponse, NoResponse, NotReached
+from worker.delivery.http.exchange import (
+    FinishedCall,
+    HttpCall,
+    HttpResponse,
+    NoResponse,
+    NotReached,
+)
 from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.partners import Ready
 from worker.delivery.protocols import ADAPTERS
+from worker.delivery.protocols.adapter import LOCKED_OUT
 
 BEGINNING_CHARACTERS_MAX: Final = 500
 _WAIT_MARGIN: Final = timedelta(seconds=10)  # the call ends by its own timeout before
+
+
+class CallsNotSigned(Exception):
+    """Calls to this partner carry no signature, so there is none to test."""
+
+
+class SignatureCheck(StrEnum):
+    """What the response to a signed call says about its signature."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # 401 or 403: another secret, or our address is not let in
+    UNKNOWN = "unknown"  # no response, or one that does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +52,8 @@ class PingResult:
     status: int | None = None  # None without a response
     problem: str | None = None
     beginning: str = field(default="", repr=False)  # of the response
+    remote_address: str | None = None  # what was connected to
+    signature: SignatureCheck | None = None  # None: the call was not signed
 
 
 def ping(
@@ -32,29 +61,83 @@ def ping(
 ) -> PingResult:
     """Send the ping of the partner's protocol, and wait for the response."""
     adapter = ADAPTERS[partner.protocol]
+    ready = Ready(partner, adapter, secret)
     request = adapter.build_ping(partner, secret=secret)
+    call = _call(request, limits=limits, timeout=timeout)
+    match ready.redacted(call.result):
+        case HttpResponse() as response:
+            return _result(request, call, response, there=adapter.is_ping_response(response))
+        case NotReached(problem) | NoResponse(problem):
+            return _result(request, call, problem)
+        case unexpected:
+            assert_never(unexpected)
+
+
+def ping_signed(
+    partner: Partner, *, secret: str, at: datetime, limits: TransferLimits, timeout: timedelta
+) -> PingResult:
+    """Send a signed test that touches no ticket, and wait for the response.
+
+    *at* is the time that is signed. What is sent, by protocol: deploy/PARTNERS.md. A 2xx is as good
+    as a refusal that the contract knows: both show that the partner read the call. Raises
+    CallsNotSigned.
+    """
+    adapter = ADAPTERS[partner.protocol]
+    ready = Ready(partner, adapter, secret)
+    request = adapter.build_test(partner, secret=secret, at=at, test_id=uuid4().hex)
+    if request is None:
+        raise CallsNotSigned(
+            f"calls to {partner.code} are not signed, so there is no signature to test; the ping"
+            " without one shows whether it responds. If the wallet verifies signatures:"
+            f" slipway operators set {partner.code} --sign"
+        )
+    call = _call(request, limits=limits, timeout=timeout)
+    match ready.redacted(call.result):
+        case HttpResponse() as response:
+            there = adapter.is_test_response(response)
+            signature = SignatureCheck.ACCEPTED if there else SignatureCheck.UNKNOWN
+            if response.status in LOCKED_OUT:
+                signature = SignatureCheck.REFUSED
+            return _result(request, call, response, there=there, signature=signature)
+        case NotReached(problem) | NoResponse(problem):
+            return _result(request, call, problem, signature=SignatureCheck.UNKNOWN)
+        case unexpected:
+            assert_never(unexpected)
+
+
+def _call(request: OutgoingRequest, *, limits: TransferLimits, timeout: timedelta) -> FinishedCall:
     client = HttpClient(limits, calls_max=1)
     try:
         client.start(HttpCall(1, request.url, request.headers, request.body, timeout))
         (call,) = client.finished(timeout + _WAIT_MARGIN)
     finally:
         client.close()
-    result = PingResult(
-        there=False,
+    return call
+
+
+def _result(
+    request: OutgoingRequest,
+    call: FinishedCall,
+    met: HttpResponse | str,
+    *,
+    there: bool = False,
+    signature: SignatureCheck | None = None,
+) -> PingResult:
+    """Return what *met* the call: a response, or the problem for which there was none."""
+    status, problem, beginning = None, None, ""
+    if isinstance(met, str):
+        problem = met
+    else:
+        status = met.status
+        beginning = met.body[: 4 * BEGINNING_CHARACTERS_MAX].decode(errors="replace")
+    return PingResult(
+        there=there,
         url=request.url,
         sent=request.body.decode(),
         took_ms=round(call.took / timedelta(milliseconds=1), 1),
+        status=status,
+        problem=problem,
+        beginning=beginning[:BEGINNING_CHARACTERS_MAX],
+        remote_address=call.remote_address,
+        signature=signature,
     )
-    match call.result:
-        case HttpResponse() as response:
-            beginning = response.body[: 4 * BEGINNING_CHARACTERS_MAX].decode(errors="replace")
-            return replace(
-                result,
-                there=adapter.is_ping_response(response),
-                status=response.status,
-                beginning=beginning[:BEGINNING_CHARACTERS_MAX],
-            )
-        case NotReached(problem) | NoResponse(problem):
-            return replace(result, problem=problem)
-        case _:
-            assert_never(call.result)

@@ -41,6 +41,9 @@ from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
 from worker.cli.triage.options import RequiredWhy
 
 app = command_group("Manage operators: the partners' accounts.")
+Signed = Annotated[
+    bool, typer.Option("--signed", help="Send a signed test that the partner verifies.")
+]
 
 
 @app.command(
@@ -211,14 +214,18 @@ def reseal(*, by: By = None, why: Why = NO_REASON, as_json: AsJson = False) -> N
     secrets.reencrypt_all(who=person_name(by), why=why, as_json=as_json)
 
 
-@app.command("ping", epilog="Example: slipway operators ping acme")
-def ping(code: Code, *, as_json: AsJson = False) -> None:
+@app.command("ping", epilog="Example: slipway operators ping acme    or: ping acme --signed")
+def ping(code: Code, *, signed: Signed = False, as_json: AsJson = False) -> None:
     """Check that the partner responds, without changing anything there. Exit code 1 if not.
 
     PAM: the contract's unsigned ping; a 2xx is expected. The seamless wallet has no ping: this asks
     for the balance of an unknown player, and any status.code is a response.
+
+    --signed tests the secret with a call that touches no ticket. PAM: the discard of a ticket that
+    never was (slipway-test-...); a 2xx, or a 4xx with a code, is expected. The seamless wallet: the
+    same question for a balance, signed, if its calls are (--sign).
     """
-    health.ping_partner(code, as_json=as_json)
+    health.ping_partner(code, signed=signed, as_json=as_json)
 
 
 @app.command("status", epilog="Example: slipway operators status acme    or: status --json")

@@ -8,6 +8,7 @@ import typer
 from models.monitoring.operators import COUNTED_MAX, OperatorHealth, operator_health
 from models.operators.listing import unknown_operator
 from models.operators.partners import find_partner
+from models.outbox.causes import Cause
 from models.platform.clock import DatabaseClock
 from models.platform.durations import format_duration
 from models.platform.encryption import Vault
@@ -16,7 +17,13 @@ from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, moment, remark, show_json, show_table
 from worker.delivery.http.transfer import TransferLimits
-from worker.delivery.ping import PingResult, ping
+from worker.delivery.ping import (
+    CallsNotSigned,
+    PingResult,
+    SignatureCheck,
+    ping,
+    ping_signed,
+)
 from worker.doctor.circuit_advice import advice_for
 
 _COLUMNS = (
@@ -46,28 +53,36 @@ def show_status(code: str | None, *, as_json: bool) -> None:
             remark(f"{operator.code} ({operator.circuit_cause}): {advice}")
 
 
-def ping_partner(code: str, *, as_json: bool) -> None:
+def ping_partner(code: str, *, signed: bool, as_json: bool) -> None:
     """Ping the partner, disabled or not. Raises Failed if it does not respond as expected.
 
     Raises OperatorEnded.
     """
     settings = read_settings()
     with transaction() as connection:
-        partner = find_partner(connection, code, now=DatabaseClock().now(connection))
+        now = DatabaseClock().now(connection)
+        partner = find_partner(connection, code, now=now)
         if partner is None:
             raise unknown_operator(connection, code)
     vault = Vault.with_keys(settings.secret_key)
-    pinged = ping(
-        partner,
-        # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
-        secret=vault.decrypt(partner.secret) if partner.sign_calls else "",
-        limits=TransferLimits.of(settings),
-        timeout=settings.partner_timeout,
-    )
+    # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
+    secret = vault.decrypt(partner.secret) if signed or partner.sign_calls else ""
+    limits, timeout = TransferLimits.of(settings), settings.partner_timeout
+    if signed:
+        try:
+            pinged = ping_signed(partner, secret=secret, at=now, limits=limits, timeout=timeout)
+        except CallsNotSigned as refusal:
+            raise Failed(str(refusal)) from None
+    else:
+        pinged = ping(partner, secret=secret, limits=limits, timeout=timeout)
     if as_json:
         show_json(pinged)
     else:
         _show_response(pinged)
+    if pinged.signature is SignatureCheck.REFUSED:
+        raise Failed(
+            f"{code} refused the signature, or our address: {advice_for(Cause.LOCKED_OUT, code)}"
+        )
     if not pinged.there:
         raise Failed(f"{code} did not respond as a {partner.protocol} partner does")
 
@@ -127,6 +142,9 @@ def _show_response(pinged: PingResult) -> None:
     if pinged.problem is not None:
         typer.echo(f"no response after {milliseconds}: {pinged.problem}")
         return
-    typer.echo(f"responded {pinged.status} after {milliseconds}")
+    address = "" if pinged.remote_address is None else f" from {pinged.remote_address}"
+    typer.echo(f"responded {pinged.status} after {milliseconds}{address}")
+    if pinged.signature is not None:
+        typer.echo(f"signature: {pinged.signature}")
     if pinged.beginning:
         typer.echo(as_text(pinged.beginning))

@@ -57,6 +57,9 @@ Meaning = Confirmed | NotNow | Unclear | Rejected
 # on it (rule 15). 520 to 524 are Cloudflare's.
 GAVE_UP_WAITING: Final = frozenset({408, 502, 504, *range(520, 525)})
 
+# The secret is wrong, or our address is not let in; nothing is wrong with the notice.
+LOCKED_OUT: Final = frozenset({401, 403})
+
 
 class ProtocolAdapter(Protocol):
     """One partner protocol."""
@@ -77,4 +80,14 @@ class ProtocolAdapter(Protocol):
 
     def is_ping_response(self, response: HttpResponse) -> bool:
         """Return whether the response to a ping is that of a partner with this protocol."""
+        ...
+
+    def build_test(
+        self, partner: Partner, *, secret: str, at: datetime, test_id: str
+    ) -> OutgoingRequest | None:
+        """Build a signed call that touches no ticket; None if calls to *partner* are not signed."""
+        ...
+
+    def is_test_response(self, response: HttpResponse) -> bool:
+        """Return whether the partner accepted the test, or refused it as the contract says."""
         ...

@@ -4,16 +4,21 @@ One URL per operator takes every action as `{"action", "data"}`. The bytes that 
 with a new timestamp for each attempt.
 """
 
+import json
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
+from models.notices.key import key_of
+from models.notices.pam import body as notice_body
 from models.notices.request import OutgoingRequest, pam_request
 from models.outbox.values import Claim, Partner
 from models.platform.signing import sign
+from models.vocabulary import Action
 from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.protocols.adapter import (
     GAVE_UP_WAITING,
+    LOCKED_OUT,
     Confirmed,
     Meaning,
     NotNow,
@@ -21,9 +26,9 @@ from worker.delivery.protocols.adapter import (
     Unclear,
 )
 
+TEST_TICKET: Final = "slipway-test-"  # a random part follows, so it is nobody's ticket
+TEST_REASON: Final = "slipway-test-touches-no-ticket"
 _TRY_AGAIN: Final = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-# The secret is wrong, not the notice, so the notice must not become a dead letter.
-_LOCKED_OUT: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class PamAdapter:
@@ -65,7 +70,7 @@ class PamAdapter:
             return Confirmed()
         if status in GAVE_UP_WAITING:
             return Unclear(problem)
-        spared = _TRY_AGAIN if claim.sent_once else _TRY_AGAIN | _LOCKED_OUT
+        spared = _TRY_AGAIN if claim.sent_once else _TRY_AGAIN | LOCKED_OUT
         if 400 <= status <= 499 and status not in spared:  # noqa: PLR2004 - class of refusals
             return Rejected(problem)
         return NotNow(problem)
@@ -81,6 +86,46 @@ class PamAdapter:
     def is_ping_response(self, response: HttpResponse) -> bool:
         """Return whether the status is 2xx, as for everything else."""
         return _is_success(response.status)
+
+    def build_test(
+        self, partner: Partner, *, secret: str, at: datetime, test_id: str
+    ) -> OutgoingRequest:
+        """Build the discard of a ticket that never was, marked by its id and its reason.
+
+        Of all actions it is the one that a PAM takes for a ticket it never saw (contracts 1.6), and
+        it moves no money. The contract's own ping is not signed, so most partners verify nothing of
+        it. Nothing is stored here: no event, no notice.
+        """
+        ticket_id = f"{TEST_TICKET}{test_id}"
+        data = {"reason": TEST_REASON}
+        body = notice_body(
+            Action.DISCARD, operator=partner.code, ticket_id=ticket_id, data=data
+        ).encode()
+        timestamp = int(at.timestamp())
+        return pam_request(
+            partner.url,
+            body,
+            timestamp=str(timestamp),
+            signature=sign(body, timestamp=timestamp, secret=secret),
+            idempotency_key=key_of(partner.code, ticket_id, Action.DISCARD, 1),
+        )
+
+    def is_test_response(self, response: HttpResponse) -> bool:
+        """Return whether it is a 2xx, or a refusal with a code (contracts 1.9)."""
+        if _is_success(response.status):
+            return True
+        return response.status not in LOCKED_OUT and _has_error_code(response)
+
+
+def _has_error_code(response: HttpResponse) -> bool:
+    """Return whether it is `{"code": int, "message": string}` with a 4xx; untrusted input."""
+    if not 400 <= response.status <= 499:  # noqa: PLR2004 - class of refusals
+        return False
+    try:
+        document = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and type(document.get("code")) is int
 
 
 def _is_success(status: int) -> bool:

@@ -17,6 +17,7 @@ from models.platform.signing import sign_seamless
 from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.protocols.adapter import (
     GAVE_UP_WAITING,
+    LOCKED_OUT,
     Confirmed,
     Meaning,
     NotNow,
@@ -95,6 +96,21 @@ class SeamlessAdapter:
     def is_ping_response(self, response: HttpResponse) -> bool:
         """Return whether there is a `status.code`, even one for an unknown player."""
         return read_wallet_response(response).code is not None
+
+    def build_test(
+        self,
+        partner: Partner,
+        *,
+        secret: str,
+        at: datetime,  # noqa: ARG002 - neither the call nor its signature has a time
+        test_id: str,  # noqa: ARG002 - the player is unknown to every wallet
+    ) -> OutgoingRequest | None:
+        """Build the ping, which is signed if calls to this wallet are."""
+        return self.build_ping(partner, secret=secret) if partner.sign_calls else None
+
+    def is_test_response(self, response: HttpResponse) -> bool:
+        """Return whether there is a `status.code`, and no HTTP status that refuses the caller."""
+        return response.status not in LOCKED_OUT and self.is_ping_response(response)
 
 
 def _request(partner: Partner, path: str, body: bytes, *, secret: str) -> OutgoingRequest:
