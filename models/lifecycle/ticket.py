@@ -70,6 +70,7 @@ class TicketState:
     notices: int = 0
     unfinished: int = 0
     held_until: datetime | None = None  # nothing is sent on this ticket before (rules 14, 15)
+    on_hold_at: datetime | None = None  # a person holds it: it has no head (rule 23)
     untold: int | None = None  # the generation whose result was skipped (rule 18)
     in_doubt: bool = False
     cancelled_by: str | None = None
@@ -90,6 +91,11 @@ class TicketState:
     def changed(self) -> bool:
         """Whether its row is no longer as it was loaded."""
         return _values(self) != self._loaded
+
+    @property
+    def needs_head(self) -> bool:
+        """Whether its oldest unfinished notice is to be its head: not while it is on hold."""
+        return self.unfinished > 0 and self.on_hold_at is None
 
     @property
     def facts(self) -> dict[str, Any]:

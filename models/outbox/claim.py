@@ -110,7 +110,7 @@ PROBE = text(f"""
                 ORDER BY ends.since LIMIT 1) oldest),
     candidate AS MATERIALIZED (
         SELECT n.id FROM notice n
-         WHERE n.id = ANY (ARRAY(SELECT id FROM probe)) AND n.ended IS NULL
+         WHERE n.id = ANY (ARRAY(SELECT id FROM probe)) AND n.head AND n.ended IS NULL
            AND (n.leased_until IS NULL OR n.leased_until <= :now)
            FOR NO KEY UPDATE SKIP LOCKED)
     {_LEASE}""")  # noqa: S608 - constants of this module

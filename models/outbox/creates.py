@@ -25,7 +25,8 @@ ABANDONED_CREATES = text("""
        AND ((claims = 0 AND created_at <= :born_before) OR leased_until <= :now)
      ORDER BY created_at LIMIT :limit""")
 
-# A create that is being sent stays: its discard waits behind it.
+# A create that is being sent stays: its discard waits behind it. No such ticket is on hold, since
+# a new one never is (rule 23).
 WITHDRAW_UNSENT = text("""
     WITH withdrawn AS (
         UPDATE notice
@@ -90,7 +91,7 @@ def _abandon(
         why = "its sender was lost, and with it the answer" if sent else "unsent for too long"
         refuse_create(ticket, notice.action, why=why, in_doubt=sent)
         cancelled.append(ticket)
-    followed = {ticket.id: ticket.held_until for ticket in cancelled if ticket.unfinished}
+    followed = {ticket.id: ticket.held_until for ticket in cancelled if ticket.needs_head}
     changes = decide_parked(
         connection, tickets.values(), were_new=were_new, now=now, window=parking_window
     )

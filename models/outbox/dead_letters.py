@@ -91,7 +91,7 @@ def resolve(
     changes = decide_parked(connection, [ticket], were_new=set(), now=now, window=timedelta(0))
     due = save_changes(connection, changes, now=now)
     update_notices(connection, [notice], now=now)
-    if ticket.unfinished:
+    if ticket.needs_head:
         due = move_heads(connection, {ticket.id: ticket.held_until}, now=now) or due
     return Resolved(ticket.id, due)
 

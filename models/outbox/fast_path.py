@@ -46,9 +46,9 @@ _RESULTS: Final = ", ".join(f"'{action}'" for action in sorted(RESULTS))
 # All tickets of the batch are locked before anything else happens, in one order (rule 19): the
 # condition on `locked` needs them all. A statement that had to wait for a lock sees the rows as
 # they were when it began, but each row it changes is read again as it is now: a notice that has
-# another lease or an end by then is left alone (rule 14), and a ticket counts, and has the result,
-# that it has now (rule 16). Following notices may be newer than the statement, so another one
-# finds them (`move_heads`, E1).
+# another lease or an end by then is left alone (rule 14), and a ticket counts, has the result, and
+# is on hold or not, as it is now (rules 16 and 23). Following notices may be newer than the
+# statement, so another one finds them (`move_heads`, E1).
 RECORD_SUCCESSES = text(f"""
     WITH input AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
@@ -88,7 +88,7 @@ RECORD_SUCCESSES = text(f"""
                ELSE t.close_due_at END
       FROM delivered
      WHERE t.id = delivered.ticket
- RETURNING t.id, t.unfinished, t.held_until""")  # noqa: S608 - words of the domain
+ RETURNING t.id, t.unfinished > 0 AND t.on_hold_at IS NULL AS needs_head, t.held_until""")  # noqa: S608 - words of the domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def record_successes(
         },
     ).all()
     done = {ticket.id for ticket in tickets}
-    followed = {ticket.id: ticket.held_until for ticket in tickets if ticket.unfinished}
+    followed = {ticket.id: ticket.held_until for ticket in tickets if ticket.needs_head}
     recorded: list[Attempt] = []
     rest: list[Attempt] = []
     for attempt in attempts:

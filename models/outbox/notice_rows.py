@@ -185,7 +185,8 @@ def move_heads(
 ) -> bool:
     """Make the next notice of each ticket its head, and return whether one of them is due now.
 
-    *tickets*: each with the time until which it is held. A statement of its own, under the tickets'
+    *tickets*: those that need a head (`TicketState.needs_head`), each with the time before which
+    nothing is sent on it. A statement of its own, under the tickets'
     locks: the next notice may have been inserted while this transaction waited for the lock (E1).
     """
     if not tickets:

@@ -95,7 +95,7 @@ def record_each(
         counted.append(_update_circuit(circuit, notice, attempt, now=now))
         if _apply(ticket, notice, counted[-1], policy=policy, now=now, uses_up=not circuit.is_open):
             finished[ticket.id] = ticket
-    followed = {ticket.id: ticket.held_until for ticket in finished.values() if ticket.unfinished}
+    followed = {ticket.id: ticket.held_until for ticket in finished.values() if ticket.needs_head}
     changes = decide_parked(
         connection, tickets.values(), were_new=were_new, now=now, window=policy.parking_window
     )

@@ -10,6 +10,7 @@ from models.database.one_by_one import together_or_one_by_one
 # All that decides is in the ticket's own row (H41). The body is built here as `models.notices.pam`
 # builds it, the key as `models.notices.key` does; tests compare them.
 _IS_DUE: Final = """t.close_due_at IS NOT NULL AND t.parked = 0 AND t.status = 'resulted'
+           AND t.on_hold_at IS NULL
            AND t.close_due_at
                <= least(CAST(:watermark AS timestamptz), CAST(:now AS timestamptz))"""
 _DUE: Final = f"""

@@ -1,9 +1,10 @@
 """Removes what is finished and older than the retention, a bounded batch at a time.
 
 Nothing unfinished is removed: a ticket goes when it was closed or cancelled long ago and its
-partner has received everything. An event older than `SLIPWAY_EVENT_AGE_MAX` is refused on entry, so
-that a replay cannot create a removed ticket again and pay it twice (H16). A fresh event about a
-removed ticket looks the same as one about a new ticket: see PROMISES.md.
+partner has received everything, but not while a person holds it (rule 23). An event older than
+`SLIPWAY_EVENT_AGE_MAX` is refused on entry, so that a replay cannot create a removed ticket again
+and pay it twice (H16). A fresh event about a removed ticket looks the same as one about a new
+ticket: see PROMISES.md.
 
 A ticket that nothing opened is removed too. Its `cancelled_at` says when the last of its events was
 rejected; it is empty while one is parked, and once the ticket opens. The one column serves both, so
@@ -26,12 +27,12 @@ _REMOVE = """,
 REMOVE_CLOSED = text(f"""
     WITH old AS MATERIALIZED (
         SELECT id FROM ticket
-         WHERE closed_at < :before AND unfinished = 0 AND parked = 0
+         WHERE closed_at < :before AND unfinished = 0 AND parked = 0 AND on_hold_at IS NULL
          ORDER BY closed_at LIMIT :limit FOR UPDATE SKIP LOCKED){_REMOVE}""")  # noqa: S608 - a constant
 REMOVE_CANCELLED = text(f"""
     WITH old AS MATERIALIZED (
         SELECT id FROM ticket
-         WHERE cancelled_at < :before AND unfinished = 0 AND parked = 0
+         WHERE cancelled_at < :before AND unfinished = 0 AND parked = 0 AND on_hold_at IS NULL
          ORDER BY cancelled_at LIMIT :limit FOR UPDATE SKIP LOCKED){_REMOVE}""")  # noqa: S608 - a constant
 
 # Rows are numbered on arrival: the first by their key are the oldest; no other index is needed.

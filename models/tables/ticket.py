@@ -65,6 +65,8 @@ class Ticket(SQLModel, table=True):
             "id",
             postgresql_where=text("closed_at IS NULL AND cancelled_at IS NULL"),
         ),
+        # Those that a person holds. Only a hold and a release change the column.
+        Index("ticket_on_hold", "on_hold_at", postgresql_where=text("on_hold_at IS NOT NULL")),
         one_of("status", Status),
         one_of("result", Result),
         CheckConstraint(
@@ -108,6 +110,8 @@ class Ticket(SQLModel, table=True):
     held_until: datetime | None = Field(
         default=None, sa_column=timestamp_column(nullable=True)
     )  # rule 15
+    # Since when a person holds it: nothing is sent and it does not close (rule 23).
+    on_hold_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     untold: int | None = None  # the generation whose result was skipped (rule 18)
     in_doubt: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})  # rule 10
     cancelled_by: str | None = None  # a description of what cancelled it (H29)

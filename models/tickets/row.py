@@ -103,6 +103,7 @@ SELECTED: Final = ", ".join(
         *(f"t.{name}" for name in ("id", "operator", "ticket_id")),
         *(f"t.{column.name}" for column in STATE_COLUMNS),
         *(f"o.{name}" for name in _TERMS),
+        "t.on_hold_at",  # only a person changes it: `models.triage.hold`
         "t.details ->> 'currency' AS opened_in",
         "CASE WHEN o.protocol = 'seamless' THEN t.details END AS details",
     ]

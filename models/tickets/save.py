@@ -236,7 +236,8 @@ def _notice_rows(changes: Iterable[TicketChange], now: datetime) -> tuple[list[C
 def _notice_row(ticket: TicketState, notice: NewNotice, now: datetime) -> tuple[CopyRow, bool]:
     """Return the values of the columns of `NOTICES`, and whether the notice can be sent now.
 
-    It is the head of its ticket's queue if no earlier notice is unfinished (rule 12).
+    It is the head of its ticket's queue if no earlier notice is unfinished (rule 12), unless the
+    ticket is on hold (rule 23).
     """
     text_ = message(ticket, notice)
     ended = reason = None
@@ -248,9 +249,10 @@ def _notice_row(ticket: TicketState, notice: NewNotice, now: datetime) -> tuple[
     elif text_.impossible is not None:
         ended, reason = NoticeEnd.DEAD, text_.impossible
     ticket.notices += 1
-    is_head = ticket.unfinished == 0 and not notice.withheld
+    is_first = ticket.unfinished == 0 and not notice.withheld
     if not notice.withheld:
         ticket.unfinished += 1
+    is_head = is_first and ticket.needs_head
     due_at = max(now, notice.not_before or now, ticket.held_until or now)
     row = (
         ticket.id,

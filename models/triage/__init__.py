@@ -1,13 +1,20 @@
 """Triage: resolutions of events that were refused or wait, and of dead notices.
 
 `queries` and `waiting` read; `events`, `raw_input` and `notices` change, each under the ticket's
-lock and together with the record of who did it and why (`resolutions`); so does `send_again`, with
-what was delivered. `values` is what passes
-between them and a screen.
+lock and together with the record of who did it and why (`resolutions`); so do `send_again`, with
+what was delivered, and `hold`, for a ticket as a whole. `values` is what passes between them and a
+screen.
 """
 
 from models.outbox.dead_letters import NotPossible, Resolution
 from models.triage.events import drop_events, retry_events
+from models.triage.hold import (
+    HeldTicket,
+    HoldRefused,
+    ReleasedTicket,
+    hold_ticket,
+    release_ticket,
+)
 from models.triage.notices import choose_dead, find_dead, list_dead, resolve_dead
 from models.triage.queries import (
     NEEDING_A_PERSON,
@@ -51,6 +58,8 @@ __all__ = [
     "DeadNoticeHistory",
     "EventKey",
     "EventResolution",
+    "HeldTicket",
+    "HoldRefused",
     "InvalidPlace",
     "Listed",
     "LoggedEvent",
@@ -58,6 +67,7 @@ __all__ = [
     "NoticeKey",
     "Page",
     "RawInput",
+    "ReleasedTicket",
     "Resolution",
     "ResolvedNotice",
     "Selection",
@@ -72,12 +82,14 @@ __all__ = [
     "find_events",
     "find_raw",
     "find_raw_by_event_id",
+    "hold_ticket",
     "list_dead",
     "list_events",
     "list_raw",
     "list_rejected",
     "list_undelivered",
     "list_unended",
+    "release_ticket",
     "resolve_dead",
     "retry_events",
     "retry_raw",

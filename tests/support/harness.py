@@ -23,6 +23,7 @@ from models.partnerships.end import EndedPartnership, mark_ended
 from models.partnerships.tickets import end_leftover_tickets
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
+from models.triage import HeldTicket, ReleasedTicket, hold_ticket, release_ticket
 from tests.support.manual_clock import ManualClock
 
 OPERATOR = "acme"
@@ -34,6 +35,7 @@ CREATE_AGE_MAX = timedelta(seconds=60)
 CLOSE_DELAY = timedelta(hours=24)
 TOOK = timedelta(milliseconds=120)
 PERSON = Person("anna", "the contract has ended")
+HOLDER = Person("vera", "the player disputes it")
 
 AMOUNTS: Mapping[str, Any] = {
     "price": 500,
@@ -226,6 +228,30 @@ class Harness:
         claims = self.claim()
         self.record(claims, verdict)
         return sorted((claim.ticket_id, claim.action.value) for claim in claims)
+
+    # --- holding ---
+
+    def hold(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> HeldTicket:
+        """Put a ticket on hold."""
+        with self.engine.begin() as connection:
+            return self.hold_within(connection, ticket_id, operator=operator)
+
+    def hold_within(
+        self, connection: Connection, ticket_id: str = "T", *, operator: str = OPERATOR
+    ) -> HeldTicket:
+        """Put a ticket on hold inside the caller's transaction: not yet committed."""
+        return hold_ticket(connection, operator, ticket_id, person=HOLDER, now=self.now)
+
+    def release_ticket(self, ticket_id: str = "T", *, operator: str = OPERATOR) -> ReleasedTicket:
+        """Release a ticket that is on hold."""
+        with self.engine.begin() as connection:
+            return self.release_ticket_within(connection, ticket_id, operator=operator)
+
+    def release_ticket_within(
+        self, connection: Connection, ticket_id: str = "T", *, operator: str = OPERATOR
+    ) -> ReleasedTicket:
+        """Release a ticket inside the caller's transaction: not yet committed."""
+        return release_ticket(connection, operator, ticket_id, person=HOLDER, now=self.now)
 
     # --- sweeping ---
 

@@ -38,7 +38,8 @@ WRONG_HEADS = text("""
     SELECT t.ticket_id FROM ticket t
      WHERE ARRAY(SELECT n.number FROM notice n WHERE n.ticket = t.id AND n.head)
            <> ARRAY(SELECT n.number FROM notice n WHERE n.ticket = t.id
-                       AND (n.ended IS NULL OR n.ended = 'dead') ORDER BY n.number LIMIT 1)""")
+                       AND (n.ended IS NULL OR n.ended = 'dead') AND t.on_hold_at IS NULL
+                     ORDER BY n.number LIMIT 1)""")
 
 WRONG_ENDS = text("""
     SELECT t.ticket_id FROM ticket t
