@@ -13,7 +13,7 @@ from typing import Final
 Id = tuple[int, int]
 
 # As many entries as an intake reads in seconds. The number in an id may be chosen, too.
-_BEFORE_MAX: Final = 100_000
+_BEFORE_MAX: Final = 50_000
 
 
 class NotedMoments:
@@ -30,17 +30,20 @@ class NotedMoments:
 
         That is the first at which a sweep saw it, plus a microsecond for each entry that came
         before it since the last observation: so the entries of one observation keep their order,
-        whichever intake applies them first. Returns None if no sweep has observed the stream since
-        the entry came.
+        whichever intake applies them first. The numbers begin again where ids jump to a later
+        millisecond: such entries come after all that have the last observation's. Returns None if
+        no sweep has observed the stream since the entry came.
         """
         milliseconds, number = id_parts(entry_id)
         place = bisect_left(self._ids, (milliseconds, number))
         if place == len(self._ids):
             return None
-        before = number
+        before = min(number, _BEFORE_MAX)
         if place and self._ids[place - 1][0] == milliseconds:
-            before -= self._ids[place - 1][1]
-        return self._times[place] + timedelta(microseconds=min(before, _BEFORE_MAX))
+            before = min(number - self._ids[place - 1][1], _BEFORE_MAX)
+        elif place:
+            before += _BEFORE_MAX
+        return self._times[place] + timedelta(microseconds=before)
 
 
 def id_parts(entry_id: str) -> Id:
