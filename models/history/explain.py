@@ -9,6 +9,7 @@ from models.platform.timestamps import format_timestamp
 from models.vocabulary import RESULTS, NoticeEnd, Outcome, Result, Status
 
 _RESULT_SHOWN_MAX: Final = 120
+_HELD: Final = "ticket_held"  # the intervention of `models.triage.hold`
 
 
 def why_not_closed(history: TicketHistory, *, now: datetime) -> str:
@@ -38,6 +39,7 @@ def why_not_closed(history: TicketHistory, *, now: datetime) -> str:
             assert_never(ticket.status)
     if ticket.status is not Status.ABSENT:
         parts += _parked(history, now)
+    parts += _on_hold(history)
     if ticket.operator_ended_at is not None:
         parts.append(_ended(ticket, ticket.operator_ended_at))
     return "; ".join(parts) + "."
@@ -96,12 +98,25 @@ def _closing(ticket: TicketFact, due: datetime, result: NoticeFact | None, now: 
     if now < due:
         return f"closes at {_time(due)} (in {_about(due - now)}){since}"
     overdue = f"it was due to close at {_time(due)}, {_about(now - due)} ago"
+    if ticket.on_hold_at is not None:
+        return f"{overdue}, but it does not close while it is on hold"
     if ticket.parked:
         return f"{overdue}, but it does not close while events are parked"
     return (
         f"{overdue}: the next sweep closes it; if it stays open, the sweep has stalled or older"
         " events are still on the stream"
     )
+
+
+def _on_hold(history: TicketHistory) -> list[str]:
+    """Describe who holds the ticket and why, where the history says so, and until when."""
+    since = history.ticket.on_hold_at
+    if since is None:
+        return []
+    holds = [fact for fact in history.interventions if fact.did == _HELD and fact.at == since]
+    by = "".join(f", by {hold.who}, because {hold.why!r}" for hold in holds[-1:])
+    until_then = "until its release nothing is sent and it does not close"
+    return [f"on hold since {_time(since)}{by}: {until_then}"]
 
 
 def _undelivered(history: TicketHistory, now: datetime) -> list[str]:
@@ -131,6 +146,8 @@ def _head(notice: NoticeFact, ticket: TicketFact, now: datetime) -> str:
     attempts = _attempts(notice)
     if notice.leased_until is not None and notice.leased_until > now:
         return f"{not_accepted} ({', '.join(['being sent now', *attempts])})"
+    if ticket.on_hold_at is not None:
+        return f"{not_accepted} ({', '.join(attempts) or 'not tried'}; not sent while on hold)"
     when = f"next in {_about(notice.due_at - now)}" if notice.due_at > now else "due now"
     tried = ", ".join(attempts) or "not tried"
     return f"{not_accepted} ({tried}; {when})"

@@ -26,6 +26,7 @@ class TicketFact:
     closed_at: datetime | None
     parked: int
     unfinished: int
+    on_hold_at: datetime | None
     cancelled_by: str | None
     created_at: datetime
     changed_at: datetime

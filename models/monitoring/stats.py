@@ -54,7 +54,14 @@ CLOSINGS: Final = text("""
     SELECT count(*) AS due, min(close_due_at) AS oldest
       FROM (SELECT close_due_at FROM ticket
              WHERE close_due_at IS NOT NULL AND parked = 0 AND close_due_at <= :now
+               AND on_hold_at IS NULL
              ORDER BY close_due_at LIMIT :limit) first
+""")
+
+ON_HOLD: Final = text("""
+    SELECT count(*) AS on_hold, min(on_hold_at) AS oldest
+      FROM (SELECT on_hold_at FROM ticket
+             WHERE on_hold_at IS NOT NULL ORDER BY on_hold_at LIMIT :limit) first
 """)
 
 PARKED: Final = text("""
@@ -118,6 +125,8 @@ class Stats:
     tickets: Mapping[Status, int]  # empty: a big table that was never analyzed
     closes_due: int
     oldest_close_due_at: datetime | None
+    on_hold: int  # tickets that a person holds: among neither the closings nor the notices
+    oldest_on_hold_at: datetime | None
     parked: int
     first_window_end: datetime | None
     rejected: int
@@ -126,7 +135,7 @@ class Stats:
 
 
 def collect_stats(connection: Connection, *, now: datetime) -> Stats:
-    """Collect the stats in the caller's transaction, in seven short statements."""
+    """Collect the stats in the caller's transaction, in eight short statements."""
     operator_count: int = connection.execute(OPERATOR_COUNT).scalar_one()
     limit = _limit(min(operator_count, OPERATORS_MAX))
     notices = connection.execute(
@@ -135,6 +144,7 @@ def collect_stats(connection: Connection, *, now: datetime) -> Stats:
     )
     operators = tuple(_operator(row) for row in notices)
     closings = connection.execute(CLOSINGS, {"now": now, "limit": COUNT_MAX}).one()
+    on_hold = connection.execute(ON_HOLD, {"limit": COUNT_MAX}).one()
     parked = connection.execute(PARKED, {"limit": COUNT_MAX}).one()
     waiting = connection.execute(WAITING, {"limit": COUNT_MAX}).one()
     return Stats(
@@ -144,6 +154,8 @@ def collect_stats(connection: Connection, *, now: datetime) -> Stats:
         tickets=_tickets(connection),
         closes_due=closings.due,
         oldest_close_due_at=closings.oldest,
+        on_hold=on_hold.on_hold,
+        oldest_on_hold_at=on_hold.oldest,
         parked=parked.parked,
         first_window_end=parked.first_end,
         rejected=waiting.rejected,

@@ -156,7 +156,8 @@ def _add(
         ]
     save_changes(connection, [TicketChange(tickets[row]) for row in plans], now=now)
     connection.execute(INSERT_REPEATS, {"rows": to_json(rows).decode(), "now": now})
-    move_heads(connection, {row: tickets[row].held_until for row in plans}, now=now)
+    followed = {row: tickets[row].held_until for row in plans if tickets[row].needs_head}
+    move_heads(connection, followed, now=now)
     return {row: _sent_again(tickets[row], plan, now=now) for row, plan in plans.items()}
 
 
@@ -170,5 +171,5 @@ def _sent_again(ticket: TicketState, plan: RepeatPlan, *, now: datetime) -> Sent
             for each in plan.repeats
         ),
         left_out=plan.left_out,
-        due=ticket.held_until is None or ticket.held_until <= now,
+        due=ticket.needs_head and (ticket.held_until is None or ticket.held_until <= now),
     )

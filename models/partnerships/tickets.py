@@ -18,8 +18,9 @@ from models.vocabulary import PARTNER_ENDED, NoticeEnd, Outcome, Reason
 MESSAGE: Final = "the partnership with its operator ended while it was parked"
 CANCELLED_BY: Final = "the end of the partnership with its operator"
 
-# By the indexes of unended tickets, of heads and of dead notices: a ticket that ended before may
-# have notices to skip. Nothing here costs more than the batch, however many are left.
+# By the indexes of unended tickets, of heads, of dead notices and of tickets on hold, which have no
+# head: a ticket that ended before may have notices to skip. Nothing here costs more than the batch,
+# however many are left.
 _CANDIDATES: Final = """
     (SELECT t.id FROM ticket t
       WHERE t.operator = :operator AND t.closed_at IS NULL AND t.cancelled_at IS NULL
@@ -30,7 +31,11 @@ _CANDIDATES: Final = """
       WHERE n.operator = :operator AND n.head AND n.ended IS NULL LIMIT :limit)
     UNION
     (SELECT n.ticket FROM notice n
-      WHERE n.operator = :operator AND n.ended = 'dead' LIMIT :limit)"""
+      WHERE n.operator = :operator AND n.ended = 'dead' LIMIT :limit)
+    UNION
+    (SELECT t.id FROM ticket t
+      WHERE t.operator = :operator AND t.on_hold_at IS NOT NULL
+      ORDER BY t.on_hold_at LIMIT :limit)"""
 FIND: Final = text(f"SELECT id FROM ({_CANDIDATES}) candidate ORDER BY id LIMIT :limit")  # noqa: S608 - a constant
 # A batch waits for no lock: a ticket that another transaction has is found again by the next one.
 LOCK: Final = text("""
@@ -66,10 +71,11 @@ _ENDS: Final = {
 }
 _CASES: Final = " ".join(f"WHEN '{source}' THEN '{end}'" for source, end in _ENDS.items())
 _STATUS: Final = f"CASE t.status {_CASES} ELSE t.status END"
-# An absent one has `cancelled_at` too: from then on retention counts.
+# An absent one has `cancelled_at` too: from then on retention counts. No hold outlasts the end.
 END_TICKETS: Final = text(f"""
     UPDATE ticket t
        SET status = {_STATUS}, changed_at = :now, parked = 0, unfinished = 0, close_due_at = NULL,
+           on_hold_at = NULL,
            closed_at = CASE WHEN {_STATUS} = 'closed' THEN coalesce(t.closed_at, :now) END,
            cancelled_at = CASE WHEN {_STATUS} <> 'closed' THEN coalesce(t.cancelled_at, :now) END,
            cancelled_by = CASE WHEN {_STATUS} = 'cancelled'

@@ -12,7 +12,9 @@ from models.triage.hold import (
     HeldTicket,
     HoldRefused,
     ReleasedTicket,
+    TicketOnHold,
     hold_ticket,
+    list_on_hold,
     release_ticket,
 )
 from models.triage.notices import choose_dead, find_dead, list_dead, resolve_dead
@@ -71,6 +73,7 @@ __all__ = [
     "Resolution",
     "ResolvedNotice",
     "Selection",
+    "TicketOnHold",
     "UndeliveredNotice",
     "UnendedTicket",
     "choose_dead",
@@ -85,6 +88,7 @@ __all__ = [
     "hold_ticket",
     "list_dead",
     "list_events",
+    "list_on_hold",
     "list_raw",
     "list_rejected",
     "list_undelivered",

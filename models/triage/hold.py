@@ -11,12 +11,14 @@ from unicodedata import normalize
 
 from sqlalchemy import Connection, text
 
+from models.history.ticket_status import TICKET_STATUS
 from models.lifecycle.ticket import TicketState
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
 from models.platform.errors import SlipwayError
 from models.platform.timestamps import format_timestamp
 from models.tickets.load import lock_by_id
+from models.triage.waiting import check_operator
 from models.vocabulary import NoticeEnd, Status
 
 FIND: Final = text("""
@@ -53,6 +55,17 @@ RESTORE_HEAD: Final = text("""
                     ORDER BY f.number LIMIT 1)
  RETURNING n.action, n.due_at, n.ended""")
 
+ON_HOLD: Final = text(f"""
+    SELECT o.code AS operator, t.ticket_id, {TICKET_STATUS} AS status,
+           t.on_hold_at, i.who, i.why, t.unfinished, t.close_due_at
+      FROM ticket t JOIN operator o ON o.id = t.operator
+      LEFT JOIN LATERAL (
+           SELECT who, why FROM intervention
+            WHERE ticket = t.id AND did = 'ticket_held' AND at = t.on_hold_at
+            ORDER BY id DESC LIMIT 1) i ON true
+     WHERE t.on_hold_at IS NOT NULL AND (CAST(:operator AS text) IS NULL OR o.code = :operator)
+     ORDER BY t.on_hold_at, t.id LIMIT :limit""")  # noqa: S608 - constants
+
 
 class HoldRefused(SlipwayError):
     """A ticket cannot be held or released; the message says why, and what is possible."""
@@ -88,6 +101,20 @@ class ReleasedTicket:
     next_dead: bool
     close_due_at: datetime | None
     operator_disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TicketOnHold:
+    """A ticket that is on hold, and who holds it and why."""
+
+    operator: str
+    ticket_id: str
+    status: str
+    on_hold_at: datetime
+    who: str | None
+    why: str | None
+    unfinished: int  # notices that the partner has not accepted
+    close_due_at: datetime | None
 
 
 def hold_ticket(
@@ -147,6 +174,17 @@ def release_ticket(
         close_due_at=close_due_at,
         operator_disabled=operator_disabled,
     )
+
+
+def list_on_hold(
+    connection: Connection, *, operator: str | None = None, limit: int
+) -> list[TicketOnHold]:
+    """List the tickets on hold, of all operators or of one, the longest first."""
+    rows = connection.execute(ON_HOLD, {"operator": operator, "limit": limit}).mappings()
+    found = [TicketOnHold(**row) for row in rows]
+    if not found and operator is not None:
+        check_operator(connection, operator)
+    return found
 
 
 def _lock(connection: Connection, operator: str, ticket_id: str) -> tuple[TicketState, bool]:

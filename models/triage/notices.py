@@ -71,7 +71,7 @@ AFTER: Final = text(f"""
     SELECT o.code AS operator, t.ticket_id, n.action, n.generation, n.repeat, n.perhaps_delivered,
            {TICKET_STATUS} AS ticket_status,
            t.status, t.generation AS current_generation, t.close_due_at, o.close_delay,
-           o.disabled_at IS NOT NULL AS operator_disabled,
+           o.disabled_at IS NOT NULL AS operator_disabled, t.on_hold_at IS NOT NULL AS on_hold,
            EXISTS (SELECT FROM notice w
                     WHERE w.ticket = n.ticket AND w.action = 'ticket_rollback'
                       AND w.generation = n.generation AND w.ended = 'withdrawn'
@@ -79,7 +79,10 @@ AFTER: Final = text(f"""
            h.action AS next_action, h.generation AS next_generation,
            coalesce(h.ended = 'dead', false) AS next_dead
       FROM notice n JOIN ticket t ON t.id = n.ticket JOIN operator o ON o.id = n.operator
-      LEFT JOIN notice h ON h.ticket = n.ticket AND h.head
+      LEFT JOIN LATERAL (
+           SELECT f.action, f.generation, f.ended FROM notice f
+            WHERE f.ticket = n.ticket AND (f.ended IS NULL OR f.ended = 'dead')
+            ORDER BY f.number LIMIT 1) h ON true
      WHERE n.id = :id""")  # noqa: S608 - constants
 
 
@@ -168,4 +171,5 @@ def resolve_dead(
         next_generation=row.next_generation,
         next_dead=row.next_dead,
         operator_disabled=row.operator_disabled,
+        on_hold=row.on_hold,
     )

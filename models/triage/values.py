@@ -242,3 +242,4 @@ class ResolvedNotice:
     next_generation: int | None
     next_dead: bool
     operator_disabled: bool
+    on_hold: bool  # the ticket: nothing is sent until its release

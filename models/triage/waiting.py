@@ -50,7 +50,8 @@ UNDELIVERED: Final = text("""
 # `ticket_unended` is a partial index: the statement must repeat its condition.
 TICKETS: Final = text("""
     SELECT t.id, CAST(:operator AS text) AS operator, t.ticket_id, t.status, t.result,
-           t.created_at, t.changed_at, t.close_due_at, t.parked, t.unfinished, t.details, t.amounts
+           t.created_at, t.changed_at, t.close_due_at, t.parked, t.unfinished, t.on_hold_at,
+           t.details, t.amounts
       FROM ticket t
      WHERE t.operator = (SELECT id FROM operator WHERE code = :operator)
        AND t.closed_at IS NULL AND t.cancelled_at IS NULL AND t.id > :id
@@ -107,6 +108,7 @@ class UnendedTicket:
     close_due_at: datetime | None
     parked: int  # parked events
     unfinished: int  # notices that the partner has not accepted
+    on_hold_at: datetime | None  # since when a person holds it
     details: dict[str, Any]
     amounts: dict[str, Any]
 
@@ -131,7 +133,7 @@ def list_undelivered(
 
     *after* is the `next` of the previous page. Raises InvalidPlace, OperatorNotFound.
     """
-    _check_operator(connection, operator)
+    check_operator(connection, operator)
     due_at, number = None, 0
     if after is not None:
         due_at, number = _place(after)
@@ -160,7 +162,7 @@ def list_unended(
     limit: int,
 ) -> Page[UnendedTicket]:
     """List an operator's tickets that have not ended, oldest first; see `list_undelivered`."""
-    _check_operator(connection, operator)
+    check_operator(connection, operator)
     parameters = {
         "operator": operator,
         "statuses": [status.value for status in statuses],
@@ -175,7 +177,8 @@ def list_unended(
     return Page(tuple(tickets[:limit]), next=str(tickets[limit - 1].id))
 
 
-def _check_operator(connection: Connection, operator: str | None) -> None:
+def check_operator(connection: Connection, operator: str | None) -> None:
+    """Raise OperatorNotFound if an operator is named that does not exist."""
     known = operator is None or connection.execute(KNOWN, {"operator": operator}).scalar_one()
     if operator is not None and not known:
         raise unknown_operator(connection, operator)

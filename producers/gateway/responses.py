@@ -80,6 +80,7 @@ class TicketSummary(_FromAttributes):
     close_delay: Duration
     parked: int
     unfinished: int
+    on_hold_at: datetime | None
     cancelled_by: str | None
     created_at: datetime
     changed_at: datetime

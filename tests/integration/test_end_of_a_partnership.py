@@ -63,6 +63,12 @@ def close_untold(harness) -> None:
     harness.deliver(LATER)
 
 
+def close_and_hold(harness) -> None:
+    """A closed ticket on hold, which has no head (rule 23)."""
+    close_untold(harness)
+    harness.hold()
+
+
 # What has happened to the ticket, where it stands then, and where the end leaves it.
 LIVES = {
     "its create is unsent": (
@@ -82,6 +88,7 @@ LIVES = {
     "its win dead": (die, "resulted/lost", "closed/lost"),
     "a discard to be sent": (doubt, "cancelled/pending", "cancelled/pending"),
     "closed, the notice to be sent": (close_untold, "closed/won", "closed/won"),
+    "closed, the notice held": (close_and_hold, "closed/won", "closed/won"),
     "never opened": (
         lambda harness: harness.say("ticket_rollback"),
         *("absent/pending", "absent/pending"),

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from models.operators.listing import OperatorNotFound
 from models.outbox.dead_letters import Resolution
+from models.outbox.send_again import send_again
 from models.outbox.values import Dead, RetryLater, Unanswered
 from models.sweeps.retention import remove_expired
 from models.triage import HoldRefused
@@ -369,7 +370,10 @@ def dead(harness, records):
     return records.notice(1).id
 
 
-@pytest.mark.parametrize("resolution", list(Resolution))
+@pytest.mark.parametrize(
+    "resolution",
+    [Resolution.RETRY, Resolution.SKIP_DELIVERED, Resolution.SKIP_NOT_DELIVERED],
+)
 def test_a_dead_notice_can_be_resolved_but_nothing_is_sent(harness, records, dead, resolution):
     TriageActions(harness, records).resolve(dead, resolution)
 
@@ -390,6 +394,21 @@ def test_a_dead_notice_blocks_again_after_the_release(harness, records):
 
     assert (released.next_action, released.next_dead) == ("ticket_win", True)
     assert (heads(records), harness.claim()) == ([True, False], [])
+
+
+# --- repeats (rule 22) ----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("win")
+def test_what_is_sent_again_waits_for_the_release(harness, records, engine):
+    harness.deliver()
+    harness.hold()
+    with engine.begin() as connection:
+        again = send_again(connection, records.notice(1).id, now=harness.now)
+
+    assert (again.due, heads(records), harness.claim()) == (False, [False, False], [])
+    assert harness.release_ticket().next_action == "ticket_win"
+    assert harness.deliver() == [("T", "ticket_win")]
 
 
 # --- what is refused ------------------------------------------------------------------------------

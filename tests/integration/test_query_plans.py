@@ -14,11 +14,13 @@ from sqlalchemy import Connection, text
 
 from models.database.engine import open_engine
 from models.events.event import Entry
+from models.monitoring.stats import ON_HOLD
 from models.outbox.claim import release
 from models.outbox.creates import abandon_creates
 from models.outbox.values import Attempt, Claim, Delivered
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
+from models.triage import list_on_hold
 from tests.support import databases
 from tests.support.harness import CLOSE_DELAY, CREATE_AGE_MAX, PARKING_WINDOW, SLIP, TOOK, Harness
 from tests.support.manual_clock import ManualClock
@@ -145,6 +147,17 @@ def abandon(harness: Harness, connection: Connection) -> None:
     assert given_up == BATCH
 
 
+def hold_tickets(harness: Harness, connection: Connection) -> None:
+    for number in range(1, BATCH + 1):
+        harness.hold_within(connection, f"T{number}", operator="sick")
+
+
+def release_tickets(harness: Harness, connection: Connection) -> None:
+    hold_tickets(harness, connection)
+    for number in range(1, BATCH + 1):
+        harness.release_ticket_within(connection, f"T{number}", operator="sick")
+
+
 # What is done, the indexes it must take, and how many rows of a table it may read for each of its
 # batch: to find it, to lock it, to change it, and the ticket's other notices behind its head.
 STEPS = {
@@ -163,6 +176,16 @@ STEPS = {
         {"ticket": 2, "ticket_event": 3},
     ),
     "abandon creates": (abandon, {"notice_sent_once", "notice_pkey"}, {"ticket": 10, "notice": 6}),
+    "hold": (
+        hold_tickets,
+        {"ticket_operator_ticket_id_key", "ticket_pkey"},
+        {"ticket": 4, "notice": 1 + NOTICES_EACH},
+    ),
+    "release tickets": (
+        release_tickets,
+        {"ticket_operator_ticket_id_key", "ticket_pkey"},
+        {"ticket": 8, "notice": 3 + 2 * NOTICES_EACH},
+    ),
 }
 
 
@@ -200,3 +223,15 @@ def test_a_batch_costs_the_same_while_its_tables_grow(engine, clock):
         for name in BIG:
             read = touched.by_index[name] + touched.one_by_one[name]
             assert read <= BATCH * 5, f"{name}, batch {number}"
+
+
+def test_the_tickets_on_hold_are_found_among_any_number(harness, connection):
+    hold_tickets(harness, connection)
+    plans = plans_of(connection, lambda: list_on_hold(connection, limit=BATCH))
+
+    assert "ticket_on_hold" in plans.indexes
+    assert not BIG & plans.whole_tables
+    assert plans.rows["ticket"] <= BATCH
+    assert connection.execute(ON_HOLD, {"limit": BATCH}).one().on_hold == BATCH
+    counted = plans_of(connection, lambda: connection.execute(ON_HOLD, {"limit": BATCH}))
+    assert counted.indexes == {"ticket_on_hold"}

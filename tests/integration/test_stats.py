@@ -75,6 +75,31 @@ def test_stats_tell_how_everything_stands(harness):
     assert seen.last_round is None
 
 
+def test_a_ticket_on_hold_is_counted_apart(harness):
+    """Rule 23: neither its notice nor its closing is late."""
+    harness.say("ticket_win", "closing")
+    harness.deliver()
+    harness.say("ticket_win", "due")
+    harness.hold("closing")
+    held_at = harness.now
+    harness.wait(MINUTE)
+    harness.hold("due")
+    harness.wait(CLOSE_DELAY)
+
+    seen = collected(harness)
+    (acme,) = seen.operators
+    assert (acme.due, acme.oldest_due_at, acme.undelivered_since) == (0, None, None)
+    assert (seen.closes_due, seen.oldest_close_due_at) == (0, None)
+    assert (seen.on_hold, seen.oldest_on_hold_at) == (2, held_at)
+
+    harness.release_ticket("closing")
+    harness.release_ticket("due")
+    seen = collected(harness)
+    (acme,) = seen.operators
+    assert (acme.oldest_due_at, acme.undelivered_since) == (harness.now, harness.now)
+    assert (seen.closes_due, seen.oldest_close_due_at, seen.on_hold) == (1, harness.now, 0)
+
+
 def test_what_differs_from_what_overtook_it_counts_as_superseded(harness):
     harness.say("ticket_win", at=harness.now)
     harness.say("ticket_win", at=harness.now - MINUTE)

@@ -74,6 +74,7 @@ def test_an_unavailable_server_is_shown_as_down_and_the_other_as_up(watch, caplo
     assert 'slipway_server_up{server="postgresql"} 1.0' in shown
     assert 'slipway_server_up{server="redis"} 0.0' in shown
     assert "slipway_closings_due 0.0" in shown
+    assert "slipway_tickets_on_hold 0.0" in shown
     assert "slipway_stream_entries" not in shown
     assert caplog.messages.count("stats_unavailable") == 2
 

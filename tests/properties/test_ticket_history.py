@@ -25,9 +25,10 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine, text
 
 from models.outbox.values import Dead, Delivered, RetryLater, Unanswered, Verdict
+from producers.simulation.rehearsal.invariants import broken_invariants
 from producers.simulation.rehearsal.lives import TrueEvent, expected_outcome
 from producers.simulation.rehearsal.schedule import HeldClaim, Schedule
-from producers.simulation.rehearsal.verdict import broken_invariants, check_rehearsal
+from producers.simulation.rehearsal.verdict import check_rehearsal
 from producers.simulation.rehearsal.world import CLOSE_DELAY, World
 from producers.simulation.verdict import check_all_sequences
 from tests.support.arrivals import WITHIN_WINDOW, TicketArrivals
@@ -228,6 +229,16 @@ class TicketHistory(RuleBasedStateMachine):
             notices = ids.all()
         if notices:
             self.world.send_again(notices[place % len(notices)], dies=dies)
+
+    @rule(which=st.integers(0, TICKETS - 1), dies=st.sampled_from((False, False, True)))
+    def a_person_holds_a_ticket(self, which: int, *, dies: bool) -> None:
+        ticket = self.tickets[which]
+        self.world.hold_ticket(ticket.operator, ticket.ticket_id, dies=dies)
+
+    @rule(which=st.integers(0, TICKETS - 1), dies=st.sampled_from((False, False, True)))
+    def a_person_releases_a_ticket(self, which: int, *, dies: bool) -> None:
+        ticket = self.tickets[which]
+        self.world.release_ticket(ticket.operator, ticket.ticket_id, dies=dies)
 
     # --- the clock -----------------------------------------------------------------------------
 

@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
+from models.history import public
 from models.history.explain import why_not_closed
-from models.history.values import AttemptFact, EventFact, NoticeFact, TicketFact, TicketHistory
+from models.history.values import (
+    AttemptFact,
+    EventFact,
+    InterventionFact,
+    NoticeFact,
+    TicketFact,
+    TicketHistory,
+)
 from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -26,6 +34,7 @@ def ticket(status: Status, result: Result = Result.PENDING, **facts: Any) -> Tic
         closed_at=None,
         parked=0,
         unfinished=0,
+        on_hold_at=None,
         cancelled_by=None,
         created_at=NOW - DAY,
         changed_at=NOW,
@@ -200,3 +209,47 @@ def test_an_overdue_close_points_at_the_sweep():
     overdue = ticket(Status.RESULTED, Result.WON, close_due_at=NOW - timedelta(minutes=3))
 
     assert ", 3m ago: the next sweep closes it" in explanation(overdue)
+
+
+def test_a_ticket_on_hold_says_who_holds_it_and_why():
+    """Rule 23. The present hold counts, not an earlier one."""
+    since = NOW - timedelta(hours=2)
+    held = ticket(Status.OPEN, generation=1, on_hold_at=since)
+    history = TicketHistory(
+        ticket=held,
+        events=(),
+        notices=(notice(Action.ROLLBACK, head=False, attempts=(attempt(503),)),),
+        interventions=(
+            InterventionFact(NOW - DAY, "anna", "an earlier one", "ticket_held"),
+            InterventionFact(since, "vera", "the player disputes it", "ticket_held"),
+            InterventionFact(NOW, "paul", "fixed", "event_dropped"),
+        ),
+        refused=(),
+        cut=False,
+    )
+
+    assert why_not_closed(history, now=NOW) == (
+        "open: its result was rolled back and no new one has come yet; the partner has not accepted"
+        " ticket_rollback yet (1 attempt, last: 503; not sent while on hold); on hold since"
+        " 2026-11-20T08:00:00Z, by vera, because 'the player disputes it': until its release"
+        " nothing is sent and it does not close."
+    )
+    told = why_not_closed(public(history), now=NOW)
+    assert "on hold since 2026-11-20T08:00:00Z: until its release nothing is sent" in told
+    assert "vera" not in told
+    assert "disputes" not in told
+
+
+def test_a_closing_that_fell_due_on_hold_says_so():
+    due = ticket(
+        Status.RESULTED,
+        Result.WON,
+        close_due_at=NOW - timedelta(hours=1),
+        on_hold_at=NOW - timedelta(hours=2),
+    )
+
+    assert explanation(due, ()) == (
+        "resulted (won); it was due to close at 2026-11-20T09:00:00Z, 1h ago, but it does not close"
+        " while it is on hold; on hold since 2026-11-20T08:00:00Z: until its release nothing is"
+        " sent and it does not close."
+    )

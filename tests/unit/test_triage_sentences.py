@@ -48,6 +48,7 @@ RESOLVED = ResolvedNotice(
     next_generation=None,
     next_dead=False,
     operator_disabled=False,
+    on_hold=False,
 )
 
 

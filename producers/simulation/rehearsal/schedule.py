@@ -10,6 +10,7 @@ from models.outbox.dead_letters import Resolution, resolve
 from models.outbox.values import Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
 from models.platform.timestamps import format_timestamp
 from models.vocabulary import Action
+from producers.simulation.rehearsal.invariants import closed_on_hold
 from producers.simulation.rehearsal.lives import Arrival, RehearsedLife
 from producers.simulation.rehearsal.world import PARKING_WINDOW, World
 
@@ -19,6 +20,7 @@ FAULT_SHARE_MAX = 0.4
 SLOW_RECORD_SHARE = 0.15  # of outcomes that are recorded a step later, without a fault
 SEND_AGAIN_SHARE = 0.05  # of steps in which a person has a ticket sent again
 EXACT_MOMENTS = 8  # how many closings and window ends are tested to the millisecond
+HOLD_SHARE = 0.2  # of exact closings that fall due while their ticket is on hold
 AGAIN = timedelta(seconds=10)
 IDS_AHEAD = (timedelta(seconds=5), timedelta(hours=1), timedelta(days=5))  # of the clock of Redis
 MALFORMED_EVENTS = (b"", b"{", b"[]", b'{"action":"ticket_win"}', b"\xff\xfe", b'{"data":{}}')
@@ -100,7 +102,7 @@ class Schedule:
         world, rng = self.world, self.rng
         if rng.random() < SEND_AGAIN_SHARE:
             self._send_again()
-        match rng.randrange(10):
+        match rng.randrange(11):
             case 0 | 1 if len(world.batches) < BATCHES_MAX:
                 world.read(rng.choice((1, 7, 60)))
             case 2 | 3 | 4:
@@ -109,6 +111,8 @@ class Schedule:
                 self.held += [HeldClaim(claim) for claim in world.claim(rng.choice((1, 8, 64)))]
             case 7 | 8:
                 self._deliver(without_faults=False)
+            case 9:
+                self._hold_or_release()
             case _:
                 world.sweep(dies=self._fault(0.05))
 
@@ -122,6 +126,12 @@ class Schedule:
         if delivered:
             chosen = self.rng.choice(delivered)
             self.sent_again += self.world.send_again(chosen, dies=self._fault(0.05))
+
+    def _hold_or_release(self) -> None:
+        """A person holds a ticket, or releases it."""
+        life, dies = self.rng.choice(self.lives), self._fault(0.05)
+        if not self.world.hold_ticket(life.operator, life.ticket_id, dies=dies):
+            self.world.release_ticket(life.operator, life.ticket_id, dies=dies)
 
     def _apply(self) -> None:
         if not self.world.batches:
@@ -176,6 +186,8 @@ class Schedule:
     def drain(self) -> None:
         """Finish without faults: all that is undelivered must reach its end."""
         for round_ in range(ROUNDS_MAX):
+            for operator, ticket_id in self.world.tickets_on_hold():
+                self.world.release_ticket(operator, ticket_id)
             while self.world.batches or self.world.read(500) is not None:
                 self.world.apply(self.world.batches[0])
             self._retry_dead_letters()
@@ -201,11 +213,15 @@ class Schedule:
             return
         moment = timedelta(milliseconds=1)
         self.world.pass_time(max(timedelta(), row.at - self.world.moment - moment))
+        if row.ticket_id is not None and self.rng.random() < HOLD_SHARE:
+            self.world.hold_ticket(row.code, row.ticket_id)  # until the next round of draining
         if row.ticket_id is not None and self.rng.random() < self.contest:
             self._contest(row.code, row.ticket_id)
         self.world.sweep()
         self.world.pass_time(moment)
         self.world.sweep()
+        if closed := closed_on_hold(self.world):
+            raise AssertionError(f"closed while on hold: {closed}")
 
     def _contest(self, operator: str, ticket_id: str) -> None:
         """Roll the result back a moment before the ticket closes; the sweep runs first."""

@@ -13,6 +13,7 @@ from models.events.stream_contract import EVENT_FIELD
 from models.notices.key import key_of
 from models.platform.timestamps import parse_timestamp
 from models.vocabulary import Action
+from producers.simulation.rehearsal.invariants import broken_invariants
 from producers.simulation.rehearsal.lives import Kind, RehearsedLife
 from producers.simulation.rehearsal.world import CLOSE_DELAY, GRACE, World
 from producers.simulation.sequence_rules import RESULTS
@@ -21,48 +22,6 @@ from producers.simulation.verdict import Verdict, accepted_actions, check_all_se
 TICKETS = text("""
     SELECT o.code, t.ticket_id, t.status, t.result
       FROM ticket t JOIN operator o ON o.id = t.operator WHERE o.id = ANY(:operators)""")
-# What every committed state must satisfy; each query finds violations.
-INVARIANTS = {
-    "a ticket's head is not its oldest unfinished notice": text("""
-        SELECT t.ticket_id FROM ticket t
-         WHERE t.operator = ANY(:operators)
-           AND (SELECT array_agg(n.number) FROM notice n WHERE n.ticket = t.id AND n.head)
-               IS DISTINCT FROM
-               (SELECT array_agg(f.number) FROM (
-                    SELECT number FROM notice n
-                     WHERE n.ticket = t.id AND (n.ended IS NULL OR n.ended = 'dead')
-                     ORDER BY number LIMIT 1) f)"""),
-    "unfinished notices or parked events are miscounted": text("""
-        SELECT t.ticket_id FROM ticket t
-         WHERE t.operator = ANY(:operators)
-           AND (t.unfinished <> (SELECT count(*) FROM notice n WHERE n.ticket = t.id
-                                    AND (n.ended IS NULL OR n.ended = 'dead'))
-             OR t.parked <> (SELECT count(*) FROM ticket_event e
-                              WHERE e.ticket = t.id AND e.outcome = 'parked'))"""),
-    "the closing delay runs too soon, or not after the delivery of the current result": text("""
-        SELECT t.ticket_id FROM ticket t
-         WHERE t.operator = ANY(:operators) AND t.status = 'resulted'
-           AND (t.close_due_at IS NOT NULL) <> EXISTS (
-                   SELECT FROM notice n WHERE n.ticket = t.id AND n.generation = t.generation
-                      AND n.repeat = 0
-                      AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
-                      AND n.ended = 'delivered')"""),
-    "closed earlier than the delay after its result was delivered": text("""
-        SELECT t.ticket_id FROM ticket t JOIN operator o ON o.id = t.operator
-          JOIN notice n ON n.ticket = t.id AND n.generation = t.generation AND n.repeat = 0
-           AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
-         WHERE t.operator = ANY(:operators) AND t.status = 'closed'
-           AND (n.ended IS DISTINCT FROM 'delivered' OR t.closed_at < n.ended_at + o.close_delay)
-           AND o.protocol = 'pam'"""),
-}
-CLOSED_OVER_ROLLBACK = text("""
-    SELECT t.ticket_id, e.entry_id, n.ended_at + o.close_delay AS due_at
-      FROM ticket t JOIN operator o ON o.id = t.operator
-      JOIN notice n ON n.ticket = t.id AND n.generation = t.generation AND n.repeat = 0
-       AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
-      JOIN ticket_event e ON e.ticket = t.id
-     WHERE t.operator = ANY(:operators) AND t.status = 'closed'
-       AND e.action = 'ticket_rollback' AND e.reason = 'ticket_closed'""")
 # The last notice of each ticket that its partner took, by Slipway's order.
 LAST_DELIVERED = text("""
     SELECT DISTINCT ON (t.id) o.code, t.ticket_id, n.action, n.generation
@@ -83,22 +42,6 @@ class RehearsalVerdict:
     partner: Verdict
     lives: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
-
-
-def broken_invariants(world: World) -> list[str]:
-    """Return every invariant that the database violates now, with a ticket as evidence."""
-    violations: list[str] = []
-    with world.transaction() as connection:
-        for name, query in INVARIANTS.items():
-            tickets = connection.execute(query, {"operators": list(world.operators)})
-            violations += [f"{row.ticket_id}: {name}" for row in tickets.all()]
-        for row in connection.execute(CLOSED_OVER_ROLLBACK, {"operators": list(world.operators)}):
-            # Its real arrival counts, whatever its id says.
-            if world.arrived_at[row.entry_id] < row.due_at:
-                violations.append(
-                    f"{row.ticket_id}: closed despite a rollback that arrived in time"
-                )
-    return violations
 
 
 def check_rehearsal(

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from models.events.event import Entry
 from models.events.noted_moments import Id, NotedMoments, id_parts
 from models.events.stream_contract import EVENT_FIELD
 from models.intake.apply import apply_entries
+from models.operators.interventions import Person
 from models.outbox.claim import claim, release
 from models.outbox.creates import abandon_creates
 from models.outbox.dead_letters import NotPossible
@@ -25,6 +26,7 @@ from models.outbox.send_again import send_again
 from models.outbox.values import Attempt, Claim, Verdict
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
+from models.triage import HoldRefused, hold_ticket, release_ticket
 
 PARKING_WINDOW = timedelta(minutes=15)
 CLOSE_DELAY = timedelta(hours=24)
@@ -36,6 +38,11 @@ CREATE_AGE_MAX = timedelta(seconds=60)
 EVENT_AGE_MAX = timedelta(days=3)  # longer than any life's events take, less than ids are ahead
 BATCH_MAX = 500
 NEVER = datetime.min.replace(tzinfo=UTC)
+SOMEBODY = Person("rehearsal", "to see what becomes of it")
+
+ON_HOLD = text("""
+    SELECT o.code, t.ticket_id FROM ticket t JOIN operator o ON o.id = t.operator
+     WHERE t.operator = ANY(:operators) AND t.on_hold_at IS NOT NULL ORDER BY t.id""")
 
 
 class ProcessDied(BaseException):  # like `SystemExit`: no code may handle it and continue
@@ -123,6 +130,8 @@ class World:
         default_factory=dict
     )  # when entries really arrived, by id
     observations: list[RehearsedObservation] = field(default_factory=list)
+    # when tickets were released last while their closing delay ran, by operator and id
+    released_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def now(self, connection: Connection | None = None) -> datetime:  # noqa: ARG002 - the Clock's
         """The database's clock, which decides everything here."""
@@ -271,6 +280,33 @@ class World:
         except (NotPossible, ProcessDied):
             return False
         return True
+
+    def hold_ticket(self, operator: str, ticket_id: str, *, dies: bool = False) -> bool:
+        """Put a ticket on hold (rule 23). Returns whether it was possible."""
+        try:
+            with self.transaction(doomed=dies) as connection:
+                hold_ticket(connection, operator, ticket_id, person=SOMEBODY, now=self.moment)
+        except (HoldRefused, ProcessDied):
+            return False
+        return True
+
+    def release_ticket(self, operator: str, ticket_id: str, *, dies: bool = False) -> None:
+        """Release a ticket, if it is on hold."""
+        try:
+            with self.transaction(doomed=dies) as connection:
+                done = release_ticket(
+                    connection, operator, ticket_id, person=SOMEBODY, now=self.moment
+                )
+        except (HoldRefused, ProcessDied):
+            return
+        if done.close_due_at is not None:  # not due before this moment any more
+            self.released_at[operator, ticket_id] = self.moment
+
+    def tickets_on_hold(self) -> list[tuple[str, str]]:
+        """Return the operators' codes and ticket ids of those on hold."""
+        with self.transaction() as connection:
+            rows = connection.execute(ON_HOLD, {"operators": list(self.operators)})
+            return [(row.code, row.ticket_id) for row in rows]
 
     # --- the sweep ----------------------------------------------------------------------------
 

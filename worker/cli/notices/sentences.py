@@ -27,7 +27,7 @@ def will_resolve(notice: ResolvedNotice) -> str:
                 sentence += (
                     "; the operator is disabled, so it is held until the operator is enabled"
                 )
-            return sentence
+            return sentence + _hold(notice)
         case Resolution.SKIP_DELIVERED:
             sentence = f"{which} will count as delivered from now on"
             return sentence + _start_of_close_delay(notice) + _next(notice)
@@ -44,7 +44,7 @@ def will_resolve(notice: ResolvedNotice) -> str:
 def did_resolve(notice: ResolvedNotice) -> str:
     """Describe what it did."""
     done = {
-        Resolution.RETRY: "is due",
+        Resolution.RETRY: "waits for the release of its ticket" if notice.on_hold else "is due",
         Resolution.SKIP_DELIVERED: "counts as delivered",
         Resolution.SKIP_NOT_DELIVERED: "is skipped",
         Resolution.SKIP_REPEAT: "is skipped: it was a repeat",
@@ -113,7 +113,12 @@ def _next(notice: ResolvedNotice) -> str:
     if notice.next_action is None:
         return "; nothing waits behind it"
     dead = ", which is dead too" if notice.next_dead else ""
-    return f"; next comes {notice.next_action} of generation {notice.next_generation}{dead}"
+    next_ = f"; next comes {notice.next_action} of generation {notice.next_generation}{dead}"
+    return next_ + _hold(notice)
+
+
+def _hold(notice: ResolvedNotice) -> str:
+    return "; the ticket is on hold, so nothing is sent until its release" if notice.on_hold else ""
 
 
 def _time(time: datetime) -> str:

@@ -7,12 +7,15 @@ import typer
 
 from worker.cli.help_pages import command_group, one_command
 from worker.cli.option_groups import with_option_groups
-from worker.cli.options import AsJson, OneOperator
-from worker.cli.tickets import finding, history, unended
-from worker.cli.triage.options import PageOptions
+from worker.cli.options import AsJson, By, OneOperator, person_name
+from worker.cli.tickets import finding, history, holding, unended
+from worker.cli.triage.options import Limit, PageOptions, RequiredWhy
 
 ticket_app = one_command()
 app = command_group("Tickets: those of an operator, and whatever a text is the id of.")
+
+TicketId = Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")]
+Whose = Annotated[str, typer.Option("--operator", metavar="CODE", help="Whose ticket.")]
 
 
 class UnendedStatus(StrEnum):
@@ -26,7 +29,7 @@ class UnendedStatus(StrEnum):
 
 @ticket_app.command(epilog="Example: slipway ticket 1330556611374148608 --operator acme")
 def ticket(
-    ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
+    ticket_id: TicketId,
     *,
     operator: OneOperator = None,
     as_json: AsJson = False,
@@ -40,7 +43,7 @@ def ticket(
 
 @app.callback()
 def tickets() -> None:
-    """List or find tickets; for one ticket's history: slipway ticket ID."""
+    """List, find, hold and release tickets; for one ticket's history: slipway ticket ID."""
 
 
 @app.command("list", epilog="Example: slipway tickets list --operator acme --status open")
@@ -84,3 +87,41 @@ def find(
     ticket's code, or an idempotency key. Exit code 1 if nothing has it.
     """
     finding.show_matches(given, player=player, code=code, operator=operator, as_json=as_json)
+
+
+@app.command("on-hold", epilog="Example: slipway tickets on-hold --operator acme")
+def on_hold(*, operator: OneOperator = None, limit: Limit = 100, as_json: AsJson = False) -> None:
+    """List the tickets that are on hold, the longest first, with who holds them and why."""
+    holding.show_on_hold(operator, limit=limit, as_json=as_json)
+
+
+@app.command(epilog="Example: slipway tickets hold 13305566 --operator acme --why 'fraud?'")
+def hold(
+    ticket_id: TicketId,
+    *,
+    operator: Whose,
+    by: By = None,
+    why: RequiredWhy,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a ticket: nothing is sent to the partner and it does not close until it is released.
+
+    Events go on being applied. A new ticket cannot be held: its create cannot wait.
+    """
+    holding.hold(operator, ticket_id, who=person_name(by), why=why, as_json=as_json)
+
+
+@app.command(epilog="Example: slipway tickets release 13305566 --operator acme --why 'no fraud'")
+def release(
+    ticket_id: TicketId,
+    *,
+    operator: Whose,
+    by: By = None,
+    why: RequiredWhy,
+    as_json: AsJson = False,
+) -> None:
+    """Release a ticket that is on hold: what fell due meanwhile is due now.
+
+    Its notices are sent in order. It closes at once if its close delay ended meanwhile.
+    """
+    holding.release(operator, ticket_id, who=person_name(by), why=why, as_json=as_json)

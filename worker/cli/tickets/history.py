@@ -83,6 +83,8 @@ def _state(ticket: TicketFact) -> Iterator[str]:
     yield f"result {ticket.result}"
     yield f"generation {ticket.generation}"
     yield f"close delay {format_duration(ticket.close_delay)}"
+    if ticket.on_hold_at is not None:
+        yield f"on hold since {moment(ticket.on_hold_at)}"
     if ticket.close_due_at is not None:
         yield f"closes at {moment(ticket.close_due_at)}"
     if ticket.closed_at is not None:
@@ -175,13 +177,14 @@ def _intervention(fact: InterventionFact) -> str:
             return f"{fact.did.removeprefix('event_')} {which}"
         case "raw_event_retried" | "raw_event_dropped":
             return f"{fact.did.removeprefix('raw_event_')} raw input {facts.get('entry_id')}"
+        case "ticket_held" | "ticket_released":
+            return f"{fact.did.removeprefix('ticket_')} the ticket"
         case "notice_retried" | "notice_skipped":
             word = "retried" if fact.did == "notice_retried" else "skipped"
             return f"{word} {facts.get('action')} of generation {facts.get('generation')}"
-        case "notices_sent_again" if facts.get("notices"):
-            return f"sent again from number {facts.get('from')}"
         case "notices_sent_again":
-            return "could not be sent again"
+            sent = f"sent again from number {facts.get('from')}"
+            return sent if facts.get("notices") else "could not be sent again"
         case _:
             return fact.did.replace("_", " ")
 

@@ -29,7 +29,8 @@ def show_unended(operator: str, statuses: Sequence[str], options: PageOptions) -
 
 
 def _row(ticket: UnendedTicket) -> Sequence[str]:
-    waits_for = [f"notices: {ticket.unfinished}"] if ticket.unfinished else []
+    waits_for = [] if ticket.on_hold_at is None else [f"release since {moment(ticket.on_hold_at)}"]
+    waits_for += [f"notices: {ticket.unfinished}"] if ticket.unfinished else []
     waits_for += [f"parked events: {ticket.parked}"] if ticket.parked else []
     return (
         moment(ticket.created_at),

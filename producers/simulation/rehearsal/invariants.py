@@ -1,0 +1,85 @@
+"""What every committed state of a rehearsal must satisfy, whatever happens next."""
+
+from sqlalchemy import text
+
+from producers.simulation.rehearsal.world import LEASE, World
+
+CLOSED_ON_HOLD = text("""
+    SELECT ticket_id FROM ticket
+     WHERE operator = ANY(:operators) AND closed_at > on_hold_at""")
+# What every committed state must satisfy; each query finds violations.
+INVARIANTS = {
+    "a ticket's head is not its oldest unfinished notice": text("""
+        SELECT t.ticket_id FROM ticket t
+         WHERE t.operator = ANY(:operators)
+           AND (SELECT array_agg(n.number) FROM notice n WHERE n.ticket = t.id AND n.head)
+               IS DISTINCT FROM
+               (SELECT array_agg(f.number) FROM (
+                    SELECT number FROM notice n
+                     WHERE n.ticket = t.id AND (n.ended IS NULL OR n.ended = 'dead')
+                       AND t.on_hold_at IS NULL
+                     ORDER BY number LIMIT 1) f)"""),
+    "unfinished notices or parked events are miscounted": text("""
+        SELECT t.ticket_id FROM ticket t
+         WHERE t.operator = ANY(:operators)
+           AND (t.unfinished <> (SELECT count(*) FROM notice n WHERE n.ticket = t.id
+                                    AND (n.ended IS NULL OR n.ended = 'dead'))
+             OR t.parked <> (SELECT count(*) FROM ticket_event e
+                              WHERE e.ticket = t.id AND e.outcome = 'parked'))"""),
+    "the closing delay runs too soon, or not after the delivery of the current result": text("""
+        SELECT t.ticket_id FROM ticket t
+         WHERE t.operator = ANY(:operators) AND t.status = 'resulted'
+           AND (t.close_due_at IS NOT NULL) <> EXISTS (
+                   SELECT FROM notice n WHERE n.ticket = t.id AND n.generation = t.generation
+                      AND n.repeat = 0
+                      AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
+                      AND n.ended = 'delivered')"""),
+    "closed earlier than the delay after its result was delivered": text("""
+        SELECT t.ticket_id FROM ticket t JOIN operator o ON o.id = t.operator
+          JOIN notice n ON n.ticket = t.id AND n.generation = t.generation AND n.repeat = 0
+           AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
+         WHERE t.operator = ANY(:operators) AND t.status = 'closed'
+           AND (n.ended IS DISTINCT FROM 'delivered' OR t.closed_at < n.ended_at + o.close_delay)
+           AND o.protocol = 'pam'"""),
+    "a new ticket is on hold": text("""
+        SELECT t.ticket_id FROM ticket t
+         WHERE t.operator = ANY(:operators) AND t.on_hold_at IS NOT NULL AND t.status = 'new'"""),
+    "closed while on hold": CLOSED_ON_HOLD,
+    "claimed while on hold": text("""
+        SELECT t.ticket_id FROM ticket t JOIN notice n ON n.ticket = t.id
+         WHERE t.operator = ANY(:operators)
+           AND n.leased_until - CAST(:lease AS interval) > t.on_hold_at"""),
+}
+CLOSED_OVER_ROLLBACK = text("""
+    SELECT t.ticket_id, o.code, e.entry_id, n.ended_at + o.close_delay AS due_at
+      FROM ticket t JOIN operator o ON o.id = t.operator
+      JOIN notice n ON n.ticket = t.id AND n.generation = t.generation AND n.repeat = 0
+       AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
+      JOIN ticket_event e ON e.ticket = t.id
+     WHERE t.operator = ANY(:operators) AND t.status = 'closed'
+       AND e.action = 'ticket_rollback' AND e.reason = 'ticket_closed'""")
+
+
+def broken_invariants(world: World) -> list[str]:
+    """Return every invariant that the database violates now, with a ticket as evidence."""
+    violations: list[str] = []
+    parameters = {"operators": list(world.operators), "lease": LEASE}
+    with world.transaction() as connection:
+        for name, query in INVARIANTS.items():
+            tickets = connection.execute(query, parameters)
+            violations += [f"{row.ticket_id}: {name}" for row in tickets.all()]
+        for row in connection.execute(CLOSED_OVER_ROLLBACK, parameters):
+            # Its real arrival counts, whatever its id says.
+            released_at = world.released_at.get((row.code, row.ticket_id), row.due_at)
+            if world.arrived_at[row.entry_id] < max(row.due_at, released_at):
+                violations.append(
+                    f"{row.ticket_id}: closed despite a rollback that arrived in time"
+                )
+    return violations
+
+
+def closed_on_hold(world: World) -> list[str]:
+    """Return the tickets that were closed while they were on hold."""
+    with world.transaction() as connection:
+        found = connection.execute(CLOSED_ON_HOLD, {"operators": list(world.operators)})
+        return list(found.scalars())

@@ -1,0 +1,118 @@
+"""Holds a ticket, and releases it."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import typer
+
+from models.operators.interventions import Person
+from models.triage import (
+    HeldTicket,
+    HoldRefused,
+    ReleasedTicket,
+    TicketOnHold,
+    hold_ticket,
+    list_on_hold,
+    release_ticket,
+)
+from worker.cli.errors import Failed
+from worker.cli.output import as_text, moment, remark, show_json, show_table
+from worker.cli.triage.display import as_object
+from worker.cli.triage.session import Work, open_session
+
+T = TypeVar("T")
+
+
+def hold(operator: str, ticket_id: str, *, who: str, why: str, as_json: bool) -> None:
+    """Put a ticket on hold and print what that stops. Raises Failed, OperatorNotFound."""
+    person = Person(who, why)
+    held = _run(
+        lambda connection, now: hold_ticket(connection, operator, ticket_id, person=person, now=now)
+    )
+    if as_json:
+        show_json(as_object(held))
+    else:
+        typer.echo(as_text("; ".join(_held(held))))
+
+
+def release(operator: str, ticket_id: str, *, who: str, why: str, as_json: bool) -> None:
+    """Release a ticket and print what follows. Raises Failed, OperatorNotFound."""
+    person = Person(who, why)
+    released = _run(
+        lambda connection, now: release_ticket(
+            connection, operator, ticket_id, person=person, now=now
+        )
+    )
+    if as_json:
+        show_json(as_object(released))
+    else:
+        typer.echo(as_text("; ".join(_released(released))))
+
+
+def _run(act: Work[T]) -> T:
+    try:
+        with open_session() as session:
+            return session.run(act)
+    except HoldRefused as refusal:
+        raise Failed(str(refusal)) from None
+
+
+def show_on_hold(operator: str | None, *, limit: int, as_json: bool) -> None:
+    """Print the tickets on hold. Raises OperatorNotFound."""
+    with open_session() as session:
+        found = session.run(
+            lambda connection, _: list_on_hold(connection, operator=operator, limit=limit + 1)
+        )
+    shown = found[:limit]
+    if as_json:
+        show_json([as_object(ticket) for ticket in shown])
+        return
+    if not found:
+        remark("no tickets are on hold")
+        return
+    columns = ("since", "operator", "ticket", "status", "notices", "closes at", "held by", "reason")
+    show_table(columns, [_row(ticket) for ticket in shown])
+    if len(found) > limit:
+        remark(f"there are more than {limit}; --limit shows more")
+
+
+def _row(ticket: TicketOnHold) -> Sequence[str]:
+    return (
+        moment(ticket.on_hold_at),
+        ticket.operator,
+        ticket.ticket_id,
+        ticket.status,
+        str(ticket.unfinished),
+        moment(ticket.close_due_at),
+        ticket.who or "-",
+        ticket.why or "-",
+    )
+
+
+def _held(ticket: HeldTicket) -> Iterator[str]:
+    yield (
+        f"ticket {ticket.ticket_id} of {ticket.operator} ({ticket.status}) is on hold: nothing is"
+        " sent and it does not close until it is released"
+    )
+    if ticket.unfinished:
+        yield f"notices that wait: {ticket.unfinished}"
+    if ticket.in_flight is not None:
+        yield (
+            f"{ticket.in_flight} is being sent now, until {moment(ticket.in_flight_until)} at most;"
+            " its outcome still counts"
+        )
+
+
+def _released(ticket: ReleasedTicket) -> Iterator[str]:
+    yield (
+        f"ticket {ticket.ticket_id} of {ticket.operator} ({ticket.status}) is released; it was on"
+        f" hold since {moment(ticket.on_hold_since)}"
+    )
+    if ticket.next_dead:
+        yield f"its next notice, {ticket.next_action}, is dead: retry or skip it"
+    elif ticket.next_action is not None:
+        yield f"{ticket.next_action} is sent next, from {moment(ticket.next_try_at)}"
+        if ticket.operator_disabled:
+            yield "the operator is disabled, so it waits until the operator is enabled"
+    if ticket.close_due_at is not None:
+        yield f"it closes at {moment(ticket.close_due_at)}"
