@@ -72,7 +72,7 @@ def test_what_follows_from_a_release_is_told(slipway, harness):
     harness.disable()
 
     def released(ticket: str) -> str:
-        return slipway("tickets", "release", ticket, *OF_ACME, *VERA).out
+        return str(slipway("tickets", "release", ticket, *OF_ACME, *VERA).out)
 
     assert "it closes at" in released("closing")
     assert "its next notice, ticket_win, is dead: retry or skip it" in released("dead")

@@ -21,6 +21,7 @@ from tests.support.harness import (
     PARTNER_GRACE,
     SLIP,
 )
+from tests.support.records import Records
 from tests.support.triage_actions import TriageActions
 
 AGAIN = RetryLater(timedelta(hours=2))
@@ -38,7 +39,7 @@ def win(harness):
     harness.say("ticket_win")
 
 
-def heads(records):
+def heads(records: Records) -> list[bool]:
     return [row.head for row in records.notices()]
 
 

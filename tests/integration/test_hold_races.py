@@ -6,12 +6,14 @@ The first one's transaction is held open until the server says that the second o
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from models.outbox.claim import claim_probes
 from models.outbox.values import Attempt, Delivered, RetryLater
 from models.triage import HoldRefused
 from tests.support.concurrent_connections import beside, waiting_sessions
 from tests.support.harness import CLOSE_DELAY, LEASE, SLIP, TOOK
+from tests.support.records import Records
 
 AGAIN = RetryLater(timedelta(minutes=2))
 
@@ -22,11 +24,11 @@ def first_one(request):
     return request.param
 
 
-def end(connection, first_one):
+def end(connection: Connection, first_one: str) -> None:
     connection.commit() if first_one == "commits" else connection.rollback()
 
 
-def heads(records):
+def heads(records: Records) -> list[bool]:
     return [row.head for row in records.notices()]
 
 

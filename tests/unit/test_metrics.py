@@ -217,6 +217,8 @@ def stats_of(*operators: str) -> Stats:
         tickets={},
         closes_due=0,
         oldest_close_due_at=None,
+        on_hold=2,
+        oldest_on_hold_at=NOW - 50 * SECOND,
         parked=1,
         first_window_end=NOW + SECOND,
         rejected=0,
