@@ -181,10 +181,10 @@ def list_on_hold(
 ) -> list[TicketOnHold]:
     """List the tickets on hold, of all operators or of one, the longest first."""
     rows = connection.execute(ON_HOLD, {"operator": operator, "limit": limit}).mappings()
-    found = [TicketOnHold(**row) for row in rows]
-    if not found and operator is not None:
+    tickets = [TicketOnHold(**row) for row in rows]
+    if not tickets and operator is not None:
         check_operator(connection, operator)
-    return found
+    return tickets
 
 
 def _lock(connection: Connection, operator: str, ticket_id: str) -> tuple[TicketState, bool]:

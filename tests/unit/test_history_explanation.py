@@ -234,10 +234,10 @@ def test_a_ticket_on_hold_says_who_holds_it_and_why():
         " 2026-11-20T08:00:00Z, by vera, because 'the player disputes it': until its release"
         " nothing is sent and it does not close."
     )
-    told = why_not_closed(public(history), now=NOW)
-    assert "on hold since 2026-11-20T08:00:00Z: until its release nothing is sent" in told
-    assert "vera" not in told
-    assert "disputes" not in told
+    shown = why_not_closed(public(history), now=NOW)
+    assert "on hold since 2026-11-20T08:00:00Z: until its release nothing is sent" in shown
+    assert "vera" not in shown
+    assert "disputes" not in shown
 
 
 def test_a_closing_that_fell_due_on_hold_says_so():

@@ -81,5 +81,5 @@ def broken_invariants(world: World) -> list[str]:
 def closed_on_hold(world: World) -> list[str]:
     """Return the tickets that were closed while they were on hold."""
     with world.transaction() as connection:
-        found = connection.execute(CLOSED_ON_HOLD, {"operators": list(world.operators)})
-        return list(found.scalars())
+        tickets = connection.execute(CLOSED_ON_HOLD, {"operators": list(world.operators)})
+        return list(tickets.scalars())

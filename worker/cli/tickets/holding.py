@@ -60,19 +60,19 @@ def _run(act: Work[T]) -> T:
 def show_on_hold(operator: str | None, *, limit: int, as_json: bool) -> None:
     """Print the tickets on hold. Raises OperatorNotFound."""
     with open_session() as session:
-        found = session.run(
+        tickets = session.run(
             lambda connection, _: list_on_hold(connection, operator=operator, limit=limit + 1)
         )
-    shown = found[:limit]
+    shown = tickets[:limit]
     if as_json:
         show_json([as_object(ticket) for ticket in shown])
         return
-    if not found:
+    if not tickets:
         remark("no tickets are on hold")
         return
     columns = ("since", "operator", "ticket", "status", "notices", "closes at", "held by", "reason")
     show_table(columns, [_row(ticket) for ticket in shown])
-    if len(found) > limit:
+    if len(tickets) > limit:
         remark(f"there are more than {limit}; --limit shows more")
 
 
