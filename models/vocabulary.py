@@ -146,3 +146,12 @@ RESULTS = frozenset(RESULT_OF)
 SENT_ONCE = frozenset({Action.CREATE, Action.RESERVE})  # rule 10
 PARTNER_ENDED = "partner_ended"  # why the end of a partnership skips a notice (rule 24)
 PARKED_MAX = 32  # per ticket; one more is rejected (rule 7)
+
+
+class ErasurePhase(Word):
+    """How far the erasure of a player is."""
+
+    SEARCHING = "searching"  # finds the player's tickets, and blanks those that have ended
+    WAITING = "waiting"  # for tickets that have not ended
+    FINISHING = "finishing"  # looks through what was written since the search
+    DONE = "done"

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
 from models.events.event import Event
+from models.events.kept_data import kept_data
 from models.lifecycle.ticket import TicketState
 
 # A statement of its own, after the one that locks: in the same one it would not see what another
@@ -60,13 +61,25 @@ def deduplicate(arrived: Sequence[Arrived], log: Log) -> Deduplicated:
         if logged is None:
             log[key] = LoggedContent(event.action, event.data, event.entry_id)
             events.fresh.append((ticket, event))
-        elif logged.action != event.action or not _is_same_json(logged.data, event.data):
+        elif not _is_same_content(ticket, logged, event):
             events.reused.append((ticket, event))
         elif event.entry_id is not None and logged.entry_id == event.entry_id:
             events.redelivered.append((ticket, event))
         else:
             events.repeats.append((ticket, event))
     return events
+
+
+def _is_same_content(ticket: TicketState, logged: LoggedContent, event: Event) -> bool:
+    """Return whether *event* states what the log has under its id (H13).
+
+    Of an erased player the log has only what decides about money, so only that is compared.
+    """
+    if logged.action != event.action:
+        return False
+    if ticket.erased:
+        return _is_same_json(kept_data(logged.data), kept_data(event.data))
+    return _is_same_json(logged.data, event.data)
 
 
 def _is_same_json(stored: object, given: object) -> bool:

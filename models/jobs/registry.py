@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from models.jobs.kinds import partnership
+from models.jobs.kinds import erase_player, partnership
 from models.jobs.values import JobKind
 from models.platform.errors import InvalidError
 
-_ALL: Final[tuple[JobKind, ...]] = (partnership.KIND,)
+_ALL: Final[tuple[JobKind, ...]] = (erase_player.KIND, partnership.KIND)
 
 KINDS: Final[Mapping[str, JobKind]] = {kind.name: kind for kind in _ALL}
 

@@ -77,6 +77,7 @@ class TicketState:
     draw: str | None = None  # the one draw of a lottery ticket (H11)
     opened_in: str | None = None  # the currency in its details
     details: dict[str, Any] = field(default_factory=dict)  # loaded where the protocol needs them
+    erased: bool = False  # what identified its player was blanked (rule 25)
     # What this transaction adds:
     filled: dict[str, Any] | None = None  # details that were missing
     amended: dict[str, Any] | None = None  # details that replace the present ones
@@ -115,6 +116,11 @@ class TicketState:
     def is_over(self) -> bool:
         """Whether it ended without a closing: cancelled, or not opened and with nothing parked."""
         return self.status is Status.CANCELLED or (self.status is Status.ABSENT and not self.parked)
+
+    @property
+    def takes_no_text(self) -> bool:
+        """Whether what still arrives about it is stored without what may identify a player."""
+        return self.erased and self.status in (Status.CLOSED, Status.CANCELLED)
 
     @property
     def status_text(self) -> str:

@@ -102,11 +102,26 @@ def record_each(
     due = save_changes(connection, changes, now=now)
     update_notices(connection, notices.values(), now=now)
     due = move_heads(connection, followed, now=now) or due
-    insert_attempts(connection, counted, now=now)
+    insert_attempts(connection, _without_erased_text(counted, tickets), now=now)
     store_circuits(connection, circuits.values())
     return Recorded(
         counted, due=due, circuit_changes=_circuit_changes(attempts, circuits, were_open)
     )
+
+
+def _without_erased_text(
+    attempts: Sequence[Attempt], tickets: Mapping[int, TicketState]
+) -> list[Attempt]:
+    """Return *attempts*; of an erased player, a late one without what the partner wrote (rule 25).
+
+    A deliverer that was frozen or lost its lease may record after everything has ended.
+    """
+    return [
+        replace(attempt, answer=None, remarks=None, problem=None)
+        if tickets[attempt.claim.ticket].erased
+        else attempt
+        for attempt in attempts
+    ]
 
 
 def decide_parked(

@@ -5,6 +5,7 @@ They define the schema and serve reads and single-row writes. Bulk work goes thr
 """
 
 from models.tables.circuit import Circuit
+from models.tables.erasure import ErasureTicket, StoredErasure
 from models.tables.event import RejectedInput, TicketEvent
 from models.tables.intervention import Intervention
 from models.tables.job import StoredJob
@@ -18,6 +19,7 @@ __all__ = [
     "ApiToken",
     "Circuit",
     "DeliveryAttempt",
+    "ErasureTicket",
     "Intervention",
     "KeptResponse",
     "Notice",
@@ -26,6 +28,7 @@ __all__ = [
     "PublisherOperator",
     "RejectedInput",
     "SignInFailure",
+    "StoredErasure",
     "StoredJob",
     "SweepRound",
     "Ticket",

@@ -119,3 +119,5 @@ class Ticket(SQLModel, table=True):
     details: dict[str, Any] = Field(default_factory=dict, sa_column=json_column())
     created_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
     changed_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
+    # When what identifies its player was blanked (rule 25).
+    erased_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))

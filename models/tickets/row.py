@@ -105,6 +105,7 @@ SELECTED: Final = ", ".join(
         *(f"o.{name}" for name in _TERMS),
         "t.on_hold_at",  # only a person changes it: `models.triage.hold`
         "t.details ->> 'currency' AS opened_in",
+        "t.erased_at IS NOT NULL AS erased",
         "CASE WHEN o.protocol = 'seamless' THEN t.details END AS details",
     ]
 )

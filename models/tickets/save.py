@@ -9,6 +9,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
+from models.events.kept_data import kept_data
 from models.lifecycle.advance import DecidedEvent
 from models.lifecycle.ticket import NewNotice, TicketState
 from models.notices.body import message
@@ -166,7 +167,7 @@ def _save_events(connection: Connection, changes: Iterable[TicketChange], now: d
     for change in changes:
         for decided in change.decided:
             if decided.pending.is_fresh:
-                fresh.append(_event_row(change.ticket.id, decided, now))
+                fresh.append(_event_row(change.ticket, decided, now))
             else:
                 ended.append(_event_end(change.ticket.id, decided))
     EVENTS.write(connection, fresh)
@@ -180,14 +181,15 @@ def _execute(
         connection.execute(statement, {"rows": to_json(rows).decode(), "now": now})
 
 
-def _event_row(ticket: int, decided: DecidedEvent, now: datetime) -> CopyRow:
-    """Return the values of the columns of `EVENTS`."""
+def _event_row(ticket: TicketState, decided: DecidedEvent, now: datetime) -> CopyRow:
+    """Return the values of the columns of `EVENTS`; of an erased player without texts (rule 25)."""
     event, decision = decided.pending.event, decided.decision
+    blanked = ticket.takes_no_text
     return (
-        ticket,
+        ticket.id,
         event.event_id,
         event.action,
-        document(event.data),
+        document(kept_data(event.data) if blanked else event.data),
         event.occurred_at,
         event.order_time,
         event.sequence,
@@ -195,7 +197,7 @@ def _event_row(ticket: int, decided: DecidedEvent, now: datetime) -> CopyRow:
         event.received_at,
         decision.outcome,
         decision.reason,
-        decision.message,
+        None if blanked else decision.message,
         decided.before,
         decided.after,
         decided.park_until,

@@ -1,0 +1,5 @@
+"""What a person does about a player."""
+
+from models.players.erase import erase_player
+
+__all__ = ["erase_player"]
