@@ -117,7 +117,7 @@ def _without_erased_text(
     A deliverer that was frozen or lost its lease may record after everything has ended.
     """
     return [
-        replace(attempt, answer=None, remarks=None, problem=None)
+        replace(attempt, answer=None, remarks=None, problem=None, response_headers=None)
         if tickets[attempt.claim.ticket].erased
         else attempt
         for attempt in attempts
