@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0013"
-down_revision: str | None = "0012"
+revision = "0015"
+down_revision: str | None = "0014"
 
 
 def upgrade() -> None:
