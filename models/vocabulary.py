@@ -135,6 +135,23 @@ class JobState(Word):
     FAILED = "failed"
 
 
+class Role(StrEnum):
+    """What a user or an API token may do: each role allows what those before it allow."""
+
+    VIEWER = "viewer"  # reads; players and amounts are masked
+    SUPPORT = "support"  # works off tickets and notices
+    OPERATIONS = "operations"  # changes partners and settings too
+
+    @property
+    def rank(self) -> int:
+        """The role's place in the order."""
+        return list(Role).index(self)
+
+    def allows(self, needed: "Role") -> bool:
+        """Return whether this role may do what needs *needed*."""
+        return self.rank >= needed.rank
+
+
 INBOUND = tuple(action for action in Action if action is not Action.CLOSED)
 RESULT_OF = {
     Action.WIN: Result.WON,

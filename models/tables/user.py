@@ -6,8 +6,8 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Identity
 from sqlmodel import Field, SQLModel
 
 from models.tables.columns import one_of, timestamp_column, word_column
+from models.vocabulary import Role
 
-ROLES = ("viewer", "support", "operations")
 SOURCES = ("local", "oidc", "proxy")
 
 
@@ -16,7 +16,7 @@ class UserAccount(SQLModel, table=True):
 
     __tablename__ = "user_account"
     __table_args__ = (
-        one_of("role", ROLES),
+        one_of("role", Role),
         one_of("source", SOURCES),
         CheckConstraint("source = 'local' OR password_hash IS NULL", name="password_is_local"),
         CheckConstraint("source <> 'local' OR subject IS NULL", name="subject_is_external"),
@@ -62,7 +62,7 @@ class ApiToken(SQLModel, table=True):
     """A program that may use the operations API, and the hash of its token."""
 
     __tablename__ = "api_token"
-    __table_args__ = (one_of("role", ROLES),)
+    __table_args__ = (one_of("role", Role),)
 
     id: int | None = Field(default=None, sa_column=Column(Integer, Identity(), primary_key=True))
     name: str = Field(sa_column_kwargs={"unique": True})

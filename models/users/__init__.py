@@ -20,7 +20,6 @@ from models.users.errors import (
 )
 from models.users.external import external_user, start_external_session
 from models.users.passwords import TooManySignIns
-from models.users.roles import Role
 from models.users.sessions import (
     NewSession,
     SessionLimits,
@@ -43,6 +42,7 @@ from models.users.tokens import (
     list_tokens,
     revoke_token,
 )
+from models.vocabulary import Role
 
 __all__ = [
     "LocalUserExists",

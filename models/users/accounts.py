@@ -16,8 +16,8 @@ from models.users.errors import UserExists, UserInvalid, UserNotFound
 from models.users.failures import forget_failures
 from models.users.names import NAME_CHARACTERS_MAX, is_name, name_key
 from models.users.passwords import check_password, hash_password
-from models.users.roles import Role
 from models.users.sessions import end_sessions_of
+from models.vocabulary import Role
 
 LISTED_MAX: Final = 10_000
 LOCAL: Final = "local"

@@ -13,8 +13,8 @@ from models.tables.user import SOURCES, UserAccount
 from models.users.accounts import LOCAL, User, as_user, check_name
 from models.users.errors import LocalUserExists, UserDisabled, UserInvalid, UserUnknown
 from models.users.names import name_key
-from models.users.roles import Role
 from models.users.sessions import NewSession, SessionLimits, start_session
+from models.vocabulary import Role
 
 SUBJECT_CHARACTERS_MAX: Final = 500
 

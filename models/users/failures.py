@@ -9,7 +9,7 @@ PostgreSQL, shared by all processes.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -20,6 +20,7 @@ WINDOW: Final = timedelta(minutes=15)
 FAILURES_MAX: Final = 10  # with one name
 FAILURES_FROM_ADDRESS_MAX: Final = 100  # an office may share one address
 REMOVED_AT_ONCE: Final = 20  # more than one try adds
+_HOST_BITS: Final = 64  # of IPv6
 
 _COUNT: Final = text("""
     INSERT INTO sign_in_failure AS known (key, failures, ends_at) VALUES (:key, 1, :ends_at)
@@ -89,7 +90,7 @@ def _address_key(remote: str) -> str:
         return _hashed(f"address {remote[:1000]}")
     mapped = getattr(address, "ipv4_mapped", None)
     if address.version == 6 and mapped is None:  # noqa: PLR2004 - the version's name is its number
-        return _hashed(f"address {ip_network(f'{address.exploded}/64', strict=False)}")
+        return _hashed(f"network {int(address) >> _HOST_BITS}")
     return _hashed(f"address {mapped or address}")
 
 

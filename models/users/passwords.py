@@ -27,8 +27,8 @@ HASHER: Final = PasswordHasher(
 AT_ONCE: Final = 2
 WAITING_MAX: Final = 8
 
+ADMITTED: Final = BoundedSemaphore(AT_ONCE + WAITING_MAX)
 _HASHING: Final = BoundedSemaphore(AT_ONCE)
-_ADMITTED: Final = BoundedSemaphore(AT_ONCE + WAITING_MAX)
 
 
 class TooManySignIns(SlipwayError):
@@ -100,10 +100,10 @@ def _bytes(password: str) -> bytes | None:
 
 @contextmanager
 def _admitted() -> Iterator[None]:
-    if not _ADMITTED.acquire(blocking=False):
+    if not ADMITTED.acquire(blocking=False):
         raise TooManySignIns
     try:
         with _HASHING:
             yield
     finally:
-        _ADMITTED.release()
+        ADMITTED.release()

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from models.users.roles import Role
+from models.vocabulary import Role
 
 TOUCH_INTERVAL: Final = timedelta(minutes=1)
 SESSIONS_MAX: Final = 20  # of one user; a further one ends the one unused for longest

@@ -16,8 +16,8 @@ from models.platform.errors import ConflictError, InvalidError, NotFoundError
 from models.platform.timestamps import format_timestamp
 from models.tables.user import ApiToken
 from models.users.names import NAME_CHARACTERS_MAX, is_name
-from models.users.roles import Role
 from models.users.sessions import hash_token
+from models.vocabulary import Role
 
 PREFIX: Final = "slipway_"  # secret scanners find a leaked one by it
 USED_INTERVAL: Final = timedelta(minutes=1)
@@ -151,7 +151,7 @@ def revoke_token(connection: Connection, name: str, *, person: Person, now: date
         query = select(ApiToken).where(ApiToken.name == name).with_for_update(key_share=True)
         row = session.exec(query).one_or_none() if is_name(name) else None
         if row is None:
-            raise TokenNotFound(f"no token {name[:100]!r}")
+            raise TokenNotFound(f"no token {name[:100]!r}; `slipway tokens list` shows all of them")
         if row.revoked_at is not None:
             since = format_timestamp(row.revoked_at)
             raise TokenNotFound(f"token {name!r} has been revoked since {since}")

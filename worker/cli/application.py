@@ -35,6 +35,14 @@ class Slipway(LazyGroup):
             "worker.cli.publishers.commands:app",
             "Manage keys for the gateway's /events and /tickets.",
         ),
+        "users": LazyCommand(
+            "worker.cli.users.commands:app",
+            "Manage users: the people who sign in to the console.",
+        ),
+        "tokens": LazyCommand(
+            "worker.cli.tokens.commands:app",
+            "Manage tokens: programs that use the operations API.",
+        ),
         "publish": LazyCommand(
             "worker.cli.publish.command:app",
             "Publish the events of FILE to the stream, in order.",

@@ -20,6 +20,9 @@ from models.operators import (
 )
 from models.platform.encryption import DecryptionFailed
 from models.settings.errors import InvalidSettings
+from models.users.errors import UserExists, UserInvalid, UserNotFound
+from models.users.passwords import TooManySignIns
+from models.users.tokens import TokenExists, TokenInvalid, TokenNotFound
 from producers.publisher import PublishError, SetupRefused
 from worker.cli.errors import FAILED, WRONG_USAGE
 from worker.local.servers import EmbeddedError
@@ -32,8 +35,21 @@ _WRONG_SETUP = (
     ProcfileError,
     SetupRefused,
     InvalidSettings,
+    TokenInvalid,
+    UserInvalid,
 )
-_FAILED = (ApiKeyTaken, OperatorEnded, OperatorExists, OperatorNotFound, PublishError)
+_FAILED = (
+    ApiKeyTaken,
+    OperatorEnded,
+    OperatorExists,
+    OperatorNotFound,
+    PublishError,
+    TokenExists,
+    TokenNotFound,
+    TooManySignIns,
+    UserExists,
+    UserNotFound,
+)
 
 # Which option an operator's field comes from.
 _OPTIONS: Mapping[str, str] = {

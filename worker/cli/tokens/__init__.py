@@ -1,0 +1,1 @@
+"""`slipway tokens`: programs that may use the operations API."""

@@ -1,0 +1,1 @@
+"""`slipway users`: who may sign in to the console."""
