@@ -2,10 +2,12 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, Row, text
 
 from models.users import (
     NewSession,
@@ -50,7 +52,7 @@ def session(engine, anna, now) -> NewSession:
     return signed_in(engine, "anna", now=now)
 
 
-def rows(engine):
+def rows(engine: Engine) -> Sequence[Row[Any]]:
     with engine.begin() as connection:
         return connection.execute(ROWS).all()
 
@@ -104,12 +106,12 @@ def test_its_use_is_noted_at_most_once_a_minute(engine, session, now):
 def test_a_short_idle_time_is_kept_by_use(engine, session, now):
     short = SessionLimits(12 * HOUR, 20 * SECOND)
     with engine.begin() as connection:
-        found = [
+        users = [
             find_session(connection, session.token, limits=short, now=now + 15 * n * SECOND)
             for n in (1, 2, 3)
         ]
 
-    assert None not in found
+    assert None not in users
 
 
 def test_a_request_does_not_wait_to_note_what_another_one_notes(engine, session, now):

@@ -1,7 +1,7 @@
 """Roles include each other, names are compared without case, and passwords take bounded memory."""
 
 from threading import Event, Thread
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from argon2 import PasswordHasher
@@ -23,7 +23,7 @@ from models.vocabulary import Role
 from tests.support.wait import eventually
 
 PASSWORD = "correct horse battery staple"
-PARAMETERS = {"time_cost": 2, "memory_cost": 19456, "parallelism": 1}
+PARAMETERS: dict[str, Any] = {"time_cost": 2, "memory_cost": 19456, "parallelism": 1}
 
 
 @pytest.mark.parametrize(
