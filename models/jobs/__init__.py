@@ -15,7 +15,8 @@ from models.jobs.store import (
     start_job,
     stop_job,
 )
-from models.jobs.values import BoundedCount, Job, JobKind, StepResult
+from models.jobs.values import Job, JobKind, StepResult
+from models.platform.bounded_count import BoundedCount
 from models.vocabulary import JobState
 
 __all__ = [

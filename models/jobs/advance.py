@@ -72,7 +72,7 @@ def advance_jobs(connection: Connection, *, now: datetime, limit: int) -> Advanc
         return None
     job = find_job(connection, job_id)
     kind = KINDS[job.kind]
-    limit = _limit(job, limit)
+    limit = _limit(job, min(limit, kind.batch_max))
     try:
         with connection.begin_nested():
             result = kind.step(connection, job, now, limit)

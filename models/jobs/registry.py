@@ -4,10 +4,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from models.jobs.kinds import erase_player, partnership
+from models.jobs.kinds.dead_notices import RETRY_NOTICES, SKIP_NOTICES
+from models.jobs.kinds.open_events import DROP_EVENTS, RETRY_EVENTS
 from models.jobs.values import JobKind
 from models.platform.errors import InvalidError
 
-_ALL: Final[tuple[JobKind, ...]] = (erase_player.KIND, partnership.KIND)
+_ALL: Final[tuple[JobKind, ...]] = (
+    RETRY_NOTICES,
+    SKIP_NOTICES,
+    RETRY_EVENTS,
+    DROP_EVENTS,
+    partnership.KIND,
+    erase_player.KIND,
+)
 
 KINDS: Final[Mapping[str, JobKind]] = {kind.name: kind for kind in _ALL}
 

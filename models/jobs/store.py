@@ -10,9 +10,10 @@ from sqlmodel import col, select
 
 from models.database.rows import rows_within
 from models.jobs.registry import kind_named
-from models.jobs.values import Arguments, BoundedCount, Job, job_of
+from models.jobs.values import Arguments, Job, job_of
 from models.operators.interventions import WHO_MAX, WHY_MAX, Change, Person, record_intervention
 from models.outbox.dead_letters import NotPossible
+from models.platform.bounded_count import BoundedCount
 from models.platform.errors import InvalidError, NotFoundError
 from models.platform.timestamps import format_timestamp
 from models.tables import StoredJob
@@ -40,9 +41,15 @@ REMOVE_ENDED: Final = text("""
     SELECT count(*) FROM removed""")
 
 
-def count_job(connection: Connection, kind: str, arguments: Arguments) -> BoundedCount:
-    """Return how many items a job with these arguments would handle. Raises InvalidError."""
-    return kind_named(kind).count(connection, arguments)
+def count_job(
+    connection: Connection, kind: str, arguments: Arguments, *, now: datetime
+) -> BoundedCount:
+    """Return how many items a job with these arguments would handle.
+
+    Raises what `start_job` raises.
+    """
+    chosen = kind_named(kind)
+    return chosen.count(connection, chosen.prepare(connection, arguments, now))
 
 
 def start_job(

@@ -3,33 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from models.platform.bounded_count import BoundedCount
 from models.tables import StoredJob
 from models.vocabulary import JobState
 
-COUNT_MAX: Final = 10_000  # items are counted up to here; beyond it is "at least"
 REASONS_MAX: Final = 20  # different reasons of refusals that a job keeps
 
 Arguments = Mapping[str, Any]  # a JSON object
-
-
-class BoundedCount(NamedTuple):
-    """How many items there are, or at least how many, if they were not all counted."""
-
-    number: int
-    exact: bool = True
-
-    @classmethod
-    def of(cls, number: int) -> "BoundedCount":
-        """Return the count of a query with `LIMIT COUNT_MAX + 1`."""
-        return cls(min(number, COUNT_MAX), number <= COUNT_MAX)
-
-    def __str__(self) -> str:
-        """Return `1,204`, or `10,000+` where that many were counted and there are more."""
-        return f"{self.number:,}" if self.exact else f"{self.number:,}+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +89,9 @@ def _itself(arguments: Arguments) -> Arguments:
 class JobKind:
     """A kind of job. All its functions run inside the caller's transaction.
 
-    *count* counts the items, up to `COUNT_MAX`, and never by reading a whole table. *step* handles
-    at most *limit* items from `job.position` on; it must take well under a second. It may be
+    *count* counts the items (bounded), and never by reading a whole table. *step* handles at most
+    *limit* items from `job.position` on, and never more than *batch_max*; it must take well under a
+    second. It may be
     called again with the same position, if what it did was rolled back. An error that the content
     of an item causes is repeated with a limit of 1 until that item stands alone; then the job
     fails. To go on instead, a step catches what it expects (in a savepoint) and counts it as
@@ -120,6 +105,7 @@ class JobKind:
     step: Callable[[Connection, Job, datetime, int], StepResult]
     prepare: Callable[[Connection, Arguments, datetime], Arguments] = _as_given
     facts: Callable[[Arguments], Arguments] = _itself
+    batch_max: int = 100
 
 
 def job_of(row: StoredJob) -> Job:

@@ -9,9 +9,10 @@ from sqlmodel import Session, col, or_, select
 from models.history.load import WITHOUT_BODY
 from models.history.ticket_status import TICKET_STATUS
 from models.history.values import AttemptFact
-from models.operators.interventions import Change, Person, record_intervention
+from models.operators.interventions import Person, record_intervention
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
 from models.tables import DeliveryAttempt, Notice
+from models.triage.together import notice_change, way_of
 from models.triage.values import (
     DeadNotice,
     DeadNoticeHistory,
@@ -30,8 +31,16 @@ _DEAD = """
     FROM operator o
    CROSS JOIN LATERAL (
          SELECT d.* FROM notice d
+           LEFT JOIN LATERAL (SELECT http_status, answer FROM delivery_attempt
+                               WHERE notice = d.id AND CAST(:by_attempt AS boolean)
+                               ORDER BY claim DESC LIMIT 1) a ON true
           WHERE d.operator = o.id AND d.ended = 'dead'
             AND (CAST(:since AS timestamptz) IS NULL OR d.ended_at >= :since)
+            AND (CAST(:until AS timestamptz) IS NULL OR d.ended_at <= :until)
+            AND (CAST(:action AS text) IS NULL OR d.action = :action)
+            AND (CAST(:http_status AS int) IS NULL OR a.http_status = :http_status)
+            AND (CAST(:answer AS text) IS NULL
+                 OR strpos(lower(a.answer), lower(CAST(:answer AS text))) > 0)
             AND (CAST(:reason AS text) IS NULL
                  OR strpos(lower(d.reason), lower(CAST(:reason AS text))) > 0)
             AND (CAST(:ticket_id AS text) IS NULL
@@ -68,8 +77,8 @@ ONE: Final = text(f"""
       FROM notice n JOIN operator o ON o.id = n.operator {_AROUND}
      WHERE n.id = :id""")
 AFTER: Final = text(f"""
-    SELECT o.code AS operator, t.ticket_id, n.action, n.generation, n.repeat, n.perhaps_delivered,
-           {TICKET_STATUS} AS ticket_status,
+    SELECT n.id, n.ticket, o.code AS operator, t.ticket_id, n.action, n.generation, n.repeat,
+           n.perhaps_delivered, {TICKET_STATUS} AS ticket_status,
            t.status, t.generation AS current_generation, t.close_due_at, o.close_delay,
            o.disabled_at IS NOT NULL AS operator_disabled, t.on_hold_at IS NOT NULL AS on_hold,
            EXISTS (SELECT FROM notice w
@@ -139,20 +148,10 @@ def resolve_dead(
 
     Runs inside the caller's transaction. Raises NotPossible.
     """
-    ticket = resolve(connection, notice_id, resolution, now=now).ticket
+    resolve(connection, notice_id, resolution, now=now)
     row = connection.execute(AFTER, {"id": notice_id}).one()
-    if row.repeat and resolution is not Resolution.RETRY:
-        resolution = Resolution.SKIP_REPEAT  # either word means the same
-    facts = {
-        "notice": notice_id,
-        "action": row.action,
-        "generation": row.generation,
-        "way": resolution.value,
-        "perhaps_delivered": row.perhaps_delivered,
-    }
-    did = "notice_retried" if resolution is Resolution.RETRY else "notice_skipped"
-    change = Change(did, operator=row.operator, ticket=ticket, facts=facts)
-    record_intervention(connection, change, person=person, at=now)
+    resolution = way_of(row, resolution)
+    record_intervention(connection, notice_change(row, resolution), person=person, at=now)
     is_current = row.status == Status.RESULTED and row.generation == row.current_generation
     return ResolvedNotice(
         id=notice_id,

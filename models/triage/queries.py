@@ -28,15 +28,20 @@ _EVENTS = """
    WHERE e.outcome = '{outcome}' AND e.dropped_at IS NULL
      AND (CAST(:operator AS text) IS NULL OR o.code = :operator)
      AND (CAST(:ticket_id AS text) IS NULL OR t.ticket_id = :ticket_id)
+     AND (CAST(:action AS text) IS NULL OR e.action = :action)
      AND (CAST(:reason AS text) IS NULL OR e.reason = :reason)
-     AND (CAST(:since AS timestamptz) IS NULL OR e.decided_at >= :since)"""
+     AND (CAST(:since AS timestamptz) IS NULL OR e.decided_at >= :since)
+     AND (CAST(:until AS timestamptz) IS NULL OR e.decided_at <= :until)"""
+# Its action could not be read, or is not one: a selection by action has none of it.
 _RAW = """
     FROM rejected_input r
    WHERE r.dropped_at IS NULL
      AND (CAST(:operator AS text) IS NULL OR r.operator = :operator)
      AND (CAST(:ticket_id AS text) IS NULL OR r.ticket_id = :ticket_id)
+     AND CAST(:action AS text) IS NULL
      AND (CAST(:reason AS text) IS NULL OR r.reason = :reason)
-     AND (CAST(:since AS timestamptz) IS NULL OR r.rejected_at >= :since)"""
+     AND (CAST(:since AS timestamptz) IS NULL OR r.rejected_at >= :since)
+     AND (CAST(:until AS timestamptz) IS NULL OR r.rejected_at <= :until)"""
 
 
 def _for_each_outcome(columns: str, order: str) -> dict[Outcome, TextClause]:

@@ -1,7 +1,7 @@
 """What triage lists, finds and changes. Values only; times are aware and in UTC."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -17,18 +17,45 @@ class Selection:
 
     operator: str | None = None  # code
     ticket_id: str | None = None
+    action: str | None = None
     reason: str | None = None  # of an event: the word; of a dead notice: part of the text
-    since: datetime | None = None
+    since: datetime | None = None  # when it ended so, or was parked
+    until: datetime | None = None
+    # Of a dead notice's last attempt: its status, and part of its answer's text.
+    http_status: int | None = None
+    answer: str | None = None
+
+    def of_attempt(self, *, http_status: int | None, answer: str | None) -> "Selection":
+        """Return this selection, narrowed by a dead notice's last attempt."""
+        return replace(self, http_status=http_status, answer=answer)
 
     def parameters(self, limit: int) -> dict[str, Any]:
         """Return the parameters of a list's statement."""
         return {
             "operator": self.operator,
             "ticket_id": self.ticket_id,
+            "action": self.action,
             "reason": self.reason,
             "since": self.since,
+            "until": self.until,
+            "http_status": self.http_status,
+            "answer": self.answer,
+            "by_attempt": self.http_status is not None or self.answer is not None,
             "limit": limit,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedTogether:
+    """How many of several were resolved, refused (by reason) or no longer there to resolve.
+
+    *due*: a notice is due now.
+    """
+
+    resolved: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    unchanged: int = 0
+    due: bool = False
 
 
 @dataclass(frozen=True, slots=True)

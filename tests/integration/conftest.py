@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.support.harness import Harness
+from tests.support.job_actions import JobActions
 from tests.support.manual_clock import ManualClock
 from tests.support.records import Records
 
@@ -24,3 +25,9 @@ def harness(engine: Engine, clock: ManualClock, records: Records) -> Harness:
     made = Harness(engine, clock)
     made.add_operator()
     return made
+
+
+@pytest.fixture
+def jobs(engine: Engine, clock: ManualClock) -> JobActions:
+    """Jobs of people, at the time that the test moves."""
+    return JobActions(engine, clock)

@@ -1,16 +1,13 @@
 """The job engine: count, progress, pace, stop, failure, turns. The kind is a test's own."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.jobs import (
-    AdvancedJob,
-    Job,
     JobState,
-    advance_jobs,
     count_job,
     find_job,
     list_jobs,
@@ -19,60 +16,14 @@ from models.jobs import (
     stop_job,
 )
 from models.jobs.advance import LATENESS_MAX, OTHER_REASONS, PAUSE
-from models.jobs.values import COUNT_MAX, REASONS_MAX
-from models.operators.interventions import Person
+from models.jobs.values import REASONS_MAX
 from models.outbox.dead_letters import NotPossible
+from models.platform.bounded_count import COUNT_MAX
 from models.platform.errors import InvalidError, NotFoundError
+from tests.support.job_actions import ANN, BOB
 from tests.support.job_items import MARK, Items, registered
-from tests.support.manual_clock import ManualClock
 
-ANN = Person("ann", "they restored a backup")
-BOB = Person("bob", "wrong filter")
 INTERVENTIONS = text("SELECT who, why, did, facts FROM intervention ORDER BY id")
-
-
-class Jobs:
-    """Acts on jobs, each act a transaction, by a clock that the test sets."""
-
-    def __init__(self, engine: Engine, clock: ManualClock) -> None:
-        self.engine = engine
-        self.clock = clock
-
-    @property
-    def now(self) -> datetime:
-        return self.clock.now()
-
-    def start(
-        self,
-        owner: str = "a",
-        *,
-        person: Person = ANN,
-        pace: float | None = None,
-        key: str | None = None,
-    ) -> Job:
-        with self.engine.begin() as connection:
-            return start_job(
-                connection, MARK, {"owner": owner}, person=person, now=self.now, pace=pace, key=key
-            )
-
-    def stop(self, job: Job, person: Person = BOB) -> Job:
-        with self.engine.begin() as connection:
-            return stop_job(connection, job.id, person=person, now=self.now)
-
-    def find(self, job: Job) -> Job:
-        with self.engine.begin() as connection:
-            return find_job(connection, job.id)
-
-    def advance(self, limit: int = 10) -> AdvancedJob | None:
-        with self.engine.begin() as connection:
-            return advance_jobs(connection, now=self.now, limit=limit)
-
-    def advance_all(self, limit: int = 10) -> None:
-        while self.advance(limit) is not None:
-            pass
-
-    def wait(self, by: timedelta) -> None:
-        self.clock.advance(by)
 
 
 @pytest.fixture
@@ -82,15 +33,10 @@ def items(engine: Engine) -> Iterator[Items]:
         yield made
 
 
-@pytest.fixture
-def jobs(engine: Engine, clock: ManualClock) -> Jobs:
-    return Jobs(engine, clock)
-
-
 def test_a_job_counts_first_then_handles_every_item_once(items, jobs):
     items.fill("a", 25)
 
-    job = jobs.start()
+    job = jobs.mark()
     assert (job.state, str(job.expected), job.done) == (JobState.WAITING, "25", 0)
     jobs.advance()
     running = jobs.find(job)
@@ -104,7 +50,7 @@ def test_a_job_counts_first_then_handles_every_item_once(items, jobs):
 
 
 def test_a_job_without_items_is_done_at_once(items, jobs):
-    job = jobs.start()
+    job = jobs.mark()
     jobs.advance_all()
 
     assert jobs.find(job).state is JobState.DONE
@@ -113,15 +59,15 @@ def test_a_job_without_items_is_done_at_once(items, jobs):
 def test_a_count_beyond_the_limit_is_at_least(items, jobs, engine):
     items.fill("a", COUNT_MAX + 5)
     with engine.begin() as connection:
-        assert str(count_job(connection, MARK, {"owner": "a"})) == "10,000+"
-    assert jobs.find(jobs.start()).expected == (COUNT_MAX, False)
+        assert str(count_job(connection, MARK, {"owner": "a"}, now=jobs.now)) == "10,000+"
+    assert jobs.find(jobs.mark()).expected == (COUNT_MAX, False)
 
 
 def test_refusals_are_counted_by_reason_and_other_items_go_on(items, jobs):
     items.fill("a", 30)
     items.refused = {5: "closed", 6: "closed", 17: "on hold"}
 
-    job = jobs.start()
+    job = jobs.mark()
     jobs.advance_all()
 
     ended = jobs.find(job)
@@ -133,7 +79,7 @@ def test_only_so_many_reasons_are_kept_and_the_rest_is_counted_together(items, j
     items.fill("a", 30)
     items.refused = {number: f"reason {min(number, 25)}" for number in range(1, 31)}
 
-    job = jobs.start()
+    job = jobs.mark()
     jobs.advance_all()
 
     reasons = jobs.find(job).reasons
@@ -143,7 +89,7 @@ def test_only_so_many_reasons_are_kept_and_the_rest_is_counted_together(items, j
 
 def test_start_and_stop_are_recorded_with_name_and_reason(items, jobs, engine):
     items.fill("a", 25)
-    job = jobs.start()
+    job = jobs.mark()
     jobs.advance()
     stopped = jobs.stop(job)
 
@@ -164,7 +110,7 @@ def test_start_and_stop_are_recorded_with_name_and_reason(items, jobs, engine):
 
 def test_a_stopped_job_does_nothing_more(items, jobs):
     items.fill("a", 25)
-    job = jobs.start()
+    job = jobs.mark()
     jobs.advance()
     jobs.stop(job)
 
@@ -189,17 +135,17 @@ def test_a_job_that_is_not_there_or_of_no_kind(items, jobs, engine):
 
 def test_the_same_key_of_a_person_is_one_job(items, jobs):
     items.fill("a", 5)
-    first = jobs.start(key="k-1")
+    first = jobs.mark(key="k-1")
 
-    assert jobs.start(key="k-1").id == first.id
-    assert jobs.start(key="k-1", person=BOB).id != first.id, "another person's key"
+    assert jobs.mark(key="k-1").id == first.id
+    assert jobs.mark(key="k-1", person=BOB).id != first.id, "another person's key"
     with pytest.raises(NotPossible, match=f"used for job {first.id}"):
-        jobs.start("b", key="k-1")
+        jobs.mark("b", key="k-1")
 
 
 def test_a_paced_job_keeps_its_pace_and_bursts_after_no_pause(items, jobs):
     items.fill("a", 200)
-    job = jobs.start(pace=10)
+    job = jobs.mark(pace=10)
     began = jobs.now
     done: list[int] = []
     for _ in range(5):
@@ -215,7 +161,7 @@ def test_a_paced_job_keeps_its_pace_and_bursts_after_no_pause(items, jobs):
 
 def test_a_round_that_is_a_little_late_keeps_the_pace(items, jobs):
     items.fill("a", 200)
-    job = jobs.start(pace=10)
+    job = jobs.mark(pace=10)
     late = LATENESS_MAX * 0.8
     for _ in range(5):  # rounds after 0, 1.4, 2, 3.4, 4 … seconds
         jobs.advance_all(limit=100)
@@ -228,7 +174,7 @@ def test_a_round_that_is_a_little_late_keeps_the_pace(items, jobs):
 
 def test_a_slow_pace_is_one_item_at_a_time(items, jobs):
     items.fill("a", 3)
-    job = jobs.start(pace=0.1)
+    job = jobs.mark(pace=0.1)
     jobs.advance_all()
     assert jobs.find(job).done == 1
     jobs.wait(timedelta(seconds=9))
@@ -242,7 +188,7 @@ def test_a_slow_pace_is_one_item_at_a_time(items, jobs):
 def test_jobs_have_turns(items, jobs):
     items.fill("a", 1000)
     items.fill("b", 20)
-    big, small = jobs.start("a"), jobs.start("b")
+    big, small = jobs.mark("a"), jobs.mark("b")
     for _ in range(6):
         jobs.wait(timedelta(milliseconds=10))
         jobs.advance()
@@ -259,7 +205,7 @@ def test_an_item_whose_content_fails_stands_alone_and_ends_the_job(items, jobs):
             connection.execute(text("SELECT 1 / 0"))
 
     items.on_step = divide
-    job = jobs.start()
+    job = jobs.mark()
     jobs.advance_all()
 
     failed = jobs.find(job)
@@ -271,8 +217,8 @@ def test_an_item_whose_content_fails_stands_alone_and_ends_the_job(items, jobs):
 def test_an_error_of_the_server_makes_the_job_wait_and_lets_others_go_on(items, jobs):
     items.fill("a", 10)
     items.fill("b", 10)
-    failing = jobs.start("a")
-    other = jobs.start("b")
+    failing = jobs.mark("a")
+    other = jobs.mark("b")
 
     def no_lock(connection: Connection, _ids: list[int]) -> None:
         if len(items.batches) == 0:
@@ -294,11 +240,11 @@ def test_an_error_of_the_server_makes_the_job_wait_and_lets_others_go_on(items, 
 
 
 def test_what_ended_is_kept_for_a_while_and_then_removed(items, jobs, engine):
-    first, second = jobs.start(), jobs.start()
+    first, second = jobs.mark(), jobs.mark()
     jobs.stop(first)
     jobs.wait(timedelta(days=1))
     jobs.stop(second)
-    third = jobs.start()
+    third = jobs.mark()
     with engine.begin() as connection:
         assert remove_ended_jobs(connection, before=jobs.now, limit=10) == 1
         assert [job.id for job in list_jobs(connection)] == [third.id, second.id]

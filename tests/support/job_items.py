@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from models.jobs import KINDS, BoundedCount, Job, JobKind, StepResult
-from models.jobs.values import COUNT_MAX, Arguments
+from models.jobs.values import Arguments
+from models.platform.bounded_count import COUNT_MAX
 
 MARK: Final = "mark_items"
 

@@ -10,7 +10,8 @@ from typing import Final
 from sqlalchemy import Connection
 
 from models.erasure import advance_erasure, count_tickets, find_erasure, report_erasure
-from models.jobs.values import COUNT_MAX, Arguments, BoundedCount, Job, JobKind, StepResult
+from models.jobs.values import Arguments, Job, JobKind, StepResult
+from models.platform.bounded_count import COUNT_MAX, BoundedCount
 from models.platform.errors import InvalidError
 from models.vocabulary import ErasurePhase
 

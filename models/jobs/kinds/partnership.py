@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from models.jobs.values import COUNT_MAX, Arguments, BoundedCount, Job, JobKind, StepResult
+from models.jobs.values import Arguments, Job, JobKind, StepResult
 from models.operators.listing import unknown_operator
 from models.outbox.dead_letters import NotPossible
 from models.partnerships.tickets import (
@@ -14,6 +14,7 @@ from models.partnerships.tickets import (
     end_tickets,
     find_ended_operator,
 )
+from models.platform.bounded_count import COUNT_MAX, BoundedCount
 from models.platform.errors import InvalidError
 
 _AGAIN_AFTER: Final = timedelta(seconds=1)  # another transaction has what is left
