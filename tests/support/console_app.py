@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import httpx
 import uvicorn
+from fastapi import APIRouter
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 from sqlalchemy import Engine
 
@@ -24,7 +25,7 @@ from models.platform.clock import DatabaseClock
 from models.settings.settings import Settings
 from models.users import Role, add_user
 from tests.support.wait import eventually
-from worker.console.app import build_app
+from worker.console.app import add_pages, build_app
 from worker.console.limits import ConsoleLimits
 
 STOPPING_SECONDS = 10.0
@@ -182,15 +183,21 @@ class ConsoleApp:
 
 
 @contextmanager
-def serving_console(settings: Settings, limits: ConsoleLimits | None = None) -> Iterator[str]:
-    """Run the console in a thread; its address."""
+def serving_console(
+    settings: Settings, limits: ConsoleLimits | None = None, *, pages: APIRouter | None = None
+) -> Iterator[str]:
+    """Run the console in a thread, with *pages* beside its own; its address."""
+    app = build_app(settings, limits)
+    if pages is not None:
+        add_pages(app, pages)
     config = uvicorn.Config(
-        build_app(settings, limits),
+        app,
         port=0,
         ws="none",
         log_config=None,
         server_header=False,
-        proxy_headers=False,  # as in the Procfile
+        proxy_headers=False,  # as in the Procfile, as is the next one
+        h11_max_incomplete_event_size=262144,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -215,10 +222,14 @@ def add_console_users(engine: Engine) -> dict[Role, str]:
 
 @contextmanager
 def console_app_on(
-    settings: Settings, engine: Engine, *, limits: ConsoleLimits | None = None
+    settings: Settings,
+    engine: Engine,
+    *,
+    limits: ConsoleLimits | None = None,
+    pages: APIRouter | None = None,
 ) -> Iterator[ConsoleApp]:
-    """A console with a user for each role."""
+    """A console with a user for each role, and with *pages* beside its own."""
     passwords = add_console_users(engine)
     with ExitStack() as closing:
-        url = closing.enter_context(serving_console(settings, limits))
+        url = closing.enter_context(serving_console(settings, limits, pages=pages))
         yield ConsoleApp(url, engine, passwords, closing)

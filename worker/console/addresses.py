@@ -6,16 +6,20 @@ application sees `root_path` (`worker.console.http.prefix`), and every link begi
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Annotated, Final, Self
 from urllib.parse import urlencode, urlsplit
 
-from fastapi import Request
+from fastapi import Path, Request
 from fastapi.responses import Response
+from pydantic import AfterValidator
 
-from models.platform.url_paths import quote_segment
+from models.platform.url_paths import quote_segment, unescape_segment
 from models.settings.settings import Settings
 
 _PATH_MAX: Final = 2000
+PathId = Annotated[str, Path(max_length=1000), AfterValidator(unescape_segment)]
+"""An id in the path of a route. It may hold a slash, which `path_of` escapes."""
+
 QueryValue = str | int | None | Iterable[str | int]
 
 

@@ -21,6 +21,7 @@ from worker.console.http.prefix import PublicPrefix, TrustedProxies
 from worker.console.http.request_limits import RequestLimits
 from worker.console.http.security_headers import SecurityHeaders
 from worker.console.limits import ConsoleLimits
+from worker.console.live import LiveConnections
 from worker.console.pages import sign_in
 from worker.console.people import signed_in
 
@@ -43,10 +44,12 @@ def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = N
         except UnusableDatabase as refusal:
             raise SystemExit(f"slipway: {refusal}") from None
     console = Console.prepare(settings, limits or ConsoleLimits())
+    live = LiveConnections(console.limits.live, console.limits.live_of_session)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+        with live.ended_by_signals():
+            yield
         console.close()
 
     app = FastAPI(
@@ -58,17 +61,23 @@ def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = N
         lifespan=lifespan,
     )
     app.state.console = console
+    app.state.live = live
     app.state.metrics = HttpMetrics("console", zeroes=[("POST", _FORBIDDEN)])
     for routes in _PUBLIC:
         app.include_router(routes)
-    # A page that forgot to say who may see it is behind the sign-in all the same.
-    guarded = [Depends(check_origin), Depends(signed_in), Depends(check_token)]
+    app.state.paths = set()
     for routes in pages.ROUTES:
-        app.include_router(routes, dependencies=guarded)
-    app.state.paths = {path for route in app.routes if (path := getattr(route, "path", None))}
+        add_pages(app, routes)
     register_error_handlers(app)
     _surround(app, console)
     return app
+
+
+def add_pages(app: FastAPI, routes: APIRouter) -> None:
+    """Add pages behind the sign-in, even one that forgot to say who may see it."""
+    guarded = [Depends(check_origin), Depends(signed_in), Depends(check_token)]
+    app.include_router(routes, dependencies=guarded)
+    app.state.paths |= {path for route in routes.routes if (path := getattr(route, "path", None))}
 
 
 def _surround(app: FastAPI, console: Console) -> None:

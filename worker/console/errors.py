@@ -38,7 +38,7 @@ _DATABASE_AWAY = PageRefused(
 def error_page(request: Request, refusal: PageRefused) -> Response:
     """Render the page of a refusal; a client that wants JSON gets JSON."""
     request_id = request.scope[REQUEST_ID]
-    if "text/html" not in request.headers.get("accept", "text/html"):
+    if not _wants_page(request):
         body = {"code": refusal.status, "message": refusal.message, "request_id": request_id}
         return JSONResponse(body, refusal.status, refusal.headers)
     return render(
@@ -49,6 +49,11 @@ def error_page(request: Request, refusal: PageRefused) -> Response:
         title=refusal.title,
         message=refusal.message,
     )
+
+
+def _wants_page(request: Request) -> bool:
+    """Return whether the client takes a page: browsers do, `fetch` of JSON does not."""
+    return request.headers.get("accept", "").partition(",")[0] != "application/json"
 
 
 def register_error_handlers(app: FastAPI) -> None:
@@ -101,7 +106,7 @@ def _sign_in_first(request: Request, _error: Exception) -> Response:
     path = request.scope["root_path"] + with_query("/sign-in", {"to": wanted})
     if "hx-request" in request.headers:
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": path})
-    if "text/html" not in request.headers.get("accept", "text/html"):
+    if not _wants_page(request):
         refusal = PageRefused(HTTPStatus.UNAUTHORIZED, "Signed out", "Your session has ended.")
         return error_page(request, refusal)
     return RedirectResponse(path, SEE_OTHER)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,7 +91,7 @@ def environment() -> Environment:
         ago=_ago,
         bounded=values.bounded,
         cursor=write_cursor,
-        exact_time=partial(_time, exact=True),
+        exact_time=_exact_time,
         mask_personal=_mask_personal,
         number=values.number,
         personal=_personal,
@@ -141,8 +141,13 @@ def _menu(request: Request, user: SignedInUser | None) -> list[dict[str, object]
 
 
 @pass_context
-def _time(context: Context, at: datetime | None, *, exact: bool = False) -> Markup:
-    return values.time_element(at, context["now"], exact=exact)
+def _time(context: Context, at: datetime | None) -> Markup:
+    return values.time_element(at, context["now"])
+
+
+@pass_context
+def _exact_time(context: Context, at: datetime | None) -> Markup:
+    return values.time_element(at, context["now"], exact=True)
 
 
 @pass_context

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
+from tests.support import console_probe_pages
 from tests.support.console_app import ConsoleApp, console_app_on
 from tests.support.plain_settings import plain_settings
 
@@ -13,4 +14,12 @@ from tests.support.plain_settings import plain_settings
 def console(database: str, engine: Engine) -> Iterator[ConsoleApp]:
     """The console, with a user for each role. No Redis is running for it."""
     with console_app_on(plain_settings(database_url=database), engine) as running:
+        yield running
+
+
+@pytest.fixture
+def probed(database: str, engine: Engine) -> Iterator[ConsoleApp]:
+    """The console with the pages of `console_probe_pages` beside its own."""
+    settings = plain_settings(database_url=database)
+    with console_app_on(settings, engine, pages=console_probe_pages.routes) as running:
         yield running

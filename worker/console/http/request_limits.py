@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from worker.console.limits import ConsoleLimits
 from worker.console.refusals import PageRefused, invalid, too_large
 
-_UNLIMITED_PATHS: Final = ("/healthz", "/metrics", "/readyz", "/live")
+_UNLIMITED_PATHS: Final = ("/healthz", "/metrics", "/readyz")
+_LIVE: Final = "/live"  # the end of a live page's second path; those have their own limits
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
 
@@ -39,7 +40,8 @@ class RequestLimits:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        unlimited = scope["path"].removeprefix(scope["root_path"]).startswith(_UNLIMITED_PATHS)
+        path = scope["path"].removeprefix(scope["root_path"])
+        unlimited = path in _UNLIMITED_PATHS or path.endswith(_LIVE)
         try:
             _check_query(scope, self._limits)
             if self._in_progress >= self._limits.requests and not unlimited:
