@@ -9,6 +9,7 @@ from models.idempotency.responses import (
     keep_response,
     kept_response,
     keyed_request,
+    remove_old_responses,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "keep_response",
     "kept_response",
     "keyed_request",
+    "remove_old_responses",
 ]

@@ -39,9 +39,12 @@ _KEEP: Final = text("""
 """)
 _REMOVE_OLD: Final = text("""
     WITH old AS MATERIALIZED (
-        SELECT caller, key FROM kept_response WHERE at <= :since ORDER BY at LIMIT :most
-           FOR UPDATE SKIP LOCKED)
-    DELETE FROM kept_response k USING old WHERE k.caller = old.caller AND k.key = old.key
+        SELECT caller, key FROM kept_response WHERE at <= :since ORDER BY at LIMIT :limit
+           FOR UPDATE SKIP LOCKED),
+    removed AS (
+        DELETE FROM kept_response k USING old
+         WHERE k.caller = old.caller AND k.key = old.key RETURNING k.key)
+    SELECT count(*) FROM removed
 """)
 
 
@@ -136,7 +139,16 @@ def keep_response(
             "now": now,
         },
     )
-    connection.execute(_REMOVE_OLD, {"since": now - KEPT_FOR, "most": REMOVED_AT_ONCE})
+    remove_old_responses(connection, now=now)
+
+
+def remove_old_responses(
+    connection: Connection, *, now: datetime, limit: int = REMOVED_AT_ONCE
+) -> int:
+    """Remove up to *limit* responses that were kept for their time, and return how many."""
+    parameters = {"since": now - KEPT_FOR, "limit": limit}
+    removed: int = connection.execute(_REMOVE_OLD, parameters).scalar_one()
+    return removed
 
 
 def _lock_number(request: KeyedRequest) -> int:

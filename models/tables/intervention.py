@@ -10,7 +10,7 @@ from models.tables.columns import json_column, timestamp_column
 
 
 class Intervention(SQLModel, table=True):
-    """A person's change through the command line, for the ticket's history and for audits."""
+    """A person's change, for the ticket's history and for audits."""
 
     __tablename__ = "intervention"
     __table_args__ = (Index("intervention_ticket", "ticket"),)  # the ticket's history

@@ -36,9 +36,10 @@ _TAKE_BACK: Final = text("""
 _FORGET: Final = text("DELETE FROM sign_in_failure WHERE key = :key")
 _REMOVE_OLD: Final = text("""
     WITH old AS MATERIALIZED (
-        SELECT key FROM sign_in_failure WHERE ends_at <= :now ORDER BY ends_at LIMIT :most
-           FOR UPDATE SKIP LOCKED)
-    DELETE FROM sign_in_failure f USING old WHERE f.key = old.key AND f.ends_at <= :now
+        SELECT key FROM sign_in_failure WHERE ends_at <= :now ORDER BY ends_at LIMIT :limit
+           FOR UPDATE SKIP LOCKED),
+    removed AS (DELETE FROM sign_in_failure f USING old WHERE f.key = old.key RETURNING f.key)
+    SELECT count(*) FROM removed
 """)
 
 
@@ -62,7 +63,7 @@ def count_try(connection: Connection, *, name: str, remote: str, now: datetime) 
         if row.blocked:
             block = Block(row.ends_at)
             break
-    connection.execute(_REMOVE_OLD, {"now": now, "most": REMOVED_AT_ONCE})
+    remove_old_failures(connection, now=now)
     return block
 
 
@@ -75,6 +76,15 @@ def take_back(connection: Connection, *, name: str, remote: str) -> None:
 def forget_failures(connection: Connection, *, name: str) -> None:
     """Lift the block of a name, because a person has dealt with the account."""
     connection.execute(_FORGET, {"key": _name_key(name)})
+
+
+def remove_old_failures(
+    connection: Connection, *, now: datetime, limit: int = REMOVED_AT_ONCE
+) -> int:
+    """Remove up to *limit* counts whose window is over, and return how many."""
+    parameters = {"now": now, "limit": limit}
+    removed: int = connection.execute(_REMOVE_OLD, parameters).scalar_one()
+    return removed
 
 
 def _name_key(name: str) -> str:

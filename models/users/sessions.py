@@ -33,9 +33,10 @@ _REMOVE_SURPLUS: Final = text("""
 """)
 _REMOVE_EXPIRED: Final = text("""
     WITH expired AS MATERIALIZED (
-        SELECT id FROM user_session WHERE ends_at <= :now ORDER BY ends_at LIMIT :most
-           FOR UPDATE SKIP LOCKED)
-    DELETE FROM user_session s USING expired WHERE s.id = expired.id
+        SELECT id FROM user_session WHERE ends_at <= :now ORDER BY ends_at LIMIT :limit
+           FOR UPDATE SKIP LOCKED),
+    removed AS (DELETE FROM user_session s USING expired WHERE s.id = expired.id RETURNING s.id)
+    SELECT count(*) FROM removed
 """)
 # Text, not SQLModel: the console runs it for every request.
 _FIND: Final = text("""
@@ -131,7 +132,7 @@ def start_session(
     ).scalar_one()
     connection.execute(_SIGNED_IN, {"user_id": user_id, "now": now})
     connection.execute(_REMOVE_SURPLUS, {"user_id": user_id, "most": SESSIONS_MAX})
-    connection.execute(_REMOVE_EXPIRED, {"now": now, "most": REMOVED_AT_ONCE})
+    remove_expired_sessions(connection, now=now)
     return NewSession(session, ends_at, token)
 
 
@@ -179,6 +180,15 @@ def list_sessions(
     parameters = {"user_id": user_id, "now": now, "idle_since": now - limits.idle}
     rows = connection.execute(_LIST, parameters)
     return [SessionLine(*row) for row in rows]
+
+
+def remove_expired_sessions(
+    connection: Connection, *, now: datetime, limit: int = REMOVED_AT_ONCE
+) -> int:
+    """Remove up to *limit* sessions that are over, of anybody, and return how many."""
+    parameters = {"now": now, "limit": limit}
+    removed: int = connection.execute(_REMOVE_EXPIRED, parameters).scalar_one()
+    return removed
 
 
 def hash_token(token: str) -> str:

@@ -1,6 +1,12 @@
 """`slipway users` and `slipway tokens`: people and programs, each act with a name and a reason."""
 
+import os
+import subprocess
+import sys
 import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -14,6 +20,7 @@ from tests.support.users import LIMITS, PASSWORD, try_sign_in
 
 ADD = ("users", "add", "Anna", "--role", "support", "--password-file")
 KEPT = text("SELECT did, who, why FROM intervention ORDER BY id")
+ROOT = Path(__file__).parents[2]
 NEW_PASSWORD = "a second password"
 
 
@@ -71,6 +78,39 @@ def test_a_password_may_come_from_stdin(slipway, engine):
 
     assert (added.code, added.document()["name"]) == (0, "Anna")
     at_the_console(engine)
+
+
+def test_a_person_types_the_password_twice_and_does_not_see_it(slipway, engine):
+    typed, screen = type_into("users", "add", "Anna", "--role", "support", lines=[PASSWORD] * 2)
+
+    assert typed == 0
+    assert "user Anna added as support" in screen
+    assert PASSWORD not in screen
+    at_the_console(engine)
+
+
+def type_into(*words: str, lines: Sequence[str]) -> tuple[int, str]:
+    """Run a command at a terminal and answer each question; return its code and the screen."""
+    keyboard, terminal = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", "from worker.cli import main; main()", *words],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,  # else it would ask at the terminal of the tests
+        cwd=ROOT,
+    ) as process:
+        os.close(terminal)
+        screen = ""
+        for question, line in enumerate(lines, 1):
+            while screen.count(": ") < question:
+                screen += os.read(keyboard, 4096).decode()
+            os.write(keyboard, f"{line}\n".encode())
+        with suppress(OSError):  # Linux' word for a terminal that nobody has open any more
+            while shown := os.read(keyboard, 4096):
+                screen += shown.decode()
+    os.close(keyboard)
+    return process.returncode, screen
 
 
 def test_without_a_terminal_a_command_asks_nothing(slipway):

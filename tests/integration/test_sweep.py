@@ -7,9 +7,11 @@ import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from models.events.stream_contract import STREAM
+from models.idempotency import keep_response, keyed_request
+from models.idempotency.responses import KEPT_FOR
 from models.settings.settings import Settings
 from tests.support.closed_port import closed_port
 from tests.support.harness import CLOSE_DELAY, Harness
@@ -17,6 +19,7 @@ from tests.support.manual_clock import ManualClock
 from tests.support.noted_moments import note
 from tests.support.plain_settings import plain_settings
 from tests.support.records import Records
+from tests.support.users import added_user, signed_in
 from worker.sweep.round import Sweep, SweepResult
 from worker.sweep.watermark import StreamWatermark
 
@@ -73,6 +76,31 @@ def test_a_round_closes_all_that_is_due_whatever_the_batch(sweep, records):
 
 def test_a_round_with_nothing_due_wakes_no_deliverer(sweep):
     assert not sweep.round().due
+
+
+def test_a_round_removes_what_the_console_left_behind(sweep, engine, clock):
+    """Nobody signs in any more, so nobody else would; a response may hold what is personal."""
+    now = clock.now()
+    added_user(engine, "anna", now=now)
+    signed_in(engine, "anna", now=now)
+    request = keyed_request(caller="token 1", key="k", content=b"")
+    with engine.begin() as connection:
+        keep_response(connection, request, status=200, body="", now=now)
+
+    rounds = [(sweep.round().due, left_behind(engine))]
+    clock.advance(KEPT_FOR)
+    rounds.append((sweep.round().due, left_behind(engine)))
+
+    assert rounds == [(False, [1, 1, 1]), (False, [0, 0, 0])]
+
+
+def left_behind(engine: Engine) -> list[int]:
+    tables = ("user_session", "sign_in_failure", "kept_response")
+    with engine.begin() as connection:
+        return [
+            connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()  # noqa: S608 - names of the line above
+            for name in tables
+        ]
 
 
 @pytest.mark.usefixtures("due_tickets")

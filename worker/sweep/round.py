@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from models.database.engine import Transaction
+from models.idempotency import remove_old_responses
 from models.jobs import AdvancedJob, advance_jobs, remove_ended_jobs
 from models.operators import forget_old_secrets
 from models.outbox.creates import abandon_creates
@@ -18,6 +19,8 @@ from models.settings.settings import Settings
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
 from models.sweeps.retention import remove_expired
+from models.users.failures import remove_old_failures
+from models.users.sessions import remove_expired_sessions
 from worker.sweep.watermark import WatermarkSource
 
 ROUND_MAX: Final = timedelta(seconds=20)  # then the next round continues, with a newer watermark
@@ -118,6 +121,7 @@ class Sweep:
         )
         result = self._with_jobs(result)
         forgotten = self._until_done(self._forget, self._after(REMOVAL_SHARE))
+        self._until_done(self._forget_sign_ins, self._after(REMOVAL_SHARE))
         return replace(result, forgotten=forgotten)
 
     def _with_jobs(self, result: SweepResult) -> SweepResult:
@@ -167,8 +171,18 @@ class Sweep:
     def _forget(self, connection: Connection, now: datetime) -> int:
         retention = self._settings.retention
         limit = self._settings.sweep_batch
-        tickets = remove_expired(connection, before=now - retention, limit=limit)
-        return tickets + remove_ended_jobs(connection, before=now - retention, limit=limit)
+        return remove_expired(connection, before=now - retention, limit=limit) + remove_ended_jobs(
+            connection, before=now - retention, limit=limit
+        )
+
+    def _forget_sign_ins(self, connection: Connection, now: datetime) -> int:
+        """Remove what the console and its API left behind, also when nobody uses them any more."""
+        limit = self._settings.sweep_batch
+        return (
+            remove_expired_sessions(connection, now=now, limit=limit)
+            + remove_old_failures(connection, now=now, limit=limit)
+            + remove_old_responses(connection, now=now, limit=limit)
+        )
 
     def _forget_secrets(self, connection: Connection, now: datetime) -> int:
         return forget_old_secrets(connection, now=now)
