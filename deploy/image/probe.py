@@ -28,6 +28,7 @@ REDIS_SECONDS: Final = 2
 
 PAGES: Final = {
     "gateway": ("SLIPWAY_GATEWAY_PORT", 8000, {"alive": "/healthz", "ready": "/readyz"}),
+    "console": ("SLIPWAY_CONSOLE_PORT", 8080, {"alive": "/healthz", "ready": "/readyz"}),
     "flower": ("SLIPWAY_FLOWER_PORT", 5555, {"alive": "/healthcheck", "ready": "/healthcheck"}),
 }
 STREAM: Final = ".stream.alive"
@@ -42,7 +43,7 @@ def main() -> int:
         case [("alive" | "ready") as question, process]:
             pass
         case _:
-            _say("usage: probe alive|ready [gateway|intake|deliver|sweep|beat|flower]")
+            _say("usage: probe alive|ready [gateway|console|intake|deliver|sweep|beat|flower]")
             return 2
     faults = list(_faults(question, process))
     if faults and question == "alive" and process not in PAGES and not _redis_answers():

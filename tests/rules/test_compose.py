@@ -48,7 +48,11 @@ def test_prometheus_looks_for_every_process_where_it_is():
     settings = cluster("small").settings()
 
     expected = dict.fromkeys(LINES, settings.metrics_port)
-    expected |= {"gateway": settings.gateway_port, "flower": settings.flower_port}
+    expected |= {
+        "gateway": settings.gateway_port,
+        "console": settings.console_port,
+        "flower": settings.flower_port,
+    }
     assert ports == expected
     assert config["rule_files"] == ["alerts.yml"]
 
@@ -88,8 +92,9 @@ def test_nothing_is_reachable_from_another_machine():
 def test_only_the_partner_s_network_is_a_partner_s_network():
     (network,) = compose()["networks"]["default"]["ipam"]["config"]
 
-    deliver = compose()["services"]["deliver"]["environment"]
-    assert deliver["SLIPWAY_PARTNER_NETWORKS"] == network["subnet"]
+    for name in ("console", "deliver"):
+        given = compose()["services"][name]["environment"]
+        assert given["SLIPWAY_PARTNER_NETWORKS"] == network["subnet"]
 
 
 def test_every_user_of_redis_is_one_of_the_rules():

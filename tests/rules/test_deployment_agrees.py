@@ -71,7 +71,9 @@ def test_what_is_told_to_end_has_the_time_to(overlay):
         assert graces[name] >= celery["task_time_limit"] + 15
         assert graces[name] > finishing_seconds()
         assert compose()["services"][name]["stop_grace_period"] == f"{graces[name]}s"
-    assert graces["gateway"] > pause_before_the_end(overlay) + uvicorn_waits()
+    for name in ("gateway", "console"):
+        assert graces[name] > pause_before_the_end(overlay, name) + uvicorn_waits(name)
+        assert compose()["services"][name]["stop_grace_period"] == f"{graces[name]}s"
 
 
 def test_the_gateway_keeps_idle_connections_longer_than_the_proxies_before_it():
@@ -167,11 +169,11 @@ def finishing_seconds() -> int:
     return int(FINISHING_MAX.total_seconds())
 
 
-def pause_before_the_end(overlay: Cluster) -> int:
-    command = container(overlay.pods()["gateway"])["lifecycle"]["preStop"]["exec"]["command"]
+def pause_before_the_end(overlay: Cluster, name: str) -> int:
+    command = container(overlay.pods()[name])["lifecycle"]["preStop"]["exec"]["command"]
     return int(command[-1])
 
 
-def uvicorn_waits() -> int:
-    (seconds,) = re.findall(r"--timeout-graceful-shutdown (\d+)", LINES["gateway"])
+def uvicorn_waits(name: str) -> int:
+    (seconds,) = re.findall(r"--timeout-graceful-shutdown (\d+)", LINES[name])
     return int(seconds)

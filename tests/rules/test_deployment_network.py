@@ -4,8 +4,10 @@ import ast
 import re
 from inspect import signature
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from fastapi import APIRouter
 
 from deploy.image.dockerfile import read_steps
 from models.database.engine import open_engine
@@ -23,6 +25,9 @@ from tests.support.manifests import (
 )
 from tests.support.sources import PRODUCT, ROOT, modules
 from worker.celery.configuration import POOL_SIZE
+from worker.console import probes
+from worker.console.console import PROBE_CONNECTIONS as CONSOLE_PROBE_CONNECTIONS
+from worker.console.limits import ConsoleLimits
 from worker.metrics.collector import POOL_SIZE as STATS_POOL_SIZE
 
 WORKERS = ("intake", "deliver", "sweep")
@@ -32,9 +37,12 @@ ENGINES = {
     "models/migrations/runner.py": 1,
     "producers/gateway/gateway.py": 1,
     "worker/celery/dependencies.py": 2,
+    "worker/console/console.py": 1,
+    "worker/doctor/checks.py": 1,
 }
 BY_HAND = ("worker/cli/", "models/database/engine.py")
 COMMANDS_AT_ONCE = 3
+DOCTOR = 1  # the connection of its checks, of which a console runs one at a time
 KEDA_EACH = 2  # a trigger: its look, and the one that the autoscaler asks for
 RESERVED = 3  # PostgreSQL's superuser_reserved_connections
 STEPS = read_steps(ROOT / "deploy/Dockerfile")
@@ -51,6 +59,7 @@ def test_ports_lead_from_the_settings_to_those_who_connect(overlay):
     named = {port["name"]: port["containerPort"] for own in ports.values() for port in own}
     expected = {
         "http": settings.gateway_port,
+        "console": settings.console_port,
         "pages": settings.flower_port,
         "metrics": settings.metrics_port,
     }
@@ -60,9 +69,9 @@ def test_ports_lead_from_the_settings_to_those_who_connect(overlay):
     assert {int(port) for port in exposed} == set(expected.values())
     for service in overlay.of_kind("Service"):
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= expected.keys()
-    for service in ("gateway", "flower"):
+    for service, named_port in (("gateway", "http"), ("console", "console"), ("flower", "pages")):
         (published,) = compose()["services"][service]["ports"]
-        port = {"gateway": settings.gateway_port, "flower": settings.flower_port}[service]
+        port = expected[named_port]
         assert published == f"127.0.0.1:{port}:{port}"
 
 
@@ -92,6 +101,23 @@ def test_what_is_for_outside_is_on_the_ingress_and_nothing_else(overlay):
     assert all(any(leads(*way, to=path) for path in outside) for way in ways)
 
 
+def test_probes_and_metrics_of_the_console_are_refused_to_those_outside(overlay):
+    """Its pages are below `/`, so what stays inside has paths of its own there."""
+    whole, inside = (overlay.one("Ingress", name) for name in ("console", "console-inside"))
+    (rule,), (refused,) = whole["spec"]["rules"], inside["spec"]["rules"]
+    address = urlsplit(overlay.settings().console_url or "")
+
+    assert [path["path"] for path in rule["http"]["paths"]] == ["/"]
+    paths = {(path["path"], path["pathType"]) for path in refused["http"]["paths"]}
+    assert paths == {(path, "Exact") for path in served_by(probes.routes)}
+    allowed = inside["metadata"]["annotations"][
+        "nginx.ingress.kubernetes.io/whitelist-source-range"
+    ]
+    assert allowed == "127.0.0.1/32"
+    assert (address.scheme, address.hostname) == ("https", rule["host"])
+    assert refused["host"] == rule["host"]
+
+
 def test_nobody_is_let_in_or_out_but_by_name(overlay):
     policies = {
         document["metadata"]["name"]: document["spec"]
@@ -104,7 +130,7 @@ def test_nobody_is_let_in_or_out_but_by_name(overlay):
     assert names["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}, "not a label of ours"
     assert chosen(policies["postgresql"]) == components - {"beat", "flower"}
     assert chosen(policies["redis"]) == components - {"migrate"}
-    assert policies["partners"]["podSelector"] == {"matchLabels": {COMPONENT: "deliver"}}
+    assert chosen(policies["partners"]) == {"console", "deliver"}
 
 
 def test_postgresql_needs_as_many_connections_as_the_page_says(overlay):
@@ -122,7 +148,10 @@ def test_postgresql_needs_as_many_connections_as_the_page_says(overlay):
     needed = pods + migration + KEDA_EACH * len(triggers) + COMMANDS_AT_ONCE + RESERVED
 
     page = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
-    pools = "a gateway {gateway}, an intake or a deliverer {intake}, a sweep {sweep} ("
+    pools = (
+        "a gateway {gateway}, an intake or a deliverer {intake}, a sweep {sweep}"
+        " (one of them collects the stats), a console {console} ("
+    )
     assert pools.format(**connections_max()) in " ".join(page.split())
     (documented,) = re.findall(
         rf"\| `{overlay.overlay}` \|.*\| (\d+) \|$", page, flags=re.MULTILINE
@@ -153,6 +182,7 @@ def connections_max() -> dict[str, int]:
     """How many connections one process of each kind opens at the most: the sizes of its pools."""
     return {
         "gateway": Limits().threads + PROBE_CONNECTIONS,
+        "console": ConsoleLimits().threads + CONSOLE_PROBE_CONNECTIONS + DOCTOR,
         **dict.fromkeys(WORKERS, POOL_SIZE),
         "sweep": POOL_SIZE + STATS_POOL_SIZE,
     }
@@ -163,6 +193,10 @@ def engines_opened(source: str) -> int:
     calls = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     names = [ast.unparse(function).rpartition(".")[2] for function in calls]
     return names.count("open_engine") + names.count("create_engine")
+
+
+def served_by(routes: APIRouter) -> set[str]:
+    return {path for route in routes.routes if (path := getattr(route, "path", None))}
 
 
 def leads(way: str, kind: str, *, to: str) -> bool:

@@ -130,7 +130,7 @@ def test_pods_of_one_kind_keep_apart(overlay):
 
 
 def test_what_may_be_several_is_and_a_drain_takes_one_at_a_time(overlay):
-    several = {"gateway", "intake", "deliver", "sweep"}
+    several = {"gateway", "console", "intake", "deliver", "sweep"}
     budgets = {
         document["metadata"]["name"]: document["spec"]
         for document in overlay.of_kind("PodDisruptionBudget")

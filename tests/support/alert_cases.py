@@ -15,7 +15,7 @@ ENABLED: Final = 'slipway_operator_enabled{operator="acme"}'
 ACME: Final = {"operator": "acme"}
 LINES: Final = "slipway_log_lines_total"
 REQUESTS: Final = "slipway_http_requests_total"
-PROCESSES: Final = ("gateway", "intake", "deliver", "sweep", "beat")
+PROCESSES: Final = ("gateway", "console", "intake", "deliver", "sweep", "beat")
 ALL_RUN: Final = {f'slipway_build_info{{process="{process}"}}': "1x90" for process in PROCESSES}
 EVENTS: Final = "slipway_events_total"
 DOUBTS: Final = "slipway_delivery_doubtful_responses_total"
@@ -40,6 +40,22 @@ def gauge(name: str, well: float, broken: float, **labels: str) -> tuple[Series,
     matched = ",".join(f'{label}="{value}"' for label, value in labels.items())
     series = f"{name}{{{matched}}}"
     return {series: f"{broken}x90"}, {series: f"{well}x90"}
+
+
+def requests(process: str, status: int) -> str:
+    """Name the requests of a process with this status."""
+    return f'{REQUESTS}{{process="{process}",status="{status}"}}'
+
+
+def handled(method: str, route: str, status: int) -> str:
+    """Name the gateway's requests to a route."""
+    labels = f'process="gateway",method="{method}",route="{route}",status="{status}"'
+    return f"{REQUESTS}{{{labels}}}"
+
+
+def took_at_most(seconds: str) -> str:
+    """Name the gateway's requests that took no longer."""
+    return f'slipway_http_request_duration_seconds_bucket{{process="gateway",le="{seconds}"}}'
 
 
 def standing(alert: str, name: str, well: float, broken: float, comes: int, **labels: str) -> Case:
@@ -180,19 +196,26 @@ CASES: Final = (
             {name: values for name, values in ALL_RUN.items() if f'"{missing}"' not in name},
             2,
             (ALL_RUN,),
-            {"process": missing} if missing in ("gateway", "beat") else {},
+            {"process": missing} if missing in ("gateway", "console", "beat") else {},
         )
         for missing in PROCESSES
     ),
-    Case(
-        "SlipwayGatewayFailing",
-        {f'{REQUESTS}{{status="500"}}': "0+6x90", f'{REQUESTS}{{status="200"}}': "0+94x90"},
-        6,
-        (
-            {f'{REQUESTS}{{status="500"}}': "0+4x90", f'{REQUESTS}{{status="200"}}': "0+96x90"},
-            {f'{REQUESTS}{{status="404"}}': "0+50x90", f'{REQUESTS}{{status="200"}}': "0+50x90"},
-            {f'{REQUESTS}{{status="500"}}': "0x90", f'{REQUESTS}{{status="200"}}': "0x90"},
-        ),
+    *(
+        Case(
+            alert,
+            {requests(process, 500): "0+6x90", requests(process, 200): "0+94x90"},
+            6,
+            (
+                {requests(process, 500): "0+4x90", requests(process, 200): "0+96x90"},
+                {requests(process, 404): "0+50x90", requests(process, 200): "0+50x90"},
+                {requests(process, 500): "0x90", requests(process, 200): "0x90"},
+                {requests(other, 500): "0+6x90", requests(other, 200): "0+94x90"},
+            ),
+        )
+        for alert, process, other in (
+            ("SlipwayGatewayFailing", "gateway", "console"),
+            ("SlipwayConsoleFailing", "console", "gateway"),
+        )
     ),
     logged("SlipwayResultsNotRecorded", "error", "attempt_not_recorded"),
     logged("SlipwayResultsNotRecorded", "error", "results_not_recorded"),
@@ -315,33 +338,33 @@ CASES: Final = (
     Case(
         "SlipwayRequestsRejected",
         {
-            f'{REQUESTS}{{method="POST",route="/events",status="401"}}': "0+6x90",
-            f'{REQUESTS}{{method="POST",route="/events",status="202"}}': "0+94x90",
+            handled("POST", "/events", 401): "0+6x90",
+            handled("POST", "/events", 202): "0+94x90",
         },
         19,  # twenty, and from then on for a quarter of an hour
         (
             {
-                f'{REQUESTS}{{method="POST",route="/events",status="401"}}': "0+4x90",
-                f'{REQUESTS}{{method="POST",route="/events",status="202"}}': "0+96x90",
+                handled("POST", "/events", 401): "0+4x90",
+                handled("POST", "/events", 202): "0+96x90",
             },
-            {f'{REQUESTS}{{method="POST",route="/events",status="401"}}': "0+1x90"},
-            {f'{REQUESTS}{{method="GET",route="/events/{{id}}",status="401"}}': "0+60x90"},
-            {f'{REQUESTS}{{method="POST",route="/be/tickets",status="404"}}': "0+60x90"},
+            {handled("POST", "/events", 401): "0+1x90"},
+            {handled("GET", "/events/{id}", 401): "0+60x90"},
+            {handled("POST", "/be/tickets", 404): "0+60x90"},
         ),
         {"route": "/events"},
     ),
     Case(
         "SlipwayGatewaySlow",
         {
-            'slipway_http_request_duration_seconds_bucket{le="1"}': "0+90x90",
-            'slipway_http_request_duration_seconds_bucket{le="2.5"}': "0+100x90",
-            'slipway_http_request_duration_seconds_bucket{le="+Inf"}': "0+100x90",
+            took_at_most("1"): "0+90x90",
+            took_at_most("2.5"): "0+100x90",
+            took_at_most("+Inf"): "0+100x90",
         },
         11,
         (
             {
-                'slipway_http_request_duration_seconds_bucket{le="1"}': "0+100x90",
-                'slipway_http_request_duration_seconds_bucket{le="+Inf"}': "0+100x90",
+                took_at_most("1"): "0+100x90",
+                took_at_most("+Inf"): "0+100x90",
             },
         ),
     ),

@@ -71,7 +71,8 @@ def check_all(*, now: datetime) -> Iterator[Finding]:
 def check_installation(settings: Settings, *, now: datetime) -> Iterator[Finding]:
     """Check what *settings* lead to; return each finding as soon as it is made.
 
-    Blocks for some seconds, so a web process calls it in a thread. Every wait has a limit: 5 s for
+    Blocks for some seconds, so a web process calls it in a thread, one at a time: it opens one
+    connection to PostgreSQL, as deploy/README.md counts. Every wait has a limit: 5 s for
     each response of Redis and for a connection to PostgreSQL, the session's own limits for its
     statements, 1.5 s for the workers, 10 s for all partners together. *now* is the time of this
     machine, which is compared with the servers' clocks.
