@@ -3,12 +3,13 @@
 Hosts disagree about the time; every process queries the database anyway.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from sqlalchemy import Connection, text
 
 NOW: Final = text("SELECT clock_timestamp()")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def in_seconds(interval: str) -> str:
@@ -18,6 +19,11 @@ def in_seconds(interval: str) -> str:
     moment, that is 23 or 25 hours where the session's time zone changes its clocks in between.
     """
     return f"make_interval(secs => CAST(extract(epoch FROM {interval}) AS double precision))"
+
+
+def floor_to(moment: datetime, step: timedelta) -> datetime:
+    """Return the latest whole multiple of *step* since 1970 that is not after *moment*."""
+    return moment - (moment - _EPOCH) % step
 
 
 class Clock(Protocol):

@@ -11,6 +11,7 @@ from models.tables.intervention import Intervention
 from models.tables.job import StoredJob
 from models.tables.notice import DeliveryAttempt, Notice
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
+from models.tables.plots import PartnerMinute, PlotProgress
 from models.tables.sweep import SweepRound
 from models.tables.ticket import Ticket
 from models.tables.user import ApiToken, KeptResponse, SignInFailure, UserAccount, UserSession
@@ -24,6 +25,8 @@ __all__ = [
     "KeptResponse",
     "Notice",
     "Operator",
+    "PartnerMinute",
+    "PlotProgress",
     "PublisherAccount",
     "PublisherOperator",
     "RejectedInput",

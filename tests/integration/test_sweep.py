@@ -1,7 +1,7 @@
 """The sweep's rounds: all that is due, in bounded batches, and not what the stream may stop."""
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis import Redis
@@ -12,6 +12,8 @@ from sqlalchemy import Engine, text
 from models.events.stream_contract import STREAM
 from models.idempotency import keep_response, keyed_request
 from models.idempotency.responses import KEPT_FOR
+from models.monitoring.closings import closings_ahead
+from models.monitoring.minutes import partner_plot
 from models.settings.settings import Settings
 from tests.support.closed_port import closed_port
 from tests.support.harness import CLOSE_DELAY, Harness
@@ -171,3 +173,21 @@ def test_a_round_ends_when_its_time_is_over_and_the_next_continues(
 
 def milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
+
+
+def test_a_round_computes_what_plots_show(sweep, harness, clock, engine):
+    """Each at most once a minute, however many rounds there are, and while Redis is away."""
+    sweep.round()
+    clock.advance(timedelta(seconds=30))
+    harness.say("ticket_win", "T")
+    harness.deliver()
+    sweep.round()
+    clock.advance(timedelta(seconds=50))
+    sweep.round()
+
+    with engine.begin() as connection:
+        plot = partner_plot(connection, "acme", since=SOLD, until=clock.now())
+        ahead = closings_ahead(connection)
+    assert [(point.at, point.delivered) for point in plot.points] == [(SOLD, 1)]
+    assert ahead is not None
+    assert (ahead.counted_at, sum(ahead.closings)) == (clock.now(), 1)

@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 from models.database.engine import Transaction
 from models.idempotency import remove_old_responses
 from models.jobs import AdvancedJob, advance_jobs, remove_ended_jobs
+from models.monitoring.closings import count_closings
+from models.monitoring.minutes import store_next_minute
 from models.operators import forget_old_secrets
 from models.outbox.creates import abandon_creates
 from models.partnerships.tickets import end_leftover_tickets
@@ -30,6 +32,9 @@ REMOVAL_SHARE: Final = 0.1
 # The share that advances jobs, after all that is due by the clock: a round is longer by this much
 # and one batch at most, so closings are not later than that.
 JOBS_SHARE: Final = 0.3
+# The share that computes what the console's plots show, a minute of all partners at a time: one a
+# minute, and more only after a pause.
+PLOTS_SHARE: Final = 0.1
 JOB_BATCH: Final = 100  # items; a batch holds their tickets' locks while it runs
 
 SweepStep = Callable[[Connection, datetime], int]
@@ -83,7 +88,7 @@ class Sweep:
     def round(self) -> SweepResult:
         """Sweep until nothing is due, or for 20 s; then advance jobs and remove old rows.
 
-        The latter two have a share of the time only.
+        The latter two, and what plots show, have a share of the time only.
 
         The watermark is read once, before any ticket: with age it only gets more cautious. The
         database's clock is read before it, since one clock decides what was in time (rule 17).
@@ -104,7 +109,9 @@ class Sweep:
                 ended_with_partner=ended_with_partner,
                 secrets_forgotten=secrets,
             )
-            return self._with_jobs(result)
+            result = self._with_jobs(result)
+            self._compute_plots()
+            return result
         ended = self._until_done(
             lambda connection, now: self._end_windows(connection, now, watermark), give_up_at
         )
@@ -120,6 +127,7 @@ class Sweep:
             secrets_forgotten=secrets,
         )
         result = self._with_jobs(result)
+        self._compute_plots()
         forgotten = self._until_done(self._forget, self._after(REMOVAL_SHARE))
         self._until_done(self._forget_sign_ins, self._after(REMOVAL_SHARE))
         return replace(result, forgotten=forgotten)
@@ -141,6 +149,12 @@ class Sweep:
             job_items=sum(batch.handled for batch in batches),
             jobs_due=any(batch.due for batch in batches),
         )
+
+    def _compute_plots(self) -> None:
+        """Store the attempts of the last minute and the closings ahead, at most once a minute."""
+        self._until_done(self._store_minute, self._after(PLOTS_SHARE))
+        with self._transaction() as connection:
+            count_closings(connection, now=self._clock.now(connection))
 
     def _after(self, share: float) -> float:
         """Return the moment at which a *share* of the time between two rounds is over."""
@@ -183,6 +197,9 @@ class Sweep:
             + remove_old_failures(connection, now=now, limit=limit)
             + remove_old_responses(connection, now=now, limit=limit)
         )
+
+    def _store_minute(self, connection: Connection, now: datetime) -> int:
+        return store_next_minute(connection, now=now)
 
     def _forget_secrets(self, connection: Connection, now: datetime) -> int:
         return forget_old_secrets(connection, now=now)
