@@ -6,6 +6,8 @@ from typing import Final
 from models.jobs.kinds import erase_player, partnership
 from models.jobs.kinds.dead_notices import RETRY_NOTICES, SKIP_NOTICES
 from models.jobs.kinds.open_events import DROP_EVENTS, RETRY_EVENTS
+from models.jobs.kinds.send_again import SEND_AGAIN
+from models.jobs.kinds.send_operator_again import SEND_OPERATOR_AGAIN
 from models.jobs.values import JobKind
 from models.platform.errors import InvalidError
 
@@ -16,6 +18,8 @@ _ALL: Final[tuple[JobKind, ...]] = (
     DROP_EVENTS,
     partnership.KIND,
     erase_player.KIND,
+    SEND_AGAIN,
+    SEND_OPERATOR_AGAIN,
 )
 
 KINDS: Final[Mapping[str, JobKind]] = {kind.name: kind for kind in _ALL}

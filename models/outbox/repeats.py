@@ -23,6 +23,14 @@ class StillUnfinished(NotPossible):
     """Notices of the ticket are undelivered or dead: sending again waits for them."""
 
 
+class NothingToRepeat(NotPossible):
+    """Nothing in the chosen range may be sent again."""
+
+
+class BodyErased(NotPossible):
+    """What was sent is not known any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class PastNotice:
     """A notice of a ticket as it ended; *repeat* is 0 for an original."""
@@ -95,13 +103,13 @@ def plan_repeats(ticket: TicketState, notices: Sequence[PastNotice], *, first: i
         number = ticket.notices + len(repeats) + 1
         repeats.append(Repeat(notice, number, made[notice.action, notice.generation] + 1))
     if not repeats:
-        raise NotPossible(
+        raise NothingToRepeat(
             f"nothing of ticket {ticket.ticket_id} of {ticket.terms.code} can be sent again"
             + "".join(f"; {each.action} (number {each.number}): {each.why}" for each in left_out)
         )
     erased = [repeat.original for repeat in repeats if not repeat.original.has_body]
     if erased:
-        raise NotPossible(
+        raise BodyErased(
             f"{erased[0].action} (number {erased[0].number}) of ticket {ticket.ticket_id} of"
             f" {ticket.terms.code} cannot be sent again: its body was erased with the player's"
             " data, and what was signed and sent is not built a second time; tell the partner"
