@@ -36,7 +36,9 @@ from models.triage.send_again import send_many_again
 BETWEEN_PASSES: Final = timedelta(seconds=15)
 # An attempt is dated when its recording begins, and is seen when that has committed.
 RECORDED_WITHIN: Final = timedelta(minutes=1)
-OPERATOR: Final = text("SELECT id FROM operator WHERE code = :code")
+OPERATOR: Final = text(
+    "SELECT id, ended_at IS NOT NULL AS has_ended FROM operator WHERE code = :code"
+)
 
 
 @dataclass(slots=True)
@@ -89,8 +91,13 @@ class TicketBatch:
 
 def _prepare(connection: Connection, arguments: Arguments, now: datetime) -> Arguments:
     code = str(arguments.get("operator"))
-    if connection.execute(OPERATOR, {"code": code}).scalar_one_or_none() is None:
+    operator = connection.execute(OPERATOR, {"code": code}).one_or_none()
+    if operator is None:
         raise NotFoundError(f"there is no operator {code[:64]!r}")
+    if operator.has_ended:
+        raise NotPossible(
+            f"the partnership with operator {code!r} has ended: nothing is sent again"
+        )
     try:
         since, until = (parse_timestamp(str(arguments.get(name))) for name in ("since", "until"))
     except ValueError as problem:
