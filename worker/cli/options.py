@@ -83,3 +83,29 @@ def when(text: str) -> When:
         raise typer.BadParameter(
             f"{text[:40]!r} is not a time: it {problem}; for a time from now, write +1h"
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A time as a person typed it: a point in time, or a time span before the command."""
+
+    at: datetime | None
+    ago: timedelta = timedelta(0)
+
+    def time(self, now: datetime) -> datetime:
+        """Return the time that is meant by a command given at *now*."""
+        return now - self.ago if self.at is None else self.at
+
+
+def past(text: str) -> Past:
+    """Read `2026-11-20T10:00:00Z`, or `3h` for a time before now."""
+    try:
+        return Past(None, parse_duration(text))
+    except ValueError:
+        pass
+    try:
+        return Past(parse_timestamp(text))
+    except ValueError as problem:
+        raise typer.BadParameter(
+            f"{text[:40]!r} is not a time: it {problem}; for a time before now, write 3h"
+        ) from None

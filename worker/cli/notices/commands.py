@@ -5,14 +5,15 @@ from typing import Annotated
 import typer
 
 from worker.cli.help_pages import command_group
-from worker.cli.notices import attempt, pages, resolve
+from worker.cli.notices import attempt, pages, resolve, sending
 from worker.cli.option_groups import with_option_groups
-from worker.cli.options import AsJson, OneOperator
+from worker.cli.options import AsJson, By, OneOperator, person_name
 from worker.cli.triage.options import (
     ChangeOptions,
     ExplainedChangeOptions,
     NoticeSelectionOptions,
     PageOptions,
+    RequiredWhy,
 )
 
 app = command_group("Notices that partners have not accepted.")
@@ -63,6 +64,22 @@ def show_attempt(
     secret in the variable SECRET, and send it once more.
     """
     attempt.show_attempt(notice_id, number, as_curl=as_curl, as_json=as_json)
+
+
+@app.command(
+    "send-again",
+    epilog="Example: slipway notices send-again 4711 --why 'they restored a backup'",
+)
+def send_again(
+    notice_id: NoticeId, *, by: By = None, why: RequiredWhy, as_json: AsJson = False
+) -> None:
+    """Send a delivered notice again, and all that followed it on its ticket, in order.
+
+    The partner gets the same bytes under the same Idempotency-Key, freshly signed. The ticket's
+    state and closing time stay as they are; create and reserve are never sent again. While
+    something of the ticket is undelivered or dead, a job waits until nothing is.
+    """
+    sending.send_again(notice_id, who=person_name(by), why=why, as_json=as_json)
 
 
 @undelivered.command(

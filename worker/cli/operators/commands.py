@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.help_pages import command_group
-from worker.cli.operators import accounts, ending, files, health, listing, secrets
+from worker.cli.operators import accounts, ending, files, health, listing, secrets, sending
 from worker.cli.operators.options import (
     Agent,
     AnnouncesTickets,
@@ -15,6 +15,8 @@ from worker.cli.operators.options import (
     CloseDelay,
     Code,
     Confirm,
+    CountOnly,
+    FollowJob,
     ForgetAt,
     InFlight,
     LotteryTicket,
@@ -28,17 +30,20 @@ from worker.cli.operators.options import (
     NewTimezone,
     NewUrl,
     OptionalCode,
+    Pace,
     ProtocolOption,
     Rate,
     SecretFile,
     SignCalls,
     SwitchAt,
+    TakenSince,
+    TakenUntil,
     Timezone,
     Url,
     Wait,
 )
 from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
-from worker.cli.triage.options import RequiredWhy
+from worker.cli.triage.options import RequiredWhy, Yes
 
 app = command_group("Manage operators: the partners' accounts.")
 Signed = Annotated[
@@ -172,6 +177,41 @@ def end(
     every ticket ends: with a result closed, else cancelled. The code is not free again.
     """
     ending.end(code, confirm=confirm, wait=wait, who=person_name(by), why=why, as_json=as_json)
+
+
+@app.command(
+    "send-again",
+    epilog=(
+        "Example: slipway operators send-again acme --since 2026-11-20T10:00Z --until"
+        " 2026-11-20T14:30Z --pace 50/s --why 'they restored a backup'"
+    ),
+)
+def send_again(  # noqa: PLR0913 - one parameter for each option of the command
+    code: Code,
+    *,
+    since: TakenSince,
+    until: TakenUntil = "0s",  # type: ignore[assignment]  # Typer parses a default's text
+    pace: Pace = None,
+    dry_run: CountOnly = False,
+    wait: FollowJob = True,
+    yes: Yes = False,
+    by: By = None,
+    why: RequiredWhy,
+    as_json: AsJson = False,
+) -> None:
+    """Send again what the partner took between two times, as after it restored a backup.
+
+    Each ticket of which it took something then is sent again from that notice to its last one, in
+    order, with the same bytes and the same Idempotency-Key; create and reserve never are. A ticket
+    with undelivered or dead notices waits until it has none. The sweep carries the job on.
+    """
+    sending.send_again(
+        code,
+        sending.Taken(since, until, pace),
+        sending.How(dry_run=dry_run, wait=wait, yes=yes, as_json=as_json),
+        who=person_name(by),
+        why=why,
+    )
 
 
 @app.command(

@@ -1,25 +1,20 @@
 """Ends the partnership with an operator, and shows how far the end of its tickets is."""
 
-import time
-from datetime import datetime
-from functools import partial
 from typing import Final
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
-from sqlalchemy import Connection
 
-from models.jobs import Job, JobState, PartnershipEnd, end_partnership, find_job
+from models.jobs import Job, JobState, PartnershipEnd, end_partnership
 from models.operators.interventions import Person
 from models.partnerships.counts import COUNTED_MAX, PartnershipCounts
 from models.partnerships.end import preview_end
 from worker.cli.errors import Failed
-from worker.cli.output import as_text, console, remark, show_json
+from worker.cli.following import follow_job
+from worker.cli.output import as_text, remark, show_json
 from worker.cli.triage.report import prompt
-from worker.cli.triage.session import CommandSession, open_session
+from worker.cli.triage.session import open_session
 
-_LOOK_EVERY: Final = 0.5  # seconds
-_STALLED_AFTER: Final = 60.0  # seconds without a batch
+_STALLED: Final = "no ticket has ended for a minute: does the sweep run? (`slipway doctor`)"
 
 
 def end(code: str, *, confirm: str | None, wait: bool, who: str, why: str, as_json: bool) -> None:
@@ -37,7 +32,7 @@ def end(code: str, *, confirm: str | None, wait: bool, who: str, why: str, as_js
                 connection, code, person=Person(who, why), now=now
             )
         )
-        job = _follow(session, ended.job) if wait else ended.job
+        job = follow_job(session, ended.job, stalled=_STALLED) if wait else ended.job
     if as_json:
         show_json({"code": code, "counts": ended.counts, "job": job})
         return
@@ -70,33 +65,6 @@ def _confirm(code: str, given: str | None) -> None:
             else f"{as_text(typed)} is not {code}"
         )
         raise Failed(f"not confirmed ({missing}), so nothing was changed")
-
-
-def _follow(session: CommandSession, job: Job) -> Job:
-    """Show the job's progress until it has ended. An interrupt leaves the job to the sweep."""
-    screen = console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn())
-    with Progress(
-        *columns, console=screen, transient=True, disable=not screen.is_terminal
-    ) as progress:
-        bar = progress.add_task("", total=job.expected.number if job.expected.exact else None)
-        moved_at, handled = time.monotonic(), job.handled
-        while not job.has_ended:
-            progress.update(
-                bar, completed=job.handled, description=f"{job.handled:,} of {job.expected}"
-            )
-            time.sleep(_LOOK_EVERY)
-            job = session.run(partial(_look, job.id))
-            if job.handled != handled:
-                moved_at, handled = time.monotonic(), job.handled
-            elif time.monotonic() - moved_at >= _STALLED_AFTER:
-                remark("no ticket has ended for a minute: does the sweep run? (`slipway doctor`)")
-                moved_at = time.monotonic()
-    return job
-
-
-def _look(job_id: int, connection: Connection, _now: datetime) -> Job:
-    return find_job(connection, job_id)
 
 
 def _show(code: str, ended: PartnershipEnd, job: Job) -> None:

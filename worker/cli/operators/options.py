@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.options import When, duration, per_second, rate_or_unlimited, when
+from worker.cli.options import Past, When, duration, past, per_second, rate_or_unlimited, when
 
 
 class Protocol(StrEnum):
@@ -139,3 +139,31 @@ ForgetAt = Annotated[
         show_default="24 h after the switch",
     ),
 ]
+TakenSince = Annotated[
+    Past,
+    typer.Option(
+        "--since",
+        parser=past,
+        metavar="TIME",
+        help="From this time on, like 2026-11-20T10:00Z or 3h.",
+    ),
+]
+TakenUntil = Annotated[
+    Past,
+    typer.Option(
+        "--until", parser=past, metavar="TIME", help="Until before this time.", show_default="now"
+    ),
+]
+Pace = Annotated[
+    float | None,
+    typer.Option(
+        parser=per_second,
+        metavar="RATE",
+        help="At most as many tickets, like 50/s; beside it, the operator's own rate holds.",
+        show_default="as fast as the sweep can",
+    ),
+]
+FollowJob = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Show the progress until the job has ended.")
+]
+CountOnly = Annotated[bool, typer.Option("--dry-run", help="Only count the tickets.")]
