@@ -278,7 +278,7 @@ def test_it_waits_for_attempts_whose_recording_began_within_the_time(
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"operator": "nobody"}, NotFoundError, "no operator 'nobody'"),
+        ({"operator": "nobody"}, NotFoundError, "nobody"),
         ({"since": "soon"}, InvalidError, "since and until are times"),
         ({"since": None}, InvalidError, "since and until are times"),
         ({"since": "2999-01-01T00:00:00Z"}, InvalidError, "since must be before until"),

@@ -6,10 +6,11 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from models.jobs.values import Arguments, BoundedCount, Job, JobKind, StepResult
+from models.jobs.values import Arguments, Job, JobKind, StepResult
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
 from models.outbox.repeats import StillUnfinished
+from models.platform.bounded_count import BoundedCount
 from models.platform.errors import InvalidError
 from models.triage.send_again import send_notices_again
 

@@ -15,8 +15,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from models.database.one_by_one import together_or_one_by_one
-from models.jobs.values import COUNT_MAX, Arguments, BoundedCount, Job, JobKind, StepResult
+from models.jobs.values import Arguments, Job, JobKind, StepResult
 from models.operators.interventions import Change, Person, record_intervention
+from models.operators.listing import unknown_operator
 from models.outbox.dead_letters import NotPossible
 from models.outbox.repeats import SENT_AGAIN, BodyErased, NothingToRepeat, StillUnfinished
 from models.outbox.send_again import SentAgain
@@ -29,7 +30,8 @@ from models.outbox.taken_between import (
     count_taken,
     first_taken,
 )
-from models.platform.errors import InvalidError, NotFoundError
+from models.platform.bounded_count import COUNT_MAX, BoundedCount
+from models.platform.errors import InvalidError
 from models.platform.timestamps import parse_timestamp
 from models.triage.send_again import send_many_again
 
@@ -93,7 +95,7 @@ def _prepare(connection: Connection, arguments: Arguments, now: datetime) -> Arg
     code = str(arguments.get("operator"))
     operator = connection.execute(OPERATOR, {"code": code}).one_or_none()
     if operator is None:
-        raise NotFoundError(f"there is no operator {code[:64]!r}")
+        raise unknown_operator(connection, code)
     if operator.has_ended:
         raise NotPossible(
             f"the partnership with operator {code!r} has ended: nothing is sent again"

@@ -7,10 +7,11 @@ from typing import Final
 import typer
 from sqlalchemy import Connection
 
-from models.jobs import BoundedCount, Job, JobState, count_job, start_job
+from models.jobs import Job, JobState, count_job, start_job
 from models.jobs.kinds.send_operator_again import SEND_OPERATOR_AGAIN
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
+from models.platform.bounded_count import BoundedCount
 from models.platform.errors import InvalidError
 from models.platform.timestamps import format_timestamp
 from worker.cli.errors import Failed
