@@ -79,8 +79,7 @@ def _count(session: CommandSession, code: str, taken: Taken) -> tuple[dict[str, 
             "since": format_timestamp(taken.since.time(now)),
             "until": format_timestamp(taken.until.time(now)),
         }
-        prepared = SEND_OPERATOR_AGAIN.prepare(connection, arguments, now)
-        return arguments, count_job(connection, SEND_OPERATOR_AGAIN.name, prepared)
+        return arguments, count_job(connection, SEND_OPERATOR_AGAIN.name, arguments, now=now)
 
     return session.run(count)
 
