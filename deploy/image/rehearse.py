@@ -35,6 +35,7 @@ READY_SECONDS_MAX: Final = 60
 END_SECONDS_MAX: Final = 30
 POLL_SECONDS: Final = 0.3
 NO_NETWORK: Final = 75
+HTTP: Final = ("GATEWAY", "CONSOLE", "FLOWER")
 
 
 def main() -> int:
@@ -185,7 +186,7 @@ def _user_for(image: Image) -> int | None:
 def _servers() -> Iterator[dict[str, str]]:
     """Start servers unless the environment names them. Yields the settings of the processes."""
     variables = {name: value for name, value in os.environ.items() if name.startswith("SLIPWAY_")}
-    ports = {f"SLIPWAY_{name}_PORT": str(free_port()) for name in ("GATEWAY", "FLOWER")}
+    ports = {f"SLIPWAY_{name}_PORT": str(free_port()) for name in HTTP}
     settings = {**ports, "SLIPWAY_SECRET_KEY": Fernet.generate_key().decode(), **variables}
     settings["SLIPWAY_BIND_ADDRESS"] = "127.0.0.1"  # not on all interfaces of this machine
     if "SLIPWAY_DATABASE_URL" in variables:

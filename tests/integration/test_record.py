@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from models.history.request import find_attempt
 from models.outbox.notice_rows import DELETE_OLD_FAILURES, FAILURES_FIRST, FAILURES_NEWEST
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
 from tests.support.harness import CLOSE_DELAY, TOOK
@@ -149,6 +150,24 @@ def test_of_failures_without_end_the_first_and_the_newest_are_kept(harness, reco
         99,  # what the partner took is never removed before its ticket
         *range(last - FAILURES_NEWEST + 1, last + 1),
     ]
+
+
+def test_one_attempt_is_read_by_its_keys_among_thousands(harness, engine):
+    harness.publish(harness.event("ticket_win"))
+    claim = harness.claim_one()
+    with engine.begin() as connection:
+        connection.execute(FAILED_BEFORE, {"notice": claim.notice, "count": 5_000})
+        connection.execute(text("ANALYZE delivery_attempt"))
+        last = find_attempt(connection, claim.notice)
+        plans = plans_of(connection, lambda: find_attempt(connection, claim.notice))
+        named = plans_of(connection, lambda: find_attempt(connection, claim.notice, 2_500))
+
+    assert last is not None
+    assert last.claim == 5_000
+    for each in (plans, named):
+        assert "delivery_attempt" not in each.whole_tables
+        assert "delivery_attempt_pkey" in each.indexes
+    assert plans.rows["delivery_attempt"] == 1
 
 
 def test_thinning_out_reads_what_it_removes(harness, engine):
