@@ -8,6 +8,7 @@ from models.jobs.advance import AdvancedJob, advance_jobs
 from models.jobs.partnership import PartnershipEnd, end_partnership
 from models.jobs.registry import KINDS, kind_named
 from models.jobs.store import (
+    JobNotFound,
     count_job,
     find_job,
     list_jobs,
@@ -25,6 +26,7 @@ __all__ = [
     "BoundedCount",
     "Job",
     "JobKind",
+    "JobNotFound",
     "JobState",
     "PartnershipEnd",
     "StepResult",

@@ -41,6 +41,10 @@ REMOVE_ENDED: Final = text("""
     SELECT count(*) FROM removed""")
 
 
+class JobNotFound(NotFoundError):
+    """There is no such job (any more)."""
+
+
 def count_job(
     connection: Connection, kind: str, arguments: Arguments, *, now: datetime
 ) -> BoundedCount:
@@ -104,7 +108,7 @@ def start_job(
 def stop_job(connection: Connection, job_id: int, *, person: Person, now: datetime) -> Job:
     """Stop a job between two batches: what is done stays done, nothing more is.
 
-    Runs inside the caller's transaction. Raises NotFoundError, and NotPossible if it has ended.
+    Runs inside the caller's transaction. Raises JobNotFound, and NotPossible if it has ended.
     """
     message = f"stopped by {person.who[:WHO_MAX]}: {person.why[:WHY_MAX]}"
     parameters = {"id": job_id, "now": now, "message": message}
@@ -125,11 +129,11 @@ def stop_job(connection: Connection, job_id: int, *, person: Person, now: dateti
 
 
 def find_job(connection: Connection, job_id: int) -> Job:
-    """Return the job. Raises NotFoundError."""
+    """Return the job. Raises JobNotFound."""
     with rows_within(connection) as session:
         row = session.get(StoredJob, job_id)
     if row is None:
-        raise NotFoundError(f"there is no job {job_id}")
+        raise JobNotFound(f"there is no job {job_id}")
     return job_of(row)
 
 

@@ -71,6 +71,10 @@ class Slipway(LazyGroup):
             "worker.cli.notices.commands:app",
             "List and resolve notices that need a person.",
         ),
+        "jobs": LazyCommand(
+            "worker.cli.jobs.commands:app",
+            "List, follow and stop long acts that the sweep carries on.",
+        ),
         "simulate": LazyCommand(
             "worker.cli.simulate.command:app",
             "Run simulated tickets through the real apply, claim and close code, and check each.",

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from models.database.errors import is_transient
 from models.database.session import UnusableDatabase
+from models.jobs import JobNotFound
 from models.operators import (
     ApiKeyTaken,
     OperatorEnded,
@@ -18,6 +19,7 @@ from models.operators import (
     OperatorProblem,
     Remedy,
 )
+from models.outbox.dead_letters import NotPossible
 from models.platform.encryption import DecryptionFailed
 from models.settings.errors import InvalidSettings
 from models.users.errors import UserExists, UserInvalid, UserNotFound
@@ -40,6 +42,8 @@ _WRONG_SETUP = (
 )
 _FAILED = (
     ApiKeyTaken,
+    JobNotFound,
+    NotPossible,
     OperatorEnded,
     OperatorExists,
     OperatorNotFound,

@@ -33,6 +33,8 @@ def as_json_value(value: object) -> object:  # noqa: PLR0911 - one line for each
             return format_duration(value)
         case Mapping():
             return {str(name): as_json_value(inner) for name, inner in value.items()}
+        case tuple() if hasattr(value, "_asdict"):
+            return as_json_value(value._asdict())
         case list() | tuple():
             return [as_json_value(inner) for inner in value]
         case _ if is_dataclass(value):

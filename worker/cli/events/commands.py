@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from models.vocabulary import Outcome
-from worker.cli.events import pages, resolve
+from worker.cli.events import in_background, pages, resolve
 from worker.cli.help_pages import command_group
 from worker.cli.option_groups import with_option_groups
 from worker.cli.options import AsJson, OneOperator
 from worker.cli.triage.options import (
+    BackgroundOptions,
     ChangeOptions,
     EventSelectionOptions,
     ExplainedChangeOptions,
@@ -75,10 +76,18 @@ def _add_retry_of_parked(group: typer.Typer) -> None:
     @group.command("retry", epilog="Example: slipway events parked retry 7f3a --why 'as agreed'")
     @with_option_groups
     def retry(
-        ids: EventIds = None, *, selection: EventSelectionOptions, change: ChangeOptions
+        ids: EventIds = None,
+        *,
+        selection: EventSelectionOptions,
+        background: BackgroundOptions,
+        change: ChangeOptions,
     ) -> None:
         """Decide parked events now. Those that still have to wait stay parked: exit code 1."""
-        resolve.retry_events(Outcome.PARKED, ids or [], selection, change, as_now=False)
+        background.check()
+        if background.background:
+            in_background.retry(Outcome.PARKED, ids or [], selection, background, change)
+        else:
+            resolve.retry_events(Outcome.PARKED, ids or [], selection, change, as_now=False)
 
 
 def _add_retry(group: typer.Typer, outcome: Outcome) -> None:
@@ -100,9 +109,14 @@ def _add_retry(group: typer.Typer, outcome: Outcome) -> None:
         *,
         as_now: AsNow = False,
         selection: EventSelectionOptions,
+        background: BackgroundOptions,
         change: ChangeOptions,
     ) -> None:
-        resolve.retry_events(outcome, ids or [], selection, change, as_now=as_now)
+        background.check()
+        if background.background:
+            in_background.retry(outcome, ids or [], selection, background, change, as_now=as_now)
+        else:
+            resolve.retry_events(outcome, ids or [], selection, change, as_now=as_now)
 
 
 def _add_drop(group: typer.Typer, outcome: Outcome) -> None:
@@ -118,9 +132,14 @@ def _add_drop(group: typer.Typer, outcome: Outcome) -> None:
         ids: EventIds = None,
         *,
         selection: EventSelectionOptions,
+        background: BackgroundOptions,
         change: ExplainedChangeOptions,
     ) -> None:
-        resolve.drop_events(outcome, ids or [], selection, change)
+        background.check()
+        if background.background:
+            in_background.drop(outcome, ids or [], selection, background, change)
+        else:
+            resolve.drop_events(outcome, ids or [], selection, change)
 
 
 for _outcome, _help in _GROUPS.items():

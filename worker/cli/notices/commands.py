@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from worker.cli.help_pages import command_group
-from worker.cli.notices import attempt, pages, resolve, sending
+from worker.cli.notices import attempt, in_background, pages, resolve, sending
 from worker.cli.option_groups import with_option_groups
 from worker.cli.options import AsJson, By, OneOperator, person_name
 from worker.cli.triage.options import (
+    BackgroundOptions,
     ChangeOptions,
     ExplainedChangeOptions,
     NoticeSelectionOptions,
@@ -111,10 +112,18 @@ def show(notice_id: NoticeId, *, as_json: AsJson = False) -> None:
 @dead.command("retry", epilog="Example: slipway notices dead retry 4711 --why 'they fixed it'")
 @with_option_groups
 def retry(
-    ids: NoticeIds = None, *, selection: NoticeSelectionOptions, change: ChangeOptions
+    ids: NoticeIds = None,
+    *,
+    selection: NoticeSelectionOptions,
+    background: BackgroundOptions,
+    change: ChangeOptions,
 ) -> None:
     """Send dead notices again, starting now and with a full retry schedule."""
-    resolve.retry(ids or [], selection, change)
+    background.check()
+    if background.background:
+        in_background.retry(ids or [], selection, background, change)
+    else:
+        resolve.retry(ids or [], selection, change)
 
 
 @dead.command(
@@ -127,6 +136,7 @@ def skip(
     delivered: Delivered = False,
     not_delivered: NotDelivered = False,
     selection: NoticeSelectionOptions,
+    background: BackgroundOptions,
     change: ExplainedChangeOptions,
 ) -> None:
     """Skip dead notices: the partner has them, or does not and never gets them.
@@ -140,4 +150,8 @@ def skip(
     if delivered and not_delivered:
         raise typer.BadParameter("--delivered and --not-delivered exclude each other")
     known = delivered if delivered or not_delivered else None
-    resolve.skip(ids or [], selection, change, delivered=known)
+    background.check()
+    if background.background:
+        in_background.skip(ids or [], selection, background, change, delivered=known)
+    else:
+        resolve.skip(ids or [], selection, change, delivered=known)

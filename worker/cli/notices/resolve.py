@@ -33,7 +33,7 @@ from worker.cli.triage.report import (
 )
 from worker.cli.triage.session import CommandSession, open_session, selection_at
 
-_MANY = {
+MANY = {
     Resolution.RETRY: "will be sent again, starting now and with a full retry schedule",
     Resolution.SKIP_DELIVERED: (
         "will count as delivered from now on; the close delays of those that are their ticket's"
@@ -141,7 +141,7 @@ def _resolve_matching(
     if resolution is None:
         resolution = _ask_about_many(session, which, chosen, person)
     elif chosen:
-        announcement = f"{which} {_MANY[resolution]}{_outlook(session, resolution, chosen, person)}"
+        announcement = f"{which} {MANY[resolution]}{_outlook(session, resolution, chosen, person)}"
         confirm_many(announcement, yes=change.yes)
     changes = [_change(notice.id, _name(notice), resolution, person) for notice in chosen]
     return resolution, run_all(session, changes)
@@ -172,7 +172,7 @@ def _ask_about_many(
         return Resolution.SKIP_REPEAT
     for option, resolution in _SKIPS.items():
         outlook_of = _outlook(session, resolution, chosen, person)
-        remark(f"{option}: {which} {_MANY[resolution]}{outlook_of}")
+        remark(f"{option}: {which} {MANY[resolution]}{outlook_of}")
     return _ask()
 
 

@@ -1,14 +1,24 @@
 """Options that the triage commands share. Imports nothing that only a running command needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Final
 
 import typer
 
+from models.vocabulary import Action
 from worker.cli.errors import WrongUsage
-from worker.cli.options import NO_REASON, AsJson, By, OneOperator, Why, duration, person_name
+from worker.cli.options import (
+    NO_REASON,
+    AsJson,
+    By,
+    OneOperator,
+    Why,
+    duration,
+    per_second,
+    person_name,
+)
 
 LIMIT_MAX: Final = 10_000
 
@@ -50,6 +60,37 @@ After = Annotated[
     typer.Option(metavar="PLACE", help="Where the previous page ended.", show_default="the start"),
 ]
 Limit = Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="Maximum number of rows.")]
+OneAction = Annotated[
+    Action | None,
+    typer.Option("--action", metavar="WORD", help="Only this action, like ticket_win."),
+]
+HttpStatus = Annotated[
+    int | None,
+    typer.Option(
+        "--status", metavar="CODE", min=100, max=599, help="Only where the last response was this."
+    ),
+]
+Answer = Annotated[
+    str | None,
+    typer.Option("--answer", metavar="TEXT", help="Only where the last response contains this."),
+]
+Background = Annotated[
+    bool,
+    typer.Option(
+        "--background",
+        help="Start a job for all that match now, without --limit; the sweep carries it on.",
+    ),
+]
+Pace = Annotated[
+    float | None,
+    typer.Option(
+        "--pace",
+        parser=per_second,
+        metavar="RATE",
+        help="With --background: at most so many, like 50/s.",
+        show_default="as fast as the sweep allows",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 RequiredWhy = Annotated[
     str,
@@ -65,16 +106,29 @@ class SelectionOptions:
 
     operator: OneOperator = None
     ticket: OneTicket = None
+    action: OneAction = None
     reason: str | None = None
     since: Since = None
+    older_than: OlderThan = None
     limit: Limit = 100
+
+    @property
+    def narrowing(self) -> Mapping[str, object]:
+        """The options that select by themselves, by name, as far as they are given."""
+        options = {
+            "--action": self.action,
+            "--reason": self.reason,
+            "--since": self.since,
+            "--older-than": self.older_than,
+        }
+        return {name: value for name, value in options.items() if value is not None}
 
     def check(self, ids: Sequence[object]) -> None:
         """Raise WrongUsage unless it is clear what a change applies to: *ids*, or a selection."""
-        selects_alone = self.reason is not None or self.since is not None
-        if ids and selects_alone:
-            raise WrongUsage("--reason and --since cannot be combined with ids")
-        if not ids and not (selects_alone or self.operator or self.ticket):
+        if ids and self.narrowing:
+            given = " and ".join(self.narrowing)
+            raise WrongUsage(f"{given} cannot be combined with ids")
+        if not ids and not (self.narrowing or self.operator or self.ticket):
             raise WrongUsage(
                 "select what to change: ids, or all of an --operator, a --ticket, a --reason, or"
                 " --since"
@@ -93,6 +147,28 @@ class NoticeSelectionOptions(SelectionOptions):
     """Options that select dead notices."""
 
     reason: NoticeReason = None
+    http_status: HttpStatus = None
+    answer: Answer = None
+
+    @property
+    def narrowing(self) -> Mapping[str, object]:
+        """The options that select by themselves, by name, as far as they are given."""
+        options = {"--status": self.http_status, "--answer": self.answer}
+        given = {name: value for name, value in options.items() if value is not None}
+        return {**SelectionOptions.narrowing.__get__(self), **given}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackgroundOptions:
+    """Options of a command that can be carried on by the sweep."""
+
+    background: Background = False
+    pace: Pace = None
+
+    def check(self) -> None:
+        """Raise WrongUsage for a pace without a job."""
+        if self.pace is not None and not self.background:
+            raise WrongUsage("--pace is for jobs: add --background")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from models.database.engine import open_engine
 from models.platform.clock import DatabaseClock
 from models.settings.settings import read_settings
 from models.triage import Selection
-from worker.cli.triage.options import SelectionOptions
+from worker.cli.triage.options import NoticeSelectionOptions, SelectionOptions
 
 T = TypeVar("T")
 Work = Callable[[Connection, datetime], T]  # what one transaction does; the time is its present
@@ -63,9 +63,14 @@ def time_before(now: datetime, duration: timedelta | None) -> datetime | None:
 
 def selection_at(options: SelectionOptions, now: datetime) -> Selection:
     """Return the selection that *options* make at *now*, from which `--since` counts back."""
-    return Selection(
+    selection = Selection(
         operator=options.operator,
         ticket_id=options.ticket,
+        action=None if options.action is None else options.action.value,
         reason=options.reason,
         since=time_before(now, options.since),
+        until=time_before(now, options.older_than),
     )
+    if isinstance(options, NoticeSelectionOptions):
+        return selection.of_attempt(http_status=options.http_status, answer=options.answer)
+    return selection

@@ -1,0 +1,1 @@
+"""`slipway jobs`: long acts that the sweep carries on."""
