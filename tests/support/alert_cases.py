@@ -289,6 +289,15 @@ CASES: Final = (
         ACME,
     ),
     Case(
+        "SlipwayTicketOnHold",
+        {"slipway_tickets_oldest_on_hold_seconds": "0+60x5000"},
+        3 * 24 * 60 + 5,
+        (
+            {"slipway_tickets_oldest_on_hold_seconds": "0x5000"},
+            {"slipway_tickets_oldest_on_hold_seconds": "0+60x4319 0x600"},
+        ),
+    ),
+    Case(
         "SlipwayScheduledTasksStuck",
         {
             'slipway_scheduled_tasks_total{task="deliver",outcome="waiting"}': "0+12x90",
