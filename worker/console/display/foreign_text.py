@@ -15,8 +15,6 @@ NOTHING: Final = Markup('<span class="none">\N{EN DASH}</span>')  # where there 
 _HIDDEN: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _LINE_CHARACTERS: Final = {"\n", "\t"}
 _COMBINING_MAX: Final = 3  # marks on one character; more would cover other lines
-_CONTROL_PICTURES: Final = 0x2400
-_DELETE: Final = "\x7f"
 
 
 def visible(text: str, *, lines: bool = False) -> Markup:
@@ -35,9 +33,7 @@ def visible(text: str, *, lines: bool = False) -> Markup:
         parts.append(escape("".join(plain)))
         plain.clear()
         parts.append(
-            Markup('<span class="hidden-character" title="U+{:04X}">{}</span>').format(
-                ord(character), _picture(character)
-            )
+            Markup('<span class="hidden-character">U+{:04X}</span>').format(ord(character))
         )
     parts.append(escape("".join(plain)))
     return Markup("").join(parts)
@@ -69,12 +65,3 @@ def _is_plain(character: str, *, lines: bool) -> bool:
     if lines and character in _LINE_CHARACTERS:
         return True
     return unicodedata.category(character) not in _HIDDEN
-
-
-def _picture(character: str) -> str:
-    """Return what stands for a hidden character: a control picture, or its number."""
-    if character < " ":
-        return chr(_CONTROL_PICTURES + ord(character))
-    if character == _DELETE:
-        return "\N{SYMBOL FOR DELETE}"
-    return f"U+{ord(character):04X}"
