@@ -5,12 +5,14 @@ The text under each field is its documentation; `models/SETTINGS.md` is generate
 """
 
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from annotated_types import Ge, Le
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.settings.errors import (
@@ -23,6 +25,7 @@ from models.settings.errors import (
 from models.settings.types import (
     DatabaseUrl,
     FernetKeys,
+    HttpsUrl,
     LogFormat,
     LogLevel,
     MillisecondsOrOff,
@@ -31,6 +34,7 @@ from models.settings.types import (
     PositiveDuration,
     PublicUrl,
     RedisUrl,
+    RoleMapping,
     Schedule,
     shorter_than,
 )
@@ -109,6 +113,47 @@ class Settings(BaseSettings):
     )
     """Networks of the proxies in front of the console, separated by commas. Only from these are
     `X-Forwarded-For` and `X-Forwarded-Proto` believed."""
+
+    console_proxy_user_header: str | None = None
+    """A header in which those proxies name the person they have signed in, for instance
+    `X-Forwarded-User`; they must remove it from what browsers send. Empty: nobody signs in so."""
+
+    console_proxy_role_header: str | None = None
+    """A header in which those proxies name the person's roles or groups, separated by commas."""
+
+    console_roles: RoleMapping = Field(default=(), json_schema_extra={"shown_default": "none"})
+    """What a role or group of a proxy or of OpenID Connect means here, separated by commas:
+    `slipway-ops=operations,helpdesk=support,staff=viewer`. The highest one counts; without one the
+    person needs an account (`slipway users add`)."""
+
+    console_oidc_issuer: HttpsUrl | None = None
+    """The OpenID Connect provider that people sign in with: `https://login.example.com/realms/ops`,
+    as its `issuer` says. Needs `SLIPWAY_CONSOLE_URL`; register
+    `<SLIPWAY_CONSOLE_URL>/sign-in/oidc/back` there."""
+
+    console_oidc_client_id: str | None = None
+    """The console's client id at the provider."""
+
+    console_oidc_client_secret: SecretStr | None = None
+    """The console's client secret at the provider."""
+
+    console_oidc_client_secret_file: Path | None = None
+    """A file with that secret, instead of the secret itself."""
+
+    console_oidc_scope: str = "openid profile email"
+    """What the provider is asked for; some need another scope for groups."""
+
+    console_oidc_name_claim: str = "preferred_username"
+    """The claim that names the person in the console."""
+
+    console_oidc_role_claim: str = "groups"
+    """The claim with the person's roles or groups: a text, or a list of texts."""
+
+    console_oidc_networks: Networks = Field(default=(), json_schema_extra={"shown_default": "none"})
+    """Private networks in which the provider may be, separated by commas."""
+
+    console_oidc_ca_file: Path | None = None
+    """The authority that issued the provider's certificate, if it is one of your own (PEM)."""
 
     metrics_port: Port = 0
     """Port of each process' own metrics; 0 means any free port, so that several processes can run
@@ -250,9 +295,25 @@ class Settings(BaseSettings):
         ports = [port for name in _PORTS if (port := getattr(self, name))]
         if len(ports) != len(set(ports)):
             problems.append(f"{' and '.join(map(variable_name, _PORTS))} must differ, or be 0")
+        problems += self._console_problems()
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _console_problems(self) -> Iterator[str]:
+        """Yield what is missing for a way to sign in."""
+        secrets = (self.console_oidc_client_secret, self.console_oidc_client_secret_file)
+        if self.console_oidc_issuer is not None:
+            for name in ("console_oidc_client_id", "console_url"):
+                if getattr(self, name) is None:
+                    issuer = variable_name("console_oidc_issuer")
+                    yield f"{variable_name(name)} is not set, and {issuer} needs it"
+            if secrets.count(None) != 1:
+                name = variable_name("console_oidc_client_secret")
+                yield f"set either {name} or {name}_FILE"
+        if self.console_proxy_user_header is not None and not self.console_proxy_networks:
+            header = variable_name("console_proxy_user_header")
+            yield f"{variable_name('console_proxy_networks')} is empty, and {header} needs it"
 
 
 class _EventAge(BaseSettings):

@@ -24,6 +24,7 @@ SERVICE_LINKS: Final = (
     " set `enableServiceLinks: false` in the pod"
 )
 
+ROLE_NAMES: Final = ("viewer", "support", "operations")  # those of `models.users.Role`
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -105,6 +106,29 @@ def _public_url(url: str) -> str:
     return stripped
 
 
+def _https_url(url: str) -> str:
+    """Check the address of a provider, which is kept as it is: it is compared by its characters."""
+    stripped = url.strip()
+    parts = urlsplit(stripped)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("write an https address, as the provider's `issuer` says it")
+    return stripped
+
+
+def _role_mapping(value: object) -> object:
+    parts = _parts(value)
+    if not isinstance(parts, tuple) or not all(isinstance(part, str) for part in parts):
+        return parts
+    return tuple(_mapped_role(part) for part in parts)
+
+
+def _mapped_role(part: str) -> tuple[str, str]:
+    name, equals, role = (word.strip() for word in part.rpartition("="))
+    if not equals or not name or role not in ROLE_NAMES:
+        raise ValueError(f"each entry is NAME=ROLE; a role is {', '.join(ROLE_NAMES)}")
+    return name, role
+
+
 def _off(value: object) -> object:
     return None if value == "off" else value
 
@@ -124,6 +148,8 @@ Schedule = Annotated[
 ]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+RoleMapping = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_role_mapping)]
 Port = Annotated[int, BeforeValidator(_port), Ge(0), Le(65535)]
 Milliseconds = Annotated[int, Gt(0)]
 MillisecondsOrOff = Annotated[Milliseconds | None, BeforeValidator(_off)]

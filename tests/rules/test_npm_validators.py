@@ -1,24 +1,19 @@
 """Second opinions that come from npm: compose by dclint, custom resources by current releases."""
 
 import json
-import os
-import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.manifests import COMPOSE, OVERLAYS, cluster
+from tests.support.npm_packages import install_packages, run_in
 
 PACKAGES = (
     "dclint@3.1.0",
     "@kubernetes-models/keda@2.0.0",
     "@kubernetes-models/prometheus-operator@6.0.0",
 )
-INSTALL = ("npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund",
-           "--ignore-scripts", "--prefer-offline", "--loglevel=error", "--prefix")  # fmt: skip
-NO_NETWORK = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|network|E404|E403", re.IGNORECASE)
 # An order of keys that hides what belongs together is not worth having.
 UNWANTED = ("service-keys-order", "top-level-properties-order")
 VALIDATE = """
@@ -37,21 +32,14 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the packages are installed."""
-    if not shutil.which("npm") or not shutil.which("node"):
-        pytest.skip("npm is not installed")
-    folder = tmp_path_factory.mktemp("npm")
-    done = run([*INSTALL, str(folder), *PACKAGES], folder)
-    if done.returncode and NO_NETWORK.search(done.stderr):
-        pytest.skip(f"npm cannot reach its registry: {done.stderr.strip()[-200:]}")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return install_packages(tmp_path_factory.mktemp("npm"), *PACKAGES)
 
 
 def test_compose_is_valid_and_has_no_doubtful_line(packages):
     linter = str(packages / "node_modules/.bin/dclint")
     rules = [word for rule in UNWANTED for word in ("--disable-rule", rule)]
 
-    done = run([linter, str(COMPOSE), "--max-warnings", "0", *rules], packages)
+    done = run_in([linter, str(COMPOSE), "--max-warnings", "0", *rules], packages)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -60,7 +48,7 @@ def test_the_linter_would_have_seen_a_mistake(packages):
     wrong = packages / "compose.yaml"
     wrong.write_text(COMPOSE.read_text(encoding="utf-8").replace("read_only: true", "read_only: 7"))
 
-    done = run([str(packages / "node_modules/.bin/dclint"), str(wrong)], packages)
+    done = run_in([str(packages / "node_modules/.bin/dclint"), str(wrong)], packages)
 
     assert done.returncode != 0
     assert "invalid-schema" in done.stdout
@@ -85,16 +73,4 @@ def test_current_releases_take_our_custom_resources(packages, overlay):
 def validated(documents: object, folder: Path) -> "subprocess.CompletedProcess[str]":
     script = folder / "validate.mjs"
     script.write_text(VALIDATE)
-    return run(["node", str(script)], folder, json.dumps(documents))
-
-
-def run(command: list[str], folder: Path, text: str = "") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command,
-        cwd=folder,
-        input=text,
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_in(["node", str(script)], folder, json.dumps(documents))

@@ -8,6 +8,7 @@ console.support.act("/tickets/1/hold", reason="asked by the partner")   # follow
 
 import re
 import secrets
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -149,10 +150,14 @@ class ConsoleApp:
     _closing: ExitStack = field(repr=False)
     _clients: dict[Role, ConsoleClient] = field(default_factory=dict)
 
-    def stranger(self, *, follow_redirects: bool = True) -> ConsoleClient:
+    def stranger(
+        self, *, follow_redirects: bool = True, trust: ssl.SSLContext | bool = True
+    ) -> ConsoleClient:
         """Return a client that nobody has signed in with."""
         http = self._closing.enter_context(
-            httpx.Client(base_url=self.url, timeout=20, follow_redirects=follow_redirects)
+            httpx.Client(
+                base_url=self.url, timeout=20, follow_redirects=follow_redirects, verify=trust
+            )
         )
         http.headers["Accept"] = "text/html"
         return ConsoleClient(http, "nobody")
@@ -184,7 +189,11 @@ class ConsoleApp:
 
 @contextmanager
 def serving_console(
-    settings: Settings, limits: ConsoleLimits | None = None, *, pages: APIRouter | None = None
+    settings: Settings,
+    limits: ConsoleLimits | None = None,
+    *,
+    pages: APIRouter | None = None,
+    port: int = 0,
 ) -> Iterator[str]:
     """Run the console in a thread, with *pages* beside its own; its address."""
     app = build_app(settings, limits)
@@ -192,7 +201,7 @@ def serving_console(
         add_pages(app, pages)
     config = uvicorn.Config(
         app,
-        port=0,
+        port=port,
         ws="none",
         log_config=None,
         server_header=False,
@@ -227,9 +236,10 @@ def console_app_on(
     *,
     limits: ConsoleLimits | None = None,
     pages: APIRouter | None = None,
+    port: int = 0,
 ) -> Iterator[ConsoleApp]:
     """A console with a user for each role, and with *pages* beside its own."""
     passwords = add_console_users(engine)
     with ExitStack() as closing:
-        url = closing.enter_context(serving_console(settings, limits, pages=pages))
+        url = closing.enter_context(serving_console(settings, limits, pages=pages, port=port))
         yield ConsoleApp(url, engine, passwords, closing)

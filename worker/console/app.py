@@ -22,10 +22,16 @@ from worker.console.http.request_limits import RequestLimits
 from worker.console.http.security_headers import SecurityHeaders
 from worker.console.limits import ConsoleLimits
 from worker.console.live import LiveConnections
-from worker.console.pages import sign_in
+from worker.console.pages import sign_in, sign_in_elsewhere
+from worker.console.pages.sign_in_elsewhere import IdentityProvider
 from worker.console.people import signed_in
 
-_PUBLIC: Final[tuple[APIRouter, ...]] = (probes.routes, static_files.routes, sign_in.routes)
+_PUBLIC: Final[tuple[APIRouter, ...]] = (
+    probes.routes,
+    static_files.routes,
+    sign_in.routes,
+    sign_in_elsewhere.routes,
+)
 _FORBIDDEN: Final = 403
 
 
@@ -62,6 +68,7 @@ def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = N
     )
     app.state.console = console
     app.state.live = live
+    app.state.provider = IdentityProvider.of(settings)
     app.state.metrics = HttpMetrics("console", zeroes=[("POST", _FORBIDDEN)])
     for routes in _PUBLIC:
         app.include_router(routes)

@@ -15,6 +15,7 @@ from models.users import Role, SignedInUser, find_session
 from worker.console.addresses import PublicAddress
 from worker.console.console import TheConsole
 from worker.console.refusals import PageRefused, SignInNeeded
+from worker.console.sign_in.proxy_header import ProxyUser, proxy_user
 
 SESSION_COOKIE = "session"
 
@@ -28,16 +29,22 @@ async def signed_in(request: Request, console: TheConsole) -> SignedInUser:
     token = request.cookies.get(address.cookie_name(SESSION_COOKIE))
     if token is None:
         raise SignInNeeded
+    known = proxy_user(request, console.settings)
 
     def find(connection: Connection) -> tuple[SignedInUser | None, datetime]:
         now = console.clock.now(connection)
         return find_session(connection, token, limits=console.sessions, now=now), now
 
     user, now = await console.change(find)
-    if user is None:
+    if user is None or (known is not None and not _is(user, known)):
         raise SignInNeeded
     request.state.user, request.state.now = user, now
     return user
+
+
+def _is(user: SignedInUser, known: ProxyUser) -> bool:
+    """Return whether the session is that of the person whom the proxy names, with this role."""
+    return user.name == known.name and known.role in {None, user.role}
 
 
 SignedIn = Annotated[SignedInUser, Depends(signed_in)]
