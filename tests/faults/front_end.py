@@ -58,7 +58,7 @@ def _running(
     command = [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(file)]
     with subprocess.Popen(command) as process:
         try:
-            eventually(lambda: _listens(process, port))
+            eventually(lambda: listens(process, port))
             yield process, port
         finally:
             process.send_signal(signal.SIGQUIT)
@@ -82,7 +82,8 @@ def _configuration(folder: Path, port: int, server_port: int) -> str:
     )
 
 
-def _listens(process: "subprocess.Popen[bytes]", port: int) -> bool:
+def listens(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Whether nginx listens; it must live."""
     assert process.poll() is None, "nginx ended at once"
     with socket.socket() as client:
         return client.connect_ex((LOOPBACK, port)) == 0

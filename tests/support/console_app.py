@@ -113,7 +113,8 @@ class ConsoleClient:
     ) -> httpx.Response:
         """Send a form as a page of ours does, with the session's token unless another is given."""
         given = self.token() if token is None else token
-        origin = str(self.http.base_url).rstrip("/")
+        base = self.http.base_url
+        origin = f"{base.scheme}://{base.netloc.decode()}"
         return self.http.post(
             path, data={"csrf": given, **(fields or {})}, headers={"Origin": origin}
         )
