@@ -26,8 +26,14 @@ TICKETS = text("""
 LAST_DELIVERED = text("""
     SELECT DISTINCT ON (t.id) o.code, t.ticket_id, n.action, n.generation
       FROM ticket t JOIN operator o ON o.id = t.operator JOIN notice n ON n.ticket = t.id
-     WHERE t.operator = ANY(:operators) AND n.ended = 'delivered'
+     WHERE t.operator = ANY(:operators) AND n.ended = 'delivered' AND o.ended_at IS NULL
      ORDER BY t.id, n.number DESC""")
+# Once a partnership has ended: what still changes, or could stay for good (rule 24).
+NOT_ENDED = text("""
+    SELECT t.ticket_id FROM ticket t JOIN operator o ON o.id = t.operator
+     WHERE t.operator = ANY(:operators) AND o.ended_at IS NOT NULL
+       AND (t.status NOT IN ('absent', 'cancelled', 'closed') OR t.unfinished > 0 OR t.parked > 0
+            OR t.close_due_at IS NOT NULL OR (t.closed_at IS NULL AND t.cancelled_at IS NULL))""")
 # An entry is in the log (itself, or as a repeat of its event id), or stored as rejected input.
 LOGGED = text("""
     SELECT e.event_id FROM ticket_event e JOIN ticket t ON t.id = e.ticket
@@ -47,13 +53,19 @@ class RehearsalVerdict:
 def check_rehearsal(
     world: World, lives: Sequence[RehearsedLife], *, contested: frozenset[str] = frozenset()
 ) -> RehearsalVerdict:
-    """Check the outcome of *lives* once everything has finished."""
-    partner = check_all_sequences(world.partner.ledger, close_delay=CLOSE_DELAY)
-    result = RehearsalVerdict(partner, violations=list(partner.violations))
-    if partner.late_repeats:
-        result.violations.append(
-            f"{partner.late_repeats} repeats came after the notice that follows them"
-        )
+    """Check the outcome of *lives* once everything has finished.
+
+    A sequence that the end of its partnership cut off need not be complete (rule 24).
+    """
+    whole = [call for call in world.partner.ledger if call.operator not in world.ended]
+    cut = [call for call in world.partner.ledger if call.operator in world.ended]
+    partner = check_all_sequences(whole, close_delay=CLOSE_DELAY)
+    broken_off = check_all_sequences(cut, close_delay=CLOSE_DELAY, complete=False)
+    result = RehearsalVerdict(
+        partner, violations=[*partner.violations, *broken_off.violations, *_not_ended(world)]
+    )
+    if late_repeats := partner.late_repeats + broken_off.late_repeats:
+        result.violations.append(f"{late_repeats} repeats came after the notice that follows them")
     result.violations += broken_invariants(world)
     result.violations += _premature_calls(world)
     result.violations += _left_behind(world)
@@ -97,6 +109,13 @@ def _premature_calls(world: World) -> list[str]:
         if unheard and discards[call.operator, call.ticket_id] < 2:  # noqa: PLR2004 - H25
             violations.append(f"{call.idempotency_key}: in doubt, but not discarded twice")
     return violations
+
+
+def _not_ended(world: World) -> list[str]:
+    """Return the tickets that the end of their partnership has left behind."""
+    with world.transaction() as connection:
+        rows = connection.execute(NOT_ENDED, {"operators": list(world.operators)}).all()
+    return [f"{row.ticket_id}: did not end with its partnership" for row in rows]
 
 
 def _lost_entries(world: World) -> list[str]:

@@ -24,6 +24,8 @@ from models.outbox.dead_letters import NotPossible
 from models.outbox.record import RecordPolicy, record
 from models.outbox.send_again import send_again
 from models.outbox.values import Attempt, Claim, Verdict
+from models.partnerships.end import mark_ended
+from models.partnerships.tickets import end_leftover_tickets
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
 from models.triage import HoldRefused, hold_ticket, release_ticket
@@ -37,6 +39,7 @@ RECORD_POLICY = RecordPolicy(GRACE, PARKING_WINDOW)
 CREATE_AGE_MAX = timedelta(seconds=60)
 EVENT_AGE_MAX = timedelta(days=3)  # longer than any life's events take, less than ids are ahead
 BATCH_MAX = 500
+ENDED_AT_ONCE = 1  # tickets of each ended partnership in a round: their end has steps, too
 NEVER = datetime.min.replace(tzinfo=UTC)
 SOMEBODY = Person("rehearsal", "to see what becomes of it")
 
@@ -132,6 +135,7 @@ class World:
     observations: list[RehearsedObservation] = field(default_factory=list)
     # when tickets were released last while their closing delay ran, by operator and id
     released_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)  # codes of ended partnerships
 
     def now(self, connection: Connection | None = None) -> datetime:  # noqa: ARG002 - the Clock's
         """The database's clock, which decides everything here."""
@@ -311,7 +315,10 @@ class World:
     # --- the sweep ----------------------------------------------------------------------------
 
     def sweep(self, *, dies: bool = False) -> int:
-        """One round: close, end windows, abandon creates. Returns how much there was to do."""
+        """One round: close, end windows, abandon creates, end tickets of ended partnerships.
+
+        Returns how much there was to do.
+        """
         watermark = self.watermark()
         try:
             with self.transaction(doomed=dies) as connection:
@@ -323,6 +330,7 @@ class World:
                     parking_window=PARKING_WINDOW,
                     limit=BATCH_MAX,
                 )
+                done += end_leftover_tickets(connection, now=self.moment, limit=ENDED_AT_ONCE)
         except ProcessDied:
             return 0
         return done
@@ -338,6 +346,22 @@ class World:
             parking_window=PARKING_WINDOW,
             limit=BATCH_MAX,
         )
+
+    # --- a person ---------------------------------------------------------------------------
+
+    def end_partnership(self, code: str, *, dies: bool = False) -> None:
+        """End the partnership with an operator; the sweep ends its tickets. *dies*: see `record`.
+
+        One that has ended stays ended.
+        """
+        if code in self.ended:
+            return
+        try:
+            with self.transaction(doomed=dies) as connection:
+                mark_ended(connection, code, person=SOMEBODY, now=self.moment)
+        except ProcessDied:
+            return
+        self.ended.add(code)
 
     @contextmanager
     def transaction(self, *, doomed: bool = False) -> Iterator[Connection]:
