@@ -12,7 +12,7 @@ from unicodedata import normalize
 from sqlalchemy import Connection, text
 
 from models.history.ticket_status import TICKET_STATUS
-from models.lifecycle.ticket import TicketState
+from models.lifecycle.ticket import TicketState, refused_since
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
 from models.platform.errors import SlipwayError
@@ -205,6 +205,8 @@ def _lock(connection: Connection, operator: str, ticket_id: str) -> tuple[Ticket
 
 def _why_not_held(ticket: TicketState) -> str | None:
     """Return why the ticket cannot be put on hold. A create cannot wait (rule 10)."""
+    if ticket.terms.ended_at is not None:
+        return f"ends with its partnership: {refused_since(ticket.terms)}"
     if ticket.on_hold_at is not None:
         return (
             f"is on hold already, since {format_timestamp(ticket.on_hold_at, 'seconds')};"

@@ -11,7 +11,7 @@ from models.outbox.send_again import send_again
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
 from models.partnerships.tickets import end_tickets
 from models.sweeps.retention import remove_expired
-from models.triage import NotPossible, Resolution
+from models.triage import HoldRefused, NotPossible, Resolution, hold_ticket
 from models.vocabulary import Reason
 from tests.support.harness import CLOSE_DELAY, LEASE, PARKING_WINDOW, PERSON, SLIP, TOOK
 from tests.support.triage_actions import TriageActions
@@ -283,6 +283,22 @@ def test_a_dead_notice_is_not_retried(harness, records):
     harness.end_partnership()
     with pytest.raises(NotPossible, match="ended at"):
         TriageActions(harness, records).resolve(records.notice(1).id, Resolution.RETRY)
+
+
+def test_no_ticket_is_put_on_hold_and_a_held_one_ends(harness, records, engine):
+    """Rule 23: one on hold has no head, by which it would be found."""
+    close_untold(harness)
+    with engine.begin() as connection:
+        hold_ticket(connection, "acme", "T", person=PERSON, now=harness.now)
+    harness.say("ticket_open", "U")
+    harness.end_partnership()
+    with engine.begin() as connection, pytest.raises(HoldRefused, match="ends with its partner"):
+        hold_ticket(connection, "acme", "U", person=PERSON, now=harness.now)
+    while harness.end_tickets():
+        pass
+
+    assert records.notices()[-1].reason == "partner_ended"
+    assert records.ticket().on_hold_at is None
 
 
 def test_nothing_is_sent_again(harness, records, engine):
