@@ -21,6 +21,7 @@ COUNT_TICKETS: Final = text(f"""
     SELECT count(DISTINCT n.ticket) FILTER (WHERE made.verdict = 'delivered') AS tickets,
            count(*) AS attempts
       FROM made JOIN notice n ON n.id = made.notice""")  # noqa: S608 - a constant
+# The subquery has a LIMIT, or else the planner may read all interventions into a hash table.
 TAKEN: Final = text(f"""
     WITH page AS MATERIALIZED (
         SELECT a.recorded_at, a.notice, a.claim, a.verdict FROM delivery_attempt a
@@ -28,21 +29,24 @@ TAKEN: Final = text(f"""
          ORDER BY a.recorded_at, a.notice, a.claim LIMIT :limit)
     SELECT page.recorded_at, page.notice, page.claim,
            CASE WHEN page.verdict = 'delivered' THEN n.ticket END AS ticket,
-           page.verdict = 'delivered' AND EXISTS (
-               SELECT FROM intervention i
-                WHERE i.ticket = n.ticket AND i.did = '{SENT_AGAIN}' AND i.facts ->> 'job' = :job
-           ) AS had_its_turn
+           (SELECT i.id FROM intervention i
+             WHERE i.ticket = n.ticket AND i.did = '{SENT_AGAIN}' AND i.facts ->> 'job' = :job
+             LIMIT 1) IS NOT NULL AS had_its_turn
       FROM page LEFT JOIN notice n ON n.id = page.notice
      ORDER BY page.recorded_at, page.notice, page.claim""")  # noqa: S608 - constants
-# A repeat that was taken then stands for its original.
-FIRSTS: Final = text(f"""
+# A repeat that was taken then stands for its original. Attempts are found by their notice: by their
+# time, a batch would read all of the window.
+FIRSTS: Final = text("""
     SELECT n.ticket, min(o.number) AS number
       FROM notice n
-      JOIN delivery_attempt a ON a.notice = n.id
+     CROSS JOIN LATERAL (
+           SELECT bool_or(a.verdict = 'delivered' AND a.recorded_at >= :since
+                          AND a.recorded_at < :until) AS within
+             FROM delivery_attempt a WHERE a.notice = n.id) taken
       JOIN notice o ON o.ticket = n.ticket AND o.action = n.action
        AND o.generation = n.generation AND o.repeat = 0
-     WHERE n.ticket = ANY(:tickets) AND a.verdict = 'delivered' AND {_IN_WINDOW}
-     GROUP BY n.ticket""")  # noqa: S608 - a constant
+     WHERE n.ticket = ANY(:tickets) AND taken.within
+     GROUP BY n.ticket""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,5 +127,6 @@ def first_taken(
     connection: Connection, window: TimeWindow, tickets: Collection[int]
 ) -> dict[int, int]:
     """Return the number of each ticket's first notice that was taken within the window."""
-    rows = connection.execute(FIRSTS, {**window.parameters, "tickets": sorted(tickets)})
+    times = {"since": window.since, "until": window.until}
+    rows = connection.execute(FIRSTS, {**times, "tickets": sorted(tickets)})
     return {row.ticket: row.number for row in rows}
