@@ -37,7 +37,8 @@ def _event(event: EventFact) -> EventFact:
 
 def _notice(notice: NoticeFact, *, cut: bool) -> NoticeFact:
     attempts = tuple(map(_attempt, notice.attempts))
-    return replace(notice, reason=_reason(notice, cut=cut), attempts=attempts)
+    reason = _reason(notice, cut=cut)
+    return replace(notice, reason=reason, attempts=attempts, asked_for_by=None)
 
 
 def _attempt(attempt: AttemptFact) -> AttemptFact:

@@ -51,6 +51,10 @@ class ReceivedNotice(Protocol):
         """Whether the partner had acted on this key before."""
 
     @property
+    def sent_again(self) -> bool:
+        """Whether a person asked for this repeat; False where only the sender could tell."""
+
+    @property
     def received_at(self) -> datetime:
         """When it had arrived completely."""
 
@@ -180,8 +184,7 @@ def _count(counts: _Counts, entry: ReceivedNotice, number: int) -> None:
         counts.changed.append(f"{key}: repeated with other bytes: {entry.body[:200]!r}")
     if entry.repeats:
         counts.repeats += 1
-        asked_for = getattr(entry, "sent_again", False)
-        counts.late_repeats += ticket.sequence[-1] is not notice and not asked_for
+        counts.late_repeats += ticket.sequence[-1] is not notice and not entry.sent_again
     if not (entry.taken or entry.repeats):
         return
     if notice.taken_at is None:

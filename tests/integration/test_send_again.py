@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Row
 
-from models.history import load_histories, why_not_closed
+from models.history import load_histories, public, why_not_closed
 from models.operators.interventions import Person
 from models.outbox.circuit import REFUSALS_MAX
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
@@ -342,6 +342,7 @@ def test_a_ticket_s_history_says_what_is_a_repeat_and_who_asked(harness, records
 
     assert original.as_repeat is None
     assert repeat.as_repeat == "repeat 1 of number 1, asked for by anna"
+    assert "anna" not in str(public(history))
     assert history.events[0].notices == (
         type(history.events[0].notices[0])(1, "ticket_win", 1, "delivered"),
     )

@@ -79,10 +79,10 @@ def plans(harness: Harness, connection: Connection, what: str) -> Plans:
 )
 def test_no_table_is_read_as_a_whole(many: Harness, what: str, indexes: set[str], rows_max: int):
     with many.engine.begin() as connection:
-        found = plans(many, connection, what)
+        planned = plans(many, connection, what)
         connection.rollback()
 
     big = {"ticket", "notice", "delivery_attempt", "intervention"}
-    assert indexes <= found.indexes
-    assert found.whole_tables & big == set()
-    assert max(found.rows[table] for table in big & found.rows.keys()) <= rows_max
+    assert indexes <= planned.indexes
+    assert planned.whole_tables & big == set()
+    assert max(planned.rows[table] for table in big & planned.rows.keys()) <= rows_max

@@ -113,9 +113,9 @@ def test_a_second_deliverer_s_late_success_of_the_original_moves_no_repeat(
     harness.wait(LEASE)
     quick = harness.claim_one()
     harness.record_attempts(slow)  # the lease of the other one goes on
-    asked = Asked(harness, records)
+    person = Asked(harness, records)
     with engine.connect() as first:
-        asked.within(first)
+        person.within(first)
         with beside(lambda: harness.record(quick)) as second:
             waiting_sessions(engine)
             first.commit()

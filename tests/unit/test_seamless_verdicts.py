@@ -372,3 +372,15 @@ def test_a_ping_asks_for_a_balance_and_any_code_is_an_answer():
     assert request.body == b'{"username":"slipway-ping","agentId":"agentId"}'
     assert SeamlessAdapter().is_ping_response(HttpResponse(200, json.dumps(coded(908)).encode()))
     assert not SeamlessAdapter().is_ping_response(HttpResponse(200, b"It works"))
+
+
+@pytest.mark.parametrize(("claim", "code"), [(PAYOUT, 806), (PAYOUT, 900), (CANCEL, 807)])
+def test_what_a_wallet_did_before_is_done_when_it_is_sent_again(claim: Claim, code: int):
+    """Its original was confirmed, so the first call of a repeat is none (rule 22)."""
+    repeat = replace(claim, repeat=1)
+
+    assert isinstance(reading(coded(code), claim=repeat), Confirmed)
+    assert not isinstance(reading(coded(code), claim=claim), Confirmed)
+    assert doubts(success(after="100"), claim=replace(PAYOUT, repeat=1)) == [
+        "balance_unmoved_at_a_repeat"
+    ]

@@ -83,6 +83,21 @@ def test_a_repeat_after_a_later_notice_is_late():
     assert (verdict.repeats, verdict.late_repeats) == (1, 1)
 
 
+def test_a_repeat_that_a_person_asked_for_is_not_late():
+    repeat = replace(entry("ticket_win", at=2), repeats=True, sent_again=True)
+
+    verdict = checked(WIN, entry("ticket_rollback", at=1), repeat)
+
+    assert (verdict.legal, verdict.repeats, verdict.late_repeats) == (True, 1, 0)
+
+
+def test_a_ticket_that_was_sent_again_is_complete_all_the_same():
+    published = [event("ticket_win", {"operator": "acme", "ticket_id": "1"}, occurred_at=NOON)]
+    repeats = [replace(each, repeats=True) for each in (WIN, CLOSED)]
+
+    assert reconcile(published, [WIN, CLOSED, *repeats]).complete == 1
+
+
 def test_the_same_key_with_other_bytes_is_a_violation():
     repeat = replace(entry("ticket_win", at=1), repeats=True, body=b"other")
 

@@ -35,6 +35,7 @@ class LedgerEntry:
     repeats: bool = False  # it had acted on this Idempotency-Key before
     status: int | None = None  # None: no response so far
     answered_at: datetime | None = None  # when it began to send the response
+    sent_again: bool = False  # at a person's request: nothing in a request says so
 
     def format_line(self) -> str:
         """Format it as one line for people."""
