@@ -63,6 +63,10 @@ class Slipway(LazyGroup):
             "worker.cli.tickets.commands:app",
             "List an operator's tickets, or find what a text is the id of.",
         ),
+        "players": LazyCommand(
+            "worker.cli.players.commands:app",
+            "Erase what identifies a player, and see how far that is.",
+        ),
         "events": LazyCommand(
             "worker.cli.events.commands:app",
             "List and resolve events that need a person.",
