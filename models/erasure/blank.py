@@ -54,8 +54,10 @@ BLANK_ATTEMPTS: Final = text("""
        AND num_nonnulls(a.answer, a.remarks, a.problem, a.response_headers) > 0""")
 INTERVENTIONS: Final = text("""
     SELECT id, why, facts FROM intervention WHERE ticket = ANY(:tickets) ORDER BY id FOR UPDATE""")
-UPDATE_INTERVENTION: Final = text("""
-    UPDATE intervention SET why = :why, facts = CAST(:facts AS jsonb) WHERE id = :id""")
+UPDATE_INTERVENTIONS: Final = text("""
+    UPDATE intervention i SET why = :erased, facts = r.facts
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, facts jsonb)
+     WHERE i.id = r.id""")
 INPUT_OF_TICKETS: Final = text("""
     SELECT r.id, r.raw, r.message
       FROM ticket t JOIN operator o ON o.id = t.operator
@@ -137,10 +139,8 @@ def blank_interventions(
     connection: Connection, rows: Collection[Row[Any]], player: PlayerName
 ) -> int:
     """Blank why people did something; who did what, and when, stays."""
-    updates = [
-        {"id": row.id, "why": ERASED, "facts": json.dumps(player.removed_from(row.facts))}
-        for row in rows
-    ]
-    if updates:
-        connection.execute(UPDATE_INTERVENTION, updates)
-    return len(updates)
+    blanked = [{"id": row.id, "facts": player.removed_from(row.facts)} for row in rows]
+    if blanked:
+        parameters = {"rows": json.dumps(blanked), "erased": ERASED}
+        connection.execute(UPDATE_INTERVENTIONS, parameters)
+    return len(blanked)
