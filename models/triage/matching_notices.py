@@ -48,7 +48,7 @@ STRETCH: Final = text(f"""
                   AND (o.id > :after_operator OR (d.ended_at, d.id) > (:after_at, :after_id))
                   AND d.ended_at <= coalesce(:until, timestamptz 'infinity')
                 ORDER BY d.ended_at, d.id LIMIT :examined) n
-         ORDER BY n.operator, n.ended_at, n.id LIMIT :examined)
+         ORDER BY o.id, n.ended_at, n.id LIMIT :examined)
     SELECT c.id, c.ticket, c.operator, c.ended_at, {_MATCHES} AS matches
       FROM candidate c {_LAST_ATTEMPT}
      ORDER BY c.operator, c.ended_at, c.id""")  # noqa: S608 - constants
