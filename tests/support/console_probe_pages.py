@@ -2,12 +2,13 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from sqlalchemy import text
 
 from models.platform.errors import ConflictError
 from worker.console.addresses import PathId
+from worker.console.app import add_pages, build_app
 from worker.console.console import TheConsole
 from worker.console.forms import TheAct
 from worker.console.live import live_response
@@ -113,3 +114,10 @@ async def shown(request: Request, user: Viewer, now: TheNow, foreign: str = "") 
     )
     context = {"foreign": foreign * 20, "user": user, "now": now, "shown_characters": 2000}
     return HTMLResponse(template.render(context))
+
+
+def build_probed_app() -> FastAPI:
+    """Build the console with these pages, as a process does."""
+    app = build_app()
+    add_pages(app, routes)
+    return app

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
 from models.settings.table import PAGE, refreshed, settings_table
+from models.settings.types import ROLE_NAMES
+from models.users import Role
 
 KEY, OLD_KEY = (urlsafe_b64encode(letter * 32).decode() for letter in (b"n", b"o"))
 
@@ -250,3 +252,42 @@ def test_the_page_of_settings_is_up_to_date() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
     assert refreshed(page) == page
+
+
+def test_the_roles_of_a_mapping_are_those_of_users(read: Read) -> None:
+    mapping = ",".join(f"group-{role}={role}" for role in Role)
+
+    settings = read(SLIPWAY_CONSOLE_ROLES=mapping)
+
+    assert settings.console_roles == tuple((f"group-{role}", role.value) for role in Role)
+    assert tuple(Role) == ROLE_NAMES
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable"),
+    [
+        ({"SLIPWAY_CONSOLE_ROLES": "ops=king"}, "SLIPWAY_CONSOLE_ROLES"),
+        ({"SLIPWAY_CONSOLE_URL": "ops.example.com"}, "SLIPWAY_CONSOLE_URL"),
+        ({"SLIPWAY_CONSOLE_URL": "https://ops.example.com/a b"}, "SLIPWAY_CONSOLE_URL"),
+        ({"SLIPWAY_CONSOLE_URL": "https://u:p@ops.example.com"}, "SLIPWAY_CONSOLE_URL"),
+        ({"SLIPWAY_CONSOLE_OIDC_ISSUER": "http://login.example"}, "SLIPWAY_CONSOLE_OIDC_ISSUER"),
+        ({"SLIPWAY_CONSOLE_PROXY_USER_HEADER": "X-User"}, "SLIPWAY_CONSOLE_PROXY_NETWORKS"),
+    ],
+)
+def test_a_way_to_sign_in_that_cannot_work_is_refused(
+    read: Read, settings: dict[str, str], variable: str
+) -> None:
+    with pytest.raises(InvalidSettings) as refusal:
+        read(**settings)
+
+    assert any(problem.startswith(variable) for problem in refusal.value.problems)
+
+
+def test_a_provider_needs_its_client_and_our_address(read: Read) -> None:
+    with pytest.raises(InvalidSettings) as refusal:
+        read(SLIPWAY_CONSOLE_OIDC_ISSUER="https://login.example.com")
+
+    text = str(refusal.value)
+    assert "SLIPWAY_CONSOLE_OIDC_CLIENT_ID is not set" in text
+    assert "SLIPWAY_CONSOLE_URL is not set" in text
+    assert "SLIPWAY_CONSOLE_OIDC_CLIENT_SECRET_FILE" in text

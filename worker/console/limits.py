@@ -41,8 +41,9 @@ class ConsoleLimits:
     live: int = 200
     """Live connections of the process; a page beyond that is refreshed by hand."""
 
-    live_of_session: int = 8
-    """Live connections of one session: tabs that are open."""
+    live_of_session: int = 4
+    """Live connections of one session. Browsers open six connections to a server over HTTP/1.1: if
+    open tabs held all of them, no further page would load."""
 
     live_interval: timedelta = timedelta(seconds=2)
     """Pause between two checks of whether a page has changed."""

@@ -46,22 +46,31 @@
       }
     }
   };
-  let source;
+  let source = null;
+  const disconnect = () => {
+    source?.close();
+    source = null;
+  };
   const connect = () => {
+    if (source || document.hidden) return;
     source = new EventSource(main.dataset.livePath);
     source.addEventListener("open", () => show("live"));
     source.addEventListener("changed", refresh);
     source.addEventListener("ended", () => {
-      source.close();
+      disconnect();
       show("not live: reload the page");
     });
     // The browser connects again by itself, unless the server refused: then after a minute.
     source.addEventListener("error", () => {
       show("not live: connecting again");
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 60000);
+      if (source?.readyState !== EventSource.CLOSED) return;
+      disconnect();
+      setTimeout(connect, 60000);
     });
   };
   connect();
-  window.addEventListener("pagehide", () => source.close());
+  // A hidden tab holds no connection; shown again, it hears at once whether the page has changed.
+  document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
+  window.addEventListener("pagehide", disconnect);
   window.addEventListener("pageshow", (event) => event.persisted && connect());
 })();
