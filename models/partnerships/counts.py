@@ -13,8 +13,9 @@ COUNTED_MAX: Final = 100_000  # a greater number is shown as this one
 COUNT: Final = text("""
     SELECT (SELECT count(*) FROM (
                SELECT FROM ticket t
-                WHERE t.operator = :operator AND t.closed_at IS NULL AND t.cancelled_at IS NULL
-                LIMIT :limit) unended) AS tickets,
+                WHERE (t.operator, t.id) > (:operator, 0) AND t.operator <= :operator
+                  AND t.closed_at IS NULL AND t.cancelled_at IS NULL
+                ORDER BY t.operator, t.id LIMIT :limit) unended) AS tickets,
            heads.waiting, heads.in_flight,
            (SELECT count(*) FROM (
                SELECT FROM notice n

@@ -5,20 +5,27 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from models.monitoring.operators import operator_health
+from models.monitoring.stats import collect_stats
 from models.operators import OperatorEnded
+from models.operators.partners import enabled_partners, find_partner
 from models.outbox.claim import claim_probes
 from models.outbox.send_again import send_again
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
 from models.partnerships.tickets import end_tickets
 from models.sweeps.retention import remove_expired
+from models.ticket_import.insert import import_tickets
+from models.ticket_import.ticket_line import read_line
 from models.triage import HoldRefused, NotPossible, Resolution, hold_ticket
 from models.vocabulary import Reason
 from tests.support.harness import CLOSE_DELAY, LEASE, PARKING_WINDOW, PERSON, SLIP, TOOK
 from tests.support.triage_actions import TriageActions
+from worker.doctor.partners import read_operators
 
 GONE = Dead("410 Gone")
 LATER = RetryLater(timedelta(minutes=5))
 RETENTION = timedelta(days=90)
+OPEN_TICKET = {"operator": "acme", "ticket_id": "I", "state": "open"}
 LATEST_INTERVENTION = text("SELECT * FROM intervention ORDER BY id DESC LIMIT 1")
 
 
@@ -309,6 +316,40 @@ def test_nothing_is_sent_again(harness, records, engine):
     harness.end_partnership()
     with engine.begin() as connection, pytest.raises(NotPossible, match="nothing is sent again"):
         send_again(connection, records.notice(1).id, now=harness.now)
+
+
+# --- who is watched, and who is sent to -----------------------------------------------------------
+
+
+def test_monitoring_and_deliverers_know_it_no_more(harness, engine):
+    """So no alert fires for it, and no deliverer keeps its secret."""
+    harness.add_operator("other")
+    die(harness)
+    harness.end_partnership()
+    with engine.begin() as connection:
+        watched = [
+            operator.code for operator in collect_stats(connection, now=harness.now).operators
+        ]
+        listed = [health.code for health in operator_health(connection, now=harness.now)]
+        (named,) = operator_health(connection, now=harness.now, code="acme")
+        sent_to = [partner.code for partner in enabled_partners(connection, now=harness.now)]
+        checked = [operator.code for operator in read_operators(connection)]
+        with pytest.raises(OperatorEnded):
+            find_partner(connection, "acme", now=harness.now)
+
+    assert watched == listed == sent_to == checked == ["other"]
+    assert named.ended_at == harness.now
+
+
+def test_nothing_is_imported_for_it(harness, engine):
+    harness.end_partnership()
+    ticket = read_line(OPEN_TICKET)
+    with engine.begin() as connection:
+        result = import_tickets(
+            connection, [ticket], person=PERSON, now=harness.now, parking_window=PARKING_WINDOW
+        )
+
+    assert (result.imported, result.refused[0].reason) == (0, Reason.OPERATOR_ENDED)
 
 
 # --- batches --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from models.monitoring.stats import ON_HOLD
 from models.outbox.claim import release
 from models.outbox.creates import abandon_creates
 from models.outbox.values import Attempt, Claim, Delivered
+from models.partnerships.tickets import end_tickets
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
 from models.triage import list_on_hold
@@ -158,6 +159,11 @@ def release_tickets(harness: Harness, connection: Connection) -> None:
         harness.release_ticket_within(connection, f"T{number}", operator="sick")
 
 
+def end_partner(harness: Harness, connection: Connection) -> None:
+    ended = end_tickets(connection, SICK, now=harness.now, limit=BATCH)
+    assert ended.tickets == BATCH
+
+
 # What is done, the indexes it must take, and how many rows of a table it may read for each of its
 # batch: to find it, to lock it, to change it, and the ticket's other notices behind its head.
 STEPS = {
@@ -174,6 +180,11 @@ STEPS = {
         end,
         {"ticket_event_parked", "ticket_event_waiting", "ticket_pkey"},
         {"ticket": 2, "ticket_event": 3},
+    ),
+    "end a partnership": (
+        end_partner,
+        {"ticket_unended", "notice_due", "notice_dead", "ticket_pkey"},
+        {"ticket": 10, "ticket_event": 8, "notice": 4 * NOTICES_EACH},
     ),
     "abandon creates": (abandon, {"notice_sent_once", "notice_pkey"}, {"ticket": 10, "notice": 6}),
     "hold": (
