@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import NotSupportedError, OperationalError
@@ -14,6 +15,7 @@ from sqlmodel import SQLModel
 import models.tables  # noqa: F401 - fills the metadata
 from models.database.engine import open_engine
 from models.database.errors import is_transient
+from models.migrations.online import drop_narrower_unique
 from models.migrations.runner import (
     VERSIONS,
     NotMigrated,
@@ -169,3 +171,33 @@ def test_what_was_undelivered_before_the_upgrade_keeps_its_key(empty, empty_data
 def test_a_server_that_is_not_there_is_an_error_that_says_so():
     with pytest.raises(OperationalError, match="refused"):
         upgrade("postgresql://slipway:nothing@127.0.0.1:1/slipway")
+
+
+@pytest.mark.parametrize(
+    ("name", "wider", "problem"),
+    [
+        ("ticket_of_nothing", "notice_identity", "notice has no unique ticket_of_nothing"),
+        ("notice_pkey", "notice_due", "no valid unique index notice_due"),  # not unique, partial
+        ("notice_pkey", "notice_identity", "notice_identity is not wider than notice_pkey"),
+        ("notice_identity", "notice_identity", "is not wider"),
+    ],
+)
+def test_a_unique_index_is_dropped_only_where_a_wider_one_takes_its_place(
+    engine, name, wider, problem
+):
+    with engine.begin() as connection:
+        context = MigrationContext.configure(connection)
+        with Operations.context(context), pytest.raises(AssertionError, match=problem):
+            drop_narrower_unique(name, "notice", wider=wider)
+
+
+def test_originals_stay_unique_beside_their_repeats(engine):
+    """Whatever an old process writes is an original."""
+    with engine.connect() as connection:
+        indexes = inspect(connection).get_indexes("notice")
+        constraints = inspect(connection).get_unique_constraints("notice")
+    (identity,) = [index for index in indexes if index["name"] == "notice_identity"]
+
+    assert identity["unique"]
+    assert identity["column_names"] == ["ticket", "action", "generation", "repeat"]
+    assert constraints == []

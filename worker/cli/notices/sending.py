@@ -44,7 +44,7 @@ def _waiting(job: Job) -> str:
     ticket = f"ticket {job.arguments['ticket_id']} of {job.arguments['operator']}"
     return (
         f"{ticket} has notices that are undelivered or dead: job {job.id} sends it again once it"
-        " has none"
+        f" has none (`slipway jobs show {job.id}`)"
     )
 
 

@@ -45,11 +45,15 @@ class How:
 
 def send_again(code: str, taken: Taken, how: How, *, who: str, why: str) -> None:
     """Count the tickets, ask, start the job and follow it. Raises Failed if it is refused."""
+    try:
+        _send_again(code, taken, how, person=Person(who, why))
+    except (NotPossible, InvalidError) as refusal:
+        raise Failed(str(refusal)) from None
+
+
+def _send_again(code: str, taken: Taken, how: How, *, person: Person) -> None:
     with open_session() as session:
-        try:
-            arguments, count = _count(session, code, taken)
-        except (NotPossible, InvalidError) as refusal:
-            raise Failed(str(refusal)) from None
+        arguments, count = _count(session, code, taken)
         if how.dry_run:
             _show_count(arguments, count, as_json=how.as_json)
             return
@@ -59,7 +63,7 @@ def send_again(code: str, taken: Taken, how: How, *, who: str, why: str) -> None
                 connection,
                 SEND_OPERATOR_AGAIN.name,
                 arguments,
-                person=Person(who, why),
+                person=person,
                 now=now,
                 pace=taken.pace,
             )
@@ -102,7 +106,10 @@ def _show_count(arguments: dict[str, str], count: BoundedCount, *, as_json: bool
 
 def _show(job: Job) -> None:
     if not job.has_ended:
-        typer.echo(f"job {job.id} sends {job.expected} tickets again; the sweep carries it on")
+        follow = f"`slipway jobs show {job.id} --follow`"
+        typer.echo(
+            f"job {job.id} sends {job.expected} tickets again; the sweep carries it on: {follow}"
+        )
         return
     reason = "" if job.message is None or job.state is JobState.DONE else f": {job.message}"
     typer.echo(as_text(f"job {job.id} {job.state}{reason}; tickets sent again: {job.done:,}"))
