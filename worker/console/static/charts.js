@@ -43,7 +43,7 @@
       [x, ...lines.map((line) => line.values)],
       place,
     );
-    let width = place.clientWidth;
+    let width = 0; // an empty place has none: the first call gives the plot its size
     new ResizeObserver(() => {
       if (place.clientWidth === width) return;
       width = place.clientWidth;
