@@ -121,6 +121,7 @@ def _ticket_fact(ticket: Ticket, operator: Operator) -> TicketFact:
         parked=ticket.parked,
         unfinished=ticket.unfinished,
         on_hold_at=ticket.on_hold_at,
+        erased_at=ticket.erased_at,
         cancelled_by=ticket.cancelled_by,
         created_at=_stored(ticket.created_at),
         changed_at=_stored(ticket.changed_at),

@@ -35,6 +35,7 @@ class TicketFact:
     operator_ended_at: datetime | None
     details: Mapping[str, Any] = field(default_factory=dict)  # player, code, amounts when opened
     amounts: Mapping[str, Any] = field(default_factory=dict)  # those of the result, if it had some
+    erased_at: datetime | None = None  # what identified its player was blanked (rule 25)
 
     @property
     def has_ended(self) -> bool:

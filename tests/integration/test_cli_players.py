@@ -71,6 +71,7 @@ def test_an_erasure_is_begun_carried_on_and_reported(past, slipway, engine):
     assert known.document()["erasures"] == listed
     assert other.document() == {"erasures": []}
     assert PLAYER not in shown.out + shown.err
+    assert "its player was erased at" in slipway("ticket", "T1").out
 
 
 @pytest.mark.parametrize(

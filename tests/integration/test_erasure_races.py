@@ -4,6 +4,8 @@ import pytest
 from sqlalchemy import text
 
 from models.erasure import advance_erasure
+from models.outbox.dead_letters import NotPossible
+from models.outbox.send_again import send_again
 from models.outbox.values import Attempt, Delivered, RetryLater, Unanswered
 from models.vocabulary import ErasurePhase
 from tests.support.concurrent_connections import beside, waiting_sessions
@@ -162,3 +164,16 @@ def test_two_batches_of_one_erasure_do_its_work_once(harness, engine, closed, fi
 
     assert as_stored(engine, erasure).counts["tickets"] == 1
     assert held(engine) == {}
+
+
+def test_what_was_erased_is_not_sent_again(harness, records, engine, closed):
+    """Whichever of the two acts has the ticket first, the other sees what it did."""
+    advance(harness, begin(harness))
+
+    with (
+        pytest.raises(NotPossible, match="its body was erased with the player's data"),
+        engine.begin() as connection,
+    ):
+        send_again(connection, closed.notice, now=harness.now)
+
+    assert records.ticket().unfinished == 0

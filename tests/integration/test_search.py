@@ -145,7 +145,7 @@ def plans(connection: Connection, wanted: str, operator: str | None) -> Plans:
         ("C1500", "ticket_code", "ticket", 3),
         ("P5", "ticket_of_player", "ticket", 3 * (SHOWN_MAX + 1)),
         ("e1500", "ticket_event_event_id", "ticket_event", 3),
-        ("acme/M1500/ticket_win/1", "notice_ticket_action_generation", "notice", 1),
+        ("acme/M1500/ticket_win/1", "notice_identity", "notice", 1),
         ("{transaction}", "notice_transaction", "notice", 1),
         ("1500", "notice_pkey", "notice", 1),
         ("1500-0", "rejected_input_entry_id_key", "rejected_input", 1),
@@ -159,7 +159,7 @@ def test_a_look_up_takes_its_index_and_reads_what_it_shows(
 
     used = plans(crowded, wanted.replace("{transaction}", transaction), operator)
 
-    assert any(name.startswith(index) for name in used.indexes)
+    assert index in used.indexes
     assert used.rows.get(table, 0) <= rows
 
 

@@ -89,6 +89,8 @@ def _state(ticket: TicketFact) -> Iterator[str]:
         yield f"closes at {moment(ticket.close_due_at)}"
     if ticket.closed_at is not None:
         yield f"closed at {moment(ticket.closed_at)}"
+    if ticket.erased_at is not None:
+        yield f"its player was erased at {moment(ticket.erased_at)}"
 
 
 def _row(what: What, currency: object) -> tuple[str, str, str, str]:  # noqa: PLR0911 - a line for each kind
