@@ -3,12 +3,20 @@
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from models.history.values import AttemptFact, NoticeFact, TicketFact, TicketHistory
+from models.history.values import (
+    AttemptFact,
+    NoticeFact,
+    OpenCircuit,
+    SweepFact,
+    TicketFact,
+    TicketHistory,
+)
 from models.platform.durations import format_duration
 from models.platform.timestamps import format_timestamp
 from models.vocabulary import RESULTS, NoticeEnd, Outcome, Result, Status
 
 _RESULT_SHOWN_MAX: Final = 120
+_SWEEP_STALLED: Final = timedelta(minutes=1)  # a round takes 20 s at most
 _HELD: Final = "ticket_held"  # the intervention of `models.triage.hold`
 
 
@@ -102,10 +110,27 @@ def _closing(ticket: TicketFact, due: datetime, result: NoticeFact | None, now: 
         return f"{overdue}, but it does not close while it is on hold"
     if ticket.parked:
         return f"{overdue}, but it does not close while events are parked"
-    return (
-        f"{overdue}: the next sweep closes it; if it stays open, the sweep has stalled or older"
-        " events are still on the stream"
-    )
+    return f"{overdue}: {_why_overdue(ticket.sweep, due, now)}"
+
+
+def _why_overdue(sweep: SweepFact | None, due: datetime, now: datetime) -> str:
+    """Describe what keeps the sweep from closing what is due (rule 17)."""
+    if sweep is None:
+        return "no round of the sweep has ended yet; the first one closes it"
+    ended = _time(sweep.ended_at)
+    if now - sweep.ended_at > _SWEEP_STALLED:
+        return f"the sweep has stalled: its last round ended at {ended}; it closes once it runs"
+    if sweep.watermark is None:
+        return (
+            f"the sweep could not read the stream in its last round, at {ended}: nothing closes"
+            " until it can, for a rollback may be there"
+        )
+    if sweep.watermark <= due:
+        return (
+            f"events from {_time(sweep.watermark)} on are still on the stream, and a rollback may"
+            " be among them: it closes once they are applied"
+        )
+    return "the next sweep closes it"
 
 
 def _on_hold(history: TicketHistory) -> list[str]:
@@ -148,9 +173,23 @@ def _head(notice: NoticeFact, ticket: TicketFact, now: datetime) -> str:
         return f"{not_accepted} ({', '.join(['being sent now', *attempts])})"
     if ticket.on_hold_at is not None:
         return f"{not_accepted} ({', '.join(attempts) or 'not tried'}; not sent while on hold)"
+    if ticket.circuit is not None:
+        tried = "".join(f" ({each})" for each in [", ".join(attempts)] if each)
+        return f"{not_accepted}{tried}: {_circuit(ticket.circuit, now)}"
     when = f"next in {_about(notice.due_at - now)}" if notice.due_at > now else "due now"
     tried = ", ".join(attempts) or "not tried"
     return f"{not_accepted} ({tried}; {when})"
+
+
+def _circuit(circuit: OpenCircuit, now: datetime) -> str:
+    why = "" if circuit.reason is None else f", because {circuit.reason[:_RESULT_SHOWN_MAX]}"
+    probe = "due now"
+    if circuit.probe_at is not None and circuit.probe_at > now:
+        probe = f"in {_about(circuit.probe_at - now)}"
+    return (
+        f"its partner's circuit has been open since {_time(circuit.opened_at)}{why}, so only a"
+        f" probe is sent (the next one {probe}); once one succeeds, this is sent too"
+    )
 
 
 def _attempts(notice: NoticeFact) -> list[str]:

@@ -2,32 +2,38 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, TypeVar, cast
+from datetime import datetime
+from typing import Any, Final, TypeVar, cast
 from unicodedata import normalize
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, func, true
 from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from models.events.stored import stored_object
 from models.history.values import (
+    ANSWER_CHARACTERS_MAX,
     AttemptFact,
     CausedNotice,
     EventFact,
     InterventionFact,
     NoticeFact,
+    OpenCircuit,
     RefusedFact,
+    SweepFact,
     TicketFact,
     TicketHistory,
 )
 from models.outbox.repeats import SENT_AGAIN
 from models.tables import (
+    Circuit,
     DeliveryAttempt,
     Intervention,
     Notice,
     Operator,
     RejectedInput,
+    SweepRound,
     Ticket,
     TicketEvent,
 )
@@ -38,16 +44,28 @@ TICKETS_MAX: Final = 50  # operators that use the same ticket id
 FACTS_MAX: Final = 500  # of each kind and ticket; the newest
 # Columns that may be large and that no history shows are not read.
 WITHOUT_BODY: Final = defer(cast("QueryableAttribute[str]", Notice.body), raiseload=True)
+_WITHOUT_ANSWER: Final = (
+    defer(cast("QueryableAttribute[str]", DeliveryAttempt.answer), raiseload=True),
+    defer(cast("QueryableAttribute[object]", DeliveryAttempt.response_headers), raiseload=True),
+)
 _WITHOUT_RAW: Final = defer(cast("QueryableAttribute[bytes]", RejectedInput.raw), raiseload=True)
 
 
 def load_histories(
-    connection: Connection, ticket_id: str, *, operator: str | None = None
+    connection: Connection,
+    ticket_id: str,
+    *,
+    operator: str | None = None,
+    before: datetime | None = None,
 ) -> list[TicketHistory]:
-    """Return the ticket's history, one for each operator that has a ticket of this id (rule 1)."""
+    """Return the ticket's history, one for each operator that has a ticket of this id (rule 1).
+
+    Of each kind of fact it holds the newest `FACTS_MAX`, of those *before* a time if one is given.
+    """
     statement = (
-        select(Ticket, Operator)
+        select(Ticket, Operator, Circuit)
         .join(Operator, col(Operator.id) == Ticket.operator)
+        .outerjoin(Circuit, col(Circuit.operator) == Operator.id)
         .where(Ticket.ticket_id == normalize("NFC", ticket_id))  # as all ids are stored
         .order_by(Operator.code)
         .limit(TICKETS_MAX)
@@ -55,33 +73,51 @@ def load_histories(
     if operator is not None:
         statement = statement.where(Operator.code == operator)
     with Session(connection) as session:
-        return [_history(session, *row) for row in session.exec(statement).all()]
+        sweep = session.exec(select(SweepRound)).one_or_none()
+        return [
+            _history(
+                session, ticket, operator, _ticket_fact(ticket, operator, circuit, sweep), before
+            )
+            for ticket, operator, circuit in session.exec(statement).all()
+        ]
 
 
-def _history(session: Session, ticket: Ticket, operator: Operator) -> TicketHistory:
+def select_attempts(
+    *conditions: ColumnElement[bool],
+) -> Select[DeliveryAttempt, Any]:
+    """Select attempts, each with the beginning of its answer; `AttemptFact.of` takes both.
+
+    Answers are cut by the database: hundreds of them, of 16,000 characters each, are not read.
+    """
+    beginning = func.left(DeliveryAttempt.answer, ANSWER_CHARACTERS_MAX)
+    return select(DeliveryAttempt, beginning).options(*_WITHOUT_ANSWER).where(*conditions)
+
+
+def _history(
+    session: Session,
+    ticket: Ticket,
+    operator: Operator,
+    fact: TicketFact,
+    before: datetime | None,
+) -> TicketHistory:
     events = _newest(
         session,
         select(TicketEvent)
-        .where(TicketEvent.ticket == ticket.id)
+        .where(TicketEvent.ticket == ticket.id, _is_before(TicketEvent.received_at, before))
         .order_by(col(TicketEvent.arrival).desc()),
     )
     notices = _newest(
         session,
         select(Notice)
         .options(WITHOUT_BODY)
-        .where(Notice.ticket == ticket.id)
+        .where(Notice.ticket == ticket.id, _is_before(Notice.created_at, before))
         .order_by(col(Notice.number).desc()),
     )
-    attempts = _newest(
-        session,
-        select(DeliveryAttempt)
-        .where(col(DeliveryAttempt.notice).in_([notice.id for notice in notices]))
-        .order_by(col(DeliveryAttempt.recorded_at).desc()),
-    )
+    attempts = _newest_attempts(session, notices, before)
     interventions = _newest(
         session,
         select(Intervention)
-        .where(Intervention.ticket == ticket.id)
+        .where(Intervention.ticket == ticket.id, _is_before(Intervention.at, before))
         .order_by(col(Intervention.id).desc()),
     )
     refused = _newest(
@@ -90,10 +126,11 @@ def _history(session: Session, ticket: Ticket, operator: Operator) -> TicketHist
         .options(_WITHOUT_RAW)
         .where(RejectedInput.ticket_id == ticket.ticket_id)
         .where(RejectedInput.operator == operator.code)
+        .where(_is_before(RejectedInput.rejected_at, before))
         .order_by(col(RejectedInput.id).desc()),
     )
     return TicketHistory(
-        ticket=_ticket_fact(ticket, operator),
+        ticket=fact,
         events=_event_facts(events, notices),
         notices=_notice_facts(notices, attempts, interventions),
         interventions=tuple(map(_intervention_fact, interventions)),
@@ -103,12 +140,32 @@ def _history(session: Session, ticket: Ticket, operator: Operator) -> TicketHist
     )
 
 
+def _newest_attempts(
+    session: Session, notices: Sequence[Notice], before: datetime | None
+) -> list[tuple[DeliveryAttempt, str | None]]:
+    newest_first = (
+        select_attempts(
+            col(DeliveryAttempt.notice).in_([notice.id for notice in notices]),
+            _is_before(DeliveryAttempt.recorded_at, before),
+        )
+        .order_by(col(DeliveryAttempt.recorded_at).desc())
+        .limit(FACTS_MAX)
+    )
+    return [*reversed(session.exec(newest_first).all())]
+
+
+def _is_before(column: object, before: datetime | None) -> ColumnElement[bool]:
+    return true() if before is None else cast("ColumnElement[datetime]", column) < before
+
+
 def _newest(session: Session, newest_first: SelectOfScalar[T]) -> list[T]:
     """Return the first `FACTS_MAX` rows of a statement in reverse, so the oldest of them first."""
     return list(reversed(session.exec(newest_first.limit(FACTS_MAX)).all()))
 
 
-def _ticket_fact(ticket: Ticket, operator: Operator) -> TicketFact:
+def _ticket_fact(
+    ticket: Ticket, operator: Operator, circuit: Circuit | None, sweep: SweepRound | None
+) -> TicketFact:
     return TicketFact(
         operator=operator.code,
         ticket_id=ticket.ticket_id,
@@ -128,9 +185,17 @@ def _ticket_fact(ticket: Ticket, operator: Operator) -> TicketFact:
         close_delay=operator.close_delay,
         operator_disabled_at=operator.disabled_at,
         operator_ended_at=operator.ended_at,
+        circuit=_open_circuit(circuit),
+        sweep=None if sweep is None else SweepFact(sweep.ended_at, sweep.horizon),
         details=stored_object(ticket.details),
         amounts={} if ticket.amounts is None else stored_object(ticket.amounts),
     )
+
+
+def _open_circuit(circuit: Circuit | None) -> OpenCircuit | None:
+    if circuit is None or circuit.opened_at is None or circuit.closed_at is not None:
+        return None
+    return OpenCircuit(circuit.opened_at, circuit.reason, circuit.probe_at)
 
 
 def _event_facts(events: Sequence[TicketEvent], notices: Sequence[Notice]) -> tuple[EventFact, ...]:
@@ -166,13 +231,13 @@ def _event_fact(event: TicketEvent, caused: Sequence[CausedNotice]) -> EventFact
 
 def _notice_facts(
     notices: Sequence[Notice],
-    attempts: Sequence[DeliveryAttempt],
+    attempts: Sequence[tuple[DeliveryAttempt, str | None]],
     interventions: Sequence[Intervention],
 ) -> tuple[NoticeFact, ...]:
     """Return the notices in the ticket's order, each with its attempts and what it repeats."""
     made: defaultdict[int | None, list[AttemptFact]] = defaultdict(list)
-    for attempt in attempts:
-        made[attempt.notice].append(AttemptFact.of(attempt))
+    for attempt, answer in attempts:
+        made[attempt.notice].append(AttemptFact.of(attempt, answer))
     originals = {
         (notice.action, notice.generation): notice.number for notice in notices if not notice.repeat
     }

@@ -9,7 +9,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from models.events.format import DATA_NAMES
-from models.history.values import AttemptFact, EventFact, NoticeFact, TicketHistory
+from models.history.values import (
+    AttemptFact,
+    EventFact,
+    NoticeFact,
+    TicketFact,
+    TicketHistory,
+)
 from models.vocabulary import NoticeEnd
 
 # An unknown field may hold anything, even a name or an address.
@@ -20,11 +26,17 @@ def public(history: TicketHistory) -> TicketHistory:
     """Return *history* for publishers: without the partner's responses, people and the player."""
     return replace(
         history,
-        ticket=replace(history.ticket, details=_shown(history.ticket.details)),
+        ticket=_ticket(history.ticket),
         events=tuple(map(_event, history.events)),
         notices=tuple(_notice(notice, cut=history.cut) for notice in history.notices),
         interventions=(),
     )
+
+
+def _ticket(ticket: TicketFact) -> TicketFact:
+    """Leave out the player, and what the partner responded when its circuit opened."""
+    circuit = None if ticket.circuit is None else replace(ticket.circuit, reason=None)
+    return replace(ticket, details=_shown(ticket.details), circuit=circuit)
 
 
 def _shown(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,6 +13,23 @@ ANSWER_CHARACTERS_MAX: Final = 2000  # of a response, where there may be hundred
 
 
 @dataclass(frozen=True, slots=True)
+class OpenCircuit:
+    """The partner is failing: only probes are sent until one succeeds."""
+
+    opened_at: datetime
+    reason: str | None
+    probe_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFact:
+    """The last round of the sweep, which closes tickets."""
+
+    ended_at: datetime
+    watermark: datetime | None  # what was due before it was closed; None: Redis was away
+
+
+@dataclass(frozen=True, slots=True)
 class TicketFact:
     """A ticket's state, with its operator's settings that matter for it."""
 
@@ -33,6 +50,8 @@ class TicketFact:
     close_delay: timedelta
     operator_disabled_at: datetime | None
     operator_ended_at: datetime | None
+    circuit: OpenCircuit | None = None  # of its operator
+    sweep: SweepFact | None = None  # None: no round has ended yet
     details: Mapping[str, Any] = field(default_factory=dict)  # player, code, amounts when opened
     amounts: Mapping[str, Any] = field(default_factory=dict)  # those of the result, if it had some
     erased_at: datetime | None = None  # what identified its player was blanked (rule 25)
@@ -104,15 +123,15 @@ class AttemptFact:
     remote_address: str | None = None
 
     @classmethod
-    def of(cls, attempt: DeliveryAttempt) -> Self:
-        """Return what is shown of *attempt*."""
+    def of(cls, attempt: DeliveryAttempt, answer: str | None) -> Self:
+        """Return what is shown of *attempt*, with the beginning of its *answer*."""
         return cls(
             claim=attempt.claim,
             verdict=attempt.verdict,
             took=timedelta(milliseconds=attempt.took_ms),
             http_status=attempt.http_status,
             problem=attempt.problem,
-            answer=None if attempt.answer is None else attempt.answer[:ANSWER_CHARACTERS_MAX],
+            answer=answer,
             recorded_at=attempt.recorded_at,
             remarks=None if attempt.remarks is None else stored_object(attempt.remarks),
             sent_at=attempt.sent_at,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 from sqlmodel import Session, col, or_, select
 
-from models.history.load import WITHOUT_BODY
+from models.history.load import WITHOUT_BODY, select_attempts
 from models.history.ticket_status import TICKET_STATUS
 from models.history.values import AttemptFact
 from models.operators.interventions import Person, record_intervention
@@ -120,8 +120,7 @@ def find_dead(connection: Connection, notice_id: int) -> DeadNoticeHistory:
     more = {name: facts.pop(name) for name in ("event_id", "created_at", "path", "body", "status")}
     with Session(connection) as session:
         attempts = session.exec(
-            select(DeliveryAttempt)
-            .where(DeliveryAttempt.notice == notice_id)
+            select_attempts(col(DeliveryAttempt.notice) == notice_id)
             .order_by(col(DeliveryAttempt.claim).desc())
             .limit(ATTEMPTS_MAX)
         ).all()
@@ -135,7 +134,7 @@ def find_dead(connection: Connection, notice_id: int) -> DeadNoticeHistory:
         ).all()
     return DeadNoticeHistory(
         notice=DeadNotice(**facts),
-        attempts=tuple(map(AttemptFact.of, reversed(attempts))),
+        attempts=tuple(AttemptFact.of(*attempt) for attempt in reversed(attempts)),
         waiting=tuple(map(WaitingNotice.of, waiting)),
         **more,
     )

@@ -13,6 +13,8 @@ from models.history.values import (
     EventFact,
     InterventionFact,
     NoticeFact,
+    OpenCircuit,
+    SweepFact,
     TicketFact,
     TicketHistory,
 )
@@ -204,11 +206,43 @@ def test_a_parked_event_says_what_it_waits_for_and_until_when():
     )
 
 
-def test_an_overdue_close_points_at_the_sweep():
+@pytest.mark.parametrize(
+    ("sweep", "expected"),
+    [
+        (None, "no round of the sweep has ended yet"),
+        (SweepFact(NOW, NOW), "the next sweep closes it"),
+        (
+            SweepFact(NOW - timedelta(minutes=2), NOW),
+            "the sweep has stalled: its last round ended at 2026-11-20T09:58:00Z",
+        ),
+        (SweepFact(NOW, None), "the sweep could not read the stream in its last round"),
+        (
+            SweepFact(NOW, NOW - timedelta(minutes=5)),
+            "events from 2026-11-20T09:55:00Z on are still on the stream",
+        ),
+    ],
+)
+def test_an_overdue_close_says_what_keeps_the_sweep_from_it(sweep, expected):
     """Rule 17: not before what is older than the due time was applied."""
-    overdue = ticket(Status.RESULTED, Result.WON, close_due_at=NOW - timedelta(minutes=3))
+    due = NOW - timedelta(minutes=3)
+    overdue = ticket(Status.RESULTED, Result.WON, close_due_at=due, sweep=sweep)
 
-    assert ", 3m ago: the next sweep closes it" in explanation(overdue)
+    assert f", 3m ago: {expected}" in explanation(overdue)
+
+
+def test_an_open_circuit_says_since_when_why_and_when_it_is_probed():
+    """A publisher is not shown what the partner responded."""
+    circuit = OpenCircuit(NOW - timedelta(minutes=9), "timed out", NOW + timedelta(seconds=40))
+    about = ticket(Status.RESULTED, Result.WON, circuit=circuit)
+    history = TicketHistory(about, (), (notice(attempts=(attempt(503),)),), (), (), cut=False)
+
+    assert why_not_closed(history, now=NOW) == (
+        "resulted (won); the partner has not accepted ticket_win yet (1 attempt, last: 503): its"
+        " partner's circuit has been open since 2026-11-20T09:51:00Z, because timed out, so only a"
+        " probe is sent (the next one in 40s); once one succeeds, this is sent too; the close"
+        " delay of 24h has not started."
+    )
+    assert "timed out" not in why_not_closed(public(history), now=NOW)
 
 
 def test_a_ticket_on_hold_says_who_holds_it_and_why():

@@ -9,9 +9,10 @@ import pytest
 from models.lifecycle.advance import NO_WINDOW
 from models.outbox.dead_letters import Resolution
 from models.triage import EventResolution, ResolvedNotice
+from models.triage.sentences import did_resolve, will_resolve
 from worker.cli.errors import WrongUsage
 from worker.cli.events.sentences import did_retry, will_drop, will_retry
-from worker.cli.notices.sentences import did_resolve, outlook, will_resolve
+from worker.cli.notices.sentences import outlook
 from worker.cli.triage.display import counted
 from worker.cli.triage.options import SelectionOptions
 

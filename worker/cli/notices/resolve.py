@@ -15,9 +15,10 @@ from models.triage import (
     find_dead,
     resolve_dead,
 )
+from models.triage.sentences import did_resolve, will_resolve
 from worker.cli.errors import WrongUsage
 from worker.cli.notices.pages import last_response
-from worker.cli.notices.sentences import did_resolve, outlook, will_resolve
+from worker.cli.notices.sentences import outlook
 from worker.cli.output import remark
 from worker.cli.triage.display import counted
 from worker.cli.triage.options import ChangeOptions, SelectionOptions

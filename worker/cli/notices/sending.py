@@ -7,6 +7,7 @@ from models.jobs.send_again import send_again_or_wait
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
 from models.outbox.send_again import SentAgain
+from models.triage.sentences import did_send_again
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, remark, show_json
 from worker.cli.triage.session import open_session
@@ -31,7 +32,7 @@ def send_again(notice_id: int, *, who: str, why: str, as_json: bool) -> None:
     elif isinstance(done, Job):
         typer.echo(as_text(_waiting(done)))
     else:
-        typer.echo(as_text(_sent(done)))
+        typer.echo(as_text(did_send_again(done)))
         for each in done.left_out:
             remark(f"left out: {each.action} (number {each.number}): {each.why}")
 
@@ -46,8 +47,3 @@ def _waiting(job: Job) -> str:
         f"{ticket} has notices that are undelivered or dead: job {job.id} sends it again once it"
         f" has none (`slipway jobs show {job.id}`)"
     )
-
-
-def _sent(done: SentAgain) -> str:
-    notices = ", ".join(f"{each.action} (number {each.original})" for each in done.repeats)
-    return f"ticket {done.ticket_id} of {done.operator} is sent again, in this order: {notices}"

@@ -1,63 +1,16 @@
-"""Describes what the resolution of a dead notice will do, and what it did."""
+"""Describes what follows from skipping many dead notices."""
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 
-from models.outbox.dead_letters import Resolution
-from models.platform.durations import format_duration
-from models.platform.timestamps import format_timestamp
 from models.triage import ResolvedNotice
-from models.vocabulary import RESULTS, Action
+from models.triage.sentences import starts_close_delay
 from worker.cli.triage.display import counted
-
-
-def will_resolve(notice: ResolvedNotice) -> str:
-    """Describe what a resolution will do."""
-    which = (
-        f"{notice.action} of generation {notice.generation} of ticket {notice.ticket_id}"
-        f" of {notice.operator}"
-    )
-    match notice.resolution:
-        case Resolution.RETRY:
-            sentence = f"{which} will be sent again, starting now and with a full retry schedule"
-            if notice.perhaps_delivered:
-                sentence += "; the partner may have it: it gets the same Idempotency-Key again"
-            if notice.operator_disabled:
-                sentence += (
-                    "; the operator is disabled, so it is held until the operator is enabled"
-                )
-            return sentence + _hold(notice)
-        case Resolution.SKIP_DELIVERED:
-            sentence = f"{which} will count as delivered from now on"
-            return sentence + _start_of_close_delay(notice) + _next(notice)
-        case Resolution.SKIP_NOT_DELIVERED:
-            sentence = f"the partner will never be sent {which}"
-            if notice.perhaps_delivered:
-                sentence += ", although an attempt had no response"
-            return sentence + _loss(notice) + _next(notice)
-        case Resolution.SKIP_REPEAT:
-            sentence = f"the repeat of {which} will not be sent; its original was delivered"
-            return sentence + _next(notice)
-
-
-def did_resolve(notice: ResolvedNotice) -> str:
-    """Describe what it did."""
-    done = {
-        Resolution.RETRY: "waits for the release of its ticket" if notice.on_hold else "is due",
-        Resolution.SKIP_DELIVERED: "counts as delivered",
-        Resolution.SKIP_NOT_DELIVERED: "is skipped",
-        Resolution.SKIP_REPEAT: "is skipped: it was a repeat",
-    }[notice.resolution]
-    closes = ""
-    if _starts_close_delay(notice) and notice.close_due_at is not None:
-        closes = f"; the ticket closes at {_time(notice.close_due_at)}"
-    return f"{notice.action} of ticket {notice.ticket_id} of {notice.operator} {done}{closes}"
 
 
 def outlook(notices: Sequence[ResolvedNotice], refusals: Sequence[str]) -> str:
     """Describe what follows from skipping many, counted: close delays, rollbacks, next notices."""
-    started = sum(map(_starts_close_delay, notices))
+    started = sum(map(starts_close_delay, notices))
     withdrawn = sum(notice.withdrawn for notice in notices)
     following = [notice.next_action for notice in notices if notice.next_action is not None]
     parts = [f"close delays that start: {started:,}"] if started else []
@@ -66,60 +19,3 @@ def outlook(notices: Sequence[ResolvedNotice], refusals: Sequence[str]) -> str:
         parts.append("sent next: " + counted(following, "notice"))
     parts += [f"not possible: {count:,} ({why})" for why, count in Counter(refusals).items()]
     return "".join(f"; {part}" for part in parts)
-
-
-def _starts_close_delay(notice: ResolvedNotice) -> bool:
-    return (
-        notice.resolution is Resolution.SKIP_DELIVERED
-        and notice.is_current_result
-        and notice.close_due_at is not None
-    )
-
-
-def _start_of_close_delay(notice: ResolvedNotice) -> str:
-    if notice.action not in RESULTS:
-        return ""
-    delay = format_duration(notice.close_delay)
-    if notice.is_current_result and notice.close_due_at is not None:
-        closes = _time(notice.close_due_at)
-        return f"; its close delay of {delay} starts, so the ticket closes at {closes}"
-    return f"; no close delay of {delay} starts: this is no longer the ticket's current result"
-
-
-def _loss(notice: ResolvedNotice) -> str:
-    match Action(notice.action):
-        case action if action in RESULTS:
-            rollback = (
-                "its rollback is withdrawn too"
-                if notice.withdrawn
-                else "its rollback, if one comes, is withdrawn too"
-            )
-            if not notice.is_current_result:
-                return f"; {rollback}; no close delay starts"
-            delay = format_duration(notice.close_delay)
-            return (
-                f"; {rollback}; the close delay of {delay} does not start, so the ticket does not"
-                " close by itself"
-            )
-        case Action.DISCARD:
-            return "; if the partner has debited the stake, that stands until it is settled by hand"
-        case Action.CLOSED:
-            return "; the ticket stays closed here"
-        case _:
-            return ""
-
-
-def _next(notice: ResolvedNotice) -> str:
-    if notice.next_action is None:
-        return "; nothing waits behind it"
-    dead = ", which is dead too" if notice.next_dead else ""
-    next_ = f"; next comes {notice.next_action} of generation {notice.next_generation}{dead}"
-    return next_ + _hold(notice)
-
-
-def _hold(notice: ResolvedNotice) -> str:
-    return "; the ticket is on hold, so nothing is sent until its release" if notice.on_hold else ""
-
-
-def _time(time: datetime) -> str:
-    return format_timestamp(time, "seconds")

@@ -1,20 +1,19 @@
 """Holds a ticket, and releases it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import typer
 
 from models.operators.interventions import Person
 from models.triage import (
-    HeldTicket,
     HoldRefused,
-    ReleasedTicket,
     TicketOnHold,
     hold_ticket,
     list_on_hold,
     release_ticket,
 )
+from models.triage.sentences import did_hold, did_release
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, moment, remark, show_json, show_table
 from worker.cli.triage.display import as_object
@@ -32,7 +31,7 @@ def hold(operator: str, ticket_id: str, *, who: str, why: str, as_json: bool) ->
     if as_json:
         show_json(as_object(held))
     else:
-        typer.echo(as_text("; ".join(_held(held))))
+        typer.echo(as_text(did_hold(held)))
 
 
 def release(operator: str, ticket_id: str, *, who: str, why: str, as_json: bool) -> None:
@@ -46,7 +45,7 @@ def release(operator: str, ticket_id: str, *, who: str, why: str, as_json: bool)
     if as_json:
         show_json(as_object(released))
     else:
-        typer.echo(as_text("; ".join(_released(released))))
+        typer.echo(as_text(did_release(released)))
 
 
 def _run(act: Work[T]) -> T:
@@ -87,32 +86,3 @@ def _row(ticket: TicketOnHold) -> Sequence[str]:
         ticket.who or "-",
         ticket.why or "-",
     )
-
-
-def _held(ticket: HeldTicket) -> Iterator[str]:
-    yield (
-        f"ticket {ticket.ticket_id} of {ticket.operator} ({ticket.status}) is on hold: nothing is"
-        " sent and it does not close until it is released"
-    )
-    if ticket.unfinished:
-        yield f"notices that wait: {ticket.unfinished}"
-    if ticket.in_flight is not None:
-        yield (
-            f"{ticket.in_flight} is being sent now, until {moment(ticket.in_flight_until)} at most;"
-            " its outcome still counts"
-        )
-
-
-def _released(ticket: ReleasedTicket) -> Iterator[str]:
-    yield (
-        f"ticket {ticket.ticket_id} of {ticket.operator} ({ticket.status}) is released; it was on"
-        f" hold since {moment(ticket.on_hold_since)}"
-    )
-    if ticket.next_dead:
-        yield f"its next notice, {ticket.next_action}, is dead: retry or skip it"
-    elif ticket.next_action is not None:
-        yield f"{ticket.next_action} is sent next, from {moment(ticket.next_try_at)}"
-        if ticket.operator_disabled:
-            yield "the operator is disabled, so it waits until the operator is enabled"
-    if ticket.close_due_at is not None:
-        yield f"it closes at {moment(ticket.close_due_at)}"
