@@ -4,6 +4,7 @@ One ticket goes through the intake, and through a deliverer where it is to be se
 all tables are then copied under other ids. So a copy weighs what a ticket weighs.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -57,22 +58,31 @@ COUNTED = (("ticket", "id"), ("ticket_event", "arrival"), ("notice", "id"))
 
 def live_one(database: Database, entry: Entry, *, settled: bool) -> str:
     """Have *entry* applied; where it settles its ticket, deliver its notice. Returns its ticket."""
-    settings = database.environment.settings(database.url)
-    applied = apply_entries(
-        database.engine.begin,
-        [entry],
-        clock=DatabaseClock(),
-        parking_window=settings.parking_window,
-        event_age_max=settings.event_age_max,
-    )
-    assert [end for _, end in applied.outcomes] == [Outcome.APPLIED], applied
+    assert apply(database, [entry]) == {Outcome.APPLIED: 1}
     if settled:
-        _deliver_one(database)
+        assert deliver(database).get("delivered") == 1
     with database.engine.begin() as connection:
         return str(connection.execute(text("SELECT ticket_id FROM ticket")).scalar_one())
 
 
-def _deliver_one(database: Database) -> None:
+def apply(database: Database, entries: Sequence[Entry]) -> Counter[str]:
+    """Have *entries* applied; how many ended how."""
+    settings = database.environment.settings(database.url)
+    applied = apply_entries(
+        database.engine.begin,
+        entries,
+        clock=DatabaseClock(),
+        parking_window=settings.parking_window,
+        event_age_max=settings.event_age_max,
+    )
+    ends: Counter[str] = Counter()
+    for (_, end), count in applied.outcomes.items():
+        ends[end] += count
+    return ends
+
+
+def deliver(database: Database) -> Mapping[str, int]:
+    """Deliver what is due; how many calls ended how."""
     settings = database.environment.settings(database.url)
     loop = DeliveryLoop(
         transaction=database.engine.begin,
@@ -85,7 +95,7 @@ def _deliver_one(database: Database) -> None:
     finally:
         loop.close()
     assert run is not None, "nobody else runs it"
-    assert run.counts.get("delivered") == 1, run.counts
+    return run.counts
 
 
 def copy(
@@ -95,31 +105,36 @@ def copy(
     *,
     operators: int = 1,
     differing: Mapping[str, str] | None = None,
+    elsewhere: Mapping[str, Mapping[str, str]] | None = None,
     given: Mapping[str, object] | None = None,
+    after: int = 0,
 ) -> None:
     """Make *count* tickets like *ticket_id*, which go round the operators. Two clients write.
 
-    *differing*: columns of the ticket, as SQL with `n` and the parameters in *given*.
+    *differing*: columns of the ticket, as SQL with `n` and the parameters in *given*; *elsewhere*:
+    those of other tables. *after*: how many copies there are, of this ticket or of others.
     """
     with database.engine.begin() as connection:
         first = _first(connection, ticket_id)
     row = {**first, **(given or {}), "operators": operators}
+    differences = {"ticket": differing or {}, **(elsewhere or {})}
+    last = after + count
 
     def make(low: int) -> None:
-        part = row | {"low": low, "high": min(low + AT_ONCE - 1, count)}
+        part = row | {"low": low, "high": min(low + AT_ONCE - 1, last)}
         for table, which, copied in TABLES:
-            values = {**copied, **((differing or {}) if table is Ticket else {})}
+            values = {**copied, **differences.get(str(table.__tablename__), {})}
             with database.engine.begin() as connection:
                 connection.execute(UNCHECKED)
                 connection.execute(text(_insert(table, which, values)), part)
 
     with ThreadPoolExecutor(CLIENTS) as clients:
-        list(clients.map(make, range(1, count + 1, AT_ONCE)))
+        list(clients.map(make, range(after + 1, last + 1, AT_ONCE)))
     with database.engine.begin() as connection:
         for table, column in COUNTED:
             sequence = f"pg_get_serial_sequence('{table}', '{column}')"
-            after = f"(SELECT max({column}) + 1 FROM {table})"  # noqa: S608 - names of our tables
-            connection.execute(text(f"SELECT setval({sequence}, {after})"))
+            following = f"(SELECT max({column}) + 1 FROM {table})"  # noqa: S608 - names of our tables
+            connection.execute(text(f"SELECT setval({sequence}, {following})"))
     database.tidy("VACUUM ANALYZE ticket, ticket_event, notice, delivery_attempt")
     database.tidy("CHECKPOINT")
 
@@ -128,7 +143,7 @@ def _first(connection: Connection, ticket_id: str) -> dict[str, object]:
     """The ids of what is copied, and where those of the copies begin."""
     row = connection.execute(
         text("""
-            SELECT t.id AS ticket, max(n.id) AS notice, 1000 AS base
+            SELECT t.id AS ticket, max(n.id) AS notice, 100000 AS base
               FROM ticket t LEFT JOIN notice n ON n.ticket = t.id
              WHERE t.ticket_id = :ticket_id GROUP BY t.id"""),
         {"ticket_id": ticket_id},
