@@ -2,11 +2,19 @@
 
 `queries` and `waiting` read; `events`, `raw_input` and `notices` change, each under the ticket's
 lock and together with the record of who did it and why (`resolutions`); so do `send_again`, with
-what was delivered, and `hold`, for a ticket as a whole. `values` is what passes between them and a
-screen.
+what was delivered, `hold`, for a ticket as a whole, and `by_hand`, with an event of the person's
+own. `standing` says whether something has changed since a person saw it, `sentences` what an act
+did, and `values` is what passes between them and a screen.
 """
 
 from models.outbox.dead_letters import NotPossible, Resolution
+from models.triage.by_hand import (
+    BY_HAND,
+    InvalidStatement,
+    PublishedEvent,
+    Statement,
+    publish_by_hand,
+)
 from models.triage.events import drop_events, retry_events
 from models.triage.hold import (
     HeldTicket,
@@ -54,6 +62,7 @@ from models.triage.waiting import (
 )
 
 __all__ = [
+    "BY_HAND",
     "NEEDING_A_PERSON",
     "UNENDED",
     "DeadNotice",
@@ -63,16 +72,19 @@ __all__ = [
     "HeldTicket",
     "HoldRefused",
     "InvalidPlace",
+    "InvalidStatement",
     "Listed",
     "LoggedEvent",
     "NotPossible",
     "NoticeKey",
     "Page",
+    "PublishedEvent",
     "RawInput",
     "ReleasedTicket",
     "Resolution",
     "ResolvedNotice",
     "Selection",
+    "Statement",
     "TicketOnHold",
     "UndeliveredNotice",
     "UnendedTicket",
@@ -93,6 +105,7 @@ __all__ = [
     "list_rejected",
     "list_undelivered",
     "list_unended",
+    "publish_by_hand",
     "release_ticket",
     "resolve_dead",
     "retry_events",

@@ -7,9 +7,10 @@ from models.outbox.dead_letters import Resolution
 from models.outbox.send_again import SentAgain
 from models.platform.durations import format_duration
 from models.platform.timestamps import format_timestamp
+from models.triage.by_hand import PublishedEvent
 from models.triage.hold import HeldTicket, ReleasedTicket
 from models.triage.values import ResolvedNotice
-from models.vocabulary import RESULTS, Action
+from models.vocabulary import RESULTS, Action, Outcome
 
 
 def will_resolve(notice: ResolvedNotice) -> str:
@@ -98,6 +99,24 @@ def did_send_again(done: SentAgain) -> str:
     """Say what goes out again."""
     notices = ", ".join(f"{each.action} (number {each.original})" for each in done.repeats)
     return f"ticket {done.ticket_id} of {done.operator} is sent again, in this order: {notices}"
+
+
+def did_publish(event: PublishedEvent) -> str:
+    """Say what became of an event that a person published."""
+    which = f"{event.action} of ticket {event.ticket_id} of {event.operator}"
+    why = "" if event.message is None else f": {event.message}"
+    match event.outcome:
+        case Outcome.APPLIED:
+            moved = f"from {event.status_before} to {event.status_after}"
+            sent = "".join(f"; {action} is sent to the partner" for action in event.notices)
+            return f"{which} was applied{why}; the ticket went {moved}{sent}"
+        case Outcome.CONFIRMED:
+            return f"{which} only confirms its present state, so nothing is sent{why}"
+        case Outcome.PARKED:
+            until = "" if event.park_until is None else f", until {_time(event.park_until)} at most"
+            return f"{which} does not fit yet and waits{until}{why}"
+        case _:
+            return f"{which} had been published under this id before; it counts once"
 
 
 def starts_close_delay(notice: ResolvedNotice) -> bool:

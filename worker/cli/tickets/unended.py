@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from models.history.facts_in_words import in_words
 from models.triage import UNENDED, UnendedTicket, list_unended
 from models.vocabulary import Status
 from worker.cli.output import moment
-from worker.cli.tickets.facts import in_words
 from worker.cli.triage.display import read_page, show_page
 from worker.cli.triage.options import PageOptions
 from worker.cli.triage.session import time_before

@@ -4,10 +4,13 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from worker.console.pages import home, theme
+from worker.console.pages import home, theme, ticket, ticket_acts, ticket_attempt
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
     home.routes,
     theme.routes,
+    ticket.routes,
+    ticket_acts.routes,
+    ticket_attempt.routes,
 )
 """Behind the sign-in, every one."""

@@ -32,7 +32,13 @@
         const open = [...part.querySelectorAll("details[open]")].map((d) => d.id).filter(Boolean);
         const node = document.importNode(other, true);
         open.forEach((id) => node.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", ""));
+        // What was loaded into the part on demand stays, where its place is still there.
+        part.querySelectorAll("[data-loaded][id]").forEach((loaded) => {
+          const place = node.querySelector(`#${CSS.escape(loaded.id)}`);
+          if (place && loaded.hasChildNodes()) place.replaceChildren(...loaded.childNodes);
+        });
         part.replaceWith(node);
+        window.htmx?.process(node);
       });
       document.dispatchEvent(new Event("slipway:refreshed"));
       show("live");

@@ -28,15 +28,22 @@ def in_words(facts: Mapping[str, Any], *, currency: object = None) -> Iterator[s
 
     *currency* is the ticket's, for *facts* that name none.
     """
+    yield from (f"{word} {fact}" for word, fact in facts_by_name(facts, currency=currency))
+    if facts.get("correction") is True:
+        yield "a correction"
+
+
+def facts_by_name(
+    facts: Mapping[str, Any], *, currency: object = None
+) -> Iterator[tuple[str, str]]:
+    """Return those that *facts* hold, each with its name: `("price", "5.00 EUR")`."""
     for name, word in _NAMES.items():
         fact = facts.get(name)  # of any type: a damaged row is shown too
         if fact is not None and fact != "":
-            yield f"{word} {fact}"
+            yield word, str(fact)
     for name, word in _AMOUNTS.items():
         if facts.get(name) is not None:
-            yield f"{word} {_money(facts[name], facts.get('currency') or currency)}"
-    if facts.get("correction") is True:
-        yield "a correction"
+            yield word, _money(facts[name], facts.get("currency") or currency)
 
 
 def _money(amount: object, currency: object) -> str:
