@@ -72,8 +72,9 @@ def watched_slipway(folder: Path) -> Iterator[WatchedSlipway]:
         slipway.command(f"operators apply -f {folder}/operators.yaml")
         screen = slipway.screen.read_text()
         (gateway,) = re.findall(r"gateway (http://[^\s,]+)", screen)
+        (console,) = re.findall(r"console (http://[^\s,]+)", screen)
         (flower,) = re.findall(r"flower (http://[^\s,]+)", screen)
-        watched = WatchedSlipway(slipway, gateway, flower, pages_of(folder, gateway))
+        watched = WatchedSlipway(slipway, gateway, flower, pages_of(folder, gateway, console))
         _publish(slipway)
         eventually(lambda: len(partner.ledger.entries()) == TICKETS)
         eventually(
@@ -83,7 +84,7 @@ def watched_slipway(folder: Path) -> Iterator[WatchedSlipway]:
         yield watched
 
 
-def pages_of(folder: Path, gateway: str) -> dict[str, str]:
+def pages_of(folder: Path, gateway: str, console: str | None = None) -> dict[str, str]:
     """Where each process below *folder* shows its metrics, once all are there."""
 
     def found() -> dict[str, str]:
@@ -91,7 +92,8 @@ def pages_of(folder: Path, gateway: str) -> dict[str, str]:
         assert set(files) == _PROCESSES
         return {process: file.read_text().strip() for process, file in files.items()}
 
-    return {**eventually(found), "gateway": f"{gateway}/metrics"}
+    served = {"gateway": gateway, **({"console": console} if console else {})}
+    return {**eventually(found), **{name: f"{url}/metrics" for name, url in served.items()}}
 
 
 def _publish(slipway: RunningSlipway) -> None:
