@@ -52,6 +52,14 @@ class Notice(SQLModel, table=True):
         ),
         # Dead letters, which need a person: `slipway notices dead list`.
         Index("notice_dead", "operator", "ended_at", postgresql_where=text("ended = 'dead'")),
+        # What the partner was not sent, or refused.
+        Index(
+            "notice_given_up",
+            "operator",
+            "ended",
+            "ended_at",
+            postgresql_where=text("ended IN ('skipped', 'withdrawn', 'refused')"),
+        ),
         # A wallet's transaction id, which says nothing about its ticket: `slipway tickets find`.
         Index("notice_transaction", text(TRANSACTION_ID), postgresql_where=text("path <> ''")),
         one_of("action", Action),

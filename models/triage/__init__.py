@@ -1,10 +1,10 @@
 """Triage: resolutions of events that were refused or wait, and of dead notices.
 
-`queries` and `waiting` read; `events`, `raw_input` and `notices` change, each under the ticket's
-lock and together with the record of who did it and why (`resolutions`); so do `send_again`, with
-what was delivered, `hold`, for a ticket as a whole, and `by_hand`, with an event of the person's
-own. `standing` says whether something has changed since a person saw it, `sentences` what an act
-did, and `values` is what passes between them and a screen.
+`queries`, `waiting` and `notice_lists` read; `events`, `raw_input` and `notices` change, each under
+the ticket's lock and together with the record of who did it and why (`resolutions`); so do
+`send_again`, with what was delivered, `hold`, for a ticket as a whole, and `by_hand`, with an event
+of the person's own. `standing` says whether something has changed since a person saw it,
+`sentences` what an act does or did, and `values` is what passes between them and a screen.
 """
 
 from models.outbox.dead_letters import NotPossible, Resolution
@@ -25,6 +25,15 @@ from models.triage.hold import (
     list_on_hold,
     release_ticket,
 )
+from models.triage.notice_lists import (
+    BEHIND_MAX,
+    ListedNotice,
+    NoticeOutcome,
+    NoticePage,
+    list_notices,
+    newest_notice,
+    notices_by_id,
+)
 from models.triage.notices import choose_dead, find_dead, list_dead, resolve_dead
 from models.triage.queries import (
     NEEDING_A_PERSON,
@@ -39,6 +48,8 @@ from models.triage.queries import (
 )
 from models.triage.raw_input import drop_raw, retry_raw
 from models.triage.send_again import send_many_again, send_notices_again
+from models.triage.sentences import WILL_RESOLVE_MANY
+from models.triage.together import resolve_together
 from models.triage.values import (
     DeadNotice,
     DeadNoticeHistory,
@@ -47,8 +58,10 @@ from models.triage.values import (
     Listed,
     LoggedEvent,
     NoticeKey,
+    NoticePlace,
     RawInput,
     ResolvedNotice,
+    ResolvedTogether,
     Selection,
 )
 from models.triage.waiting import (
@@ -62,9 +75,11 @@ from models.triage.waiting import (
 )
 
 __all__ = [
+    "BEHIND_MAX",
     "BY_HAND",
     "NEEDING_A_PERSON",
     "UNENDED",
+    "WILL_RESOLVE_MANY",
     "DeadNotice",
     "DeadNoticeHistory",
     "EventKey",
@@ -74,15 +89,20 @@ __all__ = [
     "InvalidPlace",
     "InvalidStatement",
     "Listed",
+    "ListedNotice",
     "LoggedEvent",
     "NotPossible",
     "NoticeKey",
+    "NoticeOutcome",
+    "NoticePage",
+    "NoticePlace",
     "Page",
     "PublishedEvent",
     "RawInput",
     "ReleasedTicket",
     "Resolution",
     "ResolvedNotice",
+    "ResolvedTogether",
     "Selection",
     "Statement",
     "TicketOnHold",
@@ -100,14 +120,18 @@ __all__ = [
     "hold_ticket",
     "list_dead",
     "list_events",
+    "list_notices",
     "list_on_hold",
     "list_raw",
     "list_rejected",
     "list_undelivered",
     "list_unended",
+    "newest_notice",
+    "notices_by_id",
     "publish_by_hand",
     "release_ticket",
     "resolve_dead",
+    "resolve_together",
     "retry_events",
     "retry_raw",
     "send_many_again",

@@ -1,7 +1,8 @@
 """Says what an act on a ticket or its dead notice will do, and what it did: for every screen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Final
 
 from models.outbox.dead_letters import Resolution
 from models.outbox.send_again import SentAgain
@@ -11,6 +12,23 @@ from models.triage.by_hand import PublishedEvent
 from models.triage.hold import HeldTicket, ReleasedTicket
 from models.triage.values import ResolvedNotice
 from models.vocabulary import RESULTS, Action, Outcome
+
+# After "312 dead notices".
+WILL_RESOLVE_MANY: Final[Mapping[Resolution, str]] = {
+    Resolution.RETRY: "will be sent again, starting now and with a full retry schedule",
+    Resolution.SKIP_DELIVERED: (
+        "will count as delivered from now on; the close delays of those that are their ticket's"
+        " current result start"
+    ),
+    Resolution.SKIP_NOT_DELIVERED: (
+        "will be skipped: the partner is never sent them, even if an attempt had no response; the"
+        " rollback of a result is withdrawn too and no close delay starts; rollbacks are left"
+        " unchanged"
+    ),
+    Resolution.SKIP_REPEAT: (
+        "will be skipped: they are repeats of what the partner has taken, so nothing follows"
+    ),
+}
 
 
 def will_resolve(notice: ResolvedNotice) -> str:

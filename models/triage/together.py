@@ -25,7 +25,7 @@ def resolve_together(
     now: datetime,
     person: Person,
     dead_until: datetime,
-    job: int,
+    job: int | None = None,
 ) -> ResolvedTogether:
     """Resolve dead notices as `resolve_dead` does, each with an intervention of its own.
 
@@ -33,7 +33,8 @@ def resolve_together(
     """
     resolved = resolve_all(connection, notice_ids, resolution, now=now, dead_until=dead_until)
     rows = connection.execute(RESOLVED, {"ids": list(resolved.tickets)})
-    changes = [notice_change(row, way_of(row, resolution), job=job) for row in rows]
+    by = {} if job is None else {"job": job}
+    changes = [notice_change(row, way_of(row, resolution), **by) for row in rows]
     record_interventions(connection, changes, person=person, at=now)
     refusals = resolved.refused.values()
     unchanged = sum(isinstance(refusal, ChangedMeanwhile) for refusal in refusals)

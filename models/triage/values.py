@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from models.history.values import AttemptFact, CausedNotice
 from models.outbox.dead_letters import Resolution
@@ -25,6 +25,17 @@ class Selection:
     http_status: int | None = None
     answer: str | None = None
 
+    @property
+    def narrows(self) -> bool:
+        """Whether more is asked for than an operator and times, which indexes answer."""
+        rest = (self.ticket_id, self.action, self.reason)
+        return self.by_attempt or any(value is not None for value in rest)
+
+    @property
+    def by_attempt(self) -> bool:
+        """Whether the last attempt of each notice has to be read."""
+        return self.http_status is not None or self.answer is not None
+
     def of_attempt(self, *, http_status: int | None, answer: str | None) -> "Selection":
         """Return this selection, narrowed by a dead notice's last attempt."""
         return replace(self, http_status=http_status, answer=answer)
@@ -40,7 +51,7 @@ class Selection:
             "until": self.until,
             "http_status": self.http_status,
             "answer": self.answer,
-            "by_attempt": self.http_status is not None or self.answer is not None,
+            "by_attempt": self.by_attempt,
             "limit": limit,
         }
 
@@ -206,6 +217,13 @@ class NoticeKey:
     ticket_id: str
     action: str
     repeat: int = 0  # rule 22; 0: the original
+
+
+class NoticePlace(NamedTuple):
+    """A place in a list of notices: after this one."""
+
+    at: datetime
+    id: int
 
 
 @dataclass(frozen=True, slots=True)

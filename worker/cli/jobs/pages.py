@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import typer
 
-from models.jobs import Job, JobState, find_job, list_jobs, stop_job
+from models.jobs import Job, JobState, describe_job, find_job, list_jobs, stop_job
 from models.operators.interventions import Person
 from worker.cli.errors import Failed
 from worker.cli.following import follow_job
@@ -91,6 +91,7 @@ def _row(job: Job) -> tuple[str, ...]:
 
 def _facts(job: Job) -> Iterator[tuple[str, str]]:
     yield "job", f"{job.id}, {job.kind}"
+    yield "what it does", bounded(describe_job(job), _ARGUMENTS_MAX)
     yield "state", job.state
     yield "started by", f"{job.who}: {job.why}"
     yield "asked for", bounded(json.dumps(dict(job.arguments), ensure_ascii=False), _ARGUMENTS_MAX)

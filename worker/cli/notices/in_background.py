@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from models.outbox.dead_letters import Resolution
+from models.triage import WILL_RESOLVE_MANY
 from worker.cli.errors import WrongUsage
 from worker.cli.jobs.start import as_arguments, start_in_background
-from worker.cli.notices.resolve import MANY
 from worker.cli.triage.options import BackgroundOptions, ChangeOptions, NoticeSelectionOptions
 from worker.cli.triage.session import open_session, selection_at
 
@@ -62,7 +62,7 @@ def _start(
             session,
             kind,
             {**session.run(arguments), **words},
-            announcement=f"dead notices {MANY[resolution]}",
+            announcement=f"dead notices {WILL_RESOLVE_MANY[resolution]}",
             change=change,
             background=background,
         )

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible, Resolution
 from models.triage import (
+    WILL_RESOLVE_MANY,
     DeadNotice,
     NoticeKey,
     ResolvedNotice,
@@ -34,21 +35,6 @@ from worker.cli.triage.report import (
 )
 from worker.cli.triage.session import CommandSession, open_session, selection_at
 
-MANY = {
-    Resolution.RETRY: "will be sent again, starting now and with a full retry schedule",
-    Resolution.SKIP_DELIVERED: (
-        "will count as delivered from now on; the close delays of those that are their ticket's"
-        " current result start"
-    ),
-    Resolution.SKIP_NOT_DELIVERED: (
-        "will be skipped: the partner is never sent them, even if an attempt had no response; the"
-        " rollback of a result is withdrawn too and no close delay starts; rollbacks are left"
-        " unchanged"
-    ),
-    Resolution.SKIP_REPEAT: (
-        "will be skipped: they are repeats of what the partner has taken, so nothing follows"
-    ),
-}
 _SKIPS = {
     "--delivered": Resolution.SKIP_DELIVERED,
     "--not-delivered": Resolution.SKIP_NOT_DELIVERED,
@@ -142,7 +128,8 @@ def _resolve_matching(
     if resolution is None:
         resolution = _ask_about_many(session, which, chosen, person)
     elif chosen:
-        announcement = f"{which} {MANY[resolution]}{_outlook(session, resolution, chosen, person)}"
+        outlook_of = _outlook(session, resolution, chosen, person)
+        announcement = f"{which} {WILL_RESOLVE_MANY[resolution]}{outlook_of}"
         confirm_many(announcement, yes=change.yes)
     changes = [_change(notice.id, _name(notice), resolution, person) for notice in chosen]
     return resolution, run_all(session, changes)
@@ -173,7 +160,7 @@ def _ask_about_many(
         return Resolution.SKIP_REPEAT
     for option, resolution in _SKIPS.items():
         outlook_of = _outlook(session, resolution, chosen, person)
-        remark(f"{option}: {which} {MANY[resolution]}{outlook_of}")
+        remark(f"{option}: {which} {WILL_RESOLVE_MANY[resolution]}{outlook_of}")
     return _ask()
 
 

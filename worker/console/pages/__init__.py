@@ -4,10 +4,22 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from worker.console.pages import home, theme, ticket, ticket_acts, ticket_attempt
+from worker.console.pages import (
+    home,
+    jobs,
+    notices,
+    resolve_notices,
+    theme,
+    ticket,
+    ticket_acts,
+    ticket_attempt,
+)
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
     home.routes,
+    notices.routes,
+    resolve_notices.routes,
+    jobs.routes,
     theme.routes,
     ticket.routes,
     ticket_acts.routes,
