@@ -105,13 +105,18 @@ class RouteLabel:
         self._app = app
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        """Pass the request on, then copy the matched route to where `RequestMetrics` reads it."""
+        """Pass the request on, then copy the matched route to where `RequestMetrics` reads it.
+
+        Of an application that is mounted within this one, with the path where it is mounted.
+        """
+        prefix: str = scope.get("root_path", "")
         try:
             await self._app(scope, receive, send)
         finally:
             route: Any = scope.get("route")
             if route is not None and _ROUTE in scope:
-                scope[_ROUTE]["route"] = route.path
+                mounted_at = scope.get("root_path", "").removeprefix(prefix)
+                scope[_ROUTE]["route"] = mounted_at + route.path
 
 
 def leave_untimed(scope: _Scope) -> None:

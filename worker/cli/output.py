@@ -2,16 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from datetime import datetime, timedelta
-from enum import Enum
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from models.platform.durations import format_duration
+from models.platform.json_values import as_json_value
 from models.platform.timestamps import format_timestamp
 
 _WIDTH_WITHOUT_TERMINAL = 200  # in a file or a pipe, lines are not cut at 80 columns
@@ -20,29 +18,6 @@ _WIDTH_WITHOUT_TERMINAL = 200  # in a file or a pipe, lines are not cut at 80 co
 def show_json(value: object) -> None:
     """Print *value* as one JSON document: dataclasses as objects, times in RFC 3339 and UTC."""
     typer.echo(json.dumps(as_json_value(value), ensure_ascii=False, indent=2))
-
-
-def as_json_value(value: object) -> object:  # noqa: PLR0911 - one line for each kind of value
-    """Convert *value* to what JSON can hold."""
-    match value:
-        case Enum():
-            return value.value
-        case datetime():
-            return format_timestamp(value)
-        case timedelta():
-            return format_duration(value)
-        case Mapping():
-            return {str(name): as_json_value(inner) for name, inner in value.items()}
-        case tuple() if hasattr(value, "_asdict"):
-            return as_json_value(value._asdict())
-        case list() | tuple():
-            return [as_json_value(inner) for inner in value]
-        case _ if is_dataclass(value):
-            return {
-                field.name: as_json_value(getattr(value, field.name)) for field in fields(value)
-            }
-        case _:
-            return value
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

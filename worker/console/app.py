@@ -14,6 +14,8 @@ from models.settings.settings import Settings, read_settings
 from models.telemetry import logs
 from models.telemetry.http_requests import HttpMetrics, RequestMetrics, RouteLabel
 from worker.console import pages, probes, static_files
+from worker.console.api.application import PATH as API_PATH
+from worker.console.api.application import build_api
 from worker.console.console import Console
 from worker.console.errors import UnexpectedErrors, error_page, register_error_handlers
 from worker.console.forms import check_origin, check_token
@@ -75,6 +77,7 @@ def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = N
     app.state.paths = set()
     for routes in pages.ROUTES:
         add_pages(app, routes)
+    app.mount(API_PATH, build_api(console))
     register_error_handlers(app)
     _surround(app, console)
     return app

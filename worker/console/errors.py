@@ -23,6 +23,7 @@ from worker.console.rendering import SEE_OTHER, here, render
 
 log = logging.getLogger(__name__)
 
+API_PREFIX = "/api/"
 _SAFE = {"GET", "HEAD"}
 _RETRY = {"Retry-After": "5"}
 _DATABASE_AWAY = PageRefused(
@@ -52,8 +53,15 @@ def error_page(request: Request, refusal: PageRefused) -> Response:
 
 
 def _wants_page(request: Request) -> bool:
-    """Return whether the client takes a page: browsers do, `fetch` of JSON does not."""
+    """Return whether the client takes a page: browsers do, `fetch` of JSON and the API do not."""
+    if _is_api(request):
+        return False
     return request.headers.get("accept", "").partition(",")[0] != "application/json"
+
+
+def _is_api(request: Request) -> bool:
+    path: str = request.scope["path"]
+    return path.removeprefix(request.scope.get("root_path", "")).startswith(API_PREFIX)
 
 
 def register_error_handlers(app: FastAPI) -> None:

@@ -53,3 +53,12 @@ class ConsoleLimits:
 
     live_longest: timedelta = timedelta(minutes=10)
     """A live connection ends after this long; the browser opens the next one by itself."""
+
+    of_token: int = 4
+    """Requests of one API token in progress: fewer than threads, so pages are served beside it."""
+
+    token_rate: float = 50.0
+    """Requests of one API token a second, in this process."""
+
+    token_burst: int = 100
+    """Requests that an API token may send without a pause."""

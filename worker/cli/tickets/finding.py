@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from models.operators.listing import OperatorNotFound
+from models.platform.json_values import as_json_value
 from models.search import InvalidSearch, Match, Matches, MatchKind, search
 from worker.cli.database import transaction
 from worker.cli.errors import Failed, WrongUsage
-from worker.cli.output import as_json_value, moment, remark, show_json, show_table
+from worker.cli.output import moment, remark, show_json, show_table
 
 
 def show_matches(

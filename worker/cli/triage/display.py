@@ -8,9 +8,10 @@ from typing import TypeVar
 import typer
 from sqlalchemy import Connection
 
+from models.platform.json_values import as_json_value
 from models.triage import InvalidPlace, Page
 from worker.cli.errors import WrongUsage
-from worker.cli.output import as_json_value, as_text, remark, show_json, show_table
+from worker.cli.output import as_text, remark, show_json, show_table
 from worker.cli.triage.session import open_session
 
 T = TypeVar("T")

@@ -14,6 +14,7 @@ from worker.console.refusals import PageRefused, invalid, too_large
 
 _UNLIMITED_PATHS: Final = ("/healthz", "/metrics", "/readyz")
 _LIVE: Final = "/live"  # the end of a live page's second path; those have their own limits
+_API: Final = "/api/"  # where a ticket may be called `live`
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
 
@@ -41,7 +42,7 @@ class RequestLimits:
             return
         request = Request(scope)
         path = scope["path"].removeprefix(scope["root_path"])
-        unlimited = path in _UNLIMITED_PATHS or path.endswith(_LIVE)
+        unlimited = path in _UNLIMITED_PATHS or _is_live(path)
         try:
             _check_query(scope, self._limits)
             if self._in_progress >= self._limits.requests and not unlimited:
@@ -92,6 +93,10 @@ class RequestLimits:
             return part
 
         return limited
+
+
+def _is_live(path: str) -> bool:
+    return path.endswith(_LIVE) and not path.startswith(_API)
 
 
 def _busy() -> PageRefused:

@@ -1,0 +1,70 @@
+"""What a response holds: JSON, with personal data masked for a viewer, and pages of lists."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from fastapi import Path, Query
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from models.platform.json_values import as_json_value
+from models.users import TokenHolder
+from worker.console.cursors import write_cursor
+from worker.console.display.personal import MASK, mask_personal, sees_personal
+
+T = TypeVar("T")
+
+ID_MAX: Final = 2**63 - 1
+RowId = Annotated[int, Path(ge=1, le=ID_MAX)]
+Limit = Annotated[int, Query(ge=1, le=200, description="Lines of a page.")]
+After = Annotated[
+    str | None,
+    Query(max_length=1000, description="`next` of the page before; nothing for the first page."),
+]
+Code = Annotated[str | None, Query(min_length=1, max_length=64, description="An operator's code.")]
+Text = Annotated[str | None, Query(min_length=1, max_length=255)]
+
+# Free texts in which a partner, a publisher or a check may have written players and amounts.
+_FREE_TEXTS: Final = frozenset(
+    {"answer", "beginning", "body", "curl", "message", "problem", "raw", "sent"}
+)
+
+
+class ApiPage(BaseModel, Generic[T]):
+    """A part of a list. `next` is the `after` of the next page, null at the end."""
+
+    items: list[T]
+    next: str | None
+
+
+def answer(holder: TokenHolder, result: object) -> JSONResponse:
+    """Build the response to a request that reads."""
+    document = as_json_value(result)
+    if not sees_personal(holder.role):
+        document = _without_texts(mask_personal(holder.role, document))
+    return JSONResponse(document)
+
+
+def answer_page(holder: TokenHolder, items: Iterable[object], place: object) -> JSONResponse:
+    """Build the response with a page; *place* is that of its last line, None at the end."""
+    cursor = None if place is None else write_cursor(place)
+    return answer(holder, {"items": list(items), "next": cursor})
+
+
+def _without_texts(content: Any) -> Any:  # noqa: ANN401 - JSON
+    match content:
+        case Mapping():
+            return {name: _without_text(name, inner) for name, inner in content.items()}
+        case list():
+            return [_without_texts(inner) for inner in content]
+        case _:
+            return content
+
+
+def _without_text(name: str, content: Any) -> Any:  # noqa: ANN401 - JSON
+    if content is None:
+        return None
+    if name in _FREE_TEXTS:
+        return MASK
+    # What a wallet said it did: players and balances under its own names.
+    return {"masked": MASK} if name == "remarks" else _without_texts(content)

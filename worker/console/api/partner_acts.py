@@ -1,0 +1,301 @@
+"""What operations do with a partner: each needs the role, a reason and a key."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Final, cast
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from sqlalchemy import Connection
+
+from models.jobs import Job, PartnershipEnd, end_partnership, start_job
+from models.jobs.kinds.send_operator_again import SEND_OPERATOR_AGAIN
+from models.operators import (
+    InterruptedRotation,
+    OperatorPatch,
+    OperatorTerms,
+    change_operator,
+    check_secret,
+    disable_operator,
+    enable_operator,
+    rotate_secret,
+)
+from models.operators.interventions import Change, Person, record_intervention
+from models.operators.listing import unknown_operator
+from models.operators.partners import find_partner
+from models.outbox.dead_letters import NotPossible
+from models.outbox.values import Partner
+from models.partnerships.counts import PartnershipCounts
+from models.partnerships.end import preview_end
+from models.platform.durations import parse_duration
+from models.platform.encryption import new_secret
+from models.platform.errors import InvalidError
+from models.platform.timestamps import format_timestamp
+from worker.console.addresses import PathId
+from worker.console.api.acts import ActBody, OperationsAct
+from worker.console.api.answers import answer
+from worker.console.api.authentication import ApiNow, OperationsToken
+from worker.console.api.openapi import acts, reads
+from worker.console.console import Console, TheConsole
+from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.ping import CallsNotSigned, PingResult, ping, ping_signed
+
+_FORGET_AFTER: Final = timedelta(hours=24)  # the switch, unless the client says otherwise
+
+routes = APIRouter(tags=["partners"])
+
+
+def _is_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+DurationText = Annotated[str, AfterValidator(_is_duration), Field(max_length=50, examples=["24h"])]
+
+
+class NewTerms(BaseModel):
+    """The terms to change; what is not named stays. A `rate` of null: no limit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, Field(max_length=2000)] | None = None
+    agent: Annotated[str, Field(max_length=255)] | None = None
+    sign_calls: bool | None = None
+    close_delay: DurationText | None = None
+    announces_tickets: bool | None = None
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    in_flight: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    timezone: Annotated[str, Field(max_length=100)] | None = None
+    lottery_ticket: Annotated[str, Field(max_length=50)] | None = None
+
+    def patch(self) -> OperatorPatch:
+        """Return what is named."""
+        named = self.model_dump(exclude_unset=True)
+        empty = [name for name, value in named.items() if value is None and name != "rate"]
+        if empty:
+            raise InvalidError(f"{', '.join(empty)}: null is not a value; leave out what stays")
+        if "close_delay" in named:
+            named["close_delay"] = parse_duration(named["close_delay"])
+        return cast("OperatorPatch", named)  # its fields are those of this model
+
+
+class TermsBody(ActBody):
+    """A change of a partner's terms."""
+
+    terms: NewTerms
+
+
+class RotationBody(ActBody):
+    """A rotation of the secret. Without a `secret` a new one is made, and returned once."""
+
+    secret: SecretStr | None = Field(default=None, max_length=1000)
+    switch_at: AwareDatetime | None = Field(
+        default=None, description="When the new secret begins to sign; at once if not given."
+    )
+    forget_at: AwareDatetime | None = Field(
+        default=None,
+        description="How long the old secret is accepted; 24 hours after the switch if not given.",
+    )
+
+
+class SendPartnerAgainBody(ActBody):
+    """What is sent again: all that the partner took in [since, until)."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+    pace: (
+        Annotated[float, Field(gt=0, le=10_000, description="Tickets a second at most.")] | None
+    ) = None
+
+
+class PingBody(ActBody):
+    """How the partner is called."""
+
+    signed: bool = Field(
+        default=False, description="Send a signed test that touches no ticket, not the plain ping."
+    )
+
+
+class EndBody(ActBody):
+    """The confirmation that the partnership ends for good."""
+
+    confirm: Annotated[str, Field(max_length=64)] = Field(
+        description="The operator's code once more: the end is final."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerSwitch:
+    """Whether notices are sent to the partner now. *changed*: by this request."""
+
+    code: str
+    disabled: bool
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewPartnerTerms:
+    """The terms as they are now, and the names of those that this request changed."""
+
+    terms: OperatorTerms
+    changed: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRotation:
+    """The schedule of a rotation.
+
+    *secret*: the one that was made here, in the first response alone; null if the client brought
+    its own, and in a replayed response.
+    """
+
+    code: str
+    secret: str | None = field(repr=False)
+    switch_at: datetime
+    forget_at: datetime
+    interrupted: InterruptedRotation | None
+
+
+@routes.post("/partners/{code}/disable", response_model=PartnerSwitch, responses=acts(404))
+async def disable(act: OperationsAct, body: ActBody, code: PathId) -> Response:
+    """Send the partner nothing until it is enabled; its events are still applied."""
+
+    def work(connection: Connection, person: Person, now: datetime) -> PartnerSwitch:
+        changed = disable_operator(connection, code, now=now, person=person)
+        return PartnerSwitch(code, disabled=True, changed=changed)
+
+    return await act.carry_out(body, work)
+
+
+@routes.post("/partners/{code}/enable", response_model=PartnerSwitch, responses=acts(404))
+async def enable(act: OperationsAct, body: ActBody, code: PathId) -> Response:
+    """Send the partner its notices again, at its rate."""
+
+    def work(connection: Connection, person: Person, now: datetime) -> PartnerSwitch:
+        changed = enable_operator(connection, code, now=now, person=person)
+        return PartnerSwitch(code, disabled=False, changed=changed)
+
+    return await act.carry_out(body, work)
+
+
+@routes.post("/partners/{code}/terms", response_model=NewPartnerTerms, responses=acts(404))
+async def change_terms(act: OperationsAct, body: TermsBody, code: PathId) -> Response:
+    """Change the partner's terms. Delivery uses them within a second."""
+
+    def work(connection: Connection, person: Person, _now: datetime) -> NewPartnerTerms:
+        changed = change_operator(connection, code, body.terms.patch(), person=person)
+        return NewPartnerTerms(changed.terms, sorted(changed.before))
+
+    return await act.carry_out(body, work)
+
+
+@routes.post("/partners/{code}/rotate-secret", response_model=SecretRotation, responses=acts(404))
+async def rotate(act: OperationsAct, body: RotationBody, code: PathId) -> Response:
+    """Rotate the partner's secret.
+
+    A secret that is made here is in the first response alone: it is not kept, so a replayed
+    response has null. A client that must not lose it brings its own `secret`.
+    """
+    made = None if body.secret else new_secret()
+    secret = made or _given(body)
+    vault = act.console.vault
+
+    def work(connection: Connection, person: Person, now: datetime) -> SecretRotation:
+        check_secret(secret)
+        switch = body.switch_at or now
+        forget = body.forget_at or switch + _FORGET_AFTER
+        interrupted = rotate_secret(
+            connection,
+            code,
+            secret,
+            switch_at=switch,
+            forget_at=forget,
+            now=now,
+            vault=vault,
+            person=person,
+        )
+        return SecretRotation(code, made, switch, forget, interrupted)
+
+    return await act.carry_out(body, work, withheld=["secret"])
+
+
+def _given(body: RotationBody) -> str:
+    assert body.secret is not None, "made here otherwise"
+    return body.secret.get_secret_value()
+
+
+@routes.post("/partners/{code}/send-again", response_model=Job, responses=acts(404))
+async def send_again(act: OperationsAct, body: SendPartnerAgainBody, code: PathId) -> Response:
+    """Start a job that sends again what the partner took between two times."""
+    arguments = {
+        "operator": code,
+        "since": format_timestamp(body.since),
+        "until": format_timestamp(body.until),
+    }
+    return await act.carry_out(
+        body,
+        lambda connection, person, now: start_job(
+            connection,
+            SEND_OPERATOR_AGAIN.name,
+            arguments,
+            person=person,
+            now=now,
+            pace=body.pace,
+        ),
+    )
+
+
+@routes.get("/partners/{code}/end", response_model=PartnershipCounts, responses=reads(404, 409))
+async def end_preview(
+    holder: OperationsToken, console: TheConsole, now: ApiNow, code: PathId
+) -> JSONResponse:
+    """Count what the end of the partnership would end."""
+    counts = await console.read(lambda connection: preview_end(connection, code, now=now))
+    return answer(holder, counts)
+
+
+@routes.post("/partners/{code}/end", response_model=PartnershipEnd, responses=acts(404))
+async def end(act: OperationsAct, body: EndBody, code: PathId) -> Response:
+    """End the partnership for good: nothing more is sent or applied; a job ends the tickets."""
+    if body.confirm != code:
+        raise InvalidError(f"confirm is not {code}; nothing was done")
+    return await act.carry_out(
+        body,
+        lambda connection, person, now: end_partnership(connection, code, person=person, now=now),
+    )
+
+
+@routes.post("/partners/{code}/ping", response_model=PingResult, responses=acts(404))
+async def ping_partner(act: OperationsAct, body: PingBody, code: PathId) -> Response:
+    """Call the partner once, disabled or not, and return what it answered. No ticket is touched."""
+    console = act.console
+
+    def find(connection: Connection) -> tuple[Partner, datetime]:
+        now = console.clock.now(connection)
+        partner = find_partner(connection, code, now=now)
+        if partner is None:
+            raise unknown_operator(connection, code)
+        return partner, now
+
+    partner, now = await console.read(find)
+
+    def record(connection: Connection, person: Person, ended_at: datetime) -> None:
+        change = Change("partner_pinged", operator=code, facts={"signed": body.signed})
+        record_intervention(connection, change, person=person, at=ended_at)
+
+    return await act.carry_out_elsewhere(
+        body, lambda: _ping(console, partner, signed=body.signed, at=now), record
+    )
+
+
+def _ping(console: Console, partner: Partner, *, signed: bool, at: datetime) -> PingResult:
+    # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
+    secret = console.vault.decrypt(partner.secret) if signed or partner.sign_calls else ""
+    limits, timeout = TransferLimits.of(console.settings), console.settings.partner_timeout
+    if not signed:
+        return ping(partner, secret=secret, limits=limits, timeout=timeout)
+    try:
+        return ping_signed(partner, secret=secret, at=at, limits=limits, timeout=timeout)
+    except CallsNotSigned as refusal:
+        raise NotPossible(str(refusal)) from None

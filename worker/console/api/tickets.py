@@ -1,0 +1,123 @@
+"""`/tickets`: a ticket's history, and what a person does with a ticket as a whole."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy import Connection
+
+from models.history import TicketHistory, load_histories, why_not_closed
+from models.platform.errors import NotFoundError
+from models.triage import (
+    UNENDED,
+    HeldTicket,
+    ReleasedTicket,
+    TicketOnHold,
+    UnendedTicket,
+    hold_ticket,
+    list_on_hold,
+    list_unended,
+    release_ticket,
+)
+from models.vocabulary import Status
+from worker.console.addresses import PathId
+from worker.console.api.acts import ActBody, SupportAct
+from worker.console.api.answers import After, ApiPage, Code, Limit, answer, answer_page
+from worker.console.api.authentication import ApiNow, ViewerToken
+from worker.console.api.openapi import acts, reads
+from worker.console.console import TheConsole
+from worker.console.cursors import read_cursor
+
+HELD_MAX: Final = 1000
+
+routes = APIRouter(tags=["tickets"])
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedTicket:
+    """A ticket's history; *sentence* says why it stands where it stands, and when it closes."""
+
+    sentence: str
+    history: TicketHistory
+
+
+class TicketNotFound(NotFoundError):
+    """There is no such ticket."""
+
+    def __init__(self, operator: str, ticket_id: str) -> None:
+        """Name it, and say where else to look."""
+        super().__init__(
+            f"there is no ticket {ticket_id[:80]} of operator {operator[:80]}; input that was"
+            " refused before it became an event is found by /search"
+        )
+
+
+@routes.get("/tickets", response_model=ApiPage[UnendedTicket], responses=reads(404))
+async def unended(
+    holder: ViewerToken,
+    console: TheConsole,
+    operator: Annotated[str, Query(min_length=1, max_length=64)],
+    status: Annotated[list[Status] | None, Query(max_length=len(Status))] = None,
+    after: After = None,
+    limit: Limit = 50,
+) -> JSONResponse:
+    """List an operator's tickets that are neither closed nor cancelled, oldest first."""
+    place = read_cursor(after, str)
+    page = await console.read(
+        lambda connection: list_unended(
+            connection, operator=operator, statuses=status or UNENDED, after=place, limit=limit
+        )
+    )
+    return answer_page(holder, page.lines, page.next)
+
+
+@routes.get("/tickets-on-hold", response_model=ApiPage[TicketOnHold], responses=reads(404))
+async def on_hold(
+    holder: ViewerToken,
+    console: TheConsole,
+    operator: Code = None,
+) -> JSONResponse:
+    """List the tickets that people hold, those held longest first; at most 1,000."""
+    tickets = await console.read(
+        lambda connection: list_on_hold(connection, operator=operator, limit=HELD_MAX)
+    )
+    return answer_page(holder, tickets, None)
+
+
+@routes.get("/tickets/{operator}/{ticket_id}", response_model=ExplainedTicket, responses=reads(404))
+async def ticket(
+    holder: ViewerToken, console: TheConsole, now: ApiNow, operator: PathId, ticket_id: PathId
+) -> JSONResponse:
+    """Show a ticket: its state and why it is not closed, its events, notices and attempts."""
+
+    def load(connection: Connection) -> ExplainedTicket:
+        for history in load_histories(connection, ticket_id, operator=operator):
+            return ExplainedTicket(why_not_closed(history, now=now), history)
+        raise TicketNotFound(operator, ticket_id)
+
+    return answer(holder, await console.read(load))
+
+
+@routes.post("/tickets/{operator}/{ticket_id}/hold", response_model=HeldTicket, responses=acts(404))
+async def hold(act: SupportAct, body: ActBody, operator: PathId, ticket_id: PathId) -> Response:
+    """Put a ticket on hold: nothing is sent, and it does not close, until its release."""
+    return await act.carry_out(
+        body,
+        lambda connection, person, now: hold_ticket(
+            connection, operator, ticket_id, person=person, now=now
+        ),
+    )
+
+
+@routes.post(
+    "/tickets/{operator}/{ticket_id}/release", response_model=ReleasedTicket, responses=acts(404)
+)
+async def release(act: SupportAct, body: ActBody, operator: PathId, ticket_id: PathId) -> Response:
+    """Release a ticket from its hold: its notices are sent, and its closing is due again."""
+    return await act.carry_out(
+        body,
+        lambda connection, person, now: release_ticket(
+            connection, operator, ticket_id, person=person, now=now
+        ),
+    )
