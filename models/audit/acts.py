@@ -135,6 +135,16 @@ def _rotation(facts: Facts) -> str:
     )
 
 
+def _call(facts: Facts) -> str:
+    """Return `signed test, responded 200 after 12 ms, signature accepted`."""
+    kind = "signed test" if facts.get("signed") else "ping"
+    status = facts.get("status")
+    response = "no response" if status is None else f"responded {status}"
+    after = f"{response} after {facts.get('took_ms')} ms"
+    signature = facts.get("signature")
+    return ", ".join([kind, after, *([f"signature {signature}"] if signature else [])])
+
+
 def _counts(facts: Facts) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')}: {count}" for name, count in facts.items() if count is not None
@@ -163,6 +173,7 @@ ACTS: Final[Mapping[str, ActText]] = {
     "operator_changed": ActText("Changed the operator's terms", _changes),
     "operator_disabled": ActText("Disabled the operator: nothing is sent to the partner"),
     "operator_enabled": ActText("Enabled the operator again"),
+    "partner_pinged": ActText("Called the partner by hand", _call),
     "partnership_ended": ActText("Ended the partnership", _counts),
     "secret_rotated": ActText("Set a new secret", _rotation),
     "secrets_resealed": ActText("Encrypted all secrets with the newest key", _counts),

@@ -18,7 +18,9 @@ from models.operators.validation import (
     OperatorTerms,
     check_terms,
 )
+from models.operators.words import format_term
 from models.platform.durations import format_duration
+from models.platform.errors import ConflictError
 from models.tables.operator import Operator
 
 _TERMS: Final = fields(OperatorTerms)
@@ -49,18 +51,40 @@ class Changed:
     before: Mapping[str, object]
 
 
+class TermsChanged(ConflictError):
+    """The terms are not those any more that the person saw."""
+
+    def __init__(self, code: str, differing: Mapping[str, tuple[object, object]]) -> None:
+        """Keep what differs, by name: as it was seen, and as it is."""
+        self.differing = dict(differing)
+        what = "; ".join(
+            f"{name.replace('_', ' ')} was {format_term(before)}, now it is {format_term(after)}"
+            for name, (before, after) in self.differing.items()
+        )
+        super().__init__(f"the terms of operator {code!r} were changed meanwhile: {what}.")
+
+
 def change_operator(
-    connection: Connection, code: str, patch: OperatorPatch, *, person: Person
+    connection: Connection,
+    code: str,
+    patch: OperatorPatch,
+    *,
+    person: Person,
+    seen: Mapping[str, object] | None = None,
 ) -> Changed:
     """Change an operator's terms in the caller's transaction; record who did it, why and what.
 
     Delivery uses them within a second. A close delay counts for results that are delivered from now
     on, an agent for calls that are built from now on. Nothing is recorded when nothing differs.
-    Raises OperatorInvalid, OperatorNotFound, OperatorEnded; then nothing may be committed.
+    *seen*: the `terms_facts` that the person saw.
+    Raises OperatorInvalid, OperatorNotFound, OperatorEnded, and TermsChanged if what was seen does
+    not hold any more; then nothing may be committed.
     """
     with rows_within(connection) as session:
         row = _locked(session, code)
         before = OperatorTerms(**{term.name: getattr(row, term.name) for term in _TERMS})
+        if seen is not None:
+            _check_seen(code, seen, before)
         after = replace(before, **patch)
         check_terms(after)
         if after.protocol == "seamless" and not after.announces_tickets:
@@ -69,7 +93,7 @@ def change_operator(
                 field="announces_tickets",
             )
             raise OperatorInvalid([problem])
-        old, new = _as_facts(before), _as_facts(after)
+        old, new = terms_facts(before), terms_facts(after)
         differing = [name for name in new if old[name] != new[name]]
         for name in differing:
             setattr(row, name, getattr(after, name))
@@ -130,7 +154,18 @@ def _locked(session: Session, code: str) -> Operator:
     return row
 
 
-def _as_facts(terms: OperatorTerms) -> dict[str, object]:
+def terms_facts(terms: OperatorTerms) -> dict[str, object]:
     """Return the terms as the record of a change holds them: as JSON values."""
     facts = {term.name: getattr(terms, term.name) for term in _TERMS}
     return facts | {"close_delay": format_duration(terms.close_delay)}
+
+
+def _check_seen(code: str, seen: Mapping[str, object], present: OperatorTerms) -> None:
+    facts = terms_facts(present)
+    differing = {
+        name: (seen[name], fact)
+        for name, fact in facts.items()
+        if name in seen and seen[name] != fact
+    }
+    if differing:
+        raise TermsChanged(code, differing)

@@ -99,6 +99,22 @@ def show_operator(connection: Connection, code: str) -> OperatorPage:
     )
 
 
+def latest_change(connection: Connection, code: str, did: str) -> OperatorChange | None:
+    """Return the newest change of this kind that a person made to an operator, or None."""
+    with rows_within(connection) as session:
+        row = session.exec(
+            select(Intervention)
+            .where(
+                Intervention.operator == code,
+                col(Intervention.ticket).is_(None),
+                Intervention.did == did,
+            )
+            .order_by(col(Intervention.id).desc())
+            .limit(1)
+        ).one_or_none()
+    return None if row is None else _change(row)
+
+
 def unknown_operator(connection: Connection, code: str) -> OperatorNotFound:
     """Return the error for a code that does not exist, with the nearest one that does."""
     with rows_within(connection) as session:

@@ -18,10 +18,12 @@ from models.operators.listing import unknown_operator
 from models.operators.secrets import EncryptedSecrets
 from models.operators.validation import OperatorInvalid, OperatorProblem, check_secret
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
+from models.platform.errors import ConflictError
 from models.platform.timestamps import format_timestamp
 from models.tables.operator import Operator, PublisherAccount
 
 ROTATION_MAX: Final = timedelta(days=366)
+FORGET_AFTER: Final = timedelta(hours=24)  # the switch, unless a person says otherwise
 
 FORGET: Final = text("""
     UPDATE operator SET secret = next_secret, next_secret = NULL, switch_at = NULL, forget_at = NULL
@@ -34,6 +36,28 @@ class InterruptedRotation(StrEnum):
 
     NEVER_SIGNED = "never_signed"  # its new secret was discarded before it signed anything
     OLD_FORGOTTEN = "old_forgotten"  # its old secret, accepted until now, no longer is
+
+
+INTERRUPTED: Final = {
+    InterruptedRotation.NEVER_SIGNED: (
+        "a rotation was in progress: its new secret is dropped, it never signed"
+    ),
+    InterruptedRotation.OLD_FORGOTTEN: (
+        "a rotation was in progress: its old secret is no longer accepted"
+    ),
+}
+
+
+class SecretReplaced(ConflictError):
+    """The secret is not the one any more that the person saw."""
+
+    def __init__(self, code: str) -> None:
+        """Say what has happened, and what to do."""
+        super().__init__(
+            f"the secret of operator {code!r} was replaced meanwhile, by somebody else or by the"
+            " same form sent twice; look at what holds now, and rotate again only if that is"
+            " needed."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +88,8 @@ def rotate_secret(
     Raises OperatorInvalid, OperatorNotFound, OperatorEnded; then nothing may be committed.
     """
     with rows_within(connection) as session:
-        row = session.exec(_operators().where(Operator.code == code)).one_or_none()
-        if row is None:
-            raise unknown_operator(connection, code)
-        check_goes_on(row)
-        present = EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
+        row = _locked(session, code)
+        present = _secrets(row)
         check_secret(secret)
         _check_moments(switch_at, forget_at, now=now)
         _check_unused(session, secret, present=_decrypted(present.verifying(now), vault))
@@ -86,6 +107,17 @@ def rotate_secret(
         return None
     never_signed = present.signing(now) == present.secret
     return InterruptedRotation.NEVER_SIGNED if never_signed else InterruptedRotation.OLD_FORGOTTEN
+
+
+def require_secret(connection: Connection, code: str, version: str) -> None:
+    """Lock the operator's row and raise SecretReplaced if its secret is not the one a person saw.
+
+    *version*: `EncryptedSecrets.version`. For the transaction that then rotates it. Raises
+    OperatorNotFound, OperatorEnded.
+    """
+    with rows_within(connection) as session:
+        if _secrets(_locked(session, code)).version != version:
+            raise SecretReplaced(code)
 
 
 def forget_old_secrets(connection: Connection, *, now: datetime) -> int:
@@ -123,6 +155,19 @@ def reencrypt_secrets(
 def _operators() -> SelectOfScalar[Operator]:
     """Select operators and lock their rows FOR NO KEY UPDATE."""
     return select(Operator).with_for_update(key_share=True)
+
+
+def _locked(session: Session, code: str) -> Operator:
+    """Return the operator's row, locked. Raises OperatorNotFound, OperatorEnded."""
+    row = session.exec(_operators().where(Operator.code == code)).one_or_none()
+    if row is None:
+        raise unknown_operator(session.connection(), code)
+    check_goes_on(row)
+    return row
+
+
+def _secrets(row: Operator) -> EncryptedSecrets:
+    return EncryptedSecrets(row.secret, row.next_secret, row.switch_at, row.forget_at)
 
 
 def _decrypted(secrets: Iterable[str], vault: Vault) -> set[str]:

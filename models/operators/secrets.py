@@ -4,6 +4,7 @@ A rotation has two moments: until `switch_at` the old secret signs, afterwards t
 `forget_at` either is accepted. So both parties can change over without exact timing.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,6 +19,12 @@ class EncryptedSecrets:
     next_secret: str | None = field(default=None, repr=False)
     switch_at: datetime | None = None
     forget_at: datetime | None = None
+
+    @property
+    def version(self) -> str:
+        """Digest of what is stored, which discloses none of it: another one after every change."""
+        stored = f"{self.secret} {self.next_secret} {self.switch_at} {self.forget_at}"
+        return hashlib.sha256(stored.encode()).hexdigest()[:16]
 
     def signing(self, now: datetime) -> str:
         """Return the secret that signs at *now*, still encrypted."""

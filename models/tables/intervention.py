@@ -26,6 +26,13 @@ class Intervention(SQLModel, table=True):
             "id",
             postgresql_where=text("operator IS NOT NULL"),
         ),
+        # What was done to an operator itself.
+        Index(
+            "intervention_operator_itself",
+            "operator",
+            "id",
+            postgresql_where=text("ticket IS NULL"),
+        ),
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))

@@ -29,6 +29,7 @@ class Console:
     limits: ConsoleLimits
     engine: Engine
     threads: BlockingThreads
+    calls: BlockingThreads
     probe_engine: Engine
     sessions: SessionLimits
     vault: Vault = field(repr=False)
@@ -42,6 +43,7 @@ class Console:
             limits=limits,
             engine=_engine(settings, limits, "slipway console", limits.threads),
             threads=BlockingThreads(limits.threads, patience=limits.thread_wait),
+            calls=BlockingThreads(limits.pings, patience=limits.ping_wait),
             probe_engine=_engine(settings, limits, "slipway console probe", PROBE_CONNECTIONS),
             sessions=SessionLimits(
                 longest=settings.console_session_max, idle=settings.console_session_idle
@@ -69,6 +71,10 @@ class Console:
                 return work(connection)
 
         return await self.threads.run(changing)
+
+    async def call(self, work: Callable[[], Result]) -> Result:
+        """Run *work*, a call to a partner, in one of few threads, and with no connection."""
+        return await self.calls.run(work)
 
     def fault(self) -> str | None:
         """Describe why this process cannot work, without secrets; None if it can."""

@@ -152,7 +152,15 @@ def _not_possible(request: Request, error: Exception) -> Response:
             status, title = HTTPStatus.CONFLICT, "Not possible"
         case _:
             status, title = HTTPStatus.CONFLICT, "Not possible"
-    return error_page(request, PageRefused(status, title, f"{error} Nothing was done."))
+    return error_page(request, PageRefused(status, title, _sentence(request, error)))
+
+
+def _sentence(request: Request, error: Exception) -> str:
+    """Return an error's message as a sentence; of an act it adds that nothing was done."""
+    message = str(error).strip()
+    sentence = message[:1].upper() + message[1:]
+    ended = sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
+    return ended if request.method in _SAFE else f"{ended} Nothing was done."
 
 
 def _database_failed(request: Request, error: Exception) -> Response:

@@ -14,6 +14,12 @@ class ConsoleLimits:
     thread_wait: timedelta = timedelta(seconds=5)
     """How long a request waits for a thread before the response is 503."""
 
+    pings: int = 4
+    """Calls to partners at the same time that people make by hand."""
+
+    ping_wait: timedelta = timedelta(seconds=5)
+    """How long a further one waits before the response is 503."""
+
     statement_time: timedelta = timedelta(seconds=5)
     """Timeout of each SQL statement: a page that takes longer is of no use to anybody."""
 

@@ -7,11 +7,13 @@ verify, and that touches no ticket. Both block for the timeout at most and store
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 from uuid import uuid4
 
 from models.notices.request import OutgoingRequest
 from models.outbox.values import Partner
+from models.platform.encryption import Vault
+from models.settings.settings import Settings
 from worker.delivery.http.client import HttpClient
 from worker.delivery.http.exchange import (
     FinishedCall,
@@ -54,6 +56,19 @@ class PingResult:
     beginning: str = field(default="", repr=False)  # of the response
     remote_address: str | None = None  # what was connected to
     signature: SignatureCheck | None = None  # None: the call was not signed
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The result as it is recorded: without what was sent."""
+        return {
+            "there": self.there,
+            "status": self.status,
+            "took_ms": self.took_ms,
+            "address": self.remote_address,
+            "signature": self.signature,
+            "problem": self.problem,
+            "answer": self.beginning,
+        }
 
 
 def ping(
@@ -103,6 +118,21 @@ def ping_signed(
             return _result(request, call, problem, signature=SignatureCheck.UNKNOWN)
         case unexpected:
             assert_never(unexpected)
+
+
+def ping_as_configured(
+    partner: Partner, *, signed: bool, at: datetime, vault: Vault, settings: Settings
+) -> PingResult:
+    """Ping the partner, or send it the signed test, within the limits of every delivery.
+
+    Raises CallsNotSigned, and DecryptionFailed if the call needs a secret that no key decrypts.
+    """
+    # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
+    secret = vault.decrypt(partner.secret) if signed or partner.sign_calls else ""
+    limits, timeout = TransferLimits.of(settings), settings.partner_timeout
+    if signed:
+        return ping_signed(partner, secret=secret, at=at, limits=limits, timeout=timeout)
+    return ping(partner, secret=secret, limits=limits, timeout=timeout)
 
 
 def _call(request: OutgoingRequest, *, limits: TransferLimits, timeout: timedelta) -> FinishedCall:

@@ -1,37 +1,33 @@
 """Adds and changes operators, and disables and enables their deliveries."""
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import typer
 
 from models.operators import (
     NewOperator,
     OperatorPatch,
-    OperatorTerms,
     add_operator,
     change_operator,
     check_new_operator,
     disable_operator,
     enable_operator,
     secret_warnings,
-    terms_warnings,
 )
 from models.operators.interventions import Person
+from models.operators.words import format_term
 from models.platform.clock import DatabaseClock
-from models.platform.durations import format_duration
 from models.platform.encryption import Vault, new_secret
-from models.settings.settings import Settings, read_settings
+from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import WrongUsage
 from worker.cli.output import remark, show_json
 from worker.cli.secret_file import read_line
-from worker.delivery.http.address_policy import may_connect
+from worker.doctor.terms import warnings_about
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,48 +134,5 @@ def enable(code: str, *, who: str, why: str, as_json: bool) -> None:
     typer.echo(f"operator {code} is {result}")
 
 
-def warnings_about(terms: OperatorTerms, settings: Settings) -> list[str]:
-    """Return what is allowed in *terms*, but probably not meant. Resolves the URL's host."""
-    addresses = _addresses(terms.url)
-    warnings = terms_warnings(
-        terms,
-        parking_window=settings.parking_window,
-        refused=[
-            address
-            for address in addresses
-            if not may_connect(address, allowed=settings.partner_networks)
-        ],
-        public=any(may_connect(address, allowed=()) for address in addresses),
-    )
-    if not addresses:
-        warnings.append(f"the host of {terms.url} has no address at the moment")
-    return warnings
-
-
-def format_term(value: object) -> str:
-    """Format one of the terms: `yes`, `24h`, `50/s` for a rate, `none` where nothing is set."""
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return "yes" if value else "no"
-        case timedelta():
-            return format_duration(value)
-        case float():
-            return f"{value:g}/s"
-        case _:
-            return str(value)
-
-
 def _read(path: Path | None, *, option: str) -> str:
     return "" if path is None else read_line(path, option=option)
-
-
-def _addresses(url: str) -> list[str]:
-    host = urlsplit(url).hostname
-    assert host is not None, "checked before"
-    try:
-        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # UnicodeError: a label longer than a name may have
-        return []
-    return sorted({str(entry[4][0]) for entry in entries})

@@ -6,7 +6,7 @@ import typer
 
 from models.jobs import Job, JobState, PartnershipEnd, end_partnership
 from models.operators.interventions import Person
-from models.partnerships.counts import COUNTED_MAX, PartnershipCounts
+from models.partnerships.announcement import announcement, count_words
 from models.partnerships.end import preview_end
 from worker.cli.errors import Failed
 from worker.cli.following import follow_job
@@ -39,23 +39,6 @@ def end(code: str, *, confirm: str | None, wait: bool, who: str, why: str, as_js
     _show(code, ended, job)
 
 
-def announcement(code: str, counts: PartnershipCounts) -> list[str]:
-    """Return in sentences what the end of the partnership would end."""
-    unended = _count(counts.tickets, "ticket")
-    waiting, dead = _count(counts.waiting, "ticket"), _count(counts.dead, "dead notice")
-    lines = [
-        f"the end of the partnership with {code} is final; its code is not free again",
-        f"{unended} not ended yet: one with a result closes unsent, another is cancelled",
-        f"{waiting} with notices to be sent, {dead}: all are skipped (partner_ended)",
-    ]
-    if counts.in_flight:
-        lines.append(
-            f"{_count(counts.in_flight, 'notice')} being sent now: what the partner answers will"
-            f" count for nothing; to wait for it, first run `slipway operators disable {code}`"
-        )
-    return lines
-
-
 def _confirm(code: str, given: str | None) -> None:
     typed = prompt(f"Type {code} to end it: ") if given is None else given
     if typed != code:
@@ -77,9 +60,4 @@ def _show(code: str, ended: PartnershipEnd, job: Job) -> None:
         reason = "" if job.message is None else f": {job.message}"
         typer.echo(f"job {job.id} {job.state}{reason}; the sweep ends what is left")
     if ended.counts.in_flight:
-        remark(f"{_count(ended.counts.in_flight, 'call')} under way when it ended")
-
-
-def _count(count: int, what: str) -> str:
-    more = "+" if count >= COUNTED_MAX else ""
-    return f"{count:,}{more} {what}{'' if count == 1 else 's'}"
+        remark(f"{count_words(ended.counts.in_flight, 'call')} under way when it ended")

@@ -24,17 +24,18 @@ from models.operators.desired import (
     make_plan,
 )
 from models.operators.interventions import Person
+from models.operators.words import format_term
 from models.platform.clock import DatabaseClock
 from models.platform.durations import Duration, format_duration
 from models.platform.encryption import Vault
 from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import Failed, WrongUsage
-from worker.cli.operators.accounts import format_term, warnings_about
 from worker.cli.options import per_second
 from worker.cli.output import remark, show_json
 from worker.cli.secret_file import read_line
 from worker.cli.up.environment import write_private
+from worker.doctor.terms import warnings_about
 
 _BYTES_MAX: Final = 4 * 1024 * 1024
 _OPTION: Final = "-f"

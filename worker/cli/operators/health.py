@@ -16,13 +16,11 @@ from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, moment, remark, show_json, show_table
-from worker.delivery.http.transfer import TransferLimits
 from worker.delivery.ping import (
     CallsNotSigned,
     PingResult,
     SignatureCheck,
-    ping,
-    ping_signed,
+    ping_as_configured,
 )
 from worker.doctor.circuit_advice import advice_for
 
@@ -65,16 +63,10 @@ def ping_partner(code: str, *, signed: bool, as_json: bool) -> None:
         if partner is None:
             raise unknown_operator(connection, code)
     vault = Vault.with_keys(settings.secret_key)
-    # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
-    secret = vault.decrypt(partner.secret) if signed or partner.sign_calls else ""
-    limits, timeout = TransferLimits.of(settings), settings.partner_timeout
-    if signed:
-        try:
-            pinged = ping_signed(partner, secret=secret, at=now, limits=limits, timeout=timeout)
-        except CallsNotSigned as refusal:
-            raise Failed(str(refusal)) from None
-    else:
-        pinged = ping(partner, secret=secret, limits=limits, timeout=timeout)
+    try:
+        pinged = ping_as_configured(partner, signed=signed, at=now, vault=vault, settings=settings)
+    except CallsNotSigned as refusal:
+        raise Failed(str(refusal)) from None
     if as_json:
         show_json(pinged)
     else:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.options import Past, When, duration, past, per_second, rate_or_unlimited, when
+from models.platform.typed_times import Past, When
+from worker.cli.options import duration, past, per_second, rate_or_unlimited, when
 
 
 class Protocol(StrEnum):

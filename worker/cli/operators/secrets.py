@@ -1,38 +1,25 @@
 """Rotates an operator's secret, and encrypts all secrets again with a new key."""
 
-from datetime import timedelta
 from pathlib import Path
-from typing import Final
 
 import typer
 
 from models.operators import (
-    InterruptedRotation,
     check_secret,
     reencrypt_secrets,
     rotate_secret,
     secret_warnings,
 )
 from models.operators.interventions import Person
+from models.operators.rotation import FORGET_AFTER, INTERRUPTED
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault, new_secret
+from models.platform.typed_times import When
 from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
-from worker.cli.options import When
 from worker.cli.output import moment, remark, show_json
 from worker.cli.secret_file import read_line
-
-FORGET_AFTER: Final = timedelta(hours=24)  # the switch, unless --forget-at is given
-
-_INTERRUPTED: Final = {
-    InterruptedRotation.NEVER_SIGNED: (
-        "a rotation was in progress: its new secret is dropped, it never signed"
-    ),
-    InterruptedRotation.OLD_FORGOTTEN: (
-        "a rotation was in progress: its old secret is no longer accepted"
-    ),
-}
 
 
 def rotate(
@@ -66,7 +53,7 @@ def rotate(
         )
     warnings = secret_warnings(secret)
     if interrupted is not None:
-        warnings.append(_INTERRUPTED[interrupted])
+        warnings.append(INTERRUPTED[interrupted])
     for warning in warnings:
         remark(f"warning: {warning}")
     if as_json:

@@ -14,9 +14,9 @@ from models.outbox.dead_letters import NotPossible
 from models.platform.bounded_count import BoundedCount
 from models.platform.errors import InvalidError
 from models.platform.timestamps import format_timestamp
+from models.platform.typed_times import Past
 from worker.cli.errors import Failed
 from worker.cli.following import follow_job
-from worker.cli.options import Past
 from worker.cli.output import as_text, show_json
 from worker.cli.triage.report import confirm_many
 from worker.cli.triage.session import CommandSession, open_session

@@ -1,0 +1,36 @@
+"""What is allowed in an operator's terms, but probably not meant."""
+
+import socket
+from urllib.parse import urlsplit
+
+from models.operators.validation import OperatorTerms, terms_warnings
+from models.settings.settings import Settings
+from worker.delivery.http.address_policy import may_connect
+
+
+def warnings_about(terms: OperatorTerms, settings: Settings) -> list[str]:
+    """Return what is allowed in *terms*, but probably not meant. Resolves the URL's host."""
+    addresses = _addresses(terms.url)
+    warnings = terms_warnings(
+        terms,
+        parking_window=settings.parking_window,
+        refused=[
+            address
+            for address in addresses
+            if not may_connect(address, allowed=settings.partner_networks)
+        ],
+        public=any(may_connect(address, allowed=()) for address in addresses),
+    )
+    if not addresses:
+        warnings.append(f"the host of {terms.url} has no address at the moment")
+    return warnings
+
+
+def _addresses(url: str) -> list[str]:
+    host = urlsplit(url).hostname
+    assert host is not None, "checked before"
+    try:
+        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # UnicodeError: a label longer than a name may have
+        return []
+    return sorted({str(entry[4][0]) for entry in entries})
