@@ -9,6 +9,7 @@ from models.erasure.advance import ErasureStep, advance_erasure
 from models.erasure.fingerprint import player_fingerprints
 from models.erasure.names import ERASED, PlayerName
 from models.erasure.store import (
+    NOT_COVERED,
     Erasure,
     ErasureEstimate,
     ErasureReport,
@@ -24,6 +25,7 @@ from models.erasure.store import (
 
 __all__ = [
     "ERASED",
+    "NOT_COVERED",
     "Erasure",
     "ErasureEstimate",
     "ErasureReport",

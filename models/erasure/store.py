@@ -18,6 +18,10 @@ PLAYER_ID_MAX: Final = 255  # characters, as in events
 WAITING_SHOWN_MAX: Final = 50
 LISTED_MAX: Final = 1000
 COUNT_MAX: Final = 10_000
+NOT_COVERED: Final = (
+    "not covered: new tickets of the player, what is still on the stream, ids that were built out"
+    " of the player's, logs, and backups until they expire"
+)
 
 OPERATOR: Final = text("SELECT id FROM operator WHERE code = :code")
 BEGIN: Final = text("""
@@ -37,6 +41,7 @@ FIND: Final = text(f"{_ERASURE} WHERE e.id = :id")
 LIST: Final = text(f"""{_ERASURE}
      WHERE (CAST(:operator AS text) IS NULL OR o.code = :operator)
        AND (CAST(:fingerprints AS text[]) IS NULL OR e.fingerprint = ANY(:fingerprints))
+       AND (CAST(:before AS bigint) IS NULL OR e.id < :before)
      ORDER BY e.id DESC LIMIT :limit""")
 WAITING: Final = text(f"""
     SELECT t.ticket_id, {TICKET_STATUS} AS status, t.unfinished, t.parked, t.close_due_at
@@ -156,12 +161,19 @@ def list_erasures(
     *,
     operator: str | None = None,
     fingerprints: Collection[str] | None = None,
+    before: int | None = None,
     limit: int = 100,
 ) -> list[Erasure]:
-    """List erasures, newest first: of an operator, or of the player with one of *fingerprints*."""
+    """List erasures, newest first: of an operator, or of the player with one of *fingerprints*.
+
+    *before* is the id at which the previous page ended. Raises OperatorNotFound.
+    """
+    if operator is not None:
+        _operator_id(connection, operator)
     parameters = {
         "operator": operator,
         "fingerprints": None if fingerprints is None else list(fingerprints),
+        "before": before,
         "limit": min(limit, LISTED_MAX),
     }
     return [_erasure(row) for row in connection.execute(LIST, parameters)]
@@ -199,6 +211,10 @@ def count_tickets(connection: Connection, erasure_id: int, *, limit: int) -> int
 def _operator(connection: Connection, code: str, player_id: str) -> int:
     if not 1 <= len(player_id) <= PLAYER_ID_MAX or "\x00" in player_id or not player_id.strip():
         raise InvalidError(f"a player's id has 1 to {PLAYER_ID_MAX} characters")
+    return _operator_id(connection, code)
+
+
+def _operator_id(connection: Connection, code: str) -> int:
     operator: int | None = connection.execute(OPERATOR, {"code": code}).scalar_one_or_none()
     if operator is None:
         raise unknown_operator(connection, code)

@@ -21,7 +21,7 @@ def database_fault(engine: Engine) -> str | None:
         log.warning("not_ready_postgresql", extra={"error": str(error)})
         unfit = error.orig if isinstance(error, DBAPIError) else None
         return str(unfit) if isinstance(unfit, UnusableDatabase) else "PostgreSQL does not respond"
-    expected = _expected()
+    expected = needed_revision()
     # Revisions are four-digit numbers. A newer one is fine: during a rollout, old processes work on
     # the new schema.
     if current is None or current < expected:
@@ -33,5 +33,6 @@ def database_fault(engine: Engine) -> str | None:
 
 
 @cache  # it reads every revision's file
-def _expected() -> str:
+def needed_revision() -> str:
+    """Return the revision of the schema that this code needs."""
     return expected_revision()

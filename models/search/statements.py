@@ -48,6 +48,27 @@ BY_TICKET_ID: Final = text(
 BY_CODE: Final = text(_tickets("details ->> 'ticket_code' = :value"))
 BY_PLAYER: Final = text(_tickets("details ->> 'player_id' = :value"))
 
+PLAYER_TICKETS: Final = text(
+    f"""
+    SELECT t.id AS number, o.code AS operator, t.ticket_id, {TICKET_STATUS} AS status,
+           t.details ->> 'ticket_code' AS ticket_code, t.created_at
+      FROM operator o
+     CROSS JOIN LATERAL (
+           SELECT * FROM ticket
+            WHERE operator = o.id AND details ->> 'player_id' = :value
+              AND id < coalesce(CAST(:before AS bigint), 9223372036854775807)
+            ORDER BY id DESC LIMIT :limit) AS t
+     ORDER BY t.id DESC LIMIT :limit"""  # noqa: S608 - constants of this module
+)
+OPERATORS_OF_PLAYER: Final = text("""
+    SELECT o.code FROM operator o
+     WHERE EXISTS (SELECT FROM unnest(CAST(:forms AS text[])) AS form
+                    CROSS JOIN LATERAL (
+                          SELECT 1 FROM ticket
+                           WHERE operator = o.id AND details ->> 'player_id' = form
+                           ORDER BY id LIMIT 1) AS t)
+     ORDER BY o.code""")
+
 BY_NOTICE: Final = text(
     f"""{_NOTICE}
       FROM notice n {_TICKET_OF_NOTICE}

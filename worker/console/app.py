@@ -27,6 +27,7 @@ from worker.console.live import LiveConnections
 from worker.console.pages import sign_in, sign_in_elsewhere
 from worker.console.pages.sign_in_elsewhere import IdentityProvider
 from worker.console.people import signed_in
+from worker.console.system_watch import SystemWatch
 
 _PUBLIC: Final[tuple[APIRouter, ...]] = (
     probes.routes,
@@ -70,6 +71,7 @@ def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = N
     )
     app.state.console = console
     app.state.live = live
+    app.state.watch = SystemWatch(settings)
     app.state.provider = IdentityProvider.of(settings)
     app.state.metrics = HttpMetrics("console", zeroes=[("POST", _FORBIDDEN)])
     for routes in _PUBLIC:

@@ -5,8 +5,9 @@ A cursor holds the sort key of a page's last row, so the next page costs as much
 
 import base64
 import binascii
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
+from annotated_types import Ge, Le
 from pydantic import TypeAdapter, ValidationError
 
 from worker.console.refusals import invalid
@@ -14,6 +15,12 @@ from worker.console.refusals import invalid
 _CHARACTERS_MAX: Final = 500
 
 Key = TypeVar("Key")
+
+
+class NumberKey(NamedTuple):
+    """The place of a list that is sorted by a row's number alone."""
+
+    number: Annotated[int, Ge(0), Le(2**63 - 1)]
 
 
 def write_cursor(key: Any) -> str:  # noqa: ANN401 - whatever the page sorts by

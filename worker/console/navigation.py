@@ -22,6 +22,7 @@ MENU: Final = (
     MenuEntry("/partners", "Partners"),
     MenuEntry("/jobs", "Jobs"),
     MenuEntry("/history", "History"),
+    MenuEntry("/erasures", "Erasures", Role.OPERATIONS),
     MenuEntry("/system", "System"),
     MenuEntry("/users", "Users", Role.OPERATIONS),
 )

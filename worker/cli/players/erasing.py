@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import typer
 
 from models.erasure import (
+    NOT_COVERED,
     Erasure,
     ErasureEstimate,
     ErasureReport,
@@ -27,11 +28,6 @@ from worker.cli.triage.display import as_object, show_facts, show_list
 from worker.cli.triage.options import ExplainedChangeOptions
 from worker.cli.triage.report import confirm_many
 from worker.cli.triage.session import open_session
-
-NOT_COVERED = (
-    "not covered: new tickets of the player, what is still on the stream, ids that were built out"
-    " of the player's, logs, and backups until they expire"
-)
 
 
 def erase(player: str, *, operator: str, dry_run: bool, change: ExplainedChangeOptions) -> None:
@@ -82,11 +78,14 @@ def show_erasures(*, operator: str | None, player: str | None, limit: int, as_js
         keys = read_settings().secret_key
         fingerprints = player_fingerprints(keys, operator=operator, player_id=player)
     with open_session() as session:
-        erasures = session.run(
-            lambda connection, _now: list_erasures(
-                connection, operator=operator, fingerprints=fingerprints, limit=limit
+        try:
+            erasures = session.run(
+                lambda connection, _now: list_erasures(
+                    connection, operator=operator, fingerprints=fingerprints, limit=limit
+                )
             )
-        )
+        except OperatorNotFound as error:
+            raise WrongUsage(str(error)) from None
     if as_json:
         show_json({"erasures": erasures})
         return

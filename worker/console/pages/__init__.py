@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from worker.console.pages import (
+    erasures,
     home,
     jobs,
     notices,
@@ -16,6 +17,7 @@ from worker.console.pages import (
     partner_terms,
     partners,
     resolve_notices,
+    system,
     theme,
     ticket,
     ticket_acts,
@@ -34,6 +36,8 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
     partner_secret.routes,
     partner_sending.routes,
     partner_ending.routes,
+    erasures.routes,
+    system.routes,
     theme.routes,
     ticket.routes,
     ticket_acts.routes,
