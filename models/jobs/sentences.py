@@ -56,19 +56,19 @@ def time_left(job: Job) -> timedelta | None:
 
 
 def _retry_notices(arguments: Arguments, texts: bool) -> str:  # noqa: FBT001 - called by position
-    return f"Sends {_notices(arguments, texts)} again, with a full retry schedule."
+    return f"Retries {_notices(arguments, texts)}: each is sent again, with a full retry schedule."
 
 
 def _skip_notices(arguments: Arguments, texts: bool) -> str:  # noqa: FBT001 - as above
     which = _notices(arguments, texts)
     if arguments.get("delivered"):
-        return f"Counts {which} as delivered: the partner has them."
+        return f"Skips {which}: the partner has them, so they count as delivered."
     return f"Skips {which}: the partner does not have them and is never sent them."
 
 
 def _retry_events(arguments: Arguments, _texts: bool) -> str:  # noqa: FBT001 - as above
-    as_now = ", as if they had happened now" if arguments.get("as_now") else ""
-    return f"Processes {_events(arguments)} again{as_now}."
+    as_now = " and happened now" if arguments.get("as_now") else ""
+    return f"Retries {_events(arguments)}: they are processed as if they had just arrived{as_now}."
 
 
 def _drop_events(arguments: Arguments, _texts: bool) -> str:  # noqa: FBT001 - as above

@@ -19,16 +19,16 @@ from models.triage.notice_statements import (
     ON_HOLD,
     TRIED,
     WAITING,
-    NoticeSource,
     ended_as,
 )
 from models.triage.values import NoticePlace, Selection
 from models.triage.waiting import check_operator
 from models.vocabulary import NoticeEnd
 
-EXAMINED_MAX: Final = 20_000  # notices of a page
-EXAMINED_BY_ATTEMPT_MAX: Final = 5_000  # where the last attempt of each has to be read
+EXAMINED_MAX: Final = 10_000  # notices of a page
+EXAMINED_BY_ATTEMPT_MAX: Final = 3_000  # where the last attempt of each has to be read
 EXAMINED_BY_ANSWER_MAX: Final = 2_000  # and all its answer, which may be long
+TRIES_EACH: Final = 5  # looked at for each notice of the list of all that were tried
 BEHIND_MAX: Final = 100
 
 
@@ -124,7 +124,7 @@ def list_notices(
     Raises OperatorNotFound.
     """
     check_operator(connection, selection.operator)
-    share = _share(connection, _SOURCES[outcome], selection, limit=limit)
+    share = _share(connection, outcome, selection, limit=limit)
     rows = _matching(connection, outcome, selection, after=after, limit=limit + 1, share=share)
     places = [NoticePlace(row.at, row.id) for row in rows if row.id is not None]
     lines = _lines(connection, places[:limit])
@@ -155,9 +155,12 @@ def newest_notice(
 
 
 def _share(
-    connection: Connection, source: NoticeSource, selection: Selection, *, limit: int
+    connection: Connection, outcome: NoticeOutcome, selection: Selection, *, limit: int
 ) -> int:
     """Return how many notices of each operator a page examines."""
+    source = _SOURCES[outcome]
+    if outcome is NoticeOutcome.TRIED and not selection.narrows:
+        return TRIES_EACH * (limit + 1)
     if not (selection.narrows or source.by_attempt):
         return limit + 1
     by_attempt = source.by_attempt or selection.by_attempt

@@ -63,7 +63,10 @@ def test_a_job_shows_all_of_it(console: ConsoleApp):
         connection.execute(DONE, {"id": job})
     page = console.viewer.page(f"/jobs/{job}")
 
-    assert "Counts 2 chosen dead notices as delivered" in page.words
+    assert (
+        "Skips 2 chosen dead notices: the partner has them, so they count as delivered"
+        in page.words
+    )
     assert "done 42 of 42 dead notices" in page.words
     assert console.support.page(f"/jobs/{job}").rows()[0] == ["a rollback is never skipped", "12"]
     assert "0.7 a second" in page.words

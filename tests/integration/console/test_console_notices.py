@@ -218,7 +218,7 @@ def test_many_ticked_ones_are_a_job(console, dead, monkeypatch):
     done = send(console.support, ask(console.support, *dead))
 
     assert done.response.url.path.startswith("/jobs/")
-    assert "Sends 3 chosen dead notices again" in done.words
+    assert "Retries 3 chosen dead notices: each is sent again" in done.words
 
 
 @pytest.mark.parametrize("ids", [(), ("x",), ("9" * 30,), ("-1",)])
