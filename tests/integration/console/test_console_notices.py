@@ -9,7 +9,7 @@ from sqlalchemy import text
 from models.jobs import advance_jobs
 from models.outbox.values import Attempt, Dead
 from models.platform.clock import DatabaseClock
-from models.triage import notice_lists
+from models.triage import matching_notices, notice_lists
 from tests.support.console_app import ConsoleApp, ConsoleClient, Page
 from tests.support.harness import TOOK, Harness
 from worker.console.pages import notices, resolve_notices
@@ -211,6 +211,15 @@ def test_support_may_resolve_what_is_ticked_alone(console, dead):
 
     assert send(console.support, form).status == 403
     assert rows(console, JOBS)[0][0] == 0
+
+
+def test_a_count_that_was_bounded_says_so(console, dead, monkeypatch):
+    monkeypatch.setattr(matching_notices, "COUNT_EXAMINED_MAX", 2)
+    page = ask(console.operations, all="1", status="599")
+
+    assert page.text("h1") == "Retry the dead notices that match"
+    assert "the job examines all the others too" in page.words
+    assert send(console.operations, page).response.url.path.startswith("/jobs/")
 
 
 def test_many_ticked_ones_are_a_job(console, dead, monkeypatch):

@@ -61,8 +61,8 @@ OUTCOMES: Final = {
     ),
     NoticeOutcome.WAITING: OutcomeWords(
         "waiting",
-        "These are sent by themselves; nobody needs to do anything. The next to be tried is first. Of"
-        " each ticket the list has the first, and counts what waits behind it.",
+        "These are sent by themselves; nobody needs to do anything. The next to be tried is first."
+        " Of each ticket the list has the first, and counts what waits behind it.",
         "Next try",
     ),
     NoticeOutcome.ON_HOLD: OutcomeWords(
