@@ -41,9 +41,17 @@ def facts_by_name(
         fact = facts.get(name)  # of any type: a damaged row is shown too
         if fact is not None and fact != "":
             yield word, str(fact)
-    for name, word in _AMOUNTS.items():
+    for name, money in amounts_by_field(facts, currency=currency):
+        yield _AMOUNTS[name], money
+
+
+def amounts_by_field(
+    facts: Mapping[str, Any], *, currency: object = None
+) -> Iterator[tuple[str, str]]:
+    """Return the amounts that *facts* hold, in currency units: `("net_payout", "5.00 EUR")`."""
+    for name in _AMOUNTS:
         if facts.get(name) is not None:
-            yield word, _money(facts[name], facts.get("currency") or currency)
+            yield name, _money(facts[name], facts.get("currency") or currency)
 
 
 def _money(amount: object, currency: object) -> str:

@@ -48,7 +48,11 @@ ATTEMPT: Final = text("""
     SELECT n.id AS notice, d.claim, o.code AS operator, t.ticket_id, n.action, n.generation,
            n.path, n.body, n.idempotency_key, o.protocol, o.url, o.sign_calls,
            d.verdict, d.problem, d.http_status, d.took_ms, d.answer, d.remarks, d.sent_at,
-           d.remote_address, d.response_headers, d.recorded_at
+           d.remote_address, d.response_headers, d.recorded_at,
+           (SELECT max(e.claim) FROM delivery_attempt e
+             WHERE e.notice = d.notice AND e.claim < d.claim) AS claim_before,
+           (SELECT min(e.claim) FROM delivery_attempt e
+             WHERE e.notice = d.notice AND e.claim > d.claim) AS claim_after
       FROM delivery_attempt d
       JOIN notice n ON n.id = d.notice
       JOIN ticket t ON t.id = n.ticket
@@ -91,6 +95,8 @@ class ShownAttempt:
     response_headers: tuple[tuple[str, str], ...] = ()  # of what was not a plain success
     response_headers_omitted: int = 0
     remarks: Mapping[str, Any] | None = None
+    claim_before: int | None = None  # of the attempt before this one, and of the one after it
+    claim_after: int | None = None
 
 
 def find_attempt(
@@ -132,6 +138,8 @@ def find_attempt(
         response_headers=tuple((name, value) for name, value in headers.get("headers", [])),
         response_headers_omitted=headers.get("omitted", 0),
         remarks=None if row.remarks is None else stored_object(row.remarks),
+        claim_before=row.claim_before,
+        claim_after=row.claim_after,
     )
 
 

@@ -122,8 +122,9 @@ def _intervention(fact: InterventionFact) -> str:
     """Describe what a person did."""
     facts = fact.facts
     match fact.did:
-        case "event_retried" | "event_dropped":
-            which = f"{facts.get('action')} {facts.get('event_id')}"
+        case "event_retried" | "event_dropped" | "event_published":
+            by_hand = " by hand, as" if fact.did == "event_published" else ""
+            which = f"{facts.get('action')}{by_hand} {facts.get('event_id')}"
             return f"{fact.did.removeprefix('event_')} {which}"
         case "raw_event_retried" | "raw_event_dropped":
             return f"{fact.did.removeprefix('raw_event_')} raw input {facts.get('entry_id')}"

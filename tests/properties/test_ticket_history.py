@@ -25,6 +25,8 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine, text
 
 from models.outbox.values import Dead, Delivered, RetryLater, Unanswered, Verdict
+from models.triage import BY_HAND
+from models.vocabulary import Action
 from producers.simulation.rehearsal.invariants import broken_invariants
 from producers.simulation.rehearsal.lives import TrueEvent, expected_outcome
 from producers.simulation.rehearsal.schedule import HeldClaim, Schedule
@@ -240,6 +242,17 @@ class TicketHistory(RuleBasedStateMachine):
         ticket = self.tickets[which]
         self.world.release_ticket(ticket.operator, ticket.ticket_id, dies=dies)
 
+    @rule(
+        which=st.integers(0, TICKETS - 1),
+        what=st.sampled_from(BY_HAND),
+        dies=st.sampled_from((False, False, True)),
+    )
+    def a_person_publishes_by_hand(self, which: int, what: Action, *, dies: bool) -> None:
+        """What the publisher has stated by then says no longer how the ticket ends."""
+        ticket = self.tickets[which]
+        if self.world.publish_by_hand(ticket.operator, ticket.ticket_id, what, dies=dies):
+            ticket.by_hand = True
+
     # --- the clock -----------------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from((0.001, 1, 11, 26, 61, 16 * 60, 24 * 3600)))
@@ -273,7 +286,11 @@ class TicketHistory(RuleBasedStateMachine):
                 self.world.publish(event)
                 ticket.arrived.append((self.world.moment, event))
         self.schedule.drain()
-        promised = [ticket for ticket in self.tickets if ticket.in_time and ticket.truths]
+        promised = [
+            ticket
+            for ticket in self.tickets
+            if ticket.in_time and ticket.truths and not ticket.by_hand
+        ]
         verdict = check_rehearsal(
             self.world,
             [ticket.life() for ticket in promised if ticket.life().expected.status == "closed"],

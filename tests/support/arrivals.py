@@ -20,6 +20,7 @@ class TicketArrivals:
     truths: list[TrueEvent] = field(default_factory=list)
     on_the_way: list[dict[str, Any]] = field(default_factory=list)
     arrived: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
+    by_hand: bool = False  # a person published an event as well
 
     def life(self) -> RehearsedLife:
         kind = Kind.NUMBERED if self.numbered else Kind.DISORDERED

@@ -28,7 +28,8 @@ from models.partnerships.end import mark_ended
 from models.partnerships.tickets import end_leftover_tickets
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
-from models.triage import HoldRefused, hold_ticket, release_ticket
+from models.triage import HoldRefused, Statement, hold_ticket, publish_by_hand, release_ticket
+from models.vocabulary import Action
 
 PARKING_WINDOW = timedelta(minutes=15)
 CLOSE_DELAY = timedelta(hours=24)
@@ -281,6 +282,25 @@ class World:
         try:
             with self.transaction(doomed=dies) as connection:
                 send_again(connection, notice_id, now=self.moment)
+        except (NotPossible, ProcessDied):
+            return False
+        return True
+
+    def publish_by_hand(
+        self, operator: str, ticket_id: str, action: Action, *, dies: bool = False
+    ) -> bool:
+        """A person publishes an event by hand (rule 26). Returns whether it was accepted."""
+        try:
+            with self.transaction(doomed=dies) as connection:
+                publish_by_hand(
+                    connection,
+                    operator,
+                    ticket_id,
+                    Statement(action),
+                    person=SOMEBODY,
+                    now=self.moment,
+                    window=PARKING_WINDOW,
+                )
         except (NotPossible, ProcessDied):
             return False
         return True

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from models.triage import Statement
+from models.vocabulary import Action
 from worker.cli.help_pages import command_group, one_command
 from worker.cli.option_groups import with_option_groups
 from worker.cli.options import AsJson, By, OneOperator, person_name
-from worker.cli.tickets import finding, history, holding, unended
+from worker.cli.tickets import finding, history, holding, publishing, unended
 from worker.cli.triage.options import Limit, PageOptions, RequiredWhy
 
 ticket_app = one_command()
@@ -27,6 +29,16 @@ class UnendedStatus(StrEnum):
     RESULTED = "resulted"
 
 
+class EventByHand(StrEnum):
+    """What a person may publish by hand."""
+
+    WIN = Action.WIN.value
+    LOST = Action.LOST.value
+    VOID = Action.VOID.value
+    REFUND = Action.REFUND.value
+    ROLLBACK = Action.ROLLBACK.value
+
+
 @ticket_app.command(epilog="Example: slipway ticket 1330556611374148608 --operator acme")
 def ticket(
     ticket_id: TicketId,
@@ -43,7 +55,7 @@ def ticket(
 
 @app.callback()
 def tickets() -> None:
-    """List, find, hold and release tickets; for one ticket's history: slipway ticket ID."""
+    """List, find, hold and release tickets, publish by hand; one's history: slipway ticket ID."""
 
 
 @app.command("list", epilog="Example: slipway tickets list --operator acme --status open")
@@ -125,3 +137,39 @@ def release(
     Its notices are sent in order. It closes at once if its close delay ended meanwhile.
     """
     holding.release(operator, ticket_id, who=person_name(by), why=why, as_json=as_json)
+
+
+@app.command(
+    epilog="Example: slipway tickets publish 13305566 ticket_rollback --operator acme --why 'typo'"
+)
+def publish(
+    ticket_id: TicketId,
+    action: Annotated[EventByHand, typer.Argument(metavar="ACTION", help="What happened.")],
+    *,
+    operator: Whose,
+    fact: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="An amount in the minor unit, currency or reason; may be repeated.",
+        ),
+    ] = None,
+    correction: Annotated[
+        bool, typer.Option("--correction", help="It replaces the present result.")
+    ] = False,
+    by: By = None,
+    why: RequiredWhy,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a result or a rollback of a ticket by hand: an event with your name in it.
+
+    It is applied at once, as if it happened now. One that the ticket would reject is not published.
+    """
+    publishing.publish(
+        operator,
+        ticket_id,
+        Statement(Action(action), publishing.read_facts(fact or ()), correction),
+        who=person_name(by),
+        why=why,
+        as_json=as_json,
+    )

@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 
 from models.events.format import MONEY_FIELDS
 from models.history import NoticeFact, TicketHistory, load_histories, timeline, why_not_closed
-from models.history.facts_in_words import facts_by_name
+from models.history.facts_in_words import amounts_by_field, facts_by_name
 from models.history.load import FACTS_MAX
 from models.history.moves import moves_made
 from models.history.pulse import read_ticket_pulse
+from models.history.values import TicketFact
 from models.platform.timestamps import format_timestamp, parse_timestamp
 from models.triage import BY_HAND, Resolution
 from models.triage.standing import standing_of, standing_of_notice
@@ -151,9 +152,18 @@ def _acts(history: TicketHistory) -> dict[str, Any]:
         "send_again": [] if ended else _may_go_again(history),
         "hold": _may_be_held(history),
         "publish": [] if ended or absent else _may_be_published(ticket.status),
-        "money": MONEY_FIELDS,
+        "money": [(name, _own_amount(ticket, name)) for name in MONEY_FIELDS],
         "event_id": str(uuid4()),  # so that a form that is sent twice counts once
     }
+
+
+def _own_amount(ticket: TicketFact, name: str) -> str | None:
+    """Return the ticket's own amount as a form takes it, with the decimal: `1234 = 12.34 EUR`."""
+    own = ticket.details.get(name)
+    if own is None:
+        return None
+    in_units = dict(amounts_by_field({name: own}, currency=ticket.details.get("currency")))
+    return f"{own} = {in_units[name]}" if name in in_units else str(own)
 
 
 def _is_dead(notice: NoticeFact) -> bool:

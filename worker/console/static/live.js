@@ -10,10 +10,11 @@
     state.hidden = false;
     state.textContent = text;
   };
-  // A part that a person is working in is left alone: a form that is open, a field with focus.
+  // A part that a person is working in is left alone: a form that is open, a field with focus,
+  // something that is being loaded into it.
   const busy = (part) =>
     part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
-    || part.querySelector("details.act[open], input:checked[data-keep]") !== null;
+    || part.querySelector("details.act[open], input:checked[data-keep], .htmx-request") !== null;
   let refreshing = false;
   let again = false;
   const refresh = async () => {
