@@ -210,7 +210,7 @@ def what_needs_a_person(
 
     def count(need: Need) -> Figure:
         row = connection.execute(STATEMENTS[need], parameters).one()
-        return Figure(need, min(row.number, COUNT_MAX + 1), row.oldest)
+        return Figure(need, min(row.number, COUNT_MAX + 1), row.oldest if row.number else None)
 
     figures = [read(Need.CIRCUITS, read_circuits)]
     figures += [read(need, partial(count, need)) for need in STATEMENTS]

@@ -118,6 +118,16 @@ def test_a_sweep_without_a_round_has_stopped(harness, connection):
     assert counts(look(connection, harness)) == {Need.SWEEP: 1}
 
 
+def test_a_round_more_changes_nothing_that_a_live_page_would_fetch_again(harness, connection):
+    before = look(connection, harness)
+    harness.wait(timedelta(seconds=1))
+    store_round(connection, Round(ended_at=harness.now, watermark=harness.now))
+
+    after = look(connection, harness)
+
+    assert (after.figures, after.circuits) == (before.figures, before.circuits)
+
+
 def test_a_count_stops_at_its_limit(harness, connection):
     connection.execute(REJECTED, {"now": harness.now, "many": COUNT_MAX + 200})
 

@@ -5,10 +5,12 @@ from worker.console.addresses import path_of
 
 
 def target_of(match: Match) -> str:
-    """Return the page of a match: its ticket's, or the list of the events that reached none."""
+    """Return the page of a match: its ticket's, or that of the input that reached none."""
     if match.status is not None and match.operator is not None and match.ticket_id is not None:
         return path_of("tickets", match.operator, match.ticket_id)
-    return path_of("events", query={"outcome": "rejected", "operator": match.operator})
+    if match.entry_id is not None:
+        return path_of("events", "one", query={"entry": match.entry_id})
+    return path_of("events", query={"outcome": "rejected", "partner": match.operator})
 
 
 def only_target(result: SearchResult) -> str | None:

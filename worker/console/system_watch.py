@@ -14,6 +14,7 @@ import anyio
 from fastapi import Depends, Request
 from redis.exceptions import RedisError
 
+from models.database.errors import error_line
 from models.platform.blocking_threads import BlockingThreads
 from models.settings.settings import Settings
 from worker.doctor.checks import check_installation
@@ -82,7 +83,7 @@ class Watched(Generic[T]):
         try:
             return self._work(), None
         except RedisError as error:
-            return None, f"Redis does not respond: {str(error).splitlines()[0]}"
+            return None, f"Redis does not respond: {error_line(error).rstrip('.')}"
         except Exception as error:
             log.exception("look_failed", extra={"error": type(error).__name__})
             return None, "the check itself failed; the console's log says why"

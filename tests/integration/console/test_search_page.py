@@ -17,6 +17,10 @@ MANY = text("""
     SELECT 1 + n % 2, 'M' || n, 'open', jsonb_build_object('player_id', 'P' || n % 30)
       FROM generate_series(1, 6000) AS n""")
 
+RAW = text("""
+    INSERT INTO rejected_input (entry_id, raw, whole, reason, message, event_id, received_at)
+    VALUES ('77-0', '', true, 'not_json', '', 'never-read', now())""")
+
 
 @pytest.fixture
 def harness(engine: Engine) -> Harness:
@@ -40,6 +44,14 @@ def test_a_single_hit_leads_to_its_page(console: ConsoleApp, harness: Harness):
     assert where_it_leads(console.viewer, " 'opened' ") == "/tickets/acme/T1"
     assert where_it_leads(console.viewer, "T/2") == "/tickets/acme/T%2F2"
     assert where_it_leads(console.viewer, "T1") == ""
+
+
+def test_rejected_input_leads_to_its_own_page(console: ConsoleApp, harness: Harness):
+    with harness.engine.begin() as connection:
+        connection.execute(RAW)
+
+    assert where_it_leads(console.viewer, "77-0") == "/events/one?entry=77-0"
+    assert where_it_leads(console.viewer, "never-read") == "/events/one?entry=77-0"
 
 
 def test_several_hits_are_listed_by_kind(console: ConsoleApp, harness: Harness):
