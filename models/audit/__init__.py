@@ -11,6 +11,7 @@ from models.audit.listing import (
     ActPlace,
     RecordedAct,
     list_acts,
+    newest_act,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "act_sentence",
     "act_title",
     "list_acts",
+    "newest_act",
 ]

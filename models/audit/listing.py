@@ -82,6 +82,7 @@ PROBES: Final[Mapping[str, TextClause]] = {
     name: text(f"SELECT count(*) FROM (SELECT FROM intervention i {_WALKS[name]}) AS met")  # noqa: S608 - constants
     for name in ("who", "did", "operator")
 }
+NEWEST: Final = text("SELECT max(id) FROM intervention")
 
 
 class ActPlace(NamedTuple):
@@ -166,6 +167,12 @@ def list_acts(
     more = examined == EXAMINED_MAX
     place = ActPlace(rows[0].last_at, rows[0].last_id) if more else None
     return ActPage(acts, place, examined)
+
+
+def newest_act(connection: Connection) -> int | None:
+    """Return the id of the newest act of all, to see that there is another one."""
+    newest: int | None = connection.execute(NEWEST).scalar_one()
+    return newest
 
 
 def _driving(connection: Connection, chosen: ActFilter, parameters: Mapping[str, Any]) -> str:

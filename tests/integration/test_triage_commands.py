@@ -150,7 +150,7 @@ def test_a_retry_says_what_will_happen_and_what_did(slipway, records):
     again = slipway("events", "superseded", "retry", "back")
     through = slipway("events", "superseded", "retry", "back", "--as-now", *WHY, "--json")
 
-    assert (again.code, "--as-now gives it the current time" in again.out) == (1, True)
+    assert (again.code, "(--as-now) gives it the current time" in again.out) == (1, True)
     assert "1 did not get through" in again.err
     assert through.code == 0
     assert through.err.splitlines()[0].startswith(

@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 
 from models.lifecycle.decide import decide
+from models.triage.event_sentences import remedy
 from models.vocabulary import INBOUND, Outcome, Status
 from tests.support.decisions import check, decided, rows
 from tests.support.tickets import at, event, standing, ticket
-from worker.cli.events.sentences import remedy
 
 ABSENT = """
  machine, H17  | absent | open@2     | applied | -                 | open        | -

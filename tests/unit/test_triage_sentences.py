@@ -9,9 +9,9 @@ import pytest
 from models.lifecycle.advance import NO_WINDOW
 from models.outbox.dead_letters import Resolution
 from models.triage import EventResolution, ResolvedNotice
+from models.triage.event_sentences import did_retry, will_drop, will_retry
 from models.triage.sentences import did_resolve, will_resolve
 from worker.cli.errors import WrongUsage
-from worker.cli.events.sentences import did_retry, will_drop, will_retry
 from worker.cli.notices.sentences import outlook
 from worker.cli.triage.display import counted
 from worker.cli.triage.options import SelectionOptions
@@ -82,7 +82,7 @@ def test_a_retry_names_the_event_its_outcome_and_what_the_partner_will_be_sent()
         ({"reason": "late_open", "status_after": "open"}, "applied (late_open)"),
         (
             {"outcome": "superseded", "reason": "older_rollback", "message": "it is older"},
-            "superseded (older_rollback): it is older; --as-now gives it the current time",
+            "superseded (older_rollback): it is older; as now (--as-now) gives it the current time",
         ),
         (
             {"outcome": "rejected", "reason": "number_used", "message": "number 2 was decided"},

@@ -76,6 +76,18 @@ class Console:
         """Run *work*, a call to a partner, in one of few threads, and with no connection."""
         return await self.calls.run(work)
 
+    async def rehearse(self, work: Callable[[Connection], Result]) -> Result:
+        """Run *work* in a thread and roll it back: its result is what would happen now."""
+
+        def rehearsing() -> Result:
+            with self.engine.connect() as connection:
+                try:
+                    return work(connection)
+                finally:
+                    connection.rollback()
+
+        return await self.threads.run(rehearsing)
+
     def fault(self) -> str | None:
         """Describe why this process cannot work, without secrets; None if it can."""
         return database_fault(self.probe_engine)

@@ -92,6 +92,7 @@ def environment() -> Environment:
         bounded=values.bounded,
         cursor=write_cursor,
         exact_time=_exact_time,
+        json_text=values.json_text,
         mask_personal=_mask_personal,
         number=values.number,
         personal=_personal,

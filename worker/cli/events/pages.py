@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from models.lifecycle.advance import NO_WINDOW
 from models.triage import Listed, LoggedEvent, RawInput, list_events, list_rejected
+from models.triage.event_sentences import remedy
 from models.vocabulary import Outcome
 from worker.cli.events.resolve import can_be_retried
-from worker.cli.events.sentences import remedy
 from worker.cli.events.targets import find_one
 from worker.cli.output import moment, show_json
 from worker.cli.triage.display import as_object, show_facts, show_list, show_text

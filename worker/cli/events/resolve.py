@@ -5,13 +5,11 @@ from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from models import triage
 from models.operators.interventions import Person
-from models.triage import EventKey, EventResolution, LoggedEvent, NotPossible, RawInput
-from models.vocabulary import Outcome, Reason
-from worker.cli.events import sentences
+from models.triage import EventKey, EventResolution, LoggedEvent, RawInput, event_sentences
+from models.vocabulary import Outcome
 from worker.cli.events.targets import Targets, find_matching, find_named
 from worker.cli.triage.display import counted
 from worker.cli.triage.options import ChangeOptions, SelectionOptions
@@ -47,8 +45,8 @@ def retry_events(
             report = run_named(
                 session,
                 changes,
-                announce=partial(sentences.will_retry, as_now=as_now),
-                describe=sentences.did_retry,
+                announce=partial(event_sentences.will_retry, as_now=as_now),
+                describe=event_sentences.did_retry,
                 as_json=change.as_json,
             )
         else:
@@ -65,14 +63,7 @@ def can_be_retried(session: CommandSession, outcome: Outcome, event: LoggedEvent
         attempt = _raw_retry(session, event.entry_id, person)
     else:
         attempt = _retry(session, outcome, [event.key], person, as_now=False)
-    try:
-        return sentences.prospect(session.rehearse(attempt.work)[0])
-    except NotPossible as refusal:
-        if event.reason == Reason.UNKNOWN_OPERATOR:
-            return f"only after `slipway operators add`: {refusal}"
-        return f"no: {refusal}"
-    except DBAPIError as error:  # the ticket is locked, or the database user may only read
-        return f"unknown, the rehearsal failed: {str(error.orig).partition(chr(10))[0]}"
+    return event_sentences.prospect(lambda: session.rehearse(attempt.work)[0], reason=event.reason)
 
 
 def drop_events(
@@ -92,8 +83,8 @@ def drop_events(
             report = run_named(
                 session,
                 changes,
-                announce=sentences.will_drop,
-                describe=sentences.did_drop,
+                announce=event_sentences.will_drop,
+                describe=event_sentences.did_drop,
                 as_json=change.as_json,
             )
         else:

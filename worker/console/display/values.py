@@ -1,5 +1,6 @@
 """Times, durations and numbers as people read them."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -52,6 +53,11 @@ def time_element(at: datetime | None, now: datetime, *, exact: bool = False) -> 
     relative = ago(at, now)
     text, title = (readable, relative) if exact else (relative, readable)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(moment, title, text)
+
+
+def json_text(content: object) -> str:
+    """Return JSON as people read it: indented, every letter as it is."""
+    return json.dumps(content, ensure_ascii=False, indent=2)
 
 
 def number(count: float) -> str:

@@ -6,6 +6,9 @@ from fastapi import APIRouter
 
 from worker.console.pages import (
     erasures,
+    event,
+    events,
+    history,
     home,
     jobs,
     notices,
@@ -16,6 +19,7 @@ from worker.console.pages import (
     partner_sending,
     partner_terms,
     partners,
+    resolve_events,
     resolve_notices,
     system,
     theme,
@@ -38,6 +42,10 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
     partner_ending.routes,
     erasures.routes,
     system.routes,
+    events.routes,
+    event.routes,
+    resolve_events.routes,
+    history.routes,
     theme.routes,
     ticket.routes,
     ticket_acts.routes,

@@ -1,23 +1,70 @@
-"""Describes what a retry or a drop of events will do, and what it did."""
+"""Says what a retry or a drop of events will do, what it did, and what to do: for every screen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
 
 from models.lifecycle.advance import NO_WINDOW
+from models.outbox.dead_letters import NotPossible
 from models.platform.timestamps import format_timestamp
-from models.triage import EventResolution
+from models.triage.values import EventResolution
 from models.vocabulary import Outcome, Reason
 
-_REMEDIES: dict[str, str] = {
+_PUBLISH_AGAIN: Final = "have its publisher correct it and publish it again, then drop this one"
+_FINAL: Final = "it can no longer count: settle it with the partner if need be, then drop it"
+_SLOW_CLOCK: Final = (
+    "if it is true and only its clock was slow, retry it as now (`--as-now`); else drop it"
+)
+_BY_ITSELF: Final = "it is decided by itself once that has come; else its wait ends as rejected"
+
+_REMEDIES: Final[Mapping[str, str]] = {
     Reason.ALREADY_KNOWN: "set `--announces-tickets` on an operator whose tickets begin with "
     "ticket_create or ticket_reserve",
     Reason.OTHER_DRAW: "an operator with `--lottery-ticket ticket+draw` has a ticket for each draw",
     Reason.UNKNOWN_OPERATOR: "add the operator with `slipway operators add`, then retry",
+    Reason.OPERATOR_ENDED: "the partnership is over: drop it",
+    # Superseded.
+    Reason.OLDER_SAME: "harmless, it repeats the current result: drop it",
+    Reason.OLDER_DIFFERS: _SLOW_CLOCK,
+    Reason.OLDER_ROLLBACK: _SLOW_CLOCK,
+    Reason.OLDER_UPDATE: _SLOW_CLOCK,
+    # Parked.
+    Reason.WAITS_FOR_TICKET: _BY_ITSELF,
+    Reason.WAITS_FOR_RESULT: _BY_ITSELF,
+    Reason.WAITS_FOR_ROLLBACK: _BY_ITSELF,
+    Reason.WAITS_FOR_NUMBER: f"{_BY_ITSELF}; drop the missing number's event only if it was parked",
+    # Rejected for the state of the ticket.
+    Reason.TICKET_CLOSED: _FINAL,
+    Reason.TICKET_CANCELLED: _FINAL,
+    Reason.NOT_RESERVED: "retry it once the ticket is reserved; else drop it",
+    Reason.ALREADY_OPEN: "the ticket is open already: drop it",
+    Reason.OUT_OF_TURN: "have what comes before it published, then retry",
+    Reason.NUMBER_USED: "have it published again with the next number, then drop this one",
+    Reason.WINDOW_ENDED: "have what it waited for published, then retry",
+    Reason.TOO_MANY_PARKED: "have what the ticket waits for published, then retry",
+    Reason.DROPPED: "a person dropped it while it was parked: retry it if that was wrong",
+    # Rejected for the partner's protocol, or before it became an event.
+    Reason.MISSING_FIELDS: _PUBLISH_AGAIN,
+    Reason.NO_SUCH_CALL: "the partner's protocol has no call for it: drop it",
+    Reason.OTHER_CURRENCY: _PUBLISH_AGAIN,
+    Reason.CONTRADICTORY: _PUBLISH_AGAIN,
+    Reason.EVENT_ID_REUSED: "have it published again with an id of its own, then drop this one",
+    Reason.UNKNOWN_ACTION: _PUBLISH_AGAIN,
+    Reason.UNKNOWN_TYPE: _PUBLISH_AGAIN,
+    Reason.TIMED: _PUBLISH_AGAIN,
+    Reason.INVALID_EVENT: _PUBLISH_AGAIN,
+    Reason.NOT_JSON: _PUBLISH_AGAIN,
+    Reason.NOT_UTF8: _PUBLISH_AGAIN,
+    Reason.TOO_LARGE: _PUBLISH_AGAIN,
+    Reason.TOO_OLD: "its ticket may have been removed: settle it by hand if need be, then drop it",
+    Reason.POISON: "a fault in Slipway: report it, retry after the release that mends it",
 }
 
 
 def remedy(reason: str | None) -> str | None:
-    """Return what to set up differently for events rejected with *reason*, if anything."""
+    """Return what to do about events that ended, or wait, with *reason*, if anything."""
     return None if reason is None else _REMEDIES.get(reason)
 
 
@@ -42,8 +89,19 @@ def did_retry(resolutions: Sequence[EventResolution]) -> list[str]:
     return _with_those_along(sentences, resolutions, verb="is")
 
 
-def prospect(resolution: EventResolution) -> str:
-    """Describe whether a retry leads anywhere, and where."""
+def prospect(rehearse: Callable[[], EventResolution], *, reason: str | None) -> str:
+    """Describe whether a retry leads anywhere now, and where.
+
+    *rehearse* retries it in a transaction that is rolled back; *reason* is the event's.
+    """
+    try:
+        resolution = rehearse()
+    except NotPossible as refusal:
+        if reason == Reason.UNKNOWN_OPERATOR:
+            return f"only after `slipway operators add`: {refusal}"
+        return f"no: {refusal}"
+    except DBAPIError as error:  # the ticket is locked, or the database user may only read
+        return f"unknown, the rehearsal failed: {str(error.orig).partition(chr(10))[0]}"
     if resolution.got_through:
         return f"yes: it would be {_outcome(resolution)}"
     not_yet = "not yet" if resolution.outcome == Outcome.PARKED else "no"
@@ -110,7 +168,7 @@ def _outcome(resolution: EventResolution) -> str:
         case Outcome.DUPLICATE:
             return "a duplicate: it already arrived another way, and counts once"
         case Outcome.SUPERSEDED:
-            advice = "; --as-now gives it the current time"
+            advice = "; as now (--as-now) gives it the current time"
             return f"superseded{again} ({resolution.reason}){why}{advice}"
         case Outcome.REJECTED:
             final = ""
