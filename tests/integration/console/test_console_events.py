@@ -97,7 +97,7 @@ def desk(servers, template) -> Iterator[Desk]:
     databases.drop(servers.database_url, "console_events")
 
 
-def key(ticket: str, event_id: str, operator: str = "acme") -> dict[str, str]:
+def key(ticket: str, event_id: str, operator: str = "acme") -> dict[str, Any]:
     return {"operator": operator, "ticket": ticket, "event": event_id}
 
 
@@ -172,9 +172,9 @@ def test_a_viewer_sees_neither_players_nor_amounts_nor_what_may_name_them(desk: 
 
     for page in pages:
         assert PLAYER not in page.response.text
-        assert "444" not in page.words
         assert page.tree.css("details.act") == []
-    assert "•••" in pages[0].words
+    assert '"stake": "•••"' in pages[0].text("pre")
+    assert "444" not in pages[0].text("pre")
     assert "hidden" in pages[1].words
 
 
@@ -190,7 +190,7 @@ def test_a_viewer_sees_neither_players_nor_amounts_nor_what_may_name_them(desk: 
     ],
     ids=str,
 )
-def test_filters_narrow_list_and_overview(desk: Desk, query: dict[str, str], expected: set[str]):
+def test_filters_narrow_list_and_overview(desk: Desk, query: dict[str, Any], expected: set[str]):
     if desk.one(OUTCOME, id="f-known") is None:
         desk.rejected("F/1")
         desk.rejected("F2")
@@ -218,7 +218,7 @@ def test_filters_narrow_list_and_overview(desk: Desk, query: dict[str, str], exp
     ],
     ids=str,
 )
-def test_a_filter_that_cannot_be_read_says_what_is_wrong(desk: Desk, query: dict[str, str]):
+def test_a_filter_that_cannot_be_read_says_what_is_wrong(desk: Desk, query: dict[str, Any]):
     page = desk.console.viewer.page("/events", status=422, **query)
 
     assert page.text("h1") == "This cannot be read"
@@ -228,16 +228,15 @@ def test_pages_join_without_gap_or_repeat_though_many_share_a_moment(desk: Desk)
     number = 2 * PAGE + 10
     with desk.harness.engine.begin() as connection:
         connection.execute(MANY, {"now": desk.harness.now - timedelta(days=2), "count": number})
-    seen, path = [], "/events?partner=crowded"
+    seen: list[str] = []
+    path: str | None = "/events?partner=crowded"
 
-    for _ in range(5):
+    while path is not None:
         page = desk.console.viewer.page(path)
         seen += page.texts(IDS)
-        following = page.tree.css_first("a[rel=next]")
-        if following is None:
-            break
         assert page.tree.css_first("#list .message") is None
-        path = following.attributes["href"]
+        following = page.tree.css_first("a[rel=next]")
+        path = None if following is None else following.attributes["href"]
 
     assert len(seen) == number
     assert set(seen) == {f"many-{n}" for n in range(1, number + 1)}
@@ -259,7 +258,7 @@ def test_a_superseded_one_retried_as_now_counts(desk: Desk):
     event_id = desk.superseded("G2")
     support = desk.console.support
     page = support.page("/events/one", **key("G2", event_id))
-    assert page.one("input[name=as_now]")
+    assert page.hidden("as_now") == "1"
 
     fields = {**key("G2", event_id), "expected": state(page), "as_now": "1"}
     support.act("/events/one/retry", fields)
@@ -289,7 +288,8 @@ def test_raw_input_is_retried_once_its_partner_is_there(desk: Desk):
 def test_dropped_ones_leave_the_list_and_stay_readable(desk: Desk):
     event_id, entry = desk.rejected("I1"), desk.raw(b"[")
     support = desk.console.support
-    for fields in (key("I1", event_id), {"entry": entry}):
+    dropped: list[dict[str, Any]] = [key("I1", event_id), {"entry": entry}]
+    for fields in dropped:
         page = support.page("/events/one", **fields)
         after = support.act("/events/one/drop", {**fields, "expected": state(page)})
         assert "is dropped" in after.text(".message.good")
@@ -328,7 +328,7 @@ def test_what_has_changed_meanwhile_is_said_and_nothing_is_done(desk: Desk, act:
     ],
     ids=str,
 )
-def test_an_address_that_names_nothing_says_so(desk: Desk, fields: dict[str, str], status: int):
+def test_an_address_that_names_nothing_says_so(desk: Desk, fields: dict[str, Any], status: int):
     page = desk.console.support.page("/events/one", status=status, **fields)
     acted = desk.console.support.act("/events/one/drop", fields)
 
@@ -342,14 +342,14 @@ def test_a_viewer_may_do_nothing(desk: Desk):
 
     for path in ("/events/one/retry", "/events/one/drop", "/events/resolve"):
         assert viewer.act(path, {**fields, "act": "drop"}).status == 403
-    assert viewer.page("/events/resolve", status=403, act="drop")
+    assert viewer.page("/events/resolve", status=403, act="drop").status == 403
     assert desk.one(KEPT, id=event_id) is None
 
 
 def test_all_of_a_reason_become_a_job_after_a_page_that_counts(desk: Desk):
     desk.rejected("L1")
     operations = desk.console.operations
-    query = {"because": "already_known", "ticket": "L1"}
+    query: dict[str, Any] = {"because": "already_known", "ticket": "L1"}
     links = operations.page("/events", **query).links()
     ask = operations.page(links["Retry all that match…"])
     assert ask.text("h1") == "Retry 1 rejected event"
@@ -384,7 +384,7 @@ def test_support_is_not_offered_what_needs_operations(desk: Desk):
     page = desk.console.support.page("/events")
 
     assert not [label for label in page.links() if label.startswith(("Retry all", "Drop all"))]
-    assert desk.console.support.page("/events/resolve", status=403)
+    assert "operations" in desk.console.support.page("/events/resolve", status=403).words
 
 
 def test_a_form_without_its_fields_starts_no_job(desk: Desk):
