@@ -115,12 +115,12 @@ def _by_reason(outcome: Outcome, *, of_ticket: bool) -> TextClause:
 
 
 _Variant = tuple[Outcome, bool]
-_VARIANTS: Final = [(outcome, one) for outcome in NEEDING_A_PERSON for one in (False, True)]
+_VARIANTS: Final = [(outcome, narrow) for outcome in NEEDING_A_PERSON for narrow in (False, True)]
 PAGES: Final[Mapping[_Variant, TextClause]] = {
-    (outcome, one): _page(outcome, of_ticket=one) for outcome, one in _VARIANTS
+    (outcome, narrow): _page(outcome, of_ticket=narrow) for outcome, narrow in _VARIANTS
 }
 BY_REASON: Final[Mapping[_Variant, TextClause]] = {
-    (outcome, one): _by_reason(outcome, of_ticket=one) for outcome, one in _VARIANTS
+    (outcome, narrow): _by_reason(outcome, of_ticket=narrow) for outcome, narrow in _VARIANTS
 }
 
 _NEWEST_EVENTS: Final = """

@@ -59,7 +59,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     Reason.NOT_UTF8: _PUBLISH_AGAIN,
     Reason.TOO_LARGE: _PUBLISH_AGAIN,
     Reason.TOO_OLD: "its ticket may have been removed: settle it by hand if need be, then drop it",
-    Reason.POISON: "a fault in Slipway: report it, retry after the release that mends it",
+    Reason.POISON: "a fault in Slipway: report it, retry after the release that corrects it",
 }
 
 

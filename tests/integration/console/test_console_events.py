@@ -39,7 +39,7 @@ MANY = text("""
 
 
 @dataclass
-class Desk:
+class Bench:
     """A console, and a partner whose events go wrong."""
 
     console: ConsoleApp
@@ -84,7 +84,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(servers, template) -> Iterator[Desk]:
+def bench(servers, template) -> Iterator[Bench]:
     url = databases.create(servers.database_url, "console_events", template=template)
     engine = open_engine(url, application_name="tests", pool_size=2)
     with engine.connect() as connection:
@@ -92,7 +92,7 @@ def desk(servers, template) -> Iterator[Desk]:
     harness = Harness(engine, ManualClock(now - timedelta(minutes=1)))
     harness.add_operator()
     with console_app_on(plain_settings(database_url=url), engine) as console:
-        yield Desk(console, harness, count(1))
+        yield Bench(console, harness, count(1))
     engine.dispose()
     databases.drop(servers.database_url, "console_events")
 
@@ -105,10 +105,10 @@ def state(page: Page) -> str:
     return page.hidden("expected")
 
 
-def test_rejected_events_are_shown_by_reason_and_one_by_one_with_what_to_do(desk: Desk):
-    event_id, entry = desk.rejected("A/1"), desk.raw(b"{nothing")
+def test_rejected_events_are_shown_by_reason_and_one_by_one_with_what_to_do(bench: Bench):
+    event_id, entry = bench.rejected("A/1"), bench.raw(b"{nothing")
 
-    page = desk.console.support.page("/events")
+    page = bench.console.support.page("/events")
 
     assert page.text("h1") == "Events that did not go through"
     by_reason = {row[0]: row for row in page.rows("#reasons table")}
@@ -119,26 +119,26 @@ def test_rejected_events_are_shown_by_reason_and_one_by_one_with_what_to_do(desk
     assert page.links()["A/1"] == "/tickets/acme/A%2F1"
 
 
-def test_tabs_lead_to_each_outcome_with_its_count(desk: Desk):
-    parked, older = desk.parked("B1"), desk.superseded("B2")
+def test_tabs_lead_to_each_outcome_with_its_count(bench: Bench):
+    parked, older = bench.parked("B1"), bench.superseded("B2")
 
     for outcome, event_id in (("parked", parked), ("superseded", older)):
-        page = desk.console.viewer.page("/events", outcome=outcome)
+        page = bench.console.viewer.page("/events", outcome=outcome)
         assert event_id in page.words
         assert page.text(".tabs a[aria-current]").startswith(outcome.capitalize())
         assert not page.text(".tabs a[aria-current]").endswith(" 0")
-    assert "It waits until" in desk.console.viewer.page("/events", outcome="parked").words
+    assert "It waits until" in bench.console.viewer.page("/events", outcome="parked").words
 
 
-def test_an_event_s_page_has_its_data_and_where_a_retry_would_lead(desk: Desk):
-    event_id = desk.rejected("C1")
+def test_an_event_s_page_has_its_data_and_where_a_retry_would_lead(bench: Bench):
+    event_id = bench.rejected("C1")
 
-    page = desk.console.support.page("/events/one", **key("C1", event_id))
+    page = bench.console.support.page("/events/one", **key("C1", event_id))
 
     assert PLAYER in page.words
     assert "What to do: set `--announces-tickets`" in page.words
     assert "Would a retry lead anywhere now? no: it would be rejected again" in page.words
-    assert desk.one(KEPT, id=event_id) is None, "a rehearsal leaves no trace"
+    assert bench.one(KEPT, id=event_id) is None, "a rehearsal leaves no trace"
     assert page.tree.css("main script, main img") == []
     assert "\x1b" not in page.response.text
     assert "\u202e" not in page.response.text
@@ -147,27 +147,27 @@ def test_an_event_s_page_has_its_data_and_where_a_retry_would_lead(desk: Desk):
 @pytest.mark.parametrize(
     "content", [HOSTILE.encode(), b"\xff\x00" + HOSTILE.encode() * 1000, b'{"a": 1'], ids=len
 )
-def test_raw_input_is_shown_and_never_obeyed(desk: Desk, content: bytes):
-    entry = desk.raw(content)
+def test_raw_input_is_shown_and_never_obeyed(bench: Bench, content: bytes):
+    entry = bench.raw(content)
 
-    page = desk.console.support.page("/events/one", entry=entry)
+    page = bench.console.support.page("/events/one", entry=entry)
 
     assert page.tree.css("main script, main img") == []
     assert not any(hidden in page.response.text for hidden in "\x1b\u202e\x00")
     assert content.lstrip(b"\xff\x00")[:4].decode() in page.text("pre")
 
 
-def test_a_viewer_sees_neither_players_nor_amounts_nor_what_may_name_them(desk: Desk):
-    event_id = desk.rejected("D1")
+def test_a_viewer_sees_neither_players_nor_amounts_nor_what_may_name_them(bench: Bench):
+    event_id = bench.rejected("D1")
     data = {"operator": "acme", "ticket_id": "D2", "stake": f"{PLAYER} of anna"}
-    entry = desk.raw(json.dumps({"action": "ticket_open", "data": data}).encode())
-    assert PLAYER in desk.console.support.page("/events/one", entry=entry).words
+    entry = bench.raw(json.dumps({"action": "ticket_open", "data": data}).encode())
+    assert PLAYER in bench.console.support.page("/events/one", entry=entry).words
 
     pages = [
-        desk.console.viewer.page("/events/one", **key("D1", event_id)),
-        desk.console.viewer.page("/events/one", entry=entry),
-        desk.console.viewer.page("/events", ticket="D2"),
-        desk.console.viewer.page("/events"),
+        bench.console.viewer.page("/events/one", **key("D1", event_id)),
+        bench.console.viewer.page("/events/one", entry=entry),
+        bench.console.viewer.page("/events", ticket="D2"),
+        bench.console.viewer.page("/events"),
     ]
 
     for page in pages:
@@ -190,13 +190,13 @@ def test_a_viewer_sees_neither_players_nor_amounts_nor_what_may_name_them(desk: 
     ],
     ids=str,
 )
-def test_filters_narrow_list_and_overview(desk: Desk, query: dict[str, Any], expected: set[str]):
-    if desk.one(OUTCOME, id="f-known") is None:
-        desk.rejected("F/1")
-        desk.rejected("F2")
-        desk.harness.say("ticket_open", "F3", event_id="f-known", **SLIP)
+def test_filters_narrow_list_and_overview(bench: Bench, query: dict[str, Any], expected: set[str]):
+    if bench.one(OUTCOME, id="f-known") is None:
+        bench.rejected("F/1")
+        bench.rejected("F2")
+        bench.harness.say("ticket_open", "F3", event_id="f-known", **SLIP)
 
-    page = desk.console.viewer.page("/events", **query)
+    page = bench.console.viewer.page("/events", **query)
 
     assert set(page.texts(TICKETS)) & {"F/1", "F2", "F3"} == expected
     if not expected:
@@ -218,21 +218,21 @@ def test_filters_narrow_list_and_overview(desk: Desk, query: dict[str, Any], exp
     ],
     ids=str,
 )
-def test_a_filter_that_cannot_be_read_says_what_is_wrong(desk: Desk, query: dict[str, Any]):
-    page = desk.console.viewer.page("/events", status=422, **query)
+def test_a_filter_that_cannot_be_read_says_what_is_wrong(bench: Bench, query: dict[str, Any]):
+    page = bench.console.viewer.page("/events", status=422, **query)
 
     assert page.text("h1") == "This cannot be read"
 
 
-def test_pages_join_without_gap_or_repeat_though_many_share_a_moment(desk: Desk):
+def test_pages_join_without_gap_or_repeat_though_many_share_a_moment(bench: Bench):
     number = 2 * PAGE + 10
-    with desk.harness.engine.begin() as connection:
-        connection.execute(MANY, {"now": desk.harness.now - timedelta(days=2), "count": number})
+    with bench.harness.engine.begin() as connection:
+        connection.execute(MANY, {"now": bench.harness.now - timedelta(days=2), "count": number})
     seen: list[str] = []
     path: str | None = "/events?partner=crowded"
 
     while path is not None:
-        page = desk.console.viewer.page(path)
+        page = bench.console.viewer.page(path)
         seen += page.texts(IDS)
         assert page.tree.css_first("#list .message") is None
         following = page.tree.css_first("a[rel=next]")
@@ -242,52 +242,52 @@ def test_pages_join_without_gap_or_repeat_though_many_share_a_moment(desk: Desk)
     assert set(seen) == {f"many-{n}" for n in range(1, number + 1)}
 
 
-def test_a_retry_says_what_it_did_and_who_did_it_is_kept(desk: Desk):
-    event_id = desk.parked("G1")
-    support = desk.console.support
+def test_a_retry_says_what_it_did_and_who_did_it_is_kept(bench: Bench):
+    event_id = bench.parked("G1")
+    support = bench.console.support
     page = support.page("/events/one", **key("G1", event_id))
 
     fields = {**key("G1", event_id), "expected": state(page)}
     after = support.act("/events/one/retry", fields, reason="they asked")
 
     assert "is still parked until" in after.text(".message.warning")
-    assert tuple(desk.one(KEPT, id=event_id)) == ("support", "they asked", "event_retried")
+    assert tuple(bench.one(KEPT, id=event_id)) == ("support", "they asked", "event_retried")
 
 
-def test_a_superseded_one_retried_as_now_counts(desk: Desk):
-    event_id = desk.superseded("G2")
-    support = desk.console.support
+def test_a_superseded_one_retried_as_now_counts(bench: Bench):
+    event_id = bench.superseded("G2")
+    support = bench.console.support
     page = support.page("/events/one", **key("G2", event_id))
     assert page.hidden("as_now") == "1"
 
     fields = {**key("G2", event_id), "expected": state(page), "as_now": "1"}
     support.act("/events/one/retry", fields)
 
-    assert desk.one(OUTCOME, id=event_id)[0] != "superseded"
+    assert bench.one(OUTCOME, id=event_id)[0] != "superseded"
 
 
-def test_raw_input_is_retried_once_its_partner_is_there(desk: Desk):
-    entry = desk.harness.event("ticket_win", "H1", event_id="h-win", operator="late")
-    desk.harness.publish(entry)
-    support = desk.console.support
+def test_raw_input_is_retried_once_its_partner_is_there(bench: Bench):
+    entry = bench.harness.event("ticket_win", "H1", event_id="h-win", operator="late")
+    bench.harness.publish(entry)
+    support = bench.console.support
     page = support.page("/events/one", entry=entry.id)
     assert "only after `slipway operators add`" in page.words
     refused = support.act("/events/one/retry", {"entry": entry.id, "expected": state(page)})
     assert (refused.status, "still" in refused.words) == (409, True)
-    assert desk.one(RAW_RESOLVED, id=entry.id)[0] is False
-    desk.harness.add_operator("late")
+    assert bench.one(RAW_RESOLVED, id=entry.id)[0] is False
+    bench.harness.add_operator("late")
 
     done = support.act("/events/one/retry", {"entry": entry.id, "expected": state(page)})
 
     assert "is applied" in done.text(".message.good")
-    assert desk.one(OUTCOME, id="h-win")[0] == "applied"
-    assert desk.one(RAW_RESOLVED, id=entry.id)[0] is True
+    assert bench.one(OUTCOME, id="h-win")[0] == "applied"
+    assert bench.one(RAW_RESOLVED, id=entry.id)[0] is True
     assert "resolved" in done.words
 
 
-def test_dropped_ones_leave_the_list_and_stay_readable(desk: Desk):
-    event_id, entry = desk.rejected("I1"), desk.raw(b"[")
-    support = desk.console.support
+def test_dropped_ones_leave_the_list_and_stay_readable(bench: Bench):
+    event_id, entry = bench.rejected("I1"), bench.raw(b"[")
+    support = bench.console.support
     dropped: list[dict[str, Any]] = [key("I1", event_id), {"entry": entry}]
     for fields in dropped:
         page = support.page("/events/one", **fields)
@@ -298,22 +298,22 @@ def test_dropped_ones_leave_the_list_and_stay_readable(desk: Desk):
     words = support.page("/events").words
     assert event_id not in words
     assert entry not in words
-    assert desk.one(WAS_DROPPED, id=event_id)[0] is True
+    assert bench.one(WAS_DROPPED, id=event_id)[0] is True
 
 
 @pytest.mark.parametrize("act", ["retry", "drop"])
-def test_what_has_changed_meanwhile_is_said_and_nothing_is_done(desk: Desk, act: str):
-    event_id = desk.rejected(f"J-{act}")
+def test_what_has_changed_meanwhile_is_said_and_nothing_is_done(bench: Bench, act: str):
+    event_id = bench.rejected(f"J-{act}")
     fields = key(f"J-{act}", event_id)
-    mine, other = desk.console.support, desk.console.operations
+    mine, other = bench.console.support, bench.console.operations
     seen = state(mine.page("/events/one", **fields))
     other.act("/events/one/drop", {**fields, "expected": seen}, reason="first")
 
     late = mine.act(f"/events/one/{act}", {**fields, "expected": seen}, reason="second")
 
     assert (late.status, late.text("h1")) == (409, "It has changed meanwhile")
-    assert desk.one(KEPT, id=event_id)[1] == "first"
-    with desk.harness.engine.connect() as connection:
+    assert bench.one(KEPT, id=event_id)[1] == "first"
+    with bench.harness.engine.connect() as connection:
         assert len(connection.execute(KEPT, {"id": event_id}).all()) == 1
 
 
@@ -328,39 +328,39 @@ def test_what_has_changed_meanwhile_is_said_and_nothing_is_done(desk: Desk, act:
     ],
     ids=str,
 )
-def test_an_address_that_names_nothing_says_so(desk: Desk, fields: dict[str, Any], status: int):
-    page = desk.console.support.page("/events/one", status=status, **fields)
-    acted = desk.console.support.act("/events/one/drop", fields)
+def test_an_address_that_names_nothing_says_so(bench: Bench, fields: dict[str, Any], status: int):
+    page = bench.console.support.page("/events/one", status=status, **fields)
+    acted = bench.console.support.act("/events/one/drop", fields)
 
     assert acted.status == status
     assert page.tree.css("main script") == []
 
 
-def test_a_viewer_may_do_nothing(desk: Desk):
-    event_id = desk.rejected("K1")
-    viewer, fields = desk.console.viewer, key("K1", event_id)
+def test_a_viewer_may_do_nothing(bench: Bench):
+    event_id = bench.rejected("K1")
+    viewer, fields = bench.console.viewer, key("K1", event_id)
 
     for path in ("/events/one/retry", "/events/one/drop", "/events/resolve"):
         assert viewer.act(path, {**fields, "act": "drop"}).status == 403
     assert viewer.page("/events/resolve", status=403, act="drop").status == 403
-    assert desk.one(KEPT, id=event_id) is None
+    assert bench.one(KEPT, id=event_id) is None
 
 
-def test_all_of_a_reason_become_a_job_after_a_page_that_counts(desk: Desk):
-    desk.rejected("L1")
-    operations = desk.console.operations
+def test_all_of_a_reason_become_a_job_after_a_page_that_counts(bench: Bench):
+    bench.rejected("L1")
+    operations = bench.console.operations
     query: dict[str, Any] = {"because": "already_known", "ticket": "L1"}
     links = operations.page("/events", **query).links()
     ask = operations.page(links["Retry all that match…"])
     assert ask.text("h1") == "Retry 1 rejected event"
-    before = desk.one(JOBS)
+    before = bench.one(JOBS)
 
     names = ("act", "seen_at", "key", "outcome", "because", "ticket")
     fields = {name: ask.hidden(name) for name in names}
     response = operations.post("/events/resolve", {**fields, "reason": "set up now"})
     operations.post("/events/resolve", {**fields, "reason": "set up now"})
 
-    job = desk.one(JOBS)
+    job = bench.one(JOBS)
     assert before is None
     assert (job.kind, job.who, job.why, job.expected) == (
         *("retry_events", "operations", "set up now"),
@@ -374,19 +374,19 @@ def test_all_of_a_reason_become_a_job_after_a_page_that_counts(desk: Desk):
         "window": PARKING_WINDOW.total_seconds(),
     }
     assert response.history[0].headers["location"].startswith("/jobs/")
-    with desk.harness.engine.connect() as connection:
+    with bench.harness.engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM job")).scalar_one() == 1
 
 
-def test_support_is_not_offered_what_needs_operations(desk: Desk):
-    desk.rejected("M1")
+def test_support_is_not_offered_what_needs_operations(bench: Bench):
+    bench.rejected("M1")
 
-    page = desk.console.support.page("/events")
+    page = bench.console.support.page("/events")
 
     assert not [label for label in page.links() if label.startswith(("Retry all", "Drop all"))]
-    assert "operations" in desk.console.support.page("/events/resolve", status=403).words
+    assert "operations" in bench.console.support.page("/events/resolve", status=403).words
 
 
-def test_a_form_without_its_fields_starts_no_job(desk: Desk):
+def test_a_form_without_its_fields_starts_no_job(bench: Bench):
     for fields in ({}, {"act": "drop"}, {"act": "odd"}, {"act": "drop", "seen_at": "x"}):
-        assert desk.console.operations.act("/events/resolve", fields).status == 422
+        assert bench.console.operations.act("/events/resolve", fields).status == 422

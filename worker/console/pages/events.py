@@ -43,7 +43,7 @@ routes = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
-class EventLine:
+class OpenEventLine:
     """An event as the list shows it to the person."""
 
     event: Listed
@@ -53,7 +53,7 @@ class EventLine:
     waits_for_partner: bool
 
     @classmethod
-    def of(cls, event: Listed, user: SignedInUser) -> "EventLine":
+    def of(cls, event: Listed, user: SignedInUser) -> "OpenEventLine":
         """Return the line of *event* for *user*."""
         return cls(
             event,
@@ -113,9 +113,9 @@ async def events(
         tab_max=TAB_MAX,
         overview=reading.overview,
         counted_max=COUNTED_MAX,
-        reasons=[(each, EventLine.of(each.newest, user)) for each in reasons],
+        reasons=[(each, OpenEventLine.of(each.newest, user)) for each in reasons],
         page=reading.page,
-        lines=[EventLine.of(event, user) for event in reading.page.lines],
+        lines=[OpenEventLine.of(event, user) for event in reading.page.lines],
         first=place is None,
         actions=sorted(INBOUND),
         reason_words=sorted(Reason),
