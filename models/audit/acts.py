@@ -94,6 +94,11 @@ def _sent_again(facts: Facts) -> str:
     return f"{notices} from number {_value(facts, 'from')} on{without}"
 
 
+def _published_event(facts: Facts) -> str:
+    what = f"{_value(facts, 'action')}, event {_value(facts, 'event_id')}"
+    return f"{what}: {_value(facts, 'outcome')}"
+
+
 def _held(facts: Facts) -> str:
     waiting = facts.get("unfinished")
     return f"the ticket was {_value(facts, 'status')}, {waiting} notices not yet delivered"
@@ -159,6 +164,7 @@ def _imported(facts: Facts) -> str:
 ACTS: Final[Mapping[str, ActText]] = {
     "event_retried": ActText("Had an event decided again", _retried_event),
     "event_dropped": ActText("Dropped an event", _dropped_event),
+    "event_published": ActText("Published an event by hand", _published_event),
     "raw_event_retried": ActText("Had unreadable input processed again", _retried_event),
     "raw_event_dropped": ActText("Dropped unreadable input", _dropped_event),
     "notice_retried": ActText("Had a dead notice sent again", _notice),

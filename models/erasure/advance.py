@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, text
 
 from models.erasure.blank import blank_input_of, blank_tickets, lock_ended, removed_among
 from models.erasure.names import PlayerName
-from models.erasure.walks import WALKED_AGAIN, WALKS, Search, blank_small_tables
+from models.erasure.walks import LEFT, WALKED_AGAIN, WALKS, Search, blank_small_tables
 from models.platform.errors import NotFoundError
 from models.vocabulary import ErasurePhase
 
@@ -71,6 +71,7 @@ def advance_erasure(
     if row.phase == ErasurePhase.DONE:
         return ErasureStep(ErasurePhase.DONE, 0)
     batch = _Batch(connection, row, now)
+    waits_for_job = False
     handled = batch.blank_ended(min(limit, TICKETS_MAX))
     match ErasurePhase(row.phase):
         case ErasurePhase.SEARCHING:
@@ -84,13 +85,14 @@ def advance_erasure(
             handled += batch.search(WALKED_AGAIN, limit)
             if batch.is_over(WALKED_AGAIN):
                 batch.counts += blank_small_tables(connection, batch.searched)
-                still = batch.waits_for_tickets()
+                waits_for_job = batch.waits_for_job()
+                still = waits_for_job or batch.waits_for_tickets()
                 batch.phase = ErasurePhase.WAITING if still else ErasurePhase.DONE
         case _:
             pass
     batch.store()
     idle = batch.phase is ErasurePhase.WAITING and row.phase == batch.phase and not handled
-    return ErasureStep(batch.phase, handled, RECHECK if idle else timedelta(0))
+    return ErasureStep(batch.phase, handled, RECHECK if idle or waits_for_job else timedelta(0))
 
 
 class _Batch:
@@ -158,6 +160,10 @@ class _Batch:
             WAITS, {"erasure": self.searched.erasure}
         ).scalar_one()
         return waits
+
+    def waits_for_job(self) -> bool:
+        """Return whether a job that has not ended names the player, as the last walk found."""
+        return LEFT in self._positions.get("jobs", {})
 
     def store(self) -> None:
         """Store how far it is; at the end the player's id is forgotten."""

@@ -49,12 +49,19 @@ INTERVENTIONS: Final = text("""
     SELECT id, operator, who, why, facts FROM intervention WHERE id > :id ORDER BY id LIMIT :limit
        FOR UPDATE""")
 JOBS: Final = text("""
-    SELECT id, why, message, arguments, reasons, position, ended_at FROM job
+    SELECT id, kind, why, message, arguments, reasons, position, ended_at FROM job
      WHERE id > :id ORDER BY id LIMIT :limit""")
 UPDATE_JOB: Final = text("""
     UPDATE job SET why = :why, message = :message, arguments = CAST(:arguments AS jsonb),
            reasons = CAST(:reasons AS jsonb), position = CAST(:position AS jsonb)
      WHERE id = :id AND ended_at IS NOT NULL""")
+# Texts that it does not need to go on. In its batch it is passed by: no erasure waits for another.
+UPDATE_RUNNING: Final = text("""
+    UPDATE job SET why = :why, message = :message
+     WHERE id = (SELECT id FROM job WHERE id = :id AND ended_at IS NULL
+                    FOR NO KEY UPDATE SKIP LOCKED)""")
+ERASES: Final = "erase_player"  # the kind of job; its arguments name no player
+LEFT: Final = "left"  # of a position: a job that has not ended names the player
 # Kept for a day: a response to a client that sent the same request twice.
 RESPONSES: Final = text("""
     UPDATE kept_response SET body = :blank
@@ -191,25 +198,33 @@ def walk_jobs(
     position: Position,
     limit: int,
 ) -> WalkResult:
-    """Blank what jobs that have ended say of the player; the ones that run still need it."""
+    """Blank what jobs say of the player; what one still needs to go on, when it has ended."""
     parameters = {"id": position.get("id", 0), "limit": limit}
     rows = connection.execute(JOBS, parameters).all()
     if not rows:
         return WalkResult(position=None, read=0)
     counts: Counter[str] = Counter()
+    is_left = position.get(LEFT, False)
     for row in rows:
         texts = {name: getattr(row, name) for name in ("why", "message")}
         objects = {name: getattr(row, name) for name in ("arguments", "reasons", "position")}
         without = search.player.removed_from({**texts, **objects})
         if without == {**texts, **objects}:
             continue
-        written = {
-            name: None if without[name] is None else json.dumps(without[name]) for name in objects
-        }
-        texts = {name: without[name] for name in texts}
-        updated = connection.execute(UPDATE_JOB, {"id": row.id, **texts, **written})
+        texts_without = {name: without[name] for name in texts}
+        if row.ended_at is None:
+            needs = row.kind != ERASES and any(without[name] != objects[name] for name in objects)
+            updated = connection.execute(UPDATE_RUNNING, {"id": row.id, **texts_without})
+            is_left = is_left or needs or not updated.rowcount
+        else:
+            written = {
+                name: None if without[name] is None else json.dumps(without[name])
+                for name in objects
+            }
+            updated = connection.execute(UPDATE_JOB, {"id": row.id, **texts_without, **written})
         counts["jobs"] += updated.rowcount
-    return WalkResult(position={"id": rows[-1].id}, read=len(rows), counts=+counts)
+    reached = {"id": rows[-1].id, **({LEFT: True} if is_left else {})}
+    return WalkResult(position=reached, read=len(rows), counts=+counts)
 
 
 def blank_small_tables(connection: Connection, search: Search) -> Counter[str]:

@@ -46,9 +46,12 @@ STORE: Final = text("""
            reasons = CAST(:reasons AS jsonb), position = CAST(:position AS jsonb),
            message = :message, next_at = :next_at, started_at = coalesce(started_at, :now),
            progressed_at = CASE WHEN :progressed THEN :now ELSE progressed_at END,
-           ended_at = CASE WHEN :ended THEN CAST(:now AS timestamptz) END
+           ended_at = CASE WHEN :ended THEN CAST(:now AS timestamptz) END, failing_since = NULL
      WHERE id = :id""")
-POSTPONE: Final = text("UPDATE job SET next_at = :next_at, message = :message WHERE id = :id")
+POSTPONE: Final = text("""
+    UPDATE job
+       SET next_at = :next_at, message = :message, failing_since = coalesce(failing_since, :now)
+     WHERE id = :id""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ def _isolate(
             if connection.invalidated:
                 raise
             if blame(error) is not Blame.CONTENT:
-                _store(connection, job, now=now, progressed=progressed)
+                if progressed:
+                    _store(connection, job, now=now, progressed=True)
                 return replace(_postpone(connection, job, error, now=now), handled=handled, due=due)
             job = _failed(job, error, now=now)
             break
@@ -165,7 +169,7 @@ def _postpone(connection: Connection, job: Job, error: Exception, *, now: dateti
     event = UNEXPLAINED if blame(error) is Blame.UNCLEAR else "job_postponed"
     log.warning(event, extra={"job": job.id, "kind": job.kind, "error": error_name(error)})
     message = f"waits after an error of the database: {error_name(error)}"
-    parameters = {"id": job.id, "next_at": now + PAUSE, "message": message}
+    parameters = {"id": job.id, "next_at": now + PAUSE, "message": message, "now": now}
     connection.execute(POSTPONE, parameters)
     return AdvancedJob(replace(job, next_at=now + PAUSE, message=message))
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, text
 from models.outbox.causes import Cause, cause_of
 from models.outbox.undelivered import OLDEST_UNDELIVERED
 from models.sweeps.heartbeat import Round, last_round
-from models.vocabulary import Status
+from models.vocabulary import JobState, Status
 
 OPERATORS_MAX: Final = 1000  # the first ones by code
 ROWS_MAX: Final = 50_000  # index entries read for all operators together
@@ -68,6 +68,17 @@ PARKED: Final = text("""
     SELECT count(*) AS parked, min(park_until) AS first_end
       FROM (SELECT park_until FROM ticket_event
              WHERE outcome = 'parked' ORDER BY park_until LIMIT :limit) first
+""")
+
+# A job that waits, for its pace or for unfinished tickets, has its next batch in the future; so has
+# one whose batches fail, but it says since when.
+JOBS: Final = text("""
+    SELECT count(*) FILTER (WHERE state = 'waiting') AS waiting,
+           count(*) FILTER (WHERE state = 'running') AS running,
+           min(coalesce(failing_since, next_at))
+               FILTER (WHERE coalesce(failing_since, next_at) <= :now) AS stalled_since
+      FROM (SELECT state, next_at, failing_since FROM job
+             WHERE ended_at IS NULL ORDER BY next_at, id LIMIT :limit) first
 """)
 
 # What needs a person: what was dealt with is marked and no longer counted. Nor is an older event
@@ -131,11 +142,13 @@ class Stats:
     first_window_end: datetime | None
     rejected: int
     superseded: int  # among the newest, those that differ from what superseded them
+    jobs: Mapping[JobState, int]  # that have not ended
+    job_stalled_since: datetime | None  # of the first that was to be carried on, and is not
     last_round: Round | None
 
 
 def collect_stats(connection: Connection, *, now: datetime) -> Stats:
-    """Collect the stats in the caller's transaction, in eight short statements."""
+    """Collect the stats in the caller's transaction, in nine short statements."""
     operator_count: int = connection.execute(OPERATOR_COUNT).scalar_one()
     limit = _limit(min(operator_count, OPERATORS_MAX))
     notices = connection.execute(
@@ -147,6 +160,7 @@ def collect_stats(connection: Connection, *, now: datetime) -> Stats:
     on_hold = connection.execute(ON_HOLD, {"limit": COUNT_MAX}).one()
     parked = connection.execute(PARKED, {"limit": COUNT_MAX}).one()
     waiting = connection.execute(WAITING, {"limit": COUNT_MAX}).one()
+    jobs = connection.execute(JOBS, {"now": now, "limit": COUNT_MAX}).one()
     return Stats(
         at=now,
         operators=operators,
@@ -160,6 +174,8 @@ def collect_stats(connection: Connection, *, now: datetime) -> Stats:
         first_window_end=parked.first_end,
         rejected=waiting.rejected,
         superseded=waiting.superseded,
+        jobs={JobState.WAITING: jobs.waiting, JobState.RUNNING: jobs.running},
+        job_stalled_since=jobs.stalled_since,
         last_round=last_round(connection),
     )
 

@@ -52,3 +52,5 @@ class StoredJob(SQLModel, table=True):
     started_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     progressed_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     ended_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    # Since then each batch has met an error of the database; empty after one that did not.
+    failing_since: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))

@@ -26,7 +26,8 @@ from models.vocabulary import Action, Outcome, Reason, Status
 
 STORED: Final = text("""
     SELECT ticket, event_id, arrival, action, data, occurred_at, order_time, received_at, sequence,
-           entry_id, park_until, outcome, reason, message, status_before, status_after, dropped_at
+           entry_id, park_until, outcome, reason, message, status_before, status_after, dropped_at,
+           decided_at <= (SELECT erased_at FROM ticket WHERE id = :ticket) AS is_erased
       FROM ticket_event WHERE ticket = :ticket AND event_id = ANY(:ids) ORDER BY arrival""")
 REOPEN: Final = text("""
     UPDATE ticket_event
@@ -54,6 +55,7 @@ def retry_events(
     last. Raises NotPossible.
     """
     ticket, rows = _lock(connection, ticket_id, event_ids, outcome=outcome)
+    _check_known(ticket, rows)
     was_new = ticket.status is Status.NEW
     parked = parked_of(connection, [ticket])[ticket.id]
     reopened: list[PendingEvent] = []
@@ -145,6 +147,19 @@ def _lock(
                 f"not {outcome.value}"
             )
     return ticket, rows
+
+
+def _check_known(ticket: TicketState, rows: Sequence[Row[Any]]) -> None:
+    """Raise NotPossible for an event of which only the money is known (rule 25).
+
+    Its ticket may open after all; a notice with what is left would be a false one.
+    """
+    for row in rows:
+        if row.is_erased:
+            raise NotPossible(
+                f"what event {row.event_id} of ticket {ticket.ticket_id} said was erased with the"
+                " player's data; if it still counts, have it published again under a new event id"
+            )
 
 
 def _latest_time(ticket: TicketState, now: datetime) -> datetime:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Row, text
 
+from models.platform.timestamps import format_timestamp
 from models.users.failures import count_try, take_back
 from models.users.names import is_name, name_key
 from models.users.passwords import hash_password, needs_rehash, verify_password
@@ -51,7 +52,7 @@ class SignInRefused:
                 assert self.until is not None, "a block has an end"
                 return (
                     "signing in failed too often; the next try is possible at"
-                    f" {self.until:%H:%M:%S} UTC"
+                    f" {format_timestamp(self.until, 'seconds')}"
                 )
 
 

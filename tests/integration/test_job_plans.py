@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from models.database.engine import open_engine
+from models.monitoring.stats import JOBS as JOBS_COUNTED
 from models.platform.bounded_count import COUNT_MAX
 from models.triage import Selection
 from models.triage.matching_events import count_events, next_events, next_raw
@@ -52,6 +53,10 @@ EVENTS = text("""
 RAW = text("""
     INSERT INTO rejected_input (entry_id, raw, whole, reason, message, received_at)
     SELECT n || '-0', '', true, 'not_json', '', now() FROM generate_series(1, 20000) AS n""")
+ENDED_JOBS = text("""
+    INSERT INTO job (kind, who, why, state, created_at, next_at, ended_at)
+    SELECT 'k', 'ann', 'w', CASE n WHEN 1 THEN 'waiting' ELSE 'done' END, now(), now(),
+           CASE WHEN n > 1 THEN now() END FROM generate_series(1, 20000) AS n""")
 NOTHING = Selection(answer="never said", http_status=500, action="ticket_lost", ticket_id="none")
 
 
@@ -155,3 +160,13 @@ def test_since_and_until_bound_what_is_read(connection):
     assert count_dead(connection, second).exact
     plans = plans_of(connection, lambda: count_dead(connection, second))
     assert plans.rows["notice"] <= 1100
+
+
+def test_the_jobs_that_have_not_ended_are_counted_by_their_index(connection, clock):
+    connection.execute(ENDED_JOBS)
+    connection.execute(text("ANALYZE job"))
+    parameters = {"now": clock.now(), "limit": 10_000}
+    plans = plans_of(connection, lambda: connection.execute(JOBS_COUNTED, parameters))
+
+    assert plans.indexes == {"job_next"}
+    assert plans.rows["job"] == 1

@@ -17,6 +17,7 @@ from models.jobs import (
 )
 from models.jobs.advance import LATENESS_MAX, OTHER_REASONS, PAUSE
 from models.jobs.values import REASONS_MAX
+from models.monitoring.stats import collect_stats
 from models.outbox.dead_letters import NotPossible
 from models.platform.bounded_count import COUNT_MAX
 from models.platform.errors import InvalidError, NotFoundError
@@ -237,6 +238,52 @@ def test_an_error_of_the_server_makes_the_job_wait_and_lets_others_go_on(items, 
     jobs.advance_all()
     assert (jobs.find(failing).state, jobs.find(failing).message) == (JobState.DONE, None)
     assert items.marks("a") == [1] * 10
+
+
+def test_a_job_stands_still_if_it_is_not_carried_on_or_each_batch_fails(items, jobs, engine):
+    """The metric is 0 for one that waits by its pace, and goes back to 0 with a batch."""
+
+    def stalled() -> timedelta | None:
+        with engine.begin() as connection:
+            since = collect_stats(connection, now=jobs.now).job_stalled_since
+        return since and jobs.now - since
+
+    def fail(connection: Connection, _ids: list[int]) -> None:
+        connection.execute(
+            text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'lock_not_available'; END $$")
+        )
+
+    items.fill("a", 10)
+    assert stalled() is None
+    job = jobs.mark(pace=1)
+    jobs.wait(PAUSE)
+    assert stalled() == PAUSE
+    jobs.advance_all()
+    assert jobs.find(job).state is JobState.RUNNING
+    assert stalled() is None
+
+    jobs.wait(PAUSE)
+    items.on_step = fail
+    for failures in range(3):
+        jobs.advance_all()
+        assert stalled() == failures * PAUSE
+        jobs.wait(PAUSE)
+    items.on_step = lambda _connection, _ids: None
+    jobs.advance_all()
+    assert stalled() is None
+
+
+def test_jobs_that_have_not_ended_are_counted_by_state(items, jobs, engine):
+    items.fill("a", 10)
+    running = jobs.mark(pace=1)
+    jobs.advance_all()
+    jobs.stop(jobs.mark())
+    jobs.mark()
+
+    with engine.begin() as connection:
+        counts = collect_stats(connection, now=jobs.now).jobs
+    assert jobs.find(running).state is JobState.RUNNING
+    assert counts == {JobState.WAITING: 1, JobState.RUNNING: 1}
 
 
 def test_what_ended_is_kept_for_a_while_and_then_removed(items, jobs, engine):

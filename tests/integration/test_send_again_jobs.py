@@ -6,7 +6,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from models.jobs import AdvancedJob, Job, JobState, advance_jobs, count_job, find_job, start_job
+from models.jobs import (
+    AdvancedJob,
+    Job,
+    JobState,
+    advance_jobs,
+    count_job,
+    end_partnership,
+    find_job,
+    start_job,
+)
 from models.jobs.kinds.send_operator_again import BETWEEN_PASSES, RECORDED_WITHIN
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible, Resolution, resolve
@@ -239,6 +248,28 @@ def test_what_may_not_be_sent_again_is_counted_with_its_reason(
         "nothing of it may be sent again": 2,
         "a body was erased with the player's data": 1,
     }
+
+
+def test_it_ends_with_the_partnership(
+    harness: Harness, records: Records, engine: Engine, jobs: Jobs
+):
+    """Rule 24: without a look at every ticket, each of which would be refused."""
+    for ticket in ("A", "B", "C"):
+        harness.say("ticket_win", ticket)
+    harness.deliver()
+    harness.wait(SECOND)
+    job = jobs.start_operator()
+    jobs.advance(limit=1)
+    assert jobs.find(job).done == 1
+    with engine.begin() as connection:
+        end_partnership(connection, "acme", person=ANNA, now=harness.now)
+    jobs.finish()
+
+    ended = jobs.find(job)
+    assert (ended.state, ended.done, ended.refused) == (JobState.DONE, 1, 0)
+    assert ended.message == "ended with the partnership: nothing more is sent again"
+    assert harness.deliver() == []
+    records.check()
 
 
 def test_it_keeps_its_pace(harness: Harness, engine: Engine, jobs: Jobs):

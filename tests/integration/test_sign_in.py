@@ -115,7 +115,7 @@ def test_after_too_many_failures_the_right_password_is_refused_until_the_window_
 
     assert refused == [SignInRefused(SignInRefusal.BLOCKED, now + WINDOW)] * 2
     assert isinstance(refused[0], SignInRefused)
-    assert "the next try is possible at 10:15:00 UTC" in refused[0].message
+    assert "the next try is possible at 2026-11-20T10:15:00Z" in refused[0].message
     assert not isinstance(after, SignInRefused)
 
 

@@ -298,6 +298,15 @@ CASES: Final = (
         ),
     ),
     Case(
+        "SlipwayJobStalled",
+        {"slipway_job_stalled_seconds": "0+60x90"},
+        15,
+        (
+            {"slipway_job_stalled_seconds": "0x90"},
+            {"slipway_job_stalled_seconds": "0+60x12 0x70"},
+        ),
+    ),
+    Case(
         "SlipwayScheduledTasksStuck",
         {
             'slipway_scheduled_tasks_total{task="deliver",outcome="waiting"}': "0+12x90",

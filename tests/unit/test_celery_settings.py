@@ -155,6 +155,16 @@ def test_the_procfile_has_every_process_and_no_address_of_its_own():
     text = PROCFILE.read_text(encoding="utf-8")
     names = re.findall(r"^(\w+):", text, flags=re.MULTILINE)
 
-    assert names == ["release", "gateway", "intake", "deliver", "sweep", "beat", "flower"]
+    assert names == [
+        "release",
+        "gateway",
+        "console",
+        "intake",
+        "deliver",
+        "sweep",
+        "beat",
+        "flower",
+    ]
     assert "${SLIPWAY_GATEWAY_PORT:-8000}" in text
+    assert "${SLIPWAY_CONSOLE_PORT:-8080}" in text
     assert "${SLIPWAY_FLOWER_PORT:-5555}" in text

@@ -21,7 +21,7 @@ from models.sweeps.heartbeat import Round
 from models.telemetry import metrics
 from models.telemetry.logs import LogCounter
 from models.telemetry.metrics import new_registry
-from models.vocabulary import Action
+from models.vocabulary import Action, JobState
 from tests.support.closed_port import closed_port
 from worker.intake.loop import AppliedBatch
 from worker.metrics import gauges
@@ -223,6 +223,8 @@ def stats_of(*operators: str) -> Stats:
         first_window_end=NOW + SECOND,
         rejected=0,
         superseded=0,
+        jobs={JobState.WAITING: 1, JobState.RUNNING: 2},
+        job_stalled_since=NOW - 40 * SECOND,
         last_round=Round(NOW - 5 * SECOND, NOW - 7 * SECOND),
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from pydantic import (
 
 from models.jobs.values import Job, StepResult
 from models.platform.errors import InvalidError
+from models.platform.timestamps import format_timestamp
 from models.triage.values import Selection
 from models.vocabulary import Action
 
@@ -91,7 +92,7 @@ def with_end(
     if "matched_until" in arguments:
         raise InvalidError("matched_until: it is set when the job starts")
     read(model, arguments)
-    return {**arguments, "matched_until": now.isoformat()}
+    return {**arguments, "matched_until": format_timestamp(now)}
 
 
 def with_missing(job: Job, result: StepResult) -> StepResult:

@@ -12,6 +12,7 @@ from models.jobs.values import Arguments, Job, JobKind, StepResult
 from models.operators.interventions import Person
 from models.outbox.dead_letters import Resolution
 from models.platform.bounded_count import BoundedCount
+from models.platform.timestamps import format_timestamp
 from models.triage.matching_notices import DeadPlace, count_dead, next_dead
 from models.triage.together import resolve_together
 from models.triage.values import Selection
@@ -101,7 +102,7 @@ def _next(
         at = datetime.fromisoformat(job.position["at"])
         after = DeadPlace(job.position["operator"], at, job.position["number"])
     stretch = next_dead(connection, arguments.selection, after=after, limit=limit)
-    place = stretch.place and {**stretch.place._asdict(), "at": stretch.place.at.isoformat()}
+    place = stretch.place and {**stretch.place._asdict(), "at": format_timestamp(stretch.place.at)}
     return stretch.notices, place, stretch.last
 
 

@@ -49,6 +49,8 @@ def _message(phase: ErasurePhase, waiting: int, *, more: bool) -> str:
     match phase:
         case ErasurePhase.SEARCHING:
             return "searches the tables for what names the player"
+        case ErasurePhase.WAITING if not waiting:
+            return "waits for jobs to end that name the player"
         case ErasurePhase.WAITING:
             tickets = "1 ticket" if waiting == 1 and not more else f"{waiting}{'+' * more} tickets"
             return f"waits for {tickets} to end"

@@ -20,6 +20,7 @@ from models.jobs.values import Arguments, Job, JobKind, StepResult
 from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
 from models.platform.bounded_count import BoundedCount
+from models.platform.timestamps import format_timestamp
 from models.tickets.load import lock_by_id
 from models.triage.events import drop_events, retry_events
 from models.triage.matching_events import EventPlace, count_events, next_events, next_raw
@@ -232,7 +233,11 @@ def _matching(work: _EventBatch, limit: int) -> StepResult:
         for row in stretch.rows:
             work.raw(row.entry_id, batch)
     place = stretch.place
-    reached = place and {"of": position["of"], "at": place.at.isoformat(), "number": place.number}
+    reached = place and {
+        "of": position["of"],
+        "at": format_timestamp(place.at),
+        "number": place.number,
+    }
     return batch.result(position=reached, finished=stretch.last)
 
 

@@ -128,6 +128,9 @@ def _window(connection: Connection, arguments: Arguments) -> TimeWindow:
 
 
 def _step(connection: Connection, job: Job, now: datetime, limit: int) -> StepResult:
+    if connection.execute(OPERATOR, {"code": job.arguments["operator"]}).one().has_ended:
+        message = "ended with the partnership: nothing more is sent again"
+        return StepResult(finished=True, message=message)
     window = _window(connection, job.arguments)
     if now < window.until + RECORDED_WITHIN:
         message = "waits until all attempts of that time are recorded"

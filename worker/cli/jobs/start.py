@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from models.jobs import Job, count_job, start_job
 from models.operators.interventions import Person
 from models.platform.errors import InvalidError
+from models.platform.timestamps import format_timestamp
 from models.triage import Selection
 from worker.cli.errors import WrongUsage
 from worker.cli.output import show_json
@@ -58,8 +59,8 @@ def as_arguments(selection: Selection) -> dict[str, Any]:
         "ticket_id": selection.ticket_id,
         "action": selection.action,
         "reason": selection.reason,
-        "since": selection.since and selection.since.isoformat(),
-        "until": selection.until and selection.until.isoformat(),
+        "since": selection.since and format_timestamp(selection.since),
+        "until": selection.until and format_timestamp(selection.until),
         "http_status": selection.http_status,
         "answer": selection.answer,
     }
