@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Self
 
 from fastapi import Depends, Request
 
+from models.platform.timestamps import format_timestamp
 from models.triage import NoticeOutcome, Selection
 from models.users import SignedInUser
 from models.vocabulary import Action
@@ -59,8 +60,8 @@ class NoticeFilter:
             "operator": selection.operator,
             "action": selection.action,
             "reason": selection.reason,
-            "since": selection.since and selection.since.isoformat(),
-            "until": selection.until and selection.until.isoformat(),
+            "since": selection.since and format_timestamp(selection.since),
+            "until": selection.until and format_timestamp(selection.until),
             "http_status": selection.http_status,
             "answer": selection.answer,
         }
