@@ -246,7 +246,7 @@ def test_a_job_stands_still_if_it_is_not_carried_on_or_each_batch_fails(items, j
     def stalled() -> timedelta | None:
         with engine.begin() as connection:
             since = collect_stats(connection, now=jobs.now).job_stalled_since
-        return since and jobs.now - since
+        return None if since is None else jobs.now - since
 
     def fail(connection: Connection, _ids: list[int]) -> None:
         connection.execute(
