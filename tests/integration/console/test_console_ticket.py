@@ -135,7 +135,8 @@ def test_a_viewer_sees_no_player_no_amount_and_no_foreign_text(dead: Harness, co
         assert "act-form" not in shown
     page = console.viewer.page(PATH)
     assert "price •••" in page.text("#timeline")
-    assert "•••" in page.text("#facts")
+    assert "Player•••" in page.text("#facts")
+    assert "Price•••" in page.text("#facts")
     assert "held the ticket" in page.text("#timeline")
 
 
@@ -252,7 +253,7 @@ def test_a_rollback_is_published_by_hand(at_work: Harness, console: ConsoleApp, 
     assert (void.status, "needs data.price, data.stake" in void.words) == (409, True)
     assert act(console, "publish", {"action": ""}, seen=seen).status == 422
     wrong = act(console, "publish", {"action": "ticket_lost", "net_payout": "12,5"}, seen=seen)
-    assert (wrong.status, "data.net_payout: must be a whole number" in wrong.words) == (422, True)
+    assert (wrong.status, "net_payout: must be a whole number" in wrong.words) == (422, True)
     assert interventions(console.engine) == []
 
     page = act(console, "publish", {"action": "ticket_rollback"}, seen=seen)

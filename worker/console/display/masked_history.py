@@ -28,7 +28,7 @@ def history_for(role: Role, history: TicketHistory) -> TicketHistory:
     shown = public(history)
     return replace(
         shown,
-        ticket=_ticket(shown.ticket, role),
+        ticket=_ticket(shown.ticket, history.ticket.details, role),
         events=tuple(replace(event, data=_data(event, role)) for event in shown.events),
         interventions=tuple(_intervention(fact, history) for fact in history.interventions),
         refused=tuple(_refused(fact) for fact in shown.refused),
@@ -55,10 +55,12 @@ def _mask(content: object) -> str | None:
     return None if content is None else MASK
 
 
-def _ticket(ticket: TicketFact, role: Role) -> TicketFact:
+def _ticket(ticket: TicketFact, details: Mapping[str, Any], role: Role) -> TicketFact:
+    """Mask the amounts of *ticket*, and say that a player is known, as *details* do."""
+    player = {"player_id": MASK} if details.get("player_id") else {}
     return replace(
         ticket,
-        details=mask_personal(role, ticket.details),
+        details=mask_personal(role, ticket.details) | player,
         amounts=mask_personal(role, ticket.amounts),
     )
 
