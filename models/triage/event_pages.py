@@ -28,8 +28,8 @@ _EVENT, _RAW = 0, 1  # the sources of the list; raw input comes first at the sam
 _EVENTS: Final = """
    SELECT e.decided_at AS at, 0 AS source, e.arrival AS number, e.ticket, e.event_id, e.action,
           e.reason, NULL AS operator, NULL AS ticket_id
-     FROM ticket_event e
-    WHERE e.outcome = '{outcome}' AND e.dropped_at IS NULL {of_ticket}
+     FROM {events} e
+    WHERE e.outcome = '{outcome}' AND e.dropped_at IS NULL
       AND e.decided_at <= coalesce(CAST(:upper_at AS timestamptz), timestamptz 'infinity')
       AND e.decided_at >= coalesce(CAST(:since AS timestamptz), timestamptz '-infinity')
       AND (CAST(:upper_at AS timestamptz) IS NULL
@@ -38,18 +38,21 @@ _EVENTS: Final = """
 _INPUT: Final = """
    SELECT r.rejected_at AS at, 1 AS source, r.id AS number, NULL AS ticket, NULL AS event_id,
           NULL AS action, r.reason, r.operator, r.ticket_id
-     FROM rejected_input r
-    WHERE r.dropped_at IS NULL {of_ticket}
+     FROM {entries} r
+    WHERE r.dropped_at IS NULL
       AND r.rejected_at <= coalesce(CAST(:upper_at AS timestamptz), timestamptz 'infinity')
       AND r.rejected_at >= coalesce(CAST(:since AS timestamptz), timestamptz '-infinity')
       AND (CAST(:upper_at AS timestamptz) IS NULL
            OR (r.rejected_at, 1, r.id) < (:upper_at, :upper_source, :upper_number))
     ORDER BY r.rejected_at DESC, r.id DESC LIMIT :examined"""
-_EVENT_OF_TICKET: Final = """
-      AND e.ticket = ANY(ARRAY(
-          SELECT t.id FROM operator o
-            JOIN ticket t ON t.operator = o.id AND t.ticket_id = :ticket_id))"""
-_INPUT_OF_TICKET: Final = "AND r.ticket_id = :ticket_id"
+# OFFSET 0: by the ticket first, or a planner that knows little walks the whole list for it.
+_EVENTS_OF_TICKET: Final = """
+          (SELECT * FROM ticket_event
+            WHERE ticket = ANY(ARRAY(
+                  SELECT t.id FROM operator o
+                    JOIN ticket t ON t.operator = o.id AND t.ticket_id = :ticket_id))
+           OFFSET 0)"""
+_ENTRIES_OF_TICKET: Final = "(SELECT * FROM rejected_input WHERE ticket_id = :ticket_id OFFSET 0)"
 _NEWEST_FIRST: Final = "at DESC, source DESC, number DESC"
 _MATCHING: Final = """
    SELECT c.at, c.source, c.number, c.ticket, c.event_id, c.reason
@@ -75,12 +78,14 @@ _LINE_ROWS: Final = """
 
 
 def _candidates(outcome: Outcome, *, of_ticket: bool) -> str:
-    event, raw = (_EVENT_OF_TICKET, _INPUT_OF_TICKET) if of_ticket else ("", "")
-    events = _EVENTS.format(outcome=outcome, of_ticket=event)
+    events = _EVENTS.format(
+        outcome=outcome, events=_EVENTS_OF_TICKET if of_ticket else "ticket_event"
+    )
     if outcome is not Outcome.REJECTED:
         return f"({events})"
+    raw = _INPUT.format(entries=_ENTRIES_OF_TICKET if of_ticket else "rejected_input")
     return f"""
-        (SELECT * FROM (({events}) UNION ALL ({_INPUT.format(of_ticket=raw)})) AS both_sources
+        (SELECT * FROM (({events}) UNION ALL ({raw})) AS both_sources
           ORDER BY {_NEWEST_FIRST} LIMIT :examined)"""  # noqa: S608 - constants
 
 
