@@ -21,6 +21,7 @@ from models.database.session import (
     session_settings,
     startup_options,
 )
+from models.platform.version import version
 from models.settings.addresses import database_address, options_of
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -56,10 +57,11 @@ def open_engine(
 ) -> Engine:
     """Return an engine with limits on everything; it connects when first used.
 
-    `application_name` is what `pg_stat_activity` shows. `pool_size` is the most connections at
-    once: one per thread that works with the database. READ COMMITTED; the session's time zone is
-    UTC, whatever a role's defaults are; jsonb comes back as `json.loads` gives it (int stays int, a
-    fraction becomes a float). Connecting fails with `UnusableDatabase` (as the `orig` of an
+    `application_name` is what `pg_stat_activity` shows; one of ours (`slipway …`) gets our version
+    behind it. `pool_size` is the most connections at once: one per thread that works with the
+    database. READ COMMITTED; the session's time zone is UTC, whatever a role's defaults are; jsonb
+    comes back as `json.loads` gives it (int stays int, a fraction becomes a float).
+    Connecting fails with `UnusableDatabase` (as the `orig` of an
     OperationalError) behind a pooler, and where the database is not UTF8.
     After a failover a connection to the former primary is discarded at its first refusal; so is a
     session that has lost its statements or its transaction.
@@ -78,7 +80,7 @@ def open_engine(
         pool_pre_ping=True,
         hide_parameters=True,  # players and amounts, in every traceback
         connect_args={
-            "application_name": application_name[:_NAME_MAX],
+            "application_name": _with_version(application_name)[:_NAME_MAX],
             "connect_timeout": _CONNECT_SECONDS,
             "client_encoding": ENCODING,
             # Of an option that is given twice the last one counts.
@@ -91,6 +93,12 @@ def open_engine(
     event.listen(engine, "handle_error", _discard_lost_sessions)
     event.listen(engine, "handle_error", _hide_values)
     return engine
+
+
+def _with_version(name: str) -> str:
+    """Return a process's name with this code's version, by which a rollout can be watched."""
+    known = version()
+    return f"{name} {known}" if name.startswith("slipway ") and known[:1].isdecimal() else name
 
 
 def require_usable_database(url: str, *, application_name: str) -> None:

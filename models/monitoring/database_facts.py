@@ -14,19 +14,21 @@ SESSIONS_MAX: Final = 100
 VERSION: Final = text("SHOW server_version")
 # Sessions of other roles show no name, unless ours may read all of them.
 SESSIONS: Final = text("""
-    SELECT substring(application_name from '^slipway (.*)$') AS process, count(*) AS sessions,
+    SELECT regexp_replace(substr(application_name, 9), ' [0-9][^ ]*$', '') AS process,
+           substring(application_name from ' ([0-9][^ ]*)$') AS version, count(*) AS sessions,
            count(DISTINCT client_addr) AS hosts, min(backend_start) AS oldest,
            count(*) FILTER (WHERE state = 'active' AND pid <> pg_backend_pid()) AS active
       FROM pg_stat_activity
      WHERE datname = current_database() AND application_name LIKE 'slipway %'
-     GROUP BY 1 ORDER BY 1 LIMIT :limit""")
+     GROUP BY 1, 2 ORDER BY 1, 2 LIMIT :limit""")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSessions:
-    """The connections of the processes of one name to this database."""
+    """The connections of the processes of one name and version to this database."""
 
     process: str
+    version: str | None  # None: an earlier build, which does not say
     sessions: int
     hosts: int
     oldest: datetime

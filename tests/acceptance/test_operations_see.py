@@ -21,7 +21,7 @@ from tests.support.wait import eventually
 from worker.local.servers.ports import free_port
 
 CONNECTIONS = """
-    SELECT application_name, count(*) FROM pg_stat_activity
+    SELECT regexp_replace(application_name, ' [0-9][^ ]*$', ''), count(*) FROM pg_stat_activity
      WHERE application_name LIKE 'slipway %' GROUP BY 1"""
 
 pytestmark = pytest.mark.slow

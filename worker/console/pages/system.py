@@ -75,7 +75,9 @@ async def live(request: Request, user: Viewer) -> Response:
 
     def pulse(connection: Connection) -> object:
         facts = read_database_facts(connection)
-        names = [(process.process, process.sessions) for process in facts.processes]
+        names = [
+            (process.process, process.version, process.sessions) for process in facts.processes
+        ]
         ahead = closings_ahead(connection)
         return names, facts.revision, None if ahead is None else ahead.counted_at, _minute(facts)
 
