@@ -71,8 +71,10 @@ PULSE: Final = text("""
               FROM circuit c
              WHERE CAST(:code AS text) IS NULL
                 OR operator = (SELECT id FROM operator WHERE code = :code)),
-           (SELECT max(id) FROM intervention
-             WHERE operator = :code AND ticket IS NULL)""")
+           (SELECT id FROM intervention
+             WHERE (operator, id) >= (:code, 0) AND (operator, id) <= (:code, 9223372036854775807)
+               AND ticket IS NULL
+             ORDER BY operator DESC, id DESC LIMIT 1)""")
 
 
 class PartnerStanding(StrEnum):

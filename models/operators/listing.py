@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import BigInteger, Connection, literal, tuple_
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from models.database.rows import rows_within
 from models.platform.errors import NotFoundError
@@ -16,6 +17,7 @@ from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 LISTED_MAX: Final = 10_000
 CHANGES_MAX: Final = 20
+_ID_MAX: Final = 2**63 - 1
 
 
 class OperatorNotFound(NotFoundError):
@@ -86,12 +88,7 @@ def show_operator(connection: Connection, code: str) -> OperatorPage:
         operator = session.exec(select(Operator).where(Operator.code == code)).one_or_none()
         if operator is None:
             raise unknown_operator(connection, code)
-        changes = session.exec(
-            select(Intervention)
-            .where(Intervention.operator == code, col(Intervention.ticket).is_(None))
-            .order_by(col(Intervention.id).desc())
-            .limit(CHANGES_MAX)
-        ).all()
+        changes = session.exec(_own_changes(code).limit(CHANGES_MAX)).all()
         keys = _key_names(session, code)
     return OperatorPage(
         _line(operator, keys.get(code, ())),
@@ -102,16 +99,7 @@ def show_operator(connection: Connection, code: str) -> OperatorPage:
 def latest_change(connection: Connection, code: str, did: str) -> OperatorChange | None:
     """Return the newest change of this kind that a person made to an operator, or None."""
     with rows_within(connection) as session:
-        row = session.exec(
-            select(Intervention)
-            .where(
-                Intervention.operator == code,
-                col(Intervention.ticket).is_(None),
-                Intervention.did == did,
-            )
-            .order_by(col(Intervention.id).desc())
-            .limit(1)
-        ).one_or_none()
+        row = session.exec(_own_changes(code).where(Intervention.did == did).limit(1)).one_or_none()
     return None if row is None else _change(row)
 
 
@@ -121,6 +109,21 @@ def unknown_operator(connection: Connection, code: str) -> OperatorNotFound:
         codes = session.exec(select(Operator.code).order_by(Operator.code).limit(LISTED_MAX)).all()
     nearest = get_close_matches(code, codes, n=1)
     return OperatorNotFound(code, nearest=nearest[0] if nearest else None)
+
+
+def _own_changes(code: str) -> SelectOfScalar[Intervention]:
+    """Select what was done to an operator itself, the newest first.
+
+    As whole rows with the operator in the order: only the index `intervention_operator_itself` has
+    that order, so the planner does not walk through all that was ever done.
+    """
+    place = tuple_(col(Intervention.operator), col(Intervention.id))
+    first, last = (tuple_(literal(code), literal(end, BigInteger)) for end in (0, _ID_MAX))
+    return (
+        select(Intervention)
+        .where(place >= first, place <= last, col(Intervention.ticket).is_(None))
+        .order_by(col(Intervention.operator).desc(), col(Intervention.id).desc())
+    )
 
 
 def _key_names(session: Session, code: str | None = None) -> dict[str, tuple[str, ...]]:

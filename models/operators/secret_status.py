@@ -16,11 +16,12 @@ ROTATIONS_MAX: Final = 20  # that are looked at; all but the last few have long 
 FIND: Final = text("""
     SELECT secret, next_secret, switch_at, forget_at, created_at
       FROM operator WHERE code = :code""")
-# By the index `intervention_operator_itself`: what was done to the operator itself.
+# By the index `intervention_operator_itself`, as `models.operators.listing` does it.
 ROTATIONS: Final = text("""
     SELECT at, facts ->> 'switch_at' AS switch_at FROM intervention
-     WHERE operator = :code AND ticket IS NULL AND did = 'secret_rotated'
-     ORDER BY id DESC LIMIT :limit""")
+     WHERE (operator, id) >= (:code, 0) AND (operator, id) <= (:code, 9223372036854775807)
+       AND ticket IS NULL AND did = 'secret_rotated'
+     ORDER BY operator DESC, id DESC LIMIT :limit""")
 
 
 @dataclass(frozen=True, slots=True)

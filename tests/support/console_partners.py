@@ -90,11 +90,11 @@ def database_now(engine: Engine) -> datetime:
 
 def send(page: Page, client: ConsoleClient, path: str, **fields: str) -> Page:
     """Send the form of a page with the fields it has and others."""
-    inputs = page.tree.css("form.act-page input[name]:not([type=checkbox])")
+    inputs = page.tree.css("form[method=post].act-page input[name]:not([type=checkbox])")
     held = {node.attributes["name"] or "": node.attributes["value"] or "" for node in inputs}
-    ticked = page.tree.css("form.act-page input[type=checkbox][checked]")
+    ticked = page.tree.css("form[method=post].act-page input[type=checkbox][checked]")
     held |= {node.attributes["name"] or "": node.attributes["value"] or "" for node in ticked}
-    chosen = page.tree.css_first("form.act-page option[selected]")
+    chosen = page.tree.css_first("form[method=post].act-page option[selected]")
     if chosen is not None:
         held["lottery_ticket"] = chosen.attributes["value"] or ""
     return client.act(path, {**held, **fields})

@@ -110,7 +110,8 @@ async def send_again(
 
 
 def _read(code: str, texts: Mapping[str, str], now: datetime) -> Chosen:
-    """Read the fields; times that are relative are those of *now*."""
+    """Read the fields; times that are relative are those of *now*, to the second."""
+    now = now.replace(microsecond=0)
     problems: dict[str, str] = {}
     arguments: dict[str, str] = {}
     if texts["since"]:

@@ -15,6 +15,9 @@
   const busy = (part) =>
     part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
     || part.querySelector("details.act[open], input:checked[data-keep], .htmx-request") !== null;
+  // What the server sent last of each part: scripts change it afterwards, as a chart that is drawn.
+  const parts = () => document.querySelectorAll("[data-live][id]");
+  const sent = new Map([...parts()].map((part) => [part.id, part.outerHTML]));
   let refreshing = false;
   let again = false;
   const refresh = async () => {
@@ -27,9 +30,10 @@
       const response = await fetch(location.href, { headers: { "X-Live": "1", Accept: "text/html" } });
       if (response.redirected || !response.ok) throw new Error(String(response.status));
       const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-      document.querySelectorAll("[data-live][id]").forEach((part) => {
+      parts().forEach((part) => {
         const other = fresh.getElementById(part.id);
-        if (!other || busy(part) || other.outerHTML === part.outerHTML) return;
+        if (!other || busy(part) || other.outerHTML === sent.get(part.id)) return;
+        sent.set(part.id, other.outerHTML);
         const open = [...part.querySelectorAll("details[open]")].map((d) => d.id).filter(Boolean);
         const node = document.importNode(other, true);
         open.forEach((id) => node.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", ""));
