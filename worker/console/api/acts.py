@@ -142,7 +142,6 @@ class ActNeeded:
         check_role(holder, self.role)
         key = _key_of(request)
         body = await request.body()
-        _check_text(body)
         # Keyed: what is stored lets nobody guess a secret or a player in the body.
         secret = console.settings.secret_key[0].get_secret_value().encode()
         named = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + body
@@ -165,34 +164,3 @@ def _key_of(request: Request) -> str:
         flaw = ApiFlaw(at=["header", KEY_HEADER], message=f"must match {KEY.pattern}")
         raise invalid_request("an act needs a key of the client's; nothing was done", [flaw])
     return key
-
-
-def _check_text(body: bytes) -> None:
-    """Refuse what PostgreSQL cannot store, wherever it stands. Raises ApiRefused (422)."""
-    if b"\\u" not in body and b"\0" not in body:
-        return
-    try:
-        texts = json.dumps(json.loads(body), ensure_ascii=False)
-        texts.encode()
-        has_nul = any("\0" in text for text in _texts(json.loads(body)))
-    except UnicodeEncodeError:
-        raise invalid_request("a text is not Unicode; nothing was done") from None
-    except (ValueError, RecursionError):
-        return  # the framework says what is wrong with it
-    if has_nul:
-        raise invalid_request("a text holds a NUL character; nothing was done")
-
-
-def _texts(content: object) -> list[str]:
-    pending, texts = [content], []
-    while pending:
-        match pending.pop():
-            case str() as text:
-                texts.append(text)
-            case dict() as members:
-                pending += [*members, *members.values()]
-            case list() as items:
-                pending += items
-            case _:
-                pass
-    return texts

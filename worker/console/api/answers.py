@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Generic, TypeVar
 
+from annotated_types import Ge, Le
 from fastapi import Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -19,9 +20,15 @@ RowId = Annotated[int, Path(ge=1, le=ID_MAX)]
 Limit = Annotated[int, Query(ge=1, le=200, description="Lines of a page.")]
 After = Annotated[
     str | None,
-    Query(max_length=1000, description="`next` of the page before; nothing for the first page."),
+    Query(
+        min_length=1,
+        max_length=1000,
+        description="`next` of the page before.",
+    ),
 ]
 Code = Annotated[str | None, Query(min_length=1, max_length=64, description="An operator's code.")]
+CursorId = Annotated[int, Ge(0), Le(ID_MAX)]
+Id = Annotated[str | None, Query(min_length=1, max_length=1000)]
 Text = Annotated[str | None, Query(min_length=1, max_length=255)]
 
 # Free texts in which a partner, a publisher or a check may have written players and amounts.

@@ -8,6 +8,7 @@ from models.platform.version import version
 from worker.console.api import (
     erasures,
     events,
+    interventions,
     jobs,
     notices,
     partner_acts,
@@ -17,6 +18,7 @@ from worker.console.api import (
     tickets,
 )
 from worker.console.api.authentication import token_holder
+from worker.console.api.bodies import check_body
 from worker.console.api.docs_page import add_docs
 from worker.console.api.errors import register_error_handlers
 from worker.console.api.openapi import describe
@@ -34,6 +36,7 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
     jobs.routes,
     erasures.routes,
     system.routes,
+    interventions.routes,
 )
 """Behind the token, every one."""
 
@@ -59,7 +62,7 @@ def build_api(console: Console) -> FastAPI:
     )
     register_error_handlers(app)
     for routes in ROUTES:
-        app.include_router(routes, dependencies=[Depends(token_holder)])
+        app.include_router(routes, dependencies=[Depends(token_holder), Depends(check_body)])
     describe(app, ROUTES)
     add_docs(app)
     return app

@@ -64,7 +64,9 @@ async def erasure_report(
     )
 
 
-@routes.post("/erasures/estimate", response_model=ErasureEstimate, responses=reads(404, 415))
+@routes.post(
+    "/erasures/estimate", response_model=ErasureEstimate, responses=reads(400, 404, 408, 415)
+)
 async def estimate(
     holder: OperationsToken, console: TheConsole, player: PlayerOfOperator
 ) -> JSONResponse:

@@ -91,7 +91,7 @@ async def one_job(holder: ViewerToken, console: TheConsole, job: RowId) -> JSONR
     return answer(holder, await console.read(lambda connection: find_job(connection, job)))
 
 
-@routes.post("/jobs/count", response_model=BoundedCount, responses=reads(404, 409, 415))
+@routes.post("/jobs/count", response_model=BoundedCount, responses=reads(400, 404, 408, 409, 415))
 async def count(
     holder: OperationsToken, console: TheConsole, now: ApiNow, job: CountBody
 ) -> JSONResponse:

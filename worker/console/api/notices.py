@@ -5,9 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from sqlalchemy import Connection
 
 from models.history.request import ShownAttempt, find_attempt
@@ -19,12 +19,25 @@ from models.platform.errors import NotFoundError
 from models.triage import (
     Resolution,
     ResolvedNotice,
-    UndeliveredNotice,
-    list_undelivered,
+    Selection,
     resolve_dead,
 )
+from models.triage.notice_lists import ListedNotice, NoticeOutcome, list_notices
+from models.triage.values import NoticePlace
+from models.vocabulary import Action
 from worker.console.api.acts import ActBody, KeyedAct, SupportAct
-from worker.console.api.answers import After, ApiPage, Code, Limit, RowId, answer, answer_page
+from worker.console.api.answers import (
+    After,
+    ApiPage,
+    Code,
+    CursorId,
+    Id,
+    Limit,
+    RowId,
+    Text,
+    answer,
+    answer_page,
+)
 from worker.console.api.authentication import ViewerToken
 from worker.console.api.openapi import acts, reads
 from worker.console.console import TheConsole
@@ -72,20 +85,52 @@ class AttemptNotFound(NotFoundError):
     """There is no such attempt."""
 
 
-@routes.get("/notices/undelivered", response_model=ApiPage[UndeliveredNotice], responses=reads(404))
-async def undelivered(
+def selection_of(
+    operator: Code = None,
+    ticket_id: Id = None,
+    action: Action | None = None,
+    reason: Text = None,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    http_status: Annotated[int | None, Query(ge=100, le=599)] = None,
+    answer_text: Annotated[
+        str | None,
+        Query(alias="answer", min_length=1, max_length=255, description="Part of the answer."),
+    ] = None,
+) -> Selection:
+    """Return what the query selects."""
+    return Selection(
+        operator=operator,
+        ticket_id=ticket_id,
+        action=None if action is None else action.value,
+        reason=reason,
+        since=since,
+        until=until,
+        http_status=http_status,
+        answer=answer_text,
+    )
+
+
+@routes.get("/notices", response_model=ApiPage[ListedNotice], responses=reads(404))
+async def notices(
     holder: ViewerToken,
     console: TheConsole,
-    operator: Code = None,
+    chosen: Annotated[Selection, Depends(selection_of)],
+    outcome: NoticeOutcome = NoticeOutcome.DEAD,
     after: After = None,
     limit: Limit = 50,
 ) -> JSONResponse:
-    """List the notices that partners have not taken, the next to be tried first."""
-    place = read_cursor(after, str)
+    """List notices by how they stand; those that wait begin with the next, others with the newest.
+
+    `since` and `until` are times of what orders the list. However few match, a page examines a
+    bounded number, so it may hold few lines, or none, and have a next one.
+    """
+    cursor = read_cursor(after, tuple[AwareDatetime, CursorId])
+    place = None if cursor is None else NoticePlace(*cursor)
     page = await console.read(
-        lambda connection: list_undelivered(connection, operator=operator, after=place, limit=limit)
+        lambda connection: list_notices(connection, outcome, chosen, after=place, limit=limit)
     )
-    return answer_page(holder, page.lines, page.next)
+    return answer_page(holder, page.lines, page.next and tuple(page.next))
 
 
 @routes.get("/notices/{notice}/attempts/{claim}", response_model=ShownAttempt, responses=reads(404))

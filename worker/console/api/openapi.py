@@ -1,5 +1,6 @@
 """What OpenAPI says besides the types: error responses, the token, the role and the headers."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -69,6 +70,7 @@ _ERRORS: Final[dict[int, dict[str, Any]]] = {
     },
 }
 _EVERYWHERE: Final = (401, 403, 413, 422, 429, 500, 503)
+_CITATION: Final = re.compile(r" \((?:rules?|contracts|decisions?|H)[ 0-9][^)]*\)")
 _FRAMEWORK_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")
 
 
@@ -131,7 +133,9 @@ def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
                 }
             }
             _name_roles(routers, schema)
-            _write_durations(schema)
+            _share_errors(schema)
+            _write_for_programs(schema)
+            _name_members(components["schemas"])
             app.openapi_schema = schema
         return app.openapi_schema
 
@@ -152,17 +156,43 @@ def _name_roles(routers: Sequence[APIRouter], schema: dict[str, Any]) -> None:
                 operation["description"] = f"{operation.get('description', '')}\n\n{needs}"
 
 
-def _write_durations(schema: Any) -> None:  # noqa: ANN401 - JSON
-    """Describe durations as they are written: `24h`, `1h30m`."""
+def _name_members(schemas: dict[str, Any]) -> None:
+    """Describe named tuples as they are written: as objects."""
+    for name, schema in schemas.items():
+        if members := schema.get("prefixItems"):
+            properties = {member["title"].lower(): member for member in members}
+            schemas[name] = {
+                "type": "object",
+                "title": name,
+                "properties": properties,
+                "required": list(properties),
+            }
+
+
+def _share_errors(schema: dict[str, Any]) -> None:
+    """Describe each error response once: most operations have the same."""
+    shared = schema["components"].setdefault("responses", {})
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if int(status) in _ERRORS:
+                    shared[status] = response
+                    operation["responses"][status] = {"$ref": f"#/components/responses/{status}"}
+
+
+def _write_for_programs(schema: Any) -> None:  # noqa: ANN401 - JSON
+    """Describe durations as they are written (`24h`), and cite no page that readers do not have."""
     match schema:
-        case {"format": "duration"}:
-            schema["pattern"] = "^([0-9]+(d|h|ms|m|s))+$"
-            del schema["format"]
         case dict():
+            if schema.get("format") == "duration":
+                del schema["format"]
+                schema["pattern"] = "^([0-9]+(d|h|ms|m|s))+$"
+            if isinstance(text := schema.get("description"), str):
+                schema["description"] = _CITATION.sub("", text)
             for inner in schema.values():
-                _write_durations(inner)
+                _write_for_programs(inner)
         case list():
             for inner in schema:
-                _write_durations(inner)
+                _write_for_programs(inner)
         case _:
             pass

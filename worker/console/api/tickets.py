@@ -1,13 +1,16 @@
 """`/tickets`: a ticket's history, and what a person does with a ticket as a whole."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from datetime import datetime
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
+from pydantic import Field
 from sqlalchemy import Connection
 
 from models.history import TicketHistory, load_histories, why_not_closed
+from models.operators.interventions import Person
 from models.platform.errors import NotFoundError
 from models.triage import (
     UNENDED,
@@ -20,7 +23,9 @@ from models.triage import (
     list_unended,
     release_ticket,
 )
-from models.vocabulary import Status
+from models.triage.by_hand import PublishedEvent, Statement, publish_by_hand
+from models.triage.standing import require_standing, standing_of
+from models.vocabulary import Action, Status
 from worker.console.addresses import PathId
 from worker.console.api.acts import ActBody, SupportAct
 from worker.console.api.answers import After, ApiPage, Code, Limit, answer, answer_page
@@ -29,6 +34,9 @@ from worker.console.api.openapi import acts, reads
 from worker.console.console import TheConsole
 from worker.console.cursors import read_cursor
 
+PublishedAction = Literal[
+    "ticket_win", "ticket_lost", "ticket_void", "ticket_refund", "ticket_rollback"
+]
 HELD_MAX: Final = 1000
 
 routes = APIRouter(tags=["tickets"])
@@ -36,10 +44,40 @@ routes = APIRouter(tags=["tickets"])
 
 @dataclass(frozen=True, slots=True)
 class ExplainedTicket:
-    """A ticket's history; *sentence* says why it stands where it stands, and when it closes."""
+    """A ticket's history; *sentence* says why it stands where it stands, and when it closes.
+
+    *standing* is what an act may compare.
+    """
 
     sentence: str
+    standing: str
     history: TicketHistory
+
+
+class TicketActBody(ActBody):
+    """What is done with a ticket, perhaps only as long as it stands as it was seen."""
+
+    expected: Annotated[str, Field(min_length=1, max_length=1000)] | None = Field(
+        default=None,
+        description="The ticket's `standing` as it was read. If it has changed meanwhile, the"
+        " response is 409 and nothing is done.",
+    )
+
+    def require_standing(self, connection: Connection, operator: str, ticket_id: str) -> None:
+        """Lock the ticket. Raises ChangedMeanwhile."""
+        if self.expected is not None:
+            require_standing(connection, operator, ticket_id, self.expected)
+
+
+class PublishBody(TicketActBody):
+    """A result or a rollback that a person publishes."""
+
+    action: PublishedAction
+    facts: Annotated[dict[str, str | int | float | bool | None], Field(max_length=20)] = Field(
+        default_factory=dict,
+        description="As in an event: amounts in the currency's minor unit, `currency`, `reason`.",
+    )
+    correction: bool = Field(default=False, description="It replaces the current result.")
 
 
 class TicketNotFound(NotFoundError):
@@ -93,31 +131,58 @@ async def ticket(
 
     def load(connection: Connection) -> ExplainedTicket:
         for history in load_histories(connection, ticket_id, operator=operator):
-            return ExplainedTicket(why_not_closed(history, now=now), history)
+            return ExplainedTicket(
+                why_not_closed(history, now=now), standing_of(history.ticket), history
+            )
         raise TicketNotFound(operator, ticket_id)
 
     return answer(holder, await console.read(load))
 
 
 @routes.post("/tickets/{operator}/{ticket_id}/hold", response_model=HeldTicket, responses=acts(404))
-async def hold(act: SupportAct, body: ActBody, operator: PathId, ticket_id: PathId) -> Response:
+async def hold(
+    act: SupportAct, body: TicketActBody, operator: PathId, ticket_id: PathId
+) -> Response:
     """Put a ticket on hold: nothing is sent, and it does not close, until its release."""
-    return await act.carry_out(
-        body,
-        lambda connection, person, now: hold_ticket(
-            connection, operator, ticket_id, person=person, now=now
-        ),
-    )
+
+    def work(connection: Connection, person: Person, now: datetime) -> HeldTicket:
+        body.require_standing(connection, operator, ticket_id)
+        return hold_ticket(connection, operator, ticket_id, person=person, now=now)
+
+    return await act.carry_out(body, work)
 
 
 @routes.post(
     "/tickets/{operator}/{ticket_id}/release", response_model=ReleasedTicket, responses=acts(404)
 )
-async def release(act: SupportAct, body: ActBody, operator: PathId, ticket_id: PathId) -> Response:
+async def release(
+    act: SupportAct, body: TicketActBody, operator: PathId, ticket_id: PathId
+) -> Response:
     """Release a ticket from its hold: its notices are sent, and its closing is due again."""
-    return await act.carry_out(
-        body,
-        lambda connection, person, now: release_ticket(
-            connection, operator, ticket_id, person=person, now=now
-        ),
+
+    def work(connection: Connection, person: Person, now: datetime) -> ReleasedTicket:
+        body.require_standing(connection, operator, ticket_id)
+        return release_ticket(connection, operator, ticket_id, person=person, now=now)
+
+    return await act.carry_out(body, work)
+
+
+@routes.post(
+    "/tickets/{operator}/{ticket_id}/publish", response_model=PublishedEvent, responses=acts(404)
+)
+async def publish(
+    act: SupportAct, body: PublishBody, operator: PathId, ticket_id: PathId
+) -> Response:
+    """Publish a result or a rollback by hand: an event that happens now, with your name in it."""
+    statement = Statement(
+        Action(body.action), body.facts, correction=body.correction, event_id=None
     )
+    window = act.console.settings.parking_window
+
+    def work(connection: Connection, person: Person, now: datetime) -> PublishedEvent:
+        body.require_standing(connection, operator, ticket_id)
+        return publish_by_hand(
+            connection, operator, ticket_id, statement, person=person, now=now, window=window
+        )
+
+    return await act.carry_out(body, work)
