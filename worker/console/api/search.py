@@ -9,12 +9,13 @@ from models.search.find import EVERY_KIND, search
 from models.search.values import MatchKind, SearchResult
 from worker.console.api.answers import Code, answer
 from worker.console.api.authentication import ViewerToken
+from worker.console.api.openapi import reads
 from worker.console.console import TheConsole
 
 routes = APIRouter(tags=["search"])
 
 
-@routes.get("/search", response_model=SearchResult)
+@routes.get("/search", response_model=SearchResult, responses=reads(404))
 async def find(
     holder: ViewerToken,
     console: TheConsole,
