@@ -1,5 +1,6 @@
 """The page of a ticket: what it says, what of it is masked, and the acts."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from tests.support.manual_clock import ManualClock
 from tests.support.many_tickets import gather
 from tests.support.plans import plans_of
 from tests.support.records import Records
-from worker.console.display.timeline_rows import FIRST, LAST
+from worker.console.display.timeline_rows import FIRST, LAST, MOMENTS_MAX
 
 HOSTILE = "<script>alert(1)</script>\u202egpj.exe\x1b[31m" + "x" * 3000
 PLAYER = "player-4711"
@@ -282,6 +283,22 @@ def test_a_history_that_is_cut_says_so_and_goes_on_with_what_came_before(
     earlier = console.support.page(page.links()["Show what happened earlier"])
     assert "the-first" in earlier.text("#timeline")
     assert "open: no result has come yet" in earlier.text(".why").lower()
+
+
+def test_a_long_history_is_shown_in_parts_that_leave_nothing_out(
+    at_work: Harness, console: ConsoleApp
+):
+    for number in range(MOMENTS_MAX + LAST):
+        at_work.say("ticket_open" if number == 0 else "ticket_paid", event_id=f"event-{number}")
+        at_work.wait(timedelta(seconds=1))
+
+    newest = console.support.page(PATH)
+    earlier = console.support.page(newest.links()["Show what happened earlier"])
+
+    assert "Only the newest of it is shown here" in newest.text("#timeline .message")
+    parts = [set(re.findall(r"event-\d+", page.text("#timeline"))) for page in (newest, earlier)]
+    assert max(map(len, parts)) <= MOMENTS_MAX
+    assert len(parts[0] | parts[1]) == MOMENTS_MAX + LAST
 
 
 def test_an_address_of_nothing_is_no_empty_page(at_work: Harness, console: ConsoleApp):

@@ -13,6 +13,7 @@ from worker.console.display.personal import MASK
 
 FIRST: Final = 8  # moments that a long timeline shows at its beginning
 LAST: Final = 20  # and at its end
+MOMENTS_MAX: Final = 100  # on one page; more take longer to draw than anybody reads
 _TONES: Final = {
     Outcome.APPLIED: "good",
     Outcome.CONFIRMED: "good",
@@ -42,6 +43,18 @@ class FoldedTimeline:
     first: Sequence[TimelineRow]
     middle: Sequence[TimelineRow]
     last: Sequence[TimelineRow]
+
+
+def newest_moments(moments: Sequence[Moment]) -> tuple[Sequence[Moment], datetime | None]:
+    """Return the newest of *moments*, and the time since when these are all of them.
+
+    That is None if nothing is left off. What happened at the same time stays together.
+    """
+    if len(moments) <= MOMENTS_MAX:
+        return moments, None
+    since = moments[-MOMENTS_MAX].at
+    newest = [moment for moment in moments if moment.at >= since]
+    return newest, since if len(newest) < len(moments) else None
 
 
 def fold_timeline(moments: Iterable[Moment], currency: object) -> FoldedTimeline:

@@ -26,7 +26,7 @@ from worker.console.console import TheConsole
 from worker.console.display.masked_history import history_for
 from worker.console.display.personal import MASK
 from worker.console.display.state_picture import BOX, HEIGHT, WIDTH, draw_states
-from worker.console.display.timeline_rows import fold_timeline
+from worker.console.display.timeline_rows import fold_timeline, newest_moments
 from worker.console.live import live_response
 from worker.console.people import TheNow, Viewer
 from worker.console.refusals import invalid, not_found
@@ -70,7 +70,7 @@ async def ticket(
 
     present, shown = await console.read(load)
     history, shown = history_for(user.role, present), history_for(user.role, shown)
-    moments = timeline(shown)
+    moments, since = newest_moments(timeline(shown))
     currency = history.ticket.details.get("currency")
     return render(
         request,
@@ -87,7 +87,8 @@ async def ticket(
         rows=fold_timeline(moments, currency),
         path=path_of("tickets", history.ticket.operator, history.ticket.ticket_id),
         before=before,
-        earlier=_begin(shown) if shown.cut else None,
+        earlier=_earlier(since, _begin(shown) if shown.cut else None),
+        cut=shown.cut,
         facts_max=FACTS_MAX,
         acts=_acts(history) if user.role.allows(Role.SUPPORT) else None,
     )
@@ -127,7 +128,13 @@ def _sentence(history: TicketHistory, now: datetime) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _begin(history: TicketHistory) -> str | None:
+def _earlier(*begins: datetime | None) -> str | None:
+    """Return before what an earlier part of the history is to be shown; None: this is all."""
+    known = [begin for begin in begins if begin is not None]
+    return format_timestamp(max(known), "microseconds") if known else None
+
+
+def _begin(history: TicketHistory) -> datetime | None:
     """Return the time since when *history* is complete: the latest beginning of a cut kind."""
     attempts = [attempt for notice in history.notices for attempt in notice.attempts]
     kinds = (
@@ -138,7 +145,7 @@ def _begin(history: TicketHistory) -> str | None:
         [fact.rejected_at for fact in history.refused],
     )
     begins = [min(times) for times in kinds if len(times) >= FACTS_MAX]
-    return format_timestamp(max(begins), "microseconds") if begins else None
+    return max(begins, default=None)
 
 
 def _acts(history: TicketHistory) -> dict[str, Any]:
