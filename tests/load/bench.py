@@ -1,6 +1,6 @@
 """The benchmark: every row of the table, in rounds that take turns, on servers of its own.
 
-    python -m tests.load.bench [--quick] [--only intake,sweep]
+    python -m tests.load.bench [--quick] [--only intake,sweep [--keep]]
 
 Results go to tests/load/results.json and tests/load/RESULTS.md. What each row measures, and what
 was tried to make it faster, is in tests/load/README.md.
@@ -12,7 +12,9 @@ import sys
 import time
 import traceback
 
+from tests.load import console_data
 from tests.load.claim_row import measure as measure_claim
+from tests.load.console_row import measure as measure_console
 from tests.load.delivery_row import measure as measure_delivery
 from tests.load.draw_rows import measure as measure_draw
 from tests.load.environment import BenchEnvironment, open_environment
@@ -36,6 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="less of everything, in 5 minutes")
     parser.add_argument("--only", help="parts, separated by commas; nothing is kept then")
+    parser.add_argument("--keep", action="store_true", help="keep what these parts gave, too")
     given = parser.parse_args()
     only = given.only.split(",") if given.only else list(PARTS)
     if unknown := set(only) - set(PARTS):
@@ -47,8 +50,8 @@ def main() -> int:
         for name in only:
             say(f"-- {name} ({time.monotonic() - began:.0f} s)")
             run(name, environment, samples, quick=given.quick)
-            if not given.only:  # at once: a run that is cut off keeps what it has
-                samples.keep(quick=given.quick)
+            if given.keep or not given.only:  # at once: a run that is cut off keeps what it has
+                samples.keep(quick=given.quick, beside=bool(given.only))
     say("\n" + table(samples.summed_up(quick=given.quick)))
     say(f"-- took {time.monotonic() - began:.0f} s")
     for name, problem in samples.failed.items():
@@ -121,12 +124,23 @@ def draw(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> Non
     measure_draw(environment, samples, tickets=20_000 if quick else 1_000_000)
 
 
+def console(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
+    measure_console(
+        environment,
+        samples,
+        extent=console_data.QUICK if quick else console_data.FULL,
+        rounds=ROUNDS,
+        requests=10 if quick else 20,
+    )
+
+
 PARTS = {
     "intake": intake,
     "peer": peer,
     "delivery": delivery,
     "latency": latency,
     "claim": claim,
+    "console": console,
     "memory": memory,
     "sweep": sweep,
     "draw": draw,

@@ -64,7 +64,8 @@ OPEN_CIRCUIT: Final = text("""
     UPDATE circuit SET opened_at = now() - interval '20 minutes', reason = 'HTTP 503',
            closed_at = NULL, probe_at = now() + interval '1 hour' WHERE operator = :operator""")
 POSTPONE: Final = text("""
-    UPDATE notice SET postponed_at = now() - interval '5 minutes', due_at = now() + interval '1 day'
+    UPDATE notice SET postponed_at = now() - interval '5 minutes',
+           due_at = now() + interval '1 day' + (id * 7919) % 7200000 * interval '1 ms'
      WHERE operator = :operator AND head AND ended IS NULL""")
 REJECTED_INPUT: Final = text("""
     INSERT INTO rejected_input (entry_id, kind, raw, whole, reason, message, operator, ticket_id,
@@ -152,12 +153,8 @@ class _Filling:
         dead = {"answer": ANSWER, "http_status": HTTP_STATUS}
         self._copy("dead", extent.dead, {**TICKET_TIMES, "settled_at": AT}, notice=ENDED, **dead)
         of_down = {"operator": OF_WAITING}
-        self._copy(
-            "waiting",
-            extent.waiting,
-            {**TICKET_TIMES, **of_down},
-            notice={**NOTICE_TIMES, **of_down},
-        )
+        waiting = {**NOTICE_TIMES, **of_down, "due_at": AT}
+        self._copy("waiting", extent.waiting, {**TICKET_TIMES, **of_down}, notice=waiting)
         self._by_sql()
 
     def _live(self, name: str, *actions: str, late: bool = False) -> None:

@@ -65,6 +65,12 @@ class RunningSlipway:
         (url,) = re.findall(r"SLIPWAY_DATABASE_URL=(\S+)", words)
         return str(url).strip("'\"").replace("+psycopg", "")
 
+    def secret_key(self) -> str:
+        """The key that encrypts the partners' secrets."""
+        words = (self.data / "environment").read_text()
+        (key,) = re.findall(r"SLIPWAY_SECRET_KEY=(\S+)", words)
+        return str(key).strip("'\"")
+
     def gateway_url(self) -> str:
         """The address of its gateway, as the line says that all are ready."""
         match = re.search(r"slipway \| ready: gateway (http://[^,\s]+)", self.screen.read_text())
