@@ -5,27 +5,66 @@ all that a page folds away unfolded; no serious or critical fault may be left.
 """
 
 import json
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
+from sqlalchemy import text
 
 from models.users import Role
-from tests.load.console_data import LONG, TICKET_IDS
-from tests.load.environment import OPERATOR
+from tests.load.console_data import DOWN, LONG, TICKET_IDS
+from tests.load.environment import OPERATOR, operator_code
 from tests.support.browser import DESKTOP, PHONE, ConsoleBrowser, Tab, open_browser
 from tests.support.npm_packages import install_packages
 from tests.support.populated_console import PopulatedConsole, populated_console
 from tests.support.server_folders import passable_folder
+from worker.console.pages import ROUTES
 
 AXE = "axe-core@4.14.1"
 SERIOUS = ("serious", "critical")
+# Every page that a person opens; `test_no_page_is_left_out` compares it with the routes.
 PAGES = (
     "/",
     "/?q=player-1",
+    "/?q=nothing-has-this-id",
     f"/tickets/{OPERATOR}/{LONG}",
     f"/tickets/{OPERATOR}/{TICKET_IDS['dead']}",
-    "/nowhere",
+    f"/tickets/{OPERATOR}/{TICKET_IDS['dead']}/attempts/{{notice}}/1",
+    "/notices",
+    "/notices?outcome=waiting",
+    "/notices?answer=nobody+answered+so",
+    "/notices/resolve?act=retry&all=1",
+    "/notices/resolve?act=skip&all=1",
+    "/events?outcome=rejected",
+    "/events?outcome=parked",
+    "/events?outcome=superseded",
+    "/events?outcome=rejected&reason=already_open",
+    f"/events/one?operator={OPERATOR}&ticket={TICKET_IDS['rejected']}&event={{event}}",
+    "/events/resolve?act=retry&outcome=rejected",
+    "/events/resolve?act=drop&outcome=parked",
+    "/partners",
+    f"/partners/{OPERATOR}",
+    f"/partners/{operator_code(DOWN - 1)}",
+    f"/partners/{OPERATOR}/terms",
+    f"/partners/{OPERATOR}/secret",
+    f"/partners/{OPERATOR}/send-again",
+    f"/partners/{OPERATOR}/end",
+    "/jobs",
+    "/jobs/1",
+    "/erasures",
+    f"/erasures/new?partner={OPERATOR}&player=player-1",
+    "/erasures/1",
+    "/system",
+    "/history",
 )
+NOWHERE = "/nowhere"
+NO_PAGES = re.compile(r"/live$|/checks$|\.csv$")
+IDS = text("""
+    SELECT (SELECT min(id) FROM notice WHERE ended = 'dead') AS notice, e.event_id AS event
+      FROM ticket_event e JOIN ticket t ON t.id = e.ticket
+     WHERE t.ticket_id = :ticket_id AND e.outcome = 'rejected'""")
 UNFOLD = "document.querySelectorAll('details').forEach((fold) => { fold.open = true; })"
 # What changes with the colours of a page, and what changes with its width.
 COLOURS = ("color-contrast", "link-in-text-block")
@@ -74,9 +113,36 @@ def signed_in(browser, populated) -> Iterator[Tab]:
 
 
 @pytest.fixture(scope="module")
+def pages(populated) -> list[str]:
+    """The pages' addresses, ids of this database included."""
+    with populated.database.engine.begin() as connection:
+        ids = connection.execute(IDS, {"ticket_id": TICKET_IDS["rejected"]}).one()
+    return [page.format(notice=ids.notice, event=ids.event) for page in PAGES]
+
+
+@pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = install_packages(tmp_path_factory.mktemp("axe"), AXE)
     return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+
+
+def test_no_page_is_left_out():
+    routes = [
+        route
+        for routes in ROUTES
+        for route in routes.routes
+        if isinstance(route, APIRoute)
+        and "GET" in (route.methods or set())
+        and not NO_PAGES.search(route.path)
+    ]
+    paths = [page.partition("?")[0] for page in PAGES]
+
+    left = [
+        route.path for route in routes if not any(route.path_regex.match(path) for path in paths)
+    ]
+
+    assert len(routes) > 10
+    assert left == []
 
 
 @pytest.mark.parametrize(
@@ -89,11 +155,11 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     ],
     ids=["desktop light", "desktop dark", "phone light", "phone dark"],
 )
-def test_axe_finds_no_serious_fault(browser, populated, signed_in, axe, size, scheme, rules):
+def test_axe_finds_no_serious_fault(browser, populated, signed_in, axe, pages, size, scheme, rules):
     faults: dict[str, list[object]] = {}
     with browser.tab(populated.console.url, size=size, scheme=scheme, cookies_of=signed_in) as tab:
-        tab.refused = {404}
-        for path in PAGES:
+        for path in (*pages, NOWHERE):
+            tab.refused = {404} if path == NOWHERE else set()
             tab.open(path)
             tab.page.evaluate(UNFOLD)
             tab.page.evaluate(axe)
@@ -104,3 +170,63 @@ def test_axe_finds_no_serious_fault(browser, populated, signed_in, axe, size, sc
                 faults[f"{path}, too wide"] = wide
 
     assert faults == {}, json.dumps(faults, indent=1)
+
+
+FOCUSED = """() => {
+    const element = document.activeElement;
+    const style = getComputedStyle(element);
+    const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+    return { label: (element.innerText || element.getAttribute("aria-label") || element.name || "")
+        .trim(), tag: element.tagName.toLowerCase(), name: element.getAttribute("name"),
+        act: element.matches("details.act > summary"), visible: ring || style.boxShadow !== "none",
+        html: element.outerHTML.slice(0, 160) };
+}"""
+STOPS_MAX = 120
+
+
+def next_stop(tab: Tab) -> dict[str, Any]:
+    """What has the focus after the next press of Tab."""
+    tab.page.keyboard.press("Tab")
+    return dict(tab.page.evaluate(FOCUSED))
+
+
+def test_the_keyboard_alone_reaches_an_act_and_shows_where_it_is(browser, populated, signed_in):
+    with browser.tab(populated.console.url, cookies_of=signed_in) as tab:
+        tab.open(f"/tickets/{OPERATOR}/{TICKET_IDS['dead']}")
+        keyboard = tab.page.keyboard
+
+        keyboard.press("Tab")
+        assert tab.page.evaluate(FOCUSED)["label"] == "Skip to the content"
+        assert tab.page.locator("a.skip").bounding_box()["y"] >= 0  # it shows when it has the focus
+        keyboard.press("Enter")
+        assert tab.page.evaluate("document.activeElement.id") == "content"
+
+        stops = [next_stop(tab)]
+        while not stops[-1]["act"] and len(stops) < STOPS_MAX:
+            stops.append(next_stop(tab))
+        assert stops[-1]["act"], "no act within reach"
+        assert [stop["html"] for stop in stops if not stop["visible"]] == []
+
+        keyboard.press("Enter")
+        for _ in range(STOPS_MAX):
+            if next_stop(tab)["name"] == "reason":
+                break
+        keyboard.type("asked by the partner")
+        assert tab.page.locator("details.act[open] [name=reason]").first.input_value() == (
+            "asked by the partner"
+        )
+
+
+def test_without_javascript_everything_can_be_read_and_done(browser, populated, pages):
+    console = populated.console
+    with browser.tab(console.url, scripts=False) as tab:
+        tab.sign_in("operations", console.passwords[Role.OPERATIONS])
+        for path in pages:
+            tab.open(path)
+            assert tab.page.locator("h1").count() == 1, path
+
+        tab.open(f"/tickets/{OPERATOR}/{LONG}")
+        tab.confirm(tab.act("Hold", reason="asked by the player"))
+        assert "on hold" in tab.page.locator(".message").first.inner_text()
+        tab.confirm(tab.act("Release", reason="the player is content"))
+        assert "on hold" not in tab.page.locator(".standing").inner_text()

@@ -30,6 +30,7 @@ ARGUMENTS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--force-color-profile=srgb",
+    "--hide-scrollbars",
 )
 DESKTOP: Final = (1280, 900)
 PHONE: Final = (390, 844)

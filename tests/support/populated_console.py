@@ -8,11 +8,14 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from models.platform.clock import DatabaseClock
+from models.players import erase_player
 from tests.load.console_data import Extent, console_database
-from tests.load.environment import BenchEnvironment, Database
-from tests.support.console_app import ConsoleApp, console_app_on
+from tests.load.environment import OPERATOR, BenchEnvironment, Database
+from tests.support.console_app import PERSON, ConsoleApp, console_app_on
 from worker.local.servers import Servers
 
+ERASED = "player-1"
 LITTLE = Extent(settled=120, waiting=60, dead=60, open=60, life=3)
 
 
@@ -38,6 +41,15 @@ def populated_console(servers: Servers, folder: Path) -> Iterator[PopulatedConso
         )
         database = stay.enter_context(console_database(environment, LITTLE))
         settings = environment.settings(database.url)
+        with database.engine.begin() as connection:
+            erase_player(
+                connection,
+                OPERATOR,
+                ERASED,
+                keys=settings.secret_key,
+                person=PERSON,
+                now=DatabaseClock().now(connection),
+            )
         yield PopulatedConsole(
             stay.enter_context(console_app_on(settings, database.engine)), database
         )
