@@ -57,6 +57,10 @@ chaos: setup ## inject faults under load for ten minutes, then reconcile
 demo-pictures: setup ## run the demo and put its screens into the README
 	@$(BIN)/python -m worker.cli.demo.readme_pictures
 
+.PHONY: console-pictures
+console-pictures: setup ## run a system and put pictures of its console into the README
+	@$(BIN)/python -m tests.support.console_pictures
+
 .PHONY: bench bench-quick
 bench: setup ## measure every row of the table in tests/load/README.md, in under 40 minutes
 	@$(BIN)/python -m tests.load.bench
