@@ -25,9 +25,13 @@ from models.tables.operator import Operator, PublisherAccount
 ROTATION_MAX: Final = timedelta(days=366)
 FORGET_AFTER: Final = timedelta(hours=24)  # the switch, unless a person says otherwise
 
+# Locked by id, as `reencrypt_secrets` does.
 FORGET: Final = text("""
-    UPDATE operator SET secret = next_secret, next_secret = NULL, switch_at = NULL, forget_at = NULL
-     WHERE forget_at <= :now
+    WITH over AS MATERIALIZED (
+        SELECT id FROM operator WHERE forget_at <= :now ORDER BY id FOR NO KEY UPDATE)
+    UPDATE operator o
+       SET secret = o.next_secret, next_secret = NULL, switch_at = NULL, forget_at = NULL
+      FROM over WHERE o.id = over.id AND o.forget_at <= :now
 """)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Self
 
 from fastapi import Depends, Request
 
+from models.platform.timestamps import format_timestamp
 from models.triage import NEEDING_A_PERSON, Selection
 from models.vocabulary import Action, Outcome, Reason
 from worker.console.filters import read_text, read_time, read_word
@@ -49,8 +50,8 @@ class EventFilter:
             "ticket_id": selection.ticket_id,
             "action": selection.action,
             "reason": selection.reason,
-            "since": selection.since and selection.since.isoformat(),
-            "until": selection.until and selection.until.isoformat(),
+            "since": selection.since and format_timestamp(selection.since),
+            "until": selection.until and format_timestamp(selection.until),
         }
         return {name: value for name, value in chosen.items() if value is not None}
 

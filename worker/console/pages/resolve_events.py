@@ -92,7 +92,7 @@ def _arguments(console: Console, chosen: EventFilter, *, seen_at: datetime) -> d
     end = seen_at if until is None else min(until, seen_at)
     return {
         **chosen.arguments,
-        "until": end.isoformat(),
+        "until": format_timestamp(end),
         "outcome": Outcome(chosen.outcome).value,
         "window": console.settings.parking_window.total_seconds(),
         "age_max": console.settings.event_age_max.total_seconds(),
