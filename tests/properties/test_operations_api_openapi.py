@@ -20,9 +20,10 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from models.database.engine import open_engine
+from models.platform.encryption import Vault, new_secret
 from models.users import Role
 from tests.support import databases
 from tests.support.api_client import OperationsApi, operations_api_on
@@ -34,6 +35,7 @@ from worker.console.console import Console
 from worker.console.limits import ConsoleLimits
 
 EXAMPLES = 3
+NOBODY_LISTENS = text("UPDATE operator SET url = 'http://127.0.0.1:1/', secret = :secret")
 UNLIMITED = ConsoleLimits(token_rate=100_000, token_burst=100_000, query_characters=100_000)
 
 
@@ -91,7 +93,11 @@ def api(engine: Engine) -> Iterator[OperationsApi]:
     harness.add_operator()
     harness.say("ticket_win")
     harness.say("ticket_rollback", "other")
-    with operations_api_on(plain_settings(database_url=url), engine, limits=UNLIMITED) as running:
+    settings_ = plain_settings(database_url=url, partner_networks="127.0.0.0/8")
+    secret = Vault.with_keys(settings_.secret_key).encrypt(new_secret())
+    with engine.begin() as connection:  # a partner that refuses each connection at once
+        connection.execute(NOBODY_LISTENS, {"secret": secret})
+    with operations_api_on(settings_, engine, limits=UNLIMITED) as running:
         yield running
 
 

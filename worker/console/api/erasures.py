@@ -54,7 +54,7 @@ async def erasures(
     return answer_page(holder, lines, None)
 
 
-@routes.get("/erasures/{erasure}", response_model=ErasureReport, responses=reads(404))
+@routes.get("/erasures/{erasure}", response_model=ErasureReport, responses=reads())
 async def erasure_report(
     holder: OperationsToken, console: TheConsole, erasure: RowId
 ) -> JSONResponse:
@@ -64,9 +64,7 @@ async def erasure_report(
     )
 
 
-@routes.post(
-    "/erasures/estimate", response_model=ErasureEstimate, responses=reads(400, 404, 408, 415)
-)
+@routes.post("/erasures/estimate", response_model=ErasureEstimate, responses=reads(400, 408, 415))
 async def estimate(
     holder: OperationsToken, console: TheConsole, player: PlayerOfOperator
 ) -> JSONResponse:
@@ -77,7 +75,7 @@ async def estimate(
     return answer(holder, counted)
 
 
-@routes.post("/erasures", response_model=ErasureReport, responses=acts(404))
+@routes.post("/erasures", response_model=ErasureReport, responses=acts())
 async def erase(act: OperationsAct, body: ErasureBody) -> Response:
     """Erase a player: a job blanks what identifies the player. It cannot be restored."""
     keys = act.console.settings.secret_key

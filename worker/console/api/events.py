@@ -79,7 +79,7 @@ class EventNotFound(NotFoundError):
     """There is no such event, or no such input."""
 
 
-@routes.get("/events", response_model=ApiPage[LogLine], responses=reads(404))
+@routes.get("/events", response_model=ApiPage[LogLine], responses=reads())
 async def events(
     holder: ViewerToken,
     console: TheConsole,
@@ -123,7 +123,7 @@ async def by_id(
 @routes.get(
     "/tickets/{operator}/{ticket_id}/events/{event_id}",
     response_model=LoggedEvent,
-    responses=reads(404),
+    responses=reads(),
 )
 async def event(
     holder: ViewerToken, console: TheConsole, operator: PathId, ticket_id: PathId, event_id: PathId
@@ -139,7 +139,7 @@ async def event(
 @routes.post(
     "/tickets/{operator}/{ticket_id}/events/{event_id}/retry",
     response_model=ResolvedEvents,
-    responses=acts(404),
+    responses=acts(),
 )
 async def retry(
     act: SupportAct, body: RetryEventBody, operator: PathId, ticket_id: PathId, event_id: PathId
@@ -167,7 +167,7 @@ async def retry(
 @routes.post(
     "/tickets/{operator}/{ticket_id}/events/{event_id}/drop",
     response_model=ResolvedEvents,
-    responses=acts(404),
+    responses=acts(),
 )
 async def drop(
     act: SupportAct, body: EventBody, operator: PathId, ticket_id: PathId, event_id: PathId
@@ -191,7 +191,7 @@ async def drop(
     return await act.carry_out(body, work)
 
 
-@routes.get("/rejected-input/{entry_id}", response_model=RawInput, responses=reads(404))
+@routes.get("/rejected-input/{entry_id}", response_model=RawInput, responses=reads())
 async def raw_input(holder: ViewerToken, console: TheConsole, entry_id: PathId) -> JSONResponse:
     """Show input that was refused before it became an event, as it came."""
     rejected = await console.read(lambda connection: find_raw(connection, entry_id))
@@ -200,9 +200,7 @@ async def raw_input(holder: ViewerToken, console: TheConsole, entry_id: PathId) 
     return answer(holder, rejected)
 
 
-@routes.post(
-    "/rejected-input/{entry_id}/retry", response_model=EventResolution, responses=acts(404)
-)
+@routes.post("/rejected-input/{entry_id}/retry", response_model=EventResolution, responses=acts())
 async def retry_input(act: SupportAct, body: ActBody, entry_id: PathId) -> Response:
     """Read rejected input again, and apply it if it has become possible."""
     settings = act.console.settings
@@ -220,7 +218,7 @@ async def retry_input(act: SupportAct, body: ActBody, entry_id: PathId) -> Respo
     return await act.carry_out(body, work)
 
 
-@routes.post("/rejected-input/{entry_id}/drop", response_model=EventResolution, responses=acts(404))
+@routes.post("/rejected-input/{entry_id}/drop", response_model=EventResolution, responses=acts())
 async def drop_input(act: SupportAct, body: ActBody, entry_id: PathId) -> Response:
     """Drop rejected input: it stays stored, and leaves the list."""
     return await act.carry_out(

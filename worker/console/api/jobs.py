@@ -85,13 +85,13 @@ async def jobs(
     return answer_page(holder, lines[:limit], place)
 
 
-@routes.get("/jobs/{job}", response_model=Job, responses=reads(404))
+@routes.get("/jobs/{job}", response_model=Job, responses=reads())
 async def one_job(holder: ViewerToken, console: TheConsole, job: RowId) -> JSONResponse:
     """Show a job: what was asked for, its progress, what was refused and why."""
     return answer(holder, await console.read(lambda connection: find_job(connection, job)))
 
 
-@routes.post("/jobs/count", response_model=BoundedCount, responses=reads(400, 404, 408, 409, 415))
+@routes.post("/jobs/count", response_model=BoundedCount, responses=reads(400, 408, 409, 415))
 async def count(
     holder: OperationsToken, console: TheConsole, now: ApiNow, job: CountBody
 ) -> JSONResponse:
@@ -103,7 +103,7 @@ async def count(
     return answer(holder, counted)
 
 
-@routes.post("/jobs", response_model=Job, responses=acts(404))
+@routes.post("/jobs", response_model=Job, responses=acts())
 async def start(act: OperationsAct, body: JobBody) -> Response:
     """Start a job. It handles what matches now; what begins to match later is left alone."""
     arguments = _complete(body.kind, body.arguments, act.console.settings)
@@ -115,7 +115,7 @@ async def start(act: OperationsAct, body: JobBody) -> Response:
     )
 
 
-@routes.post("/jobs/{job}/stop", response_model=Job, responses=acts(404))
+@routes.post("/jobs/{job}/stop", response_model=Job, responses=acts())
 async def stop(act: OperationsAct, body: ActBody, job: RowId) -> Response:
     """Stop a job between two batches: what is done stays done, nothing more is."""
     return await act.carry_out(

@@ -111,7 +111,7 @@ def selection_of(
     )
 
 
-@routes.get("/notices", response_model=ApiPage[ListedNotice], responses=reads(404))
+@routes.get("/notices", response_model=ApiPage[ListedNotice], responses=reads())
 async def notices(
     holder: ViewerToken,
     console: TheConsole,
@@ -133,7 +133,7 @@ async def notices(
     return answer_page(holder, page.lines, page.next and tuple(page.next))
 
 
-@routes.get("/notices/{notice}/attempts/{claim}", response_model=ShownAttempt, responses=reads(404))
+@routes.get("/notices/{notice}/attempts/{claim}", response_model=ShownAttempt, responses=reads())
 async def attempt(
     holder: ViewerToken,
     console: TheConsole,

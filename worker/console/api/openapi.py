@@ -69,7 +69,7 @@ _ERRORS: Final[dict[int, dict[str, Any]]] = {
         "headers": _RETRY_AFTER,
     },
 }
-_EVERYWHERE: Final = (401, 403, 413, 422, 429, 500, 503)
+_EVERYWHERE: Final = (401, 403, 404, 413, 422, 429, 500, 503)
 _CITATION: Final = re.compile(r" \((?:rules?|contracts|decisions?|H)[ 0-9][^)]*\)")
 _FRAMEWORK_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")
 

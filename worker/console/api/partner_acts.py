@@ -157,7 +157,7 @@ class SecretRotation:
     interrupted: InterruptedRotation | None
 
 
-@routes.post("/partners/{code}/disable", response_model=PartnerSwitch, responses=acts(404))
+@routes.post("/partners/{code}/disable", response_model=PartnerSwitch, responses=acts())
 async def disable(act: OperationsAct, body: ActBody, code: PathId) -> Response:
     """Send the partner nothing until it is enabled; its events are still applied."""
 
@@ -168,7 +168,7 @@ async def disable(act: OperationsAct, body: ActBody, code: PathId) -> Response:
     return await act.carry_out(body, work)
 
 
-@routes.post("/partners/{code}/enable", response_model=PartnerSwitch, responses=acts(404))
+@routes.post("/partners/{code}/enable", response_model=PartnerSwitch, responses=acts())
 async def enable(act: OperationsAct, body: ActBody, code: PathId) -> Response:
     """Send the partner its notices again, at its rate."""
 
@@ -179,7 +179,7 @@ async def enable(act: OperationsAct, body: ActBody, code: PathId) -> Response:
     return await act.carry_out(body, work)
 
 
-@routes.post("/partners/{code}/terms", response_model=NewPartnerTerms, responses=acts(404))
+@routes.post("/partners/{code}/terms", response_model=NewPartnerTerms, responses=acts())
 async def change_terms(act: OperationsAct, body: TermsBody, code: PathId) -> Response:
     """Change the partner's terms. Delivery uses them within a second."""
 
@@ -190,7 +190,7 @@ async def change_terms(act: OperationsAct, body: TermsBody, code: PathId) -> Res
     return await act.carry_out(body, work)
 
 
-@routes.post("/partners/{code}/rotate-secret", response_model=SecretRotation, responses=acts(404))
+@routes.post("/partners/{code}/rotate-secret", response_model=SecretRotation, responses=acts())
 async def rotate(act: OperationsAct, body: RotationBody, code: PathId) -> Response:
     """Rotate the partner's secret.
 
@@ -225,7 +225,7 @@ def _given(body: RotationBody) -> str:
     return body.secret.get_secret_value()
 
 
-@routes.post("/partners/{code}/send-again", response_model=Job, responses=acts(404))
+@routes.post("/partners/{code}/send-again", response_model=Job, responses=acts())
 async def send_again(act: OperationsAct, body: SendPartnerAgainBody, code: PathId) -> Response:
     """Start a job that sends again what the partner took between two times."""
     arguments = {
@@ -246,7 +246,7 @@ async def send_again(act: OperationsAct, body: SendPartnerAgainBody, code: PathI
     )
 
 
-@routes.get("/partners/{code}/end", response_model=PartnershipCounts, responses=reads(404, 409))
+@routes.get("/partners/{code}/end", response_model=PartnershipCounts, responses=reads(409))
 async def end_preview(
     holder: OperationsToken, console: TheConsole, now: ApiNow, code: PathId
 ) -> JSONResponse:
@@ -255,7 +255,7 @@ async def end_preview(
     return answer(holder, counts)
 
 
-@routes.post("/partners/{code}/end", response_model=PartnershipEnd, responses=acts(404))
+@routes.post("/partners/{code}/end", response_model=PartnershipEnd, responses=acts())
 async def end(act: OperationsAct, body: EndBody, code: PathId) -> Response:
     """End the partnership for good: nothing more is sent or applied; a job ends the tickets."""
     if body.confirm != code:
@@ -266,7 +266,7 @@ async def end(act: OperationsAct, body: EndBody, code: PathId) -> Response:
     )
 
 
-@routes.post("/partners/{code}/ping", response_model=PingResult, responses=acts(404))
+@routes.post("/partners/{code}/ping", response_model=PingResult, responses=acts())
 async def ping_partner(act: OperationsAct, body: PingBody, code: PathId) -> Response:
     """Call the partner once, disabled or not, and return what it answered. No ticket is touched."""
     console = act.console

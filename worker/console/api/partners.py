@@ -45,7 +45,7 @@ async def partners(holder: ViewerToken, console: TheConsole, now: ApiNow) -> JSO
     return answer_page(holder, lines, None)
 
 
-@routes.get("/partners/{code}", response_model=PartnerDetails, responses=reads(404))
+@routes.get("/partners/{code}", response_model=PartnerDetails, responses=reads())
 async def partner(
     holder: ViewerToken, console: TheConsole, now: ApiNow, code: PathId
 ) -> JSONResponse:
@@ -60,7 +60,7 @@ async def partner(
     return answer(holder, await console.read(load))
 
 
-@routes.get("/partners/{code}/plot", response_model=PartnerPlot, responses=reads(404))
+@routes.get("/partners/{code}/plot", response_model=PartnerPlot, responses=reads())
 async def plot(
     holder: ViewerToken,
     console: TheConsole,

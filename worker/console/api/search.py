@@ -15,7 +15,7 @@ from worker.console.console import TheConsole
 routes = APIRouter(tags=["search"])
 
 
-@routes.get("/search", response_model=SearchResult, responses=reads(404))
+@routes.get("/search", response_model=SearchResult, responses=reads())
 async def find(
     holder: ViewerToken,
     console: TheConsole,

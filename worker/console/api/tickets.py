@@ -91,7 +91,7 @@ class TicketNotFound(NotFoundError):
         )
 
 
-@routes.get("/tickets", response_model=ApiPage[UnendedTicket], responses=reads(404))
+@routes.get("/tickets", response_model=ApiPage[UnendedTicket], responses=reads())
 async def unended(
     holder: ViewerToken,
     console: TheConsole,
@@ -110,7 +110,7 @@ async def unended(
     return answer_page(holder, page.lines, page.next)
 
 
-@routes.get("/tickets-on-hold", response_model=ApiPage[TicketOnHold], responses=reads(404))
+@routes.get("/tickets-on-hold", response_model=ApiPage[TicketOnHold], responses=reads())
 async def on_hold(
     holder: ViewerToken,
     console: TheConsole,
@@ -123,7 +123,7 @@ async def on_hold(
     return answer_page(holder, tickets, None)
 
 
-@routes.get("/tickets/{operator}/{ticket_id}", response_model=ExplainedTicket, responses=reads(404))
+@routes.get("/tickets/{operator}/{ticket_id}", response_model=ExplainedTicket, responses=reads())
 async def ticket(
     holder: ViewerToken, console: TheConsole, now: ApiNow, operator: PathId, ticket_id: PathId
 ) -> JSONResponse:
@@ -139,7 +139,7 @@ async def ticket(
     return answer(holder, await console.read(load))
 
 
-@routes.post("/tickets/{operator}/{ticket_id}/hold", response_model=HeldTicket, responses=acts(404))
+@routes.post("/tickets/{operator}/{ticket_id}/hold", response_model=HeldTicket, responses=acts())
 async def hold(
     act: SupportAct, body: TicketActBody, operator: PathId, ticket_id: PathId
 ) -> Response:
@@ -153,7 +153,7 @@ async def hold(
 
 
 @routes.post(
-    "/tickets/{operator}/{ticket_id}/release", response_model=ReleasedTicket, responses=acts(404)
+    "/tickets/{operator}/{ticket_id}/release", response_model=ReleasedTicket, responses=acts()
 )
 async def release(
     act: SupportAct, body: TicketActBody, operator: PathId, ticket_id: PathId
@@ -168,7 +168,7 @@ async def release(
 
 
 @routes.post(
-    "/tickets/{operator}/{ticket_id}/publish", response_model=PublishedEvent, responses=acts(404)
+    "/tickets/{operator}/{ticket_id}/publish", response_model=PublishedEvent, responses=acts()
 )
 async def publish(
     act: SupportAct, body: PublishBody, operator: PathId, ticket_id: PathId
