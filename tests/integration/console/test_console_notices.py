@@ -69,7 +69,7 @@ def send(client: ConsoleClient, page: Page, **changed: Any) -> Page:  # noqa: AN
 def test_the_list_shows_what_is_dead_newest_first(console, dead):
     page = console.support.page("/notices")
 
-    assert page.texts("td[data-label=Ticket] a") == ["T/2", "T/1", "T/0"]
+    assert page.texts("td[data-label=Ticket] .id a") == ["T/2", "T/1", "T/0"]
     assert page.rows()[2][-1] == "1", "the rollback waits behind it"
     assert f"/tickets/acme/T%2F2#notice-{dead[2]}" in page.response.text
     assert "<script>alert" not in page.response.text
@@ -92,7 +92,7 @@ def test_the_list_shows_what_is_dead_newest_first(console, dead):
 def test_the_filter_is_in_the_address(console, dead, query, tickets):
     page = Page.of(console.support.http.get("/notices", params=query))
 
-    assert page.texts("td[data-label=Ticket] a") == tickets
+    assert page.texts("td[data-label=Ticket] .id a") == tickets
     assert ("No notice" in page.words) is not bool(tickets)
     for name, given in query.items():
         assert given in (page.one(f".filter [name={name}]").html or "")

@@ -34,6 +34,8 @@ class TimelineRow:
     repeat: bool
     attempt: tuple[int, int] | None  # notice and claim
     answer: str | None
+    event: str | None  # the id of the event whose page can be opened
+    begins: int | None  # the notice that this moment is the first of: links lead here
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def _row(moment: Moment, currency: object) -> TimelineRow:
         repeat=notice is not None and notice.repeat > 0,
         attempt=None if tried is None else (tried.notice.id, tried.attempt.claim),
         answer=None if tried is None else tried.attempt.answer,
+        event=moment.what.event_id if isinstance(moment.what, EventFact) else None,
+        begins=notice.id if notice and isinstance(moment.what, NoticeQueued) else None,
     )
 
 

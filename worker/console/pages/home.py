@@ -56,7 +56,7 @@ NEEDS: Final = {
     ),
     Need.DEAD: NeedLine(
         "Dead notices",
-        "The partner refused them for good, or every try failed. They hold back what follows on"
+        "The partner refused them for good, or every attempt failed. They hold back what follows on"
         " their tickets until somebody retries or skips them.",
         path_of("notices", query={"outcome": "dead"}),
         "See the dead notices",

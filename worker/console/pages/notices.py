@@ -61,9 +61,9 @@ OUTCOMES: Final = {
     ),
     NoticeOutcome.WAITING: OutcomeWords(
         "waiting",
-        "These are sent by themselves; nobody needs to do anything. The next to be tried is first."
-        " Of each ticket the list has the first, and counts what waits behind it.",
-        "Next try",
+        "These are sent by themselves; nobody needs to do anything. What is due next is first. Of"
+        " each ticket the list has the first, and counts what waits behind it.",
+        "Next attempt",
     ),
     NoticeOutcome.ON_HOLD: OutcomeWords(
         "on hold",
@@ -71,7 +71,7 @@ OUTCOMES: Final = {
         "On hold since",
     ),
     NoticeOutcome.DELIVERED: OutcomeWords(
-        "delivered", "The partner has accepted these.", "Last try"
+        "delivered", "The partner has accepted these.", "Last attempt"
     ),
     NoticeOutcome.SKIPPED: OutcomeWords(
         "skipped",
@@ -85,7 +85,7 @@ OUTCOMES: Final = {
         "refused", "The partner did not accept the ticket, so it was cancelled.", "Refused"
     ),
     NoticeOutcome.TRIED: OutcomeWords(
-        "any, by last try", "Whatever became of them, the latest try first.", "Last try"
+        "any, by last attempt", "Whatever became of them, the latest attempt first.", "Last attempt"
     ),
 }
 _TONES: Final = {

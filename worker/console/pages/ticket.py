@@ -15,7 +15,7 @@ from models.history.facts_in_words import amounts_by_field, facts_by_name
 from models.history.load import FACTS_MAX
 from models.history.moves import moves_made
 from models.history.pulse import read_ticket_pulse
-from models.history.values import TicketFact
+from models.history.values import AttemptFact, TicketFact
 from models.platform.timestamps import format_timestamp, parse_timestamp
 from models.triage import BY_HAND, Resolution
 from models.triage.standing import standing_of, standing_of_notice
@@ -50,6 +50,14 @@ class DeadNoticeChoices:
     skips: tuple[tuple[str, str], ...]  # each way to skip it, and what that means
 
 
+@dataclass(frozen=True, slots=True)
+class AnsweredNotice:
+    """A notice, and one attempt to deliver it."""
+
+    notice: NoticeFact
+    attempt: AttemptFact
+
+
 @routes.get("/tickets/{operator}/{ticket_id}")
 async def ticket(
     request: Request,
@@ -78,6 +86,7 @@ async def ticket(
         ticket=history.ticket,
         history=history,
         sentence=_sentence(history, now),
+        said=_last_answer(history),
         picture=draw_states(history.ticket.status, moves_made(history)),
         picture_size=(WIDTH, HEIGHT, *BOX),
         facts=[
@@ -126,6 +135,13 @@ def _time(before: str | None) -> datetime | None:
 def _sentence(history: TicketHistory, now: datetime) -> str:
     sentence = why_not_closed(history, now=now)
     return sentence[:1].upper() + sentence[1:]
+
+
+def _last_answer(history: TicketHistory) -> AnsweredNotice | None:
+    attempts = [
+        AnsweredNotice(notice, attempt) for notice in history.notices for attempt in notice.attempts
+    ]
+    return max(attempts, key=lambda each: each.attempt.recorded_at, default=None)
 
 
 def _earlier(*begins: datetime | None) -> str | None:
