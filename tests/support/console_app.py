@@ -109,14 +109,21 @@ class ConsoleClient:
         return page
 
     def post(
-        self, path: str, fields: Mapping[str, Any] | None = None, *, token: str | None = None
+        self,
+        path: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        token: str | None = None,
+        page: str = "/",
     ) -> httpx.Response:
-        """Send a form as a page of ours does, with the session's token unless another is given."""
+        """Send a form as our *page* does, with the session's token unless another is given."""
         given = self.token() if token is None else token
         base = self.http.base_url
         origin = f"{base.scheme}://{base.netloc.decode()}"
         return self.http.post(
-            path, data={"csrf": given, **(fields or {})}, headers={"Origin": origin}
+            path,
+            data={"csrf": given, **(fields or {})},
+            headers={"Origin": origin, "Referer": f"{origin}{page}"},
         )
 
     def act(

@@ -16,7 +16,8 @@ from models.platform.blocking_threads import NoThreadFree
 from models.platform.encryption import DecryptionFailed
 from models.platform.errors import ConflictError, InvalidError, NotFoundError, SlipwayError
 from models.users import TooManySignIns
-from worker.console.addresses import with_query
+from worker.console.addresses import PublicAddress, with_query
+from worker.console.console import console_of
 from worker.console.http.security_headers import REQUEST_ID
 from worker.console.refusals import PageRefused, SignInNeeded, invalid, not_found
 from worker.console.rendering import SEE_OTHER, here, render
@@ -49,7 +50,15 @@ def error_page(request: Request, refusal: PageRefused) -> Response:
         headers=refusal.headers,
         title=refusal.title,
         message=refusal.message,
+        back=_page_of_form(request),
     )
+
+
+def _page_of_form(request: Request) -> str | None:
+    """Return the address of the page whose form was refused; None: it was none of ours."""
+    page = request.headers.get("referer", "")
+    own = PublicAddress.of(console_of(request).settings, request).origin
+    return page if request.method not in _SAFE and page.startswith(f"{own}/") else None
 
 
 def _wants_page(request: Request) -> bool:

@@ -210,6 +210,36 @@ def test_a_dead_notice_is_skipped_only_with_one_of_the_two_words(
     del dead
 
 
+def test_who_is_refused_goes_back_to_the_page_of_the_form(dead: Harness, console: ConsoleApp):
+    base = str(console.support.http.base_url).rstrip("/")
+
+    refused = Page.of(console.support.post(f"{PATH}/resolve", {}, page=PATH))
+    elsewhere = Page.of(console.support.post(f"{PATH}/resolve", {}, page=".invalid/"))
+
+    assert (refused.status, elsewhere.status) == (422, 422)
+    assert refused.links()["Back to the page"] == f"{base}{PATH}"
+    assert "Back to the page" not in elsewhere.links(), "no address of another site is shown"
+    del dead
+
+
+def test_the_page_leads_to_what_the_partner_said_and_to_a_dead_notice(
+    dead: Harness, console: ConsoleApp
+):
+    [notice] = notices(console.engine)
+
+    page, seen_by_viewer = console.support.page(PATH), console.viewer.page(PATH)
+
+    assert page.links()["What the partner said, and what it was sent"] == (
+        f"{PATH}/attempts/{notice.id}/2"
+    )
+    assert len(page.tree.css(f".dead-notice#notice-{notice.id}")) == 1
+    assert len(page.tree.css(f"#notice-{notice.id}")) == 1, "an id is there once"
+    assert len(seen_by_viewer.tree.css(f"tr#notice-{notice.id}")) == 1
+    event = page.one("#timeline td[data-label=Which] a").attributes["href"]
+    assert "ticket_" in console.support.page(event or "").words
+    del dead
+
+
 def test_a_ticket_is_held_and_released_unless_it_has_changed(dead: Harness, console: ConsoleApp):
     seen = console.support.page(PATH)
 
