@@ -72,12 +72,16 @@ class Samples:
         say(f"    => {REACH[name].what}: {value:.2f}")
 
     def keep(self, *, quick: bool, beside: bool = False) -> None:
-        """Write results.json and RESULTS.md; *beside*: what other parts left there stays."""
+        """Write results.json and RESULTS.md.
+
+        *beside*: what other parts left there stays, and so does what is said of the machine.
+        """
         kept = self.summed_up(quick=quick)
         if beside:
             former = json.loads((HERE / "results.json").read_text())
             ratios = former["ratios"] | kept["ratios"]
             kept["ratios"] = {name: ratios[name] for name in REACH if name in ratios}
+            kept["machine"] = former["machine"]
             for group in ("figures", "seconds"):
                 kept[group] = former[group] | kept[group]
             others = former["failed"].items()
