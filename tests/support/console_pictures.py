@@ -29,6 +29,7 @@ ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "worker/console/pictures"
 SIZE: Final = (1180, 860)
 COLOURS: Final = 64
+SETTLING_MS: Final = 600
 LIVES: Final = 120
 TICKET: Final = "6249979066121753900"
 DEAD: Final = 23
@@ -101,7 +102,7 @@ def take(system: ConsoleSystem, browser: ConsoleBrowser) -> list[str]:
 
 def _take(tab: Tab, name: str, path: str) -> str:
     tab.open(path)
-    tab.page.wait_for_load_state("load")
+    tab.page.wait_for_timeout(SETTLING_MS)  # plots take their width after the first frame
     file = FOLDER / f"{name}.png"
     file.write_bytes(reduced(tab.page.screenshot()))
     return f"{file.relative_to(ROOT)}: {file.stat().st_size / 1024:.0f} KiB"
