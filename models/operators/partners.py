@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from models.operators.ended import OperatorEnded
+from models.operators.listing import unknown_operator
 from models.operators.secrets import EncryptedSecrets
 from models.outbox.values import Partner
 
@@ -37,6 +38,14 @@ def find_partner(connection: Connection, code: str, *, now: datetime) -> Partner
         raise OperatorEnded(code, ended_at)
     row = connection.execute(ONE, {"code": code}).one_or_none()
     return None if row is None else _partner(row, now)
+
+
+def require_partner(connection: Connection, code: str, *, now: datetime) -> Partner:
+    """Return the operator with this code as of *now*. Raises OperatorNotFound, OperatorEnded."""
+    partner = find_partner(connection, code, now=now)
+    if partner is None:
+        raise unknown_operator(connection, code)
+    return partner
 
 
 def _partner(row: Row[Any], now: datetime) -> Partner:

@@ -12,9 +12,14 @@ PINGED: Final = "partner_pinged"
 
 
 def record_ping(
-    connection: Connection, code: str, facts: Mapping[str, Any], *, person: Person, now: datetime
+    connection: Connection,
+    code: str,
+    facts: Mapping[str, Any],
+    *,
+    signed: bool,
+    person: Person,
+    now: datetime,
 ) -> None:
     """Record a call that a person had made to the partner; *facts* hold no secret."""
-    record_intervention(
-        connection, Change(PINGED, operator=code, facts=facts), person=person, at=now
-    )
+    change = Change(PINGED, operator=code, facts={"signed": signed, **facts})
+    record_intervention(connection, change, person=person, at=now)

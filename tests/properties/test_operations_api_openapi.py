@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from requests import PreparedRequest
 from requests.auth import AuthBase
@@ -33,14 +33,24 @@ from tests.support.plain_settings import plain_settings
 from worker.console.api.application import PATH, build_api
 from worker.console.console import Console
 from worker.console.limits import ConsoleLimits
+from worker.console.system_watch import SystemWatch
 
-EXAMPLES = 3
+EXAMPLES = 3  # of each kind and operation
+SEED = 20  # another number has other requests made
+BOUNDED = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 NOBODY_LISTENS = text("UPDATE operator SET url = 'http://127.0.0.1:1/', secret = :secret")
 UNLIMITED = ConsoleLimits(token_rate=100_000, token_burst=100_000, query_characters=100_000)
 
 
 def operations_api() -> FastAPI:
-    return build_api(Console.prepare(plain_settings(), ConsoleLimits()))
+    given_ = plain_settings()
+    return build_api(Console.prepare(given_, ConsoleLimits()), SystemWatch(given_))
 
 
 def unlocked(openapi: dict[str, Any]) -> dict[str, Any]:
@@ -110,13 +120,15 @@ def auth(api: OperationsApi) -> WithToken:
 def test_what_fits_is_answered_as_described(
     api: OperationsApi, auth: WithToken, operation: Operation
 ):
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @seed(SEED)
+    @BOUNDED
     @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE), known=st.booleans())
     def ask(case: AnyCase, *, known: bool) -> None:
         if known:
             speak_of_what_is_there(case)
         case.call_and_validate(base_url=api.url + PATH, auth=auth, excluded_checks=REFUSING)
 
+    print(f"requests made with the seed {SEED}")  # noqa: T201 - shown when it fails
     ask()
 
 
@@ -124,11 +136,13 @@ def test_what_fits_is_answered_as_described(
 def test_what_does_not_fit_is_refused_as_described(
     api: OperationsApi, auth: WithToken, operation: Operation
 ):
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @seed(SEED)
+    @BOUNDED
     @given(case=operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def ask(case: AnyCase) -> None:
         case.call_and_validate(base_url=api.url + PATH, auth=auth)
 
+    print(f"requests made with the seed {SEED}")  # noqa: T201 - shown when it fails
     ask()
 
 

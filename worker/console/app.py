@@ -73,7 +73,7 @@ def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = N
     )
     app.state.console = console
     app.state.live = live
-    app.state.watch = SystemWatch(settings)
+    app.state.watch = watch = SystemWatch(settings)
     app.state.provider = IdentityProvider.of(settings)
     app.state.metrics = HttpMetrics("console", zeroes=[("POST", _FORBIDDEN)])
     for routes in _PUBLIC:
@@ -81,7 +81,7 @@ def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = N
     app.state.paths = set()
     for routes in pages.ROUTES:
         add_pages(app, routes)
-    app.mount(API_PATH, build_api(console))
+    app.mount(API_PATH, build_api(console, watch))
     register_error_handlers(app)
     _surround(app, console)
     return app

@@ -20,6 +20,9 @@ class ConsoleLimits:
     ping_wait: timedelta = timedelta(seconds=5)
     """How long a further one waits before the response is 503."""
 
+    check_wait: timedelta = timedelta(seconds=3)
+    """How long a request to the API waits for `doctor`'s checks before it shows the last ones."""
+
     statement_time: timedelta = timedelta(seconds=5)
     """Timeout of each SQL statement: a page that takes longer is of no use to anybody."""
 

@@ -4,6 +4,7 @@
 a thread of their own, never in one that pages need, and each result is shown to all for a while.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Watched(Generic[T]):
         self._threads = BlockingThreads(1, patience=_PATIENCE)
         self._last: tuple[float, T | None, str | None] | None = None
         self._lock: anyio.Lock | None = None
+        self._looking: asyncio.Task[Look[T]] | None = None
 
     def last(self) -> Look[T] | None:
         """Return the last look, however old; None before the first one."""
@@ -78,6 +80,16 @@ class Watched(Generic[T]):
                 last = self.last()
             assert last is not None, "just taken"
             return last
+
+    async def look_within(self, bound: timedelta) -> Look[T] | None:
+        """Return a fresh look if it takes no longer than *bound*, else the last one.
+
+        The look goes on without the request, so the next one finds it. None before the first one.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self.look())
+        await asyncio.wait({self._looking}, timeout=bound.total_seconds())
+        return self.last()
 
     def _attempt(self) -> tuple[T | None, str | None]:
         try:

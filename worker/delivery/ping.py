@@ -13,6 +13,7 @@ from uuid import uuid4
 from models.notices.request import OutgoingRequest
 from models.outbox.values import Partner
 from models.platform.encryption import Vault
+from models.platform.errors import ConflictError
 from models.settings.settings import Settings
 from worker.delivery.http.client import HttpClient
 from worker.delivery.http.exchange import (
@@ -31,7 +32,7 @@ BEGINNING_CHARACTERS_MAX: Final = 500
 _WAIT_MARGIN: Final = timedelta(seconds=10)  # the call ends by its own timeout before
 
 
-class CallsNotSigned(Exception):
+class CallsNotSigned(ConflictError):
     """Calls to this partner carry no signature, so there is none to test."""
 
 

@@ -174,6 +174,55 @@ def test_a_secret_that_the_client_brings_is_returned_never(api: OperationsApi, p
     assert secret not in response.text
 
 
+def test_a_secret_that_was_replaced_since_it_was_read_is_left_alone(
+    api: OperationsApi, partner: str
+):
+    path = f"/partners/{partner}/rotate-secret"
+    seen = api.operations.read(f"/partners/{partner}")["secret_status"]["version"]
+
+    first = api.operations.act(path, expected=seen)
+    late = api.operations.act(path, expected=seen)
+
+    assert (first.status_code, late.status_code) == (200, 409)
+    assert "replaced meanwhile" in late.json()["message"]
+    assert len(api.acts("secret_rotated")) == 1
+
+
+def test_a_ping_is_kept_with_what_it_met(api: OperationsApi, partner: str):
+    path = f"/partners/{partner}/ping"
+    with api.engine.begin() as connection:  # a partner that refuses each connection at once
+        connection.execute(text("UPDATE operator SET url = 'http://127.0.0.1:1/'"))
+
+    first = api.operations.act(path, key="one")
+    again = api.operations.act(path, key="one")
+
+    assert first.status_code == 200, first.text
+    assert again.json() == first.json()
+    (kept_act,) = api.acts("partner_pinged")
+    assert kept_act["facts"]["signed"] is False
+    assert kept_act["facts"]["problem"] == first.json()["problem"] is not None
+
+
+@pytest.mark.usefixtures("partner")
+def test_a_call_that_cannot_be_signed_is_refused_and_not_recorded(api: OperationsApi):
+    house = NewOperator(
+        code="house",
+        url="https://house.example/",
+        protocol="seamless",
+        secret=new_secret(),
+        agent="us",
+    )
+    vault = Vault.with_keys(api.settings.secret_key)
+    with api.engine.begin() as connection:
+        add_operator(connection, house, vault=vault, person=PERSON)
+
+    refused = api.operations.act("/partners/house/ping", signed=True)
+
+    assert refused.status_code == 409
+    assert "not signed" in refused.json()["message"]
+    assert api.acts("partner_pinged") == []
+
+
 @pytest.fixture
 def partner(harness, api: OperationsApi) -> str:
     """A partner whose secret the console can read."""

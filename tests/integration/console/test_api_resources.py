@@ -7,9 +7,21 @@ import pytest
 from models.outbox.values import Dead
 from tests.support.api_client import OperationsApi
 from tests.support.harness import SLIP, Harness
+from tests.support.wait import eventually
 
 TICKET = "/tickets/acme/T"
 MASK = "•••"
+TERMS = (
+    "url",
+    "agent",
+    "sign_calls",
+    "close_delay",
+    "announces_tickets",
+    "rate",
+    "in_flight",
+    "timezone",
+    "lottery_ticket",
+)
 
 
 @pytest.fixture
@@ -160,6 +172,31 @@ def test_terms_are_changed_and_what_is_wrong_with_them_is_said(api: OperationsAp
 
 
 @pytest.mark.usefixtures("harness")
+def test_terms_that_have_changed_since_they_were_read_are_left_alone(api: OperationsApi):
+    operator = api.operations.read("/partners/acme")["operator"]["operator"]
+    seen = {name: operator[name] for name in TERMS}
+    path = "/partners/acme/terms"
+
+    first = api.operations.act(path, terms={"close_delay": "36h"}, expected=seen)
+    late = api.operations.act(path, terms={"rate": 5}, expected=seen)
+    other = api.operations.act(path, terms={"rate": 5}, expected={"url": seen["url"]})
+
+    assert first.status_code == 200, first.text
+    assert late.status_code == 409
+    assert "now it is 36h" in late.json()["message"]
+    assert other.json()["changed"] == ["rate"]
+
+
+@pytest.mark.usefixtures("harness")
+def test_a_time_is_written_out_and_not_a_number(api: OperationsApi):
+    number = api.viewer.get("/interventions", since="-110479")
+    written = api.viewer.get("/interventions", since="2026-01-01T00:00:00Z")
+
+    assert (number.status_code, written.status_code) == (422, 200)
+    assert "2026-01-31T12:00:00Z" in number.text
+
+
+@pytest.mark.usefixtures("harness")
 def test_a_partnership_ends_only_when_its_code_is_typed(api: OperationsApi):
     refused = api.operations.act("/partners/acme/end", confirm="beta")
     counts = api.operations.read("/partners/acme/end")
@@ -231,6 +268,10 @@ def test_the_system_is_shown(api: OperationsApi):
     shown = api.viewer.read("/system")
 
     assert shown["stats"]["operators"][0]["code"] == "acme"
+    eventually(lambda: api.viewer.read("/system")["checks"]["checked_at"] is not None)
+    checks = api.viewer.read("/system")["checks"]
+    assert checks["failure"] is None
+    assert "wrong" in {finding["state"] for finding in checks["findings"]}  # no Redis is running
 
 
 @pytest.mark.usefixtures("harness")

@@ -1,5 +1,6 @@
 """The system's page answers at once; the checks come after, and Redis may be away."""
 
+import threading
 from datetime import timedelta
 
 import anyio
@@ -66,6 +67,25 @@ def test_many_who_ask_at_once_cost_one_look():
     anyio.run(ask)
 
     assert looks == [1]
+
+
+def test_who_waits_for_a_slow_look_waits_no_longer_than_the_bound_and_the_next_finds_it():
+    done = threading.Event()
+    looks: list[bool] = []
+    watched = Watched(lambda: looks.append(done.wait(30)), kept=timedelta(minutes=1))
+
+    async def ask() -> tuple[object, object]:
+        early = await watched.look_within(timedelta(milliseconds=20))
+        also_early = await watched.look_within(timedelta(milliseconds=20))
+        done.set()
+        late = await watched.look_within(timedelta(seconds=30))
+        return early or also_early, late
+
+    early, late = anyio.run(ask)
+
+    assert early is None
+    assert late is not None
+    assert looks == [True]
 
 
 def test_a_look_that_fails_is_a_problem_and_is_tried_again():

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 import typer
 
 from models.monitoring.operators import COUNTED_MAX, OperatorHealth, operator_health
-from models.operators.listing import unknown_operator
-from models.operators.partners import find_partner
+from models.operators.partners import require_partner
 from models.outbox.causes import Cause
 from models.platform.clock import DatabaseClock
 from models.platform.durations import format_duration
@@ -59,9 +58,7 @@ def ping_partner(code: str, *, signed: bool, as_json: bool) -> None:
     settings = read_settings()
     with transaction() as connection:
         now = DatabaseClock().now(connection)
-        partner = find_partner(connection, code, now=now)
-        if partner is None:
-            raise unknown_operator(connection, code)
+        partner = require_partner(connection, code, now=now)
     vault = Vault.with_keys(settings.secret_key)
     try:
         pinged = ping_as_configured(partner, signed=signed, at=now, vault=vault, settings=settings)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
@@ -37,6 +37,7 @@ KEY_HEADER: Final = "Idempotency-Key"
 KEY: Final = re.compile("^[!-~]{1,64}$")
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
 
+Result = TypeVar("Result")
 Work = Callable[[Connection, Person, datetime], object]
 """An act of `models`: returns what the response says."""
 
@@ -80,9 +81,12 @@ class KeyedAct:
         return _response(stored, is_replay=is_replay)
 
     async def carry_out_elsewhere(
-        self, body: ActBody, work: Callable[[], object], record: Work
+        self,
+        body: ActBody,
+        call: Callable[[], Result],
+        record: Callable[[Connection, Result, Person, datetime], None],
     ) -> Response:
-        """Do *work*, which calls another system, outside any transaction, then *record* it.
+        """Do *call*, to a partner, outside any transaction, then *record* its result.
 
         Two requests with the same key at the same moment may both call.
         """
@@ -90,14 +94,14 @@ class KeyedAct:
         kept = await self.console.change(self._kept)
         if kept is not None:
             return _response(kept, is_replay=True)
-        done = await self.console.threads.run(work)
+        done = await self.console.call(call)
 
         def keep(connection: Connection) -> tuple[StoredResponse, bool]:
             now = self.console.clock.now(connection)
             first = kept_response(connection, self.request, now=now)
             if first is not None:
                 return first, True
-            record(connection, person, now)
+            record(connection, done, person, now)
             return self._keep(connection, done, (), now), False
 
         stored, is_replay = await self.console.change(keep)

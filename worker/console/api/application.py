@@ -24,6 +24,7 @@ from worker.console.api.errors import register_error_handlers
 from worker.console.api.openapi import describe
 from worker.console.api.token_limits import TokenLimits
 from worker.console.console import Console
+from worker.console.system_watch import SystemWatch
 
 PATH: Final = "/api/v1"
 ROUTES: Final[tuple[APIRouter, ...]] = (
@@ -41,8 +42,8 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
 """Behind the token, every one."""
 
 
-def build_api(console: Console) -> FastAPI:
-    """Build the application; it shares the console's connections, threads and limits."""
+def build_api(console: Console, watch: SystemWatch) -> FastAPI:
+    """Build the application; it shares the console's connections, threads, limits and *watch*."""
     limits = console.limits
     app = FastAPI(
         title="Slipway operations API",
@@ -57,6 +58,7 @@ def build_api(console: Console) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.console = console
+    app.state.watch = watch
     app.state.token_limits = TokenLimits(
         at_once=limits.of_token, rate=limits.token_rate, burst=limits.token_burst
     )

@@ -10,6 +10,7 @@ from models.settings.settings import Settings
 from worker.console.api.application import build_api
 from worker.console.console import Console
 from worker.console.limits import ConsoleLimits
+from worker.console.system_watch import SystemWatch
 
 FILE: Final = Path(__file__).parent / "openapi.json"
 
@@ -23,7 +24,7 @@ def document() -> str:
             "secret_key": Fernet.generate_key().decode(),
         }
     )
-    openapi = build_api(Console.prepare(settings, ConsoleLimits())).openapi()
+    openapi = build_api(Console.prepare(settings, ConsoleLimits()), SystemWatch(settings)).openapi()
     return json.dumps(openapi, ensure_ascii=False, indent=2) + "\n"
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import Connection
 
 from models.history.event_log import EventsById, LogLine, Place, find_events_by_id, list_not_applied
@@ -32,6 +32,7 @@ from worker.console.api.acts import ActBody, SupportAct
 from worker.console.api.answers import After, ApiPage, Code, Limit, answer, answer_page
 from worker.console.api.authentication import ViewerToken
 from worker.console.api.openapi import acts, reads
+from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
 from worker.console.cursors import read_cursor
 
@@ -85,7 +86,7 @@ async def events(
     console: TheConsole,
     outcome: Annotated[list[OpenOutcome] | None, Query(max_length=len(OpenOutcome))] = None,
     operator: Code = None,
-    since: AwareDatetime | None = None,
+    since: GivenTime | None = None,
     after: After = None,
     limit: Limit = 50,
 ) -> JSONResponse:

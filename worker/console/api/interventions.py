@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 
 from models.audit import ActFilter, ActPlace, RecordedAct, list_acts
 from worker.console.api.answers import After, ApiPage, Code, Id, Limit, Text, answer_page
 from worker.console.api.authentication import ViewerToken
 from worker.console.api.openapi import reads
+from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
 from worker.console.cursors import read_cursor
 
@@ -30,8 +30,8 @@ def filter_of(
     did: Text = None,
     operator: Code = None,
     ticket_id: Id = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: GivenTime | None = None,
+    until: GivenTime | None = None,
 ) -> ActFilter:
     """Return what the query selects."""
     return ActFilter(

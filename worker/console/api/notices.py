@@ -40,6 +40,7 @@ from worker.console.api.answers import (
 )
 from worker.console.api.authentication import ViewerToken
 from worker.console.api.openapi import acts, reads
+from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
 from worker.console.cursors import read_cursor
 
@@ -90,8 +91,8 @@ def selection_of(
     ticket_id: Id = None,
     action: Action | None = None,
     reason: Text = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: GivenTime | None = None,
+    until: GivenTime | None = None,
     http_status: Annotated[int | None, Query(ge=100, le=599)] = None,
     answer_text: Annotated[
         str | None,

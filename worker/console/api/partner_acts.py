@@ -1,12 +1,12 @@
 """What operations do with a partner: each needs the role, a reason and a key."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Annotated, Final, cast
+from datetime import datetime
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy import Connection
 
 from models.jobs import Job, PartnershipEnd, end_partnership, start_job
@@ -21,14 +21,14 @@ from models.operators import (
     enable_operator,
     rotate_secret,
 )
-from models.operators.interventions import Change, Person, record_intervention
-from models.operators.listing import unknown_operator
-from models.operators.partners import find_partner
-from models.outbox.dead_letters import NotPossible
+from models.operators.interventions import Person
+from models.operators.partners import require_partner
+from models.operators.pings import record_ping
+from models.operators.rotation import FORGET_AFTER, require_secret
 from models.outbox.values import Partner
 from models.partnerships.counts import PartnershipCounts
 from models.partnerships.end import preview_end
-from models.platform.durations import parse_duration
+from models.platform.durations import format_duration, parse_duration
 from models.platform.encryption import new_secret
 from models.platform.errors import InvalidError
 from models.platform.timestamps import format_timestamp
@@ -37,11 +37,9 @@ from worker.console.api.acts import ActBody, OperationsAct
 from worker.console.api.answers import answer
 from worker.console.api.authentication import ApiNow, OperationsToken
 from worker.console.api.openapi import acts, reads
-from worker.console.console import Console, TheConsole
-from worker.delivery.http.transfer import TransferLimits
-from worker.delivery.ping import CallsNotSigned, PingResult, ping, ping_signed
-
-_FORGET_AFTER: Final = timedelta(hours=24)  # the switch, unless the client says otherwise
+from worker.console.api.times import GivenTime
+from worker.console.console import TheConsole
+from worker.delivery.ping import PingResult, ping_as_configured
 
 routes = APIRouter(tags=["partners"])
 
@@ -54,8 +52,8 @@ def _is_duration(text: str) -> str:
 DurationText = Annotated[str, AfterValidator(_is_duration), Field(max_length=50, examples=["24h"])]
 
 
-class NewTerms(BaseModel):
-    """The terms to change; what is not named stays. A `rate` of null: no limit."""
+class NamedTerms(BaseModel):
+    """Terms of a partner, by name; those that are left out are not spoken of."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,6 +67,10 @@ class NewTerms(BaseModel):
     timezone: Annotated[str, Field(max_length=100)] | None = None
     lottery_ticket: Annotated[str, Field(max_length=50)] | None = None
 
+
+class NewTerms(NamedTerms):
+    """The terms to change; what is not named stays. A `rate` of null: no limit."""
+
     def patch(self) -> OperatorPatch:
         """Return what is named."""
         named = self.model_dump(exclude_unset=True)
@@ -80,30 +82,50 @@ class NewTerms(BaseModel):
         return cast("OperatorPatch", named)  # its fields are those of this model
 
 
+class SeenTerms(NamedTerms):
+    """Terms as the client read them."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is named, as `terms_facts` has it."""
+        named = self.model_dump(exclude_unset=True)
+        if named.get("close_delay") is not None:
+            named["close_delay"] = format_duration(parse_duration(named["close_delay"]))
+        return named
+
+
 class TermsBody(ActBody):
     """A change of a partner's terms."""
 
     terms: NewTerms
+    expected: SeenTerms | None = Field(
+        default=None,
+        description="Terms as you read them: if one of them is another by now, nothing is done.",
+    )
 
 
 class RotationBody(ActBody):
     """A rotation of the secret. Without a `secret` a new one is made, and returned once."""
 
     secret: SecretStr | None = Field(default=None, max_length=1000)
-    switch_at: AwareDatetime | None = Field(
+    switch_at: GivenTime | None = Field(
         default=None, description="When the new secret begins to sign; at once if not given."
     )
-    forget_at: AwareDatetime | None = Field(
+    forget_at: GivenTime | None = Field(
         default=None,
         description="How long the old secret is accepted; 24 hours after the switch if not given.",
+    )
+    expected: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="The partner's `secret_status.version` as you read it: if it is another by"
+        " now, nothing is done.",
     )
 
 
 class SendPartnerAgainBody(ActBody):
     """What is sent again: all that the partner took in [since, until)."""
 
-    since: AwareDatetime
-    until: AwareDatetime
+    since: GivenTime
+    until: GivenTime
     pace: (
         Annotated[float, Field(gt=0, le=10_000, description="Tickets a second at most.")] | None
     ) = None
@@ -184,7 +206,8 @@ async def change_terms(act: OperationsAct, body: TermsBody, code: PathId) -> Res
     """Change the partner's terms. Delivery uses them within a second."""
 
     def work(connection: Connection, person: Person, _now: datetime) -> NewPartnerTerms:
-        changed = change_operator(connection, code, body.terms.patch(), person=person)
+        seen = None if body.expected is None else body.expected.facts()
+        changed = change_operator(connection, code, body.terms.patch(), person=person, seen=seen)
         return NewPartnerTerms(changed.terms, sorted(changed.before))
 
     return await act.carry_out(body, work)
@@ -203,8 +226,10 @@ async def rotate(act: OperationsAct, body: RotationBody, code: PathId) -> Respon
 
     def work(connection: Connection, person: Person, now: datetime) -> SecretRotation:
         check_secret(secret)
+        if body.expected is not None:
+            require_secret(connection, code, body.expected)
         switch = body.switch_at or now
-        forget = body.forget_at or switch + _FORGET_AFTER
+        forget = body.forget_at or switch + FORGET_AFTER
         interrupted = rotate_secret(
             connection,
             code,
@@ -269,33 +294,22 @@ async def end(act: OperationsAct, body: EndBody, code: PathId) -> Response:
 @routes.post("/partners/{code}/ping", response_model=PingResult, responses=acts())
 async def ping_partner(act: OperationsAct, body: PingBody, code: PathId) -> Response:
     """Call the partner once, disabled or not, and return what it answered. No ticket is touched."""
-    console = act.console
+    console, vault = act.console, act.console.vault
 
     def find(connection: Connection) -> tuple[Partner, datetime]:
         now = console.clock.now(connection)
-        partner = find_partner(connection, code, now=now)
-        if partner is None:
-            raise unknown_operator(connection, code)
-        return partner, now
+        return require_partner(connection, code, now=now), now
 
     partner, now = await console.read(find)
 
-    def record(connection: Connection, person: Person, ended_at: datetime) -> None:
-        change = Change("partner_pinged", operator=code, facts={"signed": body.signed})
-        record_intervention(connection, change, person=person, at=ended_at)
+    def call() -> PingResult:
+        return ping_as_configured(
+            partner, signed=body.signed, at=now, vault=vault, settings=console.settings
+        )
 
-    return await act.carry_out_elsewhere(
-        body, lambda: _ping(console, partner, signed=body.signed, at=now), record
-    )
+    def record(
+        connection: Connection, result: PingResult, person: Person, ended_at: datetime
+    ) -> None:
+        record_ping(connection, code, result.facts, signed=body.signed, person=person, now=ended_at)
 
-
-def _ping(console: Console, partner: Partner, *, signed: bool, at: datetime) -> PingResult:
-    # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
-    secret = console.vault.decrypt(partner.secret) if signed or partner.sign_calls else ""
-    limits, timeout = TransferLimits.of(console.settings), console.settings.partner_timeout
-    if not signed:
-        return ping(partner, secret=secret, limits=limits, timeout=timeout)
-    try:
-        return ping_signed(partner, secret=secret, at=at, limits=limits, timeout=timeout)
-    except CallsNotSigned as refusal:
-        raise NotPossible(str(refusal)) from None
+    return await act.carry_out_elsewhere(body, call, record)

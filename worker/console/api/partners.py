@@ -6,17 +6,18 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 from sqlalchemy import Connection
 
 from models.monitoring.minutes import PartnerPlot, partner_plot
 from models.monitoring.operators import OperatorHealth, operator_health
 from models.operators.listing import OperatorPage, show_operator
+from models.operators.secret_status import SecretStatus, secret_status
 from models.platform.errors import InvalidError
 from worker.console.addresses import PathId
 from worker.console.api.answers import ApiPage, answer, answer_page
 from worker.console.api.authentication import ApiNow, ViewerToken
 from worker.console.api.openapi import reads
+from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
 from worker.doctor.circuit_advice import advice_for
 
@@ -28,11 +29,12 @@ routes = APIRouter(tags=["partners"])
 
 @dataclass(frozen=True, slots=True)
 class PartnerDetails:
-    """A partner's terms and their latest changes, its health, and what to do about its circuit."""
+    """A partner's terms with their latest changes, its health, its circuit and its secret's age."""
 
     operator: OperatorPage
     health: OperatorHealth
     circuit_advice: str | None
+    secret_status: SecretStatus
 
 
 @routes.get("/partners", response_model=ApiPage[OperatorHealth], responses=reads())
@@ -55,7 +57,8 @@ async def partner(
         page = show_operator(connection, code)
         (health,) = operator_health(connection, now=now, code=code)
         cause = health.circuit_cause
-        return PartnerDetails(page, health, None if cause is None else advice_for(cause, code))
+        advice = None if cause is None else advice_for(cause, code)
+        return PartnerDetails(page, health, advice, secret_status(connection, code, now=now))
 
     return answer(holder, await console.read(load))
 
@@ -66,8 +69,8 @@ async def plot(
     console: TheConsole,
     now: ApiNow,
     code: PathId,
-    since: Annotated[AwareDatetime | None, Query(description="An hour ago, if not given.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Now, if not given.")] = None,
+    since: Annotated[GivenTime | None, Query(description="An hour ago, if not given.")] = None,
+    until: Annotated[GivenTime | None, Query(description="Now, if not given.")] = None,
     points: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 300,
 ) -> JSONResponse:
     """Return a partner's attempts by the minute, of at most 48 hours."""

@@ -6,11 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from models.operators.listing import unknown_operator
-from models.operators.partners import find_partner
+from models.operators.partners import require_partner
 from models.operators.pings import record_ping
 from models.outbox.causes import Cause
-from models.outbox.values import Partner
 from worker.console.addresses import PathId, path_of
 from worker.console.console import Console, TheConsole
 from worker.console.display.foreign_text import visible_plain
@@ -44,7 +42,7 @@ async def signed_test(
 async def _ping(
     request: Request, act: Act, console: Console, now: datetime, code: str, *, signed: bool
 ) -> Response:
-    partner = await console.read(lambda connection: _find(connection, code, now))
+    partner = await console.read(lambda connection: require_partner(connection, code, now=now))
     try:
         result = await console.call(
             lambda: ping_as_configured(
@@ -56,19 +54,11 @@ async def _ping(
 
     def record(connection: Connection) -> None:
         ended_at = console.clock.now(connection)
-        facts = {"signed": signed, **result.facts}
-        record_ping(connection, code, facts, person=act.person, now=ended_at)
+        record_ping(connection, code, result.facts, signed=signed, person=act.person, now=ended_at)
 
     await console.change(record)
     message, tone = _sentence(code, result)
     return see_other(request, path_of("partners", code) + "#call", message=message, tone=tone)
-
-
-def _find(connection: Connection, code: str, now: datetime) -> Partner:
-    partner = find_partner(connection, code, now=now)
-    if partner is None:
-        raise unknown_operator(connection, code)
-    return partner
 
 
 def _sentence(code: str, result: PingResult) -> tuple[str, Tone]:
