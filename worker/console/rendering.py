@@ -101,6 +101,7 @@ def environment() -> Environment:
         time=_time,
         visible=visible,
         visible_plain=visible_plain,
+        with_times=values.with_times,
     )
     made.globals.update(path_of=path_of, with_query=with_query, version=version())
     return made

@@ -112,3 +112,12 @@ def test_every_kind_has_its_sentence(console: ConsoleApp):
             known = "does not know" not in describe_job(job)
             assert known is (kind in KINDS), kind
             assert "player" not in describe_job(job, with_texts=False) or kind == ERASURE
+
+
+def test_a_job_says_its_times_as_all_pages_do_and_leads_to_what_is_left(console: ConsoleApp):
+    job_id = start(console, operator="acme", until="2026-03-01T10:00:05.000000Z")
+    page = console.support.page(f"/jobs/{job_id}")
+
+    assert page.links()["What is dead now"] == "/notices?partner=acme"
+    assert "2026-03-01 10:00:05 UTC" in page.text(".job-does .nowrap")
+    assert page.tree.css("[data-live] details.act"), "the button leaves with the job's end"

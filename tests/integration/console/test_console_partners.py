@@ -109,7 +109,7 @@ def test_a_partner_shows_its_terms_circuit_plots_and_keys(console: ConsoleApp, e
 
     assert "Close delay24h" in page.text("#partner-details")
     assert "answered 401" in page.words
-    assert "agree with the partner on a secret" in page.words
+    assert "Agree with the partner on a secret" in page.words
     assert "acme-feed" in page.text("#partner-details")
     series = json.loads(page.one("[data-chart]").attributes["data-chart"] or "")
     assert series["lines"][0]["values"][-5:] == [30.0] * 5

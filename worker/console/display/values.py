@@ -1,6 +1,7 @@
 """Times, durations and numbers as people read them."""
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,6 +10,7 @@ from markupsafe import Markup
 from models.platform.timestamps import format_timestamp
 from worker.console.display.foreign_text import NOTHING
 
+_TIMESTAMP: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)Z")
 _NOW: Final = timedelta(seconds=1)
 _STEPS: Final = (
     (timedelta(days=1), "d"),
@@ -34,6 +36,12 @@ def roughly(duration: timedelta) -> str:
                 words += [f"{rest // smaller} {smaller_unit}"] if rest // smaller else []
             return " ".join(words)
     raise AssertionError("a duration of a second or more has a unit")
+
+
+def with_times(html: Markup) -> Markup:
+    """Return *html* with the times of a sentence in the form of all others, each on one line."""
+    replaced = _TIMESTAMP.sub(r'<span class="nowrap">\1 \2 UTC</span>', str(html))
+    return Markup(replaced)  # noqa: S704 - it was HTML, and digits alone are moved
 
 
 def ago(at: datetime, now: datetime) -> str:

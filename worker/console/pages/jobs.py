@@ -22,6 +22,7 @@ from models.jobs import (
     stop_job,
     time_left,
 )
+from models.jobs.kinds.dead_notices import RETRY_NOTICES, SKIP_NOTICES
 from models.users import Role, SignedInUser
 from worker.console.addresses import path_of
 from worker.console.console import TheConsole
@@ -45,6 +46,7 @@ _TONES: Final = {
     JobState.FAILED: "bad",
 }
 _ERASURE: Final = "erase_player"
+_OF_DEAD_NOTICES: Final = (RETRY_NOTICES.name, SKIP_NOTICES.name)
 _END_PARTNERSHIP: Final = "end_partnership"
 
 JobId = Annotated[int, Path(ge=1, le=_ID_MAX)]
@@ -206,6 +208,8 @@ def _link(job: Job) -> tuple[str, str] | None:
     operator, ticket_id = job.arguments.get("operator"), job.arguments.get("ticket_id")
     if job.kind == _ERASURE:
         return "All erasures", path_of("erasures")
+    if job.kind in _OF_DEAD_NOTICES:
+        return "What is dead now", path_of("notices", query={"partner": operator})
     if operator and ticket_id:
         return f"Ticket {ticket_id}", path_of("tickets", operator, ticket_id)
     if operator:
