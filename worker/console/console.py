@@ -29,6 +29,7 @@ class Console:
     limits: ConsoleLimits
     engine: Engine
     threads: BlockingThreads
+    sign_ins: BlockingThreads
     calls: BlockingThreads
     probe_engine: Engine
     sessions: SessionLimits
@@ -43,6 +44,7 @@ class Console:
             limits=limits,
             engine=_engine(settings, limits, "slipway console", limits.threads),
             threads=BlockingThreads(limits.threads, patience=limits.thread_wait),
+            sign_ins=BlockingThreads(limits.sign_ins, patience=limits.thread_wait),
             calls=BlockingThreads(limits.pings, patience=limits.ping_wait),
             probe_engine=_engine(settings, limits, "slipway console probe", PROBE_CONNECTIONS),
             sessions=SessionLimits(

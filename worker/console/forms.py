@@ -28,7 +28,8 @@ _OWN_SITES: Final = {"same-origin", "none"}  # "none": the person typed or reloa
 async def read_form(request: Request, console: TheConsole) -> FormData:
     """Return the fields of the form. Raises PageRefused."""
     form = await request.form(max_fields=console.limits.fields)
-    if any(isinstance(content, UploadFile) or "\0" in content for content in form.values()):
+    pairs = form.multi_items()  # `values` has the last one of each name alone
+    if any(isinstance(content, UploadFile) or "\0" in content for _, content in pairs):
         raise invalid("The form holds a NUL character or a file. Nothing was done.")
     return form
 

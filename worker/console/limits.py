@@ -14,6 +14,10 @@ class ConsoleLimits:
     thread_wait: timedelta = timedelta(seconds=5)
     """How long a request waits for a thread before the response is 503."""
 
+    sign_ins: int = 4
+    """Sign-ins at the same time, in threads of their own: a flood leaves those of the pages alone.
+    Hashing takes longest and holds no connection, so both share the same ones."""
+
     pings: int = 4
     """Calls to partners at the same time that people make by hand."""
 

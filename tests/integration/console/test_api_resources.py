@@ -256,9 +256,11 @@ def test_a_player_is_erased_once(api: OperationsApi):
 @pytest.mark.usefixtures("slip")
 def test_what_was_done_is_listed_with_the_tokens_name(api: OperationsApi):
     api.support.act(f"{TICKET}/hold", why="the player disputes it")
-    page = api.viewer.read("/interventions", operator="acme", ticket_id="T")
+    page = api.support.read("/interventions", operator="acme", ticket_id="T")
+    hidden = api.viewer.read("/interventions", operator="acme", ticket_id="T")
 
     (line,) = page["items"]
+    assert hidden["items"][0]["act"]["why"] == "•••", "it may name a player"
     assert (line["act"]["who"], line["act"]["why"]) == ("token support", "the player disputes it")
     assert line["sentence"]
 

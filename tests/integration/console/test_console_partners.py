@@ -108,7 +108,9 @@ def test_a_partner_shows_its_terms_circuit_plots_and_keys(console: ConsoleApp, e
     page = console.viewer.page("/partners/acme")
 
     assert "Close delay24h" in page.text("#partner-details")
-    assert "answered 401" in page.words
+    assert "answered 401" not in page.words, "a viewer does not read what a partner answered"
+    assert "answered 401" in console.support.page("/partners/acme").words
+    assert "Agree with the partner on a secret" in page.words
     assert "Agree with the partner on a secret" in page.words
     assert "acme-feed" in page.text("#partner-details")
     series = json.loads(page.one("[data-chart]").attributes["data-chart"] or "")

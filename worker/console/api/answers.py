@@ -8,8 +8,9 @@ from fastapi import Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from models.events.kept_data import kept_data
 from models.platform.json_values import as_json_value
-from models.users import TokenHolder
+from models.users import Role, TokenHolder
 from worker.console.cursors import write_cursor
 from worker.console.display.personal import MASK, mask_personal, sees_personal
 
@@ -33,8 +34,10 @@ Text = Annotated[str | None, Query(min_length=1, max_length=255)]
 
 # Free texts in which a partner, a publisher or a check may have written players and amounts.
 _FREE_TEXTS: Final = frozenset(
-    {"answer", "beginning", "body", "curl", "message", "problem", "raw", "sent"}
+    {"answer", "beginning", "body", "circuit_reason", "curl", "message", "problem", "raw", "sent"}
 )
+# What publishers sent: a field that is unknown may hold anything.
+_PUBLISHED: Final = frozenset({"data", "details"})
 
 
 class ApiPage(BaseModel, Generic[T]):
@@ -74,4 +77,21 @@ def _without_text(name: str, content: Any) -> Any:  # noqa: ANN401 - JSON
     if name in _FREE_TEXTS:
         return MASK
     # What a wallet said it did: players and balances under its own names.
-    return {"masked": MASK} if name == "remarks" else _without_texts(content)
+    return {"masked": MASK} if name == "remarks" else _without_fields(name, content)
+
+
+def _without_fields(name: str, content: Any) -> Any:  # noqa: ANN401 - JSON
+    match content:
+        case Mapping() if name in _PUBLISHED:
+            kept = mask_personal(Role.VIEWER, kept_data(content))
+            return {field: kept.get(field, MASK) for field in content}
+        case Mapping() if name == "arguments":  # of a job: which texts it looks for
+            return _without_texts({**content, **_masks(content, "reason")})
+        case Mapping() if name == "reasons":  # of a job: how often each was refused
+            return {MASK: sum(content.values())} if content else {}
+        case _:
+            return _without_texts(content)
+
+
+def _masks(content: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: MASK for name in names if content.get(name) is not None}

@@ -33,6 +33,7 @@ from worker.console.api.authentication import ApiNow, ViewerToken
 from worker.console.api.openapi import acts, reads
 from worker.console.console import TheConsole
 from worker.console.cursors import read_cursor
+from worker.console.display.masked_history import history_for
 
 PublishedAction = Literal[
     "ticket_win", "ticket_lost", "ticket_void", "ticket_refund", "ticket_rollback"
@@ -131,8 +132,9 @@ async def ticket(
 
     def load(connection: Connection) -> ExplainedTicket:
         for history in load_histories(connection, ticket_id, operator=operator):
+            shown = history_for(holder.role, history)  # before the sentence, which quotes it
             return ExplainedTicket(
-                why_not_closed(history, now=now), standing_of(history.ticket), history
+                why_not_closed(shown, now=now), standing_of(history.ticket), shown
             )
         raise TicketNotFound(operator, ticket_id)
 

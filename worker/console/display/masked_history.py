@@ -30,7 +30,7 @@ def history_for(role: Role, history: TicketHistory) -> TicketHistory:
         shown,
         ticket=_ticket(shown.ticket, history.ticket.details, role),
         events=tuple(replace(event, data=_data(event, role)) for event in shown.events),
-        interventions=tuple(_intervention(fact, history) for fact in history.interventions),
+        interventions=tuple(map(_intervention, history.interventions)),
         refused=tuple(_refused(fact) for fact in shown.refused),
     )
 
@@ -70,14 +70,9 @@ def _data(event: EventFact, role: Role) -> Mapping[str, Any]:
     return {name: fact for name, fact in masked.items() if name != "reason"}
 
 
-def _intervention(fact: InterventionFact, history: TicketHistory) -> InterventionFact:
-    """Mask the player's id where a person wrote it into the reason."""
-    players = {str(event.data.get("player_id") or "") for event in history.events}
-    players |= {str(history.ticket.details.get("player_id") or "")}
-    why = fact.why
-    for player in sorted(players - {""}, key=len, reverse=True):
-        why = why.replace(player, MASK)
-    return replace(fact, why=why)
+def _intervention(fact: InterventionFact) -> InterventionFact:
+    """Hide the reason: a person may have written a player or an amount into it."""
+    return replace(fact, why=MASK)
 
 
 def _refused(fact: RefusedFact) -> RefusedFact:

@@ -10,9 +10,10 @@ from models.users import Role
 from worker.console.display.foreign_text import NOTHING, visible
 
 MASK: Final = "•••"
-# As events, bodies and lottery messages call them.
+# As events, bodies and lottery messages call them; and what a partner or a person wrote freely.
 PERSONAL_NAMES: Final = frozenset(
     {*MONEY_FIELDS, "player_id", "user_id", "userId", "playerId", "amount", "balance", "payout"}
+    | {"answer", "message", "problem", "why"}
 )
 _MASKED: Final = Markup('<span class="masked" title="Hidden: needs the role support">{}</span>')
 

@@ -81,14 +81,13 @@ class JobView:
     def of(cls, job: Job, user: SignedInUser, now: datetime) -> "JobView":
         """Describe *job*."""
         open_eyes = sees_personal(user.role)
-        # The reason of an erasure may name the player; so does the message of one stopped.
-        hidden = job.kind == _ERASURE and not open_eyes
         return cls(
             job,
             does=describe_job(job, with_texts=open_eyes),
             items=items_of(job),
-            why=MASK if hidden else job.why,
-            message=MASK if hidden and job.state is JobState.STOPPED else job.message,
+            # A reason may name a player, and the message of a job that was stopped quotes one.
+            why=job.why if open_eyes else MASK,
+            message=job.message if open_eyes or job.state is not JobState.STOPPED else MASK,
             tone=_TONES[job.state],
             total=job.expected.number if job.expected.exact else None,
             rate=rate_of(job),

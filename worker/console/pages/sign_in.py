@@ -86,7 +86,7 @@ async def sign_in_with_password(request: Request, console: TheConsole, form: The
             now=now,
         )
 
-    outcome = await console.threads.run(signing_in)
+    outcome = await console.sign_ins.run(signing_in)
     if isinstance(outcome, SignInRefused):
         return _page(request, console, to=to, name=name, problem=outcome.message)
     return arrive(request, outcome, to)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from models.monitoring.closings import ClosingsAhead, closings_ahead
 from models.monitoring.database_facts import DatabaseFacts, read_database_facts
 from worker.console.console import TheConsole
+from worker.console.display.personal import sees_personal
 from worker.console.live import live_response
 from worker.console.people import TheNow, Viewer
 from worker.console.rendering import render
@@ -41,7 +42,7 @@ class Hour:
 @routes.get("/system")
 async def system(
     request: Request,
-    _user: Viewer,
+    user: Viewer,
     console: TheConsole,
     watch: TheWatch,
     now: TheNow,
@@ -59,14 +60,17 @@ async def system(
         ahead=ahead,
         plot=None if ahead is None else _plot(ahead),
         hours=() if ahead is None else _hours(ahead),
+        sees_answers=sees_personal(user.role),  # what a partner said quotes whom it is about
         **looks,
     )
 
 
 @routes.get("/system/checks")
-async def checks(request: Request, _user: Viewer, watch: TheWatch, now: TheNow) -> Response:
+async def checks(request: Request, user: Viewer, watch: TheWatch, now: TheNow) -> Response:
     """Show the checks alone, as htmx puts them into the page."""
-    return render(request, "system_checks.html", now=now, **await _looks(watch))
+    looks = await _looks(watch)
+    sees_answers = sees_personal(user.role)
+    return render(request, "system_checks.html", now=now, sees_answers=sees_answers, **looks)
 
 
 @routes.get("/system/live")
