@@ -6,12 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final, TypedDict
 
 from sqlalchemy import Connection
-from sqlmodel import Session, select
 
 from models.database.rows import rows_within
-from models.operators.ended import check_goes_on
 from models.operators.interventions import Change, Person, record_intervention
-from models.operators.listing import unknown_operator
+from models.operators.locking import locked_operator
 from models.operators.validation import (
     OperatorInvalid,
     OperatorProblem,
@@ -21,7 +19,6 @@ from models.operators.validation import (
 from models.operators.words import format_term
 from models.platform.durations import format_duration
 from models.platform.errors import ConflictError
-from models.tables.operator import Operator
 
 _TERMS: Final = fields(OperatorTerms)
 
@@ -81,7 +78,7 @@ def change_operator(
     not hold any more; then nothing may be committed.
     """
     with rows_within(connection) as session:
-        row = _locked(session, code)
+        row = locked_operator(session, code)
         before = OperatorTerms(**{term.name: getattr(row, term.name) for term in _TERMS})
         if seen is not None:
             _check_seen(code, seen, before)
@@ -113,7 +110,7 @@ def disable_operator(connection: Connection, code: str, *, now: datetime, person
     OperatorEnded.
     """
     with rows_within(connection) as session:
-        row = _locked(session, code)
+        row = locked_operator(session, code)
         if row.disabled_at is not None:
             return False
         row.disabled_at = now
@@ -130,7 +127,7 @@ def enable_operator(connection: Connection, code: str, *, now: datetime, person:
     Raises OperatorNotFound, OperatorEnded.
     """
     with rows_within(connection) as session:
-        row = _locked(session, code)
+        row = locked_operator(session, code)
         if row.disabled_at is None:
             return False
         row.disabled_at = None
@@ -139,19 +136,6 @@ def enable_operator(connection: Connection, code: str, *, now: datetime, person:
         connection, Change("operator_enabled", operator=code), person=person, at=now
     )
     return True
-
-
-def _locked(session: Session, code: str) -> Operator:
-    """Return the operator's row, locked FOR NO KEY UPDATE.
-
-    Raises OperatorNotFound, OperatorEnded.
-    """
-    query = select(Operator).where(Operator.code == code).with_for_update(key_share=True)
-    row = session.exec(query).one_or_none()
-    if row is None:
-        raise unknown_operator(session.connection(), code)
-    check_goes_on(row)
-    return row
 
 
 def terms_facts(terms: OperatorTerms) -> dict[str, object]:

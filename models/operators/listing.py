@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from models.database.rows import rows_within
+from models.operators.ended import OperatorEnded
 from models.platform.errors import NotFoundError
 from models.tables.intervention import Intervention
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
@@ -101,6 +102,14 @@ def latest_change(connection: Connection, code: str, did: str) -> OperatorChange
     with rows_within(connection) as session:
         row = session.exec(_own_changes(code).where(Intervention.did == did).limit(1)).one_or_none()
     return None if row is None else _change(row)
+
+
+def show_changeable(connection: Connection, code: str) -> OperatorLine:
+    """Return one operator that can be changed. Raises OperatorNotFound, OperatorEnded."""
+    operator = show_operator(connection, code).operator
+    if operator.ended_at is not None:
+        raise OperatorEnded(code, operator.ended_at)
+    return operator
 
 
 def unknown_operator(connection: Connection, code: str) -> OperatorNotFound:

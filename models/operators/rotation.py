@@ -12,9 +12,8 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from models.database.rows import rows_within
-from models.operators.ended import check_goes_on
 from models.operators.interventions import Change, Person, record_intervention
-from models.operators.listing import unknown_operator
+from models.operators.locking import locked_operator
 from models.operators.secrets import EncryptedSecrets
 from models.operators.validation import OperatorInvalid, OperatorProblem, check_secret
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
@@ -92,7 +91,7 @@ def rotate_secret(
     Raises OperatorInvalid, OperatorNotFound, OperatorEnded; then nothing may be committed.
     """
     with rows_within(connection) as session:
-        row = _locked(session, code)
+        row = locked_operator(session, code)
         present = _secrets(row)
         check_secret(secret)
         _check_moments(switch_at, forget_at, now=now)
@@ -120,7 +119,7 @@ def require_secret(connection: Connection, code: str, version: str) -> None:
     OperatorNotFound, OperatorEnded.
     """
     with rows_within(connection) as session:
-        if _secrets(_locked(session, code)).version != version:
+        if _secrets(locked_operator(session, code)).version != version:
             raise SecretReplaced(code)
 
 
@@ -159,15 +158,6 @@ def reencrypt_secrets(
 def _operators() -> SelectOfScalar[Operator]:
     """Select operators and lock their rows FOR NO KEY UPDATE."""
     return select(Operator).with_for_update(key_share=True)
-
-
-def _locked(session: Session, code: str) -> Operator:
-    """Return the operator's row, locked. Raises OperatorNotFound, OperatorEnded."""
-    row = session.exec(_operators().where(Operator.code == code)).one_or_none()
-    if row is None:
-        raise unknown_operator(session.connection(), code)
-    check_goes_on(row)
-    return row
 
 
 def _secrets(row: Operator) -> EncryptedSecrets:

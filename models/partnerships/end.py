@@ -10,6 +10,7 @@ from models.database.rows import rows_within
 from models.operators.ended import check_goes_on
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
+from models.operators.locking import locked_operator
 from models.partnerships.counts import PartnershipCounts, count_partnership
 from models.tables.operator import Operator
 
@@ -48,11 +49,7 @@ def mark_ended(
     """
     with rows_within(connection) as session:
         # NO KEY: nothing that refers to the operator waits, and this waits for no ticket (rule 19).
-        query = select(Operator).where(Operator.code == code).with_for_update(key_share=True)
-        row = session.exec(query).one_or_none()
-        if row is None:
-            raise unknown_operator(connection, code)
-        check_goes_on(row)
+        row = locked_operator(session, code)
         assert row.id is not None, "it is stored"
         row.ended_at = now
         session.flush()

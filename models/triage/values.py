@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from models.history.values import AttemptFact, CausedNotice
 from models.outbox.dead_letters import Resolution
+from models.platform.timestamps import format_timestamp
 from models.tables import Notice
 from models.vocabulary import Outcome, Reason
 
@@ -39,6 +40,21 @@ class Selection:
     def of_attempt(self, *, http_status: int | None, answer: str | None) -> "Selection":
         """Return this selection, narrowed by a dead notice's last attempt."""
         return replace(self, http_status=http_status, answer=answer)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The values given, as a job's arguments."""
+        chosen = {
+            "operator": self.operator,
+            "ticket_id": self.ticket_id,
+            "action": self.action,
+            "reason": self.reason,
+            "since": self.since and format_timestamp(self.since),
+            "until": self.until and format_timestamp(self.until),
+            "http_status": self.http_status,
+            "answer": self.answer,
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
 
     def parameters(self, limit: int) -> dict[str, Any]:
         """Return the parameters of a list's statement."""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from models.vocabulary import Outcome
 from worker.cli.events.targets import find_named
-from worker.cli.jobs.start import as_arguments, start_in_background
+from worker.cli.jobs.start import start_in_background
 from worker.cli.triage.options import BackgroundOptions, ChangeOptions, EventSelectionOptions
 from worker.cli.triage.session import open_session, selection_at
 
@@ -54,7 +54,7 @@ def _start(
 
     def chosen(connection: Connection, now: datetime) -> dict[str, Any]:
         if not ids:
-            return as_arguments(selection_at(selection, now))
+            return selection_at(selection, now).arguments
         targets = find_named(connection, outcome, ids, selection)
         return {
             "keys": [[key.ticket, key.event_id] for key in targets.events],

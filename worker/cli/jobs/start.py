@@ -10,8 +10,6 @@ from sqlalchemy import Connection
 from models.jobs import Job, count_job, start_job
 from models.operators.interventions import Person
 from models.platform.errors import InvalidError
-from models.platform.timestamps import format_timestamp
-from models.triage import Selection
 from worker.cli.errors import WrongUsage
 from worker.cli.output import show_json
 from worker.cli.triage.options import BackgroundOptions, ChangeOptions
@@ -50,18 +48,3 @@ def start_in_background(
         show_json(job)
         return
     typer.echo(f"job {job.id} started for {job.expected}: `slipway jobs show {job.id} --follow`")
-
-
-def as_arguments(selection: Selection) -> dict[str, Any]:
-    """Return a selection as arguments of a job."""
-    chosen = {
-        "operator": selection.operator,
-        "ticket_id": selection.ticket_id,
-        "action": selection.action,
-        "reason": selection.reason,
-        "since": selection.since and format_timestamp(selection.since),
-        "until": selection.until and format_timestamp(selection.until),
-        "http_status": selection.http_status,
-        "answer": selection.answer,
-    }
-    return {name: value for name, value in chosen.items() if value is not None}

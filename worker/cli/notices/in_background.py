@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from models.outbox.dead_letters import Resolution
 from models.triage import WILL_RESOLVE_MANY
 from worker.cli.errors import WrongUsage
-from worker.cli.jobs.start import as_arguments, start_in_background
+from worker.cli.jobs.start import start_in_background
 from worker.cli.triage.options import BackgroundOptions, ChangeOptions, NoticeSelectionOptions
 from worker.cli.triage.session import open_session, selection_at
 
@@ -55,7 +55,7 @@ def _start(
     selection.check(ids)
 
     def arguments(_: Connection, now: datetime) -> dict[str, Any]:
-        return {"ids": list(ids)} if ids else as_arguments(selection_at(selection, now))
+        return {"ids": list(ids)} if ids else selection_at(selection, now).arguments
 
     with open_session() as session:
         start_in_background(

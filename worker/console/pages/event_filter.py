@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final, Self
 
 from fastapi import Depends, Request
 
-from models.platform.timestamps import format_timestamp
 from models.triage import NEEDING_A_PERSON, Selection
 from models.vocabulary import Action, Outcome, Reason
 from worker.console.filters import read_text, read_time, read_word
@@ -40,20 +39,6 @@ class EventFilter:
             until=read_time("To", query.get("until"), now),
         )
         return cls(read_outcome(query.get("outcome")), selection, query)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The filter as a job's arguments."""
-        selection = self.selection
-        chosen = {
-            "operator": selection.operator,
-            "ticket_id": selection.ticket_id,
-            "action": selection.action,
-            "reason": selection.reason,
-            "since": selection.since and format_timestamp(selection.since),
-            "until": selection.until and format_timestamp(selection.until),
-        }
-        return {name: value for name, value in chosen.items() if value is not None}
 
 
 def read_outcome(given: str | None) -> Outcome:

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Self
 
 from fastapi import Depends, Request
 
-from models.platform.timestamps import format_timestamp
 from models.triage import NoticeOutcome, Selection
 from models.users import SignedInUser
 from models.vocabulary import Action
@@ -51,21 +50,6 @@ class NoticeFilter:
             )
         outcome = read_word("Outcome", query.get("outcome"), NoticeOutcome) or NoticeOutcome.DEAD
         return cls(outcome, selection, query)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The filter as a job's arguments."""
-        selection = self.selection
-        chosen = {
-            "operator": selection.operator,
-            "action": selection.action,
-            "reason": selection.reason,
-            "since": selection.since and format_timestamp(selection.since),
-            "until": selection.until and format_timestamp(selection.until),
-            "http_status": selection.http_status,
-            "answer": selection.answer,
-        }
-        return {name: value for name, value in chosen.items() if value is not None}
 
 
 def _of_address(request: Request, user: SignedIn, now: TheNow) -> NoticeFilter:

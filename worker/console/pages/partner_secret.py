@@ -18,9 +18,8 @@ from models.operators import (
     check_secret,
     rotate_secret,
     secret_warnings,
-    show_operator,
 )
-from models.operators.ended import OperatorEnded
+from models.operators.listing import show_changeable
 from models.operators.rotation import FORGET_AFTER, INTERRUPTED, require_secret
 from models.operators.secret_status import SecretStatus, secret_status
 from models.platform.encryption import new_secret
@@ -106,9 +105,7 @@ class _TimeUnreadable(ValueError):
 
 def _rotatable(connection: Connection, code: str, now: datetime) -> SecretStatus:
     """Return the secret's status. Raises OperatorNotFound, OperatorEnded."""
-    operator = show_operator(connection, code).operator
-    if operator.ended_at is not None:
-        raise OperatorEnded(code, operator.ended_at)
+    show_changeable(connection, code)
     return secret_status(connection, code, now=now)
 
 

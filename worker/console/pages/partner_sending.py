@@ -12,8 +12,7 @@ from sqlalchemy import Connection
 
 from models.jobs import BoundedCount, Job, count_job, start_job
 from models.jobs.kinds.send_operator_again import SEND_OPERATOR_AGAIN
-from models.operators import show_operator
-from models.operators.ended import OperatorEnded
+from models.operators.listing import show_changeable
 from models.platform.errors import InvalidError
 from models.platform.timestamps import format_timestamp
 from models.platform.typed_times import parse_past, parse_rate
@@ -58,9 +57,7 @@ async def choose(
     counted: BoundedCount | None = None
 
     def count(connection: Connection) -> BoundedCount | None:
-        operator = show_operator(connection, code).operator
-        if operator.ended_at is not None:
-            raise OperatorEnded(code, operator.ended_at)
+        show_changeable(connection, code)
         if not texts["since"] or problems:
             return None
         return count_job(connection, SEND_OPERATOR_AGAIN.name, chosen.arguments, now=now)

@@ -18,10 +18,9 @@ from models.operators import (
     OperatorPatch,
     OperatorTerms,
     change_operator,
-    show_operator,
 )
 from models.operators.change import TermsChanged, terms_facts
-from models.operators.ended import OperatorEnded
+from models.operators.listing import show_changeable
 from models.operators.validation import LOTTERY_TICKETS, OperatorProblem
 from models.operators.words import format_term
 from models.platform.durations import parse_duration
@@ -53,7 +52,7 @@ class TypedTerms:
 @routes.get("/partners/{code}/terms")
 async def terms(request: Request, _user: Operations, console: TheConsole, code: PathId) -> Response:
     """Show the form."""
-    operator = await console.read(lambda connection: _changeable(connection, code))
+    operator = await console.read(lambda connection: show_changeable(connection, code))
     facts = _facts_of(operator)
     return _form(request, operator, TypedTerms(_texts(facts)), facts)
 
@@ -63,7 +62,7 @@ async def change_terms(
     request: Request, _user: Operations, act: TheAct, console: TheConsole, code: PathId
 ) -> Response:
     """Change what differs from what the person saw."""
-    operator = await console.read(lambda connection: _changeable(connection, code))
+    operator = await console.read(lambda connection: show_changeable(connection, code))
     seen = _seen(act)
     patch, typed = _read(act, operator, seen)
     if typed.problems:
@@ -90,14 +89,6 @@ async def change_terms(
     message = await _message(console, changed)
     tone: Tone = "good" if changed.before else "neutral"
     return see_other(request, path_of("partners", code), message=message, tone=tone)
-
-
-def _changeable(connection: Connection, code: str) -> OperatorLine:
-    """Return the operator. Raises OperatorNotFound, OperatorEnded."""
-    operator = show_operator(connection, code).operator
-    if operator.ended_at is not None:
-        raise OperatorEnded(code, operator.ended_at)
-    return operator
 
 
 def _facts_of(operator: OperatorLine) -> dict[str, object]:

@@ -91,7 +91,7 @@ def _arguments(console: Console, chosen: EventFilter, *, seen_at: datetime) -> d
     until = chosen.selection.until
     end = seen_at if until is None else min(until, seen_at)
     return {
-        **chosen.arguments,
+        **chosen.selection.arguments,
         "until": format_timestamp(end),
         "outcome": Outcome(chosen.outcome).value,
         "window": console.settings.parking_window.total_seconds(),

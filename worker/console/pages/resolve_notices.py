@@ -93,7 +93,7 @@ class NoticeChoice:
             return {"ids": list(self.ids), **way}
         until = self.chosen.selection.until
         end = seen_at if until is None else min(until, seen_at)
-        return {**self.chosen.arguments, "until": format_timestamp(end), **way}
+        return {**self.chosen.selection.arguments, "until": format_timestamp(end), **way}
 
 
 @routes.get("/notices/resolve")
