@@ -80,7 +80,8 @@ RUN = """async (rules) => {
 }"""
 TOO_WIDE = """() => {
     const width = document.documentElement.clientWidth;
-    const inside = (element) => element.closest(".table-box, pre, .plot, [data-scrolls]") !== null;
+    const scrolls = ".table-box, pre, .plot, .menu, .states-box";
+    const inside = (element) => element.closest(scrolls) !== null;
     return document.documentElement.scrollWidth <= width ? [] : [...document.body
         .querySelectorAll("*")].filter((element) => !inside(element)
             && element.getBoundingClientRect().right > width + 1)
