@@ -111,7 +111,6 @@ def test_a_partner_shows_its_terms_circuit_plots_and_keys(console: ConsoleApp, e
     assert "answered 401" not in page.words, "a viewer does not read what a partner answered"
     assert "answered 401" in console.support.page("/partners/acme").words
     assert "Agree with the partner on a secret" in page.words
-    assert "Agree with the partner on a secret" in page.words
     assert "acme-feed" in page.text("#partner-details")
     series = json.loads(page.one("[data-chart]").attributes["data-chart"] or "")
     assert series["lines"][0]["values"][-5:] == [30.0] * 5
