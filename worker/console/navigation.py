@@ -24,5 +24,4 @@ MENU: Final = (
     MenuEntry("/history", "History"),
     MenuEntry("/erasures", "Erasures", Role.OPERATIONS),
     MenuEntry("/system", "System"),
-    MenuEntry("/users", "Users", Role.OPERATIONS),
 )

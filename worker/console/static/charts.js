@@ -16,6 +16,8 @@
       const at = new Date(seconds * 1000);
       return `${twoDigits(at.getUTCHours())}:${twoDigits(at.getUTCMinutes())}`;
     };
+    // Whole numbers only: there is no quarter of a notice.
+    const steps = [...Array(9).keys()].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
     const axis = { stroke: colour("--plot-text"), grid: { stroke: colour("--plot-grid"), width: 1 }, ticks: { show: false } };
     const size = () => ({ width: Math.max(place.clientWidth - 16, 240), height: 200 });
     const strokes = colours.map(colour);
@@ -26,7 +28,7 @@
         cursor: { points: { size: 6 } },
         legend: { live: true },
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-        axes: [{ ...axis, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 56 }],
+        axes: [{ ...axis, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 56, incrs: steps }],
         scales: { y: { range: (_, low, high) => [Math.min(low, 0), high > 0 ? high * 1.1 : 1] } },
         series: [
           { label: "UTC", value: (_, seconds) => (seconds == null ? "–" : clock(seconds)) },
