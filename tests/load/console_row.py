@@ -20,7 +20,7 @@ from sqlalchemy import text
 from models.operators.interventions import Person
 from models.platform.clock import DatabaseClock
 from models.users import Role, add_user
-from tests.load.console_data import Extent, console_database
+from tests.load.console_data import FULL, Extent, console_database
 from tests.load.console_pages import DEEP, pages_of
 from tests.load.environment import STARTING_MAX, BenchEnvironment, Database
 from tests.load.results import Samples
@@ -73,13 +73,17 @@ def measure(
             size = connection.execute(SIZES).scalar_one()
         samples.add("console, size of its data, GiB", size / GIBIBYTE)
         with reading(database) as reader:
-            measure_pages(database, reader, samples, rounds=rounds, requests=requests)
+            slowest = measure_pages(database, reader, samples, rounds=rounds, requests=requests)
+    if extent == FULL:  # the ratio of the table is about ten million
+        for milliseconds in slowest:
+            samples.ratio("console", TARGET_MS / milliseconds)
 
 
 def measure_pages(
     database: Database, reader: Reader, samples: Samples, *, rounds: int, requests: int
-) -> None:
-    """Measure on a database that is there."""
+) -> list[float]:
+    """Measure on a database that is there; the 95th percentile of each round's slowest page."""
+    slowest: list[float] = []
     pages = pages_of(database)
     deep = {f"{name}, page {DEEP + 1}": reader.deep(path) for name, path in pages.items()}
     pages |= {name: place for name, place in deep.items() if place is not None}
@@ -93,7 +97,8 @@ def measure_pages(
         for name, times in took.items():
             samples.add(f"console, {name}, p50, ms", statistics.median(times))
             samples.add(f"console, {name}, p95, ms", percentile_95(times))
-        samples.ratio("console", TARGET_MS / max(percentile_95(times) for times in took.values()))
+        slowest.append(max(percentile_95(times) for times in took.values()))
+    return slowest
 
 
 def percentile_95(times: list[float]) -> float:
