@@ -181,16 +181,18 @@ def test_a_viewer_sees_neither_players_nor_amounts_nor_what_may_name_them(bench:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({"ticket": "F/1"}, {"F/1"}),
-        ({"partner": "acme", "action": "ticket_create", "since": "1h"}, {"F/1", "F2"}),
-        ({"partner": "nobody"}, set()),
-        ({"until": "2020-01-01 10:00"}, set()),
-        ({"because": "already_known", "ticket": "F2"}, {"F2"}),
-        ({"because": "timed", "ticket": "F2"}, set()),
+        ({"ticket": "F/1"}, ("F/1",)),
+        ({"partner": "acme", "action": "ticket_create", "since": "1h"}, ("F/1", "F2")),
+        ({"partner": "nobody"}, ()),
+        ({"until": "2020-01-01 10:00"}, ()),
+        ({"because": "already_known", "ticket": "F2"}, ("F2",)),
+        ({"because": "timed", "ticket": "F2"}, ()),
     ],
     ids=str,
 )
-def test_filters_narrow_list_and_overview(bench: Bench, query: dict[str, Any], expected: set[str]):
+def test_filters_narrow_list_and_overview(
+    bench: Bench, query: dict[str, Any], expected: tuple[str, ...]
+):
     if bench.one(OUTCOME, id="f-known") is None:
         bench.rejected("F/1")
         bench.rejected("F2")
@@ -198,7 +200,7 @@ def test_filters_narrow_list_and_overview(bench: Bench, query: dict[str, Any], e
 
     page = bench.console.viewer.page("/events", **query)
 
-    assert set(page.texts(TICKETS)) & {"F/1", "F2", "F3"} == expected
+    assert set(page.texts(TICKETS)) & {"F/1", "F2", "F3"} == set(expected)
     if not expected:
         assert "No event matches this filter." in page.words
         assert page.tree.css("#reasons") == []
