@@ -137,12 +137,14 @@ def test_scaled_up_and_down_under_load_the_ledgers_on_both_sides_agree(stack: Sc
         stack.running[leaver].tell_to_end()
     done = {"delivered": len(published)}
     eventually(lambda: dict(stack.rows(ENDS)) == done)
-    for node in ("beat", "flower", "gateway", "deliver", "intake"):
+    for node in ("beat", "flower", "gateway", "console", "deliver", "intake"):
         stack.running[node].tell_to_end()
     codes = {node: process.code() for node, process in stack.running.items()}
 
     # uvicorn ends cleanly, then raises the signal that it got; the image makes it a 0.
-    assert codes == dict.fromkeys(stack.running, 0) | {"gateway": -SIGTERM}
+    assert codes == dict.fromkeys(stack.running, 0) | dict.fromkeys(
+        ("gateway", "console"), -SIGTERM
+    )
     assert dict.fromkeys(published, "applied") == dict(stack.rows(EVENTS))
     assert stack.redis.xlen("ticket-events") == 0
     expected = defaultdict(list)

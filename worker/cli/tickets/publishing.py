@@ -11,6 +11,7 @@ from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible
 from models.triage import InvalidStatement, Statement, publish_by_hand
 from models.triage.sentences import did_publish
+from models.vocabulary import Action
 from worker.cli.errors import Failed, WrongUsage
 from worker.cli.output import as_text, show_json
 from worker.cli.triage.display import as_object
@@ -21,9 +22,21 @@ _NUMBER: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?")
 
 
 def publish(
-    operator: str, ticket_id: str, statement: Statement, *, who: str, why: str, as_json: bool
+    operator: str,
+    ticket_id: str,
+    action: Action,
+    facts: Sequence[str],
+    *,
+    correction: bool,
+    who: str,
+    why: str,
+    as_json: bool,
 ) -> None:
-    """Publish *statement* and print what became of it. Raises Failed, OperatorNotFound."""
+    """Publish an event with *facts* (`name=value`) and print how it ended.
+
+    Raises Failed, WrongUsage, OperatorNotFound.
+    """
+    statement = Statement(action, _read_facts(facts), correction)
     with open_session() as session:
         try:
             event = session.run(
@@ -47,7 +60,7 @@ def publish(
         typer.echo(as_text(did_publish(event)))
 
 
-def read_facts(given: Sequence[str]) -> dict[str, object]:
+def _read_facts(given: Sequence[str]) -> dict[str, object]:
     """Read `net_payout=1234` and `currency=EUR`. Raises WrongUsage."""
     facts: dict[str, object] = {}
     for each in given:
