@@ -28,7 +28,7 @@ from models.outbox.values import Dead, Delivered, RetryLater, Unanswered, Verdic
 from models.triage import BY_HAND
 from models.vocabulary import Action
 from producers.simulation.rehearsal.invariants import broken_invariants
-from producers.simulation.rehearsal.lives import TrueEvent, expected_outcome
+from producers.simulation.rehearsal.lives import RehearsedLife, TrueEvent, expected_outcome
 from producers.simulation.rehearsal.schedule import HeldClaim, Schedule
 from producers.simulation.rehearsal.verdict import check_rehearsal
 from producers.simulation.rehearsal.world import CLOSE_DELAY, World
@@ -286,16 +286,17 @@ class TicketHistory(RuleBasedStateMachine):
                 self.world.publish(event)
                 ticket.arrived.append((self.world.moment, event))
         self.schedule.drain()
-        promised = [
-            ticket
+        verdict = check_rehearsal(self.world, self.promised_lives())
+        assert verdict.violations == []
+
+    def promised_lives(self) -> list[RehearsedLife]:
+        """Return those whose end is promised: all came in time, and nobody stated more by hand."""
+        lives = [
+            ticket.life()
             for ticket in self.tickets
             if ticket.in_time and ticket.truths and not ticket.by_hand
         ]
-        verdict = check_rehearsal(
-            self.world,
-            [ticket.life() for ticket in promised if ticket.life().expected.status == "closed"],
-        )
-        assert verdict.violations == []
+        return [life for life in lives if life.expected.status == "closed"]
 
 
 @pytest.fixture
