@@ -22,8 +22,8 @@ from models.notices.request import (
     FIXED_HEADERS,
     SEAMLESS,
     SEAMLESS_SIGNATURE_HEADER,
-    USER_AGENT,
     OutgoingRequest,
+    default_user_agent,
     pam_request,
     seamless_request,
 )
@@ -100,9 +100,12 @@ class ShownAttempt:
 
 
 def find_attempt(
-    connection: Connection, notice: int, claim: int | None = None
+    connection: Connection, notice: int, claim: int | None = None, *, contact: str | None = None
 ) -> ShownAttempt | None:
-    """Return the attempt under this claim of the notice, or the last one. None: there is none."""
+    """Return the attempt under this claim of the notice, or the last one. None: there is none.
+
+    *contact* is the installation's present one, which its user agent names.
+    """
     row = connection.execute(ATTEMPT, {"notice": notice, "claim": claim}).one_or_none()
     if row is None:
         return None
@@ -132,7 +135,7 @@ def find_attempt(
         sent_at=row.sent_at,
         recorded_at=row.recorded_at,
         remote_address=None if row.remote_address is None else str(row.remote_address),
-        request=show_request(request),
+        request=show_request(request, user_agent=default_user_agent(contact)),
         answer=row.answer,
         answer_cut=row.answer is not None and len(row.answer) >= limit,
         response_headers=tuple((name, value) for name, value in headers.get("headers", [])),
@@ -143,7 +146,7 @@ def find_attempt(
     )
 
 
-def show_request(request: OutgoingRequest) -> ShownRequest:
+def show_request(request: OutgoingRequest, *, user_agent: str) -> ShownRequest:
     """Return *request*, whose signature is `SIGNATURE`, as libcurl sends it, for people."""
     parts = urlsplit(request.url)
     url = parts._replace(query=_masked_query(parts)).geturl()
@@ -153,7 +156,7 @@ def show_request(request: OutgoingRequest) -> ShownRequest:
         url=url,
         headers=(
             ("Host", host),
-            ("User-Agent", USER_AGENT),
+            ("User-Agent", user_agent),
             ("Accept", "*/*"),
             *request.headers.items(),
             *FIXED_HEADERS.items(),

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from models.platform.version import version
+
 SEAMLESS: Final = "seamless"
 SEAMLESS_SIGNATURE_HEADER: Final = "x-amb-signature"
 # What the deliverer's HTTP client adds to every request (`worker/delivery/http/transfer.py`).
-USER_AGENT: Final = "slipway"
 FIXED_HEADERS: Final[Mapping[str, str]] = {"Accept-Encoding": "identity"}  # no compression
 _JSON: Final = ("Content-Type", "application/json")
 _PLAIN_KEY: Final = re.compile(r"[\w./-]*", re.ASCII)  # nearly all of them: nothing to quote
@@ -28,6 +29,11 @@ class OutgoingRequest:
     url: str = field(repr=False)  # its query may hold a password
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+
+def default_user_agent(contact: str | None) -> str:
+    """Return the user agent of partners without one of their own. *contact*: who answers for it."""
+    return f"Slipway/{version()}" + ("" if contact is None else f" (+{contact})")
 
 
 def pam_request(

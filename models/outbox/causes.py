@@ -2,7 +2,7 @@
 
 The cause is read from the stored reason, a text (`models.outbox.circuit`). The problem of the last
 attempt counts, because a partner whose name did not resolve an hour ago may refuse the signature by
-now. The texts are those of `worker.delivery.http.transfer`, of the protocol adapters and of
+now. The texts are those of `worker.delivery.http.problems`, of the protocol adapters and of
 libcurl; what matches none of the patterns is OTHER.
 """
 
@@ -31,7 +31,9 @@ class Cause(StrEnum):
     NAME = "name"
     PRIVATE_ADDRESS = "private_address"
     NOT_CONNECTED = "not_connected"
+    PROXY = "proxy"
     CERTIFICATE = "certificate"
+    CLIENT_CERTIFICATE = "client_certificate"
     TLS = "tls"
     TIMEOUT = "timeout"
     CUT_OFF = "cut_off"
@@ -64,10 +66,23 @@ _PATTERNS: Final = tuple(
     (re.compile("|".join(patterns), re.IGNORECASE), cause)
     for cause, *patterns in (
         (Cause.REFUSED, r"answered status\.code"),
+        (Cause.PROXY, r"the proxy https?://"),
+        (
+            Cause.CLIENT_CERTIFICATE,
+            r"the partner (asks for a|refuses our) client certificate",
+            r"our client certificate cannot be used",
+        ),
+        (Cause.CERTIFICATE, r"the partner's certificate", r"no authority can be read"),
         (Cause.HTTP_VERSION, r"answered in HTTP/2", r"the partner accepts HTTP/2 only"),
         (Cause.NAME, r"could(n't| not) resolve", r"resolving timed out"),
         (Cause.PRIVATE_ADDRESS, r"the address \S+ is not public"),
-        (Cause.URL, r"the address or a header holds", r"url", r"port number"),
+        (
+            Cause.URL,
+            r"the address or a header holds",
+            r"the host in the url",
+            r"url",
+            r"port number",
+        ),
         (
             Cause.NOT_CONNECTED,
             *(r"(failed|could(n't| not)) (to )?connect", r"connection (timed out|refused)"),

@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.settings.egress import DirectHosts
 from models.settings.errors import (
     PREFIX,
     InvalidSettings,
@@ -23,6 +24,7 @@ from models.settings.errors import (
     variable_name,
 )
 from models.settings.types import (
+    Contact,
     DatabaseUrl,
     FernetKeys,
     HttpsUrl,
@@ -30,8 +32,10 @@ from models.settings.types import (
     LogLevel,
     MillisecondsOrOff,
     Networks,
+    NoProxy,
     Port,
     PositiveDuration,
+    ProxyUrl,
     PublicUrl,
     RedisUrl,
     RoleMapping,
@@ -210,6 +214,38 @@ class Settings(BaseSettings):
     Any other private or local address is refused, so that no partner's URL reaches our own servers.
     """
 
+    partner_ca_file: Path | None = None
+    """A file with certificate authorities of your own (PEM), trusted in addition to the system's
+    wherever a partner has no CA bundle of its own. Deliverers and the console read it when they
+    start and ping."""
+
+    partner_proxy: ProxyUrl | None = Field(
+        default=None, json_schema_extra={"shown_default": "none"}
+    )
+    """The proxy through which partners are called (HTTP CONNECT, for http URLs, too):
+    `http://proxy.example.com:3128`, `https://…` for TLS to the proxy. User and password belong
+    before the host: `http://user:password@…`; the proxy gets them as Basic."""
+
+    partner_proxy_file: Path | None = None
+    """A file with that address, instead of the address itself."""
+
+    partner_no_proxy: NoProxy = Field(
+        default=DirectHosts(), json_schema_extra={"shown_default": "none"}
+    )
+    """Partners that are called without the proxy, separated by commas: hosts with what is below
+    them (`acme.example.com`), domains without their own name (`.internal`), addresses and networks
+    (`10.0.0.0/8`) that stand in a partner's URL."""
+
+    partner_proxy_networks: Networks = Field(
+        default=(), json_schema_extra={"shown_default": "none"}
+    )
+    """Private networks in which the proxy may be, separated by commas. A name in a partner's URL is
+    resolved by the proxy, which has to refuse private addresses itself."""
+
+    partner_contact: Contact | None = None
+    """Where a partner finds who calls: a page or a mail address, sent with every call as
+    `User-Agent: Slipway/<version> (+https://ops.example.com)`."""
+
     lease_margin: PositiveDuration = timedelta(seconds=20)
     """A delivery process owns what it claimed for the partner timeout plus this long. A call starts
     only while the timeout and the grace are left, so the margin must be longer than the grace."""
@@ -295,6 +331,9 @@ class Settings(BaseSettings):
         ports = [port for name in _PORTS if (port := getattr(self, name))]
         if len(ports) != len(set(ports)):
             problems.append(f"{' and '.join(map(variable_name, _PORTS))} must differ, or be 0")
+        if self.partner_proxy is not None and self.partner_proxy_file is not None:
+            name = variable_name("partner_proxy")
+            problems.append(f"set either {name} or {name}_FILE")
         problems += self._console_problems()
         if problems:
             raise ValueError("\n".join(problems))

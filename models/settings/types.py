@@ -14,6 +14,7 @@ from pydantic_settings import NoDecode
 
 from models.platform.durations import Duration, format_duration, parse_duration
 from models.settings.addresses import database_address, redis_address
+from models.settings.egress import DirectHosts, parse_direct_hosts, parse_proxy
 
 HOW_TO_MAKE_A_KEY: Final = (
     'make one with: python -c "from cryptography.fernet import Fernet;'
@@ -25,6 +26,7 @@ SERVICE_LINKS: Final = (
 )
 
 ROLE_NAMES: Final = ("viewer", "support", "operations")  # those of `models.users.Role`
+_CONTACT: Final = re.compile(r"[!#-&*-\[\]-~]{1,200}")  # stands in a comment of a header
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -129,6 +131,26 @@ def _mapped_role(part: str) -> tuple[str, str]:
     return name, role
 
 
+def _checked_proxy(proxy: SecretStr) -> SecretStr:
+    parse_proxy(proxy.get_secret_value())
+    return proxy
+
+
+def _direct_hosts(value: object) -> object:
+    parts = _parts(value)
+    return parse_direct_hosts(parts) if isinstance(parts, tuple) else parts
+
+
+def _contact(contact: str) -> str:
+    stripped = contact.strip()
+    if not _CONTACT.fullmatch(stripped):
+        raise ValueError(
+            "write a page or an address that a partner can turn to, without spaces and"
+            " parentheses: https://ops.example.com/slipway, or ops@example.com"
+        )
+    return stripped
+
+
 def _off(value: object) -> object:
     return None if value == "off" else value
 
@@ -149,6 +171,9 @@ Schedule = Annotated[
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_checked_proxy)]
+NoProxy = Annotated[DirectHosts, NoDecode, BeforeValidator(_direct_hosts)]
+Contact = Annotated[str, AfterValidator(_contact)]
 RoleMapping = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_role_mapping)]
 Port = Annotated[int, BeforeValidator(_port), Ge(0), Le(65535)]
 Milliseconds = Annotated[int, Gt(0)]

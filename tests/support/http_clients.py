@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.delivery.http.client import HttpClient
 from worker.delivery.http.exchange import CallResult, HttpCall
-from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.http.limits import TransferLimits
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 BYTES_MAX = 64 * 1024

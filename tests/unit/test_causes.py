@@ -3,10 +3,19 @@
 import pytest
 
 from models.outbox.causes import NO_DETAILS, Cause, cause_of
+from models.settings.egress import EgressProxy
 from worker.cli.application import Slipway
-from worker.delivery.http.transfer import describe_error, describe_not_http, describe_refused
+from worker.delivery.http.problems import (
+    Trust,
+    describe_error,
+    describe_not_http,
+    describe_proxied,
+    describe_refused,
+    describe_tls,
+)
 from worker.doctor.circuit_advice import ADVICE, advice_for
 
+PROXY = EgressProxy("http", "proxy.internal", 3128, "user", "password")
 RUNNING = "20 attempts in a row led to nothing; the last: "
 
 # As libcurl says it, with OpenSSL and with GnuTLS, in the versions of the distributions.
@@ -57,6 +66,19 @@ WORDS = [
      Cause.CERTIFICATE),
     ("SSL: certificate subject name 'a' does not match target host name 'b'", Cause.CERTIFICATE),
     ("server certificate verification failed. CAfile: none CRLfile: none", Cause.CERTIFICATE),
+    (describe_proxied(56, "", proxy=PROXY, status=407, verified=0), Cause.PROXY),
+    (describe_proxied(7, "", proxy=PROXY, status=0, verified=0), Cause.PROXY),
+    (describe_refused(["10.0.0.1"], proxy=PROXY), Cause.PROXY),
+    (describe_tls(60, "certificate has expired", verified=10, trust=Trust()), Cause.CERTIFICATE),
+    (describe_tls(60, "unable to get", verified=20, trust=Trust(own_authorities=True)),
+     Cause.CERTIFICATE),
+    (describe_tls(77, "", verified=0, trust=Trust(own_authorities=True)), Cause.CERTIFICATE),
+    (describe_tls(56, "tlsv13 alert certificate required", verified=0, trust=Trust()),
+     Cause.CLIENT_CERTIFICATE),
+    (describe_tls(56, "alert unknown ca", verified=0, trust=Trust(own_certificate=True)),
+     Cause.CLIENT_CERTIFICATE),
+    (describe_tls(58, "no start line", verified=0, trust=Trust(own_certificate=True)),
+     Cause.CLIENT_CERTIFICATE),
     ("TLS connect error: error:0A00010B:SSL routines::wrong version number", Cause.TLS),
     ("gnutls_handshake() failed: An unexpected TLS packet was received.", Cause.TLS),
     ("Operation timed out after 5000 milliseconds with 0 bytes received", Cause.TIMEOUT),

@@ -16,7 +16,7 @@ from models.settings.settings import Settings
 from worker.delivery.admission import Admission, Admitted
 from worker.delivery.http.client import HttpClient
 from worker.delivery.http.exchange import FinishedCall, HttpCall, NoResponse
-from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.http.limits import TransferLimits
 from worker.delivery.log import log_sent
 from worker.delivery.outcome import RetryPolicy, classify, classify_unsent
 from worker.delivery.partners import Partners, Ready, Unusable

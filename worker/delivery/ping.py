@@ -23,7 +23,7 @@ from worker.delivery.http.exchange import (
     NoResponse,
     NotReached,
 )
-from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.http.limits import TransferLimits
 from worker.delivery.partners import Ready
 from worker.delivery.protocols import ADAPTERS
 from worker.delivery.protocols.adapter import LOCKED_OUT

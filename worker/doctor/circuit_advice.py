@@ -7,7 +7,8 @@ from models.outbox.causes import Cause
 
 ADVICE: Final[Mapping[Cause, str]] = {
     Cause.LOCKED_OUT: "agree with the partner on a secret: slipway operators rotate-secret {code};"
-    " or ask the partner whether it lets our address in",
+    " or correct what its gateway wants (a key, a password, a token): slipway operators access"
+    " {code}; or ask the partner whether it lets our address in",
     Cause.REDIRECT: "redirects are not followed: ask the partner for the final address, then"
     " slipway operators set {code} --url URL",
     Cause.NOT_FOUND: "compare the path of the URL with what the partner expects, then"
@@ -27,8 +28,13 @@ ADVICE: Final[Mapping[Cause, str]] = {
     " name its network in SLIPWAY_PARTNER_NETWORKS for the deliverers",
     Cause.NOT_CONNECTED: "nothing accepts connections there: let the deliverers through our"
     " firewall, or ask the partner for host, port and its own firewall",
+    Cause.PROXY: "the installation's proxy does not let the deliverers through: allow this partner"
+    " there, or correct SLIPWAY_PARTNER_PROXY; without the proxy: SLIPWAY_PARTNER_NO_PROXY",
     Cause.CERTIFICATE: "ask the partner to renew its certificate or to serve the whole chain; or"
+    " trust its authority: slipway operators access {code}, or SLIPWAY_PARTNER_CA_FILE for all; or"
     " the certificate is for another host: slipway operators set {code} --url URL",
+    Cause.CLIENT_CERTIFICATE: "agree with the partner on a client certificate, and give it to the"
+    " operator with its key: slipway operators access {code}",
     Cause.TLS: "TLS 1.2 or later cannot be negotiated: ask the partner; or the port has no TLS:"
     " slipway operators set {code} --url URL",
     Cause.TIMEOUT: "the partner takes longer than SLIPWAY_PARTNER_TIMEOUT; ask there, or send less"

@@ -21,7 +21,7 @@ from producers.simulation.partner import (
     SimulatedPartner,
 )
 from tests.support.delivery_setup import SECRET, DeliverySetup, delivery_settings
-from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.http.limits import TransferLimits
 from worker.delivery.ping import ping
 
 DAY = timedelta(hours=24)

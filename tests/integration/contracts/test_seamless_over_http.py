@@ -20,7 +20,7 @@ from models.sweeps.closing import close_due
 from producers.simulation.partner import LedgerEntry, Respond, Rule, SimulatedPartner
 from tests.support.delivery_setup import SECRET, delivery_settings
 from tests.support.wallet_setup import OPENING, attempts, deliver, settle
-from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.http.limits import TransferLimits
 from worker.delivery.ping import ping
 
 WHO = '"username":"member001","agent":"agentId","game":"Ghost House","gameId":"GH","roundId":"{}"'

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from models.platform.version import version
 from tests.support.http_clients import BYTES_MAX, LONG, SHORT
 from tests.support.raw_server import OK, Line, raw_server, say, sending, then
 from worker.delivery.http.exchange import FinishedCall, HttpCall, HttpResponse, NoResponse
@@ -31,7 +32,7 @@ def test_a_call_is_one_post_with_exactly_its_headers_and_body(client):
     assert head.decode().split("\r\n") == [
         "POST /hook?x=1 HTTP/1.1",
         f"Host: 127.0.0.1:{server.port}",
-        "User-Agent: slipway",
+        f"User-Agent: Slipway/{version()}",
         "Accept: */*",
         "Content-Type: application/json",
         "timestamp: 1706191612",

@@ -6,7 +6,7 @@ from tests.support.certificates import identity
 from tests.support.http_clients import BYTES_MAX, LONG, SHORT, open_client, post_with
 from tests.support.raw_server import OK, Line, raw_server, say, sending, then
 from worker.delivery.http.exchange import HttpCall, HttpResponse, NoResponse
-from worker.delivery.http.transfer import describe_error
+from worker.delivery.http.problems import describe_error
 
 
 def test_of_a_huge_response_the_beginning_is_read_and_the_status_counts(post):

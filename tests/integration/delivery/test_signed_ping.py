@@ -10,7 +10,7 @@ from models.operators.partners import find_partner
 from producers.simulation.partner import Respond, Rule, SimulatedPartner, Wallet
 from tests.support.closed_port import closed_port
 from tests.support.delivery_setup import SECRET, DeliverySetup, delivery_settings
-from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.http.limits import TransferLimits
 from worker.delivery.ping import CallsNotSigned, PingResult, SignatureCheck, ping_signed
 
 TIMEOUT = timedelta(seconds=5)

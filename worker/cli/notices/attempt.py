@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import typer
 
 from models.history.request import ShownAttempt, find_attempt
+from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, moment, show_json
@@ -14,7 +15,9 @@ from worker.cli.triage.display import show_facts
 def show_attempt(notice_id: int, claim: int | None, *, as_curl: bool, as_json: bool) -> None:
     """Print the attempt under *claim*, or the last one. Raises Failed if there is none."""
     with transaction() as connection:
-        attempt = find_attempt(connection, notice_id, claim)
+        attempt = find_attempt(
+            connection, notice_id, claim, contact=read_settings().partner_contact
+        )
     if attempt is None:
         which = "no attempt" if claim is None else f"no attempt {claim}"
         raise Failed(

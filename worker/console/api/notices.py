@@ -142,7 +142,10 @@ async def attempt(
     claim: Annotated[int, Path(ge=0, le=_CLAIM_MAX, description="0: the last attempt.")],
 ) -> JSONResponse:
     """Show an attempt: the request as it was sent, secrets masked, and the whole answer."""
-    shown = await console.read(lambda connection: find_attempt(connection, notice, claim or None))
+    contact = console.settings.partner_contact
+    shown = await console.read(
+        lambda connection: find_attempt(connection, notice, claim or None, contact=contact)
+    )
     if shown is None:
         raise AttemptNotFound(f"there is no such attempt of notice {notice}")
     return answer(holder, shown)

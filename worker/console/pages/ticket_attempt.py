@@ -34,7 +34,10 @@ async def attempt(
     claim: Annotated[int, Path(ge=0, le=_INTEGER)],
 ) -> Response:
     """Show what was sent and what came back."""
-    shown = await console.read(lambda connection: find_attempt(connection, notice, claim))
+    contact = console.settings.partner_contact
+    shown = await console.read(
+        lambda connection: find_attempt(connection, notice, claim, contact=contact)
+    )
     if shown is None or (shown.operator, shown.ticket_id) != (operator, ticket_id):
         raise not_found(
             f"There is no attempt {claim} of notice {notice} of ticket {ticket_id} of {operator}."

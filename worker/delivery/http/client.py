@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 from worker.delivery.http.event_loop import EventLoop
 from worker.delivery.http.exchange import FinishedCall, HttpCall
-from worker.delivery.http.transfer import TransferLimits
+from worker.delivery.http.limits import TransferLimits
 
 
 class HttpClient:

@@ -16,9 +16,11 @@ from typing import Final
 
 import pycurl
 
+from worker.delivery.http.egress import CallRefused
 from worker.delivery.http.exchange import CallResult, FinishedCall, HttpCall, NoResponse, NotReached
 from worker.delivery.http.idle_connections import IdleConnections
-from worker.delivery.http.transfer import Transfer, TransferLimits
+from worker.delivery.http.limits import TransferLimits
+from worker.delivery.http.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +228,9 @@ def _as_curl_events(events: int) -> int:
 
 
 def _finished(call: HttpCall, transfer: Transfer, result: CallResult) -> FinishedCall:
-    return FinishedCall(call.call_id, result, transfer.took, transfer.remote_address)
+    return FinishedCall(
+        call.call_id, result, transfer.took, transfer.remote_address, by_proxy=transfer.by_proxy
+    )
 
 
 def _lost(call_id: int) -> FinishedCall:
@@ -239,6 +243,8 @@ def _start_problem(error: Exception) -> str:
     """Describe why a call could not be started; a ValueError's text would repeat its bytes."""
     if isinstance(error, pycurl.error):
         return str(error.args[-1])
+    if isinstance(error, CallRefused):
+        return str(error)
     if isinstance(error, ValueError):
         return "the address or a header holds a character that cannot be sent"
     return f"the call could not be started ({type(error).__name__})"

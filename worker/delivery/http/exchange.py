@@ -5,6 +5,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ConnectionOptions:
+    """What a partner's connections are opened with beside the usual, all of it PEM.
+
+    Compared by identity, since each call is: make it once for each partner. *authorities* count
+    instead of the system's and the installation's. *certificate*: with its chain.
+    """
+
+    authorities: bytes | None = field(default=None, repr=False)
+    certificate: bytes | None = field(default=None, repr=False)
+    key: bytes | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class HttpCall:
     """One POST to a partner. The body has at least one byte; *timeout* covers the whole call."""
@@ -15,6 +28,7 @@ class HttpCall:
     body: bytes = field(repr=False)
     timeout: timedelta
     own_connection: bool = False  # new, and closed afterwards: a kept one may be dead
+    connection: ConnectionOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +79,4 @@ class FinishedCall:
     result: CallResult
     took: timedelta  # from the start of the transfer
     remote_address: str | None = field(default=None, compare=False)  # None: no connection
+    by_proxy: bool = False  # then the address is the proxy's

@@ -11,22 +11,39 @@ connection that the peer has closed is another matter: nothing was sent on it ye
 """
 
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 import pycurl
 
-from models.notices.request import FIXED_HEADERS, USER_AGENT
+from models.notices.request import FIXED_HEADERS
 from models.platform.durations import whole_milliseconds
-from models.settings.settings import Settings
-from worker.delivery.http.address_policy import Network, may_connect
-from worker.delivery.http.exchange import CallResult, HttpCall, HttpResponse, NoResponse, NotReached
+from models.settings.egress import EgressProxy
+from worker.delivery.http.address_policy import may_connect
+from worker.delivery.http.egress import check_proxied
+from worker.delivery.http.exchange import (
+    CallResult,
+    ConnectionOptions,
+    HttpCall,
+    HttpResponse,
+    NoResponse,
+    NotReached,
+)
 from worker.delivery.http.idle_connections import IdleConnections
+from worker.delivery.http.limits import TransferLimits
+from worker.delivery.http.options import FIXED, installation_options
+from worker.delivery.http.problems import (
+    Trust,
+    describe_error,
+    describe_not_http,
+    describe_proxied,
+    describe_refused,
+    describe_tls,
+    lacks_close_notify,
+    refuses_certificate,
+)
 
-_REUSE_SECONDS_MAX: Final = 2  # many servers close what was idle for longer: avoid that race
-_CONNECTION_SECONDS_MAX: Final = 300  # then the name is resolved again: a partner may have moved
 _RETRY_AFTER: Final = b"retry-after:"
 _ENCODING: Final = b"content-encoding:"
 _NAME_BYTES_MAX: Final = 20  # only so much of a header's name matters
@@ -39,18 +56,8 @@ _FINAL_STATUS_MIN: Final = 200  # lower ones are interim
 _NO_SOCKET: Final[int] = pycurl.SOCKET_BAD
 _GO_ON: Final[int] = pycurl.PREREQFUNC_OK
 _ABORT: Final[int] = pycurl.PREREQFUNC_ABORT
+_NO_OPTIONS: Final = ConnectionOptions()
 _STOP: Final = -1  # any number but that of the bytes offered stops the transfer
-_PROBLEM_CHARS_MAX: Final = 300
-_SETTINGS_FRAME: Final = 4  # of HTTP/2: the first that a server sends, its type at byte 3
-_FRAME_TYPE_AT: Final = 3
-# Errors for which pycurl's own text would puzzle the reader, or is missing.
-_PROBLEMS: Final[Mapping[int, str]] = {
-    pycurl.E_SEND_FAIL_REWIND: "the connection was closed before a response came",
-    100: "the headers of the response are too large",  # CURLE_TOO_LARGE, which pycurl does not name
-}
-_HTTP_2_ONLY: Final = "the partner accepts HTTP/2 only; Slipway calls over HTTP/1.1"
-# As OpenSSL says it, and GnuTLS, in distributions that build with it.
-_NO_CLOSE_NOTIFY: Final = ("unexpected eof while reading", "non-properly terminated")
 
 
 class _Address(Protocol):
@@ -62,31 +69,13 @@ class _Address(Protocol):
     addr: Sequence[str | int]  # host, port; with IPv6 flow and scope as well
 
 
-@dataclass(frozen=True, slots=True)
-class TransferLimits:
-    """Limits that are the same for every call."""
-
-    connect_timeout: timedelta  # TLS included; never more than the timeout of the call
-    networks: Sequence[Network]  # private ones that partners may live in
-    response_bytes_max: int
-    authorities: str | None = None  # a file of CA certificates instead of the system's
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Take the limits from the settings."""
-        return cls(
-            connect_timeout=settings.partner_connect_timeout,
-            networks=settings.partner_networks,
-            response_bytes_max=settings.answer_bytes_max,
-        )
-
-
 class Transfer:
     """One easy handle, and the call it carries. For the thread of the event loop."""
 
     __slots__ = (
         "_any_bytes_sent",
         "_body",
+        "_connection",
         "_connections",
         "_encoding",
         "_has_framing",
@@ -98,6 +87,8 @@ class Transfer:
         "_not_http",
         "_opened",
         "_own_connection",
+        "_proxy",
+        "_reached",
         "_refused",
         "_response",
         "_retry_after",
@@ -115,18 +106,18 @@ class Transfer:
         self._connections = connections
         self._url = ""
         self._own_connection = False
+        self._connection: ConnectionOptions | None = None
+        self._proxy: EgressProxy | None = None  # of the present URL
         self._timeout: timedelta | None = None
         self._opened: socket.socket | None = None
         self.call: HttpCall | None = None
         self.easy: pycurl.Curl = pycurl.Curl()
         self._clear()
-        for option, value in (*_FIXED, *self._callbacks()):
+        for option, value in (*FIXED, *self._callbacks(), *installation_options(limits)):
             self.easy.setopt(option, value)
-        if limits.authorities is not None:
-            self.easy.setopt(pycurl.CAINFO, limits.authorities)
 
     def load(self, call: HttpCall, *, fresh: bool = False) -> None:
-        """Prepare to carry *call*. Raises pycurl.error or ValueError if libcurl refuses it.
+        """Prepare to carry *call*. Raises pycurl.error or ValueError if it is refused.
 
         *fresh*: not on a kept connection.
         """
@@ -136,8 +127,12 @@ class Transfer:
         self._body = call.body
         easy = self.easy
         if call.url != self._url:
+            if self._limits.egress.proxy is not None:
+                self._choose_way(call.url)
             easy.setopt(pycurl.URL, call.url.encode())
             self._url = call.url
+        if call.connection is not self._connection:
+            self._prepare_connection(call.connection)
         headers = [f"{name}: {value}" for name, value in call.headers.items()]
         headers += _ADDED  # without a word about encodings, any compression is allowed
         headers.append("Expect:")  # no `100-continue`: it costs a second if not supported
@@ -176,20 +171,50 @@ class Transfer:
             return NoResponse(describe_not_http(self._not_http))
         if not self._any_bytes_sent:
             return NotReached(self._describe_unreached(code, message))
+        if self._refused_in_handshake(message):
+            return NotReached(self._describe(code, message))
         status: int = self.easy.getinfo(pycurl.RESPONSE_CODE)
         is_whole = self._has_head and not self._has_framing and status >= _FINAL_STATUS_MIN
-        if is_whole and _lacks_close_notify(code, message):
+        if is_whole and lacks_close_notify(code, message):
             return self.response(unverified_end=True)
-        problem = describe_error(code, message)
+        problem = self._describe(code, message)
         return NoResponse(f"began to answer {status}, then: {problem}" if status else problem)
 
     def _describe_unreached(self, code: int, message: str) -> str:
         """Describe why it was not reached: first what went wrong at an address that is allowed."""
-        refused = describe_refused(self._refused) if self._refused else None
+        refused = describe_refused(self._refused, proxy=self._proxy) if self._refused else None
         if self._opened is None and self._unopened is None and refused is not None:
             return refused
-        problem = self._unopened or describe_error(code, message)
+        problem = self._unopened or self._describe(code, message)
         return problem if refused is None else f"{problem}. Besides, {refused}"
+
+    def _describe(self, code: int, message: str) -> str:
+        info = self.easy.getinfo
+        problem = None
+        if self._proxy is not None and not self._reached:
+            problem = describe_proxied(
+                code,
+                message,
+                proxy=self._proxy,
+                status=info(pycurl.HTTP_CONNECTCODE),
+                verified=info(pycurl.PROXY_SSL_VERIFYRESULT),
+            )
+        if problem is None:
+            problem = describe_tls(
+                code,
+                message,
+                verified=info(pycurl.SSL_VERIFYRESULT),
+                trust=_trust(self._connection),
+            )
+        return problem or describe_error(code, message)
+
+    def _refused_in_handshake(self, message: str) -> bool:
+        """Return whether the partner refused our certificate on a new connection: it read nothing.
+
+        With TLS 1.3 the request is on its way before that is known.
+        """
+        is_first = self._opened is not None and not self._has_head and not self._headers
+        return is_first and refuses_certificate(message)
 
     @property
     def took(self) -> timedelta:
@@ -201,6 +226,11 @@ class Transfer:
         """The address that was connected to; a scope (`%eth0`) is none of the address itself."""
         address: str = self.easy.getinfo(pycurl.PRIMARY_IP)
         return address.partition("%")[0] or None
+
+    @property
+    def by_proxy(self) -> bool:
+        """Whether the call goes through the proxy; then the remote address is the proxy's."""
+        return self._proxy is not None
 
     def remember_connection(self) -> None:
         """Remember the connection for the next call; must precede `remove_handle`."""
@@ -221,6 +251,7 @@ class Transfer:
         self.call = None
         self.stale = False  # its kept connection was closed by the peer; nothing was sent
         self._body = b""
+        self._reached = False  # connected, TLS and the proxy's tunnel included
         self._any_bytes_sent = False  # libcurl has asked for the body
         self._response = bytearray()
         self._truncated = False
@@ -250,9 +281,36 @@ class Transfer:
             (pycurl.WRITEFUNCTION, self._take_part),
         )
 
+    def _choose_way(self, url: str) -> None:
+        """Take the proxy for *url*, or none. Raises CallRefused."""
+        proxy = self._limits.egress.proxy_for(url)
+        if proxy is not None:
+            check_proxied(url, allowed=self._limits.networks)
+        self.easy.setopt(pycurl.PROXY, "" if proxy is None else proxy.address)
+        self._proxy = proxy
+
+    def _prepare_connection(self, options: ConnectionOptions | None) -> None:
+        """Set what this partner's connections need, and nothing of another partner's.
+
+        libcurl reuses only a connection that was opened with the same, and so with TLS sessions.
+        """
+        given = options or _NO_OPTIONS
+        for option, value in (
+            (pycurl.CAINFO_BLOB, given.authorities),
+            (pycurl.SSLCERT_BLOB, given.certificate),
+            (pycurl.SSLKEY_BLOB, given.key),
+        ):
+            if value is None:
+                self.easy.unsetopt(option)
+            else:
+                self.easy.setopt(option, value)
+        self._connection = options
+
     def _open_socket(self, _purpose: int, address: _Address) -> socket.socket | int:
         host = str(address.addr[0])
-        if not may_connect(host, allowed=self._limits.networks):
+        limits = self._limits
+        networks = limits.networks if self._proxy is None else limits.egress.networks
+        if not may_connect(host, allowed=networks):
             if host not in self._refused:
                 self._refused.append(host)
             return _NO_SOCKET
@@ -273,6 +331,7 @@ class Transfer:
         if self._opened is None and not self._connections.is_silent((own, own_port)):
             self.stale = True
             return _ABORT
+        self._reached = True
         return _GO_ON
 
     def _read_body(self, room: int) -> bytes:
@@ -312,34 +371,12 @@ class Transfer:
         return _STOP
 
 
-def describe_error(code: int, message: str) -> str:
-    """Describe an error of libcurl for a person; never an empty text."""
-    if "application protocol" in message:  # TLS: there is none that both support (ALPN)
-        return f"{_HTTP_2_ONLY} ({message})"[:_PROBLEM_CHARS_MAX]
-    problem = _PROBLEMS.get(code, message)[:_PROBLEM_CHARS_MAX]
-    return problem or f"libcurl gave up with its error {code}"
-
-
-def describe_not_http(beginning: bytes) -> str:
-    """Describe a response that has no status line."""
-    if beginning[_FRAME_TYPE_AT : _FRAME_TYPE_AT + 1] == bytes([_SETTINGS_FRAME]):
-        return f"answered in HTTP/2: {_HTTP_2_ONLY}"
-    return "the response is not HTTP/1.1: it has no status line"
-
-
-def describe_refused(addresses: Sequence[str]) -> str:
-    """Report that *addresses*, to which the partner's name resolves, are not allowed."""
-    first, *others = addresses
-    more = f", nor is {', '.join(others)}" if others else ""
-    return (
-        f"the address {first} is not public{more}; if the partner may live there, name its network"
-        " in SLIPWAY_PARTNER_NETWORKS"
+def _trust(options: ConnectionOptions | None) -> Trust:
+    given = options or _NO_OPTIONS
+    return Trust(
+        own_authorities=given.authorities is not None,
+        own_certificate=given.certificate is not None,
     )
-
-
-def _lacks_close_notify(code: int, message: str) -> bool:
-    """Return whether TLS ended without its closing message (close_notify)."""
-    return code == pycurl.E_RECV_ERROR and any(text in message for text in _NO_CLOSE_NOTIFY)
 
 
 def _value(header: bytes) -> str:
@@ -351,24 +388,3 @@ def _positive_milliseconds(duration: timedelta) -> int:
 
 
 _ADDED: Final = tuple(f"{name}: {value}" for name, value in FIXED_HEADERS.items())
-_FIXED: Final[Sequence[tuple[int, Any]]] = (
-    (pycurl.POST, 1),
-    (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
-    (pycurl.FOLLOWLOCATION, 0),
-    # One call per connection: a connection that breaks costs one call its response.
-    (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
-    # Anything but HTTP/1 comes as a body without a head: then its beginning says what it is.
-    (pycurl.HTTP09_ALLOWED, 1),
-    (pycurl.NOSIGNAL, 1),
-    (
-        pycurl.PROXY,
-        "",
-    ),  # none, whatever the environment says: behind a proxy, addresses cannot be checked
-    (pycurl.NETRC, pycurl.NETRC_IGNORED),
-    (pycurl.SSL_VERIFYPEER, 1),
-    (pycurl.SSL_VERIFYHOST, 2),
-    (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),  # or later
-    (pycurl.MAXAGE_CONN, _REUSE_SECONDS_MAX),
-    (pycurl.MAXLIFETIME_CONN, _CONNECTION_SECONDS_MAX),
-    (pycurl.USERAGENT, USER_AGENT),
-)
