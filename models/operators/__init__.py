@@ -16,6 +16,7 @@ from models.operators.listing import (
     list_operators,
     show_operator,
 )
+from models.operators.problems import OperatorInvalid, OperatorProblem, Remedy
 from models.operators.rotation import (
     InterruptedRotation,
     ReencryptedSecrets,
@@ -27,10 +28,7 @@ from models.operators.secrets import EncryptedSecrets, signing_secret, verifying
 from models.operators.store import Added, ApiKeyTaken, OperatorExists, add_operator
 from models.operators.validation import (
     NewOperator,
-    OperatorInvalid,
-    OperatorProblem,
     OperatorTerms,
-    Remedy,
     check_new_operator,
     check_secret,
     secret_warnings,

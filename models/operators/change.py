@@ -10,12 +10,8 @@ from sqlalchemy import Connection
 from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.locking import locked_operator
-from models.operators.validation import (
-    OperatorInvalid,
-    OperatorProblem,
-    OperatorTerms,
-    check_terms,
-)
+from models.operators.problems import OperatorInvalid, OperatorProblem
+from models.operators.validation import OperatorTerms, check_terms
 from models.operators.words import format_term
 from models.platform.durations import format_duration
 from models.platform.errors import ConflictError
@@ -38,6 +34,16 @@ class OperatorPatch(TypedDict, total=False):
     in_flight: int
     timezone: str
     lottery_ticket: str
+    user_agent: str | None
+    timeout: timedelta | None
+    retry_schedule: str | None
+    retry_limit: timedelta | None
+    taken: str | None
+    create_taken: str | None
+    success_json: bool
+    success_text: str | None
+    wants: str | None
+    keep_bodies: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,10 @@ def enable_operator(connection: Connection, code: str, *, now: datetime, person:
 def terms_facts(terms: OperatorTerms) -> dict[str, object]:
     """Return the terms as the record of a change holds them: as JSON values."""
     facts = {term.name: getattr(terms, term.name) for term in _TERMS}
-    return facts | {"close_delay": format_duration(terms.close_delay)}
+    return {
+        name: format_duration(fact) if isinstance(fact, timedelta) else fact
+        for name, fact in facts.items()
+    }
 
 
 def _check_seen(code: str, seen: Mapping[str, object], present: OperatorTerms) -> None:

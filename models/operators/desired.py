@@ -18,17 +18,10 @@ from models.operators.change import (
     enable_operator,
 )
 from models.operators.interventions import Person
+from models.operators.problems import OperatorInvalid, OperatorProblem, Remedy
 from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.operators.store import add_operator
-from models.operators.validation import (
-    NewOperator,
-    OperatorInvalid,
-    OperatorProblem,
-    OperatorTerms,
-    Remedy,
-    check_new_operator,
-    check_terms,
-)
+from models.operators.validation import NewOperator, OperatorTerms, check_new_operator, check_terms
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
 from models.platform.timestamps import format_timestamp
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator

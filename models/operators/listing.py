@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from models.database.rows import rows_within
+from models.operators.delivery_terms import DeliveryTerms
 from models.operators.ended import OperatorEnded
 from models.platform.errors import NotFoundError
 from models.tables.intervention import Intervention
@@ -30,8 +31,8 @@ class OperatorNotFound(NotFoundError):
         super().__init__(f"there is no operator {code[:80]!r}{meant}")
 
 
-@dataclass(frozen=True, slots=True)
-class OperatorLine:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorLine(DeliveryTerms):
     """An operator as it may be shown: everything but its secrets and its keys."""
 
     code: str

@@ -13,7 +13,8 @@ from models.outbox.values import Partner
 # Text, not SQLModel: each deliverer reads all rows every second, so they are not made entities.
 _PARTNER: Final = """
     SELECT id, code, protocol, url, secret, next_secret, switch_at, forget_at, agent, sign_calls,
-           rate, in_flight
+           rate, in_flight, user_agent, timeout, retry_schedule, retry_limit, taken, create_taken,
+           success_json, success_text
       FROM operator"""
 ENABLED: Final = text(f"{_PARTNER} WHERE disabled_at IS NULL AND ended_at IS NULL ORDER BY id")
 ONE: Final = text(f"{_PARTNER} WHERE code = :code")
@@ -60,4 +61,12 @@ def _partner(row: Row[Any], now: datetime) -> Partner:
         sign_calls=row.sign_calls,
         rate=row.rate,
         in_flight=row.in_flight,
+        user_agent=row.user_agent,
+        timeout=row.timeout,
+        retry_schedule=row.retry_schedule,
+        retry_limit=row.retry_limit,
+        taken=row.taken,
+        create_taken=row.create_taken,
+        success_json=row.success_json,
+        success_text=row.success_text,
     )

@@ -14,8 +14,9 @@ from sqlmodel.sql.expression import SelectOfScalar
 from models.database.rows import rows_within
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.locking import locked_operator
+from models.operators.problems import OperatorInvalid, OperatorProblem
 from models.operators.secrets import EncryptedSecrets
-from models.operators.validation import OperatorInvalid, OperatorProblem, check_secret
+from models.operators.validation import check_secret
 from models.platform.encryption import DecryptionFailed, Vault, hash_key
 from models.platform.errors import ConflictError
 from models.platform.timestamps import format_timestamp

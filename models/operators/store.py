@@ -8,9 +8,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from models.database.rows import rows_within
+from models.operators.change import terms_facts
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.validation import NewOperator, OperatorTerms, check_new_operator
-from models.platform.durations import format_duration
 from models.platform.encryption import Vault, hash_key
 from models.platform.errors import ConflictError
 from models.platform.timestamps import format_timestamp
@@ -68,8 +68,9 @@ def add_operator(
             known = select(Operator.ended_at).where(Operator.code == new.code)
             raise OperatorExists(new.code, ended_at=session.exec(known).one_or_none())
     publisher = None if new.api_key is None else _bind_key(connection, new, operator)
-    del terms["code"]
-    facts = terms | {"close_delay": format_duration(new.close_delay), "publisher": publisher}
+    facts = terms_facts(new) | {"announces_tickets": terms["announces_tickets"]}
+    del facts["code"]
+    facts["publisher"] = publisher
     record_intervention(
         connection, Change("operator_added", operator=new.code, facts=facts), person=person
     )

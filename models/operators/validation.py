@@ -5,15 +5,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from models.events.messages import nfc_problem
 from models.events.stream_contract import ID_CHARACTERS_MAX
+from models.operators.delivery_terms import DeliveryTerms, delivery_problems
+from models.operators.problems import OperatorInvalid, OperatorProblem
 from models.platform.durations import format_duration
-from models.platform.errors import InvalidError
 from models.tables.operator import PROTOCOLS
 
 LOTTERY_TICKETS: Final = ("ticket", "ticket+draw")
@@ -27,40 +27,8 @@ API_KEY_CHARACTERS_MIN: Final = 20  # only a fast hash is kept, so guessing must
 API_KEY_CHARACTERS_MAX: Final = 200
 
 
-class Remedy(StrEnum):
-    """What a person can do about a problem; the command line puts it into words."""
-
-    ROTATE = "rotate"
-    ADD_PUBLISHER = "add_publisher"
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorProblem:
-    """One mistake, as a sentence. *field*: the term or moment at fault, by its name here.
-
-    *operator*: the code of the operator, where several are checked together.
-    """
-
-    text: str
-    field: str | None = None
-    operator: str | None = None
-    remedy: Remedy | None = None
-
-    def __str__(self) -> str:
-        return self.text if self.operator is None else f"{self.operator}: {self.text}"
-
-
-class OperatorInvalid(InvalidError):
-    """An operator cannot be as described, for each of *problems*."""
-
-    def __init__(self, problems: Sequence[OperatorProblem]) -> None:
-        """Keep the problems; the message is all of them."""
-        self.problems = tuple(problems)
-        super().__init__("; ".join(map(str, self.problems)))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorTerms:
+class OperatorTerms(DeliveryTerms):
     """What holds for an operator, without its secrets; the fields are columns of its table."""
 
     code: str
@@ -150,6 +118,7 @@ def _terms_problems(terms: OperatorTerms) -> Iterator[OperatorProblem]:
     yield from _name_problems(terms)
     yield from _url_problems(terms)
     yield from _limit_problems(terms)
+    yield from delivery_problems(terms, is_wallet=terms.protocol == "seamless")
 
 
 def _name_problems(new: OperatorTerms) -> Iterator[OperatorProblem]:

@@ -29,6 +29,15 @@ class Partner:
     rate: float | None  # notices per second
     in_flight: int
     sign_calls: bool = False  # seamless
+    # Its own terms of delivery, where it has any (`models.operators.delivery_terms`).
+    user_agent: str | None = None
+    timeout: timedelta | None = None
+    retry_schedule: str | None = None
+    retry_limit: timedelta | None = None
+    taken: str | None = None
+    create_taken: str | None = None
+    success_json: bool = False
+    success_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

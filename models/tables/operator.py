@@ -47,6 +47,17 @@ class Operator(SQLModel, table=True):
     announces_tickets: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     rate: float | None = None  # notices per second; None: as fast as it responds
     in_flight: int = Field(default=32, sa_column_kwargs={"server_default": "32"})
+    # How notices are sent, where it is not as for everyone (`models.operators.delivery_terms`).
+    user_agent: str | None = None
+    timeout: timedelta | None = Field(default=None, sa_column=Column(Seconds, nullable=True))
+    retry_schedule: str | None = None
+    retry_limit: timedelta | None = Field(default=None, sa_column=Column(Seconds, nullable=True))
+    taken: str | None = None
+    create_taken: str | None = None
+    success_json: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    success_text: str | None = None
+    wants: str | None = None
+    keep_bodies: timedelta | None = Field(default=None, sa_column=Column(Seconds, nullable=True))
     timezone: str = Field(sa_column=word_column(default="UTC"))
     lottery_ticket: str = Field(sa_column=word_column(default="ticket"))
     disabled_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))

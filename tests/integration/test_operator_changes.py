@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from cryptography.fernet import Fernet
@@ -12,6 +13,7 @@ from models.operators import (
     NewOperator,
     OperatorInvalid,
     OperatorNotFound,
+    OperatorPatch,
     add_operator,
     change_operator,
     disable_operator,
@@ -19,6 +21,8 @@ from models.operators import (
     show_operator,
 )
 from models.operators.interventions import Person
+from models.operators.partners import require_partner
+from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
 
 ANNA = Person("anna", "they asked for it")
@@ -116,3 +120,32 @@ def test_holding_and_letting_go_are_kept_once(engine, acme, clock):
         "operator_disabled",
         "operator_added",
     ]
+
+
+def test_own_terms_of_delivery_are_kept_shown_and_given_up_again(engine, acme):
+    own: OperatorPatch = {
+        "timeout": timedelta(seconds=30),
+        "retry_schedule": "5s,1m",
+        "retry_limit": timedelta(hours=2),
+        "taken": "2xx,409",
+        "create_taken": "2xx",
+        "success_json": True,
+        "success_text": "accepted",
+        "wants": "ticket_win,ticket_lost",
+        "keep_bodies": timedelta(days=30),
+        "user_agent": "Acme/1",
+    }
+    with engine.begin() as connection:
+        change_operator(connection, acme, own, person=ANNA)
+        line = show_operator(connection, acme).operator
+        partner = require_partner(connection, acme, now=DatabaseClock().now(connection))
+        facts = show_operator(connection, acme).changes[0].facts
+        defaults = {name: False if name == "success_json" else None for name in own}
+        back = change_operator(connection, acme, cast("OperatorPatch", defaults), person=ANNA)
+
+    assert {name: getattr(line, name) for name in own} == own
+    delivered_by = set(own) - {"wants", "keep_bodies"}
+    facts_of_delivery = {name: getattr(partner, name) for name in delivered_by}
+    assert facts_of_delivery == {name: value for name, value in own.items() if name in delivered_by}
+    assert facts["timeout"] == {"from": None, "to": "30s"}
+    assert back.before == own

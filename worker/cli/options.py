@@ -3,7 +3,7 @@
 import getpass
 import math
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -25,6 +25,9 @@ Why = Annotated[
 ]
 NO_REASON = "no reason given"
 
+DEFAULT: Final = "default"  # returns a term to what holds for every operator
+NO_DURATION: Final = timedelta.max  # the same for a duration
+
 
 def person_name(given: str | None) -> str:
     """Return the person's name: from `--by`, otherwise the name of the system's user."""
@@ -42,6 +45,11 @@ def duration(text: str) -> timedelta:
         return parse_duration(text)
     except ValueError as refusal:
         raise typer.BadParameter(str(refusal)) from None
+
+
+def own_duration(text: str) -> timedelta:
+    """Read a duration as `duration` does; `default` is NO_DURATION."""
+    return NO_DURATION if text == DEFAULT else duration(text)
 
 
 def per_second(text: str) -> float:

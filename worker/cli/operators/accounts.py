@@ -47,6 +47,7 @@ class OperatorOptions:
     in_flight: int
     timezone: str
     lottery_ticket: str
+    delivery: Mapping[str, Any]
 
 
 def add(options: OperatorOptions, *, who: str, why: str, as_json: bool) -> None:
@@ -67,6 +68,7 @@ def add(options: OperatorOptions, *, who: str, why: str, as_json: bool) -> None:
         in_flight=options.in_flight,
         timezone=options.timezone,
         lottery_ticket=str(options.lottery_ticket),
+        **options.delivery,
     )
     check_new_operator(new)  # before the host is resolved: it may be no host at all
     warnings = [*warnings_about(new, settings), *secret_warnings(new.secret)]

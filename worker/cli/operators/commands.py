@@ -16,6 +16,7 @@ from worker.cli.operators.options import (
     Code,
     Confirm,
     CountOnly,
+    DeliveryOptions,
     FollowJob,
     ForgetAt,
     InFlight,
@@ -42,6 +43,7 @@ from worker.cli.operators.options import (
     Url,
     Wait,
 )
+from worker.cli.option_groups import with_option_groups
 from worker.cli.options import NO_REASON, AsJson, By, Why, person_name
 from worker.cli.triage.options import RequiredWhy, Yes
 
@@ -58,6 +60,7 @@ Signed = Annotated[
         " --why 'contract of 1 November'"
     ),
 )
+@with_option_groups
 def add(  # noqa: PLR0913 - one parameter for each option of the command
     code: Code,
     *,
@@ -73,6 +76,7 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command
     in_flight: InFlight = 32,
     timezone: Timezone = "UTC",
     lottery_ticket: LotteryTicketOption = LotteryTicket.TICKET,
+    delivery: DeliveryOptions,
     by: By = None,
     why: Why = NO_REASON,
     as_json: AsJson = False,
@@ -92,6 +96,7 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command
         in_flight=in_flight,
         timezone=timezone,
         lottery_ticket=lottery_ticket,
+        delivery=delivery.terms,
     )
     accounts.add(options, who=person_name(by), why=why, as_json=as_json)
 
@@ -111,6 +116,7 @@ def show(code: Code, *, as_json: AsJson = False) -> None:
 @app.command(
     "set", epilog="Example: slipway operators set acme --in-flight 64 --why 'they can take more'"
 )
+@with_option_groups
 def change(  # noqa: PLR0913 - one parameter for each option of the command
     code: Code,
     *,
@@ -123,11 +129,15 @@ def change(  # noqa: PLR0913 - one parameter for each option of the command
     sign: NewSignCalls = None,
     announces_tickets: NewAnnouncesTickets = None,
     lottery_ticket: NewLotteryTicket = None,
+    delivery: DeliveryOptions,
     by: By = None,
     why: Why = NO_REASON,
     as_json: AsJson = False,
 ) -> None:
-    """Change the given settings and keep the rest. Deliveries follow within a second."""
+    """Change the given settings and keep the rest. Deliveries follow within a second.
+
+    The word `default` returns a term of delivery to what holds for every operator.
+    """
     options: dict[str, object] = {
         "url": url,
         "close_delay": close_delay,
@@ -142,6 +152,7 @@ def change(  # noqa: PLR0913 - one parameter for each option of the command
     patch = {name: value for name, value in options.items() if value is not None}
     if rate == math.inf:
         patch["rate"] = None
+    patch |= delivery.terms
     accounts.change(code, patch, who=person_name(by), why=why, as_json=as_json)
 
 

@@ -78,6 +78,16 @@ class OneOperator(BaseModel):
     in_flight: int = 32
     timezone: str = "UTC"
     lottery_ticket: Literal["ticket", "ticket+draw"] = "ticket"
+    user_agent: str | None = None
+    timeout: Duration | None = None
+    retry_schedule: str | None = None
+    retry_limit: Duration | None = None
+    taken: str | None = None
+    create_taken: str | None = None
+    success_json: bool = False
+    success_text: str | None = None
+    wants: str | None = None
+    keep_bodies: Duration | None = None
     secret_file: str | None = None
     api_key_file: str | None = None
 

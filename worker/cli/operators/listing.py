@@ -1,10 +1,13 @@
 """Shows the operators. No secret is ever read here."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 import typer
 
 from models.operators import OperatorChange, OperatorLine, list_operators, show_operator
+from models.operators.delivery_terms import DeliveryTerms
+from models.operators.words import format_term
 from models.platform.durations import format_duration
 from worker.cli.database import transaction
 from worker.cli.output import moment, remark, show_json, show_table
@@ -52,6 +55,7 @@ def _settings(line: OperatorLine) -> Iterator[tuple[str, str]]:
     yield "announces tickets", _yes(line.announces_tickets)
     yield "lottery ticket", line.lottery_ticket
     yield "timezone", line.timezone
+    yield from _own_terms(line)
     yield "keys", ", ".join(line.keys) or "-"
     if line.switch_at is not None:
         yield "new secret signs from", moment(line.switch_at)
@@ -60,6 +64,13 @@ def _settings(line: OperatorLine) -> Iterator[tuple[str, str]]:
     if line.ended_at is not None:
         yield "ended", moment(line.ended_at)
     yield "added", moment(line.created_at)
+
+
+def _own_terms(line: OperatorLine) -> Iterator[tuple[str, str]]:
+    for term in fields(DeliveryTerms):
+        value = getattr(line, term.name)
+        if value != term.default:
+            yield term.name.replace("_", " "), format_term(value)
 
 
 def _change_row(change: OperatorChange) -> tuple[str, ...]:

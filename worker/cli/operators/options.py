@@ -1,14 +1,24 @@
 """The options of `slipway operators`, and the values they take."""
 
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from models.platform.typed_times import Past, When
-from worker.cli.options import duration, past, per_second, rate_or_unlimited, when
+from worker.cli.options import (
+    DEFAULT,
+    NO_DURATION,
+    duration,
+    own_duration,
+    past,
+    per_second,
+    rate_or_unlimited,
+    when,
+)
 
 
 class Protocol(StrEnum):
@@ -168,3 +178,71 @@ FollowJob = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Show the progress until the job has ended.")
 ]
 CountOnly = Annotated[bool, typer.Option("--dry-run", help="Only count the tickets.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryOptions:
+    """The terms of delivery of one operator (`models.operators.delivery_terms`)."""
+
+    user_agent: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="User-Agent of the calls to it.")
+    ] = None
+    timeout: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=own_duration, metavar="DURATION", help="For one call to it, up to 60s."
+        ),
+    ] = None
+    retry_schedule: Annotated[
+        str | None,
+        typer.Option(metavar="DURATIONS", help="Pauses between attempts, like 10s,1m,1h."),
+    ] = None
+    retry_limit: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=own_duration,
+            metavar="DURATION",
+            help="Sum of the pauses after which a notice is a dead letter.",
+        ),
+    ] = None
+    taken: Annotated[
+        str | None,
+        typer.Option(metavar="STATUSES", help="PAM: statuses that say it has the notice: 2xx,409."),
+    ] = None
+    create_taken: Annotated[
+        str | None,
+        typer.Option(metavar="STATUSES", help="PAM: the same of create and reserve: 2xx."),
+    ] = None
+    success_json: Annotated[
+        bool | None,
+        typer.Option(
+            "--success-json/--no-success-json", help="PAM: whether a success must be JSON."
+        ),
+    ] = None
+    success_text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="PAM: a success must hold this text.")
+    ] = None
+    wants: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ACTIONS", help="The actions that it is sent, like ticket_win,ticket_lost."
+        ),
+    ] = None
+    keep_bodies: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=own_duration,
+            metavar="DURATION",
+            help="How long bodies and responses of closed tickets are kept.",
+        ),
+    ] = None
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """The terms that were given; the word `default` is None."""
+        given = {option.name: getattr(self, option.name) for option in fields(self)}
+        return {
+            name: None if value in {DEFAULT, NO_DURATION} else value
+            for name, value in given.items()
+            if value is not None
+        }

@@ -1,8 +1,8 @@
 """What operations do with a partner: each needs the role, a reason and a key."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -21,6 +21,7 @@ from models.operators import (
     enable_operator,
     rotate_secret,
 )
+from models.operators.delivery_terms import DeliveryTerms
 from models.operators.interventions import Person
 from models.operators.partners import require_partner
 from models.operators.pings import record_ping
@@ -52,6 +53,12 @@ def _is_duration(text: str) -> str:
 DurationText = Annotated[str, AfterValidator(_is_duration), Field(max_length=50, examples=["24h"])]
 
 
+_DURATIONS: Final = frozenset({"close_delay", "timeout", "retry_limit", "keep_bodies"})
+_MAY_BE_NULL: Final = frozenset(
+    {"rate", *(term.name for term in fields(DeliveryTerms) if term.default is None)}
+)
+
+
 class NamedTerms(BaseModel):
     """Terms of a partner, by name; those that are left out are not spoken of."""
 
@@ -66,19 +73,35 @@ class NamedTerms(BaseModel):
     in_flight: Annotated[int, Field(ge=1, le=10_000)] | None = None
     timezone: Annotated[str, Field(max_length=100)] | None = None
     lottery_ticket: Annotated[str, Field(max_length=50)] | None = None
+    user_agent: Annotated[str, Field(max_length=200)] | None = None
+    timeout: DurationText | None = None
+    retry_schedule: Annotated[str, Field(max_length=200, examples=["10s,1m,1h"])] | None = None
+    retry_limit: DurationText | None = None
+    taken: Annotated[str, Field(max_length=100, examples=["2xx,409"])] | None = None
+    create_taken: Annotated[str, Field(max_length=100, examples=["2xx"])] | None = None
+    success_json: bool | None = None
+    success_text: Annotated[str, Field(max_length=200)] | None = None
+    wants: Annotated[str, Field(max_length=300, examples=["ticket_win,ticket_lost"])] | None = None
+    keep_bodies: DurationText | None = None
 
 
 class NewTerms(NamedTerms):
-    """The terms to change; what is not named stays. A `rate` of null: no limit."""
+    """The terms to change; what is not named stays.
+
+    A `rate` of null: no limit. A term of delivery of null: as for every partner.
+    """
 
     def patch(self) -> OperatorPatch:
         """Return what is named."""
         named = self.model_dump(exclude_unset=True)
-        empty = [name for name, value in named.items() if value is None and name != "rate"]
+        empty = [
+            name for name, value in named.items() if value is None and name not in _MAY_BE_NULL
+        ]
         if empty:
             raise InvalidError(f"{', '.join(empty)}: null is not a value; leave out what stays")
-        if "close_delay" in named:
-            named["close_delay"] = parse_duration(named["close_delay"])
+        for name in _DURATIONS & named.keys():
+            if named[name] is not None:
+                named[name] = parse_duration(named[name])
         return cast("OperatorPatch", named)  # its fields are those of this model
 
 
@@ -88,8 +111,9 @@ class SeenTerms(NamedTerms):
     def facts(self) -> dict[str, Any]:
         """Return what is named, as `terms_facts` has it."""
         named = self.model_dump(exclude_unset=True)
-        if named.get("close_delay") is not None:
-            named["close_delay"] = format_duration(parse_duration(named["close_delay"]))
+        for name in _DURATIONS & named.keys():
+            if named[name] is not None:
+                named[name] = format_duration(parse_duration(named[name]))
         return named
 
 

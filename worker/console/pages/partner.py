@@ -155,6 +155,20 @@ def _read(connection: Connection, code: str, span: PlotRange, now: datetime) -> 
     )
 
 
+DELIVERY_LABELS: Final = {
+    "user_agent": "User agent",
+    "timeout": "Timeout of a call",
+    "retry_schedule": "Pauses between attempts",
+    "retry_limit": "Retry limit",
+    "taken": "Statuses that count as taken",
+    "create_taken": "Statuses that take a create",
+    "success_json": "A success must be JSON",
+    "success_text": "A success must hold",
+    "wants": "Actions it wants",
+    "keep_bodies": "Bodies of closed tickets are kept",
+}
+
+
 def terms_lines(operator: OperatorLine) -> list[tuple[str, str]]:
     """Return the operator's terms as labels and texts."""
     is_wallet = operator.protocol == "seamless"
@@ -170,6 +184,11 @@ def terms_lines(operator: OperatorLine) -> list[tuple[str, str]]:
         ("Results wait for their ticket", operator.announces_tickets, True),
         ("One ticket of the lottery is", operator.lottery_ticket, True),
         ("Time zone", operator.timezone, True),
+    ]
+    lines += [
+        (label, getattr(operator, name), True)
+        for name, label in DELIVERY_LABELS.items()
+        if getattr(operator, name)
     ]
     return [(label, format_term(term)) for label, term, applies in lines if applies]
 

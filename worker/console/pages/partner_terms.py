@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -20,8 +20,10 @@ from models.operators import (
     change_operator,
 )
 from models.operators.change import TermsChanged, terms_facts
+from models.operators.delivery_terms import DeliveryTerms
 from models.operators.listing import show_changeable
-from models.operators.validation import LOTTERY_TICKETS, OperatorProblem
+from models.operators.problems import OperatorProblem
+from models.operators.validation import LOTTERY_TICKETS
 from models.operators.words import format_term
 from models.platform.durations import parse_duration
 from models.platform.typed_times import parse_rate
@@ -37,6 +39,15 @@ from worker.doctor.terms import warnings_about
 _RESOLVE_SECONDS: Final = 3.0  # for the addresses of the URL's host
 _EXPECTED_MAX: Final = 4000
 _YES: Final = "yes"
+
+_BOOLEANS: Final = ("sign_calls", "announces_tickets", "success_json")
+# Terms of delivery that are empty where the installation's own holds.
+_OWN_TEXTS: Final = tuple(term.name for term in fields(DeliveryTerms) if term.name not in _BOOLEANS)
+_MAY_BE_EMPTY: Final = frozenset({"rate", "agent", *_OWN_TEXTS})
+_WALLET_ONLY: Final = frozenset({"agent", "sign_calls"})
+_PAM_ONLY: Final = frozenset(
+    {"announces_tickets", "taken", "create_taken", "success_json", "success_text"}
+)
 
 routes = APIRouter()
 
@@ -141,7 +152,7 @@ def _seen(act: Act) -> dict[str, object]:
 def _texts(facts: Mapping[str, object]) -> dict[str, str]:
     """Return the terms as the form shows them."""
     rate = facts["rate"]
-    booleans = {name: _YES if facts[name] else "" for name in ("sign_calls", "announces_tickets")}
+    booleans = {name: _YES if facts[name] else "" for name in _BOOLEANS}
     return {
         "url": str(facts["url"]),
         "agent": "" if facts["agent"] is None else str(facts["agent"]),
@@ -150,6 +161,7 @@ def _texts(facts: Mapping[str, object]) -> dict[str, str]:
         "in_flight": str(facts["in_flight"]),
         "timezone": str(facts["timezone"]),
         "lottery_ticket": str(facts["lottery_ticket"]),
+        **{name: str(facts[name] or "") for name in _OWN_TEXTS},
         **booleans,
     }
 
@@ -160,7 +172,7 @@ def _read(
     """Return the fields that the person changed, as values, and all of them as texts."""
     former = _texts(seen)
     texts = {name: act.text(name) for name in former}
-    skipped = {"announces_tickets"} if operator.protocol == "seamless" else {"agent", "sign_calls"}
+    skipped = _PAM_ONLY if operator.protocol == "seamless" else _WALLET_ONLY
     patch: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for name in former.keys() - skipped:
@@ -175,19 +187,19 @@ def _read(
 
 def _value(name: str, text: str) -> object:
     """Read one field. Raises ValueError, which says how to write it."""
+    if name in _BOOLEANS:
+        return text == _YES
+    if not text and name in _MAY_BE_EMPTY:
+        return None
     match name:
-        case "sign_calls" | "announces_tickets":
-            return text == _YES
-        case "close_delay":
+        case "close_delay" | "timeout" | "retry_limit" | "keep_bodies":
             return parse_duration(text)
         case "rate":
-            return parse_rate(text) if text else None
+            return parse_rate(text)
         case "in_flight":
             if not (text.isascii() and text.isdigit() and len(text) <= len("1000000")):
                 raise ValueError("write a whole number of calls, like 32")
             return int(text)
-        case "agent":
-            return text or None
         case _:
             return text
 
