@@ -25,6 +25,7 @@ from models.history.values import (
 )
 from models.lifecycle.advance import NO_WINDOW
 from models.outbox.dead_letters import Resolution
+from models.outbox.values import BY_PROXY
 from models.platform.timestamps import format_timestamp
 from models.vocabulary import NoticeEnd, Outcome
 
@@ -180,7 +181,8 @@ def _response(tried: Tried) -> str:
         which = f"{tried.times} attempts ({number} to {number + tried.times - 1}), the last {last}"
     summary = f"{which}: {result_of(attempt)} in {attempt.took.total_seconds():.3f} s"
     if attempt.remote_address is not None:
-        summary += f" from {attempt.remote_address}"
+        by_proxy = (attempt.remarks or {}).get(BY_PROXY) is True
+        summary += f" from {attempt.remote_address}" + (", the proxy" if by_proxy else "")
     details = "; ".join(_details_of(attempt))
     return f"{summary}: {details}" if details else summary
 
@@ -189,8 +191,9 @@ def _details_of(attempt: AttemptFact) -> Iterator[str]:
     status, problem = attempt.http_status, attempt.problem
     if status is not None and problem is not None and problem != f"answered {status}":
         yield _one_line(problem)
-    if attempt.remarks is not None:
-        yield _one_line("; ".join(_wallet_remarks(attempt.remarks)))
+    wallet = {name: said for name, said in (attempt.remarks or {}).items() if name != BY_PROXY}
+    if wallet:
+        yield _one_line("; ".join(_wallet_remarks(wallet)))
     elif attempt.answer:
         yield _one_line(attempt.answer)
 

@@ -14,6 +14,7 @@ from models.vocabulary import SENT_ONCE, Action
 # beginning; of anything else, which people read, all but the longest error pages.
 ANSWER_MAX: Final = 2_000
 FAILURE_ANSWER_MAX: Final = 16_000
+BY_PROXY: Final = "by_proxy"  # among the remarks: the remote address is the egress proxy's
 
 
 @dataclass(frozen=True, slots=True)

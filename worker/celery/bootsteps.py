@@ -11,6 +11,7 @@ from celery.worker import WorkController
 
 from models.database.engine import require_usable_database
 from models.database.session import UnusableDatabase
+from models.settings.errors import InvalidSettings
 from worker.celery import dependencies
 from worker.celery.tasks import RUN_MAX
 from worker.delivery.timed_runs import TimedRuns
@@ -118,8 +119,14 @@ class TimedDelivery(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ca
         self._runs: TimedRuns | None = None
 
     def include_if(self, worker: WorkController) -> bool:
-        """Return whether this worker delivers."""
-        return DELIVER_QUEUE in worker.app.amqp.queues.consume_from
+        """Return whether this worker delivers. It does not start if it could call no partner."""
+        if DELIVER_QUEUE not in worker.app.amqp.queues.consume_from:
+            return False
+        try:
+            _ = dependencies.current().delivery_loop  # reads the files that the settings name
+        except InvalidSettings as refusal:
+            raise SystemExit(f"slipway: {refusal}") from None
+        return True
 
     def start(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
         """Start to watch."""

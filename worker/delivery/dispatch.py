@@ -162,6 +162,7 @@ class Dispatch:
             policy=self._policy,
             chance=self._chance(),
             remote_address=call.remote_address,
+            by_proxy=call.by_proxy,
         )
 
     def _unsent(self, claim: Claim, problem: str) -> Attempt:

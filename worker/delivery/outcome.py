@@ -14,6 +14,7 @@ from typing import Final, Self, assert_never
 
 from models.outbox.values import (
     ANSWER_MAX,
+    BY_PROXY,
     FAILURE_ANSWER_MAX,
     Attempt,
     Claim,
@@ -25,6 +26,7 @@ from models.outbox.values import (
 )
 from models.settings.settings import Settings
 from models.vocabulary import Action
+from worker.delivery.front_ends import certificate_problem
 from worker.delivery.http.exchange import CallResult, HttpResponse, NoResponse, NotReached
 from worker.delivery.protocols.adapter import (
     Confirmed,
@@ -96,6 +98,7 @@ def classify(
     policy: RetryPolicy,
     chance: float,
     remote_address: str | None = None,
+    by_proxy: bool = False,
 ) -> Attempt:
     """Turn a result into what is recorded. *chance*: 0 to 1, for the jitter.
 
@@ -104,6 +107,8 @@ def classify(
     dead, with the last problem.
     """
     attempt = _classified(claim, result, took=took, adapter=adapter, policy=policy, chance=chance)
+    if by_proxy and remote_address is not None:
+        attempt = replace(attempt, remarks={**(attempt.remarks or {}), BY_PROXY: True})
     return replace(attempt, sent_at=claim.claimed_at, remote_address=remote_address)
 
 
@@ -118,7 +123,8 @@ def _classified(
 ) -> Attempt:
     match result:
         case HttpResponse():
-            meaning = adapter.interpret(claim, result)
+            locked_out = certificate_problem(result)
+            meaning = NotNow(locked_out) if locked_out else adapter.interpret(claim, result)
             is_plain = _is_plain_success(meaning)
             retry_after = read_retry_after(result.retry_after, now=claim.claimed_at + took)
             return Attempt(

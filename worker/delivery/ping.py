@@ -14,6 +14,7 @@ from models.notices.request import OutgoingRequest
 from models.outbox.values import Partner
 from models.platform.encryption import Vault
 from models.platform.errors import ConflictError
+from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings
 from worker.delivery.http.client import HttpClient
 from worker.delivery.http.exchange import (
@@ -56,6 +57,7 @@ class PingResult:
     problem: str | None = None
     beginning: str = field(default="", repr=False)  # of the response
     remote_address: str | None = None  # what was connected to
+    by_proxy: bool = False  # then that is the proxy, which checks the partner's address
     signature: SignatureCheck | None = None  # None: the call was not signed
 
     @property
@@ -66,6 +68,7 @@ class PingResult:
             "status": self.status,
             "took_ms": self.took_ms,
             "address": self.remote_address,
+            "by_proxy": self.by_proxy,
             "signature": self.signature,
             "problem": self.problem,
             "answer": self.beginning,
@@ -130,7 +133,11 @@ def ping_as_configured(
     """
     # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
     secret = vault.decrypt(partner.secret) if signed or partner.sign_calls else ""
-    limits, timeout = TransferLimits.of(settings), settings.partner_timeout
+    try:
+        limits, timeout = TransferLimits.of(settings), settings.partner_timeout
+    except InvalidSettings as error:
+        problem = f"nothing was sent: {'; '.join(error.problems)}"
+        return PingResult(there=False, url=partner.url, sent="", took_ms=0.0, problem=problem)
     if signed:
         return ping_signed(partner, secret=secret, at=at, limits=limits, timeout=timeout)
     return ping(partner, secret=secret, limits=limits, timeout=timeout)
@@ -170,5 +177,6 @@ def _result(
         problem=problem,
         beginning=beginning[:BEGINNING_CHARACTERS_MAX],
         remote_address=call.remote_address,
+        by_proxy=call.by_proxy,
         signature=signature,
     )

@@ -19,6 +19,7 @@ from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
 from models.sweeps.heartbeat import last_round
 from worker.celery.configuration import configuration
+from worker.delivery.http.egress import Egress
 from worker.doctor.connections import check_database_session, check_redis_protection
 from worker.doctor.database import (
     SCHEMA,
@@ -28,9 +29,10 @@ from worker.doctor.database import (
     refused,
 )
 from worker.doctor.database import unreachable as database_unreachable
+from worker.doctor.egress import PROXY, check_egress
 from worker.doctor.finding import Finding, State, ok, unknown, wrong
 from worker.doctor.misplaced_messages import check_misplaced_messages
-from worker.doctor.partners import check_partners, check_secrets, read_operators
+from worker.doctor.partners import CheckedOperator, check_partners, check_secrets, read_operators
 from worker.doctor.processes import check_rounds, check_workers, consumers
 from worker.doctor.publishing import check_publishing
 from worker.doctor.redis_server import (
@@ -50,6 +52,7 @@ from worker.process.redis_client import open_redis
 
 _REDIS: Final = "Redis"
 _BROKER: Final = "broker"
+_THIS: Final = "this machine"
 CLOCKS: Final = "clocks"
 ACLOCKS_MAX: Final = timedelta(seconds=2)
 _BEHIND_DATABASE: Final = "secrets, operators, sweep rounds"
@@ -86,7 +89,7 @@ class _Checks:
     def __init__(self, settings: Settings, now: datetime) -> None:
         self._settings = settings
         self._began = time.monotonic()
-        self._clocks = {"this machine": (now, timedelta())}
+        self._clocks = {_THIS: (now, timedelta())}
         self._unavailable: set[str] = set()
         self._sweepers = False
 
@@ -100,6 +103,7 @@ class _Checks:
             url = self._settings.broker_url
             yield from self._redis(_BROKER, url, BROKER_COMMANDS, BROKER_KEYS)
         yield from self._workers(_REDIS if same else _BROKER)
+        yield from check_egress(self._settings, now=self._clocks[_THIS][0])
         yield from self._database()
         yield from check_clocks(self._clocks)
 
@@ -179,10 +183,19 @@ class _Checks:
             return
         vault = Vault.with_keys(self._settings.secret_key)
         yield from check_secrets(operators, vault=vault, now=now)
-        yield from check_partners(operators, networks=self._settings.partner_networks)
+        yield from self._partners(operators)
         yield check_rounds(
             last, now=now, interval=self._settings.sweep_interval, sweepers=self._sweepers
         )
+
+    def _partners(self, operators: Sequence[CheckedOperator]) -> Iterator[Finding]:
+        try:
+            egress = Egress.of(self._settings)
+        except InvalidSettings:
+            yield unknown("operators", f"fix the {PROXY} first")
+            return
+        networks = self._settings.partner_networks
+        yield from check_partners(operators, networks=networks, egress=egress)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -14,6 +14,7 @@ from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.outbox.causes import cause_of
 from models.platform.encryption import DecryptionFailed, Vault
 from worker.delivery.http.address_policy import Network, may_connect
+from worker.delivery.http.egress import DIRECT, PROXY_CHECKS, CallRefused, Egress, check_proxied
 from worker.doctor.circuit_advice import advice_for
 from worker.doctor.finding import Finding, doubtful, ok, unknown, wrong
 
@@ -85,10 +86,12 @@ def check_partners(
     operators: Sequence[CheckedOperator],
     *,
     networks: Sequence[Network],
+    egress: Egress = DIRECT,
     within: timedelta = _ALL_MAX,
 ) -> Iterator[Finding]:
     """Resolve each partner's host, check its addresses, and connect; nothing is sent.
 
+    Of one that is called through a proxy, only an address that stands in its URL is checked.
     A partner that could not be checked *within* that time is unknown.
     """
     if not operators:
@@ -98,7 +101,10 @@ def check_partners(
             remedy="slipway operators add CODE --url URL --protocol pam",
         )
     enabled = [operator for operator in operators if operator.enabled]
-    yield from _check_at_once(enabled, networks, within)
+    proxied = [operator for operator in enabled if egress.proxy_for(operator.url) is not None]
+    yield from (_check_proxied(operator, networks) for operator in proxied)
+    direct = [operator for operator in enabled if operator not in proxied]
+    yield from _check_at_once(direct, networks, within)
     yield from (
         doubtful(
             _part(operator),
@@ -158,13 +164,34 @@ def _check(operator: CheckedOperator, networks: Sequence[Network]) -> Finding:
             remedy="open this machine's firewall for it, or ask the partner; its notices are kept"
             " and sent again",
         )
-    if operator.circuit is not None:
-        return doubtful(
+    return _circuit(operator, "accepts connections") or ok(
+        _part(operator), f"{parts.hostname}:{port} accepts connections"
+    )
+
+
+def _check_proxied(operator: CheckedOperator, networks: Sequence[Network]) -> Finding:
+    try:
+        check_proxied(operator.url, allowed=networks)
+    except CallRefused as refusal:
+        return wrong(
             _part(operator),
-            f"accepts connections, but its circuit is open: {operator.circuit}",
-            remedy=advice_for(cause_of(operator.circuit), operator.code),
+            f"nothing is sent there: {refusal}",
+            remedy=f"correct the address: slipway operators set {operator.code} --url URL",
         )
-    return ok(_part(operator), f"{parts.hostname}:{port} accepts connections")
+    return _circuit(operator, "called through the proxy") or ok(
+        _part(operator), f"called through the proxy; {PROXY_CHECKS}"
+    )
+
+
+def _circuit(operator: CheckedOperator, otherwise: str) -> Finding | None:
+    """Return what to say of an open circuit. *otherwise*: what is well."""
+    if operator.circuit is None:
+        return None
+    return doubtful(
+        _part(operator),
+        f"{otherwise}, but its circuit is open: {operator.circuit}",
+        remedy=advice_for(cause_of(operator.circuit), operator.code),
+    )
 
 
 def _part(operator: CheckedOperator) -> str:

@@ -4,12 +4,34 @@ import socket
 from urllib.parse import urlsplit
 
 from models.operators.validation import OperatorTerms, terms_warnings
+from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings
 from worker.delivery.http.address_policy import may_connect
+from worker.delivery.http.egress import PROXY_CHECKS, CallRefused, Egress, check_proxied
 
 
 def warnings_about(terms: OperatorTerms, settings: Settings) -> list[str]:
-    """Return what is allowed in *terms*, but probably not meant. Resolves the URL's host."""
+    """Return what is allowed in *terms*, but probably not meant.
+
+    Resolves the URL's host, unless a proxy does.
+    """
+    try:
+        proxy = Egress.of(settings).proxy_for(terms.url)
+    except InvalidSettings as error:
+        return [*_warnings(terms, settings), *error.problems]
+    if proxy is None:
+        return _warnings(terms, settings)
+    warnings = terms_warnings(
+        terms, parking_window=settings.parking_window, refused=[], public=True
+    )
+    try:
+        check_proxied(terms.url, allowed=settings.partner_networks)
+    except CallRefused as refusal:
+        return [*warnings, f"nothing will be sent to {terms.url}: {refusal}"]
+    return [*warnings, f"calls go through the proxy {proxy.address}: {PROXY_CHECKS}, not we"]
+
+
+def _warnings(terms: OperatorTerms, settings: Settings) -> list[str]:
     addresses = _addresses(terms.url)
     warnings = terms_warnings(
         terms,

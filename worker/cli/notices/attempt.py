@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import typer
 
 from models.history.request import ShownAttempt, find_attempt
+from models.outbox.values import BY_PROXY
 from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
@@ -56,7 +57,8 @@ def _facts(attempt: ShownAttempt) -> Iterator[tuple[str, str]]:
     yield "ticket", f"{attempt.ticket_id} of {attempt.operator}"
     yield "attempt", str(attempt.claim)
     yield "sent", moment(attempt.sent_at)
-    yield "to", attempt.remote_address or "-"
+    by_proxy = (attempt.remarks or {}).get(BY_PROXY) is True
+    yield "to", (attempt.remote_address or "-") + (", the proxy" if by_proxy else "")
     yield "took", f"{attempt.took.total_seconds():.3f} s"
     yield "verdict", attempt.verdict
     if attempt.problem is not None:

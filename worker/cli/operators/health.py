@@ -15,6 +15,7 @@ from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, moment, remark, show_json, show_table
+from worker.delivery.http.egress import PROXY_CHECKS
 from worker.delivery.ping import (
     CallsNotSigned,
     PingResult,
@@ -132,6 +133,8 @@ def _show_response(pinged: PingResult) -> None:
         typer.echo(f"no response after {milliseconds}: {pinged.problem}")
         return
     address = "" if pinged.remote_address is None else f" from {pinged.remote_address}"
+    if pinged.by_proxy:
+        address += f", the proxy; {PROXY_CHECKS}"
     typer.echo(f"responded {pinged.status} after {milliseconds}{address}")
     if pinged.signature is not None:
         typer.echo(f"signature: {pinged.signature}")

@@ -63,7 +63,7 @@ async def _ping(
 
 def _sentence(code: str, result: PingResult) -> tuple[str, Tone]:
     """Say what the call met, and whether that is well."""
-    after = f"after {result.took_ms:,.0f} ms"
+    after = f"after {result.took_ms:,.0f} ms" + (" by the proxy" if result.by_proxy else "")
     if result.problem is not None:
         return f"{code} gave no response {after}: {visible_plain(result.problem)}.", "bad"
     responded = f"{code} responded {result.status} {after}"

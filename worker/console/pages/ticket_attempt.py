@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from models.history.request import MASKED, ShownAttempt, find_attempt
+from models.outbox.values import BY_PROXY
 from models.users import Role
 from worker.console.addresses import PathId, path_of
 from worker.console.console import TheConsole
@@ -54,6 +55,8 @@ async def attempt(
             (name, content if allowed or name.lower() in _PLAIN_HEADERS else MASK)
             for name, content in shown.response_headers
         ],
+        by_proxy=(shown.remarks or {}).get(BY_PROXY) is True,
+        wallet={name: said for name, said in (shown.remarks or {}).items() if name != BY_PROXY},
         masked=MASKED,
         ticket_path=path_of("tickets", operator, ticket_id),
     )
