@@ -33,6 +33,7 @@ from models.vocabulary import Action
 SIGNATURE: Final = "(signature)"
 NOT_RECORDED: Final = "(not recorded)"  # by an earlier release
 MASKED: Final = "(masked)"
+_USER_AGENT: Final = "User-Agent"
 
 _PAM_SIGNATURE: Final = (
     'signature=$(printf %s%s "$timestamp" "$body" |'
@@ -46,7 +47,7 @@ _SEAMLESS_SIGNATURE: Final = (
 
 ATTEMPT: Final = text("""
     SELECT n.id AS notice, d.claim, o.code AS operator, t.ticket_id, n.action, n.generation,
-           n.path, n.body, n.idempotency_key, o.protocol, o.url, o.sign_calls,
+           n.path, n.body, n.idempotency_key, o.protocol, o.url, o.sign_calls, o.user_agent,
            d.verdict, d.problem, d.http_status, d.took_ms, d.answer, d.remarks, d.sent_at,
            d.remote_address, d.response_headers, d.recorded_at,
            (SELECT max(e.claim) FROM delivery_attempt e
@@ -135,7 +136,7 @@ def find_attempt(
         sent_at=row.sent_at,
         recorded_at=row.recorded_at,
         remote_address=None if row.remote_address is None else str(row.remote_address),
-        request=show_request(request, user_agent=default_user_agent(contact)),
+        request=show_request(request, contact=contact, user_agent=row.user_agent),
         answer=row.answer,
         answer_cut=row.answer is not None and len(row.answer) >= limit,
         response_headers=tuple((name, value) for name, value in headers.get("headers", [])),
@@ -146,8 +147,13 @@ def find_attempt(
     )
 
 
-def show_request(request: OutgoingRequest, *, user_agent: str) -> ShownRequest:
-    """Return *request*, whose signature is `SIGNATURE`, as libcurl sends it, for people."""
+def show_request(
+    request: OutgoingRequest, *, contact: str | None, user_agent: str | None
+) -> ShownRequest:
+    """Return *request*, whose signature is `SIGNATURE`, as libcurl sends it, for people.
+
+    *user_agent*: the partner's own; else the installation's is sent, with its *contact*.
+    """
     parts = urlsplit(request.url)
     url = parts._replace(query=_masked_query(parts)).geturl()
     host = parts.netloc.rpartition("@")[2]
@@ -156,9 +162,10 @@ def show_request(request: OutgoingRequest, *, user_agent: str) -> ShownRequest:
         url=url,
         headers=(
             ("Host", host),
-            ("User-Agent", user_agent),
+            *([] if user_agent else [(_USER_AGENT, default_user_agent(contact))]),
             ("Accept", "*/*"),
             *request.headers.items(),
+            *([(_USER_AGENT, user_agent)] if user_agent else []),
             *FIXED_HEADERS.items(),
             ("Content-Length", str(len(request.body))),
         ),

@@ -191,7 +191,9 @@ def _details_of(attempt: AttemptFact) -> Iterator[str]:
     status, problem = attempt.http_status, attempt.problem
     if status is not None and problem is not None and problem != f"answered {status}":
         yield _one_line(problem)
-    wallet = {name: said for name, said in (attempt.remarks or {}).items() if name != BY_PROXY}
+    wallet = {
+        name: content for name, content in (attempt.remarks or {}).items() if name != BY_PROXY
+    }
     if wallet:
         yield _one_line("; ".join(_wallet_remarks(wallet)))
     elif attempt.answer:

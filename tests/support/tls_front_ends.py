@@ -16,7 +16,7 @@ from tests.support.wait import eventually
 from worker.local.servers.ports import LOOPBACK, free_port
 
 # Names the client certificate, and whether TLS was resumed.
-WHO_CALLS: Final = '200 "$ssl_client_s_dn|$ssl_session_reused|$connection_requests"'
+WHO_CALLS: Final = 'return 200 "$ssl_client_s_dn|$ssl_session_reused|$connection_requests";'
 
 
 @contextmanager
@@ -26,12 +26,11 @@ def nginx_for(
     *,
     clients: Authority | None = None,
     revoked: bytes | None = None,
-    responds: str = WHO_CALLS,
-    before: str = "",
+    location: str = WHO_CALLS,
 ) -> Iterator[str]:
     """Run nginx at an https address, which is yielded. *clients*: whose certificates it asks for.
 
-    *responds*: what a `return` in its configuration says; *before*: what stands before that.
+    *location*: what its configuration says of all paths.
     """
     program = nginx()
     if program is None:
@@ -51,7 +50,7 @@ def nginx_for(
         f"{' user root;' if os.geteuid() == 0 else ''} events {{ }}"
         f" http {{ access_log off; {temporary}"
         f" server {{ listen {LOOPBACK}:{port} ssl; {tls}"
-        f" location / {{ {before} return {responds}; }} }} }}\n",
+        f" location / {{ {location} }} }} }}\n",
         encoding="utf-8",
     )
     command = [program, "-p", str(folder), "-e", str(folder / "error.log")]

@@ -111,7 +111,7 @@ class Dispatch:
         except Exception as error:  # the other claims must be sent all the same
             log.exception(REQUEST_BUILD_FAILED, extra={"notice_id": claim.notice})
             return self._unsent(claim, f"the request could not be built ({type(error).__name__})")
-        return SignedCall(claim, partner, request)
+        return SignedCall(claim, partner, partner.authorized(request))
 
     def send(self, signed: SignedCall) -> None:
         """Start the call. Never waits."""
@@ -126,6 +126,7 @@ class Dispatch:
                 body=signed.request.body,
                 timeout=self._timeout,
                 own_connection=signed.claim.sent_once,
+                connection=signed.partner.connection,
             )
         )
         log_sent(signed.claim)
@@ -154,7 +155,7 @@ class Dispatch:
         self._http.close()
 
     def _attempt(self, signed: SignedCall, call: FinishedCall) -> Attempt:
-        return classify(
+        attempt = classify(
             signed.claim,
             signed.partner.redacted(call.result),
             took=call.took,
@@ -164,6 +165,7 @@ class Dispatch:
             remote_address=call.remote_address,
             by_proxy=call.by_proxy,
         )
+        return signed.partner.explained(attempt)
 
     def _unsent(self, claim: Claim, problem: str) -> Attempt:
         return classify_unsent(claim, problem, policy=self._policy, chance=self._chance())

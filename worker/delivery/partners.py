@@ -4,21 +4,30 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 from sqlalchemy import Connection
 
+from models.access.values import NO_ACCESS, Access
+from models.notices.request import OutgoingRequest
 from models.operators.partners import enabled_partners
-from models.outbox.values import Partner
+from models.outbox.values import Attempt, Partner
 from models.platform.encryption import DecryptionFailed, Vault
-from worker.delivery.http.exchange import CallResult, HttpResponse
-from worker.delivery.protocols.adapter import ProtocolAdapter
+from worker.delivery.gateway_access import (
+    added_headers,
+    connection_options,
+    repeated_secrets,
+    shown_access,
+)
+from worker.delivery.http.exchange import CallResult, ConnectionOptions, HttpResponse
+from worker.delivery.protocols.adapter import LOCKED_OUT, ProtocolAdapter
 
 log = logging.getLogger(__name__)
 
 PARTNER_UNUSABLE: Final = "partner_unusable"
 _REFRESH_SECONDS: Final = 1.0  # a new or disabled operator is known after this time
 _REDACTED_CHARACTERS_MIN: Final = 8
+_REDACTED: Final = b"(secret)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +37,61 @@ class Ready:
     partner: Partner
     adapter: ProtocolAdapter
     secret: str = field(repr=False)
+    access: Access = NO_ACCESS
+    connection: ConnectionOptions | None = None  # one for all its calls
+    added: Mapping[str, str] = field(default_factory=dict, repr=False)  # headers of each call
+    hidden: Sequence[bytes] = field(default=(), repr=False)  # what no stored answer may repeat
+
+    @classmethod
+    def of(
+        cls, partner: Partner, adapter: ProtocolAdapter, *, secret: str, access: Access = NO_ACCESS
+    ) -> Self:
+        """Prepare what each call to *partner* needs. *secret* and *access* are decrypted."""
+        return cls(
+            partner,
+            adapter,
+            secret,
+            access,
+            connection=connection_options(access),
+            added=added_headers(access, user_agent=partner.user_agent),
+            hidden=tuple(
+                text.encode()
+                for text in (secret, *repeated_secrets(access))
+                if len(text) >= _REDACTED_CHARACTERS_MIN
+            ),
+        )
+
+    def authorized(self, request: OutgoingRequest) -> OutgoingRequest:
+        """Return *request* with what the partner's gateway wants in its headers, if anything."""
+        if not self.added:
+            return request
+        return replace(request, headers={**request.headers, **self.added})
 
     def redacted(self, result: CallResult) -> CallResult:
-        """Return *result* without our secret: what a partner repeats of it must not be stored.
+        """Return *result* without our secrets: what a partner repeats of them must not be stored.
 
         A secret of a few characters cannot be told from the rest of a response.
         """
-        if not isinstance(result, HttpResponse) or len(self.secret) < _REDACTED_CHARACTERS_MIN:
+        if not isinstance(result, HttpResponse):
             return result
-        secret = self.secret.encode()
-        if secret not in result.body and not any(secret in line for line in result.headers):
-            return result
-        return replace(
-            result,
-            body=result.body.replace(secret, b"(secret)"),
-            headers=[line.replace(secret, b"(secret)") for line in result.headers],
-        )
+        for secret in self.hidden:
+            if secret in result.body or any(secret in line for line in result.headers):
+                result = replace(
+                    result,
+                    body=result.body.replace(secret, _REDACTED),
+                    headers=[line.replace(secret, _REDACTED) for line in result.headers],
+                )
+        return result
+
+    def explained(self, attempt: Attempt) -> Attempt:
+        """Return *attempt*; if the partner locks us out, its problem names what was shown to it."""
+        if attempt.http_status not in LOCKED_OUT or attempt.problem is None:
+            return attempt
+        shown = shown_access(self.access)
+        if not shown:
+            return attempt
+        problem = f"{attempt.problem} to {shown} (slipway operators access {self.partner.code})"
+        return replace(attempt, problem=problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +168,7 @@ class Partners:
                 partner, f"its protocol {partner.protocol} is not supported; supported: {supported}"
             )
         try:
-            return Ready(partner, adapter, self._vault.decrypt(partner.secret))
+            return Ready.of(partner, adapter, secret=self._vault.decrypt(partner.secret))
         except DecryptionFailed as error:
             return _unusable(partner, f"its secret cannot be decrypted: {error}")
 

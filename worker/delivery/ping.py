@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, assert_never
 from uuid import uuid4
 
+from models.access.values import NO_ACCESS, Access
 from models.notices.request import OutgoingRequest
 from models.outbox.values import Partner
 from models.platform.encryption import Vault
@@ -76,13 +77,18 @@ class PingResult:
 
 
 def ping(
-    partner: Partner, *, secret: str, limits: TransferLimits, timeout: timedelta
+    partner: Partner,
+    *,
+    secret: str,
+    access: Access = NO_ACCESS,
+    limits: TransferLimits,
+    timeout: timedelta,
 ) -> PingResult:
     """Send the ping of the partner's protocol, and wait for the response."""
     adapter = ADAPTERS[partner.protocol]
-    ready = Ready(partner, adapter, secret)
-    request = adapter.build_ping(partner, secret=secret)
-    call = _call(request, limits=limits, timeout=timeout)
+    ready = Ready.of(partner, adapter, secret=secret, access=access)
+    request = ready.authorized(adapter.build_ping(partner, secret=secret))
+    call = _call(ready, request, limits=limits, timeout=timeout)
     match ready.redacted(call.result):
         case HttpResponse() as response:
             return _result(request, call, response, there=adapter.is_ping_response(response))
@@ -93,7 +99,13 @@ def ping(
 
 
 def ping_signed(
-    partner: Partner, *, secret: str, at: datetime, limits: TransferLimits, timeout: timedelta
+    partner: Partner,
+    *,
+    secret: str,
+    access: Access = NO_ACCESS,
+    at: datetime,
+    limits: TransferLimits,
+    timeout: timedelta,
 ) -> PingResult:
     """Send a signed test that touches no ticket, and wait for the response.
 
@@ -102,7 +114,7 @@ def ping_signed(
     CallsNotSigned.
     """
     adapter = ADAPTERS[partner.protocol]
-    ready = Ready(partner, adapter, secret)
+    ready = Ready.of(partner, adapter, secret=secret, access=access)
     request = adapter.build_test(partner, secret=secret, at=at, test_id=uuid4().hex)
     if request is None:
         raise CallsNotSigned(
@@ -110,7 +122,8 @@ def ping_signed(
             " without one shows whether it responds. If the wallet verifies signatures:"
             f" slipway operators set {partner.code} --sign"
         )
-    call = _call(request, limits=limits, timeout=timeout)
+    request = ready.authorized(request)
+    call = _call(ready, request, limits=limits, timeout=timeout)
     match ready.redacted(call.result):
         case HttpResponse() as response:
             there = adapter.is_test_response(response)
@@ -143,10 +156,21 @@ def ping_as_configured(
     return ping(partner, secret=secret, limits=limits, timeout=timeout)
 
 
-def _call(request: OutgoingRequest, *, limits: TransferLimits, timeout: timedelta) -> FinishedCall:
+def _call(
+    ready: Ready, request: OutgoingRequest, *, limits: TransferLimits, timeout: timedelta
+) -> FinishedCall:
     client = HttpClient(limits, calls_max=1)
     try:
-        client.start(HttpCall(1, request.url, request.headers, request.body, timeout))
+        client.start(
+            HttpCall(
+                1,
+                request.url,
+                request.headers,
+                request.body,
+                timeout,
+                connection=ready.connection,
+            )
+        )
         (call,) = client.finished(timeout + _WAIT_MARGIN)
     finally:
         client.close()

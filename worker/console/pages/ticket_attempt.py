@@ -56,7 +56,9 @@ async def attempt(
             for name, content in shown.response_headers
         ],
         by_proxy=(shown.remarks or {}).get(BY_PROXY) is True,
-        wallet={name: said for name, said in (shown.remarks or {}).items() if name != BY_PROXY},
+        wallet={
+            name: content for name, content in (shown.remarks or {}).items() if name != BY_PROXY
+        },
         masked=MASKED,
         ticket_path=path_of("tickets", operator, ticket_id),
     )

@@ -41,6 +41,7 @@ _ALERTS: Final[Mapping[str, str]] = {
     "decrypt error": "its key does not fit",
 }
 _ALERT: Final = re.compile(rf"alert ({'|'.join(_ALERTS)})\b")
+_OUR_KEY: Final = "private key"  # libcurl reports it under several numbers
 _NOT_YET_VALID, _EXPIRED = 9, 10  # OpenSSL's numbers (X509_V_ERR_…)
 _UNKNOWN_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21, 27})
 _ANOTHER_HOST: Final = ("no alternative certificate subject name", "does not match target host")
@@ -87,6 +88,8 @@ def describe_tls(code: int, message: str, *, verified: int, trust: Trust) -> str
     if alert is not None:
         return _describe_alert(alert[1], trust)
     detail = message[:_DETAIL_CHARS_MAX]
+    if trust.own_certificate and _OUR_KEY in message:
+        code = pycurl.E_SSL_CERTPROBLEM
     match code:
         case pycurl.E_PEER_FAILED_VERIFICATION:
             return _describe_certificate(detail, verified, trust)

@@ -1,0 +1,1 @@
+"""What a partner's gateway wants beside our signature: headers, credentials, certificates."""
