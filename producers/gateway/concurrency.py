@@ -10,32 +10,39 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from producers.gateway.errors import BUSY_SECONDS, retry_later
 
 _TOO_MANY_REQUESTS: Final = 429
+_SIGNED_PATHS: Final = "/be/"  # of the Bet Engine API
 _UNLIMITED_PATHS: Final = frozenset({"/healthz", "/metrics", "/readyz"})
 
 
 class ConcurrencyLimit:
-    """ASGI middleware: rejects a request while *most* others are in progress."""
+    """ASGI middleware: rejects a request while *most* others of its kind are in progress.
+
+    Requests that are signed are one kind, all others the second. A signature covers the body, which
+    must arrive before the caller is known; a publisher key is checked first. The slow
+    bodies of unauthenticated callers therefore take no place from publishers.
+    """
 
     def __init__(self, app: ASGIApp, *, most: int) -> None:
         """Wrap *app*."""
         self._app = app
         self._most = most
-        self._in_progress = 0
+        self._in_progress: Counter[bool] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reject the request, or pass it on."""
         if scope["type"] != "http" or scope["path"] in _UNLIMITED_PATHS:
             await self._app(scope, receive, send)
             return
-        if self._in_progress >= self._most:
+        is_signed = scope["path"].startswith(_SIGNED_PATHS)
+        if self._in_progress[is_signed] >= self._most:
             message = "too many concurrent requests; retry later"
             await retry_later(message, seconds=BUSY_SECONDS).response()(scope, receive, send)
             return
-        self._in_progress += 1
+        self._in_progress[is_signed] += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._in_progress -= 1
+            self._in_progress[is_signed] -= 1
 
 
 class CallerConcurrency:

@@ -23,7 +23,8 @@ class Limits:
     """Timeout of each SQL statement; a caller does better to retry than to wait longer."""
 
     requests: int = 1000
-    """Requests in progress; the response to any further one is 503. Probes are not limited."""
+    """Signed requests in progress, and as many others; the response to any further one is 503.
+    Probes are not limited."""
 
     requests_of_caller: int = 400
     """Requests in progress of one operator or key; the response to any further one is 429."""

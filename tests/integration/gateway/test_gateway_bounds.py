@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from select import select
 from threading import Event
 
 import httpx
@@ -111,13 +112,15 @@ def test_one_key_cannot_hold_all_uploads(opened):
 
 
 @contextmanager
-def slow_body(gateway_app: GatewayApp, **headers: str) -> Iterator["socket.socket"]:
+def slow_body(
+    gateway_app: GatewayApp, *, path: str = "/be/tickets/1/paid", **headers: str
+) -> Iterator["socket.socket"]:
     """A request of a stranger, whose body begins and does not go on."""
     address = (gateway_app.client.base_url.host, gateway_app.client.base_url.port or 80)
     lines = {"Host": "gateway", "Content-Length": "100", **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     with socket.create_connection(address, timeout=10) as line:
-        line.sendall(f"POST /be/tickets/1/paid HTTP/1.1\r\n{head}\r\n{{".encode())
+        line.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n{{".encode())
         yield line
 
 
@@ -144,6 +147,40 @@ def test_unauthenticated_slow_bodies_take_places_from_each_other_alone(opened):
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1\r\n" in answer
         assert gateway_app.paid(acme, ticket).status_code == 200
+
+
+def test_unauthenticated_slow_bodies_take_no_place_from_a_publisher(opened):
+    gateway_app = opened(requests=3)  # none of the bodies counts as slow until a second has passed
+    acme = gateway_app.operator()
+    key = gateway_app.key(acme)
+
+    with ExitStack() as lines:
+        headers = SIGNED_BY_NOBODY | {"X-Api-Key": "guessed"}
+        unknown = [lines.enter_context(slow_body(gateway_app, **headers)) for _ in range(4)]
+        answered, _, _ = select(unknown, [], [], 10)  # the one that found all places taken
+        assert [line.recv(4096)[:13] for line in answered] == [b"HTTP/1.1 503 "]
+
+        assert gateway_app.publish(key, event(acme, "T")).status_code == 202
+
+
+def test_a_slow_body_with_a_wrong_key_is_refused_before_it_is_read(opened):
+    gateway_app = opened()
+
+    with slow_body(gateway_app, path="/events", **{"X-Api-Key": "guessed"}) as line:
+        assert line.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_all_signed_routes_are_counted_apart(opened):
+    paths = opened().client.get("/openapi.json").json()["paths"]
+    signed = {
+        path
+        for path, operations in paths.items()
+        if any(
+            "signature" in way for call in operations.values() for way in call.get("security", [])
+        )
+    }
+
+    assert signed == {path for path in paths if path.startswith("/be/")} != set()
 
 
 def test_without_a_signature_no_body_is_waited_for(opened):
