@@ -1,6 +1,7 @@
 """Claim due notices under a lease, per operator and heads only (rule 12, rule 14, rule 19)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -37,13 +38,16 @@ _COUNTED: Final = f"""
                          - greatest(n.postponed_at, c.opened_at))
                 ELSE {_PAUSE_END} - n.postponed_at END"""
 
+# The lease covers the timeout of the calls to this partner. It is read with the lease and goes with
+# the claim: a deliverer may know an older one, and a call must not outlast its lease (rule 14).
 # Puts the lease on the ids in the CTE `candidate`. They go through an array, because the planner
 # cannot know how few they are and would rather join them with the whole table. A notice whose lease
 # ran out may have been sent: its next claim marks it so. A deliverer may not know yet that a
 # partnership has ended: nothing is leased then (rule 24).
 _LEASE: Final = f"""
     UPDATE notice n
-       SET lease = :lease, leased_until = :until, claims = n.claims + 1,
+       SET lease = :lease, claims = n.claims + 1,
+           leased_until = :now + coalesce(o.timeout, :timeout) + :margin,
            perhaps_delivered = n.perhaps_delivered OR n.lease IS NOT NULL
       FROM ticket t, operator o LEFT JOIN circuit c ON c.operator = o.id
      WHERE n.id = ANY (ARRAY(SELECT id FROM candidate)) AND t.id = n.ticket AND o.id = n.operator
@@ -51,7 +55,7 @@ _LEASE: Final = f"""
  RETURNING n.id, n.ticket, n.operator, o.code AS operator_code, t.ticket_id, n.action, n.generation,
            n.path, n.body, n.idempotency_key, n.claims, n.tries,
            n.first_tried_at + (:now - n.postponed_at) - {_COUNTED} AS first_tried_at,
-           n.perhaps_delivered, n.repeat"""  # noqa: S608 - constants of this module
+           n.perhaps_delivered, n.repeat, o.timeout"""  # noqa: S608 - constants of this module
 
 # MATERIALIZED: under an unlucky plan the inner LIMIT would be evaluated many times (E9). Create and
 # reserve are claimed once, while they are young (rule 10). A notice that was postponed before the
@@ -127,16 +131,24 @@ RELEASE = text("""
       FROM held WHERE n.id = held.id""")
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseTerms:
+    """How long a lease is: the partner's own timeout or else *timeout*, and *margin*."""
+
+    timeout: timedelta
+    margin: timedelta
+
+
 def claim(
     connection: Connection,
     *,
     now: datetime,
-    lease: timedelta,
+    lease: LeaseTerms,
     room: Mapping[int, int],
     create_age_max: timedelta,
     released: Mapping[int, datetime] = _NONE_RELEASED,
 ) -> list[Claim]:
-    """Lease due notices, at most *room[operator]* of each operator, until *now* + *lease*.
+    """Lease due notices, at most *room[operator]* of each operator.
 
     A notice that was postponed before *released[operator]*, when its circuit closed, is due too.
     Costs O(notices returned + in flight), however many wait behind the heads or for their time.
@@ -151,7 +163,7 @@ def claim(
 
 
 def claim_probes(
-    connection: Connection, *, now: datetime, lease: timedelta, youngest: Mapping[int, bool]
+    connection: Connection, *, now: datetime, lease: LeaseTerms, youngest: Mapping[int, bool]
 ) -> list[Claim]:
     """Lease one notice of each operator in *youngest*: its oldest, or its youngest one."""
     rooms = [{"operator": operator, "youngest": end} for operator, end in youngest.items()]
@@ -165,7 +177,7 @@ def _lease(
     more: Mapping[str, object],
     *,
     now: datetime,
-    lease: timedelta,
+    lease: LeaseTerms,
 ) -> list[Claim]:
     if not rooms:
         return []
@@ -175,7 +187,8 @@ def _lease(
         {
             "room": to_json(rooms).decode(),
             "now": now,
-            "until": now + lease,
+            "timeout": lease.timeout,
+            "margin": lease.margin,
             "lease": token,
             **more,
         },
@@ -204,6 +217,7 @@ def _claims(rows: Sequence[Sequence[Any]], *, now: datetime, token: UUID) -> lis
             lease=token,
             perhaps_delivered=perhaps_delivered,
             repeat=repeat,
+            timeout=timeout,
         )
         for (
             notice,
@@ -221,6 +235,7 @@ def _claims(rows: Sequence[Sequence[Any]], *, now: datetime, token: UUID) -> lis
             first_tried_at,
             perhaps_delivered,
             repeat,
+            timeout,
         ) in rows
     ]
 

@@ -62,6 +62,7 @@ class Claim:
     lease: UUID
     perhaps_delivered: bool = False  # by an attempt before this one
     repeat: int = 0  # rule 22; 0: the original
+    timeout: timedelta | None = None  # of its call, which its lease covers; None: as for all
 
     @property
     def sent_once(self) -> bool:

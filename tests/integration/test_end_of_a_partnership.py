@@ -9,7 +9,7 @@ from models.monitoring.operators import operator_health
 from models.monitoring.stats import collect_stats
 from models.operators import OperatorEnded
 from models.operators.partners import enabled_partners, find_partner
-from models.outbox.claim import claim_probes
+from models.outbox.claim import LeaseTerms, claim_probes
 from models.outbox.send_again import send_again
 from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
 from models.partnerships.tickets import end_tickets
@@ -159,7 +159,10 @@ def test_it_ends_what_an_open_circuit_holds_and_nothing_is_probed(harness, recor
     harness.wait(LEASE)
     with engine.begin() as connection:
         probes = claim_probes(
-            connection, now=harness.now, lease=LEASE, youngest={claim.operator: False}
+            connection,
+            now=harness.now,
+            lease=LeaseTerms(LEASE, timedelta()),
+            youngest={claim.operator: False},
         )
     assert probes == []
     assert harness.claim() == []

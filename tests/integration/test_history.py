@@ -14,7 +14,7 @@ from models.intake.apply import apply_entries
 from models.operators import NewOperator, add_operator
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.partners import enabled_partners
-from models.outbox.claim import claim
+from models.outbox.claim import LeaseTerms, claim
 from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, Delivered, RetryLater, Verdict
 from models.platform.encryption import Vault
@@ -61,7 +61,7 @@ class Life:
             claims = claim(
                 connection,
                 now=now,
-                lease=timedelta(seconds=25),
+                lease=LeaseTerms(timedelta(seconds=25), timedelta()),
                 room={partner.id: 10 for partner in enabled_partners(connection, now=now)},
                 create_age_max=timedelta(seconds=60),
             )

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection
 
-from models.outbox.claim import claim_probes
+from models.outbox.claim import LeaseTerms, claim_probes
 from models.outbox.values import Attempt, Delivered, RetryLater
 from models.triage import HoldRefused
 from tests.support.concurrent_connections import beside, waiting_sessions
@@ -66,7 +66,14 @@ def test_a_claim_passes_over_a_ticket_that_is_being_held(harness, engine, first_
 def test_a_probe_passes_over_a_ticket_that_is_being_held(harness, engine, first_one):
     def probe() -> int:
         with engine.begin() as connection:
-            return len(claim_probes(connection, now=harness.now, lease=LEASE, youngest={1: False}))
+            return len(
+                claim_probes(
+                    connection,
+                    now=harness.now,
+                    lease=LeaseTerms(LEASE, timedelta()),
+                    youngest={1: False},
+                )
+            )
 
     with engine.connect() as first:
         harness.hold_within(first)

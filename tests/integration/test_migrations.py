@@ -23,7 +23,7 @@ from models.migrations.runner import (
     expected_revision,
     upgrade,
 )
-from models.outbox.claim import claim
+from models.outbox.claim import LeaseTerms, claim
 from models.platform.clock import DatabaseClock
 from tests.support import databases
 from tests.support.catalog import MIGRATIONS_TABLE, catalog
@@ -161,7 +161,7 @@ def test_what_was_undelivered_before_the_upgrade_keeps_its_key(empty, empty_data
         (claimed,) = claim(
             connection,
             now=DatabaseClock().now(connection),
-            lease=timedelta(seconds=25),
+            lease=LeaseTerms(timedelta(seconds=25), timedelta()),
             room={1: 1},
             create_age_max=timedelta(seconds=60),
         )

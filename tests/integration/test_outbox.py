@@ -108,6 +108,22 @@ def test_a_lease_hides_a_notice_until_it_is_over_to_the_microsecond(harness):
     assert again.body == first.body
 
 
+def test_a_lease_covers_the_timeout_that_the_partner_has_of_its_own(harness, engine):
+    """Rule 14: what is being called is not claimed by another, however long it may take."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE operator SET timeout = interval '40 seconds'"))
+    harness.say("ticket_win")
+
+    first = harness.claim_one()
+    harness.wait(timedelta(seconds=40) - MOMENT)
+    before = harness.claim()
+    harness.wait(MOMENT)
+
+    assert first.timeout == timedelta(seconds=40)
+    assert before == []
+    assert harness.claim_one().number == 2
+
+
 def test_a_lost_lease_leaves_its_notice_perhaps_delivered(harness, records):
     """The sender died, so how far it got is unknown."""
     harness.say("ticket_win")

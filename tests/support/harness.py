@@ -15,7 +15,7 @@ from models.events.event import Entry, Event
 from models.intake.apply import Applied, apply_entries
 from models.intake.batch import apply_events
 from models.operators.interventions import Person
-from models.outbox.claim import claim, release
+from models.outbox.claim import LeaseTerms, claim, release
 from models.outbox.creates import abandon_creates
 from models.outbox.record import RecordPolicy, record
 from models.outbox.values import Attempt, Claim, Delivered, Recorded, Verdict
@@ -189,7 +189,11 @@ class Harness:
     ) -> list[Claim]:
         """Lease what is due inside the caller's transaction."""
         return claim(
-            connection, now=self.now, lease=lease, room=room, create_age_max=CREATE_AGE_MAX
+            connection,
+            now=self.now,
+            lease=LeaseTerms(lease, timedelta()),
+            room=room,
+            create_age_max=CREATE_AGE_MAX,
         )
 
     def claim_one(self) -> Claim:

@@ -1,5 +1,6 @@
 """When a notice is tried again, and when it is given up."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.vocabulary import Action
+from tests.support.sample_notice import PARTNER
 from worker.delivery.outcome import RETRY_AFTER_MAX, RetryPolicy, read_retry_after
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -121,3 +123,15 @@ def test_retry_after_is_read_as_seconds_or_date_and_bounded(header, seconds):
 @given(st.text())
 def test_no_retry_after_breaks_anything(header):
     assert timedelta() <= read_retry_after(header, now=NOW) <= RETRY_AFTER_MAX
+
+
+def test_a_partner_s_own_schedule_and_limit_count():
+    own = POLICY.of_partner(
+        replace(PARTNER, retry_schedule="1m,5m", retry_limit=timedelta(hours=2))
+    )
+    pauses = [own.pause(Action.WIN, tries=n, age=timedelta(), chance=0) for n in range(3)]
+
+    assert pauses == [timedelta(minutes=n) for n in (1, 5, 5)]
+    assert own.pause(Action.WIN, tries=9, age=timedelta(hours=2), chance=0) is None
+    assert own.discard_interval == POLICY.discard_interval
+    assert POLICY.of_partner(PARTNER) is POLICY

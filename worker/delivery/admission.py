@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from models.database.engine import Transaction
 from models.outbox.admission import InFlightCount, LockedCircuits, lock_circuits, store_in_flight
 from models.outbox.circuit import create_circuits
-from models.outbox.claim import claim, claim_probes
+from models.outbox.claim import LeaseTerms, claim, claim_probes
 from models.outbox.rate_limit import Quota
 from models.outbox.values import Claim, Partner
 from models.platform.clock import Clock
@@ -70,6 +70,8 @@ class Admission:
         self._settings = settings
         self._monotonic = monotonic
         self._deliverer = uuid4().hex[:12]
+        self._lease = LeaseTerms(settings.partner_timeout, settings.lease_margin)
+        self._timeouts: dict[int, timedelta] = {}  # of the partners that have one of their own
         self._counts_for = settings.partner_timeout + _STARTING_MAX
         self._published: dict[int, _PublishedInFlight] = {}
         self._have_circuit: set[int] = set()  # partners
@@ -117,7 +119,7 @@ class Admission:
         What is in flight counts until the partner timeout is over, so a process that dies holds its
         places no longer than that.
         """
-        ids = [partner.id for partner in partners]
+        ids = self._take_timeouts(partners)
         if not self._have_circuit.issuperset(ids):
             create_circuits(connection, ids)
         circuits = lock_circuits(
@@ -202,7 +204,7 @@ class Admission:
             for operator, quota in free.items()
             if quota.is_probe and rooms[operator]
         }
-        lease = self._settings.lease
+        lease = self._lease
         claims = claim(
             connection,
             now=now,
@@ -232,7 +234,7 @@ class Admission:
             calls = self.in_flight.calls[operator] + count
             spent = bool(count) and (quota.is_probe or quota.rate is not None)
             if spent or self._is_unpublished(operator, calls):
-                probe_at = now + self._settings.lease if quota.is_probe and count else None
+                probe_at = now + self._lease_of(operator) if quota.is_probe and count else None
                 rows[operator] = InFlightCount(operator, calls, quota.tokens_left(count), probe_at)
         for operator in {*self.in_flight.calls, *self._published} - claimed.keys():
             if self._is_unpublished(operator, self.in_flight.calls[operator]):
@@ -245,6 +247,21 @@ class Admission:
             until=now + self._counts_for,
         )
         return {operator: rows[operator].calls for operator in written}
+
+    def _take_timeouts(self, partners: Sequence[Partner]) -> list[int]:
+        """Note the partners' own timeouts, and count calls in flight for the longest of all.
+
+        Returns the partners' ids.
+        """
+        self._timeouts = {
+            partner.id: partner.timeout for partner in partners if partner.timeout is not None
+        }
+        longest = max((self._settings.partner_timeout, *self._timeouts.values()))
+        self._counts_for = longest + _STARTING_MAX
+        return [partner.id for partner in partners]
+
+    def _lease_of(self, operator: int) -> timedelta:
+        return self._timeouts.get(operator, self._lease.timeout) + self._lease.margin
 
     def _is_unpublished(self, operator: int, calls: int) -> bool:
         """Return whether the others know another number, or will soon forget this one."""

@@ -9,7 +9,7 @@ from typing import Final
 from models.database.engine import Transaction
 from models.notices.request import OutgoingRequest
 from models.outbox.claim import release
-from models.outbox.values import Attempt, Claim
+from models.outbox.values import Attempt, Claim, Partner
 from models.platform.clock import Clock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
@@ -70,6 +70,12 @@ class Dispatch:
         """How many calls are in flight, or finished and not yet returned by `receive`."""
         return self._http.calls_open
 
+    @property
+    def longest_timeout(self) -> timedelta:
+        """The longest timeout that a call may have."""
+        own = [partner.timeout for partner in self._partners.enabled if partner.timeout is not None]
+        return max((self._timeout, *own))
+
     def claim(self, places: int) -> Admitted:
         """Claim up to *places* due notices. Raises errors of the database."""
         return self._admission.claim(
@@ -103,14 +109,15 @@ class Dispatch:
         """Build and sign the request of *claim*. Returns a failed attempt if that fails."""
         partner = self._partners.get(claim.operator)
         if isinstance(partner, Unusable):
-            return self._unsent(claim, partner.problem)
+            return self._unsent(claim, partner.partner, partner.problem)
         try:
             request = partner.adapter.build_request(
                 claim, partner.partner, secret=partner.secret, at=claim.claimed_at
             )
         except Exception as error:  # the other claims must be sent all the same
             log.exception(REQUEST_BUILD_FAILED, extra={"notice_id": claim.notice})
-            return self._unsent(claim, f"the request could not be built ({type(error).__name__})")
+            problem = f"the request could not be built ({type(error).__name__})"
+            return self._unsent(claim, partner.partner, problem)
         return SignedCall(claim, partner, partner.authorized(request))
 
     def send(self, signed: SignedCall) -> None:
@@ -124,7 +131,7 @@ class Dispatch:
                 url=signed.request.url,
                 headers=signed.request.headers,
                 body=signed.request.body,
-                timeout=self._timeout,
+                timeout=signed.claim.timeout or self._timeout,
                 own_connection=signed.claim.sent_once,
                 connection=signed.partner.connection,
             )
@@ -160,12 +167,13 @@ class Dispatch:
             signed.partner.redacted(call.result),
             took=call.took,
             adapter=signed.partner.adapter,
-            policy=self._policy,
+            policy=self._policy.of_partner(signed.partner.partner),
             chance=self._chance(),
             remote_address=call.remote_address,
             by_proxy=call.by_proxy,
         )
         return signed.partner.explained(attempt)
 
-    def _unsent(self, claim: Claim, problem: str) -> Attempt:
-        return classify_unsent(claim, problem, policy=self._policy, chance=self._chance())
+    def _unsent(self, claim: Claim, partner: Partner, problem: str) -> Attempt:
+        policy = self._policy.of_partner(partner)
+        return classify_unsent(claim, problem, policy=policy, chance=self._chance())

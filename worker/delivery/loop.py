@@ -74,7 +74,6 @@ class DeliveryLoop:
         each partner, by code, cannot be sent to. They must neither block nor raise.
         """
         self._calls_max = settings.in_flight_max
-        self._stop_seconds = settings.partner_timeout.total_seconds() + _STOP_MARGIN_SECONDS
         self._monotonic = monotonic
         self._dispatch = Dispatch(
             transaction=transaction,
@@ -131,6 +130,11 @@ class DeliveryLoop:
         if counts:
             log.debug(DELIVERY_RUN, extra={**counts, "more": more})
         return DeliveryRun(counts, more)
+
+    @property
+    def _stop_seconds(self) -> float:
+        """How long the calls in flight may take until they are over."""
+        return self._dispatch.longest_timeout.total_seconds() + _STOP_MARGIN_SECONDS
 
     @property
     def left_more(self) -> bool:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final, Self, assert_never
 
+from models.operators.delivery_terms import parse_pauses
 from models.outbox.values import (
     ANSWER_MAX,
     BY_PROXY,
@@ -20,6 +21,7 @@ from models.outbox.values import (
     Claim,
     Dead,
     Delivered,
+    Partner,
     RetryLater,
     Unanswered,
     Verdict,
@@ -60,6 +62,17 @@ class RetryPolicy:
             jitter=settings.retry_jitter,
             limit=settings.retry_limit,
             discard_interval=settings.discard_interval,
+        )
+
+    def of_partner(self, partner: Partner) -> Self:
+        """Return the policy for *partner*: what it has of its own counts instead."""
+        if partner.retry_schedule is None and partner.retry_limit is None:
+            return self
+        own = partner.retry_schedule
+        return replace(
+            self,
+            schedule=self.schedule if own is None else parse_pauses(own),
+            limit=self.limit if partner.retry_limit is None else partner.retry_limit,
         )
 
     def pause(

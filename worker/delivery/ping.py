@@ -147,10 +147,11 @@ def ping_as_configured(
     # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
     secret = vault.decrypt(partner.secret) if signed or partner.sign_calls else ""
     try:
-        limits, timeout = TransferLimits.of(settings), settings.partner_timeout
+        limits = TransferLimits.of(settings)
     except InvalidSettings as error:
         problem = f"nothing was sent: {'; '.join(error.problems)}"
         return PingResult(there=False, url=partner.url, sent="", took_ms=0.0, problem=problem)
+    timeout = settings.partner_timeout if partner.timeout is None else partner.timeout
     if signed:
         return ping_signed(partner, secret=secret, at=at, limits=limits, timeout=timeout)
     return ping(partner, secret=secret, limits=limits, timeout=timeout)

@@ -18,7 +18,7 @@ from models.events.noted_moments import Id, NotedMoments, id_parts
 from models.events.stream_contract import EVENT_FIELD
 from models.intake.apply import apply_entries
 from models.operators.interventions import Person
-from models.outbox.claim import claim, release
+from models.outbox.claim import LeaseTerms, claim, release
 from models.outbox.creates import abandon_creates
 from models.outbox.dead_letters import NotPossible
 from models.outbox.record import RecordPolicy, record
@@ -245,7 +245,7 @@ class World:
             return claim(
                 connection,
                 now=self.moment,
-                lease=LEASE,
+                lease=LeaseTerms(CALL, LEASE - CALL),
                 room=dict.fromkeys(self.operators, count),
                 create_age_max=CREATE_AGE_MAX,
             )

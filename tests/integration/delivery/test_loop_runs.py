@@ -119,3 +119,22 @@ def test_two_deliverers_share_the_work_without_sending_anything_twice(delivery, 
     assert len(received(partner)) == 120
     for ticket in tickets:
         assert [action for action, of in received(partner) if of == ticket] == list(actions)
+
+
+def test_a_partner_with_a_timeout_of_its_own_may_take_longer_than_the_others(
+    delivery, partner, acme
+):
+    """Its lease covers the call, so nothing goes out twice (rule 14)."""
+    partner.behave(Rule(Respond(seconds=0.8)))
+    delivery.change("UPDATE operator SET timeout = interval '5 seconds'")
+    delivery.publish(acme, ("ticket_win", "t1"))
+    loop = delivery.delivery_loop(
+        partner_timeout=timedelta(seconds=0.3),
+        lease_margin=timedelta(seconds=0.3),
+        partner_grace=timedelta(seconds=0.1),
+    )
+
+    run = loop.run(lasting=RUN_MAX)
+
+    assert run.counts["delivered"] == 1
+    assert len(received(partner)) == 1
