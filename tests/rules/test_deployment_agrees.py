@@ -159,7 +159,7 @@ def built_from(environment: dict[str, str]) -> Settings:
     given = {
         name.removeprefix("SLIPWAY_").lower(): re.sub(r"\$\{.*?\}", "secret", value)
         for name, value in environment.items()
-        if name.startswith("SLIPWAY_")
+        if name.startswith("SLIPWAY_") and not value.endswith(":-}")  # empty unless it is set
     }
     return Settings.model_validate({**given, "secret_key": Fernet.generate_key().decode()})
 
