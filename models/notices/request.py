@@ -57,11 +57,16 @@ def pam_request(
 
 
 def seamless_request(url: str, path: str, body: bytes, *, signature: str | None) -> OutgoingRequest:
-    """Build a call to a seamless wallet, signed if it wants that (contracts 2.1)."""
+    """Build a call to a seamless wallet, signed if it wants that (contracts 2.1).
+
+    The call's *path* follows that of the URL; a query stays behind both.
+    """
     headers = {_JSON[0]: _JSON[1]}
     if signature is not None:
         headers[SEAMLESS_SIGNATURE_HEADER] = signature
-    return OutgoingRequest(url=url.rstrip("/") + path, headers=headers, body=body)
+    address, mark, query = url.partition("?")
+    url = f"{address.rstrip('/')}{path}{mark}{query}"
+    return OutgoingRequest(url=url, headers=headers, body=body)
 
 
 def _quoted(key: str) -> str:

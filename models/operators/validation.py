@@ -184,18 +184,16 @@ def _url_mistakes(new: OperatorTerms) -> Iterator[str]:
         why = "percent-encode what is special in it" if "@" in new.url else refusal
         yield f"URL {shown!r} cannot be read: {why}"
         return
-    yield from _part_problems(parts, shown, seamless=new.protocol == "seamless")
+    yield from _part_problems(parts, shown)
 
 
-def _part_problems(parts: SplitResult, shown: str, *, seamless: bool) -> Iterator[str]:
+def _part_problems(parts: SplitResult, shown: str) -> Iterator[str]:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         yield f"URL {shown!r} must be http:// or https:// with a host"
     if "@" in parts.netloc:
         yield f"URL {shown!r} must not hold a user or password; a signature authenticates calls"
     if parts.fragment or shown.endswith("#"):
         yield f"URL {shown!r} must not have a fragment (the part from # on)"
-    if seamless and parts.query:
-        yield f"URL {shown!r} must not have a query: a seamless call's path is put behind the URL"
 
 
 def _limit_problems(new: OperatorTerms) -> Iterator[OperatorProblem]:

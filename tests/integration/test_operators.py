@@ -112,10 +112,6 @@ def test_a_seamless_operator_always_announces_its_tickets(engine, vault):
         ({"url": "https://acme.example/a b"}, "printable ASCII without spaces"),
         ({"protocol": "smoke"}, "must be one of: pam, seamless"),
         ({"protocol": "seamless"}, "a seamless operator needs an agent"),
-        (
-            {"protocol": "seamless", "agent": "us", "url": "https://acme.example/?a=1"},
-            "must not have a query",
-        ),
         ({"sign_calls": True}, "for seamless operators only"),
         ({"close_delay": timedelta(days=-1)}, "close delay must be from 0s"),
         ({"rate": 0.0}, "rate must be above 0"),

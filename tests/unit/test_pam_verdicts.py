@@ -36,7 +36,7 @@ DISCARD = replace(WIN, action=Action.DISCARD)
 
 def verdict(claim: Claim, reply: CallResult) -> Verdict:
     took = timedelta(milliseconds=20)
-    return classify(claim, reply, took=took, adapter=PamAdapter(), policy=POLICY, chance=0).verdict
+    return classify(claim, reply, took=took, partner=PARTNER, policy=POLICY, chance=0).verdict
 
 
 def answer(status: int, *, retry_after: str | None = None, truncated: bool = False) -> HttpResponse:
@@ -122,7 +122,12 @@ def test_whether_the_partner_said_no_is_known_beside_the_verdict():
     for claim in (WIN, CREATE, DISCARD):
         for status, refused in ((404, True), (503, False), (504, False), (200, False)):
             made = classify(
-                claim, answer(status), took=FIRST, adapter=PamAdapter(), policy=POLICY, chance=0
+                claim,
+                answer(status),
+                took=FIRST,
+                partner=PARTNER,
+                policy=POLICY,
+                chance=0,
             )
             assert made.refused is refused
 
@@ -184,7 +189,7 @@ def test_of_the_partners_words_the_beginning_is_kept_as_the_database_can_hold_it
         WIN,
         HttpResponse(500, body),
         took=timedelta(),
-        adapter=PamAdapter(),
+        partner=PARTNER,
         policy=POLICY,
         chance=0,
     )
@@ -246,3 +251,75 @@ def test_nothing_secret_shows_in_a_request_s_repr():
 
     assert request.headers["signature"] not in repr(request)
     assert "12345ABCDE" not in repr(request)
+
+
+# --- by the partner's terms -----------------------------------------------------------------------
+
+
+def by_terms(claim: Claim, response: HttpResponse, **terms: object) -> Verdict:
+    partner = replace(PARTNER, **terms)
+    took = timedelta(milliseconds=20)
+    return classify(claim, response, took=took, partner=partner, policy=POLICY, chance=0).verdict
+
+
+@pytest.mark.parametrize("status", [302, 401, 404, 409, 429, 500, 504])
+def test_a_status_that_the_terms_take_delivers_whatever_it_means_elsewhere(status):
+    taken = f"2xx,{status}"
+
+    for claim in (WIN, DISCARD):
+        assert by_terms(claim, answer(status), taken=taken) == Delivered()
+    assert by_terms(CREATE, answer(status), create_taken=taken) == Delivered()
+    assert by_terms(CREATE, answer(status), taken=taken) == verdict(CREATE, answer(status))
+    assert by_terms(WIN, answer(status), create_taken=taken) == verdict(WIN, answer(status))
+
+
+def test_a_success_that_the_terms_leave_out_is_open():
+    assert by_terms(WIN, answer(200), taken="202") == Unanswered(FIRST)
+    assert by_terms(WIN, answer(202), taken="202") == Delivered()
+    assert by_terms(CREATE, answer(200), create_taken="201") == Unanswered(FIRST)
+
+
+@pytest.mark.parametrize(
+    ("body", "truncated", "is_json"),
+    [
+        (b"{}", False, True),
+        (b"\xef\xbb\xbf [1]\r\n", False, True),
+        (b'"ok"', False, True),
+        (b'{"a": ' + b"1" * 5000, True, True),
+        (b"<html>" + b"1" * 5000, True, False),
+        (b'{"a": ', False, False),
+        (b"NaN", False, False),
+        (b"[" * 60_000, False, False),
+        (b"", False, False),
+    ],
+)
+def test_a_success_that_must_be_json_is_open_without(body, truncated, is_json):
+    """Rule 15: the status says that it has it. Of a body that was cut off the beginning counts."""
+    response = HttpResponse(200, body, truncated=truncated)
+    for claim in (WIN, CREATE):
+        got = by_terms(claim, response, success_json=True)
+        assert got == (Delivered() if is_json else Unanswered(FIRST))
+
+
+def test_a_success_that_must_hold_a_text_holds_it_in_what_was_read():
+    for body, truncated in ((b"it is done", False), (b"done" + b"x" * 5000, True)):
+        response = HttpResponse(200, body, truncated=truncated)
+        assert by_terms(WIN, response, success_text="done") == Delivered()
+    assert by_terms(WIN, answer(200), success_text="done") == Unanswered(FIRST)
+    assert by_terms(WIN, HttpResponse(409, b"done"), success_text="done") == verdict(
+        WIN, answer(409)
+    )
+
+
+def test_a_ping_is_read_by_the_same_terms():
+    adapter, partner = PamAdapter(), replace(PARTNER, taken="201", success_text="pong")
+
+    assert adapter.is_ping_response(partner, HttpResponse(201, b"pong"))
+    assert adapter.is_test_response(partner, HttpResponse(201, b"pong"))
+    assert not adapter.is_ping_response(partner, HttpResponse(200, b"pong"))
+    assert not adapter.is_ping_response(partner, HttpResponse(201, b"hello"))
+    assert adapter.explain(partner, HttpResponse(201, b"hello")) == (
+        "answered 201 without the text of a success: 'pong'"
+    )
+    redirect = HttpResponse(301, b"", headers=[b"Location: /hook/?t=1\r\n"])
+    assert adapter.explain(partner, redirect) == "answered 301; it redirects to /hook/?(masked)"

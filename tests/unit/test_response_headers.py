@@ -1,10 +1,12 @@
 """Which headers of a response are kept, and which of them only by name."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from worker.delivery.response_headers import MASKED, kept_headers
+from worker.delivery.http.exchange import HttpResponse
+from worker.delivery.response_headers import MASKED, kept_headers, redirect_note
 
 
 def test_headers_keep_their_order_and_their_repeats():
@@ -47,3 +49,27 @@ def test_whatever_bytes_come_postgresql_and_a_terminal_can_hold_them(lines):
 
     assert b"\\u0000" not in to_json(kept)
     assert all(text.isprintable() for header in kept["headers"] for text in header)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (b"https://new.example/hook", "https://new.example/hook"),
+        (b"//new.example/hook?a=secret#x", "//new.example/hook?(masked)"),
+        (b"https://user:secret@new.example", "https://(masked)@new.example"),
+        (b"https://:secret@[::1]:8443/a@b", "https://(masked)@[::1]:8443/a@b"),
+        (b"https://secret%40x@new.example?x", "https://(masked)@new.example?(masked)"),
+        (b"/hook/#secret", "/hook/"),
+        (b"/a b; the last: answered 401", "/a%20b%3B%20the%20last:%20answered%20401"),
+        (b"/" + b"x" * 1000, "/" + "x" * 299),
+    ],
+)
+def test_where_a_redirect_leads_is_named_without_what_may_be_secret(value, shown):
+    response = HttpResponse(302, b"", headers=[b"X-A: b\r\n", b"LOCATION: " + value + b"\r\n"])
+
+    assert redirect_note(response) == f"; it redirects to {shown}"
+    assert redirect_note(HttpResponse(201, b"", headers=response.headers)) == ""
+
+
+def test_a_redirect_may_name_no_target():
+    assert redirect_note(HttpResponse(302, b"", headers=[b"Location: \r\n"])) == ""

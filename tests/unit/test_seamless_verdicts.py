@@ -12,6 +12,7 @@ from models.outbox.values import Claim
 from models.platform.signing import sign_seamless
 from models.vocabulary import Action
 from tests.support.sample_notice import NOW, PARTNER, WIN
+from worker.delivery.http.decoding import decoded
 from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.protocols.adapter import Confirmed, Meaning, NotNow, Rejected, Unclear
 from worker.delivery.protocols.seamless import SeamlessAdapter
@@ -24,7 +25,9 @@ CANCEL = replace(PAYOUT, action=Action.REFUND, path="/cancel")
 
 def reading(answer: object, *, status: int = 200, claim: Claim = PAYOUT) -> Meaning:
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    return SeamlessAdapter().interpret(claim, HttpResponse(status, body))
+    return SeamlessAdapter().interpret(
+        claim, WALLET, decoded(HttpResponse(status, body), bytes_max=64 * 1024)
+    )
 
 
 def coded(code: object, message: str = "words") -> dict[str, object]:
@@ -97,8 +100,10 @@ def test_any_other_code_may_be_better_another_time(code):
         (b'{"status":{"code":' + b"9" * 5_000 + b"}}", "with a body that is not JSON"),
         (b'{"status":{"code":1e99999999999999999999}}', "with a body that is not JSON"),
         (b"\xff\xfe", "with a body that is not UTF-8"),
-        (json.dumps(coded(0)).encode("utf-16"), "with a body that is not UTF-8"),
-        (gzip.compress(success()), "with a compressed body, which was not asked for"),
+        (
+            gzip.compress(success())[:-9],
+            "with a compressed body (gzip), which was not asked for; it is damaged",
+        ),
         (b"[0]", "without a status.code"),
         (b"0", "without a status.code"),
         (b'{"status":0}', "without a status.code"),
@@ -124,14 +129,22 @@ def test_an_answer_without_a_code_is_no_success_and_says_what_is_wrong_with_it(b
     assert reading(body) == Unclear(f"answered 200 {flaw}")
 
 
-@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd"])
-def test_a_compressed_answer_is_called_so_by_its_header(coding):
+@pytest.mark.parametrize(
+    ("coding", "why"),
+    [
+        ("gzip", "it is damaged"),
+        ("deflate", "it is damaged"),
+        ("br", "it cannot be unpacked here"),
+        ("zstd", "it cannot be unpacked here"),
+    ],
+)
+def test_a_compressed_answer_is_called_so_by_its_header(coding, why):
     meaning = SeamlessAdapter().interpret(
-        PAYOUT, HttpResponse(200, b"\x8b\x07\x80", encoding=coding.upper())
+        PAYOUT, WALLET, HttpResponse(200, b"\x8b\x07\x80", encoding=coding.upper())
     )
 
     assert meaning == Unclear(
-        f"answered 200 with a compressed body ({coding}), which was not asked for"
+        f"answered 200 with a compressed body ({coding}), which was not asked for; {why}"
     )
 
 
@@ -146,27 +159,32 @@ def test_any_other_status_without_a_code_says_that_it_was_not_done(status):
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "doubt"),
     [
-        b"\xef\xbb\xbf" + success(),
-        b" \r\n\t" + success() + b"\r\n\r\n",
-        success().replace(b"Success", b"Erfolg f\xfcr Sie"),
-        success().replace(b"Success", b"line\nline"),
-        success().replace(b'"code":0', b'"code":0,"code":0'),
+        (b" \r\n\t" + success() + b"\r\n\r\n", None),
+        (success().replace(b"Success", b"line\nline"), None),
+        (success().replace(b'"code":0', b'"code":0,"code":0'), None),
+        (gzip.compress(success()), None),
+        (gzip.compress(success()[:50]) + gzip.compress(success()[50:]), None),
+        (b"\xef\xbb\xbf" + success(), "answer_byte_order_mark"),
+        (success().replace(b"Success", b"Erfolg f\xfcr Sie"), "answer_not_utf_8"),
+        (success().decode().encode("utf-16"), "answer_utf_16"),
+        (success().decode().encode("utf-16-le"), "answer_utf_16"),
+        (success().decode().encode("utf-16-be"), "answer_utf_16"),
         *(
-            success().replace(b'"code":0', b'"code":' + code)
+            (success().replace(b'"code":0', b'"code":' + code), "code_as_text")
             for code in (b'"0"', b'"0.0"', b'" 0 "', b'"-0"', b'"00"')
         ),
     ],
 )
-def test_what_is_plain_is_read_however_odd_the_rest_is(body):
+def test_what_is_plain_is_read_however_odd_the_rest_is(body, doubt):
     assert isinstance(reading(body), Confirmed)
-    assert doubts(body) is None
+    assert doubts(body) == (None if doubt is None else [doubt])
 
 
 def test_a_header_that_says_compressed_changes_nothing_about_what_is_plain():
     assert isinstance(
-        SeamlessAdapter().interpret(PAYOUT, HttpResponse(200, success(), encoding="gzip")),
+        SeamlessAdapter().interpret(PAYOUT, WALLET, HttpResponse(200, success(), encoding="gzip")),
         Confirmed,
     )
 
@@ -180,7 +198,9 @@ def test_refusals_are_read_from_text_as_well():
 
 
 def cut(body: bytes, *, claim: Claim = PAYOUT) -> Meaning:
-    return SeamlessAdapter().interpret(claim, HttpResponse(200, body[: 64 * 1024], truncated=True))
+    return SeamlessAdapter().interpret(
+        claim, WALLET, HttpResponse(200, body[: 64 * 1024], truncated=True)
+    )
 
 
 def test_of_an_answer_that_is_too_long_the_beginning_counts():
@@ -370,8 +390,10 @@ def test_a_ping_asks_for_a_balance_and_any_code_is_an_answer():
 
     assert request.url == "https://wallet.example/api/balance"
     assert request.body == b'{"username":"slipway-ping","agentId":"agentId"}'
-    assert SeamlessAdapter().is_ping_response(HttpResponse(200, json.dumps(coded(908)).encode()))
-    assert not SeamlessAdapter().is_ping_response(HttpResponse(200, b"It works"))
+    assert SeamlessAdapter().is_ping_response(
+        WALLET, HttpResponse(200, json.dumps(coded(908)).encode())
+    )
+    assert not SeamlessAdapter().is_ping_response(WALLET, HttpResponse(200, b"It works"))
 
 
 @pytest.mark.parametrize(("claim", "code"), [(PAYOUT, 806), (PAYOUT, 900), (CANCEL, 807)])

@@ -166,7 +166,7 @@ class Dispatch:
             signed.claim,
             signed.partner.redacted(call.result),
             took=call.took,
-            adapter=signed.partner.adapter,
+            partner=signed.partner.partner,
             policy=self._policy.of_partner(signed.partner.partner),
             chance=self._chance(),
             remote_address=call.remote_address,

@@ -29,12 +29,13 @@ from models.outbox.values import (
 from models.settings.settings import Settings
 from models.vocabulary import Action
 from worker.delivery.front_ends import certificate_problem
+from worker.delivery.http.decoding import compression_of
 from worker.delivery.http.exchange import CallResult, HttpResponse, NoResponse, NotReached
+from worker.delivery.protocols import ADAPTERS
 from worker.delivery.protocols.adapter import (
     Confirmed,
     Meaning,
     NotNow,
-    ProtocolAdapter,
     Rejected,
     Unclear,
 )
@@ -107,7 +108,7 @@ def classify(
     result: CallResult,
     *,
     took: timedelta,
-    adapter: ProtocolAdapter,
+    partner: Partner,
     policy: RetryPolicy,
     chance: float,
     remote_address: str | None = None,
@@ -119,7 +120,7 @@ def classify(
     unanswered. Rejected: dead, but a discard goes on (rule 10). When the time for attempts is over:
     dead, with the last problem.
     """
-    attempt = _classified(claim, result, took=took, adapter=adapter, policy=policy, chance=chance)
+    attempt = _classified(claim, result, took=took, partner=partner, policy=policy, chance=chance)
     if by_proxy and remote_address is not None:
         attempt = replace(attempt, remarks={**(attempt.remarks or {}), BY_PROXY: True})
     return replace(attempt, sent_at=claim.claimed_at, remote_address=remote_address)
@@ -130,14 +131,18 @@ def _classified(
     result: CallResult,
     *,
     took: timedelta,
-    adapter: ProtocolAdapter,
+    partner: Partner,
     policy: RetryPolicy,
     chance: float,
 ) -> Attempt:
     match result:
         case HttpResponse():
             locked_out = certificate_problem(result)
-            meaning = NotNow(locked_out) if locked_out else adapter.interpret(claim, result)
+            meaning = (
+                NotNow(locked_out)
+                if locked_out
+                else ADAPTERS[partner.protocol].interpret(claim, partner, result)
+            )
             is_plain = _is_plain_success(meaning)
             retry_after = read_retry_after(result.retry_after, now=claim.claimed_at + took)
             return Attempt(
@@ -257,6 +262,12 @@ def _is_plain_success(meaning: Meaning) -> bool:
 
 
 def _stored_text(response: HttpResponse, characters_max: int) -> str | None:
-    """Return as much of the body as is stored; PostgreSQL's text holds no NUL."""
+    """Return as much of the body as is stored; PostgreSQL's text holds no NUL.
+
+    Of a body that nobody could read, what it is.
+    """
+    packed = compression_of(response)
+    if packed is not None:
+        return f"({len(response.body)} bytes that cannot be read; compression: {packed})"
     text = response.body[: 4 * characters_max].decode(errors="replace")
     return text.replace("\x00", "\ufffd")[:characters_max] or None

@@ -60,6 +60,7 @@ class PingResult:
     remote_address: str | None = None  # what was connected to
     by_proxy: bool = False  # then that is the proxy, which checks the partner's address
     signature: SignatureCheck | None = None  # None: the call was not signed
+    note: str | None = None  # what is wrong with the response, where its status does not tell
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -71,7 +72,7 @@ class PingResult:
             "address": self.remote_address,
             "by_proxy": self.by_proxy,
             "signature": self.signature,
-            "problem": self.problem,
+            "problem": self.problem or self.note,
             "answer": self.beginning,
         }
 
@@ -91,7 +92,13 @@ def ping(
     call = _call(ready, request, limits=limits, timeout=timeout)
     match ready.redacted(call.result):
         case HttpResponse() as response:
-            return _result(request, call, response, there=adapter.is_ping_response(response))
+            return _result(
+                request,
+                call,
+                response,
+                there=adapter.is_ping_response(partner, response),
+                note=adapter.explain(partner, response),
+            )
         case NotReached(problem) | NoResponse(problem):
             return _result(request, call, problem)
         case unexpected:
@@ -126,11 +133,12 @@ def ping_signed(
     call = _call(ready, request, limits=limits, timeout=timeout)
     match ready.redacted(call.result):
         case HttpResponse() as response:
-            there = adapter.is_test_response(response)
+            there = adapter.is_test_response(partner, response)
             signature = SignatureCheck.ACCEPTED if there else SignatureCheck.UNKNOWN
             if response.status in LOCKED_OUT:
                 signature = SignatureCheck.REFUSED
-            return _result(request, call, response, there=there, signature=signature)
+            note = None if there else adapter.explain(partner, response)
+            return _result(request, call, response, there=there, signature=signature, note=note)
         case NotReached(problem) | NoResponse(problem):
             return _result(request, call, problem, signature=SignatureCheck.UNKNOWN)
         case unexpected:
@@ -185,6 +193,7 @@ def _result(
     *,
     there: bool = False,
     signature: SignatureCheck | None = None,
+    note: str | None = None,
 ) -> PingResult:
     """Return what *met* the call: a response, or the problem for which there was none."""
     status, problem, beginning = None, None, ""
@@ -204,4 +213,5 @@ def _result(
         remote_address=call.remote_address,
         by_proxy=call.by_proxy,
         signature=signature,
+        note=note,
     )

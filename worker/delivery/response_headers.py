@@ -7,8 +7,13 @@ success, for the person who has to find out what answered there: a proxy, a fire
 import re
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import quote
+
+from worker.delivery.http.exchange import HttpResponse
 
 MASKED: Final = "(masked)"
+TARGET_CHARACTERS_MAX: Final = 300
+_SHOWN_IN_TARGETS: Final = ":/?#[]@!$&()*+,=%~"  # no blank, and nothing that ends a part of a text
 # Session cookies and credentials. A challenge (`WWW-Authenticate`) is none, and says what is wrong.
 _SECRET_NAMES: Final = re.compile(
     r"cookie|authorization|authentication-info|token|secret|api-?key|passw|session|credential",
@@ -30,6 +35,33 @@ def kept_headers(lines: Sequence[bytes], *, omitted: int = 0) -> dict[str, Any] 
     return kept or None
 
 
+def redirect_note(response: HttpResponse) -> str:
+    """Return where a redirect leads, to be put behind a problem; empty if it is none.
+
+    Redirects are not followed, so this is what a person needs to correct the URL.
+    """
+    if not 300 <= response.status <= 399:  # noqa: PLR2004 - class of redirects
+        return ""
+    for line in response.headers:
+        name, _, value = line.partition(b":")
+        target = _readable(value)
+        if name.strip().lower() == b"location" and target:
+            shown = quote(masked_address(target), safe=_SHOWN_IN_TARGETS)
+            return f"; it redirects to {shown[:TARGET_CHARACTERS_MAX]}"
+    return ""
+
+
+def masked_address(address: str) -> str:
+    """Return *address* without what may be secret in it: user and password, query and fragment."""
+    beginning, mark, _ = address.partition("?")
+    beginning = beginning.partition("#")[0]
+    scheme, slashes, rest = beginning.partition("//")
+    host, slash, path = rest.partition("/")
+    user, at, host = host.rpartition("@")
+    shown = f"{scheme}{slashes}{MASKED if user or at else ''}{at}{host}{slash}{path}"
+    return f"{shown}?{MASKED}" if mark else shown
+
+
 def _header(line: bytes) -> tuple[str, str] | None:
     name, colon, value = line.partition(b":")
     if not colon:
@@ -42,8 +74,7 @@ def _masked(name: str, value: str) -> str:
     if _SECRET_NAMES.search(name):
         return MASKED
     if name.lower() in _MAY_HOLD_ADDRESSES:
-        address, mark, _ = value.partition("?")
-        return f"{address}?{MASKED}" if mark else value
+        return masked_address(value)
     return value
 
 

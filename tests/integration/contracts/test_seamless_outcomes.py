@@ -1,7 +1,6 @@
 """How a wallet's response is classified and recorded, over real HTTP (contracts 2.4)."""
 
 import gzip
-import zlib
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -129,10 +128,10 @@ PLAIN = b'{"status":{"code":0,"message":"Success"}}'
         (Respond(body=b"It works"), "with a body that is not JSON"),
         (Respond(202, body=b'{"status":{"code":null}}'), "with a status.code that is not a"),
         (Respond(body=b'{"status":{"code":0,"code":999}}'), "with two different values"),
-        (Respond(body=gzip.compress(PLAIN)), "with a compressed body, which"),
+        (Respond(body=gzip.compress(PLAIN)[:-9]), "with a compressed body (gzip), which"),
         (
-            Respond(body=zlib.compress(PLAIN), headers=(("Content-Encoding", "deflate"),)),
-            "with a compressed body (deflate), which",
+            Respond(body=b"\x8b\x07\x80", headers=(("Content-Encoding", "br"),)),
+            "with a compressed body (br), which",
         ),
         (Respond(body=b'{"x":"' + b"x" * 100_000 + b'"}'), "with a body cut at 64 KiB"),
         (Respond(504, body=b"<html>"), "with a body that is not JSON"),

@@ -1,5 +1,8 @@
 """What a partner can do to a call, over real sockets, and how the result describes it."""
 
+import gzip
+import zlib
+
 import pytest
 
 from tests.support.certificates import identity
@@ -188,3 +191,73 @@ def test_after_a_failure_the_next_call_is_fine(post):
         for _ in range(3):
             assert isinstance(post(bad.url), NoResponse)
             assert post(good.url) == HttpResponse(200, b"ok")
+
+
+GZIPPED = gzip.compress(BODY)
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", BODY),
+        (b"HTTP/1.0 200 OK\r\n\r\n", BODY),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", GZIPPED),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n", zlib.compress(BODY)),
+    ],
+    ids=["HTTP/1.1", "HTTP/1.0", "gzip", "deflate"],
+)
+def test_a_body_may_end_with_the_connection(post, head, body):
+    with raw_server(then(sending(head + body))) as server:
+        assert post(server.url) == HttpResponse(200, BODY)
+
+
+@pytest.mark.parametrize(
+    ("response", "result"),
+    [
+        (
+            b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
+            HttpResponse(200, b"ok"),
+        ),
+        (
+            b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + OK,
+            HttpResponse(200, b"ok"),
+        ),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, HttpResponse(200, b"ok")),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+            b"15;name=value\r\n" + BODY + b"\r\n0\r\nX-Sum: 1\r\n\r\n",
+            HttpResponse(200, BODY),
+        ),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", HttpResponse(204, b"")),
+        (b"HTTP/1.1 205 Reset Content\r\n\r\n", HttpResponse(205, b"")),
+        (b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n", HttpResponse(205, b"")),
+        (
+            b"HTTP/1.1 205 Reset Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            HttpResponse(205, b""),
+        ),
+        (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", HttpResponse(200, b"ok")),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", HttpResponse(200, b"ok")),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s"
+            % (len(GZIPPED), GZIPPED),
+            HttpResponse(200, BODY),
+        ),
+    ],
+    ids=[
+        *("HTTP/1.0 kept", "interim", "100", "trailers", "204", "205 alone", "205 length"),
+        *("205 chunked", "no reason", "bare newlines", "gzip"),
+    ],
+)
+def test_an_odd_but_lawful_response_ends_where_it_says(post, response, result):
+    """The connection stays open: what waited for its end would time out."""
+    with raw_server(then(sending(response), Line.keep_silent)) as server:
+        assert post(server.url, timeout=LONG / 5) == result
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_of_a_body_that_unpacks_to_gigabytes_no_more_is_read_than_of_any_other(post, encoding):
+    packer = zlib.compressobj(wbits=31 if encoding == "gzip" else zlib.MAX_WBITS)
+    bomb = packer.compress(b"x" * 20_000_000) + packer.flush()
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(bomb)}\r\n\r\n"
+    with raw_server(say(head.encode() + bomb)) as server:
+        assert post(server.url) == HttpResponse(200, b"x" * BYTES_MAX, truncated=True)

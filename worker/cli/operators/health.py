@@ -136,6 +136,8 @@ def _show_response(pinged: PingResult) -> None:
     if pinged.by_proxy:
         address += f", the proxy; {PROXY_CHECKS}"
     typer.echo(f"responded {pinged.status} after {milliseconds}{address}")
+    if pinged.note is not None:
+        typer.echo(pinged.note)
     if pinged.signature is not None:
         typer.echo(f"signature: {pinged.signature}")
     if pinged.beginning:

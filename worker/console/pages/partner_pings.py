@@ -71,7 +71,8 @@ def _sentence(code: str, result: PingResult) -> tuple[str, Tone]:
         advice = advice_for(Cause.LOCKED_OUT, code)
         return f"{responded} and refused the signature, or our address: {advice}.", "bad"
     if not result.there:
-        return f"{responded}, but not as a partner with this protocol does.", "warning"
+        why = "" if result.note is None else f": {visible_plain(result.note)}"
+        return f"{responded}, but not as a partner with this protocol does{why}.", "warning"
     if result.signature is SignatureCheck.ACCEPTED:
         return f"{responded} and accepted the signature.", "good"
     return f"{responded}, as it should.", "good"

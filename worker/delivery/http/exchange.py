@@ -35,9 +35,10 @@ class HttpCall:
 class HttpResponse:
     """The partner responded with *status*, and sent its whole body, or more than we read.
 
-    *body* holds its first bytes. *truncated*: there were more of them than the limit; the status
-    counts all the same, since it came before the body. *unverified_end*: the body ended with the
-    connection, and TLS did not confirm that end (no close_notify): only the status is certain.
+    *body* holds its first bytes, unpacked and in UTF-8 (`decoding.py`). *truncated*: there were
+    more of them than the limit; the status counts all the same, since it came before the body.
+    *unverified_end*: the body ended with the connection, and TLS did not confirm that end (no
+    close_notify): only the status is certain.
     """
 
     status: int
@@ -45,7 +46,8 @@ class HttpResponse:
     retry_after: str | None = None  # the header as it came
     truncated: bool = False
     unverified_end: bool = False
-    encoding: str | None = None  # how the body is compressed, as its header says
+    encoding: str | None = None  # how the body is compressed, where it could not be unpacked
+    repairs: tuple[str, ...] = ()  # what had to be done about the body to read it
     headers: Sequence[bytes] = field(default=(), repr=False, compare=False)  # lines; up to 4 KiB
     headers_omitted: int = field(default=0, repr=False, compare=False)  # beyond that
 

@@ -10,6 +10,7 @@ connection that the peer has closed is another matter: nothing was sent on it ye
 *stale* and starts again, on a new connection.
 """
 
+import re
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,6 +22,7 @@ from models.notices.request import FIXED_HEADERS
 from models.platform.durations import whole_milliseconds
 from models.settings.egress import EgressProxy
 from worker.delivery.http.address_policy import may_connect
+from worker.delivery.http.decoding import decoded
 from worker.delivery.http.egress import check_proxied
 from worker.delivery.http.exchange import (
     CallResult,
@@ -50,6 +52,7 @@ _NAME_BYTES_MAX: Final = 20  # only so much of a header's name matters
 _FRAMING: Final = (b"content-length:", b"transfer-encoding:")
 _ENDS_OF_HEAD: Final = (b"\r\n", b"\n")
 _STATUS_LINE: Final = b"HTTP/"
+_RESET_CONTENT: Final = re.compile(rb"HTTP/1\.\d +205\b")
 _HEADERS_MAX: Final = 64
 _HEADER_BYTES_MAX: Final = 4096  # of all that are kept
 _FINAL_STATUS_MIN: Final = 200  # lower ones are interim
@@ -80,6 +83,7 @@ class Transfer:
         "_encoding",
         "_has_framing",
         "_has_head",
+        "_has_no_body",
         "_header_room",
         "_headers",
         "_headers_omitted",
@@ -90,6 +94,7 @@ class Transfer:
         "_proxy",
         "_reached",
         "_refused",
+        "_resets_content",
         "_response",
         "_retry_after",
         "_timeout",
@@ -152,7 +157,7 @@ class Transfer:
     def response(self, *, unverified_end: bool = False) -> HttpResponse:
         """Return the partner's whole response, or its beginning if it was too long."""
         status: int = self.easy.getinfo(pycurl.RESPONSE_CODE)
-        return HttpResponse(
+        response = HttpResponse(
             status=status,
             body=bytes(self._response),
             retry_after=self._retry_after,
@@ -162,10 +167,11 @@ class Transfer:
             headers=tuple(self._headers),
             headers_omitted=self._headers_omitted,
         )
+        return decoded(response, bytes_max=self._limits.response_bytes_max)
 
     def failure(self, code: int, message: str) -> CallResult:
         """Return what an error of libcurl means for the call."""
-        if self._truncated:
+        if self._truncated or self._has_no_body:
             return self.response()  # we stopped it ourselves
         if self._not_http is not None:
             return NoResponse(describe_not_http(self._not_http))
@@ -257,6 +263,8 @@ class Transfer:
         self._truncated = False
         self._has_head = False  # the head of the response is complete
         self._has_framing = False  # and says where the body ends
+        self._resets_content = False  # it is a 205
+        self._has_no_body = False  # and needs none to be whole
         self._not_http: bytes | None = None  # the beginning of a response that is not HTTP/1
         self._retry_after: str | None = None
         self._encoding: str | None = None
@@ -339,13 +347,13 @@ class Transfer:
         part, self._body = self._body[:room], self._body[room:]
         return part
 
-    def _take_header(self, line: bytes) -> None:
+    def _take_header(self, line: bytes) -> int | None:
         if line in _ENDS_OF_HEAD:
-            self._has_head = True
-            return
+            return self._end_head()
         if line.startswith(_STATUS_LINE):  # an interim response may have had headers, too
             self._clear_headers()
-            return
+            self._resets_content = _RESET_CONTENT.match(line) is not None
+            return None
         if len(line) <= self._header_room and len(self._headers) < _HEADERS_MAX:
             self._headers.append(line)
             self._header_room -= len(line)
@@ -358,6 +366,18 @@ class Transfer:
             self._encoding = _value(line)
         elif name.startswith(_FRAMING):
             self._has_framing = True
+        return None
+
+    def _end_head(self) -> int | None:
+        """Stop after a 205 that announces no body: it has none (RFC 9110, 15.3.6).
+
+        libcurl would wait until the connection is closed, and a kept one is not.
+        """
+        self._has_head = True
+        if not self._resets_content or self._has_framing:
+            return None
+        self._has_no_body = True
+        return _STOP
 
     def _take_part(self, part: bytes) -> int:
         if not self._has_head:

@@ -70,16 +70,20 @@ class ProtocolAdapter(Protocol):
         """Build the request of an attempt at *at*. The same claim always has the same body."""
         ...
 
-    def interpret(self, claim: Claim, response: HttpResponse) -> Meaning:
-        """Return what the partner's response means for this notice."""
+    def interpret(self, claim: Claim, partner: Partner, response: HttpResponse) -> Meaning:
+        """Return what the partner's response means for this notice, by the partner's terms."""
         ...
 
     def build_ping(self, partner: Partner, *, secret: str) -> OutgoingRequest:
         """Build a request that shows whether the partner responds, and changes nothing there."""
         ...
 
-    def is_ping_response(self, response: HttpResponse) -> bool:
+    def is_ping_response(self, partner: Partner, response: HttpResponse) -> bool:
         """Return whether the response to a ping is that of a partner with this protocol."""
+        ...
+
+    def explain(self, partner: Partner, response: HttpResponse) -> str | None:
+        """Return what is wrong with a response to a ping, where its status does not tell."""
         ...
 
     def build_test(
@@ -88,6 +92,6 @@ class ProtocolAdapter(Protocol):
         """Build a signed call that touches no ticket; None if calls to *partner* are not signed."""
         ...
 
-    def is_test_response(self, response: HttpResponse) -> bool:
+    def is_test_response(self, partner: Partner, response: HttpResponse) -> bool:
         """Return whether the partner accepted the test, or refused it as the contract says."""
         ...

@@ -12,6 +12,7 @@ from typing import Final
 from models.notices.key import key_of
 from models.notices.pam import body as notice_body
 from models.notices.request import OutgoingRequest, pam_request
+from models.operators.statuses import ANY_SUCCESS
 from models.outbox.values import Claim, Partner
 from models.platform.signing import sign
 from models.vocabulary import Action
@@ -25,6 +26,8 @@ from worker.delivery.protocols.adapter import (
     Rejected,
     Unclear,
 )
+from worker.delivery.protocols.success import lacking, taken_statuses
+from worker.delivery.response_headers import redirect_note
 
 TEST_TICKET: Final = "slipway-test-"  # a random part follows, so it is nobody's ticket
 TEST_REASON: Final = "slipway-test-touches-no-ticket"
@@ -48,26 +51,28 @@ class PamAdapter:
             idempotency_key=claim.idempotency_key,
         )
 
-    def interpret(self, claim: Claim, response: HttpResponse) -> Meaning:
-        """Classify by the status alone, as the contract does (contracts 1.4).
+    def interpret(self, claim: Claim, partner: Partner, response: HttpResponse) -> Meaning:
+        """Classify by the status, as the contract does (contracts 1.4).
 
-        2xx is success. 408, 502, 504 and 520 to 524: unclear. 425, 429, other 5xx and anything that
-        is not a status of the contract (1xx, 3xx): not now. So are 401 and 403, because a wrong
-        secret on either side must not dead-letter everything that is due. The other 4xx: rejected.
-        The body is not read, so a response that was too long counts all the same.
+        2xx is success, or what the partner's terms say. 408, 502, 504 and 520 to 524: unclear. 425,
+        429, other 5xx and anything that is not a status of the contract (1xx, 3xx): not now. So are
+        401 and 403, because a wrong secret on either side must not dead-letter everything that is
+        due. The other 4xx: rejected.
+        The body is read only where the terms ask for something in it, so a response that was too
+        long counts all the same. A success without it leaves open whether the partner has it.
 
         A create or reserve is confirmed by 200 alone: after another 2xx (202 means "in progress")
-        the debit may still come, so it is unclear. A 401 or 403 rejects it as any other 4xx does:
-        it may be about the player.
+        the debit may still come, so it is unclear. So is, to any notice, a 2xx that the terms leave
+        out. A 401 or 403 rejects a create as any other 4xx does: it may be about the player.
         """
         status = response.status
-        if status == HTTPStatus.OK:
-            return Confirmed()
-        problem = f"answered {status}"
-        if _is_success(status):
-            if claim.sent_once:
-                return Unclear(f"{problem}; only 200 accepts a {claim.action}")
-            return Confirmed()
+        taken = taken_statuses(partner, sent_once=claim.sent_once)
+        if status in taken:
+            missing = lacking(partner, response)
+            return Confirmed() if missing is None else Unclear(f"answered {status} {missing}")
+        problem = f"answered {status}{redirect_note(response)}"
+        if status in ANY_SUCCESS:
+            return Unclear(f"{problem}; only {taken.text} accepts a {claim.action}")
         if status in GAVE_UP_WAITING:
             return Unclear(problem)
         spared = _TRY_AGAIN if claim.sent_once else _TRY_AGAIN | LOCKED_OUT
@@ -83,9 +88,18 @@ class PamAdapter:
             body=b'{"action":"ping"}',
         )
 
-    def is_ping_response(self, response: HttpResponse) -> bool:
-        """Return whether the status is 2xx, as for everything else."""
-        return _is_success(response.status)
+    def is_ping_response(self, partner: Partner, response: HttpResponse) -> bool:
+        """Return whether it is a success by the partner's terms, as for everything else."""
+        taken = taken_statuses(partner, sent_once=False)
+        return response.status in taken and lacking(partner, response) is None
+
+    def explain(self, partner: Partner, response: HttpResponse) -> str | None:
+        """Return where it redirects, or what a success lacks by the partner's terms."""
+        if response.status in taken_statuses(partner, sent_once=False):
+            missing = lacking(partner, response)
+            return None if missing is None else f"answered {response.status} {missing}"
+        note = redirect_note(response)
+        return f"answered {response.status}{note}" if note else None
 
     def build_test(
         self, partner: Partner, *, secret: str, at: datetime, test_id: str
@@ -110,9 +124,9 @@ class PamAdapter:
             idempotency_key=key_of(partner.code, ticket_id, Action.DISCARD, 1),
         )
 
-    def is_test_response(self, response: HttpResponse) -> bool:
-        """Return whether it is a 2xx, or a refusal with a code (contracts 1.9)."""
-        if _is_success(response.status):
+    def is_test_response(self, partner: Partner, response: HttpResponse) -> bool:
+        """Return whether it is a success by the terms, or a refusal with a code (contracts 1.9)."""
+        if self.is_ping_response(partner, response):
             return True
         return response.status not in LOCKED_OUT and _has_error_code(response)
 
@@ -126,7 +140,3 @@ def _has_error_code(response: HttpResponse) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(document, dict) and type(document.get("code")) is int
-
-
-def _is_success(status: int) -> bool:
-    return 200 <= status <= 299  # noqa: PLR2004 - the class of success, by its bounds

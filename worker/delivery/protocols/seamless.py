@@ -26,6 +26,7 @@ from worker.delivery.protocols.adapter import (
     Unclear,
 )
 from worker.delivery.protocols.wallet_response import WalletResponse, read_wallet_response
+from worker.delivery.response_headers import redirect_note
 
 DONE: Final = 0
 # Contracts 2.4. With any other code, 999 and 1600 to 1602 among them, a retry may succeed.
@@ -59,7 +60,12 @@ class SeamlessAdapter:
         """Build the request, signed over the exact body if the wallet wants it (contracts 2.1)."""
         return _request(partner, claim.path, claim.body.encode(), secret=secret)
 
-    def interpret(self, claim: Claim, response: HttpResponse) -> Meaning:
+    def interpret(
+        self,
+        claim: Claim,
+        partner: Partner,  # noqa: ARG002 - terms about the status are for PAM
+        response: HttpResponse,
+    ) -> Meaning:
         """Classify by `status.code`, and keep what the wallet says it did.
 
         0: confirmed. A code that blames our request: rejected, with the wallet's text. One that
@@ -69,10 +75,10 @@ class SeamlessAdapter:
         """
         wallet = read_wallet_response(response)
         if wallet.code is None:
-            problem = f"answered {response.status} {wallet.flaw}"
+            problem = f"answered {response.status} {wallet.flaw}{redirect_note(response)}"
             return Unclear(problem) if _may_have_acted(response.status) else NotNow(problem)
         if wallet.code == DONE:
-            doubts = _doubts(claim, wallet) + (["answer_cut"] if response.truncated else [])
+            doubts = [*_doubts(claim, wallet), *wallet.repairs]
             return Confirmed(_remarks(wallet, doubts=doubts))
         already = ALREADY_DONE.get(claim.path, {}).get(wallet.code)
         if already is not None:
@@ -93,9 +99,24 @@ class SeamlessAdapter:
         )
         return _request(partner, "/balance", body.encode(), secret=secret)
 
-    def is_ping_response(self, response: HttpResponse) -> bool:
+    def is_ping_response(
+        self,
+        partner: Partner,  # noqa: ARG002 - terms about a success are for PAM
+        response: HttpResponse,
+    ) -> bool:
         """Return whether there is a `status.code`, even one for an unknown player."""
         return read_wallet_response(response).code is not None
+
+    def explain(
+        self,
+        partner: Partner,  # noqa: ARG002 - terms about a success are for PAM
+        response: HttpResponse,
+    ) -> str | None:
+        """Return why there is no `status.code`, and where the response redirects."""
+        wallet = read_wallet_response(response)
+        if wallet.code is not None:
+            return None
+        return f"answered {response.status} {wallet.flaw}{redirect_note(response)}"
 
     def build_test(
         self,
@@ -108,9 +129,9 @@ class SeamlessAdapter:
         """Build the ping, which is signed if calls to this wallet are."""
         return self.build_ping(partner, secret=secret) if partner.sign_calls else None
 
-    def is_test_response(self, response: HttpResponse) -> bool:
+    def is_test_response(self, partner: Partner, response: HttpResponse) -> bool:
         """Return whether there is a `status.code`, and no HTTP status that refuses the caller."""
-        return response.status not in LOCKED_OUT and self.is_ping_response(response)
+        return response.status not in LOCKED_OUT and self.is_ping_response(partner, response)
 
 
 def _request(partner: Partner, path: str, body: bytes, *, secret: str) -> OutgoingRequest:
@@ -132,10 +153,10 @@ def _already_done(claim: Claim, wallet: WalletResponse, problem: str) -> Meaning
     """
     if claim.path == "/cancel":
         if claim.went_out_before:
-            return Confirmed(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT]))
+            return Confirmed(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT, *wallet.repairs]))
         return Rejected(f"{problem} to the first call", wallet.message or None, _remarks(wallet))
     if claim.perhaps_delivered or claim.repeat:
-        return Confirmed(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT]))
+        return Confirmed(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT, *wallet.repairs]))
     return NotNow(problem, _remarks(wallet))
 
 

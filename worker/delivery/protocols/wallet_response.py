@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any, Final
 
+from worker.delivery.http.decoding import compression_of
 from worker.delivery.http.exchange import HttpResponse
 
 TEXT_CHARACTERS_MAX: Final = 200
@@ -19,10 +20,8 @@ _DIGITS_MAX: Final = 40  # of an amount of money: more than any has
 _CODE_DIGITS_MAX: Final = 9
 _EXACT: Final = Context(prec=4 * _DIGITS_MAX)
 _CODE_AS_TEXT: Final = re.compile(r"[+-]?[0-9]{1,9}(\.0{1,9})?", re.ASCII)
-_COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # the first bytes of gzip and zstd
-_NO_COMPRESSION: Final = frozenset({"", "identity"})
-# Only these are named in a problem: a header may hold anything.
-_COMPRESSIONS: Final = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
+_BYTE_ORDER_MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_UNPACKED_HERE: Final = frozenset({"gzip", "x-gzip", "deflate"})  # unless they are damaged
 _BLANK: Final = " \t\r\n"  # JSON's own
 # What Python raises: bad syntax, an exponent beyond a Decimal's, nesting that is too deep.
 _UNREADABLE: Final = (ValueError, ArithmeticError, RecursionError)
@@ -39,7 +38,8 @@ class _Contradiction:
 class WalletResponse:
     """What could be read of a response; None for what is missing or malformed.
 
-    *flaw* describes why there is no code.
+    *flaw* describes why there is no code, and *repairs* names what had to be read in spite of its
+    form.
     """
 
     code: int | None = None
@@ -48,6 +48,7 @@ class WalletResponse:
     before: Decimal | None = None  # the balance, in currency units, as written
     after: Decimal | None = None
     flaw: str = "without a status.code"
+    repairs: tuple[str, ...] = ()
 
     @property
     def moved(self) -> Decimal | None:
@@ -59,7 +60,7 @@ class WalletResponse:
 
 def read_wallet_response(response: HttpResponse) -> WalletResponse:
     """Read *response*. Of one that was truncated, read the members that came whole."""
-    text = response.body.decode("utf-8-sig", "replace")
+    text, repairs = _text_of(response)
     document = _whole_members(text) if response.truncated else _document(text)
     if document is None:
         return WalletResponse(flaw=_describe_unreadable(response))
@@ -67,6 +68,8 @@ def read_wallet_response(response: HttpResponse) -> WalletResponse:
     code, flaw = _code_in(status)
     if response.truncated and code is None:
         flaw = _describe_unreadable(response)  # its status may be in the part that is missing
+    if isinstance(_object(document, "status").get("code"), str):
+        repairs.append("code_as_text")
     balance = _object(data, "balance")
     return WalletResponse(
         code=code,
@@ -75,7 +78,25 @@ def read_wallet_response(response: HttpResponse) -> WalletResponse:
         before=_amount(balance.get("before")),
         after=_amount(balance.get("after")),
         flaw=flaw,
+        repairs=tuple(repairs),
     )
+
+
+def _text_of(response: HttpResponse) -> tuple[str, list[str]]:
+    """Return the body as a text, and how it differs from plain UTF-8, as codes of doubts."""
+    repairs = [f"answer_{repair}" for repair in response.repairs]
+    if response.truncated:
+        repairs.append("answer_cut")
+    try:
+        text = response.body.decode()
+    except UnicodeDecodeError as error:
+        text = response.body.decode(errors="replace")
+        # Where it is cut off, half a character is nothing that the wallet wrote.
+        if not (response.truncated and error.end == len(response.body)):
+            repairs.append("answer_not_utf_8")
+    if text.startswith(_BYTE_ORDER_MARK):
+        repairs.append("answer_byte_order_mark")
+    return text.removeprefix(_BYTE_ORDER_MARK), repairs
 
 
 def _document(text: str) -> dict[str, Any] | None:
@@ -137,10 +158,10 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _describe_unreadable(response: HttpResponse) -> str:
     """Describe what is wrong with a body from which no code could be read."""
     body = response.body
-    encoding = (response.encoding or "").strip().lower()
-    if encoding not in _NO_COMPRESSION or body.startswith(_COMPRESSED):
-        name = f" ({encoding})" if encoding in _COMPRESSIONS else ""
-        return f"with a compressed body{name}, which was not asked for"
+    packed = compression_of(response)
+    if packed is not None:
+        why = "it is damaged" if packed in _UNPACKED_HERE else "it cannot be unpacked here"
+        return f"with a compressed body ({packed}), which was not asked for; {why}"
     if response.truncated:
         return f"with a body cut at {len(body) // 1024} KiB, without a whole status before that"
     if not body.strip():
