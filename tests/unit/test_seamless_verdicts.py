@@ -100,10 +100,7 @@ def test_any_other_code_may_be_better_another_time(code):
         (b'{"status":{"code":' + b"9" * 5_000 + b"}}", "with a body that is not JSON"),
         (b'{"status":{"code":1e99999999999999999999}}', "with a body that is not JSON"),
         (b"\xff\xfe", "with a body that is not UTF-8"),
-        (
-            gzip.compress(success())[:-9],
-            "with a compressed body (gzip), which was not asked for; it is damaged",
-        ),
+        (b"\x1f\x8b", "with a compressed body (gzip), which was not asked for; it is damaged"),
         (b"[0]", "without a status.code"),
         (b"0", "without a status.code"),
         (b'{"status":0}', "without a status.code"),
@@ -129,16 +126,9 @@ def test_an_answer_without_a_code_is_no_success_and_says_what_is_wrong_with_it(b
     assert reading(body) == Unclear(f"answered 200 {flaw}")
 
 
-@pytest.mark.parametrize(
-    ("coding", "why"),
-    [
-        ("gzip", "it is damaged"),
-        ("deflate", "it is damaged"),
-        ("br", "it cannot be unpacked here"),
-        ("zstd", "it cannot be unpacked here"),
-    ],
-)
-def test_a_compressed_answer_is_called_so_by_its_header(coding, why):
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd"])
+def test_a_compressed_answer_is_called_so_by_its_header(coding):
+    why = "it cannot be unpacked here" if coding in {"br", "zstd"} else "it is damaged"
     meaning = SeamlessAdapter().interpret(
         PAYOUT, WALLET, HttpResponse(200, b"\x8b\x07\x80", encoding=coding.upper())
     )

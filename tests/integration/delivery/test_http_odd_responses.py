@@ -245,7 +245,7 @@ def test_a_body_may_end_with_the_connection(post, head, body):
     ],
     ids=[
         *("HTTP/1.0 kept", "interim", "100", "trailers", "204", "205 alone", "205 length"),
-        *("205 chunked", "no reason", "bare newlines", "gzip"),
+        *("205 in pieces", "no reason", "bare newlines", "gzip"),
     ],
 )
 def test_an_odd_but_lawful_response_ends_where_it_says(post, response, result):

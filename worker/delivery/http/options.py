@@ -1,10 +1,12 @@
 """The options of libcurl that are the same for all calls: of every installation, and this one."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import pycurl
 
+from models.platform.durations import whole_milliseconds
 from worker.delivery.http.limits import TransferLimits
 from worker.delivery.http.trust import system_bundle
 
@@ -33,6 +35,11 @@ def installation_options(limits: TransferLimits) -> Iterator[tuple[int, Any]]:
     bundle = authorities or system_bundle()
     if bundle is not None:
         yield pycurl.PROXY_CAINFO, bundle
+
+
+def positive_milliseconds(duration: timedelta) -> int:
+    """Return *duration* as libcurl takes it, which reads 0 as no limit."""
+    return max(1, whole_milliseconds(duration))
 
 
 FIXED: Final[Sequence[tuple[int, Any]]] = (

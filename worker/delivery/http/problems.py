@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Self
 
 import pycurl
 
 from models.settings.egress import EgressProxy
+from worker.delivery.http.exchange import ConnectionOptions
 
 HOW_TO_CHANGE_ACCESS: Final = "slipway operators access CODE"
 _PROBLEM_CHARS_MAX: Final = 400
@@ -64,6 +65,14 @@ class Trust:
 
     own_authorities: bool = False
     own_certificate: bool = False
+
+    @classmethod
+    def of(cls, options: ConnectionOptions) -> Self:
+        """Return what a call with *options* is made with."""
+        return cls(
+            own_authorities=options.authorities is not None,
+            own_certificate=options.certificate is not None,
+        )
 
 
 def describe_error(code: int, message: str) -> str:

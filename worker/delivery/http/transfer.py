@@ -19,7 +19,6 @@ from typing import Any, Final, Protocol
 import pycurl
 
 from models.notices.request import FIXED_HEADERS
-from models.platform.durations import whole_milliseconds
 from models.settings.egress import EgressProxy
 from worker.delivery.http.address_policy import may_connect
 from worker.delivery.http.decoding import decoded
@@ -34,7 +33,7 @@ from worker.delivery.http.exchange import (
 )
 from worker.delivery.http.idle_connections import IdleConnections
 from worker.delivery.http.limits import TransferLimits
-from worker.delivery.http.options import FIXED, installation_options
+from worker.delivery.http.options import FIXED, installation_options, positive_milliseconds
 from worker.delivery.http.problems import (
     Trust,
     describe_error,
@@ -144,9 +143,9 @@ class Transfer:
         easy.setopt(pycurl.HTTPHEADER, headers)
         easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(call.body))
         if call.timeout != self._timeout:
-            easy.setopt(pycurl.TIMEOUT_MS, _positive_milliseconds(call.timeout))
+            easy.setopt(pycurl.TIMEOUT_MS, positive_milliseconds(call.timeout))
             connecting = min(call.timeout, self._limits.connect_timeout)
-            easy.setopt(pycurl.CONNECTTIMEOUT_MS, _positive_milliseconds(connecting))
+            easy.setopt(pycurl.CONNECTTIMEOUT_MS, positive_milliseconds(connecting))
             self._timeout = call.timeout
         if call.own_connection != self._own_connection:
             # Closed afterwards: no more connections are open than calls.
@@ -210,7 +209,7 @@ class Transfer:
                 code,
                 message,
                 verified=info(pycurl.SSL_VERIFYRESULT),
-                trust=_trust(self._connection),
+                trust=Trust.of(self._connection or _NO_OPTIONS),
             )
         return problem or describe_error(code, message)
 
@@ -391,20 +390,8 @@ class Transfer:
         return _STOP
 
 
-def _trust(options: ConnectionOptions | None) -> Trust:
-    given = options or _NO_OPTIONS
-    return Trust(
-        own_authorities=given.authorities is not None,
-        own_certificate=given.certificate is not None,
-    )
-
-
 def _value(header: bytes) -> str:
     return header.partition(b":")[2].decode("latin-1").strip()
-
-
-def _positive_milliseconds(duration: timedelta) -> int:
-    return max(1, whole_milliseconds(duration))  # libcurl reads 0 as no limit
 
 
 _ADDED: Final = tuple(f"{name}: {value}" for name, value in FIXED_HEADERS.items())
