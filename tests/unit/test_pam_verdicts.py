@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -257,7 +258,8 @@ def test_nothing_secret_shows_in_a_request_s_repr():
 
 
 def by_terms(claim: Claim, response: HttpResponse, **terms: object) -> Verdict:
-    partner = replace(PARTNER, **terms)
+    given: dict[str, Any] = dict(terms)
+    partner = replace(PARTNER, **given)
     took = timedelta(milliseconds=20)
     return classify(claim, response, took=took, partner=partner, policy=POLICY, chance=0).verdict
 

@@ -1,5 +1,7 @@
 """A whole delivery through the proxy, and the history that says so."""
 
+from dataclasses import replace
+
 import pytest
 
 from models.history.request import find_attempt
@@ -7,7 +9,7 @@ from models.outbox.values import BY_PROXY, RetryLater
 from tests.support.connect_proxy import connect_proxy
 from tests.support.delivery_setup import RUN_MAX, delivery_settings
 from tests.support.http_clients import LONG
-from tests.support.sample_notice import WIN
+from tests.support.sample_notice import PARTNER, WIN
 from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.outcome import RetryPolicy, classify
 from worker.delivery.protocols import ADAPTERS
@@ -63,7 +65,7 @@ def test_nginx_s_page_about_a_certificate_kills_no_notice(protocol, page):
             WIN,
             HttpResponse(400, body),
             took=LONG,
-            adapter=ADAPTERS[protocol],
+            partner=replace(PARTNER, protocol=protocol),
             policy=RetryPolicy.of(delivery_settings()),
             chance=0.0,
         ).verdict
