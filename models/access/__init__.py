@@ -1,1 +1,1 @@
-"""What a partner's gateway wants beside our signature: headers, credentials, certificates."""
+"""How Slipway gets through to a partner: headers, credentials, certificates; encrypted at rest."""

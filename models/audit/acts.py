@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from models.access.facts import summarize_access
+
 Facts = Mapping[str, Any]
 
 
@@ -133,6 +135,13 @@ def _ended_sessions(facts: Facts) -> str:
     return f"{_value(facts, 'user')}; sessions ended: {ended}" if ended else _value(facts, "user")
 
 
+def _access(facts: Facts) -> str:
+    access = facts.get("access")
+    summary = summarize_access(access if isinstance(access, Mapping) else {})
+    since = _value(facts, "switch_at")
+    return f"{summary}, from {since} on" if since else summary
+
+
 def _rotation(facts: Facts) -> str:
     return (
         f"the new one signs from {_value(facts, 'switch_at')} on, the old one is accepted until"
@@ -181,6 +190,7 @@ ACTS: Final[Mapping[str, ActText]] = {
     "operator_enabled": ActText("Enabled the operator again"),
     "partner_pinged": ActText("Called the partner by hand", _call),
     "partnership_ended": ActText("Ended the partnership", _counts),
+    "access_changed": ActText("Set what calls carry for the partner's gateway", _access),
     "secret_rotated": ActText("Set a new secret", _rotation),
     "secrets_resealed": ActText("Encrypted all secrets with the newest key", _counts),
     "publisher_added": ActText("Added a publisher", _named("publisher")),

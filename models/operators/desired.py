@@ -10,7 +10,12 @@ from typing import Any, Final, cast
 from sqlalchemy import Connection
 from sqlmodel import col, select
 
+from models.access.check import access_mistakes
+from models.access.document import open_access
+from models.access.facts import access_facts, summarize_access
+from models.access.values import NO_ACCESS, Access
 from models.database.rows import rows_within
+from models.operators.access import check_access, set_access
 from models.operators.change import (
     OperatorPatch,
     change_operator,
@@ -27,6 +32,7 @@ from models.platform.timestamps import format_timestamp
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 
 ENABLED: Final = "enabled"
+ACCESS: Final = "access"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +41,7 @@ class DesiredOperator:
 
     terms: OperatorTerms
     enabled: bool = True
+    access: Access | None = None  # None: as it is
     secret: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
 
@@ -89,7 +96,7 @@ def make_plan(
             replace(problem, field=None, operator=code)
             for problem in _problems(desired, present.get(code), vault=vault, now=now)
         ]
-        steps.append(_planned(_announcing(desired), present.get(code)))
+        steps.append(_planned(_announcing(desired), present.get(code), vault=vault, now=now))
     if problems:
         raise OperatorInvalid(problems)
     listed = {desired.terms.code for desired in operators}
@@ -110,8 +117,12 @@ def carry_out(
                 assert desired.secret is not None, "planned with one"
                 new = _new(desired, desired.secret)
                 add_operator(connection, new, vault=vault, person=person)
+                if desired.access is not None:
+                    _set_access(connection, desired, vault=vault, now=now, person=person)
             case DesiredChange.CHANGE:
                 _change(connection, planned, person=person)
+                if ACCESS in planned.differences:
+                    _set_access(connection, desired, vault=vault, now=now, person=person)
         if planned.step is DesiredChange.CHANGE or not desired.enabled:
             switch = enable_operator if desired.enabled else disable_operator
             switch(connection, desired.terms.code, now=now, person=person)
@@ -119,9 +130,23 @@ def carry_out(
 
 def _change(connection: Connection, planned: Planned, *, person: Person) -> None:
     terms = planned.desired.terms
-    patch = {name: getattr(terms, name) for name in planned.differences if name != ENABLED}
+    patch = {
+        name: getattr(terms, name) for name in planned.differences if name not in {ENABLED, ACCESS}
+    }
     if patch:
         change_operator(connection, terms.code, cast("OperatorPatch", patch), person=person)
+
+
+def _set_access(
+    connection: Connection,
+    desired: DesiredOperator,
+    *,
+    vault: Vault,
+    now: datetime,
+    person: Person,
+) -> None:
+    assert desired.access is not None, "planned with one"
+    set_access(connection, desired.terms.code, desired.access, now=now, vault=vault, person=person)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +173,9 @@ def _present(connection: Connection) -> dict[str, _Present]:
     return {row.code: _Present(row, frozenset(hashes.get(row.id, ()))) for row in operators}
 
 
-def _planned(desired: DesiredOperator, present: _Present | None) -> Planned:
+def _planned(
+    desired: DesiredOperator, present: _Present | None, *, vault: Vault, now: datetime
+) -> Planned:
     if present is None:
         return Planned(desired, DesiredChange.ADD, {})
     row = present.row
@@ -160,8 +187,30 @@ def _planned(desired: DesiredOperator, present: _Present | None) -> Planned:
     enabled = row.disabled_at is None
     if enabled is not desired.enabled:
         differences[ENABLED] = (enabled, desired.enabled)
+    differences |= _access_difference(desired, row, vault=vault, now=now)
     step = DesiredChange.CHANGE if differences else DesiredChange.NOTHING
     return Planned(desired, step, differences)
+
+
+def _access_difference(
+    desired: DesiredOperator, row: Operator, *, vault: Vault, now: datetime
+) -> dict[str, tuple[object, object]]:
+    """Compare the access as a whole. It is said that a secret differs, never which."""
+    if desired.access is None or any(access_mistakes(desired.access, now=now)):
+        return {}
+    is_over = row.access_switch_at is not None and row.access_switch_at <= now
+    sealed = row.next_access if is_over else row.access
+    try:
+        present = NO_ACCESS if sealed is None else open_access(sealed, vault)
+    except DecryptionFailed:
+        return {
+            ACCESS: ("one that no key decrypts", summarize_access(access_facts(desired.access)))
+        }
+    if present == desired.access and (row.access_switch_at is None or is_over):
+        return {}
+    before, after = access_facts(present), access_facts(desired.access)
+    other = " (other secrets)" if before == after else ""
+    return {ACCESS: (summarize_access(before), summarize_access(after) + other)}
 
 
 def _announcing(desired: DesiredOperator) -> DesiredOperator:
@@ -181,6 +230,11 @@ def _problems(
             yield OperatorProblem("it is new, so it needs a secret_file")
         else:
             check_new_operator(_new(desired, desired.secret))
+    except OperatorInvalid as invalid:
+        yield from invalid.problems
+    try:
+        if desired.access is not None:
+            check_access(desired.access, now=now)
     except OperatorInvalid as invalid:
         yield from invalid.problems
     if present is not None:

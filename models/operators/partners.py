@@ -14,7 +14,7 @@ from models.outbox.values import Partner
 _PARTNER: Final = """
     SELECT id, code, protocol, url, secret, next_secret, switch_at, forget_at, agent, sign_calls,
            rate, in_flight, user_agent, timeout, retry_schedule, retry_limit, taken, create_taken,
-           success_json, success_text
+           success_json, success_text, access, next_access, access_switch_at
       FROM operator"""
 ENABLED: Final = text(f"{_PARTNER} WHERE disabled_at IS NULL AND ended_at IS NULL ORDER BY id")
 ONE: Final = text(f"{_PARTNER} WHERE code = :code")
@@ -61,6 +61,7 @@ def _partner(row: Row[Any], now: datetime) -> Partner:
         sign_calls=row.sign_calls,
         rate=row.rate,
         in_flight=row.in_flight,
+        access=_access(row, now),
         user_agent=row.user_agent,
         timeout=row.timeout,
         retry_schedule=row.retry_schedule,
@@ -70,3 +71,9 @@ def _partner(row: Row[Any], now: datetime) -> Partner:
         success_json=row.success_json,
         success_text=row.success_text,
     )
+
+
+def _access(row: Row[Any], now: datetime) -> str | None:
+    is_over = row.access_switch_at is not None and row.access_switch_at <= now
+    sealed: str | None = row.next_access if is_over else row.access
+    return sealed

@@ -35,6 +35,9 @@ FORGET: Final = text("""
 """)
 
 
+_SEALED: Final = ("secret", "next_secret", "access", "next_access")
+
+
 class InterruptedRotation(StrEnum):
     """Outcome of a rotation that a newer one replaced."""
 
@@ -146,7 +149,7 @@ def reencrypt_secrets(
         operators = session.exec(in_use.order_by(col(Operator.id))).all()
         for operator in operators:
             try:
-                operator.secret, operator.next_secret = _reencrypted(operator, vault)
+                _reencrypt(operator, vault)
             except DecryptionFailed:
                 undecryptable.append(operator.code)
         session.flush()
@@ -174,11 +177,15 @@ def _decrypted(secrets: Iterable[str], vault: Vault) -> set[str]:
     return decrypted
 
 
-def _reencrypted(operator: Operator, vault: Vault) -> tuple[str, str | None]:
-    """Return both secrets of an operator, or neither. Raises DecryptionFailed."""
-    following = operator.next_secret
-    following = None if following is None else vault.encrypt(vault.decrypt(following))
-    return vault.encrypt(vault.decrypt(operator.secret)), following
+def _reencrypt(operator: Operator, vault: Vault) -> None:
+    """Encrypt all that is sealed of an operator again, or nothing. Raises DecryptionFailed."""
+    sealed = {name: getattr(operator, name) for name in _SEALED}
+    again = {
+        name: None if value is None else vault.encrypt(vault.decrypt(value))
+        for name, value in sealed.items()
+    }
+    for name, value in again.items():
+        setattr(operator, name, value)
 
 
 def _check_unused(session: Session, secret: str, *, present: Collection[str]) -> None:

@@ -161,27 +161,28 @@ def _name_problems(new: OperatorTerms) -> Iterator[OperatorProblem]:
 
 
 def _url_problems(new: OperatorTerms) -> Iterator[OperatorProblem]:
-    for problem in _url_mistakes(new):
+    for problem in url_mistakes(new.url):
         yield OperatorProblem(problem, field="url")
 
 
-def _url_mistakes(new: OperatorTerms) -> Iterator[str]:
-    if len(new.url) > URL_CHARACTERS_MAX:
-        yield f"the URL has {len(new.url)} characters; at most {URL_CHARACTERS_MAX} are taken"
+def url_mistakes(url: str) -> Iterator[str]:
+    """Find what is wrong with the URL that calls go to. No sentence holds its password."""
+    if len(url) > URL_CHARACTERS_MAX:
+        yield f"the URL has {len(url)} characters; at most {URL_CHARACTERS_MAX} are taken"
         return
-    shown = _without_userinfo(new.url)
-    if not new.url.isascii() or not new.url.isprintable() or " " in new.url:
+    shown = _without_userinfo(url)
+    if not url.isascii() or not url.isprintable() or " " in url:
         yield (
             f"URL {shown!r} must be printable ASCII without spaces; percent-encode the rest, and"
             " write a host in other scripts as punycode"
         )
         return
     try:
-        parts = urlsplit(new.url)
+        parts = urlsplit(url)
         _ = parts.port  # it raises ValueError when the port is no number
     except ValueError as refusal:
         # The reason may quote what was taken for a port, which may be part of a password.
-        why = "percent-encode what is special in it" if "@" in new.url else refusal
+        why = "percent-encode what is special in it" if "@" in url else refusal
         yield f"URL {shown!r} cannot be read: {why}"
         return
     yield from _part_problems(parts, shown)

@@ -31,6 +31,7 @@ class Partner:
     in_flight: int
     sign_calls: bool = False  # seamless
     # Its own terms of delivery, where it has any (`models.operators.delivery_terms`).
+    access: str | None = field(default=None, repr=False)  # sealed: `models.access.document`
     user_agent: str | None = None
     timeout: timedelta | None = None
     retry_schedule: str | None = None

@@ -1,11 +1,12 @@
 """Operators (the partners) and the publishers of their events."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Integer, text
 from sqlmodel import Field, SQLModel
 
-from models.tables.columns import Seconds, one_of, timestamp_column, word_column
+from models.tables.columns import Seconds, json_column, one_of, timestamp_column, word_column
 
 PROTOCOLS = ("pam", "seamless")
 
@@ -47,6 +48,17 @@ class Operator(SQLModel, table=True):
     announces_tickets: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     rate: float | None = None  # notices per second; None: as fast as it responds
     in_flight: int = Field(default=32, sa_column_kwargs={"server_default": "32"})
+    # What calls carry for the gateway in front of the partner (`models.operators.access`):
+    # encrypted, with what may be shown of it; and what replaces it from a moment on.
+    access: str | None = Field(default=None, repr=False)
+    access_facts: dict[str, Any] | None = Field(default=None, sa_column=json_column(nullable=True))
+    next_access: str | None = Field(default=None, repr=False)
+    next_access_facts: dict[str, Any] | None = Field(
+        default=None, sa_column=json_column(nullable=True)
+    )
+    access_switch_at: datetime | None = Field(
+        default=None, sa_column=timestamp_column(nullable=True)
+    )
     # How notices are sent, where it is not as for everyone (`models.operators.delivery_terms`).
     user_agent: str | None = None
     timeout: timedelta | None = Field(default=None, sa_column=Column(Seconds, nullable=True))

@@ -6,6 +6,22 @@ from models.events.encoding import without_byte_order_mark
 from worker.cli.errors import WrongUsage
 
 _FILE_BYTES_MAX = 16 * 1024
+_TEXT_BYTES_MAX = 256 * 1024
+
+
+def read_text(path: Path, *, option: str) -> str:
+    """Return the text in the file at *path*. Raises WrongUsage, which names *option*."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_TEXT_BYTES_MAX + 1)
+    except OSError as refusal:
+        raise WrongUsage(f"{option} {path}: {refusal.strerror}") from None
+    if len(content) > _TEXT_BYTES_MAX:
+        raise WrongUsage(f"{option} {path}: at most {_TEXT_BYTES_MAX // 1024} KiB are taken")
+    try:
+        return without_byte_order_mark(content).decode()
+    except UnicodeDecodeError:
+        raise WrongUsage(f"{option} {path}: not UTF-8 text") from None
 
 
 def read_line(path: Path, *, option: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from sqlalchemy import Connection
 
+from models.access.document import open_access
 from models.access.values import NO_ACCESS, Access
 from models.notices.request import OutgoingRequest
 from models.operators.partners import enabled_partners
@@ -168,7 +169,13 @@ class Partners:
                 partner, f"its protocol {partner.protocol} is not supported; supported: {supported}"
             )
         try:
-            return Ready.of(partner, adapter, secret=self._vault.decrypt(partner.secret))
+            sealed = partner.access
+            access = NO_ACCESS if sealed is None else open_access(sealed, self._vault)
+        except DecryptionFailed as error:
+            return _unusable(partner, f"its access cannot be decrypted: {error}")
+        try:
+            secret = self._vault.decrypt(partner.secret)
+            return Ready.of(partner, adapter, secret=secret, access=access)
         except DecryptionFailed as error:
             return _unusable(partner, f"its secret cannot be decrypted: {error}")
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, assert_never
 from uuid import uuid4
 
+from models.access.document import open_access
 from models.access.values import NO_ACCESS, Access
 from models.notices.request import OutgoingRequest
 from models.outbox.values import Partner
@@ -154,6 +155,7 @@ def ping_as_configured(
     """
     # An unsigned ping needs no secret, so it works while the secret cannot be decrypted.
     secret = vault.decrypt(partner.secret) if signed or partner.sign_calls else ""
+    access = NO_ACCESS if partner.access is None else open_access(partner.access, vault)
     try:
         limits = TransferLimits.of(settings)
     except InvalidSettings as error:
@@ -161,8 +163,10 @@ def ping_as_configured(
         return PingResult(there=False, url=partner.url, sent="", took_ms=0.0, problem=problem)
     timeout = settings.partner_timeout if partner.timeout is None else partner.timeout
     if signed:
-        return ping_signed(partner, secret=secret, at=at, limits=limits, timeout=timeout)
-    return ping(partner, secret=secret, limits=limits, timeout=timeout)
+        return ping_signed(
+            partner, secret=secret, access=access, at=at, limits=limits, timeout=timeout
+        )
+    return ping(partner, secret=secret, access=access, limits=limits, timeout=timeout)
 
 
 def _call(

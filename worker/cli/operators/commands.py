@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from worker.cli.help_pages import command_group
-from worker.cli.operators import accounts, ending, files, health, listing, secrets, sending
+from worker.cli.operators import access, accounts, ending, files, health, listing, secrets, sending
 from worker.cli.operators.options import (
+    AccessFile,
+    AccessSwitchAt,
     Agent,
     AnnouncesTickets,
     ApiKeyFile,
+    ClearAccess,
     CloseDelay,
     Code,
     Confirm,
@@ -154,6 +157,41 @@ def change(  # noqa: PLR0913 - one parameter for each option of the command
         patch["rate"] = None
     patch |= delivery.terms
     accounts.change(code, patch, who=person_name(by), why=why, as_json=as_json)
+
+
+@app.command(
+    "access",
+    epilog=(
+        "Example: slipway operators access acme --file access.yaml --switch-at +1h --why 'their new"
+        " API gateway'. What the file may hold: deploy/PARTNERS.md"
+    ),
+)
+def change_access(
+    code: Code,
+    *,
+    file: AccessFile = None,
+    clear: ClearAccess = False,
+    switch_at: AccessSwitchAt = None,
+    by: By = None,
+    why: Why = NO_REASON,
+    as_json: AsJson = False,
+) -> None:
+    """Show or set what its calls carry: headers, Basic, Bearer, OAuth, a client certificate, a CA.
+
+    Without --file or --clear it is shown; secrets never are.
+    """
+    if file is None and not clear and switch_at is None:
+        access.show(code, as_json=as_json)
+        return
+    access.change(
+        code,
+        file=file,
+        clear=clear,
+        switch_at=switch_at,
+        who=person_name(by),
+        why=why,
+        as_json=as_json,
+    )
 
 
 @app.command("disable", epilog="Example: slipway operators disable acme --why 'their maintenance'")

@@ -13,6 +13,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from sqlalchemy import text
 
+from models.access.document import open_access
+from models.access.values import Access
 from models.events.field_names import KnownNames
 from models.operators import OperatorLine, OperatorTerms, list_operators
 from models.operators.desired import (
@@ -31,6 +33,7 @@ from models.platform.encryption import Vault
 from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import Failed, WrongUsage
+from worker.cli.operators.access_file import access_document, access_from
 from worker.cli.options import per_second
 from worker.cli.output import remark, show_json
 from worker.cli.secret_file import read_line
@@ -40,7 +43,10 @@ from worker.doctor.terms import warnings_about
 _BYTES_MAX: Final = 4 * 1024 * 1024
 _OPTION: Final = "-f"
 # The secret that remains when a rotation has ended.
-_SECRETS: Final = text("SELECT code, coalesce(next_secret, secret) AS secret FROM operator")
+_SECRETS: Final = text("""
+    SELECT code, coalesce(next_secret, secret) AS secret,
+           CASE WHEN access_switch_at IS NULL THEN access ELSE next_access END AS access
+      FROM operator""")
 _SIGNS: Mapping[DesiredChange, str] = {
     DesiredChange.ADD: "+",
     DesiredChange.CHANGE: "~",
@@ -88,6 +94,7 @@ class OneOperator(BaseModel):
     success_text: str | None = None
     wants: str | None = None
     keep_bodies: Duration | None = None
+    access: dict[str, Any] | None = None  # as `slipway operators access --file` reads it
     secret_file: str | None = None
     api_key_file: str | None = None
 
@@ -97,6 +104,9 @@ class OneOperator(BaseModel):
         return DesiredOperator(
             terms=OperatorTerms(**terms),
             enabled=self.enabled,
+            access=None
+            if self.access is None
+            else access_from(self.access, folder=folder, where=f"{self.code}: access"),
             secret=self._line(folder, "secret_file"),
             api_key=self._line(folder, "api_key_file"),
         )
@@ -237,15 +247,21 @@ def export_file(path: Path | None, *, secrets: Path | None) -> None:
     vault = Vault.with_keys(read_settings().secret_key)
     with transaction() as connection:
         lines = [line for line in list_operators(connection) if line.ended_at is None]
-        encrypted = {row.code: row.secret for row in connection.execute(_SECRETS)}
-    place = _place(secrets, relative_to=None if path is None else path.parent)
-    document = _write_document([_operator(line, place(line.code)) for line in lines])
+        sealed = {row.code: row for row in connection.execute(_SECRETS)}
+    folder = None if path is None else path.parent
+    files: dict[Path, str] = {}
+    place = _place(secrets, relative_to=folder)
+    operators = [_operator(line, place(line.code)) for line in lines]
+    if secrets is not None:
+        for operator in operators:
+            row = sealed[operator.code]
+            files[_secret_file(secrets, operator.code)] = vault.decrypt(row.secret) + "\n"
+            if row.access is not None:
+                access = open_access(row.access, vault)
+                operator.access = _access(access, operator.code, secrets, files, folder)
+    document = _write_document(operators)
     try:
-        if secrets is not None:
-            secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for line in lines:
-                secret = vault.decrypt(encrypted[line.code])
-                write_private(_secret_file(secrets, line.code), secret + "\n")
+        _write_secrets(files, secrets)
         if path is not None:
             path.write_text(document, encoding="utf-8")
     except OSError as refusal:
@@ -255,7 +271,35 @@ def export_file(path: Path | None, *, secrets: Path | None) -> None:
     if any(line.keys for line in lines):
         remark("API keys are not in the file: only their hashes are stored")
     if secrets is None:
-        remark("secrets are not in the file; with --secrets DIR each gets a file of its own")
+        remark(
+            "secrets and accesses are not in the file; with --secrets DIR each gets a file of its"
+            " own"
+        )
+
+
+def _write_secrets(files: Mapping[Path, str], folder: Path | None) -> None:
+    if folder is not None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file, content in files.items():
+        write_private(file, content)
+
+
+def _access(
+    access: Access,
+    code: str,
+    secrets: Path,
+    files: dict[Path, str],
+    relative_to: Path | None,
+) -> dict[str, Any]:
+    """Return the access as the document holds it, and add what it names to *files*."""
+    document, added = access_document(
+        access,
+        code=code,
+        folder=secrets,
+        named=lambda file: str(file) if relative_to is None else os.path.relpath(file, relative_to),
+    )
+    files.update(added)
+    return document
 
 
 def _write_document(operators: Iterable[OneOperator]) -> str:

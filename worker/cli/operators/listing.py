@@ -82,7 +82,9 @@ def _change_row(change: OperatorChange) -> tuple[str, ...]:
 
 
 def _format_fact(fact: object) -> str:
-    return f"{fact['from']} -> {fact['to']}" if isinstance(fact, dict) else str(fact)
+    if isinstance(fact, dict) and {"from", "to"} <= fact.keys():
+        return f"{fact['from']} -> {fact['to']}"
+    return str(fact)
 
 
 def _yes(value: bool) -> str:  # noqa: FBT001 - it is the value itself

@@ -132,6 +132,23 @@ NewLotteryTicket = Annotated[
     LotteryTicket | None,
     typer.Option("--lottery-ticket", help="For lottery messages from now on."),
 ]
+AccessFile = Annotated[
+    Path | None,
+    typer.Option("--file", help="YAML file with the access; secrets in files named in it."),
+]
+ClearAccess = Annotated[
+    bool, typer.Option("--clear", help="Remove it: calls carry what the protocol has.")
+]
+AccessSwitchAt = Annotated[
+    When | None,
+    typer.Option(
+        "--switch-at",
+        parser=when,
+        metavar="TIME",
+        help="From when on it is used: 2026-11-20T10:00:00Z, or +1h.",
+        show_default="now",
+    ),
+]
 SwitchAt = Annotated[
     When,
     typer.Option(
