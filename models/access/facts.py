@@ -53,6 +53,12 @@ def expiries(facts: AccessFacts) -> list[tuple[str, datetime]]:
     return found
 
 
+def token_url(facts: AccessFacts) -> str | None:
+    """Return where tokens are fetched, if they are."""
+    url: str | None = facts.get("token_url")
+    return url
+
+
 def describe_access(facts: AccessFacts) -> list[tuple[str, str]]:
     """Return the facts as labels and texts for people."""
     lines = [

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
+from models.access.facts import expiries
 from models.outbox.causes import Cause, cause_of
 from models.outbox.undelivered import OLDEST_UNDELIVERED
 from models.sweeps.heartbeat import Round, last_round
@@ -29,9 +30,11 @@ NOTICES: Final = text(f"""
     SELECT o.code, o.disabled_at IS NULL AS enabled,
            c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
            c.reason, heads.due, heads.in_flight, heads.oldest_due_at,
-           undelivered.since AS undelivered_since, dead.dead, dead.oldest_dead_at
-      FROM (SELECT id, code, disabled_at FROM operator WHERE ended_at IS NULL
-             ORDER BY code LIMIT :operators) o
+           undelivered.since AS undelivered_since, dead.dead, dead.oldest_dead_at, o.access_facts
+      FROM (SELECT id, code, disabled_at,
+                   CASE WHEN access_switch_at <= :now THEN next_access_facts
+                        ELSE access_facts END AS access_facts
+              FROM operator WHERE ended_at IS NULL ORDER BY code LIMIT :operators) o
       LEFT JOIN circuit c ON c.operator = o.id
      CROSS JOIN LATERAL (
            SELECT count(*) FILTER (WHERE free) AS due,
@@ -124,6 +127,7 @@ class OperatorStats:
     undelivered_since: datetime | None  # of the oldest undelivered notice, whatever it waits for
     dead: int
     oldest_dead_at: datetime | None
+    access_expires_at: datetime | None = None  # the first certificate that calls to it need
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,7 @@ def _operator(row: Row[Any]) -> OperatorStats:
         undelivered_since=row.undelivered_since,
         dead=row.dead,
         oldest_dead_at=row.oldest_dead_at,
+        access_expires_at=min((at for _, at in expiries(row.access_facts or {})), default=None),
     )
 
 

@@ -13,6 +13,8 @@ ATTEMPTS: Final = "slipway_delivery_attempts_total"
 UNDELIVERED: Final = "slipway_notices_oldest_undelivered_seconds"
 ENABLED: Final = 'slipway_operator_enabled{operator="acme"}'
 ACME: Final = {"operator": "acme"}
+ACME_ALONE: Final = '{operator="acme"}'
+ACCESS_EXPIRES: Final = "slipway_operator_access_expires_timestamp_seconds"
 LINES: Final = "slipway_log_lines_total"
 REQUESTS: Final = "slipway_http_requests_total"
 PROCESSES: Final = ("gateway", "console", "intake", "deliver", "sweep", "beat")
@@ -286,6 +288,13 @@ CASES: Final = (
         {ENABLED: "0x1500"},
         24 * 60,
         ({ENABLED: "1x1500"}, {ENABLED: "0x1400 1x100"}),
+        ACME,
+    ),
+    Case(
+        "SlipwayAccessExpires",
+        {f"{ACCESS_EXPIRES}{ACME_ALONE}": f"{30 * 86400 + 3600}x90"},
+        66,
+        ({f"{ACCESS_EXPIRES}{ACME_ALONE}": f"{31 * 86400}x90"},),
         ACME,
     ),
     Case(

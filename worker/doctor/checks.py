@@ -20,6 +20,7 @@ from models.settings.settings import Settings, read_settings
 from models.sweeps.heartbeat import last_round
 from worker.celery.configuration import configuration
 from worker.delivery.http.egress import Egress
+from worker.doctor.access import CheckedAccess, check_accesses, read_accesses
 from worker.doctor.connections import check_database_session, check_redis_protection
 from worker.doctor.database import (
     SCHEMA,
@@ -55,7 +56,7 @@ _BROKER: Final = "broker"
 _THIS: Final = "this machine"
 CLOCKS: Final = "clocks"
 ACLOCKS_MAX: Final = timedelta(seconds=2)
-_BEHIND_DATABASE: Final = "secrets, operators, sweep rounds"
+_BEHIND_DATABASE: Final = "secrets, access, operators, sweep rounds"
 
 
 def check_all(*, now: datetime) -> Iterator[Finding]:
@@ -165,6 +166,7 @@ class _Checks:
                     finding.part == SCHEMA and finding.state is State.WRONG for finding in findings
                 )
                 operators = read_operators(connection) if schema_fits else []
+                accesses = read_accesses(connection, now=now) if schema_fits else []
                 last = last_round(connection) if schema_fits else None
                 protection = check_database_session(connection)
                 session = check_session(connection)
@@ -183,18 +185,26 @@ class _Checks:
             return
         vault = Vault.with_keys(self._settings.secret_key)
         yield from check_secrets(operators, vault=vault, now=now)
-        yield from self._partners(operators)
+        yield from self._partners(operators, accesses, vault=vault, now=now)
         yield check_rounds(
             last, now=now, interval=self._settings.sweep_interval, sweepers=self._sweepers
         )
 
-    def _partners(self, operators: Sequence[CheckedOperator]) -> Iterator[Finding]:
+    def _partners(
+        self,
+        operators: Sequence[CheckedOperator],
+        accesses: Sequence[CheckedAccess],
+        *,
+        vault: Vault,
+        now: datetime,
+    ) -> Iterator[Finding]:
         try:
             egress = Egress.of(self._settings)
         except InvalidSettings:
-            yield unknown("operators", f"fix the {PROXY} first")
+            yield unknown("access, operators", f"fix the {PROXY} first")
             return
         networks = self._settings.partner_networks
+        yield from check_accesses(accesses, vault=vault, networks=networks, now=now, egress=egress)
         yield from check_partners(operators, networks=networks, egress=egress)
 
     @contextmanager

@@ -2,9 +2,9 @@
 
 import socket
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,14 +15,13 @@ from models.outbox.causes import cause_of
 from models.platform.encryption import DecryptionFailed, Vault
 from worker.delivery.http.address_policy import Network, may_connect
 from worker.delivery.http.egress import DIRECT, PROXY_CHECKS, CallRefused, Egress, check_proxied
+from worker.doctor.at_once import ALL_MAX, PartCheck, run_at_once
 from worker.doctor.circuit_advice import advice_for
-from worker.doctor.finding import Finding, doubtful, ok, unknown, wrong
+from worker.doctor.finding import Finding, doubtful, ok, wrong
 
 SECRETS: Final = "secrets"
 _OPERATORS_MAX: Final = 200
-_AT_ONCE: Final = 16
 _CONNECT_SECONDS: Final = 3.0
-_ALL_MAX: Final = timedelta(seconds=10)  # for all of them; a resolver may hang for half a minute
 _PORTS: Final = {"http": 80, "https": 443}
 
 OPERATORS: Final = text("""
@@ -87,7 +86,7 @@ def check_partners(
     *,
     networks: Sequence[Network],
     egress: Egress = DIRECT,
-    within: timedelta = _ALL_MAX,
+    within: timedelta = ALL_MAX,
 ) -> Iterator[Finding]:
     """Resolve each partner's host, check its addresses, and connect; nothing is sent.
 
@@ -104,7 +103,10 @@ def check_partners(
     proxied = [operator for operator in enabled if egress.proxy_for(operator.url) is not None]
     yield from (_check_proxied(operator, networks) for operator in proxied)
     direct = [operator for operator in enabled if operator not in proxied]
-    yield from _check_at_once(direct, networks, within)
+    checks = [
+        PartCheck(_part(operator), partial(_check, operator, networks)) for operator in direct
+    ]
+    yield from run_at_once(checks, within=within)
     yield from (
         doubtful(
             _part(operator),
@@ -114,23 +116,6 @@ def check_partners(
         for operator in operators
         if not operator.enabled
     )
-
-
-def _check_at_once(
-    operators: Sequence[CheckedOperator], networks: Sequence[Network], within: timedelta
-) -> list[Finding]:
-    pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
-    try:
-        checks = [pool.submit(_check, operator, networks) for operator in operators]
-        done, _ = wait(checks, timeout=within.total_seconds())
-        return [
-            check.result()
-            if check in done
-            else unknown(_part(operator), f"not checked within {within.total_seconds():g} s")
-            for operator, check in zip(operators, checks, strict=True)
-        ]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _check(operator: CheckedOperator, networks: Sequence[Network]) -> Finding:

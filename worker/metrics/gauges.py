@@ -159,6 +159,16 @@ def _of_operators(stats: Stats) -> Iterator[Family]:
     for name, documentation, value_of in columns:
         values = {operator.code: value_of(operator) for operator in stats.operators}
         yield gauges(name, documentation, "operator", values)
+    yield gauges(
+        "operator_access_expires_timestamp_seconds",
+        "When its client certificate or its own authorities expire; absent without any.",
+        "operator",
+        {
+            operator.code: operator.access_expires_at.timestamp()
+            for operator in stats.operators
+            if operator.access_expires_at is not None
+        },
+    )
     causes = Family("slipway_circuit_cause", "1: why the circuit is open.",
                     labels=["operator", "cause"])  # fmt: skip
     for operator in stats.operators:

@@ -1,0 +1,166 @@
+"""`slipway doctor` and the stats look at what calls carry: keys, certificates, token endpoints."""
+
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from models.access.values import Access, ClientCertificate, ClientCredentials, Header
+from models.monitoring.stats import collect_stats
+from models.operators import NewOperator, add_operator
+from models.operators.access import set_access
+from models.operators.interventions import Person
+from models.platform.clock import DatabaseClock
+from models.platform.encryption import Vault
+from tests.support.client_certificates import make_pair
+from worker.doctor.access import check_accesses, read_accesses
+from worker.doctor.finding import Finding, State
+
+ANNA = Person("anna", "a test")
+CANARY = "canary-7Qm2"
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
+
+
+@pytest.fixture
+def now(engine) -> datetime:
+    with engine.begin() as connection:
+        return DatabaseClock().now(connection).replace(microsecond=0)
+
+
+def give(
+    engine: Engine,
+    vault: Vault,
+    access: Access,
+    *,
+    now: datetime,
+    code: str = "acme",
+    switch_at: datetime | None = None,
+) -> None:
+    new = NewOperator(code=code, url=f"https://{code}.example/", protocol="pam", secret=f"s-{code}")
+    with engine.begin() as connection:
+        add_operator(connection, new, vault=vault, person=ANNA)
+        set_access(connection, code, access, now=now, vault=vault, person=ANNA, switch_at=switch_at)
+
+
+def findings(engine: Engine, vault: Vault, *, now: datetime, networks=()) -> list[Finding]:
+    with engine.begin() as connection:
+        accesses = read_accesses(connection, now=now)
+    assert CANARY not in repr(accesses)
+    return [*check_accesses(accesses, vault=vault, networks=networks, now=now)]
+
+
+def certified(now: datetime, *, lasting: timedelta) -> Access:
+    pair = make_pair(now, lasting=lasting)
+    return Access(certificate=ClientCertificate(pair.chain, pair.key))
+
+
+def oauth(url: str) -> Access:
+    return Access(oauth=ClientCredentials(url, "us", CANARY))
+
+
+def test_without_an_access_nothing_is_said(engine, vault, now):
+    assert findings(engine, vault, now=now) == []
+
+
+def test_one_that_is_well_is_reported_with_the_switch_to_come(engine, vault, now):
+    give(engine, vault, certified(now, lasting=90 * DAY), now=now)
+    waiting = Access(headers=(Header("X-Api-Key", CANARY),))
+    give(engine, vault, waiting, now=now, code="other", switch_at=now + HOUR)
+
+    (finding,) = findings(engine, vault, now=now)
+
+    assert (finding.part, finding.state) == ("access", State.OK)
+    assert "expires within 30 days: 1; other switches at " in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("later", "state", "verb"),
+    [
+        (timedelta(), State.DOUBTFUL, "expires"),
+        (29 * DAY - timedelta(seconds=1), State.DOUBTFUL, "expires"),
+        (29 * DAY, State.WRONG, "expired"),
+    ],
+)
+def test_a_certificate_that_expires_is_named_in_time(engine, vault, now, later, state, verb):
+    give(engine, vault, certified(now, lasting=29 * DAY), now=now)
+
+    (finding,) = findings(engine, vault, now=now + later)
+
+    assert (finding.part, finding.state) == ("access of acme", state)
+    assert f"the client certificate of the access {verb} at " in finding.detail
+    assert "slipway operators access acme" in str(finding.remedy)
+
+
+def test_a_bundle_counts_as_well_and_so_does_what_waits(engine, vault, now):
+    authorities = make_pair(now, lasting=40 * DAY).chain
+    later = now + 20 * DAY
+    give(engine, vault, Access(authorities=authorities), now=now, switch_at=later)
+
+    (finding,) = findings(engine, vault, now=now)
+
+    assert finding.state is State.DOUBTFUL
+    assert "the CA bundle of the access used from " in finding.detail
+
+
+def test_what_no_key_decrypts_is_wrong_whether_used_or_waiting(engine, vault, now):
+    give(engine, vault, Access(bearer=CANARY), now=now)
+    give(engine, vault, Access(bearer=CANARY), now=now, code="next", switch_at=now + HOUR)
+    other = Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
+
+    found = findings(engine, other, now=now)
+
+    assert [finding.part for finding in found] == ["access of acme", "access of next"]
+    assert {finding.state for finding in found} == {State.WRONG}
+    assert "nothing can be sent" in found[0].detail
+    assert CANARY not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "detail"),
+    [
+        ("https://127.0.0.1/token", "a private address outside SLIPWAY_PARTNER_NETWORKS"),
+        ("https://login.invalid/token", "login.invalid has no address"),
+    ],
+)
+def test_a_token_endpoint_that_may_not_be_called_is_wrong(engine, vault, now, url, detail):
+    give(engine, vault, oauth(url), now=now)
+
+    (finding,) = findings(engine, vault, now=now)
+
+    assert finding.state is State.WRONG
+    assert detail in finding.detail
+    assert CANARY not in repr(finding)
+
+
+def test_a_token_endpoint_in_a_named_network_is_well(engine, vault, now):
+    give(engine, vault, oauth("https://127.0.0.1/token"), now=now)
+
+    (finding,) = findings(engine, vault, now=now, networks=[ip_network("127.0.0.0/8")])
+
+    assert finding.state is State.OK
+
+
+def test_the_stats_know_when_the_access_in_force_expires(engine, vault, now):
+    give(engine, vault, certified(now, lasting=10 * DAY), now=now)
+    give(engine, vault, Access(bearer=CANARY), now=now, code="none")
+    waiting = certified(now, lasting=50 * DAY)
+    with engine.begin() as connection:
+        set_access(
+            connection, "acme", waiting, now=now, vault=vault, person=ANNA, switch_at=now + DAY
+        )
+
+        def expiries(at: datetime) -> dict[str, datetime | None]:
+            stats = collect_stats(connection, now=at)
+            return {each.code: each.access_expires_at for each in stats.operators}
+
+        assert expiries(now) == {"acme": now + 10 * DAY, "none": None}
+        assert expiries(now + DAY) == {"acme": now + 50 * DAY, "none": None}
