@@ -1,13 +1,14 @@
 """One attempt for people: the exact request beside everything that is stored of the response.
 
-The request is rebuilt from the notice, the operator's present address, and the time at which it was
-signed. Its signature is not shown. It was not stored, so it would have to be computed again, with a
-secret that may be another one by now; the page would need that secret; and within the
+The request is rebuilt from the notice, the operator's present address and access, and the time at
+which it was signed. Its signature is not shown. It was not stored, so it would have to be computed
+again, with a secret that may be another one by now; the page would need that secret; and within the
 partner's window a signed call can be repeated by everyone who reads it. A partner who compares
-signatures has the secret, and `curl` below computes it from the reader's own copy.
+signatures has the secret, and `curl` below computes it from the reader's own copy. The secrets of
+the access are masked, and variables of the reader's shell.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from shlex import quote
@@ -17,6 +18,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from sqlalchemy import Connection, text
 
 from models.events.stored import stored_object
+from models.history.access_headers import MASKED, curl_options, shown_headers
 from models.notices.key import plain_key
 from models.notices.request import (
     FIXED_HEADERS,
@@ -32,7 +34,6 @@ from models.vocabulary import Action
 
 SIGNATURE: Final = "(signature)"
 NOT_RECORDED: Final = "(not recorded)"  # by an earlier release
-MASKED: Final = "(masked)"
 _USER_AGENT: Final = "User-Agent"
 
 _PAM_SIGNATURE: Final = (
@@ -48,6 +49,8 @@ _SEAMLESS_SIGNATURE: Final = (
 ATTEMPT: Final = text("""
     SELECT n.id AS notice, d.claim, o.code AS operator, t.ticket_id, n.action, n.generation,
            n.path, n.body, n.idempotency_key, o.protocol, o.url, o.sign_calls, o.user_agent,
+           CASE WHEN o.access_switch_at <= now() THEN o.next_access_facts
+                ELSE o.access_facts END AS access_facts,
            d.verdict, d.problem, d.http_status, d.took_ms, d.answer, d.remarks, d.sent_at,
            d.remote_address, d.response_headers, d.recorded_at,
            (SELECT max(e.claim) FROM delivery_attempt e
@@ -136,7 +139,9 @@ def find_attempt(
         sent_at=row.sent_at,
         recorded_at=row.recorded_at,
         remote_address=None if row.remote_address is None else str(row.remote_address),
-        request=show_request(request, contact=contact, user_agent=row.user_agent),
+        request=show_request(
+            request, contact=contact, user_agent=row.user_agent, access=row.access_facts or {}
+        ),
         answer=row.answer,
         answer_cut=row.answer is not None and len(row.answer) >= limit,
         response_headers=tuple((name, value) for name, value in headers.get("headers", [])),
@@ -148,11 +153,16 @@ def find_attempt(
 
 
 def show_request(
-    request: OutgoingRequest, *, contact: str | None, user_agent: str | None
+    request: OutgoingRequest,
+    *,
+    contact: str | None,
+    user_agent: str | None,
+    access: Mapping[str, Any],
 ) -> ShownRequest:
     """Return *request*, whose signature is `SIGNATURE`, as libcurl sends it, for people.
 
     *user_agent*: the partner's own; else the installation's is sent, with its *contact*.
+    *access*: the facts of its present access, whose secrets are masked.
     """
     parts = urlsplit(request.url)
     url = parts._replace(query=_masked_query(parts)).geturl()
@@ -166,20 +176,21 @@ def show_request(
             ("Accept", "*/*"),
             *request.headers.items(),
             *([(_USER_AGENT, user_agent)] if user_agent else []),
+            *shown_headers(access),
             *FIXED_HEADERS.items(),
             ("Content-Length", str(len(request.body))),
         ),
         body=request.body.decode(),
-        curl=as_curl(request, url=url),
+        curl=as_curl(request, url=url, added=curl_options(access)),
     )
 
 
-def as_curl(request: OutgoingRequest, *, url: str) -> str:
+def as_curl(request: OutgoingRequest, *, url: str, added: Sequence[str] = ()) -> str:
     """Return *request* as lines for a shell: signed with the reader's own secret, and sent.
 
     The secret is the variable SECRET. Everything is quoted, so no text in it is executed. The time
     is the reader's, because a partner refuses an old one; the key is the notice's, so the partner
-    recognises a repeat.
+    recognises a repeat. *added*: the options of the partner's access.
     """
     lines = [f"body={quote(request.body.decode())}"]
     headers = dict(request.headers)
@@ -194,7 +205,7 @@ def as_curl(request: OutgoingRequest, *, url: str) -> str:
     computed[SEAMLESS_SIGNATURE_HEADER] = f'"{SEAMLESS_SIGNATURE_HEADER}: $signature"'
     shown = [computed.get(name) or quote(f"{name}: {value}") for name, value in headers.items()]
     options = [f"--header {header}" for header in shown]
-    call = [f"curl --include --request POST {quote(url)}", *options, '--data-raw "$body"']
+    call = [f"curl --include --request POST {quote(url)}", *options, *added, '--data-raw "$body"']
     return "\n".join([*lines, " \\\n  ".join(call)])
 
 

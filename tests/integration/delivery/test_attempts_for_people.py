@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from models.access.values import Access, Basic, Header
 from models.history.request import SIGNATURE, ShownAttempt, find_attempt
+from models.operators.access import set_access
+from models.operators.interventions import Person
 from models.outbox.values import ANSWER_MAX, FAILURE_ANSWER_MAX
 from models.platform.signing import sign_seamless, verify
 from tests.support.command_line import CommandLine
@@ -228,10 +231,59 @@ def test_the_command_for_a_signed_wallet_call_does_so_too(delivery, tmp_path):
     assert signature not in str(attempt.request)
 
 
-def run(command: str, server: RawServer, folder: object) -> None:
+@needs_curl
+@pytest.mark.parametrize(
+    ("access", "variables"),
+    [
+        (
+            Access(
+                headers=(
+                    Header("X-Api-Key", "canary-1'`id`"),
+                    Header("X-`id`$HOME'", "it's open", secret=False),
+                ),
+                basic=Basic('us"$HOME', "canary-2$"),
+            ),
+            {"PASSWORD": "canary-2$", "HEADER_1_X_API_KEY": "canary-1'`id`"},
+        ),
+        (Access(bearer="canary-3$(id)"), {"TOKEN": "canary-3$(id)"}),
+    ],
+    ids=["basic", "bearer"],
+)
+def test_the_access_is_shown_masked_and_the_command_sends_it(delivery, tmp_path, access, variables):
+    requests: list[bytes] = []
+    answers = (response("503 Busy"), response("200 OK"))
+    with raw_server(responding(*answers, requests=requests)) as server:
+        delivery.operator("acme", server.url)
+        allow(delivery, access)
+        delivery.publish("acme", ("ticket_win", "T"))
+        delivery.deliver()
+        attempt = shown(delivery)
+        run(attempt.request.curl, server, tmp_path, **variables)
+
+    sent, again = map(headers_of, requests)
+    assert [name for name, _ in sent] == [name for name, _ in attempt.request.headers]
+    headers = dict(attempt.request.headers)
+    assert headers["Authorization"] in {"Basic (masked)", "Bearer (masked)"}
+    for header in access.headers:
+        assert headers[header.name] == ("(masked)" if header.secret else header.value)
+    for name in ("Authorization", *(header.name for header in access.headers)):
+        assert dict(again)[name] == dict(sent)[name]
+    assert "canary" not in f"{attempt} {attempt.request}"
+    assert not list(tmp_path.iterdir())
+
+
+def allow(delivery, access: Access) -> None:
+    """Give the operator this access."""
+    now = delivery.clock.now()
+    person = Person("anna", "needed")
+    with delivery.engine.begin() as connection:
+        set_access(connection, "acme", access, now=now, vault=delivery.vault, person=person)
+
+
+def run(command: str, server: RawServer, folder: object, **variables: str) -> None:
     """Run lines in a shell, in a folder in which they should leave nothing."""
     assert server.url in command
-    environment = {"PATH": os.environ["PATH"], "SECRET": SECRET, "no_proxy": "*"}
+    environment = {"PATH": os.environ["PATH"], "SECRET": SECRET, "no_proxy": "*", **variables}
     ended = subprocess.run(
         ["/bin/sh", "-eu", "-c", command],
         cwd=str(folder),

@@ -6,7 +6,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
-from models.history.request import MASKED, ShownAttempt, find_attempt
+from models.history.access_headers import MASKED
+from models.history.request import ShownAttempt, find_attempt
 from models.outbox.values import BY_PROXY
 from models.users import Role
 from worker.console.addresses import PathId, path_of
