@@ -74,7 +74,7 @@ def _header_mistakes(access: Access) -> Iterator[Mistake]:
 
 def _header_problems(header: Header, number: int) -> Iterator[str]:
     if _TOKEN.fullmatch(header.name) is None:
-        # The name is not shown: whoever confuses the two writes the value there.
+        # The name is not shown: a person who confuses the two writes the value there.
         yield (
             f"header {number}: its name must be 1 to 100 letters, digits and signs of"
             " !#$%&'*+-.^_`|~, without spaces, colons or line breaks"

@@ -44,13 +44,13 @@ def access_facts(access: Access) -> dict[str, Any]:
 
 def expiries(facts: AccessFacts) -> list[tuple[str, datetime]]:
     """Return what expires, and when: the client certificate, and the last of the authorities."""
-    found = []
+    moments = []
     if certificate := facts.get("certificate"):
-        found.append(("client certificate", parse_timestamp(certificate["not_after"])))
+        moments.append(("client certificate", parse_timestamp(certificate["not_after"])))
     if authorities := facts.get("authorities"):
         last = max(parse_timestamp(authority["not_after"]) for authority in authorities)
-        found.append(("CA bundle", last))
-    return found
+        moments.append(("CA bundle", last))
+    return moments
 
 
 def token_url(facts: AccessFacts) -> str | None:

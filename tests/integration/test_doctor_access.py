@@ -116,12 +116,12 @@ def test_what_no_key_decrypts_is_wrong_whether_used_or_waiting(engine, vault, no
     give(engine, vault, Access(bearer=CANARY), now=now, code="next", switch_at=now + HOUR)
     other = Vault.with_keys([SecretStr(Fernet.generate_key().decode())])
 
-    found = findings(engine, other, now=now)
+    undecryptable = findings(engine, other, now=now)
 
-    assert [finding.part for finding in found] == ["access of acme", "access of next"]
-    assert {finding.state for finding in found} == {State.WRONG}
-    assert "nothing can be sent" in found[0].detail
-    assert CANARY not in repr(found)
+    assert [finding.part for finding in undecryptable] == ["access of acme", "access of next"]
+    assert {finding.state for finding in undecryptable} == {State.WRONG}
+    assert "nothing can be sent" in undecryptable[0].detail
+    assert CANARY not in repr(undecryptable)
 
 
 @pytest.mark.parametrize(

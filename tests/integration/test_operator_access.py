@@ -88,7 +88,7 @@ def test_it_is_encrypted_again_with_all_other_secrets(engine, keys, vault, acme)
             require_partner(connection, acme, now=now + at).access for at in (timedelta(), HOUR)
         ]
 
-    assert [open_access(one or "", Vault.with_keys(keys[1:])) for one in sealed] == [OLD, NEW]
+    assert [open_access(stored or "", Vault.with_keys(keys[1:])) for stored in sealed] == [OLD, NEW]
 
 
 def test_a_mistake_changes_nothing(engine, vault, acme):
@@ -147,7 +147,7 @@ def files(tmp_path, clock):
 
 def test_the_command_line_sets_shows_and_removes_it(slipway, files):
     slipway("operators", "add", "acme", "--url", "https://pam.acme.example", "--protocol", "pam")
-    said = slipway(
+    given = slipway(
         "operators", "access", "acme", "--file", str(files / "access.yaml"), "--why", "mTLS"
     )
     shown = slipway("operators", "access", "acme")
@@ -155,13 +155,13 @@ def test_the_command_line_sets_shows_and_removes_it(slipway, files):
     story = slipway("operators", "show", "acme")
     cleared = slipway("operators", "access", "acme", "--clear")
 
-    assert said.code == shown.code == cleared.code == 0
-    assert "used within a second" in said.out
+    assert given.code == shown.code == cleared.code == 0
+    assert "used within a second" in given.out
     assert "user us, password (secret)" in shown.out
     assert "CN=slipway, valid until" in shown.out
     assert document["access"]["method"] == "basic"
     assert "access changed" in story.out
-    assert CANARY not in (said.out + said.err) + (shown.out + shown.err) + (
+    assert CANARY not in (given.out + given.err) + (shown.out + shown.err) + (
         story.out + story.err
     ) + str(document)
     assert "nothing but" in slipway("operators", "access", "acme").err

@@ -122,12 +122,12 @@ def test_whatever_is_allowed_is_accepted_together():
     ],
 )  # fmt: skip
 def test_a_mistake_says_what_to_change_and_no_secret(access, sentence):
-    found = mistakes(access)
+    refusals = mistakes(access)
 
-    assert len(found) == 1, found
-    assert sentence in found[0]
-    assert CANARY not in found[0]
-    assert "\r" not in found[0]
+    assert len(refusals) == 1, refusals
+    assert sentence in refusals[0]
+    assert CANARY not in refusals[0]
+    assert "\r" not in refusals[0]
 
 
 def test_a_key_may_have_a_passphrase_and_is_kept_without_it():
