@@ -122,6 +122,7 @@ class NoticeEnd(Word):
     REFUSED = "refused"  # create and reserve only: sent once, and the response was not 200
     SKIPPED = "skipped"
     WITHDRAWN = "withdrawn"
+    NOT_WANTED = "not_wanted"  # rule 27
     DEAD = "dead"
 
 
@@ -162,6 +163,9 @@ RESULT_OF = {
 RESULTS = frozenset(RESULT_OF)
 SENT_ONCE = frozenset({Action.CREATE, Action.RESERVE})  # rule 10
 PARTNER_ENDED = "partner_ended"  # why the end of a partnership skips a notice (rule 24)
+NOT_WANTED = "the partner does not want it"  # the reason of a notice that is not sent (rule 27)
+# A rollback is sent if its result was; money hangs on the others.
+CAN_BE_LEFT_OUT = RESULTS | {Action.UPDATE, Action.CLOSED}
 PARKED_MAX = 32  # per ticket; one more is rejected (rule 7)
 
 

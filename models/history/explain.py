@@ -99,10 +99,9 @@ def _resulted(history: TicketHistory, now: datetime) -> list[str]:
 def _closing(ticket: TicketFact, due: datetime, result: NoticeFact | None, now: datetime) -> str:
     since = ""
     if result is not None and result.ended_at is not None:
-        since = (
-            f", {format_duration(ticket.close_delay)} after the partner accepted {result.action}"
-            f" at {_time(result.ended_at)}"
-        )
+        was = "was not wanted" if result.ended is NoticeEnd.NOT_WANTED else None
+        what = f"{result.action} {was}" if was else f"the partner accepted {result.action}"
+        since = f", {format_duration(ticket.close_delay)} after {what} at {_time(result.ended_at)}"
     if now < due:
         return f"closes at {_time(due)} (in {_about(due - now)}){since}"
     overdue = f"it was due to close at {_time(due)}, {_about(now - due)} ago"

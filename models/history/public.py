@@ -60,10 +60,10 @@ def _attempt(attempt: AttemptFact) -> AttemptFact:
 def _reason(notice: NoticeFact, *, cut: bool) -> str | None:
     """Return why it ended; of a refusal, what the attempt met, without the wallet's own message.
 
-    The reason of a notice that was withdrawn, or never tried, is Slipway's own text. *cut*: its
-    attempts may be among those that are not shown.
+    The reason of a notice that was withdrawn, not wanted, or never tried, is Slipway's own text.
+    *cut*: its attempts may be among those that are not shown.
     """
-    if notice.reason is None or notice.ended is NoticeEnd.WITHDRAWN:
+    if notice.reason is None or notice.ended in (NoticeEnd.WITHDRAWN, NoticeEnd.NOT_WANTED):
         return notice.reason
     if not notice.attempts:
         return None if cut else notice.reason

@@ -58,7 +58,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A notice ended without an attempt: skipped, withdrawn or dead."""
+    """A notice ended without an attempt: skipped, withdrawn, not wanted or dead."""
 
     notice: NoticeFact
 

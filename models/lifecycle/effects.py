@@ -21,6 +21,8 @@ def settle(ticket: TicketState, event: Event) -> None:
     ticket.generation += 1
     ticket.amounts = amounts_of(event.data)
     _note_time(ticket, event)
+    if ticket.terms.leaves_out(event.action):
+        ticket.untold = ticket.generation
     add_notice(ticket, event, event.action, generation=ticket.generation)
 
 

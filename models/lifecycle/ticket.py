@@ -6,12 +6,13 @@ Those that are made for each event are named tuples: frozen dataclasses take thr
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from models.events.format import is_missing
 from models.platform.timestamps import format_timestamp
-from models.vocabulary import Action, Outcome, Reason, Result, Status
+from models.vocabulary import CAN_BE_LEFT_OUT, Action, Outcome, Reason, Result, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,16 @@ class Terms:
     agent: str | None = None  # a seamless wallet's name for us
     lottery_ticket: str = "ticket"  # what is one ticket in its lottery feed; or "ticket+draw"
     ended_at: datetime | None = None  # the partnership is over: nothing is applied (rule 24)
+    wants: str | None = None  # the actions it is sent; None: all (rule 27)
+
+    def leaves_out(self, action: Action) -> bool:
+        """Return whether the partner does not want *action*; a rollback follows its result."""
+        return self.wants is not None and action in CAN_BE_LEFT_OUT - _listed(self.wants)
+
+
+@cache
+def _listed(actions: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in actions.split(","))
 
 
 def refused_since(terms: Terms) -> str:
@@ -71,7 +82,7 @@ class TicketState:
     unfinished: int = 0
     held_until: datetime | None = None  # nothing is sent on this ticket before (rules 14, 15)
     on_hold_at: datetime | None = None  # a person holds it: it has no head (rule 23)
-    untold: int | None = None  # the generation whose result was skipped (rule 18)
+    untold: int | None = None  # the generation whose result is never sent (rules 18, 27)
     in_doubt: bool = False
     cancelled_by: str | None = None
     draw: str | None = None  # the one draw of a lottery ticket (H11)

@@ -12,7 +12,7 @@ from typing import Final
 from models.operators.problems import OperatorProblem
 from models.operators.statuses import Statuses
 from models.platform.durations import format_duration, parse_duration
-from models.vocabulary import SENT_ONCE, Action
+from models.vocabulary import RESULTS, SENT_ONCE, Action
 
 TIMEOUT_MIN: Final = timedelta(seconds=1)
 TIMEOUT_MAX: Final = timedelta(seconds=60)
@@ -89,7 +89,7 @@ def delivery_problems(terms: DeliveryTerms, *, is_wallet: bool) -> Iterator[Oper
     yield from _text_problems(terms)
     yield from _time_problems(terms)
     yield from _success_problems(terms, is_wallet=is_wallet)
-    yield from _wants_problems(terms)
+    yield from _wants_problems(terms, is_wallet=is_wallet)
 
 
 def _text_problems(terms: DeliveryTerms) -> Iterator[OperatorProblem]:
@@ -168,10 +168,30 @@ def _success_problems(terms: DeliveryTerms, *, is_wallet: bool) -> Iterator[Oper
         )
 
 
-def _wants_problems(terms: DeliveryTerms) -> Iterator[OperatorProblem]:
+def _wants_problems(terms: DeliveryTerms, *, is_wallet: bool) -> Iterator[OperatorProblem]:
     if terms.wants is None:
         return
+    if is_wallet:
+        yield OperatorProblem(
+            "wants: every call to a wallet moves money, so none can be left out", field="wants"
+        )
+        return
     try:
-        parse_actions(terms.wants)
+        wanted = parse_actions(terms.wants)
     except ValueError as refusal:
         yield OperatorProblem(f"wants: {refusal}", field="wants")
+        return
+    results = RESULTS & wanted
+    if results and Action.ROLLBACK not in wanted:
+        named = ", ".join(sorted(results))
+        yield OperatorProblem(
+            f"wants: add {Action.ROLLBACK}, which belongs to {named}: without it the partner would"
+            " keep a result that was taken back",
+            field="wants",
+        )
+    elif Action.ROLLBACK in wanted and not results:
+        yield OperatorProblem(
+            f"wants: leave out {Action.ROLLBACK}, or add the results that it takes back: one of"
+            f" {', '.join(sorted(RESULTS))}",
+            field="wants",
+        )

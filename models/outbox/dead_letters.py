@@ -206,7 +206,8 @@ def _skip(
         )
     _finish_skipped(ticket, notice)
     if notice.action in RESULTS:
-        ticket.untold = notice.generation  # results die at the head only, so they come in order
+        # Results die at the head only, so they come in order; a later one may not be wanted.
+        ticket.untold = max(ticket.untold or 0, notice.generation)
         withdrawn = connection.execute(
             WITHDRAW_ROLLBACK,
             {"ticket": ticket.id, "generation": notice.generation, "now": now},

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
+from models.outbox.unwanted import end_unwanted
 from models.outbox.values import Attempt, Claim, Dead, Delivered, RetryLater, Unanswered, Verdict
 from models.vocabulary import Action, NoticeEnd
 
@@ -41,7 +42,7 @@ MOVE_HEADS = text("""
             WHERE f.ticket = input.ticket AND (f.ended IS NULL OR f.ended = 'dead')
             ORDER BY f.number LIMIT 1) oldest
      WHERE n.id = oldest.id
- RETURNING n.due_at <= :now AND n.ended IS NULL AS due""")
+ RETURNING n.ticket, n.unwanted, n.due_at <= :now AND n.ended IS NULL AS due""")
 
 INSERT_ATTEMPTS = text("""
     INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status, problem,
@@ -192,8 +193,12 @@ def move_heads(
     if not tickets:
         return False
     rows = [{"ticket": ticket, "held_until": until} for ticket, until in tickets.items()]
-    moved = connection.execute(MOVE_HEADS, {"rows": to_json(rows).decode(), "now": now})
-    return any(row.due for row in moved.all())
+    moved = connection.execute(MOVE_HEADS, {"rows": to_json(rows).decode(), "now": now}).all()
+    unwanted = [row.ticket for row in moved if row.unwanted]
+    due = any(row.due for row in moved if not row.unwanted)
+    if unwanted:  # what follows those is wanted
+        due |= move_heads(connection, end_unwanted(connection, unwanted, now=now), now=now)
+    return due
 
 
 def insert_attempts(connection: Connection, attempts: Sequence[Attempt], *, now: datetime) -> None:

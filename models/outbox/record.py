@@ -34,8 +34,8 @@ from models.outbox.values import (
     Unanswered,
 )
 from models.tickets.load import lock_by_id, parked_of
-from models.tickets.save import TicketChange, save_changes
-from models.vocabulary import RESULTS, SENT_ONCE, Action, NoticeEnd, Status
+from models.tickets.save import TicketChange, is_current_result, save_changes
+from models.vocabulary import SENT_ONCE, Action, NoticeEnd, Status
 
 DISCARD_AGAIN_AFTER = timedelta(minutes=30)  # contracts 1.6, discard
 _NO_CIRCUIT: Final[Mapping[int, str]] = MappingProxyType({})
@@ -219,13 +219,8 @@ def deliver(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:
         return
     if not affects_clock_only(notice.action):
         _deliver_create_or_discard(ticket, notice, now=now)
-    elif notice.action in RESULTS and _is_current_result(ticket, notice):
+    elif is_current_result(ticket, notice.action, notice.generation):
         ticket.close_due_at = now + ticket.terms.close_delay
-
-
-def _is_current_result(ticket: TicketState, notice: SentNotice) -> bool:
-    """Return whether the result stands, and was not rolled back meanwhile (rule 16)."""
-    return ticket.status is Status.RESULTED and ticket.generation == notice.generation
 
 
 def _deliver_create_or_discard(ticket: TicketState, notice: SentNotice, *, now: datetime) -> None:

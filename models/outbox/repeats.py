@@ -16,6 +16,7 @@ _ENDED = {
     NoticeEnd.REFUSED: "the partner refused it",
     NoticeEnd.SKIPPED: "it was skipped",
     NoticeEnd.WITHDRAWN: "it was withdrawn",
+    NoticeEnd.NOT_WANTED: "the partner did not want it, so it was never sent",
 }
 
 

@@ -18,7 +18,9 @@ _DUE: Final = f"""
          WHERE {_IS_DUE}
          ORDER BY t.close_due_at LIMIT :limit"""  # noqa: S608 - a constant
 DUE: Final = text(_DUE)
-_IS_NOTIFIED: Final = "o.protocol = 'pam' AND o.ended_at IS NULL"
+_IS_NOTIFIED: Final = """(o.protocol = 'pam' AND o.ended_at IS NULL
+               AND (o.wants IS NULL
+                    OR 'ticket_closed' = ANY (string_to_array(replace(o.wants, ' ', ''), ','))))"""
 _CLOSE: Final = f""",
     closed AS (
         UPDATE ticket t
@@ -53,7 +55,7 @@ def close_due(connection: Connection, *, now: datetime, watermark: datetime, lim
     *watermark* is before the oldest unapplied event; it and *now* are times of the database's
     clock, as the due time is. A ticket that is locked, or that cannot be closed, is left for the
     next round. A seamless wallet gets no notice: its protocol has no such call (contracts 2.0).
-    Nor does a partner once the partnership has ended (rule 24).
+    Nor does a partner once the partnership has ended (rule 24), or that does not want one (27).
     """
     times = {"now": now, "watermark": watermark}
 

@@ -98,6 +98,8 @@ class Notice(SQLModel, table=True):
         default=None, sa_column=timestamp_column(nullable=True)
     )  # rule 15
     perhaps_delivered: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    # The partner does not want it: it ends as soon as it is the head (rule 27).
+    unwanted: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     ended: str | None = Field(default=None, sa_column=word_column(nullable=True))
     ended_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     reason: str | None = None  # why it is dead, skipped or withdrawn

@@ -72,13 +72,13 @@ STATE_COLUMNS: Final = (
     StateColumn("settled_at", "timestamptz"),
     StateColumn("amounts", "jsonb", _object_or_none),
     StateColumn("amended_at", "timestamptz"),
-    StateColumn("close_due_at", "timestamptz", inserted=False),
+    StateColumn("close_due_at", "timestamptz"),
     StateColumn("parked", "int4"),
     StateColumn("sequence", "int4"),
     StateColumn("notices", "int4"),
     StateColumn("unfinished", "int4"),
     StateColumn("held_until", "timestamptz", inserted=False),
-    StateColumn("untold", "int4", inserted=False),
+    StateColumn("untold", "int4"),
     StateColumn("in_doubt", "bool", inserted=False),
     StateColumn("cancelled_by", "varchar"),
     StateColumn("draw", "varchar"),
@@ -94,6 +94,7 @@ _TERMS: Final = (
     "agent",
     "lottery_ticket",
     "ended_at",
+    "wants",
 )
 TERMS_OF_OPERATOR: Final = f"id AS operator, {', '.join(_TERMS)}"
 

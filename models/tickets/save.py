@@ -25,7 +25,7 @@ from models.tickets.row import (
     inserted_row,
     updated_row,
 )
-from models.vocabulary import NoticeEnd, Status
+from models.vocabulary import NOT_WANTED, RESULTS, Action, NoticeEnd, Status
 
 TICKETS = CopyIn("ticket", INSERTED)
 
@@ -92,6 +92,7 @@ NOTICES = CopyIn(
         "ended_at": "timestamptz",
         "reason": "varchar",
         "created_at": "timestamptz",
+        "unwanted": "bool",
     },
 )
 
@@ -243,16 +244,25 @@ def _notice_row(ticket: TicketState, notice: NewNotice, now: datetime) -> tuple[
     """
     text_ = message(ticket, notice)
     ended = reason = None
+    is_unwanted = ticket.terms.leaves_out(notice.action)
+    ends_now = is_unwanted and ticket.unfinished == 0 and ticket.on_hold_at is None
     if notice.withheld:
         ended, reason = (
             NoticeEnd.WITHDRAWN,
             "the partner never received the result it takes back",
         )
+    elif ends_now:
+        ended, reason = NoticeEnd.NOT_WANTED, NOT_WANTED
+        if is_current_result(ticket, notice.action, notice.generation):
+            ticket.close_due_at = close_time(ticket, now=now)
+    elif is_unwanted:
+        pass  # it waits its turn (`models.outbox.unwanted`), and is no dead letter then
     elif text_.impossible is not None:
         ended, reason = NoticeEnd.DEAD, text_.impossible
     ticket.notices += 1
-    is_first = ticket.unfinished == 0 and not notice.withheld
-    if not notice.withheld:
+    is_over = notice.withheld or ends_now
+    is_first = ticket.unfinished == 0 and not is_over
+    if not is_over:
         ticket.unfinished += 1
     is_head = is_first and ticket.needs_head
     due_at = max(now, notice.not_before or now, ticket.held_until or now)
@@ -272,5 +282,18 @@ def _notice_row(ticket: TicketState, notice: NewNotice, now: datetime) -> tuple[
         now if ended else None,
         reason,
         now,
+        is_unwanted and not is_over,
     )
     return row, is_head and ended is None and due_at <= now
+
+
+def is_current_result(ticket: TicketState, action: Action, generation: int) -> bool:
+    """Return whether the notice has the result that stands (rule 16)."""
+    return (
+        action in RESULTS and ticket.status is Status.RESULTED and ticket.generation == generation
+    )
+
+
+def close_time(ticket: TicketState, *, now: datetime) -> datetime:
+    """Return when the ticket closes if its result's turn is *now*, or when its pause is over."""
+    return max(now, ticket.held_until or now) + ticket.terms.close_delay

@@ -162,6 +162,8 @@ def _published(logged: LoggedEvent, outcome: Outcome) -> PublishedEvent:
         status_after=logged.status_after,
         park_until=logged.park_until,
         notices=tuple(
-            notice.action for notice in logged.notices if notice.ended != NoticeEnd.WITHDRAWN
+            notice.action
+            for notice in logged.notices
+            if notice.ended not in (NoticeEnd.WITHDRAWN, NoticeEnd.NOT_WANTED)
         ),
     )

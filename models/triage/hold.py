@@ -15,6 +15,7 @@ from models.history.ticket_status import TICKET_STATUS
 from models.lifecycle.ticket import TicketState, refused_since
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
+from models.outbox.unwanted import end_unwanted
 from models.platform.errors import SlipwayError
 from models.platform.timestamps import format_timestamp
 from models.tickets.load import lock_by_id
@@ -40,6 +41,7 @@ RELEASE: Final = text("""
        SET on_hold_at = NULL, changed_at = :now,
            close_due_at = CASE WHEN close_due_at < :now THEN :now ELSE close_due_at END
      WHERE id = :ticket RETURNING close_due_at""")
+CLOSE_DUE_AT: Final = text("SELECT close_due_at FROM ticket WHERE id = :ticket")
 # A delay that is not over stays as it is. The pause in which the notice fell due does not count
 # towards its retry limit, like that of any late attempt (`models.outbox.claim`).
 RESTORE_HEAD: Final = text("""
@@ -53,7 +55,7 @@ RESTORE_HEAD: Final = text("""
      WHERE n.id = (SELECT f.id FROM notice f
                     WHERE f.ticket = :ticket AND (f.ended IS NULL OR f.ended = 'dead')
                     ORDER BY f.number LIMIT 1)
- RETURNING n.action, n.due_at, n.ended""")
+ RETURNING n.action, n.due_at, n.ended, n.unwanted""")
 
 ON_HOLD: Final = text(f"""
     SELECT o.code AS operator, t.ticket_id, {TICKET_STATUS} AS status,
@@ -160,6 +162,12 @@ def release_ticket(
     head = connection.execute(
         RESTORE_HEAD, {**parameters, "held_until": ticket.held_until}
     ).one_or_none()
+    if head is not None and head.unwanted:
+        end_unwanted(connection, [ticket.id], now=now)
+        head = connection.execute(
+            RESTORE_HEAD, {**parameters, "held_until": ticket.held_until}
+        ).one_or_none()
+        close_due_at = connection.execute(CLOSE_DUE_AT, parameters).scalar_one()
     facts = {"status": ticket.status_text, "since": format_timestamp(ticket.on_hold_at)}
     change = Change("ticket_released", operator=operator, ticket=ticket.id, facts=facts)
     record_intervention(connection, change, person=person, at=now)

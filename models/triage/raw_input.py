@@ -175,7 +175,9 @@ def _resolution(row: RawInput, logged: LoggedEvent, outcome: Outcome) -> EventRe
         status_after=logged.status_after,
         park_until=logged.park_until,
         notices=tuple(
-            notice.action for notice in logged.notices if notice.ended != NoticeEnd.WITHDRAWN
+            notice.action
+            for notice in logged.notices
+            if notice.ended not in (NoticeEnd.WITHDRAWN, NoticeEnd.NOT_WANTED)
         ),
         entry_id=row.entry_id,
     )

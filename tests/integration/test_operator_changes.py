@@ -131,7 +131,7 @@ def test_own_terms_of_delivery_are_kept_shown_and_given_up_again(engine, acme):
         "create_taken": "2xx",
         "success_json": True,
         "success_text": "accepted",
-        "wants": "ticket_win,ticket_lost",
+        "wants": "ticket_win,ticket_rollback",
         "keep_bodies": timedelta(days=30),
         "user_agent": "Acme/1",
     }

@@ -72,6 +72,9 @@ def test_pauses_and_actions_are_read():
         ({"success_text": "O\nK"}, "success_text", "one line"),
         ({"wants": "ticket_won"}, "wants", "ticket_win,ticket_lost"),
         ({"wants": ""}, "wants", "is not an action"),
+        ({"wants": "ticket_win"}, "wants", "add ticket_rollback, which belongs to ticket_win"),
+        ({"wants": "ticket_rollback"}, "wants", "leave out ticket_rollback"),
+        ({"protocol": "seamless", "agent": "us", "wants": "ticket_win"}, "wants", "moves money"),
         ({"user_agent": "a\r\nX: y"}, "user_agent", "printable ASCII"),
         ({"user_agent": " a"}, "user_agent", "without a space at either end"),
         ({"user_agent": "ä"}, "user_agent", "printable ASCII"),
@@ -103,7 +106,7 @@ def test_whatever_is_allowed_is_accepted_together():
             create_taken="2xx",
             success_json=True,
             success_text='"ok":true',
-            wants="ticket_win,ticket_lost,ticket_closed",
+            wants="ticket_win,ticket_lost,ticket_rollback,ticket_closed",
             keep_bodies=timedelta(days=30),
         )
     )

@@ -33,13 +33,14 @@ INVARIANTS = {
                    SELECT FROM notice n WHERE n.ticket = t.id AND n.generation = t.generation
                       AND n.repeat = 0
                       AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
-                      AND n.ended = 'delivered')"""),
+                      AND n.ended IN ('delivered', 'not_wanted'))"""),
     "closed earlier than the delay after its result was delivered": text("""
         SELECT t.ticket_id FROM ticket t JOIN operator o ON o.id = t.operator
           JOIN notice n ON n.ticket = t.id AND n.generation = t.generation AND n.repeat = 0
            AND n.action IN ('ticket_win', 'ticket_lost', 'ticket_void', 'ticket_refund')
          WHERE t.operator = ANY(:operators) AND t.status = 'closed' AND o.ended_at IS NULL
-           AND (n.ended IS DISTINCT FROM 'delivered' OR t.closed_at < n.ended_at + o.close_delay)
+           AND (n.ended IS NULL OR n.ended NOT IN ('delivered', 'not_wanted')
+                OR t.closed_at < n.ended_at + o.close_delay)
            AND o.protocol = 'pam'"""),
     "a new ticket is on hold": text("""
         SELECT t.ticket_id FROM ticket t

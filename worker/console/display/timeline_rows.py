@@ -98,6 +98,8 @@ def _tone(moment: Moment) -> str:
             return _TONES.get(outcome, "neutral")
         case Tried(attempt=attempt):
             return _VERDICTS.get(attempt.verdict, "neutral")
+        case Ended(notice) if notice.ended is NoticeEnd.NOT_WANTED:
+            return "neutral"
         case Ended(notice):
             return "bad" if notice.ended is NoticeEnd.DEAD else "warning"
         case RefusedFact():

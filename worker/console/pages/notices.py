@@ -94,6 +94,7 @@ _TONES: Final = {
     NoticeEnd.REFUSED: "warning",
     NoticeEnd.SKIPPED: "neutral",
     NoticeEnd.WITHDRAWN: "neutral",
+    NoticeEnd.NOT_WANTED: "neutral",
 }
 
 
