@@ -21,7 +21,6 @@ RETRY_LIMIT_MAX: Final = timedelta(days=14)
 PAUSE_MIN: Final = timedelta(seconds=1)
 PAUSE_MAX: Final = timedelta(hours=24)
 PAUSES_MAX: Final = 20
-KEEP_BODIES_MAX: Final = timedelta(days=3660)
 USER_AGENT_CHARACTERS_MAX: Final = 200
 SUCCESS_TEXT_CHARACTERS_MAX: Final = 200
 # Money hangs on these: the partner debits by them, or undoes that.
@@ -53,7 +52,6 @@ class DeliveryTerms:
     success_json: bool = False  # a success must be JSON
     success_text: str | None = None  # and hold this text
     wants: str | None = None  # the actions it is sent, `ticket_win,ticket_lost`; None: all
-    keep_bodies: timedelta | None = None  # what was said of closed tickets; None: as they are
 
 
 def parse_pauses(text: str) -> tuple[timedelta, ...]:
@@ -121,7 +119,6 @@ def _time_problems(terms: DeliveryTerms) -> Iterator[OperatorProblem]:
     bounds = (
         ("timeout", TIMEOUT_MIN, TIMEOUT_MAX),
         ("retry_limit", RETRY_LIMIT_MIN, RETRY_LIMIT_MAX),
-        ("keep_bodies", timedelta(), KEEP_BODIES_MAX),
     )
     for name, least, most in bounds:
         value: timedelta | None = getattr(terms, name)

@@ -78,7 +78,6 @@ def test_pauses_and_actions_are_read():
         ({"user_agent": "a\r\nX: y"}, "user_agent", "printable ASCII"),
         ({"user_agent": " a"}, "user_agent", "without a space at either end"),
         ({"user_agent": "ä"}, "user_agent", "printable ASCII"),
-        ({"keep_bodies": timedelta(days=4000)}, "keep_bodies", "from 0s to 3660d"),
         ({"protocol": "seamless", "agent": "us", "taken": "2xx"}, "taken", "status.code"),
         (
             {"protocol": "seamless", "agent": "us", "success_json": True},
@@ -107,6 +106,5 @@ def test_whatever_is_allowed_is_accepted_together():
             success_json=True,
             success_text='"ok":true',
             wants="ticket_win,ticket_lost,ticket_rollback,ticket_closed",
-            keep_bodies=timedelta(days=30),
         )
     )

@@ -11,7 +11,7 @@ def upgrade() -> None:
     """All that exist have the installation's own."""
     for name in ("user_agent", "retry_schedule", "taken", "create_taken", "success_text", "wants"):
         op.add_column("operator", sa.Column(name, sa.String(), nullable=True))
-    for name in ("timeout", "retry_limit", "keep_bodies"):
+    for name in ("timeout", "retry_limit"):
         op.add_column("operator", sa.Column(name, sa.Interval(), nullable=True))
     op.add_column(
         "operator",

@@ -165,7 +165,6 @@ DELIVERY_LABELS: Final = {
     "success_json": "A success must be JSON",
     "success_text": "A success must hold",
     "wants": "Actions it wants",
-    "keep_bodies": "Bodies of closed tickets are kept",
 }
 
 
