@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
+from models.access.facts import describe_access, expiries
 from models.audit import act_sentence
 from models.monitoring.minutes import MINUTE, PartnerPlot, partner_plot
 from models.monitoring.partners import PartnerNow, partner_now, partners_pulse
@@ -19,6 +20,7 @@ from models.operators import (
     enable_operator,
     show_operator,
 )
+from models.operators.access import AccessStatus, access_status
 from models.operators.listing import latest_change
 from models.operators.pings import PINGED
 from models.operators.secret_status import SecretStatus, secret_status
@@ -61,6 +63,7 @@ class PartnerFacts:
     operator: OperatorLine
     changes: tuple[OperatorChange, ...]
     secret: SecretStatus
+    access: AccessStatus
     ping: OperatorChange | None
     plot: PartnerPlot
 
@@ -101,6 +104,8 @@ async def partner(
         span=span,
         spans=PlotRange,
         act_sentence=act_sentence,
+        describe_access=describe_access,
+        expiries=expiries,
         series=_series,
     )
 
@@ -148,6 +153,7 @@ def _read(connection: Connection, code: str, span: PlotRange, now: datetime) -> 
         operator=page.operator,
         changes=page.changes,
         secret=secret_status(connection, code, now=now),
+        access=access_status(connection, code, now=now),
         ping=latest_change(connection, code, PINGED),
         plot=partner_plot(
             connection, code, since=now - span.length, until=now, points_max=_POINTS_MAX
