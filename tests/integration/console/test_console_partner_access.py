@@ -40,8 +40,15 @@ def test_the_page_shows_an_access_and_the_next_one_without_their_secrets(
 
     page = console.viewer.page("/partners/acme")
     shown = page.text("#access")
-    for words in ("Header X-Api-Key(secret)", "Header X-Tenantt-7", "user us, password (secret)",
-                  "CN=acme-client", "The CA bundle expires", "in 59 min", "Bearer(secret)"):  # fmt: skip
+    for words in (
+        "Header X-Api-Key(secret)",
+        "Header X-Tenantt-7",
+        "user us, password (secret)",
+        "CN=acme-client",
+        "The CA bundle expires",
+        "in 59 min",
+        "Bearer(secret)",
+    ):
         assert words in shown, words
     assert CANARY not in page.response.text
     assert CANARY not in console.operations.page("/history").response.text
