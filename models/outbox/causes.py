@@ -34,6 +34,7 @@ class Cause(StrEnum):
     PROXY = "proxy"
     CERTIFICATE = "certificate"
     CLIENT_CERTIFICATE = "client_certificate"
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
     TLS = "tls"
     TIMEOUT = "timeout"
     CUT_OFF = "cut_off"
@@ -66,6 +67,7 @@ _PATTERNS: Final = tuple(
     (re.compile("|".join(patterns), re.IGNORECASE), cause)
     for cause, *patterns in (
         (Cause.REFUSED, r"answered status\.code"),
+        (Cause.TOKEN, r"the token endpoint https?://"),
         (Cause.PROXY, r"the proxy https?://"),
         (
             Cause.CLIENT_CERTIFICATE,

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 
 from models.outbox.causes import LAST_PROBLEM, NO_DETAILS
-from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered
+from models.outbox.values import Attempt, Dead, Delivered, RetryLater, TokenTrouble, Unanswered
 from models.vocabulary import SENT_ONCE
 
 REFUSALS_MAX: Final = 10  # in a row: this one proves that something else is wrong
@@ -80,7 +80,7 @@ class CircuitState:
         """
         refusal = is_refusal(attempt)
         if is_locked_out(attempt):
-            self.open(f"answered {attempt.http_status}", now=now)
+            self.open(_lock_out(attempt), now=now)
         elif refusal and not self.is_open and not attempt.claim.repeat:
             self.refused += 1
             self.changed = True
@@ -127,11 +127,21 @@ def is_locked_out(attempt: Attempt) -> bool:
     """Return whether the partner rejects our credentials, whatever was sent.
 
     A wallet that reports the outcome of the call in its body has let us in, whatever the status.
-    A create or reserve may be answered so because of the player: its discard will show.
+    A create or reserve may be answered so because of the player: its discard will show. No token
+    to show is as good as a wrong one, whatever should be sent; one that was renewed says nothing.
     """
+    if attempt.token_trouble is not None:
+        return attempt.token_trouble is TokenTrouble.MISSING
     if isinstance(attempt.verdict, Delivered) or is_refusal(attempt):
         return False
     return attempt.http_status in _LOCKED_OUT and attempt.claim.action not in SENT_ONCE
+
+
+def _lock_out(attempt: Attempt) -> str:
+    """Return the reason to open the circuit."""
+    if attempt.token_trouble is TokenTrouble.MISSING:
+        return attempt.problem or NO_DETAILS
+    return f"answered {attempt.http_status}"
 
 
 def is_refusal(attempt: Attempt) -> bool:

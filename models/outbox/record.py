@@ -93,7 +93,8 @@ def record_each(
         ticket, notice = tickets[attempt.claim.ticket], notices[attempt.claim.notice]
         circuit = circuits[attempt.claim.operator]
         counted.append(_update_circuit(circuit, notice, attempt, now=now))
-        if _apply(ticket, notice, counted[-1], policy=policy, now=now, uses_up=not circuit.is_open):
+        uses_up = not circuit.is_open and attempt.token_trouble is None
+        if _apply(ticket, notice, counted[-1], policy=policy, now=now, uses_up=uses_up):
             finished[ticket.id] = ticket
     followed = {ticket.id: ticket.held_until for ticket in finished.values() if ticket.needs_head}
     changes = decide_parked(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -122,6 +123,13 @@ class Dead:
 Verdict = Delivered | RetryLater | Unanswered | Dead
 
 
+class TokenTrouble(StrEnum):
+    """Why an attempt says nothing about its notice: its token (OAuth 2). It uses up none."""
+
+    MISSING = "missing"  # the token endpoint gave none, so nothing was sent
+    RENEWED = "renewed"  # the partner no longer takes it; the next attempt has another
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One call and its verdict. *answer*: the first characters of the response.
@@ -145,6 +153,7 @@ class Attempt:
     sent_at: datetime | None = None
     remote_address: str | None = None
     response_headers: dict[str, Any] | None = None
+    token_trouble: TokenTrouble | None = None  # not stored: the problem says it
 
 
 @dataclass(frozen=True, slots=True)

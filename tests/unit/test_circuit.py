@@ -6,7 +6,15 @@ from datetime import timedelta
 import pytest
 
 from models.outbox.circuit import PROBE_INTERVAL, REFUSALS_MAX, CircuitState
-from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
+from models.outbox.values import (
+    Attempt,
+    Dead,
+    Delivered,
+    RetryLater,
+    TokenTrouble,
+    Unanswered,
+    Verdict,
+)
 from models.vocabulary import SENT_ONCE, Action
 from tests.support.sample_notice import NOW, WIN
 
@@ -58,6 +66,32 @@ def test_the_tenth_refusal_in_a_row_opens_it_and_is_none(circuit):
     assert verdicts == [REFUSED] * 9 + [RetryLater(PROBE_INTERVAL)] * 2
     assert circuit.is_open
     assert circuit.reason == "refused 10 notices in a row; the last: answered 404"
+
+
+@pytest.mark.parametrize("action", [Action.WIN, Action.CREATE])
+@pytest.mark.parametrize("verdict", [AGAIN, OUT_OF_TIME], ids=repr)
+def test_without_a_token_it_opens_whatever_should_be_sent_and_says_why(circuit, action, verdict):
+    missing = replace(
+        attempt(verdict, action=action),
+        problem="the token endpoint https://id.example/ answered 401",
+        token_trouble=TokenTrouble.MISSING,
+    )
+
+    (kept,) = fail(circuit, missing)
+
+    assert circuit.is_open
+    assert circuit.reason == "the token endpoint https://id.example/ answered 401"
+    assert isinstance(kept, RetryLater) or action in SENT_ONCE
+
+
+def test_a_401_that_a_new_token_makes_up_for_does_not_open_it(circuit, opened):
+    renewed = replace(attempt(RetryLater(timedelta()), 401), token_trouble=TokenTrouble.RENEWED)
+
+    assert fail(circuit, *[renewed] * 32) == [RetryLater(timedelta())] * 32
+    assert circuit == CircuitState(1)
+    fail(opened, replace(renewed, claim=probe(AGAIN).claim))
+    assert opened.is_open
+    assert opened.probe_at == NOW + 2 * PROBE_INTERVAL
 
 
 def test_a_success_in_between_restarts_the_row(circuit):

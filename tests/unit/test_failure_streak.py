@@ -5,7 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from models.outbox.values import Attempt, Dead, Delivered, RetryLater, Unanswered, Verdict
+from models.outbox.values import (
+    Attempt,
+    Dead,
+    Delivered,
+    RetryLater,
+    TokenTrouble,
+    Unanswered,
+    Verdict,
+)
 from models.vocabulary import Action
 from tests.support.sample_notice import WIN
 from worker.delivery.failure_streak import FAILURES_MAX, FailureStreaks
@@ -36,6 +44,16 @@ def test_an_answer_that_settles_something_starts_the_streak_again(answer):
     after = streaks.after([attempt(answer), *[attempt(Unanswered(PAUSE))] * 19])
 
     assert after.to_open == {}
+
+
+def test_a_401_that_a_new_token_makes_up_for_neither_counts_nor_restarts():
+    """A revoked token is refused to all calls that are under way with it."""
+    renewed = replace(attempt(RetryLater(PAUSE)), token_trouble=TokenTrouble.RENEWED)
+    streaks = FailureStreaks().after([attempt(Unanswered(PAUSE))] * 19)
+
+    after = streaks.after([renewed] * 32)
+
+    assert after == streaks
 
 
 def create(verdict: Verdict, status: int | None) -> Attempt:

@@ -126,6 +126,7 @@ class Dependencies:
             vault=self.vault,
             recorded=self.delivery_metrics.recorded,
             unusable=self.delivery_metrics.unusable,
+            token_called=self.delivery_metrics.token_called,
         )
 
     @shared

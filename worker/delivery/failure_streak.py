@@ -11,7 +11,7 @@ from typing import Final
 
 from models.outbox.causes import LAST_PROBLEM, NO_DETAILS
 from models.outbox.circuit import is_about_one_ticket
-from models.outbox.values import Attempt, Delivered
+from models.outbox.values import Attempt, Delivered, TokenTrouble
 
 FAILURES_MAX: Final = 20  # less than the 32 calls in flight of a partner: one timeout is enough
 
@@ -27,11 +27,14 @@ class FailureStreaks:
         """Return the streaks after *attempts*, in their order. Giving up starts again at 0.
 
         A refusal is a response too: whether it is believed is up to the circuit. A refused create,
-        reserve or discard proves that the partner responds, and no more.
+        reserve or discard proves that the partner responds, and no more. A 401 that a new token
+        makes up for says nothing.
         """
         counts, last = Counter(self.counts), {}
         for attempt in attempts:
             operator = attempt.claim.operator
+            if attempt.token_trouble is TokenTrouble.RENEWED:
+                continue
             if isinstance(attempt.verdict, Delivered) or is_about_one_ticket(attempt):
                 counts.pop(operator, None)
             else:

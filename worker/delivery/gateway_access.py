@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from models.access.values import Access, Basic
 from worker.delivery.http.exchange import ConnectionOptions
+from worker.delivery.token_endpoint import secret_forms
 
 
 def added_headers(access: Access, *, user_agent: str | None) -> Mapping[str, str]:
@@ -34,9 +35,11 @@ def connection_options(access: Access) -> ConnectionOptions | None:
 
 def repeated_secrets(access: Access) -> tuple[str, ...]:
     """Return its secrets in the forms in which a response may repeat them."""
-    if access.basic is None:
-        return access.secrets
-    return (_encoded(access.basic), *access.secrets)
+    if access.basic is not None:
+        return (_encoded(access.basic), *access.secrets)
+    if access.oauth is not None:
+        return (*secret_forms(access.oauth), *access.secrets)
+    return access.secrets
 
 
 def shown_access(access: Access) -> str:

@@ -24,10 +24,11 @@ from models.platform.encryption import Vault
 from models.settings.settings import Settings
 from worker.delivery import schedule
 from worker.delivery.admission import NOTHING_ADMITTED, Admitted
-from worker.delivery.dispatch import Dispatch, SignedCall
+from worker.delivery.dispatch import Dispatch
 from worker.delivery.http.exchange import FinishedCall
 from worker.delivery.recorder import BackgroundRecorder, ResultBuffer
 from worker.delivery.schedule import DeliverySchedule, Done, FinishRecording, OpenWork, Wait
+from worker.delivery.signed_call import SignedCall
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class DeliveryLoop:
     it could not record.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a process passes to its one loop
         self,
         *,
         transaction: Transaction,
@@ -67,11 +68,13 @@ class DeliveryLoop:
         chance: Callable[[], float] = random.random,
         recorded: Callable[[Sequence[Attempt]], None] = lambda _: None,
         unusable: Callable[[Mapping[str, bool]], None] = lambda _: None,
+        token_called: Callable[[str, str], None] = lambda _code, _outcome: None,
     ) -> None:
         """Prepare; nothing connects before the first run. *chance*: 0 to 1, for the jitter.
 
         *recorded* is called with each batch that was recorded, *unusable* every second with whether
-        each partner, by code, cannot be sent to. They must neither block nor raise.
+        each partner, by code, cannot be sent to, *token_called* after each call of a token endpoint
+        with the partner's code and the outcome. They must neither block nor raise.
         """
         self._calls_max = settings.in_flight_max
         self._monotonic = monotonic
@@ -83,6 +86,7 @@ class DeliveryLoop:
             monotonic=monotonic,
             chance=chance,
             unusable=unusable,
+            token_called=token_called,
         )
         buffer = ResultBuffer(
             transaction=transaction,
@@ -204,7 +208,7 @@ class DeliveryLoop:
 
     def _poll(self) -> Admitted:
         began_at = self._monotonic()
-        room = self._calls_max - self._dispatch.calls_open - len(self._recorder)
+        room = self._calls_max - self._dispatch.places_taken - len(self._recorder)
         admitted = self._dispatch.claim(0 if self._schedule.stopping else max(0, room))
         self._schedule = schedule.after_poll(
             self._schedule,
@@ -220,11 +224,10 @@ class DeliveryLoop:
         return self._dispatch.sign(claim)
 
     def _send(self, signed: SignedCall | Attempt) -> None:
-        """Start the call; what could not be signed is recorded with the other results."""
-        if isinstance(signed, Attempt):
-            self._recorder.add([signed])
-        else:
-            self._dispatch.send(signed)
+        """Start the call; what could not be signed or sent is recorded with the other results."""
+        failed = signed if isinstance(signed, Attempt) else self._dispatch.send(signed)
+        if failed is not None:
+            self._recorder.add([failed])
 
     def _receive(self, until: float) -> list[FinishedCall]:
         """Return the calls that are over: at once if there are any, else by *until*."""
@@ -232,13 +235,13 @@ class DeliveryLoop:
 
     def _classify(self, calls: Iterable[FinishedCall]) -> list[Attempt]:
         """Turn responses into attempts: delivered, again, unanswered or dead."""
-        return [self._dispatch.classify(call) for call in calls]
+        return [attempt for call in calls for attempt in self._dispatch.classify(call)]
 
     def _record(self, attempts: Iterable[Attempt], counts: Counter[str]) -> None:
         """Keep *attempts*, and begin to record all that are kept, unless a batch is being recorded.
 
-        Also releases claims that were too late to be sent. While the database is unavailable,
-        nothing is dropped.
+        Also releases claims that were too late to be sent, or waited too long for a token. While
+        the database is unavailable, nothing is dropped.
         """
         self._recorder.add(attempts)
         if not schedule.may_use_database(self._schedule, self._monotonic()):
@@ -281,6 +284,7 @@ class DeliveryLoop:
             self._wakeup_pending = False  # before the poll: a wakeup during it asks for another
             self._schedule = replace(self._schedule, poll_requested=True)
         if self._stop_requested:
+            self._dispatch.stop_waiting()
             ends_at = self._monotonic() + self._stop_seconds
             self._schedule = schedule.stop(self._schedule, ends_at=ends_at)
 
@@ -288,7 +292,7 @@ class DeliveryLoop:
         return OpenWork(
             calls=self._dispatch.calls_open,
             recording=self._recorder.is_recording,
-            results=self._recorder.has_waiting,
+            results=self._recorder.has_waiting or self._dispatch.has_late,
         )
 
 

@@ -68,14 +68,20 @@ class Ready:
             return request
         return replace(request, headers={**request.headers, **self.added})
 
-    def redacted(self, result: CallResult) -> CallResult:
+    def with_token(self, request: OutgoingRequest, token: str) -> OutgoingRequest:
+        """Return *request* with a token of its endpoint (RFC 6750)."""
+        return replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
+
+    def redacted(self, result: CallResult, *, token: str | None = None) -> CallResult:
         """Return *result* without our secrets: what a partner repeats of them must not be stored.
 
-        A secret of a few characters cannot be told from the rest of a response.
+        A secret of a few characters cannot be told from the rest of a response. *token*: the one
+        that was sent.
         """
         if not isinstance(result, HttpResponse):
             return result
-        for secret in self.hidden:
+        shown = () if token is None or len(token) < _REDACTED_CHARACTERS_MIN else (token.encode(),)
+        for secret in (*shown, *self.hidden):
             if secret in result.body or any(secret in line for line in result.headers):
                 result = replace(
                     result,

@@ -1,10 +1,11 @@
 """Checks whether one partner responds, with the same HTTP client as every delivery.
 
 `ping` is what the protocol has for this purpose. `ping_signed` sends a call that the partner can
-verify, and that touches no ticket. Both block for the timeout at most and store nothing.
+verify, and that touches no ticket. Both store nothing and block for the timeout at most; twice, if
+a token is fetched first.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, assert_never
@@ -20,6 +21,7 @@ from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings
 from worker.delivery.http.client import HttpClient
 from worker.delivery.http.exchange import (
+    CallResult,
     FinishedCall,
     HttpCall,
     HttpResponse,
@@ -30,9 +32,9 @@ from worker.delivery.http.limits import TransferLimits
 from worker.delivery.partners import Ready
 from worker.delivery.protocols import ADAPTERS
 from worker.delivery.protocols.adapter import LOCKED_OUT
+from worker.delivery.token_step import TokenStep, call_once, fetch_token
 
 BEGINNING_CHARACTERS_MAX: Final = 500
-_WAIT_MARGIN: Final = timedelta(seconds=10)  # the call ends by its own timeout before
 
 
 class CallsNotSigned(ConflictError):
@@ -62,6 +64,7 @@ class PingResult:
     by_proxy: bool = False  # then that is the proxy, which checks the partner's address
     signature: SignatureCheck | None = None  # None: the call was not signed
     note: str | None = None  # what is wrong with the response, where its status does not tell
+    token: TokenStep | None = None  # None: its calls carry none
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -75,6 +78,7 @@ class PingResult:
             "signature": self.signature,
             "problem": self.problem or self.note,
             "answer": self.beginning,
+            **({} if self.token is None else {"token": asdict(self.token)}),
         }
 
 
@@ -90,18 +94,18 @@ def ping(
     adapter = ADAPTERS[partner.protocol]
     ready = Ready.of(partner, adapter, secret=secret, access=access)
     request = ready.authorized(adapter.build_ping(partner, secret=secret))
-    call = _call(ready, request, limits=limits, timeout=timeout)
-    match ready.redacted(call.result):
+    exchange = _exchange(ready, request, limits=limits, timeout=timeout)
+    match exchange.result:
         case HttpResponse() as response:
             return _result(
                 request,
-                call,
+                exchange,
                 response,
                 there=adapter.is_ping_response(partner, response),
                 note=adapter.explain(partner, response),
             )
         case NotReached(problem) | NoResponse(problem):
-            return _result(request, call, problem)
+            return _result(request, exchange, problem)
         case unexpected:
             assert_never(unexpected)
 
@@ -131,17 +135,17 @@ def ping_signed(
             f" slipway operators set {partner.code} --sign"
         )
     request = ready.authorized(request)
-    call = _call(ready, request, limits=limits, timeout=timeout)
-    match ready.redacted(call.result):
+    exchange = _exchange(ready, request, limits=limits, timeout=timeout)
+    match exchange.result:
         case HttpResponse() as response:
             there = adapter.is_test_response(partner, response)
             signature = SignatureCheck.ACCEPTED if there else SignatureCheck.UNKNOWN
             if response.status in LOCKED_OUT:
                 signature = SignatureCheck.REFUSED
             note = None if there else adapter.explain(partner, response)
-            return _result(request, call, response, there=there, signature=signature, note=note)
+            return _result(request, exchange, response, there=there, signature=signature, note=note)
         case NotReached(problem) | NoResponse(problem):
-            return _result(request, call, problem, signature=SignatureCheck.UNKNOWN)
+            return _result(request, exchange, problem, signature=SignatureCheck.UNKNOWN)
         case unexpected:
             assert_never(unexpected)
 
@@ -169,12 +173,31 @@ def ping_as_configured(
     return ping(partner, secret=secret, access=access, limits=limits, timeout=timeout)
 
 
-def _call(
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """The call, and the step before it that fetched its token. *result*: without our secrets."""
+
+    call: FinishedCall
+    result: CallResult
+    token: TokenStep | None = None
+
+
+def _exchange(
     ready: Ready, request: OutgoingRequest, *, limits: TransferLimits, timeout: timedelta
-) -> FinishedCall:
+) -> _Exchange:
+    """Send *request*, with a token if the partner wants one; without one nothing is sent."""
+    credentials = ready.access.oauth
+    step, token = None, None
     client = HttpClient(limits, calls_max=1)
     try:
-        client.start(
+        if credentials is not None:
+            step, token = fetch_token(client, ready, credentials, timeout=timeout)
+            if token is None:
+                unsent = NotReached(f"nothing was sent: {step.problem}")
+                return _Exchange(FinishedCall(1, unsent, timedelta()), unsent, step)
+            request = ready.with_token(request, token)
+        call = call_once(
+            client,
             HttpCall(
                 1,
                 request.url,
@@ -182,17 +205,16 @@ def _call(
                 request.body,
                 timeout,
                 connection=ready.connection,
-            )
+            ),
         )
-        (call,) = client.finished(timeout + _WAIT_MARGIN)
     finally:
         client.close()
-    return call
+    return _Exchange(call, ready.redacted(call.result, token=token), step)
 
 
 def _result(
     request: OutgoingRequest,
-    call: FinishedCall,
+    exchange: _Exchange,
     met: HttpResponse | str,
     *,
     there: bool = False,
@@ -201,6 +223,7 @@ def _result(
 ) -> PingResult:
     """Return what *met* the call: a response, or the problem for which there was none."""
     status, problem, beginning = None, None, ""
+    call = exchange.call
     if isinstance(met, str):
         problem = met
     else:
@@ -218,4 +241,5 @@ def _result(
         by_proxy=call.by_proxy,
         signature=signature,
         note=note,
+        token=exchange.token,
     )

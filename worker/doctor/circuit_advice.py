@@ -35,6 +35,9 @@ ADVICE: Final[Mapping[Cause, str]] = {
     " the certificate is for another host: slipway operators set {code} --url URL",
     Cause.CLIENT_CERTIFICATE: "agree with the partner on a client certificate, and give it to the"
     " operator with its key: slipway operators access {code}",
+    Cause.TOKEN: "its token endpoint gives no token, as the reason says: slipway operators ping"
+    " {code} tries it again; correct client, secret or address, for which the partner gives new"
+    " ones: slipway operators access {code}",
     Cause.TLS: "TLS 1.2 or later cannot be negotiated: ask the partner; or the port has no TLS:"
     " slipway operators set {code} --url URL",
     Cause.TIMEOUT: "the partner takes longer than SLIPWAY_PARTNER_TIMEOUT; ask there, or send less"

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from models.outbox.values import Attempt
 from worker.delivery.log import doubts_of
+from worker.delivery.token_endpoint import TokenOutcome
 from worker.metrics.histogram import SECONDS, BatchHistogram
 
 VERDICTS: Final = ("delivered", "again", "unanswered", "dead")
@@ -60,6 +61,13 @@ class DeliveryMetrics:
             ["operator", "doubt"],
             registry=registry,
         )
+        self._token_calls = Counter(
+            "slipway_token_calls",
+            "Calls of the partners' token endpoints, by operator and outcome.",
+            ["operator", "outcome"],
+            registry=registry,
+        )
+        self._token_limit = LabelLimit()
         self._unusable = _UnusablePartners()
         registry.register(self._unusable)
         self._limit = LabelLimit()
@@ -88,6 +96,12 @@ class DeliveryMetrics:
     def unusable(self, partners: Mapping[str, bool]) -> None:
         """Export which of *partners*, by code, this process cannot deliver to."""
         self._unusable.partners = partners
+
+    def token_called(self, code: str, outcome: str) -> None:
+        """Count a call of the token endpoint of the operator *code*; beside `recorded`."""
+        shown = self._token_limit(code)
+        for known in TokenOutcome:
+            self._token_calls.labels(shown, known).inc(known == outcome)
 
     def _expect(self, operator: str) -> None:
         """Export all verdicts of *operator* from now on: a rate needs the zero it starts from."""

@@ -22,6 +22,7 @@ from worker.delivery.ping import (
     SignatureCheck,
     ping_as_configured,
 )
+from worker.delivery.token_step import TokenStep
 from worker.doctor.circuit_advice import advice_for
 
 _COLUMNS = (
@@ -126,8 +127,21 @@ def _milliseconds(count: int | None) -> str:
     return "-" if count is None else f"{count} ms"
 
 
+def _token_line(step: TokenStep) -> str:
+    """Return what the token endpoint answered: its problem names it and the status."""
+    after = f"after {step.took_ms:g} ms"
+    if step.expires_in is None:
+        return f"no token {after}, so nothing was sent: {step.problem}"
+    lasting = format_duration(timedelta(seconds=step.expires_in))
+    return f"token: {step.endpoint} responded {step.status} {after}, expires in {lasting}"
+
+
 def _show_response(pinged: PingResult) -> None:
     milliseconds = f"{pinged.took_ms:g} ms"
+    if pinged.token is not None:
+        typer.echo(_token_line(pinged.token))
+        if pinged.token.problem is not None:
+            return
     typer.echo(f"POST {pinged.url} {pinged.sent}")
     if pinged.problem is not None:
         typer.echo(f"no response after {milliseconds}: {pinged.problem}")

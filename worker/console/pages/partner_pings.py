@@ -64,9 +64,13 @@ async def _ping(
 def _sentence(code: str, result: PingResult) -> tuple[str, Tone]:
     """Say what the call met, and whether that is well."""
     after = f"after {result.took_ms:,.0f} ms" + (" by the proxy" if result.by_proxy else "")
+    if result.token is not None and result.token.problem is not None:
+        return f"Nothing was sent to {code}: {visible_plain(result.token.problem)}.", "bad"
     if result.problem is not None:
         return f"{code} gave no response {after}: {visible_plain(result.problem)}.", "bad"
     responded = f"{code} responded {result.status} {after}"
+    if result.token is not None:
+        responded = f"{responded} to a token that took {result.token.took_ms:,.0f} ms"
     if result.signature is SignatureCheck.REFUSED:
         advice = advice_for(Cause.LOCKED_OUT, code)
         return f"{responded} and refused the signature, or our address: {advice}.", "bad"
