@@ -117,7 +117,7 @@ NO_HEADER = "answered 200 with a token that no header can hold: ask the partner"
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "words"),
     [
         (b"<html>canary: sign in</html>", NOT_JSON),
         (b"", NOT_JSON),
@@ -139,10 +139,10 @@ NO_HEADER = "answered 200 with a token that no header can hold: ask the partner"
         ),
     ],
 )
-def test_a_success_without_a_token_that_can_be_used_says_what_is_wrong(body, said):
+def test_a_success_without_a_token_that_can_be_used_says_what_is_wrong(body, words):
     met = read(200, body)
 
-    assert problem(met).startswith(said)
+    assert problem(met).startswith(words)
     assert isinstance(met, NotGranted)
     assert met.outcome is TokenOutcome.REFUSED
 
@@ -154,7 +154,7 @@ def test_a_response_that_was_cut_off_is_not_read():
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "words"),
     [
         (
             401,
@@ -181,8 +181,8 @@ def test_a_response_that_was_cut_off_is_not_read():
         (503, b"", "answered 503"),
     ],
 )
-def test_a_refusal_says_what_to_change(status, body, said):
-    assert problem(read(status, body)) == said
+def test_a_refusal_says_what_to_change(status, body, words):
+    assert problem(read(status, body)) == words
 
 
 def test_a_redirect_names_its_target_and_is_not_followed():

@@ -97,10 +97,10 @@ def test_a_failed_call_is_not_repeated_at_once_and_the_pauses_grow_until_a_succe
 
 
 def test_what_the_endpoint_asks_for_counts_up_to_a_limit():
-    asked = failed(NEW, at=BEGAN, retry_after=timedelta(seconds=90))
+    postponed = failed(NEW, at=BEGAN, retry_after=timedelta(seconds=90))
     absurd = failed(NEW, at=BEGAN, retry_after=timedelta(hours=2))
 
-    assert asked.retry_at == BEGAN + 90
+    assert postponed.retry_at == BEGAN + 90
     assert absurd.retry_at == BEGAN + RETRY_AFTER_MAX.total_seconds()
 
 

@@ -78,8 +78,8 @@ class TokenCalls:
         """
         key = (signed.claim.operator, credentials)
         state = self._states.get(key) or self._begin(key)
-        found = tokens.look_up(state, self._monotonic())
-        match found:
+        way = tokens.look_up(state, self._monotonic())
+        match way:
             case Usable(token, renews):
                 if renews:
                     self._fetch(key, signed)
@@ -90,7 +90,7 @@ class TokenCalls:
                 self._waiting.setdefault(key, []).append(signed)
                 return None
             case NoToken():
-                return found
+                return way
 
     def is_own(self, call: FinishedCall) -> bool:
         """Return whether *call* was one of a token endpoint."""

@@ -249,8 +249,8 @@ HABITS = [
 ]
 
 
-@pytest.mark.parametrize(("habit", "said"), HABITS, ids=[said[:40] for _, said in HABITS])
-def test_without_a_token_nothing_is_sent_and_nothing_dies(delivery, server, clock, habit, said):
+@pytest.mark.parametrize(("habit", "words"), HABITS, ids=[words[:40] for _, words in HABITS])
+def test_without_a_token_nothing_is_sent_and_nothing_dies(delivery, server, clock, habit, words):
     """It is as if our secret were wrong: the circuit opens, and its probe closes it again."""
     server.odd = habit
     seconds = [1000.0]
@@ -266,7 +266,7 @@ def test_without_a_token_nothing_is_sent_and_nothing_dies(delivery, server, cloc
     assert {row.verdict for row in attempts} == {"again"}
     assert {row.sent_at for row in attempts} == {None}
     for problem in {row.problem for row in attempts} | {str(circuit_of(delivery))}:
-        assert problem.startswith(f"the token endpoint {server.token_url} {said}")
+        assert problem.startswith(f"the token endpoint {server.token_url} {words}")
         assert "canary" not in problem
         assert cause_of(problem) is Cause.TOKEN
     assert {row.tries for row in delivery.rows(TRIES)} == {0}
