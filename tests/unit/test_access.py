@@ -146,6 +146,7 @@ def test_a_key_may_have_a_passphrase_and_is_kept_without_it():
         (PAIR.chain, None, "it is a certificate"),
         ("hello", None, "it is not PEM"),
     ],
+    ids=["no passphrase", "wrong passphrase", "needless passphrase", "certificate", "no PEM"],
 )
 def test_a_key_that_cannot_be_read_is_a_sentence(key, passphrase, sentence):
     with pytest.raises(ValueError, match=sentence) as refusal:

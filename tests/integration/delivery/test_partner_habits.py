@@ -24,7 +24,7 @@ ODD: dict[str, bytes] = {
     "interim": b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     "trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n",
-    "gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"ok"),
+    "gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"ok", mtime=0),
     "deflate": b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n" + zlib.compress(b"ok"),
     "unknown compression": b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n\x0b\x00\x80ok\x03",
     "204": b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -102,7 +102,7 @@ def head(status: str, body: bytes, *lines: str) -> bytes:
         ({"success_json": True}, head("200 OK", b"{}"), ("delivered", 200, None, "{}")),
         (
             {"success_json": True},
-            head("200 OK", gzip.compress(b"{}"), "Content-Encoding: gzip"),
+            head("200 OK", gzip.compress(b"{}", mtime=0), "Content-Encoding: gzip"),
             ("delivered", 200, None, "{}"),
         ),
         (
@@ -240,5 +240,5 @@ def wallet_response(habit: str, call: dict[str, Any]) -> bytes:
     charset = {"not UTF-8": "latin-1", "UTF-16": "utf-16"}.get(habit, "utf-8")
     body = frame % text.encode(charset)
     if habit == "gzip":
-        return head(status, gzip.compress(body), "Content-Encoding: gzip")
+        return head(status, gzip.compress(body, mtime=0), "Content-Encoding: gzip")
     return head(status, body)
