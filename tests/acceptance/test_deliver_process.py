@@ -1,5 +1,8 @@
 """Delivery as a real process: a wakeup makes it deliver, and stopping loses no answer."""
 
+import time
+from pathlib import Path
+
 import pytest
 from celery import Celery
 
@@ -8,6 +11,8 @@ from tests.support import databases
 from tests.support.celery_process import celery, end, environment, must_live
 from tests.support.delivery_setup import KEY, SECRET, DeliverySetup, delivery_setup_on
 from tests.support.manual_clock import ManualClock
+from tests.support.raw_server import Line
+from tests.support.token_server import add_partner, token_server
 from tests.support.wait import eventually
 from worker.local.servers import Servers
 
@@ -60,6 +65,52 @@ def test_it_delivers_when_woken_and_records_the_last_answer_before_it_ends(
     assert ends == [("slow", "delivered"), ("swift", "delivered")]
     assert all(entry.signature_ok for entry in partner.ledger.entries())
     assert "Traceback" not in log.read_text()
+
+
+def test_a_stop_while_a_token_endpoint_hangs_is_quick_and_shows_no_secret(
+    tmp_path, engine, database, redis_url
+):
+    """What waits for the token is given back: no attempt, no lease that has to run out."""
+    env = environment(
+        tmp_path,
+        database_url=database,
+        redis_url=redis_url,
+        secret_key=KEY,
+        partner_networks="127.0.0.0/8",
+        partner_timeout="20s",
+        log_level="debug",
+    )
+    (now,) = databases.ask(database, "SELECT clock_timestamp() - interval '1 minute'")
+    app = Celery("backend", broker=redis_url, set_as_current=False)
+    log = tmp_path / "deliver.log"
+    with (
+        token_server() as server,
+        delivery_setup_on(engine, ManualClock(now)) as delivery,
+        celery(*WORKER, env=env, log=log) as worker,
+    ):
+
+        def token_calls() -> int:
+            must_live(worker, log)
+            return len(server.requests)
+
+        server.odd = Line.keep_silent
+        delivery.publish(add_partner(delivery, server), ("ticket_win", "t"))
+        app.send_task("deliver", queue="deliver")
+        eventually(lambda: token_calls() == 1)
+        shown = Path(f"/proc/{worker.pid}/cmdline").read_text(encoding="utf-8")
+        stopped_at = time.monotonic()
+        code = end(worker)
+        took = time.monotonic() - stopped_at
+
+        (notice,) = delivery.rows("SELECT lease, claims, tries FROM notice")
+        attempts = delivery.rows("SELECT FROM delivery_attempt")
+    app.close()
+
+    assert (code, attempts, tuple(notice)) == (0, [], (None, 0, 0))
+    assert took < 15, "less than the timeout of the call"
+    assert server.notices == []
+    assert "Traceback" not in log.read_text()
+    assert "canary" not in log.read_text() + shown
 
 
 @pytest.mark.slow

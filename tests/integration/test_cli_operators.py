@@ -12,6 +12,7 @@ from producers.simulation.partner import Respond, Rule, SimulatedPartner, Wallet
 from producers.wall_clock import utc_now
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
+from tests.support.token_server import CLIENT_SECRET, response, sending, token_server
 
 KEY = Fernet.generate_key().decode()
 WHO = ("--by", "anna", "--why", "they asked for it")
@@ -159,6 +160,34 @@ def test_a_partner_that_is_there_answers_a_ping(slipway, acme):
     assert (ill.code, ill.document()["status"], ill.document()["there"]) == (1, 503, False)
     assert "\x1b" not in people.out
     assert "did not respond as a pam partner does" in people.err
+
+
+def test_a_ping_shows_the_token_step_before_the_call_and_no_secret(slipway, acme, tmp_path):
+    (tmp_path / "client-secret").write_text(CLIENT_SECRET, encoding="utf-8")
+    with token_server() as server:
+        given = {
+            "oauth": {
+                "token_url": server.token_url,
+                "client_id": "us",
+                "client_secret_file": "client-secret",
+            }
+        }
+        (tmp_path / "access.yaml").write_text(json.dumps(given), encoding="utf-8")
+        slipway("operators", "set", acme, "--url", server.url)
+        slipway("operators", "access", acme, "--file", str(tmp_path / "access.yaml"), *WHO)
+        there = slipway("operators", "ping", acme)
+        server.odd = sending(response(401, {"error": "invalid_client"}))
+        refused = slipway("operators", "ping", acme, "--signed")
+
+    assert there.code == 0, there.err
+    assert f"token: {server.token_url} responded 200 after " in there.out
+    assert "expires in 1h" in there.out
+    assert "responded 200 after " in there.out.partition("POST ")[2]
+    assert refused.code == 1
+    assert "so nothing was sent: the token endpoint" in refused.out
+    assert "answered 401 invalid_client" in refused.out
+    assert len(server.notices) == 1
+    assert "canary" not in there.out + there.err + refused.out + refused.err
 
 
 def test_a_signed_test_says_whether_the_secret_is_right(slipway, secret_file):

@@ -167,6 +167,20 @@ def test_the_doubts_about_a_wallet_s_success_are_counted(registry):
     assert now["slipway_delivery_doubtful_responses_total doubt=ref_id_not_ours operator=acme"] == 0
 
 
+def test_calls_of_token_endpoints_are_counted_by_outcome_from_zero_on(registry):
+    metrics = DeliveryMetrics(registry)
+
+    for outcome in ("granted", "refused", "granted"):
+        metrics.token_called("acme", outcome)
+
+    now = samples(registry)
+    counts = {
+        outcome: now[f"slipway_token_calls_total operator=acme outcome={outcome}"]
+        for outcome in ("granted", "refused", "no_response")
+    }
+    assert counts == {"granted": 2, "refused": 1, "no_response": 0}
+
+
 def test_labels_beyond_the_limit_are_one():
     bounded = LabelLimit(values_max=2)
 
