@@ -31,7 +31,7 @@ from producers.simulation.rehearsal.invariants import broken_invariants
 from producers.simulation.rehearsal.lives import RehearsedLife, TrueEvent, expected_outcome
 from producers.simulation.rehearsal.schedule import HeldClaim, Schedule
 from producers.simulation.rehearsal.verdict import check_rehearsal
-from producers.simulation.rehearsal.world import CLOSE_DELAY, World
+from producers.simulation.rehearsal.world import CLOSE_DELAY, OWN_TIMEOUT, World
 from producers.simulation.verdict import check_all_sequences
 from tests.support.arrivals import WITHIN_WINDOW, TicketArrivals
 
@@ -45,6 +45,7 @@ VOIDED = {
     "ext_type": "inclusive",
 }
 SLIP = {**VOIDED, "ticket_code": "C", "player_id": "P", "ticket_type": "quickbet"}
+SET_TIMEOUT = text("UPDATE operator SET timeout = :timeout WHERE id = :operator")
 ADD_OPERATOR = text("""
     INSERT INTO operator (code, protocol, url, secret, announces_tickets)
     VALUES (:code, 'pam', 'http://partner', 'sealed', :announces) RETURNING id""")
@@ -199,10 +200,9 @@ class TicketHistory(RuleBasedStateMachine):
             "lost": Unanswered(pause),
         }
         held.verdict = verdicts[how]
-        self.world.partner.receive(
+        self.world.call(
             held.claim,
             takes=how.startswith("take"),
-            at=self.world.moment,
             answered=how not in ("taken unheard", "lost"),
         )
 
@@ -222,6 +222,14 @@ class TicketHistory(RuleBasedStateMachine):
         self.schedule.held.pop(place % len(self.schedule.held))
 
     # --- people --------------------------------------------------------------------------------
+
+    @rule(which=st.integers(0, TICKETS - 1), timeout=st.sampled_from((None, OWN_TIMEOUT)))
+    def a_person_changes_the_timeout(self, which: int, timeout: timedelta | None) -> None:
+        """What is being called keeps the lease that it has (rule 14)."""
+        with self.world.transaction() as connection:
+            connection.execute(
+                SET_TIMEOUT, {"operator": self.world.operators[which], "timeout": timeout}
+            )
 
     @rule(place=st.integers(0, 9), dies=st.sampled_from((False, False, False, True)))
     def a_person_has_it_sent_again(self, place: int, *, dies: bool) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from producers.simulation.rehearsal.lives import random_lives
 from producers.simulation.rehearsal.schedule import Schedule
 from producers.simulation.rehearsal.verdict import check_rehearsal
-from producers.simulation.rehearsal.world import World
+from producers.simulation.rehearsal.world import OWN_TIMEOUT, World
 
 BATCH_LIVES = 40  # lives that share a world: enough to interfere with each other
 FAULT_FACTORS = (0.3, 1.0, 3.0, 8.0)  # from few faults to many
@@ -20,8 +20,8 @@ REDIS_AHEAD = (timedelta(), timedelta(), timedelta(seconds=3), timedelta(hours=1
 APART = timedelta(days=60)  # between the worlds of two batches, which share a database
 
 ADD_OPERATOR = text("""
-    INSERT INTO operator (code, protocol, url, secret, announces_tickets)
-    VALUES (:code, 'pam', 'http://partner.invalid', 'none', :announces) RETURNING id""")
+    INSERT INTO operator (code, protocol, url, secret, announces_tickets, timeout)
+    VALUES (:code, 'pam', 'http://partner.invalid', 'none', :announces, :timeout) RETURNING id""")
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ def _batch(
     announcing = f"rehearsed-{seed}-announces"
     world = World(
         engine,
-        _operators(engine, [*codes, announcing], announcing),
+        _operators(engine, [*codes, announcing], announcing=announcing, slow=codes[1]),
         begin,
         redis_ahead=rng.choice(REDIS_AHEAD),
     )
@@ -96,11 +96,16 @@ def _batch(
         report.violations += [f"seed {seed}: {violation}" for violation in violations]
 
 
-def _operators(engine: Engine, codes: list[str], announcing: str) -> list[int]:
+def _operators(engine: Engine, codes: list[str], *, announcing: str, slow: str) -> list[int]:
     with engine.begin() as connection:
         return [
             connection.execute(
-                ADD_OPERATOR, {"code": code, "announces": code == announcing}
+                ADD_OPERATOR,
+                {
+                    "code": code,
+                    "announces": code == announcing,
+                    "timeout": OWN_TIMEOUT if code == slow else None,
+                },
             ).scalar_one()
             for code in codes
         ]

@@ -180,7 +180,7 @@ class Schedule:
                 )
             )
         answered = not isinstance(held.verdict, Unanswered)
-        world.partner.receive(held.claim, takes=takes, at=world.moment, answered=answered)
+        world.call(held.claim, takes=takes, answered=answered)
         return True
 
     def drain(self) -> None:

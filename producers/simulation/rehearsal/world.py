@@ -34,7 +34,8 @@ from models.vocabulary import Action
 PARKING_WINDOW = timedelta(minutes=15)
 CLOSE_DELAY = timedelta(hours=24)
 CALL = timedelta(seconds=5)
-LEASE = CALL + timedelta(seconds=20)
+MARGIN = timedelta(seconds=20)
+OWN_TIMEOUT = timedelta(seconds=40)  # of one of the operators; its leases follow
 GRACE = timedelta(seconds=10)
 RECORD_POLICY = RecordPolicy(GRACE, PARKING_WINDOW)
 CREATE_AGE_MAX = timedelta(seconds=60)
@@ -137,6 +138,9 @@ class World:
     # when tickets were released last while their closing delay ran, by operator and id
     released_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)  # codes of ended partnerships
+    # until when a call may be under way and its partner be working on it, by notice
+    under_way: dict[int, datetime] = field(default_factory=dict)
+    wrong_claims: list[str] = field(default_factory=list)  # those that rules 14 and 23 forbid
 
     def now(self, connection: Connection | None = None) -> datetime:  # noqa: ARG002 - the Clock's
         """The database's clock, which decides everything here."""
@@ -242,17 +246,30 @@ class World:
     def claim(self, count: int) -> list[Claim]:
         """A deliverer claims what is due."""
         with self.transaction() as connection:
-            return claim(
+            claims = claim(
                 connection,
                 now=self.moment,
-                lease=LeaseTerms(CALL, LEASE - CALL),
+                lease=LeaseTerms(CALL, MARGIN),
                 room=dict.fromkeys(self.operators, count),
                 create_age_max=CREATE_AGE_MAX,
             )
+        on_hold = self.tickets_on_hold() if claims else []
+        for claimed in claims:
+            if self.moment < self.under_way.get(claimed.notice, self.moment):
+                self.wrong_claims.append(f"{claimed.idempotency_key}: claimed while it was called")
+            if (claimed.operator_code, claimed.ticket_id) in on_hold:
+                self.wrong_claims.append(f"{claimed.ticket_id}: claimed while on hold")
+        return claims
 
     def may_start(self, claimed: Claim) -> bool:
         """Return whether enough of the lease is left to start a call (rule 14)."""
-        return claimed.claimed_at + LEASE - self.moment > CALL + GRACE
+        timeout = claimed.timeout or CALL
+        return claimed.claimed_at + timeout + MARGIN - self.moment > timeout + GRACE
+
+    def call(self, claimed: Claim, *, takes: bool, answered: bool) -> None:
+        """Call the partner. The call may last as long as its timeout, the partner's work longer."""
+        self.under_way[claimed.notice] = self.moment + (claimed.timeout or CALL) + GRACE
+        self.partner.receive(claimed, takes=takes, at=self.moment, answered=answered)
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Release claims whose call was not started."""
@@ -271,6 +288,7 @@ class World:
                 )
         except ProcessDied:
             return
+        self.under_way.pop(claimed.notice, None)
 
     # --- people -------------------------------------------------------------------------------
 
