@@ -90,6 +90,37 @@ def delivery_problems(terms: DeliveryTerms, *, is_wallet: bool) -> Iterator[Oper
     yield from _wants_problems(terms, is_wallet=is_wallet)
 
 
+def delivery_warnings(
+    terms: DeliveryTerms,
+    *,
+    retention: timedelta,
+    discard_interval: timedelta,
+    retry_limit: timedelta,
+) -> Iterator[str]:
+    """Find what is allowed in *terms*, but does not fit the installation's settings.
+
+    The settings may change after the terms were checked, so none of this is refused.
+    """
+    limit = retry_limit if terms.retry_limit is None else terms.retry_limit
+    if limit >= retention:
+        yield (
+            f"retry limit {format_duration(limit)} is not shorter than SLIPWAY_RETENTION"
+            f" ({format_duration(retention)}): tickets whose notices are still tried stay longer"
+        )
+    if limit <= discard_interval:
+        yield (
+            f"retry limit {format_duration(limit)} is not longer than SLIPWAY_DISCARD_INTERVAL"
+            f" ({format_duration(discard_interval)}): a discard is repeated once at most"
+        )
+    if terms.retry_limit is None and terms.retry_schedule is not None:
+        last = parse_pauses(terms.retry_schedule)[-1]
+        if last > retry_limit:
+            yield (
+                f"the retry schedule ends with {format_duration(last)}, which is longer than"
+                f" SLIPWAY_RETRY_LIMIT ({format_duration(retry_limit)}); set a retry limit, too"
+            )
+
+
 def _text_problems(terms: DeliveryTerms) -> Iterator[OperatorProblem]:
     agent = terms.user_agent
     if agent is not None and not (

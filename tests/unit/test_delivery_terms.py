@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from models.operators import OperatorInvalid, OperatorTerms
-from models.operators.delivery_terms import ALWAYS_SENT, SENDABLE, parse_actions, parse_pauses
+from models.operators.delivery_terms import (
+    ALWAYS_SENT,
+    SENDABLE,
+    delivery_warnings,
+    parse_actions,
+    parse_pauses,
+)
 from models.operators.statuses import ANY_SUCCESS, ONLY_OK, Statuses
 from models.operators.validation import check_terms
 from models.vocabulary import Action
@@ -106,5 +112,39 @@ def test_whatever_is_allowed_is_accepted_together():
             success_json=True,
             success_text='"ok":true',
             wants="ticket_win,ticket_lost,ticket_rollback,ticket_closed",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "advice"),
+    [
+        (
+            {"retry_limit": timedelta(days=8)},
+            "retry limit 8d is not shorter than SLIPWAY_RET",
+        ),
+        ({"retry_limit": timedelta(days=7)}, "SLIPWAY_RETENTION (7d)"),
+        ({"retry_limit": timedelta(minutes=30)}, "not longer than SLIPWAY_DISCARD_INTERVAL (30m)"),
+        ({"retry_schedule": "10s,12h"}, "ends with 12h, which is longer than SLIPWAY_RETRY_LIMIT"),
+    ],
+)
+def test_what_does_not_fit_the_settings_is_a_warning_that_names_them(own, advice):
+    (warning,) = warnings_of(**own)
+    assert advice in warning
+
+
+def test_terms_that_fit_the_settings_bring_no_warning():
+    assert warnings_of() == []
+    assert warnings_of(retry_schedule="10s,12h", retry_limit=timedelta(hours=24)) == []
+    assert warnings_of(retry_limit=timedelta(minutes=31)) == []
+
+
+def warnings_of(**own: object) -> list[str]:
+    return list(
+        delivery_warnings(
+            terms(**own),
+            retention=timedelta(days=7),
+            discard_interval=timedelta(minutes=30),
+            retry_limit=timedelta(hours=6),
         )
     )

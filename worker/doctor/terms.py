@@ -3,6 +3,7 @@
 import socket
 from urllib.parse import urlsplit
 
+from models.operators.delivery_terms import delivery_warnings
 from models.operators.validation import OperatorTerms, terms_warnings
 from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings
@@ -15,6 +16,16 @@ def warnings_about(terms: OperatorTerms, settings: Settings) -> list[str]:
 
     Resolves the URL's host, unless a proxy does.
     """
+    of_delivery = delivery_warnings(
+        terms,
+        retention=settings.retention,
+        discard_interval=settings.discard_interval,
+        retry_limit=settings.retry_limit,
+    )
+    return [*of_delivery, *_warnings_about_the_way(terms, settings)]
+
+
+def _warnings_about_the_way(terms: OperatorTerms, settings: Settings) -> list[str]:
     try:
         proxy = Egress.of(settings).proxy_for(terms.url)
     except InvalidSettings as error:

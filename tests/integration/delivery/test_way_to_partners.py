@@ -1,7 +1,7 @@
 """The settings of the way to partners: read, checked by doctor, and named where they are wrong."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -156,6 +156,19 @@ def test_a_proxy_that_is_not_there_is_wrong():
 
     assert finding.state is State.WRONG
     assert "accepts no connection" in finding.detail
+
+
+def test_terms_that_do_not_fit_the_settings_are_warned_of_behind_a_proxy_too():
+    patient = OperatorTerms(
+        code="acme", url="https://127.0.0.1/", protocol="pam", retry_limit=timedelta(days=10)
+    )
+    direct = delivery_settings(retention="9d", event_age_max="3d")
+    proxied = delivery_settings(
+        retention="9d", event_age_max="3d", partner_proxy="http://proxy.invalid:3128"
+    )
+
+    for settings in (direct, proxied):
+        assert "SLIPWAY_RETENTION (9d)" in warnings_about(patient, settings)[0]
 
 
 def test_an_operator_behind_the_proxy_is_not_resolved_here_and_that_is_said():
