@@ -6,7 +6,7 @@ table are PostgreSQL's own estimate: a billion rows cost as much as a thousand.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
@@ -30,8 +30,9 @@ NOTICES: Final = text(f"""
     SELECT o.code, o.disabled_at IS NULL AS enabled,
            c.opened_at IS NOT NULL AND c.closed_at IS NULL AS circuit_open,
            c.reason, heads.due, heads.in_flight, heads.oldest_due_at,
-           undelivered.since AS undelivered_since, dead.dead, dead.oldest_dead_at, o.access_facts
-      FROM (SELECT id, code, disabled_at,
+           undelivered.since AS undelivered_since, dead.dead, dead.oldest_dead_at, o.access_facts,
+           o.timeout
+      FROM (SELECT id, code, disabled_at, timeout,
                    CASE WHEN access_switch_at <= :now THEN next_access_facts
                         ELSE access_facts END AS access_facts
               FROM operator WHERE ended_at IS NULL ORDER BY code LIMIT :operators) o
@@ -128,6 +129,7 @@ class OperatorStats:
     dead: int
     oldest_dead_at: datetime | None
     access_expires_at: datetime | None = None  # the first certificate that calls to it need
+    timeout: timedelta | None = None  # of its own; None: the installation's
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ def _operator(row: Row[Any]) -> OperatorStats:
         dead=row.dead,
         oldest_dead_at=row.oldest_dead_at,
         access_expires_at=min((at for _, at in expiries(row.access_facts or {})), default=None),
+        timeout=row.timeout,
     )
 
 

@@ -22,6 +22,7 @@ ALL_RUN: Final = {f'slipway_build_info{{process="{process}"}}': "1x90" for proce
 EVENTS: Final = "slipway_events_total"
 DOUBTS: Final = "slipway_delivery_doubtful_responses_total"
 DURATION: Final = "slipway_delivery_attempt_duration_seconds_bucket"
+TIMEOUT: Final = "slipway_operator_timeout_seconds"
 LAST_ROUND: Final = "slipway_sweep_last_round_age_seconds"
 SWEEP_INTERVAL: Final = "slipway_sweep_interval_seconds"
 
@@ -273,12 +274,20 @@ CASES: Final = (
             f'{DURATION}{{operator="acme",le="2.5"}}': "0+90x90",
             f'{DURATION}{{operator="acme",le="5"}}': "0+100x90",
             f'{DURATION}{{operator="acme",le="+Inf"}}': "0+100x90",
+            f"{TIMEOUT}{ACME_ALONE}": "5x90",
         },
         11,
         (
             {
                 f'{DURATION}{{operator="acme",le="2.5"}}': "0+100x90",
                 f'{DURATION}{{operator="acme",le="+Inf"}}': "0+100x90",
+                f"{TIMEOUT}{ACME_ALONE}": "5x90",
+            },
+            {  # the same of a partner that may take longer
+                f'{DURATION}{{operator="acme",le="2.5"}}': "0+90x90",
+                f'{DURATION}{{operator="acme",le="5"}}': "0+100x90",
+                f'{DURATION}{{operator="acme",le="+Inf"}}': "0+100x90",
+                f"{TIMEOUT}{ACME_ALONE}": "30x90",
             },
         ),
         ACME,

@@ -214,8 +214,20 @@ def test_a_sweep_that_never_ended_a_round_is_overdue_from_the_first_stats_on(reg
     assert samples(registry)["slipway_sweep_last_round_age_seconds"] == 40
 
 
+def test_the_timeout_of_a_partner_is_its_own_or_that_of_all(registry):
+    seen = stats_of("acme", "betsy")
+    slow, other = seen.operators
+    own = replace(seen, operators=(replace(slow, timeout=30 * SECOND), other))
+
+    Gauges(registry).show("database", of_database(own))
+
+    shown = samples(registry)
+    assert shown["slipway_operator_timeout_seconds operator=acme"] == 30
+    assert shown["slipway_operator_timeout_seconds operator=betsy"] == 5
+
+
 def of_database(seen: Stats, *, since: datetime = NOW) -> list[gauges.Family]:
-    return gauges.of_database(seen, sweep_interval=SECOND, since=since)
+    return gauges.of_database(seen, sweep_interval=SECOND, since=since, partner_timeout=5 * SECOND)
 
 
 def stats_of(*operators: str) -> Stats:

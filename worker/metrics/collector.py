@@ -128,9 +128,11 @@ class StatsCollector:
             stats = collect_stats(connection, now=self._clock.now(connection))
             server_time = self._clock.now(connection)
         self._first_collected_at = self._first_collected_at or stats.at
-        interval = self._settings.sweep_interval
         families = gauges.of_database(
-            stats, sweep_interval=interval, since=self._first_collected_at
+            stats,
+            sweep_interval=self._settings.sweep_interval,
+            since=self._first_collected_at,
+            partner_timeout=self._settings.partner_timeout,
         )
         self._shown.show(_POSTGRESQL, families)
         return server_time

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from models.outbox.values import Attempt
 from worker.delivery.log import doubts_of
 from worker.delivery.token_endpoint import TokenOutcome
-from worker.metrics.histogram import SECONDS, BatchHistogram
+from worker.metrics.histogram import CALL_SECONDS, BatchHistogram
 
 VERDICTS: Final = ("delivered", "again", "unanswered", "dead")
 # Those that an alert watches: a wrong amount may have moved.
@@ -51,7 +51,7 @@ class DeliveryMetrics:
         self._duration = BatchHistogram(
             "slipway_delivery_attempt_duration_seconds",
             "Duration of an attempt, by operator: until the response, or until it failed.",
-            buckets=SECONDS,
+            buckets=CALL_SECONDS,
             registry=registry,
             label="operator",
         )

@@ -49,11 +49,16 @@ def gauges(name: str, documentation: str, label: str, values: Mapping[str, float
     return family
 
 
-def of_database(stats: Stats, *, sweep_interval: timedelta, since: datetime) -> list[Family]:
-    """Return the gauges of *stats*. *since*: when a first round of the sweep became overdue."""
+def of_database(
+    stats: Stats, *, sweep_interval: timedelta, since: datetime, partner_timeout: timedelta
+) -> list[Family]:
+    """Return the gauges of *stats*. *since*: when a first round of the sweep became overdue.
+
+    *partner_timeout*: of the operators that have none of their own.
+    """
     last = stats.last_round
     families = [
-        *_of_operators(stats),
+        *_of_operators(stats, partner_timeout),
         gauge("operators_without_stats", "Operators beyond the first 1,000 by code.",
               stats.operators_beyond),
         gauges("tickets", "Tickets by status; an estimate if the table is big.", "status",
@@ -140,7 +145,7 @@ def of_servers(up: Mapping[str, float], collected_at: Mapping[str, float]) -> li
     ]  # fmt: skip
 
 
-def _of_operators(stats: Stats) -> Iterator[Family]:
+def _of_operators(stats: Stats, partner_timeout: timedelta) -> Iterator[Family]:
     columns: list[tuple[str, str, Callable[[OperatorStats], float]]] = [
         ("operator_enabled", "0: its notices are held.", lambda operator: operator.enabled),
         ("circuit_open", "1: only probes are sent.", lambda operator: operator.circuit is not None),
@@ -153,6 +158,8 @@ def _of_operators(stats: Stats) -> Iterator[Family]:
         ("notices_oldest_undelivered_seconds",
          "How long the first undelivered notice has waited: due, failed or being sent.",
          lambda operator: _age(stats.at, operator.undelivered_since)),
+        ("operator_timeout_seconds", "Timeout of a call to it.",
+         lambda operator: (operator.timeout or partner_timeout).total_seconds()),
         ("notices_oldest_dead_seconds", "Age of the first dead letter.",
          lambda operator: _age(stats.at, operator.oldest_dead_at)),
     ]  # fmt: skip
