@@ -199,7 +199,8 @@ class Settings(BaseSettings):
     gather, too short to be noticed."""
 
     partner_timeout: PositiveDuration = timedelta(seconds=5)
-    """Total time for one call to a partner, from connecting to the last byte of the response."""
+    """Total time for one call to a partner, from connecting to the last byte of the response. A
+    partner may have a timeout of its own (`slipway operators set --timeout`); its leases follow."""
 
     partner_connect_timeout: PositiveDuration = timedelta(seconds=3)
     """The part of the partner timeout that connecting may take, TLS included; never more than the
@@ -247,8 +248,9 @@ class Settings(BaseSettings):
     `User-Agent: Slipway/<version> (+https://ops.example.com)`."""
 
     lease_margin: PositiveDuration = timedelta(seconds=20)
-    """A delivery process owns what it claimed for the partner timeout plus this long. A call starts
-    only while the timeout and the grace are left, so the margin must be longer than the grace."""
+    """A delivery process owns what it claimed for the partner's timeout plus this long. A call
+    starts only while the timeout and the grace are left, so the margin must be longer than the
+    grace."""
 
     in_flight_max: Annotated[int, Ge(1), Le(1000)] = 512
     """Calls one delivery process has open at once; it claims no more than it can start. The limit
@@ -261,7 +263,8 @@ class Settings(BaseSettings):
         default=tuple(timedelta(seconds=s) for s in (10, 30, 120, 600, 1800, 3600, 7200)),
         json_schema_extra={"shown_default": "10s,30s,2m,10m,30m,1h,2h"},
     )
-    """Pauses between the tries of one notice, separated by commas; the last one repeats."""
+    """Pauses between the tries of one notice, separated by commas; the last one repeats. A partner
+    may have its own: `slipway operators set --retry-schedule`."""
 
     retry_jitter: Annotated[float, Ge(0), Le(1)] = 0.2
     """The largest part of a pause that is added to it at random, so that notices which failed
@@ -270,7 +273,7 @@ class Settings(BaseSettings):
     retry_limit: PositiveDuration = timedelta(hours=48)
     """A notice becomes a dead letter, and waits for a person, once its pauses add up to this. Only
     planned pauses count: not the time while its operator is disabled, its circuit is open, or no
-    delivery process runs."""
+    delivery process runs. A partner may have its own: `slipway operators set --retry-limit`."""
 
     discard_interval: PositiveDuration = timedelta(minutes=30)
     """Pause between the tries of `ticket_discard`, whatever the response (fixed by the

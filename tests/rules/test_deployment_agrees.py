@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet
 
 from deploy.image import probe
 from deploy.image.dockerfile import read_steps
+from models.operators.delivery_terms import TIMEOUT_MAX
 from models.settings.errors import variable_name
 from models.settings.settings import Settings
 from tests.support.manifests import OVERLAYS, Cluster, cluster, compose, container
@@ -90,7 +91,9 @@ def test_a_lease_outlasts_what_is_done_under_it(overlay):
     settings = overlay.settings()
 
     assert settings.lease > settings.call_needs > settings.partner_timeout
-    assert overlay.pods()["deliver"]["terminationGracePeriodSeconds"] > settings.lease.seconds
+    longest = max(settings.partner_timeout, TIMEOUT_MAX) + settings.lease_margin
+    grace = overlay.pods()["deliver"]["terminationGracePeriodSeconds"]
+    assert grace > longest.total_seconds()
     assert settings.claim_idle.total_seconds() >= finishing_seconds()
 
 

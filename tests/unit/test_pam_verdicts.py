@@ -140,7 +140,7 @@ def test_after_the_limit_the_notice_is_dead_and_says_why(reply):
     ended = verdict(aged(WIN), reply)
 
     assert isinstance(ended, Dead)
-    assert ended.reason.startswith("not taken within 48 h; at last: ")
+    assert ended.reason.startswith("not taken within 48h; at last: ")
 
 
 @pytest.mark.parametrize(

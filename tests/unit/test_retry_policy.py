@@ -125,6 +125,36 @@ def test_no_retry_after_breaks_anything(header):
     assert timedelta() <= read_retry_after(header, now=NOW) <= RETRY_AFTER_MAX
 
 
+@given(
+    schedule=st.lists(st.integers(10, 3600), min_size=1, max_size=20),
+    limit=st.integers(60, 24 * 3600),
+    chances=st.randoms(use_true_random=False),
+)
+def test_with_any_schedule_of_its_own_a_notice_is_tried_to_the_limit_and_then_no_more(
+    schedule, limit, chances
+):
+    """The last attempt is made at the limit, or one jittered pause after it at most."""
+    pauses = [timedelta(seconds=seconds) for seconds in schedule]
+    own = POLICY.of_partner(
+        replace(
+            PARTNER,
+            retry_schedule=",".join(f"{seconds}s" for seconds in schedule),
+            retry_limit=timedelta(seconds=limit),
+        )
+    )
+    age, tries = timedelta(), 0
+    while (
+        pause := own.pause(Action.WIN, tries=tries, age=age, chance=chances.random())
+    ) is not None:
+        planned = pauses[min(tries, len(pauses) - 1)]
+        assert pause <= max(planned, pauses[0]) * (1 + own.jitter)
+        assert pause >= min(planned, own.limit - age)
+        age += pause
+        tries += 1
+
+    assert own.limit <= age <= (own.limit + pauses[0]) * (1 + own.jitter)
+
+
 def test_a_partner_s_own_schedule_and_limit_count():
     own = POLICY.of_partner(
         replace(PARTNER, retry_schedule="1m,5m", retry_limit=timedelta(hours=2))

@@ -58,7 +58,7 @@ class Dispatch:
         self._transaction = transaction
         self._monotonic = monotonic
         self._chance = chance
-        self._timeout = settings.partner_timeout
+        self._timeout = self._longest_timeout = settings.partner_timeout
         self._policy = RetryPolicy.of(settings)
         self._partners = Partners(vault, ADAPTERS, monotonic=monotonic, unusable=unusable)
         self._admission = Admission(
@@ -98,9 +98,8 @@ class Dispatch:
 
     @property
     def longest_timeout(self) -> timedelta:
-        """The longest timeout that a call may have."""
-        own = [partner.timeout for partner in self._partners.enabled if partner.timeout is not None]
-        return max((self._timeout, *own))
+        """The longest timeout that a call has had, also of a partner that has another by now."""
+        return self._longest_timeout
 
     def claim(self, places: int) -> Admitted:
         """Claim up to *places* due notices. Raises errors of the database."""
@@ -155,6 +154,7 @@ class Dispatch:
 
         Returns a failed attempt if there is no token for it.
         """
+        self._longest_timeout = max(self._longest_timeout, signed.claim.timeout or self._timeout)
         self._admission.in_flight.started(signed.claim.operator)
         return self._start(signed)
 

@@ -154,8 +154,8 @@ class DeliveryLoop:
     def stop(self) -> None:
         """Claim nothing more. A run that is going on ends when its calls are over.
 
-        That takes the partner timeout at most, and 5 s more if the database is unavailable. Safe in
-        a signal handler.
+        That takes the longest timeout of a call at most, and 5 s more if the database is
+        unavailable. Safe in a signal handler.
         """
         self._stop_requested = True
         self._dispatch.interrupt()

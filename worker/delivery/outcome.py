@@ -1,9 +1,10 @@
 """From a response to what is recorded of an attempt, and when to try again. For every protocol.
 
 The pauses are 10 s, 30 s, 2 min, 10 min, 30 min, 1 h, then 2 h each, until 48 h are over; a
-`ticket_discard` has its own: 30 min each (contracts 1.6). Only pauses count towards the 48 h, and
-each no longer than it was meant to be: what delays an attempt (`models/outbox/claim.py`) takes
-nothing away from a notice. Time and chance are arguments.
+`ticket_discard` has its own: 30 min each (contracts 1.6). A partner may have pauses and
+a limit of its own. Only pauses count towards the limit, and each no longer than it was meant to be:
+what delays an attempt (`models/outbox/claim.py`) takes nothing away from a notice. Time and chance
+are arguments.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from models.outbox.values import (
     Unanswered,
     Verdict,
 )
+from models.platform.durations import format_duration
 from models.settings.settings import Settings
 from models.vocabulary import Action
 from worker.delivery.front_ends import certificate_problem
@@ -251,7 +253,7 @@ def _pause(
 
 def _out_of_time(problem: str, policy: RetryPolicy, *, perhaps_delivered: bool = False) -> Dead:
     return Dead(
-        f"not taken within {policy.limit / timedelta(hours=1):g} h; at last: {problem}",
+        f"not taken within {format_duration(policy.limit)}; at last: {problem}",
         perhaps_delivered=perhaps_delivered,
         out_of_time=True,
     )

@@ -40,8 +40,9 @@ ADVICE: Final[Mapping[Cause, str]] = {
     " ones: slipway operators access {code}",
     Cause.TLS: "TLS 1.2 or later cannot be negotiated: ask the partner; or the port has no TLS:"
     " slipway operators set {code} --url URL",
-    Cause.TIMEOUT: "the partner takes longer than SLIPWAY_PARTNER_TIMEOUT; ask there, or send less"
-    " at once: slipway operators set {code} --in-flight 8",
+    Cause.TIMEOUT: "the partner takes longer than its timeout (SLIPWAY_PARTNER_TIMEOUT, or its"
+    " own); ask there; or send less at once: slipway operators set {code} --in-flight 8; or wait"
+    " longer: slipway operators set {code} --timeout 30s",
     Cause.CUT_OFF: "it closes connections without a response: ask the partner; a proxy in between"
     " may do that as well",
     Cause.KEY: "slipway doctor, secrets: put back the key that encrypted it, or"

@@ -4,6 +4,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
+
 from producers.simulation.partner import (
     Hang,
     Respond,
@@ -138,3 +140,50 @@ def test_a_partner_with_a_timeout_of_its_own_may_take_longer_than_the_others(
 
     assert run.counts["delivered"] == 1
     assert len(received(partner)) == 1
+
+
+def test_a_timeout_that_was_just_shortened_counts_at_once(delivery, partner, acme):
+    """The claim carries it, whatever this process read of the partner a moment ago."""
+    loop = delivery.delivery_loop()
+    loop.run(lasting=RUN_MAX)  # reads the partners
+    delivery.change("UPDATE operator SET timeout = interval '200 milliseconds'")
+    partner.behave(Rule(Respond(seconds=0.6)))
+    delivery.publish(acme, ("ticket_win", "t"))
+
+    run = loop.run(lasting=RUN_MAX)
+
+    assert run.counts == {"claimed": 1, "unanswered": 1}
+
+
+@pytest.mark.parametrize(("own", "verdict"), [("900 ms", "delivered"), (None, "unanswered")])
+def test_a_process_that_ends_waits_for_the_longest_call(delivery, partner, acme, own, verdict):
+    """Also if its partner has a shorter timeout by now."""
+    partner.behave(Rule(Respond(seconds=0.6)))
+    delivery.change("UPDATE operator SET timeout = CAST(:own AS interval)", own=own)
+    delivery.publish(acme, ("ticket_win", "t"))
+    loop = delivery.delivery_loop(partner_timeout=timedelta(milliseconds=200))
+    loop.run(lasting=timedelta(milliseconds=50))
+    delivery.change("UPDATE operator SET timeout = NULL")
+
+    loop.close()
+
+    rows = delivery.rows("SELECT verdict FROM delivery_attempt")
+    assert [row.verdict for row in rows] == [verdict]
+
+
+def test_a_notice_dies_at_its_partner_s_own_limit_and_names_it(delivery, partner, acme, clock):
+    delivery.change(
+        "UPDATE operator SET retry_schedule = '1m,5m', retry_limit = interval '10 minutes'"
+    )
+    partner.behave(Rule(Respond(status=503)))
+    delivery.publish(acme, ("ticket_win", "t"))
+    loop = delivery.delivery_loop(retry_jitter=0)
+    pauses = []
+    for minutes in (0, 1, 5, 4):
+        clock.advance(timedelta(minutes=minutes))
+        pauses += [loop.run(lasting=RUN_MAX).counts]
+
+    (notice,) = delivery.rows("SELECT ended, reason FROM notice")
+    assert pauses == [{"claimed": 1, "again": 1}] * 3 + [{"claimed": 1, "dead": 1}]
+    assert notice.ended == "dead"
+    assert notice.reason.startswith("not taken within 10m; at last: ")

@@ -11,7 +11,13 @@ from producers.simulation.partner import Respond, Rule, SimulatedPartner, Wallet
 from tests.support.closed_port import closed_port
 from tests.support.delivery_setup import SECRET, DeliverySetup, delivery_settings
 from worker.delivery.http.limits import TransferLimits
-from worker.delivery.ping import CallsNotSigned, PingResult, SignatureCheck, ping_signed
+from worker.delivery.ping import (
+    CallsNotSigned,
+    PingResult,
+    SignatureCheck,
+    ping_as_configured,
+    ping_signed,
+)
 
 TIMEOUT = timedelta(seconds=5)
 
@@ -108,3 +114,23 @@ def test_a_wallet_whose_calls_are_not_signed_has_nothing_to_test(delivery):
 
     with pytest.raises(CallsNotSigned, match="operators set house --sign"):
         run_test(delivery, "house")
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_ping_waits_as_long_as_a_delivery_to_this_partner(delivery, acme, partner, signed):
+    partner.behave(Rule(Respond(seconds=0.6)))
+    settings = delivery_settings(partner_timeout=timedelta(milliseconds=200))
+
+    def there() -> bool:
+        now = delivery.clock.now()
+        with delivery.engine.begin() as connection:
+            found = find_partner(connection, "acme", now=now)
+        assert found is not None
+        return ping_as_configured(
+            found, signed=signed, at=now, vault=delivery.vault, settings=settings
+        ).there
+
+    as_all_others = there()
+    delivery.change("UPDATE operator SET timeout = interval '5 seconds'")
+
+    assert (as_all_others, there()) == (False, True)

@@ -13,7 +13,9 @@ import pytest
 from producers.simulation.partner import CloseWithoutAnswer, Respond
 from tests.support.two_deliverers import TwoDeliverers, two_deliverers_on
 
-LEASE = timedelta(seconds=25)
+MARGIN = timedelta(seconds=20)
+LEASE = timedelta(seconds=5) + MARGIN
+OWN_TIMEOUT = timedelta(seconds=30)
 GRACE = timedelta(seconds=10)
 MOMENT = timedelta(milliseconds=1)
 CLOSE_DELAY = timedelta(hours=24)
@@ -49,6 +51,49 @@ def test_rule_14_a_409_to_the_repeat_changes_nothing_after_a_late_200_but_its_le
     clock.advance(MOMENT)
     assert two_deliverers.run(1) == ONE_DELIVERED
     assert two_deliverers.sent() == ["win", "win", "rollback"]
+
+
+def test_rule_14_a_call_with_a_long_timeout_of_its_partner_is_not_made_twice(two_deliverers, clock):
+    """It may take longer than the lease of all others, by the clock of both deliverers."""
+    two_deliverers.delivery.change("UPDATE operator SET timeout = :own", own=OWN_TIMEOUT)
+    two_deliverers.publish("win", "rollback")
+    two_deliverers.answers(OK_LATE)
+    first = two_deliverers.start(0, requests=1)
+    clock.advance(LEASE)
+    after_the_others_lease = two_deliverers.run(1)
+    clock.advance(OWN_TIMEOUT + MARGIN - LEASE - MOMENT)
+    within_its_own = two_deliverers.run(1)
+
+    assert first.result().counts == {"claimed": 2, "delivered": 2}
+    assert (after_the_others_lease, within_its_own) == ({}, {})
+    assert two_deliverers.sent() == ["win", "rollback"]
+    assert two_deliverers.ends() == ["delivered", "delivered"]
+
+
+def test_rule_14_a_timeout_that_is_changed_changes_no_call_that_is_under_way(two_deliverers, clock):
+    two_deliverers.delivery.change("UPDATE operator SET timeout = :own", own=OWN_TIMEOUT)
+    two_deliverers.publish("win")
+    two_deliverers.answers(OK_LATE)
+    first = two_deliverers.start(0, requests=1)
+    two_deliverers.delivery.change("UPDATE operator SET timeout = NULL")
+    clock.advance(OWN_TIMEOUT + MARGIN - MOMENT)
+
+    assert two_deliverers.run(1) == {}
+    assert first.result().counts == ONE_DELIVERED
+
+
+def test_rule_14_a_deliverer_that_died_in_a_long_call_is_waited_for_and_no_longer(
+    two_deliverers, clock
+):
+    two_deliverers.delivery.change("UPDATE operator SET timeout = :own", own=OWN_TIMEOUT)
+    two_deliverers.publish("win")
+    two_deliverers.answers(Respond(seconds=2 * SLOW))
+    first = two_deliverers.start(0, requests=1)
+    clock.advance(OWN_TIMEOUT + MARGIN)
+
+    assert two_deliverers.run(1) == ONE_DELIVERED
+    first.result()
+    assert two_deliverers.sent() == ["win", "win"]
 
 
 def test_rule_15_after_a_lost_answer_nothing_is_sent_on_the_ticket_for_ten_seconds(
