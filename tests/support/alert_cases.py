@@ -56,6 +56,17 @@ def handled(method: str, route: str, status: int) -> str:
     return f"{REQUESTS}{{{labels}}}"
 
 
+def took(*, of_100_within_2500_ms: int, timeout: int) -> Series:
+    """Return the attempts of a partner with this timeout; the others took up to 5 s."""
+    attempts = f'{DURATION}{{operator="acme",le='
+    return {
+        f'{attempts}"2.5"}}': f"0+{of_100_within_2500_ms}x90",
+        f'{attempts}"5"}}': "0+100x90",
+        f'{attempts}"+Inf"}}': "0+100x90",
+        f"{TIMEOUT}{ACME_ALONE}": f"{timeout}x90",
+    }
+
+
 def took_at_most(seconds: str) -> str:
     """Name the gateway's requests that took no longer."""
     return f'slipway_http_request_duration_seconds_bucket{{process="gateway",le="{seconds}"}}'
@@ -270,26 +281,9 @@ CASES: Final = (
     ),
     Case(
         "SlipwayPartnerSlow",
-        {
-            f'{DURATION}{{operator="acme",le="2.5"}}': "0+90x90",
-            f'{DURATION}{{operator="acme",le="5"}}': "0+100x90",
-            f'{DURATION}{{operator="acme",le="+Inf"}}': "0+100x90",
-            f"{TIMEOUT}{ACME_ALONE}": "5x90",
-        },
+        took(of_100_within_2500_ms=90, timeout=5),
         11,
-        (
-            {
-                f'{DURATION}{{operator="acme",le="2.5"}}': "0+100x90",
-                f'{DURATION}{{operator="acme",le="+Inf"}}': "0+100x90",
-                f"{TIMEOUT}{ACME_ALONE}": "5x90",
-            },
-            {  # the same of a partner that may take longer
-                f'{DURATION}{{operator="acme",le="2.5"}}': "0+90x90",
-                f'{DURATION}{{operator="acme",le="5"}}': "0+100x90",
-                f'{DURATION}{{operator="acme",le="+Inf"}}': "0+100x90",
-                f"{TIMEOUT}{ACME_ALONE}": "30x90",
-            },
-        ),
+        (took(of_100_within_2500_ms=100, timeout=5), took(of_100_within_2500_ms=90, timeout=30)),
         ACME,
     ),
     Case(
@@ -397,11 +391,6 @@ CASES: Final = (
             took_at_most("+Inf"): "0+100x90",
         },
         11,
-        (
-            {
-                took_at_most("1"): "0+100x90",
-                took_at_most("+Inf"): "0+100x90",
-            },
-        ),
+        ({took_at_most("1"): "0+100x90", took_at_most("+Inf"): "0+100x90"},),
     ),
 )  # fmt: skip

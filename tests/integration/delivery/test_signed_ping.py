@@ -124,10 +124,10 @@ def test_a_ping_waits_as_long_as_a_delivery_to_this_partner(delivery, acme, part
     def there() -> bool:
         now = delivery.clock.now()
         with delivery.engine.begin() as connection:
-            found = find_partner(connection, "acme", now=now)
-        assert found is not None
+            configured = find_partner(connection, "acme", now=now)
+        assert configured is not None
         return ping_as_configured(
-            found, signed=signed, at=now, vault=delivery.vault, settings=settings
+            configured, signed=signed, at=now, vault=delivery.vault, settings=settings
         ).there
 
     as_all_others = there()
