@@ -4,7 +4,7 @@ The text is built once, stored with the notice, and signed and sent unchanged on
 """
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import to_json
 
@@ -25,6 +25,10 @@ FIELDS: dict[Action, tuple[str, ...]] = {
     Action.ROLLBACK: ("reason",),
     Action.CLOSED: (),
 }
+# Not signed, so it holds nothing (contracts 1.2, contracts 5.2).
+PING: Final = '{"action":"ping"}'
+TEST_TICKET: Final = "slipway-test-"  # a random part follows, so it is nobody's ticket
+TEST_REASON: Final = "slipway-test-touches-no-ticket"
 _NOT_A_WORD = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
@@ -35,6 +39,13 @@ def body(action: Action, *, operator: str, ticket_id: str, data: dict[str, Any])
         value = data.get(name)
         fields[name] = slug(value) if name == "reason" and isinstance(value, str) else value
     return to_json({"action": str(action), "data": fields}).decode()
+
+
+def signed_test_body(*, operator: str, test_id: str) -> tuple[str, str]:
+    """Return the id of the ticket that never was, and the discard of it (`ping --signed`)."""
+    ticket_id = f"{TEST_TICKET}{test_id}"
+    data = {"reason": TEST_REASON}
+    return ticket_id, body(Action.DISCARD, operator=operator, ticket_id=ticket_id, data=data)
 
 
 def slug(reason: str) -> str:

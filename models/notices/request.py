@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from models.notices.pam import PING
 from models.platform.version import version
 
 SEAMLESS: Final = "seamless"
@@ -54,6 +55,11 @@ def pam_request(
         },
         body=body,
     )
+
+
+def ping_request(url: str) -> OutgoingRequest:
+    """Build the ping of PAM, which is not signed (contracts 1.2)."""
+    return OutgoingRequest(url=url, headers={_JSON[0]: _JSON[1]}, body=PING.encode())
 
 
 def seamless_request(url: str, path: str, body: bytes, *, signature: str | None) -> OutgoingRequest:

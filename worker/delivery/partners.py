@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from models.access.document import open_access
 from models.access.values import NO_ACCESS, Access
 from models.notices.request import OutgoingRequest
+from models.notices.responses import LOCKED_OUT
 from models.operators.partners import enabled_partners
 from models.outbox.values import Attempt, Partner
 from models.platform.encryption import DecryptionFailed, Vault
@@ -21,7 +22,7 @@ from worker.delivery.gateway_access import (
     shown_access,
 )
 from worker.delivery.http.exchange import CallResult, ConnectionOptions, HttpResponse
-from worker.delivery.protocols.adapter import LOCKED_OUT, ProtocolAdapter
+from worker.delivery.protocols.adapter import ProtocolAdapter
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 from models.access.document import open_access
 from models.access.values import NO_ACCESS, Access
 from models.notices.request import OutgoingRequest
+from models.notices.responses import LOCKED_OUT
 from models.outbox.values import Partner
 from models.platform.encryption import Vault
 from models.platform.errors import ConflictError
@@ -31,7 +32,6 @@ from worker.delivery.http.exchange import (
 from worker.delivery.http.limits import TransferLimits
 from worker.delivery.partners import Ready
 from worker.delivery.protocols import ADAPTERS
-from worker.delivery.protocols.adapter import LOCKED_OUT
 from worker.delivery.token_step import TokenStep, call_once, fetch_token
 
 BEGINNING_CHARACTERS_MAX: Final = 500

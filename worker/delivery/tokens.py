@@ -17,8 +17,8 @@ from datetime import timedelta
 from typing import Final
 
 from models.access.values import ClientCredentials
+from models.notices.responses import LOCKED_OUT
 from models.platform.backoff import Backoff
-from worker.delivery.protocols.adapter import LOCKED_OUT
 from worker.delivery.token_endpoint import Granted, NotGranted
 
 _UNAUTHORIZED: Final = 401

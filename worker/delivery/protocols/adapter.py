@@ -6,7 +6,7 @@ stored is the same for all (`worker.delivery.outcome`).
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from models.notices.request import OutgoingRequest
 from models.outbox.values import Claim, Partner
@@ -52,13 +52,6 @@ class Rejected:
 
 
 Meaning = Confirmed | NotNow | Unclear | Rejected
-
-# A front end gave up waiting, or the partner itself did, after it had the request: it may still act
-# on it (rule 15). 520 to 524 are Cloudflare's.
-GAVE_UP_WAITING: Final = frozenset({408, 502, 504, *range(520, 525)})
-
-# The secret is wrong, or our address is not let in; nothing is wrong with the notice.
-LOCKED_OUT: Final = frozenset({401, 403})
 
 
 class ProtocolAdapter(Protocol):

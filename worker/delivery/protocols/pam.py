@@ -6,20 +6,17 @@ with a new timestamp for each attempt.
 
 import json
 from datetime import datetime
-from http import HTTPStatus
-from typing import Final
 
 from models.notices.key import key_of
-from models.notices.pam import body as notice_body
-from models.notices.request import OutgoingRequest, pam_request
+from models.notices.pam import signed_test_body
+from models.notices.request import OutgoingRequest, pam_request, ping_request
+from models.notices.responses import GAVE_UP_WAITING, LATER, LOCKED_OUT
 from models.operators.statuses import ANY_SUCCESS
 from models.outbox.values import Claim, Partner
 from models.platform.signing import sign
 from models.vocabulary import Action
 from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.protocols.adapter import (
-    GAVE_UP_WAITING,
-    LOCKED_OUT,
     Confirmed,
     Meaning,
     NotNow,
@@ -28,10 +25,6 @@ from worker.delivery.protocols.adapter import (
 )
 from worker.delivery.protocols.success import lacking, taken_statuses
 from worker.delivery.response_headers import redirect_note
-
-TEST_TICKET: Final = "slipway-test-"  # a random part follows, so it is nobody's ticket
-TEST_REASON: Final = "slipway-test-touches-no-ticket"
-_TRY_AGAIN: Final = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class PamAdapter:
@@ -75,18 +68,14 @@ class PamAdapter:
             return Unclear(f"{problem}; only {taken.text} accepts a {claim.action}")
         if status in GAVE_UP_WAITING:
             return Unclear(problem)
-        spared = _TRY_AGAIN if claim.sent_once else _TRY_AGAIN | LOCKED_OUT
+        spared = LATER if claim.sent_once else LATER | LOCKED_OUT
         if 400 <= status <= 499 and status not in spared:  # noqa: PLR2004 - class of refusals
             return Rejected(problem)
         return NotNow(problem)
 
     def build_ping(self, partner: Partner, *, secret: str) -> OutgoingRequest:  # noqa: ARG002 - it is not signed
         """Build the ping of the contract, unsigned (contracts 1.2)."""
-        return OutgoingRequest(
-            url=partner.url,
-            headers={"Content-Type": "application/json"},
-            body=b'{"action":"ping"}',
-        )
+        return ping_request(partner.url)
 
     def is_ping_response(self, partner: Partner, response: HttpResponse) -> bool:
         """Return whether it is a success by the partner's terms, as for everything else."""
@@ -110,11 +99,8 @@ class PamAdapter:
         it moves no money. The contract's own ping is not signed, so most partners verify nothing of
         it. Nothing is stored here: no event, no notice.
         """
-        ticket_id = f"{TEST_TICKET}{test_id}"
-        data = {"reason": TEST_REASON}
-        body = notice_body(
-            Action.DISCARD, operator=partner.code, ticket_id=ticket_id, data=data
-        ).encode()
+        ticket_id, text = signed_test_body(operator=partner.code, test_id=test_id)
+        body = text.encode()
         timestamp = int(at.timestamp())
         return pam_request(
             partner.url,

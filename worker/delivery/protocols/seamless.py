@@ -6,18 +6,23 @@ status.
 """
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from models.notices.request import OutgoingRequest, seamless_request
+from models.notices.responses import (
+    ALREADY_DONE,
+    DONE,
+    GAVE_UP_WAITING,
+    LOCKED_OUT,
+    REFUSALS,
+)
+from models.notices.seamless import BALANCE, CANCEL, balance_body
 from models.outbox.values import Claim, Partner
 from models.platform.signing import sign_seamless
 from worker.delivery.http.exchange import HttpResponse
 from worker.delivery.protocols.adapter import (
-    GAVE_UP_WAITING,
-    LOCKED_OUT,
     Confirmed,
     Meaning,
     NotNow,
@@ -28,22 +33,7 @@ from worker.delivery.protocols.adapter import (
 from worker.delivery.protocols.wallet_response import WalletResponse, read_wallet_response
 from worker.delivery.response_headers import redirect_note
 
-DONE: Final = 0
-# Contracts 2.4. With any other code, 999 and 1600 to 1602 among them, a retry may succeed.
-REFUSALS: Final[Mapping[int, str]] = {
-    800: "balance too low",
-    908: "bad username or token",
-    995: "bad game id",
-    997: "bad request data",
-    998: "bad agent id",
-}
-# Contracts 2.5: the response to a second call, from wallets that recognise it (900: AMBSlot's 806).
-ALREADY_DONE: Final[Mapping[str, Mapping[int, str]]] = {
-    "/cancel": {806: "duplicate round", 807: "already cancelled", 900: "round known already"},
-    "/payout": {806: "duplicate round", 900: "round known already"},
-}
 ALREADY_DONE_AT_A_REPEAT: Final = "already_done_at_a_repeat"
-UNKNOWN_PLAYER: Final = "slipway-ping"  # a username that no wallet knows
 
 
 class SeamlessAdapter:
@@ -94,10 +84,8 @@ class SeamlessAdapter:
 
         `/balance` only reads, and its two fields are these (contracts 2.0, contracts 2.2).
         """
-        body = json.dumps(
-            {"username": UNKNOWN_PLAYER, "agentId": partner.agent}, separators=(",", ":")
-        )
-        return _request(partner, "/balance", body.encode(), secret=secret)
+        body = balance_body(partner.agent).encode()
+        return _request(partner, BALANCE, body, secret=secret)
 
     def is_ping_response(
         self,
@@ -151,7 +139,7 @@ def _already_done(claim: Claim, wallet: WalletResponse, problem: str) -> Meaning
     confirmed only if an earlier attempt may have been executed, or its original was (rule 22). A
     first cancel would get the same response each time, so a person decides.
     """
-    if claim.path == "/cancel":
+    if claim.path == CANCEL:
         if claim.went_out_before:
             return Confirmed(_remarks(wallet, doubts=[ALREADY_DONE_AT_A_REPEAT, *wallet.repairs]))
         return Rejected(f"{problem} to the first call", wallet.message or None, _remarks(wallet))
