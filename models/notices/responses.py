@@ -5,7 +5,6 @@ Delivery classifies by these (`worker/delivery/protocols`), and what partners ar
 """
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Final
 
 # A front end gave up waiting, or the partner itself did, after it had the request: it may still act
@@ -16,7 +15,7 @@ GAVE_UP_WAITING: Final = frozenset({408, 502, 504, *range(520, 525)})
 LOCKED_OUT: Final = frozenset({401, 403})
 
 # A class of refusals, but not of this notice: it may be taken later.
-LATER: Final = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+LATER: Final = frozenset({425, 429})
 
 # Of a wallet, contracts 2.4. With a code that is nowhere here (999 and 1600 to 1602, for instance)
 # a retry may succeed.

@@ -6,7 +6,9 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 
+from models.outgoing.documents import outgoing_documents
 from models.settings.settings import Settings
+from producers.contract.asyncapi import asyncapi
 from producers.gateway.app import build_app
 from producers.publisher.schemas import event_schema, lottery_schema
 
@@ -20,6 +22,8 @@ def documents() -> dict[str, str]:
         "event.schema.json": _SCHEMA | event_schema(),
         "lottery.schema.json": _SCHEMA | lottery_schema(),
         "openapi.json": _openapi(),
+        **outgoing_documents(),
+        "asyncapi.json": asyncapi(),
     }
     return {name: _format_json(document) for name, document in contents.items()}
 

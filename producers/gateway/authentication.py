@@ -23,7 +23,7 @@ _FORBIDDEN: Final = 403
 KEY_HEADER: Final = "X-Api-Key"
 _KEY: Final = APIKeyHeader(
     name=KEY_HEADER,
-    scheme_name="publisher key",
+    scheme_name="publisher-key",
     description="A key from `slipway publishers add`. An operator's secret is not accepted here.",
     auto_error=False,
 )

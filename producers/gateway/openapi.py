@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from models.outgoing.webhooks import webhooks
 from producers.gateway.authentication import SIGNED_HEADERS
 from producers.gateway.errors import Error, InvalidRequest
 
@@ -58,7 +59,7 @@ def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(app: FastAPI, schemes: Iterable[str] = SIGNED_HEADERS) -> None:
-    """Make the OpenAPI of *app* include the headers that sign a request."""
+    """Make the OpenAPI of *app* include the headers that sign a request, and the webhooks."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -77,6 +78,7 @@ def describe(app: FastAPI, schemes: Iterable[str] = SIGNED_HEADERS) -> None:
                     "name": name,
                     "description": _HEADER_DESCRIPTIONS[name],
                 }
+            schema["webhooks"] = webhooks()  # what partners receive, for readers of /docs
             app.openapi_schema = schema
         return app.openapi_schema
 

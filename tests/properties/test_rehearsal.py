@@ -1,12 +1,16 @@
 """A seeded schedule of everything at once; `slipway simulate` runs the same at any length."""
 
+import json
 from collections.abc import Iterator
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from models.database.engine import open_engine
+from models.notices import pam
+from models.vocabulary import Action
 from producers.simulation.rehearsal.rehearse import BATCH_LIVES, rehearse
 from tests.support import databases
+from tests.support.outgoing_bodies import in_contract
 from worker.local.servers import Servers
 
 
@@ -19,6 +23,15 @@ def test_thousands_of_lives_with_faults_break_no_promise(engine: Engine):
     assert report.repeats > 50
     assert report.contested > 20
     assert report.sent_again > 100
+    bodies = bodies_of(engine)
+    assert [body for body in bodies if not in_contract(body)] == []
+    assert {json.loads(body)["action"] for body in bodies} == {*pam.FIELDS} - {Action.UPDATE}
+
+
+def bodies_of(engine: Engine) -> list[str]:
+    """Every notice of every life."""
+    with engine.connect() as connection:
+        return list(connection.execute(text("SELECT DISTINCT body FROM notice")).scalars())
 
 
 def test_the_same_seed_plays_the_same_lives(

@@ -1,4 +1,7 @@
-"""A partner of each protocol, and what Slipway sends to it over real HTTP."""
+"""A partner of each protocol, and what Slipway sends to it over real HTTP.
+
+Whatever a test makes Slipway send is in the published contract.
+"""
 
 from collections.abc import Iterator
 
@@ -6,6 +9,7 @@ import pytest
 
 from producers.simulation.partner import SimulatedPartner, Wallet
 from tests.support.delivery_setup import SECRET, DeliverySetup, delivery_setup_on
+from tests.support.outgoing_bodies import outside_contract
 
 
 @pytest.fixture
@@ -21,6 +25,7 @@ def partner(delivery, clock) -> Iterator[SimulatedPartner]:
     with SimulatedPartner(secret=SECRET, now=clock.now) as made:
         delivery.operator("acme", made.url)
         yield made
+        assert outside_contract(made.ledger.entries()) == []
 
 
 @pytest.fixture
@@ -35,3 +40,4 @@ def wallet_partner(delivery, wallet, clock) -> Iterator[SimulatedPartner]:
     with SimulatedPartner(wallet=wallet, now=clock.now) as made:
         delivery.operator("house", made.url, protocol="seamless", agent="agentId")
         yield made
+        assert outside_contract(made.ledger.entries()) == []
