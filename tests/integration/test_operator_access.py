@@ -117,7 +117,7 @@ def slipway(monkeypatch, capsys, database, redis_url) -> CommandLine:
 @pytest.fixture
 def files(tmp_path, clock):
     """An access file that names its secrets beside it."""
-    pair = make_pair(clock.now())
+    pair = make_pair(clock.now(), lasting=timedelta(days=36500))  # on any day
     contents = {
         "password": f"{CANARY}-password\n",
         "key": f"{CANARY}-key",
