@@ -30,8 +30,8 @@ LOCKED: Final = (
 )
 OPENED: Final = "You have debited the player: the ticket is open, or reserved."
 UNKNOWN: Final = (
-    "What you did is unknown, as it is without a response. It is never sent a second time: a"
-    " `ticket_discard` follows, until you take one."
+    "What you did is unknown, as it is without a response. It is never sent a second time; a"
+    " `ticket_discard` follows, and another one 30 min after you took that."
 )
 DECLINED: Final = "You have not debited the player. A `ticket_discard` follows all the same."
 DISCARDED_LATER: Final = "It comes again every 30 min."

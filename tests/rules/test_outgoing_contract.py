@@ -21,6 +21,7 @@ from models.platform.signing import sign, sign_seamless
 from models.vocabulary import Action
 from producers.contract.asyncapi import QUEUE
 from producers.contract.documents import FOLDER
+from producers.contract.pages import RECEIVE, refreshed
 from tests.support.npm_packages import install_packages, run_in
 from tests.support.outgoing_bodies import in_contract, named
 from tests.support.schema_reader import takes
@@ -250,6 +251,13 @@ def test_the_gateway_shows_the_webhooks_beside_its_routes():
 
     assert shown["openapi"].startswith("3.1")
     assert shown["webhooks"] == outgoing_documents()[WEBHOOKS_FILE]["webhooks"]
+
+
+def test_the_tables_of_the_page_for_partners_are_fresh():
+    page = RECEIVE.read_text(encoding="utf-8")
+
+    assert refreshed(page) == page, "generate them: python -m producers.contract"
+    assert all(f"| `{action}` |" in page for action in pam.FIELDS)
 
 
 def test_the_queue_of_the_document_is_the_one_that_is_drained():

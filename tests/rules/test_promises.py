@@ -11,7 +11,7 @@ FOLDER = ROOT / "producers"
 PAGE = (FOLDER / "PROMISES.md").read_text(encoding="utf-8")
 PROMISES = [" ".join(text.split()) for text in re.findall(r"(?ms)^- (.*?)(?=^- |^#|\Z)", PAGE)]
 PROOF = re.compile(r"\(\[test\]\((\.\./tests/[\w/]+\.py)#(test_\w+)\)\)$")
-PAGES = ("PUBLISH.md", "PROMISES.md", "README.md", "gateway/README.md", "TRY.md")
+PAGES = ("PUBLISH.md", "RECEIVE.md", "PROMISES.md", "README.md", "gateway/README.md", "TRY.md")
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[:60])
