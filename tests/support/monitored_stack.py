@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from models.events.stream_contract import STREAM
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
+from tests.support.certificates import identity
 from tests.support.running_slipway import RunningSlipway, running_slipway
 from tests.support.wait import eventually
 
@@ -21,7 +22,8 @@ PASSWORD = ("operations", "a-password-that-must-not-be-seen")
 TICKETS = 30
 OPERATORS = """
 operators:
-- {{code: acme, url: "{acme}", protocol: pam, secret_file: secret}}
+- {{code: acme, url: "{acme}", protocol: pam, secret_file: secret,
+    access: {{authorities_file: partner.pem}}}}
 - {{code: busy, url: "{busy}", protocol: pam, secret_file: secret}}
 """
 _PROCESSES = {"intake", "deliver", "sweep", "beat"}
@@ -68,6 +70,7 @@ def watched_slipway(folder: Path) -> Iterator[WatchedSlipway]:
     ):
         busy.behave(Rule(Respond(503)))
         (folder / "secret").write_text(SECRET)
+        identity(folder)  # for an access that expires some day
         (folder / "operators.yaml").write_text(OPERATORS.format(acme=partner.url, busy=busy.url))
         slipway.command(f"operators apply -f {folder}/operators.yaml")
         screen = slipway.screen.read_text()
