@@ -21,6 +21,25 @@ def sections() -> dict[str, str]:
     return {"actions": _actions(), "calls": _calls(), "responses": _responses()}
 
 
+def grouped_responses(responses: Responses) -> Iterable[tuple[str, str]]:
+    """Yield neighbouring statuses that do the same, with what they do."""
+
+    def text(item: tuple[str, dict[str, Any]]) -> str:
+        return str(item[1]["description"])
+
+    for described, group in groupby(responses.items(), key=text):
+        yield ", ".join(_status_words(status, responses) for status, _ in group), described
+
+
+def _status_words(status: str, responses: Responses) -> str:
+    if status == "default":
+        return "any other, or none"
+    of_its_class = [other for other in responses if other[0] == status[0]]
+    if status.endswith("XX") and len(of_its_class) > 1:
+        return f"any other {status[0]}xx"
+    return status.replace("XX", "xx")
+
+
 def _actions() -> str:
     rows = [
         (f"`{action}`", _fields(fields), pam_schemas.MEANINGS[action])
@@ -41,29 +60,10 @@ def _responses() -> str:
     rows = [
         (kind, statuses, text)
         for kind, action in _KINDS.items()
-        for statuses, text in _grouped(notice_responses(action))
+        for statuses, text in grouped_responses(notice_responses(action))
     ]
-    rows += [("a wallet's call", *row) for row in _grouped(wallet_responses())]
+    rows += [("a wallet's call", *row) for row in grouped_responses(wallet_responses())]
     return _table(("of", "your status", "what it does"), rows)
-
-
-def _grouped(responses: Responses) -> Iterable[tuple[str, str]]:
-    """Yield neighbouring statuses that do the same, with what they do."""
-
-    def text(item: tuple[str, dict[str, Any]]) -> str:
-        return str(item[1]["description"])
-
-    for described, group in groupby(responses.items(), key=text):
-        yield ", ".join(_status(status, responses) for status, _ in group), described
-
-
-def _status(status: str, responses: Responses) -> str:
-    if status == "default":
-        return "any other, or none"
-    of_its_class = [other for other in responses if other[0] == status[0]]
-    if status.endswith("XX") and len(of_its_class) > 1:
-        return f"any other {status[0]}xx"
-    return status.replace("XX", "xx")
 
 
 def _fields(names: Sequence[str]) -> str:

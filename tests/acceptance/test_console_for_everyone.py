@@ -45,6 +45,7 @@ PAGES = (
     "/events/resolve?act=retry&outcome=rejected",
     "/events/resolve?act=drop&outcome=parked",
     "/partners",
+    "/contract",
     f"/partners/{OPERATOR}",
     f"/partners/{operator_code(DOWN - 1)}",
     f"/partners/{OPERATOR}/terms",
@@ -60,7 +61,7 @@ PAGES = (
     "/history",
 )
 NOWHERE = "/nowhere"
-NO_PAGES = re.compile(r"/live$|/checks$|\.csv$")
+NO_PAGES = re.compile(r"/live$|/checks$|\.csv$|^/contract/")
 IDS = text("""
     SELECT (SELECT min(id) FROM notice WHERE ended = 'dead') AS notice, e.event_id AS event
       FROM ticket_event e JOIN ticket t ON t.id = e.ticket
