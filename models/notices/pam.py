@@ -27,7 +27,7 @@ FIELDS: dict[Action, tuple[str, ...]] = {
 }
 # Not signed, so it holds nothing (contracts 1.2, contracts 5.2).
 PING: Final = '{"action":"ping"}'
-TEST_TICKET: Final = "slipway-test-"  # a random part follows, so it is nobody's ticket
+TEST_TICKET: Final = "slipway-test-"  # a random part follows, so no ticket has this id
 TEST_REASON: Final = "slipway-test-touches-no-ticket"
 _NOT_A_WORD = re.compile(r"[\s\x00-\x1f\x7f]+")
 

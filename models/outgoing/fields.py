@@ -37,7 +37,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "rtag": "A second tag, or null.",
     "ticket_type": "The kind of ticket, `quickbet` for instance. New kinds may come.",
     "reason": "Why, for people and logs; never decide by it. Spaces are replaced by hyphens. Null"
-    " if nobody gave a reason.",
+    " if no reason was given.",
 }
 WALLET_FIELDS: Final[Mapping[str, Schema]] = {
     "username": {
