@@ -138,6 +138,7 @@ class TicketHistory(RuleBasedStateMachine):
     def another_currency_is_published(self, what: str) -> None:
         """A mistake: no event in another currency than the ticket's ever changes it."""
         ticket = self.tickets[1]
+        self.world.pass_time(timedelta(milliseconds=5))  # the verdict tells events by their moment
         data = {"operator": ticket.operator, "ticket_id": ticket.ticket_id, **SLIP}
         mistake = {
             "event_id": f"{ticket.ticket_id}-mistake-{len(self.world.published)}",
