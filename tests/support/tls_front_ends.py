@@ -54,7 +54,7 @@ def nginx_for(
         encoding="utf-8",
     )
     command = [program, "-p", str(folder), "-e", str(folder / "error.log")]
-    with _running([*command, "-c", str(folder / "nginx.conf")], port):
+    with server_running([*command, "-c", str(folder / "nginx.conf")], port):
         yield f"https://{LOOPBACK}:{port}/"
 
 
@@ -80,12 +80,13 @@ def stunnel_for(
         f"CAfile = {folder}/known.pem\n{lists}verifyChain = yes\nrequireCert = yes\n",
         encoding="utf-8",
     )
-    with _running([program, str(configuration)], port):
+    with server_running([program, str(configuration)], port):
         yield f"https://{LOOPBACK}:{port}/"
 
 
 @contextmanager
-def _running(command: list[str], port: int) -> Iterator[None]:
+def server_running(command: list[str], port: int) -> Iterator[None]:
+    """Run a server until the end of the block, which begins once it listens at *port*."""
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             eventually(lambda: listens(process, port))

@@ -50,11 +50,14 @@ _PROXY_ERRORS: Final[Mapping[int, str]] = {
     pycurl.E_COULDNT_RESOLVE_PROXY: "its host has no address",
     pycurl.E_COULDNT_CONNECT: "it accepts no connection",
 }
+_NOT_LET_IN: Final = (
+    "it does not accept the user or the password; correct them in SLIPWAY_PARTNER_PROXY"
+)
 _PROXY_STATUSES: Final[Mapping[int, str]] = {
+    HTTPStatus.UNAUTHORIZED: _NOT_LET_IN,  # tinyproxy, to a wrong one
     HTTPStatus.FORBIDDEN: "it does not allow this partner; allow host and port there",
     HTTPStatus.METHOD_NOT_ALLOWED: "it opens no connections (CONNECT); allow them there",
-    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "it does not accept the user or the password;"
-    " correct them in SLIPWAY_PARTNER_PROXY",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: _NOT_LET_IN,
 }
 _BAD_GATEWAY_MIN: Final = 500
 
