@@ -8,6 +8,7 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NoReturn
 
 from worker.local.servers.ports import LOOPBACK
@@ -52,7 +53,7 @@ class Relay:
     silencing: bool = False  # of a connection that opens now, no byte arrives
     listener: socket.socket = field(init=False)
     _flowing: asyncio.Event = field(init=False, default_factory=asyncio.Event)
-    _links: set[Link] = field(init=False, default_factory=set)
+    links: set[Link] = field(init=False, default_factory=set)
     _fillers: list[socket.socket] = field(init=False, default_factory=list)
     _accepting: "asyncio.Task[None] | None" = field(init=False, default=None)
 
@@ -84,26 +85,26 @@ class Relay:
 
     def silence(self) -> None:
         """Half-open: the connections that exist stay open, and nothing passes any more."""
-        for link in self._links:
+        for link in self.links:
             if not link.silent:
                 self._silence(link)
 
     def reset(self) -> None:
         """Reset all connections, but those whose ends do not hear from each other."""
-        for link in self._links:
+        for link in self.links:
             if link.task is not None and not link.silent:
                 link.task.cancel()
 
     def retire(self) -> None:
         """Close, as a server does, the connections that wait for nothing: the client may look."""
-        for link in self._links:
+        for link in self.links:
             if link.task is not None and link.answered and not link.silent:
                 link.reset_at_end = False
                 link.task.cancel()
 
     async def close(self) -> None:
         """End everything."""
-        tasks = [link.task for link in self._links if link.task is not None]
+        tasks = [link.task for link in self.links if link.task is not None]
         if self._accepting is not None:
             tasks.append(self._accepting)
         for task in tasks:
@@ -129,8 +130,10 @@ class Relay:
             await self._flowing.wait()
             near, _ = await asyncio.get_running_loop().sock_accept(self.listener)
             link = Link(near, socket.socket())
-            self._links.add(link)
+            self.links.add(link)
             link.task = asyncio.create_task(self._keep(link))
+            # Also closes a link whose task is cancelled before its first step.
+            link.task.add_done_callback(partial(self._end, link))
             if self.silencing:
                 self._silence(link)
 
@@ -141,7 +144,6 @@ class Relay:
 
     async def _keep(self, link: Link) -> None:
         """Carry bytes both ways until both ends are done; an error on one side resets the other."""
-        reset = True
         try:
             for end in (link.near, link.far):
                 end.settimeout(0)
@@ -151,12 +153,13 @@ class Relay:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._carry(link, link.near, link.far))
                 both.create_task(self._carry(link, link.far, link.near))
-            reset = False
+            link.reset_at_end = False
         except* OSError:  # the server is away, or one of them reset its connection
             pass
-        finally:
-            link.close(reset=reset and link.reset_at_end)
-            self._links.discard(link)
+
+    def _end(self, link: Link, _task: "asyncio.Task[None]") -> None:
+        link.close(reset=link.reset_at_end)
+        self.links.discard(link)
 
     async def _carry(self, link: Link, source: socket.socket, sink: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -1,5 +1,6 @@
 """What the trials do to lines and clocks is what they say: else they would prove nothing."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from tests.faults.clocks import WRONG, clock_of
 from tests.faults.network import LATENCY_SECONDS, Line, Network
+from tests.faults.proxy import Relay
 from tests.faults.schedule import Place
 from tests.support import shifted_clock
 from tests.support.raw_server import Line as ServerLine
@@ -21,6 +23,7 @@ from worker.local.servers.ports import LOOPBACK
 LINE: Line = ("intake0", Place.VALKEY)
 NOTHING_COMES_SECONDS = 0.2
 COMES_SECONDS_MAX = 10.0
+TURNS = 50  # of the event loop: a connection that waits is let in within a few
 
 
 @pytest.fixture
@@ -102,6 +105,24 @@ def test_connections_are_reset_again_and_again(network, port):
         for _ in range(2):
             with dial(port) as client, pytest.raises(ConnectionResetError):
                 client.recv(1)
+
+
+def test_a_connection_that_is_reset_before_anything_passed_is_closed_on_both_sides():
+    async def reset_at_once() -> Relay:
+        relay = Relay((LOOPBACK, 1))
+        relay.open()
+        with dial(relay.port) as client:
+            for _ in range(TURNS):  # in one of them there is a link whose task did not begin yet
+                relay.reset()
+                await asyncio.sleep(0)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        await relay.close()
+        return relay
+
+    relay = asyncio.run(reset_at_once())
+
+    assert relay.links == set()
 
 
 def test_the_clock_of_some_processes_is_wrong_and_what_measures_a_while_is_right(open_folder):
