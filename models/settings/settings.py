@@ -163,6 +163,11 @@ class Settings(BaseSettings):
     """Port of each process' own metrics; 0 means any free port, so that several processes can run
     on one machine. In pods of their own all may have the same fixed port."""
 
+    keep_alive_seconds: Annotated[int, Ge(1), Le(3600)] = 75
+    """How long the gateway and the console keep an idle connection open, in whole seconds. A load
+    balancer or proxy in front must close its own sooner, or some requests end with 502: nginx and
+    AWS do by default (60 s); for Google's (600 s) set 620."""
+
     log_level: LogLevel = "info"
     """The lowest level that is logged: `debug`, `info`, `warning` or `error`."""
 

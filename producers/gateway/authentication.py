@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import Depends, Request, Security
@@ -11,6 +12,7 @@ from sqlalchemy import Connection
 from models.bet_engine.access import Caller, SignedRequest, verify_caller
 from models.publishers.keys import KeyHolder, find_key_holder
 from producers.gateway.bodies import read_body
+from producers.gateway.concurrency import callers_of
 from producers.gateway.errors import RequestRefused
 from producers.gateway.gateway import TheGateway
 
@@ -32,13 +34,15 @@ _KEY: Final = APIKeyHeader(
 async def _signed(request: Request, gateway: TheGateway) -> AsyncIterator[Caller]:
     timestamp, name, signature = map(request.headers.get, SIGNED_HEADERS)
     body = b""
-    if None not in (timestamp, name, signature):  # otherwise no body can make it valid
-        body = await read_body(
-            request,
-            gateway.limits,
-            most=gateway.limits.event_bytes,
-            hold_while_slow=gateway.slow_body,
-        )
+    # Without all three no body can make it valid.
+    if timestamp is not None and name is not None and signature is not None:
+        with gateway.bodies_of_operator.admit([name]):
+            body = await read_body(
+                request,
+                gateway.limits,
+                most=gateway.limits.event_bytes,
+                hold_while_slow=partial(gateway.slow_body, name),
+            )
     signed = SignedRequest(_in_utf8(name), timestamp, signature, body)
     caller = await gateway.in_transaction(
         lambda connection: verify_caller(
@@ -55,7 +59,7 @@ async def _signed(request: Request, gateway: TheGateway) -> AsyncIterator[Caller
             "access denied: send operator-name, the current timestamp (Unix seconds), and the"
             " signature of timestamp and body with the operator's secret",
         )
-    with gateway.callers.admit(f"operator {caller.code}"):
+    with gateway.operators.admit([caller.code]):
         yield caller
 
 
@@ -65,7 +69,7 @@ async def _key_holder(
     holder = await gateway.in_transaction(
         lambda connection: authenticate_publisher(connection, key)
     )
-    with gateway.callers.admit(f"publisher {holder.name}"):
+    with gateway.holders.admit(callers_of(holder)):
         yield holder
 
 

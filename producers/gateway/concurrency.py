@@ -1,12 +1,13 @@
 """Limits of concurrency: requests of the process and of one caller."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from models.publishers.keys import KeyHolder
 from producers.gateway.errors import BUSY_SECONDS, retry_later
 
 _TOO_MANY_REQUESTS: Final = 429
@@ -48,21 +49,35 @@ class ConcurrencyLimit:
 class CallerConcurrency:
     """Counts the requests in progress of each caller. Only the event loop may use it."""
 
-    def __init__(self, most: int) -> None:
-        """Admit at most *most* requests of one caller at once."""
+    def __init__(self, most: int, *, counting: str = "") -> None:
+        """Admit at most *most* requests of one caller at once; *counting* ends the refusal."""
         self._most = most
+        self._counting = counting
         self._in_progress: Counter[str] = Counter()
 
     @contextmanager
-    def admit(self, caller: str) -> Iterator[None]:
-        """Count a request of *caller* during the block. Raises RequestRefused (429)."""
-        if self._in_progress[caller] >= self._most:
+    def admit(self, callers: Sequence[str]) -> Iterator[None]:
+        """Count a request of each of *callers* during the block. Raises RequestRefused (429)."""
+        if any(self._in_progress[caller] >= self._most for caller in callers):
             message = f"too many concurrent requests: you have {self._most} in progress"
-            raise retry_later(message, seconds=BUSY_SECONDS, status=_TOO_MANY_REQUESTS)
-        self._in_progress[caller] += 1
+            raise retry_later(
+                message + self._counting, seconds=BUSY_SECONDS, status=_TOO_MANY_REQUESTS
+            )
+        self._in_progress.update(callers)
         try:
             yield
         finally:
-            self._in_progress[caller] -= 1
-            if not self._in_progress[caller]:
-                del self._in_progress[caller]
+            self._in_progress.subtract(callers)
+            for caller in callers:
+                if not self._in_progress[caller]:
+                    del self._in_progress[caller]
+
+
+def callers_of(holder: KeyHolder) -> Sequence[str]:
+    """Return as whom a key's requests count: its operators, which may have further keys.
+
+    A key that may name any operator counts by itself.
+    """
+    if not holder.operators:
+        return [f"publisher {holder.name}"]
+    return [f"operator {code}" for code in holder.operators]

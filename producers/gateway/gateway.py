@@ -1,7 +1,7 @@
 """What the routes share: connections, threads and limits, opened once per process."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Self, TypeVar
 
@@ -14,13 +14,15 @@ from models.migrations.readiness import database_fault
 from models.platform.blocking_threads import BlockingThreads
 from models.platform.clock import Clock, DatabaseClock
 from models.platform.encryption import Vault
+from models.publishers.keys import KeyHolder
 from models.settings.settings import Settings
-from producers.gateway.concurrency import CallerConcurrency
+from producers.gateway.concurrency import CallerConcurrency, callers_of
 from producers.gateway.errors import BUSY_SECONDS, retry_later
 from producers.gateway.limits import Limits
 from producers.gateway.stream import GatewayStream
 
 PROBE_CONNECTIONS: Final = 2  # that `/readyz` may have at most
+_WITH_ALL_KEYS: Final = ", with all keys of an operator"
 
 Result = TypeVar("Result")
 
@@ -53,10 +55,13 @@ class Gateway:
     stream: GatewayStream
     readiness: GatewayReadiness
     threads: BlockingThreads
-    callers: CallerConcurrency
+    operators: CallerConcurrency
+    holders: CallerConcurrency
     uploads: anyio.Semaphore
     uploads_of_caller: CallerConcurrency
+    bodies_of_operator: CallerConcurrency
     slow_bodies: anyio.Semaphore
+    slow_bodies_of_operator: CallerConcurrency
     vault: Vault = field(repr=False)
     clock: Clock = field(default_factory=DatabaseClock)
 
@@ -72,10 +77,13 @@ class Gateway:
             stream=stream,
             readiness=GatewayReadiness(engine=probes, stream=stream),
             threads=BlockingThreads(limits.threads, patience=limits.thread_wait),
-            callers=CallerConcurrency(limits.requests_of_caller),
+            operators=CallerConcurrency(limits.requests_of_caller),
+            holders=CallerConcurrency(limits.requests_of_caller, counting=_WITH_ALL_KEYS),
             uploads=anyio.Semaphore(limits.uploads),
-            uploads_of_caller=CallerConcurrency(limits.uploads_of_caller),
+            uploads_of_caller=CallerConcurrency(limits.uploads_of_caller, counting=_WITH_ALL_KEYS),
+            bodies_of_operator=CallerConcurrency(limits.bodies_of_operator),
             slow_bodies=anyio.Semaphore(limits.slow_bodies),
+            slow_bodies_of_operator=CallerConcurrency(limits.slow_bodies_of_operator),
             vault=Vault.with_keys(settings.secret_key),
         )
 
@@ -89,15 +97,18 @@ class Gateway:
         return await self.threads.run(in_transaction)
 
     @contextmanager
-    def upload(self, publisher: str) -> Iterator[None]:
+    def upload(self, holder: KeyHolder) -> Iterator[None]:
         """Hold a slot for a body of many events. Raises RequestRefused (429, 503)."""
         message = "too many concurrent uploads, retry later; nothing was read"
-        with self.uploads_of_caller.admit(publisher), _slot(self.uploads, message):
+        with self.uploads_of_caller.admit(callers_of(holder)), _slot(self.uploads, message):
             yield
 
-    def slow_body(self) -> AbstractContextManager[None]:
-        """Hold a slot for a slow body of an unauthenticated caller. Raises RequestRefused (503)."""
-        return _slot(self.slow_bodies, "too many slow bodies; send the body without pauses")
+    @contextmanager
+    def slow_body(self, operator: str) -> Iterator[None]:
+        """Hold a slot for a slow body that names *operator*. Raises RequestRefused (429, 503)."""
+        message = "too many slow bodies; send the body without pauses"
+        with self.slow_bodies_of_operator.admit([operator]), _slot(self.slow_bodies, message):
+            yield
 
     def close(self) -> None:
         """Close the connections."""

@@ -148,7 +148,7 @@ async def _read(request: Request, gateway: Gateway, holder: KeyHolder, holding: 
         async for part in read_parts(request, interval=timeout):
             body += part
             if len(body) > most == limits.event_bytes and _is_array(body):
-                holding.enter_context(gateway.upload(holder.name))
+                holding.enter_context(gateway.upload(holder))
                 most = limits.array_bytes
             if len(body) > most:
                 raise too_large(most)

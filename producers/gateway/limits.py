@@ -27,17 +27,26 @@ class Limits:
     Probes are not limited."""
 
     requests_of_caller: int = 400
-    """Requests in progress of one operator or key; the response to any further one is 429."""
+    """Signed requests in progress of one operator, and as many with its keys; the response to any
+    further one is 429. A key that is bound to no operator counts by itself."""
 
     uploads: int = 8
     """Bodies of many events (NDJSON, or JSON larger than one event) read at the same time."""
 
     uploads_of_caller: int = 4
-    """Those of one key; the response to any further one is 429."""
+    """Those of one operator with all its keys, or of a key that is bound to none; the response to
+    any further one is 429."""
+
+    bodies_of_operator: int = 200
+    """Signed requests that name one operator and whose body is being read: until it is complete
+    nobody knows who they are from. The response to any further one is 429."""
 
     slow_bodies: int = 100
-    """Signed requests whose body takes longer than `prompt`; until then their callers are not
-    authenticated. The response to any further one is 503. A prompt body does not count."""
+    """Signed requests whose body takes longer than `prompt`. The response to any further one is
+    503. A prompt body does not count."""
+
+    slow_bodies_of_operator: int = 20
+    """Those that name one operator; the response to any further one is 429."""
 
     prompt: timedelta = timedelta(seconds=1)
 

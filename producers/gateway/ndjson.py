@@ -109,7 +109,7 @@ async def publish_ndjson(
     """
     reject_compressed(request)
     totals = _NdjsonTotals()
-    with gateway.upload(holder.name):
+    with gateway.upload(holder):
         async for batch in _batches(request, gateway, totals):
             work = partial(_publish, batch, gateway, key, totals, dry_run=dry_run)
             try:

@@ -31,6 +31,7 @@ def command(port: int) -> list[str]:
         if line.startswith("gateway:")
     ]
     line = line.replace("${SLIPWAY_GATEWAY_PORT:-8000}", str(port))
+    line = line.replace("${SLIPWAY_KEEP_ALIVE_SECONDS:-75}", "75")
     words = shlex.split(line.replace("${SLIPWAY_BIND_ADDRESS:-127.0.0.1}", "127.0.0.1"))
     return [sys.executable, "-m", *words]
 

@@ -77,13 +77,16 @@ def test_what_is_told_to_end_has_the_time_to(overlay):
         assert compose()["services"][name]["stop_grace_period"] == f"{graces[name]}s"
 
 
-def test_the_gateway_keeps_idle_connections_longer_than_the_proxies_before_it():
+@pytest.mark.parametrize("name", ["gateway", "console"])
+def test_idle_connections_are_kept_longer_than_the_proxies_in_front_keep_them(name):
     """The end that closes first must not be the one that is sent requests."""
-    (seconds,) = re.findall(r"--timeout-keep-alive (\d+)", LINES["gateway"])
+    (seconds,) = re.findall(r"--timeout-keep-alive \$\{(\w+:-\d+)\}", LINES[name])
+    default = Settings.model_fields["keep_alive_seconds"].default
 
-    assert int(seconds) > PROXY_IDLE_SECONDS
-    for page in ("producers/gateway/README.md", "CHANGELOG.md"):
-        assert f"{seconds} s" in (ROOT / page).read_text(encoding="utf-8"), page
+    assert seconds == f"{variable_name('keep_alive_seconds')}:-{default}"
+    assert default > PROXY_IDLE_SECONDS
+    for page in ("producers/gateway/README.md", "worker/console/README.md", "CHANGELOG.md"):
+        assert f"{default} s" in (ROOT / page).read_text(encoding="utf-8"), page
 
 
 def test_a_lease_outlasts_what_is_done_under_it(overlay):

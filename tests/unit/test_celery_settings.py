@@ -168,3 +168,4 @@ def test_the_procfile_has_every_process_and_no_address_of_its_own():
     assert "${SLIPWAY_GATEWAY_PORT:-8000}" in text
     assert "${SLIPWAY_CONSOLE_PORT:-8080}" in text
     assert "${SLIPWAY_FLOWER_PORT:-5555}" in text
+    assert text.count("${SLIPWAY_KEEP_ALIVE_SECONDS:-75}") == 2

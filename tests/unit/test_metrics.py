@@ -269,8 +269,11 @@ def test_a_server_records_its_address_and_names_its_process(page, tmp_path, monk
     page.open(address="127.0.0.1", port=0)
 
     address = (tmp_path / "probes" / "intake@x.metrics").read_text().strip()
-    text = httpx.get(address).text
+    response = httpx.get(address)
+    text = response.text
     page.close()
+
+    assert response.http_version == "HTTP/1.0"  # so no idle connection is kept, nor closed too soon
 
     assert 'process="intake"' in text
     assert 'slipway_log_lines_total{event="intake_failed",level="error"} 0.0' in text

@@ -15,7 +15,7 @@ from producers.gateway.limits import Limits
 from tests.support.concurrent_connections import beside, waiting_sessions
 from tests.support.gateway_app import GatewayApp, event, gateway_app_on
 from tests.support.plain_settings import plain_settings
-from tests.support.wait import eventually
+from tests.support.wait import eventually, pause
 
 SOON = timedelta(seconds=0.05)
 Opened = Callable[..., GatewayApp]
@@ -63,13 +63,18 @@ def turned_away(answer: httpx.Response, status: int) -> str:
 
 def test_one_caller_cannot_take_all_places(opened):
     gateway_app = opened(requests_of_caller=1)
-    acme = gateway_app.operator()
-    key, other = gateway_app.key(acme), gateway_app.key(acme)
+    acme, beta = gateway_app.operator(), gateway_app.operator()
+    key, of_any, of_beta = gateway_app.key(acme), gateway_app.key(), gateway_app.key(beta)
+    ticket = gateway_app.reserved(acme)
 
     with held_upload(gateway_app, key, acme):
-        answer = gateway_app.publish(key, event(acme, "T"))
-        assert "you have 1 in progress" in turned_away(answer, 429)
-        assert gateway_app.publish(other, event(acme, "T")).status_code == 202
+        for of_acme in (key, gateway_app.key(acme), gateway_app.key(beta, acme)):
+            answer = gateway_app.publish(of_acme, event(acme, "T"))
+            message = "you have 1 in progress, with all keys of an operator"
+            assert message in turned_away(answer, 429)
+        assert gateway_app.publish(of_any, event(acme, "T")).status_code == 202
+        assert gateway_app.publish(of_beta, event(beta, "T")).status_code == 202
+        assert gateway_app.paid(acme, ticket).status_code == 200  # its partner has its own places
 
     assert gateway_app.publish(key, event(acme, "T")).status_code == 202
 
@@ -100,15 +105,30 @@ def test_uploads_of_many_events_have_places_of_their_own(opened):
     assert gateway_app.publish(key, large).status_code == 202
 
 
-def test_one_key_cannot_hold_all_uploads(opened):
+def test_an_operator_cannot_hold_all_uploads_however_many_keys_it_has(opened):
+    gateway_app = opened(uploads=3, uploads_of_caller=2)
+    acme, beta = gateway_app.operator(), gateway_app.operator()
+    keys = [gateway_app.key(acme), gateway_app.key(beta, acme), gateway_app.key(acme)]
+    of_beta = gateway_app.key(beta)
+    large = [event(acme, "T", note="x" * 100_000) for _ in range(3)]
+
+    with held_upload(gateway_app, keys[0], acme), held_upload(gateway_app, keys[1], acme):
+        for key in keys:
+            refused = [gateway_app.publish_lines(key, b"{}"), gateway_app.publish(key, large)]
+            assert all("you have 2 in progress" in turned_away(each, 429) for each in refused)
+        assert gateway_app.publish_lines(of_beta, json.dumps(event(beta, "T"))).status_code == 202
+
+    assert gateway_app.publish(keys[2], large).status_code == 202
+
+
+def test_a_key_that_is_bound_to_no_operator_cannot_hold_all_uploads(opened):
     gateway_app = opened(uploads=2, uploads_of_caller=1)
     acme = gateway_app.operator()
-    key, other = gateway_app.key(acme), gateway_app.key(acme)
+    of_any, key = gateway_app.key(), gateway_app.key(acme)
 
-    with held_upload(gateway_app, key, acme):
-        answer = gateway_app.publish_lines(key, b"{}")
-        assert "you have 1 in progress" in turned_away(answer, 429)
-        assert gateway_app.publish_lines(other, json.dumps(event(acme, "T"))).status_code == 202
+    with held_upload(gateway_app, of_any, acme):
+        turned_away(gateway_app.publish_lines(of_any, b"{}"), 429)
+        assert gateway_app.publish_lines(key, json.dumps(event(acme, "T"))).status_code == 202
 
 
 @contextmanager
@@ -147,6 +167,40 @@ def test_unauthenticated_slow_bodies_take_places_from_each_other_alone(opened):
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1\r\n" in answer
         assert gateway_app.paid(acme, ticket).status_code == 200
+
+
+def answered(lines: list[socket.socket], number: int) -> list[socket.socket]:
+    """Return those that got a response, once that is *number* of them."""
+    return eventually(
+        lambda: ready if len(ready := select(lines, [], [], 0.1)[0]) == number else []
+    )
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"slow_bodies": 3, "slow_bodies_of_operator": 2}, {"bodies_of_operator": 2}],
+    ids=["slow", "any"],
+)
+def test_slow_bodies_that_name_one_operator_take_no_place_from_another(opened, limits):
+    gateway_app = opened(prompt=SOON, **limits)
+    acme, beta = gateway_app.operator(), gateway_app.operator()
+    ticket = gateway_app.reserved(beta)
+
+    with ExitStack() as lines:
+
+        def named(operator: str) -> socket.socket:
+            headers = SIGNED_BY_NOBODY | {"operator-name": operator}
+            return lines.enter_context(slow_body(gateway_app, **headers))
+
+        of_acme = [named(acme) for _ in range(5)]
+        refused = answered(of_acme, 3)
+        of_beta = named(beta)
+
+        assert gateway_app.paid(beta, ticket).status_code == 200
+        assert {line.recv(4096)[9:12] for line in refused} == {b"429"}
+        pause(2 * SOON.total_seconds())  # now this body is slow too
+        of_beta.sendall(b"1" * 99)
+        assert of_beta.recv(4096)[9:12] == b"403", "it was read to its end"
 
 
 def test_unauthenticated_slow_bodies_take_no_place_from_a_publisher(opened):
