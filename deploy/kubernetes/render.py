@@ -17,7 +17,7 @@ import yaml
 HERE: Final = Path(__file__).parent
 ALERTS: Final = HERE.parent / "prometheus/alerts.yml"
 RULE: Final = HERE / "base/alerts.yaml"
-OVERLAYS: Final = ("small", "large")
+OVERLAYS: Final = ("small", "large", "proxied")
 RENDERERS: Final = (("kubectl", "kustomize"), ("kustomize", "build"))
 REMARK: Final = "# Made by `python -m deploy.kubernetes.render` from {source}. Do not edit.\n"
 

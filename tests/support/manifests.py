@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from models.settings.settings import Settings
 from tests.support.sources import ROOT
 
-OVERLAYS = ("small", "large")
+OVERLAYS = ("small", "large", "proxied")
 KUBERNETES = ROOT / "deploy/kubernetes"
 COMPOSE = ROOT / "deploy/compose.yaml"
 COMPONENT = "app.kubernetes.io/component"
