@@ -99,8 +99,9 @@ def _resulted(history: TicketHistory, now: datetime) -> list[str]:
 def _closing(ticket: TicketFact, due: datetime, result: NoticeFact | None, now: datetime) -> str:
     since = ""
     if result is not None and result.ended_at is not None:
-        was = "was not wanted" if result.ended is NoticeEnd.NOT_WANTED else None
-        what = f"{result.action} {was}" if was else f"the partner accepted {result.action}"
+        what = f"the partner accepted {result.action}"
+        if result.ended is NoticeEnd.NOT_WANTED:
+            what = f"the turn of {result.action}, which the partner does not want,"
         since = f", {format_duration(ticket.close_delay)} after {what} at {_time(result.ended_at)}"
     if now < due:
         return f"closes at {_time(due)} (in {_about(due - now)}){since}"
@@ -145,18 +146,26 @@ def _on_hold(history: TicketHistory) -> list[str]:
 
 def _undelivered(history: TicketHistory, now: datetime) -> list[str]:
     """Describe what the partner has not accepted yet, if anything."""
+    ticket = history.ticket
     undelivered = [notice for notice in history.notices if notice.ended in {None, NoticeEnd.DEAD}]
     if not undelivered:
         return []
     head = next((notice for notice in undelivered if notice.head), undelivered[0])
-    parts = [_head(head, history.ticket, now)]
+    parts = [_unwanted(head, ticket) if head.unwanted else _head(head, ticket, now)]
     if behind := [_name(notice) for notice in undelivered if notice is not head]:
         parts.append(f"waiting behind it: {', '.join(behind)}")
     return parts
 
 
 def _name(notice: NoticeFact) -> str:
+    if notice.unwanted:
+        return f"{notice.action} (not wanted, so never sent)"
     return notice.action if notice.as_repeat is None else f"{notice.action} ({notice.as_repeat})"
+
+
+def _unwanted(notice: NoticeFact, ticket: TicketFact) -> str:
+    turn = "with the ticket's release" if ticket.on_hold_at is not None else "in its turn"
+    return f"{notice.action}, which the partner does not want, ends {turn} without being sent"
 
 
 def _head(notice: NoticeFact, ticket: TicketFact, now: datetime) -> str:

@@ -290,6 +290,7 @@ def _notice_fact(
         repeat=notice.repeat,
         original=original,
         asked_for_by=asked_for_by,
+        unwanted=notice.unwanted,
     )
 
 

@@ -71,6 +71,13 @@ class CausedNotice:
     action: str
     generation: int
     ended: str | None
+    unwanted: bool = False  # it ends without being sent when it is its turn (rule 27)
+
+    @property
+    def is_for_partner(self) -> bool:
+        """Whether the partner is sent it, or was."""
+        never_sent = (NoticeEnd.WITHDRAWN, NoticeEnd.NOT_WANTED)
+        return not self.unwanted and self.ended not in never_sent
 
     @classmethod
     def of(cls, notice: Notice) -> Self:
@@ -80,6 +87,7 @@ class CausedNotice:
             action=notice.action,
             generation=notice.generation,
             ended=notice.ended,
+            unwanted=notice.unwanted,
         )
 
 
@@ -161,6 +169,7 @@ class NoticeFact:
     repeat: int = 0  # rule 22; 0: the original
     original: int | None = None  # the number of the notice that it repeats
     asked_for_by: str | None = None  # the person who had it sent again
+    unwanted: bool = False  # rule 27: never sent, it ends when it is its turn
 
     @property
     def as_repeat(self) -> str | None:

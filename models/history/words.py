@@ -52,7 +52,8 @@ def line_of(what: What, currency: object) -> Line:  # noqa: PLR0911 - a line for
             return Line("event", event.action, "duplicate", _repeats(event))
         case NoticeQueued(notice):
             repeat = "" if notice.as_repeat is None else f"; {notice.as_repeat}"
-            which = f"to be sent to the partner; notice {notice.id}{repeat}"
+            fate = "not wanted by" if notice.unwanted else "to be sent to"
+            which = f"{fate} the partner; notice {notice.id}{repeat}"
             return Line("notice", notice.action, f"number {notice.number}", which)
         case Tried(notice, attempt):
             return Line("attempt", notice.action, attempt.verdict, _response(what))

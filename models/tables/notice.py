@@ -60,6 +60,13 @@ class Notice(SQLModel, table=True):
             "ended_at",
             postgresql_where=text("ended IN ('skipped', 'withdrawn', 'refused')"),
         ),
+        # What the partner does not want, which may be most of its notices.
+        Index(
+            "notice_not_wanted",
+            "operator",
+            "ended_at",
+            postgresql_where=text("ended = 'not_wanted'"),
+        ),
         # A wallet's transaction id, which says nothing about its ticket: `slipway tickets find`.
         Index("notice_transaction", text(TRANSACTION_ID), postgresql_where=text("path <> ''")),
         one_of("action", Action),

@@ -28,7 +28,7 @@ from models.tickets.load import lock_by_id
 from models.triage.hold import FIND
 from models.triage.queries import find_events
 from models.triage.values import LoggedEvent
-from models.vocabulary import RESULTS, Action, NoticeEnd, Outcome, Status
+from models.vocabulary import RESULTS, Action, Outcome, Status
 
 BY_HAND: Final = tuple(
     action for action in Action if action in RESULTS or action is Action.ROLLBACK
@@ -161,9 +161,5 @@ def _published(logged: LoggedEvent, outcome: Outcome) -> PublishedEvent:
         status_before=logged.status_before,
         status_after=logged.status_after,
         park_until=logged.park_until,
-        notices=tuple(
-            notice.action
-            for notice in logged.notices
-            if notice.ended not in (NoticeEnd.WITHDRAWN, NoticeEnd.NOT_WANTED)
-        ),
+        notices=tuple(notice.action for notice in logged.notices if notice.is_for_partner),
     )

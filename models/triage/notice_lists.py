@@ -42,6 +42,7 @@ class NoticeOutcome(StrEnum):
     SKIPPED = "skipped"
     WITHDRAWN = "withdrawn"
     REFUSED = "refused"
+    NOT_WANTED = "not_wanted"  # rule 27
     TRIED = "tried"
 
     @property
@@ -59,6 +60,7 @@ _SOURCES: Final = {
     NoticeOutcome.SKIPPED: ended_as(NoticeEnd.SKIPPED),
     NoticeOutcome.WITHDRAWN: ended_as(NoticeEnd.WITHDRAWN),
     NoticeOutcome.REFUSED: ended_as(NoticeEnd.REFUSED),
+    NoticeOutcome.NOT_WANTED: ended_as(NoticeEnd.NOT_WANTED),
 }
 
 

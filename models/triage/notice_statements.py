@@ -96,7 +96,7 @@ def _source(
 
 
 def ended_as(end: NoticeEnd) -> NoticeSource:
-    """Return the source of notices that have ended so, by `notice_dead` or `notice_given_up`.
+    """Return the source of notices that have ended so, by the index that has these.
 
     The word stands in the statement: only then does PostgreSQL use the partial index.
     """

@@ -18,7 +18,7 @@ from models.platform.timestamps import format_timestamp
 from models.triage.queries import find_events, find_raw
 from models.triage.resolutions import record_resolution
 from models.triage.values import EventResolution, LoggedEvent, RawInput
-from models.vocabulary import NoticeEnd, Outcome
+from models.vocabulary import Outcome
 
 # Rows of rejected input are locked last in a transaction (rule 19). The row must still be as it was
 # read, so that nothing is resolved twice.
@@ -174,11 +174,7 @@ def _resolution(row: RawInput, logged: LoggedEvent, outcome: Outcome) -> EventRe
         status_before=logged.status_before,
         status_after=logged.status_after,
         park_until=logged.park_until,
-        notices=tuple(
-            notice.action
-            for notice in logged.notices
-            if notice.ended not in (NoticeEnd.WITHDRAWN, NoticeEnd.NOT_WANTED)
-        ),
+        notices=tuple(notice.action for notice in logged.notices if notice.is_for_partner),
         entry_id=row.entry_id,
     )
 

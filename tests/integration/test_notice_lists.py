@@ -34,18 +34,18 @@ BIG = {"notice", "ticket", "delivery_attempt"}
 CROWD = text(f"""
     WITH made AS (
         INSERT INTO ticket (operator, ticket_id, notices, unfinished, on_hold_at)
-        SELECT CASE WHEN n <= 12 THEN 3 ELSE 1 + n % 2 END, 'C' || n, 1, 1,
+        SELECT CASE WHEN n <= 15 THEN 3 ELSE 1 + n % 2 END, 'C' || n, 1, 1,
                CASE WHEN n <= 40 THEN now() + n * interval '1 s' END
-          FROM generate_series(1, {4 * NOTICES_EACH}) AS n
+          FROM generate_series(1, {5 * NOTICES_EACH}) AS n
      RETURNING id, operator, substr(ticket_id, 2)::int AS n),
     notices AS (
         INSERT INTO notice (ticket, operator, number, action, generation, body, head, due_at, ended,
                             ended_at, reason, created_at)
-        SELECT id, operator, 1, 'ticket_win', 1, '', n / 2 % 4 = 1, now() + n * interval '1 ms',
+        SELECT id, operator, 1, 'ticket_win', 1, '', n / 2 % 5 = 1, now() + n * interval '1 ms',
                e.ended, CASE WHEN e.ended IS NOT NULL THEN now() + n * interval '1 ms' END,
                '410', now()
-          FROM made, LATERAL (SELECT (ARRAY['dead', NULL, 'delivered', 'skipped'])[1 + n / 2 % 4]
-                              AS ended) e
+          FROM made, LATERAL (SELECT (ARRAY['dead', NULL, 'delivered', 'skipped', 'not_wanted'])
+                                     [1 + n / 2 % 5] AS ended) e
      RETURNING id, operator, ended, due_at)
     INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status, answer,
                                   recorded_at)
@@ -70,6 +70,7 @@ INDEXES = {
     NoticeOutcome.TRIED: "delivery_attempt_recent",
     NoticeOutcome.SKIPPED: "notice_given_up",
     NoticeOutcome.ON_HOLD: "ticket_on_hold",
+    NoticeOutcome.NOT_WANTED: "notice_not_wanted",
 }
 
 
@@ -185,6 +186,9 @@ def test_each_outcome_lists_what_stands_so(harness, records):
     harness.hold("hold")
     harness.say("ticket_rollback", "dead")
     harness.say("ticket_lost", "wait")
+    with harness.engine.begin() as connection:
+        connection.execute(text("UPDATE operator SET wants = 'ticket_update'"))
+    harness.say("ticket_win", "spare")
 
     def listed(outcome: NoticeOutcome) -> list[tuple[str, str]]:
         with harness.engine.begin() as connection:
@@ -197,6 +201,7 @@ def test_each_outcome_lists_what_stands_so(harness, records):
     assert listed(NoticeOutcome.WAITING) == [("wait", "ticket_lost")]
     assert listed(NoticeOutcome.SKIPPED) == [("skip", "ticket_win")]
     assert listed(NoticeOutcome.WITHDRAWN) == [("skip", "ticket_rollback")]
+    assert listed(NoticeOutcome.NOT_WANTED) == [("spare", "ticket_win")]
     assert listed(NoticeOutcome.DELIVERED) == [("told", "ticket_win")]
     assert [ticket for ticket, _ in listed(NoticeOutcome.TRIED)] == ["told", "hold", "skip", "dead"]
     with harness.engine.begin() as connection:

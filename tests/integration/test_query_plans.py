@@ -17,6 +17,7 @@ from models.events.event import Entry
 from models.monitoring.stats import ON_HOLD
 from models.outbox.claim import release
 from models.outbox.creates import abandon_creates
+from models.outbox.unwanted import end_unwanted
 from models.outbox.values import Attempt, Claim, Delivered
 from models.partnerships.tickets import end_tickets
 from models.sweeps.closing import close_due
@@ -34,6 +35,12 @@ QUIET_ROUNDS = 12  # psycopg prepares at the sixth, PostgreSQL plans for good fi
 CROWDED = "crowded"
 SECOND = timedelta(seconds=1)
 BIG = {"ticket", "ticket_event", "notice"}
+UNWANTED = text("""
+    UPDATE notice SET unwanted = true, head = false
+     WHERE ticket IN (SELECT id FROM ticket WHERE operator = :operator AND ticket_id LIKE 'T%'
+                       ORDER BY id LIMIT :limit)
+       AND ended IS NULL
+ RETURNING ticket""")
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +253,21 @@ def test_the_tickets_on_hold_are_found_among_any_number(harness, connection):
     assert connection.execute(ON_HOLD, {"limit": BATCH}).one().on_hold == BATCH
     counted = plans_of(connection, lambda: connection.execute(ON_HOLD, {"limit": BATCH}))
     assert counted.indexes == {"ticket_on_hold"}
+
+
+def test_what_is_not_wanted_is_found_by_its_tickets(harness, connection):
+    chosen = {"operator": HEALTHY, "limit": BATCH}
+    tickets = set(connection.execute(UNWANTED, chosen).scalars())
+
+    def end() -> None:
+        assert end_unwanted(connection, tickets, now=harness.now) == {}
+
+    plans = plans_of(connection, end)
+    touched = touched_by(connection, end)
+
+    assert len(tickets) == BATCH
+    assert plans.indexes == {"notice_identity", "notice_pkey", "ticket_pkey", "operator_pkey"}
+    assert not BIG & plans.whole_tables
+    assert touched.one_by_one["notice"] == touched.one_by_one["ticket"] == 0
+    assert touched.by_index["notice"] <= BATCH * 3 * NOTICES_EACH, touched.by_index
+    assert touched.by_index["ticket"] <= BATCH * 3, touched.by_index

@@ -5,16 +5,24 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from models.operators.interventions import Person
 from models.outbox.dead_letters import NotPossible, Resolution
 from models.outbox.send_again import send_again
 from models.outbox.values import Dead, Unanswered
+from models.ticket_import.insert import import_tickets
+from models.ticket_import.ticket_line import read_line
+from models.triage import Statement, publish_by_hand
+from models.triage.sentences import did_publish
+from models.vocabulary import Action, ErasurePhase
 from tests.support.concurrent_connections import beside, waiting_sessions
-from tests.support.harness import CLOSE_DELAY, PARTNER_GRACE, SLIP
+from tests.support.erasing import PLAYER, advance, begin, held
+from tests.support.harness import CLOSE_DELAY, OPERATOR, PARKING_WINDOW, PARTNER_GRACE, SLIP
 from tests.support.records import Records
 from tests.support.triage_actions import TriageActions
 
 RESULTS_ONLY = "ticket_win,ticket_lost,ticket_void,ticket_refund,ticket_rollback"
 HOUR = timedelta(hours=1)
+ANNA = Person("anna", "the publisher is down")
 
 
 @pytest.fixture
@@ -222,3 +230,75 @@ def test_a_success_that_waits_for_the_batch_ends_what_the_batch_left_unwanted(
     ]
     records.check()
     assert records.ticket().close_due_at == harness.now + CLOSE_DELAY
+
+
+def test_an_imported_result_is_taken_back_and_the_next_one_is_not_wanted(harness, records, wants):
+    """The partner took it in the system that it comes from, so it hears of its rollback."""
+    wants("ticket_update")
+    taken_at = (harness.now - HOUR).isoformat()
+    resulted = {"operator": OPERATOR, "state": "resulted", "result": "won", "taken_at": taken_at}
+    lines = [read_line({**resulted, "ticket_id": ticket}) for ticket in ("T", "quiet")]
+    with harness.engine.begin() as connection:
+        import_tickets(
+            connection, lines, person=ANNA, now=harness.now, parking_window=PARKING_WINDOW
+        )
+    harness.say("ticket_rollback")
+    assert harness.deliver() == [("T", "ticket_rollback")]
+    harness.say("ticket_lost")
+
+    assert harness.claim() == []
+    assert ends(records) == [("ticket_rollback", "delivered"), ("ticket_lost", "not_wanted")]
+    assert records.ticket().close_due_at == harness.now + CLOSE_DELAY
+    harness.wait(CLOSE_DELAY)
+    assert harness.close_due() == 2
+    assert (harness.claim(), records.standing("quiet")) == ([], "closed/won")
+
+
+def by_hand(harness, action: Action) -> str:
+    with harness.engine.begin() as connection:
+        event = publish_by_hand(
+            connection,
+            OPERATOR,
+            "T",
+            Statement(action),
+            person=ANNA,
+            now=harness.now,
+            window=PARKING_WINDOW,
+        )
+    return did_publish(event)
+
+
+def test_a_person_is_told_what_of_an_event_by_hand_is_sent(harness, records, wants):
+    """Neither a result that is not wanted, nor one that still waits for its turn to be that."""
+    harness.say("ticket_win")
+    wants("ticket_update")
+
+    assert by_hand(harness, Action.ROLLBACK).endswith("; ticket_rollback is sent to the partner")
+    assert by_hand(harness, Action.LOST).endswith("went from open to resulted/lost")
+    assert ends(records)[2] == ("ticket_lost", None)
+    assert [harness.deliver() for _ in range(2)] == [
+        [("T", "ticket_win")],
+        [("T", "ticket_rollback")],
+    ]
+    assert by_hand(harness, Action.ROLLBACK).endswith("went from resulted/lost to open")
+    assert [end for _, end in ends(records)[2:]] == ["not_wanted", "withdrawn"]
+
+
+def test_an_erasure_waits_for_what_is_not_wanted_and_then_blanks_it(harness, engine, wants):
+    """Until its turn it is unfinished; what was never sent names the player as all else does."""
+    harness.say("ticket_open", **{**SLIP, "player_id": PLAYER})
+    harness.say("ticket_win")
+    wants("ticket_update")
+    harness.say("ticket_rollback")
+    harness.say("ticket_lost", player_id=PLAYER)
+    waiting = advance(harness, begin(harness))
+    assert waiting.phase is not ErasurePhase.DONE
+
+    while harness.deliver():
+        pass
+    harness.wait(CLOSE_DELAY)
+    harness.close_due()
+    erasure = advance(harness, waiting.id)
+
+    assert erasure.phase is ErasurePhase.DONE
+    assert held(engine) == {}

@@ -287,3 +287,35 @@ def test_a_closing_that_fell_due_on_hold_says_so():
         " while it is on hold; on hold since 2026-11-20T08:00:00Z: until its release nothing is"
         " sent and it does not close."
     )
+
+
+def test_a_result_that_is_not_wanted_says_since_when_the_clock_runs():
+    """Rule 27."""
+    won = ticket(Status.RESULTED, Result.WON, close_due_at=NOW + timedelta(hours=23))
+    ended = notice(
+        head=False,
+        unwanted=True,
+        ended=NoticeEnd.NOT_WANTED,
+        ended_at=NOW - timedelta(hours=1),
+        reason="the partner does not want it",
+    )
+
+    assert explanation(won, (ended,)) == (
+        "resulted (won); closes at 2026-11-21T09:00:00Z (in 23h), 24h after the turn of ticket_win,"
+        " which the partner does not want, at 2026-11-20T09:00:00Z."
+    )
+
+
+def test_what_is_not_wanted_is_never_said_to_be_sent():
+    rolled_back = notice(Action.ROLLBACK, attempts=(attempt(503),))
+    lost = notice(Action.LOST, number=2, generation=2, head=False, unwanted=True)
+    waiting = ticket(Status.RESULTED, Result.LOST, generation=2)
+    held = replace(waiting, on_hold_at=NOW)
+
+    assert "waiting behind it: ticket_lost (not wanted, so never sent); the close delay" in (
+        explanation(waiting, (rolled_back, lost))
+    )
+    assert (
+        "ticket_lost, which the partner does not want, ends with the ticket's release without being"
+        " sent; the close delay of 24h has not started"
+    ) in explanation(held, (lost,))

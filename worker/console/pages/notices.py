@@ -84,6 +84,12 @@ OUTCOMES: Final = {
     NoticeOutcome.REFUSED: OutcomeWords(
         "refused", "The partner did not accept the ticket, so it was cancelled.", "Refused"
     ),
+    NoticeOutcome.NOT_WANTED: OutcomeWords(
+        "not wanted",
+        "The partner does not want these actions, so they are never sent. Their tickets go on as if"
+        " they had been delivered.",
+        "Its turn",
+    ),
     NoticeOutcome.TRIED: OutcomeWords(
         "any, by last attempt", "Whatever became of them, the latest attempt first.", "Last attempt"
     ),
