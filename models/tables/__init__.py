@@ -12,6 +12,7 @@ from models.tables.job import StoredJob
 from models.tables.notice import DeliveryAttempt, Notice
 from models.tables.operator import Operator, PublisherAccount, PublisherOperator
 from models.tables.plots import PartnerMinute, PlotProgress
+from models.tables.stream import LastStreamCount, StreamLoss
 from models.tables.sweep import SweepRound
 from models.tables.ticket import Ticket
 from models.tables.user import ApiToken, KeptResponse, SignInFailure, UserAccount, UserSession
@@ -23,6 +24,7 @@ __all__ = [
     "ErasureTicket",
     "Intervention",
     "KeptResponse",
+    "LastStreamCount",
     "Notice",
     "Operator",
     "PartnerMinute",
@@ -33,6 +35,7 @@ __all__ = [
     "SignInFailure",
     "StoredErasure",
     "StoredJob",
+    "StreamLoss",
     "SweepRound",
     "Ticket",
     "TicketEvent",

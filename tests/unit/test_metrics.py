@@ -252,6 +252,7 @@ def stats_of(*operators: str) -> Stats:
         jobs={JobState.WAITING: 1, JobState.RUNNING: 2},
         job_stalled_since=NOW - 40 * SECOND,
         last_round=Round(NOW - 5 * SECOND, NOW - 7 * SECOND),
+        stream_entries_lost=0,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from worker.celery.application import app
 from worker.celery.configuration import BROKER_LISTS, POOL_SIZE
 from worker.celery.wakeup import Wakeup
 from worker.delivery.loop import DeliveryLoop
+from worker.intake.finished_count import FinishedCount
 from worker.metrics.collector import LOCK_MAX, STATEMENT_MAX, StatsCollector
 from worker.metrics.collector import POOL_SIZE as STATS_POOL_SIZE
 from worker.metrics.delivery import DeliveryMetrics
@@ -148,6 +149,11 @@ class Dependencies:
             watermark_source=StreamWatermark(self.redis),
             settings=self.settings,
         )
+
+    @shared
+    def finished_count(self) -> FinishedCount:
+        """Counts what was finished on the stream."""
+        return FinishedCount(self.redis)
 
     @shared
     def registry(self) -> CollectorRegistry:

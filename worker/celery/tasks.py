@@ -15,6 +15,7 @@ from worker.celery.dependencies import Dependencies
 from worker.process.outage import Outage
 from worker.process.queues import DELIVER_QUEUE
 from worker.sweep.round import SweepResult
+from worker.sweep.stream_losses import notice_stream_loss
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def sweep(**_newer: object) -> dict[str, Any]:
     try:
         result = process.sweep.round()
         _record_heartbeat(process, result)
+        notice_stream_loss(process.finished_count, process.engine.begin)
     except Exception as error:
         blamed = blame(error)
         if blamed is Blame.CONTENT:

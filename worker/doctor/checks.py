@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from models.database.engine import open_engine
+from models.monitoring.stream_losses import SHOWN_FOR, losses_since
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
 from models.settings.errors import InvalidSettings
@@ -48,6 +49,7 @@ from worker.doctor.redis_server import (
     check_stream_life,
 )
 from worker.doctor.redis_server import unreachable as redis_unreachable
+from worker.doctor.stream_losses import check_stream_losses
 from worker.process.queues import SWEEP_QUEUE
 from worker.process.redis_client import open_redis
 
@@ -56,7 +58,7 @@ _BROKER: Final = "broker"
 _THIS: Final = "this machine"
 CLOCKS: Final = "clocks"
 ACLOCKS_MAX: Final = timedelta(seconds=2)
-_BEHIND_DATABASE: Final = "secrets, access, operators, sweep rounds"
+_BEHIND_DATABASE: Final = "secrets, access, operators, stream losses, sweep rounds"
 
 
 def check_all(*, now: datetime) -> Iterator[Finding]:
@@ -168,6 +170,7 @@ class _Checks:
                 operators = read_operators(connection) if schema_fits else []
                 accesses = read_accesses(connection, now=now) if schema_fits else []
                 last = last_round(connection) if schema_fits else None
+                losses = losses_since(connection, now - SHOWN_FOR) if schema_fits else []
                 protection = check_database_session(connection)
                 session = check_session(connection)
             writing = [*check_writing(self._transaction)] if schema_fits else []
@@ -186,6 +189,7 @@ class _Checks:
         vault = Vault.with_keys(self._settings.secret_key)
         yield from check_secrets(operators, vault=vault, now=now)
         yield from self._partners(operators, accesses, vault=vault, now=now)
+        yield from check_stream_losses(losses)
         yield check_rounds(
             last, now=now, interval=self._settings.sweep_interval, sweepers=self._sweepers
         )

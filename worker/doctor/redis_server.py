@@ -11,6 +11,7 @@ from models.events.stream_contract import EVENT_FIELD, GROUP, STREAM
 from worker.doctor.finding import Finding, doubtful, ok, wrong
 from worker.doctor.publishing import PUBLISHING
 from worker.intake.celery_queue import LISTS
+from worker.intake.finished_count import FINISHED
 from worker.intake.noted_moments import MOMENTS
 from worker.metrics.redis_stats import collect_stream_stats
 from worker.process.queues import DEAD_LETTERS, DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
@@ -32,6 +33,7 @@ STREAM_COMMANDS: Final[Sequence[Sequence[str]]] = (
     ("XRANGE", STREAM, "-", "+", "COUNT", "1"),
     ("XINFO", "GROUPS", STREAM),
     ("EVAL", "return 1", "1", STREAM),
+    ("HINCRBY", FINISHED, "finished", "0"),
     ("TIME",),
     ("INFO",),
 )
@@ -164,6 +166,7 @@ KEYS: Final = "keys"
 STREAM_KEYS: Final[Mapping[str, str]] = {
     STREAM: "stream",
     MOMENTS: "zset",
+    FINISHED: "hash",
     **dict.fromkeys(LISTS, "list"),
 }
 BROKER_KEYS: Final[Mapping[str, str]] = {

@@ -21,6 +21,8 @@ from models.events.event import Entry
 from models.events.stream_contract import GROUP, STREAM
 from models.platform.durations import whole_milliseconds
 from models.platform.timestamps import entry_id_time, from_microseconds
+from worker.intake.finished_count import COUNTING, FINISH
+from worker.intake.finished_count import KEYS as FINISHED_KEYS
 from worker.intake.noted_moments import read_moments
 
 # Bounds what one read holds in memory: an entry has up to 512 KiB, and a batch hundreds of them.
@@ -50,7 +52,7 @@ return removed
 
 def consumer_name() -> str:
     """Return a name that no other process has or had, so that its pending entries are ours."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{COUNTING}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Stream:
         self._lost_reply = False  # Redis may have delivered entries to us that never arrived
         self._portion = PORTION
         self._remove_consumers = redis.register_script(_REMOVE_CONSUMERS)
+        self._finish = redis.register_script(FINISH)
 
     def read(self, *, count: int, block: timedelta) -> list[Entry]:
         """Read up to *count* new entries; if there are none, wait up to *block* for the first.
@@ -157,16 +160,14 @@ class Stream:
     def acknowledge(self, ids: Iterable[str]) -> datetime:
         """Remove applied entries from the group and from the stream, in one step; return when.
 
-        The time is Redis', as are the entries' ids. (Between two steps a dying process would leave
+        They are counted, so that those that vanish otherwise are noticed. The time is Redis', as
+        are the entries' ids. (Between two steps a dying process would leave
         an entry that stays the first of the stream indefinitely and is pending nowhere.) Never call
         it before the COMMIT.
         """
         done = list(ids)
-        with self._redis.pipeline(transaction=True) as commands:
-            commands.xack(STREAM, GROUP, *done)
-            commands.xdel(STREAM, *done)
-            commands.time()
-            return _moment(commands.execute()[-1])
+        seconds, microseconds = self._finish([*FINISHED_KEYS], [GROUP, *done])
+        return _moment((int(seconds), int(microseconds)))
 
     def remove_idle_consumers(self, *, idle: timedelta) -> int:
         """Remove consumers with nothing pending that have not read for *idle*; return how many."""

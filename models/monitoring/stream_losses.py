@@ -1,0 +1,141 @@
+"""Entries that left the stream before they were applied: noticed, kept, and told.
+
+Nothing can prevent it: a publisher trims with XADD's MAXLEN, somebody flushes Redis, a failover
+brings up a replica that has not got all. Each of them would be silent otherwise.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import Connection, text
+from sqlmodel import col, select
+
+from models.database.rows import rows_within
+from models.tables.stream import LastStreamCount, StreamLoss
+
+SHOWN_FOR: Final = timedelta(days=7)  # by the doctor
+ALERTED_FOR: Final = timedelta(hours=1)
+SHOWN_MAX: Final = 100  # losses
+
+BEGIN: Final = text("""
+    INSERT INTO stream_count (id, at, birth, added, finished, waiting, first_id, last_id)
+    VALUES (1, :at, :birth, :added, :finished, :waiting, :first_id, :last_id)
+        ON CONFLICT (id) DO NOTHING
+""")
+STORE: Final = text("""
+    UPDATE stream_count
+       SET at = :at, birth = :birth, added = :added, finished = :finished, waiting = :waiting,
+           first_id = :first_id, last_id = :last_id
+""")
+
+
+class Cause(StrEnum):
+    """What happened to the stream, as far as its counts tell."""
+
+    REMOVED = "removed"  # entries were trimmed or deleted
+    REPLACED = "replaced"  # the stream was deleted, or Redis emptied, and it began anew
+    WENT_BACK = "went_back"  # Redis lost its last writes: a restart, or a failover
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCount:
+    """What was ever added to the stream and finished, and what waits, at one moment."""
+
+    at: datetime  # by Redis' clock
+    birth: int  # when the count began: another one counts another stream
+    added: int
+    finished: int
+    waiting: int
+    first_id: str | None  # of the entries that wait
+    last_id: str
+
+    def is_later_than(self, other: "StreamCount") -> bool:
+        """Whether it was made later: of a stream that began later, or of the same one."""
+        return (self.birth, self.at) > (other.birth, other.at)
+
+    @property
+    def missing(self) -> int:
+        """Entries that are neither there nor finished."""
+        return self.added - self.finished - self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Entries that vanished between two counts, and where: their ids lie from *first* to *last*."""
+
+    cause: Cause
+    entries: int  # REPLACED and WENT_BACK: at most, of those that were counted
+    first_id: str
+    last_id: str
+    since: datetime  # the count before
+
+
+def loss_between(before: StreamCount, now: StreamCount) -> Loss | None:
+    """Return what vanished between two counts, *now* being the later; None: nothing did.
+
+    What was both added and lost between the two counts of a stream that began anew is not known.
+    """
+    first = before.first_id or before.last_id
+    if now.birth != before.birth:
+        return Loss(Cause.REPLACED, before.waiting, first, before.last_id, before.at)
+    if now.added < before.added:
+        lost = before.added - now.added
+        return Loss(Cause.WENT_BACK, lost, now.last_id, before.last_id, before.at)
+    if now.missing > before.missing:
+        lost = now.missing - before.missing
+        return Loss(Cause.REMOVED, lost, first, now.first_id or now.last_id, before.at)
+    return None
+
+
+def notice_loss(connection: Connection, count: StreamCount) -> Loss | None:
+    """Compare *count* with the one before, keep it, and keep and return what was lost.
+
+    Any number may do so at once: the later count is kept, and a loss is noticed once.
+    """
+    values = {
+        "at": count.at,
+        "birth": count.birth,
+        "added": count.added,
+        "finished": count.finished,
+        "waiting": count.waiting,
+        "first_id": count.first_id,
+        "last_id": count.last_id,
+    }
+    connection.execute(BEGIN, values)
+    with rows_within(connection) as session:
+        row = session.exec(select(LastStreamCount).with_for_update()).one()
+        before = StreamCount(
+            at=row.at,
+            birth=row.birth,
+            added=row.added,
+            finished=row.finished,
+            waiting=row.waiting,
+            first_id=row.first_id,
+            last_id=row.last_id,
+        )
+        if not count.is_later_than(before):
+            return None
+        loss = loss_between(before, count)
+        if loss is not None:
+            session.add(
+                StreamLoss(
+                    noticed_at=count.at,
+                    since=loss.since,
+                    cause=loss.cause.value,
+                    entries=loss.entries,
+                    first_id=loss.first_id,
+                    last_id=loss.last_id,
+                )
+            )
+            session.flush()
+    connection.execute(STORE, values)
+    return loss
+
+
+def losses_since(connection: Connection, moment: datetime) -> list[StreamLoss]:
+    """Return the last losses that were noticed after *moment*, newest first; at most 100."""
+    with rows_within(connection) as session:
+        newest = select(StreamLoss).order_by(col(StreamLoss.id).desc()).limit(SHOWN_MAX)
+        return [row for row in session.exec(newest) if row.noticed_at > moment]
