@@ -31,11 +31,11 @@ STORE: Final = text("""
 """)
 
 
-class Cause(StrEnum):
+class LossCause(StrEnum):
     """What happened to the stream, as far as its counts tell."""
 
     REMOVED = "removed"  # entries were trimmed or deleted
-    REPLACED = "replaced"  # the stream was deleted, or Redis emptied, and it began anew
+    REPLACED = "replaced"  # the stream was deleted, or Redis emptied, and it began again
     WENT_BACK = "went_back"  # Redis lost its last writes: a restart, or a failover
 
 
@@ -65,7 +65,7 @@ class StreamCount:
 class Loss:
     """Entries that vanished between two counts, and where: their ids lie from *first* to *last*."""
 
-    cause: Cause
+    cause: LossCause
     entries: int  # REPLACED and WENT_BACK: at most, of those that were counted
     first_id: str
     last_id: str
@@ -75,17 +75,17 @@ class Loss:
 def loss_between(before: StreamCount, now: StreamCount) -> Loss | None:
     """Return what vanished between two counts, *now* being the later; None: nothing did.
 
-    What was both added and lost between the two counts of a stream that began anew is not known.
+    What was both added and lost between the two counts of a stream that began again is not known.
     """
     first = before.first_id or before.last_id
     if now.birth != before.birth:
-        return Loss(Cause.REPLACED, before.waiting, first, before.last_id, before.at)
+        return Loss(LossCause.REPLACED, before.waiting, first, before.last_id, before.at)
     if now.added < before.added:
         lost = before.added - now.added
-        return Loss(Cause.WENT_BACK, lost, now.last_id, before.last_id, before.at)
+        return Loss(LossCause.WENT_BACK, lost, now.last_id, before.last_id, before.at)
     if now.missing > before.missing:
         lost = now.missing - before.missing
-        return Loss(Cause.REMOVED, lost, first, now.first_id or now.last_id, before.at)
+        return Loss(LossCause.REMOVED, lost, first, now.first_id or now.last_id, before.at)
     return None
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from models.events.stream_contract import GROUP, STREAM
 from models.monitoring.stats import collect_stats
-from models.monitoring.stream_losses import SHOWN_FOR, Cause, Loss, losses_since, notice_loss
+from models.monitoring.stream_losses import SHOWN_FOR, Loss, LossCause, losses_since, notice_loss
 from models.platform.clock import DatabaseClock
 from worker.doctor.finding import Finding, State
 from worker.doctor.stream_losses import check_stream_losses
@@ -77,7 +77,10 @@ def test_a_publisher_that_trims_is_noticed_once_with_how_many_and_between_which_
     loss = world.sweep()
 
     assert loss is not None
-    assert (loss.cause, loss.entries) == (Cause.REMOVED, 4)  # six and one, of which three are left
+    assert (loss.cause, loss.entries) == (
+        LossCause.REMOVED,
+        4,
+    )  # six and one, of which three are left
     assert (loss.first_id, loss.last_id) == (first, left)
     assert world.sweep() is None
     (line,) = [record for record in caplog.records if record.msg == "stream_entries_lost"]
@@ -100,7 +103,7 @@ def test_an_entry_that_someone_deletes_is_noticed(world):
 
     loss = world.sweep()
     assert loss is not None
-    assert (loss.cause, loss.entries) == (Cause.REMOVED, 1)
+    assert (loss.cause, loss.entries) == (LossCause.REMOVED, 1)
     world.apply(8)
     assert world.sweep() is None
 
@@ -145,7 +148,7 @@ def test_a_flushed_redis_is_noticed_with_what_had_waited(world, published_again)
     loss = world.sweep()
 
     assert loss is not None
-    assert (loss.cause, loss.entries) == (Cause.REPLACED, 6)
+    assert (loss.cause, loss.entries) == (LossCause.REPLACED, 6)
     assert (loss.first_id, loss.last_id) == (waiting[0], waiting[-1])
     if published_again:
         world.apply(published_again)
@@ -159,7 +162,7 @@ def test_a_stream_that_is_deleted_is_noticed_although_the_count_stays(world):
     loss = world.sweep()
 
     assert loss is not None
-    assert (loss.cause, loss.entries) == (Cause.REPLACED, 6)
+    assert (loss.cause, loss.entries) == (LossCause.REPLACED, 6)
 
 
 def test_a_stream_that_is_reset_while_it_is_empty_is_doubtful_and_pages_nobody(world):
@@ -186,7 +189,7 @@ def test_a_redis_that_went_back_is_noticed(world):
     loss = world.sweep()
 
     assert loss is not None
-    assert (loss.cause, loss.entries, loss.last_id) == (Cause.WENT_BACK, 5, ids[-1])
+    assert (loss.cause, loss.entries, loss.last_id) == (LossCause.WENT_BACK, 5, ids[-1])
 
 
 def test_while_an_intake_of_an_earlier_version_reads_nothing_is_told(world):

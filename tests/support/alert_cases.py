@@ -202,7 +202,7 @@ CASES: Final = (
             ("SlipwayRedisFilling", "71x90", "69x90", 10),
         )
     ),
-    standing("SlipwayStreamEntriesLost", "slipway_stream_entries_lost", 0, 3, 1),
+    standing("SlipwayStreamEntriesLost", "slipway_entries_lost", 0, 3, 1),
     standing("SlipwayRedisNotDurable", "slipway_redis_append_only", 1, 0, 1),
     standing("SlipwayRedisNotDurable", "slipway_redis_noeviction", 1, 0, 1),
     *(

@@ -3,23 +3,23 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from models.monitoring.stream_losses import Cause
+from models.monitoring.stream_losses import LossCause
 from models.platform.timestamps import format_timestamp
 from models.tables.stream import StreamLoss
 from worker.doctor.finding import Finding, doubtful, ok, wrong
 
 LOSSES: Final = "stream losses"
 _HAPPENED: Final[Mapping[str, str]] = {
-    Cause.REMOVED: "{entries} entries were removed before they were applied",
-    Cause.REPLACED: "the stream was deleted, or Redis emptied; {entries} entries had waited before",
-    Cause.WENT_BACK: "Redis went back to an earlier state, and lost {entries} entries or fewer",
+    LossCause.REMOVED: "{entries} entries were removed before they were applied",
+    LossCause.REPLACED: "the stream was deleted, or Redis emptied; {entries} entries had waited",
+    LossCause.WENT_BACK: "Redis went back to an earlier state, and lost {entries} entries or fewer",
 }
 _FIND: Final[Mapping[str, str]] = {
-    Cause.REMOVED: "find the client that trims or deletes (XADD with MAXLEN, XTRIM, XDEL; ACL LOG,"
-    " CLIENT LIST) and stop it",
-    Cause.REPLACED: "find out who used DEL or FLUSHALL (ACL LOG; deploy/redis/users.acl forbids"
-    " both to all processes)",
-    Cause.WENT_BACK: "find out why Redis restarted or failed over without its last writes",
+    LossCause.REMOVED: "find the client that trims or deletes (XADD with MAXLEN, XTRIM, XDEL; ACL"
+    " LOG, CLIENT LIST) and stop it",
+    LossCause.REPLACED: "find out who used DEL or FLUSHALL (ACL LOG; deploy/redis/users.acl"
+    " forbids FLUSHALL to all processes)",
+    LossCause.WENT_BACK: "find out why Redis restarted or failed over without its last writes",
 }
 
 

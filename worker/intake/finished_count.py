@@ -2,7 +2,7 @@
 
 Redis counts what was ever added. What was added, is no longer there and was not finished was lost:
 `XADD` with MAXLEN trims what nobody has read, and no ACL rule can forbid that. The count has an
-identity, `birth`: whoever empties Redis or deletes the stream ends it, and a new one begins.
+identity, `birth`: when Redis is emptied or the stream deleted, it ends and a new one begins.
 
 Both scripts run where Redis is full: what they write may fail, what they finish may not.
 """

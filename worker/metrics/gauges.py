@@ -80,7 +80,7 @@ def of_database(
         gauge("job_stalled_seconds",
               "How long a job has not been carried on: its batch is overdue, or each one fails.",
               _age(stats.at, stats.job_stalled_since)),
-        gauge("stream_entries_lost",
+        gauge("entries_lost",
               "Entries that vanished from the stream unapplied, noticed in the last hour.",
               stats.stream_entries_lost),
         gauge("sweep_interval_seconds", "Configured pause between two rounds of the sweep.",
