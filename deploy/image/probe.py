@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -113,14 +114,18 @@ def _host(environment: Mapping[str, str]) -> str:
 
 
 def _redis_answers() -> bool:
-    from redis import Redis, RedisError  # noqa: PLC0415 - rarely needed and slow to import
+    # Rarely needed, and slow to import.
+    from redis import RedisError  # noqa: PLC0415 - as above
+
+    from models.settings.redis_address import redis_address  # noqa: PLC0415 - as above
+    from worker.process.redis_client import open_redis  # noqa: PLC0415 - as above
 
     environment = os.environ
     url = environment.get("SLIPWAY_BROKER_URL") or environment.get("SLIPWAY_REDIS_URL") or ""
     try:
-        with Redis.from_url(
-            url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS, retry=None
-        ) as client:
+        # The address is checked as the processes check it: no unverified server gets a password.
+        wait = timedelta(seconds=REDIS_SECONDS)
+        with open_redis(redis_address(url), retries=0, name="slipway-probe", wait=wait) as client:
             return bool(client.ping())
     except (RedisError, ValueError):
         return False

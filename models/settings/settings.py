@@ -6,7 +6,7 @@ The text under each field is its documentation; `models/SETTINGS.md` is generate
 
 import os
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -23,6 +23,7 @@ from models.settings.errors import (
     unknown_variables,
     variable_name,
 )
+from models.settings.redis_address import redis_files_problems
 from models.settings.types import (
     Contact,
     DatabaseUrl,
@@ -44,6 +45,7 @@ from models.settings.types import (
 )
 
 _REDIS_READ_MAX: Final = timedelta(seconds=5)  # redis-py's socket timeout
+_REDIS_URLS: Final = ("redis_url", "broker_url")
 _PORTS: Final = ("gateway_port", "flower_port", "console_port", "metrics_port")
 _SHORTER: Final = (
     ("partner_grace", "lease_margin", "else no call could start within its lease"),
@@ -74,10 +76,11 @@ class Settings(BaseSettings):
 
     redis_url: RedisUrl = Field(repr=False)
     """Redis 7.0 or Valkey 8 or later, which holds the stream: `redis://host:6379/0`, `rediss://`
-    for TLS, which verifies certificate and host name. An authority of your own:
-    `?ssl_ca_certs=FILE` (or `ssl_ca_path`); a client certificate: `ssl_certfile`, `ssl_keyfile`,
-    `ssl_password`; to verify less, `ssl_check_hostname=false`; to verify nothing,
-    `ssl_cert_reqs=none`. One endpoint that follows the primary: no Sentinel, no Cluster."""
+    for TLS, which always verifies certificate and host name. An authority of your own, besides the
+    system's: `?ssl_ca_certs=FILE` (or the folder `ssl_ca_path`); a client certificate:
+    `ssl_certfile` and `ssl_keyfile`, with `ssl_password` if the key has a passphrase. The files are
+    PEM; each new connection reads them. One endpoint that follows the primary: no Sentinel, no
+    Cluster."""
 
     broker_url: RedisUrl = Field(
         default_factory=lambda known: str(known["redis_url"]),
@@ -363,29 +366,12 @@ class Settings(BaseSettings):
             yield f"{variable_name('console_proxy_networks')} is empty, and {header} needs it"
 
 
-class _EventAge(BaseSettings):
-    """The one setting that a check of events without a server needs."""
-
-    model_config = Settings.model_config
-
-    event_age_max: PositiveDuration = Settings.model_fields["event_age_max"].default
-
-
-def read_event_age_max() -> timedelta:
-    """Read this setting alone, where the others need not be set. Raises InvalidSettings."""
-    try:
-        return _EventAge().event_age_max
-    except ValidationError as error:
-        problems = describe_errors(error, described=Settings.model_fields)
-    raise InvalidSettings(problems)  # outside the except, as below
-
-
 @cache
 def read_settings() -> Settings:
     """Read the environment, the first time only.
 
-    Raises InvalidSettings, which lists all problems at once, when a variable is missing, cannot be
-    used, contradicts another, or begins with `SLIPWAY_` and is not known.
+    Raises InvalidSettings, which lists all problems at once, when a variable, or a file that a
+    Redis URL names, is missing, cannot be used, contradicts another, or is not known.
     """
     problems = unknown_variables(os.environ, known=Settings.model_fields)
     from_environment: dict[str, Any] = {}  # nothing passed: each field reads its variable
@@ -394,6 +380,9 @@ def read_settings() -> Settings:
     except ValidationError as error:
         problems += describe_errors(error, described=Settings.model_fields)
     else:
+        now = datetime.now(UTC)  # noqa: TID251 - processes read them when they start
+        urls = {variable_name(name): getattr(settings, name) for name in _REDIS_URLS}
+        problems += redis_files_problems(urls, now=now)
         if not problems:
             return settings
     raise InvalidSettings(problems)  # outside the except: the caught error holds the values

@@ -13,8 +13,9 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from models.platform.durations import Duration, format_duration, parse_duration
-from models.settings.addresses import database_address, redis_address
+from models.settings.addresses import database_address
 from models.settings.egress import DirectHosts, parse_direct_hosts, parse_proxy
+from models.settings.redis_address import redis_address
 
 HOW_TO_MAKE_A_KEY: Final = (
     'make one with: python -c "from cryptography.fernet import Fernet;'

@@ -2,13 +2,19 @@
 
 import json
 import os
+import ssl
 import sys
 from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-app = Celery("backend", broker=os.environ["SLIPWAY_REDIS_URL"], set_as_current=False)
+URL = os.environ["SLIPWAY_REDIS_URL"]
+VERIFIED = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
+
+app = Celery("backend", broker=URL, set_as_current=False)
+# Without it, kombu verifies nothing, and any server on that port gets the password.
+app.conf.broker_use_ssl = VERIFIED if URL.startswith("rediss:") else False
 
 
 def publish(event: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from redis.retry import Retry
 
 from models.events.stream_contract import STREAM
 from models.settings.errors import InvalidSettings
+from models.settings.redis_tls import tls_failure
 from models.settings.settings import Settings
 from producers.gateway.errors import retry_later
 from producers.publisher import (
@@ -84,7 +85,8 @@ class GatewayStream:
         except RedisError as error:
             cause = error_class(error)
             log.warning(
-                "stream_unavailable", extra={"reason": str(error), "error_class": cause.__name__}
+                "stream_unavailable",
+                extra={"reason": _reason(error), "error_class": cause.__name__},
             )
             raise retry_later(_MESSAGES[cause]) from error
 
@@ -97,7 +99,7 @@ class GatewayStream:
             self._appender.require_writable()
         except RedisError as error:
             cause = error_class(error)
-            log.warning("not_ready_redis", extra={"error": str(error)})
+            log.warning("not_ready_redis", extra={"error": _reason(error)})
             return _NOT_READY[cause] + _code(error)
         return None
 
@@ -115,11 +117,15 @@ class GatewayStream:
             )
             raise InvalidSettings([problem]) from None
         except RedisError as error:
-            log.warning("waitaof_not_checked", extra={"error": str(error)})
+            log.warning("waitaof_not_checked", extra={"error": _reason(error)})
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
+
+
+def _reason(error: RedisError) -> str:
+    return tls_failure(error) or str(error)
 
 
 def _code(error: RedisError) -> str:

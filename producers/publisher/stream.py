@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from models.events.stream_contract import EVENT_FIELD, STREAM
-from models.settings.addresses import redis_address
+from models.settings.redis_address import redis_address, redis_files_problems
 from producers.publisher.append import StreamAppender
 from producers.publisher.errors import CallTooLarge
 from producers.publisher.event import PreparedEvent, prepare
@@ -71,10 +71,13 @@ class Publisher:
     def at(cls, url: str, *, waitaof_ms: int | None = None) -> Self:
         """Publish to the Redis at *url* with timeouts; `close` closes the connections.
 
-        Raises ValueError if *url* is not valid for SLIPWAY_REDIS_URL.
+        Raises ValueError if *url*, or a file that it names, is not valid for SLIPWAY_REDIS_URL.
         """
+        address = redis_address(url)
+        if problems := [*redis_files_problems({"url": address}, now=utc_now())]:
+            raise ValueError("; ".join(problems))
         client = Redis.from_url(
-            redis_address(url),
+            address,
             retry=Retry(PAUSE, retries=TRIES_MAX - 1),
             socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
             socket_timeout=SOCKET_TIMEOUT_SECONDS + (waitaof_ms or 0) / 1000,

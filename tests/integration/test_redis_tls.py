@@ -2,12 +2,14 @@
 
 import asyncio
 import runpy
-import socket
-import threading
+import signal
+import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +18,45 @@ import pytest
 from celery import Celery
 from flower.utils.broker import Broker
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
 from sqlalchemy import Engine
 
 from models.settings.settings import Settings
 from producers.gateway.stream import GatewayStream
 from producers.publisher import Publisher
 from producers.simulation.partner import SimulatedPartner
+from tests.support.authority import Authority
 from tests.support.celery_process import environment
-from tests.support.certificates import identity
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from tests.support.procfile_processes import Running
 from tests.support.raw_server import Line, RawServer, raw_server
 from tests.support.sources import ROOT
+from tests.support.tls_redis import CLIENT, PASSWORD, USER, tls_redis
 from tests.support.wait import eventually
 from worker.celery import transport
 from worker.celery.configuration import configuration
 from worker.celery.wakeup import is_waiting
+from worker.doctor.checks import check_installation
+from worker.doctor.finding import State
 from worker.local.servers.ports import free_port
+from worker.process.outage import reason_of
 from worker.process.redis_client import open_redis
 
-USER, PASSWORD = "slipway-worker", "kept-secret"
 EVENT = {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": "t-1"}}
-EXAMPLE = ROOT / "producers" / "examples" / "publish_raw.py"
-PROCESSES = ("intake", "deliver", "sweep", "beat", "flower")
-CONNECTIONS = 10  # by which each of them has tried at least once
-TRUSTED = "?ssl_ca_certs={folder}/partner.pem"
-CERTIFICATES = {  # what the certificate is made out for, and what the URL trusts
-    "signed by nobody we trust": (None, ""),
-    "of a trusted authority, for another host": ("redis.example.com", TRUSTED),
+EXAMPLES = ROOT / "producers" / "examples"
+PROCESSES = ("intake", "deliver", "sweep", "beat", "flower", "gateway", "console")
+CONNECTIONS = 12  # by which each of them has tried at least once
+AUTHORITIES = {"ours": Authority("ours"), "others": Authority("others")}
+FAR, EXPIRED = "redis.example.com", timedelta(days=-1)
+# A server's certificate, and what the client says about it.
+CERTIFICATES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "of an authority that we do not trust": ("others", {}, "unable to get local issuer"),
+    "for another host": ("ours", {"host": FAR}, "IP address mismatch"),
+    "expired": ("ours", {"valid_for": EXPIRED}, "certificate has expired"),
 }
 
 
@@ -58,18 +69,21 @@ class Stranger:
 
     server: RawServer
     url: str
+    fault: str
     received: list[bytes] = field(default_factory=list)
 
 
 @pytest.fixture(params=[*CERTIFICATES.values()], ids=[*CERTIFICATES])
 def stranger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stranger]:
-    host, options = request.param
-    with listening(tmp_path, host=host, options=options) as listener:
+    with listening(tmp_path, *request.param) as listener:
         yield listener
 
 
 @contextmanager
-def listening(folder: Path, *, host: str | None, options: str) -> Iterator[Stranger]:
+def listening(
+    folder: Path, authority: str, certificate: Mapping[str, Any], fault: str
+) -> Iterator[Stranger]:
+    """Listen with a *certificate* of *authority*; clients trust ours."""
     received: list[bytes] = []
 
     def listen(line: Line) -> None:
@@ -77,9 +91,14 @@ def listening(folder: Path, *, host: str | None, options: str) -> Iterator[Stran
             received.append(data)
             line.send(b"+OK\r\n")
 
-    with raw_server(listen, tls=identity(folder, host=host)) as server:
+    (folder / "ours.pem").write_bytes(AUTHORITIES["ours"].pem)
+    files = AUTHORITIES[authority].issue("redis", **certificate).write(folder, "redis")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    with raw_server(listen, tls=context) as server:
         place = f"rediss://{USER}:{PASSWORD}@127.0.0.1:{server.port}/0"
-        yield Stranger(server, place + options.format(folder=folder), received)
+        url = f"{place}?ssl_ca_certs={folder / 'ours.pem'}"
+        yield Stranger(server, url, fault, received)
 
 
 def settings_for(url: str) -> Settings:
@@ -131,18 +150,56 @@ def by_gateway(url: str) -> object:
     return True
 
 
+def by_remote_control(url: str) -> object:
+    with celery_at(url) as app:
+        return app.control.ping(timeout=0.1) == []  # no worker runs
+
+
+def by_doctor(url: str) -> object:
+    """What the doctor finds first, raised if it is wrong."""
+    now = datetime.now(UTC)  # noqa: TID251 - the certificates are valid by it
+    finding = next(check_installation(settings_for(url), now=now))
+    assert finding.state is State.OK, finding.detail
+    return finding
+
+
+def by_probe(url: str) -> object:
+    done = subprocess.run(
+        [sys.executable, ROOT / "deploy" / "image" / "probe.py", "alive", "intake"],
+        env={"SLIPWAY_REDIS_URL": url, "TMPDIR": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "Redis does not answer" in done.stdout:
+        raise RedisError("the probe cannot verify the certificate")
+    return done.stdout
+
+
 def by_bare_sockets(url: str) -> object:
-    return runpy.run_path(str(EXAMPLE))["publish"](url, b"{}")
+    """It reads no option of the URL: it trusts the system's authorities alone."""
+    return runpy.run_path(str(EXAMPLES / "publish_raw.py"))["publish"](url, b"{}")
+
+
+def by_a_foreign_celery(url: str) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLIPWAY_REDIS_URL", url.partition("?")[0])
+        example = runpy.run_path(str(EXAMPLES / "publish_celery.py"))
+    with closing(example["app"]):
+        return example["publish"]({**EVENT, "event_id": "e-1", "occurred_at": "now"})
 
 
 CLIENTS: dict[str, Callable[[str], object]] = {
     "our client": by_our_client,
     "Celery": by_celery,
+    "remote control": by_remote_control,
     "Flower": by_flower,
     "publisher": by_publisher,
     "gateway": by_gateway,
+    "doctor": by_doctor,
+    "probe": by_probe,
 }
-ALL = {**CLIENTS, "bare sockets": by_bare_sockets}  # which read no option of the URL
+ALL = {**CLIENTS, "bare sockets": by_bare_sockets, "a foreign Celery": by_a_foreign_celery}
 
 
 @pytest.mark.parametrize("ask", ALL.values(), ids=ALL)
@@ -154,16 +211,68 @@ def test_a_stranger_receives_nothing(stranger: Stranger, ask: Callable[[str], ob
     assert stranger.received == []
 
 
+def test_a_client_that_verifies_nothing_is_heard(stranger: Stranger) -> None:
+    """Without it, the test above could not fail."""
+    foreign = Redis.from_url(
+        stranger.url, ssl_cert_reqs="none", ssl_check_hostname=False, retry=Retry(NoBackoff(), 0)
+    )
+    with foreign, suppress(Exception):  # what it answers makes no sense
+        foreign.ping()
+
+    assert PASSWORD.encode() in b"".join(stranger.received)
+
+
+def test_the_reason_names_the_server_and_what_was_expected(stranger: Stranger) -> None:
+    with pytest.raises(RedisError) as failure:
+        by_our_client(stranger.url)
+
+    reason = reason_of(failure.value)
+
+    assert f"127.0.0.1:{stranger.server.port} does not prove that it is the server" in reason
+    assert stranger.fault in reason
+    assert "expected: a certificate for this host, valid now, of an authority of" in reason
+    assert PASSWORD not in reason
+
+
 @pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
-def test_who_chooses_to_verify_nothing_talks_to_anybody(
+def test_a_server_that_proves_itself_and_demands_the_same_is_used(
     ask: Callable[[str], object], tmp_path: Path
 ) -> None:
-    """Here the stranger does receive something, so the test above can fail."""
-    with listening(tmp_path, host=None, options="?ssl_cert_reqs=none") as anybody:
-        with suppress(Exception):  # what it answers makes no sense
-            ask(anybody.url)
+    with tls_redis(tmp_path, AUTHORITIES["ours"]) as server:
+        assert ask(server.url())
 
-        assert PASSWORD.encode() in b"".join(anybody.received)
+
+@pytest.mark.parametrize("ask", [by_our_client, by_celery, by_publisher])
+def test_a_client_certificate_that_is_missing_is_asked_for(
+    ask: Callable[[str], object], tmp_path: Path
+) -> None:
+    with (
+        tls_redis(tmp_path, AUTHORITIES["ours"]) as server,
+        pytest.raises(Exception, match=r".") as failure,
+    ):
+        ask(server.url(ssl_certfile="", ssl_keyfile=""))
+
+    reason = reason_of(failure.value)
+    assert "client certificate" in reason
+    assert "ssl_certfile and ssl_keyfile" in reason
+
+
+def test_files_that_are_replaced_are_read_without_a_restart(tmp_path: Path) -> None:
+    """A certificate lives for weeks, a process for months."""
+    ours = AUTHORITIES["ours"]
+    with (
+        tls_redis(tmp_path, ours) as server,
+        open_redis(settings_for(server.url()).redis_url, retries=0, name="test") as client,
+    ):
+        client.ping()
+        AUTHORITIES["others"].issue("slipway", host=None).write(tmp_path, CLIENT)
+        client.connection_pool.disconnect()
+        with pytest.raises(RedisError) as failure:
+            client.ping()
+        ours.issue("slipway", host=None).write(tmp_path, CLIENT)
+
+        assert client.ping()
+    assert "(ssl_certfile" in reason_of(failure.value)
 
 
 # --- all processes, by the lines of the Procfile ---
@@ -186,12 +295,14 @@ def environment_for(folder: Path, database: str, url: str, flower: int) -> dict[
         secret_key=KEY,
         partner_networks="127.0.0.0/8",
         flower_port=str(flower),
+        gateway_port="0",
+        console_port="0",
     )
 
 
 @pytest.mark.slow
 def test_no_process_tells_a_stranger_its_password(tmp_path: Path, database: str) -> None:
-    with listening(tmp_path, host=None, options="") as stranger:
+    with listening(tmp_path, *CERTIFICATES["of an authority that we do not trust"]) as stranger:
         env = environment_for(tmp_path, database, stranger.url, free_port())
         with running(tmp_path, env) as started:
 
@@ -201,6 +312,8 @@ def test_no_process_tells_a_stranger_its_password(tmp_path: Path, database: str)
                 return stranger.server.connections >= CONNECTIONS
 
             eventually(all_tried)
+            intake, *_ = started
+            eventually(lambda: "does not prove that it is the server" in intake.wrote())
             wrote = [process.wrote() for process in started]
 
         assert stranger.received == []
@@ -209,20 +322,19 @@ def test_no_process_tells_a_stranger_its_password(tmp_path: Path, database: str)
 
 @pytest.mark.slow
 def test_everything_works_over_tls_with_an_authority_of_one_s_own(
-    tmp_path: Path, database: str, engine: Engine, redis: Redis
+    tmp_path: Path, database: str, engine: Engine
 ) -> None:
+    """The server demands client certificates, too."""
     flower = free_port()
     with (
-        terminated(redis, tmp_path) as server,
+        tls_redis(tmp_path, AUTHORITIES["ours"]) as server,
         SimulatedPartner(secret=SECRET) as partner,
         delivery_setup_on(engine, ManualClock()) as delivery,
     ):
-        password = redis.connection_pool.connection_kwargs["password"]
-        url = f"rediss://:{password}@127.0.0.1:{server.port}/0" + TRUSTED.format(folder=tmp_path)
         delivery.operator("acme", partner.url)
-        env = environment_for(tmp_path, database, url, flower)
+        env = environment_for(tmp_path, database, server.url(), flower)
         with running(tmp_path, env) as started:
-            publisher = Publisher.at(url)
+            publisher = Publisher.at(server.url())
             publisher.publish(EVENT)
             publisher.close()
 
@@ -237,31 +349,7 @@ def test_everything_works_over_tls_with_an_authority_of_one_s_own(
                 process.tell_to_end()
             codes = [process.code() for process in started]
 
-    assert codes == [0] * len(PROCESSES)
-
-
-@contextmanager
-def terminated(redis: Redis, folder: Path) -> Iterator[RawServer]:
-    """TLS in front of *redis*, as stunnel or a cloud's balancer is."""
-    place: Mapping[str, Any] = redis.connection_pool.connection_kwargs
-
-    def converse(line: Line) -> None:
-        line.connection.settimeout(None)  # a client that waits in BRPOP is silent for long
-        with socket.create_connection((place["host"], place["port"])) as server:
-            back = threading.Thread(target=hand_on, args=(server, line.connection), daemon=True)
-            back.start()
-            hand_on(line.connection, server)
-            back.join(timedelta(seconds=5).total_seconds())
-
-    with raw_server(converse, tls=identity(folder)) as server:
-        yield server
-
-
-def hand_on(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):  # the other direction has ended
-        while part := source.recv(65_536):
-            target.sendall(part)
-        target.shutdown(socket.SHUT_RDWR)
+    assert {*codes} == {0, -signal.SIGTERM}  # uvicorn ends by the signal, after all requests
 
 
 def page(port: int, path: str) -> str:

@@ -10,7 +10,9 @@ import yaml
 from sqlalchemy import make_url
 
 from deploy.kubernetes import render
-from models.settings.addresses import RedisTls, database_address, redis_tls
+from models.settings.addresses import database_address
+from models.settings.redis_address import redis_tls
+from models.settings.redis_tls import RedisTls
 from tests.support.manifests import (
     COMPONENT,
     KUBERNETES,
@@ -94,7 +96,7 @@ def test_with_the_example_secrets_every_server_is_verified():
     secrets = example_secrets()
     for name in ("slipway", "slipway-gateway"):
         tls = redis_tls(secrets[name]["SLIPWAY_REDIS_URL"])
-        assert tls == RedisTls(verified=True, hostname_checked=True)
+        assert tls == RedisTls()
     address = make_url(database_address(secrets["slipway"]["SLIPWAY_DATABASE_URL"]))
     assert address.query["sslmode"] == "verify-full"
     # psycopg's wheel has an OpenSSL of its own, without authorities: `system` trusts no server.

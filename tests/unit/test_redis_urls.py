@@ -1,26 +1,24 @@
-"""A Redis URL says the same to every client of ours; what is not verified is so by choice alone."""
+"""A Redis URL says the same to every client of ours, and none of them verifies less."""
 
 import ssl
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from redis.connection import parse_url
 
-from models.settings.addresses import redis_address, redis_tls, without_options
+from models.settings.errors import describe_errors
+from models.settings.redis_address import redis_address, redis_tls, without_options
+from models.settings.settings import Settings
 from tests.support.plain_settings import plain_settings
 from worker.celery.configuration import configuration
 
 VERIFIED = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
-NOT_VERIFIED = {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}
 CHOICES = {
     "": VERIFIED,
     "?ssl_cert_reqs=required": VERIFIED,
     "?ssl_cert_reqs=optional": VERIFIED,  # a server always shows one
     "?ssl_check_hostname=True": VERIFIED,
-    "?ssl_check_hostname=0": {**VERIFIED, "ssl_check_hostname": False},
-    "?ssl_check_hostname=no": {**VERIFIED, "ssl_check_hostname": False},
-    "?ssl_cert_reqs=none": NOT_VERIFIED,
-    "?ssl_cert_reqs=none&ssl_check_hostname=true": NOT_VERIFIED,
     "?ssl_ca_certs=%2Fetc%2Fca+1.pem": {**VERIFIED, "ssl_ca_certs": "/etc/ca 1.pem"},
     "?ssl_ca_path=/etc/ca": {**VERIFIED, "ssl_ca_path": "/etc/ca"},
     "?ssl_certfile=/c.pem&ssl_keyfile=/k.pem&ssl_password=a%26b": {
@@ -72,7 +70,7 @@ def test_a_redis_url_is_taken_as_it_is(url: str, taken: str) -> None:
         ),
         *("", "host:6379", "sentinel://host:26379", "redis://", "http://u:hidden@host"),
         *("redis://h:x", "redis://u:1?x=hidden@host", "redis://u:1#hidden@host"),
-        *("redis://a;redis://hidden", "redis://h?db=1", "redis://h?ssl_cert_reqs=none"),
+        *("redis://a;redis://hidden", "redis://h?db=1", "redis://h?ssl_cert_reqs=required"),
         "rediss://h?ssl_cert_reqs=CERT_NONE",  # kombu's word, which redis-py does not read
         *("rediss://h?ssl_cert_reqs=hidden", "rediss://h?ssl_check_hostname=hidden"),
         *(
@@ -96,14 +94,37 @@ def test_celery_and_redis_py_verify_the_same(options: str, meant: dict[str, Any]
 
     celery = configuration(settings)
     ours = parse_url(settings.redis_url)  # type: ignore[no-untyped-call]  # redis-py's
-    known = {"none": ssl.CERT_NONE, None: ssl.CERT_REQUIRED}
-    ours["ssl_cert_reqs"] = known[ours.get("ssl_cert_reqs")]
-    ours.setdefault("ssl_check_hostname", ours["ssl_cert_reqs"] is ssl.CERT_REQUIRED)
+    ours = {**VERIFIED, **ours}  # redis-py's defaults
 
     assert celery["broker_url"] == "rediss://user:pass@redis.example.com:6380/3"
     assert celery["broker_use_ssl"] == meant
     assert {name: value for name, value in ours.items() if name.startswith("ssl_")} == meant
     assert redis_address(settings.redis_url) == settings.redis_url
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ("ssl_cert_reqs=none", "ssl_cert_reqs"),
+        ("ssl_cert_reqs=none&ssl_check_hostname=true", "ssl_cert_reqs"),
+        ("ssl_cert_reqs=None", "ssl_cert_reqs"),
+        ("ssl_cert_reqs=", "ssl_cert_reqs"),
+        ("ssl_check_hostname=false", "ssl_check_hostname"),
+        ("ssl_check_hostname=0", "ssl_check_hostname"),
+        ("ssl_check_hostname=&ssl_ca_certs=/ca.pem", "ssl_check_hostname"),
+    ],
+)
+@pytest.mark.parametrize("field", ["redis_url", "broker_url"])
+def test_an_option_that_verifies_less_is_refused(options: str, name: str, field: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        plain_settings(**{field: f"rediss://user:hidden@redis.example.com:6380/3?{options}"})
+
+    (sentence, *_) = describe_errors(refusal.value, described=Settings.model_fields)
+    assert sentence.startswith(
+        f"SLIPWAY_{field.upper()}: {name} in the Redis URL of redis.example.com"
+    )
+    assert "(the default)" in sentence
+    assert "hidden" not in sentence
 
 
 def test_without_tls_there_is_nothing_to_verify() -> None:

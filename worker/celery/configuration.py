@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kombu.entity import Queue
 
-from models.settings.addresses import redis_tls, without_options
+from models.settings.redis_address import redis_tls, without_options
 from models.settings.settings import Settings
 from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
 

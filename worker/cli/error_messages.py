@@ -22,6 +22,7 @@ from models.operators import (
 from models.outbox.dead_letters import NotPossible
 from models.platform.encryption import DecryptionFailed
 from models.settings.errors import InvalidSettings
+from models.settings.redis_tls import tls_failure
 from models.users.errors import UserExists, UserInvalid, UserNotFound
 from models.users.passwords import TooManySignIns
 from models.users.tokens import TokenExists, TokenInvalid, TokenNotFound
@@ -102,7 +103,7 @@ def explain(error: Exception) -> Explanation | None:
         )
     if isinstance(error, RedisError):
         sentence = (
-            f"Redis refused a command ({_first_line(error)});"
+            f"Redis refused a command ({tls_failure(error) or _first_line(error)});"
             " check SLIPWAY_REDIS_URL and the server"
         )
         return Explanation(sentence, WRONG_USAGE)

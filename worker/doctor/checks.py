@@ -120,7 +120,9 @@ class _Checks:
                 yield from check_rights(client, commands, variable=variable)
                 yield from check_redis(client, part=part)
                 yield from check_keys(client, keys)
-                yield check_redis_protection(url, part=part, variable=variable)
+                yield check_redis_protection(
+                    url, part=part, variable=variable, now=self._clocks[_THIS][0]
+                )
                 yield from check_misplaced_messages(
                     client,
                     holds_stream=part == _REDIS,

@@ -1,5 +1,6 @@
 """Checks how the connections to the servers are protected: encrypted, verified, or neither."""
 
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -7,8 +8,9 @@ from urllib.parse import urlsplit
 import psycopg
 from sqlalchemy import Connection
 
-from models.settings.addresses import redis_tls
-from worker.doctor.finding import Finding, doubtful, ok, wrong
+from models.settings.redis_address import redis_files_expiring, redis_tls
+from worker.doctor.access import SOON as EXPIRES_SOON
+from worker.doctor.finding import Finding, doubtful, ok
 
 _ADDRESS: Final = "SLIPWAY_DATABASE_URL"
 _ENCRYPTED: Final = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
@@ -16,8 +18,8 @@ _VERIFIED: Final = "verify-full"
 _WAY: Final = "anyone on the network path can read and change the traffic"
 
 
-def check_redis_protection(url: str, *, part: str, variable: str) -> Finding:
-    """Report what the scheme and the options of *url* mean."""
+def check_redis_protection(url: str, *, part: str, variable: str, now: datetime) -> Finding:
+    """Report what the scheme and the files of *url* mean at *now*."""
     name, tls = f"{part} connection", redis_tls(url)
     if tls is None:
         if _is_local(urlsplit(url).hostname):
@@ -28,20 +30,11 @@ def check_redis_protection(url: str, *, part: str, variable: str) -> Finding:
             remedy=f"enable TLS on the server and use rediss:// in {variable}, unless the network"
             " is private",
         )
-    if not tls.verified:
-        return wrong(
-            name,
-            "encrypted, but the server is not verified (ssl_cert_reqs=none): any server that"
-            " answers gets the password",
-            remedy=f"remove ssl_cert_reqs=none from {variable}; for a private certificate"
-            " authority: ssl_ca_certs=FILE",
-        )
-    if not tls.hostname_checked:
+    if expiring := [*redis_files_expiring(url, now=now, within=EXPIRES_SOON)]:
         return doubtful(
             name,
-            "encrypted, and the certificate is verified, but not its host name"
-            " (ssl_check_hostname=false)",
-            remedy=f"get a certificate for the host in {variable}, then remove the option",
+            f"encrypted, and the server is verified; but {'; '.join(expiring)}",
+            remedy="replace the file: every new connection reads it, and no restart is needed",
         )
     return ok(name, "encrypted, and the server is verified")
 

@@ -8,6 +8,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from models.events.stream_contract import EVENT_FIELD, GROUP, STREAM
+from models.settings.redis_tls import tls_failure
 from worker.doctor.finding import Finding, doubtful, ok, wrong
 from worker.doctor.publishing import PUBLISHING
 from worker.intake.celery_queue import LISTS
@@ -50,6 +51,13 @@ BROKER_COMMANDS: Final[Sequence[Sequence[str]]] = (
 
 def unreachable(part: str, variable: str, error: RedisError) -> Finding:
     """Report why Redis could not be reached; *variable* holds its address."""
+    if (failure := tls_failure(error)) is not None:
+        return wrong(
+            part,
+            f"cannot be reached: {failure}",
+            remedy=f"correct the URL in {variable} or the files that it names, or give the server a"
+            " certificate for its host",
+        )
     message = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, AuthenticationError) or message.startswith(("NOAUTH", "WRONGPASS")):
         remedy = (

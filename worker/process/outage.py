@@ -9,6 +9,8 @@ from typing import Final
 
 from redis.exceptions import ExecAbortError, RedisError
 
+from models.settings.redis_tls import tls_failure
+
 # The start of an error reply of Redis; redis-py may put the command of a pipeline before it.
 _CODE: Final = re.compile(r"(?:Command # \d+ .*caused error: )?([A-Z]{3,})\b", re.DOTALL)
 
@@ -62,10 +64,12 @@ class Outage:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the error's type, with the code of an error reply of Redis; no other text.
+    """Return the error's type, with the code of an error reply of Redis; no other text but for TLS.
 
     Kombu and Celery wrap Redis' errors, so the causes are searched too.
     """
+    if (failure := tls_failure(error)) is not None:
+        return failure
     named, cause = error, error.__cause__ or error.__context__
     while cause is not None:
         if isinstance(cause, RedisError) and not isinstance(cause, ExecAbortError):

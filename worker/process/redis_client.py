@@ -11,7 +11,7 @@ from redis.retry import Retry
 READ_TIMEOUT: Final = timedelta(seconds=5)
 
 
-def open_redis(url: str, *, retries: int, name: str) -> Redis:
+def open_redis(url: str, *, retries: int, name: str, wait: timedelta = READ_TIMEOUT) -> Redis:
     """Make a client that gives up after *retries* retries and waits up to 5 s each time.
 
     redis-py's own default is ten silent retries, up to a minute on a server that hangs. A server
@@ -20,8 +20,8 @@ def open_redis(url: str, *, retries: int, name: str) -> Redis:
     """
     return Redis.from_url(
         url,
-        socket_timeout=READ_TIMEOUT.total_seconds(),
-        socket_connect_timeout=READ_TIMEOUT.total_seconds(),
+        socket_timeout=wait.total_seconds(),
+        socket_connect_timeout=wait.total_seconds(),
         retry=Retry(NoBackoff(), retries),
         retry_on_error=[ReadOnlyError],  # closes the connection even without a retry
         client_name=name,

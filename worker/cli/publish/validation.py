@@ -9,7 +9,7 @@ from models.events.age import publish_age_problem
 from models.events.decode import read
 from models.events.event import Entry, Unreadable
 from models.events.stream_contract import EVENT_FIELD
-from models.settings.settings import read_event_age_max
+from models.settings.event_age import read_event_age_max
 from producers.publisher import EventUnsendable
 from producers.publisher.event import prepare
 from worker.cli.errors import Failed

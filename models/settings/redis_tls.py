@@ -1,0 +1,189 @@
+"""How a Redis proves that it is ours, and we that we may use it: certificates, and their failures.
+
+There is no unverified connection: a server that anybody could stand in for gets no password. No
+sentence holds any part of a key or of a password.
+"""
+
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from models.access.certificates import (
+    authorities_problems,
+    certificate_problems,
+    client_certificate,
+    read_certificates,
+)
+from models.platform.timestamps import format_timestamp
+
+VERIFY: Final = "ssl_cert_reqs"
+HOSTNAME: Final = "ssl_check_hostname"
+AUTHORITY: Final = "ssl_ca_certs"
+FOLDER: Final = "ssl_ca_path"
+CERTIFICATE: Final = "ssl_certfile"
+KEY: Final = "ssl_keyfile"
+PASSPHRASE: Final = "ssl_password"  # noqa: S105 - an option's name
+FILES: Final = (AUTHORITY, FOLDER, CERTIFICATE, KEY, PASSPHRASE)
+OPTIONS: Final = (VERIFY, HOSTNAME, *FILES)
+_BYTES_MAX: Final = 4 * 1024 * 1024  # the system's bundle has 0.2 MiB
+# Where redis-py says which server its error is about.
+_SERVER: Final = re.compile(r"(?:connecting to|while reading from|writing to) (\S+:[0-9]+)")
+_ALERTS: Final = {  # a part of OpenSSL's reason, and what it means
+    "CERTIFICATE_REQUIRED": f"demands a client certificate; expected: {CERTIFICATE} and {KEY}",
+    "HANDSHAKE_FAILURE": f"demands a client certificate ({CERTIFICATE}), or another version of TLS",
+    "ALERT_UNKNOWN_CA": f"does not trust the authority of our certificate ({CERTIFICATE})",
+    "ALERT_BAD_CERTIFICATE": f"refuses our certificate ({CERTIFICATE})",
+    "ALERT_CERTIFICATE": f"refuses our certificate ({CERTIFICATE})",
+    "WRONG_VERSION_NUMBER": "does not speak TLS on this port; expected: its TLS port",
+    "RECORD_LAYER_FAILURE": "does not speak TLS on this port; expected: its TLS port",
+}
+# All that is left of the alert if the server's end of the connection came first.
+_ENDED: Final = (
+    "ended the connection: it stops, does not speak TLS on this port, or wants a client certificate"
+    f" that it trusts ({CERTIFICATE} and {KEY})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisTls:
+    """What a client trusts besides the system's authorities, and what it shows of itself."""
+
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)  # and a key's passphrase
+
+    def options(self) -> dict[str, object]:
+        """Return redis-py's arguments, which are Celery's `broker_use_ssl` too; each is explicit.
+
+        An argument that is left out means "verified" to redis-py and "not verified" to kombu.
+        """
+        return {VERIFY: ssl.CERT_REQUIRED, HOSTNAME: True, **self.files}
+
+
+def read_tls(options: Mapping[str, str], *, host: str) -> RedisTls:
+    """Return what a URL's *options* say. Raises ValueError for one that verifies less."""
+    where = f"in the Redis URL of {host}"
+    if options.get(VERIFY, "required") not in ("required", "optional"):  # redis-py's own words
+        raise ValueError(
+            f"{VERIFY} {where} must be required (the default): Slipway connects to no server that"
+            f" it cannot verify; leave it out, and for an authority of your own write {AUTHORITY}="
+            "FILE"
+        )
+    if options.get(HOSTNAME, "true").lower() not in ("true", "yes", "1"):
+        raise ValueError(
+            f"{HOSTNAME} {where} must be true (the default): any server with a certificate of the"
+            f" same authority could stand in for yours; leave it out, and use a certificate for"
+            f" {host}"
+        )
+    if empty := [name for name in FILES if name in options and not options[name]]:
+        raise ValueError(f"{empty[0]} {where} is empty; expected: the path of a file")
+    if CERTIFICATE not in options and {KEY, PASSPHRASE} & options.keys():
+        raise ValueError(f"{KEY} and {PASSPHRASE} {where} need {CERTIFICATE}")
+    return RedisTls({name: options[name] for name in FILES if name in options})
+
+
+def file_problems(tls: RedisTls, *, host: str, now: datetime) -> Iterator[str]:
+    """Find what is wrong at *now* with the files that the URL of *host* names."""
+    for check in (_authority_problems, _folder_problems, _identity_problems):
+        try:
+            for name, problem in check(tls.files, now):
+                yield f"{name} for {host}: {tls.files[name]}: {problem}"
+        except _FileUnreadable as error:
+            yield f"{error.name} for {host}: {tls.files[error.name]}: {error}"
+
+
+def expiring_files(tls: RedisTls, *, now: datetime, within: timedelta) -> Iterator[str]:
+    """Name the certificates in the files, which can be read, that expire *within* this long."""
+    for name in (AUTHORITY, CERTIFICATE):
+        if name in tls.files:
+            for certificate in read_certificates(_read(tls.files, name)):
+                if certificate.not_valid_after_utc <= now + within:
+                    until = format_timestamp(certificate.not_valid_after_utc, "seconds")
+                    yield f"a certificate in {tls.files[name]} ({name}) expires at {until}"
+
+
+def tls_failure(error: BaseException) -> str | None:
+    """Say what is wrong and what was expected if TLS is the cause of *error*, otherwise None.
+
+    Clients wrap the error of TLS, so the causes are searched; which server it is about stands in
+    redis-py's own.
+    """
+    host, searched = "the server", set[int]()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in searched:
+        searched.add(id(cause))
+        if named := _SERVER.search(str(cause)):
+            host = named[1]
+        if isinstance(cause, ssl.SSLError):
+            return _described(cause, host)
+        if isinstance(cause, FileNotFoundError):
+            return f"a file that the Redis URL of {host} names is gone ({', '.join(FILES[:-1])})"
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _described(error: ssl.SSLError, host: str) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"{host} does not prove that it is the server of the Redis URL"
+            f" ({error.verify_message.rstrip('.')}); expected: a certificate for this host, valid"
+            f" now, of an authority of the system or of {AUTHORITY}; it was sent nothing"
+        )
+    reason = error.reason or str(error)
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return f"{host} {_ENDED}"
+    for word, meaning in _ALERTS.items():
+        if word in reason:
+            return f"{host} {meaning} ({reason})"
+    return f"TLS with {host} failed ({reason})"
+
+
+class _FileUnreadable(Exception):
+    """The file that the option *name* names cannot be read."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"cannot be read: {why}")
+        self.name = name
+
+
+def _read(files: Mapping[str, str], name: str) -> str:
+    try:
+        with Path(files[name]).open("rb") as file:
+            content = file.read(_BYTES_MAX + 1)
+    except OSError as error:
+        raise _FileUnreadable(name, error.strerror or type(error).__name__) from None
+    except ValueError:  # a null character
+        raise _FileUnreadable(name, "it is no path") from None
+    if len(content) > _BYTES_MAX:
+        raise _FileUnreadable(name, "it is too large for a file of certificates")
+    return content.decode("ascii", "replace")
+
+
+_Problems = Iterator[tuple[str, str]]  # each with the option that it is about
+
+
+def _authority_problems(files: Mapping[str, str], now: datetime) -> _Problems:
+    if AUTHORITY in files:
+        for problem in authorities_problems(_read(files, AUTHORITY), now=now):
+            yield AUTHORITY, problem
+
+
+def _folder_problems(files: Mapping[str, str], _now: datetime) -> _Problems:
+    if FOLDER in files and not Path(files[FOLDER]).is_dir():
+        yield FOLDER, f"it is no folder; for one file of certificates write {AUTHORITY}"
+
+
+def _identity_problems(files: Mapping[str, str], now: datetime) -> _Problems:
+    if CERTIFICATE not in files:
+        return
+    chain = _read(files, CERTIFICATE)
+    key = _read(files, KEY) if KEY in files else chain  # OpenSSL takes one file with both
+    try:
+        certificate = client_certificate(chain, key, passphrase=files.get(PASSPHRASE))
+    except ValueError as error:
+        yield KEY if KEY in files else CERTIFICATE, f"{error} ({PASSPHRASE})"
+        return
+    for problem in certificate_problems(certificate, now=now):
+        yield CERTIFICATE, problem
