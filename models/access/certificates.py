@@ -3,16 +3,20 @@
 No sentence holds any part of a key.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 
+from models.access.pem import plain_certificates, read_certificates
 from models.access.values import ClientCertificate
 from models.platform.timestamps import format_timestamp
+
+_PRIVATE: Final = "PRIVATE KEY"
 
 
 def client_certificate(chain: str, key: str, *, passphrase: str | None = None) -> ClientCertificate:
@@ -35,15 +39,15 @@ def client_certificate(chain: str, key: str, *, passphrase: str | None = None) -
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    return ClientCertificate(chain.strip() + "\n", plain.decode())
+    return ClientCertificate(plain_certificates(chain), plain.decode())
 
 
 def certificate_problems(certificate: ClientCertificate, *, now: datetime) -> Iterator[str]:
     """Find what is wrong with a client certificate at *now*."""
     try:
         chain = read_certificates(certificate.chain)
-    except ValueError:
-        yield f"the client certificate cannot be read: {_kind(certificate.chain)}"
+    except ValueError as refusal:
+        yield f"the client certificate {refusal}"
         return
     first = chain[0]
     if _public(first.public_key()) != _public_of_key(certificate.key):
@@ -63,24 +67,16 @@ def certificate_problems(certificate: ClientCertificate, *, now: datetime) -> It
 
 def authorities_problems(authorities: str, *, now: datetime) -> Iterator[str]:
     """Find what is wrong with a bundle of CA certificates at *now*."""
-    if "PRIVATE KEY" in authorities:
-        yield "the CA bundle holds a private key; it must hold CA certificates and nothing else"
-        return
     try:
         certificates = read_certificates(authorities)
-    except ValueError:
-        yield f"the CA bundle cannot be read: {_kind(authorities)}"
+    except ValueError as refusal:
+        yield f"the CA bundle {refusal}"
         return
     if all(certificate.not_valid_after_utc <= now for certificate in certificates):
         yield (
             f"the CA bundle has expired: {name_of(certificates[0])} was valid until"
             f" {format_timestamp(certificates[0].not_valid_after_utc, 'seconds')}"
         )
-
-
-def read_certificates(pem: str) -> Sequence[x509.Certificate]:
-    """Read one or more certificates. Raises ValueError if there is none."""
-    return x509.load_pem_x509_certificates(pem.encode())
 
 
 def name_of(certificate: x509.Certificate) -> str:
@@ -115,13 +111,13 @@ def _public_of_key(key: str) -> bytes:
 
 
 def _kind(pem: str) -> str:
-    """Describe what was given instead of a certificate or a key."""
+    """Describe what was given instead of a key."""
     if "-----BEGIN" not in pem:
         return "it is not PEM, which begins with -----BEGIN"
-    if "CERTIFICATE REQUEST" in pem:
-        return "it is a request for a certificate, not the certificate"
-    if "PRIVATE KEY" in pem and "BEGIN CERTIFICATE" not in pem:
-        return "it is a private key, or a damaged one"
-    if "BEGIN CERTIFICATE" in pem and "PRIVATE KEY" not in pem:
-        return "it is a certificate, or a damaged one"
-    return "it is PEM, but damaged or of another kind"
+    if _PRIVATE in pem:
+        return "it is damaged, or of another kind"
+    if "BEGIN CERTIFICATE REQUEST" in pem:
+        return "it is a request for a certificate, not the key"
+    if "BEGIN CERTIFICATE" in pem:
+        return "it is a certificate, not the key"
+    return "it is PEM, but not a private key"

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from models.access.certificates import fingerprint_of, name_of, read_certificates
+from cryptography.x509 import load_pem_x509_certificates
+
+from models.access.certificates import fingerprint_of, name_of
 from models.access.values import Access
 from models.platform.timestamps import format_timestamp, parse_timestamp
 
@@ -104,5 +106,5 @@ def _described(pem: str) -> list[dict[str, str]]:
             "not_after": format_timestamp(certificate.not_valid_after_utc, "seconds"),
             "fingerprint": fingerprint_of(certificate),
         }
-        for certificate in read_certificates(pem)
+        for certificate in load_pem_x509_certificates(pem.encode())
     ]

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from models.access.certificates import client_certificate
 from models.access.check import PEM_CHARACTERS_MAX, VALUE_CHARACTERS_MAX
+from models.access.pem import plain_certificates
 from models.access.values import Access, Basic, ClientCertificate, ClientCredentials, Header
 
 _FORM = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -89,7 +90,7 @@ class GivenAccess(BaseModel):
                 oauth.in_body,
             ),
             certificate=None if self.certificate is None else _certificate(self.certificate),
-            authorities=self.authorities,
+            authorities=None if self.authorities is None else plain_certificates(self.authorities),
         )
 
 

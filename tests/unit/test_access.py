@@ -111,7 +111,14 @@ def test_whatever_is_allowed_is_accepted_together():
             "CN=other did not issue CN=slipway",
         ),
         (Access(certificate=client_certificate("hello", PAIR.key)), "it is not PEM"),
-        (Access(certificate=client_certificate(PAIR.key, PAIR.key)), "it is a private key"),
+        (
+            Access(certificate=client_certificate(PAIR.key, PAIR.key)),
+            "the client certificate holds a private key; take it out",
+        ),
+        (
+            Access(certificate=client_certificate(PAIR.chain + PAIR.key, PAIR.key)),
+            "the client certificate holds a private key; take it out",
+        ),
         (Access(authorities=PAIR.key), "the CA bundle holds a private key"),
         (Access(authorities=PAIR.chain + PAIR.key), "the CA bundle holds a private key"),
         (Access(authorities="hello"), "it is not PEM"),

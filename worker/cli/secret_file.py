@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.access.pem import pem_text
 from models.events.encoding import without_byte_order_mark
 from worker.cli.errors import WrongUsage
 
@@ -12,16 +13,28 @@ _TEXT_BYTES_MAX = 256 * 1024
 def read_text(path: Path, *, option: str) -> str:
     """Return the text in the file at *path*. Raises WrongUsage, which names *option*."""
     try:
+        return without_byte_order_mark(_read_bytes(path, option)).decode()
+    except UnicodeDecodeError:
+        raise WrongUsage(f"{option} {path}: not UTF-8 text") from None
+
+
+def read_pem(path: Path, *, option: str) -> str:
+    """Return the text in the PEM file at *path*. Raises WrongUsage, which names *option*."""
+    try:
+        return pem_text(_read_bytes(path, option))
+    except ValueError as refusal:
+        raise WrongUsage(f"{option} {path}: the file {refusal}") from None
+
+
+def _read_bytes(path: Path, option: str) -> bytes:
+    try:
         with path.open("rb") as file:
             content = file.read(_TEXT_BYTES_MAX + 1)
     except OSError as refusal:
         raise WrongUsage(f"{option} {path}: {refusal.strerror}") from None
     if len(content) > _TEXT_BYTES_MAX:
         raise WrongUsage(f"{option} {path}: at most {_TEXT_BYTES_MAX // 1024} KiB are taken")
-    try:
-        return without_byte_order_mark(content).decode()
-    except UnicodeDecodeError:
-        raise WrongUsage(f"{option} {path}: not UTF-8 text") from None
+    return content
 
 
 def read_line(path: Path, *, option: str) -> str:

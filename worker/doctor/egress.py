@@ -34,7 +34,7 @@ def check_egress(settings: Settings, *, now: datetime) -> Iterator[Finding]:
 
 def _check_authorities(path: Path, now: datetime) -> Finding:
     try:
-        _, certificates = read_authorities(path)
+        certificates = read_authorities(path)
     except InvalidSettings as error:
         return wrong(
             AUTHORITIES,

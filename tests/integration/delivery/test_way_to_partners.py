@@ -75,7 +75,7 @@ def _text(folder: Path) -> Path:
     ("make", "problem"),
     [
         (_key, "holds a private key"),
-        (_text, "holds no certificate"),
+        (_text, "cannot be read: it is not PEM"),
         (lambda folder: folder / "missing.pem", "cannot be read: No such file"),
         (lambda folder: folder, "cannot be read: Is a directory"),
     ],

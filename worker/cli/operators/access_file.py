@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from models.access.given import GivenAccess
 from models.access.values import Access
 from worker.cli.errors import WrongUsage
-from worker.cli.secret_file import read_line, read_text
+from worker.cli.secret_file import read_line, read_pem
 
 _FILE: Final = "_file"
 _LINES: Final = frozenset({"value", "password", "bearer", "client_secret", "passphrase"})
@@ -92,7 +92,7 @@ def _read_files(given: Mapping[str, Any], folder: Path, where: str) -> dict[str,
         place = f"{where} {name}"
         plain = str(name).removesuffix(_FILE)
         if str(name).endswith(_FILE) and plain in _LINES | _PEMS:
-            read = read_line if plain in _LINES else read_text
+            read = read_line if plain in _LINES else read_pem
             inline[plain] = read(folder / str(value), option=place)
         elif name in _LINES | {"key"} and not (name == "value" and is_open):
             raise WrongUsage(

@@ -7,11 +7,13 @@ of bytes in memory or of a folder; so both are joined in a file, without a name 
 import os
 import ssl
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 
+from models.access.pem import pem_text, read_certificates, write_certificates
 from models.settings.errors import InvalidSettings, variable_name
 
 _SETTING: Final = variable_name("partner_ca_file")
@@ -49,30 +51,22 @@ def system_bundle() -> str | None:
 
 def trusted_with(own: Path) -> AuthoritiesFile:
     """Return the system's authorities and those in the file *own*. Raises InvalidSettings."""
-    content, _ = read_authorities(own)
+    content = write_certificates(read_authorities(own)).encode()
     bundle = system_bundle()
     system = b"" if bundle is None else Path(bundle).read_bytes()
     return AuthoritiesFile(system + b"\n" + content)
 
 
-def read_authorities(path: Path) -> tuple[bytes, list[x509.Certificate]]:
-    """Return the file's bytes and the certificates in it. Raises InvalidSettings."""
+def read_authorities(path: Path) -> Sequence[x509.Certificate]:
+    """Return the certificates in the file. Raises InvalidSettings."""
     try:
         with path.open("rb") as file:
             content = file.read(_BYTES_MAX + 1)
     except OSError as error:
         raise InvalidSettings([f"{_SETTING}: {path} cannot be read: {error.strerror}"]) from None
-    problem = None
-    certificates: list[x509.Certificate] = []
     if len(content) > _BYTES_MAX:
-        problem = "is too large for a file of certificates"
-    elif b"PRIVATE KEY-----" in content:
-        problem = "holds a private key; it must hold certificates alone (PEM)"
-    else:
-        try:
-            certificates = x509.load_pem_x509_certificates(content)
-        except ValueError:
-            problem = "holds no certificate that can be read (PEM)"
-    if problem is not None:
-        raise InvalidSettings([f"{_SETTING}: {path} {problem}"])
-    return content, certificates
+        raise InvalidSettings([f"{_SETTING}: {path} is too large for a file of certificates"])
+    try:
+        return read_certificates(pem_text(content))
+    except ValueError as refusal:
+        raise InvalidSettings([f"{_SETTING}: {path} {refusal}"]) from None
