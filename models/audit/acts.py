@@ -155,6 +155,9 @@ def _call(facts: Facts) -> str:
     status = facts.get("status")
     response = "no response" if status is None else f"responded {status}"
     after = f"{response} after {facts.get('took_ms')} ms"
+    token = facts.get("token")
+    if isinstance(token, Mapping) and token.get("problem"):
+        after = "no token could be had, so nothing was sent"
     signature = facts.get("signature")
     return ", ".join([kind, after, *([f"signature {signature}"] if signature else [])])
 

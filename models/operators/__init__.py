@@ -33,6 +33,7 @@ from models.operators.validation import (
     check_secret,
     secret_warnings,
     terms_warnings,
+    url_warnings,
 )
 
 __all__ = [
@@ -68,5 +69,6 @@ __all__ = [
     "show_operator",
     "signing_secret",
     "terms_warnings",
+    "url_warnings",
     "verifying_secrets",
 ]

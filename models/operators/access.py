@@ -1,8 +1,10 @@
 """An operator's access: set, rotated and removed; the sealed document is the only copy."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -18,13 +20,15 @@ from models.operators.locking import locked_operator
 from models.operators.problems import OperatorInvalid, OperatorProblem
 from models.operators.validation import url_mistakes
 from models.platform.encryption import DecryptionFailed, Vault
+from models.platform.errors import ConflictError
 from models.platform.timestamps import format_timestamp
 
 ACCESS_CHANGED: Final = "access_changed"
 SWITCH_MAX: Final = timedelta(days=366)
 
 FIND: Final = text("""
-    SELECT access_facts, next_access_facts, access_switch_at FROM operator WHERE code = :code""")
+    SELECT access, access_facts, next_access, next_access_facts, access_switch_at
+      FROM operator WHERE code = :code""")
 # Locked by id, as `models.operators.rotation.FORGET` does.
 MOVE: Final = text("""
     WITH due AS MATERIALIZED (
@@ -33,13 +37,38 @@ MOVE: Final = text("""
        SET access = o.next_access, access_facts = o.next_access_facts, next_access = NULL,
            next_access_facts = NULL, access_switch_at = NULL
       FROM due WHERE o.id = due.id AND o.access_switch_at <= :now""")
+# Calls that were claimed before the end have their access in memory.
+FORGET: Final = text("""
+    WITH ended AS MATERIALIZED (
+        SELECT id FROM operator
+         WHERE ended_at IS NOT NULL AND (access IS NOT NULL OR access_switch_at IS NOT NULL)
+         ORDER BY id FOR NO KEY UPDATE)
+    UPDATE operator o
+       SET access = NULL, access_facts = NULL, next_access = NULL, next_access_facts = NULL,
+           access_switch_at = NULL
+      FROM ended WHERE o.id = ended.id""")
+
+
+class AccessReplaced(ConflictError):
+    """The access is not the one any more that the person saw."""
+
+    def __init__(self, code: str) -> None:
+        """Say what has happened, and what to do."""
+        super().__init__(
+            f"the access of operator {code!r} was replaced meanwhile; look at what holds now, and"
+            " set it again only if that is needed."
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class AccessStatus:
-    """The facts of the access in force, and of the one that replaces it at *switch_at*."""
+    """The facts of the access in force, and of the one that replaces it at *switch_at*.
+
+    *version*: for *seen* of `set_access`; another one after every change.
+    """
 
     facts: AccessFacts
+    version: str
     next_facts: AccessFacts | None = None
     switch_at: datetime | None = None
 
@@ -64,34 +93,39 @@ def set_access(
     vault: Vault,
     person: Person,
     switch_at: datetime | None = None,
+    seen: str | None = None,
 ) -> bool:
     """Replace the operator's access in the caller's transaction, and record who did it and why.
 
     NO_ACCESS removes it. With *switch_at* the present one is used until then; one that waited to
-    replace it is dropped. Returns whether anything changed. Raises OperatorInvalid,
-    OperatorNotFound, OperatorEnded; then nothing may be committed.
+    replace it is dropped. *seen*: the version that the person saw. Returns whether anything
+    changed. Raises OperatorInvalid, OperatorNotFound, OperatorEnded, AccessReplaced; then nothing
+    may be committed.
     """
     check_access(access, now=now)
-    later = switch_at is not None and switch_at > now
     if switch_at is not None:
         _check_switch(switch_at, now)
+        if switch_at <= now:
+            switch_at = None
     with rows_within(connection) as session:
         row = locked_operator(session, code)
         _take_due(row, now)
+        if seen is not None and seen != _version(row):
+            raise AccessReplaced(code)
         present = None if row.access is None else _opened(row.access, vault)
-        if not later and row.next_access is None and present == _kept(access):
+        if switch_at is None and row.access_switch_at is None and present == _kept(access):
             return False
         sealed = None if access == NO_ACCESS else seal_access(access, vault)
         facts = access_facts(access)
-        if later:
-            row.next_access, row.next_access_facts = sealed, facts
-            row.access_switch_at = switch_at
-        else:
+        if switch_at is None:
             row.access, row.access_facts = sealed, facts or None
             row.next_access = row.next_access_facts = row.access_switch_at = None
+        else:
+            row.next_access, row.next_access_facts = sealed, facts
+            row.access_switch_at = switch_at
         session.flush()
     recorded: dict[str, Any] = {"access": facts}
-    if later and switch_at is not None:
+    if switch_at is not None:
         recorded["switch_at"] = format_timestamp(switch_at)
     change = Change(ACCESS_CHANGED, operator=code, facts=recorded)
     record_intervention(connection, change, person=person, at=now)
@@ -103,16 +137,27 @@ def access_status(connection: Connection, code: str, *, now: datetime) -> Access
     row = connection.execute(FIND, {"code": code}).one_or_none()
     if row is None:
         raise unknown_operator(connection, code)
-    if row.access_switch_at is None:
-        return AccessStatus(row.access_facts or {})
-    if row.access_switch_at <= now:
-        return AccessStatus(row.next_access_facts or {})
-    return AccessStatus(row.access_facts or {}, row.next_access_facts or {}, row.access_switch_at)
+    kept = SimpleNamespace(**row._asdict())
+    _take_due(kept, now)
+    return AccessStatus(
+        kept.access_facts or {},
+        _version(kept),
+        None if kept.access_switch_at is None else kept.next_access_facts or {},
+        kept.access_switch_at,
+    )
 
 
 def move_accesses(connection: Connection, *, now: datetime) -> int:
     """Take into force the accesses whose time has come. Returns the number of operators."""
     return connection.execute(MOVE, {"now": now}).rowcount
+
+
+def forget_accesses(connection: Connection) -> int:
+    """Empty the accesses of ended partnerships, which get no call any more (rule 24).
+
+    Returns the number of operators.
+    """
+    return connection.execute(FORGET).rowcount
 
 
 def _kept(access: Access) -> Access | None:
@@ -127,7 +172,13 @@ def _opened(sealed: str, vault: Vault) -> Access | None:
         return NO_ACCESS  # differs from all that can be kept
 
 
-def _take_due(row: Any, now: datetime) -> None:  # noqa: ANN401 - the operator's row
+def _version(row: Any) -> str:  # noqa: ANN401 - the operator's row, or what was read of it
+    """Return a digest of what is stored, which discloses none of it."""
+    stored = f"{row.access} {row.next_access} {row.access_switch_at}"
+    return hashlib.sha256(stored.encode()).hexdigest()[:16]
+
+
+def _take_due(row: Any, now: datetime) -> None:  # noqa: ANN401 - as above
     if row.access_switch_at is not None and row.access_switch_at <= now:
         row.access, row.access_facts = row.next_access, row.next_access_facts
         row.next_access = row.next_access_facts = row.access_switch_at = None

@@ -71,30 +71,36 @@ def check_secret(secret: str) -> None:
     _refuse([*_secret_problems(secret)])
 
 
-def terms_warnings(
-    terms: OperatorTerms, *, parking_window: timedelta, refused: Sequence[str], public: bool
-) -> list[str]:
-    """Return sentences about what is allowed, but probably not meant.
+def terms_warnings(terms: OperatorTerms, *, parking_window: timedelta) -> list[str]:
+    """Return sentences about what is allowed, but probably not meant; not about the URL."""
+    if terms.close_delay >= parking_window:
+        return []
+    shorter = (  # promise 7
+        f"close delay {format_duration(terms.close_delay)} is shorter than SLIPWAY_PARKING_WINDOW"
+        f" ({format_duration(parking_window)}): an event that arrives out of order may find its"
+        " ticket closed"
+    )
+    return [shorter]
 
-    *refused*: addresses of the URL's host to which delivery may not connect; *public*: it has one
-    that is reached over the internet. The caller looks the name up and knows the networks.
+
+def url_warnings(
+    url: str, *, name: str, sent: str, refused: Sequence[str], public: bool
+) -> list[str]:
+    """Return sentences about what is allowed in *url*, but probably not meant.
+
+    *name*: what people call it; *sent*: what calls carry there. *refused*: addresses of its host to
+    which delivery may not connect; *public*: it has one that is reached over the internet. The
+    caller looks the name up and knows the networks.
     """
     warnings = []
-    if terms.close_delay < parking_window:
-        # promise 7
-        warnings.append(
-            f"close delay {format_duration(terms.close_delay)} is shorter than"
-            f" SLIPWAY_PARKING_WINDOW ({format_duration(parking_window)}): an event that arrives"
-            " out of order may find its ticket closed"
-        )
     if refused:
         warnings.append(
-            f"{urlsplit(terms.url).hostname} is {refused[0]}, a private address outside"
+            f"{urlsplit(url).hostname} is {refused[0]}, a private address outside"
             " SLIPWAY_PARTNER_NETWORKS: nothing will be sent there until that setting names its"
             " network"
         )
-    if public and urlsplit(terms.url).scheme == "http":
-        warnings.append("the URL is http, not https: everyone on the way can read the notices")
+    if public and urlsplit(url).scheme == "http":
+        warnings.append(f"the {name} is http, not https: everyone on the way can read {sent}")
     return warnings
 
 

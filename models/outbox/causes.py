@@ -67,7 +67,10 @@ _PATTERNS: Final = tuple(
     (re.compile("|".join(patterns), re.IGNORECASE), cause)
     for cause, *patterns in (
         (Cause.REFUSED, r"answered status\.code"),
-        (Cause.TOKEN, r"the token endpoint https?://"),
+        (
+            Cause.TOKEN,
+            r"(no token could be had, so nothing was sent: )?the token endpoint https?://",
+        ),
         (Cause.PROXY, r"the proxy https?://"),
         (
             Cause.CLIENT_CERTIFICATE,

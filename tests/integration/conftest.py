@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
+from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.job_actions import JobActions
 from tests.support.manual_clock import ManualClock
@@ -31,3 +33,16 @@ def harness(engine: Engine, clock: ManualClock, records: Records) -> Harness:
 def jobs(engine: Engine, clock: ManualClock) -> JobActions:
     """Jobs of people, at the time that the test moves."""
     return JobActions(engine, clock)
+
+
+@pytest.fixture
+def slipway(monkeypatch, capsys, database: str, redis_url: str) -> CommandLine:
+    """The command line in a set-up of its own, whose partners live on this machine."""
+    line = CommandLine(monkeypatch, capsys)
+    line.export(
+        database_url=database,
+        redis_url=redis_url,
+        secret_key=Fernet.generate_key().decode(),
+        partner_networks="127.0.0.0/8",
+    )
+    return line

@@ -5,11 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from models.operators import OperatorTerms
-from tests.support.command_line import CommandLine
 from worker.cli.operators.files import OneOperator
 
 FILE = """
@@ -29,18 +27,6 @@ operators:
     secret_file: secrets/betsy
 """
 KEPT = text("SELECT who, why, did, operator FROM intervention ORDER BY id")
-
-
-@pytest.fixture
-def slipway(monkeypatch, capsys, database, redis_url) -> CommandLine:
-    line = CommandLine(monkeypatch, capsys)
-    line.export(
-        database_url=database,
-        redis_url=redis_url,
-        secret_key=Fernet.generate_key().decode(),
-        partner_networks="127.0.0.0/8",
-    )
-    return line
 
 
 @pytest.fixture

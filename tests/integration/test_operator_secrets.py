@@ -1,7 +1,7 @@
 """Exchanging an operator's secret, and the key that encrypts it."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from cryptography.fernet import Fernet
@@ -24,6 +24,7 @@ from models.operators import (
 from models.operators.interventions import Person
 from models.operators.partners import enabled_partners, find_partner
 from models.platform.encryption import DecryptionFailed, Vault
+from tests.support.blind_watermark import Blind
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
 from worker.sweep.round import Sweep
@@ -89,13 +90,6 @@ class Exchange:
     @property
     def verify(self) -> tuple[str, ...]:
         return verifying_secrets(secrets(self.engine), self.vault, self.clock.now())
-
-
-class Blind:
-    """Redis cannot be asked, so there is no watermark."""
-
-    def watermark(self, now: datetime) -> None:  # noqa: ARG002 - the Sight's
-        return None
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from models.operators import (
     list_operators,
     secret_warnings,
     terms_warnings,
+    url_warnings,
 )
 from models.operators.interventions import Person
 from models.platform.encryption import Vault, hash_key
@@ -156,14 +157,28 @@ def test_no_part_of_a_password_in_a_url_is_shown(login):
 
 def test_what_is_allowed_but_doubtful_is_a_warning():
     """Promise 7 for the close delay; `SLIPWAY_PARTNER_NETWORKS` for the networks."""
-    doubtful = replace(ACME, url="http://10.0.0.7/hook", close_delay=timedelta(minutes=1))
+    doubtful = replace(ACME, close_delay=timedelta(minutes=1))
     window = timedelta(minutes=15)
 
-    message = terms_warnings(doubtful, parking_window=window, refused=["10.0.0.7"], public=False)
+    (warning,) = terms_warnings(doubtful, parking_window=window)
 
-    assert [warning[:20] for warning in message] == ["close delay 1m is sh", "10.0.0.7 is 10.0.0.7"]
+    assert warning.startswith("close delay 1m is shorter")
     assert [warning[:20] for warning in secret_warnings("short")] == ["the secret has 5 cha"]
     assert not secret_warnings(SECRET)
-    assert not terms_warnings(ACME, parking_window=window, refused=[], public=True)
-    plain = replace(ACME, url="http://pam.acme.example/")
-    assert "not https" in terms_warnings(plain, parking_window=window, refused=[], public=True)[0]
+    assert not terms_warnings(ACME, parking_window=window)
+
+
+@pytest.mark.parametrize(
+    ("url", "refused", "public", "warnings"),
+    [
+        ("http://10.0.0.7/hook", ["10.0.0.7"], False, ["10.0.0.7 is 10.0.0.7, a private"]),
+        ("http://pam.acme.example/", [], True, ["the URL is http, not https: everyone"]),
+        ("http://pam.acme.example/", [], False, []),
+        ("https://pam.acme.example/", [], True, []),
+    ],
+)
+def test_an_address_that_is_allowed_but_doubtful_is_a_warning(url, refused, public, warnings):
+    found = url_warnings(url, name="URL", sent="the notices", refused=refused, public=public)
+
+    assert len(found) == len(warnings)
+    assert all(text.startswith(start) for text, start in zip(found, warnings, strict=True))

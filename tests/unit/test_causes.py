@@ -13,6 +13,7 @@ from worker.delivery.http.problems import (
     describe_refused,
     describe_tls,
 )
+from worker.delivery.token_endpoint import NOTHING_SENT
 from worker.doctor.circuit_advice import ADVICE, advice_for
 
 PROXY = EgressProxy("http", "proxy.internal", 3128, "user", "password")
@@ -67,6 +68,7 @@ WORDS = [
     ("SSL: certificate subject name 'a' does not match target host name 'b'", Cause.CERTIFICATE),
     ("server certificate verification failed. CAfile: none CRLfile: none", Cause.CERTIFICATE),
     ("the token endpoint https://id.example/token answered 401 invalid_client", Cause.TOKEN),
+    (f"{NOTHING_SENT}the token endpoint https://id.example/token answered 401", Cause.TOKEN),
     (f"the token endpoint http://id.example/ gave no response: {describe_refused(['10.0.0.1'])}",
      Cause.TOKEN),
     (describe_proxied(56, "", proxy=PROXY, status=407, verified=0), Cause.PROXY),

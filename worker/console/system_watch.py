@@ -119,7 +119,8 @@ class SystemWatch:
 
 
 def _findings(settings: Settings) -> tuple[Finding, ...]:
-    return tuple(check_installation(settings, now=datetime.now(UTC)))  # noqa: TID251 - this machine's clock is what is checked
+    now = datetime.now(UTC)  # noqa: TID251 - this machine's clock is what is checked
+    return tuple(check_installation(settings, now=now, fetches_tokens=False))
 
 
 def _redis_facts(settings: Settings) -> RedisFacts:

@@ -32,6 +32,7 @@ from worker.delivery.partners import Partners, Unusable
 from worker.delivery.protocols import ADAPTERS
 from worker.delivery.signed_call import SignedCall
 from worker.delivery.token_calls import TokenCalls
+from worker.delivery.token_endpoint import NOTHING_SENT
 from worker.delivery.tokens import NoToken, Token
 
 log = logging.getLogger(__name__)
@@ -267,7 +268,7 @@ class Dispatch:
 
     def _without_token(self, signed: SignedCall, problem: str) -> Attempt:
         self._admission.in_flight.ended(signed.claim.operator)
-        attempt = self._unsent(signed.claim, signed.partner.partner, problem)
+        attempt = self._unsent(signed.claim, signed.partner.partner, f"{NOTHING_SENT}{problem}")
         return replace(attempt, token_trouble=TokenTrouble.MISSING)
 
     def _unsent(self, claim: Claim, partner: Partner, problem: str) -> Attempt:

@@ -32,6 +32,7 @@ from worker.delivery.http.exchange import (
 from worker.delivery.http.limits import TransferLimits
 from worker.delivery.partners import Ready
 from worker.delivery.protocols import ADAPTERS
+from worker.delivery.token_endpoint import NOTHING_SENT
 from worker.delivery.token_step import TokenStep, call_once, fetch_token
 
 BEGINNING_CHARACTERS_MAX: Final = 500
@@ -191,9 +192,16 @@ def _exchange(
     client = HttpClient(limits, calls_max=1)
     try:
         if credentials is not None:
-            step, token = fetch_token(client, ready, credentials, timeout=timeout)
+            step, token = fetch_token(
+                client,
+                credentials,
+                code=ready.partner.code,
+                user_agent=ready.partner.user_agent,
+                connection=ready.connection,
+                timeout=timeout,
+            )
             if token is None:
-                unsent = NotReached(f"nothing was sent: {step.problem}")
+                unsent = NotReached(f"{NOTHING_SENT}{step.problem}")
                 return _Exchange(FinishedCall(1, unsent, timedelta()), unsent, step)
             request = ready.with_token(request, token)
         call = call_once(

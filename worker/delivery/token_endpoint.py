@@ -29,6 +29,8 @@ _SUCCESSES: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
 _NOT_FOUND: Final = frozenset({404, 405, 410})
 _CREDENTIALS_REFUSED: Final = frozenset({401, 403})
+# Begins the problem of an attempt or a ping; `models.outbox.causes` knows it.
+NOTHING_SENT: Final = "no token could be had, so nothing was sent: "
 _CREDENTIALS: Final = "correct client_id and client_secret, or in_body if it wants them in the form"
 _ADVICE: Final = {
     "invalid_client": _CREDENTIALS,

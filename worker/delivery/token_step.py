@@ -1,4 +1,4 @@
-"""The first step of a ping to a partner whose calls carry a token: one is fetched for it."""
+"""Fetches one token and keeps none: the first step of a ping, and a check of the doctor's."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,8 +6,12 @@ from typing import Final
 
 from models.access.values import ClientCredentials
 from worker.delivery.http.client import HttpClient
-from worker.delivery.http.exchange import FinishedCall, HttpCall, HttpResponse
-from worker.delivery.partners import Ready
+from worker.delivery.http.exchange import (
+    ConnectionOptions,
+    FinishedCall,
+    HttpCall,
+    HttpResponse,
+)
 from worker.delivery.token_endpoint import Granted, read_token, shown_endpoint, token_request
 
 WAIT_MARGIN: Final = timedelta(seconds=10)  # a call ends by its own timeout before
@@ -25,10 +29,19 @@ class TokenStep:
 
 
 def fetch_token(
-    client: HttpClient, ready: Ready, credentials: ClientCredentials, *, timeout: timedelta
+    client: HttpClient,
+    credentials: ClientCredentials,
+    *,
+    code: str,
+    user_agent: str | None,
+    connection: ConnectionOptions | None,
+    timeout: timedelta,
 ) -> tuple[TokenStep, str | None]:
-    """Fetch a token for *ready*. Returns what was met, and the token if there is one."""
-    request = token_request(credentials, user_agent=ready.partner.user_agent)
+    """Fetch a token for the operator *code*. Returns what was met, and the token if there is one.
+
+    *user_agent*, *connection*: of all calls for that operator.
+    """
+    request = token_request(credentials, user_agent=user_agent)
     call = call_once(
         client,
         HttpCall(
@@ -38,10 +51,10 @@ def fetch_token(
             body=request.body,
             timeout=timeout,
             own_connection=True,
-            connection=ready.connection,
+            connection=connection,
         ),
     )
-    met = read_token(call.result, credentials, code=ready.partner.code)
+    met = read_token(call.result, credentials, code=code)
     step = TokenStep(
         endpoint=shown_endpoint(credentials),
         took_ms=round(call.took / timedelta(milliseconds=1), 1),

@@ -1,12 +1,9 @@
 """Checks what calls carry for partners' gateways: certificates, the key, the token endpoint."""
 
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, text
 
@@ -14,17 +11,16 @@ from models.access.document import open_access
 from models.access.facts import expiries, token_url
 from models.platform.encryption import DecryptionFailed, Vault
 from models.platform.timestamps import format_timestamp
-from worker.delivery.http.address_policy import Network, may_connect
-from worker.delivery.http.egress import DIRECT, CallRefused, Egress, check_proxied
-from worker.doctor.at_once import PartCheck, run_at_once
-from worker.doctor.finding import Finding, doubtful, ok, wrong
+from worker.doctor.finding import Finding, State, doubtful, ok, wrong
+from worker.doctor.tokens import CheckedEndpoint, TokenCheck, check_endpoints
 
 ACCESS: Final = "access"
 SOON: Final = timedelta(days=30)
 _OPERATORS_MAX: Final = 200
 
 ACCESSES: Final = text("""
-    SELECT code, access, access_facts, next_access, next_access_facts, access_switch_at
+    SELECT code, access, access_facts, next_access, next_access_facts, access_switch_at,
+           user_agent, timeout
       FROM operator
      WHERE ended_at IS NULL AND (access IS NOT NULL OR access_switch_at IS NOT NULL)
      ORDER BY code LIMIT :limit
@@ -39,6 +35,8 @@ class CheckedAccess:
     sealed: str | None = field(repr=False)  # None: calls carry nothing
     facts: Mapping[str, Any]
     since: datetime | None = None  # it is not in force before
+    user_agent: str | None = None  # the operator's own
+    timeout: timedelta | None = None
 
     @property
     def part(self) -> str:
@@ -57,34 +55,51 @@ def read_accesses(connection: Connection, *, now: datetime) -> list[CheckedAcces
     """Read the accesses of the first 200 operators by code that have any."""
     accesses = []
     for row in connection.execute(ACCESSES, {"limit": _OPERATORS_MAX}):
+        own = {"user_agent": row.user_agent, "timeout": row.timeout}
         switch_at = row.access_switch_at
         if switch_at is None or switch_at > now:
-            accesses.append(CheckedAccess(row.code, row.access, row.access_facts or {}))
+            facts = row.access_facts or {}
+            accesses.append(CheckedAccess(row.code, row.access, facts, None, **own))
         if switch_at is not None:
             since = switch_at if switch_at > now else None
             facts = row.next_access_facts or {}
-            accesses.append(CheckedAccess(row.code, row.next_access, facts, since))
+            accesses.append(CheckedAccess(row.code, row.next_access, facts, since, **own))
     return accesses
 
 
 def check_accesses(
-    accesses: Sequence[CheckedAccess],
-    *,
-    vault: Vault,
-    networks: Sequence[Network],
-    now: datetime,
-    egress: Egress = DIRECT,
+    accesses: Sequence[CheckedAccess], *, vault: Vault, now: datetime, tokens: TokenCheck
 ) -> Iterator[Finding]:
-    """Report what cannot be decrypted, what has expired or will, and where no token is fetched."""
+    """Report what cannot be decrypted, what has expired or will, and where no token can be had."""
     if not accesses:
         return
-    findings = [
-        *(finding for access in accesses for finding in _check_stored(access, vault, now)),
-        *_token_endpoints(accesses, networks, egress),
+    findings = [finding for access in accesses for finding in _check_stored(access, vault, now)]
+    endpoints = [
+        endpoint for access in accesses if (endpoint := _endpoint(access, vault)) is not None
     ]
+    findings += check_endpoints(endpoints, tokens)
     yield from findings
-    if not findings:
+    if all(finding.state is State.OK for finding in findings):
         yield ok(ACCESS, _summary(accesses))
+
+
+def _endpoint(access: CheckedAccess, vault: Vault) -> CheckedEndpoint | None:
+    """Return its token endpoint, if it has one and can be decrypted."""
+    if access.sealed is None or token_url(access.facts) is None:
+        return None
+    try:
+        opened = open_access(access.sealed, vault)
+    except DecryptionFailed:
+        return None  # reported
+    return CheckedEndpoint(
+        access.code,
+        access.part,
+        access.what,
+        opened,
+        is_used=access.since is None,
+        user_agent=access.user_agent,
+        timeout=access.timeout,
+    )
 
 
 def _summary(accesses: Sequence[CheckedAccess]) -> str:
@@ -123,55 +138,3 @@ def _check_stored(access: CheckedAccess, vault: Vault, now: datetime) -> Iterato
             remedy="ask the partner for a new one, and set it before:"
             f" slipway operators access {access.code} --file access.yaml --switch-at TIME",
         )
-
-
-def _token_endpoints(
-    accesses: Sequence[CheckedAccess], networks: Sequence[Network], egress: Egress
-) -> list[Finding]:
-    checks = [
-        PartCheck(access.part, partial(_check_endpoint, access, url, networks, egress))
-        for access in accesses
-        if (url := token_url(access.facts)) is not None
-    ]
-    findings = run_at_once(checks) if checks else []
-    return [finding for finding in findings if finding.remedy is not None]
-
-
-def _check_endpoint(
-    access: CheckedAccess, url: str, networks: Sequence[Network], egress: Egress
-) -> Finding:
-    """Check to where a token call would go; nothing is sent."""
-    problem = (
-        _direct_problem(url, networks)
-        if egress.proxy_for(url) is None
-        else _proxied_problem(url, networks)
-    )
-    if problem is None:
-        return ok(access.part, "its token endpoint may be called")
-    return wrong(
-        access.part,
-        f"the token endpoint of {access.what} cannot be called: {problem}",
-        remedy="correct token_url, or name its network in SLIPWAY_PARTNER_NETWORKS for the"
-        f" deliverers: slipway operators access {access.code} --file access.yaml",
-    )
-
-
-def _proxied_problem(url: str, networks: Sequence[Network]) -> str | None:
-    try:
-        check_proxied(url, allowed=networks)
-    except CallRefused as refusal:
-        return str(refusal)
-    return None
-
-
-def _direct_problem(url: str, networks: Sequence[Network]) -> str | None:
-    host = urlsplit(url).hostname
-    assert host is not None, "checked when it was entered"
-    try:
-        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return f"{host} has no address"
-    addresses = sorted({str(entry[4][0]) for entry in entries})
-    if any(may_connect(address, allowed=networks) for address in addresses):
-        return None
-    return f"{host} is {addresses[0]}, a private address outside SLIPWAY_PARTNER_NETWORKS"

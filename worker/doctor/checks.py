@@ -21,6 +21,7 @@ from models.settings.settings import Settings, read_settings
 from models.sweeps.heartbeat import last_round
 from worker.celery.configuration import configuration
 from worker.delivery.http.egress import Egress
+from worker.delivery.http.limits import TransferLimits
 from worker.doctor.access import CheckedAccess, check_accesses, read_accesses
 from worker.doctor.connections import check_database_session, check_redis_protection
 from worker.doctor.database import (
@@ -31,7 +32,7 @@ from worker.doctor.database import (
     refused,
 )
 from worker.doctor.database import unreachable as database_unreachable
-from worker.doctor.egress import PROXY, check_egress
+from worker.doctor.egress import AUTHORITIES, PROXY, check_egress
 from worker.doctor.finding import Finding, State, ok, unknown, wrong
 from worker.doctor.misplaced_messages import check_misplaced_messages
 from worker.doctor.partners import CheckedOperator, check_partners, check_secrets, read_operators
@@ -50,6 +51,7 @@ from worker.doctor.redis_server import (
 )
 from worker.doctor.redis_server import unreachable as redis_unreachable
 from worker.doctor.stream_losses import check_stream_losses
+from worker.doctor.tokens import TokenCheck
 from worker.process.queues import SWEEP_QUEUE
 from worker.process.redis_client import open_redis
 
@@ -74,23 +76,27 @@ def check_all(*, now: datetime) -> Iterator[Finding]:
     yield from check_installation(settings, now=now)
 
 
-def check_installation(settings: Settings, *, now: datetime) -> Iterator[Finding]:
+def check_installation(
+    settings: Settings, *, now: datetime, fetches_tokens: bool = True
+) -> Iterator[Finding]:
     """Check what *settings* lead to; return each finding as soon as it is made.
 
     Blocks for some seconds, so a web process calls it in a thread, one at a time: it opens one
     connection to PostgreSQL, as deploy/README.md counts. Every wait has a limit: 5 s for
     each response of Redis and for a connection to PostgreSQL, the session's own limits for its
-    statements, 1.5 s for the workers, 10 s for all partners together. *now* is the time of this
-    machine, which is compared with the servers' clocks.
+    statements, 1.5 s for the workers, 10 s for all partners together, and as much for all token
+    endpoints. *now* is the time of this machine, which is compared with the servers' clocks.
+    Without *fetches_tokens* no token is fetched: some providers count them.
     """
-    yield from _Checks(settings, now).run()
+    yield from _Checks(settings, now, fetches_tokens=fetches_tokens).run()
 
 
 class _Checks:
     """The checks that need valid settings, and what one of them tells the next."""
 
-    def __init__(self, settings: Settings, now: datetime) -> None:
+    def __init__(self, settings: Settings, now: datetime, *, fetches_tokens: bool) -> None:
         self._settings = settings
+        self._fetches_tokens = fetches_tokens
         self._began = time.monotonic()
         self._clocks = {_THIS: (now, timedelta())}
         self._unavailable: set[str] = set()
@@ -209,8 +215,14 @@ class _Checks:
         except InvalidSettings:
             yield unknown("access, operators", f"fix the {PROXY} first")
             return
+        try:
+            limits = TransferLimits.of(self._settings)
+        except InvalidSettings:
+            yield unknown("access", f"fix the {AUTHORITIES} first")
+        else:
+            tokens = TokenCheck(limits, self._settings.partner_timeout, self._fetches_tokens)
+            yield from check_accesses(accesses, vault=vault, now=now, tokens=tokens)
         networks = self._settings.partner_networks
-        yield from check_accesses(accesses, vault=vault, networks=networks, now=now, egress=egress)
         yield from check_partners(operators, networks=networks, egress=egress)
 
     @contextmanager

@@ -14,7 +14,7 @@ from models.jobs import AdvancedJob, advance_jobs, remove_ended_jobs
 from models.monitoring.closings import count_closings
 from models.monitoring.minutes import store_next_minute
 from models.operators import forget_old_secrets
-from models.operators.access import move_accesses
+from models.operators.access import forget_accesses, move_accesses
 from models.outbox.creates import abandon_creates
 from models.partnerships.tickets import end_leftover_tickets
 from models.platform.clock import Clock
@@ -203,7 +203,8 @@ class Sweep:
         return store_next_minute(connection, now=now)
 
     def _forget_secrets(self, connection: Connection, now: datetime) -> int:
-        return forget_old_secrets(connection, now=now) + move_accesses(connection, now=now)
+        moved = move_accesses(connection, now=now)
+        return forget_old_secrets(connection, now=now) + moved + forget_accesses(connection)
 
     def _end_leftover_tickets(self, connection: Connection, now: datetime) -> int:
         return end_leftover_tickets(connection, now=now, limit=self._settings.sweep_batch)

@@ -50,6 +50,7 @@ def test_an_access_is_set_once_for_a_key_and_its_secrets_stay_inside(
     same = api.operations.act(PATH, access=given)
 
     assert first.status_code == 200, first.text
+    version = first.json()["version"]
     assert first.json() == {
         "code": "sure",
         "access": {
@@ -59,6 +60,7 @@ def test_an_access_is_set_once_for_a_key_and_its_secrets_stay_inside(
         },
         "next": None,
         "switch_at": None,
+        "version": version,
         "changed": True,
     }
     assert again.json() == first.json()
@@ -91,7 +93,21 @@ def test_a_rotation_waits_for_its_moment_and_an_empty_access_removes_all(api: Op
     assert api.viewer.read(PATH)["switch_at"] is not None
     removed = api.operations.act(PATH, access={})
     assert removed.json()["changed"] is True
-    assert api.viewer.read(PATH) == {"code": "sure", "access": {}, "next": None, "switch_at": None}
+    read = api.viewer.read(PATH)
+    assert (read["access"], read["next"], read["switch_at"]) == ({}, None, None)
+
+
+@pytest.mark.usefixtures("vault")
+def test_one_that_was_replaced_since_it_was_read_stays(api: OperationsApi):
+    seen = api.viewer.read(PATH)["version"]
+
+    first = api.operations.act(PATH, access=BASIC, expected=seen)
+    late = api.operations.act(PATH, access={}, expected=seen)
+    again = api.operations.act(PATH, access={}, expected=first.json()["version"])
+
+    assert (first.status_code, late.status_code, again.status_code) == (200, 409, 200), late.text
+    assert "was replaced meanwhile" in late.json()["message"]
+    assert len(api.acts("access_changed")) == 2
 
 
 @pytest.mark.usefixtures("vault")

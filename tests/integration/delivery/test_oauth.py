@@ -28,6 +28,7 @@ from tests.support.token_server import (
 )
 from worker.delivery.http.limits import TransferLimits
 from worker.delivery.ping import PingResult, SignatureCheck, ping, ping_signed
+from worker.delivery.token_endpoint import NOTHING_SENT
 
 ATTEMPTS = "SELECT * FROM delivery_attempt ORDER BY notice, claim"
 TRIES = "SELECT tries, ended, first_tried_at FROM notice ORDER BY id"
@@ -266,7 +267,7 @@ def test_without_a_token_nothing_is_sent_and_nothing_dies(delivery, server, cloc
     assert {row.verdict for row in attempts} == {"again"}
     assert {row.sent_at for row in attempts} == {None}
     for problem in {row.problem for row in attempts} | {str(circuit_of(delivery))}:
-        assert problem.startswith(f"the token endpoint {server.token_url} {words}")
+        assert problem.startswith(f"{NOTHING_SENT}the token endpoint {server.token_url} {words}")
         assert "canary" not in problem
         assert cause_of(problem) is Cause.TOKEN
     assert {row.tries for row in delivery.rows(TRIES)} == {0}

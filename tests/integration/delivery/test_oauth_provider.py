@@ -22,6 +22,7 @@ from tests.support.npm_packages import install_packages
 from tests.support.raw_server import Line, raw_server
 from tests.support.sources import ROOT
 from tests.support.token_server import response
+from worker.delivery.token_endpoint import NOTHING_SENT
 
 SCRIPT = ROOT / "tests/support/token_provider.mjs"
 SECRET = "canary secret:7Hq/%&+"
@@ -146,7 +147,9 @@ def test_a_wrong_secret_is_named(delivery, provider):
     delivery.deliver()
 
     (row,) = delivery.rows("SELECT problem FROM delivery_attempt")
-    expected = f"the token endpoint {provider.issuer}/token answered 401 invalid_client"
+    expected = (
+        f"{NOTHING_SENT}the token endpoint {provider.issuer}/token answered 401 invalid_client"
+    )
     assert row.problem.startswith(expected)
     assert "correct client_id and client_secret" in row.problem
     assert len(provider.statuses) == before

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 
 from models.access.facts import describe_access
-from models.access.values import NO_ACCESS, Access
-from models.operators.access import AccessStatus, access_status, check_access, set_access
+from models.access.values import NO_ACCESS
+from models.operators.access import AccessStatus, access_status, set_access
 from models.operators.interventions import Person
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
@@ -16,9 +15,9 @@ from models.platform.typed_times import When
 from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import WrongUsage
-from worker.cli.operators.access_file import access_from
+from worker.cli.operators.access_file import read_access
 from worker.cli.output import moment, remark, show_json, show_table
-from worker.cli.secret_file import read_text
+from worker.doctor.terms import access_warnings
 
 
 def show(code: str, *, as_json: bool) -> None:
@@ -51,11 +50,11 @@ def change(
     """Replace the access by what *file* says, or remove it."""
     if clear == (file is not None):
         raise WrongUsage("give either --file or --clear")
-    access = NO_ACCESS if file is None else read_access(file)
-    vault = Vault.with_keys(read_settings().secret_key)
+    access = NO_ACCESS if file is None else read_access(file, "--file")
+    settings = read_settings()
+    vault = Vault.with_keys(settings.secret_key)
     with transaction() as connection:
         now = DatabaseClock().now(connection)
-        check_access(access, now=now)
         changed = set_access(
             connection,
             code,
@@ -66,8 +65,11 @@ def change(
             switch_at=None if switch_at is None else switch_at.time(now),
         )
         status = access_status(connection, code, now=now)
+    warnings = access_warnings(access, settings) if changed else []
+    for warning in warnings:
+        remark(f"warning: {warning}")
     if as_json:
-        show_json({"changed": changed, **_as_json(code, status)})
+        show_json({"changed": changed, **_as_json(code, status), "warnings": warnings})
         return
     if not changed:
         typer.echo(f"operator {code} is unchanged: it has this access already")
@@ -76,16 +78,6 @@ def change(
     else:
         typer.echo(f"operator {code}: the new access is used within a second")
     remark(f"try it: slipway operators ping {code}")
-
-
-def read_access(path: Path) -> Access:
-    """Read the access in the YAML file at *path*. Raises WrongUsage."""
-    try:
-        document: Any = yaml.safe_load(read_text(path, option="--file"))
-    except yaml.YAMLError as refusal:
-        problem = getattr(refusal, "problem", None) or "it cannot be read"
-        raise WrongUsage(f"--file {path} is not YAML: {problem}") from None
-    return access_from(document, folder=path.parent, where=f"--file {path}:")
 
 
 def _as_json(code: str, status: AccessStatus) -> dict[str, Any]:

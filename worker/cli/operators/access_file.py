@@ -5,16 +5,27 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import yaml
 from pydantic import ValidationError
 
 from models.access.given import GivenAccess
 from models.access.values import Access
 from worker.cli.errors import WrongUsage
-from worker.cli.secret_file import read_line, read_pem
+from worker.cli.secret_file import read_line, read_pem, read_text
 
 _FILE: Final = "_file"
 _LINES: Final = frozenset({"value", "password", "bearer", "client_secret", "passphrase"})
 _PEMS: Final = frozenset({"chain", "key", "authorities"})
+
+
+def read_access(path: Path, option: str) -> Access:
+    """Read the access in the YAML file at *path*, which *option* gave. Raises WrongUsage."""
+    try:
+        document: Any = yaml.safe_load(read_text(path, option=option))
+    except yaml.YAMLError as refusal:
+        problem = getattr(refusal, "problem", None) or "it cannot be read"
+        raise WrongUsage(f"{option} {path} is not YAML: {problem}") from None
+    return access_from(document, folder=path.parent, where=f"{option} {path}:")
 
 
 def access_from(document: object, *, folder: Path, where: str) -> Access:

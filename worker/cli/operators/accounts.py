@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import typer
 
+from models.access.values import NO_ACCESS
 from models.operators import (
     NewOperator,
     OperatorPatch,
@@ -18,6 +19,7 @@ from models.operators import (
     enable_operator,
     secret_warnings,
 )
+from models.operators.access import set_access
 from models.operators.interventions import Person
 from models.operators.words import format_term
 from models.platform.clock import DatabaseClock
@@ -25,9 +27,12 @@ from models.platform.encryption import Vault, new_secret
 from models.settings.settings import read_settings
 from worker.cli.database import transaction
 from worker.cli.errors import WrongUsage
+from worker.cli.operators.access_file import read_access
 from worker.cli.output import remark, show_json
 from worker.cli.secret_file import read_line
-from worker.doctor.terms import warnings_about
+from worker.doctor.terms import access_warnings, warnings_about
+
+_ACCESS: Final = "--access-file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class OperatorOptions:
     timezone: str
     lottery_ticket: str
     delivery: Mapping[str, Any]
+    access_file: Path | None = None
 
 
 def add(options: OperatorOptions, *, who: str, why: str, as_json: bool) -> None:
@@ -71,10 +77,17 @@ def add(options: OperatorOptions, *, who: str, why: str, as_json: bool) -> None:
         **options.delivery,
     )
     check_new_operator(new)  # before the host is resolved: it may be no host at all
-    warnings = [*warnings_about(new, settings), *secret_warnings(new.secret)]
-    vault = Vault.with_keys(settings.secret_key)
+    access = NO_ACCESS if options.access_file is None else read_access(options.access_file, _ACCESS)
+    vault, person = Vault.with_keys(settings.secret_key), Person(who, why)
     with transaction() as connection:
-        added = add_operator(connection, new, vault=vault, person=Person(who, why))
+        added = add_operator(connection, new, vault=vault, person=person)
+        now = DatabaseClock().now(connection)
+        set_access(connection, new.code, access, now=now, vault=vault, person=person)
+    warnings = [
+        *warnings_about(new, settings),
+        *access_warnings(access, settings),
+        *secret_warnings(new.secret),
+    ]
     for warning in warnings:
         remark(f"warning: {warning}")
     if as_json:

@@ -25,6 +25,7 @@ from worker.cli.operators.options import (
     InFlight,
     LotteryTicket,
     LotteryTicketOption,
+    NewAccessFile,
     NewAnnouncesTickets,
     NewCloseDelay,
     NewInFlight,
@@ -72,6 +73,7 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command
     close_delay: CloseDelay = "24h",  # type: ignore[assignment]  # Typer parses a default's text
     secret_file: SecretFile = None,
     api_key_file: ApiKeyFile = None,
+    access_file: NewAccessFile = None,
     agent: Agent = None,
     sign: SignCalls = False,
     announces_tickets: AnnouncesTickets = False,
@@ -100,6 +102,7 @@ def add(  # noqa: PLR0913 - one parameter for each option of the command
         timezone=timezone,
         lottery_ticket=lottery_ticket,
         delivery=delivery.terms,
+        access_file=access_file,
     )
     accounts.add(options, who=person_name(by), why=why, as_json=as_json)
 

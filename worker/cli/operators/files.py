@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from sqlalchemy import text
 
 from models.access.document import open_access
-from models.access.values import Access
+from models.access.values import NO_ACCESS, Access
 from models.events.field_names import KnownNames
 from models.operators import OperatorLine, OperatorTerms, list_operators
 from models.operators.desired import (
@@ -38,7 +38,7 @@ from worker.cli.options import per_second
 from worker.cli.output import remark, show_json
 from worker.cli.secret_file import read_line
 from worker.cli.up.environment import write_private
-from worker.doctor.terms import warnings_about
+from worker.doctor.terms import access_warnings, warnings_about
 
 _BYTES_MAX: Final = 4 * 1024 * 1024
 _OPTION: Final = "-f"
@@ -195,7 +195,9 @@ def apply_file(path: Path, *, dry_run: bool, who: str, why: str, as_json: bool) 
             carry_out(connection, plan, vault=vault, now=now, person=Person(who, why))
     for planned in plan.steps:
         if planned.step is not DesiredChange.NOTHING:
-            for warning in warnings_about(planned.desired.terms, settings):
+            access = planned.desired.access or NO_ACCESS
+            warnings = warnings_about(planned.desired.terms, settings)
+            for warning in [*warnings, *access_warnings(access, settings)]:
                 remark(f"warning: {planned.code}: {warning}")
     if as_json:
         show_json(_as_json(plan, applied=not dry_run))

@@ -136,6 +136,13 @@ AccessFile = Annotated[
     Path | None,
     typer.Option("--file", help="YAML file with the access; secrets in files named in it."),
 ]
+NewAccessFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--access-file",
+        help="YAML file with what its calls carry for a gateway; secrets in files named in it.",
+    ),
+]
 ClearAccess = Annotated[
     bool, typer.Option("--clear", help="Remove it: calls carry what the protocol has.")
 ]

@@ -5,7 +5,7 @@ A secret comes in and never goes out: a response holds what may be shown, and so
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -36,6 +36,11 @@ class AccessBody(ActBody):
         default=None,
         description="When the new access replaces the present one; at once if not given.",
     )
+    expected: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="The access's `version` as you read it: if it is another by now, nothing is"
+        " done.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class PartnerAccess:
     access: dict[str, Any]
     next: dict[str, Any] | None
     switch_at: datetime | None
+    version: str  # another one after every change; `expected` of the next one
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,14 @@ async def replace_access(act: OperationsAct, body: AccessBody, code: PathId) -> 
 
     def work(connection: Connection, person: Person, now: datetime) -> NewPartnerAccess:
         changed = set_access(
-            connection, code, given, now=now, vault=vault, person=person, switch_at=body.switch_at
+            connection,
+            code,
+            given,
+            now=now,
+            vault=vault,
+            person=person,
+            switch_at=body.switch_at,
+            seen=body.expected,
         )
         status = access_status(connection, code, now=now)
         return NewPartnerAccess(code, *_shown(status), changed=changed)
@@ -88,6 +101,6 @@ def _read(given: GivenAccess) -> Access:
 
 def _shown(
     status: AccessStatus,
-) -> tuple[dict[str, Any], dict[str, Any] | None, datetime | None]:
+) -> tuple[dict[str, Any], dict[str, Any] | None, datetime | None, str]:
     coming = None if status.next_facts is None else dict(status.next_facts)
-    return dict(status.facts), coming, status.switch_at
+    return dict(status.facts), coming, status.switch_at, status.version
