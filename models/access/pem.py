@@ -1,6 +1,6 @@
 """Reads PEM as people have it: with comments, Windows line ends, a byte order mark.
 
-What is kept is the blocks alone, written anew: libcurl does not find a block behind a byte order
+What is kept is the blocks alone, written again: libcurl does not find a block behind a byte order
 mark, and takes what Slipway does not check. No sentence holds any part of a key.
 """
 

@@ -178,7 +178,7 @@ def test_what_is_allowed_but_doubtful_is_a_warning():
     ],
 )
 def test_an_address_that_is_allowed_but_doubtful_is_a_warning(url, refused, public, warnings):
-    found = url_warnings(url, name="URL", sent="the notices", refused=refused, public=public)
+    texts = url_warnings(url, name="URL", sent="the notices", refused=refused, public=public)
 
-    assert len(found) == len(warnings)
-    assert all(text.startswith(start) for text, start in zip(found, warnings, strict=True))
+    assert len(texts) == len(warnings)
+    assert all(text.startswith(start) for text, start in zip(texts, warnings, strict=True))
