@@ -3,6 +3,7 @@
 One system for all; each test has its own tickets.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator
 
 import pytest
@@ -148,6 +149,30 @@ def test_a_rotated_secret_is_shown_once_and_the_partner_accepts_what_it_signs(sy
     assert system.received(BETSY, "T-5")[-1].signature_ok  # it knows the new secret alone
     operations.open("/partners/betsy")
     assert secret not in operations.page.content()
+
+
+def test_a_typed_access_goes_out_with_the_next_notice_and_is_not_shown_again(system, operations):
+    operations.refused.add(422)
+    wrong, right = "{user: us, pass: canary-typed}", "{user: us, password: canary-typed}"
+    operations.open("/partners/betsy")
+    operations.page.get_by_role("link", name="Set access").click()
+    for basic in (wrong, right):
+        operations.page.get_by_label("The access, as YAML").fill(
+            f"headers:\n  - {{name: X-Api-Key, value: canary-key}}\nbasic: {basic}"
+        )
+        operations.page.get_by_label("Reason").fill("their new gateway")
+        with operations.page.expect_navigation():
+            operations.page.get_by_role("button", name="Set the access").click()
+        assert "canary" not in operations.page.content()
+    assert "user us, password (secret)" in operations.text()
+
+    operations.page.go_back()
+    assert operations.page.locator("textarea[name=document]").input_value() == ""
+    system.publish(BETSY, "ticket_win", "T-8")
+    eventually(lambda: taken(system, BETSY, "T-8") == ["ticket_win"])
+    headers = dict(system.received(BETSY, "T-8")[-1].headers)
+    assert headers["x-api-key"] == "canary-key"
+    assert headers["authorization"] == f"Basic {b64encode(b'us:canary-typed').decode()}"
 
 
 def test_a_viewer_sees_no_personal_data_and_may_do_nothing(browser, system):

@@ -237,7 +237,7 @@ def test_the_command_line_sets_shows_and_removes_it(slipway, files):
         ({"basic": {"user": "us", "password": CANARY}}, "password_file"),
         ({"bearer": CANARY}, "bearer_file"),
         ({"bearer_file": "nowhere"}, "nowhere: No such file"),
-        ({"baerer_file": "key"}, "baerer_file"),
+        ({"baerer_file": "key"}, "did you mean bearer?"),
         ({"authorities_file": "client.key"}, "the CA bundle holds a private key"),
         ({"authorities_file": "combined.pem"}, "take it out: only certificates belong there"),
         ({"authorities_file": "ca.der"}, "convert it: openssl x509 -inform der"),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from models.access.given import GivenAccess
 from models.access.values import Access
+from models.access.written import form_mistakes
 from worker.cli.errors import WrongUsage
 from worker.cli.secret_file import read_line, read_pem, read_text
 
@@ -23,8 +24,9 @@ def read_access(path: Path, option: str) -> Access:
     try:
         document: Any = yaml.safe_load(read_text(path, option=option))
     except yaml.YAMLError as refusal:
-        problem = getattr(refusal, "problem", None) or "it cannot be read"
-        raise WrongUsage(f"{option} {path} is not YAML: {problem}") from None
+        mark = getattr(refusal, "problem_mark", None)  # its words may hold what was typed
+        line = "" if mark is None else f", line {mark.line + 1}"
+        raise WrongUsage(f"{option} {path}{line}: it is not YAML") from None
     return access_from(document, folder=path.parent, where=f"{option} {path}:")
 
 
@@ -39,10 +41,7 @@ def access_from(document: object, *, folder: Path, where: str) -> Access:
     try:
         return GivenAccess.model_validate(inline).access()
     except ValidationError as refusal:
-        mistakes = [
-            f"{where} {' '.join(map(str, error['loc']))}: {error['msg']}"
-            for error in refusal.errors(include_url=False, include_input=False)
-        ]
+        mistakes = [f"{where} {mistake}" for mistake in form_mistakes(refusal)]
         raise WrongUsage("\n  ".join(mistakes)) from None
     except ValueError as refusal:
         raise WrongUsage(f"{where}: {refusal}") from None
