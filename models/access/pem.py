@@ -89,6 +89,15 @@ def plain_certificates(pem: str) -> str:
         return pem  # the check says what is wrong
 
 
+def certificate_blocks(pem: str) -> str:
+    """Return the blocks of certificates in a file that may hold their key, too.
+
+    As it is if there is none: then `read_certificates` says what is wrong.
+    """
+    blocks = _CERTIFICATE.findall(pem)
+    return "".join(f"{block}\n" for block in blocks) or pem
+
+
 def write_certificates(certificates: Iterable[x509.Certificate]) -> str:
     """Return *certificates* as PEM."""
     encoding = serialization.Encoding.PEM

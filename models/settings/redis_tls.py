@@ -16,8 +16,8 @@ from models.access.certificates import (
     authorities_problems,
     certificate_problems,
     client_certificate,
-    read_certificates,
 )
+from models.access.pem import certificate_blocks, read_certificates
 from models.platform.timestamps import format_timestamp
 
 VERIFY: Final = "ssl_cert_reqs"
@@ -98,7 +98,7 @@ def expiring_files(tls: RedisTls, *, now: datetime, within: timedelta) -> Iterat
     """Name the certificates in the files, which can be read, that expire *within* this long."""
     for name in (AUTHORITY, CERTIFICATE):
         if name in tls.files:
-            for certificate in read_certificates(_read(tls.files, name)):
+            for certificate in read_certificates(certificate_blocks(_read(tls.files, name))):
                 if certificate.not_valid_after_utc <= now + within:
                     until = format_timestamp(certificate.not_valid_after_utc, "seconds")
                     yield f"a certificate in {tls.files[name]} ({name}) expires at {until}"
@@ -181,7 +181,8 @@ def _identity_problems(files: Mapping[str, str], now: datetime) -> _Problems:
     chain = _read(files, CERTIFICATE)
     key = _read(files, KEY) if KEY in files else chain  # OpenSSL takes one file with both
     try:
-        certificate = client_certificate(chain, key, passphrase=files.get(PASSPHRASE))
+        blocks = certificate_blocks(chain)
+        certificate = client_certificate(blocks, key, passphrase=files.get(PASSPHRASE))
     except ValueError as error:
         yield KEY if KEY in files else CERTIFICATE, f"{error} ({PASSPHRASE})"
         return

@@ -101,7 +101,7 @@ def expired_authority(folder: Path) -> dict[str, str]:
 WRONG: dict[str, tuple[Spoil, str, str]] = {  # how, the option at fault, and what is sentence
     "the authority is missing": (missing("ca.pem", "ssl_ca_certs"), "ssl_ca_certs", "No such file"),
     "the authority is a folder": (missing("/..", "ssl_ca_certs"), "ssl_ca_certs", "cannot be read"),
-    "the authority is empty": (written("ca.pem", b""), "ssl_ca_certs", "it is not PEM"),
+    "the authority is empty": (written("ca.pem", b""), "ssl_ca_certs", "is empty"),
     "the authority is no PEM": (written("ca.pem", b"\0\xff"), "ssl_ca_certs", "it is not PEM"),
     "the authority is a key": (key_as_authority, "ssl_ca_certs", "holds a private key"),
     "the authority expired": (expired_authority, "ssl_ca_certs", "has expired"),
@@ -119,7 +119,7 @@ WRONG: dict[str, tuple[Spoil, str, str]] = {  # how, the option at fault, and wh
     "the certificate is damaged": (
         written("client.pem", b"-----BEGIN CERTIFICATE-----\n"),
         "ssl_certfile",
-        "it is a certificate, or a damaged one",
+        "certificate 1 of 1 is damaged",
     ),
     "the certificate expired": (issued(OURS, valid_for=-DAY), "ssl_certfile", "expired at"),
     "the key is another's": (another_key, "ssl_certfile", "do not belong together"),

@@ -193,6 +193,6 @@ def test_after_the_end_of_the_partnership_nothing_is_set(console: ConsoleApp):
     form = client.page(FORM)
     client.act("/partners/acme/end", {"confirm": "acme"})
 
-    assert client.page(FORM, status=409)
+    client.page(FORM, status=409)
     assert send(form, client, FORM, document=TYPED).status == 409
     assert "It was deleted when the partnership ended" in client.page("/partners/acme").words
