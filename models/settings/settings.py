@@ -27,6 +27,7 @@ from models.settings.redis_address import redis_files_problems
 from models.settings.types import (
     Contact,
     DatabaseUrl,
+    Durability,
     FernetKeys,
     HttpsUrl,
     LogFormat,
@@ -193,6 +194,11 @@ class Settings(BaseSettings):
     """Milliseconds a publisher waits for its events to be on Redis' disk before it reports them as
     accepted (`WAITAOF`: Redis 7.2 or Valkey, with `appendonly yes`; on any other nothing is
     published). `off`: if Redis loses power, the last second may be lost."""
+
+    redis_durability: Durability = "append_only_file"
+    """What keeps accepted events when Redis restarts: its own `append_only_file`, which `doctor`
+    and the alert SlipwayRedisNotDurable demand, or the `provider` of a managed Redis, by means that
+    Redis does not show: then both are quiet, and you have to know what the provider promises."""
 
     event_age_max: PositiveDuration = timedelta(days=30)
     """An event that happened longer ago is rejected. Shorter than the retention, or a replay could

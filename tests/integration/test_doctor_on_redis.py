@@ -53,6 +53,15 @@ def test_a_policy_that_throws_events_away_is_named(settled):
     assert "CONFIG SET maxmemory-policy noeviction" in finding.remedy
 
 
+def test_a_managed_redis_that_shows_no_log_is_trusted_where_a_setting_says_so(settled):
+    settled.config_set("appendonly", "no")
+
+    findings = [*check_redis(settled, part="Redis", kept_by_provider=True)]
+
+    assert [finding.state for finding in findings] == [State.OK, State.OK]
+    assert "SLIPWAY_REDIS_DURABILITY" in findings[-1].detail
+
+
 def test_a_redis_that_writes_no_log_is_named(settled):
     settled.config_set("appendonly", "no")
 

@@ -64,6 +64,22 @@ def watch(harness, redis) -> Watch:
     return Watch(harness, redis)
 
 
+def test_a_redis_without_a_log_is_durable_where_its_provider_keeps_it_so(watch, redis):
+    before = redis.config_get("appendonly")["appendonly"]
+    redis.config_set("appendonly", "no")
+    try:
+        watch.collector().collect()
+        assert "slipway_redis_append_only 0.0" in watch.shown()
+
+        watch.registry = CollectorRegistry()
+        watch.settings["redis_durability"] = "provider"
+        watch.collector().collect()
+        assert "slipway_redis_append_only 1.0" in watch.shown()
+    finally:
+        redis.config_set("appendonly", before)
+        eventually(lambda: not redis.info("persistence")["aof_rewrite_in_progress"])
+
+
 def test_an_unavailable_server_is_shown_as_down_and_the_other_as_up(watch, caplog):
     unreachable = f"redis://127.0.0.1:{closed_port()}/0"
     watch.redis = Redis.from_url(unreachable, retry=Retry(NoBackoff(), 0))

@@ -124,7 +124,8 @@ class _Checks:
         try:
             with client:
                 yield from check_rights(client, commands, variable=variable)
-                yield from check_redis(client, part=part)
+                by_provider = self._settings.redis_durability == "provider"
+                yield from check_redis(client, part=part, kept_by_provider=by_provider)
                 yield from check_keys(client, keys)
                 yield check_redis_protection(
                     url, part=part, variable=variable, now=self._clocks[_THIS][0]

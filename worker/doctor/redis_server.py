@@ -73,8 +73,11 @@ def unreachable(part: str, variable: str, error: RedisError) -> Finding:
     return wrong(part, f"cannot be reached: {message}", remedy=remedy)
 
 
-def check_redis(redis: Redis, *, part: str) -> Iterator[Finding]:
-    """Check the server itself. Raises redis.RedisError if it cannot be reached."""
+def check_redis(redis: Redis, *, part: str, kept_by_provider: bool = False) -> Iterator[Finding]:
+    """Check the server itself. Raises redis.RedisError if it cannot be reached.
+
+    *kept_by_provider*: it is durable by means that it does not show (SLIPWAY_REDIS_DURABILITY).
+    """
     facts: Mapping[str, Any] = redis.info()
     yield _version(facts, part)
     if facts.get("cluster_enabled"):
@@ -96,25 +99,36 @@ def check_redis(redis: Redis, *, part: str) -> Iterator[Finding]:
             f"maxmemory-policy is {policy}: when memory is full it deletes events",
             remedy="CONFIG SET maxmemory-policy noeviction, and the same in its configuration",
         )
-    if not facts.get("aof_enabled"):
-        yield wrong(
-            part,
-            "the append-only file is off: a restart loses events that were accepted",
-            remedy="CONFIG SET appendonly yes, and `appendonly yes` with `appendfsync everysec` in"
-            " its configuration",
-        )
-    elif facts.get("aof_last_write_status", "ok") != "ok":
-        yield wrong(
-            part,
-            "the append-only file could not be written",
-            remedy="free space on its disk; what is accepted meanwhile is only in memory",
-        )
+    yield from _durability(facts, part, kept_by_provider=kept_by_provider)
     limit = facts.get("maxmemory", 0)
     if limit and facts["used_memory"] > _FULL * limit:
         yield doubtful(
             part,
             f"its memory is {facts['used_memory'] / limit:.0%} full; a full one refuses publishers",
             remedy="raise maxmemory, or find out why events wait (see *stream*)",
+        )
+
+
+def _durability(
+    facts: Mapping[str, Any], part: str, *, kept_by_provider: bool
+) -> Iterator[Finding]:
+    if kept_by_provider:
+        yield ok(
+            part, "kept durable by its provider, as SLIPWAY_REDIS_DURABILITY says: not checked"
+        )
+    elif not facts.get("aof_enabled"):
+        yield wrong(
+            part,
+            "the append-only file is off: a restart loses events that were accepted",
+            remedy="CONFIG SET appendonly yes, and `appendonly yes` with `appendfsync everysec` in"
+            " its configuration; a managed Redis that is durable by other means:"
+            " SLIPWAY_REDIS_DURABILITY=provider",
+        )
+    elif facts.get("aof_last_write_status", "ok") != "ok":
+        yield wrong(
+            part,
+            "the append-only file could not be written",
+            remedy="free space on its disk; what is accepted meanwhile is only in memory",
         )
 
 

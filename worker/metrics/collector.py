@@ -145,7 +145,9 @@ class StatsCollector:
             return None
         stats = collect_stream_stats(self._redis)
         lengths = queue_lengths(self._redis, {TICKETS_QUEUE: LISTS})
-        self._shown.show(_REDIS, [*gauges.of_stream(stats), *gauges.of_queues("celery", lengths)])
+        by_provider = self._settings.redis_durability == "provider"
+        families = gauges.of_stream(stats, kept_by_provider=by_provider)
+        self._shown.show(_REDIS, [*families, *gauges.of_queues("celery", lengths)])
         return stats.at
 
     def _collect_from_broker(self) -> None:

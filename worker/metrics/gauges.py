@@ -96,8 +96,11 @@ def of_database(
     return families
 
 
-def of_stream(stats: StreamStats) -> list[Family]:
-    """Return the gauges of the stream and of its server."""
+def of_stream(stats: StreamStats, *, kept_by_provider: bool = False) -> list[Family]:
+    """Return the gauges of the stream and of its server.
+
+    *kept_by_provider*: it keeps events on its disk without showing how (SLIPWAY_REDIS_DURABILITY).
+    """
     return [
         gauge("stream_entries", "Entries on the stream, none of which is applied.", stats.entries),
         gauge("stream_unread", "Entries that no intake has read: the lag.", stats.unread),
@@ -111,7 +114,7 @@ def of_stream(stats: StreamStats) -> list[Family]:
               stats.memory_limit_bytes),
         gauge("redis_noeviction", "1: Redis evicts nothing when it is full.", stats.noeviction),
         gauge("redis_append_only", "1: Redis has its append-only file on, and could write it.",
-              stats.append_only),
+              stats.append_only or kept_by_provider),
     ]  # fmt: skip
 
 
