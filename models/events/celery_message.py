@@ -2,24 +2,27 @@
 
 The envelope is the one in which kombu puts a message on a Redis list; its form, and what can be
 wrong with it, was observed with real clients. Both versions of Celery's message protocol are read,
-for clients in other languages write the older one; a message that is no task is the event itself.
+for clients in other languages write the older one; a message that is no task is the event itself,
+in our own format or as a CloudEvent.
 """
 
 import binascii
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, NotRequired
+from typing import Annotated, Any, Final, NotRequired, TypeGuard
 
 from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError, with_config
 from pydantic_core import from_json
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
+from models.events.cloud_event import is_cloud_event
 from models.events.duplicate_keys import refuse_duplicate_keys
 from models.events.event import Entry, Event
 from models.events.field_names import KnownNames, refuse_near_misses
 from models.events.format import DATA_NAMES
 from models.events.messages import describe_problems, not_json, quote
-from models.events.published import event_field, validate_event
+from models.events.published import event_field, event_ids, validate_event
 from models.events.refusal import Refusal
 from models.events.stream_contract import ADD_COMMAND, CELERY_MESSAGE_BYTES_MAX, EVENT_BYTES_MAX
 from models.vocabulary import Reason
@@ -109,7 +112,7 @@ def read_celery_message(entry: Entry) -> Event:
     return validate_event(_document(task), entry)
 
 
-def ids_in(raw: bytes) -> dict[str, object]:
+def ids_in(raw: bytes) -> Mapping[str, object]:
     """Return the ids that a message seems to hold, for searches. Raises ValueError."""
     document = from_json(raw)
     if not isinstance(document, dict):
@@ -124,10 +127,7 @@ def ids_in(raw: bytes) -> dict[str, object]:
         given = task.args[0] if isinstance(task.args, list) and task.args else {}
         facts = [part for part in (given, task.kwargs) if isinstance(part, dict)]
         return {name: fact for part in facts for name, fact in part.items()} | {"event_id": task.id}
-    if not isinstance(content, dict):
-        return {}
-    data = content.get("data")
-    return (data if isinstance(data, dict) else {}) | {"event_id": content.get("event_id")}
+    return event_ids(content)
 
 
 def _envelope(raw: bytes) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _task(headers: dict[str, Any], content: object) -> _Task | None:
             {name: headers.get(name) for name in ("eta", "expires")},
             embed if isinstance(embed, dict) else {},
         )
-    if isinstance(content, dict) and "task" in content and "action" not in content:  # protocol 1
+    if _is_task_of_protocol_1(content):
         return _Task(
             content["task"],
             content.get("id"),
@@ -220,6 +220,12 @@ def _task(headers: dict[str, Any], content: object) -> _Task | None:
     if isinstance(content, list):
         raise _invalid("headers name no task, which is the action; and its body is no event")
     return None
+
+
+def _is_task_of_protocol_1(content: object) -> TypeGuard[dict[str, object]]:
+    if not isinstance(content, dict) or is_cloud_event(content):
+        return False
+    return "task" in content and "action" not in content
 
 
 def _check_names(envelope: dict[str, Any], content: object) -> None:
@@ -276,9 +282,10 @@ def _arguments(task: _Task) -> dict[str, object]:
 
 def _with_text_time(content: object) -> object:
     """Replace a datetime, which kombu writes as an object with its type, by its text."""
+    name = "time" if is_cloud_event(content) else "occurred_at"
     match content:
-        case dict() as event if isinstance(event.get("occurred_at"), dict):
-            return event | {"occurred_at": _text_of(event["occurred_at"])}
+        case dict() as event if isinstance(event.get(name), dict):
+            return event | {name: _text_of(event[name])}
         case _:
             return content
 

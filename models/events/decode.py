@@ -9,7 +9,7 @@ from models.events import celery_message, lottery
 from models.events.event import Entry, Event, Unreadable
 from models.events.field_names import KnownNames, refuse_near_misses
 from models.events.format import EVENT_NAMES
-from models.events.published import read_published
+from models.events.published import event_ids, read_published
 from models.events.refusal import Refusal
 from models.events.stream_contract import (
     CELERY_MESSAGE_BYTES_MAX,
@@ -106,8 +106,4 @@ def _ids(entry: Entry, raw: bytes) -> Mapping[str, object]:
         return celery_message.ids_in(raw)
     if type_ == LOTTERY_TYPE:
         return lottery.ids_in(entry)
-    document = from_json(raw)
-    if not isinstance(document, dict):
-        return {}
-    data = document.get("data")
-    return (data if isinstance(data, dict) else {}) | {"event_id": document.get("event_id")}
+    return event_ids(from_json(raw))

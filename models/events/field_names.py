@@ -19,6 +19,7 @@ from models.vocabulary import Reason
 _CASES: Final = str.maketrans({"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"})
 _CLASSES: Final = {"i": "iI\u0130\u0131", "s": "sS\u017f", "k": "kK\u212a"}
 _SEPARATORS: Final = r"[^\p{L}\p{N}]*"
+_NAMES_MAX: Final = 20  # in one pattern
 
 
 def fold_name(name: str) -> str:
@@ -68,10 +69,14 @@ class KnownNames:
         }
 
     @cached_property
-    def pattern(self) -> str:
-        """A regular expression for the names that `near_misses` recognises."""
-        words = "|".join(_SEPARATORS.join(map(_any_case, word)) for word in sorted(self.meant))
-        return f"^{_SEPARATORS}(?:{words}){_SEPARATORS}$"
+    def patterns(self) -> list[str]:
+        """Regular expressions for the names that `near_misses` recognises.
+
+        They are several because some engines limit the size of one.
+        """
+        words = [_SEPARATORS.join(map(_any_case, word)) for word in sorted(self.meant)]
+        groups = (words[at : at + _NAMES_MAX] for at in range(0, len(words), _NAMES_MAX))
+        return [f"^{_SEPARATORS}(?:{'|'.join(group)}){_SEPARATORS}$" for group in groups]
 
 
 def refuse_near_misses(near_misses: Mapping[str, str], *, within: str = "") -> None:

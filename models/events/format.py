@@ -122,6 +122,7 @@ class StreamEvent(TypedDict):
         "ticket_rollback",
     ]
     sequence: NotRequired[Number | None]
+    specversion: NotRequired[None]  # what has one is a CloudEvent: `cloud_event_format`
     data: EventData
 
 

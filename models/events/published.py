@@ -1,4 +1,4 @@
-"""Reads an event in the stream's own format: one JSON object with an object `data`."""
+"""Reads a published event, in the stream's own format or as a CloudEvent: one JSON object."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,9 +7,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from models.events.action_names import unknown_action
+from models.events.cloud_event import cloud_event_ids, is_cloud_event, to_published
 from models.events.duplicate_keys import has_surely_no_duplicates, refuse_duplicate_keys
 from models.events.event import Entry, Event
-from models.events.field_names import fold_name, is_typo, refuse_near_misses
+from models.events.field_names import refuse_near_misses
 from models.events.format import DATA_NAMES, EVENT_NAMES, REQUIRED, StreamEvent, is_missing
 from models.events.messages import (
     IDS_RULE,
@@ -23,7 +25,7 @@ from models.events.messages import (
 from models.events.refusal import Refusal
 from models.events.stream_contract import ADD_COMMAND, EVENT_BYTES_MAX, EVENT_FIELD
 from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
-from models.vocabulary import INBOUND, Action, Reason
+from models.vocabulary import Action, Reason
 
 _EVENT = TypeAdapter(StreamEvent)
 _ACTIONS = {str(action): action for action in Action}  # takes a third of the time of `Action(…)`
@@ -39,7 +41,7 @@ def read_published(entry: Entry) -> Event:
     try:
         published = _EVENT.validate_json(raw)
     except ValidationError as error:
-        raise _refusal_of_text(raw, error) from None
+        return _otherwise(raw, entry, error)
     if not has_surely_no_duplicates(raw, (published,)):
         refuse_duplicate_keys(raw)
     return _event(published, entry)
@@ -47,6 +49,8 @@ def read_published(entry: Entry) -> Event:
 
 def validate_event(document: object, entry: Entry) -> Event:
     """Return *document*, which has no duplicate keys, as the event of *entry*. Raises Refusal."""
+    if is_cloud_event(document):
+        document = to_published(document)
     try:
         published = _EVENT.validate_python(document)
     except ValidationError as error:
@@ -63,6 +67,16 @@ def check_names(event: Mapping[str, object]) -> None:
     refuse_near_misses(near_misses)
 
 
+def event_ids(document: object) -> Mapping[str, object]:
+    """Return the ids that an event seems to hold, for searches."""
+    if is_cloud_event(document):
+        return cloud_event_ids(document)
+    if not isinstance(document, dict):
+        return {}
+    data = document.get("data")
+    return (data if isinstance(data, dict) else {}) | {"event_id": document.get("event_id")}
+
+
 def event_field(entry: Entry) -> bytes:
     """Return the entry's field `event`. Raises Refusal if there is none."""
     raw = entry.fields.get(EVENT_FIELD)
@@ -73,6 +87,18 @@ def event_field(entry: Entry) -> bytes:
             f"the entry has no field `event` (its fields: {names[:300]}); add it as: {ADD_COMMAND}",
         )
     return raw
+
+
+def _otherwise(raw: bytes, entry: Entry, error: ValidationError) -> Event:
+    """Return the CloudEvent in *raw*, which is no event of our own format. Raises Refusal."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        raise not_json(raw, first["msg"])
+    refuse_duplicate_keys(raw)  # only the last of two was validated
+    document = from_json(raw)
+    if is_cloud_event(document):
+        return validate_event(document, entry)
+    raise _refusal_of(document, error)
 
 
 def _event(published: StreamEvent, entry: Entry) -> Event:
@@ -129,17 +155,6 @@ def _occurred_at(text: str | None) -> datetime | None:
         raise Refusal(Reason.INVALID_EVENT, f"occurred_at: {error} (was {quote(text)})") from None
 
 
-def _refusal_of_text(raw: bytes, error: ValidationError) -> Refusal:
-    first = error.errors(include_url=False, include_context=False)[0]
-    if first["type"] == "json_invalid":
-        return not_json(raw, first["msg"])
-    try:
-        refuse_duplicate_keys(raw)  # only the last of two was validated
-    except Refusal as refusal:
-        return refusal
-    return _refusal_of(from_json(raw), error)
-
-
 def _refusal_of(document: object, error: ValidationError) -> Refusal:
     """Return why *document* is no event; a missing field may be there under nearly its name."""
     if not isinstance(document, dict):
@@ -174,29 +189,3 @@ _RULES = {
     "occurred_at": TIMESTAMP_RULE,
     "sequence": "must be a whole number: 1, 2, 3 ... per ticket, without gaps",
 }
-
-
-_OUTBOUND_ONLY = "ticket_closed is sent by Slipway alone and never accepted"
-_BY_SHORT_NAME = {known.removeprefix("ticket_"): known for known in Action}
-
-
-def unknown_action(action: str) -> str:
-    """Describe an unknown action; if it is a typo of a known one, name that."""
-    if action == Action.CLOSED:
-        return _OUTBOUND_ONLY
-    # A suggestion is only made for a typo: another guess may name an action that moves other money.
-    near = [known for known in Action if is_typo(_last_word(action), known)]
-    if near == [Action.CLOSED]:
-        return f"action {action[:64]!r} is not known; {_OUTBOUND_ONLY}"
-    if len(near) == 1:
-        return f"action {action[:64]!r} is not known; did you mean {near[0]}?"
-    known_actions = f"known are: {', '.join(INBOUND)}"
-    if "cash" in fold_name(action[:64]):
-        known_actions = f"a cash-out is ticket_win with net_payout; {known_actions}"
-    return f"action {action[:64]!r} is not known; {known_actions}"
-
-
-def _last_word(action: str) -> str:
-    """Return the action in a task's name: `app.tasks.ticket_win`; `win` alone is ticket_win."""
-    word = action[:64].rpartition(".")[2]
-    return _BY_SHORT_NAME.get(fold_name(word), word)

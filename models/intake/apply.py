@@ -15,8 +15,10 @@ from sqlalchemy import Connection, text
 from models.database.engine import Transaction
 from models.database.errors import Blame, blame, error_line
 from models.events.age import age_problem
+from models.events.cloud_event import time_name
 from models.events.decode import read, unreadable
 from models.events.event import Entry, Event, Unreadable
+from models.events.published import event_field
 from models.intake.batch import BatchResult, RefusedEvent, apply_events
 from models.platform.clock import Clock
 from models.vocabulary import Outcome, Reason
@@ -117,7 +119,7 @@ def _decode(entry: Entry, age_max: timedelta | None) -> Event | Unreadable:
     problem = age_problem(decoded.order_time, received=decoded.received_at, age_max=age_max)
     if problem is None:
         return decoded
-    return unreadable(entry, Reason.TOO_OLD, f"occurred_at {problem}")
+    return unreadable(entry, Reason.TOO_OLD, f"{time_name(event_field(entry))} {problem}")
 
 
 # --- apply ----------------------------------------------------------------------------------------

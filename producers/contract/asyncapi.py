@@ -10,7 +10,7 @@ from models.events.stream_contract import EVENT_BYTES_MAX, EVENT_FIELD, LOTTERY_
 from models.outgoing.wallet_schemas import wallet_response_schema
 from models.outgoing.webhooks import PAM_TAG, VERSION, WALLET_TAG, webhooks
 from models.vocabulary import INBOUND
-from producers.publisher.schemas import event_schema, lottery_schema
+from producers.publisher.schemas import cloud_event_schema, event_schema, lottery_schema
 
 QUEUE: Final = "tickets"  # Celery's; the intake drains it to the stream
 _BESIDE_DATA: Final = ("occurred_at", "sequence")  # a task's arguments are the fields of `data`
@@ -19,6 +19,16 @@ _EXAMPLE: Final = {
     "event_id": "7f2",
     "occurred_at": "2026-11-01T11:00:00Z",
     "action": "ticket_win",
+    "data": _FACTS,
+}
+_CLOUD_EVENT: Final = {
+    "specversion": "1.0",
+    "id": _EXAMPLE["event_id"],
+    "source": "https://acme.example/backend",
+    "type": f"example.acme.{_EXAMPLE['action']}",
+    "subject": _FACTS["ticket_id"],
+    "time": _EXAMPLE["occurred_at"],
+    "datacontenttype": "application/json",
     "data": _FACTS,
 }
 _RESPONSE: Final = "response"
@@ -78,6 +88,11 @@ def _stream() -> dict[str, Any]:
                 "payload": event_schema(alone=False),
                 "examples": [{"payload": _EXAMPLE}],
             },
+            "cloudEvent": {
+                "summary": f"The field `{field}` of an entry, as a CloudEvent 1.0.",
+                "payload": cloud_event_schema(alone=False),
+                "examples": [{"payload": _CLOUD_EVENT}],
+            },
             "lottery": {
                 "summary": f"The field `{field}` of an entry whose `type` is"
                 f" `{LOTTERY_TYPE.decode()}`.",
@@ -129,6 +144,11 @@ def _queue() -> dict[str, Any]:
                 "summary": "A message of kombu that is no task: the event itself.",
                 "payload": event,
                 "examples": [{"payload": _EXAMPLE}],
+            },
+            "cloudEvent": {
+                "summary": "The same, as a CloudEvent 1.0.",
+                "payload": cloud_event_schema(alone=False),
+                "examples": [{"payload": _CLOUD_EVENT}],
             },
         },
     }

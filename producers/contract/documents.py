@@ -10,7 +10,7 @@ from models.outgoing.documents import outgoing_documents
 from models.settings.settings import Settings
 from producers.contract.asyncapi import asyncapi
 from producers.gateway.app import build_app
-from producers.publisher.schemas import event_schema, lottery_schema
+from producers.publisher.schemas import cloud_event_schema, event_schema, lottery_schema
 
 FOLDER = Path(__file__).parent
 _SCHEMA = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
@@ -20,6 +20,7 @@ def documents() -> dict[str, str]:
     """Return every file of the contract, by its name in this folder."""
     contents = {
         "event.schema.json": _SCHEMA | event_schema(),
+        "cloud-event.schema.json": _SCHEMA | cloud_event_schema(),
         "lottery.schema.json": _SCHEMA | lottery_schema(),
         "openapi.json": _openapi(),
         **outgoing_documents(),

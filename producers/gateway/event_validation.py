@@ -11,6 +11,7 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, text
 
 from models.events.age import publish_age_problem
+from models.events.cloud_event import is_cloud_event, time_name
 from models.events.decode import read
 from models.events.event import Entry, Event, Unreadable
 from models.events.stream_contract import EVENT_BYTES_MAX, EVENT_FIELD
@@ -75,7 +76,7 @@ def validate_event(raw: bytes, *, now: Now, age_max: timedelta) -> ValidEvent | 
         case Event(occurred_at=datetime() as at) if why := publish_age_problem(
             at, now=now(), age_max=age_max
         ):
-            return InvalidEvent(f"occurred_at {why}")
+            return InvalidEvent(f"{time_name(raw)} {why}")
         case Event(occurred_at=datetime() as occurred_at) if event.event_id != _NO_ID:
             return ValidEvent(event.operator, event.event_id, rfc3339(occurred_at), raw)
         case Event():
@@ -124,15 +125,15 @@ def _ended(codes: Iterable[str]) -> dict[str, UnusableOperator]:
 def _completed(event: Event, raw: bytes, now: Now) -> ValidEvent | InvalidEvent:
     fields = from_json(raw)
     assert isinstance(fields, dict), "it was read as an event"
-    if fields.get("event_id") is None:
-        fields["event_id"] = str(uuid4())
-    if fields.get("occurred_at") is None:
-        fields["occurred_at"] = rfc3339(now())
+    id_, time = ("id", "time") if is_cloud_event(fields) else ("event_id", "occurred_at")
+    if fields.get(id_) is None:
+        fields[id_] = str(uuid4())
+    if fields.get(time) is None:
+        fields[time] = rfc3339(now())
     line = to_json(fields)
     if len(line) > EVENT_BYTES_MAX:
         return InvalidEvent(
-            f"with an event_id and a time it has {len(line)} bytes; the maximum is"
-            f" {EVENT_BYTES_MAX}",
+            f"with an id and a time it has {len(line)} bytes; the maximum is {EVENT_BYTES_MAX}",
             too_large=True,
         )
-    return ValidEvent(event.operator, fields["event_id"], fields["occurred_at"], line)
+    return ValidEvent(event.operator, fields[id_], fields[time], line)

@@ -1,4 +1,4 @@
-"""Publishes a JSON body, one event or an array of them: all or none."""
+"""Publishes a JSON body, one event or an array of them, CloudEvents too: all or none."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -19,6 +19,7 @@ from models.events.encoding import without_byte_order_mark
 from models.events.stream_contract import EVENT_FIELD
 from models.publishers.keys import KeyHolder
 from producers.gateway.bodies import read_parts, reject_compressed, too_large, too_slow
+from producers.gateway.cloud_events import BodyForm
 from producers.gateway.errors import ErrorDetail, RequestRefused, invalid_request
 from producers.gateway.event_validation import (
     InvalidEvent,
@@ -37,22 +38,23 @@ _TOO_LARGE: Final = 413
 
 
 async def publish_json(
-    request: Request, gateway: Gateway, holder: KeyHolder, *, dry_run: bool
+    request: Request, form: BodyForm, gateway: Gateway, holder: KeyHolder, *, dry_run: bool
 ) -> PublishResult:
     """Publish the JSON body. If it raises RequestRefused, nothing was published."""
     now = running_clock(holder.now)
     with ExitStack() as holding:
-        body = await _read(request, gateway, holder, holding)
+        body = await _read(request, form, gateway, holder, holding)
         return await gateway.threads.run(
-            lambda: _publish(body, gateway, holder, now=now, dry_run=dry_run)
+            lambda: _publish(body, form, gateway, holder, now=now, dry_run=dry_run)
         )
 
 
 def _publish(
-    body: bytes, gateway: Gateway, holder: KeyHolder, *, now: Now, dry_run: bool
+    body: bytes, form: BodyForm, gateway: Gateway, holder: KeyHolder, *, now: Now, dry_run: bool
 ) -> PublishResult:
-    several = _is_array(body)
-    events = _elements(body, gateway.limits) if several else [body]
+    several = _is_array(body) if form.array is None else form.array
+    parts = _elements(body, gateway.limits) if several else [body]
+    events = [part if isinstance(part, InvalidEvent) else form.to_event(part) for part in parts]
     valid = _validated(events, several=several, now=now, age_max=gateway.settings.event_age_max)
     with gateway.engine.begin() as connection:
         _check_operators(connection, holder, valid, several=several)
@@ -72,6 +74,9 @@ def _elements(body: bytes, limits: Limits) -> list[bytes | InvalidEvent]:
         raise invalid_request(
             "the body is not JSON", [ErrorDetail(at=["body"], message=str(error))]
         ) from None
+    if not isinstance(elements, list):
+        no_array = ErrorDetail(at=["body"], message="must be a JSON array of events")
+        raise invalid_request("the body is no batch", [no_array])
     if not elements:
         empty = ErrorDetail(at=["body"], message="the array is empty")
         raise invalid_request("the body holds no event", [empty])
@@ -138,7 +143,9 @@ def _location(index: int, *, several: bool) -> list[str | int]:
     return ["body", index] if several else ["body"]
 
 
-async def _read(request: Request, gateway: Gateway, holder: KeyHolder, holding: ExitStack) -> bytes:
+async def _read(
+    request: Request, form: BodyForm, gateway: Gateway, holder: KeyHolder, holding: ExitStack
+) -> bytes:
     """Read the body: up to the size of one event, or of an array while *holding* an upload slot."""
     reject_compressed(request)
     limits = gateway.limits
@@ -147,7 +154,8 @@ async def _read(request: Request, gateway: Gateway, holder: KeyHolder, holding: 
     with anyio.move_on_after(timeout):
         async for part in read_parts(request, interval=timeout):
             body += part
-            if len(body) > most == limits.event_bytes and _is_array(body):
+            is_over = len(body) > most == limits.event_bytes
+            if is_over and form.array is not False and _is_array(body):
                 holding.enter_context(gateway.upload(holder))
                 most = limits.array_bytes
             if len(body) > most:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 from uuid import uuid4
 
+from models.events.cloud_event import to_published
+from models.events.cloud_event_format import SPECVERSION_NAME
 from models.events.published import check_names
 from models.events.refusal import Refusal
 from models.events.stream_contract import EVENT_BYTES_MAX
@@ -74,7 +76,10 @@ def prepare(
     new one. The intake checks what the fields mean. Raises `EventUnsendable`,
     which names *position*, when it is not an event, not JSON, over 256 KiB, or has a field that is
     nearly called like a known one: beside an `eventId`, an `event_id` of ours would be another.
+    A CloudEvent stays one, with its `time` filled in.
     """
+    if event.get(SPECVERSION_NAME) is not None:
+        return _prepare_cloud_event(event, position=position, now=now)
     action, data = event.get("action"), event.get("data")
     if not isinstance(action, str) or not action:
         raise EventUnsendable(position, "`action` must be a string such as 'ticket_win'")
@@ -89,6 +94,19 @@ def prepare(
     fields.setdefault("event_id", str(uuid4()))
     if "occurred_at" not in fields:
         fields["occurred_at"] = rfc3339(now())
+    return PreparedEvent(fields, _line(fields, position=position))
+
+
+def _prepare_cloud_event(
+    event: Mapping[str, object], *, position: int, now: Callable[[], datetime]
+) -> PreparedEvent:
+    try:
+        to_published(dict(event))
+    except Refusal as refusal:
+        raise EventUnsendable(position, str(refusal)) from None
+    fields = {name: value for name, value in event.items() if value is not None}
+    if "time" not in fields:
+        fields["time"] = rfc3339(now())
     return PreparedEvent(fields, _line(fields, position=position))
 
 

@@ -9,13 +9,26 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from models.events.cloud_event_format import (
+    CLOUD_EVENT_DATA_NAMES,
+    CLOUD_EVENT_NAMES,
+    CloudEvent,
+)
 from models.events.field_names import KnownNames
-from models.events.format import DATA_NAMES, EVENT_NAMES, NO_NUL, REQUIRED, StreamEvent
+from models.events.format import (
+    DATA_NAMES,
+    EVENT_NAMES,
+    NO_NUL,
+    REQUIRED,
+    EventData,
+    StreamEvent,
+)
 from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
 from models.platform.money import MINOR_DIGITS
 
 Schema = dict[str, Any]
 
+_BY_SUBJECT: Final = "ticket_id"  # a CloudEvent may name the ticket by its subject alone
 # What an unknown field may contain, at any depth (models.events.messages, `check_storable`).
 _REFERENCE: Final = {"$ref": "#/$defs/storable"}
 _STORABLE: Final = {
@@ -46,12 +59,41 @@ def event_schema(*, alone: bool = True) -> Schema:
     return schema | {"$defs": {"storable": _STORABLE}} if alone else schema
 
 
+def cloud_event_schema(*, alone: bool = True) -> Schema:
+    """Return the schema of an event that is a CloudEvent. Not *alone*: as in `event_schema`.
+
+    It cannot express that `subject` and `data.ticket_id`, if both are there, are the same.
+    """
+    schema = self_contained(TypeAdapter(CloudEvent).json_schema())
+    data = self_contained(TypeAdapter(EventData).json_schema())
+    data["required"] = [name for name in data["required"] if name != _BY_SUBJECT]
+    schema["properties"]["data"] = data
+    _constrain_names(schema, CLOUD_EVENT_NAMES, alone=alone)
+    _constrain_names(data, CLOUD_EVENT_DATA_NAMES, alone=alone)
+    named_in_data = {"properties": {"data": {"required": [_BY_SUBJECT]}}}
+    named_by_subject = {"required": ["subject"], "properties": {"subject": {"type": "string"}}}
+    schema["allOf"] = [
+        {"anyOf": [named_in_data, named_by_subject]},
+        *(
+            {
+                "if": {"properties": {"type": {"pattern": f"^(?:.*[.])?{action}$"}}},
+                "then": {"properties": {"data": _require(needed)}},
+            }
+            for action, needed in REQUIRED.items()
+        ),
+    ]
+    return schema | {"$defs": {"storable": _STORABLE}} if alone else schema
+
+
 def _constrain_names(schema: Schema, names: KnownNames, *, alone: bool) -> None:
     """Constrain unknown fields: no name that resembles a known one, and only storable values."""
     schema["propertyNames"] = {
         "anyOf": [
             {"enum": sorted(names.known)},
-            {"pattern": NO_NUL, "not": {"pattern": names.pattern}},
+            {
+                "pattern": NO_NUL,
+                "not": {"anyOf": [{"pattern": pattern} for pattern in names.patterns]},
+            },
         ]
     }
     if alone:

@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 
 from models.events.event import Entry
 from models.intake.apply import apply_entries
+from tests.support.cloud_events import cloud_event
 from tests.support.command_line import CommandLine
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
@@ -103,6 +104,24 @@ def test_ids_that_only_look_the_same_are_refused_by_check(slipway):
 
     assert checked.code == 1
     assert "event_id: must be in Unicode's form NFC: 'Jos\\xe9'" in checked.err
+
+
+def test_cloud_events_are_checked_and_published_like_other_lines(slipway, redis):
+    fine = json.dumps(cloud_event(id="1")) + "\n"
+    old = json.dumps(cloud_event(time="2015-03-02T08:27:58Z")) + "\n"
+    wrong = json.dumps(cloud_event(source=...)) + "\n"
+    mixed = (fine + old + wrong + line("2")).encode()
+
+    checked = slipway("publish", "-", "--check", "--json", stdin=mixed)
+    published = slipway("publish", "-", "--keep-going", stdin=(fine + wrong + line("2")).encode())
+
+    too_old, lacking = [bad["problem"] for bad in checked.document()["bad_lines"]]
+    assert too_old.startswith("time 2015-03-02T08:27:58Z is more than 30d")
+    assert lacking == "source: is missing"
+    assert "line 2: source: is missing" in published.err
+    first, second = [json.loads(fields[b"event"]) for _, fields in redis.xrange("ticket-events")]
+    assert (first["specversion"], first["id"], second["event_id"]) == ("1.0", "1", "2")
+    assert first["time"].endswith("Z")  # fixed before the first try
 
 
 def test_check_goes_by_the_age_that_is_set(slipway):

@@ -47,6 +47,20 @@ documents = st.fixed_dictionaries(
         "sequence": values,
     },
 )
+cloud_events = st.fixed_dictionaries(
+    {"specversion": st.just("1.0") | values},
+    optional={
+        "id": st.just("e") | values,
+        "source": st.just("s") | values,
+        "type": st.sampled_from(INBOUND) | values,
+        "data": st.just({"operator": "acme", "ticket_id": "1"}) | facts | values,
+        "subject": st.just("1") | values,
+        "time": st.datetimes().map(str) | values,
+        "sequence": values,
+        "datacontenttype": values,
+        "data_base64": values,
+    },
+)
 
 
 def variants(document: dict[str, Any], rng: Random) -> list[bytes]:
@@ -66,7 +80,7 @@ def variants(document: dict[str, Any], rng: Random) -> list[bytes]:
     suppress_health_check=[HealthCheck.too_slow],
     database=None,
 )
-@given(documents, st.integers(0, 2**32))
+@given(documents | cloud_events, st.integers(0, 2**32))
 def test_whatever_comes_is_an_event_or_says_why_not(document, seed):
     for raw in variants(document, Random(seed)):  # noqa: S311 - invented noise
         result = read(Entry("1795158604405-7", {b"event": raw}))

@@ -127,6 +127,7 @@ def test_what_fits_is_answered_as_described(
     def ask(case: AnyCase, *, known: bool) -> None:
         if known:
             speak_of(case, operator=acme, ticket=ticket)
+            case.headers = without_binary_mode(case.headers)
         case.call_and_validate(
             base_url=str(gateway_app.client.base_url), auth=auth, excluded_checks=excluded
         )
@@ -161,6 +162,13 @@ def test_every_operation_but_the_probes_is_locked():
     operations = {path for path in OPENAPI["paths"] if path not in ("/healthz", "/readyz")}
 
     assert {path for _, path in LOCKED} == operations
+
+
+def without_binary_mode(headers: Any) -> Any:  # noqa: ANN401 - schemathesis' own type
+    """Leave out single attributes of a CloudEvent, with which no body is taken."""
+    for name in [name for name in headers or {} if name.lower().startswith("ce-")]:
+        del headers[name]
+    return headers
 
 
 def speak_of(case: AnyCase, *, operator: str, ticket: str) -> None:

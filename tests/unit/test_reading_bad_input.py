@@ -7,10 +7,10 @@ from itertools import permutations
 
 import pytest
 
+from models.events.action_names import unknown_action
 from models.events.decode import RAW_BYTES_MAX, read, unreadable
 from models.events.event import Entry, Unreadable
 from models.events.field_names import is_typo
-from models.events.published import unknown_action
 from models.vocabulary import INBOUND, Reason
 from tests.support.entries import ENTRY_ID, HEAD, entry, published, refused, with_data
 from tests.support.tickets import SLIP

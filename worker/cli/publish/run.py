@@ -14,6 +14,8 @@ import typer
 from redis import Redis
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from models.events.cloud_event import is_cloud_event
+from models.events.published import event_ids
 from models.events.stream_contract import STREAM
 from models.history.outcomes import PublishedEntry, count_outcomes
 from models.settings.settings import read_settings
@@ -142,7 +144,7 @@ class _Publishing:
         if not reads:
             return
         if self._watch is not None:  # its outcome is found by its id
-            for read in reads:
+            for read in (read for read in reads if not is_cloud_event(read.event)):
                 read.event["event_id"] = read.event.get("event_id") or str(uuid4())
         entry_ids = self._publisher.publish_many([read.event for read in reads])
         self.totals.published += len(entry_ids)
@@ -265,11 +267,10 @@ def _progress(file: Path) -> Iterator[Progress]:
 
 
 def _published(read: EventLine, entry_id: str) -> PublishedEntry:
-    data = read.event["data"]
-    fields = data if isinstance(data, dict) else {}
+    ids = event_ids(read.event)
     return PublishedEntry(
-        operator=str(fields.get("operator")),
-        ticket_id=str(fields.get("ticket_id")),
-        event_id=str(read.event.get("event_id")),
+        operator=str(ids.get("operator")),
+        ticket_id=str(ids.get("ticket_id")),
+        event_id=str(ids.get("event_id")),
         entry_id=entry_id,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from models.events.age import publish_age_problem
+from models.events.cloud_event import time_name
 from models.events.decode import read
 from models.events.event import Entry, Unreadable
 from models.events.stream_contract import EVENT_FIELD
@@ -58,5 +59,5 @@ def problem_with(line: EventLine, *, now: datetime, age_max: timedelta) -> str |
     if isinstance(event, Unreadable):
         return event.message
     if why := publish_age_problem(event.order_time, now=now, age_max=age_max):
-        return f"occurred_at {why}"
+        return f"{time_name(ready.line)} {why}"
     return None
