@@ -7,22 +7,18 @@ was opened before a fork would be used by two processes at once.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import psycopg
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from models.database.errors import loses_session, without_values
-from models.database.session import (
-    ENCODING,
-    UnusableDatabase,
-    require_settings,
-    session_settings,
-    startup_options,
-)
+from models.database.errors import loses_session, mixes_up_statements, without_values
+from models.database.pooler import DRIVER, Opening
+from models.database.session import ENCODING, UnusableDatabase, session_settings, startup_options
 from models.platform.version import version
-from models.settings.addresses import database_address, options_of
+from models.settings.addresses import database_address, options_of, search_path_of
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction that ends with the block: commit, or roll back on an error. `engine.begin`
@@ -54,6 +50,7 @@ def open_engine(
     statement_timeout: timedelta = STATEMENT_TIMEOUT,
     lock_timeout: timedelta = LOCK_TIMEOUT,
     idle_timeout: timedelta = IDLE_TIMEOUT,
+    own_session: bool = False,
 ) -> Engine:
     """Return an engine with limits on everything; it connects when first used.
 
@@ -61,8 +58,10 @@ def open_engine(
     behind it. `pool_size` is the most connections at once: one per thread that works with the
     database. READ COMMITTED; the session's time zone is UTC, whatever a role's defaults are; jsonb
     comes back as `json.loads` gives it (int stays int, a fraction becomes a float).
-    Connecting fails with `UnusableDatabase` (as the `orig` of an
-    OperationalError) behind a pooler, and where the database is not UTF8.
+    Through a connection pooler in transaction mode each transaction has the same settings and
+    limits; with `own_session` a pooler is refused, because locks or settings are to outlast a
+    transaction. Connecting fails with `UnusableDatabase` (as the `orig` of an OperationalError)
+    then, and where the database is not UTF8.
     After a failover a connection to the former primary is discarded at its first refusal; so is a
     session that has lost its statements or its transaction.
     Raises ValueError when the URL is not one of PostgreSQL.
@@ -71,8 +70,9 @@ def open_engine(
         statement_timeout=statement_timeout, lock_timeout=lock_timeout, idle_timeout=idle_timeout
     )
     address = database_address(url)
+    opening = Opening(settings, search_path=search_path_of(address), own_session=own_session)
     engine = create_engine(
-        address,
+        make_url(address).set(drivername=DRIVER),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=_POOL_SECONDS,
@@ -88,11 +88,20 @@ def open_engine(
             **_KEEPALIVE,
         },
     )
+    _listen(engine, opening)
+    return engine
+
+
+def _listen(engine: Engine, opening: Opening) -> None:
+    event.listen(
+        engine,
+        "do_connect",
+        lambda psycopg3, _, words, given: opening.connect(partial(psycopg3.connect, *words), given),
+    )
     # Before SQLAlchemy's own first queries, which a pooler may answer oddly.
-    event.listen(engine, "connect", lambda new, _: require_settings(new, settings), insert=True)
+    event.listen(engine, "connect", opening.prepare, insert=True)
     event.listen(engine, "handle_error", _discard_lost_sessions)
     event.listen(engine, "handle_error", _hide_values)
-    return engine
 
 
 def _with_version(name: str) -> str:
@@ -122,7 +131,7 @@ def _discard_lost_sessions(context: ExceptionContext) -> None:
     error = context.original_exception
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         context.is_disconnect = True
-    elif loses_session(error):
+    elif loses_session(error) or mixes_up_statements(error):
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False  # the other sessions may be all right
 

@@ -43,6 +43,9 @@ _TRANSIENT_STATES: Final = frozenset(
 _ROW_CLASSES: Final = frozenset({"21", "22", "23"})
 # After these the session has lost its transaction or its prepared statements.
 _SESSION_LOST: Final = frozenset({"25", "26"})
+# Behind a pooler that was not noticed: a statement prepared in one session is another one's, or is
+# there already. It passes in a new session.
+_STATEMENTS_MIXED_UP: Final = frozenset({"08P01", "42P05"})
 
 # In data errors the message itself quotes the value.
 _QUOTING_CLASS: Final = "22"
@@ -94,6 +97,11 @@ def blame(error: BaseException) -> Blame:
 def loses_session(error: BaseException | None) -> bool:
     """Return whether a session lost its transaction or its prepared statements with *error*."""
     return _state(error)[:2] in _SESSION_LOST
+
+
+def mixes_up_statements(error: BaseException | None) -> bool:
+    """Return whether *error* says that a session has other prepared statements than expected."""
+    return _state(error) in _STATEMENTS_MIXED_UP
 
 
 def without_values(error: BaseException) -> None:

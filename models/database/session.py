@@ -1,11 +1,12 @@
-"""The settings of each session with PostgreSQL, whatever the role, database or server have set.
+"""The settings under which we work with PostgreSQL, whatever the role, database or server have set.
 
-These settings override the defaults of a role or a database (ALTER ROLE … SET), but a proxy between
-us and the server may drop the start-up options. So each new connection is checked once before it is
-used.
+These settings override the defaults of a role or a database (ALTER ROLE … SET). A session of our
+own is opened with them; behind a connection pooler each transaction sets them again
+(`models.database.pooler`). Each new connection is checked once before it is used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -27,7 +28,6 @@ _BY_KEY: Final = {
     "enable_mergejoin": "off",
     "jit": "off",
 }
-_DIRECTLY: Final = "Set SLIPWAY_DATABASE_URL to the address of the server itself"
 _FIXED: Final = {
     # An entry is acknowledged, or a response accepted, only after the commit.
     "synchronous_commit": "on",
@@ -66,7 +66,7 @@ class UnusableDatabase(psycopg.OperationalError):
 def session_settings(
     *, statement_timeout: timedelta, lock_timeout: timedelta, idle_timeout: timedelta
 ) -> dict[str, str]:
-    """Return all settings that a session is opened with."""
+    """Return all settings under which we work."""
     return {
         "statement_timeout": str(whole_milliseconds(statement_timeout)),
         "lock_timeout": str(whole_milliseconds(lock_timeout)),
@@ -81,8 +81,8 @@ def startup_options(settings: Mapping[str, str]) -> str:
     return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
 
-def require_settings(connection: psycopg.Connection[Any], required: Mapping[str, str]) -> None:
-    """Check a new connection. Raises UnusableDatabase if it does not have these settings."""
+def require_utf8(connection: psycopg.Connection[Any]) -> None:
+    """Check a new connection. Raises UnusableDatabase if the database is not UTF8."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != ENCODING:
         raise UnusableDatabase(
@@ -92,31 +92,29 @@ def require_settings(connection: psycopg.Connection[Any], required: Mapping[str,
             " of the old one into it if it has data (deploy/BACKUP.md), and set"
             " SLIPWAY_DATABASE_URL to it",
         )
-    connection.autocommit = True  # a query without a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a connection is given to work with: a process of the server, and its settings."""
+
+    is_own: bool
+    """Whether the server's process is the one that the connection was given when it was opened."""
+    differing: Sequence[str]
+    """The required settings that are not in force, described."""
+
+
+def read_session(connection: psycopg.Connection[Any], required: Mapping[str, str]) -> Session:
+    """Ask which process works for *connection*, and compare its settings with *required*."""
     row = connection.execute(_IN_FORCE, [[*required]], prepare=False).fetchone()
-    connection.autocommit = False
     assert row is not None, "the query returns one row"
     pid, in_force = row
-    if pid != connection.info.backend_pid:
-        raise UnusableDatabase(
-            "there is a connection pooler (PgBouncer or the like) between Slipway and PostgreSQL:"
-            " the server's process is not the one that the connection was given. Prepared"
-            " statements and session settings get mixed up there",
-            _DIRECTLY,
-        )
     differing = [
         f"{name} is {in_force.get(name)!r} instead of {value!r}"
         for name, value in required.items()
         if _normalised(in_force.get(name)) != _normalised(value)
     ]
-    if differing:
-        raise UnusableDatabase(
-            f"the session does not have the settings it was opened with: {differing[0]}"
-            + (f" ({len(differing)} differ)" if len(differing) > 1 else "")
-            + ". A pooler or proxy between Slipway and PostgreSQL drops the start-up parameter"
-            " `options`",
-            _DIRECTLY,
-        )
+    return Session(pid == connection.info.backend_pid, differing)
 
 
 def _normalised(value: str | None) -> str | None:

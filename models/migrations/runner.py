@@ -81,6 +81,7 @@ def upgrade(
         application_name="slipway migrate",
         statement_timeout=timedelta(0),  # none: a statement that is cut off has to be repeated
         lock_timeout=limits.lock_timeout,
+        own_session=True,
     )
     try:
         with engine.connect() as connection:

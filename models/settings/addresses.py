@@ -28,7 +28,7 @@ _SET_BY_US: Final = frozenset(
     }
 )
 _OPTIONS_OF_A_SESSION: Final = re.compile(
-    r"\s*(?:-c\s*|--)search_path=(?:[^\s\\]|\\.)+\s*", re.IGNORECASE
+    r"\s*(?:-c\s*|--)search_path=(?P<path>(?:[^\s\\]|\\.)+)\s*", re.IGNORECASE
 )
 
 
@@ -61,6 +61,12 @@ def database_address(url: str) -> str:
 def options_of(address: str) -> str:
     """Return the session's `options` from a URL that `database_address` returned."""
     return dict(parse_qsl(urlsplit(address).query)).get("options", "")
+
+
+def search_path_of(address: str) -> str:
+    """Return the `search_path` in those options, or nothing."""
+    match = _OPTIONS_OF_A_SESSION.fullmatch(options_of(address))
+    return re.sub(r"\\(.)", r"\1", match["path"]) if match else ""
 
 
 def _each(hosts: str) -> Iterator[str]:

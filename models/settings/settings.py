@@ -70,10 +70,16 @@ class Settings(BaseSettings):
     )
 
     database_url: DatabaseUrl = Field(repr=False)
-    """PostgreSQL 15 or later, which holds all state: `postgresql://user:password@host:5432/name`.
-    It names the server itself, not a connection pooler; the database's encoding is UTF8. Of several
-    hosts (`a:5432,b:5432`) the one that takes writes is used. Parameters are libpq's, but for those
-    that Slipway sets itself; `options` may set `search_path`."""
+    """PostgreSQL 15 or later, which holds all state: `postgresql://user:password@host:5432/name`,
+    or a PgBouncer in transaction mode; in UTF8. Of several hosts (`a:5432,b:5432`) the one that
+    takes writes is used. Parameters are libpq's; `options` may set `search_path` alone."""
+
+    migration_database_url: DatabaseUrl = Field(
+        default_factory=lambda known: str(known["database_url"]),
+        repr=False,
+        json_schema_extra={"shown_default": "the database URL"},
+    )
+    """The same database for `slipway migrate`, which no pooler may stand before."""
 
     redis_url: RedisUrl = Field(repr=False)
     """Redis 7.0 or Valkey 8 or later, which holds the stream: `redis://host:6379/0`, `rediss://`

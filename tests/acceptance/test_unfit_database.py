@@ -46,8 +46,8 @@ def test_a_database_of_another_encoding_ends_it(latin_database, redis_url, tmp_p
 @needs_pgbouncer
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["intake", "gateway"])
-def test_a_pooler_ends_it(database, redis_url, open_folder, tmp_path, name):
-    with pgbouncer(database, open_folder, mode="transaction", ignores="options") as url:
+def test_a_pooler_of_statements_ends_it(database, redis_url, open_folder, tmp_path, name):
+    with pgbouncer(database, open_folder, mode="statement", ignores="options") as url:
         output = refusal(name, database_url=url, redis_url=redis_url, folder=tmp_path)
 
-    assert "connection pooler" in output
+    assert "Set pool_mode = transaction" in output

@@ -18,7 +18,6 @@ from models.events.stream_contract import STREAM
 from tests.support import databases
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
-from tests.support.pooler import needs_pgbouncer, pgbouncer
 from worker.doctor.connections import check_database_protection, check_redis_protection
 from worker.doctor.finding import Finding, State
 from worker.doctor.misplaced_messages import check_misplaced_messages
@@ -101,17 +100,6 @@ def test_it_shows_what_a_session_really_has(slipway, database):
         "read committed, UTC, UTF8, statement_timeout 10s, lock_timeout 3s" in detail
         for detail in details
     )
-
-
-@needs_pgbouncer
-def test_a_pooler_is_wrong(slipway, database, open_folder):
-    with pgbouncer(database, open_folder, mode="transaction", ignores="options") as url:
-        slipway.export(database_url=url)
-        (finding,) = findings_by_part(slipway)["PostgreSQL"]
-
-    assert finding["state"] == "wrong"
-    assert "connection pooler" in finding["detail"]
-    assert "the server itself" in finding["remedy"]
 
 
 def test_a_database_on_this_machine_needs_no_encryption(slipway):

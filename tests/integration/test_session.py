@@ -20,8 +20,6 @@ from tests.support import databases
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from tests.support.harness import CLOSE_DELAY, Harness
-from tests.support.pooler import needs_pgbouncer, pgbouncer
-from worker.doctor.database import unreachable
 
 ROLE = "odd"
 DEFAULTS = {
@@ -37,6 +35,8 @@ DEFAULTS = {
     "statement_timeout": "'1ms'",
     "lock_timeout": "'1ms'",
 }
+
+NEEDED = {"timezone": "UTC", "statement_timeout": "10s", "enable_seqscan": "off"}
 
 
 def options_of(url: str, *names: str) -> list[str]:
@@ -125,29 +125,17 @@ def test_migrate_and_the_doctor_refuse_it_in_words(latin_database, monkeypatch, 
     ) == (0,)
 
 
-@needs_pgbouncer
-@pytest.mark.parametrize("mode", ["transaction", "session", "statement"])
-def test_a_pooler_is_refused(database, open_folder, mode):
-    with pgbouncer(database, open_folder, mode=mode, ignores="options,extra_float_digits") as url:
-        assert "pooler" in refusal_of(url)
-        with pytest.raises(OperationalError, match="pooler"):
-            upgrade(url)
-
-
-@needs_pgbouncer
-def test_a_pooler_that_refuses_our_options_is_named_too(database, open_folder):
-    with pgbouncer(database, open_folder, mode="transaction", ignores="extra_float_digits") as url:
-        engine = open_engine(url, application_name="tests", pool_size=1)
-        with pytest.raises(OperationalError, match="startup parameter") as refusal:
-            engine.connect()
-        engine.dispose()
-
-    assert "pooler" in str(unreachable(refusal.value).remedy)
-
-
-def test_a_line_that_drops_start_up_options_is_refused(database):
+def test_on_a_line_that_drops_start_up_options_each_transaction_sets_them(database):
     with line_without_options(database) as url:
-        assert "does not have the settings it was opened with" in refusal_of(url)
+        assert options_of(url, *NEEDED) == list(NEEDED.values())
+
+
+def test_a_migration_refuses_a_line_that_drops_start_up_options(database):
+    with (
+        line_without_options(database) as url,
+        pytest.raises(OperationalError, match="lock_timeout is '0' instead of '3000'"),
+    ):
+        upgrade(url)
 
 
 @contextmanager

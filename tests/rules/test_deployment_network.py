@@ -39,6 +39,7 @@ ENGINES = {
     "worker/celery/dependencies.py": 2,
     "worker/console/console.py": 1,
     "worker/doctor/checks.py": 1,
+    "worker/doctor/pooler.py": 2,  # one after the other, when that of the checks is closed
 }
 BY_HAND = ("worker/cli/", "models/database/engine.py")
 COMMANDS_AT_ONCE = 3

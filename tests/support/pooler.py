@@ -4,10 +4,11 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import make_url
 
@@ -21,8 +22,19 @@ needs_pgbouncer = pytest.mark.skipif(
 
 
 @contextmanager
-def pgbouncer(server_url: str, folder: Path, *, mode: str, ignores: str) -> Iterator[str]:
-    """Run one in *mode* that *ignores* start-up parameters; give the address that leads to it."""
+def pgbouncer(
+    server_url: str,
+    folder: Path,
+    *,
+    mode: str,
+    ignores: str = "",
+    pool_size: int = 20,
+    more: str = "",
+) -> Iterator[str]:
+    """Run one in *mode* that *ignores* start-up parameters; give the address that leads to it.
+
+    It opens at most *pool_size* sessions of each database; *more* are further lines of its file.
+    """
     server, port = make_url(server_url), closed_port()
     users = folder / "users.txt"
     users.write_text(f'"{server.username}" "{server.password or ""}"\n')
@@ -38,6 +50,8 @@ auth_file = {users}
 unix_socket_dir =
 pool_mode = {mode}
 ignore_startup_parameters = {ignores}
+default_pool_size = {pool_size}
+{more}
 """
     )
     assert INSTALLED is not None, "asked before"
@@ -53,3 +67,19 @@ ignore_startup_parameters = {ignores}
             yield server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
         finally:
             process.terminate()
+
+
+def plain_address(url: str) -> str:
+    """Return the address as psycopg takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def leave_settings_behind(url: str, settings: Mapping[str, str], *, sessions: int) -> None:
+    """Let other clients of the pooler change settings in this many of its sessions."""
+    clients = [psycopg.connect(plain_address(url), prepare_threshold=None) for _ in range(sessions)]
+    for client in clients:  # each has a session of its own until all commit
+        for name, value in settings.items():
+            client.execute("SELECT set_config(%s, %s, false)", [name, value])
+    for client in clients:
+        client.commit()
+        client.close()

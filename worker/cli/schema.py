@@ -12,7 +12,9 @@ def upgrade_schema(*, tries: int) -> None:
     """Upgrade to the newest revision. Raises Failed when a revision does not get its locks."""
     try:
         upgrade(
-            read_settings().database_url, report=typer.echo, patience=LockRetryPolicy(tries=tries)
+            read_settings().migration_database_url,
+            report=typer.echo,
+            patience=LockRetryPolicy(tries=tries),
         )
     except NotMigrated as refusal:
         raise Failed(str(refusal)) from None

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from models.database.engine import open_engine
+from models.database.pooler import is_pooled
 from models.monitoring.stream_losses import SHOWN_FOR, losses_since
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
@@ -36,6 +37,7 @@ from worker.doctor.egress import AUTHORITIES, PROXY, check_egress
 from worker.doctor.finding import Finding, State, ok, unknown, wrong
 from worker.doctor.misplaced_messages import check_misplaced_messages
 from worker.doctor.partners import CheckedOperator, check_partners, check_secrets, read_operators
+from worker.doctor.pooler import check_migration_address, check_pooler, place_of
 from worker.doctor.processes import check_rounds, check_workers, consumers
 from worker.doctor.publishing import check_publishing
 from worker.doctor.redis_server import (
@@ -82,11 +84,11 @@ def check_installation(
     """Check what *settings* lead to; return each finding as soon as it is made.
 
     Blocks for some seconds, so a web process calls it in a thread, one at a time: it opens one
-    connection to PostgreSQL, as deploy/README.md counts. Every wait has a limit: 5 s for
-    each response of Redis and for a connection to PostgreSQL, the session's own limits for its
-    statements, 1.5 s for the workers, 10 s for all partners together, and as much for all token
-    endpoints. *now* is the time of this machine, which is compared with the servers' clocks.
-    Without *fetches_tokens* no token is fetched: some providers count them.
+    connection at a time to PostgreSQL, as deploy/README.md counts (two through a pooler). Every
+    wait has a limit: 5 s for each response of Redis and for a connection to PostgreSQL, the
+    session's own limits for its statements, 1.5 s for the workers, 10 s for all partners together,
+    and as much for all token endpoints. *now* is the time of this machine, which is compared with
+    the servers' clocks. Without *fetches_tokens* no token is fetched: some providers count them.
     """
     yield from _Checks(settings, now, fetches_tokens=fetches_tokens).run()
 
@@ -182,6 +184,8 @@ class _Checks:
                 losses = losses_since(connection, now - SHOWN_FOR) if schema_fits else []
                 protection = check_database_session(connection)
                 session = check_session(connection)
+                pooled, place = is_pooled(connection), place_of(connection)
+            pooler = [check_pooler(self._settings)] if pooled else []
             writing = [*check_writing(self._transaction)] if schema_fits else []
         except DBAPIError as error:
             yield (
@@ -191,7 +195,9 @@ class _Checks:
             )
             yield unknown(_BEHIND_DATABASE, "fix PostgreSQL first")
             return
-        yield from [*findings, session, protection, *writing]
+        yield from [*findings, session, *pooler, protection]
+        yield from check_migration_address(self._settings, pooled=pooled, place=place)
+        yield from writing
         if not schema_fits:
             yield unknown(_BEHIND_DATABASE, "fix the schema first")
             return

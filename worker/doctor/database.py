@@ -51,8 +51,8 @@ def unreachable(error: OperationalError) -> Finding:
         remedy = f"create what is missing on the server (CREATE DATABASE …), or fix {_ADDRESS}"
     elif "startup parameter" in str(cause):
         remedy = (
-            "a connection pooler in between does not pass on the session's parameters: set"
-            f" {_ADDRESS} to the address of the server itself"
+            "a connection pooler in between refuses this start-up parameter: add it to"
+            " ignore_startup_parameters in PgBouncer's configuration"
         )
     else:
         remedy = (

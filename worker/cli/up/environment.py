@@ -18,7 +18,7 @@ from worker.local.servers.ports import KeptPorts
 
 ROOT: Final = Path(__file__).parents[3]  # the checkout, or /app in the image: holds the Procfile
 LOOPBACK_NETWORK: Final = "127.0.0.0/8"
-_SERVERS: Final = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
+_SERVERS: Final = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "BROKER_URL")
 _PORTS: Final = ("GATEWAY_PORT", "FLOWER_PORT", "CONSOLE_PORT")
 _KEY_FILE: Final = "secret-key"
 _ENVIRONMENT_FILE: Final = "environment"
