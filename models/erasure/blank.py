@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, text
 
 from models.erasure.names import ERASED, PlayerName
 from models.events.kept_data import CURRENCY_PATTERN, KEPT_FIELDS, KEY_FIELDS
+from models.outbox.contents import ATTEMPT_IS_FULL, EMPTY_ATTEMPT, EMPTY_NOTICE, OF_TICKETS
 
 # Of a ticket `t`. One that nothing opened has `cancelled_at` as well.
 HAS_ENDED: Final = """(t.closed_at IS NOT NULL OR t.cancelled_at IS NOT NULL)
@@ -44,14 +45,11 @@ BLANK_EVENTS: Final = text(f"""
     UPDATE ticket_event e SET data = {_KEPT.format("e.data")}, message = NULL
      WHERE e.ticket = ANY(:tickets)""")  # noqa: S608 - constants of this module
 # A delivered notice without a body and a reason is one that was erased (rule 22).
-BLANK_NOTICES: Final = text("""
-    UPDATE notice SET body = '', path = '', reason = NULL WHERE ticket = ANY(:tickets)""")
-BLANK_ATTEMPTS: Final = text("""
-    UPDATE delivery_attempt a
-       SET answer = NULL, remarks = NULL, problem = NULL, response_headers = NULL
-      FROM notice n
-     WHERE n.ticket = ANY(:tickets) AND a.notice = n.id
-       AND num_nonnulls(a.answer, a.remarks, a.problem, a.response_headers) > 0""")
+BLANK_NOTICES: Final = text(f"""
+    UPDATE notice SET {EMPTY_NOTICE}, reason = NULL WHERE ticket = ANY(:tickets)""")  # noqa: S608 - constants
+BLANK_ATTEMPTS: Final = text(f"""
+    UPDATE delivery_attempt a SET {EMPTY_ATTEMPT}, problem = NULL
+     WHERE {OF_TICKETS} AND ({ATTEMPT_IS_FULL} OR a.problem IS NOT NULL)""")  # noqa: S608 - constants
 INTERVENTIONS: Final = text("""
     SELECT id, why, facts FROM intervention WHERE ticket = ANY(:tickets) ORDER BY id FOR UPDATE""")
 UPDATE_INTERVENTIONS: Final = text("""

@@ -15,6 +15,7 @@ from models.events.stored import stored_object
 from models.history.values import (
     ANSWER_CHARACTERS_MAX,
     AttemptFact,
+    BodiesRemoved,
     CausedNotice,
     EventFact,
     InterventionFact,
@@ -179,6 +180,9 @@ def _ticket_fact(
         unfinished=ticket.unfinished,
         on_hold_at=ticket.on_hold_at,
         erased_at=ticket.erased_at,
+        bodies_removed=BodiesRemoved.of(
+            ticket.bodies_removed_at, ticket.closed_at or ticket.cancelled_at
+        ),
         cancelled_by=ticket.cancelled_by,
         created_at=_stored(ticket.created_at),
         changed_at=_stored(ticket.changed_at),

@@ -15,10 +15,11 @@ from shlex import quote
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from models.events.stored import stored_object
 from models.history.access_headers import MASKED, curl_options, shown_headers
+from models.history.values import BodiesRemoved
 from models.notices.key import plain_key
 from models.notices.request import (
     FIXED_HEADERS,
@@ -53,6 +54,7 @@ ATTEMPT: Final = text("""
                 ELSE o.access_facts END AS access_facts,
            d.verdict, d.problem, d.http_status, d.took_ms, d.answer, d.remarks, d.sent_at,
            d.remote_address, d.response_headers, d.recorded_at,
+           t.bodies_removed_at, coalesce(t.closed_at, t.cancelled_at) AS ended_at,
            (SELECT max(e.claim) FROM delivery_attempt e
              WHERE e.notice = d.notice AND e.claim < d.claim) AS claim_before,
            (SELECT min(e.claim) FROM delivery_attempt e
@@ -72,8 +74,8 @@ class ShownRequest:
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]  # all of them, in the order in which they were sent
-    body: str
-    curl: str  # asks for the secret; see `as_curl`
+    body: str | None  # None: it is not stored any more
+    curl: str | None  # asks for the secret; see `as_curl`. None: nothing can be sent without a body
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class ShownAttempt:
     remote_address: str | None  # None: there was no connection, or by an earlier release
     request: ShownRequest = field(repr=False)
     answer: str | None = field(repr=False)
+    # What became of what was sent and answered: `removed after 30d`. None: it is stored.
+    contents_gone: str | None = None
     answer_cut: bool = False  # there was more of it than is stored
     response_headers: tuple[tuple[str, str], ...] = ()  # of what was not a plain success
     response_headers_omitted: int = 0
@@ -143,6 +147,7 @@ def find_attempt(
             request, contact=contact, user_agent=row.user_agent, access=row.access_facts or {}
         ),
         answer=row.answer,
+        contents_gone=_contents_gone(row),
         answer_cut=row.answer is not None and len(row.answer) >= limit,
         response_headers=tuple((name, value) for name, value in headers.get("headers", [])),
         response_headers_omitted=headers.get("omitted", 0),
@@ -150,6 +155,14 @@ def find_attempt(
         claim_before=row.claim_before,
         claim_after=row.claim_after,
     )
+
+
+def _contents_gone(row: Row[Any]) -> str | None:
+    """Return what became of the body: each notice that was tried had one."""
+    if row.body:
+        return None
+    removed = BodiesRemoved.of(row.bodies_removed_at, row.ended_at)
+    return "erased with the player's data" if removed is None else removed.words
 
 
 def show_request(
@@ -162,8 +175,10 @@ def show_request(
     """Return *request*, whose signature is `SIGNATURE`, as libcurl sends it, for people.
 
     *user_agent*: the partner's own; else the installation's is sent, with its *contact*.
-    *access*: the facts of its present access, whose secrets are masked.
+    *access*: the facts of its present access, whose secrets are masked. An empty body is one that
+    is not stored any more.
     """
+    is_stored = bool(request.body)
     parts = urlsplit(request.url)
     url = parts._replace(query=_masked_query(parts)).geturl()
     host = parts.netloc.rpartition("@")[2]
@@ -178,10 +193,10 @@ def show_request(
             *([(_USER_AGENT, user_agent)] if user_agent else []),
             *shown_headers(access),
             *FIXED_HEADERS.items(),
-            ("Content-Length", str(len(request.body))),
+            *([("Content-Length", str(len(request.body)))] if is_stored else []),
         ),
-        body=request.body.decode(),
-        curl=as_curl(request, url=url, added=curl_options(access)),
+        body=request.body.decode() if is_stored else None,
+        curl=as_curl(request, url=url, added=curl_options(access)) if is_stored else None,
     )
 
 

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from models.events.stored import stored_object
+from models.platform.durations import format_duration
 from models.tables import DeliveryAttempt, Notice
 from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 
+_HOUR: Final = timedelta(hours=1)
 ANSWER_CHARACTERS_MAX: Final = 2000  # of a response, where there may be hundreds of attempts
 
 
@@ -27,6 +29,27 @@ class SweepFact:
 
     ended_at: datetime
     watermark: datetime | None  # what was due before it was closed; None: Redis was away
+
+
+@dataclass(frozen=True, slots=True)
+class BodiesRemoved:
+    """When what was sent and answered was removed; how long after the ticket's end (rule 28)."""
+
+    at: datetime
+    after: timedelta
+
+    @classmethod
+    def of(cls, at: datetime | None, ended_at: datetime | None) -> Self | None:
+        """Return it in whole hours, or None if nothing was removed."""
+        if at is None:
+            return None
+        after = timedelta() if ended_at is None else at - ended_at
+        return cls(at, after // _HOUR * _HOUR)
+
+    @property
+    def words(self) -> str:
+        """It as people read it."""
+        return f"removed after {format_duration(self.after)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +78,7 @@ class TicketFact:
     details: Mapping[str, Any] = field(default_factory=dict)  # player, code, amounts when opened
     amounts: Mapping[str, Any] = field(default_factory=dict)  # those of the result, if it had some
     erased_at: datetime | None = None  # what identified its player was blanked (rule 25)
+    bodies_removed: BodiesRemoved | None = None  # what was sent and answered; None: it is stored
 
     @property
     def has_ended(self) -> bool:

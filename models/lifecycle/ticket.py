@@ -89,6 +89,7 @@ class TicketState:
     opened_in: str | None = None  # the currency in its details
     details: dict[str, Any] = field(default_factory=dict)  # loaded where the protocol needs them
     erased: bool = False  # what identified its player was blanked (rule 25)
+    bodies_removed: bool = False  # what was sent and answered is not stored any more (rule 28)
     # What this transaction adds:
     filled: dict[str, Any] | None = None  # details that were missing
     amended: dict[str, Any] | None = None  # details that replace the present ones

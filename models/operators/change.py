@@ -43,6 +43,7 @@ class OperatorPatch(TypedDict, total=False):
     success_json: bool
     success_text: str | None
     wants: str | None
+    keep_bodies: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)

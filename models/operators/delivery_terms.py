@@ -21,6 +21,8 @@ RETRY_LIMIT_MAX: Final = timedelta(days=14)
 PAUSE_MIN: Final = timedelta(seconds=1)
 PAUSE_MAX: Final = timedelta(hours=24)
 PAUSES_MAX: Final = 20
+KEEP_BODIES_MIN: Final = timedelta(hours=1)
+KEEP_BODIES_MAX: Final = timedelta(days=3660)
 USER_AGENT_CHARACTERS_MAX: Final = 200
 SUCCESS_TEXT_CHARACTERS_MAX: Final = 200
 # Money hangs on these: the partner debits by them, or undoes that.
@@ -52,6 +54,8 @@ class DeliveryTerms:
     success_json: bool = False  # a success must be JSON
     success_text: str | None = None  # and hold this text
     wants: str | None = None  # the actions it is sent, `ticket_win,ticket_lost`; None: all
+    # After the ticket's end (rule 28); None: as long as the ticket.
+    keep_bodies: timedelta | None = None
 
 
 def parse_pauses(text: str) -> tuple[timedelta, ...]:
@@ -119,6 +123,11 @@ def delivery_warnings(
                 f"the retry schedule ends with {format_duration(last)}, which is longer than"
                 f" SLIPWAY_RETRY_LIMIT ({format_duration(retry_limit)}); set a retry limit, too"
             )
+    if terms.keep_bodies is not None and terms.keep_bodies >= retention:
+        yield (
+            f"bodies are kept for {format_duration(terms.keep_bodies)}, which is not shorter than"
+            f" SLIPWAY_RETENTION ({format_duration(retention)}): most tickets are removed before"
+        )
 
 
 def _text_problems(terms: DeliveryTerms) -> Iterator[OperatorProblem]:
@@ -150,6 +159,7 @@ def _time_problems(terms: DeliveryTerms) -> Iterator[OperatorProblem]:
     bounds = (
         ("timeout", TIMEOUT_MIN, TIMEOUT_MAX),
         ("retry_limit", RETRY_LIMIT_MIN, RETRY_LIMIT_MAX),
+        ("keep_bodies", KEEP_BODIES_MIN, KEEP_BODIES_MAX),
     )
     for name, least, most in bounds:
         value: timedelta | None = getattr(terms, name)

@@ -16,6 +16,7 @@ from models.lifecycle.advance import advance
 from models.lifecycle.effects import accept_create, refuse_create
 from models.lifecycle.ticket import NewNotice, TicketState
 from models.outbox.circuit import CircuitState, load_circuits, store_circuits
+from models.outbox.contents import without_contents
 from models.outbox.fast_path import affects_clock_only, record_successes
 from models.outbox.notice_rows import (
     SentNotice,
@@ -103,26 +104,27 @@ def record_each(
     due = save_changes(connection, changes, now=now)
     update_notices(connection, notices.values(), now=now)
     due = move_heads(connection, followed, now=now) or due
-    insert_attempts(connection, _without_erased_text(counted, tickets), now=now)
+    insert_attempts(connection, _without_removed_text(counted, tickets), now=now)
     store_circuits(connection, circuits.values())
     return Recorded(
         counted, due=due, circuit_changes=_circuit_changes(attempts, circuits, were_open)
     )
 
 
-def _without_erased_text(
+def _without_removed_text(
     attempts: Sequence[Attempt], tickets: Mapping[int, TicketState]
 ) -> list[Attempt]:
-    """Return *attempts*; of an erased player, a late one without what the partner wrote (rule 25).
+    """Return *attempts*; a late one without what was erased or removed meanwhile (rules 25, 28).
 
     A deliverer that was frozen or lost its lease may record after everything has ended.
     """
-    return [
-        replace(attempt, answer=None, remarks=None, problem=None, response_headers=None)
-        if tickets[attempt.claim.ticket].erased
-        else attempt
-        for attempt in attempts
-    ]
+    return [_without_text_of(tickets[attempt.claim.ticket], attempt) for attempt in attempts]
+
+
+def _without_text_of(ticket: TicketState, attempt: Attempt) -> Attempt:
+    if ticket.erased:
+        return replace(without_contents(attempt), problem=None)
+    return without_contents(attempt) if ticket.bodies_removed else attempt
 
 
 def decide_parked(

@@ -29,7 +29,11 @@ class NothingToRepeat(NotPossible):
 
 
 class BodyErased(NotPossible):
-    """What was sent is not known any more."""
+    """What was sent was erased with the player's data (rule 25)."""
+
+
+class BodyRemoved(NotPossible):
+    """What was sent was removed when the partner's time for that was over (rule 28)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def plan_repeats(ticket: TicketState, notices: Sequence[PastNotice], *, first: i
     for notice in notices:
         if notice.number < first or notice.repeat:
             continue
-        if (why := _why_not(notice)) is not None:
+        if (why := _why_not(notice, bodies_removed=ticket.bodies_removed)) is not None:
             left_out.append(LeftOut(notice.number, notice.action, why))
             continue
         number = ticket.notices + len(repeats) + 1
@@ -108,15 +112,28 @@ def plan_repeats(ticket: TicketState, notices: Sequence[PastNotice], *, first: i
             f"nothing of ticket {ticket.ticket_id} of {ticket.terms.code} can be sent again"
             + "".join(f"; {each.action} (number {each.number}): {each.why}" for each in left_out)
         )
-    erased = [repeat.original for repeat in repeats if not repeat.original.has_body]
-    if erased:
-        raise BodyErased(
-            f"{erased[0].action} (number {erased[0].number}) of ticket {ticket.ticket_id} of"
-            f" {ticket.terms.code} cannot be sent again: its body was erased with the player's"
-            " data, and what was signed and sent is not built a second time; tell the partner"
-            " how the ticket stands"
-        )
+    _check_bodies(ticket, [repeat.original for repeat in repeats])
     return RepeatPlan(tuple(repeats), tuple(left_out))
+
+
+def _check_bodies(ticket: TicketState, originals: Sequence[PastNotice]) -> None:
+    gone = next((original for original in originals if not original.has_body), None)
+    if gone is None:
+        return
+    which = (
+        f"{gone.action} (number {gone.number}) of ticket {ticket.ticket_id} of {ticket.terms.code}"
+        " cannot be sent again: its body was"
+    )
+    advice = (
+        "what was signed and sent is not built a second time; tell the partner how the ticket"
+        " stands"
+    )
+    if ticket.bodies_removed and not ticket.erased:
+        raise BodyRemoved(
+            f"{which} removed when the time was over for which its partner's bodies are kept"
+            f" (keep_bodies), and {advice}"
+        )
+    raise BodyErased(f"{which} erased with the player's data, and {advice}")
 
 
 def _check_finished(ticket: TicketState, notices: Sequence[PastNotice]) -> None:
@@ -132,13 +149,17 @@ def _check_finished(ticket: TicketState, notices: Sequence[PastNotice]) -> None:
     )
 
 
-def _why_not(notice: PastNotice) -> str | None:
-    """Return why a finished original is left out, or None if it goes out again."""
+def _why_not(notice: PastNotice, *, bodies_removed: bool) -> str | None:
+    """Return why a finished original is left out, or None if it goes out again.
+
+    *bodies_removed*: whether it was sent cannot be told any more by its body.
+    """
     if notice.ended is not NoticeEnd.DELIVERED:
         assert notice.ended in _ENDED, "a finished notice has one of these ends"
         return _ENDED[notice.ended]
     if notice.action in SENT_ONCE:
         return _DEBITS
-    if not notice.has_body and notice.reason is not None:  # a person skipped it as delivered
+    # A person skipped it as delivered.
+    if not notice.has_body and notice.reason is not None and not bodies_removed:
         return _UNSENDABLE
     return None

@@ -65,6 +65,16 @@ class Ticket(SQLModel, table=True):
             "id",
             postgresql_where=text("closed_at IS NULL AND cancelled_at IS NULL"),
         ),
+        # The sweep: those that ended and have their bodies, in the order in which the time ends for
+        # which their partner's are kept. None of these columns changes before the end.
+        Index(
+            "ticket_with_bodies",
+            "operator",
+            text("greatest(closed_at, cancelled_at, bodies_kept_from)"),
+            postgresql_where=text(
+                "bodies_removed_at IS NULL AND (closed_at IS NOT NULL OR cancelled_at IS NOT NULL)"
+            ),
+        ),
         # Those that a person holds. Only a hold and a release change the column.
         Index("ticket_on_hold", "on_hold_at", postgresql_where=text("on_hold_at IS NOT NULL")),
         one_of("status", Status),
@@ -121,3 +131,11 @@ class Ticket(SQLModel, table=True):
     changed_at: datetime | None = Field(default=None, sa_column=timestamp_column(default_now=True))
     # When what identifies its player was blanked (rule 25).
     erased_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
+    # When what was sent and answered was removed; from when its time runs, if that is not its end,
+    # because it was needed (rule 28).
+    bodies_removed_at: datetime | None = Field(
+        default=None, sa_column=timestamp_column(nullable=True)
+    )
+    bodies_kept_from: datetime | None = Field(
+        default=None, sa_column=timestamp_column(nullable=True)
+    )

@@ -107,6 +107,7 @@ SELECTED: Final = ", ".join(
         "t.on_hold_at",  # only a person changes it: `models.triage.hold`
         "t.details ->> 'currency' AS opened_in",
         "t.erased_at IS NOT NULL AS erased",
+        "t.bodies_removed_at IS NOT NULL AS bodies_removed",
         "CASE WHEN o.protocol = 'seamless' THEN t.details END AS details",
     ]
 )

@@ -60,7 +60,6 @@ EVENTS = CopyIn(
         "status_after": "text",
         "park_until": "timestamptz",
         "decided_at": "timestamptz",
-        "operator": "int4",
     },
 )
 
@@ -204,7 +203,6 @@ def _event_row(ticket: TicketState, decided: DecidedEvent, now: datetime) -> Cop
         decided.after,
         decided.park_until,
         now,
-        ticket.terms.operator,
     )
 
 

@@ -132,6 +132,7 @@ def test_own_terms_of_delivery_are_kept_shown_and_given_up_again(engine, acme):
         "success_json": True,
         "success_text": "accepted",
         "wants": "ticket_win,ticket_rollback",
+        "keep_bodies": timedelta(days=30),
         "user_agent": "Acme/1",
     }
     with engine.begin() as connection:
@@ -143,8 +144,9 @@ def test_own_terms_of_delivery_are_kept_shown_and_given_up_again(engine, acme):
         back = change_operator(connection, acme, cast("OperatorPatch", defaults), person=ANNA)
 
     assert {name: getattr(line, name) for name in own} == own
-    delivered_by = set(own) - {"wants"}
+    delivered_by = set(own) - {"wants", "keep_bodies"}
     facts_of_delivery = {name: getattr(partner, name) for name in delivered_by}
     assert facts_of_delivery == {name: value for name, value in own.items() if name in delivered_by}
     assert facts["timeout"] == {"from": None, "to": "30s"}
+    assert facts["keep_bodies"] == {"from": None, "to": "30d"}
     assert back.before == own

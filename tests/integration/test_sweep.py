@@ -4,6 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -22,6 +23,7 @@ from tests.support.noted_moments import note
 from tests.support.plain_settings import plain_settings
 from tests.support.records import Records
 from tests.support.users import added_user, signed_in
+from worker.metrics.sweep import SweepMetrics
 from worker.sweep.round import Sweep, SweepResult
 from worker.sweep.watermark import StreamWatermark
 
@@ -94,6 +96,26 @@ def test_a_round_removes_what_the_console_left_behind(sweep, engine, clock):
     rounds.append((sweep.round().due, left_behind(engine)))
 
     assert rounds == [(False, [1, 1, 1]), (False, [0, 0, 0])]
+
+
+@pytest.mark.usefixtures("due_tickets")
+def test_a_round_removes_bodies_in_batches_and_counts_them(sweep, engine, harness, clock):
+    sweep.round()
+    harness.deliver()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE operator SET keep_bodies = interval '1 hour'"))
+    clock.advance(timedelta(hours=1, seconds=1))
+    registry = CollectorRegistry()
+    metrics = SweepMetrics(registry)
+
+    swept = SweepResult(watermark=None)
+    while swept.bodies_removed or swept.watermark is None:  # each round has a share of the time
+        swept = sweep.round()
+        metrics.swept(swept, took=timedelta())
+
+    labels = {"change": "bodies_removed"}
+    assert registry.get_sample_value("slipway_sweep_changes_total", labels) == TICKETS
+    assert not swept.due
 
 
 def left_behind(engine: Engine) -> list[int]:

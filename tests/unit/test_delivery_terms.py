@@ -84,6 +84,8 @@ def test_pauses_and_actions_are_read():
         ({"user_agent": "a\r\nX: y"}, "user_agent", "printable ASCII"),
         ({"user_agent": " a"}, "user_agent", "without a space at either end"),
         ({"user_agent": "ä"}, "user_agent", "printable ASCII"),
+        ({"keep_bodies": timedelta(days=4000)}, "keep_bodies", "from 1h to 3660d"),
+        ({"keep_bodies": timedelta(minutes=59)}, "keep_bodies", "from 1h to 3660d"),
         ({"protocol": "seamless", "agent": "us", "taken": "2xx"}, "taken", "status.code"),
         (
             {"protocol": "seamless", "agent": "us", "success_json": True},
@@ -112,6 +114,7 @@ def test_whatever_is_allowed_is_accepted_together():
             success_json=True,
             success_text='"ok":true',
             wants="ticket_win,ticket_lost,ticket_rollback,ticket_closed",
+            keep_bodies=timedelta(days=30),
         )
     )
 
@@ -125,6 +128,7 @@ def test_whatever_is_allowed_is_accepted_together():
         ),
         ({"retry_limit": timedelta(days=7)}, "SLIPWAY_RETENTION (7d)"),
         ({"retry_limit": timedelta(minutes=30)}, "not longer than SLIPWAY_DISCARD_INTERVAL (30m)"),
+        ({"keep_bodies": timedelta(days=7)}, "kept for 7d, which is not shorter than SLIPWAY_RET"),
         ({"retry_schedule": "10s,12h"}, "ends with 12h, which is longer than SLIPWAY_RETRY_LIMIT"),
     ],
 )

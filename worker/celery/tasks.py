@@ -68,6 +68,7 @@ def sweep(**_newer: object) -> dict[str, Any]:
         "creates_abandoned": result.creates_abandoned,
         "ended_with_partner": result.ended_with_partner,
         "forgotten": result.forgotten,
+        "bodies_removed": result.bodies_removed,
         "secrets_forgotten": result.secrets_forgotten,
         "job_items": result.job_items,
         "watermark": result.watermark and format_timestamp(result.watermark),

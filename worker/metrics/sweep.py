@@ -8,7 +8,14 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from worker.metrics.histogram import LONG_SECONDS
 from worker.sweep.round import SweepResult
 
-_CHANGES: Final = ("closed", "windows_ended", "creates_abandoned", "partner_ended", "forgotten")
+_CHANGES: Final = (
+    "closed",
+    "windows_ended",
+    "creates_abandoned",
+    "partner_ended",
+    "forgotten",
+    "bodies_removed",
+)
 
 
 class SweepMetrics:
@@ -18,7 +25,7 @@ class SweepMetrics:
         self._changes = Counter(
             "slipway_sweep_changes",
             "Tickets closed, windows ended, creates abandoned, tickets ended with their"
-            " partnership, old tickets removed by a sweep.",
+            " partnership, old tickets removed, tickets whose bodies were removed by a sweep.",
             ["change"],
             registry=registry,
         )
@@ -47,4 +54,5 @@ class SweepMetrics:
         self._changes.labels("creates_abandoned").inc(result.creates_abandoned)
         self._changes.labels("partner_ended").inc(result.ended_with_partner)
         self._changes.labels("forgotten").inc(result.forgotten)
+        self._changes.labels("bodies_removed").inc(result.bodies_removed)
         self._duration.observe(took.total_seconds())

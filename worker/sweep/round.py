@@ -19,6 +19,7 @@ from models.outbox.creates import abandon_creates
 from models.partnerships.tickets import end_leftover_tickets
 from models.platform.clock import Clock
 from models.settings.settings import Settings
+from models.sweeps.bodies import remove_bodies
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
 from models.sweeps.retention import remove_expired
@@ -45,6 +46,7 @@ SweepStep = Callable[[Connection, datetime], int]
 class SweepResult:
     """How many tickets were closed, windows ended, creates abandoned and rows removed.
 
+    *bodies_removed*: tickets of which what was sent and answered was removed (rule 28).
     *ended_with_partner*: tickets that the end of their partnership ended. *job_batches* and
     *job_items*: what jobs did; *jobs_due*: a notice is due because of them.
     """
@@ -54,6 +56,7 @@ class SweepResult:
     windows_ended: int = 0
     creates_abandoned: int = 0
     ended_with_partner: int = 0
+    bodies_removed: int = 0
     forgotten: int = 0
     secrets_forgotten: int = 0
     job_batches: int = 0
@@ -130,8 +133,9 @@ class Sweep:
         result = self._with_jobs(result)
         self._compute_plots()
         forgotten = self._until_done(self._forget, self._after(REMOVAL_SHARE))
+        emptied = self._until_done(self._remove_bodies, self._after(REMOVAL_SHARE))
         self._until_done(self._forget_sign_ins, self._after(REMOVAL_SHARE))
-        return replace(result, forgotten=forgotten)
+        return replace(result, forgotten=forgotten, bodies_removed=emptied)
 
     def _with_jobs(self, result: SweepResult) -> SweepResult:
         """Advance jobs by turns, a batch a transaction, for their share of the time."""
@@ -189,6 +193,9 @@ class Sweep:
         return remove_expired(connection, before=now - retention, limit=limit) + remove_ended_jobs(
             connection, before=now - retention, limit=limit
         )
+
+    def _remove_bodies(self, connection: Connection, now: datetime) -> int:
+        return remove_bodies(connection, now=now, limit=self._settings.sweep_batch)
 
     def _forget_sign_ins(self, connection: Connection, now: datetime) -> int:
         """Remove what the console and its API left behind, also when nobody uses them any more."""

@@ -19,7 +19,13 @@ from models.jobs.values import Arguments, Job, JobKind, StepResult
 from models.operators.interventions import Change, Person, record_intervention
 from models.operators.listing import unknown_operator
 from models.outbox.dead_letters import NotPossible
-from models.outbox.repeats import SENT_AGAIN, BodyErased, NothingToRepeat, StillUnfinished
+from models.outbox.repeats import (
+    SENT_AGAIN,
+    BodyErased,
+    BodyRemoved,
+    NothingToRepeat,
+    StillUnfinished,
+)
 from models.outbox.send_again import SentAgain
 from models.outbox.taken_between import (
     READ_AT_ONCE,
@@ -230,6 +236,8 @@ def _reason(refusal: NotPossible) -> str:
     match refusal:
         case BodyErased():
             return "a body was erased with the player's data"
+        case BodyRemoved():
+            return "a body was removed: the time for which the partner's are kept is over"
         case NothingToRepeat():
             return "nothing of it may be sent again"
         case _:

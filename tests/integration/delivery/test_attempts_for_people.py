@@ -74,7 +74,7 @@ def test_a_failed_attempt_shows_the_request_byte_for_byte_and_all_of_the_respons
     assert [(n, SIGNATURE if n == "signature" else v) for n, v in sent] == [
         *attempt.request.headers
     ]
-    assert attempt.request.body.encode() == request.partition(b"\r\n\r\n")[2]
+    assert (attempt.request.body or "").encode() == request.partition(b"\r\n\r\n")[2]
     assert attempt.request.url == f"{server.url}hook?key=(masked)"
     assert attempt.sent_at is not None
     assert str(int(attempt.sent_at.timestamp())) == dict(sent)["timestamp"]
@@ -191,7 +191,7 @@ def test_the_command_for_a_shell_sends_what_the_partner_verifies(delivery, tmp_p
         delivery.operator("acme", server.url)
         delivery.publish("acme", ("ticket_refund", HOSTILE), reason="it's \\ off")
         delivery.deliver()
-        run(shown(delivery).request.curl, server, tmp_path)
+        run(shown(delivery), server, tmp_path)
 
     first, again = requests
     headers = dict(headers_of(again))
@@ -219,7 +219,7 @@ def test_the_command_for_a_signed_wallet_call_does_so_too(delivery, tmp_path):
         settle(delivery, "ticket_win", "R'1")
         delivery.deliver()
         attempt = shown(delivery)
-        run(attempt.request.curl, server, tmp_path)
+        run(attempt, server, tmp_path)
 
     first, again = requests
     assert again.startswith(b"POST /payout ")
@@ -258,7 +258,7 @@ def test_the_access_is_shown_masked_and_the_command_sends_it(delivery, tmp_path,
         delivery.publish("acme", ("ticket_win", "T"))
         delivery.deliver()
         attempt = shown(delivery)
-        run(attempt.request.curl, server, tmp_path, **variables)
+        run(attempt, server, tmp_path, **variables)
 
     sent, again = map(headers_of, requests)
     assert [name for name, _ in sent] == [name for name, _ in attempt.request.headers]
@@ -280,8 +280,10 @@ def allow(delivery, access: Access) -> None:
         set_access(connection, "acme", access, now=now, vault=delivery.vault, person=person)
 
 
-def run(command: str, server: RawServer, folder: object, **variables: str) -> None:
-    """Run lines in a shell, in a folder in which they should leave nothing."""
+def run(attempt: ShownAttempt, server: RawServer, folder: object, **variables: str) -> None:
+    """Run the attempt's command in a shell, in a folder in which it should leave nothing."""
+    command = attempt.request.curl
+    assert command is not None
     assert server.url in command
     environment = {"PATH": os.environ["PATH"], "SECRET": SECRET, "no_proxy": "*", **variables}
     ended = subprocess.run(

@@ -28,6 +28,8 @@ def show_attempt(notice_id: int, claim: int | None, *, as_curl: bool, as_json: b
     if as_json:
         show_json(attempt)
     elif as_curl:
+        if attempt.request.curl is None:
+            raise Failed(f"there is no command: what was sent was {attempt.contents_gone}")
         typer.echo(attempt.request.curl)
     else:
         _show(attempt)
@@ -36,7 +38,12 @@ def show_attempt(notice_id: int, claim: int | None, *, as_curl: bool, as_json: b
 def _show(attempt: ShownAttempt) -> None:
     show_facts(_facts(attempt))
     request = attempt.request
-    lines = [f"{request.method} {request.url}", *_lines(request.headers), "", request.body]
+    lines = [
+        f"{request.method} {request.url}",
+        *_lines(request.headers),
+        "",
+        _content(attempt, request.body),
+    ]
     _show_message("request", lines)
     if attempt.http_status is None:
         return
@@ -46,7 +53,7 @@ def _show(attempt: ShownAttempt) -> None:
         *_lines(attempt.response_headers),
         *([f"({omitted} more headers)"] if omitted else []),
         "",
-        *(attempt.answer or "").splitlines(),
+        *_content(attempt, attempt.answer).splitlines(),
         *(["(cut here)"] if attempt.answer_cut else []),
     ]
     _show_message("response", lines)
@@ -63,6 +70,12 @@ def _facts(attempt: ShownAttempt) -> Iterator[tuple[str, str]]:
     yield "verdict", attempt.verdict
     if attempt.problem is not None:
         yield "problem", attempt.problem
+
+
+def _content(attempt: ShownAttempt, content: str | None) -> str:
+    """Return a body, or what became of it."""
+    gone = attempt.contents_gone
+    return f"({gone})" if content is None and gone is not None else content or ""
 
 
 def _lines(headers: tuple[tuple[str, str], ...]) -> list[str]:

@@ -252,6 +252,14 @@ class DeliveryOptions:
             metavar="ACTIONS", help="The actions that it is sent, like ticket_win,ticket_lost."
         ),
     ] = None
+    keep_bodies: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=own_duration,
+            metavar="DURATION",
+            help="How long bodies and responses are kept after a ticket's end, like 30d.",
+        ),
+    ] = None
 
     @property
     def terms(self) -> dict[str, Any]:

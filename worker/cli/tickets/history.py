@@ -72,3 +72,5 @@ def _state(ticket: TicketFact) -> Iterator[str]:
         yield f"closed at {moment(ticket.closed_at)}"
     if ticket.erased_at is not None:
         yield f"its player was erased at {moment(ticket.erased_at)}"
+    if ticket.bodies_removed is not None:
+        yield f"bodies and answers {ticket.bodies_removed.words}"

@@ -53,7 +53,7 @@ def _is_duration(text: str) -> str:
 DurationText = Annotated[str, AfterValidator(_is_duration), Field(max_length=50, examples=["24h"])]
 
 
-_DURATIONS: Final = frozenset({"close_delay", "timeout", "retry_limit"})
+_DURATIONS: Final = frozenset({"close_delay", "timeout", "retry_limit", "keep_bodies"})
 _MAY_BE_NULL: Final = frozenset(
     {"rate", *(term.name for term in fields(DeliveryTerms) if term.default is None)}
 )
@@ -82,6 +82,7 @@ class NamedTerms(BaseModel):
     success_json: bool | None = None
     success_text: Annotated[str, Field(max_length=200)] | None = None
     wants: Annotated[str, Field(max_length=300, examples=["ticket_win,ticket_lost"])] | None = None
+    keep_bodies: DurationText | None = None
 
 
 class NewTerms(NamedTerms):

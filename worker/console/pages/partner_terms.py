@@ -192,7 +192,7 @@ def _value(name: str, text: str) -> object:
     if not text and name in _MAY_BE_EMPTY:
         return None
     match name:
-        case "close_delay" | "timeout" | "retry_limit":
+        case "close_delay" | "timeout" | "retry_limit" | "keep_bodies":
             return parse_duration(text)
         case "rate":
             return parse_rate(text)

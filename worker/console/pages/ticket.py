@@ -215,6 +215,8 @@ def _dead(notice: NoticeFact) -> DeadNoticeChoices:
 
 def _may_go_again(history: TicketHistory) -> list[NoticeFact]:
     """Return the notices from which the ticket can be sent again (rule 22)."""
+    if history.ticket.bodies_removed is not None:
+        return []
     return [
         notice
         for notice in history.notices

@@ -65,7 +65,7 @@ async def attempt(
     )
 
 
-def _body(role: Role, shown: ShownAttempt) -> str:
+def _body(role: Role, shown: ShownAttempt) -> str | None:
     """Return the body's exact text, or for a viewer the same JSON with what is personal masked."""
     if sees_personal(role) or not shown.request.body:
         return shown.request.body
