@@ -12,7 +12,7 @@ from tests.support.sources import ROOT
 
 README, TRY, PUBLISH = "README.md", "producers/TRY.md", "producers/PUBLISH.md"
 PARTNERS = "deploy/PARTNERS.md"
-EXAMPLES = 7  # ways to publish on that page, each with a ticket of its own
+EXAMPLES = 8  # ways to publish on that page, each with a ticket of its own
 WON = "SELECT count(*) FROM ticket WHERE ticket_id ~ '^T[0-9]' AND result = 'won'"
 OLD_SHELL = ("/bin/sh", "-e")
 NEW_SHELL = ("bash", "-e", "-o", "pipefail")

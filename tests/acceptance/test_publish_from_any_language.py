@@ -28,7 +28,12 @@ from tests.support.wait import eventually
 
 BLOCKS = [text for kind, text in blocks_of("producers/PUBLISH.md") if kind == "sh"]
 EXAMPLES = ROOT / "producers/examples"
-NEEDED = {"publish.sh": "redis-cli", "publish.mjs": "npm", "publish-http.sh": "curl"}
+NEEDED = {
+    "publish.sh": "redis-cli",
+    "publish.mjs": "npm",
+    "publish-http.sh": "curl",
+    "publish-cloudevents.sh": "curl",
+}
 PYTHON = ("publish.py", "publish_celery.py", "publish_raw.py")
 ALL = (*sorted(NEEDED), *PYTHON)
 SECRET = "12345ABCDE-12345ABCDE"
@@ -179,7 +184,7 @@ def test_the_page_shows_an_event_as_the_examples_make_it(backend):
 def test_every_block_and_every_example_is_run():
     scripts = {file.name for file in EXAMPLES.iterdir() if file.suffix in {".sh", ".mjs", ".py"}}
 
-    assert {*ALL, "events.sh"} == scripts
+    assert {*ALL, "events.sh", "cloudevents.sh"} == scripts
     assert all(any(example in block for block in BLOCKS) for example in scripts)
 
 

@@ -213,7 +213,9 @@ def test_waiting_ends_with_a_summary_by_outcome(slipway, engine, redis, clock):
     assert slipway("operators", "add", "acme", *url).code == 0
     then = {"occurred_at": "2026-01-01T00:00:00Z"}
     lines = line("1", **then) + line("1", **then) + line("2", **then) + line("3", operator="nobody")
-    intake = threading.Thread(target=apply_all, args=(engine, redis, clock, 4))
+    again = cloud_event(id="1", subject="T-1", data={"operator": "acme"}, time=then["occurred_at"])
+    lines += json.dumps(again)
+    intake = threading.Thread(target=apply_all, args=(engine, redis, clock, 5))
     intake.start()
 
     ended = slipway("publish", "-", "--wait", "10s", "--json", stdin=lines.encode())
@@ -221,9 +223,9 @@ def test_waiting_ends_with_a_summary_by_outcome(slipway, engine, redis, clock):
 
     assert ended.code == 0, ended.err
     assert ended.document() == {
-        "published": 4,
+        "published": 5,
         "bad_lines": [],
-        "outcomes": {"applied": 1, "confirmed": 1, "duplicate": 1, "rejected": 1},
+        "outcomes": {"applied": 1, "confirmed": 1, "duplicate": 2, "rejected": 1},
     }
 
 

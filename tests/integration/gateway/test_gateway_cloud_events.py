@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cloudevents.core.bindings.http import to_binary_event, to_structured_event
+from cloudevents.core.v1.event import CloudEvent
 
 from tests.support.cloud_events import (
     BATCH,
@@ -186,6 +188,37 @@ def test_a_body_that_is_no_cloud_event_says_why(gateway_app, key, kind, body, st
     assert answer.status_code == status
     assert problem in answer.text
     assert gateway_app.on_stream() == []
+
+
+# --- the official SDK ---
+
+
+def made_by_the_sdk(operator: str, ticket: str, **attributes: str) -> CloudEvent:
+    given = {"id": "é-1%", "source": "/a%20b", **attributes}  # which headers must encode
+    facts = {"operator": operator, "net_payout": 500}
+    return CloudEvent({"type": "example.ticket_win", "subject": ticket, **given}, facts)
+
+
+@pytest.mark.parametrize("kind", [{}, {"datacontenttype": JSON}], ids=["no type", "with its type"])
+def test_what_the_official_sdk_makes_is_taken_in_all_three_modes(gateway_app, key, acme, kind):
+    made = made_by_the_sdk(acme, "T1", traceparent="00-1", **kind)
+    binary, structured = to_binary_event(made), to_structured_event(made)
+    batch = b"[" + structured.body + b"," + structured.body + b"]"
+
+    answers = [
+        post(gateway_app, key, binary.body, binary.headers),
+        post(gateway_app, key, structured.body, structured.headers),
+        post(gateway_app, key, batch, {"Content-Type": BATCH}),
+    ]
+
+    assert [(answer.status_code, answer.text[:14]) for answer in answers] == [
+        (202, '{"accepted":1,'),
+        (202, '{"accepted":1,'),
+        (202, '{"accepted":2,'),
+    ]
+    first, *others = gateway_app.on_stream()
+    assert others == [first] * 3
+    assert (first["id"], first["source"], first["traceparent"]) == ("é-1%", "/a%20b", "00-1")
 
 
 # --- through the intake, counted on both sides ---
