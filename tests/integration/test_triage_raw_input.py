@@ -10,12 +10,14 @@ from models.events.event import Entry
 from models.history import load_histories
 from models.triage import NotPossible
 from models.vocabulary import Outcome
+from tests.support.cloud_events import raw as raw_cloud_event
 from tests.support.concurrent_connections import beside, waiting_sessions
 from tests.support.harness import PARKING_WINDOW, Harness
 from tests.support.triage_actions import AGE_MAX, TriageActions
 
 HOUR = timedelta(hours=1)
 HOLD = text("SELECT FROM ticket FOR UPDATE")
+STORE_RAW = text("UPDATE rejected_input SET raw = :raw WHERE entry_id = :entry_id")
 SLIP_OF_THE_PEN = b'{"action":"ticket_lose","data":{"operator":"acme","ticket_id":"T"}}'
 
 
@@ -92,6 +94,22 @@ def test_a_type_nobody_knew_is_read_again(harness, triage):
 
     with pytest.raises(NotPossible, match="type 'TELEX' is not known"):
         triage.retry_raw("1763632800000-0")
+
+
+def test_a_cloud_event_that_an_earlier_build_could_not_read_is_applied(
+    harness, records, triage, engine
+):
+    """An intake that is not upgraded yet stores it whole, as an event without an action."""
+    harness.publish(harness.raw(raw_cloud_event(specversion="0.3")))
+    (row,) = records.rejected()
+    with engine.begin() as connection:
+        now_readable = {"raw": raw_cloud_event(), "entry_id": row.entry_id}
+        connection.execute(STORE_RAW, now_readable)
+
+    ended = triage.retry_raw(row.entry_id)
+
+    assert (ended.event_id, ended.outcome, ended.notices) == ("e-1", "applied", ("ticket_win",))
+    assert triage.listed(Outcome.REJECTED) == []
 
 
 def test_an_entry_that_was_given_up_as_poison_may_be_well(harness, records, triage):
