@@ -7,82 +7,46 @@ pages and its API, the gateway's pages and metrics, and what the command line sh
 import json
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import redis as redis_client
 from celery import Celery
-from cryptography.fernet import Fernet
-from sqlalchemy import Engine, inspect, make_url, text
+from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from models.operators import rotate_secret
 from models.operators.interventions import Person
 from models.settings.settings import Settings
 from producers.simulation.partner import Respond, RespondAsWallet, Rule, SimulatedPartner, Wallet
-from tests.support.celery_process import environment
 from tests.support.command_line import CommandLine
-from tests.support.delivery_setup import KEY, DeliverySetup, delivery_setup_on
-from tests.support.manual_clock import ManualClock
-from tests.support.procfile_processes import Running
+from tests.support.delivery_setup import KEY
+from tests.support.secrets_run import (
+    FLOWER,
+    OLD_KEY,
+    SecretsRun,
+    answers,
+    held_by_redis,
+    pages,
+    running,
+    secrets_run,
+    tables,
+)
 from tests.support.wait import eventually
 from tests.support.wallet_setup import settle
-from worker.local.servers.ports import free_port
 
 PLATFORM, NEXT, WALLET = "pam-secret-in-clear", "next-secret-in-clear", "wallet-secret-in-clear"
-API_KEY, FLOWER = "api-key-of-acme-in-clear", "flower-password-in-clear"
-OLD_KEY = Fernet.generate_key().decode()
-
-
-@dataclass
-class SecretsRun:
-    """What runs, and where it can be inspected."""
-
-    env: dict[str, str]
-    delivery: DeliverySetup
-    redis: "redis_client.Redis"
-    processes: list[Running] = field(default_factory=list)
-
-    def address(self, process: str) -> str:
-        return f"http://127.0.0.1:{self.env[f'SLIPWAY_{process.upper()}_PORT']}"
+API_KEY = "api-key-of-acme-in-clear"
 
 
 @pytest.fixture
 def run(tmp_path, engine, database, redis_url, redis) -> Iterator[SecretsRun]:
-    env = environment(
-        tmp_path,
-        database_url=database,
-        redis_url=redis_url,
-        secret_key=f"{KEY},{OLD_KEY}",
-        partner_networks="127.0.0.0/8",
-        log_level="debug",
-        gateway_port=str(free_port()),
-        flower_port=str(free_port()),
-        console_port=str(free_port()),
-    )
-    env["FLOWER_BASIC_AUTH"] = f"anna:{FLOWER}"
-    with engine.begin() as connection:
-        now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    with delivery_setup_on(engine, ManualClock(now - timedelta(minutes=1))) as delivery:
-        yield SecretsRun(env, delivery, redis)
-
-
-@contextmanager
-def running(run: SecretsRun, folder: Path) -> Iterator[None]:
-    """The processes a secret passes through."""
-    names = ("gateway", "intake", "deliver", "flower")
-    run.processes = [Running(name, env=run.env, folder=folder) for name in names]
-    try:
-        yield
-    finally:
-        for process in run.processes:
-            process.kill()
+    with secrets_run(
+        tmp_path, engine=engine, database=database, redis_url=redis_url, redis=redis
+    ) as prepared:
+        yield prepared
 
 
 def add_operators(run: SecretsRun, platform: str, wallet: str) -> None:
@@ -156,33 +120,6 @@ def break_connections(run: SecretsRun) -> None:
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     run.redis.client_kill_filter(_type="normal", skipme=True)
-
-
-def pages(run: SecretsRun) -> Iterator[tuple[str, str]]:
-    """Flower's pages and API, and what the gateway shows without a key."""
-    with httpx.Client(base_url=run.address("flower"), auth=("anna", FLOWER)) as flower:
-        listed = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers")
-        ask_them = "/api/workers?refresh=1"  # what it shows of a worker, its settings among that
-        workers = eventually(lambda: list(flower.get(ask_them).json()))
-        each = [f"/worker/{name}" for name in workers]
-        for path in (*listed, "/api/tasks", "/api/queues/length", *each):
-            yield f"flower {path}", flower.get(path).text
-    with httpx.Client(base_url=run.address("gateway")) as gateway:
-        for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/nothing"):
-            yield f"gateway {path}", gateway.get(path).text
-
-
-def tables(engine: Engine) -> Iterator[tuple[str, str]]:
-    names = inspect(engine).get_table_names()
-    with engine.begin() as connection:
-        for name in names:
-            rows = connection.execute(text(f'SELECT t::text FROM "{name}" t')).scalars()  # noqa: S608 - names from the catalogue
-            yield f"table {name}", "\n".join(rows)
-
-
-def held_by_redis(redis: "redis_client.Redis") -> Iterator[tuple[str, str]]:
-    for key in redis.scan_iter():
-        yield f"redis {key!r}", repr(key) + repr(redis.dump(key))
 
 
 def shown(slipway: CommandLine, env: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -309,10 +246,3 @@ def test_nothing_of_a_person_is_in_a_log_or_on_a_page(run, tmp_path, monkeypatch
 def around(text_: str, mark: str) -> str:
     place = text_.index(mark)
     return text_[max(0, place - 300) : place + 100]
-
-
-def answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/healthcheck").status_code < 500
-    except httpx.TransportError:
-        return False
