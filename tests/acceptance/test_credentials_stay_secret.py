@@ -196,5 +196,6 @@ def test_no_credential_for_a_gateway_is_found_in_clear_text(run, tmp_path, engin
     attempts = places["table delivery_attempt"]
     for words in ("answered 401", "no token could be had, so nothing was sent", "the proxy http"):
         assert words in attempts, words
+    assert "slipway_token_calls_total" in places["deliver /metrics"]
     for place in ("deliver.log", "console /history", "flower /workers", "slipway doctor"):
         assert len(places[place]) > 100, f"{place} holds what was looked for in it"

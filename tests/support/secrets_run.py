@@ -30,6 +30,7 @@ class SecretsRun:
     delivery: DeliverySetup
     redis: "redis_client.Redis"
     processes: list[Running] = field(default_factory=list)
+    metrics_port: int = field(default_factory=free_port)  # of the deliverer
 
     def address(self, process: str) -> str:
         return f"http://127.0.0.1:{self.env[f'SLIPWAY_{process.upper()}_PORT']}"
@@ -62,7 +63,10 @@ def secrets_run(
 def running(run: SecretsRun, folder: Path, *more: str) -> Iterator[None]:
     """The processes a secret passes through, and *more*."""
     names = ("gateway", "intake", "deliver", "flower", *more)
-    run.processes = [Running(name, env=run.env, folder=folder) for name in names]
+    own = {"deliver": {"SLIPWAY_METRICS_PORT": str(run.metrics_port)}}
+    run.processes = [
+        Running(name, env=run.env | own.get(name, {}), folder=folder) for name in names
+    ]
     try:
         yield
     finally:
@@ -71,7 +75,8 @@ def running(run: SecretsRun, folder: Path, *more: str) -> Iterator[None]:
 
 
 def pages(run: SecretsRun) -> Iterator[tuple[str, str]]:
-    """Flower's pages and API, and what the gateway shows without a key."""
+    """Flower's pages and API, what the gateway shows without a key, and the deliverer's metrics."""
+    yield "deliver /metrics", httpx.get(f"http://127.0.0.1:{run.metrics_port}/metrics").text
     with httpx.Client(base_url=run.address("flower"), auth=("anna", FLOWER)) as flower:
         listed = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers")
         ask_them = "/api/workers?refresh=1"  # what it shows of a worker, its settings among that
