@@ -9,7 +9,7 @@ what the command line prints, and the arguments of all processes (`ps`).
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -182,7 +182,11 @@ def test_no_credential_for_a_gateway_is_found_in_clear_text(run, tmp_path, engin
 
     leaks = [(place, secret) for place, what in texts for secret in canaries if secret in what]
     assert leaks == []
-    # Each credential was used, each failure is told.
+    check_that_all_was_tried(sent, dict(texts))
+
+
+def check_that_all_was_tried(sent: Mapping[str, bytes], places: Mapping[str, str]) -> None:
+    """Each credential was used, each failure is named, and each place holds something."""
     for name, credential in (
         ("keyed", b"canary-header"),
         ("borne", b"canary-bearer"),
@@ -192,7 +196,6 @@ def test_no_credential_for_a_gateway_is_found_in_clear_text(run, tmp_path, engin
         ("locked", b"\x16\x03"),  # TLS has begun
     ):
         assert credential in sent[name], name
-    places = dict(texts)
     attempts = places["table delivery_attempt"]
     for words in ("answered 401", "no token could be had, so nothing was sent", "the proxy http"):
         assert words in attempts, words
