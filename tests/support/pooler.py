@@ -38,9 +38,7 @@ def pgbouncer(
     server, port = make_url(server_url), closed_port()
     users = folder / "users.txt"
     users.write_text(f'"{server.username}" "{server.password or ""}"\n')
-    config = folder / "pgbouncer.ini"
-    config.write_text(
-        f"""[databases]
+    file = f"""[databases]
 * = host={server.host} port={server.port}
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -53,18 +51,26 @@ ignore_startup_parameters = {ignores}
 default_pool_size = {pool_size}
 {more}
 """
-    )
+    with running_pgbouncer(file, folder):
+        yield server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+
+
+@contextmanager
+def running_pgbouncer(file: str, folder: Path) -> Iterator[None]:
+    """Run one with this configuration *file*, in a folder that it may read."""
     assert INSTALLED is not None, "asked before"
+    config = folder / "pgbouncer.ini"
+    config.write_text(file)
     command = [INSTALLED, str(config)]
     if os.geteuid() == 0:  # it refuses to run as root
         nobody = pwd.getpwnam("nobody")
-        for path in (folder, users, config):
+        for path in (folder, *folder.iterdir()):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
         command = [*command, "-u", "nobody"]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
         try:
             eventually(lambda: "listening on" in (folder / "log").read_text())
-            yield server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+            yield
         finally:
             process.terminate()
 
