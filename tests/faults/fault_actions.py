@@ -140,6 +140,18 @@ def _partner_closes(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
 
 
 @contextmanager
+def _partner_is_odd(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
+    """It works, in every form that HTTP allows: not a fault, and no ticket may suffer from it."""
+    for status, action in ((204, "ticket_win"), (205, "ticket_lost")):
+        targets.partner.behave(Rule(acts.Respond(status), action=action, first=A_FEW))
+    for habit in acts.Habit:
+        odd = acts.Respond(body=b'{"ok":true}', habit=habit)
+        targets.partner.behave(Rule(odd, first=A_FEW))
+    yield
+    targets.partner.behave_well()
+
+
+@contextmanager
 def _partner_reloads(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
     program = nginx()
     assert program is not None, "left out of the plan without it"
@@ -190,6 +202,7 @@ ACTIONS: Final[Mapping[Fault, Action]] = {
     Fault.PARTNER_GIVES_NO_RESPONSE: _partner(acts.CloseWithoutAnswer()),
     Fault.PARTNER_LOSES: _partner(acts.CloseWithoutAnswer(taken=True)),
     Fault.PARTNER_CLOSES: _partner_closes,
+    Fault.PARTNER_IS_ODD: _partner_is_odd,
     Fault.PARTNER_RELOADS: _partner_reloads,
     Fault.STREAM_FROM_THE_FUTURE: _from_the_future,
     Fault.STREAM_OF_ANOTHER_TYPE: _servers(stream_faults.stream_of_another_type),

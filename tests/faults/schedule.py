@@ -41,6 +41,7 @@ class Fault(StrEnum):
     PARTNER_GIVES_NO_RESPONSE = "the partner closes without a response"
     PARTNER_LOSES = "the partner acts and its answer is lost"
     PARTNER_CLOSES = "the partner closes after each answer"
+    PARTNER_IS_ODD = "the partner answers oddly, but lawfully"
     PARTNER_RELOADS = "the partner's front end (nginx) reloads"
     RESETS = "connections reset"
     HALF_OPEN = "half-open connections"

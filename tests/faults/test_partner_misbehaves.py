@@ -14,6 +14,7 @@ from producers.simulation.partner import (
     Behaviour,
     CloseWithoutAnswer,
     Drip,
+    Habit,
     Hang,
     HangAfterAccept,
     HangMidBody,
@@ -53,6 +54,10 @@ PAM: dict[str, tuple[Behaviour, str]] = {
     "drips": (Drip(), "unanswered"),
     "closes": (CloseWithoutAnswer(), "unanswered"),
     "takes it and closes": (CloseWithoutAnswer(taken=True), "unanswered"),
+    # Odd but lawful: no misbehaviour, so each is delivered, and by one call.
+    "204": (Respond(204), "delivered"),
+    "205": (Respond(205), "delivered"),
+    **{habit.value: (Respond(body=b'{"ok":true}', habit=habit), "delivered") for habit in Habit},
 }
 # The same for a wallet, whose word counts and not its status.
 WALLET: dict[str, tuple[Behaviour, str]] = {
@@ -70,6 +75,7 @@ WALLET: dict[str, tuple[Behaviour, str]] = {
     "half a body": (HangMidBody(), "unanswered"),
     "drips": (Drip(), "unanswered"),
     "closes": (CloseWithoutAnswer(), "unanswered"),
+    **{habit.value: (RespondAsWallet(habit=habit), "delivered") for habit in Habit},
 }
 
 

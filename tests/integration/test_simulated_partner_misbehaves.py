@@ -1,7 +1,9 @@
 """Each way in which the simulated partner can misbehave, as a client sees it."""
 
+import gzip
 import http.client
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from producers.simulation.partner import (
     CloseWithoutAnswer,
     Drip,
+    Habit,
     Hang,
     HangAfterAccept,
     HangMidBody,
@@ -17,6 +20,7 @@ from producers.simulation.partner import (
     Rule,
     SimulatedPartner,
 )
+from producers.simulation.partner.habits import EARLY_HINTS
 from tests.support.partner_client import (
     SECRET,
     headers,
@@ -26,6 +30,15 @@ from tests.support.partner_client import (
     read_until_silence,
     send,
 )
+
+# How a client gets the body of what these habits write.
+UNPACKED: dict[Habit, Callable[[bytes], bytes]] = {
+    Habit.GZIP: gzip.decompress,
+    Habit.DEFLATE: zlib.decompress,
+    Habit.TRAILERS: lambda body: body.removeprefix(b"b\r\n").partition(b"\r\n0\r\nX-Checksum: ")[0],
+    Habit.BYTE_ORDER_MARK: lambda body: body.decode("utf-8-sig").encode(),
+    Habit.UTF_16: lambda body: body.decode("utf-16").encode(),
+}
 
 
 @pytest.fixture
@@ -156,3 +169,25 @@ def test_a_dripping_body_comes_byte_by_byte(partner):
         while not head.endswith(b"\r\n\r\n"):
             head += connection.recv(1)
         assert [connection.recv(1000) for _ in range(3)] == [b" ", b" ", b" "]
+
+
+@pytest.mark.parametrize("habit", Habit)
+def test_a_habit_changes_the_form_of_a_response_and_nothing_else(partner, habit):
+    """As a client reads it that knows HTTP: the same body, and that is one notice taken."""
+    partner.behave(Rule(Respond(body=b'{"ok":true}', habit=habit)))
+    with raw_exchange(partner, notice()) as connection:
+        answer, closed = read_until_silence(connection)
+
+    head, _, body = answer.removeprefix(EARLY_HINTS).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200" if habit is Habit.HTTP_1_0 else b"HTTP/1.1 200")
+    assert UNPACKED.get(habit, bytes)(body) == b'{"ok":true}'
+    assert closed == (habit in {Habit.HTTP_1_0, Habit.FRAMED_BY_CLOSE})
+    assert (b"Content-Length" in head) == (habit is not Habit.TRAILERS and not closed)
+    assert answer.startswith(EARLY_HINTS) == (habit is Habit.INTERIM)
+    assert [entry.taken for entry in partner.ledger.entries()] == [True]
+
+
+def test_a_204_says_nothing_of_a_body(partner):
+    partner.behave(Rule(Respond(204)))
+    with raw_exchange(partner, notice()) as connection:
+        assert read_until_silence(connection) == (b"HTTP/1.1 204 No Content\r\n\r\n", False)

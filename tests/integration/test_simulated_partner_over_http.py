@@ -38,6 +38,8 @@ def line(partner) -> Iterator[http.client.HTTPConnection]:
         ({"behaviour": "delay", "seconds": 0.01}, 200, ("Content-Length", "0")),
         ({"behaviour": "redirect_loop"}, 307, ("Location", "/redirected-here-again")),
         ({"behaviour": "wrong_content_type"}, 200, ("Content-Type", "text/html")),
+        ({"behaviour": "odd_but_lawful", "habit": "gzip"}, 200, ("Content-Encoding", "gzip")),
+        ({"behaviour": "odd_but_lawful", "status": 204}, 204, ("Content-Length", None)),
         ({"behaviour": "huge_body", "length": 100}, 200, ("Content-Length", "100")),
         ({"behaviour": "drip", "length": 2, "seconds": 0}, 200, ("Content-Length", "2")),
         ({"behaviour": "answer_then_close"}, 200, ("Content-Length", "0")),

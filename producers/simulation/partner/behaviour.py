@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 SUCCESS_STATUSES = range(200, 300)
 RULES_MAX = 1000
@@ -11,9 +12,23 @@ TICKETS_COUNTED_MAX = 1_000_000  # per rule: bounds what "the first n of each ti
 HUGE_BYTES = 10 * 1024**3
 
 
+class Habit(StrEnum):
+    """How a server writes a response that others write plainly: odd, but lawful."""
+
+    GZIP = "gzip"
+    DEFLATE = "deflate"
+    FRAMED_BY_CLOSE = "framed by close"
+    HTTP_1_0 = "HTTP/1.0"
+    INTERIM = "interim"
+    TRAILERS = "trailers"
+    BYTE_ORDER_MARK = "byte order mark"
+    UTF_16 = "UTF-16"
+    CODE_AS_TEXT = "code as text"  # of a wallet
+
+
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Send a complete response after *seconds*.
+    """Send a complete response after *seconds*, in the form of the *habit*.
 
     *taken*: whether the partner acts on the notice; by default it does with a 2xx status.
     """
@@ -25,6 +40,7 @@ class Respond:
     headers: tuple[tuple[str, str], ...] = ()
     then_close: bool = False  # without having announced `Connection: close`
     taken: bool | None = None
+    habit: Habit | None = None
 
     @property
     def takes(self) -> bool:
@@ -47,6 +63,7 @@ class RespondAsWallet:
     taken: bool | None = None
     ref_id: str | None = None
     off_by: Decimal = Decimal(0)
+    habit: Habit | None = None
 
     @property
     def takes(self) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,6 +22,7 @@ from producers.simulation.partner.behaviour import (
     Behaviour,
     CloseWithoutAnswer,
     Drip,
+    Habit,
     Hang,
     HangAfterAccept,
     HangMidBody,
@@ -136,6 +138,7 @@ Name = Literal[
     "huge_body",
     "drip",
     "wrong_content_type",
+    "odd_but_lawful",
     "success_whose_answer_is_lost",
     "wallet_code",
     "wrong_ref_id",
@@ -155,6 +158,7 @@ class BehaviourOrder(BaseModel):
     length: Annotated[int, Field(ge=1, le=HUGE_BYTES)] | None = None
     code: Annotated[int, Field(ge=0, le=999_999)] = 0
     taken: bool | None = None
+    habit: Habit | None = None
     retry_after: Annotated[str, Field(pattern=r"^[ -~]{1,64}$")] | None = None
     action: str | None = None
     ticket_id: str | None = None
@@ -183,9 +187,18 @@ def _respond(order: BehaviourOrder) -> Respond:
     )
 
 
+def _odd(order: BehaviourOrder) -> Respond:
+    has_body = order.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT)
+    return Respond(order.status, body=b'{"ok":true}' if has_body else b"", habit=order.habit)
+
+
 def _wallet_code(order: BehaviourOrder) -> RespondAsWallet:
     return RespondAsWallet(
-        order.code, status=order.status, seconds=order.seconds or 0.0, taken=order.taken
+        order.code,
+        status=order.status,
+        seconds=order.seconds or 0.0,
+        taken=order.taken,
+        habit=order.habit,
     )
 
 
@@ -205,6 +218,7 @@ _BEHAVIOURS: dict[Name, Callable[[BehaviourOrder], Behaviour]] = {
     "wrong_content_type": lambda order: Respond(
         order.status, body=b"<!doctype html><p>It works", content_type="text/html"
     ),
+    "odd_but_lawful": _odd,
     "success_whose_answer_is_lost": lambda _: CloseWithoutAnswer(taken=True),
     "wallet_code": _wallet_code,
     "wrong_ref_id": lambda _: RespondAsWallet(ref_id="another-transaction"),

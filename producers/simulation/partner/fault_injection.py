@@ -15,6 +15,7 @@ from producers.simulation.partner.behaviour import (
     Respond,
     SocketBehaviour,
 )
+from producers.simulation.partner.habits import FRAMED_BY_CLOSE, write
 from producers.simulation.partner.http import response_head
 
 HANG_SECONDS_MAX = 3600.0
@@ -99,14 +100,8 @@ async def _respond(
     if response == DEFAULT:
         await connection.send(EMPTY_OK)
         return True
-    head = response_head(
-        response.status,
-        length=len(response.body),
-        content_type=response.content_type,
-        headers=response.headers,
-    )
-    await connection.send(head + response.body)
-    return not response.then_close
+    await connection.send(write(response))
+    return not response.then_close and response.habit not in FRAMED_BY_CLOSE
 
 
 async def _send_spaces(connection: PartnerConnection, length: int) -> None:

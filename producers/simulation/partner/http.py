@@ -124,15 +124,21 @@ def _content_length(request: ReceivedRequest) -> int:
 def response_head(
     status: int,
     *,
-    length: int,
+    length: int | None,
     content_type: str = "application/json",
     headers: tuple[tuple[str, str], ...] = (),
+    version: str = "1.1",
 ) -> bytes:
-    """Format the status line and headers of a response whose body has *length* bytes."""
+    """Format the status line and headers of a response whose body has *length* bytes.
+
+    None: nothing announces its end. A 204 has no body, so nothing is said of one (RFC 9110, 8.6).
+    """
+    about_body = [f"Content-Type: {content_type}"]
+    if length is not None:
+        about_body.append(f"Content-Length: {length}")
     lines = [
-        f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unnamed')}",
-        f"Content-Type: {content_type}",
-        f"Content-Length: {length}",
+        f"HTTP/{version} {status} {_PHRASES.get(status, 'Unnamed')}",
+        *(about_body if status != HTTPStatus.NO_CONTENT else ()),
         *(f"{name}: {value}" for name, value in headers),
     ]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"

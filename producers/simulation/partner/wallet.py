@@ -29,6 +29,7 @@ from models.platform.signing import sign_seamless
 from models.platform.timestamps import format_timestamp
 from producers.simulation.partner.behaviour import (
     Behaviour,
+    Habit,
     Respond,
     RespondAsWallet,
     SocketBehaviour,
@@ -249,7 +250,8 @@ def _settled(
 
 def _respond(behaviour: RespondAsWallet, data: Mapping[str, object] | None = None) -> Respond:
     message = behaviour.message or MESSAGES.get(behaviour.code, "Unknown")
-    response: dict[str, object] = {"status": {"code": behaviour.code, "message": message}}
+    code = str(behaviour.code) if behaviour.habit is Habit.CODE_AS_TEXT else behaviour.code
+    response: dict[str, object] = {"status": {"code": code, "message": message}}
     if behaviour.code == SUCCESS:
         response["data"] = data
     return Respond(
@@ -257,6 +259,7 @@ def _respond(behaviour: RespondAsWallet, data: Mapping[str, object] | None = Non
         seconds=behaviour.seconds,
         body=_format_json(response).encode(),
         taken=behaviour.takes,
+        habit=behaviour.habit,
     )
 
 
