@@ -142,13 +142,18 @@ def _partner_closes(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
 @contextmanager
 def _partner_is_odd(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
     """It works, in every form that HTTP allows: not a fault, and no ticket may suffer from it."""
-    for status, action in ((204, "ticket_win"), (205, "ticket_lost")):
-        targets.partner.behave(Rule(acts.Respond(status), action=action, first=A_FEW))
-    for habit in acts.Habit:
-        odd = acts.Respond(body=b'{"ok":true}', habit=habit)
-        targets.partner.behave(Rule(odd, first=A_FEW))
+    for rule in odd_rules():
+        targets.partner.behave(rule)
     yield
     targets.partner.behave_well()
+
+
+def odd_rules() -> Iterator[Rule]:
+    """Yield a rule for each form that HTTP allows; a create is answered 200 in any case."""
+    for status, action in ((204, "ticket_win"), (205, "ticket_lost")):
+        yield Rule(acts.Respond(status), action=action, first=A_FEW)
+    for habit in acts.Habit:
+        yield Rule(acts.Respond(body=b'{"ok":true}', habit=habit), first=A_FEW)
 
 
 @contextmanager

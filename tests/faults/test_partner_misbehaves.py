@@ -25,7 +25,9 @@ from producers.simulation.partner import (
     SimulatedPartner,
     Wallet,
 )
+from tests.faults.fault_actions import A_FEW, odd_rules
 from tests.support.delivery_setup import RUN_MAX, SECRET, DeliverySetup, delivery_setup_on
+from tests.support.harness import SLIP
 from tests.support.wallet_setup import settle
 
 TIMEOUT = timedelta(seconds=1)
@@ -174,3 +176,30 @@ def test_once_it_behaves_again_the_partner_gets_every_undelivered_notice_once(de
         verdict = partner.verdict(close_delay=timedelta(hours=24), complete=False)
         assert sorted(map(str, taken)) == sorted(names)
         assert (verdict.illegal, verdict.changed_repeats) == (0, 0)
+
+
+def test_whatever_form_its_answers_have_a_partner_gets_every_notice_once(delivery, clock):
+    """Many tickets, of which each create, too, is answered in one form or another."""
+    rules = list(odd_rules())
+    tickets = [f"t{number}" for number in range(len(rules) * A_FEW // 2)]
+    with SimulatedPartner(secret=SECRET, now=clock.now) as partner:
+        delivery.operator("acme", partner.url)
+        for rule in rules:
+            partner.behave(rule)
+        delivery.publish("acme", *(("ticket_create", ticket) for ticket in tickets), **SLIP)
+        deliver(delivery)
+        for number, ticket in enumerate(tickets):
+            delivery.publish("acme", (("ticket_win", "ticket_lost")[number % 2], ticket))
+        deliver(delivery)
+
+        entries = partner.ledger.entries()
+        forms = {getattr(entry.behaviour, "habit", None) for entry in entries}
+        statuses = {entry.status for entry in entries}
+        verdict = partner.verdict(close_delay=timedelta(hours=24), complete=False)
+
+    assert len(entries) == len({entry.idempotency_key for entry in entries}) == 2 * len(tickets)
+    assert (forms, statuses) == ({None, *Habit}, {200, 204, 205})
+    assert verdict.legal
+    ended = delivery.rows("SELECT DISTINCT ended, tries, perhaps_delivered FROM notice")
+    assert [tuple(row) for row in ended] == [("delivered", 1, False)]
+    assert {row.status for row in delivery.rows("SELECT status FROM ticket")} == {"resulted"}
