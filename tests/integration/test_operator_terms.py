@@ -98,8 +98,8 @@ def test_a_term_is_set_shown_exported_and_applied_again_without_a_change(
     changed = slipway("operators", "set", "acme", *options_of(terms))
     assert changed.code == 0, changed.err
 
-    said = {label: "yes" if value is True else str(value) for _, label, value in terms.values()}
-    assert shown(slipway).items() >= said.items()
+    expected = {label: "yes" if value is True else str(value) for _, label, value in terms.values()}
+    assert shown(slipway).items() >= expected.items()
     assert exported(slipway, file) == before | {name: row[2] for name, row in terms.items()}
     assert applied(slipway, file) == ("nothing", {})
 

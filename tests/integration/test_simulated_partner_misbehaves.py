@@ -20,7 +20,7 @@ from producers.simulation.partner import (
     Rule,
     SimulatedPartner,
 )
-from producers.simulation.partner.habits import EARLY_HINTS
+from producers.simulation.partner.habits import INTERIM
 from tests.support.partner_client import (
     SECRET,
     headers,
@@ -178,12 +178,12 @@ def test_a_habit_changes_the_form_of_a_response_and_nothing_else(partner, habit)
     with raw_exchange(partner, notice()) as connection:
         answer, closed = read_until_silence(connection)
 
-    head, _, body = answer.removeprefix(EARLY_HINTS).partition(b"\r\n\r\n")
+    head, _, body = answer.removeprefix(INTERIM).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 200" if habit is Habit.HTTP_1_0 else b"HTTP/1.1 200")
     assert UNPACKED.get(habit, bytes)(body) == b'{"ok":true}'
     assert closed == (habit in {Habit.HTTP_1_0, Habit.FRAMED_BY_CLOSE})
     assert (b"Content-Length" in head) == (habit is not Habit.TRAILERS and not closed)
-    assert answer.startswith(EARLY_HINTS) == (habit is Habit.INTERIM)
+    assert answer.startswith(INTERIM) == (habit is Habit.INTERIM)
     assert [entry.taken for entry in partner.ledger.entries()] == [True]
 
 

@@ -7,7 +7,7 @@ from codecs import BOM_UTF8
 from producers.simulation.partner.behaviour import Habit, Respond
 from producers.simulation.partner.http import response_head
 
-EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+INTERIM = b"HTTP/1.1 102 Processing\r\n\r\n"
 FRAMED_BY_CLOSE = frozenset({Habit.HTTP_1_0, Habit.FRAMED_BY_CLOSE})
 UNFRAMED = FRAMED_BY_CLOSE | {Habit.TRAILERS}  # they announce no length
 
@@ -28,10 +28,10 @@ def write(response: Respond) -> bytes:
     )
     match response.habit:
         case Habit.INTERIM:
-            return EARLY_HINTS + head + body
+            return INTERIM + head + body
         case Habit.TRAILERS:
-            chunk = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
-            return head + chunk + b"0\r\nX-Checksum: 4711\r\n\r\n"
+            part = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
+            return head + part + b"0\r\nX-Checksum: 4711\r\n\r\n"
         case _:
             return head + body
 
