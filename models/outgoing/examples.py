@@ -37,7 +37,7 @@ FACTS: Final[Mapping[str, Any]] = {
     "ticket_type": "quickbet",
     "reason": "some reason",
 }
-_ROUND: Final[Mapping[str, Any]] = {
+ROUND: Final[Mapping[str, Any]] = {
     "player_id": "member001",
     "price": 25_000,
     "net_payout": 5_000,
@@ -72,7 +72,7 @@ def wallet_text(path: str) -> str:
     """Return the body of a call to a seamless wallet."""
     if path == BALANCE:
         return balance_body(_HOUSE.agent)
-    ticket = TicketState(1, "1330556611374148608", _HOUSE, details=dict(_ROUND))
+    ticket = TicketState(1, "1330556611374148608", _HOUSE, details=dict(ROUND))
     return message(ticket, NewNotice(_SETTLEMENTS[path], 1, {}, None, at=_SETTLED_AT)).body
 
 

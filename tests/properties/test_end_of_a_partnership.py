@@ -5,18 +5,17 @@ one operator or both ends. From then on nothing begins; in the end everything ha
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import ClassVar
 
-import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import Connection, text
+from hypothesis.stateful import initialize, invariant, precondition, rule
+from sqlalchemy import Connection, Engine, text
 
 from producers.simulation.rehearsal.verdict import check_rehearsal
 from producers.simulation.rehearsal.world import BATCH_MAX
 from tests.properties.test_ticket_history import OPENED_IN, RESULTS, TICKETS, TicketHistory
+from tests.support.histories import run_history
 
 # What a partnership has when it ends, and must not get afterwards.
 NOTICES = text("""
@@ -118,28 +117,11 @@ class EndOfAPartnership(TicketHistory):
         return list(connection.execute(TICKETS_OF, {"code": code}).scalars())
 
 
-@pytest.fixture
-def history(engine) -> Iterator[type[EndOfAPartnership]]:
-    EndOfAPartnership.engine = engine
-    yield EndOfAPartnership
-    del EndOfAPartnership.engine
-
-
-def test_whenever_a_partnership_ends_nothing_begins_and_everything_ends(
-    history: type[EndOfAPartnership],
-) -> None:
+def test_whenever_a_partnership_ends_nothing_begins_and_everything_ends(engine: Engine) -> None:
     for _ in range(RUNS_MAX):  # seldom, chance ends no partnership that has any notices
-        run_state_machine_as_test(
-            history,
-            settings=settings(
-                max_examples=40,
-                phases=(Phase.reuse, Phase.generate),
-                stateful_step_count=40,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-        if history.ended_with["notices"]:
+        phases = (Phase.reuse, Phase.generate)
+        run_history(EndOfAPartnership, engine, examples=40, phases=phases)
+        if EndOfAPartnership.ended_with["notices"]:
             break
 
-    assert history.ended_with["notices"] > 0, "nothing was there to be ended in any run"
+    assert EndOfAPartnership.ended_with["notices"] > 0, "nothing was there to be ended in any run"

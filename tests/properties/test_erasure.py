@@ -8,21 +8,17 @@ The player is named only where the rule covers it: about tickets that are known 
 when the erasure begins. A ticket that first names the player later is a new one.
 """
 
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from sqlalchemy import Engine, text
 
@@ -34,6 +30,7 @@ from models.outbox.values import Attempt, Claim, Dead, Delivered, RetryLater, Un
 from models.vocabulary import ErasurePhase
 from tests.support.erasing import advance, as_stored, begin, held
 from tests.support.harness import CLOSE_DELAY, LEASE, PARKING_WINDOW, SLIP, TOOK, Harness
+from tests.support.histories import History, run_history
 from tests.support.manual_clock import ManualClock
 from tests.support.records import Records
 
@@ -61,10 +58,8 @@ KEEPS_TEXT = text("""
 runs = count(1)
 
 
-class ErasedPlayer(RuleBasedStateMachine):
+class ErasedPlayer(History):
     """One operator, two tickets of the player and one of somebody else."""
-
-    engine: ClassVar[Engine]
 
     @initialize()
     def begin(self) -> None:
@@ -272,24 +267,9 @@ class ErasedPlayer(RuleBasedStateMachine):
         return as_stored(self.engine, self.erasure or 0).phase
 
 
-@pytest.fixture
-def erased(engine: Engine) -> Iterator[type[ErasedPlayer]]:
-    ErasedPlayer.engine = engine
-    yield ErasedPlayer
-    del ErasedPlayer.engine
-
-
 def test_whenever_a_player_is_erased_nothing_names_him_and_all_else_is_as_it_was(
-    erased: type[ErasedPlayer],
+    engine: Engine,
 ) -> None:
-    run_state_machine_as_test(
-        erased,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            # Shrinking does not pay: it takes minutes, and the steps that failed are printed.
-            phases=(Phase.explicit, Phase.reuse, Phase.generate),
-        ),
-    )
+    # Shrinking does not pay: it takes minutes, and the steps that failed are printed.
+    phases = (Phase.explicit, Phase.reuse, Phase.generate)
+    run_history(ErasedPlayer, engine, examples=40, steps=30, phases=phases)

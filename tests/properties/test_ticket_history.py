@@ -5,22 +5,17 @@ step the database and the partner's ledger are checked; at the end all comes to 
 ticket is held against the reference.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from sqlalchemy import Engine, text
 
@@ -34,6 +29,7 @@ from producers.simulation.rehearsal.verdict import check_rehearsal
 from producers.simulation.rehearsal.world import CLOSE_DELAY, OWN_TIMEOUT, World
 from producers.simulation.verdict import check_all_sequences
 from tests.support.arrivals import WITHIN_WINDOW, TicketArrivals
+from tests.support.histories import History, run_history
 
 TICKETS = 2
 OPENED_IN = "EUR"
@@ -53,10 +49,8 @@ NOTICES = text("SELECT id FROM notice WHERE operator = ANY(:operators) ORDER BY 
 runs = count(1)
 
 
-class TicketHistory(RuleBasedStateMachine):
+class TicketHistory(History):
     """What publishers, workers, deliverers, the partner, the clock and bad luck can do."""
-
-    engine: ClassVar[Engine]
 
     @initialize(numbered=st.booleans(), redis_ahead=st.sampled_from((0, 0, 3, 3600)))
     def begin(self, *, numbered: bool, redis_ahead: int) -> None:
@@ -308,22 +302,7 @@ class TicketHistory(RuleBasedStateMachine):
         return [life for life in lives if life.expected.status == "closed"]
 
 
-@pytest.fixture
-def history(engine: Engine) -> Iterator[type[TicketHistory]]:
-    TicketHistory.engine = engine
-    yield TicketHistory
-    del TicketHistory.engine
-
-
 def test_whatever_happens_the_ticket_ends_right_and_its_partner_gets_a_legal_sequence(
-    history: type[TicketHistory],
+    engine: Engine,
 ) -> None:
-    run_state_machine_as_test(
-        history,
-        settings=settings(
-            max_examples=100,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_history(TicketHistory, engine, examples=100)

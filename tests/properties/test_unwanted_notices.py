@@ -4,18 +4,15 @@ The acts and the invariants are those of `tests.properties.test_ticket_history`.
 partner knows: never a result that was taken back, never the rollback of one that it has not got.
 """
 
-from collections.abc import Iterator
-
-import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule
 from sqlalchemy import Engine, text
 
 from producers.simulation.rehearsal.invariants import broken_invariants
 from producers.simulation.rehearsal.world import CLOSE_DELAY
 from producers.simulation.verdict import check_all_sequences
 from tests.properties.test_ticket_history import TicketHistory
+from tests.support.histories import run_history
 
 WISHES = (
     None,
@@ -84,22 +81,5 @@ class WishesHistory(TicketHistory):
             assert connection.execute(FALSE_RESULTS, operators).all() == []
 
 
-@pytest.fixture
-def history(engine: Engine) -> Iterator[type[WishesHistory]]:
-    WishesHistory.engine = engine
-    yield WishesHistory
-    del WishesHistory.engine
-
-
-def test_whatever_it_wants_when_a_partner_never_knows_a_false_result(
-    history: type[WishesHistory],
-) -> None:
-    run_state_machine_as_test(
-        history,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+def test_whatever_it_wants_when_a_partner_never_knows_a_false_result(engine: Engine) -> None:
+    run_history(WishesHistory, engine, examples=40)

@@ -6,24 +6,23 @@ It notes what it was asked for, and the bytes that went through.
 import select
 import socket
 import ssl
-import threading
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.support.raw_server import SECONDS_MAX, Line, raw_server
 from tests.support.wait import eventually
 
 _PART: Final = 65_536
-_WAIT_SECONDS: Final = 10.0
 
 
 @dataclass(slots=True)
 class ConnectProxy:
     """What a test sees of the proxy, and sets."""
 
-    port: int
+    port: int = 0
     scheme: str = "http"
     credentials: str | None = None  # user:password that it asks for
     status: str = "200 Connection established"  # with which it answers those it lets in
@@ -66,12 +65,12 @@ class ConnectProxy:
             return
         host, _, port = self.targets[-1].rpartition(":")
         host = self.names.get(host, host).strip("[]")
-        with socket.create_connection((host, int(port)), timeout=_WAIT_SECONDS) as server:
+        with socket.create_connection((host, int(port)), timeout=SECONDS_MAX) as server:
             self._pass_on(client, server)
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         while True:
-            ready, _, _ = select.select([client, server], [], [], _WAIT_SECONDS)
+            ready, _, _ = select.select([client, server], [], [], SECONDS_MAX)
             for end in ready:
                 part = end.recv(_PART)
                 if not part:
@@ -84,37 +83,18 @@ class ConnectProxy:
 @contextmanager
 def connect_proxy(*, tls: ssl.SSLContext | None = None) -> Iterator[ConnectProxy]:
     """Run the proxy, which speaks TLS itself if it has a context for it."""
-    connections: list[socket.socket] = []
-    threads: list[threading.Thread] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = ConnectProxy(listener.getsockname()[1], "https" if tls else "http")
+    proxy = ConnectProxy()
 
-        def hold(connection: socket.socket) -> None:
-            with connection, suppress(OSError):  # what the client does is the test's business
-                connection.settimeout(_WAIT_SECONDS)
-                spoken = tls.wrap_socket(connection, server_side=True) if tls else connection
-                connections.append(spoken)
-                with spoken:
-                    proxy.serve(spoken)
+    def hold(line: Line) -> None:
+        try:
+            proxy.serve(line.connection)
+        finally:
+            line.connection.close()
             proxy.ended += 1
 
-        def accept() -> None:
-            with suppress(OSError):  # the listener was closed
-                while True:
-                    connection, _ = listener.accept()
-                    threads.append(threading.Thread(target=hold, args=[connection], daemon=True))
-                    threads[-1].start()
-
-        threads.append(threading.Thread(target=accept, daemon=True))
-        threads[-1].start()
-        try:
-            yield proxy
-        finally:
-            for end in (listener, *connections):
-                with suppress(OSError):  # it was closed already
-                    end.shutdown(socket.SHUT_RDWR)
-    for thread in threads:
-        thread.join(_WAIT_SECONDS)
+    with raw_server(hold, tls=tls) as server:
+        proxy.port, proxy.scheme = server.port, server.scheme
+        yield proxy
 
 
 def _credentials(head: bytes) -> str | None:

@@ -1,16 +1,14 @@
 """nginx as it stands before the console: ends TLS, adds headers, and may strip a path prefix."""
 
 import os
-import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.faults.front_end import ENDING_SECONDS_MAX, TEMPORARY, listens, nginx
-from tests.support.wait import eventually
+from tests.faults.front_end import TEMPORARY, nginx
+from tests.support.tls_front_ends import server_running
 from worker.local.servers.ports import LOOPBACK
 
 
@@ -39,13 +37,5 @@ def tls_proxy(
         encoding="utf-8",
     )
     command = [program, "-p", str(folder), "-e", str(folder / "error.log")]
-    with subprocess.Popen([*command, "-c", str(folder / "nginx.conf")]) as process:
-        try:
-            eventually(lambda: listens(process, port))
-            yield
-        finally:
-            process.send_signal(signal.SIGQUIT)
-            try:
-                process.wait(ENDING_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with server_running([*command, "-c", str(folder / "nginx.conf")], port):
+        yield

@@ -4,20 +4,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from models.outgoing import examples
 from producers.simulation.partner import LedgerEntry, Rule, SimulatedPartner
 from tests.support.delivery_setup import DeliverySetup
 
 OPENING = Decimal(10_000)  # what each account has in the simulated wallet
-ROUND: dict[str, Any] = {
-    "player_id": "member001",
-    "price": 25_000,
-    "net_payout": 5_000,
-    "currency": "THB",
-    "game": "Ghost House",
-    "game_id": "GH",
-    "feature_buy": True,
-    "shop": "never sent on",
-}
+ROUND: dict[str, Any] = {**examples.ROUND, "shop": "never sent on"}
 
 
 def settle(delivery: DeliverySetup, action: str, *rounds: str, **data: object) -> None:

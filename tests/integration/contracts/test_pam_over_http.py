@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from models.operators.partners import find_partner
+from models.outgoing.examples import FACTS
 from models.platform.signing import sign
 from models.sweeps.closing import close_due
 from producers.simulation.partner import (
@@ -26,21 +27,7 @@ from worker.delivery.ping import ping
 
 DAY = timedelta(hours=24)
 FIRST_PAUSE = timedelta(seconds=10)
-SLIP: dict[str, Any] = {
-    "ticket_code": "CD4BDD",
-    "player_id": "sometokenvalue",
-    "psp": "mobile",
-    "price": 500,
-    "stake": 444,
-    "wht_amount": 240,
-    "wht": 10,
-    "ext_amount": 56,
-    "ext": 12.5,
-    "ext_type": "inclusive",
-    "gross_payout": 2842,
-    "net_payout": 2602,
-    "currency": "USD",
-    "atag": "atag_value",
+SLIP: dict[str, Any] = {name: value for name, value in FACTS.items() if name != "rtag"} | {
     "ticket_type": "jackpot",
     "reason": "result corrected",
     "shop": "never sent on",
