@@ -52,7 +52,7 @@ def parted(pair: Pair) -> Parted:
 @pytest.fixture
 def slipway(pair, monkeypatch, capsys, servers) -> CommandLine:
     line = CommandLine(monkeypatch, capsys)
-    url = pair.delivery.engine.url.render_as_string(hide_password=False)
+    url = databases.address_of(pair.delivery.engine)
     line.export(database_url=url, redis_url=servers.redis_url, secret_key=KEY)
     return line
 

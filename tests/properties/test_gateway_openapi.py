@@ -98,7 +98,7 @@ def engine(servers, template, database_names) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def gateway_app(servers, engine: Engine) -> Iterator[GatewayApp]:
-    url = engine.url.render_as_string(hide_password=False)
+    url = databases.address_of(engine)
     given_ = plain_settings(database_url=url, redis_url=servers.redis_url)
     with gateway_app_on(given_, engine) as made:
         yield made

@@ -98,7 +98,7 @@ def engine(servers, template, database_names) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def api(engine: Engine) -> Iterator[OperationsApi]:
-    url = engine.url.render_as_string(hide_password=False)
+    url = databases.address_of(engine)
     harness = Harness(engine, ManualClock())
     harness.add_operator()
     harness.say("ticket_win")

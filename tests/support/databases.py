@@ -6,7 +6,13 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
+
+
+def address_of(engine: Engine) -> str:
+    """Return the URL that a setting takes; the engine's own names its driver."""
+    plain = engine.url.set(drivername="postgresql")
+    return plain.render_as_string(hide_password=False)
 
 
 def address(server_url: str, database: str) -> str:

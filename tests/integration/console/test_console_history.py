@@ -57,7 +57,7 @@ def console(engine: Engine) -> Iterator[ConsoleApp]:
         record_intervention(connection, Change("job_started", facts=facts), person=ANNA, at=now)
         hostile = Person(HOSTILE, HOSTILE)
         record_intervention(connection, Change("of_another_release"), person=hostile, at=now)
-    url = engine.url.render_as_string(hide_password=False)
+    url = databases.address_of(engine)
     with console_app_on(plain_settings(database_url=url), engine) as running:
         yield running
 

@@ -15,6 +15,7 @@ from models.operators.access import set_access
 from models.operators.interventions import Person
 from models.outbox.values import ANSWER_MAX, FAILURE_ANSWER_MAX
 from models.platform.signing import sign_seamless, verify
+from tests.support import databases
 from tests.support.command_line import CommandLine
 from tests.support.delivery_setup import KEY, SECRET
 from tests.support.raw_server import Line, RawServer, raw_server
@@ -152,7 +153,7 @@ def test_the_command_line_shows_the_last_attempt_or_the_one_that_is_named(
 ):
     slipway = CommandLine(monkeypatch, capsys)
     slipway.export(
-        database_url=delivery.engine.url.render_as_string(hide_password=False),
+        database_url=databases.address_of(delivery.engine),
         redis_url="redis://127.0.0.1/0",
         secret_key=KEY,
     )
