@@ -173,6 +173,18 @@ class KeptBodies(RuleBasedStateMachine):
         """What is claimed stays claimed: its outcome may still be recorded."""
         self._bring_to_rest()
 
+    @rule(ticket=st.sampled_from(TICKETS), by=st.sampled_from(TERMS))
+    def a_closing_is_not_taken_in_time(self, ticket: str, by: timedelta) -> None:
+        """The ticket is closed, and what is left to be sent outlasts the partner's time."""
+        self.an_event_is_published(ticket, "ticket_win")
+        for _ in range(3):
+            self.harness.deliver()
+            self.harness.wait(LEASE)
+        self.harness.wait(CLOSE_DELAY)
+        self._sweep()
+        self.harness.wait(by)
+        self.the_sweep_removes_bodies(dies=False)
+
     @rule(dies=st.booleans())
     def the_sweep_removes_bodies(self, *, dies: bool) -> None:
         before = {row.id: row.bodies_removed_at for row in self._tickets()}
@@ -197,6 +209,8 @@ class KeptBodies(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "keep"):
             return
+        self.an_event_is_published(TICKETS[0], "ticket_win")
+        self.a_deliverer_claims()  # the outcome of what is sent now comes last
         self._bring_to_rest()
         self.a_person_changes_the_term(TERMS[0])
         for _ in range(2):  # what is needed is looked at again within a day
