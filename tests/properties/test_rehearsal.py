@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+import pytest
 from sqlalchemy import Engine, text
 
 from models.database.engine import open_engine
@@ -13,16 +14,24 @@ from tests.support import databases
 from tests.support.outgoing_bodies import in_contract
 from worker.local.servers import Servers
 
+SEED = 20_261_120
+LIVES = 2000
+PARTS = 5  # so that two processes share the lives: each batch has its own seed
 
-def test_thousands_of_lives_with_faults_break_no_promise(engine: Engine):
-    report = rehearse(engine, count=2000, seed=20_261_120)
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_thousands_of_lives_with_faults_break_no_promise(engine: Engine, part: int):
+    lives = LIVES // PARTS
+
+    report = rehearse(engine, count=lives, seed=SEED + part * lives // BATCH_LIVES)
 
     assert report.violations == []
-    assert report.lives == 2000
-    assert report.faults > 500
-    assert report.repeats > 50
-    assert report.contested > 20
-    assert report.sent_again > 100
+    assert report.lives == lives
+    assert report.faults > 100
+    assert report.repeats > 10
+    assert report.contested >= 4
+    assert report.sent_again > 20
     bodies = bodies_of(engine)
     assert [body for body in bodies if not in_contract(body)] == []
     assert {json.loads(body)["action"] for body in bodies} == {*pam.FIELDS} - {Action.UPDATE}
@@ -48,3 +57,4 @@ def test_the_same_seed_plays_the_same_lives(
     other.dispose()
     databases.drop(servers.database_url, name)
     assert once == again
+    assert once.violations == []
