@@ -4,6 +4,7 @@ Every test has a database of its own, copied from one that was migrated once, an
 A test that kills a server brings it back before it ends.
 """
 
+import gc
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -20,11 +21,38 @@ from tests.support.server_folders import passable_folder, roomy_memory
 from worker.local.servers import Servers, embedded_servers
 
 TEMPLATE = "slipway_template"
+SLOW_SECONDS = 2.0  # what the marker `slow` means without a number
 POOL_SIZE = 8  # more connections at once than any test has threads
 
 # How long an example takes says nothing on a busy machine; pytest's own timeout finds what hangs.
 settings.register_profile("slipway", deadline=None)
 settings.load_profile("slipway")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that hold the longest tests, so that no process ends with one."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        longest[item.path] = max(longest.get(item.path, 0.0), _expected_seconds(item))
+    items.sort(key=lambda item: -longest[item.path])
+
+
+def _expected_seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("slow")
+    return float(marker.kwargs.get("seconds", SLOW_SECONDS)) if marker else 0.0
+
+
+def pytest_collection_finish() -> None:
+    """Spare each garbage collection what stays until the end: thousands of tests and modules."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_closed() -> Iterator[None]:
+    """Find what a module's tests left open there, not in the later test that it is collected in."""
+    yield
+    gc.collect()  # a ResourceWarning is an error: the module's last test fails
 
 
 @pytest.fixture(scope="session")

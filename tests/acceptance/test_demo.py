@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 LIVES = ("--tickets", "20", "--over", "2s", "--close-delay", "1s")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_the_demo_ends_with_a_verdict_and_leaves_nothing_behind():
     """Issue *Main road*: exit code 0 only if every promise was kept."""
     with passable_folder() as folder:

@@ -21,7 +21,7 @@ SHORT = Trial(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=120)
 def test_whatever_breaks_nothing_is_lost_out_of_order_or_early():
     with passable_folder() as folder:
         report = perform(SHORT, folder=folder)

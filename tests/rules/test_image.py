@@ -16,7 +16,7 @@ from worker.local.servers import Servers
 STEPS = read_steps(ROOT / "deploy/Dockerfile")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=45)
 def test_every_process_starts_from_what_the_steps_make(servers: Servers, empty_database, redis_url):
     """A container engine is not available everywhere, but the steps are commands: run them."""
     completed = subprocess.run(
