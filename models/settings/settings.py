@@ -82,12 +82,12 @@ class Settings(BaseSettings):
     """The same database for `slipway migrate`, which no pooler may stand before."""
 
     redis_url: RedisUrl = Field(repr=False)
-    """Redis 7.0 or Valkey 8 or later, which holds the stream: `redis://host:6379/0`, `rediss://`
-    for TLS, which always verifies certificate and host name. An authority of your own, besides the
-    system's: `?ssl_ca_certs=FILE` (or the folder `ssl_ca_path`); a client certificate:
-    `ssl_certfile` and `ssl_keyfile`, with `ssl_password` if the key has a passphrase. The files are
-    PEM; each new connection reads them. One endpoint that follows the primary: no Sentinel, no
-    Cluster."""
+    """Redis 7.0 or Valkey 8 or later, which holds the stream: `redis://host:6379/0`, or `rediss://`
+    for TLS, which verifies certificate and host name. An authority of your own, besides the
+    system's: `?ssl_ca_certs=FILE` (a folder: `ssl_ca_path`); a client certificate: `ssl_certfile`,
+    `ssl_keyfile`, `ssl_password`. New connections read the files (PEM). Behind Sentinel:
+    `redis+sentinel://user:password@s1:26379,s2:26379,s3:26379/NAME/0` (`rediss+sentinel://`), and
+    for the sentinels' own login `?sentinel_password=…` (and `sentinel_user`). No Cluster."""
 
     broker_url: RedisUrl = Field(
         default_factory=lambda known: str(known["redis_url"]),

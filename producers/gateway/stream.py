@@ -26,6 +26,7 @@ from producers.publisher import (
     StreamUnusable,
 )
 from producers.publisher.append import Entry, StreamAppender
+from producers.publisher.connection import connect
 from producers.publisher.redis_errors import DiskConfirmationUnsupported, error_class
 
 log = logging.getLogger(__name__)
@@ -64,10 +65,10 @@ class GatewayStream:
     @classmethod
     def at(cls, settings: Settings) -> Self:
         """Prepare a client that times out within seconds; it connects on first use."""
-        redis = Redis.from_url(
+        redis = connect(
             settings.redis_url,
+            connect_seconds=_TIMEOUT_SECONDS,
             socket_timeout=_TIMEOUT_SECONDS + (settings.waitaof or 0) / 1000,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 1),  # a pooled connection may date from before a restart
             client_name="slipway-gateway",
         )

@@ -13,6 +13,7 @@ from redis.retry import Retry
 from models.events.stream_contract import EVENT_FIELD, STREAM
 from models.settings.redis_address import redis_address, redis_files_problems
 from producers.publisher.append import StreamAppender
+from producers.publisher.connection import connect
 from producers.publisher.errors import CallTooLarge
 from producers.publisher.event import PreparedEvent, prepare
 from producers.publisher.redis_errors import error_class, is_retryable
@@ -76,10 +77,10 @@ class Publisher:
         address = redis_address(url)
         if problems := [*redis_files_problems({"url": address}, now=utc_now())]:
             raise ValueError("; ".join(problems))
-        client = Redis.from_url(
+        client = connect(
             address,
+            connect_seconds=SOCKET_TIMEOUT_SECONDS,
             retry=Retry(PAUSE, retries=TRIES_MAX - 1),
-            socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
             socket_timeout=SOCKET_TIMEOUT_SECONDS + (waitaof_ms or 0) / 1000,
         )
         return cls(client, waitaof_ms=waitaof_ms)

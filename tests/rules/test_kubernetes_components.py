@@ -68,6 +68,21 @@ def test_kubernetes_takes_them(with_certificates: Cluster) -> None:
         kubernetes_validate.validate(document, "1.29", strict=True)
 
 
+def test_behind_sentinel_keda_asks_them_for_the_primary(tmp_path: Path) -> None:
+    behind = with_component("redis-sentinel", tmp_path)
+    scaled = behind.one("ScaledObject", "intake")
+    (trigger,) = scaled["spec"]["triggers"]
+    (plain,) = cluster("small").one("ScaledObject", "intake")["spec"]["triggers"]
+
+    jsonschema.validate(scaled, schema_of(scaled))
+    assert trigger == plain | {"type": "redis-sentinel-streams"}
+    assert parameters(behind).items() >= {
+        ("addresses", "redis-addresses"),
+        ("sentinelMaster", "redis-sentinel-master"),
+        ("sentinelPassword", "redis-sentinel-password"),
+    }
+
+
 def test_the_page_names_the_files_where_they_are() -> None:
     page = (ROOT / "deploy/SECRETS.md").read_text(encoding="utf-8")
     (options,) = [line for line in page.splitlines() if line.startswith("`?ssl_ca_certs=")]

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from redis.connection import parse_url
 
 from models.settings.errors import describe_errors
-from models.settings.redis_address import redis_address, redis_tls, without_options
+from models.settings.redis_address import kombu_url, redis_address, redis_tls
 from models.settings.settings import Settings
 from tests.support.plain_settings import plain_settings
 from worker.celery.configuration import configuration
@@ -132,7 +132,7 @@ def test_without_tls_there_is_nothing_to_verify() -> None:
 
     assert configuration(settings)["broker_use_ssl"] is False
     assert redis_tls(settings.redis_url) is None
-    assert without_options(settings.redis_url) == settings.redis_url
+    assert kombu_url(settings.redis_url) == settings.redis_url
 
 
 def test_a_key_s_password_is_not_shown() -> None:

@@ -175,7 +175,7 @@ def test_a_service_link_of_kubernetes_is_recognised(read: Read, variable: str) -
     ("variable", "value", "message"),
     [
         ("SLIPWAY_DATABASE_URL", "mysql://u:hidden@db/x", "not a PostgreSQL URL"),
-        ("SLIPWAY_REDIS_URL", "sentinel://:hidden@cache", "name one endpoint"),
+        ("SLIPWAY_REDIS_URL", "sentinel://:hidden@cache", "redis+sentinel://"),
         ("SLIPWAY_BROKER_URL", "amqp://u:hidden@queues", "not a Redis URL"),
         ("SLIPWAY_SECRET_KEY", "hidden", "key 1 of 1 is not a Fernet key"),
         ("SLIPWAY_SECRET_KEY", f"{KEY},hidden", "key 2 of 2 is not a Fernet key"),

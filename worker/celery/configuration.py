@@ -9,7 +9,12 @@ from typing import Any, Final
 
 from kombu.entity import Queue
 
-from models.settings.redis_address import redis_tls, without_options
+from models.settings.redis_address import (
+    SentinelAddress,
+    kombu_url,
+    redis_tls,
+    sentinel_address,
+)
 from models.settings.settings import Settings
 from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
 
@@ -26,7 +31,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     return {
         **_messages(settings),
         **_worker(),
-        **_connection(),
+        **_connection(sentinel_address(settings.broker_url)),
         **_schedule(sweep_interval=settings.sweep_interval.total_seconds()),
     }
 
@@ -34,7 +39,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
 def _messages(settings: Settings) -> dict[str, Any]:
     tls = redis_tls(settings.broker_url)
     return {
-        "broker_url": without_options(settings.broker_url),
+        "broker_url": kombu_url(settings.broker_url),
         # Kombu alone verifies nothing at a rediss:// URL. Flower reads this one too.
         "broker_use_ssl": False if tls is None else tls.options(),
         "task_serializer": "json",
@@ -91,7 +96,7 @@ def _worker() -> dict[str, Any]:
     }
 
 
-def _connection() -> dict[str, Any]:
+def _connection(sentinels: SentinelAddress | None) -> dict[str, Any]:
     return {
         "broker_connection_retry_on_startup": True,  # a process may start before Redis
         "broker_connection_max_retries": None,  # indefinitely; readiness shows it meanwhile
@@ -118,9 +123,21 @@ def _connection() -> dict[str, Any]:
             "interval_start": 0.1,
             "interval_step": 0.2,
             "interval_max": 0.5,
+            **_sentinels(sentinels),
             # Left unset: retry_on_timeout (a repeated LPUSH is a duplicate), polling_interval,
             # global_keyprefix (it does not cover every command), queue_order_strategy.
         },
+    }
+
+
+def _sentinels(address: SentinelAddress | None) -> dict[str, Any]:
+    """Return what kombu and Flower need to ask sentinels for the primary."""
+    if address is None:
+        return {}
+    seconds = {"socket_timeout": 5, "socket_connect_timeout": 5}
+    return {
+        "master_name": address.primary,
+        "sentinel_kwargs": {**seconds, **address.sentinel_login, **address.encryption()},
     }
 
 

@@ -16,8 +16,10 @@ from typing import Any, Final
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.retry import Retry
 
 from worker.celery import consumer
 from worker.celery.message_validation import WAKEUP_BYTES_MAX, validate
@@ -196,7 +198,25 @@ class HardenedTransport(kombu_redis.Transport):
             raise RedisConnectionError(str(error)) from error
 
 
+class CheckedSentinelChannel(CheckedChannel, kombu_redis.SentinelChannel):
+    """The checked channel, which asks sentinels for the primary whenever it connects."""
+
+    def _sentinel_managed_pool(self, asynchronous: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - kombu's signature
+        # Each sentinel is asked once; redis-py's own retries take a minute where one is down.
+        options: dict[str, Any] = self.sentinel_kwargs  # type: ignore[has-type]  # a transport option
+        self.sentinel_kwargs = {**options, "retry": Retry(NoBackoff(), 0)}
+        return super()._sentinel_managed_pool(asynchronous)
+
+
+class HardenedSentinelTransport(HardenedTransport):
+    """The same behind Sentinel; the URL scheme is kombu's `sentinel://`."""
+
+    default_port = 26379  # type: ignore[assignment]  # kombu declares it as None
+    Channel = CheckedSentinelChannel
+
+
 def install() -> None:
     """Make every connection of this process use it; call before the first is made."""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:{HardenedTransport.__name__}"
+    TRANSPORT_ALIASES["sentinel"] = f"{__name__}:{HardenedSentinelTransport.__name__}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import psycopg
 from redis.exceptions import RedisError
+from redis.sentinel import MasterNotFoundError
 from sqlalchemy.exc import DBAPIError
 
 from models.database.errors import is_transient
@@ -102,10 +103,7 @@ def explain(error: Exception) -> Explanation | None:
             "an argument is not UTF-8 text; check the terminal's encoding", WRONG_USAGE
         )
     if isinstance(error, RedisError):
-        sentence = (
-            f"Redis refused a command ({tls_failure(error) or _first_line(error)});"
-            " check SLIPWAY_REDIS_URL and the server"
-        )
+        sentence = f"{_redis(error)}; check SLIPWAY_REDIS_URL and the server"
         return Explanation(sentence, WRONG_USAGE)
     return None
 
@@ -148,6 +146,12 @@ def _database(error: psycopg.Error) -> Explanation | None:
             return Explanation(f"the database refused a statement ({_first_line(error)})", FAILED)
         case _:
             return None
+
+
+def _redis(error: RedisError) -> str:
+    if isinstance(error, MasterNotFoundError):  # redis-py's own message fills a page
+        return "no sentinel names a primary that is up"
+    return f"Redis refused a command ({tls_failure(error) or _first_line(error)})"
 
 
 def _first_line(error: Exception) -> str:

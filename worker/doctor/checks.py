@@ -18,6 +18,7 @@ from models.monitoring.stream_losses import SHOWN_FOR, losses_since
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
 from models.settings.errors import InvalidSettings
+from models.settings.redis_address import sentinel_address
 from models.settings.settings import Settings, read_settings
 from models.sweeps.heartbeat import last_round
 from worker.celery.configuration import configuration
@@ -52,6 +53,7 @@ from worker.doctor.redis_server import (
     check_stream_life,
 )
 from worker.doctor.redis_server import unreachable as redis_unreachable
+from worker.doctor.sentinels import check_sentinels
 from worker.doctor.stream_losses import check_stream_losses
 from worker.doctor.tokens import TokenCheck
 from worker.process.queues import SWEEP_QUEUE
@@ -122,6 +124,8 @@ class _Checks:
         self, part: str, url: str, commands: Sequence[Sequence[str]], keys: Mapping[str, str]
     ) -> Iterator[Finding]:
         variable = f"SLIPWAY_{part.upper()}_URL"
+        if (address := sentinel_address(url)) is not None:
+            yield from check_sentinels(address, part=part, variable=variable)
         client = open_redis(url, retries=0, name="slipway-doctor")
         try:
             with client:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import psycopg
 from sqlalchemy import Connection
 
-from models.settings.redis_address import redis_files_expiring, redis_tls
+from models.settings.redis_address import redis_files_expiring, redis_tls, sentinel_address
 from worker.doctor.access import SOON as EXPIRES_SOON
 from worker.doctor.finding import Finding, doubtful, ok
 
@@ -22,7 +22,7 @@ def check_redis_protection(url: str, *, part: str, variable: str, now: datetime)
     """Report what the scheme and the files of *url* mean at *now*."""
     name, tls = f"{part} connection", redis_tls(url)
     if tls is None:
-        if _is_local(urlsplit(url).hostname):
+        if _is_here(url):
             return ok(name, "not encrypted; it does not leave this machine")
         return doubtful(
             name,
@@ -71,6 +71,12 @@ def check_database_protection(host: str, *, version: str | None, sslmode: str) -
             " certificate authority: sslrootcert=system)",
         )
     return ok(name, f"encrypted ({version}), and the server is verified")
+
+
+def _is_here(url: str) -> bool:
+    address = sentinel_address(url)
+    hosts = [urlsplit(url).hostname] if address is None else [host for host, _ in address.sentinels]
+    return all(map(_is_local, hosts))
 
 
 def _is_local(host: str | None) -> bool:

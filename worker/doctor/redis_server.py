@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.sentinel import MasterNotFoundError
 
 from models.events.stream_contract import EVENT_FIELD, GROUP, STREAM
 from models.settings.redis_tls import tls_failure
@@ -51,6 +52,12 @@ BROKER_COMMANDS: Final[Sequence[Sequence[str]]] = (
 
 def unreachable(part: str, variable: str, error: RedisError) -> Finding:
     """Report why Redis could not be reached; *variable* holds its address."""
+    if isinstance(error, MasterNotFoundError):
+        return wrong(
+            part,
+            "cannot be reached: its sentinels name no primary that is up",
+            remedy="see the sentinels above: they need a majority and a replica to fail over to",
+        )
     if (failure := tls_failure(error)) is not None:
         return wrong(
             part,

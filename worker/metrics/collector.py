@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -18,6 +17,7 @@ from redis.exceptions import RedisError
 from models.database.engine import Transaction
 from models.monitoring.stats import collect_stats
 from models.platform.clock import Clock
+from models.settings.redis_address import redis_database
 from models.settings.settings import Settings
 from worker.intake.celery_queue import LISTS
 from worker.metrics import gauges
@@ -156,7 +156,7 @@ class StatsCollector:
         self._shown.show(_BROKER, [*gauges.of_queues("wakeup", lengths), *misplaced])
 
     def _misplaced_messages(self) -> Mapping[str, int]:
-        same = _database_of(self._settings.broker_url) == _database_of(self._settings.redis_url)
+        same = redis_database(self._settings.broker_url) == redis_database(self._settings.redis_url)
         misplaced = misplaced_messages(self._broker, holds_stream=same)
         if same:
             return misplaced
@@ -175,9 +175,3 @@ class StatsCollector:
         if {_POSTGRESQL, _REDIS} <= ahead.keys():
             families += gauges.of_clocks(ahead[_REDIS] - ahead[_POSTGRESQL])
         return families
-
-
-def _database_of(url: str) -> tuple[str | None, int | None, str]:
-    """Return the server and the database that a URL leads to, with any user."""
-    parts = urlsplit(url)
-    return parts.hostname, parts.port, parts.path

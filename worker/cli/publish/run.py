@@ -11,7 +11,6 @@ from typing import BinaryIO, Final
 from uuid import uuid4
 
 import typer
-from redis import Redis
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from models.events.cloud_event import is_cloud_event
@@ -30,8 +29,10 @@ from worker.cli.database import transaction
 from worker.cli.errors import Failed, ReportedError, WrongUsage
 from worker.cli.output import console, remark, show_json
 from worker.cli.publish.event_lines import BadLine, EventLine, lines_of, opened
+from worker.process.redis_client import open_redis
 
 POLL_SECONDS: Final = 0.1
+_WATCH_RETRIES: Final = 3
 GROUPS_MAX: Final = 100  # in memory; a further one waits until the first has ended
 GROUP_EVENTS: Final = 500
 GROUPS_PER_SECOND: Final = 10  # with --rate, so that it is kept within a second, too
@@ -68,7 +69,7 @@ class OutcomeWatch:
     def __init__(self, redis_url: str, *, patience: timedelta) -> None:
         """*patience* is how long to wait without progress before giving up."""
         self.ended: Counter[str] = Counter()
-        self._redis = Redis.from_url(redis_url)
+        self._redis = open_redis(redis_url, retries=_WATCH_RETRIES, name="slipway-publish")
         self._patience = patience.total_seconds()
         self._groups: deque[list[PublishedEntry]] = deque()
 

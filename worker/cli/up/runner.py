@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import typer
 
 from models.settings.errors import InvalidSettings
+from models.settings.redis_address import redis_host
 from models.settings.settings import Settings, read_settings
 from worker.cli.errors import Failed, WrongUsage
 from worker.cli.output import remark
@@ -190,9 +191,8 @@ def console_address(readiness: ProcessReadiness) -> str:
 def addresses(readiness: ProcessReadiness) -> str:
     """Return the addresses of the processes and servers, without passwords."""
     database = urlsplit(readiness.settings.database_url)
-    redis = urlsplit(readiness.settings.redis_url)
     servers = (
         f"PostgreSQL {database.hostname}:{database.port or 5432}{database.path}",
-        f"Redis {redis.hostname}:{redis.port or 6379}",
+        f"Redis {redis_host(readiness.settings.redis_url)}",
     )
     return ", ".join([pages(readiness), *servers])

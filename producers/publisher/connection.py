@@ -1,0 +1,51 @@
+"""Opens the Redis that a URL leads to: the one it names, or the primary that its sentinels name."""
+
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
+
+from models.settings.redis_address import SentinelAddress, sentinel_address
+
+
+def connect(url: str, *, connect_seconds: float, **options: object) -> Redis:
+    """Make a client for *url*, which is valid; it connects on first use. *options*: redis-py's.
+
+    With sentinels in *url*, each new connection asks them for the primary. Each is asked once: the
+    others are asked instead, and redis-py's own retries would take a minute where one is down.
+    """
+    given: dict[str, Any] = {"socket_connect_timeout": connect_seconds, **options}
+    address = sentinel_address(url)
+    if address is None:
+        return Redis.from_url(url, **given)
+    sentinels = _NamedSentinels(
+        address,
+        socket_timeout=connect_seconds,
+        socket_connect_timeout=connect_seconds,
+        retry=Retry(NoBackoff(), 0),
+        **address.sentinel_login,
+        **address.encryption(),
+    )
+    primary: Redis = sentinels.master_for(  # type: ignore[no-untyped-call]  # redis-py's
+        address.primary, db=address.database, **address.login, **address.encryption(), **given
+    )
+    return primary
+
+
+class _NamedSentinels(Sentinel):
+    """Sentinels whose failure names them in one line; redis-py's own message fills a page."""
+
+    def __init__(self, address: SentinelAddress, **options: object) -> None:
+        """Prepare to ask those of *address*; *options*: redis-py's, for a client of one."""
+        super().__init__(address.sentinels, sentinel_kwargs=options)  # type: ignore[no-untyped-call]  # redis-py's
+        self._address = address
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Return the primary's address. Raises MasterNotFoundError if none is up."""
+        try:
+            place: tuple[str, int] = super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py's
+        except MasterNotFoundError:
+            raise MasterNotFoundError(self._address.not_found) from None
+        return place

@@ -1,0 +1,340 @@
+"""Redis behind Sentinel: three real sentinels and three servers, and who follows them."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+from celery import Celery
+from flower.utils.broker import Broker
+from redis.sentinel import MasterNotFoundError
+from sqlalchemy import Engine
+
+from models.settings.settings import Settings
+from producers.gateway.stream import GatewayStream
+from producers.publisher import Publisher, PublishLater
+from producers.simulation.partner import SimulatedPartner
+from tests.support.authority import Authority
+from tests.support.celery_process import environment
+from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
+from tests.support.manual_clock import ManualClock
+from tests.support.plain_settings import plain_settings
+from tests.support.procfile_processes import Running
+from tests.support.sentinels import (
+    PASSWORD,
+    PRIMARY,
+    SENTINEL_PASSWORD,
+    Watched,
+    sentinels,
+)
+from tests.support.wait import eventually
+from worker.celery import transport
+from worker.celery.configuration import configuration
+from worker.celery.wakeup import is_waiting
+from worker.doctor.checks import check_installation
+from worker.doctor.finding import Finding, State
+from worker.local.servers.ports import free_port
+from worker.process.redis_client import open_redis
+
+PROCESSES = ("intake", "deliver", "sweep", "beat", "flower")
+GROUP = 10  # events of one call
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with sentinels(tmp_path_factory.mktemp("sentinels")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with sentinels(tmp_path_factory.mktemp("encrypted"), authority=Authority("ours")) as running:
+        yield running
+
+
+def settings_for(url: str) -> Settings:
+    return plain_settings(redis_url=url)
+
+
+@contextmanager
+def celery_at(url: str) -> Iterator[Celery]:
+    transport.install()
+    app = Celery("test", set_as_current=False)
+    app.conf.update(configuration(settings_for(url)))
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def by_our_client(url: str) -> object:
+    with open_redis(settings_for(url).redis_url, retries=0, name="test") as client:
+        return client.ping()
+
+
+def by_celery(url: str) -> object:
+    with celery_at(url) as app:
+        return not is_waiting(app, "deliver")
+
+
+def by_flower(url: str) -> object:
+    with celery_at(url) as app, app.connection() as connection:
+        broker = Broker(
+            connection.as_uri(include_password=True),
+            broker_options=app.conf.broker_transport_options,
+            broker_use_ssl=app.conf.broker_use_ssl,
+        )
+        return asyncio.run(queues_of(broker))
+
+
+async def queues_of(broker: Any) -> object:  # noqa: ANN401 - Flower carries no types
+    queues = await broker.queues(["deliver"])
+    for sentinel in broker.redis.connection_pool.sentinel_manager.sentinels:
+        await sentinel.aclose()  # Flower leaves them to the garbage collector
+    return queues
+
+
+def by_publisher(url: str) -> object:
+    with closing(Publisher.at(url)) as publisher:
+        return publisher.publish(event(0))
+
+
+def by_gateway(url: str) -> object:
+    with closing(GatewayStream.at(settings_for(url))) as stream:
+        return stream.fault() is None
+
+
+CLIENTS: dict[str, Callable[[str], object]] = {
+    "our client": by_our_client,
+    "Celery": by_celery,
+    "publisher": by_publisher,
+    "gateway": by_gateway,
+    "Flower": by_flower,
+}
+
+
+def event(number: int) -> dict[str, object]:
+    return {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": f"t-{number}"}}
+
+
+def findings(url: str) -> list[Finding]:
+    """What the doctor says of Redis: all that comes before the workers."""
+    now = datetime.now(UTC)  # noqa: TID251 - certificates are valid by it
+    checks = check_installation(settings_for(url), now=now)
+    return [*takewhile(lambda finding: finding.part != "workers", checks)]
+
+
+def of_part(url: str, part: str) -> Finding:
+    (finding,) = [each for each in findings(url) if each.part == part]
+    return finding
+
+
+@pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
+def test_every_client_finds_the_primary(ask: Callable[[str], object], watched: Watched) -> None:
+    assert ask(watched.url())
+
+
+@pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
+def test_every_client_finds_it_over_tls(ask: Callable[[str], object], encrypted: Watched) -> None:
+    """Sentinels and servers demand a client certificate, too."""
+    assert ask(encrypted.url())
+
+
+@pytest.mark.parametrize("ask", [by_our_client, by_celery, by_publisher, by_gateway])
+def test_a_sentinel_that_is_down_is_passed_over(
+    ask: Callable[[str], object], watched: Watched
+) -> None:
+    down = Watched([free_port(), *watched.sentinels[1:]], watched.servers)
+
+    assert ask(down.url())
+
+
+def test_sentinels_of_another_authority_are_told_nothing(
+    encrypted: Watched, tmp_path: Path
+) -> None:
+    (tmp_path / "others.pem").write_bytes(Authority("others").pem)
+    url = encrypted.url(ssl_ca_certs=str(tmp_path / "others.pem"))
+
+    with pytest.raises(MasterNotFoundError) as failure:
+        by_our_client(url)
+    with pytest.raises(PublishLater, match=r"none of the sentinels 127\.0\.0\.1:"):
+        by_publisher(url)
+
+    assert PASSWORD not in str(failure.value)
+    finding = of_part(url, "Redis sentinels")
+    assert finding.state is State.WRONG
+    assert "does not prove that it is the server of the Redis URL" in finding.detail
+
+
+# --- the doctor ---
+
+
+def test_the_doctor_names_the_primary(watched: Watched) -> None:
+    finding = of_part(watched.url(), "Redis sentinels")
+
+    assert finding.state is State.OK
+    assert finding.detail == f"3 of 3 name the primary 127.0.0.1:{watched.named()}"
+
+
+WRONG = {
+    "a sentinel is down": (
+        lambda watched: Watched([*watched.sentinels[:2], free_port()], watched.servers).url(),
+        State.DOUBTFUL,
+        "2 of 3 name the primary",
+    ),
+    "two sentinels": (
+        lambda watched: Watched(watched.sentinels[:2], watched.servers).url(),
+        State.DOUBTFUL,
+        "names 2",
+    ),
+    "the wrong name": (
+        lambda watched: watched.url().replace(f"/{PRIMARY}/", "/another/"),
+        State.WRONG,
+        "No such master with that name",
+    ),
+    "the wrong password": (
+        lambda watched: watched.url(sentinel_password="hidden"),
+        State.WRONG,
+        "none of 3 names the primary",
+    ),
+    "no password": (
+        lambda watched: watched.url(sentinel_password=""),
+        State.WRONG,
+        "none of 3 names the primary",
+    ),
+    "the servers themselves": (
+        lambda watched: Watched(watched.servers, watched.servers).url(sentinel_password=PASSWORD),
+        State.WRONG,
+        "unknown command",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "state", "detail"), WRONG.values(), ids=WRONG)
+def test_the_doctor_says_what_is_wrong(
+    make: Callable[[Watched], str], state: State, detail: str, watched: Watched
+) -> None:
+    finding = of_part(make(watched), "Redis sentinels")
+
+    assert finding.state is state
+    assert detail in finding.detail
+    assert not {PASSWORD, SENTINEL_PASSWORD, "hidden"} & set(str(finding).split())
+
+
+# --- all processes, through failovers under load ---
+
+
+class Load:
+    """Publishes until it is told to stop, and repeats what was not acknowledged."""
+
+    def __init__(self, url: str) -> None:
+        self.acknowledged: list[str] = []
+        self.refusals = 0
+        self._stop = threading.Event()
+        self._url = url
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def goes_on(self, more: int = 20 * GROUP) -> None:
+        """Wait until that many more are acknowledged."""
+        until = len(self.acknowledged) + more
+        eventually(lambda: len(self.acknowledged) >= until)
+
+    def _run(self) -> None:
+        with closing(Publisher.at(self._url)) as publisher:
+            first = 0
+            while not self._stop.wait(0.02):
+                group: list[Mapping[str, object]] = [
+                    event(number) for number in range(first, first + GROUP)
+                ]
+                rest = group
+                while rest:
+                    try:
+                        publisher.publish_many(rest)
+                        rest = []
+                    except PublishLater as later:
+                        self.refusals += 1
+                        rest = list(later.unpublished)
+                first += GROUP
+                self.acknowledged += [f"t-{number}" for number in range(first - GROUP, first)]
+
+
+@contextmanager
+def running(folder: Path, env: Mapping[str, str]) -> Iterator[list[Running]]:
+    with ExitStack() as ending:
+        started = [Running(name, env=env, folder=folder) for name in PROCESSES]
+        for process in started:
+            ending.callback(process.kill)
+        yield started
+
+
+def tickets_of(partner: SimulatedPartner) -> set[str]:
+    return {str(entry.ticket_id) for entry in partner.ledger.entries()}
+
+
+@pytest.mark.slow
+def test_every_process_follows_each_failover_and_nothing_is_lost(
+    tmp_path: Path, database: str, engine: Engine
+) -> None:
+    flower = free_port()
+    with (
+        sentinels(tmp_path) as watched,
+        SimulatedPartner(secret=SECRET) as partner,
+        delivery_setup_on(engine, ManualClock()) as delivery,
+    ):
+        delivery.operator("acme", partner.url)
+        env = environment(
+            tmp_path,
+            database_url=database,
+            redis_url=watched.url(),
+            secret_key=KEY,
+            partner_networks="127.0.0.0/8",
+            flower_port=str(flower),
+        )
+        with running(tmp_path, env) as started:
+            with Load(watched.url()) as load:
+                load.goes_on()
+                eventually(lambda: len(partner.ledger.entries()) > 0)
+                watched.promote()  # away, …
+                load.goes_on()
+                watched.promote()  # … and back: the former primary follows
+                load.goes_on()
+                eventually(watched.all_know)
+                watched.kill_primary()
+                load.goes_on()
+
+            def all_told() -> bool:
+                for process in started:
+                    process.must_live()
+                return tickets_of(partner) >= set(load.acknowledged)
+
+            eventually(all_told)
+            eventually(lambda: "deliver" in page(flower, "/broker"))
+            wrote = "".join(process.wrote() for process in started)
+            for process in started:
+                process.tell_to_end()
+            codes = [process.code() for process in started]
+
+        assert tickets_of(partner) == set(load.acknowledged)
+    assert codes == [0] * len(PROCESSES)
+    assert PASSWORD not in wrote
+
+
+def page(port: int, path: str) -> str:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10).text
+    except httpx.HTTPError:
+        return ""

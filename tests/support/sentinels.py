@@ -1,0 +1,188 @@
+"""Three real sentinels before a primary and two replicas, all of Debian's packages."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+from redis.sentinel import MasterNotFoundError, Sentinel
+
+from tests.support.authority import Authority
+from tests.support.tls_front_ends import server_running
+from tests.support.tls_redis import redis_program, write_client
+from tests.support.wait import eventually
+from worker.local.servers.ports import LOOPBACK, free_port
+
+PRIMARY: Final = "tickets"
+USER, PASSWORD = "slipway-worker", "kept-secret"
+SENTINEL_PASSWORD: Final = "kept-secret-too"
+COUNT: Final = 3
+PAUSE_MS: Final = 10_000
+_LOCAL: Final = ("save ''", f"bind {LOOPBACK}", "daemonize no")
+
+
+@dataclass(slots=True)
+class Watched:
+    """Servers that sentinels watch."""
+
+    sentinels: list[int]
+    servers: list[int]
+    tls: dict[str, str] = field(default_factory=dict)  # the options that name a client's files
+
+    def url(self, **options: str) -> str:
+        """The address that names the sentinels."""
+        hosts = ",".join(f"{LOOPBACK}:{port}" for port in self.sentinels)
+        given = {"sentinel_password": SENTINEL_PASSWORD, **self.tls, **options}
+        query = "&".join(f"{name}={value}" for name, value in given.items() if value)
+        scheme = "rediss" if self.tls else "redis"
+        return f"{scheme}+sentinel://{USER}:{PASSWORD}@{hosts}/{PRIMARY}/0?{query}"
+
+    def client(self, port: int, *, password: str) -> Redis:
+        """A client of one server."""
+        tls: dict[str, Any] = {"ssl": True, **self.tls} if self.tls else {}
+        return Redis(host=LOOPBACK, port=port, password=password, decode_responses=True, **tls)
+
+    def named(self) -> int:
+        """The port of the primary, by the first sentinel that answers; 0 while there is none."""
+        tls: dict[str, Any] = {"ssl": True, **self.tls} if self.tls else {}
+        known = Sentinel(  # type: ignore[no-untyped-call]  # redis-py's
+            [(LOOPBACK, port) for port in self.sentinels],
+            sentinel_kwargs={"password": SENTINEL_PASSWORD, **tls},
+        )
+        try:
+            _, port = known.discover_master(PRIMARY)  # type: ignore[no-untyped-call]  # redis-py's
+            return int(port)
+        except MasterNotFoundError:
+            return 0
+        finally:
+            known.close()
+
+    def promote(self) -> None:
+        """Fail over to a replica as planned: the primary takes no writes meanwhile.
+
+        Without the pause, what it acknowledged after that replica had turned would be lost.
+        """
+        eventually(self.all_know)
+        before = self.named()
+        with self.client(before, password=PASSWORD) as primary:
+            primary.client_pause(PAUSE_MS, all=False)
+            with self.client(self.sentinels[0], password=SENTINEL_PASSWORD) as sentinel:
+                eventually(lambda: _accepted(sentinel))
+            eventually(lambda: self.named() not in (0, before))
+
+    def kill_primary(self) -> None:
+        """Kill it once its replicas have everything; sentinels notice after a second."""
+        before = self.named()
+        with self.client(before, password=PASSWORD) as primary:
+            primary.client_pause(PAUSE_MS, all=False)
+            eventually(lambda: _replicated(primary))
+            facts: Any = primary.info("server")
+            os.kill(facts["process_id"], signal.SIGKILL)
+        eventually(lambda: self.named() not in (0, before))
+
+    def all_know(self) -> bool:
+        """Whether each sentinel knows the others and a replica that is up."""
+        for port in self.sentinels:
+            with self.client(port, password=SENTINEL_PASSWORD) as sentinel:
+                state: Any = sentinel.sentinel_master(PRIMARY)
+                replicas: Any = sentinel.sentinel_slaves(PRIMARY)
+            up = [each for each in replicas if each["master-link-status"] == "ok"]
+            if state["num-other-sentinels"] < COUNT - 1 or len(up) != len(self.servers) - 1:
+                return False
+        return True
+
+
+def _replicated(primary: Redis) -> bool:
+    facts: Any = primary.info("replication")
+    replicas = [facts[f"slave{number}"] for number in range(facts["connected_slaves"])]
+    return {each["offset"] for each in replicas} == {facts["master_repl_offset"]}
+
+
+def _accepted(sentinel: Redis) -> bool:
+    try:
+        sentinel.execute_command("SENTINEL", "FAILOVER", PRIMARY)  # type: ignore[no-untyped-call]  # redis-py's
+    except RedisError:  # NOGOODSLAVE, INPROG: it has just changed
+        return False
+    return True
+
+
+def _ports() -> list[int]:
+    return [free_port() for _ in range(COUNT)]
+
+
+@contextmanager
+def sentinels(folder: Path, *, authority: Authority | None = None) -> Iterator[Watched]:
+    """Run three servers and three sentinels; over TLS alone with *authority*."""
+    programs = redis_program(), redis_program("redis-sentinel")
+    watched = Watched(_ports(), _ports())
+    encrypted: tuple[str, ...] = ()
+    if authority is not None:
+        watched.tls = write_client(folder, authority)
+        chain, key = authority.issue("redis").write(folder, "redis")
+        encrypted = (
+            f"tls-cert-file {chain}",
+            f"tls-key-file {key}",
+            f"tls-ca-cert-file {watched.tls['ssl_ca_certs']}",
+            "tls-replication yes",
+        )
+    with ExitStack() as ending:
+        for number, port in enumerate(watched.servers):
+            follows = f"replicaof {LOOPBACK} {watched.servers[0]}" if number else ""
+            lines = (
+                *_LOCAL,
+                *_listening(port, encrypted),
+                *_server(folder / f"s{number}", follows),
+            )
+            ending.enter_context(_running(programs[0], folder, f"server-{number}", lines, port))
+        for number, port in enumerate(watched.sentinels):
+            lines = (*_LOCAL, *_listening(port, encrypted), *_sentinel(watched.servers[0]))
+            ending.enter_context(_running(programs[1], folder, f"sentinel-{number}", lines, port))
+        eventually(watched.all_know)
+        yield watched
+
+
+def _listening(port: int, encrypted: tuple[str, ...]) -> tuple[str, ...]:
+    return ("port 0", f"tls-port {port}", *encrypted) if encrypted else (f"port {port}",)
+
+
+def _server(folder: Path, follows: str) -> tuple[str, ...]:
+    folder.mkdir()
+    return (
+        f"dir {folder}",
+        "appendonly yes",
+        "maxmemory-policy noeviction",
+        "repl-diskless-sync-delay 0",
+        f"user {USER} on >{PASSWORD} ~* &* +@all",
+        f"user default on >{PASSWORD} ~* &* +@all",
+        f"masterauth {PASSWORD}",
+        # A former primary refuses writes until it is told that it is one: seconds later.
+        "min-replicas-to-write 1",
+        "min-replicas-max-lag 10",
+        follows,
+    )
+
+
+def _sentinel(primary: int) -> tuple[str, ...]:
+    return (
+        f"requirepass {SENTINEL_PASSWORD}",
+        f"sentinel monitor {PRIMARY} {LOOPBACK} {primary} 2",
+        f"sentinel auth-pass {PRIMARY} {PASSWORD}",
+        f"sentinel down-after-milliseconds {PRIMARY} 1000",
+        f"sentinel failover-timeout {PRIMARY} 5000",
+    )
+
+
+@contextmanager
+def _running(
+    program: str, folder: Path, name: str, lines: tuple[str, ...], port: int
+) -> Iterator[None]:
+    configuration = folder / f"{name}.conf"
+    log = f"logfile {folder / name}.log"
+    configuration.write_text("\n".join((*lines, log, "")), encoding="utf-8")
+    with server_running([program, str(configuration)], port):
+        yield
