@@ -9,95 +9,42 @@ from unicodedata import normalize
 from sqlalchemy import Connection, TextClause, text
 
 from models.events.event import ARRIVALS_END
-from models.history.ticket_status import TICKET_STATUS
-from models.vocabulary import Outcome, Reason
+from models.history.id_statements import (
+    EVENT_COLUMNS,
+    EVENT_KIND,
+    FIND_EVENTS,
+    FIND_NAMED_TICKET,
+    FIND_OLD,
+    FIND_ON_TICKET,
+    FIND_RAW,
+    FIND_RAW_OF,
+    FIND_RAW_ON_TICKET,
+    FIND_RAW_ON_TICKET_OF,
+    FIND_TICKETS,
+    OLD_BEYOND,
+    RAW_BEYOND,
+    RAW_COLUMNS,
+    RAW_KIND,
+    RAW_OF_BEYOND,
+    RAW_ON_TICKET_BEYOND,
+    RAW_ON_TICKET_OF_BEYOND,
+)
+from models.vocabulary import Outcome
 
 FOUND_MAX: Final = 50  # of one id: it counts per ticket, so several tickets may have it (H12)
-SEARCHED_MAX: Final = 10_000  # the newest of one id, of any operator
+SEARCHED_MAX: Final = 10_000  # rows in an order that mixes operators
 # What was not applied, or not yet. Only these have an index for a list.
 LISTABLE: Final = (Outcome.PARKED, Outcome.REJECTED, Outcome.SUPERSEDED)
 
 _ALWAYS: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
-# At the same time, events of tickets come before raw input.
-_EVENT: Final = 2
-_RAW: Final = 1
-
-# Who dropped an event and why is internal.
-_MESSAGE: Final = f"""
-    CASE e.reason WHEN '{Reason.DROPPED}' THEN 'dropped by hand' ELSE e.message END AS message"""
-_EVENT_COLUMNS: Final = f"""
-    e.decided_at AS at, {_EVENT} AS kind, e.arrival AS number, o.code AS operator, t.ticket_id,
-    e.event_id, e.entry_id, e.action, e.sequence, e.outcome, e.reason, {_MESSAGE}, e.occurred_at,
-    e.received_at, e.park_until, e.repeats,
-    {TICKET_STATUS} AS ticket_status,
-    t.close_due_at AS ticket_close_due_at, t.closed_at AS ticket_closed_at"""
-_RAW_COLUMNS: Final = f"""
-    r.rejected_at AS at, {_RAW} AS kind, r.id AS number, r.operator, r.ticket_id,
-    r.event_id, r.entry_id, NULL AS action, NULL AS sequence, 'rejected' AS outcome, r.reason,
-    r.message, NULL AS occurred_at, r.received_at, NULL AS park_until, 0 AS repeats,
-    NULL AS ticket_status, NULL AS ticket_close_due_at, NULL AS ticket_closed_at"""
-_OF_OPERATORS = "(CAST(:operators AS text[]) IS NULL OR {} = ANY(CAST(:operators AS text[])))"
-
-# An id does not belong to one operator (publishers number 1, 2, 3 on each ticket), so a search
-# reads at most SEARCHED_MAX rows before it checks the operator. LATERAL with LIMIT makes the
-# planner look each of them up by key, in the order of the index (event_id, ticket).
-# Raw input has no such order: if more than SEARCHED_MAX rows have the id, any of them are searched.
-_OF_ID: Final = "SELECT ticket FROM ticket_event WHERE event_id = :event_id ORDER BY ticket DESC"
-_RAW_OF_ID: Final = "SELECT * FROM rejected_input WHERE event_id = :event_id"
-FIND_EVENTS: Final = text(f"""
-    SELECT {_EVENT_COLUMNS}
-      FROM ({_OF_ID} LIMIT :searched) AS newest
-     CROSS JOIN LATERAL (
-           SELECT * FROM ticket
-            WHERE id = newest.ticket
-              AND (CAST(:operators AS text[]) IS NULL OR operator = ANY(ARRAY(
-                   SELECT id FROM operator WHERE code = ANY(CAST(:operators AS text[])))))
-            LIMIT 1) AS t
-     CROSS JOIN LATERAL (
-           SELECT * FROM ticket_event WHERE ticket = t.id AND event_id = :event_id LIMIT 1) AS e
-     CROSS JOIN LATERAL (SELECT code FROM operator WHERE id = t.operator LIMIT 1) AS o
-     ORDER BY newest.ticket DESC LIMIT :limit""")  # noqa: S608 - constants of this module
-FIND_RAW: Final = text(f"""
-    SELECT {_RAW_COLUMNS} FROM ({_RAW_OF_ID} LIMIT :searched) AS r
-     WHERE {_OF_OPERATORS.format("r.operator")}
-     ORDER BY r.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
-EVENTS_BEYOND: Final = text(f"{_OF_ID} OFFSET :searched LIMIT 1")
-RAW_BEYOND: Final = text(f"{_RAW_OF_ID} OFFSET :searched LIMIT 1")
-
-# With a ticket id: by the keys (operator, ticket_id) and (ticket, event_id).
-FIND_ON_TICKET: Final = text(f"""
-    SELECT {_EVENT_COLUMNS}
-      FROM operator o
-     CROSS JOIN LATERAL (
-           SELECT * FROM ticket WHERE operator = o.id AND ticket_id = :ticket_id LIMIT 1) AS t
-     CROSS JOIN LATERAL (
-           SELECT * FROM ticket_event WHERE ticket = t.id AND event_id = :event_id LIMIT 1) AS e
-     WHERE {_OF_OPERATORS.format("o.code")}
-     ORDER BY t.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
-_RAW_OF_TICKET: Final = "SELECT * FROM rejected_input WHERE ticket_id = ANY(:ticket_ids)"
-# A statement of its own for some operators: only then is the index (ticket_id, operator) used.
-_RAW_OF_TICKET_OF: Final = f"{_RAW_OF_TICKET} AND operator = ANY(CAST(:operators AS text[]))"
-
-
-def _raw_on_ticket(source: str) -> tuple[TextClause, TextClause]:
-    """Return the statements that find an event's raw input on a ticket, and the rows beyond."""
-    find = text(f"""
-        SELECT {_RAW_COLUMNS} FROM ({source} LIMIT :searched) AS r
-         WHERE r.event_id = :event_id ORDER BY r.id DESC LIMIT :limit""")  # noqa: S608 - constants of this module
-    return find, text(f"{source} OFFSET :searched LIMIT 1")
-
-
-FIND_RAW_ON_TICKET, RAW_ON_TICKET_BEYOND = _raw_on_ticket(_RAW_OF_TICKET)
-FIND_RAW_ON_TICKET_OF, RAW_ON_TICKET_OF_BEYOND = _raw_on_ticket(_RAW_OF_TICKET_OF)
-
 
 _IS_OF_OPERATORS: Final = """operator = ANY(ARRAY(
                    SELECT id FROM operator WHERE code = ANY(CAST(:operators AS text[]))))"""
 _RAW_OF_PAGE: Final = f"""
     SELECT * FROM rejected_input
      WHERE dropped_at IS NULL AND rejected_at >= :since AND rejected_at <= :at
-       AND (rejected_at, {_RAW}, id) < (:at, :kind, :number)
+       AND (rejected_at, {RAW_KIND}, id) < (:at, :kind, :number)
      ORDER BY rejected_at DESC, id DESC"""  # noqa: S608 - constants of this module
 
 
@@ -107,7 +54,7 @@ def _events_of_page(outcome: Outcome) -> str:
     SELECT * FROM ticket_event
      WHERE outcome = '{outcome}' AND dropped_at IS NULL
        AND decided_at >= :since AND decided_at <= :at
-       AND (decided_at, {_EVENT}, arrival) < (:at, :kind, :number)
+       AND (decided_at, {EVENT_KIND}, arrival) < (:at, :kind, :number)
      ORDER BY decided_at DESC, arrival DESC"""  # noqa: S608 - constants of this module
 
 
@@ -124,32 +71,32 @@ def _event_source(outcome: Outcome) -> _LineSource:
     page = _events_of_page(outcome)
     return _LineSource(
         text(f"""
-        SELECT {_EVENT_COLUMNS}
+        SELECT {EVENT_COLUMNS}
           FROM ({page} LIMIT :limit) AS e
           JOIN ticket t ON t.id = e.ticket JOIN operator o ON o.id = t.operator
          ORDER BY e.decided_at DESC, e.arrival DESC"""),  # noqa: S608 - constants of this module
         text(f"""
-        SELECT {_EVENT_COLUMNS}
+        SELECT {EVENT_COLUMNS}
           FROM ({page} LIMIT :searched) AS e
          CROSS JOIN LATERAL (
                SELECT * FROM ticket WHERE id = e.ticket AND {_IS_OF_OPERATORS} LIMIT 1) AS t
          CROSS JOIN LATERAL (SELECT code FROM operator WHERE id = t.operator LIMIT 1) AS o
          ORDER BY e.decided_at DESC, e.arrival DESC LIMIT :limit"""),  # noqa: S608 - constants of this module
         text(f"""
-        SELECT decided_at AS at, {_EVENT} AS kind, arrival AS number
+        SELECT decided_at AS at, {EVENT_KIND} AS kind, arrival AS number
           FROM ({page} OFFSET :searched - 1 LIMIT 1) AS e"""),  # noqa: S608 - constants of this module
     )
 
 
 SOURCES: Final = {outcome: _event_source(outcome) for outcome in LISTABLE}
 RAW_SOURCE: Final = _LineSource(
-    text(f"SELECT {_RAW_COLUMNS} FROM ({_RAW_OF_PAGE} LIMIT :limit) AS r"),  # noqa: S608 - constants of this module
+    text(f"SELECT {RAW_COLUMNS} FROM ({_RAW_OF_PAGE} LIMIT :limit) AS r"),  # noqa: S608 - constants of this module
     text(f"""
-    SELECT {_RAW_COLUMNS} FROM ({_RAW_OF_PAGE} LIMIT :searched) AS r
+    SELECT {RAW_COLUMNS} FROM ({_RAW_OF_PAGE} LIMIT :searched) AS r
      WHERE r.operator = ANY(CAST(:operators AS text[]))
      ORDER BY r.rejected_at DESC, r.id DESC LIMIT :limit"""),  # noqa: S608 - constants of this module
     text(f"""
-    SELECT rejected_at AS at, {_RAW} AS kind, id AS number
+    SELECT rejected_at AS at, {RAW_KIND} AS kind, id AS number
       FROM ({_RAW_OF_PAGE} OFFSET :searched - 1 LIMIT 1) AS r"""),  # noqa: S608 - constants of this module
 )
 
@@ -219,10 +166,11 @@ def find_events_by_id(
     ticket_id: str | None = None,
     searched: int = SEARCHED_MAX,
 ) -> EventsById:
-    """Return the events with this id, the newest tickets' first; *operators*: None means all.
+    """Return the events with this id, newest first; *operators*: None means all.
 
-    If many tickets have the id, the newest *searched* are searched, and at most `FOUND_MAX`
-    returned. On one ticket (*ticket_id*) an event is always found.
+    At most `FOUND_MAX` are returned. Others' events with the id cost nothing, except those that
+    were stored before an event's operator was: the newest *searched* of them are searched, as of
+    raw input. On one ticket (*ticket_id*) an event is always found.
     """
     parameters = {
         "event_id": event_id,
@@ -231,11 +179,16 @@ def find_events_by_id(
         "searched": searched,
     }
     if ticket_id is None:
-        events, cut = _some(connection, FIND_EVENTS, parameters, beyond=EVENTS_BEYOND)
-        raw, raw_cut = _some(connection, FIND_RAW, parameters, beyond=RAW_BEYOND)
-        return EventsById((*events, *raw), cut or raw_cut)
-    normal = normalize("NFC", ticket_id)  # as ticket ids are stored; raw input is stored as it came
-    parameters |= {"ticket_id": normal, "ticket_ids": [ticket_id, normal]}
+        events, cut = _some(connection, FIND_EVENTS, parameters, beyond=None)
+        old, old_cut = _some(connection, FIND_OLD, parameters, beyond=OLD_BEYOND)
+        newest = sorted((*events, *old), key=lambda line: line.place.number, reverse=True)
+        find_raw, beyond = (
+            (FIND_RAW, RAW_BEYOND) if operators is None else (FIND_RAW_OF, RAW_OF_BEYOND)
+        )
+        raw, raw_cut = _some(connection, find_raw, parameters, beyond=beyond)
+        more = len(newest) > FOUND_MAX or cut or old_cut or raw_cut
+        return EventsById((*newest[:FOUND_MAX], *raw), more)
+    parameters |= _of_ticket(ticket_id)
     find_raw, beyond = (
         (FIND_RAW_ON_TICKET, RAW_ON_TICKET_BEYOND)
         if operators is None
@@ -244,6 +197,33 @@ def find_events_by_id(
     events, cut = _some(connection, FIND_ON_TICKET, parameters, beyond=None)
     raw, raw_cut = _some(connection, find_raw, parameters, beyond=beyond)
     return EventsById((*events, *raw), cut or raw_cut)
+
+
+def find_tickets_of_event(
+    connection: Connection,
+    event_id: str,
+    *,
+    operator: str | None,
+    ticket_id: str | None,
+    limit: int,
+) -> list[int]:
+    """Return the rows of the tickets with the newest events of this id, as `find_events_by_id`."""
+    parameters = {
+        "event_id": event_id,
+        "operators": None if operator is None else [operator],
+        "limit": limit,
+        "searched": SEARCHED_MAX,
+    }
+    statements = FIND_TICKETS
+    if ticket_id is not None:
+        statements = FIND_NAMED_TICKET
+        parameters |= _of_ticket(ticket_id)
+    return [row for each in statements for row in connection.execute(each, parameters).scalars()]
+
+
+def _of_ticket(ticket_id: str) -> dict[str, Any]:
+    normal = normalize("NFC", ticket_id)  # as ticket ids are stored; raw input is stored as it came
+    return {"ticket_id": normal, "ticket_ids": [ticket_id, normal]}
 
 
 def _some(
@@ -277,7 +257,7 @@ def list_not_applied(
     left out. *operators*: None means all. For some operators' lines at most *searched* of each
     outcome are searched, so a page may hold few lines, or none, and have a next one.
     """
-    start = after or Place(_ALWAYS, _EVENT, ARRIVALS_END)
+    start = after or Place(_ALWAYS, EVENT_KIND, ARRIVALS_END)
     parameters = {
         "operators": _listed(operators),
         "since": since or _NEVER,

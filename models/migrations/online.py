@@ -23,6 +23,14 @@ UNIQUE_COLUMNS: Final = text("""
       FROM pg_index i
      WHERE i.indexrelid = to_regclass(:name) AND i.indrelid = to_regclass(:table)
        AND i.indisunique AND i.indisvalid AND i.indpred IS NULL""")
+# The columns of an index as they are written, in order. No row: it is not valid.
+INDEX_COLUMNS: Final = text("""
+    SELECT ARRAY(SELECT pg_get_indexdef(i.indexrelid, n, false)
+                   FROM generate_series(1, i.indnkeyatts) AS n ORDER BY n) AS columns,
+           pg_get_expr(i.indpred, i.indrelid) AS condition, i.indisunique AS is_unique
+      FROM pg_index i
+     WHERE i.indexrelid = to_regclass(:name) AND i.indrelid = to_regclass(:table)
+       AND i.indisvalid""")
 LEFT_UNFINISHED: Final = text(
     "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(:name) AND NOT indisvalid)"
 )
@@ -98,6 +106,30 @@ def drop_narrower_unique(name: str, table: str, *, wider: str) -> None:
         op.drop_constraint(op.f(name), table, type_="unique")
     else:
         op.drop_index(name, table_name=table)
+
+
+def drop_narrower_index(name: str, table: str, *, wider: str) -> None:
+    """Drop an index concurrently, unless it is gone already.
+
+    *wider*: an index with the same condition whose columns begin with all of its columns, so that
+    old processes find by it what they found before. It keeps nothing unique.
+    """
+    with _outside_transactions():
+        quote = op.get_bind().dialect.identifier_preparer.quote
+        narrow, wide = (
+            op.get_bind()
+            .execute(INDEX_COLUMNS, {"name": quote(each), "table": quote(table)})
+            .one_or_none()
+            for each in (name, wider)
+        )
+        assert wide is not None, f"{table} has no valid index {wider}"
+        if narrow is not None:
+            assert not narrow.is_unique, f"{name} keeps something unique: drop_narrower_unique"
+            assert narrow.columns == wide.columns[: len(narrow.columns)], (
+                f"{wider} does not begin with the columns of {name}"
+            )
+            assert narrow.condition == wide.condition, f"{wider} is not about the rows of {name}"
+        op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
 
 
 @contextmanager

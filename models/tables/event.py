@@ -37,8 +37,11 @@ class TicketEvent(SQLModel, table=True):
                 "outcome IN ('parked', 'rejected', 'superseded') AND dropped_at IS NULL"
             ),
         ),
-        # One event by its id alone: `slipway events ... show ID`, GET /events/{event_id}.
-        # With the ticket, so that it never serves the key's look-ups worse than the key does.
+        # One event by its id alone, newest first: `slipway events ... show ID`,
+        # GET /events/{event_id}. By operator, because others may use the same id on any number of
+        # tickets; the id's hash has a quarter of its bytes, and is what hash indexes store.
+        Index("ticket_event_of_id", "operator", text("hashtext(event_id)"), "arrival"),
+        # For the code before `operator`. To be dropped once nothing of it runs (0.2.0).
         Index("ticket_event_event_id", "event_id", "ticket"),
         one_of("action", INBOUND),
         one_of("outcome", [end for end in Outcome if end is not Outcome.DUPLICATE]),
@@ -70,6 +73,8 @@ class TicketEvent(SQLModel, table=True):
     dropped_at: datetime | None = Field(
         default=None, sa_column=timestamp_column(nullable=True)
     )  # resolved
+    # Its ticket's. None: written before this column, or by the release before, during an upgrade.
+    operator: int | None = None
 
 
 class RejectedInput(SQLModel, table=True):
@@ -80,7 +85,12 @@ class RejectedInput(SQLModel, table=True):
         # Events that need a person: `slipway events rejected list`, newest first.
         Index("rejected_input_listed", "rejected_at", postgresql_where=text("dropped_at IS NULL")),
         # By the id of the event that it should have become: GET /events/{event_id}.
-        Index("rejected_input_event", "event_id", postgresql_where=text("event_id IS NOT NULL")),
+        Index(
+            "rejected_input_of_id",
+            "event_id",
+            "operator",
+            postgresql_where=text("event_id IS NOT NULL"),
+        ),
         Index("rejected_input_ticket", "ticket_id", "operator"),  # the ticket's history
     )
 

@@ -60,6 +60,7 @@ EVENTS = CopyIn(
         "status_after": "text",
         "park_until": "timestamptz",
         "decided_at": "timestamptz",
+        "operator": "int4",
     },
 )
 
@@ -203,6 +204,7 @@ def _event_row(ticket: TicketState, decided: DecidedEvent, now: datetime) -> Cop
         decided.after,
         decided.park_until,
         now,
+        ticket.terms.operator,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, TextClause, text
 from sqlmodel import Session, col, select
 
 from models.events.stored import stored_object
+from models.history.event_log import find_tickets_of_event
 from models.history.load import WITHOUT_BODY
 from models.history.ticket_status import TICKET_STATUS, ticket_status
 from models.history.values import CausedNotice
@@ -81,18 +82,18 @@ def find_events(
     ticket_id: str | None = None,
 ) -> list[LoggedEvent]:
     """Return the events with this id, newest first; it may be on several tickets."""
+    tickets = find_tickets_of_event(
+        connection, event_id, operator=operator, ticket_id=ticket_id, limit=FOUND_MAX
+    )
     statement = (
         select(TicketEvent, Ticket, Operator.code)
         .join(Ticket, col(Ticket.id) == TicketEvent.ticket)
         .join(Operator, col(Operator.id) == Ticket.operator)
         .where(TicketEvent.event_id == event_id)
+        .where(col(TicketEvent.ticket).in_(tickets))
         .order_by(col(TicketEvent.arrival).desc())
         .limit(FOUND_MAX)
     )
-    if operator is not None:
-        statement = statement.where(Operator.code == operator)
-    if ticket_id is not None:
-        statement = statement.where(Ticket.ticket_id == ticket_id)
     with Session(connection) as session:
         return [_logged_event(session, *row) for row in session.exec(statement).all()]
 

@@ -79,7 +79,7 @@ TicketFilter = Annotated[
 ]
 _NONE_YET: Final = "an event accepted a moment ago may still be on the stream: retry"
 _NOT_ALL: Final = (
-    f"only the newest {SEARCHED_MAX:,} with this id were searched, over all operators: add"
+    f"not all with this id were searched, since there are more than {SEARCHED_MAX:,}: add"
     " ?ticket_id=... to find the one on a ticket"
 )
 
@@ -145,8 +145,8 @@ async def event(
 ) -> EventOutcomes:
     """Return the outcome of the event with this id, one for each ticket it was used on.
 
-    If very many tickets have the id, only the newest are searched, and `more` is true: `ticket_id`
-    finds the event on one ticket.
+    If many tickets have the id, only the newest are returned, and `more` is true: `ticket_id` finds
+    the event on one ticket. How often other operators use the id makes no difference.
     """
     operators = _operators(holder, operator)
     ids = [value for value in (event_id, ticket_id, operator) if value is not None]

@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 import models.tables  # noqa: F401 - fills the metadata
 from models.database.engine import open_engine
 from models.database.errors import is_transient
-from models.migrations.online import drop_narrower_unique
+from models.migrations.online import drop_narrower_index, drop_narrower_unique
 from models.migrations.runner import (
     VERSIONS,
     NotMigrated,
@@ -189,6 +189,30 @@ def test_a_unique_index_is_dropped_only_where_a_wider_one_takes_its_place(
         context = MigrationContext.configure(connection)
         with Operations.context(context), pytest.raises(AssertionError, match=problem):
             drop_narrower_unique(name, "notice", wider=wider)
+
+
+@pytest.mark.parametrize(
+    ("name", "wider", "problem"),
+    [
+        ("rejected_input_ticket", "rejected_input_of_id", "does not begin with the columns"),
+        ("rejected_input_of_id", "rejected_input_event_id_alone", "does not begin with"),
+        ("rejected_input_event_id_alone", "rejected_input_of_id", "is not about the rows"),
+        ("rejected_input_entry_id_key", "rejected_input_of_id", "keeps something unique"),
+        ("rejected_input_ticket", "no_such_index", "has no valid index"),
+    ],
+)
+def test_an_index_is_dropped_only_for_one_that_finds_the_same(engine, name, wider, problem):
+    alone = text("CREATE INDEX rejected_input_event_id_alone ON rejected_input (event_id)")
+    with engine.begin() as connection:
+        connection.execute(alone)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        with (
+            Operations.context(context),
+            context.begin_transaction(),
+            pytest.raises(AssertionError, match=problem),
+        ):
+            drop_narrower_index(name, "rejected_input", wider=wider)
 
 
 def test_originals_stay_unique_beside_their_repeats(engine):

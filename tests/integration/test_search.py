@@ -144,12 +144,12 @@ def plans(connection: Connection, wanted: str, operator: str | None) -> Plans:
         ("M1500", "ticket_operator_ticket_id_key", "ticket", 3),
         ("C1500", "ticket_code", "ticket", 3),
         ("P5", "ticket_of_player", "ticket", 3 * (SHOWN_MAX + 1)),
-        ("e1500", "ticket_event_event_id", "ticket_event", 3),
+        ("e1500", "ticket_event_of_id", "ticket_event", 3),
         ("acme/M1500/ticket_win/1", "notice_identity", "notice", 1),
         ("{transaction}", "notice_transaction", "notice", 1),
         ("1500", "notice_pkey", "notice", 1),
         ("1500-0", "rejected_input_entry_id_key", "rejected_input", 1),
-        ("r1500", "rejected_input_event", "rejected_input", 2),
+        ("r1500", "rejected_input_of_id", "rejected_input", 2),
     ],
 )
 def test_a_look_up_takes_its_index_and_reads_what_it_shows(

@@ -120,7 +120,7 @@ NEWEST = partial(list_events, selection=Selection(), limit=100)
         (partial(NEWEST, outcome=Outcome.PARKED), "ticket_event_listed"),
         (partial(list_raw, selection=Selection(), limit=100), "rejected_input_listed"),
         (partial(list_dead, selection=Selection(), limit=100), "notice_dead"),
-        (partial(find_events, event_id="c77"), "ticket_event_event_id"),
+        (partial(find_events, event_id="c77"), "ticket_event_of_id"),
     ],
 )
 def test_what_needs_a_person_is_found_over_its_index(crowd, read, index):

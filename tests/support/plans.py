@@ -25,11 +25,15 @@ class Touched:
 
 @dataclass(slots=True)
 class Plans:
-    """What the plans of some statements hold. *rows*: what each table gave to its scan."""
+    """What the plans of some statements hold. *rows*: what each table gave to its scan.
+
+    *pages*: how many pages of tables and indexes were read, each as often as it was.
+    """
 
     indexes: set[str] = field(default_factory=set)
     whole_tables: set[str] = field(default_factory=set)
     rows: dict[str, float] = field(default_factory=dict)
+    pages: int = 0
 
     def read(self, node: Mapping[str, Any]) -> None:
         """Add a node of EXPLAIN's JSON and all below it."""
@@ -65,7 +69,9 @@ def plans_of(connection: Connection, action: Callable[[], object]) -> Plans:
     for statement, parameters in statements:
         if statement.lstrip().startswith(EXPLAINED):
             (explained,) = connection.exec_driver_sql(EXPLAIN + statement, parameters).scalar_one()
-            plans.read(explained["Plan"])
+            plan = explained["Plan"]
+            plans.read(plan)
+            plans.pages += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
     return plans
 
 

@@ -23,7 +23,8 @@ ADDS: Final[Mapping[str, tuple[int, ...]]] = {
     "rewrite_small": (0,),
 }
 ON_NEW_TABLES: Final = {"create_index": 1, "create_unique_constraint": 1, "bulk_insert": 0}
-OUTSIDE: Final = {"build_index", "validate"}  # of transactions: models.migrations.online
+# Of transactions: models.migrations.online. A wider index serves what the narrower one did.
+OUTSIDE: Final = {"build_index", "validate", "drop_narrower_index"}
 HARMLESS: Final = {"create_table", "f", "get_bind"}
 OF_ONLINE: Final = OUTSIDE | {"widen_check", "rewrite_small", "drop_narrower_unique"}
 # Other for each row: adding such a column rewrites the whole table, under its lock.

@@ -26,11 +26,15 @@ THEIR_TICKETS = text("""
     SELECT o.id, 'many' || n, 'open'
       FROM operator o, generate_series(1, :count) AS n WHERE o.code = :operator""")
 THEIR_EVENTS = text("""
-    INSERT INTO ticket_event (ticket, event_id, action, order_time, received_at, outcome,
+    INSERT INTO ticket_event (ticket, operator, event_id, action, order_time, received_at, outcome,
                               status_before, status_after, decided_at)
-    SELECT t.id, '1', 'ticket_win', now(), now(), 'applied', 'open', 'open', now()
+    SELECT t.id, o.id, '1', 'ticket_win', now(), now(), 'applied', 'open', 'open', now()
       FROM ticket t JOIN operator o ON o.id = t.operator
      WHERE o.code = :operator AND t.ticket_id LIKE 'many%'""")
+OTHER_OPERATOR = text("""
+    SELECT e.event_id FROM ticket_event e JOIN ticket t ON t.id = e.ticket
+     WHERE e.operator IS DISTINCT FROM t.operator""")
+WITHOUT_OPERATOR = text("UPDATE ticket_event SET operator = NULL WHERE event_id = '1'")
 
 
 @pytest.fixture(scope="module")
@@ -110,25 +114,35 @@ def test_an_operator_or_a_ticket_narrows_what_an_id_finds(gateway_app, acme):
         assert tickets_shown(bound, "narrow", operator=nowhere) == []
 
 
-def test_an_id_that_too_many_tickets_of_others_have_says_how_to_find_one(gateway_app, acme):
-    """Publishers may number 1, 2, 3 on each ticket."""
+def test_an_event_is_found_by_its_id_however_many_tickets_of_others_have_it(gateway_app, acme):
+    """Publishers may number 1, 2, 3 on each ticket.
+
+    Events that were stored before they named their operator are searched up to a bound.
+    """
     key, other = gateway_app.key(acme), gateway_app.operator()
     gateway_app.harness.say("ticket_win", "mine", operator=acme, event_id="1")
     gateway_app.harness.say("ticket_win", "theirs", operator=other, event_id="1")
     assert gateway_app.ask(key, "/events/1").json()["more"] is False
     with gateway_app.engine.begin() as connection:
+        assert connection.execute(OTHER_OPERATOR).all() == [], "each event names its ticket's"
         numbers = {"operator": other, "count": SEARCHED_MAX}
         for statement in (THEIR_TICKETS, THEIR_EVENTS):
             connection.execute(statement, numbers)
 
+    alone = gateway_app.ask(key, "/events/1").json()
+    theirs = gateway_app.ask(gateway_app.key(other), "/events/1").json()
+    with gateway_app.engine.begin() as connection:
+        connection.execute(WITHOUT_OPERATOR)
     unsure = gateway_app.ask(key, "/events/1")
     sure = gateway_app.ask(key, "/events/1", ticket_id="mine").json()
-    theirs = gateway_app.ask(gateway_app.key(other), "/events/1").json()
+    theirs_old = gateway_app.ask(gateway_app.key(other), "/events/1").json()
 
+    assert ([event["ticket_id"] for event in alone["events"]], alone["more"]) == (["mine"], False)
+    assert (len(theirs["events"]), theirs["more"]) == (FOUND_MAX, True)
     assert unsure.status_code == 404
     assert "add ?ticket_id=" in unsure.json()["message"]
     assert ([event["ticket_id"] for event in sure["events"]], sure["more"]) == (["mine"], False)
-    assert (len(theirs["events"]), theirs["more"]) == (FOUND_MAX, True)
+    assert theirs_old == theirs
 
 
 @pytest.mark.parametrize("query", [{"ticketid": "T"}, {"ticketId": "T"}, {"Operator": "acme"}])

@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from models.migrations.online import build_index, validate
+from models.migrations.online import build_index, drop_narrower_index, validate
 
 revision = "9005"
 down_revision: str | None = "9004"
@@ -18,6 +18,13 @@ def upgrade() -> None:
         ["ticket", "action", "generation", "repeat", "region"],
         unique=True,
     )
+    build_index(
+        "rejected_input_reasons",
+        "rejected_input",
+        ["rejected_at", "reason"],
+        where="dropped_at IS NULL",
+    )
+    drop_narrower_index("rejected_input_listed", "rejected_input", wider="rejected_input_reasons")
     validate("ticket_event_action_known", "ticket_event")
     validate("ticket_event_reason_short", "ticket_event")
     validate("notice_region_known", "notice")
