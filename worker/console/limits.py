@@ -36,6 +36,18 @@ class ConsoleLimits:
     requests: int = 200
     """Requests in progress, without live connections; the response to any further one is 503."""
 
+    unknown_bodies: int = 1000
+    """Forms of the sign-in whose body is being read, which do not count as requests in progress:
+    nobody knows yet who sends them. The response to any further one is 503."""
+
+    unknown_body_bytes: int = 16 * 1024
+    """Size of such a form."""
+
+    slow_bodies: int = 50
+    """Those that take longer than `prompt`; the response to any further one is 503."""
+
+    prompt: timedelta = timedelta(seconds=1)
+
     query_characters: int = 4000
     """Length of the query in an address: any filter that a person writes is far shorter."""
 

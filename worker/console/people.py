@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from models.users import Role, SignedInUser, find_session
 from worker.console.addresses import PublicAddress
 from worker.console.console import TheConsole
+from worker.console.http.places import note_sender
 from worker.console.refusals import PageRefused, SignInNeeded
 from worker.console.sign_in.proxy_header import ProxyUser, proxy_user
 
@@ -39,6 +40,7 @@ async def signed_in(request: Request, console: TheConsole) -> SignedInUser:
     if user is None or (known is not None and not _is(user, known)):
         raise SignInNeeded
     request.state.user, request.state.now = user, now
+    note_sender(request.scope)
     return user
 
 

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from select import select
 from threading import Event
@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from producers.gateway.limits import Limits
+from tests.support import slow_requests
 from tests.support.concurrent_connections import beside, waiting_sessions
 from tests.support.gateway_app import GatewayApp, event, gateway_app_on
 from tests.support.plain_settings import plain_settings
+from tests.support.slow_requests import answered, send_rest, status_of
 from tests.support.wait import eventually, pause
 
 SOON = timedelta(seconds=0.05)
@@ -131,17 +133,11 @@ def test_a_key_that_is_bound_to_no_operator_cannot_hold_all_uploads(opened):
         assert gateway_app.publish_lines(key, json.dumps(event(acme, "T"))).status_code == 202
 
 
-@contextmanager
 def slow_body(
     gateway_app: GatewayApp, *, path: str = "/be/tickets/1/paid", **headers: str
-) -> Iterator["socket.socket"]:
+) -> AbstractContextManager[socket.socket]:
     """A request of a stranger, whose body begins and does not go on."""
-    address = (gateway_app.client.base_url.host, gateway_app.client.base_url.port or 80)
-    lines = {"Host": "gateway", "Content-Length": "100", **headers}
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    with socket.create_connection(address, timeout=10) as line:
-        line.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n{{".encode())
-        yield line
+    return slow_requests.slow_body(str(gateway_app.client.base_url), path, **headers)
 
 
 SIGNED_BY_NOBODY = {"operator-name": "nobody", "timestamp": "1", "signature": "none"}
@@ -169,13 +165,6 @@ def test_unauthenticated_slow_bodies_take_places_from_each_other_alone(opened):
         assert gateway_app.paid(acme, ticket).status_code == 200
 
 
-def answered(lines: list[socket.socket], number: int) -> list[socket.socket]:
-    """Return those that got a response, once that is *number* of them."""
-    return eventually(
-        lambda: ready if len(ready := select(lines, [], [], 0.1)[0]) == number else []
-    )
-
-
 @pytest.mark.parametrize(
     "limits",
     [{"slow_bodies": 3, "slow_bodies_of_operator": 2}, {"bodies_of_operator": 2}],
@@ -197,10 +186,9 @@ def test_slow_bodies_that_name_one_operator_take_no_place_from_another(opened, l
         of_beta = named(beta)
 
         assert gateway_app.paid(beta, ticket).status_code == 200
-        assert {line.recv(4096)[9:12] for line in refused} == {b"429"}
+        assert {status_of(line) for line in refused} == {b"429"}
         pause(2 * SOON.total_seconds())  # now this body is slow too
-        of_beta.sendall(b"1" * 99)
-        assert of_beta.recv(4096)[9:12] == b"403", "it was read to its end"
+        assert send_rest(of_beta) == b"403", "it was read to its end"
 
 
 def test_unauthenticated_slow_bodies_take_no_place_from_a_publisher(opened):

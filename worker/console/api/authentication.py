@@ -4,25 +4,57 @@ Only `Authorization: Bearer` is read: a cookie opens nothing here, so no other s
 a browser act, and a token opens no page.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 from sqlalchemy import Connection
 
 from models.users import Role, TokenHolder, find_token
 from worker.console.api.errors import ApiRefused
 from worker.console.api.token_limits import TokenLimits
-from worker.console.console import TheConsole
+from worker.console.console import console_of
+from worker.console.http.places import note_sender
 
 _SCHEME: Final = "bearer"
 _CHALLENGE: Final = 'Bearer realm="slipway"'
 
 
-async def token_holder(request: Request, console: TheConsole) -> AsyncIterator[TokenHolder]:
-    """Return whose token the request shows, and count it. Raises ApiRefused (401, 429)."""
+class TokenFirst(APIRoute):
+    """A route that finds out whose token the request shows before it reads the body.
+
+    FastAPI reads a body before it calls a dependency, so that a stranger's slow one would take its
+    time. Raises ApiRefused (401, 429).
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler that asks for the token first, and counts the request."""
+        handle = super().get_route_handler()
+
+        async def handle_holder(request: Request) -> Response:
+            holder, now = await _authenticate(request)
+            limits: TokenLimits = request.app.state.token_limits
+            with limits.one_request(holder.id):
+                request.state.holder, request.state.now = holder, now
+                note_sender(request.scope)
+                return await handle(request)
+
+        return handle_holder
+
+
+def token_holder(request: Request) -> TokenHolder:
+    """Return whose token the request shows."""
+    holder = request.state.holder
+    assert isinstance(holder, TokenHolder), "set by `TokenFirst`"
+    return holder
+
+
+async def _authenticate(request: Request) -> tuple[TokenHolder, datetime]:
+    """Return whose token the request shows, and the database's time. Raises ApiRefused (401)."""
+    console = console_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() != _SCHEME or not token:
@@ -42,10 +74,7 @@ async def token_holder(request: Request, console: TheConsole) -> AsyncIterator[T
             "this API token is unknown, revoked or expired; `slipway tokens list` shows which",
             f'{_CHALLENGE}, error="invalid_token"',
         )
-    limits: TokenLimits = request.app.state.token_limits
-    with limits.one_request(holder.id):
-        request.state.now = now
-        yield holder
+    return holder, now
 
 
 Holder = Annotated[TokenHolder, Depends(token_holder)]
@@ -85,7 +114,7 @@ OperationsToken = Annotated[TokenHolder, Depends(RoleNeeded(Role.OPERATIONS))]
 def now_of(request: Request, _holder: Holder) -> datetime:
     """Return the database's time at the beginning of the request."""
     now = request.state.now
-    assert isinstance(now, datetime), "set by `token_holder`"
+    assert isinstance(now, datetime), "set by `TokenFirst`"
     return now
 
 

@@ -17,14 +17,14 @@ from models.erasure import (
 from models.players import erase_player
 from worker.console.api.acts import ActBody, OperationsAct
 from worker.console.api.answers import ApiPage, Code, Limit, RowId, answer, answer_page
-from worker.console.api.authentication import OperationsToken
+from worker.console.api.authentication import OperationsToken, TokenFirst
 from worker.console.api.openapi import acts, reads
 from worker.console.console import TheConsole
 
 OperatorCode = Annotated[str, Field(min_length=1, max_length=64)]
 PlayerId = Annotated[str, Field(min_length=1, max_length=255)]
 
-routes = APIRouter(tags=["erasures"])
+routes = APIRouter(tags=["erasures"], route_class=TokenFirst)
 
 
 class ErasureBody(ActBody):

@@ -30,13 +30,13 @@ from models.vocabulary import Outcome
 from worker.console.addresses import PathId
 from worker.console.api.acts import ActBody, SupportAct
 from worker.console.api.answers import After, ApiPage, Code, Limit, answer, answer_page
-from worker.console.api.authentication import ViewerToken
+from worker.console.api.authentication import TokenFirst, ViewerToken
 from worker.console.api.openapi import acts, reads
 from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
 from worker.console.cursors import read_cursor
 
-routes = APIRouter(tags=["events"])
+routes = APIRouter(tags=["events"], route_class=TokenFirst)
 
 
 class OpenOutcome(StrEnum):

@@ -8,13 +8,13 @@ from fastapi.responses import JSONResponse
 
 from models.audit import ActFilter, ActPlace, RecordedAct, list_acts
 from worker.console.api.answers import After, ApiPage, Code, Id, Limit, Text, answer_page
-from worker.console.api.authentication import ViewerToken
+from worker.console.api.authentication import TokenFirst, ViewerToken
 from worker.console.api.openapi import reads
 from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
 from worker.console.cursors import read_cursor
 
-routes = APIRouter(tags=["interventions"])
+routes = APIRouter(tags=["interventions"], route_class=TokenFirst)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ from models.platform.errors import InvalidError
 from models.settings.settings import Settings
 from worker.console.api.acts import ActBody, OperationsAct
 from worker.console.api.answers import ID_MAX, After, ApiPage, Limit, RowId, answer, answer_page
-from worker.console.api.authentication import ApiNow, OperationsToken, ViewerToken
+from worker.console.api.authentication import ApiNow, OperationsToken, TokenFirst, ViewerToken
 from worker.console.api.openapi import acts, reads
 from worker.console.console import TheConsole
 from worker.console.cursors import read_cursor
 
 JobPlace = Annotated[int, Field(ge=1, le=ID_MAX)]
 
-routes = APIRouter(tags=["jobs"])
+routes = APIRouter(tags=["jobs"], route_class=TokenFirst)
 
 
 class BulkKind(StrEnum):

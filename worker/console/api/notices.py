@@ -38,7 +38,7 @@ from worker.console.api.answers import (
     answer,
     answer_page,
 )
-from worker.console.api.authentication import ViewerToken
+from worker.console.api.authentication import TokenFirst, ViewerToken
 from worker.console.api.openapi import acts, reads
 from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
@@ -46,7 +46,7 @@ from worker.console.cursors import read_cursor
 
 _CLAIM_MAX: Final = 2**31 - 1
 
-routes = APIRouter(tags=["notices"])
+routes = APIRouter(tags=["notices"], route_class=TokenFirst)
 
 
 class SkipAs(StrEnum):

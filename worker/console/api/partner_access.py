@@ -20,12 +20,12 @@ from models.platform.errors import InvalidError
 from worker.console.addresses import PathId
 from worker.console.api.acts import ActBody, OperationsAct
 from worker.console.api.answers import answer
-from worker.console.api.authentication import ApiNow, ViewerToken
+from worker.console.api.authentication import ApiNow, TokenFirst, ViewerToken
 from worker.console.api.openapi import acts, reads
 from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
 
-routes = APIRouter(tags=["partners"])
+routes = APIRouter(tags=["partners"], route_class=TokenFirst)
 
 
 class AccessBody(ActBody):

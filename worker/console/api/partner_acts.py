@@ -36,13 +36,13 @@ from models.platform.timestamps import format_timestamp
 from worker.console.addresses import PathId
 from worker.console.api.acts import ActBody, OperationsAct
 from worker.console.api.answers import answer
-from worker.console.api.authentication import ApiNow, OperationsToken
+from worker.console.api.authentication import ApiNow, OperationsToken, TokenFirst
 from worker.console.api.openapi import acts, reads
 from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
 from worker.delivery.ping import PingResult, ping_as_configured
 
-routes = APIRouter(tags=["partners"])
+routes = APIRouter(tags=["partners"], route_class=TokenFirst)
 
 
 def _is_duration(text: str) -> str:

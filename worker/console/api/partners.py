@@ -15,7 +15,7 @@ from models.operators.secret_status import SecretStatus, secret_status
 from models.platform.errors import InvalidError
 from worker.console.addresses import PathId
 from worker.console.api.answers import ApiPage, answer, answer_page
-from worker.console.api.authentication import ApiNow, ViewerToken
+from worker.console.api.authentication import ApiNow, TokenFirst, ViewerToken
 from worker.console.api.openapi import reads
 from worker.console.api.times import GivenTime
 from worker.console.console import TheConsole
@@ -24,7 +24,7 @@ from worker.doctor.circuit_advice import advice_for
 _PLOT: Final = timedelta(hours=1)  # unless a range is given
 _PLOT_MAX: Final = timedelta(hours=48)
 
-routes = APIRouter(tags=["partners"])
+routes = APIRouter(tags=["partners"], route_class=TokenFirst)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from fastapi.responses import JSONResponse
 from models.search.find import EVERY_KIND, search
 from models.search.values import MatchKind, SearchResult
 from worker.console.api.answers import Code, answer
-from worker.console.api.authentication import ViewerToken
+from worker.console.api.authentication import TokenFirst, ViewerToken
 from worker.console.api.openapi import reads
 from worker.console.console import TheConsole
 
-routes = APIRouter(tags=["search"])
+routes = APIRouter(tags=["search"], route_class=TokenFirst)
 
 
 @routes.get("/search", response_model=SearchResult, responses=reads())

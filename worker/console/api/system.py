@@ -11,13 +11,13 @@ from models.jobs import JobState, list_jobs
 from models.monitoring.closings import ClosingsAhead, closings_ahead
 from models.monitoring.stats import Stats, collect_stats
 from worker.console.api.answers import answer
-from worker.console.api.authentication import ApiNow, ViewerToken
+from worker.console.api.authentication import ApiNow, TokenFirst, ViewerToken
 from worker.console.api.openapi import reads
 from worker.console.console import TheConsole
 from worker.console.system_watch import Look, TheWatch
 from worker.doctor.finding import Finding
 
-routes = APIRouter(tags=["system"])
+routes = APIRouter(tags=["system"], route_class=TokenFirst)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from models.vocabulary import Action, Status
 from worker.console.addresses import PathId
 from worker.console.api.acts import ActBody, SupportAct
 from worker.console.api.answers import After, ApiPage, Code, Limit, answer, answer_page
-from worker.console.api.authentication import ApiNow, ViewerToken
+from worker.console.api.authentication import ApiNow, TokenFirst, ViewerToken
 from worker.console.api.openapi import acts, reads
 from worker.console.console import TheConsole
 from worker.console.cursors import read_cursor
@@ -40,7 +40,7 @@ PublishedAction = Literal[
 ]
 HELD_MAX: Final = 1000
 
-routes = APIRouter(tags=["tickets"])
+routes = APIRouter(tags=["tickets"], route_class=TokenFirst)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Refuses what is too large or too much, before anything is read or done."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Final
 
@@ -9,6 +10,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from worker.console.http.places import Places, RequestPlace
 from worker.console.limits import ConsoleLimits
 from worker.console.refusals import PageRefused, invalid, too_large
 
@@ -33,7 +35,7 @@ class RequestLimits:
         self._app = app
         self._limits = limits
         self._error_page = error_page
-        self._in_progress = 0
+        self._places = Places(limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, or pass it on."""
@@ -43,21 +45,18 @@ class RequestLimits:
         request = Request(scope)
         path = scope["path"].removeprefix(scope["root_path"])
         unlimited = path in _UNLIMITED_PATHS or _is_live(path)
-        try:
-            _check_query(scope, self._limits)
-            if self._in_progress >= self._limits.requests and not unlimited:
-                raise _busy()
-            limited = self._limited(request, receive)
-        except PageRefused as refusal:
-            await self._error_page(request, refusal)(scope, receive, send)
-            return
-        self._in_progress += not unlimited
-        try:
+        with ExitStack() as holding:
+            try:
+                _check_query(scope, self._limits)
+                hold = self._places.unlimited if unlimited else self._places.request
+                place = holding.enter_context(hold(scope))
+                limited = self._limited(request, receive, place)
+            except PageRefused as refusal:
+                await self._error_page(request, refusal)(scope, receive, send)
+                return
             await self._app(scope, limited, send)
-        finally:
-            self._in_progress -= not unlimited
 
-    def _limited(self, request: Request, receive: Receive) -> Receive:
+    def _limited(self, request: Request, receive: Receive, place: RequestPlace) -> Receive:
         """Return a `receive` that raises PageRefused for a body that is too large or too slow."""
         most, size = self._limits.body_bytes, 0
         message = f"A form may have at most {most:,} bytes. Nothing was done."
@@ -71,7 +70,8 @@ class RequestLimits:
                 "Not supported",
                 "A form is sent as application/x-www-form-urlencoded. Nothing was done.",
             )
-        deadline = anyio.current_time() + self._limits.body_time.total_seconds()
+        began = anyio.current_time()
+        deadline = began + self._limits.body_time.total_seconds()
         complete = False
 
         async def limited() -> Message:
@@ -79,7 +79,10 @@ class RequestLimits:
             if complete:  # what comes now is the end of the connection, however late
                 return await receive()
             with anyio.move_on_at(deadline) as waiting:
-                part = await receive()
+                known = place.sender_known
+                part = await (
+                    receive() if known else self._places.unknown_body(receive, began=began)
+                )
             if waiting.cancelled_caught:
                 raise PageRefused(
                     HTTPStatus.REQUEST_TIMEOUT,
@@ -87,7 +90,7 @@ class RequestLimits:
                     "The form did not arrive in time. Nothing was done; send it again.",
                 )
             size += len(part.get("body", b""))
-            if size > most:
+            if size > (most if known else self._limits.unknown_body_bytes):
                 raise too_large(message)
             complete = not part.get("more_body", False)
             return part
@@ -97,15 +100,6 @@ class RequestLimits:
 
 def _is_live(path: str) -> bool:
     return path.endswith(_LIVE) and not path.startswith(_API)
-
-
-def _busy() -> PageRefused:
-    return PageRefused(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "Busy",
-        "The console is answering as many requests as it can. Try again in a moment.",
-        headers={"Retry-After": "1"},
-    )
 
 
 def _check_query(scope: Scope, limits: ConsoleLimits) -> None:
