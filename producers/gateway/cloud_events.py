@@ -58,8 +58,11 @@ def body_form(headers: Headers) -> BodyForm | None:
     in_headers = [(name, value) for name, value in headers.raw if name.startswith(b"ce-")]
     if kind in (STRUCTURED, BATCH):
         _refuse_other_charsets(content_type)
-        _refuse_second_place(name.decode("latin-1") for name, _ in in_headers)
-        return BodyForm(kind == BATCH, _cloud_event)
+        if kind == BATCH:
+            _refuse_headers_of_a_batch(name.decode("latin-1") for name, _ in in_headers)
+            return BodyForm(array=True, to_event=_cloud_event)
+        repeated = binary_attributes(in_headers)
+        return BodyForm(array=False, to_event=lambda body: _structured_event(repeated, body))
     if not in_headers:
         return BodyForm(None, _any_event) if kind == JSON else None
     if kind not in (JSON, ""):
@@ -114,17 +117,16 @@ def _refuse_other_charsets(content_type: str) -> None:
         )
 
 
-def _refuse_second_place(names: Iterable[str]) -> None:
+def _refuse_headers_of_a_batch(names: Iterable[str]) -> None:
     errors = [
         ErrorDetail(
             at=["header", name],
-            message=f"the body has the attributes; leave the header out, or send only the data"
-            f" as {JSON}",
+            message="each event of a batch has its own attributes; leave the header out",
         )
         for name in names
     ]
     if errors:
-        raise invalid_request("attributes are in the body and in headers", errors)
+        raise invalid_request("attributes of a batch are in headers", errors)
 
 
 def _decoded(raw: bytes) -> str | None:
@@ -170,6 +172,27 @@ def _cloud_event(raw: bytes) -> bytes | InvalidEvent:
             f"specversion: is missing; send an event in Slipway's own format as {JSON}"
         )
     return raw
+
+
+def _structured_event(repeated: dict[str, str], body: bytes) -> bytes | InvalidEvent:
+    """Return *body* unless an attribute that a header repeats says something else in it.
+
+    The HTTP binding allows a sender to repeat attributes in headers, for routing.
+    """
+    event = _cloud_event(body)
+    if not repeated or isinstance(event, InvalidEvent):
+        return event
+    try:
+        document = from_json(event)
+    except ValueError:
+        return event  # validation says why it is not JSON
+    for name, value in repeated.items():
+        in_body = document.get(name)
+        text = in_body if isinstance(in_body, str) else to_json(in_body).decode()
+        if name not in document or text != value:
+            stated = "is missing in the body" if name not in document else f"is {quote(text)} there"
+            return InvalidEvent(f"{name}: {stated}; the header {_PREFIX}{name} says {quote(value)}")
+    return event
 
 
 def _binary_event(attributes: dict[str, str], body: bytes) -> bytes | InvalidEvent:

@@ -68,18 +68,45 @@ def test_another_format_is_415(gateway_app, key, acme, kind):
 # --- binary mode ---
 
 
-def test_headers_beside_a_structured_body_are_refused(gateway_app, key, acme):
-    given = cloud_event(acme, "T1")
+def test_headers_beside_a_batch_are_refused(gateway_app, key, acme):
+    body = json.dumps([cloud_event(acme, "T1")])
 
-    answers = [
-        post(gateway_app, key, json.dumps(body), {"Content-Type": kind, "ce-id": "other"})
-        for kind, body in ((STRUCTURED, given), (BATCH, [given]))
-    ]
+    answer = post(gateway_app, key, body, {"Content-Type": BATCH, "ce-id": "e-1"})
 
-    for answer in answers:
-        (error,) = answer.json()["errors"]
-        assert (answer.status_code, error["at"]) == (422, ["header", "ce-id"])
-        assert "the body has the attributes; leave the header out" in error["message"]
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["at"]) == (422, ["header", "ce-id"])
+    assert "each event of a batch has its own attributes" in error["message"]
+    assert gateway_app.on_stream() == []
+
+
+def test_headers_may_repeat_the_attributes_of_a_structured_body(gateway_app, key, acme):
+    """Senders do, so that what is in between can route without reading the body."""
+    given = cloud_event(acme, "T1", source="https://backend.example/ü", sequence=1)
+    repeated = in_headers(given) | {"Content-Type": STRUCTURED}
+
+    answer = post(gateway_app, key, json.dumps(given), repeated)
+
+    assert answer.status_code == 202, answer.text
+    assert len(gateway_app.on_stream()) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "stated"),
+    [
+        ("ce-id", "other", "id: is 'e-1' there; the header ce-id says 'other'"),
+        ("ce-sequence", "2", "sequence: is '1' there; the header ce-sequence says '2'"),
+        ("ce-subject", "T1", "subject: is missing in the body; the header ce-subject says 'T1'"),
+    ],
+)
+def test_a_header_that_contradicts_a_structured_body_is_refused(
+    gateway_app, key, acme, header, value, stated
+):
+    body = json.dumps(cloud_event(acme, "T1", sequence=1))
+
+    answer = post(gateway_app, key, body, {"Content-Type": STRUCTURED, header: value})
+
+    assert answer.status_code == 422
+    assert stated in answer.text
     assert gateway_app.on_stream() == []
 
 
