@@ -25,6 +25,7 @@ PAM: dict[str, tuple[list[str], str, object]] = {
     "timeout": (["--timeout", "30s"], "timeout", "30s"),
     "retry_schedule": (["--retry-schedule", "5s,1m"], "retry schedule", "5s,1m"),
     "retry_limit": (["--retry-limit", "2h"], "retry limit", "2h"),
+    "keep_bodies": (["--keep-bodies", "3d"], "keep bodies", "3d"),
     "taken": (["--taken", "2xx,409"], "taken", "2xx,409"),
     "create_taken": (["--create-taken", "2xx"], "create taken", "2xx"),
     "success_json": (["--success-json"], "success json", True),
