@@ -8,7 +8,10 @@ import models.tables  # noqa: F401 - defines the tables
 from models.lifecycle.ticket import TicketState
 from models.tickets.row import INSERTED, STATE_COLUMNS
 
-NOT_COLUMNS = {"terms", "opened_in", "erased", "filled", "amended", "new_notices", "_loaded"}
+NOT_COLUMNS = {
+    *("terms", "opened_in", "erased", "bodies_removed"),
+    *("filled", "amended", "new_notices", "_loaded"),
+}
 KEY_AND_DETAILS = {"id", "ticket_id", "details"}
 CHANGED_BY_A_PERSON = {"on_hold_at"}
 
