@@ -49,6 +49,7 @@ PAGES = (
     f"/partners/{OPERATOR}",
     f"/partners/{operator_code(DOWN - 1)}",
     f"/partners/{OPERATOR}/terms",
+    f"/partners/{OPERATOR}/access",
     f"/partners/{OPERATOR}/secret",
     f"/partners/{OPERATOR}/send-again",
     f"/partners/{OPERATOR}/end",
