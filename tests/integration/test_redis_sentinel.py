@@ -11,12 +11,9 @@ from typing import Any, Self
 
 import httpx
 import pytest
-from celery import Celery
-from flower.utils.broker import Broker
 from redis.sentinel import MasterNotFoundError
 from sqlalchemy import Engine
 
-from models.settings.settings import Settings
 from producers.gateway.stream import GatewayStream
 from producers.publisher import Publisher, PublishLater
 from producers.simulation.partner import SimulatedPartner
@@ -24,8 +21,8 @@ from tests.support.authority import Authority
 from tests.support.celery_process import environment
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
-from tests.support.plain_settings import plain_settings
 from tests.support.procfile_processes import Running
+from tests.support.redis_clients import by_celery, by_our_client, flower_at, settings_for
 from tests.support.sentinels import (
     PASSWORD,
     PRIMARY,
@@ -34,13 +31,9 @@ from tests.support.sentinels import (
     sentinels,
 )
 from tests.support.wait import eventually
-from worker.celery import transport
-from worker.celery.configuration import configuration
-from worker.celery.wakeup import is_waiting
 from worker.doctor.checks import check_installation
 from worker.doctor.finding import Finding, State
 from worker.local.servers.ports import free_port
-from worker.process.redis_client import open_redis
 
 PROCESSES = ("intake", "deliver", "sweep", "beat", "flower")
 GROUP = 10  # events of one call
@@ -58,38 +51,8 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         yield running
 
 
-def settings_for(url: str) -> Settings:
-    return plain_settings(redis_url=url)
-
-
-@contextmanager
-def celery_at(url: str) -> Iterator[Celery]:
-    transport.install()
-    app = Celery("test", set_as_current=False)
-    app.conf.update(configuration(settings_for(url)))
-    try:
-        yield app
-    finally:
-        app.close()
-
-
-def by_our_client(url: str) -> object:
-    with open_redis(settings_for(url).redis_url, retries=0, name="test") as client:
-        return client.ping()
-
-
-def by_celery(url: str) -> object:
-    with celery_at(url) as app:
-        return not is_waiting(app, "deliver")
-
-
 def by_flower(url: str) -> object:
-    with celery_at(url) as app, app.connection() as connection:
-        broker = Broker(
-            connection.as_uri(include_password=True),
-            broker_options=app.conf.broker_transport_options,
-            broker_use_ssl=app.conf.broker_use_ssl,
-        )
+    with flower_at(url) as broker:
         return asyncio.run(queues_of(broker))
 
 

@@ -15,15 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-from celery import Celery
-from flower.utils.broker import Broker
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from sqlalchemy import Engine
 
-from models.settings.settings import Settings
 from producers.gateway.stream import GatewayStream
 from producers.publisher import Publisher
 from producers.simulation.partner import SimulatedPartner
@@ -31,15 +28,12 @@ from tests.support.authority import Authority
 from tests.support.celery_process import environment
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
-from tests.support.plain_settings import plain_settings
 from tests.support.procfile_processes import Running
 from tests.support.raw_server import Line, RawServer, raw_server
+from tests.support.redis_clients import by_celery, by_our_client, celery_at, flower_at, settings_for
 from tests.support.sources import ROOT
 from tests.support.tls_redis import CLIENT, PASSWORD, USER, tls_redis
 from tests.support.wait import eventually
-from worker.celery import transport
-from worker.celery.configuration import configuration
-from worker.celery.wakeup import is_waiting
 from worker.doctor.checks import check_installation
 from worker.doctor.finding import State
 from worker.local.servers.ports import free_port
@@ -101,38 +95,8 @@ def listening(
         yield Stranger(server, url, fault, received)
 
 
-def settings_for(url: str) -> Settings:
-    return plain_settings(redis_url=url)
-
-
-@contextmanager
-def celery_at(url: str) -> Iterator[Celery]:
-    transport.install()
-    app = Celery("test", set_as_current=False)
-    app.conf.update(configuration(settings_for(url)))
-    try:
-        yield app
-    finally:
-        app.close()
-
-
-def by_our_client(url: str) -> object:
-    with open_redis(settings_for(url).redis_url, retries=0, name="test") as client:
-        return client.ping()
-
-
-def by_celery(url: str) -> object:
-    with celery_at(url) as app:
-        return not is_waiting(app, "deliver")
-
-
 def by_flower(url: str) -> object:
-    with celery_at(url) as app, app.connection() as connection:
-        broker = Broker(
-            connection.as_uri(include_password=True),
-            broker_options=app.conf.broker_transport_options,
-            broker_use_ssl=app.conf.broker_use_ssl,
-        )
+    with flower_at(url) as broker:
         return asyncio.run(broker.queues(["deliver"]))
 
 
