@@ -1,8 +1,8 @@
 """Works through a connection pooler, which shares the server's sessions between its clients.
 
 Behind PgBouncer in transaction mode, or what behaves like it, a session is ours for the length of a
-transaction. What is set in it beyond that, or prepared, is somebody else's afterwards. So there
-each transaction brings its settings along, and no statement is prepared.
+transaction. Settings and prepared statements that outlast it would reach another client. So each
+transaction sets what it needs, and no statement is prepared.
 
 A connection counts as pooled if its start-up `options` are refused or do not arrive, or if the
 server's process is not the one that the connection was given when it was opened. Whether a pooler

@@ -97,7 +97,7 @@ class ShownAttempt:
     remote_address: str | None  # None: there was no connection, or by an earlier release
     request: ShownRequest = field(repr=False)
     answer: str | None = field(repr=False)
-    # What became of what was sent and answered: `removed after 30d`. None: it is stored.
+    # Why body and answer are no longer stored, as `removed after 30d`. None: they are.
     contents_gone: str | None = None
     answer_cut: bool = False  # there was more of it than is stored
     response_headers: tuple[tuple[str, str], ...] = ()  # of what was not a plain success
@@ -158,7 +158,7 @@ def find_attempt(
 
 
 def _contents_gone(row: Row[Any]) -> str | None:
-    """Return what became of the body: each notice that was tried had one."""
+    """Return why the body is no longer stored; None: it is. Each attempt had one."""
     if row.body:
         return None
     removed = BodiesRemoved.of(row.bodies_removed_at, row.ended_at)

@@ -1,7 +1,7 @@
-"""Entries that left the stream before they were applied: noticed, kept, and told.
+"""Detects and records entries that left the stream before they were applied.
 
-Nothing can prevent it: a publisher trims with XADD's MAXLEN, somebody flushes Redis, a failover
-brings up a replica that has not got all. Each of them would be silent otherwise.
+Slipway cannot prevent it: a publisher trims with XADD's MAXLEN, somebody flushes Redis, a failover
+promotes a replica that lags behind. Without this, each would go unnoticed.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ down_revision: str | None = "0026"
 
 
 def upgrade() -> None:
-    """The sweep fills both; nobody else writes them."""
+    """Only the sweep writes these tables."""
     op.create_table(
         "stream_count",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
