@@ -4,9 +4,9 @@ All that may happen in a ticket's history may happen here, and at any moment the
 one operator or both ends. From then on nothing begins; in the end everything has ended.
 """
 
-from collections import Counter
-from typing import ClassVar
+from datetime import timedelta
 
+import pytest
 from hypothesis import Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
@@ -30,13 +30,8 @@ TICKETS_OF = text("""
      WHERE o.code = :code ORDER BY 1""")
 
 
-RUNS_MAX = 3
-
-
 class EndOfAPartnership(TicketHistory):
     """A ticket's history, in which partnerships end."""
-
-    ended_with: ClassVar[Counter[str]] = Counter()  # what partnerships had when they ended
 
     @initialize()
     def none_has_ended(self) -> None:
@@ -72,8 +67,6 @@ class EndOfAPartnership(TicketHistory):
             for held in self.schedule.held
             if held.claim.operator_code == code
         }
-        self.ended_with["notices"] += bool(self.notices[code])
-        self.ended_with["calls under way"] += bool(self.under_way[code])
 
     @invariant()
     def nothing_begins_after_the_end(self) -> None:
@@ -117,11 +110,36 @@ class EndOfAPartnership(TicketHistory):
         return list(connection.execute(TICKETS_OF, {"code": code}).scalars())
 
 
-def test_whenever_a_partnership_ends_nothing_begins_and_everything_ends(engine: Engine) -> None:
-    for _ in range(RUNS_MAX):  # seldom, chance ends no partnership that has any notices
-        phases = (Phase.reuse, Phase.generate)
-        run_history(EndOfAPartnership, engine, examples=40, phases=phases)
-        if EndOfAPartnership.ended_with["notices"]:
-            break
+@pytest.mark.parametrize("dies", [False, True], ids=["at once", "after a death"])
+@pytest.mark.parametrize("called", [False, True], ids=["waiting", "called"])
+def test_what_has_notices_and_calls_ends_like_what_has_none(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, called: bool, dies: bool
+) -> None:
+    """One history that is certain to happen: chance seldom ends what has something."""
+    monkeypatch.setattr(EndOfAPartnership, "engine", engine, raising=False)
+    history = EndOfAPartnership()
+    history.begin(numbered=False, redis_ahead=0)
+    history.none_has_ended()
+    code = history.tickets[0].operator
+    history.something_is_applied_at_once(which=0, what="ticket_win")
+    if called:
+        history.a_deliverer_claims(size=1)
+        history.a_call_is_made(place=0, how="takes")
+    if dies:
+        history.the_partnership_ends(which=0, dies=True)
+        assert history.notices == {}
+    history.the_partnership_ends(which=0, dies=False)
+    assert history.notices == {code: 1}
+    assert len(history.under_way[code]) == called
 
-    assert EndOfAPartnership.ended_with["notices"] > 0, "nothing was there to be ended in any run"
+    history.something_is_applied_at_once(which=0, what="on")
+    history.time_passes(seconds=timedelta(days=1).total_seconds())
+    history.the_sweep_runs(dies=False)
+    history.a_deliverer_claims(size=2)
+    history.nothing_begins_after_the_end()
+    history.teardown()
+
+
+def test_whenever_a_partnership_ends_nothing_begins_and_everything_ends(engine: Engine) -> None:
+    phases = (Phase.reuse, Phase.generate)
+    run_history(EndOfAPartnership, engine, examples=40, phases=phases)
