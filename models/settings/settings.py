@@ -1,20 +1,21 @@
 """The settings of all processes: one frozen object, read once from the `SLIPWAY_*` environment.
 
 The text under each field is its documentation; `models/SETTINGS.md` is generated from it by
-`python -m models.settings.table`. To add a setting, add a field here.
+`python -m models.settings.table`. To add a setting, add a field here, or in `console_settings` if
+only the console reads it.
 """
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from annotated_types import Ge, Le
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import SettingsConfigDict
 
+from models.settings.console_settings import ConsoleSettings
 from models.settings.egress import DirectHosts
 from models.settings.errors import (
     PREFIX,
@@ -29,7 +30,6 @@ from models.settings.types import (
     DatabaseUrl,
     Durability,
     FernetKeys,
-    HttpsUrl,
     LogFormat,
     LogLevel,
     MillisecondsOrOff,
@@ -38,9 +38,7 @@ from models.settings.types import (
     Port,
     PositiveDuration,
     ProxyUrl,
-    PublicUrl,
     RedisUrl,
-    RoleMapping,
     Schedule,
     shorter_than,
 )
@@ -58,7 +56,7 @@ _SHORTER: Final = (
 )
 
 
-class Settings(BaseSettings):
+class Settings(ConsoleSettings):
     """Everything that can be set. Processes call `read_settings()`; tests may construct it."""
 
     model_config = SettingsConfigDict(
@@ -114,60 +112,6 @@ class Settings(BaseSettings):
 
     console_port: Port = 8080
     """Port of the console, the web pages for support and operations; 0 means any free port."""
-
-    console_url: PublicUrl | None = Field(
-        default=None, json_schema_extra={"shown_default": "the request's own address"}
-    )
-    """The address under which people open the console, with the path prefix if it has one:
-    `https://ops.example.com/slipway`. With https, cookies are `Secure` and browsers are told to
-    come back with https only; needed for OpenID Connect and for a path prefix."""
-
-    console_proxy_networks: Networks = Field(
-        default=(), json_schema_extra={"shown_default": "none"}
-    )
-    """Networks of the proxies in front of the console, separated by commas. Only from these are
-    `X-Forwarded-For` and `X-Forwarded-Proto` believed."""
-
-    console_proxy_user_header: str | None = None
-    """A header in which those proxies name the person they have signed in, for instance
-    `X-Forwarded-User`; they must remove it from what browsers send. Empty: nobody signs in so."""
-
-    console_proxy_role_header: str | None = None
-    """A header in which those proxies name the person's roles or groups, separated by commas."""
-
-    console_roles: RoleMapping = Field(default=(), json_schema_extra={"shown_default": "none"})
-    """What a role or group of a proxy or of OpenID Connect means here, separated by commas:
-    `slipway-ops=operations,helpdesk=support,staff=viewer`. The highest one counts; without one the
-    person needs an account (`slipway users add`)."""
-
-    console_oidc_issuer: HttpsUrl | None = None
-    """The OpenID Connect provider that people sign in with: `https://login.example.com/realms/ops`,
-    as its `issuer` says. Needs `SLIPWAY_CONSOLE_URL`; register
-    `<SLIPWAY_CONSOLE_URL>/sign-in/oidc/back` there."""
-
-    console_oidc_client_id: str | None = None
-    """The console's client id at the provider."""
-
-    console_oidc_client_secret: SecretStr | None = None
-    """The console's client secret at the provider."""
-
-    console_oidc_client_secret_file: Path | None = None
-    """A file with that secret, instead of the secret itself."""
-
-    console_oidc_scope: str = "openid profile email"
-    """What the provider is asked for; some need another scope for groups."""
-
-    console_oidc_name_claim: str = "preferred_username"
-    """The claim that names the person in the console."""
-
-    console_oidc_role_claim: str = "groups"
-    """The claim with the person's roles or groups: a text, or a list of texts."""
-
-    console_oidc_networks: Networks = Field(default=(), json_schema_extra={"shown_default": "none"})
-    """Private networks in which the provider may be, separated by commas."""
-
-    console_oidc_ca_file: Path | None = None
-    """The authority that issued the provider's certificate, if it is one of your own (PEM)."""
 
     metrics_port: Port = 0
     """Port of each process' own metrics; 0 means any free port, so that several processes can run
@@ -321,13 +265,6 @@ class Settings(BaseSettings):
     """Closed and cancelled tickets are kept this long, with their events and notices, and so are
     the rejected events of a ticket that nothing opened; unfinished tickets are kept always."""
 
-    console_session_max: PositiveDuration = timedelta(hours=12)
-    """A person who signed in to the console must sign in again after this long."""
-
-    console_session_idle: PositiveDuration = timedelta(hours=1)
-    """A person who signed in to the console and makes no request for this long must sign in again.
-    """
-
     @property
     def lease(self) -> timedelta:
         """How long a claimed notice belongs to the delivery process that claimed it (rule 14)."""
@@ -357,25 +294,10 @@ class Settings(BaseSettings):
         if self.partner_proxy is not None and self.partner_proxy_file is not None:
             name = variable_name("partner_proxy")
             problems.append(f"set either {name} or {name}_FILE")
-        problems += self._console_problems()
+        problems += self.console_problems()
         if problems:
             raise ValueError("\n".join(problems))
         return self
-
-    def _console_problems(self) -> Iterator[str]:
-        """Yield what is missing for a way to sign in."""
-        secrets = (self.console_oidc_client_secret, self.console_oidc_client_secret_file)
-        if self.console_oidc_issuer is not None:
-            for name in ("console_oidc_client_id", "console_url"):
-                if getattr(self, name) is None:
-                    issuer = variable_name("console_oidc_issuer")
-                    yield f"{variable_name(name)} is not set, and {issuer} needs it"
-            if secrets.count(None) != 1:
-                name = variable_name("console_oidc_client_secret")
-                yield f"set either {name} or {name}_FILE"
-        if self.console_proxy_user_header is not None and not self.console_proxy_networks:
-            header = variable_name("console_proxy_user_header")
-            yield f"{variable_name('console_proxy_networks')} is empty, and {header} needs it"
 
 
 @cache

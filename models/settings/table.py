@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from models.platform.durations import format_duration
 from models.platform.generated_pages import with_sections
+from models.settings.console_settings import ConsoleSettings
 from models.settings.errors import variable_name
 from models.settings.settings import Settings
 
@@ -20,7 +21,8 @@ PAGE: Final = Path(__file__).parents[1] / "SETTINGS.md"
 def settings_table() -> str:
     """Return all settings as a Markdown table: name, default, what it does."""
     rows = ["| setting | default | what it does |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    for name in _in_order():
+        field = Settings.model_fields[name]
         purpose = " ".join((field.description or "").split()).replace("|", "\\|")
         rows.append(f"| `{variable_name(name)}` | {_default(field)} | {purpose} |")
     return "\n".join(rows) + "\n"
@@ -29,6 +31,12 @@ def settings_table() -> str:
 def refreshed(page: str) -> str:
     """Return *page* with the present table."""
     return with_sections(page, "models.settings.table", {"settings": settings_table()})
+
+
+def _in_order() -> list[str]:
+    """Return the names of all settings: first what several processes read."""
+    of_console = set(ConsoleSettings.model_fields)
+    return sorted(Settings.model_fields, key=of_console.__contains__)
 
 
 def _default(field: FieldInfo) -> str:
