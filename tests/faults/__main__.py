@@ -24,6 +24,11 @@ def main() -> int:
     options.add_argument(
         "--long", type=float, default=120.0, help="seconds those last that are for minutes"
     )
+    options.add_argument(
+        "--behind",
+        action="store_true",
+        help="PgBouncer and sentinels stand before the servers, and both fail over to a replica",
+    )
     given = options.parse_args()
     try:
         trial = Trial(
@@ -34,6 +39,7 @@ def main() -> int:
             close_delay=timedelta(seconds=given.close_delay),
             longest=given.longest,
             long=given.long,
+            behind=given.behind,
         )
     except ValueError as refused:
         options.error(str(refused))

@@ -24,6 +24,7 @@ from tests.support.wait import pause
 
 CALM_SECONDS = 3.0  # before the first fault: what is opened by then is what work needs
 UNDER_WAY = timedelta(seconds=2)  # a call that began while the way was cut is over by then
+FAILOVER_SECONDS = 30.0  # that sentinels need, and more
 UNSEEN = timedelta(seconds=UNSEEN_SECONDS_MAX) + UNDER_WAY
 RECOVERED_SECONDS_MAX = 60.0
 STANDSTILL_SECONDS_MAX = 60.0
@@ -40,20 +41,27 @@ class Trial:
     close_delay: timedelta = timedelta(seconds=30)
     longest: float = 3.0  # seconds that a fault lasts at most
     long: float = 3.0  # seconds that those for minutes last
+    behind: bool = False  # PgBouncer and sentinels, and both servers fail over
 
     def __post_init__(self) -> None:
         """Refuse what would prove nothing: a close that comes before what is kept by backends."""
         if self.close_delay < self.close_delay_min:
             raise ValueError(
                 f"closing after {self.close_delay.total_seconds():g} s is too soon: a rollback that"
-                f" its backend cannot publish for {self.long:g} s would rightly be refused; at"
+                f" its backend cannot publish for {self.longest_outage:g} s would rightly be"
+                f" refused; at"
                 f" least {self.close_delay_min.total_seconds():g} s"
             )
 
     @property
     def close_delay_min(self) -> timedelta:
         """Longer than the longest outage and the way of all that was kept meanwhile."""
-        return timedelta(seconds=1.25 * self.long + 6)
+        return timedelta(seconds=1.25 * self.longest_outage + 6)
+
+    @property
+    def longest_outage(self) -> float:
+        """For how many seconds backends may have to keep their events."""
+        return max(self.long, FAILOVER_SECONDS) if self.behind else self.long
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from redis import Redis
+from sqlalchemy import make_url
 
 from models.database.engine import open_engine
 from models.migrations.runner import upgrade
@@ -26,6 +27,7 @@ from tests.faults.network import EVERYBODY, Network
 from tests.faults.process_set import NAMES, ProcessSet
 from tests.faults.recovery import Pulse
 from tests.faults.schedule import Fault, Place
+from tests.faults.surroundings import LEFT_OUT, Surroundings, surroundings
 from tests.support import shifted_clock
 from worker.local.servers import Servers, embedded_servers
 from worker.local.servers.ports import LOOPBACK
@@ -47,7 +49,7 @@ def perform(trial: Trial, *, folder: Path) -> Report:
     secret, key = new_secret(), Fernet.generate_key().decode()
     library = shifted_clock.build(folder)
     with ExitStack() as ends:
-        servers = ends.enter_context(embedded_servers(durable=False, within=folder))
+        servers = ends.enter_context(embedded_servers(durable=trial.behind, within=folder))
         upgrade(servers.database_url)
         watch = ends.enter_context(
             Redis.from_url(servers.redis_url, socket_timeout=2, decode_responses=True)
@@ -60,7 +62,10 @@ def perform(trial: Trial, *, folder: Path) -> Report:
         way = (EVERYBODY, Place.PARTNER)
         address = url_of(LOOPBACK, network.lay(way, LOOPBACK, partner.port))
         _add_operators(servers.database_url, address, secret, key, trial.close_delay)
-        addresses = {name: _addresses(name, servers, network) for name in NAMES}
+        around = (
+            ends.enter_context(surroundings(servers, network, folder)) if trial.behind else None
+        )
+        addresses = {name: _addresses(name, servers, network, around) for name in NAMES}
         processes = ProcessSet(
             environment={**SETTINGS, "TMPDIR": str(folder), "SLIPWAY_SECRET_KEY": key},
             log=log_of(folder),
@@ -69,23 +74,34 @@ def perform(trial: Trial, *, folder: Path) -> Report:
         ends.callback(processes.stop)
         rng = Random(trial.seed)  # noqa: S311 - faults, nothing secret
         backends = Backends(
-            servers.redis_url,
+            servers.redis_url if around is None else around.redis_url,
             lives_per_second=trial.lives_per_second,
             seed=trial.seed,
             patience=timedelta(seconds=2 * trial.long) + PATIENCE,
         )
-        targets = FaultTargets(servers, partner, processes, network, watch, rng, backends)
-        without = frozenset({Fault.PARTNER_RELOADS} if nginx() is None else ())
+        targets = FaultTargets(servers, partner, processes, network, watch, rng, backends, around)
+        without = {Fault.POSTGRES_FAILS_OVER} if around is None else {*LEFT_OUT}
+        if nginx() is None:
+            without.add(Fault.PARTNER_RELOADS)
         return Chaos(trial, targets, pulse, clocks=in_words(library), without=without).run()
 
 
-def _addresses(name: str, servers: Servers, network: Network) -> dict[str, str]:
+def _addresses(
+    name: str, servers: Servers, network: Network, around: Surroundings | None
+) -> dict[str, str]:
     """Lay the lines of one process; the addresses at which it finds its servers."""
-    postgres = network.lay((name, Place.POSTGRES), LOOPBACK, servers.postgres.port)
-    valkey = network.lay((name, Place.VALKEY), LOOPBACK, servers.valkey.port)
+    database_url = servers.database_url if around is None else around.pooled_url
+    server = make_url(database_url).port
+    assert server is not None, "both addresses have one"
+    postgres = network.lay((name, Place.POSTGRES), LOOPBACK, server)
+    if around is not None:  # sentinels tell everybody the same address of the primary
+        redis_url = around.redis_url
+    else:
+        valkey = network.lay((name, Place.VALKEY), LOOPBACK, servers.valkey.port)
+        redis_url = _by_way_of(servers.redis_url, valkey)
     return {
-        "SLIPWAY_DATABASE_URL": _by_way_of(servers.database_url, postgres),
-        "SLIPWAY_REDIS_URL": _by_way_of(servers.redis_url, valkey),
+        "SLIPWAY_DATABASE_URL": _by_way_of(database_url, postgres),
+        "SLIPWAY_REDIS_URL": redis_url,
     }
 
 

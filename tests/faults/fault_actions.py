@@ -22,6 +22,7 @@ from tests.faults.network import EVERYBODY, Line, Network
 from tests.faults.process_set import NAMES, ProcessSet
 from tests.faults.reconciliation import asking
 from tests.faults.schedule import Fault, Place, Planned
+from tests.faults.surroundings import Surroundings
 from worker.local.servers import Servers
 
 RUBBISH = (b"", b"{", b"[]", b'{"action":"ticket_win"}', b"\xff\xfe", b"null", b'"\\ud800"')
@@ -45,6 +46,7 @@ class FaultTargets:
     redis: Redis  # past every fault of the network
     rng: Random
     backends: Backends
+    surroundings: Surroundings | None = None  # what stands before the servers, if anything does
 
 
 Action = Callable[[FaultTargets, Planned], AbstractContextManager[None]]
@@ -180,13 +182,30 @@ def _servers(act: Callable[[Servers], AbstractContextManager[None]]) -> Action:
     return lambda targets, _planned: act(targets.servers)
 
 
+@contextmanager
+def _valkey_fails_over(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
+    if targets.surroundings is None:
+        with server_faults.valkey_fails_over(targets.servers):
+            yield
+    else:
+        with targets.surroundings.valkey_fails_over():
+            yield
+
+
+@contextmanager
+def _postgres_fails_over(targets: FaultTargets, _planned: Planned) -> Iterator[None]:
+    assert targets.surroundings is not None, "left out of the plan without a standby"
+    with targets.surroundings.postgres_fails_over():
+        yield
+
+
 def _lines(act: Callable[[Network, Sequence[Line]], AbstractContextManager[None]]) -> Action:
     """Do to the lines to a place what *act* does: to those of one process, or to all."""
 
     def act_on_lines(targets: FaultTargets, planned: Planned) -> AbstractContextManager[None]:
         name = targets.processes.any_of(planned.role, targets.rng).name
         ends = [name] if planned.mild else [*NAMES]
-        if planned.place is Place.PARTNER:  # its address is the same for all
+        if (EVERYBODY, planned.place) in targets.network.lines:  # its address is the same for all
             ends = [EVERYBODY]
         return act(targets.network, [(end, planned.place) for end in ends])
 
@@ -217,7 +236,8 @@ ACTIONS: Final[Mapping[Fault, Action]] = {
     Fault.VALKEY_LACKS_REPLICAS: _servers(server_faults.valkey_lacks_replicas),
     Fault.VALKEY_LONG_READ_ONLY: _servers(server_faults.valkey_read_only),
     Fault.VALKEY_LONG_WITHOUT_REPLICAS: _servers(server_faults.valkey_lacks_replicas),
-    Fault.VALKEY_FAILS_OVER: _servers(server_faults.valkey_fails_over),
+    Fault.VALKEY_FAILS_OVER: _valkey_fails_over,
+    Fault.POSTGRES_FAILS_OVER: _postgres_fails_over,
     Fault.POSTGRES_TABLE_LOCKED: _servers(server_faults.postgres_table_locked),
     Fault.POSTGRES_ROWS_LOCKED: _servers(server_faults.postgres_rows_locked),
     Fault.POSTGRES_DEADLOCKS: _servers(server_faults.postgres_deadlocks),

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
@@ -56,6 +57,11 @@ class Network:
 
         self._relays[line] = self._do(begin())
         return self._relays[line].port
+
+    @property
+    def lines(self) -> AbstractSet[Line]:
+        """All lines that were laid."""
+        return self._relays.keys()
 
     @contextmanager
     def partition(self, lines: Sequence[Line]) -> Iterator[None]:

@@ -26,6 +26,7 @@ class Fault(StrEnum):
     STREAM_OF_ANOTHER_TYPE = "the stream's key of another type"
     VALKEY_FAILS_OVER = "Valkey fails over, twice"
     POSTGRES_KILLED = "PostgreSQL killed and restarted"
+    POSTGRES_FAILS_OVER = "PostgreSQL fails over, twice"
     POSTGRES_CLIENTS = "all connections to PostgreSQL cut"
     POSTGRES_TABLE_LOCKED = "PostgreSQL: a table locked"
     POSTGRES_ROWS_LOCKED = "PostgreSQL: all tickets locked"

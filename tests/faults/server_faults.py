@@ -42,6 +42,7 @@ BEGIN
     RAISE EXCEPTION 'on purpose' USING ERRCODE =
         (ARRAY['XX000', 'XX001', 'XX002'])[1 + floor(random() * 3)::int];
 END $$"""
+REPLICAS_NEVER_THERE: Final = 9
 # The processes' sessions, not the harness'.
 CANCEL: Final[LiteralString] = (
     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
@@ -81,13 +82,14 @@ def valkey_read_only(servers: Servers) -> Iterator[None]:
 
 @contextmanager
 def valkey_lacks_replicas(servers: Servers) -> Iterator[None]:
-    """`min-replicas-to-write 1`, and no replica is there: writes are refused (NOREPLICAS)."""
+    """`min-replicas-to-write` and too few replicas: writes are refused (NOREPLICAS)."""
     with _admin(servers) as valkey:
-        valkey.config_set("min-replicas-to-write", 1)
+        before = valkey.config_get("min-replicas-to-write")["min-replicas-to-write"]
+        valkey.config_set("min-replicas-to-write", REPLICAS_NEVER_THERE)
         try:
             yield
         finally:
-            valkey.config_set("min-replicas-to-write", 0)
+            valkey.config_set("min-replicas-to-write", before or 0)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it carries none
 import pytest
 import yaml
 from cryptography.fernet import Fernet
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from deploy.kubernetes import render
 from models.database.engine import open_engine
@@ -25,7 +25,7 @@ from tests.rules.test_deployment_network import (
 from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
 from tests.support.manifests import KUBERNETES, Cluster, cluster, compose, container
-from tests.support.pooler import needs_pgbouncer, running_pgbouncer
+from tests.support.pooler import needs_pgbouncer, shipped_pgbouncer
 from tests.support.sources import ROOT
 from worker.intake.loop import BATCHES_MAX
 
@@ -133,23 +133,8 @@ def test_compose_has_it_as_a_profile_with_the_same_file():
 
 @pytest.fixture
 def deployed(database: str, open_folder: Path) -> Iterator[str]:
-    """A PgBouncer with the file of the component, but for where things are."""
-    server, port = make_url(database), closed_port()
-    text = (COMPONENT / "pgbouncer.ini").read_text(encoding="utf-8")
-    for there, here in {
-        "/etc/pgbouncer/": f"{open_folder}/",
-        "/run/pgbouncer/": f"{open_folder}/",
-        "listen_addr = *": "listen_addr = 127.0.0.1",
-        "listen_port = 6432": f"listen_port = {port}",
-        "stats_users = slipway": f"stats_users = {server.username}",
-    }.items():
-        assert there in text
-        text = text.replace(there, here)
-    databases = f"[databases]\n* = host={server.host} port={server.port}\n"
-    (open_folder / "server.ini").write_text(databases)
-    (open_folder / "userlist.txt").write_text(f'"{server.username}" "{server.password}"\n')
-    with running_pgbouncer(text, open_folder):
-        yield server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+    with shipped_pgbouncer(database, open_folder) as address:
+        yield address
 
 
 @needs_pgbouncer

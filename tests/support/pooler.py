@@ -13,8 +13,10 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.support.closed_port import closed_port
+from tests.support.sources import ROOT
 from tests.support.wait import eventually
 
+SHIPPED = ROOT / "deploy/kubernetes/components/pgbouncer/pgbouncer.ini"
 INSTALLED = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 needs_pgbouncer = pytest.mark.skipif(
     INSTALLED is None, reason="there is no pgbouncer here: apt-get install pgbouncer"
@@ -52,6 +54,30 @@ default_pool_size = {pool_size}
 {more}
 """
     with running_pgbouncer(file, folder):
+        yield server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+
+
+@contextmanager
+def shipped_pgbouncer(server_url: str, folder: Path, *, more: str = "") -> Iterator[str]:
+    """Run one with the file of deploy/, but for where things are; give the address it has.
+
+    *more*: further lines of its file.
+    """
+    server, port = make_url(server_url), closed_port()
+    text = SHIPPED.read_text(encoding="utf-8")
+    for there, here in {
+        "/etc/pgbouncer/": f"{folder}/",
+        "/run/pgbouncer/": f"{folder}/",
+        "listen_addr = *": "listen_addr = 127.0.0.1",
+        "listen_port = 6432": f"listen_port = {port}",
+        "stats_users = slipway": f"stats_users = {server.username}",
+    }.items():
+        assert there in text
+        text = text.replace(there, here)
+    databases = f"[databases]\n* = host={server.host} port={server.port}\n"
+    (folder / "server.ini").write_text(databases)
+    (folder / "userlist.txt").write_text(f'"{server.username}" "{server.password}"\n')
+    with running_pgbouncer(f"{text}{more}\n", folder):
         yield server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
 
 
