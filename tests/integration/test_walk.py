@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,7 @@ from worker.intake.stream import Stream
 
 PAGE: Final = (ROOT / "models/README.md").read_text(encoding="utf-8")
 WALK_MAX: Final = 35
+CONNECTIONS: Final = 4  # for two batches of the intake, a claim and a record at once
 FOLDERS: Final = ("models", "worker")
 
 
@@ -105,6 +106,9 @@ def test_a_result_enters_the_modules_of_the_list_and_no_others(
             settings=delivery_settings(),
             vault=delivery.vault,
         )
+        with ExitStack() as opened:  # else a busy machine opens the second one within the walk
+            for _ in range(CONNECTIONS):
+                opened.enter_context(engine.connect())
         with modules_entered() as entered:
             thread = threading.Thread(target=intake.run, args=(stop,))
             thread.start()
