@@ -6,6 +6,7 @@ only the console reads it.
 """
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from models.settings.console_settings import ConsoleSettings
+from models.settings.database_files import database_files_problems
 from models.settings.egress import DirectHosts
 from models.settings.errors import (
     PREFIX,
@@ -44,6 +46,7 @@ from models.settings.types import (
 )
 
 _REDIS_READ_MAX: Final = timedelta(seconds=5)  # redis-py's socket timeout
+_DATABASE_URLS: Final = ("database_url", "migration_database_url")
 _REDIS_URLS: Final = ("redis_url", "broker_url")
 _PORTS: Final = ("gateway_port", "flower_port", "console_port", "metrics_port")
 _SHORTER: Final = (
@@ -69,8 +72,10 @@ class Settings(ConsoleSettings):
 
     database_url: DatabaseUrl = Field(repr=False)
     """PostgreSQL 15 or later, which holds all state: `postgresql://user:password@host:5432/name`,
-    or a PgBouncer in transaction mode; in UTF8. Of several hosts (`a:5432,b:5432`) the one that
-    takes writes is used. Parameters are libpq's; `options` may set `search_path` alone."""
+    or a PgBouncer in transaction mode; in UTF8. Of several hosts (`a:5432,b:5432`) each new
+    connection takes the one that accepts writes (`target_session_attrs=read-write`, the default).
+    Over TLS, verified: `?sslmode=verify-full&sslrootcert=FILE`. Parameters are libpq's; `options`
+    may set `search_path` alone."""
 
     migration_database_url: DatabaseUrl = Field(
         default_factory=lambda known: str(known["database_url"]),
@@ -304,8 +309,8 @@ class Settings(ConsoleSettings):
 def read_settings() -> Settings:
     """Read the environment, the first time only.
 
-    Raises InvalidSettings, which lists all problems at once, when a variable, or a file that a
-    Redis URL names, is missing, cannot be used, contradicts another, or is not known.
+    Raises InvalidSettings, which lists all problems at once, when a variable, or a file that a URL
+    names, is missing, cannot be used, contradicts another, or is not known.
     """
     problems = unknown_variables(os.environ, known=Settings.model_fields)
     from_environment: dict[str, Any] = {}  # nothing passed: each field reads its variable
@@ -315,8 +320,12 @@ def read_settings() -> Settings:
         problems += describe_errors(error, described=Settings.model_fields)
     else:
         now = datetime.now(UTC)  # noqa: TID251 - processes read them when they start
-        urls = {variable_name(name): getattr(settings, name) for name in _REDIS_URLS}
-        problems += redis_files_problems(urls, now=now)
+        problems += database_files_problems(_named(settings, _DATABASE_URLS))
+        problems += redis_files_problems(_named(settings, _REDIS_URLS), now=now)
         if not problems:
             return settings
     raise InvalidSettings(problems)  # outside the except: the caught error holds the values
+
+
+def _named(settings: Settings, fields: Iterable[str]) -> dict[str, str]:
+    return {variable_name(field): getattr(settings, field) for field in fields}

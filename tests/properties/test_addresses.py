@@ -23,6 +23,7 @@ NO_SERVER = "127.0.0.1:1"  # nothing listens there
 SPECIAL = st.sampled_from([*"@@@/?#:;,[]%&=+ \\'\"$!*\t\n", *"\x00\u00e9\uff03\u2100", "%4", "%40"])
 PASSWORDS = st.lists(st.sampled_from(PARTS) | SPECIAL, min_size=1, max_size=7).map("".join)
 USERS = st.sampled_from(["u", "", "Zq7xW", "Zq7xW@h"])
+HOSTS = st.sampled_from([NO_SERVER, NO_SERVER, f"{NO_SERVER},{NO_SERVER}", f"{NO_SERVER},,x:y"])
 ENDS = st.sampled_from(["", "/", "/0", "/name", "/name?sslmode=disable", "/x"])
 
 
@@ -42,9 +43,9 @@ def connect(scheme: str, url: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["postgresql", "redis"])
 @settings(max_examples=150, deadline=None, database=None)
-@given(user=USERS, password=PASSWORDS, end=ENDS)
-def test_no_part_of_a_password_is_in_an_error(scheme, user, password, end):
-    url = f"{scheme}://{user}:{password}@{NO_SERVER}{end}"
+@given(user=USERS, password=PASSWORDS, hosts=HOSTS, end=ENDS)
+def test_no_part_of_a_password_is_in_an_error(scheme, user, password, hosts, end):
+    url = f"{scheme}://{user}:{password}@{hosts}{end}"
     other = "redis://127.0.0.1:1/0" if scheme == "postgresql" else "postgresql://127.0.0.1:1/name"
     named = {"postgresql": "SLIPWAY_DATABASE_URL", "redis": "SLIPWAY_REDIS_URL"}
     environment = {named[scheme]: url, "SLIPWAY_SECRET_KEY": KEY}

@@ -10,7 +10,12 @@ from sqlalchemy.pool import QueuePool
 
 from models.database.engine import open_engine
 from models.database.errors import Blame, blame, is_transient
-from models.settings.addresses import database_address
+from models.settings.addresses import (
+    database_address,
+    database_hosts,
+    shown_database,
+    with_host,
+)
 
 NO_SERVER = "postgresql://slipway:hidden@127.0.0.1:1/slipway"  # nothing listens on port 1
 
@@ -170,19 +175,91 @@ def test_every_usual_postgresql_url_is_taken(scheme: str) -> None:
 @pytest.mark.parametrize(
     ("hosts", "parameters"),
     [
-        ("a:1,b:2/name", "host=a:1&host=b:2&target_session_attrs=read-write"),
+        ("a:1,b:2/name", "host=a,b&port=1,2&target_session_attrs=read-write"),
         (
             "a,b:2/name?sslmode=require",
-            "sslmode=require&host=a:5432&host=b:2&target_session_attrs=",
+            "sslmode=require&host=a,b&port=5432,2&target_session_attrs=read-write",
         ),
-        ("a,b/name?target_session_attrs=any", "target_session_attrs=any&host=a:5432&host=b:5432"),
+        (
+            "a,b/name?target_session_attrs=any&sslmode=require",
+            "sslmode=require&host=a,b&port=5432,5432&target_session_attrs=any",
+        ),
+        ("[::1]:1,[::2]/name", "host=::1,::2&port=1,5432&target_session_attrs=read-write"),
+        ("/name?host=a,b&port=7", "host=a,b&port=7,7&target_session_attrs=read-write"),
+        ("/name?host=a:1&host=b:2", "host=a,b&port=1,2&target_session_attrs=read-write"),
     ],
 )
 def test_of_several_hosts_the_one_that_takes_writes_is_used(hosts: str, parameters: str) -> None:
     address = database_address(f"postgresql://u:p@{hosts}")
 
-    assert address.startswith(f"postgresql+psycopg://u:p@/name?{parameters}")
+    assert address == f"postgresql+psycopg://u:p@/name?{parameters}"
     assert database_address(address) == address
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("host:6000/name", "host:6000/name"),
+        ("host/name?sslmode=require", "host:5432/name"),
+        ("a:1,b:2/name", "a:1,b:2/name"),
+        ("[::1]:1,[::2]/name", "[::1]:1,[::2]:5432/name"),
+        ("/name?host=/var/run/postgresql&port=6000", "/var/run/postgresql:6000/name"),
+        ("/name", "localhost:5432/name"),
+    ],
+)
+def test_a_person_is_shown_every_host_and_the_database(place: str, shown: str) -> None:
+    address = database_address(f"postgresql://u:hidden@{place}")
+
+    assert shown_database(address) == shown
+    for each in database_hosts(address):
+        (own,) = database_hosts(database_address(with_host(address, each)))
+        assert own == each
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("a:port,b:2/name", "the port of a in the database URL is no number from 1 to 65535"),
+        ("a:1,b:99999/name", "the port of b in the database URL is no number from 1 to 65535"),
+        ("a:0/name", "the port of a in the database URL is no number from 1 to 65535"),
+        ("a:1,,b:2/name", "host 2 of 3 in the database URL is empty; expected: postgresql://"),
+        ("a:1,b:2,/name", "host 3 of 3 in the database URL is empty"),
+        ("a:1,b%2F:2/name", "host 2 of 2 in the database URL is neither a name nor an address"),
+        (
+            "/name?host=a,b&port=1,2,3",
+            r"names 2 hosts \(a, b\) and 3 ports; expected: one port for each host, or one for",
+        ),
+        ("a:1,b:2/name?port=3", "names hosts and ports in one place"),
+        ("a:1,b:2/name?host=c", "names hosts and ports in one place"),
+        ("a,b/name?target_session_attrs=standby", "must lead to a server that takes writes"),
+        ("a,b/name?target_session_attrs=readwrite", "expected: read-write"),
+        ("a/name?sslmode=verify", "sslmode in the database URL is unknown; expected: disable"),
+        ("a/name?sslrootcrt=FILE", "libpq does not know; the nearest one is sslrootcert"),
+    ],
+)
+def test_hosts_and_parameters_that_cannot_work_are_named(place: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        database_address(f"postgresql://user:hidden@{place}")
+
+    assert "hidden" not in str(refusal.value)
+
+
+def test_every_parameter_of_libpq_is_known() -> None:
+    names = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+
+    unknown = [name for name in names if not _is_known(name)]
+
+    assert unknown == []
+    assert not _is_known("sslrootcrt")
+
+
+def _is_known(name: str) -> bool:
+    value = {"sslmode": "require", "target_session_attrs": "any", "port": "1"}.get(name, "")
+    try:
+        database_address(f"postgresql://u:p@host/name?{name}={value}")
+    except ValueError as refusal:
+        return "libpq does not know" not in str(refusal)
+    return True
 
 
 @pytest.mark.parametrize(
@@ -215,7 +292,7 @@ def test_what_would_be_overwritten_in_the_url_is_refused(query: str, message: st
         "postgresql://u:hid den@host/name",
         "postgresql://u:hid\nden@host/name",
         "postgresql://host/name?password=hidden",
-        "postgresql://u:hidden@[::1]:1,[::2]:2/name",
+        "postgresql://u:hidden@[::1:1,[::2]:2/name",
         "postgresql://u:hid@den@a:1,b:2/name",
     ],
 )

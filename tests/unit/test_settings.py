@@ -6,6 +6,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -291,3 +292,37 @@ def test_a_provider_needs_its_client_and_our_address(read: Read) -> None:
     assert "SLIPWAY_CONSOLE_OIDC_CLIENT_ID is not set" in text
     assert "SLIPWAY_CONSOLE_URL is not set" in text
     assert "SLIPWAY_CONSOLE_OIDC_CLIENT_SECRET_FILE" in text
+
+
+@pytest.mark.parametrize("name", ["SLIPWAY_DATABASE_URL", "SLIPWAY_MIGRATION_DATABASE_URL"])
+@pytest.mark.parametrize(
+    ("content", "parameter", "problem"),
+    [
+        (None, "sslrootcert", "cannot be read: No such file or directory"),
+        (None, "sslkey", "cannot be read: No such file or directory"),
+        (b"no PEM", "sslrootcert", "holds no certificate; expected: PEM"),
+    ],
+)
+def test_a_file_of_the_database_url_that_cannot_be_used_is_named_with_its_host(
+    read: Read, tmp_path: Path, name: str, content: bytes | None, parameter: str, problem: str
+) -> None:
+    file = tmp_path / "file.pem"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(InvalidSettings) as refusal:
+        read(**{name: f"postgresql://slipway:hidden@a:1,b/name?{parameter}={file}"})
+
+    (found,) = refusal.value.problems
+    assert found.startswith(f"{name}: {parameter} for a:1,b:5432/name: {file}: {problem}")
+
+
+def test_a_port_of_the_database_url_is_told_with_its_setting_and_host(read: Read) -> None:
+    with pytest.raises(InvalidSettings) as refusal:
+        read(SLIPWAY_DATABASE_URL="postgresql://slipway:hidden@a:1,b:none/name")
+
+    (problem,) = refusal.value.problems
+    assert problem.startswith(
+        "SLIPWAY_DATABASE_URL: the port of b in the database URL is no number"
+    )
+    assert "hidden" not in problem

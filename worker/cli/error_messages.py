@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 from redis.sentinel import MasterNotFoundError
 from sqlalchemy.exc import DBAPIError
 
+from models.database.connection_failures import describe_failures, remedy_for
 from models.database.errors import is_transient
 from models.database.session import UnusableDatabase
 from models.jobs import JobNotFound
@@ -138,8 +139,8 @@ def _database(error: psycopg.Error) -> Explanation | None:
             )
         case psycopg.OperationalError() if error.sqlstate is None:
             return Explanation(
-                f"the database cannot be reached ({_first_line(error)});"
-                " check SLIPWAY_DATABASE_URL and the server",
+                f"the database cannot be reached ({describe_failures(error)});"
+                f" {remedy_for(error) or 'check SLIPWAY_DATABASE_URL and the server'}",
                 WRONG_USAGE,
             )
         case _ if is_transient(error):

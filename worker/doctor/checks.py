@@ -193,7 +193,7 @@ class _Checks:
             writing = [*check_writing(self._transaction)] if schema_fits else []
         except DBAPIError as error:
             yield (
-                database_unreachable(error)
+                database_unreachable(error, url=self._settings.database_url)
                 if isinstance(error, OperationalError)
                 else refused(error)
             )

@@ -68,7 +68,7 @@ def check_database_protection(host: str, *, version: str | None, sslmode: str) -
             name,
             f"encrypted ({version}), but sslmode={sslmode} does not verify that it is your server",
             remedy=f"append ?sslmode={_VERIFIED}&sslrootcert=FILE to {_ADDRESS} (for a public"
-            " certificate authority: sslrootcert=system)",
+            " certificate authority: /etc/ssl/certs/ca-certificates.crt)",
         )
     return ok(name, f"encrypted ({version}), and the server is verified")
 

@@ -10,9 +10,15 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import SQLModel
 
 import models.tables  # noqa: F401 - fills the metadata
+from models.database.connection_failures import (
+    connection_failures,
+    describe_failures,
+    remedy_for,
+)
 from models.database.engine import Transaction
 from models.database.session import UnusableDatabase
 from models.migrations.runner import current_revision, expected_revision
+from worker.doctor.certificate import verify_failure
 from worker.doctor.finding import Finding, doubtful, ok, wrong
 
 PART: Final = "PostgreSQL"
@@ -20,6 +26,10 @@ SCHEMA: Final = "schema"
 _VERSION_LEAST: Final = 150_000
 _REVISIONS: Final = "alembic_version"
 _ADDRESS: Final = "SLIPWAY_DATABASE_URL"
+_START: Final = (
+    "start PostgreSQL, open the firewall for this machine, or fix host and port in"
+    f" {_ADDRESS}; without a server of your own: slipway up --embedded"
+)
 
 SERVER: Final = text("""
     SELECT CAST(current_setting('server_version_num') AS int) AS number,
@@ -37,15 +47,17 @@ MISSING_RIGHTS: Final = text("""
 USER: Final = text("SELECT current_user")
 
 
-def unreachable(error: OperationalError) -> Finding:
-    """Report why no connection to PostgreSQL could be opened, without any password."""
+def unreachable(error: OperationalError, *, url: str) -> Finding:
+    """Report why no connection to PostgreSQL at *url* could be opened, without any password."""
     cause = error.orig
     if isinstance(cause, UnusableDatabase):
         return wrong(PART, cause.problem, remedy=cause.remedy)
+    if cause is None:
+        return wrong(PART, f"cannot be reached: {error}", remedy=_START)
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
-    lines = str(cause).strip().splitlines()
-    message = lines[-1] if lines else type(cause).__name__
-    if "password authentication failed" in str(cause) or state in {"28P01", "28000"}:
+    if (known := remedy_for(cause)) is not None:
+        remedy = f"{known} ({_ADDRESS})"
+    elif "password authentication failed" in str(cause) or state in {"28P01", "28000"}:
         remedy = f"put the right user and password into {_ADDRESS}"
     elif "does not exist" in str(cause):
         remedy = f"create what is missing on the server (CREATE DATABASE …), or fix {_ADDRESS}"
@@ -55,11 +67,10 @@ def unreachable(error: OperationalError) -> Finding:
             " ignore_startup_parameters in PgBouncer's configuration"
         )
     else:
-        remedy = (
-            "start PostgreSQL, open the firewall for this machine, or fix host and port in"
-            f" {_ADDRESS}; without a server of your own: slipway up --embedded"
-        )
-    return wrong(PART, f"cannot be reached: {message}", remedy=remedy)
+        remedy = _START
+    whys = (verify_failure(failure, url) for failure in connection_failures(cause))
+    because = "".join(f" ({why})" for why in dict.fromkeys(filter(None, whys)))
+    return wrong(PART, f"cannot be reached: {describe_failures(cause)}{because}", remedy=remedy)
 
 
 def check_database(connection: Connection) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from models.database.connection_failures import describe_failures, remedy_for
 from models.database.engine import open_engine
 from models.database.session import UnusableDatabase
 from models.settings.settings import Settings
@@ -98,11 +99,13 @@ def check_migration_address(settings: Settings, *, pooled: bool, place: Place) -
 def _migration_trouble(error: DBAPIError) -> Finding:
     if isinstance(error.orig, UnusableDatabase):
         return wrong(MIGRATIONS, error.orig.problem, remedy=error.orig.remedy)
-    last = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[-1]
+    cause = error.orig or error
+    known = remedy_for(cause)
     return doubtful(
         MIGRATIONS,
-        f"the server cannot be reached from here: {last}",
-        remedy=f"fix {_ADDRESS}, unless slipway migrate runs elsewhere and reaches it from there",
+        f"the server cannot be reached from here: {describe_failures(cause)}",
+        remedy=f"fix {_ADDRESS}, unless slipway migrate runs elsewhere and reaches it from there"
+        + ("" if known is None else f"; {known}"),
     )
 
 
@@ -111,7 +114,8 @@ def _ask_console(connection: Connection) -> tuple[str, str | None]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection), "the engine is psycopg's"
     own = {**driver.info.get_parameters(), "password": driver.info.password, "dbname": _CONSOLE}
-    own.pop("options", None)  # refused there, like anywhere
+    for name in ("options", "target_session_attrs"):  # refused there; not understood there
+        own.pop(name, None)
     try:
         # It understands neither transactions nor parameters.
         with psycopg.connect(make_conninfo(**own), autocommit=True) as console:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import typer
 
+from models.settings.addresses import shown_database
 from models.settings.errors import InvalidSettings
 from models.settings.redis_address import redis_host
 from models.settings.settings import Settings, read_settings
@@ -190,9 +190,8 @@ def console_address(readiness: ProcessReadiness) -> str:
 
 def addresses(readiness: ProcessReadiness) -> str:
     """Return the addresses of the processes and servers, without passwords."""
-    database = urlsplit(readiness.settings.database_url)
     servers = (
-        f"PostgreSQL {database.hostname}:{database.port or 5432}{database.path}",
+        f"PostgreSQL {shown_database(readiness.settings.database_url)}",
         f"Redis {redis_host(readiness.settings.redis_url)}",
     )
     return ", ".join([pages(readiness), *servers])
