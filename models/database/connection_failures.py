@@ -61,7 +61,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ConnectionFailure:
     """Why one host could not be used."""
 
     host: str
@@ -73,7 +73,7 @@ class Failure:
         return f"{self.host}:{self.port}: {self.reason}" if self.host else self.reason
 
 
-def connection_failures(error: BaseException) -> Sequence[Failure]:
+def connection_failures(error: BaseException) -> Sequence[ConnectionFailure]:
     """Return the failure of each host, in the order in which they were tried."""
     text = str(error).strip()
     attempts = [
@@ -101,8 +101,8 @@ def remedy_for(error: BaseException) -> str | None:
     return next((remedy for part, remedy in _REMEDIES.items() if part in text), None)
 
 
-def _failure(text: str, host: str, port: str) -> Failure:
+def _failure(text: str, host: str, port: str) -> ConnectionFailure:
     lead = _LEAD.match(text)
     assert lead is not None, "all of it may be missing"
     reason = text[lead.end() :] or text
-    return Failure(host or lead["host"] or "", port or lead["port"] or "", reason)
+    return ConnectionFailure(host or lead["host"] or "", port or lead["port"] or "", reason)

@@ -313,8 +313,8 @@ def test_a_file_of_the_database_url_that_cannot_be_used_is_named_with_its_host(
     with pytest.raises(InvalidSettings) as refusal:
         read(**{name: f"postgresql://slipway:hidden@a:1,b/name?{parameter}={file}"})
 
-    (found,) = refusal.value.problems
-    assert found.startswith(f"{name}: {parameter} for a:1,b:5432/name: {file}: {problem}")
+    (sentence,) = refusal.value.problems
+    assert sentence.startswith(f"{name}: {parameter} for a:1,b:5432/name: {file}: {problem}")
 
 
 def test_a_port_of_the_database_url_is_told_with_its_setting_and_host(read: Read) -> None:

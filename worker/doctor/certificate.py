@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from models.database.connection_failures import Failure
+from models.database.connection_failures import ConnectionFailure
 
 _WAIT: Final = timedelta(seconds=2)
 SSL_REQUEST: Final = struct.pack("!II", 8, 80877103)  # its length, and the code of the protocol
@@ -15,7 +15,7 @@ _ACCEPTED: Final = b"S"
 _REFUSED: Final = "certificate verify failed"
 
 
-def verify_failure(failure: Failure, url: str) -> str | None:
+def verify_failure(failure: ConnectionFailure, url: str) -> str | None:
     """Return OpenSSL's reason if *failure* is that of a certificate, as in "has expired".
 
     Connects once more, and sends nothing but the wish for TLS.
