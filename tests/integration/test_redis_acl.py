@@ -22,6 +22,7 @@ from tests.support.celery_process import celery, end, environment, must_live
 from tests.support.guarded_server import Guarded, guarded_server
 from tests.support.harness import OPERATOR, Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.tls_redis import redis_program
 from tests.support.wait import eventually
 
 ALL_AT_ONCE = ("worker", "-n", "all@test", "-Q", "intake,deliver,sweep", "-P", "threads", "-c", "2",
@@ -154,6 +155,66 @@ def test_who_sends_to_the_queue_may_do_nothing_else(guarded, admin):
         ):
             with pytest.raises(NoPermissionError):
                 backend.execute_command(*forbidden)
+
+
+# --- KEDA ---
+
+
+def asks_like_keda(server: Guarded, *, database: int) -> int:
+    """What its scaler sends, in its order; the lag that it then scales by.
+
+    The commands of KEDA's redis_streams_scaler.go. redis-py connects with those of go-redis 9:
+    HELLO 3 AUTH, SELECT, CLIENT SETINFO.
+    """
+    with Redis.from_url(server.url("slipway-scaling", database=database), protocol=3) as keda:
+        assert keda.ping()
+        assert int(keda.info()["redis_version"].split(".")[0]) >= 7
+        (group,) = keda.xinfo_groups("ticket-events")
+        assert keda.xlen("ticket-events") == 7  # asked while there is no such group
+    return int(group["lag"])
+
+
+def program(name: str) -> str | None:
+    return redis_program() if name == "Redis 7.0" else None
+
+
+@pytest.mark.parametrize("database", [0, 3])
+@pytest.mark.parametrize("server", ["Valkey", "Redis 7.0"])
+def test_keda_reads_how_far_the_group_is_behind(tmp_path: Path, server, database):
+    with (
+        guarded_server(tmp_path, program=program(server)) as running,
+        running.as_("default", database=database) as admin,
+    ):
+        admin.xgroup_create("ticket-events", "slipway", mkstream=True)
+        for number in range(7):
+            admin.xadd("ticket-events", {"event": str(number)})
+        admin.xreadgroup("slipway", "intake", {"ticket-events": ">"}, count=3)
+        admin.acl_log_reset()
+
+        lag = asks_like_keda(running, database=database)
+
+        assert lag == 4
+        assert admin.acl_log() == []
+
+
+def test_keda_reads_no_entry_and_changes_nothing(guarded, admin):
+    admin.xadd("ticket-events", {"event": "{}"})
+    admin.xadd("elsewhere", {"event": "{}"})
+
+    may = allowed(admin, "slipway-scaling")
+
+    assert may - harmless_talk(admin) == {"info", "xinfo|groups", "xlen"}
+    with guarded.as_("slipway-scaling") as keda:
+        for forbidden in (
+            ("XRANGE", "ticket-events", "-", "+"),
+            ("XINFO", "STREAM", "ticket-events"),
+            ("XADD", "ticket-events", "*", "event", "x"),
+            ("XLEN", "elsewhere"),
+            ("XINFO", "GROUPS", "elsewhere"),
+            ("CONFIG", "GET", "*"),
+        ):
+            with pytest.raises(NoPermissionError):
+                keda.execute_command(*forbidden)
 
 
 # --- Slipway itself ---

@@ -3,6 +3,7 @@
 import ast
 import re
 from inspect import signature
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ from worker.celery.configuration import POOL_SIZE
 from worker.console import probes
 from worker.console.console import PROBE_CONNECTIONS as CONSOLE_PROBE_CONNECTIONS
 from worker.console.limits import ConsoleLimits
+from worker.delivery.http.address_policy import may_connect
 from worker.metrics.collector import POOL_SIZE as STATS_POOL_SIZE
 
 WORKERS = ("intake", "deliver", "sweep")
@@ -127,11 +129,54 @@ def test_nobody_is_let_in_or_out_but_by_name(overlay):
     components = overlay.pods().keys()
 
     assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    (names,) = policies["names"]["egress"][0]["to"]
-    assert names["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}, "not a label of ours"
     assert chosen(policies["postgresql"]) == components - {"beat", "flower"}
     assert chosen(policies["redis"]) == components - {"migrate"}
     assert chosen(policies["partners"]) == {"console", "deliver"}
+
+
+def test_names_are_asked_of_every_usual_dns_and_of_nobody_else(overlay):
+    """The ports are those of the pods: policies see no Service's address."""
+    policy = overlay.one("NetworkPolicy", "names")["spec"]
+    pods, node, openshift = policy["egress"]
+
+    assert policy["podSelector"] == {}
+    (cluster_dns,) = pods["to"]
+    (labels,) = cluster_dns["podSelector"]["matchExpressions"]
+    assert namespace_of(cluster_dns) == "kube-system"
+    assert (labels["key"], labels["operator"]) == ("k8s-app", "In"), "not a label of ours"
+    assert {"kube-dns", "coredns", "node-local-dns"} == {*labels["values"]}
+    assert {peer["ipBlock"]["cidr"] for peer in node["to"]} == {
+        "169.254.20.10/32",  # node-local DNS
+        "169.254.169.254/32",  # Cloud DNS for GKE; by this port not the metadata server
+    }
+    assert [namespace_of(peer) for peer in openshift["to"]] == ["openshift-dns"]
+    for rule, port in ((pods, 53), (node, 53), (openshift, 5353)):
+        assert {(each["protocol"], each["port"]) for each in rule["ports"]} == {
+            ("UDP", port),
+            ("TCP", port),
+        }
+
+
+def test_partners_have_public_addresses_of_either_family(overlay):
+    """What the policy shuts out the deliverers refuse, too; what both let through is public."""
+    (rule,) = overlay.one("NetworkPolicy", "partners")["spec"]["egress"]
+    blocks = {
+        peer["ipBlock"]["cidr"]: [ip_network(each) for each in peer["ipBlock"]["except"]]
+        for peer in rule["to"]
+    }
+    closed_4, closed_6 = blocks["0.0.0.0/0"], blocks["::/0"]
+
+    assert blocks.keys() == {"0.0.0.0/0", "::/0"}
+    for network in (*closed_4, *closed_6):
+        for address in (network[0], network[-1]):
+            assert not may_connect(str(address), allowed=()), network
+    translated = {ip_network(f"64:ff9b::{each[0]}/{96 + each.prefixlen}") for each in closed_4}
+    assert translated <= {*closed_6}, "NAT64, in a cluster that has IPv6 alone"
+    own = ("::", "::1", "fc00::1", "fdff::1", "fe80::1", "ff02::1", "64:ff9b:1::1")
+    assert all(any(ip_address(each) in network for network in closed_6) for each in own)
+    for public in ("2a00:1450:4001::1", "64:ff9b::808:808"):
+        assert may_connect(public, allowed=())
+        assert not any(ip_address(public) in network for network in closed_6)
 
 
 def test_postgresql_needs_as_many_connections_as_the_page_says(overlay):
@@ -194,6 +239,10 @@ def engines_opened(source: str) -> int:
     calls = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     names = [ast.unparse(function).rpartition(".")[2] for function in calls]
     return names.count("open_engine") + names.count("create_engine")
+
+
+def namespace_of(peer: dict[str, Any]) -> str:
+    return str(peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"])
 
 
 def served_by(routes: APIRouter) -> set[str]:

@@ -1,7 +1,10 @@
 """The components that an overlay may add: each is rendered on top of the small one."""
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]  # it carries none
@@ -10,7 +13,14 @@ import yaml
 
 from deploy.kubernetes import render
 from models.settings.redis_address import redis_tls
-from tests.support.manifests import KUBERNETES, Cluster, Document, cluster, container
+from tests.support.manifests import (
+    KUBERNETES,
+    Cluster,
+    Document,
+    cluster,
+    container,
+    example_secrets,
+)
 from tests.support.sources import ROOT
 
 FOLDER = "/etc/slipway/redis"
@@ -22,20 +32,33 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def with_certificates(tmp_path: Path) -> Cluster:
-    return with_component("redis-certificates", tmp_path)
+    return with_components("redis-certificates", folder=tmp_path)
 
 
-def with_component(name: str, folder: Path) -> Cluster:
-    """Render an overlay of an operator's own."""
+def with_components(
+    *names: str, folder: Path, resources: Mapping[str, str] | None = None, **more: object
+) -> Cluster:
+    """Render an overlay of an operator's own: *resources* by their file, and *more* of its keys."""
     ours = os.path.relpath(KUBERNETES, folder)
+    files = resources or {}
     own = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [f"{ours}/overlays/small"],
-        "components": [f"{ours}/components/{name}"],
+        "namespace": "slipway",
+        "resources": [f"{ours}/overlays/small", *files],
+        "components": [f"{ours}/components/{name}" for name in names],
+        **more,
     }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
-    return Cluster(name, tuple(yaml.safe_load_all(render.rendered(str(folder)))))
+    return Cluster(names[0], tuple(yaml.safe_load_all(render.rendered(str(folder)))))
+
+
+def ports_of(cluster: Cluster, policy: str) -> list[int]:
+    """Where a network policy lets out to."""
+    (rule,) = cluster.one("NetworkPolicy", policy)["spec"]["egress"]
+    return [port["port"] for port in rule["ports"]]
 
 
 def parameters(cluster: Cluster) -> dict[str, str]:
@@ -69,7 +92,7 @@ def test_kubernetes_takes_them(with_certificates: Cluster) -> None:
 
 
 def test_behind_sentinel_keda_asks_them_for_the_primary(tmp_path: Path) -> None:
-    behind = with_component("redis-sentinel", tmp_path)
+    behind = with_components("redis-sentinel", folder=tmp_path)
     scaled = behind.one("ScaledObject", "intake")
     (trigger,) = scaled["spec"]["triggers"]
     (plain,) = cluster("small").one("ScaledObject", "intake")["spec"]["triggers"]
@@ -81,6 +104,78 @@ def test_behind_sentinel_keda_asks_them_for_the_primary(tmp_path: Path) -> None:
         ("sentinelMaster", "redis-sentinel-master"),
         ("sentinelPassword", "redis-sentinel-password"),
     }
+
+
+def test_all_who_use_redis_are_let_out_to_the_sentinels(tmp_path: Path) -> None:
+    behind = with_components("redis-sentinel", folder=tmp_path)
+    sentinels, redis = (
+        behind.one("NetworkPolicy", name)["spec"] for name in ("redis-sentinels", "redis")
+    )
+
+    assert sentinels["podSelector"] == redis["podSelector"]
+    assert ports_of(behind, "redis-sentinels") == [26379]
+
+
+BOTH = ("redis-sentinel", "redis-certificates")
+
+
+@pytest.mark.parametrize("names", [BOTH, BOTH[::-1]], ids=["as listed", "the other way round"])
+def test_sentinels_and_certificates_go_together(tmp_path: Path, names: tuple[str, ...]) -> None:
+    behind = with_components(*names, folder=tmp_path)
+    trigger = behind.one("TriggerAuthentication", "slipway-redis")
+
+    jsonschema.validate(trigger, schema_of(trigger))
+    assert parameters(behind) == {
+        "addresses": "redis-addresses",
+        "sentinelMaster": "redis-sentinel-master",
+        "sentinelPassword": "redis-sentinel-password",
+        "username": "redis-username",
+        "password": "redis-password",
+        "tls": "redis-tls",
+        "ca": "ca.crt",
+        "cert": "tls.crt",
+        "key": "tls.key",
+    }
+
+
+USUAL = (KUBERNETES / "components/servers/servers.example.yaml").read_text(encoding="utf-8")
+MOVED = {"5432": "6543", "6379": "6380", "26379": "26380", "0": "3"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [(), ("redis-certificates",), BOTH, ("pgbouncer",)],
+    ids=["alone", "redis-certificates", "both", "pgbouncer"],
+)
+def test_ports_and_database_of_the_servers_are_named_in_one_place(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    moved = re.sub(r'"(\d+)"', lambda value: f'"{MOVED[value[1]]}"', USUAL)
+    changed = with_components(*names, "servers", folder=tmp_path, resources={"servers.yaml": moved})
+    (trigger,) = changed.one("ScaledObject", "intake")["spec"]["triggers"]
+    policies = {each["metadata"]["name"] for each in changed.of_kind("NetworkPolicy")}
+
+    assert trigger["metadata"]["databaseIndex"] == "3"
+    expected = {"postgresql": 6543, "redis": 6380, "redis-sentinels": 26380, "pgbouncer": 6543}
+    for name in expected.keys() & policies:
+        assert ports_of(changed, name) == [expected[name]]
+        kubernetes_validate.validate(changed.one("NetworkPolicy", name), "1.29", strict=True)
+    assert "slipway-servers" not in {each["metadata"]["name"] for each in changed.documents}
+
+
+def test_the_example_of_the_servers_changes_nothing(tmp_path: Path) -> None:
+    usual = with_components("servers", folder=tmp_path, resources={"servers.yaml": USUAL})
+
+    assert usual.documents == cluster("small").documents
+
+
+def test_keda_looks_into_the_database_of_the_url() -> None:
+    """Of the example: 0 in both."""
+    url = example_secrets()["slipway"]["SLIPWAY_REDIS_URL"]
+    (trigger,) = cluster("small").one("ScaledObject", "intake")["spec"]["triggers"]
+
+    assert trigger["metadata"]["databaseIndex"] == urlsplit(url).path.lstrip("/")
+    assert yaml.safe_load(USUAL)["data"]["redis-database"] == trigger["metadata"]["databaseIndex"]
 
 
 def test_the_page_names_the_files_where_they_are() -> None:

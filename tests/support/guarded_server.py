@@ -17,6 +17,7 @@ from tests.support.sources import ROOT
 from tests.support.wait import eventually
 
 USERS = ROOT / "deploy" / "redis" / "users.acl"
+WORDS = ("WORKER", "BACKEND", "CELERY", "SCALING")
 ENDING_SECONDS_MAX = 10.0
 
 
@@ -26,20 +27,23 @@ class Guarded:
 
     port: int
 
-    def url(self, user: str) -> str:
+    def url(self, user: str, *, database: int = 0) -> str:
         """Return the address at which *user* logs in."""
-        return f"redis://{user}:{user}@127.0.0.1:{self.port}/0"
+        return f"redis://{user}:{user}@127.0.0.1:{self.port}/{database}"
 
     @contextmanager
-    def as_(self, user: str) -> Iterator[Redis]:
+    def as_(self, user: str, *, database: int = 0) -> Iterator[Redis]:
         """Log in as *user*."""
-        with Redis.from_url(self.url(user)) as client:
+        with Redis.from_url(self.url(user, database=database)) as client:
             yield client
 
 
 @contextmanager
-def guarded_server(folder: Path, **more: str) -> Iterator[Guarded]:
-    """Run the server in *folder* until the block ends; *more* are further lines for its file."""
+def guarded_server(folder: Path, *, program: str | None = None, **more: str) -> Iterator[Guarded]:
+    """Run the server in *folder* until the block ends; *more* are further lines for its file.
+
+    *program*: another than the embedded Valkey.
+    """
     users = folder / "users.acl"
     users.write_text(_filled_in(USERS.read_text(encoding="utf-8")), encoding="utf-8")
     server = Guarded(int(more.pop("port", closed_port())))
@@ -55,7 +59,7 @@ def guarded_server(folder: Path, **more: str) -> Iterator[Guarded]:
     lines = [f"{name} {value}\n" for name, value in settings.items()]
     configuration.write_text("".join(lines), encoding="utf-8")
     with (folder / "log").open("wb") as log:
-        running = subprocess.Popen([_program(), configuration], stdout=log)
+        running = subprocess.Popen([program or _program(), configuration], stdout=log)
     try:
         with server.as_("default") as admin:
             eventually(lambda: _answers(admin))
@@ -76,7 +80,7 @@ def _program() -> Path:
 def _filled_in(rules: str) -> str:
     """Replace each placeholder by the hash of its user's name."""
     users = {"ADMIN": "default"}
-    users |= {word: f"slipway-{word.lower()}" for word in ("WORKER", "BACKEND", "CELERY")}
+    users |= {word: f"slipway-{word.lower()}" for word in WORDS}
     return re.sub(
         r"\$\{REDIS_([A-Z]+)_SHA256\}",
         lambda rule: hashlib.sha256(users[rule[1]].encode()).hexdigest(),
