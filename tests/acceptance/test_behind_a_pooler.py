@@ -25,11 +25,11 @@ from producers.simulation.partner import SimulatedPartner
 from tests.support import databases
 from tests.support.celery_process import environment
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
+from tests.support.free_port import free_port
 from tests.support.manual_clock import ManualClock
 from tests.support.pooler import leave_settings_behind, needs_pgbouncer, pgbouncer
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
-from worker.local.servers.ports import free_port
 
 OPERATOR = "acme"
 SESSIONS = 3  # of the server, for ten times as many connections

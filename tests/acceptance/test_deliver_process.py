@@ -77,7 +77,7 @@ def test_a_stop_while_a_token_endpoint_hangs_is_quick_and_shows_no_secret(
         redis_url=redis_url,
         secret_key=KEY,
         partner_networks="127.0.0.0/8",
-        partner_timeout="20s",
+        partner_timeout="2m",
         log_level="debug",
     )
     (now,) = databases.ask(database, "SELECT clock_timestamp() - interval '1 minute'")
@@ -107,7 +107,7 @@ def test_a_stop_while_a_token_endpoint_hangs_is_quick_and_shows_no_secret(
     app.close()
 
     assert (code, attempts, tuple(notice)) == (0, [], (None, 0, 0))
-    assert took < 15, "less than the timeout of the call"
+    assert took < 60, "less than the timeout of the call"
     assert server.notices == []
     assert "Traceback" not in log.read_text()
     assert "canary" not in log.read_text() + shown

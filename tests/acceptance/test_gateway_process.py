@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from models.platform.encryption import Vault
 from tests.support.celery_process import ENDING_MAX, ROOT, environment, must_live
-from tests.support.closed_port import closed_port
 from tests.support.concurrent_connections import beside, waiting_sessions
+from tests.support.free_port import free_port
 from tests.support.gateway_app import GatewayApp, harness_of_today
 from tests.support.wait import eventually
 
@@ -42,7 +42,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
 ):
     env = environment(tmp_path, database_url=database, redis_url=redis_url)
     vault = Vault.with_keys([SecretStr(env["SLIPWAY_SECRET_KEY"])])
-    port, log = closed_port(), tmp_path / "gateway.log"
+    port, log = free_port(), tmp_path / "gateway.log"
     with (
         log.open("wb") as output,
         subprocess.Popen(command(port), cwd=ROOT, env=env, stdout=output, stderr=output) as process,
@@ -86,7 +86,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
 def test_a_proxy_may_use_a_connection_again_after_a_pause(tmp_path: Path, database, redis_url):
     """Longer than the server's own 5 s; and none of them holds up the end."""
     env = environment(tmp_path, database_url=database, redis_url=redis_url)
-    port, log = closed_port(), tmp_path / "gateway.log"
+    port, log = free_port(), tmp_path / "gateway.log"
     with (
         log.open("wb") as output,
         subprocess.Popen(command(port), cwd=ROOT, env=env, stdout=output, stderr=output) as process,

@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 import pytest
 
 from tests.support.celery_process import environment
-from tests.support.closed_port import closed_port
+from tests.support.free_port import free_port
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually, pause
 
@@ -38,7 +38,7 @@ class Balancer:
 
 @pytest.fixture
 def balancer(database, redis_url, tmp_path) -> Iterator[Balancer]:
-    ports = {name: closed_port() for name in PAGES}
+    ports = {name: free_port() for name in PAGES}
     env = environment(tmp_path, database_url=database, redis_url=redis_url) | {
         "SLIPWAY_KEEP_ALIVE_SECONDS": str(KEPT),
         **{f"SLIPWAY_{name.upper()}_PORT": str(port) for name, port in ports.items()},

@@ -8,6 +8,7 @@ import httpx
 import psycopg
 import pytest
 
+from tests.support.free_port import free_port
 from tests.support.monitored_stack import PASSWORD, SECRET, TICKETS, WatchedSlipway, watched_slipway
 from tests.support.observed_queries import ALERTS, alert_parts, metrics_of, panel_queries
 from tests.support.prometheus_server import (
@@ -18,7 +19,6 @@ from tests.support.prometheus_server import (
 )
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
-from worker.local.servers.ports import free_port
 
 CONNECTIONS = """
     SELECT regexp_replace(application_name, ' [0-9][^ ]*$', ''), count(*) FROM pg_stat_activity

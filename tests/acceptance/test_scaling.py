@@ -19,10 +19,10 @@ from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from producers.wall_clock import utc_now
 from tests.support.celery_process import environment
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
+from tests.support.free_port import free_port
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
 from tests.support.wait import eventually
-from worker.local.servers.ports import free_port
 
 OPERATOR = "acme"
 SCALED = ("intake", "deliver")

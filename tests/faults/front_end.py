@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.support.free_port import free_port
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
-from worker.local.servers.ports import LOOPBACK, free_port
+from worker.local.servers.ports import LOOPBACK
 
 RELOAD_EVERY_SECONDS: Final = 0.25
 ENDING_SECONDS_MAX: Final = 10.0

@@ -21,8 +21,8 @@ from producers.publisher import Publisher
 from tests.faults.flood import OPERATOR, Flood
 from tests.load.sink import open_sink
 from tests.support.celery_process import environment
-from tests.support.closed_port import closed_port
 from tests.support.delivery_setup import KEY, delivery_setup_on
+from tests.support.free_port import free_port
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
 from tests.support.server_folders import passable_folder
@@ -128,7 +128,7 @@ def overload_stack() -> Iterator[OverloadStack]:
         with engine.begin() as connection:
             person = Person("overload", "a trial")
             key = add_publisher(connection, "backend", operators=[OPERATOR], person=person)
-        port = closed_port()
+        port = free_port()
         env = environment(
             folder,
             database_url=servers.database_url,
@@ -136,8 +136,8 @@ def overload_stack() -> Iterator[OverloadStack]:
             secret_key=KEY,
             partner_networks="127.0.0.0/8",
             gateway_port=str(port),
-            flower_port=str(closed_port()),
-            console_port=str(closed_port()),
+            flower_port=str(free_port()),
+            console_port=str(free_port()),
             survey_interval="1s",
         )
         publisher = Publisher.at(servers.redis_url)

@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 from redis import Redis
 
+from tests.support.free_port import free_port
 from tests.support.wait import eventually
 from worker.local.servers import Servers
 from worker.local.servers.binaries import find_binaries
 from worker.local.servers.data_folder import data_folder
-from worker.local.servers.ports import LOOPBACK, free_port
+from worker.local.servers.ports import LOOPBACK
 from worker.local.servers.valkey import ValkeyServer
 
 PAUSE_MS = 5_000

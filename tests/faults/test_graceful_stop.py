@@ -22,8 +22,8 @@ from models.publishers.keys import add_publisher
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.faults.steady_load import OPERATOR, Load
 from tests.support.celery_process import environment
-from tests.support.closed_port import closed_port
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
+from tests.support.free_port import free_port
 from tests.support.manifests import cluster
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import LINES, Running
@@ -71,7 +71,7 @@ class RunningStack:
 def stack(
     tmp_path: Path, engine: Engine, database: str, redis: Redis, redis_url: str
 ) -> Iterator[RunningStack]:
-    port = closed_port()
+    port = free_port()
     env = environment(
         tmp_path,
         database_url=database,
@@ -79,8 +79,8 @@ def stack(
         secret_key=KEY,
         partner_networks="127.0.0.0/8",
         gateway_port=str(port),
-        flower_port=str(closed_port()),
-        console_port=str(closed_port()),
+        flower_port=str(free_port()),
+        console_port=str(free_port()),
         chunk_size="50",
     )
     with ExitStack() as ending, SimulatedPartner(secret=SECRET) as partner:

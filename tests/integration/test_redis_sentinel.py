@@ -20,6 +20,7 @@ from producers.simulation.partner import SimulatedPartner
 from tests.support.authority import Authority
 from tests.support.celery_process import environment
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
+from tests.support.free_port import free_port
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.redis_clients import by_celery, by_our_client, flower_at, settings_for
@@ -33,7 +34,6 @@ from tests.support.sentinels import (
 from tests.support.wait import eventually
 from worker.doctor.checks import check_installation
 from worker.doctor.finding import Finding, State
-from worker.local.servers.ports import free_port
 
 PROCESSES = ("intake", "deliver", "sweep", "beat", "flower")
 GROUP = 10  # events of one call

@@ -27,6 +27,7 @@ from producers.simulation.partner import SimulatedPartner
 from tests.support.authority import Authority
 from tests.support.celery_process import environment
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
+from tests.support.free_port import free_port
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.raw_server import Line, RawServer, raw_server
@@ -36,7 +37,6 @@ from tests.support.tls_redis import CLIENT, PASSWORD, USER, tls_redis
 from tests.support.wait import eventually
 from worker.doctor.checks import check_installation
 from worker.doctor.finding import State
-from worker.local.servers.ports import free_port
 from worker.process.outage import reason_of
 from worker.process.redis_client import open_redis
 

@@ -111,6 +111,18 @@ def test_a_delayed_answer_comes_late_and_the_notice_is_kept_at_once(partner):
     assert entry.answered_at - entry.received_at >= timedelta(seconds=0.29)
 
 
+def test_delayed_answers_come_at_once_when_told_the_oldest_first(partner):
+    partner.behave(Rule(Respond(seconds=60)))
+    with raw_exchange(partner, notice()) as first, raw_exchange(partner, notice()) as second:
+        partner.ledger.wait_until(lambda entries: len(entries) == 2, seconds=60)
+
+        partner.answer_now()
+        assert first.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert [entry.status for entry in partner.ledger.entries()] == [200, None]
+        partner.answer_now()
+        assert second.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 @pytest.mark.parametrize("behaviour", [Hang(), HangAfterAccept()])
 def test_hanging_answers_nothing_and_keeps_the_connection(partner, behaviour):
     partner.behave(Rule(behaviour))

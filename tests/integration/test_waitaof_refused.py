@@ -11,8 +11,8 @@ from redis import Redis
 from models.settings.errors import InvalidSettings
 from producers.gateway.app import build_app
 from producers.publisher import DiskUnconfirmable, NotOnDisk, Publisher
-from tests.support.closed_port import closed_port
 from tests.support.command_line import CommandLine
+from tests.support.free_port import free_port
 from tests.support.gateway_app import event, gateway_app_on
 from tests.support.guarded_server import Guarded, guarded_server
 from tests.support.plain_settings import plain_settings
@@ -105,7 +105,7 @@ def test_a_gateway_that_started_without_redis_refuses_at_the_first_event(
     tmp_path, database, engine
 ):
     """It could not ask at its start. Nothing is published then, and that is said."""
-    port = closed_port()
+    port = free_port()
     settings = plain_settings(
         database_url=database,
         redis_url=f"redis://slipway-backend:slipway-backend@127.0.0.1:{port}/0",

@@ -12,11 +12,11 @@ import redis
 import yaml
 from redis.exceptions import NoPermissionError
 
+from tests.support.free_port import free_port
 from tests.support.manifests import COMPOSE, cluster, compose, example_secrets
 from tests.support.procfile_processes import LINES
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
-from worker.local.servers.ports import free_port
 
 EXAMPLE = ROOT / "deploy/compose.env.example"
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)")

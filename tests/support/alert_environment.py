@@ -15,13 +15,13 @@ from redis import Redis
 
 from models.events.stream_contract import STREAM
 from producers.simulation.partner import SimulatedPartner
+from tests.support.free_port import free_port
 from tests.support.monitored_stack import SECRET, pages_of
 from tests.support.observed_queries import ALERTS
 from tests.support.processes import parent_of
 from tests.support.prometheus_server import Programs, Prometheus, running_prometheus
 from tests.support.running_slipway import RunningSlipway, running_slipway
 from tests.support.wait import eventually
-from worker.local.servers.ports import free_port
 
 PERSON: Final = "--by provoker --why 'the runbook says so'"
 # What the alerts wait for, shortened: the same rules, impatient.

@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 ROOT = Path(__file__).parents[2]
-ENDING_MAX = timedelta(seconds=30)
+ENDING_MAX = timedelta(seconds=60)
 
 
 def environment(folder: Path, *, database_url: str, redis_url: str, **more: str) -> dict[str, str]:

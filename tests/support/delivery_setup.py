@@ -22,13 +22,14 @@ from models.operators import NewOperator, add_operator
 from models.operators.interventions import Person
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
-from producers.simulation.partner import SimulatedPartner
+from producers.simulation.partner import Respond, SimulatedPartner
 from tests.support.manual_clock import ManualClock
 from worker.delivery.loop import DeliveryLoop, DeliveryRun
 
 KEY = Fernet.generate_key().decode()
 SECRET = "12345ABCDE"
-RUN_MAX = timedelta(seconds=10)
+RUN_MAX = timedelta(seconds=60)  # only a run that should have ended before lasts so long
+LATE = Respond(seconds=RUN_MAX.total_seconds())  # until the partner is told to answer now
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from tests.support.closed_port import closed_port
+from tests.support.free_port import free_port
 from tests.support.running_slipway import bare_environment
 from tests.support.server_folders import passable_folder
 from tests.support.sources import ROOT
@@ -113,7 +113,7 @@ class Newcomer:
 def newcomer(*shell: str, has_npm: bool) -> Iterator[Newcomer]:
     """Clone the repository into a fresh folder and install what it needs, as a reader does."""
     with passable_folder() as home:
-        ports = {port: str(closed_port()) for port in LENT}
+        ports = {port: str(free_port()) for port in LENT}
         checkout(home, ports)
         environment = {**bare_environment(home), "PYTHONPATH": str(ROOT)}
         yield Newcomer(Workspace(home, environment, shell), ports, has_npm)

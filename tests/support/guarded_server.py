@@ -12,7 +12,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.support.closed_port import closed_port
+from tests.support.free_port import free_port
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
 
@@ -46,7 +46,7 @@ def guarded_server(folder: Path, *, program: str | None = None, **more: str) -> 
     """
     users = folder / "users.acl"
     users.write_text(_filled_in(USERS.read_text(encoding="utf-8")), encoding="utf-8")
-    server = Guarded(int(more.pop("port", closed_port())))
+    server = Guarded(int(more.pop("port", free_port())))
     settings = {
         "port": server.port,
         "bind": "127.0.0.1",

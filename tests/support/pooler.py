@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from tests.support.closed_port import closed_port
+from tests.support.free_port import free_port
 from tests.support.sources import ROOT
 from tests.support.wait import eventually
 
@@ -37,7 +37,7 @@ def pgbouncer(
 
     It opens at most *pool_size* sessions of each database; *more* are further lines of its file.
     """
-    server, port = make_url(server_url), closed_port()
+    server, port = make_url(server_url), free_port()
     users = folder / "users.txt"
     users.write_text(f'"{server.username}" "{server.password or ""}"\n')
     file = f"""[databases]
@@ -63,7 +63,7 @@ def shipped_pgbouncer(server_url: str, folder: Path, *, more: str = "") -> Itera
 
     *more*: further lines of its file.
     """
-    server, port = make_url(server_url), closed_port()
+    server, port = make_url(server_url), free_port()
     text = SHIPPED.read_text(encoding="utf-8")
     for there, here in {
         "/etc/pgbouncer/": f"{folder}/",

@@ -10,9 +10,10 @@ from typing import Final, Protocol
 import pytest
 
 from tests.faults.front_end import PLACES
+from tests.support.free_port import free_port
 from tests.support.server_folders import passable_folder
 from tests.support.tls_front_ends import server_running
-from worker.local.servers.ports import LOOPBACK, free_port
+from worker.local.servers.ports import LOOPBACK
 
 _CHECKS_PASSWORDS: Final = Path("/usr/lib/squid/basic_ncsa_auth")
 

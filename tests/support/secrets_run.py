@@ -13,10 +13,10 @@ from sqlalchemy import Engine, inspect, text
 
 from tests.support.celery_process import environment
 from tests.support.delivery_setup import KEY, DeliverySetup, delivery_setup_on
+from tests.support.free_port import free_port
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
-from worker.local.servers.ports import free_port
 
 FLOWER = "flower-password-in-clear"
 OLD_KEY = Fernet.generate_key().decode()

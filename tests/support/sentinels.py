@@ -13,10 +13,11 @@ from redis.exceptions import RedisError
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from tests.support.authority import Authority
+from tests.support.free_port import free_port
 from tests.support.tls_front_ends import server_running
 from tests.support.tls_redis import redis_program, write_client
 from tests.support.wait import eventually
-from worker.local.servers.ports import LOOPBACK, free_port
+from worker.local.servers.ports import LOOPBACK
 
 PRIMARY: Final = "tickets"
 USER, PASSWORD = "slipway-worker", "kept-secret"

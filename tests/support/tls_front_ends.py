@@ -12,8 +12,9 @@ import pytest
 
 from tests.faults.front_end import ENDING_SECONDS_MAX, PLACES, TEMPORARY, listens, nginx
 from tests.support.authority import Authority, Issued
+from tests.support.free_port import free_port
 from tests.support.wait import eventually
-from worker.local.servers.ports import LOOPBACK, free_port
+from worker.local.servers.ports import LOOPBACK
 
 # Names the client certificate, and whether TLS was resumed.
 WHO_CALLS: Final = 'return 200 "$ssl_client_s_dn|$ssl_session_reused|$connection_requests";'

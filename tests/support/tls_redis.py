@@ -11,8 +11,9 @@ import pytest
 
 from tests.faults.front_end import PLACES
 from tests.support.authority import Authority, Issued
+from tests.support.free_port import free_port
 from tests.support.tls_front_ends import server_running
-from worker.local.servers.ports import LOOPBACK, free_port
+from worker.local.servers.ports import LOOPBACK
 
 USER, PASSWORD = "slipway-worker", "kept-secret"
 OURS: Final = "ours.pem"  # the authority that clients trust

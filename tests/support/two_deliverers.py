@@ -1,9 +1,10 @@
 """Two deliverers and one partner over real HTTP: one can be kept waiting while the other works."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from producers.simulation.partner import CloseWithoutAnswer, Respond, Rule, SimulatedPartner
 from tests.support.delivery_setup import RUN_MAX, DeliverySetup
@@ -11,6 +12,7 @@ from worker.delivery.loop import DeliveryLoop, DeliveryRun
 
 OPERATOR = "acme"
 TICKET = "t"
+TIMEOUT = timedelta(seconds=60)  # real time, in which a test does what it does while one waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class TwoDeliverers:
 
     delivery: DeliverySetup
     partner: SimulatedPartner
-    loops: tuple[DeliveryLoop, DeliveryLoop]
+    loops: tuple[DeliveryLoop, ...]
     threads: ThreadPoolExecutor
 
     def publish(self, *actions: str) -> None:
@@ -30,6 +32,13 @@ class TwoDeliverers:
         """The first request gets the first of *answers*, and so on; the rest is accepted."""
         for answer in reversed(answers):
             self.partner.behave(Rule(answer, first=1))
+
+    def answer(self, running: "Future[DeliveryRun | None]") -> Mapping[str, int]:
+        """Let the partner send its oldest late answer, and *running* end; what it did."""
+        self.partner.answer_now()
+        done = running.result()
+        assert done is not None
+        return done.counts
 
     def run(self, number: int) -> dict[str, int]:
         """Let a delivery loop deliver until nothing is due."""
@@ -42,7 +51,7 @@ class TwoDeliverers:
         running: Future[DeliveryRun | None] = self.threads.submit(
             self.loops[number].run, lasting=RUN_MAX
         )
-        self.partner.ledger.wait_until(lambda entries: len(entries) >= requests, seconds=5)
+        self.partner.ledger.wait_until(lambda entries: len(entries) >= requests, seconds=60)
         return running
 
     def ends(self) -> list[str | None]:
@@ -62,7 +71,6 @@ def two_deliverers_on(
 ) -> Iterator[TwoDeliverers]:
     """Run two loops on *delivery*; `acme` is *partner*'s operator."""
     delivery.operator(OPERATOR, partner.url)
+    loops = tuple(delivery.delivery_loop(partner_timeout=TIMEOUT) for _ in range(2))
     with ThreadPoolExecutor(2) as threads:
-        yield TwoDeliverers(
-            delivery, partner, (delivery.delivery_loop(), delivery.delivery_loop()), threads
-        )
+        yield TwoDeliverers(delivery, partner, loops, threads)

@@ -22,7 +22,7 @@ from models.telemetry import metrics
 from models.telemetry.logs import LogCounter
 from models.telemetry.metrics import new_registry
 from models.vocabulary import Action, JobState
-from tests.support.closed_port import closed_port
+from tests.support.free_port import free_port
 from worker.intake.loop import AppliedBatch
 from worker.metrics import gauges
 from worker.metrics.delivery import OTHERS, DeliveryMetrics, LabelLimit
@@ -283,7 +283,7 @@ def test_a_server_records_its_address_and_names_its_process(page, tmp_path, monk
 
 
 def test_a_taken_port_ends_the_metrics_and_not_the_process(page, tmp_path, caplog):
-    port = closed_port()
+    port = free_port()
     first = MetricsServer(new_registry("sweep"), probes=Probes(tmp_path / "probes", "sweep@x"))
     first.open(address="127.0.0.1", port=port)
 

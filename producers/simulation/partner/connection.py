@@ -1,7 +1,8 @@
 """One connection to the partner: each request is verified, recorded and answered in turn."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from producers.simulation.partner.behaviour import Script
@@ -27,6 +28,7 @@ class PartnerHost:
     script: Script
     deduplicate: bool
     on_request: Callable[[LedgerEntry], None] | None
+    hurry: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
 
 async def serve_connection(host: PartnerHost, connection: PartnerConnection) -> None:

@@ -1,6 +1,7 @@
 """Performs the behaviour that the script chose, on the socket."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol, assert_never
@@ -37,11 +38,18 @@ class PartnerConnection:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    hurry: asyncio.Semaphore  # each release ends the pause before one response
 
     async def send(self, data: bytes) -> None:
         """Send; wait while the client reads slowly."""
         self.writer.write(data)
         await self.writer.drain()
+
+    async def pause(self, seconds: float) -> None:
+        """Let *seconds* pass before a response, or less if it is told to come now."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.hurry.acquire()
 
     async def until_client_leaves(self) -> None:
         """Send nothing and discard what arrives, for at most an hour."""
@@ -95,7 +103,7 @@ async def _respond(
     response: Respond, connection: PartnerConnection, record: RecordResponse
 ) -> bool:
     if response.seconds:
-        await asyncio.sleep(response.seconds)
+        await connection.pause(response.seconds)
     record(take=response.takes, status=response.status)
     if response == DEFAULT:
         await connection.send(EMPTY_OK)

@@ -60,6 +60,7 @@ class SimulatedPartner:
         self._host = host
         self._port = port
         self._end: Callable[[], object] | None = None
+        self._hurry: Callable[[], object] | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -84,6 +85,11 @@ class SimulatedPartner:
         """Return the rules in force, the newest first."""
         return self._script.rules()
 
+    def answer_now(self) -> None:
+        """Send one response before its `seconds` are over: the oldest that waits, or the next."""
+        if self._hurry is not None:
+            self._hurry()
+
     def verdict(self, *, close_delay: timedelta, complete: bool = True) -> Verdict:
         """Check every ticket's sequence so far; *complete*: each result must have its close."""
         return check_all_sequences(
@@ -104,7 +110,7 @@ class SimulatedPartner:
         if self._end is None or self._thread is None:
             return
         self._end()
-        self._end = None
+        self._end = self._hurry = None
         self._thread.join(timeout=THREAD_SECONDS_MAX)
         if self._thread.is_alive():
             raise TimeoutError(f"the partner's thread did not end within {THREAD_SECONDS_MAX} s")
@@ -133,6 +139,7 @@ class SimulatedPartner:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._end = lambda: loop.call_soon_threadsafe(stop.set)
+        self._hurry = lambda: loop.call_soon_threadsafe(self._shared.hurry.release)
         await serve(
             self._shared, host=self._host, port=self._port, ready=started.set_result, stop=stop
         )
@@ -190,7 +197,7 @@ async def serve(
             return
         connections.add(connection)
         try:
-            await serve_connection(shared, PartnerConnection(reader, writer))
+            await serve_connection(shared, PartnerConnection(reader, writer, shared.hurry))
             writer.close()
             await writer.wait_closed()  # sends what the client has not read yet
         except OSError:

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.support.certificates import identity
-from tests.support.closed_port import closed_port
 from tests.support.console_app import ConsoleApp, ConsoleClient, Page, console_app_on
+from tests.support.free_port import free_port
 from tests.support.npm_packages import install_packages
 from tests.support.plain_settings import plain_settings
 from tests.support.sources import ROOT
@@ -84,7 +84,7 @@ def provider(packages: Path, folder: Path, client: dict[str, object]) -> Iterato
 @pytest.fixture
 def signing(packages: Path, tmp_path: Path, database: str, engine: Engine) -> Iterator[Signing]:
     identity(tmp_path)
-    port = closed_port()
+    port = free_port()
     secret = secrets.token_urlsafe()
     client: dict[str, object] = {
         "client_id": "slipway",

@@ -14,6 +14,7 @@ from models.users import Role
 from tests.support.celery_process import environment
 from tests.support.closed_port import closed_port
 from tests.support.console_app import ConsoleClient, Page, add_console_users, serving_console
+from tests.support.free_port import free_port
 from tests.support.plain_settings import plain_settings
 from tests.support.procfile_processes import command_of
 from tests.support.sources import ROOT
@@ -50,7 +51,7 @@ def test_the_process_stops_at_once_although_a_page_is_live(
     tmp_path: Path, database: str, engine: Engine
 ):
     """The line of the Procfile, but for the application, which has a live page more."""
-    port = closed_port()
+    port = free_port()
     passwords = add_console_users(engine)
     settings = {"database_url": database, "redis_url": NO_REDIS, "console_port": str(port)}
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

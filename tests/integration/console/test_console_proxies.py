@@ -12,9 +12,9 @@ from sqlalchemy import Engine, text
 from models.users import Role
 from tests.support.certificates import identity
 from tests.support.console_app import ConsoleApp, Page, console_app_on
+from tests.support.free_port import free_port
 from tests.support.plain_settings import plain_settings
 from tests.support.tls_proxy import tls_proxy
-from worker.local.servers.ports import free_port
 
 PREFIX = "/slipway"
 TRUSTED = "127.0.0.0/8"

@@ -11,7 +11,15 @@ from models.operators.interventions import Person
 from models.operators.rotation import rotate_secret
 from producers.simulation.partner import Hang, LedgerEntry, Respond, Rule, SimulatedPartner
 from producers.wall_clock import utc_now
-from tests.support.delivery_setup import RUN_MAX, SECRET, DeliverySetup, delivery_setup_on, received
+from tests.support.delivery_setup import (
+    LATE,
+    RUN_MAX,
+    SECRET,
+    DeliverySetup,
+    delivery_setup_on,
+    received,
+)
+from tests.support.wait import eventually
 
 SECOND = timedelta(seconds=1)
 INTERVAL = timedelta(seconds=15)
@@ -137,16 +145,20 @@ def test_a_partner_that_hangs_slows_no_other_beside_it(delivery, partner, acme, 
         delivery.operator("mute", mute.url, in_flight=1000)
         win(delivery, "mute", 300)
         win(delivery, acme, 200)
-        loops = [delivery.delivery_loop(in_flight_max=32) for _ in range(2)]
+        loops = [
+            delivery.delivery_loop(in_flight_max=32, partner_timeout=RUN_MAX) for _ in range(2)
+        ]
 
         with ThreadPoolExecutor(2) as background:
-            runs = [background.submit(loop.run, lasting=4 * SECOND) for loop in loops]
-            partner.ledger.wait_until(
-                lambda entries: sum(entry.taken for entry in entries) == 200, seconds=3.7
-            )
-            assert all(run.result().more for run in runs)
+            runs = [background.submit(loop.run, lasting=RUN_MAX) for loop in loops]
+            eventually(lambda: sum(entry.taken for entry in partner.ledger.entries()) == 200)
+            assert not any(run.done() for run in runs)
+            for loop in loops:
+                loop.stop()
+            mute.stop()
 
         assert len(mute.ledger.entries()) <= 32, "half of the places at most"
+        assert sum(run.result().counts["delivered"] for run in runs) == 200
 
 
 def test_two_deliverers_have_no_more_in_flight_than_the_partner_s_cap(living):
@@ -168,11 +180,13 @@ def test_two_deliverers_have_no_more_in_flight_than_the_partner_s_cap(living):
 
 def test_a_delivery_loop_that_ends_leaves_nothing_counted_as_in_flight(delivery, partner, acme):
     """Else the others would have to wait until it must be over."""
-    partner.behave(Rule(Respond(seconds=1.0)))
+    partner.behave(Rule(LATE))
     win(delivery, acme, 5)
-    loop = delivery.delivery_loop()
+    loop = delivery.delivery_loop(partner_timeout=RUN_MAX)
     loop.run(lasting=timedelta(milliseconds=50))
     (while_open,) = delivery.rows("SELECT in_flight FROM circuit")
+    for _ in range(5):
+        partner.answer_now()
 
     loop.close()
 
@@ -184,16 +198,16 @@ def test_a_delivery_loop_that_ends_leaves_nothing_counted_as_in_flight(delivery,
 def test_two_deliverers_keep_a_partner_s_rate_and_use_it(living):
     with SimulatedPartner(secret=SECRET) as partner:
         living.operator("acme", partner.url, rate=60.0)
-        win(living, "acme", 200)
+        win(living, "acme", 100)
         loops = [living.delivery_loop() for _ in range(2)]
         begun = utc_now()
         with ThreadPoolExecutor(2) as threads:
-            runs = list(threads.map(lambda loop: loop.run(lasting=1.5 * SECOND), loops))
+            list(threads.map(lambda loop: loop.run(lasting=RUN_MAX), loops))
 
     entries = partner.ledger.entries()
     lasted = (entries[-1].received_at - begun).total_seconds()
-    assert all(run.more for run in runs), "what the rate holds back is not forgotten"
-    assert 60 <= len(entries) <= 60 * lasted + 15 + 1
+    assert len(entries) == 100, "what the rate holds back is not forgotten"
+    assert len(entries) <= 60 * lasted + 15 + 1
 
 
 def test_retry_after_is_kept_by_all_deliverers(delivery, partner, acme, clock):

@@ -1,19 +1,19 @@
 """A person holds a ticket while a call to its partner is under way, over real HTTP (rule 23)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from models.operators.interventions import Person
 from models.triage import hold_ticket, release_ticket
-from producers.simulation.partner import Respond
+from tests.support.delivery_setup import LATE
 from tests.support.two_deliverers import OPERATOR, TICKET, TwoDeliverers, two_deliverers_on
 
 VERA = Person("vera", "the player disputes it")
 GRACE = timedelta(seconds=10)
 MOMENT = timedelta(milliseconds=1)
-LATE = 1.0  # seconds; the hold comes while the partner is at work
 ONE_DELIVERED = {"claimed": 1, "delivered": 1}
 
 
@@ -40,10 +40,10 @@ def release(deliverers: TwoDeliverers) -> None:
 
 def test_the_call_is_completed_and_counts_and_the_next_is_not_made(deliverers):
     deliverers.publish("win", "rollback")
-    deliverers.answers(Respond(seconds=LATE))
+    deliverers.answers(LATE)
     running = deliverers.start(0, requests=1)
     assert hold(deliverers) == "ticket_win"
-    running.result()
+    deliverers.answer(running)
 
     assert deliverers.ends() == ["delivered", None]
     assert deliverers.run(0) | deliverers.run(1) == {}
@@ -57,10 +57,10 @@ def test_a_call_without_an_answer_is_not_repeated_before_the_release_nor_in_the_
 ):
     """Rule 15 is not shortened: a 504 is no answer."""
     deliverers.publish("win")
-    deliverers.answers(Respond(status=504, seconds=LATE))
+    deliverers.answers(replace(LATE, status=504))
     running = deliverers.start(0, requests=1)
     hold(deliverers)
-    running.result()
+    deliverers.answer(running)
     clock.advance(GRACE - MOMENT)
     assert deliverers.run(0) == {}
 
@@ -76,12 +76,12 @@ def test_a_call_without_an_answer_is_not_repeated_before_the_release_nor_in_the_
 def test_a_release_while_the_call_is_under_way_makes_no_second_one(deliverers):
     """Rule 14: the lease holds."""
     deliverers.publish("win", "rollback")
-    deliverers.answers(Respond(seconds=LATE))
+    deliverers.answers(LATE)
     running = deliverers.start(0, requests=1)
     hold(deliverers)
     release(deliverers)
     assert deliverers.run(1) == {}
-    running.result()
+    deliverers.answer(running)
 
     assert deliverers.ends() == ["delivered", "delivered"]
     assert deliverers.sent() == ["win", "rollback"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import identity
-from tests.support.closed_port import closed_port
+from tests.support.free_port import free_port
 from tests.support.http_clients import LONG, open_client
 from tests.support.raw_server import OK, Line, raw_server, say, then
 from tests.support.wait import eventually
@@ -212,7 +212,7 @@ def front_end(program: str, text: str, folder: Path, *more: str) -> Iterator[tup
     path = shutil.which(program, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if path is None:
         pytest.skip(f"{program} is not installed: its part is played by raw sockets above")
-    port = closed_port()
+    port = free_port()
     configuration = folder / f"{program}.conf"
     configuration.write_text(text.format(port=port, folder=folder))
     with (folder / f"{program}.log").open("wb") as log:

@@ -14,18 +14,18 @@ from producers.simulation.partner import (
     Respond,
     Rule,
 )
-from tests.support.delivery_setup import RUN_MAX, Trouble, lost_connection, received
+from tests.support.delivery_setup import LATE, RUN_MAX, Trouble, lost_connection, received
 from tests.support.wait import eventually
 
 
 def test_no_transaction_is_open_while_a_partner_works_on_a_request(delivery, partner, acme):
-    partner.behave(Rule(Respond(seconds=1.0)))
+    partner.behave(Rule(LATE))
     delivery.publish(acme, ("ticket_win", "t"))
     trouble = Trouble(delivery.engine.begin, lost_connection())
-    loop = delivery.delivery_loop(transaction=trouble.transaction)
+    loop = delivery.delivery_loop(transaction=trouble.transaction, partner_timeout=RUN_MAX)
     with ThreadPoolExecutor(1) as background:
         run = background.submit(loop.run, lasting=RUN_MAX)
-        partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
+        eventually(lambda: len(received(partner)) == 1)
         eventually(lambda: trouble.open == 0)
         (row,) = delivery.rows(
             "SELECT count(*) AS idle FROM pg_stat_activity"
@@ -34,6 +34,7 @@ def test_no_transaction_is_open_while_a_partner_works_on_a_request(delivery, par
 
         assert not run.done()
         assert row.idle == 0
+        partner.answer_now()
         assert run.result().counts["delivered"] == 1
 
 

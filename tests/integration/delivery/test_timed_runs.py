@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from threading import Event, current_thread
+from threading import current_thread
 
 from sqlalchemy import Connection
 
 from producers.simulation.partner import Respond, Rule
-from tests.support.delivery_setup import RUN_MAX, received
-from tests.support.wait import eventually
+from tests.support.delivery_setup import LATE, RUN_MAX, received
+from tests.support.wait import eventually, pause
 from worker.delivery.loop import DeliveryLoop
 from worker.delivery.timed_runs import TimedRuns
 
@@ -55,13 +55,14 @@ def test_while_wakeups_arrive_it_starts_no_run_and_runs_no_query(delivery, engin
         with engine.begin() as connection:
             yield connection
 
-    loop = delivery.delivery_loop(transaction=noted)
-    until = time.monotonic() + 5 * SOON.total_seconds()
+    now, step = [0.0], SOON.total_seconds() / 6
+    loop = delivery.delivery_loop(transaction=noted, monotonic=lambda: now[0])
 
     with timed_runs(loop):
-        while time.monotonic() < until:
+        for _ in range(30):
+            now[0] += step
             loop.run(lasting=RUN_MAX)  # a task, each time a wakeup comes
-            Event().wait(SOON.total_seconds() / 6)
+            pause(step)
 
     assert queried_by == {current_thread().name}
 
@@ -85,12 +86,14 @@ def test_a_run_that_leaves_more_to_do_is_followed_by_another_at_once(delivery, p
 
 
 def test_closing_ends_the_run_with_its_calls_and_begins_no_other(delivery, partner, acme):
-    partner.behave(Rule(Respond(seconds=0.5)))
+    partner.behave(Rule(LATE))
     delivery.publish(acme, ("ticket_win", "t"), ("ticket_rollback", "t"))
-    loop = delivery.delivery_loop()
+    loop = delivery.delivery_loop(partner_timeout=RUN_MAX)
 
     with timed_runs(loop, lasting=RUN_MAX):
         eventually(lambda: len(received(partner)) == 1)
+        loop.stop()
+        partner.answer_now()
     loop.close()
 
     assert loop.run(lasting=RUN_MAX) is None
