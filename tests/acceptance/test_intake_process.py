@@ -124,12 +124,12 @@ def heard_events(redis_url: str) -> Iterator[list[TaskEvent]]:
     listening = threading.Event()
     thread = threading.Thread(target=listen)
     thread.start()
-    assert listening.wait(5)
+    assert listening.wait(60)
     try:
         yield task_events
     finally:
         stop.set()
-        thread.join(5)
+        thread.join(60)
         app.close()
 
 

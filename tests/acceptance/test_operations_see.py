@@ -113,7 +113,7 @@ def test_the_sweep_exports_the_stats_of_the_servers(watched):
 
 def test_the_gateway_counts_requests_by_route_not_by_path(watched):
     for path in ("/healthz", "/no/such/page", "/another/one", "/tickets/T1"):
-        httpx.get(watched.gateway + path)
+        httpx.get(watched.gateway + path, timeout=30)
 
     answers = watched.metrics("gateway")["slipway_http_requests_total"]
     routes = {labels["route"]: labels["status"] for labels, _ in answers}
@@ -126,7 +126,9 @@ def test_the_gateway_counts_requests_by_route_not_by_path(watched):
 def test_no_process_has_more_connections_than_its_pools(watched):
     """deploy/README.md, *Connections to PostgreSQL*."""
     # It connects when it is asked something that needs the database, and a key does.
-    response = httpx.get(f"{watched.gateway}/tickets/T1", headers={"X-Api-Key": "unknown"})
+    response = httpx.get(
+        f"{watched.gateway}/tickets/T1", headers={"X-Api-Key": "unknown"}, timeout=30
+    )
 
     with psycopg.connect(watched.slipway.database_url()) as connection:
         opened: dict[str, int] = dict(connection.execute(CONNECTIONS).fetchall())
@@ -149,19 +151,19 @@ def test_every_metric_of_a_panel_or_an_alert_is_exported(watched):
 
 def test_flower_shows_nothing_without_its_password(watched):
     for page in ("/", "/tasks", "/broker", "/api/workers", "/api/tasks", "/api/queues/length"):
-        assert httpx.get(watched.flower + page).status_code == 401
-        assert httpx.get(watched.flower + page, auth=PASSWORD).status_code == 200
+        assert httpx.get(watched.flower + page, timeout=30).status_code == 401
+        assert httpx.get(watched.flower + page, auth=PASSWORD, timeout=30).status_code == 200
 
 
 def test_flower_changes_nothing_even_with_its_password(watched):
     for page in ("/api/task/send-task/sweep", "/api/worker/shutdown/sweep@x"):
-        answer = httpx.post(watched.flower + page, auth=PASSWORD, json={})
+        answer = httpx.post(watched.flower + page, auth=PASSWORD, json={}, timeout=30)
         assert answer.status_code == 403
 
 
 def test_flower_shows_batches_deliveries_and_sweeps_with_their_sizes(watched):
     def shown() -> bool:
-        tasks = httpx.get(f"{watched.flower}/api/tasks", auth=PASSWORD).json().values()
+        tasks = httpx.get(f"{watched.flower}/api/tasks", auth=PASSWORD, timeout=30).json().values()
         ended = [(task["name"], task["kwargs"], task["result"]) for task in tasks]
         batches = sum(
             int(kwargs.strip("{}").split(": ")[1]) for name, kwargs, _ in ended if name == "intake"
@@ -179,7 +181,9 @@ def test_flower_shows_batches_deliveries_and_sweeps_with_their_sizes(watched):
 def test_flower_shows_no_payload_and_no_secret(watched):
     pages = ["/", "/tasks", "/broker", "/api/workers?refresh=1", "/api/tasks", "/metrics"]
     pages += [f"/worker/{name}@{host}" for name, host in _workers(watched)]
-    text = "".join(httpx.get(watched.flower + page, auth=PASSWORD).text for page in pages)
+    text = "".join(
+        httpx.get(watched.flower + page, auth=PASSWORD, timeout=30).text for page in pages
+    )
 
     password_of_redis = watched.slipway.redis().get_connection_kwargs()["password"]
     assert "intake@" in text
@@ -243,5 +247,5 @@ def test_prometheus_accepts_the_alerts_and_none_pages_on_a_healthy_system(watche
 
 
 def _workers(watched: WatchedSlipway) -> list[tuple[str, str]]:
-    names = httpx.get(f"{watched.flower}/api/workers", auth=PASSWORD).json()
+    names = httpx.get(f"{watched.flower}/api/workers", auth=PASSWORD, timeout=30).json()
     return [(name.split("@")[0], name.split("@")[1]) for name in names]

@@ -84,7 +84,9 @@ class Backend:
 
     def story(self, ticket_id: str) -> dict[str, Any]:
         """Ask the gateway what became of a ticket."""
-        answer = httpx.get(f"{self.gateway}/tickets/{ticket_id}", headers={"X-Api-Key": self.key})
+        answer = httpx.get(
+            f"{self.gateway}/tickets/{ticket_id}", headers={"X-Api-Key": self.key}, timeout=30
+        )
         document: dict[str, Any] = answer.json()
         return document
 

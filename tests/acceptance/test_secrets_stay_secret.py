@@ -92,7 +92,7 @@ def make_trouble(run: SecretsRun, platform: SimulatedPartner, wallet: SimulatedP
     for task, arguments in (("deliver", []), ("no_such_task", [1]), ("deliver", [1, 2, 3])):
         app.send_task(task, arguments, queue="deliver")
     app.close()
-    with httpx.Client(base_url=run.address("gateway")) as caller:
+    with httpx.Client(base_url=run.address("gateway"), timeout=30) as caller:
         for key in (API_KEY, "wrong"):
             caller.post("/events", headers={"X-Api-Key": key}, json={"action": "ticket_lose"})
         wrong = {"operator-name": "acme", "timestamp": "1", "signature": "wrong"}
@@ -199,7 +199,7 @@ def publish_persons(run: SecretsRun) -> None:
 
 
 def fail_at_the_gateway(run: SecretsRun) -> None:
-    with httpx.Client(base_url=run.address("gateway")) as caller:
+    with httpx.Client(base_url=run.address("gateway"), timeout=30) as caller:
         body = json.dumps({"action": "ticket_win", "data": FACTS | {"price": PERSONAL}})
         headers = {"X-Api-Key": API_KEY, "Content-Type": "application/json"}
         caller.post("/events", headers=headers, content=body)

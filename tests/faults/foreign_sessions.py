@@ -15,7 +15,7 @@ from worker.local.servers import Servers
 
 TABLES: Final = ("ticket", "notice", "ticket_event")
 CROWD_MAX: Final = 500
-ENDING_SECONDS_MAX: Final = 10.0
+ENDING_SECONDS_MAX: Final = 60.0
 _CALLED_AFTER: Final = sql.SQL(
     "CREATE TRIGGER {function} AFTER INSERT OR UPDATE ON {}"
     " FOR EACH STATEMENT EXECUTE FUNCTION {function}()"

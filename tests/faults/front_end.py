@@ -17,7 +17,7 @@ from tests.support.wait import eventually
 from worker.local.servers.ports import LOOPBACK
 
 RELOAD_EVERY_SECONDS: Final = 0.25
-ENDING_SECONDS_MAX: Final = 10.0
+ENDING_SECONDS_MAX: Final = 60.0
 TEMPORARY: Final = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 PLACES: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 

@@ -79,7 +79,7 @@ class OverloadStack:
     def metrics(self) -> dict[str, float]:
         """What the sweep shows of the stream."""
         (page,) = self.folder.glob("slipway-*/sweep@*.metrics")
-        lines = httpx.get(page.read_text().strip()).text.splitlines()
+        lines = httpx.get(page.read_text().strip(), timeout=30).text.splitlines()
         named = (line.split() for line in lines if line.startswith("slipway_stream_"))
         return {name: float(value) for name, value in named}
 
@@ -156,7 +156,7 @@ def _is_ready(stack: OverloadStack) -> bool:
         process.must_live()
     ready = {path.name.partition("@")[0] for path in stack.folder.glob("slipway-*/*.ready")}
     try:
-        served = httpx.get(f"{stack.flood.gateway}/readyz").status_code
+        served = httpx.get(f"{stack.flood.gateway}/readyz", timeout=30).status_code
         return {"intake", "deliver", "sweep"} <= ready and served == 200 and bool(stack.metrics())
     except (httpx.TransportError, ValueError):
         return False

@@ -67,7 +67,9 @@ class Load:
 
     def _post(self) -> None:
         """One after the other; who is not let in any more comes again, as a client does."""
-        with httpx.Client(base_url=self.gateway, headers={"X-Api-Key": self.key}) as client:
+        with httpx.Client(
+            base_url=self.gateway, headers={"X-Api-Key": self.key}, timeout=30
+        ) as client:
             while not self.over.wait(PAUSE_SECONDS):
                 event = self.event()
                 try:

@@ -30,7 +30,7 @@ def network() -> Iterator[Network]:
 
 
 def kept_connection(port: int) -> closing[http.client.HTTPConnection]:
-    return closing(http.client.HTTPConnection(LOOPBACK, port, timeout=5))
+    return closing(http.client.HTTPConnection(LOOPBACK, port, timeout=30))
 
 
 def call(client: http.client.HTTPConnection) -> int:

@@ -110,7 +110,7 @@ def all_ready(stack: RunningStack) -> bool:
     assert {f"{name}{more}" for name in TWO_OF for more in ("", "-2")} <= ready
     assert len(stack.redis.xinfo_consumers(STREAM, GROUP)) == 2
     try:
-        return httpx.get(f"{stack.load.gateway}/readyz").status_code == 200
+        return httpx.get(f"{stack.load.gateway}/readyz", timeout=30).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -165,7 +165,7 @@ def test_everything_told_to_stop_under_load_ends_well_and_nothing_is_repeated(st
 def is_refused(url: str) -> bool:
     """Return whether no process listens there any more."""
     try:
-        httpx.get(f"{url}/healthz")
+        httpx.get(f"{url}/healthz", timeout=30)
     except httpx.TransportError:
         return True
     return False

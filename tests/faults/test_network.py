@@ -22,7 +22,7 @@ from worker.local.servers.ports import LOOPBACK
 
 LINE: Line = ("intake0", Place.VALKEY)
 NOTHING_COMES_SECONDS = 0.2
-COMES_SECONDS_MAX = 10.0
+COMES_SECONDS_MAX = 60.0
 TURNS = 50  # of the event loop: a connection that waits is let in within a few
 
 

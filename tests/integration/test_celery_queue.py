@@ -185,6 +185,6 @@ def test_a_task_sent_while_the_intake_runs_is_applied_at_once(
         finally:
             stop.set()
             for thread in threads:
-                thread.join(10)
+                thread.join(60)
 
     assert [records.standing(str(number)) for number in range(3)] == ["resulted/won"] * 3

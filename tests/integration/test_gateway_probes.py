@@ -33,7 +33,9 @@ def gateway() -> Iterator[Gateway]:
             endings.callback(setattr, server, "should_exit", True)  # noqa: FBT003 - setattr's value
             eventually(lambda: server.started)
             port = server.servers[0].sockets[0].getsockname()[1]
-            return endings.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+            return endings.enter_context(
+                httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+            )
 
         yield connected
 

@@ -20,7 +20,7 @@ def test_the_next_batch_starts_while_one_waits_for_the_database(redis, redis_url
     meeting = threading.Barrier(2)
 
     def apply(opened: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
-        meeting.wait(10)
+        meeting.wait(60)
         return applying(engine)(opened, isolate_unclear=isolate_unclear)
 
     publish(redis, operator, "1")
@@ -61,13 +61,13 @@ def test_stopped_it_finishes_the_running_batch(redis, redis_url, engine, operato
 
     def apply(opened: DecodedBatch, *, isolate_unclear: bool = False) -> Applied:
         begun.set()
-        stopped.wait(10)
+        stopped.wait(60)
         return applying(engine)(opened, isolate_unclear=isolate_unclear)
 
     publish(redis, operator, "1")
     stopped = threading.Event()
     with running(redis_url, apply):
-        begun.wait(10)
+        begun.wait(60)
         threading.Timer(0.1, stopped.set).start()
 
     assert events(engine) == 1

@@ -24,7 +24,7 @@ def first_good(redis_url: str) -> object:
         )
         with taking:
             while not came:
-                connection.drain_events(timeout=10)
+                connection.drain_events(timeout=30)
     return came[0]
 
 

@@ -53,7 +53,7 @@ def kept(redis: Redis) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive(), "the drain did not stop"
 
 

@@ -19,6 +19,7 @@ from producers.publisher import Publisher, PublishLater
 from producers.simulation.partner import SimulatedPartner
 from tests.support.authority import Authority
 from tests.support.celery_process import environment
+from tests.support.closed_port import closed_port
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.free_port import free_port
 from tests.support.manual_clock import ManualClock
@@ -113,7 +114,7 @@ def test_every_client_finds_it_over_tls(ask: Callable[[str], object], encrypted:
 def test_a_sentinel_that_is_down_is_passed_over(
     ask: Callable[[str], object], watched: Watched
 ) -> None:
-    down = Watched([free_port(), *watched.sentinels[1:]], watched.servers)
+    down = Watched([closed_port(), *watched.sentinels[1:]], watched.servers)
 
     assert ask(down.url())
 
@@ -147,7 +148,7 @@ def test_the_doctor_names_the_primary(watched: Watched) -> None:
 
 WRONG = {
     "a sentinel is down": (
-        lambda watched: Watched([*watched.sentinels[:2], free_port()], watched.servers).url(),
+        lambda watched: Watched([*watched.sentinels[:2], closed_port()], watched.servers).url(),
         State.DOUBTFUL,
         "2 of 3 name the primary",
     ),
@@ -298,6 +299,6 @@ def test_every_process_follows_each_failover_and_nothing_is_lost(
 
 def page(port: int, path: str) -> str:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10).text
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=30).text
     except httpx.HTTPError:
         return ""

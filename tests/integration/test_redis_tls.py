@@ -318,6 +318,6 @@ def test_everything_works_over_tls_with_an_authority_of_one_s_own(
 
 def page(port: int, path: str) -> str:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10).text
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=30).text
     except httpx.HTTPError:
         return ""

@@ -166,7 +166,7 @@ def line_without_options(server_url: str) -> Iterator[str]:
         ).render_as_string(hide_password=False)
     finally:
         ear.close()
-        thread.join(10)
+        thread.join(60)
 
 
 def first_packet(near: socket.socket) -> bytes:

@@ -132,7 +132,7 @@ def test_a_body_that_is_no_action_is_answered_400(partner, line):
 def test_what_is_no_plain_request_is_refused_and_the_connection_closed(
     partner, request_head, status
 ):
-    with socket.create_connection(("127.0.0.1", partner.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", partner.port), timeout=30) as connection:
         connection.sendall(request_head)
         answer, closed = read_until_silence(connection)
 
@@ -143,7 +143,7 @@ def test_what_is_no_plain_request_is_refused_and_the_connection_closed(
 
 def test_a_partner_that_deduplicates_takes_each_key_once():
     with SimulatedPartner(secret=SECRET, deduplicate=True) as partner:
-        line = http.client.HTTPConnection("127.0.0.1", partner.port, timeout=5)
+        line = http.client.HTTPConnection("127.0.0.1", partner.port, timeout=30)
         assert [send(line, notice(), key=key) for key in ("a", "a", "b")] == [200, 200, 200]
         line.close()
 
@@ -154,7 +154,7 @@ def test_a_partner_that_deduplicates_takes_each_key_once():
 
 def test_a_partner_keeps_only_so_many_entries_and_says_so():
     with SimulatedPartner(secret=SECRET, entries_max=2) as partner:
-        line = http.client.HTTPConnection("127.0.0.1", partner.port, timeout=5)
+        line = http.client.HTTPConnection("127.0.0.1", partner.port, timeout=30)
         for ticket in ("1", "2", "3"):
             send(line, notice(ticket=ticket), key=ticket)
         line.close()
@@ -173,7 +173,7 @@ def test_a_partner_stops_at_once_whatever_it_is_doing():
     with SimulatedPartner(secret=SECRET) as partner:
         partner.behave(Rule(Hang()))
         with raw_exchange(partner, notice()) as connection:
-            partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=5)
+            partner.ledger.wait_until(lambda entries: len(entries) == 1, seconds=60)
             partner.stop()
             assert connection.recv(1) == b""
 
@@ -202,7 +202,7 @@ def test_who_comes_while_it_stops_is_hung_up_on_too():
         callers: list[socket.socket] = []
 
         def call(port: int) -> socket.socket:
-            caller = socket.create_connection(("127.0.0.1", port), timeout=10)
+            caller = socket.create_connection(("127.0.0.1", port), timeout=30)
             callers.append(ends.enter_context(caller))
             return caller
 

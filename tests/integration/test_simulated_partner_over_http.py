@@ -128,12 +128,12 @@ def test_as_a_process_it_tells_each_request_until_it_is_ended():
         assert process.stdout is not None, "it was asked for"
         try:
             port = int(process.stdout.readline().rstrip("/\n").rpartition(":")[2])
-            line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             send(line, notice(ticket="7"))
             line.close()
             report = process.stdout.readline()
         finally:
             process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
     assert report.endswith(" ticket_win operator-code/7 -> 200\n")

@@ -51,7 +51,7 @@ class Watch:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         if self.hangs is not None:
-            self.hangs.wait(10)
+            self.hangs.wait(60)
         with self.harness.engine.begin() as connection:
             yield connection
 

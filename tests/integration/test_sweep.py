@@ -169,7 +169,7 @@ def test_two_sweeps_at_once_close_every_ticket_once(sweep, records):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
     sweep.round()  # a row that both found locked is left for the next round
     assert len(rounds) == 2

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager, suppress
 from threading import Lock, Thread
 
 PART_BYTES = 64 * 1024
-ENDING_SECONDS_MAX = 5.0
+ENDING_SECONDS_MAX = 60.0
 
 
 class Line:

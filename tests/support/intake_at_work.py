@@ -92,7 +92,7 @@ def running(
             yield calls
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive(), "the loop did not stop"
 
 

@@ -41,7 +41,7 @@ class WatchedSlipway:
     def metrics(self, process: str) -> dict[str, list[tuple[dict[str, str], float]]]:
         """What a process shows: by name of the sample, its labels and values."""
         samples: dict[str, list[tuple[dict[str, str], float]]] = {}
-        text = httpx.get(self.pages[process], timeout=5).text
+        text = httpx.get(self.pages[process], timeout=30).text
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 samples.setdefault(sample.name, []).append((sample.labels, sample.value))

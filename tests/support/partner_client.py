@@ -17,7 +17,7 @@ SILENCE = 0.2  # seconds after which silence counts as such
 @contextmanager
 def line_to(partner: SimulatedPartner) -> Iterator[http.client.HTTPConnection]:
     """Keep one connection to *partner*."""
-    connection = http.client.HTTPConnection("127.0.0.1", partner.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", partner.port, timeout=30)
     try:
         yield connection
     finally:
@@ -60,7 +60,7 @@ def raw_request(body: bytes) -> bytes:
 @contextmanager
 def raw_exchange(partner: SimulatedPartner, body: bytes) -> Iterator[socket.socket]:
     """Send a notice on a bare socket and leave the answer to be read."""
-    with socket.create_connection(("127.0.0.1", partner.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", partner.port), timeout=30) as connection:
         connection.sendall(raw_request(body))
         yield connection
 

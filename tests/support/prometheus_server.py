@@ -89,7 +89,7 @@ class Prometheus:
 
     def get(self, page: str, **parameters: str) -> Any:  # noqa: ANN401 - as the page has it
         """Ask a page of the HTTP API; what it answers as `data`."""
-        answer = httpx.get(f"{self.url}/api/v1/{page}", params=parameters, timeout=5)
+        answer = httpx.get(f"{self.url}/api/v1/{page}", params=parameters, timeout=30)
         body = answer.json()
         assert body["status"] == "success", body
         return body["data"]

@@ -76,15 +76,18 @@ def running(run: SecretsRun, folder: Path, *more: str) -> Iterator[None]:
 
 def pages(run: SecretsRun) -> Iterator[tuple[str, str]]:
     """Flower's pages and API, what the gateway shows without a key, and the deliverer's metrics."""
-    yield "deliver /metrics", httpx.get(f"http://127.0.0.1:{run.metrics_port}/metrics").text
-    with httpx.Client(base_url=run.address("flower"), auth=("anna", FLOWER)) as flower:
+    yield (
+        "deliver /metrics",
+        httpx.get(f"http://127.0.0.1:{run.metrics_port}/metrics", timeout=30).text,
+    )
+    with httpx.Client(base_url=run.address("flower"), auth=("anna", FLOWER), timeout=30) as flower:
         listed = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers")
         ask_them = "/api/workers?refresh=1"  # what it shows of a worker, its settings among that
         workers = eventually(lambda: list(flower.get(ask_them).json()))
         each = [f"/worker/{name}" for name in workers]
         for path in (*listed, "/api/tasks", "/api/queues/length", *each):
             yield f"flower {path}", flower.get(path).text
-    with httpx.Client(base_url=run.address("gateway")) as gateway:
+    with httpx.Client(base_url=run.address("gateway"), timeout=30) as gateway:
         for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/nothing"):
             yield f"gateway {path}", gateway.get(path).text
 
@@ -104,6 +107,6 @@ def held_by_redis(redis: "redis_client.Redis") -> Iterator[tuple[str, str]]:
 
 def answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/healthcheck").status_code < 500
+        return httpx.get(f"{address}/healthcheck", timeout=30).status_code < 500
     except httpx.TransportError:
         return False

@@ -24,6 +24,9 @@ USER, PASSWORD = "slipway-worker", "kept-secret"
 SENTINEL_PASSWORD: Final = "kept-secret-too"
 COUNT: Final = 3
 PAUSE_MS: Final = 10_000
+NOTICED_MS: Final = (
+    1_000  # a dead primary; before one is killed, a busy machine must look like none
+)
 _LOCAL: Final = ("save ''", f"bind {LOOPBACK}", "daemonize no")
 
 
@@ -82,9 +85,15 @@ class Watched:
         with self.client(before, password=PASSWORD) as primary:
             primary.client_pause(PAUSE_MS, all=False)
             eventually(lambda: _replicated(primary))
+            self._let_sentinels_notice()
             facts: Any = primary.info("server")
             os.kill(facts["process_id"], signal.SIGKILL)
         eventually(lambda: self.named() not in (0, before))
+
+    def _let_sentinels_notice(self) -> None:
+        for port in self.sentinels:
+            with self.client(port, password=SENTINEL_PASSWORD) as sentinel:
+                sentinel.sentinel_set(PRIMARY, "down-after-milliseconds", NOTICED_MS)
 
     def all_know(self) -> bool:
         """Whether each sentinel knows the others and a replica that is up."""
@@ -173,7 +182,7 @@ def _sentinel(primary: int) -> tuple[str, ...]:
         f"requirepass {SENTINEL_PASSWORD}",
         f"sentinel monitor {PRIMARY} {LOOPBACK} {primary} 2",
         f"sentinel auth-pass {PRIMARY} {PASSWORD}",
-        f"sentinel down-after-milliseconds {PRIMARY} 1000",
+        f"sentinel down-after-milliseconds {PRIMARY} 60000",
         f"sentinel failover-timeout {PRIMARY} 5000",
     )
 

@@ -270,7 +270,7 @@ def test_a_server_records_its_address_and_names_its_process(page, tmp_path, monk
     page.open(address="127.0.0.1", port=0)
 
     address = (tmp_path / "probes" / "intake@x.metrics").read_text().strip()
-    response = httpx.get(address)
+    response = httpx.get(address, timeout=30)
     text = response.text
     page.close()
 

@@ -22,7 +22,7 @@ from producers.wall_clock import utc_now
 
 CONNECTIONS_MAX = 2000
 BACKLOG = 1024
-THREAD_SECONDS_MAX = 10.0  # to start, and to stop
+THREAD_SECONDS_MAX = 60.0  # to start, and to stop
 ACCEPT_TURNS = 8  # of the event loop, until an accepted connection is served; one has been enough
 
 

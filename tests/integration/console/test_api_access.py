@@ -76,7 +76,7 @@ def test_without_a_token_nothing_is_returned_on_any_route(api: OperationsApi):
     ["", "Bearer", "Basic slipway_a", "slipway_a", "Bearer slipway_" + "a" * 4000],
 )
 def test_what_is_no_token_is_refused(api: OperationsApi, header: str):
-    response = httpx.get(f"{api.url}{PATH}/partners", headers={"Authorization": header})
+    response = httpx.get(f"{api.url}{PATH}/partners", headers={"Authorization": header}, timeout=30)
 
     assert response.status_code == 401
 
@@ -150,7 +150,9 @@ def test_an_address_that_is_none_says_so_in_json(api: OperationsApi):
 
 def test_while_the_database_is_away_the_response_says_to_retry():
     with serving_console(plain_settings()) as url:
-        response = httpx.get(f"{url}{PATH}/partners", headers={"Authorization": "Bearer slipway_a"})
+        response = httpx.get(
+            f"{url}{PATH}/partners", headers={"Authorization": "Bearer slipway_a"}, timeout=30
+        )
 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"

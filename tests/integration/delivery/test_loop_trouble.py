@@ -76,7 +76,7 @@ def test_a_run_that_ends_while_the_database_is_unavailable_costs_no_processor(
     def transaction() -> Iterator[Connection]:
         if threading.current_thread().name.startswith("recording"):
             unavailable.set()
-            recording.wait(10)
+            recording.wait(60)
         elif unavailable.is_set():
             raise lost_connection()
         with delivery.engine.begin() as connection:

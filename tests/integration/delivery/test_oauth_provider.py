@@ -61,6 +61,7 @@ class GuardedPartner:
                 "Content-Type": "application/x-www-form-urlencoded",
             },
             verify=self.trust,
+            timeout=30,
         )
 
     def check(self, line: Line) -> None:

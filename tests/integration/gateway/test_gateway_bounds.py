@@ -43,7 +43,7 @@ def held_upload(gateway_app: GatewayApp, key: str, operator: str) -> Iterator[No
 
     def lines() -> Iterator[bytes]:
         yield json.dumps(event(operator, "T")).encode() + b"\n"
-        assert go.wait(10)
+        assert go.wait(60)
 
     before = len(gateway_app.on_stream())
     with beside(lambda: gateway_app.publish_lines(key, lines())) as upload:

@@ -108,7 +108,7 @@ def test_lines_are_published_before_the_body_ends(gateway_app, key, acme):
 
     def trickle() -> Iterator[bytes]:
         yield line(acme, 1)
-        assert enough.wait(10)
+        assert enough.wait(60)
         yield line(acme, 2)
 
     def on_stream() -> bool:
