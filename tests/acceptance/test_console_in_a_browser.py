@@ -3,6 +3,7 @@
 One system for all; each test has its own tickets.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from itertools import count
@@ -182,7 +183,9 @@ def test_a_typed_access_goes_out_with_the_next_notice_and_is_not_shown_again(sys
 
 def test_a_viewer_sees_no_personal_data_and_may_do_nothing(browser, system):
     system.publish(ACME, "ticket_open", "T-6", player_id=PLAYER)
-    system.publish(ACME, "ticket_win", "T-6", player_id=PLAYER, gross_payout=8152)
+    system.publish(
+        ACME, "ticket_win", "T-6", player_id=PLAYER, gross_payout=81_527_394
+    )  # tokens hold digits
     eventually(lambda: taken(system, ACME, "T-6") == ["ticket_win"])
 
     with browser.tab(system.url) as tab:
@@ -190,8 +193,7 @@ def test_a_viewer_sees_no_personal_data_and_may_do_nothing(browser, system):
         tab.open("/tickets/acme/T-6")
         tab.page.locator(".why").wait_for()
         assert PLAYER not in tab.page.content()
-        assert "8152" not in tab.page.content().replace(",", "")
-        assert "81.52" not in tab.page.content()
+        assert not re.search("81,?527,?3\\.?94", tab.page.content())
         assert tab.content.locator("form[method=post]").count() == 0
 
         tab.refused = {403}

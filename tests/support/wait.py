@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
-PATIENCE = timedelta(seconds=60)  # only a test that fails waits it out; a busy machine needs it
+PATIENCE = timedelta(seconds=120)  # only a test that fails waits it out; a busy machine needs it
 POLL_SECONDS = 0.01
 
 Found = TypeVar("Found")
