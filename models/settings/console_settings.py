@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,9 @@ from models.settings.types import (
     PublicUrl,
     RoleMapping,
 )
+
+_CLIENT_SECRET: Final = variable_name("console_oidc_client_secret")
+_EITHER_SECRET: Final = f"set either {_CLIENT_SECRET} or {_CLIENT_SECRET}_FILE"
 
 
 class ConsoleSettings(BaseSettings):
@@ -84,16 +88,22 @@ class ConsoleSettings(BaseSettings):
     """
 
     def console_problems(self) -> Iterator[str]:
-        """Yield what is missing for a way to sign in."""
-        secrets = (self.console_oidc_client_secret, self.console_oidc_client_secret_file)
+        """Yield what contradicts each other, or is missing for a way to sign in."""
         if self.console_oidc_issuer is not None:
             for name in ("console_oidc_client_id", "console_url"):
                 if getattr(self, name) is None:
                     issuer = variable_name("console_oidc_issuer")
                     yield f"{variable_name(name)} is not set, and {issuer} needs it"
-            if secrets.count(None) != 1:
-                name = variable_name("console_oidc_client_secret")
-                yield f"set either {name} or {name}_FILE"
+            if None not in self._client_secrets():
+                yield _EITHER_SECRET
         if self.console_proxy_user_header is not None and not self.console_proxy_networks:
             header = variable_name("console_proxy_user_header")
             yield f"{variable_name('console_proxy_networks')} is empty, and {header} needs it"
+
+    def secret_problems(self) -> Iterator[str]:
+        """Yield which secret is missing that no process has but the console."""
+        if self.console_oidc_issuer is not None and not any(self._client_secrets()):
+            yield _EITHER_SECRET
+
+    def _client_secrets(self) -> tuple[SecretStr | None, Path | None]:
+        return self.console_oidc_client_secret, self.console_oidc_client_secret_file

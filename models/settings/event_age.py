@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from models.settings.errors import InvalidSettings, describe_errors
+from models.settings.reading import CONFIG
 from models.settings.settings import Settings
 from models.settings.types import PositiveDuration
 
@@ -13,7 +14,7 @@ from models.settings.types import PositiveDuration
 class _EventAge(BaseSettings):
     """The one setting that a check of events without a server needs."""
 
-    model_config = Settings.model_config
+    model_config = CONFIG
 
     event_age_max: PositiveDuration = Settings.model_fields["event_age_max"].default
 

@@ -4,13 +4,12 @@ It may contain a password, so no message here repeats one, or a part of one.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-from models.settings.redis_tls import OPTIONS, RedisTls, expiring_files, file_problems, read_tls
+from models.settings.redis_tls import OPTIONS, RedisTls, read_tls
 from models.settings.urls import split_url, stripped
 
 _DATABASE_NUMBER: Final = re.compile(r"/?|/[0-9]{1,9}")
@@ -143,27 +142,6 @@ def redis_database(url: str) -> tuple[str, str]:
     if (address := sentinel_address(url)) is not None:
         return address.hosts, f"{address.primary}/{address.database}"
     return redis_host(url), split_url(url).path.strip("/") or "0"
-
-
-def redis_files_problems(urls: Mapping[str, str], *, now: datetime) -> Iterator[str]:
-    """Find what is wrong at *now* with the files that *urls* name: valid ones, by their setting.
-
-    A URL that two settings share is reported for the first.
-    """
-    checked: set[str] = set()
-    for setting, url in urls.items():
-        tls = redis_tls(url)
-        if tls is not None and url not in checked:
-            checked.add(url)
-            for problem in file_problems(tls, host=redis_host(url), now=now):
-                yield f"{setting}: {problem}"
-
-
-def redis_files_expiring(url: str, *, now: datetime, within: timedelta) -> Iterator[str]:
-    """Name the certificates in the files of *url*, which are valid, that expire *within* this."""
-    tls = redis_tls(url)
-    if tls is not None:
-        yield from expiring_files(tls, now=now, within=within)
 
 
 def kombu_url(url: str) -> str:

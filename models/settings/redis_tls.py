@@ -6,19 +6,9 @@ sentence holds any part of a key or of a password.
 
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
-
-from models.access.certificates import (
-    authorities_problems,
-    certificate_problems,
-    client_certificate,
-)
-from models.access.pem import certificate_blocks, read_certificates
-from models.platform.timestamps import format_timestamp
 
 VERIFY: Final = "ssl_cert_reqs"
 HOSTNAME: Final = "ssl_check_hostname"
@@ -29,7 +19,6 @@ KEY: Final = "ssl_keyfile"
 PASSPHRASE: Final = "ssl_password"  # noqa: S105 - an option's name
 FILES: Final = (AUTHORITY, FOLDER, CERTIFICATE, KEY, PASSPHRASE)
 OPTIONS: Final = (VERIFY, HOSTNAME, *FILES)
-_BYTES_MAX: Final = 4 * 1024 * 1024  # the system's bundle has 0.2 MiB
 # Where redis-py says which server its error is about.
 _SERVER: Final = re.compile(r"(?:connecting to|while reading from|writing to) (\S+:[0-9]+)")
 _ALERTS: Final = {  # a part of OpenSSL's reason, and what it means
@@ -84,26 +73,6 @@ def read_tls(options: Mapping[str, str], *, host: str) -> RedisTls:
     return RedisTls({name: options[name] for name in FILES if name in options})
 
 
-def file_problems(tls: RedisTls, *, host: str, now: datetime) -> Iterator[str]:
-    """Find what is wrong at *now* with the files that the URL of *host* names."""
-    for check in (_authority_problems, _folder_problems, _identity_problems):
-        try:
-            for name, problem in check(tls.files, now):
-                yield f"{name} for {host}: {tls.files[name]}: {problem}"
-        except _FileUnreadable as error:
-            yield f"{error.name} for {host}: {tls.files[error.name]}: {error}"
-
-
-def expiring_files(tls: RedisTls, *, now: datetime, within: timedelta) -> Iterator[str]:
-    """Name the certificates in the files, which can be read, that expire *within* this long."""
-    for name in (AUTHORITY, CERTIFICATE):
-        if name in tls.files:
-            for certificate in read_certificates(certificate_blocks(_read(tls.files, name))):
-                if certificate.not_valid_after_utc <= now + within:
-                    until = format_timestamp(certificate.not_valid_after_utc, "seconds")
-                    yield f"a certificate in {tls.files[name]} ({name}) expires at {until}"
-
-
 def tls_failure(error: BaseException) -> str | None:
     """Say what is wrong and what was expected if TLS is the cause of *error*, otherwise None.
 
@@ -138,53 +107,3 @@ def _described(error: ssl.SSLError, host: str) -> str:
         if word in reason:
             return f"{host} {meaning} ({reason})"
     return f"TLS with {host} failed ({reason})"
-
-
-class _FileUnreadable(Exception):
-    """The file that the option *name* names cannot be read."""
-
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"cannot be read: {why}")
-        self.name = name
-
-
-def _read(files: Mapping[str, str], name: str) -> str:
-    try:
-        with Path(files[name]).open("rb") as file:
-            content = file.read(_BYTES_MAX + 1)
-    except OSError as error:
-        raise _FileUnreadable(name, error.strerror or type(error).__name__) from None
-    except ValueError:  # a null character
-        raise _FileUnreadable(name, "it is no path") from None
-    if len(content) > _BYTES_MAX:
-        raise _FileUnreadable(name, "it is too large for a file of certificates")
-    return content.decode("ascii", "replace")
-
-
-_Problems = Iterator[tuple[str, str]]  # each with the option that it is about
-
-
-def _authority_problems(files: Mapping[str, str], now: datetime) -> _Problems:
-    if AUTHORITY in files:
-        for problem in authorities_problems(_read(files, AUTHORITY), now=now):
-            yield AUTHORITY, problem
-
-
-def _folder_problems(files: Mapping[str, str], _now: datetime) -> _Problems:
-    if FOLDER in files and not Path(files[FOLDER]).is_dir():
-        yield FOLDER, f"it is no folder; for one file of certificates write {AUTHORITY}"
-
-
-def _identity_problems(files: Mapping[str, str], now: datetime) -> _Problems:
-    if CERTIFICATE not in files:
-        return
-    chain = _read(files, CERTIFICATE)
-    key = _read(files, KEY) if KEY in files else chain  # OpenSSL takes one file with both
-    try:
-        blocks = certificate_blocks(chain)
-        certificate = client_certificate(blocks, key, passphrase=files.get(PASSPHRASE))
-    except ValueError as error:
-        yield KEY if KEY in files else CERTIFICATE, f"{error} ({PASSPHRASE})"
-        return
-    for problem in certificate_problems(certificate, now=now):
-        yield CERTIFICATE, problem

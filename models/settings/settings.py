@@ -1,54 +1,42 @@
 """The settings of all processes: one frozen object, read once from the `SLIPWAY_*` environment.
 
 The text under each field is its documentation; `models/SETTINGS.md` is generated from it by
-`python -m models.settings.table`. To add a setting, add a field here, or in `console_settings` if
-only the console reads it.
+`python -m models.settings.table`. To add a setting, add a field here; in `console_settings` if
+only the console reads it, and in `process_settings` if beat or Flower does.
+
+A process demands what it uses and no more, so that none has to hold a secret it has no use for
+(deploy/SECRETS.md says which process needs which).
 """
 
-import os
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final
 
 from annotated_types import Ge, Le
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field
 
 from models.settings.console_settings import ConsoleSettings
-from models.settings.database_files import database_files_problems
+from models.settings.database_settings import DatabaseSettings
 from models.settings.egress import DirectHosts
-from models.settings.errors import (
-    PREFIX,
-    InvalidSettings,
-    describe_errors,
-    unknown_variables,
-    variable_name,
-)
-from models.settings.redis_address import redis_files_problems
+from models.settings.errors import variable_name
+from models.settings.process_settings import ProcessSettings
+from models.settings.reading import CONFIG, read_environment
 from models.settings.types import (
     Contact,
-    DatabaseUrl,
     Durability,
     FernetKeys,
-    LogFormat,
-    LogLevel,
     MillisecondsOrOff,
     Networks,
     NoProxy,
-    Port,
     PositiveDuration,
     ProxyUrl,
-    RedisUrl,
     Schedule,
     shorter_than,
 )
 
 _REDIS_READ_MAX: Final = timedelta(seconds=5)  # redis-py's socket timeout
-_DATABASE_URLS: Final = ("database_url", "migration_database_url")
-_REDIS_URLS: Final = ("redis_url", "broker_url")
-_PORTS: Final = ("gateway_port", "flower_port", "console_port", "metrics_port")
 _SHORTER: Final = (
     ("partner_grace", "lease_margin", "else no call could start within its lease"),
     ("parking_window", "event_age_max", "else an event could be too old when it is decided"),
@@ -59,79 +47,10 @@ _SHORTER: Final = (
 )
 
 
-class Settings(ConsoleSettings):
-    """Everything that can be set. Processes call `read_settings()`; tests may construct it."""
+class WorkerSettings(ConsoleSettings, ProcessSettings, DatabaseSettings):
+    """Everything but the key that decrypts secrets."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,  # compose files pass unset variables as empty ones
-        frozen=True,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,  # an input may be a key, or an address with a password
-    )
-
-    database_url: DatabaseUrl = Field(repr=False)
-    """PostgreSQL 15 or later, which holds all state: `postgresql://user:password@host:5432/name`,
-    or a PgBouncer in transaction mode; in UTF8. Of several hosts (`a:5432,b:5432`) each new
-    connection takes the one that accepts writes (`target_session_attrs=read-write`, the default).
-    Over TLS, verified: `?sslmode=verify-full&sslrootcert=FILE`. Parameters are libpq's; `options`
-    may set `search_path` alone."""
-
-    migration_database_url: DatabaseUrl = Field(
-        default_factory=lambda known: str(known["database_url"]),
-        repr=False,
-        json_schema_extra={"shown_default": "the database URL"},
-    )
-    """The same database for `slipway migrate`, which no pooler may stand before."""
-
-    redis_url: RedisUrl = Field(repr=False)
-    """Redis 7.0 or Valkey 8 or later, which holds the stream: `redis://host:6379/0`, or `rediss://`
-    for TLS, which verifies certificate and host name. An authority of your own, besides the
-    system's: `?ssl_ca_certs=FILE` (a folder: `ssl_ca_path`); a client certificate: `ssl_certfile`,
-    `ssl_keyfile`, `ssl_password`. New connections read the files (PEM). Behind Sentinel:
-    `redis+sentinel://user:password@s1:26379,s2:26379,s3:26379/NAME/0` (`rediss+sentinel://`), and
-    for the sentinels' own login `?sentinel_password=…` (and `sentinel_user`). No Cluster."""
-
-    broker_url: RedisUrl = Field(
-        default_factory=lambda known: str(known["redis_url"]),
-        repr=False,
-        json_schema_extra={"shown_default": "the Redis URL"},
-    )
-    """The Redis of Celery's own queues, which carry only wakeups. Set it only to keep their load
-    away from the stream's Redis."""
-
-    secret_key: FernetKeys
-    """Encrypts the partners' secrets in the database: one or more Fernet keys, separated by commas.
-    The first one encrypts, every one decrypts. Put a new key in front, and remove an old one when
-    nothing that it encrypted is left."""
-
-    bind_address: str = "127.0.0.1"
-    """The address on which the gateway, the console, Flower and the metrics listen. This machine
-    alone, unless it is set to `0.0.0.0`, as a container needs."""
-
-    gateway_port: Port = 8000
-    """Port of the HTTP gateway; 0 means any free port."""
-
-    flower_port: Port = 5555
-    """Port of Flower; 0 means any free port."""
-
-    console_port: Port = 8080
-    """Port of the console, the web pages for support and operations; 0 means any free port."""
-
-    metrics_port: Port = 0
-    """Port of each process' own metrics; 0 means any free port, so that several processes can run
-    on one machine. In pods of their own all may have the same fixed port."""
-
-    keep_alive_seconds: Annotated[int, Ge(1), Le(3600)] = 75
-    """How long the gateway and the console keep an idle connection open, in whole seconds. A load
-    balancer or proxy in front must close its own sooner, or some requests end with 502: nginx and
-    AWS do by default (60 s); for Google's (600 s) set 620."""
-
-    log_level: LogLevel = "info"
-    """The lowest level that is logged: `debug`, `info`, `warning` or `error`."""
-
-    log_format: LogFormat = "auto"
-    """`json`: one object per line; `text`: for people; `auto`: text on a terminal, else JSON."""
+    model_config = CONFIG
 
     chunk_size: Annotated[int, Ge(1), Le(5000)] = 500
     """Events read from the stream and applied in one transaction (the batch size). A larger batch
@@ -255,10 +174,6 @@ class Settings(ConsoleSettings):
     signature_window: PositiveDuration = timedelta(seconds=300)
     """How far the timestamp of a signed request may be from our clock, before or after."""
 
-    sweep_interval: PositiveDuration = timedelta(seconds=1)
-    """Pause between the rounds of the sweep: how late a closing may be when there is nothing else
-    to do."""
-
     sweep_batch: Annotated[int, Ge(1), Le(10000)] = 500
     """Tickets the sweep closes in one transaction; a full batch is followed by the next at once."""
 
@@ -280,52 +195,65 @@ class Settings(ConsoleSettings):
         """The rest of a lease that a call needs to start (rule 14)."""
         return self.partner_timeout + self.partner_grace
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        """Refuse values that are each valid but contradict each other."""
-        problems = [
-            f"{variable_name(shorter)} must be shorter than {variable_name(longer)}: {why}"
-            for shorter, longer, why in _SHORTER
-            if getattr(self, shorter) >= getattr(self, longer)
-        ]
+    def contradictions(self) -> Iterator[str]:
+        """Yield what is wrong with values that are each valid."""
+        for shorter, longer, why in _SHORTER:
+            if getattr(self, shorter) >= getattr(self, longer):
+                names = map(variable_name, (shorter, longer))
+                yield f"{' must be shorter than '.join(names)}: {why}"
         if self.retry_schedule[-1] > self.retry_limit:
-            problems.append(
+            yield (
                 f"{variable_name('retry_schedule')} must not end with a pause longer than"
                 f" {variable_name('retry_limit')}"
             )
-        ports = [port for name in _PORTS if (port := getattr(self, name))]
-        if len(ports) != len(set(ports)):
-            problems.append(f"{' and '.join(map(variable_name, _PORTS))} must differ, or be 0")
+        yield from super().contradictions()
         if self.partner_proxy is not None and self.partner_proxy_file is not None:
             name = variable_name("partner_proxy")
-            problems.append(f"set either {name} or {name}_FILE")
-        problems += self.console_problems()
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
+            yield f"set either {name} or {name}_FILE"
+        yield from self.console_problems()
+
+
+class Settings(WorkerSettings):
+    """Everything that can be set."""
+
+    secret_key: FernetKeys
+    """Encrypts the partners' secrets in the database: one or more Fernet keys, separated by commas.
+    The first one encrypts, every one decrypts. Put a new key in front, and remove an old one when
+    nothing that it encrypted is left. Needed by gateway, console, deliverers and commands."""
+
+
+class _SettingsOfConsole(Settings):
+    """The same; what only the console needs must be set, too."""
+
+    def contradictions(self) -> Iterator[str]:
+        yield from super().contradictions()
+        yield from self.secret_problems()
 
 
 @cache
 def read_settings() -> Settings:
-    """Read the environment, the first time only.
-
-    Raises InvalidSettings, which lists all problems at once, when a variable, or a file that a URL
-    names, is missing, cannot be used, contradicts another, or is not known.
-    """
-    problems = unknown_variables(os.environ, known=Settings.model_fields)
-    from_environment: dict[str, Any] = {}  # nothing passed: each field reads its variable
-    try:
-        settings = Settings(**from_environment)
-    except ValidationError as error:
-        problems += describe_errors(error, described=Settings.model_fields)
-    else:
-        now = datetime.now(UTC)  # noqa: TID251 - processes read them when they start
-        problems += database_files_problems(_named(settings, _DATABASE_URLS))
-        problems += redis_files_problems(_named(settings, _REDIS_URLS), now=now)
-        if not problems:
-            return settings
-    raise InvalidSettings(problems)  # outside the except: the caught error holds the values
+    """Read the environment, the first time only, as `read_environment` says."""
+    return read_environment(Settings, described=Settings.model_fields)
 
 
-def _named(settings: Settings, fields: Iterable[str]) -> dict[str, str]:
-    return {variable_name(field): getattr(settings, field) for field in fields}
+@cache
+def read_console_settings() -> Settings:
+    """Read the same for the console, or for all processes."""
+    return read_environment(_SettingsOfConsole, described=Settings.model_fields)
+
+
+@cache
+def read_worker_settings() -> WorkerSettings:
+    """Read what a process needs that decrypts no secret: it has no key."""
+    return read_environment(WorkerSettings, described=Settings.model_fields)
+
+
+@cache
+def read_process_settings() -> ProcessSettings:
+    """Read what beat and Flower need."""
+    return read_environment(ProcessSettings, described=Settings.model_fields)
+
+
+def read_database_settings() -> DatabaseSettings:
+    """Read where the database is, and nothing else."""
+    return read_environment(DatabaseSettings, described=Settings.model_fields)

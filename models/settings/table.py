@@ -34,9 +34,10 @@ def refreshed(page: str) -> str:
 
 
 def _in_order() -> list[str]:
-    """Return the names of all settings: first what several processes read."""
+    """Return the names of all settings: what is required, what several processes read, the rest."""
     of_console = set(ConsoleSettings.model_fields)
-    return sorted(Settings.model_fields, key=of_console.__contains__)
+    fields = Settings.model_fields
+    return sorted(fields, key=lambda name: (name in of_console, not fields[name].is_required()))
 
 
 def _default(field: FieldInfo) -> str:

@@ -17,7 +17,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from models.platform.timestamps import format_timestamp
-from models.settings.settings import Settings
+from models.settings.process_settings import ProcessSettings
 
 LEADING_KEYS: Final = ("time", "level", "logger", "event")  # of each line; the fields follow
 COUNTED_NAMES_MAX: Final = 200  # event names; further ones count as OTHER_EVENTS
@@ -62,7 +62,7 @@ class LogCounter(logging.Handler):
 LOG_COUNTS: Final = LogCounter()  # one per process, as the logging it listens to
 
 
-def configure(settings: Settings, stream: TextIO, *, add: Sequence[Processor] = ()) -> None:
+def configure(settings: ProcessSettings, stream: TextIO, *, add: Sequence[Processor] = ()) -> None:
     """Send all logs of this process to *stream*, in the format the settings name.
 
     *add* are processors that add further fields to a line.

@@ -11,7 +11,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from models.events.stream_contract import EVENT_FIELD, STREAM
-from models.settings.redis_address import redis_address, redis_files_problems
+from models.settings.redis_address import redis_address
+from models.settings.redis_files import redis_files_problems
 from producers.publisher.append import StreamAppender
 from producers.publisher.connection import connect
 from producers.publisher.errors import CallTooLarge

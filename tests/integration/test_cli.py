@@ -123,6 +123,12 @@ def test_an_empty_database_asks_for_migrate_and_migrate_makes_it_work(at_home, e
     assert at_home("operators", "list", "--json").document() == []
 
 
+def test_migrate_needs_the_database_alone(slipway, empty_database):
+    slipway.export(database_url=empty_database)
+
+    assert slipway("migrate").out.endswith("the schema is up to date\n")
+
+
 def test_the_lifecycle_is_printed_in_three_forms(slipway):
     assert "| `ticket_win` |" in slipway("lifecycle").out
     assert slipway("lifecycle", "--format", "mermaid").out.startswith("stateDiagram-v2")

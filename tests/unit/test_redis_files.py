@@ -8,7 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from models.settings.errors import InvalidSettings
-from models.settings.redis_address import redis_address, redis_files_expiring, redis_files_problems
+from models.settings.redis_address import redis_address
+from models.settings.redis_files import redis_files_expiring, redis_files_problems
 from models.settings.settings import read_settings
 from producers.publisher import Publisher
 from tests.support.authority import DAY, Authority

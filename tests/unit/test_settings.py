@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.settings.errors import InvalidSettings
-from models.settings.settings import Settings, read_settings
+from models.settings.settings import Settings, read_console_settings, read_settings
 from models.settings.table import PAGE, refreshed, settings_table
 from models.settings.types import ROLE_NAMES
 from models.users import Role
@@ -291,7 +291,6 @@ def test_a_provider_needs_its_client_and_our_address(read: Read) -> None:
     text = str(refusal.value)
     assert "SLIPWAY_CONSOLE_OIDC_CLIENT_ID is not set" in text
     assert "SLIPWAY_CONSOLE_URL is not set" in text
-    assert "SLIPWAY_CONSOLE_OIDC_CLIENT_SECRET_FILE" in text
 
 
 @pytest.mark.parametrize("name", ["SLIPWAY_DATABASE_URL", "SLIPWAY_MIGRATION_DATABASE_URL"])
@@ -326,3 +325,19 @@ def test_a_port_of_the_database_url_is_told_with_its_setting_and_host(read: Read
         "SLIPWAY_DATABASE_URL: the port of b in the database URL is no number"
     )
     assert "hidden" not in problem
+
+
+def test_only_the_console_needs_the_secret_at_the_provider(read: Read) -> None:
+    read(
+        SLIPWAY_CONSOLE_OIDC_ISSUER="https://login.example.com",
+        SLIPWAY_CONSOLE_OIDC_CLIENT_ID="slipway",
+        SLIPWAY_CONSOLE_URL="https://ops.example.com",
+    )
+    read_console_settings.cache_clear()
+
+    with pytest.raises(InvalidSettings) as refusal:
+        read_console_settings()
+
+    (problem,) = refusal.value.problems
+    secret = "SLIPWAY_CONSOLE_OIDC_CLIENT_SECRET"
+    assert problem == f"set either {secret} or {secret}_FILE"

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from kombu.entity import Queue
 
+from models.settings.process_settings import ProcessSettings
 from models.settings.redis_address import (
     SentinelAddress,
     kombu_url,
     redis_tls,
     sentinel_address,
 )
-from models.settings.settings import Settings
 from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
 
 # The lists whose length is exported, by queue: ours have one priority. Messages wait there only if
@@ -24,9 +24,10 @@ BROKER_LISTS: Final = {DELIVER_QUEUE: [DELIVER_QUEUE], SWEEP_QUEUE: [SWEEP_QUEUE
 DELIVER_INTERVAL: Final = 1.0  # seconds; the most that a lost wakeup can cost
 # PostgreSQL connections of a worker: intake 2, sweep 1, delivery 2 (claims, records); some spare.
 POOL_SIZE: Final = 4
+_WAKEUP: Final = {"ignore_result": True}  # as the tasks say, which beat does not load
 
 
-def configuration(settings: Settings) -> dict[str, Any]:
+def configuration(settings: ProcessSettings) -> dict[str, Any]:
     """Return Celery's settings for *settings*, for `app.conf.update`."""
     return {
         **_messages(settings),
@@ -36,7 +37,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _messages(settings: Settings) -> dict[str, Any]:
+def _messages(settings: ProcessSettings) -> dict[str, Any]:
     tls = redis_tls(settings.broker_url)
     return {
         "broker_url": kombu_url(settings.broker_url),
@@ -46,7 +47,6 @@ def _messages(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],  # no message can make a worker unpickle anything
         # No result_backend: PostgreSQL knows the results, and result keys are how beats got wedged.
         "task_ignore_result": True,
-        "include": ["worker.celery.tasks"],
         "task_queues": [  # objects: Flower cannot read the short form
             Queue(name, routing_key=name)  # type: ignore[no-untyped-call]  # kombu carries none
             for name in (INTAKE_QUEUE, DELIVER_QUEUE, SWEEP_QUEUE)
@@ -155,7 +155,7 @@ def _schedule(*, sweep_interval: float) -> dict[str, Any]:
         "beat_schedule": {
             # No `expires`: the receiver's clock would decide, and a worker whose clock is ahead of
             # beat's would discard every wakeup. The scheduler sends none while one is waiting.
-            "sweep": {"task": "sweep", "schedule": sweep_interval},
-            "deliver": {"task": "deliver", "schedule": DELIVER_INTERVAL},
+            "sweep": {"task": "sweep", "schedule": sweep_interval, "options": _WAKEUP},
+            "deliver": {"task": "deliver", "schedule": DELIVER_INTERVAL, "options": _WAKEUP},
         },
     }

@@ -19,7 +19,7 @@ from models.database.engine import open_engine
 from models.intake.apply import BatchApplier
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
-from models.settings.settings import Settings, read_settings
+from models.settings.settings import Settings, WorkerSettings, read_settings, read_worker_settings
 from models.telemetry.metrics import new_registry
 from worker.celery.application import app
 from worker.celery.configuration import BROKER_LISTS, POOL_SIZE
@@ -32,6 +32,7 @@ from worker.metrics.delivery import DeliveryMetrics
 from worker.metrics.gauges import Gauges
 from worker.metrics.intake import IntakeMetrics
 from worker.metrics.sweep import SweepMetrics
+from worker.process.queues import DELIVER_QUEUE
 from worker.process.redis_client import open_redis
 from worker.sweep.round import Sweep
 from worker.sweep.watermark import StreamWatermark
@@ -68,8 +69,8 @@ class shared(Generic[Built]):  # noqa: N801 - used as a decorator, like `propert
 class Dependencies:
     """The shared parts of one process."""
 
-    def __init__(self, celery_app: Celery, settings: Settings) -> None:
-        """Keep the settings; nothing is connected."""
+    def __init__(self, celery_app: Celery, settings: WorkerSettings) -> None:
+        """Keep the settings, with the key if the process delivers; nothing is connected."""
         self.app = celery_app
         self.settings = settings
         self.lock = threading.RLock()  # reentrant: one part may need another
@@ -88,6 +89,11 @@ class Dependencies:
         """The name of this process in PostgreSQL."""
         return f"slipway {self.role}"
 
+    @property
+    def _settings_with_key(self) -> Settings:
+        assert isinstance(self.settings, Settings), "only a process that delivers has the key"
+        return self.settings
+
     @shared
     def engine(self) -> Engine:
         """The engine; it connects when it is first used."""
@@ -105,7 +111,7 @@ class Dependencies:
     @shared
     def vault(self) -> Vault:
         """Decrypts the partners' secrets."""
-        return Vault.with_keys(self.settings.secret_key)
+        return Vault.with_keys(self._settings_with_key.secret_key)
 
     @shared
     def wakeup(self) -> Wakeup:
@@ -123,7 +129,7 @@ class Dependencies:
         return DeliveryLoop(
             transaction=self.engine.begin,
             clock=self.clock,
-            settings=self.settings,
+            settings=self._settings_with_key,
             vault=self.vault,
             recorded=self.delivery_metrics.recorded,
             unusable=self.delivery_metrics.unusable,
@@ -210,5 +216,7 @@ def current() -> Dependencies:
     with _lock:
         process = os.getpid()
         if process not in _by_process:
-            _by_process[process] = Dependencies(app, read_settings())
+            delivers = DELIVER_QUEUE in app.amqp.queues.consume_from
+            settings = read_settings() if delivers else read_worker_settings()
+            _by_process[process] = Dependencies(app, settings)
         return _by_process[process]

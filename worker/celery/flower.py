@@ -9,7 +9,7 @@ import os
 import sys
 from logging import getLogger
 
-from models.settings.settings import read_settings
+from models.settings.settings import read_process_settings
 from models.telemetry import logs
 
 read_only = True  # changes are made with `slipway`, which records a name and a reason
@@ -19,7 +19,7 @@ max_workers = 1_000
 purge_offline_workers = 300  # seconds; otherwise the names of deleted pods accumulate
 tasks_columns = "name,state,kwargs,result,received,runtime,worker"  # sizes, not ids of wakeups
 
-_settings = read_settings()
+_settings = read_process_settings()
 logs.configure(_settings, sys.stderr)
 _log = getLogger("worker.celery.flower")
 

@@ -13,7 +13,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.heartbeat import Heart
 from structlog.typing import EventDict, WrappedLogger
 
-from models.settings.settings import read_settings
+from models.settings.settings import read_process_settings
 from models.telemetry import logs
 from worker.metrics.server import MetricsServer
 from worker.process.health import probes
@@ -35,7 +35,7 @@ def connect() -> None:
 
 def set_up_logging(**_newer: object) -> None:
     """Log to stderr from now on. That this signal has a receiver turns Celery's own set-up off."""
-    logs.configure(read_settings(), sys.stderr, add=[with_task])
+    logs.configure(read_process_settings(), sys.stderr, add=[with_task])
 
 
 def with_task(_logger: WrappedLogger, _method: str, facts: EventDict) -> EventDict:
@@ -48,7 +48,7 @@ def with_task(_logger: WrappedLogger, _method: str, facts: EventDict) -> EventDi
 
 def serve_beat_metrics(sender: beat.Service, **_newer: object) -> None:
     """Serve the metrics of beat until the process ends."""
-    settings = read_settings()
+    settings = read_process_settings()
     server = MetricsServer(sender.scheduler.metrics.registry, probes=probes("beat"))
     server.open(address=settings.bind_address, port=settings.metrics_port)
 

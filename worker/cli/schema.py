@@ -4,7 +4,7 @@ import typer
 
 from models.migrations.lock_retry import LockRetryPolicy
 from models.migrations.runner import NotMigrated, upgrade
-from models.settings.settings import read_settings
+from models.settings.settings import read_database_settings
 from worker.cli.errors import Failed
 
 
@@ -12,7 +12,7 @@ def upgrade_schema(*, tries: int) -> None:
     """Upgrade to the newest revision. Raises Failed when a revision does not get its locks."""
     try:
         upgrade(
-            read_settings().migration_database_url,
+            read_database_settings().migration_database_url,
             report=typer.echo,
             patience=LockRetryPolicy(tries=tries),
         )

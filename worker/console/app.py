@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from models.database.engine import require_usable_database
 from models.database.session import UnusableDatabase
-from models.settings.settings import Settings, read_settings
+from models.settings.settings import Settings, read_console_settings
 from models.telemetry import logs
 from models.telemetry.http_requests import HttpMetrics, RequestMetrics, RouteLabel
 from worker.console import pages, probes, static_files
@@ -47,7 +47,7 @@ def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = N
     (`models.database.session.UnusableDatabase`).
     """
     if settings is None:
-        settings = read_settings()
+        settings = read_console_settings()
         logs.configure(settings, sys.stderr)
         try:
             require_usable_database(settings.database_url, application_name="slipway console")

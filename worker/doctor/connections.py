@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import psycopg
 from sqlalchemy import Connection
 
-from models.settings.redis_address import redis_files_expiring, redis_tls, sentinel_address
+from models.settings.redis_address import redis_tls, sentinel_address
+from models.settings.redis_files import redis_files_expiring
 from worker.doctor.access import SOON as EXPIRES_SOON
 from worker.doctor.finding import Finding, doubtful, ok
 

@@ -18,7 +18,7 @@ from models.database.engine import Transaction
 from models.monitoring.stats import collect_stats
 from models.platform.clock import Clock
 from models.settings.redis_address import redis_database
-from models.settings.settings import Settings
+from models.settings.settings import WorkerSettings
 from worker.intake.celery_queue import LISTS
 from worker.metrics import gauges
 from worker.metrics.gauges import Gauges
@@ -58,7 +58,7 @@ class StatsCollector:
         redis: Redis,
         broker: Redis,
         queues: Mapping[str, Sequence[str]],
-        settings: Settings,
+        settings: WorkerSettings,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Prepare; nothing is queried before `start`. *queues*: the lists of each, in *broker*."""

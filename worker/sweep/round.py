@@ -18,7 +18,7 @@ from models.operators.access import forget_accesses, move_accesses
 from models.outbox.creates import abandon_creates
 from models.partnerships.tickets import end_leftover_tickets
 from models.platform.clock import Clock
-from models.settings.settings import Settings
+from models.settings.settings import WorkerSettings
 from models.sweeps.bodies import remove_bodies
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
@@ -79,7 +79,7 @@ class Sweep:
         transaction: Transaction,
         clock: Clock,
         watermark_source: WatermarkSource,
-        settings: Settings,
+        settings: WorkerSettings,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is queried before `round`."""

@@ -14,7 +14,7 @@ import typer
 from models.settings.addresses import shown_database
 from models.settings.errors import InvalidSettings
 from models.settings.redis_address import redis_host
-from models.settings.settings import Settings, read_settings
+from models.settings.settings import Settings, read_console_settings
 from worker.cli.errors import Failed, WrongUsage
 from worker.cli.output import remark
 from worker.cli.up.environment import (
@@ -152,7 +152,7 @@ def _embedded_servers(data: Path | None) -> Iterator[dict[str, str]]:
 
 def _settings(*, embedded: bool) -> Settings:
     try:
-        return read_settings()
+        return read_console_settings()
     except InvalidSettings as wrong:
         advice = "" if embedded else "\nTo use embedded servers: slipway up --embedded"
         raise WrongUsage(f"{wrong}{advice}") from None
