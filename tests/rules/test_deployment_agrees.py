@@ -60,7 +60,9 @@ def test_compose_gives_every_process_settings_that_are_accepted():
     for name in (*LINES, "release"):
         given = compose()["services"][name]["environment"]
         assert {variable for variable in given if variable.startswith("SLIPWAY_")} <= KNOWN, name
-        assert built_from(given).metrics_port == cluster("small").settings().metrics_port
+        # Each has its own secrets only; `deliver` has all.
+        whole = compose()["services"]["deliver"]["environment"] | given
+        assert built_from(whole).metrics_port == cluster("small").settings().metrics_port
 
 
 def test_what_is_told_to_end_has_the_time_to(overlay):

@@ -185,16 +185,10 @@ def secrets_asked_for(overlay: Cluster) -> list[tuple[str, str]]:
 
 
 def asked_by_pods(overlay: Cluster) -> list[tuple[str, str]]:
-    keys = []
-    for pod in overlay.pods().values():
-        for source in container(pod)["envFrom"]:
-            if "secretRef" in source:
-                name = source["secretRef"]["name"]
-                keys += [(name, key) for key in example_secrets()[name]]
-        for variable in container(pod).get("env", []):
-            ref = variable["valueFrom"]["secretKeyRef"]
-            keys.append((ref["name"], ref["key"]))
-    return keys
+    """Return what a pod does not start without."""
+    variables = [each for pod in overlay.pods().values() for each in container(pod).get("env", [])]
+    refs = [variable["valueFrom"]["secretKeyRef"] for variable in variables]
+    return [(ref["name"], ref["key"]) for ref in refs if not ref.get("optional")]
 
 
 def mounted_by_pods(overlay: Cluster) -> list[tuple[str, str]]:
