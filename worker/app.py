@@ -1,4 +1,4 @@
-"""The Celery application under the name that a Procfile starts: `celery -A worker.app …`."""
+"""The application under the name that Celery's own program takes: `celery -A worker.app …`."""
 
 from worker.celery.application import app
 

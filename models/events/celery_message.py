@@ -21,10 +21,11 @@ from models.events.duplicate_keys import refuse_duplicate_keys
 from models.events.event import Entry, Event
 from models.events.field_names import KnownNames, refuse_near_misses
 from models.events.format import DATA_NAMES
-from models.events.messages import describe_problems, not_json, quote
+from models.events.messages import not_json
 from models.events.published import event_field, event_ids, validate_event
 from models.events.refusal import Refusal
 from models.events.stream_contract import ADD_COMMAND, CELERY_MESSAGE_BYTES_MAX, EVENT_BYTES_MAX
+from models.platform.input_problems import describe_problems, quote
 from models.vocabulary import Reason
 
 _Tag = Annotated[str, StringConstraints(min_length=1)]

@@ -20,14 +20,9 @@ from models.events.cloud_event_format import (
     CloudEvent,
 )
 from models.events.field_names import refuse_near_misses
-from models.events.messages import (
-    IDS_RULE,
-    check_nfc,
-    check_storable,
-    describe_problems,
-    quote,
-)
+from models.events.messages import IDS_RULE, check_nfc, check_storable
 from models.events.refusal import Refusal
+from models.platform.input_problems import describe_problems, quote
 from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
 from models.vocabulary import Reason
 

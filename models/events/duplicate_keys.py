@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from models.events.messages import quote
 from models.events.refusal import Refusal
+from models.platform.input_problems import quote
 from models.vocabulary import Reason
 
 Place = tuple[str | int, ...]

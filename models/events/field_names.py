@@ -11,8 +11,8 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Final, Self
 
-from models.events.messages import PROBLEMS_SHOWN_MAX, quote
 from models.events.refusal import Refusal
+from models.platform.input_problems import PROBLEMS_SHOWN_MAX, quote
 from models.vocabulary import Reason
 
 # Letters that are another case of an ASCII letter only to Unicode, or only to Turkish software.

@@ -21,15 +21,7 @@ from models.events.event import Entry, Event
 from models.events.field_names import refuse_near_misses
 from models.events.format import Id
 from models.events.lottery_format import LINE_NAMES, MESSAGE_NAMES, LotteryMessage
-from models.events.messages import (
-    IDS_RULE,
-    TEXT_RULE,
-    check_nfc,
-    check_storable,
-    describe_problems,
-    not_json,
-    quote,
-)
+from models.events.messages import IDS_RULE, TEXT_RULE, check_nfc, check_storable, not_json
 from models.events.published import event_field
 from models.events.refusal import Refusal
 from models.events.stream_contract import (
@@ -38,6 +30,7 @@ from models.events.stream_contract import (
     MINOR_UNITS_MAX,
     OPERATOR_FIELD,
 )
+from models.platform.input_problems import describe_problems, quote
 from models.platform.money import from_decimal_units
 from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
 from models.vocabulary import Action, Reason

@@ -13,17 +13,10 @@ from models.events.duplicate_keys import has_surely_no_duplicates, refuse_duplic
 from models.events.event import Entry, Event
 from models.events.field_names import refuse_near_misses
 from models.events.format import DATA_NAMES, EVENT_NAMES, REQUIRED, StreamEvent, is_missing
-from models.events.messages import (
-    IDS_RULE,
-    TEXT_RULE,
-    check_nfc,
-    check_storable,
-    describe_problems,
-    not_json,
-    quote,
-)
+from models.events.messages import IDS_RULE, TEXT_RULE, check_nfc, check_storable, not_json
 from models.events.refusal import Refusal
 from models.events.stream_contract import ADD_COMMAND, EVENT_BYTES_MAX, EVENT_FIELD
+from models.platform.input_problems import describe_problems, quote
 from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
 from models.vocabulary import Action, Reason
 

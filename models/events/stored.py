@@ -6,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from models.events.format import EventData
-from models.events.messages import describe_problems
+from models.platform.input_problems import describe_problems
 
 _DATA: Final = TypeAdapter(EventData)
 _TICKET_KEY: Final = ("operator", "ticket_id")  # a ticket's own facts do not repeat them

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from models.events.amounts import amounts_of
 from models.events.field_names import KnownNames, refuse_near_misses
 from models.events.format import DATA_NAMES, EventData, Id, Timestamp
-from models.events.messages import check_nfc, check_storable, describe_problems, quote
+from models.events.messages import check_nfc, check_storable
 from models.events.refusal import Refusal
+from models.platform.input_problems import describe_problems, quote
 from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
 from models.vocabulary import Reason, Result, Status
 

@@ -14,7 +14,8 @@ from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers
 
 from models.events.cloud_event import is_cloud_event
-from models.events.messages import not_json, quote
+from models.events.messages import not_json
+from models.platform.input_problems import quote
 from producers.gateway.errors import ErrorDetail, RequestRefused, invalid_request
 from producers.gateway.event_validation import InvalidEvent
 

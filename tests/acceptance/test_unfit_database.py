@@ -10,7 +10,7 @@ from tests.support.celery_process import ROOT, environment
 from tests.support.pooler import needs_pgbouncer, pgbouncer
 
 STARTING_SECONDS_MAX = 60
-WORKER = "celery -A worker.app --quiet worker -n {queue}@here -Q {queue} -P threads -c 1"
+WORKER = "worker.celery worker -n {queue}@here -Q {queue} -P threads -c 1"
 PROCESSES = {
     "intake": WORKER.format(queue="intake"),
     "deliver": WORKER.format(queue="deliver"),

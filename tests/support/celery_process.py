@@ -1,4 +1,4 @@
-"""The workers as they run in production: `celery -A worker.app …` in a process of its own."""
+"""The workers as they run in production: `python -m worker.celery …` in a process of its own."""
 
 import os
 import signal
@@ -40,11 +40,11 @@ def environment(folder: Path, *, database_url: str, redis_url: str, **more: str)
 def celery(
     *arguments: str, env: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run `celery -A worker.app` with *arguments*; what it writes is appended to *log*.
+    """Run `python -m worker.celery` with *arguments*; what it writes is appended to *log*.
 
     At the end it is killed if it is still there.
     """
-    command = [sys.executable, "-m", "celery", "-A", "worker.app", *arguments]
+    command = [sys.executable, "-m", "worker.celery", *arguments]
     with log.open("ab") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
     try:

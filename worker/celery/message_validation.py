@@ -14,7 +14,7 @@ from kombu.utils import json
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json, to_json
 
-from models.events.messages import describe_problems
+from models.platform.input_problems import describe_problems
 
 WAKEUP_BYTES_MAX: Final = 64 * 1024  # a wakeup has no arguments: one of ours has about 1,000
 Name = Annotated[str, Field(min_length=1, max_length=255)]

@@ -1,0 +1,79 @@
+"""Beat and Flower run with Redis alone: without database, keys, or the code for either."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.celery_process import environment
+from tests.support.procfile_processes import Running
+from tests.support.wait import eventually
+
+# What Python writes with PYTHONPROFILEIMPORTTIME about each module that it has loaded.
+IMPORTED = re.compile(r"^import time:[ \d|]+\| +(\S+)$", re.MULTILINE)
+FOREIGN = ("sqlalchemy", "sqlmodel", "psycopg", "psycopg_binary", "alembic", "cryptography.hazmat",
+           "statemachine", "pycurl", "fastapi")  # fmt: skip
+# Those parts of `models` that know no tickets.
+SHARED = {"models.platform", "models.settings", "models.telemetry"}
+OF_WORKER = {"worker.app", "worker.celery", "worker.metrics", "worker.process"}
+EVENTS = b"_kombu.binding.celeryev"  # Flower listens to the workers' events
+
+
+@pytest.fixture
+def with_redis_alone(redis_url: str, tmp_path: Path) -> dict[str, str]:
+    given = environment(tmp_path, database_url="", redis_url=redis_url, flower_port="0")
+    unneeded = {"SLIPWAY_DATABASE_URL", "SLIPWAY_SECRET_KEY"}
+    return {name: value for name, value in given.items() if name not in unneeded} | {
+        "PYTHONPROFILEIMPORTTIME": "1"
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["beat", "flower"])
+def test_it_runs_with_redis_alone(redis, with_redis_alone, tmp_path, name):
+    process = Running(name, env=with_redis_alone, folder=tmp_path)
+
+    def works() -> bool:
+        process.must_live()
+        return bool(redis.exists({"beat": "sweep", "flower": EVENTS}[name]))
+
+    try:
+        eventually(works)
+        process.tell_to_end()
+        assert process.code() == 0
+    finally:
+        process.kill()
+
+    loaded = set(IMPORTED.findall((tmp_path / f"{name}.log").read_text(encoding="utf-8")))
+    assert {"celery", "redis", "models.settings.settings"} <= loaded
+    assert sorted(foreign(loaded)) == []
+    assert sorted(loaded_of(loaded, "models") - SHARED) == []
+    assert sorted(loaded_of(loaded, "worker") - OF_WORKER) == []
+
+
+def foreign(loaded: set[str]) -> Iterator[str]:
+    return (
+        module
+        for module in loaded
+        if f"{module}.".startswith(tuple(f"{each}." for each in FOREIGN))
+    )
+
+
+def loaded_of(loaded: set[str], package: str) -> set[str]:
+    """The parts of *package* that were loaded, as `models.settings`."""
+    parts = [module.split(".") for module in loaded]
+    return {".".join(part[:2]) for part in parts if part[0] == package and len(part) > 1}
+
+
+def test_what_it_lacks_is_said_without_a_traceback(tmp_path):
+    process = Running("sweep", env={"PATH": os.environ["PATH"]}, folder=tmp_path)
+
+    code = process.code()
+
+    first, *problems = process.wrote().splitlines()
+    assert (code, first) == (2, "slipway: These settings cannot be used:")
+    assert [problem.split()[0] for problem in problems] == [
+        "SLIPWAY_DATABASE_URL", "SLIPWAY_REDIS_URL",
+    ]  # fmt: skip
