@@ -53,6 +53,7 @@ def pay(
     *,
     clock: Clock,
     parking_window: timedelta,
+    traceparent: str | None = None,
 ) -> PaymentOutcome:
     """Open the caller's reserved ticket inside the caller's transaction, under the ticket's lock.
 
@@ -71,7 +72,7 @@ def pay(
         return NotReserved()
     now = clock.now(connection)
     # Parked events are read after the lock was taken (rule 20), and decided too (rule 5).
-    payment = _payment(ticket, now)
+    payment = _payment(ticket, now, traceparent)
     pending = [*parked_of(connection, [ticket])[row_id], payment]
     decided = advance(ticket, pending, now=now, window=parking_window, was_new=False)
     paid = next(event for event in decided if event.pending is payment)
@@ -80,7 +81,7 @@ def pay(
     return Paid(read_ticket(connection, row_id, caller=caller))
 
 
-def _payment(ticket: TicketState, now: datetime) -> PendingEvent:
+def _payment(ticket: TicketState, now: datetime, traceparent: str | None) -> PendingEvent:
     """Return the payment as an event for the log. It repeats nothing, so its id is new."""
     event = Event(
         event_id=f"paid:{uuid4()}",
@@ -91,5 +92,6 @@ def _payment(ticket: TicketState, now: datetime) -> PendingEvent:
         occurred_at=now,
         order_time=now,
         received_at=now,
+        traceparent=traceparent,
     )
     return PendingEvent(event, arrival=ARRIVALS_END)

@@ -26,6 +26,7 @@ from models.events.published import event_field, event_ids, validate_event
 from models.events.refusal import Refusal
 from models.events.stream_contract import ADD_COMMAND, CELERY_MESSAGE_BYTES_MAX, EVENT_BYTES_MAX
 from models.platform.input_problems import describe_problems, quote
+from models.tracing.traceparent import TRACEPARENT_NAME, read_traceparent
 from models.vocabulary import Reason
 
 _Tag = Annotated[str, StringConstraints(min_length=1)]
@@ -108,9 +109,14 @@ def read_celery_message(entry: Entry) -> Event:
     expiration = envelope["properties"].get("expiration")
     if task is None:
         _refuse_times({"expiration": expiration})
-        return validate_event(_with_text_time(content), entry)
-    _refuse_times({**task.times, "expiration": expiration})
-    return validate_event(_document(task), entry)
+        event = validate_event(_with_text_time(content), entry)
+    else:
+        _refuse_times({**task.times, "expiration": expiration})
+        event = validate_event(_document(task), entry)
+    in_headers = envelope["headers"].get(TRACEPARENT_NAME)
+    if in_headers is None or event.traceparent is not None:
+        return event
+    return event._replace(traceparent=read_traceparent(in_headers))
 
 
 def ids_in(raw: bytes) -> Mapping[str, object]:

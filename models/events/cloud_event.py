@@ -75,6 +75,7 @@ def to_published(document: Mapping[str, object]) -> dict[str, object]:
         "occurred_at": event.get("time"),
         "action": event["type"].rpartition(".")[2],
         "sequence": int(sequence) if isinstance(sequence, str) else sequence,
+        "traceparent": event.get("traceparent"),
         "data": _facts(event["data"], event.get("subject")),
     }
 

@@ -9,7 +9,15 @@ from pydantic import ConfigDict, StringConstraints
 from typing_extensions import TypedDict  # Pydantic reads the standard one only from 3.12 on
 
 from models.events.field_names import KnownNames
-from models.events.format import DATA_NAMES, EVENT_NAMES, Id, Number, Timestamp
+from models.events.format import (
+    DATA_NAMES,
+    EVENT_NAMES,
+    LENIENT_NAMES,
+    Id,
+    Number,
+    Timestamp,
+    Traceparent,
+)
 from models.vocabulary import INBOUND
 
 
@@ -50,6 +58,7 @@ class CloudEvent(TypedDict):
     datacontenttype: NotRequired[MediaType | None]
     dataschema: NotRequired[Uri | None]
     sequence: NotRequired[Number | Digits | None]
+    traceparent: NotRequired[Traceparent]  # the extension "distributed tracing"
     data_base64: NotRequired[None]
     expirytime: NotRequired[None]
     data: dict[str, Any]
@@ -57,12 +66,14 @@ class CloudEvent(TypedDict):
 
 _SAME_BY_OTHER_NAMES: Final = {"event_id": "id", "occurred_at": "time", "action": "type"}
 CLOUD_EVENT_NAMES: Final = KnownNames.of(
-    CloudEvent.__required_keys__ | CloudEvent.__optional_keys__,
+    (CloudEvent.__required_keys__ | CloudEvent.__optional_keys__) - LENIENT_NAMES,
     elsewhere={name: f"data.{name}" for name in DATA_NAMES.known} | _SAME_BY_OTHER_NAMES,
+    lenient=LENIENT_NAMES,
 )
 CLOUD_EVENT_DATA_NAMES: Final = KnownNames.of(
     DATA_NAMES.known,
     elsewhere={
-        name: f"{_SAME_BY_OTHER_NAMES.get(name, name)}, beside data" for name in EVENT_NAMES.known
+        name: f"{_SAME_BY_OTHER_NAMES.get(name, name)}, beside data"
+        for name in EVENT_NAMES.known - LENIENT_NAMES
     },
 )

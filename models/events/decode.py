@@ -8,7 +8,7 @@ from pydantic_core import from_json
 from models.events import celery_message, lottery
 from models.events.event import Entry, Event, Unreadable
 from models.events.field_names import KnownNames, refuse_near_misses
-from models.events.format import EVENT_NAMES
+from models.events.format import EVENT_NAMES, LENIENT_NAMES
 from models.events.published import event_ids, read_published
 from models.events.refusal import Refusal
 from models.events.stream_contract import (
@@ -18,8 +18,10 @@ from models.events.stream_contract import (
     ID_CHARACTERS_MAX,
     LOTTERY_TYPE,
     OPERATOR_FIELD,
+    TRACEPARENT_FIELD,
     TYPE_FIELD,
 )
+from models.tracing.traceparent import read_traceparent
 from models.vocabulary import Reason
 
 RAW_BYTES_MAX = 8 * 1024 * 1024  # of a rejected entry: the beginning is stored, the rest cut off
@@ -28,10 +30,13 @@ _READERS: dict[bytes | None, Callable[[Entry], Event]] = {
     LOTTERY_TYPE: lottery.read_lottery,
     CELERY_TYPE: celery_message.read_celery_message,
 }
-_KNOWN_FIELDS = frozenset({EVENT_FIELD, TYPE_FIELD, OPERATOR_FIELD})
+_NAMED_FIELDS = frozenset({EVENT_FIELD, TYPE_FIELD, OPERATOR_FIELD})
+_KNOWN_FIELDS = _NAMED_FIELDS | {TRACEPARENT_FIELD}  # of which a near miss is no mistake
 _FIELDS = KnownNames.of(
-    (name.decode() for name in _KNOWN_FIELDS),
-    elsewhere={name: f"{name} in the JSON of `event`" for name in EVENT_NAMES.known},
+    (name.decode() for name in _NAMED_FIELDS),
+    elsewhere={
+        name: f"{name} in the JSON of `event`" for name in EVENT_NAMES.known - LENIENT_NAMES
+    },
 )
 _ID = re.compile(rf"[^\s\x00]{{1,{ID_CHARACTERS_MAX}}}")
 
@@ -41,9 +46,13 @@ def read(entry: Entry) -> Event | Unreadable:
     try:
         if not entry.fields.keys() <= _KNOWN_FIELDS:
             _check_names(entry.fields)
-        return _reader(entry)(entry)
+        event = _reader(entry)(entry)
     except Refusal as refusal:
         return unreadable(entry, refusal.reason, str(refusal))
+    # An event's own trace comes before that of whatever put it on the stream.
+    if event.traceparent is None and TRACEPARENT_FIELD in entry.fields:
+        return event._replace(traceparent=read_traceparent(entry.fields[TRACEPARENT_FIELD]))
+    return event
 
 
 def _check_names(fields: Mapping[bytes, bytes]) -> None:

@@ -69,6 +69,7 @@ class Event(NamedTuple):
     entry_id: str | None = None
     read_at: datetime | None = None  # when its entry was read, by the same clock
     entry: Entry | None = None  # that brought it; None: it was read from the event log, or is ours
+    traceparent: str | None = None  # the trace it belongs to, as `models.tracing` stores it
 
     @property
     def channel(self) -> Channel:

@@ -52,11 +52,20 @@ class KnownNames:
     meant: Mapping[str, str]  # by the folded name: the right one, or a text where it belongs
 
     @classmethod
-    def of(cls, names: Iterable[str], *, elsewhere: Mapping[str, str] | None = None) -> Self:
-        """*names* belong here; the keys of *elsewhere* belong where its values say."""
+    def of(
+        cls,
+        names: Iterable[str],
+        *,
+        elsewhere: Mapping[str, str] | None = None,
+        lenient: Iterable[str] = (),
+    ) -> Self:
+        """*names* belong here; the keys of *elsewhere* belong where its values say.
+
+        No money depends on *lenient* ones, which belong here too: near misses of them are unknown.
+        """
         known = frozenset(names)
         meant = {fold_name(name): where for name, where in (elsewhere or {}).items()}
-        return cls(known, meant | {fold_name(name): name for name in known})
+        return cls(known.union(lenient), meant | {fold_name(name): name for name in known})
 
     def near_misses(self, given: Mapping[str, object]) -> dict[str, str]:
         """Return the names in *given* that nearly match a known one, each with what was meant."""

@@ -66,6 +66,15 @@ Percent = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1000}),
 ]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+# The trace that an event belongs to. Nothing is refused for it: a malformed one is dropped.
+Traceparent = Annotated[
+    Any,
+    Field(
+        description="The trace it belongs to, as W3C Trace Context writes it."
+        " A malformed one is dropped; the event counts all the same.",
+        examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+    ),
+]
 # RFC 3339 with an offset, leniently. The pattern is for the schema alone: `parse_timestamp` reads
 # the text, and describes what is wrong with any other.
 Timestamp = Annotated[str, Field(json_schema_extra={"pattern": TIMESTAMP_PATTERN})]
@@ -122,14 +131,20 @@ class StreamEvent(TypedDict):
         "ticket_rollback",
     ]
     sequence: NotRequired[Number | None]
+    traceparent: NotRequired[Traceparent]
     specversion: NotRequired[None]  # what has one is a CloudEvent: `cloud_event_format`
     data: EventData
 
 
-_EVENT_FIELDS: Final = StreamEvent.__required_keys__ | StreamEvent.__optional_keys__
+LENIENT_NAMES: Final = frozenset({"traceparent"})  # of no account for a ticket
+_EVENT_FIELDS: Final = (
+    StreamEvent.__required_keys__ | StreamEvent.__optional_keys__
+) - LENIENT_NAMES
 _DATA_FIELDS: Final = EventData.__required_keys__ | EventData.__optional_keys__
 EVENT_NAMES: Final = KnownNames.of(
-    _EVENT_FIELDS, elsewhere={name: f"data.{name}" for name in _DATA_FIELDS}
+    _EVENT_FIELDS,
+    elsewhere={name: f"data.{name}" for name in _DATA_FIELDS},
+    lenient=LENIENT_NAMES,
 )
 DATA_NAMES: Final = KnownNames.of(
     _DATA_FIELDS, elsewhere={name: f"{name}, beside data" for name in _EVENT_FIELDS}

@@ -18,6 +18,7 @@ from models.events.refusal import Refusal
 from models.events.stream_contract import ADD_COMMAND, EVENT_BYTES_MAX, EVENT_FIELD
 from models.platform.input_problems import describe_problems, quote
 from models.platform.timestamps import TIMESTAMP_RULE, parse_timestamp
+from models.tracing.traceparent import read_traceparent
 from models.vocabulary import Action, Reason
 
 _EVENT = TypeAdapter(StreamEvent)
@@ -113,6 +114,7 @@ def _event(published: StreamEvent, entry: Entry) -> Event:
         )
     entered = entry.received_at
     occurred_at = _occurred_at(published.get("occurred_at"))
+    trace = published.get("traceparent")
     return Event(
         event_id=given_id or f"stream:{entry.id}",
         action=action,
@@ -126,6 +128,7 @@ def _event(published: StreamEvent, entry: Entry) -> Event:
         entry_id=entry.id,
         read_at=entry.read_at,
         entry=entry,
+        traceparent=None if trace is None else read_traceparent(trace),
     )
 
 

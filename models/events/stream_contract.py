@@ -13,6 +13,7 @@ GROUP: Final = "slipway"  # the consumer group that reads it
 EVENT_FIELD: Final = b"event"
 TYPE_FIELD: Final = b"type"  # what `event` holds; without this field, an event in our own format
 OPERATOR_FIELD: Final = b"operator"  # whose lottery message it is
+TRACEPARENT_FIELD: Final = b"traceparent"  # the trace it belongs to (W3C Trace Context)
 
 # The values of `type`.
 CELERY_TYPE: Final = b"CELERY"  # a message that was moved from the Celery queue `tickets`

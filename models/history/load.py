@@ -38,6 +38,7 @@ from models.tables import (
     Ticket,
     TicketEvent,
 )
+from models.tracing.traceparent import trace_id_of
 from models.vocabulary import Action, NoticeEnd, Outcome, Result, Status
 
 T = TypeVar("T")
@@ -230,6 +231,7 @@ def _event_fact(event: TicketEvent, caused: Sequence[CausedNotice]) -> EventFact
         message=event.message,
         notices=tuple(caused),
         dropped_at=event.dropped_at,
+        trace_id=trace_id_of(event.traceparent),
     )
 
 
@@ -295,6 +297,7 @@ def _notice_fact(
         original=original,
         asked_for_by=asked_for_by,
         unwanted=notice.unwanted,
+        trace_id=trace_id_of(notice.traceparent),
     )
 
 

@@ -137,6 +137,7 @@ class EventFact:
     message: str | None = None  # the reason for people, with the facts
     notices: tuple[CausedNotice, ...] = ()
     dropped_at: datetime | None = None  # a person resolved it
+    trace_id: str | None = None  # of the trace it belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,7 @@ class NoticeFact:
     original: int | None = None  # the number of the notice that it repeats
     asked_for_by: str | None = None  # the person who had it sent again
     unwanted: bool = False  # rule 27: never sent, it ends when it is its turn
+    trace_id: str | None = None  # of the trace it belongs to
 
     @property
     def as_repeat(self) -> str | None:

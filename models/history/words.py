@@ -53,7 +53,9 @@ def line_of(what: What, currency: object) -> Line:  # noqa: PLR0911 - a line for
         case NoticeQueued(notice):
             repeat = "" if notice.as_repeat is None else f"; {notice.as_repeat}"
             fate = "not wanted by" if notice.unwanted else "to be sent to"
-            which = f"{fate} the partner; notice {notice.id}{repeat}"
+            # Most are part of their event's, which names it.
+            own = "" if notice.event_id or notice.trace_id is None else f"; trace {notice.trace_id}"
+            which = f"{fate} the partner; notice {notice.id}{repeat}{own}"
             return Line("notice", notice.action, f"number {notice.number}", which)
         case Tried(notice, attempt):
             return Line("attempt", notice.action, attempt.verdict, _response(what))
@@ -113,6 +115,8 @@ def _details(event: EventFact, currency: object) -> Iterator[str]:
         yield f"waits until {until}"
     if event.dropped_at is not None:
         yield f"dropped {_moment(event.dropped_at)}"
+    if event.trace_id is not None:
+        yield f"trace {event.trace_id}"
 
 
 def _repeats(event: EventFact) -> str:

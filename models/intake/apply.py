@@ -21,6 +21,7 @@ from models.events.event import Entry, Event, Unreadable
 from models.events.published import event_field
 from models.intake.batch import BatchResult, RefusedEvent, apply_events
 from models.platform.clock import Clock
+from models.tracing.traceparent import log_fields
 from models.vocabulary import Outcome, Reason
 
 log = logging.getLogger(__name__)
@@ -276,6 +277,7 @@ def _log_events(result: BatchResult, rejected: Sequence[Unreadable]) -> None:
             "entry_id": event.entry_id,
             "action": event.action.value,
             "outcome": outcome.value,
+            **log_fields(event.traceparent),
         }
         log.debug("event_decided", extra=facts)
     for entry in rejected:

@@ -50,6 +50,7 @@ def withdraw(ticket: TicketState, event: Event) -> None:
             event.event_id,
             at=event.order_time,
             withheld=ticket.untold == ticket.generation,
+            traceparent=event.traceparent,
         )
     )
 
@@ -70,7 +71,14 @@ def fill_in(ticket: TicketState, event: Event) -> None:
 def add_notice(ticket: TicketState, event: Event, action: Action, *, generation: int) -> None:
     """Add the notice that *event* causes."""
     ticket.new_notices.append(
-        NewNotice(action, generation, event.data, event.event_id, at=event.order_time)
+        NewNotice(
+            action,
+            generation,
+            event.data,
+            event.event_id,
+            at=event.order_time,
+            traceparent=event.traceparent,
+        )
     )
 
 
@@ -90,7 +98,14 @@ def accept_create(ticket: TicketState, action: Action) -> None:
         transition(ticket, _ACCEPTED[action])
 
 
-def refuse_create(ticket: TicketState, action: Action, *, why: str, in_doubt: bool) -> None:
+def refuse_create(
+    ticket: TicketState,
+    action: Action,
+    *,
+    why: str,
+    in_doubt: bool,
+    traceparent: str | None = None,
+) -> None:
     """Cancel the ticket after any other response, or none, and have the partner discard it.
 
     *in_doubt*: the partner may have debited the player although its response did not say so, so one
@@ -101,7 +116,9 @@ def refuse_create(ticket: TicketState, action: Action, *, why: str, in_doubt: bo
     if ticket.status is Status.NEW:
         transition(ticket, Trigger.REFUSED)
         ticket.cancelled_by = f"{action}: {why}"
-        ticket.new_notices.append(NewNotice(Action.DISCARD, 0, {"reason": why}, event_id=None))
+        ticket.new_notices.append(
+            NewNotice(Action.DISCARD, 0, {"reason": why}, event_id=None, traceparent=traceparent)
+        )
 
 
 def _note_time(ticket: TicketState, event: Event) -> None:

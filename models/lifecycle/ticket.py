@@ -57,6 +57,7 @@ class NewNotice(NamedTuple):
     not_before: datetime | None = None
     body: str | None = None  # the text, if it is the same call again
     withheld: bool = False  # the partner never received what this takes back (rule 18)
+    traceparent: str | None = None  # the trace of what causes it
 
 
 _NOT_IN_ROW = frozenset({"new_notices", "_loaded"})

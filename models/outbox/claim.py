@@ -55,7 +55,7 @@ _LEASE: Final = f"""
  RETURNING n.id, n.ticket, n.operator, o.code AS operator_code, t.ticket_id, n.action, n.generation,
            n.path, n.body, n.idempotency_key, n.claims, n.tries,
            n.first_tried_at + (:now - n.postponed_at) - {_COUNTED} AS first_tried_at,
-           n.perhaps_delivered, n.repeat, o.timeout"""  # noqa: S608 - constants of this module
+           n.perhaps_delivered, n.repeat, o.timeout, n.traceparent"""  # noqa: S608 - constants of this module
 
 # MATERIALIZED: under an unlucky plan the inner LIMIT would be evaluated many times (E9). Create and
 # reserve are claimed once, while they are young (rule 10). A notice that was postponed before the
@@ -218,6 +218,7 @@ def _claims(rows: Sequence[Sequence[Any]], *, now: datetime, token: UUID) -> lis
             perhaps_delivered=perhaps_delivered,
             repeat=repeat,
             timeout=timeout,
+            traceparent=traceparent,
         )
         for (
             notice,
@@ -236,6 +237,7 @@ def _claims(rows: Sequence[Sequence[Any]], *, now: datetime, token: UUID) -> lis
             perhaps_delivered,
             repeat,
             timeout,
+            traceparent,
         ) in rows
     ]
 

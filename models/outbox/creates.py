@@ -89,7 +89,8 @@ def _abandon(
         ticket.unfinished -= 1
         sent = claims > 0
         why = "its sender was lost, and with it the answer" if sent else "unsent for too long"
-        refuse_create(ticket, notice.action, why=why, in_doubt=sent)
+        trace = notice.traceparent
+        refuse_create(ticket, notice.action, why=why, in_doubt=sent, traceparent=trace)
         cancelled.append(ticket)
     followed = {ticket.id: ticket.held_until for ticket in cancelled if ticket.needs_head}
     changes = decide_parked(

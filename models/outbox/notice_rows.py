@@ -15,7 +15,7 @@ from models.vocabulary import Action, NoticeEnd
 
 LOCK_NOTICES = text("""
     SELECT id, action, generation, repeat, lease, leased_until, due_at, postponed_at, tries,
-           first_tried_at, quiet_until, perhaps_delivered, ended, head, reason,
+           first_tried_at, quiet_until, perhaps_delivered, ended, head, reason, traceparent,
            CASE action WHEN 'ticket_discard' THEN body END AS body
       FROM notice WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE""")
 
@@ -93,6 +93,7 @@ class SentNotice:
     head: bool
     reason: str | None
     body: str | None  # of a discard only, which may be sent a second time
+    traceparent: str | None = None
     changed: bool = False
 
     def finish(self, end: NoticeEnd) -> None:
@@ -152,6 +153,7 @@ def lock_notices(connection: Connection, ids: Iterable[int]) -> dict[int, SentNo
             head=row.head,
             reason=row.reason,
             body=row.body,
+            traceparent=row.traceparent,
         )
         for row in rows
     }

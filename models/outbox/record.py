@@ -238,6 +238,7 @@ def _deliver_create_or_discard(ticket: TicketState, notice: SentNotice, *, now: 
             event_id=None,
             body=notice.body,  # the same call again (contracts 1.6)
             not_before=now + DISCARD_AGAIN_AFTER,
+            traceparent=notice.traceparent,
         )
         ticket.new_notices.append(second_discard)
 
@@ -254,7 +255,13 @@ def _refuse(ticket: TicketState, notice: SentNotice, attempt: Attempt) -> None:
         why = f"{why}: {problem}"
     # If nothing was sent, one discard takes back all there is.
     unsent = isinstance(attempt.verdict, RetryLater) and attempt.http_status is None
-    refuse_create(ticket, notice.action, why=why, in_doubt=not refused and not unsent)
+    refuse_create(
+        ticket,
+        notice.action,
+        why=why,
+        in_doubt=not refused and not unsent,
+        traceparent=notice.traceparent,
+    )
 
 
 def _hold(ticket: TicketState, until: datetime) -> None:

@@ -30,9 +30,10 @@ NOTICES_OF: Final = text("""
 # The bytes are copied where they are stored. The first is made the head afterwards.
 INSERT_REPEATS: Final = text("""
     INSERT INTO notice (ticket, operator, number, action, generation, repeat, path, body,
-                        idempotency_key, head, due_at, created_at)
+                        idempotency_key, head, due_at, created_at, traceparent)
     SELECT o.ticket, o.operator, r.number, o.action, o.generation, r.repeat, o.path, o.body,
-           o.idempotency_key, false, greatest(CAST(:now AS timestamptz), r.held_until), :now
+           o.idempotency_key, false, greatest(CAST(:now AS timestamptz), r.held_until), :now,
+           o.traceparent
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
                original bigint, number int, repeat int, held_until timestamptz)
       JOIN notice o ON o.id = r.original

@@ -65,6 +65,7 @@ class Claim:
     perhaps_delivered: bool = False  # by an attempt before this one
     repeat: int = 0  # rule 22; 0: the original
     timeout: timedelta | None = None  # of its call, which its lease covers; None: as for all
+    traceparent: str | None = None  # the trace that it belongs to
 
     @property
     def sent_once(self) -> bool:

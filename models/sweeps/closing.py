@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import Connection, TextClause, text
 
 from models.database.one_by_one import together_or_one_by_one
+from models.vocabulary import RESULTS
 
 # All that decides is in the ticket's own row (H41). The body is built here as `models.notices.pam`
 # builds it, the key as `models.notices.key` does; tests compare them.
@@ -18,9 +19,14 @@ _DUE: Final = f"""
          WHERE {_IS_DUE}
          ORDER BY t.close_due_at LIMIT :limit"""  # noqa: S608 - a constant
 DUE: Final = text(_DUE)
+_RESULTS: Final = ", ".join(f"'{action}'" for action in sorted(RESULTS))
 _IS_NOTIFIED: Final = """(o.protocol = 'pam' AND o.ended_at IS NULL
                AND (o.wants IS NULL
                     OR 'ticket_closed' = ANY (string_to_array(replace(o.wants, ' ', ''), ','))))"""
+# By `notice_identity`.
+_TRACE_OF_RESULT: Final = f"""SELECT n.traceparent FROM notice n
+                 WHERE n.ticket = c.id AND n.action IN ({_RESULTS})
+                   AND n.generation = c.generation AND n.repeat = 0"""  # noqa: S608 - a constant
 _CLOSE: Final = f""",
     closed AS (
         UPDATE ticket t
@@ -33,13 +39,14 @@ _CLOSE: Final = f""",
                t.held_until, o.code, {_IS_NOTIFIED} AS is_notified),
     new_notice AS (
         INSERT INTO notice (ticket, operator, number, action, generation, body,
-                            idempotency_key, head, due_at, created_at)
+                            idempotency_key, head, due_at, created_at, traceparent)
         SELECT c.id, c.operator, c.notices, 'ticket_closed', c.generation,
                '{{"action":"ticket_closed","data":{{"operator":' || CAST(to_json(c.code) AS text)
                || ',"ticket_id":' || CAST(to_json(c.ticket_id) AS text) || '}}}}',
                CASE WHEN strpos(c.code || c.ticket_id, '/') > 0
                     THEN concat_ws(' ', c.code, c.ticket_id, 'ticket_closed', c.generation) END,
-               c.unfinished = 1, greatest(CAST(:now AS timestamptz), c.held_until), :now
+               c.unfinished = 1, greatest(CAST(:now AS timestamptz), c.held_until), :now,
+               ({_TRACE_OF_RESULT})
           FROM closed c WHERE c.is_notified)
     SELECT count(*) FROM closed"""  # noqa: S608 - a constant
 CLOSE_DUE: Final = text(f"WITH due AS MATERIALIZED ({_DUE} FOR NO KEY UPDATE SKIP LOCKED){_CLOSE}")

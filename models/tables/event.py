@@ -75,6 +75,7 @@ class TicketEvent(SQLModel, table=True):
     )  # resolved
     # Its ticket's. None: written before this column, or by the release before, during an upgrade.
     operator: int | None = None
+    traceparent: str | None = None  # the trace it belongs to, as W3C Trace Context writes it
 
 
 class RejectedInput(SQLModel, table=True):

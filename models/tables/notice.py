@@ -111,6 +111,7 @@ class Notice(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_column=timestamp_column(nullable=True))
     reason: str | None = None  # why it is dead, skipped or withdrawn
     created_at: datetime = Field(sa_column=timestamp_column())
+    traceparent: str | None = None  # its event's; of a closing, its own or that of the result
 
 
 class DeliveryAttempt(SQLModel, table=True):

@@ -52,7 +52,7 @@ LOCK_BY_ID = text(f"""
 
 PARKED = text("""
     SELECT ticket, event_id, arrival, action, data, occurred_at, order_time, received_at,
-           sequence, entry_id, park_until, reason
+           sequence, entry_id, park_until, reason, traceparent
       FROM ticket_event WHERE ticket = ANY(:tickets) AND outcome = 'parked'""")
 
 
@@ -120,5 +120,6 @@ def pending_event(row: Row[Any], ticket: TicketState) -> PendingEvent:
         received_at=row.received_at,
         sequence=row.sequence,
         entry_id=row.entry_id,
+        traceparent=row.traceparent,
     )
     return PendingEvent(event, row.arrival, row.park_until, Reason(row.reason), damage)

@@ -61,6 +61,7 @@ EVENTS = CopyIn(
         "park_until": "timestamptz",
         "decided_at": "timestamptz",
         "operator": "int4",
+        "traceparent": "varchar",
     },
 )
 
@@ -94,6 +95,7 @@ NOTICES = CopyIn(
         "reason": "varchar",
         "created_at": "timestamptz",
         "unwanted": "bool",
+        "traceparent": "varchar",
     },
 )
 
@@ -205,6 +207,7 @@ def _event_row(ticket: TicketState, decided: DecidedEvent, now: datetime) -> Cop
         decided.park_until,
         now,
         ticket.terms.operator,
+        event.traceparent,
     )
 
 
@@ -285,6 +288,7 @@ def _notice_row(ticket: TicketState, notice: NewNotice, now: datetime) -> tuple[
         reason,
         now,
         is_unwanted and not is_over,
+        notice.traceparent,
     )
     return row, is_head and ended is None and due_at <= now
 

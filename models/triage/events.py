@@ -27,7 +27,7 @@ from models.vocabulary import Action, Outcome, Reason, Status
 STORED: Final = text("""
     SELECT ticket, event_id, arrival, action, data, occurred_at, order_time, received_at, sequence,
            entry_id, park_until, outcome, reason, message, status_before, status_after, dropped_at,
-           decided_at <= (SELECT erased_at FROM ticket WHERE id = :ticket) AS is_erased
+           traceparent, decided_at <= (SELECT erased_at FROM ticket WHERE id = :ticket) AS is_erased
       FROM ticket_event WHERE ticket = :ticket AND event_id = ANY(:ids) ORDER BY arrival""")
 REOPEN: Final = text("""
     UPDATE ticket_event

@@ -6,7 +6,13 @@ own form of schemas is based on it.
 
 from typing import Any, Final
 
-from models.events.stream_contract import EVENT_BYTES_MAX, EVENT_FIELD, LOTTERY_TYPE, STREAM
+from models.events.stream_contract import (
+    EVENT_BYTES_MAX,
+    EVENT_FIELD,
+    LOTTERY_TYPE,
+    STREAM,
+    TRACEPARENT_FIELD,
+)
 from models.outgoing.wallet_schemas import wallet_response_schema
 from models.outgoing.webhooks import PAM_TAG, VERSION, WALLET_TAG, webhooks
 from models.vocabulary import INBOUND
@@ -20,6 +26,11 @@ _EXAMPLE: Final = {
     "occurred_at": "2026-11-01T11:00:00Z",
     "action": "ticket_win",
     "data": _FACTS,
+}
+_ARGUMENTS: Final = {"occurred_at": _EXAMPLE["occurred_at"], **_FACTS}
+_TASK: Final = {
+    "headers": {"task": _EXAMPLE["action"], "id": _EXAMPLE["event_id"]},
+    "payload": [[], _ARGUMENTS, {}],
 }
 _CLOUD_EVENT: Final = {
     "specversion": "1.0",
@@ -80,7 +91,9 @@ def _stream() -> dict[str, Any]:
         "title": "The stream",
         "description": f"A Redis stream: XADD {STREAM} * {field} '<json>', of at most"
         f" {EVENT_BYTES_MAX // 1024} KiB. A lottery's message has two fields more, `type` with"
-        f" `{LOTTERY_TYPE.decode()}` and `operator` with its code.",
+        f" `{LOTTERY_TYPE.decode()}` and `operator` with its code."
+        f" `{TRACEPARENT_FIELD.decode()}`, beside any `event`, names the trace it belongs to"
+        " (W3C Trace Context).",
         "servers": [{"$ref": "#/servers/redis"}],
         "messages": {
             "event": {
@@ -108,7 +121,7 @@ def _queue() -> dict[str, Any]:
     arguments = event["properties"]["data"]
     arguments = arguments | {"properties": arguments["properties"] | beside}
     del arguments["propertyNames"]  # it holds for `data`, without what stands beside it
-    given = {"occurred_at": _EXAMPLE["occurred_at"], **_FACTS}
+    trace = {"traceparent": event["properties"]["traceparent"]}
     return {
         "address": QUEUE,
         "title": "The Celery queue",
@@ -123,6 +136,7 @@ def _queue() -> dict[str, Any]:
                     "properties": {
                         "task": {"enum": [str(action) for action in INBOUND]},
                         "id": event["properties"]["event_id"],
+                        **trace,
                     },
                     "required": ["task"],
                 },
@@ -133,15 +147,11 @@ def _queue() -> dict[str, Any]:
                     "minItems": 3,
                     "maxItems": 3,
                 },
-                "examples": [
-                    {
-                        "headers": {"task": _EXAMPLE["action"], "id": _EXAMPLE["event_id"]},
-                        "payload": [[], given, {}],
-                    }
-                ],
+                "examples": [_TASK],
             },
             "event": {
                 "summary": "A message of kombu that is no task: the event itself.",
+                "headers": {"type": "object", "properties": trace},
                 "payload": event,
                 "examples": [{"payload": _EXAMPLE}],
             },

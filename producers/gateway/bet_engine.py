@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, assert_never
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
@@ -21,6 +21,7 @@ from producers.gateway.errors import Error, RequestRefused
 from producers.gateway.gateway import TheGateway
 from producers.gateway.openapi import SIGNED, error_responses
 from producers.gateway.parameters import Identifier, known_parameters_only
+from producers.gateway.traces import traceparent_of
 
 LISTED: Final = 10
 LISTED_MAX: Final = 100
@@ -55,12 +56,15 @@ routes = APIRouter(prefix="/be", tags=["Bet Engine API"])
     responses=error_responses(400, 403, 408, 413, 415, 429),
     openapi_extra=SIGNED,
 )
-async def paid(gateway: TheGateway, caller: SignedCaller, identifier: Identifier) -> TicketObject:
+async def paid(
+    request: Request, gateway: TheGateway, caller: SignedCaller, identifier: Identifier
+) -> TicketObject:
     """Mark the ticket as paid: `reserved` becomes `open`.
 
     Errors are 400 with the code 100 (seamless operators have no `paid`), 102 (no such ticket) or
     117 (it is not `reserved`; also the response to the second of two calls).
     """
+    traceparent = traceparent_of(request)
     outcome = await gateway.in_transaction(
         lambda connection: pay(
             connection,
@@ -68,6 +72,7 @@ async def paid(gateway: TheGateway, caller: SignedCaller, identifier: Identifier
             identifier,
             clock=gateway.clock,
             parking_window=gateway.settings.parking_window,
+            traceparent=traceparent,
         )
     )
     match outcome:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -32,6 +33,7 @@ from producers.gateway.event_validation import (
 from producers.gateway.gateway import Gateway
 from producers.gateway.limits import Limits
 from producers.gateway.responses import EventIdentity, PublishResult
+from producers.gateway.traces import traceparent_of
 
 _FORBIDDEN: Final = 403
 _TOO_LARGE: Final = 413
@@ -44,22 +46,31 @@ async def publish_json(
     now = running_clock(holder.now)
     with ExitStack() as holding:
         body = await _read(request, form, gateway, holder, holding)
-        return await gateway.threads.run(
-            lambda: _publish(body, form, gateway, holder, now=now, dry_run=dry_run)
-        )
+        publication = _Publication(now, traceparent_of(request), dry_run=dry_run)
+        return await gateway.threads.run(lambda: _publish(body, form, gateway, holder, publication))
+
+
+@dataclass(frozen=True, slots=True)
+class _Publication:
+    """How one body is published: by which clock, as part of which trace, and whether at all."""
+
+    now: Now
+    traceparent: str | None
+    dry_run: bool
 
 
 def _publish(
-    body: bytes, form: BodyForm, gateway: Gateway, holder: KeyHolder, *, now: Now, dry_run: bool
+    body: bytes, form: BodyForm, gateway: Gateway, holder: KeyHolder, how: _Publication
 ) -> PublishResult:
     several = _is_array(body) if form.array is None else form.array
     parts = _elements(body, gateway.limits) if several else [body]
     events = [part if isinstance(part, InvalidEvent) else form.to_event(part) for part in parts]
-    valid = _validated(events, several=several, now=now, age_max=gateway.settings.event_age_max)
+    valid = _validated(events, several=several, now=how.now, age_max=gateway.settings.event_age_max)
     with gateway.engine.begin() as connection:
         _check_operators(connection, holder, valid, several=several)
-    if not dry_run:
-        gateway.stream.add([{EVENT_FIELD: event.line} for event in valid])
+    if not how.dry_run:
+        entries = [{EVENT_FIELD: event.line} for event in valid]
+        gateway.stream.add(entries, traceparent=how.traceparent)
     identities = [
         EventIdentity(event_id=event.event_id, occurred_at=event.occurred_at) for event in valid
     ]

@@ -19,6 +19,7 @@ from producers.gateway.event_validation import operator_ended, running_clock
 from producers.gateway.gateway import TheGateway
 from producers.gateway.openapi import error_responses
 from producers.gateway.parameters import known_parameters_only
+from producers.gateway.traces import traceparent_of
 from producers.publisher.schemas import lottery_schema
 
 # Queried only for the few messages whose ids are too long if the result is true.
@@ -88,7 +89,8 @@ async def lottery(
         OPERATOR_FIELD: operator.encode(),
         EVENT_FIELD: body,
     }
-    await gateway.threads.run(lambda: gateway.stream.add([entry]))
+    traceparent = traceparent_of(request)
+    await gateway.threads.run(lambda: gateway.stream.add([entry], traceparent=traceparent))
     return LotteryAccepted()
 
 

@@ -31,6 +31,7 @@ from producers.gateway.event_validation import (
 )
 from producers.gateway.gateway import Gateway
 from producers.gateway.responses import PublishResult, RejectedLine
+from producers.gateway.traces import traceparent_of
 
 _ENDING: Final = 1  # a carriage return at the end of a line does not count
 
@@ -109,9 +110,12 @@ async def publish_ndjson(
     """
     reject_compressed(request)
     totals = _NdjsonTotals()
+    traceparent = traceparent_of(request)
     with gateway.upload(holder):
         async for batch in _batches(request, gateway, totals):
-            work = partial(_publish, batch, gateway, key, totals, dry_run=dry_run)
+            work = partial(
+                _publish, batch, gateway, key, totals, traceparent=traceparent, dry_run=dry_run
+            )
             try:
                 await gateway.threads.run(work)
             except RequestRefused as refusal:
@@ -157,6 +161,7 @@ def _publish(
     key: str | None,
     totals: _NdjsonTotals,
     *,
+    traceparent: str | None,
     dry_run: bool,
 ) -> None:
     """Publish the valid lines of one batch together, or none of them."""
@@ -176,7 +181,8 @@ def _publish(
         else:
             valid.append(event)
     if valid and not dry_run:
-        gateway.stream.add([{EVENT_FIELD: event.line} for event in valid])
+        entries = [{EVENT_FIELD: event.line} for event in valid]
+        gateway.stream.add(entries, traceparent=traceparent)
     totals.accepted += len(valid)
     for number, message in errors:
         totals.reject(number, message, shown_max=shown_max)

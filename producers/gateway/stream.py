@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from models.events.stream_contract import STREAM
+from models.events.stream_contract import STREAM, TRACEPARENT_FIELD
 from models.settings.errors import InvalidSettings
 from models.settings.redis_tls import tls_failure
 from models.settings.settings import Settings
@@ -74,15 +74,15 @@ class GatewayStream:
         )
         return cls(redis, waitaof_ms=settings.waitaof)
 
-    def add(self, entries: Sequence[Entry]) -> None:
-        """Add *entries* to the stream in their order, all or none.
+    def add(self, entries: Sequence[Entry], *, traceparent: str | None = None) -> None:
+        """Add *entries* to the stream in their order, all or none; *traceparent*: of the request.
 
         Raises RequestRefused (503), which says what the caller can do, unless Redis returned an id
         for each. If the response was lost, they may be there all the same: every entry has an
         event id, so a repeat counts once.
         """
         try:
-            self._appender.add(entries)
+            self._appender.add(_traced(entries, traceparent))
         except RedisError as error:
             cause = error_class(error)
             log.warning(
@@ -123,6 +123,12 @@ class GatewayStream:
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
+
+
+def _traced(entries: Sequence[Entry], traceparent: str | None) -> Sequence[Entry]:
+    if traceparent is None:
+        return entries
+    return [{**entry, TRACEPARENT_FIELD: traceparent.encode()} for entry in entries]
 
 
 def _reason(error: RedisError) -> str:

@@ -23,6 +23,7 @@ class OutgoingEvent(TypedDict):
     occurred_at: str  # RFC 3339 with an offset
     action: str
     sequence: NotRequired[int]  # 1, 2, 3 ... per ticket, no gaps; only if every event carries it
+    traceparent: NotRequired[str]  # the trace it belongs to, as W3C Trace Context writes it
     data: Mapping[str, object]
 
 
@@ -41,11 +42,13 @@ def event(
     occurred_at: datetime,
     event_id: str | None = None,
     sequence: int | None = None,
+    traceparent: str | None = None,
 ) -> OutgoingEvent:
     """Build the event *action* on the ticket named in *data*, ready to be published.
 
     *occurred_at* is when it happened, not when it is published: it orders the results and rollbacks
-    of a ticket. *event_id* defaults to a new uuid4. A naive time raises ValueError.
+    of a ticket. *event_id* defaults to a new uuid4. A naive time raises ValueError. *traceparent*
+    is the trace that it belongs to; the intake drops a malformed one.
     """
     fields: OutgoingEvent = {
         "event_id": event_id or str(uuid4()),
@@ -55,6 +58,8 @@ def event(
     }
     if sequence is not None:
         fields["sequence"] = sequence
+    if traceparent is not None:
+        fields["traceparent"] = traceparent
     return fields
 
 

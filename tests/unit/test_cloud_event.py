@@ -53,7 +53,7 @@ def test_its_subject_names_the_ticket_where_the_data_do_not():
 @pytest.mark.parametrize(
     "more",
     [
-        {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+        {"tracestate": "rojo=00f067aa0ba902b7"},
         {"dataschema": "https://acme.example/schemas/1", "partitionkey": "9", "sampled": True},
         {"datacontenttype": 'Application/JSON; charset="UTF-8"'},
         {
@@ -65,7 +65,7 @@ def test_its_subject_names_the_ticket_where_the_data_do_not():
         },
         {"source": "/other/source"},
     ],
-    ids=["traceparent", "others", "content type", "nulls", "source"],
+    ids=["tracestate", "others", "content type", "nulls", "source"],
 )
 def test_what_is_not_read_changes_nothing(more):
     assert same(accepted(raw(**more))) == same(accepted(plain()))

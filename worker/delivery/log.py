@@ -12,6 +12,7 @@ from typing import Final
 
 from models.outbox.causes import cause_of
 from models.outbox.values import Attempt, CircuitChange, Claim, Dead, Delivered, Recorded
+from models.tracing.traceparent import log_fields
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ def log_sent(claim: Claim) -> None:
                 "action": str(claim.action),
                 "generation": claim.generation,
                 "claim": claim.number,
+                **log_fields(claim.traceparent),
             },
         )
 
@@ -111,6 +113,7 @@ def attempt_fields(attempt: Attempt) -> dict[str, object]:
         "tries": attempt.claim.tries + 1,
         "problem": attempt.problem,
         "took_ms": round(attempt.took.total_seconds() * 1000),
+        **log_fields(attempt.claim.traceparent),
     }
     if doubts := doubts_of(attempt):
         fields["doubts"] = list(doubts)
