@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
 from models.settings.errors import variable_name
+from models.settings.listening import BindAddress
 from models.settings.reading import CONFIG
 from models.settings.types import LogFormat, LogLevel, Port, PositiveDuration, RedisUrl
 
@@ -39,9 +40,10 @@ class ProcessSettings(BaseSettings):
     """The Redis of Celery's own queues, which carry only wakeups. Set it only to keep their load
     away from the stream's Redis."""
 
-    bind_address: str = "127.0.0.1"
+    bind_address: BindAddress = "127.0.0.1"
     """The address on which the gateway, the console, Flower and the metrics listen. This machine
-    alone, unless it is set to `0.0.0.0`, as a container needs."""
+    alone, unless it is set to `0.0.0.0`, as a container needs, or in a cluster of IPv6 to `::` (of
+    which only the metrics take IPv4, too)."""
 
     gateway_port: Port = 8000
     """Port of the HTTP gateway; 0 means any free port."""

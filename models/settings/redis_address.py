@@ -6,9 +6,11 @@ It may contain a password, so no message here repeats one, or a part of one.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from models.settings.listening import host_and_port
 from models.settings.redis_tls import OPTIONS, RedisTls, read_tls
 from models.settings.urls import split_url, stripped
 
@@ -49,7 +51,7 @@ class SentinelAddress:
     @property
     def hosts(self) -> str:
         """The sentinels, for a person."""
-        return ",".join(map(_shown, self.sentinels))
+        return ",".join(starmap(host_and_port, self.sentinels))
 
 
 def redis_address(url: str) -> str:
@@ -93,7 +95,7 @@ def sentinel_address(url: str) -> SentinelAddress | None:
     login, _, hosts = netloc.rpartition("@")
     sentinels = tuple(_sentinel(host) for host in hosts.split(","))
     # What is left is an ordinary URL, in which it must be clear where the password ends.
-    parts = split_url(f"redis://{login}@{_shown(sentinels[0])}{rest[len(netloc) :]}")
+    parts = split_url(f"redis://{login}@{host_and_port(*sentinels[0])}{rest[len(netloc) :]}")
     named = _PRIMARY.fullmatch(parts.path)
     if named is None:
         raise ValueError(
@@ -134,7 +136,7 @@ def redis_host(url: str) -> str:
     if (address := sentinel_address(url)) is not None:
         return address.hosts
     parts = split_url(url)
-    return f"{parts.hostname}:{parts.port or _PORT}"
+    return host_and_port(parts.hostname or "", parts.port or _PORT)
 
 
 def redis_database(url: str) -> tuple[str, str]:
@@ -154,7 +156,8 @@ def kombu_url(url: str) -> str:
     )
     login = f"{user}:{password}@" if address.login else ""
     return ";".join(
-        f"sentinel://{login}{_shown(sentinel)}/{address.database}" for sentinel in address.sentinels
+        f"sentinel://{login}{host_and_port(*sentinel)}/{address.database}"
+        for sentinel in address.sentinels
     )
 
 
@@ -171,11 +174,6 @@ def _sentinel(text: str) -> tuple[str, int]:
             " percent-encoded: @ as %40, / as %2F, # as %23, ? as %3F"
         )
     return given["host"].strip("[]"), int(given["port"] or _SENTINEL_PORT)
-
-
-def _shown(place: tuple[str, int]) -> str:
-    host, port = place
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _options(query: str, known: tuple[str, ...]) -> dict[str, str]:

@@ -230,6 +230,29 @@ def test_values_that_contradict_each_other_are_both_named(
     assert other in problem
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "0.0.0.0", "::", "::1", "localhost", "fe80::1%eth0"],  # noqa: S104 - not bound
+)
+def test_an_address_to_listen_on_is_one_of_either_family_or_a_name(
+    read: Read, address: str
+) -> None:
+    assert read(SLIPWAY_BIND_ADDRESS=address).bind_address == address
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["[::]", "localhost:8000", "http://127.0.0.1", "127.0.0.0/8", "127.0.0.256", "a b", "*", ":::"],
+)
+def test_an_address_to_listen_on_that_is_none_is_refused(read: Read, wrong: str) -> None:
+    with pytest.raises(InvalidSettings) as refusal:
+        read(SLIPWAY_BIND_ADDRESS=wrong)
+
+    (problem,) = refusal.value.problems
+    assert problem.startswith("SLIPWAY_BIND_ADDRESS: must be an address of this machine")
+    assert "0.0.0.0" in problem  # noqa: S104 - read, not bound
+
+
 def test_all_that_is_wrong_is_reported_at_once(read: Read) -> None:
     with pytest.raises(InvalidSettings) as refusal:
         read(SLIPWAY_REDIS_URL=None, SLIPWAY_BATCH="1", SLIPWAY_RETENTION="soon")

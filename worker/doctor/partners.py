@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from models.operators.secrets import EncryptedSecrets, verifying_secrets
 from models.outbox.causes import cause_of
 from models.platform.encryption import DecryptionFailed, Vault
+from models.settings.listening import host_and_port
 from worker.delivery.http.address_policy import Network, may_connect
 from worker.delivery.http.egress import DIRECT, PROXY_CHECKS, CallRefused, Egress, check_proxied
 from worker.doctor.at_once import ALL_MAX, PartCheck, run_at_once
@@ -140,17 +141,18 @@ def _check(operator: CheckedOperator, networks: Sequence[Network]) -> Finding:
             f" SLIPWAY_PARTNER_NETWORKS={_network(addresses[0])}",
         )
     port = parts.port or _PORTS[parts.scheme]
+    place = host_and_port(parts.hostname, port)
     try:
         socket.create_connection((allowed[0], port), timeout=_CONNECT_SECONDS).close()
     except OSError as refusal:
         return wrong(
             _part(operator),
-            f"{parts.hostname}:{port} refuses connections: {refusal.strerror or refusal}",
+            f"{place} refuses connections: {refusal.strerror or refusal}",
             remedy="open this machine's firewall for it, or ask the partner; its notices are kept"
             " and sent again",
         )
     return _circuit(operator, "accepts connections") or ok(
-        _part(operator), f"{parts.hostname}:{port} accepts connections"
+        _part(operator), f"{place} accepts connections"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from models.settings.listening import host_and_port
 from models.settings.redis_address import SentinelAddress
 from models.settings.redis_tls import tls_failure
 from worker.doctor.finding import Finding, doubtful, ok, wrong
@@ -22,7 +23,7 @@ def check_sentinels(address: SentinelAddress, *, part: str, variable: str) -> It
     name = f"{part} sentinels"
     primaries, silent = Counter[str](), list[str]()
     for host, port in address.sentinels:
-        shown = f"{host}:{port}"
+        shown = host_and_port(host, port)
         try:
             with Redis(host=host, port=port, **sentinel_options(address, wait=_WAIT)) as sentinel:
                 state: Mapping[str, Any] = sentinel.sentinel_master(address.primary)
@@ -31,7 +32,7 @@ def check_sentinels(address: SentinelAddress, *, part: str, variable: str) -> It
         except RedisError as error:
             silent.append(f"{shown} cannot be reached ({tls_failure(error) or _line(error)})")
         else:
-            primaries[f"{state['ip']}:{state['port']}"] += 1
+            primaries[host_and_port(state["ip"], state["port"])] += 1
     yield from _judged(address, primaries, silent, name=name, variable=variable)
 
 

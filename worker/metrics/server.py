@@ -7,12 +7,12 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import start_http_server
 
+from models.settings.listening import host_and_port, reached_at
 from worker.process.health import Probes
 
 log = logging.getLogger(__name__)
 
 NOT_STARTED: Final = "metrics_server_not_started"
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 class MetricsServer:
@@ -35,9 +35,8 @@ class MetricsServer:
             log.error(NOT_STARTED, extra={"port": port, "error": error.strerror})  # noqa: TRY400 - a taken port needs no traceback
             return
         self._server = server
-        host = _EVERYWHERE.get(address, address)
-        shown = f"[{host}]" if ":" in host else host
-        self._probes.metrics_at(f"http://{shown}:{server.server_port}/metrics")
+        place = host_and_port(reached_at(address), server.server_port)
+        self._probes.metrics_at(f"http://{place}/metrics")
 
     def close(self) -> None:
         """Stop listening."""

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
+from models.settings.listening import host_and_port
 from producers.simulation.partner.behaviour import Rule, Script
 from producers.simulation.partner.connection import PartnerHost, serve_connection
 from producers.simulation.partner.fault_injection import PartnerConnection
@@ -226,7 +227,7 @@ async def serve(
 
 def url_of(host: str, port: int) -> str:
     """Format the URL of a partner at *host*, which may be IPv6."""
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"http://{host_and_port(host, port)}/"
 
 
 def _protocol(secret: str | None, wallet: Wallet | None) -> PartnerProtocol:

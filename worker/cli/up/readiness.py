@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+from models.settings.listening import reached_at
 from models.settings.settings import Settings
 
 _RESPONSE_SECONDS_MAX = 2.0
@@ -40,8 +41,7 @@ class ProcessReadiness:
     @property
     def host(self) -> str:
         """The address to check: this machine, if the processes listen on all addresses."""
-        wildcards = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-        return wildcards.get(self.settings.bind_address, self.settings.bind_address)
+        return reached_at(self.settings.bind_address)
 
     def _has_probe(self, pattern: str) -> bool:
         return any(self.private.glob(f"slipway-*/{pattern}"))
