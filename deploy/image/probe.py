@@ -11,11 +11,13 @@ the probe pings Redis itself: while Redis does not answer, every worker counts a
 
 import http.client
 import os
+import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -94,18 +96,35 @@ def _folder() -> Path:
 
 def _page_faults(question: str, process: str) -> Iterator[str]:
     variable, port, pages = PAGES[process]
-    connection = http.client.HTTPConnection(
+    page = pages[question]
+    connect: Callable[..., http.client.HTTPConnection] = http.client.HTTPConnection
+    if process == "flower":
+        page, connect = _flower(page, os.environ)
+    connection = connect(
         _host(os.environ), int(os.environ.get(variable) or port), timeout=HTTP_SECONDS
     )
     try:
-        connection.request("GET", pages[question])
+        connection.request("GET", page)
         response = connection.getresponse()
         if response.status != HTTPStatus.OK:
-            yield f"{pages[question]} answers {response.status} {response.read(500)!r}"
+            yield f"{page} answers {response.status} {response.read(500)!r}"
     except (OSError, http.client.HTTPException) as error:
-        yield f"{pages[question]} does not answer: {error}"
+        yield f"{page} does not answer: {error}"
     finally:
         connection.close()
+
+
+def _flower(
+    page: str, environment: Mapping[str, str]
+) -> tuple[str, Callable[..., http.client.HTTPConnection]]:
+    """Return its page below its prefix, and how it is connected to: as its own variables say."""
+    prefix = (environment.get("FLOWER_URL_PREFIX") or "").strip("/")
+    below = f"/{prefix}{page}" if prefix else page
+    if not environment.get("FLOWER_CERTFILE"):
+        return below, http.client.HTTPConnection
+    # It is our own process that is asked, and told nothing; its certificate is for another name.
+    unverified = ssl._create_unverified_context()  # noqa: S323, SLF001 - as above
+    return below, partial(http.client.HTTPSConnection, context=unverified)
 
 
 def _host(environment: Mapping[str, str]) -> str:

@@ -3,14 +3,20 @@
 A name here is the option of that name, and wins over Flower's own variable for it. All the rest
 may be set with those, above all `FLOWER_BASIC_AUTH=user:password` (several: commas). The pages
 `/metrics` and `/healthcheck` ask for no password, whatever is set: keep them off the ingress.
+
+`FLOWER_URL_PREFIX=/flower` serves all pages below that path, which the proxy in front passes on;
+`FLOWER_CERTFILE` and `FLOWER_KEYFILE` (PEM) serve them over TLS. Probes know both.
 """
 
 import os
 import sys
+from datetime import UTC, datetime
 from logging import getLogger
 
+from models.settings.errors import InvalidSettings
 from models.settings.settings import read_process_settings
 from models.telemetry import logs
+from worker.process.flower_pages import check_flower_pages
 
 read_only = True  # changes are made with `slipway`, which records a name and a reason
 enable_events = False  # the workers send events already; Flower would command all of them every 5 s
@@ -22,6 +28,10 @@ tasks_columns = "name,state,kwargs,result,received,runtime,worker"  # sizes, not
 _settings = read_process_settings()
 logs.configure(_settings, sys.stderr)
 _log = getLogger("worker.celery.flower")
+try:
+    check_flower_pages(os.environ, now=datetime.now(UTC))  # noqa: TID251 - a process that starts
+except InvalidSettings as _wrong:
+    sys.exit(str(_wrong))
 
 if os.environ.pop("FLOWER_UNAUTHENTICATED_API", None) is not None:
     _log.warning("flower_api_disabled", extra={"variable": "FLOWER_UNAUTHENTICATED_API"})

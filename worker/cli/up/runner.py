@@ -13,6 +13,7 @@ import typer
 
 from models.settings.addresses import shown_database
 from models.settings.errors import InvalidSettings
+from models.settings.listening import host_and_port
 from models.settings.redis_address import redis_host
 from models.settings.settings import Settings, read_console_settings
 from worker.cli.errors import Failed, WrongUsage
@@ -33,6 +34,7 @@ from worker.cli.up.readiness import ProcessReadiness
 from worker.local.servers import embedded_servers
 from worker.local.supervisor.procfile import Procfile, read_procfile
 from worker.local.supervisor.runner import Stop, Supervisor, WriteLine
+from worker.process.flower_pages import flower_pages
 
 _POLL_SECONDS = 0.3  # between two checks of which processes are ready
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -177,15 +179,15 @@ def _announcer(
 def pages(readiness: ProcessReadiness) -> str:
     """Return the addresses of the processes that serve pages."""
     settings, host = readiness.settings, readiness.host
-    gateway = f"gateway http://{host}:{settings.gateway_port}"
-    flower = f"flower http://{host}:{settings.flower_port}"
+    gateway = f"gateway http://{host_and_port(host, settings.gateway_port)}"
+    flower = f"flower {flower_pages(os.environ).address(host, settings.flower_port)}"
     return f"{gateway}, console {console_address(readiness)}, {flower}"
 
 
 def console_address(readiness: ProcessReadiness) -> str:
     """Return where the console is opened."""
     settings = readiness.settings
-    return settings.console_url or f"http://{readiness.host}:{settings.console_port}"
+    return settings.console_url or f"http://{host_and_port(readiness.host, settings.console_port)}"
 
 
 def addresses(readiness: ProcessReadiness) -> str:
