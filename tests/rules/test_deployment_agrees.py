@@ -74,6 +74,7 @@ def test_what_is_told_to_end_has_the_time_to(overlay):
         assert graces[name] >= celery["task_time_limit"] + 15
         assert graces[name] > finishing_seconds()
         assert compose()["services"][name]["stop_grace_period"] == f"{graces[name]}s"
+    assert graces["flower"] > pause_before_the_end(overlay, "flower")
     for name in ("gateway", "console"):
         assert graces[name] > pause_before_the_end(overlay, name) + uvicorn_waits(name)
         assert compose()["services"][name]["stop_grace_period"] == f"{graces[name]}s"
@@ -128,6 +129,11 @@ def test_each_probe_asks_about_its_own_process_and_waits_for_the_answer(overlay)
             assert spec[kind]["timeoutSeconds"] > probe.REDIS_SECONDS * 2
     for name, (_, port, pages) in probe.PAGES.items():
         spec = container(overlay.pods()[name])
+        if name == "flower":  # it knows of a prefix and of TLS
+            for kind, question in PROBES.items():
+                assert spec[kind]["exec"]["command"] == ["probe", question, name]
+                assert spec[kind]["timeoutSeconds"] > probe.HTTP_SECONDS
+            continue
         for kind, question in PROBES.items():
             assert spec[kind]["httpGet"]["path"] == pages[question]
             assert port_called(spec[kind]["httpGet"]["port"], spec) == port

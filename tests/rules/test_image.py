@@ -58,7 +58,7 @@ def test_it_runs_as_nobody_under_an_init_with_a_health_check_on_the_tested_pytho
     assert steps["USER"].text == "10001:10001"
     assert steps["ENTRYPOINT"].exec_form()[0] == "tini"
     assert steps["HEALTHCHECK"].exec_form() == ["probe", "alive"]
-    assert steps["ARG"].text == f"PYTHON_VERSION={tested}"
+    assert steps["ARG"].text == f"PYTHON_IMAGE=python:{tested}-slim"
     installed = next(step.text for step in STEPS if step.text.startswith("apt-get"))
     assert {"ca-certificates", "tini", "tzdata"} <= set(installed.split())
 

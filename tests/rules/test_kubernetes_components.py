@@ -1,8 +1,6 @@
 """The components that an overlay may add: each is rendered on top of the small one."""
 
-import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +18,7 @@ from tests.support.manifests import (
     cluster,
     container,
     example_secrets,
+    with_components,
 )
 from tests.support.sources import ROOT
 
@@ -33,26 +32,6 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def with_certificates(tmp_path: Path) -> Cluster:
     return with_components("redis-certificates", folder=tmp_path)
-
-
-def with_components(
-    *names: str, folder: Path, resources: Mapping[str, str] | None = None, **more: object
-) -> Cluster:
-    """Render an overlay of an operator's own: *resources* by their file, and *more* of its keys."""
-    ours = os.path.relpath(KUBERNETES, folder)
-    files = resources or {}
-    own = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": "slipway",
-        "resources": [f"{ours}/overlays/small", *files],
-        "components": [f"{ours}/components/{name}" for name in names],
-        **more,
-    }
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
-    return Cluster(names[0], tuple(yaml.safe_load_all(render.rendered(str(folder)))))
 
 
 def ports_of(cluster: Cluster, policy: str) -> list[int]:

@@ -1,13 +1,16 @@
 """What deploy/kubernetes and deploy/compose.yaml say, for tests that read them."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 from cryptography.fernet import Fernet
 
+from deploy.kubernetes import render
 from models.settings.settings import Settings
 from tests.support.sources import ROOT
 
@@ -87,6 +90,29 @@ def cluster(overlay: str) -> Cluster:
     """Read one overlay from the file that keeps it."""
     text = (KUBERNETES / f"rendered/{overlay}.yaml").read_text(encoding="utf-8")
     return Cluster(overlay, tuple(yaml.safe_load_all(text)))
+
+
+def with_components(
+    *names: str, folder: Path, resources: Mapping[str, str] | None = None, **more: object
+) -> Cluster:
+    """Render an overlay of an operator's own on top of the small one.
+
+    *resources*: by the name of their file; *more*: other keys of its kustomization.
+    """
+    ours = os.path.relpath(KUBERNETES, folder)
+    files = resources or {}
+    own = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": "slipway",
+        "resources": [f"{ours}/overlays/small", *files],
+        "components": [f"{ours}/components/{name}" for name in names],
+        **more,
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
+    return Cluster("small", tuple(yaml.safe_load_all(render.rendered(str(folder)))))
 
 
 @cache
