@@ -7,9 +7,11 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from ipaddress import IPv6Address
+from itertools import starmap
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from models.settings.listening import host_and_port
 from models.settings.urls import split_url, stripped
 
 _DATABASE_SCHEMES: Final = ("postgres", "postgresql", "postgresql+psycopg")
@@ -100,13 +102,7 @@ def database_hosts(address: str) -> Sequence[Host]:
 
 def shown_database(address: str) -> str:
     """Return the hosts and the database of such a URL, for a person: `a:5432,b:5432/name`."""
-    return ",".join(map(shown_host, database_hosts(address))) + urlsplit(address).path
-
-
-def shown_host(place: Host) -> str:
-    """Return a host and its port for a person."""
-    host, port = place
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return ",".join(starmap(host_and_port, database_hosts(address))) + urlsplit(address).path
 
 
 def with_host(address: str, place: Host) -> str:

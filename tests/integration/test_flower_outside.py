@@ -144,7 +144,7 @@ def test_what_asks_for_no_password_is_read_inside_alone(outside: Outside):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "reason"),
     [
         ({"url_prefix": "https://example.com/"}, "FLOWER_URL_PREFIX must be a path"),
         ({"certfile": "/nowhere.pem", "keyfile": "/nowhere.key"}, "/nowhere.pem cannot be read"),
@@ -152,7 +152,7 @@ def test_what_asks_for_no_password_is_read_inside_alone(outside: Outside):
     ids=["prefix", "certificate"],
 )
 def test_it_does_not_start_with_what_cannot_be_used(
-    tmp_path: Path, servers: Servers, wrong: dict[str, str], said: str
+    tmp_path: Path, servers: Servers, wrong: dict[str, str], reason: str
 ):
     env = environment_of(tmp_path, servers, free_port(), **wrong)
     running = Running("flower", env=env, folder=tmp_path)
@@ -162,6 +162,6 @@ def test_it_does_not_start_with_what_cannot_be_used(
         running.kill()
 
     assert code == 1
-    assert said in running.wrote()
+    assert reason in running.wrote()
     assert "Traceback" not in running.wrote()
     assert ":".join(PASSWORD) not in running.wrote()
