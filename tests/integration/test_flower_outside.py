@@ -161,7 +161,7 @@ def test_it_does_not_start_with_what_cannot_be_used(
     finally:
         running.kill()
 
-    assert code == 1
+    assert code == 2
     assert reason in running.wrote()
     assert "Traceback" not in running.wrote()
     assert ":".join(PASSWORD) not in running.wrote()

@@ -30,8 +30,9 @@ logs.configure(_settings, sys.stderr)
 _log = getLogger("worker.celery.flower")
 try:
     check_flower_pages(os.environ, now=datetime.now(UTC))  # noqa: TID251 - a process that starts
-except InvalidSettings as _wrong:
-    sys.exit(str(_wrong))
+except InvalidSettings as _refusal:
+    sys.stderr.write(f"slipway: {_refusal}\n")
+    sys.exit(2)  # as for its other settings
 
 if os.environ.pop("FLOWER_UNAUTHENTICATED_API", None) is not None:
     _log.warning("flower_api_disabled", extra={"variable": "FLOWER_UNAUTHENTICATED_API"})

@@ -1,15 +1,11 @@
 """Where Flower serves its pages: below a path, and over TLS, as its own variables say."""
 
 import re
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
-from models.access.pem import certificate_blocks, pem_text, read_certificates
-from models.platform.timestamps import format_timestamp
 from models.settings.errors import InvalidSettings
 from models.settings.listening import host_and_port
 
@@ -60,28 +56,7 @@ def _file_problems(environment: Mapping[str, str], now: datetime) -> Iterator[st
         if chain or key:
             yield f"{CERTIFICATE} and {KEY} need each other: set both for TLS, or neither"
         return
-    try:
-        certificates = read_certificates(certificate_blocks(pem_text(Path(chain).read_bytes())))
-    except OSError as error:
-        yield f"{CERTIFICATE}: {chain} cannot be read: {error.strerror}"
-        return
-    except ValueError as refusal:
-        yield f"{CERTIFICATE}: {chain} {refusal}"
-        return
-    if certificates[0].not_valid_after_utc <= now:
-        until = format_timestamp(certificates[0].not_valid_after_utc, "seconds")
-        yield f"{CERTIFICATE}: the certificate in {chain} expired at {until}"
-    yield from _key_problems(chain, key)
+    # Here, because it loads cryptography (8 MiB), for files only.
+    from worker.process.flower_files import identity_problems  # noqa: PLC0415 - as above
 
-
-def _key_problems(chain: str, key: str) -> Iterator[str]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(chain, key, password="")  # or OpenSSL would ask at the terminal
-    except ssl.SSLError as error:
-        yield (
-            f"{KEY}: {key} is not the key of the certificate in {chain}, in PEM and without a"
-            f" passphrase ({error.reason})"
-        )
-    except OSError as error:
-        yield f"{KEY}: {key} cannot be read: {error.strerror}"
+    yield from identity_problems(chain, key, variables=(CERTIFICATE, KEY), now=now)
