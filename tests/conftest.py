@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis as redis_client
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
@@ -25,7 +25,16 @@ SLOW_SECONDS = 2.0  # what the marker `slow` means without a number
 POOL_SIZE = 8  # more connections at once than any test has threads
 
 # How long an example takes says nothing on a busy machine; pytest's own timeout finds what hangs.
-settings.register_profile("slipway", deadline=None)
+# How many of the first examples an assumption lets pass is chance.
+settings.register_profile(
+    "slipway",
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+    ],
+)
 settings.load_profile("slipway")
 
 

@@ -56,7 +56,7 @@ def test_a_page_can_be_followed_again(has_npm):
         person.follow(TRY)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_all_pages_can_be_followed_one_after_the_other(has_npm):
     """In one folder; each starts Slipway with the data of the one before."""
     with newcomer(*OLD_SHELL, has_npm=has_npm) as person:

@@ -52,7 +52,7 @@ def die_at(connection: Connection, statement: int | None) -> None:
     event.listen(connection, "before_cursor_execute", before)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.tuples(st.integers(1, 12), st.none() | st.integers(0, STATEMENTS_MAX)), max_size=12

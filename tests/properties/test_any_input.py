@@ -4,7 +4,7 @@ import json
 from random import Random
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.events.decode import read
@@ -74,12 +74,7 @@ def variants(document: dict[str, Any], rng: Random) -> list[bytes]:
     return made
 
 
-@settings(
-    max_examples=DOCUMENTS,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    database=None,
-)
+@settings(max_examples=DOCUMENTS, database=None)
 @given(documents | cloud_events, st.integers(0, 2**32))
 def test_whatever_comes_is_an_event_or_says_why_not(document, seed):
     for raw in variants(document, Random(seed)):  # noqa: S311 - invented noise

@@ -1,7 +1,7 @@
 """A contradiction is noted where it can be corrected, and refused where money would be gone."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.events.event import Event
@@ -222,8 +222,6 @@ ANY = st.recursive(
 )
 
 
-# A busy machine takes seconds for the first values.
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["Bet", "Settlement"]),
     st.sampled_from(["win@2", "lost@2", "open@2", "refund@2"]),
