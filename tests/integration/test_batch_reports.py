@@ -30,7 +30,7 @@ def test_batches_between_two_reports_are_summed_up(app, redis):
     channels: list[bytes] = []
     with redis.pubsub() as listener:
         listener.psubscribe("*celeryev*")
-        listener.get_message(timeout=5)
+        listener.get_message(timeout=60)
         reports = BatchReports(app, worker="intake@test")
         for _ in range(200):
             reports.add(batch(applied=3, duplicate=1))

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from select import select
 from threading import Event
+from typing import Any
 
 import httpx
 import pytest
@@ -260,21 +261,24 @@ def test_a_lock_that_nobody_lets_go_is_503_and_nothing_was_done(opened):
 
 
 def test_a_body_that_does_not_come_is_408(opened):
-    gateway_app = opened(body_time=SOON * 10, body_silence=SOON * 20)
+    gateway_app = opened(body_time=SOON * 20, body_silence=SOON * 20)
     acme = gateway_app.operator()
     key = gateway_app.key(acme)
     line = json.dumps(event(acme, "T")).encode()
-    go = Event()
 
-    def half(text: bytes) -> Iterator[bytes]:
-        yield text
-        go.wait(1.5)
+    def answer_to(part: bytes, kind: str) -> tuple[bytes, dict[str, Any]]:
+        headers = {"X-Api-Key": key, "Content-Type": kind, "Content-Length": "1000"}
+        url = str(gateway_app.client.base_url)
+        with slow_requests.slow_headers(url, "/events", **headers) as connection:
+            connection.sendall(b"\r\n" + part)
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return head[slow_requests.STATUS], json.loads(body)
 
-    headers = {"X-Api-Key": key, "Content-Type": "application/json"}
-    whole = gateway_app.client.post("/events", content=half(line[:9]), headers=headers)
-    lines = gateway_app.publish_lines(key, half(line + b"\n" + line[:9]))
+    whole = answer_to(line[:9], "application/json")
+    lines = answer_to(line + b"\n" + line[:9], "application/x-ndjson")
 
-    assert (whole.status_code, whole.json()["code"]) == (408, 408)
-    assert lines.status_code == 408
-    assert "lines 1 to 1 are processed: 1 accepted" in lines.json()["message"]
+    assert (whole[0], whole[1]["code"]) == (b"408", 408)
+    assert lines[0] == b"408"
+    assert "lines 1 to 1 are processed: 1 accepted" in lines[1]["message"]
     assert len(gateway_app.on_stream()) == 1
