@@ -8,10 +8,13 @@ from annotated_types import Ge, Le
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
+from models.events.stream_contract import STREAM
 from models.settings.errors import variable_name
 from models.settings.listening import BindAddress
 from models.settings.reading import CONFIG
-from models.settings.types import LogFormat, LogLevel, Port, PositiveDuration, RedisUrl
+from models.settings.redis_address import cluster_address
+from models.settings.redis_cluster import BROKER_NEEDED
+from models.settings.types import LogFormat, LogLevel, Port, PositiveDuration, RedisUrl, StreamName
 
 _PORTS: Final = ("gateway_port", "flower_port", "console_port", "metrics_port")
 
@@ -30,15 +33,21 @@ class ProcessSettings(BaseSettings):
     system's: `?ssl_ca_certs=FILE` (a folder: `ssl_ca_path`); a client certificate: `ssl_certfile`,
     `ssl_keyfile`, `ssl_password`. New connections read the files (PEM). Behind Sentinel:
     `redis+sentinel://user:password@s1:26379,s2:26379,s3:26379/NAME/0` (`rediss+sentinel://`), and
-    for the sentinels' own login `?sentinel_password=…` (and `sentinel_user`). No Cluster."""
+    for the sentinels' own login `?sentinel_password=…` (and `sentinel_user`). On a Redis Cluster
+    some of its nodes: `redis+cluster://user:password@n1:6379,n2:6379` (`rediss+cluster://`)."""
 
     broker_url: RedisUrl = Field(
         default_factory=lambda known: str(known["redis_url"]),
         repr=False,
         json_schema_extra={"shown_default": "the Redis URL"},
     )
-    """The Redis of Celery's own queues, which carry only wakeups. Set it only to keep their load
-    away from the stream's Redis."""
+    """The Redis of Celery's own queues, which carry only wakeups. Set it to keep their load away
+    from the stream's Redis, or if that is a cluster: they cannot live on one."""
+
+    stream: StreamName = STREAM
+    """The key of the stream, beside which Slipway keeps keys of its own. Publishers and KEDA must
+    know it, too. Another one is for several installations on one Redis Cluster, which has no
+    numbered databases. Let the intake empty the stream first: what is left there stays there."""
 
     bind_address: BindAddress = "127.0.0.1"
     """The address on which the gateway, the console, Flower and the metrics listen. This machine
@@ -85,3 +94,5 @@ class ProcessSettings(BaseSettings):
         ports = [port for name in _PORTS if (port := getattr(self, name))]
         if len(ports) != len(set(ports)):
             yield f"{' and '.join(map(variable_name, _PORTS))} must differ, or be 0"
+        if cluster_address(self.broker_url) is not None:
+            yield BROKER_NEEDED

@@ -8,15 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import starmap
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode
 
 from models.settings.listening import host_and_port
+from models.settings.redis_cluster import ClusterAddress
 from models.settings.redis_tls import OPTIONS, RedisTls, read_tls
 from models.settings.urls import split_url, stripped
 
 _DATABASE_NUMBER: Final = re.compile(r"/?|/[0-9]{1,9}")
+_DATABASE_ZERO: Final = ("", "/", "/0")  # the only one of a cluster
 _SCHEMES: Final = ("redis", "rediss")
 _SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
+_CLUSTER_SCHEMES: Final = ("redis+cluster", "rediss+cluster")
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
 _SENTINEL_USER: Final = "sentinel_user"
@@ -26,6 +29,7 @@ _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<
 # The name of the primary, and perhaps the number of a database.
 _PRIMARY: Final = re.compile(r"/(?P<name>[A-Za-z0-9._-]+)(?:/(?P<database>[0-9]{1,9})?)?")
 _SENTINEL_EXAMPLE: Final = "redis+sentinel://user:password@s1:26379,s2:26379,s3:26379/mymaster/0"
+_CLUSTER_EXAMPLE: Final = "redis+cluster://user:password@n1:6379,n2:6379,n3:6379"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ def redis_address(url: str) -> str:
 
     `redis://…`, or `rediss://…` for TLS, whose files may follow: `ssl_ca_certs` and the like; or
     `redis+sentinel://…` and `rediss+sentinel://…` with several hosts, which `sentinel_address`
-    takes apart. Raises ValueError for another scheme, for an option that not every client
+    takes apart; or `redis+cluster://…` and `rediss+cluster://…` (`cluster_address`). Raises
+    ValueError for another scheme, for an option that not every client
     understands, and for one that would verify less; the error does not repeat the URL.
     """
     text = stripped(url)
@@ -68,11 +73,14 @@ def redis_address(url: str) -> str:
     if _is_sentinel(text):
         sentinel_address(text)
         return text
+    if _is_cluster(text):
+        cluster_address(text)
+        return text
     parts = split_url(text)
     if parts.scheme not in _SCHEMES or not parts.hostname or "," in parts.netloc:
         raise ValueError(
             "not a Redis URL; write redis://user:password@host:6379/0 (rediss:// for TLS), or with"
-            f" Sentinel {_SENTINEL_EXAMPLE}. Redis Cluster is not supported"
+            f" Sentinel {_SENTINEL_EXAMPLE}, or on a cluster {_CLUSTER_EXAMPLE}"
         )
     if _DATABASE_NUMBER.fullmatch(parts.path) is None:  # redis-py would use 0, kombu would stop
         raise ValueError(
@@ -90,25 +98,18 @@ def sentinel_address(url: str) -> SentinelAddress | None:
     """
     if not _is_sentinel(url):
         return None
-    scheme, _, rest = url.partition("://")
-    netloc = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    login, _, hosts = netloc.rpartition("@")
-    sentinels = tuple(_sentinel(host) for host in hosts.split(","))
-    # What is left is an ordinary URL, in which it must be clear where the password ends.
-    parts = split_url(f"redis://{login}@{host_and_port(*sentinels[0])}{rest[len(netloc) :]}")
+    several = _several(url, "sentinel", port=_SENTINEL_PORT, example=_SENTINEL_EXAMPLE)
+    sentinels, parts = several.places, several.rest
     named = _PRIMARY.fullmatch(parts.path)
     if named is None:
         raise ValueError(
             "behind the sentinels of a Redis URL stand the primary's name and the number of a"
             f" database, as in {_SENTINEL_EXAMPLE}"
         )
-    if len(set(sentinels)) < len(sentinels):
-        raise ValueError("a Redis URL names each sentinel once")
     options = _options(parts.query, (*OPTIONS, *_SENTINEL_OPTIONS))
     if _SENTINEL_USER in options and _SENTINEL_PASSWORD not in options:
         raise ValueError(f"{_SENTINEL_USER} in a Redis URL needs {_SENTINEL_PASSWORD}")
     of_tls = {name: value for name, value in options.items() if name in OPTIONS}
-    given = {"username": parts.username, "password": parts.password}
     at_sentinels = {
         "username": options.get(_SENTINEL_USER),
         "password": options.get(_SENTINEL_PASSWORD),
@@ -117,23 +118,41 @@ def sentinel_address(url: str) -> SentinelAddress | None:
         sentinels=sentinels,
         primary=named["name"],
         database=int(named["database"] or 0),
-        login={name: unquote(value) for name, value in given.items() if value},
+        login=several.login,
         sentinel_login={name: value for name, value in at_sentinels.items() if value},
-        tls=_tls(scheme.lower().removesuffix("+sentinel"), of_tls, hosts),
+        tls=_tls(several.scheme, of_tls, several.hosts),
     )
+
+
+def cluster_address(url: str) -> ClusterAddress | None:
+    """Take apart a URL that names nodes of a cluster; None if it is another one.
+
+    Raises ValueError if it is not valid; the error does not repeat the URL.
+    """
+    if not _is_cluster(url):
+        return None
+    several = _several(url, "node", port=_PORT, example=_CLUSTER_EXAMPLE)
+    if several.rest.path not in _DATABASE_ZERO:
+        raise ValueError(
+            "a Redis Cluster has no numbered databases: leave out what stands behind its nodes, as"
+            f" in {_CLUSTER_EXAMPLE}; several installations on one differ by SLIPWAY_STREAM"
+        )
+    options = _options(several.rest.query, OPTIONS)
+    tls = _tls(several.scheme, options, several.hosts)
+    return ClusterAddress(several.places, several.login, tls)
 
 
 def redis_tls(url: str) -> RedisTls | None:
     """Return how the Redis at *url* is verified, or None if it is used without TLS."""
-    if (address := sentinel_address(url)) is not None:
+    if (address := sentinel_address(url) or cluster_address(url)) is not None:
         return address.tls
     parts = split_url(url)
     return _tls(parts.scheme, _options(parts.query, OPTIONS), parts.hostname or "")
 
 
 def redis_host(url: str) -> str:
-    """Return host and port of *url*, which may be shown; of each sentinel, if it names some."""
-    if (address := sentinel_address(url)) is not None:
+    """Return host and port of *url*, which may be shown; of each sentinel or node, if several."""
+    if (address := sentinel_address(url) or cluster_address(url)) is not None:
         return address.hosts
     parts = split_url(url)
     return host_and_port(parts.hostname or "", parts.port or _PORT)
@@ -143,6 +162,8 @@ def redis_database(url: str) -> tuple[str, str]:
     """Return where *url* leads to, with any user: equal for two URLs of one database."""
     if (address := sentinel_address(url)) is not None:
         return address.hosts, f"{address.primary}/{address.database}"
+    if (cluster := cluster_address(url)) is not None:
+        return cluster.hosts, "0"
     return redis_host(url), split_url(url).path.strip("/") or "0"
 
 
@@ -165,15 +186,49 @@ def _is_sentinel(url: str) -> bool:
     return url.partition("://")[0].lower() in _SENTINEL_SCHEMES
 
 
-def _sentinel(text: str) -> tuple[str, int]:
+def _is_cluster(url: str) -> bool:
+    return url.partition("://")[0].lower() in _CLUSTER_SCHEMES
+
+
+@dataclass(frozen=True, slots=True)
+class _Several:
+    """A URL with several hosts, taken apart."""
+
+    scheme: str  # of one of the servers
+    hosts: str
+    places: tuple[tuple[str, int], ...]
+    rest: SplitResult
+    login: Mapping[str, str] = field(repr=False)
+
+
+def _several(url: str, kind: str, *, port: int, example: str) -> _Several:
+    scheme, _, rest = url.partition("://")
+    netloc = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    login, _, hosts = netloc.rpartition("@")
+    places = tuple(_place(host, kind, port=port, example=example) for host in hosts.split(","))
+    # What is left is an ordinary URL, in which it must be clear where the password ends.
+    parts = split_url(f"redis://{login}@{host_and_port(*places[0])}{rest[len(netloc) :]}")
+    if len(set(places)) < len(places):
+        raise ValueError(f"a Redis URL names each {kind} once")
+    given = {"username": parts.username, "password": parts.password}
+    return _Several(
+        scheme=scheme.lower().partition("+")[0],
+        hosts=hosts,
+        places=places,
+        rest=parts,
+        login={name: unquote(value) for name, value in given.items() if value},
+    )
+
+
+def _place(text: str, kind: str, *, port: int, example: str) -> tuple[str, int]:
     given = _HOST.fullmatch(text)
-    if given is None or not 0 < int(given["port"] or _SENTINEL_PORT) < 2**16:
+    if given is None or not 0 < int(given["port"] or port) < 2**16:
         raise ValueError(
-            "the sentinels of a Redis URL are names or addresses, each with its port, separated by"
-            f" commas, as in {_SENTINEL_EXAMPLE}; special characters in a password must be"
+            f"the {kind}s of a Redis URL are names or addresses, each with its port, separated by"
+            f" commas, as in {example}; special characters in a password must be"
             " percent-encoded: @ as %40, / as %2F, # as %23, ? as %3F"
         )
-    return given["host"].strip("[]"), int(given["port"] or _SENTINEL_PORT)
+    return given["host"].strip("[]"), int(given["port"] or port)
 
 
 def _options(query: str, known: tuple[str, ...]) -> dict[str, str]:

@@ -29,6 +29,8 @@ SERVICE_LINKS: Final = (
 ROLE_NAMES: Final = ("viewer", "support", "operations")  # those of `models.users.Role`
 _FERNET_KEY_BYTES: Final = 32
 _CONTACT: Final = re.compile(r"[!#-&*-\[\]-~]{1,200}")  # stands in a comment of a header
+_STREAM: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # no hash tag: the whole name is one
+_QUEUES: Final = ("celery", "deliver", "intake", "sweep", "tickets")  # lists, perhaps beside it
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -158,6 +160,15 @@ def _contact(contact: str) -> str:
     return stripped
 
 
+def _stream_name(name: str) -> str:
+    if not _STREAM.fullmatch(name) or name in _QUEUES:
+        raise ValueError(
+            "write 1 to 64 letters, digits and ._:- as the key of a stream; these are queues:"
+            f" {', '.join(_QUEUES)}"
+        )
+    return name
+
+
 def _off(value: object) -> object:
     return None if value == "off" else value
 
@@ -168,6 +179,7 @@ def _lower(value: object) -> object:
 
 DatabaseUrl = Annotated[str, AfterValidator(database_address)]
 RedisUrl = Annotated[str, AfterValidator(redis_address)]
+StreamName = Annotated[str, AfterValidator(_stream_name)]
 FernetKeys = Annotated[
     tuple[SecretStr, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_checked_keys)
 ]

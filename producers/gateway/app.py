@@ -50,7 +50,7 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await anyio.to_thread.run_sync(gateway.stream.require_disk)
+        await anyio.to_thread.run_sync(gateway.stream.require_usable)
         yield
         gateway.close()
 

@@ -26,6 +26,7 @@ from producers.publisher import (
     StreamUnusable,
 )
 from producers.publisher.append import Entry, StreamAppender
+from producers.publisher.cluster import UnsuitableRedis
 from producers.publisher.connection import connect
 from producers.publisher.redis_errors import DiskConfirmationUnsupported, error_class
 
@@ -48,31 +49,37 @@ _NOT_READY: Final[Mapping[type[PublishIncomplete], str]] = {
     RedisFull: "Redis is full and accepts no events",
     RedisReadOnly: "Redis accepts no writes",
     RedisUnavailable: "Redis does not respond",
-    StreamUnusable: f"the key {STREAM} accepts no events; run `slipway doctor`",
+    StreamUnusable: "the key {stream} accepts no events; run `slipway doctor`",
     DiskUnconfirmable: "Redis cannot confirm events on disk, as SLIPWAY_WAITAOF requires",
     SetupRefused: "Redis rejects this gateway's events; run `slipway doctor`",
 }
+_NO_SINGLE_SERVER: Final = (
+    "Redis is a cluster, or is none: redis+cluster:// or redis:// in SLIPWAY_REDIS_URL must say so;"
+    " run `slipway doctor`"
+)
 
 
 class GatewayStream:
     """One client for the whole process, used by many threads."""
 
-    def __init__(self, redis: Redis, *, waitaof_ms: int | None) -> None:
+    def __init__(self, redis: Redis, *, stream: str = STREAM, waitaof_ms: int | None) -> None:
         """Add with *redis*. With *waitaof_ms* an entry that is not on disk is an error."""
         self._redis = redis
-        self._appender = StreamAppender(redis, waitaof_ms=waitaof_ms)
+        self._stream = stream
+        self._appender = StreamAppender(redis, stream=stream, waitaof_ms=waitaof_ms)
 
     @classmethod
     def at(cls, settings: Settings) -> Self:
         """Prepare a client that times out within seconds; it connects on first use."""
         redis = connect(
             settings.redis_url,
+            stream=settings.stream,
             connect_seconds=_TIMEOUT_SECONDS,
             socket_timeout=_TIMEOUT_SECONDS + (settings.waitaof or 0) / 1000,
             retry=Retry(NoBackoff(), 1),  # a pooled connection may date from before a restart
             client_name="slipway-gateway",
         )
-        return cls(redis, waitaof_ms=settings.waitaof)
+        return cls(redis, stream=settings.stream, waitaof_ms=settings.waitaof)
 
     def add(self, entries: Sequence[Entry], *, traceparent: str | None = None) -> None:
         """Add *entries* to the stream in their order, all or none; *traceparent*: of the request.
@@ -101,16 +108,21 @@ class GatewayStream:
         except RedisError as error:
             cause = error_class(error)
             log.warning("not_ready_redis", extra={"error": _reason(error)})
-            return _NOT_READY[cause] + _code(error)
+            if isinstance(error, UnsuitableRedis):
+                return _NO_SINGLE_SERVER
+            return _NOT_READY[cause].format(stream=self._stream) + _code(error)
         return None
 
-    def require_disk(self) -> None:
-        """Raise InvalidSettings if SLIPWAY_WAITAOF requires what this Redis does not support.
+    def require_usable(self) -> None:
+        """Raise InvalidSettings if the address, or SLIPWAY_WAITAOF, does not fit this Redis.
 
-        An unreachable Redis raises nothing: the check is repeated before the first event.
+        An unreachable Redis raises nothing: all is checked again before the first event.
         """
         try:
+            self._redis.ping()
             self._appender.require_disk()
+        except UnsuitableRedis as error:
+            raise InvalidSettings([str(error)]) from None
         except DiskConfirmationUnsupported as error:
             problem = (
                 f"this Redis does not support SLIPWAY_WAITAOF ({error}): use Redis 7.2 or Valkey"
@@ -118,7 +130,7 @@ class GatewayStream:
             )
             raise InvalidSettings([problem]) from None
         except RedisError as error:
-            log.warning("waitaof_not_checked", extra={"error": _reason(error)})
+            log.warning("redis_not_checked", extra={"error": _reason(error)})
 
     def close(self) -> None:
         """Close the connections."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import (
     ExecAbortError,
+    MovedError,
     NoPermissionError,
     ReadOnlyError,
     RedisError,
@@ -16,6 +17,8 @@ from redis.exceptions import (
 
 from models.events.probe_entry import OLDER, probe_command
 from models.events.stream_contract import STREAM
+from models.settings.redis_cluster import cluster_refused
+from producers.publisher.cluster import UnsuitableRedis
 from producers.publisher.redis_errors import (
     DiskConfirmationUnsupported,
     DiskNotConfirmed,
@@ -98,12 +101,20 @@ class StreamAppender:
 
     @contextmanager
     def _leaving_a_replica(self) -> Iterator[None]:
-        """Close pooled connections on READONLY: they lead to what was the primary."""
+        """Close pooled connections on READONLY: they lead to what was the primary.
+
+        Raises UnsuitableRedis if a cluster answers a client of one server.
+        """
         try:
             yield
         except ReadOnlyError:
             self._redis.connection_pool.disconnect(inuse_connections=False)
             raise
+        except MovedError as error:
+            place = self._redis.connection_pool.connection_kwargs
+            raise UnsuitableRedis(
+                cluster_refused((str(place.get("host")), int(place.get("port", 0))))
+            ) from error
 
     def _xadd(self, entry: Entry) -> _Command:
         return ("XADD", self._stream, "*", *(part for field in entry.items() for part in field))

@@ -1,4 +1,4 @@
-"""Opens the Redis that a URL leads to: the one it names, or the primary that its sentinels name."""
+"""Opens the Redis that a URL leads to, directly, by its sentinels, or on a cluster."""
 
 from typing import Any
 
@@ -7,19 +7,24 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-from models.settings.redis_address import SentinelAddress, sentinel_address
+from models.settings.redis_address import SentinelAddress, cluster_address, sentinel_address
+from producers.publisher.cluster import open_on_cluster, refuse_cluster
 
 
-def connect(url: str, *, connect_seconds: float, **options: object) -> Redis:
+def connect(url: str, *, stream: str, connect_seconds: float, **options: object) -> Redis:
     """Make a client for *url*, which is valid; it connects on first use. *options*: redis-py's.
 
-    With sentinels in *url*, each new connection asks them for the primary. Each is asked once: the
-    others are asked instead, and redis-py's own retries would take a minute where one is down.
+    With sentinels in *url*, each new connection asks them for the primary; with nodes of a cluster,
+    for the node that holds *stream*. Each is asked once: the others are asked instead, and
+    redis-py's own retries would take a minute where one is down. A node of a cluster in a
+    `redis://` URL raises UnsuitableRedis.
     """
     given: dict[str, Any] = {"socket_connect_timeout": connect_seconds, **options}
+    if (cluster := cluster_address(url)) is not None:
+        return open_on_cluster(cluster, stream=stream, ask_seconds=connect_seconds, **given)
     address = sentinel_address(url)
     if address is None:
-        return Redis.from_url(url, **given)
+        return Redis.from_url(url, redis_connect_func=refuse_cluster, **given)
     sentinels = _NamedSentinels(
         address,
         socket_timeout=connect_seconds,

@@ -48,13 +48,15 @@ class Publisher:
         waitaof_ms: int | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Publish with *redis*, which the caller closes.
+        """Publish with *redis*, which the caller closes: a client of one server, no RedisCluster.
 
         With *waitaof_ms* each group waits until it is on the server's disk; `NotOnDisk` if that
         takes longer. A server without support (before Redis 7.2, or `appendonly no`) is sent
         nothing: `DiskUnconfirmable`. Raises ValueError unless it is shorter than the client's
         socket timeout.
         """
+        if not hasattr(redis, "connection_pool"):  # a RedisCluster
+            raise TypeError("redis must be a client of one server; on a cluster use Publisher.at")
         socket_timeout = redis.connection_pool.connection_kwargs.get("socket_timeout")
         if waitaof_ms is not None and not 0 < waitaof_ms < (socket_timeout or float("inf")) * 1000:
             raise ValueError(
@@ -70,21 +72,23 @@ class Publisher:
         self._now = now
 
     @classmethod
-    def at(cls, url: str, *, waitaof_ms: int | None = None) -> Self:
+    def at(cls, url: str, *, stream: str = STREAM, waitaof_ms: int | None = None) -> Self:
         """Publish to the Redis at *url* with timeouts; `close` closes the connections.
 
-        Raises ValueError if *url*, or a file that it names, is not valid for SLIPWAY_REDIS_URL.
+        *stream*: the installation's SLIPWAY_STREAM. Raises ValueError if *url*, or a file that it
+        names, is not valid for SLIPWAY_REDIS_URL.
         """
         address = redis_address(url)
         if problems := [*redis_files_problems({"url": address}, now=utc_now())]:
             raise ValueError("; ".join(problems))
         client = connect(
             address,
+            stream=stream,
             connect_seconds=SOCKET_TIMEOUT_SECONDS,
             retry=Retry(PAUSE, retries=TRIES_MAX - 1),
             socket_timeout=SOCKET_TIMEOUT_SECONDS + (waitaof_ms or 0) / 1000,
         )
-        return cls(client, waitaof_ms=waitaof_ms)
+        return cls(client, stream=stream, waitaof_ms=waitaof_ms)
 
     def close(self) -> None:
         """Close the client's idle connections. It opens new ones if it is used again."""

@@ -15,14 +15,15 @@ from worker.doctor.publishing import check_publishing
 from worker.doctor.redis_server import (
     BROKER_COMMANDS,
     BROKER_KEYS,
-    STREAM_COMMANDS,
-    STREAM_KEYS,
     check_keys,
     check_redis,
     check_rights,
     check_stream,
     check_stream_life,
+    stream_commands,
+    stream_types,
 )
+from worker.process.stream_keys import KEYS
 
 LAST = 2**64 - 1  # of either part of an id
 
@@ -93,7 +94,7 @@ def test_a_right_that_lacks_is_named_and_looking_for_it_changes_nothing(settled,
     port = make_url(redis_url).port
 
     with Redis.from_url(f"redis://limited:pass@127.0.0.1:{port}/0") as limited:
-        commands = (*STREAM_COMMANDS, *BROKER_COMMANDS)
+        commands = (*stream_commands(KEYS), *BROKER_COMMANDS)
         finding = only(check_rights(limited, commands, variable="SLIPWAY_REDIS_URL"))
 
     assert finding.detail == "the user in SLIPWAY_REDIS_URL may not use XCLAIM"
@@ -189,7 +190,7 @@ def test_keys_of_another_type_are_named_with_both_types(redis):
     redis.hset("tickets\x06\x163", "x", "x")
     redis.lpush("deliver", "x")
 
-    finding = only(check_keys(redis, {**STREAM_KEYS, **BROKER_KEYS}))
+    finding = only(check_keys(redis, {**stream_types(KEYS), **BROKER_KEYS}))
 
     assert "ticket-events:moments is a string, not a zset" in finding.detail
     assert r"tickets\x06\x163 is a hash, not a list" in finding.detail

@@ -20,7 +20,8 @@ from tests.support.closed_port import closed_port
 from tests.support.envelopes import task
 from tests.support.ticket_queue import arrived, full, waiting
 from tests.support.wait import eventually
-from worker.intake.celery_queue import LISTS, MESSAGES_MAX, CeleryQueue, QueueDrain
+from worker.intake.celery_queue import MESSAGES_MAX, CeleryQueue, QueueDrain
+from worker.process.stream_keys import KEYS
 from worker.sweep.watermark import StreamWatermark
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -101,8 +102,8 @@ def test_while_redis_is_full_messages_stay_where_they_are(redis, queue):
 
 
 def test_a_key_of_another_kind_stops_nothing(redis, queue):
-    redis.set(LISTS[0], "not a list")
-    redis.lpush(LISTS[1], task())
+    redis.set(KEYS.queue[0], "not a list")
+    redis.lpush(KEYS.queue[1], task())
 
     moved = queue.drain()
 

@@ -1,13 +1,12 @@
 """Redis behind Sentinel: three real sentinels and three servers, and who follows them."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
@@ -23,7 +22,7 @@ from tests.support.closed_port import closed_port
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.free_port import free_port
 from tests.support.manual_clock import ManualClock
-from tests.support.procfile_processes import Running
+from tests.support.publishing_load import Load, event, running, tickets_of
 from tests.support.redis_clients import by_celery, by_our_client, flower_at, settings_for
 from tests.support.sentinels import (
     PASSWORD,
@@ -37,7 +36,6 @@ from worker.doctor.checks import check_installation
 from worker.doctor.finding import Finding, State
 
 PROCESSES = ("intake", "deliver", "sweep", "beat", "flower")
-GROUP = 10  # events of one call
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +79,6 @@ CLIENTS: dict[str, Callable[[str], object]] = {
     "gateway": by_gateway,
     "Flower": by_flower,
 }
-
-
-def event(number: int) -> dict[str, object]:
-    return {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": f"t-{number}"}}
 
 
 def findings(url: str) -> list[Finding]:
@@ -194,61 +188,6 @@ def test_the_doctor_says_what_is_wrong(
 # --- all processes, through failovers under load ---
 
 
-class Load:
-    """Publishes until it is told to stop, and repeats what was not acknowledged."""
-
-    def __init__(self, url: str) -> None:
-        self.acknowledged: list[str] = []
-        self.refusals = 0
-        self._stop = threading.Event()
-        self._url = url
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def goes_on(self, more: int = 20 * GROUP) -> None:
-        """Wait until that many more are acknowledged."""
-        until = len(self.acknowledged) + more
-        eventually(lambda: len(self.acknowledged) >= until)
-
-    def _run(self) -> None:
-        with closing(Publisher.at(self._url)) as publisher:
-            first = 0
-            while not self._stop.wait(0.02):
-                group: list[Mapping[str, object]] = [
-                    event(number) for number in range(first, first + GROUP)
-                ]
-                rest = group
-                while rest:
-                    try:
-                        publisher.publish_many(rest)
-                        rest = []
-                    except PublishLater as later:
-                        self.refusals += 1
-                        rest = list(later.unpublished)
-                first += GROUP
-                self.acknowledged += [f"t-{number}" for number in range(first - GROUP, first)]
-
-
-@contextmanager
-def running(folder: Path, env: Mapping[str, str]) -> Iterator[list[Running]]:
-    with ExitStack() as ending:
-        started = [Running(name, env=env, folder=folder) for name in PROCESSES]
-        for process in started:
-            ending.callback(process.kill)
-        yield started
-
-
-def tickets_of(partner: SimulatedPartner) -> set[str]:
-    return {str(entry.ticket_id) for entry in partner.ledger.entries()}
-
-
 @pytest.mark.slow
 def test_every_process_follows_each_failover_and_nothing_is_lost(
     tmp_path: Path, database: str, engine: Engine
@@ -268,8 +207,8 @@ def test_every_process_follows_each_failover_and_nothing_is_lost(
             partner_networks="127.0.0.0/8",
             flower_port=str(flower),
         )
-        with running(tmp_path, env) as started:
-            with Load(watched.url()) as load:
+        with running(PROCESSES, tmp_path, env) as started:
+            with Load(lambda: Publisher.at(watched.url())) as load:
                 load.goes_on()
                 eventually(lambda: len(partner.ledger.entries()) > 0)
                 watched.promote()  # away, …

@@ -13,8 +13,9 @@ from models.monitoring.stream_losses import SHOWN_FOR, Loss, LossCause, losses_s
 from models.platform.clock import DatabaseClock
 from worker.doctor.finding import Finding, State
 from worker.doctor.stream_losses import check_stream_losses
-from worker.intake.finished_count import FINISHED, FinishedCount
+from worker.intake.finished_count import FinishedCount
 from worker.intake.stream import Stream, consumer_name
+from worker.process.stream_keys import KEYS
 from worker.sweep.stream_losses import notice_stream_loss
 
 NOW = timedelta()
@@ -180,11 +181,11 @@ def test_a_stream_that_is_reset_while_it_is_empty_is_doubtful_and_pages_nobody(w
 
 def test_a_redis_that_went_back_is_noticed(world):
     """A restart or a failover without the last writes: the same count, and fewer were added."""
-    stream, counter = world.redis.dump(STREAM), world.redis.dump(FINISHED)
+    stream, counter = world.redis.dump(STREAM), world.redis.dump(KEYS.finished)
     ids = world.publish(5)
     assert world.sweep() is None
     world.redis.restore(STREAM, 0, stream, replace=True)
-    world.redis.restore(FINISHED, 0, counter, replace=True)
+    world.redis.restore(KEYS.finished, 0, counter, replace=True)
 
     loss = world.sweep()
 
@@ -227,7 +228,7 @@ def test_a_key_of_another_type_is_left_alone(world):
 
 
 def test_where_the_count_cannot_be_kept_entries_are_finished_all_the_same(world):
-    world.redis.set(FINISHED, "x")
+    world.redis.set(KEYS.finished, "x")
 
     world.apply(6)
 

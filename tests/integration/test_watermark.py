@@ -14,7 +14,7 @@ from redis.retry import Retry
 from models.events.stream_contract import GROUP, STREAM
 from tests.support.closed_port import closed_port
 from tests.support.noted_moments import note, noted
-from worker.intake.noted_moments import FORMER_MOMENTS
+from worker.process.stream_keys import KEYS
 from worker.sweep.watermark import StreamWatermark
 
 MINUTE = 60_000
@@ -215,10 +215,10 @@ def test_the_watermark_is_a_time_of_postgresql_s_clock(redis, now, group, behind
 
 
 def test_moments_noted_without_the_database_s_time_are_forgotten(redis, now):
-    redis.zadd(FORMER_MOMENTS, {f"{now}000": now * 1000})
+    redis.zadd(KEYS.former_moments, {f"{now}000": now * 1000})
 
     assert is_now(redis, now)
-    assert not redis.exists(FORMER_MOMENTS)
+    assert not redis.exists(KEYS.former_moments)
 
 
 def test_a_moment_from_the_future_is_forgotten(redis, now):

@@ -157,6 +157,19 @@ def test_keda_looks_into_the_database_of_the_url() -> None:
     assert yaml.safe_load(USUAL)["data"]["redis-database"] == trigger["metadata"]["databaseIndex"]
 
 
+def test_on_a_cluster_keda_asks_its_nodes(tmp_path: Path) -> None:
+    on_cluster = with_components("redis-cluster", folder=tmp_path)
+    scaled = on_cluster.one("ScaledObject", "intake")
+    (trigger,) = scaled["spec"]["triggers"]
+    (plain,) = cluster("small").one("ScaledObject", "intake")["spec"]["triggers"]
+    secrets = parameters(on_cluster)
+
+    jsonschema.validate(scaled, schema_of(scaled))
+    assert trigger == plain | {"type": "redis-cluster-streams"}
+    assert secrets.pop("addresses") == "redis-addresses"
+    assert secrets.items() <= parameters(cluster("small")).items()
+
+
 def test_the_page_names_the_files_where_they_are() -> None:
     page = (ROOT / "deploy/SECRETS.md").read_text(encoding="utf-8")
     (options,) = [line for line in page.splitlines() if line.startswith("`?ssl_ca_certs=")]

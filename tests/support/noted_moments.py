@@ -2,7 +2,7 @@
 
 from redis import Redis
 
-from worker.intake.noted_moments import MOMENTS
+from worker.process.stream_keys import KEYS
 
 
 def note(redis: Redis, *moments: float, last_id: str | None = None, behind: float = 0) -> None:
@@ -14,10 +14,10 @@ def note(redis: Redis, *moments: float, last_id: str | None = None, behind: floa
     for moment in moments:
         database = f"{(moment - behind) * 1000:.0f}"
         member = f"{database} {moment * 1000:.0f} {last_id or f'{moment:.0f}-0'}"
-        redis.zadd(MOMENTS, {member: float(database)})
+        redis.zadd(KEYS.moments, {member: float(database)})
 
 
 def noted(redis: Redis) -> list[float]:
     """Return what is noted, oldest first, in milliseconds of PostgreSQL's clock."""
-    members: list[bytes] = redis.zrange(MOMENTS, 0, -1)  # type: ignore[assignment] # so without scores
+    members: list[bytes] = redis.zrange(KEYS.moments, 0, -1)  # type: ignore[assignment] # so without scores
     return [float(member.split()[0]) / 1000 for member in members]

@@ -7,7 +7,7 @@ from redis import Redis
 
 from models.events.event import Entry
 from models.events.stream_contract import STREAM
-from worker.intake.celery_queue import LISTS
+from worker.process.stream_keys import KEYS
 
 
 def arrived(redis: Redis) -> list[Entry]:
@@ -18,7 +18,7 @@ def arrived(redis: Redis) -> list[Entry]:
 
 def waiting(redis: Redis) -> list[int]:
     """Return how many messages wait, by priority, the most urgent first."""
-    return [redis.llen(name) for name in LISTS]
+    return [redis.llen(name) for name in KEYS.queue]
 
 
 @contextmanager

@@ -20,6 +20,7 @@ app.conf.update(configuration(read_settings_for(sys.argv[1:])))
 
 # By name, so that beat and Flower do not load what only a worker needs. The steps load the tasks.
 app.steps["worker"].add("worker.celery.bootsteps:DatabaseCheck")
+app.steps["worker"].add("worker.celery.bootsteps:RedisCheck")
 app.steps["worker"].add("worker.celery.bootsteps:StreamIntake")
 app.steps["worker"].add("worker.celery.bootsteps:TimedDelivery")
 app.steps["worker"].add("worker.celery.bootsteps:MetricsEndpoint")

@@ -21,8 +21,10 @@ from worker.intake.reports import BatchReports
 from worker.intake.stream import Stream, consumer_name
 from worker.metrics.collector import StatsCollector
 from worker.metrics.server import MetricsServer
+from worker.process.cluster_client import UnusableRedis
 from worker.process.health import probes
 from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
+from worker.process.redis_client import require_usable_redis
 
 
 class DatabaseCheck(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
@@ -36,6 +38,19 @@ class DatabaseCheck(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ca
                 process.settings.database_url, application_name=process.application_name
             )
         except UnusableDatabase as refusal:
+            raise SystemExit(f"slipway: {refusal}") from None
+        return False
+
+
+class RedisCheck(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
+    """Refuses to start a worker whose stream or queues cannot live where its settings lead."""
+
+    def include_if(self, worker: WorkController) -> bool:  # noqa: ARG002 - Celery's signature
+        """Check Redis before anything else starts. There is nothing to start or stop."""
+        process = dependencies.current()
+        try:
+            require_usable_redis(process.settings, name=f"slipway-{process.role}")
+        except UnusableRedis as refusal:
             raise SystemExit(f"slipway: {refusal}") from None
         return False
 
@@ -79,6 +94,7 @@ class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery car
                 # redis-py must not repeat a read: the entries of the first reply would be stranded.
                 process.open_redis(process.settings.redis_url, retries=0),
                 consumer=consumer_name(),
+                keys=process.stream_keys,
             ),
             applier=process.batch_applier,
             config=IntakeConfig(
@@ -90,10 +106,13 @@ class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery car
             report=report,
             alive=probes(f"{worker.hostname}.stream").alive,
         )
-        drain = QueueDrain(CeleryQueue(process.open_redis(process.settings.redis_url, retries=0)))
+        runs = {"intake": intake.run}
+        if process.stream_keys.queue:
+            redis = process.open_redis(process.settings.redis_url, retries=0)
+            runs["queue-drain"] = QueueDrain(CeleryQueue(redis, process.stream_keys)).run
         self._threads = [
             threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
-            for name, run in (("intake", intake.run), ("queue-drain", drain.run))
+            for name, run in runs.items()
         ]
         for thread in self._threads:
             thread.start()

@@ -34,6 +34,7 @@ from worker.metrics.intake import IntakeMetrics
 from worker.metrics.sweep import SweepMetrics
 from worker.process.queues import DELIVER_QUEUE
 from worker.process.redis_client import open_redis
+from worker.process.stream_keys import StreamKeys
 from worker.sweep.round import Sweep
 from worker.sweep.watermark import StreamWatermark
 
@@ -119,6 +120,11 @@ class Dependencies:
         return Wakeup(self.app, self.settings.hint_interval)
 
     @shared
+    def stream_keys(self) -> StreamKeys:
+        """The keys of the stream."""
+        return StreamKeys.of(self.settings)
+
+    @shared
     def redis(self) -> Redis:
         """A client for short commands. It retries once: its connection may predate a restart."""
         return self.open_redis(self.settings.redis_url, retries=1)
@@ -152,14 +158,14 @@ class Dependencies:
         return Sweep(
             transaction=self.engine.begin,
             clock=self.clock,
-            watermark_source=StreamWatermark(self.redis),
+            watermark_source=StreamWatermark(self.redis, self.stream_keys),
             settings=self.settings,
         )
 
     @shared
     def finished_count(self) -> FinishedCount:
         """Counts what was finished on the stream."""
-        return FinishedCount(self.redis)
+        return FinishedCount(self.redis, self.stream_keys)
 
     @shared
     def registry(self) -> CollectorRegistry:
@@ -203,7 +209,9 @@ class Dependencies:
 
     def open_redis(self, url: str, *, retries: int) -> Redis:
         """Open a client that is named after this process (`worker.process.redis_client`)."""
-        return open_redis(url, retries=retries, name=f"slipway-{self.role}")
+        return open_redis(
+            url, retries=retries, name=f"slipway-{self.role}", stream=self.settings.stream
+        )
 
 
 _by_process: Final[dict[int, Dependencies]] = {}

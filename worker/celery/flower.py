@@ -16,7 +16,9 @@ from logging import getLogger
 from models.settings.errors import InvalidSettings
 from models.settings.settings import read_process_settings
 from models.telemetry import logs
+from worker.process.cluster_client import UnusableRedis
 from worker.process.flower_pages import check_flower_pages
+from worker.process.redis_client import require_usable_redis
 
 read_only = True  # changes are made with `slipway`, which records a name and a reason
 enable_events = False  # the workers send events already; Flower would command all of them every 5 s
@@ -34,6 +36,10 @@ except InvalidSettings as _refusal:
     sys.stderr.write(f"slipway: {_refusal}\n")
     sys.exit(2)  # as for its other settings
 
+try:
+    require_usable_redis(_settings, name="slipway-flower")
+except UnusableRedis as _refusal:
+    raise SystemExit(f"slipway: {_refusal}") from None
 if os.environ.pop("FLOWER_UNAUTHENTICATED_API", None) is not None:
     _log.warning("flower_api_disabled", extra={"variable": "FLOWER_UNAUTHENTICATED_API"})
 if "FLOWER_BASIC_AUTH" not in os.environ and _settings.bind_address not in {"127.0.0.1", "::1"}:

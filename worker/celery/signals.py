@@ -16,7 +16,9 @@ from structlog.typing import EventDict, WrappedLogger
 from models.settings.settings import read_process_settings
 from models.telemetry import logs
 from worker.metrics.server import MetricsServer
+from worker.process.cluster_client import UnusableRedis
 from worker.process.health import probes
+from worker.process.redis_client import require_usable_redis
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,12 @@ def with_task(_logger: WrappedLogger, _method: str, facts: EventDict) -> EventDi
 
 
 def serve_beat_metrics(sender: beat.Service, **_newer: object) -> None:
-    """Serve the metrics of beat until the process ends."""
+    """Serve the metrics of beat until the process ends; on a Redis that it cannot use, exit."""
     settings = read_process_settings()
+    try:
+        require_usable_redis(settings, name="slipway-beat")
+    except UnusableRedis as refusal:
+        raise SystemExit(f"slipway: {refusal}") from None
     server = MetricsServer(sender.scheduler.metrics.registry, probes=probes("beat"))
     server.open(address=settings.bind_address, port=settings.metrics_port)
 

@@ -23,6 +23,7 @@ from redis.retry import Retry
 
 from worker.celery import consumer
 from worker.celery.message_validation import WAKEUP_BYTES_MAX, validate
+from worker.process.cluster_client import refuse_cluster
 from worker.process.outage import Outage, reason_of
 from worker.process.queues import DEAD_LETTERS
 
@@ -119,6 +120,10 @@ class CheckedChannel(kombu_redis.Channel):
             key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
             with self.conn_or_acquire() as client:
                 client.eval(_PUSH, 1, key, dumps(message))
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - kombu's signature
+        """Connect to single servers only: on a cluster every queue would be on another node."""
+        return {**super()._connparams(asynchronous), "redis_connect_func": refuse_cluster}
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         try:

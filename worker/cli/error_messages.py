@@ -32,6 +32,7 @@ from producers.publisher import PublishError, SetupRefused
 from worker.cli.errors import FAILED, WRONG_USAGE
 from worker.local.servers import EmbeddedError
 from worker.local.supervisor.procfile import ProcfileError
+from worker.process.cluster_client import UnusableRedis
 
 _WRONG_SETUP = (
     EmbeddedError,
@@ -41,6 +42,7 @@ _WRONG_SETUP = (
     SetupRefused,
     InvalidSettings,
     TokenInvalid,
+    UnusableRedis,
     UserInvalid,
 )
 _FAILED = (

@@ -22,6 +22,7 @@ from worker.doctor.checks import check_installation
 from worker.doctor.finding import Finding
 from worker.metrics.redis_stats import StreamStats, collect_stream_stats
 from worker.process.redis_client import open_redis
+from worker.process.stream_keys import StreamKeys
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +125,10 @@ def _findings(settings: Settings) -> tuple[Finding, ...]:
 
 
 def _redis_facts(settings: Settings) -> RedisFacts:
-    with open_redis(settings.redis_url, retries=0, name="slipway-console") as client:
-        stream = collect_stream_stats(client)
+    with open_redis(
+        settings.redis_url, retries=0, name="slipway-console", stream=settings.stream
+    ) as client:
+        stream = collect_stream_stats(client, StreamKeys.of(settings))
         facts = client.info("server")
     if "valkey_version" in facts:
         return RedisFacts(stream, "Valkey", str(facts["valkey_version"]))

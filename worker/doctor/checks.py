@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Final
 
 from celery import Celery
+from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -18,13 +19,14 @@ from models.monitoring.stream_losses import SHOWN_FOR, losses_since
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
 from models.settings.errors import InvalidSettings
-from models.settings.redis_address import sentinel_address
+from models.settings.redis_address import cluster_address, sentinel_address
 from models.settings.settings import Settings, read_settings
 from models.sweeps.heartbeat import last_round
 from worker.celery.configuration import configuration
 from worker.delivery.http.egress import Egress
 from worker.delivery.http.limits import TransferLimits
 from worker.doctor.access import CheckedAccess, check_accesses, read_accesses
+from worker.doctor.cluster import check_cluster
 from worker.doctor.connections import check_database_session, check_redis_protection
 from worker.doctor.database import (
     SCHEMA,
@@ -44,13 +46,13 @@ from worker.doctor.publishing import check_publishing
 from worker.doctor.redis_server import (
     BROKER_COMMANDS,
     BROKER_KEYS,
-    STREAM_COMMANDS,
-    STREAM_KEYS,
     check_keys,
     check_redis,
     check_rights,
     check_stream,
     check_stream_life,
+    stream_commands,
+    stream_types,
 )
 from worker.doctor.redis_server import unreachable as redis_unreachable
 from worker.doctor.sentinels import check_sentinels
@@ -58,6 +60,7 @@ from worker.doctor.stream_losses import check_stream_losses
 from worker.doctor.tokens import TokenCheck
 from worker.process.queues import SWEEP_QUEUE
 from worker.process.redis_client import open_redis
+from worker.process.stream_keys import StreamKeys
 
 _REDIS: Final = "Redis"
 _BROKER: Final = "broker"
@@ -100,6 +103,7 @@ class _Checks:
 
     def __init__(self, settings: Settings, now: datetime, *, fetches_tokens: bool) -> None:
         self._settings = settings
+        self._keys = StreamKeys.of(settings)
         self._fetches_tokens = fetches_tokens
         self._began = time.monotonic()
         self._clocks = {_THIS: (now, timedelta())}
@@ -109,8 +113,8 @@ class _Checks:
     def run(self) -> Iterator[Finding]:
         """Check one part after the other."""
         same = self._settings.broker_url == self._settings.redis_url
-        commands = (*STREAM_COMMANDS, *(BROKER_COMMANDS if same else ()))
-        keys = {**STREAM_KEYS, **(BROKER_KEYS if same else {})}
+        commands = (*stream_commands(self._keys), *(BROKER_COMMANDS if same else ()))
+        keys = {**stream_types(self._keys), **(BROKER_KEYS if same else {})}
         yield from self._redis(_REDIS, self._settings.redis_url, commands, keys)
         if not same:
             url = self._settings.broker_url
@@ -126,7 +130,9 @@ class _Checks:
         variable = f"SLIPWAY_{part.upper()}_URL"
         if (address := sentinel_address(url)) is not None:
             yield from check_sentinels(address, part=part, variable=variable)
-        client = open_redis(url, retries=0, name="slipway-doctor")
+        if (cluster := cluster_address(url)) is not None:
+            yield from check_cluster(cluster, part=part, variable=variable, keys=self._keys)
+        client = open_redis(url, retries=0, name="slipway-doctor", stream=self._keys.stream)
         try:
             with client:
                 yield from check_rights(client, commands, variable=variable)
@@ -136,21 +142,27 @@ class _Checks:
                 yield check_redis_protection(
                     url, part=part, variable=variable, now=self._clocks[_THIS][0]
                 )
-                yield from check_misplaced_messages(
-                    client,
-                    holds_stream=part == _REDIS,
-                    is_broker="unacked" in keys,  # one of Celery's own keys
-                )
+                if cluster is None:  # nobody can send to a queue on a cluster
+                    yield from check_misplaced_messages(
+                        client,
+                        holds_stream=part == _REDIS,
+                        is_broker="unacked" in keys,  # one of Celery's own keys
+                    )
                 if part == _REDIS:
-                    yield from check_stream(client)
-                    yield from check_publishing(client, waitaof_ms=self._settings.waitaof)
-                    yield from check_stream_life(client)
+                    yield from self._stream(client)
                     seconds, microseconds = client.time()
                     moment = datetime.fromtimestamp(seconds, UTC)
                     self._note_clock(part, moment + timedelta(microseconds=microseconds))
         except RedisError as error:
             self._unavailable.add(part)
             yield redis_unreachable(part, variable, error)
+
+    def _stream(self, client: Redis) -> Iterator[Finding]:
+        yield from check_stream(client, self._keys)
+        yield from check_publishing(
+            client, stream=self._keys.stream, waitaof_ms=self._settings.waitaof
+        )
+        yield from check_stream_life(client, self._keys)
 
     def _workers(self, broker: str) -> Iterator[Finding]:
         if broker in self._unavailable:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import psycopg
 from sqlalchemy import Connection
 
-from models.settings.redis_address import redis_tls, sentinel_address
+from models.settings.redis_address import cluster_address, redis_tls, sentinel_address
 from models.settings.redis_files import redis_files_expiring
 from worker.doctor.access import SOON as EXPIRES_SOON
 from worker.doctor.finding import Finding, doubtful, ok
@@ -75,8 +75,12 @@ def check_database_protection(host: str, *, version: str | None, sslmode: str) -
 
 
 def _is_here(url: str) -> bool:
-    address = sentinel_address(url)
-    hosts = [urlsplit(url).hostname] if address is None else [host for host, _ in address.sentinels]
+    if (sentinels := sentinel_address(url)) is not None:
+        hosts: list[str | None] = [host for host, _ in sentinels.sentinels]
+    elif (cluster := cluster_address(url)) is not None:
+        hosts = [host for host, _ in cluster.nodes]
+    else:
+        hosts = [urlsplit(url).hostname]
     return all(map(_is_local, hosts))
 
 

@@ -98,7 +98,8 @@ def _on_broker(count: int) -> Finding | None:
     return wrong(
         PART,
         f"{count:,} wait in the queue {TICKETS_QUEUE} on SLIPWAY_BROKER_URL, where it is not read",
-        remedy="send them to the Redis of SLIPWAY_REDIS_URL",
+        remedy="send them to the Redis of SLIPWAY_REDIS_URL; on a cluster, to which Celery cannot"
+        " send, publish in another way (producers/PUBLISH.md)",
     )
 
 

@@ -28,12 +28,14 @@ _DISK_REMEDY: Final = (
 )
 
 
-def check_publishing(redis: Redis, *, waitaof_ms: int | None) -> Iterator[Finding]:
+def check_publishing(
+    redis: Redis, *, stream: str = STREAM, waitaof_ms: int | None
+) -> Iterator[Finding]:
     """Have Redis check an event without storing it. Raises redis.RedisError if it is down.
 
     *waitaof_ms*: publishers wait for the disk (SLIPWAY_WAITAOF), so Redis must support that, too.
     """
-    refusal = _refusal(redis)
+    refusal = _refusal(redis, stream)
     if refusal is not None:
         yield _refused(refusal, _remedy(refusal))
         return
@@ -48,9 +50,9 @@ def check_publishing(redis: Redis, *, waitaof_ms: int | None) -> Iterator[Findin
     yield ok(PUBLISHING, "an event would be accepted")
 
 
-def _refusal(redis: Redis) -> ResponseError | None:
+def _refusal(redis: Redis, stream: str) -> ResponseError | None:
     try:
-        redis.execute_command(*probe_command(STREAM))  # type: ignore[no-untyped-call]  # redis-py's
+        redis.execute_command(*probe_command(stream))  # type: ignore[no-untyped-call]  # redis-py's
     except ResponseError as error:
         return None if refusal_of(error) is None else error
     return None

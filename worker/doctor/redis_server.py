@@ -8,37 +8,42 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from redis.sentinel import MasterNotFoundError
 
-from models.events.stream_contract import EVENT_FIELD, GROUP, STREAM
+from models.events.stream_contract import EVENT_FIELD, GROUP
 from models.settings.redis_tls import tls_failure
 from worker.doctor.finding import Finding, doubtful, ok, wrong
 from worker.doctor.publishing import PUBLISHING
-from worker.intake.celery_queue import LISTS
-from worker.intake.finished_count import FINISHED
-from worker.intake.noted_moments import MOMENTS
 from worker.metrics.redis_stats import collect_stream_stats
+from worker.process.cluster_client import UnusableRedis
 from worker.process.queues import DEAD_LETTERS, DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
+from worker.process.stream_keys import KEYS as DEFAULT_KEYS
+from worker.process.stream_keys import StreamKeys
 
 RIGHTS: Final = "Redis rights"
 _FULL: Final = 0.8
 _OTHER: Final = "doctor"  # a name that no consumer has
-# What the processes do, queued in a transaction that is discarded: Redis checks the right to a
-# command when it is queued, and none of them is ever executed.
-STREAM_COMMANDS: Final[Sequence[Sequence[str]]] = (
-    ("XADD", STREAM, "*", EVENT_FIELD.decode(), "{}"),
-    ("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM"),
-    ("XREADGROUP", "GROUP", GROUP, _OTHER, "COUNT", "1", "STREAMS", STREAM, ">"),
-    ("XPENDING", STREAM, GROUP),
-    ("XCLAIM", STREAM, GROUP, _OTHER, "0", "0-1"),
-    ("XACK", STREAM, GROUP, "0-1"),
-    ("XDEL", STREAM, "0-1"),
-    ("XLEN", STREAM),
-    ("XRANGE", STREAM, "-", "+", "COUNT", "1"),
-    ("XINFO", "GROUPS", STREAM),
-    ("EVAL", "return 1", "1", STREAM),
-    ("HINCRBY", FINISHED, "finished", "0"),
-    ("TIME",),
-    ("INFO",),
-)
+
+
+def stream_commands(keys: StreamKeys) -> Sequence[Sequence[str]]:
+    """Return what the processes do with the stream, for `check_rights`."""
+    stream = keys.stream
+    return (
+        ("XADD", stream, "*", EVENT_FIELD.decode(), "{}"),
+        ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM"),
+        ("XREADGROUP", "GROUP", GROUP, _OTHER, "COUNT", "1", "STREAMS", stream, ">"),
+        ("XPENDING", stream, GROUP),
+        ("XCLAIM", stream, GROUP, _OTHER, "0", "0-1"),
+        ("XACK", stream, GROUP, "0-1"),
+        ("XDEL", stream, "0-1"),
+        ("XLEN", stream),
+        ("XRANGE", stream, "-", "+", "COUNT", "1"),
+        ("XINFO", "GROUPS", stream),
+        ("EVAL", "return 1", "1", stream),
+        ("HINCRBY", keys.finished, "finished", "0"),
+        ("TIME",),
+        ("INFO",),
+    )
+
+
 BROKER_COMMANDS: Final[Sequence[Sequence[str]]] = (
     ("LPUSH", "deliver", ""),
     ("BRPOP", "deliver", "1"),
@@ -58,6 +63,8 @@ def unreachable(part: str, variable: str, error: RedisError) -> Finding:
             "cannot be reached: its sentinels name no primary that is up",
             remedy="see the sentinels above: they need a majority and a replica to fail over to",
         )
+    if isinstance(error, UnusableRedis):
+        return wrong(part, "cannot be used", remedy=str(error))
     if (failure := tls_failure(error)) is not None:
         return wrong(
             part,
@@ -87,12 +94,6 @@ def check_redis(redis: Redis, *, part: str, kept_by_provider: bool = False) -> I
     """
     facts: Mapping[str, Any] = redis.info()
     yield _version(facts, part)
-    if facts.get("cluster_enabled"):
-        yield wrong(
-            part,
-            "it is a Redis Cluster, which Celery cannot use",
-            remedy="use a single server, or one whose address follows the primary",
-        )
     if facts.get("role", "master") != "master":
         yield wrong(
             part,
@@ -142,7 +143,10 @@ def _durability(
 def check_rights(
     redis: Redis, commands: Sequence[Sequence[str]], *, variable: str
 ) -> Iterator[Finding]:
-    """Report which of *commands* the user may not use; none is executed."""
+    """Report which of *commands* the user may not use; none is executed.
+
+    They are queued in a transaction that is discarded: Redis checks the right when it queues one.
+    """
     refused = _refused(redis, commands)
     if refused:
         yield wrong(
@@ -192,18 +196,22 @@ def _refused(redis: Redis, commands: Sequence[Sequence[str]]) -> list[str]:
 
 
 KEYS: Final = "keys"
-STREAM_KEYS: Final[Mapping[str, str]] = {
-    STREAM: "stream",
-    MOMENTS: "zset",
-    FINISHED: "hash",
-    **dict.fromkeys(LISTS, "list"),
-}
 BROKER_KEYS: Final[Mapping[str, str]] = {
     **dict.fromkeys((DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE, DEAD_LETTERS), "list"),
     "unacked": "hash",
     "unacked_index": "zset",
 }
 _LAST_MS: Final = 2**64 - 1  # of an id; from there on Redis counts up the second part alone
+
+
+def stream_types(keys: StreamKeys) -> Mapping[str, str]:
+    """Return the type of each of *keys*, for `check_keys`."""
+    return {
+        keys.stream: "stream",
+        keys.moments: "zset",
+        keys.finished: "hash",
+        **dict.fromkeys(keys.queue, "list"),
+    }
 
 
 def check_keys(redis: Redis, keys: Mapping[str, str]) -> Iterator[Finding]:
@@ -228,18 +236,19 @@ def check_keys(redis: Redis, keys: Mapping[str, str]) -> Iterator[Finding]:
         yield ok(KEYS, "every key has its type")
 
 
-def check_stream_life(redis: Redis) -> Iterator[Finding]:
+def check_stream_life(redis: Redis, keys: StreamKeys = DEFAULT_KEYS) -> Iterator[Finding]:
     """Check whether the stream runs out of ids, or expires. Raises redis.RedisError."""
-    seconds: Any = redis.ttl(STREAM)
+    seconds: Any = redis.ttl(keys.stream)
     if seconds >= 0:
         yield wrong(
             PUBLISHING,
-            f"the key {STREAM} expires in {seconds:,} s, and with it every event that is not"
+            f"the key {keys.stream} expires in {seconds:,} s, and with it every event that is not"
             " applied",
-            remedy=f"PERSIST {STREAM}, and find the client that uses EXPIRE (ACL LOG, CLIENT LIST)",
+            remedy=f"PERSIST {keys.stream}, and find the client that uses EXPIRE (ACL LOG, CLIENT"
+            " LIST)",
         )
     try:
-        facts: Any = redis.xinfo_stream(STREAM)
+        facts: Any = redis.xinfo_stream(keys.stream)
     except ResponseError:  # no stream yet, or no stream at all
         return
     ms, _, number = facts["last-generated-id"].decode().partition("-")
@@ -261,28 +270,29 @@ _LATE: Final = timedelta(seconds=60)
 _AHEAD: Final = timedelta(seconds=2)  # a smaller difference is an ordinary correction of the clock
 
 
-def check_stream(redis: Redis) -> Iterator[Finding]:
+def check_stream(redis: Redis, keys: StreamKeys = DEFAULT_KEYS) -> Iterator[Finding]:
     """Check the stream and its group. Raises redis.RedisError if Redis cannot be reached."""
+    stream = keys.stream
     try:
-        groups: Any = redis.xinfo_groups(STREAM)
+        groups: Any = redis.xinfo_groups(stream)
     except ResponseError:  # there is no such key, or it is not a stream
         groups = []
-        kind: Any = redis.type(STREAM)
+        kind: Any = redis.type(stream)
         if kind not in (b"none", b"stream"):
             yield wrong(
                 STREAM_PART,
-                f"the key {STREAM} is a {kind.decode()}, not a stream",
-                remedy=f"find out which client writes it; then RENAME {STREAM} to something else",
+                f"the key {stream} is a {kind.decode()}, not a stream",
+                remedy=f"find out which client writes it; then RENAME {stream} to something else",
             )
             return
     if GROUP.encode() not in {group["name"] for group in groups}:
         yield wrong(
             STREAM_PART,
-            f"{STREAM} has no consumer group {GROUP}: no intake has ever read it",
+            f"{stream} has no consumer group {GROUP}: no intake has ever read it",
             remedy="start an intake, which creates it: `intake` of the Procfile, or `slipway up`",
         )
         return
-    stats = collect_stream_stats(redis)
+    stats = collect_stream_stats(redis, keys)
     waiting = timedelta() if stats.oldest_at is None else stats.at - stats.oldest_at
     if waiting > _LATE:
         yield doubtful(

@@ -6,7 +6,8 @@ the queue all the time (`QueueDrain`), the sweep before it decides what is due
 (`worker.sweep.watermark`).
 
 The queue lives on the server of the stream (SLIPWAY_REDIS_URL, same database): one step cannot span
-two. Its publishers use kombu's own priority steps (0, 3, 6, 9) and no `global_keyprefix`.
+two. Its publishers use kombu's own priority steps (0, 3, 6, 9) and no `global_keyprefix`. On a
+cluster there is no such queue: kombu cannot publish there.
 """
 
 import logging
@@ -18,15 +19,13 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from models.events.stream_contract import CELERY_TYPE, EVENT_FIELD, STREAM, TYPE_FIELD
+from models.events.stream_contract import CELERY_TYPE, EVENT_FIELD, TYPE_FIELD
 from models.platform.backoff import Backoff
 from worker.process.outage import Outage, reason_of
-from worker.process.queues import TICKETS_QUEUE, priority_lists
+from worker.process.stream_keys import KEYS, StreamKeys
 
 log = logging.getLogger(__name__)
 
-LISTS: Final = priority_lists(TICKETS_QUEUE)
-KEYS: Final = (STREAM, *LISTS)
 MESSAGES_MAX: Final = 1_000  # per call, which blocks Redis for some 5 ms
 BYTES_MAX: Final = 8 * 1024 * 1024  # per call, whatever the messages' size
 INTERVAL: Final = timedelta(milliseconds=50)  # the latency that the queue adds at most
@@ -34,14 +33,15 @@ INTERVAL: Final = timedelta(milliseconds=50)  # the latency that the queue adds 
 # A moved message, in the stream's contract: the field `type` with its value, and `event`.
 _FIELDS: Final = ", ".join(f"'{part.decode()}'" for part in (TYPE_FIELD, CELERY_TYPE, EVENT_FIELD))
 
-# Moves messages from the lists to the stream, in one step. Sets `moved`, `left` (what still waits)
-# and `refusal` (Redis' reason, such as OOM). Messages are added first and removed after: one that
-# cannot be added stays where it is. A key of another type holds no message and counts as empty. A
-# server that was the primary until a failover answers with an error: it tells the client that its
+# Moves messages from the lists to the stream, in one step. The stream is the first key, and the
+# others are the lists, but for the last `beside`. Sets `moved`, `left` (what still waits) and
+# `refusal` (Redis' reason, such as OOM). Messages are added first and removed after: what cannot be
+# added stays where it is. A key of another type holds no message and counts as empty. A server
+# that was the primary until a failover answers with an error: it tells the client that its
 # connection leads to the wrong server.
 MOVE: Final = f"""
 local moved, bytes, left, refusal = 0, 0, 0, ''
-for place = 2, {len(KEYS)} do
+for place = 2, #KEYS - beside do
   local length = redis.pcall('LLEN', KEYS[place])
   if type(length) ~= 'number' then length = 0 end
   while length > 0 and moved < {MESSAGES_MAX} and bytes < {BYTES_MAX} and refusal == '' do
@@ -81,13 +81,14 @@ class MovedMessages:
 class CeleryQueue:
     """The lists of the queue, the most urgent first, each from its oldest message on."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, keys: StreamKeys = KEYS) -> None:
         """Use *redis*: the server of the stream, and the same database of it."""
-        self._move = redis.register_script(MOVE + _RESULT)
+        self._keys = (keys.stream, *keys.queue)
+        self._move = redis.register_script("local beside = 0\n" + MOVE + _RESULT)
 
     def drain(self) -> MovedMessages:
         """Move up to 1,000 messages or 8 MiB in one step. Raises redis.RedisError."""
-        moved, left, refusal = self._move(KEYS)
+        moved, left, refusal = self._move(self._keys)
         return MovedMessages(int(moved), int(left), refusal.decode("utf-8", "replace") or None)
 
 

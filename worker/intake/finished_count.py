@@ -11,12 +11,11 @@ from typing import Any, Final
 
 from redis import Redis
 
-from models.events.stream_contract import GROUP, STREAM
+from models.events.stream_contract import GROUP
 from models.monitoring.stream_losses import StreamCount
 from models.platform.timestamps import from_microseconds
+from worker.process.stream_keys import KEYS, StreamKeys
 
-FINISHED: Final = f"{STREAM}:finished"  # a hash: `birth`, `finished`
-KEYS: Final = (STREAM, FINISHED)
 # Ends the names of consumers that keep the count. Where one without it is reading, an intake of an
 # earlier version, nobody knows what it finished.
 COUNTING: Final = "-counting"
@@ -71,8 +70,9 @@ return {now, birth, exactly(added), exactly(finished), exactly(length), first, l
 class FinishedCount:
     """Reads the count."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, keys: StreamKeys = KEYS) -> None:
         """Use *redis*, which should give up within seconds."""
+        self._keys = keys
         self._count = redis.register_script(_COUNT)
 
     def read(self) -> StreamCount:
@@ -80,7 +80,7 @@ class FinishedCount:
 
         Raises redis.RedisError, also if the key is not a stream.
         """
-        raw: list[Any] = self._count([*KEYS], [GROUP])
+        raw: list[Any] = self._count([self._keys.stream, self._keys.finished], [GROUP])
         now, birth, added, finished, waiting, first, last = (word.decode() for word in raw)
         return StreamCount(
             at=from_microseconds(int(now)),

@@ -12,19 +12,16 @@ from typing import Any, Final
 from redis import Redis
 
 from models.events.noted_moments import Id, NotedMoments, id_parts
-from models.events.stream_contract import STREAM
 from models.platform.timestamps import from_microseconds
-
-MOMENTS: Final = f"{STREAM}:moments"  # a sorted set, by PostgreSQL's time; shared by all sweeps
-FORMER_MOMENTS: Final = f"{STREAM}:emptied"  # noted without the last id: too little to use
+from worker.process.stream_keys import KEYS, StreamKeys
 
 # The form of a moment; both times in microseconds: "<PostgreSQL's> <Redis'> <last id>".
 NOTED: Final = r"^(%d+) (%d+) (%d+%-%d+)$"  # as a pattern of Lua
 
 
-def read_moments(redis: Redis) -> NotedMoments:
+def read_moments(redis: Redis, keys: StreamKeys = KEYS) -> NotedMoments:
     """Read the moments, by Redis' clock. Raises redis.RedisError."""
-    noted: Any = redis.zrange(MOMENTS, 0, -1)
+    noted: Any = redis.zrange(keys.moments, 0, -1)
     return NotedMoments(_last_id_and_time(member.decode()) for member in noted)
 
 

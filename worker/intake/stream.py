@@ -18,12 +18,12 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from models.events.event import Entry
-from models.events.stream_contract import GROUP, STREAM
+from models.events.stream_contract import GROUP
 from models.platform.durations import whole_milliseconds
 from models.platform.timestamps import entry_id_time, from_microseconds
 from worker.intake.finished_count import COUNTING, FINISH
-from worker.intake.finished_count import KEYS as FINISHED_KEYS
 from worker.intake.noted_moments import read_moments
+from worker.process.stream_keys import KEYS, StreamKeys
 
 # Bounds what one read holds in memory: an entry has up to 512 KiB, and a batch hundreds of them.
 # Redis counts entries only, so they are read in portions; the last portion may exceed the bound.
@@ -81,8 +81,11 @@ class Stream:
     Not thread-safe, except for `acknowledge` and `release`.
     """
 
-    def __init__(self, redis: Redis, *, consumer: str) -> None:
+    def __init__(self, redis: Redis, *, consumer: str, keys: StreamKeys = KEYS) -> None:
         """Use *redis*, whose socket timeout must be longer than any `block`."""
+        self._keys = keys
+        self._key = keys.stream
+        self._finished_keys = (keys.stream, keys.finished)
         redis.set_response_callback("XREADGROUP", _parse_read)
         redis.set_response_callback("XCLAIM", _parse_claim)
         self._redis = redis
@@ -147,7 +150,7 @@ class Stream:
             by_deliveries[entry.deliveries].append(entry.id)
         for deliveries, ids in by_deliveries.items():
             self._redis.xclaim(
-                STREAM,
+                self._key,
                 GROUP,
                 self._consumer,
                 min_idle_time=0,
@@ -166,7 +169,7 @@ class Stream:
         it before the COMMIT.
         """
         done = list(ids)
-        seconds, microseconds = self._finish([*FINISHED_KEYS], [GROUP, *done])
+        seconds, microseconds = self._finish(self._finished_keys, [GROUP, *done])
         return _moment((int(seconds), int(microseconds)))
 
     def remove_idle_consumers(self, *, idle: timedelta) -> int:
@@ -181,7 +184,7 @@ class Stream:
         try:
             reply: Any = self._in_group(
                 lambda: self._redis.xreadgroup(
-                    GROUP, self._consumer, {STREAM: ">"}, count=count, block=wait
+                    GROUP, self._consumer, {self._key: ">"}, count=count, block=wait
                 )
             )
         except RedisError as error:
@@ -193,7 +196,7 @@ class Stream:
     def _claim_portion(self, ids: Sequence[str], idle: int) -> list[_RawEntry]:
         try:
             reply: Any = self._redis.xclaim(
-                STREAM, GROUP, self._consumer, min_idle_time=idle, message_ids=[*ids]
+                self._key, GROUP, self._consumer, min_idle_time=idle, message_ids=[*ids]
             )
         except RedisError:  # a portion before this one may be pending in our name
             self._lost_reply = True
@@ -218,7 +221,8 @@ class Stream:
             return []
         try:
             now = _moment(self._redis.time())
-            moments = read_moments(self._redis) if entry_id_time(raw_entries[-1][0]) > now else None
+            is_ahead = entry_id_time(raw_entries[-1][0]) > now
+            moments = read_moments(self._redis, self._keys) if is_ahead else None
         except RedisError:  # they stay pending in our name
             self._lost_reply = True
             raise
@@ -235,13 +239,13 @@ class Stream:
     def _remove(self, idle: timedelta, name: str) -> int:
         milliseconds = whole_milliseconds(idle)
         return int(
-            self._in_group(lambda: self._remove_consumers([STREAM], [GROUP, milliseconds, name]))
+            self._in_group(lambda: self._remove_consumers([self._key], [GROUP, milliseconds, name]))
         )
 
     def _pending(self, count: int, idle: timedelta, *, mine: bool) -> list[PendingEntry]:
         rows: list[dict[str, Any]] = self._in_group(
             lambda: self._redis.xpending_range(
-                STREAM,
+                self._key,
                 GROUP,
                 min="-",
                 max="+",
@@ -270,7 +274,7 @@ class Stream:
             if not any(part in str(refusal) for part in ("NOGROUP", "no such key", "UNBLOCKED")):
                 raise
         try:
-            self._redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+            self._redis.xgroup_create(self._key, GROUP, id="0", mkstream=True)
         except ResponseError as refusal:
             if "BUSYGROUP" not in str(refusal):  # another process was faster
                 raise

@@ -19,7 +19,6 @@ from models.monitoring.stats import collect_stats
 from models.platform.clock import Clock
 from models.settings.redis_address import redis_database
 from models.settings.settings import WorkerSettings
-from worker.intake.celery_queue import LISTS
 from worker.metrics import gauges
 from worker.metrics.gauges import Gauges
 from worker.metrics.redis_stats import (
@@ -32,6 +31,7 @@ from worker.metrics.redis_stats import (
 )
 from worker.process.outage import Outage, reason_of
 from worker.process.queues import DEFAULT_QUEUE, TICKETS_QUEUE
+from worker.process.stream_keys import StreamKeys
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class StatsCollector:
         self._broker = broker
         self._queues = queues
         self._settings = settings
+        self._keys = StreamKeys.of(settings)
         self._wall_clock = wall_clock
         self._closed = threading.Event()
         self._first_collected_at: datetime | None = None  # from the database, by its clock
@@ -138,13 +139,13 @@ class StatsCollector:
         return server_time
 
     def _collect_from_redis(self) -> datetime | None:
-        refusal = probe_publishing(self._redis)
+        refusal = probe_publishing(self._redis, self._keys.stream)
         self._shown.show(_PUBLISHING, gauges.of_refusal(refusal))
         if refusal is PublishRefusal.WRONG_TYPE:  # there is no stream
             self._shown.show(_REDIS, [])
             return None
-        stats = collect_stream_stats(self._redis)
-        lengths = queue_lengths(self._redis, {TICKETS_QUEUE: LISTS})
+        stats = collect_stream_stats(self._redis, self._keys)
+        lengths = queue_lengths(self._redis, {TICKETS_QUEUE: self._keys.queue})
         by_provider = self._settings.redis_durability == "provider"
         families = gauges.of_stream(stats, kept_by_provider=by_provider)
         self._shown.show(_REDIS, [*families, *gauges.of_queues("celery", lengths)])
@@ -158,7 +159,7 @@ class StatsCollector:
     def _misplaced_messages(self) -> Mapping[str, int]:
         same = redis_database(self._settings.broker_url) == redis_database(self._settings.redis_url)
         misplaced = misplaced_messages(self._broker, holds_stream=same)
-        if same:
+        if same or self._keys.on_cluster:  # nobody can send to a queue on a cluster
             return misplaced
         try:  # backends know the stream's Redis alone, and may send without a queue there
             on_stream = sum(messages_by_list(self._redis, DEFAULT_QUEUE).values())

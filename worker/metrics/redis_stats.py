@@ -13,9 +13,9 @@ from redis.exceptions import ResponseError
 from models.events.probe_entry import OLDER, is_unusable, probe_command
 from models.events.stream_contract import GROUP, STREAM
 from models.platform.timestamps import entry_id_time, from_microseconds
-from worker.intake.celery_queue import LISTS
 from worker.intake.noted_moments import read_moments
 from worker.process.queues import DEAD_LETTERS, DEFAULT_QUEUE, TICKETS_QUEUE, priority_lists
+from worker.process.stream_keys import KEYS, StreamKeys
 
 SAFE_POLICY: Final = "noeviction"
 _NEVER_READ: Final = MappingProxyType(
@@ -43,14 +43,14 @@ class StreamStats:
         return max(0, self.entries - self.pending)
 
 
-def collect_stream_stats(redis: Redis) -> StreamStats:
+def collect_stream_stats(redis: Redis, keys: StreamKeys = KEYS) -> StreamStats:
     """Collect the stats in five short round trips. Raises redis.RedisError if it is unavailable."""
-    group = _group(redis)
-    unread: Any = redis.xrange(STREAM, min=f"({group.delivered}", count=1)
+    group = _group(redis, keys.stream)
+    unread: Any = redis.xrange(keys.stream, min=f"({group.delivered}", count=1)
     unapplied = [id_ for id_ in (group.oldest_pending, *(id_.decode() for id_, _ in unread)) if id_]
     with redis.pipeline(transaction=False) as commands:
         commands.time()
-        commands.xlen(STREAM)
+        commands.xlen(keys.stream)
         commands.info("memory")
         commands.info("persistence")
         (seconds, microseconds), entries, memory, persistence = commands.execute()
@@ -59,7 +59,7 @@ def collect_stream_stats(redis: Redis) -> StreamStats:
         at=now,
         entries=entries,
         pending=group.pending,
-        oldest_at=min(_arrivals(redis, unapplied, now), default=None),
+        oldest_at=min(_arrivals(redis, keys, unapplied, now), default=None),
         ids_ahead=max(timedelta(), entry_id_time(group.last_id) - now),
         memory_bytes=memory["used_memory"],
         memory_limit_bytes=memory.get("maxmemory", 0),
@@ -69,11 +69,11 @@ def collect_stream_stats(redis: Redis) -> StreamStats:
     )
 
 
-def _arrivals(redis: Redis, ids: Sequence[str], now: datetime) -> list[datetime]:
+def _arrivals(redis: Redis, keys: StreamKeys, ids: Sequence[str], now: datetime) -> list[datetime]:
     """When entries arrived: ids from the future do not tell, but the noted moments do (rule 3)."""
     if all(entry_id_time(id_) <= now for id_ in ids):
         return [entry_id_time(id_) for id_ in ids]
-    moments = read_moments(redis)
+    moments = read_moments(redis, keys)
     return [min(now, entry_id_time(id_), moments.seen_at(id_) or now) for id_ in ids]
 
 
@@ -85,14 +85,14 @@ class _ConsumerGroup:
     last_id: str = "0-0"  # the stream's: every new one is greater
 
 
-def _group(redis: Redis) -> _ConsumerGroup:
+def _group(redis: Redis, stream: str) -> _ConsumerGroup:
     try:
-        last_id = redis.xinfo_stream(STREAM)["last-generated-id"].decode()
+        last_id = redis.xinfo_stream(stream)["last-generated-id"].decode()
     except ResponseError:  # no stream yet
         return _ConsumerGroup()
     try:
-        groups: list[dict[str, Any]] = redis.xinfo_groups(STREAM)
-        pending: Any = redis.xpending(STREAM, GROUP)
+        groups: list[dict[str, Any]] = redis.xinfo_groups(stream)
+        pending: Any = redis.xpending(stream, GROUP)
     except ResponseError:  # no group yet: nothing was read
         return _ConsumerGroup(last_id=last_id)
     delivered = next(
@@ -126,13 +126,13 @@ _REFUSAL_BY_CODE: Final = {
 }
 
 
-def probe_publishing(redis: Redis) -> PublishRefusal | None:
+def probe_publishing(redis: Redis, stream: str = STREAM) -> PublishRefusal | None:
     """Try to publish an entry that Redis never stores; return why it refuses events.
 
     Returns None if it would accept one. Raises redis.RedisError if there is no reply.
     """
     try:
-        redis.execute_command(*probe_command(STREAM))  # type: ignore[no-untyped-call]  # redis-py's
+        redis.execute_command(*probe_command(stream))  # type: ignore[no-untyped-call]  # redis-py's
     except ResponseError as error:
         return refusal_of(error)
     return None
@@ -167,7 +167,8 @@ def misplaced_messages(broker: Redis, *, holds_stream: bool) -> Mapping[str, int
 
     *holds_stream*: the broker is the stream's Redis too, whose queue `tickets` the intake drains.
     """
-    lists = dict(_NEVER_READ) if holds_stream else {**_NEVER_READ, TICKETS_QUEUE: LISTS}
+    elsewhere = {} if holds_stream else {TICKETS_QUEUE: priority_lists(TICKETS_QUEUE)}
+    lists = {**_NEVER_READ, **elsewhere}
     return {queue: sum(_length(broker, name) for name in names) for queue, names in lists.items()}
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from redis.exceptions import ExecAbortError, RedisError
 
 from models.settings.redis_tls import tls_failure
+from worker.process.cluster_client import UnusableRedis
 
 # The start of an error reply of Redis; redis-py may put the command of a pipeline before it.
 _CODE: Final = re.compile(r"(?:Command # \d+ .*caused error: )?([A-Z]{3,})\b", re.DOTALL)
@@ -64,14 +65,20 @@ class Outage:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the error's type, with the code of an error reply of Redis; no other text but for TLS.
+    """Return the error's type, with the code of an error reply of Redis; no other text.
+
+    But for a failure of TLS, and a server that must not be used so, which say what is wrong.
 
     Kombu and Celery wrap Redis' errors, so the causes are searched too.
     """
     if (failure := tls_failure(error)) is not None:
         return failure
+    if isinstance(error, UnusableRedis):
+        return str(error)
     named, cause = error, error.__cause__ or error.__context__
     while cause is not None:
+        if isinstance(cause, UnusableRedis):
+            return str(cause)
         if isinstance(cause, RedisError) and not isinstance(cause, ExecAbortError):
             named = cause
         cause = cause.__cause__ or cause.__context__

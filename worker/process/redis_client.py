@@ -5,22 +5,29 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from models.settings.redis_address import SentinelAddress, sentinel_address
+from models.events.stream_contract import STREAM
+from models.settings.process_settings import ProcessSettings
+from models.settings.redis_address import SentinelAddress, cluster_address, sentinel_address
+from worker.process.cluster_client import UnusableRedis, open_on_cluster, refuse_cluster
 
 READ_TIMEOUT: Final = timedelta(seconds=5)
+_START_WAIT: Final = timedelta(seconds=2)
 
 
-def open_redis(url: str, *, retries: int, name: str, wait: timedelta = READ_TIMEOUT) -> Redis:
+def open_redis(
+    url: str, *, retries: int, name: str, wait: timedelta = READ_TIMEOUT, stream: str = STREAM
+) -> Redis:
     """Make a client that gives up after *retries* retries and waits up to 5 s each time.
 
     redis-py's own default is ten silent retries, up to a minute on a server that hangs. A server
     that takes no writes (READONLY) was the primary until a failover: its connection is closed, and
     the next try, a retry or the caller's, reaches the server that *url* leads to by then. With
-    sentinels in *url*, each new connection asks them for the primary.
+    sentinels in *url*, each new connection asks them for the primary; with nodes of a cluster, for
+    the node that holds *stream*. A node of a cluster in a `redis://` URL raises UnusableRedis.
     """
     options: dict[str, Any] = {
         "socket_timeout": wait.total_seconds(),
@@ -29,9 +36,11 @@ def open_redis(url: str, *, retries: int, name: str, wait: timedelta = READ_TIME
         "retry_on_error": [ReadOnlyError],  # closes the connection even without a retry
         "client_name": name,
     }
+    if (cluster := cluster_address(url)) is not None:
+        return open_on_cluster(cluster, stream=stream, ask_seconds=wait.total_seconds(), **options)
     address = sentinel_address(url)
     if address is None:
-        return Redis.from_url(url, **options)
+        return Redis.from_url(url, redis_connect_func=refuse_cluster, **options)
     sentinels = Sentinel(  # type: ignore[no-untyped-call]  # redis-py's
         address.sentinels, sentinel_kwargs=sentinel_options(address, wait=wait)
     )
@@ -39,6 +48,23 @@ def open_redis(url: str, *, retries: int, name: str, wait: timedelta = READ_TIME
         address.primary, db=address.database, **address.login, **address.encryption(), **options
     )
     return primary
+
+
+def require_usable_redis(settings: ProcessSettings, *, name: str) -> None:
+    """Raise UnusableRedis if the stream or Celery's queues cannot live where *settings* lead.
+
+    A server that does not answer may be there later: that raises nothing.
+    """
+    for url in dict.fromkeys((settings.redis_url, settings.broker_url)):
+        try:
+            with open_redis(
+                url, retries=0, name=name, wait=_START_WAIT, stream=settings.stream
+            ) as client:
+                client.ping()
+        except UnusableRedis:
+            raise
+        except RedisError:
+            continue
 
 
 def sentinel_options(address: SentinelAddress, *, wait: timedelta) -> dict[str, Any]:

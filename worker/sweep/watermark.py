@@ -21,8 +21,9 @@ from redis.exceptions import RedisError
 
 from models.events.stream_contract import GROUP
 from models.platform.timestamps import from_microseconds, to_microseconds
-from worker.intake.celery_queue import KEYS, MOVE
-from worker.intake.noted_moments import FORMER_MOMENTS, MOMENTS, NOTED
+from worker.intake.celery_queue import MOVE
+from worker.intake.noted_moments import NOTED
+from worker.process.stream_keys import KEYS, StreamKeys
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ OBSERVATIONS_MAX: Final = 100  # per round; they move 100,000 messages
 # from the future are removed (PostgreSQL's clock was set back, or this process was held up), and so
 # are those with a later id than the stream's last: it was created again, or its last id was reset.
 _OBSERVE: Final = f"""
-local stream, moments = KEYS[1], KEYS[{len(KEYS) + 1}]
+local stream, moments = KEYS[1], KEYS[#KEYS - 1]
 local asked = tonumber(ARGV[2])
 local time = redis.call('TIME')
 local function exactly(number) return string.format('%.0f', number) end
@@ -72,7 +73,7 @@ end
 local undelivered = redis.call('XRANGE', stream, '(' .. delivered, '+', 'COUNT', 1)[1]
 unapplied(undelivered and undelivered[1])
 
-redis.call('DEL', KEYS[{len(KEYS) + 2}])
+redis.call('DEL', KEYS[#KEYS])
 redis.call('ZREMRANGEBYSCORE', moments, '(' .. exactly(asked), '+inf')
 local function noted(place)
   local moment = redis.call('ZRANGE', moments, place, place)[1]
@@ -124,18 +125,17 @@ class WatermarkSource(Protocol):
 class StreamWatermark:
     """The watermark of the stream and the queue."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, keys: StreamKeys = KEYS) -> None:
         """Use *redis*, which should give up within seconds."""
-        self._observe = redis.register_script(MOVE + _OBSERVE)
+        self._keys = (keys.stream, *keys.queue, keys.moments, keys.former_moments)
+        self._observe = redis.register_script("local beside = 2\n" + MOVE + _OBSERVE)
 
     def observe(self, now: datetime) -> StreamObservation:
         """Drain the queue as far as one call can, and observe the stream, in one step.
 
         Raises redis.RedisError.
         """
-        watermark, left, refusal = self._observe(
-            [*KEYS, MOMENTS, FORMER_MOMENTS], [GROUP, to_microseconds(now)]
-        )
+        watermark, left, refusal = self._observe(self._keys, [GROUP, to_microseconds(now)])
         return StreamObservation(
             watermark=from_microseconds(int(watermark)) if watermark else None,
             left=int(left),

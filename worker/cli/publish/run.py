@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from models.events.cloud_event import is_cloud_event
 from models.events.published import event_ids
-from models.events.stream_contract import STREAM
 from models.history.outcomes import PublishedEntry, count_outcomes
 from models.settings.settings import read_settings
 from producers.publisher import (
@@ -66,10 +65,13 @@ class _PublishTotals:
 class OutcomeWatch:
     """Counts outcomes, a group at a time, as the intake removes the groups from the stream."""
 
-    def __init__(self, redis_url: str, *, patience: timedelta) -> None:
+    def __init__(self, redis_url: str, *, stream: str, patience: timedelta) -> None:
         """*patience* is how long to wait without progress before giving up."""
         self.ended: Counter[str] = Counter()
-        self._redis = open_redis(redis_url, retries=_WATCH_RETRIES, name="slipway-publish")
+        self._redis = open_redis(
+            redis_url, retries=_WATCH_RETRIES, name="slipway-publish", stream=stream
+        )
+        self._stream = stream
         self._patience = patience.total_seconds()
         self._groups: deque[list[PublishedEntry]] = deque()
 
@@ -101,7 +103,7 @@ class OutcomeWatch:
 
     def _is_applied(self, group: Sequence[PublishedEntry]) -> bool:
         """Entries leave the stream once they are applied or stored as rejected input."""
-        return not self._redis.xrange(STREAM, group[0].entry_id, group[-1].entry_id, count=1)
+        return not self._redis.xrange(self._stream, group[0].entry_id, group[-1].entry_id, count=1)
 
 
 class _Publishing:
@@ -160,9 +162,12 @@ class _Publishing:
 def publish_file(file: Path, options: PublishOptions) -> None:
     """Publish *file* (`-`: stdin). Raises Failed when a line is bad or Redis refuses."""
     settings = read_settings()
-    publisher = Publisher.at(settings.redis_url, waitaof_ms=settings.waitaof)
+    stream = settings.stream
+    publisher = Publisher.at(settings.redis_url, stream=stream, waitaof_ms=settings.waitaof)
     watch = (
-        None if options.wait is None else OutcomeWatch(settings.redis_url, patience=options.wait)
+        None
+        if options.wait is None
+        else OutcomeWatch(settings.redis_url, stream=stream, patience=options.wait)
     )
     run = _Publishing(options, publisher, watch)
     try:
