@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,9 +25,8 @@ USER, PASSWORD = "slipway-worker", "kept-secret"
 SENTINEL_PASSWORD: Final = "kept-secret-too"
 COUNT: Final = 3
 PAUSE_MS: Final = 10_000
-NOTICED_MS: Final = (
-    1_000  # a dead primary; before one is killed, a busy machine must look like none
-)
+# A dead primary is noticed after; before one is killed, a busy machine must look like none.
+NOTICED_MS, PATIENT_MS = 1_000, 60_000
 _LOCAL: Final = ("save ''", f"bind {LOOPBACK}", "daemonize no")
 
 
@@ -37,6 +37,8 @@ class Watched:
     sentinels: list[int]
     servers: list[int]
     tls: dict[str, str] = field(default_factory=dict)  # the options that name a client's files
+    commands: dict[int, list[str]] = field(default_factory=dict)  # that run the servers
+    ending: ExitStack = field(default_factory=ExitStack)
 
     def url(self, **options: str) -> str:
         """The address that names the sentinels."""
@@ -66,7 +68,7 @@ class Watched:
         finally:
             known.close()
 
-    def promote(self) -> None:
+    def promote(self, *, paused: bool = True) -> None:
         """Fail over to a replica as planned: the primary takes no writes meanwhile.
 
         Without the pause, what it acknowledged after that replica had turned would be lost.
@@ -74,7 +76,8 @@ class Watched:
         eventually(self.all_know)
         before = self.named()
         with self.client(before, password=PASSWORD) as primary:
-            primary.client_pause(PAUSE_MS, all=False)
+            if paused:
+                primary.client_pause(PAUSE_MS, all=False)
             with self.client(self.sentinels[0], password=SENTINEL_PASSWORD) as sentinel:
                 eventually(lambda: _accepted(sentinel))
             eventually(lambda: self.named() not in (0, before))
@@ -85,15 +88,30 @@ class Watched:
         with self.client(before, password=PASSWORD) as primary:
             primary.client_pause(PAUSE_MS, all=False)
             eventually(lambda: _replicated(primary))
-            self._let_sentinels_notice()
-            facts: Any = primary.info("server")
-            os.kill(facts["process_id"], signal.SIGKILL)
+            self._notice_after(NOTICED_MS)
+            os.kill(self.pid(before), signal.SIGKILL)
         eventually(lambda: self.named() not in (0, before))
+        self._notice_after(PATIENT_MS)
 
-    def _let_sentinels_notice(self) -> None:
+    def _notice_after(self, milliseconds: int) -> None:
         for port in self.sentinels:
             with self.client(port, password=SENTINEL_PASSWORD) as sentinel:
-                sentinel.sentinel_set(PRIMARY, "down-after-milliseconds", NOTICED_MS)
+                sentinel.sentinel_set(PRIMARY, "down-after-milliseconds", milliseconds)
+
+    def pid(self, port: int) -> int:
+        """The process id of a server."""
+        with self.client(port, password=PASSWORD) as server:
+            facts: Any = server.info("server")
+        return int(facts["process_id"])
+
+    def has_ended(self, port: int) -> bool:
+        """Whether nothing listens there any more."""
+        with socket.socket() as client:
+            return client.connect_ex((LOOPBACK, port)) != 0
+
+    def bring_back(self, port: int) -> None:
+        """Start a server that was killed, with the file it had: it takes itself for what it was."""
+        self.ending.enter_context(server_running(self.commands[port], port))
 
     def all_know(self) -> bool:
         """Whether each sentinel knows the others and a replica that is up."""
@@ -121,15 +139,21 @@ def _accepted(sentinel: Redis) -> bool:
     return True
 
 
-def _ports() -> list[int]:
-    return [free_port() for _ in range(COUNT)]
-
-
 @contextmanager
-def sentinels(folder: Path, *, authority: Authority | None = None) -> Iterator[Watched]:
-    """Run three servers and three sentinels; over TLS alone with *authority*."""
+def sentinels(
+    folder: Path,
+    *,
+    authority: Authority | None = None,
+    servers: int = COUNT,
+    replicas_to_write: int = 1,
+    noticed_ms: int = PATIENT_MS,
+) -> Iterator[Watched]:
+    """Run that many servers and three sentinels; over TLS alone with *authority*.
+
+    *noticed_ms*: after which the sentinels take a primary for dead that does not answer.
+    """
     programs = redis_program(), redis_program("redis-sentinel")
-    watched = Watched(_ports(), _ports())
+    watched = Watched([free_port() for _ in range(COUNT)], [free_port() for _ in range(servers)])
     encrypted: tuple[str, ...] = ()
     if authority is not None:
         watched.tls = write_client(folder, authority)
@@ -140,18 +164,24 @@ def sentinels(folder: Path, *, authority: Authority | None = None) -> Iterator[W
             f"tls-ca-cert-file {watched.tls['ssl_ca_certs']}",
             "tls-replication yes",
         )
-    with ExitStack() as ending:
+    with watched.ending as ending:
         for number, port in enumerate(watched.servers):
             follows = f"replicaof {LOOPBACK} {watched.servers[0]}" if number else ""
             lines = (
                 *_LOCAL,
                 *_listening(port, encrypted),
-                *_server(folder / f"s{number}", follows),
+                *_server(folder / f"s{number}", follows, replicas_to_write),
             )
-            ending.enter_context(_running(programs[0], folder, f"server-{number}", lines, port))
+            watched.commands[port] = _command(programs[0], folder, f"server-{number}", lines)
+            ending.enter_context(server_running(watched.commands[port], port))
         for number, port in enumerate(watched.sentinels):
-            lines = (*_LOCAL, *_listening(port, encrypted), *_sentinel(watched.servers[0]))
-            ending.enter_context(_running(programs[1], folder, f"sentinel-{number}", lines, port))
+            lines = (
+                *_LOCAL,
+                *_listening(port, encrypted),
+                *_sentinel(watched.servers[0], noticed_ms),
+            )
+            command = _command(programs[1], folder, f"sentinel-{number}", lines)
+            ending.enter_context(server_running(command, port))
         eventually(watched.all_know)
         yield watched
 
@@ -160,7 +190,7 @@ def _listening(port: int, encrypted: tuple[str, ...]) -> tuple[str, ...]:
     return ("port 0", f"tls-port {port}", *encrypted) if encrypted else (f"port {port}",)
 
 
-def _server(folder: Path, follows: str) -> tuple[str, ...]:
+def _server(folder: Path, follows: str, replicas_to_write: int) -> tuple[str, ...]:
     folder.mkdir()
     return (
         f"dir {folder}",
@@ -171,28 +201,24 @@ def _server(folder: Path, follows: str) -> tuple[str, ...]:
         f"user default on >{PASSWORD} ~* &* +@all",
         f"masterauth {PASSWORD}",
         # A former primary refuses writes until it is told that it is one: seconds later.
-        "min-replicas-to-write 1",
+        f"min-replicas-to-write {replicas_to_write}",
         "min-replicas-max-lag 10",
         follows,
     )
 
 
-def _sentinel(primary: int) -> tuple[str, ...]:
+def _sentinel(primary: int, noticed_ms: int) -> tuple[str, ...]:
     return (
         f"requirepass {SENTINEL_PASSWORD}",
         f"sentinel monitor {PRIMARY} {LOOPBACK} {primary} 2",
         f"sentinel auth-pass {PRIMARY} {PASSWORD}",
-        f"sentinel down-after-milliseconds {PRIMARY} 60000",
+        f"sentinel down-after-milliseconds {PRIMARY} {noticed_ms}",
         f"sentinel failover-timeout {PRIMARY} 5000",
     )
 
 
-@contextmanager
-def _running(
-    program: str, folder: Path, name: str, lines: tuple[str, ...], port: int
-) -> Iterator[None]:
+def _command(program: str, folder: Path, name: str, lines: tuple[str, ...]) -> list[str]:
     configuration = folder / f"{name}.conf"
     log = f"logfile {folder / name}.log"
     configuration.write_text("\n".join((*lines, log, "")), encoding="utf-8")
-    with server_running([program, str(configuration)], port):
-        yield
+    return [program, str(configuration)]

@@ -1,0 +1,113 @@
+"""Publishers that keep count of what was acknowledged, through whatever happens to Redis."""
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from producers.publisher import Publisher, PublishLater
+from tests.support.wait import eventually
+
+GROUP: Final = 10  # events of one call
+EVERY_SECONDS: Final = 0.02
+
+
+@dataclass(slots=True)
+class Account:
+    """What one publisher did. Other threads read it."""
+
+    acknowledged: list[str] = field(default_factory=list)  # tickets, in their order
+    waited: dict[str, float] = field(default_factory=dict)  # the longest of each phase, in seconds
+    refusals: int = 0
+
+
+class AcknowledgedLoad:
+    """Publishes until it is told to stop, and repeats what was not acknowledged.
+
+    Each ticket has one event; its name begins with the phase in which it was made.
+    *anew*: so many further publishers connect for each group, as a backend without a pool does.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        publishers: int = 1,
+        anew: int = 0,
+        every: float = EVERY_SECONDS,
+        phase: str = "t",
+    ) -> None:
+        self.phase = phase
+        self._every = every
+        self.accounts = [Account() for _ in range(publishers + anew)]
+        self._stop = threading.Event()
+        self._url = url
+        self._threads = [
+            threading.Thread(
+                target=self._run, args=(number,), kwargs={"anew": number >= publishers}, daemon=True
+            )
+            for number in range(publishers + anew)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def acknowledged(self) -> set[str]:
+        """All tickets whose event was acknowledged."""
+        return {ticket for account in self.accounts for ticket in list(account.acknowledged)}
+
+    def refusals(self) -> int:
+        """How many calls ended with an error."""
+        return sum(account.refusals for account in self.accounts)
+
+    def goes_on(self, more: int = 20 * GROUP) -> None:
+        """Wait until each publisher has so many more acknowledged."""
+        until = [len(account.acknowledged) + more for account in self.accounts]
+
+        def reached() -> bool:
+            return all(
+                len(account.acknowledged) >= enough
+                for account, enough in zip(self.accounts, until, strict=True)
+            )
+
+        eventually(reached)
+
+    def _run(self, number: int, *, anew: bool) -> None:
+        account, first = self.accounts[number], 0
+        with closing(Publisher.at(self._url)) as kept:
+            while not self._stop.wait(self._every):
+                began, phase = time.monotonic(), self.phase
+                tickets = [f"{phase}-{number}-{first + each}" for each in range(GROUP)]
+                rest: list[Mapping[str, object]] = [event(ticket) for ticket in tickets]
+                while rest:
+                    try:
+                        self._publish(kept, rest, anew=anew)
+                        rest = []
+                    except PublishLater as later:
+                        account.refusals += 1
+                        rest = list(later.unpublished)
+                first += GROUP
+                account.acknowledged += tickets
+                waited = time.monotonic() - began
+                account.waited[phase] = max(waited, account.waited.get(phase, 0.0))
+
+    def _publish(self, kept: Publisher, events: list[Mapping[str, object]], *, anew: bool) -> None:
+        if not anew:
+            kept.publish_many(events)
+            return
+        with closing(Publisher.at(self._url)) as once:
+            once.publish_many(events)
+
+
+def event(ticket: str) -> dict[str, object]:
+    """Make the one event of a ticket."""
+    return {"action": "ticket_win", "data": {"operator": "acme", "ticket_id": ticket}}
