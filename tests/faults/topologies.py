@@ -132,11 +132,15 @@ def main() -> int:
         if given.only in topology.name:
             for row in perform(topology):
                 rows.append(row)
-                _say(
-                    f"| {row.topology.name} | {faults.IN_WORDS[row.phase]} | {row.acknowledged:,} | {row.lost:,}"
-                    f" | {row.untold:,} | {row.waited:.1f} s |"
-                )
+                _say(in_words(row))
     return 1 if any(broken(row) for row in rows) else 0
+
+
+def in_words(row: Row) -> str:
+    """Format it as a line of the table."""
+    fault, counts = faults.IN_WORDS[row.phase], (row.acknowledged, row.lost, row.untold)
+    numbers = " | ".join(f"{count:,}" for count in counts)
+    return f"| {row.topology.name} | {fault} | {numbers} | {row.waited:.1f} s |"
 
 
 def broken(row: Row) -> bool:
