@@ -63,6 +63,8 @@ class OverloadStack:
     folder: Path
     running: list[Watched]
     flood: Flood
+    console: str  # its address
+    flower: str
 
     def look(self, watch: Watch) -> None:
         """Note the oldest entry and what the exporter says; every process must live."""
@@ -128,7 +130,7 @@ def overload_stack() -> Iterator[OverloadStack]:
         with engine.begin() as connection:
             person = Person("overload", "a trial")
             key = add_publisher(connection, "backend", operators=[OPERATOR], person=person)
-        port = free_port()
+        port, console, flower = free_port(), free_port(), free_port()
         env = environment(
             folder,
             database_url=servers.database_url,
@@ -136,8 +138,8 @@ def overload_stack() -> Iterator[OverloadStack]:
             secret_key=KEY,
             partner_networks="127.0.0.0/8",
             gateway_port=str(port),
-            flower_port=str(free_port()),
-            console_port=str(free_port()),
+            flower_port=str(flower),
+            console_port=str(console),
             survey_interval="1s",
         )
         publisher = Publisher.at(servers.redis_url)
@@ -146,7 +148,8 @@ def overload_stack() -> Iterator[OverloadStack]:
         running = [Watched(name, env=env, folder=folder) for name in LINES]
         for process in running:
             ending.callback(process.kill)
-        stack = OverloadStack(servers, redis, engine, folder, running, flood)
+        pages = [f"http://127.0.0.1:{each}" for each in (console, flower)]
+        stack = OverloadStack(servers, redis, engine, folder, running, flood, *pages)
         eventually(lambda: _is_ready(stack), within=READY_MAX)
         yield stack
 
