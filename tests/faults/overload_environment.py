@@ -35,15 +35,6 @@ GROUP = 500
 LEFT = text("SELECT 1 FROM notice WHERE operator = 1 AND head AND ended IS NULL LIMIT 1")
 
 
-class Watched(Running):
-    """A process whose memory is measured."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-
 @dataclass(slots=True)
 class Watch:
     """What was seen from outside, by the second."""
@@ -61,7 +52,7 @@ class OverloadStack:
     redis: Redis
     engine: Engine
     folder: Path
-    running: list[Watched]
+    running: list[Running]
     flood: Flood
     console: str  # its address
     flower: str
@@ -145,7 +136,7 @@ def overload_stack() -> Iterator[OverloadStack]:
         publisher = Publisher.at(servers.redis_url)
         ending.callback(publisher.close)
         flood = Flood(redis, publisher, f"http://127.0.0.1:{port}", key)
-        running = [Watched(name, env=env, folder=folder) for name in LINES]
+        running = [Running(name, env=env, folder=folder) for name in LINES]
         for process in running:
             ending.callback(process.kill)
         pages = [f"http://127.0.0.1:{each}" for each in (console, flower)]

@@ -3,9 +3,10 @@
 Nothing is lost, nothing overtakes, nothing is given up, and no process has to be restarted.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,6 +24,8 @@ from tests.faults.one_of_each import OPERATOR, Trial, one_of_each
 from tests.faults.outcomes import is_well, settled
 from tests.support import databases
 from tests.support.gateway_app import event, serving
+from tests.support.hurried_celery import CONSUMER, retries
+from tests.support.procfile_processes import Running
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually, pause
 from worker.local.servers import Servers, embedded_servers
@@ -46,6 +49,9 @@ class Fault:
     seconds: float = SHORT
 
 
+HURRIED = f"{sys.executable} -m tests.support.hurried_celery"
+FEW_RETRIES = 10
+MANY_RETRIES = FEW_RETRIES + 30  # one descriptor for each would be seen
 REFUSED_SECONDS = 8.0  # long enough for the first pauses, and some of the longest
 SOME_DESCRIPTORS = 8  # a process may have open beside those of a quiet moment
 WORKERS = ("intake", "deliver", "sweep")
@@ -182,6 +188,32 @@ def test_while_redis_refuses_connections_are_neither_lost_nor_opened_at_once(
     assert opened <= OPENED_MAX
     eventually(lambda: trial.logged().count("broker_available") >= len(WORKERS))
     trial.everybody_lives()
+
+
+@pytest.mark.slow
+def test_no_number_of_retries_costs_a_descriptor(trial: Trial):
+    """The pauses between tries are a hundredth of the usual ones; two outages, one by one."""
+    process = Running(
+        "deliver", env=trial.environment, folder=trial.folder, number=2, celery=HURRIED
+    )
+    with ExitStack() as ending:
+        ending.callback(process.kill)
+        held = []
+        for act in NO_WRITES[1:]:
+            with act(trial.servers):
+                eventually(lambda: has_tried(trial, process, FEW_RETRIES))
+                held.append(process.descriptors())
+                eventually(lambda: has_tried(trial, process, MANY_RETRIES))
+                held.append(process.descriptors())
+            eventually(lambda: not has_tried(trial, process, FEW_RETRIES))
+
+    assert max(held) - min(held) <= SOME_DESCRIPTORS
+
+
+def has_tried(trial: Trial, process: Running, many: int) -> bool:
+    """Whether it has reconnected to the broker so many times in vain, and has not ended."""
+    process.must_live()
+    return retries(trial.folder, process.pid).get(CONSUMER, 0) >= many
 
 
 @pytest.mark.slow

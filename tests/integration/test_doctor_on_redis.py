@@ -9,9 +9,12 @@ from redis import Redis
 from sqlalchemy import make_url
 
 from models.events.stream_contract import GROUP, STREAM
+from tests.support.closed_port import closed_port
+from tests.support.plain_settings import plain_settings
 from tests.support.wait import eventually
+from worker.doctor.checks import check_installation
 from worker.doctor.finding import Finding, State
-from worker.doctor.publishing import check_publishing
+from worker.doctor.publishing import PUBLISHING, check_publishing
 from worker.doctor.redis_server import (
     BROKER_COMMANDS,
     BROKER_KEYS,
@@ -152,6 +155,24 @@ def test_why_an_event_would_be_refused_is_quoted(settled, trouble, detail, remed
     assert finding.state is State.WRONG
     assert detail in finding.detail
     assert remedy in str(finding.remedy)
+
+
+def test_a_replica_given_by_mistake_is_named_with_its_primary(redis, redis_url, database):
+    """In `SLIPWAY_REDIS_URL`: whoever publishes, reads or wakes needs the primary."""
+    now = datetime.now(UTC)  # noqa: TID251 - certificates are valid by it
+    settings = plain_settings(redis_url=redis_url, database_url=database)
+    primary = closed_port()
+    redis.replicaof("127.0.0.1", str(primary))
+    try:
+        findings = [*check_installation(settings, now=now)]
+    finally:
+        redis.replicaof("NO", "ONE")
+
+    (named,) = [each for each in findings if "replica" in each.detail and each.part == "Redis"]
+    assert named.state is State.WRONG
+    assert f"it is a replica of 127.0.0.1:{primary}" in named.detail
+    assert "point the URL to the primary" in str(named.remedy)
+    assert State.WRONG in {each.state for each in findings if each.part == PUBLISHING}
 
 
 def test_too_few_replicas_are_named(redis):

@@ -99,7 +99,7 @@ def test_no_connection_is_made_while_most_sentinels_are_down(watched: Watched) -
     assert ports == {0}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_what_is_acknowledged_survives_failovers_and_the_return_of_the_killed_primary(
     watched: Watched, url: str
 ) -> None:

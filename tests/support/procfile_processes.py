@@ -16,12 +16,24 @@ LINES = {line.name: line.command for line in PROCFILE.processes}
 
 
 class Running:
-    """One process of the Procfile; *number* tells several of a kind apart."""
+    """One process of the Procfile; *number* tells several of a kind apart.
 
-    def __init__(self, name: str, *, env: Mapping[str, str], folder: Path, number: int = 1) -> None:
+    *celery* is run in the place of `celery`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        env: Mapping[str, str],
+        folder: Path,
+        number: int = 1,
+        celery: str = "celery",
+    ) -> None:
         self.name = name
         self.node = name if number == 1 else f"{name}-{number}"
         command = command_of(name).replace(f"-n {name}@", f"-n {self.node}@")
+        command = command.replace("celery ", f"{celery} ", 1)
         self._log = folder / f"{self.node}.log"
         programs = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
         with self._log.open("wb") as output:
@@ -33,6 +45,11 @@ class Running:
                 stderr=output,
                 start_new_session=True,
             )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def tell_to_end(self) -> None:
         """Send SIGTERM, and do not wait."""
@@ -52,7 +69,7 @@ class Running:
 
     def descriptors(self) -> int:
         """How many files and sockets it has open."""
-        return len([*Path(f"/proc/{self._process.pid}/fd").iterdir()])
+        return len([*Path(f"/proc/{self.pid}/fd").iterdir()])
 
     def kill(self) -> None:
         """End it if it is still there."""

@@ -95,9 +95,10 @@ def check_redis(redis: Redis, *, part: str, kept_by_provider: bool = False) -> I
     facts: Mapping[str, Any] = redis.info()
     yield _version(facts, part)
     if facts.get("role", "master") != "master":
+        primary = f"{facts.get('master_host', '?')}:{facts.get('master_port', '?')}"
         yield wrong(
             part,
-            "it is a replica: nothing can be written to it",
+            f"it is a replica of {primary}: nothing can be written to it",
             remedy="point the URL to the primary, or to an address that follows it",
         )
     policy = facts.get("maxmemory_policy", "noeviction")
