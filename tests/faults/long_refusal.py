@@ -44,7 +44,7 @@ class Refusal:
     refused: int = 0  # commands, of all processes
     retries: Counter[str] = field(default_factory=Counter)  # by process, as its log has it
     descriptors: dict[str, list[int]] = field(default_factory=dict)
-    said: Counter[str] = field(default_factory=Counter)  # to callers
+    responses: Counter[str] = field(default_factory=Counter)  # to callers
     recovered: float = 0.0  # seconds until events were applied and delivered again
     workers_back: float = 0.0  # until each worker took tasks again
 
@@ -107,24 +107,24 @@ def look(stack: OverloadStack, refusal: Refusal) -> None:
 def call(stack: OverloadStack, refusal: Refusal) -> None:
     """Do what backends and people do meanwhile."""
     event = {"action": "ticket_open", "data": {"operator": "acme", "ticket_id": "refused"}}
-    asked = {
+    requests = {
         "gateway, POST /events": ("POST", f"{stack.flood.gateway}/events"),
         "gateway, /readyz": ("GET", f"{stack.flood.gateway}/readyz"),
         "console, /readyz": ("GET", f"{stack.console}/readyz"),
         "Flower, /broker": ("GET", f"{stack.flower}/broker"),
     }
-    for name, (method, url) in asked.items():
+    for name, (method, url) in requests.items():
         given: dict[str, Any] = {"json": event} if method == "POST" else {}
         try:
             answer = httpx.request(
                 method, url, headers={"X-Api-Key": stack.flood.key}, timeout=20, **given
             )
         except httpx.HTTPError as error:
-            refusal.said[f"{name}: {type(error).__name__}"] += 1
+            refusal.responses[f"{name}: {type(error).__name__}"] += 1
         else:
             after = answer.headers.get("Retry-After")
             again = f", Retry-After {after}" if after else ""
-            refusal.said[f"{name}: {answer.status_code}{again}"] += 1
+            refusal.responses[f"{name}: {answer.status_code}{again}"] += 1
 
 
 def is_served(url: str) -> bool:
@@ -174,7 +174,7 @@ def checked(
         )
         yield (
             f"{name}: the gateway says 503, and when to try again",
-            set(heard(refusal, "gateway, POST")) == {"503, Retry-After 5"},
+            set(responses_to(refusal, "gateway, POST")) == {"503, Retry-After 5"},
         )
     for name in residents.seen:
         most = residents.most(name, since=lasted * SETTLED)
@@ -185,9 +185,9 @@ def checked(
     yield f"the longest pause is {longest:.0f} s", longest < RECOVERED_SECONDS_MAX
 
 
-def heard(refusal: Refusal, caller: str) -> list[str]:
-    """What those were told who asked so."""
-    return [said.partition(": ")[2] for said in refusal.said if said.startswith(caller)]
+def responses_to(refusal: Refusal, caller: str) -> list[str]:
+    """The responses to one kind of call."""
+    return [each.partition(": ")[2] for each in refusal.responses if each.startswith(caller)]
 
 
 def say_refusal(name: str, refusal: Refusal) -> None:
@@ -200,8 +200,8 @@ def say_refusal(name: str, refusal: Refusal) -> None:
             _say(f"| failed attempts of {node} | {many:,} |")
     for node, seen in refusal.descriptors.items():
         _say(f"| descriptors of {node}: first, most, last | {seen[0]}, {max(seen)}, {seen[-1]} |")
-    for said, many in sorted(refusal.said.items()):
-        _say(f"| {said} | {many:,} times |")
+    for response, many in sorted(refusal.responses.items()):
+        _say(f"| {response} | {many:,} times |")
     _say(f"| 500 events applied and delivered after | {refusal.recovered:.1f} s |")
     _say(f"| each worker takes tasks after | {refusal.workers_back:.1f} s |\n")
 

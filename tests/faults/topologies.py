@@ -40,7 +40,7 @@ from worker.local.servers.ports import LOOPBACK
 
 PROCESSES: Final = ("intake", "deliver", "sweep", "beat")
 SETTINGS: Final = {"partner_networks": "127.0.0.0/8", "claim_idle": "5s", "sweep_interval": "1s"}
-KEPT, ANEW = 2, 4  # publishers that keep their connection, and that connect for each call
+KEPT, RECONNECTING = 2, 4  # publishers that keep their connection, and that connect for each call
 EVERY_SECONDS: Final = 0.1
 LEDGER_MAX: Final = 1_000_000
 LONG: Final = timedelta(minutes=5)
@@ -115,7 +115,7 @@ class Row:
     phase: str
     acknowledged: int
     lost: int
-    untold: int  # applied, and not received by the partner
+    undelivered: int  # applied, and not received by the partner
     waited: float  # the longest time a publisher was without an acknowledgement, in seconds
 
 
@@ -124,7 +124,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="run topologies with this in their name")
     given = parser.parse_args()
-    _say("| topology | fault | acknowledged | lost | not told | longest wait |")
+    _say("| topology | fault | acknowledged | lost | not delivered | longest wait |")
     _say("|---|---|---|---|---|---|")
     logging.getLogger("producers.publisher").setLevel(logging.ERROR)  # each refused try
     rows = []
@@ -138,7 +138,7 @@ def main() -> int:
 
 def in_words(row: Row) -> str:
     """Format it as a line of the table."""
-    fault, counts = faults.IN_WORDS[row.phase], (row.acknowledged, row.lost, row.untold)
+    fault, counts = faults.IN_WORDS[row.phase], (row.acknowledged, row.lost, row.undelivered)
     numbers = " | ".join(f"{count:,}" for count in counts)
     return f"| {row.topology.name} | {fault} | {numbers} | {row.waited:.1f} s |"
 
@@ -146,7 +146,7 @@ def in_words(row: Row) -> str:
 def broken(row: Row) -> bool:
     """Whether it lost what it should not."""
     promised = row.topology.recommended and (row.topology.servers == 1 or row.phase not in MAY_LOSE)
-    return row.untold > 0 or (promised and row.lost > 0)
+    return row.undelivered > 0 or (promised and row.lost > 0)
 
 
 def perform(topology: Topology) -> list[Row]:
@@ -168,7 +168,7 @@ def perform(topology: Topology) -> list[Row]:
             process = Running(name, env=env, folder=folder)
             ending.callback(process.kill)
         load = AcknowledgedLoad(
-            url, publishers=KEPT, anew=ANEW, every=EVERY_SECONDS, phase="before"
+            url, publishers=KEPT, reconnecting=RECONNECTING, every=EVERY_SECONDS, phase="before"
         )
         with load:
             load.goes_on()
@@ -176,7 +176,7 @@ def perform(topology: Topology) -> list[Row]:
             for act in faults.ACTS:
                 act(watched, load)
         eventually(lambda: _is_done(watched, engine, partner), within=LONG)
-        return list(rows_of(topology, load, applied(engine), told(partner)))
+        return list(rows_of(topology, load, applied(engine), delivered(partner)))
 
 
 def applied(engine: Engine) -> set[str]:
@@ -185,13 +185,13 @@ def applied(engine: Engine) -> set[str]:
         return set(connection.execute(APPLIED).scalars())
 
 
-def told(partner: SimulatedPartner) -> set[str]:
-    """Tickets that the partner was told of."""
+def delivered(partner: SimulatedPartner) -> set[str]:
+    """Tickets of which the partner has a notice."""
     return {str(entry.ticket_id) for entry in partner.ledger.entries()}
 
 
 def rows_of(
-    topology: Topology, load: AcknowledgedLoad, applied: set[str], told: set[str]
+    topology: Topology, load: AcknowledgedLoad, applied: set[str], delivered: set[str]
 ) -> Iterator[Row]:
     """Compare the two sides, for each phase of the load."""
     all_of_them = load.acknowledged()
@@ -202,16 +202,16 @@ def rows_of(
             phase,
             acknowledged=len(acknowledged),
             lost=len(acknowledged - applied),
-            untold=len((acknowledged & applied) - told),
+            undelivered=len((acknowledged & applied) - delivered),
             waited=max(account.waited.get(phase, 0.0) for account in load.accounts),
         )
 
 
 def _is_done(watched: Watched, engine: Engine, partner: SimulatedPartner) -> bool:
-    """Whether the stream is empty and the partner was told of all that was applied."""
+    """Whether the stream is empty and the partner has a notice of all that was applied."""
     with watched.client(watched.named(), password=PASSWORD) as primary:
         left = primary.xlen(STREAM)
-    return left == 0 and applied(engine) <= told(partner)
+    return left == 0 and applied(engine) <= delivered(partner)
 
 
 def _made(folder: Path) -> Path:

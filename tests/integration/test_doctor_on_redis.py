@@ -158,7 +158,7 @@ def test_why_an_event_would_be_refused_is_quoted(settled, trouble, detail, remed
 
 
 def test_a_replica_given_by_mistake_is_named_with_its_primary(redis, redis_url, database):
-    """In `SLIPWAY_REDIS_URL`: whoever publishes, reads or wakes needs the primary."""
+    """In `SLIPWAY_REDIS_URL`: publishers, intakes and wakeups all need the primary."""
     now = datetime.now(UTC)  # noqa: TID251 - certificates are valid by it
     settings = plain_settings(redis_url=redis_url, database_url=database)
     primary = closed_port()

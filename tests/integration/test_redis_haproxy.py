@@ -103,7 +103,7 @@ def test_no_connection_is_made_while_most_sentinels_are_down(watched: Watched) -
 def test_what_is_acknowledged_survives_failovers_and_the_return_of_the_killed_primary(
     watched: Watched, url: str
 ) -> None:
-    with AcknowledgedLoad(url, publishers=2, anew=2) as load:
+    with AcknowledgedLoad(url, publishers=2, reconnecting=2) as load:
         load.goes_on()
         killed = watched.named()
         watched.kill_primary()

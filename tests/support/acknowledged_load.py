@@ -27,7 +27,7 @@ class AcknowledgedLoad:
     """Publishes until it is told to stop, and repeats what was not acknowledged.
 
     Each ticket has one event; its name begins with the phase in which it was made.
-    *anew*: so many further publishers connect for each group, as a backend without a pool does.
+    *reconnecting*: so many further publishers connect for each group, as one without a pool does.
     """
 
     def __init__(
@@ -35,20 +35,23 @@ class AcknowledgedLoad:
         url: str,
         *,
         publishers: int = 1,
-        anew: int = 0,
+        reconnecting: int = 0,
         every: float = EVERY_SECONDS,
         phase: str = "t",
     ) -> None:
         self.phase = phase
         self._every = every
-        self.accounts = [Account() for _ in range(publishers + anew)]
+        self.accounts = [Account() for _ in range(publishers + reconnecting)]
         self._stop = threading.Event()
         self._url = url
         self._threads = [
             threading.Thread(
-                target=self._run, args=(number,), kwargs={"anew": number >= publishers}, daemon=True
+                target=self._run,
+                args=(number,),
+                kwargs={"reconnecting": number >= publishers},
+                daemon=True,
             )
-            for number in range(publishers + anew)
+            for number in range(publishers + reconnecting)
         ]
 
     def __enter__(self) -> Self:
@@ -81,7 +84,7 @@ class AcknowledgedLoad:
 
         eventually(reached)
 
-    def _run(self, number: int, *, anew: bool) -> None:
+    def _run(self, number: int, *, reconnecting: bool) -> None:
         account, first = self.accounts[number], 0
         with closing(Publisher.at(self._url)) as kept:
             while not self._stop.wait(self._every):
@@ -90,7 +93,7 @@ class AcknowledgedLoad:
                 rest: list[Mapping[str, object]] = [event(ticket) for ticket in tickets]
                 while rest:
                     try:
-                        self._publish(kept, rest, anew=anew)
+                        self._publish(kept, rest, reconnecting=reconnecting)
                         rest = []
                     except PublishLater as later:
                         account.refusals += 1
@@ -100,8 +103,10 @@ class AcknowledgedLoad:
                 waited = time.monotonic() - began
                 account.waited[phase] = max(waited, account.waited.get(phase, 0.0))
 
-    def _publish(self, kept: Publisher, events: list[Mapping[str, object]], *, anew: bool) -> None:
-        if not anew:
+    def _publish(
+        self, kept: Publisher, events: list[Mapping[str, object]], *, reconnecting: bool
+    ) -> None:
+        if not reconnecting:
             kept.publish_many(events)
             return
         with closing(Publisher.at(self._url)) as once:
