@@ -32,7 +32,7 @@ from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
 from tests.support.redis_haproxy import SHIPPED, haproxy_before
-from tests.support.sentinels import PASSWORD, USER, Watched, sentinels
+from tests.support.sentinels import NOTICED_MS, PASSWORD, USER, Watched, sentinels
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 from worker.local.servers import embedded_servers
@@ -67,7 +67,10 @@ class Topology:
         """Run it; give the servers, and the URL for clients."""
         with (
             sentinels(
-                folder, servers=self.servers, replicas_to_write=self.replicas_to_write
+                folder,
+                servers=self.servers,
+                replicas_to_write=self.replicas_to_write,
+                noticed_ms=NOTICED_MS,
             ) as watched,
             self._way_to(watched) as url,
         ):

@@ -14,11 +14,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from models.events.stream_contract import EVENT_FIELD, STREAM
 from tests.support.acknowledged_load import AcknowledgedLoad
+from tests.support.closed_port import closed_port
 from tests.support.redis_clients import by_celery, by_our_client
 from tests.support.redis_haproxy import haproxy_before, needs_haproxy
 from tests.support.sentinels import PASSWORD, Watched, sentinels
 from tests.support.wait import eventually
-from worker.local.servers.ports import free_port
 
 pytestmark = needs_haproxy
 CONNECTIONS = 40
@@ -80,7 +80,7 @@ def test_another_server_that_takes_itself_for_the_primary_gets_no_connection(
 
 
 def test_one_sentinel_may_be_down(watched: Watched) -> None:
-    down = Watched([free_port(), *watched.sentinels[1:]], watched.servers)
+    down = Watched([closed_port(), *watched.sentinels[1:]], watched.servers)
 
     with haproxy_before(down) as through:
         eventually(lambda: reached(through) == watched.named())
@@ -88,7 +88,7 @@ def test_one_sentinel_may_be_down(watched: Watched) -> None:
 
 def test_no_connection_is_made_while_most_sentinels_are_down(watched: Watched) -> None:
     """HAProxy starts with all servers taken to be up; that is no reason to connect to one."""
-    down = Watched([free_port(), free_port(), watched.sentinels[2]], watched.servers)
+    down = Watched([closed_port(), closed_port(), watched.sentinels[2]], watched.servers)
 
     with haproxy_before(down) as through:
         until = time.monotonic() + LONGER_THAN_ITS_START
