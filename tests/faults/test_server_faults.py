@@ -3,7 +3,6 @@
 Nothing is lost, nothing overtakes, nothing is given up, and no process has to be restarted.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -49,7 +48,7 @@ class Fault:
     seconds: float = SHORT
 
 
-HURRIED = f"{sys.executable} -m tests.support.hurried_celery"
+HURRIED = "tests.support.hurried_celery"
 FEW_RETRIES = 10
 MANY_RETRIES = FEW_RETRIES + 30  # one descriptor for each would be seen
 REFUSED_SECONDS = 8.0  # long enough for the first pauses, and some of the longest

@@ -1,20 +1,18 @@
-"""`celery`, with a hundredth of the pauses between tries: what hours bring is seen in seconds.
+"""`worker.celery` with a hundredth of the pauses between tries: hours are seen in seconds.
 
 Nothing else differs. How often each thread has tried in vain since its last success is a line of
 the file `retries-PID` in the temporary folder.
 """
 
 import os
-import sys
 import tempfile
 import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from celery.__main__ import main
-
 from models.platform.backoff import Backoff
+from worker.celery.__main__ import main
 
 HURRY: Final = 100
 CONSUMER: Final = "MainThread"  # where Celery's consumer runs
@@ -55,4 +53,4 @@ def _note(failures: int) -> None:
 if __name__ == "__main__":
     Backoff.next = _hurried  # type: ignore[method-assign]  # this one thing is different
     Backoff.reset = _noted  # type: ignore[method-assign]  # it only counts
-    sys.exit(main())
+    main(prog_name="python -m worker.celery")

@@ -12,13 +12,14 @@ from tests.support.sources import ROOT
 from worker.local.supervisor.procfile import read_procfile
 
 PROCFILE = read_procfile(ROOT / "Procfile")
+CELERY = "worker.celery"  # as the Procfile has it
 LINES = {line.name: line.command for line in PROCFILE.processes}
 
 
 class Running:
     """One process of the Procfile; *number* tells several of a kind apart.
 
-    *celery* is run in the place of `celery`.
+    *celery*: the module that is run in the place of Celery's own.
     """
 
     def __init__(
@@ -28,12 +29,12 @@ class Running:
         env: Mapping[str, str],
         folder: Path,
         number: int = 1,
-        celery: str = "celery",
+        celery: str = CELERY,
     ) -> None:
         self.name = name
         self.node = name if number == 1 else f"{name}-{number}"
         command = command_of(name).replace(f"-n {name}@", f"-n {self.node}@")
-        command = command.replace("celery ", f"{celery} ", 1)
+        command = command.replace(f"-m {CELERY} ", f"-m {celery} ", 1)
         self._log = folder / f"{self.node}.log"
         programs = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
         with self._log.open("wb") as output:
