@@ -6,9 +6,13 @@ No sentence holds a password: libpq shows none.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Final
 
 import psycopg
+
+from models.settings.addresses import database_hosts
+from models.settings.listening import host_and_port
 
 # psycopg tries each host, and each address of a host, by itself, and lists what became of it.
 _ATTEMPT: Final = re.compile(
@@ -21,6 +25,28 @@ _LEAD: Final = re.compile(
 )
 # A part of libpq's reason or the server's, and what to change. The first that fits counts.
 _REMEDIES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("failed to resolve host", "could not translate host name"),
+        "correct the host's name in the database URL, or the DNS of this machine",
+    ),
+    **dict.fromkeys(
+        ("too many connections", "remaining connection slots", "too many clients"),
+        "no connection is left: raise max_connections, or with ALTER ROLE or ALTER DATABASE the"
+        " CONNECTION LIMIT, to what deploy/README.md counts, or put PgBouncer in front",
+    ),
+    **dict.fromkeys(
+        (
+            *("invalid response", "expected authentication", "reset by peer"),
+            "closed the connection unexpectedly",
+        ),
+        "another service listens there, or a balancer without a server; the database URL must lead"
+        " to PostgreSQL (5432) or its pooler (6432)",
+    ),
+    **dict.fromkeys(
+        ("timeout expired", "timed out"),
+        "let this machine through the firewall, or correct host and port: what listens there says"
+        " nothing, as another service may",
+    ),
     "certificate verify failed": (
         "the server's certificate must be valid now and of an authority in the file of sslrootcert"
     ),
@@ -84,10 +110,13 @@ def connection_failures(error: BaseException) -> Sequence[ConnectionFailure]:
     return list(dict.fromkeys(attempts)) or [_failure(first, "", "")]
 
 
-def describe_failures(error: BaseException) -> str:
-    """Return in one line why no host could be used."""
+def describe_failures(error: BaseException, url: str) -> str:
+    """Return in one line why no host of *url* could be used."""
     failures = connection_failures(error)
-    return "; ".join(failure.describe() for failure in failures)
+    met = "; ".join(failure.describe() for failure in failures)
+    if any(failure.host for failure in failures):
+        return met
+    return f"{','.join(starmap(host_and_port, database_hosts(url)))}: {met}"
 
 
 def remedy_for(error: BaseException) -> str | None:

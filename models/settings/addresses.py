@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from models.settings.listening import host_and_port
-from models.settings.urls import split_url, stripped
+from models.settings.urls import naming_host, split_url, stripped
 
 _DATABASE_SCHEMES: Final = ("postgres", "postgresql", "postgresql+psycopg")
 _POSTGRES: Final = "postgresql+psycopg"
@@ -50,6 +50,7 @@ _OF_LIBPQ: Final = frozenset(
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SESSION: Final = "target_session_attrs"
 _PLACE: Final = ("host", "port", _SESSION)
+_NAME_A_SERVER: Final = frozenset({"hostaddr", "service"})  # besides a host
 _WRITABLE: Final = "read-write"
 _SESSIONS: Final = (_WRITABLE, "primary", "any")  # those that can write
 _OPTIONS_OF_A_SESSION: Final = re.compile(
@@ -67,9 +68,14 @@ def database_address(url: str) -> str:
     libpq accepts them (`a:5432,b:5432`, or `?host=a,b&port=5432`), become parameters; the one that
     accepts writes is used. Raises ValueError for another scheme, an ambiguous URL, hosts and ports
     that do not fit, and a parameter that is unknown, cannot work or is Slipway's own to set; the
-    error does not repeat the URL.
+    error names the host and repeats nothing else of the URL.
     """
-    scheme, _, rest = stripped(url).partition("://")
+    with naming_host(url):
+        return _checked(stripped(url))
+
+
+def _checked(url: str) -> str:
+    scheme, _, rest = url.partition("://")
     if scheme.lower() not in _DATABASE_SCHEMES:
         raise ValueError(
             "not a PostgreSQL URL; write postgresql://user:password@host:5432/database"
@@ -82,6 +88,12 @@ def database_address(url: str) -> str:
     given = parse_qsl(query, keep_blank_values=True)
     hosts = _hosts(named, given)
     _check_parameters(given)
+    nowhere = not (hosts or _NAME_A_SERVER & dict(given).keys())
+    if named.startswith(":") or (nowhere and not path.strip("/")):
+        raise ValueError(
+            "the database URL names no host; write postgresql://user:password@host:5432/database,"
+            " or for a socket of this machine ?host=/var/run/postgresql"
+        )
     if len(hosts) < 2:  # noqa: PLR2004 - several
         return split_url(f"{_POSTGRES}://{rest}").geturl()
     leading_to = (

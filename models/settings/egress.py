@@ -1,6 +1,6 @@
 """The installation's egress proxy, and which partners are called without it.
 
-A proxy's address may hold a password. So no message here repeats any part of what was given.
+A proxy's address may hold a password. So no message here repeats more of it than the host.
 """
 
 import re
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from models.settings.urls import naming_host, split_url, stripped
 
 _EXAMPLE: Final = "http://user:password@proxy.example.com:3128"
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?", re.IGNORECASE | re.ASCII)
@@ -57,12 +59,17 @@ class DirectHosts:
 
 
 def parse_proxy(text: str) -> EgressProxy:
-    """Parse the address of a proxy. Raises ValueError; its message holds no part of *text*."""
+    """Parse the address of a proxy. Raises ValueError; its message holds the host alone."""
+    with naming_host(text):
+        return _parsed(text)
+
+
+def _parsed(text: str) -> EgressProxy:
     try:
-        parts = urlsplit(text.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError(f"is not an address; write {_EXAMPLE}") from None
+        parts = split_url(stripped(text))
+    except ValueError as error:
+        raise ValueError(f"is {error}; write {_EXAMPLE}") from None
+    host, port = parts.hostname, parts.port
     if parts.scheme not in _SCHEMES or not host:
         raise ValueError(f"is not the address of an HTTP proxy; write {_EXAMPLE}")
     if port is None:
@@ -85,7 +92,7 @@ def parse_direct_hosts(parts: Sequence[str]) -> DirectHosts:
     names: set[str] = set()
     domains: set[str] = set()
     networks = []
-    for part in parts:
+    for number, part in enumerate(parts, start=1):
         entry = part.lower().removeprefix("*")
         network = _network(entry)
         if network is not None:
@@ -93,7 +100,8 @@ def parse_direct_hosts(parts: Sequence[str]) -> DirectHosts:
         elif _HOST.fullmatch(entry.removeprefix(".")):
             (domains if entry.startswith(".") else names).add(entry.strip("."))
         else:
-            raise ValueError(f"{part!r} is none; {_NOT_DIRECT}")
+            shown = repr(part) if "@" not in part else f"entry {number}"  # it may hold a password
+            raise ValueError(f"{shown} is none; {_NOT_DIRECT}")
     return DirectHosts(frozenset(names), frozenset(domains), tuple(networks))
 
 

@@ -46,7 +46,7 @@ def read_environment(kind: type[Kind], *, described: Mapping[str, FieldInfo]) ->
         problems += describe_errors(error, described=described)
     else:
         now = datetime.now(UTC)  # noqa: TID251 - processes read them when they start
-        problems += database_files_problems(_named(settings, _DATABASE_URLS))
+        problems += database_files_problems(_named(settings, _DATABASE_URLS), now=now)
         problems += _redis_files_problems(_named(settings, _REDIS_URLS), now=now)
         if not problems:
             return settings

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode
 from models.settings.listening import host_and_port
 from models.settings.redis_cluster import ClusterAddress
 from models.settings.redis_tls import OPTIONS, RedisTls, read_tls
-from models.settings.urls import split_url, stripped
+from models.settings.urls import naming_host, split_url, stripped
 
 _DATABASE_NUMBER: Final = re.compile(r"/?|/[0-9]{1,9}")
 _DATABASE_ZERO: Final = ("", "/", "/0")  # the only one of a cluster
@@ -64,10 +64,14 @@ def redis_address(url: str) -> str:
     `redis://…`, or `rediss://…` for TLS, whose files may follow: `ssl_ca_certs` and the like; or
     `redis+sentinel://…` and `rediss+sentinel://…` with several hosts, which `sentinel_address`
     takes apart; or `redis+cluster://…` and `rediss+cluster://…` (`cluster_address`). Raises
-    ValueError for another scheme, for an option that not every client
-    understands, and for one that would verify less; the error does not repeat the URL.
+    ValueError for another scheme, for an option that not every client understands, and for one that
+    would verify less; the error names the host and repeats nothing else of the URL.
     """
-    text = stripped(url)
+    with naming_host(url):
+        return _checked(stripped(url))
+
+
+def _checked(text: str) -> str:
     if ";" in text:  # kombu would read what follows as a second server
         raise ValueError("a ; in a Redis URL must be percent-encoded, as %3B")
     if _is_sentinel(text):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -16,6 +15,7 @@ from models.platform.durations import Duration, format_duration, parse_duration
 from models.settings.addresses import database_address
 from models.settings.egress import DirectHosts, parse_direct_hosts, parse_proxy
 from models.settings.redis_address import redis_address
+from models.settings.urls import naming_host, split_url, stripped
 
 HOW_TO_MAKE_A_KEY: Final = (
     'make one with: python -c "from cryptography.fernet import Fernet;'
@@ -31,6 +31,7 @@ _FERNET_KEY_BYTES: Final = 32
 _CONTACT: Final = re.compile(r"[!#-&*-\[\]-~]{1,200}")  # stands in a comment of a header
 _STREAM: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # no hash tag: the whole name is one
 _QUEUES: Final = ("celery", "deliver", "intake", "sweep", "tickets")  # lists, perhaps beside it
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f]{0,4}[.:][0-9A-Fa-f.:/]{0,50}")
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -80,7 +81,22 @@ def _networks(value: object) -> object:
     parts = _parts(value)
     if not isinstance(parts, tuple):
         return parts
-    return tuple(ip_network(part) for part in parts)
+    return tuple(_network(part, number) for number, part in enumerate(parts, start=1))
+
+
+def _network(part: object, number: int) -> object:
+    """Return a network. Raises ValueError, which repeats *part* only if it can hold no password."""
+    if not isinstance(part, str):
+        return part
+    try:
+        return ip_network(part)
+    except ValueError:
+        shown = part if _ADDRESS.fullmatch(part) else f"entry {number}"
+    try:
+        meant = f"has host bits set; write {ip_network(part, strict=False)}"
+    except ValueError:
+        meant = "is not a network; write networks and addresses like 10.0.0.0/8 or fd00::/8"
+    raise ValueError(f"{shown} {meant}")
 
 
 def _schedule(value: object) -> object:
@@ -106,24 +122,28 @@ def _port(value: object) -> object:
 
 def _public_url(url: str) -> str:
     """Check the address of pages and return it without a slash at its end."""
-    stripped = url.strip().rstrip("/")
-    parts = urlsplit(stripped)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("write the whole address: https://ops.example.com/slipway")
-    if parts.query or parts.fragment or parts.username is not None:
-        raise ValueError("only a scheme, a host, a port and a path belong into this address")
-    if not _PREFIX.fullmatch(parts.path):
-        raise ValueError("the path may hold letters, digits and -._~ between its slashes")
-    return stripped
+    with naming_host(url):
+        text = stripped(url).rstrip("/")
+        parts = split_url(text)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("write the whole address: https://ops.example.com/slipway")
+        if parts.query or parts.fragment or parts.username is not None:
+            raise ValueError("only a scheme, a host, a port and a path belong into this address")
+        if not _PREFIX.fullmatch(parts.path):
+            raise ValueError("the path may hold letters, digits and -._~ between its slashes")
+    return text
 
 
 def _https_url(url: str) -> str:
     """Check the address of a provider, which is kept as it is: it is compared by its characters."""
-    stripped = url.strip()
-    parts = urlsplit(stripped)
-    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("write an https address, as the provider's `issuer` says it")
-    return stripped
+    with naming_host(url):
+        text = stripped(url)
+        parts = split_url(text)
+        if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("write an https address, as the provider's `issuer` says it")
+        if parts.username is not None:
+            raise ValueError("no user and password belong into this address; it is shown")
+    return text
 
 
 def _role_mapping(value: object) -> object:
@@ -151,13 +171,15 @@ def _direct_hosts(value: object) -> object:
 
 
 def _contact(contact: str) -> str:
-    stripped = contact.strip()
-    if not _CONTACT.fullmatch(stripped):
+    text = contact.strip()
+    if not _CONTACT.fullmatch(text):
         raise ValueError(
             "write a page or an address that a partner can turn to, without spaces and"
             " parentheses: https://ops.example.com/slipway, or ops@example.com"
         )
-    return stripped
+    if "://" in text and "@" in text:
+        raise ValueError("every partner sees it: leave out user and password before the host")
+    return text
 
 
 def _stream_name(name: str) -> str:

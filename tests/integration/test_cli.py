@@ -110,7 +110,7 @@ def test_a_database_that_is_unavailable_is_named_without_its_password(at_home):
     ended = at_home("operators", "list")
 
     assert ended.code == 2
-    assert "check SLIPWAY_DATABASE_URL" in ended.err
+    assert "SLIPWAY_DATABASE_URL" in ended.err
     assert "hunter2" not in ended.err
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import psycopg
 from redis.exceptions import RedisError
-from redis.sentinel import MasterNotFoundError
 from sqlalchemy.exc import DBAPIError
 
 from models.database.connection_failures import describe_failures, remedy_for
@@ -24,7 +23,7 @@ from models.operators import (
 from models.outbox.dead_letters import NotPossible
 from models.platform.encryption import DecryptionFailed
 from models.settings.errors import InvalidSettings
-from models.settings.redis_tls import tls_failure
+from models.settings.settings import read_database_settings, read_process_settings
 from models.users.errors import UserExists, UserInvalid, UserNotFound
 from models.users.passwords import TooManySignIns
 from models.users.tokens import TokenExists, TokenInvalid, TokenNotFound
@@ -33,7 +32,9 @@ from worker.cli.errors import FAILED, WRONG_USAGE
 from worker.local.servers import EmbeddedError
 from worker.local.supervisor.procfile import ProcfileError
 from worker.process.cluster_client import UnusableRedis
+from worker.process.redis_errors import redis_problem
 
+_DATABASE = "SLIPWAY_DATABASE_URL"
 _WRONG_SETUP = (
     EmbeddedError,
     DecryptionFailed,
@@ -106,7 +107,8 @@ def explain(error: Exception) -> Explanation | None:
             "an argument is not UTF-8 text; check the terminal's encoding", WRONG_USAGE
         )
     if isinstance(error, RedisError):
-        sentence = f"{_redis(error)}; check SLIPWAY_REDIS_URL and the server"
+        problem = redis_problem(error, read_process_settings().redis_url)
+        sentence = f"Redis (SLIPWAY_REDIS_URL) cannot be used: {problem}"
         return Explanation(sentence, WRONG_USAGE)
     return None
 
@@ -140,21 +142,20 @@ def _database(error: psycopg.Error) -> Explanation | None:
                 "the database has no schema or an older one; run `slipway migrate`", WRONG_USAGE
             )
         case psycopg.OperationalError() if error.sqlstate is None:
-            return Explanation(
-                f"the database cannot be reached ({describe_failures(error)});"
-                f" {remedy_for(error) or 'check SLIPWAY_DATABASE_URL and the server'}",
-                WRONG_USAGE,
-            )
+            return unreachable_database(error, read_database_settings().database_url, _DATABASE)
         case _ if is_transient(error):
             return Explanation(f"the database refused a statement ({_first_line(error)})", FAILED)
         case _:
             return None
 
 
-def _redis(error: RedisError) -> str:
-    if isinstance(error, MasterNotFoundError):  # redis-py's own message fills a page
-        return "no sentinel names a primary that is up"
-    return f"Redis refused a command ({tls_failure(error) or _first_line(error)})"
+def unreachable_database(error: psycopg.Error, url: str, variable: str) -> Explanation:
+    """Explain why nobody answers at *url*, which stands in *variable*."""
+    remedy = remedy_for(error) or f"start the server, or correct {variable}"
+    return Explanation(
+        f"the database ({variable}) cannot be reached: {describe_failures(error, url)}; {remedy}",
+        WRONG_USAGE,
+    )
 
 
 def _first_line(error: Exception) -> str:

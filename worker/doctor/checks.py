@@ -56,6 +56,7 @@ from worker.doctor.redis_server import (
 )
 from worker.doctor.redis_server import unreachable as redis_unreachable
 from worker.doctor.sentinels import check_sentinels
+from worker.doctor.sign_in import check_sign_in
 from worker.doctor.stream_losses import check_stream_losses
 from worker.doctor.tokens import TokenCheck
 from worker.process.queues import SWEEP_QUEUE
@@ -121,6 +122,7 @@ class _Checks:
             yield from self._redis(_BROKER, url, BROKER_COMMANDS, BROKER_KEYS)
         yield from self._workers(_REDIS if same else _BROKER)
         yield from check_egress(self._settings, now=self._clocks[_THIS][0])
+        yield from check_sign_in(self._settings)
         yield from self._database()
         yield from check_clocks(self._clocks)
 
@@ -155,7 +157,7 @@ class _Checks:
                     self._note_clock(part, moment + timedelta(microseconds=microseconds))
         except RedisError as error:
             self._unavailable.add(part)
-            yield redis_unreachable(part, variable, error)
+            yield redis_unreachable(part, variable, error, url)
 
     def _stream(self, client: Redis) -> Iterator[Finding]:
         yield from check_stream(client, self._keys)

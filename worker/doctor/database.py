@@ -70,7 +70,9 @@ def unreachable(error: OperationalError, *, url: str) -> Finding:
         remedy = _START
     whys = (verify_failure(failure, url) for failure in connection_failures(cause))
     because = "".join(f" ({why})" for why in dict.fromkeys(filter(None, whys)))
-    return wrong(PART, f"cannot be reached: {describe_failures(cause)}{because}", remedy=remedy)
+    return wrong(
+        PART, f"cannot be reached: {describe_failures(cause, url)}{because}", remedy=remedy
+    )
 
 
 def check_database(connection: Connection) -> Iterator[Finding]:

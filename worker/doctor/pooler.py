@@ -82,7 +82,7 @@ def check_migration_address(settings: Settings, *, pooled: bool, place: Place) -
         with engine.connect() as connection:
             same = place_of(connection) == place
     except DBAPIError as error:
-        yield _migration_trouble(error)
+        yield _migration_trouble(error, settings.migration_database_url)
         return
     finally:
         engine.dispose()
@@ -96,14 +96,14 @@ def check_migration_address(settings: Settings, *, pooled: bool, place: Place) -
         )
 
 
-def _migration_trouble(error: DBAPIError) -> Finding:
+def _migration_trouble(error: DBAPIError, url: str) -> Finding:
     if isinstance(error.orig, UnusableDatabase):
         return wrong(MIGRATIONS, error.orig.problem, remedy=error.orig.remedy)
     cause = error.orig or error
     known = remedy_for(cause)
     return doubtful(
         MIGRATIONS,
-        f"the server cannot be reached from here: {describe_failures(cause)}",
+        f"the server cannot be reached from here: {describe_failures(cause, url)}",
         remedy=f"fix {_ADDRESS}, unless slipway migrate runs elsewhere and reaches it from there"
         + ("" if known is None else f"; {known}"),
     )

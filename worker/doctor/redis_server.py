@@ -15,6 +15,7 @@ from worker.doctor.publishing import PUBLISHING
 from worker.metrics.redis_stats import collect_stream_stats
 from worker.process.cluster_client import UnusableRedis
 from worker.process.queues import DEAD_LETTERS, DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
+from worker.process.redis_errors import redis_problem
 from worker.process.stream_keys import KEYS as DEFAULT_KEYS
 from worker.process.stream_keys import StreamKeys
 
@@ -55,36 +56,36 @@ BROKER_COMMANDS: Final[Sequence[Sequence[str]]] = (
 )
 
 
-def unreachable(part: str, variable: str, error: RedisError) -> Finding:
-    """Report why Redis could not be reached; *variable* holds its address."""
-    if isinstance(error, MasterNotFoundError):
-        return wrong(
-            part,
-            "cannot be reached: its sentinels name no primary that is up",
-            remedy="see the sentinels above: they need a majority and a replica to fail over to",
-        )
+def unreachable(part: str, variable: str, error: RedisError, url: str) -> Finding:
+    """Report why Redis could not be reached; *variable* holds its address, *url*."""
     if isinstance(error, UnusableRedis):
         return wrong(part, "cannot be used", remedy=str(error))
-    if (failure := tls_failure(error)) is not None:
-        return wrong(
-            part,
-            f"cannot be reached: {failure}",
-            remedy=f"correct the URL in {variable} or the files that it names, or give the server a"
-            " certificate for its host",
+    problem = redis_problem(error, url)
+    if isinstance(error, MasterNotFoundError):
+        remedy = "see the sentinels above: they need a majority and a replica to fail over to"
+    elif tls_failure(error) is not None:
+        remedy = (
+            f"correct the URL in {variable} or the files that it names, or give the server a"
+            " certificate for its host"
         )
-    message = (str(error).splitlines() or [type(error).__name__])[0]
-    if isinstance(error, AuthenticationError) or message.startswith(("NOAUTH", "WRONGPASS")):
+    elif isinstance(error, AuthenticationError) or "user and password of" in problem:
         remedy = (
             f"put the right user and password into {variable}: redis://user:password@host:6379/0"
         )
     elif isinstance(error, NoPermissionError):
         remedy = f"give the user in {variable} the rights of a worker (deploy/), or use another one"
+    elif "max number of clients" in problem:
+        remedy = "CONFIG SET maxclients, or end the connections that nobody needs (CLIENT LIST)"
+    elif "DB index" in problem:
+        remedy = f"correct the number at the end of {variable}, or raise `databases` on the server"
+    elif "protected mode" in problem:
+        remedy = f"give the server a password (ACL SETUSER, requirepass) and put it into {variable}"
     else:
         remedy = (
             f"start Redis, open the firewall for this machine, or fix host and port in {variable};"
             " without a server of your own: slipway up --embedded"
         )
-    return wrong(part, f"cannot be reached: {message}", remedy=remedy)
+    return wrong(part, f"cannot be reached: {problem}", remedy=remedy)
 
 
 def check_redis(redis: Redis, *, part: str, kept_by_provider: bool = False) -> Iterator[Finding]:

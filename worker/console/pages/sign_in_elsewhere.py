@@ -29,7 +29,6 @@ from worker.console.arrival import arrive, client_of, remote_of
 from worker.console.console import Console, TheConsole
 from worker.console.refusals import PageRefused, not_found
 from worker.console.rendering import SEE_OTHER
-from worker.console.sign_in.https_client import ProviderUnavailable
 from worker.console.sign_in.oidc import (
     ATTEMPT_SECONDS,
     CALLBACK,
@@ -37,6 +36,7 @@ from worker.console.sign_in.oidc import (
     OidcProvider,
     SignInAttempt,
 )
+from worker.identity_provider.https_client import ProviderUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """OpenID Connect: the authorization code flow with PKCE, state and nonce.
 
-Authlib checks the claims and builds the requests; the calls go through `https_client`.
+Authlib checks the claims and builds the requests; the calls go through `worker.identity_provider`.
 """
 
 import json
@@ -14,17 +14,16 @@ from typing import Any, Final, Self
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
-from authlib.oidc.discovery import get_well_known_url
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from models.platform.errors import SlipwayError
-from models.settings.errors import InvalidSettings, variable_name
 from models.settings.settings import Settings
 from models.users import Role
-from worker.console.sign_in.https_client import HttpsClient, ProviderUnavailable
 from worker.console.sign_in.roles import mapped_role, names_in
+from worker.identity_provider.https_client import ProviderUnavailable
+from worker.identity_provider.provider import client_secret, discover, json_object, open_client
 
 CALLBACK: Final = "/sign-in/oidc/back"
 ATTEMPT_SECONDS: Final = 600  # in which a person must come back from the provider
@@ -82,16 +81,16 @@ class OidcProvider:
     """The provider of `SLIPWAY_CONSOLE_OIDC_ISSUER`. Its methods block; safe in any thread."""
 
     def __init__(self, settings: Settings, monotonic: Callable[[], float]) -> None:
-        """Prepare; the first sign-in connects. Raises InvalidSettings without the secret's file."""
+        """Prepare; the first sign-in connects. Raises InvalidSettings for a file that is no use."""
         assert settings.console_oidc_issuer is not None, "else there is no provider"
         assert settings.console_oidc_client_id is not None, "checked with the settings"
         assert settings.console_url is not None, "checked with the settings"
         self._settings = settings
         self._issuer = settings.console_oidc_issuer
         self._client_id = settings.console_oidc_client_id
-        self._secret = _secret(settings)
+        self._secret = client_secret(settings)
         self._callback = settings.console_url + CALLBACK
-        self._https = HttpsClient(settings.console_oidc_networks, settings.console_oidc_ca_file)
+        self._https = open_client(settings)
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._metadata: tuple[float, Mapping[str, Any]] | None = None
@@ -142,7 +141,9 @@ class OidcProvider:
             "code_verifier": attempt.verifier,
         }
         client = (self._client_id, self._secret)
-        tokens = _json(self._https.post(self._endpoint("token_endpoint"), form, client=client))
+        tokens = json_object(
+            self._https.post(self._endpoint("token_endpoint"), form, client=client), self._issuer
+        )
         if not isinstance(tokens.get("id_token"), str):
             raise NotSignedIn("the identity provider sent no id token")
         return tokens
@@ -179,7 +180,9 @@ class OidcProvider:
         """Return the claims of the user-info endpoint, if they are the same person's."""
         if not isinstance(access_token, str) or "userinfo_endpoint" not in self._discovered():
             return {}
-        claims = _json(self._https.get(self._endpoint("userinfo_endpoint"), token=access_token))
+        claims = json_object(
+            self._https.get(self._endpoint("userinfo_endpoint"), token=access_token), self._issuer
+        )
         if claims.get("sub") != subject:
             raise NotSignedIn("the identity provider's user info is about somebody else")
         return claims
@@ -195,12 +198,7 @@ class OidcProvider:
             known = self._metadata
         if known is not None and self._monotonic() - known[0] < _FRESH.total_seconds():
             return known[1]
-        metadata = _json(self._https.get(get_well_known_url(self._issuer, external=True)))
-        if metadata.get("issuer") != self._issuer:
-            raise ProviderUnavailable(
-                "the identity provider calls itself by another issuer than"
-                " SLIPWAY_CONSOLE_OIDC_ISSUER says"
-            )
+        metadata = discover(self._https, self._issuer)
         with self._lock:
             self._metadata = (self._monotonic(), metadata)
         return metadata
@@ -210,7 +208,7 @@ class OidcProvider:
             known = self._keys
         if known is not None and self._monotonic() - known[0] < fresh.total_seconds():
             return known[1]
-        document: Any = _json(self._https.get(self._endpoint("jwks_uri")))
+        document: Any = json_object(self._https.get(self._endpoint("jwks_uri")), self._issuer)
         try:
             keys = KeySet.import_key_set(document)
         except (JoseError, ValueError, KeyError, TypeError):
@@ -218,24 +216,3 @@ class OidcProvider:
         with self._lock:
             self._keys = (self._monotonic(), keys)
         return keys
-
-
-def _secret(settings: Settings) -> str:
-    if settings.console_oidc_client_secret is not None:
-        return settings.console_oidc_client_secret.get_secret_value()
-    assert settings.console_oidc_client_secret_file is not None, "checked with the settings"
-    try:
-        return settings.console_oidc_client_secret_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        name = variable_name("console_oidc_client_secret_file")
-        raise InvalidSettings([f"{name} cannot be read: {type(error).__name__}"]) from None
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise ProviderUnavailable("the identity provider sent something else than a JSON object")
-    return content

@@ -57,16 +57,16 @@ def trusted_with(own: Path) -> AuthoritiesFile:
     return AuthoritiesFile(system + b"\n" + content)
 
 
-def read_authorities(path: Path) -> Sequence[x509.Certificate]:
-    """Return the certificates in the file. Raises InvalidSettings."""
+def read_authorities(path: Path, *, setting: str = _SETTING) -> Sequence[x509.Certificate]:
+    """Return the certificates in the file that *setting* names. Raises InvalidSettings."""
     try:
         with path.open("rb") as file:
             content = file.read(_BYTES_MAX + 1)
     except OSError as error:
-        raise InvalidSettings([f"{_SETTING}: {path} cannot be read: {error.strerror}"]) from None
+        raise InvalidSettings([f"{setting}: {path} cannot be read: {error.strerror}"]) from None
     if len(content) > _BYTES_MAX:
-        raise InvalidSettings([f"{_SETTING}: {path} is too large for a file of certificates"])
+        raise InvalidSettings([f"{setting}: {path} is too large for a file of certificates"])
     try:
         return read_certificates(pem_text(content))
     except ValueError as refusal:
-        raise InvalidSettings([f"{_SETTING}: {path} {refusal}"]) from None
+        raise InvalidSettings([f"{setting}: {path} {refusal}"]) from None

@@ -14,6 +14,7 @@ import pycurl
 
 from models.platform.durations import whole_milliseconds
 from models.platform.errors import SlipwayError
+from models.settings.urls import shown_host
 from worker.delivery.http.address_policy import Network, may_connect
 
 _TIMEOUT: Final = timedelta(seconds=5)
@@ -87,23 +88,27 @@ class HttpsClient:
             easy.perform()
             status = easy.getinfo(pycurl.RESPONSE_CODE)
         except pycurl.error as error:
-            raise ProviderUnavailable(_problem(error, refused)) from None
+            raise ProviderUnavailable(_problem(error, shown_host(url), refused)) from None
         finally:
             easy.close()
             sockets.close()
         if status != _OK:
-            raise ProviderUnavailable(f"the identity provider answered with status {status}")
+            raise ProviderUnavailable(
+                f"the identity provider at {shown_host(url)} answered with status {status}"
+            )
         return body.getvalue()
 
 
-def _problem(error: pycurl.error, refused: Sequence[str]) -> str:
+def _problem(error: pycurl.error, host: str | None, refused: Sequence[str]) -> str:
     if refused:
         return (
-            f"the identity provider has the private address {refused[0]}; if that is right, add"
-            " its network to SLIPWAY_CONSOLE_OIDC_NETWORKS"
+            f"the identity provider at {host} has the private address {refused[0]}; if that is"
+            " right, add its network to SLIPWAY_CONSOLE_OIDC_NETWORKS"
         )
     text = error.args[1] if len(error.args) > 1 else str(error)
-    return f"the identity provider cannot be reached: {text}"
+    if "certificate" in text:
+        text = f"{text}; an authority of your own belongs into SLIPWAY_CONSOLE_OIDC_CA_FILE"
+    return f"the identity provider at {host} cannot be reached: {text}"
 
 
 def _encoded(text: str) -> str:
