@@ -5,7 +5,9 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -69,23 +71,35 @@ def outside(
     folder = tmp_path_factory.mktemp("flower")
     identity(folder)
     trust = ssl.create_default_context(cafile=str(folder / "partner.pem"))
-    own, public = free_port(), free_port()
     files = {"certfile": str(folder / "partner.pem"), "keyfile": str(folder / "partner.key")}
-    env = environment_of(folder, servers, own, **(files if request.param == "https" else {}))
-    direct = f"{request.param}://127.0.0.1:{own}"
-    running = Running("flower", env=env, folder=folder)
-    try:
+    more = files if request.param == "https" else {}
+    with running_flower(folder, servers, **more) as env:
+        public = free_port()
+        direct = f"{request.param}://127.0.0.1:{env['SLIPWAY_FLOWER_PORT']}"
         with tls_proxy(folder, port=public, location=LOCATIONS, target=direct):
-            served = Outside(env, f"https://127.0.0.1:{public}{PREFIX}", direct, trust)
+            yield Outside(env, f"https://127.0.0.1:{public}{PREFIX}", direct, trust)
 
-            def answers() -> bool:
-                running.must_live()
-                return served.get("/").status_code == httpx.codes.OK
 
-            eventually(answers)
-            yield served
-    finally:
-        running.kill()
+@contextmanager
+def running_flower(folder: Path, servers: Servers, **more: str) -> Iterator[dict[str, str]]:
+    """Run it on a port that nobody took meanwhile, until the block ends; its environment."""
+    while True:
+        env = environment_of(folder, servers, free_port(), **more)
+        running = Running("flower", env=env, folder=folder)
+        try:
+            if eventually(partial(settled, running, env)) == "listens":
+                yield env
+                return
+            assert "Address already in use" in running.wrote(), running.wrote()
+        finally:
+            running.kill()
+
+
+def settled(running: Running, env: dict[str, str]) -> str | None:
+    """Whether it has begun to listen or has ended, and None while neither is so."""
+    if running.has_ended():
+        return "ended"
+    return "listens" if probed(env, "ready")[0] == 0 else None
 
 
 @pytest.mark.parametrize("page", PAGES)

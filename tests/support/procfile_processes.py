@@ -64,6 +64,10 @@ class Running:
         """Raise, with what it wrote last, if it has ended. For use inside a wait."""
         assert self._process.poll() is None or self.name == "release", self.wrote()
 
+    def has_ended(self) -> bool:
+        """Return whether it has ended."""
+        return self._process.poll() is not None
+
     def wrote(self) -> str:
         """What it wrote last."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
