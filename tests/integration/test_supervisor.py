@@ -51,7 +51,7 @@ def script(folder: Path, name: str, text: str) -> ProcessLine:
 
 
 def supervisor(
-    folder: Path, screen: Screen, *, grace: timedelta = timedelta(seconds=5)
+    folder: Path, screen: Screen, *, grace: timedelta = timedelta(seconds=60)
 ) -> Supervisor:
     return Supervisor(environment=dict(os.environ), folder=folder, write_line=screen, grace=grace)
 
