@@ -98,9 +98,13 @@ OTHERS: Final = (
      "PostgreSQL, bytes per pending ticket, N pending, all", "bytes"),
     ("Redis, a ticket that waits for its closing",
      "Redis, bytes per pending ticket, N pending", "bytes"),
-    ("memory of an intake, with N pending", "memory of intake, N pending, MiB", "MiB"),
-    ("memory of a deliverer, with N pending", "memory of deliver, N pending, MiB", "MiB"),
-    ("memory of a sweep, with N pending", "memory of sweep, N pending, MiB", "MiB"),
+    *(
+        (f"memory of {process} ²", f"share of {name}, 0 pending, MiB", "MiB")
+        for process, name in (
+            ("an intake", "intake"), ("a deliverer", "deliver"), ("a sweep", "sweep"),
+            ("a gateway", "gateway"), ("beat", "beat"), ("Flower", "flower"),
+        )
+    ),
 )  # fmt: skip
 
 

@@ -28,8 +28,8 @@ ROOM_BYTES_LEAST = 12 * 1024 * 1024
 POLL_SECONDS = 1.0
 SETTLED = 1 / 3  # of the time: what a process needs is allocated by then
 GROWTH, GROWTH_MIB = 1.1, 16.0  # that still counts as flat
-# Flower is not ours, and keeps what it saw of 10,000 tasks: it must stay within its pod's limit.
-FLOWER, FLOWER_MIB_MAX = "flower", 512.0
+# Flower is not ours, and keeps what it saw of 2,000 tasks: it must stay within its pod's limit.
+FLOWER, FLOWER_MIB_MAX = "flower", 256.0
 POSTGRES, VACUUM_MIB = "PostgreSQL", 3 * 64.0  # workers that come and go, by its settings
 VALKEY, OVERHEAD = "Valkey", 1.5  # its limit is for data: fragments and buffers come on top
 OVERTAKEN_SECONDS_MAX = 10.0

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from models.database.engine import LOCK_TIMEOUT, open_engine
-from models.migrations.runner import expected_revision
+from models.migrations.revisions import expected_revision
 from tests.faults.reconciliation import asking, compare_records, unfinished
 from tests.support import databases
 from tests.support.catalog import catalog, unfinished_indexes

@@ -21,8 +21,10 @@ from tests.load.environment import BenchEnvironment, open_environment
 from tests.load.intake_rows import measure as measure_intake
 from tests.load.latency_row import measure as measure_latency
 from tests.load.memory_row import measure as measure_memory
+from tests.load.memory_row import measure_footprint
 from tests.load.peer_rows import measure as measure_peer
 from tests.load.results import Samples, say, table
+from tests.load.start_row import measure as measure_start
 from tests.load.sweep_rows import measure as measure_sweep
 
 ROUNDS = 3
@@ -96,6 +98,14 @@ def memory(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> N
         measure_memory(environment, samples, pending=PENDING, compared=PENDING[-1])
 
 
+def footprint(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
+    measure_footprint(environment, samples)
+
+
+def start(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
+    measure_start(environment, samples, rounds=1 if quick else ROUNDS)
+
+
 def sweep(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
     measure_sweep(
         environment,
@@ -141,6 +151,8 @@ PARTS = {
     "latency": latency,
     "claim": claim,
     "console": console,
+    "footprint": footprint,
+    "start": start,
     "memory": memory,
     "sweep": sweep,
     "draw": draw,

@@ -18,6 +18,9 @@ from tests.support.wait import eventually
 PROCESSES = ("intake", "deliver", "sweep", "beat", "gateway", "flower")
 # Flower is not ours, keeps what it saw of the tasks, and would hide the others by its size.
 JUDGED = PROCESSES[:-1]
+BROKER, BROKER_MAX = ("beat", "flower"), 70.0  # MiB
+WORKERS, WORKER_MAX = ("intake", "deliver", "sweep", "gateway"), 100.0
+NOTHING = "0 pending"
 EVENTS = 10_000
 LASTING_MAX = timedelta(minutes=3)
 NEW = text("SELECT count(*) FROM notice WHERE id > :last AND ended = 'delivered'")
@@ -56,6 +59,15 @@ def measure(
         samples.ratio("memory", largest[0] / largest[compared])
 
 
+def measure_footprint(environment: BenchEnvironment, samples: Samples) -> None:
+    """Run one of each process with nothing pending, and compare each with what it may hold."""
+    _after_work(with_pending(environment, samples, 0), samples, NOTHING)
+    share = {name: samples.last(f"share of {name}, {NOTHING}, MiB") for name in PROCESSES}
+    of_broker, of_worker = (max(share[name] for name in names) for names in (BROKER, WORKERS))
+    samples.ratio("footprint_of_broker", BROKER_MAX / of_broker)
+    samples.ratio("footprint_of_worker", WORKER_MAX / of_worker)
+
+
 def weigh(database: Database) -> dict[str, int]:
     """Bytes of each table and its indexes, and of all."""
     with database.engine.begin() as connection:
@@ -85,6 +97,8 @@ def _after_work(database: Database, samples: Samples, when: str) -> tuple[float,
     with database.workers(*PROCESSES) as pids, environment.redis() as redis:
         fill(redis, EVENTS, name=when.replace(" ", "-"))
         eventually(delivered, within=LASTING_MAX)
+        for name, pid in zip(PROCESSES, pids, strict=True):
+            samples.add(f"share of {name}, {when}, MiB", _share(pid))
         sizes = {name: _resident(pid) for name, pid in zip(PROCESSES, pids, strict=True)}
         postgres = _own_of_all(environment.servers.postgres.pid)
         in_redis = used_memory(environment)
@@ -97,6 +111,11 @@ def _after_work(database: Database, samples: Samples, when: str) -> tuple[float,
 
 def _resident(pid: int) -> float:
     return _line(Path(f"/proc/{pid}/status"), "VmRSS:") / MEBIBYTE
+
+
+def _share(pid: int) -> float:
+    """What a process takes of the machine: what several share is divided among them."""
+    return _line(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") / MEBIBYTE
 
 
 def _own_of_all(parent: int) -> float:

@@ -32,6 +32,10 @@ REACH = {
     "claim": Reach("claim of due notices, many held back / none held back", 0.8, 0.95),
     "latency": Reach("60 ms / p99 from XADD to the partner, 500 events/s", 1, 2.4),
     "console": Reach("150 ms / p95 of the console's slowest page, 10 million tickets", 1, 3),
+    "footprint_of_broker": Reach("70 MiB / beat or Flower, whichever is larger", 1, 1.2),
+    "footprint_of_worker": Reach("100 MiB / largest of intake, deliver, sweep, gateway", 1, 1.2),
+    "start_worker": Reach("2 s / from the start of a worker until it is ready", 1, 1.5),
+    "start_help": Reach("0.25 s / `slipway --help`", 1, 1.5),
     "memory": Reach("largest process, nothing pending / 10 million pending", 0.9, 1),
 }
 

@@ -72,6 +72,11 @@ class Running:
         """What it wrote last."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
+    def processor_seconds(self) -> float:
+        """How long it has kept a processor busy."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
     def descriptors(self) -> int:
         """How many files and sockets it has open."""
         return len([*Path(f"/proc/{self.pid}/fd").iterdir()])

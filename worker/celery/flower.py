@@ -22,7 +22,7 @@ from worker.process.redis_client import require_usable_redis
 
 read_only = True  # changes are made with `slipway`, which records a name and a reason
 enable_events = False  # the workers send events already; Flower would command all of them every 5 s
-max_tasks = 10_000  # instead of 100,000: they are seconds old, and in memory
+max_tasks = 2_000  # instead of 100,000: they are seconds old, and in memory, some 3 KiB each
 max_workers = 1_000
 purge_offline_workers = 300  # seconds; otherwise the names of deleted pods accumulate
 tasks_columns = "name,state,kwargs,result,received,runtime,worker"  # sizes, not ids of wakeups
