@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from cryptography.x509 import load_pem_x509_certificates
-
-from models.access.certificates import fingerprint_of, name_of
 from models.access.values import Access
 from models.platform.timestamps import format_timestamp, parse_timestamp
 
@@ -99,6 +96,15 @@ def _shown(certificate: Mapping[str, str]) -> str:
 
 
 def _described(pem: str) -> list[dict[str, str]]:
+    from cryptography.x509 import (  # noqa: PLC0415 - 8 MiB, for those who read certificates
+        load_pem_x509_certificates,
+    )
+
+    from models.access.certificates import (  # noqa: PLC0415 - loads the same
+        fingerprint_of,
+        name_of,
+    )
+
     return [
         {
             "subject": name_of(certificate),

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from models.database.session import UnusableDatabase
-from models.migrations.runner import current_revision, expected_revision
+from models.migrations.revisions import current_revision, expected_revision
 
 log = logging.getLogger(__name__)
 

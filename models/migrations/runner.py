@@ -16,7 +16,6 @@ from typing import Final
 import psycopg
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -29,6 +28,7 @@ from models.migrations.blocking_sessions import (
     watch_blocking_sessions,
 )
 from models.migrations.lock_retry import LockRetryPolicy
+from models.migrations.revisions import VERSIONS, current_revision
 from models.platform.durations import format_duration
 from models.platform.errors import SlipwayError
 
@@ -36,7 +36,6 @@ Report = Callable[[str], None]
 Wait = Callable[[float], object]
 
 _SCRIPTS: Final = Path(__file__).parent
-VERSIONS: Final = _SCRIPTS / "versions"
 # One migration at a time, wherever it is started; the number is arbitrary, but the same for all.
 _LOCK_KEY: Final = 7541130926
 # Polled: waiting inside the statement would hold a snapshot, for which the other migration's
@@ -94,18 +93,6 @@ def upgrade(
             run.apply_all()
     finally:
         engine.dispose()
-
-
-def expected_revision() -> str:
-    """Return the revision that this code was written for."""
-    head = ScriptDirectory.from_config(_config((VERSIONS,))).get_current_head()
-    assert head is not None, "there is at least one migration"
-    return head
-
-
-def current_revision(connection: Connection) -> str | None:
-    """Return the revision of the database, or None before the first migration."""
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from models.migrations.readiness import needed_revision
-from models.migrations.runner import current_revision
+from models.migrations.revisions import current_revision
 from models.sweeps.heartbeat import Round, last_round
 
 SESSIONS_MAX: Final = 100

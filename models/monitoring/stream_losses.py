@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlmodel import col, select
 
 from models.database.rows import rows_within
+from models.monitoring.stream_count import StreamCount
 from models.tables.stream import LastStreamCount, StreamLoss
 
 SHOWN_FOR: Final = timedelta(days=7)  # by the doctor
@@ -37,28 +38,6 @@ class LossCause(StrEnum):
     REMOVED = "removed"  # entries were trimmed or deleted
     REPLACED = "replaced"  # the stream was deleted, or Redis emptied, and it began again
     WENT_BACK = "went_back"  # Redis lost its last writes: a restart, or a failover
-
-
-@dataclass(frozen=True, slots=True)
-class StreamCount:
-    """What was ever added to the stream and finished, and what waits, at one moment."""
-
-    at: datetime  # by Redis' clock
-    birth: int  # when the count began: another one counts another stream
-    added: int
-    finished: int
-    waiting: int
-    first_id: str | None  # of the entries that wait
-    last_id: str
-
-    def is_later_than(self, other: "StreamCount") -> bool:
-        """Whether it was made later: of a stream that began later, or of the same one."""
-        return (self.birth, self.at) > (other.birth, other.at)
-
-    @property
-    def missing(self) -> int:
-        """Entries that are neither there nor finished."""
-        return self.added - self.finished - self.waiting
 
 
 @dataclass(frozen=True, slots=True)

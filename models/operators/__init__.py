@@ -1,40 +1,48 @@
-"""Operators: the partners as they are configured, and their secrets."""
+"""Operators: the partners as they are configured, and their secrets.
 
-from models.operators.change import (
-    Changed,
-    OperatorPatch,
-    change_operator,
-    disable_operator,
-    enable_operator,
-)
-from models.operators.ended import OperatorEnded
-from models.operators.listing import (
-    OperatorChange,
-    OperatorLine,
-    OperatorNotFound,
-    OperatorPage,
-    list_operators,
-    show_operator,
-)
-from models.operators.problems import OperatorInvalid, OperatorProblem, Remedy
-from models.operators.rotation import (
-    InterruptedRotation,
-    ReencryptedSecrets,
-    forget_old_secrets,
-    reencrypt_secrets,
-    rotate_secret,
-)
-from models.operators.secrets import EncryptedSecrets, signing_secret, verifying_secrets
-from models.operators.store import Added, ApiKeyTaken, OperatorExists, add_operator
-from models.operators.validation import (
-    NewOperator,
-    OperatorTerms,
-    check_new_operator,
-    check_secret,
-    secret_warnings,
-    terms_warnings,
-    url_warnings,
-)
+A name is loaded when it is first used: a deliverer reads partners, and would otherwise hold all
+that changes them, with the object-relational mapper, 10 MiB.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.operators.change import (
+        Changed,
+        OperatorPatch,
+        change_operator,
+        disable_operator,
+        enable_operator,
+    )
+    from models.operators.ended import OperatorEnded
+    from models.operators.listing import (
+        OperatorChange,
+        OperatorLine,
+        OperatorNotFound,
+        OperatorPage,
+        list_operators,
+        show_operator,
+    )
+    from models.operators.problems import OperatorInvalid, OperatorProblem, Remedy
+    from models.operators.rotation import (
+        InterruptedRotation,
+        ReencryptedSecrets,
+        forget_old_secrets,
+        reencrypt_secrets,
+        rotate_secret,
+    )
+    from models.operators.secrets import EncryptedSecrets, signing_secret, verifying_secrets
+    from models.operators.store import Added, ApiKeyTaken, OperatorExists, add_operator
+    from models.operators.validation import (
+        NewOperator,
+        OperatorTerms,
+        check_new_operator,
+        check_secret,
+        secret_warnings,
+        terms_warnings,
+        url_warnings,
+    )
 
 __all__ = [
     "Added",
@@ -72,3 +80,47 @@ __all__ = [
     "url_warnings",
     "verifying_secrets",
 ]
+
+_HOMES = {
+    "Added": "store",
+    "ApiKeyTaken": "store",
+    "Changed": "change",
+    "EncryptedSecrets": "secrets",
+    "InterruptedRotation": "rotation",
+    "NewOperator": "validation",
+    "OperatorChange": "listing",
+    "OperatorEnded": "ended",
+    "OperatorExists": "store",
+    "OperatorInvalid": "problems",
+    "OperatorLine": "listing",
+    "OperatorNotFound": "listing",
+    "OperatorPage": "listing",
+    "OperatorPatch": "change",
+    "OperatorProblem": "problems",
+    "OperatorTerms": "validation",
+    "ReencryptedSecrets": "rotation",
+    "Remedy": "problems",
+    "add_operator": "store",
+    "change_operator": "change",
+    "check_new_operator": "validation",
+    "check_secret": "validation",
+    "disable_operator": "change",
+    "enable_operator": "change",
+    "forget_old_secrets": "rotation",
+    "list_operators": "listing",
+    "reencrypt_secrets": "rotation",
+    "rotate_secret": "rotation",
+    "secret_warnings": "validation",
+    "show_operator": "listing",
+    "signing_secret": "secrets",
+    "terms_warnings": "validation",
+    "url_warnings": "validation",
+    "verifying_secrets": "secrets",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

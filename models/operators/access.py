@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from models.access.check import access_mistakes
 from models.access.document import open_access, seal_access
 from models.access.facts import AccessFacts, access_facts
 from models.access.values import NO_ACCESS, Access
@@ -75,6 +74,8 @@ class AccessStatus:
 
 def check_access(access: Access, *, now: datetime) -> None:
     """Raise OperatorInvalid with every mistake in *access*, not only the first."""
+    from models.access.check import access_mistakes  # noqa: PLC0415 - sweep loads no cryptography
+
     problems = [
         OperatorProblem(sentence, field=field)
         for field, sentence in access_mistakes(access, now=now)

@@ -6,7 +6,6 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from models.operators.ended import OperatorEnded
-from models.operators.listing import unknown_operator
 from models.operators.secrets import EncryptedSecrets
 from models.outbox.values import Partner
 
@@ -45,6 +44,10 @@ def require_partner(connection: Connection, code: str, *, now: datetime) -> Part
     """Return the operator with this code as of *now*. Raises OperatorNotFound, OperatorEnded."""
     partner = find_partner(connection, code, now=now)
     if partner is None:
+        from models.operators.listing import (  # noqa: PLC0415 - a deliverer holds no tables
+            unknown_operator,
+        )
+
         raise unknown_operator(connection, code)
     return partner
 

@@ -4,12 +4,14 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
 from models.platform.errors import SlipwayError
+
+if TYPE_CHECKING:  # 7 MiB, for those who hold keys
+    from cryptography.fernet import MultiFernet
 
 _RANDOM_BYTES: Final = 32  # 256 bits: beyond guessing, whatever the hash
 _API_KEY_PREFIX: Final = "slipway_"  # lets people and secret scanners recognise a leaked key
@@ -30,7 +32,7 @@ class DecryptionFailed(SlipwayError):
 class Vault:
     """Encrypts secrets for the database and decrypts them. Its repr shows no key."""
 
-    _fernet: MultiFernet = field(repr=False)
+    _fernet: "MultiFernet" = field(repr=False)
 
     @classmethod
     def with_keys(cls, keys: Iterable[SecretStr]) -> Self:
@@ -38,6 +40,8 @@ class Vault:
 
         Raises ValueError without a key, or for one that is not a Fernet key.
         """
+        from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 - for those who hold keys
+
         return cls(MultiFernet([Fernet(key.get_secret_value()) for key in keys]))
 
     def encrypt(self, secret: str) -> str:
@@ -46,6 +50,8 @@ class Vault:
 
     def decrypt(self, encrypted: str) -> str:
         """Decrypt with the key that fits. Raises DecryptionFailed if none does."""
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - for those who hold keys
+
         try:
             return self._fernet.decrypt(encrypted).decode()
         except (InvalidToken, ValueError):  # ValueError: it is not even ASCII

@@ -1,13 +1,18 @@
-"""Beat and Flower run with Redis alone: without database, keys, or the code for either."""
+"""Each process runs with what it needs, and loads no more.
+
+Beat and Flower run with Redis alone: without database, keys, or the code for either.
+"""
 
 import os
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.celery_process import environment
+from tests.support.celery_process import ROOT, environment
 from tests.support.procfile_processes import Running
 from tests.support.wait import eventually
 
@@ -48,23 +53,59 @@ def test_it_runs_with_redis_alone(redis, with_redis_alone, tmp_path, name):
 
     loaded = set(IMPORTED.findall((tmp_path / f"{name}.log").read_text(encoding="utf-8")))
     assert {"celery", "redis", "models.settings.settings"} <= loaded
-    assert sorted(foreign(loaded)) == []
+    assert sorted(within(loaded, FOREIGN)) == []
     assert sorted(loaded_of(loaded, "models") - SHARED) == []
     assert sorted(loaded_of(loaded, "worker") - OF_WORKER) == []
 
 
-def foreign(loaded: set[str]) -> Iterator[str]:
-    return (
-        module
-        for module in loaded
-        if f"{module}.".startswith(tuple(f"{each}." for each in FOREIGN))
-    )
+def within(loaded: set[str], packages: Sequence[str]) -> Iterator[str]:
+    beginnings = tuple(f"{package}." for package in packages)
+    return (module for module in loaded if f"{module}.".startswith(beginnings))
 
 
 def loaded_of(loaded: set[str], package: str) -> set[str]:
     """The parts of *package* that were loaded, as `models.settings`."""
     parts = [module.split(".") for module in loaded]
     return {".".join(part[:2]) for part in parts if part[0] == package and len(part) > 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "unneeded"),
+    [
+        ("intake", ("sqlalchemy.orm", "cryptography.hazmat", "pycurl", "worker.sweep.round")),
+        ("deliver", ("sqlalchemy.orm", "models.intake", "worker.sweep.round")),
+        ("sweep", ("cryptography.hazmat", "pycurl", "worker.intake.loop")),
+    ],
+)
+def test_a_worker_loads_nothing_that_only_others_use(database, redis_url, tmp_path, name, unneeded):
+    env = environment(tmp_path, database_url=database, redis_url=redis_url)
+    process = Running(name, env=env | {"PYTHONPROFILEIMPORTTIME": "1"}, folder=tmp_path)
+
+    def ready() -> bool:
+        process.must_live()
+        return any(tmp_path.glob("slipway-*/*.ready"))
+
+    try:
+        eventually(ready)
+        process.tell_to_end()
+        assert process.code() == 0
+    finally:
+        process.kill()
+
+    loaded = set(IMPORTED.findall((tmp_path / f"{name}.log").read_text(encoding="utf-8")))
+    assert "sqlalchemy" in loaded
+    assert sorted(within(loaded, unneeded)) == []
+
+
+def test_the_gateway_loads_no_migrations():
+    program = "import sys, producers.gateway.app; print([*{'alembic', 'mako'} & {*sys.modules}])"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout == "[]\n"
 
 
 def test_what_it_lacks_is_said_without_a_traceback(tmp_path):

@@ -8,7 +8,8 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event, text
 
 from models.database.engine import open_engine
-from models.migrations.runner import VERSIONS, current_revision, upgrade
+from models.migrations.revisions import VERSIONS, current_revision
+from models.migrations.runner import upgrade
 from models.outbox.record import record_each
 from models.outbox.values import Attempt, Delivered
 from tests.support import databases

@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from models.database.engine import open_engine
 from models.migrations.lock_retry import LockRetryPolicy
-from models.migrations.runner import NotMigrated, expected_revision, upgrade
+from models.migrations.revisions import expected_revision
+from models.migrations.runner import NotMigrated, upgrade
 from tests.support.catalog import unfinished_indexes
 from tests.support.command_line import CommandLine
 from tests.support.concurrent_connections import beside, waiting_sessions

@@ -16,13 +16,8 @@ import models.tables  # noqa: F401 - fills the metadata
 from models.database.engine import open_engine
 from models.database.errors import is_transient
 from models.migrations.online import drop_narrower_index, drop_narrower_unique
-from models.migrations.runner import (
-    VERSIONS,
-    NotMigrated,
-    current_revision,
-    expected_revision,
-    upgrade,
-)
+from models.migrations.revisions import VERSIONS, current_revision, expected_revision
+from models.migrations.runner import NotMigrated, upgrade
 from models.outbox.claim import LeaseTerms, claim
 from models.platform.clock import DatabaseClock
 from tests.support import databases

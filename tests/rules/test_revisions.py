@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.migrations.runner import VERSIONS
+from models.migrations.revisions import VERSIONS
 from models.platform.version import version
 from tests.support.next_release import SAMPLES
 from tests.support.revisions import faults

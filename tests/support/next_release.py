@@ -15,7 +15,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from models.migrations.runner import VERSIONS, current_revision, upgrade
+from models.migrations.revisions import VERSIONS, current_revision
+from models.migrations.runner import upgrade
 from tests.support.sources import ROOT
 
 SAMPLES = ROOT / "tests" / "samples" / "next_release"

@@ -3,7 +3,7 @@
 That blueprint outlives every reconnect to the broker, so the steps do too.
 """
 
-import threading
+from typing import TYPE_CHECKING
 
 from celery import bootsteps
 from celery.exceptions import ImproperlyConfigured
@@ -14,17 +14,16 @@ from models.database.session import UnusableDatabase
 from models.settings.errors import InvalidSettings
 from worker.celery import dependencies
 from worker.celery.tasks import RUN_MAX
-from worker.delivery.timed_runs import TimedRuns
-from worker.intake.celery_queue import CeleryQueue, QueueDrain
-from worker.intake.loop import FINISHING_MAX, AppliedBatch, Intake, IntakeConfig
-from worker.intake.reports import BatchReports
-from worker.intake.stream import Stream, consumer_name
-from worker.metrics.collector import StatsCollector
 from worker.metrics.server import MetricsServer
 from worker.process.cluster_client import UnusableRedis
 from worker.process.health import probes
 from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
 from worker.process.redis_client import require_usable_redis
+
+if TYPE_CHECKING:  # one kind of worker needs each of them
+    from worker.celery.intake_threads import IntakeThreads
+    from worker.delivery.timed_runs import TimedRuns
+    from worker.metrics.collector import StatsCollector
 
 
 class DatabaseCheck(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carries no types
@@ -63,9 +62,7 @@ class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery car
     def __init__(self, worker: WorkController, **_newer: object) -> None:
         """Prepare; nothing is connected before `start`."""
         super().__init__(worker)
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._reports: BatchReports | None = None
+        self._threads: IntakeThreads | None = None
 
     def include_if(self, worker: WorkController) -> bool:
         """Return whether this worker is an intake. Raises ImproperlyConfigured if it forks."""
@@ -80,50 +77,15 @@ class StreamIntake(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery car
 
     def start(self, worker: WorkController) -> None:
         """Start the threads. They wait for servers that are unavailable."""
-        process = dependencies.current()
-        reports = self._reports = BatchReports(worker.app, worker=worker.hostname)
-        reports.start()
-        metrics = process.intake_metrics
+        from worker.celery.intake_threads import IntakeThreads  # noqa: PLC0415 - intake alone loads it
 
-        def report(batch: AppliedBatch) -> None:
-            reports.add(batch)
-            metrics.applied(batch)
-
-        intake = Intake(
-            stream=Stream(
-                # redis-py must not repeat a read: the entries of the first reply would be stranded.
-                process.open_redis(process.settings.redis_url, retries=0),
-                consumer=consumer_name(),
-                keys=process.stream_keys,
-            ),
-            applier=process.batch_applier,
-            config=IntakeConfig(
-                batch_size=process.settings.chunk_size,
-                block=process.settings.intake_block,
-                claim_idle=process.settings.claim_idle,
-            ),
-            notify=process.wakeup.notify,
-            report=report,
-            alive=probes(f"{worker.hostname}.stream").alive,
-        )
-        runs = {"intake": intake.run}
-        if process.stream_keys.queue:
-            redis = process.open_redis(process.settings.redis_url, retries=0)
-            runs["queue-drain"] = QueueDrain(CeleryQueue(redis, process.stream_keys)).run
-        self._threads = [
-            threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
-            for name, run in runs.items()
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads = IntakeThreads(dependencies.current(), worker)
+        self._threads.start()
 
     def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
         """Finish the running batches and end."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(FINISHING_MAX.total_seconds())
-        if self._reports is not None:
-            self._reports.close()
+        if self._threads is not None:
+            self._threads.stop()
         dependencies.current().wakeup.close()
 
     terminate = stop  # cold or warm: another process repeats what is cut off
@@ -149,6 +111,8 @@ class TimedDelivery(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ca
 
     def start(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
         """Start to watch."""
+        from worker.delivery.timed_runs import TimedRuns  # noqa: PLC0415 - deliver alone loads it
+
         process = dependencies.current()
         self._runs = TimedRuns(process.delivery_loop, wakeup=process.wakeup.notify, lasting=RUN_MAX)
         self._runs.start()
@@ -198,7 +162,9 @@ class StatsCollection(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery 
 
     def start(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature
         """Start collecting; an unavailable server is shown as down."""
-        self._collector = dependencies.current().stats_collector
+        process = dependencies.current()
+        _ = process.sweep  # its code is loaded now, and not by the first round
+        self._collector = process.stats_collector
         self._collector.start()
 
     def stop(self, worker: WorkController) -> None:  # noqa: ARG002 - Celery's signature

@@ -2,13 +2,14 @@
 
 Bootsteps and tasks fetch `current()` and pass on what their functions need; nothing else asks for
 it. Every part is built at its first use: never at import, and never before a fork, since two
-processes would then use one connection at once.
+processes would then use one connection at once. What only one kind of worker needs is imported
+there, too: an intake that held the deliverer's code would be a third larger.
 """
 
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
 from celery import Celery
 from prometheus_client import CollectorRegistry
@@ -16,27 +17,26 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
-from models.intake.apply import BatchApplier
 from models.platform.clock import DatabaseClock
-from models.platform.encryption import Vault
 from models.settings.settings import Settings, WorkerSettings, read_settings, read_worker_settings
 from models.telemetry.metrics import new_registry
 from worker.celery.application import app
 from worker.celery.configuration import BROKER_LISTS, POOL_SIZE
 from worker.celery.wakeup import Wakeup
-from worker.delivery.loop import DeliveryLoop
-from worker.intake.finished_count import FinishedCount
-from worker.metrics.collector import LOCK_MAX, STATEMENT_MAX, StatsCollector
-from worker.metrics.collector import POOL_SIZE as STATS_POOL_SIZE
-from worker.metrics.delivery import DeliveryMetrics
-from worker.metrics.gauges import Gauges
-from worker.metrics.intake import IntakeMetrics
-from worker.metrics.sweep import SweepMetrics
 from worker.process.queues import DELIVER_QUEUE
 from worker.process.redis_client import open_redis
 from worker.process.stream_keys import StreamKeys
-from worker.sweep.round import Sweep
-from worker.sweep.watermark import StreamWatermark
+
+if TYPE_CHECKING:  # one kind of worker needs each of them
+    from models.intake.apply import BatchApplier
+    from models.platform.encryption import Vault
+    from worker.delivery.loop import DeliveryLoop
+    from worker.intake.finished_count import FinishedCount
+    from worker.metrics.collector import StatsCollector
+    from worker.metrics.delivery import DeliveryMetrics
+    from worker.metrics.intake import IntakeMetrics
+    from worker.metrics.sweep import SweepMetrics
+    from worker.sweep.round import Sweep
 
 Built = TypeVar("Built")
 
@@ -110,8 +110,10 @@ class Dependencies:
         return DatabaseClock()
 
     @shared
-    def vault(self) -> Vault:
+    def vault(self) -> "Vault":
         """Decrypts the partners' secrets."""
+        from models.platform.encryption import Vault  # noqa: PLC0415 - deliver alone loads it
+
         return Vault.with_keys(self._settings_with_key.secret_key)
 
     @shared
@@ -130,8 +132,10 @@ class Dependencies:
         return self.open_redis(self.settings.redis_url, retries=1)
 
     @shared
-    def delivery_loop(self) -> DeliveryLoop:
+    def delivery_loop(self) -> "DeliveryLoop":
         """The delivery loop of this process, which serves all partners."""
+        from worker.delivery.loop import DeliveryLoop  # noqa: PLC0415 - deliver alone loads it
+
         return DeliveryLoop(
             transaction=self.engine.begin,
             clock=self.clock,
@@ -143,8 +147,10 @@ class Dependencies:
         )
 
     @shared
-    def batch_applier(self) -> BatchApplier:
+    def batch_applier(self) -> "BatchApplier":
         """Decodes and applies the intake's batches."""
+        from models.intake.apply import BatchApplier  # noqa: PLC0415 - intake alone loads it
+
         return BatchApplier(
             transaction=self.engine.begin,
             clock=self.clock,
@@ -153,8 +159,11 @@ class Dependencies:
         )
 
     @shared
-    def sweep(self) -> Sweep:
+    def sweep(self) -> "Sweep":
         """Runs the rounds of the sweep."""
+        from worker.sweep.round import Sweep  # noqa: PLC0415 - sweep alone loads it
+        from worker.sweep.watermark import StreamWatermark  # noqa: PLC0415 - sweep alone loads it
+
         return Sweep(
             transaction=self.engine.begin,
             clock=self.clock,
@@ -163,8 +172,10 @@ class Dependencies:
         )
 
     @shared
-    def finished_count(self) -> FinishedCount:
+    def finished_count(self) -> "FinishedCount":
         """Counts what was finished on the stream."""
+        from worker.intake.finished_count import FinishedCount  # noqa: PLC0415 - sweep alone loads it
+
         return FinishedCount(self.redis, self.stream_keys)
 
     @shared
@@ -173,32 +184,40 @@ class Dependencies:
         return new_registry(self.role)
 
     @shared
-    def intake_metrics(self) -> IntakeMetrics:
+    def intake_metrics(self) -> "IntakeMetrics":
         """Counts batches of events."""
+        from worker.metrics.intake import IntakeMetrics  # noqa: PLC0415 - intake alone loads it
+
         return IntakeMetrics(self.registry)
 
     @shared
-    def delivery_metrics(self) -> DeliveryMetrics:
+    def delivery_metrics(self) -> "DeliveryMetrics":
         """Counts attempts."""
+        from worker.metrics.delivery import DeliveryMetrics  # noqa: PLC0415 - deliver alone loads it
+
         return DeliveryMetrics(self.registry)
 
     @shared
-    def sweep_metrics(self) -> SweepMetrics:
+    def sweep_metrics(self) -> "SweepMetrics":
         """Counts rounds of the sweep."""
+        from worker.metrics.sweep import SweepMetrics  # noqa: PLC0415 - sweep alone loads it
+
         return SweepMetrics(self.registry)
 
     @shared
-    def stats_collector(self) -> StatsCollector:
+    def stats_collector(self) -> "StatsCollector":
         """Collects stats for the whole system, on connections of its own."""
+        from worker.metrics import collector, gauges  # noqa: PLC0415 - sweep alone loads it
+
         engine = open_engine(
             self.settings.database_url,
-            pool_size=STATS_POOL_SIZE,
+            pool_size=collector.POOL_SIZE,
             application_name="slipway stats",
-            statement_timeout=STATEMENT_MAX,
-            lock_timeout=LOCK_MAX,
+            statement_timeout=collector.STATEMENT_MAX,
+            lock_timeout=collector.LOCK_MAX,
         )
-        return StatsCollector(
-            shown=Gauges(self.registry),
+        return collector.StatsCollector(
+            shown=gauges.Gauges(self.registry),
             transaction=engine.begin,
             clock=self.clock,
             redis=self.open_redis(self.settings.redis_url, retries=1),

@@ -3,19 +3,19 @@
 import logging
 import time
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import shared_task, signals
 
 from models.database.errors import UNEXPLAINED, Blame, blame
 from models.platform.timestamps import format_timestamp
-from models.sweeps.heartbeat import Round, store_round
 from worker.celery import dependencies
 from worker.celery.dependencies import Dependencies
 from worker.process.outage import Outage
 from worker.process.queues import DELIVER_QUEUE
-from worker.sweep.round import SweepResult
-from worker.sweep.stream_losses import notice_stream_loss
+
+if TYPE_CHECKING:
+    from worker.sweep.round import SweepResult
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ def deliver(**_newer: object) -> dict[str, int] | None:
 @shared_task(name="sweep", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery is published without types
 def sweep(**_newer: object) -> dict[str, Any]:
     """Sweep once and return the counts, which Flower shows. Later rounds outlast an outage."""
+    from worker.sweep.stream_losses import notice_stream_loss  # noqa: PLC0415 - sweep alone loads it
+
     process = dependencies.current()
     started_at = time.monotonic()
     try:
@@ -75,8 +77,10 @@ def sweep(**_newer: object) -> dict[str, Any]:
     }
 
 
-def _record_heartbeat(process: Dependencies, result: SweepResult) -> None:
+def _record_heartbeat(process: Dependencies, result: "SweepResult") -> None:
     """Record when the round ended: an alert watches its age."""
+    from models.sweeps.heartbeat import Round, store_round  # noqa: PLC0415 - sweep alone loads it
+
     with process.engine.begin() as connection:
         now = process.clock.now(connection)
         store_round(connection, Round(ended_at=now, watermark=result.watermark))

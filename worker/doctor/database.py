@@ -17,7 +17,7 @@ from models.database.connection_failures import (
 )
 from models.database.engine import Transaction
 from models.database.session import UnusableDatabase
-from models.migrations.runner import current_revision, expected_revision
+from models.migrations.revisions import current_revision, expected_revision
 from worker.doctor.certificate import verify_failure
 from worker.doctor.finding import Finding, doubtful, ok, wrong
 

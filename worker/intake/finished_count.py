@@ -12,7 +12,7 @@ from typing import Any, Final
 from redis import Redis
 
 from models.events.stream_contract import GROUP
-from models.monitoring.stream_losses import StreamCount
+from models.monitoring.stream_count import StreamCount
 from models.platform.timestamps import from_microseconds
 from worker.process.stream_keys import KEYS, StreamKeys
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from models.migrations.runner import expected_revision
+from models.migrations.revisions import expected_revision
 
 revision = "9001"
 down_revision: str | None = expected_revision()  # whatever is the newest
