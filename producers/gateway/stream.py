@@ -53,9 +53,9 @@ _NOT_READY: Final[Mapping[type[PublishIncomplete], str]] = {
     DiskUnconfirmable: "Redis cannot confirm events on disk, as SLIPWAY_WAITAOF requires",
     SetupRefused: "Redis rejects this gateway's events; run `slipway doctor`",
 }
-_NO_SINGLE_SERVER: Final = (
-    "Redis is a cluster, or is none: redis+cluster:// or redis:// in SLIPWAY_REDIS_URL must say so;"
-    " run `slipway doctor`"
+_UNSUITABLE: Final = (
+    "Redis cannot be used as SLIPWAY_REDIS_URL has it (redis+cluster:// or redis://); run `slipway"
+    " doctor`"
 )
 
 
@@ -109,7 +109,7 @@ class GatewayStream:
             cause = error_class(error)
             log.warning("not_ready_redis", extra={"error": _reason(error)})
             if isinstance(error, UnsuitableRedis):
-                return _NO_SINGLE_SERVER
+                return _UNSUITABLE
             return _NOT_READY[cause].format(stream=self._stream) + _code(error)
         return None
 

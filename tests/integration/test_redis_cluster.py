@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
@@ -29,6 +31,7 @@ from tests.support.publishing_load import Load, event, running, tickets_of
 from tests.support.redis_clients import by_celery
 from tests.support.redis_nodes import PASSWORD, Nodes, redis_nodes
 from tests.support.wait import eventually
+from worker.cli.errors import WRONG_USAGE
 from worker.doctor.checks import check_installation
 from worker.doctor.finding import Finding, State
 from worker.local.servers.ports import LOOPBACK, free_port
@@ -66,6 +69,11 @@ def by_publisher(url: str) -> object:
         return publisher.publish_many([event(number) for number in range(3)])
 
 
+def by_publisher_to_disk(url: str) -> object:
+    with closing(Publisher.at(url, waitaof_ms=4000)) as publisher:
+        return publisher.publish_many([event(number) for number in range(3)])
+
+
 def by_gateway(url: str) -> object:
     with closing(GatewayStream.at(settings_for(url))) as stream:
         return stream.fault() is None
@@ -91,6 +99,10 @@ def test_every_client_finds_the_stream_through_any_node(
     ask: Callable[[str], object], number: int, nodes: Nodes
 ) -> None:
     assert ask(nodes.url(ports=[nodes.ports[number]]))
+
+
+def test_what_waits_for_the_disk_waits_for_that_of_its_node(nodes: Nodes) -> None:
+    assert by_publisher_to_disk(nodes.url())
 
 
 @pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
@@ -191,6 +203,18 @@ def test_no_process_starts_with_a_node_as_its_server(
 
         assert 0 not in codes
         assert PASSWORD not in "".join(process.wrote() for process in started)
+
+
+def test_slipway_up_starts_nothing_there(nodes: Nodes, tmp_path: Path, database: str) -> None:
+    """Its supervisor would start processes again and again that end at once."""
+    ports = {"gateway_port": "0", "flower_port": "0", "console_port": "0"}
+    env = environment(tmp_path, database_url=database, redis_url=plain(nodes), **ports)
+    command = [str(Path(sys.executable).with_name("slipway")), "up"]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == WRONG_USAGE
+    assert "write redis+cluster://" in ended.stderr
+    assert "release" not in ended.stdout
 
 
 def says_what_to_set(process: Running) -> bool:

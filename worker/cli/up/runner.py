@@ -35,6 +35,7 @@ from worker.local.servers import embedded_servers
 from worker.local.supervisor.procfile import Procfile, read_procfile
 from worker.local.supervisor.runner import Stop, Supervisor, WriteLine
 from worker.process.flower_pages import flower_pages
+from worker.process.redis_client import require_usable_redis
 
 _POLL_SECONDS = 0.3  # between two checks of which processes are ready
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -63,7 +64,8 @@ def run_everything(*, embedded: bool, data: Path | None) -> None:
     """Run `release`, then the rest, until SIGINT or SIGTERM; return when all have ended.
 
     If *embedded*, they use embedded servers; these keep their data in *data*, if given. Raises
-    WrongUsage if a setting is missing or wrong, Failed if `release` fails.
+    WrongUsage if a setting is missing or wrong, UnusableRedis if one does not fit its server,
+    Failed if `release` fails.
     """
     procfile = read_procfile(ROOT / "Procfile")
     with stopped_by_signals() as stop, ExitStack() as servers:
@@ -71,6 +73,7 @@ def run_everything(*, embedded: bool, data: Path | None) -> None:
             os.environ.update(servers.enter_context(_embedded_servers(data)))
         os.environ.update(with_ports(os.environ, data, report=remark))
         settings = _settings(embedded=embedded or data is not None)
+        require_usable_redis(settings, name="slipway-up")  # or they would end again and again
         output = ProcessOutput([line.name for line in procfile.processes])
         with private_folder() as private:
             names = [line.name for line in procfile.processes]
