@@ -15,15 +15,13 @@ from tests.support.wait import eventually
 from worker.doctor.checks import check_installation
 from worker.doctor.finding import Finding, State
 from worker.doctor.publishing import PUBLISHING, check_publishing
+from worker.doctor.redis_rights import BROKER_COMMANDS, check_rights, stream_commands
 from worker.doctor.redis_server import (
-    BROKER_COMMANDS,
     BROKER_KEYS,
     check_keys,
     check_redis,
-    check_rights,
     check_stream,
     check_stream_life,
-    stream_commands,
     stream_types,
 )
 from worker.process.stream_keys import KEYS

@@ -1,5 +1,6 @@
 """Runs all checks in order; a check that depends on something broken is reported as unknown."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from models.monitoring.stream_losses import SHOWN_FOR, losses_since
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
 from models.settings.errors import InvalidSettings
-from models.settings.redis_address import cluster_address, sentinel_address
+from models.settings.redis_address import cluster_address, redis_database, sentinel_address
 from models.settings.settings import Settings, read_settings
 from models.sweeps.heartbeat import last_round
 from worker.celery.configuration import configuration
@@ -27,7 +28,11 @@ from worker.delivery.http.egress import Egress
 from worker.delivery.http.limits import TransferLimits
 from worker.doctor.access import CheckedAccess, check_accesses, read_accesses
 from worker.doctor.cluster import check_cluster
-from worker.doctor.connections import check_database_session, check_redis_protection
+from worker.doctor.connections import (
+    check_database_files,
+    check_database_session,
+    check_redis_protection,
+)
 from worker.doctor.database import (
     SCHEMA,
     check_database,
@@ -36,28 +41,35 @@ from worker.doctor.database import (
     refused,
 )
 from worker.doctor.database import unreachable as database_unreachable
+from worker.doctor.database_limits import check_other_sessions, check_room
 from worker.doctor.egress import AUTHORITIES, PROXY, check_egress
 from worker.doctor.finding import Finding, State, ok, unknown, wrong
+from worker.doctor.machine import check_machine
 from worker.doctor.misplaced_messages import check_misplaced_messages
 from worker.doctor.partners import CheckedOperator, check_partners, check_secrets, read_operators
 from worker.doctor.pooler import check_migration_address, check_pooler, place_of
 from worker.doctor.processes import check_rounds, check_workers, consumers
 from worker.doctor.publishing import check_publishing
+from worker.doctor.redis_limits import check_redis_limits
+from worker.doctor.redis_rights import BROKER_COMMANDS, check_rights, stream_commands
 from worker.doctor.redis_server import (
-    BROKER_COMMANDS,
     BROKER_KEYS,
     check_keys,
     check_redis,
-    check_rights,
     check_stream,
     check_stream_life,
-    stream_commands,
     stream_types,
 )
 from worker.doctor.redis_server import unreachable as redis_unreachable
 from worker.doctor.sentinels import check_sentinels
 from worker.doctor.sign_in import check_sign_in
+from worker.doctor.stray_entries import (
+    check_broker_entries,
+    check_other_databases,
+    check_passed_over,
+)
 from worker.doctor.stream_losses import check_stream_losses
+from worker.doctor.tables import check_tables
 from worker.doctor.tokens import TokenCheck
 from worker.process.queues import SWEEP_QUEUE
 from worker.process.redis_client import open_redis
@@ -121,6 +133,7 @@ class _Checks:
             url = self._settings.broker_url
             yield from self._redis(_BROKER, url, BROKER_COMMANDS, BROKER_KEYS)
         yield from self._workers(_REDIS if same else _BROKER)
+        yield from check_machine(self._settings, os.environ)
         yield from check_egress(self._settings, now=self._clocks[_THIS][0])
         yield from check_sign_in(self._settings)
         yield from self._database()
@@ -140,6 +153,7 @@ class _Checks:
                 yield from check_rights(client, commands, variable=variable)
                 by_provider = self._settings.redis_durability == "provider"
                 yield from check_redis(client, part=part, kept_by_provider=by_provider)
+                yield from check_redis_limits(client, part=part, kept_by_provider=by_provider)
                 yield from check_keys(client, keys)
                 yield check_redis_protection(
                     url, part=part, variable=variable, now=self._clocks[_THIS][0]
@@ -155,15 +169,21 @@ class _Checks:
                     seconds, microseconds = client.time()
                     moment = datetime.fromtimestamp(seconds, UTC)
                     self._note_clock(part, moment + timedelta(microseconds=microseconds))
+                elif redis_database(url) != redis_database(self._settings.redis_url):
+                    yield from check_broker_entries(client, stream=self._keys.stream)
         except RedisError as error:
             self._unavailable.add(part)
             yield redis_unreachable(part, variable, error, url)
 
     def _stream(self, client: Redis) -> Iterator[Finding]:
+        stream = self._keys.stream
         yield from check_stream(client, self._keys)
-        yield from check_publishing(
-            client, stream=self._keys.stream, waitaof_ms=self._settings.waitaof
-        )
+        yield from check_passed_over(client, stream=stream)
+        if not self._keys.on_cluster:
+            _, database = redis_database(self._settings.redis_url)
+            own = database.rpartition("/")[2]
+            yield from check_other_databases(client, stream=stream, own=own)
+        yield from check_publishing(client, stream=stream, waitaof_ms=self._settings.waitaof)
         yield from check_stream_life(client, self._keys)
 
     def _workers(self, broker: str) -> Iterator[Finding]:
@@ -203,6 +223,9 @@ class _Checks:
                 protection = check_database_session(connection)
                 session = check_session(connection)
                 pooled, place = is_pooled(connection), place_of(connection)
+                around = [*check_room(connection, pooled=pooled), *check_other_sessions(connection)]
+                if schema_fits:
+                    around += check_tables(connection)
             pooler = [check_pooler(self._settings)] if pooled else []
             writing = [*check_writing(self._transaction)] if schema_fits else []
         except DBAPIError as error:
@@ -213,7 +236,8 @@ class _Checks:
             )
             yield unknown(_BEHIND_DATABASE, "fix PostgreSQL first")
             return
-        yield from [*findings, session, *pooler, protection]
+        yield from [*findings, session, *pooler, protection, *around]
+        yield from check_database_files(self._settings.database_url, now=self._clocks[_THIS][0])
         yield from check_migration_address(self._settings, pooled=pooled, place=place)
         yield from writing
         if not schema_fits:

@@ -1,5 +1,6 @@
 """Checks how the connections to the servers are protected: encrypted, verified, or neither."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, Final
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 from sqlalchemy import Connection
 
+from models.settings.database_files import database_files_expiring
 from models.settings.redis_address import cluster_address, redis_tls, sentinel_address
 from models.settings.redis_files import redis_files_expiring
 from worker.doctor.access import SOON as EXPIRES_SOON
@@ -38,6 +40,16 @@ def check_redis_protection(url: str, *, part: str, variable: str, now: datetime)
             remedy="replace the file: every new connection reads it, and no restart is needed",
         )
     return ok(name, "encrypted, and the server is verified")
+
+
+def check_database_files(address: str, *, now: datetime) -> Iterator[Finding]:
+    """Name the certificates of *address* that expire soon after *now*."""
+    if expiring := [*database_files_expiring(address, now=now, within=EXPIRES_SOON)]:
+        yield doubtful(
+            "PostgreSQL connection",
+            "; ".join(expiring),
+            remedy="replace the file: every new connection reads it, and no restart is needed",
+        )
 
 
 def check_database_session(connection: Connection) -> Finding:

@@ -45,6 +45,15 @@ MISSING_RIGHTS: Final = text("""
     SELECT 'ticket_id_seq' WHERE NOT has_sequence_privilege(to_regclass('ticket_id_seq'), 'USAGE')
 """)
 USER: Final = text("SELECT current_user")
+PLACE: Final = text("""
+    SELECT current_user AS role, current_schema() AS schema,
+           current_setting('search_path') AS search_path,
+           coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates""")
+ELSEWHERE: Final = text("""
+    SELECT n.nspname AS name, has_schema_privilege(n.oid, 'USAGE') AS usable
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relname = :table AND c.relkind = 'r'
+     ORDER BY usable, name""")
 
 
 def unreachable(error: OperationalError, *, url: str) -> Finding:
@@ -121,12 +130,42 @@ def _schema(connection: Connection) -> Finding:
         )
     current, expected = current_revision(connection), expected_revision()
     if current is None:
-        return wrong(SCHEMA, "there are no tables", remedy="run: slipway migrate")
+        return _no_tables(connection)
     if current < expected:
         detail = f"revision {current}, this program needs {expected}"
         return wrong(SCHEMA, detail, remedy="run: slipway migrate")
     newer = ", newer than this program: fine while a release rolls out"
     return ok(SCHEMA, f"revision {current}{newer if current > expected else ''}")
+
+
+def _no_tables(connection: Connection) -> Finding:
+    """Tell a database without tables from one whose tables this role does not see."""
+    place = connection.execute(PLACE).one()
+    elsewhere = connection.execute(ELSEWHERE, {"table": _REVISIONS}).all()
+    if hidden := [row.name for row in elsewhere if not row.usable]:
+        return wrong(
+            SCHEMA,
+            f"{place.role} may not use the schema {hidden[0]}, which has the tables",
+            remedy=f'as its owner: GRANT USAGE ON SCHEMA "{hidden[0]}" TO "{place.role}"',
+        )
+    if elsewhere:
+        name = elsewhere[0].name
+        return wrong(
+            SCHEMA,
+            f"the tables are in the schema {name}, and search_path is {place.search_path}",
+            remedy=f"append ?options=-c%20search_path%3D{name} to {_ADDRESS}, or ALTER ROLE"
+            f' "{place.role}" SET search_path = {name}',
+        )
+    if not place.creates:
+        return wrong(
+            SCHEMA,
+            f"there are no tables, and {place.role} may create none in"
+            f" {place.schema or 'any schema of its search_path'}",
+            remedy=f"as the schema's owner: GRANT CREATE ON SCHEMA {place.schema or '…'} TO"
+            f' "{place.role}", or set SLIPWAY_MIGRATION_DATABASE_URL to a role that may; then run:'
+            " slipway migrate",
+        )
+    return wrong(SCHEMA, "there are no tables", remedy="run: slipway migrate")
 
 
 WRITING: Final = "PostgreSQL writes"

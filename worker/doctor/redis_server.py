@@ -1,6 +1,6 @@
-"""Checks Redis or Valkey: the server, our rights, our keys, and the stream."""
+"""Checks Redis or Valkey: the server, our keys, and the stream."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from redis.sentinel import MasterNotFoundError
 
-from models.events.stream_contract import EVENT_FIELD, GROUP
+from models.events.stream_contract import GROUP
 from models.settings.redis_tls import tls_failure
 from worker.doctor.finding import Finding, doubtful, ok, wrong
 from worker.doctor.publishing import PUBLISHING
@@ -19,41 +19,7 @@ from worker.process.redis_errors import redis_problem
 from worker.process.stream_keys import KEYS as DEFAULT_KEYS
 from worker.process.stream_keys import StreamKeys
 
-RIGHTS: Final = "Redis rights"
 _FULL: Final = 0.8
-_OTHER: Final = "doctor"  # a name that no consumer has
-
-
-def stream_commands(keys: StreamKeys) -> Sequence[Sequence[str]]:
-    """Return what the processes do with the stream, for `check_rights`."""
-    stream = keys.stream
-    return (
-        ("XADD", stream, "*", EVENT_FIELD.decode(), "{}"),
-        ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM"),
-        ("XREADGROUP", "GROUP", GROUP, _OTHER, "COUNT", "1", "STREAMS", stream, ">"),
-        ("XPENDING", stream, GROUP),
-        ("XCLAIM", stream, GROUP, _OTHER, "0", "0-1"),
-        ("XACK", stream, GROUP, "0-1"),
-        ("XDEL", stream, "0-1"),
-        ("XLEN", stream),
-        ("XRANGE", stream, "-", "+", "COUNT", "1"),
-        ("XINFO", "GROUPS", stream),
-        ("EVAL", "return 1", "1", stream),
-        ("HINCRBY", keys.finished, "finished", "0"),
-        ("TIME",),
-        ("INFO",),
-    )
-
-
-BROKER_COMMANDS: Final[Sequence[Sequence[str]]] = (
-    ("LPUSH", "deliver", ""),
-    ("BRPOP", "deliver", "1"),
-    ("LLEN", "deliver"),
-    ("ZADD", "unacked_index", "0", _OTHER),
-    ("HSET", "unacked", _OTHER, ""),
-    ("SADD", "_kombu.binding.deliver", ""),
-    ("PUBLISH", "/0.celery.pidbox", ""),
-)
 
 
 def unreachable(part: str, variable: str, error: RedisError, url: str) -> Finding:
@@ -142,25 +108,6 @@ def _durability(
         )
 
 
-def check_rights(
-    redis: Redis, commands: Sequence[Sequence[str]], *, variable: str
-) -> Iterator[Finding]:
-    """Report which of *commands* the user may not use; none is executed.
-
-    They are queued in a transaction that is discarded: Redis checks the right when it queues one.
-    """
-    refused = _refused(redis, commands)
-    if refused:
-        yield wrong(
-            RIGHTS,
-            f"the user in {variable} may not use {', '.join(refused)}",
-            remedy="give it the rights of a worker (the ACL rules in deploy/): ACL SETUSER NAME"
-            f" {' '.join(f'+{name.lower()}' for name in refused)}, and the keys they use",
-        )
-    else:
-        yield ok(RIGHTS, f"the user in {variable} may use every command that the processes need")
-
-
 def _version(facts: Mapping[str, Any], part: str) -> Finding:
     if "valkey_version" in facts:
         name, version, least = "Valkey", str(facts["valkey_version"]), (8, 0)
@@ -171,30 +118,6 @@ def _version(facts: Mapping[str, Any], part: str) -> Finding:
         remedy = "upgrade to Redis 7.0 or later, or Valkey 8 or later"
         return wrong(part, f"{name} {version}", remedy=remedy)
     return ok(part, f"{name} {version}")
-
-
-def _refused(redis: Redis, commands: Sequence[Sequence[str]]) -> list[str]:
-    connection: Any = redis.connection_pool.get_connection()
-    refused = []
-    try:
-        connection.send_command("MULTI")
-        connection.read_response()
-        for command in commands:
-            connection.send_command(*command)
-            try:
-                connection.read_response()
-            except NoPermissionError:
-                refused.append(command[0])
-            except ResponseError:  # a full server refuses to queue it; the right exists
-                continue
-        connection.send_command("DISCARD")
-        connection.read_response()
-    except RedisError:
-        connection.disconnect()
-        raise
-    finally:
-        redis.connection_pool.release(connection)
-    return refused
 
 
 KEYS: Final = "keys"
