@@ -7,8 +7,9 @@ caller's; acknowledging the entries and notifying the deliverers is the loop's.
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from sqlalchemy import Connection, text
 
@@ -69,6 +70,15 @@ class DecodedBatch:
         """The tickets that their events are about."""
         return frozenset((event.operator, event.ticket_id) for event in self.part.events)
 
+    @property
+    def events(self) -> Sequence[Event]:
+        """The events in them, in their order."""
+        return self.part.events
+
+    def with_events(self, events: Sequence[Event]) -> Self:
+        """Return the batch with *events* in place of its own, which differ in their traces only."""
+        return replace(self, part=replace(self.part, events=events))
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -84,6 +94,7 @@ class Applied:
     due: bool = False  # a notice is due now: notify the deliverers
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     left: set[str] = field(default_factory=set)
+    traced: dict[str, str] = field(default_factory=dict)  # outcomes, by entry, of events in a trace
 
 
 # --- decode ---------------------------------------------------------------------------------------
@@ -226,7 +237,12 @@ def _apply(
         (entry.reason.value, entry.channel.value) for entry in rejected
     )
     reasons.update((reason.value, event.channel.value) for event, reason in result.rejected)
-    return Applied(outcomes, result.due, reasons)
+    traced = {
+        event.entry_id: outcome.value
+        for event, outcome in result.ended
+        if event.traceparent is not None and event.entry_id is not None
+    }
+    return Applied(outcomes, result.due, reasons, traced=traced)
 
 
 def _store_rejected(
@@ -259,6 +275,7 @@ def _merged(parts: Sequence[Applied], left: set[str]) -> Applied:
     for part in parts:
         merged.outcomes.update(part.outcomes)
         merged.rejected.update(part.rejected)
+        merged.traced.update(part.traced)
     return merged
 
 

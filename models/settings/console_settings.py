@@ -15,6 +15,7 @@ from models.settings.types import (
     PositiveDuration,
     PublicUrl,
     RoleMapping,
+    TraceUrl,
 )
 
 _CLIENT_SECRET: Final = variable_name("console_oidc_client_secret")
@@ -86,6 +87,11 @@ class ConsoleSettings(BaseSettings):
     console_session_idle: PositiveDuration = timedelta(hours=1)
     """A person who signed in to the console and makes no request for this long must sign in again.
     """
+
+    console_trace_url: TraceUrl | None = None
+    """The page of a trace in your tracing system, to which a ticket's page links:
+    `https://tempo.example.com/trace/{trace_id}`, with the placeholder once, behind the host. Empty:
+    the page shows the trace's id alone."""
 
     def console_problems(self) -> Iterator[str]:
         """Yield what contradicts each other, or is missing for a way to sign in."""

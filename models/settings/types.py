@@ -26,12 +26,14 @@ SERVICE_LINKS: Final = (
     " set `enableServiceLinks: false` in the pod"
 )
 
+TRACE_ID_PLACEHOLDER: Final = "{trace_id}"
 ROLE_NAMES: Final = ("viewer", "support", "operations")  # those of `models.users.Role`
 _FERNET_KEY_BYTES: Final = 32
 _CONTACT: Final = re.compile(r"[!#-&*-\[\]-~]{1,200}")  # stands in a comment of a header
 _STREAM: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # no hash tag: the whole name is one
 _QUEUES: Final = ("celery", "deliver", "intake", "sweep", "tickets")  # lists, perhaps beside it
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f]{0,4}[.:][0-9A-Fa-f.:/]{0,50}")
+_VISIBLE: Final = re.compile(r"[!-~]+")
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -146,6 +148,23 @@ def _https_url(url: str) -> str:
     return text
 
 
+def _trace_url(template: str) -> str:
+    """Check the address of a trace: everybody who sees a ticket sees it, so it holds no password.
+
+    Its host and scheme are as they are written here; only the id of the trace is put in.
+    """
+    text = template.strip()
+    before, placeholder, after = text.partition(TRACE_ID_PLACEHOLDER)
+    if not placeholder or re.search(r"[{}]", before + after):
+        raise ValueError(f"write {TRACE_ID_PLACEHOLDER} once, where the id of the trace belongs")
+    parts = split_url(before)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "/" not in before[8:]:
+        raise ValueError(f"write the whole address: https://host/trace/{TRACE_ID_PLACEHOLDER}")
+    if parts.username is not None or not _VISIBLE.fullmatch(text):
+        raise ValueError("it may hold no password, and no space or other invisible character")
+    return text
+
+
 def _role_mapping(value: object) -> object:
     parts = _parts(value)
     if not isinstance(parts, tuple) or not all(isinstance(part, str) for part in parts):
@@ -211,6 +230,7 @@ Schedule = Annotated[
 ]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
+TraceUrl = Annotated[str, AfterValidator(_trace_url)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_checked_proxy)]
 NoProxy = Annotated[DirectHosts, NoDecode, BeforeValidator(_direct_hosts)]

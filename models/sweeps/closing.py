@@ -1,8 +1,10 @@
 """Closes the tickets whose close delay is over (rule 17), in one set-based statement per batch."""
 
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+from pydantic_core import to_json
 from sqlalchemy import Connection, TextClause, text
 
 from models.database.one_by_one import together_or_one_by_one
@@ -47,8 +49,11 @@ _CLOSE: Final = f""",
                     THEN concat_ws(' ', c.code, c.ticket_id, 'ticket_closed', c.generation) END,
                c.unfinished = 1, greatest(CAST(:now AS timestamptz), c.held_until), :now,
                ({_TRACE_OF_RESULT})
-          FROM closed c WHERE c.is_notified)
-    SELECT count(*) FROM closed"""  # noqa: S608 - a constant
+          FROM closed c WHERE c.is_notified
+     RETURNING id, traceparent)
+    SELECT (SELECT count(*) FROM closed) AS closed,
+           (SELECT jsonb_agg(jsonb_build_object('id', id, 'traceparent', traceparent))
+              FROM new_notice WHERE traceparent IS NOT NULL) AS traced"""  # noqa: S608 - a constant
 CLOSE_DUE: Final = text(f"WITH due AS MATERIALIZED ({_DUE} FOR NO KEY UPDATE SKIP LOCKED){_CLOSE}")
 CLOSE_ONE: Final = text(f"""
     WITH due AS MATERIALIZED (
@@ -56,18 +61,39 @@ CLOSE_ONE: Final = text(f"""
            FOR NO KEY UPDATE SKIP LOCKED){_CLOSE}""")  # noqa: S608 - a constant
 
 
-def close_due(connection: Connection, *, now: datetime, watermark: datetime, limit: int) -> int:
+# Of the few closings whose trace is recorded.
+NAME_TRACES: Final = text("""
+    UPDATE notice n SET traceparent = r.traceparent
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, traceparent text)
+     WHERE n.id = r.id""")
+
+BeginTrace = Callable[[str], str | None]
+
+
+def close_due(
+    connection: Connection,
+    *,
+    now: datetime,
+    watermark: datetime,
+    limit: int,
+    begin_trace: BeginTrace | None = None,
+) -> int:
     """Close at most *limit* tickets that were due before *watermark*, and return the number closed.
 
     *watermark* is before the oldest unapplied event; it and *now* are times of the database's
     clock, as the due time is. A ticket that is locked, or that cannot be closed, is left for the
     next round. A seamless wallet gets no notice: its protocol has no such call (contracts 2.0).
     Nor does a partner once the partnership has ended (rule 24), or that does not want one (27).
+    *begin_trace* returns the trace of a closing for that of its result; None, or without it: the
+    notice belongs to the result's.
     """
     times = {"now": now, "watermark": watermark}
 
     def close(statement: TextClause, **more: int) -> int:
-        closed: int = connection.execute(statement, {**times, **more}).scalar_one()
+        row = connection.execute(statement, {**times, **more}).one()
+        if begin_trace is not None and row.traced:
+            _name_traces(connection, row.traced, begin_trace)
+        closed: int = row.closed
         return closed
 
     return together_or_one_by_one(
@@ -76,3 +102,15 @@ def close_due(connection: Connection, *, now: datetime, watermark: datetime, lim
         tickets=lambda: connection.execute(DUE, {**times, "limit": limit}).scalars().all(),
         alone=lambda ticket: close(CLOSE_ONE, ticket=ticket),
     )
+
+
+def _name_traces(
+    connection: Connection, traced: Iterable[Mapping[str, Any]], begin_trace: BeginTrace
+) -> None:
+    rows = [
+        {"id": notice["id"], "traceparent": own}
+        for notice in traced
+        if (own := begin_trace(notice["traceparent"])) is not None
+    ]
+    if rows:
+        connection.execute(NAME_TRACES, {"rows": to_json(rows).decode()})

@@ -16,6 +16,7 @@ from models.platform.clock import Clock, DatabaseClock
 from models.platform.encryption import Vault
 from models.publishers.keys import KeyHolder
 from models.settings.settings import Settings
+from models.tracing.tracer import open_tracer
 from producers.gateway.concurrency import CallerConcurrency, callers_of
 from producers.gateway.errors import BUSY_SECONDS, retry_later
 from producers.gateway.limits import Limits
@@ -68,7 +69,7 @@ class Gateway:
     @classmethod
     def prepare(cls, settings: Settings, limits: Limits) -> Self:
         """Build everything without connecting to a server."""
-        stream = GatewayStream.at(settings)
+        stream = GatewayStream.at(settings, tracer=open_tracer("gateway"))
         probes = _engine(settings, limits, "slipway gateway probe", PROBE_CONNECTIONS)
         return cls(
             settings=settings,

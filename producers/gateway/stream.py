@@ -13,7 +13,9 @@ from models.events.stream_contract import STREAM, TRACEPARENT_FIELD
 from models.settings.errors import InvalidSettings
 from models.settings.redis_tls import tls_failure
 from models.settings.settings import Settings
+from models.tracing.tracer import Tracer
 from producers.gateway.errors import retry_later
+from producers.gateway.spans import begin_publish
 from producers.publisher import (
     DiskUnconfirmable,
     NotConfirmed,
@@ -62,14 +64,22 @@ _UNSUITABLE: Final = (
 class GatewayStream:
     """One client for the whole process, used by many threads."""
 
-    def __init__(self, redis: Redis, *, stream: str = STREAM, waitaof_ms: int | None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        stream: str = STREAM,
+        waitaof_ms: int | None,
+        tracer: Tracer | None = None,
+    ) -> None:
         """Add with *redis*. With *waitaof_ms* an entry that is not on disk is an error."""
         self._redis = redis
         self._stream = stream
+        self._tracer = tracer
         self._appender = StreamAppender(redis, stream=stream, waitaof_ms=waitaof_ms)
 
     @classmethod
-    def at(cls, settings: Settings) -> Self:
+    def at(cls, settings: Settings, *, tracer: Tracer | None = None) -> Self:
         """Prepare a client that times out within seconds; it connects on first use."""
         redis = connect(
             settings.redis_url,
@@ -79,7 +89,7 @@ class GatewayStream:
             retry=Retry(NoBackoff(), 1),  # a pooled connection may date from before a restart
             client_name="slipway-gateway",
         )
-        return cls(redis, stream=settings.stream, waitaof_ms=settings.waitaof)
+        return cls(redis, stream=settings.stream, waitaof_ms=settings.waitaof, tracer=tracer)
 
     def add(self, entries: Sequence[Entry], *, traceparent: str | None = None) -> None:
         """Add *entries* to the stream in their order, all or none; *traceparent*: of the request.
@@ -88,15 +98,23 @@ class GatewayStream:
         for each. If the response was lost, they may be there all the same: every entry has an
         event id, so a repeat counts once.
         """
+        span = None
+        if self._tracer is not None:
+            span = begin_publish(self._tracer, self._stream, len(entries), traceparent)
+        trace = traceparent if span is None else span.traceparent
         try:
-            self._appender.add(_traced(entries, traceparent))
+            self._appender.add(_traced(entries, trace))
         except RedisError as error:
             cause = error_class(error)
+            if span is not None:
+                span.end(error=_MESSAGES[cause])
             log.warning(
                 "stream_unavailable",
                 extra={"reason": _reason(error), "error_class": cause.__name__},
             )
             raise retry_later(_MESSAGES[cause]) from error
+        if span is not None:
+            span.end()
 
     def fault(self) -> str | None:
         """Describe why events would be rejected now. Returns None if they would be accepted.

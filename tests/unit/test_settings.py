@@ -292,6 +292,20 @@ def test_the_roles_of_a_mapping_are_those_of_users(read: Read) -> None:
     [
         ({"SLIPWAY_CONSOLE_ROLES": "ops=king"}, "SLIPWAY_CONSOLE_ROLES"),
         ({"SLIPWAY_CONSOLE_URL": "ops.example.com"}, "SLIPWAY_CONSOLE_URL"),
+        *(
+            ({"SLIPWAY_CONSOLE_TRACE_URL": template}, "SLIPWAY_CONSOLE_TRACE_URL")
+            for template in (
+                "https://tempo.example.com/trace/",
+                "https://tempo.example.com/{trace_id}/{trace_id}",
+                "https://tempo.example.com/{trace_id}?{other}",
+                "https://{trace_id}.example.com/",
+                "https://tempo.example.com{trace_id}",
+                "javascript:alert(1)//{trace_id}",
+                "tempo.example.com/{trace_id}",
+                "https://u:hush@tempo.example.com/{trace_id}",
+                "https://tempo.example.com/a b/{trace_id}",
+            )
+        ),
         ({"SLIPWAY_CONSOLE_URL": "https://ops.example.com/a b"}, "SLIPWAY_CONSOLE_URL"),
         ({"SLIPWAY_CONSOLE_URL": "https://u:p@ops.example.com"}, "SLIPWAY_CONSOLE_URL"),
         ({"SLIPWAY_CONSOLE_OIDC_ISSUER": "http://login.example"}, "SLIPWAY_CONSOLE_OIDC_ISSUER"),

@@ -20,6 +20,7 @@ from models.database.engine import open_engine
 from models.platform.clock import DatabaseClock
 from models.settings.settings import Settings, WorkerSettings, read_settings, read_worker_settings
 from models.telemetry.metrics import new_registry
+from models.tracing.tracer import Tracer, open_tracer
 from worker.celery.application import app
 from worker.celery.configuration import BROKER_LISTS, POOL_SIZE
 from worker.celery.wakeup import Wakeup
@@ -105,6 +106,11 @@ class Dependencies:
         )
 
     @shared
+    def tracer(self) -> Tracer | None:
+        """Makes the spans of this process; None if no traces are exported."""
+        return open_tracer(self.role)
+
+    @shared
     def clock(self) -> DatabaseClock:
         """The clock that decides leases and due times."""
         return DatabaseClock()
@@ -144,6 +150,7 @@ class Dependencies:
             recorded=self.delivery_metrics.recorded,
             unusable=self.delivery_metrics.unusable,
             token_called=self.delivery_metrics.token_called,
+            tracer=self.tracer,
         )
 
     @shared
@@ -169,6 +176,7 @@ class Dependencies:
             clock=self.clock,
             watermark_source=StreamWatermark(self.redis, self.stream_keys),
             settings=self.settings,
+            tracer=self.tracer,
         )
 
     @shared

@@ -49,6 +49,7 @@ class IntakeThreads:
             notify=process.wakeup.notify,
             report=report,
             alive=probes(f"{worker.hostname}.stream").alive,
+            tracer=process.tracer,
         )
         runs = {"intake": intake.run}
         if process.stream_keys.queue:

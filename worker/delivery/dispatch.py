@@ -22,6 +22,7 @@ from models.outbox.values import (
 from models.platform.clock import Clock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
+from models.tracing.tracer import Tracer
 from worker.delivery.admission import Admission, Admitted
 from worker.delivery.http.client import HttpClient
 from worker.delivery.http.exchange import FinishedCall, HttpCall, NoResponse
@@ -31,6 +32,7 @@ from worker.delivery.outcome import RetryPolicy, classify, classify_unsent
 from worker.delivery.partners import Partners, Unusable
 from worker.delivery.protocols import ADAPTERS
 from worker.delivery.signed_call import SignedCall
+from worker.delivery.spans import begin_send, end_send
 from worker.delivery.token_calls import TokenCalls
 from worker.delivery.token_endpoint import NOTHING_SENT
 from worker.delivery.tokens import NoToken, Token
@@ -44,7 +46,7 @@ RESPONSE_NOT_READ: Final = "response_not_read"
 class Dispatch:
     """The calls of one process. For one thread; `interrupt` may come from any."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the loop passes on to its one dispatch
         self,
         *,
         transaction: Transaction,
@@ -55,10 +57,12 @@ class Dispatch:
         chance: Callable[[], float],
         unusable: Callable[[Mapping[str, bool]], None],
         token_called: Callable[[str, str], None],
+        tracer: Tracer | None = None,
     ) -> None:
         self._transaction = transaction
         self._monotonic = monotonic
         self._chance = chance
+        self._tracer = tracer
         self._timeout = self._longest_timeout = settings.partner_timeout
         self._policy = RetryPolicy.of(settings)
         self._partners = Partners(vault, ADAPTERS, monotonic=monotonic, unusable=unusable)
@@ -148,7 +152,10 @@ class Dispatch:
             log.exception(REQUEST_BUILD_FAILED, extra={"notice_id": claim.notice})
             problem = f"the request could not be built ({type(error).__name__})"
             return self._unsent(claim, partner.partner, problem)
-        return SignedCall(claim, partner, partner.authorized(request), self._send_by)
+        span = None
+        if self._tracer is not None:
+            span = begin_send(self._tracer, claim, request.url)
+        return SignedCall(claim, partner, partner.authorized(request), self._send_by, span=span)
 
     def send(self, signed: SignedCall) -> Attempt | None:
         """Start the call, or let it wait for its token. Never waits itself.
@@ -198,11 +205,14 @@ class Dispatch:
         signed = self._sent.pop(call.call_id)
         self._admission.in_flight.ended(signed.claim.operator)
         try:
-            return [self._attempt(signed, call)]
+            attempt = self._attempt(signed, call)
         except Exception as error:  # the other responses must be recorded all the same
             log.exception(RESPONSE_NOT_READ, extra={"notice_id": signed.claim.notice})
             unread = NoResponse(f"the response could not be read ({type(error).__name__})")
-            return [self._attempt(signed, replace(call, result=unread))]
+            attempt = self._attempt(signed, replace(call, result=unread))
+        if signed.span is not None:
+            end_send(signed.span, attempt)
+        return [attempt]
 
     def stop_waiting(self) -> None:
         """Set aside what waits for a token: `release_late` releases it."""

@@ -22,6 +22,7 @@ from models.outbox.values import Attempt, Claim
 from models.platform.clock import Clock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
+from models.tracing.tracer import Tracer
 from worker.delivery import schedule
 from worker.delivery.admission import NOTHING_ADMITTED, Admitted
 from worker.delivery.dispatch import Dispatch
@@ -69,6 +70,7 @@ class DeliveryLoop:
         recorded: Callable[[Sequence[Attempt]], None] = lambda _: None,
         unusable: Callable[[Mapping[str, bool]], None] = lambda _: None,
         token_called: Callable[[str, str], None] = lambda _code, _outcome: None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Prepare; nothing connects before the first run. *chance*: 0 to 1, for the jitter.
 
@@ -87,6 +89,7 @@ class DeliveryLoop:
             chance=chance,
             unusable=unusable,
             token_called=token_called,
+            tracer=tracer,
         )
         buffer = ResultBuffer(
             transaction=transaction,

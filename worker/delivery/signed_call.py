@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from models.notices.request import OutgoingRequest
 from models.outbox.values import Claim
+from models.tracing.span import Span
 from worker.delivery.partners import Ready
 from worker.delivery.tokens import Token
 
@@ -17,6 +18,7 @@ class SignedCall:
     request: OutgoingRequest
     send_by: float = 0.0
     token: Token | None = None  # that it carries
+    span: Span | None = None  # of this attempt, if its trace is recorded
 
     def with_token(self, token: Token) -> "SignedCall":
         """Return the call with *token*."""

@@ -23,6 +23,8 @@ from models.database.errors import UNEXPLAINED, UNEXPLAINED_TRIES, Blame, blame,
 from models.events.event import Entry
 from models.intake.apply import Applied, DecodedBatch, Tickets
 from models.platform.backoff import Backoff
+from models.tracing.tracer import Tracer
+from worker.intake.spans import BatchSpans
 from worker.intake.stream import Stream
 from worker.process.outage import Outage, reason_of
 
@@ -113,6 +115,7 @@ class Intake:
         notify: Callable[[], None],
         report: Callable[[AppliedBatch], None],
         alive: Callable[[], None],
+        tracer: Tracer | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; *notify*, *report* and *alive* must neither block nor raise.
@@ -126,6 +129,7 @@ class Intake:
         self._notify = notify
         self._report = report
         self._alive = alive
+        self._tracer = tracer
         self._monotonic = monotonic
         self._executor = BatchExecutor(BATCHES_MAX)
         self._batch_backoff = Backoff()
@@ -154,9 +158,14 @@ class Intake:
             return
         started_at = self._monotonic()
         batch = self._applier.decode(entries)
+        spans: BatchSpans | None = None
+        if self._tracer is not None:
+            batch, spans = BatchSpans.begin(self._tracer, batch, stream=self._stream.name)
 
         def process() -> None:
             applied = self._apply(batch, started_at, stop)
+            if spans is not None:
+                spans.end(applied)
             if applied is None:
                 self._stream.release(entries)
                 return

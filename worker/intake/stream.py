@@ -95,6 +95,11 @@ class Stream:
         self._remove_consumers = redis.register_script(_REMOVE_CONSUMERS)
         self._finish = redis.register_script(FINISH)
 
+    @property
+    def name(self) -> str:
+        """The key of the stream."""
+        return self._key
+
     def read(self, *, count: int, block: timedelta) -> list[Entry]:
         """Read up to *count* new entries; if there are none, wait up to *block* for the first.
 

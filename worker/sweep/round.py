@@ -23,8 +23,10 @@ from models.sweeps.bodies import remove_bodies
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
 from models.sweeps.retention import remove_expired
+from models.tracing.tracer import Tracer
 from models.users.failures import remove_old_failures
 from models.users.sessions import remove_expired_sessions
+from worker.sweep.spans import ClosingSpans
 from worker.sweep.watermark import WatermarkSource
 
 ROUND_MAX: Final = timedelta(seconds=20)  # then the next round continues, with a newer watermark
@@ -80,9 +82,11 @@ class Sweep:
         clock: Clock,
         watermark_source: WatermarkSource,
         settings: WorkerSettings,
+        tracer: Tracer | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is queried before `round`."""
+        self._closings = None if tracer is None else ClosingSpans(tracer)
         self._transaction = transaction
         self._clock = clock
         self._watermark_source = watermark_source
@@ -169,14 +173,25 @@ class Sweep:
         """Repeat *step* until it finds nothing; return the sum."""
         total = 0
         while True:
-            with self._transaction() as connection:
-                done = step(connection, self._clock.now(connection))
+            try:
+                with self._transaction() as connection:
+                    done = step(connection, self._clock.now(connection))
+            except BaseException:
+                if self._closings is not None:
+                    self._closings.rolled_back()
+                raise
+            if self._closings is not None:
+                self._closings.committed()
             total += done
             if not done or self._monotonic() >= give_up_at:
                 return total
 
     def _close_due(self, connection: Connection, now: datetime, watermark: datetime) -> int:
-        return close_due(connection, now=now, watermark=watermark, limit=self._settings.sweep_batch)
+        limit = self._settings.sweep_batch
+        if self._closings is None:
+            return close_due(connection, now=now, watermark=watermark, limit=limit)
+        begin = self._closings.begin
+        return close_due(connection, now=now, watermark=watermark, limit=limit, begin_trace=begin)
 
     def _end_windows(self, connection: Connection, now: datetime, watermark: datetime) -> int:
         return end_windows(

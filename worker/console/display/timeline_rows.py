@@ -36,6 +36,7 @@ class TimelineRow:
     answer: str | None
     event: str | None  # the id of the event whose page can be opened
     begins: int | None  # the notice that this moment is the first of: links lead here
+    trace: str | None  # the id of the trace that its details name
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,18 @@ def _row(moment: Moment, currency: object) -> TimelineRow:
         answer=None if tried is None else tried.attempt.answer,
         event=moment.what.event_id if isinstance(moment.what, EventFact) else None,
         begins=notice.id if notice and isinstance(moment.what, NoticeQueued) else None,
+        trace=_trace(moment),
     )
+
+
+def _trace(moment: Moment) -> str | None:
+    match moment.what:
+        case EventFact(trace_id=trace):
+            return trace
+        case NoticeQueued(notice) if notice.event_id is None:
+            return notice.trace_id
+        case _:
+            return None
 
 
 def _notice(moment: Moment) -> NoticeFact | None:

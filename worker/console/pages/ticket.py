@@ -95,6 +95,7 @@ async def ticket(
         ],
         rows=fold_timeline(moments, currency),
         path=path_of("tickets", history.ticket.operator, history.ticket.ticket_id),
+        trace_url=console.settings.console_trace_url,
         before=before,
         earlier=_earlier(since, _begin(shown) if shown.cut else None),
         cut=shown.cut,
