@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from models.access.facts import expiries
+from models.monitoring.replication import Standbys, read_standbys
 from models.monitoring.stream_losses import ALERTED_FOR, losses_since
 from models.outbox.causes import Cause, cause_of
 from models.outbox.undelivered import OLDEST_UNDELIVERED
@@ -153,10 +154,11 @@ class Stats:
     job_stalled_since: datetime | None  # of the first that was to be carried on, and is not
     last_round: Round | None
     stream_entries_lost: int  # noticed in the last hour
+    standbys: Standbys
 
 
 def collect_stats(connection: Connection, *, now: datetime) -> Stats:
-    """Collect the stats in the caller's transaction, in ten short statements."""
+    """Collect the stats in the caller's transaction, in twelve short statements."""
     operator_count: int = connection.execute(OPERATOR_COUNT).scalar_one()
     limit = _limit(min(operator_count, OPERATORS_MAX))
     notices = connection.execute(
@@ -188,6 +190,7 @@ def collect_stats(connection: Connection, *, now: datetime) -> Stats:
         stream_entries_lost=sum(
             loss.entries for loss in losses_since(connection, now - ALERTED_FOR)
         ),
+        standbys=read_standbys(connection),
     )
 
 

@@ -16,7 +16,7 @@ from models.settings.urls import naming_host, split_url, stripped
 
 _DATABASE_SCHEMES: Final = ("postgres", "postgresql", "postgresql+psycopg")
 _POSTGRES: Final = "postgresql+psycopg"
-_PORT: Final = "5432"
+_PORT: Final = 5432
 _PORT_MAX: Final = 65535
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[^:]*))?")
 _EXAMPLE: Final = "postgresql://user:password@a:5432,b:5432/database"
@@ -58,7 +58,7 @@ _OPTIONS_OF_A_SESSION: Final = re.compile(
 )
 
 Given = Sequence[tuple[str, str]]  # the parameters, in their order
-Host = tuple[str, str]  # with its port
+Host = tuple[str, int]  # with its port
 
 
 def database_address(url: str) -> str:
@@ -98,7 +98,7 @@ def _checked(url: str) -> str:
         return split_url(f"{_POSTGRES}://{rest}").geturl()
     leading_to = (
         "host=" + ",".join(quote(host, safe=":") for host, _ in hosts),
-        "port=" + ",".join(port for _, port in hosts),
+        "port=" + ",".join(str(port) for _, port in hosts),
         f"{_SESSION}={dict(given).get(_SESSION, _WRITABLE)}",
     )
     kept = [part for part in query.split("&") if part.partition("=")[0] not in ("", *_PLACE)]
@@ -181,13 +181,13 @@ def _is_ip6(text: str) -> bool:
     return True
 
 
-def _checked_port(port: str, host: str) -> str:
+def _checked_port(port: str, host: str) -> int:
     if not (port.isascii() and port.isdecimal() and 0 < int(port) <= _PORT_MAX):
         raise ValueError(
             f"the port of {host} in the database URL is no number from 1 to {_PORT_MAX};"
             f" expected: {_EXAMPLE}"
         )
-    return str(int(port))
+    return int(port)
 
 
 def _check_parameters(given: Given) -> None:

@@ -163,6 +163,22 @@ def postgres_is_away(environment: AlertEnvironment) -> Fix:
     return fix
 
 
+def standby_is_lost(environment: AlertEnvironment) -> Fix:
+    """Runbook: go on without one."""
+    _wait_for_standbys(environment, "*")
+
+    def fix() -> None:
+        _wait_for_standbys(environment, "")
+
+    return fix
+
+
+def _wait_for_standbys(environment: AlertEnvironment, names: str) -> None:
+    with environment.database() as person:
+        person.execute(sql.SQL("ALTER SYSTEM SET synchronous_standby_names = {}").format(names))
+        person.execute("SELECT pg_reload_conf()")
+
+
 def row_is_locked(environment: AlertEnvironment) -> Fix:
     """Runbook: find the session whose transaction is the oldest, and end it."""
     environment.publish("ticket_win", "locked")
@@ -267,6 +283,7 @@ TRIALS: Final = (
     Trial(("SlipwayPublishingRefused",), stream_key_is_taken),
     Trial(("SlipwayRedisUnreachable", "SlipwayGatewayFailing"), redis_is_away),
     Trial(("SlipwayPostgresUnreachable",), postgres_is_away),
+    Trial(("SlipwayNoSynchronousStandby",), standby_is_lost),
     Trial(("SlipwayInternalError",), program_fails),
     Trial(("SlipwayDatabaseErrorUnexplained",), database_is_sick),
     Trial(("SlipwayResultsNotRecorded",), result_is_refused),

@@ -42,6 +42,7 @@ ENGINES = {
     "worker/console/console.py": 1,
     "worker/doctor/checks.py": 1,
     "worker/doctor/pooler.py": 2,  # one after the other, when that of the checks is closed
+    "worker/doctor/standbys.py": 1,  # as well
 }
 BY_HAND = ("worker/cli/", "models/database/engine.py")
 COMMANDS_AT_ONCE = 3

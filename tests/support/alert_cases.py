@@ -202,6 +202,8 @@ CASES: Final = (
             ("SlipwayRedisFilling", "71x90", "69x90", 10),
         )
     ),
+    standing("SlipwayNoSynchronousStandby", "slipway_synchronous_standbys_missing", 0, 1, 1),
+    standing("SlipwayNoSynchronousStandby", "slipway_commit_wait_seconds", 9, 11, 1),
     standing("SlipwayStreamEntriesLost", "slipway_entries_lost", 0, 3, 1),
     standing("SlipwayRedisNotDurable", "slipway_redis_append_only", 1, 0, 1),
     standing("SlipwayRedisNotDurable", "slipway_redis_noeviction", 1, 0, 1),

@@ -14,6 +14,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.intake.apply import Applied
+from models.monitoring.replication import Standbys
 from models.monitoring.stats import OperatorStats, Stats
 from models.outbox.causes import Cause
 from models.outbox.values import Attempt, Claim, Delivered, RetryLater, Verdict
@@ -199,6 +200,8 @@ def test_stats_are_exported_together_and_replace_the_ones_before(registry):
     assert now["slipway_circuit_cause cause=certificate operator=acme"] == 1
     assert not any("betsy" in name for name in now)
     assert now["slipway_closings_overdue_seconds"] == 0
+    assert now["slipway_synchronous_standbys_missing"] == 1
+    assert now["slipway_commit_wait_seconds"] == 15
     assert (
         now["slipway_sweep_last_round_age_seconds"],
         now["slipway_sweep_watermark_lag_seconds"],
@@ -253,6 +256,8 @@ def stats_of(*operators: str) -> Stats:
         job_stalled_since=NOW - 40 * SECOND,
         last_round=Round(NOW - 5 * SECOND, NOW - 7 * SECOND),
         stream_entries_lost=0,
+        standbys=Standbys(required=2, synchronous=0, hidden=1, senders=1,
+                          oldest_commit=15 * SECOND),
     )  # fmt: skip
 
 

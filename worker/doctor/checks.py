@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from models.database.engine import open_engine
 from models.database.pooler import is_pooled
+from models.monitoring.replication import read_standbys
 from models.monitoring.stream_losses import SHOWN_FOR, losses_since
 from models.platform.clock import DatabaseClock
 from models.platform.encryption import Vault
@@ -63,6 +64,7 @@ from worker.doctor.redis_server import (
 from worker.doctor.redis_server import unreachable as redis_unreachable
 from worker.doctor.sentinels import check_sentinels
 from worker.doctor.sign_in import check_sign_in
+from worker.doctor.standbys import check_commits, check_hosts
 from worker.doctor.stray_entries import (
     check_broker_entries,
     check_other_databases,
@@ -226,8 +228,11 @@ class _Checks:
                 around = [*check_room(connection, pooled=pooled), *check_other_sessions(connection)]
                 if schema_fits:
                     around += check_tables(connection)
+                standbys = read_standbys(connection)
+                commits = [*check_commits(connection, standbys)]
+            hosts = [*check_hosts(self._settings)]
             pooler = [check_pooler(self._settings)] if pooled else []
-            writing = [*check_writing(self._transaction)] if schema_fits else []
+            writing = [*check_writing(self._transaction, standbys)] if schema_fits else []
         except DBAPIError as error:
             yield (
                 database_unreachable(error, url=self._settings.database_url)
@@ -236,7 +241,7 @@ class _Checks:
             )
             yield unknown(_BEHIND_DATABASE, "fix PostgreSQL first")
             return
-        yield from [*findings, session, *pooler, protection, *around]
+        yield from [*findings, session, *pooler, protection, *hosts, *commits, *around]
         yield from check_database_files(self._settings.database_url, now=self._clocks[_THIS][0])
         yield from check_migration_address(self._settings, pooled=pooled, place=place)
         yield from writing

@@ -18,8 +18,9 @@ from models.database.connection_failures import (
 from models.database.engine import Transaction
 from models.database.session import UnusableDatabase
 from models.migrations.revisions import current_revision, expected_revision
+from models.monitoring.replication import Standbys
 from worker.doctor.certificate import verify_failure
-from worker.doctor.finding import Finding, doubtful, ok, wrong
+from worker.doctor.finding import Finding, doubtful, ok, unknown, wrong
 
 PART: Final = "PostgreSQL"
 SCHEMA: Final = "schema"
@@ -175,6 +176,7 @@ WRITE: Final = text("""
     INSERT INTO rejected_input (entry_id, raw, whole, reason, message, received_at)
     VALUES ('doctor', '', false, 'not_json', 'written by slipway doctor', clock_timestamp())
     ON CONFLICT (entry_id) DO NOTHING""")
+COMMIT_HERE: Final = text("SET LOCAL synchronous_commit = local")
 REMOVE: Final = text("DELETE FROM rejected_input WHERE entry_id = 'doctor'")
 SESSION: Final = text("""
     SELECT current_setting('transaction_isolation') AS isolation,
@@ -196,11 +198,19 @@ def check_session(connection: Connection) -> Finding:
     )
 
 
-def check_writing(transaction: Transaction) -> Iterator[Finding]:
-    """Write a row, remove it and commit, as the intake does with a batch of events."""
+def check_writing(transaction: Transaction, standbys: Standbys) -> Iterator[Finding]:
+    """Write a row, remove it and commit, as the intake does with a batch of events.
+
+    No commit waits without a limit for *standbys* that are missing, or might be.
+    """
+    if standbys.stalled:
+        yield unknown(WRITING, "fix the PostgreSQL standbys first: a commit would wait for them")
+        return
     began = time.monotonic()
     try:
         with transaction() as connection:
+            if standbys.required and standbys.hidden:
+                connection.execute(COMMIT_HERE)
             connection.execute(WRITE)
             connection.execute(REMOVE)
     except DBAPIError as error:
