@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -298,3 +299,18 @@ def test_migrate_says_what_to_set_and_then_passes_the_pooler_by(slipway, databas
     assert refused.code == 2
     assert "Set SLIPWAY_MIGRATION_DATABASE_URL" in refused.err
     assert (done.code, "up to date" in done.out) == (0, True)
+
+
+def test_of_several_hosts_a_pooler_that_leads_to_the_primary_is_used(pooled):
+    """PgBouncer reports of no session whether it is the primary's, so the driver asks."""
+    there = make_url(pooled)
+    login = f"{there.username}:{quote(there.password or '')}"
+    hosts = f"127.0.0.1:1,{there.host}:{there.port}"
+    engine = open_engine(f"postgresql://{login}@{hosts}/{there.database}", application_name="tests")
+
+    with engine.begin() as connection:
+        zone = connection.execute(text("SHOW timezone")).scalar_one()
+        through_pooler = is_pooled(connection)
+    engine.dispose()
+
+    assert (zone, through_pooler) == ("UTC", True)

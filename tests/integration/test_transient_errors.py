@@ -1,10 +1,12 @@
 """Errors that no event caused: the whole batch is tried again (rule 21, H44, H45)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from models.database.engine import open_engine
@@ -150,3 +152,90 @@ def test_trouble_in_the_middle_of_a_split_loses_and_doubles_nothing(harness, rec
 def _look_for_deadlocks_at_once(connection: psycopg.Connection, _record: object) -> None:
     connection.execute("SET deadlock_timeout = '1ms'")
     connection.commit()
+
+
+# --- statements mixed up, as behind a pooler that was not noticed ---
+
+
+@pytest.fixture
+def single(database):
+    """An engine with one session."""
+    engine = open_engine(database, application_name="single", pool_size=1)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sqlstate"),
+    [("take_names", "42P05"), ("exchange_statements", "08P01")],
+)
+def test_statements_that_are_another_client_s_cost_the_session_and_no_event(
+    harness, records, single, batch, spoil, sqlstate
+):
+    worker = Harness(single, harness.clock)
+    before = SPOILERS[spoil](worker)
+
+    trouble, state = first_trouble(worker)
+
+    assert state == sqlstate
+    assert is_transient(trouble)
+    assert_untouched(records)
+    worker.publish(*batch)
+    assert_applied_once(records)
+    assert session_of(single) != before
+
+
+def take_names(worker: Harness) -> int:
+    """Prepare something else under all names that the driver would choose."""
+    with driver_of(worker.engine) as driver:
+        for number in range(NAMES):
+            driver.execute(f"PREPARE _pg3_{number} AS SELECT 1".encode())
+        return driver.info.backend_pid
+
+
+def exchange_statements(worker: Harness) -> int:
+    """Put statements with a parameter more in the place of those that the driver has prepared."""
+    for number in range(UNTIL_PREPARED):
+        worker.say("ticket_open", f"P{number}")
+    with driver_of(worker.engine) as driver:
+        prepared = driver.execute(PREPARED, prepare=False).fetchall()
+        assert prepared, "the driver prepares what it repeats"
+        for name, parameters in prepared:
+            numbers = range(1, parameters + 2)
+            types = ", ".join("int" for _ in numbers)
+            values = ", ".join(f"${number}" for number in numbers)
+            driver.execute(f"DEALLOCATE {name}".encode())
+            driver.execute(f"PREPARE {name} ({types}) AS SELECT {values}".encode())
+        return driver.info.backend_pid
+
+
+NAMES = 100
+UNTIL_PREPARED = 8  # batches; the driver prepares what it has sent five times
+SPOILERS = {"take_names": take_names, "exchange_statements": exchange_statements}
+# But for the pool's own question, which takes no parameter: it would be noticed before any work.
+PREPARED = b"""
+    SELECT name, cardinality(parameter_types) FROM pg_prepared_statements
+     WHERE name LIKE '\\_pg3\\_%' AND cardinality(parameter_types) > 0"""
+
+
+@contextmanager
+def driver_of(engine: Engine) -> Iterator[psycopg.Connection]:
+    with engine.begin() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        yield driver
+
+
+def session_of(engine: Engine) -> int:
+    with driver_of(engine) as driver:
+        return driver.info.backend_pid
+
+
+def first_trouble(worker: Harness) -> tuple[DBAPIError, str | None]:
+    """Apply events until the session fails; the error, and its SQLSTATE."""
+    for number in range(UNTIL_PREPARED):
+        try:
+            worker.say("ticket_open", f"U{number}")
+        except DBAPIError as trouble:
+            return trouble, getattr(trouble.orig, "sqlstate", None)
+    raise AssertionError("no statement was prepared")
