@@ -53,7 +53,7 @@ def read_standbys(connection: Connection) -> Standbys:
     """Ask in two short statements."""
     row = connection.execute(STANDBYS).one()
     return Standbys(
-        required=0 if row.follows or row.senders_max == "0" else _required(row.names),
+        required=0 if row.follows or row.senders_max == "0" else required_standbys(row.names),
         synchronous=row.synchronous,
         hidden=row.hidden,
         senders=row.senders,
@@ -61,7 +61,7 @@ def read_standbys(connection: Connection) -> Standbys:
     )
 
 
-def _required(names: str) -> int:
+def required_standbys(names: str) -> int:
     """Return for how many standbys a commit waits, by `synchronous_standby_names`."""
     if not names.strip():
         return 0

@@ -7,7 +7,9 @@ from typing import Any, LiteralString
 from urllib.parse import urlencode
 
 import psycopg
+from sqlalchemy import Engine
 
+from models.database.engine import open_engine
 from tests.support.backups import run
 from tests.support.server_folders import roomy_memory
 from tests.support.wait import eventually
@@ -112,3 +114,13 @@ def replicated_postgres() -> Iterator[Replicated]:
         finally:
             standby.stop()
             primary.stop()
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """Give an engine on *url*, as a process has it."""
+    engine = open_engine(url, application_name="tests")
+    try:
+        yield engine
+    finally:
+        engine.dispose()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from models.monitoring.replication import Standbys
 from models.monitoring.stats import OperatorStats, Stats
 from worker.metrics.redis_stats import PublishRefusal, StreamStats
 
@@ -83,12 +84,7 @@ def of_database(
         gauge("entries_lost",
               "Entries that vanished from the stream unapplied, noticed in the last hour.",
               stats.stream_entries_lost),
-        gauge("synchronous_standbys_missing",
-              "Synchronous standbys that PostgreSQL is set to wait for and does not have.",
-              stats.standbys.missing),
-        gauge("commit_wait_seconds",
-              "How long the oldest of our commits has waited for a synchronous standby.",
-              (stats.standbys.oldest_commit or timedelta()).total_seconds()),
+        *_of_standbys(stats.standbys),
         gauge("sweep_interval_seconds", "Configured pause between two rounds of the sweep.",
               sweep_interval.total_seconds()),
         gauge("sweep_last_round_age_seconds", "Time since any sweep ended a round.",
@@ -155,6 +151,19 @@ def of_servers(up: Mapping[str, float], collected_at: Mapping[str, float]) -> li
         gauges("stats_collected_timestamp_seconds", "When stats were last collected from it.",
                "server", collected_at),
     ]  # fmt: skip
+
+
+def _of_standbys(standbys: Standbys) -> Iterator[Family]:
+    yield gauge(
+        "synchronous_standbys_missing",
+        "Synchronous standbys that PostgreSQL is set to wait for and does not have.",
+        standbys.missing,
+    )
+    yield gauge(
+        "commit_wait_seconds",
+        "How long the oldest of our commits has waited for a synchronous standby.",
+        (standbys.oldest_commit or timedelta()).total_seconds(),
+    )
 
 
 def _of_operators(stats: Stats, partner_timeout: timedelta) -> Iterator[Family]:
