@@ -24,13 +24,14 @@ from sqlalchemy import Engine, text
 from models.database.engine import open_engine
 from models.events.stream_contract import STREAM
 from models.migrations.runner import upgrade
+from producers.publisher import Publisher
 from producers.simulation.partner import SimulatedPartner
 from tests.faults import topology_faults as faults
-from tests.support.acknowledged_load import AcknowledgedLoad
 from tests.support.celery_process import environment
 from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.manual_clock import ManualClock
 from tests.support.procfile_processes import Running
+from tests.support.publishing_load import Load
 from tests.support.redis_haproxy import SHIPPED, haproxy_before
 from tests.support.sentinels import NOTICED_MS, PASSWORD, USER, Watched, sentinels
 from tests.support.server_folders import passable_folder
@@ -170,8 +171,12 @@ def perform(topology: Topology) -> list[Row]:
         for name in PROCESSES:
             process = Running(name, env=env, folder=folder)
             ending.callback(process.kill)
-        load = AcknowledgedLoad(
-            url, publishers=KEPT, reconnecting=RECONNECTING, every=EVERY_SECONDS, phase="before"
+        load = Load(
+            lambda: Publisher.at(url),
+            publishers=KEPT,
+            reconnecting=RECONNECTING,
+            every=EVERY_SECONDS,
+            phase="before",
         )
         with load:
             load.goes_on()
@@ -194,10 +199,10 @@ def delivered(partner: SimulatedPartner) -> set[str]:
 
 
 def rows_of(
-    topology: Topology, load: AcknowledgedLoad, applied: set[str], delivered: set[str]
+    topology: Topology, load: Load, applied: set[str], delivered: set[str]
 ) -> Iterator[Row]:
     """Compare the two sides, for each phase of the load."""
-    all_of_them = load.acknowledged()
+    all_of_them = load.acknowledged
     for phase in faults.IN_WORDS:
         acknowledged = {ticket for ticket in all_of_them if ticket.startswith(f"{phase}-")}
         yield Row(

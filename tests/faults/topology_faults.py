@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
-from tests.support.acknowledged_load import AcknowledgedLoad
+from tests.support.publishing_load import Load
 from tests.support.sentinels import Watched
 from tests.support.wait import eventually, pause
 
@@ -24,10 +24,10 @@ IN_WORDS: Final = {
     THAWED: "the frozen primary goes on",
 }
 
-Act = Callable[[Watched, AcknowledgedLoad], None]
+Act = Callable[[Watched, Load], None]
 
 
-def planned(watched: Watched, load: AcknowledgedLoad) -> None:
+def planned(watched: Watched, load: Load) -> None:
     """Have the sentinels promote another; a server that is alone is restarted."""
     load.phase = PLANNED
     if len(watched.servers) == 1:
@@ -41,7 +41,7 @@ def planned(watched: Watched, load: AcknowledgedLoad) -> None:
     settle(watched)
 
 
-def planned_with_pause(watched: Watched, load: AcknowledgedLoad) -> None:
+def planned_with_pause(watched: Watched, load: Load) -> None:
     """Have the primary take no writes meanwhile."""
     if len(watched.servers) == 1:
         return
@@ -50,7 +50,7 @@ def planned_with_pause(watched: Watched, load: AcknowledgedLoad) -> None:
     settle(watched)
 
 
-def killed_and_back(watched: Watched, load: AcknowledgedLoad) -> None:
+def killed_and_back(watched: Watched, load: Load) -> None:
     """Kill it without a warning; start it again, when another has long been promoted."""
     primary = watched.named()
     load.phase = KILLED
@@ -61,7 +61,7 @@ def killed_and_back(watched: Watched, load: AcknowledgedLoad) -> None:
     settle(watched)
 
 
-def frozen_and_thawed(watched: Watched, load: AcknowledgedLoad) -> None:
+def frozen_and_thawed(watched: Watched, load: Load) -> None:
     """Stop its process, as a host does that moves or swaps; let it go on after the failover."""
     primary = watched.named()
     pid = watched.pid(primary)

@@ -18,9 +18,9 @@ from producers.gateway.errors import RequestRefused
 from producers.gateway.stream import GatewayStream
 from producers.publisher import Publisher, PublishLater
 from tests.support import intake_at_work
-from tests.support.acknowledged_load import event
 from tests.support.closed_port import closed_port
 from tests.support.envelopes import task
+from tests.support.publishing_load import event
 from tests.support.redis_clients import celery_at, settings_for
 from worker.intake.celery_queue import CeleryQueue, QueueDrain
 from worker.intake.loop import Intake

@@ -13,8 +13,9 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from models.events.stream_contract import EVENT_FIELD, STREAM
-from tests.support.acknowledged_load import AcknowledgedLoad
+from producers.publisher import Publisher
 from tests.support.closed_port import closed_port
+from tests.support.publishing_load import Load
 from tests.support.redis_clients import by_celery, by_our_client
 from tests.support.redis_haproxy import haproxy_before, needs_haproxy
 from tests.support.sentinels import PASSWORD, Watched, sentinels
@@ -103,7 +104,7 @@ def test_no_connection_is_made_while_most_sentinels_are_down(watched: Watched) -
 def test_what_is_acknowledged_survives_failovers_and_the_return_of_the_killed_primary(
     watched: Watched, url: str
 ) -> None:
-    with AcknowledgedLoad(url, publishers=2, reconnecting=2) as load:
+    with Load(lambda: Publisher.at(url), publishers=2, reconnecting=2) as load:
         load.goes_on()
         killed = watched.named()
         watched.kill_primary()
@@ -112,4 +113,4 @@ def test_what_is_acknowledged_survives_failovers_and_the_return_of_the_killed_pr
         watched.promote()  # waits for that
         load.goes_on()
 
-    assert len(load.acknowledged() - on_the_stream(watched)) == 0
+    assert len(load.acknowledged - on_the_stream(watched)) == 0
