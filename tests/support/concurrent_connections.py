@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from tests.support.wait import eventually
 
-BARRIER_SECONDS = 10.0
+BARRIER_SECONDS = 60.0
 WAITING = text("""
     SELECT pid FROM pg_stat_activity
      WHERE datname = current_database() AND wait_event_type = 'Lock'""")

@@ -29,7 +29,7 @@ from tests.support.wait import eventually
 from worker.console.app import add_pages, build_app
 from worker.console.limits import ConsoleLimits
 
-STOPPING_SECONDS = 10.0
+STOPPING_SECONDS = 60.0
 PERSON = Person("test", "needed")
 
 

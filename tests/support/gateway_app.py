@@ -29,7 +29,7 @@ from tests.support.wait import eventually
 
 SECRET = "12345ABCDE-not-the-sample-s"
 SEAL = text("UPDATE operator SET secret = :sealed, timezone = :zone WHERE code = :code")
-STOPPING_SECONDS = 10.0
+STOPPING_SECONDS = 60.0
 
 
 @contextmanager

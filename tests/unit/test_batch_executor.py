@@ -6,7 +6,7 @@ from threading import Barrier, Event
 from worker.intake.loop import BatchExecutor
 
 MOMENT = timedelta(milliseconds=200).total_seconds()  # in which what may begin would have begun
-LONG = timedelta(seconds=10).total_seconds()
+LONG = timedelta(seconds=60).total_seconds()
 ONE = frozenset({("acme", "1")})
 OTHER = frozenset({("acme", "2")})
 THIRD = frozenset({("acme", "3")})
