@@ -105,7 +105,9 @@ def test_every_column_of_notices_and_attempts_is_a_fact_or_content():
     tables = SQLModel.metadata.tables
     assert set(tables["delivery_attempt"].columns.keys()) == ATTEMPT_FACTS | {*ATTEMPT_CONTENTS}
     texts = {name for name, each in tables["notice"].columns.items() if str(each.type) == "VARCHAR"}
-    assert texts - {*NOTICE_CONTENTS} == {"event_id", "idempotency_key", "reason"}
+    assert texts - {*NOTICE_CONTENTS} == {
+        *("event_id", "idempotency_key", "reason", "traceparent"),
+    }
 
 
 @pytest.mark.usefixtures("partner")

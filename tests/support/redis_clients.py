@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from celery import Celery
 from flower.utils.broker import Broker
+from kombu import pools
 
 from models.settings.settings import Settings
 from tests.support.plain_settings import plain_settings
@@ -21,6 +22,8 @@ def settings_for(url: str) -> Settings:
 @contextmanager
 def celery_at(url: str) -> Iterator[Celery]:
     transport.install()
+    # Kombu's are kept by URL, and another test's server may have had this port before.
+    pools.reset()  # type: ignore[no-untyped-call]  # kombu's
     app = Celery("test", set_as_current=False)
     app.conf.update(configuration(settings_for(url)))
     try:
