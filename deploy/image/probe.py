@@ -122,7 +122,7 @@ def _flower(
     below = f"/{prefix}{page}" if prefix else page
     if not environment.get("FLOWER_CERTFILE"):
         return below, http.client.HTTPConnection
-    # It is our own process that is asked, and told nothing; its certificate is for another name.
+    # The probe asks its own container and sends no secret; the certificate is for another name.
     unverified = ssl._create_unverified_context()  # noqa: S323, SLF001 - as above
     return below, partial(http.client.HTTPSConnection, context=unverified)
 

@@ -54,15 +54,6 @@ def slipway(
     return line
 
 
-def findings(slipway: CommandLine, part: str) -> list[tuple[str, str]]:
-    """State and detail of what the doctor says of *part*."""
-    return [
-        (finding["state"], finding["detail"])
-        for finding in slipway("doctor", "--json").document()["findings"]
-        if finding["part"] == part
-    ]
-
-
 # --- all processes, through a failover under load ---
 
 
@@ -154,7 +145,7 @@ def test_every_process_follows_a_failover_and_nothing_is_lost(
             eventually(all_told)
             eventually(lambda: is_ready(gateway) and is_ready(console))
             eventually(lambda: swept_since(engine, promoted))
-            hosts = findings(slipway, "PostgreSQL hosts")
+            hosts = slipway.findings("PostgreSQL hosts")
             migrated = slipway("migrate")
             for process in started:
                 process.tell_to_end()
@@ -179,7 +170,7 @@ def test_two_primaries_are_told(slipway: CommandLine, pair: Replicated) -> None:
     """The standby was promoted, and the former primary is still there."""
     pair.ask(pair.standby, "SELECT pg_promote()")
 
-    ((state, detail),) = findings(slipway, "PostgreSQL hosts")
+    ((state, detail),) = slipway.findings("PostgreSQL hosts")
 
     assert state == "wrong"
     assert "are servers of their own, and each accepts writes" in detail

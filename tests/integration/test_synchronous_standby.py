@@ -53,28 +53,19 @@ def slipway(
     return line
 
 
-def findings(slipway: CommandLine, part: str) -> list[tuple[str, str]]:
-    """State and detail of what the doctor says of *part*."""
-    return [
-        (finding["state"], finding["detail"])
-        for finding in slipway("doctor", "--json").document()["findings"]
-        if finding["part"] == part
-    ]
-
-
 def test_a_synchronous_standby_that_is_missing_is_told_and_what_waits_goes_on_afterwards(
     pair: Replicated, slipway: CommandLine, redis: Redis
 ) -> None:
     pair.wait_for_standby()
     with opened(pair.own_url(pair.primary)) as engine:
         change(engine, "CREATE TABLE proof (number int)")
-        present = findings(slipway, "PostgreSQL standbys")
+        present = slipway.findings("PostgreSQL standbys")
         pair.standby.kill()
         eventually(lambda: pair.states() == [])
 
         gauges = gauges_of(engine, redis)
-        missing = findings(slipway, "PostgreSQL standbys")
-        writes = findings(slipway, "PostgreSQL writes")
+        missing = slipway.findings("PostgreSQL standbys")
+        writes = slipway.findings("PostgreSQL writes")
         with beside(lambda: change(engine, "INSERT INTO proof VALUES (1)")) as committing:
             eventually(lambda: standbys_of(engine).oldest_commit is not None)
             assert not committing.done()
@@ -112,8 +103,8 @@ def test_an_ordinary_user_sees_that_it_may_not_see_its_own_waits_and_with_pg_mon
     slipway.export(database_url=url)
 
     with opened(url) as engine:
-        hidden = findings(slipway, "PostgreSQL standbys")
-        writes = findings(slipway, "PostgreSQL writes")
+        hidden = slipway.findings("PostgreSQL standbys")
+        writes = slipway.findings("PostgreSQL writes")
         with beside(lambda: change(engine, "UPDATE proof SET number = 1")):
             eventually(lambda: standbys_of(engine).oldest_commit is not None)
             pair.change(pair.primary, ASYNCHRONOUS)
@@ -124,7 +115,7 @@ def test_an_ordinary_user_sees_that_it_may_not_see_its_own_waits_and_with_pg_mon
             "GRANT pg_monitor TO plain",
         )
         eventually(lambda: standbys_of(engine).missing == 1)
-        shown = findings(slipway, "PostgreSQL standbys")
+        shown = slipway.findings("PostgreSQL standbys")
 
     assert hidden == [
         (
@@ -176,10 +167,10 @@ def test_a_default_that_weakens_the_commits_of_others_is_doubtful(
     """Slipway's own sessions override it."""
     slipway.export(database_url=database)
     name = make_url(database).database
-    before = findings(slipway, "PostgreSQL commits")
+    before = slipway.findings("PostgreSQL commits")
     with databases.owner(database) as person:
         person.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())
-    ((state, detail),) = findings(slipway, "PostgreSQL commits")
+    ((state, detail),) = slipway.findings("PostgreSQL commits")
     with opened(database) as engine, engine.begin() as connection:
         (in_force,) = connection.execute(text("SHOW synchronous_commit")).one()
 

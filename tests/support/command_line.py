@@ -57,3 +57,11 @@ class CommandLine:
         captured = self._capsys.readouterr()
         code = end.value.code
         return Ended(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    def findings(self, part: str) -> list[tuple[str, str]]:
+        """State and detail of what the doctor says of *part*."""
+        return [
+            (finding["state"], finding["detail"])
+            for finding in self("doctor", "--json").document()["findings"]
+            if finding["part"] == part
+        ]
