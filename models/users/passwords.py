@@ -71,7 +71,9 @@ def verify_password(password: str, password_hash: str | None) -> bool:
     encoded = _bytes(password[: CHARACTERS_MAX + 1])
     possible = password_hash is not None and encoded is not None and len(password) <= CHARACTERS_MAX
     with _admitted():
-        dummy = _dummy_hash()  # in any case: the first call makes it, which takes as long again
+        dummy = _dummy_hash(
+            HASHER
+        )  # in any case: the first call makes it, which takes as long again
         try:
             HASHER.verify(password_hash or dummy, encoded or b"")
         except (VerificationError, InvalidHashError):
@@ -85,9 +87,9 @@ def needs_rehash(password_hash: str) -> bool:
 
 
 @cache
-def _dummy_hash() -> str:
-    """Return the hash that is verified for names without a password."""
-    return HASHER.hash("a password that nobody has")
+def _dummy_hash(hasher: PasswordHasher) -> str:
+    """Return the hash that is verified for names without a password: it costs what others do."""
+    return hasher.hash("a password that nobody has")
 
 
 def _bytes(password: str) -> bytes | None:

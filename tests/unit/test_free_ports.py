@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from worker.cli.up.environment import with_ports
+from worker.local.servers import ports as drawing
 from worker.local.servers.ports import FIRST, LAST, LOOPBACK, KeptPorts, free_port
+
+ZEROS = ("SLIPWAY_GATEWAY_PORT", "SLIPWAY_FLOWER_PORT", "SLIPWAY_CONSOLE_PORT")
 
 
 def test_a_free_port_can_be_listened_on_and_is_no_client_s():
@@ -18,6 +22,40 @@ def test_a_free_port_can_be_listened_on_and_is_no_client_s():
     assert LAST < 32_768, "from there on Linux hands ports to outgoing connections"
 
 
+def free_ports(number: int) -> list[int]:
+    ports: list[int] = []
+    while len(ports) < number:
+        ports.append(free_port(refused=ports))
+    return ports
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Three free ports. The first is drawn twice, as happens by chance, then the others."""
+    ports = free_ports(3)
+    draws = iter([ports[0], ports[0], ports[1], ports[1], ports[2]])
+    monkeypatch.setattr(drawing, "randbelow", lambda _: next(draws) - FIRST)
+    return ports
+
+
+def test_a_port_that_was_drawn_is_not_drawn_for_another_process(drawn):
+    environment = with_ports(dict.fromkeys(ZEROS, "0"))
+
+    assert [environment[name] for name in ZEROS] == [str(port) for port in drawn]
+
+
+def test_a_port_that_was_set_is_not_drawn(drawn):
+    given = {"SLIPWAY_METRICS_PORT": str(drawn[0]), "SLIPWAY_GATEWAY_PORT": "0"}
+
+    assert with_ports(given)["SLIPWAY_GATEWAY_PORT"] == str(drawn[1])
+
+
+def test_the_port_kept_for_another_name_is_not_drawn(drawn, kept):
+    kept.keep("two", drawn[0])
+
+    assert kept.choose("one") == drawn[1]
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> KeptPorts:
     return KeptPorts(tmp_path / "ports")
@@ -26,7 +64,7 @@ def kept(tmp_path: Path) -> KeptPorts:
 def test_a_kept_port_is_chosen_again_unless_it_is_taken_or_refused(kept):
     port = free_port()
     kept.keep("one", port)
-    kept.keep("two", free_port())
+    kept.keep("two", free_port(refused=[port]))
 
     assert kept.choose("one") == port
     assert kept.choose("one", refused=[port]) != port

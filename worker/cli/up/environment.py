@@ -20,6 +20,7 @@ ROOT: Final = Path(__file__).parents[3]  # the checkout, or /app in the image: h
 LOOPBACK_NETWORK: Final = "127.0.0.0/8"
 _SERVERS: Final = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "BROKER_URL")
 _PORTS: Final = ("GATEWAY_PORT", "FLOWER_PORT", "CONSOLE_PORT")
+_GIVEN: Final = (*_PORTS, "METRICS_PORT")  # those that may be set, and then belong to a process
 _KEY_FILE: Final = "secret-key"
 _ENVIRONMENT_FILE: Final = "environment"
 
@@ -47,10 +48,15 @@ def with_ports(
 ) -> dict[str, str]:
     """Return *given* with a free port for each 0: the one of the last start with *data*, if any.
 
-    Calls *report* for each port of the last start that is taken.
+    No two are the same. Calls *report* for each port of the last start that is taken.
     """
     ports = KeptPorts(None if data is None else data.expanduser() / PORTS_FILE)
-    chosen = {name: ports.choose(name) for name in _PORTS if given.get(PREFIX + name) == "0"}
+    chosen: dict[str, int] = {}
+    given_ports = [given.get(PREFIX + name, "") for name in _GIVEN]
+    taken = {int(text) for text in given_ports if text.isdecimal()}
+    for name in _PORTS:
+        if given.get(PREFIX + name) == "0":
+            chosen[name] = ports.choose(name, refused={*taken, *chosen.values()})
     for name, port in chosen.items():
         before = ports.keep(name, port)
         if report is not None and before is not None:

@@ -16,8 +16,8 @@ LAST = 32_000
 TRIES_MAX = 200
 
 
-def free_port() -> int:
-    """Return a TCP port on which no program listens at this moment.
+def free_port(*, refused: Collection[int] = ()) -> int:
+    """Return a TCP port, none of *refused*, on which no program listens at this moment.
 
     Another program may take it before the caller does: a caller that starts a server on it tries
     again with another. Drawn from the system's randomness, so that two processes with the same seed
@@ -25,7 +25,7 @@ def free_port() -> int:
     """
     for _ in range(TRIES_MAX):
         port = FIRST + randbelow(LAST - FIRST)
-        if _is_free(port):
+        if port not in refused and _is_free(port):
             return port
     raise OSError(f"no free TCP port found between {FIRST} and {LAST} on {LOOPBACK}")
 
@@ -40,10 +40,14 @@ class KeptPorts:
     file: Path | None
 
     def choose(self, name: str, *, refused: Collection[int] = ()) -> int:
-        """Return the port kept for *name*, or a free one if none is or it is taken or *refused*."""
-        kept = self._read().get(name)
+        """Return the port kept for *name*, or a free one if none is or it is taken or *refused*.
+
+        A free one is never that of another name, whose program may not have started yet.
+        """
+        others = self._read()
+        kept = others.pop(name, None)
         if kept is None or kept in refused or not _is_free(kept, lingering=True):
-            return free_port()
+            return free_port(refused={*others.values(), *refused})
         return kept
 
     def keep(self, name: str, port: int) -> int | None:
