@@ -37,7 +37,7 @@ class ConsoleLimits:
     """Requests in progress, without live connections; the response to any further one is 503."""
 
     unknown_bodies: int = 1000
-    """Forms of the sign-in whose body is being read, which do not count as requests in progress:
+    """Forms of the sign-in whose body is not complete, which do not count as requests in progress:
     nobody knows yet who sends them. The response to any further one is 503."""
 
     unknown_body_bytes: int = 16 * 1024

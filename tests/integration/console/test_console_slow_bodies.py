@@ -16,6 +16,8 @@ from tests.support.slow_requests import answered, send_rest, slow_body, slow_hea
 from worker.console import pages
 from worker.console.api.application import PATH, ROUTES
 from worker.console.api.openapi import api_routes, methods_of
+from worker.console.app import build_app
+from worker.console.http.request_limits import FORMS_OF_ANYBODY
 from worker.console.limits import ConsoleLimits
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
@@ -95,3 +97,12 @@ def test_an_unauthenticated_caller_is_refused_before_any_other_body_is_read(cons
     assert len(calls) > 10
     assert [status(path, **FORM) for path in acts] == [(path, b"303") for path in acts]
     assert [status(path, **JSON, **GUESSED) for path in calls] == [(path, b"401") for path in calls]
+
+
+def test_no_other_form_is_read_before_it_is_known_who_sends_it(database):
+    paths = build_app(plain_settings(database_url=database)).openapi()["paths"]
+    acts = set(posted(api_routes(pages.ROUTES)))
+
+    forms = {filled(path) for path, operations in paths.items() if "post" in operations}
+
+    assert forms - acts == set(FORMS_OF_ANYBODY)

@@ -1,8 +1,7 @@
-"""The places of requests in progress: who waits for the body of an unknown sender has none."""
+"""The places of requests in progress: an unknown sender has none before its body is there."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from typing import Final
 
@@ -15,11 +14,22 @@ from worker.console.refusals import PageRefused
 _PLACE: Final = "slipway.place"
 
 
-@dataclass(slots=True)
 class RequestPlace:
     """A request's place. *sender_known*: a session or a token says who sent it."""
 
-    sender_known: bool = False
+    def __init__(self, *, sender_known: bool = False) -> None:
+        """Hold none yet."""
+        self.sender_known = sender_known
+        self._held = ExitStack()
+
+    def hold(self, count: "_Count") -> None:
+        """Be one of *count* instead of what it was. Raises PageRefused (503), and is then none."""
+        self._held.close()
+        self._held.enter_context(count.one())
+
+    def give_up(self) -> None:
+        """Be none any more."""
+        self._held.close()
 
 
 def note_sender(scope: Scope) -> None:
@@ -35,15 +45,6 @@ class _Count:
     def __init__(self, most: int) -> None:
         self._most = most
         self._present = 0
-
-    @contextmanager
-    def one_less(self) -> Iterator[None]:
-        """Count one less during the block, after which it may be one more than *most*."""
-        self._present -= 1
-        try:
-            yield
-        finally:
-            self._present += 1
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -66,8 +67,9 @@ class Places:
     """Counts the requests in progress of a process. Only the event loop may use it.
 
     A person who is signed in, or a program with a token, is known before the body is read. What
-    remains are the forms of the sign-in: while the body of one is awaited, its request has no place
-    among the others, so that unauthenticated slow bodies leave all places to those who work.
+    remains are the forms of the sign-in: one has no place among the others before its body is
+    complete, from its arrival on and also while it is refused, so that unauthenticated slow bodies
+    leave all places to those who work, however many arrive or time out in the same moment.
     """
 
     def __init__(self, limits: ConsoleLimits) -> None:
@@ -80,8 +82,13 @@ class Places:
     @contextmanager
     def request(self, scope: Scope) -> Iterator[RequestPlace]:
         """Hold a place. Raises PageRefused (503)."""
-        place = scope[_PLACE] = RequestPlace()
-        with self._requests.one():
+        with self._held(scope, self._requests) as place:
+            yield place
+
+    @contextmanager
+    def anybody_s_form(self, scope: Scope) -> Iterator[RequestPlace]:
+        """Hold a place among the forms of unknown senders. Raises PageRefused (503)."""
+        with self._held(scope, self._unknown) as place:
             yield place
 
     @contextmanager
@@ -90,13 +97,29 @@ class Places:
         place = scope[_PLACE] = RequestPlace(sender_known=True)
         yield place
 
-    async def unknown_body(self, receive: Receive, *, began: float) -> Message:
+    async def unknown_body(self, receive: Receive, *, place: RequestPlace, began: float) -> Message:
         """Return the next part of an unknown sender's body. Raises PageRefused (503).
 
-        A body that *began* longer ago than is prompt is slow, however it comes.
+        With its last part the request takes its place among the others. A body that *began* longer
+        ago than is prompt is slow, however it comes.
         """
-        with self._requests.one_less(), self._unknown.one():
-            with anyio.move_on_at(began + self._prompt):
-                return await receive()
-            with self._slow.one():
-                return await receive()
+        place.hold(self._unknown)
+        part = await self._prompt_or_slow(receive, began=began)
+        if part["type"] == "http.request" and not part.get("more_body", False):
+            place.hold(self._requests)
+        return part
+
+    async def _prompt_or_slow(self, receive: Receive, *, began: float) -> Message:
+        with anyio.move_on_at(began + self._prompt):
+            return await receive()
+        with self._slow.one():
+            return await receive()
+
+    @contextmanager
+    def _held(self, scope: Scope, count: _Count) -> Iterator[RequestPlace]:
+        place = scope[_PLACE] = RequestPlace()
+        place.hold(count)
+        try:
+            yield place
+        finally:
+            place.give_up()

@@ -1,7 +1,7 @@
 """Refuses what is too large or too much, before anything is read or done."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from http import HTTPStatus
 from typing import Final
 
@@ -13,6 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from worker.console.http.places import Places, RequestPlace
 from worker.console.limits import ConsoleLimits
 from worker.console.refusals import PageRefused, invalid, too_large
+
+FORMS_OF_ANYBODY: Final = ("/sign-in", "/sign-out")
+"""Read before it is known who sends them."""
 
 _UNLIMITED_PATHS: Final = ("/healthz", "/metrics", "/readyz")
 _LIVE: Final = "/live"  # the end of a live page's second path; those have their own limits
@@ -43,18 +46,23 @@ class RequestLimits:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        path = scope["path"].removeprefix(scope["root_path"])
-        unlimited = path in _UNLIMITED_PATHS or _is_live(path)
         with ExitStack() as holding:
             try:
                 _check_query(scope, self._limits)
-                hold = self._places.unlimited if unlimited else self._places.request
-                place = holding.enter_context(hold(scope))
+                place = holding.enter_context(self._place(scope))
                 limited = self._limited(request, receive, place)
             except PageRefused as refusal:
                 await self._error_page(request, refusal)(scope, receive, send)
                 return
             await self._app(scope, limited, send)
+
+    def _place(self, scope: Scope) -> AbstractContextManager[RequestPlace]:
+        path = scope["path"].removeprefix(scope["root_path"])
+        if path in _UNLIMITED_PATHS or _is_live(path):
+            return self._places.unlimited(scope)
+        if path in FORMS_OF_ANYBODY and scope["method"] == "POST":
+            return self._places.anybody_s_form(scope)
+        return self._places.request(scope)
 
     def _limited(self, request: Request, receive: Receive, place: RequestPlace) -> Receive:
         """Return a `receive` that raises PageRefused for a body that is too large or too slow."""
@@ -81,7 +89,9 @@ class RequestLimits:
             with anyio.move_on_at(deadline) as waiting:
                 known = place.sender_known
                 part = await (
-                    receive() if known else self._places.unknown_body(receive, began=began)
+                    receive()
+                    if known
+                    else self._places.unknown_body(receive, place=place, began=began)
                 )
             if waiting.cancelled_caught:
                 raise PageRefused(
