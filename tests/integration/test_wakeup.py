@@ -15,6 +15,7 @@ from redis.exceptions import BusyLoadingError
 from tests.support.closed_port import closed_port
 from tests.support.plain_settings import plain_settings
 from tests.support.wait import eventually
+from worker.celery import transport
 from worker.celery.beat import WakeupScheduler
 from worker.celery.configuration import configuration
 from worker.celery.wakeup import Wakeup, is_waiting
@@ -28,6 +29,7 @@ def make_app() -> Iterator[Callable[[str], Celery]]:
     with ExitStack() as endings:
 
         def made(redis_url: str) -> Celery:
+            transport.install()
             app = Celery("test", set_as_current=False)
             app.conf.update(configuration(plain_settings(redis_url=redis_url)), include=[])
             endings.callback(app.close)

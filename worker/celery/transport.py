@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty
 from typing import Any, Final
 
-from kombu.transport import TRANSPORT_ALIASES, virtual
+from kombu.transport import TRANSPORT_ALIASES, _transport_cache, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps
 from redis.backoff import NoBackoff
@@ -220,8 +220,15 @@ class HardenedSentinelTransport(HardenedTransport):
     Channel = CheckedSentinelChannel
 
 
+_TRANSPORTS: Final = {
+    "redis": HardenedTransport,
+    "rediss": HardenedTransport,
+    "sentinel": HardenedSentinelTransport,
+}
+
+
 def install() -> None:
-    """Make every connection of this process use it; call before the first is made."""
-    for scheme in ("redis", "rediss"):
-        TRANSPORT_ALIASES[scheme] = f"{__name__}:{HardenedTransport.__name__}"
-    TRANSPORT_ALIASES["sentinel"] = f"{__name__}:{HardenedSentinelTransport.__name__}"
+    """Make every connection use it that this process makes from now on."""
+    for scheme, transport in _TRANSPORTS.items():
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:{transport.__name__}"
+        _transport_cache.pop(scheme, None)  # who connected earlier had kombu's own kept there
