@@ -18,6 +18,7 @@ from tests.support.celery_process import ENDING_MAX, ROOT, environment, must_liv
 from tests.support.concurrent_connections import beside, waiting_sessions
 from tests.support.free_port import free_port
 from tests.support.gateway_app import GatewayApp, harness_of_today
+from tests.support.plain_http import NO_AUTHORITIES
 from tests.support.wait import eventually
 
 GRACEFUL = "--timeout-graceful-shutdown"
@@ -138,7 +139,7 @@ def closed_within(connection: socket.socket, *, seconds: float) -> bool:
 def is_closed(port: int) -> bool:
     """Return whether no process listens there any more."""
     try:
-        httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=30)
+        httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=30, verify=NO_AUTHORITIES)
     except httpx.TransportError:
         return True
     return False

@@ -26,6 +26,7 @@ from tests.support.delivery_setup import KEY, SECRET, delivery_setup_on
 from tests.support.free_port import free_port
 from tests.support.manifests import cluster
 from tests.support.manual_clock import ManualClock
+from tests.support.plain_http import NO_AUTHORITIES
 from tests.support.procfile_processes import LINES, Running
 from tests.support.wait import eventually
 
@@ -110,7 +111,8 @@ def all_ready(stack: RunningStack) -> bool:
     assert {f"{name}{more}" for name in TWO_OF for more in ("", "-2")} <= ready
     assert len(stack.redis.xinfo_consumers(STREAM, GROUP)) == 2
     try:
-        return httpx.get(f"{stack.load.gateway}/readyz", timeout=30).status_code == 200
+        page = f"{stack.load.gateway}/readyz"
+        return httpx.get(page, timeout=30, verify=NO_AUTHORITIES).status_code == 200
     except httpx.TransportError:
         return False
 

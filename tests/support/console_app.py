@@ -25,6 +25,7 @@ from models.operators.interventions import Person
 from models.platform.clock import DatabaseClock
 from models.settings.settings import Settings
 from models.users import Role, add_user
+from tests.support.plain_http import NO_AUTHORITIES
 from tests.support.wait import eventually
 from worker.console.app import add_pages, build_app
 from worker.console.limits import ConsoleLimits
@@ -159,7 +160,7 @@ class ConsoleApp:
     _clients: dict[Role, ConsoleClient] = field(default_factory=dict)
 
     def stranger(
-        self, *, follow_redirects: bool = True, trust: ssl.SSLContext | bool = True
+        self, *, follow_redirects: bool = True, trust: ssl.SSLContext = NO_AUTHORITIES
     ) -> ConsoleClient:
         """Return a client that nobody has signed in with."""
         http = self._closing.enter_context(

@@ -25,6 +25,7 @@ from producers.gateway.app import build_app
 from producers.gateway.limits import Limits
 from tests.support.harness import SLIP, Harness
 from tests.support.manual_clock import ManualClock
+from tests.support.plain_http import NO_AUTHORITIES
 from tests.support.wait import eventually
 
 SECRET = "12345ABCDE-not-the-sample-s"
@@ -169,7 +170,9 @@ def gateway_app_on(
     harness = harness_of_today(engine)
     with ExitStack() as closing:
         url = closing.enter_context(serving(settings, limits))
-        client = closing.enter_context(httpx.Client(base_url=url, timeout=20))
+        client = closing.enter_context(
+            httpx.Client(base_url=url, timeout=20, verify=NO_AUTHORITIES)
+        )
         redis = closing.enter_context(redis_client.Redis.from_url(settings.redis_url))
         yield GatewayApp(client, engine, redis, harness, Vault.with_keys(settings.secret_key))
 

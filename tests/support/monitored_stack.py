@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from models.events.stream_contract import STREAM
 from producers.simulation.partner import Respond, Rule, SimulatedPartner
 from tests.support.certificates import identity
+from tests.support.plain_http import NO_AUTHORITIES
 from tests.support.running_slipway import RunningSlipway, running_slipway
 from tests.support.wait import eventually
 
@@ -41,7 +42,7 @@ class WatchedSlipway:
     def metrics(self, process: str) -> dict[str, list[tuple[dict[str, str], float]]]:
         """What a process shows: by name of the sample, its labels and values."""
         samples: dict[str, list[tuple[dict[str, str], float]]] = {}
-        text = httpx.get(self.pages[process], timeout=30).text
+        text = httpx.get(self.pages[process], timeout=30, verify=NO_AUTHORITIES).text
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 samples.setdefault(sample.name, []).append((sample.labels, sample.value))

@@ -11,6 +11,7 @@ from models.platform.clock import DatabaseClock
 from models.users import Role, revoke_token
 from tests.support.api_client import PERSON, OperationsApi, operations_api_on
 from tests.support.console_app import ConsoleApp, serving_console
+from tests.support.plain_http import NO_AUTHORITIES
 from tests.support.plain_settings import plain_settings
 from worker.console.api.application import PATH, ROUTES
 from worker.console.api.openapi import api_routes, methods_of, role_of
@@ -65,7 +66,7 @@ def test_a_role_is_needed_on_every_route_and_named(api: OperationsApi):
 def test_without_a_token_nothing_is_returned_on_any_route(api: OperationsApi):
     for route in api_routes(ROUTES):
         (method,) = methods_of(route)
-        response = httpx.request(method, api.url + PATH + address(route))
+        response = httpx.request(method, api.url + PATH + address(route), verify=NO_AUTHORITIES)
         assert response.status_code == 401, f"{method} {route.path}"
         assert response.headers["www-authenticate"].startswith("Bearer")
         assert response.json()["code"] == 401
@@ -76,7 +77,12 @@ def test_without_a_token_nothing_is_returned_on_any_route(api: OperationsApi):
     ["", "Bearer", "Basic slipway_a", "slipway_a", "Bearer slipway_" + "a" * 4000],
 )
 def test_what_is_no_token_is_refused(api: OperationsApi, header: str):
-    response = httpx.get(f"{api.url}{PATH}/partners", headers={"Authorization": header}, timeout=30)
+    response = httpx.get(
+        f"{api.url}{PATH}/partners",
+        headers={"Authorization": header},
+        timeout=30,
+        verify=NO_AUTHORITIES,
+    )
 
     assert response.status_code == 401
 
