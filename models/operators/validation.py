@@ -176,22 +176,33 @@ def url_mistakes(url: str) -> Iterator[str]:
     if len(url) > URL_CHARACTERS_MAX:
         yield f"the URL has {len(url)} characters; at most {URL_CHARACTERS_MAX} are taken"
         return
-    shown = _without_userinfo(url)
+    shown = _without_secrets(url)
     if not url.isascii() or not url.isprintable() or " " in url:
         yield (
             f"URL {shown!r} must be printable ASCII without spaces; percent-encode the rest, and"
             " write a host in other scripts as punycode"
         )
         return
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # it raises ValueError when the port is no number
-    except ValueError as refusal:
-        # The reason may quote what was taken for a port, which may be part of a password.
-        why = "percent-encode what is special in it" if "@" in url else refusal
-        yield f"URL {shown!r} cannot be read: {why}"
+    parts = _split(url)
+    if parts is None:
+        yield (
+            f"URL {shown!r} cannot be read: a port is a number from 1 to 65535, an IPv6 address"
+            " stands in brackets, and special characters are percent-encoded"
+        )
         return
     yield from _part_problems(parts, shown)
+    if "#" in url:
+        yield f"URL {shown!r} must not have a fragment (the part from # on)"
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the URL's parts, or None: what is taken for its port may be a part of a password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return None if port == 0 else parts
 
 
 def _part_problems(parts: SplitResult, shown: str) -> Iterator[str]:
@@ -199,8 +210,6 @@ def _part_problems(parts: SplitResult, shown: str) -> Iterator[str]:
         yield f"URL {shown!r} must be http:// or https:// with a host"
     if "@" in parts.netloc:
         yield f"URL {shown!r} must not hold a user or password; a signature authenticates calls"
-    if parts.fragment or shown.endswith("#"):
-        yield f"URL {shown!r} must not have a fragment (the part from # on)"
 
 
 def _limit_problems(new: OperatorTerms) -> Iterator[OperatorProblem]:
@@ -256,6 +265,8 @@ def _is_id(text: str) -> bool:
     return 1 <= len(text) <= ID_CHARACTERS_MAX and text.isprintable() and " " not in text
 
 
-def _without_userinfo(url: str) -> str:
-    """Return the URL for a message, without a password that may be in it."""
-    return re.sub(r"//.*@", "//…@", url, flags=re.DOTALL)[:200]
+def _without_secrets(url: str) -> str:
+    """Return the URL for a message: without user, password and query, and no port of letters."""
+    shown = re.sub(r"//.*@", "//…@", url, flags=re.DOTALL)
+    shown = re.sub(r"\?.*", "?…", shown, flags=re.DOTALL)
+    return re.sub(r"(//[^/?#:\[]*):(?!\d{1,5}(?:[/?#]|$))[^/?#]*", r"\1:…", shown)[:200]

@@ -119,7 +119,7 @@ def test_one_mistake_holds_back_the_whole_file(slipway, write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("operators: [", "is not YAML"),
+        ("operators: [", "line 1: it is not YAML"),
         ("- acme", "the file: "),
         ("operators:\n- code: 007\n  url: http://x/\n  protocol: pam", "7 code: "),
         ("operators:\n- {code: a, url: u, protocol: pam, in_fligth: 3}", "a in_fligth: "),

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from authlib.oidc.discovery import get_well_known_url
 
-from models.settings.errors import InvalidSettings, variable_name
+from models.settings.errors import variable_name
+from models.settings.line_file import read_line
 from models.settings.settings import Settings
 from models.settings.urls import shown_host
 from worker.delivery.http.trust import read_authorities
@@ -14,7 +15,6 @@ from worker.identity_provider.https_client import HttpsClient, ProviderUnavailab
 
 _ISSUER: Final = variable_name("console_oidc_issuer")
 _SECRET_FILE: Final = variable_name("console_oidc_client_secret_file")
-_SECRET_BYTES_MAX: Final = 10_000
 _SHOWN_MAX: Final = 200
 
 
@@ -31,24 +31,13 @@ def open_client(settings: Settings) -> HttpsClient:
 
 
 def client_secret(settings: Settings) -> str:
-    """Return our secret there. Raises InvalidSettings if its file cannot be read."""
+    """Return our secret there. Raises InvalidSettings if its file cannot be used."""
     if settings.console_oidc_client_secret is not None:
         return settings.console_oidc_client_secret.get_secret_value()
     path = settings.console_oidc_client_secret_file
     assert path is not None, "checked with the settings"
-    try:
-        with path.open(encoding="utf-8") as file:
-            secret = file.read(_SECRET_BYTES_MAX).strip()
-    except UnicodeDecodeError:
-        problem = "is not text in UTF-8"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    else:
-        if secret.isprintable() and secret:
-            return secret
-        problem = "holds more than one line" if secret else "is empty"
-    expected = "expected: one line, the client's secret at the provider"
-    raise InvalidSettings([f"{_SECRET_FILE}: {path} {problem}; {expected}"])
+    expected = "one line, the client's secret at the provider"
+    return read_line(path, setting=_SECRET_FILE, expected=expected)
 
 
 def discover(https: HttpsClient, issuer: str) -> Mapping[str, Any]:

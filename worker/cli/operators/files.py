@@ -124,6 +124,10 @@ class Document(BaseModel):
     operators: list[OneOperator] = Field(max_length=10_000)
 
 
+class _GivenTwice(yaml.constructor.ConstructorError):
+    """A key appears twice; its problem names the key."""
+
+
 class _UniqueKeysLoader(yaml.SafeLoader):
     """Loads YAML that holds nothing but data, and refuses a key that appears twice."""
 
@@ -132,7 +136,7 @@ class _UniqueKeysLoader(yaml.SafeLoader):
         for name in names:
             if names.count(name) > 1:
                 problem = f"{name!r} is given twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+                raise _GivenTwice(None, None, problem, node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -140,19 +144,27 @@ def _read_document(path: Path) -> list[DesiredOperator]:
     """Read the file at *path* and the secret files it names. Raises WrongUsage."""
     try:
         with path.open("rb") as file:
-            content = file.read(_BYTES_MAX)
+            content = file.read(_BYTES_MAX + 1)
     except OSError as refusal:
         raise WrongUsage(f"{_OPTION} {path}: {refusal.strerror}") from None
+    if len(content) > _BYTES_MAX:
+        raise WrongUsage(f"{_OPTION} {path}: at most {_BYTES_MAX // 2**20} MiB are taken")
     try:
         document = Document.model_validate(yaml.load(content, _UniqueKeysLoader))  # noqa: S506 - a safe loader's child
     except (yaml.YAMLError, UnicodeDecodeError) as refusal:
-        raise WrongUsage(
-            f"{_OPTION} {path} is not YAML: {' '.join(str(refusal).split())}"
-        ) from None
+        raise WrongUsage(f"{_OPTION} {path}{_not_yaml(refusal)}") from None
     except ValidationError as refusal:
         messages = _messages(refusal, content)
         raise WrongUsage("\n  ".join([f"{_OPTION} {path}:", *messages])) from None
     return [operator.desired(path.parent) for operator in document.operators]
+
+
+def _not_yaml(refusal: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """Say where the text is no YAML; its own words may hold what was typed, perhaps a secret."""
+    mark = getattr(refusal, "problem_mark", None)
+    line = "" if mark is None else f", line {mark.line + 1}"
+    problem = refusal.problem if isinstance(refusal, _GivenTwice) else "it is not YAML"
+    return f"{line}: {problem}"
 
 
 def _messages(refusal: ValidationError, content: bytes) -> Iterator[str]:

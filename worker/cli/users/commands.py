@@ -29,7 +29,7 @@ PasswordFile = Annotated[
     typer.Option(
         "--password-file",
         metavar="FILE",
-        help="Read the password from the first line of FILE; - reads it from stdin.",
+        help="Read the password from FILE, which holds one line; - reads it from stdin.",
         show_default="asked for twice",
     ),
 ]
@@ -38,7 +38,7 @@ NewPasswordFile = Annotated[
     typer.Option(
         "--password-file",
         metavar="FILE",
-        help="Read a new password from the first line of FILE; - reads it from stdin.",
+        help="Read a new password from FILE, which holds one line; - reads it from stdin.",
     ),
 ]
 External = Annotated[

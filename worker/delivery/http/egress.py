@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from models.settings.egress import DirectHosts, EgressProxy, parse_proxy
 from models.settings.errors import InvalidSettings, variable_name
+from models.settings.line_file import read_line
 from models.settings.settings import Settings
 from worker.delivery.http.address_policy import Network, may_connect
 
 PROXY_CHECKS: Final = "the proxy resolves the name and has to refuse private addresses"
 _FILE: Final = variable_name("partner_proxy_file")
-_ADDRESS_BYTES_MAX: Final = 4096
 # libcurl decodes some spellings that Python does not. A host of these characters alone is the same
 # for both, so the host that is checked is the host that the proxy is asked for.
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
@@ -105,13 +105,9 @@ def _proxy(settings: Settings) -> EgressProxy | None:
     path = settings.partner_proxy_file
     if path is None:
         return None
+    line = read_line(path, setting=_FILE, expected="one line, the proxy's address")
     try:
-        with path.open(encoding="utf-8") as file:
-            return parse_proxy(file.read(_ADDRESS_BYTES_MAX))
-    except UnicodeDecodeError:
-        problem = f"{path} is not text in UTF-8"
-    except OSError as error:
-        problem = f"{path} cannot be read: {error.strerror}"
-    except ValueError as error:  # its text holds nothing of the file
-        problem = f"{path}: the address {error}"
-    raise InvalidSettings([f"{_FILE}: {problem}"])
+        return parse_proxy(line)
+    except ValueError as error:  # its text holds nothing of the file but the host
+        problem = f"{_FILE}: the address in {path} {error}"
+    raise InvalidSettings([problem])  # outside the except: the caught error holds the values

@@ -18,6 +18,7 @@ from models.settings.errors import InvalidSettings, variable_name
 
 _SETTING: Final = variable_name("partner_ca_file")
 _BYTES_MAX: Final = 4 * 1024 * 1024  # the system's bundle has 0.2 MiB
+_EXPECTED: Final = "a file of your authorities' certificates (PEM)"
 # Where distributions keep their bundle; pycurl's wheel looks there, too.
 _BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -63,10 +64,12 @@ def read_authorities(path: Path, *, setting: str = _SETTING) -> Sequence[x509.Ce
         with path.open("rb") as file:
             content = file.read(_BYTES_MAX + 1)
     except OSError as error:
-        raise InvalidSettings([f"{setting}: {path} cannot be read: {error.strerror}"]) from None
-    if len(content) > _BYTES_MAX:
-        raise InvalidSettings([f"{setting}: {path} is too large for a file of certificates"])
-    try:
-        return read_certificates(pem_text(content))
-    except ValueError as refusal:
-        raise InvalidSettings([f"{setting}: {path} {refusal}"]) from None
+        problem = f"cannot be read: {error.strerror}"
+    else:
+        try:
+            if len(content) <= _BYTES_MAX:
+                return read_certificates(pem_text(content))
+            problem = "is too large"
+        except ValueError as refusal:
+            problem = str(refusal)
+    raise InvalidSettings([f"{setting}: {path} {problem}; expected: {_EXPECTED}"])
