@@ -104,6 +104,7 @@ class Reason(Word):
     EVENT_ID_REUSED = "event_id_reused"
     UNKNOWN_OPERATOR = "unknown_operator"
     OPERATOR_ENDED = "operator_ended"  # the partnership is over; of a known ticket: in its log
+    TICKET_REMOVED = "ticket_removed"  # it ended, and left with the retention (rule 29)
     UNKNOWN_ACTION = "unknown_action"
     UNKNOWN_TYPE = "unknown_type"
     TIMED = "timed"

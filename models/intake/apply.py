@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
 
+from pydantic_core import to_json
 from sqlalchemy import Connection, text
 
 from models.database.engine import Transaction
@@ -19,6 +20,7 @@ from models.events.age import age_problem
 from models.events.cloud_event import time_name
 from models.events.decode import read, unreadable
 from models.events.event import Entry, Event, Unreadable
+from models.events.kept_data import kept_data
 from models.events.published import event_field
 from models.intake.batch import BatchResult, RefusedEvent, apply_events
 from models.platform.clock import Clock
@@ -280,8 +282,14 @@ def _merged(parts: Sequence[Applied], left: set[str]) -> Applied:
 
 
 def _rejected_input(refused: RefusedEvent) -> Unreadable:
-    assert refused.event.entry is not None, "an event that is refused has just been decoded"
-    return unreadable(refused.event.entry, refused.reason, refused.message)
+    event = refused.event
+    assert event.entry is not None, "an event that is refused has just been decoded"
+    rejected = unreadable(event.entry, refused.reason, refused.message)
+    if refused.keeps_text:
+        return rejected
+    identity = {"event_id": event.event_id, "occurred_at": event.order_time}
+    kept = {**identity, "action": event.action, "data": kept_data(event.data)}
+    return replace(rejected, raw=to_json(kept), kind=None, whole=True)
 
 
 def _log_events(result: BatchResult, rejected: Sequence[Unreadable]) -> None:

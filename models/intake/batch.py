@@ -20,18 +20,23 @@ from models.intake.deduplicate import (
 from models.lifecycle.advance import PendingEvent, advance
 from models.lifecycle.ticket import Terms, TicketState, refused_since
 from models.outbox.creates import withdraw_unsent
-from models.tickets.load import TicketKey, lock_by_key, new_among, parked_of, terms_of
+from models.tickets.load import lock_by_key, parked_of, terms_of, unknown_among
 from models.tickets.save import TicketChange, TicketExists, save_changes, save_new_tickets
+from models.tickets.tombstones import RemovedTicket, TicketKey
 from models.vocabulary import Action, Outcome, Reason, Status
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedEvent:
-    """An event that cannot become one of a ticket; it is stored as rejected input."""
+    """An event that cannot become one of a ticket; it is stored as rejected input.
+
+    *keeps_text*: as it came; without what may identify a player if not (rule 25).
+    """
 
     event: Event
     reason: Reason
     message: str
+    keeps_text: bool = True
 
 
 class _Routed(NamedTuple):
@@ -111,14 +116,19 @@ def _apply_to_new_tickets(
     Returns the other events, whose tickets have to be locked, and how these ended. They are decided
     before their tickets are inserted: a ticket without a row has no log and nothing parked. If
     another transaction inserts one of the rows first, all are decided again without it. Where the
-    partnership has ended no ticket begins (rule 24).
+    partnership has ended no ticket begins (rule 24), and none that was removed begins again
+    (rule 29).
     """
+    if not routed:
+        return [], BatchResult()
     while True:
-        ids = new_among(connection, (event.key for event in routed)) if routed else {}
-        ended = [
+        ids, removed = unknown_among(connection, (event.key for event in routed))
+        refused = [
             _operator_ended(event)
+            if event.terms.ended_at is not None
+            else _ticket_removed(event, removed[event.key])
             for event in routed
-            if event.terms.ended_at is not None and event.key in ids
+            if event.key in removed or (event.key in ids and event.terms.ended_at is not None)
         ]
         tickets = {
             event.key: TicketState(ids[event.key], event.key[1], event.terms)
@@ -132,9 +142,9 @@ def _apply_to_new_tickets(
             due = save_new_tickets(connection, changes, now=now)
         except TicketExists:
             continue
-        of_known = [event for event in routed if event.key not in ids]
+        of_known = [e for e in routed if e.key not in ids and e.key not in removed]
         result = _conclude(connection, events, changes, due=due, now=now)
-        result.refused.extend(ended)
+        result.refused.extend(refused)
         return of_known, result
 
 
@@ -144,12 +154,16 @@ def _apply_to_known_tickets(
     """Lock the tickets of the events, then apply those that are not in the log yet."""
     if not routed:
         return BatchResult()
-    tickets = lock_by_key(connection, (event.key for event in routed), now=now)
-    arrived = [(tickets[event.key], event.event) for event in routed]
+    tickets, removed = lock_by_key(connection, (event.key for event in routed), now=now)
+    arrived = [(tickets[event.key], event.event) for event in routed if event.key in tickets]
     events = deduplicate(arrived, logged_events(connection, arrived))
     changes = _decide(connection, events.fresh, now=now, window=window)
     due = save_changes(connection, changes, now=now)
-    return _conclude(connection, events, changes, due=due, now=now)
+    result = _conclude(connection, events, changes, due=due, now=now)
+    result.refused.extend(
+        _ticket_removed(event, removed[event.key]) for event in routed if event.key in removed
+    )
+    return result
 
 
 def _decide(
@@ -228,6 +242,12 @@ def _unknown_operator(event: Event) -> RefusedEvent:
 
 def _operator_ended(routed: _Routed) -> RefusedEvent:
     return RefusedEvent(routed.event, Reason.OPERATOR_ENDED, refused_since(routed.terms))
+
+
+def _ticket_removed(routed: _Routed, removed: RemovedTicket) -> RefusedEvent:
+    event = routed.event
+    message = removed.refusal(event.operator, event.ticket_id)
+    return RefusedEvent(event, Reason.TICKET_REMOVED, message, keeps_text=not removed.erased)
 
 
 def _reused_id(event: Event) -> RefusedEvent:

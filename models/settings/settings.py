@@ -40,7 +40,11 @@ _REDIS_READ_MAX: Final = timedelta(seconds=5)  # redis-py's socket timeout
 _SHORTER: Final = (
     ("partner_grace", "lease_margin", "else no call could start within its lease"),
     ("parking_window", "event_age_max", "else an event could be too old when it is decided"),
-    ("event_age_max", "retention", "else an event could revive a ticket that was removed"),
+    (
+        "event_age_max",
+        "retention",
+        "else an event could open a ticket that was removed",
+    ),
     ("retry_limit", "retention", "else a notice could outlive its ticket"),
     ("console_session_idle", "console_session_max", "else it would never end a session"),
     ("discard_interval", "retry_limit", "else a discard would be tried only once"),
@@ -75,8 +79,8 @@ class WorkerSettings(ConsoleSettings, ProcessSettings, DatabaseSettings):
     Redis does not show: then both are quiet, and you have to know what the provider promises."""
 
     event_age_max: PositiveDuration = timedelta(days=30)
-    """An event that happened longer ago is rejected. Shorter than the retention, or a replay could
-    bring a removed ticket back to life and pay it again."""
+    """An event that happened longer ago is rejected. Shorter than the retention: so a replay opens
+    no ticket that was removed without a tombstone (rule 29)."""
 
     parking_window: PositiveDuration = timedelta(minutes=15)
     """How long an event that does not fit its ticket yet waits for the one that makes it fit. Then

@@ -15,6 +15,7 @@ from models.tables.plots import PartnerMinute, PlotProgress
 from models.tables.stream import LastStreamCount, StreamLoss
 from models.tables.sweep import SweepRound
 from models.tables.ticket import Ticket
+from models.tables.tombstone import Tombstone
 from models.tables.user import ApiToken, KeptResponse, SignInFailure, UserAccount, UserSession
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "SweepRound",
     "Ticket",
     "TicketEvent",
+    "Tombstone",
     "UserAccount",
     "UserSession",
 ]

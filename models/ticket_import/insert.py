@@ -15,6 +15,7 @@ from models.platform.timestamps import format_timestamp
 from models.ticket_import.ticket_line import ImportedTicket
 from models.tickets.load import lock_by_key, parked_of, terms_of
 from models.tickets.save import TicketChange, save_changes
+from models.tickets.tombstones import TicketKey
 from models.vocabulary import Reason, Status
 
 DID = "ticket_imported"
@@ -45,16 +46,20 @@ def import_tickets(
     """
     result = ImportResult()
     terms = terms_of(connection, (ticket.operator for ticket in tickets))
-    accepted: list[ImportedTicket] = []
+    accepted: list[tuple[int, TicketKey, ImportedTicket]] = []
     for place, ticket in enumerate(tickets):
         if problem := _problem_of(ticket, terms, now=now):
             result.refused[place] = problem
         else:
-            accepted.append(ticket)
-    keys = [(terms[ticket.operator].operator, ticket.ticket_id) for ticket in accepted]
-    locked = lock_by_key(connection, keys, now=now) if keys else {}
+            key = (terms[ticket.operator].operator, ticket.ticket_id)
+            accepted.append((place, key, ticket))
+    locked, removed = lock_by_key(connection, (key for _, key, _ in accepted), now=now)
     created: list[tuple[TicketState, ImportedTicket]] = []
-    for key, ticket in zip(keys, accepted, strict=True):
+    for place, key, ticket in accepted:
+        if key in removed:
+            why = removed[key].refusal(ticket.operator, ticket.ticket_id)
+            result.refused[place] = Refusal(Reason.TICKET_REMOVED, why)
+            continue
         state = locked[key]
         if state.status is Status.ABSENT:
             _apply(state, ticket)
@@ -71,7 +76,7 @@ def import_tickets(
     interventions = [_intervention(state, ticket) for state, ticket in created]
     record_interventions(connection, interventions, person=person, at=now)
     result.imported = len(created)
-    result.known = len(accepted) - len(created)
+    result.known = sum(key in locked for _, key, _ in accepted) - len(created)
     return result
 
 

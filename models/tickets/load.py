@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, Row, text
@@ -13,18 +13,25 @@ from models.events.stored import stored_data_problem
 from models.lifecycle.advance import PendingEvent
 from models.lifecycle.ticket import Terms, TicketState
 from models.tickets.row import SELECTED, TERMS_OF_OPERATOR, state_of_row, terms_of_row
+from models.tickets.tombstones import RemovedTicket, TicketKey, removed_among, removed_of_row
 from models.vocabulary import Action, Reason
-
-TicketKey = tuple[int, str]
 
 TERMS = text(f"SELECT {TERMS_OF_OPERATOR} FROM operator WHERE code = ANY(:codes)")  # noqa: S608 - a constant list of columns
 
-# Without a lock: a ticket that is found is locked later, one that is not may exist by then.
+# Without a lock: a ticket that is found is locked later, one that is not may exist by then. With
+# the first OFFSET 0 only keys without a ticket are looked for among those that were removed, with
+# the second by their key, however small that table still is.
 NEW = text("""
-    SELECT key.operator, key.ticket_id, nextval('ticket_id_seq') AS id
-      FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(operator int, ticket_id text)
-     WHERE NOT EXISTS (SELECT FROM ticket t
-                        WHERE t.operator = key.operator AND t.ticket_id = key.ticket_id)""")
+    SELECT key.operator, key.ticket_id, r.ended_at, r.erased,
+           CASE WHEN r.ended_at IS NULL THEN nextval('ticket_id_seq') END AS id
+      FROM (SELECT k.operator, k.ticket_id
+              FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS k(operator int, ticket_id text)
+             WHERE NOT EXISTS (SELECT FROM ticket t
+                                WHERE t.operator = k.operator AND t.ticket_id = k.ticket_id)
+            OFFSET 0) key
+      LEFT JOIN LATERAL (SELECT ended_at, erased FROM tombstone
+                          WHERE operator = key.operator AND ticket_id = key.ticket_id
+                         OFFSET 0) r ON true""")
 
 # Missing tickets are inserted first, in key order, and only then are all locked in one order:
 # "lock those that exist, insert the rest, lock these" deadlocks (E5).
@@ -33,7 +40,9 @@ INSERT_ABSENT = text("""
     SELECT key.operator, key.ticket_id, :now, :now
       FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS key(operator int, ticket_id text)
      ORDER BY key.operator, key.ticket_id COLLATE "C"
-        ON CONFLICT (operator, ticket_id) DO NOTHING""")
+        ON CONFLICT (operator, ticket_id) DO NOTHING
+ RETURNING operator, ticket_id""")
+DELETE = text("DELETE FROM ticket WHERE id = ANY(:ids)")
 
 # NO KEY: an insert that refers to the ticket need not wait (E8).
 # OFFSET 0 keeps the operator out of the search for the ticket: on a table that is still small, the
@@ -62,10 +71,23 @@ def terms_of(connection: Connection, codes: Iterable[str]) -> dict[str, Terms]:
     return {row.code: terms_of_row(row) for row in rows}
 
 
-def new_among(connection: Connection, keys: Iterable[TicketKey]) -> dict[TicketKey, int]:
-    """Return those of *keys* that have no ticket yet, each with the id it is to get."""
-    rows = connection.execute(NEW, {"keys": _as_json(keys)})
-    return {(row.operator, row.ticket_id): row.id for row in rows}
+class UnknownTickets(NamedTuple):
+    """Tickets that have no row: *new* ones with the ids they are to get, and those removed."""
+
+    new: dict[TicketKey, int]
+    removed: dict[TicketKey, RemovedTicket]
+
+
+def unknown_among(connection: Connection, keys: Iterable[TicketKey]) -> UnknownTickets:
+    """Return those of *keys* that have no ticket: yet, or any more (rule 29)."""
+    unknown = UnknownTickets({}, {})
+    for row in connection.execute(NEW, {"keys": _as_json(keys)}):
+        key = (row.operator, row.ticket_id)
+        if row.id is not None:
+            unknown.new[key] = row.id
+        else:
+            unknown.removed[key] = removed_of_row(row)
+    return unknown
 
 
 def _as_json(keys: Iterable[TicketKey]) -> str:
@@ -78,14 +100,40 @@ def _as_json(keys: Iterable[TicketKey]) -> str:
     ).decode()
 
 
+class LockedTickets(NamedTuple):
+    """Tickets that are locked, and those among the wanted ones that were removed."""
+
+    tickets: dict[TicketKey, TicketState]
+    removed: dict[TicketKey, RemovedTicket]
+
+
 def lock_by_key(
     connection: Connection, keys: Iterable[TicketKey], *, now: datetime
-) -> dict[TicketKey, TicketState]:
-    """Lock the tickets of *keys* until the transaction ends; inserts missing ones as `absent`."""
-    listed = _as_json(keys)
-    connection.execute(INSERT_ABSENT, {"keys": listed, "now": now})
-    rows = connection.execute(LOCK_BY_KEY, {"keys": listed})
-    return {(row.operator, row.ticket_id): state_of_row(row) for row in rows}
+) -> LockedTickets:
+    """Lock the tickets of *keys* until the transaction ends; inserts missing ones as `absent`.
+
+    One that was removed is neither locked nor inserted, also if that was only a moment ago: what is
+    inserted here or has gone while it was waited for is looked up after the lock (rule 20).
+    """
+    locked = LockedTickets({}, {})
+    missing = set(keys)
+    while missing:
+        listed = _as_json(missing)
+        inserted = {
+            (row.operator, row.ticket_id)
+            for row in connection.execute(INSERT_ABSENT, {"keys": listed, "now": now})
+        }
+        rows = connection.execute(LOCK_BY_KEY, {"keys": listed})
+        tickets = {(row.operator, row.ticket_id): state_of_row(row) for row in rows}
+        doubtful = inserted | (missing - tickets.keys())
+        removed = removed_among(connection, _as_json(doubtful)) if doubtful else {}
+        if opened_again := [tickets.pop(key).id for key in removed if key in tickets]:
+            connection.execute(DELETE, {"ids": opened_again})
+        locked.tickets.update(tickets)
+        locked.removed.update(removed)
+        # One that nothing had opened may have been removed in between: it begins again.
+        missing -= tickets.keys() | removed.keys()
+    return locked
 
 
 def lock_by_id(connection: Connection, ids: Iterable[int]) -> dict[int, TicketState]:

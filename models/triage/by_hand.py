@@ -25,10 +25,11 @@ from models.operators.listing import unknown_operator
 from models.outbox.dead_letters import NotPossible
 from models.platform.errors import InvalidError
 from models.tickets.load import lock_by_id
+from models.tickets.tombstones import why_removed
 from models.triage.hold import FIND
 from models.triage.queries import find_events
 from models.triage.values import LoggedEvent
-from models.vocabulary import RESULTS, Action, Outcome, Status
+from models.vocabulary import RESULTS, Action, Outcome, Reason, Status
 
 BY_HAND: Final = tuple(
     action for action in Action if action in RESULTS or action is Action.ROLLBACK
@@ -115,6 +116,8 @@ def _lock(connection: Connection, operator: str, ticket_id: str) -> TicketState:
     if row is None:
         raise unknown_operator(connection, operator)
     ticket = lock_by_id(connection, [row.ticket]).get(row.ticket) if row.ticket else None
+    if ticket is None and (why := why_removed(connection, ticket_id, operator=operator)):
+        raise NotPossible(f"{Reason.TICKET_REMOVED}: {why}")
     if ticket is None or ticket.status is Status.ABSENT:
         raise NotPossible(
             f"no ticket {ticket_id} of {operator} has been opened: by hand, only results and"

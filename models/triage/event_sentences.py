@@ -25,6 +25,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     Reason.OTHER_DRAW: "an operator with `--lottery-ticket ticket+draw` has a ticket for each draw",
     Reason.UNKNOWN_OPERATOR: "add the operator with `slipway operators add`, then retry",
     Reason.OPERATOR_ENDED: "the partnership is over: drop it",
+    Reason.TICKET_REMOVED: _FINAL,
     # Superseded.
     Reason.OLDER_SAME: "harmless, it repeats the current result: drop it",
     Reason.OLDER_DIFFERS: _SLOW_CLOCK,

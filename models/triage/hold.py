@@ -19,6 +19,7 @@ from models.outbox.unwanted import end_unwanted
 from models.platform.errors import SlipwayError
 from models.platform.timestamps import format_timestamp
 from models.tickets.load import lock_by_id
+from models.tickets.tombstones import why_removed
 from models.triage.waiting import check_operator
 from models.vocabulary import NoticeEnd, Status
 
@@ -203,6 +204,8 @@ def _lock(connection: Connection, operator: str, ticket_id: str) -> tuple[Ticket
     if row is None:
         raise unknown_operator(connection, operator)
     ticket = lock_by_id(connection, [row.ticket]).get(row.ticket) if row.ticket else None
+    if ticket is None and (why := why_removed(connection, ticket_id, operator=operator)):
+        raise HoldRefused(why)
     if ticket is None or ticket.status is Status.ABSENT:
         raise HoldRefused(
             f"no ticket {ticket_id} of {operator} has been opened, so there is nothing to hold or"

@@ -23,6 +23,7 @@ from models.history.event_log import (
 )
 from models.platform.timestamps import TIMESTAMP_PATTERN, parse_timestamp
 from models.publishers.keys import KeyHolder
+from models.tickets.tombstones import why_removed
 from models.vocabulary import Outcome, Status
 from producers.gateway.authentication import ReadingHolder
 from producers.gateway.errors import ErrorDetail, RequestRefused, invalid_request
@@ -182,10 +183,14 @@ async def ticket(
     who intervened by hand and why.
     """
 
-    def read(connection: Connection) -> tuple[list[TicketHistory], datetime]:
-        return _histories(connection, holder, ticket_id), gateway.clock.now(connection)
+    def read(connection: Connection) -> tuple[list[TicketHistory], list[str], datetime]:
+        histories = _histories(connection, holder, ticket_id)
+        removed = [] if histories else _removed(connection, holder, ticket_id)
+        return histories, removed, gateway.clock.now(connection)
 
-    histories, now = await gateway.in_transaction(read) if _is_id(ticket_id) else ([], holder.now)
+    histories, removed, now = (
+        await gateway.in_transaction(read) if _is_id(ticket_id) else ([], [], holder.now)
+    )
     visible = [
         public(history) for history in histories if history.ticket.status is not Status.ABSENT
     ]
@@ -194,10 +199,18 @@ async def ticket(
         if waiting := sum(history.ticket.parked for history in histories):
             events = "1 parked event waits" if waiting == 1 else f"{waiting} parked events wait"
             message += f"; {events} for it to be opened"
+        message = "; ".join([message, *removed])
         raise RequestRefused(_NOT_FOUND, message)
     return TicketDetailsList(
         tickets=[TicketDetails.of(history, why_not_closed(history, now=now)) for history in visible]
     )
+
+
+def _removed(connection: Connection, holder: KeyHolder, ticket_id: str) -> list[str]:
+    """Say of each operator of the key when its ticket of this id ended, if it was removed."""
+    codes: list[str | None] = [*holder.operators] or [None]
+    reasons = [why_removed(connection, ticket_id, operator=code) for code in codes]
+    return [reason for reason in reasons if reason is not None]
 
 
 def _histories(connection: Connection, holder: KeyHolder, ticket_id: str) -> list[TicketHistory]:

@@ -11,6 +11,7 @@ from redis import Redis
 from models.events.event import Entry
 from models.intake.apply import apply_entries
 from tests.support.command_line import CommandLine
+from tests.support.tombstones import leave_tombstone
 
 WINDOW = timedelta(minutes=15)
 
@@ -119,6 +120,14 @@ def test_an_unknown_ticket_is_exit_code_1(at_home):
 
     assert ended.code == 1
     assert "no ticket T-2 is known" in ended.err
+
+
+def test_of_a_removed_ticket_it_says_when_it_ended(with_acme, engine):
+    why = leave_tombstone(engine, "acme", "T-1")
+    ended = with_acme("ticket", "T-1")
+
+    assert ended.code == 1
+    assert why in " ".join(ended.err.split())
 
 
 def test_rejected_events_are_listed_with_their_reasons(with_acme, engine, clock):

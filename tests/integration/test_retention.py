@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from models.intake.apply import apply_entries
-from models.outbox.values import Claim, Dead, Delivered
+from models.outbox.values import Dead, Delivered
 from models.sweeps.retention import remove_expired
 from models.vocabulary import Outcome
 from tests.support.harness import CLOSE_DELAY, PARKING_WINDOW, SLIP, Harness
@@ -256,42 +256,3 @@ def test_an_old_event_is_refused_so_that_no_replay_revives_a_removed_ticket(harn
     [refused] = records.rejected()
     assert refused.reason == "too_old"
     assert "SLIPWAY_EVENT_AGE_MAX" in refused.message
-
-
-def test_a_fresh_statement_about_a_removed_ticket_begins_it_again_under_the_same_key(harness):
-    """Its time is true, so its age proves nothing; a partner that keeps keys sees the repeat."""
-    first = take_and_remove(harness)
-
-    harness.say("ticket_win", "removed")
-
-    again = harness.claim_one()
-    assert (again.idempotency_key, again.body) == (first.idempotency_key, first.body)
-
-
-def test_where_tickets_are_announced_a_fresh_statement_about_a_removed_one_is_rejected(
-    harness, records, engine
-):
-    take_and_remove(harness)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE operator SET announces_tickets = true"))
-
-    harness.say("ticket_win", "removed")
-    harness.wait(PARKING_WINDOW)
-    harness.end_windows()
-
-    (event,) = records.events("removed")
-    assert (event.outcome, event.reason) == ("rejected", "window_ended")
-    assert records.notices("removed") == []
-
-
-def take_and_remove(harness: Harness) -> Claim:
-    """A ticket lives, closes and is removed; the claim of its result."""
-    harness.say("ticket_win", "removed")
-    first = harness.claim_one()
-    harness.record(first)
-    harness.wait(CLOSE_DELAY)
-    harness.close_due()
-    harness.deliver()
-    harness.wait(RETENTION + timedelta(days=1))
-    assert forget_old(harness) == 1
-    return first

@@ -67,6 +67,7 @@ class TicketHistory(History):
         self.world = World(self.engine, ids, begin, redis_ahead=timedelta(seconds=redis_ahead))
         self.schedule = Schedule(self.world, Random(0), [], contest=0)  # noqa: S311 - only drains
         self.mistakes = 0
+        self.removed_at_rest = 0
         self.tickets = [TicketArrivals(code, f"{run}", numbered) for code in codes]
 
     # --- what happens, and how it reaches the stream ---------------------------------------------
@@ -265,6 +266,19 @@ class TicketHistory(History):
     @rule(dies=st.sampled_from((False, False, False, True)))
     def the_sweep_runs(self, *, dies: bool) -> None:
         self.world.sweep(dies=dies)
+
+    @rule(dies=st.sampled_from((False, False, False, True)))
+    def what_ended_is_removed(self, *, dies: bool) -> None:
+        """As if the retention were over; events may come after it (rule 29)."""
+        self.world.remove_ended(dies=dies)
+
+    @precondition(lambda self: self.removed_at_rest < 1)
+    @rule()
+    def all_comes_to_rest_and_is_removed(self) -> None:
+        """So that in most histories something comes after a removal."""
+        self.removed_at_rest += 1
+        self.schedule.drain()
+        self.world.remove_ended()
 
     # --- what always holds ---------------------------------------------------------------------
 

@@ -46,6 +46,10 @@ INVARIANTS = {
         SELECT t.ticket_id FROM ticket t
          WHERE t.operator = ANY(:operators) AND t.on_hold_at IS NOT NULL AND t.status = 'new'"""),
     "closed while on hold": CLOSED_ON_HOLD,
+    "removed, and opened again": text("""
+        SELECT t.ticket_id FROM ticket t
+          JOIN tombstone r ON r.operator = t.operator AND r.ticket_id = t.ticket_id
+         WHERE t.operator = ANY(:operators)"""),
 }
 CLOSED_OVER_ROLLBACK = text("""
     SELECT t.ticket_id, o.code, e.entry_id, n.ended_at + o.close_delay AS due_at

@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from models.events.stream_contract import EVENT_FIELD
 from models.notices.key import key_of
@@ -15,7 +14,7 @@ from models.platform.timestamps import parse_timestamp
 from models.vocabulary import Action
 from producers.simulation.rehearsal.invariants import broken_invariants
 from producers.simulation.rehearsal.lives import Kind, RehearsedLife
-from producers.simulation.rehearsal.world import CLOSE_DELAY, GRACE, World
+from producers.simulation.rehearsal.world import CLOSE_DELAY, GRACE, REJECTED_ENTRIES, World
 from producers.simulation.sequence_rules import RESULTS
 from producers.simulation.verdict import Verdict, accepted_actions, check_all_sequences
 
@@ -38,7 +37,6 @@ NOT_ENDED = text("""
 LOGGED = text("""
     SELECT e.event_id FROM ticket_event e JOIN ticket t ON t.id = e.ticket
      WHERE t.operator = ANY(:operators)""")
-REJECTED_ENTRIES = text("SELECT entry_id FROM rejected_input")
 
 
 @dataclass(slots=True)
@@ -123,6 +121,8 @@ def _lost_entries(world: World) -> list[str]:
     with world.transaction() as connection:
         logged = set(connection.execute(LOGGED, {"operators": list(world.operators)}).scalars())
         raw = set(connection.execute(REJECTED_ENTRIES).scalars())
+    logged |= world.removed_events
+    raw |= world.removed_entries
     lost: list[str] = []
     for entry in world.published:
         if entry.id in raw:
@@ -153,10 +153,11 @@ def _left_behind(world: World) -> list[str]:
     ]
 
 
-def _tickets(world: World) -> dict[tuple[str, str], Row[Any]]:
+def _tickets(world: World) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return status and result of each ticket; of one that was removed, as it stood then."""
     with world.transaction() as connection:
         rows = connection.execute(TICKETS, {"operators": list(world.operators)}).all()
-    return {(row.code, row.ticket_id): row for row in rows}
+    return world.removed | {(row.code, row.ticket_id): (row.status, row.result) for row in rows}
 
 
 def _applied_in_order(world: World) -> set[tuple[str, str]]:
@@ -173,17 +174,16 @@ def _applied_in_order(world: World) -> set[tuple[str, str]]:
 
 
 def _fault(
-    life: RehearsedLife, ticket: Row[Any], notices: tuple[str, ...], *, whole: bool
+    life: RehearsedLife, ended: tuple[str, str], notices: tuple[str, ...], *, whole: bool
 ) -> str | None:
     """Describe how a life's end is wrong. Returns None if it is right. *whole*: in full detail."""
-    ended = (ticket.status, ticket.result)
     expected = (life.expected.status, life.expected.result)
     message = f"ended {ended}, {notices}; expected {expected}, {life.expected.notices}"
-    if life.kind is Kind.CREATED and ticket.status == "cancelled":
+    if life.kind is Kind.CREATED and ended[0] == "cancelled":
         safe = set(notices) <= {"ticket_create", "ticket_reserve", "ticket_discard"}
         return None if safe and notices[-1:] == ("ticket_discard",) else message
     if not life.expected.consistent:
-        return None if ticket.status == "closed" else message
+        return None if ended[0] == "closed" else message
     if ended != expected:
         return message
     if life.kind is Kind.NUMBERED or (whole and life.kind is not Kind.CREATED):

@@ -28,8 +28,9 @@ from models.partnerships.end import mark_ended
 from models.partnerships.tickets import end_leftover_tickets
 from models.sweeps.closing import close_due
 from models.sweeps.parking import end_windows
+from models.sweeps.retention import remove_expired
 from models.triage import HoldRefused, Statement, hold_ticket, publish_by_hand, release_ticket
-from models.vocabulary import Action
+from models.vocabulary import Action, Status
 from producers.simulation.rehearsal.partner import RehearsedPartner
 
 PARKING_WINDOW = timedelta(minutes=15)
@@ -49,6 +50,14 @@ SOMEBODY = Person("rehearsal", "to see what becomes of it")
 ON_HOLD = text("""
     SELECT o.code, t.ticket_id FROM ticket t JOIN operator o ON o.id = t.operator
      WHERE t.operator = ANY(:operators) AND t.on_hold_at IS NOT NULL ORDER BY t.id""")
+
+
+# What a removal may take along; rejected input of all operators.
+TICKETS = text("""
+    SELECT o.code, t.ticket_id, t.status, t.result,
+           ARRAY(SELECT e.event_id FROM ticket_event e WHERE e.ticket = t.id) AS events
+      FROM ticket t JOIN operator o ON o.id = t.operator WHERE t.operator = ANY(:operators)""")
+REJECTED_ENTRIES = text("SELECT entry_id FROM rejected_input")
 
 
 class ProcessDied(BaseException):  # like `SystemExit`: no code may handle it and continue
@@ -94,6 +103,10 @@ class World:
     # when tickets were released last while their closing delay ran, by operator and id
     released_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)  # codes of ended partnerships
+    # how tickets stood that ended and were removed, by operator and id; what was logged with them
+    removed: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    removed_events: set[str] = field(default_factory=set)
+    removed_entries: set[str] = field(default_factory=set)
     # until when a call may be under way and its partner be working on it, by notice
     under_way: dict[int, datetime] = field(default_factory=dict)
     wrong_claims: list[str] = field(default_factory=list)  # those that rules 14 and 23 forbid
@@ -215,6 +228,8 @@ class World:
                 self.wrong_claims.append(f"{claimed.idempotency_key}: claimed while it was called")
             if (claimed.operator_code, claimed.ticket_id) in on_hold:
                 self.wrong_claims.append(f"{claimed.ticket_id}: claimed while on hold")
+            if (claimed.operator_code, claimed.ticket_id) in self.removed:
+                self.wrong_claims.append(f"{claimed.ticket_id}: claimed after its removal")
         return claims
 
     def may_start(self, claimed: Claim) -> bool:
@@ -307,6 +322,25 @@ class World:
             return [(row.code, row.ticket_id) for row in rows]
 
     # --- the sweep ----------------------------------------------------------------------------
+
+    def remove_ended(self, *, dies: bool = False) -> None:
+        """Remove what has ended, as if the retention were over (rule 29). *dies*: before COMMIT."""
+        ours = {"operators": list(self.operators)}
+        try:
+            with self.transaction(doomed=dies) as connection:
+                before = connection.execute(TICKETS, ours).all()
+                entries = set(connection.execute(REJECTED_ENTRIES).scalars())
+                remove_expired(connection, before=self.moment, limit=BATCH_MAX)
+                left = {(row.code, row.ticket_id) for row in connection.execute(TICKETS, ours)}
+        except ProcessDied:
+            return
+        self.removed_entries |= entries
+        for row in before:
+            if (row.code, row.ticket_id) in left:
+                continue
+            self.removed_events |= set(row.events)
+            if row.status != Status.ABSENT:
+                self.removed[row.code, row.ticket_id] = (row.status, row.result)
 
     def sweep(self, *, dies: bool = False) -> int:
         """One round: close, end windows, abandon creates, end tickets of ended partnerships.

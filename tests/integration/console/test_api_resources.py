@@ -8,6 +8,7 @@ import pytest
 from models.outbox.values import Dead
 from tests.support.api_client import OperationsApi
 from tests.support.harness import SLIP, Harness
+from tests.support.tombstones import leave_tombstone
 from tests.support.wait import eventually
 
 TICKET = "/tickets/acme/T"
@@ -75,6 +76,14 @@ def test_a_viewer_sees_an_attempt_without_its_texts(api: OperationsApi, dead: in
 def test_what_is_not_there_is_a_404(api: OperationsApi):
     for path in ("/tickets/acme/none", "/partners/none", "/jobs/7", "/rejected-input/1-0"):
         assert api.support.get(path).status_code == 404, path
+
+
+def test_a_ticket_that_was_removed_is_a_404_that_says_so(api: OperationsApi, harness: Harness):
+    why = leave_tombstone(harness.engine, "acme", "T")
+    response = api.support.get(TICKET)
+
+    assert response.status_code == 404
+    assert why in response.text
 
 
 @pytest.mark.usefixtures("slip")

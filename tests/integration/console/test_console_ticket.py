@@ -21,6 +21,7 @@ from tests.support.manual_clock import ManualClock
 from tests.support.many_tickets import gather
 from tests.support.plans import plans_of
 from tests.support.records import Records
+from tests.support.tombstones import leave_tombstone
 from worker.console.display.timeline_rows import FIRST, LAST, MOMENTS_MAX
 
 HOSTILE = "<script>alert(1)</script>\u202egpj.exe\x1b[31m" + "x" * 3000
@@ -338,6 +339,9 @@ def test_an_address_of_nothing_is_no_empty_page(at_work: Harness, console: Conso
 
     assert console.viewer.page("/tickets/acme/none", status=404).text("h1") == "Not found"
     console.viewer.page("/tickets/nobody/T", status=404)
+    why = leave_tombstone(at_work.engine, "acme", "gone")
+    gone = console.viewer.page("/tickets/acme/gone", status=404).text("main")
+    assert f"{why[:1].upper()}{why[1:]}" in gone
     at_work.say("ticket_open")
     console.viewer.page(PATH, status=422, before="yesterday")
     assert "Nothing is known of this time" in console.viewer.page(

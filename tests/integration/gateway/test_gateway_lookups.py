@@ -15,6 +15,7 @@ from models.triage import drop_events
 from models.vocabulary import Outcome
 from tests.support.gateway_app import GatewayApp
 from tests.support.records import Records
+from tests.support.tombstones import leave_tombstone
 from tests.support.triage_actions import TriageActions
 
 SECOND = timedelta(seconds=1)
@@ -64,6 +65,26 @@ def test_an_event_is_told_with_its_end_and_its_ticket_s_closing_time(gateway_app
     assert (event["reason"], event["ticket_status"]) == ("opened_implicitly", "resulted/won")
     due = datetime.fromisoformat(event["ticket_close_due_at"])
     assert due == gateway_app.harness.now + timedelta(hours=24)
+
+
+def test_an_event_of_a_removed_ticket_is_told_as_rejected_and_the_ticket_as_removed(
+    gateway_app, key, acme
+):
+    """Rule 29; to a key of another operator it is unknown."""
+    ticket = gateway_app.name("ticket")
+    why = leave_tombstone(gateway_app.harness.engine, acme, ticket)
+    gateway_app.harness.say("ticket_win", ticket, operator=acme, event_id="too-late")
+
+    (event,) = gateway_app.ask(key, "/events/too-late").json()["events"]
+    response = gateway_app.ask(key, f"/tickets/{ticket}")
+    other = gateway_app.key(gateway_app.operator(), read_only=True)
+    foreign = gateway_app.ask(other, f"/tickets/{ticket}")
+
+    assert (event["ticket_id"], event["outcome"]) == (ticket, "rejected")
+    assert event["reason"] == "ticket_removed"
+    assert (response.status_code, foreign.status_code) == (404, 404)
+    assert why in response.text
+    assert "removed" not in foreign.text
 
 
 def test_an_id_that_was_used_on_several_tickets_answers_several(gateway_app, acme):

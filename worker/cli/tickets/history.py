@@ -15,6 +15,7 @@ from models.history.facts_in_words import in_words
 from models.history.words import line_of
 from models.platform.clock import DatabaseClock
 from models.platform.durations import format_duration
+from models.tickets.tombstones import why_removed
 from worker.cli.database import transaction
 from worker.cli.errors import Failed
 from worker.cli.output import as_text, moment, remark, show_json, show_table
@@ -26,6 +27,9 @@ def show_history(ticket_id: str, *, operator: str | None, as_json: bool) -> None
     with transaction() as connection:
         histories = load_histories(connection, ticket_id, operator=operator)
         now = DatabaseClock().now(connection)
+        removed = None if histories else why_removed(connection, ticket_id, operator=operator)
+    if removed is not None:
+        raise Failed(removed)
     if not histories:
         whose = "" if operator is None else f" of operator {operator}"
         raise Failed(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from models.history import TicketHistory, load_histories, why_not_closed
 from models.operators.interventions import Person
 from models.platform.errors import NotFoundError
+from models.tickets.tombstones import why_removed
 from models.triage import (
     UNENDED,
     HeldTicket,
@@ -84,10 +85,11 @@ class PublishBody(TicketActBody):
 class TicketNotFound(NotFoundError):
     """There is no such ticket."""
 
-    def __init__(self, operator: str, ticket_id: str) -> None:
-        """Name it, and say where else to look."""
+    def __init__(self, operator: str, ticket_id: str, removed: str | None) -> None:
+        """Name it, and say that it was *removed*, or where else to look."""
         super().__init__(
-            f"there is no ticket {ticket_id[:80]} of operator {operator[:80]}; input that was"
+            removed
+            or f"there is no ticket {ticket_id[:80]} of operator {operator[:80]}; input that was"
             " refused before it became an event is found by /search"
         )
 
@@ -136,7 +138,8 @@ async def ticket(
             return ExplainedTicket(
                 why_not_closed(shown, now=now), standing_of(history.ticket), shown
             )
-        raise TicketNotFound(operator, ticket_id)
+        removed = why_removed(connection, ticket_id, operator=operator)
+        raise TicketNotFound(operator, ticket_id, removed)
 
     return answer(holder, await console.read(load))
 

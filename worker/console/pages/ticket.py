@@ -17,6 +17,7 @@ from models.history.moves import moves_made
 from models.history.pulse import read_ticket_pulse
 from models.history.values import AttemptFact, TicketFact
 from models.platform.timestamps import format_timestamp, parse_timestamp
+from models.tickets.tombstones import why_removed
 from models.triage import BY_HAND, Resolution
 from models.triage.standing import standing_of, standing_of_notice
 from models.users import Role
@@ -117,9 +118,14 @@ def _find(
 ) -> TicketHistory:
     histories = load_histories(connection, ticket_id, operator=operator, before=before)
     if not histories:
+        removed = why_removed(connection, ticket_id, operator=operator)
+        sentence = (
+            f"There is no ticket {ticket_id} of {operator}."
+            if removed is None
+            else f"{removed[:1].upper()}{removed[1:]}."
+        )
         raise not_found(
-            f"There is no ticket {ticket_id} of {operator}. What ended long ago may have been"
-            " removed; what was refused before it became an event is on the page Events."
+            f"{sentence} What was refused before it became an event is on the page Events."
         )
     return histories[0]
 
