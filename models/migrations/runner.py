@@ -14,8 +14,9 @@ from threading import Event
 from typing import Final
 
 import psycopg
-from alembic import command
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationStep
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -88,7 +89,10 @@ def upgrade(
             connection.commit()
             config = _config(versions)
             config.attributes["connection"] = connection
-            run = _Upgrade(engine, connection, config, limits, report, wait or Event().wait)
+            scripts = ScriptDirectory.from_config(config)
+            run = _Upgrade(
+                engine, connection, scripts, config, limits, report, wait or Event().wait
+            )
             run.take_lock()  # released when the engine closes the session
             run.apply_all()
     finally:
@@ -101,6 +105,7 @@ class _Upgrade:
 
     engine: Engine
     connection: Connection
+    scripts: ScriptDirectory  # one for all: each reads every revision's file
     config: Config
     patience: LockRetryPolicy
     report: Report
@@ -134,8 +139,7 @@ class _Upgrade:
             self.report(f"{revision.revision} done")
 
     def _missing(self, current: str | None) -> list[Script]:
-        script = ScriptDirectory.from_config(self.config)
-        known = list(script.walk_revisions())[::-1]
+        known = list(self.scripts.walk_revisions())[::-1]
         names = [revision.revision for revision in known]
         if current is None:
             return known
@@ -176,7 +180,7 @@ class _Upgrade:
             self.engine, pid, lock_timeout=self.patience.lock_timeout
         ) as watch:
             try:
-                command.upgrade(self.config, revision.revision)
+                self._run(revision)
                 self.connection.commit()
             except DBAPIError as error:
                 if not _is_retried(error):
@@ -184,6 +188,13 @@ class _Upgrade:
                 self.connection.rollback()
                 return watch.seen
         return None
+
+    def _run(self, revision: Script) -> None:
+        step = MigrationStep.upgrade_from_script(self.scripts.revision_map, revision)
+        with EnvironmentContext(
+            self.config, self.scripts, fn=lambda *_: [step], destination_rev=revision.revision
+        ):
+            self.scripts.run_env()
 
     def _lock_problem(self, holders: Sequence[BlockingSession]) -> str:
         limit = format_duration(self.patience.lock_timeout)
