@@ -67,7 +67,10 @@ def all_closed() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """Addresses and handles of the session's PostgreSQL and Valkey."""
-    with embedded_servers(durable=False, within=roomy_memory()) as running:
+    with (
+        embedded_servers(durable=False, within=roomy_memory()) as running,
+        databases.kept_session(running.database_url),
+    ):
         yield running
 
 

@@ -23,19 +23,60 @@ def address(server_url: str, database: str) -> str:
 @contextmanager
 def owner(server_url: str) -> Iterator[psycopg.Connection]:
     """Connect outside any transaction, as CREATE DATABASE wants it."""
-    plain = make_url(server_url).set(drivername="postgresql")
-    with psycopg.connect(
-        plain.render_as_string(hide_password=False), autocommit=True
-    ) as connection:
+    with _connect(server_url) as connection:
         yield connection
+
+
+def _connect(server_url: str) -> psycopg.Connection:
+    plain = make_url(server_url).set(drivername="postgresql")
+    return psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True)
+
+
+class _KeptSession:
+    """A session in which databases are made and dropped, opened when first needed."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
+        self._connection: psycopg.Connection | None = None
+
+    def execute(self, statement: sql.Composed) -> None:
+        """Run *statement*, in a new session if a test has ended the last one."""
+        try:
+            self._session().execute(statement)
+        except psycopg.OperationalError:
+            self.close()
+            self._session().execute(statement)
+
+    def close(self) -> None:
+        """End the session."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _session(self) -> psycopg.Connection:
+        if self._connection is None:
+            self._connection = _connect(self._server_url)
+        return self._connection
+
+
+_kept: dict[str, _KeptSession] = {}
+
+
+@contextmanager
+def kept_session(server_url: str) -> Iterator[None]:
+    """Make and drop databases of this server in one session: thousands cost more than the work."""
+    _kept[server_url] = _KeptSession(server_url)
+    try:
+        yield
+    finally:
+        _kept.pop(server_url).close()
 
 
 def create(server_url: str, database: str, *, template: str = "template1") -> str:
     """Create *database* as a copy of *template* and return its address."""
     # Copying files costs half of what logging every block does; nothing here is replicated.
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-    with owner(server_url) as connection:
-        connection.execute(statement.format(sql.Identifier(database), sql.Identifier(template)))
+    _execute(server_url, statement.format(sql.Identifier(database), sql.Identifier(template)))
     return address(server_url, database)
 
 
@@ -44,16 +85,22 @@ def create_latin(server_url: str, database: str) -> str:
     statement = sql.SQL(
         "CREATE DATABASE {} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
     )
-    with owner(server_url) as connection:
-        connection.execute(statement.format(sql.Identifier(database)))
+    _execute(server_url, statement.format(sql.Identifier(database)))
     return address(server_url, database)
 
 
 def drop(server_url: str, database: str) -> None:
     """Remove *database*, even if sessions are connected to it."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+    _execute(server_url, statement.format(sql.Identifier(database)))
+
+
+def _execute(server_url: str, statement: sql.Composed) -> None:
+    if server_url in _kept:
+        _kept[server_url].execute(statement)
+        return
     with owner(server_url) as connection:
-        connection.execute(statement.format(sql.Identifier(database)))
+        connection.execute(statement)
 
 
 def ask(database_url: str, question: LiteralString) -> tuple[Any, ...]:
