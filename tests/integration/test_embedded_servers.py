@@ -118,7 +118,7 @@ def test_a_port_that_was_taken_meanwhile_is_given_up(
     servers: Servers, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     ports = chain([servers.postgres.port, free_port(), servers.valkey.port], repeat(None))
-    monkeypatch.setattr(local_ports, "free_port", lambda: next(ports) or free_port())
+    monkeypatch.setattr(local_ports, "free_port", lambda **given: next(ports) or free_port(**given))
 
     with embedded_servers(durable=False, within=open_folder) as others:
         assert ask(others.database_url, "SELECT 1") == (1,)
