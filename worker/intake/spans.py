@@ -31,12 +31,10 @@ class BatchSpans:
         cls, tracer: Tracer, batch: DecodedBatch, *, stream: str
     ) -> tuple[DecodedBatch, Self]:
         """Begin them; return *batch* with events that name their own span."""
-        events = list(batch.events)
-        recorded = [
-            place for place, event in enumerate(events) if tracer.records(event.traceparent)
-        ]
+        recorded = tracer.recorded(event.traceparent for event in batch.events)
         if not recorded:
             return batch, cls(None, ())
+        events = list(batch.events)
         links = [link for place in recorded if (link := events[place].traceparent) is not None]
         receive = tracer.start(
             f"receive {stream}",
