@@ -29,6 +29,7 @@ from models.notices.request import (
     default_user_agent,
     pam_request,
     seamless_request,
+    with_trace,
 )
 from models.outbox.values import ANSWER_MAX, FAILURE_ANSWER_MAX
 from models.vocabulary import Action
@@ -50,6 +51,7 @@ _SEAMLESS_SIGNATURE: Final = (
 ATTEMPT: Final = text("""
     SELECT n.id AS notice, d.claim, o.code AS operator, t.ticket_id, n.action, n.generation,
            n.path, n.body, n.idempotency_key, o.protocol, o.url, o.sign_calls, o.user_agent,
+           o.pass_trace, n.traceparent,
            CASE WHEN o.access_switch_at <= now() THEN o.next_access_facts
                 ELSE o.access_facts END AS access_facts,
            d.verdict, d.problem, d.http_status, d.took_ms, d.answer, d.remarks, d.sent_at,
@@ -127,6 +129,8 @@ def find_attempt(
         or plain_key(row.operator, row.ticket_id, Action(row.action), row.generation),
         is_signed=row.sign_calls,
     )
+    if row.pass_trace and row.traceparent is not None:  # the span of an attempt is not stored
+        request = with_trace(request, row.traceparent)
     headers = {} if row.response_headers is None else stored_object(row.response_headers)
     limit = ANSWER_MAX if row.response_headers is None else FAILURE_ANSWER_MAX
     return ShownAttempt(

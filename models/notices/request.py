@@ -6,12 +6,13 @@ these functions, so what is shown is what is sent.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import quote
 
 from models.notices.pam import PING
 from models.platform.version import version
+from models.tracing.traceparent import TRACEPARENT_NAME
 
 SEAMLESS: Final = "seamless"
 SEAMLESS_SIGNATURE_HEADER: Final = "x-amb-signature"
@@ -73,6 +74,11 @@ def seamless_request(url: str, path: str, body: bytes, *, signature: str | None)
     address, mark, query = url.partition("?")
     url = f"{address.rstrip('/')}{path}{mark}{query}"
     return OutgoingRequest(url=url, headers=headers, body=body)
+
+
+def with_trace(request: OutgoingRequest, traceparent: str) -> OutgoingRequest:
+    """Return *request* with the trace that it belongs to, which no signature covers."""
+    return replace(request, headers={**request.headers, TRACEPARENT_NAME: traceparent})
 
 
 def _quoted(key: str) -> str:

@@ -43,6 +43,7 @@ class OperatorPatch(TypedDict, total=False):
     success_json: bool
     success_text: str | None
     wants: str | None
+    pass_trace: bool
     keep_bodies: timedelta | None
 
 

@@ -54,6 +54,7 @@ class DeliveryTerms:
     success_json: bool = False  # a success must be JSON
     success_text: str | None = None  # and hold this text
     wants: str | None = None  # the actions it is sent, `ticket_win,ticket_lost`; None: all
+    pass_trace: bool = False  # calls name the trace that they belong to, in a header
     # After the ticket's end (rule 28); None: as long as the ticket.
     keep_bodies: timedelta | None = None
 

@@ -13,7 +13,7 @@ from models.outbox.values import Partner
 _PARTNER: Final = """
     SELECT id, code, protocol, url, secret, next_secret, switch_at, forget_at, agent, sign_calls,
            rate, in_flight, user_agent, timeout, retry_schedule, retry_limit, taken, create_taken,
-           success_json, success_text, access, next_access, access_switch_at
+           success_json, success_text, pass_trace, access, next_access, access_switch_at
       FROM operator"""
 ENABLED: Final = text(f"{_PARTNER} WHERE disabled_at IS NULL AND ended_at IS NULL ORDER BY id")
 ONE: Final = text(f"{_PARTNER} WHERE code = :code")
@@ -73,6 +73,7 @@ def _partner(row: Row[Any], now: datetime) -> Partner:
         create_taken=row.create_taken,
         success_json=row.success_json,
         success_text=row.success_text,
+        pass_trace=row.pass_trace,
     )
 
 

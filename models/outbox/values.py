@@ -41,6 +41,7 @@ class Partner:
     create_taken: str | None = None
     success_json: bool = False
     success_text: str | None = None
+    pass_trace: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class Operator(SQLModel, table=True):
     success_json: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     success_text: str | None = None
     wants: str | None = None
+    pass_trace: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     keep_bodies: timedelta | None = Field(default=None, sa_column=Column(Seconds, nullable=True))
     timezone: str = Field(sa_column=word_column(default="UTC"))
     lottery_ticket: str = Field(sa_column=word_column(default="ticket"))

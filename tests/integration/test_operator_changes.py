@@ -133,6 +133,7 @@ def test_own_terms_of_delivery_are_kept_shown_and_given_up_again(engine, acme):
         "success_text": "accepted",
         "wants": "ticket_win,ticket_rollback",
         "keep_bodies": timedelta(days=30),
+        "pass_trace": True,
         "user_agent": "Acme/1",
     }
     with engine.begin() as connection:
@@ -140,7 +141,7 @@ def test_own_terms_of_delivery_are_kept_shown_and_given_up_again(engine, acme):
         line = show_operator(connection, acme).operator
         partner = require_partner(connection, acme, now=DatabaseClock().now(connection))
         facts = show_operator(connection, acme).changes[0].facts
-        defaults = {name: False if name == "success_json" else None for name in own}
+        defaults = {name: False if name in {"success_json", "pass_trace"} else None for name in own}
         back = change_operator(connection, acme, cast("OperatorPatch", defaults), person=ANNA)
 
     assert {name: getattr(line, name) for name in own} == own

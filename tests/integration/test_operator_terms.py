@@ -29,6 +29,7 @@ PAM: dict[str, tuple[list[str], str, object]] = {
     "taken": (["--taken", "2xx,409"], "taken", "2xx,409"),
     "create_taken": (["--create-taken", "2xx"], "create taken", "2xx"),
     "success_json": (["--success-json"], "success json", True),
+    "pass_trace": (["--pass-trace"], "pass trace", True),
     "success_text": (["--success-text", "is OK"], "success text", "is OK"),
     "wants": (["--wants", "ticket_win,ticket_rollback"], "wants", "ticket_win,ticket_rollback"),
 }

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Final
 
 from models.database.engine import Transaction
+from models.notices.request import with_trace
 from models.outbox.circuit import is_refusal
 from models.outbox.claim import release
 from models.outbox.values import (
@@ -155,6 +156,9 @@ class Dispatch:
         span = None
         if self._tracer is not None:
             span = begin_send(self._tracer, claim, request.url)
+        trace = claim.traceparent if span is None else span.traceparent
+        if trace is not None and partner.partner.pass_trace:
+            request = with_trace(request, trace)
         return SignedCall(claim, partner, partner.authorized(request), self._send_by, span=span)
 
     def send(self, signed: SignedCall) -> Attempt | None:

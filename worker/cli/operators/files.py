@@ -93,6 +93,7 @@ class OneOperator(BaseModel):
     success_json: bool = False
     success_text: str | None = None
     wants: str | None = None
+    pass_trace: bool = False
     keep_bodies: Duration | None = None
     access: dict[str, Any] | None = None  # as `slipway operators access --file` reads it
     secret_file: str | None = None

@@ -252,6 +252,12 @@ class DeliveryOptions:
             metavar="ACTIONS", help="The actions that it is sent, like ticket_win,ticket_lost."
         ),
     ] = None
+    pass_trace: Annotated[
+        bool | None,
+        typer.Option(
+            "--pass-trace/--no-pass-trace", help="Whether its calls carry a header `traceparent`."
+        ),
+    ] = None
     keep_bodies: Annotated[
         timedelta | None,
         typer.Option(

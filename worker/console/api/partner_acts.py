@@ -82,6 +82,7 @@ class NamedTerms(BaseModel):
     success_json: bool | None = None
     success_text: Annotated[str, Field(max_length=200)] | None = None
     wants: Annotated[str, Field(max_length=300, examples=["ticket_win,ticket_lost"])] | None = None
+    pass_trace: bool | None = None
     keep_bodies: DurationText | None = None
 
 

@@ -171,6 +171,7 @@ DELIVERY_LABELS: Final = {
     "success_json": "A success must be JSON",
     "success_text": "A success must hold",
     "wants": "Actions it wants",
+    "pass_trace": "Calls carry a header traceparent",
     "keep_bodies": "Bodies are kept after a ticket's end",
 }
 

@@ -40,7 +40,7 @@ _RESOLVE_SECONDS: Final = 3.0  # for the addresses of the URL's host
 _EXPECTED_MAX: Final = 4000
 _YES: Final = "yes"
 
-_BOOLEANS: Final = ("sign_calls", "announces_tickets", "success_json")
+_BOOLEANS: Final = ("sign_calls", "announces_tickets", "success_json", "pass_trace")
 # Terms of delivery that are empty where the installation's own holds.
 _OWN_TEXTS: Final = tuple(term.name for term in fields(DeliveryTerms) if term.name not in _BOOLEANS)
 _MAY_BE_EMPTY: Final = frozenset({"rate", "agent", *_OWN_TEXTS})
