@@ -33,6 +33,7 @@ TAKEN_NAMES: Final = frozenset(
         "timestamp",
         "signature",
         "x-amb-signature",
+        "traceparent",
     }
 )
 

@@ -49,6 +49,7 @@ WITHOUT_BODY: Final = defer(cast("QueryableAttribute[str]", Notice.body), raisel
 _WITHOUT_ANSWER: Final = (
     defer(cast("QueryableAttribute[str]", DeliveryAttempt.answer), raiseload=True),
     defer(cast("QueryableAttribute[object]", DeliveryAttempt.response_headers), raiseload=True),
+    defer(cast("QueryableAttribute[str]", DeliveryAttempt.traceparent), raiseload=True),
 )
 _WITHOUT_RAW: Final = defer(cast("QueryableAttribute[bytes]", RejectedInput.raw), raiseload=True)
 

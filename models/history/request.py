@@ -51,11 +51,10 @@ _SEAMLESS_SIGNATURE: Final = (
 ATTEMPT: Final = text("""
     SELECT n.id AS notice, d.claim, o.code AS operator, t.ticket_id, n.action, n.generation,
            n.path, n.body, n.idempotency_key, o.protocol, o.url, o.sign_calls, o.user_agent,
-           o.pass_trace, n.traceparent,
            CASE WHEN o.access_switch_at <= now() THEN o.next_access_facts
                 ELSE o.access_facts END AS access_facts,
            d.verdict, d.problem, d.http_status, d.took_ms, d.answer, d.remarks, d.sent_at,
-           d.remote_address, d.response_headers, d.recorded_at,
+           d.remote_address, d.response_headers, d.traceparent, d.recorded_at,
            t.bodies_removed_at, coalesce(t.closed_at, t.cancelled_at) AS ended_at,
            (SELECT max(e.claim) FROM delivery_attempt e
              WHERE e.notice = d.notice AND e.claim < d.claim) AS claim_before,
@@ -129,7 +128,7 @@ def find_attempt(
         or plain_key(row.operator, row.ticket_id, Action(row.action), row.generation),
         is_signed=row.sign_calls,
     )
-    if row.pass_trace and row.traceparent is not None:  # the span of an attempt is not stored
+    if row.traceparent is not None:
         request = with_trace(request, row.traceparent)
     headers = {} if row.response_headers is None else stored_object(row.response_headers)
     limit = ANSWER_MAX if row.response_headers is None else FAILURE_ANSWER_MAX

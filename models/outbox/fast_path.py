@@ -54,7 +54,7 @@ RECORD_SUCCESSES = text(f"""
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
                    notice bigint, claim int, operator int, lease uuid, took_ms int,
                    http_status int, answer text, remarks jsonb, sent_at timestamptz,
-                   remote_address inet, response_headers jsonb)),
+                   remote_address inet, response_headers jsonb, traceparent text)),
     locked AS MATERIALIZED (
         SELECT id FROM ticket WHERE id = ANY(:tickets) ORDER BY id FOR NO KEY UPDATE),
     degraded AS MATERIALIZED (
@@ -73,9 +73,9 @@ RECORD_SUCCESSES = text(f"""
     attempt AS (
         INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status,
                                       answer, remarks, sent_at, remote_address,
-                                      response_headers, recorded_at)
+                                      response_headers, traceparent, recorded_at)
         SELECT notice, claim, operator, 'delivered', took_ms, http_status, answer, remarks, sent_at,
-               remote_address, response_headers, :now
+               remote_address, response_headers, traceparent, :now
           FROM delivered
             ON CONFLICT (notice, claim) DO NOTHING)
     UPDATE ticket t
@@ -163,4 +163,5 @@ def _row(attempt: Attempt) -> dict[str, Any]:
         "sent_at": attempt.sent_at,
         "remote_address": attempt.remote_address,
         "response_headers": attempt.response_headers,
+        "traceparent": attempt.traceparent,
     }

@@ -47,12 +47,12 @@ MOVE_HEADS = text("""
 INSERT_ATTEMPTS = text("""
     INSERT INTO delivery_attempt (notice, claim, operator, verdict, took_ms, http_status, problem,
                                   answer, remarks, sent_at, remote_address, response_headers,
-                                  recorded_at)
+                                  traceparent, recorded_at)
     SELECT r.*, :now
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
                notice bigint, claim int, operator int, verdict text, took_ms int, http_status int,
                problem text, answer text, remarks jsonb, sent_at timestamptz, remote_address inet,
-               response_headers jsonb)
+               response_headers jsonb, traceparent text)
         ON CONFLICT (notice, claim) DO NOTHING""")
 
 
@@ -219,6 +219,7 @@ def insert_attempts(connection: Connection, attempts: Sequence[Attempt], *, now:
             "sent_at": attempt.sent_at,
             "remote_address": attempt.remote_address,
             "response_headers": attempt.response_headers,
+            "traceparent": attempt.traceparent,
         }
         for attempt in attempts
     ]

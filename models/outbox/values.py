@@ -137,7 +137,7 @@ class Attempt:
     """One call and its verdict. *answer*: the first characters of the response.
 
     *sent_at*: when its request was signed; None if none was made. *response_headers*: of what is
-    not a plain success.
+    not a plain success. *traceparent*: the trace that its call named to the partner, if any.
 
     *retry_after*: the pause that the partner asks for, counted from its response (`Retry-After`).
     *refused*: the partner refused this call, even if it is tried again as a discard is (rule 10).
@@ -155,6 +155,7 @@ class Attempt:
     sent_at: datetime | None = None
     remote_address: str | None = None
     response_headers: dict[str, Any] | None = None
+    traceparent: str | None = None
     token_trouble: TokenTrouble | None = None  # not stored: the problem says it
 
 

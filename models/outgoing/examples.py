@@ -17,6 +17,7 @@ TICKET_ID: Final = "668ef666333180bba97f0c93"
 SECRET: Final = "12345ABCDE"  # noqa: S105 - published
 TIMESTAMP: Final = 1706191612
 USER_AGENT: Final = "Slipway/1.0.0 (+https://ops.example.com)"
+TRACEPARENT: Final = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TEST_ID: Final = "5f0c2a6d0e7b4c3f9a1d8b6e4c2f7a90"
 FACTS: Final[Mapping[str, Any]] = {
     "ticket_code": "CD4BDD",

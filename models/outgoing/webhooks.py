@@ -13,7 +13,9 @@ from models.notices.request import (
     pam_request,
     ping_request,
     seamless_request,
+    with_trace,
 )
+from models.notices.seamless import BALANCE
 from models.notices.seamless import FIELDS as WALLET_CALLS
 from models.outgoing import examples
 from models.outgoing.fields import Schema
@@ -33,6 +35,7 @@ from models.outgoing.responses import (
 )
 from models.outgoing.wallet_schemas import wallet_call_schema, wallet_name
 from models.platform.signing import sign, sign_seamless
+from models.tracing.traceparent import TRACEPARENT_NAME
 from models.vocabulary import SENT_ONCE, Action
 
 VERSION: Final = "1.0.0"  # of the contract: a change that partners may notice raises it
@@ -40,6 +43,7 @@ PAM_TAG: Final = "PAM notices"
 WALLET_TAG: Final = "seamless wallet calls"
 _BEFORE_A_RESULT: Final = SENT_ONCE | {Action.DISCARD}
 _IN_ANY_BODY: Final = frozenset({"Content-Type"})  # OpenAPI wants it nowhere else
+_ONLY_IF_ASKED_FOR: Final = frozenset({SEAMLESS_SIGNATURE_HEADER, TRACEPARENT_NAME})
 _MEANINGS: Final[Mapping[str, str]] = {
     "timestamp": "Unix time in seconds, new with each attempt. Refuse what is more than 300 s from"
     " your clock.",
@@ -50,6 +54,9 @@ _MEANINGS: Final[Mapping[str, str]] = {
     SEAMLESS_SIGNATURE_HEADER: "Only if you ask for signed calls. Base64 of 64 bytes of"
     " PBKDF2-HMAC-SHA512 in 1000 rounds; password: the body, byte for byte; salt: our common"
     " secret.",
+    TRACEPARENT_NAME: "Only if you ask for it, and of what belongs to a trace: our span of this"
+    " attempt, or what the event's publisher sent, by W3C Trace Context. No signature covers it;"
+    " nothing may depend on it.",
     "User-Agent": "This one, with the address of who answers for it, or the one in your terms.",
     "Accept-Encoding": "Answer without compression.",
 }
@@ -66,8 +73,11 @@ def webhooks() -> dict[str, Any]:
     """Return all webhooks by their names."""
     named = {str(action): _notice(action) for action in FIELDS}
     tested = _signed_request(examples.signed_test_text(), Action.DISCARD, generation=1)
-    named[SIGNED_TEST] = _pam(signed_test_schema(), tested, signed_test_responses())
-    named[PING_NAME] = _pam(ping_schema(), ping_request(""), ping_responses())
+    for name, schema, request, responses in (
+        (SIGNED_TEST, signed_test_schema(), tested, signed_test_responses()),
+        (PING_NAME, ping_schema(), ping_request(""), ping_responses()),
+    ):
+        named[name] = _webhook(schema, request, responses, tag=PAM_TAG)
     return named | {wallet_name(path): _wallet(path) for path in WALLET_CALLS}
 
 
@@ -85,33 +95,25 @@ def _notice(action: Action) -> dict[str, Any]:
     request = _signed_request(
         examples.notice_text(action), action, generation=0 if action in _BEFORE_A_RESULT else 1
     )
-    return _pam(notice_schema(action), request, notice_responses(action))
-
-
-def _pam(schema: Schema, request: OutgoingRequest, responses: Responses) -> dict[str, Any]:
-    return _webhook(schema, request, responses, tag=PAM_TAG, optional=frozenset())
+    return _webhook(
+        notice_schema(action),
+        with_trace(request, examples.TRACEPARENT),
+        notice_responses(action),
+        tag=PAM_TAG,
+    )
 
 
 def _wallet(path: str) -> dict[str, Any]:
     body = examples.wallet_text(path).encode()
     signature = sign_seamless(body, secret=examples.SECRET)
     request = seamless_request("", path, body, signature=signature)
-    return _webhook(
-        wallet_call_schema(path),
-        request,
-        wallet_responses(),
-        tag=WALLET_TAG,
-        optional=frozenset({SEAMLESS_SIGNATURE_HEADER}),
-    )
+    if path != BALANCE:  # asked for no ticket
+        request = with_trace(request, examples.TRACEPARENT)
+    return _webhook(wallet_call_schema(path), request, wallet_responses(), tag=WALLET_TAG)
 
 
 def _webhook(
-    schema: Schema,
-    request: OutgoingRequest,
-    responses: Responses,
-    *,
-    tag: str,
-    optional: frozenset[str],
+    schema: Schema, request: OutgoingRequest, responses: Responses, *, tag: str
 ) -> dict[str, Any]:
     headers = {**request.headers, "User-Agent": examples.USER_AGENT, **FIXED_HEADERS}
     return {
@@ -124,7 +126,7 @@ def _webhook(
                 {
                     "name": name,
                     "in": "header",
-                    "required": name not in optional,
+                    "required": name not in _ONLY_IF_ASKED_FOR,
                     "description": _MEANINGS[name],
                     "schema": {"type": "string"},
                     "example": value,

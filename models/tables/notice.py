@@ -145,3 +145,4 @@ class DeliveryAttempt(SQLModel, table=True):
     response_headers: dict[str, Any] | None = Field(
         default=None, sa_column=json_column(nullable=True)
     )
+    traceparent: str | None = None  # that the call named to its partner (`Operator.pass_trace`)

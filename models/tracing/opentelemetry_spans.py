@@ -138,6 +138,10 @@ class _ChosenIds(RandomIdGenerator):
             trace_id = random.getrandbits(_LOW) << _LOW | random.randrange(self._bound)  # noqa: S311 - no secret
         return trace_id
 
+    def is_trace_id_random(self) -> bool:
+        """Return whether all bits are random: the flag of a traceparent that says so."""
+        return self._bound == 1 << _LOW
+
 
 def _resource(process: str) -> Resource:
     """Return what the spans say about this process; the variables come first."""

@@ -47,7 +47,7 @@ def slipway(partner: SimulatedPartner, receiver: OtlpReceiver) -> Iterator[Runni
         secret.write_text(SECRET)
         running.command(
             f"operators add acme --url {partner.url} --protocol pam --close-delay 1s"
-            f" --secret-file {secret} --why 'a trace'"
+            f" --secret-file {secret} --pass-trace --why 'a trace'"
         )
         yield running
 
@@ -61,6 +61,11 @@ def taken_by(partner: SimulatedPartner, ticket: str) -> list[str]:
     return [str(entry.action) for entry in entries if entry.ticket_id == ticket and entry.taken]
 
 
+def traces_named_to(partner: SimulatedPartner, ticket: str) -> list[str | None]:
+    entries = partner.ledger.entries()
+    return [dict(e.headers).get("traceparent") for e in entries if e.ticket_id == ticket]
+
+
 def span_of(receiver: OtlpReceiver, name: str, trace_id: str) -> ReceivedSpan:
     """Wait for the one span of this name in a trace."""
     eventually(lambda: receiver.spans(trace_id=trace_id, name=name))
@@ -69,7 +74,7 @@ def span_of(receiver: OtlpReceiver, name: str, trace_id: str) -> ReceivedSpan:
 
 
 @pytest.mark.slow(seconds=30)
-def test_from_xadd_to_the_partner_s_answer_and_to_the_closing(slipway, receiver):
+def test_from_xadd_to_the_partner_s_answer_and_to_the_closing(slipway, receiver, partner):
     fields: dict[str | bytes, str | bytes] = {
         "event": win("1"),
         "traceparent": f"00-{ON_STREAM}-{PARENT}-01",
@@ -93,6 +98,10 @@ def test_from_xadd_to_the_partner_s_answer_and_to_the_closing(slipway, receiver)
     assert (close.parent_id, closed.parent_id) == ("", close.span_id)
     assert closed.attributes["slipway.verdict"] == "delivered"
     assert not any(span.failed for span in receiver.spans())
+    assert traces_named_to(partner, "1") == [
+        f"00-{send.trace_id}-{send.span_id}-01",
+        f"00-{closed.trace_id}-{closed.span_id}-01",
+    ]
     story = slipway.command("ticket 1")
     assert f"trace {ON_STREAM}" in story
     assert f"trace {close.trace_id}" in story

@@ -34,6 +34,7 @@ def one_result(harness) -> Sequence[Attempt]:
         sent_at=harness.now,
         remote_address="2001:db8::7",
         response_headers={"headers": [["Server", "ü"]], "omitted": 1},
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )
 
 

@@ -78,6 +78,7 @@ def test_whatever_is_allowed_is_accepted_together():
         (Access(headers=(Header("host", CANARY),)), "header host: Slipway or HTTP sets it"),
         (Access(headers=(Header("Content-Type", CANARY),)), "Slipway or HTTP sets it"),
         (Access(headers=(Header("Signature", CANARY),)), "Slipway or HTTP sets it"),
+        (Access(headers=(Header("Traceparent", CANARY),)), "Slipway or HTTP sets it"),
         (Access(headers=(Header("X-A", "1"), Header("x-a", "2"))), "header x-a: it is given 2"),
         (Access(headers=(Header("X", "1"),) * 65), "there are 65 headers; at most 64"),
         (

@@ -23,6 +23,7 @@ from models.outbox.values import (
 from models.platform.clock import Clock
 from models.platform.encryption import Vault
 from models.settings.settings import Settings
+from models.tracing.traceparent import TRACEPARENT_NAME
 from models.tracing.tracer import Tracer
 from worker.delivery.admission import Admission, Admitted
 from worker.delivery.http.client import HttpClient
@@ -243,6 +244,9 @@ class Dispatch:
             remote_address=call.remote_address,
             by_proxy=call.by_proxy,
         )
+        passed = signed.request.headers.get(TRACEPARENT_NAME)
+        if passed is not None:
+            attempt = replace(attempt, traceparent=passed)
         explained = signed.partner.explained(attempt)
         return explained if signed.token is None else self._judged(signed, signed.token, explained)
 
