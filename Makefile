@@ -9,9 +9,9 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 UV ?= $(shell command -v uv 2>/dev/null)
 INSTALLED := $(VENV)/.installed
 
-# Who has nothing left takes from who has most left: a module stays in one process, mostly.
+# A module stays in one process: its tests share what takes long to start. The longest go first.
 PROCESSES ?= 2
-IN_PARALLEL = -n $(PROCESSES) --dist worksteal
+IN_PARALLEL = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 # The tests start hundreds of processes; compiling everything again takes each a quarter of a second.
 unexport PYTHONDONTWRITEBYTECODE
 

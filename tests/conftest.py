@@ -22,6 +22,7 @@ from worker.local.servers import Servers, embedded_servers
 
 TEMPLATE = "slipway_template"
 SLOW_SECONDS = 2.0  # what the marker `slow` means without a number
+SERVED_SECONDS = 0.1  # what a test with servers takes without the marker; others take next to none
 POOL_SIZE = 8  # more connections at once than any test has threads
 
 # How long an example takes says nothing on a busy machine; pytest's own timeout finds what hangs.
@@ -39,16 +40,18 @@ settings.load_profile("slipway")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the modules that hold the longest tests, so that no process ends with one."""
-    longest: dict[Path, float] = {}
+    """Begin with the modules that take longest, so that no process ends with one."""
+    expected: dict[Path, float] = {}
     for item in items:
-        longest[item.path] = max(longest.get(item.path, 0.0), _expected_seconds(item))
-    items.sort(key=lambda item: -longest[item.path])
+        expected[item.path] = expected.get(item.path, 0.0) + _expected_seconds(item)
+    items.sort(key=lambda item: -expected[item.path])
 
 
 def _expected_seconds(item: pytest.Item) -> float:
     marker = item.get_closest_marker("slow")
-    return float(marker.kwargs.get("seconds", SLOW_SECONDS)) if marker else 0.0
+    if marker is None:
+        return SERVED_SECONDS if "servers" in getattr(item, "fixturenames", ()) else 0.0
+    return float(marker.kwargs.get("seconds", SLOW_SECONDS))
 
 
 def pytest_collection_finish() -> None:
