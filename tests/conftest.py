@@ -5,6 +5,7 @@ A test that kills a server brings it back before it ends.
 """
 
 import gc
+import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -37,6 +38,9 @@ settings.register_profile(
     ],
 )
 settings.load_profile("slipway")
+
+# Containers often set it; here each of hundreds of processes would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
