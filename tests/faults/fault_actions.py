@@ -18,9 +18,10 @@ from producers.simulation.partner import behaviour as acts
 from tests.faults import server_faults, stream_faults
 from tests.faults.backends import Backends
 from tests.faults.front_end import nginx, reloading_front_end
-from tests.faults.network import EVERYBODY, Line, Network
+from tests.faults.network import EVERYBODY, Network
 from tests.faults.process_set import NAMES, ProcessSet
 from tests.faults.reconciliation import asking
+from tests.faults.relays import Line
 from tests.faults.schedule import Fault, Place, Planned
 from tests.faults.surroundings import Surroundings
 from worker.local.servers import Servers

@@ -1,143 +1,109 @@
 """The network between the processes of a trial and their servers, with a port for each line."""
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Iterator, Sequence
+import multiprocessing
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, TypeVar
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
-from tests.faults.proxy import Relay
-from tests.faults.schedule import Place
+from tests.faults import relays
+from tests.faults.relays import Line, Relays
 from worker.local.servers.ports import LOOPBACK
 
-CALL_SECONDS_MAX: Final = 60.0  # for the loop's thread to do what it is asked
+CALL_SECONDS_MAX: Final = 60.0  # for the network's process to start, and to do what it is asked
 LATENCY_SECONDS: Final = 2.0  # there and back
-RESET_EVERY_SECONDS: Final = 0.25
-ACCEPTED_SECONDS: Final = 0.05  # in which a client that connected before is accepted
 
-Line = tuple[str, Place]  # from whom, and to where
 EVERYBODY: Final = "everybody"
+# No fork: the process that lays the lines has threads, whose locks a copy would keep.
+SPAWNING: Final = multiprocessing.get_context("spawn")
+Words = ParamSpec("Words")
 Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
 class Network:
-    """Lines that can be disturbed, kept by a thread of its own: `with Network() as network:`."""
+    """Lines that can be disturbed: `with Network() as network:`. For one thread.
 
-    _relays: dict[Line, Relay] = field(default_factory=dict)
-    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
-    _thread: threading.Thread = field(init=False)
+    A process and a session of its own carry the bytes, so that no statement waits for the Python of
+    the trial's partner and backends, or for their share of a busy machine.
+    """
 
-    def __post_init__(self) -> None:
-        """Prepare the thread; it begins with the block."""
-        self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
+    _lines: set[Line] = field(default_factory=set)
+    _pipe: Connection = field(init=False, repr=False)
+    _process: SpawnProcess = field(init=False, repr=False)
 
     def __enter__(self) -> Self:
         """Begin to carry."""
-        self._thread.start()
+        self._pipe, far_end = SPAWNING.Pipe()
+        self._process = SPAWNING.Process(
+            target=relays.keep, args=(far_end,), name="network", daemon=True
+        )
+        self._process.start()
+        far_end.close()  # the other process has it; so its end is noticed here
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close all connections."""
-        for relay in self._relays.values():
-            self._do(relay.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CALL_SECONDS_MAX)
-        self._loop.close()
+        self._pipe.close()
+        self._process.join(CALL_SECONDS_MAX)
+        self._process.kill()
 
     def lay(self, line: Line, host: str, port: int, *, near: str = LOOPBACK) -> int:
         """Lay a line to a server; the port at which it begins, on the address *near*."""
-
-        async def begin() -> Relay:
-            relay = Relay((host, port), near)
-            relay.open()
-            return relay
-
-        self._relays[line] = self._do(begin())
-        return self._relays[line].port
+        begins = self._do(Relays.lay, line, (host, port), near)
+        self._lines.add(line)
+        return begins
 
     @property
     def lines(self) -> AbstractSet[Line]:
         """All lines that were laid."""
-        return self._relays.keys()
+        return self._lines
 
     @contextmanager
     def partition(self, lines: Sequence[Line]) -> Iterator[None]:
         """Nothing passes and connecting hangs; what was under way arrives afterwards."""
-        relays = self._of(lines)
-
-        async def undo() -> None:
-            for relay in relays:
-                relay.open()
-
-        for relay in relays:
-            self._do(relay.shut())
+        self._do(Relays.shut, lines)
         yield
-        self._do(undo())
+        self._do(Relays.open, lines)
 
     @contextmanager
     def half_open(self, lines: Sequence[Line]) -> Iterator[None]:
         """Connections, old and new, stay open and carry nothing, for good; later ones work."""
-        relays = self._of(lines)
-
-        async def silence() -> None:
-            for relay in relays:
-                relay.silencing = True
-                relay.silence()
-
-        async def undo() -> None:
-            await asyncio.sleep(ACCEPTED_SECONDS)
-            for relay in relays:
-                relay.silencing = False
-
-        self._do(silence())
+        self._do(Relays.silence, lines)
         yield
-        self._do(undo())
+        self._do(Relays.speak, lines)
 
     @contextmanager
     def latency(self, lines: Sequence[Line]) -> Iterator[None]:
         """Question and answer need 2 s for the way."""
-        self._delay(lines, LATENCY_SECONDS / 2)
+        self._do(Relays.delay, lines, LATENCY_SECONDS / 2)
         yield
-        self._delay(lines, 0.0)
+        self._do(Relays.delay, lines, 0.0)
 
     @contextmanager
     def detour(self, line: Line, port: int) -> Iterator[None]:
         """Lead a line to another port meanwhile; nothing that is under way is broken off."""
-        [relay] = self._of([line])
-        straight = relay.server
-
-        async def turn(server: tuple[str, int]) -> None:
-            relay.server = server
-            relay.retire()
-
-        self._do(turn((straight[0], port)))
+        straight = self._do(Relays.turn, line, port)
         yield
-        self._do(turn(straight))
+        self._do(Relays.turn, line, straight)
 
     @contextmanager
     def resets(self, lines: Sequence[Line]) -> Iterator[None]:
         """Reset all connections, and four times a second those that were opened since."""
-        relays = self._of(lines)
-
-        async def reset() -> None:
-            while True:
-                for relay in relays:
-                    relay.reset()
-                await asyncio.sleep(RESET_EVERY_SECONDS)
-
-        resetting = asyncio.run_coroutine_threadsafe(reset(), self._loop)
+        self._do(Relays.begin_resets, lines)
         yield
-        resetting.cancel()
+        self._do(Relays.end_resets)
 
-    def _delay(self, lines: Sequence[Line], seconds: float) -> None:
-        for relay in self._of(lines):
-            relay.latency_seconds = seconds
-
-    def _of(self, lines: Sequence[Line]) -> list[Relay]:
-        return [self._relays[line] for line in lines]
-
-    def _do(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_SECONDS_MAX)
+    def _do(
+        self,
+        work: Callable[Concatenate[Relays, Words], Coroutine[Any, Any, Result]],
+        *words: Words.args,
+        **options: Words.kwargs,
+    ) -> Result:
+        """Have the network's process do *work*, and return its result."""
+        self._pipe.send((work, words, options))
+        assert self._pipe.poll(CALL_SECONDS_MAX), f"the network did not {work.__name__} in time"
+        return cast("Result", self._pipe.recv())  # an EOFError: it has ended, and said why

@@ -13,7 +13,8 @@ from typing import Final
 
 from sqlalchemy import make_url
 
-from tests.faults.network import Line, Network
+from tests.faults.network import Network
+from tests.faults.relays import Line
 from tests.faults.schedule import Fault, Place
 from tests.faults.spare_postgres import PostgresPair, standby_of
 from tests.faults.watched_valkey import DOWN_AFTER, WatchedValkeys, sentinels_before

@@ -8,7 +8,8 @@ import pytest
 
 from producers.simulation.partner import SimulatedPartner
 from tests.faults.front_end import nginx, reloading_front_end
-from tests.faults.network import EVERYBODY, Line, Network
+from tests.faults.network import EVERYBODY, Network
+from tests.faults.relays import Line
 from tests.faults.schedule import Place
 from worker.local.servers.ports import LOOPBACK
 

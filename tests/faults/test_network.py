@@ -1,7 +1,9 @@
 """What the trials do to lines and clocks is what they say: else they would prove nothing."""
 
 import asyncio
+import ctypes
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -12,8 +14,9 @@ from datetime import timedelta
 import pytest
 
 from tests.faults.clocks import WRONG, clock_of
-from tests.faults.network import LATENCY_SECONDS, Line, Network
+from tests.faults.network import LATENCY_SECONDS, Network
 from tests.faults.proxy import Relay
+from tests.faults.relays import Line
 from tests.faults.schedule import Place
 from tests.support import shifted_clock
 from tests.support.raw_server import Line as ServerLine
@@ -23,6 +26,17 @@ from worker.local.servers.ports import LOOPBACK
 LINE: Line = ("intake0", Place.VALKEY)
 NOTHING_COMES_SECONDS = 0.2
 COMES_SECONDS_MAX = 60.0
+# A server, and a client that reaches it by the port it is told.
+BOTH_ENDS = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+near = socket.create_connection(("127.0.0.1", int(sys.stdin.readline())))
+far, _ = server.accept()
+near.sendall(b"hello")
+far.sendall(far.recv(5))
+print(near.recv(5).decode(), flush=True)
+"""
 TURNS = 50  # of the event loop: a connection that waits is let in within a few
 
 
@@ -98,6 +112,29 @@ def test_latency_makes_an_answer_late_and_nothing_else(network, port):
 
         assert answer == b"hello"
         assert time.monotonic() - began >= LATENCY_SECONDS
+
+
+class Polled(ctypes.Structure):
+    _fields_ = (("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short))
+
+
+def test_a_line_carries_while_the_python_of_the_trial_is_held(network):
+    with subprocess.Popen(
+        [sys.executable, "-c", BOTH_ENDS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    ) as ends:
+        assert ends.stdin is not None
+        assert ends.stdout is not None
+        port = network.lay(LINE, LOOPBACK, int(ends.stdout.readline()))
+        ends.stdin.write(b"%d\n" % port)
+        awaited = Polled(ends.stdout.fileno(), select.POLLIN, 0)
+        # Unlike CDLL, it lets no other thread of this process run meanwhile.
+        ready = ctypes.PyDLL(None).poll(ctypes.byref(awaited), 1, int(1000 * COMES_SECONDS_MAX))
+        ends.kill()
+        assert ready == 1
+        assert ends.stdout.read(5) == b"hello"
 
 
 def test_connections_are_reset_again_and_again(network, port):

@@ -11,7 +11,8 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.faults.network import EVERYBODY, Line, Network
+from tests.faults.network import EVERYBODY, Network
+from tests.faults.relays import Line
 from tests.faults.schedule import Place
 from tests.faults.spare_valkey import Member, password_of, spare_of
 from tests.support.wait import eventually

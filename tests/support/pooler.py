@@ -93,7 +93,11 @@ def running_pgbouncer(file: str, folder: Path) -> Iterator[None]:
         for path in (folder, *folder.iterdir()):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
         command = [*command, "-u", "nobody"]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+    with (
+        (folder / "log").open("wb") as log,
+        # A session of its own, as servers have: Linux shares the CPU among sessions first.
+        subprocess.Popen(command, stderr=log, start_new_session=True) as process,
+    ):
         try:
             eventually(lambda: "listening on" in (folder / "log").read_text())
             yield
