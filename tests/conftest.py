@@ -64,11 +64,20 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def all_closed_at_last() -> Iterator[None]:
+    """Find what outlived its module, and was left open in a later one."""
+    yield
+    gc.unfreeze()
+    gc.collect()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def all_closed() -> Iterator[None]:
     """Find what a module's tests left open there, not in the later test that it is collected in."""
     yield
     gc.collect()  # a ResourceWarning is an error: the module's last test fails
+    gc.freeze()  # what is left is modules and caches, mostly, at which no later collection looks
 
 
 @pytest.fixture(scope="session")
