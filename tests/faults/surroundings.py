@@ -48,10 +48,12 @@ class Surroundings:
         spare.become_primary()
         with self.network.detour(POOLER_LINE, spare.server.port):
             original.follow(spare)
+            spare.wait_for_standby()
             yield
             spare.server.stop()
             original.become_primary()
         spare.follow(original)
+        original.wait_for_standby()
 
     @contextmanager
     def valkey_fails_over(self) -> Iterator[None]:

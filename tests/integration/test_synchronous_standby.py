@@ -21,12 +21,8 @@ from tests.support.concurrent_connections import beside
 from tests.support.delivery_setup import KEY
 from tests.support.manual_clock import ManualClock
 from tests.support.plain_settings import plain_settings
-from tests.support.replicated_postgres import (
-    ASYNCHRONOUS,
-    Replicated,
-    opened,
-    replicated_postgres,
-)
+from tests.support.postgres_node import ASYNCHRONOUS
+from tests.support.replicated_postgres import Replicated, opened, replicated_postgres
 from tests.support.wait import eventually
 from worker.doctor.finding import State
 from worker.doctor.standbys import check_standbys
@@ -61,7 +57,7 @@ def test_a_synchronous_standby_that_is_missing_is_told_and_what_waits_goes_on_af
         change(engine, "CREATE TABLE proof (number int)")
         present = slipway.findings("PostgreSQL standbys")
         pair.standby.kill()
-        eventually(lambda: pair.states() == [])
+        eventually(lambda: pair.first.standbys() == [])
 
         gauges = gauges_of(engine, redis)
         missing = slipway.findings("PostgreSQL standbys")
@@ -98,7 +94,7 @@ def test_an_ordinary_user_sees_that_it_may_not_see_its_own_waits_and_with_pg_mon
         "GRANT ALL ON proof TO plain",
     )
     pair.change(pair.primary, "ALTER SYSTEM SET synchronous_standby_names = 'another'")
-    eventually(lambda: pair.states() == ["async"])
+    eventually(lambda: pair.first.standbys() == ["async"])
     url = pair.own_url(pair.primary).replace(f"slipway:{pair.password}", "plain:plain")
     slipway.export(database_url=url)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 from urllib.parse import urlencode
 
@@ -10,25 +10,32 @@ import psycopg
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
-from tests.support.backups import run
+from tests.support.postgres_node import Node
 from tests.support.server_folders import roomy_memory
 from tests.support.wait import eventually
 from worker.local.servers.binaries import find_binaries
-from worker.local.servers.data_folder import data_folder, give_to
+from worker.local.servers.data_folder import data_folder
 from worker.local.servers.ports import LOOPBACK
 from worker.local.servers.postgres import DATABASE, USER, PostgresServer
-
-SYNCHRONOUS = "ALTER SYSTEM SET synchronous_standby_names = '*'"
-ASYNCHRONOUS = "ALTER SYSTEM SET synchronous_standby_names = ''"
 
 
 @dataclass(slots=True)
 class Replicated:
     """The primary of the beginning, and its standby. Both keep their ports."""
 
-    primary: PostgresServer
-    standby: PostgresServer
+    first: Node
+    second: Node
     password: str
+
+    @property
+    def primary(self) -> PostgresServer:
+        """The primary of the beginning."""
+        return self.first.server
+
+    @property
+    def standby(self) -> PostgresServer:
+        """What follows it at the beginning."""
+        return self.second.server
 
     def url(self, **parameters: str) -> str:
         """The address that names both."""
@@ -56,14 +63,7 @@ class Replicated:
 
     def wait_for_standby(self) -> None:
         """Have each commit wait for the standby from now on."""
-        self.change(self.primary, SYNCHRONOUS)
-        eventually(lambda: self.states() == ["sync"])
-
-    def states(self) -> list[str]:
-        """What the standbys are to the primary."""
-        question = "SELECT coalesce(array_agg(sync_state), '{}') FROM pg_stat_replication"
-        states: list[str] = self.ask(self.primary, question)
-        return states
+        self.first.wait_for_standby()
 
     def until_replayed(self) -> None:
         """Wait until the standby has all that the primary has."""
@@ -79,7 +79,7 @@ class Replicated:
     def cut_off(self) -> None:
         """Let the standby receive nothing any more, as behind a network that is down."""
         self.change(self.standby, "ALTER SYSTEM SET primary_conninfo = ''")
-        eventually(lambda: self.states() == [])
+        eventually(lambda: self.first.standbys() == [])
 
     def fail_over(self) -> None:
         """Kill the primary and promote the standby."""
@@ -95,25 +95,22 @@ def replicated_postgres() -> Iterator[Replicated]:
         data_folder(None, within=roomy_memory()) as second,
     ):
         binaries = find_binaries(first)
-        primary = PostgresServer(first, binaries, durable=True)  # the other kind has no replicas
-        standby = PostgresServer(second, binaries, durable=True)
-        pair = Replicated(primary, standby, first.password)
-        try:
-            primary.start()
-            cluster = second.room("postgres") / "cluster"
-            run(
-                f'pg_basebackup --dbname "$PRIMARY" --pgdata {cluster} --write-recovery-conf'
-                " --checkpoint fast",
-                PRIMARY=pair.own_url(primary),
+        primary, standby = (  # durable: the other kind has no replicas
+            Node(
+                PostgresServer(replace(home, password=first.password), binaries, durable=True),
+                binaries,
+                home.account,
             )
-            for path in (cluster, *cluster.rglob("*")):
-                give_to(path, second.account)
-            standby.start()
-            eventually(lambda: pair.states() == ["async"])
-            yield pair
+            for home in (first, second)
+        )
+        second.room("postgres")
+        try:
+            primary.server.start()
+            standby.follow(primary)
+            yield Replicated(primary, standby, first.password)
         finally:
-            standby.stop()
-            primary.stop()
+            standby.server.stop()
+            primary.server.stop()
 
 
 @contextmanager
