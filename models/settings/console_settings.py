@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from models.settings.errors import variable_name
 from models.settings.types import (
@@ -24,8 +24,6 @@ _EITHER_SECRET: Final = f"set either {_CLIENT_SECRET} or {_CLIENT_SECRET}_FILE"
 
 class ConsoleSettings(BaseSettings):
     """What only the console reads; a part of `models.settings.settings.Settings`."""
-
-    model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
     console_url: PublicUrl | None = Field(
         default=None, json_schema_extra={"shown_default": "the request's own address"}

@@ -1,14 +1,14 @@
 """Describes what is wrong with the environment's settings. No message holds a value."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Final
 
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ValidationError
 
 from models.platform.errors import SlipwayError
+from models.settings.purposes import purpose
 from models.settings.types import SERVICE_LINKS
 
 PREFIX: Final = "SLIPWAY_"
@@ -37,7 +37,7 @@ def unknown_variables(environment: Iterable[str], *, known: Iterable[str]) -> li
     ]
 
 
-def describe_errors(error: ValidationError, *, described: Mapping[str, FieldInfo]) -> list[str]:
+def describe_errors(error: ValidationError, *, described: type[BaseModel]) -> list[str]:
     """Describe a failed validation, with one or more sentences for each variable."""
     return list(_descriptions(error, described))
 
@@ -53,7 +53,7 @@ def _describe_unknown(name: str, names: list[str]) -> str:
     return f"{name} is not a setting; the nearest one is {nearest}"
 
 
-def _descriptions(error: ValidationError, described: Mapping[str, FieldInfo]) -> Iterator[str]:
+def _descriptions(error: ValidationError, described: type[BaseModel]) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
         if not problem["loc"]:  # contradicting values: those messages name their variables
             yield from str(problem["ctx"]["error"]).splitlines()
@@ -61,8 +61,7 @@ def _descriptions(error: ValidationError, described: Mapping[str, FieldInfo]) ->
         field = str(problem["loc"][0])
         match problem["type"]:
             case "missing":
-                purpose = " ".join((described[field].description or "").split())
-                yield f"{variable_name(field)} is not set. {purpose}"
+                yield f"{variable_name(field)} is not set. {purpose(described, field)}"
             case "default_factory_not_called":
                 continue  # follows from another field, whose own error is described
             case "value_error":

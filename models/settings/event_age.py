@@ -24,5 +24,5 @@ def read_event_age_max() -> timedelta:
     try:
         return _EventAge().event_age_max
     except ValidationError as error:
-        problems = describe_errors(error, described=Settings.model_fields)
+        problems = describe_errors(error, described=Settings)
     raise InvalidSettings(problems)  # outside the except: the caught error holds the value

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.settings.database_files import database_files_problems
@@ -25,20 +24,19 @@ CONFIG: Final = SettingsConfigDict(
     env_prefix=PREFIX,
     env_ignore_empty=True,  # compose files pass unset variables as empty ones
     frozen=True,
-    use_attribute_docstrings=True,
     hide_input_in_errors=True,  # an input may be a key, or an address with a password
 )
 _DATABASE_URLS: Final = ("database_url", "migration_database_url")
 _REDIS_URLS: Final = ("redis_url", "broker_url")
 
 
-def read_environment(kind: type[Kind], *, described: Mapping[str, FieldInfo]) -> Kind:
-    """Read what *kind* declares; *described* are all settings that there are.
+def read_environment(kind: type[Kind], *, described: type[BaseSettings]) -> Kind:
+    """Read what *kind* declares; *described* has all settings that there are.
 
     Raises InvalidSettings, which lists all problems at once, when a variable, or a file that a
     URL names, is missing, cannot be used, contradicts another, or is not known.
     """
-    problems = unknown_variables(os.environ, known=described)
+    problems = unknown_variables(os.environ, known=described.model_fields)
     from_environment: dict[str, Any] = {}  # nothing passed: each field reads its variable
     try:
         settings = kind(**from_environment)

@@ -237,27 +237,27 @@ class _SettingsOfConsole(Settings):
 @cache
 def read_settings() -> Settings:
     """Read the environment, the first time only, as `read_environment` says."""
-    return read_environment(Settings, described=Settings.model_fields)
+    return read_environment(Settings, described=Settings)
 
 
 @cache
 def read_console_settings() -> Settings:
     """Read the same for the console, or for all processes."""
-    return read_environment(_SettingsOfConsole, described=Settings.model_fields)
+    return read_environment(_SettingsOfConsole, described=Settings)
 
 
 @cache
 def read_worker_settings() -> WorkerSettings:
     """Read what a process needs that decrypts no secret: it has no key."""
-    return read_environment(WorkerSettings, described=Settings.model_fields)
+    return read_environment(WorkerSettings, described=Settings)
 
 
 @cache
 def read_process_settings() -> ProcessSettings:
     """Read what beat and Flower need."""
-    return read_environment(ProcessSettings, described=Settings.model_fields)
+    return read_environment(ProcessSettings, described=Settings)
 
 
 def read_database_settings() -> DatabaseSettings:
     """Read where the database is, and nothing else."""
-    return read_environment(DatabaseSettings, described=Settings.model_fields)
+    return read_environment(DatabaseSettings, described=Settings)

@@ -13,6 +13,7 @@ from models.platform.durations import format_duration
 from models.platform.generated_pages import with_sections
 from models.settings.console_settings import ConsoleSettings
 from models.settings.errors import variable_name
+from models.settings.purposes import purpose
 from models.settings.settings import Settings
 
 PAGE: Final = Path(__file__).parents[1] / "SETTINGS.md"
@@ -23,8 +24,8 @@ def settings_table() -> str:
     rows = ["| setting | default | what it does |", "|---|---|---|"]
     for name in _in_order():
         field = Settings.model_fields[name]
-        purpose = " ".join((field.description or "").split()).replace("|", "\\|")
-        rows.append(f"| `{variable_name(name)}` | {_default(field)} | {purpose} |")
+        text = purpose(Settings, name).replace("|", "\\|")
+        rows.append(f"| `{variable_name(name)}` | {_default(field)} | {text} |")
     return "\n".join(rows) + "\n"
 
 

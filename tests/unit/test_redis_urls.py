@@ -119,7 +119,7 @@ def test_an_option_that_verifies_less_is_refused(options: str, name: str, field:
     with pytest.raises(ValidationError) as refusal:
         plain_settings(**{field: f"rediss://user:hidden@redis.example.com:6380/3?{options}"})
 
-    (sentence, *_) = describe_errors(refusal.value, described=Settings.model_fields)
+    (sentence, *_) = describe_errors(refusal.value, described=Settings)
     assert sentence.startswith(
         f"SLIPWAY_{field.upper()}: {name} in the Redis URL of redis.example.com"
     )

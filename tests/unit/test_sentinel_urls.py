@@ -125,7 +125,7 @@ def test_a_wrong_one_is_refused_with_setting_and_what_was_expected(
     with pytest.raises(ValidationError) as refusal:
         plain_settings(**{field: url})
 
-    (sentence, *_) = describe_errors(refusal.value, described=Settings.model_fields)
+    (sentence, *_) = describe_errors(refusal.value, described=Settings)
     assert sentence.startswith(f"SLIPWAY_{field.upper()}: ")
     assert expected in sentence
     assert not any(part in sentence for part in ("hid", "den@"))

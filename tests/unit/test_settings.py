@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.settings.errors import InvalidSettings
+from models.settings.purposes import purpose
 from models.settings.settings import Settings, read_console_settings, read_settings
 from models.settings.table import PAGE, refreshed, settings_table
 from models.settings.types import ROLE_NAMES
@@ -265,7 +266,7 @@ def test_all_that_is_wrong_is_reported_at_once(read: Read) -> None:
 
 
 def test_every_setting_says_what_it_does() -> None:
-    undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
+    undescribed = [name for name in Settings.model_fields if not purpose(Settings, name)]
 
     assert undescribed == []
     assert all(f"`SLIPWAY_{name.upper()}`" in settings_table() for name in Settings.model_fields)
