@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from sqlalchemy import Engine
 
 from models.database.engine import open_engine
 from tests.support import databases
+from tests.support.forgotten_settings import forget_settings
 from tests.support.manual_clock import ManualClock
 from tests.support.server_folders import passable_folder, roomy_memory
 from worker.local.servers import Servers, embedded_servers
@@ -29,18 +32,31 @@ POOL_SIZE = 8  # more connections at once than any test has threads
 # How long an example takes says nothing on a busy machine; pytest's own timeout finds what hangs.
 # How many of the first examples an assumption lets pass is chance.
 settings.register_profile(
-    "slipway",
+    "search",
     deadline=None,
+    derandomize=False,
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.filter_too_much,
         HealthCheck.data_too_large,
     ],
 )
+# The same examples in each run: a run that fails says something of what has changed since the last.
+settings.register_profile("slipway", settings.get_profile("search"), derandomize=True)
 settings.load_profile("slipway")
 
 # Containers often set it; here each of hundreds of processes would compile all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(trylast=True)  # after `--hypothesis-profile` has been read
+def pytest_configure() -> None:
+    """Let no example depend on which of our modules this process happens to have loaded.
+
+    Hypothesis would draw the words and numbers of their source, too.
+    """
+    if settings.default is not None and settings.default.derandomize:
+        providers._get_local_constants = Constants  # noqa: SLF001 - it has no setting
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,6 +94,12 @@ def all_closed() -> Iterator[None]:
     yield
     gc.collect()  # a ResourceWarning is an error: the module's last test fails
     gc.freeze()  # what is left is modules and caches, mostly, at which no later collection looks
+
+
+@pytest.fixture(autouse=True)
+def settings_unread() -> None:
+    """Let no test meet the settings that another one has read."""
+    forget_settings()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.settings.settings import read_settings
+from tests.support.forgotten_settings import forget_settings
 from worker.cli import main
 
 
@@ -47,13 +47,13 @@ class CommandLine:
 
     def __call__(self, *words: str, stdin: bytes = b"", terminal: bool = False) -> Ended:
         """Run one command to its end; *terminal*: what comes in is typed by a person."""
-        read_settings.cache_clear()
+        forget_settings()
         self._monkeypatch.setattr(sys, "argv", ["slipway", *words])
         typed = _Keyboard(stdin) if terminal else io.BytesIO(stdin)
         self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(typed))
         with pytest.raises(SystemExit) as end:
             main()
-        read_settings.cache_clear()
+        forget_settings()
         captured = self._capsys.readouterr()
         code = end.value.code
         return Ended(code if isinstance(code, int) else 0, captured.out, captured.err)
