@@ -204,7 +204,7 @@ def test_a_rate_is_kept(slipway, redis):
     published = slipway("publish", "-", "--rate", "50/s", "--json", stdin=lines.encode())
 
     assert published.document()["published"] == 20
-    assert 0.4 <= time.monotonic() - began < 5
+    assert 0.4 <= time.monotonic() - began < 20, "at one a second it would take that long"
 
 
 def test_waiting_ends_with_a_summary_by_outcome(slipway, engine, redis, clock):
