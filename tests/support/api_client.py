@@ -19,7 +19,7 @@ from models.platform.clock import DatabaseClock
 from models.settings.settings import Settings
 from models.users import NewToken, Role, add_token
 from tests.support.console_app import serving_console
-from tests.support.plain_http import NO_AUTHORITIES
+from tests.support.plain_http import ANSWER_SECONDS_MAX, NO_AUTHORITIES
 from worker.console.api.application import PATH
 from worker.console.limits import ConsoleLimits
 
@@ -73,7 +73,7 @@ class OperationsApi:
     def client(self, token: str) -> ApiClient:
         """Return a client with *token*, whatever it is."""
         http = self._closing.enter_context(
-            httpx.Client(base_url=self.url, timeout=20, verify=NO_AUTHORITIES)
+            httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS_MAX, verify=NO_AUTHORITIES)
         )
         return ApiClient(http, token)
 

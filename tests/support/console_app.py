@@ -25,12 +25,14 @@ from models.operators.interventions import Person
 from models.platform.clock import DatabaseClock
 from models.settings.settings import Settings
 from models.users import Role, add_user
-from tests.support.plain_http import NO_AUTHORITIES
+from tests.support.plain_http import ANSWER_SECONDS_MAX, NO_AUTHORITIES
 from tests.support.wait import eventually
 from worker.console.app import add_pages, build_app
 from worker.console.limits import ConsoleLimits
+from worker.console.people import SESSION_COOKIE
 
 STOPPING_SECONDS = 60.0
+PLAIN_PAGE = "/history"  # for every role, and of one query; the overview asks some twenty
 PERSON = Person("test", "needed")
 
 
@@ -98,6 +100,7 @@ class ConsoleClient:
 
     http: httpx.Client
     name: str
+    _tokens: dict[str, str] = field(default_factory=dict, repr=False)
 
     def get(self, path: str, **query: Any) -> httpx.Response:  # noqa: ANN401 - query values
         """Get something, whatever the status."""
@@ -134,8 +137,14 @@ class ConsoleClient:
         return Page.of(self.post(path, {"reason": reason, **(fields or {})}))
 
     def token(self) -> str:
-        """The CSRF token of the session, as every page holds it."""
-        return self.page("/").hidden("csrf")
+        """The CSRF token, as every page holds it; it stays the same for as long as the session."""
+        cookies = self.http.cookies.items()
+        session = next((value for name, value in cookies if name.endswith(SESSION_COOKIE)), None)
+        if session is None:
+            return self.page(PLAIN_PAGE).hidden("csrf")
+        if session not in self._tokens:
+            self._tokens[session] = self.page(PLAIN_PAGE).hidden("csrf")
+        return self._tokens[session]
 
     def sign_in(self, password: str, *, to: str = "/", name: str | None = None) -> Page:
         """Sign in with the form."""
@@ -165,7 +174,10 @@ class ConsoleApp:
         """Return a client that nobody has signed in with."""
         http = self._closing.enter_context(
             httpx.Client(
-                base_url=self.url, timeout=20, follow_redirects=follow_redirects, verify=trust
+                base_url=self.url,
+                timeout=ANSWER_SECONDS_MAX,
+                follow_redirects=follow_redirects,
+                verify=trust,
             )
         )
         http.headers["Accept"] = "text/html"
@@ -176,7 +188,7 @@ class ConsoleApp:
         if role not in self._clients:
             client = self.stranger()
             client.name = role.value
-            assert client.sign_in(self.passwords[role]).status == 200
+            assert client.sign_in(self.passwords[role], to=PLAIN_PAGE).status == 200
             self._clients[role] = client
         return self._clients[role]
 
