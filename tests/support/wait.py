@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import TypeVar
 
 PATIENCE = timedelta(seconds=120)  # only a test that fails waits it out; a busy machine needs it
-POLL_SECONDS = 0.01
+# Asking takes processor time from what is waited for: it is done less often the longer it takes.
+POLL_SECONDS_MIN, POLL_SECONDS_MAX = 0.01, 0.05
+POLL_SHARE = 0.05  # of the time waited so far
 
 Found = TypeVar("Found")
 
@@ -17,7 +19,7 @@ def eventually(condition: Callable[[], Found], *, within: timedelta = PATIENCE) 
     Fails the test after *within*, naming the condition and what it returned last. When it raises
     AssertionError that counts as "not yet": it may hold plain asserts, and then returns True.
     """
-    deadline = time.monotonic() + within.total_seconds()
+    began = time.monotonic()
     while True:
         try:
             value = condition()
@@ -26,10 +28,11 @@ def eventually(condition: Callable[[], Found], *, within: timedelta = PATIENCE) 
             last = f"last it returned {value!r}"
         except AssertionError as not_yet:
             last = str(not_yet)
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > within.total_seconds():
             name = getattr(condition, "__name__", repr(condition))
             raise AssertionError(f"{name} did not come true within {within}: {last}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(max(waited * POLL_SHARE, POLL_SECONDS_MIN), POLL_SECONDS_MAX))
 
 
 def pause(seconds: float) -> None:
