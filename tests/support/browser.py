@@ -14,13 +14,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Response, sync_playwright
 
-Scheme = Literal["light", "dark"]
 CHROMIUM: Final = shutil.which("chromium")
 ABSENT: Final = "Debian's chromium is not installed"
 ARGUMENTS: Final = (
@@ -124,14 +123,12 @@ class ConsoleBrowser:
         url: str,
         *,
         size: tuple[int, int] = DESKTOP,
-        scheme: Scheme = "light",
         scripts: bool = True,
         cookies_of: Tab | None = None,
     ) -> Iterator[Tab]:
         """Open a tab for the console at *url*; *cookies_of*: with the session of another one."""
         context = self.browser.new_context(
             viewport={"width": size[0], "height": size[1]},
-            color_scheme=scheme,
             java_script_enabled=scripts,
             is_mobile=size == PHONE,
             has_touch=size == PHONE,
