@@ -29,6 +29,7 @@ from models.history.id_statements import (
     RAW_ON_TICKET_BEYOND,
     RAW_ON_TICKET_OF_BEYOND,
 )
+from models.tracing.traceparent import trace_id_of
 from models.vocabulary import Outcome
 
 FOUND_MAX: Final = 50  # of one id: it counts per ticket, so several tickets may have it (H12)
@@ -132,6 +133,7 @@ class LogLine:
     received_at: datetime
     park_until: datetime | None
     repeats: int
+    trace_id: str | None  # of the trace it belongs to
     ticket_status: str | None
     ticket_close_due_at: datetime | None
     ticket_closed_at: datetime | None
@@ -309,7 +311,9 @@ def _lines(
 
 def _line(row: dict[str, Any]) -> LogLine:
     return LogLine(
-        place=Place(at=row.pop("at"), kind=row.pop("kind"), number=row.pop("number")), **row
+        place=Place(at=row.pop("at"), kind=row.pop("kind"), number=row.pop("number")),
+        trace_id=trace_id_of(row.pop("traceparent")),
+        **row,
     )
 
 

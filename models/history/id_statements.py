@@ -17,14 +17,15 @@ _MESSAGE: Final = f"""
 EVENT_COLUMNS: Final = f"""
     e.decided_at AS at, {EVENT_KIND} AS kind, e.arrival AS number, o.code AS operator, t.ticket_id,
     e.event_id, e.entry_id, e.action, e.sequence, e.outcome, e.reason, {_MESSAGE}, e.occurred_at,
-    e.received_at, e.park_until, e.repeats,
+    e.received_at, e.park_until, e.repeats, e.traceparent,
     {TICKET_STATUS} AS ticket_status,
     t.close_due_at AS ticket_close_due_at, t.closed_at AS ticket_closed_at"""
 RAW_COLUMNS: Final = f"""
     r.rejected_at AS at, {RAW_KIND} AS kind, r.id AS number, r.operator, r.ticket_id,
     r.event_id, r.entry_id, NULL AS action, NULL AS sequence, 'rejected' AS outcome, r.reason,
     r.message, NULL AS occurred_at, r.received_at, NULL AS park_until, 0 AS repeats,
-    NULL AS ticket_status, NULL AS ticket_close_due_at, NULL AS ticket_closed_at"""
+    CAST(NULL AS text) AS traceparent, NULL AS ticket_status, NULL AS ticket_close_due_at,
+    NULL AS ticket_closed_at"""
 OF_OPERATORS = "(CAST(:operators AS text[]) IS NULL OR {} = ANY(CAST(:operators AS text[])))"
 
 # An id does not belong to one operator: publishers number 1, 2, 3 on each ticket. Each operator's

@@ -52,6 +52,15 @@ class Tracer:
             if (chance() < ratio if traceparent is None else self.records(traceparent))
         ]
 
+    def unrecorded(self) -> str:
+        """Name a trace that begins now and is not recorded, by anybody who follows its caller.
+
+        Nor by those who choose by its id, as `records` does: it is among the others.
+        """
+        high = random.getrandbits(_RATIO_BITS) | 1  # not all zeros, which name nothing
+        low = random.randrange(int(self._sampling.ratio * 2**_RATIO_BITS), 2**_RATIO_BITS)  # noqa: S311 - no secret
+        return f"00-{high:016x}{low:016x}-{random.getrandbits(_RATIO_BITS) | 1:016x}-00"
+
     def start(
         self,
         name: str,

@@ -16,6 +16,7 @@ from models.history.load import WITHOUT_BODY
 from models.history.ticket_status import TICKET_STATUS, ticket_status
 from models.history.values import CausedNotice
 from models.tables import Notice, Operator, RejectedInput, Ticket, TicketEvent
+from models.tracing.traceparent import trace_id_of
 from models.triage.values import EventKey, Listed, LoggedEvent, RawInput, Selection
 from models.vocabulary import Outcome
 
@@ -205,6 +206,7 @@ def _logged_event(
         repeats=event.repeats,
         repeated_at=event.repeated_at,
         dropped_at=event.dropped_at,
+        trace_id=trace_id_of(event.traceparent),
         status=ticket_status(ticket),
         data=stored_object(event.data),
         key=EventKey(

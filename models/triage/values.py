@@ -151,6 +151,7 @@ class LoggedEvent:
     repeats: int
     repeated_at: datetime | None
     dropped_at: datetime | None
+    trace_id: str | None  # of the trace it belongs to
     status: str  # the ticket's, now
     data: Mapping[str, Any]
     key: EventKey

@@ -38,6 +38,7 @@ class ValidEvent:
     event_id: str
     occurred_at: str
     line: bytes
+    traceparent: str | None = None  # that it names itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,9 @@ def validate_event(raw: bytes, *, now: Now, age_max: timedelta) -> ValidEvent | 
         ):
             return InvalidEvent(f"{time_name(raw)} {why}")
         case Event(occurred_at=datetime() as occurred_at) if event.event_id != _NO_ID:
-            return ValidEvent(event.operator, event.event_id, rfc3339(occurred_at), raw)
+            return ValidEvent(
+                event.operator, event.event_id, rfc3339(occurred_at), raw, event.traceparent
+            )
         case Event():
             return _completed(event, raw, now)
         case _:
@@ -136,4 +139,4 @@ def _completed(event: Event, raw: bytes, now: Now) -> ValidEvent | InvalidEvent:
             f"with an id and a time it has {len(line)} bytes; the maximum is {EVENT_BYTES_MAX}",
             too_large=True,
         )
-    return ValidEvent(event.operator, fields[id_], fields[time], line)
+    return ValidEvent(event.operator, fields[id_], fields[time], line, event.traceparent)

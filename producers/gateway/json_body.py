@@ -19,6 +19,7 @@ from models.events.duplicate_keys import (
 from models.events.encoding import without_byte_order_mark
 from models.events.stream_contract import EVENT_FIELD
 from models.publishers.keys import KeyHolder
+from models.tracing.traceparent import trace_id_of
 from producers.gateway.bodies import read_parts, reject_compressed, too_large, too_slow
 from producers.gateway.cloud_events import BodyForm
 from producers.gateway.errors import ErrorDetail, RequestRefused, invalid_request
@@ -68,11 +69,17 @@ def _publish(
     valid = _validated(events, several=several, now=how.now, age_max=gateway.settings.event_age_max)
     with gateway.engine.begin() as connection:
         _check_operators(connection, holder, valid, several=several)
+    trace = how.traceparent
     if not how.dry_run:
         entries = [{EVENT_FIELD: event.line} for event in valid]
-        gateway.stream.add(entries, traceparent=how.traceparent)
+        trace = gateway.stream.add(entries, traceparent=trace)
     identities = [
-        EventIdentity(event_id=event.event_id, occurred_at=event.occurred_at) for event in valid
+        EventIdentity(
+            event_id=event.event_id,
+            occurred_at=event.occurred_at,
+            trace_id=trace_id_of(event.traceparent or trace),
+        )
+        for event in valid
     ]
     return PublishResult(accepted=len(valid), events=identities)
 

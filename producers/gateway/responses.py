@@ -36,6 +36,7 @@ class EventOutcome(_FromAttributes):
     received_at: datetime
     park_until: datetime | None
     repeats: int
+    trace_id: str | None
     entry_id: str | None
     ticket_status: str | None
     ticket_close_due_at: datetime | None
@@ -103,6 +104,7 @@ class HistoryEvent(_FromAttributes):
     decided_at: datetime
     park_until: datetime | None
     repeats: int
+    trace_id: str | None
 
 
 class HistoryAttempt(_FromAttributes):
@@ -126,6 +128,7 @@ class HistoryNotice(_FromAttributes):
     ended: NoticeEnd | None
     ended_at: datetime | None
     reason: str | None
+    trace_id: str | None
     attempts: list[HistoryAttempt]
 
 
@@ -174,6 +177,7 @@ class EventIdentity(BaseModel):
 
     event_id: str
     occurred_at: str
+    trace_id: str | None = Field(default=None, description="Of the trace it belongs to.")
 
 
 class RejectedLine(BaseModel):

@@ -91,17 +91,19 @@ class GatewayStream:
         )
         return cls(redis, stream=settings.stream, waitaof_ms=settings.waitaof, tracer=tracer)
 
-    def add(self, entries: Sequence[Entry], *, traceparent: str | None = None) -> None:
+    def add(self, entries: Sequence[Entry], *, traceparent: str | None = None) -> str | None:
         """Add *entries* to the stream in their order, all or none; *traceparent*: of the request.
+
+        Returns what the entries have: that of the request, or of its span here, which begins a
+        trace for a request without one.
 
         Raises RequestRefused (503), which says what the caller can do, unless Redis returned an id
         for each. If the response was lost, they may be there all the same: every entry has an
         event id, so a repeat counts once.
         """
-        span = None
+        span, trace = None, traceparent
         if self._tracer is not None:
-            span = begin_publish(self._tracer, self._stream, len(entries), traceparent)
-        trace = traceparent if span is None else span.traceparent
+            span, trace = begin_publish(self._tracer, self._stream, len(entries), traceparent)
         try:
             self._appender.add(_traced(entries, trace))
         except RedisError as error:
@@ -115,6 +117,7 @@ class GatewayStream:
             raise retry_later(_MESSAGES[cause]) from error
         if span is not None:
             span.end()
+        return trace
 
     def fault(self) -> str | None:
         """Describe why events would be rejected now. Returns None if they would be accepted.

@@ -15,6 +15,7 @@ from models.tracing.export_settings import (
     Sampling,
     export_settings,
 )
+from models.tracing.traceparent import read_traceparent
 from models.tracing.tracer import Tracer, open_tracer
 from tests.support.otlp_receiver import otlp_receiver
 from tests.support.sources import ROOT
@@ -117,6 +118,21 @@ def test_a_caller_s_decision_counts_and_a_share_of_what_begins_here():
     assert [of_parent.records(each) for each in (RECORDED, UNRECORDED)] == [True, False]
     assert [of_parent.records(None), of_parent.records(None)] == [True, False]
     assert [by_id.records(low), by_id.records(high)] == [True, False]
+
+
+@pytest.mark.parametrize("follows_parent", [True, False])
+@pytest.mark.parametrize("ratio", [0.0, 0.01, 0.99])
+def test_what_begins_unrecorded_is_not_chosen_by_the_next_process(ratio, follows_parent):
+    class NoSpans:
+        def start(self, *_: object, **__: object) -> None:
+            """Never called."""
+
+    tracer = Tracer(NoSpans(), Sampling(ratio, follows_parent=follows_parent))  # type: ignore[arg-type]  # none is made
+    named = [tracer.unrecorded() for _ in range(100)]
+
+    assert [read_traceparent(each) for each in named] == named
+    assert len(set(named)) == len(named)
+    assert not any(map(tracer.records, named))
 
 
 def test_what_finds_the_queue_full_is_dropped_and_counted_and_nobody_waits(caplog):

@@ -52,6 +52,18 @@ def test_a_ticket_is_shown_with_its_sentence_and_its_history(api: OperationsApi)
     assert [event["action"] for event in shown["history"]["events"]] == ["ticket_open"]
 
 
+def test_an_event_names_its_trace_wherever_it_is_found(api: OperationsApi, harness: Harness):
+    entry = harness.event("ticket_rollback", event_id="e")
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    harness.publish(type(entry)(entry.id, {**entry.fields, b"traceparent": trace}))
+
+    listed = api.viewer.read("/events", outcome="parked")["items"]
+    matches = api.viewer.read("/events/e")["lines"]
+    event = api.viewer.read(f"{TICKET}/events/e")
+
+    assert {each["trace_id"] for each in (*listed, *matches, event)} == {trace[3:35].decode()}
+
+
 @pytest.mark.usefixtures("slip")
 def test_a_viewer_sees_no_player_and_no_amount_anywhere(api: OperationsApi):
     shown = api.viewer.get(TICKET)

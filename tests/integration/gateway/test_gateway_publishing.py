@@ -35,7 +35,7 @@ def test_an_accepted_event_is_on_the_stream_as_it_came(gateway_app, key, acme):
     assert answer.status_code == 202
     assert answer.json()["accepted"] == 1
     assert answer.json()["events"] == [
-        {"event_id": "e1", "occurred_at": f"{YESTERDAY}T10:00:00.000000Z"}
+        {"event_id": "e1", "occurred_at": f"{YESTERDAY}T10:00:00.000000Z", "trace_id": None}
     ]
     assert gateway_app.on_stream() == [given]
 

@@ -112,6 +112,8 @@ def _event_facts(event: LoggedEvent) -> Iterator[tuple[str, str]]:
     if event.dropped_at is not None:
         yield "dropped", moment(event.dropped_at)
     yield "stream entry", event.entry_id or "-"
+    if event.trace_id is not None:
+        yield "trace", event.trace_id
 
 
 def _raw_facts(raw: RawInput) -> Iterator[tuple[str, str]]:
