@@ -12,6 +12,7 @@ from tests.support import databases
 from tests.support.backups import commands, run
 from tests.support.delivery_setup import delivery_setup_on
 from tests.support.manual_clock import ManualClock
+from tests.support.tombstones import leave_tombstone
 from worker.local.servers import Servers
 
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
@@ -25,6 +26,7 @@ def test_a_dump_brings_back_every_row_and_what_comes_next(
     with delivery_setup_on(engine, ManualClock()) as delivery:
         delivery.operator("acme", "http://127.0.0.1:9/")
         delivery.publish("acme", ("ticket_win", "T1"), ("ticket_rollback", "T1"))
+        leave_tombstone(engine, "acme", "T0")
 
         run(commands("dump", tmp_path), DATABASE_URL=plain)
     engine.dispose()
