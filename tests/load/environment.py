@@ -34,7 +34,7 @@ LONG = timedelta(minutes=30)
 STARTING_MAX = timedelta(seconds=60)
 NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: where nothing is to be delivered
 EMPTY = text("""
-    TRUNCATE ticket, ticket_event, notice, delivery_attempt, rejected_input""")
+    TRUNCATE ticket, ticket_event, notice, delivery_attempt, rejected_input, tombstone""")
 EMPTY_TRIES = 5
 CONSUMERS_MAX = 16
 

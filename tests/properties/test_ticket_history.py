@@ -320,3 +320,31 @@ def test_whatever_happens_the_ticket_ends_right_and_its_partner_gets_a_legal_seq
     engine: Engine,
 ) -> None:
     run_history(TicketHistory, engine, examples=100)
+
+
+def test_whatever_comes_after_a_removal_is_rejected_and_its_partner_is_called_no_more(
+    engine: Engine,
+) -> None:
+    """A history that is seldom met by chance: a correction, a repeat, and deaths on the way."""
+    TicketHistory.engine = engine
+    history = TicketHistory()
+    history.begin(numbered=False, redis_ahead=0)
+    history.something_happens(which=0, what="ticket_win", currency=OPENED_IN)
+    history.an_event_arrives(which=0, place=0)
+    history.all_comes_to_rest_and_is_removed()
+    actions = [call.action for call in history.world.partner.ledger]
+    history.something_happens(which=0, what="ticket_lost", currency=OPENED_IN)
+    history.an_event_arrives(which=0, place=0)
+    history.an_event_comes_again(which=0, place=1, with_new_id=True)
+    history.a_worker_reads(size=4)
+    history.a_worker_applies(place=0, dies="before_ack")
+    history.another_takes_over(place=0)
+    history.a_worker_applies(place=0, dies=None)
+    history.a_person_publishes_by_hand(which=0, what=Action.LOST, dies=False)
+    history.the_database_is_whole()
+    history.teardown()
+
+    assert actions == ["ticket_win", "ticket_closed"]
+    assert [call.action for call in history.world.partner.ledger] == actions
+    assert not history.tickets[0].by_hand
+    del TicketHistory.engine

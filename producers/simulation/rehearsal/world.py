@@ -52,7 +52,6 @@ ON_HOLD = text("""
      WHERE t.operator = ANY(:operators) AND t.on_hold_at IS NOT NULL ORDER BY t.id""")
 
 
-# What a removal may take along; rejected input of all operators.
 TICKETS = text("""
     SELECT o.code, t.ticket_id, t.status, t.result,
            ARRAY(SELECT e.event_id FROM ticket_event e WHERE e.ticket = t.id) AS events
@@ -325,6 +324,7 @@ class World:
 
     def remove_ended(self, *, dies: bool = False) -> None:
         """Remove what has ended, as if the retention were over (rule 29). *dies*: before COMMIT."""
+        self.moment += timedelta(milliseconds=1)  # so that all that ended did so before
         ours = {"operators": list(self.operators)}
         try:
             with self.transaction(doomed=dies) as connection:
