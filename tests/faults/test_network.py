@@ -40,7 +40,7 @@ print(near.recv(5).decode(), flush=True)
 TURNS = 50  # of the event loop: a connection that waits is let in within a few
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
     with Network() as network:
         yield network
