@@ -9,15 +9,16 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 
 from models.settings.redis_address import SentinelAddress, cluster_address, sentinel_address
 from producers.publisher.cluster import open_on_cluster, refuse_cluster
+from producers.publisher.sentinel import EncryptedNamedPrimary, NamedPrimary
 
 
 def connect(url: str, *, stream: str, connect_seconds: float, **options: object) -> Redis:
     """Make a client for *url*, which is valid; it connects on first use. *options*: redis-py's.
 
-    With sentinels in *url*, each new connection asks them for the primary; with nodes of a cluster,
-    for the node that holds *stream*. Each is asked once: the others are asked instead, and
-    redis-py's own retries would take a minute where one is down. A node of a cluster in a
-    `redis://` URL raises UnsuitableRedis.
+    With sentinels in *url*, each new connection asks them for the primary, and so does one that is
+    refused for want of replicas; with nodes of a cluster, for the node that holds *stream*. Each is
+    asked once: the others are asked instead, and redis-py's own retries would take a minute where
+    one is down. A node of a cluster in a `redis://` URL raises UnsuitableRedis.
     """
     given: dict[str, Any] = {"socket_connect_timeout": connect_seconds, **options}
     if (cluster := cluster_address(url)) is not None:
@@ -33,8 +34,10 @@ def connect(url: str, *, stream: str, connect_seconds: float, **options: object)
         **address.sentinel_login,
         **address.encryption(),
     )
+    encryption = address.encryption()
+    given["connection_class"] = EncryptedNamedPrimary if encryption else NamedPrimary
     primary: Redis = sentinels.master_for(  # type: ignore[no-untyped-call]  # redis-py's
-        address.primary, db=address.database, **address.login, **address.encryption(), **given
+        address.primary, db=address.database, **address.login, **encryption, **given
     )
     return primary
 

@@ -3,20 +3,27 @@
 The servers may well be reachable still, as replicas; then nothing but their refusals tells.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 
 import pytest
 from redis import Redis
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from models.database.errors import is_transient
+from producers.gateway.stream import GatewayStream
+from producers.publisher import Publisher, PublishLater
 from tests.support.closed_port import closed_port
 from tests.support.envelopes import task
+from tests.support.publishing_load import event
+from tests.support.redis_clients import celery_at, settings_for
+from tests.support.sentinels import Watched, sentinels
 from tests.support.ticket_queue import waiting
+from tests.support.wait import eventually
 from worker.intake.celery_queue import CeleryQueue
 from worker.process.redis_client import open_redis
 from worker.sweep.watermark import StreamWatermark
@@ -108,3 +115,90 @@ def test_a_session_with_a_read_only_server_is_not_used_again(engine):
 
     assert is_transient(refusal.value)
     assert write(engine) != former
+
+
+# --- behind Sentinel: replaced while it lives, it lacks replicas long before it is told ---
+
+ENTRY = {b"event": b"{}"}
+Write = Callable[[], object]
+
+
+def writers(url: str, closing_all: ExitStack) -> dict[str, Write]:
+    """Clients of each kind that keep their connection, and a write of each."""
+    client = closing_all.enter_context(open_redis(url, retries=0, name="test"))
+    publisher = closing_all.enter_context(closing(Publisher.at(url)))
+    gateway = closing_all.enter_context(closing(GatewayStream.at(settings_for(url))))
+    app = closing_all.enter_context(celery_at(url))
+    channel = closing_all.enter_context(app.connection()).default_channel
+    return {
+        "our client": lambda: client.rpush("written", "1"),
+        "our transaction": lambda: client.pipeline().rpush("written", "1").time().execute(),
+        "publisher": lambda: publisher.publish(event("t-0")),
+        "gateway": lambda: gateway.add([ENTRY, ENTRY]),
+        "Celery": lambda: channel.client.rpush("written", "1"),
+    }
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with sentinels(tmp_path_factory.mktemp("sentinels")) as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # kombu's clients of sentinels
+def test_one_that_lacks_replicas_is_left_for_the_one_that_the_sentinels_name(
+    watched: Watched,
+) -> None:
+    former = watched.named()
+    with ExitStack() as closing_all:
+        by_kind = writers(watched.url(), closing_all)
+        for write in by_kind.values():
+            write()
+        watched.cut_off(former)
+        watched.promote(paused=False)
+        eventually(lambda: watched.is_primary(watched.named(), replicas=1))
+
+        refused = {kind: refusals(write) for kind, write in by_kind.items()}
+
+        assert watched.is_primary(former, replicas=0)  # nobody told it: each client found out
+    # Publisher and gateway try a second time themselves; others have their own way to repeat work.
+    assert refused == {
+        "our client": 1,
+        "our transaction": 0,  # the same client has connected again
+        "publisher": 0,
+        "gateway": 0,
+        "Celery": 1,
+    }
+    gc.collect()  # kombu leaves its clients to it, in cycles
+
+
+def refusals(write: Write) -> int:
+    """How often a write fails before it succeeds."""
+    for failures in range(3):
+        try:
+            write()
+        except (RedisError, PublishLater):
+            continue
+        return failures
+    pytest.fail("it goes on with the former primary")
+
+
+def test_one_that_lacks_replicas_and_is_still_named_is_kept(watched: Watched) -> None:
+    """As when a replica restarts: nothing is gained by connecting again."""
+    with open_redis(watched.url(), retries=0, name="test") as client:
+        mine = client.client_id()
+        with lacking_replicas(client), pytest.raises(ResponseError, match="NOREPLICAS"):
+            client.set("written", "1")
+
+        assert client.client_id() == mine
+
+
+@contextmanager
+def lacking_replicas(redis: Redis) -> Iterator[None]:
+    """It demands more replicas than there are."""
+    redis.config_set("min-replicas-to-write", 9)
+    try:
+        yield
+    finally:
+        redis.config_set("min-replicas-to-write", 1)  # as `sentinels` has it

@@ -82,6 +82,20 @@ class Watched:
                 eventually(lambda: _accepted(sentinel))
             eventually(lambda: self.named() not in (0, before))
 
+    def cut_off(self, port: int) -> None:
+        """Keep the sentinels from the server at *port*: nobody can tell it that it was replaced."""
+        with self.client(port, password=PASSWORD) as server:
+            server.acl_setuser("default", enabled=True, reset_passwords=True, passwords=["+other"])
+            for client in server.client_list():
+                if client["name"].startswith("sentinel-"):
+                    server.client_kill_filter(_id=client["id"])
+
+    def is_primary(self, port: int, *, replicas: int) -> bool:
+        """Whether the server at *port* takes itself for one, with that many replicas."""
+        with Redis(host=LOOPBACK, port=port, username=USER, password=PASSWORD) as server:
+            facts: Any = server.info("replication")
+        return (facts["role"], facts["connected_slaves"]) == ("master", replicas)
+
     def kill_primary(self) -> None:
         """Kill it once its replicas have everything; sentinels notice after a second."""
         before = self.named()

@@ -26,6 +26,7 @@ from worker.celery.message_validation import WAKEUP_BYTES_MAX, validate
 from worker.process.cluster_client import refuse_cluster
 from worker.process.outage import Outage, reason_of
 from worker.process.queues import DEAD_LETTERS
+from worker.process.sentinel_client import EncryptedPrimaryConnection, PrimaryConnection
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +205,13 @@ class HardenedTransport(kombu_redis.Transport):
 
 
 class CheckedSentinelChannel(CheckedChannel, kombu_redis.SentinelChannel):
-    """The checked channel, which asks sentinels for the primary whenever it connects."""
+    """The checked channel, which asks sentinels for the primary whenever it connects.
+
+    And when the primary refuses for want of replicas: it may be one no longer.
+    """
+
+    connection_class = PrimaryConnection
+    connection_class_ssl = EncryptedPrimaryConnection  # type: ignore[assignment]  # kombu has a twin
 
     def _sentinel_managed_pool(self, asynchronous: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - kombu's signature
         # Each sentinel is asked once; redis-py's own retries take a minute where one is down.
