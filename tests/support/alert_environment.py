@@ -43,6 +43,7 @@ class AlertEnvironment:
     partner: SimulatedPartner
     folder: Path
     gateway: str
+    console: str
     published: int = 0
 
     def until(self, condition: Callable[[], bool]) -> None:
@@ -88,7 +89,7 @@ class AlertEnvironment:
 
     def process(self, name: str) -> int:
         """The process id of a line of the Procfile; 0 while there is none."""
-        wanted = f"-n {name}@" if name != "beat" else "--quiet beat"
+        wanted = f"-n {name}@" if name != "beat" else "worker.celery beat"
         return next((pid for pid, line in self._processes() if wanted in line), 0)
 
     def restart(self, name: str) -> None:
@@ -103,7 +104,7 @@ class AlertEnvironment:
 
     def targets(self) -> dict[str, str]:
         """Where each process shows its metrics now."""
-        pages = pages_of(self.folder, self.gateway)
+        pages = pages_of(self.folder, self.gateway, self.console)
         return {name: url.split("/")[2] for name, url in pages.items()}
 
     def postgres(self) -> list[int]:
@@ -148,9 +149,12 @@ def alert_environment(folder: Path, programs: Programs) -> Iterator[AlertEnviron
             f"operators add acme --url {partner.url} --protocol pam --close-delay 1s"
             f" --secret-file {folder}/secret {PERSON}"
         )
-        (gateway,) = re.findall(r"gateway (http://[^\s,]+)", slipway.screen.read_text())
-        targets = {name: url.split("/")[2] for name, url in pages_of(folder, gateway).items()}
+        screen = slipway.screen.read_text()
+        (gateway,) = re.findall(r"gateway (http://[^\s,]+)", screen)
+        (console,) = re.findall(r"console (http://[^\s,]+)", screen)
+        pages = pages_of(folder, gateway, console)
+        targets = {name: url.split("/")[2] for name, url in pages.items()}
         with running_prometheus(
             programs, folder, port=free_port(), rules=rules, targets=targets
         ) as prometheus:
-            yield AlertEnvironment(slipway, prometheus, partner, folder, gateway)
+            yield AlertEnvironment(slipway, prometheus, partner, folder, gateway, console)
