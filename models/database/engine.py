@@ -4,6 +4,7 @@ Nothing here runs at import: a process opens its engine when it first needs it. 
 was opened before a fork would be used by two processes at once.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -14,11 +15,14 @@ import psycopg
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from models.database.connection_failures import describe_failures, remedy_for
 from models.database.errors import loses_session, mixes_up_statements, without_values
 from models.database.pooler import DRIVER, Opening
 from models.database.session import ENCODING, UnusableDatabase, session_settings, startup_options
 from models.platform.version import version
 from models.settings.addresses import database_address, options_of, search_path_of
+
+log = logging.getLogger(__name__)
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction that ends with the block: commit, or roll back on an error. `engine.begin`
@@ -113,7 +117,8 @@ def _with_version(name: str) -> str:
 def require_usable_database(url: str, *, application_name: str) -> None:
     """Connect once, as a process does when it starts. Raises UnusableDatabase, and nothing else.
 
-    A server that is unavailable, or has not started yet, is waited for where it is needed.
+    A server that is unavailable, or has not started yet, is waited for where it is needed. Who
+    waits for a wrong address would wait indefinitely: so that is logged, with what was expected.
     """
     engine = open_engine(url, application_name=application_name, pool_size=1)
     try:
@@ -122,8 +127,17 @@ def require_usable_database(url: str, *, application_name: str) -> None:
     except SQLAlchemyError as error:
         if isinstance(error, DBAPIError) and isinstance(error.orig, UnusableDatabase):
             raise error.orig from None
+        _log_unreached(error.orig if isinstance(error, DBAPIError) else error, url)
     finally:
         engine.dispose()
+
+
+def _log_unreached(error: BaseException | None, url: str) -> None:
+    met = type(error).__name__
+    if isinstance(error, psycopg.OperationalError):  # the text of any other may hold values
+        met = describe_failures(error, url)
+        met = f"{met}; {remedy}" if (remedy := remedy_for(error)) is not None else met
+    log.warning("database_not_checked", extra={"setting": "SLIPWAY_DATABASE_URL", "error": met})
 
 
 def _discard_lost_sessions(context: ExceptionContext) -> None:

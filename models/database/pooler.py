@@ -18,7 +18,13 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from models.database.session import Session, UnusableDatabase, read_session, require_utf8
+from models.database.session import (
+    Session,
+    UnusableDatabase,
+    read_session,
+    require_supported,
+    require_utf8,
+)
 
 Driver = psycopg.Connection[Any]
 
@@ -96,6 +102,7 @@ class Opening:
             raise
 
     def _prepare(self, driver: Driver, record: ConnectionPoolEntry) -> None:
+        require_supported(driver)
         require_utf8(driver)
         driver.autocommit = True  # a query without a transaction
         session = read_session(driver, self._required)

@@ -15,6 +15,7 @@ import psycopg
 from models.platform.durations import whole_milliseconds
 
 ENCODING: Final = "UTF8"
+OLDEST: Final = 150_000  # as libpq counts: PostgreSQL 15
 
 # Our statements look up a batch of rows by their keys. The planner cannot know how small a batch
 # is, and a prepared statement keeps the plan that suited a small table while the table grows:
@@ -91,6 +92,17 @@ def require_utf8(connection: psycopg.Connection[Any]) -> None:
             "Create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, restore a dump"
             " of the old one into it if it has data (deploy/BACKUP.md), and set"
             " SLIPWAY_DATABASE_URL to it",
+        )
+
+
+def require_supported(connection: psycopg.Connection[Any]) -> None:
+    """Check a new connection. Raises UnusableDatabase if the server is too old for our tables."""
+    version = connection.info.server_version
+    if version < OLDEST:
+        raise UnusableDatabase(
+            f"the server at {connection.info.host}:{connection.info.port} is PostgreSQL"
+            f" {version // 10_000}, which lacks what the tables need",
+            f"Upgrade it to PostgreSQL {OLDEST // 10_000} or later, or correct the address",
         )
 
 

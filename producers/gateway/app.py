@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 
 from models.database.engine import require_usable_database
 from models.database.session import UnusableDatabase
+from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_settings
 from models.telemetry import logs
 from models.telemetry.http_requests import RequestMetrics, RouteLabel
@@ -22,6 +23,7 @@ from producers.gateway.limits import Limits
 from producers.gateway.openapi import describe
 from producers.gateway.parameters import KeepEscapedSlashes
 
+_WRONG_SETTINGS: Final = 2
 ROUTES: Final[tuple[APIRouter, ...]] = (
     probes.routes,
     metrics.routes,
@@ -35,12 +37,12 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
 def build_app(settings: Settings | None = None, limits: Limits | None = None) -> FastAPI:
     """Build the application. Without *settings* it reads the environment, as its process does.
 
-    It connects on the first request, so it can start before its servers. Raises InvalidSettings if
-    the environment is invalid. A process whose database it must not use exits here
-    (`models.database.session.UnusableDatabase`).
+    It connects on the first request, so it can start before its servers. A process whose
+    environment is invalid, or whose database it must not use
+    (`models.database.session.UnusableDatabase`), exits here.
     """
     if settings is None:
-        settings = read_settings()
+        settings = _settings_of_process()
         logs.configure(settings, sys.stderr)
         try:
             require_usable_database(settings.database_url, application_name="slipway gateway")
@@ -75,3 +77,12 @@ def build_app(settings: Settings | None = None, limits: Limits | None = None) ->
         app.include_router(routes)
     describe(app)
     return app
+
+
+def _settings_of_process() -> Settings:
+    """Read the environment. Says what is wrong with it and exits, as workers do."""
+    try:
+        return read_settings()
+    except InvalidSettings as refusal:
+        sys.stderr.write(f"slipway: {refusal}\n")
+    sys.exit(_WRONG_SETTINGS)

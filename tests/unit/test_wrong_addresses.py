@@ -1,13 +1,16 @@
 """Each address setting, wrong in many ways: named with its host, and never with its password."""
 
 import traceback
+from collections.abc import Callable
 
 import pytest
 
 from models.settings.errors import InvalidSettings
-from models.settings.settings import read_settings
+from models.settings.settings import read_console_settings, read_settings
+from producers.gateway.app import build_app as build_gateway
 from tests.support.command_line import CommandLine
 from tests.support.delivery_setup import KEY
+from worker.console.app import build_app as build_console
 
 # Every password here is made of these; a message must hold none of them.
 PARTS = ("hidden", "s3cret")
@@ -259,3 +262,27 @@ def test_commands_and_doctor_say_the_same(
         assert setting in command.err
         shown = doctor.out + doctor.err + command.err
         assert [part for part in PARTS if part in shown] == []
+
+
+PAGES: dict[str, Callable[[], object]] = {"gateway": build_gateway, "console": build_console}
+
+
+@pytest.mark.parametrize("build", PAGES.values(), ids=PAGES)
+def test_gateway_and_console_say_it_without_a_traceback(
+    slipway: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    build: Callable[[], object],
+) -> None:
+    monkeypatch.setenv("SLIPWAY_REDIS_URL", "postgresql://u:hidden@db:5432/s3cret")
+    read_settings.cache_clear()
+    read_console_settings.cache_clear()
+
+    with pytest.raises(SystemExit) as end:
+        build()
+
+    written = capsys.readouterr().err
+    assert end.value.code == 2
+    assert written.startswith("slipway: These settings cannot be used:\n  SLIPWAY_REDIS_URL: ")
+    assert FOR_REDIS in written
+    assert [part for part in PARTS if part in written] == []

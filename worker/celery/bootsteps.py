@@ -18,7 +18,7 @@ from worker.metrics.server import MetricsServer
 from worker.process.cluster_client import UnusableRedis
 from worker.process.health import probes
 from worker.process.queues import DELIVER_QUEUE, INTAKE_QUEUE, SWEEP_QUEUE
-from worker.process.redis_client import require_usable_redis
+from worker.process.redis_client import check_redis_at_start
 
 if TYPE_CHECKING:  # one kind of worker needs each of them
     from worker.celery.intake_threads import IntakeThreads
@@ -48,7 +48,7 @@ class RedisCheck(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery carri
         """Check Redis before anything else starts. There is nothing to start or stop."""
         process = dependencies.current()
         try:
-            require_usable_redis(process.settings, name=f"slipway-{process.role}")
+            check_redis_at_start(process.settings, name=f"slipway-{process.role}")
         except UnusableRedis as refusal:
             raise SystemExit(f"slipway: {refusal}") from None
         return False

@@ -18,7 +18,7 @@ from models.settings.settings import read_process_settings
 from models.telemetry import logs
 from worker.process.cluster_client import UnusableRedis
 from worker.process.flower_pages import check_flower_pages
-from worker.process.redis_client import require_usable_redis
+from worker.process.redis_client import check_redis_at_start
 
 read_only = True  # changes are made with `slipway`, which records a name and a reason
 enable_events = False  # the workers send events already; Flower would command all of them every 5 s
@@ -37,7 +37,7 @@ except InvalidSettings as _refusal:
     sys.exit(2)  # as for its other settings
 
 try:
-    require_usable_redis(_settings, name="slipway-flower")
+    check_redis_at_start(_settings, name="slipway-flower")
 except UnusableRedis as _refusal:
     raise SystemExit(f"slipway: {_refusal}") from None
 if os.environ.pop("FLOWER_UNAUTHENTICATED_API", None) is not None:

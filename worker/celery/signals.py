@@ -18,7 +18,7 @@ from models.telemetry import logs
 from worker.metrics.server import MetricsServer
 from worker.process.cluster_client import UnusableRedis
 from worker.process.health import probes
-from worker.process.redis_client import require_usable_redis
+from worker.process.redis_client import check_redis_at_start
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def serve_beat_metrics(sender: beat.Service, **_newer: object) -> None:
     """Serve the metrics of beat until the process ends; on a Redis that it cannot use, exit."""
     settings = read_process_settings()
     try:
-        require_usable_redis(settings, name="slipway-beat")
+        check_redis_at_start(settings, name="slipway-beat")
     except UnusableRedis as refusal:
         raise SystemExit(f"slipway: {refusal}") from None
     server = MetricsServer(sender.scheduler.metrics.registry, probes=probes("beat"))

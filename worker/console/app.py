@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from models.database.engine import require_usable_database
 from models.database.session import UnusableDatabase
+from models.settings.errors import InvalidSettings
 from models.settings.settings import Settings, read_console_settings
 from models.telemetry import logs
 from models.telemetry.http_requests import HttpMetrics, RequestMetrics, RouteLabel
@@ -37,17 +38,18 @@ _PUBLIC: Final[tuple[APIRouter, ...]] = (
     sign_in_elsewhere.routes,
 )
 _FORBIDDEN: Final = 403
+_WRONG_SETTINGS: Final = 2
 
 
 def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = None) -> FastAPI:
     """Build the application. Without *settings* it reads the environment, as its process does.
 
-    It connects on the first request, so it can start before its servers. Raises InvalidSettings if
-    the environment is invalid. A process whose database it must not use exits here
-    (`models.database.session.UnusableDatabase`).
+    It connects on the first request, so it can start before its servers. A process whose
+    environment is invalid, or whose database it must not use
+    (`models.database.session.UnusableDatabase`), exits here.
     """
     if settings is None:
-        settings = read_console_settings()
+        settings = _settings_of_process()
         logs.configure(settings, sys.stderr)
         try:
             require_usable_database(settings.database_url, application_name="slipway console")
@@ -85,6 +87,17 @@ def build_app(settings: Settings | None = None, limits: ConsoleLimits | None = N
     register_error_handlers(app)
     _surround(app, console)
     return app
+
+
+def _settings_of_process() -> Settings:
+    """Read the environment. Says what is wrong with it and exits, as workers do."""
+    try:
+        settings = read_console_settings()
+        IdentityProvider.of(settings)  # reads the files that the settings name
+    except InvalidSettings as refusal:
+        sys.stderr.write(f"slipway: {refusal}\n")
+        sys.exit(_WRONG_SETTINGS)
+    return settings
 
 
 def add_pages(app: FastAPI, routes: APIRouter) -> None:

@@ -24,7 +24,6 @@ from worker.doctor.finding import Finding, doubtful, ok, unknown, wrong
 
 PART: Final = "PostgreSQL"
 SCHEMA: Final = "schema"
-_VERSION_LEAST: Final = 150_000
 _REVISIONS: Final = "alembic_version"
 _ADDRESS: Final = "SLIPWAY_DATABASE_URL"
 _START: Final = (
@@ -33,8 +32,7 @@ _START: Final = (
 )
 
 SERVER: Final = text("""
-    SELECT CAST(current_setting('server_version_num') AS int) AS number,
-           current_setting('server_version') AS version, pg_is_in_recovery() AS follows,
+    SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS follows,
            current_setting('fsync') AS fsync, current_setting('autovacuum') AS autovacuum
 """)
 MISSING_RIGHTS: Final = text("""
@@ -88,13 +86,7 @@ def unreachable(error: OperationalError, *, url: str) -> Finding:
 def check_database(connection: Connection) -> Iterator[Finding]:
     """Check the server behind *connection*, and the schema."""
     server = connection.execute(SERVER).one()
-    if server.number < _VERSION_LEAST:
-        yield wrong(
-            PART,
-            f"version {server.version}",
-            remedy="upgrade to PostgreSQL 15 or later: older versions lack what the tables need",
-        )
-    elif server.follows:
+    if server.follows:
         yield wrong(
             PART,
             f"version {server.version}, a read-only replica",

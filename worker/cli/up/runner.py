@@ -73,7 +73,9 @@ def run_everything(*, embedded: bool, data: Path | None) -> None:
             os.environ.update(servers.enter_context(_embedded_servers(data)))
         os.environ.update(with_ports(os.environ, data, report=remark))
         settings = _settings(embedded=embedded or data is not None)
-        require_usable_redis(settings, name="slipway-up")  # or they would end again and again
+        # What must not be used would end them again and again; what is away they wait for.
+        for problem in require_usable_redis(settings, name="slipway-up"):
+            remark(problem)
         output = ProcessOutput([line.name for line in procfile.processes])
         with private_folder() as private:
             names = [line.name for line in procfile.processes]
