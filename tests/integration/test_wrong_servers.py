@@ -4,7 +4,6 @@ They name setting, host and port, and what was expected; and never a password, w
 """
 
 import logging
-import struct
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,7 +18,6 @@ from sqlalchemy.exc import OperationalError
 
 from models.database.connection_failures import describe_failures, remedy_for
 from models.database.engine import open_engine, require_usable_database
-from models.database.session import UnusableDatabase
 from models.settings.addresses import database_address
 from models.settings.redis_address import redis_host, sentinel_address
 from models.settings.settings import Settings
@@ -29,7 +27,6 @@ from tests.support.delivery_setup import KEY
 from tests.support.plain_settings import plain_settings
 from tests.support.raw_server import HEARD_MAX, OK, Line, raw_server, say
 from tests.support.scripted_redis import scripted_redis
-from worker.doctor.certificate import SSL_REQUEST
 from worker.doctor.database import unreachable as database_unreachable
 from worker.doctor.finding import Finding, State
 from worker.doctor.pooler import check_migration_address
@@ -42,7 +39,6 @@ from worker.process.redis_errors import redis_problem
 
 ESCAPED = "hid%40den%2Fs3cret"
 FORMS = ("hid%40den", "hid@den", "den/s3", "s3cret", "den%2F")  # none may be shown
-GSS_REQUEST = struct.pack("!ii", 8, 80877104)
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
 
 
@@ -174,34 +170,6 @@ def test_a_process_that_waits_for_its_database_logs_where_it_looks(
     assert f"{places[place]}: " in error
     assert AT_POSTGRES[place] in error
     assert shown(error, str(line.__dict__)) == []
-
-
-def test_a_server_that_is_too_old_is_not_used(slipway: CommandLine) -> None:
-    with raw_server(speak_postgres_14) as old:
-        url = f"postgresql://slipway:{ESCAPED}@127.0.0.1:{old.port}/slipway"
-        slipway.export(database_url=url)
-        with pytest.raises(UnusableDatabase) as refusal:
-            require_usable_database(url, application_name="tests")
-        ended = [slipway("migrate"), slipway("operators", "list")]
-
-    for text in (str(refusal.value), *(each.err for each in ended)):
-        assert f"127.0.0.1:{old.port} is PostgreSQL 14" in text
-        assert "Upgrade it to PostgreSQL 15 or later" in text
-        assert shown(text) == []
-    assert [each.code for each in ended] == [2, 2]
-
-
-def speak_postgres_14(line: Line) -> None:
-    """Let a client in, and tell it the version."""
-    startup = line.connection.recv(HEARD_MAX)
-    if startup[4:8] in {SSL_REQUEST[4:], GSS_REQUEST[4:]}:
-        line.send(b"N")
-        line.connection.recv(HEARD_MAX)
-    status = {"server_version": "14.9", "server_encoding": "UTF8", "client_encoding": "UTF8"}
-    parameters = [f"{name}\0{value}\0".encode() for name, value in status.items()]
-    messages = [(b"R", bytes(4)), *((b"S", each) for each in parameters), (b"Z", b"I")]
-    line.send(b"".join(kind + struct.pack("!i", len(body) + 4) + body for kind, body in messages))
-    line.connection.recv(HEARD_MAX)
 
 
 def test_a_database_that_says_nothing_is_given_up() -> None:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class BenchEnvironment:
     began: datetime
     stay: ExitStack
     pending: dict[int, "Database"]  # by how many tickets wait in it
+    more: Mapping[str, str] = field(default_factory=dict)  # settings of the processes
 
     def settings(self, url: str) -> Settings:
         """Settings as production has them, for code that runs in this process."""
@@ -100,6 +101,7 @@ class BenchEnvironment:
             "gateway_port": "0",
             "flower_port": "0",
             "console_port": "0",
+            **self.more,
         }
 
     def environment(self, url: str) -> dict[str, str]:
