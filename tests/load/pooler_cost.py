@@ -28,7 +28,7 @@ from tests.support.processes import parent_of
 from tests.support.server_folders import passable_folder
 from tests.support.wait import eventually
 
-CHUNKS: Final = (20, 500)
+BATCHES: Final = (20, 500)
 WARM: Final = 1_000
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -53,24 +53,24 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    costs = {(chunk, pooled): Cost() for chunk in CHUNKS for pooled in (False, True)}
+    costs = {(batch, pooled): Cost() for batch in BATCHES for pooled in (False, True)}
     with open_environment() as environment, environment.database("pooler") as database:
         for _ in range(given.rounds):
-            for (chunk, pooled), cost in costs.items():
-                measure(database, cost, chunk=chunk, pooled=pooled, events=given.events)
+            for (batch, pooled), cost in costs.items():
+                measure(database, cost, batch=batch, pooled=pooled, events=given.events)
     say("| batch | way | intake | PostgreSQL | PgBouncer | all | range |")
     say("|---|---|---|---|---|---|---|")
-    for (chunk, pooled), cost in costs.items():
+    for (batch, pooled), cost in costs.items():
         parts = (cost.intake, cost.postgres, cost.pgbouncer, cost.whole)
         cells = " | ".join(f"{median(part):.0f}" for part in parts)
         way = "PgBouncer" if pooled else "directly"
-        say(f"| {chunk} | {way} | {cells} | {min(cost.whole):.0f} to {max(cost.whole):.0f} |")
+        say(f"| {batch} | {way} | {cells} | {min(cost.whole):.0f} to {max(cost.whole):.0f} |")
     return 0
 
 
-def measure(database: Database, cost: Cost, *, chunk: int, pooled: bool, events: int) -> None:
+def measure(database: Database, cost: Cost, *, batch: int, pooled: bool, events: int) -> None:
     """Apply *events*, and add to *cost* what each of them took."""
-    at = replace(database.environment, more={"chunk_size": str(chunk)})
+    at = replace(database.environment, more={"chunk_size": str(batch)})
     server = postgres_of(database)
     with way(database, pooled=pooled) as (url, pooler):
         through = Database(at, url, database.engine)

@@ -35,11 +35,11 @@ def test_events_arrive_as_json_and_as_lines(behind: GatewayApp) -> None:
     events = [event(operator, f"T{number}", event_id=f"e{number}") for number in range(200)]
     lines = "".join(f"{json.dumps(each)}\n" for each in events[1:])
 
-    one = behind.publish(key, events[0])
+    single = behind.publish(key, events[0])
     many = behind.publish_lines(key, lines)
     refused = behind.publish("another key", events[0])
 
-    assert (one.status_code, many.status_code, refused.status_code) == (202, 202, 401)
+    assert (single.status_code, many.status_code, refused.status_code) == (202, 202, 401)
     assert [each["event_id"] for each in behind.on_stream()] == [f"e{n}" for n in range(200)]
 
 
