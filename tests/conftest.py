@@ -109,6 +109,7 @@ def servers() -> Iterator[Servers]:
         embedded_servers(durable=False, within=roomy_memory()) as running,
         databases.kept_session(running.database_url),
     ):
+        databases.leave_statistics_alone(running.database_url)
         yield running
 
 

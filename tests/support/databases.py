@@ -32,6 +32,16 @@ def _connect(server_url: str) -> psycopg.Connection:
     return psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True)
 
 
+def leave_statistics_alone(server_url: str) -> None:
+    """Let autovacuum, which stays on, come to no table while the tests run.
+
+    Whether it analysed a test's tables before or after they were filled would decide about plans.
+    """
+    with owner(server_url) as connection:
+        connection.execute("ALTER SYSTEM SET autovacuum_naptime = '24d'")
+        connection.execute("SELECT pg_reload_conf()")
+
+
 class _KeptSession:
     """A session in which databases are made and dropped, opened when first needed."""
 
