@@ -6,6 +6,7 @@ A test that kills a server brings it back before it ends.
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -47,6 +48,9 @@ settings.load_profile("slipway")
 
 # Containers often set it; here each of hundreds of processes would compile all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell's job in the background ignores Ctrl-C, and hands that on: tests send it to processes.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)  # after `--hypothesis-profile` has been read

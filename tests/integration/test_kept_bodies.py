@@ -24,7 +24,7 @@ ANNA = Person("anna", "their counsel asks for it")
 ANSWER = "thank you, dear betting company"
 ATTEMPT_FACTS = {
     *("notice", "claim", "operator", "verdict", "took_ms", "http_status", "problem"),
-    *("recorded_at", "sent_at", "remote_address"),
+    *("recorded_at", "sent_at", "remote_address", "traceparent"),
 }
 
 
