@@ -11,6 +11,7 @@ import yaml
 
 from deploy.kubernetes import render
 from models.settings.redis_address import redis_tls
+from models.tracing.export_settings import ExportSettings, Sampling, export_settings
 from tests.support.manifests import (
     KUBERNETES,
     Cluster,
@@ -93,6 +94,22 @@ def test_all_who_use_redis_are_let_out_to_the_sentinels(tmp_path: Path) -> None:
 
     assert sentinels["podSelector"] == redis["podSelector"]
     assert ports_of(behind, "redis-sentinels") == [26379]
+
+
+def test_those_that_export_spans_are_told_where_and_let_out_to_it(tmp_path: Path) -> None:
+    traced = with_components("traces", folder=tmp_path)
+    (config,) = traced.of_kind("ConfigMap")
+    export = export_settings(config["data"])
+    selector = traced.one("NetworkPolicy", "traces")["spec"]["podSelector"]
+    (chosen,) = selector["matchExpressions"]
+    let_out = chosen["values"]
+
+    assert export == ExportSettings(Sampling(0.01))
+    port = urlsplit(config["data"]["OTEL_EXPORTER_OTLP_ENDPOINT"]).port
+    assert ports_of(traced, "traces") == [port]
+    for name in let_out:
+        (source, *_) = container(traced.pods()[name])["envFrom"]
+        assert source["configMapRef"]["name"] == config["metadata"]["name"]
 
 
 BOTH = ("redis-sentinel", "redis-certificates")
