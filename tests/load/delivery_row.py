@@ -2,11 +2,12 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
 
 import pycurl
 from celery import Celery
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from models.platform.clock import DatabaseClock
 from tests.load.environment import BenchEnvironment, Database
@@ -54,14 +55,21 @@ def measure(environment: BenchEnvironment, samples: Samples, *, rounds: int, not
         assert requests >= 2 * rounds * notices, "the partner got all of it"
 
 
-def delivered(database: Database, notices: int) -> float:
-    """Have so many delivered, all of them due at once; how many a second."""
+def delivered(
+    database: Database, notices: int, *, prepared: Callable[[Connection], object] | None = None
+) -> float:
+    """Have so many delivered, all of them due at once; how many a second.
+
+    *prepared* is called once they are there, before they are due.
+    """
     database.empty()
     with database.engine.begin() as connection:
         now = DatabaseClock().now(connection)
         connection.execute(
             OWE, {"each": notices // OPERATORS, "due_at": now + timedelta(minutes=5)}
         )
+        if prepared is not None:
+            prepared(connection)
     database.tidy("VACUUM ANALYZE ticket, notice")
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE notice SET due_at = :now"), {"now": now})

@@ -34,7 +34,7 @@ LONG = timedelta(minutes=30)
 STARTING_MAX = timedelta(seconds=60)
 NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: where nothing is to be delivered
 EMPTY = text("""
-    TRUNCATE ticket, ticket_event, notice, delivery_attempt, rejected_input, tombstone""")
+    TRUNCATE ticket, ticket_event, notice, delivery_attempt, rejected_input""")
 EMPTY_TRIES = 5
 CONSUMERS_MAX = 16
 
@@ -137,17 +137,18 @@ class Database:
             connection.execute(text(command))
 
     @contextmanager
-    def workers(self, *names: str) -> Iterator[list[int]]:
+    def workers(self, *names: str, root: Path = celery_process.ROOT) -> Iterator[list[int]]:
         """Run processes of the Procfile until the block ends, as they stand there; their pids.
 
         `intake` twice gives two of them. An intake is waited for until it reads the stream.
+        *root*: the checkout whose code they run.
         """
         env = self.environment.environment(self.url)
         log = self.environment.folder / "workers.log"
         with ExitStack() as stack, self.environment.redis() as redis:
             redis.delete(STREAM)
             made = [
-                stack.enter_context(_process(name, number, env=env, log=log))
+                stack.enter_context(_process(name, number, root=root, env=env, log=log))
                 for number, name in enumerate(names)
             ]
 
@@ -173,7 +174,7 @@ def _consumers(redis: Redis) -> int:
 
 @contextmanager
 def _process(
-    name: str, number: int, *, env: Mapping[str, str], log: Path
+    name: str, number: int, *, root: Path, env: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the Procfile's line as a shell does; of several, each under a name of its own."""
     line = command_of(name).replace("@%h", f"-{number}@%h")
@@ -181,7 +182,7 @@ def _process(
     with log.open("ab") as output:
         process = subprocess.Popen(
             ["/bin/sh", "-c", f"exec {line}"],
-            cwd=celery_process.ROOT,
+            cwd=root,
             env={**env, "PATH": programs},
             stdout=output,
             stderr=output,

@@ -6,6 +6,7 @@ processes would then use one connection at once. What only one kind of worker ne
 there, too: an intake that held the deliverer's code would be a third larger.
 """
 
+import gc
 import os
 import threading
 from collections.abc import Callable
@@ -108,7 +109,12 @@ class Dependencies:
     @shared
     def tracer(self) -> Tracer | None:
         """Makes the spans of this process; None if no traces are exported."""
-        return open_tracer(self.role)
+        tracer = open_tracer(self.role)
+        if tracer is not None:
+            # As `worker.celery.signals.tune_gc`, before which nobody asked for it.
+            gc.collect()
+            gc.freeze()
+        return tracer
 
     @shared
     def clock(self) -> DatabaseClock:
