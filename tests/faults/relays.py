@@ -53,7 +53,7 @@ class Relays:
         return relay.port
 
     async def shut(self, lines: Sequence[Line]) -> None:
-        """Let no byte pass, and nobody connect."""
+        """Carry nothing, and take no connection."""
         for relay in self._of(lines):
             await relay.shut()
 

@@ -26,7 +26,7 @@ from worker.local.servers.ports import LOOPBACK
 LINE: Line = ("intake0", Place.VALKEY)
 NOTHING_COMES_SECONDS = 0.2
 COMES_SECONDS_MAX = 60.0
-# A server, and a client that reaches it by the port it is told.
+# A server, and its client, which connects to the port that it reads from standard input.
 BOTH_ENDS = """
 import socket, sys
 server = socket.create_server(("127.0.0.1", 0))
