@@ -1,25 +1,22 @@
-"""Notices delivered a second, from due to recorded, against the HTTP client alone."""
+"""Notices delivered a second, from due to recorded, against the HTTP client alone, and durable."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 
-import pycurl
 from celery import Celery
 from sqlalchemy import Connection, text
 
 from models.platform.clock import DatabaseClock
-from tests.load.environment import BenchEnvironment, Database
+from tests.load.bare_client import BareClient
+from tests.load.durable_deliverer import DurableDeliverer
+from tests.load.environment import SECRET, BenchEnvironment, Database
 from tests.load.results import Samples
-from tests.load.sink import open_sink
+from tests.load.sink import Sink, open_sink
 from tests.support.wait import eventually
 
-IN_FLIGHT = 64  # of the bare client: where it is fastest
 OPERATORS = 8
 LASTING_MAX = timedelta(minutes=10)
-BODY = b'{"action":"ticket_win","data":{"operator":"acme","ticket_id":"T-0000001"}}'
-HEADERS = ["Content-Type: application/json", "signature: " + "0" * 64, "timestamp: 1763632800000"]
 
 OWE = text("""
     WITH made AS (
@@ -34,25 +31,43 @@ OWE = text("""
            || m.ticket_id || '"}}', true, :due_at, :due_at
       FROM made m JOIN operator o ON o.id = m.operator""")
 LEFT = text("SELECT 1 FROM notice WHERE operator = ANY(:all) AND head AND ended IS NULL LIMIT 1")
-TOOK = text("SELECT extract(epoch FROM max(ended_at)) FROM notice WHERE ended = 'delivered'")
+TOOK = text("""
+    SELECT extract(epoch FROM max(ended_at)), count(*) FROM notice WHERE ended = 'delivered'""")
 
 
 def measure(environment: BenchEnvironment, samples: Samples, *, rounds: int, notices: int) -> None:
-    """Take turns between the bare client and the deliverer of the Procfile, at the same sink."""
+    """Take turns between the bare clients and the deliverer of the Procfile, at the same sink."""
     with (
         open_sink() as sink,
         environment.database("delivery", sink=sink.url, operators=OPERATORS) as database,
+        DurableDeliverer(database.url, sink.url, secret=SECRET) as durable,
         database.workers("deliver"),
     ):
         delivered(database, OPERATORS * 4)  # it is up, and connected
+        durably_posted(durable, sink, OPERATORS * 4)
         for _ in range(rounds):
             bare = posted(sink.url, notices)
             samples.add("bare HTTP client, requests/s", bare)
+            durably = durably_posted(durable, sink, notices)
+            samples.add("bare durable deliverer, messages/s", durably)
+            before = sink.counts().requests
             ours = delivered(database, notices)
+            assert sink.counts().requests - before >= notices, "the partner got all of it"
             samples.add("Slipway, notices delivered and recorded/s", ours)
             samples.ratio("delivery", ours / bare)
-        requests = sink.counts().requests
-        assert requests >= 2 * rounds * notices, "the partner got all of it"
+            samples.ratio("delivery_durable", ours / durably)
+
+
+def durably_posted(durable: DurableDeliverer, sink: Sink, messages: int) -> float:
+    """Have so many delivered, all of them due at once; how many a second."""
+    durable.owe(messages)
+    seen = sink.counts().requests
+    before = time.perf_counter()
+    taken = durable.deliver()
+    took = time.perf_counter() - before
+    requests = sink.counts().requests - seen
+    assert taken == durable.marked() == requests == messages, "each was sent once, and is marked"
+    return messages / took
 
 
 def delivered(
@@ -83,7 +98,9 @@ def delivered(
 
     eventually(over, within=LASTING_MAX)
     with database.engine.begin() as connection:
-        return notices / (float(connection.execute(TOOK).scalar_one()) - began)
+        ended_at, count = connection.execute(TOOK).one()
+    assert count == notices // OPERATORS * OPERATORS, "each is recorded as delivered"
+    return notices / (float(ended_at) - began)
 
 
 def wake(redis_url: str) -> None:
@@ -94,36 +111,10 @@ def wake(redis_url: str) -> None:
 
 
 def posted(url: str, requests: int) -> float:
-    """Post so many with bare pycurl, connections kept; how many a second."""
-    multi = pycurl.CurlMulti()
-    idle: deque[pycurl.Curl] = deque(_handle(url) for _ in range(IN_FLIGHT))
-    started = ended = 0
+    """Post so many with bare pycurl; how many a second."""
+    client = BareClient(url)
     before = time.perf_counter()
-    while ended < requests:
-        while idle and started < requests:
-            multi.add_handle(idle.popleft())
-            started += 1
-        multi.perform()
-        more = 1
-        while more:
-            more, done, failed = multi.info_read()
-            assert not failed, "the sink takes everything"
-            for easy in done:
-                multi.remove_handle(easy)
-                idle.append(easy)
-            ended += len(done)
-        if not idle:
-            multi.select(1.0)
+    client.post(requests)
     took = time.perf_counter() - before
-    multi.close()
+    client.close()
     return requests / took
-
-
-def _handle(url: str) -> pycurl.Curl:
-    easy = pycurl.Curl()
-    easy.setopt(pycurl.URL, url)
-    easy.setopt(pycurl.POSTFIELDS, BODY)
-    easy.setopt(pycurl.HTTPHEADER, [*HEADERS, "Expect:"])
-    easy.setopt(pycurl.WRITEFUNCTION, len)
-    easy.setopt(pycurl.NOSIGNAL, 1)
-    return easy
