@@ -25,6 +25,7 @@ from tests.load.memory_row import measure_footprint
 from tests.load.peer_rows import measure as measure_peer
 from tests.load.results import Samples, say, table
 from tests.load.start_row import measure as measure_start
+from tests.load.storage_row import measure as measure_storage
 from tests.load.sweep_rows import measure as measure_sweep
 
 ROUNDS = 3
@@ -134,6 +135,10 @@ def draw(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> Non
     measure_draw(environment, samples, tickets=20_000 if quick else 1_000_000)
 
 
+def storage(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
+    measure_storage(environment, samples, waves=ROUNDS, lives=2_000 if quick else 10_000)
+
+
 def console(environment: BenchEnvironment, samples: Samples, *, quick: bool) -> None:
     measure_console(
         environment,
@@ -153,6 +158,7 @@ PARTS = {
     "console": console,
     "footprint": footprint,
     "start": start,
+    "storage": storage,
     "memory": memory,
     "sweep": sweep,
     "draw": draw,

@@ -42,6 +42,8 @@ REACH = {
     "footprint_of_worker": Reach("100 MiB / largest of intake, deliver, sweep, gateway", 1, 1.2),
     "start_worker": Reach("2 s / from the start of a worker until it is ready", 1, 1.5),
     "start_help": Reach("0.25 s / `slipway --help`", 1, 1.5),
+    "storage": Reach("2,400 B / PostgreSQL's bytes per closed ticket", 1, 1.2),
+    "wal": Reach("5,000 B / WAL per whole life", 1, 1.2),
     "memory": Reach("largest process, nothing pending / 10 million pending", 0.9, 1),
 }
 
