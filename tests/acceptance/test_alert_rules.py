@@ -1,7 +1,8 @@
 """Rules checked by Prometheus' own tool: an hour in a moment."""
 
 import subprocess
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,43 +33,59 @@ def promtool(pytestconfig: pytest.Config) -> str:
 
 def check_rules(promtool: str, folder: Path, **trial: Any) -> None:  # noqa: ANN401 - promtool's own form
     """Have promtool check one trial; raise AssertionError with what it found otherwise."""
-    file = folder / "trial.yml"
     pages = {"slipway_docs": PAGES}
     trials = [{"interval": "1m", "external_labels": pages, **trial}]
-    _judge(promtool, file, {"rule_files": [str(ALERTS)], "tests": trials})
+    _judge(promtool, _written(folder / "trial.yml", {"rule_files": [str(ALERTS)], "tests": trials}))
 
 
-def _judge(promtool: str, file: Path, whole: dict[str, Any]) -> None:
+def _written(file: Path, whole: dict[str, Any]) -> Path:
     file.write_text(yaml.safe_dump(whole), encoding="utf-8")
+    return file
+
+
+def _judge(promtool: str, *files: Path) -> None:
     done = subprocess.run(
-        [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
+        [promtool, "test", "rules", *files], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
-def bare_rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same rules without their words, which are checked by themselves."""
-    rules = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))
-    for group in rules["groups"]:
-        for rule in group["rules"]:
-            del rule["annotations"]
-    file = tmp_path_factory.mktemp("rules") / "alerts.yml"
-    file.write_text(yaml.safe_dump(rules), encoding="utf-8")
-    return file
+def bare_rules(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Each alert's rule by itself, without its words, which are checked elsewhere.
+
+    No rule reads what another one says, and promtool would ask all of them in each minute.
+    """
+    folder = tmp_path_factory.mktemp("rules")
+    files = {}
+    for rule in alerts():
+        bare = {name: of_it for name, of_it in rule.items() if name != "annotations"}
+        groups = [{"name": "alone", "rules": [bare]}]
+        files[rule["alert"]] = _written(folder / f"{rule['alert']}.yml", {"groups": groups})
+    return files
 
 
 def test_there_is_a_case_for_each_alert():
     assert {case.alert for case in CASES} == {rule["alert"] for rule in alerts()}
 
 
+def test_no_rule_reads_what_another_one_says():
+    assert [rule["alert"] for rule in alerts() if "ALERTS" in rule["expr"]] == []
+    assert {"alert"} == {name for rule in alerts() for name in rule if name in ("alert", "record")}
+
+
 def test_each_alert_fires_when_it_must_and_neither_earlier_nor_otherwise(
     promtool, tmp_path, bare_rules
 ):
     """All in one run: promtool names the alert, the minute, and what it found."""
-    trials = [trial for case in CASES for trial in _trials(case)]
-    rules = {"rule_files": [str(bare_rules)], "tests": trials}
-    _judge(promtool, tmp_path / "trial.yml", rules)
+    trials: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for case in CASES:
+        trials[case.alert] += _trials(case)
+    files = [
+        _written(tmp_path / f"{alert}.yml", {"rule_files": [str(bare_rules[alert])], "tests": own})
+        for alert, own in trials.items()
+    ]
+    _judge(promtool, *files)
 
 
 def _trials(case: Case) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import yaml
@@ -18,10 +19,11 @@ _SETS: Final = re.compile(r" (?:and|or|unless)(?: on \([a-z, ]*\))? ")
 _COMPARED: Final = re.compile(r" (>|<|==|!=|>=|<=) ")
 
 
-def alerts() -> list[dict[str, Any]]:
+@cache
+def alerts() -> tuple[dict[str, Any], ...]:
     """The alerts, as their file has them."""
     groups = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
-    return [rule for group in groups for rule in group["rules"]]
+    return tuple(rule for group in groups for rule in group["rules"])
 
 
 def panel_queries() -> Iterator[tuple[str, str]]:
