@@ -29,7 +29,7 @@ FEW = ConsoleLimits(requests=3, slow_bodies=2, prompt=timedelta(seconds=0.05))
 
 @pytest.fixture
 def lines() -> Iterator[ExitStack]:
-    """Connections that stay open until the test ends."""
+    """Connections that stay open until the test ends; a server would wait for their bodies."""
     with ExitStack() as opened:
         yield opened
 
@@ -66,16 +66,16 @@ def test_of_unauthenticated_slow_bodies_only_some_are_waited_for(database, engin
 
 def test_a_program_with_a_token_may_be_slow_beside_unauthenticated_callers(database, engine, lines):
     settings = plain_settings(database_url=database)
-    with operations_api_on(settings, engine, limits=FEW) as api:
-        slow = [lines.enter_context(slow_body(api.url, "/sign-in", **FORM)) for _ in range(6)]
-        answered(slow, 6 - FEW.slow_bodies)
+    api = lines.enter_context(operations_api_on(settings, engine, limits=FEW))  # ends after them
+    slow = [lines.enter_context(slow_body(api.url, "/sign-in", **FORM)) for _ in range(6)]
+    answered(slow, 6 - FEW.slow_bodies)
 
-        act = f"{PATH}/notices/1/retry"
-        headers = api.operations.headers() | JSON | {"Idempotency-Key": "a"}
-        line = lines.enter_context(slow_body(api.url, act, **headers))
+    act = f"{PATH}/notices/1/retry"
+    headers = api.operations.headers() | JSON | {"Idempotency-Key": "a"}
+    line = lines.enter_context(slow_body(api.url, act, **headers))
 
-        assert api.viewer.get("/partners").status_code == 200
-        assert send_rest(line) == b"422", "it was read to its end, and is no JSON"
+    assert api.viewer.get("/partners").status_code == 200
+    assert send_rest(line) == b"422", "it was read to its end, and is no JSON"
 
 
 def posted(routes: list[APIRoute]) -> list[str]:

@@ -268,6 +268,7 @@ def test_a_body_that_does_not_come_is_408(opened):
 
     def answer_to(part: bytes, kind: str) -> tuple[bytes, dict[str, Any]]:
         headers = {"X-Api-Key": key, "Content-Type": kind, "Content-Length": "1000"}
+        headers["Connection"] = "close"  # else the server keeps it for a next request
         url = str(gateway_app.client.base_url)
         with slow_requests.slow_headers(url, "/events", **headers) as connection:
             connection.sendall(b"\r\n" + part)
