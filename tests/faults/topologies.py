@@ -72,6 +72,7 @@ class Topology:
                 servers=self.servers,
                 replicas_to_write=self.replicas_to_write,
                 noticed_ms=NOTICED_MS,
+                periods={},
             ) as watched,
             self._way_to(watched) as url,
         ):

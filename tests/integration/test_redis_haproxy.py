@@ -6,6 +6,8 @@ Real sentinels, servers and HAProxy. `python -m tests.faults.topologies` compare
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -32,11 +34,35 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         yield running
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """HAProxies that began together: each refuses everybody until it has checked all servers."""
+
+    url: str
+    one_sentinel_down: str
+    most_sentinels_down: str
+    reached_meanwhile: set[int]  # through the last of them, from its start on
+
+
 @pytest.fixture(scope="module")
-def url(watched: Watched) -> Iterator[str]:
-    with haproxy_before(watched) as through:
-        eventually(lambda: reached(through) == watched.named())
-        yield through
+def started(watched: Watched) -> Iterator[Started]:
+    _, second, third = watched.sentinels
+    one_down = Watched([closed_port(), second, third], watched.servers)
+    most_down = Watched([closed_port(), closed_port(), third], watched.servers)
+    with ExitStack() as ending:
+        all_up, two_up, one_up = (
+            ending.enter_context(haproxy_before(each)) for each in (watched, one_down, most_down)
+        )
+        meanwhile, until = {0}, time.monotonic() + LONGER_THAN_ITS_START
+        while time.monotonic() < until:
+            meanwhile.add(reached(one_up))
+        yield Started(all_up, two_up, one_up, meanwhile)
+
+
+@pytest.fixture
+def url(watched: Watched, started: Started) -> str:
+    eventually(lambda: reached(started.url) == watched.named())
+    return started.url
 
 
 def reached(url: str) -> int:
@@ -67,7 +93,6 @@ def test_another_server_that_takes_itself_for_the_primary_gets_no_connection(
 ) -> None:
     """As a former primary does that has just returned: the sentinels tell it after some 10 s."""
     eventually(watched.all_know)
-    eventually(lambda: reached(url) == watched.named())
     stranger = next(port for port in watched.servers if port != watched.named())
     with watched.client(stranger, password=PASSWORD) as server:
         server.replicaof("NO", "ONE")
@@ -80,24 +105,14 @@ def test_another_server_that_takes_itself_for_the_primary_gets_no_connection(
     eventually(watched.all_know)
 
 
-def test_one_sentinel_may_be_down(watched: Watched) -> None:
-    down = Watched([closed_port(), *watched.sentinels[1:]], watched.servers)
-
-    with haproxy_before(down) as through:
-        eventually(lambda: reached(through) == watched.named())
+def test_one_sentinel_may_be_down(watched: Watched, started: Started) -> None:
+    eventually(lambda: reached(started.one_sentinel_down) == watched.named())
 
 
-def test_no_connection_is_made_while_most_sentinels_are_down(watched: Watched) -> None:
+def test_no_connection_is_made_while_most_sentinels_are_down(started: Started) -> None:
     """HAProxy starts with all servers taken to be up; that is no reason to connect to one."""
-    down = Watched([closed_port(), closed_port(), watched.sentinels[2]], watched.servers)
-
-    with haproxy_before(down) as through:
-        until = time.monotonic() + LONGER_THAN_ITS_START
-        ports = {0}
-        while time.monotonic() < until:
-            ports.add(reached(through))
-
-    assert ports == {0}
+    assert started.reached_meanwhile == {0}
+    assert reached(started.most_sentinels_down) == 0
 
 
 @pytest.mark.slow(seconds=30)
@@ -110,7 +125,7 @@ def test_what_is_acknowledged_survives_failovers_and_the_return_of_the_killed_pr
         watched.kill_primary()
         load.goes_on()
         watched.bring_back(killed)  # two masters, until the sentinels tell it
-        watched.promote()  # waits for that
+        watched.change_over()  # waits for that
         load.goes_on()
 
     assert len(load.acknowledged - on_the_stream(watched)) == 0

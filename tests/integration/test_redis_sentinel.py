@@ -211,9 +211,9 @@ def test_every_process_follows_each_failover_and_nothing_is_lost(
             with Load(lambda: Publisher.at(watched.url())) as load:
                 load.goes_on()
                 eventually(lambda: len(partner.ledger.entries()) > 0)
-                watched.promote()  # away, …
+                watched.change_over()  # away, …
                 load.goes_on()
-                watched.promote()  # … and back: the former primary follows
+                watched.change_over()  # … and back: the former primary follows
                 load.goes_on()
                 eventually(watched.all_know)
                 watched.kill_primary()

@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,14 @@ COUNT: Final = 3
 PAUSE_MS: Final = 10_000
 # A dead primary is noticed after; before one is killed, a busy machine must look like none.
 NOTICED_MS, PATIENT_MS = 1_000, 60_000
+# How often sentinels ask and tell, in milliseconds: of their own they hear of a change within 10 s,
+# and tell a former primary 8 s later. And a busy machine shall not make them stand still (TILT).
+HURRIED: Final = {
+    "info-period": 1_000,
+    "publish-period": 500,
+    "ask-period": 200,
+    "tilt-trigger": 60_000,
+}
 _LOCAL: Final = ("save ''", f"bind {LOOPBACK}", "daemonize no")
 
 
@@ -82,6 +90,22 @@ class Watched:
                 eventually(lambda: _accepted(sentinel))
             eventually(lambda: self.named() not in (0, before))
 
+    def change_over(self) -> None:
+        """Do the same, and end the pause once the former primary refuses writes by itself.
+
+        It would keep the sentinels' messages from that server, too, for ten seconds.
+        """
+        former = self.named()
+        self.promote()
+        with self.client(former, password=PASSWORD) as server:
+
+            def lacks_replicas() -> bool:
+                facts: Any = server.info("replication")
+                return int(facts.get("connected_slaves", 0)) == 0
+
+            eventually(lacks_replicas)
+            server.client_unpause()
+
     def cut_off(self, port: int) -> None:
         """Keep the sentinels from the server at *port*: nobody can tell it that it was replaced."""
         with self.client(port, password=PASSWORD) as server:
@@ -89,6 +113,17 @@ class Watched:
             for client in server.client_list():
                 if client["name"].startswith("sentinel-"):
                     server.client_kill_filter(_id=client["id"])
+
+    def strangers(self) -> set[tuple[int, str]]:
+        """The connections to sentinels that are not of one another: port and id."""
+        found = set()
+        for port in self.sentinels:
+            with self.client(port, password=SENTINEL_PASSWORD) as sentinel:
+                mine = str(sentinel.client_id())
+                for client in sentinel.client_list():
+                    if client["id"] != mine and not client["name"].startswith("sentinel-"):
+                        found.add((port, client["id"]))
+        return found
 
     def is_primary(self, port: int, *, replicas: int) -> bool:
         """Whether the server at *port* takes itself for one, with that many replicas."""
@@ -106,6 +141,12 @@ class Watched:
             os.kill(self.pid(before), signal.SIGKILL)
         eventually(lambda: self.named() not in (0, before))
         self._notice_after(PATIENT_MS)
+
+    def set_periods(self, sentinel: int, periods: Mapping[str, int]) -> None:
+        """Have the sentinel at that port ask and tell so often."""
+        words = [word for period in periods.items() for word in period]
+        with self.client(sentinel, password=SENTINEL_PASSWORD) as client:
+            client.execute_command("SENTINEL", "DEBUG", *words)
 
     def _notice_after(self, milliseconds: int) -> None:
         for port in self.sentinels:
@@ -161,10 +202,12 @@ def sentinels(
     servers: int = COUNT,
     replicas_to_write: int = 1,
     noticed_ms: int = PATIENT_MS,
+    periods: Mapping[str, int] = HURRIED,
 ) -> Iterator[Watched]:
     """Run that many servers and three sentinels; over TLS alone with *authority*.
 
-    *noticed_ms*: after which the sentinels take a primary for dead that does not answer.
+    *noticed_ms*: after which the sentinels take a primary for dead that does not answer. *periods*:
+    how often they ask and tell, where it is not as their program has it.
     """
     programs = redis_program(), redis_program("redis-sentinel")
     watched = Watched([free_port() for _ in range(COUNT)], [free_port() for _ in range(servers)])
@@ -196,6 +239,8 @@ def sentinels(
             )
             command = _command(programs[1], folder, f"sentinel-{number}", lines)
             ending.enter_context(server_running(command, port))
+            if periods:
+                watched.set_periods(port, periods)
         eventually(watched.all_know)
         yield watched
 
