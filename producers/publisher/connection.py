@@ -43,7 +43,11 @@ def connect(url: str, *, stream: str, connect_seconds: float, **options: object)
 
 
 class _NamedSentinels(Sentinel):
-    """Sentinels whose failure names them in one line; redis-py's own message fills a page."""
+    """Sentinels whose failure names them in one line; redis-py's own message fills a page.
+
+    Nor does a connection to one of them stay open between two questions: redis-py keeps those, and
+    where one is down they outlive the client until the garbage collector comes.
+    """
 
     def __init__(self, address: SentinelAddress, **options: object) -> None:
         """Prepare to ask those of *address*; *options*: redis-py's, for a client of one."""
@@ -56,4 +60,7 @@ class _NamedSentinels(Sentinel):
             place: tuple[str, int] = super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py's
         except MasterNotFoundError:
             raise MasterNotFoundError(self._address.not_found) from None
+        finally:
+            for sentinel in self.sentinels:  # another thread may be asking over one of its own
+                sentinel.connection_pool.disconnect(inuse_connections=False)
         return place

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -34,6 +34,7 @@ from tests.support.sentinels import (
 from tests.support.wait import eventually
 from worker.doctor.checks import check_installation
 from worker.doctor.finding import Finding, State
+from worker.process.redis_client import open_redis
 
 PROCESSES = ("intake", "deliver", "sweep", "beat", "flower")
 
@@ -111,6 +112,30 @@ def test_a_sentinel_that_is_down_is_passed_over(
     down = Watched([closed_port(), *watched.sentinels[1:]], watched.servers)
 
     assert ask(down.url())
+
+
+@contextmanager
+def publisher_at(url: str) -> Iterator[Callable[[], object]]:
+    with closing(Publisher.at(url)) as publisher:
+        yield lambda: publisher.publish(event("t-0"))
+
+
+@contextmanager
+def client_at(url: str) -> Iterator[Callable[[], object]]:
+    with open_redis(url, retries=0, name="test") as client:
+        yield client.ping
+
+
+@pytest.mark.parametrize("opened", [client_at, publisher_at])
+def test_no_connection_to_a_sentinel_stays_open_between_two_questions(
+    opened: Callable[[str], AbstractContextManager[Callable[[], object]]], watched: Watched
+) -> None:
+    """A client that is closed leaves none to the garbage collector."""
+    down = Watched([closed_port(), *watched.sentinels[1:]], watched.servers)
+    before = watched.asking()
+    with opened(down.url()) as ask:
+        assert ask()
+        eventually(lambda: watched.asking() <= before)
 
 
 def test_sentinels_of_another_authority_are_told_nothing(

@@ -114,16 +114,16 @@ class Watched:
                 if client["name"].startswith("sentinel-"):
                     server.client_kill_filter(_id=client["id"])
 
-    def strangers(self) -> set[tuple[int, str]]:
+    def asking(self) -> set[tuple[int, str]]:
         """The connections to sentinels that are not of one another: port and id."""
-        found = set()
+        clients = set()
         for port in self.sentinels:
             with self.client(port, password=SENTINEL_PASSWORD) as sentinel:
                 mine = str(sentinel.client_id())
                 for client in sentinel.client_list():
                     if client["id"] != mine and not client["name"].startswith("sentinel-"):
-                        found.add((port, client["id"]))
-        return found
+                        clients.add((port, client["id"]))
+        return clients
 
     def is_primary(self, port: int, *, replicas: int) -> bool:
         """Whether the server at *port* takes itself for one, with that many replicas."""

@@ -9,14 +9,17 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from models.events.stream_contract import STREAM
 from models.settings.process_settings import ProcessSettings
 from models.settings.redis_address import SentinelAddress, cluster_address, sentinel_address
 from worker.process.cluster_client import UnusableRedis, open_on_cluster, refuse_cluster
 from worker.process.redis_errors import redis_problem
-from worker.process.sentinel_client import EncryptedPrimaryConnection, PrimaryConnection
+from worker.process.sentinel_client import (
+    AskedSentinels,
+    EncryptedPrimaryConnection,
+    PrimaryConnection,
+)
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ def open_redis(
     address = sentinel_address(url)
     if address is None:
         return Redis.from_url(url, redis_connect_func=refuse_cluster, **options)
-    sentinels = Sentinel(  # type: ignore[no-untyped-call]  # redis-py's
+    sentinels = AskedSentinels(  # type: ignore[no-untyped-call]  # redis-py's
         address.sentinels, sentinel_kwargs=sentinel_options(address, wait=wait)
     )
     encryption = address.encryption()

@@ -9,7 +9,24 @@ from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
-from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
+from redis.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
+
+
+class AskedSentinels(Sentinel):
+    """Sentinels to which no connection stays open between two questions.
+
+    redis-py keeps one to each that it has asked, and closes it when nobody refers to it any more:
+    where one of them is down, long after the client was closed.
+    """
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Return the primary's address. Raises MasterNotFoundError if none names one."""
+        try:
+            place: tuple[str, int] = super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py's
+        finally:
+            for sentinel in self.sentinels:  # another thread may be asking over one of its own
+                sentinel.connection_pool.disconnect(inuse_connections=False)
+        return place
 
 
 class PrimaryConnection(SentinelManagedConnection):
